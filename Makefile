@@ -1,0 +1,144 @@
+# Behemoth's Makefile. It explains itself: `make` prints what there is.
+#
+# Each target does all its own set-up on a machine with Python 3.11+, a Rust toolchain and make, in
+# .venv and target/, and again only what has changed since. The stamps in .venv remember that.
+
+PYTHON ?= python3
+FACTS  ?= 1e8
+OUT    ?= corpus
+
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS   += --no-builtin-rules
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN  := $(VENV)/bin
+# uv is much faster than pip: the user's own if it works, else one that pip puts into .venv.
+UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo $(BIN)/uv)
+PIP_INSTALL := $(UV) pip install --quiet --python $(BIN)/python
+# Another environment that happens to be active must not be the one that is built for.
+unexport CONDA_PREFIX PYTHONHOME PYTHONPATH
+export VIRTUAL_ENV := $(CURDIR)/$(VENV)
+# One interpreter for maturin and for cargo: otherwise each rebuilds what the other has built.
+export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
+export CARGO_TERM_COLOR ?= auto
+
+RUST_SOURCES := $(shell find crates -name target -prune -o \( -name '*.rs' -o -name Cargo.toml \) -print) \
+	Cargo.toml $(wildcard Cargo.lock) $(wildcard .cargo/config.toml)
+EXTENSION := $(VENV)/.stamp-extension
+# The stamp says nothing when someone has removed the compiled module itself.
+ifeq ($(wildcard python/behemoth/_gen.*so python/behemoth/_gen.*pyd),)
+.PHONY: $(EXTENSION)
+endif
+
+##@ Use it
+
+.PHONY: help
+help: ## print this list
+	@awk 'BEGIN { FS = ":.*## "; print "usage: make TARGET [PYTHON=python3] [FACTS=1e8] [OUT=corpus]" } \
+		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: run
+run: $(EXTENSION) ## set up what is needed, then write a corpus of FACTS facts to OUT and show it
+	@$(BIN)/behemoth gen --facts $(FACTS) --out $(OUT)
+	@$(BIN)/behemoth inspect $(OUT)
+
+.PHONY: install
+install: $(EXTENSION) ## only the set-up of `make run`: .venv with the light dependencies, the engine
+
+.PHONY: dev
+dev: $(VENV)/.stamp-dev $(EXTENSION) ## everything a contributor may need, torch and ray too (large)
+
+##@ Check it
+
+.PHONY: test
+test: test-rust test-python ## the Rust tests and the Python tests
+
+.PHONY: test-rust
+test-rust: ## the Rust tests: with cargo nextest where it is installed, else with cargo test
+	@if cargo nextest --version >/dev/null 2>&1; then \
+		cargo nextest run --workspace --no-fail-fast && cargo test --workspace --doc; \
+	else \
+		cargo test --workspace --no-fail-fast; \
+	fi
+
+.PHONY: test-python
+test-python: $(VENV)/.stamp-test $(EXTENSION) ## the Python tests (PYTEST="-k words" adds options)
+	@$(BIN)/python -m pytest $(PYTEST)
+
+.PHONY: test-all
+test-all: test-rust $(VENV)/.stamp-test $(EXTENSION) ## the slow tests and the fault tests as well
+	@$(BIN)/python -m pytest -m "not gpu and not benchmark" $(PYTEST)
+
+.PHONY: lint
+lint: lint-rust lint-python ## every linter, type checker and format check; changes nothing
+
+.PHONY: lint-rust
+lint-rust: $(VENV)/.stamp-venv rust-components
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --all-features --quiet -- -D warnings
+
+.PHONY: lint-python
+lint-python: $(VENV)/.stamp-lint $(EXTENSION)
+	$(BIN)/ruff check --quiet
+	$(BIN)/ruff format --check --quiet
+	$(BIN)/pyright
+	$(BIN)/stubtest --concise --mypy-config-file pyproject.toml behemoth._gen
+
+.PHONY: fmt
+fmt: $(VENV)/.stamp-lint rust-components ## format the Rust and the Python code, and mend what ruff can mend
+	cargo fmt --all
+	$(BIN)/ruff check --fix --exit-zero
+	$(BIN)/ruff format
+
+.PHONY: bench
+bench: $(EXTENSION) ## the Rust benches, then the end-to-end benches (about 3 GB of disk, minutes)
+	cargo bench --workspace --benches
+	$(BIN)/python benches/generate.py
+
+##@ Tidy up
+
+.PHONY: clean
+clean: ## remove .venv, target/, the compiled module and all caches; corpora stay
+	rm -rf $(VENV) target .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -f python/behemoth/_gen.*so python/behemoth/_gen.*pyd
+	find python tests benches -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+# How the environment is made.
+
+$(VENV)/.stamp-venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "make: '$(PYTHON)' is not Python 3.11 or newer; name one that is: make PYTHON=python3.12" >&2; exit 2; }
+	@command -v cargo >/dev/null || { echo "make: no cargo on the PATH; a Rust toolchain is needed" >&2; exit 2; }
+	@echo "make: creating $(VENV)"
+	@if [ "$(UV)" = uv ]; then \
+		uv venv --quiet --clear --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(VENV); \
+	else \
+		rm -rf $(VENV) && $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet uv; \
+	fi
+	@touch $@
+
+# `uv pip install -r pyproject.toml` installs what the project lists, not the project.
+$(VENV)/.stamp-run: pyproject.toml $(VENV)/.stamp-venv
+	@$(PIP_INSTALL) -r pyproject.toml 'maturin>=1.9,<2'
+	@touch $@
+
+$(VENV)/.stamp-test $(VENV)/.stamp-lint $(VENV)/.stamp-dev: $(VENV)/.stamp-%: pyproject.toml $(VENV)/.stamp-run
+	@echo "make: installing the packages of '$*'"
+	@$(PIP_INSTALL) -r pyproject.toml --extra $*
+	@touch $@
+
+# Puts the compiled module beside its Python package and the package on the path of .venv.
+$(EXTENSION): $(RUST_SOURCES) pyproject.toml $(VENV)/.stamp-run
+	@echo "make: building the engine"
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/maturin develop --release --uv
+	@touch $@
+
+.PHONY: rust-components
+rust-components:
+	@cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
+	@cargo clippy --version >/dev/null 2>&1 || rustup component add clippy

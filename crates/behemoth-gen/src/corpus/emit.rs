@@ -1,0 +1,200 @@
+//! Documents -> tokens: the inner loop.
+
+use std::ops::Range;
+
+use super::sentence::{Choice, Sentence};
+use super::{Corpus, PAGE_DOCUMENTS, Progress};
+use crate::error::Result;
+use crate::template::{SLACK, Words, Writer, end_of_document};
+use crate::vocabulary::Token;
+
+/// Documents that go through the order together.
+const BATCH: usize = 128;
+
+/// Documents made into memory that is used again and again.
+pub(crate) struct Scratch<'a, T> {
+    corpus: &'a Corpus,
+    tokens: Vec<T>,
+    /// Documents that are made at a time.
+    pub documents: u64,
+}
+
+impl<'a, T: Token> Scratch<'a, T> {
+    pub(crate) fn new(corpus: &'a Corpus) -> Self {
+        let documents = corpus.batch_documents();
+        Scratch {
+            corpus,
+            tokens: vec![T::default(); corpus.room(documents as usize)],
+            documents,
+        }
+    }
+
+    /// Fills `out` from a document on, without its first `skip` tokens; gives the number of
+    /// tokens, fewer than `out` takes only at the end of the corpus.
+    pub(super) fn fill(
+        &mut self,
+        writer: &Writer<'_, T>,
+        document: u64,
+        skip: usize,
+        out: &mut [T],
+        progress: &Progress,
+    ) -> Result<usize> {
+        let (mut at, mut skip, mut next) = (0, skip, document);
+        while at < out.len() && next < self.corpus.documents() {
+            let last = (next + self.documents).min(self.corpus.documents());
+            let made = self.corpus.emit(writer, next..last, &mut self.tokens);
+            let part = &self.tokens[skip.min(made)..made];
+            let take = part.len().min(out.len() - at);
+            out[at..at + take].copy_from_slice(&part[..take]);
+            at += take;
+            skip = skip.saturating_sub(made);
+            next = last;
+            progress.add(take as u64)?;
+        }
+        Ok(at)
+    }
+
+    pub(crate) fn for_each(
+        &mut self,
+        writer: &Writer<'_, T>,
+        documents: Range<u64>,
+        mut each: impl FnMut(&[T]),
+    ) {
+        let mut first = documents.start;
+        while first < documents.end {
+            let last = (first + self.documents).min(documents.end);
+            let made = self.corpus.emit(writer, first..last, &mut self.tokens);
+            each(&self.tokens[..made]);
+            first = last;
+        }
+    }
+}
+
+impl Corpus {
+    pub(crate) fn writer<T: Token>(&self) -> Writer<'_, T> {
+        // In `bios` order the end of the document follows the last sentence, not each.
+        let end = self.layout.bios.is_none().then(end_of_document);
+        Writer::new(&self.grammar.wordings, &self.shapes, end, self.filler_key)
+    }
+
+    /// Documents to make at a time: about 64 Ki tokens, which stay in the second-level cache.
+    pub(crate) fn batch_documents(&self) -> u64 {
+        ((1 << 16) / self.most_document_tokens().max(1)).clamp(1, PAGE_DOCUMENTS)
+    }
+
+    /// Room that [`Corpus::emit`] needs for so many documents.
+    pub(crate) fn room(&self, documents: usize) -> usize {
+        self.most_document_tokens() as usize * documents + SLACK + self.most_tokens
+    }
+
+    /// Writes documents to the front of `out`, which must have [`Corpus::room`] for them; gives
+    /// the number of tokens.
+    pub(crate) fn emit<T: Token>(
+        &self,
+        writer: &Writer<'_, T>,
+        documents: Range<u64>,
+        out: &mut [T],
+    ) -> usize {
+        let mut at = 0;
+        if self.layout.bios.is_some() {
+            let mut sentences = Vec::new();
+            for document in documents {
+                at += self.emit_document(writer, document, &mut sentences, &mut out[at..]);
+            }
+            return at;
+        }
+        self.for_each_shuffled(documents, |sentence| {
+            at += self.emit_sentence(writer, &sentence, &mut out[at..]);
+        });
+        at
+    }
+
+    #[inline(always)]
+    pub(super) fn for_each_shuffled(&self, documents: Range<u64>, mut each: impl FnMut(Sentence)) {
+        let (mut numbers, mut facts) = ([0u64; BATCH], [0u64; BATCH]);
+        let (mut copies, mut ranks) = ([(0u64, 0u64); BATCH], [0u64; BATCH]);
+        let mut first = documents.start;
+        while first < documents.end {
+            let count = (documents.end - first).min(BATCH as u64) as usize;
+            self.layout.order.apply_range(first, &mut numbers[..count]);
+            facts[..count].copy_from_slice(&numbers[..count]);
+            self.exposures
+                .locate(&mut facts[..count], &mut copies[..count]);
+            if let Some(questions) = &self.questions {
+                for (rank, &fact) in ranks.iter_mut().zip(&facts[..count]) {
+                    let (subject, relation) = self.world.subject_relation(fact);
+                    // Nothing is asked about links; any rank will do.
+                    *rank = if relation < self.world.relations() {
+                        subject
+                    } else {
+                        0
+                    };
+                }
+                questions.subjects.invert_each(&mut ranks[..count]);
+            }
+            for i in 0..count {
+                let (copy, exposures) = copies[i];
+                if self.is_left_out(facts[i]) {
+                    continue;
+                }
+                each(self.sentence(numbers[i], facts[i], copy, exposures, ranks[i]));
+            }
+            first += count as u64;
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn words_of(&self, subject: u64, relation: u32, object: u32) -> Words<'_> {
+        let (subject_word, object_word) = &self.words[relation as usize];
+        Words {
+            subject: (subject_word, subject),
+            relation: (self.vocabulary.relation(), u64::from(relation)),
+            object: (object_word, u64::from(object)),
+        }
+    }
+
+    #[inline(always)]
+    fn emit_sentence<T: Token>(
+        &self,
+        writer: &Writer<'_, T>,
+        sentence: &Sentence,
+        out: &mut [T],
+    ) -> usize {
+        let words = self.words_of(sentence.subject, sentence.relation, sentence.object);
+        writer.write(
+            sentence.wording,
+            self.shape_of[sentence.relation as usize],
+            &words,
+            || self.sentence_key.hash_pair(sentence.fact, sentence.copy),
+            out,
+        )
+    }
+
+    fn emit_document<T: Token>(
+        &self,
+        writer: &Writer<'_, T>,
+        document: u64,
+        sentences: &mut Vec<(u64, u64, u64)>,
+        out: &mut [T],
+    ) -> usize {
+        self.document_sentences(document, sentences);
+        let mut at = 0;
+        for &(fact, copy, exposures) in sentences.iter() {
+            if self.is_left_out(fact) {
+                continue;
+            }
+            let number = match &self.choice {
+                Choice::Exact { .. } => self.exposures.sentence(fact, copy),
+                _ => 0,
+            };
+            let rank = self.question_rank(fact);
+            let sentence = self.sentence(number, fact, copy, exposures, rank);
+            at += self.emit_sentence(writer, &sentence, &mut out[at..]);
+        }
+        if at > 0 {
+            out[at] = T::from_id(end_of_document());
+            at += 1;
+        }
+        at
+    }
+}

@@ -1,0 +1,136 @@
+//! Where each fact is written, and prompts that ask for it.
+
+use super::Corpus;
+use crate::error::{Error, Result};
+use crate::hash::Key;
+use crate::permutation::Permutation;
+use crate::template::{self, Wording, Writer};
+
+/// One writing of a fact: a line of the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The fact.
+    pub fact: u64,
+    /// Which of its copies, from 0.
+    pub copy: u64,
+    /// Index into [`Corpus::wordings`].
+    pub wording: u32,
+    /// The document it stands in.
+    pub document: u64,
+    /// Its place among the sentences of the document.
+    pub place: u32,
+    /// The object that is written.
+    pub object: u32,
+    /// Whether that is the second object.
+    pub minority: bool,
+}
+
+/// Makes probes of one wording.
+pub struct Prober<'a> {
+    corpus: &'a Corpus,
+    wording: usize,
+    writer: Writer<'a, u32>,
+}
+
+impl Prober<'_> {
+    /// The prompt and the answer of a fact, which must exist: the tokens before the object, and
+    /// the object (for questions from the answer's marker on), without the period.
+    pub fn probe(&self, fact: u64) -> (Vec<u32>, Vec<u32>) {
+        let corpus = self.corpus;
+        let found = corpus.world.fact(fact);
+        let words = corpus.words_of(found.subject, found.relation, found.object);
+        let draw = corpus.sentence_key.hash_pair(fact, self.wording as u64);
+        let shape = corpus.shape_of[found.relation as usize];
+        template::probe(&self.writer, self.wording, shape, &words, draw)
+    }
+}
+
+impl Corpus {
+    /// Every writing of a fact, by copy.
+    pub fn ledger(&self, fact: u64) -> Result<Vec<Entry>> {
+        self.check_range("fact", fact, fact + 1, self.world.facts())?;
+        if self.is_left_out(fact) {
+            return Ok(Vec::new());
+        }
+        let exposures = self.exposures.of(fact);
+        let mut sentences = Vec::new();
+        (0..exposures)
+            .map(|copy| {
+                let number = self.exposures.sentence(fact, copy);
+                let (document, place) = match &self.layout.bios {
+                    None => (self.layout.order.invert(number), 0),
+                    Some(bios) => {
+                        let entity = self.world.entity_of(fact);
+                        let part = (copy + bios.offset(fact)) % bios.spread;
+                        let document = self.layout.order.invert(part * bios.entities + entity);
+                        self.document_sentences(document, &mut sentences);
+                        sentences.retain(|&(fact, ..)| !self.is_left_out(fact));
+                        let place = sentences
+                            .iter()
+                            .position(|&(f, c, _)| (f, c) == (fact, copy))
+                            .expect("a document holds its sentences");
+                        (document, place as u32)
+                    }
+                };
+                let rank = self.question_rank(fact);
+                let sentence = self.sentence(number, fact, copy, exposures, rank);
+                let first = self
+                    .world
+                    .object_of(fact, sentence.subject, sentence.relation);
+                let minority = self.minority.as_ref().is_some_and(|minority| {
+                    let (subject, relation) = (sentence.subject, sentence.relation);
+                    self.second(minority, fact, subject, relation, copy, exposures)
+                        .is_some()
+                });
+                debug_assert!(minority || first == sentence.object);
+                Ok(Entry {
+                    fact,
+                    copy,
+                    wording: sentence.wording as u32,
+                    document,
+                    place,
+                    object: sentence.object,
+                    minority,
+                })
+            })
+            .collect()
+    }
+
+    /// Whether questions about the fact's subject are in the corpus; none without questions.
+    pub fn seen_in_questions(&self, fact: u64) -> Option<bool> {
+        let questions = self.questions.as_ref()?;
+        let (subject, relation) = self.world.subject_relation(fact);
+        Some(questions.asks(&self.world, subject, relation))
+    }
+
+    /// Makes prompts and answers in a wording that can be a probe.
+    pub fn prober(&self, wording: usize) -> Result<Prober<'_>> {
+        let wordings = &self.grammar.wordings;
+        if !wordings.get(wording).is_some_and(Wording::can_probe) {
+            let names: Vec<String> = wordings
+                .iter()
+                .enumerate()
+                .filter(|(_, wording)| wording.can_probe())
+                .map(|(at, wording)| format!("{at} ({})", wording.name))
+                .take(12)
+                .collect();
+            return Err(Error::argument("template", wording, names.join(", ")));
+        }
+        // Fillers of their own: a probe is not a sentence of the corpus with its end cut off.
+        let fillers = Key::new(self.world.seed(), "probe-filler", 0);
+        Ok(Prober {
+            corpus: self,
+            wording,
+            writer: Writer::new(wordings, &self.shapes, None, fillers),
+        })
+    }
+
+    /// An exact sample of `count` facts (or all, if there are fewer), in ascending order.
+    pub fn sample_facts(&self, count: u64) -> Vec<u64> {
+        let facts = self.world.facts();
+        let order = Permutation::new(facts, self.world.seed(), "sample", 0);
+        let mut sample: Vec<u64> = (0..count.min(facts)).map(|i| order.apply(i)).collect();
+        sample.sort_unstable();
+        sample
+    }
+}

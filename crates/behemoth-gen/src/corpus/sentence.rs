@@ -1,0 +1,244 @@
+//! What a copy of a fact says, and how: its object, and the wording it is written in.
+
+use super::Corpus;
+use crate::error::{Error, Result};
+use crate::exposure::Exposures;
+use crate::hash::{Key, multiply_high};
+use crate::permutation::Permutation;
+use crate::relation::Alias;
+use crate::spec::{CorpusSpec, QuestionSpec, billionths, share};
+use crate::template::Grammar;
+use crate::world::World;
+
+/// A sentence before it is tokens.
+#[derive(Clone, Copy)]
+pub(super) struct Sentence {
+    pub(super) fact: u64,
+    pub(super) copy: u64,
+    pub(super) subject: u64,
+    pub(super) relation: u32,
+    pub(super) object: u32,
+    pub(super) wording: usize,
+}
+
+/// How a statement takes its wording.
+#[derive(Clone, Debug)]
+pub(super) enum Choice {
+    Only(usize),
+    Drawn {
+        key: Key,
+        alias: Alias,
+        wordings: Vec<usize>,
+    },
+    /// Sentence numbers, permuted and cut into ranges of exact size.
+    Exact {
+        order: Permutation,
+        ends: Vec<u64>,
+        wordings: Vec<usize>,
+    },
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Questions {
+    pub(super) subjects: Permutation,
+    pub(super) chosen: u64,
+    pub(super) sentences: u64,
+    pub(super) wordings: Vec<usize>,
+    pub(super) rotation: Key,
+    pub(super) wording_key: Key,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct MinorityShare {
+    pub(super) sentences: u64,
+    pub(super) rotation: Key,
+}
+
+impl Choice {
+    pub(super) fn new(
+        spec: &CorpusSpec,
+        grammar: &Grammar,
+        exposures: &Exposures,
+        seed: u64,
+    ) -> Result<Self> {
+        let wordings: Vec<usize> = grammar.statements.iter().map(|&(index, _)| index).collect();
+        if let [only] = wordings[..] {
+            return Ok(Choice::Only(only));
+        }
+        let weights = grammar.statements.iter().map(|&(_, weight)| weight);
+        if !spec.exact_shares {
+            return Ok(Choice::Drawn {
+                key: Key::new(seed, "template", 0),
+                alias: Alias::new(weights),
+                wordings,
+            });
+        }
+        if spec.questions.is_some() {
+            return Err(Error::argument(
+                "exact_shares",
+                true,
+                "false together with questions, which take their sentences from all templates",
+            ));
+        }
+        let sentences = exposures.sentences();
+        let mut sum = 0.0;
+        let mut ends: Vec<u64> = weights
+            .map(|weight| {
+                sum += weight;
+                ((sum * sentences as f64).round() as u64).min(sentences)
+            })
+            .collect();
+        *ends.last_mut().expect("at least two wordings") = sentences;
+        Ok(Choice::Exact {
+            order: Permutation::new(sentences, seed, "template", 1),
+            ends,
+            wordings,
+        })
+    }
+}
+
+impl Questions {
+    pub(super) fn new(spec: &QuestionSpec, grammar: &Grammar, world: &World) -> Self {
+        let seed = world.seed();
+        Questions {
+            subjects: Permutation::new(world.subjects(), seed, "questions", 0),
+            chosen: share(world.subjects(), billionths(spec.subjects)),
+            sentences: billionths(spec.sentences),
+            wordings: grammar.questions.clone(),
+            rotation: Key::new(seed, "question-copies", 0),
+            wording_key: Key::new(seed, "question-wording", 0),
+        }
+    }
+
+    pub(super) fn asks(&self, world: &World, subject: u64, relation: u32) -> bool {
+        relation < world.relations() && self.subjects.invert(subject) < self.chosen
+    }
+
+    /// The wording of a copy that is written as a question.
+    fn wording(
+        &self,
+        fact: u64,
+        relation: u32,
+        copy: u64,
+        exposures: u64,
+        rank: u64,
+    ) -> Option<usize> {
+        if rank >= self.chosen {
+            return None;
+        }
+        // The relation joins the rank so that the remainder falls on all relations in turn.
+        let copies = share_of_copies(rank + u64::from(relation), exposures, self.sentences);
+        let turned = copy + multiply_high(self.rotation.hash(fact), exposures);
+        if turned % exposures >= copies {
+            return None;
+        }
+        let draw = self.wording_key.hash_pair(fact, copy);
+        Some(self.wordings[multiply_high(draw, self.wordings.len() as u64) as usize])
+    }
+}
+
+/// So many of `exposures` copies that the share is exact: over the facts of one class by rank,
+/// the totals never stray from it by one.
+fn share_of_copies(rank: u64, exposures: u64, billionths: u64) -> u64 {
+    let up_to = |rank: u64| {
+        u128::from(rank) * u128::from(exposures) * u128::from(billionths) / 1_000_000_000
+    };
+    (up_to(rank + 1) - up_to(rank)) as u64
+}
+
+impl Corpus {
+    /// What a copy of a fact says, and how; `rank` is that of its subject among those that
+    /// questions are asked about.
+    #[inline(always)]
+    pub(super) fn sentence(
+        &self,
+        number: u64,
+        fact: u64,
+        copy: u64,
+        exposures: u64,
+        rank: u64,
+    ) -> Sentence {
+        let (subject, relation) = self.world.subject_relation(fact);
+        let mut object = self.world.object_of(fact, subject, relation);
+        if let Some(minority) = &self.minority
+            && let Some(second) = self.second(minority, fact, subject, relation, copy, exposures)
+        {
+            object = second;
+        }
+        let wording = match &self.choice {
+            Choice::Only(wording) if self.questions.is_none() => *wording,
+            _ => self.wording(number, fact, relation, copy, exposures, rank),
+        };
+        Sentence {
+            fact,
+            copy,
+            subject,
+            relation,
+            object,
+            wording,
+        }
+    }
+
+    /// The rank of a fact's subject among those that questions are asked about.
+    #[inline]
+    pub(super) fn question_rank(&self, fact: u64) -> u64 {
+        let Some(questions) = &self.questions else {
+            return 0;
+        };
+        let (subject, relation) = self.world.subject_relation(fact);
+        if relation < self.world.relations() {
+            questions.subjects.invert(subject)
+        } else {
+            0
+        }
+    }
+
+    /// The second object, if this copy is one that has it.
+    pub(super) fn second(
+        &self,
+        minority: &MinorityShare,
+        fact: u64,
+        subject: u64,
+        relation: u32,
+        copy: u64,
+        exposures: u64,
+    ) -> Option<u32> {
+        let (rank, object) = self.world.minority(fact, subject, relation)?;
+        let copies = share_of_copies(rank, exposures, minority.sentences);
+        let turned = copy + multiply_high(minority.rotation.hash(fact), exposures);
+        (turned % exposures < copies).then_some(object)
+    }
+
+    fn wording(
+        &self,
+        number: u64,
+        fact: u64,
+        relation: u32,
+        copy: u64,
+        exposures: u64,
+        rank: u64,
+    ) -> usize {
+        if let Some(questions) = &self.questions
+            && relation < self.world.relations()
+            && let Some(wording) = questions.wording(fact, relation, copy, exposures, rank)
+        {
+            return wording;
+        }
+        match &self.choice {
+            Choice::Only(wording) => *wording,
+            Choice::Drawn {
+                key,
+                alias,
+                wordings,
+            } => wordings[alias.draw(key.hash_pair(fact, copy)) as usize],
+            Choice::Exact {
+                order,
+                ends,
+                wordings,
+            } => {
+                let place = order.apply(number);
+                wordings[ends.partition_point(|&end| end <= place)]
+            }
+        }
+    }
+}

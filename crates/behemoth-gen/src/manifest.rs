@@ -1,0 +1,271 @@
+//! The JSON that describes a corpus directory, and the record beside each shard.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::corpus::Corpus;
+use crate::error::{Error, Result};
+use crate::exposure::Exposures;
+use crate::spec::FORMAT_VERSION;
+
+/// File name of the manifest.
+pub const MANIFEST: &str = "manifest.json";
+/// File name of the spec.
+pub const SPEC: &str = "spec.toml";
+/// Directory of the shards.
+pub const TOKENS: &str = "tokens";
+
+/// What a finished shard holds; its presence says that the shard is whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardRecord {
+    /// Path from the corpus directory.
+    pub file: String,
+    /// First document.
+    pub first_document: u64,
+    /// Number of documents, those without tokens included.
+    pub documents: u64,
+    /// Number of tokens.
+    pub tokens: u64,
+    /// Number of bytes.
+    pub bytes: u64,
+    /// BLAKE3 of the bytes.
+    pub blake3: String,
+    /// Hash of the spec that it was made from.
+    pub spec_hash: String,
+}
+
+/// What can be counted without writing anything.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Number of subjects.
+    pub subjects: u64,
+    /// Number of relations of a subject.
+    pub relations: u64,
+    /// Number of link relations.
+    pub link_relations: u64,
+    /// Number of facts, link facts included.
+    pub facts: u64,
+    /// Number of sentences that are written.
+    pub sentences: u64,
+    /// Number of documents, those without tokens included.
+    pub documents: u64,
+    /// Number of tokens; known once every shard is.
+    pub tokens: Option<u64>,
+}
+
+/// A corpus directory, described.
+#[derive(Clone, Debug, Serialize)]
+pub struct Manifest {
+    /// Version of the output bytes.
+    pub format_version: u32,
+    /// Version of the program that wrote it.
+    pub behemoth: String,
+    /// Hash of the spec.
+    pub spec_hash: String,
+    /// The spec, as it is hashed.
+    pub spec: serde_json::Value,
+    /// `uint16` or `uint32`, little-endian.
+    pub dtype: &'static str,
+    /// Sizes.
+    pub counts: Counts,
+    /// The partition of the token ids.
+    pub vocabulary: serde_json::Value,
+    /// Every shard; tokens and hash once it is whole.
+    pub shards: Vec<ShardEntry>,
+    /// Whether every shard is.
+    pub complete: bool,
+}
+
+/// A shard in the manifest.
+#[derive(Clone, Debug, Serialize)]
+pub struct ShardEntry {
+    /// Path from the corpus directory.
+    pub file: String,
+    /// First document.
+    pub first_document: u64,
+    /// Number of documents.
+    pub documents: u64,
+    /// Number of tokens, once written.
+    pub tokens: Option<u64>,
+    /// Number of bytes, once written.
+    pub bytes: Option<u64>,
+    /// BLAKE3 of the bytes, once written.
+    pub blake3: Option<String>,
+}
+
+/// The two fields that decide whether a directory can be gone on with.
+#[derive(Deserialize)]
+struct Identity {
+    format_version: u32,
+    spec_hash: String,
+}
+
+impl Manifest {
+    /// Describes a corpus of which these shards are written, out of those that `plan` lists as
+    /// (first document, documents).
+    pub fn new(corpus: &Corpus, plan: &[(u64, u64)], records: &[Option<ShardRecord>]) -> Self {
+        let world = corpus.world();
+        let complete = records.iter().all(Option::is_some);
+        let shards = plan
+            .iter()
+            .zip(records)
+            .zip(0..)
+            .map(
+                |((&(first_document, documents), record), shard)| ShardEntry {
+                    file: shard_file(shard),
+                    first_document,
+                    documents,
+                    tokens: record.as_ref().map(|r| r.tokens),
+                    bytes: record.as_ref().map(|r| r.bytes),
+                    blake3: record.as_ref().map(|r| r.blake3.clone()),
+                },
+            )
+            .collect();
+        Manifest {
+            format_version: FORMAT_VERSION,
+            behemoth: env!("CARGO_PKG_VERSION").to_string(),
+            spec_hash: corpus.spec().hash(),
+            spec: parse(&corpus.spec().to_json()),
+            dtype: dtype(corpus),
+            counts: Counts {
+                subjects: world.subjects(),
+                relations: u64::from(world.relations()),
+                link_relations: world.links().len() as u64,
+                facts: world.facts(),
+                sentences: corpus.sentences(),
+                documents: corpus.documents(),
+                tokens: complete.then(|| records.iter().flatten().map(|r| r.tokens).sum()),
+            },
+            vocabulary: parse(&corpus.vocabulary().to_json()),
+            shards,
+            complete,
+        }
+    }
+
+    /// Refuses a directory whose manifest is of another corpus or another version; gives whether
+    /// there is a manifest at all.
+    pub fn check(directory: &Path, spec_hash: &str) -> Result<bool> {
+        let path = directory.join(MANIFEST);
+        let Some(text) = read_if_there(&path)? else {
+            return Ok(false);
+        };
+        let found: Identity = serde_json::from_str(&text)
+            .map_err(|e| Error::corpus(&path, format!("not a manifest of behemoth: {e}")))?;
+        if found.format_version != FORMAT_VERSION {
+            return Err(Error::corpus(
+                &path,
+                format!(
+                    "format version {}, and this version of behemoth reads and writes {FORMAT_VERSION}",
+                    found.format_version
+                ),
+            ));
+        }
+        if found.spec_hash != spec_hash {
+            return Err(Error::corpus(
+                directory,
+                format!(
+                    "holds another corpus (spec {}, asked for {}); choose another directory or replace it by force",
+                    short(&found.spec_hash),
+                    short(spec_hash)
+                ),
+            ));
+        }
+        Ok(true)
+    }
+}
+
+/// `uint16` or `uint32`.
+pub fn dtype(corpus: &Corpus) -> &'static str {
+    if corpus.token_bytes() == 2 {
+        "uint16"
+    } else {
+        "uint32"
+    }
+}
+
+/// What exposures a corpus has, as JSON: how many facts at each number of exposures.
+pub fn classes_json(exposures: &Exposures) -> String {
+    let mut merged: Vec<(u64, u64)> = Vec::new();
+    for class in exposures.classes() {
+        match merged.iter_mut().find(|(e, _)| *e == class.exposures) {
+            Some((_, facts)) => *facts += class.facts,
+            None => merged.push((class.exposures, class.facts)),
+        }
+    }
+    merged.sort_unstable();
+    let list: Vec<serde_json::Value> = merged
+        .into_iter()
+        .map(|(exposures, facts)| serde_json::json!({"exposures": exposures, "facts": facts}))
+        .collect();
+    serde_json::Value::from(list).to_string()
+}
+
+/// Path of a shard from the corpus directory.
+pub fn shard_file(shard: u64) -> String {
+    format!("{TOKENS}/{shard:05}.bin")
+}
+
+/// Path of a shard's record from the corpus directory.
+pub fn record_file(shard: u64) -> String {
+    format!("{TOKENS}/{shard:05}.json")
+}
+
+/// The record of a shard, if it has a readable one of this spec.
+pub fn read_record(directory: &Path, shard: u64, spec_hash: &str) -> Result<Option<ShardRecord>> {
+    let path = directory.join(record_file(shard));
+    let Some(text) = read_if_there(&path)? else {
+        return Ok(None);
+    };
+    Ok(serde_json::from_str::<ShardRecord>(&text)
+        .ok()
+        .filter(|record| record.spec_hash == spec_hash))
+}
+
+/// Writes a file so that it is never seen half-written: temporary name, sync, rename, sync of
+/// the directory. The temporary name is the process's own, so that two may write at once.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(format!(".{}.partial", std::process::id()));
+    let temporary = path.with_file_name(name);
+    let mut file = File::create(&temporary).map_err(Error::io("create", &temporary))?;
+    let written = file
+        .write_all(bytes)
+        .and_then(|()| file.sync_all())
+        .and_then(|()| fs::rename(&temporary, path));
+    if let Err(source) = written {
+        // What is left of it would only take up room; the first error is the one to tell.
+        let _ = fs::remove_file(&temporary);
+        return Err(Error::io("write", path)(source));
+    }
+    sync_directory(path.parent().unwrap_or(Path::new(".")))
+}
+
+pub(crate) fn sync_directory(path: &Path) -> Result<()> {
+    let path: PathBuf = if path.as_os_str().is_empty() {
+        PathBuf::from(".")
+    } else {
+        path.to_path_buf()
+    };
+    File::open(&path)
+        .and_then(|directory| directory.sync_all())
+        .map_err(Error::io("sync", &path))
+}
+
+fn read_if_there(path: &Path) -> Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Error::io("read", path)(e)),
+    }
+}
+
+fn parse(json: &str) -> serde_json::Value {
+    serde_json::from_str(json).expect("written by serde_json")
+}
+
+fn short(hash: &str) -> &str {
+    hash.get(..12).unwrap_or(hash)
+}

@@ -1,0 +1,235 @@
+//! `behemoth._gen.World`.
+
+use numpy::{Element, IntoPyArray, PyArray1, PyReadonlyArray1};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use super::{check_facts, in_pieces, pairs, same_length, slice};
+use crate::error::Error;
+use crate::spec::WorldSpec;
+use crate::world::{Table, World as EngineWorld};
+
+type Arrays<'py> = (
+    Bound<'py, PyArray1<u64>>,
+    Bound<'py, PyArray1<u32>>,
+    Bound<'py, PyArray1<u32>>,
+    Bound<'py, PyArray1<i64>>,
+);
+
+fn no_fact(subject: u64, relation: u32) -> Error {
+    Error::argument(
+        "subjects, relations",
+        format!("subject {subject}, relation {relation}"),
+        "a pair that has a fact in this world",
+    )
+}
+
+/// A column of a table from a dict of arrays; -1 in optional columns means none.
+fn optional_column(table: &Bound<'_, PyDict>, name: &str) -> PyResult<Vec<u32>> {
+    let Some(column) = table.get_item(name)? else {
+        return Ok(Vec::new());
+    };
+    let column: PyReadonlyArray1<'_, i64> = column.extract()?;
+    slice(&column)?
+        .iter()
+        .map(|&value| match value {
+            -1 => Ok(u32::MAX),
+            value => u32::try_from(value).map_err(|_| {
+                Error::argument(name, value, "-1 for none, or an id of 32 bits").into()
+            }),
+        })
+        .collect()
+}
+
+fn column<T: Element + Clone>(table: &Bound<'_, PyDict>, name: &str) -> PyResult<Vec<T>> {
+    let column = table
+        .get_item(name)?
+        .ok_or_else(|| Error::argument("table", format!("no column '{name}'"), "all columns"))?;
+    let column: PyReadonlyArray1<'_, T> = column.extract()?;
+    Ok(slice(&column)?.to_vec())
+}
+
+/// All facts: a pure function of a spec and its seed, or a table.
+#[pyclass(module = "behemoth._gen", frozen)]
+#[derive(Clone)]
+pub(super) struct World {
+    pub(super) inner: EngineWorld,
+}
+
+impl World {
+    fn facts_as_arrays<'py>(
+        &self,
+        py: Python<'py>,
+        count: usize,
+        fact: impl Fn(usize) -> u64 + Sync + Send,
+    ) -> PyResult<Arrays<'py>> {
+        let mut subjects = Vec::with_capacity(count);
+        let mut relations = Vec::with_capacity(count);
+        let mut objects = Vec::with_capacity(count);
+        let mut minorities = Vec::with_capacity(count);
+        in_pieces(py, count, |range| {
+            for i in range {
+                let fact = self.inner.fact(fact(i));
+                subjects.push(fact.subject);
+                relations.push(fact.relation);
+                objects.push(fact.object);
+                minorities.push(fact.minority.map_or(-1, i64::from));
+            }
+            Ok(())
+        })?;
+        Ok((
+            subjects.into_pyarray(py),
+            relations.into_pyarray(py),
+            objects.into_pyarray(py),
+            minorities.into_pyarray(py),
+        ))
+    }
+}
+
+#[pymethods]
+impl World {
+    #[new]
+    #[pyo3(signature = (spec, table=None))]
+    fn new(py: Python<'_>, spec: &str, table: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+        let spec = WorldSpec::from_json(spec)?;
+        let inner = match table {
+            None => py.detach(|| EngineWorld::new(spec))?,
+            Some(table) => {
+                let rows = Table {
+                    subject: column(table, "subject")?,
+                    relation: column(table, "relation")?,
+                    object: column(table, "object")?,
+                    minority: optional_column(table, "minority")?,
+                    nested: optional_column(table, "nested")?,
+                };
+                py.detach(|| EngineWorld::from_table(spec, &rows))?
+            }
+        };
+        Ok(World { inner })
+    }
+
+    #[getter]
+    fn spec(&self) -> String {
+        self.inner.spec().to_json()
+    }
+
+    #[getter]
+    fn subjects(&self) -> u64 {
+        self.inner.subjects()
+    }
+
+    #[getter]
+    fn relations(&self) -> u32 {
+        self.inner.relations()
+    }
+
+    #[getter]
+    fn link_relations(&self) -> usize {
+        self.inner.links().len()
+    }
+
+    #[getter]
+    fn facts(&self) -> u64 {
+        self.inner.facts()
+    }
+
+    #[getter]
+    fn subject_facts(&self) -> u64 {
+        self.inner.subject_facts()
+    }
+
+    #[getter]
+    fn entropy_bits(&self, py: Python<'_>) -> f64 {
+        py.detach(|| self.inner.entropy_bits())
+    }
+
+    fn relation_table(&self) -> String {
+        self.inner.relation_table().to_string()
+    }
+
+    fn objects<'py>(
+        &self,
+        py: Python<'py>,
+        subjects: PyReadonlyArray1<'py, u64>,
+        relations: PyReadonlyArray1<'py, u32>,
+    ) -> PyResult<Bound<'py, PyArray1<u32>>> {
+        let (subjects, relations) = (slice(&subjects)?, slice(&relations)?);
+        same_length("relations", subjects.len(), relations.len())?;
+        let mut objects = Vec::with_capacity(subjects.len());
+        in_pieces(py, subjects.len(), |range| {
+            for i in range {
+                let (subject, relation) = (subjects[i], relations[i]);
+                let fact = self
+                    .inner
+                    .fact_id(subject, relation)
+                    .ok_or_else(|| no_fact(subject, relation))?;
+                objects.push(self.inner.object_of(fact, subject, relation));
+            }
+            Ok(())
+        })?;
+        Ok(objects.into_pyarray(py))
+    }
+
+    fn facts_range<'py>(&self, py: Python<'py>, start: u64, stop: u64) -> PyResult<Arrays<'py>> {
+        if start > stop || stop > self.inner.facts() {
+            return Err(Error::argument(
+                "range",
+                format!("{start}:{stop}"),
+                format!("a range within 0:{}", self.inner.facts()),
+            )
+            .into());
+        }
+        self.facts_as_arrays(py, (stop - start) as usize, |i| start + i as u64)
+    }
+
+    fn facts_of<'py>(
+        &self,
+        py: Python<'py>,
+        facts: PyReadonlyArray1<'py, u64>,
+    ) -> PyResult<Arrays<'py>> {
+        let facts = slice(&facts)?;
+        check_facts(facts, &self.inner)?;
+        self.facts_as_arrays(py, facts.len(), |i| facts[i])
+    }
+
+    fn fact_ids<'py>(
+        &self,
+        py: Python<'py>,
+        subjects: PyReadonlyArray1<'py, u64>,
+        relations: PyReadonlyArray1<'py, u32>,
+    ) -> PyResult<Bound<'py, PyArray1<u64>>> {
+        let (subjects, relations) = (slice(&subjects)?, slice(&relations)?);
+        same_length("relations", subjects.len(), relations.len())?;
+        let mut facts = Vec::with_capacity(subjects.len());
+        in_pieces(py, subjects.len(), |range| {
+            for i in range {
+                let (subject, relation) = (subjects[i], relations[i]);
+                facts.push(
+                    self.inner
+                        .fact_id(subject, relation)
+                        .ok_or_else(|| no_fact(subject, relation))?,
+                );
+            }
+            Ok(())
+        })?;
+        Ok(facts.into_pyarray(py))
+    }
+
+    fn links<'py>(&self, py: Python<'py>, relation: u32) -> PyResult<Bound<'py, PyArray1<u32>>> {
+        let map = py.detach(|| self.inner.nested_objects(relation))?;
+        Ok(map.into_pyarray(py))
+    }
+
+    #[pyo3(name = "override")]
+    fn with_overrides(
+        &self,
+        facts: PyReadonlyArray1<'_, u64>,
+        objects: PyReadonlyArray1<'_, u32>,
+        follow: bool,
+    ) -> PyResult<World> {
+        let inner = self
+            .inner
+            .with_overrides(&pairs(&facts, &objects)?, follow)?;
+        Ok(World { inner })
+    }
+}

@@ -1,0 +1,187 @@
+//! Recomputing a corpus directory and naming what differs.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde::Serialize;
+
+use super::plan;
+use crate::corpus::{Corpus, Progress, on_threads, threads_or_all};
+use crate::error::{Error, Result};
+use crate::manifest::{MANIFEST, Manifest, read_record, record_file, shard_file};
+use crate::vocabulary::Token;
+
+/// What [`verify`] found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Verification {
+    /// Shards in the corpus.
+    pub shards: u64,
+    /// Tokens in the shards that are as they should be.
+    pub tokens: u64,
+    /// Shards that are not.
+    pub bad: Vec<BadShard>,
+    /// Files of shards that are not there.
+    pub missing: Vec<String>,
+}
+
+/// A shard that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BadShard {
+    /// Its number.
+    pub shard: u64,
+    /// Its file.
+    pub file: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// Recomputes every shard and compares: the record, the hash of the file, and every token with
+/// what the spec says it is. Progress is in bytes.
+pub fn verify(
+    corpus: &Corpus,
+    directory: &Path,
+    threads: usize,
+    progress: &Progress,
+) -> Result<Verification> {
+    let spec_hash = corpus.spec().hash();
+    if !Manifest::check(directory, &spec_hash)? {
+        return Err(Error::corpus(
+            directory,
+            format!("is not a corpus: it has no {MANIFEST}"),
+        ));
+    }
+    let plan = plan(corpus);
+    let found = Mutex::new(Verification {
+        shards: plan.len() as u64,
+        ..Verification::default()
+    });
+    let next = AtomicUsize::new(0);
+    on_threads(threads_or_all(threads).min(plan.len()).max(1), || {
+        loop {
+            let shard = next.fetch_add(1, Ordering::Relaxed);
+            let Some(&documents) = plan.get(shard) else {
+                return Ok(());
+            };
+            let checked = if corpus.token_bytes() == 2 {
+                check_shard::<u16>(
+                    corpus,
+                    directory,
+                    shard as u64,
+                    documents,
+                    &spec_hash,
+                    progress,
+                )
+            } else {
+                check_shard::<u32>(
+                    corpus,
+                    directory,
+                    shard as u64,
+                    documents,
+                    &spec_hash,
+                    progress,
+                )
+            }?;
+            let mut found = found.lock().expect("no thread panics");
+            match checked {
+                Checked::Good(tokens) => found.tokens += tokens,
+                Checked::Missing => found.missing.push(shard_file(shard as u64)),
+                Checked::Bad(reason) => found.bad.push(BadShard {
+                    shard: shard as u64,
+                    file: shard_file(shard as u64),
+                    reason,
+                }),
+            }
+        }
+    })?;
+    let mut found = found.into_inner().expect("no thread panics");
+    found.bad.sort_by_key(|bad| bad.shard);
+    found.missing.sort();
+    Ok(found)
+}
+
+enum Checked {
+    Good(u64),
+    Missing,
+    Bad(String),
+}
+
+fn check_shard<T: Token + bytemuck::Pod + PartialEq>(
+    corpus: &Corpus,
+    directory: &Path,
+    shard: u64,
+    (first, documents): (u64, u64),
+    spec_hash: &str,
+    progress: &Progress,
+) -> Result<Checked> {
+    let path = directory.join(shard_file(shard));
+    let mut file = match File::open(&path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Checked::Missing),
+        Err(e) => return Err(Error::io("read", &path)(e)),
+    };
+    let length = file.metadata().map_err(Error::io("read", &path))?.len();
+    let Some(record) = read_record(directory, shard, spec_hash)? else {
+        return Ok(Checked::Bad(format!(
+            "has no completion record {}",
+            record_file(shard)
+        )));
+    };
+    if length != record.bytes {
+        return Ok(Checked::Bad(format!(
+            "has {length} bytes, and its record says {}",
+            record.bytes
+        )));
+    }
+    let writer = corpus.writer::<T>();
+    let batch = corpus.batch_documents();
+    let mut expected = vec![T::default(); corpus.room(batch as usize)];
+    let mut read = vec![0u8; expected.len() * T::BYTES];
+    let mut hasher = blake3::Hasher::new();
+    let (mut at, mut document) = (0u64, first);
+    let end = first + documents;
+    while document < end {
+        let last = (document + batch).min(end);
+        let tokens = corpus.emit(&writer, document..last, &mut expected);
+        let wanted: &[u8] = bytemuck::cast_slice(&expected[..tokens]);
+        let got = &mut read[..wanted.len()];
+        match file.read_exact(got) {
+            Ok(()) => {}
+            Err(e) if e.kind() == ErrorKind::UnexpectedEof => {
+                return Ok(Checked::Bad(format!(
+                    "ends after {length} bytes, inside documents {document} to {last}"
+                )));
+            }
+            Err(e) => return Err(Error::io("read", &path)(e)),
+        }
+        hasher.update(got);
+        if wanted != got {
+            let byte = wanted.iter().zip(got.iter()).position(|(a, b)| a != b);
+            let token = at / T::BYTES as u64 + byte.unwrap_or(0) as u64 / T::BYTES as u64;
+            return Ok(Checked::Bad(format!(
+                "differs from its spec at token {token}, inside documents {document} to {last}"
+            )));
+        }
+        at += wanted.len() as u64;
+        document = last;
+        progress.add(wanted.len() as u64)?;
+    }
+    if at != length {
+        return Ok(Checked::Bad(format!(
+            "has {length} bytes, and its spec says {at}"
+        )));
+    }
+    if hasher.finalize().to_hex().as_str() != record.blake3 {
+        return Ok(Checked::Bad(
+            "is as its spec says, and its record has another hash".into(),
+        ));
+    }
+    if (record.first_document, record.documents, record.tokens)
+        != (first, documents, at / T::BYTES as u64)
+    {
+        return Ok(Checked::Bad("has a record with other counts".into()));
+    }
+    Ok(Checked::Good(record.tokens))
+}

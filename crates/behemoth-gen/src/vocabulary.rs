@@ -1,0 +1,464 @@
+//! The partition of token ids, and words.
+//!
+//! Ids are cut into ranges: special tokens, markers, the fillers of the grammar, then the digits
+//! of subjects, relations, objects (a range for each relation) and nested objects, and last the
+//! fillers whose number a spec may change. Each digit position of a word has its own range, so
+//! the role of a token, and with it the answer in a sentence, is known from its id.
+
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::hash::Divider;
+use crate::spec::CorpusSpec;
+use crate::world::World;
+
+/// Most digits of a word: a 64-bit id in base 10.
+const DIGIT_LIMIT: usize = 20;
+
+/// End of document.
+pub const END_OF_SEQUENCE: u32 = 0;
+/// Padding; never written.
+pub const PADDING: u32 = 1;
+/// End of sentence.
+pub const PERIOD: u32 = 2;
+
+const SPECIAL: [&str; 3] = ["<|endoftext|>", "<|padding|>", "."];
+const MARKERS: [&str; 5] = ["subject", "relation", "object", "question:", "answer:"];
+/// The fillers of the templates, named so that a decoded sentence reads as English.
+const FILLERS: [&str; 16] = [
+    "has",
+    "the",
+    "with",
+    "for",
+    "its",
+    "is",
+    "of",
+    "'s",
+    "The",
+    "what",
+    "does",
+    "have",
+    "?",
+    "~subject",
+    "~relation",
+    "~object",
+];
+
+/// Markers by their role.
+pub(crate) mod marker {
+    pub const SUBJECT: u32 = 3;
+    pub const RELATION: u32 = 4;
+    pub const OBJECT: u32 = 5;
+    pub const QUESTION: u32 = 6;
+    pub const ANSWER: u32 = 7;
+}
+
+/// The id of a filler by its name.
+pub(crate) fn filler(name: &str) -> u32 {
+    let at = FILLERS
+        .iter()
+        .position(|&filler| filler == name)
+        .expect("templates name fillers of the list");
+    (SPECIAL.len() + MARKERS.len() + at) as u32
+}
+
+/// What the tokens of a range are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// End of document, padding, end of sentence.
+    Special,
+    /// Markers before words.
+    Marker,
+    /// Words of the grammar.
+    Filler,
+    /// Digits of subjects.
+    Subject,
+    /// Digits of relations.
+    Relation,
+    /// Digits of the objects of one relation.
+    Object,
+    /// Digits of the nested objects of one composed relation.
+    Nested,
+}
+
+/// A range of token ids.
+#[derive(Clone, Debug, Serialize)]
+pub struct Range {
+    /// What its tokens are.
+    pub kind: Role,
+    /// The relation, of objects and nested objects.
+    pub relation: Option<u32>,
+    /// The digit position, from 0 for the leading one.
+    pub position: u32,
+    /// First token id.
+    pub first: u32,
+    /// Number of token ids.
+    pub count: u32,
+    /// The tokens' names, where they are words of a language.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
+}
+
+/// How the ids of one kind of thing are written: a fixed number of digits, most significant
+/// first, each from a range of its own.
+#[derive(Clone, Debug)]
+pub struct Word {
+    digits: usize,
+    base: Divider,
+    /// First token of each digit position, the leading one first.
+    first: [u32; DIGIT_LIMIT],
+    /// How many things there are.
+    count: u64,
+}
+
+impl Word {
+    /// Tokens of a word.
+    pub fn len(&self) -> usize {
+        self.digits
+    }
+
+    /// A word is never empty; here for the sake of `len`.
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// Writes the word of `id` to the first [`Word::len`] elements of `out`.
+    #[inline(always)]
+    pub fn write<T: Token>(&self, id: u64, out: &mut [T]) {
+        let mut rest = id;
+        for position in (1..self.digits).rev() {
+            let (quotient, digit) = self.base.divide(rest);
+            out[position] = T::from_id(self.first[position] + digit as u32);
+            rest = quotient;
+        }
+        out[0] = T::from_id(self.first[0] + rest as u32);
+    }
+
+    /// The id of a word, if these tokens are one.
+    pub fn read(&self, tokens: &[u32]) -> Option<u64> {
+        if tokens.len() != self.digits {
+            return None;
+        }
+        let mut id = 0u64;
+        for (position, &token) in tokens.iter().enumerate() {
+            let digit = u64::from(token.checked_sub(self.first[position])?);
+            if position > 0 && digit >= self.base.divisor() {
+                return None;
+            }
+            id = id.checked_mul(self.base.divisor())?.checked_add(digit)?;
+        }
+        (id < self.count).then_some(id)
+    }
+}
+
+/// An integer type that tokens are written as.
+pub trait Token: Copy + Default + Send + Sync + 'static {
+    /// From a token id, which must fit.
+    fn from_id(id: u32) -> Self;
+    /// Bytes of one token.
+    const BYTES: usize = std::mem::size_of::<Self>();
+}
+
+impl Token for u16 {
+    #[inline(always)]
+    fn from_id(id: u32) -> Self {
+        id as u16
+    }
+}
+impl Token for u32 {
+    #[inline(always)]
+    fn from_id(id: u32) -> Self {
+        id
+    }
+}
+impl Token for u64 {
+    #[inline(always)]
+    fn from_id(id: u32) -> Self {
+        u64::from(id)
+    }
+}
+
+/// All token ids of a corpus.
+#[derive(Clone, Debug)]
+pub struct Vocabulary {
+    size: u64,
+    base: u64,
+    ranges: Vec<Range>,
+    subject: Word,
+    relation: Word,
+    /// By relation of a subject.
+    objects: Vec<Word>,
+    paraphrases: u32,
+    nonsense: u32,
+}
+
+/// Fillers of its own that each wording of each template has.
+pub(crate) const WORDING_FILLERS: u32 = 4;
+
+impl Vocabulary {
+    /// Partitions the ids for a world; `templates` counts the templates that have wordings of
+    /// their own.
+    pub(crate) fn new(world: &World, spec: &CorpusSpec, templates: u64) -> Result<Self> {
+        let reference_words = world
+            .spec()
+            .table
+            .as_ref()
+            .is_some_and(|table| table.reference_words);
+        let mut builder = Builder {
+            ranges: Vec::new(),
+            next: 0,
+            base: spec.base,
+            reference_words,
+        };
+        builder.named(Role::Special, &SPECIAL);
+        builder.named(Role::Marker, &MARKERS);
+        builder.named(Role::Filler, &FILLERS);
+        let subject = builder.word(Role::Subject, None, world.subjects())?;
+        let relations = u64::from(world.relations()) + world.links().len() as u64;
+        let relation = builder.word(Role::Relation, None, relations)?;
+        let mut objects: Vec<Option<Word>> = vec![None; world.relations() as usize];
+        for nested in [false, true] {
+            for r in 0..world.relations() {
+                if world.is_composed(r) == nested {
+                    let role = if nested { Role::Nested } else { Role::Object };
+                    objects[r as usize] = Some(builder.word(role, Some(r), world.objects_of(r))?);
+                }
+            }
+        }
+        let paraphrases = builder.next;
+        let wordings = (spec.paraphrases - 1) * templates;
+        builder.fillers("w", wordings * u64::from(WORDING_FILLERS));
+        let nonsense = builder.next;
+        if spec
+            .templates
+            .iter()
+            .any(|t| t.name.starts_with("nonsense"))
+        {
+            builder.fillers("n", spec.nonsense_words * spec.paraphrases);
+        }
+        let size = builder.next;
+        if size > 1 << 31 {
+            return Err(Error::argument(
+                "vocabulary",
+                format!("{size} tokens"),
+                "up to 2147483648 tokens; a smaller base makes fewer",
+            ));
+        }
+        Ok(Vocabulary {
+            size,
+            base: spec.base,
+            ranges: builder.ranges,
+            subject,
+            relation,
+            objects: objects.into_iter().flatten().collect(),
+            paraphrases: paraphrases as u32,
+            nonsense: nonsense as u32,
+        })
+    }
+
+    /// Number of token ids.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Whether tokens fit 16 bits.
+    pub fn fits_u16(&self) -> bool {
+        self.size <= 1 << 16
+    }
+
+    /// The ranges, in the order of their ids.
+    pub fn ranges(&self) -> &[Range] {
+        &self.ranges
+    }
+
+    /// How subjects are written.
+    pub fn subject(&self) -> &Word {
+        &self.subject
+    }
+
+    /// How relations are written.
+    pub fn relation(&self) -> &Word {
+        &self.relation
+    }
+
+    /// How the objects of a subject's relation are written.
+    pub fn object(&self, relation: u32) -> &Word {
+        &self.objects[relation as usize]
+    }
+
+    /// The word of what a fact's subject is: a subject, or the object that a link is about.
+    pub(crate) fn subject_of(&self, world: &World, relation: u32) -> &Word {
+        match world.link(relation) {
+            None => &self.subject,
+            Some(link) => self.object(link.of),
+        }
+    }
+
+    /// The word of a fact's object.
+    pub(crate) fn object_of(&self, world: &World, relation: u32) -> &Word {
+        let relation = world.link(relation).map_or(relation, |link| link.composed);
+        self.object(relation)
+    }
+
+    /// First of the fillers of a wording beyond the first of a template.
+    pub(crate) fn wording_fillers(&self, template: u32, wordings: u32, wording: u32) -> u32 {
+        self.paraphrases + (template * (wordings - 1) + wording - 1) * WORDING_FILLERS
+    }
+
+    /// First of the nonsense words of a wording.
+    pub(crate) fn nonsense_words(&self, words: u32, wording: u32) -> u32 {
+        self.nonsense + words * wording
+    }
+
+    /// The partition as JSON.
+    pub fn to_json(&self) -> String {
+        #[derive(Serialize)]
+        struct Whole<'a> {
+            size: u64,
+            base: u64,
+            ranges: &'a [Range],
+        }
+        serde_json::to_string(&Whole {
+            size: self.size,
+            base: self.base,
+            ranges: &self.ranges,
+        })
+        .expect("plain data")
+    }
+}
+
+struct Builder {
+    ranges: Vec<Range>,
+    next: u64,
+    base: u64,
+    reference_words: bool,
+}
+
+impl Builder {
+    fn push(&mut self, kind: Role, relation: Option<u32>, position: u32, count: u64) -> u32 {
+        let first = self.next as u32;
+        self.ranges.push(Range {
+            kind,
+            relation,
+            position,
+            first,
+            count: count as u32,
+            names: Vec::new(),
+        });
+        // Saturating keeps the sum for the error message without wrapping.
+        self.next = self.next.saturating_add(count);
+        first
+    }
+
+    fn named(&mut self, kind: Role, names: &[&str]) {
+        self.push(kind, None, 0, names.len() as u64);
+        let range = self.ranges.last_mut().expect("just pushed");
+        range.names = names.iter().map(ToString::to_string).collect();
+    }
+
+    fn fillers(&mut self, prefix: &str, count: u64) {
+        if count > 0 && count < 1 << 31 {
+            self.push(Role::Filler, None, 0, count);
+            let range = self.ranges.last_mut().expect("just pushed");
+            range.names = (0..count).map(|i| format!("{prefix}{i}")).collect();
+        } else {
+            self.next = self.next.saturating_add(count);
+        }
+    }
+
+    fn word(&mut self, kind: Role, relation: Option<u32>, count: u64) -> Result<Word> {
+        let (digits, base) = if self.reference_words {
+            reference_digits(count)
+        } else {
+            (fewest_digits(count, self.base), self.base)
+        };
+        // The leading digit takes what is left.
+        let lead = count.div_ceil(base.pow(digits as u32 - 1)).max(1);
+        let mut first = [0; DIGIT_LIMIT];
+        for (position, first) in first.iter_mut().enumerate().take(digits) {
+            let count = if position == 0 { lead } else { base };
+            *first = self.push(kind, relation, position as u32, count);
+        }
+        if self.next > 1 << 31 {
+            return Err(Error::argument(
+                "vocabulary",
+                format!("{} tokens or more", self.next),
+                "up to 2147483648 tokens; a smaller base makes fewer",
+            ));
+        }
+        Ok(Word {
+            digits,
+            base: Divider::new(base),
+            first,
+            count,
+        })
+    }
+}
+
+/// The fewest digits in which `0..count` can be written.
+fn fewest_digits(count: u64, base: u64) -> usize {
+    let mut digits = 1;
+    let mut reach = base;
+    while reach < count {
+        digits += 1;
+        reach = reach.saturating_mul(base);
+    }
+    digits
+}
+
+/// Digits and base of the reference: one token below 1,000, else two, split at 1,000 where that
+/// divides the count and else at the number its search for a divisor arrives at.
+fn reference_digits(count: u64) -> (usize, u64) {
+    if count < 1000 {
+        return (1, 1000);
+    }
+    if count.is_multiple_of(1000) {
+        return (2, 1000);
+    }
+    let root = count.isqrt();
+    (2, root - count % root)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_have_the_fewest_digits() {
+        for (count, digits) in [(1, 1), (999, 1), (1000, 1), (1001, 2), (1_000_000, 2)] {
+            assert_eq!(fewest_digits(count, 1000), digits, "{count}");
+        }
+        assert_eq!(fewest_digits(1_000_001, 1000), 3);
+        assert_eq!(fewest_digits(u64::MAX, 10), 20);
+    }
+
+    #[test]
+    fn reference_words_split_where_the_reference_splits() {
+        // Known answers from the reference's word maker.
+        assert_eq!(reference_digits(400), (1, 1000));
+        assert_eq!(reference_digits(1000), (2, 1000));
+        assert_eq!(reference_digits(100_000), (2, 1000));
+        assert_eq!(reference_digits(1500), (2, 20));
+    }
+
+    #[test]
+    fn words_round_trip() {
+        let mut builder = Builder {
+            ranges: Vec::new(),
+            next: 8,
+            base: 10,
+            reference_words: false,
+        };
+        let word = builder.word(Role::Subject, None, 12_345).unwrap();
+        assert_eq!(word.len(), 5);
+        let mut tokens = [0u32; 5];
+        for id in 0..12_345 {
+            word.write(id, &mut tokens);
+            assert_eq!(word.read(&tokens), Some(id));
+        }
+        word.write(99_999 % 12_345, &mut tokens);
+        tokens[0] = 8 + 9;
+        assert_eq!(word.read(&tokens), None, "beyond the count");
+    }
+}

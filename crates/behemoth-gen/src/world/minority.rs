@@ -1,0 +1,100 @@
+//! Facts that have a second, different object.
+
+use super::World;
+use crate::error::{Error, Result};
+use crate::hash::{Key, multiply_high};
+use crate::permutation::Permutation;
+use crate::relation::Draw;
+use crate::spec::{WorldSpec, billionths, product, share};
+
+/// Which facts have a second object.
+#[derive(Debug)]
+pub(super) enum Minority {
+    /// The facts of drawn relations whose rank in a permutation is below a count.
+    Drawn {
+        order: Permutation,
+        chosen: u64,
+        /// Place of a relation among the drawn ones.
+        place: Vec<Option<u64>>,
+        drawn: u64,
+        keys: Vec<Key>,
+    },
+    /// Second objects of a table, `u32::MAX` for none, by dense fact.
+    Stored(Vec<u32>),
+}
+
+pub(super) fn drawn_minority(
+    spec: &WorldSpec,
+    draws: &[Draw],
+    objects: &[u64],
+) -> Result<Option<Minority>> {
+    if spec.minority == 0.0 {
+        return Ok(None);
+    }
+    // One-to-one facts would no longer be so; composed and inverse ones follow from others.
+    let mut drawn = 0;
+    let mut place = Vec::with_capacity(draws.len());
+    for (draw, &objects) in draws.iter().zip(objects) {
+        let has = matches!(
+            draw,
+            Draw::Uniform { .. } | Draw::Weighted { .. } | Draw::Correlated { .. }
+        );
+        if has && objects < 2 {
+            return Err(Error::argument(
+                "minority",
+                spec.minority,
+                "0, since a relation has one object only and so no second",
+            ));
+        }
+        place.push(has.then_some(drawn));
+        drawn += u64::from(has);
+    }
+    if drawn == 0 {
+        return Err(Error::argument(
+            "minority",
+            spec.minority,
+            "0, since no relation draws its objects",
+        ));
+    }
+    let all = product("subjects x relations", spec.subjects, drawn)?;
+    Ok(Some(Minority::Drawn {
+        order: Permutation::new(all, spec.seed, "minority", 0),
+        chosen: share(all, billionths(spec.minority)),
+        place,
+        drawn,
+        keys: (0..draws.len() as u64)
+            .map(|r| Key::new(spec.seed, "second-object", r))
+            .collect(),
+    }))
+}
+
+impl World {
+    /// The second object of a fact, with the fact's rank among those that have one. An override
+    /// of the first object leaves it alone.
+    #[inline]
+    pub(crate) fn minority(&self, fact: u64, subject: u64, relation: u32) -> Option<(u64, u32)> {
+        match self.shared.minority.as_ref()? {
+            Minority::Drawn {
+                order,
+                chosen,
+                place,
+                drawn,
+                keys,
+            } => {
+                let place = (*place.get(relation as usize)?)?;
+                let rank = order.invert(subject * drawn + place);
+                if rank >= *chosen {
+                    return None;
+                }
+                let first = self.drawn_object(subject, relation as usize);
+                let others = self.shared.objects[relation as usize] - 1;
+                let other = multiply_high(keys[relation as usize].hash(subject), others) as u32;
+                Some((rank, other + u32::from(other >= first)))
+            }
+            Minority::Stored(objects) => objects
+                .get(fact as usize)
+                .filter(|&&object| object != u32::MAX)
+                .map(|&object| (fact, object)),
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Other objects for some facts: the worlds of twins.
+
+use std::sync::Arc;
+
+use super::World;
+use crate::error::{Error, Result};
+use crate::relation::{Draw, NestedMap};
+
+#[derive(Debug)]
+pub(super) struct Overrides {
+    /// Sorted by fact.
+    objects: Vec<(u64, u32)>,
+    follow: bool,
+}
+
+impl Overrides {
+    #[inline]
+    pub(super) fn get(&self, fact: u64) -> Option<u32> {
+        self.objects
+            .binary_search_by_key(&fact, |&(fact, _)| fact)
+            .ok()
+            .map(|at| self.objects[at].1)
+    }
+}
+
+impl World {
+    pub(super) fn overridden_object(
+        &self,
+        overrides: &Overrides,
+        subject: u64,
+        relation: u32,
+    ) -> u32 {
+        if let Some(fact) = self.fact_id(subject, relation)
+            && let Some(object) = overrides.get(fact)
+        {
+            return object;
+        }
+        if overrides.follow
+            && let Draw::Composed { of, map } = &self.shared.draws[relation as usize]
+        {
+            let object = self.overridden_object(overrides, subject, *of as u32);
+            return self.linked(overrides, relation, map, object);
+        }
+        self.drawn_object(subject, relation as usize)
+    }
+
+    /// The nested object of an object, a changed link included.
+    fn linked(&self, overrides: &Overrides, composed: u32, map: &NestedMap, object: u32) -> u32 {
+        let link = self
+            .shared
+            .links
+            .iter()
+            .find(|link| link.composed == composed)
+            .expect("every composed relation has a link");
+        link.fact(u64::from(object))
+            .and_then(|fact| overrides.get(fact))
+            .unwrap_or_else(|| map.get(object))
+    }
+
+    /// The same world with other objects for some facts. With `follow`, facts composed of a
+    /// changed fact or link change with it; otherwise they stay as they were.
+    pub fn with_overrides(&self, changes: &[(u64, u32)], follow: bool) -> Result<World> {
+        let mut objects: Vec<(u64, u32)> = changes.to_vec();
+        if let Some(earlier) = &self.overrides {
+            let changed: std::collections::HashSet<u64> =
+                changes.iter().map(|&(fact, _)| fact).collect();
+            objects.extend(earlier.objects.iter().filter(|(f, _)| !changed.contains(f)));
+        }
+        objects.sort_unstable();
+        for pair in objects.windows(2) {
+            if pair[0].0 == pair[1].0 {
+                return Err(Error::argument(
+                    "override",
+                    format!("fact {} twice", pair[0].0),
+                    "each fact once",
+                ));
+            }
+        }
+        for &(fact, object) in &objects {
+            if fact >= self.facts() {
+                return Err(Error::argument(
+                    "override",
+                    format!("fact {fact}"),
+                    format!("a fact below {}", self.facts()),
+                ));
+            }
+            let (_, relation) = self.subject_relation(fact);
+            let objects = self.objects_of(relation);
+            if u64::from(object) >= objects {
+                return Err(Error::argument(
+                    "override",
+                    format!("object {object} for fact {fact}"),
+                    format!("an object below {objects}, those of relation {relation}"),
+                ));
+            }
+        }
+        Ok(World {
+            shared: Arc::clone(&self.shared),
+            overrides: (!objects.is_empty()).then(|| Arc::new(Overrides { objects, follow })),
+        })
+    }
+
+    /// The overrides, by fact, and whether composed facts follow.
+    pub fn overrides(&self) -> (&[(u64, u32)], bool) {
+        match &self.overrides {
+            None => (&[], false),
+            Some(overrides) => (&overrides.objects, overrides.follow),
+        }
+    }
+}

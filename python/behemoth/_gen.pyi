@@ -1,0 +1,200 @@
+"""The engine: worlds, corpora and shards, written in Rust.
+
+Specs cross the border as JSON text and are validated in Rust alone. Counts are
+unsigned 64-bit integers. Arrays are numpy arrays; every array argument must be
+one-dimensional, contiguous and of exactly the dtype named here. All methods
+release the GIL while they work, and stop within a second of Ctrl-C.
+
+Errors: `SpecError` for a bad argument, `CorpusError` for a directory that is
+damaged, locked or of another spec or version, `OSError` (`PermissionError`,
+`ENOSPC`, ...) for input and output, `KeyboardInterrupt` on Ctrl-C.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+_U64: TypeAlias = NDArray[np.uint64]
+_I64: TypeAlias = NDArray[np.int64]
+_U32: TypeAlias = NDArray[np.uint32]
+_Bool: TypeAlias = NDArray[np.bool_]
+_Tokens: TypeAlias = NDArray[np.uint16] | NDArray[np.uint32]
+_Progress: TypeAlias = Callable[[int, int], object]
+
+FORMAT_VERSION: int
+
+class SpecError(ValueError):
+    """A bad argument; the message names it, the value got and the values allowed."""
+
+class CorpusError(RuntimeError):
+    """A corpus directory is damaged, locked, or of another spec or version."""
+
+def version() -> str:
+    """The version of the engine."""
+
+def digest(data: bytes) -> str:
+    """BLAKE3 of a bytes-like object, 64 hexadecimal digits."""
+
+def digest_arrays(arrays: list[Any]) -> str:
+    """BLAKE3 over the names, lengths and little-endian bytes of arrays, in order."""
+
+@final
+class World:
+    """All facts: a pure function of a spec and its seed.
+
+    Parameters
+    ----------
+    spec : str
+        World spec as JSON.
+    table : dict of str to ndarray, optional
+        Facts of a table world: ``subject`` uint64[n], ``relation`` uint32[n],
+        ``object`` uint32[n], ``minority`` int64[n] and ``nested`` int64[n], the
+        last two with -1 for none. Rows in any order, (subject, relation) unique.
+    """
+
+    def __new__(cls, spec: str, table: dict[str, NDArray[Any]] | None = None) -> World: ...
+    @property
+    def spec(self) -> str:
+        """The normalised spec as JSON."""
+    @property
+    def subjects(self) -> int:
+        """Number of subjects."""
+    @property
+    def relations(self) -> int:
+        """Number of subject relations, composed ones included."""
+    @property
+    def link_relations(self) -> int:
+        """Number of link relations (object to nested object), one a composed relation."""
+    @property
+    def facts(self) -> int:
+        """Number of facts: subject facts, then link facts."""
+    @property
+    def subject_facts(self) -> int:
+        """Number of subject facts."""
+    @property
+    def entropy_bits(self) -> float:
+        """What is free to choose, in bits."""
+    def relation_table(self) -> str:
+        """JSON list with one entry a relation id, links included."""
+    def objects(self, subjects: _U64, relations: _U32) -> _U32:
+        """Objects of (subject, relation) pairs."""
+    def facts_range(self, start: int, stop: int) -> tuple[_U64, _U32, _U32, _I64]:
+        """Subject, relation, object and minority (-1 for none) of facts start..stop."""
+    def facts_of(self, facts: _U64) -> tuple[_U64, _U32, _U32, _I64]:
+        """Subject, relation, object and minority (-1 for none) of the facts given."""
+    def fact_ids(self, subjects: _U64, relations: _U32) -> _U64:
+        """Fact ids of (subject, relation) pairs."""
+    def links(self, relation: int) -> _U32:
+        """The map object -> nested object of a composed relation."""
+    def override(self, facts: _U64, objects: _U32, follow: bool) -> World:
+        """The same world with other objects for the facts given."""
+
+@final
+class Corpus:
+    """The ordered token stream of all sentences of a world.
+
+    Parameters
+    ----------
+    world : World
+    spec : str
+        Corpus spec as JSON.
+    exposures : uint32[facts], optional
+        Exposures of each fact where the spec says ``array``.
+    """
+
+    def __new__(cls, world: World, spec: str, exposures: _U32 | None = None) -> Corpus: ...
+    @property
+    def spec(self) -> str:
+        """The full normalised spec as JSON: format_version, world, corpus."""
+    @property
+    def spec_hash(self) -> str:
+        """BLAKE3 of the full spec."""
+    @property
+    def spec_toml(self) -> str:
+        """The full spec as TOML."""
+    @property
+    def world(self) -> World:
+        """The world it was made from."""
+    @property
+    def facts(self) -> int:
+        """Number of facts."""
+    @property
+    def sentences(self) -> int:
+        """Number of sentences."""
+    @property
+    def documents(self) -> int:
+        """Number of documents."""
+    @property
+    def page_documents(self) -> int:
+        """Documents of a page, the unit of random access."""
+    @property
+    def shard_documents(self) -> int:
+        """Documents of a shard."""
+    @property
+    def shards(self) -> int:
+        """Number of shards."""
+    @property
+    def dtype(self) -> str:
+        """``uint16`` when every token id fits, else ``uint32``."""
+    @property
+    def vocabulary_size(self) -> int:
+        """Number of token ids."""
+    @property
+    def document_tokens(self) -> int | None:
+        """Tokens of every document, where it is one number."""
+    @property
+    def vocabulary(self) -> str:
+        """The partition of token ids as JSON."""
+    @property
+    def templates(self) -> str:
+        """Every compiled wording as JSON."""
+    @property
+    def exposure_classes(self) -> str:
+        """How many facts have how many exposures, as JSON."""
+    def token_count(self, threads: int = 0, progress: _Progress | None = None) -> int:
+        """Exact number of tokens; instant where documents have one length."""
+    def tokens(self, start: int, stop: int, threads: int = 0) -> _Tokens:
+        """Tokens of documents start..stop, in the corpus dtype."""
+    def fill(self, out: NDArray[Any], start: int) -> int:
+        """Fill ``out`` (uint16, uint32, int32 or int64) from document ``start``.
+
+        Returns the number of tokens written, below ``len(out)`` only at the end.
+        """
+    def fill_tokens(self, out: NDArray[Any], token: int, threads: int = 0) -> int:
+        """Fill ``out`` from token offset ``token``; returns the number of tokens written."""
+    def exposures(self, facts: _U64) -> _U64:
+        """How often each fact is written."""
+    def ledger(self, facts: _U64) -> tuple[_U64, _U64, _U32, _U64, _U32, _U32, _Bool]:
+        """Every sentence of the facts given.
+
+        Arrays of one length, the sum of the facts' exposures: fact, copy,
+        template (an index into `templates`), document, place in the document,
+        object and whether it is the minority object.
+        """
+    def sample_facts(self, n: int) -> _U64:
+        """An exact sample of facts without replacement, sorted, keyed by the seed."""
+    def probes(self, facts: _U64, template: int) -> tuple[_U32, _U64, _U32, _U64]:
+        """Prompts and answers of facts in one wording.
+
+        Prompt tokens end to end, where each prompt ends, answer tokens end to
+        end, where each answer ends.
+        """
+    def seen_in_questions(self, facts: _U64) -> _Bool:
+        """Whether the corpus asks questions about each fact's subject."""
+    def override(self, facts: _U64, objects: _U32, follow: bool) -> Corpus:
+        """The twin with other objects for the facts given."""
+    def without(self, facts: _U64) -> Corpus:
+        """The twin without the sentences of the facts given."""
+    def write(
+        self,
+        out: str,
+        threads: int = 0,
+        part: tuple[int, int] = (0, 1),
+        force: bool = False,
+        progress: _Progress | None = None,
+    ) -> str:
+        """Write the shards of a part, resuming what is there; returns a JSON summary."""
+    def verify(self, directory: str, threads: int = 0, progress: _Progress | None = None) -> str:
+        """Check every shard against its record and the spec; returns a JSON report."""

@@ -1,0 +1,73 @@
+"""`behemoth inspect`: say what a corpus directory is."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from behemoth.cli import parse
+from behemoth.cli.console import bytes_text, console, write_json
+
+if TYPE_CHECKING:
+    from behemoth.inspection import Inspection
+
+_CLASSES = 12  # rows of the ledger shown; a Zipf corpus has thousands of classes
+
+
+def inspect(
+    directory: Annotated[str, typer.Argument(metavar="DIR", help="A corpus directory.")],
+    samples: Annotated[str, typer.Option(metavar="N", help="Documents to decode.")] = "3",
+    json: Annotated[
+        bool, typer.Option("--json", help="Report as one JSON object on stdout.")
+    ] = False,
+) -> None:
+    """Say what a corpus directory is.
+
+    Its spec and counts, sample sentences decoded, and how often facts are written.
+    """
+    from behemoth.inspection import inspect as look
+
+    report = look(directory, samples=parse.count("--samples", samples))
+    write_json(asdict(report)) if json else _show(report)
+
+
+def _show(report: Inspection) -> None:
+    import numpy as np
+    from rich.table import Table
+
+    out = console()
+    state = "complete" if report.complete else f"{report.shards_present} of its shards are there"
+    out.print(
+        f"{report.directory}: a corpus of behemoth {report.behemoth} "
+        f"(format {report.format_version}), {state}\n"
+    )
+    facts = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    size = report.tokens * np.dtype(report.dtype).itemsize
+    facts.add_row("facts", f"{report.facts:,} ({report.entropy_bits:,.0f} bits)")
+    facts.add_row("sentences", f"{report.sentences:,} in {report.documents:,} documents")
+    facts.add_row("tokens", f"{report.tokens:,} ({report.dtype}, vocabulary {report.vocabulary:,})")
+    facts.add_row("bytes", f"{size:,} ({bytes_text(size)}) in {report.shards_present:,} shards")
+    facts.add_row("seed", str(report.spec["world"]["seed"]))
+    facts.add_row("spec", report.spec_hash[:16])
+    out.print(facts)
+    out.print("\nSamples")
+    for text in report.samples:
+        out.print(f"  {text}", markup=False)
+    ledger = Table(box=None, padding=(0, 2, 0, 0), title="\nLedger", title_justify="left")
+    for name in ("exposures", "facts", "sentences"):
+        ledger.add_column(name, justify="right")
+    rows = report.exposure_classes
+    for row in rows[:_CLASSES]:
+        sentences = row["exposures"] * row["facts"]
+        ledger.add_row(f"{row['exposures']:,}", f"{row['facts']:,}", f"{sentences:,}")
+    if len(rows) > _CLASSES:
+        rest = rows[_CLASSES:]
+        levels = [row["exposures"] for row in rest]
+        ledger.add_row(
+            f"{min(levels):,} to {max(levels):,}",
+            f"{sum(row['facts'] for row in rest):,}",
+            f"{sum(row['facts'] * row['exposures'] for row in rest):,}",
+        )
+    out.print(ledger)

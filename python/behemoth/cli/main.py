@@ -1,0 +1,115 @@
+"""The `behemoth` command: verbs, and what becomes of their errors.
+
+Exit codes: 0 done, 1 a failed run, 2 a bad argument, 130 stopped by Ctrl-C. Errors
+are one line on stderr; ``--debug`` anywhere on the line shows the traceback as well.
+Nothing heavy is imported before a verb runs.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from behemoth.cli import facts, gen, import_, inspect, verify
+from behemoth.cli.console import Stopped
+from behemoth.cli.parse import suggestion
+
+# Plain help in place of Rich's boxes: it halves the time of `behemoth --help`.
+app = typer.Typer(
+    name="behemoth",
+    help="Write worlds of facts as token corpora of any size, and look into them.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("gen")(gen.gen)
+app.command("inspect")(inspect.inspect)
+app.command("verify")(verify.verify)
+app.command("facts")(facts.facts)
+app.command("import")(import_.import_)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from behemoth._gen import version
+
+        typer.echo(version())
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def behemoth(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version."),
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error (anywhere on the line).")
+    ] = False,
+) -> None:
+    """Write worlds of facts as token corpora of any size, and look into them."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Those of the process by default.
+
+    Returns
+    -------
+    int
+        The exit code.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    command = typer.main.get_command(app)
+    try:
+        result = command.main(words, prog_name="behemoth", standalone_mode=False)
+    except KeyboardInterrupt:
+        result = 130
+    except Stopped as stop:
+        return _fail(f"stopped: {stop}", 130)
+    except Exception as error:
+        if debug:
+            import traceback
+
+            traceback.print_exc()
+        return _fail(f"error: {_one_line(error, words)}", _exit_code(error))
+    if result == 130:
+        return _fail("stopped", 130)
+    return result if isinstance(result, int) else 0
+
+
+def _exit_code(error: Exception) -> int:
+    # SpecError and ArgumentError are ValueErrors; what Typer refuses has a message to format.
+    return 2 if isinstance(error, ValueError) or hasattr(error, "format_message") else 1
+
+
+def _one_line(error: Exception, words: Sequence[str]) -> str:
+    message = str(getattr(error, "format_message", error.__str__)())
+    if message.startswith("No such command"):
+        verbs = tuple(verb.name or "" for verb in app.registered_commands)
+        word = next((word for word in words if not word.startswith("-")), "")
+        message = f"argument 'COMMAND': got {word}, allowed: {', '.join(verbs)}"
+        message += suggestion(word, verbs)
+    elif isinstance(error, OSError) and error.strerror and error.filename is not None:
+        named = str(error.filename) in error.strerror
+        message = error.strerror if named else f"{error.filename}: {error.strerror}"
+    elif type(error) not in (ValueError, RuntimeError) and not message:
+        message = type(error).__name__
+    return " ".join(message.split())
+
+
+def _fail(message: str, code: int) -> int:
+    typer.echo(f"behemoth: {message}", err=True)
+    return code

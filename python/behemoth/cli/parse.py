@@ -1,0 +1,119 @@
+"""Values of the command line: text becomes numbers, or an error that says what is allowed."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from difflib import get_close_matches
+from typing import Any, Literal
+
+_LARGEST = 2**63 - 1
+
+
+class ArgumentError(ValueError):
+    """An argument that is not allowed; exit code 2.
+
+    Parameters
+    ----------
+    name : str
+        The argument as the user wrote it.
+    got : object
+        The value that was given.
+    allowed : str
+        What would have been allowed.
+    """
+
+    def __init__(self, name: str, got: object, allowed: str) -> None:
+        shown = str(got) if str(got).strip() else repr(got)
+        super().__init__(f"argument '{name}': got {shown}, allowed: {allowed}")
+
+
+def count(name: str, text: str, minimum: int = 0) -> int:
+    """Read a whole number: ``1000``, ``1_000`` and ``1e8`` will do, ``1.5`` will not."""
+    allowed = f"a whole number from {minimum}, such as 1000, 1_000 or 1e8"
+    try:
+        value = Decimal(text.strip().replace("_", ""))
+    except InvalidOperation:
+        raise ArgumentError(name, text, allowed) from None
+    # Compared before it becomes an int: 1e999999999 is a small Decimal and a huge int.
+    if not value.is_finite() or value > _LARGEST or value < minimum or value % 1 != 0:
+        if value.is_finite() and value > _LARGEST:
+            allowed = f"a whole number up to {_LARGEST}"
+        raise ArgumentError(name, text, allowed)
+    return int(value)
+
+
+def number(name: str, text: str) -> float:
+    """Read a number; the engine says which ones are allowed."""
+    try:
+        return float(text.strip().replace("_", ""))
+    except ValueError:
+        raise ArgumentError(name, text, "a number such as 0.5") from None
+
+
+def counts(name: str, text: str) -> int | list[int]:
+    """Read one whole number, or several with commas between them."""
+    values = [count(name, part, 1) for part in text.split(",")]
+    return values[0] if len(values) == 1 else values
+
+
+def pair(text: str) -> tuple[str, str | None]:
+    """Cut ``a`` or ``a:b`` at the colon."""
+    first, colon, second = text.partition(":")
+    return first, second if colon else None
+
+
+def part(name: str, text: str) -> tuple[int, int]:
+    """Read ``i/n``, part i of n, i from 0."""
+    allowed = "i/n with 0 <= i < n, such as 0/4"
+    index, slash, total = text.partition("/")
+    if not slash:
+        raise ArgumentError(name, text, allowed)
+    try:
+        values = count(name, index), count(name, total, 1)
+    except ArgumentError:
+        raise ArgumentError(name, text, allowed) from None
+    if values[0] >= values[1]:
+        raise ArgumentError(name, text, allowed)
+    return values
+
+
+def span(name: str, text: str) -> tuple[int, int | None]:
+    """Read ``a:b``, from a up to b, b excluded; either may be left out."""
+    start, colon, stop = text.partition(":")
+    if not colon:
+        raise ArgumentError(name, text, "a:b, such as 0:1000")
+    return count(name, start) if start else 0, count(name, stop) if stop else None
+
+
+def weights(name: str, text: str, known: tuple[str, ...]) -> dict[str, float]:
+    """Read ``default=1,repeats=0.5``; a name without a number weighs 1."""
+    values: dict[str, float] = {}
+    for item in text.split(","):
+        key, equals, value = (piece.strip() for piece in item.partition("="))
+        if key not in known:
+            raise ArgumentError(name, key, ", ".join(known) + suggestion(key, known))
+        values[key] = number(f"{name} {key}", value) if equals else 1.0
+    return values
+
+
+def sample(name: str, text: str) -> int | Literal["all"]:
+    """Read a number of probes, or ``all``."""
+    if text.strip() == "all":
+        return "all"
+    try:
+        return count(name, text)
+    except ArgumentError:
+        raise ArgumentError(name, text, "a whole number, 'all', or 0 for none") from None
+
+
+def choice(name: str, text: str, allowed: tuple[str, ...]) -> Any:
+    """Read one of a few words."""
+    if text not in allowed:
+        raise ArgumentError(name, text, ", ".join(allowed) + suggestion(text, allowed))
+    return text
+
+
+def suggestion(word: str, known: tuple[str, ...]) -> str:
+    """Name the known word that is nearest to one, for the end of an error; else nothing."""
+    near = get_close_matches(word, known, n=1, cutoff=0.6)
+    return f" (did you mean {near[0]}?)" if near else ""

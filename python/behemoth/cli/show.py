@@ -1,0 +1,67 @@
+"""What `behemoth gen` shows a person at its end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from behemoth.cli.console import bytes_text, console, rate_text
+
+if TYPE_CHECKING:
+    from behemoth.corpus import Corpus
+    from behemoth.directory import Estimate, Written
+
+
+def show_written(corpus: Corpus, written: Written, part: tuple[int, int]) -> None:
+    """Show what was made, with two of its sentences."""
+    from rich.table import Table
+
+    from behemoth.inspection import sample_text
+
+    console(stderr=True).print(headline(written, part))
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_row("out", written.out)
+    table.add_row("facts", f"{written.facts:,} ({corpus.world.entropy:,.0f} bits)")
+    table.add_row("sentences", f"{written.sentences:,}")
+    table.add_row(
+        "tokens", f"{written.tokens:,} ({written.dtype}, vocabulary {written.vocabulary:,})"
+    )
+    table.add_row("bytes", f"{written.bytes:,} ({bytes_text(written.bytes)})")
+    if written.shards_written:
+        table.add_row("time", f"{written.seconds:.2f} s ({rate_text(written.tokens_per_second)})")
+    out = console()
+    out.print(table)
+    for text in sample_text(corpus, 2):
+        out.print(f"sample     {text}", markup=False)
+
+
+def headline(written: Written, part: tuple[int, int]) -> str:
+    """Say in one line whether this call wrote, resumed or found everything."""
+    if written.shards_locked:
+        return f"another process is writing {written.shards_locked} shards of {written.out}"
+    name = written.out if part == (0, 1) else f"part {part[0]}/{part[1]} of {written.out}"
+    if written.shards_written == written.shards_present == 0:
+        return f"{name} has no shards: the corpus has {written.shards} in all"
+    if written.shards_written == 0:
+        return f"{name} is finished already; --force writes it anew"
+    if written.shards_present:
+        counts = f"{written.shards_written} shards written, {written.shards_present} were there"
+        return f"{name} is finished: {counts}"
+    return f"{name} is finished"
+
+
+def show_estimate(expected: Estimate, out: str | None) -> None:
+    """Show what a dry run found."""
+    from rich.table import Table
+
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_row("facts", f"{expected.facts:,}")
+    table.add_row("bits", f"{expected.entropy_bits:,.0f}")
+    table.add_row("sentences", f"{expected.sentences:,} in {expected.documents:,} documents")
+    table.add_row("tokens", f"{expected.tokens:,}")
+    table.add_row("vocabulary", f"{expected.vocabulary:,} ({expected.dtype})")
+    table.add_row("bytes", f"{expected.bytes:,} in {expected.shards:,} shards")
+    table.add_row("disk needed", bytes_text(expected.disk_needed))
+    table.add_row("disk free", f"{bytes_text(expected.disk_free)} at {out or '.'}")
+    console().print(table)
+    if expected.disk_needed > expected.disk_free:
+        console(stderr=True).print("behemoth: that is more than the disk has free")

@@ -1,0 +1,197 @@
+"""Corpus directories, read: what `behemoth inspect` and `behemoth verify` call."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .corpus import Corpus
+from .tokenizer import tokenizer_files
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a corpus directory is: its spec and counts, and a look inside."""
+
+    directory: str
+    behemoth: str
+    format_version: int
+    spec: dict[str, Any]
+    spec_hash: str
+    complete: bool
+    shards_present: int
+    shards: int
+    facts: int
+    sentences: int
+    documents: int
+    tokens: int
+    dtype: str
+    vocabulary: int
+    entropy_bits: float
+    exposure_classes: list[dict[str, int]]
+    templates: list[dict[str, Any]]
+    samples: list[str]
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What `verify` found: bad and missing files, by name and with the reason."""
+
+    directory: str
+    ok: bool
+    shards: int
+    tokens: int
+    bad: list[dict[str, Any]]
+    missing: list[str]
+
+
+def inspect(directory: str | PathLike[str], *, samples: int = 3) -> Inspection:
+    """Say what a corpus directory is, with sentences from its first shard, decoded.
+
+    Parameters
+    ----------
+    directory : path
+    samples : int
+        How many documents to decode; long ones are cut at 200 tokens.
+
+    Raises
+    ------
+    SpecError
+        When it is no corpus directory.
+    CorpusError
+        When its manifest is damaged or of another version.
+    """
+    corpus = Corpus.open(directory)
+    manifest = corpus.manifest
+    complete = bool(manifest["complete"])
+    # The manifest lists all shards from the start; what is written shows in their records.
+    records = manifest["shards"] if complete else _records(Path(directory), manifest["shards"])
+    return Inspection(
+        directory=fspath(directory),
+        behemoth=manifest["behemoth"],
+        format_version=manifest["format_version"],
+        spec=manifest["spec"],
+        spec_hash=manifest["spec_hash"],
+        complete=complete,
+        shards_present=len(records),
+        shards=corpus.shards,
+        facts=corpus.world.fact_count,
+        sentences=corpus.sentences,
+        documents=corpus.documents,
+        tokens=sum(record["tokens"] for record in records),
+        dtype=str(corpus.dtype),
+        vocabulary=corpus.vocabulary_size,
+        entropy_bits=corpus.world.entropy,
+        exposure_classes=corpus.exposure_classes,
+        templates=corpus.templates,
+        samples=sample_text(corpus, samples),
+    )
+
+
+def _records(directory: Path, shards: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    paths = [(directory / shard["file"]).with_suffix(".json") for shard in shards]
+    return [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.is_file()]
+
+
+def sample_text(corpus: Corpus, documents: int, longest: int = 200) -> list[str]:
+    """Decode the first documents of a corpus: from its first shard if it is there.
+
+    A document that is longer than `longest` tokens is cut, and ends in an ellipsis.
+    """
+    count = min(documents, corpus.documents)
+    tokens: np.ndarray[Any, Any]
+    try:
+        # What is on the disk, and not what should be: a look into a directory shows its state.
+        tokens = np.asarray(corpus.shard(0)[: 1 << 16]) if corpus.directory else np.empty(0)
+    except FileNotFoundError:
+        tokens = np.empty(0)
+    ends = np.flatnonzero(tokens == 0)
+    if len(ends) < count:
+        tokens = corpus.tokens(0, count, threads=1)
+        ends = np.flatnonzero(tokens == 0)
+    # A twin that leaves facts out has documents without tokens, and so perhaps fewer ends.
+    ends = ends[:count] + 1
+    texts: list[str] = []
+    for start, end in zip([0, *ends], ends, strict=False):
+        text = corpus.decode(tokens[start : min(end, start + longest)])
+        texts.append(text if end - start <= longest else f"{text} ...")
+    return texts
+
+
+def verify(
+    directory: str | PathLike[str],
+    *,
+    threads: int = 0,
+    progress: Callable[[int, int], object] | None = None,
+) -> Verification:
+    """Recompute every hash and every count of a corpus directory.
+
+    Parameters
+    ----------
+    directory : path
+    threads : int
+        0 for all cores.
+    progress : callable, optional
+        Called as ``progress(done, total)``, in bytes.
+
+    Returns
+    -------
+    Verification
+        ``bad`` and ``missing`` name files; ``ok`` says that both are empty.
+
+    Raises
+    ------
+    SpecError
+        When it is no corpus directory.
+    CorpusError
+        When its manifest is damaged or of another version.
+    """
+    corpus = Corpus.open(directory)
+    report = json.loads(corpus._native.verify(fspath(directory), threads, progress))
+    bad, missing = list(report["bad"]), list(report["missing"])
+    _verify_companions(corpus, Path(directory), bad, missing)
+    return Verification(
+        directory=fspath(directory),
+        ok=not bad and not missing,
+        shards=report["shards"],
+        tokens=report["tokens"],
+        bad=bad,
+        missing=missing,
+    )
+
+
+def _verify_companions(
+    corpus: Corpus, directory: Path, bad: list[dict[str, Any]], missing: list[str]
+) -> None:
+    """Check the tokenizer and the probes; the arrays were checked against the spec's digests."""
+    import polars as pl
+
+    from .probes import probe_metadata, written_templates
+
+    def report(name: str, reason: str) -> None:
+        bad.append({"shard": None, "file": name, "reason": reason})
+
+    for name, data in tokenizer_files(corpus.vocabulary).items():
+        path = directory / "tokenizer" / name
+        if not path.is_file():
+            missing.append(f"tokenizer/{name}")
+        elif path.read_bytes() != data:
+            report(f"tokenizer/{name}", "is not the tokenizer of this corpus")
+    templates = written_templates(corpus)
+    for path in sorted((directory / "probes").glob("*.parquet")):
+        metadata = probe_metadata(path) or {}
+        facts = metadata.get("behemoth_facts", "")
+        name = f"probes/{path.name}"
+        if metadata.get("behemoth_spec_hash") != corpus.spec_hash or path.stem not in templates:
+            report(name, "holds no probes of this corpus")
+            continue
+        rows = pl.scan_parquet(path).select(pl.len()).collect().item()
+        expected = int(facts) * len(templates[path.stem])
+        if rows != expected:
+            report(name, f"holds {rows} probes, not {expected}")

@@ -1,0 +1,150 @@
+"""Where a world and a corpus come from: a spec TOML, a spec directory, a corpus directory."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from os import PathLike, fspath
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._gen import FORMAT_VERSION, CorpusError, SpecError
+
+if TYPE_CHECKING:
+    from .corpus import Corpus
+    from .world import World
+
+TABLE_FILE = "table.parquet"
+EXPOSURES_FILE = "exposures.parquet"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Specs of a world and a corpus, and the folder that holds their arrays.
+
+    Parameters
+    ----------
+    world, corpus : dict
+        The ``[world]`` and ``[corpus]`` tables; what is missing takes its default.
+    directory : Path, optional
+        Where ``table.parquet`` and ``exposures.parquet`` lie, if the specs need them.
+    manifest : dict, optional
+        The manifest, of a corpus directory.
+    """
+
+    world: dict[str, Any] = field(default_factory=dict)
+    corpus: dict[str, Any] = field(default_factory=dict)
+    directory: Path | None = None
+    manifest: dict[str, Any] | None = None
+
+    def changed(self, world: Mapping[str, Any], corpus: Mapping[str, Any]) -> Source:
+        """The same source with some keys of its specs replaced."""
+        return replace(self, world={**self.world, **world}, corpus={**self.corpus, **corpus})
+
+    def make_world(self) -> World:
+        """Make the world."""
+        from .world import World
+
+        table = self._read_table() if "table" in self.world else None
+        return World.from_arrays(self.world, table)
+
+    def make_corpus(self) -> Corpus:
+        """Make the corpus."""
+        from .corpus import Corpus
+
+        exposures = self.corpus.get("exposures")
+        stored = isinstance(exposures, Mapping) and exposures.get("kind") == "array"
+        array = self._read_exposures() if stored else None
+        return Corpus.from_arrays(self.make_world(), self.corpus, array)
+
+    def _read_table(self) -> dict[str, NDArray[Any]]:
+        import polars as pl
+
+        from .table import Table
+
+        return Table(pl.read_parquet(self._file(TABLE_FILE))).arrays()
+
+    def _read_exposures(self) -> NDArray[np.uint32]:
+        import polars as pl
+
+        frame = pl.read_parquet(self._file(EXPOSURES_FILE))
+        return frame["exposures"].to_numpy().astype(np.uint32, copy=False)
+
+    def _file(self, name: str) -> Path:
+        path = None if self.directory is None else self.directory / name
+        if path is None or not path.is_file():
+            raise SpecError(
+                f"argument 'spec': got no {name} beside it, allowed: a spec with the file it names"
+            )
+        return path
+
+
+def read_source(path: str | PathLike[str]) -> Source:
+    """Read what a spec TOML, a spec directory or a corpus directory says.
+
+    Raises
+    ------
+    SpecError
+        When `path` is none of these, or its TOML is no spec.
+    CorpusError
+        When a corpus directory's manifest cannot be read.
+    """
+    place = Path(path)
+    if (place / "manifest.json").is_file():
+        manifest = read_manifest(place)
+        spec = manifest["spec"]
+        return Source(spec["world"], spec["corpus"], place, manifest)
+    file = place / "spec.toml" if place.is_dir() else place
+    if not file.is_file():
+        raise SpecError(
+            f"argument 'path': got {fspath(path)!r}, allowed: "
+            "a spec TOML, a spec directory or a corpus directory"
+        )
+    try:
+        spec = tomllib.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:  # both of TOML and of UTF-8
+        raise SpecError(
+            f"argument 'path': got {fspath(file)!r}, which is no TOML: {error}"
+        ) from None
+    unknown = sorted(set(spec) - {"world", "corpus", "format_version"})
+    if unknown:
+        raise SpecError(
+            f"argument 'path': got table [{unknown[0]}] in {fspath(file)!r}, "
+            "allowed: [world], [corpus]"
+        )
+    return Source(spec.get("world", {}), spec.get("corpus", {}), file.parent)
+
+
+def read_manifest(directory: Path) -> dict[str, Any]:
+    """Read the manifest of a corpus directory.
+
+    Raises
+    ------
+    SpecError
+        When there is no manifest.
+    CorpusError
+        When it cannot be read, or is of another format version.
+    """
+    file = directory / "manifest.json"
+    if not file.is_file():
+        raise SpecError(
+            f"argument 'DIR': got {fspath(directory)!r}, allowed: a corpus directory "
+            "(one that holds manifest.json)"
+        )
+    try:
+        manifest = json.loads(file.read_text(encoding="utf-8"))
+        version = manifest["format_version"]
+        _ = manifest["spec"]["world"], manifest["spec"]["corpus"], manifest["shards"]
+    except (ValueError, KeyError, TypeError):
+        raise CorpusError(f"{fspath(file)} is damaged: it is no manifest of a corpus") from None
+    if version != FORMAT_VERSION:
+        raise CorpusError(
+            f"{fspath(file)}: format version {version}, and this version of behemoth reads "
+            f"and writes {FORMAT_VERSION}"
+        )
+    return manifest

@@ -1,0 +1,393 @@
+import json
+import os
+import re
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+
+from behemoth import Corpus, World
+
+KEYS = {
+    "out",
+    "facts",
+    "sentences",
+    "tokens",
+    "bytes",
+    "seconds",
+    "tokens_per_second",
+    "vocabulary",
+    "dtype",
+}
+
+
+def test_json_is_one_object_with_the_keys_of_the_contract(run, tmp_path):
+    report = run("gen", "--facts", "1_200", "--out", tmp_path / "c", "--json").json()
+    assert set(report) == KEYS
+    assert report["out"] == str(tmp_path / "c")
+    assert report["facts"] == report["sentences"] == 1200
+    assert report["bytes"] == 2 * report["tokens"] == 2 * 1200 * 11
+    assert report["dtype"] == "uint16"
+    assert report["tokens_per_second"] > 0
+    assert report["vocabulary"] == Corpus.open(tmp_path / "c").vocabulary_size
+
+
+def test_people_see_what_was_made_and_two_sentences(run, tmp_path):
+    ran = run("gen", "--facts", "1200", "--out", tmp_path / "c")
+    assert ran.code == 0
+    assert f"{tmp_path / 'c'} is finished" in ran.err
+    for words in ("1,200", "13,200", "uint16", "tokens/s"):
+        assert words in ran.out
+    assert (
+        len(re.findall(r"subject S\d+ has the relation R\d with object O\d:\d+ \.", ran.out)) == 2
+    )
+
+
+@pytest.mark.parametrize(
+    ("facts", "subjects", "relations"),
+    [
+        ("1e3", 200, 5),
+        ("1200", 200, 6),
+        ("7", 7, 1),
+        ("14", 7, 2),
+        ("1e5", 20_000, 5),
+        ("60", 10, 6),
+    ],
+)
+def test_facts_are_split_exactly(run, tmp_path, facts, subjects, relations):
+    run("gen", "--facts", facts, "--out", tmp_path / "c", "--probes", 0, "--json").json()
+    world = Corpus.open(tmp_path / "c").world
+    assert (world.subjects, world.relations) == (subjects, relations)
+
+
+def test_every_option_reaches_the_spec(run, tmp_path):
+    run(
+        "gen", "--subjects", 1e2, "--relations", 3, "--objects", "20,40,60", "--out", tmp_path / "c",
+        "--exposures", "groups:1,4", "--order", "shuffle", "--templates", "default=2,repeats=1",
+        "--inversion", 0.3, "--minority", "0.1:0.2", "--questions", "0.5:0.25",
+        "--paraphrases", "5:2", "--seed", 11, "--order-seed", 12, "--probes", 7, "--json",
+    ).json()  # fmt: skip
+    spec = Corpus.open(tmp_path / "c").spec
+    assert spec["world"]["subjects"] == 100
+    assert [row["objects"] for row in spec["world"]["relations"]] == [20, 40, 60]
+    assert spec["world"]["seed"] == 11
+    assert spec["world"]["minority"] == 0.1
+    corpus = spec["corpus"]
+    assert corpus["exposures"] == {"kind": "groups", "levels": [1, 4], "balanced": False}
+    assert corpus["templates"] == {"default": 2.0, "repeats": 1.0}
+    assert corpus["questions"] == {"subjects": 0.5, "sentences": 0.25}
+    assert (corpus["inversion"], corpus["minority_sentences"]) == (0.3, 0.2)
+    assert (corpus["paraphrases"], corpus["held_out"]) == (5, 2)
+    assert corpus["order_seed"] == 12
+
+
+def test_nested_and_correlated_reach_the_spec(run, tmp_path):
+    out = tmp_path / "c"
+    run(
+        "gen",
+        "--facts",
+        600,
+        "--nested",
+        "20:4",
+        "--correlated",
+        "0.8,binarised",
+        "--out",
+        out,
+        "--json",
+    ).json()
+    corpus = Corpus.open(out)
+    kinds = [row["kind"] for row in corpus.spec["world"]["relations"]]
+    assert kinds == ["independent", "correlated", *["independent"] * 4, *["composed"] * 6]
+    assert corpus.spec["world"]["relations"][0]["binarised"]
+    assert corpus.spec["corpus"]["nested_exposures"] == 4
+    assert (
+        corpus.exposures(np.arange(corpus.world.subject_facts, corpus.world.fact_count)) == 4
+    ).all()
+
+
+@pytest.mark.parametrize("exposures", ["10", "1e1", "latin:1,4", "zipf:alpha=1,min=1,max=10"])
+def test_exposures_of_every_form(run, tmp_path, exposures):
+    run("gen", "--facts", 60, "--exposures", exposures, "--out", tmp_path / "c", "--json").json()
+
+
+def test_bios(run, tmp_path):
+    report = run(
+        "gen", "--facts", 60, "--exposures", 3, "--order", "bios", "--out", tmp_path / "c", "--json"
+    ).json()
+    assert report["sentences"] == 180
+    assert Corpus.open(tmp_path / "c").documents == 30
+
+
+def test_a_spec_is_taken_and_options_override_it(run, tmp_path, rich_corpus):
+    spec = tmp_path / "spec.toml"
+    spec.write_text(rich_corpus.spec_toml)
+    run("gen", "--spec", spec, "--out", tmp_path / "same", "--json").json()
+    assert Corpus.open(tmp_path / "same").spec_hash == rich_corpus.spec_hash
+    run(
+        "gen",
+        "--spec",
+        tmp_path / "same",
+        "--seed",
+        77,
+        "--exposures",
+        2,
+        "--out",
+        tmp_path / "other",
+        "--json",
+    ).json()
+    other = Corpus.open(tmp_path / "other").spec
+    assert other["world"]["seed"] == 77
+    assert other["world"]["relations"] == rich_corpus.spec["world"]["relations"]
+    assert other["corpus"]["exposures"] == {"kind": "constant", "exposures": 2}
+
+
+def test_facts_beside_a_spec_keep_its_relations(run, tmp_path):
+    spec = tmp_path / "spec.toml"
+    spec.write_text("[world]\nrelations = 4\nobjects = 10\n")
+    run("gen", "--spec", spec, "--facts", 80, "--out", tmp_path / "c", "--json").json()
+    assert Corpus.open(tmp_path / "c").world.subjects == 20
+    assert (
+        "nearest: 80 or 84"
+        in run("gen", "--spec", spec, "--facts", 81, "--out", tmp_path / "d").refused()
+    )
+
+
+def test_an_imported_world_is_generated(run, tmp_path, graph):
+    run("import", graph, "--out", tmp_path / "spec")
+    report = run(
+        "gen", "--spec", tmp_path / "spec", "--exposures", 3, "--out", tmp_path / "c", "--json"
+    ).json()
+    assert report["sentences"] == 120
+    assert Corpus.open(tmp_path / "c").world.facts().equals(World.from_table(graph).facts())
+    assert run("verify", tmp_path / "c").code == 0
+
+
+def test_options_on_a_world_that_is_a_table_are_refused(run, tmp_path, graph):
+    run("import", graph, "--out", tmp_path / "spec")
+    for option in ("--subjects", "--relations", "--objects", "--nested", "--facts", "--minority"):
+        message = run(
+            "gen", "--spec", tmp_path / "spec", option, 1, "--out", tmp_path / "c"
+        ).refused()
+        assert message.startswith(f"argument '{option}': got a value beside a table of facts")
+
+
+def test_running_again_says_that_it_is_finished(run, tmp_path, contents):
+    words = ("gen", "--facts", 1200, "--out", tmp_path / "c")
+    run(*words)
+    hashes = contents(tmp_path / "c")
+    ran = run(*words)
+    assert ran.code == 0
+    assert "is finished already" in ran.err
+    report = run(*words, "--json").json()
+    assert report["tokens"] == 13_200
+    assert report["tokens_per_second"] == 0
+    assert contents(tmp_path / "c") == hashes
+
+
+def test_parts_make_the_same_bytes(run, tmp_path, contents):
+    spec = tmp_path / "spec.toml"
+    spec.write_text("[world]\nsubjects = 20000\nrelations = 3\n[corpus]\nshard_bytes = 262144\n")
+    run("gen", "--spec", spec, "--out", tmp_path / "whole")
+    for part in ("2/3", "0/3", "1/3"):
+        ran = run("gen", "--spec", spec, "--out", tmp_path / "parts", "--part", part)
+        assert f"part {part} of" in ran.err
+    assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
+
+
+def test_a_part_without_shards_says_so(run, tmp_path):
+    ran = run("gen", "--facts", 60, "--out", tmp_path / "c", "--part", "0/5")
+    assert ran.code == 0
+    assert "has no shards: the corpus has 1 in all" in ran.err
+
+
+def test_force_replaces_another_corpus(run, tmp_path):
+    run("gen", "--facts", 60, "--out", tmp_path / "c")
+    message = run("gen", "--facts", 120, "--out", tmp_path / "c").refused(1)
+    assert "holds another corpus" in message
+    assert (
+        run("gen", "--facts", 120, "--out", tmp_path / "c", "--force", "--json").json()["facts"]
+        == 120
+    )
+
+
+def test_a_dry_run_shows_sizes_and_writes_nothing(run, tmp_path):
+    ran = run("gen", "--facts", "1e8", "--out", tmp_path / "c", "--dry-run")
+    assert ran.code == 0
+    for words in ("100,000,000", "bits", "vocabulary", "disk needed", "disk free"):
+        assert words in ran.out
+    assert not (tmp_path / "c").exists()
+    report = run("gen", "--facts", "1e8", "--dry-run", "--json").json()
+    assert report["facts"] == 100_000_000
+    assert report["bytes"] == 2 * report["tokens"]
+    assert report["disk_needed"] > report["bytes"]
+
+
+def test_all_probes_can_be_asked_for(run, tmp_path):
+    import polars as pl
+
+    for probes, rows in (("all", 1200), ("1e2", 100)):
+        run("gen", "--facts", 1200, "--out", tmp_path / "c", "--probes", probes)
+        assert pl.read_parquet(tmp_path / "c" / "probes" / "default.parquet").height == rows
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--facts", "1.5"), "argument '--facts': got 1.5, allowed: a whole number from 1, such as 1000, 1_000 or 1e8"),
+        (("--facts", "0"), "argument '--facts': got 0, allowed: a whole number from 1"),
+        (("--facts", "-6"), "argument '--facts': got -6, allowed: a whole number from 1"),
+        (("--facts", "many"), "argument '--facts': got many, allowed: a whole number"),
+        (("--facts", "100", "--relations", "6"),
+         "argument '--facts': got 100, allowed: a multiple of the 6 relations; nearest: 96 or 102"),
+        (("--facts", "5", "--relations", "6"), "nearest: 6"),
+        (("--facts", "100", "--subjects", "10"), "argument '--facts': got 100, allowed: either --facts or --subjects"),
+        (("--subjects", "0"), "argument '--subjects': got 0, allowed: a whole number from 1"),
+        (("--facts", "6e18"), "allowed: "),
+        (("--facts", "1e19"), "argument '--facts': got 1e19, allowed: a whole number up to 9223372036854775807"),
+        (("--facts", "1e12", "--exposures", "1e12"), "allowed: a product up to"),
+        (("--objects", "400,300"), "argument 'objects': got 2 numbers, allowed: one number, or one for each of the 6"),
+        (("--exposures", "often"), "argument 'exposures': got 'often', allowed: a number, 'groups:1,4,16'"),
+        (("--exposures", "0"), "argument 'exposures': got 0, allowed: at least 1"),
+        (("--order", "bio"), "argument '--order': got bio, allowed: shuffle, bios (did you mean bios?)"),
+        (("--templates", "defualt=1"), "argument '--templates': got defualt, allowed: default, sor,"),
+        (("--templates", "defualt=1"), "(did you mean default?)"),
+        (("--templates", "default=0"), "argument 'templates': got no weight above 0"),
+        (("--inversion", "1.5"), "argument 'inversion': got 1.5, allowed: a fraction from 0 to 1"),
+        (("--inversion", "some"), "argument '--inversion': got some, allowed: a number such as 0.5"),
+        (("--minority", "2"), "argument 'minority': got 2, allowed: a fraction from 0 to 1"),
+        (("--minority", "0.1:2"), "argument 'minority_sentences': got 2, allowed: a fraction from 0 to 1"),
+        (("--nested", "7"), "got 7, allowed: a divisor of 400"),
+        (("--nested", "x:4"), "argument '--nested': got x"),
+        (("--correlated", "0.002"), "allowed: above chance (1/400"),
+        (("--correlated", "0.8,binary"), "argument '--correlated': got binary, allowed: binarised"),
+        (("--questions", "0.5"), "argument '--questions': got 0.5, allowed: two shares, such as 0.5:0.2"),
+        (("--questions", "0.5:3"), "argument 'questions.sentences': got 3, allowed: a fraction"),
+        (("--paraphrases", "2:2"), "argument 'held_out': got 2, allowed: fewer than paraphrases (2)"),
+        (("--paraphrases", "0"), "argument '--paraphrases': got 0, allowed: a whole number from 1"),
+        (("--seed", "-1"), "argument '--seed': got -1, allowed: a whole number from 0"),
+        (("--part", "2/2"), "argument '--part': got 2/2, allowed: i/n with 0 <= i < n, such as 0/4"),
+        (("--part", "0/2", "--force"), "argument 'force': got true for part 0/2"),
+        (("--engine", "rya"), "argument '--engine': got rya, allowed: local, ray (did you mean ray?)"),
+        (("--probes", "some"), "argument '--probes': got some, allowed: a whole number, 'all', or 0 for none"),
+        (("--threads", "x"), "argument '--threads': got x, allowed: a whole number from 0"),
+        (("--spec", "nothing.toml"), "argument 'path': got 'nothing.toml', allowed: a spec TOML"),
+        (("--fatcs", "6"), "No such option: --fatcs (Possible options: --facts, --part)"),
+        (("--facts",), "Option '--facts' requires an argument"),
+    ],
+)  # fmt: skip
+def test_bad_arguments_are_one_line_and_exit_code_2(run, tmp_path, words, message):
+    assert message in run("gen", "--out", tmp_path / "c", *words).refused(2)
+    assert not (tmp_path / "c").exists()
+
+
+def test_an_out_directory_is_needed(run):
+    assert run("gen").refused() == "argument '--out': got nothing, allowed: a directory to write"
+
+
+def test_a_directory_of_something_else_is_a_failed_run(run, tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    assert "not empty and not a corpus" in run("gen", "--facts", 60, "--out", tmp_path).refused(1)
+    run("gen", "--facts", 60, "--out", tmp_path / "thesis.txt").refused(1)
+
+
+def test_too_little_disk_is_told_in_one_line(run, tmp_path):
+    message = run("gen", "--facts", "6e12", "--out", tmp_path / "c").refused(1)
+    assert re.fullmatch(r"not enough disk for .*: \d+ bytes needed, \d+ bytes free", message)
+
+
+def test_ray_that_is_not_installed_names_the_extra(run, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    message = run("gen", "--facts", 60, "--out", tmp_path / "c", "--engine", "ray").refused(2)
+    assert (
+        message
+        == "argument 'engine': got 'ray', which is not installed: pip install 'behemoth[ray]'"
+    )
+
+
+def test_ray_and_parts_exclude_each_other(run, tmp_path):
+    message = run("gen", "--out", tmp_path / "c", "--engine", "ray", "--part", "0/2").refused(2)
+    assert message.startswith("argument '--part': got 0/2, allowed: no part with --engine ray")
+
+
+def test_no_permission_is_a_failed_run(tmp_path):
+    # Root may write anywhere, so the process gives that up once everything is imported.
+    script = textwrap.dedent("""
+        import os, sys
+        from behemoth.cli.main import main
+        main(["gen", "--facts", "60", "--out", sys.argv[1] + "/first", "--json"])
+        os.chmod(sys.argv[1], 0o555)
+        if os.getuid() == 0:
+            os.setgid(65534)
+            os.setuid(65534)
+        sys.exit(main(["gen", "--facts", "60", "--out", sys.argv[1] + "/c"]))
+    """)
+    out = tmp_path / "closed"
+    out.mkdir()
+    ran = subprocess.run([sys.executable, "-c", script, out], capture_output=True, text=True)
+    assert ran.returncode == 1, ran.stderr
+    error = ran.stderr.splitlines()[-1]
+    assert re.fullmatch(r"behemoth: error: /.*: .*Permission denied.*", error)
+    assert "Traceback" not in ran.stderr
+
+
+def test_a_write_that_fails_half_way_is_told_and_can_go_on(tmp_path, run, contents):
+    spec = tmp_path / "spec.toml"
+    spec.write_text("[world]\nsubjects = 20000\nrelations = 3\n[corpus]\nshard_bytes = 262144\n")
+    script = textwrap.dedent("""
+        import resource, sys
+        from behemoth.cli.main import main
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+        sys.exit(main(["gen", "--spec", sys.argv[1], "--out", sys.argv[2]]))
+    """)
+    ran = subprocess.run(
+        [sys.executable, "-c", script, spec, tmp_path / "c"], capture_output=True, text=True
+    )
+    assert ran.returncode == 1, ran.stderr
+    assert "File too large" in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert run("gen", "--spec", spec, "--out", tmp_path / "c").code == 0
+    run("gen", "--spec", spec, "--out", tmp_path / "straight")
+    assert contents(tmp_path / "c") == contents(tmp_path / "straight")
+
+
+def test_debug_shows_the_traceback(run, tmp_path):
+    for words in (("--debug", "gen", "--facts", "x"), ("gen", "--facts", "x", "--debug")):
+        ran = run(*words, "--out", tmp_path / "c")
+        assert ran.code == 2
+        assert "Traceback" in ran.err
+        assert "ArgumentError" in ran.err
+
+
+def test_an_unknown_command_names_its_neighbour(run):
+    assert run("gne").refused() == (
+        "argument 'COMMAND': got gne, allowed: gen, inspect, verify, facts, import (did you mean gen?)"
+    )
+
+
+def test_help_names_every_option_and_no_command_is_help(run):
+    ran = run("gen", "--help")
+    assert ran.code == 0
+    for option in ("--facts", "--subjects", "--relations", "--objects", "--spec", "--exposures", "--order",
+                   "--templates", "--inversion", "--minority", "--nested", "--correlated", "--questions",
+                   "--paraphrases", "--seed", "--order-seed", "--threads", "--part", "--engine", "--dry-run",
+                   "--force", "--json", "--out", "--probes"):  # fmt: skip
+        assert option in ran.out
+    assert run().code == 0
+    assert "Commands:" in run().out
+
+
+def test_the_version_is_that_of_the_engine(run):
+    from behemoth._gen import version
+
+    assert run("--version").out == version() + "\n"
+
+
+def test_it_runs_as_a_process_with_messages_on_stderr_alone(spawn, tmp_path):
+    process = spawn("gen", "--facts", "6000", "--out", tmp_path / "c", "--json")
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert set(json.loads(out)) == KEYS
+    assert out.count("\n") == 1
+    assert os.listdir(tmp_path / "c" / "tokens")

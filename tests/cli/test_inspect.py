@@ -1,0 +1,83 @@
+import json
+import sys
+
+import pytest
+
+
+@pytest.fixture
+def written(run, tmp_path):
+    run("gen", "--facts", 1200, "--exposures", "groups:1,4", "--out", tmp_path / "c")
+    return tmp_path / "c"
+
+
+def test_people_see_what_it_is_samples_and_the_ledger(run, written):
+    ran = run("inspect", written)
+    assert ran.code == 0
+    assert ran.err == ""
+    assert "a corpus of behemoth" in ran.out
+    assert "complete" in ran.out
+    assert ran.out.count("<|endoftext|>") == 3
+    lines = [line.split() for line in ran.out.splitlines()]
+    assert ["exposures", "facts", "sentences"] in lines
+    assert ["1", "600", "600"] in lines
+    assert ["4", "600", "2,400"] in lines
+
+
+def test_many_classes_of_exposures_are_summed_up(run, tmp_path):
+    run(
+        "gen",
+        "--facts",
+        1200,
+        "--exposures",
+        "zipf:alpha=1,min=1,max=1000",
+        "--out",
+        tmp_path / "c",
+    )
+    out = run("inspect", tmp_path / "c").out
+    rows = out.partition("sentences\n")[2].splitlines()[-14:]
+    assert " to 1,000" in rows[-1] or any(" to 1,000" in row for row in rows)
+
+
+def test_json(run, written):
+    report = run("inspect", written, "--json", "--samples", 1).json()
+    assert report["complete"] is True
+    assert report["facts"] == 1200
+    assert report["sentences"] == 3000
+    assert report["exposure_classes"] == [
+        {"exposures": 1, "facts": 600},
+        {"exposures": 4, "facts": 600},
+    ]
+    assert len(report["samples"]) == 1
+
+
+def test_an_unfinished_corpus_says_so(run, tmp_path):
+    spec = tmp_path / "spec.toml"
+    spec.write_text("[world]\nsubjects = 20000\nrelations = 3\n[corpus]\nshard_bytes = 262144\n")
+    run("gen", "--spec", spec, "--out", tmp_path / "c", "--part", "0/3")
+    assert "2 of 6 shards are there" in run("inspect", tmp_path / "c").out
+
+
+def test_errors(run, written, tmp_path):
+    assert "argument 'DIR': got" in run("inspect", tmp_path).refused(2)
+    assert run("inspect").refused(2) == "Missing argument 'DIR'."
+    assert "argument '--samples': got x" in run("inspect", written, "--samples", "x").refused(2)
+    manifest = written / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"format_version": 99}))
+    assert "format version 99" in run("inspect", written).refused(1)
+    manifest.write_text("{")
+    assert "manifest.json is damaged" in run("inspect", written).refused(1)
+
+
+def test_a_pipe_that_closes_is_no_traceback(written):
+    import subprocess
+
+    script = "import sys; from behemoth.cli.main import main; sys.exit(main())"
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, "inspect", written, "--samples", "500"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    process.stdout.close()
+    error = process.stderr.read()
+    process.stderr.close()
+    process.wait(timeout=60)
+    assert "Traceback" not in error

@@ -1,0 +1,98 @@
+import pytest
+from hypothesis import given, strategies as st
+
+from behemoth.cli import parse
+from behemoth.cli.parse import ArgumentError
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("0", 0), ("1000", 1000), ("1_000", 1000), ("1e8", 10**8), ("5E9", 5 * 10**9), ("1.5e3", 1500), (" 7 ", 7),
+     ("2.0", 2), ("9223372036854775807", 2**63 - 1)],
+)  # fmt: skip
+def test_counts(text, value):
+    assert parse.count("--n", text) == value
+
+
+@given(st.integers(0, 2**63 - 1))
+def test_any_count_is_read_back(value):
+    assert parse.count("--n", str(value)) == parse.count("--n", f"{value:_}") == value
+
+
+@pytest.mark.parametrize("text", ["1.5", "-1", "", "many", "nan", "inf", "1e", "0x10", "1e-3"])
+def test_what_is_no_count_is_refused(text):
+    with pytest.raises(
+        ArgumentError,
+        match="argument '--n': got .*, allowed: a whole number from 0, such as 1000, 1_000 or 1e8",
+    ):
+        parse.count("--n", text)
+
+
+@pytest.mark.parametrize("text", ["1e19", "1e999999999", "9223372036854775808"])
+def test_counts_too_large_are_refused_at_once(text):
+    with pytest.raises(ArgumentError, match="allowed: a whole number up to 9223372036854775807"):
+        parse.count("--n", text)
+
+
+def test_a_minimum_is_named():
+    with pytest.raises(ArgumentError, match="got 0, allowed: a whole number from 1"):
+        parse.count("--n", "0", 1)
+
+
+def test_nothing_is_shown_as_such():
+    with pytest.raises(ArgumentError, match="got '', allowed"):
+        parse.count("--n", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("0/1", (0, 1)), ("3/4", (3, 4)), ("0/1e3", (0, 1000))]
+)
+def test_parts(text, value):
+    assert parse.part("--part", text) == value
+
+
+@pytest.mark.parametrize("text", ["4/4", "1", "a/b", "-1/4", "0/0", "1/2/3", ""])
+def test_what_is_no_part_is_refused(text):
+    with pytest.raises(ArgumentError, match="allowed: i/n with 0 <= i < n, such as 0/4"):
+        parse.part("--part", text)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("0:10", (0, 10)), (":10", (0, 10)), ("5:", (5, None)), (":", (0, None)), ("1e3:1e4", (1000, 10_000))]
+)  # fmt: skip
+def test_spans(text, value):
+    assert parse.span("--range", text) == value
+
+
+def test_what_is_no_span_is_refused():
+    with pytest.raises(ArgumentError, match="allowed: a:b, such as 0:1000"):
+        parse.span("--range", "10")
+
+
+def test_weights():
+    known = ("default", "repeats")
+    assert parse.weights("--t", "default=1,repeats=0.5", known) == {"default": 1.0, "repeats": 0.5}
+    assert parse.weights("--t", "repeats", known) == {"repeats": 1.0}
+    with pytest.raises(
+        ArgumentError, match=r"got reapeats, allowed: default, repeats \(did you mean repeats\?\)"
+    ):
+        parse.weights("--t", "reapeats=1", known)
+    with pytest.raises(ArgumentError, match="argument '--t default': got much, allowed: a number"):
+        parse.weights("--t", "default=much", known)
+
+
+@pytest.mark.parametrize(("text", "value"), [("all", "all"), ("0", 0), ("1e4", 10_000)])
+def test_samples(text, value):
+    assert parse.sample("--probes", text) == value
+
+
+def test_what_is_no_sample_is_refused():
+    with pytest.raises(
+        ArgumentError, match="got some, allowed: a whole number, 'all', or 0 for none"
+    ):
+        parse.sample("--probes", "some")
+
+
+def test_counts_with_commas():
+    assert parse.counts("--o", "400") == 400
+    assert parse.counts("--o", "400,1e3") == [400, 1000]

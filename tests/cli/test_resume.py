@@ -1,0 +1,178 @@
+"""Runs that are stopped: by Ctrl-C, by kill -9, by a full disk; and go on to the same bytes."""
+
+import random
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+
+SPEC = """
+[world]
+subjects = {subjects}
+relations = 4
+nested = 20
+[corpus]
+exposures = "groups:1,2,4"
+shard_bytes = 1_000_000
+[corpus.templates]
+default = 1
+repeats = 1
+"""
+
+
+@pytest.fixture
+def spec(tmp_path):
+    def spec(subjects):
+        path = tmp_path / "spec.toml"
+        path.write_text(SPEC.format(subjects=subjects))
+        return path
+
+    return spec
+
+
+def wait_for(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def kill_until_done(spawn, words, seed, kills):
+    """Start the command again and again, with a kill -9 at a random moment of its writing."""
+    draw = random.Random(seed)
+    out = words[words.index("--out") + 1]
+    killed = 0
+    while True:
+        process = spawn(*words)
+        if killed < kills:
+            wait_for(lambda: any(out.rglob("*.bin*")) or process.poll() is not None)
+            time.sleep(draw.uniform(0, 0.3))
+            if process.poll() is None:
+                process.kill()
+                killed += 1
+        _, error = process.communicate(timeout=120)
+        if process.returncode == 0:
+            return killed
+        assert process.returncode == -signal.SIGKILL, error
+
+
+def check_killed(spawn, run, spec, tmp_path, contents, subjects, kills, seed):
+    words = ("gen", "--spec", spec(subjects), "--probes", 2000)
+    assert run(*words, "--out", tmp_path / "straight").code == 0
+    killed = kill_until_done(spawn, (*words, "--out", tmp_path / "killed"), seed, kills)
+    assert killed > 0
+    assert run("verify", tmp_path / "killed").code == 0
+    straight, after = contents(tmp_path / "straight"), contents(tmp_path / "killed")
+    # A kill may leave the temporary file of a small file behind; nothing else, and no other bytes.
+    assert {name: after.get(name) for name in straight} == straight
+    assert all("partial" in name or "tmp" in name for name in set(after) - set(straight))
+
+
+def test_a_killed_run_goes_on_to_the_same_bytes(spawn, run, spec, tmp_path, contents):
+    check_killed(spawn, run, spec, tmp_path, contents, subjects=60_000, kills=2, seed=1)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("seed", range(6))
+def test_a_run_killed_many_times_goes_on_to_the_same_bytes(
+    spawn, run, spec, tmp_path, contents, seed
+):
+    check_killed(spawn, run, spec, tmp_path, contents, subjects=150_000, kills=12, seed=seed)
+
+
+def test_ctrl_c_stops_within_a_second_and_says_how_to_go_on(spawn, run, spec, tmp_path, contents):
+    out = tmp_path / "c"
+    # Far more than can be written before the signal comes; only what was begun is on the disk.
+    words = ("gen", "--spec", spec(20_000_000), "--out", out, "--probes", 0)
+    process = spawn(*words)
+    wait_for(lambda: any(out.rglob("*.bin")))
+    process.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    _, error = process.communicate(timeout=60)
+    assert time.monotonic() - began < 1.5  # a second, and some for a busy machine
+    assert process.returncode == 130
+    assert (
+        error.splitlines()[-1]
+        == f"behemoth: stopped: run the same command again to go on with {out}"
+    )
+    assert "Traceback" not in error
+    assert not list(out.rglob("*.bin.partial"))
+    assert list(out.rglob("*.bin"))
+    shutil.rmtree(out)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("gen", "--facts", "6e9", "--templates", "repeats", "--dry-run"),
+        ("facts", "SPEC", "--out", "OUT"),
+    ],
+)
+def test_ctrl_c_stops_other_long_work(spawn, spec, tmp_path, words):
+    names = {"SPEC": spec(200_000_000), "OUT": tmp_path / "f.parquet"}
+    process = spawn(*(names.get(word, word) for word in words))
+    time.sleep(2)
+    assert process.poll() is None, process.communicate()
+    process.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    _, error = process.communicate(timeout=60)
+    assert time.monotonic() - began < 1.5
+    assert process.returncode == 130, error
+    assert error.splitlines()[-1].startswith("behemoth: stopped")
+    assert "Traceback" not in error
+    assert not list(tmp_path.glob("*.parquet*"))
+
+
+def test_two_runs_at_once_make_one_corpus(spawn, run, spec, tmp_path, contents):
+    words = ("gen", "--spec", spec(60_000), "--probes", 1000)
+    assert run(*words, "--out", tmp_path / "straight").code == 0
+    processes = [
+        spawn(*words, "--out", tmp_path / "both", "--part", f"{part}/2") for part in range(2)
+    ]
+    for process in processes:
+        _, error = process.communicate(timeout=120)
+        assert process.returncode == 0, error
+    assert contents(tmp_path / "both") == contents(tmp_path / "straight")
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 24 MB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", place], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"no file system can be mounted here: {mounted.stderr.decode().strip()}")
+    yield place
+    subprocess.run(["umount", place], check=True)
+
+
+@pytest.mark.faults
+def test_a_disk_that_fills_up_is_told_and_the_run_goes_on(
+    small_disk, spawn, run, spec, tmp_path, contents
+):
+    words = ("gen", "--spec", spec(60_000), "--probes", 1000)
+    assert run(*words, "--out", tmp_path / "straight").code == 0
+    # The check beforehand sees enough room; another file takes it while the run writes.
+    ballast = small_disk / "ballast"
+    process = spawn(*words, "--out", small_disk / "c", "--threads", 1)
+    wait_for(lambda: any((small_disk / "c").rglob("*.bin")) or process.poll() is not None)
+    try:
+        with ballast.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(1 << 20))
+    except OSError:
+        pass
+    _, error = process.communicate(timeout=60)
+    assert process.returncode in (0, 1)
+    if process.returncode:
+        assert "No space left" in error or "not enough disk" in error
+        assert "Traceback" not in error
+    ballast.unlink()
+    ran = run(*words, "--out", small_disk / "c")
+    assert ran.code == 0, ran.err
+    assert contents(small_disk / "c") == contents(tmp_path / "straight")

@@ -1,0 +1,169 @@
+"""What the tests share: a command line that runs in this process, and small corpora."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from behemoth import Corpus, World
+from behemoth.cli.main import main
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A command that ran: its exit code and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+    def json(self):
+        """The one JSON object on stdout."""
+        assert self.code == 0, self.err
+        assert self.out.count("\n") == 1, self.out
+        return json.loads(self.out)
+
+    def refused(self, code=2):
+        """The one line of an error."""
+        assert self.code == code, (self.code, self.err)
+        assert self.err.count("\n") == 1, self.err
+        assert self.err.startswith("behemoth: error: "), self.err
+        assert self.out == ""
+        return self.err.removeprefix("behemoth: error: ").rstrip("\n")
+
+
+@pytest.fixture
+def run(capsys):
+    """Run the command line in this process: run("gen", "--out", path) -> Ran."""
+
+    def run(*words):
+        capsys.readouterr()
+        code = main([str(word) for word in words])
+        captured = capsys.readouterr()
+        return Ran(code, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def command():
+    """The command line as a process of its own: a list to put before its words."""
+    return [
+        sys.executable,
+        "-c",
+        "import sys; from behemoth.cli.main import main; sys.exit(main())",
+    ]
+
+
+@pytest.fixture(scope="session")
+def spawn(command):
+    """Start the command line as a process: spawn("gen", ...) -> subprocess.Popen."""
+
+    def spawn(*words):
+        return subprocess.Popen(
+            [*command, *map(str, words)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"COLUMNS": "200"},
+        )
+
+    return spawn
+
+
+@pytest.fixture(scope="session")
+def contents():
+    """Hashes of the files of a directory by name, without records of time."""
+
+    def contents(directory, pattern="**/*"):
+        return {
+            str(path.relative_to(directory)): sha256(path.read_bytes()).hexdigest()
+            for path in sorted(Path(directory).glob(pattern))
+            if path.is_file()
+        }
+
+    return contents
+
+
+@pytest.fixture(scope="session")
+def world():
+    return World(subjects=60, relations=3, objects=12, seed=7)
+
+
+@pytest.fixture(scope="session")
+def corpus(world):
+    return Corpus(world, exposures=4)
+
+
+@pytest.fixture(scope="session")
+def rich_corpus():
+    """Every feature at once: kinds of relations, templates, questions, minority, wordings."""
+    from behemoth import Composed, Correlated, Groups, Independent, OneToOne, Questions, Zipf
+
+    world = World(
+        subjects=80,
+        relations=[
+            Independent(24),
+            Correlated(0, 0.7),
+            Zipf(9, 1.2),
+            OneToOne(),
+            Composed(0, 6),
+            Composed(4, 2),
+        ],
+        seed=3,
+        minority=0.25,
+    )
+    return Corpus(
+        world,
+        exposures=Groups([1, 2, 4]),
+        templates={"default": 1, "repeats": 1, "nonsense": 1},
+        inversion=0.3,
+        questions=Questions(0.5, 0.25),
+        paraphrases=3,
+        held_out=1,
+        nonsense_words=50,
+    )
+
+
+@pytest.fixture(scope="session")
+def documents():
+    """Cut tokens into documents: lists that end in the end-of-document token."""
+
+    def documents(tokens):
+        found, document = [], []
+        for token in tokens.tolist():
+            document.append(token)
+            if token == 0:
+                found.append(document)
+                document = []
+        assert not document
+        return found
+
+    return documents
+
+
+@pytest.fixture
+def graph(tmp_path):
+    """A graph as the reference writes it: five columns, None for none."""
+    path = tmp_path / "relationship_graph.txt"
+    rows = [
+        (
+            subject,
+            relation,
+            (subject * 7 + relation) % 10,
+            "None" if subject % 3 else (subject * 7 + relation + 1) % 10,
+            "None",
+        )
+        for subject in range(20)
+        for relation in range(2)
+    ]
+    path.write_text("".join(" ".join(map(str, row)) + "\n" for row in rows))
+    return path

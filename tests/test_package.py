@@ -1,0 +1,37 @@
+import subprocess
+import sys
+
+import pytest
+
+import behemoth
+
+
+def test_every_public_name_is_there():
+    for name in dir(behemoth):
+        assert getattr(behemoth, name) is not None
+    assert set(behemoth.__all__) == set(dir(behemoth))
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="module 'behemoth' has no attribute 'Wrold'"):
+        behemoth.Wrold  # noqa: B018
+
+
+def imported(statement):
+    script = f"import sys; {statement}; sys.stdout.write(' '.join(sys.modules))"
+    return set(subprocess.check_output([sys.executable, "-c", script], text=True).split())
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    assert not imported("import behemoth") & {"numpy", "polars", "rich", "typer", "torch"}
+
+
+def test_importing_the_command_line_loads_nothing_heavy():
+    heavy = {"numpy", "polars", "torch", "transformers", "behemoth._gen", "behemoth.corpus"}
+    assert not imported("import behemoth.cli.main") & heavy
+
+
+def test_a_world_needs_numpy_and_not_the_optional_packages():
+    loaded = imported("import behemoth; behemoth.World(2, 1, 2)")
+    assert "numpy" in loaded
+    assert not loaded & {"torch", "transformers", "ray", "rich", "typer"}

@@ -1,0 +1,250 @@
+import math
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from behemoth import (
+    Composed,
+    Correlated,
+    Independent,
+    Inverse,
+    OneToOne,
+    SpecError,
+    World,
+    Zipf,
+)
+
+
+def test_a_world_counts_its_parts(world):
+    assert (world.subjects, world.relations, world.link_relations) == (60, 3, 0)
+    assert world.fact_count == world.subject_facts == 180
+    assert world.entropy == pytest.approx(180 * math.log2(12))
+
+
+def test_objects_broadcast_like_numpy(world):
+    grid = world.objects(np.arange(60)[:, None], np.arange(3))
+    assert grid.shape == (60, 3)
+    assert grid.dtype == np.uint32
+    assert grid.max() < 12
+    assert world.objects(5, 2) == grid[5, 2]
+    assert world.objects(5, 2).shape == ()
+    np.testing.assert_array_equal(world.objects([1, 2], [0, 1]), [grid[1, 0], grid[2, 1]])
+    assert world.objects([], 0).shape == (0,)
+
+
+def test_facts_are_a_frame_of_exact_types(world):
+    frame = world.facts(10, 20)
+    assert frame.schema == {
+        "fact": pl.UInt64,
+        "link": pl.Boolean,
+        "subject": pl.UInt64,
+        "relation": pl.UInt32,
+        "object": pl.UInt32,
+        "minority_object": pl.UInt32,
+    }
+    assert frame["fact"].to_list() == list(range(10, 20))
+    assert not frame["link"].any()
+    assert frame["minority_object"].null_count() == 10
+    np.testing.assert_array_equal(
+        frame["object"], world.objects(frame["subject"], frame["relation"])
+    )
+    assert world.facts().height == 180
+    assert world.facts_of([19, 10]).equals(frame[[9, 0]])
+
+
+def test_fact_ids_invert_facts(world):
+    frame = world.facts()
+    np.testing.assert_array_equal(
+        world.fact_ids(frame["subject"], frame["relation"]), frame["fact"]
+    )
+
+
+def test_a_world_is_a_function_of_its_spec():
+    first, again = World(50, 2, 9, seed=4), World(50, 2, 9, seed=4)
+    assert first.facts().equals(again.facts())
+    assert World.from_spec(first.spec).facts().equals(first.facts())
+    assert not World(50, 2, 9, seed=5).facts().equals(first.facts())
+
+
+def test_more_subjects_leave_the_others_as_they_are():
+    small, large = World(50, 2, 9), World(500, 2, 9)
+    subjects = np.arange(50)
+    for relation in range(2):
+        np.testing.assert_array_equal(
+            small.objects(subjects, relation), large.objects(subjects, relation)
+        )
+
+
+@given(
+    subjects=st.integers(1, 200),
+    relations=st.integers(1, 5),
+    objects=st.integers(1, 50),
+    seed=st.integers(0, 2**63 - 1),
+)
+@settings(max_examples=40, deadline=None)
+def test_any_world_of_independent_relations_holds_together(subjects, relations, objects, seed):
+    world = World(subjects, relations, objects, seed=seed)
+    frame = world.facts()
+    assert frame.height == subjects * relations
+    assert frame["object"].max() < objects
+    assert (frame["fact"] == frame["subject"] * relations + frame["relation"]).all()
+
+
+def test_relations_of_every_kind():
+    world = World(
+        subjects=3000,
+        relations=[
+            Independent(20),
+            Zipf(50, 1.5),
+            Correlated(0, 0.6),
+            OneToOne(),
+            Inverse(3),
+            Composed(0, 4),
+            Composed(5, 2),
+        ],
+        seed=1,
+    )
+    subjects = np.arange(3000)
+    column = [world.objects(subjects, relation) for relation in range(7)]
+    assert (
+        np.bincount(column[0], minlength=20).min() > 90
+    )  # uniform: 150 each, 12 standard deviation
+    counts = np.bincount(column[1], minlength=50)
+    assert counts[0] > 2 * counts[1] > 2 * counts[3]
+    same = column[2] == column[0]
+    assert abs(same.sum() - 1800) < 5 * math.sqrt(3000 * 0.6 * 0.4)
+    np.testing.assert_array_equal(np.sort(column[3]), subjects)
+    np.testing.assert_array_equal(column[4][column[3]], subjects)
+    links, deeper = world.links(5), world.links(6)
+    np.testing.assert_array_equal(np.bincount(links), [5] * 4)
+    np.testing.assert_array_equal(np.bincount(deeper), [2] * 2)
+    np.testing.assert_array_equal(column[5], links[column[0]])
+    np.testing.assert_array_equal(column[6], deeper[column[5]])
+
+
+def test_what_does_not_match_in_a_correlated_relation_is_uniform():
+    world = World(40_000, [Independent(8), Correlated(0, 0.5)], seed=2)
+    first, second = (world.objects(np.arange(40_000), relation) for relation in range(2))
+    other = (second.astype(int) - first)[second != first] % 8
+    counts = np.bincount(other, minlength=8)
+    assert counts[0] == 0
+    expected = counts.sum() / 7
+    assert ((counts[1:] - expected) ** 2 / expected).sum() < 30  # chi-square, 6 degrees: p < 1e-4
+
+
+def test_links_are_facts_of_their_own():
+    world = World(30, 2, 12, nested=4)
+    assert (world.relations, world.link_relations) == (4, 2)
+    assert world.subject_facts == 120
+    assert world.fact_count == 120 + 24
+    links = world.facts(120)
+    assert links["link"].all()
+    assert links["relation"].unique().to_list() == [4, 5]
+    first = links.filter(pl.col("relation") == 4)
+    np.testing.assert_array_equal(first["object"], world.links(2)[first["subject"].to_numpy()])
+    assert [row["link"] for row in world.relation_table] == [False] * 4 + [True] * 2
+
+
+def test_composed_facts_add_no_entropy_of_their_own():
+    plain, nested = World(500, 2, 12), World(500, 2, 12, nested=4)
+    # Only the two maps of 12 objects to 4 nested ones, 3 objects each, are free.
+    maps = 2 * math.log2(math.factorial(12) / math.factorial(3) ** 4)
+    assert nested.entropy == pytest.approx(plain.entropy + maps)
+
+
+def test_correlated_shorthand_and_binarised():
+    world = World(2000, 3, 10, correlated=0.9, binarised=True)
+    assert set(world.objects(np.arange(2000), 0).tolist()) == {0, 1}
+    assert [row["kind"] for row in world.relation_table] == [
+        "independent",
+        "correlated",
+        "independent",
+    ]
+
+
+def test_minority_is_an_exact_share_and_a_different_object():
+    frame = World(100, 4, 10, minority=0.35).facts()
+    has = frame.filter(pl.col("minority_object").is_not_null())
+    assert has.height == 140
+    assert (has["minority_object"] != has["object"]).all()
+    assert has["minority_object"].max() < 10
+
+
+def test_objects_may_differ_by_relation():
+    world = World(300, 2, [3, 200])
+    assert world.objects(np.arange(300), 0).max() == 2
+    assert world.objects(np.arange(300), 1).max() > 100
+
+
+def test_override_changes_the_facts_given_and_no_other():
+    world = World(30, 2, 12, nested=4)
+    fact = int(world.fact_ids(3, 0))
+    new = (int(world.objects(3, 0)) + 1) % 12
+    stays, follows = world.override({fact: new}), world.override({fact: new}, follow=True)
+    assert stays.objects(3, 0) == follows.objects(3, 0) == new
+    assert stays.objects(3, 2) == world.objects(3, 2)
+    assert follows.objects(3, 2) == world.links(2)[new]
+    before, after = world.facts(), stays.facts()
+    assert before.filter(before["object"] != after["object"])["fact"].to_list() == [fact]
+    assert world.objects(3, 0) != new
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name", "allowed"),
+    [
+        ({"subjects": 0}, "subjects", "at least 1"),
+        ({"relations": 0}, "relations", "at least 1"),
+        ({"objects": 0}, "objects", "at least 1"),
+        ({"subjects": -3}, "subjects", "not negative"),
+        ({"subjects": 1.5}, "subjects", "a whole number"),
+        ({"subjects": 2**61, "relations": 6}, "", "a product up to"),
+        ({"minority": 1.5}, "minority", "a fraction from 0 to 1"),
+        ({"minority": -0.1}, "minority", "a fraction from 0 to 1"),
+        ({"nested": 7}, "objects", "400"),
+        ({"correlated": 0.002}, "strength", "above chance (1/400"),
+        ({"correlated": 1.5}, "strength", "1"),
+        ({"relations": 1, "correlated": 0.5}, "", "2"),
+        ({"objects": [3, 4]}, "objects", "6"),
+        ({"relations": [Inverse(1), OneToOne()]}, "", ""),
+        ({"relations": [Independent(10), Composed(0, 3)]}, "", "10"),
+        ({"relations": [OneToOne(5)]}, "", "100000"),
+        ({"seed": -1}, "seed", "not negative"),
+    ],
+)  # fmt: skip
+def test_what_is_not_allowed_is_refused_by_name(arguments, name, allowed):
+    with pytest.raises(SpecError) as caught:
+        World(**arguments)
+    message = str(caught.value)
+    assert message.startswith("argument '")
+    assert "got " in message
+    assert name in message
+    assert allowed in message.partition("allowed: ")[2]
+
+
+@pytest.mark.parametrize(
+    ("subjects", "relations", "message"),
+    [
+        (60, 0, "60"),
+        (0, 3, "3"),
+        (-1, 0, "argument 'subjects': got -1, allowed: whole numbers 0 to 18446744073709551615"),
+        (0, 2**32, "argument 'relations': got 4294967296, allowed: whole numbers 0 to 4294967295"),
+        (0.5, 0, "argument 'subjects': got 0.5"),
+        (True, 0, "argument 'subjects': got True"),
+    ],
+)
+def test_ids_out_of_range_are_refused(world, subjects, relations, message):
+    with pytest.raises(SpecError, match=message):
+        world.objects(subjects, relations)
+
+
+def test_a_range_out_of_the_facts_is_refused(world):
+    with pytest.raises(SpecError, match="180"):
+        world.facts(0, 181)
+    with pytest.raises(SpecError):
+        world.facts_of([180])
+
+
+def test_a_world_says_what_it_is(world):
+    assert repr(world).startswith("World(subjects=60, relations=3, facts=180")
