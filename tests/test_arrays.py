@@ -28,9 +28,16 @@ def test_an_array_of_the_type_is_not_copied():
 
 @pytest.mark.parametrize(
     ("values", "got"),
-    [(-1, "-1"), ([3, -2], "-2"), (2**32, "4294967296"), ([2**70], "object"), (1.0, "1.0"), ("7", "'7'"),
-     ([True], "bool")],
-)  # fmt: skip
+    [
+        (-1, "-1"),
+        ([3, -2], "-2"),
+        (2**32, "4294967296"),
+        ([2**70], "object"),
+        (1.0, "1.0"),
+        ("7", "'7'"),
+        ([True], "bool"),
+    ],
+)
 def test_nothing_wraps_or_rounds(values, got):
     with pytest.raises(
         SpecError, match=f"argument 'x': got .*{got}.*, allowed: whole numbers 0 to 4294967295"

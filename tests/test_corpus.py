@@ -76,8 +76,13 @@ def test_fill_tokens_starts_at_any_token(corpus, rich_corpus, token):
 
 @pytest.mark.parametrize(
     "out",
-    [np.empty(10, np.float32), np.empty((2, 5), np.uint16), np.empty(20, np.uint16)[::2], np.empty(10, ">u2")],
-)  # fmt: skip
+    [
+        np.empty(10, np.float32),
+        np.empty((2, 5), np.uint16),
+        np.empty(20, np.uint16)[::2],
+        np.empty(10, ">u2"),
+    ],
+)
 def test_fill_refuses_arrays_it_cannot_write(corpus, out):
     with pytest.raises((SpecError, TypeError)):
         corpus.fill(out, 0)

@@ -102,15 +102,15 @@ def test_another_number_of_probes_replaces_them(tmp_path, corpus):
 
 
 def test_a_stopped_write_goes_on(tmp_path, sharded, contents):
-    class Stop(Exception):
+    class StopError(Exception):
         pass
 
     def stop(done, total):
         if done > 0:
-            raise Stop
+            raise StopError
 
     out = tmp_path / "corpus"
-    with pytest.raises(Stop):
+    with pytest.raises(StopError):
         sharded.write(out, threads=1, progress=stop)
     sharded.write(out, probes=100)
     sharded.write(tmp_path / "straight", probes=100)

@@ -71,7 +71,7 @@ def test_words_of_several_tokens_are_answers_of_several_tokens():
 
 
 def test_an_unknown_template_is_refused_with_those_there_are(corpus):
-    with pytest.raises(SpecError, match="argument 'templates': got 'sonnet', allowed: .*default"):
+    with pytest.raises(SpecError, match=r"argument 'templates': got 'sonnet', allowed: .*default"):
         corpus.probes(templates=["sonnet"])
 
 

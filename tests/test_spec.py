@@ -11,7 +11,10 @@ from behemoth.spec import TEMPLATES, to_json
     ("value", "expected"),
     [
         (Independent(7), {"kind": "independent", "objects": 7, "binarised": False}),
-        (Correlated(0, 0.5), {"kind": "correlated", "with": 0, "strength": 0.5, "binarised": False}),
+        (
+            Correlated(0, 0.5),
+            {"kind": "correlated", "with": 0, "strength": 0.5, "binarised": False},
+        ),
         (OneToOne(), {"kind": "one_to_one"}),
         (Composed(2, 5), {"kind": "composed", "of": 2, "objects": 5}),
         (Groups((1, 4)), {"kind": "groups", "levels": [1, 4], "balanced": False}),
@@ -19,7 +22,7 @@ from behemoth.spec import TEMPLATES, to_json
         (Questions(), {"subjects": 0.5, "sentences": 0.2}),
         ({"a": None, "b": np.int64(3), "c": np.array([1, 2])}, {"b": 3, "c": [1, 2]}),
     ],
-)  # fmt: skip
+)
 def test_specs_become_json(value, expected):
     assert to_json(value) == expected
     json.dumps(to_json(value))

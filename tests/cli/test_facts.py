@@ -33,17 +33,17 @@ def test_facts_of_a_spec(run, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ((), "argument '--out': got nothing, allowed: a Parquet file to write"),
-        (("--out", "f", "--range", "10"), "argument '--range': got 10, allowed: a:b, such as 0:1000"),
-        (("--out", "f", "--range", "5:2"), "argument 'range': got 5:2, allowed: a:b with 0 <= a <= b <="),
-        (("--out", "f", "--range", "0:1e9"), "argument 'range': got 0:1000000000, allowed: a:b"),
-        (("--out", "f", "--range", "x:2"), "argument '--range': got x, allowed: a whole number from 0"),
-        (("--out", "."), "argument 'out': got '.', a directory, allowed: a file name"),
+        ("", "argument '--out': got nothing, allowed: a Parquet file to write"),
+        ("--out f --range 10", "argument '--range': got 10, allowed: a:b, such as 0:1000"),
+        ("--out f --range 5:2", "argument 'range': got 5:2, allowed: a:b with 0 <= a <= b <="),
+        ("--out f --range 0:1e9", "argument 'range': got 0:1000000000, allowed: a:b"),
+        ("--out f --range x:2", "argument '--range': got x, allowed: a whole number from 0"),
+        ("--out .", "argument 'out': got '.', a directory, allowed: a file name"),
     ],
 )  # fmt: skip
 def test_errors(run, written, words, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert message in run("facts", written, *words).refused(2)
+    assert message in run("facts", written, *words.split()).refused(2)
     assert not (tmp_path / "f").exists()
 
 

@@ -7,9 +7,18 @@ from behemoth.cli.parse import ArgumentError
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("0", 0), ("1000", 1000), ("1_000", 1000), ("1e8", 10**8), ("5E9", 5 * 10**9), ("1.5e3", 1500), (" 7 ", 7),
-     ("2.0", 2), ("9223372036854775807", 2**63 - 1)],
-)  # fmt: skip
+    [
+        ("0", 0),
+        ("1000", 1000),
+        ("1_000", 1000),
+        ("1e8", 10**8),
+        ("5E9", 5 * 10**9),
+        ("1.5e3", 1500),
+        (" 7 ", 7),
+        ("2.0", 2),
+        ("9223372036854775807", 2**63 - 1),
+    ],
+)
 def test_counts(text, value):
     assert parse.count("--n", text) == value
 
@@ -23,7 +32,7 @@ def test_any_count_is_read_back(value):
 def test_what_is_no_count_is_refused(text):
     with pytest.raises(
         ArgumentError,
-        match="argument '--n': got .*, allowed: a whole number from 0, such as 1000, 1_000 or 1e8",
+        match=r"argument '--n': got .*, allowed: a whole number from 0, such as 1000, 1_000 or 1e8",
     ):
         parse.count("--n", text)
 
@@ -58,8 +67,15 @@ def test_what_is_no_part_is_refused(text):
 
 
 @pytest.mark.parametrize(
-    ("text", "value"), [("0:10", (0, 10)), (":10", (0, 10)), ("5:", (5, None)), (":", (0, None)), ("1e3:1e4", (1000, 10_000))]
-)  # fmt: skip
+    ("text", "value"),
+    [
+        ("0:10", (0, 10)),
+        (":10", (0, 10)),
+        ("5:", (5, None)),
+        (":", (0, None)),
+        ("1e3:1e4", (1000, 10_000)),
+    ],
+)
 def test_spans(text, value):
     assert parse.span("--range", text) == value
 

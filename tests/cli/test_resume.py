@@ -47,7 +47,7 @@ def kill_until_done(spawn, words, seed, kills):
     while True:
         process = spawn(*words)
         if killed < kills:
-            wait_for(lambda: any(out.rglob("*.bin*")) or process.poll() is not None)
+            wait_for(lambda made=process: any(out.rglob("*.bin*")) or made.poll() is not None)
             time.sleep(draw.uniform(0, 0.3))
             if process.poll() is None:
                 process.kill()

@@ -38,7 +38,8 @@ def _show(report: Inspection) -> None:
     from rich.table import Table
 
     out = console()
-    state = "complete" if report.complete else f"{report.shards_present} of its shards are there"
+    there = f"{report.shards_present} of {report.shards} shards are there"
+    state = "complete" if report.complete else there
     out.print(
         f"{report.directory}: a corpus of behemoth {report.behemoth} "
         f"(format {report.format_version}), {state}\n"
