@@ -25,7 +25,7 @@ use crate::exposure::{ExposureSpec, Exposures, digest_of};
 use crate::hash::Key;
 use crate::spec::{CorpusSpec, FORMAT_VERSION, Spec, billionths};
 use crate::template::{self, Grammar, Lengths, Wording, most_tokens};
-use crate::vocabulary::{Vocabulary, Word};
+use crate::vocabulary::{Token, Vocabulary, Word};
 use crate::world::World;
 
 pub use self::ledger::{Entry, Prober};
@@ -130,6 +130,8 @@ impl Corpus {
             spec.twin.follow = follow;
         }
         let world = world.with_overrides(&spec.twin.overrides, spec.twin.follow)?;
+        // Sorted, so that two ways of writing one twin have one hash.
+        spec.twin.overrides = world.overrides().0.to_vec();
         spec.twin.without.sort_unstable();
         spec.twin.without.dedup();
         if let Some(&last) = spec.twin.without.last()
@@ -144,6 +146,15 @@ impl Corpus {
         let seed = world.seed();
         let vocabulary = Vocabulary::new(&world, &spec, template::templates_in_use(&spec)?)?;
         let grammar = Grammar::new(&spec, &vocabulary)?;
+        if let Some(exposures) = spec.nested_exposures
+            && world.links().is_empty()
+        {
+            return Err(Error::argument(
+                "nested_exposures",
+                exposures,
+                "none in a world without composed relations",
+            ));
+        }
         let exposures = Exposures::new(
             &spec.exposures,
             spec.nested_exposures,
@@ -364,6 +375,21 @@ impl Corpus {
                 even.then(|| Some(tokens? * (sentences / bios.spread) + 1))?
             }
         }
+    }
+
+    /// Refuses a token type that cannot hold every id.
+    fn check_token_type<T: Token>(&self) -> Result<()> {
+        if T::BYTES >= self.token_bytes() as usize {
+            return Ok(());
+        }
+        Err(Error::argument(
+            "dtype",
+            format!("{} bits", 8 * T::BYTES),
+            format!(
+                "at least 32 bits for a vocabulary of {} tokens",
+                self.vocabulary.size()
+            ),
+        ))
     }
 
     fn check_range(&self, name: &str, start: u64, stop: u64, limit: u64) -> Result<()> {

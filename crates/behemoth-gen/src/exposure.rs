@@ -91,7 +91,7 @@ impl Exposures {
                 minimum,
                 maximum,
             } => {
-                levels = zipf_levels(facts, *alpha, *minimum, *maximum);
+                levels = zipf_levels(facts, *alpha, *minimum, *maximum)?;
                 permuted()
             }
             ExposureSpec::Array { digest } => {

@@ -1,6 +1,7 @@
 //! The JSON that describes a corpus directory, and the record beside each shard.
 
 use std::fs::{self, File};
+use std::hash::{BuildHasher, Hasher};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::corpus::Corpus;
 use crate::error::{Error, Result};
 use crate::exposure::Exposures;
+use crate::shard::ShardPlan;
 use crate::spec::FORMAT_VERSION;
 
 /// File name of the manifest.
@@ -103,26 +105,34 @@ struct Identity {
     spec_hash: String,
 }
 
+/// What [`Manifest::find`] found.
+#[derive(Debug)]
+pub enum Found {
+    /// No manifest.
+    Nothing,
+    /// The manifest of this corpus.
+    Same,
+    /// The manifest of another corpus or another version; the error says so.
+    Other(Error),
+    /// A file of that name that is none of ours; the error says so.
+    Foreign(Error),
+}
+
 impl Manifest {
-    /// Describes a corpus of which these shards are written, out of those that `plan` lists as
-    /// (first document, documents).
-    pub fn new(corpus: &Corpus, plan: &[(u64, u64)], records: &[Option<ShardRecord>]) -> Self {
+    /// Describes a corpus whose shards, as `plan` lists them, have these records.
+    pub fn new(corpus: &Corpus, plan: &ShardPlan, records: &[Option<ShardRecord>]) -> Self {
         let world = corpus.world();
         let complete = records.iter().all(Option::is_some);
-        let shards = plan
-            .iter()
+        let shards = (0..plan.count)
             .zip(records)
-            .zip(0..)
-            .map(
-                |((&(first_document, documents), record), shard)| ShardEntry {
-                    file: shard_file(shard),
-                    first_document,
-                    documents,
-                    tokens: record.as_ref().map(|r| r.tokens),
-                    bytes: record.as_ref().map(|r| r.bytes),
-                    blake3: record.as_ref().map(|r| r.blake3.clone()),
-                },
-            )
+            .map(|(shard, record)| ShardEntry {
+                file: shard_file(shard),
+                first_document: plan.documents(shard).start,
+                documents: plan.documents(shard).end - plan.documents(shard).start,
+                tokens: record.as_ref().map(|r| r.tokens),
+                bytes: record.as_ref().map(|r| r.bytes),
+                blake3: record.as_ref().map(|r| r.blake3.clone()),
+            })
             .collect();
         Manifest {
             format_version: FORMAT_VERSION,
@@ -145,35 +155,39 @@ impl Manifest {
         }
     }
 
-    /// Refuses a directory whose manifest is of another corpus or another version; gives whether
-    /// there is a manifest at all.
-    pub fn check(directory: &Path, spec_hash: &str) -> Result<bool> {
+    /// What a directory's manifest says of the corpus with this spec.
+    pub fn find(directory: &Path, spec_hash: &str) -> Result<Found> {
         let path = directory.join(MANIFEST);
         let Some(text) = read_if_there(&path)? else {
-            return Ok(false);
+            return Ok(Found::Nothing);
         };
-        let found: Identity = serde_json::from_str(&text)
-            .map_err(|e| Error::corpus(&path, format!("not a manifest of behemoth: {e}")))?;
+        let found: Identity = match serde_json::from_str(&text) {
+            Ok(found) => found,
+            Err(e) => {
+                let reason = format!("not a manifest of behemoth: {e}");
+                return Ok(Found::Foreign(Error::corpus(&path, reason)));
+            }
+        };
         if found.format_version != FORMAT_VERSION {
-            return Err(Error::corpus(
+            return Ok(Found::Other(Error::corpus(
                 &path,
                 format!(
                     "format version {}, and this version of behemoth reads and writes {FORMAT_VERSION}",
                     found.format_version
                 ),
-            ));
+            )));
         }
         if found.spec_hash != spec_hash {
-            return Err(Error::corpus(
+            return Ok(Found::Other(Error::corpus(
                 directory,
                 format!(
                     "holds another corpus (spec {}, asked for {}); choose another directory or replace it by force",
                     short(&found.spec_hash),
                     short(spec_hash)
                 ),
-            ));
+            )));
         }
-        Ok(true)
+        Ok(Found::Same)
     }
 }
 
@@ -225,10 +239,12 @@ pub fn read_record(directory: &Path, shard: u64, spec_hash: &str) -> Result<Opti
 }
 
 /// Writes a file so that it is never seen half-written: temporary name, sync, rename, sync of
-/// the directory. The temporary name is the process's own, so that two may write at once.
+/// the directory. The temporary name is the call's own, so that two may write at once, also from
+/// machines that share the file system and happen to use the same process ids.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(format!(".{}.partial", std::process::id()));
+    let random = std::hash::RandomState::new().build_hasher().finish();
+    name.push(format!(".{random:016x}.partial"));
     let temporary = path.with_file_name(name);
     let mut file = File::create(&temporary).map_err(Error::io("create", &temporary))?;
     let written = file
@@ -254,7 +270,7 @@ pub(crate) fn sync_directory(path: &Path) -> Result<()> {
         .map_err(Error::io("sync", &path))
 }
 
-fn read_if_there(path: &Path) -> Result<Option<String>> {
+pub(crate) fn read_if_there(path: &Path) -> Result<Option<String>> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),

@@ -70,10 +70,7 @@ pub(crate) fn expand(
     nested: Option<u64>,
     correlated: Option<(f64, bool)>,
 ) -> Result<Vec<RelationSpec>> {
-    positive("relations", relations)?;
-    if relations > 1_000_000 {
-        return Err(Error::argument("relations", relations, "1 to 1000000"));
-    }
+    check_number(relations)?;
     if correlated.is_some() && relations < 2 {
         return Err(Error::argument(
             "relations",
@@ -110,11 +107,25 @@ pub(crate) fn expand(
     Ok(list)
 }
 
+/// Most relations of a subject. Correlated and composed relations refer to earlier ones, and a
+/// chain of them is followed by recursion.
+const RELATION_LIMIT: u64 = 10_000;
+
+fn check_number(relations: u64) -> Result<()> {
+    if (1..=RELATION_LIMIT).contains(&relations) {
+        Ok(())
+    } else {
+        Err(Error::argument(
+            "relations",
+            relations,
+            format!("1 to {RELATION_LIMIT}"),
+        ))
+    }
+}
+
 /// Checks every relation and writes its defaults out.
 pub(crate) fn normalise(mut list: Vec<RelationSpec>, subjects: u64) -> Result<Vec<RelationSpec>> {
-    if list.is_empty() {
-        return Err(Error::argument("relations", 0, "at least 1"));
-    }
+    check_number(list.len() as u64)?;
     let mut objects: Vec<u64> = Vec::with_capacity(list.len());
     for r in 0..list.len() {
         let field = |name: &str| format!("relations[{r}].{name}");

@@ -15,6 +15,7 @@ mod verify;
 
 use std::fs;
 use std::io::ErrorKind;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,13 +26,13 @@ use self::file::{ALIGNMENT, AlignedBuffer, DirectFile};
 use crate::corpus::{Corpus, PAGE_DOCUMENTS, Progress, on_threads, threads_or_all};
 use crate::error::{Error, Result};
 use crate::manifest::{
-    MANIFEST, Manifest, SPEC, ShardRecord, TOKENS, read_record, record_file, shard_file,
-    sync_directory, write_atomically,
+    Found, MANIFEST, Manifest, SPEC, ShardRecord, TOKENS, read_if_there, read_record, record_file,
+    shard_file, sync_directory, write_atomically,
 };
 use crate::template::Writer;
 use crate::vocabulary::Token;
 
-pub use self::verify::{BadShard, Verification, verify};
+pub use self::verify::{BadFile, Verification, verify};
 
 /// Bytes that go to the disk at once. Smaller writes cost calls, larger ones cache misses.
 const WRITE_BYTES: usize = 4 << 20;
@@ -83,22 +84,42 @@ pub struct Summary {
     pub bytes_written: u64,
 }
 
-/// The shards of a corpus, as (first document, number of documents): a function of the spec.
-///
-/// Twins that leave facts out have the shards of their parent.
-pub fn plan(corpus: &Corpus) -> Vec<(u64, u64)> {
-    let documents = corpus.documents();
-    let bytes = mean_document_bytes(corpus);
-    let total = bytes * documents as f64;
-    let target = corpus.spec().corpus.shard_bytes.map_or_else(
-        || (total / 64.0).clamp((64u64 << 20) as f64, (1u64 << 30) as f64),
-        |bytes| bytes as f64,
-    );
-    let pages = (target / bytes / PAGE_DOCUMENTS as f64).floor().max(1.0) as u64;
-    let each = pages * PAGE_DOCUMENTS;
-    (0..documents.div_ceil(each))
-        .map(|shard| (shard * each, each.min(documents - shard * each)))
-        .collect()
+/// Most shards of a corpus: the manifest lists them.
+const SHARD_LIMIT: u64 = 1 << 20;
+
+/// The shards of a corpus: a function of the spec.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShardPlan {
+    /// Number of shards.
+    pub count: u64,
+    /// Documents of every shard but the last.
+    pub each: u64,
+    documents: u64,
+}
+
+impl ShardPlan {
+    /// The shards of a corpus; twins that leave facts out have those of their parent.
+    pub fn new(corpus: &Corpus) -> Self {
+        let documents = corpus.documents();
+        let bytes = mean_document_bytes(corpus);
+        let total = bytes * documents as f64;
+        let target = corpus.spec().corpus.shard_bytes.map_or_else(
+            || (total / 64.0).clamp((64u64 << 20) as f64, (1u64 << 30) as f64),
+            |bytes| bytes as f64,
+        );
+        let pages = (target / bytes / PAGE_DOCUMENTS as f64).floor().max(1.0) as u64;
+        let each = pages * PAGE_DOCUMENTS;
+        ShardPlan {
+            count: documents.div_ceil(each),
+            each,
+            documents,
+        }
+    }
+
+    /// The documents of a shard.
+    pub fn documents(&self, shard: u64) -> Range<u64> {
+        shard * self.each..((shard + 1) * self.each).min(self.documents)
+    }
 }
 
 /// Bytes of the whole corpus: exact where documents are of fixed length, else estimated from the
@@ -141,18 +162,25 @@ pub fn write(
             "false for a part: each job would remove what the others wrote",
         ));
     }
+    let plan = ShardPlan::new(corpus);
+    if plan.count > SHARD_LIMIT {
+        return Err(Error::argument(
+            "shard_bytes",
+            format!("a size that makes {} shards", plan.count),
+            format!("a size that makes at most {SHARD_LIMIT}"),
+        ));
+    }
     let spec_hash = corpus.spec().hash();
-    prepare(corpus, directory, &spec_hash, options.force)?;
-    let plan = plan(corpus);
-    let count = plan.len() as u64;
-    let mine = (part * count / parts) as usize..((part + 1) * count / parts) as usize;
+    let at = |part: u64| (u128::from(part) * u128::from(plan.count) / u128::from(parts)) as u64;
+    let mine = at(part)..at(part + 1);
     let mut summary = Summary {
-        shards_total: count,
+        shards_total: plan.count,
         ..Summary::default()
     };
+    let fresh = prepare(directory, corpus, &spec_hash, options.force)?;
     let mut waiting = Vec::new();
     for shard in mine {
-        match whole(directory, shard as u64, &spec_hash)? {
+        match whole(directory, shard, &spec_hash)?.filter(|_| !fresh) {
             Some(record) => {
                 summary.shards_present += 1;
                 summary.tokens += record.tokens;
@@ -162,7 +190,9 @@ pub fn write(
             None => waiting.push(shard),
         }
     }
+    // Before anything is written, the directory itself included.
     check_room(corpus, directory, &plan, &waiting)?;
+    begin(corpus, directory, &plan, fresh)?;
     let next = AtomicUsize::new(0);
     let written = Mutex::new(&mut summary);
     let threads = threads_or_all(options.threads).min(waiting.len()).max(1);
@@ -173,9 +203,9 @@ pub fn write(
         progress,
     };
     on_threads(threads, || {
-        let work = |write: &mut dyn FnMut(u64, (u64, u64)) -> Result<Option<ShardRecord>>| {
+        let work = |write: &mut dyn FnMut(u64, Range<u64>) -> Result<Option<ShardRecord>>| {
             while let Some(&shard) = waiting.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let record = write(shard as u64, plan[shard])?;
+                let record = write(shard, plan.documents(shard))?;
                 let mut summary = written.lock().expect("no thread panics");
                 match record {
                     Some(record) => {
@@ -207,41 +237,49 @@ pub fn write(
     finish(corpus, directory, &plan, &spec_hash, summary)
 }
 
-/// Makes the directory one of this corpus, or refuses.
-fn prepare(corpus: &Corpus, directory: &Path, spec_hash: &str, force: bool) -> Result<()> {
-    match Manifest::check(directory, spec_hash) {
-        Ok(true) => {}
-        Ok(false) => {
-            let entries = match fs::read_dir(directory) {
-                Ok(entries) => entries.count(),
-                Err(e) if e.kind() == ErrorKind::NotFound => 0,
-                Err(e) => return Err(Error::io("read", directory)(e)),
-            };
-            // Two jobs of an array may meet here: what the other has begun is not foreign.
-            let begun = directory.join(TOKENS).is_dir() || directory.join(SPEC).exists();
-            if entries > 0 && !begun {
-                return Err(Error::corpus(
-                    directory,
-                    "is not empty and not a corpus; choose another directory",
-                ));
-            }
-        }
-        Err(Error::Corpus { .. }) if force => clear(directory)?,
-        Err(e) => return Err(e),
+/// Refuses a directory of something else; gives whether it is to be begun anew.
+fn prepare(directory: &Path, corpus: &Corpus, spec_hash: &str, force: bool) -> Result<bool> {
+    match Manifest::find(directory, spec_hash)? {
+        Found::Same => return Ok(force),
+        Found::Other(_) if force => return Ok(true),
+        Found::Other(e) | Found::Foreign(e) => return Err(e),
+        Found::Nothing => {}
     }
-    if force && directory.join(MANIFEST).exists() {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(false),
+        Err(e) => return Err(Error::io("read", directory)(e)),
+    };
+    // Two jobs of an array may meet here: what another has begun, spec first, is not foreign.
+    let spec = read_if_there(&directory.join(SPEC))?;
+    let begun = spec.is_some_and(|text| text == corpus.spec().to_toml());
+    for entry in entries {
+        let name = entry.map_err(Error::io("read", directory))?.file_name();
+        let partial = name.to_string_lossy().ends_with(".partial");
+        if !begun && !partial {
+            return Err(Error::corpus(
+                directory,
+                "is not empty and not this corpus; choose another directory",
+            ));
+        }
+    }
+    Ok(false)
+}
+
+/// Makes the directory one of this corpus: spec, place of the shards, manifest.
+fn begin(corpus: &Corpus, directory: &Path, plan: &ShardPlan, fresh: bool) -> Result<()> {
+    if fresh {
         clear(directory)?;
     }
-    let tokens = directory.join(TOKENS);
-    fs::create_dir_all(&tokens).map_err(Error::io("create", &tokens))?;
+    fs::create_dir_all(directory).map_err(Error::io("create", directory))?;
     let spec = directory.join(SPEC);
     if !spec.exists() {
         write_atomically(&spec, corpus.spec().to_toml().as_bytes())?;
     }
+    let tokens = directory.join(TOKENS);
+    fs::create_dir_all(&tokens).map_err(Error::io("create", &tokens))?;
     if !directory.join(MANIFEST).exists() {
-        let plan = plan(corpus);
-        let records = vec![None; plan.len()];
-        write_manifest(corpus, directory, &plan, &records)?;
+        write_manifest(corpus, directory, plan, &vec![None; plan.count as usize])?;
     }
     Ok(())
 }
@@ -284,13 +322,11 @@ fn whole(directory: &Path, shard: u64, spec_hash: &str) -> Result<Option<ShardRe
     }
 }
 
-fn check_room(
-    corpus: &Corpus,
-    directory: &Path,
-    plan: &[(u64, u64)],
-    waiting: &[usize],
-) -> Result<()> {
-    let documents: u64 = waiting.iter().map(|&shard| plan[shard].1).sum();
+fn check_room(corpus: &Corpus, directory: &Path, plan: &ShardPlan, waiting: &[u64]) -> Result<()> {
+    let documents: u64 = waiting
+        .iter()
+        .map(|&shard| plan.documents(shard).end - plan.documents(shard).start)
+        .sum();
     let needed = (mean_document_bytes(corpus) * documents as f64) as u64;
     let free = free_bytes(directory)?;
     if !waiting.is_empty() && needed.saturating_add(RESERVE) > free {
@@ -315,11 +351,11 @@ pub fn free_bytes(directory: &Path) -> Result<u64> {
 fn finish(
     corpus: &Corpus,
     directory: &Path,
-    plan: &[(u64, u64)],
+    plan: &ShardPlan,
     spec_hash: &str,
     mut summary: Summary,
 ) -> Result<Summary> {
-    let records: Vec<Option<ShardRecord>> = (0..plan.len() as u64)
+    let records: Vec<Option<ShardRecord>> = (0..plan.count)
         .map(|shard| whole(directory, shard, spec_hash))
         .collect::<Result<_>>()?;
     summary.complete = records.iter().all(Option::is_some);
@@ -333,7 +369,7 @@ fn finish(
 fn write_manifest(
     corpus: &Corpus,
     directory: &Path,
-    plan: &[(u64, u64)],
+    plan: &ShardPlan,
     records: &[Option<ShardRecord>],
 ) -> Result<()> {
     let manifest = Manifest::new(corpus, plan, records);
@@ -371,7 +407,7 @@ impl<'a, T: Token + bytemuck::Pod> ShardWriter<'a, T> {
     }
 
     /// Writes one shard; nothing if another process is at it.
-    fn write(&mut self, shard: u64, (first, documents): (u64, u64)) -> Result<Option<ShardRecord>> {
+    fn write(&mut self, shard: u64, documents: Range<u64>) -> Result<Option<ShardRecord>> {
         let file = shard_file(shard);
         let path = self.job.directory.join(&file);
         let temporary = path.with_extension("bin.partial");
@@ -385,7 +421,8 @@ impl<'a, T: Token + bytemuck::Pod> ShardWriter<'a, T> {
             self.job.progress.add(record.bytes)?;
             return Ok(Some(record));
         }
-        let written = self.write_tokens(&mut out, first..first + documents);
+        out.truncate()?;
+        let written = self.write_tokens(&mut out, documents.clone());
         let (bytes, hash) = match written {
             Ok(written) => written,
             Err(e) => {
@@ -401,8 +438,8 @@ impl<'a, T: Token + bytemuck::Pod> ShardWriter<'a, T> {
         sync_directory(&self.job.directory.join(TOKENS))?;
         let record = ShardRecord {
             file,
-            first_document: first,
-            documents,
+            first_document: documents.start,
+            documents: documents.end - documents.start,
             tokens: bytes / T::BYTES as u64,
             bytes,
             blake3: hash,
@@ -420,7 +457,7 @@ impl<'a, T: Token + bytemuck::Pod> ShardWriter<'a, T> {
     fn write_tokens(
         &mut self,
         out: &mut DirectFile,
-        documents: std::ops::Range<u64>,
+        documents: Range<u64>,
     ) -> Result<(u64, String)> {
         let mut hasher = blake3::Hasher::new();
         let (mut filled, mut offset) = (0usize, 0u64);

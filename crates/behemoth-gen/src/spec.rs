@@ -20,6 +20,9 @@ pub(crate) use self::read::count;
 /// The version of everything that decides output bytes.
 pub const FORMAT_VERSION: u32 = 1;
 
+/// Most nonsense words of all wordings together: the vocabulary names each of them.
+const NONSENSE_LIMIT: u64 = 1_000_000;
+
 /// Largest count that a spec takes: counts stay exact in products checked as `u64`.
 pub const COUNT_LIMIT: u64 = 1 << 62;
 
@@ -231,7 +234,7 @@ impl Spec {
 
     /// Reads and validates JSON text with the objects `world` and `corpus`.
     pub fn from_json(text: &str) -> Result<Spec> {
-        Spec::from_raw(&mut serde_json::Deserializer::from_str(text))
+        from_json_text("spec", text).and_then(Spec::from_raw)
     }
 
     fn from_raw<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Spec> {
@@ -273,7 +276,7 @@ impl Spec {
 impl WorldSpec {
     /// Reads and validates JSON text.
     pub fn from_json(text: &str) -> Result<WorldSpec> {
-        let raw: RawWorld = read("world", &mut serde_json::Deserializer::from_str(text))?;
+        let raw: RawWorld = read("world", from_json_text("world", text)?)?;
         raw.normalise()
     }
 
@@ -286,7 +289,7 @@ impl WorldSpec {
 impl CorpusSpec {
     /// Reads and validates JSON text.
     pub fn from_json(text: &str) -> Result<CorpusSpec> {
-        let spec: CorpusSpec = read("corpus", &mut serde_json::Deserializer::from_str(text))?;
+        let spec: CorpusSpec = read("corpus", from_json_text("corpus", text)?)?;
         spec.validate()?;
         Ok(spec)
     }
@@ -317,11 +320,12 @@ impl CorpusSpec {
                 ),
             ));
         }
-        if !(1..=1_000_000).contains(&self.nonsense_words) {
+        let most_words = NONSENSE_LIMIT / self.paraphrases;
+        if !(1..=most_words).contains(&self.nonsense_words) {
             return Err(Error::argument(
                 "nonsense_words",
                 self.nonsense_words,
-                "1 to 1000000",
+                format!("1 to {most_words} with {} paraphrases", self.paraphrases),
             ));
         }
         if !(10..=1 << 24).contains(&self.base) {
@@ -337,6 +341,12 @@ impl CorpusSpec {
         }
         Ok(())
     }
+}
+
+/// JSON text as a value: the whole text, and nothing after it.
+fn from_json_text(root: &str, text: &str) -> Result<serde_json::Value> {
+    serde_json::from_str(text)
+        .map_err(|e| Error::argument(root, one_line(&e.to_string()), "JSON text"))
 }
 
 /// Refuses a fraction outside 0 to 1.

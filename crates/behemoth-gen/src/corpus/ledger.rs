@@ -48,7 +48,7 @@ impl Prober<'_> {
 impl Corpus {
     /// Every writing of a fact, by copy.
     pub fn ledger(&self, fact: u64) -> Result<Vec<Entry>> {
-        self.check_range("fact", fact, fact + 1, self.world.facts())?;
+        self.check_range("fact", fact, fact.saturating_add(1), self.world.facts())?;
         if self.is_left_out(fact) {
             return Ok(Vec::new());
         }

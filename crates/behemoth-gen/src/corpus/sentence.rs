@@ -137,8 +137,8 @@ impl Questions {
     }
 }
 
-/// So many of `exposures` copies that the share is exact: over the facts of one class by rank,
-/// the totals never stray from it by one.
+/// So many of `exposures` copies that the share is exact: each fact is within one copy of it, and
+/// where all facts are written equally often the total of any run of ranks is as well.
 fn share_of_copies(rank: u64, exposures: u64, billionths: u64) -> u64 {
     let up_to = |rank: u64| {
         u128::from(rank) * u128::from(exposures) * u128::from(billionths) / 1_000_000_000

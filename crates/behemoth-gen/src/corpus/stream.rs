@@ -116,6 +116,7 @@ impl Corpus {
         progress: &Progress,
     ) -> Result<Vec<T>> {
         self.check_range("stop", documents.start, documents.end, self.documents())?;
+        self.check_token_type::<T>()?;
         let count = documents.end - documents.start;
         if let Some(each) = self.document_tokens {
             let mut out = vec![T::default(); product("tokens", count, each)? as usize];
@@ -126,7 +127,7 @@ impl Corpus {
         let pieces = count.div_ceil(PAGE_DOCUMENTS);
         let next = AtomicU64::new(0);
         let made = Mutex::new(vec![Vec::new(); pieces as usize]);
-        on_threads(threads.min(pieces as usize).max(1), || {
+        on_threads(threads_or_all(threads).min(pieces as usize).max(1), || {
             let writer = self.writer::<T>();
             let mut scratch = Scratch::new(self);
             loop {
@@ -155,6 +156,7 @@ impl Corpus {
         progress: &Progress,
     ) -> Result<usize> {
         self.check_range("start", document, self.documents(), self.documents())?;
+        self.check_token_type::<T>()?;
         if let Some(each) = self.document_tokens {
             return self.fill_tokens(out, document * each, threads, progress);
         }
@@ -171,6 +173,7 @@ impl Corpus {
         threads: usize,
         progress: &Progress,
     ) -> Result<usize> {
+        self.check_token_type::<T>()?;
         let total = self.token_count(threads, progress)?;
         self.check_range("token", token, total, total)?;
         let count = (total - token).min(out.len() as u64) as usize;

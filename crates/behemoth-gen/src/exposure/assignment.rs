@@ -1,7 +1,11 @@
 //! Which fact has which rank, and how ranks are cut into levels.
 
+use crate::error::{Error, Result};
 use crate::permutation::Permutation;
 use crate::world::World;
+
+/// Most different numbers of exposures of a Zipf law: its classes are kept in memory.
+const LEVEL_LIMIT: usize = 1 << 20;
 
 /// A bijection between facts and ranks; classes are ranges of ranks.
 #[derive(Clone, Debug)]
@@ -74,7 +78,12 @@ pub(super) fn stored(array: &[u32]) -> (Assignment, Vec<(u64, u64)>) {
 }
 
 /// Runs of equal exposures of a rounded power law, from the most exposed rank down.
-pub(super) fn zipf_levels(facts: u64, alpha: f64, minimum: u64, maximum: u64) -> Vec<(u64, u64)> {
+pub(super) fn zipf_levels(
+    facts: u64,
+    alpha: f64,
+    minimum: u64,
+    maximum: u64,
+) -> Result<Vec<(u64, u64)>> {
     let exposures = |rank: u64| {
         let law = maximum as f64 * libm::pow((rank + 1) as f64, -alpha);
         // libm::round is exact; `as` saturates.
@@ -83,6 +92,13 @@ pub(super) fn zipf_levels(facts: u64, alpha: f64, minimum: u64, maximum: u64) ->
     let mut levels = Vec::new();
     let mut rank = 0;
     while rank < facts {
+        if levels.len() == LEVEL_LIMIT {
+            return Err(Error::argument(
+                "exposures",
+                format!("zipf:alpha={alpha},min={minimum},max={maximum}"),
+                format!("a law with at most {LEVEL_LIMIT} different numbers of exposures"),
+            ));
+        }
         let level = exposures(rank);
         // First rank past the run, by bisection: the law falls with the rank.
         let (mut low, mut high) = (rank + 1, facts);
@@ -100,5 +116,5 @@ pub(super) fn zipf_levels(facts: u64, alpha: f64, minimum: u64, maximum: u64) ->
         levels.push((level, low - rank));
         rank = low;
     }
-    levels
+    Ok(levels)
 }

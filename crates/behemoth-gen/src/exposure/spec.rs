@@ -202,6 +202,9 @@ impl<'de> Deserialize<'de> for ExposureSpec {
                 })
             }
             fn visit_u64<E: de::Error>(self, v: u64) -> std::result::Result<Self::Value, E> {
+                if v > COUNT_LIMIT {
+                    return Err(E::custom(format!("got {v}, allowed: up to {COUNT_LIMIT}")));
+                }
                 Ok(ExposureSpec::Constant { exposures: v })
             }
             fn visit_i64<E: de::Error>(self, v: i64) -> std::result::Result<Self::Value, E> {

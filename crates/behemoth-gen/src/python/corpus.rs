@@ -170,12 +170,12 @@ impl Corpus {
 
     #[getter]
     fn shard_documents(&self) -> u64 {
-        shard::plan(&self.inner).first().map_or(0, |&(_, n)| n)
+        shard::ShardPlan::new(&self.inner).each
     }
 
     #[getter]
-    fn shards(&self) -> usize {
-        shard::plan(&self.inner).len()
+    fn shards(&self) -> u64 {
+        shard::ShardPlan::new(&self.inner).count
     }
 
     #[getter]

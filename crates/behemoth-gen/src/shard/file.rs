@@ -1,8 +1,8 @@
 //! Files and memory for writing past the page cache.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
@@ -63,13 +63,25 @@ impl DirectFile {
             // Without locks two jobs may both write the shard: the same bytes.
             Err(TryLockError::Error(_)) => {}
         }
-        // A killed run may have left a longer one.
-        file.set_len(0).map_err(Error::io("truncate", path))?;
+        // Between our opening and our lock its owner may have renamed it: then this is the
+        // finished shard, and the temporary name is free again.
+        let ours = file.metadata().map_err(Error::io("read", path))?;
+        match fs::metadata(path) {
+            Ok(there) if (there.dev(), there.ino()) == (ours.dev(), ours.ino()) => {}
+            _ => return Self::create(path),
+        }
         Ok(Some(DirectFile {
             file,
             path: path.to_path_buf(),
             direct,
         }))
+    }
+
+    /// Empties the file: a killed run may have left some of it.
+    pub(super) fn truncate(&mut self) -> Result<()> {
+        self.file
+            .set_len(0)
+            .map_err(Error::io("truncate", &self.path))
     }
 
     pub(super) fn write_at(&mut self, bytes: &[u8], offset: u64) -> Result<()> {

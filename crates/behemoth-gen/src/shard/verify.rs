@@ -1,17 +1,20 @@
 //! Recomputing a corpus directory and naming what differs.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
-use super::plan;
+use super::ShardPlan;
 use crate::corpus::{Corpus, Progress, on_threads, threads_or_all};
 use crate::error::{Error, Result};
-use crate::manifest::{MANIFEST, Manifest, read_record, record_file, shard_file};
+use crate::manifest::{
+    Found, MANIFEST, Manifest, SPEC, read_if_there, read_record, record_file, shard_file,
+};
 use crate::vocabulary::Token;
 
 /// What [`verify`] found.
@@ -21,17 +24,17 @@ pub struct Verification {
     pub shards: u64,
     /// Tokens in the shards that are as they should be.
     pub tokens: u64,
-    /// Shards that are not.
-    pub bad: Vec<BadShard>,
+    /// Files that are not.
+    pub bad: Vec<BadFile>,
     /// Files of shards that are not there.
     pub missing: Vec<String>,
 }
 
-/// A shard that is not as it should be.
+/// A file that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct BadShard {
-    /// Its number.
-    pub shard: u64,
+pub struct BadFile {
+    /// Its number; none for the manifest and the spec.
+    pub shard: Option<u64>,
     /// Its file.
     pub file: String,
     /// What is wrong with it.
@@ -47,59 +50,93 @@ pub fn verify(
     progress: &Progress,
 ) -> Result<Verification> {
     let spec_hash = corpus.spec().hash();
-    if !Manifest::check(directory, &spec_hash)? {
-        return Err(Error::corpus(
-            directory,
-            format!("is not a corpus: it has no {MANIFEST}"),
-        ));
+    match Manifest::find(directory, &spec_hash)? {
+        Found::Same => {}
+        Found::Other(e) | Found::Foreign(e) => return Err(e),
+        Found::Nothing => {
+            return Err(Error::corpus(
+                directory,
+                format!("is not a corpus: it has no {MANIFEST}"),
+            ));
+        }
     }
-    let plan = plan(corpus);
+    let plan = ShardPlan::new(corpus);
     let found = Mutex::new(Verification {
-        shards: plan.len() as u64,
+        shards: plan.count,
         ..Verification::default()
     });
-    let next = AtomicUsize::new(0);
-    on_threads(threads_or_all(threads).min(plan.len()).max(1), || {
-        loop {
-            let shard = next.fetch_add(1, Ordering::Relaxed);
-            let Some(&documents) = plan.get(shard) else {
-                return Ok(());
-            };
-            let checked = if corpus.token_bytes() == 2 {
-                check_shard::<u16>(
-                    corpus,
-                    directory,
-                    shard as u64,
-                    documents,
-                    &spec_hash,
-                    progress,
-                )
-            } else {
-                check_shard::<u32>(
-                    corpus,
-                    directory,
-                    shard as u64,
-                    documents,
-                    &spec_hash,
-                    progress,
-                )
-            }?;
-            let mut found = found.lock().expect("no thread panics");
-            match checked {
-                Checked::Good(tokens) => found.tokens += tokens,
-                Checked::Missing => found.missing.push(shard_file(shard as u64)),
-                Checked::Bad(reason) => found.bad.push(BadShard {
-                    shard: shard as u64,
-                    file: shard_file(shard as u64),
-                    reason,
-                }),
+    let next = AtomicU64::new(0);
+    on_threads(
+        threads_or_all(threads).min(plan.count as usize).max(1),
+        || {
+            loop {
+                let shard = next.fetch_add(1, Ordering::Relaxed);
+                if shard >= plan.count {
+                    return Ok(());
+                }
+                let documents = plan.documents(shard);
+                let checked = if corpus.token_bytes() == 2 {
+                    check_shard::<u16>(corpus, directory, shard, documents, &spec_hash, progress)
+                } else {
+                    check_shard::<u32>(corpus, directory, shard, documents, &spec_hash, progress)
+                }?;
+                let mut found = found.lock().expect("no thread panics");
+                match checked {
+                    Checked::Good(tokens) => found.tokens += tokens,
+                    Checked::Missing => found.missing.push(shard_file(shard)),
+                    Checked::Bad(reason) => found.bad.push(BadFile {
+                        shard: Some(shard),
+                        file: shard_file(shard),
+                        reason,
+                    }),
+                }
             }
-        }
-    })?;
+        },
+    )?;
     let mut found = found.into_inner().expect("no thread panics");
     found.bad.sort_by_key(|bad| bad.shard);
     found.missing.sort();
+    found
+        .bad
+        .extend(check_descriptions(corpus, directory, &plan)?);
     Ok(found)
+}
+
+/// The manifest and the spec, against what they must say given the records that are there.
+fn check_descriptions(corpus: &Corpus, directory: &Path, plan: &ShardPlan) -> Result<Vec<BadFile>> {
+    let spec_hash = corpus.spec().hash();
+    let mut records = (0..plan.count)
+        .map(|shard| read_record(directory, shard, &spec_hash))
+        .collect::<Result<Vec<_>>>()?;
+    if records.iter().any(Option::is_none) {
+        // The manifest of an unfinished corpus lists no shard as whole.
+        records.fill(None);
+    }
+    let path = directory.join(MANIFEST);
+    let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+    let mut bad = Vec::new();
+    let mut report = |file: &str, reason: String| {
+        bad.push(BadFile {
+            shard: None,
+            file: file.into(),
+            reason,
+        });
+    };
+    let wanted = serde_json::to_value(Manifest::new(corpus, plan, &records)).expect("plain data");
+    let got: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+    let fields = wanted.as_object().into_iter().flatten();
+    for (field, value) in fields.filter(|(field, _)| *field != "behemoth") {
+        if got.get(field) != Some(value) {
+            report(
+                MANIFEST,
+                format!("says another '{field}' than the corpus has"),
+            );
+        }
+    }
+    if read_if_there(&directory.join(SPEC))?.as_deref() != Some(corpus.spec().to_toml().as_str()) {
+        report(SPEC, "is not the spec of the manifest".into());
+    }
+    Ok(bad)
 }
 
 enum Checked {
@@ -112,7 +149,7 @@ fn check_shard<T: Token + bytemuck::Pod + PartialEq>(
     corpus: &Corpus,
     directory: &Path,
     shard: u64,
-    (first, documents): (u64, u64),
+    documents: Range<u64>,
     spec_hash: &str,
     progress: &Progress,
 ) -> Result<Checked> {
@@ -140,8 +177,8 @@ fn check_shard<T: Token + bytemuck::Pod + PartialEq>(
     let mut expected = vec![T::default(); corpus.room(batch as usize)];
     let mut read = vec![0u8; expected.len() * T::BYTES];
     let mut hasher = blake3::Hasher::new();
-    let (mut at, mut document) = (0u64, first);
-    let end = first + documents;
+    let (mut at, mut document) = (0u64, documents.start);
+    let end = documents.end;
     while document < end {
         let last = (document + batch).min(end);
         let tokens = corpus.emit(&writer, document..last, &mut expected);
@@ -179,7 +216,11 @@ fn check_shard<T: Token + bytemuck::Pod + PartialEq>(
         ));
     }
     if (record.first_document, record.documents, record.tokens)
-        != (first, documents, at / T::BYTES as u64)
+        != (
+            documents.start,
+            documents.end - documents.start,
+            at / T::BYTES as u64,
+        )
     {
         return Ok(Checked::Bad("has a record with other counts".into()));
     }

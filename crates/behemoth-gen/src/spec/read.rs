@@ -83,6 +83,20 @@ impl RawWorld {
             if table.relations.is_empty() {
                 return Err(Error::argument("relations", 0, "at least 1"));
             }
+            for (r, relation) in table.relations.iter().enumerate() {
+                let counts = [
+                    ("objects", Some(relation.objects)),
+                    ("nested", relation.nested),
+                ];
+                for (name, count) in counts {
+                    let name = format!("table.relations[{r}].{name}");
+                    positive(&name, count.unwrap_or(1))?;
+                    if count.is_some_and(|count| count > relation::OBJECT_LIMIT) {
+                        let limit = format!("up to {}", relation::OBJECT_LIMIT);
+                        return Err(Error::argument(name, count.unwrap_or(0), limit));
+                    }
+                }
+            }
             return Ok(WorldSpec {
                 seed: self.seed,
                 subjects: self.subjects,
@@ -337,7 +351,12 @@ pub(super) mod weights {
             }
             fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Vec<Weight>, A::Error> {
                 let mut weights = Vec::new();
-                while let Some((name, weight)) = map.next_entry()? {
+                while let Some((name, weight)) = map.next_entry::<String, f64>()? {
+                    if weights.iter().any(|w: &Weight| w.name == name) {
+                        return Err(de::Error::custom(format!(
+                            "got '{name}' twice, allowed: each template once"
+                        )));
+                    }
                     weights.push(Weight { name, weight });
                 }
                 // By name, so that two ways of writing one grammar give the same bytes.

@@ -61,9 +61,9 @@ impl World {
                 log2_factorial(all) - log2_factorial(chosen) - log2_factorial(all - chosen)
                     + chosen * other / *drawn as f64
             }
-            Some(Minority::Stored(column)) => (0..self.subject_facts())
-                .filter(|&fact| column[fact as usize] != u32::MAX)
-                .map(|fact| {
+            Some(Minority::Stored(pairs)) => pairs
+                .iter()
+                .map(|&(fact, _)| {
                     let (_, relation) = self.subject_relation(fact);
                     (self.objects_of(relation) as f64 - 1.0).max(1.0).log2()
                 })

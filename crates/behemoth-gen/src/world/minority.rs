@@ -19,8 +19,8 @@ pub(super) enum Minority {
         drawn: u64,
         keys: Vec<Key>,
     },
-    /// Second objects of a table, `u32::MAX` for none, by dense fact.
-    Stored(Vec<u32>),
+    /// Pairs of a table: facts that have a second object, ascending, and that object.
+    Stored(Vec<(u64, u32)>),
 }
 
 pub(super) fn drawn_minority(
@@ -91,10 +91,10 @@ impl World {
                 let other = multiply_high(keys[relation as usize].hash(subject), others) as u32;
                 Some((rank, other + u32::from(other >= first)))
             }
-            Minority::Stored(objects) => objects
-                .get(fact as usize)
-                .filter(|&&object| object != u32::MAX)
-                .map(|&object| (fact, object)),
+            Minority::Stored(pairs) => pairs
+                .binary_search_by_key(&fact, |&(fact, _)| fact)
+                .ok()
+                .map(|rank| (rank as u64, pairs[rank].1)),
         }
     }
 }

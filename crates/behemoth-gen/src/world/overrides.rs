@@ -94,10 +94,38 @@ impl World {
                 ));
             }
         }
-        Ok(World {
+        let world = World {
             shared: Arc::clone(&self.shared),
             overrides: (!objects.is_empty()).then(|| Arc::new(Overrides { objects, follow })),
-        })
+        };
+        if follow {
+            world.check_links()?;
+        }
+        Ok(world)
+    }
+
+    /// Refuses overrides whose consequences a table does not tell.
+    fn check_links(&self) -> Result<()> {
+        for &(fact, object) in self.overrides().0 {
+            let (subject, relation) = self.subject_relation(fact);
+            if relation >= self.relations() {
+                continue;
+            }
+            for composed in (0..self.relations()).filter(|&r| self.is_composed(r)) {
+                if self.fact_id(subject, composed).is_some()
+                    && self.object(subject, composed) == u32::MAX
+                {
+                    return Err(Error::argument(
+                        "override",
+                        format!("object {object} for fact {fact}"),
+                        format!(
+                            "an object whose nested object in relation {composed} the table tells,                              or composed facts that stay"
+                        ),
+                    ));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The overrides, by fact, and whether composed facts follow.

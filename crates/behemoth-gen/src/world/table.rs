@@ -5,6 +5,9 @@ use crate::error::{Error, Result};
 use crate::relation::{Draw, NestedMap, OBJECT_LIMIT};
 use crate::spec::{TableSpec, WorldSpec, product};
 
+/// Most places for facts of a table: 4 bytes each.
+const TABLE_LIMIT: u64 = 1 << 32;
+
 /// Rows of a table world: parallel columns, in any order.
 #[derive(Clone, Debug, Default)]
 pub struct Table {
@@ -24,7 +27,8 @@ pub struct Table {
 struct Stored {
     objects: Vec<Vec<u32>>,
     nested: Vec<Vec<u32>>,
-    minority: Option<Vec<u32>>,
+    /// Second objects by `subject * relations + relation`, composed relations counted.
+    second: Vec<(u64, u32)>,
     missing: bool,
 }
 
@@ -49,6 +53,25 @@ impl Table {
         hasher.finalize().to_hex().to_string()
     }
 
+    /// Refuses columns of unequal length; the optional ones may be empty.
+    fn check_lengths(&self) -> Result<()> {
+        let rows = self.subject.len();
+        let optional = |column: &[u32]| column.is_empty() || column.len() == rows;
+        if self.relation.len() == rows
+            && self.object.len() == rows
+            && optional(&self.minority)
+            && optional(&self.nested)
+        {
+            Ok(())
+        } else {
+            Err(Error::argument(
+                "table",
+                "columns of unequal length",
+                "columns of equal length",
+            ))
+        }
+    }
+
     fn load(&self, spec: &TableSpec, subjects: u64, dense: u64) -> Result<Stored> {
         let rows = self.subject.len();
         let refuse = |row: usize, what: String, allowed: String| {
@@ -66,19 +89,11 @@ impl Table {
                     None => Vec::new(),
                 })
                 .collect(),
-            minority: None,
+            second: Vec::new(),
             missing: rows as u64 != dense,
         };
         let composed = spec.relations.iter().filter(|r| r.nested.is_some()).count();
         let all = relations + composed;
-        if self.relation.len() != rows || self.object.len() != rows {
-            return Err(Error::argument(
-                "table",
-                "columns of unequal length",
-                "equal lengths",
-            ));
-        }
-        let mut second: Vec<(u64, u32)> = Vec::new();
         for row in 0..rows {
             let (subject, relation, object) = (
                 self.subject[row],
@@ -126,7 +141,8 @@ impl Table {
                         format!("below {} and not the first object", sizes.objects),
                     ));
                 }
-                second.push((subject * all as u64 + relation as u64, minority));
+                let dense = subject * all as u64 + relation as u64;
+                stored.second.push((dense, minority));
             }
             match (sizes.nested, self.nested.get(row).copied().unwrap_or(none)) {
                 (None, n) if n == none => {}
@@ -157,43 +173,8 @@ impl Table {
                 }
             }
         }
-        if !second.is_empty() {
-            second.sort_unstable();
-            stored.minority = Some(self.minority_by_fact(&second, &stored, spec, subjects));
-        }
+        stored.second.sort_unstable();
         Ok(stored)
-    }
-
-    /// Second objects by fact id, in a world that may lack facts.
-    fn minority_by_fact(
-        &self,
-        second: &[(u64, u32)],
-        stored: &Stored,
-        spec: &TableSpec,
-        subjects: u64,
-    ) -> Vec<u32> {
-        let base = spec.relations.len();
-        let bases: Vec<usize> = (0..base)
-            .chain((0..base).filter(|&r| spec.relations[r].nested.is_some()))
-            .collect();
-        let mut column = Vec::new();
-        let mut next = second.iter().peekable();
-        for subject in 0..subjects {
-            for (r, &of) in bases.iter().enumerate() {
-                if stored.objects[of][subject as usize] == u32::MAX {
-                    continue;
-                }
-                let dense = subject * bases.len() as u64 + r as u64;
-                column.push(match next.peek() {
-                    Some(&&(at, object)) if at == dense => {
-                        next.next();
-                        object
-                    }
-                    _ => u32::MAX,
-                });
-            }
-        }
-        column
     }
 }
 
@@ -208,6 +189,7 @@ impl World {
                 "a spec whose table names the rows",
             ));
         };
+        table.check_lengths()?;
         let digest = table.digest();
         if named.digest.is_empty() {
             named.digest.clone_from(&digest);
@@ -222,6 +204,13 @@ impl World {
         }
         let relations = named.relations.len() as u64;
         let dense_len = product("subjects x relations", spec.subjects, relations)?;
+        if dense_len > TABLE_LIMIT {
+            return Err(Error::argument(
+                "subjects x relations",
+                dense_len,
+                format!("up to {TABLE_LIMIT} in a table, which is kept in memory"),
+            ));
+        }
         let stored = table.load(named, spec.subjects, dense_len)?;
         let mut draws: Vec<Draw> = Vec::new();
         let mut objects = Vec::new();
@@ -238,7 +227,6 @@ impl World {
                 });
             }
         }
-        let minority = stored.minority.map(Minority::Stored);
         // Composed facts exist where the fact they are composed of does.
         let sparse = stored.missing.then(|| {
             let all = draws.len() as u64;
@@ -253,6 +241,18 @@ impl World {
                 })
                 .collect();
             Sparse { dense }
+        });
+        let minority = (!stored.second.is_empty()).then(|| {
+            let fact = |dense: u64| match &sparse {
+                None => dense,
+                Some(sparse) => sparse.dense.partition_point(|&f| f < dense) as u64,
+            };
+            let second = stored.second.iter();
+            Minority::Stored(
+                second
+                    .map(|&(dense, object)| (fact(dense), object))
+                    .collect(),
+            )
         });
         World::assemble(spec, draws, objects, minority, sparse)
     }
