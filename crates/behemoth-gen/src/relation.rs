@@ -107,6 +107,25 @@ pub(crate) fn expand(
     Ok(list)
 }
 
+/// An error about a relation that a shorthand stands for, in the words of the shorthand.
+pub(crate) fn as_shorthand(error: Error) -> Error {
+    match error {
+        Error::Argument { name, got, allowed } => {
+            let name = if name.ends_with(".strength") {
+                "correlated".into()
+            } else if name.ends_with(".objects") && allowed.starts_with("a divisor") {
+                "nested".into()
+            } else if name.ends_with(".objects") {
+                "objects".into()
+            } else {
+                name
+            };
+            Error::Argument { name, got, allowed }
+        }
+        other => other,
+    }
+}
+
 /// Most relations of a subject. Correlated and composed relations refer to earlier ones, and a
 /// chain of them is followed by recursion.
 const RELATION_LIMIT: u64 = 10_000;

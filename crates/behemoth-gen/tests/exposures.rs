@@ -13,7 +13,9 @@ use common::{corpus, histogram, sentences_by_document, try_corpus, uniform_p, wo
 const ALARM: f64 = 1e-6;
 
 fn with(world_fields: &str, corpus_fields: &str) -> Corpus {
-    corpus(&format!("[world]\n{world_fields}\n[corpus]\n{corpus_fields}\n"))
+    corpus(&format!(
+        "[world]\n{world_fields}\n[corpus]\n{corpus_fields}\n"
+    ))
 }
 
 const WORLD: &str = "subjects = 211\nrelations = 5\nobjects = 7";
@@ -73,7 +75,10 @@ fn groups_do_not_depend_on_subject_relation_or_object() {
         })
         .collect();
     let cells = [
-        ("subject", histogram(facts.iter().map(|f| f.0 / 500 * 4 + f.3), 32)),
+        (
+            "subject",
+            histogram(facts.iter().map(|f| f.0 / 500 * 4 + f.3), 32),
+        ),
         (
             "relation",
             histogram(facts.iter().map(|f| u64::from(f.1) * 4 + f.3), 20),
@@ -134,7 +139,11 @@ fn latin_with_fewer_subjects_than_levels() {
             "exposures = \"latin:1,2,3,4,5,6,7,8\"",
         );
         let counts = written(&corpus);
-        assert!(counts.chunks(3).all(|own| own[0] != own[1] && own[1] != own[2]));
+        assert!(
+            counts
+                .chunks(3)
+                .all(|own| own[0] != own[1] && own[1] != own[2])
+        );
         assert_eq!(counts.iter().sum::<u64>(), corpus.sentences());
     }
 }
@@ -163,7 +172,11 @@ fn zipf_is_the_rounded_law() {
         counts.sort_unstable_by(|a, b| b.cmp(a));
         for (rank, &count) in counts.iter().enumerate() {
             let law = (maximum as f64 * (rank as f64 + 1.0).powf(-alpha)).round() as u64;
-            assert_eq!(count, law.clamp(minimum, maximum), "rank {rank}, alpha {alpha}");
+            assert_eq!(
+                count,
+                law.clamp(minimum, maximum),
+                "rank {rank}, alpha {alpha}"
+            );
         }
     }
 }
@@ -263,14 +276,26 @@ fn a_table_with_missing_facts_is_written_in_full() {
         minority: Vec::new(),
         nested: rows
             .iter()
-            .map(|row| if row.1 == 0 { (row.0 % 2) as u32 } else { u32::MAX })
+            .map(|row| {
+                if row.1 == 0 {
+                    (row.0 % 2) as u32
+                } else {
+                    u32::MAX
+                }
+            })
             .collect(),
     };
     // Object o is that of subjects o and o + 5: of one nested object only if told consistently.
     let table = behemoth_gen::Table {
         nested: rows
             .iter()
-            .map(|row| if row.1 == 0 { (row.0 % 5 % 2) as u32 } else { u32::MAX })
+            .map(|row| {
+                if row.1 == 0 {
+                    (row.0 % 5 % 2) as u32
+                } else {
+                    u32::MAX
+                }
+            })
             .collect(),
         ..table
     };

@@ -105,7 +105,9 @@ impl RawWorld {
                 table: Some(table),
             });
         }
-        let relations = match self.relations.unwrap_or(Relations::Count(6)) {
+        let given = self.relations.unwrap_or(Relations::Count(6));
+        let shorthand = matches!(given, Relations::Count(_));
+        let relations = match given {
             Relations::List(list) => {
                 let shorthand = [
                     ("objects", self.objects.is_some()),
@@ -141,7 +143,11 @@ impl RawWorld {
                 self.correlated.map(|c| (c.strength, c.binarised)),
             )?,
         };
-        let relations = relation::normalise(relations, self.subjects)?;
+        let relations =
+            relation::normalise(relations, self.subjects).map_err(|e| match shorthand {
+                true => relation::as_shorthand(e),
+                false => e,
+            })?;
         Ok(WorldSpec {
             seed: self.seed,
             subjects: self.subjects,
