@@ -206,7 +206,7 @@ impl Corpus {
             corpus: spec,
         };
         let mut corpus = Corpus {
-            most_tokens: most_tokens(&grammar.wordings, &shapes),
+            most_tokens: most_tokens(grammar.written().map(|w| &grammar.wordings[w]), &shapes),
             world,
             spec,
             array: array.map(Arc::new),

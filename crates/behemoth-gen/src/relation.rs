@@ -99,6 +99,7 @@ pub(crate) fn expand(
         };
     }
     if let Some(nested) = nested {
+        positive("nested", nested)?;
         list.extend((0..relations as u32).map(|of| RelationSpec::Composed {
             of,
             objects: nested,
@@ -111,7 +112,9 @@ pub(crate) fn expand(
 pub(crate) fn as_shorthand(error: Error) -> Error {
     match error {
         Error::Argument { name, got, allowed } => {
-            let name = if name.ends_with(".strength") {
+            let name = if name.ends_with(".with") {
+                "objects".into()
+            } else if name.ends_with(".strength") {
                 "correlated".into()
             } else if name.ends_with(".objects") && allowed.starts_with("a divisor") {
                 "nested".into()

@@ -10,35 +10,33 @@
 //! A shard has a temporary name until it is whole and synced; then it is renamed, then recorded.
 //! A killed run loses the shards in work and nothing else.
 
+mod directory;
 mod file;
 mod verify;
 
 use std::fs;
-use std::io::ErrorKind;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::Serialize;
 
+use self::directory::{begin, prepare, require_room, sweep, tokens_bytes, whole, write_manifest};
 use self::file::{ALIGNMENT, AlignedBuffer, DirectFile};
 use crate::corpus::{Corpus, PAGE_DOCUMENTS, Progress, on_threads, threads_or_all};
 use crate::error::{Error, Result};
 use crate::manifest::{
-    Found, MANIFEST, Manifest, SPEC, ShardRecord, TOKENS, read_if_there, read_record, record_file,
-    shard_file, sync_directory, write_atomically,
+    ShardRecord, TOKENS, record_file, shard_file, sync_directory, write_atomically,
 };
 use crate::template::Writer;
 use crate::vocabulary::Token;
 
+pub use self::directory::free_bytes;
 pub use self::verify::{BadFile, Verification, verify};
 
 /// Bytes that go to the disk at once. Smaller writes cost calls, larger ones cache misses.
 const WRITE_BYTES: usize = 4 << 20;
-
-/// Bytes left free on the disk for the small files of a corpus.
-const RESERVE: u64 = 16 << 20;
 
 /// How a corpus is written.
 #[derive(Clone, Copy, Debug)]
@@ -164,6 +162,8 @@ pub fn write(
     }
     let plan = ShardPlan::new(corpus);
     if plan.count > SHARD_LIMIT {
+        // A corpus of so many bytes fails for want of disk, whatever its shards are.
+        require_room(directory, estimated_bytes(corpus) / parts, 0)?;
         return Err(Error::argument(
             "shard_bytes",
             format!("a size that makes {} shards", plan.count),
@@ -191,7 +191,15 @@ pub fn write(
         }
     }
     // Before anything is written, the directory itself included.
-    check_room(corpus, directory, &plan, &waiting)?;
+    let documents: u64 = waiting
+        .iter()
+        .map(|&shard| plan.documents(shard).end - plan.documents(shard).start)
+        .sum();
+    if documents > 0 {
+        let needed = mean_document_bytes(corpus) * documents as f64;
+        let freed = if fresh { tokens_bytes(directory) } else { 0 };
+        require_room(directory, needed as u64, freed)?;
+    }
     begin(corpus, directory, &plan, fresh)?;
     let next = AtomicUsize::new(0);
     let written = Mutex::new(&mut summary);
@@ -237,117 +245,6 @@ pub fn write(
     finish(corpus, directory, &plan, &spec_hash, summary)
 }
 
-/// Refuses a directory of something else; gives whether it is to be begun anew.
-fn prepare(directory: &Path, corpus: &Corpus, spec_hash: &str, force: bool) -> Result<bool> {
-    match Manifest::find(directory, spec_hash)? {
-        Found::Same => return Ok(force),
-        Found::Other(_) if force => return Ok(true),
-        Found::Other(e) | Found::Foreign(e) => return Err(e),
-        Found::Nothing => {}
-    }
-    let entries = match fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(false),
-        Err(e) => return Err(Error::io("read", directory)(e)),
-    };
-    // Two jobs of an array may meet here: what another has begun, spec first, is not foreign.
-    let spec = read_if_there(&directory.join(SPEC))?;
-    let begun = spec.is_some_and(|text| text == corpus.spec().to_toml());
-    for entry in entries {
-        let name = entry.map_err(Error::io("read", directory))?.file_name();
-        let partial = name.to_string_lossy().ends_with(".partial");
-        if !begun && !partial {
-            return Err(Error::corpus(
-                directory,
-                "is not empty and not this corpus; choose another directory",
-            ));
-        }
-    }
-    Ok(false)
-}
-
-/// Makes the directory one of this corpus: spec, place of the shards, manifest.
-fn begin(corpus: &Corpus, directory: &Path, plan: &ShardPlan, fresh: bool) -> Result<()> {
-    if fresh {
-        clear(directory)?;
-    }
-    fs::create_dir_all(directory).map_err(Error::io("create", directory))?;
-    let spec = directory.join(SPEC);
-    if !spec.exists() {
-        write_atomically(&spec, corpus.spec().to_toml().as_bytes())?;
-    }
-    let tokens = directory.join(TOKENS);
-    fs::create_dir_all(&tokens).map_err(Error::io("create", &tokens))?;
-    if !directory.join(MANIFEST).exists() {
-        write_manifest(corpus, directory, plan, &vec![None; plan.count as usize])?;
-    }
-    Ok(())
-}
-
-/// Removes what belongs to a corpus, and nothing else.
-fn clear(directory: &Path) -> Result<()> {
-    // The manifest first: without it, what is left is not taken for a corpus.
-    for name in [MANIFEST, SPEC, "table.parquet", "exposures.parquet"] {
-        let path = directory.join(name);
-        match fs::remove_file(&path) {
-            Err(e) if e.kind() != ErrorKind::NotFound => {
-                return Err(Error::io("remove", &path)(e));
-            }
-            _ => {}
-        }
-    }
-    for name in [TOKENS, "tokenizer", "probes"] {
-        let path = directory.join(name);
-        match fs::remove_dir_all(&path) {
-            Err(e) if e.kind() != ErrorKind::NotFound => {
-                return Err(Error::io("remove", &path)(e));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-/// The record of a shard that is there in full length.
-fn whole(directory: &Path, shard: u64, spec_hash: &str) -> Result<Option<ShardRecord>> {
-    let Some(record) = read_record(directory, shard, spec_hash)? else {
-        return Ok(None);
-    };
-    let path = directory.join(&record.file);
-    match fs::metadata(&path) {
-        Ok(metadata) if metadata.len() == record.bytes => Ok(Some(record)),
-        Ok(_) => Ok(None),
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(Error::io("read", &path)(e)),
-    }
-}
-
-fn check_room(corpus: &Corpus, directory: &Path, plan: &ShardPlan, waiting: &[u64]) -> Result<()> {
-    let documents: u64 = waiting
-        .iter()
-        .map(|&shard| plan.documents(shard).end - plan.documents(shard).start)
-        .sum();
-    let needed = (mean_document_bytes(corpus) * documents as f64) as u64;
-    let free = free_bytes(directory)?;
-    if !waiting.is_empty() && needed.saturating_add(RESERVE) > free {
-        return Err(Error::Disk {
-            path: directory.to_path_buf(),
-            needed,
-            free,
-        });
-    }
-    Ok(())
-}
-
-/// Bytes that a user may still write in the file system of a directory, or of its nearest parent
-/// that exists.
-pub fn free_bytes(directory: &Path) -> Result<u64> {
-    let mut at: PathBuf = std::path::absolute(directory).map_err(Error::io("find", directory))?;
-    while !at.exists() && at.pop() {}
-    let status = rustix::fs::statvfs(&at).map_err(|e| Error::io("read", &at)(e.into()))?;
-    Ok(status.f_bavail.saturating_mul(status.f_frsize))
-}
-
 fn finish(
     corpus: &Corpus,
     directory: &Path,
@@ -360,22 +257,11 @@ fn finish(
         .collect::<Result<_>>()?;
     summary.complete = records.iter().all(Option::is_some);
     if summary.complete {
+        sweep(&directory.join(TOKENS));
         // Whoever finishes last sees all records; two that see them write the same bytes.
         write_manifest(corpus, directory, plan, &records)?;
     }
     Ok(summary)
-}
-
-fn write_manifest(
-    corpus: &Corpus,
-    directory: &Path,
-    plan: &ShardPlan,
-    records: &[Option<ShardRecord>],
-) -> Result<()> {
-    let manifest = Manifest::new(corpus, plan, records);
-    let mut text = serde_json::to_string_pretty(&manifest).expect("plain data");
-    text.push('\n');
-    write_atomically(&directory.join(MANIFEST), text.as_bytes())
 }
 
 struct Job<'a> {

@@ -435,10 +435,12 @@ fn nonsense_pieces(name: &str, first: u32, words: u32) -> Vec<Piece> {
     pieces
 }
 
-/// Most tokens of any of the wordings.
-pub(crate) fn most_tokens(wordings: &[Wording], shapes: &[Lengths]) -> usize {
+/// Most tokens of any of the wordings, the end of the document included.
+pub(crate) fn most_tokens<'a>(
+    wordings: impl Iterator<Item = &'a Wording>,
+    shapes: &[Lengths],
+) -> usize {
     wordings
-        .iter()
         .flat_map(|wording| shapes.iter().map(|shape| wording.most_tokens(shape)))
         .max()
         .unwrap_or(0)

@@ -34,7 +34,7 @@ pub struct Prober<'a> {
 
 impl Prober<'_> {
     /// The prompt and the answer of a fact, which must exist: the tokens before the object, and
-    /// the object (for questions from the answer's marker on), without the period.
+    /// the object (for questions with the object marker before it), without the period.
     pub fn probe(&self, fact: u64) -> (Vec<u32>, Vec<u32>) {
         let corpus = self.corpus;
         let found = corpus.world.fact(fact);

@@ -77,11 +77,12 @@ impl ExposureSpec {
     pub(crate) fn validate(&self) -> Result<()> {
         match self {
             ExposureSpec::Constant { exposures } => positive("exposures", *exposures),
-            ExposureSpec::Groups { levels, .. } => {
+            ExposureSpec::Groups { levels, balanced } => {
                 if levels.is_empty() || levels.iter().all(|&level| level == 0) {
+                    let form = if *balanced { "latin" } else { "groups" };
                     return Err(Error::argument(
                         "exposures",
-                        format!("groups:{}", join(levels)),
+                        format!("{form}:{}", join(levels)),
                         "at least one level above 0",
                     ));
                 }
@@ -214,7 +215,11 @@ impl<'de> Deserialize<'de> for ExposureSpec {
                 }
             }
             fn visit_f64<E: de::Error>(self, v: f64) -> std::result::Result<Self::Value, E> {
-                self.visit_str(&v.to_string())
+                self.visit_str(&if v.abs() < 1e16 {
+                    v.to_string()
+                } else {
+                    format!("{v:e}")
+                })
             }
             fn visit_map<A: MapAccess<'de>>(
                 self,

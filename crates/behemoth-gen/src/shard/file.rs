@@ -37,9 +37,32 @@ pub(super) struct DirectFile {
     direct: bool,
 }
 
+/// What became of an attempt to take a temporary file.
+enum Taken {
+    Ours(DirectFile),
+    Theirs,
+    Renamed,
+}
+
 impl DirectFile {
     /// Creates or takes over a temporary file; nothing if another process holds it.
     pub(super) fn create(path: &Path) -> Result<Option<Self>> {
+        // Each turn means that another process renamed a finished shard under our hands.
+        const TURNS: usize = 100;
+        for _ in 0..TURNS {
+            match Self::try_create(path)? {
+                Taken::Ours(file) => return Ok(Some(file)),
+                Taken::Theirs => return Ok(None),
+                Taken::Renamed => {}
+            }
+        }
+        Err(Error::corpus(
+            path,
+            "is another file each time it is opened; its file system cannot hold a shard in work",
+        ))
+    }
+
+    fn try_create(path: &Path) -> Result<Taken> {
         let open = |direct: bool| {
             let mut options = OpenOptions::new();
             options.write(true).create(true).truncate(false);
@@ -59,7 +82,7 @@ impl DirectFile {
         .map_err(Error::io("create", path))?;
         match file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::WouldBlock) => return Ok(Taken::Theirs),
             // Without locks two jobs may both write the shard: the same bytes.
             Err(TryLockError::Error(_)) => {}
         }
@@ -68,9 +91,9 @@ impl DirectFile {
         let ours = file.metadata().map_err(Error::io("read", path))?;
         match fs::metadata(path) {
             Ok(there) if (there.dev(), there.ino()) == (ours.dev(), ours.ino()) => {}
-            _ => return Self::create(path),
+            _ => return Ok(Taken::Renamed),
         }
-        Ok(Some(DirectFile {
+        Ok(Taken::Ours(DirectFile {
             file,
             path: path.to_path_buf(),
             direct,

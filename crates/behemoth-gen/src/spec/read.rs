@@ -165,10 +165,16 @@ pub(super) fn read<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
 ) -> Result<T> {
     serde_path_to_error::deserialize(deserializer).map_err(|e| {
         let path = e.path().to_string();
-        let name = if path == "." { root.to_string() } else { path };
+        // The flags and the fields have the same names; where a field stands is in its path.
+        let name = match path.split_once('.') {
+            _ if path == "." => root.to_string(),
+            Some(("world" | "corpus", field)) => field.to_string(),
+            _ => path,
+        };
         let message = one_line(&e.into_inner().to_string());
         // Where in the text it was tells the user nothing that the field's name does not.
         let message = message.split(" at line ").next().unwrap_or(&message);
+        let message = message.split(" in `").next().unwrap_or(message);
         let (got, allowed) = got_and_allowed(message);
         Error::argument(name, got, allowed)
     })
@@ -197,10 +203,28 @@ fn got_and_allowed(message: &str) -> (String, String) {
             .and_then(|rest| rest.split_once(", expected "))
         {
             let allowed = allowed.strip_prefix("one of ").unwrap_or(allowed);
-            return (got.into(), allowed.into());
+            return (got.into(), in_plain_words(allowed).into());
         }
     }
+    if let Some(rest) = message.strip_prefix("invalid length ") {
+        let (got, allowed) = rest.split_once(", expected ").unwrap_or((rest, "another"));
+        return (format!("{got} values"), in_plain_words(allowed).into());
+    }
     ("what cannot be read".into(), message.into())
+}
+
+/// What serde expects, without the names of Rust's types.
+fn in_plain_words(expected: &str) -> &str {
+    match expected {
+        "f64" => "a number",
+        "u32" | "u64" => "a whole number, not negative",
+        "a tuple of size 2" => "a pair of fact and object",
+        "a boolean" => "true or false",
+        other if other.starts_with("struct ") || other.starts_with("internally tagged") => {
+            "a table of fields"
+        }
+        other => other,
+    }
 }
 
 pub(super) fn one_line(message: &str) -> String {
@@ -238,6 +262,11 @@ impl Visitor<'_> for CountVisitor {
         // 1e8 is how people write counts; 2^53 is where f64 stops being exact.
         if v >= 0.0 && v.fract() == 0.0 && v <= 9_007_199_254_740_992.0 {
             self.visit_u64(v as u64)
+        } else if v.fract() == 0.0 && v > 0.0 {
+            Err(E::custom(format!(
+                "got {v:e}, allowed: a whole number up to {}, from 2^53 on written out",
+                self.limit
+            )))
         } else {
             Err(E::custom(format!(
                 "got {v}, allowed: a whole number, not negative"

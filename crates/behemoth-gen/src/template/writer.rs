@@ -298,8 +298,8 @@ impl Draws {
     }
 }
 
-/// A prompt and its answer for a fact in a wording: the tokens before and from the object (from
-/// the answer marker on, for questions), without the period.
+/// A prompt and its answer for a fact in a wording: the tokens before and from the object (from its
+/// marker on, for questions), without the period.
 pub(crate) fn probe(
     writer: &Writer<'_, u32>,
     wording: usize,

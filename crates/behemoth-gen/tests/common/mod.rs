@@ -55,34 +55,23 @@ impl Sentence {
     }
 
     /// Its tokens without the digits of words: what is left is the wording.
-    pub fn pattern(&self, corpus: &Corpus) -> Vec<u32> {
-        let roles = roles(corpus);
-        self.tokens
-            .iter()
-            .filter(|&&token| {
-                matches!(
-                    roles[token as usize],
-                    Role::Special | Role::Marker | Role::Filler
-                )
-            })
-            .copied()
-            .collect()
+    pub fn pattern(&self, roles: &[Role]) -> Vec<u32> {
+        let digit = |token: u32| is_digit(roles, token);
+        self.tokens.iter().copied().filter(|&t| !digit(t)).collect()
     }
 
-    /// The tokens between the last word and the next, before each marker: the fillers in front
-    /// of the subject, the relation and the object, in the order of the sentence.
-    pub fn fillers(&self, corpus: &Corpus) -> Vec<Vec<u32>> {
-        let roles = roles(corpus);
-        let mut gaps = vec![Vec::new()];
-        for &token in &self.tokens {
-            match roles[token as usize] {
-                Role::Filler => gaps.last_mut().unwrap().push(token),
-                Role::Marker | Role::Special => gaps.push(Vec::new()),
-                _ => {}
-            }
-        }
-        gaps
+    /// Its fillers, in the order of the sentence.
+    pub fn fillers(&self, roles: &[Role]) -> Vec<u32> {
+        let filler = |token: u32| roles[token as usize] == Role::Filler;
+        self.tokens.iter().copied().filter(|&t| filler(t)).collect()
     }
+}
+
+fn is_digit(roles: &[Role], token: u32) -> bool {
+    !matches!(
+        roles[token as usize],
+        Role::Special | Role::Marker | Role::Filler
+    )
 }
 
 /// The role of each token id, from the public partition.
@@ -104,12 +93,6 @@ const MARKERS: std::ops::RangeInclusive<u32> = 3..=5;
 /// the run of digits after its marker, and is decoded with [`behemoth_gen::vocabulary::Word::read`].
 pub fn read(corpus: &Corpus, tokens: &[u32]) -> Vec<Sentence> {
     let roles = roles(corpus);
-    let is_digit = |token: u32| {
-        !matches!(
-            roles[token as usize],
-            Role::Special | Role::Marker | Role::Filler
-        )
-    };
     let mut sentences = Vec::new();
     let (mut document, mut place, mut start) = (0, 0, 0);
     for (at, &token) in tokens.iter().enumerate() {
@@ -123,7 +106,7 @@ pub fn read(corpus: &Corpus, tokens: &[u32]) -> Vec<Sentence> {
             sentences.push(read_one(
                 corpus,
                 &tokens[start..=at],
-                is_digit,
+                |token| is_digit(&roles, token),
                 (document, place, start),
             ));
             place += 1;

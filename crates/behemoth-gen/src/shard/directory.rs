@@ -1,0 +1,181 @@
+//! The directory of a corpus: whose it is, whether there is room, what is there already.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use super::ShardPlan;
+use crate::corpus::Corpus;
+use crate::error::{Error, Result};
+use crate::manifest::{
+    Found, MANIFEST, Manifest, SPEC, ShardRecord, TOKENS, read_if_there, read_record,
+    write_atomically,
+};
+use crate::spec::Spec;
+
+/// Bytes left free on the disk for the small files of a corpus.
+const RESERVE: u64 = 16 << 20;
+
+/// Refuses a directory of something else; gives whether it is to be begun anew.
+pub(super) fn prepare(
+    directory: &Path,
+    corpus: &Corpus,
+    spec_hash: &str,
+    force: bool,
+) -> Result<bool> {
+    match Manifest::find(directory, spec_hash)? {
+        Found::Same => return Ok(force),
+        Found::Other(_) if force => return Ok(true),
+        Found::Other(e) | Found::Foreign(e) => return Err(e),
+        Found::Nothing => {}
+    }
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(false),
+        Err(e) => return Err(Error::io("read", directory)(e)),
+    };
+    let names = entries
+        .map(|entry| entry.map(|entry| entry.file_name()))
+        .collect::<std::io::Result<Vec<_>>>()
+        .map_err(Error::io("read", directory))?;
+    // Two jobs of an array may meet here: what another has begun, spec first, is not foreign. So
+    // the spec is read after the names: a name that was seen has its spec beside it by now.
+    let spec = read_if_there(&directory.join(SPEC))?;
+    let begun = spec.as_ref() == Some(&corpus.spec().to_toml());
+    if force && spec.is_some_and(|text| Spec::from_toml(&text).is_ok()) {
+        return Ok(true);
+    }
+    for name in names {
+        let partial = name.to_string_lossy().ends_with(".partial");
+        if !begun && !partial {
+            return Err(Error::corpus(
+                directory,
+                "is not empty and not this corpus; choose another directory",
+            ));
+        }
+    }
+    Ok(false)
+}
+
+/// Makes the directory one of this corpus: spec, place of the shards, manifest.
+pub(super) fn begin(
+    corpus: &Corpus,
+    directory: &Path,
+    plan: &ShardPlan,
+    fresh: bool,
+) -> Result<()> {
+    if fresh {
+        clear(directory)?;
+    }
+    fs::create_dir_all(directory).map_err(Error::io("create", directory))?;
+    let spec = directory.join(SPEC);
+    if !spec.exists() {
+        write_atomically(&spec, corpus.spec().to_toml().as_bytes())?;
+    }
+    let tokens = directory.join(TOKENS);
+    fs::create_dir_all(&tokens).map_err(Error::io("create", &tokens))?;
+    if !directory.join(MANIFEST).exists() {
+        write_manifest(corpus, directory, plan, &vec![None; plan.count as usize])?;
+    }
+    Ok(())
+}
+
+/// Removes what belongs to a corpus, and nothing else.
+fn clear(directory: &Path) -> Result<()> {
+    // The manifest first: without it, what is left is not taken for a corpus. The spec last: by
+    // it a removal that was killed is known for what it is, and can be gone on with.
+    for name in [
+        MANIFEST,
+        "table.parquet",
+        "exposures.parquet",
+        TOKENS,
+        "tokenizer",
+        "probes",
+        SPEC,
+    ] {
+        let path = directory.join(name);
+        let removed = if path.is_dir() {
+            fs::remove_dir_all(&path)
+        } else {
+            fs::remove_file(&path)
+        };
+        match removed {
+            Err(e) if e.kind() != ErrorKind::NotFound => {
+                return Err(Error::io("remove", &path)(e));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Bytes of all shards that are there.
+pub(super) fn tokens_bytes(directory: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(directory.join(TOKENS)) else {
+        return 0;
+    };
+    let sizes = entries.filter_map(|entry| entry.ok()?.metadata().ok());
+    sizes.map(|metadata| metadata.len()).sum()
+}
+
+/// Removes what killed runs left of records: their temporary names are never used again.
+pub(super) fn sweep(tokens: &Path) {
+    let Ok(entries) = fs::read_dir(tokens) else {
+        return;
+    };
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.contains(".json.") && name.ends_with(".partial") {
+            // Litter at worst; the corpus is whole without this.
+            let _ = fs::remove_file(&path);
+        }
+    }
+}
+
+/// The record of a shard that is there in full length.
+pub(super) fn whole(directory: &Path, shard: u64, spec_hash: &str) -> Result<Option<ShardRecord>> {
+    let Some(record) = read_record(directory, shard, spec_hash)? else {
+        return Ok(None);
+    };
+    let path = directory.join(&record.file);
+    match fs::metadata(&path) {
+        Ok(metadata) if metadata.len() == record.bytes => Ok(Some(record)),
+        Ok(_) => Ok(None),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Error::io("read", &path)(e)),
+    }
+}
+
+/// Refuses to begin what cannot be finished for want of disk.
+pub(super) fn require_room(directory: &Path, needed: u64, freed: u64) -> Result<()> {
+    let free = free_bytes(directory)?.saturating_add(freed);
+    if needed.saturating_add(RESERVE) > free {
+        return Err(Error::Disk {
+            path: directory.to_path_buf(),
+            needed,
+            free,
+        });
+    }
+    Ok(())
+}
+
+/// Bytes that a user may still write in the file system of a directory, or of its nearest parent
+/// that exists.
+pub fn free_bytes(directory: &Path) -> Result<u64> {
+    let mut at: PathBuf = std::path::absolute(directory).map_err(Error::io("find", directory))?;
+    while !at.exists() && at.pop() {}
+    let status = rustix::fs::statvfs(&at).map_err(|e| Error::io("read", &at)(e.into()))?;
+    Ok(status.f_bavail.saturating_mul(status.f_frsize))
+}
+
+pub(super) fn write_manifest(
+    corpus: &Corpus,
+    directory: &Path,
+    plan: &ShardPlan,
+    records: &[Option<ShardRecord>],
+) -> Result<()> {
+    let manifest = Manifest::new(corpus, plan, records);
+    let mut text = serde_json::to_string_pretty(&manifest).expect("plain data");
+    text.push('\n');
+    write_atomically(&directory.join(MANIFEST), text.as_bytes())
+}

@@ -1,0 +1,179 @@
+//! Golden bytes: what a spec means is frozen. A change of any of these numbers changes the
+//! corpora of everyone, so it is a new `FORMAT_VERSION` and a line in CHANGELOG.md.
+
+mod common;
+
+use behemoth_gen::exposure::ExposureSpec;
+use behemoth_gen::{Corpus, CorpusSpec, FORMAT_VERSION, Progress, Spec, Table, World, WorldSpec};
+use common::corpus;
+
+/// Every feature at least once, in small; and sizes past the limits of tables and of 32 bits.
+const SPECS: [(&str, &str); 15] = [
+    ("the default", "[world]\n"),
+    (
+        "small",
+        "[world]\nseed = 7\nsubjects = 50\nrelations = 3\nobjects = [4, 5, 6]\n",
+    ),
+    (
+        "large",
+        "[world]\nsubjects = 10_000_000_000\nrelations = 6\nobjects = 400\n\
+         [corpus]\nexposures = 1000\n",
+    ),
+    (
+        "every relation",
+        "[world]\nsubjects = 3000\nminority = 0.25\nrelations = [\
+         {kind = \"independent\", objects = 60}, {kind = \"zipf\", objects = 60, alpha = 1.1},\
+         {kind = \"correlated\", with = 0, strength = 0.7}, {kind = \"one_to_one\"},\
+         {kind = \"inverse\", of = 3}, {kind = \"composed\", of = 0, objects = 12},\
+         {kind = \"composed\", of = 5, objects = 4},\
+         {kind = \"independent\", objects = 60, binarised = true}]\n\
+         [corpus]\nexposures = 2\nminority_sentences = 0.5\n",
+    ),
+    (
+        "groups",
+        "[world]\nsubjects = 2000\n[corpus]\nexposures = \"groups:1,4,16,64\"\n",
+    ),
+    (
+        "latin",
+        "[world]\nsubjects = 2000\nnested = 20\n[corpus]\nexposures = \"latin:1,4,16\"\n\
+         nested_exposures = 7\n",
+    ),
+    (
+        "zipf",
+        "[world]\nsubjects = 2000\n[corpus]\nexposures = \"zipf:alpha=1.05,min=1,max=1000\"\n",
+    ),
+    (
+        "bios",
+        "[world]\nsubjects = 2000\nnested = 20\n[corpus]\nexposures = \"groups:2,3,9\"\n\
+         order = \"bios\"\norder_seed = 5\n",
+    ),
+    (
+        "inversion and paraphrases",
+        "[world]\nsubjects = 2000\n[corpus]\ninversion = 0.5\nparaphrases = 5\nheld_out = 2\n",
+    ),
+    (
+        "exact shares",
+        "[world]\nsubjects = 2000\n[corpus]\ntemplates = {default = 3, refusal = 1}\n\
+         inversion = 0.3\nexact_shares = true\n",
+    ),
+    (
+        "repeats",
+        "[world]\nsubjects = 2000\n[corpus]\ntemplates = {repeats = 1}\nparaphrases = 2\n",
+    ),
+    (
+        "nonsense",
+        "[world]\nsubjects = 2000\n[corpus]\ntemplates = {nonsense = 1}\ninversion = 0.5\n",
+    ),
+    (
+        "questions",
+        "[world]\nsubjects = 2000\n[corpus]\nexposures = 5\ntemplates = {default = 1, sor = 1, \
+         osr = 1, rso = 1, question = 1, refusal = 1, question_refusal = 1}\n\
+         questions = {subjects = 0.5, sentences = 0.3}\nparaphrases = 3\n",
+    ),
+    (
+        "a small base",
+        "[world]\nsubjects = 2000\nobjects = 123\n[corpus]\nbase = 10\n",
+    ),
+    (
+        "32 bits",
+        "[world]\nsubjects = 70_000\n[corpus]\nbase = 100_000\n",
+    ),
+];
+
+/// Twins, arrays and tables, which need more than a spec.
+fn built() -> Vec<(&'static str, Corpus)> {
+    // Six relations and their composed ones: the first fact of every subject; every third fact.
+    let parent = corpus(SPECS[7].1);
+    let changes: Vec<(u64, u32)> = (0..2000).map(|subject| (subject * 12, 399)).collect();
+    let without: Vec<u64> = (0..parent.world().facts()).step_by(3).collect();
+    let array: Vec<u32> = (0..300).map(|fact| fact * 7 % 11).collect();
+    let spec = CorpusSpec {
+        exposures: ExposureSpec::Array {
+            digest: String::new(),
+        },
+        ..CorpusSpec::default()
+    };
+    let small = Spec::from_toml("[world]\nsubjects = 50\n").unwrap().world;
+    let rows = 0..1100u32;
+    let table = Table {
+        subject: rows.clone().map(|row| u64::from(row / 2)).collect(),
+        relation: rows.clone().map(|row| row % 2).collect(),
+        object: rows.clone().map(|row| row * row % 97).collect(),
+        minority: Vec::new(),
+        nested: rows
+            .map(|row| match row % 2 {
+                0 => row * row % 97 % 5,
+                _ => u32::MAX,
+            })
+            .collect(),
+    };
+    let reference = WorldSpec::from_json(
+        "{\"subjects\": 1055, \"table\": {\"relations\": [{\"objects\": 97, \"nested\": 5}, \
+         {\"objects\": 1500}], \"reference_words\": true}}",
+    )
+    .unwrap();
+    let reference = World::from_table(reference, &table).unwrap();
+    vec![
+        (
+            "a twin that follows",
+            parent.with_overrides(&changes, true).unwrap(),
+        ),
+        ("a twin without", parent.without(&without).unwrap()),
+        (
+            "an array",
+            Corpus::new(World::new(small).unwrap(), spec, Some(array)).unwrap(),
+        ),
+        (
+            "a table",
+            Corpus::new(reference, CorpusSpec::default(), None).unwrap(),
+        ),
+    ]
+}
+
+/// Name, BLAKE3 of the first 5,000 tokens and the last 100 documents, hash of the spec.
+fn rows() -> Vec<(&'static str, String, String)> {
+    let specs = SPECS.into_iter().map(|(name, toml)| (name, corpus(toml)));
+    specs
+        .chain(built())
+        .map(|(name, corpus)| {
+            let mut first = vec![0u32; 5_000];
+            let progress = Progress::default();
+            let made = corpus.fill(&mut first, 0, 1, &progress).unwrap();
+            let end = corpus.documents();
+            let last: Vec<u32> = corpus
+                .tokens(end.saturating_sub(100)..end, 1, &progress)
+                .unwrap();
+            let mut hasher = blake3::Hasher::new();
+            for token in first[..made].iter().chain(&last) {
+                hasher.update(&token.to_le_bytes());
+            }
+            let short = |hash: &str| hash[..16].to_string();
+            (
+                name,
+                short(hasher.finalize().to_hex().as_str()),
+                short(&corpus.spec().hash()),
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn bytes_and_hashes_are_those_of_this_format_version() {
+    assert_eq!(FORMAT_VERSION, 1, "then these are other constants");
+    let rows = rows();
+    let same = rows.len() == GOLDEN.len()
+        && rows
+            .iter()
+            .zip(GOLDEN)
+            .all(|((name, bytes, hash), golden)| (*name, &bytes[..], &hash[..]) == golden);
+    if !same {
+        let table: String = rows
+            .iter()
+            .map(|(name, bytes, hash)| format!("    (\"{name}\", \"{bytes}\", \"{hash}\"),\n"))
+            .collect();
+        panic!("the format has changed; if that is meant, these are the constants:\n{table}");
+    }
+}
+
+#[rustfmt::skip]
+const GOLDEN: [(&str, &str, &str); 19] = [("", "", ""); 19];
