@@ -137,7 +137,7 @@ def test_another_corpus_is_replaced_by_force_alone(tmp_path, corpus, world, cont
 def test_a_directory_of_something_else_is_never_touched(tmp_path, corpus):
     (tmp_path / "thesis.txt").write_text("mine")
     for force in (False, True):
-        with pytest.raises(CorpusError, match="not empty and not a corpus"):
+        with pytest.raises(CorpusError, match="not empty and not"):
             corpus.write(tmp_path, force=force)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
     with pytest.raises(OSError, match=r"thesis\.txt"):
@@ -172,7 +172,9 @@ def test_an_estimate_is_what_is_then_written(tmp_path, rich_corpus, corpus):
         expected = estimate(made, out, probes=50)
         assert not out.exists()
         written = made.write(out, probes=50)
-        assert (expected.tokens, expected.bytes) == (written.tokens, written.bytes)
+        assert expected.exact == (made is corpus)
+        assert expected.tokens == pytest.approx(written.tokens, rel=0 if expected.exact else 0.1)
+        assert expected.bytes == 2 * expected.tokens
         assert (expected.facts, expected.sentences) == (written.facts, written.sentences)
         assert expected.entropy_bits == made.world.entropy
         used = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())

@@ -64,15 +64,45 @@ def test_the_references_graph_becomes_a_corpus(tmp_path, graph):
     assert corpus.world.facts().equals(World.from_table(graph).facts())
 
 
-def test_words_have_the_lengths_of_the_reference(tmp_path):
-    # 1,500 subjects take two tokens there, and the sentence 12 in place of 11.
+def reference_word(number, count):
+    """The digits of a word as the reference's word maker splits them."""
+    if count < 1000:
+        return [number]
+    root = int(count**0.5)
+    # Its search for a divisor finds the one i for which count % root - i is 0.
+    divisor = 1000 if count % 1000 == 0 else root - count % root
+    return [number // divisor, number % divisor]
+
+
+@pytest.mark.parametrize("subjects", [20, 999, 1000, 1055, 1500, 2025])
+@pytest.mark.parametrize("objects", [7, 1200])
+def test_sentence_for_sentence_what_the_reference_writes(tmp_path, subjects, objects):
+    rows = [
+        (subject, relation, (subject * 31 + relation) % objects)
+        for subject in range(subjects)
+        for relation in range(2)
+    ]
+    # The reference takes the number of objects from its command line: the last row has the last.
+    rows[-1] = (*rows[-1][:2], objects - 1)
     graph = tmp_path / "relationship_graph.txt"
-    graph.write_text("".join(f"{subject} 0 {subject % 7} None None\n" for subject in range(1500)))
+    graph.write_text("".join(f"{s} {r} {o} None None\n" for s, r, o in rows))
     import_(graph, tmp_path / "spec")
     corpus = Corpus.from_spec(tmp_path / "spec")
-    assert len(corpus.tokens(0, 1)) == 12
-    assert corpus.vocabulary["ranges"][3]["count"] == 75
-    assert corpus.vocabulary["ranges"][4]["count"] == 20
+
+    def name(prefix, digits):
+        width = {len(word.removeprefix(f"{prefix}.")) for word in corpus.token_names
+                 if word.startswith(f"{prefix}.")}  # fmt: skip
+        rest = [f"{prefix}.{digit:0{width.pop()}}" for digit in digits[1:]]
+        return " ".join([f"{prefix}{digits[0]}", *rest])
+
+    expected = sorted(
+        f"subject {name('S', reference_word(s, subjects))} has the relation R{r} with object "
+        f"{name(f'O{r}:', reference_word(o, objects))} . <|endoftext|>"
+        for s, r, o in rows
+    )
+    text = corpus.decode(corpus.tokens(0, corpus.documents))
+    written = sorted(f"{part.strip()} <|endoftext|>" for part in text.split("<|endoftext|>")[:-1])
+    assert written == expected
 
 
 def test_names_are_kept_beside_the_spec(tmp_path):

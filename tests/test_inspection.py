@@ -1,5 +1,6 @@
 import json
 
+import polars as pl
 import pytest
 
 from behemoth import Corpus, CorpusError, SpecError, World, inspect, verify
@@ -101,7 +102,8 @@ def test_an_altered_shard_with_a_record_to_match_is_found_by_its_tokens(written)
     record = json.loads(path.with_suffix(".json").read_text())
     record["blake3"] = digest(path.read_bytes())
     path.with_suffix(".json").write_text(json.dumps(record))
-    assert [row["file"] for row in verify(written).bad] == ["tokens/00003.bin"]
+    # The manifest tells the hash that the shard had.
+    assert [row["file"] for row in verify(written).bad] == ["tokens/00003.bin", "manifest.json"]
 
 
 def test_an_altered_tokenizer_and_lost_probes_are_named(written):
@@ -147,9 +149,28 @@ def test_a_spec_that_was_changed_in_the_manifest_is_found(written):
     manifest = json.loads(path.read_text())
     manifest["spec"]["world"]["seed"] = 6
     path.write_text(json.dumps(manifest))
-    with pytest.raises(CorpusError, match="spec and hash do not agree"):
+    with pytest.raises(CorpusError, match="is damaged: spec and hash do not agree"):
         Corpus.open(written)
 
 
 def test_samples_of_a_twin_that_leaves_facts_out(corpus):
     assert len(sample_text(corpus.without(range(170)), 5)) <= 5
+
+
+def change_a_row(path):
+    frame = pl.read_parquet(path)
+    last = frame.columns[-1]
+    pl.concat([frame[:-1], frame[-1:].with_columns(pl.col(last) + 1)]).write_parquet(path)
+
+
+@pytest.mark.parametrize("name", ["table.parquet", "exposures.parquet"])
+@pytest.mark.parametrize("harm", [change_a_row, cut, lambda path: path.unlink()])
+def test_an_array_that_a_corpus_rests_on_is_damaged_or_lost(tmp_path, graph, name, harm):
+    corpus = Corpus(World.from_table(graph), exposures=[3] * 40)
+    corpus.write(tmp_path / "corpus")
+    harm(tmp_path / "corpus" / name)
+    for look in (inspect, verify):
+        with pytest.raises(CorpusError, match="corpus is damaged: argument '"):
+            look(tmp_path / "corpus")
+    corpus.write(tmp_path / "corpus")
+    assert verify(tmp_path / "corpus").ok

@@ -1,10 +1,23 @@
 import json
+from typing import get_args
 
 import numpy as np
 import pytest
 
-from behemoth import Composed, Correlated, Groups, Independent, OneToOne, Questions, ZipfExposures
-from behemoth.spec import TEMPLATES, to_json
+from behemoth import (
+    Composed,
+    Corpus,
+    Correlated,
+    Groups,
+    Independent,
+    OneToOne,
+    Questions,
+    SpecError,
+    World,
+    ZipfExposures,
+)
+from behemoth._gen import TEMPLATES
+from behemoth.spec import Template, to_json
 
 
 @pytest.mark.parametrize(
@@ -34,10 +47,8 @@ def test_specs_are_frozen():
 
 
 def test_the_names_of_templates_are_those_of_the_engine():
-    from behemoth import Corpus, SpecError, World
-
+    assert list(get_args(Template)) == TEMPLATES
     with pytest.raises(SpecError) as caught:
         Corpus(World(2, 1, 2), templates={"sonnet": 1})
-    assert (
-        str(caught.value) == f"argument 'templates': got 'sonnet', allowed: {', '.join(TEMPLATES)}"
-    )
+    allowed = ", ".join(TEMPLATES)
+    assert str(caught.value) == f"argument 'templates': got 'sonnet', allowed: {allowed}"

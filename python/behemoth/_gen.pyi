@@ -23,7 +23,22 @@ _Bool: TypeAlias = NDArray[np.bool_]
 _Tokens: TypeAlias = NDArray[np.uint16] | NDArray[np.uint32]
 _Progress: TypeAlias = Callable[[int, int], object]
 
+__all__ = [
+    "FORMAT_VERSION",
+    "TEMPLATES",
+    "Corpus",
+    "CorpusError",
+    "SpecError",
+    "World",
+    "digest",
+    "version",
+]
+
 FORMAT_VERSION: int
+"""Version of everything that decides the bytes of a corpus."""
+
+TEMPLATES: list[str]
+"""The names of the templates."""
 
 class SpecError(ValueError):
     """A bad argument; the message names it, the value got and the values allowed."""
@@ -36,9 +51,6 @@ def version() -> str:
 
 def digest(data: bytes) -> str:
     """BLAKE3 of a bytes-like object, 64 hexadecimal digits."""
-
-def digest_arrays(arrays: list[Any]) -> str:
-    """BLAKE3 over the names, lengths and little-endian bytes of arrays, in order."""
 
 @final
 class World:
@@ -145,6 +157,9 @@ class Corpus:
     def document_tokens(self) -> int | None:
         """Tokens of every document, where it is one number."""
     @property
+    def estimated_bytes(self) -> int:
+        """Bytes of all shards; exact where documents have one length."""
+    @property
     def vocabulary(self) -> str:
         """The partition of token ids as JSON."""
     @property
@@ -191,7 +206,7 @@ class Corpus:
         self,
         out: str,
         threads: int = 0,
-        part: tuple[int, int] = (0, 1),
+        part: tuple[int, int] = ...,
         force: bool = False,
         progress: _Progress | None = None,
     ) -> str:

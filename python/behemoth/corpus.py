@@ -164,13 +164,12 @@ class Corpus:
         SpecError
             When there is no corpus directory.
         CorpusError
-            When its manifest is damaged, or of another version.
+            When its manifest or an array that it rests on is damaged, or the manifest of
+            another version.
         """
         place = Path(directory)
-        manifest = read_manifest(place)
+        read_manifest(place)  # refuses what is no corpus directory, a spec directory also
         self = read_source(place).make_corpus()
-        if manifest["spec_hash"] != self.spec_hash:
-            raise _gen.CorpusError(f"{place}: its manifest is damaged: spec and hash do not agree")
         self.directory = place
         return self
 
@@ -198,6 +197,11 @@ class Corpus:
     def documents(self) -> int:
         """Number of documents; a document is one sentence unless the order is bios."""
         return self._native.documents
+
+    @property
+    def document_tokens(self) -> int | None:
+        """Tokens of every document, where it is one number for all."""
+        return self._native.document_tokens
 
     @property
     def shards(self) -> int:

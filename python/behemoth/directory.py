@@ -80,6 +80,9 @@ class Estimate:
     ----------
     facts, sentences, documents, tokens, bytes : int
         Of the whole corpus; bytes of its shards.
+    exact : bool
+        Whether tokens and bytes are exact, as they are where all documents have one
+        length; else they are estimated from the first pages.
     vocabulary : int
         Number of token ids.
     dtype : str
@@ -98,6 +101,7 @@ class Estimate:
     documents: int
     tokens: int
     bytes: int
+    exact: bool
     vocabulary: int
     dtype: str
     entropy_bits: float
@@ -198,16 +202,14 @@ def estimate(
     corpus: Corpus,
     out: str | PathLike[str] = ".",
     *,
-    threads: int = 0,
     part: tuple[int, int] = (0, 1),
     probes: int | Literal["all"] = 10_000,
-    progress: Progress | None = None,
 ) -> Estimate:
     """Say what writing a corpus would make and need; parameters as of `Corpus.write`."""
     from .probes import written_templates
 
-    tokens = corpus.token_count(threads=threads, progress=progress)
-    size = tokens * corpus.dtype.itemsize
+    size = corpus._native.estimated_bytes
+    tokens = size // corpus.dtype.itemsize
     needed = -(-size // part[1])
     if part[0] == 0:
         facts = corpus.world.fact_count
@@ -223,6 +225,7 @@ def estimate(
         documents=corpus.documents,
         tokens=tokens,
         bytes=size,
+        exact=corpus.document_tokens is not None,
         vocabulary=corpus.vocabulary_size,
         dtype=str(corpus.dtype),
         entropy_bits=corpus.world.entropy,
@@ -235,6 +238,5 @@ def estimate(
 def _write_columns(path: Path, columns: dict[str, np.ndarray[Any, Any]]) -> None:
     import polars as pl
 
-    if not path.is_file():
-        with replacing(path) as temporary:
-            pl.DataFrame(columns).write_parquet(temporary)
+    with replacing(path) as temporary:
+        pl.DataFrame(columns).write_parquet(temporary)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import polars as pl
 
@@ -19,6 +21,7 @@ def sink_parquet(
     Parameters
     ----------
     chunks : callable that returns an iterator of frames
+        Called in another thread; what it raises is raised here.
     empty : polars.DataFrame
         A frame of the same columns, for the schema.
     path : Path
@@ -27,6 +30,7 @@ def sink_parquet(
     """
     from polars.io.plugins import register_io_source
 
+    stopped = Event()
     failure: list[BaseException] = []
 
     def source(
@@ -36,13 +40,21 @@ def sink_parquet(
         batch_size: int | None,
     ) -> Iterator[pl.DataFrame]:
         try:
-            yield from chunks()
+            for frame in chunks():
+                if stopped.is_set():
+                    return
+                yield frame
         except BaseException as error:
             failure.append(error)
-            raise
 
-    try:
-        register_io_source(source, schema=empty.schema).sink_parquet(path, metadata=metadata)
-    except BaseException as error:
-        # Polars wraps what the source raises, so that Ctrl-C would look like a bad query.
-        raise (failure[0] if failure else error) from None
+    query = register_io_source(source, schema=empty.schema)
+    # Polars wraps what its source raises, so the source just ends; and this thread has to be
+    # free for Ctrl-C, so the query runs in another.
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(query.sink_parquet, path, metadata=metadata)
+        try:
+            call.result()
+        finally:
+            stopped.set()
+    if failure:
+        raise failure[0]

@@ -7,6 +7,7 @@ crosses the network, and no part knows of another.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -45,8 +46,6 @@ def write_with_ray(
     SpecError
         When Ray is not installed, or `force` is asked for.
     """
-    from dataclasses import replace
-
     try:
         import ray
     except ImportError:
@@ -57,22 +56,15 @@ def write_with_ray(
         raise SpecError(
             "argument 'force': got true with engine 'ray', allowed: false; remove the directory"
         )
-    if not ray.is_initialized():
+    ours = not ray.is_initialized()
+    if ours:
         ray.init(log_to_driver=False)
-    parts = max(1, min(int(ray.cluster_resources().get("CPU", 1)), corpus.shards))
-    task = ray.remote(num_cpus=1)(_write_part)
-    table = None if corpus.world._table is None else ray.put(corpus.world._table)
-    exposures = None if corpus._exposures is None else ray.put(corpus._exposures)
-    spec = corpus.spec
-    waiting = [
-        task.remote(spec, table, exposures, out, (part, parts), probes) for part in range(parts)
-    ]
-    done: list[Written] = []
-    while waiting:
-        finished, waiting = ray.wait(waiting, num_returns=1)
-        done += ray.get(finished)
-        if progress is not None:
-            progress(len(done), parts)
+    try:
+        done = _write_parts(ray, corpus, out, probes, progress)
+    finally:
+        # Also on Ctrl-C: the workers stop, and another call goes on with what they left.
+        if ours:
+            ray.shutdown()
     seconds = max(part.seconds for part in done)
     fresh = sum(part.tokens_per_second * part.seconds for part in done)
     return replace(
@@ -86,6 +78,31 @@ def write_with_ray(
         shards_locked=sum(part.shards_locked for part in done),
         complete=any(part.complete for part in done),
     )
+
+
+def _write_parts(
+    ray: Any,
+    corpus: Corpus,
+    out: str,
+    probes: int | Literal["all"],
+    progress: Callable[[int, int], object] | None,
+) -> list[Written]:
+    parts = max(1, min(int(ray.cluster_resources().get("CPU", 1)), corpus.shards))
+    task = ray.remote(num_cpus=1)(_write_part)
+    # Put once: a table may be large, and the tasks of a node share it.
+    table = None if corpus.world._table is None else ray.put(corpus.world._table)
+    exposures = None if corpus._exposures is None else ray.put(corpus._exposures)
+    waiting = [
+        task.remote(corpus.spec, table, exposures, out, (part, parts), probes)
+        for part in range(parts)
+    ]
+    done: list[Written] = []
+    while waiting:
+        finished, waiting = ray.wait(waiting, num_returns=1)
+        done += ray.get(finished)
+        if progress is not None:
+            progress(len(done), parts)
+    return done
 
 
 def _write_part(

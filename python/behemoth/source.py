@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from ._gen import FORMAT_VERSION, CorpusError, SpecError
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from .corpus import Corpus
     from .world import World
 
@@ -44,7 +46,14 @@ class Source:
 
     def changed(self, world: Mapping[str, Any], corpus: Mapping[str, Any]) -> Source:
         """The same source with some keys of its specs replaced."""
-        return replace(self, world={**self.world, **world}, corpus={**self.corpus, **corpus})
+        if not world and not corpus:
+            return self
+        return replace(
+            self,
+            world={**self.world, **world},
+            corpus={**self.corpus, **corpus},
+            manifest=None,  # it describes another corpus now
+        )
 
     def make_world(self) -> World:
         """Make the world."""
@@ -54,7 +63,26 @@ class Source:
         return World.from_arrays(self.world, table)
 
     def make_corpus(self) -> Corpus:
-        """Make the corpus."""
+        """Make the corpus.
+
+        Raises
+        ------
+        SpecError
+            When the specs are not allowed.
+        CorpusError
+            When a corpus directory's specs and arrays are not what its manifest says.
+        """
+        if self.manifest is None:
+            return self._make_corpus()
+        try:
+            corpus = self._make_corpus()
+        except SpecError as error:
+            raise CorpusError(f"{self.directory} is damaged: {error}") from None
+        if self.manifest["spec_hash"] != corpus.spec_hash:
+            raise CorpusError(f"{self.directory} is damaged: spec and hash do not agree")
+        return corpus
+
+    def _make_corpus(self) -> Corpus:
         from .corpus import Corpus
 
         exposures = self.corpus.get("exposures")
@@ -63,25 +91,29 @@ class Source:
         return Corpus.from_arrays(self.make_world(), self.corpus, array)
 
     def _read_table(self) -> dict[str, NDArray[Any]]:
-        import polars as pl
-
         from .table import Table
 
-        return Table(pl.read_parquet(self._file(TABLE_FILE))).arrays()
+        return Table(self._read(TABLE_FILE)).arrays()
 
     def _read_exposures(self) -> NDArray[np.uint32]:
+        return self._read(EXPOSURES_FILE)["exposures"].to_numpy().astype(np.uint32, copy=False)
+
+    def _read(self, name: str) -> pl.DataFrame:
         import polars as pl
 
-        frame = pl.read_parquet(self._file(EXPOSURES_FILE))
-        return frame["exposures"].to_numpy().astype(np.uint32, copy=False)
-
-    def _file(self, name: str) -> Path:
         path = None if self.directory is None else self.directory / name
         if path is None or not path.is_file():
             raise SpecError(
                 f"argument 'spec': got no {name} beside it, allowed: a spec with the file it names"
             )
-        return path
+        try:
+            return pl.read_parquet(path)
+        except pl.exceptions.PolarsError as error:
+            reason = str(error).partition("\n")[0]
+            raise SpecError(
+                f"argument 'spec': got a {name} that cannot be read ({reason}), "
+                "allowed: the file as it was written"
+            ) from None
 
 
 def read_source(path: str | PathLike[str]) -> Source:
@@ -102,19 +134,19 @@ def read_source(path: str | PathLike[str]) -> Source:
     file = place / "spec.toml" if place.is_dir() else place
     if not file.is_file():
         raise SpecError(
-            f"argument 'path': got {fspath(path)!r}, allowed: "
+            f"argument 'spec': got {fspath(path)!r}, allowed: "
             "a spec TOML, a spec directory or a corpus directory"
         )
     try:
         spec = tomllib.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:  # both of TOML and of UTF-8
         raise SpecError(
-            f"argument 'path': got {fspath(file)!r}, which is no TOML: {error}"
+            f"argument 'spec': got {fspath(file)!r}, which is no TOML: {error}"
         ) from None
     unknown = sorted(set(spec) - {"world", "corpus", "format_version"})
     if unknown:
         raise SpecError(
-            f"argument 'path': got table [{unknown[0]}] in {fspath(file)!r}, "
+            f"argument 'spec': got table [{unknown[0]}] in {fspath(file)!r}, "
             "allowed: [world], [corpus]"
         )
     return Source(spec.get("world", {}), spec.get("corpus", {}), file.parent)

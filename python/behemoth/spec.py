@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, ClassVar, Literal, TypeAlias, get_args
+from typing import Any, ClassVar, Literal, TypeAlias
 
 __all__ = [
     "Composed",
@@ -36,7 +36,6 @@ Template: TypeAlias = Literal[
     "refusal",
     "question_refusal",
 ]
-TEMPLATES: tuple[str, ...] = get_args(Template)
 
 
 @dataclass(frozen=True)

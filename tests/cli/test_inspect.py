@@ -60,7 +60,7 @@ def test_an_unfinished_corpus_says_so(run, tmp_path):
 
 def test_errors(run, written, tmp_path):
     assert "argument 'DIR': got" in run("inspect", tmp_path).refused(2)
-    assert run("inspect").refused(2) == "Missing argument 'DIR'."
+    assert run("inspect").refused(2) == "argument 'DIR': got nothing, allowed: a value"
     assert "argument '--samples': got x" in run("inspect", written, "--samples", "x").refused(2)
     manifest = written / "manifest.json"
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"format_version": 99}))

@@ -4,6 +4,7 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
@@ -91,7 +92,7 @@ def test_ctrl_c_stops_within_a_second_and_says_how_to_go_on(spawn, run, spec, tm
     process.send_signal(signal.SIGINT)
     began = time.monotonic()
     _, error = process.communicate(timeout=60)
-    assert time.monotonic() - began < 1.5  # a second, and some for a busy machine
+    assert time.monotonic() - began < 3  # a second, and two for a busy machine
     assert process.returncode == 130
     assert (
         error.splitlines()[-1]
@@ -103,26 +104,54 @@ def test_ctrl_c_stops_within_a_second_and_says_how_to_go_on(spawn, run, spec, tm
     shutil.rmtree(out)
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("gen", "--facts", "6e9", "--templates", "repeats", "--dry-run"),
-        ("facts", "SPEC", "--out", "OUT"),
-    ],
-)
-def test_ctrl_c_stops_other_long_work(spawn, spec, tmp_path, words):
-    names = {"SPEC": spec(200_000_000), "OUT": tmp_path / "f.parquet"}
-    process = spawn(*(names.get(word, word) for word in words))
-    time.sleep(2)
+def interrupt(process, started):
+    """Send Ctrl-C once the work has started; it must stop at once. Gives what was said."""
+    wait_for(lambda: started() or process.poll() is not None)
+    time.sleep(0.5)
     assert process.poll() is None, process.communicate()
     process.send_signal(signal.SIGINT)
     began = time.monotonic()
     _, error = process.communicate(timeout=60)
-    assert time.monotonic() - began < 1.5
-    assert process.returncode == 130, error
-    assert error.splitlines()[-1].startswith("behemoth: stopped")
+    assert time.monotonic() - began < 3  # a second, and two for a busy machine
+    return error
+
+
+def test_ctrl_c_stops_a_table_of_facts(spawn, spec, tmp_path):
+    out = tmp_path / "f.parquet"
+    process = spawn("facts", spec(200_000_000), "--out", out)
+    error = interrupt(process, lambda: any(tmp_path.glob(".f.parquet*")))
+    assert process.returncode == 130
+    assert error.splitlines()[-1] == "behemoth: stopped"
     assert "Traceback" not in error
     assert not list(tmp_path.glob("*.parquet*"))
+    assert not list(tmp_path.glob(".*.parquet*"))
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        "corpus.token_count()",
+        "corpus.tokens(0, 100_000_000)",
+        "corpus.fill_tokens(np.empty(2_000_000_000, np.uint16), 10**9)",
+    ],
+)
+def test_ctrl_c_stops_the_engine(spec, tmp_path, work):
+    started = tmp_path / "started"
+    script = f"""
+import pathlib
+import sys
+import numpy as np
+from behemoth import Corpus
+corpus = Corpus.from_spec({str(spec(100_000_000))!r})
+pathlib.Path({str(started)!r}).touch()
+try:
+    {work}
+except KeyboardInterrupt:
+    sys.exit(7)
+"""
+    process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True)
+    error = interrupt(process, started.exists)
+    assert process.returncode == 7, error
 
 
 def test_two_runs_at_once_make_one_corpus(spawn, run, spec, tmp_path, contents):
@@ -139,11 +168,13 @@ def test_two_runs_at_once_make_one_corpus(spawn, run, spec, tmp_path, contents):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 24 MB."""
+    """A file system of 256 MiB."""
     place = tmp_path / "disk"
     place.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", place], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=256m", "tmpfs", place],
+        capture_output=True,
+        check=False,
     )
     if mounted.returncode:
         pytest.skip(f"no file system can be mounted here: {mounted.stderr.decode().strip()}")
@@ -155,7 +186,7 @@ def small_disk(tmp_path):
 def test_a_disk_that_fills_up_is_told_and_the_run_goes_on(
     small_disk, spawn, run, spec, tmp_path, contents
 ):
-    words = ("gen", "--spec", spec(60_000), "--probes", 1000)
+    words = ("gen", "--spec", spec(400_000), "--probes", 1000)
     assert run(*words, "--out", tmp_path / "straight").code == 0
     # The check beforehand sees enough room; another file takes it while the run writes.
     ballast = small_disk / "ballast"
@@ -168,10 +199,10 @@ def test_a_disk_that_fills_up_is_told_and_the_run_goes_on(
     except OSError:
         pass
     _, error = process.communicate(timeout=60)
-    assert process.returncode in (0, 1)
-    if process.returncode:
-        assert "No space left" in error or "not enough disk" in error
-        assert "Traceback" not in error
+    assert process.returncode == 1
+    assert "No space left" in error
+    assert "Traceback" not in error
+    assert not list((small_disk / "c").rglob("*.bin.partial"))
     ballast.unlink()
     ran = run(*words, "--out", small_disk / "c")
     assert ran.code == 0, ran.err

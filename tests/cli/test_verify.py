@@ -62,4 +62,4 @@ def test_gen_mends_what_is_missing_or_short(run, written, contents):
 def test_errors(run, written, tmp_path):
     assert "argument 'DIR': got" in run("verify", tmp_path).refused(2)
     assert "argument '--threads': got x" in run("verify", written, "--threads", "x").refused(2)
-    assert run("verify").refused(2) == "Missing argument 'DIR'."
+    assert run("verify").refused(2) == "argument 'DIR': got nothing, allowed: a value"

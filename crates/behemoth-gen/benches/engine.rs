@@ -4,12 +4,13 @@
 //! thread, but for the last group; never a timed test, since machines differ.
 
 use std::hint::black_box;
+use std::time::Duration;
 
 use behemoth_gen::permutation::Permutation;
 use behemoth_gen::vocabulary::Token;
 use behemoth_gen::{Corpus, Progress, Spec, World};
-use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 
 type Group<'a> = BenchmarkGroup<'a, WallTime>;
 
@@ -19,12 +20,19 @@ const BATCH: usize = 1024;
 fn permutation(c: &mut Criterion) {
     let mut group = c.benchmark_group("permutation");
     group.throughput(Throughput::Elements(BATCH as u64));
-    for (name, len) in [("table of 60,000", 60_000), ("network of 1e9", 1_000_000_007)] {
+    for (name, len) in [
+        ("table of 60,000", 60_000),
+        ("network of 1e9", 1_000_000_007),
+    ] {
         let permutation = Permutation::new(len, 0, "bench", 0);
         let some: Vec<u64> = (0..BATCH as u64).map(|i| i * 49_999 % len).collect();
         let mut out = some.clone();
         group.bench_function(format!("apply, {name}"), |b| {
-            b.iter(|| black_box(&some).iter().fold(0, |sum, &x| sum ^ permutation.apply(x)));
+            b.iter(|| {
+                black_box(&some)
+                    .iter()
+                    .fold(0, |sum, &x| sum ^ permutation.apply(x))
+            });
         });
         group.bench_function(format!("apply_each, {name}"), |b| {
             b.iter(|| {
@@ -36,7 +44,11 @@ fn permutation(c: &mut Criterion) {
             b.iter(|| permutation.apply_range(black_box(12_345), &mut out));
         });
         group.bench_function(format!("invert, {name}"), |b| {
-            b.iter(|| black_box(&some).iter().fold(0, |sum, &y| sum ^ permutation.invert(y)));
+            b.iter(|| {
+                black_box(&some)
+                    .iter()
+                    .fold(0, |sum, &y| sum ^ permutation.invert(y))
+            });
         });
     }
     group.finish();
@@ -134,7 +146,9 @@ fn sentences(c: &mut Criterion) {
         group.bench_function(name, |b| {
             b.iter(|| {
                 document = (document + 49_999_999) % corpus.documents();
-                corpus.fill(&mut out, document, 1, &progress).expect("tokens")
+                corpus
+                    .fill(&mut out, document, 1, &progress)
+                    .expect("tokens")
             });
         });
     }
@@ -188,7 +202,10 @@ fn fill_threads(c: &mut Criterion) {
 
 criterion_group! {
     name = engine;
-    config = Criterion::default().sample_size(20);
+    config = Criterion::default()
+        .sample_size(20)
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(2));
     targets = permutation, world, sentences, fill_u16, fill_u64, fill_threads
 }
 criterion_main!(engine);

@@ -176,4 +176,24 @@ fn bytes_and_hashes_are_those_of_this_format_version() {
 }
 
 #[rustfmt::skip]
-const GOLDEN: [(&str, &str, &str); 19] = [("", "", ""); 19];
+const GOLDEN: [(&str, &str, &str); 19] = [
+    ("the default", "a249ed452474dddd", "d7ca77f56c4cd735"),
+    ("small", "131ab80a0316b504", "783b97cda184d5f9"),
+    ("large", "1ecd84ec52f19572", "0380803b7997e32e"),
+    ("every relation", "8368ef07f9e5273f", "df50091819310cf7"),
+    ("groups", "83ccfe2fb3049b5d", "fd69d19e6068e7ce"),
+    ("latin", "dc3c127b22335999", "1b64c46b1841dc91"),
+    ("zipf", "889ca7deec842dae", "815cd33b25b22158"),
+    ("bios", "5740700022cdebfd", "c70b5c94589f6da8"),
+    ("inversion and paraphrases", "96c8f90fcd28b3b1", "18e0d82bf17f264d"),
+    ("exact shares", "5e51db30b963c849", "5e3cf3a3cc5c26c2"),
+    ("repeats", "16695b50367928ad", "ae70d13fe9b68ade"),
+    ("nonsense", "6406c39b77655af2", "78d70c764386059e"),
+    ("questions", "e99ebfc1a71d4912", "8511b5456cb48562"),
+    ("a small base", "74697cc44e6e3571", "b99341537cd68607"),
+    ("32 bits", "791d3a8bb211077d", "6374a290246d9557"),
+    ("a twin that follows", "c7d5d1e7ab04da76", "f9da0b21a241bffb"),
+    ("a twin without", "9ee3f844daeef9d0", "4a4c76ac562b4bdb"),
+    ("an array", "d98f97c46449ef42", "b8d2b341913e01da"),
+    ("a table", "d796dc697355119d", "e5edfbfcb4068094"),
+];

@@ -304,179 +304,828 @@ proptest! {
     }
 }
 
-fn refusal(toml: &str) -> String {
-    match try_corpus(toml) {
-        Ok(_) => panic!("taken:\n{toml}"),
-        Err(error) => error.to_string(),
+const FORMS: &str = "a number, 'groups:1,4,16', 'latin:1,4,16' or 'zipf:alpha=1,min=1,max=1000'";
+
+#[test]
+fn worlds_are_refused_by_name() {
+    for (text, name, got, allowed) in [
+        ("subjects = 0", "subjects", "0", "at least 1"),
+        (
+            "subjects = -1",
+            "subjects",
+            "-1",
+            "a whole number, not negative",
+        ),
+        (
+            "subjects = 1.5",
+            "subjects",
+            "1.5",
+            "a whole number, not negative",
+        ),
+        (
+            "subjects = \"many\"",
+            "subjects",
+            "string \"many\"",
+            "a whole number",
+        ),
+        (
+            "subjects = 5000000000000000000",
+            "subjects",
+            "5000000000000000000",
+            "a whole number up to 4611686018427387904",
+        ),
+        (
+            "subjects = inf",
+            "subjects",
+            "inf",
+            "a whole number, not negative",
+        ),
+        (
+            "subjects = nan",
+            "subjects",
+            "NaN",
+            "a whole number, not negative",
+        ),
+        ("relations = 0", "relations", "0", "1 to 10000"),
+        (
+            "relations = -3",
+            "relations",
+            "-3",
+            "a whole number, not negative",
+        ),
+        ("relations = 2000000", "relations", "2000000", "1 to 10000"),
+        ("relations = []", "relations", "0", "1 to 10000"),
+        (
+            "relations = \"six\"",
+            "relations",
+            "string \"six\"",
+            "a whole number or a list",
+        ),
+        ("objects = 0", "objects", "0", "at least 1"),
+        (
+            "objects = -1",
+            "objects",
+            "-1",
+            "a whole number, not negative",
+        ),
+        (
+            "objects = 0.5",
+            "objects",
+            "0.5",
+            "a whole number, not negative",
+        ),
+        (
+            "objects = 4294967295",
+            "objects",
+            "4294967295",
+            "up to 4294967294",
+        ),
+        (
+            "relations = 3\nobjects = [4, 5]",
+            "objects",
+            "2 numbers",
+            "one number, or one for each of the 3 relations",
+        ),
+        (
+            "relations = 1\nobjects = [-4]",
+            "objects[0]",
+            "-4",
+            "a whole number, not negative",
+        ),
+        (
+            "subject = 5",
+            "subject",
+            "`subject`",
+            "`seed`, `subjects`, `relations`, `objects`, `nested`, `correlated`, `minority`, `table`",
+        ),
+        ("seed = -1", "seed", "-1", "a whole number, not negative"),
+        ("seed = 0.5", "seed", "0.5", "a whole number, not negative"),
+        (
+            "minority = 1.5",
+            "minority",
+            "1.5",
+            "a fraction from 0 to 1",
+        ),
+        (
+            "minority = -0.1",
+            "minority",
+            "-0.1",
+            "a fraction from 0 to 1",
+        ),
+        (
+            "minority = nan",
+            "minority",
+            "NaN",
+            "a fraction from 0 to 1",
+        ),
+        (
+            "minority = 0.5\nobjects = 1",
+            "minority",
+            "0.5",
+            "0, since a relation has one object only and so no second",
+        ),
+        (
+            "minority = 0.5\nrelations = [{kind = \"one_to_one\"}]",
+            "minority",
+            "0.5",
+            "0, since no relation draws its objects",
+        ),
+        (
+            "objects = 10\nnested = 3",
+            "nested",
+            "3",
+            "a divisor of 10, the objects of relation 0",
+        ),
+        ("objects = 10\nnested = 0", "nested", "0", "at least 1"),
+        (
+            "objects = 10\nnested = 20",
+            "nested",
+            "20",
+            "a divisor of 10, the objects of relation 0",
+        ),
+        (
+            "relations = 1\ncorrelated = {strength = 0.5}",
+            "relations",
+            "1",
+            "at least 2, so that the second can be correlated with the first",
+        ),
+        (
+            "objects = 10\ncorrelated = {strength = 0.1}",
+            "correlated",
+            "0.1",
+            "above chance (1/10) up to 1",
+        ),
+        (
+            "objects = 10\ncorrelated = {strength = 0.5, binarised = true}",
+            "correlated",
+            "0.5",
+            "above chance (1/2) up to 1",
+        ),
+        (
+            "objects = 10\ncorrelated = {strength = 1.5}",
+            "correlated",
+            "1.5",
+            "a fraction from 0 to 1",
+        ),
+        (
+            "objects = 10\ncorrelated = {}",
+            "correlated",
+            "no `strength`",
+            "a value for it",
+        ),
+        (
+            "objects = 1\ncorrelated = {strength = 1}",
+            "objects",
+            "a relation of 1 objects",
+            "a relation of at least 2 objects",
+        ),
+        (
+            "relations = 2\nobjects = [4, 5]\ncorrelated = {strength = 1}",
+            "objects",
+            "4 and 5",
+            "the same number for relations 0 and 1, which are correlated",
+        ),
+        (
+            "objects = 4\nrelations = [{kind = \"one_to_one\"}]",
+            "objects",
+            "a value beside a list of relations",
+            "only beside a number of relations; in a list each relation says its own",
+        ),
+        (
+            "nested = 4\nrelations = [{kind = \"one_to_one\"}]",
+            "nested",
+            "a value beside a list of relations",
+            "only beside a number of relations; in a list each relation says its own",
+        ),
+        (
+            "relations = [{kind = \"unknown\"}]",
+            "relations[0].kind",
+            "`unknown`",
+            "`independent`, `zipf`, `correlated`, `one_to_one`, `inverse`, `composed`",
+        ),
+        (
+            "relations = [{objects = 4}]",
+            "relations[0]",
+            "no `kind`",
+            "a value for it",
+        ),
+        (
+            "relations = [{kind = \"independent\"}]",
+            "relations[0]",
+            "no `objects`",
+            "a value for it",
+        ),
+        (
+            "relations = [{kind = \"independent\", objects = -4}]",
+            "relations[0]",
+            "-4",
+            "a whole number, not negative",
+        ),
+        (
+            "relations = [{kind = \"independent\", objects = 4, alpha = 1}]",
+            "relations[0]",
+            "`alpha`",
+            "`objects` or `binarised`",
+        ),
+        (
+            "relations = [{kind = \"independent\", objects = 1, binarised = true}]",
+            "relations[0].objects",
+            "1",
+            "at least 2",
+        ),
+        (
+            "relations = [{kind = \"zipf\", objects = 4}]",
+            "relations[0]",
+            "no `alpha`",
+            "a value for it",
+        ),
+        (
+            "relations = [{kind = \"zipf\", objects = 4, alpha = -1}]",
+            "relations[0].alpha",
+            "-1",
+            "0 to 100",
+        ),
+        (
+            "relations = [{kind = \"zipf\", objects = 4, alpha = nan}]",
+            "relations[0].alpha",
+            "NaN",
+            "0 to 100",
+        ),
+        (
+            "relations = [{kind = \"zipf\", objects = 1000000000, alpha = 1}]",
+            "relations[0].objects",
+            "1000000000",
+            "up to 268435456 for kind zipf, whose weights are kept in memory",
+        ),
+        (
+            "relations = [{kind = \"correlated\", with = 0, strength = 0.5}]",
+            "relations[0].with",
+            "0",
+            "an earlier relation, and this is the first",
+        ),
+        (
+            "relations = [{kind = \"independent\", objects = 4}, {kind = \"correlated\", with = 1, strength = 0.5}]",
+            "relations[1].with",
+            "1",
+            "an earlier relation, 0 to 0",
+        ),
+        (
+            "relations = [{kind = \"independent\", objects = 4}, {kind = \"correlated\", with = 0, strength = 0.5, binarised = true}]",
+            "relations[1].binarised",
+            "true",
+            "only when the relation it is correlated with is binarised",
+        ),
+        (
+            "relations = [{kind = \"independent\", objects = 4, binarised = true}, {kind = \"correlated\", with = 0, strength = 0.5}]",
+            "relations[1].strength",
+            "0.5",
+            "above chance (1/2) up to 1",
+        ),
+        (
+            "subjects = 10\nrelations = [{kind = \"one_to_one\", objects = 9}]",
+            "relations[0].objects",
+            "9",
+            "at least subjects (10) for kind one_to_one",
+        ),
+        (
+            "subjects = 10\nrelations = [{kind = \"one_to_one\", objects = 11}, {kind = \"inverse\", of = 0}]",
+            "relations[1].of",
+            "a relation of 11 objects",
+            "one of as many objects as subjects (10)",
+        ),
+        (
+            "subjects = 10\nrelations = [{kind = \"independent\", objects = 10}, {kind = \"inverse\", of = 0}]",
+            "relations[1].of",
+            "relation 0",
+            "a relation of kind one_to_one",
+        ),
+        (
+            "relations = [{kind = \"independent\", objects = 10}, {kind = \"composed\", of = 0, objects = 4}]",
+            "relations[1].objects",
+            "4",
+            "a divisor of 10, the objects of relation 0",
+        ),
+        (
+            "relations = [{kind = \"independent\", objects = 10}, {kind = \"composed\", of = 5, objects = 5}]",
+            "relations[1].of",
+            "5",
+            "an earlier relation, 0 to 0",
+        ),
+        (
+            "subjects = 4000000000000000000\nrelations = 2",
+            "subjects x relations",
+            "4000000000000000000 x 2",
+            "a product up to 4611686018427387904",
+        ),
+        (
+            "subjects = 8589934592\nrelations = [{kind = \"one_to_one\"}]",
+            "relations[0].objects",
+            "8589934592",
+            "up to 4294967294",
+        ),
+        ("table = {relations = []}", "relations", "0", "at least 1"),
+        (
+            "table = {relations = [{objects = 0}]}",
+            "table.relations[0].objects",
+            "0",
+            "at least 1",
+        ),
+        (
+            "table = {relations = [{objects = 4, nested = 0}]}",
+            "table.relations[0].nested",
+            "0",
+            "at least 1",
+        ),
+        (
+            "objects = 4\ntable = {relations = [{objects = 4}]}",
+            "objects",
+            "a value beside a table",
+            "nothing: the table says it",
+        ),
+        (
+            "relations = 4000000000",
+            "relations",
+            "4000000000",
+            "1 to 10000",
+        ),
+    ] {
+        let error = try_corpus(&format!("[world]\n{text}\n"));
+        assert_eq!(
+            error.unwrap_err().to_string(),
+            format!("argument '{name}': got {got}, allowed: {allowed}"),
+            "{text}"
+        );
     }
 }
 
 #[test]
-fn explore() {
-    for fields in [
-        "subjects = 0",
-        "subjects = -1",
-        "subjects = 1.5",
-        "subjects = \"many\"",
-        "subjects = 5000000000000000000",
-        "subjects = inf",
-        "subjects = nan",
-        "relations = 0",
-        "relations = -3",
-        "relations = 2000000",
-        "relations = []",
-        "relations = \"six\"",
-        "objects = 0",
-        "objects = -1",
-        "objects = 0.5",
-        "objects = 4294967295",
-        "relations = 3\nobjects = [4, 5]",
-        "relations = 1\nobjects = [-4]",
-        "subject = 5",
-        "seed = -1",
-        "seed = 0.5",
-        "minority = 1.5",
-        "minority = -0.1",
-        "minority = nan",
-        "minority = 0.5\nobjects = 1",
-        "minority = 0.5\nrelations = [{kind = \"one_to_one\"}]",
-        "objects = 10\nnested = 3",
-        "objects = 10\nnested = 0",
-        "objects = 10\nnested = 20",
-        "relations = 1\ncorrelated = {strength = 0.5}",
-        "objects = 10\ncorrelated = {strength = 0.1}",
-        "objects = 10\ncorrelated = {strength = 0.5, binarised = true}",
-        "objects = 10\ncorrelated = {strength = 1.5}",
-        "objects = 10\ncorrelated = {}",
-        "objects = 1\ncorrelated = {strength = 1}",
-        "relations = 2\nobjects = [4, 5]\ncorrelated = {strength = 1}",
-        "objects = 4\nrelations = [{kind = \"one_to_one\"}]",
-        "nested = 4\nrelations = [{kind = \"one_to_one\"}]",
-        "relations = [{kind = \"unknown\"}]",
-        "relations = [{objects = 4}]",
-        "relations = [{kind = \"independent\"}]",
-        "relations = [{kind = \"independent\", objects = -4}]",
-        "relations = [{kind = \"independent\", objects = 4, alpha = 1}]",
-        "relations = [{kind = \"independent\", objects = 1, binarised = true}]",
-        "relations = [{kind = \"zipf\", objects = 4}]",
-        "relations = [{kind = \"zipf\", objects = 4, alpha = -1}]",
-        "relations = [{kind = \"zipf\", objects = 4, alpha = nan}]",
-        "relations = [{kind = \"zipf\", objects = 1000000000, alpha = 1}]",
-        "relations = [{kind = \"correlated\", with = 0, strength = 0.5}]",
-        "relations = [{kind = \"independent\", objects = 4}, {kind = \"correlated\", with = 1, strength = 0.5}]",
-        "relations = [{kind = \"independent\", objects = 4}, {kind = \"correlated\", with = 0, strength = 0.5, binarised = true}]",
-        "relations = [{kind = \"independent\", objects = 4, binarised = true}, {kind = \"correlated\", with = 0, strength = 0.5}]",
-        "subjects = 10\nrelations = [{kind = \"one_to_one\", objects = 9}]",
-        "subjects = 10\nrelations = [{kind = \"one_to_one\", objects = 11}, {kind = \"inverse\", of = 0}]",
-        "subjects = 10\nrelations = [{kind = \"independent\", objects = 10}, {kind = \"inverse\", of = 0}]",
-        "relations = [{kind = \"independent\", objects = 10}, {kind = \"composed\", of = 0, objects = 4}]",
-        "relations = [{kind = \"independent\", objects = 10}, {kind = \"composed\", of = 5, objects = 5}]",
-        "subjects = 4000000000000000000\nrelations = 2",
-        "subjects = 8589934592\nrelations = [{kind = \"one_to_one\"}]",
-        "table = {relations = []}",
-        "table = {relations = [{objects = 0}]}",
-        "table = {relations = [{objects = 4, nested = 0}]}",
-        "objects = 4\ntable = {relations = [{objects = 4}]}",
-        "relations = 4000000000",
+fn corpora_are_refused_by_name() {
+    for (text, name, got, allowed) in [
+        ("exposures = 0", "exposures", "0", "at least 1"),
+        ("exposures = -1", "exposures", "-1", FORMS),
+        ("exposures = 1.5", "exposures", "'1.5'", FORMS),
+        ("exposures = true", "exposures", "boolean `true`", FORMS),
+        ("exposures = \"ten\"", "exposures", "'ten'", FORMS),
+        ("exposures = \"groups:\"", "exposures", "'groups:'", FORMS),
+        (
+            "exposures = \"groups:1,x\"",
+            "exposures",
+            "'groups:1,x'",
+            FORMS,
+        ),
+        (
+            "exposures = \"groups:0,0\"",
+            "exposures",
+            "groups:0,0",
+            "at least one level above 0",
+        ),
+        (
+            "exposures = \"latin:0\"",
+            "exposures",
+            "latin:0",
+            "at least one level above 0",
+        ),
+        (
+            "exposures = \"groups:1,-4\"",
+            "exposures",
+            "'groups:1,-4'",
+            FORMS,
+        ),
+        (
+            "exposures = \"zipf:alpha=1\"",
+            "exposures",
+            "'zipf:alpha=1'",
+            FORMS,
+        ),
+        (
+            "exposures = \"zipf:alpha=-1,max=10\"",
+            "exposures",
+            "alpha=-1",
+            "0 to 100",
+        ),
+        (
+            "exposures = \"zipf:alpha=1,min=10,max=5\"",
+            "exposures",
+            "min=10, max=5",
+            "min up to max, max at least 1",
+        ),
+        (
+            "exposures = \"zipf:alpha=1,max=2e12\"",
+            "exposures",
+            "max=2000000000000",
+            "up to 2^40",
+        ),
+        (
+            "exposures = \"zipf:beta=1,max=5\"",
+            "exposures",
+            "'zipf:beta=1,max=5'",
+            FORMS,
+        ),
+        ("exposures = \"pareto:1\"", "exposures", "'pareto:1'", FORMS),
+        (
+            "exposures = {kind = \"pareto\"}",
+            "exposures.kind",
+            "`pareto`",
+            "`constant`, `groups`, `zipf`, `array`",
+        ),
+        (
+            "exposures = {kind = \"groups\", levels = []}",
+            "exposures",
+            "groups:",
+            "at least one level above 0",
+        ),
+        (
+            "exposures = {kind = \"groups\", levels = [1, 0.5]}",
+            "exposures",
+            "0.5",
+            "a whole number, not negative",
+        ),
+        (
+            "exposures = {kind = \"constant\"}",
+            "exposures",
+            "no `exposures`",
+            "a value for it",
+        ),
+        (
+            "exposures = {kind = \"constant\", exposures = -2}",
+            "exposures",
+            "-2",
+            "a whole number, not negative",
+        ),
+        ("exposures = [1, 2]", "exposures", "sequence", FORMS),
+        (
+            "nested_exposures = -1",
+            "nested_exposures",
+            "-1",
+            "a whole number, not negative",
+        ),
+        (
+            "nested_exposures = 3",
+            "nested_exposures",
+            "3",
+            "none in a world without composed relations",
+        ),
+        (
+            "order = \"sorted\"",
+            "order",
+            "`sorted`",
+            "`shuffle` or `bios`",
+        ),
+        (
+            "order_seed = -1",
+            "order_seed",
+            "-1",
+            "a whole number, not negative",
+        ),
+        (
+            "documents_per_subject = 0",
+            "documents_per_subject",
+            "0",
+            "at least 1",
+        ),
+        (
+            "order = \"bios\"\ndocuments_per_subject = 0",
+            "documents_per_subject",
+            "0",
+            "at least 1",
+        ),
+        (
+            "inversion = 1.5",
+            "inversion",
+            "1.5",
+            "a fraction from 0 to 1",
+        ),
+        (
+            "inversion = \"half\"",
+            "inversion",
+            "string \"half\"",
+            "a number",
+        ),
+        (
+            "questions = 0.5",
+            "questions",
+            "floating point `0.5`",
+            "a table of fields",
+        ),
+        (
+            "questions = {subjects = 0.5}",
+            "questions",
+            "no `sentences`",
+            "a value for it",
+        ),
+        (
+            "questions = {subjects = 2, sentences = 0.5}",
+            "questions.subjects",
+            "2",
+            "a fraction from 0 to 1",
+        ),
+        (
+            "questions = {subjects = 0.5, sentences = -1}",
+            "questions.sentences",
+            "-1",
+            "a fraction from 0 to 1",
+        ),
+        (
+            "minority_sentences = 2",
+            "minority_sentences",
+            "2",
+            "a fraction from 0 to 1",
+        ),
+        ("paraphrases = 0", "paraphrases", "0", "at least 1"),
+        ("paraphrases = 20000", "paraphrases", "20000", "1 to 10000"),
+        (
+            "held_out = 1",
+            "held_out",
+            "1",
+            "fewer than paraphrases (1), since one wording must be written",
+        ),
+        (
+            "paraphrases = 3\nheld_out = 3",
+            "held_out",
+            "3",
+            "fewer than paraphrases (3), since one wording must be written",
+        ),
+        (
+            "nonsense_words = 0",
+            "nonsense_words",
+            "0",
+            "1 to 1000000 with 1 paraphrases",
+        ),
+        (
+            "nonsense_words = 2000000",
+            "nonsense_words",
+            "2000000",
+            "1 to 1000000 with 1 paraphrases",
+        ),
+        ("base = 9", "base", "9", "10 to 16777216"),
+        ("base = 1e9", "base", "1000000000", "10 to 16777216"),
+        ("shard_bytes = 100", "shard_bytes", "100", "at least 4096"),
+        (
+            "templates = [\"default\"]",
+            "templates",
+            "sequence",
+            "a table of template names and weights",
+        ),
+        (
+            "templates = {default = \"x\"}",
+            "templates.default",
+            "string \"x\"",
+            "a number",
+        ),
+        (
+            "template = 1",
+            "template",
+            "`template`",
+            "`exposures`, `nested_exposures`, `order`, `order_seed`, `documents_per_subject`, `templates`, `inversion`, `exact_shares`, `questions`, `minority_sentences`, `paraphrases`, `held_out`, `nonsense_words`, `base`, `shard_bytes`, `twin`",
+        ),
+        (
+            "templates = {nonsense = 1}\nnonsense_words = 1000000\nparaphrases = 1000",
+            "nonsense_words",
+            "1000000",
+            "1 to 1000 with 1000 paraphrases",
+        ),
+        (
+            "exact_shares = 1",
+            "exact_shares",
+            "integer `1`",
+            "true or false",
+        ),
+        (
+            "twin = {overrides = [[0]]}",
+            "twin.overrides[0]",
+            "1 values",
+            "a pair of fact and object",
+        ),
+        (
+            "twin = {overrides = [[0, -1]]}",
+            "twin.overrides[0][1]",
+            "integer `-1`",
+            "a whole number, not negative",
+        ),
+        (
+            "twin = {without = [99999999999]}",
+            "without",
+            "fact 99999999999",
+            "facts below 60",
+        ),
+        (
+            "exposures = 18446744073709551615",
+            "spec",
+            "u64 value was too large",
+            "TOML text",
+        ),
+        (
+            "exposures = 9000000000000000000",
+            "exposures",
+            "9000000000000000000",
+            "up to 4611686018427387904",
+        ),
+        ("exposures = 1e300", "exposures", "'1e300'", FORMS),
     ] {
-        println!(
-            "W {fields:?}\n    {}",
-            try_corpus(&format!("[world]\n{fields}\n"))
-                .map_or_else(|e| e.to_string(), |_| "TAKEN".into())
+        let error = try_corpus(&format!("[world]\nsubjects = 10\n[corpus]\n{text}\n"));
+        assert_eq!(
+            error.unwrap_err().to_string(),
+            format!("argument '{name}': got {got}, allowed: {allowed}"),
+            "{text}"
         );
     }
-    for fields in [
-        "exposures = 0",
-        "exposures = -1",
-        "exposures = 1.5",
-        "exposures = true",
-        "exposures = \"ten\"",
-        "exposures = \"groups:\"",
-        "exposures = \"groups:1,x\"",
-        "exposures = \"groups:0,0\"",
-        "exposures = \"latin:0\"",
-        "exposures = \"groups:1,-4\"",
-        "exposures = \"zipf:alpha=1\"",
-        "exposures = \"zipf:alpha=-1,max=10\"",
-        "exposures = \"zipf:alpha=1,min=10,max=5\"",
-        "exposures = \"zipf:alpha=1,max=2e12\"",
-        "exposures = \"zipf:beta=1,max=5\"",
-        "exposures = \"pareto:1\"",
-        "exposures = {kind = \"pareto\"}",
-        "exposures = {kind = \"groups\", levels = []}",
-        "exposures = {kind = \"groups\", levels = [1, 0.5]}",
-        "exposures = {kind = \"constant\"}",
-        "exposures = {kind = \"constant\", exposures = -2}",
-        "exposures = [1, 2]",
-        "nested_exposures = -1",
-        "nested_exposures = 3",
-        "order = \"sorted\"",
-        "order_seed = -1",
-        "documents_per_subject = 0",
-        "order = \"bios\"\ndocuments_per_subject = 0",
-        "inversion = 1.5",
-        "inversion = \"half\"",
-        "questions = 0.5",
-        "questions = {subjects = 0.5}",
-        "questions = {subjects = 2, sentences = 0.5}",
-        "questions = {subjects = 0.5, sentences = -1}",
-        "minority_sentences = 2",
-        "paraphrases = 0",
-        "paraphrases = 20000",
-        "held_out = 1",
-        "paraphrases = 3\nheld_out = 3",
-        "nonsense_words = 0",
-        "nonsense_words = 2000000",
-        "base = 9",
-        "base = 1e9",
-        "shard_bytes = 100",
-        "templates = [\"default\"]",
-        "templates = {default = \"x\"}",
-        "template = 1",
-        "templates = {nonsense = 1}\nnonsense_words = 1000000\nparaphrases = 1000",
-        "exact_shares = 1",
-        "twin = {overrides = [[0]]}",
-        "twin = {overrides = [[0, -1]]}",
-        "twin = {without = [99999999999]}",
-        "exposures = 18446744073709551615",
-        "exposures = 9000000000000000000",
-        "exposures = 1e300",
+}
+
+#[test]
+fn json_is_refused_by_name() {
+    for (text, name, got, allowed) in [
+        (
+            "",
+            "spec",
+            "EOF while parsing a value at line 1 column 0",
+            "JSON text",
+        ),
+        (
+            "{",
+            "spec",
+            "EOF while parsing an object at line 1 column 1",
+            "JSON text",
+        ),
+        ("[]", "spec", "0 values", "a table of fields"),
+        ("{}", "spec", "no `world`", "a value for it"),
+        (
+            "{\"world\": {}} x",
+            "spec",
+            "trailing characters at line 1 column 15",
+            "JSON text",
+        ),
+        (
+            "{\"world\": {}, \"corpus\": 1}",
+            "corpus",
+            "integer `1`",
+            "a table of fields",
+        ),
+        (
+            "{\"world\": {}, \"format_version\": 2}",
+            "format_version",
+            "2",
+            "1, the format this version of behemoth writes",
+        ),
+        (
+            "{\"world\": {\"seed\": 18446744073709551615}}",
+            "seed",
+            "18446744073709551615",
+            "a whole number up to 9223372036854775807",
+        ),
+        (
+            "{\"world\": {\"subjects\": 1e30}}",
+            "subjects",
+            "1e30",
+            "a whole number up to 4611686018427387904, from 2^53 on written out",
+        ),
+        (
+            "{\"world\": {\"subjects\": null}}",
+            "subjects",
+            "null",
+            "a whole number",
+        ),
+        (
+            "{\"world\": {}, \"corpora\": {}}",
+            "corpora",
+            "`corpora`",
+            "`format_version`, `world`, `corpus`",
+        ),
     ] {
-        println!(
-            "C {fields:?}\n    {}",
-            try_corpus(&format!("[world]\nsubjects = 10\n[corpus]\n{fields}\n"))
-                .map_or_else(|e| e.to_string(), |_| "TAKEN".into())
+        let error = Spec::from_json(text);
+        assert_eq!(
+            error.unwrap_err().to_string(),
+            format!("argument '{name}': got {got}, allowed: {allowed}"),
+            "{text}"
         );
     }
-    for text in [
-        "",
-        "{",
-        "[]",
-        "{}",
-        "{\"world\": {}} x",
-        "{\"world\": {}, \"corpus\": 1}",
-        "{\"world\": {}, \"format_version\": 2}",
-        "{\"world\": {\"seed\": 18446744073709551615}}",
-        "{\"world\": {\"seed\": 9223372036854775807}}",
-        "{\"world\": {\"subjects\": 1e30}}",
-        "{\"world\": {\"subjects\": null}}",
-        "{\"world\": {}, \"corpus\": {\"templates\": {\"default\": 1, \"default\": 2}}}",
-        "{\"world\": {}, \"corpora\": {}}",
+}
+
+#[test]
+fn toml_is_refused_by_name() {
+    for (text, name, got, allowed) in [
+        ("", "spec", "no `world`", "a value for it"),
+        (
+            "[world",
+            "spec",
+            "unclosed table, expected `]`",
+            "TOML text",
+        ),
+        (
+            "[world]\nsubjects = 5\nsubjects = 6",
+            "spec",
+            "duplicate key",
+            "TOML text",
+        ),
+        (
+            "subjects = 5",
+            "subjects",
+            "`subjects`",
+            "`format_version`, `world`, `corpus`",
+        ),
     ] {
-        println!(
-            "J {text:?}\n    {}",
-            Spec::from_json(text).map_or_else(|e| e.to_string(), |_| "TAKEN".into())
+        let error = Spec::from_toml(text);
+        assert_eq!(
+            error.unwrap_err().to_string(),
+            format!("argument '{name}': got {got}, allowed: {allowed}"),
+            "{text}"
         );
     }
-    for text in [
-        "",
-        "[world",
-        "[world]\nsubjects = 5\nsubjects = 6",
-        "subjects = 5",
+}
+
+#[test]
+fn of_two_values_for_one_name_the_last_counts() {
+    let spec = Spec::from_json(
+        r#"{"world": {}, "corpus": {"templates": {"default": 1, "sor": 3, "default": 2}}}"#,
+    )
+    .unwrap();
+    let weights: Vec<(&str, f64)> = spec
+        .corpus
+        .templates
+        .iter()
+        .map(|weight| (&weight.name[..], weight.weight))
+        .collect();
+    assert_eq!(weights, [("default", 2.0), ("sor", 3.0)]);
+    assert_eq!(Spec::from_toml(&spec.to_toml()).unwrap(), spec);
+}
+
+#[test]
+fn vocabularies_past_2_to_the_31_are_refused() {
+    // 2^27 leading digits in each of 16 relations.
+    let error = try_corpus(
+        "[world]\nsubjects = 10\nrelations = 300\nobjects = 4_000_000_000\n\
+         [corpus]\nbase = 16_000_000\n",
+    );
+    let message = error.unwrap_err().to_string();
+    assert!(
+        message.starts_with("argument 'vocabulary': got 21"),
+        "{message}"
+    );
+    assert!(
+        message.ends_with(
+            " tokens or more, allowed: up to 2147483648 tokens; a smaller base makes fewer"
+        ),
+        "{message}"
+    );
+}
+
+/// Every shorthand stands for a list of relations, and is the same corpus.
+#[test]
+fn shorthands_are_what_they_stand_for() {
+    let independent = |objects| json!({"kind": "independent", "objects": objects});
+    let binarised = json!({"kind": "independent", "objects": 6, "binarised": true});
+    let composed = |of| json!({"kind": "composed", "of": of, "objects": 3});
+    let correlated = json!({"kind": "correlated", "with": 0, "strength": 0.75});
+    for (short, long) in [
+        (json!({}), json!([400; 6].map(independent))),
+        (
+            json!({"relations": 2, "objects": 7}),
+            json!([independent(7), independent(7)]),
+        ),
+        (
+            json!({"relations": 2, "objects": [6, 9], "nested": 3}),
+            json!([independent(6), independent(9), composed(0), composed(1)]),
+        ),
+        (
+            json!({"relations": 3, "objects": 6, "correlated": {"strength": 0.75}}),
+            json!([independent(6), correlated, independent(6)]),
+        ),
+        (
+            json!({"relations": 2, "objects": 6, "correlated": {"strength": 0.75, "binarised": true}}),
+            json!([binarised, correlated]),
+        ),
     ] {
-        println!(
-            "T {text:?}\n    {}",
-            Spec::from_toml(text).map_or_else(|e| e.to_string(), |_| "TAKEN".into())
-        );
+        let hash = |world: &Value| {
+            let text = json!({"world": world}).to_string();
+            Spec::from_json(&text).unwrap().hash()
+        };
+        assert_eq!(hash(&short), hash(&json!({"relations": long})), "{short}");
     }
+    for (short, long) in [
+        ("1e3", json!({"kind": "constant", "exposures": 1000})),
+        ("1_000", json!({"kind": "constant", "exposures": 1000})),
+        ("groups:1,4", json!({"kind": "groups", "levels": [1, 4]})),
+        (
+            "latin:1,4",
+            json!({"kind": "groups", "levels": [1, 4], "balanced": true}),
+        ),
+        (
+            "zipf:max=9",
+            json!({"kind": "zipf", "alpha": 1.0, "minimum": 1, "maximum": 9}),
+        ),
+        (
+            "zipf:alpha=0.5,min=2,max=1e2",
+            json!({"kind": "zipf", "alpha": 0.5, "minimum": 2, "maximum": 100}),
+        ),
+    ] {
+        let hash = |exposures: &Value| {
+            let text = json!({"world": {}, "corpus": {"exposures": exposures}}).to_string();
+            Spec::from_json(&text).unwrap().hash()
+        };
+        assert_eq!(hash(&json!(short)), hash(&long), "{short}");
+    }
+    let numbers = Spec::from_json(r#"{"world": {"subjects": 1e5, "objects": 4e2}}"#).unwrap();
+    assert_eq!(
+        numbers.hash(),
+        Spec::from_json(r#"{"world": {}}"#).unwrap().hash()
+    );
 }

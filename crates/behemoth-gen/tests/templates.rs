@@ -8,8 +8,8 @@ mod common;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use behemoth_gen::Corpus;
 use behemoth_gen::vocabulary::Role;
+use behemoth_gen::{Corpus, CorpusSpec, Table, World, WorldSpec};
 use common::{
     Sentence, all_tokens, assert_share, chi_square_p, corpus, histogram, roles, sentences,
     try_corpus, uniform_p, written,
@@ -481,6 +481,65 @@ fn second_objects_stand_in_an_exact_share_of_sentences() {
                 );
             }
         }
+    }
+}
+
+/// Over unequal exposures each fact is rounded by itself, up or down by chance.
+#[test]
+fn second_objects_of_unequal_exposures_are_each_within_one_sentence() {
+    let corpus = corpus(
+        "[world]\nsubjects = 1000\nrelations = 5\nobjects = 40\nminority = 0.5\n\
+         [corpus]\nexposures = \"groups:1,3,7\"\nminority_sentences = 0.1\n",
+    );
+    let (mut expected, mut variance, mut found) = (0.0, 0.0, 0.0);
+    for fact in (0..5_000).filter(|&f| corpus.world().fact(f).minority.is_some()) {
+        let even = corpus.exposures_of(fact) as f64 * 0.1;
+        let entries = corpus.ledger(fact).unwrap();
+        let second = entries.iter().filter(|e| e.minority).count() as f64;
+        assert!((even.floor()..=even.ceil()).contains(&second));
+        expected += even;
+        variance += even.fract() * (1.0 - even.fract());
+        found += second;
+    }
+    let off = (found - expected).abs();
+    assert!(
+        off <= 5.0 * variance.sqrt(),
+        "{found} sentences, {expected} asked"
+    );
+}
+
+/// Which facts of a table have a second object is the table's; the share of their sentences is
+/// exact whichever they are, and however their ids lie.
+#[test]
+fn second_objects_of_a_table_stand_in_an_exact_share_too() {
+    for chosen in [
+        |_: u64, relation: u32| relation == 0,
+        |subject: u64, _: u32| subject.is_multiple_of(100),
+        |_: u64, _: u32| true,
+    ] {
+        let rows: Vec<(u64, u32)> = (0..10_000)
+            .map(|row| (row / 10, (row % 10) as u32))
+            .collect();
+        let table = Table {
+            subject: rows.iter().map(|row| row.0).collect(),
+            relation: rows.iter().map(|row| row.1).collect(),
+            object: vec![0; rows.len()],
+            minority: rows
+                .iter()
+                .map(|&(s, r)| if chosen(s, r) { 1 } else { u32::MAX })
+                .collect(),
+            nested: Vec::new(),
+        };
+        let relations = ["{\"objects\": 2}"; 10].join(", ");
+        let spec = format!("{{\"subjects\": 1000, \"table\": {{\"relations\": [{relations}]}}}}");
+        let world = World::from_table(WorldSpec::from_json(&spec).unwrap(), &table).unwrap();
+        let corpus = Corpus::new(world, CorpusSpec::default(), None).unwrap();
+        let facts = rows.iter().filter(|&&(s, r)| chosen(s, r)).count();
+        let second = sentences(&corpus)
+            .iter()
+            .filter(|s| s.object == Some(1))
+            .count();
+        assert_eq!(second, facts / 10, "a tenth of {facts}");
     }
 }
 

@@ -703,7 +703,7 @@ fn tables_are_refused_with_the_row() {
     let error = World::from_table(table_spec(3, relations), &uneven).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "argument 'table': got columns of unequal length, allowed: equal lengths"
+        "argument 'table': got columns of unequal length, allowed: columns of equal length"
     );
     let drawn = world("subjects = 3").spec().clone();
     let error = World::from_table(drawn, &table(&[good])).unwrap_err();

@@ -13,6 +13,22 @@ class Stopped(Exception):  # noqa: N818 - it is no error
     """Ctrl-C, with a word on how to go on; exit code 130."""
 
 
+def keep_interrupts() -> None:
+    """Take Ctrl-C back from polars, for the rest of this process.
+
+    Polars hooks SIGINT when it is imported, and a query that writes a file then dies of a
+    panic in one of its threads, with a backtrace on stderr. Python's own handler stops our
+    queries at their source.
+    """
+    import signal
+    from importlib import import_module
+
+    import_module("polars")  # so that its hook is there to be replaced
+    handler = signal.getsignal(signal.SIGINT)
+    if handler is not None:
+        signal.signal(signal.SIGINT, handler)
+
+
 def console(*, stderr: bool = False) -> Console:
     """Make a console for results, or for messages."""
     from rich.console import Console

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from behemoth.cli import parse
-from behemoth.cli.console import bytes_text, console, write_json
+from behemoth.cli.console import bytes_text, console, keep_interrupts, write_json
 from behemoth.cli.parse import ArgumentError
 
 
@@ -37,6 +37,7 @@ def facts(
     if out is None:
         raise ArgumentError("--out", "nothing", "a Parquet file to write")
     start, stop = (0, None) if range is None else parse.span("--range", range)
+    keep_interrupts()
     with Bars() as bars:
         callback = bars.bar("writing", "facts")
         written = write(source, out, start=start, stop=stop, progress=callback)

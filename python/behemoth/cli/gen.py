@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from behemoth.cli import parse
-from behemoth.cli.console import Stopped, write_json
+from behemoth.cli.console import Stopped, keep_interrupts, write_json
 from behemoth.cli.parse import ArgumentError
 from behemoth.cli.show import show_estimate, show_written
 
@@ -169,20 +169,13 @@ def gen(
     if dry_run:
         from behemoth.directory import estimate
 
-        with Bars() as bars:
-            expected = estimate(
-                corpus,
-                out or ".",
-                threads=workers,
-                part=place,
-                probes=sample,
-                progress=bars.bar("counting", "documents"),
-            )
+        expected = estimate(corpus, out or ".", part=place, probes=sample)
         write_json(asdict(expected)) if json else show_estimate(expected, out)
         return
     assert out is not None
     from behemoth.directory import gen as write
 
+    keep_interrupts()
     try:
         with Bars() as bars:
             written = write(
@@ -287,9 +280,9 @@ def _corpus(
     if order is not None:
         changes["order"] = parse.choice("--order", order, ("shuffle", "bios"))
     if templates is not None:
-        from behemoth.spec import TEMPLATES
+        from behemoth._gen import TEMPLATES
 
-        changes["templates"] = parse.weights("--templates", templates, TEMPLATES)
+        changes["templates"] = parse.weights("--templates", templates, tuple(TEMPLATES))
     if inversion is not None:
         changes["inversion"] = parse.number("--inversion", inversion)
     if minority is not None and (second := parse.pair(minority)[1]) is not None:

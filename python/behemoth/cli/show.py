@@ -57,9 +57,10 @@ def show_estimate(expected: Estimate, out: str | None) -> None:
     table.add_row("facts", f"{expected.facts:,}")
     table.add_row("bits", f"{expected.entropy_bits:,.0f}")
     table.add_row("sentences", f"{expected.sentences:,} in {expected.documents:,} documents")
-    table.add_row("tokens", f"{expected.tokens:,}")
+    about = "" if expected.exact else "about "
+    table.add_row("tokens", f"{about}{expected.tokens:,}")
     table.add_row("vocabulary", f"{expected.vocabulary:,} ({expected.dtype})")
-    table.add_row("bytes", f"{expected.bytes:,} in {expected.shards:,} shards")
+    table.add_row("bytes", f"{about}{expected.bytes:,} in {expected.shards:,} shards")
     table.add_row("disk needed", bytes_text(expected.disk_needed))
     table.add_row("disk free", f"{bytes_text(expected.disk_free)} at {out or '.'}")
     console().print(table)
