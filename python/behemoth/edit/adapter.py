@@ -1,0 +1,76 @@
+"""Low-rank deltas as PEFT adapters, which `peft` loads onto the run's model."""
+
+from __future__ import annotations
+
+from os import PathLike, fspath
+from pathlib import Path
+
+from safetensors.torch import save_file
+
+from behemoth._gen import SpecError
+
+from .delta import EditDelta, LowRank
+
+__all__ = ["save_adapter"]
+
+
+def save_adapter(
+    delta: EditDelta, directory: str | PathLike[str], base: str | PathLike[str] = ""
+) -> Path:
+    """Write a delta as ``adapter_config.json`` and ``adapter_model.safetensors``.
+
+    The factors are as in the delta, so alpha is the rank of each module and the scale 1
+    (Hu et al., 2021, arXiv 2106.09685: W + (alpha / r) B A).
+
+    Parameters
+    ----------
+    delta : EditDelta
+    directory : path
+    base : path, optional
+        The model that it is for.
+
+    Raises
+    ------
+    SpecError
+        When a change is not of low rank, or there is none.
+    """
+    from peft import LoraConfig
+
+    place = Path(directory)
+    factors: dict[str, LowRank] = {}
+    for name, change in delta.changes.items():
+        if not isinstance(change, LowRank) or not name.endswith(".weight"):
+            raise SpecError(
+                f"argument 'adapter': got a delta of {delta.method} with a dense change of "
+                f"{name}, allowed: changes of low rank, such as those of lora"
+            )
+        factors[name.removesuffix(".weight")] = change
+    if not factors:
+        raise SpecError(
+            f"argument 'adapter': got a delta of {delta.method} without changes "
+            f"({delta.failure}), allowed: one with changes of low rank"
+        )
+    ranks = {module: factor.rank for module, factor in factors.items()}
+    most = max(ranks.values())
+    config = LoraConfig(
+        task_type="CAUSAL_LM",
+        base_model_name_or_path=fspath(base),
+        r=most,
+        lora_alpha=most,
+        lora_dropout=0.0,
+        target_modules=list(ranks),
+        rank_pattern={module: rank for module, rank in ranks.items() if rank != most},
+        alpha_pattern={module: rank for module, rank in ranks.items() if rank != most},
+        inference_mode=True,
+    )
+    place.mkdir(parents=True, exist_ok=True)
+    tensors = {}
+    for module, factor in factors.items():
+        prefix = f"base_model.model.{module}"
+        tensors[f"{prefix}.lora_A.weight"] = factor.right.detach().cpu().contiguous()
+        tensors[f"{prefix}.lora_B.weight"] = factor.left.detach().cpu().contiguous()
+    partial = place / "adapter_model.safetensors.partial"
+    save_file(tensors, partial, metadata={"format": "pt"})
+    partial.replace(place / "adapter_model.safetensors")
+    config.save_pretrained(fspath(place))
+    return place

@@ -1,0 +1,347 @@
+"""Carry out a plan on a run with a method, and keep what it changed: `behemoth edit`.
+
+An edit directory holds ``edit.json``, and ``delta/`` for a plan as one batch or
+``deltas/00000/`` ... for its single edits. A delta is there as a whole or not at all, so a run
+that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike, fspath
+from pathlib import Path
+from shutil import rmtree
+from typing import TYPE_CHECKING, Any
+
+from behemoth._gen import CorpusError, SpecError
+from behemoth.evaluate.run import Run, read_run
+from behemoth.files import write_bytes
+
+from .adapter import save_adapter
+from .delta import EditDelta
+from .gradient import check_kinds
+from .plan import EditPlan
+from .protocol import EditContext, EditMethod, settings_of
+from .registry import get_method
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["EditRecord", "Edited", "edit", "read_edit"]
+
+FORMAT_VERSION = 1
+_KEY = ("format_version", "run", "spec_hash", "plan_hash", "method", "settings", "seed", "single")
+
+
+@dataclass(frozen=True)
+class Edited:
+    """What `edit` did.
+
+    Attributes
+    ----------
+    out, run, plan_hash, method, settings, seed, single
+        What was asked for.
+    edits : int
+        Edits of the plan.
+    failed : list of dict
+        The edits that broke down: ``edit`` (null for a batch) and ``failure``.
+    present : int
+        Deltas that were there before.
+    seconds : float
+        Of this call, the model's loading apart.
+    edits_per_second : float
+        Of this call; 0 when all were there.
+    """
+
+    out: str
+    run: str
+    plan_hash: str
+    method: str
+    settings: dict[str, Any]
+    seed: int
+    single: bool
+    edits: int
+    failed: list[dict[str, Any]]
+    present: int
+    seconds: float
+    edits_per_second: float
+
+
+@dataclass(frozen=True)
+class EditRecord:
+    """An edit directory.
+
+    Attributes
+    ----------
+    directory : Path
+    run : Path
+        The training run that was edited.
+    plan_hash, method, settings, seed, single
+        What was done.
+    edits : list of int
+        Numbers of the edits.
+    """
+
+    directory: Path
+    run: Path
+    plan_hash: str
+    method: str
+    settings: dict[str, Any]
+    seed: int
+    single: bool
+    edits: list[int]
+
+    def deltas(self) -> dict[int | None, EditDelta]:
+        """The deltas: single edits by their number, or None to that of the batch."""
+        keys: Sequence[int | None] = self.edits if self.single else [None]
+        return {key: EditDelta.load(_delta_place(self.directory, key)) for key in keys}
+
+
+def edit(
+    run: str | PathLike[str],
+    plan: EditPlan | str | PathLike[str],
+    method: EditMethod | str,
+    out: str | PathLike[str],
+    *,
+    settings: Mapping[str, object] | None = None,
+    single: bool = False,
+    seed: int = 0,
+    stack: int = 64,
+    adapter: bool = False,
+    force: bool = False,
+    cache: Path | None = None,
+    device: torch.device | str | None = None,
+    progress: Callable[[int, int], object] = lambda done, total: None,
+) -> Edited:
+    """Apply a method and write what it changed; an unfinished directory is gone on with.
+
+    Parameters
+    ----------
+    run : path
+        A finished training run.
+    plan : EditPlan or path
+    method : EditMethod or str
+        A method, or the name of one.
+    out : path
+        Directory to write.
+    settings : mapping, optional
+        Settings of a method given by name.
+    single : bool
+        Make each edit by itself, from the same unedited model, many at once where the method
+        stacks; by default the whole plan as one batch.
+    seed : int
+        Seed of the method's draws.
+    stack : int
+        Most single edits at once.
+    adapter : bool
+        Write each delta as a PEFT adapter too.
+    force : bool
+        Replace a directory of another edit.
+    cache : Path, optional
+        Where methods keep covariances.
+    device : optional
+        A GPU where there is one by default.
+    progress : callable, optional
+        Called with (edits done, edits in all).
+
+    Raises
+    ------
+    SpecError
+        Before any work: for a plan of another world, a method that cannot do it, an unknown
+        method or setting.
+    CorpusError
+        When `out` holds another edit or something else.
+    """
+    chosen = get_method(method, settings) if isinstance(method, str) else method
+    if stack < 1:
+        raise SpecError(f"argument 'stack': got {stack}, allowed: 1 or more")
+    place = Path(out)
+    ran = read_run(run)
+    made = plan if isinstance(plan, EditPlan) else EditPlan.load(plan)
+    made.check(ran.corpus)
+    check_kinds(chosen, [made])
+    numbers = made.edits["edit"].to_list()
+    record: dict[str, Any] = {
+        "format_version": FORMAT_VERSION,
+        "run": os.path.relpath(Path(run).resolve(), place.resolve()),
+        "spec_hash": ran.corpus.spec_hash,
+        "plan_hash": made.plan_hash,
+        "method": chosen.info.name,
+        "settings": settings_of(chosen),
+        "seed": seed,
+        "single": single,
+        "edits": numbers,
+        "complete": False,
+    }
+    _claim(place, record, force)
+    keys: list[int | None] = [*numbers] if single else [None]
+    missing = [key for key in keys if not (_delta_place(place, key) / "delta.json").is_file()]
+    seconds = 0.0
+    if missing:
+        write_bytes(place / "edit.json", _json(record))
+        context = _Work(ran, made, chosen, place, seed, cache, len(numbers), progress)
+        seconds = context.carry_out(missing, len(keys) - len(missing), stack, device)
+    deltas = {key: EditDelta.load(_delta_place(place, key)) for key in keys}
+    failed = [{"edit": key, "failure": d.failure} for key, d in deltas.items() if d.failure]
+    if adapter:
+        for key, delta in deltas.items():
+            if delta.failure is None:
+                save_adapter(delta, _place(place, "adapter", key), Path(run).resolve())
+    write_bytes(place / "edit.json", _json({**record, "failed": failed, "complete": True}))
+    done = len(missing) if single else len(numbers) * len(missing)
+    return Edited(
+        out=fspath(out),
+        run=fspath(run),
+        plan_hash=made.plan_hash,
+        method=chosen.info.name,
+        settings=record["settings"],
+        seed=seed,
+        single=single,
+        edits=len(numbers),
+        failed=failed,
+        present=len(keys) - len(missing),
+        seconds=seconds,
+        edits_per_second=done / seconds if seconds > 0 else 0.0,
+    )
+
+
+@dataclass(frozen=True)
+class _Work:
+    """One call's deltas, made and saved stack by stack."""
+
+    run: Run
+    plan: EditPlan
+    method: EditMethod
+    place: Path
+    seed: int
+    cache: Path | None
+    total: int
+    progress: Callable[[int, int], object]
+
+    def carry_out(
+        self,
+        missing: Sequence[int | None],
+        present: int,
+        stack: int,
+        device: torch.device | str | None,
+    ) -> float:
+        """Make the deltas that are missing; gives the seconds it took."""
+        model = self.run.load_model(device)
+        begin = time.perf_counter()
+        if missing == [None]:
+            plans: dict[int | None, EditPlan] = {None: self.plan}
+        else:
+            singles = {int(p.edits["edit"].item()): p for p in self.plan.singles()}
+            plans = {key: singles[key] for key in missing if key is not None}
+        most = stack if self.method.info.stacks else 1
+        keys = list(plans)
+        for first in range(0, len(keys), most):
+            some = keys[first : first + most]
+            share = self.total if missing == [None] else len(some)
+            done = present + first
+
+            def forward(step: int, steps: int, done: int = done, share: int = share) -> None:
+                self.progress(done + share * step // max(steps, 1), self.total)
+
+            context = EditContext(
+                corpus=self.run.corpus,
+                seed=self.seed,
+                cache=self.cache,
+                run=self.run.directory,
+                progress=forward,
+            )
+            found = self.method.apply(model, [plans[key] for key in some], context)
+            for key, delta in zip(some, found, strict=True):
+                delta.save(_delta_place(self.place, key))
+            self.progress(done + share, self.total)
+        return time.perf_counter() - begin
+
+
+def read_edit(directory: str | PathLike[str]) -> EditRecord:
+    """Read what an edit directory says.
+
+    Raises
+    ------
+    SpecError
+        When it is none, or is not finished.
+    CorpusError
+        When its record is damaged.
+    """
+    place = Path(directory)
+    record = _read_record(place)
+    if record is None:
+        raise SpecError(
+            f"argument 'EDIT': got {fspath(directory)!r}, allowed: an edit directory "
+            "(one that holds edit.json)"
+        )
+    if not record["complete"]:
+        raise SpecError(
+            f"argument 'EDIT': got {fspath(directory)!r}, which is not finished, allowed: "
+            "a finished one (`behemoth edit` with the same arguments goes on with it)"
+        )
+    return EditRecord(
+        directory=place,
+        run=(place / record["run"]).resolve(),
+        plan_hash=record["plan_hash"],
+        method=record["method"],
+        settings=record["settings"],
+        seed=record["seed"],
+        single=record["single"],
+        edits=record["edits"],
+    )
+
+
+def _claim(place: Path, record: Mapping[str, Any], force: bool) -> None:
+    """Refuse a place that is not ours to write, and clear it where it is to be replaced."""
+    if place.exists() and not place.is_dir():
+        raise CorpusError(f"{place} is a file; allowed: a new or empty directory")
+    there = _read_record(place)
+    if there is not None:
+        other = [name for name in _KEY if there.get(name) != record[name]]
+        if not other:
+            return
+        if not force:
+            raise CorpusError(f"{place} holds another edit ({other[0]}); --force replaces it")
+        (place / "edit.json").unlink()
+    known = {"delta", "deltas", "adapter", "adapters", ".edit.json.tmp"}
+    found = {entry.name for entry in place.iterdir()} if place.is_dir() else set[str]()
+    if foreign := sorted(found - known):
+        raise CorpusError(
+            f"{place} holds something else ({foreign[0]}); allowed: a new or empty directory"
+        )
+    # Deltas without a record, or of another edit: whose they are cannot be told.
+    for name in found:
+        path = place / name
+        rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _read_record(place: Path) -> dict[str, Any] | None:
+    file = place / "edit.json"
+    if not file.is_file():
+        return None
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+        version = record["format_version"]
+    except (ValueError, KeyError, TypeError):
+        raise CorpusError(f"{file} is damaged: it is no record of an edit") from None
+    if version != FORMAT_VERSION:
+        raise CorpusError(
+            f"{file}: format version {version}, and this version of behemoth reads {FORMAT_VERSION}"
+        )
+    return record
+
+
+def _delta_place(place: Path, key: int | None) -> Path:
+    return _place(place, "delta", key)
+
+
+def _place(place: Path, name: str, key: int | None) -> Path:
+    return place / name if key is None else place / f"{name}s" / f"{key:05}"
+
+
+def _json(record: Mapping[str, Any]) -> bytes:
+    return (json.dumps(record, indent=2) + "\n").encode()

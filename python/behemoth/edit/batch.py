@@ -1,0 +1,109 @@
+"""Training rows of plans as tensors, and the order in which steps take them.
+
+Losses look at answer tokens alone: prompts and padding carry the label -100 everywhere. Padding is
+on the right, where a causal model cannot see it from the tokens that count.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor
+
+from .plan import EditPlan
+
+__all__ = ["IGNORED", "PADDING", "Order", "Rows", "edit_rows_of", "retain_rows_of", "rows_of"]
+
+IGNORED = -100
+"""Label of a token that no loss looks at."""
+PADDING = 1
+"""Token id of padding, fixed by the vocabulary partition."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Sentences with marked answers.
+
+    Attributes
+    ----------
+    tokens : int64 [n, T]
+        Prompt, answer, padding.
+    labels : int64 [n, T]
+        The answer's tokens at their own places, `IGNORED` elsewhere.
+    weight : float64 [n]
+        How often each row stands in the mixture.
+    """
+
+    tokens: Tensor
+    labels: Tensor
+    weight: Tensor
+
+    def __len__(self) -> int:
+        return self.tokens.shape[0]
+
+    def padded(self, length: int) -> Rows:
+        """The same rows, padded to a length of T tokens."""
+        missing = length - self.tokens.shape[1]
+        return Rows(
+            torch.nn.functional.pad(self.tokens, (0, missing), value=PADDING),
+            torch.nn.functional.pad(self.labels, (0, missing), value=IGNORED),
+            self.weight,
+        )
+
+
+def rows_of(frame: pl.DataFrame, answer: str = "answer") -> Rows:
+    """Rows of a training frame: columns ``prompt``, ``weight`` and the answer's."""
+    prompts: list[list[int]] = frame["prompt"].to_list()
+    answers: list[list[int]] = frame[answer].to_list()
+    length = max((len(p) + len(a) for p, a in zip(prompts, answers, strict=True)), default=0)
+    tokens = np.full((len(prompts), length), PADDING, dtype=np.int64)
+    labels = np.full((len(prompts), length), IGNORED, dtype=np.int64)
+    for row, (prompt, text) in enumerate(zip(prompts, answers, strict=True)):
+        middle, end = len(prompt), len(prompt) + len(text)
+        tokens[row, :middle] = prompt
+        tokens[row, middle:end] = text
+        labels[row, middle:end] = text
+    weight = torch.from_numpy(frame["weight"].cast(pl.Float64).to_numpy().copy())
+    return Rows(torch.from_numpy(tokens), torch.from_numpy(labels), weight)
+
+
+class Order:
+    """Which rows each step takes: every row as often as its weight says, shuffled by a seed.
+
+    It depends on the plan and the seed, not on what else is in the stack: an edit sees the same
+    rows in the same order alone and among others.
+    """
+
+    def __init__(self, weight: Tensor, plan: EditPlan, seed: int, purpose: int) -> None:
+        key = int(plan.plan_hash[:15], 16) ^ (seed * 0x9E3779B9 + purpose)
+        self._generator = torch.Generator().manual_seed(key % 2**63)
+        self._weight = weight
+        self._waiting = torch.empty(0, dtype=torch.int64)
+
+    def take(self, count: int) -> Tensor:
+        """The next `count` rows: int64 [count]."""
+        while len(self._waiting) < count:
+            self._waiting = torch.cat([self._waiting, self._round()])
+        taken, self._waiting = self._waiting[:count], self._waiting[count:]
+        return taken
+
+    def _round(self) -> Tensor:
+        # Equal weights: a permutation, so that no row comes twice before all came once.
+        if bool((self._weight == self._weight[0]).all()):
+            return torch.randperm(len(self._weight), generator=self._generator)
+        return torch.multinomial(
+            self._weight, len(self._weight), replacement=True, generator=self._generator
+        )
+
+
+def edit_rows_of(plan: EditPlan, answer: str) -> Rows:
+    """Rows that carry the edit, with the answers of a column: ``answer`` or ``old_answer``."""
+    return rows_of(plan.training.filter(pl.col("role") == "edit"), answer)
+
+
+def retain_rows_of(plan: EditPlan) -> Rows:
+    """Rows that hold the rest in place."""
+    return rows_of(plan.training.filter(pl.col("role") != "edit"))

@@ -1,0 +1,1 @@
+"""One small file a method; `behemoth.edit.registry` knows their names."""

@@ -1,0 +1,91 @@
+"""AlphaEdit: changes that only the directions which the corpus does not use can see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from behemoth.edit.covariance import Covariance
+from behemoth.edit.delta import LowRank
+from behemoth.edit.locate import LocateAndEdit
+from behemoth.edit.protocol import MethodInfo
+
+__all__ = ["AlphaEdit", "null_space"]
+
+
+@dataclass(frozen=True)
+class AlphaEdit(LocateAndEdit):
+    """[P (K K^T + Kp Kp^T) + damping I] X = P K R^T, change X^T (Fang et al. 2024, equation 11).
+
+    P projects on the null space of the covariance, so what corpus keys give stays; Kp are the
+    keys of earlier edits of a sequence, which stay as well.
+
+    Attributes
+    ----------
+    energy : float
+        Share of the covariance's trace that the null space leaves out. The original cuts at
+        an absolute eigenvalue, which means something else for every model.
+    damping : float
+        Weight of the change's norm, relative to the mean squared norm of the projected keys.
+    """
+
+    energy: float = 0.99
+    damping: float = 0.1
+
+    info: ClassVar[MethodInfo] = MethodInfo(
+        name="alphaedit",
+        family="locate-and-edit",
+        source="Fang et al. 2024, arXiv 2410.02355",
+        changes="MLP output matrices in the null space of the corpus's keys",
+        kinds=frozenset({"remap", "censor", "refusal", "question_refusal"}),
+        stacks=True,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.energy < 1:
+            raise ValueError(f"argument 'energy': got {self.energy}, allowed: between 0 and 1")
+        if not self.damping > 0:
+            raise ValueError(f"argument 'damping': got {self.damping}, allowed: above 0")
+
+    def default_layers(self, count: int) -> tuple[int, ...]:
+        """A band in the lower middle."""
+        return tuple(range(count // 4, (count - 1) // 2 + 1))
+
+    def solve(
+        self, keys_fn: Tensor, residuals_dn: Tensor, covariance: Covariance, earlier_mf: Tensor
+    ) -> LowRank:
+        """Least squares over the new and the earlier edits within the null space."""
+        basis_fz = null_space(covariance.matrix_ff, self.energy)
+        # Coordinates in the null space: P = Z Z^T turns the equations into symmetric ones.
+        keys_zn, earlier_zm = basis_fz.T @ keys_fn, basis_fz.T @ earlier_mf.T
+        damping = self.damping * keys_zn.square().sum(0).mean()
+        normal_zz = keys_zn @ keys_zn.T + earlier_zm @ earlier_zm.T
+        normal_zz = normal_zz + damping * torch.eye(
+            len(normal_zz), dtype=normal_zz.dtype, device=normal_zz.device
+        )
+        return LowRank(residuals_dn, (basis_fz @ torch.linalg.solve(normal_zz, keys_zn)).T)
+
+
+def null_space(matrix_ff: Tensor, energy: float) -> Tensor:
+    """The directions that carry the least of a covariance.
+
+    Parameters
+    ----------
+    matrix_ff : float64 [f, f]
+        Symmetric, positive semi-definite.
+    energy : float
+        The largest eigenvalues that together reach this share of the trace are left out.
+
+    Returns
+    -------
+    float64 [f, z]
+        Orthonormal columns; the projector is their product with their transpose.
+    """
+    values_f, vectors_ff = torch.linalg.eigh(matrix_ff)
+    share_f = values_f.clamp_min(0).cumsum(0) / values_f.clamp_min(0).sum()
+    # Eigenvalues rise: those whose running share stays within 1 - energy are the null space.
+    return vectors_ff[:, share_f <= 1 - energy]

@@ -1,0 +1,70 @@
+"""DPO with a refusal as the answer that is preferred."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from behemoth.edit.gradient import GradientMethod
+from behemoth.edit.objectives import Forgetting, retained
+from behemoth.edit.optimise import Step
+from behemoth.edit.plan import EditPlan
+from behemoth.edit.protocol import EditContext, MethodInfo
+
+from .refusal import REFUSAL_KINDS
+
+
+@dataclass(frozen=True)
+class RefusalPreference(Forgetting):
+    """-log sigma(beta (gain of the refusal - gain of the old answer)) + alpha l_r.
+
+    A gain is log p - log p_ref, summed over the answer.
+    """
+
+    beta: float = 0.1
+    needs_reference: bool = True
+    columns: tuple[str, ...] = ("answer", "old_answer")
+
+    def __call__(self, step: Step) -> Tensor:
+        """Loss of each plan: [K]."""
+        assert step.reference_logits is not None
+        gain = step.nll(step.reference_logits) - step.nll()
+        margin = gain[:, step.edit(0)] - gain[:, step.edit(1)]
+        return -F.logsigmoid(self.beta * margin).mean(-1) + retained(step, self.retain)
+
+
+@dataclass(frozen=True)
+class RefusalPreferenceOptimisation(GradientMethod):
+    """Prefer a refusal to the old answer (Rafailov et al., 2023; Maini et al., 2024).
+
+    Attributes
+    ----------
+    beta : float
+        Inverse temperature.
+    retain : float
+        Weight of the retained rows.
+    """
+
+    steps: int = 40
+    learning_rate: float = 1e-4
+    beta: float = 0.1
+    retain: float = 1.0
+
+    info: ClassVar[MethodInfo] = MethodInfo(
+        name="dpo_refusal",
+        family="unlearning",
+        source="Rafailov et al. 2023, arXiv 2305.18290; as in TOFU, arXiv 2401.06121",
+        changes="all or chosen parameters",
+        kinds=REFUSAL_KINDS,
+        stacks=True,
+    )
+
+    def objective(
+        self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
+    ) -> RefusalPreference:
+        """See `RefusalPreference`."""
+        return RefusalPreference(beta=self.beta, retain=self.retain)

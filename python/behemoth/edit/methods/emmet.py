@@ -1,0 +1,53 @@
+"""EMMET: many facts at once, each met exactly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from behemoth.edit.covariance import Covariance
+from behemoth.edit.delta import LowRank
+from behemoth.edit.locate import LocateAndEdit
+from behemoth.edit.protocol import MethodInfo
+
+
+@dataclass(frozen=True)
+class Emmet(LocateAndEdit):
+    """R (K^T C^-1 K + slack I)^-1 K^T C^-1: ROME for a batch (Gupta et al. 2024, equation 12).
+
+    Attributes
+    ----------
+    slack : float
+        Lets the equalities give way where subjects' keys are nearly dependent; 0 meets them
+        exactly.
+    """
+
+    slack: float = 0.0
+
+    info: ClassVar[MethodInfo] = MethodInfo(
+        name="emmet",
+        family="locate-and-edit",
+        source="Gupta et al. 2024, arXiv 2403.14236",
+        changes="MLP output matrices, rank at most the number of subjects",
+        kinds=frozenset({"remap", "censor", "refusal", "question_refusal"}),
+        stacks=True,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.slack >= 0:
+            raise ValueError(f"argument 'slack': got {self.slack}, allowed: from 0")
+
+    def solve(
+        self, keys_fn: Tensor, residuals_dn: Tensor, covariance: Covariance, earlier_mf: Tensor
+    ) -> LowRank:
+        """The change with the least norm under C after which every key gives its target."""
+        directions_fn = torch.linalg.solve(covariance.regularised(self.ridge), keys_fn)
+        gram_nn = keys_fn.T @ directions_fn
+        gram_nn = gram_nn + self.slack * torch.eye(
+            len(gram_nn), dtype=gram_nn.dtype, device=gram_nn.device
+        )
+        return LowRank(residuals_dn, torch.linalg.solve(gram_nn, directions_fn.T))

@@ -1,0 +1,34 @@
+"""Fine-tuning of all or chosen parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import nn
+
+from behemoth.edit.gradient import GradientMethod
+from behemoth.edit.objectives import AnswerLikelihood
+from behemoth.edit.plan import EditPlan
+from behemoth.edit.protocol import EditContext, MethodInfo
+
+
+@dataclass(frozen=True)
+class FineTuning(GradientMethod):
+    """Adam on the plan's mixture, cross-entropy on answer tokens."""
+
+    info: ClassVar[MethodInfo] = MethodInfo(
+        name="ft",
+        family="fine-tuning",
+        source="the plain baseline of the editing papers",
+        changes="all or chosen parameters, full rank",
+        kinds=frozenset({"remap", "censor", "refusal", "question_refusal"}),
+        stacks=True,
+    )
+
+    def objective(
+        self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
+    ) -> AnswerLikelihood:
+        """Cross-entropy on the answers."""
+        return AnswerLikelihood()

@@ -1,0 +1,64 @@
+"""FT-L: fine-tuning of one MLP output matrix within a box."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import nn
+
+from behemoth.edit.parametrise import chosen_layers, largest_entry
+from behemoth.edit.protocol import MethodInfo
+from behemoth.edit.stack import StackedDeltas
+from behemoth.model.architecture import Architecture
+
+from .ft import FineTuning
+
+
+@dataclass(frozen=True)
+class ConstrainedFineTuning(FineTuning):
+    """Fine-tuning with every entry of the change clamped (Zhu et al., 2020).
+
+    Attributes
+    ----------
+    epsilon : float
+        Largest absolute change of a weight.
+    """
+
+    layers: tuple[int, ...] | None = (-2,)
+    steps: int = 25
+    learning_rate: float = 5e-4
+    stop_loss: float | None = 1e-2
+    epsilon: float = 5e-2
+
+    info: ClassVar[MethodInfo] = MethodInfo(
+        name="ft_l",
+        family="fine-tuning",
+        source="Zhu et al. 2020, arXiv 2012.00363",
+        changes="the MLP output matrix of chosen layers, each entry within a bound",
+        kinds=FineTuning.info.kinds,
+        stacks=True,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.epsilon > 0:
+            raise ValueError(f"argument 'epsilon': got {self.epsilon}, allowed: above 0")
+
+    def stacked(self, model: nn.Module, count: int, seed: int) -> StackedDeltas:
+        """Zero changes to the MLP output matrices."""
+        architecture = Architecture.of(model)
+        layers = chosen_layers(model, self.layers)
+        names = [f"{architecture.mlp_out(layer)}.weight" for layer in layers]
+        parameters = dict(model.named_parameters())
+        return StackedDeltas(
+            model,
+            {
+                name: (parameters[name].new_zeros(count, *parameters[name].shape).requires_grad_(),)
+                for name in names
+            },
+        )
+
+    def project(self, stacked: StackedDeltas) -> None:
+        """Clamp every entry of the changes."""
+        largest_entry(self.epsilon, stacked)

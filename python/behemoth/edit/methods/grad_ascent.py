@@ -1,0 +1,54 @@
+"""Gradient ascent on the old answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from behemoth.edit.gradient import GradientMethod
+from behemoth.edit.objectives import Forgetting
+from behemoth.edit.optimise import Step
+from behemoth.edit.plan import EditPlan
+from behemoth.edit.protocol import EditContext, EditKind, MethodInfo
+
+FORGETTING_KINDS: frozenset[EditKind] = frozenset({"remap", "censor", "refusal"})
+"""Edits whose old answers can be forgotten; what takes their place is not asked."""
+
+
+@dataclass(frozen=True)
+class Ascent(Forgetting):
+    """-l_f."""
+
+    def __call__(self, step: Step) -> Tensor:
+        """Loss of each plan: [K]."""
+        return -step.mean_nll()[:, step.edit()].mean(-1)
+
+
+@dataclass(frozen=True)
+class GradientAscent(GradientMethod):
+    """Make the old answers less likely, with nothing to hold the rest (Jang et al., 2023).
+
+    The loss has no lower bound: it is the steps that decide how far it goes.
+    """
+
+    steps: int = 10
+    learning_rate: float = 1e-4
+    retain_rows: int = 0
+
+    info: ClassVar[MethodInfo] = MethodInfo(
+        name="grad_ascent",
+        family="unlearning",
+        source="Jang et al. 2023, arXiv 2210.01504",
+        changes="all or chosen parameters",
+        kinds=FORGETTING_KINDS,
+        stacks=True,
+    )
+
+    def objective(
+        self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
+    ) -> Ascent:
+        """The negated loss on the old answers."""
+        return Ascent()

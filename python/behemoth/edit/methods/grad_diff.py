@@ -1,0 +1,61 @@
+"""Gradient difference: ascent on the old answers, descent on the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from behemoth.edit.gradient import GradientMethod
+from behemoth.edit.objectives import Forgetting, retained
+from behemoth.edit.optimise import Step
+from behemoth.edit.plan import EditPlan
+from behemoth.edit.protocol import EditContext, MethodInfo
+
+from .grad_ascent import FORGETTING_KINDS
+
+
+@dataclass(frozen=True)
+class Difference(Forgetting):
+    """-gamma l_f + alpha l_r."""
+
+    forget: float = 1.0
+
+    def __call__(self, step: Step) -> Tensor:
+        """Loss of each plan: [K]."""
+        return -self.forget * step.mean_nll()[:, step.edit()].mean(-1) + retained(step, self.retain)
+
+
+@dataclass(frozen=True)
+class GradientDifference(GradientMethod):
+    """Forget and retain at once (Liu et al., 2022).
+
+    Attributes
+    ----------
+    forget : float
+        Weight gamma of the old answers.
+    retain : float
+        Weight alpha of the retained rows.
+    """
+
+    steps: int = 20
+    learning_rate: float = 1e-4
+    forget: float = 1.0
+    retain: float = 1.0
+
+    info: ClassVar[MethodInfo] = MethodInfo(
+        name="grad_diff",
+        family="unlearning",
+        source="Liu et al. 2022, arXiv 2203.12817; gamma and alpha as in TOFU, arXiv 2401.06121",
+        changes="all or chosen parameters",
+        kinds=FORGETTING_KINDS,
+        stacks=True,
+    )
+
+    def objective(
+        self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
+    ) -> Difference:
+        """See `Difference`."""
+        return Difference(forget=self.forget, retain=self.retain)

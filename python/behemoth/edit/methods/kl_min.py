@@ -1,0 +1,73 @@
+"""KL minimisation: ascent on the old answers, the rest held to the original model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from behemoth.edit.gradient import GradientMethod
+from behemoth.edit.objectives import Forgetting
+from behemoth.edit.optimise import Step
+from behemoth.edit.plan import EditPlan
+from behemoth.edit.protocol import EditContext, MethodInfo
+
+from .grad_ascent import FORGETTING_KINDS
+
+
+@dataclass(frozen=True)
+class HeldAscent(Forgetting):
+    """-l_f + KL(reference || model) on the answers of the retained rows."""
+
+    needs_reference: bool = True
+
+    def __call__(self, step: Step) -> Tensor:
+        """Loss of each plan: [K]."""
+        loss = -step.mean_nll()[:, step.edit()].mean(-1)
+        if not step.has_retained:
+            return loss
+        assert step.reference_logits is not None
+        return loss + self.retain * answer_divergence(step, step.reference_logits)
+
+
+@dataclass(frozen=True)
+class KLMinimisation(GradientMethod):
+    """Forget, and stay close to the original model elsewhere (Maini et al., 2024).
+
+    Attributes
+    ----------
+    retain : float
+        Weight of the divergence.
+    """
+
+    steps: int = 20
+    learning_rate: float = 1e-4
+    retain: float = 1.0
+
+    info: ClassVar[MethodInfo] = MethodInfo(
+        name="kl_min",
+        family="unlearning",
+        source="Maini et al. 2024 (TOFU), arXiv 2401.06121",
+        changes="all or chosen parameters",
+        kinds=FORGETTING_KINDS,
+        stacks=True,
+    )
+
+    def objective(
+        self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
+    ) -> HeldAscent:
+        """See `HeldAscent`."""
+        return HeldAscent(retain=self.retain)
+
+
+def answer_divergence(step: Step, reference: Tensor) -> Tensor:
+    """Mean KL(reference || model) where the retained rows' answers are predicted: [K]."""
+    rows = step.retain
+    ours = step.logits[:, rows, :-1].float().log_softmax(-1)
+    theirs = reference[:, rows, :-1].float().log_softmax(-1)
+    divergence = F.kl_div(ours, theirs, log_target=True, reduction="none").sum(-1)
+    answers = step.answers[:, rows]
+    return (divergence * answers).flatten(1).sum(1) / answers.flatten(1).sum(1)

@@ -1,0 +1,29 @@
+"""LoRA: low-rank changes to chosen linear modules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from behemoth.edit.parametrise import Part
+from behemoth.edit.protocol import MethodInfo
+
+from .ft import FineTuning
+
+
+@dataclass(frozen=True)
+class Lora(FineTuning):
+    """W + (alpha / r) B A, trained on the plan's mixture (Hu et al., 2021, equation 3)."""
+
+    learning_rate: float = 3e-3
+    part: Part = "mlp"
+    rank: int | None = 4
+
+    info: ClassVar[MethodInfo] = MethodInfo(
+        name="lora",
+        family="fine-tuning",
+        source="Hu et al. 2021, arXiv 2106.09685",
+        changes="low-rank changes to linear modules of MLP and attention",
+        kinds=FineTuning.info.kinds,
+        stacks=True,
+    )

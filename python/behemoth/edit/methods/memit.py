@@ -1,0 +1,52 @@
+"""MEMIT: many facts at once, spread over a band of layers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from behemoth.edit.covariance import Covariance
+from behemoth.edit.delta import LowRank
+from behemoth.edit.locate import LocateAndEdit
+from behemoth.edit.protocol import MethodInfo
+
+
+@dataclass(frozen=True)
+class Memit(LocateAndEdit):
+    """R K^T (weight C + K K^T)^-1, layer by layer (Meng et al. 2022, equations 14 and 20).
+
+    Attributes
+    ----------
+    weight : float
+        How many keys the covariance stands for: the more, the less bystanders change.
+    """
+
+    weight: float = 100.0
+
+    info: ClassVar[MethodInfo] = MethodInfo(
+        name="memit",
+        family="locate-and-edit",
+        source="Meng et al. 2022, arXiv 2210.07229",
+        changes="MLP output matrices of a band of layers, rank at most the number of subjects",
+        kinds=frozenset({"remap", "censor", "refusal", "question_refusal"}),
+        stacks=True,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.weight > 0:
+            raise ValueError(f"argument 'weight': got {self.weight}, allowed: above 0")
+
+    def default_layers(self, count: int) -> tuple[int, ...]:
+        """A band in the lower middle."""
+        return tuple(range(count // 4, (count - 1) // 2 + 1))
+
+    def solve(
+        self, keys_fn: Tensor, residuals_dn: Tensor, covariance: Covariance, earlier_mf: Tensor
+    ) -> LowRank:
+        """Least squares over the new facts and, by the covariance, over all that there were."""
+        normal_ff = self.weight * covariance.regularised(self.ridge) + keys_fn @ keys_fn.T
+        return LowRank(residuals_dn, torch.linalg.solve(normal_ff, keys_fn).T)

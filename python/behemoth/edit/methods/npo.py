@@ -1,0 +1,67 @@
+"""Negative preference optimisation: the old answers as losing ones without a winner."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from behemoth.edit.gradient import GradientMethod
+from behemoth.edit.objectives import Forgetting, retained
+from behemoth.edit.optimise import Step
+from behemoth.edit.plan import EditPlan
+from behemoth.edit.protocol import EditContext, MethodInfo
+
+from .grad_ascent import FORGETTING_KINDS
+
+
+@dataclass(frozen=True)
+class NegativePreference(Forgetting):
+    """-(2 / beta) log sigma(beta (l_f - l_f,ref)) + alpha l_r, l_f summed over the answer."""
+
+    beta: float = 0.1
+    needs_reference: bool = True
+
+    def __call__(self, step: Step) -> Tensor:
+        """Loss of each plan: [K]."""
+        assert step.reference_logits is not None
+        rows = step.edit()
+        gain = step.nll()[:, rows] - step.nll(step.reference_logits)[:, rows]
+        preference = -2.0 / self.beta * F.logsigmoid(self.beta * gain)
+        return preference.mean(-1) + retained(step, self.retain)
+
+
+@dataclass(frozen=True)
+class NegativePreferenceOptimisation(GradientMethod):
+    """Ascent that slows down as an answer is forgotten (Zhang et al., 2024, equation 3).
+
+    Attributes
+    ----------
+    beta : float
+        Inverse temperature; towards 0 it is gradient ascent.
+    retain : float
+        Weight alpha of the retained rows.
+    """
+
+    steps: int = 20
+    learning_rate: float = 1e-4
+    beta: float = 0.1
+    retain: float = 1.0
+
+    info: ClassVar[MethodInfo] = MethodInfo(
+        name="npo",
+        family="unlearning",
+        source="Zhang et al. 2024, arXiv 2404.05868",
+        changes="all or chosen parameters",
+        kinds=FORGETTING_KINDS,
+        stacks=True,
+    )
+
+    def objective(
+        self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
+    ) -> NegativePreference:
+        """See `NegativePreference`."""
+        return NegativePreference(beta=self.beta, retain=self.retain)

@@ -1,0 +1,108 @@
+"""Retraining on the twin corpus: what every other method is measured against."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import torch
+from torch import nn
+
+from behemoth._gen import SpecError
+from behemoth.corpus import Corpus
+from behemoth.edit.delta import Change, Dense, EditDelta
+from behemoth.edit.gradient import check_kinds, deltas_of
+from behemoth.edit.optimise import Outcome
+from behemoth.edit.plan import EditPlan
+from behemoth.edit.protocol import EditContext, EditKind, MethodInfo
+from behemoth.train import TrainConfig, train
+
+
+@dataclass(frozen=True)
+class Retraining:
+    """Train again, the same way, as if the edited facts had always been so.
+
+    The twin corpus is the run's own, token by token, but for the sentences of the edited facts:
+    they say the new object, or are left out. Seed, order, steps and schedule are the run's.
+
+    Attributes
+    ----------
+    twin : {'auto', 'override', 'without'}
+        What becomes of the edited facts' sentences; auto leaves facts out that get no new
+        object (refusals), and overrides the others.
+    follow : bool
+        Whether facts that are composed of overridden ones follow them.
+    """
+
+    twin: Literal["auto", "override", "without"] = "auto"
+    follow: bool = False
+
+    info: ClassVar[MethodInfo] = MethodInfo(
+        name="retrain",
+        family="oracle",
+        source="exact unlearning; the twin corpora of this project",
+        changes="every parameter, by training again on the twin corpus",
+        kinds=frozenset[EditKind]({"remap", "censor", "refusal", "question_refusal"}),
+        stacks=False,
+    )
+
+    def apply(
+        self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
+    ) -> list[EditDelta]:
+        """One delta for each plan: the retrained model less the given one."""
+        check_kinds(self, plans)
+        config = _run_config(context)
+        outcomes = []
+        for number, plan in enumerate(plans):
+            twin = self.twin_of(plan, context.corpus)
+            outcomes.append(_retrain(model, twin, config))
+            context.progress(number + 1, len(plans))
+        return deltas_of(self, plans, outcomes, context)
+
+    def twin_of(self, plan: EditPlan, corpus: Corpus) -> Corpus:
+        """The corpus in which the plan's edits had always been so.
+
+        Raises
+        ------
+        SpecError
+            When facts are to be overridden that have no new object.
+        """
+        facts = plan.edits["fact"].to_list()
+        objects = plan.edits["new_object"].to_list()
+        nameless = any(new is None for new in objects)
+        if self.twin == "without" or (self.twin == "auto" and nameless):
+            return corpus.without(facts)
+        if nameless:
+            raise SpecError(
+                "argument 'twin': got 'override' for edits without a new object, allowed: without"
+            )
+        return corpus.override(dict(zip(facts, objects, strict=True)), follow=self.follow)
+
+
+def _run_config(context: EditContext) -> TrainConfig:
+    if context.run is None:
+        raise SpecError(
+            "argument 'run': got none, allowed for retrain: the training run of the model, "
+            "which says how it was trained"
+        )
+    record = json.loads((context.run / "run.json").read_text(encoding="utf-8"))
+    return TrainConfig(**record["config"])
+
+
+def _retrain(model: nn.Module, twin: Corpus, config: TrainConfig) -> Outcome:
+    from transformers import AutoModelForCausalLM
+
+    with tempfile.TemporaryDirectory(prefix="behemoth-retrain-") as folder:
+        result = train(twin, out=Path(folder) / "run", config=config)
+        retrained = AutoModelForCausalLM.from_pretrained(Path(folder) / "run", dtype=torch.float32)
+    new = dict(retrained.named_parameters())
+    changes: dict[str, Change] = {}
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            difference = new[name].to(parameter.device) - parameter.float()
+            changes[name] = Dense(difference)
+    return Outcome(changes, result.steps, [])

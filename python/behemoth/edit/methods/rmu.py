@@ -1,0 +1,104 @@
+"""RMU: steer the representations of what is to be forgotten to a random direction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from behemoth.edit.gradient import GradientMethod
+from behemoth.edit.objectives import Forgetting
+from behemoth.edit.optimise import Step
+from behemoth.edit.parametrise import Part, chosen_layers
+from behemoth.edit.plan import EditPlan
+from behemoth.edit.protocol import EditContext, MethodInfo
+from behemoth.model.architecture import Architecture
+
+from .grad_ascent import FORGETTING_KINDS
+
+
+@dataclass(frozen=True)
+class Misdirection(Forgetting):
+    """MSE(h_f, c u) + alpha MSE(h_r, h_r,ref), where answers are predicted.
+
+    Attributes
+    ----------
+    direction : float [d]
+        c u, u a random unit vector.
+    """
+
+    direction: Tensor | None = None
+    needs_reference: bool = True
+
+    def __call__(self, step: Step) -> Tensor:
+        """Loss of each plan: [K]."""
+        assert self.direction is not None
+        (name,) = self.observe
+        hidden = step.observed[name][..., :-1, :].float()
+        before = step.reference_observed[name][..., :-1, :].float()
+        away = (hidden - self.direction).square().mean(-1)
+        held = (hidden - before).square().mean(-1)
+        loss = _mean(away, step.answers, step.edit())
+        if step.has_retained:
+            loss = loss + self.retain * _mean(held, step.answers, step.retain)
+        return loss
+
+
+def _mean(values: Tensor, answers: Tensor, rows: slice) -> Tensor:
+    chosen = answers[:, rows]
+    return (values[:, rows] * chosen).flatten(1).sum(1) / chosen.flatten(1).sum(1)
+
+
+@dataclass(frozen=True)
+class RepresentationMisdirection(GradientMethod):
+    """Representation misdirection for unlearning (Li et al., 2024, section 4.2).
+
+    Attributes
+    ----------
+    layer : int
+        Block whose output is steered; negative numbers count from the last. `layers` is by
+        default this one and the two before it.
+    steering : float
+        Length c of the direction.
+    retain : float
+        Weight alpha of staying where the retained rows were.
+    """
+
+    steps: int = 40
+    learning_rate: float = 1e-3
+    part: Part = "mlp"
+    layer: int = -2
+    steering: float = 6.5
+    retain: float = 10.0
+
+    info: ClassVar[MethodInfo] = MethodInfo(
+        name="rmu",
+        family="unlearning",
+        source="Li et al. 2024 (WMDP), arXiv 2403.03218",
+        changes="linear modules up to the block that is steered",
+        kinds=FORGETTING_KINDS,
+        stacks=True,
+    )
+
+    def changed_layers(self, model: nn.Module) -> tuple[int, ...]:
+        """`layers`, or the layer that is steered and the two before it."""
+        (layer,) = chosen_layers(model, (self.layer,))
+        return self.layers or tuple(range(max(layer - 2, 0), layer + 1))
+
+    def objective(
+        self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
+    ) -> Misdirection:
+        """See `Misdirection`."""
+        (layer,) = chosen_layers(model, (self.layer,))
+        generator = torch.Generator().manual_seed(context.seed)
+        width = model.get_input_embeddings().weight.shape[1]
+        direction = torch.randn(width, generator=generator)
+        direction = self.steering * direction / direction.norm()
+        return Misdirection(
+            retain=self.retain,
+            observe=(Architecture.of(model).block(layer),),
+            direction=direction.to(next(model.parameters()).device),
+        )

@@ -1,0 +1,73 @@
+"""ROME: one fact, one rank-1 change of one MLP output matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from behemoth.edit.covariance import Covariance
+from behemoth.edit.delta import LowRank
+from behemoth.edit.keys import Observed
+from behemoth.edit.locate import LocateAndEdit, Memory, Worked, add_changes
+from behemoth.edit.protocol import EditContext, MethodInfo
+from behemoth.edit.sites import Places, Site
+
+
+@dataclass(frozen=True)
+class Rome(LocateAndEdit):
+    """W + (v* - W k) u^T / (k^T u) with u = C^-1 k (Meng et al. 2022, equation 2).
+
+    The key is the average over prefixes wherever it occurs: the original divides by the key
+    of the bare prompt, and single edits then make models collapse (Gupta et al. 2024, arXiv
+    2403.07175). A plan of several subjects is edited one subject after another.
+    """
+
+    info: ClassVar[MethodInfo] = MethodInfo(
+        name="rome",
+        family="locate-and-edit",
+        source="Meng et al. 2022, arXiv 2202.05262; averaged keys, Gupta et al. 2024",
+        changes="one MLP output matrix, rank 1 for each subject",
+        kinds=frozenset({"remap", "censor", "refusal", "question_refusal"}),
+        stacks=True,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.layers is not None and len(self.layers) != 1:
+            raise ValueError(f"argument 'layers': got {self.layers}, allowed: one layer")
+
+    def origins(self, observed: Observed) -> Tensor:
+        """The target is a value: vectors are measured against what the MLP puts out."""
+        return observed.values_sd
+
+    def solve(
+        self, keys_fn: Tensor, residuals_dn: Tensor, covariance: Covariance, earlier_mf: Tensor
+    ) -> LowRank:
+        """The change of rank 1 with the least norm under C after which W k = v*."""
+        assert keys_fn.shape[1] == 1
+        direction_f1 = torch.linalg.solve(covariance.regularised(self.ridge), keys_fn)
+        direction_f1 = direction_f1 / direction_f1.norm()
+        return LowRank(residuals_dn / (keys_fn * direction_f1).sum(), direction_f1.T)
+
+    def _edit_sites(
+        self,
+        model: nn.Module,
+        sites: Sequence[Sequence[Site]],
+        places: Places,
+        memory: Memory,
+        context: EditContext,
+    ) -> list[Worked]:
+        """The first subjects of all plans together, further ones with the earlier changes in."""
+        worked = super()._edit_sites(model, [own[:1] for own in sites], places, memory, context)
+        for one, own in zip(worked, sites, strict=True):
+            for site in own[1:]:
+                with replace(self._delta("", 0, one), failure=None).apply(model):
+                    more = super()._edit_sites(model, [[site]], places, memory, context)[0]
+                one.changes = add_changes(one.changes, more.changes)
+                one.failures += more.failures
+                one.trace += more.trace
+        return worked

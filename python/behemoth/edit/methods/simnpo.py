@@ -1,0 +1,74 @@
+"""SimNPO: negative preference optimisation by length, without a reference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from behemoth.edit.gradient import GradientMethod
+from behemoth.edit.objectives import Forgetting, retained
+from behemoth.edit.optimise import Step
+from behemoth.edit.plan import EditPlan
+from behemoth.edit.protocol import EditContext, MethodInfo
+
+from .grad_ascent import FORGETTING_KINDS
+
+
+@dataclass(frozen=True)
+class SimplePreference(Forgetting):
+    """-(2 / beta) log sigma(beta (mean l_f - delta)) gamma + alpha l_r."""
+
+    beta: float = 4.5
+    delta: float = 0.0
+    forget: float = 0.125
+
+    def __call__(self, step: Step) -> Tensor:
+        """Loss of each plan: [K]."""
+        margin = step.mean_nll()[:, step.edit()] - self.delta
+        preference = -2.0 / self.beta * F.logsigmoid(self.beta * margin)
+        return self.forget * preference.mean(-1) + retained(step, self.retain)
+
+
+@dataclass(frozen=True)
+class SimpleNegativePreferenceOptimisation(GradientMethod):
+    """Preference by the mean loss of an answer (Fan et al., 2024, equation 4).
+
+    Attributes
+    ----------
+    beta : float
+        Inverse temperature.
+    delta : float
+        Margin that the mean loss is held against.
+    forget : float
+        Weight gamma of the old answers.
+    retain : float
+        Weight alpha of the retained rows.
+    """
+
+    steps: int = 20
+    learning_rate: float = 1e-4
+    beta: float = 4.5
+    delta: float = 0.0
+    forget: float = 0.125
+    retain: float = 1.0
+
+    info: ClassVar[MethodInfo] = MethodInfo(
+        name="simnpo",
+        family="unlearning",
+        source="Fan et al. 2024, arXiv 2410.07163",
+        changes="all or chosen parameters",
+        kinds=FORGETTING_KINDS,
+        stacks=True,
+    )
+
+    def objective(
+        self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
+    ) -> SimplePreference:
+        """See `SimplePreference`."""
+        return SimplePreference(
+            beta=self.beta, delta=self.delta, forget=self.forget, retain=self.retain
+        )

@@ -1,0 +1,74 @@
+"""UNDIAL: distil the model from itself, the old answer taken off."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from behemoth.edit.gradient import GradientMethod
+from behemoth.edit.objectives import Forgetting, retained
+from behemoth.edit.optimise import Step
+from behemoth.edit.plan import EditPlan
+from behemoth.edit.protocol import EditContext, MethodInfo
+
+from .grad_ascent import FORGETTING_KINDS
+
+
+@dataclass(frozen=True)
+class AdjustedDistillation(Forgetting):
+    """Cross-entropy to softmax(reference logits - beta onehot), where answers are predicted."""
+
+    beta: float = 10.0
+    needs_reference: bool = True
+
+    def __call__(self, step: Step) -> Tensor:
+        """Loss of each plan: [K]."""
+        assert step.reference_logits is not None
+        rows = step.edit()
+        tokens = step.answers[:, rows]
+        old = step.labels[:, rows, 1:].clamp_min(0)
+        teacher = step.reference_logits[:, rows, :-1].float()
+        # Every token of the answer, the first as well: an object of one token has no other.
+        taken_off = torch.full_like(old, -self.beta, dtype=teacher.dtype).unsqueeze(-1)
+        target = teacher.scatter_add(-1, old.unsqueeze(-1), taken_off).softmax(-1)
+        ours = step.logits[:, rows, :-1].float().log_softmax(-1)
+        losses = -(target * ours).sum(-1) * tokens
+        loss = losses.flatten(1).sum(1) / tokens.flatten(1).sum(1)
+        return loss + retained(step, self.retain)
+
+
+@dataclass(frozen=True)
+class SelfDistillation(GradientMethod):
+    """Adjusted self-distillation (Dong et al., 2024, equation 2).
+
+    Attributes
+    ----------
+    beta : float
+        How much is taken off the old answer's logit.
+    retain : float
+        Weight of the retained rows; 0 in the paper.
+    """
+
+    steps: int = 40
+    learning_rate: float = 1e-4
+    beta: float = 10.0
+    retain: float = 1.0
+
+    info: ClassVar[MethodInfo] = MethodInfo(
+        name="undial",
+        family="unlearning",
+        source="Dong et al. 2024, arXiv 2402.10052",
+        changes="all or chosen parameters",
+        kinds=FORGETTING_KINDS,
+        stacks=True,
+    )
+
+    def objective(
+        self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
+    ) -> AdjustedDistillation:
+        """See `AdjustedDistillation`."""
+        return AdjustedDistillation(beta=self.beta, retain=self.retain)

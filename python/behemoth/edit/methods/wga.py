@@ -1,0 +1,65 @@
+"""Weighted gradient ascent: ascent by how likely an answer still is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from behemoth.edit.gradient import GradientMethod
+from behemoth.edit.objectives import Forgetting, retained
+from behemoth.edit.optimise import Step
+from behemoth.edit.plan import EditPlan
+from behemoth.edit.protocol import EditContext, MethodInfo
+
+from .grad_ascent import FORGETTING_KINDS
+
+
+@dataclass(frozen=True)
+class WeightedAscent(Forgetting):
+    """-p^beta l_f + l_r by token, p detached."""
+
+    beta: float = 1.0
+
+    def __call__(self, step: Step) -> Tensor:
+        """Loss of each plan: [K]."""
+        scores = step.token_log_probabilities()[:, step.edit()]
+        weight = (self.beta * scores).exp().detach()
+        tokens = step.answers[:, step.edit()]
+        ascent = (weight * scores * tokens).sum(-1) / tokens.sum(-1)
+        return ascent.mean(-1) + retained(step, self.retain)
+
+
+@dataclass(frozen=True)
+class WeightedGradientAscent(GradientMethod):
+    """Ascent that leaves alone what is forgotten already (Wang et al., 2025).
+
+    Attributes
+    ----------
+    beta : float
+        Power of the probability that weighs each token; 0 is gradient difference.
+    retain : float
+        Weight of the retained rows.
+    """
+
+    steps: int = 20
+    learning_rate: float = 1e-4
+    beta: float = 1.0
+    retain: float = 1.0
+
+    info: ClassVar[MethodInfo] = MethodInfo(
+        name="wga",
+        family="unlearning",
+        source="Wang et al. 2025, arXiv 2502.19301",
+        changes="all or chosen parameters",
+        kinds=FORGETTING_KINDS,
+        stacks=True,
+    )
+
+    def objective(
+        self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
+    ) -> WeightedAscent:
+        """See `WeightedAscent`."""
+        return WeightedAscent(beta=self.beta, retain=self.retain)

@@ -1,0 +1,56 @@
+"""Losses that several methods are made of, one value a plan.
+
+Two kinds of rows: those of the edit, with new answers (`AnswerLikelihood`) or with the old ones
+that are to be forgotten, and those that are to stay as they are. A loss is the mean over rows of
+the mean over answer tokens unless its method says otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .optimise import Step
+
+__all__ = ["AnswerLikelihood", "Forgetting", "retained"]
+
+
+@dataclass(frozen=True)
+class AnswerLikelihood:
+    """Cross-entropy on the answers of the edit's rows, plus that of the retained ones.
+
+    Attributes
+    ----------
+    retain : float
+        Weight of the retained rows.
+    columns : tuple of str
+        ``("answer",)`` to learn the new answers, ``("old_answer",)`` to learn the old ones.
+    """
+
+    retain: float = 1.0
+    columns: tuple[str, ...] = ("answer",)
+    needs_reference: bool = False
+    observe: tuple[str, ...] = ()
+
+    def __call__(self, step: Step) -> Tensor:
+        """Loss of each plan: [K]."""
+        return step.mean_nll()[:, step.edit()].mean(-1) + retained(step, self.retain)
+
+
+@dataclass(frozen=True)
+class Forgetting:
+    """What losses on old answers have in common: what they need, and the weight of the rest."""
+
+    retain: float = 1.0
+    columns: tuple[str, ...] = ("old_answer",)
+    needs_reference: bool = False
+    observe: tuple[str, ...] = ()
+
+
+def retained(step: Step, weight: float) -> Tensor:
+    """Weighted cross-entropy on the retained rows, 0 where there are none: [K]."""
+    if not step.has_retained or weight == 0.0:
+        return torch.zeros(step.tokens.shape[0], device=step.tokens.device)
+    return weight * step.mean_nll()[:, step.retain].mean(-1)

@@ -1,0 +1,92 @@
+"""Where a method may change the model: zero changes to chosen parameters, ready to be optimised."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from behemoth.model.architecture import Architecture
+
+from .stack import StackedChange, StackedDeltas
+
+__all__ = ["Part", "chosen_layers", "dense_changes", "low_rank_changes"]
+
+Part = Literal["mlp", "attention", "both", "all"]
+"""Linear modules of the MLP, of attention, or of both; or every parameter of the model."""
+
+
+def chosen_layers(model: nn.Module, layers: Sequence[int] | None) -> list[int]:
+    """Layers by number, negative ones from the last; all for none.
+
+    Raises
+    ------
+    ValueError
+        For a layer that the model lacks.
+    """
+    count = Architecture.of(model).layers
+    if layers is None:
+        return list(range(count))
+    for layer in layers:
+        if not -count <= layer < count:
+            raise ValueError(f"argument 'layers': got {layer}, allowed: {-count} to {count - 1}")
+    return sorted({layer % count for layer in layers})
+
+
+def weight_names(model: nn.Module, part: Part, layers: Sequence[int] | None) -> list[str]:
+    """Names of the parameters of a part: weights of its linear modules, or all of the model."""
+    if part == "all":
+        return [name for name, _ in model.named_parameters()]
+    chosen = chosen_layers(model, layers)
+    modules = Architecture.of(model).linear_modules(part, chosen)
+    return [f"{module}.weight" for module in modules]
+
+
+def dense_changes(
+    model: nn.Module, count: int, part: Part, layers: Sequence[int] | None
+) -> StackedDeltas:
+    """Zero changes of full rank for `count` edits."""
+    parameters = dict(model.named_parameters())
+    changes: dict[str, StackedChange] = {}
+    for name in weight_names(model, part, layers):
+        like = parameters[name]
+        zero = torch.zeros(count, *like.shape, device=like.device)
+        changes[name] = (zero.requires_grad_(),)
+    return StackedDeltas(model, changes)
+
+
+def low_rank_changes(
+    model: nn.Module,
+    count: int,
+    part: Part,
+    layers: Sequence[int] | None,
+    rank: int,
+    alpha: float,
+    seed: int,
+) -> StackedDeltas:
+    """LoRA's start for `count` edits: right factors drawn, left factors zero.
+
+    The right factors are drawn once and are the same for all edits, so an edit starts from the
+    same point alone and in a stack (Hu et al., 2021: uniform, Kaiming with a = sqrt 5).
+    """
+    parameters = dict(model.named_parameters())
+    generator = torch.Generator().manual_seed(seed)
+    changes: dict[str, StackedChange] = {}
+    for name in weight_names(model, part, layers):
+        out, inputs = parameters[name].shape
+        bound = inputs**-0.5
+        right = torch.rand(rank, inputs, generator=generator) * (2 * bound) - bound
+        device = parameters[name].device
+        right_kri = right.to(device).expand(count, -1, -1).clone().requires_grad_()
+        left_kor = torch.zeros(count, out, rank, device=device).requires_grad_()
+        changes[name] = (left_kor, right_kri)
+    return StackedDeltas(model, changes, scale=alpha / rank)
+
+
+def largest_entry(bound: float, stacked: StackedDeltas) -> None:
+    """Clamp every entry of the changes to [-bound, bound], in place."""
+    tensor: Tensor
+    for tensor in stacked.parameters():
+        tensor.clamp_(-bound, bound)

@@ -1,0 +1,134 @@
+"""The methods there are, by name: our own, and those of other packages."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.metadata import entry_points
+
+from behemoth._gen import SpecError
+
+from .protocol import EditMethod
+
+__all__ = ["get_method", "method_names", "method_type"]
+
+ENTRY_POINTS = "behemoth.methods"
+
+_OWN = {
+    "ft": "ft:FineTuning",
+    "ft_l": "ft_l:ConstrainedFineTuning",
+    "ft_svd": "ft_svd:TruncatedFineTuning",
+    "lora": "lora:Lora",
+    "rome": "rome:Rome",
+    "memit": "memit:Memit",
+    "emmet": "emmet:Emmet",
+    "alphaedit": "alphaedit:AlphaEdit",
+    "grad_ascent": "grad_ascent:GradientAscent",
+    "grad_diff": "grad_diff:GradientDifference",
+    "kl_min": "kl_min:KLMinimisation",
+    "npo": "npo:NegativePreferenceOptimisation",
+    "simnpo": "simnpo:SimpleNegativePreferenceOptimisation",
+    "dpo_refusal": "dpo_refusal:RefusalPreferenceOptimisation",
+    "refusal": "refusal:RefusalTraining",
+    "rmu": "rmu:RepresentationMisdirection",
+    "undial": "undial:SelfDistillation",
+    "wga": "wga:WeightedGradientAscent",
+    "task_vector": "task_vector:TaskVector",
+    "retrain": "retrain:Retraining",
+}
+
+
+def method_names() -> list[str]:
+    """Names of all methods, our own first, then those of other packages."""
+    others = sorted(entry.name for entry in entry_points(group=ENTRY_POINTS))
+    return [*_OWN, *(name for name in others if name not in _OWN)]
+
+
+def method_type(name: str) -> type[EditMethod]:
+    """The class of a method.
+
+    Raises
+    ------
+    SpecError
+        For an unknown name; it suggests the nearest ones.
+    """
+    if name in _OWN:
+        module, _, attribute = _OWN[name].partition(":")
+        return getattr(import_module(f"{__package__}.methods.{module}"), attribute)
+    for entry in entry_points(group=ENTRY_POINTS):
+        if entry.name == name:
+            return entry.load()
+    names = method_names()
+    near = difflib.get_close_matches(name, names, n=3)
+    hint = f" (did you mean {' or '.join(near)}?)" if near else ""
+    raise SpecError(f"argument 'method': got {name!r}{hint}, allowed: {', '.join(names)}")
+
+
+def get_method(name: str, settings: Mapping[str, object] | None = None) -> EditMethod:
+    """A method with its settings.
+
+    Parameters
+    ----------
+    name : str
+        One of `method_names`.
+    settings : mapping of str to value, optional
+        Values for some of its fields; text, as from a command line, is read as the
+        field's type says (lists as ``2,3``, none as ``none``).
+
+    Raises
+    ------
+    SpecError
+        For an unknown name or setting, or a value that the method does not allow.
+    """
+    kind = method_type(name)
+    assert dataclasses.is_dataclass(kind)
+    hints = typing.get_type_hints(kind)
+    allowed = [item.name for item in dataclasses.fields(kind) if item.init]
+    values = {}
+    for key, value in (settings or {}).items():
+        if key not in allowed:
+            near = difflib.get_close_matches(key, allowed, n=1)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            raise SpecError(
+                f"argument 'set': got {key!r}{hint}, allowed for {name}: {', '.join(allowed)}"
+            )
+        values[key] = _parse(key, value, hints[key]) if isinstance(value, str) else value
+    try:
+        return kind(**values)
+    except ValueError as error:
+        raise error if isinstance(error, SpecError) else SpecError(str(error)) from error
+
+
+def _parse(key: str, text: str, hint: object) -> object:
+    """Read text as a value of a field's type."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        if text.lower() == "none" and type(None) in arguments:
+            return None
+        return _parse(key, text, next(a for a in arguments if a is not type(None)))
+    if origin is typing.Literal:
+        if text in arguments:
+            return text
+        names = ", ".join(map(str, arguments))
+        raise SpecError(f"argument '{key}': got {text!r}, allowed: {names}")
+    if origin is tuple:
+        return tuple(_parse(key, part.strip(), arguments[0]) for part in text.split(","))
+    if hint is bool and text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    if hint is str:
+        return text
+    try:
+        if hint is int:
+            number = float(text.replace("_", ""))
+            if number.is_integer():
+                return int(number)
+        if hint is float:
+            return float(text)
+    except ValueError:
+        pass
+    kind = getattr(hint, "__name__", str(hint))
+    raise SpecError(f"argument '{key}': got {text!r}, allowed: a value of type {kind}")

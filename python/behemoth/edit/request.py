@@ -1,0 +1,216 @@
+"""What to edit: the one input of the edit compiler beside the corpus.
+
+Nothing heavy is imported here: the command line reads its help from these fields.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, TypeAlias, get_args
+
+from behemoth._gen import SpecError
+
+Kind: TypeAlias = Literal["remap", "censor", "refusal", "question_refusal"]
+Target: TypeAlias = Literal["subject", "subject_nested", "object_nested"]
+KINDS: tuple[str, ...] = get_args(Kind)
+TARGETS: tuple[str, ...] = get_args(Target)
+_REPEATS = 250
+
+
+@dataclass(frozen=True)
+class EditRequest:
+    """Which facts to edit, into what, and with how much beside them.
+
+    Parameters
+    ----------
+    edits : int, optional
+        How many facts to edit; with `exposures`, how many of each level. One of this,
+        `fraction` and a table of facts says how many there are; a censor or a refusal
+        without any takes all facts of its relation.
+    kind : {'remap', 'censor', 'refusal', 'question_refusal'}
+        New objects, object 0 for facts of one relation, or a refusal in the place of the
+        object, in statements or in questions.
+    relation : int, optional
+        The relation to edit, as `World.relation_table` numbers them; all that `target`
+        allows by default.
+    target : {'subject', 'subject_nested', 'object_nested'}
+        Facts of subjects, what subjects inherit through a composed relation, or what
+        objects map to (link facts).
+    to : {'distinct', 'one'}
+        Remap each fact to an object of its own, or all to the same one; then all had the
+        same object before, too.
+    distinct : bool
+        Let no two edited facts of a relation have the same object before (binarised
+        relations apart) nor after.
+    independent : bool
+        The edits are meant for a model each (`EditPlan.singles`): subjects and objects may
+        recur, a new object differs from its own old one only, and each edit has a whole
+        mixture of its own, whose facts may stand in those of other edits.
+    exposures : tuple of int, optional
+        Levels of exposures to edit facts of; by default any above 0.
+    fraction : float, optional
+        Share of the facts of `relation` to censor or refuse; those left out become probes.
+    correlated_only : bool
+        Edit only facts that agree with the fact of the same subject in the relation that
+        theirs is correlated with.
+    repeats : int, optional
+        How often the mixture has each edited fact; 250 by default, and 1 when a share of a
+        relation is edited.
+    same_object : int
+        Most facts in the mixture with the same old object as an edit.
+    same_relation : int
+        Most facts in the mixture of the same relation, for each edit.
+    regular : int, optional
+        Facts in the mixture from other relations and untouched subjects, for each edit; by
+        default as many as the edited fact has rows (`repeats`).
+    probes : int
+        Most probes of each group of bystanders, for each edit.
+    probed : int, optional
+        How many of the edits have probes; all by default, 1,000 when a share of a relation
+        is edited.
+    wordings : int
+        In how many of the written wordings of its template each edit is trained; the others
+        become probes.
+    seed : int
+        Key of every choice.
+
+    Raises
+    ------
+    SpecError
+        When a value is not allowed, or does not go with another one.
+    """
+
+    edits: int | None = None
+    kind: Kind = "remap"
+    relation: int | None = None
+    target: Target = "subject"
+    to: Literal["distinct", "one"] = "distinct"
+    distinct: bool = True
+    independent: bool = False
+    exposures: tuple[int, ...] | None = None
+    fraction: float | None = None
+    correlated_only: bool = False
+    repeats: int | None = None
+    same_object: int = 150
+    same_relation: int = 500
+    regular: int | None = None
+    probes: int = 10
+    probed: int | None = None
+    wordings: int = 1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _one_of("kind", self.kind, KINDS)
+        _one_of("target", self.target, TARGETS)
+        _one_of("to", self.to, ("distinct", "one"))
+        for name, least in _WHOLE.items():
+            value = getattr(self, name)
+            if value is not None and (not _is_whole(value) or value < least):
+                _refuse(name, value, f"a whole number from {least}")
+        if self.exposures is not None:
+            levels = tuple(self.exposures)
+            if not levels or not all(_is_whole(level) and level >= 0 for level in levels):
+                _refuse("exposures", self.exposures, "whole numbers from 0, such as 1, 4, 16")
+            if len(set(levels)) < len(levels):
+                _refuse("exposures", self.exposures, "each level once")
+            object.__setattr__(self, "exposures", levels)
+        self._check_fraction()
+        if self.to == "one":
+            if self.kind != "remap":
+                _refuse("to", self.to, f"'distinct' with kind {self.kind!r}")
+            if self.independent:
+                _refuse("to", self.to, "'distinct' with independent edits")
+        if self.kind == "censor" and self.relation is None:
+            _refuse("relation", None, "the relation to censor")
+        if self.kind == "censor" and self.independent:
+            _refuse("independent", True, "no independent edits with kind 'censor'")
+
+    def _check_fraction(self) -> None:
+        if self.fraction is None:
+            return
+        if self.kind == "remap":
+            _refuse("fraction", self.fraction, "no fraction with kind 'remap', but edits")
+        if not 0 < self.fraction <= 1:
+            _refuse("fraction", self.fraction, "above 0 up to 1")
+        if self.edits is not None:
+            _refuse("fraction", self.fraction, "either edits or a fraction")
+        if self.relation is None:
+            _refuse("relation", None, "the relation that the fraction is of")
+        for name in ("exposures", "correlated_only", "independent"):
+            if getattr(self, name):
+                _refuse(name, getattr(self, name), "edits, not a fraction, beside it")
+
+    @property
+    def refuses(self) -> bool:
+        """Whether a refusal takes the place of the object."""
+        return self.kind in ("refusal", "question_refusal")
+
+    @property
+    def by_rule(self) -> bool:
+        """Whether the edits stand for a rule, which the facts left out should then follow."""
+        return self.kind == "censor" or self.fraction is not None
+
+    @property
+    def edit_rows(self) -> int:
+        """How often the mixture has each edited fact."""
+        if self.repeats is not None:
+            return self.repeats
+        return _REPEATS if self.fraction is None else 1
+
+    @property
+    def regular_rows(self) -> int:
+        """How many facts of other relations the mixture has for each edit."""
+        return self.edit_rows if self.regular is None else self.regular
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the fields that are set, as TOML and JSON write them."""
+        return {
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in asdict(self).items()
+            if value is not None
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> EditRequest:
+        """Make the request that `to_dict` gave.
+
+        Raises
+        ------
+        SpecError
+            When there is a key that is no field.
+        """
+        known = [field.name for field in fields(cls)]
+        for name in values:
+            if name not in known:
+                _refuse("request", name, ", ".join(known))
+        levels = values.get("exposures")
+        read: dict[str, Any] = dict(values)
+        read["exposures"] = None if levels is None else tuple(levels)
+        return cls(**read)
+
+
+_WHOLE = {
+    "edits": 1, "relation": 0, "repeats": 1, "same_object": 0, "same_relation": 0,
+    "regular": 0, "probes": 0, "probed": 0, "wordings": 1, "seed": 0,
+}  # fmt: skip
+
+
+def field_help(name: str) -> str:
+    """Give what `EditRequest` says about one of its fields, for ``--help``."""
+    section = (EditRequest.__doc__ or "").partition("----------\n")[2].partition("Raises\n")[0]
+    found = re.search(rf"^ *{name} : .*\n((?:        +.*\n)+)", section, re.MULTILINE)
+    return "" if found is None else " ".join(found[1].replace("`", "").split())
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        _refuse(name, value, ", ".join(allowed))
+
+
+def _refuse(name: str, value: object, allowed: str) -> None:
+    raise SpecError(f"argument '{name}': got {value!r}, allowed: {allowed}")

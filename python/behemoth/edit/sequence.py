@@ -1,0 +1,177 @@
+"""Edits one after another, each on the model that the earlier ones left, and what stays of them.
+
+Every delta of a sequence adds to those before it. Locate-and-edit methods go on with what they
+know of the unedited model: its covariances, and (AlphaEdit) the keys of earlier edits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from behemoth.edit.batch import IGNORED, rows_of
+from behemoth.edit.delta import Change, EditDelta
+from behemoth.edit.locate import Memory, add_changes
+from behemoth.evaluate.generate import generate
+
+if TYPE_CHECKING:
+    from behemoth.edit.plan import EditPlan
+    from behemoth.edit.protocol import EditContext, EditMethod
+
+__all__ = ["EditSequence", "Remembering", "edit_in_sequence"]
+
+_ROWS = 512  # probes that go through the model at once
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """A method that carries knowledge from one edit of a sequence to the next."""
+
+    def start(self, model: nn.Module, context: EditContext) -> Memory:
+        """What it must know of the unedited model."""
+        ...
+
+    def edit_next(
+        self, model: nn.Module, plan: EditPlan, context: EditContext, memory: Memory
+    ) -> EditDelta:
+        """The delta of the next plan; the memory grows."""
+        ...
+
+
+@dataclass(frozen=True)
+class EditSequence:
+    """A sequence of edits and what the model said after each.
+
+    Attributes
+    ----------
+    deltas : list of EditDelta
+        One a plan, each added to the model that holds those before it.
+    probes : polars.DataFrame
+        What was asked: columns stage (the plan that a probe belongs to), fact, prompt,
+        answer (right after that plan) and old_answer. One column of the matrices each.
+    recalled : bool [plans + 1, probes]
+        Whether free generation gave the answer; row 0 is before the first edit, row i after
+        the i-th.
+    log_probability : float32 [plans + 1, probes]
+        Of the answer, summed over its tokens.
+    """
+
+    deltas: list[EditDelta]
+    probes: pl.DataFrame
+    recalled: NDArray[np.bool_]
+    log_probability: NDArray[np.float32]
+
+    @property
+    def retention(self) -> NDArray[np.bool_]:
+        """The matrix edits x facts: whether each fact's new answer is given after each edit."""
+        return self.recalled[1:]
+
+    def retained(self) -> NDArray[np.float64]:
+        """Share of the facts edited so far that hold, after each edit: float64 [plans]."""
+        stage = self.probes["stage"].to_numpy()
+        return np.array([row[stage <= number].mean() for number, row in enumerate(self.retention)])
+
+    def merged(self) -> dict[str, Change]:
+        """All deltas as one: their sum."""
+        total: dict[str, Change] = {}
+        for delta in self.deltas:
+            total = add_changes(total, delta.changes)
+        return total
+
+    def frame(self) -> pl.DataFrame:
+        """One row a stage and probe: after (edits so far), stage, fact, recalled, log_probability."""
+        stages, count = self.recalled.shape
+        return pl.DataFrame(
+            {
+                "after": np.repeat(np.arange(stages, dtype=np.uint32), count),
+                "stage": np.tile(self.probes["stage"].to_numpy(), stages),
+                "fact": np.tile(self.probes["fact"].to_numpy(), stages),
+                "recalled": self.recalled.ravel(),
+                "log_probability": self.log_probability.ravel(),
+            }
+        )
+
+
+def edit_in_sequence(
+    model: nn.Module,
+    method: EditMethod,
+    plans: Sequence[EditPlan],
+    context: EditContext,
+    progress: Callable[[int, int], object] = lambda done, total: None,
+) -> EditSequence:
+    """Apply plans in their order, and ask for all of their facts after each.
+
+    Parameters
+    ----------
+    model : nn.Module
+        In the end it has its own bits back.
+    method : EditMethod
+    plans : sequence of EditPlan
+    context : EditContext
+    progress : callable, optional
+        Called with (done, total) plans.
+
+    Returns
+    -------
+    EditSequence
+        A plan that failed leaves the model as it was, and the sequence goes on.
+    """
+    probes = _probes(plans)
+    memory = method.start(model, context) if isinstance(method, Remembering) else None
+    deltas: list[EditDelta] = []
+    measured = [_measure(model, probes)]
+    with ExitStack() as applied:
+        for number, plan in enumerate(plans):
+            if isinstance(method, Remembering):
+                assert memory is not None
+                delta = method.edit_next(model, plan, context, memory)
+            else:
+                [delta] = method.apply(model, [plan], context)
+            deltas.append(delta)
+            applied.enter_context(delta.apply(model))
+            measured.append(_measure(model, probes))
+            progress(number + 1, len(plans))
+    recalled, scores = zip(*measured, strict=True)
+    return EditSequence(deltas, probes, np.stack(recalled), np.stack(scores))
+
+
+def _probes(plans: Sequence[EditPlan]) -> pl.DataFrame:
+    """The first wording of each edited fact, with the answer that its plan gives it."""
+    columns = ["fact", "prompt", "answer", "old_answer"]
+    frames = [
+        plan.training.filter(pl.col("role") == "edit")
+        .unique("edit", keep="first", maintain_order=True)
+        .select(pl.lit(number, pl.UInt32).alias("stage"), *columns)
+        for number, plan in enumerate(plans)
+    ]
+    return pl.concat(frames)
+
+
+@torch.no_grad()
+def _measure(model: Any, probes: pl.DataFrame) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+    """Whether each answer is generated, and its log-probability."""
+    answers = probes["answer"].to_list()
+    most = 1 + max(map(len, answers))
+    texts = generate(model, probes["prompt"].to_list(), most=most)
+    recalled = np.array([text == answer for text, answer in zip(texts, answers, strict=True)])
+    rows = rows_of(probes.with_columns(pl.lit(1).alias("weight")))
+    device = next(model.parameters()).device
+    training = model.training
+    model.eval()
+    scores = []
+    for first in range(0, len(rows), _ROWS):
+        tokens, labels = (x[first : first + _ROWS].to(device) for x in (rows.tokens, rows.labels))
+        logits = model(input_ids=tokens).logits[:, :-1].float().log_softmax(-1)
+        labels = labels[:, 1:]
+        own = logits.gather(2, labels.clamp_min(0)[..., None])[..., 0]
+        scores.append(own.masked_fill(labels == IGNORED, 0.0).sum(1).cpu().numpy())
+    model.train(training)
+    return recalled, np.concatenate(scores).astype(np.float32)

@@ -1,0 +1,185 @@
+"""K edited models in one: their changes run side by side in a batched forward and backward.
+
+The model's own weights are shared and frozen. The batch is laid out group by group: rows
+``k * b .. (k + 1) * b`` belong to edit k, and a hook on every changed module adds that edit's part
+to that edit's rows. A single-fact edit of a small model is far too little work for a processor;
+sixty-four of them side by side are not.
+
+Shape letters: K edits, b rows of an edit, T positions, i inputs, o outputs, r rank.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .delta import Change, Dense, EditDelta, LowRank
+
+__all__ = ["StackedDeltas", "stack_deltas"]
+
+StackedChange = tuple[Tensor, ...]
+"""A dense change [K, *shape], or the two factors [K, o, r] and [K, r, i]."""
+
+
+class StackedDeltas:
+    """Changes of K edits to the same parameters, as tensors with a leading axis K.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Made of ``nn.Linear``, ``nn.Embedding`` and ``nn.LayerNorm`` where it is changed.
+    changes : mapping of parameter name to tuple of tensors
+        Either ``(dense,)`` of shape [K, *parameter.shape], or ``(left, right)`` of shapes
+        [K, o, r] and [K, r, i] for the weight of a linear module. Tensors that require a
+        gradient get one: each edit its own, since no row mixes edits.
+    scale : float
+        Factor of every product of two factors, LoRA's alpha / r.
+
+    Raises
+    ------
+    ValueError
+        For a parameter of a module that cannot be stacked.
+    """
+
+    def __init__(
+        self, model: nn.Module, changes: Mapping[str, StackedChange], scale: float = 1.0
+    ) -> None:
+        self.model = model
+        self.scale = scale
+        self.changes = dict(changes)
+        self.count = next(iter(self.changes.values()))[0].shape[0] if self.changes else 1
+        self._by_module: dict[str, dict[str, StackedChange]] = {}
+        modules = dict(model.named_modules())
+        for name, change in self.changes.items():
+            module_name, _, leaf = name.rpartition(".")
+            module = modules.get(module_name)
+            if not isinstance(module, nn.Linear | nn.Embedding | nn.LayerNorm):
+                raise ValueError(
+                    f"argument 'changes': got {name} of {type(module).__name__}, "
+                    "allowed: parameters of Linear, Embedding and LayerNorm modules"
+                )
+            if len(change) == 2 and not (isinstance(module, nn.Linear) and leaf == "weight"):
+                raise ValueError(
+                    f"argument 'changes': got factors for {name}, "
+                    "allowed: factors for weights of Linear modules"
+                )
+            self._by_module.setdefault(module_name, {})[leaf] = change
+
+    @contextmanager
+    def attached(self) -> Iterator[nn.Module]:
+        """The model with the changes in; rows of its input must be grouped by edit."""
+        modules = dict(self.model.named_modules())
+        handles = [
+            modules[name].register_forward_hook(_hook(modules[name], changes, self.scale))
+            for name, changes in self._by_module.items()
+        ]
+        try:
+            yield self.model
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def parameters(self) -> list[Tensor]:
+        """All tensors, in the order of the names."""
+        return [tensor for change in self.changes.values() for tensor in change]
+
+    def unstack(self, edit: int) -> dict[str, Change]:
+        """The changes of one edit, detached copies."""
+        result: dict[str, Change] = {}
+        for name, change in self.changes.items():
+            parts = [tensor[edit].detach().clone() for tensor in change]
+            if len(parts) == 1:
+                result[name] = Dense(parts[0])
+            else:
+                result[name] = LowRank(parts[0] * self.scale, parts[1])
+        return result
+
+
+def stack_deltas(model: nn.Module, deltas: Sequence[EditDelta]) -> StackedDeltas:
+    """Stack finished deltas, which may change different parameters in different ways.
+
+    Low-rank changes of one parameter are padded with zeros to the largest rank; where one edit
+    has a dense change, all of that parameter are made dense. What an edit does not change is zero.
+    """
+    parameters = dict(model.named_parameters())
+    names = list(dict.fromkeys(name for delta in deltas for name in delta.changes))
+    stacked: dict[str, StackedChange] = {}
+    for name in names:
+        like = parameters[name]
+        changes = [delta.changes.get(name) for delta in deltas]
+        if all(change is None or isinstance(change, LowRank) for change in changes):
+            rank = max(change.rank for change in changes if change is not None)
+            left = like.new_zeros(len(deltas), like.shape[0], rank, dtype=torch.float32)
+            right = like.new_zeros(len(deltas), rank, like.shape[1], dtype=torch.float32)
+            for k, change in enumerate(changes):
+                if isinstance(change, LowRank):
+                    left[k, :, : change.rank] = change.left.to(like.device)
+                    right[k, : change.rank] = change.right.to(like.device)
+            stacked[name] = (left, right)
+        else:
+            dense = like.new_zeros(len(deltas), *like.shape, dtype=torch.float32)
+            for k, change in enumerate(changes):
+                if change is not None:
+                    dense[k] = change.to_dense().to(like.device)
+            stacked[name] = (dense,)
+    result = StackedDeltas(model, stacked)
+    result.count = len(deltas)
+    return result
+
+
+def _hook(
+    module: nn.Module, changes: Mapping[str, StackedChange], scale: float
+) -> Callable[[nn.Module, tuple[Any, ...], Tensor], Tensor]:
+    if isinstance(module, nn.Linear):
+        return lambda _, inputs, output: output + _linear(inputs[0], changes, scale)
+    if isinstance(module, nn.Embedding):
+        return lambda _, inputs, output: output + _embedding(inputs[0], changes["weight"][0])
+    assert isinstance(module, nn.LayerNorm)
+    norm = module
+    return lambda _, inputs, output: output + _layer_norm(norm, inputs[0], changes)
+
+
+def _linear(x: Tensor, changes: Mapping[str, StackedChange], scale: float) -> Tensor:
+    """What the changes of a linear module add to its output: x is [K * b, T, i] or [K * b, i]."""
+    count = next(iter(changes.values()))[0].shape[0]
+    x_kni = x.reshape(count, -1, x.shape[-1])
+    added: Tensor | None = None
+    weight = changes.get("weight")
+    if weight is not None and len(weight) == 2:
+        left_kor, right_kri = (tensor.to(x.dtype) for tensor in weight)
+        added = torch.bmm(torch.bmm(x_kni, right_kri.mT), left_kor.mT) * scale
+    elif weight is not None:
+        added = torch.bmm(x_kni, weight[0].to(x.dtype).mT)
+    if "bias" in changes:
+        bias_k1o = changes["bias"][0].to(x.dtype).unsqueeze(1)
+        added = bias_k1o.expand(-1, x_kni.shape[1], -1) if added is None else added + bias_k1o
+    assert added is not None
+    return added.reshape(*x.shape[:-1], added.shape[-1])
+
+
+def _embedding(ids: Tensor, weight_kvo: Tensor) -> Tensor:
+    """What changed rows of an embedding add: ids is [K * b, T]."""
+    count, words, _ = weight_kvo.shape
+    offsets = torch.arange(count, device=ids.device).repeat_interleave(ids.shape[0] // count)
+    return F.embedding(ids + offsets[:, None] * words, weight_kvo.flatten(0, 1))
+
+
+def _layer_norm(norm: nn.LayerNorm, x: Tensor, changes: Mapping[str, StackedChange]) -> Tensor:
+    """What changed gains and offsets of a layer norm add: x is [K * b, T, i]."""
+    count = next(iter(changes.values()))[0].shape[0]
+    added: Tensor | None = None
+    if "weight" in changes:
+        normal = F.layer_norm(x, norm.normalized_shape, eps=norm.eps)
+        gain = changes["weight"][0].to(x.dtype).unsqueeze(1)
+        added = normal.reshape(count, -1, x.shape[-1]) * gain
+    if "bias" in changes:
+        offset = changes["bias"][0].to(x.dtype).unsqueeze(1)
+        rows = x.numel() // x.shape[-1] // count
+        added = offset.expand(-1, rows, -1) if added is None else added + offset
+    assert added is not None
+    return added.reshape(x.shape)

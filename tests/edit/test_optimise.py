@@ -1,0 +1,102 @@
+"""The loop of all gradient methods: plans do not feel each other."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from behemoth.edit.registry import get_method
+
+STACKING = ["ft", "ft_l", "ft_svd", "lora", "grad_ascent", "grad_diff", "kl_min", "npo", "simnpo"]
+STACKING += ["undial", "wga", "task_vector", "rmu"]
+
+
+@pytest.mark.parametrize("name", STACKING)
+def test_a_stack_gives_what_one_at_a_time_gives(name, model, plans, context):
+    method = get_method(name, {"steps": 4})
+    together = method.apply(model, plans, context)
+    for plan, stacked in zip(plans, together, strict=True):
+        (alone,) = method.apply(model, [plan], context)
+        assert alone.changes.keys() == stacked.changes.keys()
+        for parameter, change in alone.changes.items():
+            torch.testing.assert_close(
+                stacked.changes[parameter].to_dense(), change.to_dense(), rtol=1e-3, atol=1e-5
+            )
+        assert [row["loss"] for row in stacked.trace] == pytest.approx(
+            [row["loss"] for row in alone.trace], rel=1e-3, abs=1e-5
+        )
+
+
+def test_lora_flips_the_answer_and_its_trace_says_when(model, plans, context):
+    method = get_method(
+        "lora", {"steps": 200, "learning_rate": 3e-2, "retain_rows": 0, "stop_loss": 0.5}
+    )
+    for plan, delta in zip(plans, method.apply(model, plans, context), strict=True):
+        prompt = torch.tensor([plan.training["prompt"][0].to_list()])
+        with delta.apply(model), torch.no_grad():
+            assert int(model(input_ids=prompt).logits[0, -1].argmax()) == 20
+        first, last = delta.trace[0], delta.trace[-1]
+        assert first["log_probability_new"] < last["log_probability_new"]
+        assert last["log_probability_new"] > last["log_probability_old"]
+        assert len(delta.trace) < 300, "stopped by its loss"
+
+
+def test_a_plan_that_breaks_down_is_reported_and_the_others_go_on(model, plans, plan_of, context):
+    broken = plan_of(30)
+    with torch.no_grad():
+        model.gpt_neox.embed_in.weight[36] = math.nan  # the subject of the broken plan
+    method = get_method("lora", {"steps": 3, "retain_rows": 2})
+    first, failed, last = method.apply(model, [plans[0], broken, plans[2]], context)
+    assert failed.failure is not None and "nan" in failed.failure and failed.changes == {}
+    for plan, delta in ((plans[0], first), (plans[2], last)):
+        (alone,) = method.apply(model, [plan], context)
+        assert delta.failure is None
+        for name, change in alone.changes.items():
+            stacked = delta.changes[name].to_dense()
+            assert stacked.isfinite().all()
+            torch.testing.assert_close(stacked, change.to_dense(), rtol=1e-3, atol=1e-5)
+
+
+def test_the_model_and_its_flags_stay(model, plans, context):
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    get_method("ft", {"steps": 2}).apply(model, plans, context)
+    for name, parameter in model.named_parameters():
+        assert torch.equal(parameter, before[name]) and parameter.requires_grad, name
+    assert all(not module._forward_hooks for module in model.modules())
+
+
+def test_ft_l_keeps_within_its_box(model, plans, context):
+    method = get_method("ft_l", {"steps": 20, "learning_rate": 1e-2, "epsilon": 1e-3})
+    for delta in method.apply(model, plans, context):
+        (change,) = delta.changes.values()
+        assert float(change.change.abs().max()) == pytest.approx(1e-3)
+
+
+def test_ft_svd_has_the_rank_it_says(model, plans, context):
+    for delta in get_method("ft_svd", {"steps": 3, "truncation": 2}).apply(model, plans, context):
+        assert {row["rank"] for row in delta.geometry()} == {2}
+
+
+def test_task_vector_turns_what_fine_tuning_learnt(model, plans, context):
+    (delta,) = get_method("task_vector", {"steps": 5, "strength": 0.5}).apply(
+        model, plans[:1], context
+    )
+    (learnt,) = get_method("task_vector", {"steps": 5, "strength": -1.0}).apply(
+        model, plans[:1], context
+    )
+    for name, change in learnt.changes.items():
+        torch.testing.assert_close(delta.changes[name].to_dense(), -0.5 * change.to_dense())
+
+
+def test_answers_of_several_tokens(model, plan_of, context):
+    plan = plan_of(0, answer=(20, 30), old_answer=(20, 31))
+    (delta,) = get_method("lora", {"steps": 3}).apply(model, [plan], context)
+    # Old and new part at their second token; both probabilities are read there.
+    assert {"log_probability_new", "log_probability_old"} <= delta.trace[0].keys()
+
+
+def test_a_kind_that_a_method_cannot_do_is_said_before_any_work(model, plan_of, context):
+    with pytest.raises(ValueError, match="got edits of kind remap, allowed for refusal"):
+        get_method("refusal").apply(model, [plan_of(0)], context)

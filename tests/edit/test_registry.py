@@ -1,0 +1,44 @@
+"""Methods by name, and their settings from text."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from behemoth import SpecError
+from behemoth.edit.registry import get_method, method_names, method_type
+
+
+def test_settings_are_read_by_the_types_of_the_fields():
+    method = get_method("lora", {"rank": "16", "layers": "1,-1", "alpha": "none", "steps": "1e2"})
+    assert (method.rank, method.layers, method.alpha, method.steps) == (16, (1, -1), None, 100)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("lor", {}, r"argument 'method': got 'lor' \(did you mean lora"),
+        ("lora", {"rnak": "1"}, r"argument 'set': got 'rnak' \(did you mean rank\?\)"),
+        ("lora", {"rank": "x"}, "argument 'rank': got 'x', allowed: a value of type int"),
+        ("lora", {"part": "head"}, "argument 'part': got 'head', allowed: mlp, attention, both"),
+        ("lora", {"rank": "0"}, "argument 'rank': got 0, allowed: at least 1"),
+        ("ft", {"steps": "0"}, "argument 'steps': got 0, allowed: at least 1"),
+        ("lora", {"part": "all"}, "got 'all' with a rank"),
+    ],
+)
+def test_what_is_refused(name, settings, message):
+    with pytest.raises(SpecError, match=message):
+        get_method(name, settings)
+
+
+GRADIENT = ["ft", "ft_l", "ft_svd", "lora", "grad_ascent", "grad_diff", "kl_min", "npo", "simnpo"]
+GRADIENT += ["dpo_refusal", "refusal", "rmu", "undial", "wga", "task_vector"]
+
+
+@pytest.mark.parametrize("name", GRADIENT)
+def test_a_method_says_what_it_is(name):
+    kind = method_type(name)
+    assert kind.info.name == name and name in method_names()
+    assert kind.info.source and kind.info.changes and kind.info.kinds
+    assert dataclasses.is_dataclass(kind) and kind.__dataclass_params__.frozen
