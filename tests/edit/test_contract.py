@@ -1,0 +1,92 @@
+"""One contract for every method there is: what `EditMethod` and `EditDelta` promise."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from behemoth import Corpus, World
+from behemoth.edit import EditRequest, compile_plan
+from behemoth.edit.delta import EditDelta
+from behemoth.edit.protocol import EditContext, EditMethod
+from behemoth.edit.registry import get_method, method_names
+
+# So few steps that the whole registry takes seconds; fields that a method lacks are left out.
+QUICK = {"steps": 2, "target_steps": 2, "samples": 256, "covariance_tokens": 2048}
+
+
+@pytest.fixture(scope="module")
+def corpus():
+    return Corpus(World(subjects=60, relations=2, objects=12, seed=1), exposures=4)
+
+
+@pytest.fixture(scope="module")
+def trained(corpus, tmp_path_factory):
+    """A run of one short pass: a twin differs from it, and `retrain` can repeat it."""
+    from behemoth.train import TrainConfig, train
+
+    run = tmp_path_factory.mktemp("runs") / "run"
+    config = TrainConfig(
+        model="nano", epochs=1, batch_size=8, block_length=64, tensorboard=False, threads=1
+    )
+    train(corpus, out=run, config=config)
+    return run
+
+
+@pytest.fixture
+def model(trained):
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(trained, dtype=torch.float32).eval()
+
+
+def plans_for(method, corpus):
+    kind = "remap" if "remap" in method.info.kinds else "refusal"
+    request = EditRequest(edits=2, kind=kind, repeats=2, same_object=4, same_relation=4, regular=4)
+    return compile_plan(corpus, request).singles()
+
+
+def quick(name):
+    fields = {field.name for field in dataclasses.fields(type(get_method(name)))}
+    return get_method(name, {key: value for key, value in QUICK.items() if key in fields})
+
+
+@pytest.mark.parametrize("name", method_names())
+def test_contract(name, corpus, trained, model, tmp_path):
+    method = quick(name)
+    assert isinstance(method, EditMethod) and method.info.name == name
+    plans = plans_for(method, corpus)
+    context = EditContext(corpus=corpus, seed=5, cache=tmp_path / "cache", run=trained)
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+
+    deltas = method.apply(model, plans, context)
+    assert len(deltas) == len(plans)
+    for plan, delta in zip(plans, deltas, strict=True):
+        assert (delta.method, delta.plan_hash, delta.seed) == (name, plan.plan_hash, 5)
+        assert delta.failure is None and delta.changes, delta.failure
+        assert set(delta.changes) <= set(before)
+    assert all(torch.equal(p, before[n]) for n, p in model.named_parameters()), "model stays"
+    assert all(not module._forward_hooks for module in model.modules()), "no hooks stay"
+
+    delta = deltas[0]
+    applied = delta.apply(model)
+    for parameter, value in model.named_parameters():
+        if parameter not in delta.changes:
+            assert torch.equal(value, before[parameter]), f"{parameter} is not named"
+    assert any(not torch.equal(p, before[n]) for n, p in model.named_parameters())
+    applied.revert()
+    assert all(torch.equal(p, before[n]) for n, p in model.named_parameters()), "reverts"
+
+    delta.save(tmp_path / "delta")
+    loaded = EditDelta.load(tmp_path / "delta")
+    assert loaded.settings == delta.settings and loaded.trace == delta.trace
+    for parameter, change in delta.changes.items():
+        assert torch.equal(loaded.changes[parameter].to_dense(), change.to_dense())
+
+    again = method.apply(model, plans[:1], context)[0]
+    for parameter, change in delta.changes.items():
+        torch.testing.assert_close(
+            again.changes[parameter].to_dense(), change.to_dense(), rtol=1e-3, atol=1e-5
+        )
