@@ -246,15 +246,21 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let random = std::hash::RandomState::new().build_hasher().finish();
     name.push(format!(".{random:016x}.partial"));
     let temporary = path.with_file_name(name);
-    let mut file = File::create(&temporary).map_err(Error::io("create", &temporary))?;
-    let written = file
-        .write_all(bytes)
-        .and_then(|()| file.sync_all())
-        .and_then(|()| fs::rename(&temporary, path));
-    if let Err(source) = written {
-        // What is left of it would only take up room; the first error is the one to tell.
-        let _ = fs::remove_file(&temporary);
-        return Err(Error::io("write", path)(source));
+    // Another process that finishes the corpus sweeps temporary names, ours among them: then the
+    // file is written anew. Twice in a row does not happen by chance.
+    for last in [false, false, true] {
+        let written = File::create(&temporary)
+            .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+            .and_then(|()| fs::rename(&temporary, path));
+        match written {
+            Ok(()) => break,
+            Err(e) if e.kind() == ErrorKind::NotFound && !last => {}
+            Err(source) => {
+                // What is left of it would only take up room; the first error is the one to tell.
+                let _ = fs::remove_file(&temporary);
+                return Err(Error::io("write", path)(source));
+            }
+        }
     }
     sync_directory(path.parent().unwrap_or(Path::new(".")))
 }

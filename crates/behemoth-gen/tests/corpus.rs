@@ -352,6 +352,20 @@ fn a_document_of_bios_is_one_subject_and_holds_all_its_facts() {
     }
 }
 
+/// A copy more than there are documents goes to any of them: not to the first, for all facts.
+#[test]
+fn odd_copies_are_dealt_to_any_document_of_the_subject() {
+    let corpus = with(
+        4000,
+        "order = \"bios\"\nexposures = 1\ndocuments_per_subject = 3",
+    );
+    let ledger = |fact| corpus.ledger(fact).unwrap()[0].document;
+    let together = (0..4000)
+        .filter(|subject| ledger(subject * 3) == ledger(subject * 3 + 1))
+        .count() as u64;
+    assert_share("two facts in one document", together, 4000, 1.0 / 3.0);
+}
+
 #[test]
 fn bios_shuffles_documents_and_the_sentences_in_them() {
     let corpus = with(3000, "order = \"bios\"\nexposures = 2");

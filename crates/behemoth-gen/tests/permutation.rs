@@ -255,7 +255,7 @@ fn rows(all: &[Images]) -> f64 {
         images
             .windows(2)
             .enumerate()
-            .filter(move |(x, _)| (*x as u64 + 1) % a != 0)
+            .filter(move |(x, _)| !(*x as u64 + 1).is_multiple_of(a))
             .map(move |(_, w)| (w[1] % a + a - w[0] % a) % a)
     });
     let counts = histogram(apart, a);

@@ -427,11 +427,21 @@ fn fractions_of_a_question_are_exact_in_sum() {
         1_000,
         "questions = {subjects = 0.5, sentences = 0.3}\nexposures = 1",
     );
-    let asked = sentences(&corpus)
+    let asked: Vec<Sentence> = sentences(&corpus)
         .into_iter()
         .filter(Sentence::is_question)
-        .map(|s| u64::from(s.relation));
-    assert_eq!(histogram(asked, 5), [150; 5]);
+        .collect();
+    let relations = asked.iter().map(|s| u64::from(s.relation));
+    assert_eq!(histogram(relations, 5), [150; 5]);
+    // And for every subject, as near as can be: 1.5 of its 5 sentences.
+    for (subject, count) in (0..).zip(histogram(asked.iter().map(|s| s.subject), 1_000)) {
+        let seen = corpus.seen_in_questions(subject * 5) == Some(true);
+        assert!(if seen {
+            count == 1 || count == 2
+        } else {
+            count == 0
+        });
+    }
 }
 
 #[test]
@@ -482,6 +492,24 @@ fn second_objects_stand_in_an_exact_share_of_sentences() {
             }
         }
     }
+}
+
+/// The second object and the question stand in any copy: not in the first, for all facts.
+#[test]
+fn any_copy_may_be_the_one_that_differs() {
+    let corpus = corpus(
+        "[world]\nsubjects = 1000\nrelations = 5\nobjects = 40\nminority = 1\n\
+         [corpus]\nexposures = 4\nminority_sentences = 0.25\n\
+         questions = {subjects = 1, sentences = 0.25}\n",
+    );
+    let (mut second, mut asked) = (vec![0; 4], vec![0; 4]);
+    for entry in (0..5_000).flat_map(|fact| corpus.ledger(fact).unwrap()) {
+        let is_question = corpus.wordings()[entry.wording as usize].name == "question";
+        second[entry.copy as usize] += u64::from(entry.minority);
+        asked[entry.copy as usize] += u64::from(is_question);
+    }
+    assert_fits("copy with the second object", uniform_p(&second));
+    assert_fits("copy that is a question", uniform_p(&asked));
 }
 
 /// Over unequal exposures each fact is rounded by itself, up or down by chance.

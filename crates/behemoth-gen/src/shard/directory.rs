@@ -42,7 +42,10 @@ pub(super) fn prepare(
     // the spec is read after the names: a name that was seen has its spec beside it by now.
     let spec = read_if_there(&directory.join(SPEC))?;
     let begun = spec.as_ref() == Some(&corpus.spec().to_toml());
-    if force && spec.is_some_and(|text| Spec::from_toml(&text).is_ok()) {
+    // A removal by force that was killed leaves the spec and some shards. Without shards it may
+    // be a directory that `behemoth import` wrote, and its table the only copy.
+    let killed = directory.join(TOKENS).is_dir();
+    if force && killed && spec.is_some_and(|text| Spec::from_toml(&text).is_ok()) {
         return Ok(true);
     }
     for name in names {
