@@ -172,3 +172,65 @@ def context():
     from behemoth.edit.protocol import EditContext
 
     return EditContext(corpus=None, seed=3)
+
+
+@pytest.fixture(scope="session")
+def small_corpus():
+    """A world with multi-token subjects and objects, questions and composed relations."""
+    world = World(subjects=40, relations=[Independent(12), Independent(12), Composed(0, 4)], seed=5)
+    return Corpus(world, exposures=4, questions=Questions(0.5, 0.25), base=10)
+
+
+@pytest.fixture
+def network(small_corpus):
+    """Three blocks with random weights, for `small_corpus`."""
+    import torch
+    from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
+
+    torch.manual_seed(1)
+    config = GPTNeoXConfig(
+        vocab_size=small_corpus.vocabulary_size,
+        hidden_size=16,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        intermediate_size=24,
+        max_position_embeddings=64,
+        initializer_range=0.3,
+        bos_token_id=0,
+        eos_token_id=0,
+        pad_token_id=1,
+    )
+    return GPTNeoXForCausalLM(config).eval()
+
+
+@pytest.fixture(scope="session")
+def compiled(small_corpus):
+    """Compile edits of `small_corpus` without bystanders: compiled(3, relation=0)."""
+    from behemoth.edit.compiler import compile_plan
+    from behemoth.edit.request import EditRequest
+
+    def compiled(edits, **request):
+        bare = {"repeats": 1, "same_object": 0, "same_relation": 0, "regular": 0, "probes": 0}
+        return compile_plan(small_corpus, EditRequest(edits=edits, **bare, **request))
+
+    return compiled
+
+
+@pytest.fixture(scope="session")
+def equations():
+    """Keys [f, n], residuals [d, n] and a covariance, float64 and random: equations(n)."""
+    import torch
+
+    from behemoth.edit.covariance import Covariance
+
+    def equations(count, *, units=24, width=16, rank=None):
+        generator = torch.Generator().manual_seed(count)
+
+        def draw(*shape):
+            return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+        mixing = draw(units, rank or units)
+        samples = draw(500, rank or units) @ mixing.T
+        return draw(units, count), draw(width, count), Covariance(samples.T @ samples / 500, 500)
+
+    return equations

@@ -1,4 +1,4 @@
-"""`behemoth inspect`: say what a corpus directory is."""
+"""`behemoth inspect`: say what a corpus directory is, or a run."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 
 from behemoth.cli import parse
 from behemoth.cli.console import bytes_text, console, write_json
+from behemoth.cli.show_run import show_run
 
 if TYPE_CHECKING:
     from behemoth.inspection import Inspection
@@ -17,16 +18,25 @@ _CLASSES = 12  # rows of the ledger shown; a Zipf corpus has thousands of classe
 
 
 def inspect(
-    directory: Annotated[str, typer.Argument(metavar="DIR", help="A corpus directory.")],
+    directory: Annotated[
+        str, typer.Argument(metavar="DIR", help="A corpus directory, or a run directory.")
+    ],
     samples: Annotated[str, typer.Option(metavar="N", help="Documents to decode.")] = "3",
     json: Annotated[
         bool, typer.Option("--json", help="Report as one JSON object on stdout.")
     ] = False,
 ) -> None:
-    """Say what a corpus directory is.
+    """Say what a corpus directory is, or a run.
 
-    Its spec and counts, sample sentences decoded, and how often facts are written.
+    Of a corpus its spec and counts, sample sentences decoded, and how often facts are written;
+    of a run its settings, how far it came, and its recall.
     """
+    from behemoth.train.inspection import inspect_run, is_run
+
+    if is_run(directory):
+        run = inspect_run(directory)
+        write_json(asdict(run)) if json else show_run(run)
+        return
     from behemoth.inspection import inspect as look
 
     report = look(directory, samples=parse.count("--samples", samples))

@@ -9,11 +9,23 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from behemoth.cli import facts, gen, import_, inspect, verify
+from behemoth.cli import (
+    edit,
+    evaluate,
+    facts,
+    gen,
+    import_,
+    inspect,
+    methods,
+    models,
+    plan,
+    train,
+    verify,
+)
 from behemoth.cli.console import Stopped
 from behemoth.cli.parse import suggestion
 
@@ -30,6 +42,12 @@ app.command("inspect")(inspect.inspect)
 app.command("verify")(verify.verify)
 app.command("facts")(facts.facts)
 app.command("import")(import_.import_)
+app.command("train")(train.train)
+app.command("models")(models.models)
+app.command("plan")(plan.plan)
+app.command("edit")(edit.edit)
+app.command("evaluate")(evaluate.evaluate)
+app.command("methods")(methods.methods)
 
 
 def _show_version(wanted: bool) -> None:
@@ -72,19 +90,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
-    command = typer.main.get_command(app)
     try:
+        command = typer.main.get_command(app)
         result = command.main(words, prog_name="behemoth", standalone_mode=False)
     except KeyboardInterrupt:
         result = 130
     except Stopped as stop:
         return _fail(f"stopped: {stop}", 130)
     except Exception as error:
+        if type(error).__name__ == "Abort":  # what older versions of Typer make of Ctrl-C
+            return _fail("stopped", 130)
         if debug:
             import traceback
 
             traceback.print_exc()
-        return _fail(f"error: {_one_line(error, words)}", _exit_code(error))
+        return _fail(f"error: {' '.join(_message(error, words).split())}", _exit_code(error))
     if result == 130:
         return _fail("stopped", 130)
     return result if isinstance(result, int) else 0
@@ -95,19 +115,36 @@ def _exit_code(error: Exception) -> int:
     return 2 if isinstance(error, ValueError) or hasattr(error, "format_message") else 1
 
 
-def _one_line(error: Exception, words: Sequence[str]) -> str:
-    message = str(getattr(error, "format_message", error.__str__)())
+def _message(error: Exception, words: Sequence[str]) -> str:
+    """Say what went wrong: the argument, the value got and the values allowed."""
+    if hasattr(error, "format_message"):
+        return _usage_message(error, words)
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        named = str(error.filename) in error.strerror
+        return error.strerror if named else f"{error.filename}: {error.strerror}"
+    return str(error) or type(error).__name__
+
+
+def _usage_message(error: Any, words: Sequence[str]) -> str:
+    # By name: Typer's own copies of these classes are private, and older versions use Click's.
+    kind = type(error).__name__
+    message = str(error.format_message())
+    if kind == "NoSuchOption":
+        near = tuple(error.possibilities or ())
+        return (
+            f"argument '{error.option_name}': no such option{suggestion(error.option_name, near)}"
+        )
+    if kind == "BadOptionUsage" and "requires" in message:
+        return f"argument '{error.option_name}': got nothing, allowed: a value"
+    if kind == "MissingParameter" and error.param is not None:
+        name = error.param.metavar or error.param.opts[-1]
+        return f"argument '{name}': got nothing, allowed: a value"
     if message.startswith("No such command"):
         verbs = tuple(verb.name or "" for verb in app.registered_commands)
         word = next((word for word in words if not word.startswith("-")), "")
-        message = f"argument 'COMMAND': got {word}, allowed: {', '.join(verbs)}"
-        message += suggestion(word, verbs)
-    elif isinstance(error, OSError) and error.strerror and error.filename is not None:
-        named = str(error.filename) in error.strerror
-        message = error.strerror if named else f"{error.filename}: {error.strerror}"
-    elif type(error) not in (ValueError, RuntimeError) and not message:
-        message = type(error).__name__
-    return " ".join(message.split())
+        allowed = f"{', '.join(verbs)}{suggestion(word, verbs)}"
+        return f"argument 'COMMAND': got {word}, allowed: {allowed}"
+    return message
 
 
 def _fail(message: str, code: int) -> int:

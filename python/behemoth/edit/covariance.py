@@ -104,7 +104,7 @@ def model_hash(model: nn.Module) -> str:
     for name, parameter in sorted(model.named_parameters()):
         digest.update(f"{name} {tuple(parameter.shape)} {parameter.dtype}\n".encode())
         bits = parameter.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-        digest.update(memoryview(bits.numpy()))
+        digest.update(bits.numpy().tobytes())
     return digest.hexdigest()
 
 

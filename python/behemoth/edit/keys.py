@@ -8,7 +8,7 @@ Shape letters: K plans, b rows of a plan, T positions, s sites, d residual strea
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -53,7 +53,7 @@ def backbone(model: nn.Module) -> nn.Module:
 
 
 @contextmanager
-def watching(module: nn.Module) -> Iterator[dict[str, Tensor]]:
+def watching(module: nn.Module) -> Generator[dict[str, Tensor]]:
     """Hold a module's last input and output while entered."""
     seen: dict[str, Tensor] = {}
 

@@ -4,6 +4,13 @@ A method of this kind is its defaults, its `MethodInfo` and its `solve`: the cha
 matrix that makes keys K give R more. The way there is MEMIT's (Meng et al. 2022, arXiv 2210.07229,
 algorithm 1); with one layer and one subject it is ROME's.
 
+The defaults are for models like `nano` (3 layers of 128, 300 facts in 3 wordings; 12 single edits of
+known facts): all four methods flip every fact in the trained wording and 92% or more in others, and
+86 to 100% of bystanders stay (99% or more of unrelated ones). At the subject's token nothing that
+was tried flipped a fact there: attention of so shallow a model fetches subject and relation for the
+prompt's last token, and the fact is looked up there. A ridge of 1e-2 cost nearly all facts of the
+same object.
+
 Shape letters: s sites, n sites of one plan, m earlier keys, d residual stream, f MLP units.
 """
 
@@ -31,7 +38,7 @@ from behemoth.model.architecture import Architecture
 if TYPE_CHECKING:
     from behemoth.edit.plan import EditPlan
 
-__all__ = ["LocateAndEdit", "Memory", "add_changes"]
+__all__ = ["LocateAndEdit", "Memory", "add_changes", "solved"]
 
 
 @dataclass
@@ -91,12 +98,12 @@ class LocateAndEdit(TargetBudget, ABC):
     """
 
     layers: tuple[int, ...] | None = None
-    token: Token = "subject"
+    token: Token = "prompt"
     prefixes: int = 4
     prefix_tokens: int = 16
     kept: int = 4
     samples: int = 100_000
-    ridge: float = 1e-3
+    ridge: float = 1e-5
 
     info: ClassVar[MethodInfo]
 
@@ -130,8 +137,12 @@ class LocateAndEdit(TargetBudget, ABC):
         """
 
     def default_layers(self, count: int) -> tuple[int, ...]:
-        """Which of a model's layers change unless the settings say."""
-        return ((count - 1) // 2,)
+        """Which of a model's layers change unless the settings say.
+
+        The last one at a prompt's last token, where a shallow model looks facts up; a layer
+        below the middle at a subject's.
+        """
+        return (count - 1,) if self.token == "prompt" else ((count - 1) // 2,)
 
     def origins(self, observed: Observed) -> Tensor:
         """What target vectors are measured against: [s, d]."""
@@ -291,12 +302,8 @@ class LocateAndEdit(TargetBudget, ABC):
             return
         keys_nf, missing_nd = keys_nf[going], missing_nd[going]
         earlier_mf = memory.earlier_mf.get(layer, keys_nf[:0])
-        try:
-            change = self.solve(keys_nf.T, missing_nd.T, memory.covariances[layer], earlier_mf)
-            finite = bool(change.left.isfinite().all() and change.right.isfinite().all())
-        except torch.linalg.LinAlgError:
-            finite, change = False, None
-        if change is None or not finite:
+        change = self.solve(keys_nf.T, missing_nd.T, memory.covariances[layer], earlier_mf)
+        if not bool(change.left.isfinite().all() and change.right.isfinite().all()):
             worked.failures = [
                 failure or f"the equations of layer {layer} have no finite solution"
                 for failure in worked.failures
@@ -305,6 +312,12 @@ class LocateAndEdit(TargetBudget, ABC):
             return
         worked.changes[name] = LowRank(change.left.float(), change.right.float())
         worked.keys_nf[layer] = keys_nf
+
+
+def solved(matrix: Tensor, right: Tensor) -> Tensor:
+    """The solution of linear equations; not a number where the matrix is singular."""
+    solution, info = torch.linalg.solve_ex(matrix, right)
+    return solution if int(info) == 0 else torch.full_like(solution, torch.nan)
 
 
 def add_changes(first: Mapping[str, Change], second: Mapping[str, Change]) -> dict[str, Change]:

@@ -87,7 +87,7 @@ class EditSequence:
         return total
 
     def frame(self) -> pl.DataFrame:
-        """One row a stage and probe: after (edits so far), stage, fact, recalled, log_probability."""
+        """One row a probe and number of edits so far: after, stage, fact and the measures."""
         stages, count = self.recalled.shape
         return pl.DataFrame(
             {

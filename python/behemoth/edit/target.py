@@ -12,7 +12,7 @@ stream, v vocabulary.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -50,10 +50,10 @@ class TargetBudget:
         A vector is done when its loss falls below this.
     """
 
-    steps: int = 20
-    learning_rate: float = 0.5
+    steps: int = 30
+    learning_rate: float = 0.1
     keep: float = 0.0625
-    decay: float = 0.5
+    decay: float = 0.2
     clamp: float = 4.0
     stop_loss: float = 0.05
 
@@ -116,9 +116,10 @@ def optimise_targets(
         Called with (done, total) sites.
     """
     parts = []
-    vocabulary = model.get_submodule(Architecture.of(model).head).weight.shape[0]
+    head = model.get_submodule(Architecture.of(model).head)
+    vocabulary = next(head.parameters()).shape[0]
     answers = max(_answer_tokens(site) for site in sites)
-    step = max(1, _CHUNK // (answers * int(vocabulary)))
+    step = max(1, _CHUNK // (answers * vocabulary))
     for first in range(0, len(sites), step):
         own = slice(first, first + step)
         search = _Search(model, layer, sites[own], places, origins_sd[own], budget)
@@ -148,6 +149,7 @@ class _Search:
         self.device = next(model.parameters()).device
         self.module = model.get_submodule(architecture.mlp_out(layer))
         self.head = model.get_submodule(architecture.head)
+        self.width = origins_sd.shape[1]
         self.norm_s = origins_sd.to(self.device, torch.float32).norm(dim=1)
         self.rows = _Rows(sites, places, self.device)
         with torch.no_grad():
@@ -157,8 +159,7 @@ class _Search:
     def run(self) -> Targets:
         """Take the steps."""
         budget, count = self.budget, len(self.sites)
-        delta_sd = torch.zeros(count, self.module.weight.shape[0], device=self.device)
-        delta_sd.requires_grad_()
+        delta_sd = torch.zeros(count, self.width, device=self.device).requires_grad_()
         optimiser = torch.optim.Adam([delta_sd], lr=budget.learning_rate)
         done_s = torch.zeros(count, dtype=torch.bool, device=self.device)
         failures: list[str | None] = [None] * count
@@ -308,7 +309,7 @@ def _site_means(values: Tensor, share: Tensor, site: Tensor, count: int) -> Tens
 
 
 @contextmanager
-def _adding(module: nn.Module, rows: _Rows, delta_sd: Tensor | None) -> Iterator[None]:
+def _adding(module: nn.Module, rows: _Rows, delta_sd: Tensor | None) -> Generator[None]:
     """Add each site's vector to a module's output, at the edited token."""
     if delta_sd is None:
         yield

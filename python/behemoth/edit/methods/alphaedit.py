@@ -10,7 +10,7 @@ from torch import Tensor
 
 from behemoth.edit.covariance import Covariance
 from behemoth.edit.delta import LowRank
-from behemoth.edit.locate import LocateAndEdit
+from behemoth.edit.locate import LocateAndEdit, solved
 from behemoth.edit.protocol import MethodInfo
 
 __all__ = ["AlphaEdit", "null_space"]
@@ -32,8 +32,8 @@ class AlphaEdit(LocateAndEdit):
         Weight of the change's norm, relative to the mean squared norm of the projected keys.
     """
 
-    energy: float = 0.99
-    damping: float = 0.1
+    energy: float = 0.9999
+    damping: float = 0.3
 
     info: ClassVar[MethodInfo] = MethodInfo(
         name="alphaedit",
@@ -52,7 +52,9 @@ class AlphaEdit(LocateAndEdit):
             raise ValueError(f"argument 'damping': got {self.damping}, allowed: above 0")
 
     def default_layers(self, count: int) -> tuple[int, ...]:
-        """A band in the lower middle."""
+        """At subjects a band in the lower middle, as published."""
+        if self.token == "prompt":
+            return super().default_layers(count)
         return tuple(range(count // 4, (count - 1) // 2 + 1))
 
     def solve(
@@ -67,7 +69,7 @@ class AlphaEdit(LocateAndEdit):
         normal_zz = normal_zz + damping * torch.eye(
             len(normal_zz), dtype=normal_zz.dtype, device=normal_zz.device
         )
-        return LowRank(residuals_dn, (basis_fz @ torch.linalg.solve(normal_zz, keys_zn)).T)
+        return LowRank(residuals_dn, (basis_fz @ solved(normal_zz, keys_zn)).T)
 
 
 def null_space(matrix_ff: Tensor, energy: float) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from behemoth.edit.covariance import Covariance
 from behemoth.edit.delta import LowRank
-from behemoth.edit.locate import LocateAndEdit
+from behemoth.edit.locate import LocateAndEdit, solved
 from behemoth.edit.protocol import MethodInfo
 
 
@@ -45,9 +45,9 @@ class Emmet(LocateAndEdit):
         self, keys_fn: Tensor, residuals_dn: Tensor, covariance: Covariance, earlier_mf: Tensor
     ) -> LowRank:
         """The change with the least norm under C after which every key gives its target."""
-        directions_fn = torch.linalg.solve(covariance.regularised(self.ridge), keys_fn)
+        directions_fn = solved(covariance.regularised(self.ridge), keys_fn)
         gram_nn = keys_fn.T @ directions_fn
         gram_nn = gram_nn + self.slack * torch.eye(
             len(gram_nn), dtype=gram_nn.dtype, device=gram_nn.device
         )
-        return LowRank(residuals_dn, torch.linalg.solve(gram_nn, directions_fn.T))
+        return LowRank(residuals_dn, solved(gram_nn, directions_fn.T))

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from behemoth.edit.covariance import Covariance
 from behemoth.edit.delta import LowRank
-from behemoth.edit.locate import LocateAndEdit
+from behemoth.edit.locate import LocateAndEdit, solved
 from behemoth.edit.protocol import MethodInfo
 
 
@@ -24,7 +23,7 @@ class Memit(LocateAndEdit):
         How many keys the covariance stands for: the more, the less bystanders change.
     """
 
-    weight: float = 100.0
+    weight: float = 300.0
 
     info: ClassVar[MethodInfo] = MethodInfo(
         name="memit",
@@ -41,7 +40,9 @@ class Memit(LocateAndEdit):
             raise ValueError(f"argument 'weight': got {self.weight}, allowed: above 0")
 
     def default_layers(self, count: int) -> tuple[int, ...]:
-        """A band in the lower middle."""
+        """At subjects a band in the lower middle, as published."""
+        if self.token == "prompt":
+            return super().default_layers(count)
         return tuple(range(count // 4, (count - 1) // 2 + 1))
 
     def solve(
@@ -49,4 +50,4 @@ class Memit(LocateAndEdit):
     ) -> LowRank:
         """Least squares over the new facts and, by the covariance, over all that there were."""
         normal_ff = self.weight * covariance.regularised(self.ridge) + keys_fn @ keys_fn.T
-        return LowRank(residuals_dn, torch.linalg.solve(normal_ff, keys_fn).T)
+        return LowRank(residuals_dn, solved(normal_ff, keys_fn).T)

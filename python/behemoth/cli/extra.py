@@ -1,0 +1,31 @@
+"""Packages that are not there: one line that says which extra brings them."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+_EXTRAS = {
+    "train": ("accelerate", "peft", "safetensors", "scipy", "tensorboard", "torch", "transformers"),
+    "report": ("altair", "vl_convert"),
+    "ray": ("ray",),
+}
+
+
+class MissingExtraError(RuntimeError):
+    """A package is missing; exit code 1."""
+
+
+@contextmanager
+def needed() -> Generator[None]:
+    """Say which extra to install where an import within fails for the lack of one."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        for extra, packages in _EXTRAS.items():
+            if package in packages:
+                raise MissingExtraError(
+                    f"{package} is not installed: pip install 'behemoth[{extra}]'"
+                ) from error
+        raise

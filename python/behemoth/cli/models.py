@@ -1,0 +1,59 @@
+"""`behemoth models`: the sizes of models that there are."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from behemoth.cli.console import console, write_json
+
+
+def models(
+    json: Annotated[
+        bool, typer.Option("--json", help="Report as one JSON object on stdout.")
+    ] = False,
+) -> None:
+    """List the sizes of models, with what they are trained with by default."""
+    from behemoth.model.sizes import SIZES
+    from behemoth.train.config import TUNED, default_config
+
+    rows: list[dict[str, Any]] = []
+    for size in SIZES.values():
+        config = default_config(size.name)
+        rows.append(
+            asdict(size)
+            | {
+                "parameters": size.parameters,
+                "block_length": config.block_length,
+                "batch_size": config.batch_size,
+                "learning_rate": config.learning_rate,
+                "tuned": size.name in TUNED,
+            }
+        )
+    if json:
+        write_json({"models": rows})
+        return
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    for name in rows[0]:
+        table.add_column(
+            name.replace("_", "\n"),
+            justify="left" if name == "name" else "right",
+            no_wrap=True,
+        )
+    for row in rows:
+        table.add_row(*(_text(value) for value in row.values()))
+    console().print(table)
+    console().print(
+        "\nparameters: without embedding and head, whose size is the vocabulary's\n"
+        "tuned: whether the defaults were chosen by runs of our own, or from the literature"
+    )
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else str(value)

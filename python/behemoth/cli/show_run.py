@@ -1,0 +1,100 @@
+"""What `behemoth train` and `behemoth inspect RUN` show a person."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from behemoth.cli.console import console, count_text, rate_text
+
+if TYPE_CHECKING:
+    from behemoth.train.inspection import RunInspection
+    from behemoth.train.report import Report
+    from behemoth.train.result import TrainResult
+
+
+def report_text(report: Report) -> str:
+    """Say in a line where a run is."""
+    parts = [
+        f"step {report.step:,} of {report.steps:,}",
+        f"loss {report.loss:.3f}",
+        f"{count_text(report.tokens_per_second)} tokens/s",
+        f"data wait {report.wait_share:.1%}",
+    ]
+    if report.mfu is not None:
+        parts.append(f"MFU {report.mfu:.0%}")
+    if report.recall:
+        classes = sorted(report.recall)
+        ends = (classes[0], classes[-1]) if len(classes) > 1 else (classes[0],)
+        parts.append("recall " + ", ".join(f"{report.recall[n]:.2f} at {n:,}" for n in ends))
+    minutes, seconds = divmod(round(report.seconds_left), 60)
+    hours, minutes = divmod(minutes, 60)
+    return ", ".join([*parts, f"{hours}:{minutes:02}:{seconds:02} left"])
+
+
+def show_result(result: TrainResult) -> None:
+    """Show what a finished run says of itself."""
+    console(stderr=True).print(f"{result.run} is finished")
+    table = _table()
+    table.add_row("run", result.run)
+    table.add_row("steps", f"{result.steps:,}")
+    table.add_row("tokens", f"{result.tokens:,}")
+    table.add_row("time", f"{result.seconds:.1f} s ({rate_text(result.tokens_per_second)})")
+    table.add_row("loss", f"{result.loss:.4f}")
+    out = console()
+    out.print(table)
+    out.print(_recall(result.recall, "Recall"))
+
+
+def show_run(report: RunInspection) -> None:
+    """Show what a run directory is."""
+    record, out = report.record, console()
+    config = record["config"]
+    out.print(f"{report.directory}: a run of {config['model']}, {report.status}\n")
+    table = _table()
+    table.add_row("corpus", f"{record['spec_hash'][:16]} (vocabulary {record['vocabulary']:,})")
+    table.add_row(
+        "parameters",
+        f"{record['parameters']:,} ({record['parameters_without_embedding']:,} without embedding)",
+    )
+    tokens = config["batch_size"] * config["block_length"]
+    table.add_row("batch", f"{config['batch_size']:,} x {config['block_length']:,} tokens")
+    table.add_row(
+        "learning rate",
+        f"{config['learning_rate']:g}, {config['schedule']}, warm-up {config['warmup']:g}",
+    )
+    table.add_row("seed", str(config["seed"]))
+    compiled = ", compiled" if record["compiled"] else ""
+    table.add_row("device", f"{record['device']} ({record['precision']}{compiled})")
+    if record["world_size"] > 1:
+        table.add_row("processes", str(record["world_size"]))
+    if (last := report.last) is not None:
+        table.add_row("steps", f"{last['step']:,} of {record['steps']:,}")
+        table.add_row("tokens", f"{last['step'] * tokens:,} of {record['steps'] * tokens:,}")
+        table.add_row(
+            "time",
+            f"{last['seconds']:.1f} s ({rate_text(last['step'] * tokens / last['seconds'])})",
+        )
+        table.add_row("loss", f"{last['loss']:.4f}" if last["loss"] is not None else "no number")
+    if report.checkpoints:
+        table.add_row("checkpoints", ", ".join(f"{step:,}" for step in report.checkpoints))
+    out.print(table)
+    if report.recall:
+        out.print(_recall(report.recall, f"Recall at step {report.recall_step:,}"))
+
+
+def _table() -> Any:
+    from rich.table import Table
+
+    return Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+
+
+def _recall(rates: Mapping[int, float], title: str) -> Any:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), title=f"\n{title}", title_justify="left")
+    for name in ("exposures", "recall"):
+        table.add_column(name, justify="right")
+    for exposures, rate in rates.items():
+        table.add_row(f"{exposures:,}", f"{rate:.3f}")
+    return table

@@ -1,0 +1,156 @@
+"""From rows to numbers: metrics with bootstrap intervals clustered by (world, initialisation)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from behemoth._gen import SpecError
+
+from .clusters import interval, resampled_weights
+from .metrics import METRICS, Mean, Metric, get_metric
+
+__all__ = ["CLUSTERS", "aggregate"]
+
+CLUSTERS = ("world", "seed")
+"""What makes a model: its world and its initialisation."""
+_UNITS = (*CLUSTERS, "run", "plan", "edit")
+_FILTERS = ("all", "known")
+
+
+def aggregate(
+    frame: pl.DataFrame,
+    metrics: Sequence[str] | None = None,
+    *,
+    by: Sequence[str] = ("method", "stage"),
+    filters: Sequence[str] = _FILTERS,
+    resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> pl.DataFrame:
+    """Average the rows of evaluation frames.
+
+    Probes are averaged within their edit, edits within the whole. Intervals are of the cluster
+    bootstrap by percentile; the same clusters are drawn for all metrics, so that what is
+    compared is compared on the same draws.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        What `evaluate` gave, of one run or many.
+    metrics : sequence of str, optional
+        Names in `METRICS`; all by default.
+    by : sequence of str
+        Columns to keep apart, such as ``edit_exposures`` or ``group``.
+    filters : sequence of str
+        ``all`` rows, and those whose fact was ``known`` before the edit.
+    resamples : int
+        Bootstrap samples.
+    level : float
+        Of the intervals, between 0 and 1.
+    seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    polars.DataFrame
+        The columns of `by`, then metric, version, filter (String), value, low, high
+        (Float64; the interval is null for a single cluster, of which nothing is known about
+        others), rows, edits, clusters (UInt32). Metrics without rows are left out.
+
+    Raises
+    ------
+    SpecError
+        For an unknown metric, filter or column.
+    """
+    chosen = [get_metric(name) for name in (METRICS if metrics is None else metrics)]
+    for name in filters:
+        if name not in _FILTERS:
+            raise SpecError(f"argument 'filters': got {name!r}, allowed: {', '.join(_FILTERS)}")
+    for name in by:
+        if name not in frame.columns:
+            raise SpecError(f"argument 'by': got {name!r}, allowed: {', '.join(frame.columns)}")
+    if not 0 < level < 1:
+        raise SpecError(f"argument 'level': got {level}, allowed: between 0 and 1")
+    rows = []
+    for key, part in frame.group_by(list(by), maintain_order=True):
+        clusters = part.select(CLUSTERS).unique().sort(CLUSTERS).with_row_index("cluster")
+        weights = resampled_weights(len(clusters), resamples, seed)
+        marked = part.join(clusters, on=list(CLUSTERS), how="left")
+        for name in filters:
+            kept = marked if name == "all" else marked.filter(pl.col("known"))
+            for metric in chosen:
+                row = _summary(kept, metric, weights, level)
+                if row is not None:
+                    labels = dict(zip(by, key, strict=True))
+                    rows.append({**labels, **row, "filter": name, "version": metric.version})
+    schema = {
+        **{name: frame.schema[name] for name in by},
+        "metric": pl.String,
+        "version": pl.UInt32,
+        "filter": pl.String,
+        "value": pl.Float64,
+        "low": pl.Float64,
+        "high": pl.Float64,
+        "rows": pl.UInt32,
+        "edits": pl.UInt32,
+        "clusters": pl.UInt32,
+    }
+    return pl.DataFrame(rows, schema=schema)
+
+
+def _summary(
+    frame: pl.DataFrame, metric: Metric, weights: NDArray[np.float64], level: float
+) -> dict[str, object] | None:
+    """Value and interval of one metric; none without rows."""
+    found = [_sums(frame, part, weights.shape[1]) for part in metric.parts]
+    there = [part for part in found if part[2] > 0]
+    if not there or (metric.whole and len(there) < len(found)):
+        return None
+    ones = np.ones((1, weights.shape[1]))
+    value = float(_combined(there, ones)[0])
+    clusters = int(np.any([counts > 0 for _, counts, _, _ in there], axis=0).sum())
+    low = high = None
+    if clusters > 1:
+        low, high = interval(_combined(there, weights), level)
+    return {
+        "metric": metric.name,
+        "value": value,
+        "low": low,
+        "high": high,
+        "rows": sum(rows for _, _, rows, _ in there),
+        "edits": max(units for _, _, _, units in there),
+        "clusters": clusters,
+    }
+
+
+_Sums = tuple[NDArray[np.float64], NDArray[np.float64], int, int]
+
+
+def _sums(frame: pl.DataFrame, part: Mean, clusters: int) -> _Sums:
+    """Sums and counts of edits' means by cluster, how many rows, how many edits."""
+    edits = (
+        frame.filter(part.condition)
+        .select("cluster", *_UNITS, part.value.alias("value"))
+        .drop_nulls("value")
+        .group_by("cluster", *_UNITS)
+        .agg(pl.col("value").mean(), pl.len().alias("rows"))
+    )
+    sums, counts = np.zeros(clusters), np.zeros(clusters)
+    np.add.at(sums, edits["cluster"].to_numpy(), edits["value"].to_numpy())
+    np.add.at(counts, edits["cluster"].to_numpy(), 1.0)
+    return sums, counts, int(edits["rows"].sum()), len(edits)
+
+
+def _combined(parts: Sequence[_Sums], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The metric in each sample: a mean, or the harmonic mean of several (0 if one is 0)."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        means = np.stack([(weights @ sums) / (weights @ counts) for sums, counts, _, _ in parts])
+        if len(means) == 1:
+            return means[0]
+        harmonic = len(means) / (1 / means).sum(0)
+    harmonic = np.where((means <= 0).any(0), 0.0, harmonic)
+    return np.where(np.isnan(means).any(0), np.nan, harmonic)

@@ -1,0 +1,39 @@
+"""Resampling of whole clusters: facts of one model are not independent, models are."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["interval", "resampled_weights"]
+
+
+def resampled_weights(clusters: int, resamples: int, seed: int) -> NDArray[np.float64]:
+    """How often each cluster stands in each bootstrap sample.
+
+    Efron's bootstrap with clusters in the place of observations (Cameron, Gelbach and
+    Miller, 2008, section III.A: pairs cluster bootstrap).
+
+    Returns
+    -------
+    float64[resamples, clusters]
+        Whole numbers; each row sums to `clusters`.
+    """
+    generator = np.random.default_rng(seed)
+    counts = generator.multinomial(clusters, np.full(clusters, 1 / clusters), size=resamples)
+    return counts.astype(np.float64)
+
+
+def interval(values: NDArray[np.float64], level: float) -> tuple[float, float]:
+    """Percentile interval of bootstrap values; those that are not numbers are left out.
+
+    Infinite values are kept: an end of the interval may be infinite.
+    """
+    kept = np.sort(values[~np.isnan(values)])
+    if not len(kept):
+        return np.nan, np.nan
+    tail = (1 - level) / 2
+    # The nearest rank: interpolation between a number and infinity would give no number.
+    low = kept[int(np.floor(tail * (len(kept) - 1)))]
+    high = kept[int(np.ceil((1 - tail) * (len(kept) - 1)))]
+    return float(low), float(high)

@@ -1,0 +1,232 @@
+"""ED50: the edit dose that half of the edits need, right-censored where it is not reached.
+
+The dose of an edit is the smallest number of steps after which p(new) > p(old). An edit that never
+got there says only that its dose is beyond the last step looked at; leaving it out would make
+stubborn facts look easy, so medians are Kaplan and Meier's (1958).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from behemoth._gen import SpecError
+
+from .aggregate import CLUSTERS
+from .clusters import interval, resampled_weights
+
+if TYPE_CHECKING:
+    from behemoth.edit.delta import EditDelta
+    from behemoth.edit.plan import EditPlan
+
+__all__ = ["DOSES", "doses", "ed50", "first_dose", "kaplan_meier"]
+
+DOSES: dict[str, Any] = {
+    "edit": pl.UInt32,
+    "fact": pl.UInt64,
+    "exposures": pl.UInt64,
+    "dose": pl.UInt32,
+    "reached": pl.Boolean,
+    "failure": pl.String,
+}
+"""Columns of what `doses` gives."""
+
+
+def first_dose(trace: Sequence[Mapping[str, Any]]) -> tuple[int, bool] | None:
+    """The first step of a trace at which p(new) > p(old).
+
+    Parameters
+    ----------
+    trace : sequence of mapping
+        ``step``, ``log_probability_new`` and ``log_probability_old``, as deltas have it.
+
+    Returns
+    -------
+    (int, bool) or None
+        The step and true; the last step looked at and false when there is none; None when
+        the trace has no such probabilities. What is not a number reaches nothing.
+    """
+    looked = [row for row in trace if "log_probability_new" in row]
+    for row in looked:
+        if row["log_probability_new"] > row["log_probability_old"]:
+            return int(row["step"]), True
+    return (int(looked[-1]["step"]), False) if looked else None
+
+
+def doses(deltas: Mapping[int | None, EditDelta], plan: EditPlan) -> pl.DataFrame:
+    """The dose of each edit, from the traces of its delta.
+
+    Parameters
+    ----------
+    deltas : mapping of int or None to EditDelta
+        Single edits by number, or None to that of the batch, whose dose is one row with null
+        edit, fact and exposures.
+    plan : EditPlan
+
+    Returns
+    -------
+    polars.DataFrame
+        Columns as in `DOSES`. dose: steps, of those not reached the last step looked at, null
+        without a trace; reached: whether p(new) > p(old) came about.
+    """
+    facts = {row["edit"]: row for row in plan.edits.iter_rows(named=True)}
+    rows = []
+    for edit, delta in deltas.items():
+        dose = first_dose(delta.trace)
+        about = {} if edit is None else facts[edit]
+        rows.append(
+            {
+                "edit": edit,
+                "fact": about.get("fact"),
+                "exposures": about.get("exposures"),
+                "dose": None if dose is None else dose[0],
+                "reached": None if dose is None else dose[1],
+                "failure": delta.failure,
+            }
+        )
+    return pl.DataFrame(rows, schema=DOSES)
+
+
+def kaplan_meier(
+    dose: NDArray[Any], reached: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The share of edits that need more than each dose (Kaplan and Meier, 1958, equation 2b).
+
+    Parameters
+    ----------
+    dose : float[n]
+        Dose, or for those not reached the last one looked at.
+    reached : bool[n]
+
+    Returns
+    -------
+    float64[m], float64[m]
+        Doses at which something was reached, in order, and the share beyond each.
+    """
+    times, events, risk = _counts(dose, reached, np.zeros(len(dose), np.int64), 1)
+    return times, _survival(events, risk)[0]
+
+
+def ed50(
+    frame: pl.DataFrame,
+    *,
+    by: Sequence[str] = ("exposures",),
+    quantile: float = 0.5,
+    resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> pl.DataFrame:
+    """The dose that half of the edits need, with cluster bootstrap intervals.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        ``dose`` and ``reached``, as `doses` gives; ``world`` and ``seed`` where several
+        models are in it.
+    by : sequence of str
+        Columns to keep apart.
+    quantile : float
+        The share of edits, for other doses than ED50.
+    resamples, level, seed
+        As of `aggregate`.
+
+    Returns
+    -------
+    polars.DataFrame
+        The columns of `by`, sorted, then edits, reached (UInt32), ed50 (Float64; the smallest
+        dose that at least that share of edits need; null when right-censored), censored
+        (Boolean), beyond (Float64; the last dose looked at), low, high (Float64; infinite
+        where the bootstrap does not reach it, null for a single cluster), clusters (UInt32).
+
+    Raises
+    ------
+    SpecError
+        For a column that is not there.
+    """
+    for name in (*by, "dose", "reached"):
+        if name not in frame.columns:
+            raise SpecError(f"argument 'by': got {name!r}, allowed: {', '.join(frame.columns)}")
+    if not 0 < quantile < 1:
+        raise SpecError(f"argument 'quantile': got {quantile}, allowed: between 0 and 1")
+    keys = [name for name in CLUSTERS if name in frame.columns]
+    rows = []
+    for key, part in frame.drop_nulls("dose").group_by(list(by), maintain_order=True):
+        cluster = (
+            part.select(pl.struct(keys).rank("dense") - 1).to_series().to_numpy().astype(np.int64)
+            if keys
+            else np.zeros(len(part), np.int64)
+        )
+        clusters = int(cluster.max()) + 1
+        dose = part["dose"].cast(pl.Float64).to_numpy()
+        reached = part["reached"].to_numpy()
+        _, events, risk = counts = _counts(dose, reached, cluster, clusters)
+        value = _quantile(*counts, np.ones((1, clusters)), quantile)[0]
+        low = high = None
+        if clusters > 1:
+            weights = resampled_weights(clusters, resamples, seed)
+            low, high = interval(_quantile(counts[0], events, risk, weights, quantile), level)
+        rows.append(
+            {
+                **dict(zip(by, key, strict=True)),
+                "edits": len(part),
+                "reached": int(reached.sum()),
+                "ed50": None if math.isinf(value) else float(value),
+                "censored": math.isinf(value),
+                "beyond": float(dose.max()),
+                "low": low,
+                "high": high,
+                "clusters": clusters,
+            }
+        )
+    schema = {
+        **{name: frame.schema[name] for name in by},
+        "edits": pl.UInt32,
+        "reached": pl.UInt32,
+        "ed50": pl.Float64,
+        "censored": pl.Boolean,
+        "beyond": pl.Float64,
+        "low": pl.Float64,
+        "high": pl.Float64,
+        "clusters": pl.UInt32,
+    }
+    return pl.DataFrame(rows, schema=schema).sort(list(by))
+
+
+def _counts(
+    dose: NDArray[Any], reached: NDArray[np.bool_], cluster: NDArray[np.int64], clusters: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Doses at which something was reached; how often, and of how many: float64 [C, m] each."""
+    times = np.unique(dose[reached]).astype(np.float64)
+    events, risk = np.zeros((clusters, len(times))), np.zeros((clusters, len(times)))
+    for column, time in enumerate(times):
+        np.add.at(events[:, column], cluster[(dose == time) & reached], 1.0)
+        # What is censored at a dose was looked at there, and did not get there.
+        np.add.at(risk[:, column], cluster[dose >= time], 1.0)
+    return times, events, risk
+
+
+def _survival(events: NDArray[np.float64], risk: NDArray[np.float64]) -> NDArray[np.float64]:
+    share = np.divide(events, risk, out=np.zeros_like(events), where=risk > 0)
+    remaining: NDArray[np.float64] = 1.0 - share
+    return np.cumprod(remaining, axis=1, dtype=np.float64)
+
+
+def _quantile(
+    times: NDArray[np.float64],
+    events: NDArray[np.float64],
+    risk: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    quantile: float,
+) -> NDArray[np.float64]:
+    """The smallest dose by which that share got there, for each row of weights; or infinity."""
+    if not len(times):
+        return np.full(len(weights), np.inf)
+    survival = _survival(weights @ events, weights @ risk)
+    # A share of one half that rounding made a little more is still one half.
+    below = survival <= 1 - quantile + 1e-12
+    return np.where(below.any(1), times[below.argmax(1)], np.inf)

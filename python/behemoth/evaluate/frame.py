@@ -1,0 +1,375 @@
+"""The evaluation frame: one row for each (edit, probe, stage), before any mean is taken.
+
+Free generation and probabilities stand side by side, since either alone misleads: teacher forcing
+gives away an answer's content and length, and a generation hides how close the runner-up is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from behemoth._gen import SpecError
+from behemoth.corpus import Corpus
+from behemoth.edit.plan import EditPlan
+from behemoth.edit.stack import stack_deltas
+
+from .prompted import ANSWERS, Prompted, unwanted_words
+from .run import read_run, world_id
+from .scores import Scores, score, score_stacked
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+    from behemoth.edit.delta import EditDelta
+
+__all__ = ["SCHEMA", "STACK", "evaluate", "evaluate_model"]
+
+SCHEMA: dict[str, Any] = {
+    "run": pl.String,
+    "plan": pl.String,
+    "edit": pl.UInt32,
+    "method": pl.String,
+    "world": pl.String,
+    "seed": pl.Int64,
+    "method_seed": pl.Int64,
+    "stage": pl.String,
+    "probe": pl.UInt32,
+    "group": pl.String,
+    "template": pl.String,
+    "wording": pl.UInt32,
+    "held_out": pl.Boolean,
+    "seen": pl.Boolean,
+    "fact": pl.UInt64,
+    "link": pl.Boolean,
+    "subject": pl.UInt64,
+    "relation": pl.UInt32,
+    "must_change": pl.Boolean,
+    "exposures": pl.UInt64,
+    "edit_exposures": pl.UInt64,
+    "prompt_tokens": pl.UInt32,
+    "log_probability_old": pl.Float64,
+    "log_probability_true": pl.Float64,
+    "log_probability_new": pl.Float64,
+    "log_probability_wrong": pl.Float64,
+    "rank": pl.UInt32,
+    "generated": pl.String,
+    "exact_match": pl.Boolean,
+    "old_match": pl.Boolean,
+    "new_match": pl.Boolean,
+    "valid_object": pl.Boolean,
+    "leaked": pl.Boolean,
+    "extraction_strength": pl.Float64,
+    "kl": pl.Float64,
+    "known": pl.Boolean,
+    "edit_known": pl.Boolean,
+    "failure": pl.String,
+}
+"""Columns of the frame; `evaluate` says what they are."""
+
+STACK = 64
+"""Most edited models in one pass."""
+_STACK_BYTES = 1 << 30  # of changes that are in memory at a time
+_PROBED = ("probe", "group", "template", "wording", "held_out", "seen", "fact", "link", "subject",
+           "relation", "must_change", "exposures")  # fmt: skip
+
+
+def evaluate(
+    source: str | PathLike[str],
+    plan: EditPlan | str | PathLike[str],
+    *,
+    stack: int = STACK,
+    batch_size: int | None = None,
+    device: torch.device | str | None = None,
+    progress: Callable[[int, int], object] = lambda done, total: None,
+) -> pl.DataFrame:
+    """Ask a run, or what an edit made of it, all probes of a plan.
+
+    Parameters
+    ----------
+    source : path
+        A training run (stage ``before`` only) or an edit directory (both stages).
+    plan : EditPlan or path
+        The plan; of an edit, the one it was made with.
+    stack : int
+        Most single edits in one pass.
+    batch_size : int, optional
+        Rows of a pass: 512 on a CPU, whose caches larger ones do not fit, else 4,096.
+    device : optional
+        Where the model goes; a GPU where there is one by default.
+    progress : callable, optional
+        Called with (edits done, edits in all).
+
+    Returns
+    -------
+    polars.DataFrame
+        One row for each (edit, probe, stage), columns as in `SCHEMA`:
+
+        - run, plan, edit, method, world, seed, method_seed: whence the row is. Models of one
+          (world, seed) are one model. edit is null for probes of a batch as a whole, and the
+          single edit for single edits. failure: why there was no edit, if there was none.
+        - stage: ``before`` or ``after`` the edit.
+        - probe to exposures: the probe, as the plan has it; exposures are those of the probe's
+          fact, edit_exposures those of the edited one.
+        - prompt_tokens.
+        - log_probability_old, _true, _new: natural logarithm for all tokens of the answer that
+          was right before the edit, that is right after it, and of the edit's new object (null
+          for other relations); _wrong: of the mean probability of all objects of the relation
+          but the old one (null for words of several tokens).
+        - rank: place of the true object among those of its relation by its leading token, 1 is
+          best, ties count against it; null for refusals.
+        - generated: greedy, up to "." or the end. exact_match, old_match, new_match: it is
+          exactly the true, old, new answer (no partial credit). valid_object: it is an object
+          of the relation. leaked: the edit's new object stands in it though it is not the
+          answer; null without such an object.
+        - extraction_strength: of the old answer (Wang et al., 2024).
+        - kl: KL(unedited || edited), nats, over the vocabulary where the object's word begins.
+        - known: the unedited model generates the old answer to this very prompt; edit_known:
+          to some trained wording of the edited fact.
+
+    Raises
+    ------
+    SpecError
+        When the plan is of another world or another plan than the edit's, or there is no run.
+    """
+    from behemoth.edit.apply import read_edit
+
+    made = plan if isinstance(plan, EditPlan) else EditPlan.load(plan)
+    place = Path(source)
+    edit = read_edit(place) if (place / "edit.json").is_file() else None
+    run = read_run(place if edit is None else edit.run)
+    made.check(run.corpus)
+    if edit is not None and edit.plan_hash != made.plan_hash:
+        raise SpecError(
+            f"argument 'plan': got plan {made.plan_hash[:12]}, allowed: "
+            f"the edit's own, {edit.plan_hash[:12]}"
+        )
+    deltas = {} if edit is None else edit.deltas()
+    return evaluate_model(
+        run.load_model(device),
+        run.corpus,
+        made,
+        deltas,
+        run=run.name,
+        seed=run.seed,
+        stack=stack,
+        batch_size=batch_size,
+        progress=progress,
+    )
+
+
+def evaluate_model(
+    model: PreTrainedModel,
+    corpus: Corpus,
+    plan: EditPlan,
+    deltas: Mapping[int | None, EditDelta],
+    *,
+    run: str = "",
+    seed: int = 0,
+    stack: int = STACK,
+    batch_size: int | None = None,
+    progress: Callable[[int, int], object] = lambda done, total: None,
+) -> pl.DataFrame:
+    """Do the same for a model and deltas in memory.
+
+    Parameters
+    ----------
+    model : GPTNeoXForCausalLM
+        Without the edits; it stays as it is.
+    corpus : Corpus
+    plan : EditPlan
+    deltas : mapping of int or None to EditDelta
+        Single edits by their number, which are asked their own probes and those of the plan
+        as a whole; or None to the delta of the whole plan, which is asked all; or nothing.
+    run, seed
+        What the columns of these names say.
+    stack, batch_size, progress
+        As of `evaluate`.
+
+    Returns
+    -------
+    polars.DataFrame
+    """
+    if batch_size is None:
+        batch_size = 512 if next(model.parameters()).device.type == "cpu" else 4096
+    for name, value in (("stack", stack), ("batch_size", batch_size)):
+        if value < 1:
+            raise SpecError(f"argument '{name}': got {value}, allowed: 1 or more")
+    probes = plan.probes
+    asked = Prompted.of(corpus, probes, unwanted_words(plan, corpus))
+    rows = _rows(probes, deltas)
+    if not rows:
+        before = score(model, asked, batch_size=batch_size)
+        every = np.arange(len(asked))
+        table = _table(probes, asked, every, before, before)
+        frame = table.filter(pl.col("stage") == "before").with_columns(
+            pl.lit(None, pl.String).alias("failure"),
+            pl.lit(None, pl.String).alias("method"),
+            pl.lit(None, pl.Int64).alias("method_seed"),
+        )
+        return _finish(frame, plan, corpus, run, seed)
+    frames: list[pl.DataFrame] = []
+    for edits in _stacks(list(rows), deltas, stack):
+        frame = _evaluate_stack(
+            model, asked, probes, {edit: rows[edit] for edit in edits}, deltas, batch_size
+        )
+        frames.append(frame)
+        progress(sum(len(part["owner"].unique()) for part in frames), len(rows))
+    return _finish(pl.concat(frames), plan, corpus, run, seed)
+
+
+def _rows(
+    probes: pl.DataFrame, deltas: Mapping[int | None, EditDelta]
+) -> dict[int | None, NDArray[np.intp]]:
+    """The probes that each edited model is asked, by the key of its delta; none without any."""
+    if None in deltas:
+        every = np.arange(probes.height)
+        return {None: every} if len(every) else {}
+    own = probes["edit"]
+    whole = np.flatnonzero(own.is_null().to_numpy())
+    place = np.flatnonzero(own.is_not_null().to_numpy())
+    edits = own.drop_nulls().to_numpy()
+    order = np.argsort(edits, kind="stable")
+    place, edits = place[order], edits[order]
+    found: dict[int | None, NDArray[np.intp]] = {}
+    for key in deltas:
+        assert key is not None
+        first, last = np.searchsorted(edits, [key, key + 1])
+        rows = np.concatenate([place[first:last], whole])
+        if len(rows):
+            found[key] = rows
+    return found
+
+
+def _stacks(
+    keys: Sequence[int | None], deltas: Mapping[int | None, EditDelta], most: int
+) -> list[list[int | None]]:
+    """Cut the edits into stacks whose changes fit in memory."""
+    stacks: list[list[int | None]] = []
+    size = 0
+    for key in keys:
+        own = sum(
+            4 * sum(tensor.numel() for tensor in vars(change).values())
+            for change in deltas[key].changes.values()
+        )
+        if not stacks or len(stacks[-1]) == most or size + own > _STACK_BYTES:
+            stacks.append([])
+            size = 0
+        stacks[-1].append(key)
+        size += own
+    return stacks
+
+
+def _evaluate_stack(
+    model: PreTrainedModel,
+    asked: Prompted,
+    probes: pl.DataFrame,
+    rows: Mapping[int | None, NDArray[np.intp]],
+    deltas: Mapping[int | None, EditDelta],
+    batch_size: int,
+) -> pl.DataFrame:
+    chosen = [deltas[key] for key in rows]
+    which = np.concatenate(list(rows.values()))
+    ends = np.cumsum([len(own) for own in rows.values()])
+    before, after = Scores.empty(len(asked)), Scores.empty(len(which))
+    places = np.split(np.arange(len(which)), ends[:-1])
+    stacked = stack_deltas(model, chosen)
+    score_stacked(model, stacked, asked, which, places, before, after, batch_size=batch_size)
+    owner = np.repeat(np.arange(len(chosen)), np.diff(ends, prepend=0))
+    keys = pl.Series([-1 if key is None else key for key in rows], dtype=pl.Int64)
+    frame = _table(probes, asked, which, before, after)
+    twice = pl.Series(np.tile(owner, 2))
+    return frame.with_columns(
+        keys.gather(twice).alias("owner"),
+        pl.Series([delta.failure for delta in chosen], dtype=pl.String)
+        .gather(twice)
+        .alias("failure"),
+        pl.Series([delta.method for delta in chosen], dtype=pl.String)
+        .gather(twice)
+        .alias("method"),
+        pl.Series([delta.seed for delta in chosen], dtype=pl.Int64)
+        .gather(twice)
+        .alias("method_seed"),
+    ).with_columns(
+        pl.when(pl.col("owner") < 0)
+        .then(pl.col("edit"))
+        .otherwise(pl.col("owner"))
+        .cast(pl.UInt32)
+        .alias("edit")
+    )
+
+
+def _table(
+    probes: pl.DataFrame, asked: Prompted, which: NDArray[np.intp], before: Scores, after: Scores
+) -> pl.DataFrame:
+    """Rows of both stages: `before` is by probe, `after` by row."""
+    kept = probes.select("edit", *_PROBED)[which]
+    targeted = np.array([len(word) > 0 for word in asked.targets], np.bool_)
+    stages = []
+    for stage, scores, at in (
+        ("before", before, which),
+        ("after", after, np.arange(len(which))),
+    ):
+        there = asked.there["new"][which]
+        columns = {
+            "prompt_tokens": asked.prompts.lengths[which],
+            **{
+                f"log_probability_{name}": scores.log_probability[name][at]
+                for name in (*ANSWERS, "wrong")
+            },
+            "rank": scores.rank[at],
+            "generated": [scores.generated[row] for row in at.tolist()],
+            "exact_match": scores.match["true"][at],
+            "old_match": scores.match["old"][at],
+            "new_match": scores.match["new"][at],
+            "valid_object": scores.valid[at],
+            "leaked": scores.leaked[at],
+            "extraction_strength": scores.extraction[at],
+            "kl": scores.divergence[at],
+            "known": before.match["old"][which],
+        }
+        absent = {
+            "new_match": ~there,
+            "log_probability_new": ~there,
+            "leaked": ~targeted[which],
+            "rank": scores.rank[at] == 0,
+            "log_probability_wrong": ~asked.comparable[which],
+        }
+        frame = pl.DataFrame(columns).with_columns(
+            pl.when(pl.Series(~gone)).then(pl.col(name)).alias(name)
+            for name, gone in absent.items()
+        )
+        stages.append(
+            pl.concat([kept, frame], how="horizontal").with_columns(pl.lit(stage).alias("stage"))
+        )
+    return pl.concat(stages)
+
+
+def _finish(
+    frame: pl.DataFrame, plan: EditPlan, corpus: Corpus, run: str, seed: int
+) -> pl.DataFrame:
+    """Add what is the same for all rows, and what an edit is known by."""
+    about = plan.edits.select("edit", pl.col("exposures").alias("edit_exposures"))
+    knows = (
+        frame.filter((pl.col("stage") == "before") & (pl.col("group") == "edited"))
+        .group_by("edit")
+        .agg(pl.col("known").any().alias("edit_known"))
+    )
+    return (
+        frame.join(about, on="edit", how="left", maintain_order="left")
+        .join(knows, on="edit", how="left", maintain_order="left")
+        .with_columns(
+            pl.lit(run).alias("run"),
+            pl.lit(plan.plan_hash).alias("plan"),
+            pl.lit(world_id(corpus)).alias("world"),
+            pl.lit(seed).alias("seed"),
+        )
+        .select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items())
+    )

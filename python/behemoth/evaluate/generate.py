@@ -1,0 +1,212 @@
+"""Greedy generation in batches, which gives what one prompt at a time gives.
+
+Prompts are sorted by length, so that those of one template, which mostly have one length, need
+no padding; what padding remains stands on the right. There the causal mask of the first pass
+hides it by itself, no row is ever without a token to attend to, and rotary positions count from
+each prompt's own start. The passes that follow hide it by an attention mask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from inspect import signature
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import DynamicCache, GPTNeoXForCausalLM
+
+from behemoth._gen import SpecError
+
+from .ragged import Ragged
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+END_OF_DOCUMENT, PADDING, PERIOD = 0, 1, 2
+STOP = frozenset({END_OF_DOCUMENT, PERIOD})
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What a model says to one batch of prompts.
+
+    Parameters
+    ----------
+    rows : intp[B]
+        Which of the prompts these are.
+    tokens : int64[B, most]
+        Generated tokens; those from `lengths` on mean nothing.
+    lengths : int64[B]
+        Tokens before the one that stopped the generation, or all where none did.
+    finished : bool[B]
+        Whether a stop token came.
+    logits : float32[B, A, V] tensor
+        The logits of each token of the answer given to a prompt, behind the prompt and the
+        tokens of the answer before it, in the width A of the longest answer of the batch; those
+        beyond an answer's end mean nothing. Without answers, of the first generated token.
+    """
+
+    rows: NDArray[np.intp]
+    tokens: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    finished: NDArray[np.bool_]
+    logits: torch.Tensor
+
+
+def generate(
+    model: PreTrainedModel,
+    prompts: Sequence[Sequence[int]],
+    *,
+    most: int = 16,
+    stop: Collection[int] = STOP,
+    batch_size: int = 512,
+    device: torch.device | str | None = None,
+) -> list[list[int]]:
+    """Continue prompts greedily until a stop token, which is left out.
+
+    Parameters
+    ----------
+    model : GPTNeoXForCausalLM
+    prompts : sequence of sequence of int
+        Token ids, at least one each.
+    most : int
+        Most tokens of a continuation, the stop token included.
+    stop : collection of int
+        Token ids; by default the period and the end of a document.
+    batch_size : int
+    device : optional
+        Where the prompts go; where the model is by default.
+
+    Returns
+    -------
+    list of list of int
+        A continuation for each prompt.
+    """
+    found: list[list[int]] = [[] for _ in prompts]
+    for batch in decode(
+        model, Ragged.of(prompts), None, most=most, stop=stop, batch_size=batch_size, device=device
+    ):
+        for row, tokens, length in zip(batch.rows, batch.tokens, batch.lengths, strict=True):
+            found[row] = tokens[:length].tolist()
+    return found
+
+
+def decode(
+    model: PreTrainedModel,
+    prompts: Ragged,
+    answers: Ragged | None,
+    *,
+    most: int,
+    stop: Collection[int] = STOP,
+    batch_size: int = 512,
+    device: torch.device | str | None = None,
+) -> Iterator[Decoded]:
+    """Generate behind prompts and score answers to them in the same passes, batch by batch.
+
+    Parameters
+    ----------
+    model, stop, batch_size, device
+        As of `generate`.
+    prompts : Ragged
+    answers : Ragged, optional
+        One answer for each prompt, of at least one token.
+    most : int
+        Most tokens to generate, the stop token included.
+
+    Raises
+    ------
+    SpecError
+        When a prompt has no tokens, or `most` or `batch_size` is below 1.
+    """
+    for name, value in (("most", most), ("batch_size", batch_size)):
+        if value < 1:
+            raise SpecError(f"argument '{name}': got {value}, allowed: 1 or more")
+    for name, ragged in (("prompts", prompts), ("answers", answers)):
+        if ragged is not None and len(ragged) and ragged.lengths.min() < 1:
+            raise SpecError(f"argument '{name}': got one without tokens, allowed: 1 or more tokens")
+    place = next(model.parameters()).device if device is None else torch.device(device)
+    scored = np.ones(len(prompts), np.int64) if answers is None else answers.lengths
+    # By length of what goes through the model at once: prompt and all but an answer's last token.
+    order = np.lexsort((prompts.lengths, prompts.lengths + scored))
+    with _evaluating(model), torch.no_grad():
+        for first in range(0, len(order), batch_size):
+            rows = order[first : first + batch_size]
+            yield _decode(model, prompts, answers, rows, most, frozenset(stop), place)
+
+
+def _decode(
+    model: PreTrainedModel,
+    prompts: Ragged,
+    answers: Ragged | None,
+    rows: NDArray[np.intp],
+    most: int,
+    stop: frozenset[int],
+    device: torch.device,
+) -> Decoded:
+    ends = prompts.lengths[rows]
+    scored = np.ones_like(ends) if answers is None else answers.lengths[rows]
+    widths = ends + scored - 1
+    width = int(widths.max())
+    tokens = prompts.padded(rows, width, PADDING)
+    longest = int(scored.max())
+    if answers is not None and longest > 1:
+        # To the generation the answer's tokens are padding, to the score they are its prompt.
+        row, column = np.nonzero(np.arange(longest - 1) < (scored - 1)[:, None])
+        tokens[row, ends[row] + column] = answers.padded(rows, longest - 1, PADDING)[row, column]
+    named = _cache_argument()
+    cache = DynamicCache()
+    # Only the positions that some row needs get logits: with sorted rows those are few.
+    base = int(ends.min()) - 1
+    beyond = min(int(ends.max()) + longest - 1, width)
+    stops = torch.from_numpy(ends).to(device)
+    logits = model(
+        input_ids=torch.from_numpy(tokens).to(device),
+        use_cache=True,
+        logits_to_keep=torch.arange(base, beyond, device=device),
+        **{named: cache},
+    ).logits
+    places = stops[:, None] - 1 - base + torch.arange(longest, device=device)
+    places = places.clamp(max=logits.shape[1] - 1)
+    logits = logits[torch.arange(len(rows), device=device)[:, None], places].float()
+    padded = bool((ends < width).any())
+    mask = (torch.arange(width, device=device) < stops[:, None]).long() if padded else None
+    ending = torch.tensor(sorted(stop), device=device)
+    token = logits[:, 0].argmax(-1)
+    made = [token]
+    finished = torch.isin(token, ending)
+    for step in range(most - 1):
+        if bool(finished.all()):
+            break
+        more: dict[str, Any] = {named: cache}
+        if mask is not None:
+            mask = torch.cat([mask, mask.new_ones(len(rows), 1)], 1)
+            more |= {"attention_mask": mask, "position_ids": (stops + step)[:, None]}
+        token = model(input_ids=token[:, None], use_cache=True, **more).logits[:, -1].argmax(-1)
+        made.append(token)
+        finished |= torch.isin(token, ending)
+    generated = torch.stack(made, 1).cpu().numpy()
+    ends_here = np.isin(generated, list(stop))
+    ended = np.logical_or.reduce(ends_here, axis=1)
+    lengths = np.where(ended, ends_here.argmax(1), generated.shape[1])
+    return Decoded(rows, generated, lengths, ended, logits)
+
+
+def _cache_argument() -> str:
+    """The name of the argument that takes the cache: `cache` since transformers 5.20 or so."""
+    names = signature(GPTNeoXForCausalLM.forward).parameters
+    return "cache" if "cache" in names else "past_key_values"
+
+
+@contextmanager
+def _evaluating(model: PreTrainedModel) -> Generator[None]:
+    """Without dropout, and as it was afterwards."""
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)

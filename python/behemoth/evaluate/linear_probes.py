@@ -1,0 +1,204 @@
+"""Linear probes: whether the old object is still in the residual stream, though no longer said.
+
+A linear map from the residual stream where the answer begins to the object is fitted on facts that
+stay (Alain and Bengio, 2016, arXiv 1610.01644), by ridge regression on one-hot objects in closed
+form, and tried on the facts that were to be forgotten. Facts of the same kind that stay, and that
+the fit has not seen, are the control.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from behemoth._gen import SpecError
+from behemoth.model.architecture import Architecture
+
+from .generate import PADDING, _evaluating
+from .prompted import ragged
+from .ragged import Ragged
+from .tiles import tiles
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from behemoth.corpus import Corpus
+    from behemoth.edit.plan import EditPlan
+
+__all__ = ["LINEAR_PROBES", "probe_objects", "residual_stream"]
+
+LINEAR_PROBES: dict[str, Any] = {
+    "layer": pl.UInt32,
+    "relation": pl.UInt32,
+    "fact": pl.UInt64,
+    "exposures": pl.UInt64,
+    "forgotten": pl.Boolean,
+    "object": pl.UInt32,
+    "found": pl.UInt32,
+    "match": pl.Boolean,
+    "rank": pl.UInt32,
+}
+"""Columns of what `probe_objects` gives."""
+
+
+def probe_objects(
+    model: PreTrainedModel,
+    corpus: Corpus,
+    plan: EditPlan,
+    *,
+    facts: int = 4000,
+    controls: int = 200,
+    ridge: float = 1e-3,
+    seed: int = 0,
+) -> pl.DataFrame:
+    """Read old objects off the residual stream.
+
+    Parameters
+    ----------
+    model : GPTNeoXForCausalLM
+        As it is to be probed: ``with delta.apply(model)`` for an edited one.
+    corpus : Corpus
+    plan : EditPlan
+        Its group ``forget`` says which facts are tried.
+    facts : int
+        Most facts of a relation to fit on.
+    controls : int
+        Most facts of a relation that stay and are tried as well.
+    ridge : float
+        Weight of the squared norm, relative to the mean squared length of the states.
+    seed : int
+
+    Returns
+    -------
+    polars.DataFrame
+        One row a layer and fact, columns as in `LINEAR_PROBES`. layer: after how many blocks,
+        from 1; forgotten: false for controls; found: the object that the probe says; match:
+        whether it is the old one; rank: the old one's place among all, 1 is best.
+
+    Raises
+    ------
+    SpecError
+        When the corpus has too few facts of a relation to fit on.
+    """
+    probes = plan.probes.filter((pl.col("group") == "forget") & ~pl.col("held_out"))
+    generator = np.random.default_rng(seed)
+    gone = plan.edits["fact"].to_numpy()
+    frames = []
+    for (relation, template, wording), part in probes.group_by(
+        "relation", "template", "wording", maintain_order=True
+    ):
+        stay = _facts_that_stay(corpus, int(relation), gone, facts + controls, generator)
+        tried = min(controls, len(stay) // 5)
+        if len(stay) - tried < 2:
+            raise SpecError(
+                f"argument 'plan': got {len(stay)} facts of relation {relation} that stay, "
+                "allowed: 3 or more to fit a probe on"
+            )
+        own = corpus.probes(stay, [template]).filter(pl.col("wording") == wording)
+        wanted = pl.concat([own.select("prompt", "fact"), part.select("prompt", "fact")])
+        states = residual_stream(model, ragged(wanted["prompt"]))
+        objects = corpus.world._native.facts_of(wanted["fact"].to_numpy())[2].astype(np.int64)
+        count = int(corpus.world.relation_table[int(relation)]["objects"])
+        fitted = len(stay) - tried
+        exposures = corpus.exposures(wanted["fact"].to_numpy())[fitted:]
+        for layer in range(states.shape[1]):
+            scores = _ridge_scores(states[:, layer], objects[:fitted], fitted, count, ridge)
+            true = objects[fitted:]
+            value = scores[np.arange(len(true)), true]
+            found = scores.argmax(1)
+            frames.append(
+                pl.DataFrame(
+                    {
+                        "layer": np.full(len(true), layer + 1),
+                        "relation": np.full(len(true), relation),
+                        "fact": wanted["fact"][fitted:],
+                        "exposures": exposures,
+                        "forgotten": np.arange(len(true)) >= tried,
+                        "object": true,
+                        "found": found,
+                        "match": found == true,
+                        "rank": (scores >= value[:, None]).sum(1),
+                    },
+                    schema_overrides=LINEAR_PROBES,
+                )
+            )
+    return pl.concat(frames) if frames else pl.DataFrame(schema=LINEAR_PROBES)
+
+
+def residual_stream(
+    model: PreTrainedModel, prompts: Ragged, *, batch_size: int = 1024
+) -> NDArray[np.float32]:
+    """The residual stream at each prompt's last token, after every block: float32 [n, L, d]."""
+    architecture = Architecture.of(model)
+    device = next(model.parameters()).device
+    out = np.empty((len(prompts), architecture.layers, architecture.width), np.float32)
+    seen: dict[int, Tensor] = {}
+    handles: list[Any] = []
+    for layer in range(architecture.layers):
+
+        def keep(_: Any, __: Any, output: Any, layer: int = layer) -> None:
+            seen[layer] = output[0] if isinstance(output, tuple) else output
+
+        block = model.get_submodule(architecture.block(layer))
+        handles.append(block.register_forward_hook(keep))
+    try:
+        with _evaluating(model), torch.no_grad():
+            for tile in tiles([np.arange(len(prompts))], prompts.lengths, batch_size):
+                rows = tile.ravel()
+                ends = prompts.lengths[rows]
+                tokens = torch.from_numpy(prompts.padded(rows, int(ends.max()), PADDING))
+                model(input_ids=tokens.to(device), logits_to_keep=1)
+                for layer, state in seen.items():
+                    last = state[torch.arange(len(rows)), torch.from_numpy(ends - 1)]
+                    out[rows, layer] = last.float().cpu().numpy()
+    finally:
+        for handle in handles:
+            handle.remove()
+    return out
+
+
+def _facts_that_stay(
+    corpus: Corpus,
+    relation: int,
+    gone: NDArray[np.uint64],
+    count: int,
+    generator: np.random.Generator,
+) -> NDArray[np.uint64]:
+    """Written facts of a relation that are not edited, in random order."""
+    from behemoth.edit.sampling import relation_pool
+
+    pool = relation_pool(corpus, relation)
+    seed = int(generator.integers(2**31))
+    parts: list[NDArray[np.uint64]] = []
+    wanted = count
+    for found in pool.walk(corpus, seed, "linear probes"):
+        keep = (found.exposures > 0) & ~np.isin(found.fact, gone)
+        parts.append(found.fact[keep][:wanted])
+        wanted -= len(parts[-1])
+        if wanted <= 0:
+            break
+    return np.concatenate(parts) if parts else np.empty(0, np.uint64)
+
+
+def _ridge_scores(
+    states: NDArray[np.float32],
+    objects: NDArray[np.int64],
+    fitted: int,
+    count: int,
+    ridge: float,
+) -> NDArray[np.float64]:
+    """Scores of all objects for the rows after the first `fitted`, which the map is fitted on."""
+    x = states.astype(np.float64)
+    mean = x[:fitted].mean(0)
+    x = x - mean
+    one_hot = np.eye(count)[objects]
+    offset = one_hot.mean(0)
+    gram = x[:fitted].T @ x[:fitted]
+    scale = ridge * np.trace(gram) / len(gram) + 1e-12
+    weights = np.linalg.solve(gram + scale * np.eye(len(gram)), x[:fitted].T @ (one_hot - offset))
+    return x[fitted:] @ weights + offset

@@ -1,0 +1,197 @@
+"""Membership tests: whether it can still be told that a fact was in the training data.
+
+Members are the facts to be forgotten, non-members the same prompts with another object, which was
+never written. Prompts being the same, answer tokens alone are scored. An area under the curve far
+from the retrained twin's tells on the unlearning, on whichever side.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+
+from behemoth._gen import SpecError
+
+from .generate import _decode, _evaluating
+from .prompted import ragged
+from .ragged import Ragged
+from .tiles import tiles
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from behemoth.corpus import Corpus
+    from behemoth.edit.plan import EditPlan
+
+__all__ = ["SCORES", "auc", "membership", "privacy"]
+
+SCORES = ("loss", "min_k", "min_k_plus_plus")
+"""Scores of the tests; larger for what looks like a member."""
+
+
+def membership(
+    model: PreTrainedModel,
+    corpus: Corpus,
+    plan: EditPlan,
+    *,
+    share: float = 0.2,
+    seed: int = 0,
+    batch_size: int = 2048,
+) -> pl.DataFrame:
+    """Score what is to be forgotten and what never was.
+
+    Parameters
+    ----------
+    model : GPTNeoXForCausalLM
+        As it is to be tested: ``with delta.apply(model)`` for an edited one.
+    corpus : Corpus
+    plan : EditPlan
+        Its group ``forget`` are the members.
+    share : float
+        k of min-k%: the share of an answer's tokens, at least one, that counts.
+    seed : int
+        Of the objects of the non-members, which are the same for all models.
+    batch_size : int
+
+    Returns
+    -------
+    polars.DataFrame
+        fact (UInt64), member (Boolean) and three scores (Float64): loss, minus the mean
+        negative log-likelihood (Yeom et al., 2018); min_k, the mean log-probability of the
+        least likely tokens (Shi et al., 2024, arXiv 2310.16789); min_k_plus_plus, that of
+        log-probabilities standardised over the vocabulary (Zhang et al., 2024, arXiv
+        2404.02936, equation 3).
+    """
+    if not 0 < share <= 1:
+        raise SpecError(f"argument 'share': got {share}, allowed: above 0 up to 1")
+    probes = plan.probes.filter((pl.col("group") == "forget") & ~pl.col("held_out"))
+    members = ragged(probes["old_answer"])
+    others = _counterfactual(corpus, plan, probes, seed)
+    prompts = ragged(probes["prompt"])
+    columns = [_scores(model, prompts, answers, share, batch_size) for answers in (members, others)]
+    frames = [
+        probes.select("fact").with_columns(
+            pl.lit(member).alias("member"),
+            *(pl.Series(name, values[name], pl.Float64) for name in SCORES),
+        )
+        for member, values in zip((True, False), columns, strict=True)
+    ]
+    return pl.concat(frames)
+
+
+def auc(frame: pl.DataFrame, score: str) -> float:
+    """Chance that a member scores above a non-member, ties counting half (Mann and Whitney)."""
+    ranked = frame.select(pl.col(score).rank("average").alias("rank"), "member")
+    members = ranked.filter(pl.col("member"))["rank"]
+    count, rest = len(members), len(ranked) - len(members)
+    if not count or not rest:
+        return float("nan")
+    return (float(members.sum()) - count * (count + 1) / 2) / (count * rest)
+
+
+def privacy(frame: pl.DataFrame, retrained: pl.DataFrame) -> pl.DataFrame:
+    """Compare membership tests of a model with the retrained twin's.
+
+    Parameters
+    ----------
+    frame, retrained : polars.DataFrame
+        What `membership` gave for each.
+
+    Returns
+    -------
+    polars.DataFrame
+        One row a score: score, auc, auc_retrained, distance |auc - auc_retrained|, and
+        privacy_leak 100 (auc_retrained - auc) / (1 - auc_retrained) as published (Shi et al.,
+        2024, arXiv 2407.06460), null where the twin's is 1.
+    """
+    rows: list[dict[str, Any]] = []
+    for score in SCORES:
+        own, twin = auc(frame, score), auc(retrained, score)
+        rows.append(
+            {
+                "score": score,
+                "auc": own,
+                "auc_retrained": twin,
+                "distance": abs(own - twin),
+                "privacy_leak": None if twin == 1 else 100 * (twin - own) / (1 - twin),
+            }
+        )
+    schema = {name: pl.Float64 for name in rows[0] if name != "score"}
+    return pl.DataFrame(rows, schema={"score": pl.String, **schema})
+
+
+def _counterfactual(corpus: Corpus, plan: EditPlan, probes: pl.DataFrame, seed: int) -> Ragged:
+    """The same answers with another object, neither the old nor the edit's new one."""
+    from behemoth.edit.prompts import Prompts
+    from behemoth.edit.structure import Structure
+
+    structure = Structure(corpus.world)
+    relations = probes["relation"].to_numpy()
+    known = plan.edits.select("fact", "old_object", pl.col("new_object"))
+    about = probes.select("fact").join(known, on="fact", how="left", maintain_order="left")
+    old = about["old_object"].to_numpy().astype(np.int64)
+    new = about["new_object"].cast(pl.Int64).fill_null(-1).to_numpy()
+    count = structure.objects[relations]
+    if (count < 3).any():
+        raise SpecError(
+            "argument 'plan': got a relation with 2 objects, allowed: 3 or more, as a fact that "
+            "was never written needs one besides the old and the new"
+        )
+    generator = np.random.default_rng(seed)
+    drawn = generator.integers(0, count - 1 - (new >= 0))
+    # Counts past the excluded ones, the smaller first.
+    low = np.where(new >= 0, np.minimum(old, new), old)
+    high = np.where(new >= 0, np.maximum(old, new), count)
+    drawn += drawn >= low
+    drawn += drawn >= high
+    prompts = Prompts(corpus, structure, plan.request)
+    question = probes["template"].str.contains("question").to_numpy()
+    words = [
+        prompts.words("answer", relations, drawn, question=asked).to_list()
+        for asked in (False, True)
+    ]
+    return Ragged.of([words[int(asked)][row] for row, asked in enumerate(question)])
+
+
+def _scores(
+    model: PreTrainedModel, prompts: Ragged, answers: Ragged, share: float, batch_size: int
+) -> dict[str, NDArray[np.float64]]:
+    found = {name: np.full(len(prompts), np.nan) for name in SCORES}
+    if not len(prompts):
+        return found
+    widths = prompts.lengths + answers.lengths - 1
+    device = next(model.parameters()).device
+    every = [np.arange(len(prompts))]
+    with _evaluating(model), torch.no_grad():
+        for tile in tiles(every, widths, batch_size):
+            rows = tile.ravel()
+            decoded = _decode(model, prompts, answers, rows, 1, frozenset(), device)
+            lengths = answers.lengths[rows]
+            width = decoded.logits.shape[1]
+            token = torch.from_numpy(answers.padded(rows, width, 0)).to(device)
+            logs = decoded.logits.double().log_softmax(2)
+            own = logs.gather(2, token[..., None])[..., 0]
+            chances = logs.exp()
+            mean = (chances * logs).sum(2)
+            spread = ((chances * logs.square()).sum(2) - mean.square()).clamp_min(1e-12).sqrt()
+            standard = ((own - mean) / spread).cpu().numpy()
+            inside = np.arange(width) < lengths[:, None]
+            least = np.maximum(1, (share * lengths).astype(np.int64))
+            own = own.cpu().numpy()
+            found["loss"][rows] = np.where(inside, own, 0.0).sum(1) / lengths
+            found["min_k"][rows] = _least(own, inside, least)
+            found["min_k_plus_plus"][rows] = _least(standard, inside, least)
+    return found
+
+
+def _least(
+    values: NDArray[np.float64], inside: NDArray[np.bool_], count: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """The mean of each row's smallest values."""
+    ordered = np.sort(np.where(inside, values, np.inf), axis=1)
+    taken = np.arange(values.shape[1]) < count[:, None]
+    return np.where(taken, ordered, 0.0).sum(1) / count

@@ -1,0 +1,214 @@
+"""The metrics, each with a version: what it looks at in the frame, row by row, and how.
+
+A metric is one or several means over rows of the frame (first over the probes of an edit, then
+over edits), or the harmonic mean of such means. Success metrics give no credit to a wrong answer:
+what compares probabilities is 0 on a tie and on what is not a number, and what compares words is
+1 for exactly the right words only. A metric whose numbers change gets a new version.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from behemoth._gen import SpecError
+
+__all__ = ["METRICS", "Mean", "Metric", "get_metric", "truth_ratio"]
+
+PARAPHRASED = ("edited_paraphrase", "edited_held_out")
+NEIGHBOURS = ("same_object", "same_relation")
+KEPT = ("same_object", "same_relation", "same_subject", "unrelated", "correlated_kept",
+        "object_nested", "new_object_nested", "subject_nested", "retain")  # fmt: skip
+FOLLOWING = ("subject_nested", "correlated_followed", "implicit_remap")
+RETAINED = ("retain", "unrelated", "same_relation", "same_subject")
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean over some rows.
+
+    Attributes
+    ----------
+    groups : tuple of str
+        Probe groups that count.
+    value : polars.Expr
+        Value of a row; null rows do not count.
+    must_change : bool, optional
+        Count only rows whose answer the edit changes, or only those it does not.
+    """
+
+    groups: tuple[str, ...]
+    value: pl.Expr
+    must_change: bool | None = None
+
+    @property
+    def condition(self) -> pl.Expr:
+        """Which rows of a frame count."""
+        inside = pl.col("group").is_in(self.groups)
+        if self.must_change is None:
+            return inside
+        return inside & (pl.col("must_change") == self.must_change)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number about an edit.
+
+    Attributes
+    ----------
+    name : str
+    version : int
+        Grows with every change of what it computes.
+    meaning : str
+        What it says, with its source.
+    parts : tuple of Mean
+        One mean, or several whose harmonic mean it is.
+    whole : bool
+        Whether it needs every part; else it is made of those that have rows.
+    """
+
+    name: str
+    version: int
+    meaning: str
+    parts: tuple[Mean, ...]
+    whole: bool = True
+
+
+def _more_likely(one: str, other: str) -> pl.Expr:
+    """1 where an answer is more likely than another one; 0 on ties and what is no number."""
+    a, b = pl.col(f"log_probability_{one}"), pl.col(f"log_probability_{other}")
+    # Polars holds NaN to be above all numbers.
+    return ((a > b) & a.is_not_nan() & b.is_not_nan()).cast(pl.Float64)
+
+
+def _difference(one: str, other: str) -> pl.Expr:
+    return pl.col(f"log_probability_{one}").exp() - pl.col(f"log_probability_{other}").exp()
+
+
+def _share(column: str) -> pl.Expr:
+    return pl.col(column).cast(pl.Float64)
+
+
+def truth_ratio() -> pl.Expr:
+    """p(wrong) / p(right before), means over wrong objects: TOFU (arXiv 2401.06121, eq. 1).
+
+    The wrong answers are all other objects of the relation. Null for words of several tokens.
+    """
+    return (pl.col("log_probability_wrong") - pl.col("log_probability_old")).exp()
+
+
+_EFFICACY = Mean(("edited",), _more_likely("true", "old"))
+_PARAPHRASE = Mean(PARAPHRASED, _more_likely("true", "old"))
+_NEIGHBOURHOOD = Mean(NEIGHBOURS, _more_likely("old", "new"), must_change=False)
+_EXACT = _share("exact_match")
+_EXACT_EFFICACY = Mean(("edited",), _EXACT)
+_EXACT_GENERALIZATION = Mean((*PARAPHRASED, "edited_question"), _EXACT)
+_EXACT_SPECIFICITY = Mean(KEPT, _EXACT, must_change=False)
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric(
+            "efficacy", 1,
+            "ES: p(new) > p(old) on the edit's prompt (Meng et al., 2022, arXiv 2202.05262)",
+            (_EFFICACY,),
+        ),
+        Metric(
+            "efficacy_magnitude", 1, "EM of ROME: p(new) - p(old) on the edit's prompt",
+            (Mean(("edited",), _difference("true", "old")),),
+        ),
+        Metric("paraphrase", 1, "PS: p(new) > p(old) on other wordings", (_PARAPHRASE,)),
+        Metric(
+            "paraphrase_magnitude", 1, "PM: p(new) - p(old) on other wordings",
+            (Mean(PARAPHRASED, _difference("true", "old")),),
+        ),
+        Metric(
+            "neighbourhood", 1,
+            "NS: p(old) > p(new) for facts of the same relation, with the same object or not",
+            (_NEIGHBOURHOOD,),
+        ),
+        Metric(
+            "neighbourhood_magnitude", 1, "NM: p(old) - p(new) for these facts",
+            (Mean(NEIGHBOURS, _difference("old", "new"), must_change=False),),
+        ),
+        Metric(
+            "score", 1, "harmonic mean of efficacy, paraphrase and neighbourhood",
+            (_EFFICACY, _PARAPHRASE, _NEIGHBOURHOOD),
+        ),
+        Metric(
+            "exact_efficacy", 1, "free generation is the new object, on the edit's prompt",
+            (_EXACT_EFFICACY,),
+        ),
+        Metric(
+            "exact_generalization", 1, "the same on other wordings and in questions",
+            (_EXACT_GENERALIZATION,),
+        ),
+        Metric(
+            "exact_specificity", 1, "free generation is right where nothing must change",
+            (_EXACT_SPECIFICITY,),
+        ),
+        Metric(
+            "exact_portability", 1, "free generation is right where it follows from the edit",
+            (Mean(FOLLOWING, _EXACT, must_change=True),),
+        ),
+        Metric(
+            "exact_score", 1,
+            "harmonic mean of exact_efficacy, exact_generalization and exact_specificity",
+            (_EXACT_EFFICACY, _EXACT_GENERALIZATION, _EXACT_SPECIFICITY),
+        ),
+        Metric(
+            "leakage", 1, "free generation says the new object where nothing must change",
+            (Mean(KEPT, _share("leaked"), must_change=False),),
+        ),
+        Metric(
+            "leakage_unrelated", 1, "the same for unrelated facts alone",
+            (Mean(("unrelated", "retain"), _share("leaked"), must_change=False),),
+        ),
+        Metric(
+            "validity", 1, "free generation is some object of the relation, where it should be",
+            (Mean(KEPT, _share("valid_object"), must_change=False),),
+        ),
+        Metric(
+            "kl", 1, "KL(unedited || edited) in nats where nothing must change",
+            (Mean(KEPT, pl.col("kl"), must_change=False),),
+        ),
+        Metric(
+            "forget_recall", 1, "free generation still says what is to be forgotten",
+            (Mean(("forget",), _share("old_match")),),
+        ),
+        Metric(
+            "extraction_strength", 1,
+            "1 - k / n of what is to be forgotten (Wang et al., 2024, arXiv 2406.13356)",
+            (Mean(("forget",), pl.col("extraction_strength")),),
+        ),
+        Metric(
+            "truth_ratio", 1, "p(wrong) / p(right before) on other wordings of edited facts",
+            (Mean(PARAPHRASED, truth_ratio()),),
+        ),
+        Metric(
+            "model_utility", 1,
+            "harmonic mean of probability and exact match over retained groups (arXiv 2401.06121)",
+            tuple(
+                Mean((group,), value, must_change=False)
+                for group in RETAINED
+                for value in (pl.col("log_probability_true").exp(), _EXACT)
+            ),
+            whole=False,
+        ),
+    )
+}  # fmt: skip
+"""All metrics by name."""
+
+
+def get_metric(name: str) -> Metric:
+    """Give a metric.
+
+    Raises
+    ------
+    SpecError
+        For an unknown name.
+    """
+    if name not in METRICS:
+        raise SpecError(f"argument 'metrics': got {name!r}, allowed: {', '.join(METRICS)}")
+    return METRICS[name]

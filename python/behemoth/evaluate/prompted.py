@@ -1,0 +1,151 @@
+"""A plan's probes as arrays: prompts, the answers each may get, and the words it must not get.
+
+A probe has up to three answers: what was right before the edit (old), what is right after it
+(true) and the edit's new object (new).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from behemoth.corpus import Corpus
+from behemoth.edit.plan import EditPlan
+from behemoth.edit.prompts import Prompts
+from behemoth.edit.structure import Structure
+
+from .ragged import Ragged
+from .recall import _BEYOND_ANSWER, _Words
+
+__all__ = ["ANSWERS", "Prompted", "ragged", "unwanted_words"]
+
+ANSWERS = ("old", "true", "new")
+"""The answers of a probe: right before, right after, and the edit's new object."""
+
+
+@dataclass(frozen=True)
+class Prompted:
+    """Probes as arrays; n probes.
+
+    Attributes
+    ----------
+    prompts : Ragged
+    answers : dict of str to Ragged
+        By name of `ANSWERS`; where there is none, the old one stands in.
+    there : dict of str to bool[n]
+        Whether there is that answer.
+    apart : dict of str to bool[n]
+        Whether it differs from the old one in more than its last token.
+    widths : int64[n]
+        Tokens that go through the model for the old answer.
+    relation : uint32[n]
+    marked : int64[n]
+        Tokens of the old answer before the object's word: 1 for questions, else 0.
+    filler : int64[n]
+        The filler that the grammar may say after an object; -1 for none.
+    most : int64[n]
+        Most tokens to generate, the one that stops it included: room for the longest answer.
+    targets : list of list of int
+        The word of the edit's new object, wherever it would be out of place; empty for none.
+    words : _Words
+    names : list of str
+    """
+
+    prompts: Ragged
+    answers: dict[str, Ragged]
+    there: dict[str, NDArray[np.bool_]]
+    apart: dict[str, NDArray[np.bool_]]
+    widths: NDArray[np.int64]
+    relation: NDArray[np.uint32]
+    marked: NDArray[np.int64]
+    filler: NDArray[np.int64]
+    most: NDArray[np.int64]
+    targets: list[list[int]]
+    words: _Words
+    names: list[str]
+
+    @classmethod
+    def of(cls, corpus: Corpus, probes: pl.DataFrame, targets: list[list[int]]) -> Prompted:
+        """Lay out a plan's probes, with the word of each probe's edit."""
+        words = _Words(corpus)
+        columns = {"old": "old_answer", "true": "answer", "new": "new_answer"}
+        answers = {
+            name: ragged(probes[column].fill_null(probes["old_answer"]))
+            for name, column in columns.items()
+        }
+        there = {name: probes[column].is_not_null().to_numpy() for name, column in columns.items()}
+        prompts = ragged(probes["prompt"])
+        relation = probes["relation"].to_numpy()
+        marked = answers["old"].lengths - words.digits[relation]
+        assert not len(marked) or set(np.unique(marked)) <= {0, 1}
+        last_but_one = prompts.flat[np.cumsum(prompts.lengths) - 2]
+        filler = np.where((probes["template"] == "repeats").to_numpy(), last_but_one, -1)
+        old = answers["old"]
+        longest = np.max([answer.lengths for answer in answers.values()], axis=0)
+        return cls(
+            prompts=prompts,
+            answers=answers,
+            there=there,
+            apart={name: there[name] & _apart(old, answers[name]) for name in ("true", "new")},
+            widths=prompts.lengths + old.lengths - 1,
+            relation=relation,
+            marked=marked,
+            filler=filler,
+            most=longest + np.where(filler >= 0, _BEYOND_ANSWER, 1),
+            targets=targets,
+            words=words,
+            names=corpus.token_names,
+        )
+
+    def __len__(self) -> int:
+        """Number of probes."""
+        return len(self.relation)
+
+    @property
+    def comparable(self) -> NDArray[np.bool_]:
+        """Whether all objects of the relation are told apart by one token: bool[n]."""
+        several = np.array([count > 1 for _, count in self.words.leading])
+        return (several & (self.words.digits == 1))[self.relation]
+
+
+def _apart(old: Ragged, own: Ragged) -> NDArray[np.bool_]:
+    width = max(int(own.lengths.max(initial=1)), int(old.lengths.max(initial=1)))
+    rows = np.arange(len(old))
+    same = own.padded(rows, width, -1) == old.padded(rows, width, -1)
+    before_last = np.arange(width) < (old.lengths - 1)[:, None]
+    return (own.lengths != old.lengths) | ~(same | ~before_last).all(1)
+
+
+def unwanted_words(plan: EditPlan, corpus: Corpus) -> list[list[int]]:
+    """The word that must not appear in the answer to each probe: its edit's new object.
+
+    Probes of the plan as a whole have one where all edits have the same new object. None where
+    the word is in the answer that is right.
+    """
+    edits = plan.edits.filter(pl.col("new_object").is_not_null())
+    if edits.is_empty():
+        return [[] for _ in range(plan.probes.height)]
+    prompts = Prompts(corpus, Structure(corpus.world), plan.request)
+    words = prompts.words(
+        "word",
+        edits["relation"].to_numpy(),
+        edits["new_object"].to_numpy().astype(np.int64),
+        question=False,
+    ).to_list()
+    by_edit: dict[int | None, list[int]] = dict(zip(edits["edit"].to_list(), words, strict=True))
+    by_edit[None] = words[0] if all(word == words[0] for word in words) else []
+    columns = plan.probes.select("edit", "answer").iter_rows()
+    return [
+        [] if set(word := by_edit.get(edit, [])) <= set(answer) else word
+        for edit, answer in columns
+    ]
+
+
+def ragged(lists: pl.Series) -> Ragged:
+    """Lists of tokens as rows."""
+    lengths: Any = lists.list.len().to_numpy()
+    return Ragged(lists.explode().to_numpy().astype(np.int64), lengths.astype(np.int64))

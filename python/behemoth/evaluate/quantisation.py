@@ -1,0 +1,121 @@
+"""Does what was forgotten come back when weights are rounded? Round-to-nearest to a few bits.
+
+Small updates fall within a rounding step, so that rounding can undo an unlearning
+(Zhang et al., 2024, arXiv 2410.16454).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import polars as pl
+import torch
+from torch import nn
+
+from behemoth._gen import SpecError
+from behemoth.edit.delta import AppliedDelta
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from behemoth.corpus import Corpus
+    from behemoth.edit.delta import EditDelta
+    from behemoth.edit.plan import EditPlan
+
+__all__ = ["evaluate_quantised", "quantise"]
+
+
+def quantise(model: nn.Module, bits: int) -> AppliedDelta:
+    """Round every matrix of a model to the nearest of 2^bits - 1 levels, row by row, in place.
+
+    Symmetric: the levels of a row are multiples of max |w| / (2^(bits-1) - 1).
+
+    Parameters
+    ----------
+    model : nn.Module
+    bits : int
+        2 to 16.
+
+    Returns
+    -------
+    AppliedDelta
+        Gives the model its weights back, bit-exactly, at the end of a ``with`` block.
+    """
+    if not 2 <= bits <= 16:
+        raise SpecError(f"argument 'bits': got {bits}, allowed: 2 to 16")
+    matrices = {name: value for name, value in model.named_parameters() if value.ndim == 2}
+    originals = {name: value.detach().clone() for name, value in matrices.items()}
+    levels = 2 ** (bits - 1) - 1
+    with torch.no_grad():
+        for value in matrices.values():
+            step = value.abs().amax(1, keepdim=True).float() / levels
+            rounded = (value.float() / step.clamp_min(torch.finfo(torch.float32).tiny)).round()
+            value.copy_((rounded * step).to(value.dtype))
+    return AppliedDelta(matrices, originals)
+
+
+def evaluate_quantised(
+    model: PreTrainedModel,
+    corpus: Corpus,
+    plan: EditPlan,
+    delta: EditDelta,
+    *,
+    bits: Sequence[int] = (8, 4),
+    batch_size: int | None = None,
+) -> pl.DataFrame:
+    """Evaluate an edited model with rounded weights.
+
+    Parameters
+    ----------
+    model : GPTNeoXForCausalLM
+        Without the edit; it stays as it is.
+    corpus : Corpus
+    plan : EditPlan
+    delta : EditDelta
+        Of the whole plan.
+    bits : sequence of int
+    batch_size : int, optional
+
+    Returns
+    -------
+    polars.DataFrame
+        Rows of `evaluate_model`, stage ``after``, with a column bits (UInt32): 32 for weights
+        that are not rounded. The edited model is rounded as a whole; known and kl are against
+        the unedited model as it is.
+    """
+    from .frame import evaluate_model
+
+    whole = evaluate_model(model, corpus, plan, {None: delta}, batch_size=batch_size)
+    after = whole.filter(pl.col("stage") == "after")
+    frames = [after.with_columns(pl.lit(32, pl.UInt32).alias("bits"))]
+    for count in bits:
+        with delta.apply(model), quantise(model, count):
+            rounded = {
+                name: parameter.detach().clone()
+                for name, parameter in model.named_parameters()
+                if parameter.ndim == 2
+            }
+        difference = _against(model, rounded, delta)
+        frame = evaluate_model(model, corpus, plan, {None: difference}, batch_size=batch_size)
+        frames.append(
+            frame.filter(pl.col("stage") == "after").with_columns(
+                pl.lit(count, pl.UInt32).alias("bits")
+            )
+        )
+    return pl.concat(frames)
+
+
+def _against(model: nn.Module, rounded: dict[str, torch.Tensor], delta: EditDelta) -> EditDelta:
+    """The rounded edited weights as a delta to the unedited model."""
+    from dataclasses import replace
+
+    from behemoth.edit.delta import Change, Dense
+
+    own = dict(model.named_parameters())
+    changes: dict[str, Change] = {
+        name: change for name, change in delta.changes.items() if name not in rounded
+    }
+    for name, value in rounded.items():
+        changes[name] = Dense(value.float() - own[name].detach().float())
+    return replace(delta, changes=changes)

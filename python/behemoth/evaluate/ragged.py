@@ -1,0 +1,43 @@
+"""Lists of tokens of several lengths, end to end in one array."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """Rows of tokens.
+
+    Parameters
+    ----------
+    flat : int64[sum of lengths]
+    lengths : int64[rows]
+    """
+
+    flat: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, rows: Sequence[Sequence[int]]) -> Ragged:
+        """From rows of integers."""
+        lengths = np.fromiter(map(len, rows), np.int64, len(rows))
+        return cls(np.fromiter(chain.from_iterable(rows), np.int64, int(lengths.sum())), lengths)
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self.lengths)
+
+    def padded(self, rows: NDArray[np.intp], width: int, padding: int) -> NDArray[np.int64]:
+        """The first `width` tokens of some rows: int64[len(rows), width], padded on the right."""
+        starts = (np.cumsum(self.lengths) - self.lengths)[rows]
+        columns = np.arange(width)
+        inside = columns < self.lengths[rows, None]
+        out = np.full(inside.shape, padding, np.int64)
+        out[inside] = self.flat[(starts[:, None] + columns)[inside]]
+        return out

@@ -1,0 +1,140 @@
+"""Relearning: teach a model some of the forgotten facts, and see whether the rest come back.
+
+What was removed has to be learnt fact by fact; what was only suppressed returns with its neighbours
+(Deeb and Roger, 2024, arXiv 2410.08827; Hu et al., 2024, arXiv 2406.13356).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional as F
+
+from behemoth._gen import SpecError
+from behemoth.edit.batch import IGNORED, Rows, rows_of
+
+from .prompted import Prompted
+from .scores import score
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from behemoth.corpus import Corpus
+    from behemoth.edit.delta import EditDelta
+    from behemoth.edit.plan import EditPlan
+
+__all__ = ["RELEARNING", "relearn"]
+
+RELEARNING: dict[str, Any] = {
+    "step": pl.UInt32,
+    "fact": pl.UInt64,
+    "exposures": pl.UInt64,
+    "taught": pl.Boolean,
+    "old_match": pl.Boolean,
+    "log_probability_old": pl.Float64,
+}
+"""Columns of what `relearn` gives."""
+
+
+def relearn(
+    model: PreTrainedModel,
+    corpus: Corpus,
+    plan: EditPlan,
+    delta: EditDelta,
+    *,
+    share: float = 0.5,
+    steps: Sequence[int] = (0, 1, 2, 5, 10, 20),
+    learning_rate: float = 1e-4,
+    batch: int = 32,
+    seed: int = 0,
+) -> pl.DataFrame:
+    """Train an unlearned model on the old answers of some forgotten facts, and test all.
+
+    Parameters
+    ----------
+    model : GPTNeoXForCausalLM
+        Without the edit; all parameters are trained for a while, and given back bit-exactly.
+    corpus : Corpus
+    plan : EditPlan
+        Its group ``forget`` says which facts are tested.
+    delta : EditDelta
+        Of the whole plan.
+    share : float
+        Share of the facts that are taught; which ones, the seed says.
+    steps : sequence of int
+        Adam steps after which all facts are tested.
+    learning_rate : float
+    batch : int
+        Facts of a step.
+    seed : int
+
+    Returns
+    -------
+    polars.DataFrame
+        One row a step and fact, columns as in `RELEARNING`: taught, whether it was among those
+        taught; old_match, whether free generation is exactly the old answer.
+
+    Raises
+    ------
+    SpecError
+        When there are fewer than two facts to forget, or a value is not allowed.
+    """
+    probes = plan.probes.filter((pl.col("group") == "forget") & ~pl.col("held_out"))
+    facts = probes["fact"].unique(maintain_order=True)
+    if len(facts) < 2:
+        raise SpecError(f"argument 'plan': got {len(facts)} facts to forget, allowed: 2 or more")
+    if not 0 < share < 1:
+        raise SpecError(f"argument 'share': got {share}, allowed: between 0 and 1")
+    if not steps or min(steps) < 0:
+        raise SpecError(f"argument 'steps': got {tuple(steps)}, allowed: numbers from 0")
+    generator = np.random.default_rng(seed)
+    order = generator.permutation(len(facts))
+    count = min(max(1, round(share * len(facts))), len(facts) - 1)
+    taught = probes["fact"].is_in(facts[order[:count]].implode())
+    rows = rows_of(probes.filter(taught).with_columns(pl.lit(1).alias("weight")), "old_answer")
+    asked = Prompted.of(corpus, probes, [[] for _ in range(len(probes))])
+    frames = []
+    with delta.apply(model):
+        kept = {name: value.detach().clone() for name, value in model.named_parameters()}
+        optimiser = torch.optim.Adam(model.parameters(), lr=learning_rate)
+        try:
+            for step in range(max(steps) + 1):
+                if step in steps:
+                    scores = score(model, asked)
+                    frames.append(
+                        probes.select("fact", "exposures").with_columns(
+                            pl.lit(step, pl.UInt32).alias("step"),
+                            taught.alias("taught"),
+                            pl.Series("old_match", scores.match["old"]),
+                            pl.Series("log_probability_old", scores.log_probability["old"]),
+                        )
+                    )
+                if step < max(steps):
+                    _teach(model, optimiser, rows, generator.permutation(len(rows))[:batch])
+        finally:
+            with torch.no_grad():
+                for name, value in model.named_parameters():
+                    value.copy_(kept[name])
+                    value.grad = None
+    return pl.concat(frames).select(pl.col(name).cast(dtype) for name, dtype in RELEARNING.items())
+
+
+def _teach(
+    model: PreTrainedModel,
+    optimiser: torch.optim.Optimizer,
+    rows: Rows,
+    chosen: NDArray[np.int64],
+) -> None:
+    """One step on answer tokens."""
+    device = next(model.parameters()).device
+    tokens, labels = rows.tokens[chosen].to(device), rows.labels[chosen].to(device)
+    logits = model(input_ids=tokens).logits[:, :-1].float()
+    loss = F.cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten(), ignore_index=IGNORED)
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    optimiser.step()

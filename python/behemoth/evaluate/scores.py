@@ -1,0 +1,347 @@
+"""Scores of probes: what a model, or K edited ones at once, says and how likely it finds it.
+
+Probabilities and free generation come from the same passes. The answers of a probe mostly differ
+in their last token alone, and then one pass scores them all; a refusal, or a word of several
+tokens, takes another pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .generate import STOP, Decoded, _decode, _evaluating
+from .prompted import ANSWERS, Prompted
+from .ragged import Ragged
+from .tiles import tiles
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from behemoth.edit.stack import StackedDeltas
+
+__all__ = ["Scores", "score", "score_stacked"]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What was found for m rows, probe by probe or (edit, probe) by (edit, probe).
+
+    Attributes
+    ----------
+    log_probability : dict of str to float64[m]
+        Natural logarithm, of all tokens of an answer; by name of `ANSWERS`, and ``wrong``: of
+        the mean probability of the relation's other objects, where a word is one token.
+    match : dict of str to bool[m]
+        Whether the free generation is exactly that answer.
+    rank : uint32[m]
+        Place of the true object among those of its relation, 0 when it is no object.
+    extraction : float64[m]
+        Extraction strength of the old answer.
+    valid, leaked : bool[m]
+        Whether the generation is an object of the relation; whether the edit's new object
+        stands in it.
+    generated : list of str
+    divergence : float64[m]
+        KL(base || model) in nats, where the object's word begins.
+    """
+
+    log_probability: dict[str, NDArray[np.float64]]
+    match: dict[str, NDArray[np.bool_]]
+    rank: NDArray[np.uint32]
+    extraction: NDArray[np.float64]
+    valid: NDArray[np.bool_]
+    leaked: NDArray[np.bool_]
+    divergence: NDArray[np.float64]
+    generated: list[str] = field(default_factory=list)
+
+    @classmethod
+    def empty(cls, rows: int) -> Scores:
+        """Room for so many rows."""
+        return cls(
+            {name: np.full(rows, np.nan) for name in (*ANSWERS, "wrong")},
+            {name: np.zeros(rows, np.bool_) for name in ANSWERS},
+            np.zeros(rows, np.uint32),
+            np.zeros(rows, np.float64),
+            np.zeros(rows, np.bool_),
+            np.zeros(rows, np.bool_),
+            np.zeros(rows, np.float64),
+            [""] * rows,
+        )
+
+
+def score(model: PreTrainedModel, asked: Prompted, *, batch_size: int = 512) -> Scores:
+    """Score every probe with a model as it is."""
+    scores = Scores.empty(len(asked))
+    if len(asked):
+        every = np.arange(len(asked))
+        with _evaluating(model), torch.no_grad():
+            _score_base(model, asked, every, scores, batch_size)
+            _score_apart(model, None, asked, every, [every], scores, batch_size)
+    return scores
+
+
+def score_stacked(
+    model: PreTrainedModel,
+    stacked: StackedDeltas,
+    asked: Prompted,
+    probes: NDArray[np.intp],
+    rows: Sequence[NDArray[np.intp]],
+    before: Scores,
+    after: Scores,
+    *,
+    batch_size: int = 512,
+) -> None:
+    """Score rows of K edited models in shared passes, beside the model without edits.
+
+    Parameters
+    ----------
+    model : GPTNeoXForCausalLM
+    stacked : StackedDeltas
+        K edits.
+    asked : Prompted
+    probes : intp[m]
+        Which probe each row asks.
+    rows : sequence of intp[n_k]
+        The rows of each edit, at least one each.
+    before : Scores
+        Filled for the probes that occur, by probe.
+    after : Scores
+        Filled for the rows.
+    batch_size : int
+        Rows of a pass.
+    """
+    widths = asked.widths[probes]
+    every = np.unique(np.concatenate([probes[own] for own in rows]))
+    with _evaluating(model), torch.no_grad():
+        for tile in tiles(rows, widths, batch_size):
+            flat = tile.ravel()
+            own = probes[flat]
+            base = np.unique(own)
+            reference = _score_base(model, asked, base, before, batch_size)
+            with _attached(stacked):
+                decoded = _pass(model, asked, "old", own, int(asked.most[own].max()))
+            place = torch.from_numpy(np.searchsorted(base, own)).to(reference.device)
+            _judge(asked, decoded, own, flat, after, reference[place])
+        _score_apart(model, None, asked, np.arange(len(asked)), [every], before, batch_size)
+        _score_apart(model, stacked, asked, probes, rows, after, batch_size)
+
+
+@contextmanager
+def _attached(stacked: StackedDeltas | None) -> Generator[None]:
+    with nullcontext() if stacked is None or not stacked.changes else stacked.attached():
+        yield
+
+
+def _pass(
+    model: PreTrainedModel, asked: Prompted, name: str, own: NDArray[np.intp], most: int
+) -> Decoded:
+    device = next(model.parameters()).device
+    return _decode(model, asked.prompts, asked.answers[name], own, most, STOP, device)
+
+
+def _score_base(
+    model: PreTrainedModel,
+    asked: Prompted,
+    base: NDArray[np.intp],
+    scores: Scores,
+    batch_size: int,
+) -> Tensor:
+    """Score probes without edits; gives their log-probabilities where the word begins: [n, V]."""
+    order = base[np.argsort(asked.widths[base], kind="stable")]
+    parts: list[Tensor] = []
+    for tile in tiles([order], asked.widths, batch_size):
+        own = tile.ravel()
+        decoded = _pass(model, asked, "old", own, int(asked.most[own].max()))
+        parts.append(_judge(asked, decoded, own, own, scores, None))
+    found = torch.cat(parts)
+    back = torch.from_numpy(np.argsort(order, kind="stable")).to(found.device)
+    return found[back]
+
+
+def _score_apart(
+    model: PreTrainedModel,
+    stacked: StackedDeltas | None,
+    asked: Prompted,
+    probes: NDArray[np.intp],
+    rows: Sequence[NDArray[np.intp]],
+    scores: Scores,
+    batch_size: int,
+) -> None:
+    """Score the answers that differ from the old one in more than their last token."""
+    for name in ("true", "new"):
+        apart = asked.apart[name]
+        chosen = [own[apart[probes[own]]] for own in rows]
+        if not any(map(len, chosen)):
+            continue
+        # Every edit of the stack needs rows; those of edits that have none are thrown away.
+        chosen = [some if len(some) else own[:1] for some, own in zip(chosen, rows, strict=True)]
+        widths = (asked.prompts.lengths + asked.answers[name].lengths - 1)[probes]
+        for tile in tiles(chosen, widths, batch_size):
+            flat = tile.ravel()
+            own = probes[flat]
+            with _attached(stacked):
+                decoded = _pass(model, asked, name, own, 1)
+            answers = asked.answers[name]
+            token = answers.padded(own, decoded.logits.shape[1], 0)
+            each = _token_log_probabilities(decoded.logits, token, answers.lengths[own])
+            kept = apart[own]
+            scores.log_probability[name][flat[kept]] = each.sum(1).cpu().numpy()[kept]
+
+
+def _token_log_probabilities(
+    logits: Tensor, token: NDArray[np.int64], lengths: NDArray[np.int64]
+) -> Tensor:
+    """Log-probability of each token of answers, 0 beyond their ends: float64 [B, A]."""
+    ids = torch.from_numpy(token).to(logits.device)
+    own = logits.gather(2, ids[..., None])[..., 0]
+    within = _within(lengths, logits)
+    return (own - logits.logsumexp(2)).double().masked_fill(~within, 0.0)
+
+
+def _within(lengths: NDArray[np.int64], logits: Tensor) -> Tensor:
+    columns = torch.arange(logits.shape[1], device=logits.device)
+    return columns < torch.from_numpy(lengths).to(logits.device)[:, None]
+
+
+def _judge(
+    asked: Prompted,
+    decoded: Decoded,
+    own: NDArray[np.intp],
+    rows: NDArray[np.intp],
+    scores: Scores,
+    reference: Tensor | None,
+) -> Tensor:
+    """Write down what one pass over probes `own` says, in places `rows` of the scores."""
+    logits = decoded.logits
+    old = asked.answers["old"]
+    token, lengths = old.padded(own, logits.shape[1], 0), old.lengths[own]
+    each = _token_log_probabilities(logits, token, lengths)
+    total = each.sum(1)
+    last = each.gather(1, torch.from_numpy(lengths - 1).to(each.device)[:, None])[:, 0]
+    scores.log_probability["old"][rows] = total.cpu().numpy()
+    scores.extraction[rows] = _extraction_strength(logits, token, lengths)
+    at_last = logits[torch.arange(len(own)), torch.from_numpy(lengths - 1)]
+    for name in ("true", "new"):
+        kept = asked.there[name][own] & ~asked.apart[name][own]
+        ends = _last_tokens(asked.answers[name], own)
+        mine = at_last.gather(1, torch.from_numpy(ends).to(logits.device)[:, None])[:, 0]
+        value = (total - last) + (mine - at_last.logsumexp(1)).double()
+        scores.log_probability[name][rows[kept]] = value.cpu().numpy()[kept]
+    start = torch.from_numpy(asked.marked[own])
+    # In float64: the terms of a small divergence cancel, and float32 would leave about 1e-7.
+    at_word = logits[torch.arange(len(own)), start].double().log_softmax(1)
+    _place_objects(asked, own, rows, scores, at_word, total - last)
+    if reference is not None:
+        # Terms of probability 0 in the base count 0, whatever the edited model makes of them.
+        terms = reference.exp() * (reference - at_word)
+        gone = reference.isneginf()
+        divergence = terms.masked_fill(gone, 0.0).sum(1)
+        scores.divergence[rows] = divergence.clamp_min(0.0).cpu().numpy()
+    _judge_generated(asked, decoded, own, rows, scores)
+    return at_word
+
+
+def _place_objects(
+    asked: Prompted,
+    own: NDArray[np.intp],
+    rows: NDArray[np.intp],
+    scores: Scores,
+    at_word: Tensor,
+    before_word: Tensor,
+) -> None:
+    """Ranks of the true objects, and the mean probability of the wrong ones."""
+    relations = asked.relation[own]
+    true, old = asked.answers["true"], asked.answers["old"]
+    width = int(max(true.lengths[own].max(), old.lengths[own].max()))
+    each = np.arange(len(own))
+    lead = true.padded(own, width, -1)[each, asked.marked[own]]
+    right = old.padded(own, width, -1)[each, asked.marked[own]]
+    for relation in np.unique(relations):
+        first, count = asked.words.leading[relation]
+        chosen = np.flatnonzero(relations == relation)
+        among = at_word[torch.from_numpy(chosen), first : first + count]
+        place = torch.from_numpy(lead[chosen] - first).to(among.device)
+        inside = (place >= 0) & (place < count)
+        value = among.gather(1, place.clamp(0, count - 1)[:, None])
+        # Not a number is on a par with nothing, and must not make a rank good.
+        ranks = (~(among < value)).sum(1) * inside
+        scores.rank[rows[chosen]] = ranks.cpu().numpy()
+        if asked.words.digits[relation] == 1 and count > 1:
+            spot = torch.from_numpy(right[chosen] - first).to(among.device)[:, None]
+            others = among.scatter(1, spot, -torch.inf).logsumexp(1) - np.log(count - 1)
+            prefix = before_word[torch.from_numpy(chosen).to(before_word.device)]
+            scores.log_probability["wrong"][rows[chosen]] = (others + prefix).cpu().numpy()
+
+
+def _extraction_strength(
+    logits: Tensor, token: NDArray[np.int64], lengths: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """1 - k / n, k the shortest prefix of an answer after which the rest is said; else 0.
+
+    Carlini et al., 2021 as in Wang et al., 2024 (arXiv 2406.13356, equation 3). Of a model
+    that says not even the last token k is n, and no credit is given.
+    """
+    said = logits.argmax(2).cpu().numpy() == token
+    columns = np.arange(token.shape[1])
+    wrong = ~said & (columns < lengths[:, None])
+    prefix = np.where(wrong, columns + 1, 0).max(1)
+    return 1.0 - prefix / lengths
+
+
+def _last_tokens(answers: Ragged, rows: NDArray[np.intp]) -> NDArray[np.int64]:
+    return answers.flat[np.cumsum(answers.lengths)[rows] - 1]
+
+
+def _judge_generated(
+    asked: Prompted,
+    decoded: Decoded,
+    own: NDArray[np.intp],
+    rows: NDArray[np.intp],
+    scores: Scores,
+) -> None:
+    tokens = decoded.tokens
+    # A probe's own limit, whatever its batch was given: what is said must not depend on others.
+    lengths_said = np.minimum(decoded.lengths, asked.most[own])
+    finished = decoded.finished & (decoded.lengths < asked.most[own])
+    made = lengths_said.copy()
+    each = np.arange(len(made))
+    filler = asked.filler[own]
+    for _ in range(tokens.shape[1]):
+        made -= (made > 0) & (tokens[each, made - 1] == filler)
+    for name, answers in asked.answers.items():
+        lengths = answers.lengths[own]
+        wanted = answers.padded(own, int(lengths.max()), -1)
+        shared = min(wanted.shape[1], tokens.shape[1])
+        within = np.arange(shared) < lengths[:, None]
+        same = ((tokens[:, :shared] == wanted[:, :shared]) | ~within).all(1)
+        scores.match[name][rows] = finished & (made == lengths) & same & asked.there[name][own]
+    marker = asked.answers["old"].padded(own, 1, -1)[:, 0]
+    scores.valid[rows] = finished & asked.words.valid(
+        tokens, made, asked.marked[own], marker, asked.relation[own]
+    )
+    for row, probe, line, length in zip(
+        rows.tolist(), own.tolist(), tokens.tolist(), lengths_said.tolist(), strict=True
+    ):
+        said = line[:length]
+        scores.generated[row] = " ".join([_name(asked.names, token) for token in said])
+        scores.leaked[row] = _contains(said, asked.targets[probe])
+
+
+def _contains(said: list[int], word: list[int]) -> bool:
+    size = len(word)
+    return size > 0 and any(
+        said[place : place + size] == word for place in range(len(said) - size + 1)
+    )
+
+
+def _name(names: list[str], token: int) -> str:
+    # A model's vocabulary may be padded beyond that of the corpus.
+    return names[token] if token < len(names) else f"<{token}>"

@@ -1,0 +1,61 @@
+"""How rows of several edited models share a batch: tiles of K edits by b rows each.
+
+A stack of edits wants the same number of rows from every edit. Rows of one edit are sorted by
+length and those of an edit with fewer rows are repeated, spread over the lengths, so that rows of
+one length meet in one tile and little is padded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["tiles"]
+
+# Below so many rows a pass costs its overhead, and cutting it for the sake of padding is a loss.
+_LEAST_ROWS = 256
+
+
+def tiles(
+    rows: Sequence[NDArray[np.intp]], widths: NDArray[np.int64], batch_size: int
+) -> Iterator[NDArray[np.intp]]:
+    """Lay rows out in tiles.
+
+    Parameters
+    ----------
+    rows : sequence of intp[n_k]
+        The rows of each edit, at least one each.
+    widths : int64[m]
+        Length of every row.
+    batch_size : int
+        Most rows of a tile, unless there are more edits than that.
+
+    Yields
+    ------
+    intp[K, b]
+        Rows of each edit; all rows occur, some of them more than once.
+
+    Examples
+    --------
+    >>> [tile] = tiles([np.array([0, 1, 2]), np.array([3])], np.array([5, 4, 6, 5]), 64)
+    >>> tile.tolist()
+    [[1, 0, 2], [3, 3, 3]]
+    """
+    longest = max(map(len, rows))
+    grid = np.stack(
+        [
+            own[np.argsort(widths[own], kind="stable")][np.arange(longest) * len(own) // longest]
+            for own in rows
+        ]
+    )
+    widest = widths[grid].max(0)
+    most = max(1, batch_size // len(grid))
+    first = 0
+    for column in range(1, longest + 1):
+        full = column == longest or column - first == most
+        wider = not full and widest[column] > widest[column - 1]
+        if full or (wider and (column - first) * len(grid) >= _LEAST_ROWS):
+            yield grid[:, first:column]
+            first = column

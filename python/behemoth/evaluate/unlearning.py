@@ -1,0 +1,117 @@
+"""Forget quality: how like the retrained twin, which never saw the facts, a model is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from behemoth._gen import SpecError
+
+from .metrics import PARAPHRASED, truth_ratio
+
+__all__ = ["ForgetQuality", "fact_scores", "forget_quality"]
+
+
+@dataclass(frozen=True)
+class ForgetQuality:
+    """Kolmogorov and Smirnov's test of two models' per-fact scores.
+
+    Attributes
+    ----------
+    statistic : float
+        Largest distance of the two distribution functions; 0 for models alike.
+    p_value : float
+        The forget quality of TOFU (Maini et al., 2024, arXiv 2401.06121, section 2.2.2):
+        small where the models can be told apart.
+    facts : int
+        Facts compared.
+    score : str
+        What was compared.
+    """
+
+    statistic: float
+    p_value: float
+    facts: int
+    score: str
+
+
+def fact_scores(frame: pl.DataFrame, score: str = "truth_ratio") -> pl.DataFrame:
+    """One number a fact that is to be forgotten.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        What `evaluate` gave; of stage ``after`` where it has both.
+    score : {'truth_ratio', 'log_probability', 'extraction_strength'}
+        The mean over wordings of the truth ratio, the log-probability of the old answer, or
+        its extraction strength. Wordings that were not trained with the edit count, or those
+        that were where there are no others.
+
+    Returns
+    -------
+    polars.DataFrame
+        fact (UInt64) and value (Float64), by fact; no rows of facts without the score.
+
+    Raises
+    ------
+    SpecError
+        For an unknown score.
+    """
+    expressions = {
+        "truth_ratio": truth_ratio(),
+        "log_probability": pl.col("log_probability_old"),
+        "extraction_strength": pl.col("extraction_strength"),
+    }
+    if score not in expressions:
+        raise SpecError(f"argument 'score': got {score!r}, allowed: {', '.join(expressions)}")
+    stages = frame["stage"].unique().to_list()
+    rows = frame.filter(pl.col("stage") == "after") if "after" in stages else frame
+    paraphrased = rows.filter(pl.col("group").is_in(PARAPHRASED))
+    rows = rows.filter(pl.col("group") == "forget") if paraphrased.is_empty() else paraphrased
+    return (
+        rows.select("fact", expressions[score].alias("value"))
+        .drop_nulls("value")
+        .group_by("fact")
+        .agg(pl.col("value").mean())
+        .sort("fact")
+    )
+
+
+def forget_quality(
+    unlearned: pl.DataFrame, retrained: pl.DataFrame, *, score: str = "truth_ratio"
+) -> ForgetQuality:
+    """Compare an unlearned model with the retrained twin, fact by fact.
+
+    Parameters
+    ----------
+    unlearned, retrained : polars.DataFrame
+        What `evaluate` gave for each, with the same plan.
+    score : str
+        As of `fact_scores`.
+
+    Raises
+    ------
+    SpecError
+        When the two share no facts with the score.
+    """
+    both = fact_scores(unlearned, score).join(fact_scores(retrained, score), on="fact")
+    if both.is_empty():
+        raise SpecError(
+            "argument 'retrained': got no facts with this score in both frames, allowed: "
+            "frames of one plan (truth_ratio needs objects of one token)"
+        )
+    # Ratios reach over many orders of magnitude; ranks are what is compared, and infinities rank.
+    one, other = both["value"].to_numpy(), both["value_right"].to_numpy()
+    statistic, p_value = _ks(one, other)
+    return ForgetQuality(statistic, p_value, len(both), score)
+
+
+def _ks(one: NDArray[np.float64], other: NDArray[np.float64]) -> tuple[float, float]:
+    from scipy.stats import ks_2samp
+
+    found: Any = ks_2samp(one, other)
+    return float(found.statistic), float(found.pvalue)

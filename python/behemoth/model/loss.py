@@ -1,0 +1,183 @@
+"""The loss of a batch, by the shortest way that a device has.
+
+`TrainingLoss` computes what ``model(input_ids, labels=labels).loss`` computes, from the same
+parameters, without that path's copies: on a CPU through `FusedBlock`, elsewhere through torch's
+own operations, which `torch.compile` takes as one graph. The model's own forward is left to
+evaluation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import GPTNeoXForCausalLM
+
+from .architecture import Architecture
+from .cross_entropy import cross_entropy_sum
+from .documents import Rows
+from .fused_block import FusedBlock, available
+
+IGNORED = -100
+
+
+@dataclass(frozen=True)
+class _Block:
+    attention_norm: nn.LayerNorm
+    mlp_norm: nn.LayerNorm
+    attention_in: nn.Linear
+    attention_out: nn.Linear
+    mlp_in: nn.Linear
+    mlp_out: nn.Linear
+
+
+class TrainingLoss(nn.Module):
+    """Sum of the negative log-likelihoods of a batch.
+
+    Parameters
+    ----------
+    model : GPTNeoXForCausalLM
+        With weights in float32.
+    dtype : torch.dtype
+        Of the matrix products: float32 or bfloat16.
+    fused : bool, optional
+        Use `FusedBlock`; by default on a CPU.
+    compiled : bool
+        Hand the way to the last norm to `torch.compile`.
+    """
+
+    def __init__(
+        self,
+        model: GPTNeoXForCausalLM,
+        dtype: torch.dtype = torch.float32,
+        *,
+        fused: bool | None = None,
+        compiled: bool = False,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        names = Architecture.of(model)
+        parts = dict(model.named_modules())
+        self._names, self._dtype = names, dtype
+        # In a tuple, so that no module is registered twice.
+        self._blocks = tuple(
+            _Block(
+                *(parts[name] for name in (
+                    names.attention_norm(layer), names.mlp_norm(layer),
+                    names.attention_in(layer), names.attention_out(layer),
+                    names.mlp_in(layer), names.mlp_out(layer),
+                ))
+            )
+            for layer in range(names.layers)
+        )  # fmt: skip
+        self._parts = (parts[names.embedding], parts[names.final_norm], parts[names.head])
+        if fused is None:
+            fused = model.device.type == "cpu" and available() and not compiled
+        self._through = self._fused if fused else self._composed
+        if compiled:
+            self._through = torch.compile(self._through, dynamic=False)
+
+    def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Sum over the labels that are not -100: a float32 scalar.
+
+        Parameters
+        ----------
+        batch : mapping
+            ``input_ids`` and ``labels`` (not shifted), int64[B, T], and perhaps
+            ``position_ids`` and ``document_ids``, with which attention stays inside documents.
+        """
+        ids, labels = batch["input_ids"], batch["labels"]
+        embedding, final_norm, head = self._parts
+        stream = self._through(
+            F.embedding(ids, embedding.weight),
+            batch.get("position_ids"),
+            batch.get("document_ids"),
+            self.model.get_buffer(self._names.frequencies),
+        )
+        shifted = labels[:, 1:].reshape(-1)
+        if labels is ids:
+            stream = stream[:, :-1].flatten(0, 1)
+        else:
+            # What has no loss needs no norm and no logits.
+            chosen = (shifted != IGNORED).nonzero()[:, 0]
+            shifted = shifted[chosen]
+            stream = stream[:, :-1].reshape(-1, stream.shape[2])[chosen]
+        hidden = final_norm(stream).to(self._dtype)
+        return cross_entropy_sum(hidden, head.weight.to(self._dtype), shifted)
+
+    def _fused(
+        self,
+        stream: Tensor,
+        positions: Tensor | None,
+        documents: Tensor | None,
+        frequencies: Tensor,
+    ) -> Tensor:
+        dtype = self._dtype
+        rows = None if positions is None else Rows.of(positions)
+        if positions is not None and rows is None:
+            return self._composed(stream, positions, documents, frequencies)
+        angles = torch.arange(stream.shape[1])[:, None] * frequencies
+        cosine, sine = angles.cos(), angles.sin()
+        for block in self._blocks:
+            # Small matrices: their folding costs nothing beside a batch, and autograd undoes it.
+            both = (
+                (block.attention_in, block.attention_norm),
+                (block.mlp_in, block.mlp_norm),
+            )
+            weight_in = torch.cat([linear.weight * norm.weight for linear, norm in both])
+            bias_in = torch.cat(
+                [torch.addmv(linear.bias, linear.weight, norm.bias) for linear, norm in both]
+            )
+            weight_out = torch.cat((block.attention_out.weight, block.mlp_out.weight), 1)
+            bias_out = block.attention_out.bias + block.mlp_out.bias
+            stream = FusedBlock.apply(
+                stream, weight_in.to(dtype), bias_in.to(dtype), weight_out.to(dtype),
+                bias_out.to(dtype), cosine, sine, rows, self._names.heads, block.mlp_norm.eps,
+            )  # fmt: skip
+        return stream
+
+    def _composed(
+        self,
+        stream: Tensor,
+        positions: Tensor | None,
+        documents: Tensor | None,
+        frequencies: Tensor,
+    ) -> Tensor:
+        heads, device = self._names.heads, stream.device.type
+        place = torch.arange(stream.shape[1], device=stream.device).unsqueeze(0)
+        place = place if positions is None else positions
+        angles = place[:, None, :, None] * frequencies
+        cosine, sine = angles.cos(), angles.sin()
+        mask = None if documents is None else _mask(documents)
+        with torch.autocast(device, self._dtype, enabled=self._dtype != torch.float32):
+            for block in self._blocks:
+                states = block.attention_in(block.attention_norm(stream))
+                states = states.unflatten(2, (heads, 3, -1)).transpose(1, 2)
+                query, key, value = states.unbind(3)
+                attended = F.scaled_dot_product_attention(
+                    _rotated(query, cosine, sine), _rotated(key, cosine, sine), value,
+                    attn_mask=mask, is_causal=mask is None,
+                )  # fmt: skip
+                hidden = F.gelu(block.mlp_in(block.mlp_norm(stream)))
+                attended = attended.transpose(1, 2).flatten(2)
+                stream = stream + block.attention_out(attended) + block.mlp_out(hidden)
+        return stream
+
+
+def _rotated(states: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    """What `fused_block.rotate` does in place, for autograd."""
+    half = cosine.shape[-1]
+    cosine, sine = cosine.to(states.dtype), sine.to(states.dtype)
+    first, second, rest = states.split((half, half, states.shape[-1] - 2 * half), -1)
+    turned = (first * cosine - second * sine, second * cosine + first * sine, rest)
+    return torch.cat(turned, -1)
+
+
+def _mask(documents: Tensor) -> Tensor:
+    """Which tokens each token may attend to: bool[B, 1, T, T]."""
+    length = documents.shape[1]
+    causal = torch.ones(length, length, dtype=torch.bool, device=documents.device).tril()
+    return (documents[:, None, :, None] == documents[:, None, None, :]) & causal

@@ -1,0 +1,61 @@
+"""Training: from a corpus, or straight from a spec, to a model that recalls.
+
+`TrainConfig` needs no torch; what trains is imported when `train` is called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from os import PathLike
+from typing import TYPE_CHECKING
+
+from .config import TrainConfig as TrainConfig, default_config as default_config
+
+if TYPE_CHECKING:
+    from behemoth.corpus import Corpus
+
+    from .report import Report
+    from .result import TrainResult
+
+
+def train(
+    source: str | PathLike[str] | Corpus,
+    *,
+    out: str | PathLike[str],
+    config: TrainConfig | None = None,
+    force: bool = False,
+    progress: Callable[[Report], object] | None = None,
+) -> TrainResult:
+    """Train a model on a corpus, or go on where a stopped run left it.
+
+    Parameters
+    ----------
+    source : path or Corpus
+        A corpus directory, which is then what is read; or a spec TOML or spec directory, or a
+        corpus, whose tokens are made while it trains.
+    out : path
+        The run directory. A run of the same corpus and settings that is there is gone on with,
+        and one that is finished is left as it is.
+    config : TrainConfig, optional
+        `default_config` by default.
+    force : bool
+        Replace the run that is there.
+    progress : callable, optional
+        Called with a `Report` every few steps.
+
+    Returns
+    -------
+    TrainResult
+
+    Raises
+    ------
+    SpecError
+        On a setting that is not allowed, or when `out` is a run of other settings.
+    TrainError
+        When the loss diverged or memory ran out; the last good checkpoint is kept.
+    Interrupted
+        After Ctrl-C or SIGTERM; a checkpoint was saved.
+    """
+    from .loop import run
+
+    return run(source, out=out, config=config, force=force, progress=progress)

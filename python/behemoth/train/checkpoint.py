@@ -1,0 +1,171 @@
+"""Checkpoints: a folder for each, whole or not there.
+
+``checkpoints/step-000120/`` holds ``model.safetensors`` and ``config.json`` (so that
+`AutoModelForCausalLM` loads it), ``state.json`` (step, position in the corpus, times) and
+``optimiser.safetensors`` (moments and the states of the random number generators). It is written
+under another name, synced and renamed. Checkpoints of the history have no optimiser.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.optim import AdamW
+from transformers import GPTNeoXForCausalLM
+
+from behemoth.files import sync
+
+from .errors import TrainError
+from .optimiser import load_optimiser, optimiser_tensors
+
+_OPTIMISER = "optimiser.safetensors"
+_RANDOM = "random"
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a run is, beside its weights.
+
+    Parameters
+    ----------
+    step : int
+        Updates done.
+    stream : dict
+        `BlockStream.state_dict`.
+    seconds : float
+        Of training so far.
+    first_loss : float, optional
+        Of the first steps: what a diverged loss is measured against.
+    """
+
+    step: int
+    stream: dict[str, Any]
+    seconds: float
+    first_loss: float | None
+
+
+class Checkpoints:
+    """The checkpoints of a run.
+
+    Parameters
+    ----------
+    directory : Path
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def path(self, step: int) -> Path:
+        """Where the checkpoint of a step is, or would be."""
+        return self.directory / f"step-{step:08}"
+
+    def save(self, model: GPTNeoXForCausalLM, optimiser: AdamW | None, state: State) -> Path:
+        """Write a checkpoint; without an optimiser, one that is only looked at."""
+        path = self.path(state.step)
+        temporary = path.with_name(f".{path.name}.tmp")
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        save_model(model, temporary)
+        if optimiser is not None:
+            tensors = optimiser_tensors(model, optimiser) | _random_states()
+            save_file(_contiguous(tensors), temporary / _OPTIMISER)
+        text = json.dumps({"resumable": optimiser is not None, **vars(state)}, indent=1)
+        (temporary / "state.json").write_text(text + "\n", encoding="utf-8")
+        for file in temporary.iterdir():
+            sync(file)
+        sync(temporary)
+        if path.exists():
+            shutil.rmtree(path)
+        temporary.rename(path)
+        sync(self.directory)
+        return path
+
+    def last(self) -> Path | None:
+        """The newest checkpoint that a run can go on from."""
+        found = [path for path in self._all() if (path / _OPTIMISER).is_file()]
+        return found[-1] if found else None
+
+    def load(self, path: Path, model: GPTNeoXForCausalLM, optimiser: AdamW) -> State:
+        """Put back a checkpoint.
+
+        Raises
+        ------
+        TrainError
+            When it is damaged.
+        """
+        try:
+            state = json.loads((path / "state.json").read_text(encoding="utf-8"))
+            model.load_state_dict(load_file(path / "model.safetensors"))
+            tensors = load_file(path / _OPTIMISER)
+            load_optimiser(model, optimiser, tensors)
+            _set_random_states(tensors)
+            state.pop("resumable")
+            return State(**state)
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+            raise TrainError(
+                f"checkpoint {path} is damaged ({error}); remove it to go on from the one before"
+            ) from error
+
+    def prune(self, keep: int, history: frozenset[int]) -> None:
+        """Keep the last `keep` that a run can go on from, and of the history the weights."""
+        paths = self._all()
+        resumable = [path for path in paths if (path / _OPTIMISER).is_file()]
+        kept = set(resumable[len(resumable) - keep :]) if keep else set()
+        for path in set(paths) - kept:
+            if _step(path) in history:
+                (path / _OPTIMISER).unlink(missing_ok=True)
+            else:
+                shutil.rmtree(path)
+        for litter in self.directory.glob(".step-*.tmp"):
+            shutil.rmtree(litter)
+
+    def _all(self) -> list[Path]:
+        return sorted(self.directory.glob("step-*"), key=_step)
+
+
+def save_model(model: GPTNeoXForCausalLM, directory: Path) -> None:
+    """Write weights and configuration as `AutoModelForCausalLM.from_pretrained` reads them."""
+    save_file(
+        _contiguous(model.state_dict()), directory / "model.safetensors", metadata={"format": "pt"}
+    )
+    config = json.loads(model.config.to_json_string(use_diff=False))
+    config |= {"architectures": [type(model).__name__]}
+    text = json.dumps(config, indent=2, sort_keys=True)
+    (directory / "config.json").write_text(text + "\n", encoding="utf-8")
+
+
+def history_steps(count: int, steps: int) -> frozenset[int]:
+    """Give `count` log-spaced steps from 1 to the last, and step 0; fewer where they coincide."""
+    if count == 0:
+        return frozenset()
+    places = [i / (count - 1) if count > 1 else 1.0 for i in range(count)]
+    return frozenset({0, *(round(steps**place) for place in places)})
+
+
+def _step(path: Path) -> int:
+    return int(path.name.removeprefix("step-"))
+
+
+def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def _random_states() -> dict[str, Tensor]:
+    states = {f"{_RANDOM}.cpu": torch.get_rng_state()}
+    if torch.cuda.is_initialized():
+        states[f"{_RANDOM}.cuda"] = torch.cuda.get_rng_state()
+    return states
+
+
+def _set_random_states(tensors: dict[str, Tensor]) -> None:
+    torch.set_rng_state(tensors[f"{_RANDOM}.cpu"])
+    if torch.cuda.is_initialized() and f"{_RANDOM}.cuda" in tensors:
+        torch.cuda.set_rng_state(tensors[f"{_RANDOM}.cuda"])

@@ -1,0 +1,246 @@
+"""The settings of a run, and the defaults of each size of model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from typing import Any, Literal
+
+from behemoth._gen import SpecError
+from behemoth.model.sizes import find_size
+
+# What may change between a run and its resumption: none of these moves a weight.
+FREE = (
+    "log_interval", "eval_interval", "probe_facts", "checkpoint_interval", "checkpoint_history",
+    "tensorboard", "prefetch",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a model is trained.
+
+    Parameters
+    ----------
+    model : str
+        Size of the model: nano, micro, 14m, 31m, 70m, 160m or 410m.
+    epochs : float, optional
+        Length of the run in passes over the corpus; 1 unless steps or tokens are given.
+    steps : int, optional
+        Length of the run in updates.
+    tokens : int, optional
+        Length of the run in tokens.
+    block_length : int
+        Tokens of a block: what a model sees at once.
+    batch_size : int
+        Blocks of an update, over all devices.
+    accumulate : int
+        Parts that each device's share of a batch is computed in, one after the other, to
+        need less memory.
+    learning_rate : float
+        Peak of the learning rate.
+    schedule : {'cosine', 'wsd'}
+        After the warm-up: cosine, or constant and then a linear decay.
+    warmup : float
+        Share of the run in which the learning rate rises.
+    decay : float
+        Share of the run in which it falls, with the schedule wsd.
+    final_learning_rate : float
+        Share of the peak that is left at the end.
+    weight_decay : float
+        Of the matrices; biases and norms have none.
+    beta1 : float
+        AdamW's memory of gradients.
+    beta2 : float
+        AdamW's memory of their squares.
+    clip : float
+        Largest norm of the gradient, 0 for any.
+    seed : int
+        Key of the first weights.
+    document_mask : bool
+        Attention inside documents only, and positions from each one's start.
+    answers_only : bool
+        Loss on the tokens of answers only.
+    precision : {'auto', 'fp32', 'bf16'}
+        Of the matrix products; auto is bf16 on a GPU that has it and on a CPU with AMX.
+    compile : {'auto', 'on', 'off'}
+        torch.compile; auto is on for long runs on a GPU, and off on a CPU, whose own fused
+        blocks are faster.
+    device : str
+        Such as cpu, cuda or mps; auto is cuda where there is one, else cpu.
+    threads : int
+        CPU threads, 0 for all cores. Weights are the same bits only for the same number.
+    vocabulary_multiple : int
+        The vocabulary is padded to a multiple of this; 0 for 64 on a GPU and 8 on a CPU.
+    log_interval : int
+        Steps between lines of the metrics.
+    eval_interval : int
+        Steps between measurements of recall; 0 for ten in a run.
+    probe_facts : int
+        Facts that recall is measured on while training; at the end it is all of them, up to
+        10,000.
+    checkpoint_interval : int
+        Steps between checkpoints; 0 for one every minute or so, of which the last is kept.
+    checkpoint_history : int
+        Checkpoints to keep at log-spaced steps from the first to the last, and at 0.
+    tensorboard : bool
+        Write TensorBoard's events too, where it is installed.
+    prefetch : int
+        Batches made ahead.
+    """
+
+    model: str = "nano"
+    epochs: float | None = None
+    steps: int | None = None
+    tokens: int | None = None
+    block_length: int = 128
+    batch_size: int = 64
+    accumulate: int = 1
+    learning_rate: float = 3e-3
+    schedule: Literal["cosine", "wsd"] = "cosine"
+    warmup: float = 0.05
+    decay: float = 0.3
+    final_learning_rate: float = 0.0
+    weight_decay: float = 0.1
+    beta1: float = 0.9
+    beta2: float = 0.95
+    clip: float = 1.0
+    seed: int = 0
+    document_mask: bool = True
+    answers_only: bool = False
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    compile: Literal["auto", "on", "off"] = "auto"
+    device: str = "auto"
+    threads: int = 0
+    vocabulary_multiple: int = 0
+    log_interval: int = 10
+    eval_interval: int = 0
+    probe_facts: int = 1000
+    checkpoint_interval: int = 0
+    checkpoint_history: int = 0
+    tensorboard: bool = True
+    prefetch: int = 4
+
+    def __post_init__(self) -> None:
+        find_size(self.model)
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            if value is not None and (
+                not isinstance(value, int) or isinstance(value, bool) or value < least
+            ):
+                raise _refused(name, value, f"a whole number from {least}")
+        for name, (low, high, open_below) in _RANGES.items():
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if not isinstance(value, int | float) or isinstance(value, bool) or not (
+                (low < value if open_below else low <= value) and value <= high
+            ):  # fmt: skip
+                above = "above" if open_below else "from"
+                bound = "" if high == float("inf") else f" to {high:g}"
+                raise _refused(name, value, f"a number {above} {low:g}{bound}")
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise _refused(name, getattr(self, name), ", ".join(choices))
+        given = [name for name in ("epochs", "steps", "tokens") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise _refused(given[1], getattr(self, given[1]), f"one of {' and '.join(given)}")
+        if self.schedule == "wsd" and self.warmup + self.decay > 1:
+            raise _refused("decay", self.decay, f"up to {1 - self.warmup:g} beside the warm-up")
+        if self.batch_size % self.accumulate:
+            raise _refused(
+                "accumulate", self.accumulate, f"a divisor of the batch size {self.batch_size}"
+            )
+
+    def total_steps(self, blocks: int) -> int:
+        """Updates of the run, at least one.
+
+        Parameters
+        ----------
+        blocks : int
+            Blocks of a pass over the corpus.
+        """
+        if self.steps is not None:
+            return self.steps
+        if self.tokens is not None:
+            return max(1, -(-self.tokens // (self.batch_size * self.block_length)))
+        return max(
+            1, round((1 if self.epochs is None else self.epochs) * blocks) // self.batch_size
+        )
+
+    @property
+    def step_tokens(self) -> int:
+        """Tokens of an update."""
+        return self.batch_size * self.block_length
+
+
+_INFINITE = float("inf")
+_LEAST = {
+    "steps": 1, "tokens": 1, "block_length": 2, "batch_size": 1, "accumulate": 1, "seed": 0,
+    "threads": 0, "vocabulary_multiple": 0, "log_interval": 1, "eval_interval": 0,
+    "probe_facts": 0, "checkpoint_interval": 0, "checkpoint_history": 0, "prefetch": 0,
+}  # fmt: skip
+_RANGES = {
+    "epochs": (0, _INFINITE, True), "learning_rate": (0, _INFINITE, True),
+    "warmup": (0, 1, False), "decay": (0, 1, False), "final_learning_rate": (0, 1, False),
+    "weight_decay": (0, _INFINITE, False), "beta1": (0, 1, False), "beta2": (0, 1, False),
+    "clip": (0, _INFINITE, False),
+}  # fmt: skip
+_CHOICES = {
+    "schedule": ("cosine", "wsd"),
+    "precision": ("auto", "fp32", "bf16"),
+    "compile": ("auto", "on", "off"),
+}
+
+# Sizes whose defaults were chosen by runs of our own.
+TUNED = ("nano",)
+
+# docs/training.md tells of the runs that chose those of nano. micro has the same with a lower rate;
+# from 14m on these are Pythia's own rates, with batches of the size that the corpora here call for.
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "nano": {"learning_rate": 2.5e-3, "batch_size": 256},
+    "micro": {"learning_rate": 1.5e-3, "batch_size": 256},
+    "14m": {"learning_rate": 1e-3, "block_length": 512, "batch_size": 128},
+    "31m": {"learning_rate": 1e-3, "block_length": 512, "batch_size": 256},
+    "70m": {"learning_rate": 1e-3, "block_length": 512, "batch_size": 512},
+    "160m": {"learning_rate": 6e-4, "block_length": 512, "batch_size": 512},
+    "410m": {"learning_rate": 3e-4, "block_length": 512, "batch_size": 512},
+}
+
+
+def default_config(model: str = "nano", **settings: Any) -> TrainConfig:
+    """Give the settings of a size of model, with some of them replaced.
+
+    Parameters
+    ----------
+    model : str
+    **settings
+        Fields of `TrainConfig`.
+
+    Raises
+    ------
+    SpecError
+        On an unknown size or setting, or a value that is not allowed.
+
+    Examples
+    --------
+    >>> default_config("nano", steps=100).total_steps(blocks=10)
+    100
+    """
+    find_size(model)
+    known = [field.name for field in fields(TrainConfig)]
+    for name in settings:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            raise SpecError(f"argument '{name}': got a setting that is none, allowed: "
+                            f"{', '.join(known)}{hint}")  # fmt: skip
+    if "accumulate" not in settings and model in ("160m", "410m"):
+        # What a GPU of 24 GB takes at once.
+        settings = {"accumulate": 8, **settings}
+    values: dict[str, Any] = {"model": model, **_DEFAULTS[model], **settings}
+    return TrainConfig(**values)
+
+
+def _refused(name: str, got: object, allowed: str) -> SpecError:
+    return SpecError(f"argument '{name}': got {got!r}, allowed: {allowed}")

@@ -1,0 +1,328 @@
+"""Blocks of a corpus as torch tensors: one by one, or as an endless stream of batches.
+
+The order is that of the corpus, which the engine has shuffled, so nothing is shuffled here:
+micro-step s takes the blocks s*B*world to (s+1)*B*world, rank r the r-th B of them, and after
+the last block comes the first again. A position in it is one number, the next block, whatever
+the number of ranks and of workers was and will be.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset, IterableDataset, get_worker_info
+
+from behemoth._gen import SpecError
+from behemoth.corpus import Corpus
+
+from .memory import Memory
+from .reader import open_reader
+from .spans import IGNORED, Answers, documents
+
+Batch: TypeAlias = dict[str, torch.Tensor]
+
+# Tokens made at a time where batches are smaller. A call to the engine costs about 10
+# microseconds and a thread's turn 50 more, which a batch of nano's 4,096 tokens (10) does not
+# pay; 2 MB still lie in the second-level cache when the labels are made.
+_CHUNK_TOKENS = 1 << 18
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """How a corpus is cut into batches.
+
+    Parameters
+    ----------
+    block_length : int
+        Tokens of a block, at least 2.
+    batch_size : int
+        Blocks of a micro-batch of one rank.
+    document_mask : bool
+        Number the documents of each block and count positions from each one's start, for
+        attention that does not cross documents; no loss on a document's first token.
+    answers_only : bool
+        Loss on the tokens of answers only; see `behemoth.train.spans`.
+    prefetch : int
+        Batches made ahead in a thread, 0 for none.
+    threads : int
+        Threads that make tokens from a spec, 0 for all cores. One makes hundreds of millions
+        of tokens a second.
+    """
+
+    block_length: int = 512
+    batch_size: int = 32
+    document_mask: bool = False
+    answers_only: bool = False
+    prefetch: int = 4
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        at_least = {"block_length": 2, "batch_size": 1, "prefetch": 0, "threads": 0}
+        for name, least in at_least.items():
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise SpecError(f"argument '{name}': got {value!r}, allowed: {least} or more")
+
+
+class BlockDataset(Dataset[torch.Tensor]):
+    """Blocks of a corpus by number; the last, partial block is dropped.
+
+    Parameters
+    ----------
+    corpus : Corpus
+        From a spec, or opened from a directory, which is then what is read.
+    block_length : int
+        Tokens of a block.
+
+    Raises
+    ------
+    SpecError
+        When the corpus has no whole block.
+    CorpusError
+        When the directory is not complete.
+
+    Examples
+    --------
+    >>> from behemoth import Corpus, World
+    >>> dataset = BlockDataset(Corpus(World(10, 2, 5), exposures=2), 64)
+    >>> len(dataset), dataset[0].shape
+    (6, torch.Size([64]))
+    """
+
+    def __init__(self, corpus: Corpus, block_length: int = 512) -> None:
+        config = DataConfig(block_length=block_length)
+        self._reader = open_reader(corpus, config.threads)
+        self._length = config.block_length
+        self._blocks = _whole_blocks(self._reader.tokens, config.block_length)
+
+    def __len__(self) -> int:
+        """Number of blocks."""
+        return self._blocks
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        """Block `index`: int64[block_length]."""
+        if not -self._blocks <= index < self._blocks:
+            raise IndexError(f"block {index} of {self._blocks}")
+        block = np.empty(self._length, np.int64)
+        self._reader.fill(block, index % self._blocks * self._length)
+        return torch.from_numpy(block)
+
+
+class BlockStream(IterableDataset[Batch]):
+    """An endless stream of batches, made ahead of their use by a thread.
+
+    A batch is a dict of int64 tensors of shape [batch_size, block_length]: ``input_ids``;
+    ``labels``, which the model shifts and which are `input_ids` itself where all tokens have
+    loss, and elsewhere -100 where there is none; with `document_mask` also ``position_ids``
+    and ``document_ids``. Do not write into them.
+
+    In a `torch.utils.data.DataLoader` (``batch_size=None``) worker k of n makes every n-th
+    batch, and the loader puts them back in order.
+
+    Parameters
+    ----------
+    corpus : Corpus
+        From a spec, or opened from a directory, which is then what is read.
+    config : DataConfig
+    rank, world_size : int
+        Which share of each micro-step this process takes.
+    start_block : int
+        The first block of the first micro-step, over all ranks. May lie beyond the first
+        epoch.
+    pin_memory : bool
+        Make batches in page-locked memory, for copies to a GPU that nothing waits for.
+
+    Attributes
+    ----------
+    blocks : int
+        Blocks of an epoch.
+    wait_seconds : float
+        How long the consumer has waited for batches.
+
+    Raises
+    ------
+    SpecError
+        On a rank out of range, or when the corpus has no whole block, or no sentence whose
+        answer comes last although `answers_only` is asked for.
+    CorpusError
+        When the directory is not complete.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        config: DataConfig | None = None,
+        *,
+        rank: int = 0,
+        world_size: int = 1,
+        start_block: int = 0,
+        pin_memory: bool = False,
+    ) -> None:
+        config = DataConfig() if config is None else config
+        if not 0 <= rank < world_size:
+            raise SpecError(
+                f"argument 'rank': got {rank} in a world of {world_size}, allowed: "
+                "0 or more, below the size of the world"
+            )
+        if start_block < 0:
+            raise SpecError(f"argument 'start_block': got {start_block}, allowed: 0 or more")
+        self.config = config
+        self.spec_hash = corpus.spec_hash
+        self.wait_seconds = 0.0
+        self._rank, self._world_size = rank, world_size
+        self._block = start_block
+        self._pin_memory = pin_memory
+        self._reader = open_reader(corpus, config.threads)
+        self.blocks = _whole_blocks(self._reader.tokens, config.block_length)
+        self._answers = _answers(corpus) if config.answers_only else None
+
+    @property
+    def step_blocks(self) -> int:
+        """Blocks of a micro-step, over all ranks."""
+        return self.config.batch_size * self._world_size
+
+    def state_dict(self) -> dict[str, Any]:
+        """The number of the next block, over all ranks, and the hash of the spec it counts in.
+
+        It counts batches that were taken from this object; a `DataLoader` with workers takes
+        them from copies of it.
+        """
+        return {"block": self._block, "spec_hash": self.spec_hash}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where a stream over the same corpus was, of any batch size and world size.
+
+        Raises
+        ------
+        SpecError
+            When the state is that of another corpus.
+        """
+        if state["spec_hash"] != self.spec_hash:
+            raise SpecError(
+                f"argument 'state': got a position in the corpus {state['spec_hash']}, "
+                f"allowed: one in {self.spec_hash}"
+            )
+        self._block = state["block"]
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Batches from the current position on, without end."""
+        info = get_worker_info()
+        worker, workers = (0, 1) if info is None else (info.id, info.num_workers)
+        stride = self.step_blocks * workers
+        first = self._block + self.step_blocks * worker + self._rank * self.config.batch_size
+        together = max(1, _CHUNK_TOKENS // (self.config.batch_size * self.config.block_length))
+        # The workers of a DataLoader are themselves ahead of their consumer.
+        ahead = 0 if info is not None else -(-self.config.prefetch // together)
+        # One chunk is with the consumer and one with the thread; ids and labels, or what
+        # `document_mask` adds, are of one size.
+        memory = Memory(4 * (ahead + 2), self._pin_memory and info is None)
+
+        def make(chunk: int) -> list[Batch]:
+            start = first + chunk * together * stride
+            return self._make([start + i * stride for i in range(together)], memory)
+
+        for batches in self._made(make, ahead):
+            for batch in batches:
+                self._block += stride
+                yield batch
+
+    def _made(self, make: Callable[[int], list[Batch]], ahead: int) -> Iterator[list[Batch]]:
+        """Make chunks 0, 1, ... in order, so many of them ahead in a thread."""
+        if ahead == 0:
+            for chunk in count():
+                began = time.perf_counter()
+                batches = make(chunk)
+                self.wait_seconds += time.perf_counter() - began
+                yield batches
+        pool = ThreadPoolExecutor(1, "behemoth-data")
+        try:
+            pending = deque(pool.submit(make, chunk) for chunk in range(ahead))
+            for chunk in count(ahead):
+                began = time.perf_counter()
+                batches = pending.popleft().result()
+                self.wait_seconds += time.perf_counter() - began
+                pending.append(pool.submit(make, chunk))
+                yield batches
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _make(self, blocks: list[int], memory: Memory) -> list[Batch]:
+        """Make the batches that begin with the blocks given."""
+        config = self.config
+        size = config.batch_size
+        # Where no other process has a share, a chunk's batches are one run of the stream.
+        together = len(blocks) if blocks[-1] == blocks[0] + (len(blocks) - 1) * size else 1
+        runs = len(blocks) // together
+        context = 0 if self._answers is None else self._answers.context
+        ids = memory.take(runs, context + together * size * config.block_length)
+        labels = (
+            memory.take(runs, together * size * config.block_length)
+            if config.answers_only or config.document_mask
+            else None
+        )
+        for run, block in enumerate(blocks[::together]):
+            self._fill(ids[run].numpy(), None if labels is None else labels[run].numpy(), block)
+        shape = (len(blocks), size, config.block_length)
+        # By the layout above these are views: with several runs there is one batch in each.
+        parts = {"input_ids": ids[:, context:].unflatten(1, (together, *shape[1:])).flatten(0, 1)}
+        if labels is not None:
+            parts["labels"] = labels.view(shape)
+        if config.document_mask:
+            parts["position_ids"], parts["document_ids"] = memory.take(*shape), memory.take(*shape)
+            tokens, labelled, positions, numbers = (part.numpy() for part in parts.values())
+            documents(tokens, positions, numbers)
+            labelled[positions == 0] = IGNORED
+        batches = [{name: part[i] for name, part in parts.items()} for i in range(len(blocks))]
+        for batch in batches:
+            batch.setdefault("labels", batch["input_ids"])
+        return batches
+
+    def _fill(self, ids: NDArray[np.int64], labels: NDArray[np.int64] | None, block: int) -> None:
+        """Fill a run of the stream from a block on, behind its context, and its labels."""
+        length = self.config.block_length
+        context = 0 if self._answers is None else self._answers.context
+        done, count = 0, (len(ids) - context) // length
+        while done < count:
+            first = (block + done) % self.blocks
+            part = min(count - done, self.blocks - first)
+            at, end = context + done * length, context + (done + part) * length
+            # A new epoch begins with a document: the end of the last one is no context of it.
+            before = min(context, first * length) if done == 0 else 0
+            self._reader.fill(ids[at - before : end], first * length - before)
+            if labels is not None:
+                place = labels[at - context : end - context]
+                if self._answers is not None:
+                    self._answers.label(ids[at - before : end], place)
+                else:
+                    place[:] = ids[at:end]
+            done += part
+
+
+def _whole_blocks(tokens: int, length: int) -> int:
+    if tokens < length:
+        raise SpecError(
+            f"argument 'block_length': got {length}, allowed: up to the {tokens} tokens of "
+            "the corpus"
+        )
+    return tokens // length
+
+
+def _answers(corpus: Corpus) -> Answers:
+    written = [row for row in corpus.templates if row["weight"] > 0]
+    # Refusals have no object, and a last word of their own.
+    if not any(row["probe"] or row["family"] == "refusal" for row in written):
+        names = ", ".join(sorted({row["name"] for row in written}))
+        raise SpecError(
+            f"argument 'answers_only': got a corpus of {names}, allowed: one with sentences "
+            "whose object comes last"
+        )
+    return Answers(corpus.vocabulary)

@@ -1,0 +1,175 @@
+"""Where a run computes, in which precision, and with how many other processes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from behemoth._gen import SpecError
+
+from .config import TrainConfig
+
+# Below this many floating-point operations compiling takes longer than it saves.
+_WORTH_COMPILING = 3e16
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a run computes on: one process, or one of several that share each batch.
+
+    Parameters
+    ----------
+    device : torch.device
+    dtype : torch.dtype
+        Of the matrix products.
+    threads : int
+        CPU threads of this process.
+    rank, world_size : int
+        Which of how many processes this is.
+    accelerator : accelerate.Accelerator, optional
+        Where there are several.
+    """
+
+    device: torch.device
+    dtype: torch.dtype
+    threads: int
+    rank: int = 0
+    world_size: int = 1
+    accelerator: Any = None
+
+    @classmethod
+    def find(cls, config: TrainConfig) -> Machine:
+        """Find out, from the settings and from what launched this process.
+
+        Raises
+        ------
+        SpecError
+            When there is no such device, or it cannot do the precision asked for.
+        """
+        world_size = int(os.environ.get("WORLD_SIZE", "1"))
+        accelerator = None
+        device = _device(config.device)
+        if world_size > 1:
+            from accelerate import Accelerator
+
+            accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision="no")
+            device = accelerator.device
+        near = int(os.environ.get("LOCAL_WORLD_SIZE", world_size))
+        return cls(
+            device=device,
+            dtype=_dtype(config.precision, device),
+            threads=config.threads or max(1, _cores() // near),
+            rank=0 if accelerator is None else accelerator.process_index,
+            world_size=1 if accelerator is None else accelerator.num_processes,
+            accelerator=accelerator,
+        )
+
+    @property
+    def main(self) -> bool:
+        """Whether this process is the one that writes."""
+        return self.rank == 0
+
+    @property
+    def precision(self) -> str:
+        """`dtype` as the settings say it."""
+        return "bf16" if self.dtype == torch.bfloat16 else "fp32"
+
+    def micro_batch(self, config: TrainConfig) -> int:
+        """Blocks that this process takes at once.
+
+        Raises
+        ------
+        SpecError
+            When the batch cannot be shared evenly.
+        """
+        parts = self.world_size * config.accumulate
+        if config.batch_size % parts:
+            raise SpecError(
+                f"argument 'batch_size': got {config.batch_size}, allowed: a multiple of {parts} "
+                f"({self.world_size} processes, each accumulating {config.accumulate})"
+            )
+        return config.batch_size // parts
+
+    def compiles(self, config: TrainConfig, flops: float) -> bool:
+        """Whether to compile a run of so many floating-point operations."""
+        if config.compile != "auto":
+            return config.compile == "on"
+        return self.device.type == "cuda" and flops > _WORTH_COMPILING
+
+    def prepare(self, module: nn.Module) -> nn.Module:
+        """Move a module here; with several processes, one that averages gradients over them."""
+        module.to(self.device)
+        return module if self.accelerator is None else self.accelerator.prepare_model(module)
+
+    def accumulating(self, module: nn.Module) -> AbstractContextManager[Any]:
+        """Let gradients add up here, before the others have to know."""
+        return nullcontext() if self.accelerator is None else self.accelerator.no_sync(module)
+
+    def total(self, value: Tensor) -> Tensor:
+        """The sum of a value over all processes."""
+        return value if self.accelerator is None else self.accelerator.reduce(value, "sum")
+
+    def wait(self) -> None:
+        """Wait for the other processes."""
+        if self.accelerator is not None:
+            self.accelerator.wait_for_everyone()
+
+    def close(self) -> None:
+        """Part from the other processes."""
+        if self.accelerator is not None:
+            self.accelerator.end_training()
+
+    @contextmanager
+    def settings(self) -> Generator[None]:
+        """Set torch's threads, and on a GPU deterministic operations, for as long as it trains."""
+        threads = torch.get_num_threads()
+        deterministic = torch.are_deterministic_algorithms_enabled()
+        warns = torch.is_deterministic_algorithms_warn_only_enabled()
+        torch.set_num_threads(self.threads)
+        if self.device.type == "cuda":
+            # Only before the first use of cuBLAS does this say anything to it.
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+            torch.use_deterministic_algorithms(True, warn_only=True)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
+            torch.use_deterministic_algorithms(deterministic, warn_only=warns)
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        there = ["auto", "cpu"]
+        there += ["cuda"] if torch.cuda.is_available() else []
+        there += ["mps"] if torch.backends.mps.is_available() else []
+        raise SpecError(
+            f"argument 'device': got {name}, allowed here: {', '.join(there)}"
+        ) from error
+    return device
+
+
+def _dtype(precision: str, device: torch.device) -> torch.dtype:
+    if precision == "auto":
+        if device.type == "cuda":
+            able = torch.cuda.is_bf16_supported(including_emulation=False)
+        else:
+            # Measured to pay with AMX, from nano on; without it a CPU emulates most of it.
+            able = device.type == "cpu" and torch.cpu._is_amx_tile_supported()
+        return torch.bfloat16 if able else torch.float32
+    return torch.bfloat16 if precision == "bf16" else torch.float32
+
+
+def _cores() -> int:
+    # Those that this process may use, which in a container are fewer than there are.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,11 @@
+"""What may end a run before its time."""
+
+from __future__ import annotations
+
+
+class TrainError(RuntimeError):
+    """A run failed: the loss diverged, memory ran out, or a checkpoint is damaged."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM; the message says what was saved."""

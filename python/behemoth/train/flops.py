@@ -1,0 +1,47 @@
+"""Floating-point operations: what a model needs, and what a device could do."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+
+from behemoth.model.sizes import Size
+
+# Dense bfloat16, in 1e12 per second, as the makers say.
+_PEAKS = {
+    "B200": 2250.0, "H200": 989.0, "H100 PCIe": 756.0, "H100": 989.0, "A100": 312.0,
+    "L40S": 362.0, "L4": 121.0, "A10G": 70.0, "A10": 125.0, "RTX 4090": 165.0, "RTX 3090": 71.0,
+}  # fmt: skip
+
+
+def token_flops(size: Size, vocabulary: int, block_length: int) -> float:
+    """Operations that training on one token takes.
+
+    6 for each parameter that takes part in a matrix product, and 12 x layers x width x
+    block_length for attention, as PaLM counts them (arXiv 2204.02311, appendix B).
+    """
+    products = size.parameters + vocabulary * size.width
+    return 6.0 * products + 12.0 * size.layers * size.width * block_length
+
+
+def peak_flops(device: torch.device, dtype: torch.dtype) -> float:
+    """Operations that a device could do in a second.
+
+    Of known GPUs what their maker says, for bfloat16; otherwise what a large matrix product
+    reaches, measured in a few milliseconds.
+    """
+    if device.type == "cuda" and dtype == torch.bfloat16:
+        name = torch.cuda.get_device_name(device)
+        for known, peak in _PEAKS.items():
+            if known in name:
+                return peak * 1e12
+    size = 1024 if device.type == "cpu" else 4096
+    left, right = (torch.ones(size, size, dtype=dtype, device=device) for _ in range(2))
+    best = float("inf")
+    for _ in range(5):
+        began = time.perf_counter()
+        product = left @ right
+        float(product[0, 0])  # waits for the device
+        best = min(best, time.perf_counter() - began)
+    return 2.0 * size**3 / best

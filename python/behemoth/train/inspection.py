@@ -1,0 +1,79 @@
+"""Run directories, read: what `behemoth inspect RUN` calls. Needs no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+from behemoth._gen import SpecError
+
+from .directory import RECORD, RunDirectory
+from .metrics import read_rows
+
+
+@dataclass(frozen=True)
+class RunInspection:
+    """What a run directory is, and how far it came.
+
+    Parameters
+    ----------
+    directory : str
+    status : str
+        running (which a killed run stays), stopped, diverged or finished.
+    record : dict
+        ``run.json``: settings, spec, machine, versions and, when finished, the result.
+    checkpoints : list of int
+        Steps of the checkpoints that are there.
+    last : dict or None
+        The last row of training's metrics.
+    recall : dict of int to float
+        By exposures, as last measured.
+    recall_step : int or None
+        When that was.
+    """
+
+    directory: str
+    status: str
+    record: dict[str, Any]
+    checkpoints: list[int]
+    last: dict[str, Any] | None
+    recall: dict[int, float]
+    recall_step: int | None
+
+
+def is_run(directory: str | PathLike[str]) -> bool:
+    """Whether a directory is that of a run."""
+    return (Path(directory) / RECORD).is_file()
+
+
+def inspect_run(directory: str | PathLike[str]) -> RunInspection:
+    """Say what a run directory is.
+
+    Raises
+    ------
+    SpecError
+        When it is none.
+    TrainError
+        When its record is damaged.
+    """
+    place = Path(directory)
+    record = RunDirectory(place).record()
+    if record is None:
+        raise SpecError(f"argument 'RUN': got {fspath(directory)}, allowed: a run directory")
+    rows = read_rows(place / "metrics.jsonl")
+    training = [row for row in rows if row["kind"] == "train"]
+    measured = [row for row in rows if row["kind"] == "recall"]
+    step = max((row["step"] for row in measured), default=None)
+    return RunInspection(
+        directory=fspath(directory),
+        status=record["status"],
+        record=record,
+        checkpoints=sorted(
+            int(path.name.removeprefix("step-")) for path in place.glob("checkpoints/step-*")
+        ),
+        last=training[-1] if training else None,
+        recall={row["exposures"]: row["recall"] for row in measured if row["step"] == step},
+        recall_step=step,
+    )

@@ -1,0 +1,437 @@
+"""The training loop: what `behemoth train` calls.
+
+It knows the order of things: batches, updates, and what happens between them. How a loss is
+computed is `behemoth.model.loss`'s to know, where is `device`'s, and what a run directory holds
+`directory`'s and `checkpoint`'s.
+"""
+
+from __future__ import annotations
+
+import platform
+import signal
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import GenerationConfig, GPTNeoXForCausalLM
+
+from behemoth._gen import CorpusError, version
+from behemoth.corpus import Corpus
+from behemoth.model.build import END_OF_DOCUMENT, PADDING, build_model, padded_vocabulary
+from behemoth.model.loss import IGNORED, TrainingLoss
+from behemoth.model.sizes import find_size
+
+from .checkpoint import Checkpoints, State, history_steps, save_model
+from .config import TrainConfig, default_config
+from .data import Batch, BlockStream, DataConfig
+from .device import Machine
+from .directory import RunDirectory
+from .errors import Interrupted, TrainError
+from .flops import peak_flops, token_flops
+from .metrics import Metrics, write_parquet
+from .optimiser import make_optimiser
+from .probing import probed_facts, recall_by_exposures
+from .report import Report
+from .result import TrainResult
+from .schedule import learning_rate
+
+# Far above where it began, a loss does not come back.
+_DIVERGED = 2.0
+# Checkpoints by the clock: so far apart that writing them takes a hundredth of the time.
+_CHECKPOINT_SECONDS = 30.0
+_CHECKPOINT_SHARE = 0.01
+
+
+def run(
+    source: str | PathLike[str] | Corpus,
+    *,
+    out: str | PathLike[str],
+    config: TrainConfig | None = None,
+    force: bool = False,
+    progress: Callable[[Report], object] | None = None,
+) -> TrainResult:
+    """Train a model; see `behemoth.train.train`."""
+    config = default_config() if config is None else config
+    corpus = source if isinstance(source, Corpus) else _open(source)
+    machine = Machine.find(config)
+    directory = RunDirectory(Path(out))
+    with machine.settings():
+        try:
+            if not machine.main:
+                return _Run(corpus, config, machine, directory, progress).train()
+            if force:
+                directory.clear()
+            record = directory.check(corpus, config)
+            if record is not None and record["status"] == "finished":
+                return _result(record)
+            # Made before there is a directory: what it refuses leaves nothing behind.
+            whole = _Run(corpus, config, machine, directory, progress)
+            with directory.locked():
+                return whole.train()
+        except (MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            raise TrainError(
+                f"out of memory on {machine.device}: raise accumulate (now {config.accumulate}), "
+                f"which keeps the batch, or lower batch_size (now {config.batch_size}) or "
+                f"block_length (now {config.block_length})"
+            ) from error
+        finally:
+            machine.close()
+
+
+class _Run:
+    """One start of a run, from its first step or from its last checkpoint to the end."""
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        config: TrainConfig,
+        machine: Machine,
+        directory: RunDirectory,
+        progress: Callable[[Report], object] | None,
+    ) -> None:
+        self.corpus, self.config, self.machine = corpus, config, machine
+        self.directory, self.progress = directory, progress
+        data = DataConfig(
+            block_length=config.block_length,
+            batch_size=machine.micro_batch(config),
+            document_mask=config.document_mask,
+            answers_only=config.answers_only,
+            prefetch=config.prefetch,
+        )
+        self.stream = BlockStream(
+            corpus,
+            data,
+            rank=machine.rank,
+            world_size=machine.world_size,
+            pin_memory=machine.device.type == "cuda",
+        )
+        self.steps = config.total_steps(self.stream.blocks)
+        size = find_size(config.model)
+        multiple = config.vocabulary_multiple or (64 if machine.device.type == "cuda" else 8)
+        vocabulary = padded_vocabulary(corpus.vocabulary_size, multiple)
+        self.model: GPTNeoXForCausalLM = build_model(
+            size, vocabulary, seed=config.seed, block_length=config.block_length
+        ).to(machine.device)
+        self.token_flops = token_flops(size, vocabulary, config.block_length)
+        self.compiled = machine.compiles(config, self.token_flops * self.steps * config.step_tokens)
+        self.module = machine.prepare(
+            TrainingLoss(self.model, machine.dtype, compiled=self.compiled)
+        )
+        self.optimiser = make_optimiser(self.model, config)
+        self.parameters = list(self.model.parameters())
+        self.checkpoints = Checkpoints(directory.path / "checkpoints")
+        self.history = history_steps(config.checkpoint_history, self.steps)
+        self.eval_interval = config.eval_interval or max(1, -(-self.steps // 10))
+        self.facts = probed_facts(corpus, config.probe_facts) if config.probe_facts else None
+        self.recall: dict[int, float] = {}
+        self.step = 0
+        self.seconds = 0.0
+        self.first_loss: float | None = None
+        self.loss = float("nan")
+        self.saved_step = -1
+        self.save_seconds = 0.0
+
+    def train(self) -> TrainResult:
+        """Train to the end."""
+        self._resume()
+        config, machine, steps = self.config, self.machine, self.steps
+        peak = peak_flops(machine.device, machine.dtype) if machine.main else None
+        last_save = time.perf_counter()
+        losses = torch.zeros((), device=machine.device)
+        norms = torch.zeros((), device=machine.device)
+        micro = iter(self.stream)
+        self.model.train()
+        with _interruptible() as interrupted, self._metrics() as metrics:
+            if self.step == 0:
+                self._save_history()
+            began, waited, since = time.perf_counter(), self.stream.wait_seconds, self.step
+            while self.step < steps:
+                rate = learning_rate(config, self.step, steps)
+                loss, norm = self._update(micro, rate)
+                losses += loss
+                norms += norm
+                self.step += 1
+                step = self.step
+                # Asked once: one that comes later is for the next step.
+                stops = bool(interrupted) and step < steps
+                logged = step % config.log_interval == 0 or step == steps
+                probes = step % self.eval_interval == 0 and step < steps
+                now = time.perf_counter()
+                saves = machine.main and step < steps and self._save_due(now - last_save)
+                if not (logged or probes or saves or step in self.history or stops):
+                    continue
+                # From here on something may take time that is none of training's.
+                mean = self._mean(losses, step - since)
+                norm_mean = float(norms) / (step - since)
+                seconds = time.perf_counter() - began
+                self.seconds += seconds
+                self._check(mean, norm_mean)
+                if machine.main:
+                    tokens_per_second = (step - since) * config.step_tokens / seconds
+                    wait = (self.stream.wait_seconds - waited) / seconds
+                    mfu = (
+                        None
+                        if peak is None
+                        else tokens_per_second * self.token_flops / (peak * machine.world_size)
+                    )
+                    metrics.add(
+                        "train", step, tokens=step * config.step_tokens, seconds=self.seconds,
+                        loss=mean, learning_rate=rate, gradient_norm=norm_mean,
+                        tokens_per_second=tokens_per_second, wait_share=wait, mfu=mfu,
+                    )  # fmt: skip
+                    if step in self.history and step < steps:
+                        self._save_history()
+                    if saves or stops:
+                        self._save()
+                        last_save = time.perf_counter()
+                    if probes and self.facts is not None and not stops:
+                        self._probe(metrics, self.facts)
+                    if self.progress is not None:
+                        left = (steps - step) * config.step_tokens / tokens_per_second
+                        self.progress(
+                            Report(
+                                step, steps, step * config.step_tokens, mean, rate, norm_mean,
+                                tokens_per_second, wait, mfu, left, self.recall,
+                            )
+                        )  # fmt: skip
+                if stops:
+                    if machine.main:
+                        self.directory.update(status="stopped")
+                    raise Interrupted(f"checkpoint at step {step} of {steps} saved")
+                losses.zero_()
+                norms.zero_()
+                began, waited, since = time.perf_counter(), self.stream.wait_seconds, step
+            return self._finish(metrics)
+
+    def _update(self, micro: Iterator[Batch], rate: float) -> tuple[Tensor, Tensor]:
+        """Make one update; returns the mean loss of this process's share, and the norm."""
+        config, machine = self.config, self.machine
+        batches = [next(micro) for _ in range(config.accumulate)]
+        labels = self._labels(batches)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        total = torch.zeros((), device=machine.device)
+        for place, batch in enumerate(batches):
+            batch = self._to_device(batch)
+            if place + 1 < len(batches):
+                with machine.accumulating(self.module):
+                    loss = self.module(batch) / labels
+                    loss.backward()
+            else:
+                loss = self.module(batch) / labels
+                loss.backward()
+            total += loss.detach()
+        limit = config.clip or float("inf")
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters, limit)
+        self.optimiser.step()
+        self.optimiser.zero_grad()
+        return total, norm
+
+    def _labels(self, batches: list[Batch]) -> float | Tensor:
+        """How many labels the batch has, by process: gradients are averaged over those."""
+        if all(batch["labels"] is batch["input_ids"] for batch in batches):
+            return float(sum(batch["labels"][:, 1:].numel() for batch in batches))
+        count = sum(int((batch["labels"][:, 1:] != IGNORED).sum()) for batch in batches)
+        if self.machine.world_size == 1:
+            return float(max(1, count))
+        total = self.machine.total(torch.tensor(float(count), device=self.machine.device))
+        return (total / self.machine.world_size).clamp(min=1.0)
+
+    def _to_device(self, batch: Batch) -> Batch:
+        if self.machine.device.type == "cpu":
+            return batch
+        moved = {
+            name: tensor.to(self.machine.device, non_blocking=True)
+            for name, tensor in batch.items()
+            if name != "labels" or tensor is not batch["input_ids"]
+        }
+        # That all tokens have loss is said by the one being the other.
+        moved.setdefault("labels", moved["input_ids"])
+        return moved
+
+    def _mean(self, losses: Tensor, steps: int) -> float:
+        return float(self.machine.total(losses / steps)) / self.machine.world_size
+
+    def _check(self, loss: float, norm: float) -> None:
+        """Stop where training makes no sense any more."""
+        first = self.first_loss
+        # A comparison with what is no number is false, so that it is asked this way round.
+        if norm < float("inf") and loss < _DIVERGED * (loss if first is None else first):
+            self.first_loss = loss if first is None else first
+            self.loss = loss
+            return
+        if self.machine.main:
+            self.directory.update(status="diverged")
+        last = self.checkpoints.last()
+        kept = "there is no checkpoint" if last is None else f"the last good checkpoint is {last}"
+        raise TrainError(
+            f"the loss diverged: {loss:.4g} at step {self.step}, after {first or loss:.4g} at the "
+            f"start (learning_rate {self.config.learning_rate:g}, gradient norm {norm:.3g}); {kept}"
+        )
+
+    def _save_due(self, since: float) -> bool:
+        if interval := self.config.checkpoint_interval:
+            return self.step % interval == 0
+        return since > max(_CHECKPOINT_SECONDS, self.save_seconds / _CHECKPOINT_SHARE)
+
+    def _state(self) -> State:
+        # The stream counts what was taken from it, which is what was trained on.
+        return State(self.step, self.stream.state_dict(), self.seconds, self.first_loss)
+
+    def _save(self) -> None:
+        began = time.perf_counter()
+        self.checkpoints.save(self.model, self.optimiser, self._state())
+        self.checkpoints.prune(1, self.history)
+        self.save_seconds = time.perf_counter() - began
+
+    def _save_history(self) -> None:
+        wanted = self.machine.main and self.step in self.history
+        if wanted and not self.checkpoints.path(self.step).exists():
+            self.checkpoints.save(self.model, None, self._state())
+
+    def _resume(self) -> None:
+        """Take up the last checkpoint, or begin."""
+        self.machine.wait()
+        last = self.checkpoints.last()
+        if self.directory.record() is None and self.machine.main:
+            self.directory.begin(self.corpus, self.config, self._facts())
+        if last is not None:
+            state = self.checkpoints.load(last, self.model, self.optimiser)
+            self.stream.load_state_dict(state.stream)
+            self.step, self.seconds, self.first_loss = state.step, state.seconds, state.first_loss
+        elif self.machine.main:
+            self.checkpoints.prune(0, self.history)
+        if self.machine.main:
+            self.directory.update(status="running")
+
+    def _facts(self) -> dict[str, Any]:
+        import accelerate
+        import transformers
+
+        machine = self.machine
+        name = (
+            torch.cuda.get_device_name(machine.device)
+            if machine.device.type == "cuda"
+            else platform.processor() or platform.machine()
+        )
+        return {
+            "versions": {
+                "behemoth": version(),
+                "python": platform.python_version(),
+                "torch": torch.__version__,
+                "transformers": transformers.__version__,
+                "accelerate": accelerate.__version__,
+            },
+            "device": str(machine.device),
+            "device_name": name,
+            "precision": machine.precision,
+            "compiled": self.compiled,
+            "threads": machine.threads,
+            "world_size": machine.world_size,
+            "vocabulary": self.corpus.vocabulary_size,
+            "vocabulary_padded": self.model.config.vocab_size,
+            "parameters": sum(parameter.numel() for parameter in self.parameters),
+            "parameters_without_embedding": find_size(self.config.model).parameters,
+            "steps": self.steps,
+        }
+
+    @contextmanager
+    def _metrics(self) -> Generator[Any]:
+        if not self.machine.main:
+            yield None
+            return
+        with Metrics(self.directory.path, self.config.tensorboard, self.step) as metrics:
+            yield metrics
+
+    def _probe(self, metrics: Metrics, facts: Any) -> None:
+        frame = recall_by_exposures(self.model, self.corpus, facts)
+        self.recall = dict(zip(frame["exposures"], frame["recall"], strict=True))
+        for row in frame.iter_rows(named=True):
+            metrics.add("recall", self.step, **row)
+
+    def _finish(self, metrics: Metrics) -> TrainResult:
+        """Measure recall, and write what others load."""
+        tokens = self.steps * self.config.step_tokens
+        result = TrainResult(
+            run=str(self.directory.path),
+            steps=self.steps,
+            tokens=tokens,
+            seconds=self.seconds,
+            tokens_per_second=tokens / self.seconds if self.seconds else 0.0,
+            loss=self.loss,
+            recall={},
+        )
+        if not self.machine.main:
+            self.machine.wait()
+            return result
+        self._probe(metrics, probed_facts(self.corpus))
+        result = replace(result, recall=self.recall)
+        save_model(self.model, self.directory.path)
+        ids = {"bos_token_id": END_OF_DOCUMENT, "eos_token_id": END_OF_DOCUMENT,
+               "pad_token_id": PADDING}  # fmt: skip
+        GenerationConfig(**ids).save_pretrained(self.directory.path)
+        self.directory.write_tokenizer(self.corpus)
+        write_parquet(self.directory.path)
+        self.directory.update(status="finished", result=asdict(result))
+        self.checkpoints.prune(0, self.history)
+        self.machine.wait()
+        return result
+
+
+@contextmanager
+def _interruptible() -> Generator[Any]:
+    """Give something that is true once Ctrl-C or SIGTERM came; a second one stops at once."""
+    flag = _Flag()
+    if threading.current_thread() is not threading.main_thread():
+        yield flag
+        return
+
+    def handler(number: int, frame: object) -> None:
+        if flag:
+            raise KeyboardInterrupt
+        flag.set = True
+
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield flag
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+class _Flag:
+    set = False
+
+    def __bool__(self) -> bool:
+        return self.set
+
+
+def _open(source: str | PathLike[str]) -> Corpus:
+    place = Path(source)
+    return Corpus.open(place) if (place / "manifest.json").is_file() else Corpus.from_spec(place)
+
+
+def _result(record: dict[str, Any]) -> TrainResult:
+    try:
+        result = dict(record["result"])
+        # JSON has text for keys.
+        result["recall"] = {int(key): value for key, value in result["recall"].items()}
+        return TrainResult(**result)
+    except (KeyError, TypeError, ValueError):
+        raise CorpusError(f"{record.get('run')}: its record has no result") from None
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    words = ("out of memory", "not enough memory", "can't allocate memory")
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
+        word in str(error).lower() for word in words
+    )

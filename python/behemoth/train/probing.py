@@ -1,0 +1,58 @@
+"""Recall by exposures, as a run measures it on itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from transformers import GPTNeoXForCausalLM
+
+from behemoth.corpus import Corpus
+from behemoth.evaluate import recall
+
+_CLASSES = 16  # more numbers of exposures than these are put together by powers of two
+_FACTS = 10_000
+
+
+def probed_facts(corpus: Corpus, most: int = _FACTS) -> NDArray[np.uint64]:
+    """Give an exact sample of facts, the same for a corpus each time."""
+    return corpus.sample_facts(most)
+
+
+def recall_by_exposures(
+    model: GPTNeoXForCausalLM, corpus: Corpus, facts: NDArray[np.uint64]
+) -> pl.DataFrame:
+    """Measure recall in the wordings that the corpus is written with.
+
+    Held-out wordings, and questions about subjects that the corpus asks none about, are left to
+    `behemoth.evaluate`.
+
+    Returns
+    -------
+    polars.DataFrame
+        exposures (Int64; of a class, the least), n, recall and log_probability (mean), sorted.
+    """
+    frame = recall(model, corpus, facts=facts).filter(
+        ~pl.col("held_out") & pl.col("seen").fill_null(True)
+    )
+    classes = exposure_classes(row["exposures"] for row in corpus.exposure_classes)
+    return (
+        frame.with_columns(pl.col("exposures").cast(pl.Int64).replace(classes))
+        .group_by("exposures")
+        .agg(
+            pl.len().cast(pl.Int64).alias("n"),
+            pl.col("exact_match").mean().alias("recall"),
+            pl.col("log_probability").mean(),
+        )
+        .sort("exposures")
+    )
+
+
+def exposure_classes(exposures: Iterable[int]) -> dict[int, int]:
+    """Map each number of exposures to its class."""
+    levels = sorted(set(exposures))
+    if len(levels) <= _CLASSES:
+        return {level: level for level in levels}
+    return {level: 1 << (level.bit_length() - 1) if level else 0 for level in levels}

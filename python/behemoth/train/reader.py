@@ -1,0 +1,133 @@
+"""The token stream of a corpus as int64, from its shards or straight from its spec.
+
+Both readers give the same tokens at the same offsets and know nothing of blocks or batches.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from itertools import accumulate
+from os import fspath
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from behemoth._gen import CorpusError
+from behemoth.corpus import Corpus
+from behemoth.world import World
+
+
+class Reader(Protocol):
+    """The stream of a corpus at any offset.
+
+    Attributes
+    ----------
+    tokens : int
+        Length of the stream.
+    """
+
+    tokens: int
+
+    def fill(self, out: NDArray[np.int64], token: int) -> None:
+        """Fill `out` from token offset `token` on, all of which must exist."""
+        ...
+
+
+def open_reader(corpus: Corpus, threads: int) -> Reader:
+    """Read the shards of a corpus that was opened from a directory; make the tokens of others.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    threads : int
+        That make tokens, 0 for all cores.
+
+    Raises
+    ------
+    CorpusError
+        When the directory is not complete.
+    """
+    return SpecReader(corpus, threads) if corpus.directory is None else ShardReader(corpus)
+
+
+class SpecReader:
+    """Makes tokens from a spec, with the interpreter released; nothing is stored.
+
+    Where documents vary in length the engine counts the corpus once, in the constructor.
+    """
+
+    def __init__(self, corpus: Corpus, threads: int) -> None:
+        self.tokens = corpus.token_count()
+        self._corpus, self._threads = corpus, threads
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For workers that are not forked: the spec goes to them, and its arrays."""
+        corpus, spec = self._corpus, self._corpus.spec
+        parts = spec["world"], corpus.world._table, spec["corpus"], corpus._exposures
+        return _remade, (*parts, self._threads)
+
+    def fill(self, out: NDArray[np.int64], token: int) -> None:
+        """Fill `out` from token offset `token` on."""
+        written = self._corpus.fill_tokens(out, token, threads=self._threads)
+        assert written == out.size
+
+
+class ShardReader:
+    """Maps the shards of a directory; tokens are copied once, into the batch."""
+
+    def __init__(self, corpus: Corpus) -> None:
+        manifest = corpus.manifest
+        if not manifest["complete"]:
+            raise CorpusError(
+                f"{fspath(corpus._opened())}: not all of its {corpus.shards} shards are there; "
+                "`behemoth gen` with the same options writes the missing ones"
+            )
+        sizes = [shard["tokens"] for shard in manifest["shards"]]
+        self._starts = [0, *accumulate(sizes)]
+        self.tokens = self._starts[-1]
+        self._corpus = corpus
+        # Plain views of the maps: slices of np.memmap itself take microseconds.
+        self._maps: dict[int, NDArray[np.unsignedinteger]] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For workers that are not forked: they open the directory."""
+        return _reopened, (self._corpus._opened(),)
+
+    def fill(self, out: NDArray[np.int64], token: int) -> None:
+        """Fill `out` from token offset `token` on."""
+        done = 0
+        while done < out.size:
+            shard = bisect_right(self._starts, token + done) - 1
+            start = token + done - self._starts[shard]
+            part = self._map(shard)[start : start + out.size - done]
+            out[done : done + part.size] = part
+            done += part.size
+
+    def _map(self, shard: int) -> NDArray[np.unsignedinteger]:
+        mapped = self._maps.get(shard)
+        if mapped is None:
+            mapped = self._maps[shard] = np.asarray(self._corpus.shard(shard))
+            expected = self._starts[shard + 1] - self._starts[shard]
+            if mapped.size != expected:
+                raise CorpusError(
+                    f"{fspath(self._corpus._opened())}: shard {shard} has {mapped.size} tokens, "
+                    f"its manifest says {expected}; `behemoth verify` says more"
+                )
+        return mapped
+
+
+def _remade(
+    world: dict[str, Any],
+    table: dict[str, NDArray[Any]] | None,
+    spec: dict[str, Any],
+    exposures: NDArray[np.uint32] | None,
+    threads: int,
+) -> SpecReader:
+    corpus = Corpus.from_arrays(World.from_arrays(world, table), spec, exposures)
+    return SpecReader(corpus, threads)
+
+
+def _reopened(directory: Path) -> ShardReader:
+    return ShardReader(Corpus.open(directory))

@@ -1,0 +1,110 @@
+import json
+
+import pytest
+import torch
+from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
+
+from behemoth import Corpus, World
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    place = tmp_path_factory.mktemp("run")
+    corpus = Corpus(World(120, 3, 10), exposures=2)
+    torch.manual_seed(0)
+    config = GPTNeoXConfig(
+        vocab_size=corpus.vocabulary_size, hidden_size=32, num_hidden_layers=2,
+        num_attention_heads=4, intermediate_size=64, max_position_embeddings=64,
+        bos_token_id=0, eos_token_id=0, pad_token_id=1,
+    )  # fmt: skip
+    GPTNeoXForCausalLM(config).save_pretrained(place)
+    (place / "run.json").write_text(json.dumps({"config": {"seed": 5}}))
+    (place / "spec.toml").write_text(corpus._native.spec_toml)
+    return place
+
+
+@pytest.fixture
+def plan(run, trained, tmp_path):
+    run("plan", trained, "--edits", 2, "--independent", "--out", tmp_path / "plan", "--json").json()
+    return tmp_path / "plan"
+
+
+def words_of(trained, plan, out, *others):
+    return ("edit", trained, "--plan", plan, "--method", "lora", "--set", "steps=2", "--out", out,
+            *others)  # fmt: skip
+
+
+def test_the_report(run, trained, plan, tmp_path):
+    out = tmp_path / "e"
+    report = run(*words_of(trained, plan, out, "--set", "rank=2", "--single", "--json")).json()
+    assert list(report) == [
+        "out", "run", "plan_hash", "method", "settings", "seed", "single", "edits", "failed",
+        "present", "seconds", "edits_per_second",
+    ]  # fmt: skip
+    assert (report["method"], report["edits"], report["single"]) == ("lora", 2, True)
+    assert report["settings"]["rank"] == 2 and report["settings"]["steps"] == 2
+    assert sorted(path.name for path in (out / "deltas").iterdir()) == ["00000", "00001"]
+    again = run(*words_of(trained, plan, out, "--set", "rank=2", "--single", "--json")).json()
+    assert again["present"] == 2
+
+
+def test_for_people(run, trained, plan, tmp_path):
+    ran = run(*words_of(trained, plan, tmp_path / "e", "--adapter", "--seed", "1e1"))
+    assert ran.code == 0
+    assert f"{tmp_path / 'e'}: 2 edits in one batch by lora" in ran.out
+    assert "next: behemoth evaluate" in ran.err
+    assert (tmp_path / "e" / "adapter" / "adapter_config.json").is_file()
+    assert json.loads((tmp_path / "e" / "edit.json").read_text())["seed"] == 10
+
+
+def test_when_all_edits_fail_the_run_failed(run, trained, plan, tmp_path):
+    words = words_of(trained, plan, tmp_path / "e", "--set", "learning_rate=1e30", "--single")
+    ran = run(*words)
+    assert ran.code == 1
+    assert "edit 0 failed: loss" in ran.err and "edit 1 failed: loss" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--method lora --out e", "argument '--plan': got nothing, allowed: a plan directory"),
+        ("--plan PLAN --out e", "argument '--method': got nothing, allowed: a method"),
+        ("--plan PLAN --method lora", "argument '--out': got nothing, allowed: a directory"),
+        ("--plan PLAN --method lorra --out e", "argument 'method': got 'lorra' (did you mean"),
+        ("--plan PLAN --method lora --set rank --out e", "argument '--set': got rank, allowed: "),
+        ("--plan PLAN --method lora --set rnk=1 --out e", "argument 'set': got 'rnk' (did you"),
+        ("--plan PLAN --method lora --set rank=0 --out e", "argument 'rank': got 0, allowed"),
+        ("--plan PLAN --method lora --seed x --out e", "argument '--seed': got x, allowed"),
+        ("--plan PLAN --method lora --stack 0 --out e", "argument '--stack': got 0, allowed"),
+        ("--plan nothing --method lora --out e", "argument 'plan': got 'nothing', allowed: a plan"),
+        ("--plan PLAN --method refusal --out e", "argument 'plan': got edits of kind remap"),
+    ],
+)
+def test_errors(run, trained, plan, words, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    given = [str(plan) if word == "PLAN" else word for word in words.split()]
+    assert message in run("edit", trained, *given).refused(2)
+    assert not (tmp_path / "e").exists()
+
+
+def test_a_run_that_is_none(run, plan, tmp_path):
+    assert "argument 'RUN': got" in run(*words_of(tmp_path, plan, tmp_path / "e")).refused(2)
+
+
+def test_another_edit_is_not_written_over(run, trained, plan, tmp_path):
+    run(*words_of(trained, plan, tmp_path / "e"))
+    message = run(*words_of(trained, plan, tmp_path / "e", "--seed", 3)).refused(1)
+    assert "holds another edit (seed); --force replaces it" in message
+    assert run(*words_of(trained, plan, tmp_path / "e", "--seed", 3, "--force")).code == 0
+
+
+def test_it_says_how_to_go_on(run, trained, plan, tmp_path, monkeypatch):
+    from behemoth.edit.methods.lora import Lora
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Lora, "apply", stop)
+    ran = run(*words_of(trained, plan, tmp_path / "e"))
+    assert ran.code == 130
+    assert "stopped: run the same command again to go on with" in ran.err

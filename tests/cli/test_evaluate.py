@@ -1,0 +1,125 @@
+import json
+
+import polars as pl
+import pytest
+import torch
+from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
+
+from behemoth import Corpus, World
+from behemoth.evaluate.frame import SCHEMA, evaluate
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    place = tmp_path_factory.mktemp("runs") / "small"
+    corpus = Corpus(World(120, 3, 10), exposures=2)
+    torch.manual_seed(0)
+    config = GPTNeoXConfig(
+        vocab_size=corpus.vocabulary_size, hidden_size=32, num_hidden_layers=2,
+        num_attention_heads=4, intermediate_size=64, max_position_embeddings=64,
+        bos_token_id=0, eos_token_id=0, pad_token_id=1,
+    )  # fmt: skip
+    GPTNeoXForCausalLM(config).save_pretrained(place)
+    (place / "run.json").write_text(json.dumps({"config": {"seed": 5}}))
+    (place / "spec.toml").write_text(corpus._native.spec_toml)
+    return place
+
+
+@pytest.fixture
+def plan(run, trained, tmp_path):
+    run("plan", trained, "--edits", 2, "--independent", "--out", tmp_path / "plan", "--json").json()
+    return tmp_path / "plan"
+
+
+def edited(run, trained, plan, out, *others):
+    words = ("--method", "lora", "--set", "steps=2", "--set", "learning_rate=0.05")
+    run("edit", trained, "--plan", plan, *words, "--out", out, "--json", *others).json()
+    return out
+
+
+def test_single_edits(run, trained, plan, tmp_path):
+    edit = edited(run, trained, plan, tmp_path / "e", "--single")
+    out = tmp_path / "frames" / "f.parquet"
+    report = run("evaluate", edit, "--plan", plan, "--out", out, "--json").json()
+    assert list(report) == ["out", "rows", "edits", "stages", "seconds", "metrics"]
+    frame = pl.read_parquet(out)
+    assert frame.schema == pl.Schema(SCHEMA)
+    assert frame.height == report["rows"]
+    assert report["edits"] == 2
+    assert report["stages"] == ["before", "after"]
+    assert frame["run"].unique().to_list() == ["small"]
+    assert frame["seed"].unique().to_list() == [5]
+    assert frame["method"].unique().to_list() == ["lora"]
+    assert frame.filter(stage="after")["kl"].max() > 0
+    keys = frame.select("edit", "probe", "stage")
+    assert keys.is_unique().all()
+    metrics = {(row["metric"], row["stage"], row["filter"]) for row in report["metrics"]}
+    assert ("efficacy", "after", "all") in metrics
+    # The same from Python, whatever the batches are.
+    again = evaluate(edit, plan, stack=1, batch_size=16)
+    assert again.select(keys.columns).sort(keys.columns).equals(keys.sort(keys.columns))
+
+
+def test_a_batch(run, trained, plan, tmp_path):
+    edit = edited(run, trained, plan, tmp_path / "e")
+    ran = run("evaluate", edit, "--plan", plan, "--out", tmp_path / "f.parquet")
+    assert ran.code == 0
+    assert "before" in ran.out and "after" in ran.out
+    for word in ("efficacy", "exact_specificity", "same_relation", "unrelated"):
+        assert word in ran.out
+
+
+def test_a_run_has_the_stage_before_only(run, trained, plan, tmp_path):
+    out = tmp_path / "f.parquet"
+    report = run("evaluate", trained, "--plan", plan, "--out", out, "--json").json()
+    assert report["stages"] == ["before"]
+    frame = pl.read_parquet(out)
+    assert frame["kl"].eq(0).all()
+    assert frame["method"].is_null().all()
+
+
+def test_the_plan_must_be_the_one_it_was_made_with(run, trained, plan, tmp_path):
+    edit = edited(run, trained, plan, tmp_path / "e")
+    other = tmp_path / "other"
+    run("plan", trained, "--edits", 3, "--seed", 4, "--out", other, "--json").json()
+    out = tmp_path / "f.parquet"
+    message = run("evaluate", edit, "--plan", other, "--out", out).refused(2)
+    assert "argument 'plan': got plan" in message and "allowed: the edit's own" in message
+    (tmp_path / "world.toml").write_text("[world]\nsubjects = 90\nrelations = 2\nobjects = 9\n")
+    run("plan", tmp_path / "world.toml", "--edits", 1, "--out", tmp_path / "w", "--json").json()
+    message = run("evaluate", trained, "--plan", tmp_path / "w", "--out", out).refused(2)
+    assert "got a plan of another world" in message
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--out f", "argument '--plan': got nothing, allowed: a plan directory"),
+        ("--plan PLAN", "argument '--out': got nothing, allowed: a Parquet file to write"),
+        ("--plan PLAN --out .", "argument '--out': got ., allowed: a file name"),
+        ("--plan PLAN --out f --stack 0", "argument '--stack': got 0, allowed"),
+        ("--plan PLAN --out f --batch-size x", "argument '--batch-size': got x, allowed"),
+        ("--plan nothing --out f", "argument 'plan': got 'nothing', allowed: a plan directory"),
+    ],
+)
+def test_errors(run, trained, plan, words, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    given = [str(plan) if word == "PLAN" else word for word in words.split()]
+    assert message in run("evaluate", trained, *given).refused(2)
+    assert not (tmp_path / "f").exists()
+
+
+def test_what_is_neither_run_nor_edit(run, plan, tmp_path):
+    (tmp_path / "empty").mkdir()
+    out = tmp_path / "f.parquet"
+    message = run("evaluate", tmp_path / "empty", "--plan", plan, "--out", out).refused(2)
+    assert "allowed: a training run" in message
+
+
+def test_an_edit_whose_run_is_gone(run, trained, plan, tmp_path):
+    edit = edited(run, trained, plan, tmp_path / "e")
+    record = json.loads((edit / "edit.json").read_text())
+    (edit / "edit.json").write_text(json.dumps({**record, "run": "../gone"}))
+    message = run("evaluate", edit, "--plan", plan, "--out", tmp_path / "f.parquet").refused(2)
+    assert "argument 'RUN': got" in message and "gone" in message

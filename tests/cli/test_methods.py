@@ -1,0 +1,47 @@
+import pytest
+
+pytest.importorskip("torch")
+
+from behemoth.edit.registry import method_names, method_type
+
+
+def test_the_table_as_json(run):
+    rows = run("methods", "--json").json()
+    assert isinstance(rows, list)
+    assert all(list(row) == ["name", "family", "source", "changes"] for row in rows)
+    names = [row["name"] for row in rows]
+    assert names == [name for name in method_names() if name in names]
+    assert {"ft", "lora", "rome", "npo"} <= set(names)
+    families = {row["family"] for row in rows}
+    assert families <= {"fine-tuning", "locate-and-edit", "unlearning", "oracle"}
+    lora = next(row for row in rows if row["name"] == "lora")
+    assert lora["source"] == method_type("lora").info.source
+
+
+def test_the_table_for_people(run):
+    ran = run("methods")
+    assert ran.code == 0
+    for word in ("name", "family", "lora", "locate-and-edit", "2106.09685"):
+        assert word in ran.out
+
+
+def test_a_broken_method_of_another_package_does_not_take_the_others_away(run, monkeypatch):
+    def missing(name):
+        if name == "lora":
+            raise ImportError("No module named 'elsewhere'", name="elsewhere")
+        return method_type(name)
+
+    monkeypatch.setattr("behemoth.edit.registry.method_type", missing)
+    ran = run("methods", "--json")
+    names = [row["name"] for row in ran.json()]
+    assert "ft" in names and "lora" not in names
+    assert "method lora cannot be loaded: No module named 'elsewhere'" in ran.err
+
+
+def test_without_torch_one_line_says_what_to_install(run, monkeypatch):
+    def missing(name):
+        raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+    monkeypatch.setattr("behemoth.edit.registry.method_type", missing)
+    message = run("methods").refused(1)
+    assert message == "torch is not installed: pip install 'behemoth[train]'"

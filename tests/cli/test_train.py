@@ -1,0 +1,133 @@
+import json
+import os
+import signal
+import sys
+
+import pytest
+
+from behemoth import Corpus, World
+
+SMALL = (
+    "--steps", "6", "--block-length", "32", "--batch-size", "4", "--threads", "1",
+    "--no-tensorboard", "--log-interval", "2",
+)  # fmt: skip
+
+
+@pytest.fixture
+def spec(tmp_path):
+    pytest.importorskip("torch")
+    corpus = Corpus(World(subjects=20, relations=2, objects=5), exposures="groups:4,16")
+    (tmp_path / "spec.toml").write_text(corpus.spec_toml)
+    return tmp_path / "spec.toml"
+
+
+def test_json_is_one_object_with_the_keys_of_the_contract(run, spec, tmp_path):
+    report = run("train", spec, "--out", tmp_path / "run", *SMALL, "--json").json()
+    assert set(report) == {
+        "run", "steps", "tokens", "seconds", "tokens_per_second", "loss", "recall",
+    }  # fmt: skip
+    assert report["run"] == str(tmp_path / "run")
+    assert (report["steps"], report["tokens"]) == (6, 6 * 4 * 32)
+    assert set(report["recall"]) == {"4", "16"}
+
+
+def test_people_see_the_loss_the_rate_and_the_recall(run, spec, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    ran = run("train", spec, "--out", tmp_path / "run", *SMALL)
+    assert ran.code == 0
+    for words in ("step 6 of 6", "loss", "tokens/s", "data wait", "MFU", "left", "is finished"):
+        assert words in ran.err, words
+    assert "exposures  recall" in ran.out
+
+
+def test_every_option_reaches_the_config(run, spec, tmp_path):
+    run(
+        "train", spec, "--out", tmp_path / "run", *SMALL, "--learning-rate", "1e-3", "--schedule",
+        "wsd", "--warmup", 0.1, "--decay", 0.4, "--final-learning-rate", 0.1, "--weight-decay", 0.2,
+        "--clip", 0.5, "--seed", 7, "--no-document-mask", "--answers-only", "--precision", "fp32",
+        "--compile", "off", "--device", "cpu", "--accumulate", 2, "--eval-interval", 3,
+        "--checkpoint-interval", 2, "--checkpoint-history", 2, "--json",
+    ).json()  # fmt: skip
+    config = json.loads((tmp_path / "run" / "run.json").read_text())["config"]
+    expected = {
+        "model": "nano", "steps": 6, "learning_rate": 1e-3, "schedule": "wsd", "warmup": 0.1,
+        "decay": 0.4, "final_learning_rate": 0.1, "weight_decay": 0.2, "clip": 0.5, "seed": 7,
+        "document_mask": False, "answers_only": True, "precision": "fp32", "compile": "off",
+        "device": "cpu", "accumulate": 2, "eval_interval": 3, "checkpoint_interval": 2,
+        "checkpoint_history": 2,
+    }  # fmt: skip
+    assert {name: config[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--model", "nanno"), "'model': got nanno, allowed: nano, micro, 14m, 31m, 70m, 160m, "
+         "410m (did you mean nano?)"),
+        (("--steps", "0"), "'steps': got 0, allowed: a whole number from 1"),
+        (("--steps", "many"), "'--steps': got many, allowed: a whole number"),
+        (("--schedule", "linear"), "'schedule': got 'linear', allowed: cosine, wsd"),
+        (("--block-length", "1e6"), "'block_length': got 1000000, allowed: up to the"),
+    ],
+)  # fmt: skip
+def test_errors_are_one_line(run, spec, tmp_path, words, message):
+    assert message in run("train", spec, "--out", tmp_path / "run", *words).refused()
+    assert not (tmp_path / "run").exists()
+
+
+def test_out_is_needed(run, spec):
+    assert (
+        run("train", spec).refused()
+        == "argument '--out': got nothing, allowed: a directory to write"
+    )
+
+
+def test_a_run_of_other_settings_is_one_line(run, spec, tmp_path):
+    run("train", spec, "--out", tmp_path / "run", *SMALL, "--json").json()
+    line = run("train", spec, "--out", tmp_path / "run", *SMALL, "--seed", 5).refused()
+    assert "a run with seed 0 and not 5, allowed: a new directory" in line
+    run("train", spec, "--out", tmp_path / "run", *SMALL, "--seed", 5, "--force", "--json").json()
+
+
+def test_inspect_says_what_a_run_is(run, spec, tmp_path):
+    run("train", spec, "--out", tmp_path / "run", *SMALL, "--json").json()
+    ran = run("inspect", tmp_path / "run")
+    assert ran.code == 0
+    assert "a run of nano, finished" in ran.out
+    assert "6 of 6" in ran.out
+    assert "Recall at step 6" in ran.out
+    report = run("inspect", tmp_path / "run", "--json").json()
+    assert report["status"] == "finished"
+    assert set(report["recall"]) == {"4", "16"}
+    assert report["record"]["config"]["block_length"] == 32
+
+
+def test_a_missing_extra_is_named(run, spec, tmp_path, monkeypatch):
+    for name in [*sys.modules]:
+        if name.startswith("behemoth.train.loop"):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    line = run("train", spec, "--out", tmp_path / "run", *SMALL).refused(1)
+    assert line == "transformers is not installed: pip install 'behemoth[train]'"
+
+
+def test_models_lists_all_sizes(run):
+    rows = run("models", "--json").json()["models"]
+    assert [row["name"] for row in rows] == ["nano", "micro", "14m", "31m", "70m", "160m", "410m"]
+    assert {"width", "layers", "heads", "hidden", "parameters", "learning_rate"} <= set(rows[0])
+    shown = run("models").out
+    assert "302,311,424" in shown
+
+
+@pytest.mark.faults
+def test_ctrl_c_saves_and_says_how_to_go_on(spawn, spec, tmp_path):
+    words = ("train", spec, "--out", tmp_path / "run", *SMALL[2:], "--steps", "100000")
+    with spawn(*words) as process:
+        metrics = tmp_path / "run" / "metrics.jsonl"
+        while not (metrics.is_file() and metrics.stat().st_size):
+            assert process.poll() is None
+        os.kill(process.pid, signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "of 100000 saved; run the same command again to go on with" in err
+    assert (tmp_path / "run" / "checkpoints").is_dir()

@@ -1,0 +1,63 @@
+"""AlphaEdit: preserved keys keep their outputs, and the projector is a null space by energy."""
+
+import torch
+
+from behemoth.edit.methods.alphaedit import AlphaEdit, null_space
+from behemoth.edit.protocol import EditContext
+
+
+def test_null_space_leaves_out_the_share_of_energy():
+    values = torch.tensor([50.0, 30.0, 15.0, 4.0, 0.9, 0.1], dtype=torch.float64)
+    rotation, _ = torch.linalg.qr(torch.randn(6, 6, dtype=torch.float64))
+    matrix = rotation @ torch.diag(values) @ rotation.T
+    for energy, kept in ((0.8, 4), (0.95, 3), (0.99, 2), (0.9985, 1)):
+        basis = null_space(matrix, energy - 1e-9)
+        assert basis.shape == (6, kept)
+        projector = basis @ basis.T
+        torch.testing.assert_close(projector @ projector, projector)
+        wanted = rotation[:, 6 - kept :] @ rotation[:, 6 - kept :].T
+        torch.testing.assert_close(projector, wanted, rtol=0, atol=1e-9)
+
+
+def test_null_space_does_not_depend_on_the_scale(equations):
+    _, _, covariance = equations(1)
+    matrix = covariance.matrix_ff
+    assert null_space(matrix, 0.9).shape == null_space(1e-6 * matrix, 0.9).shape
+
+
+def test_preserved_keys_keep_their_outputs(equations):
+    keys, residuals, covariance = equations(4, rank=10)
+    change = AlphaEdit(energy=1 - 1e-9, damping=0.1).solve(keys, residuals, covariance, keys.T[:0])
+    _, vectors = torch.linalg.eigh(covariance.matrix_ff)
+    preserved = vectors[:, -10:] @ torch.randn(10, 7, dtype=torch.float64)
+    assert (change.to_dense() @ preserved).abs().max() < 1e-10
+    assert (change.to_dense() @ keys).norm() > 0.5 * residuals.norm()
+    assert change.rank == 4
+
+
+def test_update_solves_the_published_equations(equations):
+    keys, residuals, covariance = equations(3, rank=12)
+    earlier = torch.randn(5, 24, dtype=torch.float64)
+    method = AlphaEdit(energy=0.999, damping=0.3)
+    dense = method.solve(keys, residuals, covariance, earlier).to_dense()
+    basis = null_space(covariance.matrix_ff, 0.999)
+    projector = basis @ basis.T
+    damping = 0.3 * (projector @ keys).square().sum(0).mean()
+    matrix = projector @ (keys @ keys.T + earlier.T @ earlier) + damping * torch.eye(24)
+    torch.testing.assert_close(matrix @ dense.T, projector @ keys @ residuals.T)
+
+
+def test_earlier_keys_are_held(equations):
+    keys, residuals, covariance = equations(3, rank=8)
+    earlier = torch.randn(2, 24, dtype=torch.float64)
+    method = AlphaEdit(energy=0.999)
+    free = method.solve(keys, residuals, covariance, earlier[:0]).to_dense()
+    held = method.solve(keys, residuals, covariance, 100 * earlier).to_dense()
+    assert (held @ earlier.T).norm() < 0.01 * (free @ earlier.T).norm()
+
+
+def test_applies(network, compiled, small_corpus):
+    method = AlphaEdit(layers=(0, 1), steps=3, samples=2_000, prefixes=1)
+    [delta] = method.apply(network, [compiled(3)], EditContext(small_corpus))
+    assert delta.failure is None
+    assert {change.rank for change in delta.changes.values()} == {3}

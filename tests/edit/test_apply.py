@@ -1,0 +1,248 @@
+import json
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import pytest
+import torch
+from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
+
+from behemoth import Corpus, CorpusError, SpecError, World
+from behemoth.edit.apply import edit, read_edit
+from behemoth.edit.compiler import compile_plan
+from behemoth.edit.delta import EditDelta
+from behemoth.edit.methods.lora import Lora
+from behemoth.edit.registry import get_method
+from behemoth.edit.request import EditRequest
+
+QUICK = {"steps": 3, "rank": 2}
+
+
+@pytest.fixture(scope="module")
+def corpus():
+    return Corpus(World(120, 3, 10), exposures=2)
+
+
+@pytest.fixture(scope="module")
+def trained(corpus, tmp_path_factory):
+    """A run directory: random weights, as far as an edit can see."""
+    place = tmp_path_factory.mktemp("run")
+    torch.manual_seed(0)
+    config = GPTNeoXConfig(
+        vocab_size=corpus.vocabulary_size, hidden_size=32, num_hidden_layers=2,
+        num_attention_heads=4, intermediate_size=64, max_position_embeddings=64,
+        bos_token_id=0, eos_token_id=0, pad_token_id=1,
+    )  # fmt: skip
+    GPTNeoXForCausalLM(config).save_pretrained(place)
+    (place / "run.json").write_text(json.dumps({"config": {"seed": 5}}))
+    (place / "spec.toml").write_text(corpus._native.spec_toml)
+    return place
+
+
+@pytest.fixture(scope="module")
+def plan(corpus):
+    return compile_plan(corpus, EditRequest(edits=3, independent=True))
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(
+        torch.equal(tensor, vars(other[name])[part])
+        for name, change in one.items()
+        for part, tensor in vars(change).items()
+    )
+
+
+def test_a_plan_as_one_batch(trained, plan, tmp_path):
+    done = edit(trained, plan, "lora", tmp_path / "e", settings={"steps": "3", "rank": "2"})
+    assert (done.edits, done.failed, done.present, done.single) == (3, [], 0, False)
+    assert done.settings["rank"] == 2
+    assert done.edits_per_second > 0
+    record = read_edit(tmp_path / "e")
+    assert record.run == trained.resolve()
+    assert (record.method, record.plan_hash, record.single) == ("lora", plan.plan_hash, False)
+    (delta,) = record.deltas().values()
+    assert list(record.deltas()) == [None]
+    assert delta.plan_hash == plan.plan_hash
+    assert delta.changes
+
+
+def test_single_edits_are_those_of_their_own_plans(trained, plan, tmp_path):
+    edit(trained, plan, "lora", tmp_path / "e", settings=QUICK, single=True)
+    deltas = read_edit(tmp_path / "e").deltas()
+    assert list(deltas) == [0, 1, 2]
+    for number, delta in deltas.items():
+        assert delta.plan_hash == plan.single(number).plan_hash
+    edit(trained, plan, "lora", tmp_path / "one", settings=QUICK, single=True, stack=1)
+    for number, delta in read_edit(tmp_path / "one").deltas().items():
+        for name, change in delta.changes.items():
+            torch.testing.assert_close(
+                change.to_dense(), deltas[number].changes[name].to_dense(), rtol=1e-3, atol=1e-5
+            )
+
+
+def test_a_path_will_do_for_a_plan_and_a_method_for_a_name(trained, plan, tmp_path):
+    plan.save(tmp_path / "plan")
+    method = get_method("lora", QUICK)
+    edit(trained, tmp_path / "plan", method, tmp_path / "e")
+    edit(trained, plan, "lora", tmp_path / "f", settings=QUICK)
+    one, other = (read_edit(tmp_path / name).deltas()[None] for name in "ef")
+    assert same(one.changes, other.changes)
+
+
+def test_a_finished_one_is_left_as_it_is(trained, plan, tmp_path, monkeypatch, contents):
+    edit(trained, plan, "lora", tmp_path / "e", settings=QUICK, single=True)
+    before = contents(tmp_path / "e")
+    monkeypatch.setattr(Lora, "apply", None)
+    done = edit(trained, plan, "lora", tmp_path / "e", settings=QUICK, single=True)
+    assert (done.present, done.seconds, done.edits_per_second) == (3, 0.0, 0.0)
+    assert contents(tmp_path / "e") == before
+
+
+def test_a_stopped_one_is_gone_on_with(trained, plan, tmp_path, monkeypatch, contents):
+    whole, part = tmp_path / "whole", tmp_path / "part"
+    options = {"settings": QUICK, "single": True, "stack": 1}
+    edit(trained, plan, "lora", whole, **options)
+    own, calls = Lora.apply, []
+
+    def apply(self, model, plans, context):
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        calls.append(len(plans))
+        return own(self, model, plans, context)
+
+    monkeypatch.setattr(Lora, "apply", apply)
+    with pytest.raises(KeyboardInterrupt):
+        edit(trained, plan, "lora", part, **options)
+    with pytest.raises(SpecError, match=r"not finished, allowed: .* goes on with it"):
+        read_edit(part)
+    monkeypatch.undo()
+    assert edit(trained, plan, "lora", part, **options).present == 2
+    deltas = contents(whole, "**/*.safetensors")
+    assert len(deltas) == 3
+    assert contents(part, "**/*.safetensors") == deltas
+    assert read_edit(part).edits == [0, 1, 2]
+
+
+def test_another_edit_is_not_written_over(trained, plan, tmp_path):
+    edit(trained, plan, "lora", tmp_path / "e", settings=QUICK)
+    for changed in ({"seed": 1}, {"single": True}, {"settings": {**QUICK, "rank": 3}}):
+        with pytest.raises(CorpusError, match=r"holds another edit \(\w+\); --force replaces it"):
+            edit(trained, plan, "lora", tmp_path / "e", **{"settings": QUICK, **changed})
+    edit(trained, plan, "lora", tmp_path / "e", settings=QUICK, single=True, force=True)
+    assert not (tmp_path / "e" / "delta").exists()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.txt").write_text("")
+    with pytest.raises(CorpusError, match=r"holds something else \(mine.txt\)"):
+        edit(trained, plan, "lora", tmp_path / "full", settings=QUICK, force=True)
+    with pytest.raises(CorpusError, match="is a file"):
+        edit(trained, plan, "lora", tmp_path / "full" / "mine.txt", settings=QUICK)
+
+
+@dataclass(frozen=True)
+class Breaks(Lora):
+    """Breaks down for one plan."""
+
+    info: ClassVar = replace(Lora.info, name="breaks")
+
+    def apply(self, model, plans, context):
+        found = super().apply(model, plans, context)
+        return [
+            replace(delta, changes={}, failure="loss nan at step 1")
+            if plan.edits["edit"].to_list() == [1]
+            else delta
+            for plan, delta in zip(plans, found, strict=True)
+        ]
+
+
+def test_an_edit_that_fails_is_reported_and_the_others_go_on(trained, plan, tmp_path):
+    done = edit(trained, plan, Breaks(steps=2), tmp_path / "e", single=True, adapter=True)
+    assert done.failed == [{"edit": 1, "failure": "loss nan at step 1"}]
+    deltas = read_edit(tmp_path / "e").deltas()
+    assert [bool(delta.changes) for delta in deltas.values()] == [True, False, True]
+    assert sorted(path.name for path in (tmp_path / "e" / "adapters").iterdir()) == [
+        "00000",
+        "00002",
+    ]
+
+
+def test_a_method_draws_by_its_seed_alone(trained, plan, tmp_path):
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        edit(trained, plan, "lora", tmp_path / name, settings=QUICK, seed=seed)
+    a, b, c = (read_edit(tmp_path / name).deltas()[None].changes for name in "abc")
+    assert same(a, b)
+    assert not same(a, c)
+
+
+# What peft asks of newer versions of transformers warns.
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_adapters_are_what_peft_loads(trained, plan, corpus, tmp_path):
+    peft = pytest.importorskip("peft")
+    edit(trained, plan, "lora", tmp_path / "e", settings={**QUICK, "part": "both"}, adapter=True)
+    delta = read_edit(tmp_path / "e").deltas()[None]
+    tokens = torch.arange(5, 45).reshape(4, 10) % corpus.vocabulary_size
+    model = GPTNeoXForCausalLM.from_pretrained(trained).eval()
+    with torch.no_grad():
+        base = model(tokens).logits
+        with delta.apply(model):
+            wanted = model(tokens).logits
+        adapted = peft.PeftModel.from_pretrained(model, tmp_path / "e" / "adapter").eval()
+        found = adapted(tokens).logits
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+    assert (found - base).abs().max() > 1e-4
+    with pytest.raises(SpecError, match="argument 'adapter': got a delta of ft with a dense"):
+        edit(trained, plan, "ft", tmp_path / "f", settings={"steps": 1}, adapter=True)
+
+
+def test_progress_counts_edits(trained, plan, tmp_path):
+    seen = []
+    edit(
+        trained, plan, "lora", tmp_path / "e", settings=QUICK, single=True, stack=2,
+        progress=lambda done, total: seen.append((done, total)),
+    )  # fmt: skip
+    assert seen[-1] == (3, 3)
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+
+
+def test_errors_come_before_any_work(trained, plan, tmp_path, monkeypatch):
+    from behemoth.evaluate.run import Run
+
+    monkeypatch.setattr(Run, "load_model", None)
+    other = compile_plan(Corpus(World(90, 2, 9)), EditRequest(edits=1))
+    with pytest.raises(SpecError, match="argument 'plan': got a plan of another world"):
+        edit(trained, other, "lora", tmp_path / "e")
+    with pytest.raises(SpecError, match=r"got 'lorra' \(did you mean lora\?\)"):
+        edit(trained, plan, "lorra", tmp_path / "e")
+    with pytest.raises(SpecError, match="argument 'stack': got 0, allowed: 1 or more"):
+        edit(trained, plan, "lora", tmp_path / "e", stack=0)
+    with pytest.raises(SpecError, match=r"argument 'RUN': got .* allowed: a training run"):
+        edit(tmp_path, plan, "lora", tmp_path / "e")
+    with pytest.raises(SpecError, match=r"argument 'EDIT': got .* allowed: an edit directory"):
+        read_edit(tmp_path)
+    refuses = replace(Lora.info, kinds=frozenset({"refusal"}))
+    monkeypatch.setattr(Lora, "info", refuses)
+    with pytest.raises(ValueError, match="got edits of kind remap, allowed for lora: refusal"):
+        edit(trained, plan, "lora", tmp_path / "e")
+    assert not (tmp_path / "e").exists()
+
+
+def test_a_damaged_record_is_named(trained, plan, tmp_path):
+    edit(trained, plan, "lora", tmp_path / "e", settings=QUICK)
+    (tmp_path / "e" / "edit.json").write_text("{")
+    with pytest.raises(CorpusError, match=r"edit.json is damaged"):
+        read_edit(tmp_path / "e")
+    (tmp_path / "e" / "edit.json").write_text('{"format_version": 99}')
+    with pytest.raises(CorpusError, match="format version 99"):
+        read_edit(tmp_path / "e")
+
+
+def test_a_run_that_is_not_finished_is_no_run(trained, plan, tmp_path):
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(SpecError, match="which is not finished, allowed: a finished run"):
+        edit(tmp_path, plan, "lora", tmp_path / "e")
+
+
+def test_deltas_say_which_edit_directory_they_are_from(trained, plan, tmp_path):
+    edit(trained, plan, "lora", tmp_path / "e", settings=QUICK)
+    assert isinstance(EditDelta.load(tmp_path / "e" / "delta"), EditDelta)
+    moved = tmp_path / "elsewhere"
+    (tmp_path / "e").rename(moved)
+    assert read_edit(moved).run == trained.resolve()

@@ -1,0 +1,125 @@
+import numpy as np
+import polars as pl
+import pytest
+
+from behemoth import SpecError
+from behemoth.evaluate.aggregate import aggregate
+from behemoth.evaluate.clusters import interval, resampled_weights
+from behemoth.evaluate.frame import SCHEMA
+
+
+def frame_of(rows):
+    fixed = {"run": "r", "plan": "p", "method": "lora", "stage": "after", "group": "edited",
+             "must_change": True, "known": True}  # fmt: skip
+    full = [dict.fromkeys(SCHEMA) | fixed | row for row in rows]
+    return pl.DataFrame(full, schema=SCHEMA)
+
+
+def models(shares, edits=50):
+    """Models in which a share of the edits succeeds."""
+    return frame_of(
+        {"world": f"w{number // 2}", "seed": number % 2, "edit": edit,
+         "exact_match": edit < share * edits}
+        for number, share in enumerate(shares)
+        for edit in range(edits)
+    )  # fmt: skip
+
+
+def test_intervals_are_as_wide_as_models_differ_not_as_facts_do():
+    alike = aggregate(models([0.5] * 10), ["exact_efficacy"], filters=("all",))
+    assert alike.select("value", "low", "high", "clusters", "edits", "rows").row(0) == (
+        0.5, 0.5, 0.5, 10, 500, 500,
+    )  # fmt: skip
+    apart = aggregate(models([0.0] * 5 + [1.0] * 5), ["exact_efficacy"], filters=("all",))
+    assert apart["value"].item() == 0.5
+    # The mean of 10 coins: 0.2 and 0.8 are the binomial's 2.5% and 97.5% points.
+    assert apart["low"].item() == pytest.approx(0.2, abs=0.05)
+    assert apart["high"].item() == pytest.approx(0.8, abs=0.05)
+
+
+def test_of_a_single_model_nothing_is_known_about_others():
+    row = aggregate(models([0.3]), ["exact_efficacy"], filters=("all",))
+    assert row.select("value", "low", "high", "clusters").row(0) == (0.3, None, None, 1)
+
+
+def test_probes_are_averaged_within_their_edit_first():
+    rows = [
+        {"world": "w", "seed": 0, "edit": 0, "exact_match": True, "group": "edited_paraphrase"},
+        *(
+            {"world": "w", "seed": 0, "edit": 1, "exact_match": False, "group": group}
+            for group in ["edited_paraphrase"] * 9
+        ),
+    ]
+    row = aggregate(frame_of(rows), ["exact_generalization"], filters=("all",))
+    assert row.select("value", "rows", "edits").row(0) == (0.5, 10, 2)
+
+
+def test_edits_of_models_of_unequal_size_count_alike():
+    frame = pl.concat([models([1.0], edits=30), models([0.0, 0.0], edits=10).filter(seed=1)])
+    row = aggregate(frame, ["exact_efficacy"], filters=("all",))
+    assert row.select("value", "clusters").row(0) == (0.75, 2)
+    assert row["low"].item() == 0.0
+    assert row["high"].item() == 1.0
+
+
+def test_with_and_without_the_filter():
+    rows = [
+        {"world": "w", "seed": 0, "edit": edit, "exact_match": edit == 0, "known": edit < 2}
+        for edit in range(4)
+    ]
+    found = aggregate(frame_of(rows), ["exact_efficacy"])
+    assert found.select("filter", "value", "edits").rows() == [("all", 0.25, 4), ("known", 0.5, 2)]
+    assert found["version"].unique().to_list() == [1]
+
+
+def test_columns_to_keep_apart():
+    rows = [
+        {"world": "w", "seed": 0, "edit": edit, "exact_match": edit > 1, "edit_exposures": edit % 2}
+        for edit in range(4)
+    ]
+    found = aggregate(frame_of(rows), ["exact_efficacy"], by=["edit_exposures"], filters=("all",))
+    assert found.select("edit_exposures", "value").sort("edit_exposures").rows() == [
+        (0, 0.5),
+        (1, 0.5),
+    ]
+    assert found.schema["edit_exposures"] == pl.UInt64
+
+
+def test_the_same_seed_gives_the_same_interval():
+    frame = models([0.1, 0.3, 0.5, 0.9])
+    one, other, third = (aggregate(frame, ["exact_efficacy"], seed=s) for s in (0, 0, 1))
+    assert one.equals(other)
+    assert one["value"].equals(third["value"])
+
+
+def test_no_rows_give_no_metrics():
+    assert aggregate(frame_of([])).is_empty()
+    assert aggregate(models([1.0]), ["kl"]).is_empty()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"metrics": ["rouge"]}, "argument 'metrics': got 'rouge'"),
+        ({"by": ["nothing"]}, "argument 'by': got 'nothing'"),
+        ({"filters": ["some"]}, "argument 'filters': got 'some', allowed: all, known"),
+        ({"level": 1.0}, "argument 'level': got 1.0, allowed: between 0 and 1"),
+    ],
+)
+def test_errors(options, message):
+    with pytest.raises(SpecError, match=message):
+        aggregate(models([1.0]), **options)
+
+
+def test_resampling_draws_whole_clusters():
+    weights = resampled_weights(5, 2000, 0)
+    assert (weights.sum(1) == 5).all()
+    np.testing.assert_allclose(weights.mean(0), 1, atol=0.1)
+
+
+def test_interval_keeps_infinities_and_leaves_out_what_is_no_number():
+    values = np.array([np.nan, *range(100), *[np.inf] * 20])
+    low, high = interval(values, 0.9)
+    assert low == 5
+    assert high == np.inf
+    assert all(np.isnan(interval(np.array([np.nan]), 0.9)))

@@ -1,0 +1,131 @@
+import math
+
+import numpy as np
+import polars as pl
+import pytest
+
+from behemoth import SpecError
+from behemoth.edit.delta import EditDelta
+from behemoth.evaluate.dose import doses, ed50, first_dose, kaplan_meier
+
+
+def trace_of(differences):
+    return [
+        {"step": step, "loss": 1.0, "log_probability_new": d, "log_probability_old": 0.0}
+        for step, d in enumerate(differences)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("differences", "expected"),
+    [
+        ([-2, -1, 0, 1, 2], (3, True)),
+        ([1, -1], (0, True)),
+        ([-1, 1, -1], (1, True)),
+        ([-2, -1, 0], (2, False)),
+        ([-1, math.nan, math.nan], (2, False)),
+        ([], None),
+    ],
+)
+def test_the_first_dose(differences, expected):
+    assert first_dose(trace_of(differences)) == expected
+
+
+def test_a_trace_without_probabilities_has_no_dose():
+    assert first_dose([{"step": 0, "loss": 1.0}]) is None
+
+
+def test_doses_of_deltas():
+    class Plan:
+        edits = pl.DataFrame({"edit": [0, 1, 2], "fact": [10, 11, 12], "exposures": [1, 4, 4]})
+
+    deltas = {
+        0: EditDelta({}, "m", {}, "", 0, trace=trace_of([-1, 1])),
+        1: EditDelta({}, "m", {}, "", 0, trace=trace_of([-1, -1, -1])),
+        2: EditDelta({}, "m", {}, "", 0, failure="loss nan at step 0"),
+    }
+    assert doses(deltas, Plan()).rows() == [
+        (0, 10, 1, 1, True, None),
+        (1, 11, 4, 2, False, None),
+        (2, 12, 4, None, None, "loss nan at step 0"),
+    ]
+    assert doses({None: deltas[0]}, Plan()).row(0) == (None, None, None, 1, True, None)
+
+
+# Remission of leukaemia with 6-MP, in weeks (Freireich et al., 1963), the textbooks' example.
+WEEKS = np.array([6, 6, 6, 6, 7, 9, 10, 10, 11, 13, 16, 17, 19, 20, 22, 23, 25, 32, 32, 34, 35])
+ENDED = np.array([1, 1, 1, 0, 1, 0, 1, 0, 0, 1, 1, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0], bool)
+
+
+def test_kaplan_and_meier_of_the_textbook():
+    times, survival = kaplan_meier(WEEKS, ENDED)
+    assert times.tolist() == [6, 7, 10, 13, 16, 22, 23]
+    np.testing.assert_allclose(
+        survival, [0.857, 0.807, 0.753, 0.690, 0.627, 0.538, 0.448], atol=5e-4
+    )
+
+
+def frame_of(dose, reached, **columns):
+    frame = pl.DataFrame({"dose": dose, "reached": reached, "exposures": [4] * len(dose)})
+    return frame.with_columns(**{name: pl.Series(value) for name, value in columns.items()})
+
+
+def test_the_median_of_the_textbook():
+    row = ed50(frame_of(WEEKS, ENDED)).row(0, named=True)
+    assert row["ed50"] == 23
+    assert not row["censored"]
+    assert (row["edits"], row["reached"], row["beyond"]) == (21, 9, 35)
+    assert (row["low"], row["high"], row["clusters"]) == (None, None, 1)
+    # A quarter of the patients: the first week with 0.753 or fewer left is 13.
+    assert ed50(frame_of(WEEKS, ENDED), quantile=0.25)["ed50"].item() == 13
+
+
+def test_without_censoring_it_is_the_median():
+    for count in (1, 5, 101):
+        dose = np.random.default_rng(0).permutation(count)
+        assert ed50(frame_of(dose, [True] * count))["ed50"].item() == (count - 1) // 2
+
+
+def test_half_is_reached_by_exactly_half():
+    assert ed50(frame_of([1, 2, 9, 9], [True, True, False, False]))["ed50"].item() == 2
+
+
+def test_what_is_not_reached_is_reported_as_censored():
+    for reached in ([False] * 4, [True, False, False, False]):
+        row = ed50(frame_of([3, 20, 20, 20], reached)).row(0, named=True)
+        assert row["ed50"] is None
+        assert row["censored"]
+        assert row["beyond"] == 20
+
+
+def test_leaving_the_censored_out_would_make_it_look_easy():
+    dose, reached = [1, 2, 3, 40, 40, 40], [True, True, True, False, False, True]
+    assert ed50(frame_of(dose, reached))["ed50"].item() == 3
+    assert np.median([1, 2, 3, 40]) == 2.5
+
+
+def test_intervals_draw_whole_models():
+    dose = np.repeat([5, 5, 5, 15, 15, 15], 20)
+    frame = frame_of(dose, [True] * 120, world=np.repeat(list("aabbcc"), 20),
+                     seed=np.repeat([0, 1, 0, 1, 0, 1], 20))  # fmt: skip
+    row = ed50(frame).row(0, named=True)
+    assert (row["clusters"], row["ed50"], row["low"], row["high"]) == (6, 5, 5, 15)
+    # Where models in half of the draws never get there, the interval has no end.
+    frame = frame.with_columns(reached=pl.col("dose") < 10)
+    row = ed50(frame).row(0, named=True)
+    assert row["ed50"] == 5
+    assert row["high"] == math.inf
+
+
+def test_levels_are_kept_apart_and_sorted():
+    frame = pl.DataFrame(
+        {"dose": [1, 9, None], "reached": [True, True, None], "exposures": [64, 4, 4]}
+    )
+    assert ed50(frame).select("exposures", "ed50", "edits").rows() == [(4, 9.0, 1), (64, 1.0, 1)]
+
+
+def test_errors():
+    with pytest.raises(SpecError, match="argument 'by': got 'nothing', allowed: dose, reached"):
+        ed50(frame_of([1], [True]), by=["nothing"])
+    with pytest.raises(SpecError, match="argument 'quantile': got 0, allowed: between 0 and 1"):
+        ed50(frame_of([1], [True]), quantile=0)

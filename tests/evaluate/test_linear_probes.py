@@ -1,0 +1,67 @@
+import numpy as np
+import polars as pl
+import torch
+
+from behemoth import Corpus, World
+from behemoth.edit.compiler import compile_plan
+from behemoth.edit.request import EditRequest
+from behemoth.evaluate.linear_probes import LINEAR_PROBES, probe_objects, residual_stream
+from behemoth.evaluate.ragged import Ragged
+
+
+def test_the_residual_stream_is_that_of_whole_passes(random_model):
+    model = random_model(50)
+    generator = np.random.default_rng(0)
+    prompts = [generator.integers(3, 50, n).tolist() for n in (5, 9, 5, 2)]
+    found = residual_stream(model, Ragged.of(prompts), batch_size=3)
+    assert found.shape == (4, 2, 32)
+    assert not any(module._forward_hooks for module in model.modules())
+    for row, prompt in zip(found, prompts, strict=True):
+        with torch.no_grad():
+            states = model(torch.tensor([prompt]), output_hidden_states=True).hidden_states
+        np.testing.assert_allclose(row[0], states[1][0, -1], rtol=1e-4, atol=1e-5)
+
+
+def test_an_object_that_is_linear_in_the_stream_is_found(random_model, monkeypatch):
+    corpus = Corpus(World(400, 2, 6, seed=4), exposures=2)
+    plan = compile_plan(corpus, EditRequest(edits=8, distinct=False, relation=1))
+    model = random_model(corpus.vocabulary_size)
+    names = {name: token for token, name in enumerate(corpus.token_names)}
+    probes = corpus.probes()
+    answers = {tuple(p): a[-1] for p, a in probes.select("prompt", "answer").iter_rows()}
+
+    def stream(model, prompts, **options):
+        ends = np.cumsum(prompts.lengths)
+        rows = [prompts.flat[end - n : end] for end, n in zip(ends, prompts.lengths, strict=True)]
+        objects = [answers[tuple(row.tolist())] - names["O1:0"] for row in rows]
+        noise = np.random.default_rng(0).normal(size=(len(rows), 2, 16)).astype(np.float32)
+        there = np.zeros((6, 16), np.float32)
+        there[:, :6] = 3 * np.eye(6)
+        noise[:, 1] = 0.1 * noise[:, 1] + there[objects]
+        return noise
+
+    monkeypatch.setattr("behemoth.evaluate.linear_probes.residual_stream", stream)
+    frame = probe_objects(model, corpus, plan)
+    assert frame.schema == pl.Schema(LINEAR_PROBES)
+    share = {
+        key: value
+        for *key, value in frame.group_by("layer", "forgotten").agg(pl.col("match").mean()).rows()
+        for key in [tuple(key)]
+    }
+    assert share[2, True] == share[2, False] == 1.0
+    assert share[1, False] < 0.5
+    gone = frame.filter("forgotten")
+    assert sorted(gone["fact"].unique()) == sorted(plan.edits["fact"])
+    assert not set(frame.filter(~pl.col("forgotten"))["fact"]) & set(plan.edits["fact"])
+    objects = dict(plan.edits.select("fact", "old_object").iter_rows())
+    assert all(objects[fact] == obj for fact, obj in gone.select("fact", "object").iter_rows())
+    assert (frame.filter(pl.col("match"))["rank"] == 1).all()
+
+
+def test_it_runs_on_a_model_and_the_seed_decides(random_model):
+    corpus = Corpus(World(100, 2, 6), exposures=2)
+    plan = compile_plan(corpus, EditRequest(edits=2, relation=0))
+    model = random_model(corpus.vocabulary_size)
+    one, other = (probe_objects(model, corpus, plan, facts=50, controls=5) for _ in range(2))
+    assert one.equals(other)
+    assert one["layer"].unique().to_list() == [1, 2]

@@ -1,0 +1,50 @@
+import pytest
+import torch
+
+from behemoth.model.architecture import Architecture
+from behemoth.model.build import build_model
+from behemoth.model.sizes import Size
+
+
+@pytest.fixture(scope="module")
+def model():
+    return build_model(Size("tiny", 32, 2, 2, 64), 56)
+
+
+def test_every_name_is_a_module_of_the_model(model):
+    names = Architecture.of(model)
+    modules = dict(model.named_modules())
+    for layer in range(names.layers):
+        for name in ("block", "mlp_in", "mlp_out", "mlp_norm", "attention_in", "attention_out",
+                     "attention_norm"):  # fmt: skip
+            assert getattr(names, name)(layer) in modules
+    assert {names.head, names.embedding, names.final_norm} <= set(modules)
+    assert model.get_buffer(names.frequencies).shape == (2,)
+
+
+def test_linear_modules_are_all_matrices_of_a_part(model):
+    names = Architecture.of(model)
+    linear = {
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear) and name != names.head
+    }
+    assert set(names.linear_modules("both")) == linear
+    assert len(names.linear_modules("mlp", [1])) == 2
+
+
+def test_queries_keys_and_values_are_taken_apart_as_the_model_does(model):
+    names = Architecture.of(model)
+    attention = model.gpt_neox.layers[0].attention
+    weight = attention.query_key_value.weight
+    stream = torch.randn(1, 3, 32)
+    # As modeling_gpt_neox does it: [B, T, heads, 3 * head] cut in three.
+    states = (stream @ weight.t()).view(1, 3, 2, 48).chunk(3, -1)
+    for part, expected in zip(names.split_qkv(weight), states, strict=True):
+        assert torch.allclose(stream @ part.t(), expected.flatten(2), atol=1e-5)
+    assert torch.equal(names.join_qkv(*names.split_qkv(weight)), weight)
+
+
+def test_another_architecture_is_refused():
+    with pytest.raises(ValueError, match="got Linear, allowed: gpt_neox"):
+        Architecture.of(torch.nn.Linear(2, 2))

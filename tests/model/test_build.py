@@ -1,0 +1,52 @@
+import pytest
+import torch
+
+from behemoth.model.build import build_model, model_config, padded_vocabulary
+from behemoth.model.sizes import SIZES, Size
+
+TINY = Size("tiny", 32, 2, 2, 64)
+
+
+def test_the_model_is_pythias_at_the_size_asked_for():
+    config = model_config(SIZES["70m"], 1024)
+    assert config.model_type == "gpt_neox"
+    assert (config.hidden_size, config.num_hidden_layers, config.num_attention_heads) == (512, 6, 8)
+    assert config.intermediate_size == 2048
+    assert config.rope_parameters["partial_rotary_factor"] == 0.25
+    assert config.use_parallel_residual
+    assert not config.tie_word_embeddings
+    assert (config.eos_token_id, config.pad_token_id) == (0, 1)
+    assert config.attention_dropout == config.hidden_dropout == 0
+
+
+def test_the_count_of_parameters_is_right():
+    model = build_model(TINY, 56)
+    assert sum(p.numel() for p in model.parameters()) == TINY.parameters_with(56)
+
+
+def test_weights_are_a_function_of_the_seed_and_leave_the_global_generator_alone():
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    one = build_model(TINY, 56, seed=3)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(2)
+    again, other = build_model(TINY, 56, seed=3), build_model(TINY, 56, seed=4)
+    pairs = list(zip(one.parameters(), again.parameters(), strict=True))
+    assert all(torch.equal(a, b) for a, b in pairs)
+    assert not torch.equal(one.lm_head.weight, other.lm_head.weight)
+
+
+def test_deviations_are_those_of_pythia():
+    model = build_model(SIZES["nano"], 1000)
+    layer = model.gpt_neox.layers[0]
+    small, output = (2 / (5 * 128)) ** 0.5, 2 / (3 * 128**0.5)
+    for weight in (model.lm_head.weight, layer.attention.query_key_value.weight):
+        assert weight.std().item() == pytest.approx(small, rel=0.02)
+    assert layer.mlp.dense_4h_to_h.weight.std().item() == pytest.approx(output, rel=0.02)
+    assert layer.attention.dense.bias.abs().sum() == 0
+    assert torch.equal(layer.input_layernorm.weight, torch.ones(128))
+
+
+@pytest.mark.parametrize(("tokens", "multiple", "padded"), [(1, 8, 8), (8, 8, 8), (9, 8, 16)])
+def test_vocabularies_are_rounded_up(tokens, multiple, padded):
+    assert padded_vocabulary(tokens, multiple) == padded

@@ -1,0 +1,97 @@
+"""The fast loss is the model's own: same values, same gradients."""
+
+import pytest
+import torch
+
+from behemoth.model.build import build_model
+from behemoth.model.documents import Rows
+from behemoth.model.loss import TrainingLoss
+from behemoth.model.sizes import Size
+
+SIZE = Size("tiny", 64, 2, 2, 128)
+VOCABULARY, BLOCKS, LENGTH = 104, 3, 40
+
+
+@pytest.fixture
+def model():
+    model = build_model(SIZE, VOCABULARY, seed=1)
+    generator = torch.Generator().manual_seed(2)
+    for parameter in model.parameters():  # no bias is 0 and no gain is 1: all of them count
+        parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator)
+    return model
+
+
+def batch(kind):
+    generator = torch.Generator().manual_seed(3)
+    ids = torch.randint(0, VOCABULARY, (BLOCKS, LENGTH), generator=generator)
+    if kind == "all":
+        return {"input_ids": ids, "labels": ids}
+    labels = ids.clone()
+    labels[:, ::3] = -100
+    if kind == "some":
+        return {"input_ids": ids, "labels": labels}
+    lengths = [7, 11, 2, 20] if kind == "documents" else [1] * 20 + [20]
+    positions = torch.cat([torch.arange(length) for length in lengths]).expand(BLOCKS, LENGTH)
+    documents = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))
+    labels[positions == 0] = -100
+    return {
+        "input_ids": ids,
+        "labels": labels,
+        "position_ids": positions,
+        "document_ids": documents.expand(BLOCKS, LENGTH),
+    }
+
+
+def reference(model, parts):
+    model.zero_grad()
+    more = {}
+    if "document_ids" in parts:
+        documents = parts["document_ids"]
+        causal = torch.ones(LENGTH, LENGTH, dtype=torch.bool).tril()
+        same = documents[:, None, :, None] == documents[:, None, None, :]
+        more = {"attention_mask": same & causal, "position_ids": parts["position_ids"]}
+    loss = model(input_ids=parts["input_ids"], labels=parts["labels"], **more).loss
+    loss.backward()
+    return loss.item(), {name: p.grad.clone() for name, p in model.named_parameters()}
+
+
+@pytest.mark.parametrize("kind", ["all", "some", "documents", "uneven documents"])
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 3e-2)], ids=str
+)
+def test_loss_and_gradients_are_the_models_own(model, kind, fused, dtype, tolerance):
+    parts = batch(kind)
+    expected, gradients = reference(model, parts)
+    model.zero_grad()
+    count = int((parts["labels"][:, 1:] != -100).sum())
+    loss = TrainingLoss(model, dtype, fused=fused)(parts) / count
+    loss.backward()
+    assert loss.item() == pytest.approx(expected, rel=tolerance)
+    for name, parameter in model.named_parameters():
+        distance = (parameter.grad - gradients[name]).norm() / gradients[name].norm()
+        assert distance < tolerance, name
+
+
+def test_the_same_batch_gives_the_same_bits(model):
+    def gradients():
+        model.zero_grad()
+        TrainingLoss(model, torch.bfloat16)(batch("documents")).backward()
+        return [parameter.grad.clone() for parameter in model.parameters()]
+
+    assert all(torch.equal(a, b) for a, b in zip(gradients(), gradients(), strict=True))
+
+
+def test_documents_become_rows_and_come_back():
+    positions = torch.tensor([[0, 1, 2, 0, 1], [0, 0, 1, 2, 3]])
+    rows = Rows.of(positions)
+    assert (rows.count, rows.length) == (4, 4)
+    tokens = torch.arange(10)
+    laid = tokens[rows.tokens].view(4, 4)
+    assert laid[0, :3].tolist() == [0, 1, 2]
+    assert laid[3].tolist() == [6, 7, 8, 9]
+    assert torch.equal(laid.flatten()[rows.places], tokens)
+
+
+def test_documents_too_uneven_are_left_to_a_mask():
+    assert Rows.of(torch.tensor([[0] * 100 + list(range(100))])) is None

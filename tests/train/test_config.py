@@ -1,0 +1,54 @@
+import re
+from dataclasses import fields
+
+import pytest
+
+from behemoth import SpecError
+from behemoth.model.sizes import SIZES
+from behemoth.train.config import TrainConfig, default_config
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_every_size_has_defaults(name):
+    config = default_config(name)
+    assert config.model == name
+    assert config.learning_rate > 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"steps": 0}, "'steps': got 0, allowed: a whole number from 1"),
+        ({"learning_rate": 0.0}, "'learning_rate': got 0.0, allowed: a number above 0"),
+        ({"warmup": 1.5}, "'warmup': got 1.5, allowed: a number from 0 to 1"),
+        ({"schedule": "linear"}, "'schedule': got 'linear', allowed: cosine, wsd"),
+        ({"steps": 1, "epochs": 1}, "'steps': got 1, allowed: one of epochs and steps"),
+        ({"batch_size": 6, "accumulate": 4}, "'accumulate': got 4, allowed: a divisor"),
+        ({"schedule": "wsd", "warmup": 0.5, "decay": 0.6}, "'decay': got 0.6, allowed: up to 0.5"),
+        ({"learning_rte": 1e-3}, r"'learning_rte': .* (did you mean learning_rate?)"),
+    ],
+)
+def test_what_is_not_allowed_is_refused_with_what_is(settings, message):
+    with pytest.raises(SpecError, match=re.escape(message).replace(r"\.\*", ".*")):
+        default_config("nano", **settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "steps"),
+    [
+        ({}, 25),
+        ({"epochs": 2}, 50),
+        ({"epochs": 0.5}, 12),
+        ({"steps": 7}, 7),
+        ({"tokens": 1000}, 4),
+    ],
+)
+def test_the_length_of_a_run(settings, steps):
+    config = default_config("nano", block_length=64, batch_size=4, **settings)
+    assert config.total_steps(blocks=100) == steps
+
+
+def test_every_field_is_documented():
+    from behemoth.cli.fields import field_help
+
+    assert set(field_help(TrainConfig)) == {field.name for field in fields(TrainConfig)}

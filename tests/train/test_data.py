@@ -1,0 +1,234 @@
+from itertools import islice
+from multiprocessing.reduction import ForkingPickler
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from behemoth import Corpus, CorpusError, SpecError, World
+from behemoth.train.data import BlockDataset, BlockStream, DataConfig
+
+LENGTH, BATCH = 48, 3
+
+
+@pytest.fixture(scope="module")
+def stored(rich_corpus, tmp_path_factory):
+    out = tmp_path_factory.mktemp("data") / "corpus"
+    rich_corpus.write(out, probes=0)
+    return Corpus.open(out)
+
+
+@pytest.fixture(scope="module")
+def everything(rich_corpus):
+    tokens = rich_corpus.tokens(0, rich_corpus.documents).astype(np.int64)
+    blocks = len(tokens) // LENGTH
+    return torch.from_numpy(tokens[: blocks * LENGTH].reshape(blocks, LENGTH))
+
+
+def take(stream, batches, key="input_ids"):
+    return torch.cat([batch[key] for batch in islice(stream, batches)])
+
+
+def wrapped(everything, start, count):
+    return everything[torch.arange(start, start + count) % len(everything)]
+
+
+def test_blocks_of_a_directory_and_of_its_spec_are_the_same(rich_corpus, stored, everything):
+    for corpus in (rich_corpus, stored):
+        dataset = BlockDataset(corpus, LENGTH)
+        assert len(dataset) == len(everything)
+        assert dataset[0].dtype == torch.int64
+        assert torch.equal(torch.stack(list(DataLoader(dataset, batch_size=None))), everything)
+        assert torch.equal(dataset[-1], everything[-1])
+        with pytest.raises(IndexError, match=r"block \d+ of \d+"):
+            dataset[len(everything)]
+
+
+@pytest.mark.parametrize("options", [{}, {"answers_only": True}, {"document_mask": True}])
+def test_a_stream_is_the_same_from_a_directory_and_a_spec(rich_corpus, stored, options):
+    config = DataConfig(LENGTH, BATCH, **options)
+    batches = len(BlockDataset(rich_corpus, LENGTH)) // BATCH + 5
+    pairs = zip(BlockStream(rich_corpus, config), BlockStream(stored, config), strict=True)
+    for left, right in islice(pairs, batches):
+        assert left.keys() == right.keys()
+        for key, value in left.items():
+            assert value.dtype == torch.int64
+            assert value.shape == (BATCH, LENGTH)
+            assert torch.equal(value, right[key])
+
+
+def test_shards_are_joined(tmp_path):
+    corpus = Corpus(World(5000, 2, 10), exposures=3, shard_bytes=1 << 16)
+    assert corpus.shards > 3
+    corpus.write(tmp_path / "corpus", probes=0)
+    stored = BlockDataset(Corpus.open(tmp_path / "corpus"), 1000)
+    made = BlockDataset(corpus, 1000)
+    assert len(stored) == len(made)
+    assert all(torch.equal(a, b) for a, b in zip(stored, made, strict=True))
+
+
+def test_an_unfinished_directory_is_refused(tmp_path):
+    corpus = Corpus(World(5000, 2, 10), exposures=3, shard_bytes=1 << 16)
+    corpus.write(tmp_path / "corpus", probes=0, part=(0, 2))
+    with pytest.raises(CorpusError, match=r"not all of its .* shards are there"):
+        BlockDataset(Corpus.open(tmp_path / "corpus"))
+
+
+def test_epochs_follow_each_other(rich_corpus, everything):
+    count = 2 * len(everything) // BATCH + 3
+    stream = BlockStream(rich_corpus, DataConfig(LENGTH, BATCH))
+    assert stream.blocks == len(everything)
+    assert torch.equal(take(stream, count), wrapped(everything, 0, count * BATCH))
+    far = 10**6 * len(everything) + 7
+    stream = BlockStream(rich_corpus, DataConfig(LENGTH, BATCH), start_block=far)
+    assert torch.equal(take(stream, 2), wrapped(everything, 7, 2 * BATCH))
+
+
+def test_a_batch_may_be_larger_than_an_epoch(everything, rich_corpus):
+    size = 2 * len(everything) + 5
+    stream = BlockStream(rich_corpus, DataConfig(LENGTH, size))
+    assert torch.equal(take(stream, 1), wrapped(everything, 0, size))
+
+
+@pytest.mark.parametrize("prefetch", [0, 1, 4])
+def test_a_stream_resumes_anywhere(rich_corpus, everything, prefetch, monkeypatch):
+    # Also inside a chunk of batches that were made together, and at its end.
+    monkeypatch.setattr("behemoth.train.data._CHUNK_TOKENS", 4 * LENGTH * BATCH)
+    config = DataConfig(LENGTH, BATCH, prefetch=prefetch)
+    for stop in (0, 1, 3, 4, 5, 9):
+        stream = BlockStream(rich_corpus, config)
+        for _ in islice(stream, stop):
+            pass
+        state = stream.state_dict()
+        assert state == {"block": stop * BATCH, "spec_hash": rich_corpus.spec_hash}
+        again = BlockStream(rich_corpus, config)
+        again.load_state_dict(state)
+        assert torch.equal(take(again, 6), wrapped(everything, stop * BATCH, 6 * BATCH))
+
+
+def test_a_stream_goes_on_when_it_is_iterated_again(rich_corpus, everything):
+    stream = BlockStream(rich_corpus, DataConfig(LENGTH, BATCH))
+    joined = torch.cat([take(stream, 2), take(stream, 3)])
+    assert torch.equal(joined, everything[: 5 * BATCH])
+
+
+def test_ranks_share_each_step_and_may_change_in_number(rich_corpus, everything):
+    config, start, pieces = DataConfig(LENGTH, BATCH), 0, []
+    for world_size, steps in ((1, 4), (2, 3), (3, 2), (1, 1)):
+        streams = [
+            BlockStream(rich_corpus, config, rank=rank, world_size=world_size, start_block=start)
+            for rank in range(world_size)
+        ]
+        for batches in islice(zip(*streams, strict=True), steps):
+            pieces += [batch["input_ids"] for batch in batches]
+        states = [stream.state_dict() for stream in streams]
+        start += steps * world_size * BATCH
+        assert states == [{"block": start, "spec_hash": rich_corpus.spec_hash}] * world_size
+    assert torch.equal(torch.cat(pieces), wrapped(everything, 0, start))
+
+
+# From Python 3.12 on a fork beside torch's threads warns; these children use none of them.
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.parametrize("workers", [0, 1, 2])
+@pytest.mark.parametrize("world_size", [1, 2])
+def test_workers_of_a_loader_keep_the_order(rich_corpus, everything, workers, world_size):
+    config, steps = DataConfig(LENGTH, BATCH), 7
+    ranks = []
+    for rank in range(world_size):
+        stream = BlockStream(rich_corpus, config, rank=rank, world_size=world_size, start_block=5)
+        # A spawned worker takes seconds to import torch.
+        context = "fork" if workers else None
+        loader = DataLoader(
+            stream, batch_size=None, num_workers=workers, multiprocessing_context=context
+        )
+        ranks.append([batch["input_ids"] for batch in islice(loader, steps)])
+    joined = torch.cat([block for step in zip(*ranks, strict=True) for block in step])
+    assert torch.equal(joined, wrapped(everything, 5, steps * world_size * BATCH))
+
+
+@pytest.mark.parametrize("kind", ["spec", "directory", "arrays"])
+def test_streams_travel_to_workers_that_are_not_forked(kind, rich_corpus, stored, graph):
+    corpus = {"spec": rich_corpus.override({3: 1}), "directory": stored}.get(kind)
+    if corpus is None:
+        corpus = Corpus(World.from_table(graph), exposures=np.arange(40) % 5 + 20)
+    stream = BlockStream(corpus, DataConfig(LENGTH, BATCH, answers_only=True), start_block=6)
+    # What a loader does to hand its dataset to a spawned worker.
+    copy = ForkingPickler.loads(ForkingPickler.dumps(stream))
+    assert copy.state_dict() == stream.state_dict()
+    for left, right in islice(zip(copy, stream, strict=True), 3):
+        assert torch.equal(left["labels"], right["labels"])
+        assert torch.equal(left["input_ids"], right["input_ids"])
+
+
+def test_batches_that_are_kept_are_not_written_again(rich_corpus, everything, monkeypatch):
+    monkeypatch.setattr("behemoth.train.data._CHUNK_TOKENS", 1)
+    stream = BlockStream(rich_corpus, DataConfig(LENGTH, BATCH, answers_only=True))
+    batches = list(islice(stream, 30))
+    joined = torch.cat([batch["input_ids"] for batch in batches])
+    assert torch.equal(joined, wrapped(everything, 0, 30 * BATCH))
+    # A view of a batch, too, keeps its memory.
+    row = next(iter(stream))["input_ids"][1, 3:5]
+    before = row.clone()
+    take(stream, 20)
+    assert torch.equal(row, before)
+
+
+def test_memory_is_used_again(rich_corpus, monkeypatch):
+    monkeypatch.setattr("behemoth.train.data._CHUNK_TOKENS", 1)
+    stream = BlockStream(rich_corpus, DataConfig(LENGTH, BATCH))
+    places = {batch["input_ids"].data_ptr() for batch in islice(stream, 50)}
+    assert len(places) <= 20
+
+
+def test_another_spec_is_refused(rich_corpus, corpus):
+    state = BlockStream(corpus, DataConfig(LENGTH, BATCH)).state_dict()
+    stream = BlockStream(rich_corpus, DataConfig(LENGTH, BATCH))
+    with pytest.raises(SpecError, match=f"argument 'state': got .*{corpus.spec_hash}, allowed: "):
+        stream.load_state_dict(state)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"block_length": 1}, {"batch_size": 0}, {"prefetch": -1}, {"threads": True}],
+)
+def test_configs_that_cannot_be_are_refused(options):
+    with pytest.raises(SpecError, match=r"argument '\w+': got .*, allowed: \d or more"):
+        DataConfig(**options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"rank": 2, "world_size": 2}, {"rank": -1}, {"start_block": -1}],
+)
+def test_streams_that_cannot_be_are_refused(corpus, options):
+    with pytest.raises(SpecError, match=r"argument '\w+': got .*, allowed: "):
+        BlockStream(corpus, **options)
+
+
+def test_blocks_longer_than_the_corpus_are_refused(corpus):
+    with pytest.raises(SpecError, match="argument 'block_length': got 100000, allowed: up to"):
+        BlockDataset(corpus, 100_000)
+
+
+def test_what_goes_wrong_in_the_thread_is_raised(rich_corpus, monkeypatch):
+    stream = BlockStream(rich_corpus, DataConfig(LENGTH, BATCH))
+
+    def fill(out, token):
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(stream._reader, "fill", fill)
+    with pytest.raises(OSError, match="the disk is gone"):
+        next(iter(stream))
+
+
+def test_waiting_is_counted(rich_corpus):
+    stream = BlockStream(rich_corpus, DataConfig(LENGTH, BATCH))
+    take(stream, 3)
+    assert stream.wait_seconds > 0
+
+
+def test_labels_are_the_tokens(rich_corpus):
+    batch = next(iter(BlockStream(rich_corpus, DataConfig(LENGTH, BATCH))))
+    assert set(batch) == {"input_ids", "labels"}
+    assert torch.equal(batch["labels"], batch["input_ids"])

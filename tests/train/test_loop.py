@@ -1,0 +1,294 @@
+"""What a run leaves behind, and that it is the same whatever happens to it on the way."""
+
+import json
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from behemoth import Corpus, SpecError, World
+from behemoth.train import train
+from behemoth.train.errors import Interrupted, TrainError
+
+
+def weights(run):
+    return load_file(Path(run) / "model.safetensors")
+
+
+def same(one, other):
+    one, other = weights(one), weights(other)
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+class Stop(Exception):  # noqa: N818
+    pass
+
+
+def stop_at(step):
+    def progress(report):
+        if report.step >= step:
+            raise Stop
+
+    return progress
+
+
+@pytest.fixture(scope="module")
+def finished(small, config, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "finished"
+    return train(small, out=out, config=config(checkpoint_history=3)), out
+
+
+def test_a_finished_run_loads_and_knows_its_tokens(finished, small):
+    _, out = finished
+    model = AutoModelForCausalLM.from_pretrained(out)
+    tokenizer = AutoTokenizer.from_pretrained(out)
+    assert model.config.model_type == "gpt_neox"
+    assert model.config.vocab_size >= small.vocabulary_size
+    assert model.config.vocab_size % 8 == 0
+    assert (model.config.eos_token_id, model.config.pad_token_id) == (0, 1)
+    assert (tokenizer.eos_token_id, tokenizer.pad_token_id) == (0, 1)
+    text = small.decode(small.tokens(0, 2))
+    assert tokenizer(text)["input_ids"] == small.tokens(0, 2).tolist()
+    assert model.dtype == torch.float32
+    loaded = model.state_dict()
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in weights(out).items())
+
+
+def test_the_result_and_the_record_agree(finished, small, config):
+    result, out = finished
+    record = json.loads((out / "run.json").read_text())
+    assert record["status"] == "finished"
+    assert record["spec_hash"] == small.spec_hash == Corpus.from_spec(out).spec_hash
+    assert record["result"]["loss"] == result.loss
+    assert result.steps == 8
+    assert result.tokens == 8 * 4 * 32
+    assert set(result.recall) == {4, 16}
+    assert record["result"]["recall"] == {str(k): v for k, v in result.recall.items()}
+    # Again: nothing is trained, the same is said.
+    before = (out / "model.safetensors").stat().st_mtime_ns
+    assert train(small, out=out, config=config(checkpoint_history=3)) == result
+    assert (out / "model.safetensors").stat().st_mtime_ns == before
+
+
+def test_metrics_are_lines_and_a_frame(finished):
+    result, out = finished
+    frame = pl.read_parquet(out / "metrics.parquet")
+    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert len(rows) == len(frame)
+    training = frame.filter(kind="train")
+    assert training["step"].to_list() == sorted(set(training["step"].to_list()))
+    assert training["step"].to_list()[-1] == 8
+    assert training["loss"].to_list()[-1] == result.loss
+    assert training["loss"][0] > training["loss"][-1]
+    assert training["tokens_per_second"].min() > 0
+    last = frame.filter(kind="recall", step=8)
+    assert dict(last.select("exposures", "recall").iter_rows()) == result.recall
+
+
+def test_history_is_kept_at_log_spaced_steps(finished):
+    _, out = finished
+    found = sorted(path.name for path in (out / "checkpoints").iterdir())
+    assert found == [f"step-{step:08}" for step in (0, 1, 3)]
+    model = AutoModelForCausalLM.from_pretrained(out / "checkpoints" / "step-00000003")
+    assert model.config.hidden_size == 128
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"document_mask": False}, {"answers_only": True}, {"schedule": "wsd"}, {"accumulate": 2}],
+    ids=str,
+)
+def test_a_run_cut_short_ends_with_the_same_weights(small, config, tmp_path, settings):
+    config = config(checkpoint_interval=3, **settings)
+    train(small, out=tmp_path / "whole", config=config)
+    for step in (4, 6):
+        with pytest.raises(Stop):
+            train(small, out=tmp_path / "cut", config=config, progress=stop_at(step))
+        assert not (tmp_path / "cut" / "model.safetensors").exists()
+    train(small, out=tmp_path / "cut", config=config)
+    assert same(tmp_path / "whole", tmp_path / "cut")
+    steps = pl.read_parquet(tmp_path / "cut" / "metrics.parquet").filter(kind="train")["step"]
+    assert steps.to_list() == sorted(set(steps.to_list()))
+
+
+def test_a_directory_and_a_spec_give_the_same_weights(small, config, tmp_path):
+    small.write(tmp_path / "corpus")
+    train(tmp_path / "corpus", out=tmp_path / "one", config=config())
+    train(tmp_path / "corpus" / "spec.toml", out=tmp_path / "other", config=config())
+    assert same(tmp_path / "one", tmp_path / "other")
+
+
+def test_accumulation_changes_nothing_but_rounding(small, config, tmp_path):
+    for accumulate in (1, 4):
+        settings = config(accumulate=accumulate, precision="fp32", answers_only=True)
+        train(small, out=tmp_path / str(accumulate), config=settings)
+    one, other = weights(tmp_path / "1"), weights(tmp_path / "4")
+    assert all(torch.allclose(one[name], other[name], atol=1e-3) for name in one)
+
+
+def test_the_seed_decides(small, config, tmp_path):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        train(small, out=tmp_path / name, config=config(seed=seed, steps=2))
+    assert same(tmp_path / "a", tmp_path / "b")
+    assert not same(tmp_path / "a", tmp_path / "c")
+
+
+def test_a_run_of_something_else_is_refused(small, config, tmp_path):
+    with pytest.raises(Stop):
+        train(small, out=tmp_path / "run", config=config(), progress=stop_at(2))
+    other = Corpus(World(subjects=20, relations=2, objects=5, seed=1), exposures="groups:4,16")
+    with pytest.raises(SpecError, match=r"a run of the corpus .* and not .*, allowed: a new"):
+        train(other, out=tmp_path / "run", config=config())
+    with pytest.raises(SpecError, match=r"a run with learning_rate 0.0025 and not 0.001, allowed"):
+        train(small, out=tmp_path / "run", config=config(learning_rate=1e-3))
+    with pytest.raises(SpecError, match="which holds something else"):
+        train(small, out=tmp_path, config=config())
+    with pytest.raises(SpecError, match="is no run and is not replaced"):
+        train(small, out=tmp_path, config=config(), force=True)
+    # What moves no weight may change, and force replaces.
+    train(small, out=tmp_path / "run", config=config(log_interval=3))
+    result = train(small, out=tmp_path / "run", config=config(steps=2), force=True)
+    assert result.steps == 2
+
+
+def test_a_diverged_loss_stops_and_keeps_the_last_good_checkpoint(small, config, tmp_path):
+    wild = config(learning_rate=1e4, clip=0.0, warmup=1.0, checkpoint_interval=1, steps=200,
+                  log_interval=1, block_length=16)  # fmt: skip
+    with pytest.raises(TrainError, match=r"the loss diverged: .* last good checkpoint is .*/step-"):
+        train(small, out=tmp_path / "run", config=wild)
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "diverged"
+    (kept,) = (tmp_path / "run" / "checkpoints").iterdir()
+    assert all(tensor.isfinite().all() for tensor in weights(kept).values())
+
+
+def test_a_damaged_checkpoint_is_named(small, config, tmp_path):
+    config = config(checkpoint_interval=2)
+    with pytest.raises(Stop):
+        train(small, out=tmp_path / "run", config=config, progress=stop_at(4))
+    (kept,) = (tmp_path / "run" / "checkpoints").iterdir()
+    data = (kept / "model.safetensors").read_bytes()
+    (kept / "model.safetensors").write_bytes(data[:1000])
+    with pytest.raises(TrainError, match=f"checkpoint {kept} is damaged"):
+        train(small, out=tmp_path / "run", config=config)
+
+
+def test_out_of_memory_says_what_to_lower(small, config, tmp_path, monkeypatch):
+    from behemoth.train import loop
+
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    monkeypatch.setattr(loop._Run, "_update", full)
+    with pytest.raises(TrainError, match="out of memory on cpu: raise accumulate"):
+        train(small, out=tmp_path / "run", config=config())
+
+
+def test_a_device_that_is_not_there_is_refused(small, config, tmp_path):
+    with pytest.raises(SpecError, match="'device': got nothere, allowed here: auto, cpu"):
+        train(small, out=tmp_path / "run", config=config(device="nothere"))
+
+
+def test_two_processes_do_not_train_in_one_place(small, config, tmp_path):
+    from behemoth.train.directory import RunDirectory
+
+    with (
+        RunDirectory(tmp_path / "run").locked(),
+        pytest.raises(TrainError, match="another process is training in"),
+    ):
+        train(small, out=tmp_path / "run", config=config())
+
+
+def test_ctrl_c_saves_and_says_so(small, config, tmp_path):
+    def interrupt(report):
+        if report.step == 4:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(Interrupted, match="checkpoint at step 5 of 8 saved"):
+        train(small, out=tmp_path / "run", config=config(), progress=interrupt)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    train(small, out=tmp_path / "run", config=config())
+    train(small, out=tmp_path / "whole", config=config())
+    assert same(tmp_path / "run", tmp_path / "whole")
+
+
+SCRIPT = textwrap.dedent(
+    """
+    import sys
+    from behemoth import Corpus
+    from behemoth.train import default_config, train
+
+    config = default_config("nano", steps=60, block_length=32, batch_size=4, threads=1,
+                            tensorboard=False, probe_facts=0, log_interval=1,
+                            checkpoint_interval=5)
+    def progress(report):
+        sys.stdout.write(f"{report.step}\\n")
+        sys.stdout.flush()
+    train(sys.argv[1], out=sys.argv[2], config=config, progress=progress)
+    """
+)
+
+
+@pytest.mark.faults
+def test_a_killed_run_ends_with_the_same_weights(small, tmp_path):
+    (tmp_path / "spec.toml").write_text(small.spec_toml)
+
+    def start(out):
+        command = [sys.executable, "-c", SCRIPT, tmp_path / "spec.toml", tmp_path / out]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+    with start("whole") as whole:
+        whole.communicate()
+    for step in ("7", "23", "24"):
+        with start("killed") as process:
+            for line in process.stdout:
+                if int(line) >= int(step):
+                    process.send_signal(signal.SIGKILL)
+                    break
+        assert process.returncode == -signal.SIGKILL
+        time.sleep(0.1)
+    with start("killed") as process:
+        first = int(process.stdout.readline())
+        process.communicate()
+    assert first > 20
+    assert process.returncode == 0
+    assert same(tmp_path / "whole", tmp_path / "killed")
+
+
+DISTRIBUTED = textwrap.dedent(
+    """
+    import sys
+    from behemoth.train import default_config, train
+
+    config = default_config("nano", steps=6, block_length=32, batch_size=8, threads=1,
+                            device="cpu", precision="fp32", tensorboard=False, probe_facts=10,
+                            answers_only=True, accumulate=2)
+    train(sys.argv[1], out=sys.argv[2], config=config)
+    """
+)
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one_does(small, tmp_path):
+    (tmp_path / "spec.toml").write_text(small.spec_toml)
+    (tmp_path / "script.py").write_text(DISTRIBUTED)
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    for out, words in (("one", []), ("two", launch)):
+        command = [sys.executable, *words, tmp_path / "script.py", tmp_path / "spec.toml",
+                   tmp_path / out]  # fmt: skip
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    record = json.loads((tmp_path / "two" / "run.json").read_text())
+    assert record["world_size"] == 2
+    one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
+    assert all(torch.allclose(one[name], two[name], atol=1e-4) for name in one)
+    rows = pl.read_parquet(tmp_path / "two" / "metrics.parquet").filter(kind="train")
+    alone = pl.read_parquet(tmp_path / "one" / "metrics.parquet").filter(kind="train")
+    assert rows["loss"][-1] == pytest.approx(alone["loss"][-1], rel=1e-3)
