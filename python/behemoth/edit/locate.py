@@ -4,8 +4,8 @@ A method of this kind is its defaults, its `MethodInfo` and its `solve`: the cha
 matrix that makes keys K give R more. The way there is MEMIT's (Meng et al. 2022, arXiv 2210.07229,
 algorithm 1); with one layer and one subject it is ROME's.
 
-The defaults are for models like `nano` (3 layers of 128, 300 facts in 3 wordings; 12 single edits of
-known facts): all four methods flip every fact in the trained wording and 92% or more in others, and
+The defaults are for models like `nano` (3 layers of 128, 300 facts in 3 wordings; 12 single edits
+of known facts): all four methods flip every fact in its own wording, 92% or more in others, and
 86 to 100% of bystanders stay (99% or more of unrelated ones). At the subject's token nothing that
 was tried flipped a fact there: attention of so shallow a model fetches subject and relation for the
 prompt's last token, and the fact is looked up there. A ridge of 1e-2 cost nearly all facts of the
