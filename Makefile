@@ -83,7 +83,8 @@ lint-rust: $(VENV)/.stamp-venv rust-components
 	cargo clippy --workspace --all-targets --all-features --quiet -- -D warnings
 
 .PHONY: lint-python
-lint-python: $(VENV)/.stamp-lint $(EXTENSION)
+# The types of torch and transformers are part of what is checked: with the tests' packages.
+lint-python: $(VENV)/.stamp-test $(VENV)/.stamp-lint $(EXTENSION)
 	$(BIN)/ruff check --quiet
 	$(BIN)/ruff format --check --quiet
 	$(BIN)/pyright

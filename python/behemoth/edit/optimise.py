@@ -126,12 +126,20 @@ class Step:
 class Objective(Protocol):
     """What a method minimises."""
 
-    columns: tuple[str, ...]
-    """Answers that the edit's rows come with: ``answer``, ``old_answer``, or both in turn."""
-    needs_reference: bool
-    """Whether steps come with the unedited model's logits."""
-    observe: tuple[str, ...]
-    """Modules whose outputs steps come with."""
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Answers that the edit's rows come with: ``answer``, ``old_answer``, or both in turn."""
+        ...
+
+    @property
+    def needs_reference(self) -> bool:
+        """Whether steps come with the unedited model's logits."""
+        ...
+
+    @property
+    def observe(self) -> tuple[str, ...]:
+        """Modules whose outputs steps come with."""
+        ...
 
     def __call__(self, step: Step) -> Tensor:
         """The loss of each plan: [K]."""

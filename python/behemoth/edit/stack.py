@@ -10,7 +10,7 @@ Shape letters: K edits, b rows of an edit, T positions, i inputs, o outputs, r r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -71,7 +71,7 @@ class StackedDeltas:
             self._by_module.setdefault(module_name, {})[leaf] = change
 
     @contextmanager
-    def attached(self) -> Iterator[nn.Module]:
+    def attached(self) -> Generator[nn.Module]:
         """The model with the changes in; rows of its input must be grouped by edit."""
         modules = dict(self.model.named_modules())
         handles = [

@@ -65,6 +65,8 @@ class _HeadLoss(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, gradient: Tensor
+    ) -> tuple[Tensor, Tensor, None]:
         hidden, head = ctx.saved_tensors
         return hidden * gradient.to(hidden.dtype), (head * gradient).to(ctx.head_dtype), None

@@ -101,7 +101,9 @@ class FusedBlock(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, gradient: Tensor
+    ) -> tuple[Tensor | None, ...]:
         """Gradients of the inputs, in their order."""
         (
             stream, mean, deviation, normed, inner, states, attended, normaliser, outer,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -60,7 +61,7 @@ class TrainingLoss(nn.Module):
         super().__init__()
         self.model = model
         names = Architecture.of(model)
-        parts = dict(model.named_modules())
+        parts: dict[str, Any] = dict(model.named_modules())
         self._names, self._dtype = names, dtype
         # In a tuple, so that no module is registered twice.
         self._blocks = tuple(

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import GenerationConfig, GPTNeoXForCausalLM
 
 from behemoth._gen import CorpusError, version
@@ -120,7 +120,8 @@ class _Run:
         vocabulary = padded_vocabulary(corpus.vocabulary_size, multiple)
         self.model: GPTNeoXForCausalLM = build_model(
             size, vocabulary, seed=config.seed, block_length=config.block_length
-        ).to(machine.device)
+        )
+        nn.Module.to(self.model, machine.device)
         self.token_flops = token_flops(size, vocabulary, config.block_length)
         self.compiled = machine.compiles(config, self.token_flops * self.steps * config.step_tokens)
         self.module = machine.prepare(

@@ -93,12 +93,12 @@ class RepresentationMisdirection(GradientMethod):
     ) -> Misdirection:
         """See `Misdirection`."""
         (layer,) = chosen_layers(model, (self.layer,))
+        architecture = Architecture.of(model)
         generator = torch.Generator().manual_seed(context.seed)
-        width = model.get_input_embeddings().weight.shape[1]
-        direction = torch.randn(width, generator=generator)
+        direction = torch.randn(architecture.width, generator=generator)
         direction = self.steering * direction / direction.norm()
         return Misdirection(
             retain=self.retain,
-            observe=(Architecture.of(model).block(layer),),
+            observe=(architecture.block(layer),),
             direction=direction.to(next(model.parameters()).device),
         )
