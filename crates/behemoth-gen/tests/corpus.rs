@@ -671,3 +671,23 @@ fn samples_of_facts_are_exact() {
     );
     assert_ne!(small, (0..100).collect::<Vec<u64>>());
 }
+
+#[test]
+fn a_large_fill_of_varying_lengths_is_the_same_on_all_threads() {
+    // More than a turn of the threads, and an end inside a piece.
+    let spec = "[world]\nsubjects = 60000\nrelations = 4\nobjects = 50\n\
+                [corpus]\ntemplates = { repeats = 1.0 }";
+    let corpus = Corpus::from_spec(Spec::from_toml(spec).unwrap()).unwrap();
+    let fill = |document: u64, threads: usize| {
+        let mut out = vec![0u16; 2_000_001];
+        let made = corpus
+            .fill(&mut out, document, threads, &Progress::default())
+            .unwrap();
+        out.truncate(made);
+        out
+    };
+    assert_eq!(fill(5, 3), fill(5, 1));
+    // From near the end there is less than the memory takes.
+    assert_eq!(fill(190_000, 2), fill(190_000, 1));
+    assert!(fill(190_000, 2).len() < 2_000_001);
+}

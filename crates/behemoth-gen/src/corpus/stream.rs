@@ -160,9 +160,49 @@ impl Corpus {
         if let Some(each) = self.document_tokens {
             return self.fill_tokens(out, document * each, threads, progress);
         }
+        let threads = threads_or_all(threads);
+        if threads > 1 && out.len() >= 1 << 20 {
+            return self.fill_in_turns(out, document, threads, progress);
+        }
         let writer = self.writer();
-        let mut scratch = Scratch::new(self);
-        scratch.fill(&writer, document, 0, out, progress)
+        Scratch::new(self).fill(&writer, document, 0, out, progress)
+    }
+
+    /// Fills `out` where lengths vary and no index says what goes where: in turns, each thread
+    /// makes some pages into memory of its own, and these are joined in order.
+    fn fill_in_turns<T: Token>(
+        &self,
+        out: &mut [T],
+        document: u64,
+        threads: usize,
+        progress: &Progress,
+    ) -> Result<usize> {
+        const DOCUMENTS: u64 = 32 * PAGE_DOCUMENTS;
+        let mut pieces: Vec<Vec<T>> = vec![Vec::new(); threads];
+        let (mut at, mut next) = (0, document);
+        while at < out.len() && next < self.documents() {
+            std::thread::scope(|scope| {
+                for (i, piece) in (0..).zip(&mut pieces) {
+                    let first = (next + i * DOCUMENTS).min(self.documents());
+                    let last = (first + DOCUMENTS).min(self.documents());
+                    scope.spawn(move || {
+                        piece.clear();
+                        let writer = self.writer();
+                        Scratch::new(self)
+                            .for_each(&writer, first..last, |part| piece.extend_from_slice(part));
+                    });
+                }
+            });
+            let before = at;
+            for piece in &pieces {
+                let take = piece.len().min(out.len() - at);
+                out[at..at + take].copy_from_slice(&piece[..take]);
+                at += take;
+            }
+            next = (next + threads as u64 * DOCUMENTS).min(self.documents());
+            progress.add((at - before) as u64)?;
+        }
+        Ok(at)
     }
 
     /// Fills `out` with the stream from a token on; gives the number of tokens written.
