@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::atomic::Ordering;
 
 use behemoth_gen::vocabulary::Token;
-use behemoth_gen::{Corpus, Error, Progress};
+use behemoth_gen::{Corpus, Error, Progress, Spec};
 use common::{
     Sentence, all_tokens, assert_share, corpus, histogram, sentences, sentences_by_document,
     uniform_p, written,
