@@ -1,11 +1,15 @@
 //! How a relation draws its objects: one kind each.
 
+mod alias;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::hash::{Key, multiply_high};
 use crate::permutation::Permutation;
 use crate::spec::{count, fraction, positive};
+
+pub(crate) use self::alias::{Alias, Threshold};
 
 /// Largest number of objects of a relation: object ids are 32-bit, and `u32::MAX` means none.
 pub const OBJECT_LIMIT: u64 = u32::MAX as u64 - 1;
@@ -420,81 +424,6 @@ impl NestedMap {
             NestedMap::Function { shuffle, nested } => {
                 (shuffle.apply(u64::from(object)) % nested) as u32
             }
-        }
-    }
-}
-
-/// A probability as a threshold on 64 uniform bits.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Threshold {
-    bits: u64,
-    always: bool,
-}
-
-impl Threshold {
-    pub(crate) fn new(probability: f64) -> Self {
-        Threshold {
-            // `as` saturates: a probability of 1 would miss one draw in 2^64 without `always`.
-            bits: (probability * 18_446_744_073_709_551_616.0) as u64,
-            always: probability >= 1.0,
-        }
-    }
-
-    #[inline(always)]
-    pub(crate) fn passes(self, uniform: u64) -> bool {
-        uniform < self.bits || self.always
-    }
-}
-
-/// Walker's alias method: one multiplication and one comparison for a draw from any weights
-/// (A. J. Walker, "An efficient method for generating discrete random variables", 1977).
-#[derive(Clone, Debug)]
-pub(crate) struct Alias {
-    /// For each cell: keep it below this threshold, otherwise take the other.
-    cells: Vec<(u64, u32)>,
-}
-
-impl Alias {
-    /// From weights, at least one of them positive, none negative. Bit-exact everywhere: only
-    /// IEEE additions, multiplications, divisions and comparisons in a fixed order.
-    pub(crate) fn new(weights: impl Iterator<Item = f64>) -> Self {
-        let mut scaled: Vec<f64> = weights.collect();
-        let sum: f64 = scaled.iter().sum();
-        let n = scaled.len();
-        for weight in &mut scaled {
-            *weight = *weight / sum * n as f64;
-        }
-        let mut cells = vec![(u64::MAX, 0u32); n];
-        for (i, cell) in cells.iter_mut().enumerate() {
-            cell.1 = i as u32;
-        }
-        let (mut small, mut large): (Vec<u32>, Vec<u32>) =
-            (0..n as u32).partition(|&i| scaled[i as usize] < 1.0);
-        while let (Some(&s), Some(&l)) = (small.last(), large.last()) {
-            small.pop();
-            cells[s as usize] = (
-                (scaled[s as usize] * 18_446_744_073_709_551_616.0) as u64,
-                l,
-            );
-            scaled[l as usize] -= 1.0 - scaled[s as usize];
-            if scaled[l as usize] < 1.0 {
-                large.pop();
-                small.push(l);
-            }
-        }
-        Alias { cells }
-    }
-
-    /// The index drawn by 64 uniform bits: the high product picks the cell, the low one the side.
-    #[inline(always)]
-    pub(crate) fn draw(&self, uniform: u64) -> u32 {
-        let product = u128::from(uniform) * self.cells.len() as u128;
-        let cell = (product >> 64) as usize;
-        let (keep, other) = self.cells[cell];
-        if (product as u64) < keep {
-            cell as u32
-        } else {
-            other
         }
     }
 }
