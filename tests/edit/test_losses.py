@@ -8,14 +8,13 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from behemoth.edit.batch import IGNORED, PADDING
+from behemoth.edit.batch import IGNORED
 from behemoth.edit.objectives import AnswerLikelihood
 from behemoth.edit.optimise import Step
 
-# Four token ids. Row 0 carries the edit: prompt (2), answer (3, 2). Row 1 is retained: prompt
-# (2, 2), answer (3), so its last place is the answer's and its padding none; row 2 has padding.
-TOKENS = torch.tensor([[[2, 3, 2], [2, 2, 3], [2, 3, PADDING]]])
-LABELS = torch.tensor([[[IGNORED, 3, 2], [IGNORED, IGNORED, 3], [IGNORED, 3, IGNORED]]])
+# Four token ids. Row 0 carries the edit, with an answer of two tokens, (3, 2); rows 1 and 2 are
+# retained, with answers of one token, (3), and nothing beyond it.
+LABELS = torch.tensor([[[3, 2], [3, IGNORED], [3, IGNORED]]])
 
 
 def scores(*rows):
@@ -28,19 +27,19 @@ def step():
     uniform = [0.25] * 4
     logits = torch.stack(
         [
-            scores([0.1, 0.1, 0.2, 0.6], [0.1, 0.2, 0.3, 0.4], uniform),
-            scores(uniform, [0.1, 0.1, 0.6, 0.2], uniform),
-            scores([0.2, 0.2, 0.1, 0.5], uniform, uniform),
+            scores([0.1, 0.1, 0.2, 0.6], [0.1, 0.2, 0.3, 0.4]),
+            scores([0.1, 0.1, 0.6, 0.2], uniform),
+            scores([0.2, 0.2, 0.1, 0.5], uniform),
         ]
     ).unsqueeze(0)
     reference = torch.stack(
         [
-            scores([0.1, 0.1, 0.1, 0.7], [0.1, 0.1, 0.6, 0.2], uniform),
-            scores(uniform, [0.2, 0.2, 0.3, 0.3], uniform),
-            scores([0.25, 0.25, 0.25, 0.25], uniform, uniform),
+            scores([0.1, 0.1, 0.1, 0.7], [0.1, 0.1, 0.6, 0.2]),
+            scores([0.2, 0.2, 0.3, 0.3], uniform),
+            scores([0.25, 0.25, 0.25, 0.25], uniform),
         ]
     ).unsqueeze(0)
-    return Step(TOKENS, LABELS, 1, 1, logits, reference_logits=reference)
+    return Step(LABELS, 1, 1, logits, reference_logits=reference)
 
 
 FORGET = -(math.log(0.6) + math.log(0.3)) / 2  # mean over the two tokens of the answer
@@ -62,10 +61,8 @@ def objective_of(name, **settings):
 
 def test_answers_alone_count(step):
     assert step.mean_nll()[0].tolist() == pytest.approx([FORGET, -math.log(0.2), -math.log(0.5)])
-    other = step.tokens.clone()
-    changed = Step(other, step.labels, 1, 1, step.logits.clone())
-    changed.logits[0, 2, 1:] += 7.0 * torch.arange(4)  # logits after the answer: padding
-    changed.logits[0, 1, 0] += 7.0 * torch.arange(4)  # logits inside the prompt
+    changed = Step(step.labels, 1, 1, step.logits.clone())
+    changed.logits[0, 1:, 1] += 7.0 * torch.arange(4)  # beyond the answers' ends
     assert torch.equal(AnswerLikelihood()(changed), AnswerLikelihood()(step))
 
 
@@ -125,7 +122,7 @@ def test_undial_takes_off_every_token_of_the_answer(step):
 
 def test_dpo_refusal(step):
     # The refusal in row 0, the old answer in row 1.
-    pairs = Step(TOKENS, LABELS, 1, 2, step.logits, reference_logits=step.reference_logits)
+    pairs = Step(LABELS, 1, 2, step.logits, reference_logits=step.reference_logits)
     refusal = (math.log(0.6) + math.log(0.3)) - (math.log(0.7) + math.log(0.6))
     old = math.log(0.2) - math.log(0.3)
     wanted = -log_sigmoid(0.1 * (refusal - old)) - math.log(0.5)
@@ -135,10 +132,10 @@ def test_dpo_refusal(step):
 def test_rmu_steers_where_answers_are_predicted():
     from behemoth.edit.methods.rmu import Misdirection
 
-    hidden = torch.zeros(1, 3, 3, 2)
-    before = torch.ones(1, 3, 3, 2)
+    hidden = torch.zeros(1, 3, 2, 2)
+    before = torch.ones(1, 3, 2, 2)
     loss = Misdirection(retain=2.0, observe=("block",), direction=torch.tensor([3.0, 0.0]))
-    step = Step(TOKENS, LABELS, 1, 1, torch.zeros(1, 3, 3, 4), {"block": hidden})
+    step = Step(LABELS, 1, 1, torch.zeros(1, 3, 2, 4), {"block": hidden})
     step.reference_observed = {"block": before}
     # Away: mean of (9, 0); held: every retained answer is off by one.
     assert float(loss(step)[0]) == pytest.approx(4.5 + 2.0 * 1.0)

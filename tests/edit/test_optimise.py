@@ -21,8 +21,10 @@ def test_a_stack_gives_what_one_at_a_time_gives(name, model, plans, context):
         (alone,) = method.apply(model, [plan], context)
         assert alone.changes.keys() == stacked.changes.keys()
         for parameter, change in alone.changes.items():
+            # A bias of keys has a gradient of 0: Adam makes steps of its rounding errors, which
+            # change no logit, so the tolerance is a part of what four steps can do.
             torch.testing.assert_close(
-                stacked.changes[parameter].to_dense(), change.to_dense(), rtol=1e-3, atol=1e-5
+                stacked.changes[parameter].to_dense(), change.to_dense(), rtol=1e-3, atol=5e-5
             )
         assert [row["loss"] for row in stacked.trace] == pytest.approx(
             [row["loss"] for row in alone.trace], rel=1e-3, abs=1e-5

@@ -52,5 +52,5 @@ class Forgetting:
 def retained(step: Step, weight: float) -> Tensor:
     """Weighted cross-entropy on the retained rows, 0 where there are none: [K]."""
     if not step.has_retained or weight == 0.0:
-        return torch.zeros(step.tokens.shape[0], device=step.tokens.device)
+        return torch.zeros(step.labels.shape[0], device=step.labels.device)
     return weight * step.mean_nll()[:, step.retain].mean(-1)

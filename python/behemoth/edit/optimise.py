@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -16,11 +17,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .batch import IGNORED, Order, edit_rows_of, retain_rows_of
+from behemoth.model.architecture import Architecture
+
+from .batch import IGNORED
 from .delta import Change
+from .feeder import Feeder
 from .plan import EditPlan
 from .protocol import EditContext
 from .stack import StackedDeltas
+from .trace import Trace
 
 __all__ = ["Budget", "Objective", "Outcome", "Step", "optimise"]
 
@@ -65,12 +70,26 @@ class Budget:
 
 @dataclass
 class Step:
-    """One step's rows through the model: shapes [K, b, ...].
+    """One step's rows through the model, where answers are predicted: shapes [K, b, A, ...].
 
-    The edit's rows come first, once for each of the objective's columns, then the retained rows.
+    A is the most tokens of an answer; K edits have b rows each. The edit's rows come first, once
+    for each of the objective's columns, then the retained rows. Logits of prompts and of padding
+    are never worked out: they are most of a sentence, and no loss looks at them.
+
+    Attributes
+    ----------
+    labels : int64 [K, b, A]
+        The tokens of the answers, `IGNORED` beyond their ends.
+    edit_rows, columns : int
+        Rows of an edit for each column, and the number of columns.
+    logits : float [K, b, A, V]
+        What the edited models say where these tokens stand.
+    observed : dict of str to float [K, b, A, d]
+        Outputs of the modules that the objective observes, at the same places.
+    reference_logits, reference_observed
+        The same of the unedited model, where the objective asks for it.
     """
 
-    tokens: Tensor
     labels: Tensor
     edit_rows: int
     columns: int
@@ -91,24 +110,23 @@ class Step:
     @property
     def has_retained(self) -> bool:
         """Whether there are any."""
-        return self.tokens.shape[1] > self.columns * self.edit_rows
+        return self.labels.shape[1] > self.columns * self.edit_rows
 
     @property
     def answers(self) -> Tensor:
-        """Where logits predict a token of an answer: bool [K, b, T - 1]."""
-        return self.labels[..., 1:] != IGNORED
+        """Where there is a token of an answer: bool [K, b, A]."""
+        return self.labels != IGNORED
 
     def token_log_probabilities(self, logits: Tensor | None = None) -> Tensor:
-        """Log-probability of each label, 0 where there is none: [K, b, T - 1]."""
+        """Log-probability of each token of the answers, 0 beyond their ends: [K, b, A]."""
         logits = self.logits if logits is None else logits
-        targets = self.labels[..., 1:]
         losses = F.cross_entropy(
-            logits[..., :-1, :].float().flatten(0, -2),
-            targets.flatten(),
+            logits.float().flatten(0, -2),
+            self.labels.flatten(),
             ignore_index=IGNORED,
             reduction="none",
         )
-        return -losses.reshape(targets.shape)
+        return -losses.reshape(self.labels.shape)
 
     def nll(self, logits: Tensor | None = None) -> Tensor:
         """Summed negative log-likelihood of each row's answer: [K, b]."""
@@ -186,11 +204,16 @@ def optimise(
         In the order of the plans.
     """
     device = next(model.parameters()).device
-    feeder = _Feeder(plans, objective.columns, budget, context.seed, device)
+    feeder = Feeder(
+        plans, objective.columns, budget.edit_rows, budget.retain_rows, context.seed, device
+    )
     parameters = stacked.parameters()
-    optimiser = torch.optim.Adam(parameters, lr=budget.learning_rate)
+    # One fused pass over memory: for dense changes the update is as dear as the backward pass.
+    optimiser = torch.optim.Adam(
+        parameters, lr=budget.learning_rate, fused=device.type in ("cpu", "cuda")
+    )
     outcomes: list[Outcome | None] = [None] * len(plans)
-    traces: list[list[dict[str, Any]]] = [[] for _ in plans]
+    trace = Trace(plans, feeder)
     training = model.training
     model.eval()
     # Without this the backward pass would also work out gradients of the shared weights.
@@ -198,12 +221,16 @@ def optimise(
     for parameter in frozen:
         parameter.requires_grad_(False)
     try:
-        for number in range(1, budget.steps + 1):
-            step = _forward(model, stacked, feeder, objective)
-            losses = objective(step)
-            _record(step, losses, number - 1, feeder, traces, outcomes)
-            _settle(stacked, step, losses, number - 1, budget, traces, outcomes)
-            if all(outcome is not None for outcome in outcomes):
+        # One pass more than there are steps: the last one sees what the last step did.
+        for number in range(budget.steps + 1):
+            last = number == budget.steps
+            with torch.no_grad() if last else nullcontext():
+                step = _forward(model, stacked, feeder, objective)
+                losses = objective(step)
+            live = [outcome is None for outcome in outcomes]
+            trace.record(number, step.logits.detach(), losses.detach(), live)
+            _settle(stacked, step, losses.detach(), number, budget, trace, outcomes)
+            if last or all(outcome is not None for outcome in outcomes):
                 break
             optimiser.zero_grad(set_to_none=True)
             # A plan that is done adds nothing; a loss that is not a number stays in its slices.
@@ -214,108 +241,49 @@ def optimise(
             if project is not None:
                 with torch.no_grad():
                     project(stacked)
-            context.progress(number, budget.steps)
+            context.progress(number + 1, budget.steps)
     finally:
         model.train(training)
         for parameter in frozen:
             parameter.requires_grad_(True)
     return [
-        outcome or Outcome(stacked.unstack(k), budget.steps, traces[k])
+        outcome or Outcome(stacked.unstack(k), budget.steps, trace.rows[k])
         for k, outcome in enumerate(outcomes)
     ]
 
 
-class _Feeder:
-    """Rows of every plan for one step after another, of one shape."""
-
-    def __init__(
-        self,
-        plans: Sequence[EditPlan],
-        columns: Sequence[str],
-        budget: Budget,
-        seed: int,
-        device: torch.device,
-    ) -> None:
-        edit = [[edit_rows_of(plan, column) for column in columns] for plan in plans]
-        retain = [retain_rows_of(plan) for plan in plans]
-        for plan, rows in zip(plans, edit, strict=True):
-            if not len(rows[0]):
-                raise ValueError(f"argument 'plan': got {plan.plan_hash[:12]} without edit rows")
-        every = [rows for group in [*edit, retain] for rows in group]
-        length = max(rows.tokens.shape[1] for rows in every)
-        self.edit = [[rows.padded(length) for rows in group] for group in edit]
-        self.retain = [rows.padded(length) for rows in retain]
-        self.columns = len(columns)
-        self.edit_rows = min(budget.edit_rows, max(len(rows[0]) for rows in edit))
-        self.retain_rows = min(budget.retain_rows, min(map(len, retain)))
-        self.old = [_first_difference(plan) for plan in plans]
-        self.taken: list[Tensor] = []
-        self.device = device
-        self._edit_order = [
-            Order(rows[0].weight, plan, seed, 0) for rows, plan in zip(edit, plans, strict=True)
-        ]
-        self._retain_order = [
-            Order(rows.weight, plan, seed, 1) for rows, plan in zip(retain, plans, strict=True)
-        ]
-
-    def next(self) -> tuple[Tensor, Tensor]:
-        """Tokens and labels of the next step: int64 [K, b, T] each."""
-        self.taken = [order.take(self.edit_rows) for order in self._edit_order]
-        tokens, labels = [], []
-        for k, at in enumerate(self.taken):
-            parts = [(rows, at) for rows in self.edit[k]]
-            if self.retain_rows:
-                parts.append((self.retain[k], self._retain_order[k].take(self.retain_rows)))
-            tokens.append(torch.cat([rows.tokens[chosen] for rows, chosen in parts]))
-            labels.append(torch.cat([rows.labels[chosen] for rows, chosen in parts]))
-        return torch.stack(tokens).to(self.device), torch.stack(labels).to(self.device)
-
-
-def _first_difference(plan: EditPlan) -> Tensor | None:
-    """Where old and new answers part: int64 [n, 3] of place, new token, old token.
-
-    At that token greedy decoding chooses between the two, so p(new) > p(old) there is what
-    an edit dose is measured by. None for plans whose rows have no old answer.
-    """
-    if "old_answer" not in plan.training.columns:
-        return None
-    frame = plan.training.filter(plan.training["role"] == "edit")
-    places = []
-    columns = (frame["prompt"].to_list(), frame["answer"].to_list(), frame["old_answer"].to_list())
-    for prompt, new, old in zip(*columns, strict=True):
-        if old is None:
-            return None
-        pairs = enumerate(zip(new, old, strict=False))
-        at = next(((i, a, b) for i, (a, b) in pairs if a != b), None)
-        if at is None:
-            return None
-        places.append((len(prompt) + at[0], at[1], at[2]))
-    return torch.tensor(places, dtype=torch.int64)
-
-
 def _forward(
-    model: nn.Module, stacked: StackedDeltas, feeder: _Feeder, objective: Objective
+    model: nn.Module, stacked: StackedDeltas, feeder: Feeder, objective: Objective
 ) -> Step:
-    tokens, labels = feeder.next()
-    shape = tokens.shape[:2]
-    flat = tokens.flatten(0, 1)
-    reference, reference_observed = None, {}
+    tokens, labels, places = feeder.next()
+    reference, before = None, dict[str, Tensor]()
     if objective.needs_reference:
-        with torch.no_grad(), _Observer(model, objective.observe) as seen:
-            reference = model(input_ids=flat).logits.unflatten(0, shape)
-        reference_observed = {name: value.unflatten(0, shape) for name, value in seen.items()}
-    with stacked.attached(), _Observer(model, objective.observe) as seen:
-        logits = model(input_ids=flat).logits.unflatten(0, shape)
-    return Step(
-        tokens,
-        labels,
-        feeder.edit_rows,
-        feeder.columns,
-        logits,
-        {name: value.unflatten(0, shape) for name, value in seen.items()},
-        reference,
-        reference_observed,
-    )
+        with torch.no_grad():
+            reference, before = _predict(model, tokens, places, objective.observe)
+    with stacked.attached():
+        logits, observed = _predict(model, tokens, places, objective.observe)
+    return Step(labels, feeder.edit_rows, feeder.columns, logits, observed, reference, before)
+
+
+def _predict(
+    model: nn.Module, tokens: Tensor, places: Tensor, observe: Sequence[str]
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Logits [K, b, A, V] and outputs of modules [K, b, A, d] at places of the rows."""
+    shape = places.shape
+    flat = tokens.flatten(0, 1)
+    starts = torch.arange(flat.shape[0], device=flat.device) * flat.shape[1]
+    chosen = (places.flatten(0, 1) + starts[:, None]).flatten()
+
+    def at_places(hidden: Tensor) -> Tensor:
+        return hidden.flatten(0, 1).index_select(0, chosen).unflatten(0, shape)
+
+    architecture = Architecture.of(model)
+    with _Observer(model, observe) as seen:
+        hidden = model.get_submodule(architecture.stream)(input_ids=flat)[0]
+    # Rows stay grouped by edit, as stacked changes of the head want them.
+    at_answers = at_places(hidden).flatten(0, 1)
+    logits = model.get_submodule(architecture.head)(at_answers).unflatten(0, shape[:2])
+    return logits, {name: at_places(value) for name, value in seen.items()}
 
 
 class _Observer:
@@ -340,36 +308,13 @@ class _Observer:
             handle.remove()
 
 
-def _record(
-    step: Step,
-    losses: Tensor,
-    number: int,
-    feeder: _Feeder,
-    traces: list[list[dict[str, Any]]],
-    outcomes: Sequence[Outcome | None],
-) -> None:
-    with torch.no_grad():
-        for k, trace in enumerate(traces):
-            if outcomes[k] is not None:
-                continue
-            row: dict[str, Any] = {"step": number, "loss": float(losses[k])}
-            old = feeder.old[k]
-            if old is not None:
-                place, new, before = old[feeder.taken[k]].to(step.logits.device).T
-                rows = torch.arange(step.edit_rows, device=place.device)
-                scores = step.logits[k, rows, place - 1].float().log_softmax(-1)
-                row["log_probability_new"] = float(scores[rows, new].mean())
-                row["log_probability_old"] = float(scores[rows, before].mean())
-            trace.append(row)
-
-
 def _settle(
     stacked: StackedDeltas,
     step: Step,
     losses: Tensor,
     number: int,
     budget: Budget,
-    traces: list[list[dict[str, Any]]],
+    trace: Trace,
     outcomes: list[Outcome | None],
 ) -> None:
     """Put aside the plans that broke down, or have what they wanted."""
@@ -378,16 +323,16 @@ def _settle(
         if outcomes[k] is not None:
             continue
         if not math.isfinite(loss):
-            outcomes[k] = Outcome({}, number, traces[k], f"loss {loss} at step {number}")
+            outcomes[k] = Outcome({}, number, trace.rows[k], f"loss {loss} at step {number}")
         elif budget.stop_loss is not None and edit_loss[k] < budget.stop_loss:
-            outcomes[k] = Outcome(stacked.unstack(k), number, traces[k])
+            outcomes[k] = Outcome(stacked.unstack(k), number, trace.rows[k])
 
 
 def _clip(parameters: Sequence[Tensor], largest: float) -> None:
     """Scale each plan's gradient to a norm of at most `largest`."""
-    squares = sum(p.grad.flatten(1).square().sum(1) for p in parameters if p.grad is not None)
-    assert isinstance(squares, Tensor)
-    scale = (largest / (squares.sqrt() + 1e-12)).clamp(max=1.0)
-    for parameter in parameters:
-        if parameter.grad is not None:
-            parameter.grad *= scale.view(-1, *[1] * (parameter.grad.ndim - 1))
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    norms = [torch.linalg.vector_norm(gradient.flatten(1), dim=1) for gradient in gradients]
+    norm = torch.linalg.vector_norm(torch.stack(norms), dim=0)
+    scale = (largest / (norm + 1e-12)).clamp(max=1.0)
+    for gradient in gradients:
+        gradient *= scale.view(-1, *[1] * (gradient.ndim - 1))

@@ -154,7 +154,9 @@ def _linear(x: Tensor, changes: Mapping[str, StackedChange], scale: float) -> Te
         left_kor, right_kri = (tensor.to(x.dtype) for tensor in weight)
         added = torch.bmm(torch.bmm(x_kni, right_kri.mT), left_kor.mT) * scale
     elif weight is not None:
-        added = torch.bmm(x_kni, weight[0].to(x.dtype).mT)
+        # Weight first: the other way round its gradient comes out transposed, and every step
+        # would copy all of it.
+        added = torch.bmm(weight[0].to(x.dtype), x_kni.mT).mT
     if "bias" in changes:
         bias_k1o = changes["bias"][0].to(x.dtype).unsqueeze(1)
         added = bias_k1o.expand(-1, x_kni.shape[1], -1) if added is None else added + bias_k1o

@@ -31,6 +31,8 @@ class Architecture:
     head : str
         From the residual stream to the vocabulary; its name depends on the version of
         transformers.
+    stream : str
+        All but the head; its output is the residual stream behind the final norm.
     embedding, final_norm : str
         From the vocabulary to the residual stream; the last norm before the head.
     frequencies : str
@@ -41,6 +43,7 @@ class Architecture:
     heads: int
     width: int
     head: str
+    stream: str = "gpt_neox"
     embedding: str = "gpt_neox.embed_in"
     final_norm: str = "gpt_neox.final_layer_norm"
     frequencies: str = "gpt_neox.rotary_emb.inv_freq"

@@ -66,8 +66,8 @@ class KLMinimisation(GradientMethod):
 def answer_divergence(step: Step, reference: Tensor) -> Tensor:
     """Mean KL(reference || model) where the retained rows' answers are predicted: [K]."""
     rows = step.retain
-    ours = step.logits[:, rows, :-1].float().log_softmax(-1)
-    theirs = reference[:, rows, :-1].float().log_softmax(-1)
+    ours = step.logits[:, rows].float().log_softmax(-1)
+    theirs = reference[:, rows].float().log_softmax(-1)
     divergence = F.kl_div(ours, theirs, log_target=True, reduction="none").sum(-1)
     answers = step.answers[:, rows]
     return (divergence * answers).flatten(1).sum(1) / answers.flatten(1).sum(1)

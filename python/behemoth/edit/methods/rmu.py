@@ -37,8 +37,8 @@ class Misdirection(Forgetting):
         """Loss of each plan: [K]."""
         assert self.direction is not None
         (name,) = self.observe
-        hidden = step.observed[name][..., :-1, :].float()
-        before = step.reference_observed[name][..., :-1, :].float()
+        hidden = step.observed[name].float()
+        before = step.reference_observed[name].float()
         away = (hidden - self.direction).square().mean(-1)
         held = (hidden - before).square().mean(-1)
         loss = _mean(away, step.answers, step.edit())

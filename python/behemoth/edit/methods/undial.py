@@ -30,12 +30,12 @@ class AdjustedDistillation(Forgetting):
         assert step.reference_logits is not None
         rows = step.edit()
         tokens = step.answers[:, rows]
-        old = step.labels[:, rows, 1:].clamp_min(0)
-        teacher = step.reference_logits[:, rows, :-1].float()
+        old = step.labels[:, rows].clamp_min(0)
+        teacher = step.reference_logits[:, rows].float()
         # Every token of the answer, the first as well: an object of one token has no other.
         taken_off = torch.full_like(old, -self.beta, dtype=teacher.dtype).unsqueeze(-1)
         target = teacher.scatter_add(-1, old.unsqueeze(-1), taken_off).softmax(-1)
-        ours = step.logits[:, rows, :-1].float().log_softmax(-1)
+        ours = step.logits[:, rows].float().log_softmax(-1)
         losses = -(target * ours).sum(-1) * tokens
         loss = losses.flatten(1).sum(1) / tokens.flatten(1).sum(1)
         return loss + retained(step, self.retain)
