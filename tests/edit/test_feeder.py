@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import torch
 
 from behemoth.edit.batch import IGNORED, edit_rows_of
@@ -33,17 +35,16 @@ def test_a_trace_has_a_row_before_the_first_step_and_one_after_each(model, plans
     ):
         assert [row["step"] for row in delta.trace] == [0, 1, 2, 3]
         rows = plan.training.filter(plan.training["role"] == "edit")
-        # All prompts of one length, and a step takes each of them once.
-        ids = torch.tensor(rows["prompt"].to_list())
+        # A step takes each of them once.
+        prompts = [torch.tensor([prompt]) for prompt in rows["prompt"].to_list()]
         new, old = (
             torch.tensor([answer[0] for answer in rows[name].to_list()])[:, None]
             for name in ("answer", "old_answer")
         )
-        with torch.no_grad():
-            before = model(input_ids=ids).logits[:, -1].log_softmax(-1)
-        with delta.apply(model), torch.no_grad():
-            after = model(input_ids=ids).logits[:, -1].log_softmax(-1)
-        for row, scores in ((delta.trace[0], before), (delta.trace[-1], after)):
+        for row, edited in ((delta.trace[0], False), (delta.trace[-1], True)):
+            with delta.apply(model) if edited else nullcontext(), torch.no_grad():
+                logits = [model(input_ids=ids).logits[0, -1] for ids in prompts]
+            scores = torch.stack(logits).log_softmax(-1)
             others = scores.scatter(1, old, -torch.inf).amax(1)
             wanted = (scores.gather(1, new), scores.gather(1, old), others)
             for name, values in zip(("new", "old", "other"), wanted, strict=True):
