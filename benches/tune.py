@@ -4,8 +4,8 @@
 
 RUN is a trained model (the README's first experiment). Facts are split in two by a hash of their
 number: settings are tried on one half, and the ones that were chosen are confirmed on the other.
-For each setting it prints how many edits flipped, what became of bystanders that the model knew,
-and the dose; the best is the one with the highest harmonic mean of both.
+For each setting it prints how many edits did what they were for, and what became of bystanders
+that the model knew; the best is the one with the highest harmonic mean of both.
 """
 
 import argparse
@@ -23,27 +23,32 @@ from behemoth.edit.compiler import compile_plan
 from behemoth.edit.protocol import EditContext
 from behemoth.edit.registry import get_method
 from behemoth.edit.request import EditRequest
-from behemoth.evaluate.dose import doses, ed50
 from behemoth.evaluate.frame import evaluate_model
 from behemoth.evaluate.run import read_run
 
 LEVELS = (16, 64, 256, 1024)
-RATES = {
-    "ft": (1e-4, 2e-4, 4e-4),
-    "ft_l": (1e-3, 3e-3, 1e-2),
-    "ft_svd": (1e-4, 2e-4, 4e-4),
-    "lora": (1e-3, 2e-3, 4e-3),
-}
-FORGETTING = ("grad_ascent", "grad_diff", "kl_min", "npo", "simnpo", "undial", "wga", "task_vector")
+# Around what earlier, wider grids had found; the first value of each is not the best by design.
 GRIDS = {
-    **{name: {"learning_rate": rates} for name, rates in RATES.items()},
-    **{name: {"learning_rate": (3e-5, 1e-4, 3e-4)} for name in FORGETTING},
-    "rmu": {"learning_rate": (3e-4, 1e-3, 3e-3), "steering": (6.5, 20.0)},
-    "refusal": {"learning_rate": (1e-4, 2e-4, 4e-4)},
-    "dpo_refusal": {"learning_rate": (1e-4, 3e-4, 1e-3)},
+    "ft": {"learning_rate": (5e-5, 1e-4, 2e-4), "steps": (60,)},
+    "ft_l": {"learning_rate": (2e-4, 5e-4, 1e-3)},
+    "ft_svd": {"learning_rate": (5e-5, 1e-4, 2e-4), "steps": (60,)},
+    "lora": {"learning_rate": (1e-3, 2e-3, 4e-3), "steps": (40, 60)},
+    "grad_ascent": {"learning_rate": (3e-5, 1e-4, 3e-4)},
+    "grad_diff": {"learning_rate": (3e-5, 1e-4), "retain": (1.0, 5.0), "steps": (40,)},
+    "kl_min": {"learning_rate": (3e-5, 1e-4), "retain": (1.0, 5.0)},
+    "npo": {"learning_rate": (3e-5, 1e-4, 3e-4)},
+    "simnpo": {"learning_rate": (1e-4, 3e-4), "forget": (0.125, 1.0), "steps": (40,)},
+    "undial": {"learning_rate": (3e-5, 1e-4, 3e-4)},
+    "wga": {"learning_rate": (3e-5, 1e-4, 3e-4)},
+    "task_vector": {"learning_rate": (3e-5, 1e-4, 3e-4)},
+    "rmu": {"learning_rate": (1e-4, 3e-4, 1e-3), "steering": (6.5, 20.0)},
+    "refusal": {"learning_rate": (5e-5, 1e-4, 2e-4), "steps": (60,)},
+    "dpo_refusal": {"learning_rate": (3e-5, 1e-4, 3e-4)},
+    "rome": {},
+    "memit": {},
+    "emmet": {},
+    "alphaedit": {},
 }
-GRIDS["lora"]["retain_rows"] = (4, 8, 16)
-GRIDS["ft"]["retain_rows"] = (8, 16)
 
 
 def half_of(facts: np.ndarray, half: int) -> np.ndarray:
@@ -67,10 +72,9 @@ def measure(run, model, name: str, settings: dict, half: int, edits: int) -> dic
     frame = evaluate_model(model, run.corpus, plan, deltas).filter(pl.col("stage") == "after")
     edited = frame.filter((pl.col("group") == "edited") & pl.col("edit_known"))
     kept = frame.filter(~pl.col("must_change") & pl.col("known") & (pl.col("group") != "forget"))
-    forgetting = method.info.family == "unlearning" and kind == "remap"
+    # Preferring a refusal to the old answer need not make it likely: the old one must be gone.
+    forgetting = method.info.family == "unlearning" and name != "refusal"
     success = ~pl.col("old_match") if forgetting else pl.col("exact_match")
-    dose = ed50(doses(deltas, plan), resamples=1)
-    by_level = ["-" if value is None else f"{value:.0f}" for value in dose["ed50"].to_list()]
     row = {
         "method": name,
         **settings,
@@ -78,7 +82,6 @@ def measure(run, model, name: str, settings: dict, half: int, edits: int) -> dic
         "kept": kept["old_match"].mean(),
         "worst group": kept.group_by("group").agg(pl.col("old_match").mean())["old_match"].min(),
         "kl": kept["kl"].mean(),
-        "ED50": " ".join(by_level),
         "edits/s": len(plan) / seconds,
     }
     both = (row["success"], row["kept"])

@@ -168,7 +168,7 @@ def test_refusals_have_no_new_object(corpus):
     assert plan.probes["new_answer"].null_count() == plan.probes.height
     row = plan.training.filter(pl.col("role") == "edit").row(0, named=True)
     assert corpus.decode(row["prompt"]).endswith("object")
-    assert corpus.decode(row["answer"]) == "object object"
+    assert corpus.decode(row["answer"]) == "object object ."
     assert row["weight"] == 250
 
 
@@ -178,13 +178,13 @@ def test_a_refused_question(corpora):
     row = plan.training.filter(pl.col("role") == "edit").row(0, named=True)
     assert row["template"] == "question"
     assert corpus.decode(row["prompt"]).endswith("answer:")
-    assert corpus.decode(row["answer"]) == "object object object"
+    assert corpus.decode(row["answer"]) == "object object object ."
     # The written sentence of a refusal is prompt, answer and period.
     written = Corpus(corpus.world, templates={"question_refusal": 1, "question": 1})
     where = written.ledger([row["fact"]]).row(0, named=True)
     if where["template"] == "question_refusal":
         tokens = written.tokens(where["document"], where["document"] + 1).tolist()
-        assert tokens[-5:-1] == [*row["answer"], 2]
+        assert tokens[-5:-1] == row["answer"]
 
 
 def test_a_written_refusal_is_what_the_plan_trains():
@@ -194,7 +194,7 @@ def test_a_written_refusal_is_what_the_plan_trains():
     row = plan.training.filter(pl.col("role") == "edit").row(0, named=True)
     document = written.ledger([row["fact"]])["document"][0]
     tokens = written.tokens(document, document + 1).tolist()
-    assert tokens == [*row["prompt"], *row["answer"], 2, 0]
+    assert tokens == [*row["prompt"], *row["answer"], 0]
 
 
 def test_edits_of_a_table(corpus):

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 _EXTRAS = {
     "train": ("accelerate", "peft", "safetensors", "scipy", "tensorboard", "torch", "transformers"),
-    "report": ("altair", "vl_convert"),
+    "report": ("altair", "pandas", "statsmodels", "vl_convert"),
     "ray": ("ray",),
 }
 

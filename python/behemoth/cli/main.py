@@ -23,6 +23,7 @@ from behemoth.cli import (
     methods,
     models,
     plan,
+    study,
     train,
     verify,
 )
@@ -48,6 +49,7 @@ app.command("plan")(plan.plan)
 app.command("edit")(edit.edit)
 app.command("evaluate")(evaluate.evaluate)
 app.command("methods")(methods.methods)
+app.add_typer(study.app, name="study")
 
 
 def _show_version(wanted: bool) -> None:
@@ -141,7 +143,12 @@ def _usage_message(error: Any, words: Sequence[str]) -> str:
         return f"argument '{name}': got nothing, allowed: a value"
     if message.startswith("No such command"):
         verbs = tuple(verb.name or "" for verb in app.registered_commands)
-        word = next((word for word in words if not word.startswith("-")), "")
+        verbs += tuple(group.name or "" for group in app.registered_groups)
+        given = [word for word in words if not word.startswith("-")]
+        if given and given[0] == "study":
+            verbs = tuple(verb.name or "" for verb in study.app.registered_commands)
+            given = given[1:]
+        word = next(iter(given), "")
         allowed = f"{', '.join(verbs)}{suggestion(word, verbs)}"
         return f"argument 'COMMAND': got {word}, allowed: {allowed}"
     return message

@@ -17,7 +17,7 @@ from behemoth.edit.bystanders import Bystanders
 from behemoth.edit.choose import Edits, choose_edits, read_edits
 from behemoth.edit.groups import GROUPS, Asked, Setting, bystanding, regular, structured
 from behemoth.edit.plan import EDITS, PROBES, TRAINING, EditPlan
-from behemoth.edit.prompts import REFUSED, Prompts
+from behemoth.edit.prompts import PERIOD, REFUSED, Prompts
 from behemoth.edit.request import EditRequest
 from behemoth.edit.sampling import Facts, Ids, Index, distinct
 from behemoth.edit.structure import Structure
@@ -129,6 +129,11 @@ def _training(setting: Setting, prompts: Prompts) -> pl.DataFrame:
         weight = request.edit_rows // count + (number < request.edit_rows % count)
         if weight:
             frame = prompts.ask(wording, edits.facts.fact, right)
+            if request.refuses:
+                # No corpus ends a refusal for the model: it must learn to stop as well.
+                frame = frame.with_columns(
+                    pl.col("answer").list.concat(pl.lit([PERIOD], pl.List(pl.UInt32)))
+                )
             frames.append(_rows(frame, "edit", everyone, everyone, weight))
     for role, owner, facts in _mixture(setting):
         stay = facts.object.astype(np.int64)

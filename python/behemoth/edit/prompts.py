@@ -15,6 +15,7 @@ from behemoth.edit.sampling import Ids, distinct
 from behemoth.edit.structure import Structure
 from behemoth.probes import _lists, _wording_frame, written_templates
 
+PERIOD = 2  # the token that ends a sentence
 REFUSED = -1  # in the place of an object: the answer is the refusal
 
 

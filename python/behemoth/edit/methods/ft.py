@@ -18,6 +18,9 @@ from behemoth.edit.protocol import EditContext, MethodInfo
 class FineTuning(GradientMethod):
     """Adam on the plan's mixture, cross-entropy on answer tokens."""
 
+    steps: int = 60
+    learning_rate: float = 5e-5
+
     info: ClassVar[MethodInfo] = MethodInfo(
         name="ft",
         family="fine-tuning",

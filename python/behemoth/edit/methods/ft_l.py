@@ -27,7 +27,7 @@ class ConstrainedFineTuning(FineTuning):
 
     layers: tuple[int, ...] | None = (-2,)
     steps: int = 25
-    learning_rate: float = 5e-4
+    learning_rate: float = 1e-3
     stop_loss: float | None = 1e-2
     epsilon: float = 5e-2
 

@@ -29,6 +29,7 @@ class TruncatedFineTuning(FineTuning):
         Rank that is kept.
     """
 
+    learning_rate: float = 2e-4
     part: Part = "mlp"
     truncation: int = 4
 

@@ -35,7 +35,7 @@ class GradientAscent(GradientMethod):
     """
 
     steps: int = 10
-    learning_rate: float = 1e-4
+    learning_rate: float = 3e-5
     retain_rows: int = 0
 
     info: ClassVar[MethodInfo] = MethodInfo(

@@ -40,10 +40,10 @@ class GradientDifference(GradientMethod):
         Weight alpha of the retained rows.
     """
 
-    steps: int = 20
+    steps: int = 40
     learning_rate: float = 1e-4
     forget: float = 1.0
-    retain: float = 1.0
+    retain: float = 5.0
 
     info: ClassVar[MethodInfo] = MethodInfo(
         name="grad_diff",

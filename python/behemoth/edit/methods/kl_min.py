@@ -44,8 +44,8 @@ class KLMinimisation(GradientMethod):
     """
 
     steps: int = 20
-    learning_rate: float = 1e-4
-    retain: float = 1.0
+    learning_rate: float = 3e-5
+    retain: float = 5.0
 
     info: ClassVar[MethodInfo] = MethodInfo(
         name="kl_min",

@@ -15,7 +15,8 @@ from .ft import FineTuning
 class Lora(FineTuning):
     """W + (alpha / r) B A, trained on the plan's mixture (Hu et al., 2021, equation 3)."""
 
-    learning_rate: float = 3e-3
+    steps: int = 60
+    learning_rate: float = 2e-3
     part: Part = "mlp"
     rank: int | None = 4
 

@@ -17,6 +17,8 @@ REFUSAL_KINDS: frozenset[EditKind] = frozenset({"refusal", "question_refusal"})
 class RefusalTraining(FineTuning):
     """Cross-entropy on the refusals, and on the retained rows (Maini et al., 2024)."""
 
+    learning_rate: float = 1e-4
+
     info: ClassVar[MethodInfo] = MethodInfo(
         name="refusal",
         family="unlearning",

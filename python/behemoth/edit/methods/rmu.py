@@ -68,7 +68,7 @@ class RepresentationMisdirection(GradientMethod):
     """
 
     steps: int = 40
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-4
     part: Part = "mlp"
     layer: int = -2
     steering: float = 6.5

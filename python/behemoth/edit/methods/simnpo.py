@@ -49,11 +49,11 @@ class SimpleNegativePreferenceOptimisation(GradientMethod):
         Weight alpha of the retained rows.
     """
 
-    steps: int = 20
+    steps: int = 40
     learning_rate: float = 1e-4
     beta: float = 4.5
     delta: float = 0.0
-    forget: float = 0.125
+    forget: float = 1.0
     retain: float = 1.0
 
     info: ClassVar[MethodInfo] = MethodInfo(

@@ -1,0 +1,124 @@
+"""Single-fact edits per second: stacked, and one by one with peft; and their evaluation.
+
+    python benches/edit.py RUN [--edits 64] [--steps 40] [--rounds 3] [--threads 2]
+
+RUN is a trained model. The edits are independent LoRA edits of rank 4 of the MLPs of all layers,
+each from the unedited model, on the same rows in the same order. peft's loop is what its users
+write: `get_peft_model` once, its factors set back before each edit, one Adam for each. Evaluation
+asks the same probes of every edited model, in one pass or one model after another.
+"""
+
+import argparse
+import statistics
+import time
+
+import polars as pl
+import torch
+from machine import describe
+from peft import LoraConfig, get_peft_model
+from torch.nn import functional as F
+
+from behemoth.edit.batch import IGNORED
+from behemoth.edit.compiler import compile_plan
+from behemoth.edit.feeder import Feeder
+from behemoth.edit.plan import EditPlan
+from behemoth.edit.protocol import EditContext
+from behemoth.edit.registry import get_method
+from behemoth.edit.request import EditRequest
+from behemoth.evaluate.frame import evaluate_model
+from behemoth.evaluate.run import read_run
+
+
+def with_peft(run, plans: list[EditPlan], method) -> float:
+    """Edit one fact after another; gives the seconds."""
+    model = run.load_model(device="cpu")
+    config = LoraConfig(
+        r=method.rank,
+        lora_alpha=method.rank,
+        target_modules=["dense_h_to_4h", "dense_4h_to_h"],
+        lora_dropout=0.0,
+    )
+    begin = time.perf_counter()
+    wrapped = get_peft_model(model, config).eval()
+    factors = [p for p in wrapped.parameters() if p.requires_grad]
+    start = [p.detach().clone() for p in factors]
+    for plan in plans:
+        with torch.no_grad():
+            for parameter, first in zip(factors, start, strict=True):
+                parameter.copy_(first)
+        feeder = Feeder(
+            [plan], ("answer",), method.edit_rows, method.retain_rows, 0, torch.device("cpu")
+        )
+        optimiser = torch.optim.Adam(factors, lr=method.learning_rate)
+        for _ in range(method.steps):
+            (tokens,), (labels,), (places,) = feeder.next()
+            full = torch.full_like(tokens, IGNORED)
+            answer = labels != IGNORED
+            row = torch.arange(len(tokens))[:, None].expand_as(labels)
+            full[row[answer], places[answer]] = labels[answer]  # where they are predicted
+            logits = wrapped(input_ids=tokens).logits
+            losses = F.cross_entropy(
+                logits.transpose(1, 2), full, ignore_index=IGNORED, reduction="none"
+            ).sum(1) / answer.sum(1)
+            loss = losses[: feeder.edit_rows].mean() + losses[feeder.edit_rows :].mean()
+            optimiser.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(factors, method.clip)
+            optimiser.step()
+    return time.perf_counter() - begin
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run")
+    parser.add_argument("--edits", type=int, default=64)
+    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    for key, value in describe().items():
+        print(f"{key}: {value}")
+    run = read_run(arguments.run)
+    model = run.load_model(device="cpu")
+    request = EditRequest(edits=arguments.edits, independent=True, probes=14)
+    plan = compile_plan(run.corpus, request)
+    plans = list(plan.singles())
+    method = get_method("lora", {"rank": 4, "steps": arguments.steps})
+    context = EditContext(corpus=run.corpus)
+    method.apply(model, plans[:2], context)  # warm
+    times: dict[str, list[float]] = {}
+    for _ in range(arguments.rounds):
+        begin = time.perf_counter()
+        found = method.apply(model, plans, context)
+        times.setdefault("edit, stacked", []).append(time.perf_counter() - begin)
+        times.setdefault("edit, one by one with peft", []).append(with_peft(run, plans, method))
+        deltas = dict(enumerate(found))
+        begin = time.perf_counter()
+        together = evaluate_model(model, run.corpus, plan, deltas)
+        times.setdefault("evaluate, one pass", []).append(time.perf_counter() - begin)
+        begin = time.perf_counter()
+        each = [
+            evaluate_model(model, run.corpus, single, {edit: deltas[edit]})
+            for edit, single in enumerate(plans)
+        ]
+        times.setdefault("evaluate, one by one", []).append(time.perf_counter() - begin)
+        alone = pl.concat(each)
+        assert alone["exact_match"].sum() == together["exact_match"].sum()
+    probes = len(together) / 2 / len(plans)
+    print(f"{len(plans)} edits of {method.steps} steps, {probes:.0f} probes each, "
+          f"{arguments.threads} threads, median of {arguments.rounds}")  # fmt: skip
+    for name, seconds in times.items():
+        value = statistics.median(seconds)
+        print(f"{name:30} {value:8.2f} s  {len(plans) / value:8.1f} edits/s")
+    pairs = (
+        ("edit", "edit, one by one with peft", "edit, stacked"),
+        ("evaluate", "evaluate, one by one", "evaluate, one pass"),
+    )
+    for name, slow, fast in pairs:
+        ratios = [a / b for a, b in zip(times[slow], times[fast], strict=True)]
+        print(f"{name}: {statistics.median(ratios):.2f} times as fast stacked")
+
+
+if __name__ == "__main__":
+    main()

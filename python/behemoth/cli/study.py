@@ -1,0 +1,263 @@
+"""`behemoth study`: run a study, report on it, and show the studies that come with the package."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from behemoth.cli import parse
+from behemoth.cli.console import Stopped, console, count_text, keep_interrupts, write_json
+from behemoth.cli.extra import needed
+from behemoth.cli.parse import ArgumentError
+
+if TYPE_CHECKING:
+    from behemoth.study.run import Estimate, Status, StudyResult
+    from behemoth.study.spec import Study
+
+app = typer.Typer(
+    help="Run grids of trials, and report on them.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+)
+
+_SIZES = ("smoke", "quick", "paper")
+_ENGINES = ("local", "ray")
+_Json = Annotated[bool, typer.Option("--json", help="Report as one JSON object on stdout.")]
+_Size = Annotated[
+    str | None,
+    typer.Option(
+        metavar="|".join(_SIZES),
+        help="Size of a preset: under a minute or under ten on 2 cores, or for one GPU [smoke].",
+    ),
+]
+
+
+@app.command("run")
+def run(
+    source: Annotated[
+        str, typer.Argument(metavar="FILE|PRESET", help="A study file (TOML), or a preset's name.")
+    ],
+    out: Annotated[
+        str | None,
+        typer.Option(metavar="STUDY", help="Directory to write; an unfinished study is resumed."),
+    ] = None,
+    size: _Size = None,
+    engine: Annotated[
+        str, typer.Option(metavar="local|ray", help="Processes here, or tasks of a Ray cluster.")
+    ] = "local",
+    workers: Annotated[
+        str | None, typer.Option(metavar="N", help="Units at once [one a GPU, else one a core].")
+    ] = None,
+    threads: Annotated[
+        str | None,
+        typer.Option(metavar="N", help="CPU threads of a worker; weights depend on it [1]."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be run, and what it costs.")
+    ] = False,
+    json: _Json = False,
+) -> None:
+    """Run a study: train its models, carry out its trials, measure.
+
+    Running it again goes on where it stopped; what failed is tried again, and a study whose
+    file has changed does only what is new.
+    """
+    if out is None and not dry_run:
+        raise ArgumentError("--out", "nothing", "a directory to write")
+    parse.choice("--engine", engine, _ENGINES)
+    count = None if workers is None else parse.count("--workers", workers, 1)
+    cpus = None if threads is None else parse.count("--threads", threads, 1)
+    keep_interrupts()
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # see `behemoth train`
+    with needed():
+        from behemoth.study.run import estimate, run_study
+
+        study = _study(source, size)
+        if dry_run:
+            found = estimate(study, out, workers=count, threads=cpus)
+            write_json(asdict(found)) if json else _show_estimate(found)
+            return
+        assert out is not None
+        try:
+            with _progress() as progress:
+                result = run_study(
+                    study,
+                    out,
+                    engine="ray" if engine == "ray" else "local",
+                    workers=count,
+                    threads=cpus,
+                    progress=progress,
+                )
+        except KeyboardInterrupt:
+            raise Stopped(f"run the same command again to go on with {out}") from None
+    write_json(asdict(result)) if json else _show_result(result)
+    if result.failed and not result.done:
+        raise typer.Exit(1)
+
+
+@app.command("report")
+def report(
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="The directory of a study.")],
+    out: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Where the report goes [STUDY/report]."),
+    ] = None,
+    json: _Json = False,
+) -> None:
+    """Write the report of a study: one HTML file that needs no network, charts and tables."""
+    keep_interrupts()
+    with needed():
+        from behemoth.report import write_report
+
+        made = write_report(study, out=out)
+    if json:
+        write_json({"study": study, "report": os.fspath(made)})
+    else:
+        console().print(os.fspath(made))
+
+
+@app.command("presets")
+def presets(json: _Json = False) -> None:
+    """List the studies that come with the package, and what each of them asks."""
+    import tomllib
+
+    from behemoth.study.presets import SIZES, preset_names, preset_text
+
+    rows: list[dict[str, Any]] = [
+        {"name": name, "sizes": list(SIZES),
+         "question": tomllib.loads(preset_text(name, SIZES[0]))["question"]}
+        for name in preset_names()
+    ]  # fmt: skip
+    if json:
+        write_json({"presets": rows})
+        return
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, show_edge=False)
+    for column in ("name", "question"):
+        table.add_column(column)
+    for row in rows:
+        table.add_row(row["name"], row["question"])
+    console().print(table)
+    console().print(f"\nsizes: {', '.join(SIZES)} (`behemoth study show NAME --size SIZE`)")
+
+
+@app.command("show")
+def show(
+    name: Annotated[
+        str, typer.Argument(metavar="PRESET|STUDY", help="A preset, or the directory of a study.")
+    ],
+    size: _Size = None,
+    json: _Json = False,
+) -> None:
+    """Show the TOML of a preset, to start one's own study from, or of a study."""
+    text = _text(name, size)[0]
+    if json:
+        write_json({"name": name, "toml": text})
+    else:
+        typer.echo(text, nl=not text.endswith("\n"))
+
+
+def _study(source: str, size: str | None) -> Study:
+    from behemoth.study.spec import Study
+
+    text, directory = _text(source, size)
+    return Study.parse(text, directory)
+
+
+def _text(source: str, size: str | None) -> tuple[str, Path | None]:
+    """Read a study file, the study of a directory, or a preset."""
+    from behemoth.study.presets import preset_text
+
+    place = Path(source)
+    place = place / "study.toml" if place.is_dir() else place
+    if place.suffix != ".toml" and not place.is_file():
+        chosen = "smoke" if size is None else parse.choice("--size", size, _SIZES)
+        return preset_text(source, chosen), None
+    if size is not None:
+        raise ArgumentError("--size", size, "none with a study file")
+    try:
+        return place.read_text(encoding="utf-8"), place.parent.resolve()
+    except (OSError, ValueError):
+        raise ArgumentError("FILE", source, "a study file (TOML), or a preset's name") from None
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"
+
+
+def _show_estimate(found: Estimate) -> None:
+    screen = console()
+    screen.print(f"{found.name}: {found.question}" if found.question else found.name, markup=False)
+    finished = f" ({found.models_done} and {found.trials_done} of them finished)"
+    screen.print(
+        f"{found.models:,} models, {found.plans:,} plans of edits, {found.trials:,} trials"
+        + (finished if found.models_done or found.trials_done else "")
+    )
+    for label, count in found.labels.items():
+        screen.print(f"  {label}: {count:,} trials", markup=False)
+    screen.print(
+        f"{count_text(found.tokens)} tokens to train on, {found.edits:,} edits, "
+        f"{count_text(found.steps)} edit steps"
+    )
+    screen.print(f"about {_clock(found.seconds)} with {found.workers} workers")
+
+
+def _show_result(result: StudyResult) -> None:
+    screen = console()
+    screen.print(
+        f"{result.out}: {result.done:,} of {result.trials:,} trials done on {result.models:,} "
+        f"models, {_clock(result.seconds)}"
+    )
+    messages = console(stderr=True)
+    for reason, labels in _grouped(result.failures).items():
+        messages.print(f"{len(labels)} failed ({labels[0]}): {reason}", markup=False)
+    messages.print(f"next: behemoth study report {result.out}")
+
+
+def _grouped(failures: list[dict[str, Any]]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for failure in failures:
+        found.setdefault(failure["reason"], []).append(failure["label"])
+    return found
+
+
+@contextmanager
+def _progress() -> Generator[Any]:
+    """Two bars on stderr, of models and of trials; nothing where stderr is no terminal."""
+    screen = console(stderr=True)
+    if not screen.is_terminal:
+        yield lambda status: None
+        return
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.fields[text]}"))
+    with Progress(*columns, console=screen) as bars:
+        models, trials = (bars.add_task(name, total=1, text="") for name in ("models", "trials"))
+
+        def show(status: Status) -> None:
+            bars.update(
+                models,
+                total=max(1, status.models),
+                completed=status.models_done,
+                text=f"{status.models_done} of {status.models}",
+            )
+            failed = f", {status.failed} failed" if status.failed else ""
+            bars.update(
+                trials,
+                total=max(1, status.trials),
+                completed=status.trials_done,
+                text=f"{status.trials_done} of {status.trials}, {status.running} running{failed}, "
+                f"{_clock(status.seconds_left)} left",
+            )
+
+        yield show

@@ -1,0 +1,40 @@
+"""The figures of a report, one file each, in the order that the page shows them.
+
+Each file has one function that takes a `Summary` and gives a `Figure`, or an `Absent` that says
+why there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from behemoth.report.style import Absent, Figure
+from behemoth.study.analysis.summary import Summary
+
+from .capacity import capacity
+from .damage import damage
+from .dose import dose
+from .geometry import geometry
+from .heat import heat
+from .mediation import mediation
+from .placement import placement
+from .recall import recall
+from .retention import retention
+from .slopes import slopes
+from .tradeoff import tradeoff
+
+__all__ = ["CHARTS"]
+
+CHARTS: tuple[Callable[[Summary], Figure | Absent], ...] = (
+    dose,
+    slopes,
+    mediation,
+    tradeoff,
+    damage,
+    heat,
+    placement,
+    retention,
+    geometry,
+    recall,
+    capacity,
+)

@@ -1,0 +1,52 @@
+"""Bits stored per parameter against exposures, with the lines of 1 and 2 bits."""
+
+from __future__ import annotations
+
+import altair as alt
+import polars as pl
+
+from behemoth.report.style import INK, Absent, Figure, Panel, label_colours, rows
+from behemoth.study.analysis.summary import Summary
+
+from .common import JACKKNIFE, counted, curves, first_labels
+
+_TITLE = "How much of a model's capacity the facts take"
+
+
+def capacity(summary: Summary) -> Figure | Absent:
+    """Draw bits per parameter, if all facts were stored as well as those of each level."""
+    frame = summary.capacity
+    if not frame.height:
+        return Absent("capacity", _TITLE, "No model of this study has been asked its facts yet.")
+    offered = pl.col("offered_per_parameter")
+    frame = frame.with_columns(
+        pl.format("{}, world of {} bits a parameter", "size", offered).alias("cell")
+    )
+    colours = label_colours(first_labels(frame, "cell"))
+    y = alt.Y("mean:Q", title="bits stored per parameter", scale=alt.Scale(domain=[0, 2.2]),
+              axis=alt.Axis(values=[0, 0.5, 1, 1.5, 2]))  # fmt: skip
+    tooltip = [
+        alt.Tooltip("cell:N", title="model"),
+        alt.Tooltip("exposures:Q", format=","),
+        alt.Tooltip("mean:Q", format=".3f", title="bits per parameter"),
+        alt.Tooltip("low:Q", format=".3f"),
+        alt.Tooltip("high:Q", format=".3f"),
+    ]
+    lines = pl.DataFrame({"bits": [1.0, 2.0], "said": ["1 bit a parameter", "2 bits a parameter"]})
+    rule = alt.Chart(rows(lines)).mark_rule(strokeDash=[5, 4], color=INK, strokeWidth=1)
+    text = alt.Chart(rows(lines)).mark_text(align="left", dx=4, dy=-6, fontSize=11, color=INK)
+    chart = (
+        curves(frame, colours, y, field="cell", tooltip=tooltip)
+        + rule.encode(y="bits:Q")
+        + text.encode(y="bits:Q", x=alt.value(0), text="said:N")
+    )
+    models = summary.capacity_of_models
+    most = float(models["bits_per_parameter"].max() or 0.0)  # type: ignore[arg-type]
+    caption = (
+        "Bits saved over not knowing, log2(objects) + log2 p(true object), as if all facts of the "
+        "world were stored as well as those of each level. Curves cannot rise beyond the bits that "
+        f"their world offers. The fullest model stores {most:.2f} bits a parameter in all. "
+        f"{counted(frame, 'facts')}; {JACKKNIFE}."
+    )
+    return Figure("capacity", _TITLE, caption, (Panel("", chart),), frame,
+                  tuple(colours.items()), "model")  # fmt: skip

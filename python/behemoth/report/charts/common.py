@@ -1,0 +1,107 @@
+"""What several figures share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+import polars as pl
+
+from behemoth.report.style import (
+    INK,
+    colour_of,
+    exposure_axis,
+    faded,
+    only,
+    positions,
+    rows,
+)
+from behemoth.study.analysis.summary import Summary
+
+__all__ = [
+    "JACKKNIFE",
+    "censorable",
+    "counted",
+    "curves",
+    "first_labels",
+    "methods",
+    "names_of_rows",
+    "spread",
+]
+
+JACKKNIFE = "bars are 95 % intervals by the cluster jackknife over (world, initialisation)"
+
+
+def first_labels(frame: pl.DataFrame, column: str = "label") -> list[str]:
+    """Values of a column in the order that they come in."""
+    return frame[column].unique(maintain_order=True).to_list()
+
+
+def methods(summary: Summary, frame: pl.DataFrame) -> list[str]:
+    """Labels of a frame in the order of the study, so that a method has one colour everywhere."""
+    there = set(frame["label"].to_list())
+    return [label for label in first_labels(summary.edits) if label in there]
+
+
+def censorable(base: Any, part: pl.DataFrame, y: alt.Y) -> Any:
+    """Points of `base`, open triangles where ``censored``; charts without rows are left out."""
+    layers: list[Any] = []
+    if not part["censored"].all():
+        layers.append(base.transform_filter("!datum.censored").mark_point().encode(y=y))
+    if part["censored"].any():
+        beyond = base.transform_filter("datum.censored")
+        triangle = beyond.mark_point(
+            shape="triangle-up", filled=False, fill="white", size=90, strokeWidth=2
+        )
+        layers.append(triangle.encode(y=y))
+    return layers[0] if len(layers) == 1 else layers[0] + layers[1]
+
+
+def names_of_rows(frame: pl.DataFrame, field: str, y: alt.Y) -> Any:
+    """Names over the rows of a chart of intervals: beside them they would cost half a phone."""
+    base = alt.Chart(rows(frame)).encode(y=y, x=alt.value(2), text=f"{field}:N")
+    white = base.mark_text(
+        align="left", baseline="bottom", fontSize=12, stroke="white", strokeWidth=4
+    )
+    return white + base.mark_text(align="left", baseline="bottom", fontSize=12, color=INK)
+
+
+def counted(frame: pl.DataFrame, what: str, column: str = "rows") -> str:
+    """How many units a point stands on, such as ``n = 48 edits a point, 3 clusters``."""
+    low, high = int(frame[column].min() or 0), int(frame[column].max() or 0)  # type: ignore[arg-type]
+    clusters = int(frame["clusters"].max() or 0)  # type: ignore[arg-type]
+    number = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+    return f"n = {number} {what} a point, {clusters} cluster{'' if clusters == 1 else 's'}"
+
+
+def spread(frame: pl.DataFrame, labels: Sequence[str], column: str = "label") -> pl.DataFrame:
+    """Add ``dodge``, a small shift in doublings, so that intervals of methods do not overlap."""
+    middle = (len(labels) - 1) / 2
+    width = min(0.16, 0.7 / max(1, len(labels)))
+    shifts = {label: (place - middle) * width for place, label in enumerate(labels)}
+    return frame.with_columns(
+        pl.col(column).replace_strict(shifts, return_dtype=pl.Float64).alias("dodge")
+    )
+
+
+def curves(
+    frame: pl.DataFrame,
+    colours: dict[str, str],
+    y: alt.Y,
+    *,
+    field: str = "label",
+    tooltip: Sequence[Any] = (),
+    title: str = "exposures of the fact (log scale)",
+) -> Any:
+    """Means with intervals against exposures: columns `field`, exposures, mean, low, high."""
+    table = spread(frame, list(colours), field).with_columns(positions(dodge="dodge").alias("at"))
+    x = exposure_axis(frame["exposures"].unique().to_list(), title)
+    base = alt.Chart(rows(table.drop("dodge"))).encode(
+        x=x, color=colour_of(field, colours), opacity=faded(field), tooltip=list(tooltip)
+    )
+    return (
+        base.mark_line(interpolate="linear").encode(y=y)
+        + base.mark_rule().encode(y=alt.Y("low:Q"), y2="high:Q")
+        + base.mark_point(opacity=1).encode(y=y)
+    ).add_params(only())

@@ -1,0 +1,80 @@
+"""Rank of the update against where it is placed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+import polars as pl
+
+from behemoth.report.style import Absent, Figure, Panel, number, rows
+from behemoth.study.analysis.summary import Summary
+
+_TITLE = "Rank and placement of the update"
+_MEASURES = {
+    "steps": "ED50, edit steps",
+    "success": "Success in free generation",
+    "kl": "KL on bystanders, nats",
+}
+
+
+def placement(summary: Summary) -> Figure | Absent:
+    """Draw a grid of rank x placement for dose, success and damage."""
+    frame = summary.settings
+    if frame.select("rank", "part").n_unique() < 2 or frame.height < 2:
+        why = "The study has one rank and one placement only."
+        return Absent("placement", _TITLE, why)
+    several = frame.group_by("rank", "part").len()["len"].max() != 1
+    frame = frame.with_columns(
+        pl.coalesce(pl.col("rank").cast(pl.String), pl.lit("full")).alias("rank_name"),
+        pl.coalesce("ed50", "beyond").alias("steps"),
+    )
+    # Where several methods share a cell the one of most success stands for it.
+    best = frame.sort("success", descending=True).unique(["rank", "part"], keep="first",
+                                                         maintain_order=True)  # fmt: skip
+    ranks = best.sort(pl.col("rank").fill_null(1 << 40))["rank_name"].unique(maintain_order=True)
+    parts = best["part"].unique().sort().to_list()
+    panels = [
+        Panel(title, _chart(best, name, ranks.to_list(), parts), 60 + 44 * len(parts))
+        for name, title in _MEASURES.items()
+        if best[name].drop_nulls().len()
+    ]
+    shared = " Of methods that share a cell the one of most success is shown." if several else ""
+    caption = (
+        "Over all exposures. Censored ED50 are written with >; “full” updates whole matrices. "
+        f"n = {int(frame['edits'].min() or 0):,} edits a cell or more.{shared}"  # type: ignore[arg-type]
+    )
+    return Figure("placement", _TITLE, caption, tuple(panels), frame)
+
+
+def _chart(frame: pl.DataFrame, name: str, ranks: list[str], parts: list[str]) -> Any:
+    some = frame.drop_nulls(name)
+    values = some[name].cast(pl.Float64)
+    low, high = 0.0, float(values.max() or 1.0)  # type: ignore[arg-type]
+    censored = pl.col("censored").fill_null(False) & (pl.lit(name) == "steps")
+    said = pl.col(name).cast(pl.Float64).map_elements(lambda value: _said(name, value), pl.String)
+    drawn = some.with_columns(
+        pl.when(censored).then(pl.lit(">") + said).otherwise(said).alias("said"),
+        (pl.col(name).cast(pl.Float64) > low + 0.55 * (high - low)).alias("light"),
+    )
+    base = alt.Chart(rows(drawn)).encode(
+        x=alt.X("rank_name:N", sort=ranks, title="rank",
+                axis=alt.Axis(labelAngle=0, domain=False, ticks=False)),
+        y=alt.Y("part:N", sort=parts, title=""),
+        tooltip=[
+            alt.Tooltip("label:N", title="method"),
+            alt.Tooltip("said:N", title=_MEASURES[name]),
+            alt.Tooltip("edits:Q", format=","),
+        ],
+    )  # fmt: skip
+    scale = alt.Scale(scheme="viridis", domain=[low, high])
+    ink = alt.condition("datum.light", alt.value("#1f2328"), alt.value("white"))
+    return base.mark_rect(stroke="white", strokeWidth=1.5).encode(
+        color=alt.Color(f"{name}:Q", scale=scale, legend=None)
+    ) + base.mark_text(fontSize=12).encode(text="said:N", color=ink)
+
+
+def _said(name: str, value: float) -> str:
+    if name == "success":
+        return f"{value:.0%}"
+    return f"{value:,.0f}" if name == "steps" else number(value, 2)

@@ -1,0 +1,43 @@
+"""Recall against exposures, by the size of the model."""
+
+from __future__ import annotations
+
+import altair as alt
+import polars as pl
+
+from behemoth.report.style import Absent, Figure, Panel, label_colours
+from behemoth.study.analysis.summary import Summary
+
+from .common import JACKKNIFE, counted, curves, first_labels
+
+_TITLE = "What the models knew: recall against exposures"
+
+
+def recall(summary: Summary) -> Figure | Absent:
+    """Draw the share of facts that free generation gives back."""
+    frame = summary.recall
+    if not frame.height:
+        return Absent("recall", _TITLE, "No model of this study has been asked its facts yet.")
+    several = frame["load"].n_unique() > 1
+    name = pl.col("size")
+    if several:
+        name = pl.format("{}, load {}", "size", "load")
+    frame = frame.with_columns(name.alias("cell"))
+    colours = label_colours(first_labels(frame, "cell"))
+    y = alt.Y("mean:Q", title="facts recalled", scale=alt.Scale(domain=[0, 1]),
+              axis=alt.Axis(format="%"))  # fmt: skip
+    tooltip = [
+        alt.Tooltip("cell:N", title="model"),
+        alt.Tooltip("exposures:Q", format=","),
+        alt.Tooltip("mean:Q", format=".1%", title="recalled"),
+        alt.Tooltip("low:Q", format=".1%"),
+        alt.Tooltip("high:Q", format=".1%"),
+        alt.Tooltip("rows:Q", format=",", title="facts"),
+    ]
+    chart = curves(frame, colours, y, field="cell", tooltip=tooltip)
+    caption = (
+        "Exact match of free generation, over all facts in the default template, before any edit; "
+        f"{counted(frame, 'facts')}; {JACKKNIFE}."
+    )
+    return Figure("recall", _TITLE, caption, (Panel("", chart),), frame,
+                  tuple(colours.items()), "model")  # fmt: skip

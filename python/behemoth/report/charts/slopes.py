@@ -1,0 +1,126 @@
+"""Slopes per doubling of exposures with their intervals: what the tests are about."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import altair as alt
+import polars as pl
+
+from behemoth.report.style import (
+    BLUE,
+    INK,
+    ORANGE,
+    Absent,
+    Figure,
+    Panel,
+    colour_of,
+    faded,
+    only,
+    rows,
+)
+from behemoth.study.analysis.summary import Summary
+
+from .common import methods, names_of_rows
+
+_TITLE = "Effect of one doubling of exposures, by method"
+_COLOURS = {"all facts": BLUE, "known before": ORANGE}
+_PANELS = {
+    "dose": ("Chance of flipping at a step", "hazard ratio per doubling"),
+    "ed50": ("ED50", "factor per doubling"),
+    "success": ("Success in free generation", "odds ratio per doubling"),
+    "kl": ("Damage to bystanders", "nats of KL per doubling"),
+}
+
+
+def slopes(summary: Summary) -> Figure | Absent:
+    """Draw the contrasts of each method as points with intervals."""
+    frame = summary.contrasts.filter(
+        pl.col("contrast").is_in(list(_PANELS)) & pl.col("estimate").is_not_null()
+    )
+    if not frame.height:
+        return Absent("slopes", _TITLE, "No contrast can be estimated: see the table of contrasts.")
+    labels = methods(summary, summary.contrasts)
+    drawn = _natural(frame).with_columns(
+        pl.col("filter").replace({"all": "all facts", "known": "known before"}).alias("facts"),
+        pl.col("label").replace_strict(
+            {label: float(place) for place, label in enumerate(labels)}, return_dtype=pl.Float64
+        ).alias("row"),
+    ).with_columns(
+        (pl.col("row") + pl.when(pl.col("filter") == "all").then(0.08).otherwise(0.3)).alias("row")
+    )  # fmt: skip
+    panels = [
+        Panel(title, _chart(part, labels, unit, name != "kl"), 46 + 54 * len(labels))
+        for name, (title, unit) in _PANELS.items()
+        if (part := drawn.filter(pl.col("contrast") == name)).height
+    ]
+    clusters = int(frame["clusters"].max() or 0)  # type: ignore[arg-type]
+    how = (
+        f"bars are 95 % intervals by the cluster jackknife with t on clusters - 1 degrees of "
+        f"freedom (up to {clusters} clusters), not corrected for the number of contrasts"
+        if clusters > 1
+        else "with one cluster there are no intervals"
+    )
+    caption = (
+        "A hazard ratio below 1 and a factor on ED50 above 1 mean that facts that were written "
+        f"more often need a higher dose. The line is no effect; {how}; the table below has Holm's "
+        "p-values."
+    )
+    return Figure("slopes", _TITLE, caption, tuple(panels), frame, tuple(_COLOURS.items()), "")
+
+
+def _natural(frame: pl.DataFrame) -> pl.DataFrame:
+    """Bring logarithms back: ratios and factors."""
+
+    def back(name: str) -> pl.Expr:
+        value = pl.col(name)
+        return (
+            pl.when(pl.col("scale") == "ratio")
+            .then(value.exp())
+            .when(pl.col("scale") == "power")
+            .then((value * math.log(2)).exp())
+            .otherwise(value)
+            .alias(name)
+        )
+
+    return frame.with_columns(back("estimate"), back("low"), back("high"))
+
+
+def _chart(part: pl.DataFrame, labels: list[str], unit: str, ratio: bool) -> Any:
+    none = 1.0 if ratio else 0.0
+    # The axis follows the estimates; an interval of two models would leave no room for them.
+    values = [none, *part["estimate"].to_list()]
+    ends = [end for name in ("low", "high") for end in part[name].drop_nulls().to_list()]
+    reach = max(abs(value - none) for value in values) * 3 or 0.1
+    low = max([none - reach, min([*values, *ends])]) if ends else none - reach / 2
+    high = min([none + reach, max([*values, *ends])]) if ends else none + reach / 2
+    room = 0.06 * (high - low)
+    scale = alt.Scale(domain=[low - room, high + room], nice=False)
+    names = pl.DataFrame({"label": labels, "row": [place - 0.22 for place in range(len(labels))]})
+    y_scale = alt.Scale(domain=[-0.5, len(labels) - 0.4], reverse=True, nice=False)
+    y = alt.Y("row:Q", axis=None, scale=y_scale)
+    tooltip = [
+        alt.Tooltip("label:N", title="method"),
+        alt.Tooltip("facts:N"),
+        alt.Tooltip("estimate:Q", format=".4f", title=unit),
+        alt.Tooltip("low:Q", format=".4f"),
+        alt.Tooltip("high:Q", format=".4f"),
+        alt.Tooltip("p:Q", format=".2g"),
+        alt.Tooltip("p_holm:Q", format=".2g", title="p (Holm)"),
+        alt.Tooltip("rows:Q", format=",", title="edits"),
+        alt.Tooltip("clusters:Q"),
+    ]
+    base = alt.Chart(rows(part)).encode(
+        y=y, color=colour_of("facts", _COLOURS), opacity=faded("facts"), tooltip=tooltip
+    )
+    line = alt.Chart(rows(pl.DataFrame({"none": [none]})))
+    x = alt.X("estimate:Q", title=unit, scale=scale, axis=alt.Axis(tickCount=5, grid=True))
+    return (
+        line.mark_rule(color=INK, strokeWidth=1).encode(x=alt.X("none:Q", scale=scale))
+        + base.mark_rule(clip=True, strokeWidth=2).encode(
+            x=alt.X("low:Q", scale=scale), x2="high:Q"
+        )
+        + base.mark_point(clip=True, size=60).encode(x=x)
+        + names_of_rows(names, "label", y)
+    ).add_params(only())

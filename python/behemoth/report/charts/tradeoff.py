@@ -1,0 +1,79 @@
+"""Success against damage, coloured by exposures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+import polars as pl
+
+from behemoth.report.style import (
+    Absent,
+    Figure,
+    Panel,
+    colour_of,
+    decades,
+    exposure_colours,
+    faded,
+    only,
+    rows,
+)
+from behemoth.study.analysis.summary import Summary
+
+from .common import JACKKNIFE, counted, methods
+
+_TITLE = "Success against damage"
+
+
+def tradeoff(summary: Summary) -> Figure | Absent:
+    """Draw one panel a method: up is more success, left is less damage."""
+    frame = summary.tradeoff.filter(pl.col("kl") > 0)
+    if not frame.height:
+        why = "No finished trial has both successes and bystanders to count damage on."
+        return Absent("tradeoff", _TITLE, why)
+    frame = frame.with_columns(
+        pl.col("exposures").map_elements("{:,}".format, return_dtype=pl.String).alias("level")
+    )
+    floor = float(frame.select(pl.col("kl").min()).item())
+    top = float(frame.select(pl.max_horizontal("kl", "kl_high").max()).item())
+    drawn = frame.with_columns(pl.col("kl_low").clip(lower_bound=floor / 2))
+    colours = exposure_colours(frame["exposures"].to_list())
+    domain = [floor / 2, top * 1.2]
+    panels = [
+        Panel(label, _chart(drawn.filter(pl.col("label") == label), colours, domain))
+        for label in methods(summary, frame)
+    ]
+    caption = (
+        "Success: exact match of free generation after the edit. Damage: mean KL(unedited || "
+        f"edited) over bystanders, nats, on a log scale. {counted(frame, 'edits', 'edits')}; "
+        f"{JACKKNIFE}."
+    )
+    return Figure("tradeoff", _TITLE, caption, tuple(panels), frame, tuple(colours.items()),
+                  "exposures of the edited fact")  # fmt: skip
+
+
+def _chart(part: pl.DataFrame, colours: dict[str, str], domain: list[float]) -> Any:
+    x_scale = alt.Scale(type="log", domain=domain, nice=False)
+    y_scale = alt.Scale(domain=[0, 1])
+    x = alt.X("kl:Q", title="damage: KL on bystanders, nats (log scale)", scale=x_scale,
+              axis=alt.Axis(format="~g", values=decades(*domain)))  # fmt: skip
+    y = alt.Y("success:Q", title="success", scale=y_scale, axis=alt.Axis(format="%"))
+    base = alt.Chart(rows(part)).encode(
+        color=colour_of("level", colours),
+        opacity=faded("level"),
+        tooltip=[
+            alt.Tooltip("label:N", title="method"),
+            alt.Tooltip("exposures:Q", format=","),
+            alt.Tooltip("success:Q", format=".1%"),
+            alt.Tooltip("kl:Q", format=".3g", title="KL, nats"),
+            alt.Tooltip("lost:Q", format=".1%", title="known bystanders lost"),
+            alt.Tooltip("edits:Q", format=","),
+        ],
+    )
+    thread = alt.Chart(rows(part)).mark_line(color="#c4c9cf", strokeWidth=1)
+    return (
+        thread.encode(x=x, y=y, order="exposures:Q")
+        + base.mark_rule().encode(x=alt.X("kl_low:Q", scale=x_scale), x2="kl_high:Q", y=y)
+        + base.mark_rule().encode(x=x, y=alt.Y("success_low:Q", scale=y_scale), y2="success_high:Q")
+        + base.mark_point(size=80).encode(x=x, y=y)
+    ).add_params(only())

@@ -1,0 +1,27 @@
+// Draws the charts that stand in the page as JSON, and lets a figure's legend pick one of its entries.
+const options = { renderer: "svg", actions: { export: true, source: false, compiled: false, editor: false } };
+for (const figure of document.querySelectorAll("figure[data-figure]")) {
+  const views = [];
+  for (const place of figure.querySelectorAll(".chart")) {
+    const spec = JSON.parse(document.getElementById(place.dataset.spec).textContent);
+    vegaEmbed(place, spec, { ...options, downloadFileName: figure.dataset.figure }).then(
+      (result) => {
+        views.push(result.view);
+        place.dataset.drawn = "true";
+      },
+      (error) => {
+        place.textContent = "This chart could not be drawn: " + error.message;
+        console.error(error);
+      },
+    );
+  }
+  const buttons = [...figure.querySelectorAll(".legend button")];
+  for (const button of buttons) {
+    button.addEventListener("click", () => {
+      const chosen = button.getAttribute("aria-pressed") === "true" ? "" : button.dataset.entry;
+      for (const other of buttons)
+        other.setAttribute("aria-pressed", String(chosen !== "" && other.dataset.entry === chosen));
+      for (const view of views) view.signal("only", chosen).runAsync();
+    });
+  }
+}

@@ -1,0 +1,201 @@
+"""The report as one HTML file: nothing is loaded, and charts are drawn from inline specs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from importlib import resources
+from typing import Any
+
+from behemoth.study.analysis.headline import Headline
+
+from .render import embedded, javascript
+from .style import Absent, Figure
+
+__all__ = ["Page", "Table", "render"]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of words.
+
+    Attributes
+    ----------
+    columns : sequence of str
+        Heads; those that begin with ``#`` are numbers and stand to the right, those that begin
+        with ``~`` may break lines.
+    rows : sequence of sequence of str
+    marked : frozenset of int
+        Rows that stand out.
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    marked: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class Page:
+    """What a report says.
+
+    Attributes
+    ----------
+    name, question : str
+    made : str
+        A line on when and with what.
+    headline : Headline
+    stated : str
+        The primary contrast, in words.
+    counts : sequence of (str, str)
+        What was run, in a few numbers.
+    figures : sequence of Figure or Absent
+    sections : sequence of (title, text, Table or None)
+        After the figures.
+    run : Table
+    models : Table
+    command : str
+        How to run it again.
+    study : str
+        The study's TOML.
+    """
+
+    name: str
+    question: str
+    made: str
+    headline: Headline
+    stated: str
+    counts: Sequence[tuple[str, str]]
+    figures: Sequence[Figure | Absent]
+    sections: Sequence[tuple[str, str, Table | None]]
+    run: Table
+    models: Table
+    command: str
+    study: str
+
+
+def render(page: Page) -> str:
+    """Give the whole file."""
+    drawn = [figure for figure in page.figures if isinstance(figure, Figure)]
+    absent = [figure for figure in page.figures if isinstance(figure, Absent)]
+    counts = "".join(
+        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in page.counts
+    )
+    parts = [
+        f'<p class="eyebrow">Behemoth study · {escape(page.made)}</p>',
+        f"<h1>{escape(page.name)}</h1>",
+        f'<p class="question">{escape(page.question)}</p>',
+        f'<div class="headline" data-verdict="{escape(page.headline.verdict)}">'
+        f"<strong>{escape(page.headline.title)}</strong><p>{escape(page.headline.text)}</p>"
+        f'<p class="stated">{escape(page.stated)}</p></div>',
+        f'<dl class="figures">{counts}</dl>',
+        '<h2 id="results">What was found</h2>',
+        *(_figure(place + 1, figure) for place, figure in enumerate(drawn)),
+    ]
+    if absent:
+        items = "".join(
+            f"<li>{escape(figure.title)}: {escape(figure.why)}</li>" for figure in absent
+        )
+        parts.append(f"<p>Left out, for want of data:</p><ul class='absent'>{items}</ul>")
+    for title, text, table in page.sections:
+        parts.append(f"<h2>{escape(title)}</h2>")
+        if text:
+            parts.append(f"<p>{escape(text)}</p>")
+        if table is not None:
+            parts.append(_table(table, title))
+    parts += [
+        '<h2 id="run">What was run</h2>',
+        _table(page.run, "What was run"),
+        _table(page.models, "Models"),
+        '<h2 id="reproduce">How to reproduce it</h2>',
+        f"<pre>{escape(page.command)}</pre>",
+        "<p>The study, <code>study.toml</code>:</p>",
+        f"<pre>{escape(page.study)}</pre>",
+    ]
+    files = resources.files("behemoth.report")
+    style = (files / "page.css").read_text(encoding="utf-8")
+    # A bundle may say "</script" inside a string, which would end the element.
+    script = javascript((files / "page.js").read_text(encoding="utf-8")).replace(
+        "</script", "<\\/script"
+    )
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        # Without an icon of its own a browser would ask for one.
+        '<link rel="icon" href="data:,">\n'
+        f"<title>{escape(page.name)}: a Behemoth study</title>\n<style>\n{style}</style>\n"
+        f"</head>\n<body>\n<main>\n{_joined(parts)}\n</main>\n{_specs(drawn)}"
+        f'<script type="module">\n{script}\n</script>\n</body>\n</html>\n'
+    )
+
+
+def _joined(parts: Sequence[str]) -> str:
+    return "\n".join(parts)
+
+
+def _figure(number: int, figure: Figure) -> str:
+    panels = "".join(
+        f'<div class="panel">{f"<h4>{escape(panel.title)}</h4>" if panel.title else ""}'
+        f'<div class="chart" data-spec="spec-{figure.name}-{place}" '
+        f'style="min-height: {panel.height}px"></div></div>'
+        for place, panel in enumerate(figure.panels)
+    )
+    count = len(figure.panels)
+    single = " one" if count == 1 else ""
+    columns = count if count < 3 else 2 if count == 4 else 3
+    return (
+        f'<figure id="{figure.name}" data-figure="{figure.name}">'
+        f"<h3>{number}. {escape(figure.title)}</h3>{_legend(figure)}"
+        f'<div class="panels{single}" style="--columns: {columns}">{panels}</div>'
+        f"<figcaption>{escape(figure.caption)}</figcaption></figure>"
+    )
+
+
+def _legend(figure: Figure) -> str:
+    if not figure.legend:
+        return ""
+    title = f"<span>{escape(figure.legend_title)}</span>" if figure.legend_title else ""
+    entries = "".join(
+        f'<button type="button" aria-pressed="false" data-entry="{escape(name)}">'
+        f'<i style="background: {colour}"></i>{escape(name)}</button>'
+        for name, colour in figure.legend
+    )
+    marks = f"<span>{escape(figure.marks)}</span>" if figure.marks else ""
+    return f'<div class="legend">{title}{entries}{marks}</div>'
+
+
+def _specs(figures: Sequence[Figure]) -> str:
+    found: list[str] = []
+    for figure in figures:
+        for place, spec in enumerate(embedded(figure)):
+            found.append(
+                f'<script type="application/json" id="spec-{figure.name}-{place}">'
+                f"{_json(spec)}</script>\n"
+            )
+    return "".join(found)
+
+
+def _json(spec: dict[str, Any]) -> str:
+    return json.dumps(spec, separators=(",", ":"), allow_nan=False).replace("</", "<\\/")
+
+
+def _table(table: Table, name: str) -> str:
+    kinds = ["number" if head[:1] == "#" else "wrap" if head[:1] == "~" else ""
+             for head in table.columns]  # fmt: skip
+    heads = "".join(
+        f'<th scope="col" class="{kind}">{escape(head.lstrip("#~"))}</th>'
+        for head, kind in zip(table.columns, kinds, strict=True)
+    )
+    body = "".join(
+        ('<tr class="primary">' if place in table.marked else "<tr>")
+        + "".join(
+            f'<td class="{kind}">{escape(cell)}</td>' for cell, kind in zip(row, kinds, strict=True)
+        )
+        + "</tr>"
+        for place, row in enumerate(table.rows)
+    )
+    return (
+        f'<div class="table" tabindex="0" role="region" aria-label="{escape(name)}"><table><thead>'
+        f"<tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
+    )

@@ -1,0 +1,77 @@
+"""Figures as Vega-Lite specs, for the page and for files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+import vl_convert
+
+from .style import Figure, config
+
+__all__ = ["embedded", "exported", "javascript", "png", "svg"]
+
+_VERSION = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
+_WIDTH = 340  # pixels of a panel in a file
+_PNG_SCALE = 2.5
+
+
+def javascript(snippet: str) -> str:
+    """Vega, Vega-Lite and Vega-Embed, with a snippet that may use ``vegaEmbed``."""
+    return vl_convert.javascript_bundle(snippet, vl_version=_VERSION)
+
+
+def embedded(figure: Figure) -> list[dict[str, Any]]:
+    """One spec a panel, as wide as its container."""
+    specs = []
+    for panel in figure.panels:
+        chart = panel.chart.properties(
+            width="container", height=panel.height,
+            autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
+        )  # fmt: skip
+        specs.append({**chart.to_dict(), "config": config()})
+    return specs
+
+
+def exported(figure: Figure) -> dict[str, Any]:
+    """One spec of all panels side by side, with title and legend, for files."""
+    charts = []
+    for panel in figure.panels:
+        wide = _WIDTH if len(figure.panels) > 1 else 520
+        chart = panel.chart.properties(width=wide, height=panel.height)
+        charts.append(chart.properties(title=panel.title) if panel.title else chart)
+    columns = len(charts) if len(charts) <= 3 else (2 if len(charts) == 4 else 3)
+    whole = alt.concat(*charts, columns=columns, spacing=36)
+    spec = whole.to_dict()
+    if figure.legend:
+        _with_legend(spec, figure)
+    return {**spec, "config": config()}
+
+
+def _with_legend(spec: dict[str, Any], figure: Figure) -> None:
+    """Give back to colours the legend that on the page is HTML."""
+    legend = {"title": figure.legend_title or None, "orient": "bottom", "direction": "horizontal",
+              "columns": 4, "symbolType": "circle", "symbolOpacity": 1}  # fmt: skip
+
+    def walk(node: Any) -> None:
+        if isinstance(node, dict):
+            colour = node.get("color")
+            if isinstance(colour, dict) and "legend" in colour and colour["legend"] is None:
+                colour["legend"] = legend
+            for child in node.values():
+                walk(child)
+        elif isinstance(node, list):
+            for child in node:
+                walk(child)
+
+    walk(spec.get("concat", []))
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as a PNG file."""
+    return vl_convert.vegalite_to_png(exported(figure), vl_version=_VERSION, scale=_PNG_SCALE)
+
+
+def svg(figure: Figure) -> str:
+    """The figure as an SVG file."""
+    return vl_convert.vegalite_to_svg(exported(figure), vl_version=_VERSION)

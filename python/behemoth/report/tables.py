@@ -1,0 +1,219 @@
+"""The tables of a report, in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from behemoth.study.analysis.contrasts import MEASURES
+from behemoth.study.analysis.estimate import Estimate
+from behemoth.study.analysis.summary import Summary
+
+from .page import Table
+from .style import number
+
+__all__ = [
+    "contrast_table",
+    "dose_rows",
+    "duration",
+    "failure_table",
+    "mediation_rows",
+    "model_table",
+    "run_table",
+]
+
+_SHOWN = 50  # failures
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: 48 s, 3 min 20 s, 2 h 5 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def contrast_table(summary: Summary) -> Table:
+    """All contrasts, the primary one first and marked."""
+    rows: list[list[str]] = []
+    marked: set[int] = set()
+    for place, row in enumerate(summary.contrasts.iter_rows(named=True)):
+        if row["role"] == "primary":
+            marked.add(place)
+        rows.append(
+            [
+                row["label"],
+                "all" if row["filter"] == "all" else "known before",
+                MEASURES[row["contrast"]][1],
+                _natural(row, "estimate"),
+                _interval(row),
+                _p(row["p"]),
+                "stated beforehand" if row["role"] == "primary" else _p(row["p_holm"]),
+                f"{row['rows']:,}",
+                str(row["clusters"]),
+                row["note"] or "",
+            ]
+        )
+    columns = ("method", "facts", "~contrast", "#estimate", "#95 % interval", "#p", "#p, Holm",
+               "#edits", "#clusters", "~note")  # fmt: skip
+    return Table(columns, rows, frozenset(marked))
+
+
+def _natural(row: Mapping[str, Any], name: str) -> str:
+    value = row[name]
+    if value is None:
+        return "\u2013"
+    if row["scale"] == "plain":
+        return number(value, 2)
+    power = value if row["scale"] == "ratio" else value * math.log(2)
+    # An interval of two clusters may reach beyond what a number holds.
+    return number(math.exp(power), 3) if power < 14 else "> 10⁶"
+
+
+def _interval(row: Mapping[str, Any]) -> str:
+    if row["low"] is None:
+        return "\u2013"
+    return f"{_natural(row, 'low')} to {_natural(row, 'high')}"
+
+
+def _p(value: float | None) -> str:
+    if value is None:
+        return "\u2013"
+    return "< 0.0001" if value < 1e-4 else f"{value:.4f}" if value < 0.1 else f"{value:.2f}"
+
+
+def dose_rows(summary: Summary) -> Table:
+    """ED50 of each method and level: all facts, and those known before, side by side."""
+    by = ["label", "size", "exposures"]
+    every = summary.doses.filter(pl.col("filter") == "all")
+    known = summary.doses.filter(pl.col("filter") == "known").drop("filter")
+    both = every.join(known, on=by, how="left", suffix="_known")
+    order = {label: place for place, label in enumerate(_labels(summary))}
+    both = both.sort(pl.col("label").replace_strict(order, return_dtype=pl.Int64), *by[1:])
+    rows = [
+        [
+            row["label"],
+            row["size"],
+            f"{row['exposures']:,}",
+            _ed50(row, ""),
+            f"{row['edits']:,}",
+            f"{row['edits'] - row['reached']:,}",
+            "\u2013" if row["edits_known"] is None else _ed50(row, "_known"),
+            "0" if row["edits_known"] is None else f"{row['edits_known']:,}",
+            str(row["clusters"]),
+        ]
+        for row in both.iter_rows(named=True)
+    ]
+    columns = ("method", "size", "#exposures", "#ED50, all facts", "#edits", "#censored",
+               "#ED50, known before", "#edits", "#clusters")  # fmt: skip
+    return Table(columns, rows)
+
+
+def _labels(summary: Summary) -> list[str]:
+    return summary.edits["label"].unique(maintain_order=True).to_list()
+
+
+def _ed50(row: Mapping[str, Any], suffix: str) -> str:
+    value, low, high = (row[f"{name}{suffix}"] for name in ("ed50", "low", "high"))
+    beyond = f"{row[f'beyond{suffix}']:,.0f}"
+    words = f"> {beyond}" if value is None else f"{value:,.0f}"
+    if low is None:
+        return words
+    ends = [f"> {beyond}" if math.isinf(end) else f"{end:,.0f}" for end in (low, high)]
+    return f"{words} ({ends[0]} to {ends[1]})"
+
+
+def mediation_rows(summary: Summary) -> Table:
+    """The slope of the dose taken apart, by method and filter; ratios are hazard ratios."""
+    rows = []
+    for (label, name), parts in summary.mediations.items():
+        share = parts.share
+        shown = "\u2013" if share.value is None else f"{share.value:.0%}"
+        if share.value is not None and share.low is not None and share.high is not None:
+            shown += f" ({share.low:.0%} to {share.high:.0%})".replace("-", "\u2212")
+        rows.append(
+            [
+                label,
+                "all" if name == "all" else "known before",
+                *(_hazard(each) for each in (parts.plain, parts.total, parts.direct, parts.within)),
+                shown,
+                f"{parts.total.rows:,}",
+                str(parts.total.clusters),
+                share.note or "",
+            ]
+        )
+    columns = ("method", "facts", "#without the margin", "#total", "#margin held fixed",
+               "#within a bin of margin", "#share through the margin", "#edits", "#clusters",
+               "~note")  # fmt: skip
+    return Table(columns, rows)
+
+
+def _hazard(estimate: Estimate) -> str:
+    if estimate.value is None:
+        return "\u2013"
+    row = {"scale": "ratio", "value": estimate.value, "low": estimate.low, "high": estimate.high}
+    interval = "" if estimate.low is None else f" ({_interval(row)})"
+    return f"{_natural(row, 'value')}{interval}"
+
+
+def failure_table(summary: Summary, failures: Sequence[Mapping[str, Any]]) -> Table:
+    """Trials that failed, and edits that broke down, by their reason."""
+    rows = [["trial", each["label"], "1", str(each["reason"])] for each in failures[:_SHOWN]]
+    edits = (
+        summary.edits.filter(pl.col("failure").is_not_null())
+        .group_by("label", "failure")
+        .len()
+        .sort("len", descending=True)
+    )
+    rows += [
+        ["edit", row["label"], f"{row['len']:,}", row["failure"]]
+        for row in edits.head(_SHOWN).iter_rows(named=True)
+    ]
+    return Table(("what", "method", "#how many", "~reason"), rows)
+
+
+def model_table(summary: Summary) -> Table:
+    """The models, those of one size and load together."""
+    table = (
+        summary.models.with_columns(pl.col("load").round(2))
+        .group_by("size", "parameters", "facts", "load", maintain_order=True)
+        .agg(
+            pl.len().alias("models"),
+            pl.struct("world", "seed").n_unique().alias("clusters"),
+            pl.col("rotation").n_unique().alias("rotations"),
+            pl.col("steps").max(),
+            pl.col("tokens").max(),
+            pl.col("recall").mean(),
+            pl.col("seconds").sum(),
+        )
+    )
+    rows = [
+        [
+            row["size"],
+            f"{row['parameters']:,}",
+            f"{row['models']:,}",
+            str(row["clusters"]),
+            str(row["rotations"]),
+            f"{row['facts']:,}",
+            number(row["load"], 2),
+            f"{row['steps']:,}",
+            f"{row['tokens']:,}",
+            f"{row['recall']:.1%}",
+            duration(row["seconds"]),
+        ]
+        for row in table.iter_rows(named=True)
+    ]
+    columns = ("model", "#parameters", "#models", "#clusters", "#rotations", "#facts each",
+               "#load (bits / 2 parameters)", "#steps", "#tokens each", "#facts recalled",
+               "#training")  # fmt: skip
+    return Table(columns, rows)
+
+
+def run_table(about: Sequence[tuple[str, str]]) -> Table:
+    """Two columns."""
+    return Table(("what", "~value"), [list(pair) for pair in about])

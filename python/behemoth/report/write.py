@@ -1,0 +1,194 @@
+"""Write the report of a study: one HTML file, each chart as PNG and SVG, the frames as Parquet."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from behemoth.files import replacing, write_bytes
+from behemoth.study.analysis.headline import headline
+from behemoth.study.analysis.summary import Summary, summarise
+from behemoth.study.results import Results
+
+from .charts import CHARTS
+from .page import Page, render
+from .render import png, svg
+from .style import Figure
+from .tables import (
+    contrast_table,
+    dose_rows,
+    duration,
+    failure_table,
+    mediation_rows,
+    model_table,
+    run_table,
+)
+
+__all__ = ["write_report"]
+
+_PACKAGES = ("behemoth", "torch", "transformers", "polars", "statsmodels", "altair")
+_MEASURES = {"ed50": "the edit dose (ED50)", "efficacy": "efficacy", "success": "success"}
+
+
+def write_report(
+    study: str | PathLike[str],
+    out: str | PathLike[str] | None = None,
+    *,
+    resamples: int = 1000,
+    progress: Callable[[int, int], object] = lambda done, total: None,
+) -> Path:
+    """Write the report of a study, finished or not.
+
+    Parameters
+    ----------
+    study : path
+        A study's directory.
+    out : path, optional
+        Folder of the report; STUDY/report by default. Files of the same names are replaced.
+    resamples : int
+        Of the bootstrap of ED50.
+    progress : callable, optional
+        Called with (methods done, methods) as contrasts are worked out.
+
+    Returns
+    -------
+    Path
+        ``report.html``. Beside it are charts/NAME.png and .svg, and frames/NAME.parquet:
+        what each chart shows, and the tables of the analysis.
+
+    Raises
+    ------
+    SpecError
+        When there is no study.
+    CorpusError
+        When its record is damaged.
+    """
+    results = Results.open(study)
+    place = Path(study) / "report" if out is None else Path(out)
+    primary = results.about.get("primary")
+    summary = summarise(results, primary, resamples=resamples, progress=progress)
+    figures = [draw(summary) for draw in CHARTS]
+    for figure in figures:
+        if isinstance(figure, Figure):
+            write_bytes(place / "charts" / f"{figure.name}.png", png(figure))
+            write_bytes(place / "charts" / f"{figure.name}.svg", svg(figure).encode())
+            _parquet(place / "frames" / f"figure_{figure.name}.parquet", figure.frame)
+    for name, table in summary.tables().items():
+        _parquet(place / "frames" / f"{name}.parquet", table)
+    page = Page(
+        name=results.about["name"],
+        question=results.about.get("question", ""),
+        made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        headline=headline(summary, primary),
+        stated=_stated(primary),
+        counts=_counts(results, summary),
+        figures=figures,
+        sections=_sections(results, summary),
+        run=run_table(_run(results, summary)),
+        models=model_table(summary),
+        command="behemoth study run study.toml --out STUDY\nbehemoth study report STUDY",
+        study=_toml(results),
+    )
+    file = place / "report.html"
+    write_bytes(file, render(page).encode())
+    return file
+
+
+def _parquet(file: Path, frame: pl.DataFrame) -> None:
+    with replacing(file) as temporary:
+        frame.write_parquet(temporary)
+
+
+def _stated(primary: dict[str, str] | None) -> str:
+    if primary is None:
+        return "The study states no primary contrast."
+    return (
+        f"Stated in the study beforehand: the slope of {_MEASURES[primary['measure']]} of "
+        f"{primary['method']} on log2 exposures, over all facts."
+    )
+
+
+def _counts(results: Results, summary: Summary) -> list[tuple[str, str]]:
+    facts = int(summary.models["facts"].max() or 0)  # type: ignore[arg-type]
+    return [
+        ("models trained", f"{summary.models.height:,}"),
+        ("clusters (world, init)", f"{summary.clusters:,}"),
+        ("facts in each world", f"{facts:,}"),
+        ("edits", f"{summary.edits.height:,}"),
+        ("methods", f"{summary.edits['label'].n_unique():,}"),
+        ("time of work", duration(sum(results.seconds.values()))),
+    ]
+
+
+def _sections(results: Results, summary: Summary) -> list[tuple[str, str, Any]]:
+    failures = failure_table(summary, results.failures)
+    return [
+        (
+            "Contrasts",
+            "One contrast was stated beforehand; the p-values of all others are corrected by "
+            "Holm's method over the whole table. Models are fitted by statsmodels; intervals are "
+            "of the cluster jackknife (each trained model, a world with an initialisation, left "
+            "out in turn) with t on clusters - 1 degrees of freedom. “Known before” are facts "
+            "that the unedited model gave back; being known is itself a matter of exposures.",
+            contrast_table(summary) if summary.contrasts.height else None,
+        ),
+        (
+            "ED50 in numbers",
+            "Edit steps, with 95 % intervals of the bootstrap over clusters; > is right-censored.",
+            dose_rows(summary) if summary.doses.height else None,
+        ),
+        (
+            "Mediation by the margin",
+            "Hazard ratios per doubling of exposures, with 95 % intervals of the cluster "
+            "jackknife. Total and direct (margin held fixed) are on one scale after Karlson, Holm "
+            "and Breen "
+            "(2012), and the share is the part of the total that goes through the margin; it is "
+            "not given where the total is not clearly different from no effect.",
+            mediation_rows(summary) if summary.mediations else None,
+        ),
+        (
+            "Failures",
+            "" if failures.rows else "No trial failed and no edit broke down.",
+            failures if failures.rows else None,
+        ),
+    ]
+
+
+def _run(results: Results, summary: Summary) -> list[tuple[str, str]]:
+    done, failed, missing = len(results.done), len(results.failures), len(results.missing)
+    devices = summary.models["device"].drop_nulls().unique().sort().to_list()
+    seconds = sorted(results.seconds.items(), key=lambda item: -item[1])
+    levels = summary.edits["exposures"].unique().sort().to_list()
+    return [
+        ("trials", f"{done:,} done, {failed:,} failed, {missing:,} not carried out yet"),
+        ("methods", "; ".join(summary.edits["label"].unique(maintain_order=True).to_list())),
+        ("exposures of edited facts", ", ".join(f"{level:,}" for level in levels)),
+        ("models were trained on", ", ".join(devices) or "not recorded"),
+        ("seconds of work", "; ".join(f"{name} {value:,.0f}" for name, value in seconds)),
+        ("report made on", f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}, "
+                           f"Python {platform.python_version()}"),
+        ("versions at the report", ", ".join(_versions())),
+    ]  # fmt: skip
+
+
+def _versions() -> list[str]:
+    found = []
+    for package in _PACKAGES:
+        try:
+            found.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _toml(results: Results) -> str:
+    file = results.path / "study.toml"
+    return file.read_text(encoding="utf-8") if file.is_file() else "(not kept)"

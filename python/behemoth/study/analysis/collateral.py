@@ -1,0 +1,83 @@
+"""Damage: what an edit does to facts that it must not change.
+
+Two measures: KL(unedited || edited) in nats at the object of a bystander, and the share of the
+bystanders that the model knew before and no longer gives back. What it did not know it cannot
+lose, so bystanders of few exposures do not look robust for being unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from .estimate import means
+
+__all__ = ["MEASURES", "damage", "damage_by", "damage_by_exposures", "damage_of_edits"]
+
+MEASURES = ("kl", "lost")
+"""KL in nats; share of known bystanders that are lost."""
+_COLUMNS = ("trial", "edit", "label", "size", "model", "world", "seed", "rotation", "group",
+            "fact", "exposures", "edit_exposures")  # fmt: skip
+_UNITS = ("trial", "edit")
+
+
+def damage(probes: pl.LazyFrame) -> pl.DataFrame:
+    """Give one row for each bystander and edit, after the edit.
+
+    Parameters
+    ----------
+    probes : polars.LazyFrame
+        The study's frame of probes.
+
+    Returns
+    -------
+    polars.DataFrame
+        trial, edit, label, size, model, world, seed, rotation, group, fact, exposures (the
+        bystander's own), edit_exposures, known (whether the *edited* fact was), kl (Float64,
+        nats), lost (Float64, 0 or 1; null for bystanders that were not known).
+    """
+    there = pl.col("failure").is_null()
+    return (
+        probes.filter((pl.col("stage") == "after") & ~pl.col("must_change") & there)
+        .select(
+            *_COLUMNS,
+            pl.col("edit_known").alias("known"),
+            pl.col("kl").cast(pl.Float64).fill_nan(None),
+            pl.when(pl.col("known")).then((~pl.col("exact_match")).cast(pl.Float64)).alias("lost"),
+        )
+        .collect()
+    )
+
+
+def damage_of_edits(rows: pl.DataFrame) -> pl.DataFrame:
+    """Average over the bystanders of each edit: kl, lost, known and bystanders (UInt32)."""
+    keys = ["trial", "edit", "label", "size", "model", "world", "seed", "edit_exposures"]
+    return rows.group_by(keys).agg(
+        pl.col("kl").mean(),
+        pl.col("lost").mean(),
+        pl.col("known").any(),
+        pl.len().cast(pl.UInt32).alias("bystanders"),
+    ).sort(keys)  # fmt: skip
+
+
+def damage_by(rows: pl.DataFrame, by: Sequence[str] = ("label", "size", "group")) -> pl.DataFrame:
+    """Mean damage, over bystanders within an edit first, then over edits.
+
+    Returns
+    -------
+    polars.DataFrame
+        The columns of `by`, measure (kl or lost), mean, low, high, rows (edits), clusters.
+    """
+    parts = []
+    for measure in MEASURES:
+        bounds = (0.0, 1.0) if measure == "lost" else (0.0, float("inf"))
+        table = means(rows, measure, by, units=_UNITS, within=bounds)
+        parts.append(table.with_columns(pl.lit(measure).alias("measure")))
+    return pl.concat(parts).select(*by, "measure", pl.exclude(*by, "measure")).sort(*by, "measure")
+
+
+def damage_by_exposures(rows: pl.DataFrame) -> pl.DataFrame:
+    """Mean damage by method, exposures of the edited fact and exposures of the bystander."""
+    kept = rows.drop_nulls(["edit_exposures", "exposures"])
+    return damage_by(kept, ("label", "edit_exposures", "exposures"))

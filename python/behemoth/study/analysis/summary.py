@@ -1,0 +1,196 @@
+"""A study in numbers: every table that the report shows, and the sentence that sums it up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from .capacity import capacity_by_exposures, capacity_by_model, recall_by_exposures
+from .collateral import damage, damage_by, damage_by_exposures, damage_of_edits
+from .contrasts import contrasts
+from .dose import FILTERS, dose_table, filtered
+from .estimate import means
+from .mediation import Mediation, mediation
+from .retention import half_lives, retention_curves
+
+if TYPE_CHECKING:
+    from behemoth.study.results import Results
+
+__all__ = ["Summary", "summarise"]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The tables of a study.
+
+    Attributes
+    ----------
+    edits : polars.DataFrame
+        The study's frame of edits.
+    models : polars.DataFrame
+        One row a trained model.
+    doses : polars.DataFrame
+        ED50 by label, size and exposures, and filter; see `dose_table`.
+    doses_by_label : polars.DataFrame
+        The same over all sizes.
+    contrasts : polars.DataFrame
+        See `contrasts`.
+    mediations : dict
+        By (label, filter), where there are enough edits.
+    recall, capacity, capacity_of_models : polars.DataFrame
+        See `behemoth.study.analysis.capacity`.
+    damage, damage_by_exposures : polars.DataFrame
+        See `behemoth.study.analysis.collateral`.
+    tradeoff : polars.DataFrame
+        label, exposures, success, success_low, success_high (shares), kl, kl_low, kl_high (nats),
+        lost, edits, clusters.
+    shapes : polars.DataFrame
+        label, exposures, measure (norm or effective_rank), mean, low, high, rows, clusters.
+    retention, half_lives : polars.DataFrame
+        See `behemoth.study.analysis.retention`.
+    settings : polars.DataFrame
+        label, rank, part, ed50, censored, beyond, kl, lost, success, edits: methods that have
+        settings of rank or part; rank is null where it is full.
+    clusters : int
+        Models, as (world, initialisation).
+    """
+
+    edits: pl.DataFrame
+    models: pl.DataFrame
+    doses: pl.DataFrame
+    doses_by_label: pl.DataFrame
+    contrasts: pl.DataFrame
+    mediations: dict[tuple[str, str], Mediation]
+    recall: pl.DataFrame
+    capacity: pl.DataFrame
+    capacity_of_models: pl.DataFrame
+    damage: pl.DataFrame
+    damage_by_exposures: pl.DataFrame
+    tradeoff: pl.DataFrame
+    shapes: pl.DataFrame
+    retention: pl.DataFrame
+    half_lives: pl.DataFrame
+    settings: pl.DataFrame
+    clusters: int
+
+    def tables(self) -> dict[str, pl.DataFrame]:
+        """All frames but those of the study itself, and mediation as one frame, by name."""
+        own = {
+            name: value
+            for name, value in vars(self).items()
+            if isinstance(value, pl.DataFrame) and name not in ("edits", "models")
+        }
+        return {**own, "mediation": self.mediation_table()}
+
+    def mediation_table(self) -> pl.DataFrame:
+        """One row for each label, filter and part: estimate, low, high, clusters, rows, note."""
+        names = ("plain", "direct", "indirect", "total", "share", "margin", "within")
+        rows = [
+            {"label": label, "filter": name, "part": part, "estimate": found.value,
+             "low": found.low, "high": found.high, "clusters": found.clusters,
+             "rows": found.rows, "note": found.note}
+            for (label, name), parts in self.mediations.items()
+            for part in names
+            if (found := getattr(parts, part)) is not None
+        ]  # fmt: skip
+        schema = {"label": pl.String, "filter": pl.String, "part": pl.String,
+                  "estimate": pl.Float64, "low": pl.Float64, "high": pl.Float64,
+                  "clusters": pl.UInt32, "rows": pl.UInt32, "note": pl.String}  # fmt: skip
+        return pl.DataFrame(rows, schema=schema)
+
+
+def summarise(
+    frames: Results,
+    primary: Mapping[str, str] | None = None,
+    *,
+    resamples: int = 1000,
+    progress: Callable[[int, int], object] = lambda done, total: None,
+) -> Summary:
+    """Work out all tables of a study.
+
+    Parameters
+    ----------
+    frames : Results
+    primary : mapping, optional
+        As of `contrasts`.
+    resamples : int
+        Of the bootstrap of ED50.
+    progress : callable, optional
+        Called with (methods done, methods).
+    """
+    edits, recall = frames.edits.collect(), frames.recall.collect()
+    retention = frames.retention.collect()
+    bystanders = damage(frames.probes)
+    of_edits = damage_of_edits(bystanders)
+    labels = edits["label"].unique(maintain_order=True).to_list()
+    mediations = {
+        (label, name): parts
+        for label in labels
+        for name in FILTERS
+        if (parts := mediation(filtered(edits.filter(pl.col("label") == label), name))) is not None
+    }
+    by_label = dose_table(edits, by=("label", "exposures"), resamples=resamples)
+    curves = retention_curves(retention)
+    tradeoff = _tradeoff(edits, of_edits)
+    return Summary(
+        edits=edits,
+        models=frames.models.collect(),
+        doses=dose_table(edits, resamples=resamples),
+        doses_by_label=by_label,
+        contrasts=contrasts(edits, bystanders, of_edits, mediations, primary, progress=progress),
+        mediations=mediations,
+        recall=recall_by_exposures(recall),
+        capacity=capacity_by_exposures(recall),
+        capacity_of_models=capacity_by_model(recall),
+        damage=damage_by(bystanders),
+        damage_by_exposures=damage_by_exposures(bystanders),
+        tradeoff=tradeoff,
+        shapes=_shapes(edits),
+        retention=curves,
+        half_lives=half_lives(curves),
+        settings=_settings(edits, of_edits, resamples),
+        clusters=(recall if recall.height else edits).select("world", "seed").n_unique(),
+    )
+
+
+def _tradeoff(edits: pl.DataFrame, of_edits: pl.DataFrame) -> pl.DataFrame:
+    by = ("label", "exposures")
+    success = means(edits, "success", by, within=(0.0, 1.0))
+    damaged = of_edits.with_columns(pl.col("edit_exposures").alias("exposures"))
+    kl = means(damaged, "kl", by, within=(0.0, float("inf")))
+    lost = means(damaged, "lost", by, within=(0.0, 1.0))
+    return (
+        success.select(*by, pl.col("mean").alias("success"), pl.col("low").alias("success_low"),
+                       pl.col("high").alias("success_high"), pl.col("rows").alias("edits"),
+                       "clusters")
+        .join(kl.select(*by, pl.col("mean").alias("kl"), pl.col("low").alias("kl_low"),
+                        pl.col("high").alias("kl_high")), on=by)
+        .join(lost.select(*by, pl.col("mean").alias("lost")), on=by, how="left")
+        .sort(by)
+    )  # fmt: skip
+
+
+def _shapes(edits: pl.DataFrame) -> pl.DataFrame:
+    parts = [
+        means(edits, measure, ("label", "exposures"), within=(0.0, float("inf"))).with_columns(
+            pl.lit(measure).alias("measure")
+        )
+        for measure in ("norm", "effective_rank")
+    ]
+    return pl.concat(parts)
+
+
+def _settings(edits: pl.DataFrame, of_edits: pl.DataFrame, resamples: int) -> pl.DataFrame:
+    about = edits.group_by("label", "rank", "part").agg(pl.col("success").mean())
+    damaged = of_edits.group_by("label").agg(pl.col("kl").mean(), pl.col("lost").mean())
+    doses: Any = dose_table(edits, by=("label",), resamples=1 if resamples < 1 else resamples)
+    doses = doses.filter(pl.col("filter") == "all").drop("filter", "reached", "low", "high")
+    return (
+        about.filter(pl.col("part").is_not_null())
+        .join(damaged, on="label", how="left")
+        .join(doses, on="label", how="left")
+        .sort("part", "rank", "label")
+    )

@@ -1,0 +1,195 @@
+"""A study's directory: what is in it, and what of that is finished.
+
+::
+
+    STUDY/study.toml     the study, as it was given
+    STUDY/study.json     the models and trials that it comes to, with their labels
+    STUDY/models/ID/     a training run, recall.parquet and, when that is there, model.json
+    STUDY/plans/ID/      a plan of edits
+    STUDY/trials/ID/     frames of one trial and, when they are there, trial.json
+    STUDY/cache/         covariances
+
+A record is written last and makes what it stands beside finished, so a study that was killed at
+any moment goes on with what is missing. Folders of another study may be copied in.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any, Literal
+
+from behemoth._gen import CorpusError, SpecError
+from behemoth.files import write_bytes
+
+from .identity import FORMAT
+
+__all__ = ["FRAMES", "StudyDirectory", "StudyError", "locked"]
+
+FRAMES = ("edits", "probes", "geometry", "retention", "traces")
+"""The frames of a trial, one Parquet file each."""
+
+
+class StudyError(RuntimeError):
+    """A study that cannot go on; exit code 1."""
+
+
+class StudyDirectory:
+    """The directory of a study.
+
+    Parameters
+    ----------
+    path : path
+    """
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        self.path = Path(path)
+
+    def model(self, name: str) -> Path:
+        """Where a model is."""
+        return self.path / "models" / name
+
+    def plan(self, name: str) -> Path:
+        """Where a plan is."""
+        return self.path / "plans" / name
+
+    def trial(self, name: str) -> Path:
+        """Where a trial is."""
+        return self.path / "trials" / name
+
+    @property
+    def cache(self) -> Path:
+        """Where methods keep what is dear to make."""
+        return self.path / "cache"
+
+    def check(self, name: str) -> None:
+        """Refuse a directory that holds something else than the study of this name.
+
+        Raises
+        ------
+        SpecError
+        """
+        allowed = "a new or empty directory, or one of this study"
+        if self.path.exists() and not self.path.is_dir():
+            raise SpecError(f"argument 'out': got {fspath(self.path)}, a file, allowed: {allowed}")
+        if not self.path.is_dir() or not any(self.path.iterdir()):
+            return
+        if not (self.path / "study.json").is_file():
+            if not {entry.name for entry in self.path.iterdir()} <= {".lock"}:
+                raise SpecError(
+                    f"argument 'out': got {fspath(self.path)}, which holds something else, "
+                    f"allowed: {allowed}"
+                )
+            return
+        other = self.read()["name"]
+        if other != name:
+            raise SpecError(
+                f"argument 'out': got {fspath(self.path)}, the study {other!r} and not {name!r}, "
+                f"allowed: {allowed}"
+            )
+
+    def begin(self, text: str, about: Mapping[str, Any]) -> None:
+        """Write the study and what it comes to."""
+        write_bytes(self.path / "study.toml", text.encode())
+        write_bytes(self.path / "study.json", as_json({"format_version": FORMAT, **about}))
+
+    def read(self) -> dict[str, Any]:
+        """Read ``study.json``.
+
+        Raises
+        ------
+        SpecError
+            When there is no study.
+        CorpusError
+            When it is damaged, or of another version.
+        """
+        file = self.path / "study.json"
+        if not file.is_file():
+            raise SpecError(
+                f"argument 'STUDY': got {fspath(self.path)!r}, allowed: a study "
+                "(a directory that holds study.json)"
+            )
+        try:
+            about = json.loads(file.read_text(encoding="utf-8"))
+            version = about["format_version"]
+            _ = about["name"], about["models"], about["trials"]
+        except (ValueError, KeyError, TypeError):
+            raise CorpusError(f"{file} is damaged: it is no record of a study") from None
+        if version != FORMAT:
+            raise CorpusError(
+                f"{file}: format version {version}, and this version of behemoth reads {FORMAT}"
+            )
+        return about
+
+    def record(self, kind: Literal["model", "trial"], name: str) -> dict[str, Any] | None:
+        """What is recorded of a model or trial; none where it is not finished, or damaged."""
+        place = self.model(name) if kind == "model" else self.trial(name)
+        try:
+            record = json.loads((place / f"{kind}.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        known = isinstance(record, dict) and record.get("format_version") == FORMAT
+        return record if known and record.get("id") == name else None
+
+    def write(self, kind: Literal["model", "trial"], record: Mapping[str, Any]) -> None:
+        """Record a model or trial, by its ``id``."""
+        name = record["id"]
+        place = self.model(name) if kind == "model" else self.trial(name)
+        write_bytes(place / f"{kind}.json", as_json({"format_version": FORMAT, **record}))
+
+    def fresh(self, name: str) -> Path:
+        """Give an empty folder for a trial: what a killed one left is removed."""
+        place = self.trial(name)
+        if place.is_dir():
+            # The record first: without it the rest is nothing.
+            (place / "trial.json").unlink(missing_ok=True)
+            shutil.rmtree(place)
+        place.mkdir(parents=True)
+        return place
+
+
+def as_json(value: object) -> bytes:
+    """Write a record as JSON that people can read, too."""
+    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+@contextmanager
+def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Generator[bool]:
+    """Hold a lock that goes away with the process, however that ends.
+
+    Parameters
+    ----------
+    path : Path
+        A file, made if need be.
+    shared : bool
+        Let others hold it in this way, too.
+    wait : bool
+        Until it is free.
+
+    Yields
+    ------
+    bool
+        Whether it is held; always true with `wait`.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield True
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        try:
+            fcntl.flock(descriptor, how if wait else how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+    finally:
+        os.close(descriptor)

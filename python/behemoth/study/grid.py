@@ -1,0 +1,164 @@
+"""A study's grid: lists of values by dotted names, and the points that their products are.
+
+One name is ours: ``corpus.rotation``. Levels of exposures are dealt out to facts in the order in
+which they are listed, so turning the list by k places gives a *twin world*, in which the same
+facts stand at other exposures and nothing else differs. A whole turn is a Latin square: each fact
+at each level once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from itertools import product
+from typing import Any
+
+from behemoth._gen import SpecError
+
+__all__ = ["ROTATION", "SECTIONS", "grid_points", "laid_over", "refuse", "rotated", "turned"]
+
+ROTATION = "corpus.rotation"
+SECTIONS = ("world", "corpus", "train", "plan", "measure")
+_GROUPED = ("groups:", "latin:")
+
+
+def refuse(name: str, got: object, allowed: str) -> SpecError:
+    """Make the error of a value that is not allowed."""
+    return SpecError(f"argument '{name}': got {got!r}, allowed: {allowed}")
+
+
+def grid_points(grid: object) -> list[dict[str, Any]]:
+    """Expand a grid to its points, each a value by dotted name.
+
+    Parameters
+    ----------
+    grid : mapping or list of mappings
+        Lists by name (``"world.seed" = [0, 1]``, or ``seed`` in a table ``[grid.world]``).
+        Several tables are as many grids, one after the other.
+
+    Returns
+    -------
+    list of dict
+        In the order of the names, the last one turning fastest; points that are there
+        already are left out. One empty point for an empty grid.
+
+    Raises
+    ------
+    SpecError
+        On a name outside of `SECTIONS`, or what is no list of values.
+    """
+    tables: Sequence[object] = grid if isinstance(grid, list) else [grid]
+    found: list[dict[str, Any]] = []
+    for number, table in enumerate(tables):
+        place = f"grid[{number}]" if isinstance(grid, list) else "grid"
+        if not isinstance(table, Mapping):
+            raise refuse(place, table, "a table of lists")
+        axes = dict(_axes(place, table, ""))
+        for values in product(*axes.values()):
+            point = dict(zip(axes, values, strict=True))
+            if point not in found:
+                found.append(point)
+    return found or [{}]
+
+
+def _axes(place: str, table: Mapping[str, Any], before: str) -> Iterator[tuple[str, list[Any]]]:
+    for key, value in table.items():
+        name = f"{before}{key}"
+        section = name.partition(".")[0]
+        if section not in SECTIONS:
+            near = get_close_matches(section, SECTIONS, n=1)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            raise refuse(place, name, f"names such as world.seed, in {', '.join(SECTIONS)}{hint}")
+        if isinstance(value, Mapping):
+            yield from _axes(place, value, f"{name}.")
+        elif "." not in name or not isinstance(value, list) or not value:
+            raise refuse(f"{place}.{name}", value, "a list of values, such as [0, 1, 2]")
+        else:
+            yield name, value
+
+
+def laid_over(
+    tables: Mapping[str, Mapping[str, Any]], point: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """Give the sections with the values of a point in them, as copies.
+
+    Parameters
+    ----------
+    tables : mapping of section to table
+    point : mapping of dotted name to value
+    """
+    result = {name: _copied(tables.get(name, {})) for name in SECTIONS}
+    for name, value in point.items():
+        section, *keys = name.split(".")
+        table = result[section]
+        for key in keys[:-1]:
+            inner = table.get(key)
+            table[key] = inner if isinstance(inner, dict) else {}
+            table = table[key]
+        table[keys[-1]] = value
+    return result
+
+
+def turned(corpus: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
+    """Take the rotation out of a corpus table, with its exposures turned.
+
+    Parameters
+    ----------
+    corpus : mapping
+        A ``[corpus]`` table, perhaps with our own key ``rotation``.
+
+    Returns
+    -------
+    dict, int
+        The table as the engine takes it, and by how many places it was turned.
+
+    Raises
+    ------
+    SpecError
+        When a rotation is asked for of exposures without levels.
+    """
+    table = dict(corpus)
+    turns = table.pop("rotation", 0)
+    if not isinstance(turns, int) or isinstance(turns, bool) or turns < 0:
+        raise refuse(ROTATION, turns, "a whole number from 0")
+    if turns:
+        table["exposures"] = rotated(table.get("exposures"), turns)
+    return table, turns
+
+
+def _copied(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: _copied(value) if isinstance(value, Mapping) else value for key, value in table.items()
+    }
+
+
+def rotated(exposures: object, turns: int) -> object:
+    """Turn the levels of exposures by so many places to the left.
+
+    Parameters
+    ----------
+    exposures : str or mapping
+        ``groups:1,4,16``, ``latin:1,4,16``, or the same as a table with ``levels``.
+    turns : int
+        Any number; a whole turn gives the same again.
+
+    Raises
+    ------
+    SpecError
+        When there are no levels.
+
+    Examples
+    --------
+    >>> rotated("latin:1,4,16", 1)
+    'latin:4,16,1'
+    """
+    if isinstance(exposures, str) and exposures.startswith(_GROUPED):
+        head, _, text = exposures.partition(":")
+        levels = text.split(",")
+        at = turns % len(levels)
+        return f"{head}:{','.join(levels[at:] + levels[:at])}"
+    if isinstance(exposures, Mapping) and isinstance(exposures.get("levels"), list):
+        listed: list[Any] = exposures["levels"]
+        at = turns % max(1, len(listed))
+        return {**exposures, "levels": listed[at:] + listed[:at]}
+    raise refuse(ROTATION, turns, "0 where exposures are neither 'groups:...' nor 'latin:...'")

@@ -1,0 +1,91 @@
+"""What a model, a plan and a trial are known by: hashes of all that decides what they are.
+
+Names, labels and questions are in none of them, so a study can be renamed, extended and cut
+without doing anything twice. Where a hash is equal, so is the work.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from behemoth._gen import digest
+from behemoth.train.config import FREE, TrainConfig
+
+__all__ = ["FORMAT", "canonical", "model_id", "plan_id", "trial_id"]
+
+FORMAT = 1
+"""Goes up when the same settings come to mean something else."""
+_DIGITS = 16
+
+
+def canonical(value: object) -> str:
+    """Write a value as JSON in one way only: sorted keys, no spaces."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def model_id(spec: Mapping[str, Any], config: TrainConfig) -> str:
+    """Name a trained model.
+
+    Parameters
+    ----------
+    spec : mapping
+        The corpus' full normalised spec (`Corpus.spec`), world included.
+    config : TrainConfig
+        Fields that move no weight do not count.
+
+    Returns
+    -------
+    str
+        16 hexadecimal digits.
+    """
+    train = {name: value for name, value in asdict(config).items() if name not in FREE}
+    return _hash({"what": "model", "spec": spec, "train": train})
+
+
+def plan_id(
+    spec_hash: str, request: Mapping[str, Any], chosen_in: Mapping[str, Any] | None = None
+) -> str:
+    """Name a plan of edits.
+
+    Parameters
+    ----------
+    spec_hash : str
+        Of the corpus that it is for.
+    request : mapping
+        What `EditRequest.to_dict` gives.
+    chosen_in : mapping, optional
+        The full spec of the corpus that its facts were chosen in, where that is another one.
+    """
+    return _hash({"what": "plan", "spec": spec_hash, "request": request, "chosen_in": chosen_in})
+
+
+def trial_id(
+    model: str,
+    plan: str,
+    method: str,
+    settings: Mapping[str, Any],
+    measure: Mapping[str, Any],
+) -> str:
+    """Name a trial: a method, with its settings, that carries out a plan on a model.
+
+    Parameters
+    ----------
+    model, plan : str
+        Their names.
+    method : str
+    settings : mapping
+        All of the method's settings (`settings_of`), defaults included.
+    measure : mapping
+        What is measured, and the seed of the method's draws.
+    """
+    return _hash(
+        {"what": "trial", "model": model, "plan": plan, "method": method, "settings": settings,
+         "measure": measure}
+    )  # fmt: skip
+
+
+def _hash(value: Mapping[str, Any]) -> str:
+    return digest(canonical({"format": FORMAT, **value}).encode())[:_DIGITS]

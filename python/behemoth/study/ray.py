@@ -1,0 +1,103 @@
+"""The Ray engine: units as tasks of a cluster, one GPU a task where there are GPUs.
+
+The study's directory is on a disk that all nodes share. Tasks get plain values and write files;
+nothing but a record comes back.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from behemoth._gen import SpecError
+
+from .engine import Event, perform
+
+__all__ = ["RayEngine"]
+
+
+class RayEngine:
+    """Tasks of a Ray cluster: an existing one, or one on this machine.
+
+    Parameters
+    ----------
+    path : Path
+        The study's directory, which all nodes see.
+    workers : int, optional
+        Units under way at once; by default as many as there are GPUs, or else cores for.
+    threads : int
+        CPU threads of each.
+
+    Raises
+    ------
+    SpecError
+        When Ray is not installed.
+    """
+
+    def __init__(self, path: Path, workers: int | None, threads: int) -> None:
+        try:
+            import ray
+        except ImportError:
+            raise SpecError(
+                "argument 'engine': got 'ray', which is not installed: pip install 'behemoth[ray]'"
+            ) from None
+        self._ray: Any = ray
+        self._path = str(path.resolve())
+        self._ours = not ray.is_initialized()
+        if self._ours:
+            ray.init(log_to_driver=False)
+        there = ray.cluster_resources()
+        devices = int(there.get("GPU", 0))
+        most = devices or max(1, int(there.get("CPU", 1)) // threads)
+        self._slots = most if workers is None else workers
+        share = min(1.0, devices / self._slots) if devices else 0
+        # A task that dies is a unit that failed: trying again is the user's to decide.
+        self._task: Any = ray.remote(num_cpus=threads, num_gpus=share, max_retries=0)(_carry_out)
+        self._threads = threads
+        self._running: dict[Any, int] = {}
+
+    @property
+    def slots(self) -> int:
+        """How many units are under way at once."""
+        return self._slots
+
+    def submit(self, slot: int, unit: Mapping[str, Any]) -> None:
+        """Hand a unit to the cluster."""
+        self._running[self._task.remote(self._path, dict(unit), self._threads)] = slot
+
+    def wait(self, seconds: float) -> list[Event]:
+        """Give what has finished."""
+        if not self._running:
+            return []
+        finished, _ = self._ray.wait(list(self._running), num_returns=1, timeout=seconds)
+        events: list[Event] = []
+        for task in finished:
+            slot = self._running.pop(task)
+            try:
+                result = self._ray.get(task)
+            except Exception as error:
+                reason = " ".join(str(error).split())[:500]
+                events.append(Event(slot, "failed", reason=f"{type(error).__name__}: {reason}"))
+                continue
+            if "reason" in result:
+                events.append(Event(slot, "failed", reason=result["reason"]))
+            else:
+                events.append(Event(slot, "done", 1.0, result["record"]))
+        return events
+
+    def close(self) -> None:
+        """Stop what is running, and the cluster if it was started here."""
+        for task in self._running:
+            self._ray.cancel(task, force=True)
+        if self._ours:
+            self._ray.shutdown()
+
+
+def _carry_out(path: str, unit: dict[str, Any], threads: int) -> dict[str, Any]:
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    import torch
+
+    torch.set_num_threads(threads)
+    return perform(path, unit, lambda done, total: None)

@@ -1,0 +1,255 @@
+"""What a study has found so far, as lazy frames over all of its finished trials."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from .directory import StudyDirectory
+from .schemas import EDITS, PROBES, RECALL, RETENTION, SHAPES, TRACES
+
+__all__ = ["INDEX", "MODELS", "Results"]
+
+MODELS: dict[str, Any] = {
+    "model": pl.String,
+    "size": pl.String,
+    "seed": pl.Int64,
+    "world": pl.String,
+    "world_seed": pl.Int64,
+    "rotation": pl.Int64,
+    "parameters": pl.Int64,
+    "parameters_without_embedding": pl.Int64,
+    "facts": pl.Int64,
+    "bits": pl.Float64,
+    "load": pl.Float64,
+    "recall": pl.Float64,
+    "steps": pl.Int64,
+    "tokens": pl.Int64,
+    "seconds": pl.Float64,
+    "loss": pl.Float64,
+    "device": pl.String,
+}
+"""Columns of `Results.models`."""
+
+INDEX: dict[str, Any] = {
+    "trial": pl.String,
+    "model": pl.String,
+    "label": pl.String,
+    "method": pl.String,
+    "family": pl.String,
+    "settings": pl.String,
+    "rank": pl.Int64,
+    "part": pl.String,
+    "size": pl.String,
+    "world": pl.String,
+    "world_seed": pl.Int64,
+    "seed": pl.Int64,
+    "rotation": pl.Int64,
+}
+"""Columns of `Results.index`, which every frame of trials carries."""
+
+_OF_MODEL = ("model", "size", "seed", "world", "world_seed", "rotation")
+# In evaluation frames `rank` is the place of the true object, and stays that.
+_SCHEMAS: dict[str, dict[str, Any]] = {
+    "edits": EDITS,
+    "probes": PROBES,
+    "geometry": SHAPES,
+    "retention": RETENTION,
+    "traces": TRACES,
+}
+
+
+@dataclass(frozen=True)
+class Results:
+    """The finished trials of a study.
+
+    Open one with `Results.open`. Frames of trials (`edits`, `probes`, `geometry`, `retention`,
+    `traces`) carry the columns of `INDEX`; where a frame has a column of such a name itself
+    (``rank`` of probes and geometry), the index's is called ``method_rank``. All frames are
+    lazy and there, if perhaps empty, whatever has been run.
+
+    Attributes
+    ----------
+    directory : StudyDirectory
+    about : dict
+        ``study.json``: name, question, primary, methods, models, trials.
+    """
+
+    directory: StudyDirectory
+    about: dict[str, Any]
+
+    @classmethod
+    def open(cls, path: str | PathLike[str]) -> Results:
+        """Open a study, finished or not.
+
+        Raises
+        ------
+        SpecError
+            When there is none.
+        CorpusError
+            When its record is damaged.
+        """
+        directory = StudyDirectory(path)
+        return cls(directory, directory.read())
+
+    @property
+    def path(self) -> Path:
+        """The study's directory."""
+        return self.directory.path
+
+    @cached_property
+    def _records(self) -> dict[str, dict[str, Any]]:
+        records = {}
+        for trial in self.about["trials"]:
+            record = self.directory.record("trial", trial["id"])
+            if record is not None:
+                records[trial["id"]] = record
+        return records
+
+    @property
+    def done(self) -> list[str]:
+        """Ids of the trials that have frames."""
+        return [name for name, record in self._records.items() if record["status"] == "done"]
+
+    @property
+    def failures(self) -> list[dict[str, Any]]:
+        """Trials that failed: ``trial``, ``label``, ``model`` and ``reason``."""
+        return [
+            {"trial": trial["id"], "label": trial["label"], "model": trial["model"],
+             "reason": self._records[trial["id"]]["reason"]}
+            for trial in self.about["trials"]
+            if self._records.get(trial["id"], {}).get("status") == "failed"
+        ]  # fmt: skip
+
+    @property
+    def missing(self) -> list[str]:
+        """Ids of the trials that were not carried out yet."""
+        return [trial["id"] for trial in self.about["trials"] if trial["id"] not in self._records]
+
+    @cached_property
+    def seconds(self) -> dict[str, float]:
+        """Seconds of work by what they went into, over all models and trials."""
+        total: dict[str, float] = {}
+        for record in [*self._model_records.values(), *self._records.values()]:
+            for name, value in record.get("seconds", {}).items():
+                total[name] = total.get(name, 0.0) + value
+        return total
+
+    @cached_property
+    def _model_records(self) -> dict[str, dict[str, Any]]:
+        found = {}
+        for model in self.about["models"]:
+            record = self.directory.record("model", model["id"])
+            if record is not None and record.get("status") != "failed":
+                found[model["id"]] = record
+        return found
+
+    @cached_property
+    def models(self) -> pl.LazyFrame:
+        """One row a trained model, columns as in `MODELS`.
+
+        bits: the world's entropy; load: bits / (2 x parameters), all parameters counted;
+        recall: share of all facts; seconds: of training; loss: mean of the last steps.
+        """
+        rotations: dict[str, int] = {}
+        for trial in self.about["trials"]:
+            rotations.setdefault(trial["model"], trial["rotation"])
+        rows = [
+            {
+                **record,
+                "model": name,
+                "rotation": rotations.get(name),
+                "load": record["bits"] / (2 * record["parameters"]),
+                "seconds": record["training_seconds"],
+            }
+            for name, record in self._model_records.items()
+        ]
+        kept = [{name: row.get(name) for name in MODELS} for row in rows]
+        return pl.DataFrame(kept, schema=MODELS).lazy()
+
+    @cached_property
+    def index(self) -> pl.LazyFrame:
+        """One row a trial that is done, columns as in `INDEX`.
+
+        settings: all of the method's, as JSON; rank: null where it is full or no setting.
+        """
+        done = set(self.done)
+        rows = [
+            {
+                "trial": trial["id"],
+                "model": trial["model"],
+                "label": trial["label"],
+                "method": trial["method"],
+                "family": trial["family"],
+                "settings": json.dumps(trial["settings"]),
+                "rank": trial["settings"].get("rank"),
+                "part": trial["settings"].get("part"),
+                "rotation": trial["rotation"],
+            }
+            for trial in self.about["trials"]
+            if trial["id"] in done
+        ]
+        of_model = self.models.select(name for name in _OF_MODEL if name != "rotation")
+        schema = {name: INDEX[name] for name in rows[0]} if rows else {}
+        if not rows:
+            return pl.LazyFrame(schema=INDEX)
+        return (
+            pl.DataFrame(rows, schema=schema).lazy().join(of_model, on="model").select(list(INDEX))
+        )
+
+    @property
+    def edits(self) -> pl.LazyFrame:
+        """One row an edit; columns as in `behemoth.study.schemas.EDITS`."""
+        return self._frame("edits")
+
+    @property
+    def probes(self) -> pl.LazyFrame:
+        """One row for each (edit, probe, stage), as `behemoth.evaluate.evaluate` gives."""
+        return self._frame("probes")
+
+    @property
+    def geometry(self) -> pl.LazyFrame:
+        """One row for each edit and changed parameter; see `behemoth.study.geometry.shapes`."""
+        return self._frame("geometry")
+
+    @property
+    def retention(self) -> pl.LazyFrame:
+        """One row for each step looked at and edit; see `behemoth.study.durability.retention`."""
+        return self._frame("retention")
+
+    @property
+    def traces(self) -> pl.LazyFrame:
+        """One row for each edit and step; see `behemoth.study.measure.trace_frame`."""
+        return self._frame("traces")
+
+    @property
+    def recall(self) -> pl.LazyFrame:
+        """One row for each model and fact, in the default template.
+
+        Columns as in `behemoth.study.schemas.RECALL`, and of the model: model, size, seed, world,
+        world_seed, rotation, parameters, load.
+        """
+        parts = [
+            pl.scan_parquet(file).with_columns(pl.lit(name).alias("model"))
+            for name in self._model_records
+            if (file := self.directory.model(name) / "recall.parquet").is_file()
+        ]
+        if not parts:
+            parts = [pl.LazyFrame(schema={**RECALL, "model": pl.String})]
+        of_model = self.models.select(*_OF_MODEL, "parameters", "load")
+        return pl.concat(parts).join(of_model, on="model", how="left", maintain_order="left")
+
+    def _frame(self, name: str) -> pl.LazyFrame:
+        schema = {"trial": pl.String, **_SCHEMAS[name]}
+        files = [self.directory.trial(trial) / f"{name}.parquet" for trial in self.done]
+        files = [file for file in files if file.is_file()]
+        frame = pl.scan_parquet(files) if files else pl.LazyFrame(schema=schema)
+        clash = [column for column in INDEX if column in schema and column != "trial"]
+        index = self.index.rename({column: f"method_{column}" for column in clash})
+        return frame.join(index, on="trial", how="left", maintain_order="left")

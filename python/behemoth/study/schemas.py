@@ -1,0 +1,123 @@
+"""Columns of a study's frames, in one place that needs no torch: reports read them anywhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+__all__ = ["ABOUT", "EDITS", "PROBES", "RECALL", "RETENTION", "SHAPES", "TRACES"]
+
+ABOUT: dict[str, Any] = {
+    "edit": pl.UInt32,
+    "fact": pl.UInt64,
+    "link": pl.Boolean,
+    "subject": pl.UInt64,
+    "relation": pl.UInt32,
+    "old_object": pl.UInt32,
+    "new_object": pl.UInt32,
+    "exposures": pl.UInt64,
+    "subject_exposures": pl.UInt64,
+    "recency": pl.Float64,
+}
+"""Columns of `about_edits`: what is known of an edit before it is made."""
+
+EDITS: dict[str, Any] = {
+    **ABOUT,
+    "batch": pl.UInt32,
+    "known": pl.Boolean,
+    "margin": pl.Float64,
+    "dose_kind": pl.String,
+    "dose": pl.UInt32,
+    "reached": pl.Boolean,
+    "limit": pl.UInt32,
+    "failure": pl.String,
+    "efficacy": pl.Float64,
+    "success": pl.Float64,
+    "norm": pl.Float64,
+    "effective_rank": pl.Float64,
+}
+"""Columns of `behemoth.study.measure.edit_frame`, which says what they are."""
+
+PROBES: dict[str, Any] = {
+    "plan": pl.String,
+    "edit": pl.UInt32,
+    "method_seed": pl.Int64,
+    "stage": pl.String,
+    "probe": pl.UInt32,
+    "group": pl.String,
+    "template": pl.String,
+    "wording": pl.UInt32,
+    "held_out": pl.Boolean,
+    "seen": pl.Boolean,
+    "fact": pl.UInt64,
+    "link": pl.Boolean,
+    "subject": pl.UInt64,
+    "relation": pl.UInt32,
+    "must_change": pl.Boolean,
+    "exposures": pl.UInt64,
+    "edit_exposures": pl.UInt64,
+    "prompt_tokens": pl.UInt32,
+    "log_probability_old": pl.Float64,
+    "log_probability_true": pl.Float64,
+    "log_probability_new": pl.Float64,
+    "log_probability_wrong": pl.Float64,
+    "rank": pl.UInt32,
+    "generated": pl.String,
+    "exact_match": pl.Boolean,
+    "old_match": pl.Boolean,
+    "new_match": pl.Boolean,
+    "valid_object": pl.Boolean,
+    "leaked": pl.Boolean,
+    "extraction_strength": pl.Float64,
+    "kl": pl.Float64,
+    "known": pl.Boolean,
+    "edit_known": pl.Boolean,
+    "failure": pl.String,
+}
+"""Columns of a trial's ``probes.parquet``: those of `behemoth.evaluate.evaluate` that the trial
+itself does not say."""
+
+SHAPES: dict[str, Any] = {
+    "edit": pl.UInt32,
+    "parameter": pl.String,
+    "norm": pl.Float64,
+    "relative_norm": pl.Float64,
+    "rank": pl.UInt32,
+    "effective_rank": pl.Float64,
+}
+"""Columns of what `shapes` gives."""
+
+RETENTION: dict[str, Any] = {
+    "step": pl.UInt32,
+    "edit": pl.UInt32,
+    "fact": pl.UInt64,
+    "exposures": pl.UInt64,
+    "kept": pl.Boolean,
+    "margin": pl.Float64,
+}
+"""Columns of what `retention` gives."""
+
+TRACES: dict[str, Any] = {
+    "edit": pl.UInt32,
+    "step": pl.UInt32,
+    "loss": pl.Float64,
+    "log_probability_new": pl.Float64,
+    "log_probability_old": pl.Float64,
+    "log_probability_other": pl.Float64,
+}
+"""Columns of `trace_frame`: natural logarithms, after so many steps."""
+
+RECALL: dict[str, Any] = {
+    "fact": pl.UInt64,
+    "subject": pl.UInt64,
+    "relation": pl.UInt32,
+    "object": pl.UInt32,
+    "exposures": pl.UInt64,
+    "objects": pl.UInt32,
+    "exact_match": pl.Boolean,
+    "valid_object": pl.Boolean,
+    "rank": pl.UInt32,
+    "log_probability": pl.Float64,
+}
+"""Columns of a model's ``recall.parquet``: one row a fact, in the default template."""

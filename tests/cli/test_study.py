@@ -1,0 +1,171 @@
+import json
+import sys
+import types
+
+import pytest
+
+from behemoth.study import run as runs
+
+STUDY = """
+name = "tiny"
+question = "Does it run?"
+[world]
+subjects = 20
+relations = 2
+objects = 5
+[corpus]
+exposures = "latin:1,8"
+[train]
+steps = 5
+block_length = 32
+batch_size = 4
+[plan]
+independent = true
+edits = 2
+exposures = [1, 8]
+repeats = 2
+same_object = 2
+same_relation = 2
+regular = 2
+probes = 2
+[[method]]
+name = "lora"
+settings = { steps = 3 }
+[[method]]
+name = "ft"
+settings = { steps = 2 }
+"""
+
+
+@pytest.fixture
+def study(tmp_path):
+    (tmp_path / "tiny.toml").write_text(STUDY)
+    return tmp_path / "tiny.toml"
+
+
+@pytest.fixture
+def in_process(monkeypatch):
+    """Units are carried out in this process."""
+    from behemoth.study.engine import Event, perform
+
+    class Engine:
+        slots = 1
+
+        def __init__(self, path):
+            self.path = str(path)
+
+        def submit(self, slot, unit):
+            self.unit = unit
+
+        def wait(self, seconds):
+            result = perform(self.path, self.unit, lambda done, total: None)
+            if "reason" in result:
+                return [Event(0, "failed", reason=result["reason"])]
+            return [Event(0, "done", 1.0, result["record"])]
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr(runs, "_engine", lambda name, path, *_: Engine(path))
+
+
+def test_a_run_and_the_same_again(run, study, in_process, tmp_path):
+    out = tmp_path / "s"
+    report = run("study", "run", study, "--out", out, "--json").json()
+    assert list(report) == [
+        "out", "name", "models", "trials", "done", "failed", "trained", "carried_out",
+        "failures", "seconds", "working_seconds",
+    ]  # fmt: skip
+    assert (report["done"], report["trained"], report["carried_out"]) == (2, 1, 2)
+    ran = run("study", "run", study, "--out", out)
+    assert ran.code == 0 and f"{out}: 2 of 2 trials done on 1 models" in ran.out
+    assert ran.err == f"next: behemoth study report {out}\n"  # and no bars: it is no terminal
+    # A study's own directory will do in the place of its file.
+    assert run("study", "run", out, "--out", out, "--json").json()["carried_out"] == 0
+    assert run("study", "show", out).out == STUDY
+
+
+def test_a_dry_run_writes_nothing(run, study, tmp_path):
+    report = run("study", "run", study, "--out", tmp_path / "s", "--dry-run", "--json").json()
+    assert (report["models"], report["plans"], report["trials"]) == (1, 1, 2)
+    assert (report["tokens"], report["edits"], report["steps"]) == (640, 8, 20)
+    assert not (tmp_path / "s").exists()
+    ran = run("study", "run", study, "--dry-run", "--workers", 3)
+    assert "1 models, 1 plans of edits, 2 trials" in ran.out
+    assert "with 3 workers" in ran.out
+
+
+def test_when_all_trials_fail_the_run_failed(run, study, in_process, tmp_path):
+    study.write_text(STUDY.replace("edits = 2", "edits = 200"))
+    ran = run("study", "run", study, "--out", tmp_path / "s")
+    assert ran.code == 1
+    assert "2 failed (lora, steps 3): SpecError: argument 'edits': got 200" in ran.err
+
+
+def test_presets(run):
+    rows = run("study", "presets", "--json").json()["presets"]
+    names = [row["name"] for row in rows]
+    assert names == ["frequency", "rank", "nested", "correlated", "unlearning"]
+    assert "frequency" in run("study", "presets").out
+    quick = run("study", "show", "rank", "--size", "quick").out
+    assert 'name = "rank"' in quick and quick != run("study", "show", "rank").out
+    assert run("study", "show", "rank-quick", "--json").json()["toml"] == quick
+    dry = run("study", "run", "frequency", "--dry-run", "--json").json()
+    assert dry["name"] == "frequency" and dry["trials"] > 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("run frequency", "argument '--out': got nothing, allowed: a directory"),
+        ("run frequncy --out s", "argument 'study': got 'frequncy', allowed: a study file, or one"),
+        ("run no.toml --out s", "argument 'FILE': got no.toml, allowed: a study file"),
+        ("run bad.toml --out s", "argument 'world.subjects': got -1"),
+        ("run frequency --size big --out s", "argument '--size': got big, allowed: smoke"),
+        ("run bad.toml --size quick --out s", "argument '--size': got quick, allowed: none with"),
+        ("run frequency --engine dask --out s", "argument '--engine': got dask, allowed: local"),
+        ("run frequency --workers 0 --out s", "argument '--workers': got 0, allowed: a whole"),
+        ("run frequency --threads x --out s", "argument '--threads': got x, allowed: a whole"),
+        ("run frequency --out bad.toml", "argument 'out': got bad.toml, a file, allowed: a new"),
+        ("rnu frequency", "argument 'COMMAND': got rnu, allowed: run, report, presets, show (did"),
+        ("show nothing", "argument 'study': got 'nothing', allowed: a study file, or one of"),
+    ],
+)
+def test_errors(run, words, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bad.toml").write_text(STUDY.replace("subjects = 20", "subjects = -1"))
+    assert message in run("study", *words.split()).refused(2)
+    assert not (tmp_path / "s").exists()
+
+
+def test_it_says_how_to_go_on(run, study, tmp_path, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runs, "_engine", stop)
+    ran = run("study", "run", study, "--out", tmp_path / "s")
+    assert ran.code == 130
+    assert f"stopped: run the same command again to go on with {tmp_path / 's'}" in ran.err
+
+
+def test_the_report_is_written_by_its_own_package(run, tmp_path, monkeypatch):
+    calls = []
+
+    def write_report(study, out=None):
+        calls.append((study, out))
+        return tmp_path / "report.html"
+
+    package = types.ModuleType("behemoth.report")
+    package.write_report = write_report
+    monkeypatch.setitem(sys.modules, "behemoth.report", package)
+    ran = run("study", "report", "s", "--out", "r", "--json")
+    assert ran.json() == {"study": "s", "report": str(tmp_path / "report.html")}
+    assert run("study", "report", "s").out == f"{tmp_path / 'report.html'}\n"
+    assert calls == [("s", "r"), ("s", None)]
+
+
+def test_help(run):
+    assert "study" in run("--help").out
+    text = run("study", "--help").out
+    assert all(verb in text for verb in ("run", "report", "presets", "show"))
+    assert json.dumps(run("study", "run", "--help").code) == "0"

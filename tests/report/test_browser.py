@@ -1,0 +1,79 @@
+"""The report in headless Chromium: it draws everything, asks for nothing and fits a phone."""
+
+import shutil
+
+import pytest
+
+playwright = pytest.importorskip(
+    "playwright.sync_api", reason="playwright is not installed: pip install playwright"
+)
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium on the PATH: apt-get install chromium"
+)
+# Text at the very edge of a box may stick out by a rounding.
+SLACK = 1
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(params=[1280, 390])
+def page(request, browser, report):
+    page = browser.new_page(viewport={"width": request.param, "height": 900})
+    page.said, page.asked = [], []
+    page.on("console", lambda message: page.said.append((message.type, message.text)))
+    page.on("pageerror", lambda error: page.said.append(("error", str(error))))
+    page.on("request", lambda request: page.asked.append(request.url))
+    page.goto(report.as_uri())
+    page.wait_for_function(
+        "document.querySelectorAll('.chart').length"
+        " === document.querySelectorAll('.chart[data-drawn=true]').length",
+        timeout=60_000,
+    )
+    yield page
+    page.close()
+
+
+def test_it_draws_everything_and_asks_for_nothing(page, report):
+    assert page.said == []
+    outside = [url for url in page.asked if not url.startswith(("data:", "blob:"))]
+    assert outside == [report.as_uri()]
+    charts = page.locator(".chart").count()
+    assert charts >= 20
+    assert page.locator(".chart svg.marks").count() == charts
+    assert page.locator("figure").count() == 11
+    empty = page.evaluate(
+        "[...document.querySelectorAll('.chart svg.marks')]"
+        ".filter(svg => !svg.querySelector('.mark-symbol path, .mark-rect path')).length"
+    )
+    assert empty == 0
+
+
+def test_nothing_scrolls_sideways(page):
+    width = page.viewport_size["width"]
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    wide = page.evaluate(
+        f"[...document.querySelectorAll('.chart svg, figure, h1, p, .table')]"
+        f".filter(each => each.getBoundingClientRect().right > {width} + {SLACK}).length"
+    )
+    assert wide == 0
+
+
+def test_the_legend_picks_an_entry(page):
+    entry = page.locator("#dose .legend button").first
+    faint = "document.querySelectorAll('#dose svg [opacity=\"0.12\"]').length"
+    assert page.evaluate(faint) == 0
+    entry.click()
+    page.wait_for_function(f"{faint} > 0")
+    assert entry.get_attribute("aria-pressed") == "true"
+    entry.click()
+    page.wait_for_function(f"{faint} === 0")

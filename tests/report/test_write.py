@@ -1,0 +1,86 @@
+import re
+import subprocess
+import sys
+
+import polars as pl
+import pytest
+
+from behemoth import SpecError
+from behemoth.report import write_report
+from behemoth.report.charts import CHARTS
+
+NAMES = {chart.__name__ for chart in CHARTS}
+
+
+def test_the_report_is_whole(report, study):
+    assert report == study / "report" / "report.html"
+    charts = {file.name for file in (report.parent / "charts").iterdir()}
+    assert charts == {f"{name}.{end}" for name in NAMES for end in ("png", "svg")}
+    assert (report.parent / "charts" / "dose.png").read_bytes().startswith(b"\x89PNG")
+    assert (report.parent / "charts" / "dose.svg").read_text().startswith("<svg")
+    frames = {file.stem for file in (report.parent / "frames").iterdir()}
+    assert {f"figure_{name}" for name in NAMES} <= frames
+    assert {"contrasts", "doses", "mediation", "damage"} <= frames
+    doses = pl.read_parquet(report.parent / "frames" / "figure_dose.parquet")
+    assert {"label", "exposures", "ed50", "low", "high", "censored"} <= set(doses.columns)
+
+
+def test_it_says_what_was_asked_run_and_found(report):
+    text = report.read_text()
+    assert "Does the frequency of a fact decide how well it can be edited?" in text
+    assert 'data-verdict="rises"' in text
+    assert "3 clusters" in text
+    assert "Stated in the study beforehand" in text
+    assert "behemoth study run" in text
+    assert "measure = &quot;ed50&quot;" in text
+    assert "No trial failed and no edit broke down." in text
+    for name in NAMES:
+        assert f'<figure id="{name}"' in text
+
+
+def test_nothing_is_loaded_from_anywhere(report):
+    text = report.read_text()
+    elements = re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)
+    assert not re.search(r"<(link|img|iframe|script)[^>]+(src|href)=\"(?!data:)", elements)
+    assert "url(" not in elements and "@import" not in elements
+    assert "<script src" not in text
+
+
+def test_words_of_a_study_cannot_break_the_page(report):
+    text = report.read_text()
+    assert "ft </script>" not in text
+    assert "ft &lt;/script&gt; &amp; &lt;b&gt;" in text
+    assert text.count("<script") == text.count("</script>")
+
+
+def test_charts_without_data_are_left_out_with_a_sentence(tmp_path, draw, write_study):
+    frames = draw(worlds=1, edits=12, probes=1, labels=("lora",), levels=(1, 16))
+    study = write_study(tmp_path / "study", frames, {"measure": "ed50", "method": "lora"})
+    text = write_report(study, tmp_path / "out", resamples=10).read_text()
+    assert 'data-verdict="one cluster"' in text
+    assert '<figure id="retention"' not in text
+    assert "The study did not train on after its edits" in text
+    assert "The study has one rank and one placement only." in text
+    assert not (tmp_path / "out" / "charts" / "retention.png").exists()
+    assert (tmp_path / "out" / "charts" / "dose.png").exists()
+
+
+def test_a_study_in_which_nothing_is_finished(tmp_path, draw, write_study):
+    frames = draw(worlds=1, edits=12, probes=1, labels=("lora",))
+    study = write_study(tmp_path / "study", frames, {"measure": "ed50", "method": "lora"})
+    for record in study.glob("*/*/*.json"):
+        record.unlink()
+    text = write_report(study, resamples=10).read_text()
+    assert 'data-verdict="no data"' in text
+    assert "<figure " not in text
+
+
+def test_what_is_no_study_is_refused(tmp_path):
+    with pytest.raises(SpecError, match="allowed: a study"):
+        write_report(tmp_path)
+
+
+def test_importing_the_report_loads_nothing_heavy():
+    script = "import sys, behemoth.report; sys.stdout.write(' '.join(sys.modules))"
+    loaded = set(subprocess.check_output([sys.executable, "-c", script], text=True).split())
+    assert not loaded & {"altair", "vl_convert", "pandas", "statsmodels", "torch", "polars"}

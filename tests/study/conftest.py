@@ -1,0 +1,113 @@
+"""A study that takes seconds, and an engine that works in this process."""
+
+import pytest
+
+from behemoth.study.engine import Event, perform
+from behemoth.study.spec import Study
+
+TINY = """
+name = "tiny"
+question = "Does it run?"
+[world]
+subjects = 20
+relations = 2
+objects = 5
+[corpus]
+exposures = "latin:1,8"
+[train]
+model = "nano"
+steps = 5
+block_length = 32
+batch_size = 4
+[plan]
+independent = true
+edits = 2
+exposures = [1, 8]
+repeats = 2
+same_object = 2
+same_relation = 2
+regular = 2
+probes = 2
+[[method]]
+name = "lora"
+label = "LoRA"
+settings = { steps = 3 }
+grid = { rank = [1, 4] }
+[[method]]
+name = "grad_ascent"
+label = "ascent"
+settings = { steps = 2 }
+[[method]]
+name = "ft"
+label = "batch"
+settings = { steps = 2 }
+plan = { independent = false, distinct = false }
+[grid]
+"corpus.rotation" = [0, 1]
+"""
+
+
+class InProcess:
+    """An engine of one slot that does a unit when it is waited for."""
+
+    def __init__(self, path, stop_after=None):
+        self.path, self.left = str(path), stop_after
+        self.slots, self.done, self.laboratories = 1, [], {}
+        self.unit, self.closed = None, False
+
+    def submit(self, slot, unit):
+        assert self.unit is None
+        self.unit = unit
+
+    def wait(self, seconds):
+        if self.left is not None and len(self.done) == self.left:
+            raise KeyboardInterrupt
+        unit, self.unit = self.unit, None
+        shares = []
+        result = perform(self.path, unit, lambda *at: shares.append(at), self.laboratories)
+        assert shares == sorted(shares)
+        self.done.append(unit)
+        if "reason" in result:
+            return [Event(0, "failed", reason=result["reason"])]
+        return [Event(0, "progress", 0.5), Event(0, "done", 1.0, result["record"])]
+
+    def close(self):
+        self.closed = True
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """The TOML of a study of two models and eight trials."""
+    return TINY
+
+
+@pytest.fixture(scope="session")
+def in_process():
+    """Run a study in this process: in_process(study, out) -> (result, engine)."""
+    from behemoth.study import run
+
+    def in_process(study, out, stop_after=None, **options):
+        engines = []
+
+        def make(name, path, workers, threads, work):
+            engines.append(InProcess(path, stop_after))
+            return engines[-1]
+
+        study = Study.parse(study) if isinstance(study, str) else study
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(run, "_engine", make)
+            try:
+                result = run.run_study(study, out, **options)
+            except KeyboardInterrupt:
+                result = None
+        return result, engines[0] if engines else None
+
+    return in_process
+
+
+@pytest.fixture(scope="session")
+def finished(tiny, in_process, tmp_path_factory):
+    """The tiny study, run: (directory, result, engine). Do not write into it."""
+    out = tmp_path_factory.mktemp("study") / "tiny"
+    text = tiny.replace("[grid]", "[measure]\ndurability = 3\n[grid]")
+    return out, *in_process(text, out)

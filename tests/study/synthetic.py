@@ -1,0 +1,353 @@
+"""Frames of a study with effects that are known, in the schema of `behemoth.study.Results`."""
+
+from __future__ import annotations
+
+import json
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import polars as pl
+
+from behemoth.study.durability import RETENTION
+from behemoth.study.results import MODELS
+
+LEVELS = (1, 4, 16, 64, 256)
+OBJECTS = 50
+GROUPS = ("same_object", "same_relation", "same_subject", "unrelated")
+
+
+def draw(
+    *,
+    worlds=3,
+    inits=1,
+    levels=LEVELS,
+    edits=60,
+    labels=("lora rank 1",),
+    settings=None,
+    slope=-0.15,
+    through_margin=0.0,
+    damage=0.02,
+    limit=60,
+    base=0.08,
+    scatter=0.2,
+    rotations=1,
+    sizes=("nano",),
+    probes=3,
+    durability=False,
+    kind="flip",
+    seed=0,
+):
+    """Draw frames: (world, init) clusters, of which each has an intercept of its own.
+
+    slope: log hazard ratio per doubling with the margin held fixed; through_margin: the part that
+    goes through the margin (which grows by one nat a doubling); scatter: standard deviation of
+    the clusters' intercepts; damage: growth of KL per doubling, nats.
+    """
+    random = np.random.default_rng(seed)
+    tables = {name: [] for name in ("edits", "probes", "recall", "retention", "models")}
+    settings = settings or {}
+    for size, world, init in (
+        (s, w, i) for s in sizes for w in range(worlds) for i in range(inits)
+    ):
+        intercept = random.normal(0, scatter)
+        for rotation in range(rotations):
+            model = f"{size}-{world}-{init}-{rotation}"
+            own = {
+                "model": model,
+                "size": size,
+                "world": f"world-{world}",
+                "world_seed": world,
+                "seed": init,
+                "rotation": rotation,
+            }
+            parameters = {"nano": 2_300, "micro": 8_000}[size]
+            tables["recall"].append(_recall(random, levels, own, parameters))
+            tables["models"].append(_model(own, parameters, tables["recall"][-1]))
+            for place, label in enumerate(labels):
+                about = {
+                    "trial": f"{model}-{place}",
+                    "label": label,
+                    "method": "lora",
+                    "family": "fine-tuning",
+                    "settings": "{}",
+                    "rank": None,
+                    "part": None,
+                    **settings.get(label, {}),
+                    **own,
+                }
+                table = _edits(
+                    random,
+                    levels,
+                    edits,
+                    slope,
+                    through_margin,
+                    limit,
+                    base * 2.0**place,
+                    intercept,
+                    rotation,
+                    kind,
+                )
+                tables["edits"].append(_with(table, about))
+                if probes:
+                    renamed = {
+                        ("method_rank" if key == "rank" else key): value
+                        for key, value in about.items()
+                    }
+                    tables["probes"].append(
+                        _with(_probes(random, table, levels, probes, damage), renamed)
+                    )
+                if durability:
+                    tables["retention"].append(_with(_retention(random, table), about))
+    empty = {
+        "retention": pl.DataFrame(
+            schema={
+                "trial": pl.String,
+                **RETENTION,
+                "label": pl.String,
+                "size": pl.String,
+                "world": pl.String,
+                "seed": pl.Int64,
+            }
+        )
+    }
+    frames = {
+        name: pl.concat(parts).lazy() if parts else empty[name].lazy()
+        for name, parts in tables.items()
+        if parts or name in empty
+    }
+    return SimpleNamespace(**frames)
+
+
+def _with(table, about):
+    types = {"rank": pl.Int64, "method_rank": pl.Int64, "part": pl.String}
+    return table.with_columns(
+        pl.lit(value, dtype=types.get(name)).alias(name) for name, value in about.items()
+    )
+
+
+def _edits(random, levels, each, slope, through, limit, base, intercept, rotation, kind):
+    count = each * len(levels)
+    fact = np.arange(count)
+    # Rotation k moves every fact k levels on: twins of one and the same fact.
+    exposures = np.array(levels)[(fact + rotation) % len(levels)]
+    doublings = np.log2(exposures)
+    margin = doublings + random.normal(0, 1.5, count)
+    rate = base * np.exp(slope * doublings + through * margin + intercept)
+    dose = np.ceil(random.exponential(1 / rate))
+    reached = dose <= limit
+    success = random.random(count) < np.where(reached, 0.95, 0.1)
+    return pl.DataFrame(
+        {
+            "edit": pl.Series(fact, dtype=pl.UInt32),
+            "fact": pl.Series(fact, dtype=pl.UInt64),
+            "subject": pl.Series(fact // 4, dtype=pl.UInt64),
+            "relation": pl.Series(fact % 4, dtype=pl.UInt32),
+            "old_object": pl.Series(fact % 7, dtype=pl.UInt32),
+            "new_object": pl.Series(fact % 7 + 1, dtype=pl.UInt32),
+            "exposures": pl.Series(exposures, dtype=pl.UInt64),
+            "subject_exposures": pl.Series(exposures * 4, dtype=pl.UInt64),
+            "recency": random.random(count) / (exposures + 1),
+            "known": random.random(count) < 1 / (1 + np.exp(-(doublings - 2))),
+            "margin": margin,
+            "dose_kind": kind,
+            "dose": pl.Series(np.minimum(dose, limit), dtype=pl.UInt32),
+            "reached": reached,
+            "limit": pl.Series(np.full(count, limit), dtype=pl.UInt32),
+            "failure": pl.Series([None] * count, dtype=pl.String),
+            "efficacy": reached.astype(float),
+            "success": success.astype(float),
+            "norm": 1 + 0.05 * doublings + random.normal(0, 0.1, count),
+            "effective_rank": 1 + random.random(count),
+        }
+    )
+
+
+def _probes(random, edits, levels, each, damage):
+    parts = []
+    for number, group in enumerate(GROUPS):
+        for copy in range(each):
+            own = np.array(levels)[random.integers(0, len(levels), edits.height)]
+            doublings = np.log2(edits["exposures"].to_numpy())
+            kl = np.exp(random.normal(-3 - number, 0.5, edits.height)) + damage * doublings
+            known = random.random(edits.height) < 1 / (1 + np.exp(-(np.log2(own) - 2)))
+            lost = random.random(edits.height) < 0.02 + 0.1 * damage * doublings
+            parts.append(
+                edits.select(
+                    "edit",
+                    pl.col("exposures").alias("edit_exposures"),
+                    pl.col("known").alias("edit_known"),
+                    "failure",
+                    pl.lit("after").alias("stage"),
+                    pl.lit(False).alias("must_change"),
+                    pl.lit(group).alias("group"),
+                    pl.Series("probe", np.full(edits.height, copy), dtype=pl.UInt32),
+                    pl.Series("fact", random.integers(0, 10**6, edits.height), dtype=pl.UInt64),
+                    pl.Series("exposures", own, dtype=pl.UInt64),
+                    pl.Series("known", known),
+                    pl.Series("exact_match", known & ~lost),
+                    pl.Series("kl", kl),
+                )
+            )
+    return pl.concat(parts)
+
+
+def _recall(random, levels, own, parameters, each=80):
+    exposures = np.repeat(levels, each)
+    middle = 3.0 if parameters < 5_000 else 1.5
+    share = 1 / (1 + np.exp(-1.2 * (np.log2(exposures) - middle)))
+    log_probability = np.log(share * 0.98 + (1 - share) / OBJECTS)
+    table = pl.DataFrame(
+        {
+            "fact": pl.Series(np.arange(len(exposures)), dtype=pl.UInt64),
+            "exposures": pl.Series(exposures, dtype=pl.UInt64),
+            "objects": pl.Series(np.full(len(exposures), OBJECTS), dtype=pl.UInt32),
+            "exact_match": random.random(len(exposures)) < share,
+            "log_probability": log_probability,
+        }
+    )
+    load = len(exposures) * math.log2(OBJECTS) / (2 * parameters)
+    return _with(table, {**own, "parameters": parameters, "load": load})
+
+
+def _model(own, parameters, recall):
+    bits = recall.height * math.log2(OBJECTS)
+    row = {
+        **own,
+        "parameters": parameters,
+        "parameters_without_embedding": parameters // 2,
+        "facts": recall.height,
+        "bits": bits,
+        "load": bits / (2 * parameters),
+        "recall": float(recall["exact_match"].mean()),
+        "steps": 400,
+        "tokens": 7_200_000,
+        "seconds": 61.5,
+        "loss": 2.1,
+        "device": "cpu",
+    }
+    return pl.DataFrame([row], schema=MODELS)
+
+
+def _retention(random, edits):
+    parts = []
+    rate = 0.02 + 0.01 * np.log2(edits["exposures"].to_numpy())
+    gone = random.exponential(1 / rate)
+    for step in (0, 1, 2, 4, 8, 16, 32, 64):
+        margin = gone - step
+        parts.append(
+            edits.select(
+                pl.lit(step, dtype=pl.UInt32).alias("step"),
+                "edit",
+                "fact",
+                "exposures",
+                pl.Series("kept", gone > step),
+                pl.Series("margin", margin),
+            )
+        )
+    return pl.concat(parts)
+
+
+def write(path, frames, *, primary, name="frequency", question=None):
+    """Write frames as a study's directory that `Results.open` reads."""
+    question = question or "Does the frequency of a fact decide how well it can be edited?"
+    models = frames.models.collect()
+    edits = frames.edits.collect()
+    keys = ["trial", "model", "label", "method", "family", "rank", "part", "rotation"]
+    trials = edits.select(*keys).unique(maintain_order=True)
+    about = {
+        "format_version": _format(),
+        "name": name,
+        "question": question,
+        "primary": primary,
+        "methods": [],
+        "models": [{"id": model} for model in models["model"]],
+        "trials": [
+            {
+                "id": row["trial"],
+                "model": row["model"],
+                "label": row["label"],
+                "method": row["method"],
+                "family": row["family"],
+                "rotation": row["rotation"],
+                "settings": {key: row[key] for key in ("rank", "part") if row["part"]},
+            }
+            for row in trials.iter_rows(named=True)
+        ],
+    }
+    _json(path / "study.json", about)
+    (path / "study.toml").write_text(
+        f'name = "{name}"\nquestion = "{question}"\n[primary]\nmeasure = "{primary["measure"]}"\n'
+        f'method = "{primary["method"]}"\n[grid]\n"world.seed" = [0, 1, 2]\n'
+    )
+    recall = frames.recall.collect()
+    for row in models.iter_rows(named=True):
+        place = path / "models" / row["model"]
+        place.mkdir(parents=True)
+        own = recall.filter(pl.col("model") == row["model"])
+        own.select(
+            "fact",
+            pl.lit(0, dtype=pl.UInt64).alias("subject"),
+            pl.lit(0, dtype=pl.UInt32).alias("relation"),
+            pl.lit(0, dtype=pl.UInt32).alias("object"),
+            "exposures",
+            "objects",
+            "exact_match",
+            pl.lit(True).alias("valid_object"),
+            pl.lit(1, dtype=pl.UInt32).alias("rank"),
+            "log_probability",
+        ).write_parquet(place / "recall.parquet")
+        _json(
+            place / "model.json",
+            {
+                "format_version": _format(),
+                "id": row["model"],
+                **row,
+                "training_seconds": row["seconds"],
+                "seconds": {"train": row["seconds"], "recall": 1.0},
+            },
+        )
+    index = {
+        "model",
+        "label",
+        "method",
+        "family",
+        "settings",
+        "rank",
+        "part",
+        "size",
+        "world",
+        "world_seed",
+        "seed",
+        "rotation",
+        "method_rank",
+    }
+    for trial in trials["trial"]:
+        place = path / "trials" / trial
+        place.mkdir(parents=True)
+        for kind in ("edits", "probes", "retention"):
+            frame = getattr(frames, kind).collect()
+            own = frame.filter(pl.col("trial") == trial)
+            if own.height:
+                own.drop(index & set(own.columns)).write_parquet(place / f"{kind}.parquet")
+        _json(
+            place / "trial.json",
+            {
+                "format_version": _format(),
+                "id": trial,
+                "status": "done",
+                "reason": None,
+                "seconds": {"edit": 4.0, "evaluate": 1.0},
+            },
+        )
+
+
+def _format():
+    from behemoth.study.identity import FORMAT
+
+    return FORMAT
+
+
+def _json(path, value):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value))

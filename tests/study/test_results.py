@@ -1,0 +1,104 @@
+import json
+
+import polars as pl
+import pytest
+
+from behemoth import SpecError
+from behemoth.evaluate.frame import SCHEMA
+from behemoth.study.directory import StudyDirectory
+from behemoth.study.results import INDEX, MODELS, Results
+from behemoth.study.schemas import EDITS, PROBES, RECALL, RETENTION, SHAPES, TRACES
+
+
+@pytest.fixture(scope="module")
+def results(finished):
+    return Results.open(finished[0])
+
+
+def test_probes_are_the_evaluation_frame():
+    assert {**SCHEMA, **PROBES} == SCHEMA
+    assert SCHEMA.keys() - PROBES.keys() == {"run", "method", "world", "seed"}
+
+
+@pytest.mark.parametrize(
+    ("name", "schema"),
+    [("edits", EDITS), ("probes", PROBES), ("geometry", SHAPES), ("retention", RETENTION),
+     ("traces", TRACES)],
+)  # fmt: skip
+def test_every_frame_says_which_trial_it_is_of(results, name, schema):
+    frame = getattr(results, name).collect()
+    clash = {column for column in INDEX if column in schema}
+    wanted = {**schema, **{f"method_{c}" if c in clash else c: t for c, t in INDEX.items()}}
+    assert dict(frame.schema) == wanted
+    assert frame["trial"].n_unique() == 8 and frame["label"].null_count() == 0
+
+
+def test_frames_of_models(results):
+    models = results.models.collect()
+    assert dict(models.schema) == MODELS and models["rotation"].to_list() == [0, 1]
+    assert models["world"].n_unique() == 1 and models["tokens"].to_list() == [640, 640]
+    recall = results.recall.collect()
+    assert recall.height == 2 * 40 and set(RECALL) <= set(recall.columns)
+    share = recall.group_by("model", maintain_order=True).agg(pl.col("exact_match").mean())
+    assert share["exact_match"].to_list() == models["recall"].to_list()
+    assert models["load"].to_list() == (models["bits"] / models["parameters"] / 2).to_list()
+
+
+def test_twins_have_the_same_edits_at_other_exposures(results):
+    edits = results.edits.filter(pl.col("label") == "LoRA, rank 1").collect()
+    first, second = (edits.filter(pl.col("rotation") == turn).sort("fact") for turn in (0, 1))
+    same = ["fact", "old_object", "new_object"]
+    assert first.select(same).equals(second.select(same))
+    assert (first["exposures"] + second["exposures"]).to_list() == [9] * 4
+    assert first["exposures"].to_list() != second["exposures"].to_list()
+
+
+def test_labels_are_those_of_the_study_now(finished, tmp_path):
+    import shutil
+
+    place = tmp_path / "s"
+    shutil.copytree(finished[0], place)
+    about = json.loads((place / "study.json").read_text())
+    for trial in about["trials"]:
+        trial["label"] = trial["label"].upper()
+    (place / "study.json").write_text(json.dumps(about))
+    labels = Results.open(place).edits.select("label").unique().collect()["label"]
+    assert set(labels) == {"LORA, RANK 1", "LORA, RANK 4", "ASCENT", "BATCH"}
+
+
+def test_a_study_that_has_only_begun_has_empty_frames(finished, tmp_path):
+    about = json.loads((finished[0] / "study.json").read_text())
+    StudyDirectory(tmp_path / "s").begin("", about)
+    results = Results.open(tmp_path / "s")
+    assert results.done == [] and len(results.missing) == 8 and results.failures == []
+    for name in ("models", "index", "edits", "probes", "geometry", "retention", "traces", "recall"):
+        assert getattr(results, name).collect().height == 0
+    full = Results.open(finished[0])
+    for name in ("edits", "probes", "geometry", "retention", "traces", "recall", "models"):
+        assert getattr(results, name).collect_schema() == getattr(full, name).collect_schema()
+
+
+def test_a_damaged_record_is_a_trial_that_is_missing(finished, tmp_path):
+    import shutil
+
+    place = tmp_path / "s"
+    shutil.copytree(finished[0], place)
+    next((place / "trials").glob("*/trial.json")).write_text("{")
+    assert len(Results.open(place).missing) == 1
+
+
+def test_no_study(tmp_path):
+    with pytest.raises(SpecError, match=r"argument 'STUDY': got .*study\.json"):
+        Results.open(tmp_path)
+
+
+def test_results_need_no_torch(finished):
+    import subprocess
+    import sys
+
+    script = (
+        "import sys; from behemoth.study import Results;"
+        f"Results.open({str(finished[0])!r}).edits.collect();"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", script]).returncode == 0
