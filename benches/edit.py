@@ -14,22 +14,22 @@ import time
 
 import polars as pl
 import torch
-from machine import describe
 from peft import LoraConfig, get_peft_model
 from torch.nn import functional as F
 
 from behemoth.edit.batch import IGNORED
 from behemoth.edit.compiler import compile_plan
 from behemoth.edit.feeder import Feeder
+from behemoth.edit.methods.lora import Lora
 from behemoth.edit.plan import EditPlan
 from behemoth.edit.protocol import EditContext
-from behemoth.edit.registry import get_method
 from behemoth.edit.request import EditRequest
 from behemoth.evaluate.frame import evaluate_model
-from behemoth.evaluate.run import read_run
+from behemoth.evaluate.run import Run, read_run
+from machine import describe
 
 
-def with_peft(run, plans: list[EditPlan], method) -> float:
+def with_peft(run: Run, plans: list[EditPlan], method: Lora) -> float:
     """Edit one fact after another; gives the seconds."""
     model = run.load_model(device="cpu")
     config = LoraConfig(
@@ -84,7 +84,7 @@ def main() -> None:
     request = EditRequest(edits=arguments.edits, independent=True, probes=14)
     plan = compile_plan(run.corpus, request)
     plans = list(plan.singles())
-    method = get_method("lora", {"rank": 4, "steps": arguments.steps})
+    method = Lora(rank=4, steps=arguments.steps)
     context = EditContext(corpus=run.corpus)
     method.apply(model, plans[:2], context)  # warm
     times: dict[str, list[float]] = {}

@@ -14,6 +14,7 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -24,7 +25,7 @@ from behemoth.edit.protocol import EditContext
 from behemoth.edit.registry import get_method
 from behemoth.edit.request import EditRequest
 from behemoth.evaluate.frame import evaluate_model
-from behemoth.evaluate.run import read_run
+from behemoth.evaluate.run import Run, read_run
 
 LEVELS = (16, 64, 256, 1024)
 # Around what earlier, wider grids had found; the first value of each is not the best by design.
@@ -56,7 +57,7 @@ def half_of(facts: np.ndarray, half: int) -> np.ndarray:
     return facts[((facts * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(63)) == half]
 
 
-def measure(run, model, name: str, settings: dict, half: int, edits: int) -> dict:
+def measure(run: Run, model: Any, name: str, settings: dict, half: int, edits: int) -> dict:
     """One setting on one half of the facts: a row of the table."""
     kind = "refusal" if name in ("refusal", "dpo_refusal") else "remap"
     facts = half_of(np.arange(run.corpus.world.fact_count, dtype=np.uint64), half)
