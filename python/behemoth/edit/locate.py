@@ -105,6 +105,8 @@ class LocateAndEdit(TargetBudget, ABC):
     samples: int = 100_000
     ridge: float = 1e-5
 
+    banded: ClassVar[bool] = False
+    """Whether it spreads an edit over several layers."""
     info: ClassVar[MethodInfo]
 
     def __post_init__(self) -> None:
@@ -139,10 +141,14 @@ class LocateAndEdit(TargetBudget, ABC):
     def default_layers(self, count: int) -> tuple[int, ...]:
         """Which of a model's layers change unless the settings say.
 
-        The last one at a prompt's last token, where a shallow model looks facts up; a layer
-        below the middle at a subject's.
+        The last one at a prompt's last token, where a shallow model looks facts up. At a
+        subject's the layer below the middle, or, of methods that spread an edit over several
+        layers, a band that ends there, as published.
         """
-        return (count - 1,) if self.token == "prompt" else ((count - 1) // 2,)
+        if self.token == "prompt":
+            return (count - 1,)
+        middle = (count - 1) // 2
+        return tuple(range(count // 4, middle + 1)) if self.banded else (middle,)
 
     def origins(self, observed: Observed) -> Tensor:
         """What target vectors are measured against: [s, d]."""

@@ -35,6 +35,7 @@ class AlphaEdit(LocateAndEdit):
     energy: float = 0.9999
     damping: float = 0.3
 
+    banded: ClassVar[bool] = True
     info: ClassVar[MethodInfo] = MethodInfo(
         name="alphaedit",
         family="locate-and-edit",
@@ -50,12 +51,6 @@ class AlphaEdit(LocateAndEdit):
             raise ValueError(f"argument 'energy': got {self.energy}, allowed: between 0 and 1")
         if not self.damping > 0:
             raise ValueError(f"argument 'damping': got {self.damping}, allowed: above 0")
-
-    def default_layers(self, count: int) -> tuple[int, ...]:
-        """At subjects a band in the lower middle, as published."""
-        if self.token == "prompt":
-            return super().default_layers(count)
-        return tuple(range(count // 4, (count - 1) // 2 + 1))
 
     def solve(
         self, keys_fn: Tensor, residuals_dn: Tensor, covariance: Covariance, earlier_mf: Tensor

@@ -25,6 +25,7 @@ class Memit(LocateAndEdit):
 
     weight: float = 300.0
 
+    banded: ClassVar[bool] = True
     info: ClassVar[MethodInfo] = MethodInfo(
         name="memit",
         family="locate-and-edit",
@@ -38,12 +39,6 @@ class Memit(LocateAndEdit):
         super().__post_init__()
         if not self.weight > 0:
             raise ValueError(f"argument 'weight': got {self.weight}, allowed: above 0")
-
-    def default_layers(self, count: int) -> tuple[int, ...]:
-        """At subjects a band in the lower middle, as published."""
-        if self.token == "prompt":
-            return super().default_layers(count)
-        return tuple(range(count // 4, (count - 1) // 2 + 1))
 
     def solve(
         self, keys_fn: Tensor, residuals_dn: Tensor, covariance: Covariance, earlier_mf: Tensor
