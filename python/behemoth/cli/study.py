@@ -17,6 +17,7 @@ from behemoth.cli.extra import needed
 from behemoth.cli.parse import ArgumentError
 
 if TYPE_CHECKING:
+    from behemoth.study.gates import GatesResult
     from behemoth.study.run import Estimate, Status, StudyResult
     from behemoth.study.spec import Study
 
@@ -165,6 +166,48 @@ def show(
         typer.echo(text, nl=not text.endswith("\n"))
 
 
+@app.command("gates")
+def gates(
+    out: Annotated[
+        str, typer.Option(metavar="DIR", help="Directory to write; what is finished there is kept.")
+    ] = "gates",
+    only: Annotated[
+        str | None, typer.Option(metavar="N,...", help="Numbers of gates, such as 1,7 [all].")
+    ] = None,
+    threads: Annotated[
+        str | None,
+        typer.Option(metavar="N", help="CPU threads of a worker; weights depend on it [1]."),
+    ] = None,
+    json: _Json = False,
+) -> None:
+    """See whether this laboratory reproduces what is known: nine small experiments on the CPU.
+
+    Each says what was done and seen. What a small model cannot show is said to be so, with the
+    size at which it is expected. Running it again goes on where it stopped.
+    """
+    numbers = None if only is None else parse.counts("--only", only)
+    chosen = [numbers] if isinstance(numbers, int) else numbers
+    cpus = 1 if threads is None else parse.count("--threads", threads, 1)
+    keep_interrupts()
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # see `behemoth train`
+    messages = console(stderr=True)
+
+    def say(text: str) -> None:
+        messages.print(text, markup=False)
+
+    with needed():
+        from behemoth.study.gates import run_gates
+
+        try:
+            with _progress() as progress:
+                result = run_gates(out, only=chosen, threads=cpus, progress=progress, message=say)
+        except KeyboardInterrupt:
+            raise Stopped(f"run the same command again to go on with {out}") from None
+    write_json(result.to_dict()) if json else _show_gates(result)
+    if result.failures:
+        raise typer.Exit(1)
+
+
 def _study(source: str, size: str | None) -> Study:
     from behemoth.study.spec import Study
 
@@ -222,6 +265,38 @@ def _show_result(result: StudyResult) -> None:
     for reason, labels in _grouped(result.failures).items():
         messages.print(f"{len(labels)} failed ({labels[0]}): {reason}", markup=False)
     messages.print(f"next: behemoth study report {result.out}")
+
+
+_COLOURS = {"reproduced": "green", "not reproduced": "red", "not shown at this size": "yellow"}
+
+
+def _show_gates(result: GatesResult) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    screen = console()
+    table = Table(box=None, pad_edge=False, show_edge=False)
+    for column in ("gate", "claim", "verdict"):
+        table.add_column(column, no_wrap=column == "verdict")
+    for gate in result.gates:
+        verdict = Text(gate.verdict, style=_COLOURS[gate.verdict])
+        table.add_row(str(gate.number), Text(gate.title), verdict)
+    screen.print(table)
+    for gate in result.gates:
+        screen.print(f"\n{gate.number}. {gate.title}: {gate.verdict}", markup=False)
+        lines = {"done": gate.done, "seen": gate.summary, "rule": gate.rule,
+                 "expected": gate.expected, "source": gate.source}  # fmt: skip
+        for name, text in lines.items():
+            if text is not None:
+                screen.print(f"   {name}: {text}", markup=False)
+    counts = {
+        verdict: [gate.verdict for gate in result.gates].count(verdict) for verdict in _COLOURS
+    }
+    told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
+    screen.print(f"\n{result.out}: {told or 'no gate'}, {_clock(result.seconds)}", markup=False)
+    messages = console(stderr=True)
+    for failure in result.failures:
+        messages.print(f"gate {failure['number']} failed: {failure['reason']}", markup=False)
 
 
 def _grouped(failures: list[dict[str, Any]]) -> dict[str, list[str]]:

@@ -139,9 +139,10 @@ def ed50(
     -------
     polars.DataFrame
         The columns of `by`, sorted, then edits, reached (UInt32), ed50 (Float64; the smallest
-        dose that at least that share of edits need; null when right-censored), censored
-        (Boolean), beyond (Float64; the last dose looked at), low, high (Float64; infinite
-        where the bootstrap does not reach it, null for a single cluster), clusters (UInt32).
+        dose by which at least that share of edits got there; null when right-censored),
+        censored (Boolean), beyond (Float64; the largest dose of any edit, and so the last step
+        looked at where some are censored), low, high (Float64; infinite where the bootstrap does
+        not reach it, null for a single cluster), clusters (UInt32).
 
     Raises
     ------

@@ -1,0 +1,80 @@
+"""The table of methods in docs/methods.md, from what the methods say of themselves.
+
+``python -m behemoth.edit.catalogue docs/methods.md`` writes it anew between its two marks; a test
+holds the file to it.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from behemoth._gen import SpecError
+from behemoth.files import write_bytes
+
+from .protocol import settings_of
+from .registry import _OWN, method_type
+from .request import KINDS
+
+__all__ = ["BEGIN", "END", "catalogue", "renewed"]
+
+BEGIN, END = "<!-- methods: written by behemoth.edit.catalogue -->", "<!-- end of methods -->"
+"""What stands around the table."""
+
+
+def catalogue() -> str:
+    """Give our own methods as Markdown: what they are, then the defaults of their settings."""
+    rows = ["| name | family | changes | kinds | stacks | source |", "|---|---|---|---|---|---|"]
+    defaults: list[str] = []
+    for name in _OWN:
+        kind = method_type(name)
+        info = kind.info
+        kinds = ", ".join(known for known in KINDS if known in info.kinds)
+        stacks = "yes" if info.stacks else "no"
+        every = "all" if len(info.kinds) == len(KINDS) else kinds
+        source = re.sub(
+            r"arXiv (\d{4}\.\d{5})", r"[arXiv \1](https://arxiv.org/abs/\1)", info.source
+        )
+        rows.append(
+            f"| `{name}` | {info.family} | {info.changes} | {every} | {stacks} | {source} |"
+        )
+        settings = " ".join(f"{key}={_text(value)}" for key, value in settings_of(kind()).items())
+        defaults.append(f"- `{name}`: `{settings}`")
+    return "\n".join([*rows, "", "## Defaults", "", *defaults])
+
+
+def renewed(text: str) -> str:
+    """Give the text of a page with the table in it.
+
+    Raises
+    ------
+    SpecError
+        When the page lacks the marks.
+    """
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise SpecError(f"argument 'page': got one without marks, allowed: with {BEGIN} and {END}")
+    return f"{before}{BEGIN}\n\n{catalogue()}\n\n{END}{after}"
+
+
+def _text(value: Any) -> str:
+    """Write a setting as ``--set`` takes it."""
+    if isinstance(value, list):
+        return ",".join(map(_text, value))
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Write the table into a page, by name."""
+    page = Path(arguments[0])
+    write_bytes(page, renewed(page.read_text(encoding="utf-8")).encode())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

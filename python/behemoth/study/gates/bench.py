@@ -1,0 +1,191 @@
+"""The bench that gates work at: units to ask for, and what finished ones have left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import polars as pl
+
+from behemoth.edit.protocol import settings_of
+from behemoth.edit.registry import get_method
+from behemoth.edit.request import EditRequest
+from behemoth.evaluate.run import Run, read_run
+from behemoth.study.directory import StudyDirectory, StudyError
+from behemoth.study.identity import model_id, plan_id, trial_id
+from behemoth.study.spec import Measure
+from behemoth.study.units import CorpusUnit, ModelUnit, PlanUnit, TrialUnit
+from behemoth.train.config import default_config
+
+if TYPE_CHECKING:
+    from transformers import GPTNeoXForCausalLM
+
+__all__ = ["Bench", "Frequency", "Units", "model_unit", "trial_unit"]
+
+
+@dataclass(frozen=True)
+class Units:
+    """What a gate needs, under names of its own.
+
+    Attributes
+    ----------
+    models : dict of str to ModelUnit
+    trials : dict of str to TrialUnit
+    """
+
+    models: dict[str, ModelUnit]
+    trials: dict[str, TrialUnit] = field(default_factory=dict)
+
+
+def model_unit(
+    world: Mapping[str, Any], corpus: Mapping[str, Any], *, threads: int = 1, **train: Any
+) -> ModelUnit:
+    """Make the unit of a model on a CPU.
+
+    Parameters
+    ----------
+    world, corpus : mapping
+        The tables of a study.
+    threads : int
+        CPU threads; weights depend on it.
+    **train
+        Fields of `TrainConfig`.
+    """
+    unit = CorpusUnit(dict(world), dict(corpus))
+    quiet = {"tensorboard": False, "probe_facts": 0, "device": "cpu", "threads": threads}
+    settings: dict[str, Any] = {"model": "nano", **quiet, **train}
+    config = default_config(**settings)
+    return ModelUnit(model_id(unit.make().spec, config), unit, config)
+
+
+def trial_unit(
+    model: ModelUnit, request: EditRequest, method: str, settings: Mapping[str, Any], label: str
+) -> TrialUnit:
+    """Make the unit of a trial on a model."""
+    made = get_method(method, dict(settings))
+    plan = PlanUnit(plan_id(model.corpus.make().spec_hash, request.to_dict()), request)
+    measure = asdict(Measure())
+    values = settings_of(made)
+    name = trial_id(model.id, plan.id, method, values, measure)
+    about = {"label": label, "rotation": 0, "family": made.info.family}
+    return TrialUnit(name, model.id, plan, method, values, measure, about)
+
+
+@dataclass(frozen=True)
+class Frequency:
+    """The world that most gates share: facts at many levels of exposures.
+
+    Attributes
+    ----------
+    subjects, relations, objects : int
+        Objects of each relation.
+    levels : tuple of int
+        Exposures, balanced within each subject and relation.
+    train : dict
+        Fields of `TrainConfig`.
+    """
+
+    subjects: int = 400
+    relations: int = 4
+    objects: int = 50
+    levels: tuple[int, ...] = (2, 4, 8, 16, 32, 64, 128, 256)
+    train: Mapping[str, Any] = field(default_factory=lambda: {"batch_size": 32})
+
+    def model(self, size: str = "nano", threads: int = 1) -> ModelUnit:
+        """The unit of a model of a size."""
+        world = {"subjects": self.subjects, "relations": self.relations, "objects": self.objects}
+        corpus = {"exposures": f"latin:{','.join(map(str, self.levels))}"}
+        return model_unit(world, corpus, threads=threads, **{**self.train, "model": size})
+
+    @property
+    def told(self) -> str:
+        """What it is, for people."""
+        return (
+            f"{self.subjects * self.relations:,} facts ({self.subjects} subjects x "
+            f"{self.relations} relations, {self.objects} objects each), exposures "
+            f"{self.levels[0]} to {self.levels[-1]} ({len(self.levels)} levels)"
+        )
+
+    def request(self, edits: int, **fields: Any) -> EditRequest:
+        """Edits of each level, by themselves from the unedited model unless `fields` say other."""
+        values: dict[str, Any] = {
+            "independent": True, "edits": edits, "exposures": self.levels, "repeats": 8,
+            "same_object": 8, "same_relation": 16, "regular": 16, "probes": 5, **fields,
+        }  # fmt: skip
+        return EditRequest(**values)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What the finished units of a gate have left.
+
+    Attributes
+    ----------
+    directory : StudyDirectory
+    units : Units
+    """
+
+    directory: StudyDirectory
+    units: Units
+
+    def record(self, kind: Literal["model", "trial"], name: str) -> dict[str, Any]:
+        """The record of a unit.
+
+        Raises
+        ------
+        StudyError
+            When it failed, or is not there.
+        """
+        units: Mapping[str, Any] = self.units.models if kind == "model" else self.units.trials
+        found = self.directory.record(kind, units[name].id)
+        if found is None or found["status"] != "done":
+            reason = "it was not carried out" if found is None else found["reason"]
+            raise StudyError(f"{kind} {name!r}: {reason}")
+        return found
+
+    @cached_property
+    def seconds(self) -> float:
+        """Seconds of workers that the units took together."""
+        records = [
+            *(self.record("model", name) for name in self.units.models),
+            *(self.record("trial", name) for name in self.units.trials),
+        ]
+        return sum(sum(record["seconds"].values()) for record in records)
+
+    def recall(self, name: str) -> pl.DataFrame:
+        """The recall of all facts of a model; columns as in `behemoth.study.schemas.RECALL`."""
+        self.record("model", name)
+        return pl.read_parquet(self._model(name) / "recall.parquet")
+
+    def metrics(self, name: str) -> pl.DataFrame:
+        """The metrics of a model's training; see `behemoth.train.metrics`."""
+        self.record("model", name)
+        return pl.read_parquet(self._model(name) / "metrics.parquet")
+
+    def run(self, name: str) -> Run:
+        """The training run of a model, with its corpus."""
+        self.record("model", name)
+        return read_run(self._model(name))
+
+    def load(self, name: str) -> GPTNeoXForCausalLM:
+        """Load a model."""
+        model: Any = self.run(name).load_model("cpu")
+        return model
+
+    def frame(self, name: str, kind: Literal["edits", "probes"]) -> pl.DataFrame:
+        """A frame of a trial."""
+        self.record("trial", name)
+        return pl.read_parquet(self.directory.trial(self.units.trials[name].id) / f"{kind}.parquet")
+
+    def steps(self, name: str) -> str:
+        """What a model is and how long it was trained, for people."""
+        record = self.record("model", name)
+        return (
+            f"{record['size']} ({record['parameters'] / 1e6:.2f} M parameters), "
+            f"{record['steps']} steps, {record['tokens'] / 1e6:.2f} M tokens"
+        )
+
+    def _model(self, name: str) -> Any:
+        return self.directory.model(self.units.models[name].id)

@@ -1,0 +1,53 @@
+"""All gates, by number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from behemoth.study.grid import refuse
+
+from .capacity import Capacity
+from .damage import Damage
+from .forgetting import Forgetting
+from .frequency import Doses
+from .inversion import Inversion
+from .paraphrases import Paraphrases
+from .plateau import Plateau
+from .rank_and_part import RankAndPart
+from .recall_threshold import RecallThreshold
+from .record import Gate
+
+__all__ = ["GATES", "get_gates"]
+
+GATES: tuple[Gate, ...] = (
+    RecallThreshold(),
+    Capacity(),
+    Plateau(),
+    Paraphrases(),
+    Inversion(),
+    Forgetting(),
+    Doses(),
+    Damage(),
+    RankAndPart(),
+)
+"""In the order of their numbers, at the size for two CPU cores."""
+
+
+def get_gates(only: Sequence[int] | None = None) -> list[Gate]:
+    """Give gates by number, each once and in their order; all by default.
+
+    Raises
+    ------
+    SpecError
+        On a number that is none.
+
+    Examples
+    --------
+    >>> [gate.number for gate in get_gates([7, 1])]
+    [1, 7]
+    """
+    known = {gate.number: gate for gate in GATES}
+    for number in [] if only is None else only:
+        if number not in known:
+            raise refuse("only", number, f"numbers of gates, {min(known)} to {max(known)}")
+    return [gate for gate in GATES if only is None or gate.number in only]

@@ -1,0 +1,179 @@
+"""Every block of the documentation runs, and what it shows is what comes out but for the numbers.
+
+Pages that train are `slow`; what can be seen of them without training is looked at always.
+
+A page is run from its first block to its last, in one empty folder. Blocks that begin with the
+comment of a file's name are that file; ``console`` blocks are commands and what they write;
+``python`` blocks share their names, and a ``text`` block after one is what it prints. Studies are
+carried out in this process: workers would load torch anew (tests/study/test_local.py has them).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from behemoth.study import run as runs
+from behemoth.study.engine import Event, perform
+from behemoth.study.spec import Study
+
+DOCS = Path(__file__).parents[1] / "docs"
+_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_FILE = re.compile(r"# ([\w./-]+\.(?:toml|py))\n")
+
+
+class _InProcess:
+    """An engine of one slot that does a unit when it is waited for."""
+
+    slots = 1
+
+    def __init__(self, path):
+        self.path, self.laboratories = str(path), {}
+
+    def submit(self, slot, unit):
+        self.unit = unit
+
+    def wait(self, seconds):
+        result = perform(self.path, self.unit, lambda done, total: None, self.laboratories)
+        if "reason" in result:
+            return [Event(0, "failed", reason=result["reason"])]
+        return [Event(0, "done", 1.0, result["record"])]
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def page(run, tmp_path, monkeypatch):
+    """Run all blocks of a page: page("tutorial.md")."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setattr(runs, "_engine", lambda name, path, *_: _InProcess(path))
+    modules = set(sys.modules)
+
+    def command(line):
+        words = shlex.split(line, comments=True)
+        if words[:2] == ["pip", "install"]:
+            _install(words[2], tmp_path / "site")
+            monkeypatch.syspath_prepend(str(tmp_path / "site"))
+            importlib.invalidate_caches()
+            return ""
+        assert words[0] == "behemoth", line
+        ran = run(*words[1:])
+        assert ran.code == 0, (line, ran.err)
+        return ran.out
+
+    def page(name):
+        names = {}
+        printed = None
+        for kind, body in _BLOCK.findall((DOCS / name).read_text(encoding="utf-8")):
+            file = _FILE.match(body)
+            if file:
+                place = tmp_path / file.group(1)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_text(body)
+            elif kind == "console":
+                for line, shown in _commands(body):
+                    _same(command(line), shown, line)
+            elif kind == "python":
+                with contextlib.redirect_stdout(io.StringIO()) as said:
+                    exec(compile(body, f"{name}: {body.splitlines()[0]}", "exec"), names)
+                printed = said.getvalue()
+            else:
+                assert kind == "text", f"{name}: a block of kind {kind!r} that nothing runs"
+                assert printed, f"{name}: text that no block prints:\n{body}"
+                _same(printed, body, name)
+                printed = None
+
+    yield page
+    for name in set(sys.modules) - modules:
+        if name.startswith("behemoth_"):
+            del sys.modules[name]
+
+
+def _install(source, site):
+    words = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
+    words += ["--no-build-isolation", "--disable-pip-version-check", "--target", site, source]
+    subprocess.run(words, check=True)
+
+
+def _commands(body):
+    """Commands of a block, each with what the page shows of its output."""
+    for part in re.split(r"^\$ ", body.replace("\\\n", " "), flags=re.MULTILINE)[1:]:
+        line, _, shown = part.partition("\n")
+        yield line, shown
+
+
+def _same(out, shown, where):
+    """Hold the lines that a page shows against those that came: words and columns, not numbers."""
+    lines = [line for line in map(_shape, out.splitlines()) if line]
+    at = 0
+    for line in map(_shape, shown.splitlines()):
+        if not line or line == "...":
+            continue
+        assert line in lines[at:], f"{where}: no line {line!r} in\n{out}"
+        at = lines.index(line, at) + 1
+
+
+def _shape(line):
+    line = re.sub(r"[─┌┬┐╞╪╡└┴┘═━]+", "", line)
+    line = re.sub(r"\bnull\b|\binf\b|-?\d[\d.,:]*", "N", line)
+    line = re.sub(r"\btrue\b|\bfalse\b", "B", line)
+    return " ".join(line.split())
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("tutorial.md", marks=pytest.mark.slow),  # they train: a minute of one core
+        pytest.param("adding-a-method.md", marks=pytest.mark.slow),
+        "studies.md",
+    ],
+)
+def test_page(name, page):
+    page(name)
+
+
+@pytest.mark.parametrize("name", ["tutorial.md", "adding-a-method.md", "studies.md"])
+def test_blocks_make_sense(name, run):
+    """What can be seen without training: syntax, specs, verbs and their options."""
+    for kind, body in _BLOCK.findall((DOCS / name).read_text(encoding="utf-8")):
+        if kind == "python":
+            compile(body, name, "exec")
+        elif kind == "toml":
+            table = tomllib.loads(body)
+            if "method" in table and "lookup" not in body:  # the page adds that one itself
+                assert Study.parse(body).points
+        elif kind == "console":
+            for line, _ in _commands(body):
+                words = shlex.split(line)
+                if words[0] == "behemoth":
+                    verb = words[1:3] if words[1] == "study" else words[1:2]
+                    text = run(*verb, "--help").out
+                    missing = [w for w in words if w.startswith("--") and w not in text]
+                    assert not missing, line
+
+
+def test_the_table_of_methods_is_that_of_the_registry():
+    from behemoth.edit.catalogue import renewed
+
+    text = (DOCS / "methods.md").read_text(encoding="utf-8")
+    assert renewed(text) == text, "run `python -m behemoth.edit.catalogue docs/methods.md`"
+    assert text.count("| yes |") + text.count("| no |") == 20
+
+
+@pytest.mark.parametrize("page", sorted(path.name for path in DOCS.glob("*.md")))
+def test_links_lead_somewhere(page):
+    text = (DOCS / page).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
+        assert target.startswith("https://") or (DOCS / target).exists(), target
