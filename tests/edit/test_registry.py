@@ -42,3 +42,17 @@ def test_a_method_says_what_it_is(name):
     assert kind.info.name == name and name in method_names()
     assert kind.info.source and kind.info.changes and kind.info.kinds
     assert dataclasses.is_dataclass(kind) and kind.__dataclass_params__.frozen
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "argument"),
+    [
+        ("ft_l", {"rank": "1"}, "rank"),
+        ("ft_l", {"part": "attention"}, "part"),
+        ("ft", {"layers": "1"}, "part"),
+        ("lora", {"part": "all"}, "part"),
+    ],
+)
+def test_settings_that_would_be_ignored_are_refused(name, settings, argument):
+    with pytest.raises(SpecError, match=argument):
+        get_method(name, settings)

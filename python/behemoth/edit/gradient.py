@@ -48,6 +48,10 @@ class GradientMethod(Budget, ABC):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.layers is not None and self.part == "all":
+            raise ValueError(
+                "argument 'part': got 'all' with layers, allowed: mlp, attention, both"
+            )
         if self.rank is not None:
             if self.rank < 1:
                 raise ValueError(f"argument 'rank': got {self.rank}, allowed: at least 1")

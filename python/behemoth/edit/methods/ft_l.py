@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from torch import nn
 
-from behemoth.edit.parametrise import chosen_layers, largest_entry
+from behemoth.edit.parametrise import Part, chosen_layers, largest_entry
 from behemoth.edit.protocol import MethodInfo
 from behemoth.edit.stack import StackedDeltas
 from behemoth.model.architecture import Architecture
@@ -25,6 +25,7 @@ class ConstrainedFineTuning(FineTuning):
         Largest absolute change of a weight.
     """
 
+    part: Part = "mlp"
     layers: tuple[int, ...] | None = (-2,)
     steps: int = 25
     learning_rate: float = 1e-3
@@ -42,6 +43,11 @@ class ConstrainedFineTuning(FineTuning):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.part != "mlp" or self.rank is not None or self.alpha is not None:
+            raise ValueError(
+                f"argument 'part, rank, alpha': got {self.part}, {self.rank}, {self.alpha}, "
+                "allowed: mlp, none, none (ft_l changes MLP output matrices, at full rank)"
+            )
         if not self.epsilon > 0:
             raise ValueError(f"argument 'epsilon': got {self.epsilon}, allowed: above 0")
 

@@ -124,7 +124,7 @@ class Damage:
         for count in self.batches:
             together = count * len(self.world.levels)
             request = self.world.request(count, independent=False, distinct=False)
-            rows = {**common, "edit_rows": together, "retain_rows": 8 * together}
+            rows = {**common, "edit_rows": together, "retain_rows": 8}
             trials[f"batch {count}"] = trial_unit(
                 model, request, "lora", rows, f"LoRA, rank 16, {together} at once"
             )
@@ -145,7 +145,8 @@ class Damage:
         done = (
             f"{bench.steps('model')} on {self.world.told}; "
             f"{self.edits * len(self.world.levels)} single edits and batches of "
-            f"{', '.join(map(str, sizes[1:]))} by LoRA of rank 16 on the MLP, {self.steps} steps"
+            f"{', '.join(map(str, sizes[1:]))} by LoRA of rank 16 on the MLP, {self.steps} "
+            "steps, each with 8 retained rows"
         )
         return Seen(done, numbers, judge(close, batches))
 

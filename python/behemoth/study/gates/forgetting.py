@@ -24,7 +24,7 @@ from .record import Judgement, Seen, shown
 __all__ = ["Forgetting", "judge", "power_law"]
 
 _FITS = 0.8
-_FORGOTTEN = 0.9  # retention that must be fallen below for there to be a curve
+_FORGOTTEN = 0.5  # retention that must be fallen below: above it all laws are nearly straight
 _POINTS = 5
 
 
@@ -104,8 +104,8 @@ class Forgetting:
 
     world: Frequency = field(default_factory=Frequency)
     share: int = 4
-    steps: int = 128
-    rate: float = 0.3
+    steps: int = 256
+    rate: float = 1.0
     least_exposures: int = 32
 
     def units(self, threads: int) -> Units:

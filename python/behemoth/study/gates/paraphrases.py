@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import polars as pl
 
@@ -77,8 +77,13 @@ class Paraphrases:
     def look(self, bench: Bench) -> Seen:
         """Judge recall in written and in unseen wordings."""
         shares: dict[str, tuple[float, float]] = {}
+        turned: dict[str, float] = {}
         for name in ("one", "many"):
-            frame: Any = recall(bench.load(name), bench.run(name).corpus, templates=["default"])
+            model, corpus = bench.load(name), bench.run(name).corpus
+            turned[name] = float(
+                recall(model, corpus, templates=["rso"])["exact_match"].cast(pl.Float64).mean()  # type: ignore[arg-type]
+            )
+            frame = recall(model, corpus, templates=["default"])
             by = dict(
                 frame.group_by("held_out")
                 .agg(pl.col("exact_match").cast(pl.Float64).mean())
@@ -86,7 +91,7 @@ class Paraphrases:
             )
             shares[name] = by[False], by[True]
         numbers = {
-            name: {"written": written, "held_out": unseen}
+            name: {"written": written, "held_out": unseen, "another_order": turned[name]}
             for name, (written, unseen) in shares.items()
         }
         done = (
