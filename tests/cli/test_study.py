@@ -127,7 +127,10 @@ def test_presets(run):
         ("run frequency --workers 0 --out s", "argument '--workers': got 0, allowed: a whole"),
         ("run frequency --threads x --out s", "argument '--threads': got x, allowed: a whole"),
         ("run frequency --out bad.toml", "argument 'out': got bad.toml, a file, allowed: a new"),
-        ("rnu frequency", "argument 'COMMAND': got rnu, allowed: run, report, presets, show (did"),
+        (
+            "rnu frequency",
+            "argument 'COMMAND': got rnu, allowed: run, report, presets, show, gates (did",
+        ),
         ("show nothing", "argument 'study': got 'nothing', allowed: a study file, or one of"),
     ],
 )

@@ -24,7 +24,7 @@ from behemoth.study.gates import (
     run_gates,
 )
 from behemoth.study.gates.bench import Frequency
-from behemoth.study.gates.record import Judgement, Seen, shown
+from behemoth.study.gates.record import Judgement, shown
 
 YES, NO, SMALL = VERDICTS
 SIGMOID = [(2, 0.02), (4, 0.05), (8, 0.3), (16, 0.9), (32, 1.0), (64, 1.0)]
@@ -322,42 +322,3 @@ def test_what_is_refused(tmp_path):
     with pytest.raises(SpecError, match="argument 'threads': got 0"):
         run_gates(tmp_path / "new", threads=0)
     assert not (tmp_path / "new").exists()
-
-
-class Fixed:
-    """A gate that needs nothing."""
-
-    number, title, rule, source = 2, "A claim", "A rule", "A source"
-
-    def units(self, threads):
-        from behemoth.study.gates.bench import Units
-
-        return Units({})
-
-    def look(self, bench):
-        return Seen("done", {"value": 1}, Judgement(SMALL, "seen", "a larger size"))
-
-
-def test_the_command(run_command, monkeypatch, tmp_path):
-    monkeypatch.setattr(run, "get_gates", lambda only: [Fixed()])
-    out = tmp_path / "gates"
-    report = run_command("study", "gates", "--out", out, "--only", "2", "--json").json()
-    assert list(report) == ["out", "gates", "failures", "seconds"]
-    assert report["gates"][0]["verdict"] == SMALL and report["gates"][0]["seen"] == {"value": 1}
-    ran = run_command("study", "gates", "--out", out)
-    assert ran.code == 0 and "2     A claim  not shown at this size" in ran.out
-    assert "   expected: a larger size\n" in ran.out
-    assert ran.err == "gate 2: A claim\n"
-    assert "1 not shown at this size" in ran.out.splitlines()[-1]
-
-
-def test_the_command_refuses(run_command, tmp_path):
-    refused = run_command("study", "gates", "--out", tmp_path / "g", "--only", "1,12").refused()
-    assert refused == "argument 'only': got 12, allowed: numbers of gates, 1 to 9"
-    assert "argument '--threads'" in run_command("study", "gates", "--threads", "0").refused()
-
-
-@pytest.fixture
-def run_command(run):
-    """The command line, where `run` is a module."""
-    return run

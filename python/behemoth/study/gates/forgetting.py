@@ -100,7 +100,7 @@ class Forgetting:
         f"log-spaced steps from 1 a power law fits its logarithm with R^2 of at least {_FITS} and "
         f"better than an exponential (not shown where it stays above {_FORGOTTEN})"
     )
-    source: ClassVar[str] = "Chang et al. 2024, arXiv 2406.11813, section 4"
+    source: ClassVar[str] = "Chang et al. 2024, arXiv 2406.11813"
 
     world: Frequency = field(default_factory=Frequency)
     share: int = 4
