@@ -257,7 +257,7 @@ fn finish(
         .collect::<Result<_>>()?;
     summary.complete = records.iter().all(Option::is_some);
     if summary.complete {
-        sweep(&directory.join(TOKENS));
+        sweep(directory);
         // Whoever finishes last sees all records; two that see them write the same bytes.
         write_manifest(corpus, directory, plan, &records)?;
     }

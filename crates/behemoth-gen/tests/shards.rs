@@ -928,3 +928,21 @@ fn the_estimate_of_bytes_is_exact_for_fixed_lengths_and_close_for_others() {
         }
     }
 }
+
+#[test]
+fn what_killed_runs_left_of_manifest_and_spec_is_swept_away() {
+    let corpus = small();
+    let expected = whole(&corpus);
+    let directory = on_disk();
+    write_all(&corpus, directory.path());
+    fs::remove_file(directory.path().join("tokens/00003.json")).unwrap();
+    for name in [
+        "manifest.json.6875598fbcfdaeb2.partial",
+        "spec.toml.0123456789abcdef.partial",
+        "tokens/00003.json.fedcba9876543210.partial",
+    ] {
+        fs::write(directory.path().join(name), "{").unwrap();
+    }
+    assert!(write_all(&corpus, directory.path()).complete);
+    assert_same(&files(directory.path()), &expected);
+}

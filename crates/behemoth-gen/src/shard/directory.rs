@@ -121,16 +121,20 @@ pub(super) fn tokens_bytes(directory: &Path) -> u64 {
     sizes.map(|metadata| metadata.len()).sum()
 }
 
-/// Removes what killed runs left of records: their temporary names are never used again.
-pub(super) fn sweep(tokens: &Path) {
-    let Ok(entries) = fs::read_dir(tokens) else {
-        return;
-    };
-    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.contains(".json.") && name.ends_with(".partial") {
-            // Litter at worst; the corpus is whole without this.
-            let _ = fs::remove_file(&path);
+/// Removes what killed runs left of records, manifest and spec: their temporary names are never
+/// used again, and a run that is still under way writes anew what it misses.
+pub(super) fn sweep(directory: &Path) {
+    for place in [directory.to_path_buf(), directory.join(TOKENS)] {
+        let Ok(entries) = fs::read_dir(place) else {
+            continue;
+        };
+        for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let ours = name.contains(".json.") || name.starts_with(&format!("{SPEC}."));
+            if ours && name.ends_with(".partial") {
+                // Litter at worst; the corpus is whole without this.
+                let _ = fs::remove_file(&path);
+            }
         }
     }
 }
