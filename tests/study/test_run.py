@@ -2,6 +2,7 @@ import json
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from behemoth import SpecError
 from behemoth.study.directory import StudyDirectory, StudyError, locked
@@ -39,7 +40,10 @@ def test_a_stopped_study_goes_on_and_finds_the_same(tiny, finished, in_process, 
     assert (result.trained, result.carried_out, result.done) == (0, 6, 8)
     for file in sorted((finished[0] / "trials").glob("*/edits.parquet")):
         other = tmp_path / "s" / "trials" / file.parent.name / "edits.parquet"
-        assert pl.read_parquet(other).equals(pl.read_parquet(file), null_equal=True)
+        # Within rounding: a BLAS' sums depend on where in memory its arguments lie.
+        assert_frame_equal(
+            pl.read_parquet(other), pl.read_parquet(file), rel_tol=1e-3, abs_tol=1e-4
+        )
 
 
 def test_a_longer_study_does_only_what_is_new(tiny, in_process, tmp_path):
