@@ -1,8 +1,8 @@
 """Durability: training goes on on the corpus after a batch of edits, and some edits revert.
 
 The corpus still says the old objects, so what holds an edit in place is only how it was made.
-Training goes on from the corpus' first block, with a fresh optimiser, ten steps of warm-up and then a
-constant learning rate.
+Training goes on from the corpus' first block, with a fresh optimiser, ten steps of warm-up and then
+a constant learning rate.
 """
 
 from __future__ import annotations
