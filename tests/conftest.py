@@ -167,3 +167,23 @@ def graph(tmp_path):
     ]
     path.write_text("".join(" ".join(map(str, row)) + "\n" for row in rows))
     return path
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run directory of 360 facts: random weights, as far as an edit can see."""
+    import torch
+    from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
+
+    place = tmp_path_factory.mktemp("runs") / "small"
+    corpus = Corpus(World(120, 3, 10), exposures=2)
+    torch.manual_seed(0)
+    config = GPTNeoXConfig(
+        vocab_size=corpus.vocabulary_size, hidden_size=32, num_hidden_layers=2,
+        num_attention_heads=4, intermediate_size=64, max_position_embeddings=64,
+        bos_token_id=0, eos_token_id=0, pad_token_id=1,
+    )  # fmt: skip
+    GPTNeoXForCausalLM(config).save_pretrained(place)
+    (place / "run.json").write_text(json.dumps({"config": {"seed": 5}}))
+    (place / "spec.toml").write_text(corpus._native.spec_toml)
+    return place

@@ -2,33 +2,8 @@ import json
 
 import polars as pl
 import pytest
-import torch
-from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
-from behemoth import Corpus, World
 from behemoth.evaluate.frame import SCHEMA, evaluate
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    place = tmp_path_factory.mktemp("runs") / "small"
-    corpus = Corpus(World(120, 3, 10), exposures=2)
-    torch.manual_seed(0)
-    config = GPTNeoXConfig(
-        vocab_size=corpus.vocabulary_size, hidden_size=32, num_hidden_layers=2,
-        num_attention_heads=4, intermediate_size=64, max_position_embeddings=64,
-        bos_token_id=0, eos_token_id=0, pad_token_id=1,
-    )  # fmt: skip
-    GPTNeoXForCausalLM(config).save_pretrained(place)
-    (place / "run.json").write_text(json.dumps({"config": {"seed": 5}}))
-    (place / "spec.toml").write_text(corpus._native.spec_toml)
-    return place
-
-
-@pytest.fixture
-def plan(run, trained, tmp_path):
-    run("plan", trained, "--edits", 2, "--independent", "--out", tmp_path / "plan", "--json").json()
-    return tmp_path / "plan"
 
 
 def edited(run, trained, plan, out, *others):

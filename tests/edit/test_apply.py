@@ -1,10 +1,9 @@
-import json
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import pytest
 import torch
-from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
+from transformers import GPTNeoXForCausalLM
 
 from behemoth import Corpus, CorpusError, SpecError, World
 from behemoth.edit.apply import edit, read_edit
@@ -20,22 +19,6 @@ QUICK = {"steps": 3, "rank": 2}
 @pytest.fixture(scope="module")
 def corpus():
     return Corpus(World(120, 3, 10), exposures=2)
-
-
-@pytest.fixture(scope="module")
-def trained(corpus, tmp_path_factory):
-    """A run directory: random weights, as far as an edit can see."""
-    place = tmp_path_factory.mktemp("run")
-    torch.manual_seed(0)
-    config = GPTNeoXConfig(
-        vocab_size=corpus.vocabulary_size, hidden_size=32, num_hidden_layers=2,
-        num_attention_heads=4, intermediate_size=64, max_position_embeddings=64,
-        bos_token_id=0, eos_token_id=0, pad_token_id=1,
-    )  # fmt: skip
-    GPTNeoXForCausalLM(config).save_pretrained(place)
-    (place / "run.json").write_text(json.dumps({"config": {"seed": 5}}))
-    (place / "spec.toml").write_text(corpus._native.spec_toml)
-    return place
 
 
 @pytest.fixture(scope="module")

@@ -37,13 +37,18 @@ DOSES: dict[str, Any] = {
 """Columns of what `doses` gives."""
 
 
-def first_dose(trace: Sequence[Mapping[str, Any]]) -> tuple[int, bool] | None:
+def first_dose(
+    trace: Sequence[Mapping[str, Any]], rival: str = "log_probability_new"
+) -> tuple[int, bool] | None:
     """The first step of a trace at which p(new) > p(old).
 
     Parameters
     ----------
     trace : sequence of mapping
-        ``step``, ``log_probability_new`` and ``log_probability_old``, as deltas have it.
+        ``step``, ``log_probability_old`` and the rival's, as deltas have it.
+    rival : str
+        What the old answer is held against: ``log_probability_new``, or
+        ``log_probability_other`` for the step at which it is no longer the likeliest.
 
     Returns
     -------
@@ -51,9 +56,9 @@ def first_dose(trace: Sequence[Mapping[str, Any]]) -> tuple[int, bool] | None:
         The step and true; the last step looked at and false when there is none; None when
         the trace has no such probabilities. What is not a number reaches nothing.
     """
-    looked = [row for row in trace if "log_probability_new" in row]
+    looked = [row for row in trace if rival in row]
     for row in looked:
-        if row["log_probability_new"] > row["log_probability_old"]:
+        if row[rival] > row["log_probability_old"]:
             return int(row["step"]), True
     return (int(looked[-1]["step"]), False) if looked else None
 

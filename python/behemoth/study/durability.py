@@ -32,7 +32,7 @@ from .schemas import RETENTION
 if TYPE_CHECKING:
     from transformers import GPTNeoXForCausalLM
 
-__all__ = ["as_batch", "log_steps", "retention"]
+__all__ = ["as_batch", "log_steps", "retention", "train_on"]
 
 
 _WARMUP = 10  # steps over which the learning rate rises
@@ -110,7 +110,7 @@ def retention(
     delta.apply(edited)
     frames = [asked.look(edited, 0)]
     looked = set(log_steps(steps))
-    for step in _going_on(edited, corpus, config, steps, rate):
+    for step in train_on(edited, corpus, config, steps, rate):
         if step in looked:
             frames.append(asked.look(edited, step))
         progress(step, steps)
@@ -127,7 +127,7 @@ def _batched(method: EditMethod, edits: int) -> EditMethod:
     return wanted
 
 
-def _going_on(
+def train_on(
     model: GPTNeoXForCausalLM, corpus: Corpus, config: TrainConfig, steps: int, rate: float
 ) -> Any:
     """Train on, and yield after each update."""

@@ -104,17 +104,10 @@ def dose_of(
     """
     kind = "forget" if family == "unlearning" else "flip"
     rival = "log_probability_other" if kind == "forget" else "log_probability_new"
-    looked = [row for row in trace if rival in row and "log_probability_old" in row]
-    if family not in _TRACED or not looked:
+    found = first_dose(trace, rival) if family in _TRACED else None
+    if found is None:
         return kind, None, None, None
-    renamed = [
-        {"step": row["step"], "log_probability_new": row[rival],
-         "log_probability_old": row["log_probability_old"]}
-        for row in looked
-    ]  # fmt: skip
-    found = first_dose(renamed)
-    assert found is not None
-    return kind, *found, int(looked[-1]["step"])
+    return kind, *found, int(next(row["step"] for row in reversed(trace) if rival in row))
 
 
 def trace_frame(deltas: Mapping[int | None, EditDelta]) -> pl.DataFrame:

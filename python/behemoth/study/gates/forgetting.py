@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from behemoth._gen import digest
 from behemoth.evaluate.recall import recall
 from behemoth.files import replacing
-from behemoth.study.durability import _going_on, log_steps
+from behemoth.study.durability import log_steps, train_on
 from behemoth.study.identity import canonical
 from behemoth.train.config import TrainConfig
 
@@ -163,7 +163,7 @@ class Forgetting:
             )
 
         frames = [ask(0)]
-        going_on: Any = _going_on(model, twin, config, self.steps, self.rate)
+        going_on: Any = train_on(model, twin, config, self.steps, self.rate)
         frames += [ask(step) for step in going_on if step in looked]
         frame = pl.concat(frames)
         with replacing(file) as temporary:
