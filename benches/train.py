@@ -214,6 +214,10 @@ def litgpt_side(job: dict[str, Any]) -> dict[str, Any]:
 
 def work(job: dict[str, Any]) -> None:
     """Run one side and print what it measured as the last line."""
+    if job["side"] in ("behemoth", "masked"):
+        from behemoth.process import prepare  # as `behemoth train` does
+
+        prepare()
     import torch
 
     run: Callable[[dict[str, Any]], dict[str, Any]] = {

@@ -1,7 +1,8 @@
 """Synthetic worlds of facts, written as token corpora of any size."""
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from behemoth.lazy import lazy
 
 if TYPE_CHECKING:  # the same names again, for type checkers and editors
     from ._gen import CorpusError as CorpusError, SpecError as SpecError
@@ -12,18 +13,16 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors
     from .spec import *
     from .world import World as World
 
-_HOMES = {"_gen": "CorpusError SpecError", "corpus": "Corpus", "world": "World",
-          "directory": "gen", "inspection": "inspect verify", "exchange": "facts import_",
-          "spec": "Composed Constant Correlated Groups Independent Inverse OneToOne Questions Zipf ZipfExposures"}  # fmt: skip # noqa: E501
-__all__ = sorted(" ".join(_HOMES.values()).split())  # pyright: ignore[reportUnsupportedDunderAll]
-
-
-def __dir__() -> list[str]:
-    return __all__
-
-
-def __getattr__(name: str) -> object:  # PEP 562: nothing is loaded before it is used
-    for home, names in _HOMES.items():
-        if name in names.split():
-            return getattr(import_module(f"behemoth.{home}"), name)
-    raise AttributeError(f"module 'behemoth' has no attribute {name!r}")
+__all__, __dir__, __getattr__ = lazy(
+    __name__,
+    {
+        "_gen": "CorpusError SpecError",
+        "corpus": "Corpus",
+        "directory": "gen",
+        "exchange": "facts import_",
+        "inspection": "inspect verify",
+        "spec": "Composed Constant Correlated Groups Independent Inverse OneToOne Questions Zipf "
+        "ZipfExposures",
+        "world": "World",
+    },
+)

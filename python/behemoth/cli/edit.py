@@ -10,8 +10,9 @@ import typer
 
 from behemoth.cli import parse
 from behemoth.cli.console import Stopped, console, write_json
-from behemoth.cli.extra import needed
 from behemoth.cli.parse import ArgumentError
+from behemoth.extras import needed
+from behemoth.process import prepare
 
 
 def edit(
@@ -67,6 +68,7 @@ def edit(
     values = _settings(settings or [])
     key = parse.count("--seed", seed)
     most = parse.count("--stack", stack, 1)
+    prepare()
     with needed():
         from behemoth.cli.progress import Bars
         from behemoth.edit.apply import edit as apply

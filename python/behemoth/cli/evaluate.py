@@ -10,8 +10,9 @@ import typer
 
 from behemoth.cli import parse
 from behemoth.cli.console import console, write_json
-from behemoth.cli.extra import needed
 from behemoth.cli.parse import ArgumentError
+from behemoth.extras import needed
+from behemoth.process import prepare
 
 if TYPE_CHECKING:
     import polars as pl
@@ -50,6 +51,7 @@ def evaluate(
         raise ArgumentError("--out", out, "a file name")
     most = parse.count("--stack", stack, 1)
     rows = None if batch_size is None else parse.count("--batch-size", batch_size, 1)
+    prepare()
     with needed():
         from behemoth.cli.progress import Bars
         from behemoth.evaluate.aggregate import aggregate

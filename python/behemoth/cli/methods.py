@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from behemoth.cli.console import console, write_json
-from behemoth.cli.extra import needed
+from behemoth.extras import needed
 
 
 def methods(

@@ -13,8 +13,9 @@ import typer
 
 from behemoth.cli import parse
 from behemoth.cli.console import Stopped, console, count_text, keep_interrupts, write_json
-from behemoth.cli.extra import needed
 from behemoth.cli.parse import ArgumentError
+from behemoth.extras import needed
+from behemoth.process import prepare
 
 if TYPE_CHECKING:
     from behemoth.study.gates import GatesResult
@@ -76,7 +77,7 @@ def run(
     count = None if workers is None else parse.count("--workers", workers, 1)
     cpus = None if threads is None else parse.count("--threads", threads, 1)
     keep_interrupts()
-    os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # see `behemoth train`
+    prepare()
     with needed():
         from behemoth.study.run import estimate, run_study
 
@@ -189,7 +190,7 @@ def gates(
     chosen = [numbers] if isinstance(numbers, int) else numbers
     cpus = 1 if threads is None else parse.count("--threads", threads, 1)
     keep_interrupts()
-    os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # see `behemoth train`
+    prepare()
     messages = console(stderr=True)
 
     def say(text: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,10 +10,11 @@ import typer
 
 from behemoth.cli import parse
 from behemoth.cli.console import Stopped, console, write_json
-from behemoth.cli.extra import needed
 from behemoth.cli.fields import option
 from behemoth.cli.parse import ArgumentError
 from behemoth.cli.show_run import report_text, show_result
+from behemoth.extras import needed
+from behemoth.process import prepare
 from behemoth.train.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -92,9 +92,7 @@ def train(
     if out is None:
         raise ArgumentError("--out", "nothing", "a directory to write")
     config = _config(model, given)
-    # Threads of libgomp wait for each other in a loop, for milliseconds; where others want the
-    # cores that made runs a hundred times slower. It is read once, when torch is loaded.
-    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    prepare()
     with needed():
         from behemoth.train import train as train_model
 

@@ -15,6 +15,7 @@ What was measured (Xeon with AMX, one core, width 96 to 256, torch 2.15) and led
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -24,26 +25,61 @@ from torch.autograd.function import once_differentiable
 
 from .documents import Rows
 
+_SHORTEST = 64  # tokens of a row, below which attention is faster in float32
+
 
 def available() -> bool:
     """Whether this torch has the operations used here."""
     return hasattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu_backward")
 
 
-def rotate(states: Tensor, cosine: Tensor, sine: Tensor) -> None:
-    """Turn the first dimensions of each head by the angles of its position, in place.
+@dataclass(frozen=True)
+class Angles:
+    """Cosines and sines of the rotary positions, laid out as the numbers that they turn.
 
     Parameters
     ----------
-    states : [..., T, head] tensor
-    cosine, sine : [..., T, rotated / 2] tensor
-        Dimension i turns with dimension i + rotated / 2.
+    cosine, sine : float32[T, H * 2 * rotated] tensor
+        For each head its query's, then its key's. In the sine's first half the sign is that of
+        the second dimension in the first: dimension i turns with dimension i + rotated / 2.
     """
-    half = cosine.shape[-1]
-    first, second = states[..., :half], states[..., half : 2 * half]
-    turned = first * cosine - second * sine
-    second.mul_(cosine).addcmul_(first, sine)
-    first.copy_(turned)
+
+    cosine: Tensor
+    sine: Tensor
+
+    @classmethod
+    def of(cls, length: int, frequencies: Tensor, heads: int) -> Angles:
+        """The angles of positions 0 to `length`, exclusive."""
+        angles = torch.arange(length)[:, None] * frequencies
+        cosine, sine = angles.cos(), angles.sin()
+        return cls(
+            torch.cat((cosine, cosine), 1).repeat(1, 2 * heads),
+            torch.cat((-sine, sine), 1).repeat(1, 2 * heads),
+        )
+
+
+def rotate(mixed: Tensor, angles: Angles, sign: int) -> None:
+    """Turn the first dimensions of queries and keys by the angles of their positions, in place.
+
+    The numbers are taken out, turned in float32 and put back: on slices of a few numbers each,
+    the arithmetic itself is what is slow.
+
+    Parameters
+    ----------
+    mixed : [B, T, H, 3, head] tensor
+    angles : Angles
+    sign : 1 or -1
+        -1 turns back.
+    """
+    count, length, heads = mixed.shape[:3]
+    rotated = angles.cosine.shape[1] // (2 * heads)
+    turned = mixed[:, :, :, :2, :rotated]
+    flat = torch.empty(turned.shape, dtype=torch.float32).copy_(turned)
+    other = flat.roll(rotated // 2, -1).view(count, length, -1)
+    flat.view(count, length, -1).mul_(angles.cosine[:length])
+    # `addcmul_` takes three times as long as these two.
+    flat.view(count, length, -1).add_(other.mul_(angles.sine[:length]), alpha=sign)
+    turned.copy_(flat)
 
 
 class FusedBlock(Function):
@@ -53,9 +89,8 @@ class FusedBlock(Function):
 
     Inputs: stream float32[B, T, D]; weight_in [3 D + F, D], the rows of `Architecture.
     attention_in` above those of `mlp_in`, and bias_in; weight_out [D, D + F], the columns of
-    `attention_out` beside those of `mlp_out`, and bias_out; cosine and sine float32, broadcast
-    to [B, H, T, rotated / 2]; mask, float32 to add to scores broadcast to [B, H, T, T], or None
-    for causal attention. The dtype of the weights is that of the matrix products.
+    `attention_out` beside those of `mlp_out`, and bias_out; angles of T positions; rows, where
+    documents attend to themselves alone. The dtype of the weights is that of the matrix products.
     """
 
     @staticmethod
@@ -66,8 +101,7 @@ class FusedBlock(Function):
         bias_in: Tensor,
         weight_out: Tensor,
         bias_out: Tensor,
-        cosine: Tensor,
-        sine: Tensor,
+        angles: Angles,
         rows: Rows | None,
         heads: int,
         epsilon: float,
@@ -81,11 +115,11 @@ class FusedBlock(Function):
         mixed = inner[:, : 3 * width]
         if rows is not None:
             count, length, mixed = rows.count, rows.length, mixed.index_select(0, rows.tokens)
-        states = torch.empty(3, count, heads, length, width // heads)  # queries, keys, values
-        states.copy_(_interleaved(mixed, states.shape).permute(3, 0, 2, 1, 4))
-        rotate(states[:2], cosine[:length], sine[:length])
+        mixed = mixed.view(count, length, heads, 3, -1)
+        rotate(mixed, angles, 1)
+        states = mixed if length >= _SHORTEST else mixed.float()
         attended, normaliser = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
-            *states, 0.0, True
+            *_by_head(states), 0.0, True
         )
         outer = torch.empty(len(normed), weight_out.shape[1], dtype=dtype)
         joined = attended.transpose(1, 2).reshape(-1, width)
@@ -93,10 +127,10 @@ class FusedBlock(Function):
         torch.ops.aten.gelu.out(inner[:, 3 * width :], out=outer[:, width:])
         result = torch.addmm(bias_out, outer, weight_out.t()).view_as(stream) + stream
         ctx.save_for_backward(
-            stream, mean, deviation, normed, inner, states, attended, normaliser, outer,
-            weight_in, weight_out, cosine, sine,
+            stream, mean, deviation, normed, inner, mixed, attended, normaliser, outer,
+            weight_in, weight_out,
         )  # fmt: skip
-        ctx.rows = rows
+        ctx.rows, ctx.angles = rows, angles
         return result
 
     @staticmethod
@@ -106,11 +140,11 @@ class FusedBlock(Function):
     ) -> tuple[Tensor | None, ...]:
         """Gradients of the inputs, in their order."""
         (
-            stream, mean, deviation, normed, inner, states, attended, normaliser, outer,
-            weight_in, weight_out, cosine, sine,
+            stream, mean, deviation, normed, inner, mixed, attended, normaliser, outer,
+            weight_in, weight_out,
         ) = ctx.saved_tensors  # fmt: skip
         rows: Rows | None = ctx.rows
-        length, width, dtype = attended.shape[2], stream.shape[2], weight_in.dtype
+        width, dtype = stream.shape[2], weight_in.dtype
         written = gradient.reshape(-1, width).to(dtype)
         from_outer = written @ weight_out
         to_inner = torch.empty_like(inner)
@@ -121,21 +155,19 @@ class FusedBlock(Function):
         if rows is not None:
             spread = from_attended.new_zeros(len(rows.tokens), width)
             from_attended = spread.index_copy_(0, rows.places, from_attended)
-        count, heads, _, head = attended.shape
+        count, length, heads, _, head = mixed.shape
         to_states = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(
             from_attended.view(count, length, heads, head).transpose(1, 2),
-            *states, attended, normaliser, 0.0, True,
+            *_by_head(mixed.float()), attended.float(), normaliser, 0.0, True,
         )  # fmt: skip
-        mixed = to_inner[:, : 3 * width] if rows is None else inner.new_empty(
-            count * length, 3 * width
+        to_mixed = to_inner[:, : 3 * width].view(mixed.shape) if rows is None else (
+            torch.empty_like(mixed)
         )  # fmt: skip
-        places = _interleaved(mixed, states.shape)
-        for place, part in enumerate(to_states):
-            if place < 2:
-                rotate(part, cosine[:length], -sine[:length])
-            places[:, :, :, place].copy_(part.transpose(1, 2))
+        for target, part in zip(_by_head(to_mixed), to_states, strict=True):
+            target.copy_(part)
+        rotate(to_mixed, ctx.angles, -1)
         if rows is not None:
-            to_inner[:, : 3 * width] = mixed.index_select(0, rows.places)
+            to_inner[:, : 3 * width] = to_mixed.view(-1, 3 * width).index_select(0, rows.places)
         from_normed = (to_inner @ weight_in).view_as(stream).float()
         to_stream, _, _ = torch.ops.aten.native_layer_norm_backward(
             from_normed, stream, [width], mean, deviation, None, None, [True, False, False]
@@ -144,11 +176,10 @@ class FusedBlock(Function):
             to_stream.add_(gradient),
             to_inner.t() @ normed, to_inner.sum(0),
             written.t() @ outer, written.sum(0),
-            None, None, None, None, None,
+            None, None, None, None,
         )  # fmt: skip
 
 
-def _interleaved(mixed: Tensor, shape: torch.Size) -> Tensor:
-    """Queries, keys and values as GPT-NeoX lays them, [rows, T, H, 3, head]; shape of `states`."""
-    _, count, heads, length, head = shape
-    return mixed.view(count, length, heads, 3, head)
+def _by_head(mixed: Tensor) -> tuple[Tensor, ...]:
+    """Views of [B, T, H, 3, head] as queries, keys and values, [B, H, T, head]."""
+    return mixed.permute(3, 0, 2, 1, 4).unbind(0)

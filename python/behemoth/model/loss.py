@@ -20,7 +20,7 @@ from transformers import GPTNeoXForCausalLM
 from .architecture import Architecture
 from .cross_entropy import cross_entropy_sum
 from .documents import Rows
-from .fused_block import FusedBlock, available
+from .fused_block import Angles, FusedBlock, available
 
 IGNORED = -100
 
@@ -120,8 +120,7 @@ class TrainingLoss(nn.Module):
         rows = None if positions is None else Rows.of(positions)
         if positions is not None and rows is None:
             return self._composed(stream, positions, documents, frequencies)
-        angles = torch.arange(stream.shape[1])[:, None] * frequencies
-        cosine, sine = angles.cos(), angles.sin()
+        angles = Angles.of(stream.shape[1], frequencies, self._names.heads)
         for block in self._blocks:
             # Small matrices: their folding costs nothing beside a batch, and autograd undoes it.
             both = (
@@ -136,7 +135,7 @@ class TrainingLoss(nn.Module):
             bias_out = block.attention_out.bias + block.mlp_out.bias
             stream = FusedBlock.apply(
                 stream, weight_in.to(dtype), bias_in.to(dtype), weight_out.to(dtype),
-                bias_out.to(dtype), cosine, sine, rows, self._names.heads, block.mlp_norm.eps,
+                bias_out.to(dtype), angles, rows, self._names.heads, block.mlp_norm.eps,
             )  # fmt: skip
         return stream
 

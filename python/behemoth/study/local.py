@@ -18,6 +18,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
+from behemoth.process import ENVIRONMENT
+
 from .directory import StudyError, locked
 from .engine import Event
 
@@ -116,14 +118,11 @@ class LocalEngine:
         self._selector.close()
 
     def _start(self, slot: int) -> _Worker:
-        environment = dict(os.environ)
+        environment = {**ENVIRONMENT, **os.environ}
         for name in ("OMP", "MKL", "OPENBLAS", "VECLIB_MAXIMUM", "NUMEXPR"):
             environment[f"{name}_NUM_THREADS"] = str(self.threads)
         environment["POLARS_MAX_THREADS"] = str(self.threads)
         environment["TOKENIZERS_PARALLELISM"] = "false"
-        if self.threads > 1:
-            # Threads that wait actively take the core that another worker needs.
-            environment["GOMP_SPINCOUNT"] = "1000"
         if self.devices > 1:
             visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
             names = visible.split(",") if visible else [str(i) for i in range(self.devices)]

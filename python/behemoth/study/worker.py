@@ -16,6 +16,8 @@ import threading
 import time
 from typing import Any, TextIO
 
+from behemoth.process import prepare
+
 from .directory import locked
 from .engine import perform
 
@@ -70,6 +72,7 @@ class _Outbox:
 def main(path: str) -> int:
     """Work until there is nothing more to do."""
     outbox, inbox = _Outbox(), _Inbox()
+    prepare()
     from transformers.utils import logging
 
     logging.set_verbosity_error()

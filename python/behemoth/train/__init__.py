@@ -9,6 +9,8 @@ from collections.abc import Callable
 from os import PathLike
 from typing import TYPE_CHECKING
 
+from behemoth.extras import needed
+
 from .config import TrainConfig as TrainConfig, default_config as default_config
 
 if TYPE_CHECKING:
@@ -51,11 +53,14 @@ def train(
     ------
     SpecError
         On a setting that is not allowed, or when `out` is a run of other settings.
+    MissingExtraError
+        When torch or another package of the extra `train` is not installed.
     TrainError
         When the loss diverged or memory ran out; the last good checkpoint is kept.
     Interrupted
         After Ctrl-C or SIGTERM; a checkpoint was saved.
     """
-    from .loop import run
+    with needed():
+        from .loop import run
 
     return run(source, out=out, config=config, force=force, progress=progress)

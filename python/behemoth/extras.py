@@ -12,20 +12,27 @@ _EXTRAS = {
 }
 
 
-class MissingExtraError(RuntimeError):
-    """A package is missing; exit code 1."""
+class MissingExtraError(ModuleNotFoundError):
+    """A package of an extra is not installed."""
 
 
 @contextmanager
 def needed() -> Generator[None]:
-    """Say which extra to install where an import within fails for the lack of one."""
+    """Say which extra to install where an import within fails for the lack of one.
+
+    Raises
+    ------
+    MissingExtraError
+    """
     try:
         yield
+    except MissingExtraError:
+        raise
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         for extra, packages in _EXTRAS.items():
             if package in packages:
                 raise MissingExtraError(
-                    f"{package} is not installed: pip install 'behemoth[{extra}]'"
+                    f"{package} is not installed: pip install 'behemoth[{extra}]'", name=package
                 ) from error
         raise
