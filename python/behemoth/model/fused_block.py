@@ -1,15 +1,18 @@
 """One block of GPT-NeoX for CPUs, forward and backward by hand.
 
-What it knows: that both norms of a block read the same stream, so that one normalisation and one
-matrix product (to queries, keys, values and the MLP's hidden units) serve attention and MLP, and
-one more brings both back. The gains and offsets of the norms are folded into the matrices.
+What it knows: that both norms of a block read the same stream, so that one normalisation serves
+attention and MLP. The gains and offsets of the norms are folded into the matrices.
 
-What was measured (Xeon with AMX, one core, width 96 to 256, torch 2.15) and led here:
+What was measured (Xeon with AMX, width 96 to 256, blocks of 128 to 512, torch 2.15) and led here:
 
-- attention in bfloat16 takes half of a step: the backward of the CPU's flash attention is five
-  times as slow as in float32 at heads of 24 to 32. So attention alone stays in float32;
-- with the matrix products in bfloat16 on AMX, passes over memory are what is left; views of
+- attention in bfloat16 takes half of a step, all of it in its backward: the CPU's flash attention
+  is up to four times as slow there as in float32 at heads of 32, but twice as fast forward. So
+  it goes forward in bfloat16 and back in float32, from the same numbers. Attention composed of
+  batched matrix products, tile by tile, was no faster either way;
+- with the matrix products in bfloat16 on AMX, passes over memory are what is left. Views of
   autograd's slices add a third of them, as each is filled with zeros and added;
+- one matrix product for attention and MLP at once is no gain: what works on a slice of its
+  columns then takes longer (GELU four times as long) than the larger product saves;
 - `torch.compile` gives 1.1 to 1.2 times the speed of eager code, and this 1.7 to 2.1 times.
 """
 
@@ -87,19 +90,22 @@ class FusedBlock(Function):
 
     Shapes: B blocks of T tokens, N = B T, width D, H heads, hidden F.
 
-    Inputs: stream float32[B, T, D]; weight_in [3 D + F, D], the rows of `Architecture.
-    attention_in` above those of `mlp_in`, and bias_in; weight_out [D, D + F], the columns of
-    `attention_out` beside those of `mlp_out`, and bias_out; angles of T positions; rows, where
-    documents attend to themselves alone. The dtype of the weights is that of the matrix products.
+    Inputs: stream float32[B, T, D]; weights and biases of `Architecture.attention_in` [3 D, D],
+    `attention_out` [D, D], `mlp_in` [F, D] and `mlp_out` [D, F], the output's bias being the sum
+    of both; angles of T positions; rows, where documents attend to themselves alone. The dtype
+    of the weights is that of the matrix products.
     """
 
     @staticmethod
     def forward(
         ctx: Any,
         stream: Tensor,
-        weight_in: Tensor,
-        bias_in: Tensor,
-        weight_out: Tensor,
+        attention_in: Tensor,
+        attention_in_bias: Tensor,
+        attention_out: Tensor,
+        mlp_in: Tensor,
+        mlp_in_bias: Tensor,
+        mlp_out: Tensor,
         bias_out: Tensor,
         angles: Angles,
         rows: Rows | None,
@@ -108,11 +114,9 @@ class FusedBlock(Function):
     ) -> Tensor:
         """The stream after the block: float32[B, T, D]."""
         count, length, width = stream.shape
-        dtype = weight_in.dtype
         normed, mean, deviation = torch.native_layer_norm(stream, [width], None, None, epsilon)
-        normed = normed.view(-1, width).to(dtype)
-        inner = torch.addmm(bias_in, normed, weight_in.t())
-        mixed = inner[:, : 3 * width]
+        normed = normed.view(-1, width).to(mlp_in.dtype)
+        mixed = torch.addmm(attention_in_bias, normed, attention_in.t())
         if rows is not None:
             count, length, mixed = rows.count, rows.length, mixed.index_select(0, rows.tokens)
         mixed = mixed.view(count, length, heads, 3, -1)
@@ -121,17 +125,18 @@ class FusedBlock(Function):
         attended, normaliser = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
             *_by_head(states), 0.0, True
         )
-        outer = torch.empty(len(normed), weight_out.shape[1], dtype=dtype)
-        joined = attended.transpose(1, 2).reshape(-1, width)
-        outer[:, :width] = joined if rows is None else joined.index_select(0, rows.places)
-        torch.ops.aten.gelu.out(inner[:, 3 * width :], out=outer[:, width:])
-        result = torch.addmm(bias_out, outer, weight_out.t()).view_as(stream) + stream
+        joined = attended.transpose(1, 2).reshape(-1, width).to(mlp_in.dtype)
+        if rows is not None:
+            joined = joined.index_select(0, rows.places)
+        hidden = torch.addmm(mlp_in_bias, normed, mlp_in.t())
+        active = torch.ops.aten.gelu(hidden)
+        written = torch.addmm(bias_out, joined, attention_out.t()).addmm_(active, mlp_out.t())
         ctx.save_for_backward(
-            stream, mean, deviation, normed, inner, mixed, attended, normaliser, outer,
-            weight_in, weight_out,
+            stream, mean, deviation, normed, mixed, attended, normaliser, joined, hidden, active,
+            attention_in, attention_out, mlp_in, mlp_out,
         )  # fmt: skip
         ctx.rows, ctx.angles = rows, angles
-        return result
+        return written.view_as(stream) + stream
 
     @staticmethod
     @once_differentiable
@@ -140,18 +145,14 @@ class FusedBlock(Function):
     ) -> tuple[Tensor | None, ...]:
         """Gradients of the inputs, in their order."""
         (
-            stream, mean, deviation, normed, inner, mixed, attended, normaliser, outer,
-            weight_in, weight_out,
+            stream, mean, deviation, normed, mixed, attended, normaliser, joined, hidden, active,
+            attention_in, attention_out, mlp_in, mlp_out,
         ) = ctx.saved_tensors  # fmt: skip
         rows: Rows | None = ctx.rows
-        width, dtype = stream.shape[2], weight_in.dtype
-        written = gradient.reshape(-1, width).to(dtype)
-        from_outer = written @ weight_out
-        to_inner = torch.empty_like(inner)
-        torch.ops.aten.gelu_backward.grad_input(
-            from_outer[:, width:], inner[:, 3 * width :], grad_input=to_inner[:, 3 * width :]
-        )
-        from_attended = from_outer[:, :width].float()
+        width = stream.shape[2]
+        written = gradient.reshape(-1, width).to(mlp_in.dtype)
+        to_hidden = torch.ops.aten.gelu_backward(written @ mlp_out, hidden)
+        from_attended = (written @ attention_out).float()
         if rows is not None:
             spread = from_attended.new_zeros(len(rows.tokens), width)
             from_attended = spread.index_copy_(0, rows.places, from_attended)
@@ -160,22 +161,21 @@ class FusedBlock(Function):
             from_attended.view(count, length, heads, head).transpose(1, 2),
             *_by_head(mixed.float()), attended.float(), normaliser, 0.0, True,
         )  # fmt: skip
-        to_mixed = to_inner[:, : 3 * width].view(mixed.shape) if rows is None else (
-            torch.empty_like(mixed)
-        )  # fmt: skip
+        to_mixed = torch.empty_like(mixed)
         for target, part in zip(_by_head(to_mixed), to_states, strict=True):
             target.copy_(part)
         rotate(to_mixed, ctx.angles, -1)
+        to_mixed = to_mixed.view(-1, 3 * width)
         if rows is not None:
-            to_inner[:, : 3 * width] = to_mixed.view(-1, 3 * width).index_select(0, rows.places)
-        from_normed = (to_inner @ weight_in).view_as(stream).float()
+            to_mixed = to_mixed.index_select(0, rows.places)
+        from_normed = (to_hidden @ mlp_in).addmm_(to_mixed, attention_in).view_as(stream).float()
         to_stream, _, _ = torch.ops.aten.native_layer_norm_backward(
             from_normed, stream, [width], mean, deviation, None, None, [True, False, False]
         )
         return (
             to_stream.add_(gradient),
-            to_inner.t() @ normed, to_inner.sum(0),
-            written.t() @ outer, written.sum(0),
+            to_mixed.t() @ normed, to_mixed.sum(0), written.t() @ joined,
+            to_hidden.t() @ normed, to_hidden.sum(0), written.t() @ active, written.sum(0),
             None, None, None, None,
         )  # fmt: skip
 

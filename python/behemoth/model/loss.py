@@ -122,20 +122,16 @@ class TrainingLoss(nn.Module):
             return self._composed(stream, positions, documents, frequencies)
         angles = Angles.of(stream.shape[1], frequencies, self._names.heads)
         for block in self._blocks:
-            # Small matrices: their folding costs nothing beside a batch, and autograd undoes it.
-            both = (
-                (block.attention_in, block.attention_norm),
-                (block.mlp_in, block.mlp_norm),
-            )
-            weight_in = torch.cat([linear.weight * norm.weight for linear, norm in both])
-            bias_in = torch.cat(
-                [torch.addmv(linear.bias, linear.weight, norm.bias) for linear, norm in both]
-            )
-            weight_out = torch.cat((block.attention_out.weight, block.mlp_out.weight), 1)
-            bias_out = block.attention_out.bias + block.mlp_out.bias
+            attention_in, attention_in_bias = _folded(block.attention_in, block.attention_norm)
+            mlp_in, mlp_in_bias = _folded(block.mlp_in, block.mlp_norm)
             stream = FusedBlock.apply(
-                stream, weight_in.to(dtype), bias_in.to(dtype), weight_out.to(dtype),
-                bias_out.to(dtype), angles, rows, self._names.heads, block.mlp_norm.eps,
+                stream,
+                attention_in.to(dtype), attention_in_bias.to(dtype),
+                block.attention_out.weight.to(dtype),
+                mlp_in.to(dtype), mlp_in_bias.to(dtype),
+                block.mlp_out.weight.to(dtype),
+                (block.attention_out.bias + block.mlp_out.bias).to(dtype),
+                angles, rows, self._names.heads, block.mlp_norm.eps,
             )  # fmt: skip
         return stream
 
@@ -165,6 +161,14 @@ class TrainingLoss(nn.Module):
                 attended = attended.transpose(1, 2).flatten(2)
                 stream = stream + block.attention_out(attended) + block.mlp_out(hidden)
         return stream
+
+
+def _folded(linear: nn.Linear, norm: nn.LayerNorm) -> tuple[Tensor, Tensor]:
+    """Weight and bias that do to what is only normalised what a norm and a matrix do.
+
+    Such matrices are small: folding costs nothing beside a batch, and autograd undoes it.
+    """
+    return linear.weight * norm.weight, torch.addmv(linear.bias, linear.weight, norm.bias)
 
 
 def _rotated(states: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
