@@ -1,0 +1,95 @@
+//! The stream: the same tokens whatever way they are asked for, documents of one subject in
+//! `bios` order, and twins that differ only where they should.
+//!
+//! Here are the corpora that several topics use, and samples of facts.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod order;
+mod ranges;
+mod twins;
+
+use std::ops::Range;
+
+use behemoth_gen::vocabulary::Token;
+use behemoth_gen::{Corpus, Progress};
+use common::corpus;
+
+fn with(subjects: u64, fields: &str) -> Corpus {
+    corpus(&format!(
+        "[world]\nsubjects = {subjects}\nrelations = 3\nobjects = [40, 1500, 8]\nminority = 0.2\n\
+         [corpus]\n{fields}\n"
+    ))
+}
+
+/// Everything at once: several lengths of words and sentences, questions, second objects.
+const MIXED: &str = "templates = {default = 3, repeats = 1, nonsense = 1, refusal = 1}\n\
+                     inversion = 0.4\nquestions = {subjects = 0.5, sentences = 0.3}\n\
+                     paraphrases = 3\nheld_out = 1\nnonsense_words = 30";
+
+/// Corpora of each way that the engine makes tokens: of fixed and of varying length, in both
+/// orders, with documents that are empty.
+fn corpora() -> Vec<(&'static str, Corpus)> {
+    let fixed = |fields| {
+        corpus(&format!(
+            "[world]\nsubjects = 911\nrelations = 3\nobjects = 40\n[corpus]\n{fields}\n"
+        ))
+    };
+    vec![
+        ("fixed", fixed("exposures = 2")),
+        ("fixed, bios", fixed("exposures = 4\norder = \"bios\"")),
+        ("paraphrases", fixed("paraphrases = 5\nheld_out = 1")),
+        ("words of two lengths", with(911, "exposures = 2")),
+        (
+            "mixed",
+            with(611, &format!("exposures = \"groups:1,4\"\n{MIXED}")),
+        ),
+        (
+            "mixed, bios",
+            with(
+                611,
+                &format!(
+                    "exposures = \"groups:0,1,7\"\norder = \"bios\"\ndocuments_per_subject = 3\n{MIXED}"
+                ),
+            ),
+        ),
+        (
+            "left out",
+            fixed("exposures = 2")
+                .without(&(0..1500).collect::<Vec<_>>())
+                .unwrap(),
+        ),
+        (
+            "left out, bios",
+            with(511, &format!("order = \"bios\"\nexposures = 2\n{MIXED}"))
+                .without(&(0..700).chain([901, 1203]).collect::<Vec<_>>())
+                .unwrap(),
+        ),
+    ]
+}
+
+fn tokens_of<T: Token>(corpus: &Corpus, documents: Range<u64>, threads: usize) -> Vec<T> {
+    corpus
+        .tokens(documents, threads, &Progress::default())
+        .unwrap()
+}
+
+#[test]
+fn samples_of_facts_are_exact() {
+    let corpus = with(400, "");
+    for count in [0, 1, 600, 1199, 1200, 5000] {
+        let sample = corpus.sample_facts(count);
+        assert_eq!(sample.len() as u64, count.min(1200));
+        assert!(
+            sample.is_sorted_by(|a, b| a < b),
+            "each fact once, in order"
+        );
+        assert!(sample.iter().all(|&fact| fact < 1200));
+    }
+    let (small, large) = (corpus.sample_facts(100), corpus.sample_facts(300));
+    assert!(
+        small.iter().all(|fact| large.contains(fact)),
+        "a larger sample keeps a smaller"
+    );
+    assert_ne!(small, (0..100).collect::<Vec<u64>>());
+}

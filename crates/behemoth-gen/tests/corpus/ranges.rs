@@ -1,0 +1,202 @@
+//! Threads, parts and types of tokens give the same stream, ranges outside it are refused, and long
+//! calls can be stopped.
+
+use std::sync::atomic::Ordering;
+
+use behemoth_gen::{Corpus, Error, Progress, Spec};
+
+use crate::common::{all_tokens, corpus};
+use crate::{corpora, tokens_of};
+
+#[test]
+fn any_number_of_threads_gives_the_same_tokens() {
+    for (name, corpus) in corpora() {
+        let all = all_tokens(&corpus);
+        for threads in [0, 2, 3, 8] {
+            assert!(
+                tokens_of::<u32>(&corpus, 0..corpus.documents(), threads) == all,
+                "{name} on {threads} threads"
+            );
+            // A fresh corpus, so that its index is counted on so many threads too.
+            let fresh = Corpus::from_spec(corpus.spec().clone()).unwrap();
+            let count = fresh.token_count(threads, &Progress::default()).unwrap();
+            assert_eq!(count, all.len() as u64, "{name} on {threads} threads");
+        }
+    }
+    // More than the million tokens that a thread makes at a time.
+    let large = corpus("[world]\nsubjects = 40_000\nrelations = 5\nobjects = 9\n");
+    let one = tokens_of::<u16>(&large, 0..200_000, 1);
+    assert_eq!(one.len(), 200_000 * 12);
+    assert!(
+        [2, 3, 8]
+            .iter()
+            .all(|&n| tokens_of::<u16>(&large, 0..200_000, n) == one)
+    );
+}
+
+#[test]
+fn any_type_of_token_gives_the_same_tokens() {
+    for (name, corpus) in corpora() {
+        let all = all_tokens(&corpus);
+        let documents = 0..corpus.documents();
+        assert!(corpus.vocabulary().fits_u16(), "{name}");
+        let narrow = tokens_of::<u16>(&corpus, documents.clone(), 2);
+        assert!(narrow.iter().map(|&t| u32::from(t)).eq(all.iter().copied()));
+        let wide = tokens_of::<u64>(&corpus, documents, 2);
+        assert!(wide.iter().copied().eq(all.iter().map(|&t| u64::from(t))));
+        let mut out = vec![7u16; all.len()];
+        let made = corpus
+            .fill_tokens(&mut out, 0, 1, &Progress::default())
+            .unwrap();
+        assert_eq!((made, out), (all.len(), narrow), "{name}");
+    }
+}
+
+/// Documents, and tokens before each, counted document by document.
+fn starts(corpus: &Corpus) -> Vec<usize> {
+    let mut start = 0;
+    let mut starts = vec![0];
+    for document in 0..corpus.documents() {
+        start += tokens_of::<u32>(corpus, document..document + 1, 1).len();
+        starts.push(start);
+    }
+    starts
+}
+
+#[test]
+fn any_part_is_the_same_tokens() {
+    for (name, corpus) in corpora() {
+        let all = all_tokens(&corpus);
+        let starts = starts(&corpus);
+        let n = corpus.documents();
+        assert_eq!(*starts.last().unwrap(), all.len(), "{name}");
+        if let Some(each) = corpus.document_tokens() {
+            assert!(starts.windows(2).all(|w| w[1] - w[0] == each as usize));
+        }
+        // Around pages of 1,024 documents, batches of 128, and both ends.
+        for (first, last) in [
+            (0, 0),
+            (0, 1),
+            (1, 3),
+            (100, 300),
+            (127, 129),
+            (1023, 1025),
+            (1000, n.min(2100)),
+            (n - 1, n),
+            (n, n),
+        ]
+        .into_iter()
+        .filter(|(first, last)| first <= last && *last <= n)
+        {
+            let expected = &all[starts[first as usize]..starts[last as usize]];
+            assert!(
+                tokens_of::<u32>(&corpus, first..last, 2) == expected,
+                "{name}: documents {first} to {last}"
+            );
+        }
+        for document in [0, 1, 500, 910, n.min(1023), n.min(1024), n - 1, n] {
+            for room in [0, 1, 5, 64, 3000, all.len()] {
+                let mut out = vec![9u64; room];
+                let made = corpus
+                    .fill(&mut out, document, 2, &Progress::default())
+                    .unwrap();
+                let rest = &all[starts[document as usize]..];
+                assert_eq!(made, room.min(rest.len()), "{name}: short only at the end");
+                let expected = rest[..made].iter().map(|&t| u64::from(t));
+                assert!(out[..made].iter().copied().eq(expected), "{name}");
+                assert!(out[made..].iter().all(|&t| t == 9), "nothing past the end");
+            }
+        }
+        let len = all.len() as u64;
+        for token in (0..len).step_by(997).chain([1, 2, len - 3, len - 1, len]) {
+            for room in [1, 13, 2500] {
+                let mut out = vec![9u32; room];
+                let made = corpus
+                    .fill_tokens(&mut out, token, 2, &Progress::default())
+                    .unwrap();
+                let rest = &all[token as usize..];
+                assert_eq!(made, room.min(rest.len()));
+                assert!(out[..made] == rest[..made], "{name}: from token {token}");
+            }
+        }
+    }
+}
+
+#[test]
+fn ranges_outside_the_corpus_are_refused() {
+    let corpus = corpus("[world]\nsubjects = 10\nrelations = 1\nobjects = 9\n");
+    let none = Progress::default();
+    let mut out = [0u16; 4];
+    for (error, message) in [
+        (
+            corpus.tokens::<u16>(3..11, 1, &none).err(),
+            "argument 'stop': got 3 to 11, allowed: a range within 0 to 10",
+        ),
+        (
+            #[expect(clippy::reversed_empty_ranges, reason = "that is what is refused")]
+            corpus.tokens::<u16>(3..2, 1, &none).err(),
+            "argument 'stop': got 3 to 2, allowed: a range within 0 to 10",
+        ),
+        (
+            corpus.fill(&mut out, 11, 1, &none).err(),
+            "argument 'start': got 11 to 10, allowed: a range within 0 to 10",
+        ),
+        (
+            corpus.fill_tokens(&mut out, 111, 1, &none).err(),
+            "argument 'token': got 111 to 110, allowed: a range within 0 to 110",
+        ),
+    ] {
+        assert_eq!(error.unwrap().to_string(), message);
+    }
+    for fact in [10, u64::MAX] {
+        let error = corpus.ledger(fact).unwrap_err().to_string();
+        assert!(error.starts_with("argument 'fact': got "), "{error}");
+    }
+}
+
+#[test]
+fn a_token_type_that_is_too_narrow_is_refused() {
+    let corpus = corpus(
+        "[world]\nsubjects = 70_000\nrelations = 1\nobjects = 9\n[corpus]\nbase = 100_000\n",
+    );
+    assert!(!corpus.vocabulary().fits_u16());
+    assert_eq!(corpus.token_bytes(), 4);
+    let none = Progress::default();
+    assert!(corpus.tokens::<u16>(0..5, 1, &none).is_err());
+    assert!(corpus.fill(&mut [0u16; 9], 0, 1, &none).is_err());
+    assert!(corpus.fill_tokens(&mut [0u16; 9], 0, 1, &none).is_err());
+    assert!(corpus.tokens::<u32>(0..5, 1, &none).is_ok());
+}
+
+#[test]
+fn long_calls_stop_when_they_are_asked_to() {
+    let progress = Progress::default();
+    progress.cancel.store(true, Ordering::Relaxed);
+    for (name, corpus) in corpora() {
+        let error = corpus.tokens::<u32>(0..corpus.documents(), 2, &progress);
+        assert!(matches!(error, Err(Error::Cancelled)), "{name}");
+        let mut out = vec![0u32; 5000];
+        let error = corpus.fill(&mut out, 0, 2, &progress);
+        assert!(matches!(error, Err(Error::Cancelled)), "{name}");
+    }
+}
+
+#[test]
+fn a_large_fill_of_varying_lengths_is_the_same_on_all_threads() {
+    // More than a turn of the threads, and an end inside a piece.
+    let spec = "[world]\nsubjects = 60000\nrelations = 4\nobjects = 50\n\
+                [corpus]\ntemplates = { repeats = 1.0 }";
+    let corpus = Corpus::from_spec(Spec::from_toml(spec).unwrap()).unwrap();
+    let fill = |document: u64, threads: usize| {
+        let mut out = vec![0u16; 2_000_001];
+        let made = corpus
+            .fill(&mut out, document, threads, &Progress::default())
+            .unwrap();
+        out.truncate(made);
+        out
+    };
+    assert_eq!(fill(5, 3), fill(5, 1));
+    // From near the end there is less than the memory takes.
+    assert_eq!(fill(190_000, 2), fill(190_000, 1));
+    assert!(fill(190_000, 2).len() < 2_000_001);
+}

@@ -1,0 +1,220 @@
+//! Writes that were cancelled, killed, failed or are under way elsewhere: the next one goes on where
+//! they stopped.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use behemoth_gen::shard::{Summary, WriteOptions, write};
+use behemoth_gen::{Error, Progress};
+
+use crate::{
+    assert_same, check, corpora, files, in_memory, on_disk, small, whole, write_all, write_with,
+};
+
+#[test]
+fn a_cancelled_write_goes_on_where_it_stopped() {
+    for (number, corpus) in corpora().into_iter().enumerate() {
+        let expected = whole(&corpus);
+        for delay in [0u64, 1, 3, 7, 12] {
+            let directory = in_memory();
+            let progress = Progress::default();
+            let first = std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    std::thread::sleep(Duration::from_millis(delay + number as u64));
+                    progress.cancel.store(true, Ordering::Relaxed);
+                });
+                write(
+                    &corpus,
+                    directory.path(),
+                    &WriteOptions::default(),
+                    &progress,
+                )
+            });
+            let done = match first {
+                Err(Error::Cancelled) => files(directory.path())
+                    .keys()
+                    .filter(|name| name.starts_with("tokens/") && name.ends_with(".json"))
+                    .count() as u64,
+                other => other.unwrap().shards_written,
+            };
+            let summary = write_all(&corpus, directory.path());
+            assert_eq!(summary.shards_present, done, "what was whole is kept");
+            assert_eq!(summary.shards_written, summary.shards_total - done);
+            assert!(summary.complete);
+            assert_same(&files(directory.path()), &expected);
+        }
+    }
+}
+
+const CHILD: &str = "BEHEMOTH_TEST_CHILD";
+
+/// Runs [`child`] in a process of its own that writes `small()` to a directory.
+fn in_a_child(directory: &Path, limits: &str) -> std::process::Child {
+    let shell = format!("{limits} exec \"$0\" --exact resume::child --nocapture");
+    Command::new("sh")
+        .args(["-c", &shell])
+        .arg(std::env::current_exe().unwrap())
+        .env(CHILD, directory)
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+#[test]
+fn child() {
+    if let Some(directory) = std::env::var_os(CHILD) {
+        let options = WriteOptions {
+            threads: 2,
+            ..WriteOptions::default()
+        };
+        match write_with(&small(), Path::new(&directory), &options) {
+            Ok(summary) => println!("wrote {}", summary.shards_written),
+            Err(error) => println!("failed: {error}"),
+        }
+    }
+}
+
+#[test]
+fn a_killed_write_goes_on_where_it_stopped() {
+    let corpus = small();
+    let expected = whole(&corpus);
+    let directory = on_disk();
+    let records = || {
+        let names = fs::read_dir(directory.path().join("tokens"));
+        let names = names
+            .into_iter()
+            .flatten()
+            .map(|entry| entry.unwrap().file_name());
+        names
+            .filter(|name| name.to_string_lossy().ends_with(".json"))
+            .count()
+    };
+    // As early as can be, and then each time as one shard more is recorded.
+    for wanted in [0, 0, 1, 2, 4, 5, 7] {
+        let mut child = in_a_child(directory.path(), "");
+        while records() < wanted && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_micros(50));
+        }
+        std::thread::sleep(Duration::from_micros(300 * wanted as u64));
+        child.kill().unwrap(); // SIGKILL
+        child.wait().unwrap();
+    }
+    assert!(write_all(&corpus, directory.path()).complete);
+    assert_same(&files(directory.path()), &expected);
+}
+
+/// A file system that refuses to write more, as a full disk does: a limit on the size of files.
+#[test]
+fn a_write_that_fails_midway_says_so_and_leaves_no_partial_shard() {
+    let corpus = small();
+    let directory = in_memory();
+    // 40 blocks of 512 bytes: the manifest fits, a shard of 65,536 bytes does not.
+    let child = in_a_child(directory.path(), "trap '' XFSZ; ulimit -f 40;");
+    let output = child.wait_with_output().unwrap();
+    let output = String::from_utf8_lossy(&output.stdout).into_owned();
+    let line = output.lines().find(|line| line.contains("failed: "));
+    let line = line.unwrap_or_else(|| panic!("no failure in {output}"));
+    assert!(
+        line.contains("cannot write ") && line.contains("tokens/"),
+        "{line}"
+    );
+    let left = files(directory.path());
+    assert!(
+        !left.keys().any(|name| name.contains("partial")),
+        "{:?}",
+        left.keys()
+    );
+    assert!(write_all(&corpus, directory.path()).complete);
+    assert_same(&files(directory.path()), &whole(&corpus));
+}
+
+#[test]
+fn a_second_write_finds_everything_there() {
+    let corpus = small();
+    let directory = in_memory();
+    let first = write_all(&corpus, directory.path());
+    let before = files(directory.path());
+    let progress = Progress::default();
+    let second = write(
+        &corpus,
+        directory.path(),
+        &WriteOptions::default(),
+        &progress,
+    )
+    .unwrap();
+    assert_eq!(
+        second,
+        Summary {
+            shards_written: 0,
+            shards_present: first.shards_total,
+            tokens_written: 0,
+            bytes_written: 0,
+            ..first
+        }
+    );
+    assert_eq!(progress.done.load(Ordering::Relaxed), first.bytes);
+    assert_same(&files(directory.path()), &before);
+}
+
+/// The state between the first two files of a write, as a kill may leave it.
+#[test]
+fn a_directory_that_has_only_its_spec_is_gone_on_with() {
+    let corpus = small();
+    let directory = in_memory();
+    let path = directory.path();
+    fs::write(path.join("spec.toml"), corpus.spec().to_toml()).unwrap();
+    assert!(write_all(&corpus, path).complete);
+    assert_same(&files(path), &whole(&corpus));
+}
+
+#[test]
+fn a_shard_that_another_process_writes_is_left_to_it() {
+    let corpus = small();
+    let directory = in_memory();
+    let path = directory.path();
+    let tokens = path.join("tokens");
+    fs::write(path.join("spec.toml"), corpus.spec().to_toml()).unwrap();
+    fs::create_dir(&tokens).unwrap();
+    let partial = tokens.join("00004.bin.partial");
+    let lock = File::create(&partial).unwrap();
+    lock.lock().unwrap();
+    fs::write(&partial, "half a shard").unwrap();
+    let summary = write_all(&corpus, path);
+    assert_eq!(summary.shards_locked, 1);
+    assert_eq!(summary.shards_written, summary.shards_total - 1);
+    assert!(!summary.complete);
+    assert_eq!(fs::read(&partial).unwrap(), b"half a shard", "left alone");
+    assert_eq!(check(&corpus, path).missing, ["tokens/00004.bin"]);
+    // The other process dies, and with it its lock: the next write takes its shard over.
+    drop(lock);
+    // A process that another test was just starting may hold the lock a moment longer.
+    while File::open(&partial).unwrap().try_lock().is_err() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let summary = write_all(&corpus, path);
+    assert_eq!((summary.shards_locked, summary.shards_written), (0, 1));
+    assert!(summary.complete);
+    assert_same(&files(path), &whole(&corpus));
+}
+
+#[test]
+fn what_killed_runs_left_of_manifest_and_spec_is_swept_away() {
+    let corpus = small();
+    let expected = whole(&corpus);
+    let directory = on_disk();
+    write_all(&corpus, directory.path());
+    fs::remove_file(directory.path().join("tokens/00003.json")).unwrap();
+    for name in [
+        "manifest.json.6875598fbcfdaeb2.partial",
+        "spec.toml.0123456789abcdef.partial",
+        "tokens/00003.json.fedcba9876543210.partial",
+    ] {
+        fs::write(directory.path().join(name), "{").unwrap();
+    }
+    assert!(write_all(&corpus, directory.path()).complete);
+    assert_same(&files(directory.path()), &expected);
+}

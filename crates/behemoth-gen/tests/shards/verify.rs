@@ -1,0 +1,197 @@
+//! What verify says of damaged shards, of an altered manifest or spec, and of a half-written
+//! directory.
+
+use std::fs::{self, File};
+use std::path::Path;
+
+use behemoth_gen::shard::{ShardPlan, WriteOptions};
+
+use crate::{assert_same, check, corpora, files, in_memory, small, whole, write_all, write_with};
+
+/// Everything that can be wrong with a shard, with what verify says of it.
+#[test]
+fn verify_names_what_is_wrong_and_writing_again_mends_it() {
+    let corpus = small();
+    let plan = ShardPlan::new(&corpus);
+    let expected = whole(&corpus);
+    type Damage = fn(&Path);
+    let cases: [(Damage, &str, bool); 9] = [
+        (
+            |tokens| {
+                let shard = File::options().write(true).open(tokens.join("00003.bin"));
+                shard.unwrap().set_len(1000).unwrap();
+            },
+            "has 1000 bytes, and its record says 49152",
+            true,
+        ),
+        (
+            |tokens| {
+                let mut bytes = fs::read(tokens.join("00003.bin")).unwrap();
+                bytes.push(0);
+                fs::write(tokens.join("00003.bin"), bytes).unwrap();
+            },
+            "has 49153 bytes, and its record says 49152",
+            true,
+        ),
+        (
+            |tokens| {
+                let mut bytes = fs::read(tokens.join("00003.bin")).unwrap();
+                bytes[2 * 12_345] ^= 1;
+                fs::write(tokens.join("00003.bin"), bytes).unwrap();
+            },
+            "differs from its spec at token 12345, inside documents 7168 to 8192",
+            false,
+        ),
+        (
+            |tokens| fs::remove_file(tokens.join("00003.json")).unwrap(),
+            "has no completion record tokens/00003.json",
+            true,
+        ),
+        (
+            |tokens| fs::write(tokens.join("00003.json"), "{\"file\":").unwrap(),
+            "has no completion record tokens/00003.json",
+            true,
+        ),
+        (
+            // The record of another shard.
+            |tokens| {
+                let text = fs::read_to_string(tokens.join("00002.json")).unwrap();
+                fs::write(tokens.join("00003.json"), text).unwrap();
+            },
+            "is as its spec says, and its record has another hash",
+            false,
+        ),
+        (
+            |tokens| {
+                let text = fs::read_to_string(tokens.join("00003.json")).unwrap();
+                let text = text.replace("\"documents\": 2048", "\"documents\": 2047");
+                fs::write(tokens.join("00003.json"), text).unwrap();
+            },
+            "has a record with other counts",
+            false,
+        ),
+        (
+            // A shard and its record, both of another corpus.
+            |tokens| {
+                let other = corpora().swap_remove(1);
+                let directory = in_memory();
+                write_all(&other, directory.path());
+                for name in ["00003.bin", "00003.json"] {
+                    fs::copy(
+                        directory.path().join("tokens").join(name),
+                        tokens.join(name),
+                    )
+                    .unwrap();
+                }
+            },
+            "has no completion record tokens/00003.json",
+            true,
+        ),
+        (
+            |tokens| fs::remove_file(tokens.join("00003.bin")).unwrap(),
+            "missing",
+            true,
+        ),
+    ];
+    for (damage, reason, mended) in cases {
+        let directory = in_memory();
+        write_all(&corpus, directory.path());
+        damage(&directory.path().join("tokens"));
+        let found = check(&corpus, directory.path());
+        let shards: Vec<_> = found.bad.iter().filter(|bad| bad.shard.is_some()).collect();
+        if reason == "missing" {
+            assert_eq!(found.missing, ["tokens/00003.bin"]);
+            assert!(shards.is_empty());
+        } else {
+            assert_eq!(shards.len(), 1, "{:?}", found.bad);
+            assert_eq!(shards[0].shard, Some(3));
+            assert_eq!(shards[0].file, "tokens/00003.bin");
+            assert_eq!(shards[0].reason, reason);
+            assert!(found.missing.is_empty());
+        }
+        assert_eq!(found.shards, plan.count);
+        // What a resume can see without reading every byte, it mends; force mends all.
+        let again = write_all(&corpus, directory.path());
+        assert_eq!(again.shards_written, u64::from(mended), "{reason}");
+        let options = WriteOptions {
+            force: true,
+            ..WriteOptions::default()
+        };
+        if !mended {
+            write_with(&corpus, directory.path(), &options).unwrap();
+        }
+        let found = check(&corpus, directory.path());
+        assert!(
+            found.bad.is_empty() && found.missing.is_empty(),
+            "{found:?}"
+        );
+        assert_same(&files(directory.path()), &expected);
+    }
+}
+
+#[test]
+fn verify_names_a_manifest_and_a_spec_that_were_altered() {
+    let corpus = small();
+    for (file, from, to, reason) in [
+        (
+            "manifest.json",
+            "\"facts\": 21000",
+            "\"facts\": 21001",
+            "says another 'counts' than the corpus has",
+        ),
+        (
+            "manifest.json",
+            "\"dtype\": \"uint16\"",
+            "\"dtype\": \"uint32\"",
+            "says another 'dtype' than the corpus has",
+        ),
+        (
+            "manifest.json",
+            "\"complete\": true",
+            "\"complete\": false",
+            "says another 'complete' than the corpus has",
+        ),
+        (
+            "manifest.json",
+            "\"first_document\": 2048",
+            "\"first_document\": 2049",
+            "says another 'shards' than the corpus has",
+        ),
+        (
+            "spec.toml",
+            "subjects = 7000",
+            "subjects = 7001",
+            "is not the spec of the manifest",
+        ),
+    ] {
+        let directory = in_memory();
+        write_all(&corpus, directory.path());
+        let path = directory.path().join(file);
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{from} in {file}");
+        fs::write(&path, text.replacen(from, to, 1)).unwrap();
+        let found = check(&corpus, directory.path());
+        assert_eq!(found.bad.len(), 1, "{:?}", found.bad);
+        let bad = &found.bad[0];
+        assert_eq!(
+            (bad.shard, &bad.file[..], &bad.reason[..]),
+            (None, file, reason)
+        );
+    }
+}
+
+#[test]
+fn a_half_written_directory_has_missing_shards_and_nothing_bad() {
+    let corpus = small();
+    let directory = in_memory();
+    let options = WriteOptions {
+        part: (1, 2),
+        ..WriteOptions::default()
+    };
+    let summary = write_with(&corpus, directory.path(), &options).unwrap();
+    let found = check(&corpus, directory.path());
+    assert_eq!(found.missing.len() as u64, summary.shards_total / 2);
+    assert_eq!(found.missing[0], "tokens/00000.bin");
+    assert_eq!(found.bad, []);
+    assert_eq!(found.tokens, summary.tokens);
+}

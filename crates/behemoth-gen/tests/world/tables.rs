@@ -1,0 +1,186 @@
+//! Worlds of a user's table: complete, lacking facts, overridden and refused.
+
+use behemoth_gen::World;
+
+use crate::common::world;
+use crate::{NONE, changed, table, table_spec};
+
+#[test]
+fn a_complete_table_is_the_world_it_says() {
+    let rows = [
+        (0, 0, 4, NONE, 1),
+        (0, 1, 2, 0, NONE),
+        (1, 0, 3, NONE, 0),
+        (1, 1, 0, NONE, NONE),
+        (2, 0, 4, 1, 1),
+        (2, 1, 1, NONE, NONE),
+    ];
+    let spec = table_spec(3, r#"{"objects": 5, "nested": 2}, {"objects": 3}"#);
+    let world = World::from_table(spec.clone(), &table(&rows)).unwrap();
+    assert!(world.is_complete() && world.has_minority());
+    // Relations 0 and 1 of the table, 2 composed of 0; links of the two objects that were seen.
+    assert_eq!((world.relations(), world.links().len()), (3, 1));
+    assert_eq!((world.subject_facts(), world.facts()), (9, 11));
+    for &(subject, relation, object, minority, nested) in &rows {
+        let fact = world.fact(world.fact_id(subject, relation).unwrap());
+        assert_eq!(fact.object, object);
+        assert_eq!(fact.minority, (minority != NONE).then_some(minority));
+        if nested != NONE {
+            assert_eq!(world.object(subject, 2), nested);
+        }
+    }
+    // Objects that no subject has: nothing is known of them, so there is no fact.
+    assert_eq!(world.nested_objects(2).unwrap(), [NONE, NONE, NONE, 0, 1]);
+    assert_eq!(world.fact_id(0, 3), None);
+    assert_eq!(world.fact_id(3, 3), Some(9));
+    assert_eq!(world.fact_id(4, 3), Some(10));
+    assert_eq!(world.fact(10).object, 1);
+
+    // The order of the rows says nothing; the digest is the same, and is kept in the spec.
+    let mut shuffled = rows;
+    shuffled.reverse();
+    let again = World::from_table(spec, &table(&shuffled)).unwrap();
+    assert_eq!(again.spec(), world.spec());
+    assert!(changed(&world, &again).is_empty());
+    assert_eq!(
+        world.spec().table.as_ref().unwrap().digest,
+        table(&rows).digest()
+    );
+    // A spec that names the rows takes these rows and no others.
+    let named = world.spec().clone();
+    World::from_table(named.clone(), &table(&rows)).unwrap();
+    let mut other = rows;
+    other[3].2 = 1;
+    let error = World::from_table(named.clone(), &table(&other)).unwrap_err();
+    let message = error.to_string();
+    assert!(
+        message.starts_with("argument 'table': got rows with digest "),
+        "{message}"
+    );
+    let error = World::new(named).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "argument 'table': got no rows, allowed: the rows that the spec's table names"
+    );
+}
+
+#[test]
+fn a_table_may_lack_facts() {
+    let rows = [
+        (0, 1, 2, NONE, NONE),
+        (2, 0, 4, 3, 1),
+        (3, 0, 0, NONE, 0),
+        (3, 1, 1, 0, NONE),
+    ];
+    let spec = table_spec(5, r#"{"objects": 5, "nested": 2}, {"objects": 3}"#);
+    let world = World::from_table(spec, &table(&rows)).unwrap();
+    assert!(!world.is_complete());
+    // Four rows, two of which bring a composed fact, and two links.
+    assert_eq!((world.subject_facts(), world.facts()), (6, 8));
+    let facts: Vec<(u64, u32, u32, Option<u32>)> = (0..world.facts())
+        .map(|fact| {
+            let f = world.fact(fact);
+            assert_eq!(world.fact_id(f.subject, f.relation), Some(fact));
+            (f.subject, f.relation, f.object, f.minority)
+        })
+        .collect();
+    assert_eq!(
+        facts,
+        [
+            (0, 1, 2, None),
+            (2, 0, 4, Some(3)),
+            (2, 2, 1, None),
+            (3, 0, 0, None),
+            (3, 1, 1, Some(0)),
+            (3, 2, 0, None),
+            (0, 3, 0, None),
+            (4, 3, 1, None),
+        ]
+    );
+    for (subject, relation) in [(0, 0), (0, 2), (1, 1), (4, 0), (2, 1)] {
+        assert_eq!(world.fact_id(subject, relation), None);
+    }
+}
+
+#[test]
+fn overrides_of_a_table_follow_its_links() {
+    let rows = [(0, 0, 0, NONE, 1), (1, 0, 1, NONE, 0), (2, 0, 0, NONE, 1)];
+    let world = World::from_table(
+        table_spec(3, r#"{"objects": 3, "nested": 2}"#),
+        &table(&rows),
+    )
+    .unwrap();
+    let follows = world.with_overrides(&[(0, 1)], true).unwrap();
+    assert_eq!((follows.object(0, 0), follows.object(0, 1)), (1, 0));
+    // The nested object of object 2 is unknown: nothing can follow.
+    let error = world.with_overrides(&[(0, 2)], true);
+    assert!(error.is_err(), "an unknown nested object was taken");
+    world.with_overrides(&[(0, 2)], false).unwrap();
+}
+
+#[test]
+fn tables_are_refused_with_the_row() {
+    let relations = r#"{"objects": 5, "nested": 2}, {"objects": 3}"#;
+    let good = (0, 1, 1, NONE, NONE);
+    for (row, message) in [
+        ((9, 0, 0, NONE, 0), "row 1: subject 9, allowed: below 3"),
+        ((0, 2, 0, NONE, NONE), "row 1: relation 2, allowed: below 2"),
+        ((0, 0, 5, NONE, 0), "row 1: object 5, allowed: below 5"),
+        (
+            good,
+            "row 1: subject 0 and relation 1 again, allowed: each pair once",
+        ),
+        (
+            (1, 1, 1, 1, NONE),
+            "row 1: second object 1, allowed: below 3 and not the first object",
+        ),
+        (
+            (1, 1, 1, 3, NONE),
+            "row 1: second object 3, allowed: below 3 and not the first object",
+        ),
+        (
+            (0, 0, 4, NONE, 2),
+            "row 1: nested object 2, allowed: below 2",
+        ),
+        (
+            (0, 0, 4, NONE, NONE),
+            "row 1: no nested object, allowed: below 2",
+        ),
+        (
+            (1, 1, 1, NONE, 0),
+            "row 1: nested object 0, allowed: none, as in the relation's other rows",
+        ),
+    ] {
+        let error = World::from_table(table_spec(3, relations), &table(&[good, row])).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("argument 'table': got {message}")
+        );
+    }
+    let torn = [(0, 0, 1, NONE, 0), (1, 0, 1, NONE, 1)];
+    let error = World::from_table(table_spec(3, relations), &table(&torn)).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "argument 'table': got row 1: nested objects 0 and 1 of object 1, \
+         allowed: one nested object for each object"
+    );
+    let error = World::from_table(table_spec(3, relations), &table(&[])).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "argument 'table': got no fact, allowed: at least one fact"
+    );
+    let mut uneven = table(&[good, (1, 1, 1, NONE, NONE)]);
+    uneven.relation.pop();
+    let error = World::from_table(table_spec(3, relations), &uneven).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "argument 'table': got columns of unequal length, allowed: columns of equal length"
+    );
+    let drawn = world("subjects = 3").spec().clone();
+    let error = World::from_table(drawn, &table(&[good])).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "argument 'table': got rows beside a spec without a table, \
+         allowed: a spec whose table names the rows"
+    );
+}
