@@ -34,7 +34,7 @@ BLOCK_LENGTH = 512
 SMALL, LARGE = 8, 1024  # blocks of a batch: a micro-batch of nano, and one for an accelerator
 WARM_UP_TOKENS = 1 << 23
 SECONDS = 1.0  # of each way in each round
-GOAL = 200e6  # tokens a second from a spec on 2 cores (issue 3)
+GOAL = 200e6  # tokens a second from a spec on 2 cores
 
 
 def stream(corpus: bh.Corpus, batch_size: int, **options: Any) -> Iterator["torch.Tensor"]:
@@ -134,8 +134,7 @@ def main() -> None:
         f"\nThe goal is {GOAL / 1e6:.0f} M tokens/s from a spec on 2 cores. Processor seconds are"
     )
     print("of all threads of this process: what a busy machine cannot take away.\n")
-    for key, value in machine.describe().items():
-        print(f"{key}: {value}  ")
+    machine.show()
     print(f"torch {metadata.version('torch')}  ")
 
 

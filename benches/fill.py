@@ -97,8 +97,7 @@ def main() -> None:
             f"| {base / tokens:.2f} |"
         )
     print()
-    for key, value in machine.describe().items():
-        print(f"{key}: {value}  ")
+    machine.show()
 
 
 if __name__ == "__main__":

@@ -23,7 +23,6 @@ from pathlib import Path
 import pytest
 
 from behemoth.study import run as runs
-from behemoth.study.engine import Event, perform
 from behemoth.study.spec import Study
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -31,33 +30,12 @@ _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _FILE = re.compile(r"# ([\w./-]+\.(?:toml|py))\n")
 
 
-class _InProcess:
-    """An engine of one slot that does a unit when it is waited for."""
-
-    slots = 1
-
-    def __init__(self, path):
-        self.path, self.laboratories = str(path), {}
-
-    def submit(self, slot, unit):
-        self.unit = unit
-
-    def wait(self, seconds):
-        result = perform(self.path, self.unit, lambda done, total: None, self.laboratories)
-        if "reason" in result:
-            return [Event(0, "failed", reason=result["reason"])]
-        return [Event(0, "done", 1.0, result["record"])]
-
-    def close(self):
-        pass
-
-
 @pytest.fixture
-def page(run, tmp_path, monkeypatch):
+def page(run, in_process_engine, tmp_path, monkeypatch):
     """Run all blocks of a page: page("tutorial.md")."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "120")
-    monkeypatch.setattr(runs, "_engine", lambda name, path, *_: _InProcess(path))
+    monkeypatch.setattr(runs, "_engine", lambda name, path, *_: in_process_engine(path))
     modules = set(sys.modules)
 
     def command(line):

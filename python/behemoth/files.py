@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -32,6 +33,11 @@ def write_bytes(path: Path, data: bytes) -> None:
         return
     with replacing(path) as temporary:
         temporary.write_bytes(data)
+
+
+def as_json(value: object) -> bytes:
+    """Write a record as JSON that people can read, too."""
+    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 def sync(path: Path) -> None:

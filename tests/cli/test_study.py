@@ -44,29 +44,9 @@ def study(tmp_path):
 
 
 @pytest.fixture
-def in_process(monkeypatch):
+def in_process(monkeypatch, in_process_engine):
     """Units are carried out in this process."""
-    from behemoth.study.engine import Event, perform
-
-    class Engine:
-        slots = 1
-
-        def __init__(self, path):
-            self.path = str(path)
-
-        def submit(self, slot, unit):
-            self.unit = unit
-
-        def wait(self, seconds):
-            result = perform(self.path, self.unit, lambda done, total: None)
-            if "reason" in result:
-                return [Event(0, "failed", reason=result["reason"])]
-            return [Event(0, "done", 1.0, result["record"])]
-
-        def close(self):
-            pass
-
-    monkeypatch.setattr(runs, "_engine", lambda name, path, *_: Engine(path))
+    monkeypatch.setattr(runs, "_engine", lambda name, path, *_: in_process_engine(path))
 
 
 def test_a_run_and_the_same_again(run, study, in_process, tmp_path):

@@ -73,6 +73,22 @@ def test_loss_and_gradients_are_the_models_own(model, kind, fused, dtype, tolera
         assert distance < tolerance, name
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The .grad attribute")  # of dynamo's own looking about
+@pytest.mark.parametrize("kind", ["all", "documents"])
+def test_compiled_it_is_the_same(model, kind):
+    parts = batch(kind)
+    expected, gradients = reference(model, parts)
+    model.zero_grad()
+    count = int((parts["labels"][:, 1:] != -100).sum())
+    loss = TrainingLoss(model, compiled=True)(parts) / count
+    loss.backward()
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+    for name, parameter in model.named_parameters():
+        distance = (parameter.grad - gradients[name]).norm() / gradients[name].norm()
+        assert distance < 1e-5, name
+
+
 def test_the_same_batch_gives_the_same_bits(model):
     def gradients():
         model.zero_grad()

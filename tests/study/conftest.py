@@ -1,8 +1,7 @@
-"""A study that takes seconds, and an engine that works in this process."""
+"""A study that takes seconds."""
 
 import pytest
 
-from behemoth.study.engine import Event, perform
 from behemoth.study.spec import Study
 
 TINY = """
@@ -47,34 +46,6 @@ plan = { independent = false, distinct = false }
 """
 
 
-class InProcess:
-    """An engine of one slot that does a unit when it is waited for."""
-
-    def __init__(self, path, stop_after=None):
-        self.path, self.left = str(path), stop_after
-        self.slots, self.done, self.laboratories = 1, [], {}
-        self.unit, self.closed = None, False
-
-    def submit(self, slot, unit):
-        assert self.unit is None
-        self.unit = unit
-
-    def wait(self, seconds):
-        if self.left is not None and len(self.done) == self.left:
-            raise KeyboardInterrupt
-        unit, self.unit = self.unit, None
-        shares = []
-        result = perform(self.path, unit, lambda *at: shares.append(at), self.laboratories)
-        assert shares == sorted(shares)
-        self.done.append(unit)
-        if "reason" in result:
-            return [Event(0, "failed", reason=result["reason"])]
-        return [Event(0, "progress", 0.5), Event(0, "done", 1.0, result["record"])]
-
-    def close(self):
-        self.closed = True
-
-
 @pytest.fixture(scope="session")
 def tiny():
     """The TOML of a study of two models and eight trials."""
@@ -82,7 +53,7 @@ def tiny():
 
 
 @pytest.fixture(scope="session")
-def in_process():
+def in_process(in_process_engine):
     """Run a study in this process: in_process(study, out) -> (result, engine)."""
     from behemoth.study import run
 
@@ -90,7 +61,7 @@ def in_process():
         engines = []
 
         def make(name, path, workers, threads, work):
-            engines.append(InProcess(path, stop_after))
+            engines.append(in_process_engine(path, stop_after))
             return engines[-1]
 
         study = Study.parse(study) if isinstance(study, str) else study

@@ -6,7 +6,6 @@ import polars as pl
 import pytest
 
 from behemoth import SpecError
-from behemoth.study.engine import Event, perform
 from behemoth.study.gates import (
     GATES,
     VERDICTS,
@@ -247,37 +246,21 @@ TINY = Frequency(
 )  # fmt: skip
 
 
-class InProcess:
-    """An engine of one slot in this process."""
-
-    slots = 1
-    done = 0
-
-    def __init__(self, path):
-        self.path = str(path)
-
-    def submit(self, slot, unit):
-        self.unit = unit
-
-    def wait(self, seconds):
-        type(self).done += 1
-        result = perform(self.path, self.unit, lambda done, total: None)
-        if "reason" in result:
-            return [Event(0, "failed", reason=result["reason"])]
-        return [Event(0, "done", 1.0, result["record"])]
-
-    def close(self):
-        pass
-
-
 @pytest.fixture
-def in_process(monkeypatch):
-    monkeypatch.setattr(InProcess, "done", 0)
-    monkeypatch.setattr(run, "_engine", lambda path, *_: InProcess(path))
-    return InProcess
+def units(monkeypatch, in_process_engine):
+    """Units are carried out in this process; the list of those that were."""
+    done = []
+
+    def engine(path, *_):
+        made = in_process_engine(path)
+        made.done = done
+        return made
+
+    monkeypatch.setattr(run, "_engine", engine)
+    return done
 
 
-def test_tiny_gates_from_end_to_end(in_process, tmp_path):
+def test_tiny_gates_from_end_to_end(units, tmp_path):
     out = tmp_path / "gates"
     gates = [
         capacity.Capacity(world=TINY),
@@ -286,7 +269,7 @@ def test_tiny_gates_from_end_to_end(in_process, tmp_path):
     ]
     said = []
     result = run_gates(out, gates=gates, message=said.append)
-    assert result.failures == [] and in_process.done == 3  # a model and two trials
+    assert result.failures == [] and len(units) == 3  # a model and two trials
     assert [record.number for record in result.gates] == [2, 6, 7]
     assert all(record.verdict in VERDICTS for record in result.gates)
     assert all(record.seconds > 0 for record in result.gates)
@@ -295,13 +278,13 @@ def test_tiny_gates_from_end_to_end(in_process, tmp_path):
     assert written["gates"] == json.loads(json.dumps([g.to_dict() for g in result.gates]))
     # Again: nothing is done twice, and gates that are not asked for stay in the file.
     again = run_gates(out, gates=gates[:1])
-    assert in_process.done == 3
+    assert len(units) == 3
     assert again.gates[0].seen == result.gates[0].seen
     assert json.loads((out / "gates.json").read_text())["gates"][1:] == written["gates"][1:]
     assert list((out / "forgetting").iterdir())
 
 
-def test_a_gate_whose_unit_fails_has_no_verdict(in_process, tmp_path):
+def test_a_gate_whose_unit_fails_has_no_verdict(units, tmp_path):
     gates = [
         frequency.Doses(world=TINY, edits=200, steps=3),  # more than there are
         capacity.Capacity(world=TINY),

@@ -62,6 +62,19 @@ def test_a_finished_run_loads_and_knows_its_tokens(finished, small):
     assert all(torch.equal(loaded[name], tensor) for name, tensor in weights(out).items())
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The .grad attribute")  # of dynamo's own looking about
+def test_a_compiled_run_learns_the_same(small, config, tmp_path):
+    losses = {
+        compiled: train(
+            small, out=tmp_path / compiled, config=config(compile=compiled, precision="fp32")
+        ).loss
+        for compiled in ("on", "off")
+    }
+    assert json.loads((tmp_path / "on" / "run.json").read_text())["machine"]["compiled"]
+    assert losses["on"] == pytest.approx(losses["off"], rel=1e-4)
+
+
 def test_the_result_and_the_record_agree(finished, small, config):
     result, out = finished
     record = json.loads((out / "run.json").read_text())

@@ -16,6 +16,7 @@ import typer
 from behemoth.cli import (
     edit,
     evaluate,
+    export,
     facts,
     gen,
     import_,
@@ -43,6 +44,7 @@ app.command("inspect")(inspect.inspect)
 app.command("verify")(verify.verify)
 app.command("facts")(facts.facts)
 app.command("import")(import_.import_)
+app.command("export")(export.export)
 app.command("train")(train.train)
 app.command("models")(models.models)
 app.command("plan")(plan.plan)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Callable
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from behemoth.files import replacing, write_bytes
+from behemoth.provenance import cores, processor, versions
 from behemoth.study.analysis.headline import headline
 from behemoth.study.analysis.summary import Summary, summarise
 from behemoth.study.results import Results
@@ -172,21 +171,11 @@ def _run(results: Results, summary: Summary) -> list[tuple[str, str]]:
         ("methods", "; ".join(summary.edits["label"].unique(maintain_order=True).to_list())),
         ("exposures of edited facts", ", ".join(f"{level:,}" for level in levels)),
         ("models were trained on", ", ".join(devices) or "not recorded"),
+        ("trials were carried out on", "; ".join(results.made_on) or "not recorded"),
         ("seconds of work", "; ".join(f"{name} {value:,.0f}" for name, value in seconds)),
-        ("report made on", f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}, "
-                           f"Python {platform.python_version()}"),
-        ("versions at the report", ", ".join(_versions())),
+        ("report made on", f"{processor()}, {cores()} cores, {platform.system()}"),
+        ("with", ", ".join(f"{name} {number}" for name, number in versions(*_PACKAGES).items())),
     ]  # fmt: skip
-
-
-def _versions() -> list[str]:
-    found = []
-    for package in _PACKAGES:
-        try:
-            found.append(f"{package} {version(package)}")
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def _toml(results: Results) -> str:

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from behemoth._gen import CorpusError, SpecError
-from behemoth.files import write_bytes
+from behemoth.files import as_json, write_bytes
 
 from .identity import FORMAT
 
@@ -151,11 +151,6 @@ class StudyDirectory:
             shutil.rmtree(place)
         place.mkdir(parents=True)
         return place
-
-
-def as_json(value: object) -> bytes:
-    """Write a record as JSON that people can read, too."""
-    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 @contextmanager

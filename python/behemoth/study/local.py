@@ -23,18 +23,11 @@ from behemoth.process import ENVIRONMENT
 from .directory import StudyError, locked
 from .engine import Event
 
-__all__ = ["LocalEngine", "cores", "gpus"]
+__all__ = ["LocalEngine", "gpus"]
 
 _PATIENCE = 15.0  # seconds that workers of a run that was killed get to end
 _STOPPING = 0.8  # seconds that our own get
 _TAIL = 2000  # bytes of what a worker said last
-
-
-def cores() -> int:
-    """CPU cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def gpus() -> int:

@@ -132,6 +132,17 @@ class Results:
         """Ids of the trials that were not carried out yet."""
         return [trial["id"] for trial in self.about["trials"] if trial["id"] not in self._records]
 
+    @property
+    def made_on(self) -> list[str]:
+        """Where its trials were carried out and with which versions, each once."""
+        said = {
+            ", ".join([str(record["device"]), *(
+                f"{name} {version}" for name, version in record["versions"].items()
+            )])
+            for record in self._records.values() if "device" in record
+        }  # fmt: skip
+        return sorted(said)
+
     @cached_property
     def seconds(self) -> dict[str, float]:
         """Seconds of work by what they went into, over all models and trials."""

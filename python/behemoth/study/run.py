@@ -189,7 +189,9 @@ def estimate(
     out, workers, threads
         As of `run_study`; without `out` nothing counts as finished.
     """
-    from .local import cores, gpus
+    from behemoth.provenance import cores
+
+    from .local import gpus
 
     _check("local", workers, threads)
     directory = StudyDirectory("/nonexistent" if out is None else out)
@@ -246,7 +248,9 @@ def _engine(name: str, path: Path, workers: int | None, threads: int, work: Work
         from .ray import RayEngine
 
         return RayEngine(path, workers, threads)
-    from .local import LocalEngine, cores, gpus
+    from behemoth.provenance import cores
+
+    from .local import LocalEngine, gpus
 
     devices = gpus()
     count = workers or devices or max(1, cores() // threads)

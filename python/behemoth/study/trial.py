@@ -30,7 +30,9 @@ from behemoth.evaluate.frame import evaluate_model
 from behemoth.evaluate.recall import recall
 from behemoth.evaluate.run import Run, read_run, world_id
 from behemoth.files import replacing
+from behemoth.provenance import versions
 from behemoth.train import TrainConfig, train
+from behemoth.train.device import device_name
 
 from .directory import StudyDirectory, locked
 from .durability import retention
@@ -217,6 +219,8 @@ class Laboratory:
             "reason": f"every edit broke down: {failures[0]}" if every else reason,
             "edits": len(planned.plan),
             "failed_edits": len(failures),
+            "device": device_name(model.device),
+            "versions": versions("behemoth", "torch", "transformers"),
             "seconds": clock.seconds,
         }
         self.directory.write("trial", record)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from behemoth._gen import SpecError
+from behemoth.provenance import cores, processor
 
 from .config import TrainConfig
 
@@ -64,7 +65,7 @@ class Machine:
         return cls(
             device=device,
             dtype=_dtype(config.precision, device),
-            threads=config.threads or max(1, _cores() // near),
+            threads=config.threads or max(1, cores() // near),
             rank=0 if accelerator is None else accelerator.process_index,
             world_size=1 if accelerator is None else accelerator.num_processes,
             accelerator=accelerator,
@@ -74,6 +75,11 @@ class Machine:
     def main(self) -> bool:
         """Whether this process is the one that writes."""
         return self.rank == 0
+
+    @property
+    def name(self) -> str:
+        """What the GPU or the processor calls itself."""
+        return device_name(self.device)
 
     @property
     def precision(self) -> str:
@@ -143,6 +149,11 @@ class Machine:
             torch.use_deterministic_algorithms(deterministic, warn_only=warns)
 
 
+def device_name(device: torch.device) -> str:
+    """What a GPU or the processor calls itself, as in ``NVIDIA H100 80GB HBM3``."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
+
+
 def _device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -168,8 +179,3 @@ def _dtype(precision: str, device: torch.device) -> torch.dtype:
             able = device.type == "cpu" and torch.cpu._is_amx_tile_supported()
         return torch.bfloat16 if able else torch.float32
     return torch.bfloat16 if precision == "bf16" else torch.float32
-
-
-def _cores() -> int:
-    # Those that this process may use, which in a container are fewer than there are.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

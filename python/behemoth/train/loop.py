@@ -7,9 +7,6 @@ computed is `behemoth.model.loss`'s to know, where is `device`'s, and what a run
 
 from __future__ import annotations
 
-import platform
-import signal
-import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -22,11 +19,12 @@ import torch
 from torch import Tensor, nn
 from transformers import GenerationConfig, GPTNeoXForCausalLM
 
-from behemoth._gen import CorpusError, version
+from behemoth._gen import CorpusError
 from behemoth.corpus import Corpus
 from behemoth.model.build import END_OF_DOCUMENT, PADDING, build_model, padded_vocabulary
 from behemoth.model.loss import IGNORED, TrainingLoss
 from behemoth.model.sizes import find_size
+from behemoth.provenance import versions
 
 from .checkpoint import Checkpoints, State, history_steps, save_model
 from .config import TrainConfig, default_config
@@ -35,6 +33,7 @@ from .device import Machine
 from .directory import RunDirectory
 from .errors import Interrupted, TrainError
 from .flops import peak_flops, token_flops
+from .interrupts import interruptible
 from .metrics import Metrics, write_parquet
 from .optimiser import make_optimiser
 from .probing import probed_facts, recall_by_exposures
@@ -151,7 +150,7 @@ class _Run:
         norms = torch.zeros((), device=machine.device)
         micro = iter(self.stream)
         self.model.train()
-        with _interruptible() as interrupted, self._metrics() as metrics:
+        with interruptible() as interrupted, self._metrics() as metrics:
             if self.step == 0:
                 self._save_history()
             began, waited, since = time.perf_counter(), self.stream.wait_seconds, self.step
@@ -315,25 +314,11 @@ class _Run:
             self.directory.update(status="running")
 
     def _facts(self) -> dict[str, Any]:
-        import accelerate
-        import transformers
-
         machine = self.machine
-        name = (
-            torch.cuda.get_device_name(machine.device)
-            if machine.device.type == "cuda"
-            else platform.processor() or platform.machine()
-        )
         return {
-            "versions": {
-                "behemoth": version(),
-                "python": platform.python_version(),
-                "torch": torch.__version__,
-                "transformers": transformers.__version__,
-                "accelerate": accelerate.__version__,
-            },
+            "versions": versions("behemoth", "torch", "transformers", "accelerate"),
             "device": str(machine.device),
-            "device_name": name,
+            "device_name": machine.name,
             "precision": machine.precision,
             "compiled": self.compiled,
             "threads": machine.threads,
@@ -386,34 +371,6 @@ class _Run:
         self.checkpoints.prune(0, self.history)
         self.machine.wait()
         return result
-
-
-@contextmanager
-def _interruptible() -> Generator[Any]:
-    """Give something that is true once Ctrl-C or SIGTERM came; a second one stops at once."""
-    flag = _Flag()
-    if threading.current_thread() is not threading.main_thread():
-        yield flag
-        return
-
-    def handler(number: int, frame: object) -> None:
-        if flag:
-            raise KeyboardInterrupt
-        flag.set = True
-
-    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield flag
-    finally:
-        for number, old in before.items():
-            signal.signal(number, old)
-
-
-class _Flag:
-    set = False
-
-    def __bool__(self) -> bool:
-        return self.set
 
 
 def _open(source: str | PathLike[str]) -> Corpus:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from behemoth._gen import SpecError
-from behemoth.files import write_bytes
-from behemoth.study.directory import StudyDirectory, StudyError, as_json, locked
+from behemoth.files import as_json, write_bytes
+from behemoth.study.directory import StudyDirectory, StudyError, locked
 from behemoth.study.engine import Engine
 from behemoth.study.grid import refuse
 from behemoth.study.identity import FORMAT
@@ -157,7 +157,8 @@ def _expansion(wanted: Sequence[Units]) -> Expansion:
 
 
 def _engine(path: Path, workers: int | None, threads: int, work: Work) -> Engine:
-    from behemoth.study.local import LocalEngine, cores
+    from behemoth.provenance import cores
+    from behemoth.study.local import LocalEngine
 
     count = workers or max(1, cores() // threads)
     return LocalEngine(path, min(count, max(len(work.models), len(work.trials))), threads)

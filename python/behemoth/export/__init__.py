@@ -1,0 +1,11 @@
+"""Corpora in the formats of other trainers: one file here for each format."""
+
+from typing import TYPE_CHECKING
+
+from behemoth.lazy import lazy
+
+if TYPE_CHECKING:  # the same names again, for type checkers and editors
+    from .formats import FORMATS as FORMATS
+    from .run import Exported as Exported, export as export
+
+__all__, __dir__, __getattr__ = lazy(__name__, {"formats": "FORMATS", "run": "Exported export"})

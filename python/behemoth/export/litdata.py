@@ -1,0 +1,83 @@
+"""LitData's chunks of tokens, for its ``StreamingDataset`` with a ``TokensLoader``.
+
+A chunk is u32 number of items, u32 places of the items and their end, and the items; here one item
+of whole blocks. A shard's last block goes on in the next shard, so that less than a block of the
+corpus is left out, at its very end. ``index.json`` lists the chunks.
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Any
+
+from behemoth._gen import SpecError
+from behemoth.files import as_json, replacing, write_bytes
+
+from .protocol import Format
+from .source import Shard, Source
+
+_HEAD = 12  # bytes: one item, its place, its end
+_MOST = 1 << 32  # bytes of a chunk: places are u32
+# Of LitData's own list of torch types: torch.uint16, and torch.int for want of uint32; ids are
+# below 2^31, so that they are the same.
+_TYPES = {2: 20, 4: 16}
+
+
+def _span(source: Source, shard: Shard, block_length: int) -> tuple[int, int]:
+    """Tokens of a shard's chunk: blocks that begin in the shard and are whole."""
+    start = -(-shard.first // block_length) * block_length
+    stop = -(-shard.stop // block_length) * block_length
+    return start, max(start, min(stop, source.tokens // block_length * block_length))
+
+
+def _write(source: Source, shard: Shard, out: Path, block_length: int) -> None:
+    start, stop = _span(source, shard, block_length)
+    target = out / f"chunk-0-{shard.number}.bin"
+    if start == stop or target.exists():
+        return
+    size = (stop - start) * source.dtype.itemsize
+    with replacing(target) as temporary, temporary.open("wb") as file:
+        file.write(struct.pack("<III", 1, _HEAD, _HEAD + size))
+        for piece in source.pieces(start, stop):
+            file.write(piece.data)
+
+
+def _finish(source: Source, out: Path, block_length: int) -> None:
+    chunks: list[dict[str, Any]] = []
+    for shard in source.shards:
+        start, stop = _span(source, shard, block_length)
+        if start < stop:
+            size = (stop - start) * source.dtype.itemsize
+            chunks.append(
+                {
+                    "filename": f"chunk-0-{shard.number}.bin",
+                    "chunk_size": 1,
+                    "chunk_bytes": size,
+                    "dim": stop - start,
+                }
+            )
+    config = {
+        "chunk_bytes": max((chunk["chunk_bytes"] for chunk in chunks), default=0),
+        "chunk_size": None,
+        "compression": None,
+        "data_format": [f"no_header_tensor:{_TYPES[source.dtype.itemsize]}"],
+        "data_spec": None,
+        "encryption": None,
+        "item_loader": "TokensLoader",
+    }
+    write_bytes(out / "index.json", as_json({"chunks": chunks, "config": config}))
+
+
+def _check(source: Source) -> None:
+    most = max((shard.tokens.nbytes for shard in source.shards), default=0)
+    if most + (1 << 24) >= _MOST:
+        raise SpecError(
+            f"argument 'to': got litdata for shards of {most:,} bytes, allowed: below 4 GiB "
+            "(shard_bytes of the corpus)"
+        )
+
+
+LITDATA = Format(
+    "litdata", "LitData's StreamingDataset with a TokensLoader", _write, _finish, 2048, _check
+)

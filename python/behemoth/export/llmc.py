@@ -1,0 +1,44 @@
+"""llm.c's token files, which modded-nanogpt reads as well.
+
+256 little-endian i32: magic, version, number of tokens, zeros; then the tokens.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from behemoth._gen import SpecError
+from behemoth.files import replacing
+
+from .protocol import Format
+from .source import Shard, Source
+
+_HEAD = 256
+_MOST = 1 << 31  # bytes of a file
+_KINDS = {2: (20240520, 1), 4: (20240801, 7)}  # magic and version by bytes of a token
+
+
+def _write(source: Source, shard: Shard, out: Path, block_length: int) -> None:
+    target = out / f"{shard.name}.bin"
+    if target.exists():
+        return
+    head = np.zeros(_HEAD, "<i4")
+    head[:3] = *_KINDS[source.dtype.itemsize], len(shard.tokens)
+    with replacing(target) as temporary, temporary.open("wb") as file:
+        file.write(head.tobytes())
+        for piece in source.pieces(shard.first, shard.stop):
+            file.write(piece.data)
+
+
+def _check(source: Source) -> None:
+    most = max((shard.tokens.nbytes for shard in source.shards), default=0)
+    if most + 4 * _HEAD >= _MOST:
+        raise SpecError(
+            f"argument 'to': got llmc for shards of {most:,} bytes, allowed: below 2 GiB "
+            "(shard_bytes of the corpus)"
+        )
+
+
+LLMC = Format("llmc", "llm.c, modded-nanogpt", _write, check=_check)

@@ -1,0 +1,45 @@
+r"""Megatron-LM's indexed datasets: the shards themselves, with an index beside each.
+
+A sequence is a block of tokens and a document is a sequence: the index takes 20 bytes for each, so
+that a sentence each would take as much as its tokens. ``GPTDataset`` cuts and shuffles sequences
+anew; the order of the corpus is kept by readers of `IndexedDataset` alone.
+
+Layout, little-endian: ``MMIDIDX\0\0``, u64 version 1, u8 type, u64 sequences, u64 documents + 1;
+then i32 lengths, i64 places in bytes, i64 first sequences of the documents and their end.
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+
+from behemoth.files import write_bytes
+
+from .protocol import Format
+from .source import Shard, Source, same_bytes
+
+_MAGIC = b"MMIDIDX\0\0"
+# There is no code for uint32; ids are below 2^31, so that they are the same as int32.
+_TYPES = {2: 8, 4: 4}  # by bytes of a token: uint16 and int32
+
+
+def _write(source: Source, shard: Shard, out: Path, block_length: int) -> None:
+    same_bytes(shard, out / f"{shard.name}.bin")
+    tokens, size = len(shard.tokens), source.dtype.itemsize
+    starts = np.arange(0, tokens, block_length, dtype=np.int64)
+    lengths = np.minimum(block_length, tokens - starts)
+    head = struct.pack("<QBQQ", 1, _TYPES[size], len(starts), len(starts) + 1)
+    parts = (
+        lengths.astype("<i4"),
+        (starts * size).astype("<i8"),
+        np.arange(len(starts) + 1, dtype="<i8"),
+    )
+    index = _MAGIC + head + b"".join(part.tobytes() for part in parts)
+    write_bytes(out / f"{shard.name}.idx", index)
+
+
+MEGATRON = Format(
+    "megatron", "Megatron-LM's IndexedDataset and GPTDataset", _write, block_length=2048
+)

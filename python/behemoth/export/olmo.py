@@ -1,0 +1,15 @@
+"""OLMo-core's token files: raw tokens that are called ``.npy`` and have no such header."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .protocol import Format
+from .source import Shard, Source, same_bytes
+
+
+def _write(source: Source, shard: Shard, out: Path, block_length: int) -> None:
+    same_bytes(shard, out / f"{shard.name}.npy")
+
+
+OLMO = Format("olmo", "OLMo-core's NumpyFSLDatasetConfig", _write)

@@ -1,0 +1,167 @@
+"""Export a corpus directory: what `behemoth export` calls."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from os import PathLike, fspath
+from pathlib import Path
+
+from behemoth._gen import SpecError, version
+from behemoth.files import as_json, write_bytes
+from behemoth.tokenizer import write_tokenizer
+
+from .formats import FORMATS
+from .protocol import Format
+from .source import Source
+
+_RECORD = "export.json"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export holds.
+
+    Parameters
+    ----------
+    out, to : str
+    block_length : int or None
+        Tokens of a block, where the format is made of blocks.
+    files : int
+        Files of tokens and what belongs to them, the tokenizer's apart.
+    tokens : int
+        Of the corpus.
+    bytes : int
+        Of the files. Hard links to the corpus, which take no room, are counted too.
+    seconds : float
+        Time that this call took.
+    """
+
+    out: str
+    to: str
+    block_length: int | None
+    files: int
+    tokens: int
+    bytes: int
+    seconds: float
+
+
+def export(
+    directory: str | PathLike[str],
+    out: str | PathLike[str],
+    to: str,
+    *,
+    block_length: int | None = None,
+    force: bool = False,
+    progress: Callable[[int, int], object] | None = None,
+) -> Exported:
+    """Write a corpus directory in the format of another trainer.
+
+    Formats whose tokens are the shards' own bytes (megatron, olmo, datatrove) get hard links to
+    them where the file system has such, and copies otherwise. The tokenizer is written beside
+    them. An export that was killed is gone on with, and one that is there is left as it is.
+
+    Parameters
+    ----------
+    directory : path
+        A finished corpus directory.
+    out : path
+        A new directory, or one of the same export.
+    to : str
+        A name of `FORMATS`.
+    block_length : int, optional
+        Tokens of a block, for formats that are made of blocks (megatron, litdata); 2,048 by
+        default.
+    force : bool
+        Replace another export that is there.
+    progress : callable, optional
+        Called with the tokens that are done and those of the corpus.
+
+    Raises
+    ------
+    SpecError
+        On an unknown format, a block length that is not allowed, a corpus that the format cannot
+        hold, or when `out` holds something else.
+    CorpusError
+        When the corpus is not complete or is damaged.
+    """
+    began = time.perf_counter()
+    made = _format(to)
+    length = _block_length(made, block_length)
+    source = Source(Path(directory))
+    if made.check is not None:
+        made.check(source)
+    place = Path(out)
+    about = {
+        "to": to,
+        "block_length": length,
+        "spec_hash": source.corpus.spec_hash,
+        "behemoth": version(),
+    }
+    _prepare(place, about, force)
+    write_bytes(place / _RECORD, as_json(about))
+    write_tokenizer(place / "tokenizer", source.corpus.vocabulary)
+    for shard in source.shards:
+        made.write(source, shard, place, length or 0)
+        if progress is not None:
+            progress(shard.stop, source.tokens)
+    if made.finish is not None:
+        made.finish(source, place, length or 0)
+    files = [path for path in place.iterdir() if path.is_file() and path.name != _RECORD]
+    return Exported(
+        out=fspath(out),
+        to=to,
+        block_length=length,
+        files=len(files),
+        tokens=source.tokens,
+        bytes=sum(path.stat().st_size for path in files),
+        seconds=time.perf_counter() - began,
+    )
+
+
+def _format(to: str) -> Format:
+    if to not in FORMATS:
+        near = get_close_matches(to, FORMATS, n=1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        raise SpecError(f"argument 'to': got {to}, allowed: {', '.join(FORMATS)}{hint}")
+    return FORMATS[to]
+
+
+def _block_length(made: Format, given: int | None) -> int | None:
+    if given is None:
+        return made.block_length
+    if made.block_length is None:
+        blocks = [name for name, other in FORMATS.items() if other.block_length is not None]
+        raise SpecError(
+            f"argument 'block_length': got {given} for {made.name}, which has no blocks, allowed: "
+            f"nothing, or {' or '.join(blocks)}"
+        )
+    if not 0 < given < 1 << 31:
+        raise SpecError(f"argument 'block_length': got {given}, allowed: 1 to 2147483647")
+    return given
+
+
+def _prepare(place: Path, about: Mapping[str, object], force: bool) -> None:
+    """Refuse a directory of something else; empty one of another export, by force."""
+    if not place.exists() or (place.is_dir() and not any(place.iterdir())):
+        return
+    record = place / _RECORD
+    try:
+        there = json.loads(record.read_text(encoding="utf-8"))
+        same = all(there[name] == about[name] for name in ("to", "block_length", "spec_hash"))
+    except (OSError, ValueError, KeyError, TypeError):
+        raise SpecError(
+            f"argument 'out': got {place}, which holds something else, allowed: a new directory, "
+            "or one of an export"
+        ) from None
+    if force:
+        shutil.rmtree(place)
+    elif not same:
+        raise SpecError(
+            f"argument 'out': got {place}, another export (to {there.get('to')}), allowed: a new "
+            "directory, the same again, or force to replace it"
+        )

@@ -1,0 +1,128 @@
+"""What is exported: the tokens of a finished corpus directory, shard by shard."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from behemoth._gen import CorpusError
+from behemoth.corpus import Corpus
+from behemoth.files import replacing, sync
+from behemoth.tokenizer import token_names
+
+_END_OF_DOCUMENT = 0
+_PIECE = 1 << 24  # tokens that are looked at or copied at once
+
+Tokens = NDArray[np.unsignedinteger[Any]]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One file of tokens.
+
+    Parameters
+    ----------
+    number : int
+    name : str
+        As in ``00007``.
+    path : Path
+        Raw little-endian tokens.
+    first : int
+        Its first token, counted over the whole corpus.
+    tokens : uint16[n] or uint32[n] memory map
+    """
+
+    number: int
+    name: str
+    path: Path
+    first: int
+    tokens: Tokens
+
+    @property
+    def stop(self) -> int:
+        """Its last token and one."""
+        return self.first + len(self.tokens)
+
+    def document_ends(self) -> Iterator[NDArray[np.int64]]:
+        """Where documents end, end-of-document token included, from the shard's first token."""
+        for start in range(0, len(self.tokens), _PIECE):
+            piece = self.tokens[start : start + _PIECE]
+            yield np.flatnonzero(piece == _END_OF_DOCUMENT) + (start + 1)
+
+    def documents(self, tokens: int) -> Iterator[Tokens]:
+        """The shard in pieces of whole documents, each of at least one and about `tokens`."""
+        start = 0
+        ends = np.concatenate(list(self.document_ends()))
+        while start < len(self.tokens):
+            place = np.searchsorted(ends, start + tokens, "right") - 1
+            stop = int(ends[max(place, np.searchsorted(ends, start, "right"))])
+            yield self.tokens[start:stop]
+            start = stop
+
+
+class Source:
+    """A finished corpus directory.
+
+    Raises
+    ------
+    CorpusError
+        When it is not complete.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.corpus = Corpus.open(directory)
+        manifest = self.corpus.manifest
+        if not manifest["complete"]:
+            raise CorpusError(f"{directory} is not complete: run the same `behemoth gen` again")
+        self.dtype = np.dtype(manifest["dtype"]).newbyteorder("<")
+        self.shards: list[Shard] = []
+        first = 0
+        for number, entry in enumerate(manifest["shards"]):
+            path = directory / entry["file"]
+            # A mapping of nothing is refused by the system.
+            tokens: Tokens = (
+                np.memmap(path, self.dtype, mode="r") if entry["bytes"] else np.empty(0, self.dtype)
+            )
+            if len(tokens) != entry["tokens"]:
+                raise CorpusError(
+                    f"{path} has {len(tokens)} tokens, and the manifest says {entry['tokens']}"
+                )
+            self.shards.append(Shard(number, path.stem, path, first, tokens))
+            first += len(tokens)
+        self.tokens = first
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Names of all tokens, as the tokenizer writes them."""
+        return token_names(self.corpus.vocabulary)
+
+    def pieces(self, start: int, stop: int) -> Iterator[Tokens]:
+        """Tokens from `start` to `stop`, exclusive, of the whole corpus, across its shards."""
+        for shard in self.shards:
+            low, high = max(start, shard.first), min(stop, shard.stop)
+            for place in range(low, high, _PIECE):
+                yield shard.tokens[place - shard.first : min(place + _PIECE, high) - shard.first]
+
+
+def same_bytes(shard: Shard, target: Path) -> None:
+    """Make `target` a file of the shard's bytes: a hard link, or a copy where there is none."""
+    if target.exists():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(shard.path, target)
+        sync(target.parent)
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):
+            raise
+        with replacing(target) as temporary:
+            shutil.copyfile(shard.path, temporary)

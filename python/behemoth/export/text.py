@@ -1,0 +1,43 @@
+"""Plain text: a document a line, tokens by their names; the tokenizer splits it back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from behemoth.files import replacing
+
+from .protocol import Format
+from .source import Shard, Source, Tokens
+
+_PIECE = 1 << 20  # tokens
+
+
+class Lines:
+    """Writes pieces of whole documents as lines.
+
+    Parameters
+    ----------
+    source : Source
+    """
+
+    def __init__(self, source: Source) -> None:
+        # A token and the space behind it; documents end in token 0.
+        self._words = ["\n", *(f"{name} " for name in source.names[1:])]
+
+    def write(self, tokens: Tokens) -> str:
+        """The lines of some documents, each with its end."""
+        text = "".join(map(self._words.__getitem__, tokens.tolist()))
+        return text.replace(" \n", "\n")
+
+
+def _write(source: Source, shard: Shard, out: Path, block_length: int) -> None:
+    target = out / f"{shard.name}.txt"
+    if target.exists():
+        return
+    lines = Lines(source)
+    with replacing(target) as temporary, temporary.open("wb") as file:
+        for tokens in shard.documents(_PIECE):
+            file.write(lines.write(tokens).encode())
+
+
+TEXT = Format("text", "anything; a document a line", _write)

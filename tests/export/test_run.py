@@ -1,0 +1,90 @@
+"""What an export refuses, and what it does where there are no hard links."""
+
+import errno
+import os
+
+import numpy as np
+import pytest
+from transformers import AutoTokenizer
+
+from behemoth import Corpus, CorpusError, SpecError, World
+from behemoth.export import export
+
+
+@pytest.fixture
+def directory(tmp_path):
+    corpus = Corpus(World(subjects=20, relations=2, objects=5), exposures=3)
+    corpus.write(tmp_path / "corpus", probes=0)
+    return tmp_path / "corpus"
+
+
+def test_what_it_says_of_itself(directory, tmp_path):
+    done = export(directory, tmp_path / "out", "megatron")
+    assert (done.to, done.block_length, done.files) == ("megatron", 2048, 2)
+    assert done.tokens == 20 * 2 * 3 * 11
+    sizes = [path.stat().st_size for path in (tmp_path / "out").glob("0*")]
+    assert done.bytes == sum(sizes)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out" / "tokenizer")
+    assert tokenizer.eos_token_id == 0
+
+
+def test_without_hard_links_the_bytes_are_copied(directory, tmp_path, monkeypatch):
+    def link(*_):
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", link)
+    export(directory, tmp_path / "out", "olmo")
+    made, source = tmp_path / "out" / "00000.npy", directory / "tokens" / "00000.bin"
+    assert made.read_bytes() == source.read_bytes() and not made.samefile(source)
+
+
+def test_progress_ends_at_all_tokens(directory, tmp_path):
+    said = []
+    done = export(directory, tmp_path / "out", "text", progress=lambda *at: said.append(at))
+    assert said[-1] == (done.tokens, done.tokens)
+
+
+def test_a_format_that_is_none_names_its_neighbour(directory, tmp_path):
+    with pytest.raises(SpecError, match=r"'to': got litdat, allowed: .*\(did you mean litdata\?"):
+        export(directory, tmp_path / "out", "litdat")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_block_length_is_for_formats_of_blocks(directory, tmp_path):
+    with pytest.raises(SpecError, match="got 64 for olmo, which has no blocks, allowed: nothing,"):
+        export(directory, tmp_path / "out", "olmo", block_length=64)
+    with pytest.raises(SpecError, match="'block_length': got 0, allowed: 1 to"):
+        export(directory, tmp_path / "out", "megatron", block_length=0)
+
+
+def test_another_export_is_left_alone_but_for_force(directory, tmp_path):
+    out = tmp_path / "out"
+    export(directory, out, "megatron")
+    with pytest.raises(SpecError, match=r"another export \(to megatron\), allowed: a new"):
+        export(directory, out, "megatron", block_length=64)
+    export(directory, out, "olmo", force=True)
+    assert {path.name for path in out.iterdir()} == {"export.json", "tokenizer", "00000.npy"}
+    assert (directory / "tokens" / "00000.bin").exists()
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_directory_of_something_else_is_refused(directory, tmp_path, force):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("")
+    with pytest.raises(SpecError, match="holds something else, allowed: a new directory"):
+        export(directory, tmp_path / "mine", "olmo", force=force)
+    assert (tmp_path / "mine" / "thesis.tex").exists()
+
+
+def test_an_unfinished_corpus_is_refused(tmp_path):
+    corpus = Corpus(World(subjects=300, relations=2, objects=5), exposures=20, shard_bytes=1 << 16)
+    corpus.write(tmp_path / "corpus", part=(0, 2), probes=0)
+    with pytest.raises(CorpusError, match="is not complete: run the same `behemoth gen` again"):
+        export(tmp_path / "corpus", tmp_path / "out", "olmo")
+
+
+def test_a_shard_of_another_length_is_refused(directory, tmp_path):
+    shard = directory / "tokens" / "00000.bin"
+    np.fromfile(shard, np.uint16)[:-11].tofile(shard)
+    with pytest.raises(CorpusError, match=r"00000.bin has 1309 tokens, and the manifest says 1320"):
+        export(directory, tmp_path / "out", "olmo")
