@@ -116,13 +116,14 @@ def _shape(line):
         pytest.param("tutorial.md", marks=pytest.mark.slow),  # they train: a minute of one core
         pytest.param("adding-a-method.md", marks=pytest.mark.slow),
         "studies.md",
+        "export.md",
     ],
 )
 def test_page(name, page):
     page(name)
 
 
-@pytest.mark.parametrize("name", ["tutorial.md", "adding-a-method.md", "studies.md"])
+@pytest.mark.parametrize("name", ["tutorial.md", "adding-a-method.md", "studies.md", "export.md"])
 def test_blocks_make_sense(name, run):
     """What can be seen without training: syntax, specs, verbs and their options."""
     for kind, body in _BLOCK.findall((DOCS / name).read_text(encoding="utf-8")):

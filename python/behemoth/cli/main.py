@@ -34,7 +34,8 @@ from behemoth.cli.parse import suggestion
 # Plain help in place of Rich's boxes: it halves the time of `behemoth --help`.
 app = typer.Typer(
     name="behemoth",
-    help="Write worlds of facts as token corpora of any size, and look into them.",
+    help="Write worlds of facts as token corpora of any size, train models on them, edit what they "
+    "know, and measure all that follows.",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
