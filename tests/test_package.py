@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
 
@@ -10,6 +11,14 @@ def test_every_public_name_is_there():
     for name in dir(behemoth):
         assert getattr(behemoth, name) is not None
     assert set(behemoth.__all__) == set(dir(behemoth))
+
+
+@pytest.mark.parametrize("package", ["edit", "export", "report", "study", "study.gates"])
+def test_every_public_name_of_a_package_is_there(package):
+    module = import_module(f"behemoth.{package}")
+    assert module.__all__
+    for name in dir(module):
+        assert getattr(module, name) is not None
 
 
 def test_an_unknown_name_is_an_attribute_error():

@@ -8,7 +8,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from behemoth import Corpus, CorpusError, SpecError, World
-from behemoth.export import export
+from behemoth.export import FORMATS, export
 
 
 @pytest.fixture
@@ -74,6 +74,13 @@ def test_a_directory_of_something_else_is_refused(directory, tmp_path, force):
     with pytest.raises(SpecError, match="holds something else, allowed: a new directory"):
         export(directory, tmp_path / "mine", "olmo", force=force)
     assert (tmp_path / "mine" / "thesis.tex").exists()
+
+
+@pytest.mark.parametrize("to", FORMATS)
+def test_a_corpus_without_any_sentence_is_exported_as_such(tmp_path, to):
+    corpus = Corpus(World(subjects=2, relations=1, objects=2), exposures=1).without([0, 1])
+    corpus.write(tmp_path / "corpus", probes=0)
+    assert export(tmp_path / "corpus", tmp_path / "out", to).tokens == 0
 
 
 def test_an_unfinished_corpus_is_refused(tmp_path):

@@ -74,7 +74,7 @@ def behemoth(
         bool, typer.Option("--debug", help="Show the traceback of an error (anywhere on the line).")
     ] = False,
 ) -> None:
-    """Write worlds of facts as token corpora of any size, and look into them."""
+    """Write worlds, train models on them, edit what they know, and measure what follows."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from behemoth._gen import CorpusError, SpecError
 from behemoth.evaluate.run import Run, read_run
-from behemoth.files import write_bytes
+from behemoth.files import as_json, write_bytes
 
 from .adapter import save_adapter
 from .delta import EditDelta
@@ -182,7 +182,7 @@ def edit(
     missing = [key for key in keys if not (_delta_place(place, key) / "delta.json").is_file()]
     seconds = 0.0
     if missing:
-        write_bytes(place / "edit.json", _json(record))
+        write_bytes(place / "edit.json", as_json(record))
         context = _Work(ran, made, chosen, place, seed, cache, len(numbers), progress)
         seconds = context.carry_out(missing, len(keys) - len(missing), stack, device)
     deltas = {key: EditDelta.load(_delta_place(place, key)) for key in keys}
@@ -191,7 +191,7 @@ def edit(
         for key, delta in deltas.items():
             if delta.failure is None:
                 save_adapter(delta, _place(place, "adapter", key), Path(run).resolve())
-    write_bytes(place / "edit.json", _json({**record, "failed": failed, "complete": True}))
+    write_bytes(place / "edit.json", as_json({**record, "failed": failed, "complete": True}))
     done = len(missing) if single else len(numbers) * len(missing)
     return Edited(
         out=fspath(out),
@@ -341,7 +341,3 @@ def _delta_place(place: Path, key: int | None) -> Path:
 
 def _place(place: Path, name: str, key: int | None) -> Path:
     return place / name if key is None else place / f"{name}s" / f"{key:05}"
-
-
-def _json(record: Mapping[str, Any]) -> bytes:
-    return (json.dumps(record, indent=2) + "\n").encode()

@@ -61,7 +61,7 @@ class Shard:
     def documents(self, tokens: int) -> Iterator[Tokens]:
         """The shard in pieces of whole documents, each of at least one and about `tokens`."""
         start = 0
-        ends = np.concatenate(list(self.document_ends()))
+        ends = np.concatenate([np.empty(0, np.int64), *self.document_ends()])
         while start < len(self.tokens):
             place = np.searchsorted(ends, start + tokens, "right") - 1
             stop = int(ends[max(place, np.searchsorted(ends, start, "right"))])
