@@ -193,14 +193,14 @@ _CHOICES = {
 }
 
 # Sizes whose defaults were chosen by runs of our own.
-TUNED = ("nano",)
+TUNED = ("nano", "micro", "14m")
 
-# docs/training.md tells of the runs that chose those of nano. micro has the same with a lower rate;
-# from 14m on these are Pythia's own rates, with batches of the size that the corpora here call for.
+# docs/training.md tells of the runs that chose those of the tuned sizes. From 31m on these are
+# Pythia's own rates, with batches of the size that the corpora here call for.
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "nano": {"learning_rate": 2.5e-3, "batch_size": 256},
-    "micro": {"learning_rate": 1.5e-3, "batch_size": 256},
-    "14m": {"learning_rate": 1e-3, "block_length": 512, "batch_size": 128},
+    "micro": {"learning_rate": 2.5e-3, "batch_size": 256},
+    "14m": {"learning_rate": 2e-3, "batch_size": 256},
     "31m": {"learning_rate": 1e-3, "block_length": 512, "batch_size": 256},
     "70m": {"learning_rate": 1e-3, "block_length": 512, "batch_size": 512},
     "160m": {"learning_rate": 6e-4, "block_length": 512, "batch_size": 512},
