@@ -187,9 +187,32 @@ def _probes(random, edits, levels, each, damage):
                     pl.Series("known", known),
                     pl.Series("exact_match", known & ~lost),
                     pl.Series("kl", kl),
+                    pl.Series("old_match", known & ~lost),
                 )
             )
-    return pl.concat(parts)
+    return pl.concat([*parts, _dependents(edits)])
+
+
+def _dependents(edits):
+    """A fact of each edit that follows from it: a third follow, a third stay, a third are lost."""
+    random = np.random.default_rng(7)  # its own, so that no other draw moves
+    place = random.integers(0, 3, edits.height)
+    return edits.select(
+        "edit",
+        pl.col("exposures").alias("edit_exposures"),
+        pl.col("known").alias("edit_known"),
+        "failure",
+        pl.lit("after").alias("stage"),
+        pl.lit(True).alias("must_change"),
+        pl.lit("subject_nested").alias("group"),
+        pl.lit(0, dtype=pl.UInt32).alias("probe"),
+        "fact",
+        "exposures",
+        pl.Series("known", random.random(edits.height) < 0.8),
+        pl.Series("exact_match", place == 0),
+        pl.lit(0.5).alias("kl"),
+        pl.Series("old_match", place == 1),
+    )
 
 
 def _recall(random, levels, own, parameters, each=80):

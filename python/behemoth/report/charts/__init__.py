@@ -12,6 +12,7 @@ from behemoth.report.style import Absent, Figure
 from behemoth.study.analysis.summary import Summary
 
 from .capacity import capacity
+from .consequences import consequences
 from .damage import damage
 from .dose import dose
 from .geometry import geometry
@@ -32,6 +33,7 @@ CHARTS: tuple[Callable[[Summary], Figure | Absent], ...] = (
     tradeoff,
     damage,
     heat,
+    consequences,
     placement,
     retention,
     geometry,

@@ -21,6 +21,7 @@ from behemoth.study.analysis.summary import Summary
 
 __all__ = [
     "JACKKNIFE",
+    "by_group",
     "censorable",
     "counted",
     "curves",
@@ -104,4 +105,57 @@ def curves(
         base.mark_line(interpolate="linear").encode(y=y)
         + base.mark_rule().encode(y=alt.Y("low:Q"), y2="high:Q")
         + base.mark_point(opacity=1).encode(y=y)
+    ).add_params(only())
+
+
+def by_group(
+    part: pl.DataFrame, colours: dict[str, str], order: list[str], unit: str, form: str
+) -> Any:
+    """Means with intervals, a row for each group and in it a point for each method.
+
+    Parameters
+    ----------
+    part : polars.DataFrame
+        Columns cell (the method), group, mean, low, high, rows.
+    colours : dict
+        By cell, in the order that they are drawn.
+    order : list of str
+        Groups from the top.
+    unit, form : str
+        Title and number format of the axis.
+    """
+    count = len(colours)
+    shift = {name: (place - (count - 1) / 2) * 0.5 / max(1, count)
+             for place, name in enumerate(colours)}  # fmt: skip
+    drawn = part.with_columns(
+        (
+            pl.col("group").replace_strict(
+                {group: float(place) for place, group in enumerate(order)}, return_dtype=pl.Float64
+            )
+            + pl.col("cell").replace_strict(shift, return_dtype=pl.Float64)
+            + 0.15
+        ).alias("row")
+    )
+    names = pl.DataFrame({"group": order, "row": [place - 0.2 for place in range(len(order))]})
+    y = alt.Y("row:Q", axis=None, scale=alt.Scale(domain=[-0.5, len(order) - 0.35], reverse=True,
+                                                  nice=False))  # fmt: skip
+    x = alt.X("mean:Q", title=unit, scale=alt.Scale(zero=True),
+              axis=alt.Axis(grid=True, tickCount=5, format=form))  # fmt: skip
+    base = alt.Chart(rows(drawn)).encode(
+        y=y,
+        color=colour_of("cell", colours),
+        opacity=faded("cell"),
+        tooltip=[
+            alt.Tooltip("cell:N", title="method"),
+            alt.Tooltip("group:N"),
+            alt.Tooltip("mean:Q", format=".3g"),
+            alt.Tooltip("low:Q", format=".3g"),
+            alt.Tooltip("high:Q", format=".3g"),
+            alt.Tooltip("rows:Q", format=",", title="edits"),
+        ],
+    )
+    return (
+        base.mark_rule().encode(x=alt.X("low:Q"), x2="high:Q")
+        + base.mark_point().encode(x=x)
+        + names_of_rows(names, "group", y)
     ).add_params(only())

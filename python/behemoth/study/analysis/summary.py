@@ -10,6 +10,7 @@ import polars as pl
 
 from .capacity import capacity_by_exposures, capacity_by_model, recall_by_exposures
 from .collateral import damage, damage_by, damage_by_exposures, damage_of_edits
+from .consequences import consequences, consequences_by
 from .contrasts import contrasts
 from .dose import FILTERS, dose_table, filtered
 from .estimate import means
@@ -44,6 +45,8 @@ class Summary:
         See `behemoth.study.analysis.capacity`.
     damage, damage_by_exposures : polars.DataFrame
         See `behemoth.study.analysis.collateral`.
+    consequences : polars.DataFrame
+        See `behemoth.study.analysis.consequences`.
     tradeoff : polars.DataFrame
         label, exposures, success, success_low, success_high (shares), kl, kl_low, kl_high (nats),
         lost, edits, clusters.
@@ -69,6 +72,7 @@ class Summary:
     capacity_of_models: pl.DataFrame
     damage: pl.DataFrame
     damage_by_exposures: pl.DataFrame
+    consequences: pl.DataFrame
     tradeoff: pl.DataFrame
     shapes: pl.DataFrame
     retention: pl.DataFrame
@@ -147,6 +151,7 @@ def summarise(
         capacity_of_models=capacity_by_model(recall),
         damage=damage_by(bystanders),
         damage_by_exposures=damage_by_exposures(bystanders),
+        consequences=consequences_by(consequences(frames.probes)),
         tradeoff=tradeoff,
         shapes=_shapes(edits),
         retention=curves,

@@ -1,0 +1,50 @@
+"""Consequences: what follows from an edited fact, by method."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from behemoth.report.style import Absent, Figure, Panel, label_colours
+from behemoth.study.analysis.summary import Summary
+
+from .common import JACKKNIFE, by_group, counted, first_labels, methods
+
+_TITLE = "Does what follows from the edited fact follow the edit?"
+_MEASURES = {"follows": "Says what follows from the new object", "stays": "Still says the old one"}
+_GROUPS = {
+    "subject_nested": "inherited down the chain",
+    "correlated_followed": "correlated relation",
+    "implicit_remap": "inherited through the edited link",
+}
+
+
+def consequences(summary: Summary) -> Figure | Absent:
+    """Draw both shares for each kind of dependent fact and each method."""
+    sizes = summary.consequences["size"].n_unique()
+    frame = summary.consequences.with_columns(
+        pl.col("group").replace_strict(_GROUPS, default=pl.col("group")),
+        (pl.format("{}, {}", "label", "size") if sizes > 1 else pl.col("label")).alias("cell"),
+    )
+    if not frame.height:
+        return Absent(
+            "consequences", _TITLE, "The plans of this study ask no known facts that follow from "
+            "an edit (nested or correlated relations)."
+        )  # fmt: skip
+    places = {label: place for place, label in enumerate(methods(summary, frame))}
+    ordered = frame.sort(pl.col("label").replace_strict(places, return_dtype=pl.Int64), "size")
+    colours = label_colours(first_labels(ordered, "cell"))
+    there = set(frame["group"].to_list())
+    order = [name for name in _GROUPS.values() if name in there]
+    panels = [
+        Panel(title, by_group(part, colours, order, "share", "%"), 70 + 60 * len(order))
+        for measure, title in _MEASURES.items()
+        if (part := frame.filter(pl.col("measure") == measure)).height
+    ]
+    caption = (
+        "Free generation after the edit, of facts that the model knew before and that another "
+        "object follows for; what is neither says something else. All edits count, also those "
+        f"that did not succeed. {counted(frame, 'edits')}; {JACKKNIFE}."
+    )
+    return Figure(
+        "consequences", _TITLE, caption, tuple(panels), frame, tuple(colours.items()), "method"
+    )

@@ -1,0 +1,69 @@
+"""Consequences: whether what follows from an edited fact follows the edit.
+
+Facts that depend on the edited one are what subjects inherit down a chain (``subject_nested``),
+what a correlated relation says (``correlated_followed``) and what other subjects inherit through
+an edited link (``implicit_remap``). After the edit a model may say what follows from the new
+object, or still what followed from the old one. Only facts that it knew before count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from .estimate import means
+
+__all__ = ["DEPENDENT", "MEASURES", "consequences", "consequences_by"]
+
+DEPENDENT = ("subject_nested", "correlated_followed", "implicit_remap")
+"""Groups of probes that follow from an edit where they must change."""
+MEASURES = ("follows", "stays")
+"""Share that says what follows from the new object; that says what followed from the old one."""
+
+
+def consequences(probes: pl.LazyFrame) -> pl.DataFrame:
+    """Give one row for each dependent fact that was known and must change, after the edit.
+
+    Parameters
+    ----------
+    probes : polars.LazyFrame
+        The study's frame of probes.
+
+    Returns
+    -------
+    polars.DataFrame
+        trial, edit, label, size, world, seed, group, edit_exposures, follows and stays
+        (Float64, 0 or 1; both 0 where something else is said).
+    """
+    counts = pl.col("must_change") & pl.col("known") & pl.col("failure").is_null()
+    return (
+        probes.filter(
+            (pl.col("stage") == "after") & pl.col("group").is_in(DEPENDENT) & counts
+        )
+        .select(
+            "trial", "edit", "label", "size", "world", "seed", "group", "edit_exposures",
+            pl.col("exact_match").cast(pl.Float64).alias("follows"),
+            pl.col("old_match").cast(pl.Float64).alias("stays"),
+        )
+        .collect()
+    )  # fmt: skip
+
+
+def consequences_by(
+    rows: pl.DataFrame, by: Sequence[str] = ("label", "size", "group")
+) -> pl.DataFrame:
+    """Mean shares, over the facts of an edit first, then over edits.
+
+    Returns
+    -------
+    polars.DataFrame
+        The columns of `by`, measure (follows or stays), mean, low, high, rows (edits), clusters.
+    """
+    parts = [
+        means(rows, measure, by, units=("trial", "edit"), within=(0.0, 1.0)).with_columns(
+            pl.lit(measure).alias("measure")
+        )
+        for measure in MEASURES
+    ]
+    return pl.concat(parts).select(*by, "measure", pl.exclude(*by, "measure")).sort(*by, "measure")
