@@ -71,7 +71,7 @@ def test_a_compiled_run_learns_the_same(small, config, tmp_path):
         ).loss
         for compiled in ("on", "off")
     }
-    assert json.loads((tmp_path / "on" / "run.json").read_text())["machine"]["compiled"]
+    assert json.loads((tmp_path / "on" / "run.json").read_text())["compiled"]
     assert losses["on"] == pytest.approx(losses["off"], rel=1e-4)
 
 
