@@ -6,7 +6,7 @@ import platform
 import shutil
 import subprocess
 
-from behemoth.provenance import cores, processor, versions
+from behemoth.provenance import cores, listed, processor, versions
 
 
 def describe() -> dict[str, str]:
@@ -15,8 +15,7 @@ def describe() -> dict[str, str]:
     return {
         "machine": f"{processor()}, {cores()} cores, {_memory()}",
         "system": f"{platform.system()} {platform.release()}",
-        "versions": ", ".join(f"{name} {number}" for name, number in found.items())
-        + f", {_rustc()}",
+        "versions": f"{listed(found)}, {_rustc()}",
         "date": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
     }
 

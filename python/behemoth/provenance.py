@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
@@ -33,3 +34,8 @@ def versions(*packages: str) -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def listed(found: Mapping[str, str]) -> str:
+    """Versions as a person writes them: ``python 3.11.7, torch 2.15.0``."""
+    return ", ".join(f"{name} {number}" for name, number in found.items())

@@ -9,6 +9,7 @@ from transformers import AutoTokenizer
 
 from behemoth import Corpus, CorpusError, SpecError, World
 from behemoth.export import FORMATS, export
+from behemoth.export.source import Source
 
 
 @pytest.fixture
@@ -81,6 +82,15 @@ def test_a_corpus_without_any_sentence_is_exported_as_such(tmp_path, to):
     corpus = Corpus(World(subjects=2, relations=1, objects=2), exposures=1).without([0, 1])
     corpus.write(tmp_path / "corpus", probes=0)
     assert export(tmp_path / "corpus", tmp_path / "out", to).tokens == 0
+
+
+@pytest.mark.parametrize(("to", "most"), [("llmc", 2), ("litdata", 4)])
+def test_shards_that_a_format_cannot_hold_are_refused(directory, to, most):
+    # The corpus cannot be of such a size here, so that its one shard is said to be.
+    source = Source(directory)
+    object.__setattr__(source.shards[0], "tokens", np.broadcast_to(np.uint16(0), most << 29))
+    with pytest.raises(SpecError, match=f"got {to} for shards of .*, allowed: below {most} GiB"):
+        FORMATS[to].check(source)
 
 
 def test_an_unfinished_corpus_is_refused(tmp_path):

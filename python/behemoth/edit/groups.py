@@ -49,6 +49,8 @@ GROUPS = (
     "retain",
 )
 """All groups, in the order that a plan lists them."""
+FOLLOWING = ("subject_nested", "correlated_followed", "implicit_remap")
+"""Groups that follow from an edit, where they must change."""
 
 NONE = -1  # no edit, no new object
 

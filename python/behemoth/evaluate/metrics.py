@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from behemoth._gen import SpecError
+from behemoth.edit.groups import FOLLOWING
 
 __all__ = ["METRICS", "Mean", "Metric", "get_metric", "truth_ratio"]
 
@@ -20,7 +21,6 @@ PARAPHRASED = ("edited_paraphrase", "edited_held_out")
 NEIGHBOURS = ("same_object", "same_relation")
 KEPT = ("same_object", "same_relation", "same_subject", "unrelated", "correlated_kept",
         "object_nested", "new_object_nested", "subject_nested", "retain")  # fmt: skip
-FOLLOWING = ("subject_nested", "correlated_followed", "implicit_remap")
 RETAINED = ("retain", "unrelated", "same_relation", "same_subject")
 
 

@@ -11,7 +11,6 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from behemoth._gen import SpecError
 from behemoth.files import as_json, replacing, write_bytes
 
 from .protocol import Format
@@ -70,12 +69,7 @@ def _finish(source: Source, out: Path, block_length: int) -> None:
 
 
 def _check(source: Source) -> None:
-    most = max((shard.tokens.nbytes for shard in source.shards), default=0)
-    if most + (1 << 24) >= _MOST:
-        raise SpecError(
-            f"argument 'to': got litdata for shards of {most:,} bytes, allowed: below 4 GiB "
-            "(shard_bytes of the corpus)"
-        )
+    source.check_size("litdata", _MOST, 1 << 24)
 
 
 LITDATA = Format(

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from behemoth._gen import SpecError
 from behemoth.files import replacing
 
 from .protocol import Format
@@ -33,12 +32,7 @@ def _write(source: Source, shard: Shard, out: Path, block_length: int) -> None:
 
 
 def _check(source: Source) -> None:
-    most = max((shard.tokens.nbytes for shard in source.shards), default=0)
-    if most + 4 * _HEAD >= _MOST:
-        raise SpecError(
-            f"argument 'to': got llmc for shards of {most:,} bytes, allowed: below 2 GiB "
-            "(shard_bytes of the corpus)"
-        )
+    source.check_size("llmc", _MOST, 4 * _HEAD)
 
 
 LLMC = Format("llmc", "llm.c, modded-nanogpt", _write, check=_check)

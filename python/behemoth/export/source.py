@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from behemoth._gen import CorpusError
+from behemoth._gen import CorpusError, SpecError
 from behemoth.corpus import Corpus
 from behemoth.files import replacing, sync
 from behemoth.tokenizer import token_names
@@ -83,14 +83,14 @@ class Source:
         manifest = self.corpus.manifest
         if not manifest["complete"]:
             raise CorpusError(f"{directory} is not complete: run the same `behemoth gen` again")
-        self.dtype = np.dtype(manifest["dtype"]).newbyteorder("<")
+        self.dtype = self.corpus.dtype
         self.shards: list[Shard] = []
         first = 0
         for number, entry in enumerate(manifest["shards"]):
             path = directory / entry["file"]
             # A mapping of nothing is refused by the system.
             tokens: Tokens = (
-                np.memmap(path, self.dtype, mode="r") if entry["bytes"] else np.empty(0, self.dtype)
+                self.corpus.shard(number) if entry["bytes"] else np.empty(0, self.dtype)
             )
             if len(tokens) != entry["tokens"]:
                 raise CorpusError(
@@ -99,6 +99,15 @@ class Source:
             self.shards.append(Shard(number, path.stem, path, first, tokens))
             first += len(tokens)
         self.tokens = first
+
+    def check_size(self, to: str, most: int, beside: int) -> None:
+        """Refuse shards that, with `beside` more bytes, do not fit in files below `most`."""
+        largest = max((shard.tokens.nbytes for shard in self.shards), default=0)
+        if largest + beside >= most:
+            raise SpecError(
+                f"argument 'to': got {to} for shards of {largest:,} bytes, allowed: below "
+                f"{most >> 30} GiB (shard_bytes of the corpus)"
+            )
 
     @cached_property
     def names(self) -> list[str]:

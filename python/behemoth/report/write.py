@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from behemoth.files import replacing, write_bytes
-from behemoth.provenance import cores, processor, versions
+from behemoth.provenance import cores, listed, processor, versions
 from behemoth.study.analysis.headline import headline
 from behemoth.study.analysis.summary import Summary, summarise
 from behemoth.study.results import Results
@@ -174,7 +174,7 @@ def _run(results: Results, summary: Summary) -> list[tuple[str, str]]:
         ("trials were carried out on", "; ".join(results.made_on) or "not recorded"),
         ("seconds of work", "; ".join(f"{name} {value:,.0f}" for name, value in seconds)),
         ("report made on", f"{processor()}, {cores()} cores, {platform.system()}"),
-        ("with", ", ".join(f"{name} {number}" for name, number in versions(*_PACKAGES).items())),
+        ("with", listed(versions(*_PACKAGES))),
     ]  # fmt: skip
 
 

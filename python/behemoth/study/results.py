@@ -11,6 +11,8 @@ from typing import Any
 
 import polars as pl
 
+from behemoth.provenance import listed
+
 from .directory import StudyDirectory
 from .schemas import EDITS, PROBES, RECALL, RETENTION, SHAPES, TRACES
 
@@ -136,11 +138,10 @@ class Results:
     def made_on(self) -> list[str]:
         """Where its trials were carried out and with which versions, each once."""
         said = {
-            ", ".join([str(record["device"]), *(
-                f"{name} {version}" for name, version in record["versions"].items()
-            )])
-            for record in self._records.values() if "device" in record
-        }  # fmt: skip
+            f"{record['device']}, {listed(record['versions'])}"
+            for record in self._records.values()
+            if "device" in record
+        }
         return sorted(said)
 
     @cached_property

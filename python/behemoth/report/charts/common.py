@@ -13,6 +13,7 @@ from behemoth.report.style import (
     colour_of,
     exposure_axis,
     faded,
+    label_colours,
     only,
     positions,
     rows,
@@ -22,6 +23,8 @@ from behemoth.study.analysis.summary import Summary
 __all__ = [
     "JACKKNIFE",
     "by_group",
+    "cell_colours",
+    "cells",
     "censorable",
     "counted",
     "curves",
@@ -106,6 +109,19 @@ def curves(
         + base.mark_rule().encode(y=alt.Y("low:Q"), y2="high:Q")
         + base.mark_point(opacity=1).encode(y=y)
     ).add_params(only())
+
+
+def cells(frame: pl.DataFrame) -> pl.Expr:
+    """``cell``: the method, and its size where the frame has several."""
+    several = frame["size"].n_unique() > 1
+    return (pl.format("{}, {}", "label", "size") if several else pl.col("label")).alias("cell")
+
+
+def cell_colours(summary: Summary, frame: pl.DataFrame) -> dict[str, str]:
+    """A colour for each ``cell``, methods in the order of the study."""
+    places = {label: place for place, label in enumerate(methods(summary, frame))}
+    ordered = frame.sort(pl.col("label").replace_strict(places, return_dtype=pl.Int64), "size")
+    return label_colours(first_labels(ordered, "cell"))
 
 
 def by_group(

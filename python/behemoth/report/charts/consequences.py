@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import polars as pl
 
-from behemoth.report.style import Absent, Figure, Panel, label_colours
+from behemoth.report.style import Absent, Figure, Panel
 from behemoth.study.analysis.summary import Summary
 
-from .common import JACKKNIFE, by_group, counted, first_labels, methods
+from .common import JACKKNIFE, by_group, cell_colours, cells, counted
 
 _TITLE = "Does what follows from the edited fact follow the edit?"
 _MEASURES = {"follows": "Says what follows from the new object", "stays": "Still says the old one"}
@@ -20,19 +20,16 @@ _GROUPS = {
 
 def consequences(summary: Summary) -> Figure | Absent:
     """Draw both shares for each kind of dependent fact and each method."""
-    sizes = summary.consequences["size"].n_unique()
     frame = summary.consequences.with_columns(
         pl.col("group").replace_strict(_GROUPS, default=pl.col("group")),
-        (pl.format("{}, {}", "label", "size") if sizes > 1 else pl.col("label")).alias("cell"),
+        cells(summary.consequences),
     )
     if not frame.height:
         return Absent(
             "consequences", _TITLE, "The plans of this study ask no known facts that follow from "
             "an edit (nested or correlated relations)."
         )  # fmt: skip
-    places = {label: place for place, label in enumerate(methods(summary, frame))}
-    ordered = frame.sort(pl.col("label").replace_strict(places, return_dtype=pl.Int64), "size")
-    colours = label_colours(first_labels(ordered, "cell"))
+    colours = cell_colours(summary, frame)
     there = set(frame["group"].to_list())
     order = [name for name in _GROUPS.values() if name in there]
     panels = [

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import polars as pl
 
-from behemoth.report.style import Absent, Figure, Panel, label_colours
+from behemoth.report.style import Absent, Figure, Panel
 from behemoth.study.analysis.summary import Summary
 
-from .common import JACKKNIFE, by_group, counted, first_labels, methods
+from .common import JACKKNIFE, by_group, cell_colours, cells, counted
 
 _TITLE = "Damage by what the bystander shares with the edited fact"
 _MEASURES = {
@@ -18,16 +18,13 @@ _MEASURES = {
 
 def damage(summary: Summary) -> Figure | Absent:
     """Draw the mean of each group and method."""
-    sizes = summary.damage["size"].n_unique()
     frame = summary.damage.with_columns(
         pl.col("group").str.replace_all("_", " "),
-        (pl.format("{}, {}", "label", "size") if sizes > 1 else pl.col("label")).alias("cell"),
+        cells(summary.damage),
     )
     if not frame.height:
         return Absent("damage", _TITLE, "The plans of this study ask no bystanders.")
-    places = {label: place for place, label in enumerate(methods(summary, frame))}
-    ordered = frame.sort(pl.col("label").replace_strict(places, return_dtype=pl.Int64), "size")
-    colours = label_colours(first_labels(ordered, "cell"))
+    colours = cell_colours(summary, frame)
     order = (
         frame.filter(pl.col("measure") == "kl")
         .group_by("group").agg(pl.col("mean").mean()).sort("mean", descending=True)["group"]

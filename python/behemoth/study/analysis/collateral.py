@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from .estimate import means
+from .estimate import means_of
 
 __all__ = ["MEASURES", "damage", "damage_by", "damage_by_exposures", "damage_of_edits"]
 
@@ -20,6 +20,7 @@ MEASURES = ("kl", "lost")
 _COLUMNS = ("trial", "edit", "label", "size", "model", "world", "seed", "rotation", "group",
             "fact", "exposures", "edit_exposures")  # fmt: skip
 _UNITS = ("trial", "edit")
+_BOUNDS = {"kl": (0.0, float("inf")), "lost": (0.0, 1.0)}
 
 
 def damage(probes: pl.LazyFrame) -> pl.DataFrame:
@@ -69,12 +70,8 @@ def damage_by(rows: pl.DataFrame, by: Sequence[str] = ("label", "size", "group")
     polars.DataFrame
         The columns of `by`, measure (kl or lost), mean, low, high, rows (edits), clusters.
     """
-    parts = []
-    for measure in MEASURES:
-        bounds = (0.0, 1.0) if measure == "lost" else (0.0, float("inf"))
-        table = means(rows, measure, by, units=_UNITS, within=bounds)
-        parts.append(table.with_columns(pl.lit(measure).alias("measure")))
-    return pl.concat(parts).select(*by, "measure", pl.exclude(*by, "measure")).sort(*by, "measure")
+    table = means_of(rows, _BOUNDS, by, units=_UNITS)
+    return table.select(*by, "measure", pl.exclude(*by, "measure")).sort(*by, "measure")
 
 
 def damage_by_exposures(rows: pl.DataFrame) -> pl.DataFrame:

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from .estimate import means
+from behemoth.edit.groups import FOLLOWING
 
-__all__ = ["DEPENDENT", "MEASURES", "consequences", "consequences_by"]
+from .estimate import means_of
 
-DEPENDENT = ("subject_nested", "correlated_followed", "implicit_remap")
-"""Groups of probes that follow from an edit where they must change."""
+__all__ = ["MEASURES", "consequences", "consequences_by"]
+
 MEASURES = ("follows", "stays")
 """Share that says what follows from the new object; that says what followed from the old one."""
 
@@ -39,7 +39,7 @@ def consequences(probes: pl.LazyFrame) -> pl.DataFrame:
     counts = pl.col("must_change") & pl.col("known") & pl.col("failure").is_null()
     return (
         probes.filter(
-            (pl.col("stage") == "after") & pl.col("group").is_in(DEPENDENT) & counts
+            (pl.col("stage") == "after") & pl.col("group").is_in(FOLLOWING) & counts
         )
         .select(
             "trial", "edit", "label", "size", "world", "seed", "group", "edit_exposures",
@@ -60,10 +60,5 @@ def consequences_by(
     polars.DataFrame
         The columns of `by`, measure (follows or stays), mean, low, high, rows (edits), clusters.
     """
-    parts = [
-        means(rows, measure, by, units=("trial", "edit"), within=(0.0, 1.0)).with_columns(
-            pl.lit(measure).alias("measure")
-        )
-        for measure in MEASURES
-    ]
-    return pl.concat(parts).select(*by, "measure", pl.exclude(*by, "measure")).sort(*by, "measure")
+    table = means_of(rows, dict.fromkeys(MEASURES, (0.0, 1.0)), by, units=("trial", "edit"))
+    return table.select(*by, "measure", pl.exclude(*by, "measure")).sort(*by, "measure")

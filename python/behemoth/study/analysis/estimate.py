@@ -10,7 +10,7 @@ estimators and the percentile bootstrap are too narrow for the three to fifteen 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,7 +21,7 @@ from scipy import stats
 from behemoth._gen import SpecError
 from behemoth.evaluate.aggregate import CLUSTERS
 
-__all__ = ["LEVEL", "Estimate", "cluster_of", "jackknife", "means"]
+__all__ = ["LEVEL", "Estimate", "cluster_of", "jackknife", "means", "means_of"]
 
 LEVEL = 0.95
 """Of all intervals, unless another is asked for."""
@@ -141,6 +141,34 @@ def _single(value: float, clusters: int, rows: int, note: str) -> Estimate:
     if math.isfinite(value):
         return Estimate(float(value), clusters=clusters, rows=rows, note=note)
     return Estimate(None, clusters=clusters, rows=rows, note=_NONE if rows else note)
+
+
+def means_of(
+    frame: pl.DataFrame,
+    bounds: Mapping[str, tuple[float, float]],
+    by: Sequence[str],
+    *,
+    units: Sequence[str] = (),
+) -> pl.DataFrame:
+    """The `means` of several columns, below each other.
+
+    Parameters
+    ----------
+    bounds : mapping
+        By column, what intervals are cut to.
+
+    Returns
+    -------
+    polars.DataFrame
+        That of `means`, and measure (the column).
+    """
+    parts = [
+        means(frame, name, by, units=units, within=within).with_columns(
+            pl.lit(name).alias("measure")
+        )
+        for name, within in bounds.items()
+    ]
+    return pl.concat(parts)
 
 
 def means(

@@ -13,7 +13,7 @@ from .collateral import damage, damage_by, damage_by_exposures, damage_of_edits
 from .consequences import consequences, consequences_by
 from .contrasts import contrasts
 from .dose import FILTERS, dose_table, filtered
-from .estimate import means
+from .estimate import means, means_of
 from .mediation import Mediation, mediation
 from .retention import half_lives, retention_curves
 
@@ -179,13 +179,8 @@ def _tradeoff(edits: pl.DataFrame, of_edits: pl.DataFrame) -> pl.DataFrame:
 
 
 def _shapes(edits: pl.DataFrame) -> pl.DataFrame:
-    parts = [
-        means(edits, measure, ("label", "exposures"), within=(0.0, float("inf"))).with_columns(
-            pl.lit(measure).alias("measure")
-        )
-        for measure in ("norm", "effective_rank")
-    ]
-    return pl.concat(parts)
+    bounds = {"norm": (0.0, float("inf")), "effective_rank": (0.0, float("inf"))}
+    return means_of(edits, bounds, ("label", "exposures"))
 
 
 def _settings(edits: pl.DataFrame, of_edits: pl.DataFrame, resamples: int) -> pl.DataFrame:
