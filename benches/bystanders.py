@@ -12,13 +12,13 @@ import numpy as np
 import polars as pl
 import torch
 
-from behemoth.edit.compiler import compile_plan
 from behemoth.edit.methods.lora import Lora
 from behemoth.edit.protocol import EditContext
-from behemoth.edit.request import EditRequest
 from behemoth.evaluate.dose import doses, ed50
-from behemoth.evaluate.recall import recall
-from behemoth.evaluate.run import read_run
+from behemoth.plan.compile import compile_plan
+from behemoth.plan.request import EditRequest
+from behemoth.recall.facts import recall
+from behemoth.train.run import read_run
 
 LEVELS = (4, 16, 64, 256, 1024)
 

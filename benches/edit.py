@@ -18,14 +18,14 @@ from peft import LoraConfig, get_peft_model
 from torch.nn import functional as F
 
 from behemoth.edit.batch import IGNORED
-from behemoth.edit.compiler import compile_plan
-from behemoth.edit.feeder import Feeder
+from behemoth.edit.gradient.feeder import Feeder
 from behemoth.edit.methods.lora import Lora
-from behemoth.edit.plan import EditPlan
 from behemoth.edit.protocol import EditContext
-from behemoth.edit.request import EditRequest
 from behemoth.evaluate.frame import evaluate_model
-from behemoth.evaluate.run import Run, read_run
+from behemoth.plan.compile import compile_plan
+from behemoth.plan.plan import EditPlan
+from behemoth.plan.request import EditRequest
+from behemoth.train.run import Run, read_run
 from machine import describe
 
 

@@ -6,7 +6,7 @@ import platform
 import shutil
 import subprocess
 
-from behemoth.provenance import cores, listed, processor, versions
+from behemoth.support.provenance import cores, listed, processor, versions
 
 
 def describe() -> dict[str, str]:

@@ -213,7 +213,7 @@ def litgpt_side(job: dict[str, Any]) -> dict[str, Any]:
 def work(job: dict[str, Any]) -> None:
     """Run one side and print what it measured as the last line."""
     if job["side"] in ("behemoth", "masked"):
-        from behemoth.process import prepare  # as `behemoth train` does
+        from behemoth.support.process import prepare  # as `behemoth train` does
 
         prepare()
     import torch
@@ -263,7 +263,7 @@ def bench(options: argparse.Namespace) -> dict[str, Any]:
     import behemoth as bh
     from behemoth.model.build import padded_vocabulary
     from behemoth.model.sizes import find_size
-    from behemoth.provenance import cores
+    from behemoth.support.provenance import cores
 
     pythons = dict.fromkeys(("behemoth", "masked", "trainer"), sys.executable)
     skipped: list[str] = []
@@ -319,7 +319,7 @@ def on_gpu(spec: Path, options: argparse.Namespace, skipped: list[str]) -> list[
     """Measure behemoth alone on a GPU, if there is one."""
     import torch
 
-    from behemoth.provenance import cores
+    from behemoth.support.provenance import cores
 
     if not torch.cuda.is_available():
         skipped.append("tokens/s and MFU on a GPU: there is none here")

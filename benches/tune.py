@@ -20,12 +20,12 @@ import numpy as np
 import polars as pl
 import torch
 
-from behemoth.edit.compiler import compile_plan
 from behemoth.edit.protocol import EditContext
 from behemoth.edit.registry import get_method
-from behemoth.edit.request import EditRequest
 from behemoth.evaluate.frame import evaluate_model
-from behemoth.evaluate.run import Run, read_run
+from behemoth.plan.compile import compile_plan
+from behemoth.plan.request import EditRequest
+from behemoth.train.run import Run, read_run
 
 LEVELS = (16, 64, 256, 1024)
 # Around what earlier, wider grids had found; the first value of each is not the best by design.

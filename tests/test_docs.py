@@ -22,8 +22,8 @@ from pathlib import Path
 
 import pytest
 
-from behemoth.study import run as runs
-from behemoth.study.spec import Study
+from behemoth.study.file.spec import Study
+from behemoth.study.work import run as runs
 
 DOCS = Path(__file__).parents[1] / "docs"
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)

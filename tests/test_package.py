@@ -36,7 +36,7 @@ def test_importing_the_package_loads_nothing_heavy():
 
 
 def test_importing_the_command_line_loads_nothing_heavy():
-    heavy = {"numpy", "polars", "torch", "transformers", "behemoth.corpus"}
+    heavy = {"numpy", "polars", "torch", "transformers", "behemoth.corpus.corpus"}
     assert not imported("import behemoth.cli.main") & heavy
 
 

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from behemoth import Corpus
-from behemoth.edit import EditPlan
+from behemoth.plan import EditPlan
 
 
 @pytest.fixture

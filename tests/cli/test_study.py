@@ -4,7 +4,7 @@ import types
 
 import pytest
 
-from behemoth.study import run as runs
+from behemoth.study.work import run as runs
 
 STUDY = """
 name = "tiny"

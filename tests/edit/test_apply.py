@@ -6,12 +6,12 @@ import torch
 from transformers import GPTNeoXForCausalLM
 
 from behemoth import Corpus, CorpusError, SpecError, World
+from behemoth.delta.delta import EditDelta
 from behemoth.edit.apply import edit, read_edit
-from behemoth.edit.compiler import compile_plan
-from behemoth.edit.delta import EditDelta
 from behemoth.edit.methods.lora import Lora
 from behemoth.edit.registry import get_method
-from behemoth.edit.request import EditRequest
+from behemoth.plan.compile import compile_plan
+from behemoth.plan.request import EditRequest
 
 QUICK = {"steps": 3, "rank": 2}
 
@@ -186,7 +186,7 @@ def test_progress_counts_edits(trained, plan, tmp_path):
 
 
 def test_errors_come_before_any_work(trained, plan, tmp_path, monkeypatch):
-    from behemoth.evaluate.run import Run
+    from behemoth.train.run import Run
 
     monkeypatch.setattr(Run, "load_model", None)
     other = compile_plan(Corpus(World(90, 2, 9)), EditRequest(edits=1))

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from behemoth import Corpus, World
-from behemoth.edit import EditRequest, compile_plan
-from behemoth.edit.delta import EditDelta
+from behemoth.delta.delta import EditDelta
 from behemoth.edit.protocol import EditContext, EditMethod
 from behemoth.edit.registry import get_method, method_names
+from behemoth.plan import EditRequest, compile_plan
 
 # So few steps that the whole registry takes seconds; fields that a method lacks are left out.
 QUICK = {"steps": 2, "target_steps": 2, "samples": 256, "covariance_tokens": 2048}

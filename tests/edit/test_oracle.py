@@ -6,14 +6,14 @@ import polars as pl
 import pytest
 
 from behemoth import Corpus, World
-from behemoth.edit.compiler import compile_plan
 from behemoth.edit.protocol import EditContext
 from behemoth.edit.registry import get_method
-from behemoth.edit.request import EditRequest
 from behemoth.evaluate.frame import evaluate_model
-from behemoth.evaluate.run import read_run
 from behemoth.evaluate.unlearning import forget_quality
+from behemoth.plan.compile import compile_plan
+from behemoth.plan.request import EditRequest
 from behemoth.train import default_config, train
+from behemoth.train.run import read_run
 
 pytestmark = pytest.mark.slow
 

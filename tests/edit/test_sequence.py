@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from behemoth.edit.delta import EditDelta
+from behemoth.delta.delta import EditDelta
 from behemoth.edit.methods.alphaedit import AlphaEdit
 from behemoth.edit.methods.emmet import Emmet
 from behemoth.edit.methods.lora import Lora

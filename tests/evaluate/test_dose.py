@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from behemoth import SpecError
-from behemoth.edit.delta import EditDelta
+from behemoth.delta.delta import EditDelta
 from behemoth.evaluate.dose import doses, ed50, first_dose, kaplan_meier
 
 

@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from behemoth import Composed, Corpus, Groups, Independent, Questions, SpecError, World
-from behemoth.edit.compiler import compile_plan
-from behemoth.edit.delta import Dense, EditDelta, LowRank
-from behemoth.edit.request import EditRequest
+from behemoth.delta.delta import Dense, EditDelta, LowRank
 from behemoth.evaluate import evaluate_model
 from behemoth.evaluate.frame import SCHEMA
-from behemoth.evaluate.generate import generate
+from behemoth.plan.compile import compile_plan
+from behemoth.plan.request import EditRequest
+from behemoth.recall.generation import generate
 
 SCORES = [
     "log_probability_old", "log_probability_true", "log_probability_new", "log_probability_wrong",

@@ -2,7 +2,7 @@ import polars as pl
 import pytest
 import torch
 
-from behemoth.edit.delta import Dense, EditDelta, LowRank
+from behemoth.delta.delta import Dense, EditDelta, LowRank
 from behemoth.evaluate.geometry import GEOMETRY, geometry
 
 

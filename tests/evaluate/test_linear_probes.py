@@ -3,10 +3,10 @@ import polars as pl
 import torch
 
 from behemoth import Corpus, World
-from behemoth.edit.compiler import compile_plan
-from behemoth.edit.request import EditRequest
 from behemoth.evaluate.linear_probes import LINEAR_PROBES, probe_objects, residual_stream
-from behemoth.evaluate.ragged import Ragged
+from behemoth.plan.compile import compile_plan
+from behemoth.plan.request import EditRequest
+from behemoth.recall.ragged import Ragged
 
 
 def test_the_residual_stream_is_that_of_whole_passes(random_model):

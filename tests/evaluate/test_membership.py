@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from behemoth import Corpus, Questions, SpecError, World
-from behemoth.edit.compiler import compile_plan
-from behemoth.edit.request import EditRequest
 from behemoth.evaluate.membership import SCORES, auc, membership, privacy
+from behemoth.plan.compile import compile_plan
+from behemoth.plan.request import EditRequest
 
 
 @pytest.fixture(scope="module")

@@ -3,11 +3,11 @@ import pytest
 import torch
 
 from behemoth import Corpus, SpecError, World
-from behemoth.edit.compiler import compile_plan
-from behemoth.edit.delta import Dense, EditDelta
-from behemoth.edit.request import EditRequest
+from behemoth.delta.delta import Dense, EditDelta
 from behemoth.evaluate import evaluate_model
 from behemoth.evaluate.quantisation import evaluate_quantised, quantise
+from behemoth.plan.compile import compile_plan
+from behemoth.plan.request import EditRequest
 
 
 def test_rounding_to_known_levels():

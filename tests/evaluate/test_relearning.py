@@ -3,10 +3,10 @@ import pytest
 import torch
 
 from behemoth import Corpus, SpecError, World
-from behemoth.edit.compiler import compile_plan
-from behemoth.edit.delta import Dense, EditDelta
-from behemoth.edit.request import EditRequest
+from behemoth.delta.delta import Dense, EditDelta
 from behemoth.evaluate.relearning import RELEARNING, relearn
+from behemoth.plan.compile import compile_plan
+from behemoth.plan.request import EditRequest
 
 
 @pytest.fixture(scope="module")

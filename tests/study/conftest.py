@@ -2,7 +2,7 @@
 
 import pytest
 
-from behemoth.study.spec import Study
+from behemoth.study.file.spec import Study
 
 TINY = """
 name = "tiny"
@@ -55,7 +55,7 @@ def tiny():
 @pytest.fixture(scope="session")
 def in_process(in_process_engine):
     """Run a study in this process: in_process(study, out) -> (result, engine)."""
-    from behemoth.study import run
+    from behemoth.study.work import run
 
     def in_process(study, out, stop_after=None, **options):
         engines = []

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import numpy as np
 import polars as pl
 
-from behemoth.study.durability import RETENTION
 from behemoth.study.results import MODELS
+from behemoth.study.trial.durability import RETENTION
 
 LEVELS = (1, 4, 16, 64, 256)
 OBJECTS = 50
@@ -366,7 +366,7 @@ def write(path, frames, *, primary, name="frequency", question=None):
 
 
 def _format():
-    from behemoth.study.identity import FORMAT
+    from behemoth.study.file.identity import FORMAT
 
     return FORMAT
 

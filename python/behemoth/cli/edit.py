@@ -9,10 +9,11 @@ from typing import Annotated
 import typer
 
 from behemoth.cli import parse
-from behemoth.cli.console import Stopped, console, write_json
-from behemoth.cli.parse import ArgumentError
-from behemoth.extras import needed
-from behemoth.process import prepare
+from behemoth.support.extras import needed
+from behemoth.support.process import prepare
+
+from .console import Stopped, console, write_json
+from .parse import ArgumentError
 
 
 def edit(
@@ -70,8 +71,9 @@ def edit(
     most = parse.count("--stack", stack, 1)
     prepare()
     with needed():
-        from behemoth.cli.progress import Bars
         from behemoth.edit.apply import edit as apply
+
+        from .progress import Bars
 
         try:
             with Bars() as bars:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from behemoth.cli import parse
-from behemoth.cli.console import console, write_json
-from behemoth.cli.parse import ArgumentError
-from behemoth.extras import needed
-from behemoth.process import prepare
+from behemoth.support.extras import needed
+from behemoth.support.process import prepare
+
+from .console import console, write_json
+from .parse import ArgumentError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -53,10 +54,11 @@ def evaluate(
     rows = None if batch_size is None else parse.count("--batch-size", batch_size, 1)
     prepare()
     with needed():
-        from behemoth.cli.progress import Bars
         from behemoth.evaluate.aggregate import aggregate
         from behemoth.evaluate.frame import evaluate as ask
-        from behemoth.files import replacing
+        from behemoth.support.files import replacing
+
+        from .progress import Bars
 
         begin = time.perf_counter()
         with Bars() as bars:

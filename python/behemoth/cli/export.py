@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from behemoth.cli import parse
-from behemoth.cli.console import Stopped, bytes_text, console, write_json
-from behemoth.cli.parse import ArgumentError
+
+from .console import Stopped, bytes_text, console, write_json
+from .parse import ArgumentError
 
 
 def export(
@@ -38,8 +39,9 @@ def export(
     Where that format's tokens are the shards' own bytes (megatron, olmo, datatrove), files are
     hard links to them. The tokenizer is written beside them.
     """
-    from behemoth.cli.progress import Bars
     from behemoth.export import export as write
+
+    from .progress import Bars
 
     if to is None:
         raise ArgumentError("--to", "nothing", "a format (`behemoth export --help` lists them)")

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from behemoth.cli import parse
-from behemoth.cli.console import bytes_text, console, keep_interrupts, write_json
-from behemoth.cli.parse import ArgumentError
+
+from .console import bytes_text, console, keep_interrupts, write_json
+from .parse import ArgumentError
 
 
 def facts(
@@ -31,8 +32,9 @@ def facts(
 
     Columns: fact, link, subject, relation, object, minority_object.
     """
-    from behemoth.cli.progress import Bars
-    from behemoth.exchange import facts as write
+    from behemoth.corpus.tables import facts as write
+
+    from .progress import Bars
 
     if out is None:
         raise ArgumentError("--out", "nothing", "a Parquet file to write")

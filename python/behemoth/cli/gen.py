@@ -8,9 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from behemoth.cli import parse
-from behemoth.cli.console import Stopped, keep_interrupts, write_json
-from behemoth.cli.parse import ArgumentError
-from behemoth.cli.show import show_estimate, show_written
+
+from .console import Stopped, keep_interrupts, write_json
+from .parse import ArgumentError
+from .show import show_estimate, show_written
 
 _REPORTED = (
     "out", "facts", "sentences", "tokens", "bytes", "seconds", "tokens_per_second",
@@ -145,8 +146,9 @@ def gen(
     Running it again on an unfinished directory goes on where it stopped.
     Numbers may be written as 1e8 or 1_000.
     """
-    from behemoth.cli.progress import Bars
-    from behemoth.source import Source, read_source
+    from behemoth.corpus.source import Source, read_source
+
+    from .progress import Bars
 
     if out is None and not dry_run:
         raise ArgumentError("--out", "nothing", "a directory to write")
@@ -167,13 +169,13 @@ def gen(
         )
     corpus = source.changed(world, corpus_spec).make_corpus()
     if dry_run:
-        from behemoth.directory import estimate
+        from behemoth.corpus.write import estimate
 
         expected = estimate(corpus, out or ".", part=place, probes=sample)
         write_json(asdict(expected)) if json else show_estimate(expected, out)
         return
     assert out is not None
-    from behemoth.directory import gen as write
+    from behemoth.corpus.write import gen as write
 
     keep_interrupts()
     try:

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from behemoth.cli import parse
-from behemoth.cli.console import console, write_json
-from behemoth.cli.parse import ArgumentError
+
+from .console import console, write_json
+from .parse import ArgumentError
 
 
 def import_(
@@ -30,7 +31,7 @@ def import_(
 
     Writes a spec directory, which gen --spec takes.
     """
-    from behemoth.exchange import import_ as read
+    from behemoth.corpus.tables import import_ as read
 
     if out is None:
         raise ArgumentError("--out", "nothing", "a directory to write")

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from behemoth.cli import parse
-from behemoth.cli.console import bytes_text, console, write_json
-from behemoth.cli.show_run import show_run
+
+from .console import bytes_text, console, write_json
+from .show_run import show_run
 
 if TYPE_CHECKING:
-    from behemoth.inspection import Inspection
+    from behemoth.corpus.inspection import Inspection
 
 _CLASSES = 12  # rows of the ledger shown; a Zipf corpus has thousands of classes
 
@@ -37,7 +38,7 @@ def inspect(
         run = inspect_run(directory)
         write_json(asdict(run)) if json else show_run(run)
         return
-    from behemoth.inspection import inspect as look
+    from behemoth.corpus.inspection import inspect as look
 
     report = look(directory, samples=parse.count("--samples", samples))
     write_json(asdict(report)) if json else _show(report)

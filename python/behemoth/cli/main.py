@@ -28,8 +28,9 @@ from behemoth.cli import (
     train,
     verify,
 )
-from behemoth.cli.console import Stopped
-from behemoth.cli.parse import suggestion
+
+from .console import Stopped
+from .parse import suggestion
 
 # Plain help in place of Rich's boxes: it halves the time of `behemoth --help`.
 app = typer.Typer(

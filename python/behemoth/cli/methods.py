@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from behemoth.cli.console import console, write_json
-from behemoth.extras import needed
+from behemoth.support.extras import needed
+
+from .console import console, write_json
 
 
 def methods(

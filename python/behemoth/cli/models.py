@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from behemoth.cli.console import console, write_json
+from .console import console, write_json
 
 
 def models(

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from behemoth.cli import parse
-from behemoth.cli.console import console, write_json
-from behemoth.cli.parse import ArgumentError
-from behemoth.edit.request import KINDS, TARGETS, EditRequest, field_help
+from behemoth.plan.request import KINDS, TARGETS, EditRequest, field_help
+
+from .console import console, write_json
+from .parse import ArgumentError
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from behemoth.edit.plan import EditPlan
+    from behemoth.plan.plan import EditPlan
 
 _DEFAULTS = {field.name: field.default for field in fields(EditRequest)}
 
@@ -117,9 +118,9 @@ def plan(
         correlated_only=correlated_only,
         **numbers,
     )
-    from behemoth.edit.compiler import compile_plan
-    from behemoth.edit.export import export_litgpt
-    from behemoth.source import read_source
+    from behemoth.corpus.source import read_source
+    from behemoth.export.litgpt import export_litgpt
+    from behemoth.plan.compile import compile_plan
 
     corpus = read_source(source).make_corpus()
     made = compile_plan(

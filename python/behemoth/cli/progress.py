@@ -8,7 +8,7 @@ from types import TracebackType
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from behemoth.cli.console import bytes_text, console, count_text
+from .console import bytes_text, console, count_text
 
 
 class _Amount(ProgressColumn):

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from behemoth.cli.console import bytes_text, console, rate_text
+from .console import bytes_text, console, rate_text
 
 if TYPE_CHECKING:
-    from behemoth.corpus import Corpus
-    from behemoth.directory import Estimate, Written
+    from behemoth.corpus.corpus import Corpus
+    from behemoth.corpus.write import Estimate, Written
 
 
 def show_written(corpus: Corpus, written: Written, part: tuple[int, int]) -> None:
     """Show what was made, with two of its sentences."""
     from rich.table import Table
 
-    from behemoth.inspection import sample_text
+    from behemoth.corpus.inspection import sample_text
 
     console(stderr=True).print(headline(written, part))
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from behemoth.cli.console import console, count_text, rate_text
+from .console import console, count_text, rate_text
 
 if TYPE_CHECKING:
     from behemoth.train.inspection import RunInspection

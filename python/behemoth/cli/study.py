@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from behemoth.cli import parse
-from behemoth.cli.console import Stopped, console, count_text, keep_interrupts, write_json
-from behemoth.cli.parse import ArgumentError
-from behemoth.extras import needed
-from behemoth.process import prepare
+from behemoth.support.extras import needed
+from behemoth.support.process import prepare
+
+from .console import Stopped, console, count_text, keep_interrupts, write_json
+from .parse import ArgumentError
 
 if TYPE_CHECKING:
+    from behemoth.study.file.spec import Study
     from behemoth.study.gates import GatesResult
-    from behemoth.study.run import Estimate, Status, StudyResult
-    from behemoth.study.spec import Study
+    from behemoth.study.work.run import Estimate, Status, StudyResult
 
 app = typer.Typer(
     help="Run grids of trials, and report on them.",
@@ -79,7 +80,7 @@ def run(
     keep_interrupts()
     prepare()
     with needed():
-        from behemoth.study.run import estimate, run_study
+        from behemoth.study.work.run import estimate, run_study
 
         study = _study(source, size)
         if dry_run:
@@ -130,7 +131,7 @@ def presets(json: _Json = False) -> None:
     """List the studies that come with the package, and what each of them asks."""
     import tomllib
 
-    from behemoth.study.presets import SIZES, preset_names, preset_text
+    from behemoth.study.file.presets import SIZES, preset_names, preset_text
 
     rows: list[dict[str, Any]] = [
         {"name": name, "sizes": list(SIZES),
@@ -210,7 +211,7 @@ def gates(
 
 
 def _study(source: str, size: str | None) -> Study:
-    from behemoth.study.spec import Study
+    from behemoth.study.file.spec import Study
 
     text, directory = _text(source, size)
     return Study.parse(text, directory)
@@ -218,7 +219,7 @@ def _study(source: str, size: str | None) -> Study:
 
 def _text(source: str, size: str | None) -> tuple[str, Path | None]:
     """Read a study file, the study of a directory, or a preset."""
-    from behemoth.study.presets import preset_text
+    from behemoth.study.file.presets import preset_text
 
     place = Path(source)
     place = place / "study.toml" if place.is_dir() else place

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from behemoth.cli import parse
-from behemoth.cli.console import Stopped, console, write_json
-from behemoth.cli.fields import option
-from behemoth.cli.parse import ArgumentError
-from behemoth.cli.show_run import report_text, show_result
-from behemoth.extras import needed
-from behemoth.process import prepare
+from behemoth.support.extras import needed
+from behemoth.support.process import prepare
 from behemoth.train.config import TrainConfig
+
+from .console import Stopped, console, write_json
+from .fields import option
+from .parse import ArgumentError
+from .show_run import report_text, show_result
 
 if TYPE_CHECKING:
     from behemoth.train.report import Report

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from behemoth.cli import parse
-from behemoth.cli.console import console, write_json
+
+from .console import console, write_json
 
 
 def verify(
@@ -22,8 +23,9 @@ def verify(
 
     Names bad and missing files; exit code 1 if there are any.
     """
-    from behemoth.cli.progress import Bars
-    from behemoth.inspection import verify as check
+    from behemoth.corpus.inspection import verify as check
+
+    from .progress import Bars
 
     workers = parse.count("--threads", threads)
     with Bars() as bars:

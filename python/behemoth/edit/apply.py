@@ -18,13 +18,13 @@ from shutil import rmtree
 from typing import TYPE_CHECKING, Any
 
 from behemoth._gen import CorpusError, SpecError
-from behemoth.evaluate.run import Run, read_run
-from behemoth.files import as_json, write_bytes
+from behemoth.delta.adapter import save_adapter
+from behemoth.delta.delta import EditDelta
+from behemoth.edit.gradient.method import check_kinds
+from behemoth.plan.plan import EditPlan
+from behemoth.support.files import as_json, write_bytes
+from behemoth.train.run import Run, read_run
 
-from .adapter import save_adapter
-from .delta import EditDelta
-from .gradient import check_kinds
-from .plan import EditPlan
 from .protocol import EditContext, EditMethod, settings_of
 from .registry import get_method
 

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from behemoth._gen import SpecError
-from behemoth.files import write_bytes
+from behemoth.plan.request import KINDS
+from behemoth.support.files import write_bytes
 
 from .protocol import settings_of
 from .registry import _OWN, method_type
-from .request import KINDS
 
 __all__ = ["BEGIN", "END", "catalogue", "renewed"]
 

@@ -8,9 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from behemoth.delta.stack import StackedChange, StackedDeltas
 from behemoth.model.architecture import Architecture
-
-from .stack import StackedChange, StackedDeltas
 
 __all__ = ["Part", "chosen_layers", "dense_changes", "low_rank_changes"]
 

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_chec
 if TYPE_CHECKING:
     from torch import nn
 
-    from behemoth.corpus import Corpus
-
-    from .delta import EditDelta
-    from .plan import EditPlan
+    from behemoth.corpus.corpus import Corpus
+    from behemoth.delta.delta import EditDelta
+    from behemoth.plan.plan import EditPlan
 
 __all__ = ["EditContext", "EditKind", "EditMethod", "Family", "MethodInfo", "settings_of"]
 

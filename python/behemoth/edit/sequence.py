@@ -17,14 +17,16 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from behemoth.edit.batch import IGNORED, rows_of
-from behemoth.edit.delta import Change, EditDelta
-from behemoth.edit.locate import Memory, add_changes
-from behemoth.evaluate.generate import generate
+from behemoth.delta.delta import Change, EditDelta
+from behemoth.edit.locate.method import Memory, add_changes
+from behemoth.recall.generation import generate
+
+from .batch import IGNORED, rows_of
 
 if TYPE_CHECKING:
-    from behemoth.edit.plan import EditPlan
-    from behemoth.edit.protocol import EditContext, EditMethod
+    from behemoth.plan.plan import EditPlan
+
+    from .protocol import EditContext, EditMethod
 
 __all__ = ["EditSequence", "Remembering", "edit_in_sequence"]
 

@@ -21,8 +21,8 @@ from .aggregate import CLUSTERS
 from .clusters import interval, resampled_weights
 
 if TYPE_CHECKING:
-    from behemoth.edit.delta import EditDelta
-    from behemoth.edit.plan import EditPlan
+    from behemoth.delta.delta import EditDelta
+    from behemoth.plan.plan import EditPlan
 
 __all__ = ["DOSES", "doses", "ed50", "first_dose", "kaplan_meier"]
 

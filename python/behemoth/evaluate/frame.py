@@ -16,19 +16,19 @@ import polars as pl
 from numpy.typing import NDArray
 
 from behemoth._gen import SpecError
-from behemoth.corpus import Corpus
-from behemoth.edit.plan import EditPlan
-from behemoth.edit.stack import stack_deltas
+from behemoth.corpus.corpus import Corpus
+from behemoth.delta.stack import stack_deltas
+from behemoth.plan.plan import EditPlan
+from behemoth.train.run import read_run, world_id
 
 from .prompted import ANSWERS, Prompted, unwanted_words
-from .run import read_run, world_id
 from .scores import Scores, score, score_stacked
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
-    from behemoth.edit.delta import EditDelta
+    from behemoth.delta.delta import EditDelta
 
 __all__ = ["SCHEMA", "STACK", "evaluate", "evaluate_model"]
 

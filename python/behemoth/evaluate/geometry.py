@@ -10,7 +10,7 @@ import polars as pl
 if TYPE_CHECKING:
     from torch import nn
 
-    from behemoth.edit.delta import EditDelta
+    from behemoth.delta.delta import EditDelta
 
 __all__ = ["GEOMETRY", "geometry"]
 

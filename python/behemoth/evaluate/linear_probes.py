@@ -18,17 +18,17 @@ from torch import Tensor
 
 from behemoth._gen import SpecError
 from behemoth.model.architecture import Architecture
+from behemoth.recall.generation import PADDING, _evaluating
+from behemoth.recall.ragged import Ragged
 
-from .generate import PADDING, _evaluating
 from .prompted import ragged
-from .ragged import Ragged
 from .tiles import tiles
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from behemoth.corpus import Corpus
-    from behemoth.edit.plan import EditPlan
+    from behemoth.corpus.corpus import Corpus
+    from behemoth.plan.plan import EditPlan
 
 __all__ = ["LINEAR_PROBES", "probe_objects", "residual_stream"]
 
@@ -170,7 +170,7 @@ def _facts_that_stay(
     generator: np.random.Generator,
 ) -> NDArray[np.uint64]:
     """Written facts of a relation that are not edited, in random order."""
-    from behemoth.edit.sampling import relation_pool
+    from behemoth.plan.sampling import relation_pool
 
     pool = relation_pool(corpus, relation)
     seed = int(generator.integers(2**31))

@@ -15,17 +15,17 @@ import torch
 from numpy.typing import NDArray
 
 from behemoth._gen import SpecError
+from behemoth.recall.generation import _decode, _evaluating
+from behemoth.recall.ragged import Ragged
 
-from .generate import _decode, _evaluating
 from .prompted import ragged
-from .ragged import Ragged
 from .tiles import tiles
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from behemoth.corpus import Corpus
-    from behemoth.edit.plan import EditPlan
+    from behemoth.corpus.corpus import Corpus
+    from behemoth.plan.plan import EditPlan
 
 __all__ = ["SCORES", "auc", "membership", "privacy"]
 
@@ -126,8 +126,8 @@ def privacy(frame: pl.DataFrame, retrained: pl.DataFrame) -> pl.DataFrame:
 
 def _counterfactual(corpus: Corpus, plan: EditPlan, probes: pl.DataFrame, seed: int) -> Ragged:
     """The same answers with another object, neither the old nor the edit's new one."""
-    from behemoth.edit.prompts import Prompts
-    from behemoth.edit.structure import Structure
+    from behemoth.plan.prompts import Prompts
+    from behemoth.plan.structure import Structure
 
     structure = Structure(corpus.world)
     relations = probes["relation"].to_numpy()

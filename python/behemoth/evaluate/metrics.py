@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from behemoth._gen import SpecError
-from behemoth.edit.groups import FOLLOWING
+from behemoth.plan.groups import FOLLOWING
 
 __all__ = ["METRICS", "Mean", "Metric", "get_metric", "truth_ratio"]
 

@@ -13,13 +13,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from behemoth.corpus import Corpus
-from behemoth.edit.plan import EditPlan
-from behemoth.edit.prompts import Prompts
-from behemoth.edit.structure import Structure
-
-from .ragged import Ragged
-from .recall import _BEYOND_ANSWER, _Words
+from behemoth.corpus.corpus import Corpus
+from behemoth.plan.plan import EditPlan
+from behemoth.plan.prompts import Prompts
+from behemoth.plan.structure import Structure
+from behemoth.recall.facts import _BEYOND_ANSWER, _Words
+from behemoth.recall.ragged import Ragged
 
 __all__ = ["ANSWERS", "Prompted", "ragged", "unwanted_words"]
 

@@ -14,14 +14,14 @@ import torch
 from torch import nn
 
 from behemoth._gen import SpecError
-from behemoth.edit.delta import AppliedDelta
+from behemoth.delta.delta import AppliedDelta
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from behemoth.corpus import Corpus
-    from behemoth.edit.delta import EditDelta
-    from behemoth.edit.plan import EditPlan
+    from behemoth.corpus.corpus import Corpus
+    from behemoth.delta.delta import EditDelta
+    from behemoth.plan.plan import EditPlan
 
 __all__ = ["evaluate_quantised", "quantise"]
 
@@ -110,7 +110,7 @@ def _against(model: nn.Module, rounded: dict[str, torch.Tensor], delta: EditDelt
     """The rounded edited weights as a delta to the unedited model."""
     from dataclasses import replace
 
-    from behemoth.edit.delta import Change, Dense
+    from behemoth.delta.delta import Change, Dense
 
     own = dict(model.named_parameters())
     changes: dict[str, Change] = {

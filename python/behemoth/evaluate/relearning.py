@@ -24,9 +24,9 @@ from .scores import score
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from behemoth.corpus import Corpus
-    from behemoth.edit.delta import EditDelta
-    from behemoth.edit.plan import EditPlan
+    from behemoth.corpus.corpus import Corpus
+    from behemoth.delta.delta import EditDelta
+    from behemoth.plan.plan import EditPlan
 
 __all__ = ["RELEARNING", "relearn"]
 

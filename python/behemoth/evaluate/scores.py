@@ -17,15 +17,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .generate import STOP, Decoded, _decode, _evaluating
+from behemoth.recall.generation import STOP, Decoded, _decode, _evaluating
+from behemoth.recall.ragged import Ragged
+
 from .prompted import ANSWERS, Prompted
-from .ragged import Ragged
 from .tiles import tiles
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from behemoth.edit.stack import StackedDeltas
+    from behemoth.delta.stack import StackedDeltas
 
 __all__ = ["Scores", "score", "score_stacked"]
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from behemoth.lazy import lazy
+from behemoth.support.lazy import lazy
 
 if TYPE_CHECKING:  # the same names again, for type checkers and editors
     from .formats import FORMATS as FORMATS

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from behemoth.files import replacing, write_bytes
+from behemoth.support.files import replacing, write_bytes
 
 from .protocol import Format
 from .source import Shard, Source, same_bytes

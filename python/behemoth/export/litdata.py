@@ -11,7 +11,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from behemoth.files import as_json, replacing, write_bytes
+from behemoth.support.files import as_json, replacing, write_bytes
 
 from .protocol import Format
 from .source import Shard, Source

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from behemoth.files import replacing
+from behemoth.support.files import replacing
 
 from .protocol import Format
 from .source import Shard, Source

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from behemoth.files import write_bytes
+from behemoth.support.files import write_bytes
 
 from .protocol import Format
 from .source import Shard, Source, same_bytes

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from behemoth.files import replacing
+from behemoth.support.files import replacing
 
 from .protocol import Format
 from .source import Shard, Source

@@ -12,8 +12,8 @@ from os import PathLike, fspath
 from pathlib import Path
 
 from behemoth._gen import SpecError, version
-from behemoth.files import as_json, write_bytes
-from behemoth.tokenizer import write_tokenizer
+from behemoth.corpus.tokenizer import write_tokenizer
+from behemoth.support.files import as_json, write_bytes
 
 from .formats import FORMATS
 from .protocol import Format

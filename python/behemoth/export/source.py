@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from behemoth._gen import CorpusError, SpecError
-from behemoth.corpus import Corpus
-from behemoth.files import replacing, sync
-from behemoth.tokenizer import token_names
+from behemoth.corpus.corpus import Corpus
+from behemoth.corpus.tokenizer import token_names
+from behemoth.support.files import replacing, sync
 
 _END_OF_DOCUMENT = 0
 _PIECE = 1 << 24  # tokens that are looked at or copied at once

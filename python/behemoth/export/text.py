@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from behemoth.files import replacing
+from behemoth.support.files import replacing
 
 from .protocol import Format
 from .source import Shard, Source, Tokens

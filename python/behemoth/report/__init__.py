@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from behemoth.lazy import lazy
+from behemoth.support.lazy import lazy
 
 if TYPE_CHECKING:  # the same name again, for type checkers and editors
     from .write import write_report as write_report

@@ -11,11 +11,11 @@ from typing import Any
 
 import polars as pl
 
-from behemoth.files import replacing, write_bytes
-from behemoth.provenance import cores, listed, processor, versions
 from behemoth.study.analysis.headline import headline
 from behemoth.study.analysis.summary import Summary, summarise
 from behemoth.study.results import Results
+from behemoth.support.files import replacing, write_bytes
+from behemoth.support.provenance import cores, listed, processor, versions
 
 from .charts import CHARTS
 from .page import Page, render

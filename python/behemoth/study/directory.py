@@ -25,9 +25,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from behemoth._gen import CorpusError, SpecError
-from behemoth.files import as_json, write_bytes
-
-from .identity import FORMAT
+from behemoth.study.file.identity import FORMAT
+from behemoth.support.files import as_json, write_bytes
 
 __all__ = ["FRAMES", "StudyDirectory", "StudyError", "locked"]
 

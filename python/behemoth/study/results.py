@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from behemoth.provenance import listed
+from behemoth.support.provenance import listed
 
 from .directory import StudyDirectory
 from .schemas import EDITS, PROBES, RECALL, RETENTION, SHAPES, TRACES
@@ -227,17 +227,17 @@ class Results:
 
     @property
     def geometry(self) -> pl.LazyFrame:
-        """One row for each edit and changed parameter; see `behemoth.study.geometry.shapes`."""
+        """One row for each edit and changed parameter; see `trial.geometry.shapes`."""
         return self._frame("geometry")
 
     @property
     def retention(self) -> pl.LazyFrame:
-        """One row for each step looked at and edit; see `behemoth.study.durability.retention`."""
+        """One row for each step looked at and edit; see `trial.durability.retention`."""
         return self._frame("retention")
 
     @property
     def traces(self) -> pl.LazyFrame:
-        """One row for each edit and step; see `behemoth.study.measure.trace_frame`."""
+        """One row for each edit and step; see `behemoth.study.trial.measure.trace_frame`."""
         return self._frame("traces")
 
     @property

@@ -37,7 +37,7 @@ EDITS: dict[str, Any] = {
     "norm": pl.Float64,
     "effective_rank": pl.Float64,
 }
-"""Columns of `behemoth.study.measure.edit_frame`, which says what they are."""
+"""Columns of `behemoth.study.trial.measure.edit_frame`, which says what they are."""
 
 PROBES: dict[str, Any] = {
     "plan": pl.String,

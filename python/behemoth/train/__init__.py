@@ -9,12 +9,12 @@ from collections.abc import Callable
 from os import PathLike
 from typing import TYPE_CHECKING
 
-from behemoth.extras import needed
+from behemoth.support.extras import needed
 
 from .config import TrainConfig as TrainConfig, default_config as default_config
 
 if TYPE_CHECKING:
-    from behemoth.corpus import Corpus
+    from behemoth.corpus.corpus import Corpus
 
     from .report import Report
     from .result import TrainResult

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.optim import AdamW
 from transformers import GPTNeoXForCausalLM
 
-from behemoth.files import sync
+from behemoth.support.files import sync
 
 from .errors import TrainError
 from .optimiser import load_optimiser, optimiser_tensors

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from behemoth._gen import SpecError
-from behemoth.corpus import Corpus
+from behemoth.corpus.corpus import Corpus
 
 from .memory import Memory
 from .reader import open_reader

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from behemoth._gen import SpecError
-from behemoth.provenance import cores, processor
+from behemoth.support.provenance import cores, processor
 
 from .config import TrainConfig
 

@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from behemoth._gen import SpecError
-from behemoth.corpus import Corpus
-from behemoth.files import write_bytes
-from behemoth.source import EXPOSURES_FILE, TABLE_FILE
-from behemoth.tokenizer import tokenizer_files
+from behemoth.corpus.corpus import Corpus
+from behemoth.corpus.source import EXPOSURES_FILE, TABLE_FILE
+from behemoth.corpus.tokenizer import tokenizer_files
+from behemoth.support.files import write_bytes
 
 from .config import FREE, TrainConfig
 from .errors import TrainError
@@ -162,7 +162,7 @@ class RunDirectory:
 def _write_arrays(path: Path, corpus: Corpus) -> None:
     import polars as pl
 
-    from behemoth.files import replacing
+    from behemoth.support.files import replacing
 
     arrays = (
         (TABLE_FILE, corpus.world._table),

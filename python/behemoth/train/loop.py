@@ -20,11 +20,11 @@ from torch import Tensor, nn
 from transformers import GenerationConfig, GPTNeoXForCausalLM
 
 from behemoth._gen import CorpusError
-from behemoth.corpus import Corpus
+from behemoth.corpus.corpus import Corpus
 from behemoth.model.build import END_OF_DOCUMENT, PADDING, build_model, padded_vocabulary
 from behemoth.model.loss import IGNORED, TrainingLoss
 from behemoth.model.sizes import find_size
-from behemoth.provenance import versions
+from behemoth.support.provenance import versions
 
 from .checkpoint import Checkpoints, State, history_steps, save_model
 from .config import TrainConfig, default_config

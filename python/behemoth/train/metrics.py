@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from behemoth.files import replacing
+from behemoth.support.files import replacing
 
 _SCHEMA = {
     "kind": pl.String, "step": pl.Int64, "tokens": pl.Int64, "seconds": pl.Float64,

@@ -9,8 +9,8 @@ import polars as pl
 from numpy.typing import NDArray
 from transformers import GPTNeoXForCausalLM
 
-from behemoth.corpus import Corpus
-from behemoth.evaluate import recall
+from behemoth.corpus.corpus import Corpus
+from behemoth.recall import recall
 
 _CLASSES = 16  # more numbers of exposures than these are put together by powers of two
 _FACTS = 10_000

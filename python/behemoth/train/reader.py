@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from behemoth._gen import CorpusError
-from behemoth.corpus import Corpus
-from behemoth.world import World
+from behemoth.corpus.corpus import Corpus
+from behemoth.corpus.world import World
 
 
 class Reader(Protocol):

@@ -8,13 +8,13 @@ from typing import ClassVar
 
 from torch import nn
 
-from behemoth.edit.delta import Change, Dense, EditDelta
-from behemoth.edit.gradient import check_kinds, deltas_of
-from behemoth.edit.optimise import Outcome
+from behemoth.delta.delta import Change, Dense, EditDelta
+from behemoth.edit.gradient.method import check_kinds, deltas_of
+from behemoth.edit.gradient.optimise import Outcome
 from behemoth.edit.parametrise import chosen_layers
-from behemoth.edit.plan import EditPlan
 from behemoth.edit.protocol import EditContext, MethodInfo
 from behemoth.model.architecture import Architecture
+from behemoth.plan.plan import EditPlan
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from behemoth.edit.covariance import Covariance
-from behemoth.edit.delta import LowRank
-from behemoth.edit.locate import LocateAndEdit, solved
+from behemoth.delta.delta import LowRank
+from behemoth.edit.locate.covariance import Covariance
+from behemoth.edit.locate.method import LocateAndEdit, solved
 from behemoth.edit.protocol import MethodInfo
 
 __all__ = ["AlphaEdit", "null_space"]

@@ -8,10 +8,10 @@ from typing import ClassVar
 
 from torch import nn
 
-from behemoth.edit.gradient import GradientMethod
-from behemoth.edit.objectives import AnswerLikelihood
-from behemoth.edit.plan import EditPlan
+from behemoth.edit.gradient.method import GradientMethod
+from behemoth.edit.gradient.objectives import AnswerLikelihood
 from behemoth.edit.protocol import EditContext, MethodInfo
+from behemoth.plan.plan import EditPlan
 
 
 @dataclass(frozen=True)

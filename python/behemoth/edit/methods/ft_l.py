@@ -7,9 +7,9 @@ from typing import ClassVar
 
 from torch import nn
 
+from behemoth.delta.stack import StackedDeltas
 from behemoth.edit.parametrise import Part, chosen_layers, largest_entry
 from behemoth.edit.protocol import MethodInfo
-from behemoth.edit.stack import StackedDeltas
 from behemoth.model.architecture import Architecture
 
 from .ft import FineTuning

@@ -8,8 +8,8 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from behemoth.edit.delta import Change, LowRank
-from behemoth.edit.optimise import Outcome
+from behemoth.delta.delta import Change, LowRank
+from behemoth.edit.gradient.optimise import Outcome
 from behemoth.edit.parametrise import Part
 from behemoth.edit.protocol import MethodInfo
 

@@ -8,11 +8,11 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from behemoth.edit.gradient import GradientMethod
-from behemoth.edit.objectives import Forgetting
-from behemoth.edit.optimise import Step
-from behemoth.edit.plan import EditPlan
+from behemoth.edit.gradient.method import GradientMethod
+from behemoth.edit.gradient.objectives import Forgetting
+from behemoth.edit.gradient.optimise import Step
 from behemoth.edit.protocol import EditContext, EditKind, MethodInfo
+from behemoth.plan.plan import EditPlan
 
 FORGETTING_KINDS: frozenset[EditKind] = frozenset({"remap", "censor", "refusal"})
 """Edits whose old answers can be forgotten; what takes their place is not asked."""

@@ -13,12 +13,12 @@ import torch
 from torch import nn
 
 from behemoth._gen import SpecError
-from behemoth.corpus import Corpus
-from behemoth.edit.delta import Change, Dense, EditDelta
-from behemoth.edit.gradient import check_kinds, deltas_of
-from behemoth.edit.optimise import Outcome
-from behemoth.edit.plan import EditPlan
+from behemoth.corpus.corpus import Corpus
+from behemoth.delta.delta import Change, Dense, EditDelta
+from behemoth.edit.gradient.method import check_kinds, deltas_of
+from behemoth.edit.gradient.optimise import Outcome
 from behemoth.edit.protocol import EditContext, EditKind, MethodInfo
+from behemoth.plan.plan import EditPlan
 from behemoth.train import TrainConfig, train
 
 

@@ -9,13 +9,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from behemoth.edit.gradient import GradientMethod
-from behemoth.edit.objectives import Forgetting
-from behemoth.edit.optimise import Step
+from behemoth.edit.gradient.method import GradientMethod
+from behemoth.edit.gradient.objectives import Forgetting
+from behemoth.edit.gradient.optimise import Step
 from behemoth.edit.parametrise import Part, chosen_layers
-from behemoth.edit.plan import EditPlan
 from behemoth.edit.protocol import EditContext, MethodInfo
 from behemoth.model.architecture import Architecture
+from behemoth.plan.plan import EditPlan
 
 from .grad_ascent import FORGETTING_KINDS
 

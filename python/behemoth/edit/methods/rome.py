@@ -8,12 +8,12 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from behemoth.edit.covariance import Covariance
-from behemoth.edit.delta import LowRank
-from behemoth.edit.keys import Observed
-from behemoth.edit.locate import LocateAndEdit, Memory, Worked, add_changes, solved
+from behemoth.delta.delta import LowRank
+from behemoth.edit.locate.covariance import Covariance
+from behemoth.edit.locate.keys import Observed
+from behemoth.edit.locate.method import LocateAndEdit, Memory, Worked, add_changes, solved
+from behemoth.edit.locate.sites import Places, Site
 from behemoth.edit.protocol import EditContext, MethodInfo
-from behemoth.edit.sites import Places, Site
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from typing import ClassVar
 
 from torch import nn
 
-from behemoth.edit.delta import Change, Dense, LowRank
-from behemoth.edit.gradient import GradientMethod
-from behemoth.edit.objectives import AnswerLikelihood
-from behemoth.edit.optimise import Outcome
-from behemoth.edit.plan import EditPlan
+from behemoth.delta.delta import Change, Dense, LowRank
+from behemoth.edit.gradient.method import GradientMethod
+from behemoth.edit.gradient.objectives import AnswerLikelihood
+from behemoth.edit.gradient.optimise import Outcome
 from behemoth.edit.protocol import EditContext, MethodInfo
+from behemoth.plan.plan import EditPlan
 
 from .grad_ascent import FORGETTING_KINDS
 

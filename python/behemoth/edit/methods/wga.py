@@ -8,11 +8,11 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from behemoth.edit.gradient import GradientMethod
-from behemoth.edit.objectives import Forgetting, retained
-from behemoth.edit.optimise import Step
-from behemoth.edit.plan import EditPlan
+from behemoth.edit.gradient.method import GradientMethod
+from behemoth.edit.gradient.objectives import Forgetting, retained
+from behemoth.edit.gradient.optimise import Step
 from behemoth.edit.protocol import EditContext, MethodInfo
+from behemoth.plan.plan import EditPlan
 
 from .grad_ascent import FORGETTING_KINDS
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from behemoth.edit.groups import FOLLOWING
+from behemoth.plan.groups import FOLLOWING
 
 from .estimate import means_of
 

@@ -7,7 +7,7 @@ so, with what was measured and the size at which it is expected.
 
 from typing import TYPE_CHECKING
 
-from behemoth.lazy import lazy
+from behemoth.support.lazy import lazy
 
 if TYPE_CHECKING:  # the same names again, for type checkers and editors
     from .record import VERDICTS as VERDICTS, GateRecord as GateRecord, Seen as Seen

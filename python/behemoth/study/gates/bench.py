@@ -11,13 +11,13 @@ import polars as pl
 
 from behemoth.edit.protocol import settings_of
 from behemoth.edit.registry import get_method
-from behemoth.edit.request import EditRequest
-from behemoth.evaluate.run import Run, read_run
+from behemoth.plan.request import EditRequest
 from behemoth.study.directory import StudyDirectory, StudyError
-from behemoth.study.identity import model_id, plan_id, trial_id
-from behemoth.study.spec import Measure
-from behemoth.study.units import CorpusUnit, ModelUnit, PlanUnit, TrialUnit
+from behemoth.study.file.identity import model_id, plan_id, trial_id
+from behemoth.study.file.spec import Measure
+from behemoth.study.file.units import CorpusUnit, ModelUnit, PlanUnit, TrialUnit
 from behemoth.train.config import default_config
+from behemoth.train.run import Run, read_run
 
 if TYPE_CHECKING:
     from transformers import GPTNeoXForCausalLM

@@ -12,10 +12,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from behemoth._gen import digest
-from behemoth.evaluate.recall import recall
-from behemoth.files import replacing
-from behemoth.study.durability import log_steps, train_on
-from behemoth.study.identity import canonical
+from behemoth.recall.facts import recall
+from behemoth.study.file.identity import canonical
+from behemoth.study.trial.durability import log_steps, train_on
+from behemoth.support.files import replacing
 from behemoth.train.config import TrainConfig
 
 from .bench import Bench, Frequency, Units

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from behemoth.corpus import Corpus
+from behemoth.corpus.corpus import Corpus
 
 from .bench import Bench, Units, model_unit
 from .record import Judgement, Seen, shown

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import polars as pl
 
-from behemoth.evaluate.recall import recall
+from behemoth.recall.facts import recall
 
 from .bench import Bench, Units, model_unit
 from .record import Judgement, Seen, shown

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from behemoth.study.grid import refuse
+from behemoth.study.file.grid import refuse
 
 from .capacity import Capacity
 from .damage import Damage

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from behemoth._gen import SpecError
-from behemoth.files import as_json, write_bytes
 from behemoth.study.directory import StudyDirectory, StudyError, locked
-from behemoth.study.engine import Engine
-from behemoth.study.grid import refuse
-from behemoth.study.identity import FORMAT
-from behemoth.study.schedule import Status, Work
-from behemoth.study.spec import Expansion
-from behemoth.study.units import ModelUnit, TrialUnit
+from behemoth.study.file.grid import refuse
+from behemoth.study.file.identity import FORMAT
+from behemoth.study.file.spec import Expansion
+from behemoth.study.file.units import ModelUnit, TrialUnit
+from behemoth.study.work.engine import Engine
+from behemoth.study.work.schedule import Status, Work
+from behemoth.support.files import as_json, write_bytes
 
 from .bench import Bench, Units
 from .record import Gate, GateRecord
@@ -157,8 +157,8 @@ def _expansion(wanted: Sequence[Units]) -> Expansion:
 
 
 def _engine(path: Path, workers: int | None, threads: int, work: Work) -> Engine:
-    from behemoth.provenance import cores
-    from behemoth.study.local import LocalEngine
+    from behemoth.study.work.local import LocalEngine
+    from behemoth.support.provenance import cores
 
     count = workers or max(1, cores() // threads)
     return LocalEngine(path, min(count, max(len(work.models), len(work.trials))), threads)

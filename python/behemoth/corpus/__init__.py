@@ -1,0 +1,30 @@
+"""Worlds of facts and the corpora that say them: specs, tokens, directories, probes, tables.
+
+It knows the engine and numpy and polars, and nothing of models: whatever is trained, edited or
+measured comes after it.
+"""
+
+from typing import TYPE_CHECKING
+
+from behemoth.support.lazy import lazy
+
+if TYPE_CHECKING:  # the same names again, for type checkers and editors
+    from .corpus import Corpus as Corpus
+    from .inspection import inspect as inspect, verify as verify
+    from .spec import *
+    from .tables import facts as facts, import_ as import_
+    from .world import World as World
+    from .write import gen as gen
+
+__all__, __dir__, __getattr__ = lazy(
+    __name__,
+    {
+        "corpus": "Corpus",
+        "inspection": "inspect verify",
+        "spec": "Composed Constant Correlated Groups Independent Inverse OneToOne Questions Zipf "
+        "ZipfExposures",
+        "tables": "facts import_",
+        "world": "World",
+        "write": "gen",
+    },
+)

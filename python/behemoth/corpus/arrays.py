@@ -1,0 +1,64 @@
+"""Numbers at the border of Python and the engine: what comes in becomes one exact dtype."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from behemoth._gen import SpecError
+
+
+def whole(values: ArrayLike, name: str, dtype: type[np.unsignedinteger]) -> NDArray[Any]:
+    """Turn integers into a contiguous array of `dtype` without wrapping any of them.
+
+    Parameters
+    ----------
+    values : array_like of int, any shape
+    name : str
+        The argument's name, for the error.
+    dtype : numpy unsigned type
+
+    Raises
+    ------
+    SpecError
+        When the values are no integers, or one does not fit `dtype`.
+    """
+    array = np.asarray(values)
+    if array.size == 0:
+        array = array.astype(dtype)
+    largest = int(np.iinfo(dtype).max)
+    if array.dtype.kind not in "iu":
+        # Python integers beyond 64 bits arrive as objects, floats and booleans as themselves.
+        got = repr(values) if array.ndim == 0 else f"an array of {array.dtype}"
+        raise SpecError(f"argument '{name}': got {got}, allowed: whole numbers 0 to {largest}")
+    if array.size and (array.dtype.kind == "i" or array.dtype.itemsize > np.dtype(dtype).itemsize):
+        bad = int(array.min()) if int(array.min()) < 0 else int(array.max())
+        if not 0 <= bad <= largest:
+            raise SpecError(f"argument '{name}': got {bad}, allowed: whole numbers 0 to {largest}")
+    return np.asarray(array, dtype=dtype, order="C")
+
+
+def pairs(
+    subjects: ArrayLike, relations: ArrayLike
+) -> tuple[NDArray[Any], NDArray[Any], tuple[int, ...]]:
+    """Broadcast subjects and relations against each other.
+
+    Returns
+    -------
+    tuple of uint64[n], uint32[n] and the shape that the result has
+    """
+    left, right = np.broadcast_arrays(
+        whole(subjects, "subjects", np.uint64), whole(relations, "relations", np.uint32)
+    )
+    return np.ascontiguousarray(left).ravel(), np.ascontiguousarray(right).ravel(), left.shape
+
+
+def overrides(changes: Mapping[int, int]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Split ``{fact: object}`` into uint64 facts and uint32 objects."""
+    return (
+        whole(list(changes.keys()), "facts", np.uint64),
+        whole(list(changes.values()), "objects", np.uint32),
+    )

@@ -1,0 +1,86 @@
+"""A corpus cut into blocks of equal length: what a model trains on, with random access."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from behemoth._gen import SpecError
+
+if TYPE_CHECKING:
+    from .corpus import Corpus
+
+_BUFFER_TOKENS = 1 << 18  # made at a time when iterating: enough to hide the call's cost
+
+
+class Blocks:
+    """Blocks start..stop of a corpus, block i being tokens i*length to (i+1)*length.
+
+    The state of an iteration is one number, the number of the next block: to go on
+    after block i, ask for ``corpus.blocks(length, start=i + 1)``. The last, partial
+    block of a corpus is dropped.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    length : int
+        Tokens of a block.
+    start, stop : int
+        Block numbers, `stop` excluded; all by default.
+    dtype : numpy dtype, optional
+        uint16, uint32, int32 or int64; that of the corpus by default.
+
+    Examples
+    --------
+    >>> from behemoth import Corpus, World
+    >>> corpus = Corpus(World(10, 2, 5), exposures=2)
+    >>> [block.shape for block in corpus.blocks(64, stop=2)]
+    [(64,), (64,)]
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        length: int,
+        start: int = 0,
+        stop: int | None = None,
+        dtype: DTypeLike | None = None,
+    ) -> None:
+        if length < 1:
+            raise SpecError(f"argument 'length': got {length}, allowed: 1 or more tokens")
+        total = corpus.token_count() // length
+        end = total if stop is None else stop
+        if not 0 <= start <= end <= total:
+            raise SpecError(
+                f"argument 'start:stop': got {start}:{end}, allowed: 0 <= start <= stop <= {total}"
+            )
+        self.corpus = corpus
+        self.length = length
+        self.start = start
+        self.stop = end
+        self.dtype = np.dtype(corpus.dtype if dtype is None else dtype)
+
+    def __len__(self) -> int:
+        """Number of blocks from start to stop."""
+        return self.stop - self.start
+
+    def __getitem__(self, index: int) -> NDArray[Any]:
+        """The block that is `index` blocks after `start`, as an array of its own."""
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"block {index} of {len(self)}")
+        return self._read(self.start + index % len(self), 1)[0]
+
+    def __iter__(self) -> Iterator[NDArray[Any]]:
+        """Blocks in order; they are views of larger arrays that are never written again."""
+        step = max(1, _BUFFER_TOKENS // self.length)
+        for first in range(self.start, self.stop, step):
+            yield from self._read(first, min(step, self.stop - first))
+
+    def _read(self, first: int, count: int) -> NDArray[Any]:
+        out = np.empty(count * self.length, self.dtype)
+        written = self.corpus.fill_tokens(out, first * self.length)
+        assert written == out.size
+        return out.reshape(count, self.length)

@@ -1,0 +1,431 @@
+"""A corpus: the ordered token stream of all sentences of a world, with or without a directory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from behemoth import _gen
+
+from .arrays import overrides, whole
+from .blocks import Blocks
+from .source import read_manifest, read_source
+from .spec import Constant, Groups, Order, Questions, Template, ZipfExposures, to_json
+from .tokenizer import decode, token_names
+from .world import World
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from .write import Written
+
+_FORMS = (int, str, Constant, Groups, ZipfExposures, Mapping)
+
+
+class Corpus:
+    """All sentences of a world in one order: a pure function of spec and seed.
+
+    Parameters
+    ----------
+    world : World
+    exposures : int, str, `Constant`, `Groups`, `ZipfExposures` or array_like of int
+        How often each fact is written: one number, a form (also as text, such as
+        ``"groups:1,4,16"``, ``"latin:1,4"`` or ``"zipf:alpha=1,min=1,max=1000"``), or
+        a number for each fact.
+    order : {'shuffle', 'bios'}
+        Every sentence by itself, or documents of one subject's sentences.
+    order_seed : int, optional
+        Key of the order and of the choice of wordings; the world's seed by default.
+    nested_exposures : int, optional
+        Exposures of each link fact; by default the most of any fact.
+    documents_per_subject : int, optional
+        With ``bios``; by default the fewest exposures of any fact, zero apart.
+    templates : mapping of template to weight, optional
+        ``{"default": 1.0}`` by default.
+    inversion : float
+        Share of sentences in the inverted orders.
+    exact_shares : bool
+        Make the shares of templates exact over the corpus, in place of drawn.
+    questions : Questions, optional
+    minority_sentences : float
+        Share of the sentences of a fact with a minority object that say that one; exact.
+    paraphrases : int
+        Wordings of each template, the template itself included.
+    held_out : int
+        How many of the last wordings are never written.
+    nonsense_words : int
+        Fillers of the nonsense grammar.
+    base : int
+        Base of the digits that words are made from.
+    shard_bytes : int, optional
+        Size that shards aim at.
+
+    Raises
+    ------
+    SpecError
+        On any value that the engine does not allow; it says which ones are.
+
+    Examples
+    --------
+    >>> corpus = Corpus(World(subjects=10, relations=2, objects=5), exposures=3)
+    >>> corpus.sentences
+    60
+    """
+
+    world: World
+    directory: Path | None
+    _native: _gen.Corpus
+    _exposures: NDArray[np.uint32] | None
+
+    def __init__(
+        self,
+        world: World,
+        *,
+        exposures: int | str | Constant | Groups | ZipfExposures | ArrayLike = 1,
+        order: Order = "shuffle",
+        order_seed: int | None = None,
+        nested_exposures: int | None = None,
+        documents_per_subject: int | None = None,
+        templates: Mapping[Template, float] | None = None,
+        inversion: float = 0.0,
+        exact_shares: bool = False,
+        questions: Questions | None = None,
+        minority_sentences: float = 0.1,
+        paraphrases: int = 1,
+        held_out: int = 0,
+        nonsense_words: int = 1000,
+        base: int = 1000,
+        shard_bytes: int | None = None,
+    ) -> None:
+        array: NDArray[np.uint32] | None = None
+        form: Any = exposures
+        if isinstance(exposures, np.integer):
+            form = int(exposures)
+        elif isinstance(exposures, bool) or not isinstance(exposures, _FORMS):
+            array = whole(exposures, "exposures", np.uint32)
+            form = {"kind": "array"}
+        spec = {
+            "exposures": form,
+            "order": order,
+            "order_seed": order_seed,
+            "nested_exposures": nested_exposures,
+            "documents_per_subject": documents_per_subject,
+            "templates": templates,
+            "inversion": inversion,
+            "exact_shares": exact_shares,
+            "questions": questions,
+            "minority_sentences": minority_sentences,
+            "paraphrases": paraphrases,
+            "held_out": held_out,
+            "nonsense_words": nonsense_words,
+            "base": base,
+            "shard_bytes": shard_bytes,
+        }
+        native = _gen.Corpus(world._native, json.dumps(to_json(spec)), array)
+        self._set(native, world._table, array)
+
+    def _set(
+        self,
+        native: _gen.Corpus,
+        table: dict[str, NDArray[Any]] | None,
+        exposures: NDArray[np.uint32] | None,
+    ) -> None:
+        self._native, self._exposures = native, exposures
+        self.world = World._wrap(native.world, table)
+        self.directory = None
+
+    @classmethod
+    def from_arrays(
+        cls, world: World, spec: Mapping[str, Any], exposures: NDArray[np.uint32] | None = None
+    ) -> Corpus:
+        """Make a corpus from its spec and, where that says so, an array of exposures."""
+        self = cls.__new__(cls)
+        native = _gen.Corpus(world._native, json.dumps(to_json(spec)), exposures)
+        self._set(native, world._table, exposures)
+        return self
+
+    @classmethod
+    def from_spec(cls, spec: str | PathLike[str]) -> Corpus:
+        """Make the corpus of a spec TOML, a spec directory or a corpus directory."""
+        return read_source(spec).make_corpus()
+
+    @classmethod
+    def open(cls, directory: str | PathLike[str]) -> Corpus:
+        """Open a corpus directory: the corpus that it holds, and its shards.
+
+        Raises
+        ------
+        SpecError
+            When there is no corpus directory.
+        CorpusError
+            When its manifest or an array that it rests on is damaged, or the manifest of
+            another version.
+        """
+        place = Path(directory)
+        read_manifest(place)  # refuses what is no corpus directory, a spec directory also
+        self = read_source(place).make_corpus()
+        self.directory = place
+        return self
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """The full normalised spec: format_version, world and corpus."""
+        return json.loads(self._native.spec)
+
+    @property
+    def spec_hash(self) -> str:
+        """BLAKE3 of the full spec."""
+        return self._native.spec_hash
+
+    @property
+    def spec_toml(self) -> str:
+        """The full spec as TOML."""
+        return self._native.spec_toml
+
+    @property
+    def sentences(self) -> int:
+        """Number of sentences."""
+        return self._native.sentences
+
+    @property
+    def documents(self) -> int:
+        """Number of documents; a document is one sentence unless the order is bios."""
+        return self._native.documents
+
+    @property
+    def document_tokens(self) -> int | None:
+        """Tokens of every document, where it is one number for all."""
+        return self._native.document_tokens
+
+    @property
+    def shards(self) -> int:
+        """Number of shards that it is written in."""
+        return self._native.shards
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """dtype of its tokens: uint16 when every id fits, else uint32."""
+        return np.dtype(self._native.dtype)
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Number of token ids."""
+        return self._native.vocabulary_size
+
+    @cached_property
+    def vocabulary(self) -> dict[str, Any]:
+        """The partition of token ids: size, base, and ranges with kind, first and count."""
+        return json.loads(self._native.vocabulary)
+
+    @cached_property
+    def templates(self) -> list[dict[str, Any]]:
+        """Every compiled wording: template (its number), name, wording, held_out, ..."""
+        return json.loads(self._native.templates)
+
+    @property
+    def exposure_classes(self) -> list[dict[str, int]]:
+        """How many facts have how many exposures: a list of exposures and facts."""
+        return json.loads(self._native.exposure_classes)
+
+    @cached_property
+    def token_names(self) -> list[str]:
+        """The name of every token id."""
+        return token_names(self.vocabulary)
+
+    def token_count(
+        self, *, threads: int = 0, progress: Callable[[int, int], object] | None = None
+    ) -> int:
+        """Exact number of tokens; needs a pass over the corpus where lengths vary."""
+        return self._native.token_count(threads, progress)
+
+    def tokens(self, start: int, stop: int, *, threads: int = 0) -> NDArray[Any]:
+        """Tokens of documents start..stop (`stop` excluded), in the corpus dtype."""
+        return self._native.tokens(start, stop, threads)
+
+    def fill(self, out: NDArray[Any], start: int = 0) -> int:
+        """Fill an array with tokens from document `start` on.
+
+        Parameters
+        ----------
+        out : uint16, uint32, int32 or int64 array
+            One-dimensional, contiguous, writeable.
+        start : int
+            Document number.
+
+        Returns
+        -------
+        int
+            Tokens written: ``len(out)``, or fewer at the end of the corpus.
+        """
+        return self._native.fill(out, start)
+
+    def fill_tokens(self, out: NDArray[Any], token: int = 0, *, threads: int = 0) -> int:
+        """Fill an array from token offset `token` on; otherwise like `fill`."""
+        return self._native.fill_tokens(out, token, threads)
+
+    def blocks(
+        self,
+        length: int,
+        start: int = 0,
+        stop: int | None = None,
+        dtype: DTypeLike | None = None,
+    ) -> Blocks:
+        """Blocks of `length` tokens by number: iterable, indexable, resumable; see `Blocks`."""
+        return Blocks(self, length, start, stop, dtype)
+
+    def decode(self, tokens: ArrayLike) -> str:
+        """Write tokens as text; the tokenizer of the corpus encodes it back."""
+        return decode(np.asarray(tokens).ravel().tolist(), self.token_names)
+
+    def exposures(self, facts: ArrayLike) -> NDArray[np.uint64]:
+        """How often each of the facts is written: uint64, of the same shape."""
+        ids = whole(facts, "facts", np.uint64)
+        return self._native.exposures(ids.ravel()).reshape(ids.shape)
+
+    def ledger(self, facts: ArrayLike) -> pl.DataFrame:
+        """Every sentence of the facts given.
+
+        Returns
+        -------
+        polars.DataFrame
+            One row a sentence: fact (UInt64), copy (UInt64), template (String), wording
+            (UInt32), document (UInt64), sentence (UInt32; its place in the document),
+            object (UInt32), minority (Boolean).
+        """
+        import polars as pl
+
+        ids = whole(facts, "facts", np.uint64).ravel()
+        fact, copy, template, document, sentence, objects, minority = self._native.ledger(ids)
+        names = pl.Series([row["name"] for row in self.templates], dtype=pl.String)
+        wordings = pl.Series([row["wording"] for row in self.templates], dtype=pl.UInt32)
+        return pl.DataFrame(
+            {
+                "fact": fact,
+                "copy": copy,
+                "template": names.gather(template),
+                "wording": wordings.gather(template),
+                "document": document,
+                "sentence": sentence,
+                "object": objects,
+                "minority": minority,
+            }
+        )
+
+    def sample_facts(self, count: int) -> NDArray[np.uint64]:
+        """An exact sample of facts without replacement, sorted: uint64[min(count, facts)]."""
+        return self._native.sample_facts(count)
+
+    def probes(
+        self, facts: ArrayLike | None = None, templates: Sequence[Template] | None = None
+    ) -> pl.DataFrame:
+        """Prompts with their answers, one row a fact and wording; see `behemoth.corpus.probes`.
+
+        Parameters
+        ----------
+        facts : array_like of int, optional
+            All facts by default.
+        templates : sequence of str, optional
+            Names of templates, also of some that the corpus is not written with; by
+            default those it is written with, as far as they end in the object.
+        """
+        from .probes import probe_frame
+
+        ids = np.arange(self.world.fact_count) if facts is None else facts
+        return probe_frame(self, whole(ids, "facts", np.uint64).ravel(), templates)
+
+    def override(self, objects: Mapping[int, int], *, follow: bool = False) -> Corpus:
+        """The twin in which some facts have other objects.
+
+        Every token is the same but those of the objects of these facts and, with
+        `follow`, of the composed facts that rest on them.
+
+        Parameters
+        ----------
+        objects : mapping of fact to object
+        follow : bool
+        """
+        return self._twin(self._native.override(*overrides(objects), follow))
+
+    def without(self, facts: ArrayLike) -> Corpus:
+        """The twin without the sentences of the facts given; the rest keeps its order."""
+        return self._twin(self._native.without(whole(facts, "facts", np.uint64).ravel()))
+
+    def _twin(self, native: _gen.Corpus) -> Corpus:
+        twin = type(self).__new__(type(self))
+        twin._set(native, self.world._table, self._exposures)
+        return twin
+
+    def write(
+        self,
+        out: str | PathLike[str],
+        *,
+        threads: int = 0,
+        part: tuple[int, int] = (0, 1),
+        force: bool = False,
+        probes: int | Literal["all"] = 10_000,
+        progress: Callable[[int, int], object] | None = None,
+        probe_progress: Callable[[int, int], object] | None = None,
+    ) -> Written:
+        """Write the corpus to a directory, or go on where a stopped run left it.
+
+        Parameters
+        ----------
+        out : path
+        threads : int
+            0 for all cores. The bytes are the same for any number.
+        part : (int, int)
+            Write only the shards of part i of n. Parts may run anywhere, at any time,
+            also at once. Part 0 writes the tokenizer and the probes too.
+        force : bool
+            Replace a corpus directory of another spec.
+        probes : int or 'all'
+            Facts to write probes for: an exact sample, all, or 0 for none.
+        progress, probe_progress : callable, optional
+            Called as ``progress(done, total)``, in bytes of shards and in probes; what
+            they raise stops the run.
+
+        Raises
+        ------
+        CorpusError
+            When `out` holds something else, or another run is writing it.
+        OSError
+            When the disk is full, or writing is not allowed.
+        """
+        from .write import write
+
+        return write(self, Path(out), threads, part, force, probes, progress, probe_progress)
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """The manifest of an opened directory."""
+        return read_manifest(self._opened())
+
+    def shard(self, index: int) -> np.memmap[Any, np.dtype[Any]]:
+        """Tokens of a shard of an opened directory, mapped read-only.
+
+        Raises
+        ------
+        IndexError
+            When there is no such shard.
+        FileNotFoundError
+            When it is not written yet.
+        """
+        if not 0 <= index < self.shards:
+            raise IndexError(f"shard {index} of {self.shards}")
+        path = self._opened() / "tokens" / f"{index:05}.bin"
+        return np.memmap(path, dtype=self.dtype.newbyteorder("<"), mode="r")
+
+    def _opened(self) -> Path:
+        if self.directory is None:
+            raise _gen.CorpusError("this corpus has no directory; Corpus.open(DIR) gives one")
+        return self.directory
+
+    def __repr__(self) -> str:
+        return f"Corpus({self.world!r}, sentences={self.sentences}, documents={self.documents})"

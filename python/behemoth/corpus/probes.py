@@ -1,0 +1,187 @@
+"""Probes: a prompt that stops before the object, and the object as its answer.
+
+A probe file holds one template's wordings. Columns: prompt and answer (lists of
+token ids, UInt32), fact, subject, relation, object, template, wording, held_out
+(never written in the corpus), exposures (of the fact), and seen: whether the corpus
+asks questions about the fact's subject, null for templates that are no questions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from behemoth._gen import SpecError
+from behemoth.support.files import replacing
+from behemoth.support.parquet import sink_parquet
+
+if TYPE_CHECKING:
+    from .corpus import Corpus
+
+_CHUNK = 1 << 16  # facts of a wording made at a time: about 10 MB of columns
+
+
+def probe_frame(
+    corpus: Corpus, facts: NDArray[np.uint64], templates: Sequence[str] | None = None
+) -> pl.DataFrame:
+    """Give the probes of facts, wording by wording.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    facts : uint64[n]
+    templates : sequence of str, optional
+        Names of templates; by default those that the corpus is written with.
+
+    Raises
+    ------
+    SpecError
+        When there is no such template, or its object does not come last.
+    """
+    known = _probed(corpus)
+    wanted = list(written_templates(corpus)) if templates is None else list(templates)
+    for name in wanted:
+        if name not in known:
+            raise SpecError(f"argument 'templates': got {name!r}, allowed: {', '.join(known)}")
+    wordings = [row for name in wanted for row in known[name]]
+    frames = [_wording_frame(corpus, facts, row) for row in wordings]
+    return pl.concat(frames) if frames else pl.DataFrame()
+
+
+def written_templates(corpus: Corpus) -> dict[str, list[dict[str, Any]]]:
+    """Give the wordings to probe of the templates that a corpus is written with, by name.
+
+    Held-out wordings belong to them; templates that never occur do not, since a model has
+    never seen their tokens.
+    """
+    probed = _probed(corpus)
+    return {
+        name: wordings
+        for name, wordings in probed.items()
+        if any(row["weight"] > 0 for row in wordings)
+    }
+
+
+def _probed(corpus: Corpus) -> dict[str, list[dict[str, Any]]]:
+    names: dict[str, list[dict[str, Any]]] = {}
+    for row in corpus.templates:
+        if row["probe"]:
+            names.setdefault(row["name"], []).append(row)
+    return names
+
+
+def write_probes(
+    corpus: Corpus,
+    directory: Path,
+    facts: int | Literal["all"],
+    progress: Callable[[int, int], object] | None = None,
+) -> list[Path]:
+    """Write one Parquet file for each template, in bounded memory.
+
+    Files that hold the same probes already stay untouched.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    directory : Path
+    facts : int or 'all'
+        Size of an exact sample of facts, or all; 0 writes none.
+    progress : callable, optional
+        Called as ``progress(done, total)``, in probes.
+
+    Returns
+    -------
+    list of Path
+        The files of these probes.
+    """
+    count = corpus.world.fact_count if facts == "all" else min(facts, corpus.world.fact_count)
+    if count == 0:
+        return []
+    sample = None if count == corpus.world.fact_count else corpus.sample_facts(count)
+    metadata = {"behemoth_spec_hash": corpus.spec_hash, "behemoth_facts": str(count)}
+    templates = written_templates(corpus)
+    total = count * sum(map(len, templates.values()))
+    done = 0
+    paths = []
+    for name, wordings in templates.items():
+        path = directory / f"{name}.parquet"
+        paths.append(path)
+        if probe_metadata(path) == metadata:
+            done += count * len(wordings)
+            continue
+
+        def chunks(wordings: list[dict[str, Any]] = wordings) -> Iterator[pl.DataFrame]:
+            nonlocal done
+            for row in wordings:
+                for first in range(0, count, _CHUNK):
+                    last = min(first + _CHUNK, count)
+                    ids = (
+                        np.arange(first, last, dtype=np.uint64)
+                        if sample is None
+                        else sample[first:last]
+                    )
+                    yield _wording_frame(corpus, ids, row)
+                    done += last - first
+                    if progress is not None:
+                        progress(done, total)
+
+        empty = _wording_frame(corpus, np.empty(0, np.uint64), wordings[0])
+        with replacing(path) as temporary:
+            sink_parquet(chunks, empty, temporary, metadata)
+    return paths
+
+
+def probe_metadata(path: Path) -> dict[str, str] | None:
+    """Give the spec hash and the number of facts that a probe file was written for."""
+    if not path.is_file():
+        return None
+    try:
+        metadata = pl.read_parquet_metadata(path)
+    except pl.exceptions.PolarsError:
+        return None
+    return {key: value for key, value in metadata.items() if key.startswith("behemoth_")}
+
+
+def _wording_frame(corpus: Corpus, facts: NDArray[np.uint64], row: dict[str, Any]) -> pl.DataFrame:
+    native = corpus._native
+    prompt, prompt_ends, answer, answer_ends = native.probes(facts, row["template"])
+    world = corpus.world.facts_of(facts)
+    question = "question" in row["name"]
+    seen = native.seen_in_questions(facts) if question else None
+    return world.select(
+        _lists("prompt", prompt, prompt_ends),
+        _lists("answer", answer, answer_ends),
+        pl.col("fact", "subject", "relation", "object"),
+        pl.lit(row["name"]).alias("template"),
+        pl.lit(row["wording"], pl.UInt32).alias("wording"),
+        pl.lit(row["held_out"]).alias("held_out"),
+        pl.Series("exposures", native.exposures(facts), pl.UInt64),
+        (
+            pl.lit(None, pl.Boolean).alias("seen")
+            if seen is None
+            else pl.Series("seen", seen, pl.Boolean)
+        ),
+    )
+
+
+def _lists(name: str, flat: NDArray[np.uint32], ends: NDArray[np.uint64]) -> pl.Series:
+    """Cut a flat array into lists at the ends given."""
+    if len(ends) == 0:
+        return pl.Series(name, [], pl.List(pl.UInt32))
+    lengths = np.diff(ends.astype(np.int64), prepend=0)
+    longest = int(lengths.max())
+    # Polars takes a rectangle without a copy; lists of several lengths are cut from one.
+    inside = np.arange(longest) < lengths[:, None]
+    padded = np.zeros((len(ends), longest), np.uint32)
+    padded[inside] = flat
+    lists = pl.Series(name, padded).arr.to_list()
+    return (
+        lists
+        if inside.all()
+        else pl.select(pl.lit(lists).list.head(pl.lit(pl.Series(lengths)))).to_series()
+    )

@@ -1,0 +1,121 @@
+"""A corpus written by a Ray cluster: every core writes a part of the shards.
+
+The tasks get specs and arrays and make the corpus for themselves; nothing else
+crosses the network, and no part knows of another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from behemoth._gen import SpecError
+
+if TYPE_CHECKING:
+    from .corpus import Corpus
+    from .write import Written
+
+
+def write_with_ray(
+    corpus: Corpus,
+    out: str,
+    force: bool = False,
+    probes: int | Literal["all"] = 10_000,
+    progress: Callable[[int, int], object] | None = None,
+) -> Written:
+    """Write a corpus in as many parts as the cluster has cores.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    out : str
+        A directory that all nodes share.
+    force : bool
+        Not allowed: no part can know what the others have written already.
+    probes : int or 'all'
+        As of `Corpus.write`; part 0 writes them.
+    progress : callable, optional
+        Called as ``progress(done, total)``, in parts, each time one is done.
+
+    Raises
+    ------
+    SpecError
+        When Ray is not installed, or `force` is asked for.
+    """
+    try:
+        import ray
+    except ImportError:
+        raise SpecError(
+            "argument 'engine': got 'ray', which is not installed: pip install 'behemoth[ray]'"
+        ) from None
+    if force:
+        raise SpecError(
+            "argument 'force': got true with engine 'ray', allowed: false; remove the directory"
+        )
+    ours = not ray.is_initialized()
+    if ours:
+        ray.init(log_to_driver=False)
+    try:
+        done = _write_parts(ray, corpus, out, probes, progress)
+    finally:
+        # Also on Ctrl-C: the workers stop, and another call goes on with what they left.
+        if ours:
+            ray.shutdown()
+    seconds = max(part.seconds for part in done)
+    fresh = sum(part.tokens_per_second * part.seconds for part in done)
+    return replace(
+        done[0],
+        tokens=sum(part.tokens for part in done),
+        bytes=sum(part.bytes for part in done),
+        seconds=seconds,
+        tokens_per_second=fresh / seconds if seconds > 0 else 0.0,
+        shards_written=sum(part.shards_written for part in done),
+        shards_present=sum(part.shards_present for part in done),
+        shards_locked=sum(part.shards_locked for part in done),
+        complete=any(part.complete for part in done),
+    )
+
+
+def _write_parts(
+    ray: Any,
+    corpus: Corpus,
+    out: str,
+    probes: int | Literal["all"],
+    progress: Callable[[int, int], object] | None,
+) -> list[Written]:
+    parts = max(1, min(int(ray.cluster_resources().get("CPU", 1)), corpus.shards))
+    task = ray.remote(num_cpus=1)(_write_part)
+    # Put once: a table may be large, and the tasks of a node share it.
+    table = None if corpus.world._table is None else ray.put(corpus.world._table)
+    exposures = None if corpus._exposures is None else ray.put(corpus._exposures)
+    waiting = [
+        task.remote(corpus.spec, table, exposures, out, (part, parts), probes)
+        for part in range(parts)
+    ]
+    done: list[Written] = []
+    while waiting:
+        finished, waiting = ray.wait(waiting, num_returns=1)
+        done += ray.get(finished)
+        if progress is not None:
+            progress(len(done), parts)
+    return done
+
+
+def _write_part(
+    spec: dict[str, Any],
+    table: dict[str, NDArray[Any]] | None,
+    exposures: NDArray[np.uint32] | None,
+    out: str,
+    part: tuple[int, int],
+    probes: int | Literal["all"],
+) -> Written:
+    from .corpus import Corpus
+    from .world import World
+
+    world = World.from_arrays(spec["world"], table)
+    corpus = Corpus.from_arrays(world, spec["corpus"], exposures)
+    return corpus.write(out, threads=1, part=part, probes=probes)

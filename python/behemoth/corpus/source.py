@@ -1,0 +1,182 @@
+"""Where a world and a corpus come from: a spec TOML, a spec directory, a corpus directory."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from os import PathLike, fspath
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from behemoth._gen import FORMAT_VERSION, CorpusError, SpecError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from .corpus import Corpus
+    from .world import World
+
+TABLE_FILE = "table.parquet"
+EXPOSURES_FILE = "exposures.parquet"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Specs of a world and a corpus, and the folder that holds their arrays.
+
+    Parameters
+    ----------
+    world, corpus : dict
+        The ``[world]`` and ``[corpus]`` tables; what is missing takes its default.
+    directory : Path, optional
+        Where ``table.parquet`` and ``exposures.parquet`` lie, if the specs need them.
+    manifest : dict, optional
+        The manifest, of a corpus directory.
+    """
+
+    world: dict[str, Any] = field(default_factory=dict)
+    corpus: dict[str, Any] = field(default_factory=dict)
+    directory: Path | None = None
+    manifest: dict[str, Any] | None = None
+
+    def changed(self, world: Mapping[str, Any], corpus: Mapping[str, Any]) -> Source:
+        """The same source with some keys of its specs replaced."""
+        if not world and not corpus:
+            return self
+        return replace(
+            self,
+            world={**self.world, **world},
+            corpus={**self.corpus, **corpus},
+            manifest=None,  # it describes another corpus now
+        )
+
+    def make_world(self) -> World:
+        """Make the world."""
+        from .world import World
+
+        table = self._read_table() if "table" in self.world else None
+        return World.from_arrays(self.world, table)
+
+    def make_corpus(self) -> Corpus:
+        """Make the corpus.
+
+        Raises
+        ------
+        SpecError
+            When the specs are not allowed.
+        CorpusError
+            When a corpus directory's specs and arrays are not what its manifest says.
+        """
+        if self.manifest is None:
+            return self._make_corpus()
+        try:
+            corpus = self._make_corpus()
+        except SpecError as error:
+            raise CorpusError(f"{self.directory} is damaged: {error}") from None
+        if self.manifest["spec_hash"] != corpus.spec_hash:
+            raise CorpusError(f"{self.directory} is damaged: spec and hash do not agree")
+        return corpus
+
+    def _make_corpus(self) -> Corpus:
+        from .corpus import Corpus
+
+        exposures = self.corpus.get("exposures")
+        stored = isinstance(exposures, Mapping) and exposures.get("kind") == "array"
+        array = self._read_exposures() if stored else None
+        return Corpus.from_arrays(self.make_world(), self.corpus, array)
+
+    def _read_table(self) -> dict[str, NDArray[Any]]:
+        from .table import Table
+
+        return Table(self._read(TABLE_FILE)).arrays()
+
+    def _read_exposures(self) -> NDArray[np.uint32]:
+        return self._read(EXPOSURES_FILE)["exposures"].to_numpy().astype(np.uint32, copy=False)
+
+    def _read(self, name: str) -> pl.DataFrame:
+        import polars as pl
+
+        path = None if self.directory is None else self.directory / name
+        if path is None or not path.is_file():
+            raise SpecError(
+                f"argument 'spec': got no {name} beside it, allowed: a spec with the file it names"
+            )
+        try:
+            return pl.read_parquet(path)
+        except pl.exceptions.PolarsError as error:
+            reason = str(error).partition("\n")[0]
+            raise SpecError(
+                f"argument 'spec': got a {name} that cannot be read ({reason}), "
+                "allowed: the file as it was written"
+            ) from None
+
+
+def read_source(path: str | PathLike[str]) -> Source:
+    """Read what a spec TOML, a spec directory or a corpus directory says.
+
+    Raises
+    ------
+    SpecError
+        When `path` is none of these, or its TOML is no spec.
+    CorpusError
+        When a corpus directory's manifest cannot be read.
+    """
+    place = Path(path)
+    if (place / "manifest.json").is_file():
+        manifest = read_manifest(place)
+        spec = manifest["spec"]
+        return Source(spec["world"], spec["corpus"], place, manifest)
+    file = place / "spec.toml" if place.is_dir() else place
+    if not file.is_file():
+        raise SpecError(
+            f"argument 'spec': got {fspath(path)!r}, allowed: "
+            "a spec TOML, a spec directory or a corpus directory"
+        )
+    try:
+        spec = tomllib.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:  # both of TOML and of UTF-8
+        raise SpecError(
+            f"argument 'spec': got {fspath(file)!r}, which is no TOML: {error}"
+        ) from None
+    unknown = sorted(set(spec) - {"world", "corpus", "format_version"})
+    if unknown:
+        raise SpecError(
+            f"argument 'spec': got table [{unknown[0]}] in {fspath(file)!r}, "
+            "allowed: [world], [corpus]"
+        )
+    return Source(spec.get("world", {}), spec.get("corpus", {}), file.parent)
+
+
+def read_manifest(directory: Path) -> dict[str, Any]:
+    """Read the manifest of a corpus directory.
+
+    Raises
+    ------
+    SpecError
+        When there is no manifest.
+    CorpusError
+        When it cannot be read, or is of another format version.
+    """
+    file = directory / "manifest.json"
+    if not file.is_file():
+        raise SpecError(
+            f"argument 'DIR': got {fspath(directory)!r}, allowed: a corpus directory "
+            "(one that holds manifest.json)"
+        )
+    try:
+        manifest = json.loads(file.read_text(encoding="utf-8"))
+        version = manifest["format_version"]
+        _ = manifest["spec"]["world"], manifest["spec"]["corpus"], manifest["shards"]
+    except (ValueError, KeyError, TypeError):
+        raise CorpusError(f"{fspath(file)} is damaged: it is no manifest of a corpus") from None
+    if version != FORMAT_VERSION:
+        raise CorpusError(
+            f"{fspath(file)}: format version {version}, and this version of behemoth reads "
+            f"and writes {FORMAT_VERSION}"
+        )
+    return manifest

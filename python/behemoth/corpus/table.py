@@ -1,0 +1,241 @@
+"""Facts read from a table: Parquet, CSV, or the reference's graph, with ids or with names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from behemoth._gen import SpecError
+
+_REQUIRED = ("subject", "relation", "object")
+_OPTIONAL = ("minority", "nested")
+_COLUMNS = _REQUIRED + _OPTIONAL
+_NULLS = ("", "None", "null")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Facts with integer ids.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        subject, relation, object, minority and nested, all Int64; null is none.
+    names : dict of str to polars.DataFrame
+        Where the file had names in place of ids, what each id stands for: by kind
+        (subjects, relations, objects, nested) a frame of id, name and, of objects
+        and nested objects, relation.
+    reference : bool
+        Whether it is a graph of the reference, whose words have at most two digits.
+    """
+
+    frame: pl.DataFrame
+    names: dict[str, pl.DataFrame] = field(default_factory=dict)
+    reference: bool = False
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The columns as the engine takes them: u64, u32, u32, i64, i64, and -1 for none."""
+        dtypes = {"subject": np.uint64, "relation": np.uint32, "object": np.uint32}
+        return {
+            name: np.ascontiguousarray(
+                self.frame[name].fill_null(-1).to_numpy(), dtype=dtypes.get(name, np.int64)
+            )
+            for name in _COLUMNS
+        }
+
+    def spec(self, seed: int = 0) -> dict[str, Any]:
+        """Give the spec of the world of these facts.
+
+        The reference has one number of objects for all relations and does not write
+        it down, so there the largest one counts; elsewhere each relation has its own.
+        """
+        sizes: dict[int, tuple[int, int | None]] = {
+            relation: (max(objects, minority or 0) + 1, None if nested is None else nested + 1)
+            for relation, objects, minority, nested in self.frame.group_by("relation")
+            .agg(pl.col("object").max(), pl.col("minority").max(), pl.col("nested").max())
+            .iter_rows()
+        }
+        if self.reference and sizes:
+            objects = max(count for count, _ in sizes.values())
+            nested = max(count or 0 for _, count in sizes.values()) or None
+            sizes = dict.fromkeys(sizes, (objects, nested))
+        rows = [sizes.get(relation, (1, None)) for relation in range(max(sizes, default=-1) + 1)]
+        return {
+            "seed": seed,
+            "subjects": 1 + int(self.frame["subject"].to_numpy().max()),
+            "table": {
+                "relations": [{"objects": count, "nested": links} for count, links in rows],
+                "reference_words": self.reference,
+            },
+        }
+
+
+def read_table(table: pl.DataFrame | str | PathLike[str]) -> Table:
+    """Read a table of facts, and number its names.
+
+    Columns that hold names are numbered in sorted order: subjects and relations over
+    the whole table, objects and nested objects within each relation.
+
+    Parameters
+    ----------
+    table : polars.DataFrame or path
+        Columns subject, relation, object and perhaps minority and nested; or a
+        Parquet file of them, a CSV (comma or tab; without a header the columns come
+        in this order), or the reference's ``relationship_graph.txt``. A frame that
+        `behemoth facts` wrote will do: its link facts are left out.
+
+    Raises
+    ------
+    SpecError
+        When there is no such file, or it is no table of facts.
+    """
+    if isinstance(table, pl.DataFrame):
+        return _number(table, "the frame")
+    path = Path(table)
+    if not path.is_file():
+        raise SpecError(
+            f"argument 'table': got {fspath(table)!r}, allowed: "
+            "a relationship_graph.txt, Parquet or CSV file"
+        )
+    with path.open("rb") as file:
+        head = file.read(1 << 16)
+    try:
+        if head.startswith(b"PAR1"):
+            return _number(pl.read_parquet(path), fspath(table))
+        first = head.decode("utf-8", errors="ignore").partition("\n")[0].strip()
+        if not first:
+            raise SpecError(
+                f"argument 'table': got {fspath(table)!r}, which starts with an empty line, "
+                "allowed: a header or a fact"
+            )
+        if _is_reference(first):
+            # Numbers alone, by the million: parsed as such, not as text.
+            schema = pl.Schema(dict.fromkeys(_COLUMNS, pl.Int64()))
+            frame = pl.read_csv(
+                path, separator=" ", has_header=False, null_values=["None"], schema=schema
+            )
+            return Table(_number(frame, fspath(table)).frame, reference=True)
+        return _number(_read_csv(path, first), fspath(table))
+    except pl.exceptions.PolarsError as error:
+        reason = str(error).partition("\n")[0]
+        raise SpecError(
+            f"argument 'table': got {fspath(table)!r}, which cannot be read: {reason}"
+        ) from None
+
+
+def _is_reference(line: str) -> bool:
+    cells = line.split(" ")
+    return (
+        len(cells) == len(_COLUMNS)
+        and all(cell.isdecimal() for cell in cells[:3])
+        and all(cell.isdecimal() or cell == "None" for cell in cells[3:])
+    )
+
+
+def _read_csv(path: Path, first: str) -> pl.DataFrame:
+    separator = "\t" if "\t" in first else ","
+    cells = [cell.strip().strip('"').strip().lower() for cell in first.split(separator)]
+    header = set(_REQUIRED) <= set(cells)
+    if not header and not len(_REQUIRED) <= len(cells) <= len(_COLUMNS):
+        raise SpecError(
+            f"argument 'table': got {len(cells)} columns without a header in {fspath(path)!r}, "
+            f"allowed: {', '.join(_REQUIRED)} and perhaps {', '.join(_OPTIONAL)}"
+        )
+    # Everything as text first: whether a column holds ids or names shows only at its end.
+    frame = pl.read_csv(path, separator=separator, has_header=header, infer_schema=False)
+    return frame.rename(dict(zip(frame.columns, cells if header else _COLUMNS, strict=False)))
+
+
+def _number(frame: pl.DataFrame, where: str) -> Table:
+    """Check the columns of a table and turn names into ids."""
+    if "link" in frame.columns and frame.schema["link"] == pl.Boolean:
+        frame = frame.filter(~pl.col("link"))
+    if "minority_object" in frame.columns:
+        frame = frame.rename({"minority_object": "minority"})
+    missing = [name for name in _REQUIRED if name not in frame.columns]
+    if missing:
+        raise SpecError(
+            f"argument 'table': got columns {', '.join(frame.columns)} in {where}, "
+            f"allowed: {', '.join(_REQUIRED)} and perhaps {', '.join(_OPTIONAL)}"
+        )
+    if frame.is_empty():
+        raise SpecError(f"argument 'table': got no facts in {where}, allowed: one or more")
+    frame = frame.with_columns(
+        pl.lit(None, pl.Int64).alias(name) for name in _OPTIONAL if name not in frame.columns
+    )
+    frame = pl.DataFrame([_ids_or_names(frame[name], where) for name in _COLUMNS])
+    for name in _REQUIRED:
+        if frame[name].null_count():
+            row = frame[name].is_null().arg_max()
+            raise SpecError(f"argument 'table': got no {name} in row {row} of {where}")
+    names: dict[str, pl.DataFrame] = {}
+    frame = _factorise(frame, ["subject"], "subjects", names, within=None)
+    frame = _factorise(frame, ["relation"], "relations", names, within=None)
+    frame = _factorise(frame, ["object", "minority"], "objects", names, within="relation")
+    frame = _factorise(frame, ["nested"], "nested", names, within="relation")
+    return Table(frame, names)
+
+
+def _ids_or_names(column: pl.Series, where: str) -> pl.Series:
+    """Give a column as Int64 where it holds whole numbers, else as text."""
+    if column.dtype == pl.Null:
+        return column.cast(pl.Int64)
+    if isinstance(column.dtype, pl.Categorical | pl.Enum):
+        column = column.cast(pl.String)
+    if column.dtype == pl.String:
+        text = column.str.strip_chars()
+        text = text.set(text.is_in(_NULLS), None)
+        numbers = text.cast(pl.Int64, strict=False)
+        if numbers.null_count() > text.null_count():
+            return text
+        column = numbers
+    if not column.dtype.is_integer():
+        raise SpecError(
+            f"argument 'table': got {column.dtype} in column {column.name} of {where}, "
+            "allowed: whole numbers or names"
+        )
+    column = column.cast(pl.Int64)
+    if column.name in _OPTIONAL:
+        column = column.set(column == -1, None)
+    lowest = column.min()
+    if isinstance(lowest, int) and lowest < 0:
+        raise SpecError(
+            f"argument 'table': got {lowest} in column {column.name} of {where}, "
+            "allowed: whole numbers from 0, or names"
+        )
+    return column
+
+
+def _factorise(
+    frame: pl.DataFrame,
+    columns: list[str],
+    kind: str,
+    names: dict[str, pl.DataFrame],
+    within: str | None,
+) -> pl.DataFrame:
+    """Replace the names in `columns` by numbers in sorted order and note them in `names`."""
+    if all(frame[column].dtype == pl.Int64 for column in columns):
+        return frame
+    frame = frame.with_columns(pl.col(column).cast(pl.String) for column in columns)
+    key = [] if within is None else [within]
+    listed = (
+        pl.concat(frame.select(*key, pl.col(column).alias("name")) for column in columns)
+        .drop_nulls("name")
+        .unique()
+        .sort(*key, "name")
+    )
+    number = pl.int_range(pl.len(), dtype=pl.Int64)
+    listed = listed.with_columns((number if within is None else number.over(within)).alias("id"))
+    names[kind] = listed.select(*key, "id", "name")
+    for column in columns:
+        frame = frame.join(
+            listed.rename({"name": column}), on=[*key, column], how="left", maintain_order="left"
+        )
+        frame = frame.with_columns(pl.col("id").alias(column)).drop("id")
+    return frame.select(_COLUMNS)

@@ -1,0 +1,168 @@
+"""Worlds to and from tables on disk: what `behemoth facts` and `behemoth import` call."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from os import PathLike, fspath
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from behemoth._gen import CorpusError, SpecError
+from behemoth.support.files import replacing, write_bytes
+
+from .source import TABLE_FILE, read_source
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_CHUNK = 1 << 19  # facts made at a time: about 15 MB of columns
+
+
+@dataclass(frozen=True)
+class FactsWritten:
+    """What `facts` wrote: the file, how many facts, its bytes, and the seconds it took."""
+
+    out: str
+    facts: int
+    bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What `import_` made: the directory, the world's size, the kinds of names it keeps."""
+
+    out: str
+    subjects: int
+    relations: int
+    facts: int
+    names: list[str]
+    reference: bool
+
+
+def facts(
+    source: str | PathLike[str],
+    out: str | PathLike[str],
+    *,
+    start: int = 0,
+    stop: int | None = None,
+    progress: Callable[[int, int], object] | None = None,
+) -> FactsWritten:
+    """Write the facts of a corpus directory or a spec to a Parquet file.
+
+    Facts are made and written in chunks, so memory does not grow with their number.
+
+    Parameters
+    ----------
+    source : path
+        Corpus directory, spec directory or spec TOML.
+    out : path
+        The file to write; replaced when it is there.
+    start, stop : int
+        Range of fact ids, `stop` excluded; all by default.
+    progress : callable, optional
+        Called as ``progress(done, total)``, in facts.
+
+    Raises
+    ------
+    SpecError
+        When `source` is no spec, `out` a directory, or the range not within the facts.
+    """
+    from behemoth.support.parquet import sink_parquet
+
+    began = time.perf_counter()
+    path = Path(out)
+    if path.is_dir():
+        raise SpecError(f"argument 'out': got {fspath(out)!r}, a directory, allowed: a file name")
+    # A corpus knows the world as its twin has it, with the overrides that a spec may carry.
+    world = read_source(source).make_corpus().world
+    end = world.fact_count if stop is None else stop
+    if not 0 <= start <= end <= world.fact_count:
+        raise SpecError(
+            f"argument 'range': got {start}:{end}, allowed: "
+            f"a:b with 0 <= a <= b <= {world.fact_count}, the number of facts"
+        )
+
+    def chunks() -> Iterator[pl.DataFrame]:
+        for first in range(start, end, _CHUNK):
+            last = min(first + _CHUNK, end)
+            yield world.facts(first, last)
+            if progress is not None:
+                progress(last - start, end - start)
+
+    with replacing(path) as temporary:
+        sink_parquet(chunks, world.facts(0, 0), temporary)
+    seconds = time.perf_counter() - began
+    return FactsWritten(fspath(out), end - start, path.stat().st_size, seconds)
+
+
+def import_(
+    table: str | PathLike[str], out: str | PathLike[str], *, seed: int = 0, force: bool = False
+) -> Imported:
+    """Make a spec directory from a file of facts.
+
+    Parameters
+    ----------
+    table : path
+        The reference's ``relationship_graph.txt``, a Parquet or a CSV file; see
+        `behemoth.corpus.table.read_table`.
+    out : path
+        Directory to write: ``spec.toml``, ``table.parquet`` and, where the file had
+        names, ``names/*.parquet``.
+    seed : int
+        The seed that goes into the spec.
+    force : bool
+        Replace a spec directory that is there.
+
+    Raises
+    ------
+    SpecError
+        When the file is no table of facts.
+    CorpusError
+        When `out` is there and not empty.
+    """
+    from .corpus import Corpus
+    from .table import read_table
+    from .world import World
+
+    directory = Path(out)
+    read = read_table(table)
+    # Made before anything is written, so that a table the engine refuses leaves no trace.
+    world = World.from_arrays(read.spec(seed), read.arrays())
+    spec = Corpus(world).spec_toml
+    _claim(directory, force)
+    with replacing(directory / TABLE_FILE) as temporary:
+        read.frame.write_parquet(temporary)
+    for kind, frame in read.names.items():
+        with replacing(directory / "names" / f"{kind}.parquet") as temporary:
+            frame.write_parquet(temporary)
+    # Last, because it is what makes the directory a spec.
+    write_bytes(directory / "spec.toml", spec.encode())
+    return Imported(
+        out=fspath(out),
+        subjects=world.subjects,
+        relations=world.relations,
+        facts=world.fact_count,
+        names=sorted(read.names),
+        reference=read.reference,
+    )
+
+
+def _claim(directory: Path, force: bool) -> None:
+    """Refuse a directory that is not ours to write into; clear one that is."""
+    if directory.exists() and not directory.is_dir():
+        raise CorpusError(f"{fspath(directory)} is a file; allowed: a new or empty directory")
+    there = {entry.name for entry in directory.iterdir()} if directory.is_dir() else set()
+    foreign = sorted(there - {"spec.toml", TABLE_FILE, f".{TABLE_FILE}.tmp", "names"})
+    if foreign:
+        raise CorpusError(
+            f"{fspath(directory)} holds something else ({foreign[0]}); "
+            "allowed: a new or empty directory"
+        )
+    if "spec.toml" in there and not force:
+        raise CorpusError(f"{fspath(directory)} holds a spec already; --force replaces it")
+    (directory / "spec.toml").unlink(missing_ok=True)
+    for path in (directory / "names").glob("*.parquet"):
+        path.unlink()

@@ -1,0 +1,275 @@
+"""A world: all facts, as a pure function of a spec and a seed. Nothing is stored.
+
+Facts are numbered: first those of subjects (``subject * relations + relation``),
+then the link facts object -> nested object. A table world numbers the facts it
+has in the order (subject, relation).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from behemoth import _gen
+
+from .arrays import overrides, pairs, whole
+from .spec import Relation, to_json
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+class World:
+    """All facts of a synthetic world.
+
+    Parameters
+    ----------
+    subjects : int
+        Number of subjects.
+    relations : int or sequence of relation specs
+        A number of independent relations, or one spec each (`Independent`, `Zipf`,
+        `Correlated`, `OneToOne`, `Inverse`, `Composed`), which then carry their own
+        numbers of objects.
+    objects : int or sequence of int
+        Objects of every relation, or of each, where `relations` is a number.
+    seed : int
+        Key of every draw. Worlds of one seed share all that a knob does not touch.
+    nested : int, optional
+        Add a composed relation with so many nested objects to each relation.
+    correlated : float, optional
+        P(same object) of relation 1 and relation 0.
+    binarised : bool
+        With `correlated`: draw relation 0 from objects 0 and 1 only.
+    minority : float
+        Share of the facts that have a second, different object; exact.
+
+    Raises
+    ------
+    SpecError
+        On any value that the engine does not allow; it says which ones are.
+
+    Examples
+    --------
+    >>> world = World(subjects=100, relations=2, objects=10)
+    >>> world.objects([0, 1, 2], 0).shape
+    (3,)
+    """
+
+    _native: _gen.World
+    _table: dict[str, NDArray[Any]] | None
+
+    def __init__(
+        self,
+        subjects: int = 100_000,
+        relations: int | Sequence[Relation] = 6,
+        objects: int | Sequence[int] = 400,
+        *,
+        seed: int = 0,
+        nested: int | None = None,
+        correlated: float | None = None,
+        binarised: bool = False,
+        minority: float = 0.0,
+    ) -> None:
+        spec: dict[str, Any] = {
+            "seed": seed,
+            "subjects": subjects,
+            "relations": relations,
+            "objects": None if isinstance(relations, Sequence) else objects,
+            "nested": nested,
+            "minority": minority,
+        }
+        if correlated is not None or binarised:
+            spec["correlated"] = {"strength": correlated, "binarised": binarised}
+        self._table = None
+        self._native = _gen.World(json.dumps(to_json(spec)))
+
+    @classmethod
+    def _wrap(cls, native: _gen.World, table: dict[str, NDArray[Any]] | None) -> World:
+        self = cls.__new__(cls)
+        self._native, self._table = native, table
+        return self
+
+    @classmethod
+    def from_spec(cls, spec: Mapping[str, Any] | str | PathLike[str]) -> World:
+        """Make the world of a spec.
+
+        Parameters
+        ----------
+        spec : mapping or path
+            The ``[world]`` table itself, or a spec TOML, a spec directory or a
+            corpus directory that holds it.
+        """
+        from .source import Source, read_source
+
+        source = Source(world=dict(spec)) if isinstance(spec, Mapping) else read_source(spec)
+        return source.make_world()
+
+    @classmethod
+    def from_arrays(cls, spec: Mapping[str, Any], table: dict[str, NDArray[Any]] | None) -> World:
+        """Make a world from its spec and, for a table world, the arrays of its facts.
+
+        Parameters
+        ----------
+        spec : mapping
+            World spec.
+        table : dict of arrays, optional
+            ``subject`` uint64[n], ``relation`` and ``object`` uint32[n], ``minority``
+            and ``nested`` int64[n] (-1: none).
+        """
+        return cls._wrap(_gen.World(json.dumps(to_json(spec)), table), table)
+
+    @classmethod
+    def from_table(cls, table: pl.DataFrame | str | PathLike[str], *, seed: int = 0) -> World:
+        """Make a world whose facts are read from a table.
+
+        Parameters
+        ----------
+        table : polars.DataFrame or path
+            Columns subject, relation, object and perhaps minority and nested, as
+            integers or as names; or a file of such rows (Parquet, CSV, or the
+            reference's ``relationship_graph.txt``).
+        seed : int
+            Key of the draws that a corpus of it makes.
+        """
+        from .table import read_table
+
+        read = read_table(table)
+        return cls.from_arrays(read.spec(seed), read.arrays())
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """The normalised spec, as `from_spec` takes it."""
+        return json.loads(self._native.spec)
+
+    @property
+    def subjects(self) -> int:
+        """Number of subjects."""
+        return self._native.subjects
+
+    @property
+    def relations(self) -> int:
+        """Number of subject relations, composed ones included."""
+        return self._native.relations
+
+    @property
+    def link_relations(self) -> int:
+        """Number of link relations (object -> nested object)."""
+        return self._native.link_relations
+
+    @property
+    def fact_count(self) -> int:
+        """Number of facts, link facts included."""
+        return self._native.facts
+
+    @property
+    def subject_facts(self) -> int:
+        """Number of subject facts; link facts are numbered from here."""
+        return self._native.subject_facts
+
+    @property
+    def entropy(self) -> float:
+        """What is free to choose, in bits, net of composed and correlated facts."""
+        return self._native.entropy_bits
+
+    @cached_property
+    def relation_table(self) -> list[dict[str, Any]]:
+        """One entry a relation id, link relations last: kind, objects and what it rests on."""
+        return json.loads(self._native.relation_table())
+
+    def objects(self, subjects: ArrayLike, relations: ArrayLike) -> NDArray[np.uint32]:
+        """Objects of (subject, relation) pairs.
+
+        Parameters
+        ----------
+        subjects, relations : array_like of int
+            Broadcast against each other.
+
+        Returns
+        -------
+        uint32 array of the broadcast shape
+
+        Raises
+        ------
+        SpecError
+            When a subject or relation does not exist, or a table world lacks the fact.
+        """
+        left, right, shape = pairs(subjects, relations)
+        return self._native.objects(left, right).reshape(shape)
+
+    def fact_ids(self, subjects: ArrayLike, relations: ArrayLike) -> NDArray[np.uint64]:
+        """Fact ids of (subject, relation) pairs: uint64, of the broadcast shape."""
+        left, right, shape = pairs(subjects, relations)
+        return self._native.fact_ids(left, right).reshape(shape)
+
+    def links(self, relation: int) -> NDArray[np.uint32]:
+        """The map object -> nested object of a composed relation: uint32[objects]."""
+        return self._native.links(relation)
+
+    def facts(self, start: int = 0, stop: int | None = None) -> pl.DataFrame:
+        """Facts start..stop (`stop` excluded; all by default) as a frame.
+
+        Returns
+        -------
+        polars.DataFrame
+            fact (UInt64), link (Boolean), subject (UInt64; of a link fact the object
+            it starts from), relation (UInt32), object (UInt32), minority_object
+            (UInt32, null for none).
+        """
+        end = self.fact_count if stop is None else stop
+        return self._frame(
+            np.arange(start, end, dtype=np.uint64), *self._native.facts_range(start, end)
+        )
+
+    def facts_of(self, facts: ArrayLike) -> pl.DataFrame:
+        """The facts given, in the order given, as a frame like that of `facts`."""
+        ids = np.atleast_1d(whole(facts, "facts", np.uint64))
+        return self._frame(ids, *self._native.facts_of(ids))
+
+    def _frame(
+        self,
+        facts: NDArray[np.uint64],
+        subject: NDArray[np.uint64],
+        relation: NDArray[np.uint32],
+        objects: NDArray[np.uint32],
+        minority: NDArray[np.int64],
+    ) -> pl.DataFrame:
+        import polars as pl
+
+        return pl.DataFrame(
+            {
+                "fact": facts,
+                "link": facts >= np.uint64(self.subject_facts),
+                "subject": subject,
+                "relation": relation,
+                "object": objects,
+                "minority_object": minority,
+            }
+        ).with_columns(
+            pl.when(pl.col("minority_object") >= 0)
+            .then(pl.col("minority_object"))
+            .cast(pl.UInt32)
+            .alias("minority_object")
+        )
+
+    def override(self, objects: Mapping[int, int], *, follow: bool = False) -> World:
+        """The same world with other objects for some facts.
+
+        Parameters
+        ----------
+        objects : mapping of fact to object
+        follow : bool
+            Let composed facts follow the new object; otherwise they stay.
+        """
+        return self._wrap(self._native.override(*overrides(objects), follow), self._table)
+
+    def __repr__(self) -> str:
+        return (
+            f"World(subjects={self.subjects}, relations={self.relations}, "
+            f"facts={self.fact_count}, entropy={self.entropy:.6g} bits)"
+        )

@@ -1,0 +1,243 @@
+"""Corpus directories, written: what `behemoth gen` calls.
+
+A directory holds ``manifest.json``, ``spec.toml``, ``tokens/00000.bin`` ... with a
+completion record beside each shard (all written by the engine), and ``tokenizer/``,
+``probes/*.parquet`` and, where the spec rests on arrays, ``table.parquet`` and
+``exposures.parquet`` (written here). Everything in it is a pure function of the
+spec, so that writing again only adds what is missing.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from behemoth.support.files import replacing
+
+from .corpus import Corpus
+from .source import EXPOSURES_FILE, TABLE_FILE
+from .tokenizer import write_tokenizer
+
+Progress: TypeAlias = Callable[[int, int], object]
+# What a probe and a token's name take on the disk, about: 6 to 10 and 16 to 20 were measured.
+_PROBE_BYTES = 16
+_NAME_BYTES = 24
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a directory holds after a call that wrote to it.
+
+    Parameters
+    ----------
+    out : str
+    facts, sentences : int
+        Of the whole corpus.
+    tokens, bytes : int
+        Of the shards of the part that was asked for, as far as they are there now.
+    seconds : float
+        Wall time of writing shards.
+    tokens_per_second : float
+        Tokens that this call wrote, by that time.
+    vocabulary : int
+        Number of token ids.
+    dtype : str
+    shards_written, shards_present, shards_locked, shards : int
+        Shards of the part that this call wrote, that were there before it, that another
+        process is writing, and of the whole corpus.
+    complete : bool
+        Whether all shards of the corpus are there.
+    """
+
+    out: str
+    facts: int
+    sentences: int
+    tokens: int
+    bytes: int
+    seconds: float
+    tokens_per_second: float
+    vocabulary: int
+    dtype: str
+    shards_written: int
+    shards_present: int
+    shards_locked: int
+    shards: int
+    complete: bool
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What writing a corpus would make and need, without writing anything.
+
+    Parameters
+    ----------
+    facts, sentences, documents, tokens, bytes : int
+        Of the whole corpus; bytes of its shards.
+    exact : bool
+        Whether tokens and bytes are exact, as they are where all documents have one
+        length; else they are estimated from the first pages.
+    vocabulary : int
+        Number of token ids.
+    dtype : str
+    entropy_bits : float
+        What is free to choose in the world, in bits.
+    shards : int
+    disk_needed : int
+        Bytes of the shards of the part that was asked for, of its probes (about) and of
+        the tokenizer.
+    disk_free : int
+        Bytes free where the directory is, or would be.
+    """
+
+    facts: int
+    sentences: int
+    documents: int
+    tokens: int
+    bytes: int
+    exact: bool
+    vocabulary: int
+    dtype: str
+    entropy_bits: float
+    shards: int
+    disk_needed: int
+    disk_free: int
+
+
+def gen(
+    corpus: Corpus,
+    out: str | PathLike[str],
+    *,
+    threads: int = 0,
+    part: tuple[int, int] = (0, 1),
+    force: bool = False,
+    probes: int | Literal["all"] = 10_000,
+    engine: Literal["local", "ray"] = "local",
+    progress: Progress | None = None,
+    probe_progress: Progress | None = None,
+) -> Written:
+    """Write a corpus to a directory, on this machine or on a Ray cluster.
+
+    Parameters are those of `Corpus.write`, and:
+
+    Parameters
+    ----------
+    engine : {'local', 'ray'}
+        With ``ray`` each core of the cluster writes a part; `out` must be a path that
+        every node shares, and `threads` and `part` are not used.
+    """
+    if engine == "ray":
+        from .ray import write_with_ray
+
+        return write_with_ray(corpus, fspath(out), force, probes, progress)
+    return corpus.write(
+        out,
+        threads=threads,
+        part=part,
+        force=force,
+        probes=probes,
+        progress=progress,
+        probe_progress=probe_progress,
+    )
+
+
+def write(
+    corpus: Corpus,
+    out: Path,
+    threads: int,
+    part: tuple[int, int],
+    force: bool,
+    probes: int | Literal["all"],
+    progress: Progress | None,
+    probe_progress: Progress | None,
+) -> Written:
+    """Write the shards of a part and, with part 0, all that lies beside them."""
+    began = time.perf_counter()
+    summary = json.loads(corpus._native.write(fspath(out), threads, part, force, progress))
+    seconds = time.perf_counter() - began
+    if progress is not None:
+        # The engine's total was an estimate where documents vary in length.
+        progress(summary["bytes"], summary["bytes"])
+    if part[0] == 0:
+        write_companions(corpus, out, probes, probe_progress)
+    return Written(
+        out=fspath(out),
+        facts=corpus.world.fact_count,
+        sentences=corpus.sentences,
+        tokens=summary["tokens"],
+        bytes=summary["bytes"],
+        seconds=seconds,
+        tokens_per_second=summary["tokens_written"] / seconds,
+        vocabulary=corpus.vocabulary_size,
+        dtype=str(corpus.dtype),
+        shards_written=summary["shards_written"],
+        shards_present=summary["shards_present"],
+        shards_locked=summary["shards_locked"],
+        shards=corpus.shards,
+        complete=summary["complete"],
+    )
+
+
+def write_companions(
+    corpus: Corpus, out: Path, probes: int | Literal["all"], progress: Progress | None = None
+) -> None:
+    """Write what lies beside the shards of a corpus, as far as it is not there."""
+    from .probes import write_probes
+
+    if (table := corpus.world._table) is not None:
+        _write_columns(out / TABLE_FILE, table)
+    if (exposures := corpus._exposures) is not None:
+        _write_columns(out / EXPOSURES_FILE, {"exposures": exposures})
+    write_tokenizer(out / "tokenizer", corpus.vocabulary)
+    write_probes(corpus, out / "probes", probes, progress)
+
+
+def estimate(
+    corpus: Corpus,
+    out: str | PathLike[str] = ".",
+    *,
+    part: tuple[int, int] = (0, 1),
+    probes: int | Literal["all"] = 10_000,
+) -> Estimate:
+    """Say what writing a corpus would make and need; parameters as of `Corpus.write`."""
+    from .probes import written_templates
+
+    size = corpus._native.estimated_bytes
+    tokens = size // corpus.dtype.itemsize
+    needed = -(-size // part[1])
+    if part[0] == 0:
+        facts = corpus.world.fact_count
+        sample = facts if probes == "all" else min(probes, facts)
+        wordings = sum(map(len, written_templates(corpus).values()))
+        needed += sample * wordings * _PROBE_BYTES + corpus.vocabulary_size * _NAME_BYTES
+    place = Path(out).absolute()
+    while not place.exists():
+        place = place.parent
+    return Estimate(
+        facts=corpus.world.fact_count,
+        sentences=corpus.sentences,
+        documents=corpus.documents,
+        tokens=tokens,
+        bytes=size,
+        exact=corpus.document_tokens is not None,
+        vocabulary=corpus.vocabulary_size,
+        dtype=str(corpus.dtype),
+        entropy_bits=corpus.world.entropy,
+        shards=corpus.shards,
+        disk_needed=needed,
+        disk_free=shutil.disk_usage(place).free,
+    )
+
+
+def _write_columns(path: Path, columns: dict[str, np.ndarray[Any, Any]]) -> None:
+    import polars as pl
+
+    with replacing(path) as temporary:
+        pl.DataFrame(columns).write_parquet(temporary)

@@ -1,0 +1,25 @@
+"""What an edit changed: applied, reverted bit by bit, stacked, saved, handed to PEFT.
+
+It knows models and files, and nothing of the methods that make deltas.
+"""
+
+from typing import TYPE_CHECKING
+
+from behemoth.support.lazy import lazy
+
+if TYPE_CHECKING:  # the same names again, for type checkers and editors
+    from .delta import (
+        AppliedDelta as AppliedDelta,
+        Dense as Dense,
+        EditDelta as EditDelta,
+        LowRank as LowRank,
+    )
+    from .stack import StackedDeltas as StackedDeltas, stack_deltas as stack_deltas
+
+__all__, __dir__, __getattr__ = lazy(
+    __name__,
+    {
+        "delta": "AppliedDelta Dense EditDelta LowRank",
+        "stack": "StackedDeltas stack_deltas",
+    },
+)

@@ -1,0 +1,230 @@
+"""The result of an edit: changes to named parameters that can be applied, reverted and saved.
+
+A change is the difference that is *added* to a parameter: dense, or the product of two thin
+matrices. A delta knows nothing of the method that made it, so everything that follows (evaluation,
+stacking, sequences, geometry) treats all methods alike.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from behemoth.support.files import write_bytes
+
+__all__ = ["AppliedDelta", "Dense", "EditDelta", "LowRank"]
+
+
+@dataclass(frozen=True)
+class Dense:
+    """A full-rank change: float tensor of the parameter's shape."""
+
+    change: Tensor
+
+    def to_dense(self) -> Tensor:
+        """Return the change, of the parameter's shape."""
+        return self.change
+
+    @property
+    def rank(self) -> int:
+        """Upper bound of the rank: the smaller side of a matrix, 1 for a vector."""
+        return min(self.change.shape) if self.change.ndim == 2 else 1
+
+
+@dataclass(frozen=True)
+class LowRank:
+    """A change of rank at most r: ``left @ right``, left of shape [out, r], right [r, in]."""
+
+    left: Tensor
+    right: Tensor
+
+    def __post_init__(self) -> None:
+        if self.left.ndim != 2 or self.right.ndim != 2 or self.left.shape[1] != self.right.shape[0]:
+            raise ValueError(
+                f"argument 'left, right': got shapes {tuple(self.left.shape)} and "
+                f"{tuple(self.right.shape)}, allowed: [out, r] and [r, in]"
+            )
+
+    def to_dense(self) -> Tensor:
+        """Return the product, of the parameter's shape [out, in]."""
+        return self.left @ self.right
+
+    @property
+    def rank(self) -> int:
+        """Upper bound of the rank, r."""
+        return self.left.shape[1]
+
+
+Change = Dense | LowRank
+
+
+@dataclass(frozen=True)
+class EditDelta:
+    """What one plan changed in the model, and how that went.
+
+    Attributes
+    ----------
+    changes : mapping of parameter name to Dense or LowRank
+        Added to the parameters of these names; empty when the edit failed.
+    method : str
+        Name of the method that made it.
+    settings : dict
+        The method's configuration, as plain values.
+    plan_hash : str
+        The plan that it carries out.
+    seed : int
+        Seed of the method's draws.
+    failure : str, optional
+        Why there is no change; none when the edit went through.
+    trace : list of dict, optional
+        What was measured on the way, by step: ``step``, ``loss``, and for remaps
+        ``log_probability_new`` and ``log_probability_old``.
+    """
+
+    changes: Mapping[str, Change]
+    method: str
+    settings: Mapping[str, Any]
+    plan_hash: str
+    seed: int
+    failure: str | None = None
+    trace: list[dict[str, Any]] = field(default_factory=list)
+
+    def apply(self, model: nn.Module) -> AppliedDelta:
+        """Add the changes to the model's parameters, in place.
+
+        Returns
+        -------
+        AppliedDelta
+            Reverts bit-exactly with `revert`, or at the end of a ``with`` block.
+
+        Raises
+        ------
+        ValueError
+            For a parameter that the model lacks, or has in another shape.
+        """
+        parameters = dict(model.named_parameters())
+        for name, change in self.changes.items():
+            if name not in parameters:
+                raise ValueError(f"argument 'model': got one without parameter {name!r}")
+            wanted, got = change.to_dense().shape, parameters[name].shape
+            if wanted != got:
+                raise ValueError(
+                    f"argument 'model': got {name} of shape {tuple(got)}, allowed: {tuple(wanted)}"
+                )
+        # Subtracting a change again would leave rounding errors: the originals are kept instead.
+        originals = {name: parameters[name].detach().clone() for name in self.changes}
+        with torch.no_grad():
+            for name, change in self.changes.items():
+                parameter = parameters[name]
+                dense = change.to_dense().to(parameter.device, torch.float32)
+                parameter.copy_((parameter.float() + dense).to(parameter.dtype))
+        return AppliedDelta({name: parameters[name] for name in self.changes}, originals)
+
+    def geometry(self) -> list[dict[str, Any]]:
+        """Size and shape of every change.
+
+        Returns
+        -------
+        list of dict
+            One a parameter: ``parameter``, ``norm`` (Frobenius), ``rank`` (numerical: singular
+            values above 1e-6 of the largest), ``effective_rank`` (exponential of the entropy of
+            the normalised singular values; Roy and Vetterli, 2007) and ``spectrum`` (singular
+            values, largest first).
+        """
+        rows = []
+        for name, change in self.changes.items():
+            dense = change.to_dense().float()
+            values = torch.linalg.svdvals(dense if dense.ndim == 2 else dense.reshape(1, -1))
+            values = values[: change.rank]
+            total = values.sum()
+            share = values / total if total > 0 else values
+            entropy = -(share * share.clamp_min(1e-30).log()).sum()
+            rows.append(
+                {
+                    "parameter": name,
+                    "norm": float(torch.linalg.vector_norm(values)),
+                    "rank": int((values > 1e-6 * values.max()).sum()) if total > 0 else 0,
+                    "effective_rank": float(entropy.exp()) if total > 0 else 0.0,
+                    "spectrum": values.tolist(),
+                }
+            )
+        return rows
+
+    def save(self, directory: str | PathLike[str]) -> None:
+        """Write ``delta.safetensors`` and ``delta.json`` to a directory, the latter last."""
+        place = Path(directory)
+        place.mkdir(parents=True, exist_ok=True)
+        tensors: dict[str, Tensor] = {}
+        for name, change in self.changes.items():
+            parts = {"": change.change} if isinstance(change, Dense) else vars(change)
+            for part, tensor in parts.items():
+                key = f"{name}:{part}" if part else name
+                tensors[key] = tensor.detach().cpu().contiguous()
+        partial = place / "delta.safetensors.partial"
+        save_file(tensors, partial)
+        partial.replace(place / "delta.safetensors")
+        meta = {
+            "method": self.method,
+            "settings": dict(self.settings),
+            "plan_hash": self.plan_hash,
+            "seed": self.seed,
+            "failure": self.failure,
+            "trace": self.trace,
+        }
+        write_bytes(place / "delta.json", (json.dumps(meta, indent=2) + "\n").encode())
+
+    @classmethod
+    def load(cls, directory: str | PathLike[str]) -> EditDelta:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        FileNotFoundError
+            When there is no delta in the directory.
+        """
+        place = Path(directory)
+        meta = json.loads((place / "delta.json").read_text(encoding="utf-8"))
+        tensors = load_file(place / "delta.safetensors")
+        changes: dict[str, Change] = {}
+        for key, tensor in tensors.items():
+            name, _, part = key.partition(":")
+            if not part:
+                changes[name] = Dense(tensor)
+            elif part == "left":
+                changes[name] = LowRank(tensor, tensors[f"{name}:right"])
+        return cls(changes, **meta)
+
+
+@dataclass
+class AppliedDelta:
+    """A delta that is in a model; gives the model's own bits back."""
+
+    parameters: Mapping[str, nn.Parameter]
+    originals: dict[str, Tensor]
+
+    def revert(self) -> None:
+        """Put the original parameters back, bit by bit; a second call does nothing."""
+        with torch.no_grad():
+            for name, original in self.originals.items():
+                self.parameters[name].copy_(original)
+        self.originals = {}
+
+    def __enter__(self) -> AppliedDelta:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.revert()

@@ -1,0 +1,112 @@
+"""The rows that each step of an optimisation takes, of every plan of a stack and of one shape."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from behemoth.edit.batch import IGNORED, Order, Rows, edit_rows_of, retain_rows_of
+from behemoth.plan.plan import EditPlan
+
+__all__ = ["Feeder"]
+
+
+class Feeder:
+    """Rows of K plans, for one step after another.
+
+    Parameters
+    ----------
+    plans : sequence of EditPlan
+    columns : sequence of str
+        Answers that the edit's rows come with, in turn: ``answer``, ``old_answer``.
+    edit_rows, retain_rows : int
+        Most rows of each kind a step.
+    seed : int
+    device : torch.device
+
+    Raises
+    ------
+    ValueError
+        For a plan without rows that carry the edit.
+    """
+
+    def __init__(
+        self,
+        plans: Sequence[EditPlan],
+        columns: Sequence[str],
+        edit_rows: int,
+        retain_rows: int,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        edit = [[edit_rows_of(plan, column) for column in columns] for plan in plans]
+        retain = [retain_rows_of(plan) for plan in plans]
+        for plan, rows in zip(plans, edit, strict=True):
+            if not len(rows[0]):
+                raise ValueError(f"argument 'plan': got {plan.plan_hash[:12]} without edit rows")
+        self.columns = len(columns)
+        self.edit_rows = min(edit_rows, max(len(rows[0]) for rows in edit))
+        self.retain_rows = min(retain_rows, min(map(len, retain)))
+        self.taken: list[Tensor] = []
+        """Which of its rows with the edit each plan took in the last step: int64 [b] each."""
+        self._edit_order = [
+            Order(rows[0].weight, plan, seed, 0) for rows, plan in zip(edit, plans, strict=True)
+        ]
+        self._retain_order = [
+            Order(rows.weight, plan, seed, 1) for rows, plan in zip(retain, plans, strict=True)
+        ]
+        # All rows of all plans in one table: a step is then a single look-up.
+        each = [rows for k in range(len(plans)) for rows in (*edit[k], retain[k])]
+        self._first: list[list[int]] = []
+        first = 0
+        for k in range(len(plans)):
+            own = [*edit[k], retain[k]]
+            starts = [first + sum(map(len, own[:part])) for part in range(len(own))]
+            self._first.append(starts)
+            first += sum(map(len, own))
+        tokens, labels, places = _table(each)
+        self._tokens, self._labels = tokens.to(device), labels.to(device)
+        self._places = places.to(device)
+
+    def next(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The next step's rows, grouped by plan: the edit's column by column, then the retained.
+
+        Returns
+        -------
+        tokens : int64 [K, b, T]
+        labels : int64 [K, b, A]
+            The tokens of the answers, `IGNORED` beyond their ends.
+        places : int64 [K, b, A]
+            Where each of them is predicted; 0 beyond the ends.
+        """
+        self.taken = [order.take(self.edit_rows) for order in self._edit_order]
+        chosen: list[Tensor] = []
+        for starts, at, retain in zip(self._first, self.taken, self._retain_order, strict=True):
+            parts = [at + start for start in starts[: self.columns]]
+            if self.retain_rows:
+                parts.append(retain.take(self.retain_rows) + starts[-1])
+            chosen.append(torch.cat(parts))
+        index = torch.stack(chosen).to(self._tokens.device)
+        return self._tokens[index], self._labels[index], self._places[index]
+
+
+def _table(each: Sequence[Rows]) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows under each other: tokens [N, T], labels [N, A] and places [N, A]."""
+    length = max(rows.tokens.shape[1] for rows in each)
+    padded = [rows.padded(length) for rows in each]
+    tokens = torch.cat([rows.tokens for rows in padded])
+    full = torch.cat([rows.labels for rows in padded])
+    row, column = torch.nonzero(full != IGNORED, as_tuple=True)
+    counts = torch.bincount(row, minlength=len(full))
+    # Answers are runs of tokens: a token's number in its answer is its distance to the first.
+    first = torch.zeros(len(full), dtype=torch.int64).scatter_reduce(
+        0, row, column, "amin", include_self=False
+    )
+    labels = torch.full((len(full), int(counts.max())), IGNORED)
+    places = torch.zeros_like(labels)
+    labels[row, column - first[row]] = full[row, column]
+    places[row, column - first[row]] = column - 1
+    # The last token of the longest sentence predicts nothing that a loss looks at.
+    return tokens[:, : int(places.max()) + 1], labels, places

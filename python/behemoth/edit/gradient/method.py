@@ -1,0 +1,130 @@
+"""What all gradient methods share: plans in, stacked changes optimised, deltas out.
+
+A method of this kind is its defaults, its `MethodInfo` and its objective; where it changes the
+model, how many steps it takes and in what order it sees the rows is the same for all.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import nn
+
+from behemoth.delta.delta import EditDelta
+from behemoth.delta.stack import StackedDeltas
+from behemoth.edit.parametrise import Part, dense_changes, low_rank_changes
+from behemoth.edit.protocol import EditContext, EditMethod, MethodInfo, settings_of
+from behemoth.plan.plan import EditPlan
+
+from .optimise import Budget, Objective, Outcome, optimise
+
+__all__ = ["GradientMethod", "check_kinds", "deltas_of"]
+
+
+@dataclass(frozen=True)
+class GradientMethod(Budget, ABC):
+    """A method that minimises an objective over changes of chosen parameters.
+
+    Attributes
+    ----------
+    part : {'all', 'mlp', 'attention', 'both'}
+        Which parameters change: every one of the model, or the weights of linear modules.
+    layers : tuple of int, optional
+        Which layers' linear modules change, negative numbers from the last; all by default.
+    rank : int, optional
+        Rank of the changes (LoRA); full rank by default.
+    alpha : float, optional
+        Scale of low-rank changes, alpha / rank; by default the rank, for a scale of 1.
+    """
+
+    part: Part = "all"
+    layers: tuple[int, ...] | None = None
+    rank: int | None = None
+    alpha: float | None = None
+
+    info: ClassVar[MethodInfo]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.layers is not None and self.part == "all":
+            raise ValueError(
+                "argument 'part': got 'all' with layers, allowed: mlp, attention, both"
+            )
+        if self.rank is not None:
+            if self.rank < 1:
+                raise ValueError(f"argument 'rank': got {self.rank}, allowed: at least 1")
+            if self.part == "all":
+                raise ValueError(
+                    "argument 'part': got 'all' with a rank, allowed: mlp, attention, both"
+                )
+
+    @abstractmethod
+    def objective(
+        self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
+    ) -> Objective:
+        """What is minimised."""
+
+    def project(self, stacked: StackedDeltas) -> None:
+        """Keep the changes within bounds, after each step and in place; none by default."""
+
+    def finish(self, model: nn.Module, outcomes: list[Outcome]) -> list[Outcome]:
+        """What is left to do once the steps are taken; nothing by default."""
+        return outcomes
+
+    def stacked(self, model: nn.Module, count: int, seed: int) -> StackedDeltas:
+        """Zero changes for so many plans."""
+        layers = self.changed_layers(model)
+        if self.rank is None:
+            return dense_changes(model, count, self.part, layers)
+        alpha = self.rank if self.alpha is None else self.alpha
+        return low_rank_changes(model, count, self.part, layers, self.rank, alpha, seed)
+
+    def changed_layers(self, model: nn.Module) -> tuple[int, ...] | None:
+        """Layers whose linear modules change; none for all."""
+        return self.layers
+
+    def apply(
+        self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
+    ) -> list[EditDelta]:
+        """One delta for each plan, all of them trained side by side."""
+        check_kinds(self, plans)
+        stacked = self.stacked(model, len(plans), context.seed)
+        objective = self.objective(model, plans, context)
+        outcomes = optimise(model, stacked, plans, objective, self, context, self.project)
+        return deltas_of(self, plans, self.finish(model, outcomes), context)
+
+
+def check_kinds(method: EditMethod, plans: Sequence[EditPlan]) -> None:
+    """Refuse plans with kinds of edits that a method cannot carry out, before any work."""
+    info = method.info
+    for plan in plans:
+        kinds = set(plan.edits["kind"].unique().to_list())
+        if not kinds <= info.kinds:
+            raise ValueError(
+                f"argument 'plan': got edits of kind {', '.join(sorted(kinds - info.kinds))}, "
+                f"allowed for {info.name}: {', '.join(sorted(info.kinds))}"
+            )
+
+
+def deltas_of(
+    method: EditMethod,
+    plans: Sequence[EditPlan],
+    outcomes: Sequence[Outcome],
+    context: EditContext,
+) -> list[EditDelta]:
+    """Outcomes as deltas that say where they are from."""
+    return [
+        EditDelta(
+            changes=outcome.changes,
+            method=method.info.name,
+            settings=settings_of(method),
+            plan_hash=plan.plan_hash,
+            seed=context.seed,
+            failure=outcome.failure,
+            trace=outcome.trace,
+        )
+        for plan, outcome in zip(plans, outcomes, strict=True)
+    ]

@@ -1,0 +1,99 @@
+"""What is measured on the way of an edit, step by step: the edit dose is read from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from behemoth.plan.plan import EditPlan
+
+from .feeder import Feeder
+
+__all__ = ["Trace"]
+
+
+class Trace:
+    """Loss and probabilities of K plans by step.
+
+    The row of step n says how things are after n steps; that of step 0 is the unedited model.
+    ``log_probability_new`` and ``_old`` are those of the tokens at which old and new answer part:
+    there greedy decoding chooses between the two. ``log_probability_other`` is that of the most
+    likely token besides the old one: where it is above the old one's, the old answer is no longer
+    what the model says. All are means over the rows that carry the edit, in natural logarithms.
+
+    Parameters
+    ----------
+    plans : sequence of EditPlan
+    feeder : Feeder
+        Of the same plans.
+
+    Attributes
+    ----------
+    rows : list of list of dict
+        The rows of each plan.
+    """
+
+    def __init__(self, plans: Sequence[EditPlan], feeder: Feeder) -> None:
+        self.rows: list[list[dict[str, Any]]] = [[] for _ in plans]
+        self._feeder = feeder
+        self._parts = [_first_difference(plan) for plan in plans]
+
+    def record(self, number: int, logits: Tensor, losses: Tensor, live: Sequence[bool]) -> None:
+        """Add a row for each plan that is still under way.
+
+        Parameters
+        ----------
+        number : int
+            Steps taken.
+        logits : float [K, b, A, V]
+        losses : float [K]
+        live : sequence of bool
+        """
+        found = [row for row, wanted in enumerate(live) if wanted]
+        known = [k for k in found if self._parts[k] is not None]
+        scores = dict(zip(known, self._scores(logits, known), strict=True)) if known else {}
+        for k, loss in zip(found, losses[found].tolist(), strict=True):
+            self.rows[k].append({"step": number, "loss": loss, **scores.get(k, {})})
+
+    def _scores(self, logits: Tensor, known: Sequence[int]) -> list[dict[str, float]]:
+        each = []
+        for k in known:
+            part = self._parts[k]
+            assert part is not None
+            each.append(part[self._feeder.taken[k]])
+        place, new, old = torch.stack(each).to(logits.device).unbind(-1)  # [n, b] each
+        chosen = logits[:, : self._feeder.edit_rows]
+        if len(known) < len(logits):
+            chosen = chosen[torch.tensor(known, device=logits.device)]
+        at = chosen.gather(2, place[..., None, None].expand(-1, -1, 1, logits.shape[-1]))
+        values = at[:, :, 0].float().log_softmax(-1)
+        new_value = values.gather(2, new[..., None]).mean((1, 2))
+        old_value = values.gather(2, old[..., None]).mean((1, 2))
+        other = values.scatter(2, old[..., None], -torch.inf).amax(2).mean(1)
+        table = torch.stack([new_value, old_value, other], 1).tolist()
+        names = ("log_probability_new", "log_probability_old", "log_probability_other")
+        return [dict(zip(names, row, strict=True)) for row in table]
+
+
+def _first_difference(plan: EditPlan) -> Tensor | None:
+    """Where old and new answers part: int64 [n, 3] of number in the answer, new, old token.
+
+    None for plans whose rows have no old answer, or one that is the new one or its beginning.
+    """
+    if "old_answer" not in plan.training.columns:
+        return None
+    frame = plan.training.filter(plan.training["role"] == "edit")
+    places: list[tuple[int, int, int]] = []
+    columns = (frame["answer"].to_list(), frame["old_answer"].to_list())
+    for new, old in zip(*columns, strict=True):
+        if old is None:
+            return None
+        pairs = enumerate(zip(new, old, strict=False))
+        at = next(((i, a, b) for i, (a, b) in pairs if a != b), None)
+        if at is None:
+            return None
+        places.append(at)
+    return torch.tensor(places, dtype=torch.int64)

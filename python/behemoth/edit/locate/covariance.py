@@ -1,0 +1,190 @@
+"""The uncentred covariance of keys over the corpus: which directions the model's MLP is used to.
+
+It is accumulated in float64 block by block, so memory does not grow with the sample, and worked
+out once for each model, corpus and layer where a cache directory is given.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from behemoth.model.architecture import Architecture
+
+from .keys import backbone, watching
+
+if TYPE_CHECKING:
+    from behemoth.corpus.corpus import Corpus
+
+__all__ = ["Covariance", "covariances", "model_hash"]
+
+_BLOCK = 256  # tokens of a block, where the model's positions allow it
+_BATCH = 32  # blocks that go through the model at once
+
+
+@dataclass(frozen=True)
+class Covariance:
+    """E[k k^T] of one layer.
+
+    Attributes
+    ----------
+    matrix_ff : float64 [f, f]
+    samples : int
+        Tokens that it is the mean over.
+    """
+
+    matrix_ff: Tensor
+    samples: int
+
+    def regularised(self, ridge: float) -> Tensor:
+        """The matrix plus `ridge` times its mean diagonal, which makes it invertible."""
+        return self.matrix_ff + ridge * self.matrix_ff.diagonal().mean() * torch.eye(
+            len(self.matrix_ff), dtype=self.matrix_ff.dtype, device=self.matrix_ff.device
+        )
+
+
+def covariances(
+    model: nn.Module,
+    corpus: Corpus,
+    layers: Sequence[int],
+    samples: int,
+    *,
+    cache: Path | None = None,
+    progress: Callable[[int, int], object] = lambda done, total: None,
+) -> dict[int, Covariance]:
+    """The covariances of some layers, all in one pass over the start of the corpus.
+
+    Parameters
+    ----------
+    model : nn.Module
+    corpus : Corpus
+        The tokens come from its stream, in its order.
+    layers : sequence of int
+    samples : int
+        Tokens to take; fewer where the corpus has fewer. Tokens whose keys are not finite
+        are left out.
+    cache : Path, optional
+        Directory to keep them in.
+    progress : callable, optional
+        Called with (done, total) tokens.
+
+    Raises
+    ------
+    ValueError
+        When no token has finite keys.
+    """
+    files: dict[int, Path] = {}
+    if cache is not None:
+        name = f"{model_hash(model)[:24]}-{corpus.spec_hash[:24]}-{samples}"
+        files = {layer: cache / "covariances" / f"{name}-{layer}.safetensors" for layer in layers}
+    device = next(model.parameters()).device
+    found = {layer: _load(file, device) for layer, file in files.items() if file.exists()}
+    missing = [layer for layer in layers if layer not in found]
+    if missing:
+        made = _accumulate(model, corpus, missing, samples, progress)
+        for layer, covariance in made.items():
+            if layer in files:
+                _save(covariance, files[layer])
+        found |= made
+    return {layer: found[layer] for layer in layers}
+
+
+def model_hash(model: nn.Module) -> str:
+    """SHA-256 of all parameters with their names, shapes and types."""
+    digest = hashlib.sha256()
+    for name, parameter in sorted(model.named_parameters()):
+        digest.update(f"{name} {tuple(parameter.shape)} {parameter.dtype}\n".encode())
+        bits = parameter.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        digest.update(bits.numpy().tobytes())
+    return digest.hexdigest()
+
+
+@torch.no_grad()
+def _accumulate(
+    model: nn.Module,
+    corpus: Corpus,
+    layers: Sequence[int],
+    samples: int,
+    progress: Callable[[int, int], object],
+) -> dict[int, Covariance]:
+    architecture = Architecture.of(model)
+    parameter = next(model.parameters())
+    sums: dict[int, Tensor] = {}
+    counts = dict.fromkeys(layers, 0)
+    training = model.training
+    model.eval()
+    try:
+        with ExitStack() as stack:
+            seen = {
+                layer: stack.enter_context(
+                    watching(model.get_submodule(architecture.mlp_out(layer)))
+                )
+                for layer in layers
+            }
+            done = 0
+            for tokens in _blocks(corpus, samples, _positions(model)):
+                backbone(model)(input_ids=tokens.to(parameter.device), use_cache=False)
+                for layer in layers:
+                    keys_nf = seen[layer]["input"].flatten(0, -2).double()
+                    keys_nf = keys_nf[keys_nf.isfinite().all(-1)]
+                    product = keys_nf.T @ keys_nf
+                    sums[layer] = sums[layer] + product if layer in sums else product
+                    counts[layer] += len(keys_nf)
+                done += tokens.numel()
+                progress(done, samples)
+    finally:
+        model.train(training)
+    if not all(counts.values()):
+        raise ValueError("argument 'model': got one whose keys are not finite on any token")
+    return {layer: Covariance(sums[layer] / counts[layer], counts[layer]) for layer in layers}
+
+
+def _positions(model: nn.Module) -> int:
+    return min(_BLOCK, getattr(getattr(model, "config", None), "max_position_embeddings", _BLOCK))
+
+
+def _blocks(corpus: Corpus, samples: int, length: int) -> Iterator[Tensor]:
+    """The first tokens of the stream as batches [B, length]; a rest shorter than a block last."""
+    buffer = np.empty(_BATCH * length, dtype=np.int64)
+    start = 0
+    while start < samples:
+        wanted = min(len(buffer), samples - start)
+        got = corpus.fill_tokens(buffer[:wanted], start)
+        whole = got // length * length
+        if whole:
+            yield torch.from_numpy(buffer[:whole].reshape(-1, length).copy())
+        if got > whole:
+            yield torch.from_numpy(buffer[None, whole:got].copy())
+        start += got
+        if got < wanted:
+            return
+
+
+def _load(file: Path, device: torch.device) -> Covariance:
+    tensors = load_file(file)
+    return Covariance(tensors["covariance"].to(device), int(tensors["samples"]))
+
+
+def _save(covariance: Covariance, file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {
+        "covariance": covariance.matrix_ff.cpu().contiguous(),
+        "samples": torch.tensor(covariance.samples),
+    }
+    # Trials that run side by side may share a cache: each writes under a name of its own.
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    try:
+        save_file(tensors, temporary)
+        temporary.replace(file)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,151 @@
+"""Keys and values: what goes into an MLP's output matrix at an edited token, and comes out.
+
+GPT-NeoX adds attention and MLP side by side, so attention of the same layer never reaches a key,
+and a vector added to the MLP's output is added to the block's output as it stands.
+
+Shape letters: K plans, b rows of a plan, T positions, s sites, d residual stream, f MLP units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from behemoth.delta.stack import StackedDeltas
+from behemoth.edit.batch import PADDING
+from behemoth.model.architecture import Architecture
+
+from .sites import Places, Site
+
+__all__ = ["Observed", "backbone", "observe", "watching"]
+
+_CHUNK = 1 << 16  # tokens that go through the model at once
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Means over a site's wordings and prefixes, at the edited token.
+
+    Attributes
+    ----------
+    keys_sf : float64 [s, f]
+        Input of the MLP's output matrix.
+    values_sd : float64 [s, d]
+        Output of that module, its bias included.
+    streams_sd : float64 [s, d]
+        Output of the whole block.
+    """
+
+    keys_sf: Tensor
+    values_sd: Tensor
+    streams_sd: Tensor
+
+
+def backbone(model: nn.Module) -> nn.Module:
+    """The model without its head: the logits of all positions are far larger than all else."""
+    inner = getattr(model, "base_model", model)
+    assert isinstance(inner, nn.Module)
+    return inner
+
+
+@contextmanager
+def watching(module: nn.Module) -> Generator[dict[str, Tensor]]:
+    """Hold a module's last input and output while entered."""
+    seen: dict[str, Tensor] = {}
+
+    def keep(_: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        seen["input"] = inputs[0]
+        seen["output"] = output[0] if isinstance(output, tuple) else output
+
+    handle = module.register_forward_hook(keep)
+    try:
+        yield seen
+    finally:
+        handle.remove()
+
+
+@torch.no_grad()
+def observe(
+    model: nn.Module,
+    layer: int,
+    sites: Sequence[Sequence[Site]],
+    places: Places,
+    changes: StackedDeltas | None = None,
+) -> Observed:
+    """Read keys, values and block outputs of a layer.
+
+    Parameters
+    ----------
+    model : nn.Module
+        In eval mode.
+    layer : int
+    sites : sequence of sequence of Site
+        By plan; the sites of all plans, one after another, are the rows of the result.
+    places : Places
+    changes : StackedDeltas, optional
+        Changes of each plan, in effect while its sites are read.
+    """
+    architecture = Architecture.of(model)
+    device = next(model.parameters()).device
+    tokens_kbt, place_kb, site_kb = (part.to(device) for part in _grid(sites, places))
+    module = model.get_submodule(architecture.mlp_out(layer))
+    block = model.get_submodule(architecture.block(layer))
+    parts: list[tuple[Tensor, Tensor, Tensor]] = []
+    step = max(1, _CHUNK // (tokens_kbt.shape[0] * tokens_kbt.shape[2]))
+    attached = nullcontext() if changes is None else changes.attached()
+    with attached, watching(module) as inner, watching(block) as outer:
+        for first in range(0, tokens_kbt.shape[1], step):
+            columns = slice(first, first + step)
+            tokens = tokens_kbt[:, columns].flatten(0, 1)
+            backbone(model)(input_ids=tokens, use_cache=False)
+            place = place_kb[:, columns].flatten()
+            rows = torch.arange(len(place), device=device)
+            found = (inner["input"], inner["output"], outer["output"])
+            shape = (len(place_kb), -1)
+            key, value, stream = (x[rows, place].double().unflatten(0, shape) for x in found)
+            parts.append((key, value, stream))
+    own = site_kb.flatten() >= 0
+    site = site_kb.flatten()[own]
+    keys, values, streams = (torch.cat(part, 1).flatten(0, 1)[own] for part in zip(*parts))  # noqa: B905
+    count = sum(map(len, sites))
+    return Observed(
+        _means(keys, site, count), _means(values, site, count), _means(streams, site, count)
+    )
+
+
+def _means(rows: Tensor, site: Tensor, count: int) -> Tensor:
+    sums = rows.new_zeros(count, rows.shape[1]).index_add_(0, site, rows)
+    return sums / torch.bincount(site, minlength=count)[:, None]
+
+
+def _grid(sites: Sequence[Sequence[Site]], places: Places) -> tuple[Tensor, Tensor, Tensor]:
+    """Texts up to the edited token, plan by plan: tokens [K, b, T], place and site [K, b].
+
+    Wordings that are the same up to there are the same key and count once. Plans with fewer rows
+    are filled with rows of site -1.
+    """
+    rows: list[list[tuple[tuple[int, ...], int]]] = []
+    number = 0
+    for own in sites:
+        rows.append([])
+        for site in own:
+            starts = {s.prompt[: places.of(s.prompt) + 1] for s in site.edited}
+            texts = [prefix + start for start in sorted(starts) for prefix in site.prefixes]
+            rows[-1] += [(text, number) for text in texts]
+            number += 1
+    width = max(map(len, rows))
+    length = max(len(text) for own in rows for text, _ in own)
+    tokens = torch.full((len(rows), width, length), PADDING)
+    place = torch.zeros(len(rows), width, dtype=torch.int64)
+    owner = torch.full((len(rows), width), -1)
+    for k, own in enumerate(rows):
+        for b, (text, site) in enumerate(own):
+            tokens[k, b, : len(text)] = torch.tensor(text)
+            place[k, b] = len(text) - 1
+            owner[k, b] = site
+    return tokens, place, owner

@@ -1,0 +1,328 @@
+"""What an MLP should say about a subject for its facts to come out changed: target vectors.
+
+A vector added to the MLP's output at the edited token is optimised until the model gives
+the new answers (Meng et al. 2022, arXiv 2202.05262, equation 4). The vectors of all sites are rows
+of one tensor and take their steps together, one forward and backward pass a step; each row's loss
+looks at its own sentences alone, so a row ends where it would end by itself.
+
+Shape letters: n sentences, T positions, a answer tokens of all sentences, s sites, d residual
+stream, v vocabulary.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from behemoth.edit.batch import PADDING
+from behemoth.model.architecture import Architecture
+
+from .keys import backbone
+from .sites import Places, Sentence, Site
+
+__all__ = ["TargetBudget", "Targets", "optimise_targets"]
+
+_CHUNK = 1 << 26  # logits of a pass: about 1 GB with their gradients
+
+
+@dataclass(frozen=True)
+class TargetBudget:
+    """How target vectors are looked for.
+
+    Attributes
+    ----------
+    steps : int
+        Most Adam steps.
+    learning_rate : float
+        Step size.
+    keep : float
+        Weight of the divergence from the unedited model on other relations of the subject.
+    decay : float
+        Weight of the squared norm of the vector, relative to that of what it is added to.
+    clamp : float
+        Largest norm of the vector, as a multiple of that of what it is added to.
+    stop_loss : float
+        A vector is done when its loss falls below this.
+    """
+
+    steps: int = 30
+    learning_rate: float = 0.1
+    keep: float = 0.0625
+    decay: float = 0.2
+    clamp: float = 4.0
+    stop_loss: float = 0.05
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError(f"argument 'steps': got {self.steps}, allowed: at least 1")
+        for name in ("learning_rate", "clamp"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"argument '{name}': got {getattr(self, name)}, allowed: above 0")
+        for name in ("keep", "decay", "stop_loss"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"argument '{name}': got {getattr(self, name)}, allowed: from 0")
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Vectors to add, and how they were found.
+
+    Attributes
+    ----------
+    deltas_sd : float64 [s, d]
+        Zero where the search broke down.
+    failures : list of str or None
+        Why it did, by site.
+    traces : list of list of dict
+        By site and step: ``step``, ``edit`` (the site's first), ``loss`` and, where there is
+        an old answer, ``log_probability_new`` and ``log_probability_old`` of the token at which
+        old and new answer part.
+    """
+
+    deltas_sd: Tensor
+    failures: list[str | None]
+    traces: list[list[dict[str, Any]]]
+
+
+def optimise_targets(
+    model: nn.Module,
+    layer: int,
+    sites: Sequence[Site],
+    places: Places,
+    origins_sd: Tensor,
+    budget: TargetBudget,
+    progress: Callable[[int, int], object] = lambda done, total: None,
+) -> Targets:
+    """Find a vector for each site.
+
+    Parameters
+    ----------
+    model : nn.Module
+        In eval mode; no gradient reaches its parameters.
+    layer : int
+        The vectors are added to this layer's MLP output, which in a parallel residual is the
+        same as to its block's output.
+    sites : sequence of Site
+    places : Places
+    origins_sd : float [s, d]
+        What the vectors are added to: their norms are measured against it.
+    budget : TargetBudget
+    progress : callable, optional
+        Called with (done, total) sites.
+    """
+    parts = []
+    head = model.get_submodule(Architecture.of(model).head)
+    vocabulary = next(head.parameters()).shape[0]
+    answers = max(_answer_tokens(site) for site in sites)
+    step = max(1, _CHUNK // (answers * vocabulary))
+    for first in range(0, len(sites), step):
+        own = slice(first, first + step)
+        search = _Search(model, layer, sites[own], places, origins_sd[own], budget)
+        parts.append(search.run())
+        progress(min(first + step, len(sites)), len(sites))
+    return Targets(
+        torch.cat([part.deltas_sd for part in parts]),
+        [failure for part in parts for failure in part.failures],
+        [trace for part in parts for trace in part.traces],
+    )
+
+
+class _Search:
+    """The search for the vectors of some sites in one batch."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        layer: int,
+        sites: Sequence[Site],
+        places: Places,
+        origins_sd: Tensor,
+        budget: TargetBudget,
+    ) -> None:
+        architecture = Architecture.of(model)
+        self.model, self.sites, self.budget = model, sites, budget
+        self.device = next(model.parameters()).device
+        self.module = model.get_submodule(architecture.mlp_out(layer))
+        self.head = model.get_submodule(architecture.head)
+        self.width = origins_sd.shape[1]
+        self.norm_s = origins_sd.to(self.device, torch.float32).norm(dim=1)
+        self.rows = _Rows(sites, places, self.device)
+        with torch.no_grad():
+            kept = self.rows.kept_a
+            self.reference_av = self._log_probabilities(None)[kept]
+
+    def run(self) -> Targets:
+        """Take the steps."""
+        budget, count = self.budget, len(self.sites)
+        delta_sd = torch.zeros(count, self.width, device=self.device).requires_grad_()
+        optimiser = torch.optim.Adam([delta_sd], lr=budget.learning_rate)
+        done_s = torch.zeros(count, dtype=torch.bool, device=self.device)
+        failures: list[str | None] = [None] * count
+        traces: list[list[dict[str, Any]]] = [[] for _ in self.sites]
+        for step in range(budget.steps + 1):
+            loss_s, scores = self._losses(delta_sd)
+            self._record(step, loss_s, scores, done_s, traces)
+            for s, loss in enumerate(loss_s.tolist()):
+                if not math.isfinite(loss) and not done_s[s]:
+                    failures[s] = f"loss {loss} at step {step} of the target vector"
+            done_s |= ~loss_s.isfinite() | (loss_s < budget.stop_loss)
+            if step == budget.steps or bool(done_s.all()):
+                break
+            before_sd = delta_sd.detach().clone()
+            optimiser.zero_grad(set_to_none=True)
+            torch.where(done_s, torch.zeros_like(loss_s), loss_s).sum().backward()
+            optimiser.step()
+            with torch.no_grad():
+                largest_s = budget.clamp * self.norm_s
+                scale_s = (largest_s / delta_sd.norm(dim=1).clamp_min(1e-30)).clamp(max=1.0)
+                delta_sd.mul_(scale_s[:, None])
+                # Adam moves on by its momentum: a vector that is done is put back.
+                delta_sd.copy_(torch.where(done_s[:, None], before_sd, delta_sd))
+        found_sd = delta_sd.detach().double()
+        broken = torch.tensor([failure is not None for failure in failures], device=self.device)
+        return Targets(found_sd.masked_fill(broken[:, None], 0.0), failures, traces)
+
+    def _losses(self, delta_sd: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss of each site, [s], and the log-probabilities of all answer tokens, [a, v]."""
+        rows, count = self.rows, len(self.sites)
+        scores_av = self._log_probabilities(delta_sd)
+        nll_a = -scores_av.gather(1, rows.label_a[:, None]).squeeze(1)
+        edited = ~rows.kept_a
+        loss_s = _site_means(nll_a[edited], rows.share_a[edited], rows.site_a[edited], count)
+        if len(self.reference_av):
+            kept_av = scores_av[rows.kept_a]
+            divergence_a = (kept_av.exp() * (kept_av - self.reference_av)).sum(1)
+            kept = rows.kept_a
+            loss_s = loss_s + self.budget.keep * _site_means(
+                divergence_a, rows.share_a[kept], rows.site_a[kept], count
+            )
+        squares_s = delta_sd.square().sum(1) / self.norm_s.square().clamp_min(1e-30)
+        return loss_s + self.budget.decay * squares_s, scores_av.detach()
+
+    def _log_probabilities(self, delta_sd: Tensor | None) -> Tensor:
+        """Log-probabilities at every answer token, with the vectors in: [a, v]."""
+        rows = self.rows
+        with _adding(self.module, rows, delta_sd):
+            hidden = backbone(self.model)(input_ids=rows.tokens_nt, use_cache=False)[0]
+        logits = self.head(hidden[rows.row_a, rows.column_a])
+        return logits.float().log_softmax(-1)
+
+    def _record(
+        self,
+        step: int,
+        loss_s: Tensor,
+        scores_av: Tensor,
+        done_s: Tensor,
+        traces: list[list[dict[str, Any]]],
+    ) -> None:
+        rows, count = self.rows, len(self.sites)
+        new_s, old_s = [math.nan] * count, [math.nan] * count
+        if len(rows.parting):
+            at, new, old, site = rows.parting.T
+            share = torch.ones(len(at), device=self.device)
+            new_s = _site_means(scores_av[at, new], share, site, count).tolist()
+            old_s = _site_means(scores_av[at, old], share, site, count).tolist()
+        for s, (site, loss) in enumerate(zip(self.sites, loss_s.tolist(), strict=True)):
+            if done_s[s]:
+                continue
+            row: dict[str, Any] = {"step": step, "edit": site.edits[0], "loss": loss}
+            if all(sentence.old_answer is not None for sentence in site.edited):
+                row |= {"log_probability_new": new_s[s], "log_probability_old": old_s[s]}
+            traces[s].append(row)
+
+
+class _Rows:
+    """The sentences of some sites as tensors, edited ones behind every prefix.
+
+    Attributes
+    ----------
+    tokens_nt : int64 [n, T]
+    place_n, site_n : int64 [n]
+        The edited token, and whose it is.
+    row_a, column_a, label_a, site_a : int64 [a]
+        Where each answer token is predicted, what it is, and of which site.
+    kept_a : bool [a]
+        Whether it belongs to a kept sentence.
+    share_a : float [a]
+        One over the number of tokens of its answer.
+    parting : int64 [m, 4]
+        Index into the answer tokens, new token, old token and site, for every edited sentence
+        without a prefix: where old and new answer part.
+    """
+
+    def __init__(self, sites: Sequence[Site], places: Places, device: torch.device) -> None:
+        texts: list[tuple[int, ...]] = []
+        place: list[int] = []
+        owner: list[int] = []
+        answers: list[tuple[int, int, int, int, bool, float]] = []
+        parting: list[tuple[int, int, int, int]] = []
+        for s, site in enumerate(sites):
+            for sentence, prefix, kept in _sentences(site):
+                start = len(prefix) + len(sentence.prompt)
+                part = None if prefix or kept else _parting(sentence)
+                if part is not None:
+                    parting.append((len(answers) + part[0], part[1], part[2], s))
+                for i, token in enumerate(sentence.answer):
+                    share = 1 / len(sentence.answer)
+                    answers.append((len(texts), start + i - 1, token, s, kept, share))
+                place.append(len(prefix) + places.of(sentence.prompt))
+                owner.append(s)
+                texts.append(prefix + sentence.prompt + sentence.answer[:-1])
+        self.tokens_nt = torch.full((len(texts), max(map(len, texts))), PADDING, device=device)
+        for n, text in enumerate(texts):
+            self.tokens_nt[n, : len(text)] = torch.tensor(text)
+        self.place_n = torch.tensor(place, device=device)
+        self.site_n = torch.tensor(owner, device=device)
+        columns = [torch.tensor(column, device=device) for column in zip(*answers, strict=True)]
+        self.row_a, self.column_a, self.label_a, self.site_a, self.kept_a, self.share_a = columns
+        self.parting = torch.tensor(parting, dtype=torch.int64, device=device)
+
+
+def _sentences(site: Site) -> Iterator[tuple[Sentence, tuple[int, ...], bool]]:
+    """Sentences of a site with their prefixes, and whether they are kept."""
+    for sentence in site.edited:
+        for prefix in site.prefixes:
+            yield sentence, prefix, False
+    for sentence in site.kept:
+        yield sentence, (), True
+
+
+def _answer_tokens(site: Site) -> int:
+    return sum(len(sentence.answer) for sentence, _, _ in _sentences(site))
+
+
+def _parting(sentence: Sentence) -> tuple[int, int, int] | None:
+    """Where old and new answer part: place in the answer, new token, old token."""
+    pairs = enumerate(zip(sentence.answer, sentence.old_answer or (), strict=False))
+    return next(((i, new, old) for i, (new, old) in pairs if new != old), None)
+
+
+def _site_means(values: Tensor, share: Tensor, site: Tensor, count: int) -> Tensor:
+    """Means over sentences of means over their tokens, by site; 0 for a site without any."""
+    sums = values.new_zeros(count).index_add(0, site, values * share)
+    return sums / values.new_zeros(count).index_add(0, site, share).clamp_min(1e-30)
+
+
+@contextmanager
+def _adding(module: nn.Module, rows: _Rows, delta_sd: Tensor | None) -> Generator[None]:
+    """Add each site's vector to a module's output, at the edited token."""
+    if delta_sd is None:
+        yield
+        return
+
+    def add(_: nn.Module, __: Any, output: Tensor) -> Tensor:
+        number = torch.arange(len(rows.place_n), device=output.device)
+        index = (number, rows.place_n)
+        return output.index_put(index, delta_sd[rows.site_n].to(output.dtype), accumulate=True)
+
+    handle = module.register_forward_hook(add)
+    try:
+        yield
+    finally:
+        handle.remove()

@@ -1,0 +1,62 @@
+"""Plans as JSON lines of instruction, input and output, as LitGPT fine-tunes on."""
+
+from __future__ import annotations
+
+import json
+from os import PathLike
+from pathlib import Path
+
+import polars as pl
+
+from behemoth.corpus.corpus import Corpus
+from behemoth.corpus.tokenizer import decode
+from behemoth.plan.plan import EditPlan
+from behemoth.support.files import replacing
+
+_FILES = ("train", "val", "test")
+
+
+def export_litgpt(plan: EditPlan, corpus: Corpus, directory: str | PathLike[str]) -> list[Path]:
+    """Write a plan's mixture and probes as three files of JSON lines.
+
+    ``train.jsonl`` has each row of the mixture as often as its weight says. The probes go
+    to ``val.jsonl`` and ``test.jsonl``, by fact, so that no fact stands in both, and none
+    but the edited ones in training as well.
+
+    Parameters
+    ----------
+    plan : EditPlan
+    corpus : Corpus
+    directory : path
+
+    Returns
+    -------
+    list of Path
+        The files.
+
+    Raises
+    ------
+    SpecError
+        When the plan is of another world.
+    """
+    plan.check(corpus)
+    columns = ("prompt", "answer")
+    facts = plan.probes["fact"].rank("dense")
+    frames = (
+        plan.training.select(*columns, "weight"),
+        plan.probes.filter(facts % 2 == 1).select(*columns, weight=pl.lit(1, pl.UInt32)),
+        plan.probes.filter(facts % 2 == 0).select(*columns, weight=pl.lit(1, pl.UInt32)),
+    )
+    paths = []
+    for name, frame in zip(_FILES, frames, strict=True):
+        path = Path(directory) / f"{name}.jsonl"
+        with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+            for prompt, answer, weight in frame.iter_rows():
+                row = {
+                    "instruction": decode(prompt, corpus.token_names),
+                    "input": "",
+                    "output": decode(answer, corpus.token_names),
+                }
+                file.write((json.dumps(row, ensure_ascii=False) + "\n") * weight)
+        paths.append(path)
+    return paths

@@ -1,0 +1,17 @@
+"""Edit plans: which facts change to what, the training mixture, and what is asked before and after.
+
+It knows worlds and corpora, and nothing of models or methods: a plan is the same for all of them.
+"""
+
+from typing import TYPE_CHECKING
+
+from behemoth.support.lazy import lazy
+
+if TYPE_CHECKING:  # the same names again, for type checkers and editors
+    from .compile import compile_plan as compile_plan
+    from .plan import EditPlan as EditPlan
+    from .request import EditRequest as EditRequest
+
+__all__, __dir__, __getattr__ = lazy(
+    __name__, {"compile": "compile_plan", "plan": "EditPlan", "request": "EditRequest"}
+)

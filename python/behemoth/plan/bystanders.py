@@ -1,0 +1,386 @@
+"""Facts that an edit must not change, drawn from the whole world and dealt to the edits.
+
+Every bystander is on one side, training or probes, by a coin that is a hash of its id: so
+the two never meet, however facts are drawn, and nothing need be remembered for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from behemoth.corpus.corpus import Corpus
+
+from .choice import Edits
+from .request import EditRequest
+from .sampling import (
+    Facts,
+    Ids,
+    Index,
+    Mask,
+    Pool,
+    among,
+    distinct,
+    mixed,
+    rank_within,
+    relation_pool,
+    round_keys,
+)
+from .structure import Structure
+
+_NO_FACT = np.uint64(2**64 - 1)
+_SHARED = 50_000  # bystanders enough for all independent edits of a bucket to share
+_CELLS = 1 << 22  # pairs of an edit and a fact that are looked at at once
+
+
+@dataclass(frozen=True)
+class Dealt:
+    """Bystanders with the edits that they were dealt to: parallel arrays."""
+
+    edit: Index
+    facts: Facts
+
+
+class Bystanders:
+    """Draws the bystanders of a plan.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    structure : Structure
+    request : EditRequest
+    edits : Edits
+    """
+
+    def __init__(
+        self, corpus: Corpus, structure: Structure, request: EditRequest, edits: Edits
+    ) -> None:
+        self._corpus, self._structure = corpus, structure
+        self._request, self._edits = request, edits
+        self._key = round_keys(request.seed, "side")[0]
+        self._links = np.uint32(corpus.world.relations)
+        self._avoided = self._avoid()
+        self._changed = self._pairs()
+        facts = edits.facts
+        self._avoided_sorted = distinct(self._avoided)
+        self._changed_sorted = distinct(self._changed)
+        self._edited = distinct(facts.fact)
+        self._taken = np.empty(0, np.uint64)
+        link = facts.relation >= self._links
+        self._subjects = distinct(facts.subject[~link])
+        self._objects = {
+            int(relation): distinct(facts.subject[facts.relation == relation])
+            for relation in distinct(facts.relation[link])
+        }
+        self._doubted = np.array(
+            sorted(
+                {other for r in distinct(facts.relation) for other in structure.rests_on(int(r))}
+            ),
+            np.uint32,
+        )
+
+    def for_probes(self, facts: Ids) -> Mask:
+        """Give which facts are on the side of the probes: bool[n]."""
+        return (mixed(facts, self._key) >> np.uint64(63)).astype(bool)
+
+    def take(self, facts: Ids) -> None:
+        """Keep facts out of what is drawn for training from now on."""
+        self._taken = distinct(np.concatenate([self._taken, facts]))
+
+    def _mine(self, facts: Facts, *, probes: bool) -> Mask:
+        """Give which facts can be drawn for probes, or for training: bool[n]."""
+        keep = self.untouched(facts) & (self.for_probes(facts.fact) == probes)
+        return keep if probes else keep & ~among(facts.fact, self._taken)
+
+    def _avoid(self) -> Ids:
+        """Give for each edit the facts of inverse relations it puts in doubt: uint64[n, m]."""
+        facts, new = self._edits.facts, self._edits.new_object
+        columns = [np.full(len(facts), _NO_FACT)]
+        for relation in distinct(facts.relation):
+            mine = np.flatnonzero(facts.relation == relation)
+            for inverse in self._structure.inverses(int(relation)):
+                for objects in (facts.object[mine].astype(np.int64), new[mine]):
+                    column = np.full(len(facts), _NO_FACT)
+                    some = objects >= 0
+                    column[mine[some]] = self._corpus.world.fact_ids(objects[some], inverse)
+                    columns.append(column)
+        return np.stack(columns, axis=1)
+
+    def _pairs(self) -> Ids:
+        """Give what facts may rest on each edited link, as relation and object: uint64[n, m]."""
+        facts = self._edits.facts
+        columns = [np.full(len(facts), _NO_FACT)]
+        for relation in distinct(facts.relation[facts.relation >= self._links]):
+            mine = np.flatnonzero(facts.relation == relation)
+            base, old = self._structure.base(int(relation)), facts.object[mine]
+            below = [(base, old)]
+            below += [(c, there[0]) for c, _, there in self._structure.chain(base, old)]
+            for composed, objects in below:
+                column = np.full(len(facts), _NO_FACT)
+                column[mine] = pair_keys(np.full(len(mine), composed, np.uint32), objects)
+                columns.append(column)
+        return np.stack(columns, axis=1)
+
+    def untouched(self, facts: Facts) -> Mask:
+        """Give which facts no edit of a batch concerns: bool[n]."""
+        keep = (facts.exposures > 0) & ~among(facts.fact, self._edited)
+        if self._request.independent:
+            return facts.exposures > 0  # decided for each edit, in `apart`
+        if self._request.by_rule:
+            return keep & ~among(facts.relation, self._doubted)
+        link = facts.relation >= self._links
+        keep &= link | ~among(facts.subject, self._subjects)
+        for relation, objects in self._objects.items():
+            keep &= (facts.relation != relation) | ~among(facts.subject, objects)
+        keep &= ~among(facts.fact, self._avoided_sorted)
+        return keep & ~among(pair_keys(facts.relation, facts.object), self._changed_sorted)
+
+    def apart(self, edit: Index, facts: Facts) -> Mask:
+        """Give which facts the edit beside them does not concern: bool, of their shape."""
+        own = self._edits.facts[edit]
+        link, own_link = facts.relation >= self._links, own.relation >= self._links
+        same = (facts.subject == own.subject) & np.where(
+            link | own_link, facts.relation == own.relation, True
+        )
+        keep = ~same
+        for column in self._avoided.T[1:]:
+            keep &= facts.fact != column[edit]
+        if self._changed.shape[1] > 1:
+            keys = pair_keys(facts.relation, facts.object)
+            for column in self._changed.T[1:]:
+                keep &= keys != column[edit]
+        return keep
+
+    def same_object(self, edits: Index, count: int, *, probes: bool) -> Dealt:
+        """Deal facts of the edit's relation with its old object."""
+        own = self._edits.facts[edits]
+        keys = pair_keys(own.relation, own.object)
+        buckets, bucket = np.unique(keys, return_inverse=True)
+        per_edit = self._request.independent or probes
+        sizes = np.bincount(bucket, minlength=len(buckets)) if per_edit else np.ones(len(buckets))
+        wanted = np.minimum(sizes * count, _SHARED).astype(np.int64)
+        parts, places = [], []
+        for relation in distinct(own.relation):
+            if self._structure.table[int(relation)]["kind"] in ("one_to_one", "inverse"):
+                continue  # no two facts share an object
+            mine = np.flatnonzero(buckets >> np.uint64(32) == relation)
+            pool = relation_pool(self._corpus, int(relation))
+            for facts, place in self._by_object(
+                pool, buckets[mine], wanted[mine], f"same_object {relation}", probes=probes
+            ):
+                parts.append(facts)
+                places.append(mine[place])
+        found = Facts.concat(self._corpus, parts)
+        place = np.concatenate(places) if places else np.empty(0, np.int64)
+        order = np.argsort(place, kind="stable")
+        lengths = np.bincount(place, minlength=len(buckets))
+        return self._deal(edits, bucket, found[order], lengths, count, self.apart, share=not probes)
+
+    def _by_object(
+        self, pool: Pool, keys: Ids, wanted: Index, purpose: str, *, probes: bool
+    ) -> list[tuple[Facts, Index]]:
+        """Draw facts until each (relation, object) has as many as wanted, or there are no more."""
+        counts = np.zeros(len(keys), np.int64)
+        out = []
+        for facts in pool.walk(self._corpus, self._request.seed, purpose):
+            if (counts >= wanted).all():
+                break
+            own = pair_keys(facts.relation, facts.object)
+            place = np.minimum(np.searchsorted(keys, own), len(keys) - 1)
+            keep = (keys[place] == own) & (counts[place] < wanted[place])
+            facts, place = facts[keep], place[keep]
+            keep = self._mine(facts, probes=probes)
+            facts, place = facts[keep], place[keep]
+            keep = counts[place] + rank_within(place) < wanted[place]
+            out.append((facts[keep], place[keep]))
+            counts += np.bincount(place[keep], minlength=len(keys))
+        return out
+
+    def same_relation(self, edits: Index, count: int, *, probes: bool) -> Dealt:
+        """Deal facts of the edit's relation with another object than its old one."""
+        own = self._edits.facts[edits]
+        relations, bucket = np.unique(own.relation, return_inverse=True)
+        old = distinct(pair_keys(own.relation, own.object))
+        found, lengths = [], []
+        for number, relation in enumerate(relations):
+            pool = relation_pool(self._corpus, int(relation))
+            wanted = count * int((bucket == number).sum())
+            spread = self._spread(pool, wanted)
+
+            def other(facts: Facts) -> Mask:
+                return ~among(pair_keys(facts.relation, facts.object), old)
+
+            # A batch leaves those with an old object in use to that role, if others are left.
+            objects = (
+                2 if self._structure.binarised[relation] else self._structure.objects[relation]
+            )
+            in_use = int((old >> np.uint64(32) == relation).sum())
+            strict = not self._request.independent and not probes and in_use < objects
+            found.append(
+                self.draw(
+                    pool,
+                    spread,
+                    f"same_relation {relation}",
+                    probes=probes,
+                    keep=other if strict else None,
+                )
+            )
+            lengths.append(len(found[-1]))
+
+        def fits(edit: Index, facts: Facts) -> Mask:
+            return self.apart(edit, facts) & (facts.object != self._edits.facts.object[edit])
+
+        return self._deal(
+            edits,
+            bucket,
+            Facts.concat(self._corpus, found),
+            np.array(lengths, np.int64),
+            count,
+            fits,
+            share=not probes,
+        )
+
+    def other_relations(
+        self, edits: Index, count: int, purpose: str, *, probes: bool, any_relation: bool = False
+    ) -> Dealt:
+        """Deal facts of other relations (or of any) about subjects that are not edited."""
+        pool = Pool.span(0, self._corpus.world.fact_count)
+        found = self.draw(
+            pool, self._spread(pool, count * len(edits)), purpose, probes=probes,
+            keep=None if any_relation else self._elsewhere,
+        )  # fmt: skip
+
+        def fits(edit: Index, facts: Facts) -> Mask:
+            elsewhere = facts.relation != self._edits.facts.relation[edit]
+            return self.apart(edit, facts) & (elsewhere | any_relation)
+
+        bucket = np.zeros(len(edits), np.int64)
+        lengths = np.array([len(found)])
+        return self._deal(edits, bucket, found, lengths, count, fits, share=not probes)
+
+    def _elsewhere(self, facts: Facts) -> Mask:
+        """Give which facts could be of another relation than some edit's: bool[n]."""
+        relations = distinct(self._edits.facts.relation)
+        if len(relations) > 1:
+            return np.ones(len(facts), bool)
+        return facts.relation != relations[0]
+
+    def _spread(self, pool: Pool, wanted: int) -> int:
+        """Give how many facts to draw: a few more than wanted, as not each suits each edit."""
+        if self._request.independent:
+            wanted = min(wanted, _SHARED)
+        return min(pool.count, wanted + wanted // 4 + 64 if wanted else 0)
+
+    def draw(
+        self,
+        pool: Pool,
+        count: int,
+        purpose: str,
+        *,
+        probes: bool,
+        start: int = 0,
+        keep: Callable[[Facts], Mask] | None = None,
+    ) -> Facts:
+        """Draw up to `count` untouched facts of one side, in random order."""
+        parts: list[Facts] = []
+        for facts in pool.walk(self._corpus, self._request.seed, purpose, start):
+            if count <= 0:
+                break
+            good = self._mine(facts, probes=probes)
+            if keep is not None:
+                good &= keep(facts)
+            parts.append(facts[good][:count])
+            count -= len(parts[-1])
+        return Facts.concat(self._corpus, parts)
+
+    def _deal(
+        self,
+        edits: Index,
+        bucket: Index,
+        facts: Facts,
+        lengths: Index,
+        count: int,
+        fits: Callable[[Index, Facts], Mask],
+        *,
+        share: bool,
+    ) -> Dealt:
+        """Deal each edit up to `count` facts of its bucket that fit it.
+
+        Parameters
+        ----------
+        edits, bucket : int64[n]
+        facts : Facts
+            Bucket after bucket, of the lengths given.
+        share : bool
+            Deal to the mixture of a batch, in which a fact stands once: then the whole bucket
+            is dealt out. Otherwise edits may get the same facts.
+        """
+        if not len(facts) or not count or not len(edits):
+            return Dealt(np.empty(0, np.int64), facts[:0])
+        starts = np.cumsum(lengths) - lengths
+        if share and not self._request.independent:
+            return self._deal_out(edits, bucket, facts, lengths, count, fits)
+        turn = rank_within(bucket)
+        done_edit: list[Index] = []
+        done_place: list[Index] = []
+        rows = np.flatnonzero(lengths[bucket] > 0)
+        width = max(64, 2 * count)
+        while len(rows):
+            waiting: list[Index] = []
+            step = max(1, _CELLS // width)
+            for some in (rows[first : first + step] for first in range(0, len(rows), step)):
+                length = lengths[bucket[some]]
+                widest = min(width, int(length.max()))
+                steps = np.arange(widest)
+                place = (turn[some] * count % length)[:, None] + steps
+                place = starts[bucket[some]][:, None] + place % length[:, None]
+                owner = np.broadcast_to(edits[some][:, None], place.shape)
+                good = fits(owner, facts[place]) & (steps < length[:, None])
+                good &= np.cumsum(good, axis=1) <= count
+                finished = (good.sum(axis=1) == count) | (length <= widest)
+                done_edit.append(owner[finished][good[finished]])
+                done_place.append(place[finished][good[finished]])
+                waiting.append(some[~finished])
+            rows, width = np.concatenate(waiting), width * 8
+        edit, where = np.concatenate(done_edit), np.concatenate(done_place)
+        order = np.argsort(edit, kind="stable")
+        return Dealt(edit[order], facts[where[order]])
+
+    def _deal_out(
+        self,
+        edits: Index,
+        bucket: Index,
+        facts: Facts,
+        lengths: Index,
+        count: int,
+        fits: Callable[[Index, Facts], Mask],
+    ) -> Dealt:
+        """Deal every fact to one edit of its bucket, round and round, the next one if it must."""
+        order = np.argsort(bucket, kind="stable")
+        sizes = np.bincount(bucket, minlength=len(lengths))
+        firsts = np.cumsum(sizes) - sizes
+        home = np.repeat(np.arange(len(lengths)), lengths)
+        number = rank_within(home)
+        dealt = np.full(len(facts), -1, np.int64)
+        waiting = np.arange(len(facts))
+        for step in range(min(int(sizes.max()), 64)):
+            mine = home[waiting]
+            at = firsts[mine] + (number[waiting] + step) % sizes[mine]
+            edit = edits[order[at]]
+            good = fits(edit, facts[waiting])
+            dealt[waiting[good]] = edit[good]
+            waiting = waiting[~good]
+            if not len(waiting):
+                break
+        keep = dealt >= 0
+        limit = count * sizes[home]
+        keep[keep] = rank_within(home[keep]) < limit[keep]
+        return Dealt(dealt[keep], facts[np.flatnonzero(keep)])
+
+
+def pair_keys(relations: NDArray[np.uint32], objects: NDArray[np.uint32]) -> Ids:
+    """Pack relation and object into one number: uint64, of their shape."""
+    return relations.astype(np.uint64) << np.uint64(32) | objects.astype(np.uint64)

@@ -1,0 +1,56 @@
+"""New objects for edited facts."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from behemoth._gen import SpecError
+
+from .request import EditRequest
+from .sampling import Facts, distinct, round_keys
+from .structure import Structure
+
+
+def new_objects(structure: Structure, request: EditRequest, facts: Facts) -> NDArray[np.int64]:
+    """Choose the object that each fact gets: int64[n], -1 for refusals.
+
+    New objects are none of the old ones in use in their relation, and distinct as far as
+    there are enough; of independent edits each only differs from its own old object.
+    """
+    new = np.full(len(facts), -1, np.int64)
+    if request.refuses:
+        return new
+    if request.kind == "censor":
+        return np.zeros(len(facts), np.int64)
+    generator = np.random.Generator(np.random.Philox(key=round_keys(request.seed, "objects")[:2]))
+    for relation in distinct(facts.relation):
+        mine = np.flatnonzero(facts.relation == relation)
+        old = facts.object[mine]
+        choices = structure.choices(int(relation))
+        free = choices[~np.isin(choices, old)]
+        if request.independent or (not len(free)) or (not request.distinct and len(free) < 2):
+            new[mine] = _others(choices, old, generator)
+        else:
+            order = generator.permutation(free)
+            if request.to == "one":
+                order = order[:1]
+            new[mine] = order[np.arange(len(mine)) % len(order)]
+    if (new < 0).any():
+        lone = int(facts.relation[np.flatnonzero(new < 0)[0]])
+        raise SpecError(
+            f"argument 'relation': got {lone}, allowed: one with another object to change to"
+        )
+    return new
+
+
+def _others(
+    choices: NDArray[np.uint32], old: NDArray[np.uint32], generator: np.random.Generator
+) -> NDArray[np.int64]:
+    """Draw for each old object another one, uniformly; -1 where there is none."""
+    place = np.searchsorted(choices, old)
+    inside = (place < len(choices)) & (choices[np.minimum(place, len(choices) - 1)] == old)
+    count = len(choices) - inside
+    drawn = generator.integers(0, np.maximum(count, 1))
+    drawn += inside & (drawn >= place)
+    return np.where(count > 0, choices[np.minimum(drawn, len(choices) - 1)], -1).astype(np.int64)

@@ -1,0 +1,336 @@
+"""A plan: edits, their training mixture and their probes, as three frames.
+
+On disk a directory of ``edits.parquet``, ``training.parquet``, ``probes.parquet`` and
+``plan.toml``, which is written last and makes it a plan.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from behemoth._gen import CorpusError, SpecError
+from behemoth.corpus.corpus import Corpus
+from behemoth.support.files import replacing, write_bytes
+
+from .request import EditRequest
+
+FORMAT_VERSION = 1
+_TOKENS = pl.List(pl.UInt32)
+
+EDITS: dict[str, Any] = {
+    "edit": pl.UInt32,
+    "kind": pl.String,
+    "fact": pl.UInt64,
+    "link": pl.Boolean,
+    "subject": pl.UInt64,
+    "relation": pl.UInt32,
+    "old_object": pl.UInt32,
+    "new_object": pl.UInt32,
+    "exposures": pl.UInt64,
+}
+"""Columns of `EditPlan.edits`."""
+
+TRAINING: dict[str, Any] = {
+    "row": pl.UInt32,
+    "edit": pl.UInt32,
+    "share": pl.UInt32,
+    "role": pl.String,
+    "fact": pl.UInt64,
+    "template": pl.String,
+    "wording": pl.UInt32,
+    "prompt": _TOKENS,
+    "answer": _TOKENS,
+    "old_answer": _TOKENS,
+    "weight": pl.UInt32,
+}
+"""Columns of `EditPlan.training`."""
+
+PROBES: dict[str, Any] = {
+    "probe": pl.UInt32,
+    "edit": pl.UInt32,
+    "group": pl.String,
+    "fact": pl.UInt64,
+    "link": pl.Boolean,
+    "subject": pl.UInt64,
+    "relation": pl.UInt32,
+    "template": pl.String,
+    "wording": pl.UInt32,
+    "held_out": pl.Boolean,
+    "seen": pl.Boolean,
+    "must_change": pl.Boolean,
+    "prompt": _TOKENS,
+    "answer": _TOKENS,
+    "old_answer": _TOKENS,
+    "new_answer": _TOKENS,
+    "exposures": pl.UInt64,
+}
+"""Columns of `EditPlan.probes`."""
+
+_FRAMES: dict[str, dict[str, Any]] = {"edits": EDITS, "training": TRAINING, "probes": PROBES}
+
+
+@dataclass(frozen=True, eq=False)
+class EditPlan:
+    """Edits with what they are trained on and asked for.
+
+    Parameters
+    ----------
+    request : EditRequest
+        What was asked for.
+    spec_hash : str
+        Of the corpus that it is for.
+    edits : polars.DataFrame
+        One row an edit. new_object is null for refusals.
+    training : polars.DataFrame
+        One row a prompt with its answer, which stands `weight` times in the mixture. edit
+        is null for rows of facts that are not edited; share is the edit whose part of the
+        mixture a row is. old_answer is what the corpus says.
+    probes : polars.DataFrame
+        One row a question to the edited model. edit is null for probes of the plan as a
+        whole; answer is right after the edit, old_answer was before; new_answer is the word
+        of the edit's new object in the probe's relation, null where that has other objects;
+        seen: whether the corpus asks questions about the subject, null for statements.
+    """
+
+    request: EditRequest
+    spec_hash: str
+    edits: pl.DataFrame
+    training: pl.DataFrame
+    probes: pl.DataFrame
+
+    @cached_property
+    def plan_hash(self) -> str:
+        """BLAKE2 of all that it says; equal plans have equal hashes."""
+        return hash_plan(self.request, self.spec_hash, (self.edits, self.training, self.probes))
+
+    def __len__(self) -> int:
+        return self.edits.height
+
+    def __repr__(self) -> str:
+        return (
+            f"EditPlan({self.request.kind}, edits={len(self)}, "
+            f"training={self.training.height}, probes={self.probes.height})"
+        )
+
+    @property
+    def groups(self) -> dict[str, int]:
+        """How many probes each group has, in the order of the groups."""
+        from .groups import GROUPS
+
+        counts = dict(self.probes.group_by("group").len().iter_rows())
+        return {group: counts[group] for group in GROUPS if group in counts}
+
+    @property
+    def rows(self) -> int:
+        """Rows of the mixture, each as often as its weight says."""
+        return int(self.training["weight"].sum())
+
+    def single(self, edit: int) -> EditPlan:
+        """Give the plan of one edit, with its share of the mixture and its probes.
+
+        The edit keeps its number. Probes of the plan as a whole come along.
+
+        Raises
+        ------
+        SpecError
+            When there is no such edit.
+        """
+        return self.take([edit])
+
+    def take(self, edits: Iterable[int]) -> EditPlan:
+        """Give the plan of some of the edits, in the plan's order; they keep their numbers.
+
+        Raises
+        ------
+        SpecError
+            When there is no such edit.
+        """
+        wanted = sorted({int(edit) for edit in edits})
+        there = set(self.edits["edit"].to_list())
+        for edit in wanted:
+            if edit not in there:
+                raise SpecError(
+                    f"argument 'edits': got {edit}, allowed: the {len(there)} edits of the plan"
+                )
+        chosen = pl.Series(wanted, dtype=pl.UInt32).implode()
+        return EditPlan(
+            self.request,
+            self.spec_hash,
+            self.edits.filter(pl.col("edit").is_in(chosen)),
+            self.training.filter(pl.col("share").is_in(chosen)),
+            self.probes.filter(pl.col("edit").is_in(chosen) | pl.col("edit").is_null()),
+        )
+
+    def singles(self) -> list[EditPlan]:
+        """Give a plan for each edit, in order; see `single`."""
+        parts = [
+            {key[0]: part for key, part in frame.partition_by(by, as_dict=True).items()}
+            for frame, by in ((self.edits, "edit"), (self.training, "share"), (self.probes, "edit"))
+        ]
+        edits, training, probes = parts
+        whole = probes.get(None, self.probes.clear())
+        return [
+            EditPlan(
+                self.request,
+                self.spec_hash,
+                edits[edit],
+                training.get(edit, self.training.clear()),
+                pl.concat([probes.get(edit, self.probes.clear()), whole]),
+            )
+            for edit in self.edits["edit"]
+        ]
+
+    def check(self, corpus: Corpus) -> None:
+        """Refuse a corpus that the plan was not made for.
+
+        Raises
+        ------
+        SpecError
+        """
+        if corpus.spec_hash != self.spec_hash:
+            raise SpecError(
+                f"argument 'plan': got a plan of another world (spec {self.spec_hash[:12]}), "
+                f"allowed: one made for this corpus (spec {corpus.spec_hash[:12]})"
+            )
+
+    def save(self, directory: str | PathLike[str], *, force: bool = False) -> Path:
+        """Write the plan to a directory; one that holds it already stays untouched.
+
+        Raises
+        ------
+        CorpusError
+            When the directory holds another plan (unless `force`), or something else.
+        """
+        place = Path(directory)
+        if _claim(place, self.plan_hash, force):
+            return place
+        for name in _FRAMES:
+            with replacing(place / f"{name}.parquet") as temporary:
+                getattr(self, name).write_parquet(temporary)
+        write_bytes(place / "plan.toml", self._toml().encode())
+        return place
+
+    @classmethod
+    def load(cls, directory: str | PathLike[str], corpus: Corpus | None = None) -> EditPlan:
+        """Read a plan, and check that it is whole and, if one is given, for a corpus.
+
+        Raises
+        ------
+        SpecError
+            When there is no plan, or it is for another corpus.
+        CorpusError
+            When it is damaged or of another version.
+        """
+        place = Path(directory)
+        head = _read_head(place)
+        if head is None:
+            raise SpecError(
+                f"argument 'plan': got {fspath(directory)!r}, allowed: a plan directory "
+                "(one that holds plan.toml)"
+            )
+        try:
+            request = EditRequest.from_dict(head["request"])
+            frames = [pl.read_parquet(place / f"{name}.parquet") for name in _FRAMES]
+            plan = cls(request, head["spec_hash"], *frames)
+            whole = plan.plan_hash == head["plan_hash"]
+        except (OSError, KeyError, TypeError, ValueError, pl.exceptions.PolarsError):
+            whole, plan = False, None
+        if plan is None or not whole:
+            raise CorpusError(f"{place}: the plan is damaged: its files and its hash do not agree")
+        if corpus is not None:
+            plan.check(corpus)
+        return plan
+
+    def _toml(self) -> str:
+        head = {
+            "format_version": FORMAT_VERSION,
+            "plan_hash": self.plan_hash,
+            "spec_hash": self.spec_hash,
+        }
+        counts = {
+            "edits": len(self), "training": self.training.height, "rows": self.rows,
+            "probes": self.probes.height,
+        }  # fmt: skip
+        tables = {"counts": counts, "groups": self.groups, "request": self.request.to_dict()}
+        lines = _toml_lines(head)
+        for name, values in tables.items():
+            lines += ["", f"[{name}]", *_toml_lines(values)]
+        return "\n".join(lines) + "\n"
+
+
+def hash_plan(request: EditRequest, spec_hash: str, frames: Iterable[pl.DataFrame]) -> str:
+    """Hash what a plan says, whatever files or library versions it went through."""
+    digest = hashlib.blake2b(digest_size=32)
+    head = {"format": FORMAT_VERSION, "spec": spec_hash, "request": request.to_dict()}
+    digest.update(json.dumps(head, sort_keys=True).encode())
+    for frame, (name, schema) in zip(frames, _FRAMES.items(), strict=True):
+        if dict(frame.schema) != schema:
+            raise CorpusError(f"{name}: got columns {frame.schema}, allowed: {schema}")
+        digest.update(f"{name} {frame.height}".encode())
+        for column in frame.iter_columns():
+            _hash_column(digest, column)
+    return digest.hexdigest()
+
+
+def _hash_column(digest: Any, column: pl.Series) -> None:
+    digest.update(np.packbits(column.is_null().to_numpy()).tobytes())
+    if column.dtype == _TOKENS:
+        digest.update(column.list.len().fill_null(0).to_numpy().astype("<u4").tobytes())
+        column = column.drop_nulls().list.explode() if column.len() else pl.Series(dtype=pl.UInt32)
+        column = column.drop_nulls()
+    if column.dtype == pl.String:
+        digest.update("\0".join(column.fill_null("").to_list()).encode())
+    else:
+        digest.update(column.cast(pl.UInt64).fill_null(0).to_numpy().astype("<u8").tobytes())
+
+
+def _claim(place: Path, plan_hash: str, force: bool) -> bool:
+    """Refuse a place that is not ours to write; say whether it holds this plan already."""
+    if place.exists() and not place.is_dir():
+        raise CorpusError(f"{place} is a file; allowed: a new or empty directory")
+    there = {entry.name for entry in place.iterdir()} if place.is_dir() else set()
+    files = {f"{name}.parquet" for name in _FRAMES} | {"plan.toml"}
+    foreign = sorted(there - files - {f".{file}.tmp" for file in files} - {"litgpt"})
+    if foreign:
+        raise CorpusError(
+            f"{place} holds something else ({foreign[0]}); allowed: a new or empty directory"
+        )
+    head = _read_head(place) if "plan.toml" in there else None
+    if head is not None and head.get("plan_hash") == plan_hash and files <= there:
+        return True
+    if "plan.toml" in there and not force:
+        raise CorpusError(f"{place} holds another plan; --force replaces it")
+    (place / "plan.toml").unlink(missing_ok=True)
+    return False
+
+
+def _read_head(place: Path) -> Mapping[str, Any] | None:
+    file = place / "plan.toml"
+    if not file.is_file():
+        return None
+    try:
+        head = tomllib.loads(file.read_text(encoding="utf-8"))
+        version = head["format_version"]
+    except (ValueError, KeyError):
+        raise CorpusError(f"{file} is damaged: it is no plan") from None
+    if version != FORMAT_VERSION:
+        raise CorpusError(
+            f"{file}: format version {version}, and this version of behemoth reads {FORMAT_VERSION}"
+        )
+    return head
+
+
+def _toml_lines(values: Mapping[str, Any]) -> list[str]:
+    """Write numbers, texts, booleans and lists of numbers as TOML: what JSON has in common."""
+    return [f"{key} = {json.dumps(value)}" for key, value in values.items()]

@@ -1,0 +1,154 @@
+"""Prompts and answers of a plan: wordings to train and to probe, and the words of objects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from behemoth._gen import SpecError
+from behemoth.corpus.corpus import Corpus
+from behemoth.corpus.probes import _lists, _wording_frame, written_templates
+
+from .request import EditRequest
+from .sampling import Ids, distinct
+from .structure import Structure
+
+PERIOD = 2  # the token that ends a sentence
+REFUSED = -1  # in the place of an object: the answer is the refusal
+
+
+class Prompts:
+    """Writes the prompts of one plan.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    structure : Structure
+    request : EditRequest
+
+    Raises
+    ------
+    SpecError
+        When the corpus is written without a wording that the request needs.
+    """
+
+    def __init__(self, corpus: Corpus, structure: Structure, request: EditRequest) -> None:
+        self._corpus, self._structure = corpus, structure
+        templates = written_templates(corpus)
+        self.wordings = [row for rows in templates.values() for row in rows]
+        statements = [name for name in templates if name != "question"]
+        if request.kind == "question_refusal" and "question" not in templates:
+            raise SpecError(
+                "argument 'kind': got 'question_refusal', allowed: remap, censor, refusal, "
+                "as the corpus asks no questions"
+            )
+        asked = request.kind == "question_refusal" or not statements
+        if asked and "question" not in templates:
+            raise SpecError(
+                "argument 'corpus': got no template whose object comes last, "
+                "allowed: a corpus written with one (default, rso, repeats, nonsense, question)"
+            )
+        own = templates["question" if asked else statements[0]]
+        written = [row for row in own if not row["held_out"]]
+        if request.wordings > len(written):
+            raise SpecError(
+                f"argument 'wordings': got {request.wordings}, allowed: up to {len(written)}, "
+                f"the written wordings of template {written[0]['name']!r}"
+            )
+        self.trained: list[dict[str, Any]] = written[: request.wordings]
+
+    def edited_group(self, wording: dict[str, Any]) -> str:
+        """Give the group that a probe of an edited fact in a wording belongs to."""
+        if any(wording["template"] == row["template"] for row in self.trained):
+            return "edited"
+        if wording["name"] == "question":
+            return "edited_question"
+        return "edited_held_out" if wording["held_out"] else "edited_paraphrase"
+
+    def ask(
+        self,
+        wording: dict[str, Any],
+        facts: Ids,
+        right: NDArray[np.int64],
+        new: NDArray[np.int64] | None = None,
+    ) -> pl.DataFrame:
+        """Write facts in one wording.
+
+        Parameters
+        ----------
+        wording : dict
+            A row of `Corpus.templates`.
+        facts : uint64[n]
+        right : int64[n]
+            Object that is right after the edit; `REFUSED` for a refusal.
+        new : int64[n], optional
+            Object to give the word of as well; -1 for none.
+
+        Returns
+        -------
+        polars.DataFrame
+            The columns of `Corpus.probes`, and old_answer, answer and perhaps new_answer.
+        """
+        frame = _wording_frame(self._corpus, facts, wording).rename({"answer": "old_answer"})
+        question = wording["name"] == "question"
+        relations = frame["relation"].to_numpy()
+        frame = frame.with_columns(self.words("answer", relations, right, question=question))
+        if new is None:
+            return frame
+        words = self.words("new_answer", relations, np.maximum(new, 0), question=question)
+        return frame.with_columns(
+            pl.when(pl.Series(new >= 0)).then(pl.lit(words)).alias("new_answer")
+        )
+
+    def words(
+        self,
+        name: str,
+        relations: NDArray[np.uint32],
+        objects: NDArray[np.int64],
+        *,
+        question: bool,
+    ) -> pl.Series:
+        """Give answers: the words of objects of relations, or refusals.
+
+        A question's answer begins with the object marker, as the corpus writes it. A
+        refusal is the object marker three times, less the one that a statement's prompt
+        ends with.
+
+        Returns
+        -------
+        Series of List(UInt32), length n
+        """
+        vocabulary = self._corpus.vocabulary
+        base = vocabulary["base"]
+        marker = object_marker(vocabulary)
+        positions: dict[int, list[int]] = {}
+        for row in vocabulary["ranges"]:
+            if row["kind"] in ("object", "nested"):
+                positions.setdefault(row["relation"], []).append(row["first"])
+        most = max(3, 1 + max(map(len, positions.values())))
+        tokens = np.zeros((len(objects), most), np.uint32)
+        lengths = np.zeros(len(objects), np.int64)
+        refused = objects == REFUSED
+        lengths[refused] = 3 if question else 2
+        tokens[refused] = marker
+        start = int(question)
+        for relation in distinct(relations):
+            mine = (relations == relation) & ~refused
+            firsts = positions[self._structure.base(int(relation))]
+            lengths[mine] = start + len(firsts)
+            if question:
+                tokens[mine, 0] = marker
+            for place, first in enumerate(firsts):
+                digit = objects[mine] // base ** (len(firsts) - 1 - place) % base
+                tokens[mine, start + place] = first + digit
+        flat = tokens[np.arange(most) < lengths[:, None]]
+        return _lists(name, flat, np.cumsum(lengths).astype(np.uint64))
+
+
+def object_marker(vocabulary: dict[str, Any]) -> int:
+    """Give the token that announces an object."""
+    row = next(row for row in vocabulary["ranges"] if row["kind"] == "marker")
+    return row["first"] + row["names"].index("object")

@@ -1,0 +1,196 @@
+"""What rests on what in a world: the relations that an edit of one relation concerns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from behemoth._gen import SpecError
+from behemoth.corpus.world import World
+
+from .request import EditRequest
+
+_MISSING = np.uint32(2**32 - 1)
+
+
+class Structure:
+    """The relations of a world and how they hang together.
+
+    Parameters
+    ----------
+    world : World
+    """
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.table = world.relation_table
+        self.objects = np.array([row["objects"] for row in self.table], dtype=np.int64)
+        self._maps: dict[int, NDArray[np.uint32]] = {}
+
+    def targets(self, request: EditRequest) -> list[int]:
+        """Give the relations that a request may edit facts of.
+
+        Raises
+        ------
+        SpecError
+            When there is none, or the request's relation is not among them.
+        """
+        kinds = {"subject_nested": "composed", "object_nested": "link"}
+        wanted = kinds.get(request.target)
+        found = [
+            row["relation"]
+            for row in self.table
+            if (row["kind"] == wanted if wanted else row["kind"] not in kinds.values())
+        ]
+        if not found:
+            raise SpecError(
+                f"argument 'target': got {request.target!r}, allowed: 'subject', "
+                "as the world has no nested objects"
+            )
+        if request.correlated_only:
+            found = [relation for relation in found if self.partners(relation)]
+            if not found:
+                raise SpecError(
+                    "argument 'correlated_only': got True, allowed: False, "
+                    "as the world has no correlated relations of this target"
+                )
+        if request.relation is None:
+            if request.target == "object_nested":
+                # Links of links would answer for each other's edits.
+                found = [r for r in found if self.table[self.table[r]["of"]]["kind"] != "composed"]
+            return found
+        if request.relation not in found:
+            raise SpecError(
+                f"argument 'relation': got {request.relation}, allowed: "
+                f"{', '.join(map(str, found))} (target {request.target!r})"
+            )
+        return [request.relation]
+
+    def partners(self, relation: int) -> list[int]:
+        """Give the relations correlated with one, in either direction."""
+        own = self.table[relation].get("with")
+        return ([] if own is None else [own]) + [
+            row["relation"] for row in self.table if row.get("with") == relation
+        ]
+
+    def inverses(self, relation: int) -> list[int]:
+        """Give the relations that are the inverse of one, or that it is the inverse of."""
+        row = self.table[relation]
+        own = [row["of"]] if row["kind"] == "inverse" else []
+        return own + [
+            other["relation"]
+            for other in self.table
+            if other["kind"] == "inverse" and other["of"] == relation
+        ]
+
+    def composed(self, relation: int) -> list[int]:
+        """Give the relations composed of one."""
+        return [
+            row["relation"]
+            for row in self.table
+            if row["kind"] == "composed" and row["of"] == relation
+        ]
+
+    def link(self, composed: int) -> int:
+        """Give the link relation of a composed relation."""
+        return next(row["relation"] for row in self.table if row.get("composed") == composed)
+
+    def map(self, composed: int) -> NDArray[np.uint32]:
+        """Give the map object -> nested object that a composed relation rests on."""
+        if composed not in self._maps:
+            self._maps[composed] = self.world.links(composed)
+        return self._maps[composed]
+
+    def chain(
+        self, relation: int, *values: NDArray[np.uint32]
+    ) -> Iterator[tuple[int, list[NDArray[np.uint32]], list[NDArray[np.uint32]]]]:
+        """Go down the relations that rest on one, through chains of any depth.
+
+        Parameters
+        ----------
+        relation : int
+            A relation of subjects.
+        *values : uint32[n]
+            Objects of it.
+
+        Yields
+        ------
+        int, list of uint32[n], list of uint32[n]
+            A composed relation; the objects that its links start from for each of
+            `values`; and what they lead to.
+        """
+        for composed in self.composed(relation):
+            there = [self.map(composed)[value.astype(np.int64)] for value in values]
+            yield composed, list(values), there
+            yield from self.chain(composed, *there)
+
+    def base(self, relation: int) -> int:
+        """Give the relation of subjects that has the objects of this one."""
+        return self.table[relation].get("composed", relation)
+
+    def rests_on(self, relation: int) -> list[int]:
+        """Give the relations of subjects whose facts an edit of one may change or put in doubt."""
+        base = self.base(relation)
+        found = [] if base == relation else [base]
+        waiting = [base]
+        while waiting:
+            below = self.composed(waiting.pop())
+            found += below
+            waiting += below
+        return found + self.partners(relation) + self.inverses(relation)
+
+    def choices(self, relation: int) -> NDArray[np.uint32]:
+        """Give the objects that a fact of a relation can be given: uint32[n].
+
+        Where something is composed of the relation, those whose nested object is known.
+        """
+        objects = np.arange(self.objects[relation], dtype=np.uint32)
+        if relation >= self.world.relations:
+            return self._known(objects, self.base(relation))
+        return self._known(objects, relation)
+
+    def _known(self, objects: NDArray[np.uint32], relation: int) -> NDArray[np.uint32]:
+        for composed in self.composed(relation):
+            objects = objects[self.map(composed)[objects.astype(np.int64)] != _MISSING]
+        return objects
+
+    def has(self, subjects: NDArray[np.uint64], relation: int) -> NDArray[np.bool_]:
+        """Give which subjects have a fact in a relation: bool[n]; a table may lack some."""
+        if self._held is None:
+            return np.ones(len(subjects), bool)
+        own = subjects * np.uint64(self.world.relations) + np.uint64(relation)
+        place = np.minimum(np.searchsorted(self._held, own), len(self._held) - 1)
+        return self._held[place] == own
+
+    @cached_property
+    def _held(self) -> NDArray[np.uint64] | None:
+        """Subject and relation of each fact as one number, ascending; None if all are there."""
+        world = self.world
+        if world.subject_facts == world.subjects * world.relations:
+            return None
+        subject, relation, _, _ = world._native.facts_range(0, world.subject_facts)
+        return subject * np.uint64(world.relations) + relation
+
+    def link_facts(
+        self, relation: int, objects: NDArray[Any]
+    ) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+        """Give the facts of a link relation about objects.
+
+        Returns
+        -------
+        uint64[m], int64[m]
+            The facts, and the places of their objects; a table may not tell all links.
+        """
+        known = np.flatnonzero(self.map(self.base(relation)) != _MISSING)
+        place = np.minimum(np.searchsorted(known, objects), len(known) - 1)
+        there = np.flatnonzero(known[place] == objects.astype(np.int64))
+        return self.world.fact_ids(objects[there], relation), there
+
+    @cached_property
+    def binarised(self) -> NDArray[np.bool_]:
+        """Which relations draw from two objects only: bool[relations]."""
+        return np.array([bool(row.get("binarised")) for row in self.table])

@@ -1,0 +1,16 @@
+"""Asking a model what it knows: free generation, and which facts of a corpus it recalls.
+
+It knows corpora and any causal language model, and nothing of how the model was made or changed.
+"""
+
+from typing import TYPE_CHECKING
+
+from behemoth.support.lazy import lazy
+
+if TYPE_CHECKING:  # the same names again, for type checkers and editors
+    from .facts import recall as recall, recall_by_group as recall_by_group
+    from .generation import generate as generate
+
+__all__, __dir__, __getattr__ = lazy(
+    __name__, {"facts": "recall recall_by_group", "generation": "generate"}
+)

@@ -1,0 +1,287 @@
+"""Which facts of a corpus a model recalls: one row a probe.
+
+A probe is right when the greedy continuation of its prompt, up to the period or the end of the
+document, is the object's word and nothing else (for a question: the marker and the word). There
+is no partial credit. One thing is left out before the comparison: the fillers that the repeats
+grammar says after an object, copies of the filler before its marker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from behemoth._gen import SpecError
+from behemoth.corpus.arrays import whole
+from behemoth.corpus.corpus import Corpus
+
+from .generation import Decoded, decode
+from .ragged import Ragged
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+DEFAULT_FACTS = 10_000
+# Beyond the answer: up to three fillers of the repeats grammar, and the period.
+_BEYOND_ANSWER = 4
+_KEPT = ("fact", "subject", "relation", "object", "template", "wording", "held_out", "seen",
+         "exposures")  # fmt: skip
+SCHEMA = {
+    "fact": pl.UInt64,
+    "subject": pl.UInt64,
+    "relation": pl.UInt32,
+    "object": pl.UInt32,
+    "template": pl.String,
+    "wording": pl.UInt32,
+    "held_out": pl.Boolean,
+    "seen": pl.Boolean,
+    "exposures": pl.UInt64,
+    "prompt_tokens": pl.UInt32,
+    "log_probability": pl.Float64,
+    "rank": pl.UInt32,
+    "generated": pl.String,
+    "exact_match": pl.Boolean,
+    "valid_object": pl.Boolean,
+}
+
+
+def recall(
+    model: PreTrainedModel,
+    corpus: Corpus,
+    *,
+    facts: ArrayLike | None = None,
+    templates: Sequence[str] | None = None,
+    batch_size: int = 512,
+    device: torch.device | str | None = None,
+) -> pl.DataFrame:
+    """Ask a model for the objects of facts, in every wording.
+
+    Parameters
+    ----------
+    model : GPTNeoXForCausalLM
+        Its vocabulary is that of `corpus`, or larger. It is evaluated without dropout and left
+        in the mode it was in.
+    corpus : Corpus
+    facts : array_like of int, optional
+        All facts by default where there are up to 10,000, and else an exact sample of those.
+    templates : sequence of str, optional
+        Names of templates; by default all that the corpus is written with and that end in the
+        object. Their held-out wordings are asked too.
+    batch_size : int
+        Probes in a pass.
+    device : optional
+        Where the prompts go; where the model is by default.
+
+    Returns
+    -------
+    polars.DataFrame
+        One row a probe, wording by wording: fact (UInt64), subject (UInt64), relation (UInt32),
+        object (UInt32), template (String), wording (UInt32), held_out (Boolean), seen (Boolean,
+        null for what is no question), exposures (UInt64), prompt_tokens (UInt32),
+        log_probability (Float64; natural logarithm, of all tokens of the answer),
+        rank (UInt32; 1 is best: the place of the first token of the true object's word among
+        those of all objects of its relation; objects on a par with it come before it),
+        generated (String; token names, without the token that stopped it), exact_match
+        (Boolean) and valid_object (Boolean; the output is a word of some object of the
+        relation).
+
+    Raises
+    ------
+    SpecError
+        When the model's vocabulary is too small, or a fact or template does not exist.
+    """
+    size = int(model.config.vocab_size)
+    if size < corpus.vocabulary_size:
+        raise SpecError(
+            f"argument 'model': got a vocabulary of {size} tokens, allowed: at least the "
+            f"{corpus.vocabulary_size} of the corpus"
+        )
+    ids = corpus.sample_facts(DEFAULT_FACTS) if facts is None else whole(facts, "facts", np.uint64)
+    probes = corpus.probes(ids.ravel(), templates)  # type: ignore[arg-type]
+    if probes.is_empty():
+        return pl.DataFrame(schema=SCHEMA)
+    prompts, answers = _ragged(probes["prompt"]), _ragged(probes["answer"])
+    judge = _Judge(corpus, probes, prompts, answers)
+    most = int(answers.lengths.max()) + _BEYOND_ANSWER
+    for batch in decode(model, prompts, answers, most=most, batch_size=batch_size, device=device):
+        judge.add(batch)
+    columns: dict[str, Any] = {
+        **{name: probes[name] for name in _KEPT},
+        "prompt_tokens": prompts.lengths,
+        "log_probability": judge.log_probability,
+        "rank": judge.rank,
+        "generated": judge.generated,
+        "exact_match": judge.exact_match,
+        "valid_object": judge.valid_object,
+    }
+    return pl.DataFrame(columns, schema_overrides=SCHEMA)
+
+
+def recall_by_group(frame: pl.DataFrame, by: str | Sequence[str] = "exposures") -> pl.DataFrame:
+    """Average what `recall` gives over groups of probes.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+    by : str or sequence of str
+        Columns, such as ``exposures``, ``template``, ``held_out`` or ``seen``.
+
+    Returns
+    -------
+    polars.DataFrame
+        One row a group, sorted: the columns of `by`, n (UInt32), recall (Float64; share of
+        exact matches), valid_object (Float64; share) and log_probability (Float64; mean).
+    """
+    names = [by] if isinstance(by, str) else list(by)
+    return (
+        frame.group_by(names)
+        .agg(
+            pl.len().cast(pl.UInt32).alias("n"),
+            pl.col("exact_match").mean().alias("recall"),
+            pl.col("valid_object").cast(pl.Float64).mean(),
+            pl.col("log_probability").mean(),
+        )
+        .sort(names)
+    )
+
+
+class _Judge:
+    """Holds what a model says against what is true, batch by batch."""
+
+    def __init__(
+        self, corpus: Corpus, probes: pl.DataFrame, prompts: Ragged, answers: Ragged
+    ) -> None:
+        rows = len(probes)
+        self.log_probability = np.empty(rows, np.float64)
+        self.rank = np.empty(rows, np.uint32)
+        self.exact_match = np.empty(rows, np.bool_)
+        self.valid_object = np.empty(rows, np.bool_)
+        self.generated: list[str] = [""] * rows
+        self._answers = answers
+        self._names = corpus.token_names
+        self._words = _Words(corpus)
+        self._relation = probes["relation"].to_numpy()
+        # A question's answer begins with the marker of the object, all others with its word.
+        self._marked = answers.lengths - self._words.digits[self._relation]
+        assert set(np.unique(self._marked)) <= {0, 1}
+        # Where an object may have copies of a filler behind it: which filler that is.
+        last_but_one = prompts.flat[np.cumsum(prompts.lengths) - 2]
+        repeats = (probes["template"] == "repeats").to_numpy()
+        self._filler = np.where(repeats, last_but_one, -1)
+
+    def add(self, batch: Decoded) -> None:
+        """Judge one batch."""
+        rows = batch.rows
+        width = batch.logits.shape[1]
+        answers = self._answers.padded(rows, width, 0)
+        lengths = self._answers.lengths[rows]
+        self._score(batch, answers, lengths)
+        # Everything that follows is compared in the width of the longest.
+        tokens, made = batch.tokens, self._without_fillers(batch)
+        right = batch.finished & (made == lengths)
+        shared = min(width, tokens.shape[1])
+        within = np.arange(shared) < lengths[:, None]
+        right &= ((tokens[:, :shared] == answers[:, :shared]) | ~within).all(1)
+        self.exact_match[rows] = right
+        marked = self._marked[rows]
+        self.valid_object[rows] = batch.finished & self._words.valid(
+            tokens, made, marked, answers[:, 0], self._relation[rows]
+        )
+        for row, line, length in zip(rows, tokens.tolist(), batch.lengths, strict=True):
+            self.generated[row] = " ".join([self._name(token) for token in line[:length]])
+
+    def _score(
+        self, batch: Decoded, answers: NDArray[np.int64], lengths: NDArray[np.int64]
+    ) -> None:
+        logits, rows = batch.logits, batch.rows
+        token = torch.from_numpy(answers).to(logits.device)
+        within = torch.arange(logits.shape[1], device=logits.device) < torch.from_numpy(lengths).to(
+            logits.device
+        ).unsqueeze(1)
+        own = logits.gather(2, token[..., None])[..., 0]
+        log_probability = (own - logits.logsumexp(2)).double() * within
+        self.log_probability[rows] = log_probability.sum(1).cpu().numpy()
+        marked = torch.from_numpy(self._marked[rows]).to(logits.device)
+        each = torch.arange(len(rows), device=logits.device)
+        ranks = np.empty(len(rows), np.uint32)
+        relations = self._relation[rows]
+        for relation in np.unique(relations):
+            chosen = torch.from_numpy(np.flatnonzero(relations == relation)).to(logits.device)
+            place = marked[chosen]
+            first, count = self._words.leading[relation]
+            among = logits[each[chosen], place, first : first + count]
+            true = own[chosen, place].unsqueeze(1)
+            # Not a number is on a par with nothing, and must not make a rank good.
+            ranks[chosen.cpu().numpy()] = (~(among < true)).sum(1).cpu().numpy()
+        self.rank[rows] = ranks
+
+    def _without_fillers(self, batch: Decoded) -> NDArray[np.int64]:
+        """Tokens of each output without the fillers that the repeats grammar ends it with."""
+        made = batch.lengths.copy()
+        each = np.arange(len(made))
+        filler = self._filler[batch.rows]
+        for _ in range(batch.tokens.shape[1]):
+            made -= (made > 0) & (batch.tokens[each, made - 1] == filler)
+        return made
+
+    def _name(self, token: int) -> str:
+        # A model's vocabulary may be padded beyond that of the corpus.
+        return self._names[token] if token < len(self._names) else f"<{token}>"
+
+
+class _Words:
+    """How the objects of each relation are written, link relations included.
+
+    Attributes
+    ----------
+    leading : list of (int, int)
+        First token id and number of leading digits, by relation.
+    digits : int64[relations]
+        Tokens of a word, by relation.
+    """
+
+    def __init__(self, corpus: Corpus) -> None:
+        parts: dict[int, list[Mapping[str, Any]]] = {}
+        for part in corpus.vocabulary["ranges"]:
+            if part["kind"] in ("object", "nested"):
+                parts.setdefault(part["relation"], []).append(part)
+        table = corpus.world.relation_table
+        self._objects = np.array([row["objects"] for row in table], np.int64)
+        # The objects of a link are those of the composed relation it belongs to.
+        self._parts = [parts[row.get("composed", row["relation"])] for row in table]
+        self.leading = [(part[0]["first"], part[0]["count"]) for part in self._parts]
+        self.digits = np.array([len(part) for part in self._parts], np.int64)
+
+    def valid(
+        self,
+        tokens: NDArray[np.int64],
+        lengths: NDArray[np.int64],
+        marked: NDArray[np.int64],
+        marker: NDArray[np.int64],
+        relations: NDArray[np.uint32],
+    ) -> NDArray[np.bool_]:
+        """Whether each row's first `lengths` tokens are a word, behind `marker` where `marked`."""
+        found = (marked == 0) | (tokens[:, 0] == marker)
+        for relation in np.unique(relations):
+            chosen = np.flatnonzero(relations == relation)
+            parts = self._parts[relation]
+            fits = lengths[chosen] == marked[chosen] + len(parts)
+            value = np.zeros(len(chosen), np.int64)
+            for position, part in enumerate(parts):
+                column = np.minimum(marked[chosen] + position, tokens.shape[1] - 1)
+                digit = tokens[chosen, column] - part["first"]
+                fits &= (digit >= 0) & (digit < part["count"])
+                value = value * (part["count"] if position else 1) + digit
+            found[chosen] &= fits & (value < self._objects[relation])
+        return found
+
+
+def _ragged(lists: pl.Series) -> Ragged:
+    return Ragged(
+        lists.explode().to_numpy().astype(np.int64), lists.list.len().to_numpy().astype(np.int64)
+    )

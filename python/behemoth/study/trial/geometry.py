@@ -1,0 +1,136 @@
+"""Size and shape of many changes at once.
+
+`EditDelta.geometry` decomposes one matrix after the other, which takes longer than the edits of
+which it tells. Here matrices of one shape are decomposed together: of a low-rank change only the
+small product of two triangular factors, of a dense one the Gram matrix of its shorter side, and
+dense ones of a few edits only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import torch
+from torch import Tensor, nn
+
+from behemoth.delta.delta import Dense, LowRank
+from behemoth.study.schemas import SHAPES
+
+if TYPE_CHECKING:
+    from behemoth.delta.delta import Change, EditDelta
+
+__all__ = ["shapes", "spectra"]
+
+# Singular values below this share of the largest count as none; of a Gram matrix in float64
+# smaller ones drown in rounding.
+_TINY = 1e-6
+
+
+def shapes(
+    deltas: Mapping[int | None, EditDelta], model: nn.Module, decomposed: Iterable[int | None]
+) -> pl.DataFrame:
+    """Norm and rank of the changes of edits, by parameter.
+
+    Parameters
+    ----------
+    deltas : mapping of int or None to EditDelta
+    model : nn.Module
+        Without the edits.
+    decomposed : iterable of int or None
+        Edits whose dense changes are decomposed, too; low-rank ones always are.
+
+    Returns
+    -------
+    polars.DataFrame
+        One row a changed parameter: edit (null for a batch), parameter, norm (Frobenius),
+        relative_norm (of the parameter's own), rank (numerical: singular values above 1e-6 of
+        the largest) and effective_rank (Roy and Vetterli, 2007); the ranks are null for dense
+        matrices that were not decomposed.
+    """
+    own = {
+        name: float(parameter.detach().float().norm())
+        for name, parameter in model.named_parameters()
+    }
+    chosen = set(decomposed)
+    rows: list[dict[str, Any]] = []
+    by_parameter: dict[str, list[tuple[int | None, Change]]] = {}
+    for edit, delta in deltas.items():
+        for name, change in delta.changes.items():
+            by_parameter.setdefault(name, []).append((edit, change))
+    for name, changes in by_parameter.items():
+        rank_less = [
+            (edit, change)
+            for edit, change in changes
+            if isinstance(change, Dense) and change.change.ndim == 2 and edit not in chosen
+        ]
+        for edit, change in rank_less:
+            norm = float(torch.linalg.vector_norm(change.to_dense().float()))
+            rows.append(_row(edit, name, norm, own[name], None, None))
+        kept = [item for item in changes if not any(item[0] == edit for edit, _ in rank_less)]
+        values = spectra([change for _, change in kept])
+        for (edit, _), spectrum in zip(kept, values, strict=True):
+            rank, effective = _ranks(spectrum)
+            norm = float(torch.linalg.vector_norm(spectrum))
+            rows.append(_row(edit, name, norm, own[name], rank, effective))
+    return pl.DataFrame(rows, schema=SHAPES).sort("edit", maintain_order=True)
+
+
+def spectra(changes: Sequence[Change]) -> list[Tensor]:
+    """Singular values of changes, largest first: float64, those of one shape worked out together.
+
+    Vectors have one: their norm.
+    """
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for place, change in enumerate(changes):
+        if isinstance(change, LowRank):
+            key = ("low", tuple(change.left.shape), tuple(change.right.shape))
+        else:
+            key = ("dense", tuple(change.change.shape))
+        groups.setdefault(key, []).append(place)
+    found: list[Tensor] = [torch.empty(0)] * len(changes)
+    for places in groups.values():
+        some = [changes[place] for place in places]
+        for place, values in zip(places, _spectra(some), strict=True):
+            found[place] = values
+    return found
+
+
+def _spectra(changes: Sequence[Change]) -> Tensor:
+    """Do it for changes of one kind and shape: [K, r]."""
+    low = [change for change in changes if isinstance(change, LowRank)]
+    if low:
+        left_kor = torch.stack([change.left for change in low]).double()
+        right_kri = torch.stack([change.right for change in low]).double()
+        left_krr = torch.linalg.qr(left_kor, mode="r").R
+        right_krr = torch.linalg.qr(right_kri.mT, mode="r").R
+        return torch.linalg.svdvals(left_krr @ right_krr.mT).cpu()
+    dense = torch.stack([change.to_dense() for change in changes]).double()
+    if dense.ndim != 3:
+        return dense.flatten(1).norm(dim=1, keepdim=True).cpu()
+    short = dense if dense.shape[1] <= dense.shape[2] else dense.mT
+    squares = torch.linalg.eigvalsh(short @ short.mT).flip(1)
+    return squares.clamp_min(0).sqrt().cpu()
+
+
+def _ranks(spectrum: Tensor) -> tuple[int, float]:
+    total = float(spectrum.sum())
+    if not total > 0:
+        return 0, 0.0
+    share = spectrum / total
+    entropy = -(share * share.clamp_min(1e-30).log()).sum()
+    return int((spectrum > _TINY * spectrum.max()).sum()), float(entropy.exp())
+
+
+def _row(
+    edit: int | None,
+    name: str,
+    norm: float,
+    own: float,
+    rank: int | None,
+    effective: float | None,
+) -> dict[str, Any]:
+    relative = norm / own if own > 0 else None
+    return {"edit": edit, "parameter": name, "norm": norm, "relative_norm": relative,
+            "rank": rank, "effective_rank": effective}  # fmt: skip

@@ -1,0 +1,250 @@
+"""What is said of each edit of a trial: the `edits` frame, one row an edit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from behemoth.corpus.corpus import Corpus
+from behemoth.evaluate.dose import first_dose
+from behemoth.plan.plan import EditPlan
+from behemoth.study.schemas import ABOUT, EDITS, TRACES
+
+if TYPE_CHECKING:
+    from behemoth.delta.delta import EditDelta
+
+__all__ = ["about_edits", "dose_of", "edit_frame", "trace_frame"]
+
+
+_LEDGER_ROWS = 1_000_000  # sentences that are looked up at a time
+_TRACED = ("fine-tuning", "unlearning")  # families whose steps are edit doses
+
+
+def about_edits(plan: EditPlan, corpus: Corpus) -> pl.DataFrame:
+    """Say of the edits of a plan what the corpus has on them.
+
+    Returns
+    -------
+    polars.DataFrame
+        One row an edit, columns as in `ABOUT`. subject_exposures: those of all facts of the
+        subject together (null for link facts); recency: the share of the corpus' documents
+        that come after the fact's last one, 0 is latest (null for facts without any).
+    """
+    edits = plan.edits
+    facts = edits["fact"].to_numpy()
+    return (
+        edits.with_columns(
+            pl.Series("subject_exposures", _subject_exposures(edits, corpus), dtype=pl.UInt64),
+            pl.Series("recency", _recency(facts, corpus), dtype=pl.Float64),
+        )
+        .with_columns(
+            pl.when(~pl.col("link")).then(pl.col("subject_exposures")).alias("subject_exposures")
+        )
+        .select(pl.col(name).cast(dtype) for name, dtype in ABOUT.items())
+    )
+
+
+def _subject_exposures(edits: pl.DataFrame, corpus: Corpus) -> Any:
+    world = corpus.world
+    if world._table is None:
+        subjects = edits["subject"].to_numpy()
+        subjects = np.where(edits["link"].to_numpy(), 0, subjects)
+        facts = world.fact_ids(subjects[:, None], np.arange(world.relations)[None, :])
+        return corpus.exposures(facts).sum(1)
+    # A table may lack facts, so a subject's are counted from those that there are.
+    every = world.facts(0, world.subject_facts)
+    totals = (
+        every.with_columns(pl.Series("exposures", corpus.exposures(every["fact"].to_numpy())))
+        .group_by("subject")
+        .agg(pl.col("exposures").sum())
+    )
+    return edits.join(totals, on="subject", how="left", maintain_order="left", suffix="_all")[
+        "exposures_all"
+    ]
+
+
+def _recency(facts: Any, corpus: Corpus) -> list[float | None]:
+    """Look up the last document of each fact, some facts at a time."""
+    last: dict[int, int] = {}
+    exposures = corpus.exposures(facts)
+    ends = np.cumsum(exposures, dtype=np.uint64) // np.uint64(_LEDGER_ROWS)
+    for part in np.unique(ends):
+        some = corpus.ledger(facts[ends == part]).group_by("fact").agg(pl.col("document").max())
+        last.update(some.iter_rows())
+    documents = corpus.documents
+    return [
+        None if fact not in last else (documents - 1 - last[fact]) / documents
+        for fact in facts.tolist()
+    ]
+
+
+def dose_of(
+    trace: Sequence[Mapping[str, Any]], family: str
+) -> tuple[str, int | None, bool | None, int | None]:
+    """The edit dose that a trace tells of.
+
+    Parameters
+    ----------
+    trace : sequence of mapping
+        Rows by step, as deltas have them.
+    family : str
+        Of the method. What edits is to say the new object (``flip``: p(new) > p(old)), what
+        unlearns no longer to say the old one (``forget``: some other token is above it).
+
+    Returns
+    -------
+    (str, int or None, bool or None, int or None)
+        Kind; smallest number of steps that was enough, or where none was the last one looked
+        at; whether it was reached; the last step looked at. None for methods without doses.
+    """
+    kind = "forget" if family == "unlearning" else "flip"
+    rival = "log_probability_other" if kind == "forget" else "log_probability_new"
+    found = first_dose(trace, rival) if family in _TRACED else None
+    if found is None:
+        return kind, None, None, None
+    return kind, *found, int(next(row["step"] for row in reversed(trace) if rival in row))
+
+
+def trace_frame(deltas: Mapping[int | None, EditDelta]) -> pl.DataFrame:
+    """The traces of deltas, one row a step; edit is null for a batch."""
+    rows = [
+        {"edit": edit, **{name: row.get(name) for name in list(TRACES)[1:]}}
+        for edit, delta in deltas.items()
+        for row in delta.trace
+        if "step" in row
+    ]
+    return pl.DataFrame(rows, schema=TRACES)
+
+
+def edit_frame(
+    about: pl.DataFrame,
+    deltas: Mapping[int | None, EditDelta],
+    probes: pl.DataFrame,
+    shapes: pl.DataFrame,
+    family: str,
+) -> pl.DataFrame:
+    """Put together what came of the edits of some deltas.
+
+    Parameters
+    ----------
+    about : polars.DataFrame
+        What `about_edits` gives.
+    deltas : mapping of int or None to EditDelta
+        Single edits by number, or None to that of the plan as one batch.
+    probes : polars.DataFrame
+        What `evaluate_model` gives for them.
+    shapes : polars.DataFrame
+        What `behemoth.study.trial.geometry.shapes` gives for them.
+    family : str
+        Of the method.
+
+    Returns
+    -------
+    polars.DataFrame
+        One row an edit, columns as in `EDITS`:
+
+        - those of `ABOUT`.
+        - batch: edits that were made together; 1 for single ones.
+        - known: whether the unedited model generates the old answer to a trained wording.
+        - margin: log p(old) - log p(new) of the unedited model in nats, at the token where they
+          part; for methods without a trace of the whole answers. Where there is no new object,
+          the likeliest other token takes its place; null if there is no trace, either.
+        - dose_kind, dose, reached, limit: see `dose_of`; null for batches, whose steps are of
+          all edits together.
+        - failure: why there was no edit, if there was none; what follows is then of the
+          unedited model.
+        - efficacy: after the edit, of trained wordings, the share with p(new) > p(old); for
+          unlearning, and for oracles without a new object, the share whose old answer is no
+          longer generated.
+        - success: the share whose answer, generated freely, is exactly the right one; where
+          efficacy is about the old answer, the same again.
+        - norm (Frobenius) and effective_rank (mean over parameters, weighted by norm) of the
+          change; of a batch the same for all its edits. effective_rank is null where it was
+          not worked out.
+    """
+    single = None not in deltas
+    rows = []
+    for edit, delta in deltas.items():
+        kind, dose, reached, limit = dose_of(delta.trace, family)
+        before = next((row for row in delta.trace if row.get("step") == 0), {})
+        margins = {
+            name: before.get("log_probability_old", math.nan)
+            - before.get(f"log_probability_{name}", math.nan)
+            for name in ("new", "other")
+        }
+        rows.append(
+            {
+                "edit": edit,
+                "failure": delta.failure,
+                "dose_kind": kind,
+                "dose": dose if single else None,
+                "reached": reached if single else None,
+                "limit": limit,
+                **{
+                    name: None if math.isnan(margin) or not single else margin
+                    for name, margin in margins.items()
+                },
+            }
+        )
+    schema = {"edit": pl.UInt32, "failure": pl.String, "dose_kind": pl.String, "dose": pl.UInt32,
+              "reached": pl.Boolean, "limit": pl.UInt32, "new": pl.Float64,
+              "other": pl.Float64}  # fmt: skip
+    made = pl.DataFrame(rows, schema=schema)
+    shape = _shape_of(shapes)
+    if single:
+        frame = about.join(made, on="edit", maintain_order="left").join(
+            shape, on="edit", how="left", maintain_order="left"
+        )
+    else:
+        frame = about.join(made.drop("edit"), how="cross").join(shape.drop("edit"), how="cross")
+    batch = 1 if single else about.height
+    nameless = about["new_object"].is_null().all()
+    forgets = family == "unlearning" or (family == "oracle" and nameless)
+    return (
+        frame.join(_evaluated(probes, forgets), on="edit", how="left", maintain_order="left")
+        .with_columns(
+            pl.lit(batch).alias("batch"),
+            pl.when(pl.col("new_object").is_not_null())
+            .then(pl.coalesce("new", "asked"))
+            .otherwise("other")
+            .alias("margin"),
+        )
+        .select(pl.col(name).cast(dtype) for name, dtype in EDITS.items())
+    )
+
+
+def _evaluated(probes: pl.DataFrame, forgets: bool) -> pl.DataFrame:
+    """What free generation and probabilities say of each edit, over its trained wordings."""
+    own = probes.filter(pl.col("group") == "edited")
+    old, new = pl.col("log_probability_old"), pl.col("log_probability_new")
+    before = own.filter(pl.col("stage") == "before")
+    after = own.filter(pl.col("stage") == "after")
+    forgotten = (~pl.col("old_match")).mean()
+    return (
+        before.group_by("edit")
+        .agg(pl.col("edit_known").any().alias("known"), (old - new).mean().alias("asked"))
+        .join(
+            after.group_by("edit").agg(
+                (forgotten if forgets else (new > old).mean()).alias("efficacy"),
+                (forgotten if forgets else pl.col("exact_match").mean()).alias("success"),
+            ),
+            on="edit",
+            how="left",
+        )
+    )
+
+
+def _shape_of(shapes: pl.DataFrame) -> pl.DataFrame:
+    """Norm over all parameters, and the mean effective rank, by edit."""
+    weight = pl.col("norm") / pl.col("norm").sum()
+    known = pl.col("effective_rank").is_not_null().all()
+    return shapes.group_by("edit").agg(
+        pl.col("norm").pow(2).sum().sqrt(),
+        pl.when(known & (pl.col("norm").sum() > 0))
+        .then((pl.col("effective_rank") * weight).sum())
+        .alias("effective_rank"),
+    )

@@ -1,0 +1,1 @@
+"""Carrying out a study: schedule, workers on this machine or on Ray, costs."""

@@ -1,0 +1,87 @@
+"""What a study will cost, before it runs: tokens to train on, edits and steps, and seconds.
+
+Seconds follow from operations at stated rates, and are meant to be right within a factor of two or
+so; while a study runs they are corrected by what finished units took.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from behemoth.model.sizes import find_size
+from behemoth.study.file.units import ModelUnit, TrialUnit
+from behemoth.train.flops import token_flops
+
+__all__ = ["Cost", "cost_of_model", "cost_of_trial"]
+
+# Operations per second that training reaches: on one CPU thread (measured with nano on a Xeon with
+# AMX: 23,000 tokens/s), and on a GPU where the model is large enough to fill it.
+CPU_RATE = 1e11
+GPU_RATE = 1e14
+# No step of a GPU is shorter, however small the model.
+GPU_STEP = 0.01
+_SENTENCE = 8  # tokens of a row of a mixture, or of a probe
+_PROBES = 60  # probes of an edit, in both stages together
+_OTHER = 0.5  # seconds of a trial for reading and writing
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a unit costs.
+
+    Attributes
+    ----------
+    tokens : int
+        Tokens to train on.
+    edits, steps : int
+        Edits, and steps of each at most.
+    seconds : float
+        Estimated.
+    """
+
+    tokens: int
+    edits: int
+    steps: int
+    seconds: float
+
+
+def cost_of_model(unit: ModelUnit, *, gpu: bool = False) -> Cost:
+    """The cost of training a model."""
+    corpus, config = unit.corpus.make(), unit.config
+    blocks = max(1, corpus.token_count(threads=1) // config.block_length)
+    steps = config.total_steps(blocks)
+    tokens = steps * config.step_tokens
+    flops = tokens * _token_flops(unit, corpus.vocabulary_size)
+    threads = max(1, config.threads)
+    seconds = max(flops / GPU_RATE, steps * GPU_STEP) if gpu else flops / (CPU_RATE * threads)
+    return Cost(tokens, 0, 0, seconds)
+
+
+def cost_of_trial(unit: TrialUnit, model: ModelUnit, *, gpu: bool = False) -> Cost:
+    """The cost of a trial on a model."""
+    request, settings = unit.plan.request, unit.settings
+    corpus = model.corpus.make()
+    if request.edits is not None:
+        edits = request.edits * len(request.exposures or (0,))
+    else:
+        edits = max(1, round((request.fraction or 1.0) * corpus.world.subjects))
+    if unit.method == "retrain":
+        whole = cost_of_model(model, gpu=gpu)
+        times = edits if request.independent else 1
+        return Cost(whole.tokens * times, edits, 0, whole.seconds * times)
+    steps = int(settings.get("steps") or 20)
+    rows = int(settings.get("edit_rows") or 8) + int(settings.get("retain_rows") or 0)
+    flops = _token_flops(model, corpus.vocabulary_size)
+    together = edits if request.independent else 1
+    work = (together * steps * rows + edits * _PROBES) * _SENTENCE * flops
+    threads = max(1, model.config.threads)
+    seconds = work / (GPU_RATE / 10) + steps * GPU_STEP if gpu else work / (CPU_RATE * threads)
+    durability = unit.measure["durability"]
+    if durability:
+        train = durability * model.config.step_tokens * flops
+        seconds += train / GPU_RATE if gpu else train / (CPU_RATE * threads)
+    return Cost(0, edits, steps, seconds + _OTHER)
+
+
+def _token_flops(unit: ModelUnit, vocabulary: int) -> float:
+    return token_flops(find_size(unit.config.model), vocabulary, unit.config.block_length)

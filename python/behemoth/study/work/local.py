@@ -1,0 +1,206 @@
+"""The local engine: long-lived worker processes on this machine.
+
+Small models do not fill two cores (a step of `nano` is over before a second thread has woken up),
+so a core each for two models is faster than two cores for one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+from behemoth.study.directory import StudyError, locked
+from behemoth.support.process import ENVIRONMENT
+
+from .engine import Event
+
+__all__ = ["LocalEngine", "gpus"]
+
+_PATIENCE = 15.0  # seconds that workers of a run that was killed get to end
+_STOPPING = 0.8  # seconds that our own get
+_TAIL = 2000  # bytes of what a worker said last
+
+
+def gpus() -> int:
+    """GPUs that torch can use."""
+    import torch
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+class LocalEngine:
+    """Workers on this machine.
+
+    Parameters
+    ----------
+    path : Path
+        The study's directory.
+    workers : int
+    threads : int
+        CPU threads of each.
+    devices : int
+        GPUs to deal out to the workers, 0 for none.
+
+    Raises
+    ------
+    StudyError
+        When workers of a run that was killed do not end.
+    """
+
+    def __init__(self, path: Path, workers: int, threads: int, devices: int = 0) -> None:
+        self.path, self.threads, self.devices = path.resolve(), threads, devices
+        until = time.monotonic() + _PATIENCE
+        while True:
+            with locked(self.path / ".workers.lock", wait=False) as free:
+                if free:
+                    break
+            if time.monotonic() > until:
+                raise StudyError(f"{path}: workers of another run are still at work")
+            time.sleep(0.1)
+        self._selector = selectors.DefaultSelector()
+        self._workers = [self._start(slot) for slot in range(workers)]
+
+    @property
+    def slots(self) -> int:
+        """How many workers there are."""
+        return len(self._workers)
+
+    def submit(self, slot: int, unit: Mapping[str, Any]) -> None:
+        """Send a unit to a worker."""
+        self._workers[slot].send(unit)
+
+    def wait(self, seconds: float) -> list[Event]:
+        """Give what workers said; one that died failed, and another takes its place."""
+        events: list[Event] = []
+        for key, _ in self._selector.select(seconds):
+            slot: int = key.data
+            worker = self._workers[slot]
+            lines = worker.read()
+            if lines is None:
+                self._selector.unregister(worker.output)
+                reason = worker.obituary()
+                if not worker.ready and not worker.killed:
+                    raise StudyError(f"a worker did not start: {reason}")
+                if worker.busy:
+                    events.append(Event(slot, "failed", reason=reason))
+                worker.stop()
+                self._workers[slot] = self._start(slot)
+                continue
+            for line in lines:
+                event = worker.heard(line)
+                if event is not None:
+                    events.append(event)
+        return events
+
+    def close(self) -> None:
+        """Stop the workers: those that train save a checkpoint, if they are quick."""
+        for worker in self._workers:
+            worker.end()
+        until = time.monotonic() + _STOPPING
+        for worker in self._workers:
+            worker.stop(until)
+        self._selector.close()
+
+    def _start(self, slot: int) -> _Worker:
+        environment = {**ENVIRONMENT, **os.environ}
+        for name in ("OMP", "MKL", "OPENBLAS", "VECLIB_MAXIMUM", "NUMEXPR"):
+            environment[f"{name}_NUM_THREADS"] = str(self.threads)
+        environment["POLARS_MAX_THREADS"] = str(self.threads)
+        environment["TOKENIZERS_PARALLELISM"] = "false"
+        if self.devices > 1:
+            visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+            names = visible.split(",") if visible else [str(i) for i in range(self.devices)]
+            environment["CUDA_VISIBLE_DEVICES"] = names[slot % self.devices]
+        worker = _Worker(slot, self.path, environment)
+        self._selector.register(worker.output, selectors.EVENT_READ, slot)
+        return worker
+
+
+class _Worker:
+    """A worker process, and the lines between it and us."""
+
+    def __init__(self, slot: int, path: Path, environment: Mapping[str, str]) -> None:
+        self.slot = slot
+        self.ready = self.busy = False
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "behemoth.study.work.worker", str(path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._said,
+            env=dict(environment),
+            start_new_session=True,  # Ctrl-C is ours to pass on
+        )
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._input: IO[bytes] = self._process.stdin
+        self.output: IO[bytes] = self._process.stdout
+        os.set_blocking(self.output.fileno(), False)
+        self._rest = b""
+
+    def send(self, unit: Mapping[str, Any]) -> None:
+        """Give it a unit."""
+        self.busy = True
+        with suppress(BrokenPipeError):  # its output has ended as well, and says so
+            self._input.write((json.dumps(unit) + "\n").encode())
+            self._input.flush()
+
+    def read(self) -> list[bytes] | None:
+        """Lines that it wrote; none when it is gone."""
+        data = os.read(self.output.fileno(), 1 << 20)
+        if not data:
+            return None
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        return lines
+
+    def heard(self, line: bytes) -> Event | None:
+        """What a line says."""
+        said = json.loads(line)
+        kind = said["event"]
+        if kind == "ready":
+            self.ready = True
+            return None
+        if kind == "progress":
+            return Event(self.slot, "progress", share=said["share"])
+        self.busy = False
+        if kind == "done":
+            return Event(self.slot, "done", 1.0, said["record"])
+        return Event(self.slot, "failed", reason=said["reason"])
+
+    @property
+    def killed(self) -> bool:
+        """Whether it is gone, and did not go by itself."""
+        return self._process.wait() < 0
+
+    def obituary(self) -> str:
+        """Say why it is gone."""
+        code = self._process.wait()
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+        self._said.seek(0, os.SEEK_END)
+        self._said.seek(max(0, self._said.tell() - _TAIL))
+        words = self._said.read().decode(errors="replace").strip().rpartition("\n")[2]
+        return f"the worker {how}" + (f": {words}" if words else "")
+
+    def end(self) -> None:
+        """Let it end by itself."""
+        with suppress(BrokenPipeError):
+            self._input.close()
+
+    def stop(self, until: float = 0.0) -> None:
+        """End it, at once or when a time has come."""
+        self.end()
+        try:
+            self._process.wait(max(0.0, until - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self.output.close()
+        self._said.close()

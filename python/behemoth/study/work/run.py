@@ -1,0 +1,280 @@
+"""Run a study: every model once, every trial once, in any order, on any engine, killed or not."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any, Literal
+
+from behemoth.study.directory import StudyDirectory, StudyError, locked
+from behemoth.study.file.grid import refuse
+from behemoth.study.file.spec import Expansion, Study, read_study
+from behemoth.study.results import Results
+
+from .cost import cost_of_model, cost_of_trial
+from .engine import Engine
+from .schedule import Status, Work
+
+__all__ = ["Estimate", "Status", "StudyResult", "estimate", "run_study"]
+
+ENGINES = ("local", "ray")
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """What `run_study` did.
+
+    Attributes
+    ----------
+    out, name : str
+    models, trials : int
+        How many there are.
+    done, failed : int
+        Trials that have results, and that have none.
+    trained, carried_out : int
+        Models and trials of this run.
+    failures : list of dict
+        ``trial``, ``label``, ``model`` and ``reason``.
+    seconds : float
+        Of this run.
+    working_seconds : float
+        Of this run's workers together, in training and trials.
+    """
+
+    out: str
+    name: str
+    models: int
+    trials: int
+    done: int
+    failed: int
+    trained: int
+    carried_out: int
+    failures: list[dict[str, Any]]
+    seconds: float
+    working_seconds: float
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a study would do, as ``--dry-run`` tells.
+
+    Attributes
+    ----------
+    name, question : str
+    models, plans, trials : int
+        How many there are; a model and a plan are shared by all trials on them.
+    models_done, trials_done : int
+        How many of them are finished already.
+    tokens : int
+        To train on, for models that are missing.
+    edits : int
+        Of trials that are missing.
+    steps : int
+        Edits times steps, of those.
+    seconds : float
+        Estimated, of all workers together.
+    workers : int
+    labels : dict of str to int
+        Trials by method.
+    """
+
+    name: str
+    question: str
+    models: int
+    plans: int
+    trials: int
+    models_done: int
+    trials_done: int
+    tokens: int
+    edits: int
+    steps: int
+    seconds: float
+    workers: int
+    labels: dict[str, int]
+
+
+def run_study(
+    study: Study | str | PathLike[str],
+    out: str | PathLike[str],
+    *,
+    engine: Literal["local", "ray"] = "local",
+    workers: int | None = None,
+    threads: int | None = None,
+    progress: Callable[[Status], object] = lambda status: None,
+) -> StudyResult:
+    """Run a study, or go on with one: what is finished is not done again.
+
+    Parameters
+    ----------
+    study : Study or path
+        A study, or the file of one.
+    out : path
+        Its directory. A study may change between runs: what it no longer has stays there
+        and is no part of its results.
+    engine : {'local', 'ray'}
+        Processes on this machine, or tasks of a Ray cluster.
+    workers : int, optional
+        Units at once; by default one a GPU, or where there is none one for `threads` cores.
+    threads : int, optional
+        CPU threads of a worker. Weights depend on it; 1 by default, or what the study was
+        begun with.
+    progress : callable, optional
+        Called with a `Status` a few times a second.
+
+    Returns
+    -------
+    StudyResult
+
+    Raises
+    ------
+    SpecError
+        When the study makes no sense, or `out` holds something else.
+    StudyError
+        When another process is running it, or no worker starts.
+
+    Notes
+    -----
+    A unit that fails is recorded with its reason, the others go on, and the next run tries it
+    again. After Ctrl-C (KeyboardInterrupt) the workers are stopped.
+    """
+    made = study if isinstance(study, Study) else read_study(study)
+    _check(engine, workers, threads)
+    directory = StudyDirectory(out)
+    directory.check(made.name)
+    threads = _threads(directory, threads)
+    expansion = made.expand(threads)
+    directory.path.mkdir(parents=True, exist_ok=True)
+    with locked(directory.path / ".lock", wait=False) as ours:
+        if not ours:
+            raise StudyError(f"another process is running the study in {fspath(out)}")
+        directory.begin(made.text, _about(made, expansion, threads))
+        began = time.perf_counter()
+        work = Work(directory, expansion, progress)
+        if work.models or work.trials:
+            with_engine = _engine(engine, directory.path, workers, threads, work)
+            try:
+                work.carry_out(with_engine)
+            finally:
+                with_engine.close()
+        results = Results.open(directory.path)
+        return StudyResult(
+            out=fspath(out),
+            name=made.name,
+            models=len(expansion.models),
+            trials=len(expansion.trials),
+            done=len(results.done),
+            failed=len(results.failures),
+            trained=work.trained,
+            carried_out=work.carried_out,
+            failures=results.failures,
+            seconds=time.perf_counter() - began,
+            working_seconds=work.working,
+        )
+
+
+def estimate(
+    study: Study,
+    out: str | PathLike[str] | None = None,
+    *,
+    workers: int | None = None,
+    threads: int | None = None,
+) -> Estimate:
+    """Say what `run_study` would do, without doing it.
+
+    Parameters
+    ----------
+    study : Study
+    out, workers, threads
+        As of `run_study`; without `out` nothing counts as finished.
+    """
+    from behemoth.support.provenance import cores
+
+    from .local import gpus
+
+    _check("local", workers, threads)
+    directory = StudyDirectory("/nonexistent" if out is None else out)
+    if out is not None:
+        directory.check(study.name)
+    threads = _threads(directory, threads)
+    expansion = study.expand(threads)
+    work = Work(directory, expansion, lambda status: None)
+    devices = gpus()
+    models = [cost_of_model(unit, gpu=devices > 0) for unit in work.models.values()]
+    trials = [
+        cost_of_trial(unit, expansion.models[unit.model], gpu=devices > 0)
+        for unit in work.trials.values()
+    ]
+    labels: dict[str, int] = {}
+    for trial in expansion.trials:
+        labels[trial.about["label"]] = labels.get(trial.about["label"], 0) + 1
+    count = workers or devices or max(1, cores() // threads)
+    return Estimate(
+        name=study.name,
+        question=study.question,
+        models=len(expansion.models),
+        plans=len(expansion.plans),
+        trials=len(expansion.trials),
+        models_done=len(expansion.models) - len(work.models),
+        trials_done=len(expansion.trials) - len(work.trials),
+        tokens=sum(cost.tokens for cost in models),
+        edits=sum(cost.edits for cost in trials),
+        steps=sum(cost.edits * cost.steps for cost in trials),
+        seconds=sum(cost.seconds for cost in [*models, *trials]) / count,
+        workers=count,
+        labels=labels,
+    )
+
+
+def _check(engine: str, workers: int | None, threads: int | None) -> None:
+    if engine not in ENGINES:
+        raise refuse("engine", engine, ", ".join(ENGINES))
+    for name, value in (("workers", workers), ("threads", threads)):
+        if value is not None and value < 1:
+            raise refuse(name, value, "1 or more")
+
+
+def _threads(directory: StudyDirectory, threads: int | None) -> int:
+    if threads is not None:
+        return threads
+    if (directory.path / "study.json").is_file():
+        return int(directory.read().get("threads", 1))
+    return 1
+
+
+def _engine(name: str, path: Path, workers: int | None, threads: int, work: Work) -> Engine:
+    if name == "ray":
+        from .ray import RayEngine
+
+        return RayEngine(path, workers, threads)
+    from behemoth.support.provenance import cores
+
+    from .local import LocalEngine, gpus
+
+    devices = gpus()
+    count = workers or devices or max(1, cores() // threads)
+    return LocalEngine(path, min(count, max(len(work.models), len(work.trials))), threads, devices)
+
+
+def _about(study: Study, expansion: Expansion, threads: int) -> dict[str, Any]:
+    """What ``study.json`` says."""
+    return {
+        "name": study.name,
+        "question": study.question,
+        "primary": asdict(study.primary),
+        "threads": threads,
+        "methods": [
+            {"label": method.label, "name": method.name, "family": method.family,
+             "settings": method.settings, "plan": method.plan}
+            for method in study.methods
+        ],
+        "points": list(study.points),
+        "models": [unit.to_dict() for unit in expansion.models.values()],
+        "trials": [
+            {"id": unit.id, "model": unit.model, "plan": unit.plan.id, "method": unit.method,
+             "settings": unit.settings, "measure": unit.measure, **unit.about}
+            for unit in expansion.trials
+        ],
+    }  # fmt: skip

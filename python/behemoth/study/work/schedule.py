@@ -1,0 +1,222 @@
+"""Which unit comes next, in which slot, and what becomes of one that fails."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from behemoth.study.directory import StudyDirectory
+from behemoth.study.file.spec import Expansion
+from behemoth.study.file.units import ModelUnit, TrialUnit
+
+from .cost import cost_of_model, cost_of_trial
+from .engine import Engine, Event
+
+__all__ = ["Status", "Work"]
+
+_TICK = 0.25  # seconds between looks at the workers
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far a study is.
+
+    Attributes
+    ----------
+    models, trials : int
+        How many there are.
+    models_done, trials_done : int
+        How many of them are finished, before this run included.
+    running, failed : int
+        Units under way; models and trials that failed in this run.
+    seconds_left : float
+        Estimated; nan before there is anything to go by.
+    """
+
+    models: int
+    trials: int
+    models_done: int
+    trials_done: int
+    running: int
+    failed: int
+    seconds_left: float
+
+
+@dataclass
+class _Running:
+    """A unit under way."""
+
+    unit: ModelUnit | TrialUnit
+    began: float
+    seconds: float
+    share: float = 0.0
+
+
+@dataclass
+class Work:
+    """What is left to do of a study, and who does it.
+
+    Parameters
+    ----------
+    directory : StudyDirectory
+    expansion : Expansion
+    progress : callable
+        Called with a `Status` a few times a second.
+
+    Attributes
+    ----------
+    models, trials : dict
+        Units that are not finished, by id.
+    trained, carried_out, failed : int
+        Units of this run.
+    working : float
+        Seconds of all workers together.
+    """
+
+    directory: StudyDirectory
+    expansion: Expansion
+    progress: Callable[[Status], object]
+    models: dict[str, ModelUnit] = field(init=False)
+    trials: dict[str, TrialUnit] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.models = {
+            name: unit
+            for name, unit in self.expansion.models.items()
+            if not self.is_done("model", name)
+        }
+        self.trials = {
+            unit.id: unit for unit in self.expansion.trials if not self.is_done("trial", unit.id)
+        }
+        self.running: dict[int, _Running] = {}
+        self.last: dict[int, str] = {}  # the model that a slot has at hand
+        self.spent: dict[str, list[tuple[float, float]]] = {}
+        self.estimates: dict[str, float] = {}
+        self.failed = self.trained = self.carried_out = 0
+        self.working = 0.0
+
+    def carry_out(self, engine: Engine) -> None:
+        """Do it all."""
+        from .local import gpus
+
+        gpu = gpus() > 0
+        for name, unit in self.models.items():
+            self.estimates[name] = cost_of_model(unit, gpu=gpu).seconds
+        for name, unit in self.trials.items():
+            model = self.expansion.models[unit.model]
+            self.estimates[name] = cost_of_trial(unit, model, gpu=gpu).seconds
+        slots = engine.slots
+        while self.models or self.trials or self.running:
+            for slot in range(slots):
+                if slot not in self.running and (unit := self._next(slot)) is not None:
+                    self._submit(engine, slot, unit)
+            self.progress(self._status(slots))
+            for event in engine.wait(_TICK):
+                self._heard(event)
+        self.progress(self._status(slots))
+
+    def is_done(self, kind: Literal["model", "trial"], name: str) -> bool:
+        """Whether a model or trial is finished, and did not fail."""
+        record = self.directory.record(kind, name)
+        return record is not None and record["status"] == "done"
+
+    def _next(self, slot: int) -> ModelUnit | TrialUnit | None:
+        """Models first, the longest first; then trials, on the model that is at hand if any."""
+        if self.models:
+            name = max(self.models, key=lambda name: self.estimates[name])
+            return self.models.pop(name)
+        training = {run.unit.id for run in self.running.values() if isinstance(run.unit, ModelUnit)}
+        ready = [unit for unit in self.trials.values() if unit.model not in training]
+        if not ready:
+            return None
+        mine = [unit for unit in ready if unit.model == self.last.get(slot)]
+        taken = {self.last.get(other) for other in self.running if other != slot}
+        free = [unit for unit in ready if unit.model not in taken]
+        chosen = (mine or free or ready)[0]
+        return self.trials.pop(chosen.id)
+
+    def _submit(self, engine: Engine, slot: int, unit: ModelUnit | TrialUnit) -> None:
+        trains = isinstance(unit, ModelUnit)
+        self.last[slot] = unit.id if isinstance(unit, ModelUnit) else unit.model
+        self.running[slot] = _Running(unit, time.monotonic(), self.estimates[unit.id])
+        engine.submit(slot, {"train" if trains else "trial": unit.to_dict()})
+
+    def _heard(self, event: Event) -> None:
+        run = self.running[event.slot]
+        if event.kind == "progress":
+            run.share = event.share
+            return
+        del self.running[event.slot]
+        seconds = time.monotonic() - run.began
+        self.working += seconds
+        if event.kind == "failed":
+            self._fail(run.unit, event.reason)
+            return
+        self.spent.setdefault(_kind(run.unit), []).append((seconds, run.seconds))
+        if isinstance(run.unit, ModelUnit):
+            self.trained += 1
+            return
+        self.carried_out += 1
+        self.failed += event.record is not None and event.record["status"] == "failed"
+
+    def _fail(self, unit: ModelUnit | TrialUnit, reason: str) -> None:
+        """Record that a unit failed, and with a model its trials."""
+        self.failed += 1
+        if isinstance(unit, TrialUnit):
+            self._record(unit, reason)
+            return
+        self.directory.write("model", {"id": unit.id, "status": "failed", "reason": reason})
+        for trial in [trial for trial in self.trials.values() if trial.model == unit.id]:
+            del self.trials[trial.id]
+            self._record(trial, f"model {unit.id}: {reason}")
+            self.failed += 1
+
+    def _record(self, unit: TrialUnit, reason: str) -> None:
+        record = {
+            "id": unit.id, "model": unit.model, "plan": unit.plan.id, "method": unit.method,
+            "settings": unit.settings, "measure": unit.measure, **unit.about,
+            "status": "failed", "reason": reason, "seconds": {},
+        }  # fmt: skip
+        self.directory.write("trial", record)
+
+    def _status(self, slots: int) -> Status:
+        models, trials = len(self.expansion.models), len(self.expansion.trials)
+        training = sum(isinstance(run.unit, ModelUnit) for run in self.running.values())
+        return Status(
+            models=models,
+            trials=trials,
+            models_done=models - len(self.models) - training,
+            trials_done=trials - len(self.trials) - (len(self.running) - training),
+            running=len(self.running),
+            failed=self.failed,
+            seconds_left=self._seconds_left(slots),
+        )
+
+    def _seconds_left(self, slots: int) -> float:
+        """Estimates of what is left, corrected by what finished units of a kind took."""
+        now = time.monotonic()
+        left = 0.0
+        longest = 0.0
+        for run in self.running.values():
+            own = run.seconds * self._correction(run.unit)
+            if run.share > 0.02:
+                own = (now - run.began) / run.share
+            rest = max(0.0, own - (now - run.began))
+            left, longest = left + rest, max(longest, rest)
+        for unit in [*self.models.values(), *self.trials.values()]:
+            left += self.estimates[unit.id] * self._correction(unit)
+        return max(longest, left / max(1, slots))
+
+    def _correction(self, unit: ModelUnit | TrialUnit) -> float:
+        spent = self.spent.get(_kind(unit)) or [
+            pair for kind, pairs in self.spent.items() if kind != "model" for pair in pairs
+        ]
+        if not spent or (isinstance(unit, ModelUnit) and "model" not in self.spent):
+            return 1.0
+        return sum(real for real, _ in spent) / max(1e-9, sum(guess for _, guess in spent))
+
+
+def _kind(unit: ModelUnit | TrialUnit) -> str:
+    return "model" if isinstance(unit, ModelUnit) else f"trial {unit.about['label']}"

@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+
+from behemoth import SpecError
+
+
+def test_blocks_cut_the_stream_and_drop_the_rest(rich_corpus):
+    everything = rich_corpus.tokens(0, rich_corpus.documents)
+    blocks = rich_corpus.blocks(100)
+    assert len(blocks) == len(everything) // 100
+    joined = np.concatenate(list(blocks))
+    np.testing.assert_array_equal(joined, everything[: len(joined)])
+
+
+def test_an_iteration_goes_on_from_one_number(rich_corpus):
+    whole = [block.tolist() for block in rich_corpus.blocks(64)]
+    for start in (0, 1, 17, len(whole)):
+        assert [block.tolist() for block in rich_corpus.blocks(64, start=start)] == whole[start:]
+    assert [block.tolist() for block in rich_corpus.blocks(64, 3, 5)] == whole[3:5]
+
+
+def test_blocks_are_found_by_number(corpus):
+    blocks = corpus.blocks(50, start=2)
+    listed = list(blocks)
+    np.testing.assert_array_equal(blocks[0], listed[0])
+    np.testing.assert_array_equal(blocks[-1], listed[-1])
+    with pytest.raises(IndexError, match=f"block {len(listed)} of {len(listed)}"):
+        blocks[len(listed)]
+
+
+def test_blocks_kept_are_not_written_again(corpus):
+    kept = list(corpus.blocks(33))
+    again = list(corpus.blocks(33))
+    for block, other in zip(kept, again, strict=True):
+        np.testing.assert_array_equal(block, other)
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.uint32, np.int32, np.int64])
+def test_blocks_come_in_the_type_asked_for(corpus, dtype):
+    block = next(iter(corpus.blocks(40, dtype=dtype)))
+    assert block.dtype == dtype
+    np.testing.assert_array_equal(block, corpus.tokens(0, 4)[:40])
+
+
+def test_many_small_blocks_cross_the_buffers_ends(corpus, monkeypatch):
+    monkeypatch.setattr("behemoth.corpus.blocks._BUFFER_TOKENS", 100)
+    joined = np.concatenate(list(corpus.blocks(30)))
+    np.testing.assert_array_equal(joined, corpus.tokens(0, corpus.documents)[: len(joined)])
+
+
+@pytest.mark.parametrize(
+    ("length", "start", "stop"),
+    [(0, 0, None), (-1, 0, None), (10, -1, None), (10, 5, 4), (10, 0, 793)],
+)
+def test_blocks_that_do_not_exist_are_refused(corpus, length, start, stop):
+    with pytest.raises(SpecError, match=r"argument '.*': got .*, allowed: "):
+        corpus.blocks(length, start, stop)

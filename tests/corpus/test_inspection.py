@@ -1,0 +1,176 @@
+import json
+
+import polars as pl
+import pytest
+
+from behemoth import Corpus, CorpusError, SpecError, World, inspect, verify
+from behemoth.corpus.inspection import sample_text
+
+
+@pytest.fixture
+def written(tmp_path):
+    corpus = Corpus(World(20_000, 3, 50, seed=5), shard_bytes=1 << 18)
+    corpus.write(tmp_path / "corpus", probes=100)
+    return tmp_path / "corpus"
+
+
+def test_inspect_says_what_a_directory_is(written):
+    report = inspect(written)
+    assert report.complete
+    assert report.facts == report.sentences == report.documents == 60_000
+    assert report.tokens == 60_000 * 12
+    assert report.shards == report.shards_present == 6
+    assert report.exposure_classes == [{"exposures": 1, "facts": 60_000}]
+    assert report.entropy_bits == Corpus.open(written).world.entropy
+    assert len(report.samples) == 3
+    assert all(text.startswith("subject S") for text in report.samples)
+    assert report.samples[0] == Corpus.open(written).decode(Corpus.open(written).tokens(0, 1))
+
+
+def test_inspect_of_an_unfinished_directory(tmp_path):
+    corpus = Corpus(World(20_000, 3, 50, seed=5), shard_bytes=1 << 18)
+    corpus.write(tmp_path, part=(1, 3))
+    report = inspect(tmp_path, samples=1)
+    assert not report.complete
+    assert (report.shards_present, report.shards) == (2, 6)
+    assert 0 < report.tokens < 60_000 * 12
+    assert len(report.samples) == 1
+
+
+def test_samples_come_from_the_disk(written):
+    path = written / "tokens" / "00000.bin"
+    path.write_bytes(b"\x02\x00" * 5 + b"\x00\x00" + path.read_bytes()[12:])
+    assert inspect(written).samples[0] == ". . . . . <|endoftext|>"
+
+
+def test_long_documents_are_cut(world):
+    corpus = Corpus(world, exposures=100, order="bios", documents_per_subject=1)
+    text = sample_text(corpus, 2, longest=20)
+    assert [len(sample.split()) for sample in text] == [21, 21]
+    assert all(sample.endswith(" ...") for sample in text)
+    assert sample_text(corpus, 0) == []
+
+
+def test_a_directory_as_written_is_as_it_should_be(written):
+    calls = []
+    report = verify(written, progress=lambda *call: calls.append(call))
+    assert report.ok
+    assert report.bad == []
+    assert report.missing == []
+    assert (report.shards, report.tokens) == (6, 720_000)
+    assert calls[-1][0] == calls[-1][1]
+
+
+def flip(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-2])
+
+
+def test_an_altered_shard_is_named(written):
+    flip(written / "tokens" / "00003.bin")
+    report = verify(written)
+    assert not report.ok
+    assert [(row["shard"], row["file"]) for row in report.bad] == [(3, "tokens/00003.bin")]
+    assert report.bad[0]["reason"]
+
+
+def test_a_shard_cut_short_is_named(written):
+    cut(written / "tokens" / "00001.bin")
+    report = verify(written)
+    assert [row["file"] for row in report.bad + [{"file": name} for name in report.missing]] == [
+        "tokens/00001.bin"
+    ]
+
+
+def test_a_lost_shard_is_named(written):
+    (written / "tokens" / "00002.bin").unlink()
+    report = verify(written)
+    assert not report.ok
+    assert "tokens/00002.bin" in str(report.missing + report.bad)
+
+
+def test_an_altered_shard_with_a_record_to_match_is_found_by_its_tokens(written):
+    from behemoth._gen import digest
+
+    path = written / "tokens" / "00003.bin"
+    flip(path)
+    record = json.loads(path.with_suffix(".json").read_text())
+    record["blake3"] = digest(path.read_bytes())
+    path.with_suffix(".json").write_text(json.dumps(record))
+    # The manifest tells the hash that the shard had.
+    assert [row["file"] for row in verify(written).bad] == ["tokens/00003.bin", "manifest.json"]
+
+
+def test_an_altered_tokenizer_and_lost_probes_are_named(written):
+    flip(written / "tokenizer" / "tokenizer.json")
+    (written / "tokenizer" / "special_tokens_map.json").unlink()
+    (written / "probes" / "default.parquet").write_bytes(b"PAR1")
+    report = verify(written)
+    assert {row["file"] for row in report.bad} == {
+        "tokenizer/tokenizer.json",
+        "probes/default.parquet",
+    }
+    assert report.missing == ["tokenizer/special_tokens_map.json"]
+
+
+def test_probes_of_another_corpus_are_named(written, tmp_path):
+    Corpus(World(10, 1, 5)).write(tmp_path / "other")
+    (tmp_path / "other" / "probes" / "default.parquet").replace(
+        written / "probes" / "default.parquet"
+    )
+    assert [row["file"] for row in verify(written).bad] == ["probes/default.parquet"]
+
+
+@pytest.mark.parametrize("look", [inspect, verify])
+def test_what_is_no_corpus_directory(tmp_path, look):
+    with pytest.raises(SpecError, match=r"argument 'DIR': got .*, allowed: a corpus directory"):
+        look(tmp_path)
+
+
+@pytest.mark.parametrize("look", [inspect, verify])
+def test_a_manifest_that_is_damaged_or_of_another_version(written, look):
+    path = written / "manifest.json"
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps(manifest | {"format_version": 99}))
+    with pytest.raises(CorpusError, match="version 99"):
+        look(written)
+    path.write_text("{")
+    with pytest.raises(CorpusError, match="manifest"):
+        look(written)
+
+
+def test_a_spec_that_was_changed_in_the_manifest_is_found(written):
+    path = written / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["spec"]["world"]["seed"] = 6
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(CorpusError, match="is damaged: spec and hash do not agree"):
+        Corpus.open(written)
+
+
+def test_samples_of_a_twin_that_leaves_facts_out(corpus):
+    assert len(sample_text(corpus.without(range(170)), 5)) <= 5
+
+
+def change_a_row(path):
+    frame = pl.read_parquet(path)
+    last = frame.columns[-1]
+    pl.concat([frame[:-1], frame[-1:].with_columns(pl.col(last) + 1)]).write_parquet(path)
+
+
+@pytest.mark.parametrize("name", ["table.parquet", "exposures.parquet"])
+@pytest.mark.parametrize("harm", [change_a_row, cut, lambda path: path.unlink()])
+def test_an_array_that_a_corpus_rests_on_is_damaged_or_lost(tmp_path, graph, name, harm):
+    corpus = Corpus(World.from_table(graph), exposures=[3] * 40)
+    corpus.write(tmp_path / "corpus")
+    harm(tmp_path / "corpus" / name)
+    for look in (inspect, verify):
+        with pytest.raises(CorpusError, match="corpus is damaged: argument '"):
+            look(tmp_path / "corpus")
+    corpus.write(tmp_path / "corpus")
+    assert verify(tmp_path / "corpus").ok

@@ -1,0 +1,195 @@
+import numpy as np
+import polars as pl
+import pytest
+
+from behemoth import SpecError, World
+from behemoth.corpus.table import read_table
+
+
+def write(path, text):
+    path.write_text(text)
+    return path
+
+
+def test_the_references_graph(graph):
+    table = read_table(graph)
+    assert table.reference
+    assert table.names == {}
+    assert table.frame.height == 40
+    assert table.frame["minority"].null_count() == 26
+    assert table.frame["nested"].null_count() == 40
+    spec = table.spec(seed=5)
+    assert spec["seed"] == 5
+    assert spec["subjects"] == 20
+    assert spec["table"]["relations"] == [{"objects": 10, "nested": None}] * 2
+    assert spec["table"]["reference_words"] is True
+
+
+def test_the_references_graph_with_nested_objects(tmp_path):
+    text = "0 0 3 None 1\n0 1 2 None 0\n1 0 1 None 0\n1 1 2 None 0\n"
+    table = read_table(write(tmp_path / "relationship_graph.txt", text))
+    # The reference has one number of objects, so the largest counts for all relations.
+    assert table.spec()["table"]["relations"] == [{"objects": 4, "nested": 2}] * 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "subject,relation,object\n0,0,3\n1,0,4\n0,1,2\n",
+        "object,Subject,relation\n3,0,0\n4,1,0\n2,0,1\n",
+        "0,0,3\n1,0,4\n0,1,2\n",
+        "0\t0\t3\n1\t0\t4\n0\t1\t2\n",
+        'subject,relation,object,minority,nested\n0,0,3,,\n1,0,4,None,\n0,1,2,"",\n',
+        "0, 0, 3\n1, 0, 4\n0, 1, 2\n",
+    ],
+)
+def test_csv_with_ids(tmp_path, text):
+    table = read_table(write(tmp_path / "facts.csv", text))
+    assert not table.reference
+    assert table.names == {}
+    assert table.frame.rows() == [
+        (0, 0, 3, None, None),
+        (1, 0, 4, None, None),
+        (0, 1, 2, None, None),
+    ]
+    assert table.spec()["table"]["relations"] == [
+        {"objects": 5, "nested": None},
+        {"objects": 3, "nested": None},
+    ]
+
+
+def test_names_become_numbers_in_sorted_order(tmp_path):
+    header = "subject,relation,object,minority\n"
+    rows = ["Bob,born in,Rome,\n", "Ann,born in,Paris,Oslo\n", "Ann,likes,tea,\n"]
+    table = read_table(write(tmp_path / "facts.csv", header + "".join(rows)))
+    assert table.frame.rows() == [(1, 0, 2, None, None), (0, 0, 1, 0, None), (0, 1, 0, None, None)]
+    assert table.names["subjects"].rows() == [(0, "Ann"), (1, "Bob")]
+    assert table.names["relations"].rows() == [(0, "born in"), (1, "likes")]
+    assert table.names["objects"].rows() == [
+        (0, 0, "Oslo"),
+        (0, 1, "Paris"),
+        (0, 2, "Rome"),
+        (1, 0, "tea"),
+    ]
+    again = read_table(write(tmp_path / "again.csv", header + "".join(reversed(rows))))
+    assert all(again.names[kind].equals(table.names[kind]) for kind in table.names)
+
+
+@pytest.mark.parametrize("dtype", [pl.UInt8, pl.Int64, pl.String, pl.Categorical])
+def test_parquet_and_frames_of_any_type(tmp_path, dtype):
+    frame = pl.DataFrame({"subject": [0, 1, 2], "relation": [0, 0, 0], "object": [5, 1, 0]})
+    frame = frame.with_columns(
+        pl.col("subject").cast(pl.String).cast(dtype)
+        if dtype in (pl.String, pl.Categorical)
+        else pl.col("subject").cast(dtype)
+    )
+    frame.write_parquet(tmp_path / "facts.parquet")
+    for table in (read_table(tmp_path / "facts.parquet"), read_table(frame)):
+        assert table.frame.rows() == [
+            (0, 0, 5, None, None),
+            (1, 0, 1, None, None),
+            (2, 0, 0, None, None),
+        ]
+
+
+def test_a_minus_one_is_no_minority():
+    frame = pl.DataFrame(
+        {"subject": [0, 1], "relation": [0, 0], "object": [1, 0], "minority": [-1, 1]}
+    )
+    assert read_table(frame).frame["minority"].to_list() == [None, 1]
+
+
+def test_arrays_are_what_the_engine_takes(graph):
+    arrays = read_table(graph).arrays()
+    assert {name: array.dtype for name, array in arrays.items()} == {
+        "subject": np.uint64,
+        "relation": np.uint32,
+        "object": np.uint32,
+        "minority": np.int64,
+        "nested": np.int64,
+    }
+    assert (arrays["nested"] == -1).all()
+
+
+def test_a_world_of_a_table_says_what_the_table_says(graph):
+    table = read_table(graph).frame
+    world = World.from_table(graph)
+    assert world.fact_count == 40
+    facts = world.facts()
+    np.testing.assert_array_equal(
+        world.objects(table["subject"], table["relation"]), table["object"]
+    )
+    assert facts["minority_object"].cast(pl.Int64).equals(table["minority"])
+
+
+def test_a_world_of_a_table_with_gaps():
+    frame = pl.DataFrame({"subject": [3, 0, 0], "relation": [1, 0, 1], "object": [0, 1, 2]})
+    world = World.from_table(frame)
+    assert world.facts().select("fact", "subject", "relation", "object").rows() == [
+        (0, 0, 0, 1),
+        (1, 0, 1, 2),
+        (2, 3, 1, 0),
+    ]
+    with pytest.raises(SpecError, match="subject 3, relation 0"):
+        world.objects(3, 0)
+
+
+def test_a_table_with_nested_objects_has_links():
+    frame = pl.DataFrame(
+        {"subject": [0, 1, 2], "relation": [0, 0, 0], "object": [0, 1, 2], "nested": [1, 0, 1]}
+    )
+    world = World.from_table(frame)
+    assert (world.relations, world.link_relations) == (2, 1)
+    np.testing.assert_array_equal(world.objects([0, 1, 2], 1), [1, 0, 1])
+    np.testing.assert_array_equal(world.links(1), [1, 0, 1])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,b\n1,2\n", "got 2 columns without a header in .*, allowed: subject, relation, object"),
+        ("1,2,3,4,5,6\n", "got 6 columns without a header"),
+        ("", "starts with an empty line, allowed: a header or a fact"),
+        ("subject,relation,object\n", "got no facts in .*, allowed: one or more"),
+        ("subject,relation,object\n1,,2\n", "got no relation in row 0"),
+        ("1,2,3\n1,2\n", "got no object in row 1"),
+        ("-1,2,3\n", "got -1 in column subject"),
+        ("1,2,3\n1,2,3,4,5,6,7\n", "cannot be read"),
+    ],
+)
+def test_what_is_no_table_is_refused(tmp_path, text, message):
+    with pytest.raises(
+        SpecError, match=f"argument 'table': {message}|argument 'table': .*{message}"
+    ):
+        read_table(write(tmp_path / "facts.csv", text))
+
+
+def test_a_float_is_no_id_and_no_name():
+    frame = pl.DataFrame({"subject": [0.5], "relation": [0], "object": [0]})
+    with pytest.raises(
+        SpecError, match=r"got Float64 in column subject .*allowed: whole numbers or names"
+    ):
+        read_table(frame)
+
+
+def test_a_missing_column_is_named():
+    with pytest.raises(
+        SpecError, match=r"got columns subject, thing .*allowed: subject, relation, object"
+    ):
+        read_table(pl.DataFrame({"subject": [1], "thing": [2]}))
+
+
+def test_a_fact_told_twice_is_refused():
+    frame = pl.DataFrame({"subject": [0, 0], "relation": [0, 0], "object": [1, 2]})
+    with pytest.raises(SpecError, match="each pair once"):
+        World.from_table(frame)
+
+
+def test_a_file_that_is_not_there_or_no_text(tmp_path):
+    with pytest.raises(
+        SpecError, match=r"argument 'table': got '.*nothing.csv', allowed: a relationship_graph.txt"
+    ):
+        read_table(tmp_path / "nothing.csv")
+    (tmp_path / "bad.parquet").write_bytes(b"PAR1 and then nothing of the kind")
+    with pytest.raises(SpecError, match="cannot be read"):
+        read_table(tmp_path / "bad.parquet")

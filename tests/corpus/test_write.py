@@ -1,0 +1,194 @@
+import json
+import os
+
+import numpy as np
+import polars as pl
+import pytest
+
+from behemoth import Corpus, CorpusError, SpecError, World, gen
+from behemoth.corpus.write import estimate
+
+
+@pytest.fixture
+def sharded():
+    """A corpus of ten shards."""
+    return Corpus(World(40_000, 3, 50, seed=5), shard_bytes=1 << 18)
+
+
+def tokens_on_disk(directory):
+    corpus = Corpus.open(directory)
+    return np.concatenate([corpus.shard(index) for index in range(corpus.shards)])
+
+
+def test_a_directory_holds_the_corpus(tmp_path, rich_corpus):
+    out = tmp_path / "corpus"
+    written = rich_corpus.write(out)
+    tokens = rich_corpus.tokens(0, rich_corpus.documents)
+    np.testing.assert_array_equal(tokens_on_disk(out), tokens)
+    assert written.tokens == len(tokens)
+    assert written.bytes == sum(path.stat().st_size for path in (out / "tokens").glob("*.bin"))
+    assert (written.facts, written.sentences) == (510, rich_corpus.sentences)
+    assert written.complete
+    assert written.vocabulary == rich_corpus.vocabulary_size
+    assert written.dtype == "uint16"
+    names = {path.name for path in out.iterdir()}
+    assert names == {"manifest.json", "spec.toml", "tokens", "tokenizer", "probes"}
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["complete"]
+    assert manifest["spec_hash"] == rich_corpus.spec_hash
+    assert manifest["counts"]["tokens"] == len(tokens)
+    assert Corpus.from_spec(out / "spec.toml").spec_hash == rich_corpus.spec_hash
+
+
+def test_shards_are_raw_tokens_that_numpy_maps(tmp_path, corpus):
+    corpus.write(tmp_path / "corpus", probes=0)
+    shard = Corpus.open(tmp_path / "corpus").shard(0)
+    assert isinstance(shard, np.memmap)
+    assert not shard.flags.writeable
+    raw = np.fromfile(tmp_path / "corpus" / "tokens" / "00000.bin", "<u2")
+    np.testing.assert_array_equal(shard, raw)
+    with pytest.raises(IndexError, match="shard 1 of 1"):
+        Corpus.open(tmp_path / "corpus").shard(1)
+
+
+def test_a_wide_vocabulary_takes_four_bytes(tmp_path):
+    corpus = Corpus(World(50, 2, 40_000), base=40_000)
+    assert corpus.dtype == np.uint32
+    corpus.write(tmp_path / "corpus")
+    np.testing.assert_array_equal(
+        tokens_on_disk(tmp_path / "corpus"), corpus.tokens(0, corpus.documents)
+    )
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 8])
+def test_threads_do_not_change_a_byte(tmp_path, sharded, contents, threads):
+    sharded.write(tmp_path / "one", threads=1, probes=100)
+    sharded.write(tmp_path / "many", threads=threads, probes=100)
+    assert contents(tmp_path / "one") == contents(tmp_path / "many")
+
+
+@pytest.mark.parametrize(
+    ("parts", "order"), [(2, [0, 1]), (3, [2, 0, 1]), (7, [6, 5, 4, 3, 2, 1, 0])]
+)
+def test_parts_do_not_change_a_byte(tmp_path, sharded, contents, parts, order):
+    sharded.write(tmp_path / "whole", probes=100)
+    results = [sharded.write(tmp_path / "parts", part=(part, parts), probes=100) for part in order]
+    assert contents(tmp_path / "whole") == contents(tmp_path / "parts")
+    assert [result.complete for result in results] == [False] * (parts - 1) + [True]
+    assert sum(result.tokens for result in results) == sharded.token_count()
+
+
+def test_writing_again_only_adds_what_is_missing(tmp_path, sharded, contents):
+    out = tmp_path / "corpus"
+    first = sharded.write(out, probes=100)
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*.bin")}
+    hashes = contents(out)
+    again = sharded.write(out, probes=100)
+    assert (again.shards_written, again.shards_present) == (0, first.shards)
+    assert again.tokens == first.tokens
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*.bin")} == before
+    for name in ("tokens/00002.json", "tokenizer/tokenizer.json", "probes/default.parquet"):
+        (out / name).unlink()
+    third = sharded.write(out, probes=100)
+    assert (third.shards_written, third.shards_present) == (1, first.shards - 1)
+    assert contents(out) == hashes
+
+
+def test_another_number_of_probes_replaces_them(tmp_path, corpus):
+    out = tmp_path / "corpus"
+    for probes, rows in ((10, 10), ("all", 180), (0, 180), (25, 25)):
+        corpus.write(out, probes=probes)
+        assert pl.read_parquet(out / "probes" / "default.parquet").height == rows
+
+
+def test_a_stopped_write_goes_on(tmp_path, sharded, contents):
+    class StopError(Exception):
+        pass
+
+    def stop(done, total):
+        if done > 0:
+            raise StopError
+
+    out = tmp_path / "corpus"
+    with pytest.raises(StopError):
+        sharded.write(out, threads=1, progress=stop)
+    sharded.write(out, probes=100)
+    sharded.write(tmp_path / "straight", probes=100)
+    assert contents(out) == contents(tmp_path / "straight")
+
+
+def test_progress_counts_bytes_to_the_end(tmp_path, sharded):
+    calls = []
+    written = sharded.write(tmp_path / "corpus", progress=lambda *call: calls.append(call))
+    assert calls[-1] == (written.bytes, written.bytes)
+
+
+def test_another_corpus_is_replaced_by_force_alone(tmp_path, corpus, world, contents):
+    out = tmp_path / "corpus"
+    Corpus(world, exposures=2).write(out)
+    hashes = contents(out)
+    with pytest.raises(CorpusError, match="holds another corpus"):
+        corpus.write(out)
+    assert contents(out) == hashes
+    corpus.write(out, force=True)
+    np.testing.assert_array_equal(tokens_on_disk(out), corpus.tokens(0, corpus.documents))
+
+
+def test_a_directory_of_something_else_is_never_touched(tmp_path, corpus):
+    (tmp_path / "thesis.txt").write_text("mine")
+    for force in (False, True):
+        with pytest.raises(CorpusError, match="not empty and not"):
+            corpus.write(tmp_path, force=force)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+    with pytest.raises(OSError, match=r"thesis\.txt"):
+        corpus.write(tmp_path / "thesis.txt")
+
+
+def test_a_manifest_of_another_version_is_refused(tmp_path, corpus):
+    corpus.write(tmp_path / "corpus", probes=0)
+    path = tmp_path / "corpus" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps(manifest | {"format_version": 99}))
+    with pytest.raises(CorpusError, match="format version 99"):
+        corpus.write(tmp_path / "corpus")
+
+
+def test_force_of_a_part_is_refused(tmp_path, corpus):
+    with pytest.raises(SpecError, match="argument 'force'"):
+        corpus.write(tmp_path / "corpus", part=(0, 2), force=True)
+
+
+def test_too_little_disk_is_told_before_anything_is_written(tmp_path):
+    corpus = Corpus(World(10**12, 6, 400))
+    with pytest.raises(OSError, match="not enough disk") as caught:
+        corpus.write(tmp_path / "corpus")
+    assert caught.value.errno == 28
+    assert not list((tmp_path / "corpus").rglob("*.bin*"))
+
+
+def test_an_estimate_is_what_is_then_written(tmp_path, rich_corpus, corpus):
+    for made in (rich_corpus, corpus):
+        out = tmp_path / made.spec_hash
+        expected = estimate(made, out, probes=50)
+        assert not out.exists()
+        written = made.write(out, probes=50)
+        assert expected.exact == (made is corpus)
+        assert expected.tokens == pytest.approx(written.tokens, rel=0 if expected.exact else 0.1)
+        assert expected.bytes == 2 * expected.tokens
+        assert (expected.facts, expected.sentences) == (written.facts, written.sentences)
+        assert expected.entropy_bits == made.world.entropy
+        used = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+        assert expected.bytes < expected.disk_needed < 3 * used
+        assert expected.disk_free == pytest.approx(
+            os.statvfs(tmp_path).f_bavail * os.statvfs(tmp_path).f_frsize, rel=0.05
+        )
+
+
+def test_an_estimate_of_a_part_needs_its_share_of_the_disk(sharded):
+    whole, part = estimate(sharded, probes=0), estimate(sharded, part=(1, 4), probes=0)
+    assert part.bytes == whole.bytes
+    assert part.disk_needed == -(-whole.bytes // 4)
+
+
+def test_gen_writes_locally(tmp_path, corpus):
+    assert gen(corpus, tmp_path / "corpus", probes=0).complete

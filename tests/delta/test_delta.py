@@ -1,0 +1,86 @@
+"""Deltas: applied, reverted bit by bit, saved, measured."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from behemoth.delta.delta import Dense, EditDelta, LowRank
+
+MLP = "gpt_neox.layers.0.mlp.dense_4h_to_h.weight"
+NORM = "gpt_neox.layers.1.input_layernorm.bias"
+
+
+def delta_of(changes):
+    return EditDelta(changes, method="by hand", settings={"rank": 2}, plan_hash="ab", seed=1)
+
+
+@pytest.fixture
+def changes(model):
+    parameters = dict(model.named_parameters())
+    generator = torch.Generator().manual_seed(1)
+    out, inputs = parameters[MLP].shape
+    return {
+        MLP: LowRank(
+            torch.randn(out, 2, generator=generator), torch.randn(2, inputs, generator=generator)
+        ),
+        NORM: Dense(torch.randn(parameters[NORM].shape, generator=generator)),
+    }
+
+
+def test_apply_adds_and_revert_gives_back_every_bit(model, changes):
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    applied = delta_of(changes).apply(model)
+    after = dict(model.named_parameters())
+    torch.testing.assert_close(after[MLP], before[MLP] + changes[MLP].left @ changes[MLP].right)
+    for name, parameter in after.items():
+        if name not in changes:
+            assert torch.equal(parameter, before[name]), name
+    applied.revert()
+    for name, parameter in model.named_parameters():
+        assert torch.equal(parameter, before[name]), name
+
+
+def test_a_with_block_reverts_even_after_an_error(model, changes):
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    with pytest.raises(RuntimeError, match="inside"), delta_of(changes).apply(model):
+        raise RuntimeError("inside")
+    assert all(torch.equal(p, before[name]) for name, p in model.named_parameters())
+
+
+def test_save_and_load_keep_changes_and_their_story(changes, tmp_path):
+    saved = EditDelta(changes, "by hand", {"rank": 2}, "ab", 1, None, [{"step": 0, "loss": 1.5}])
+    saved.save(tmp_path)
+    loaded = EditDelta.load(tmp_path)
+    assert torch.equal(loaded.changes[MLP].left, changes[MLP].left)
+    assert torch.equal(loaded.changes[MLP].right, changes[MLP].right)
+    assert torch.equal(loaded.changes[NORM].change, changes[NORM].change)
+    assert (loaded.method, loaded.settings, loaded.trace) == ("by hand", {"rank": 2}, saved.trace)
+
+
+def test_geometry_of_a_known_matrix():
+    # Singular values 3 and 4: norm 5, rank 2.
+    left, right = torch.diag(torch.tensor([3.0, 4.0])), torch.eye(2, 5)
+    (row,) = delta_of({"w": LowRank(left, right)}).geometry()
+    assert row["norm"] == pytest.approx(5.0)
+    assert row["rank"] == 2
+    assert row["spectrum"] == pytest.approx([4.0, 3.0])
+    shares = torch.tensor([4 / 7, 3 / 7])
+    assert row["effective_rank"] == pytest.approx(float((-(shares * shares.log()).sum()).exp()))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"no.such": Dense(torch.zeros(2))}, "without parameter 'no.such'"),
+        ({NORM: Dense(torch.zeros(3))}, r"of shape \(16,\), allowed: \(3,\)"),
+    ],
+)
+def test_a_delta_of_another_model_is_refused(model, changes, message):
+    with pytest.raises(ValueError, match=message):
+        delta_of(changes).apply(model)
+
+
+def test_factors_must_fit():
+    with pytest.raises(ValueError, match="'left, right'"):
+        LowRank(torch.zeros(4, 2), torch.zeros(3, 5))

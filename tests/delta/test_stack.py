@@ -1,0 +1,91 @@
+"""Stacked execution gives what one edit at a time gives, forward and backward."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from behemoth.delta.delta import Dense, EditDelta, LowRank
+from behemoth.delta.stack import StackedDeltas, stack_deltas
+
+
+def random_delta(model, seed, names, rank=None):
+    generator = torch.Generator().manual_seed(seed)
+    parameters = dict(model.named_parameters())
+    changes = {}
+    for name in names:
+        shape = parameters[name].shape
+        if rank and len(shape) == 2:
+            left = torch.randn(shape[0], rank, generator=generator)
+            changes[name] = LowRank(0.1 * left, torch.randn(rank, shape[1], generator=generator))
+        else:
+            changes[name] = Dense(0.1 * torch.randn(shape, generator=generator))
+    return EditDelta(changes, "by hand", {}, "", seed)
+
+
+def mixed_deltas(model):
+    every = [name for name, _ in model.named_parameters()]
+    linear = [name for name in every if "dense" in name and name.endswith("weight")]
+    return [
+        random_delta(model, 1, linear, rank=2),
+        random_delta(model, 2, every),
+        random_delta(model, 3, linear[:2], rank=5),
+        EditDelta({}, "failed", {}, "", 0, failure="loss nan"),
+    ]
+
+
+def test_forward_of_a_stack_equals_one_at_a_time(model):
+    deltas = mixed_deltas(model)
+    tokens = torch.randint(2, 40, (4, 3, 7), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad(), stack_deltas(model, deltas).attached():
+        together = model(input_ids=tokens.flatten(0, 1)).logits.unflatten(0, (4, 3))
+    for k, delta in enumerate(deltas):
+        with delta.apply(model), torch.no_grad():
+            alone = model(input_ids=tokens[k]).logits
+        torch.testing.assert_close(together[k], alone, rtol=1e-4, atol=1e-5)
+
+
+def test_gradients_of_a_stack_equal_one_at_a_time(model):
+    parameters = dict(model.named_parameters())
+    names = ["gpt_neox.layers.0.mlp.dense_4h_to_h.weight", "gpt_neox.embed_in.weight"]
+    tokens = torch.randint(2, 40, (3, 2, 6), generator=torch.Generator().manual_seed(0))
+    changes = {n: (torch.zeros(3, *parameters[n].shape, requires_grad=True),) for n in names}
+    with StackedDeltas(model, changes).attached():
+        logits = model(input_ids=tokens.flatten(0, 1)).logits.unflatten(0, (3, 2))
+        logits.square().mean(dim=(1, 2, 3)).sum().backward()
+    for k in range(3):
+        model.zero_grad()
+        model(input_ids=tokens[k]).logits.square().mean().backward()
+        for name in names:
+            stacked = changes[name][0].grad[k]
+            torch.testing.assert_close(stacked, parameters[name].grad, rtol=1e-4, atol=1e-7)
+
+
+def test_the_model_is_its_own_again_afterwards(model):
+    tokens = torch.arange(2, 12).reshape(2, 5)
+    with torch.no_grad():
+        before = model(input_ids=tokens).logits
+        with stack_deltas(model, mixed_deltas(model)[:2]).attached():
+            assert not torch.equal(model(input_ids=tokens).logits, before)
+        assert torch.equal(model(input_ids=tokens).logits, before)
+
+
+def test_unstack_gives_back_what_was_stacked(model):
+    name = "gpt_neox.layers.1.mlp.dense_4h_to_h.weight"
+    deltas = [random_delta(model, seed, [name], rank=2) for seed in (1, 2)]
+    change = stack_deltas(model, deltas).unstack(1)[name]
+    torch.testing.assert_close(change.to_dense(), deltas[1].changes[name].to_dense())
+
+
+def test_scale_is_folded_into_what_comes_out(model):
+    name = "gpt_neox.layers.1.mlp.dense_4h_to_h.weight"
+    out, inputs = dict(model.named_parameters())[name].shape
+    factors = (torch.ones(1, out, 1), torch.ones(1, 1, inputs))
+    change = StackedDeltas(model, {name: factors}, scale=0.5).unstack(0)[name]
+    assert torch.equal(change.to_dense(), torch.full((out, inputs), 0.5))
+
+
+def test_factors_of_a_norm_are_refused(model):
+    name = "gpt_neox.final_layer_norm.weight"
+    with pytest.raises(ValueError, match="allowed: factors for weights of Linear"):
+        StackedDeltas(model, {name: (torch.zeros(1, 16, 1), torch.zeros(1, 1, 1))})

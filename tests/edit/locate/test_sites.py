@@ -1,0 +1,79 @@
+"""Sites: where subjects are, what may stand before them, and what is to be kept."""
+
+import numpy as np
+import pytest
+
+from behemoth.edit.locate.sites import Places, Prefixes, sites_of
+
+
+def test_subjects_are_found_in_every_template(rich_corpus):
+    places = Places(rich_corpus)
+    first = {
+        row["position"]: row["first"]
+        for row in rich_corpus.vocabulary["ranges"]
+        if row["kind"] == "subject"
+    }
+    probes = rich_corpus.probes([0, 7, 100, 301]).filter(~pl_is_link(rich_corpus))
+    assert probes["template"].n_unique() >= 3
+    for row in probes.iter_rows(named=True):
+        word = places.word(row["prompt"])
+        assert len(word) == len(first)
+        assert word[0] == first[0] + row["subject"] // 1000 ** (len(first) - 1)
+        assert row["prompt"][places.last(row["prompt"])] == word[-1]
+
+
+def pl_is_link(corpus):
+    import polars as pl
+
+    return pl.col("relation") >= corpus.world.relations
+
+
+def test_the_subject_of_a_link_is_an_object(rich_corpus):
+    links = np.arange(rich_corpus.world.subject_facts, rich_corpus.world.subject_facts + 3)
+    places = Places(rich_corpus)
+    for row in rich_corpus.probes(links, ["default"]).iter_rows(named=True):
+        names = [rich_corpus.token_names[token] for token in places.word(row["prompt"])]
+        assert all(name.startswith("O") for name in names)
+
+
+def test_a_prompt_without_a_subject_is_refused(small_corpus):
+    with pytest.raises(ValueError, match="without a subject"):
+        Places(small_corpus).last([3, 4, 5])
+
+
+def test_prefixes_do_not_name_the_subject(small_corpus):
+    places = Places(small_corpus)
+    for row in small_corpus.probes(range(0, 60, 3), ["default"]).iter_rows(named=True):
+        word = places.word(row["prompt"])
+        prefixes = Prefixes(small_corpus, 0, 16).without(word, 5)
+        assert prefixes[0] == ()
+        assert len(prefixes) == 6
+        for prefix in prefixes[1:]:
+            assert 0 < len(prefix) <= 16
+            text = " ".join(map(str, prefix))
+            assert " ".join(map(str, word)) not in text
+
+
+def make(plan, corpus, token="subject", **others):
+    settings = {"prefixes": 1, "prefix_tokens": 16, "kept": 4, "seed": 0} | others
+    return sites_of([plan], corpus, Places(corpus, token), **settings)[0]
+
+
+def test_what_follows_from_the_edit_is_not_kept(small_corpus, compiled):
+    # Relation 2 is composed of relation 0: it must follow. Relation 1 must stay.
+    relation = {row["first"]: row for row in small_corpus.vocabulary["ranges"]}
+    first = next(row["first"] for row in relation.values() if row["kind"] == "relation")
+    for site in make(compiled(4, relation=0), small_corpus):
+        asked = [token - first for s in site.kept for token in s.prompt if 0 <= token - first < 3]
+        assert asked == [1]
+    for site in make(compiled(4, relation=1), small_corpus):
+        asked = [token - first for s in site.kept for token in s.prompt if 0 <= token - first < 3]
+        assert asked == [2, 0]
+
+
+def test_sites_are_subjects_or_edits(small_corpus, compiled):
+    plan = compiled(30, independent=True)
+    assert len(make(plan, small_corpus)) == plan.edits["subject"].n_unique()
+    by_edit = make(plan, small_corpus, "prompt")
+    assert len(by_edit) == 30
+    assert not any(site.kept for site in by_edit)

@@ -1,0 +1,350 @@
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings, strategies as st
+
+from behemoth import Corpus, Correlated, Groups, Independent, SpecError, World
+from behemoth.plan import EditRequest, compile_plan
+from behemoth.plan.sampling import Order, Pool, among, distinct, rank_within, relation_pool
+
+
+@pytest.fixture(scope="module")
+def corpus():
+    world = World(subjects=3_000, relations=5, objects=60, seed=4)
+    return Corpus(world, exposures=Groups([1, 4, 16]))
+
+
+# Sampling.
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 10, 99, 1000, 1025, 65_537])
+def test_an_order_is_a_bijection_that_depends_on_its_key(count):
+    order = Order(count, 3, "x")(np.arange(count))
+    assert np.array_equal(np.sort(order), np.arange(count))
+    if count > 90:
+        assert not np.array_equal(order, np.arange(count))
+        assert not np.array_equal(order, Order(count, 3, "y")(np.arange(count)))
+        assert not np.array_equal(order, Order(count, 4, "x")(np.arange(count)))
+
+
+def test_an_order_treats_all_places_alike():
+    first = np.array([Order(40, seed, "x")(np.arange(3)) for seed in range(4000)])
+    expected = np.full(40, 100)
+    for column in first.T:
+        seen = np.bincount(column.astype(np.int64), minlength=40)
+        assert ((seen - expected) ** 2 / expected).sum() < 75  # 39 degrees: p about 0.0005
+
+
+def test_a_walk_meets_every_fact_once(corpora):
+    for corpus in corpora.values():
+        facts = corpus.world.facts()
+        for relation in range(corpus.world.relations + corpus.world.link_relations):
+            pool = relation_pool(corpus, relation)
+            met = [fact for batch in pool.walk(corpus, 1, "x") for fact in batch.fact.tolist()]
+            assert sorted(met) == facts.filter(pl.col("relation") == relation)["fact"].to_list()
+        both = Pool.joined([relation_pool(corpus, 0), relation_pool(corpus, 1)])
+        met = [fact for batch in both.walk(corpus, 1, "x") for fact in batch.fact.tolist()]
+        assert sorted(met) == facts.filter(pl.col("relation") < 2)["fact"].to_list()
+
+
+@given(st.lists(st.integers(0, 9)), st.lists(st.integers(0, 9)))
+def test_helpers_on_arrays(values, others):
+    array = np.array(values, np.uint64)
+    assert distinct(array).tolist() == sorted(set(values))
+    found = among(array, distinct(np.array(others, np.uint64)))
+    assert found.tolist() == [value in others for value in values]
+    ranks = rank_within(array).tolist()
+    assert ranks == [values[:place].count(value) for place, value in enumerate(values)]
+
+
+# Edits.
+
+
+def test_edits_are_distinct_and_new_objects_are_not_in_use(corpus):
+    plan = compile_plan(corpus, EditRequest(edits=30, relation=3, seed=5))
+    edits = plan.edits
+    assert edits.height == 30
+    assert (edits["relation"] == 3).all()
+    assert edits["subject"].n_unique() == edits["old_object"].n_unique() == 30
+    assert edits["new_object"].n_unique() == 30
+    assert not set(edits["new_object"]) & set(edits["old_object"])
+    told = corpus.world.facts_of(edits["fact"].to_numpy())
+    assert told["object"].equals(edits["old_object"].alias("object"))
+    assert edits["exposures"].to_list() == corpus.exposures(edits["fact"].to_numpy()).tolist()
+
+
+def test_one_object_for_all(corpus):
+    plan = compile_plan(corpus, EditRequest(edits=25, to="one"))
+    for column in ("relation", "old_object", "new_object"):
+        assert plan.edits[column].n_unique() == 1
+    assert plan.edits["subject"].n_unique() == 25
+    assert (plan.edits["old_object"] != plan.edits["new_object"]).all()
+    # Up to 150 with the one old object there is, not for each of the edits.
+    assert plan.training.filter(pl.col("role") == "same_object").height <= 150
+
+
+def test_so_many_of_each_level(corpus):
+    plan = compile_plan(corpus, EditRequest(edits=7, exposures=(1, 16)))
+    counts = dict(plan.edits.group_by("exposures").len().iter_rows())
+    assert counts == {1: 7, 16: 7}
+    one = compile_plan(corpus, EditRequest(edits=4, exposures=(4, 16), to="one", relation=0))
+    assert dict(one.edits.group_by("exposures").len().iter_rows()) == {4: 4, 16: 4}
+    assert one.edits["old_object"].n_unique() == 1
+
+
+def test_independent_edits_may_meet(corpus):
+    plan = compile_plan(
+        corpus,
+        EditRequest(edits=200, relation=0, independent=True, same_relation=5, regular=5),
+    )
+    assert plan.edits["fact"].n_unique() == 200
+    assert (plan.edits["old_object"] != plan.edits["new_object"]).all()
+    shares = plan.training.group_by("share", "role").len()
+    assert shares.filter(pl.col("role") == "same_relation")["len"].unique().to_list() == [5]
+    assert shares.filter(pl.col("role") == "regular")["len"].unique().to_list() == [5]
+
+
+def test_only_truly_correlated_pairs():
+    world = World(subjects=500, relations=[Independent(20), Correlated(0, 0.5), Independent(9)])
+    corpus = Corpus(world)
+    plan = compile_plan(corpus, EditRequest(edits=8, relation=0, correlated_only=True))
+    subjects = plan.edits["subject"].to_numpy()
+    assert np.array_equal(world.objects(subjects, 0), world.objects(subjects, 1))
+    assert plan.groups["correlated_kept"] == plan.groups["correlated_followed"] == 8
+    without = compile_plan(corpus, EditRequest(edits=8, relation=0, seed=1))
+    kept = without.groups.get("correlated_kept", 0)
+    assert kept < 8
+    # Exactly those that agree are candidates.
+    agree = int((world.objects(range(500), 0) == world.objects(range(500), 1)).sum())
+    with pytest.raises(SpecError, match=rf"got 400, allowed: up to {agree}, .*of {agree} cand"):
+        compile_plan(
+            corpus,
+            EditRequest(
+                edits=400, relation=0, correlated_only=True, distinct=False, independent=True
+            ),
+        )
+
+
+def test_binarised_relations_have_two_old_objects_and_new_ones_beside_them(corpora):
+    plan = compile_plan(corpora["binarised"], EditRequest(edits=6, relation=0))
+    assert set(plan.edits["old_object"]) <= {0, 1}
+    assert not set(plan.edits["new_object"]) & {0, 1}
+    two = Corpus(World(subjects=50, relations=[Independent(2, binarised=True), Independent(3)]))
+    plan = compile_plan(two, EditRequest(edits=6, relation=0))
+    assert (plan.edits["new_object"] + plan.edits["old_object"] == 1).all()
+
+
+def test_links_and_inherited_facts(corpora):
+    corpus = corpora["nested"]
+    plan = compile_plan(corpus, EditRequest(edits=2, target="object_nested"))
+    assert plan.edits["link"].all()
+    assert (plan.edits["relation"] >= corpus.world.relations).all()
+    plan = compile_plan(corpus, EditRequest(edits=1, target="subject_nested", relation=3))
+    assert plan.edits["relation"].to_list() == [3]
+    assert not plan.edits["link"].any()
+
+
+def test_a_censored_relation(corpus):
+    world = corpus.world
+    plan = compile_plan(corpus, EditRequest(kind="censor", relation=2))
+    objects = world.objects(range(world.subjects), 2)
+    assert plan.edits.height == (objects != 0).sum()
+    assert (plan.edits["new_object"] == 0).all()
+    assert (plan.edits["old_object"] != 0).all()
+    counts = dict(plan.training.group_by("role").len().iter_rows())
+    assert counts["edit"] == counts["regular"] == plan.edits.height
+    assert (plan.training["weight"] == 1).all()
+    assert "implicit_remap" not in plan.groups
+    assert plan.groups["edited"] == 1000
+    half = compile_plan(corpus, EditRequest(kind="censor", relation=2, fraction=0.5))
+    first = world.facts_of(half.edits["fact"].to_numpy())
+    assert 0.4 < first.height / world.subjects < 0.5
+    assert half.groups["implicit_remap"] == 1000
+
+
+def test_refusals_have_no_new_object(corpus):
+    plan = compile_plan(corpus, EditRequest(edits=3, kind="refusal"))
+    assert plan.edits["new_object"].null_count() == 3
+    assert plan.probes["new_answer"].null_count() == plan.probes.height
+    row = plan.training.filter(pl.col("role") == "edit").row(0, named=True)
+    assert corpus.decode(row["prompt"]).endswith("object")
+    assert corpus.decode(row["answer"]) == "object object ."
+    assert row["weight"] == 250
+
+
+def test_a_refused_question(corpora):
+    corpus = corpora["rich"]
+    plan = compile_plan(corpus, EditRequest(edits=3, kind="question_refusal"))
+    row = plan.training.filter(pl.col("role") == "edit").row(0, named=True)
+    assert row["template"] == "question"
+    assert corpus.decode(row["prompt"]).endswith("answer:")
+    assert corpus.decode(row["answer"]) == "object object object ."
+    # The written sentence of a refusal is prompt, answer and period.
+    written = Corpus(corpus.world, templates={"question_refusal": 1, "question": 1})
+    where = written.ledger([row["fact"]]).row(0, named=True)
+    if where["template"] == "question_refusal":
+        tokens = written.tokens(where["document"], where["document"] + 1).tolist()
+        assert tokens[-5:-1] == row["answer"]
+
+
+def test_a_written_refusal_is_what_the_plan_trains():
+    world = World(subjects=20, relations=2, objects=5)
+    written = Corpus(world, templates={"refusal": 1, "default": 1e-9})
+    plan = compile_plan(written, EditRequest(edits=1, kind="refusal"))
+    row = plan.training.filter(pl.col("role") == "edit").row(0, named=True)
+    document = written.ledger([row["fact"]])["document"][0]
+    tokens = written.tokens(document, document + 1).tolist()
+    assert tokens == [*row["prompt"], *row["answer"], 0]
+
+
+def test_edits_of_a_table(corpus):
+    world = corpus.world
+    own = int(world.objects(7, 2))
+    table = pl.DataFrame({"subject": [7, 9], "relation": [2, 4], "object": [(own + 1) % 60, None]})
+    plan = compile_plan(corpus, EditRequest(), table=table)
+    assert plan.edits["fact"].to_list() == [7 * 5 + 2, 9 * 5 + 4]
+    assert plan.edits["new_object"][0] == (own + 1) % 60
+    assert plan.edits["new_object"][1] != plan.edits["old_object"][1]
+    by_fact = compile_plan(corpus, EditRequest(kind="refusal"), table=pl.DataFrame({"fact": [3]}))
+    assert by_fact.edits["fact"].to_list() == [3]
+    assert by_fact.training["weight"].max() == 250
+
+
+def test_only_known_facts(corpus):
+    known = np.arange(0, 15_000, 7)
+    plan = compile_plan(corpus, EditRequest(edits=40, relation=1, distinct=False), known=known)
+    assert (plan.edits["fact"] % 7 == 0).all()
+    assert (plan.edits["relation"] == 1).all()
+    with pytest.raises(SpecError, match=r"allowed: up to 1, .*of 1 candidates among 1 facts"):
+        compile_plan(corpus, EditRequest(edits=4, relation=1), known=[1])
+
+
+# The mixture.
+
+
+def test_the_mixture_of_the_reference(corpus):
+    plan = compile_plan(corpus, EditRequest(edits=2, relation=3))
+    counts = {role: part for (role,), part in plan.training.group_by("role")}
+    assert counts["edit"]["weight"].to_list() == [250, 250]
+    assert counts["same_relation"].height == 1000
+    assert counts["regular"].height == 500
+    assert 30 < counts["same_object"].height < 75  # half of 50 a fact
+    assert plan.rows == 500 + 1000 + 500 + counts["same_object"].height
+    world = corpus.world
+    regular = world.facts_of(counts["regular"]["fact"].to_numpy())
+    assert (regular["relation"] != 3).all()
+    assert not set(regular["subject"]) & set(plan.edits["subject"])
+    small = compile_plan(corpus, EditRequest(edits=2, repeats=3, regular=4, same_relation=5))
+    assert small.training.filter(pl.col("role") == "edit")["weight"].to_list() == [3, 3]
+    assert small.training.filter(pl.col("role") == "regular").height == 8
+
+
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    subjects=st.integers(5, 200),
+    relations=st.integers(1, 4),
+    objects=st.integers(2, 20),
+    edits=st.integers(1, 6),
+    seed=st.integers(0, 2**40),
+    independent=st.booleans(),
+)
+def test_any_small_world(subjects, relations, objects, edits, seed, independent):
+    corpus = Corpus(World(subjects, relations, objects, seed=seed))
+    request = EditRequest(
+        edits=edits, seed=seed, independent=independent, same_relation=9, regular=9
+    )
+    try:
+        plan = compile_plan(corpus, request)
+    except SpecError as error:
+        if "allowed: up to" not in str(error):
+            raise
+        return
+    assert plan.plan_hash == compile_plan(corpus, request).plan_hash
+    twin = corpus.override(dict(plan.edits.select("fact", "new_object").iter_rows()))
+    edited = plan.probes.filter(pl.col("group") == "edited")
+    assert edited["answer"].equals(twin.probes(edited["fact"].to_numpy())["answer"])
+    for single in plan.singles():
+        own = set(single.edits["fact"])
+        assert set(single.training["fact"]) & set(single.probes["fact"]) <= own
+
+
+# Refusals.
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({}, "argument 'edits': got nothing, allowed: how many facts to edit"),
+        ({"kind": "refusal"}, "argument 'relation': got None, allowed: the relation that"),
+        (
+            {"edits": 31, "relation": 0},
+            "got 31, allowed: up to 30, the candidate facts that there are with",
+        ),
+        ({"edits": 999}, "argument 'edits': got 999, allowed: up to 150, the candidate facts"),
+        (
+            {"edits": 999, "to": "one"},
+            r"argument 'edits': got 999, allowed: up to \d\d, as no object of a relation has more",
+        ),
+        (
+            {"edits": 4000, "relation": 0, "distinct": False},
+            r"got 4000, allowed: up to 3000, .*of distinct subjects .*\(of 3000 candidates among",
+        ),
+        (
+            {"edits": 20_000, "independent": True},
+            r"allowed: up to 15000, .*\(of 15000 candidates among 15000 facts\)",
+        ),
+        (
+            {"edits": 3000, "exposures": (4,), "relation": 0, "distinct": False},
+            r"got 3000, allowed: up to \d+ of 4 exposures, the candidate facts",
+        ),
+        ({"edits": 1, "exposures": (5,)}, "got 5, allowed: the corpus has 1, 4, 16"),
+        ({"edits": 1, "relation": 5}, r"got 5, allowed: 0, 1, 2, 3, 4 \(target 'subject'\)"),
+        ({"edits": 1, "target": "object_nested"}, "argument 'target': .*no nested objects"),
+        ({"edits": 1, "correlated_only": True}, "'correlated_only': .*no correlated relations"),
+        ({"edits": 1, "kind": "question_refusal"}, "argument 'kind': .*asks no questions"),
+        ({"edits": 1, "wordings": 2}, "argument 'wordings': got 2, allowed: up to 1"),
+    ],
+)
+def test_what_cannot_be_done_is_refused(corpus, words, message):
+    with pytest.raises(SpecError, match=message):
+        compile_plan(corpus, EditRequest(**words))
+
+
+@pytest.mark.parametrize(
+    ("rows", "words", "message"),
+    [
+        ({"fact": [1, 1]}, {}, "got 2 rows of 1 facts, allowed: at least one fact, and each once"),
+        ({"fact": []}, {}, "got 0 rows"),
+        ({"fact": [15_000]}, {}, "got fact 15000, allowed: below 15000"),
+        ({"x": [1]}, {}, "got columns x, allowed: fact, or subject and relation"),
+        ({"fact": [1], "object": [60]}, {}, "got object 60 in row 0, allowed: another than"),
+        ({"fact": [1]}, {"edits": 1}, "got a table, allowed: either a table or edits"),
+        ({"fact": [1]}, {"relation": 3}, "got a fact of relation 1, allowed: those of relation 3"),
+        ({"subject": [3000], "relation": [0]}, {}, "subject"),
+    ],
+)
+def test_tables_that_are_none(corpus, rows, words, message):
+    with pytest.raises(SpecError, match=message):
+        compile_plan(corpus, EditRequest(**words), table=pl.DataFrame(rows))
+
+
+def test_an_object_that_is_the_fact_s_own_is_no_edit(corpus):
+    own = int(corpus.world.facts_of([1])["object"][0])
+    with pytest.raises(SpecError, match=f"got object {own} in row 0, allowed: another than {own}"):
+        compile_plan(corpus, EditRequest(), table=pl.DataFrame({"fact": [1], "object": [own]}))
+
+
+def test_a_corpus_without_prompts_is_refused():
+    corpus = Corpus(World(20, 2, 5), templates={"sor": 1})
+    with pytest.raises(SpecError, match="argument 'corpus': got no template whose object comes"):
+        compile_plan(corpus, EditRequest(edits=1))
+
+
+@pytest.mark.slow
+def test_ten_million_facts():
+    corpus = Corpus(World(1_666_667, 6, 400), exposures=Groups([1, 4, 16, 64]))
+    plan = compile_plan(corpus, EditRequest(edits=25, exposures=(1, 4, 16, 64)))
+    assert plan.edits.height == 100
+    assert plan.training.filter(pl.col("role") == "same_relation").height == 50_000
+    assert plan.training.filter(pl.col("role") == "regular").height == 25_000
+    assert plan.training.filter(pl.col("role") == "same_object").height == 15_000

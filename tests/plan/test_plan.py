@@ -1,0 +1,196 @@
+import json
+
+import polars as pl
+import pytest
+
+from behemoth import Corpus, CorpusError, SpecError, World
+from behemoth.export.litgpt import export_litgpt
+from behemoth.plan import EditPlan, EditRequest, compile_plan
+from behemoth.plan.plan import EDITS, PROBES, TRAINING
+
+REQUEST = EditRequest(edits=4, exposures=None, seed=9, same_relation=20, regular=20)
+
+
+@pytest.fixture(scope="module")
+def corpus():
+    return Corpus(World(subjects=300, relations=3, objects=12, seed=7, nested=4), exposures=2)
+
+
+@pytest.fixture(scope="module")
+def plan(corpus):
+    return compile_plan(corpus, REQUEST)
+
+
+def test_columns_and_ids(plan, corpus):
+    assert plan.edits.schema == EDITS
+    assert plan.training.schema == TRAINING
+    assert plan.probes.schema == PROBES
+    assert plan.edits["edit"].to_list() == [0, 1, 2, 3]
+    assert plan.training["row"].to_list() == list(range(plan.training.height))
+    assert plan.probes["probe"].to_list() == list(range(plan.probes.height))
+    assert plan.spec_hash == corpus.spec_hash
+    assert sum(plan.groups.values()) == plan.probes.height
+    assert len(plan) == 4
+    assert "edits=4" in repr(plan)
+
+
+def test_what_is_saved_is_loaded(plan, corpus, tmp_path):
+    place = plan.save(tmp_path / "plan")
+    again = EditPlan.load(place, corpus)
+    assert again.request == plan.request
+    assert again.plan_hash == plan.plan_hash
+    for name in ("edits", "training", "probes"):
+        assert getattr(again, name).equals(getattr(plan, name))
+    assert {path.name for path in place.iterdir()} == {
+        "plan.toml", "edits.parquet", "training.parquet", "probes.parquet",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("words", [{"kind": "censor", "relation": 1}, {"kind": "refusal"}])
+def test_every_kind_is_saved(corpus, tmp_path, words):
+    request = EditRequest(edits=3, exposures=(2,), **words)
+    plan = compile_plan(corpus, request)
+    assert EditPlan.load(plan.save(tmp_path), corpus).plan_hash == plan.plan_hash
+
+
+def test_the_same_request_is_the_same_plan_byte_by_byte(plan, corpus, tmp_path, contents):
+    plan.save(tmp_path / "a")
+    compile_plan(corpus, REQUEST).save(tmp_path / "b")
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+    other = compile_plan(corpus, EditRequest(**{**REQUEST.to_dict(), "seed": 10}))
+    assert other.plan_hash != plan.plan_hash
+
+
+def test_the_hash_is_that_of_the_content(plan):
+    for name, change in (
+        ("edits", pl.col("old_object") + 1),
+        ("training", pl.col("weight") + 1),
+        ("probes", ~pl.col("must_change")),
+    ):
+        frames = {key: getattr(plan, key) for key in ("edits", "training", "probes")}
+        frames[name] = frames[name].with_columns(change)
+        made = EditPlan(plan.request, plan.spec_hash, **frames)
+        assert made.plan_hash != plan.plan_hash
+    made = EditPlan(plan.request, plan.spec_hash, plan.edits, plan.training, plan.probes)
+    assert made.plan_hash == plan.plan_hash
+
+
+def test_a_plan_that_is_there_stays_untouched(plan, tmp_path):
+    plan.save(tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    plan.save(tmp_path)
+    assert before == {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+
+
+def test_another_plan_is_not_replaced_unless_forced(plan, corpus, tmp_path):
+    plan.save(tmp_path)
+    other = compile_plan(corpus, EditRequest(edits=2, same_relation=5, regular=5))
+    with pytest.raises(CorpusError, match="holds another plan; --force replaces it"):
+        other.save(tmp_path)
+    assert EditPlan.load(tmp_path).plan_hash == plan.plan_hash
+    other.save(tmp_path, force=True)
+    assert EditPlan.load(tmp_path).plan_hash == other.plan_hash
+
+
+def test_foreign_places_are_refused(plan, tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    for force in (False, True):
+        with pytest.raises(CorpusError, match=r"holds something else \(thesis.txt\)"):
+            plan.save(tmp_path, force=force)
+    with pytest.raises(CorpusError, match="is a file"):
+        plan.save(tmp_path / "thesis.txt")
+
+
+def test_a_killed_save_is_taken_up(plan, tmp_path):
+    plan.save(tmp_path)
+    (tmp_path / "plan.toml").unlink()
+    (tmp_path / "probes.parquet").write_bytes(b"half")
+    (tmp_path / ".training.parquet.tmp").write_bytes(b"half")
+    with pytest.raises(SpecError, match="allowed: a plan directory"):
+        EditPlan.load(tmp_path)
+    plan.save(tmp_path)
+    assert EditPlan.load(tmp_path).plan_hash == plan.plan_hash
+
+
+def test_damage_is_found(plan, corpus, tmp_path):
+    plan.save(tmp_path)
+    frame = plan.probes.with_columns(must_change=True)
+    frame.write_parquet(tmp_path / "probes.parquet")
+    with pytest.raises(CorpusError, match="the plan is damaged"):
+        EditPlan.load(tmp_path)
+    (tmp_path / "probes.parquet").unlink()
+    with pytest.raises(CorpusError, match="the plan is damaged"):
+        EditPlan.load(tmp_path)
+    text = (tmp_path / "plan.toml").read_text()
+    (tmp_path / "plan.toml").write_text(text.replace("format_version = 1", "format_version = 9"))
+    with pytest.raises(CorpusError, match="format version 9"):
+        EditPlan.load(tmp_path)
+    (tmp_path / "plan.toml").write_text("= nonsense")
+    with pytest.raises(CorpusError, match="is damaged: it is no plan"):
+        EditPlan.load(tmp_path)
+
+
+def test_a_plan_of_another_world_is_refused(plan, tmp_path):
+    plan.save(tmp_path)
+    other = Corpus(World(subjects=300, relations=3, objects=12, seed=8))
+    with pytest.raises(SpecError, match=r"got a plan of another world \(spec .*\), allowed: one"):
+        EditPlan.load(tmp_path, other)
+    with pytest.raises(SpecError, match="plan of another world"):
+        export_litgpt(plan, other, tmp_path / "litgpt")
+
+
+def test_singles_are_the_parts_of_the_plan(plan):
+    singles = plan.singles()
+    assert len(singles) == 4
+    for edit, single in enumerate(singles):
+        assert single.edits["edit"].to_list() == [edit]
+        assert single.training["share"].unique().to_list() == [edit]
+        assert single.probes["edit"].unique().to_list() == [edit]
+        assert single.plan_hash == plan.single(edit).plan_hash
+        assert single.spec_hash == plan.spec_hash
+    assert len({single.plan_hash for single in singles}) == 4
+    assert sum(single.training.height for single in singles) == plan.training.height
+    assert sum(single.probes.height for single in singles) == plan.probes.height
+    two = plan.take([3, 1])
+    assert two.edits["edit"].to_list() == [1, 3]
+    assert two.take([1]).plan_hash == plan.single(1).plan_hash
+    with pytest.raises(SpecError, match="argument 'edits': got 7, allowed: the 4 edits"):
+        plan.single(7)
+
+
+def test_probes_of_the_whole_plan_come_along(corpus):
+    plan = compile_plan(corpus, EditRequest(kind="censor", relation=0, fraction=0.2))
+    whole = plan.probes.filter(pl.col("edit").is_null())
+    assert set(whole["group"]) == {"implicit_remap", "unrelated", "retain"}
+    single = plan.singles()[0]
+    assert single.probes.filter(pl.col("edit").is_null()).equals(whole)
+    assert single.plan_hash == plan.single(0).plan_hash
+
+
+def test_json_lines_for_litgpt(plan, corpus, tmp_path):
+    paths = export_litgpt(plan, corpus, tmp_path)
+    assert [path.name for path in paths] == ["train.jsonl", "val.jsonl", "test.jsonl"]
+    train, val, test = (
+        [json.loads(line) for line in path.read_text().splitlines()] for path in paths
+    )
+    assert len(train) == plan.rows
+    assert len(val) + len(test) == plan.probes.height
+    for row in train + val + test:
+        assert set(row) == {"instruction", "input", "output"}
+        assert row["input"] == ""
+    first = plan.training.row(0, named=True)
+    assert (
+        train[:250]
+        == [
+            {
+                "instruction": corpus.decode(first["prompt"]),
+                "input": "",
+                "output": corpus.decode(first["answer"]),
+            }
+        ]
+        * 250
+    )
+    asked = [{row["instruction"] for row in rows} for rows in (train, val, test)]
+    edited = {corpus.decode(p) for p in plan.training.filter(pl.col("role") == "edit")["prompt"]}
+    assert asked[0] & (asked[1] | asked[2]) <= edited
+    assert not asked[1] & asked[2]

@@ -1,0 +1,73 @@
+from dataclasses import fields
+
+import pytest
+
+from behemoth import SpecError
+from behemoth.plan.request import EditRequest, field_help
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"edits": 0}, "argument 'edits': got 0, allowed: a whole number from 1"),
+        ({"edits": True}, "argument 'edits': got True, allowed: a whole number from 1"),
+        ({"edits": 1.5}, "argument 'edits': got 1.5, allowed: a whole number from 1"),
+        ({"kind": "swap"}, "argument 'kind': got 'swap', allowed: remap, censor, refusal, "),
+        ({"target": "x"}, "argument 'target': got 'x', allowed: subject, subject_nested, "),
+        ({"to": "x"}, "argument 'to': got 'x', allowed: distinct, one"),
+        ({"seed": -1}, "argument 'seed': got -1, allowed: a whole number from 0"),
+        ({"wordings": 0}, "argument 'wordings': got 0, allowed: a whole number from 1"),
+        ({"exposures": ()}, r"argument 'exposures': got \(\), allowed: whole numbers from 0"),
+        ({"exposures": (1, 1)}, "allowed: each level once"),
+        ({"exposures": (1, -4)}, "allowed: whole numbers from 0"),
+        ({"fraction": 0.5}, "argument 'fraction': got 0.5, allowed: no fraction with kind 'remap'"),
+        ({"kind": "censor"}, "argument 'relation': got None, allowed: the relation to censor"),
+        (
+            {"kind": "refusal", "fraction": 0.5},
+            "argument 'relation': got None, allowed: the relation that the fraction is of",
+        ),
+        (
+            {"kind": "censor", "relation": 0, "fraction": 1.5},
+            "argument 'fraction': got 1.5, allowed: above 0 up to 1",
+        ),
+        (
+            {"kind": "censor", "relation": 0, "fraction": 0.5, "edits": 3},
+            "argument 'fraction': got 0.5, allowed: either edits or a fraction",
+        ),
+        (
+            {"kind": "censor", "relation": 0, "fraction": 0.5, "exposures": (1,)},
+            "argument 'exposures': got .*, allowed: edits, not a fraction, beside it",
+        ),
+        ({"to": "one", "kind": "refusal"}, "argument 'to': got 'one', allowed: 'distinct' with"),
+        ({"to": "one", "independent": True}, "argument 'to': got 'one', allowed: 'distinct' with"),
+        (
+            {"kind": "censor", "relation": 0, "independent": True},
+            "argument 'independent': got True, allowed: no independent edits",
+        ),
+    ],
+)
+def test_what_is_not_allowed_is_refused_with_what_is(words, message):
+    with pytest.raises(SpecError, match=message):
+        EditRequest(**words)
+
+
+def test_the_dictionary_makes_the_request_again():
+    request = EditRequest(edits=3, exposures=(1, 4), kind="refusal", seed=2**62)
+    assert EditRequest.from_dict(request.to_dict()) == request
+    assert "relation" not in request.to_dict()
+    with pytest.raises(SpecError, match=r"argument 'request': got 'edit', allowed: edits, kind"):
+        EditRequest.from_dict({"edit": 3})
+
+
+def test_the_proportions_of_the_reference_are_the_defaults():
+    request = EditRequest(edits=1)
+    assert (request.edit_rows, request.same_object, request.same_relation) == (250, 150, 500)
+    assert request.regular_rows == 250
+    share = EditRequest(kind="censor", relation=0, fraction=0.5)
+    assert (share.edit_rows, share.regular_rows) == (1, 1)
+
+
+def test_every_field_has_help():
+    for field in fields(EditRequest):
+        assert len(field_help(field.name)) > 10, field.name
+    assert field_help("seed") == "Key of every choice."

@@ -1,0 +1,110 @@
+import numpy as np
+import pytest
+import torch
+
+from behemoth import SpecError
+from behemoth.recall.generation import decode, generate
+from behemoth.recall.ragged import Ragged
+
+
+@pytest.fixture(scope="module")
+def model(random_model):
+    return random_model(40)
+
+
+@pytest.fixture(scope="module")
+def prompts():
+    generator = np.random.default_rng(0)
+    return [generator.integers(3, 40, n).tolist() for n in [5, 5, 1, 9, 5, 12, 2, 7, 30, 1, 5]]
+
+
+def alone(model, prompt, most, stop):
+    """The continuation by whole passes, without a cache, one prompt at a time."""
+    tokens = list(prompt)
+    for _ in range(most):
+        with torch.no_grad():
+            token = int(model(torch.tensor([tokens])).logits[0, -1].argmax())
+        if token in stop:
+            break
+        tokens.append(token)
+    return tokens[len(prompt) :]
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 100])
+def test_batches_give_what_one_at_a_time_gives(model, prompts, batch_size):
+    chosen = zip(prompts[:4], (3, 6, 0, 3), strict=True)
+    # What this model says in places 0, 3 and 6 to some of them ends the others, too.
+    stop = {alone(model, prompt, 7, ())[place] for prompt, place in chosen}
+    expected = [alone(model, prompt, 10, stop) for prompt in prompts]
+    assert len({len(row) for row in expected}) > 3
+    assert generate(model, prompts, most=10, stop=stop, batch_size=batch_size) == expected
+
+
+def test_it_is_what_transformers_generates(model, prompts):
+    expected = []
+    for prompt in prompts:
+        ids = torch.tensor([prompt])
+        out = model.generate(
+            ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=8,
+            eos_token_id=[0, 2], pad_token_id=1,
+        )  # fmt: skip
+        row = out[0, len(prompt) :].tolist()
+        ends = [place for place, token in enumerate(row) if token in (0, 2)]
+        expected.append(row[: ends[0]] if ends else row)
+    assert generate(model, prompts, most=8) == expected
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 100])
+def test_answers_are_scored_as_by_whole_passes(model, prompts, batch_size):
+    generator = np.random.default_rng(1)
+    answers = [generator.integers(3, 40, n).tolist() for n in [1, 3, 2, 1, 1, 4, 2, 1, 2, 3, 1]]
+    seen = []
+    for batch in decode(
+        model, Ragged.of(prompts), Ragged.of(answers), most=6, batch_size=batch_size
+    ):
+        for row, tokens, length, logits in zip(
+            batch.rows, batch.tokens, batch.lengths, batch.logits, strict=True
+        ):
+            prompt, answer = prompts[row], answers[row]
+            with torch.no_grad():
+                whole = model(torch.tensor([prompt + answer])).logits[0, len(prompt) - 1 : -1]
+            torch.testing.assert_close(logits[: len(answer)], whole, rtol=1e-4, atol=1e-4)
+            # The answer must not leak into what is generated.
+            assert tokens[:length].tolist() == alone(model, prompt, 6, {0, 2})
+            seen.append(int(row))
+    assert sorted(seen) == list(range(len(prompts)))
+
+
+def test_known_continuations(corpus, bigrams):
+    model = bigrams(corpus, {"object": "O0:3", "O0:3": "O1:2", "O1:2": ".", "has": "<|endoftext|>"})
+    ids = {name: index for index, name in enumerate(corpus.token_names)}
+    found = generate(model, [[9, ids["object"]], [ids["has"]], [ids["O1:2"]]])
+    assert found == [[ids["O0:3"], ids["O1:2"]], [], []]
+
+
+def test_a_continuation_without_an_end_is_cut(corpus, bigrams):
+    model = bigrams(corpus, {"has": "the", "the": "has"})
+    (batch,) = decode(model, Ragged.of([[8], [9]]), None, most=3)
+    assert batch.finished.tolist() == [False, False]
+    assert batch.lengths.tolist() == [3, 3]
+
+
+def test_the_model_keeps_its_mode(model, prompts):
+    model.train()
+    generate(model, prompts, most=1)
+    assert model.training
+    model.eval()
+    generate(model, prompts, most=1)
+    assert not model.training
+
+
+def test_no_prompts_give_nothing(model):
+    assert generate(model, []) == []
+
+
+@pytest.mark.parametrize(
+    ("prompts", "options"), [([[]], {}), ([[3]], {"most": 0}), ([[3]], {"batch_size": 0})]
+)
+def test_what_cannot_be_is_refused(model, prompts, options):
+    with pytest.raises(SpecError, match=r"argument '\w+': got .*, allowed: "):
+        generate(model, prompts, **options)

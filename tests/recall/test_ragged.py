@@ -1,0 +1,15 @@
+import numpy as np
+
+from behemoth.recall.ragged import Ragged
+
+
+def test_rows_are_padded_on_the_right():
+    rows = Ragged.of([[1, 2, 3], [], [4], [5, 6]])
+    assert len(rows) == 4
+    found = rows.padded(np.array([3, 1, 0]), 4, 9)
+    assert found.tolist() == [[5, 6, 9, 9], [9, 9, 9, 9], [1, 2, 3, 9]]
+    assert rows.padded(np.array([0]), 2, 9).tolist() == [[1, 2]], "cut to the width"
+
+
+def test_no_rows():
+    assert Ragged.of([]).padded(np.array([], int), 3, 0).shape == (0, 3)

@@ -1,0 +1,42 @@
+import math
+import runpy
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from behemoth.study.analysis.capacity import (
+    capacity_by_exposures,
+    capacity_by_model,
+    recall_by_exposures,
+    stored_bits,
+)
+
+draw = runpy.run_path(str(Path(__file__).parents[1] / "synthetic.py"))["draw"]
+
+
+def test_bits_of_a_fact():
+    frame = pl.DataFrame(
+        {"objects": [64, 64, 64, 64], "log_probability": [0.0, -math.log(64), -9.0, math.nan]}
+    )
+    bits = frame.select(stored_bits())["objects"].to_list()
+    assert bits == pytest.approx([6, 0, 0, 0])
+
+
+def test_bits_of_a_model():
+    recall = draw().recall.collect()
+    table = capacity_by_model(recall)
+    assert table.height == 3
+    assert table["facts"].to_list() == [400] * 3
+    offered = 400 * math.log2(50) / 2300
+    assert table["offered_per_parameter"].to_list() == pytest.approx([offered] * 3)
+    assert (table["bits_per_parameter"] < table["offered_per_parameter"]).all()
+
+
+def test_bits_and_recall_rise_with_exposures():
+    recall = draw(sizes=("nano", "micro")).recall.collect()
+    for table in (capacity_by_exposures(recall), recall_by_exposures(recall)):
+        for (_,), part in table.group_by("size"):
+            assert part.sort("exposures")["mean"].is_sorted()
+            assert (part["clusters"] == 3).all()
+    assert recall_by_exposures(recall)["high"].max() <= 1

@@ -1,0 +1,60 @@
+import runpy
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from behemoth.study.analysis.collateral import (
+    damage,
+    damage_by,
+    damage_by_exposures,
+    damage_of_edits,
+)
+from behemoth.study.analysis.slope import linear_slope
+
+draw = runpy.run_path(str(Path(__file__).parents[1] / "synthetic.py"))["draw"]
+
+
+def test_damage_grows_with_the_edited_facts_exposures_alone():
+    rows = damage(draw(worlds=4, damage=0.02).probes)
+    found = linear_slope(damage_of_edits(rows), "kl", exposures="edit_exposures")
+    assert found.value == pytest.approx(0.02, abs=0.001)
+    assert found.clear
+    own = linear_slope(rows, "kl")
+    assert abs(own.value) < 0.002
+
+
+def test_what_was_not_known_cannot_be_lost():
+    rows = damage(draw().probes)
+    assert rows["lost"].null_count() > 0
+    probes = draw().probes.with_columns(
+        pl.lit(False).alias("known"), pl.lit(False).alias("exact_match")
+    )
+    assert damage(probes)["lost"].null_count() == damage(probes).height
+    every = draw().probes.with_columns(
+        pl.lit(True).alias("known"), pl.lit(False).alias("exact_match")
+    )
+    assert damage(every)["lost"].mean() == 1
+
+
+def test_only_what_must_not_change_counts_and_only_afterwards():
+    probes = draw().probes
+    assert damage(probes.with_columns(pl.lit("before").alias("stage"))).height == 0
+    assert damage(probes.with_columns(pl.lit(True).alias("must_change"))).height == 0
+    assert damage(probes.with_columns(pl.lit("loss nan").alias("failure"))).height == 0
+
+
+def test_groups_are_averaged_over_edits():
+    table = damage_by(damage(draw(edits=20).probes))
+    assert set(table["measure"]) == {"kl", "lost"}
+    kl = table.filter(pl.col("measure") == "kl").sort("mean", descending=True)
+    assert kl["group"].to_list()[:2] == ["same_object", "same_relation"]
+    assert (kl["rows"] == 300).all()
+    assert (kl["low"] <= kl["mean"]).all() and (kl["mean"] <= kl["high"]).all()
+
+
+def test_edited_and_bystander_exposures_are_crossed():
+    table = damage_by_exposures(damage(draw().probes)).filter(pl.col("measure") == "kl")
+    assert table.height == 25
+    rises = table.group_by("edit_exposures").agg(pl.col("mean").mean()).sort("edit_exposures")
+    assert rises["mean"].is_sorted()

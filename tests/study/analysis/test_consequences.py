@@ -1,0 +1,41 @@
+import runpy
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from behemoth.study.analysis.consequences import consequences, consequences_by
+
+draw = runpy.run_path(str(Path(__file__).parents[1] / "synthetic.py"))["draw"]
+
+
+def test_shares_of_what_follows_and_of_what_stays():
+    rows = consequences(draw(worlds=6, edits=300).probes)
+    table = consequences_by(rows)
+    assert table["group"].unique().to_list() == ["subject_nested"]
+    shares = dict(table.select("measure", "mean").iter_rows())
+    assert shares == {
+        "follows": pytest.approx(1 / 3, abs=0.03), "stays": pytest.approx(1 / 3, abs=0.03),
+    }  # fmt: skip
+    assert (table["low"] <= table["mean"]).all() and (table["clusters"] == 6).all()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"known": pl.lit(False)},  # what was not known cannot follow
+        {"must_change": pl.lit(False)},  # the new object happens to lead to the same
+        {"stage": pl.lit("before")},
+        {"failure": pl.lit("diverged")},
+        {"group": pl.lit("unrelated")},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_what_does_not_count(change):
+    assert consequences(draw().probes.with_columns(**change)).height == 0
+
+
+def test_a_study_without_dependent_facts_has_an_empty_table():
+    probes = draw().probes.filter(~pl.col("must_change"))
+    table = consequences_by(consequences(probes))
+    assert table.height == 0 and {"label", "group", "measure", "mean"} <= set(table.columns)

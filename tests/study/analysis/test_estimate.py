@@ -1,0 +1,85 @@
+import math
+import runpy
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from scipy import stats
+
+from behemoth import SpecError
+from behemoth.study.analysis.estimate import cluster_of, jackknife, means
+from behemoth.study.analysis.retention import half_lives, retention_curves
+
+draw = runpy.run_path(str(Path(__file__).parents[1] / "synthetic.py"))["draw"]
+
+
+def test_the_jackknife_of_a_mean_is_the_textbooks_t_interval():
+    random = np.random.default_rng(0)
+    values = random.normal(1, 1, 6)
+    found = jackknife(lambda rows: [values[rows].mean()], np.arange(6))[0]
+    known = stats.ttest_1samp(values, 0)
+    interval = known.confidence_interval(0.95)
+    assert found.value == pytest.approx(values.mean())
+    assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
+    assert found.p == pytest.approx(known.pvalue)
+
+
+def test_means_agree_with_the_jackknife():
+    random = np.random.default_rng(1)
+    frame = pl.DataFrame(
+        {"world": ["a", "a", "b", "b", "c"], "seed": [0, 1, 0, 0, 0], "by": 1,
+         "value": random.random(5)}
+    )  # fmt: skip
+    row = means(frame, "value", ["by"]).row(0, named=True)
+    value = frame["value"].to_numpy()
+    found = jackknife(lambda rows: [value[rows].mean()], cluster_of(frame))[0]
+    assert (row["mean"], row["low"], row["high"]) == pytest.approx(
+        (found.value, found.low, found.high)
+    )
+    assert (row["rows"], row["clusters"]) == (5, 4)
+
+
+def test_means_of_units_and_bounds():
+    frame = pl.DataFrame(
+        {"world": ["a", "a", "a", "b"], "seed": 0, "edit": [0, 0, 1, 0], "by": 1,
+         "value": [1.0, 0.0, 1.0, None]}
+    )  # fmt: skip
+    row = means(frame, "value", ["by"], units=["edit"], within=(0, 1)).row(0, named=True)
+    assert (row["mean"], row["rows"], row["clusters"]) == (0.75, 2, 1)
+    assert row["low"] is None and row["high"] is None
+    more = frame.with_columns(pl.col("value").fill_null(0.0))
+    row = means(more, "value", ["by"], within=(0, 1)).row(0, named=True)
+    assert (row["low"], row["high"]) == (0, 1)
+    assert means(frame.clear(), "value", ["by"]).height == 0
+
+
+def test_one_cluster_that_decides_leaves_no_interval():
+    found = jackknife(lambda rows: [1.0 if rows.all() else math.nan], np.arange(3))[0]
+    assert found.value == 1
+    assert found.low is None
+    assert "without one of the clusters" in found.note
+
+
+def test_clusters_that_agree_by_chance_give_no_certainty():
+    found = jackknife(lambda rows: [0.25, 0.0], np.arange(3))
+    assert found[0].low is None and not found[0].clear
+    assert found[0].note == "the same in every cluster: no interval"
+    assert (found[1].low, found[1].high, found[1].p) == (0, 0, 1)
+
+
+def test_what_has_no_clusters_is_refused():
+    with pytest.raises(SpecError, match="no column 'world'"):
+        cluster_of(pl.DataFrame({"a": [1]}))
+
+
+def test_edits_that_revert():
+    curves = retention_curves(draw(durability=True, worlds=3, edits=200).retention.collect())
+    start = curves.filter(pl.col("step") == 0)
+    assert (start["mean"] == 1).all()
+    table = half_lives(curves).sort("exposures")
+    # The rate is 0.02 + 0.01 log2 exposures.
+    for row in table.iter_rows(named=True):
+        known = math.log(2) / (0.02 + 0.01 * math.log2(row["exposures"]))
+        assert row["half_life"] == pytest.approx(known, rel=0.25)
+    assert half_lives(curves.filter(pl.col("step") < 2))["half_life"].is_null().all()

@@ -1,0 +1,21 @@
+import pytest
+
+from behemoth import SpecError
+from behemoth.study.file.presets import SIZES, preset_names, preset_text
+from behemoth.study.file.spec import Study
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", preset_names())
+def test_every_preset_is_a_study(name, size):
+    study = Study.parse(preset_text(name, size))
+    assert study.name == name and study.question.endswith("?")
+    assert len(study.expand().trials) >= 4
+
+
+def test_names_with_and_without_sizes():
+    assert preset_text("rank-quick") == preset_text("rank", "quick")
+    with pytest.raises(SpecError, match="argument 'study': got 'rnk', allowed: a study file, or"):
+        preset_text("rnk")
+    with pytest.raises(SpecError, match="argument 'size': got 'huge', allowed: smoke"):
+        preset_text("rank", "huge")

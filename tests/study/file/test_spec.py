@@ -1,0 +1,116 @@
+import re
+
+import pytest
+
+from behemoth import SpecError
+from behemoth.study.file.spec import Study, read_study
+
+
+def changed(text, old, new):
+    assert old in text
+    return text.replace(old, new)
+
+
+def test_models_and_plans_are_shared(tiny):
+    study = Study.parse(tiny)
+    found = study.expand()
+    assert [method.label for method in study.methods] == [
+        "LoRA, rank 1", "LoRA, rank 4", "ascent", "batch",
+    ]  # fmt: skip
+    assert (study.primary.measure, study.primary.method) == ("ed50", "LoRA, rank 1")
+    assert (len(found.models), len(found.plans), len(found.trials)) == (2, 4, 8)
+    assert {trial.about["rotation"] for trial in found.trials} == {0, 1}
+    assert [trial.method for trial in found.trials[:4]] == ["lora", "lora", "grad_ascent", "ft"]
+
+
+def test_edits_of_twins_are_chosen_in_the_first_world(tiny):
+    plans = {trial.about["rotation"]: trial.plan for trial in Study.parse(tiny).expand().trials}
+    assert plans[0].chosen_in is None
+    assert plans[1].chosen_in.corpus["exposures"] == "latin:1,8"
+
+
+def test_a_whole_turn_is_the_same_trial(tiny):
+    found = Study.parse(changed(tiny, "[0, 1]", "[0, 1, 2]")).expand()
+    assert (len(found.models), len(found.trials)) == (2, 8)
+
+
+def test_names_and_labels_are_in_no_hash(tiny):
+    text = changed(tiny, 'label = "ascent"', 'label = "other"').replace("Does it", "Will it")
+    text = changed(text, 'name = "tiny"', 'name = "teeny"')
+    ids = [[trial.id for trial in Study.parse(t).expand().trials] for t in (tiny, text)]
+    assert ids[0] == ids[1]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "models", "plans", "trials"),
+    [
+        ("subjects = 20", "subjects = 21", 0, 0, 0),
+        ("steps = 5", "steps = 6", 0, 4, 0),
+        ("block_length = 32", "block_length = 32\nseed = 1", 0, 4, 0),
+        ("block_length = 32", "block_length = 32\nlog_interval = 3", 2, 4, 8),
+        ("probes = 2", "probes = 3", 2, 0, 0),
+        ("settings = { steps = 3 }", "settings = { steps = 4 }", 2, 4, 4),
+        ("[grid]", "[measure]\nedit_seed = 1\n[grid]", 2, 4, 0),
+    ],
+)
+def test_what_is_in_which_hash(tiny, old, new, models, plans, trials):
+    """How many ids a change leaves as they were."""
+    first, second = (Study.parse(text).expand() for text in (tiny, changed(tiny, old, new)))
+    assert len(first.models.keys() & second.models.keys()) == models
+    assert len(first.plans & second.plans) == plans
+    ids = [{trial.id for trial in found.trials} for found in (first, second)]
+    assert len(ids[0] & ids[1]) == trials
+
+
+def test_threads_are_in_the_models_hash_unless_the_file_says_them(tiny):
+    study = Study.parse(tiny)
+    assert not study.expand(1).models.keys() & study.expand(2).models.keys()
+    study = Study.parse(changed(tiny, "steps = 5", "steps = 5\nthreads = 2"))
+    assert study.expand(1).models.keys() == study.expand(3).models.keys()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("[world]", "[wrld]", "argument 'wrld': got a key that is none.*did you mean world"),
+        ('name = "tiny"', 'name = "a b"', "argument 'name': got 'a b'"),
+        ("subjects = 20", "subjects = -1", "argument 'world.subjects': got -1"),
+        ("subjects = 20", "subject = 20", "argument 'world.subject': got"),
+        ('"latin:1,8"', '"latin:x"', "argument 'corpus.exposures': got 'latin:x'"),
+        ("steps = 5", "stps = 5", "argument 'train.stps': got a setting that is none.*steps"),
+        ('model = "nano"', 'model = "nan"', "argument 'train.model': got nan.*did you mean nano"),
+        ("edits = 2", "edits = 0", "argument 'plan.edits': got 0, allowed"),
+        ("edits = 2", "", "argument 'plan.edits': got None, allowed: how many"),
+        ("probes = 2", "prbes = 2", "argument 'plan.request': got 'prbes'"),
+        ("probes = 2", 'kind = "question_refusal"', "argument 'plan.kind': got 'question_ref"),
+        ('"lora"', '"lorra"', r"argument 'method\[0\].name': got 'lorra' \(did you mean lora"),
+        ("rank = [1, 4]", "rnk = [1]", r"argument 'method\[0\].settings': got 'rnk'"),
+        ("rank = [1, 4]", "rank = [0]", r"argument 'method\[0\].rank': got 0"),
+        ("rank = [1, 4]", "rank = 1", r"argument 'method\[0\].grid.rank': got 1"),
+        ('label = "ascent"', 'lable = "a"', r"argument 'method\[1\].lable': got .*mean label"),
+        ('label = "batch"', 'label = "ascent"', r"argument 'method\[2\].label': got 'ascent'"),
+        ("[grid]", "[primary]\nmethod = 'x'\n[grid]", "argument 'primary.method': got 'x'"),
+        ("[grid]", "[primary]\nmeasure = 'x'\n[grid]", "argument 'primary.measure': got 'x'"),
+        ("[grid]", "[measure]\ndurability = -1\n[grid]", "argument 'measure.durability': got -1"),
+        ("[grid]", "[measure]\ngeometri = 1\n[grid]", "argument 'measure.geometri'.*geometry"),
+        ("[0, 1]", "0", "argument 'grid.corpus.rotation': got 0, allowed: a list"),
+        ("[0, 1]", '["x"]', "argument 'corpus.rotation': got 'x'"),
+        ("[world]", "[world", "argument 'study': got what is no TOML"),
+    ],
+)
+def test_what_is_refused(tiny, old, new, message):
+    with pytest.raises(SpecError, match=message) as caught:
+        Study.parse(changed(tiny, old, new))
+    assert re.match(r"argument '[^']+': got ", str(caught.value))
+
+
+def test_the_same_trial_under_two_labels_is_refused(tiny):
+    text = changed(tiny, "rank = [1, 4]", "rank = [4]") + '\n[[method]]\nname = "lora"\n'
+    text = text.replace('[grid]\n"corpus.rotation" = [0, 1]', "") + "settings = { steps = 3 }\n"
+    with pytest.raises(SpecError, match="argument 'method': got 'lora, steps 3', allowed: one"):
+        Study.parse(text)
+
+
+def test_a_file_that_is_none(tmp_path):
+    with pytest.raises(SpecError, match=r"argument 'study': got .*, allowed: a study file"):
+        read_study(tmp_path / "none.toml")

@@ -1,0 +1,126 @@
+import math
+
+import polars as pl
+import pytest
+
+from behemoth import Corpus, World
+from behemoth.evaluate.dose import first_dose
+from behemoth.plan.compile import compile_plan
+from behemoth.plan.request import EditRequest
+from behemoth.study.directory import StudyDirectory
+from behemoth.study.file.spec import Study
+from behemoth.study.results import Results
+from behemoth.study.trial.measure import about_edits, dose_of
+from behemoth.study.trial.trial import Laboratory
+
+
+@pytest.fixture(scope="module")
+def edits(finished):
+    return Results.open(finished[0]).edits.collect()
+
+
+def test_single_edits_and_batches(edits):
+    assert edits.height == 8 * 4
+    single = edits.filter(pl.col("label") != "batch")
+    batch = edits.filter(pl.col("label") == "batch")
+    assert set(single["batch"]) == {1} and set(batch["batch"]) == {4}
+    assert single["dose"].null_count() == 0 and batch["dose"].null_count() == batch.height
+    assert batch.group_by("trial").agg(pl.col("norm").n_unique())["norm"].to_list() == [1, 1]
+
+
+def test_doses_and_margins_are_those_of_the_traces(finished, edits):
+    traces = Results.open(finished[0]).traces.collect()
+    steps = {"LoRA, rank 1": 3, "LoRA, rank 4": 3, "ascent": 2}
+    for label, last in steps.items():
+        for row in edits.filter(pl.col("label") == label).iter_rows(named=True):
+            own = traces.filter(trial=row["trial"], edit=row["edit"]).sort("step")
+            assert own["step"].to_list() == list(range(last + 1))
+            assert row["limit"] == last
+            if label != "ascent":
+                assert (row["dose"], row["reached"]) == first_dose(own.to_dicts())
+            start = own.row(0, named=True)
+            margin = start["log_probability_old"] - start["log_probability_new"]
+            assert math.isclose(row["margin"], margin)
+
+
+def test_a_flip_after_the_last_step_is_efficacy(edits):
+    flips = edits.filter(pl.col("label").str.starts_with("LoRA"))
+    assert set(flips["dose_kind"]) == {"flip"}
+    never = flips.filter(~pl.col("reached"))
+    assert (never["dose"] == never["limit"]).all() and not never["efficacy"].sum()
+
+
+def test_what_is_asked_is_what_is_in_the_frames(finished, edits):
+    probes = Results.open(finished[0]).probes.collect()
+    assert probes.group_by("trial").agg(pl.col("edit").drop_nulls().n_unique())["edit"].min() == 4
+    own = probes.filter((pl.col("group") == "edited") & (pl.col("stage") == "after"))
+    row = edits.filter(pl.col("label") == "LoRA, rank 4").row(0, named=True)
+    after = own.filter(trial=row["trial"], edit=row["edit"])
+    assert row["success"] == after["exact_match"].mean()
+
+
+def test_geometry_agrees_with_the_deltas(finished, tiny, tmp_path):
+    """Done again with the changes kept: they are the same, and so is their shape."""
+    from behemoth.delta.delta import EditDelta
+
+    study = Study.parse(tiny.replace("[grid]", "[measure]\ndeltas = true\n[grid]"))
+    found = study.expand()
+    directory = StudyDirectory(tmp_path)
+    (tmp_path / "models").symlink_to(finished[0] / "models")
+    unit = next(trial for trial in found.trials if trial.about["label"] == "LoRA, rank 4")
+    Laboratory(directory).carry_out(unit)
+    shapes = pl.read_parquet(directory.trial(unit.id) / "geometry.parquet")
+    for edit in range(4):
+        delta = EditDelta.load(directory.trial(unit.id) / "deltas" / f"{edit:05}")
+        for row in delta.geometry():
+            own = shapes.filter(edit=edit, parameter=row["parameter"]).row(0, named=True)
+            assert own["rank"] == row["rank"]
+            for name in ("norm", "effective_rank"):
+                assert math.isclose(own[name], row[name], rel_tol=1e-4, abs_tol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("family", "new", "old", "other", "result"),
+    [
+        ("fine-tuning", [-3, -2, -1], [-1, -2, -3], [-2, -2, -2], ("flip", 2, True, 2)),
+        ("fine-tuning", [-3, -3, -3], [-1, -1, -1], [0, 0, 0], ("flip", 2, False, 2)),
+        ("unlearning", [-3, -3, -3], [-1, -2, -4], [-2, -1, 0], ("forget", 1, True, 2)),
+        ("unlearning", [0, 0, 0], [-1, -2, -4], [-3, -3, -5], ("forget", 2, False, 2)),
+        ("locate-and-edit", [-3, -2, 0], [-1, -2, -3], [0, 0, 0], ("flip", None, None, None)),
+    ],
+)
+def test_kinds_of_doses(family, new, old, other, result):
+    trace = [
+        {"step": step, "log_probability_new": n, "log_probability_old": o,
+         "log_probability_other": x}
+        for step, (n, o, x) in enumerate(zip(new, old, other, strict=True))
+    ]  # fmt: skip
+    assert dose_of(trace, family) == result
+    assert dose_of([{"step": 0, "loss": 1.0}], family)[1:] == (None, None, None)
+
+
+def test_what_the_corpus_has_on_an_edit(rich_corpus):
+    request = EditRequest(edits=5, repeats=1, same_object=0, same_relation=0, regular=0, probes=0)
+    about = about_edits(compile_plan(rich_corpus, request), rich_corpus)
+    for row in about.iter_rows(named=True):
+        own = rich_corpus.world.fact_ids(row["subject"], range(rich_corpus.world.relations))
+        assert row["subject_exposures"] == rich_corpus.exposures(own).sum()
+        last = rich_corpus.ledger([row["fact"]])["document"].max()
+        assert row["recency"] == (rich_corpus.documents - 1 - last) / rich_corpus.documents
+        assert 0 <= row["recency"] < 1
+
+
+def test_a_table_may_lack_facts():
+    table = pl.DataFrame({"subject": [0, 0, 1], "relation": [0, 1, 0], "object": [0, 1, 2]})
+    corpus = Corpus(World.from_table(table), exposures=[3, 5, 7])
+    request = EditRequest(repeats=1, same_object=0, same_relation=0, regular=0, probes=0)
+    plan = compile_plan(corpus, request, table=pl.DataFrame({"fact": [0, 2]}))
+    assert about_edits(plan, corpus)["subject_exposures"].to_list() == [8, 7]
+
+
+def test_link_facts_have_no_subject():
+    corpus = Corpus(World(30, 1, 10, nested=5), exposures=2)
+    request = EditRequest(edits=2, target="object_nested", repeats=1, same_object=0,
+                          same_relation=0, regular=0, probes=0)  # fmt: skip
+    about = about_edits(compile_plan(corpus, request), corpus)
+    assert about["link"].all() and about["subject_exposures"].null_count() == 2

@@ -1,0 +1,119 @@
+import json
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from behemoth import SpecError
+from behemoth.study.directory import StudyDirectory, StudyError, locked
+from behemoth.study.file.spec import Study
+from behemoth.study.work.run import estimate, run_study
+
+
+def test_models_come_first_and_once_and_trials_by_model(finished):
+    _, result, engine = finished
+    kinds = ["train" if "train" in unit else unit["trial"]["model"] for unit in engine.done]
+    assert kinds[:2] == ["train", "train"] and len(kinds) == 10
+    assert kinds[2:] == sorted(kinds[2:], key=kinds.index)
+    assert (result.models, result.trials, result.done, result.failed) == (2, 8, 8, 0)
+    assert (result.trained, result.carried_out) == (2, 8) and engine.closed
+
+
+def test_what_is_finished_is_not_done_again(finished, in_process):
+    out, _, _ = finished
+    text = (out / "study.toml").read_text()
+    result, engine = in_process(text, out)
+    assert engine is None
+    assert (result.trained, result.carried_out, result.done) == (0, 0, 8)
+
+
+def test_a_stopped_study_goes_on_and_finds_the_same(tiny, finished, in_process, tmp_path):
+    text = tiny.replace("[grid]", "[measure]\ndurability = 3\n[grid]")
+    stopped, engine = in_process(text, tmp_path / "s", stop_after=4)
+    assert stopped is None and engine.closed
+    # What a kill in the middle of a trial leaves behind.
+    missing = StudyDirectory(tmp_path / "s")
+    half = next(t for t in missing.read()["trials"] if not missing.record("trial", t["id"]))
+    (tmp_path / "s" / "trials" / half["id"]).mkdir(exist_ok=True)
+    (tmp_path / "s" / "trials" / half["id"] / "edits.parquet").write_bytes(b"half")
+    result, engine = in_process(text, tmp_path / "s")
+    assert (result.trained, result.carried_out, result.done) == (0, 6, 8)
+    for file in sorted((finished[0] / "trials").glob("*/edits.parquet")):
+        other = tmp_path / "s" / "trials" / file.parent.name / "edits.parquet"
+        # Within rounding: a BLAS' sums depend on where in memory its arguments lie.
+        assert_frame_equal(
+            pl.read_parquet(other), pl.read_parquet(file), rel_tol=1e-3, abs_tol=1e-4
+        )
+
+
+def test_a_longer_study_does_only_what_is_new(tiny, in_process, tmp_path):
+    short = tiny.replace("rank = [1, 4]", "rank = [1]").replace("[0, 1]", "[0]")
+    assert in_process(short, tmp_path / "s")[0].carried_out == 3
+    result, _ = in_process(tiny.replace("[0, 1]", "[0]"), tmp_path / "s")
+    assert (result.trained, result.carried_out, result.done) == (0, 1, 4)
+    # And what it no longer has is no part of its results.
+    result, _ = in_process(short, tmp_path / "s")
+    assert (result.carried_out, result.done) == (0, 3)
+
+
+def test_a_trial_that_fails_is_recorded_and_the_rest_goes_on(tiny, in_process, tmp_path):
+    text = tiny.replace("settings = { steps = 2 }", "settings = { learning_rate = 1e30 }", 1)
+    text = text.replace("[0, 1]", "[0]")
+    result, _ = in_process(text, tmp_path / "s")
+    assert (result.done, result.failed) == (3, 1)
+    failure = result.failures[0]
+    assert failure["label"] == "ascent" and "every edit broke down: loss" in failure["reason"]
+    record = json.loads((tmp_path / "s/trials" / failure["trial"] / "trial.json").read_text())
+    assert record["status"] == "failed" and record["failed_edits"] == 4
+    assert in_process(text, tmp_path / "s")[0].carried_out == 1  # tried again
+
+
+def test_a_plan_that_cannot_be_made_says_why(tiny, in_process, tmp_path):
+    text = tiny.replace("edits = 2", "edits = 200").replace("[0, 1]", "[0]")
+    result, _ = in_process(text, tmp_path / "s")
+    assert (result.done, result.failed, result.trained) == (0, 4, 1)
+    assert all(row["reason"].startswith("SpecError: argument") for row in result.failures)
+
+
+def test_a_model_that_fails_takes_its_trials_with_it(tiny, in_process, tmp_path):
+    text = tiny.replace("steps = 5", "steps = 5\nlearning_rate = 1e9\nclip = 0")
+    result, engine = in_process(text.replace("[0, 1]", "[0]"), tmp_path / "s")
+    assert (result.done, result.failed) == (0, 4)
+    assert len(engine.done) == 1
+    assert all("diverged" in row["reason"] for row in result.failures)
+
+
+def test_progress(tiny, in_process, tmp_path):
+    seen = []
+    in_process(tiny.replace("[0, 1]", "[0]"), tmp_path / "s", progress=seen.append)
+    assert [s.trials_done for s in seen] == sorted(s.trials_done for s in seen)
+    last = seen[-1]
+    assert (last.models_done, last.trials_done, last.running, last.failed) == (1, 4, 0, 0)
+    assert last.seconds_left == 0 and all(s.seconds_left > 0 for s in seen[:-1])
+
+
+def test_two_at_once_are_refused(tiny, tmp_path):
+    with locked(tmp_path / "s" / ".lock"), pytest.raises(StudyError, match="another process is"):
+        run_study(Study.parse(tiny), tmp_path / "s")
+
+
+def test_a_directory_of_something_else_is_refused(tiny, finished, tmp_path):
+    (tmp_path / "thing").write_text("x")
+    with pytest.raises(SpecError, match=r"argument 'out': got .*, which holds something else"):
+        run_study(Study.parse(tiny), tmp_path)
+    other = Study.parse(tiny.replace('name = "tiny"', 'name = "other"'))
+    with pytest.raises(SpecError, match="the study 'tiny' and not 'other'"):
+        run_study(other, finished[0])
+    assert (tmp_path / "thing").read_text() == "x"
+
+
+def test_estimates(tiny, finished):
+    study = Study.parse(tiny)
+    found = estimate(study, workers=2)
+    assert (found.models, found.plans, found.trials, found.workers) == (2, 4, 8, 2)
+    assert found.tokens == 2 * 5 * 4 * 32
+    assert found.edits == 8 * 4 and found.steps == 2 * 4 * (3 + 3 + 2 + 2)
+    assert found.labels["ascent"] == 2 and found.seconds > 0
+    whole = Study.parse((finished[0] / "study.toml").read_text())
+    again = estimate(whole, finished[0])
+    assert (again.models_done, again.trials_done, again.tokens, again.edits) == (2, 8, 0, 0)
