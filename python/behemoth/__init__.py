@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 from behemoth.support.lazy import lazy
 
 if TYPE_CHECKING:  # the same names again, for type checkers and editors
-    from ._gen import CorpusError as CorpusError, SpecError as SpecError
     from .corpus import (
         Corpus as Corpus,
         World as World,
@@ -16,12 +15,13 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors
         verify as verify,
     )
     from .corpus.spec import *
+    from .support.errors import ArgumentError as ArgumentError, CorpusError as CorpusError
 
 __all__, __dir__, __getattr__ = lazy(
     __name__,
     {
-        "_gen": "CorpusError SpecError",
         "corpus": "Composed Constant Corpus Correlated Groups Independent Inverse OneToOne "
         "Questions World Zipf ZipfExposures facts gen import_ inspect verify",
+        "support.errors": "ArgumentError CorpusError",
     },
 )

@@ -5,7 +5,7 @@ unsigned 64-bit integers. Arrays are numpy arrays; every array argument must be
 one-dimensional, contiguous and of exactly the dtype named here. All methods
 release the GIL while they work, and stop within a second of Ctrl-C.
 
-Errors: `SpecError` for a bad argument, `CorpusError` for a directory that is
+Errors (of `behemoth.support.errors`): `ArgumentError`, `CorpusError` for a directory that is
 damaged, locked or of another spec or version, `OSError` (`PermissionError`,
 `ENOSPC`, ...) for input and output, `KeyboardInterrupt` on Ctrl-C.
 """
@@ -27,8 +27,6 @@ __all__ = [
     "FORMAT_VERSION",
     "TEMPLATES",
     "Corpus",
-    "CorpusError",
-    "SpecError",
     "World",
     "digest",
     "version",
@@ -39,12 +37,6 @@ FORMAT_VERSION: int
 
 TEMPLATES: list[str]
 """The names of the templates."""
-
-class SpecError(ValueError):
-    """A bad argument; the message names it, the value got and the values allowed."""
-
-class CorpusError(RuntimeError):
-    """A corpus directory is damaged, locked, or of another spec or version."""
 
 def version() -> str:
     """The version of the engine."""

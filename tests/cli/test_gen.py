@@ -274,7 +274,7 @@ def test_all_probes_can_be_asked_for(run, tmp_path):
         ("--engine rya", "'--engine': got rya, allowed: local, ray (did you mean ray?)"),
         ("--probes some", "'--probes': got some, allowed: a whole number, 'all', or 0 for none"),
         ("--threads x", "'--threads': got x, allowed: a whole number from 0"),
-        ("--spec nothing.toml", "'spec': got 'nothing.toml', allowed: a spec TOML"),
+        ("--spec nothing.toml", "'spec': got nothing.toml, allowed: a spec TOML"),
         ("--fatcs 6", "argument '--fatcs': no such option (did you mean --facts?)"),
         ("--facts", "argument '--facts': got nothing, allowed: a value"),
     ],
@@ -303,8 +303,8 @@ def test_ray_that_is_not_installed_names_the_extra(run, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     message = run("gen", "--facts", 60, "--out", tmp_path / "c", "--engine", "ray").refused(2)
     assert (
-        message
-        == "argument 'engine': got 'ray', which is not installed: pip install 'behemoth[ray]'"
+        message == "argument 'engine': got ray, allowed: local; ray where it is installed: "
+        "pip install 'behemoth[ray]'"
     )
 
 

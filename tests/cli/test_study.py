@@ -79,7 +79,7 @@ def test_when_all_trials_fail_the_run_failed(run, study, in_process, tmp_path):
     study.write_text(STUDY.replace("edits = 2", "edits = 200"))
     ran = run("study", "run", study, "--out", tmp_path / "s")
     assert ran.code == 1
-    assert "2 failed (lora, steps 3): SpecError: argument 'edits': got 200" in ran.err
+    assert "2 failed (lora, steps 3): ArgumentError: argument 'edits': got 200" in ran.err
 
 
 def test_presets(run):
@@ -98,7 +98,7 @@ def test_presets(run):
     ("words", "message"),
     [
         ("run frequency", "argument '--out': got nothing, allowed: a directory"),
-        ("run frequncy --out s", "argument 'study': got 'frequncy', allowed: a study file, or one"),
+        ("run frequncy --out s", "argument 'study': got frequncy, allowed: a study file, or one"),
         ("run no.toml --out s", "argument 'FILE': got no.toml, allowed: a study file"),
         ("run bad.toml --out s", "argument 'world.subjects': got -1"),
         ("run frequency --size big --out s", "argument '--size': got big, allowed: smoke"),
@@ -111,7 +111,7 @@ def test_presets(run):
             "rnu frequency",
             "argument 'COMMAND': got rnu, allowed: run, report, presets, show, gates (did",
         ),
-        ("show nothing", "argument 'study': got 'nothing', allowed: a study file, or one of"),
+        ("show nothing", "argument 'study': got nothing, allowed: a study file, or one of"),
     ],
 )
 def test_errors(run, words, message, tmp_path, monkeypatch):

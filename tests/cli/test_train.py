@@ -66,7 +66,7 @@ def test_every_option_reaches_the_config(run, spec, tmp_path):
          "410m (did you mean nano?)"),
         (("--steps", "0"), "'steps': got 0, allowed: a whole number from 1"),
         (("--steps", "many"), "'--steps': got many, allowed: a whole number"),
-        (("--schedule", "linear"), "'schedule': got 'linear', allowed: cosine, wsd"),
+        (("--schedule", "linear"), "'schedule': got linear, allowed: cosine, wsd"),
         (("--block-length", "1e6"), "'block_length': got 1000000, allowed: up to the"),
     ],
 )  # fmt: skip

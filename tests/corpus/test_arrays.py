@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from behemoth import SpecError
+from behemoth import ArgumentError
 from behemoth.corpus.arrays import whole
 
 
@@ -40,6 +40,6 @@ def test_an_array_of_the_type_is_not_copied():
 )
 def test_nothing_wraps_or_rounds(values, got):
     with pytest.raises(
-        SpecError, match=f"argument 'x': got .*{got}.*, allowed: whole numbers 0 to 4294967295"
+        ArgumentError, match=f"argument 'x': got .*{got}.*, allowed: whole numbers 0 to 4294967295"
     ):
         whole(values, "x", np.uint32)

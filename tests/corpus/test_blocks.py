@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from behemoth import SpecError
+from behemoth import ArgumentError
 
 
 def test_blocks_cut_the_stream_and_drop_the_rest(rich_corpus):
@@ -53,5 +53,5 @@ def test_many_small_blocks_cross_the_buffers_ends(corpus, monkeypatch):
     [(0, 0, None), (-1, 0, None), (10, -1, None), (10, 5, 4), (10, 0, 793)],
 )
 def test_blocks_that_do_not_exist_are_refused(corpus, length, start, stop):
-    with pytest.raises(SpecError, match=r"argument '.*': got .*, allowed: "):
+    with pytest.raises(ArgumentError, match=r"argument '.*': got .*, allowed: "):
         corpus.blocks(length, start, stop)

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from behemoth import (
+    ArgumentError,
     Constant,
     Corpus,
     Groups,
     Questions,
-    SpecError,
     World,
     ZipfExposures,
 )
@@ -84,16 +84,16 @@ def test_fill_tokens_starts_at_any_token(corpus, rich_corpus, token):
     ],
 )
 def test_fill_refuses_arrays_it_cannot_write(corpus, out):
-    with pytest.raises((SpecError, TypeError)):
+    with pytest.raises((ArgumentError, TypeError)):
         corpus.fill(out, 0)
 
 
 def test_fill_refuses_an_array_that_is_read_only(corpus):
     out = np.empty(10, np.uint16)
     out.flags.writeable = False
-    with pytest.raises((SpecError, TypeError)):
+    with pytest.raises((ArgumentError, TypeError)):
         corpus.fill(out, 0)
-    with pytest.raises((SpecError, TypeError)):
+    with pytest.raises((ArgumentError, TypeError)):
         corpus.fill([1, 2, 3], 0)
 
 
@@ -319,7 +319,7 @@ def test_samples_of_facts_are_exact_and_sorted(rich_corpus):
     ],
 )  # fmt: skip
 def test_what_is_not_allowed_is_refused_by_name(world, arguments, name, allowed):
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(ArgumentError) as caught:
         Corpus(world, **arguments)
     message = str(caught.value)
     assert message.startswith("argument '")
@@ -329,14 +329,14 @@ def test_what_is_not_allowed_is_refused_by_name(world, arguments, name, allowed)
 
 def test_a_vocabulary_over_the_limit_is_refused():
     with pytest.raises(
-        SpecError, match=r"argument 'vocabulary': got .*allowed: up to 2147483648 tokens"
+        ArgumentError, match=r"argument 'vocabulary': got .*allowed: up to 2147483648 tokens"
     ):
         Corpus(World(10, 300, 10**7), base=2**24)
 
 
 @pytest.mark.parametrize(("start", "stop"), [(0, 721), (5, 4), (800, 800)])
 def test_documents_out_of_range_are_refused(corpus, start, stop):
-    with pytest.raises(SpecError):
+    with pytest.raises(ArgumentError):
         corpus.tokens(start, stop)
 
 

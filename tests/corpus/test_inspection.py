@@ -3,7 +3,7 @@ import json
 import polars as pl
 import pytest
 
-from behemoth import Corpus, CorpusError, SpecError, World, inspect, verify
+from behemoth import ArgumentError, Corpus, CorpusError, World, inspect, verify
 from behemoth.corpus.inspection import sample_text
 
 
@@ -128,7 +128,7 @@ def test_probes_of_another_corpus_are_named(written, tmp_path):
 
 @pytest.mark.parametrize("look", [inspect, verify])
 def test_what_is_no_corpus_directory(tmp_path, look):
-    with pytest.raises(SpecError, match=r"argument 'DIR': got .*, allowed: a corpus directory"):
+    with pytest.raises(ArgumentError, match=r"argument 'DIR': got .*, allowed: a corpus directory"):
         look(tmp_path)
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from behemoth import Corpus, Questions, SpecError, World
+from behemoth import ArgumentError, Corpus, Questions, World
 from behemoth.corpus.probes import probe_metadata, write_probes
 
 SCHEMA = {
@@ -71,7 +71,9 @@ def test_words_of_several_tokens_are_answers_of_several_tokens():
 
 
 def test_an_unknown_template_is_refused_with_those_there_are(corpus):
-    with pytest.raises(SpecError, match=r"argument 'templates': got 'sonnet', allowed: .*default"):
+    with pytest.raises(
+        ArgumentError, match=r"argument 'templates': got sonnet, allowed: .*default"
+    ):
         corpus.probes(templates=["sonnet"])
 
 

@@ -5,6 +5,7 @@ import polars as pl
 from hypothesis import HealthCheck, given, reject, settings, strategies as st
 
 from behemoth import (
+    ArgumentError,
     Composed,
     Constant,
     Corpus,
@@ -14,7 +15,6 @@ from behemoth import (
     Inverse,
     OneToOne,
     Questions,
-    SpecError,
     World,
     Zipf,
     ZipfExposures,
@@ -47,7 +47,7 @@ def worlds(draw):
     minority = draw(shares) if drawn else 0.0
     try:
         return World(subjects, relations, seed=draw(st.integers(0, 2**62)), minority=minority)
-    except SpecError:
+    except ArgumentError:
         reject()
 
 
@@ -243,7 +243,7 @@ def test_a_spec_is_made_or_refused_in_one_line(
     try:
         world = World(subjects, relations, objects, correlated=strength, nested=nested)
         corpus = Corpus(world, exposures=exposures, inversion=inversion, base=base)
-    except SpecError as error:
+    except ArgumentError as error:
         message = str(error)
         assert message.startswith("argument '")
         assert ": got " in message

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from behemoth import Corpus, SpecError, World, gen
+from behemoth import ArgumentError, Corpus, World, gen
 
 
 class Task:
@@ -67,7 +67,7 @@ def test_arrays_go_along(fake_ray, graph, tmp_path, contents):
 
 
 def test_force_is_refused(fake_ray, corpus, tmp_path):
-    with pytest.raises(SpecError, match="argument 'force': got true with engine 'ray'"):
+    with pytest.raises(ArgumentError, match="argument 'force': got true with engine 'ray'"):
         gen(corpus, tmp_path / "c", engine="ray", force=True)
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from behemoth import Corpus, CorpusError, SpecError, World
+from behemoth import ArgumentError, Corpus, CorpusError, World
 from behemoth.corpus.source import read_source
 
 TOML = """
@@ -57,7 +57,7 @@ def test_numbers_may_be_written_as_floats(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[world", "which is no TOML"),
+        ("[world", "a TOML file; this is none"),
         ("[wrold]\nsubjects = 3", r"got table \[wrold\] in .*, allowed: \[world\], \[corpus\]"),
         ("[world]\nsubject = 3", "subject"),
         ("[world]\nsubjects = 1.5", "argument 'subjects': got 1.5, allowed: a whole number"),
@@ -71,16 +71,16 @@ def test_numbers_may_be_written_as_floats(tmp_path):
 def test_what_is_no_spec_is_refused(tmp_path, text, message):
     path = tmp_path / "spec.toml"
     path.write_text(text)
-    with pytest.raises(SpecError, match=message):
+    with pytest.raises(ArgumentError, match=message):
         Corpus.from_spec(path)
 
 
 def test_a_path_that_holds_nothing_is_refused(tmp_path):
     with pytest.raises(
-        SpecError, match="allowed: a spec TOML, a spec directory or a corpus directory"
+        ArgumentError, match="allowed: a spec TOML, a spec directory or a corpus directory"
     ):
         read_source(tmp_path)
-    with pytest.raises(SpecError, match="allowed: a spec TOML"):
+    with pytest.raises(ArgumentError, match="allowed: a spec TOML"):
         read_source(tmp_path / "nothing.toml")
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from behemoth import (
+    ArgumentError,
     Composed,
     Corpus,
     Correlated,
@@ -12,7 +13,6 @@ from behemoth import (
     Independent,
     OneToOne,
     Questions,
-    SpecError,
     World,
     ZipfExposures,
 )
@@ -48,7 +48,7 @@ def test_specs_are_frozen():
 
 def test_the_names_of_templates_are_those_of_the_engine():
     assert list(get_args(Template)) == TEMPLATES
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(ArgumentError) as caught:
         Corpus(World(2, 1, 2), templates={"sonnet": 1})
     allowed = ", ".join(TEMPLATES)
     assert str(caught.value) == f"argument 'templates': got 'sonnet', allowed: {allowed}"

@@ -4,7 +4,7 @@ import sys
 import polars as pl
 import pytest
 
-from behemoth import Corpus, CorpusError, SpecError, World, facts, import_
+from behemoth import ArgumentError, Corpus, CorpusError, World, facts, import_
 
 
 def test_facts_are_those_of_the_world(tmp_path, rich_corpus):
@@ -40,7 +40,7 @@ def test_facts_of_a_twin_have_its_objects(tmp_path, rich_corpus):
 def test_a_range_beyond_the_facts_is_refused(tmp_path, corpus, start, stop):
     (tmp_path / "spec.toml").write_text(corpus.spec_toml)
     with pytest.raises(
-        SpecError, match=f"argument 'range': got {start}:{stop}, allowed: a:b .* 180"
+        ArgumentError, match=f"argument 'range': got {start}:{stop}, allowed: a:b .* 180"
     ):
         facts(tmp_path, tmp_path / "facts.parquet", start=start, stop=stop)
     assert not (tmp_path / "facts.parquet").exists()
@@ -49,7 +49,7 @@ def test_a_range_beyond_the_facts_is_refused(tmp_path, corpus, start, stop):
 def test_facts_need_a_file_to_write(tmp_path, corpus):
     (tmp_path / "spec.toml").write_text(corpus.spec_toml)
     with pytest.raises(
-        SpecError, match=r"argument 'out': got .* a directory, allowed: a file name"
+        ArgumentError, match=r"argument 'out': got .* a directory, allowed: a file name"
     ):
         facts(tmp_path, tmp_path)
 
@@ -152,7 +152,7 @@ def test_a_spec_that_is_there_is_replaced_by_force_alone(tmp_path, graph):
 def test_a_bad_table_leaves_no_trace(tmp_path):
     table = tmp_path / "facts.csv"
     table.write_text("0,0,1\n0,0,2\n")
-    with pytest.raises(SpecError):
+    with pytest.raises(ArgumentError):
         import_(table, tmp_path / "spec")
     assert not (tmp_path / "spec").exists()
 

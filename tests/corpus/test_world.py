@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from behemoth import (
+    ArgumentError,
     Composed,
     Correlated,
     Independent,
     Inverse,
     OneToOne,
-    SpecError,
     World,
     Zipf,
 )
@@ -214,7 +214,7 @@ def test_override_changes_the_facts_given_and_no_other():
     ],
 )  # fmt: skip
 def test_what_is_not_allowed_is_refused_by_name(arguments, name, allowed):
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(ArgumentError) as caught:
         World(**arguments)
     message = str(caught.value)
     assert message.startswith("argument '")
@@ -235,14 +235,14 @@ def test_what_is_not_allowed_is_refused_by_name(arguments, name, allowed):
     ],
 )
 def test_ids_out_of_range_are_refused(world, subjects, relations, message):
-    with pytest.raises(SpecError, match=message):
+    with pytest.raises(ArgumentError, match=message):
         world.objects(subjects, relations)
 
 
 def test_a_range_out_of_the_facts_is_refused(world):
-    with pytest.raises(SpecError, match="180"):
+    with pytest.raises(ArgumentError, match="180"):
         world.facts(0, 181)
-    with pytest.raises(SpecError):
+    with pytest.raises(ArgumentError):
         world.facts_of([180])
 
 

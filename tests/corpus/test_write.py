@@ -5,7 +5,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from behemoth import Corpus, CorpusError, SpecError, World, gen
+from behemoth import ArgumentError, Corpus, CorpusError, World, gen
 from behemoth.corpus.write import estimate
 
 
@@ -154,7 +154,7 @@ def test_a_manifest_of_another_version_is_refused(tmp_path, corpus):
 
 
 def test_force_of_a_part_is_refused(tmp_path, corpus):
-    with pytest.raises(SpecError, match="argument 'force'"):
+    with pytest.raises(ArgumentError, match="argument 'force'"):
         corpus.write(tmp_path / "corpus", part=(0, 2), force=True)
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from transformers import GPTNeoXForCausalLM
 
-from behemoth import Corpus, CorpusError, SpecError, World
+from behemoth import ArgumentError, Corpus, CorpusError, World
 from behemoth.delta.delta import EditDelta
 from behemoth.edit.apply import edit, read_edit
 from behemoth.edit.methods.lora import Lora
@@ -95,7 +95,7 @@ def test_a_stopped_one_is_gone_on_with(trained, plan, tmp_path, monkeypatch, con
     monkeypatch.setattr(Lora, "apply", apply)
     with pytest.raises(KeyboardInterrupt):
         edit(trained, plan, "lora", part, **options)
-    with pytest.raises(SpecError, match=r"not finished, allowed: .* goes on with it"):
+    with pytest.raises(ArgumentError, match=r"not finished, allowed: .* goes on with it"):
         read_edit(part)
     monkeypatch.undo()
     assert edit(trained, plan, "lora", part, **options).present == 2
@@ -171,7 +171,7 @@ def test_adapters_are_what_peft_loads(trained, plan, corpus, tmp_path):
         found = adapted(tokens).logits
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
     assert (found - base).abs().max() > 1e-4
-    with pytest.raises(SpecError, match="argument 'adapter': got a delta of ft with a dense"):
+    with pytest.raises(ArgumentError, match="argument 'adapter': got a delta of ft with a dense"):
         edit(trained, plan, "ft", tmp_path / "f", settings={"steps": 1}, adapter=True)
 
 
@@ -190,15 +190,15 @@ def test_errors_come_before_any_work(trained, plan, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Run, "load_model", None)
     other = compile_plan(Corpus(World(90, 2, 9)), EditRequest(edits=1))
-    with pytest.raises(SpecError, match="argument 'plan': got a plan of another world"):
+    with pytest.raises(ArgumentError, match="argument 'plan': got a plan of another world"):
         edit(trained, other, "lora", tmp_path / "e")
-    with pytest.raises(SpecError, match=r"got 'lorra' \(did you mean lora\?\)"):
+    with pytest.raises(ArgumentError, match=r"got lorra \(did you mean lora\?\)"):
         edit(trained, plan, "lorra", tmp_path / "e")
-    with pytest.raises(SpecError, match="argument 'stack': got 0, allowed: 1 or more"):
+    with pytest.raises(ArgumentError, match="argument 'stack': got 0, allowed: 1 or more"):
         edit(trained, plan, "lora", tmp_path / "e", stack=0)
-    with pytest.raises(SpecError, match=r"argument 'RUN': got .* allowed: a training run"):
+    with pytest.raises(ArgumentError, match=r"argument 'RUN': got .* allowed: a training run"):
         edit(tmp_path, plan, "lora", tmp_path / "e")
-    with pytest.raises(SpecError, match=r"argument 'EDIT': got .* allowed: an edit directory"):
+    with pytest.raises(ArgumentError, match=r"argument 'EDIT': got .* allowed: an edit directory"):
         read_edit(tmp_path)
     refuses = replace(Lora.info, kinds=frozenset({"refusal"}))
     monkeypatch.setattr(Lora, "info", refuses)
@@ -219,7 +219,7 @@ def test_a_damaged_record_is_named(trained, plan, tmp_path):
 
 def test_a_run_that_is_not_finished_is_no_run(trained, plan, tmp_path):
     (tmp_path / "run.json").write_text("{}")
-    with pytest.raises(SpecError, match="which is not finished, allowed: a finished run"):
+    with pytest.raises(ArgumentError, match="which is not finished, allowed: a finished run"):
         edit(tmp_path, plan, "lora", tmp_path / "e")
 
 

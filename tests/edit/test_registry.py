@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from behemoth import SpecError
+from behemoth import ArgumentError
 from behemoth.edit.registry import get_method, method_names, method_type
 
 
@@ -18,17 +18,17 @@ def test_settings_are_read_by_the_types_of_the_fields():
 @pytest.mark.parametrize(
     ("name", "settings", "message"),
     [
-        ("lor", {}, r"argument 'method': got 'lor' \(did you mean lora"),
-        ("lora", {"rnak": "1"}, r"argument 'set': got 'rnak' \(did you mean rank\?\)"),
-        ("lora", {"rank": "x"}, "argument 'rank': got 'x', allowed: a value of type int"),
-        ("lora", {"part": "head"}, "argument 'part': got 'head', allowed: mlp, attention, both"),
+        ("lor", {}, r"argument 'method': got lor, allowed: .* \(did you mean lora"),
+        ("lora", {"rnak": "1"}, r"argument 'set': got rnak, allowed: .* \(did you mean rank\?\)"),
+        ("lora", {"rank": "x"}, "argument 'rank': got x, allowed: a value of type int"),
+        ("lora", {"part": "head"}, "argument 'part': got head, allowed: mlp, attention, both"),
         ("lora", {"rank": "0"}, "argument 'rank': got 0, allowed: at least 1"),
         ("ft", {"steps": "0"}, "argument 'steps': got 0, allowed: at least 1"),
         ("lora", {"part": "all"}, "got 'all' with a rank"),
     ],
 )
 def test_what_is_refused(name, settings, message):
-    with pytest.raises(SpecError, match=message):
+    with pytest.raises(ArgumentError, match=message):
         get_method(name, settings)
 
 
@@ -54,5 +54,5 @@ def test_a_method_says_what_it_is(name):
     ],
 )
 def test_settings_that_would_be_ignored_are_refused(name, settings, argument):
-    with pytest.raises(SpecError, match=argument):
+    with pytest.raises(ArgumentError, match=argument):
         get_method(name, settings)

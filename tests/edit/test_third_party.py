@@ -43,8 +43,8 @@ def test_it_is_listed_and_does_its_work(installed, model, plans, context):
 
 
 def test_its_settings_are_checked_like_ours(installed):
-    from behemoth import SpecError
+    from behemoth import ArgumentError
     from behemoth.edit.registry import get_method
 
-    with pytest.raises(SpecError, match=r"argument .share.: got 2\.0, allowed: 0 to 1"):
+    with pytest.raises(ArgumentError, match=r"argument .share.: got 2\.0, allowed: 0 to 1"):
         get_method("shrinkage", {"share": "2"})

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from behemoth import SpecError
+from behemoth import ArgumentError
 from behemoth.delta.delta import EditDelta
 from behemoth.evaluate.dose import doses, ed50, first_dose, kaplan_meier
 
@@ -125,7 +125,7 @@ def test_levels_are_kept_apart_and_sorted():
 
 
 def test_errors():
-    with pytest.raises(SpecError, match="argument 'by': got 'nothing', allowed: dose, reached"):
+    with pytest.raises(ArgumentError, match="argument 'by': got nothing, allowed: dose, reached"):
         ed50(frame_of([1], [True]), by=["nothing"])
-    with pytest.raises(SpecError, match="argument 'quantile': got 0, allowed: between 0 and 1"):
+    with pytest.raises(ArgumentError, match="argument 'quantile': got 0, allowed: between 0 and 1"):
         ed50(frame_of([1], [True]), quantile=0)

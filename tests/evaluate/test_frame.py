@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 import torch
 
-from behemoth import Composed, Corpus, Groups, Independent, Questions, SpecError, World
+from behemoth import ArgumentError, Composed, Corpus, Groups, Independent, Questions, World
 from behemoth.delta.delta import Dense, EditDelta, LowRank
 from behemoth.evaluate import evaluate_model
 from behemoth.evaluate.frame import SCHEMA
@@ -289,5 +289,5 @@ def test_the_model_is_left_as_it_was(random_model, asked):
 @pytest.mark.parametrize("options", [{"stack": 0}, {"batch_size": 0}])
 def test_what_cannot_be_is_refused(bigrams, asked, options):
     corpus, plan = asked
-    with pytest.raises(SpecError, match="got 0, allowed: 1 or more"):
+    with pytest.raises(ArgumentError, match="got 0, allowed: 1 or more"):
         evaluate_model(bigrams(corpus, {}), corpus, plan, {}, **options)

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 import torch
 
-from behemoth import Corpus, Questions, SpecError, World
+from behemoth import ArgumentError, Corpus, Questions, World
 from behemoth.evaluate.membership import SCORES, auc, membership, privacy
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.request import EditRequest
@@ -91,7 +91,7 @@ def test_the_distance_from_the_twin():
 def test_errors(bigrams):
     corpus = Corpus(World(60, 1, 2), exposures=1)
     plan = compile_plan(corpus, EditRequest(edits=1))
-    with pytest.raises(SpecError, match="argument 'plan': got a relation with 2 objects"):
+    with pytest.raises(ArgumentError, match="argument 'plan': got a relation with 2 objects"):
         membership(bigrams(corpus, {}), corpus, plan)
-    with pytest.raises(SpecError, match="argument 'share': got 0, allowed"):
+    with pytest.raises(ArgumentError, match="argument 'share': got 0, allowed"):
         membership(bigrams(corpus, {}), corpus, plan, share=0)

@@ -3,7 +3,7 @@ import math
 import polars as pl
 import pytest
 
-from behemoth import SpecError
+from behemoth import ArgumentError
 from behemoth.evaluate.aggregate import aggregate
 from behemoth.evaluate.frame import SCHEMA
 from behemoth.evaluate.metrics import METRICS, get_metric
@@ -30,7 +30,7 @@ def value(frame, name, **options):
 def test_names_and_versions():
     assert all(metric.name == name for name, metric in METRICS.items())
     assert all(metric.version >= 1 and metric.meaning for metric in METRICS.values())
-    with pytest.raises(SpecError, match="argument 'metrics': got 'rouge', allowed: efficacy, "):
+    with pytest.raises(ArgumentError, match="argument 'metrics': got rouge, allowed: efficacy, "):
         get_metric("rouge")
 
 

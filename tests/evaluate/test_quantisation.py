@@ -2,7 +2,7 @@ import polars as pl
 import pytest
 import torch
 
-from behemoth import Corpus, SpecError, World
+from behemoth import ArgumentError, Corpus, World
 from behemoth.delta.delta import Dense, EditDelta
 from behemoth.evaluate import evaluate_model
 from behemoth.evaluate.quantisation import evaluate_quantised, quantise
@@ -66,5 +66,5 @@ def test_rounding_undoes_what_is_smaller_than_a_step(random_model):
 
 
 def test_errors(random_model):
-    with pytest.raises(SpecError, match="argument 'bits': got 1, allowed: 2 to 16"):
+    with pytest.raises(ArgumentError, match="argument 'bits': got 1, allowed: 2 to 16"):
         quantise(random_model(50), 1)

@@ -2,7 +2,7 @@ import polars as pl
 import pytest
 import torch
 
-from behemoth import Corpus, SpecError, World
+from behemoth import ArgumentError, Corpus, World
 from behemoth.delta.delta import Dense, EditDelta
 from behemoth.evaluate.relearning import RELEARNING, relearn
 from behemoth.plan.compile import compile_plan
@@ -69,8 +69,8 @@ def test_the_seed_says_who_is_taught(asked, random_model):
 def test_errors(asked, random_model, options, message):
     corpus, plan = asked
     model = random_model(corpus.vocabulary_size)
-    with pytest.raises(SpecError, match=message):
+    with pytest.raises(ArgumentError, match=message):
         relearn(model, corpus, plan, empty(), **options)
     single = plan.single(0)
-    with pytest.raises(SpecError, match="argument 'plan': got 1 facts to forget"):
+    with pytest.raises(ArgumentError, match="argument 'plan': got 1 facts to forget"):
         relearn(model, corpus, single, empty())

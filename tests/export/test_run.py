@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from transformers import AutoTokenizer
 
-from behemoth import Corpus, CorpusError, SpecError, World
+from behemoth import ArgumentError, Corpus, CorpusError, World
 from behemoth.export import FORMATS, export
 from behemoth.export.source import Source
 
@@ -46,22 +46,26 @@ def test_progress_ends_at_all_tokens(directory, tmp_path):
 
 
 def test_a_format_that_is_none_names_its_neighbour(directory, tmp_path):
-    with pytest.raises(SpecError, match=r"'to': got litdat, allowed: .*\(did you mean litdata\?"):
+    with pytest.raises(
+        ArgumentError, match=r"'to': got litdat, allowed: .*\(did you mean litdata\?"
+    ):
         export(directory, tmp_path / "out", "litdat")
     assert not (tmp_path / "out").exists()
 
 
 def test_a_block_length_is_for_formats_of_blocks(directory, tmp_path):
-    with pytest.raises(SpecError, match="got 64 for olmo, which has no blocks, allowed: nothing,"):
+    with pytest.raises(
+        ArgumentError, match="got 64 for olmo, which has no blocks, allowed: nothing,"
+    ):
         export(directory, tmp_path / "out", "olmo", block_length=64)
-    with pytest.raises(SpecError, match="'block_length': got 0, allowed: 1 to"):
+    with pytest.raises(ArgumentError, match="'block_length': got 0, allowed: 1 to"):
         export(directory, tmp_path / "out", "megatron", block_length=0)
 
 
 def test_another_export_is_left_alone_but_for_force(directory, tmp_path):
     out = tmp_path / "out"
     export(directory, out, "megatron")
-    with pytest.raises(SpecError, match=r"another export \(to megatron\), allowed: a new"):
+    with pytest.raises(ArgumentError, match=r"another export \(to megatron\), allowed: a new"):
         export(directory, out, "megatron", block_length=64)
     export(directory, out, "olmo", force=True)
     assert {path.name for path in out.iterdir()} == {"export.json", "tokenizer", "00000.npy"}
@@ -72,7 +76,7 @@ def test_another_export_is_left_alone_but_for_force(directory, tmp_path):
 def test_a_directory_of_something_else_is_refused(directory, tmp_path, force):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("")
-    with pytest.raises(SpecError, match="holds something else, allowed: a new directory"):
+    with pytest.raises(ArgumentError, match="holds something else, allowed: a new directory"):
         export(directory, tmp_path / "mine", "olmo", force=force)
     assert (tmp_path / "mine" / "thesis.tex").exists()
 
@@ -89,7 +93,9 @@ def test_shards_that_a_format_cannot_hold_are_refused(directory, to, most):
     # The corpus cannot be of such a size here, so that its one shard is said to be.
     source = Source(directory)
     object.__setattr__(source.shards[0], "tokens", np.broadcast_to(np.uint16(0), most << 29))
-    with pytest.raises(SpecError, match=f"got {to} for shards of .*, allowed: below {most} GiB"):
+    with pytest.raises(
+        ArgumentError, match=f"got {to} for shards of .*, allowed: below {most} GiB"
+    ):
         FORMATS[to].check(source)
 
 

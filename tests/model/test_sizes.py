@@ -1,6 +1,6 @@
 import pytest
 
-from behemoth import SpecError
+from behemoth import ArgumentError
 from behemoth.model.sizes import SIZES, find_size
 
 # Of pythia-70m, -160m and -410m, without the embeddings (table 1 of the paper).
@@ -24,5 +24,7 @@ def test_every_head_has_a_quarter_to_rotate():
 
 
 def test_an_unknown_size_is_answered_with_its_neighbour():
-    with pytest.raises(SpecError, match=r"'model': got 70M, allowed: nano, .* \(did you mean 70m"):
+    with pytest.raises(
+        ArgumentError, match=r"'model': got 70M, allowed: nano, .* \(did you mean 70m"
+    ):
         find_size("70M")

@@ -3,7 +3,7 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from behemoth import Corpus, Correlated, Groups, Independent, SpecError, World
+from behemoth import ArgumentError, Corpus, Correlated, Groups, Independent, World
 from behemoth.plan import EditRequest, compile_plan
 from behemoth.plan.sampling import Order, Pool, among, distinct, rank_within, relation_pool
 
@@ -116,7 +116,7 @@ def test_only_truly_correlated_pairs():
     assert kept < 8
     # Exactly those that agree are candidates.
     agree = int((world.objects(range(500), 0) == world.objects(range(500), 1)).sum())
-    with pytest.raises(SpecError, match=rf"got 400, allowed: up to {agree}, .*of {agree} cand"):
+    with pytest.raises(ArgumentError, match=rf"got 400, allowed: up to {agree}, .*of {agree} cand"):
         compile_plan(
             corpus,
             EditRequest(
@@ -215,7 +215,7 @@ def test_only_known_facts(corpus):
     plan = compile_plan(corpus, EditRequest(edits=40, relation=1, distinct=False), known=known)
     assert (plan.edits["fact"] % 7 == 0).all()
     assert (plan.edits["relation"] == 1).all()
-    with pytest.raises(SpecError, match=r"allowed: up to 1, .*of 1 candidates among 1 facts"):
+    with pytest.raises(ArgumentError, match=r"allowed: up to 1, .*of 1 candidates among 1 facts"):
         compile_plan(corpus, EditRequest(edits=4, relation=1), known=[1])
 
 
@@ -255,7 +255,7 @@ def test_any_small_world(subjects, relations, objects, edits, seed, independent)
     )
     try:
         plan = compile_plan(corpus, request)
-    except SpecError as error:
+    except ArgumentError as error:
         if "allowed: up to" not in str(error):
             raise
         return
@@ -306,7 +306,7 @@ def test_any_small_world(subjects, relations, objects, edits, seed, independent)
     ],
 )
 def test_what_cannot_be_done_is_refused(corpus, words, message):
-    with pytest.raises(SpecError, match=message):
+    with pytest.raises(ArgumentError, match=message):
         compile_plan(corpus, EditRequest(**words))
 
 
@@ -324,19 +324,23 @@ def test_what_cannot_be_done_is_refused(corpus, words, message):
     ],
 )
 def test_tables_that_are_none(corpus, rows, words, message):
-    with pytest.raises(SpecError, match=message):
+    with pytest.raises(ArgumentError, match=message):
         compile_plan(corpus, EditRequest(**words), table=pl.DataFrame(rows))
 
 
 def test_an_object_that_is_the_fact_s_own_is_no_edit(corpus):
     own = int(corpus.world.facts_of([1])["object"][0])
-    with pytest.raises(SpecError, match=f"got object {own} in row 0, allowed: another than {own}"):
+    with pytest.raises(
+        ArgumentError, match=f"got object {own} in row 0, allowed: another than {own}"
+    ):
         compile_plan(corpus, EditRequest(), table=pl.DataFrame({"fact": [1], "object": [own]}))
 
 
 def test_a_corpus_without_prompts_is_refused():
     corpus = Corpus(World(20, 2, 5), templates={"sor": 1})
-    with pytest.raises(SpecError, match="argument 'corpus': got no template whose object comes"):
+    with pytest.raises(
+        ArgumentError, match="argument 'corpus': got no template whose object comes"
+    ):
         compile_plan(corpus, EditRequest(edits=1))
 
 

@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from behemoth import SpecError
+from behemoth import ArgumentError
 from behemoth.plan import EditRequest, compile_plan
 from behemoth.plan.groups import GROUPS
 
@@ -73,7 +73,7 @@ def test_a_world_lacks_what_the_cases_leave_out(corpora):
     for world, features in WORLDS.items():
         for name, words in REQUESTS.items():
             if NEEDS.get(name) not in (None, *features):
-                with pytest.raises(SpecError, match=r"nested object|correlated|questions"):
+                with pytest.raises(ArgumentError, match=r"nested object|correlated|questions"):
                     compile_plan(corpora[world], EditRequest(**words))
 
 

@@ -3,7 +3,7 @@ import json
 import polars as pl
 import pytest
 
-from behemoth import Corpus, CorpusError, SpecError, World
+from behemoth import ArgumentError, Corpus, CorpusError, World
 from behemoth.export.litgpt import export_litgpt
 from behemoth.plan import EditPlan, EditRequest, compile_plan
 from behemoth.plan.plan import EDITS, PROBES, TRAINING
@@ -106,7 +106,7 @@ def test_a_killed_save_is_taken_up(plan, tmp_path):
     (tmp_path / "plan.toml").unlink()
     (tmp_path / "probes.parquet").write_bytes(b"half")
     (tmp_path / ".training.parquet.tmp").write_bytes(b"half")
-    with pytest.raises(SpecError, match="allowed: a plan directory"):
+    with pytest.raises(ArgumentError, match="allowed: a plan directory"):
         EditPlan.load(tmp_path)
     plan.save(tmp_path)
     assert EditPlan.load(tmp_path).plan_hash == plan.plan_hash
@@ -133,9 +133,11 @@ def test_damage_is_found(plan, corpus, tmp_path):
 def test_a_plan_of_another_world_is_refused(plan, tmp_path):
     plan.save(tmp_path)
     other = Corpus(World(subjects=300, relations=3, objects=12, seed=8))
-    with pytest.raises(SpecError, match=r"got a plan of another world \(spec .*\), allowed: one"):
+    with pytest.raises(
+        ArgumentError, match=r"got a plan of another world \(spec .*\), allowed: one"
+    ):
         EditPlan.load(tmp_path, other)
-    with pytest.raises(SpecError, match="plan of another world"):
+    with pytest.raises(ArgumentError, match="plan of another world"):
         export_litgpt(plan, other, tmp_path / "litgpt")
 
 
@@ -154,7 +156,7 @@ def test_singles_are_the_parts_of_the_plan(plan):
     two = plan.take([3, 1])
     assert two.edits["edit"].to_list() == [1, 3]
     assert two.take([1]).plan_hash == plan.single(1).plan_hash
-    with pytest.raises(SpecError, match="argument 'edits': got 7, allowed: the 4 edits"):
+    with pytest.raises(ArgumentError, match="argument 'edits': got 7, allowed: the 4 edits"):
         plan.single(7)
 
 

@@ -2,7 +2,7 @@ from dataclasses import fields
 
 import pytest
 
-from behemoth import SpecError
+from behemoth import ArgumentError
 from behemoth.plan.request import EditRequest, field_help
 
 
@@ -12,9 +12,9 @@ from behemoth.plan.request import EditRequest, field_help
         ({"edits": 0}, "argument 'edits': got 0, allowed: a whole number from 1"),
         ({"edits": True}, "argument 'edits': got True, allowed: a whole number from 1"),
         ({"edits": 1.5}, "argument 'edits': got 1.5, allowed: a whole number from 1"),
-        ({"kind": "swap"}, "argument 'kind': got 'swap', allowed: remap, censor, refusal, "),
-        ({"target": "x"}, "argument 'target': got 'x', allowed: subject, subject_nested, "),
-        ({"to": "x"}, "argument 'to': got 'x', allowed: distinct, one"),
+        ({"kind": "swap"}, "argument 'kind': got swap, allowed: remap, censor, refusal, "),
+        ({"target": "x"}, "argument 'target': got x, allowed: subject, subject_nested, "),
+        ({"to": "x"}, "argument 'to': got x, allowed: distinct, one"),
         ({"seed": -1}, "argument 'seed': got -1, allowed: a whole number from 0"),
         ({"wordings": 0}, "argument 'wordings': got 0, allowed: a whole number from 1"),
         ({"exposures": ()}, r"argument 'exposures': got \(\), allowed: whole numbers from 0"),
@@ -38,8 +38,8 @@ from behemoth.plan.request import EditRequest, field_help
             {"kind": "censor", "relation": 0, "fraction": 0.5, "exposures": (1,)},
             "argument 'exposures': got .*, allowed: edits, not a fraction, beside it",
         ),
-        ({"to": "one", "kind": "refusal"}, "argument 'to': got 'one', allowed: 'distinct' with"),
-        ({"to": "one", "independent": True}, "argument 'to': got 'one', allowed: 'distinct' with"),
+        ({"to": "one", "kind": "refusal"}, "argument 'to': got one, allowed: 'distinct' with"),
+        ({"to": "one", "independent": True}, "argument 'to': got one, allowed: 'distinct' with"),
         (
             {"kind": "censor", "relation": 0, "independent": True},
             "argument 'independent': got True, allowed: no independent edits",
@@ -47,7 +47,7 @@ from behemoth.plan.request import EditRequest, field_help
     ],
 )
 def test_what_is_not_allowed_is_refused_with_what_is(words, message):
-    with pytest.raises(SpecError, match=message):
+    with pytest.raises(ArgumentError, match=message):
         EditRequest(**words)
 
 
@@ -55,7 +55,7 @@ def test_the_dictionary_makes_the_request_again():
     request = EditRequest(edits=3, exposures=(1, 4), kind="refusal", seed=2**62)
     assert EditRequest.from_dict(request.to_dict()) == request
     assert "relation" not in request.to_dict()
-    with pytest.raises(SpecError, match=r"argument 'request': got 'edit', allowed: edits, kind"):
+    with pytest.raises(ArgumentError, match=r"argument 'request': got edit, allowed: edits, kind"):
         EditRequest.from_dict({"edit": 3})
 
 

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 import torch
 
-from behemoth import Composed, Corpus, Independent, Questions, SpecError, World
+from behemoth import ArgumentError, Composed, Corpus, Independent, Questions, World
 from behemoth.recall import recall, recall_by_group
 from behemoth.recall.facts import SCHEMA
 
@@ -190,11 +190,13 @@ def test_many_facts_are_sampled(bigrams, monkeypatch):
 
 
 def test_a_model_of_another_vocabulary_is_refused(corpus, random_model):
-    with pytest.raises(SpecError, match="argument 'model': got a vocabulary of 40 tokens, allowed"):
+    with pytest.raises(
+        ArgumentError, match="argument 'model': got a vocabulary of 40 tokens, allowed"
+    ):
         recall(random_model(40), corpus)
 
 
 def test_unknown_templates_are_refused(corpus, random_model):
     model = random_model(corpus.vocabulary_size)
-    with pytest.raises(SpecError, match="argument 'templates': got 'sor', allowed: default"):
+    with pytest.raises(ArgumentError, match="argument 'templates': got sor, allowed: default"):
         recall(model, corpus, templates=["sor"])

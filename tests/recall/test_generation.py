@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from behemoth import SpecError
+from behemoth import ArgumentError
 from behemoth.recall.generation import decode, generate
 from behemoth.recall.ragged import Ragged
 
@@ -106,5 +106,5 @@ def test_no_prompts_give_nothing(model):
     ("prompts", "options"), [([[]], {}), ([[3]], {"most": 0}), ([[3]], {"batch_size": 0})]
 )
 def test_what_cannot_be_is_refused(model, prompts, options):
-    with pytest.raises(SpecError, match=r"argument '\w+': got .*, allowed: "):
+    with pytest.raises(ArgumentError, match=r"argument '\w+': got .*, allowed: "):
         generate(model, prompts, **options)

@@ -5,7 +5,7 @@ import sys
 import polars as pl
 import pytest
 
-from behemoth import SpecError
+from behemoth import ArgumentError
 from behemoth.report import write_report
 from behemoth.report.charts import CHARTS
 
@@ -76,7 +76,7 @@ def test_a_study_in_which_nothing_is_finished(tmp_path, draw, write_study):
 
 
 def test_what_is_no_study_is_refused(tmp_path):
-    with pytest.raises(SpecError, match="allowed: a study"):
+    with pytest.raises(ArgumentError, match="allowed: a study"):
         write_report(tmp_path)
 
 

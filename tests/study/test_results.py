@@ -3,7 +3,7 @@ import json
 import polars as pl
 import pytest
 
-from behemoth import SpecError
+from behemoth import ArgumentError
 from behemoth.evaluate.frame import SCHEMA
 from behemoth.study.directory import StudyDirectory
 from behemoth.study.results import INDEX, MODELS, Results
@@ -88,7 +88,7 @@ def test_a_damaged_record_is_a_trial_that_is_missing(finished, tmp_path):
 
 
 def test_no_study(tmp_path):
-    with pytest.raises(SpecError, match=r"argument 'STUDY': got .*study\.json"):
+    with pytest.raises(ArgumentError, match=r"argument 'STUDY': got .*study\.json"):
         Results.open(tmp_path)
 
 

@@ -3,7 +3,7 @@ from dataclasses import fields
 
 import pytest
 
-from behemoth import SpecError
+from behemoth import ArgumentError
 from behemoth.model.sizes import SIZES
 from behemoth.train.config import TrainConfig, default_config
 
@@ -21,7 +21,7 @@ def test_every_size_has_defaults(name):
         ({"steps": 0}, "'steps': got 0, allowed: a whole number from 1"),
         ({"learning_rate": 0.0}, "'learning_rate': got 0.0, allowed: a number above 0"),
         ({"warmup": 1.5}, "'warmup': got 1.5, allowed: a number from 0 to 1"),
-        ({"schedule": "linear"}, "'schedule': got 'linear', allowed: cosine, wsd"),
+        ({"schedule": "linear"}, "'schedule': got linear, allowed: cosine, wsd"),
         ({"steps": 1, "epochs": 1}, "'steps': got 1, allowed: one of epochs and steps"),
         ({"batch_size": 6, "accumulate": 4}, "'accumulate': got 4, allowed: a divisor"),
         ({"schedule": "wsd", "warmup": 0.5, "decay": 0.6}, "'decay': got 0.6, allowed: up to 0.5"),
@@ -29,7 +29,7 @@ def test_every_size_has_defaults(name):
     ],
 )
 def test_what_is_not_allowed_is_refused_with_what_is(settings, message):
-    with pytest.raises(SpecError, match=re.escape(message).replace(r"\.\*", ".*")):
+    with pytest.raises(ArgumentError, match=re.escape(message).replace(r"\.\*", ".*")):
         default_config("nano", **settings)
 
 

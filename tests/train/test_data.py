@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from behemoth import Corpus, CorpusError, SpecError, World
+from behemoth import ArgumentError, Corpus, CorpusError, World
 from behemoth.train.data import BlockDataset, BlockStream, DataConfig
 
 LENGTH, BATCH = 48, 3
@@ -184,7 +184,9 @@ def test_memory_is_used_again(rich_corpus, monkeypatch):
 def test_another_spec_is_refused(rich_corpus, corpus):
     state = BlockStream(corpus, DataConfig(LENGTH, BATCH)).state_dict()
     stream = BlockStream(rich_corpus, DataConfig(LENGTH, BATCH))
-    with pytest.raises(SpecError, match=f"argument 'state': got .*{corpus.spec_hash}, allowed: "):
+    with pytest.raises(
+        ArgumentError, match=f"argument 'state': got .*{corpus.spec_hash}, allowed: "
+    ):
         stream.load_state_dict(state)
 
 
@@ -193,7 +195,7 @@ def test_another_spec_is_refused(rich_corpus, corpus):
     [{"block_length": 1}, {"batch_size": 0}, {"prefetch": -1}, {"threads": True}],
 )
 def test_configs_that_cannot_be_are_refused(options):
-    with pytest.raises(SpecError, match=r"argument '\w+': got .*, allowed: \d or more"):
+    with pytest.raises(ArgumentError, match=r"argument '\w+': got .*, allowed: \d or more"):
         DataConfig(**options)
 
 
@@ -202,12 +204,12 @@ def test_configs_that_cannot_be_are_refused(options):
     [{"rank": 2, "world_size": 2}, {"rank": -1}, {"start_block": -1}],
 )
 def test_streams_that_cannot_be_are_refused(corpus, options):
-    with pytest.raises(SpecError, match=r"argument '\w+': got .*, allowed: "):
+    with pytest.raises(ArgumentError, match=r"argument '\w+': got .*, allowed: "):
         BlockStream(corpus, **options)
 
 
 def test_blocks_longer_than_the_corpus_are_refused(corpus):
-    with pytest.raises(SpecError, match="argument 'block_length': got 100000, allowed: up to"):
+    with pytest.raises(ArgumentError, match="argument 'block_length': got 100000, allowed: up to"):
         BlockDataset(corpus, 100_000)
 
 

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from behemoth import Corpus, SpecError, World
+from behemoth import ArgumentError, Corpus, World
 from behemoth.train import train
 from behemoth.train.errors import Interrupted, TrainError
 
@@ -158,13 +158,15 @@ def test_a_run_of_something_else_is_refused(small, config, tmp_path):
     with pytest.raises(Stop):
         train(small, out=tmp_path / "run", config=config(), progress=stop_at(2))
     other = Corpus(World(subjects=20, relations=2, objects=5, seed=1), exposures="groups:4,16")
-    with pytest.raises(SpecError, match=r"a run of the corpus .* and not .*, allowed: a new"):
+    with pytest.raises(ArgumentError, match=r"a run of the corpus .* and not .*, allowed: a new"):
         train(other, out=tmp_path / "run", config=config())
-    with pytest.raises(SpecError, match=r"a run with learning_rate 0.0025 and not 0.001, allowed"):
+    with pytest.raises(
+        ArgumentError, match=r"a run with learning_rate 0.0025 and not 0.001, allowed"
+    ):
         train(small, out=tmp_path / "run", config=config(learning_rate=1e-3))
-    with pytest.raises(SpecError, match="which holds something else"):
+    with pytest.raises(ArgumentError, match="which holds something else"):
         train(small, out=tmp_path, config=config())
-    with pytest.raises(SpecError, match="is no run and is not replaced"):
+    with pytest.raises(ArgumentError, match="is no run and is not replaced"):
         train(small, out=tmp_path, config=config(), force=True)
     # What moves no weight may change, and force replaces.
     train(small, out=tmp_path / "run", config=config(log_interval=3))
@@ -205,7 +207,7 @@ def test_out_of_memory_says_what_to_lower(small, config, tmp_path, monkeypatch):
 
 
 def test_a_device_that_is_not_there_is_refused(small, config, tmp_path):
-    with pytest.raises(SpecError, match="'device': got nothere, allowed here: auto, cpu"):
+    with pytest.raises(ArgumentError, match="'device': got nothere, allowed here: auto, cpu"):
         train(small, out=tmp_path / "run", config=config(device="nothere"))
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from behemoth import Composed, Corpus, Groups, Independent, SpecError, World
+from behemoth import ArgumentError, Composed, Corpus, Groups, Independent, World
 from behemoth.train.data import BlockStream, DataConfig
 
 
@@ -143,5 +143,5 @@ def test_answers_of_a_second_epoch_begin_anew():
 
 def test_a_corpus_without_answers_is_refused():
     corpus = Corpus(World(10, 2, 5), templates={"sor": 1.0, "osr": 1.0})
-    with pytest.raises(SpecError, match="argument 'answers_only': got a corpus of osr, sor"):
+    with pytest.raises(ArgumentError, match="argument 'answers_only': got a corpus of osr, sor"):
         BlockStream(corpus, DataConfig(16, 1, answers_only=True))

@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use numpy::{Element, PyReadonlyArray1};
-use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError, PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList};
+use pyo3::types::{PyBytes, PyList, PyTuple};
 
 use self::corpus::Corpus;
 use self::world::World;
@@ -21,18 +21,9 @@ use crate::corpus::Progress;
 use crate::error::Error;
 use crate::world::World as EngineWorld;
 
-pyo3::create_exception!(
-    behemoth._gen,
-    SpecError,
-    PyValueError,
-    "A bad argument; the message names it, the value got and the values allowed."
-);
-pyo3::create_exception!(
-    behemoth._gen,
-    CorpusError,
-    PyRuntimeError,
-    "A corpus directory is damaged, locked, or of another spec or version."
-);
+// Python defines the errors, so that what is refused there and here is one class.
+pyo3::import_exception!(behemoth.support.errors, ArgumentError);
+pyo3::import_exception!(behemoth.support.errors, CorpusError);
 
 /// Calls that make fewer tokens than this are not worth a thread.
 const SMALL_CALL: usize = 1 << 20;
@@ -44,7 +35,14 @@ impl From<Error> for PyErr {
     fn from(error: Error) -> PyErr {
         let message = error.to_string();
         match error {
-            Error::Argument { .. } => SpecError::new_err(message),
+            Error::Argument { name, got, allowed } => {
+                Python::attach(
+                    |py| match PyTuple::new(py, name.split('.').collect::<Vec<_>>()) {
+                        Ok(path) => ArgumentError::new_err((path.unbind(), got, allowed)),
+                        Err(error) => error,
+                    },
+                )
+            }
             Error::Corpus { .. } => CorpusError::new_err(message),
             Error::Cancelled => PyKeyboardInterrupt::new_err(message),
             // OSError picks its own subclass (PermissionError, ...) from the number.
@@ -199,8 +197,6 @@ fn digest(data: &Bound<'_, PyBytes>) -> String {
 #[pymodule]
 fn _gen(py: Python<'_>, module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("FORMAT_VERSION", crate::FORMAT_VERSION)?;
-    module.add("SpecError", py.get_type::<SpecError>())?;
-    module.add("CorpusError", py.get_type::<CorpusError>())?;
     module.add("TEMPLATES", PyList::new(py, crate::template::TEMPLATES)?)?;
     module.add_class::<World>()?;
     module.add_class::<Corpus>()?;

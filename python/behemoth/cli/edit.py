@@ -9,11 +9,11 @@ from typing import Annotated
 import typer
 
 from behemoth.cli import parse
+from behemoth.support.errors import ArgumentError
 from behemoth.support.extras import needed
 from behemoth.support.process import prepare
 
 from .console import Stopped, console, write_json
-from .parse import ArgumentError
 
 
 def edit(

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from behemoth.cli import parse
+from behemoth.support.errors import ArgumentError
 from behemoth.support.extras import needed
 from behemoth.support.process import prepare
 
 from .console import console, write_json
-from .parse import ArgumentError
 
 if TYPE_CHECKING:
     import polars as pl

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from behemoth.cli import parse
+from behemoth.support.errors import ArgumentError
 
 from .console import Stopped, keep_interrupts, write_json
-from .parse import ArgumentError
 from .show import show_estimate, show_written
 
 _REPORTED = (

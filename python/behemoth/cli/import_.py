@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from behemoth.cli import parse
+from behemoth.support.errors import ArgumentError
 
 from .console import console, write_json
-from .parse import ArgumentError
 
 
 def import_(

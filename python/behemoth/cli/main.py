@@ -117,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _exit_code(error: Exception) -> int:
-    # SpecError and ArgumentError are ValueErrors; what Typer refuses has a message to format.
+    # ArgumentError and ArgumentError are ValueErrors; what Typer refuses has a message to format.
     return 2 if isinstance(error, ValueError) or hasattr(error, "format_message") else 1
 
 

@@ -3,28 +3,11 @@
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
-from difflib import get_close_matches
 from typing import Any, Literal
 
+from behemoth.support.errors import ArgumentError, nearest
+
 _LARGEST = 2**63 - 1
-
-
-class ArgumentError(ValueError):
-    """An argument that is not allowed; exit code 2.
-
-    Parameters
-    ----------
-    name : str
-        The argument as the user wrote it.
-    got : object
-        The value that was given.
-    allowed : str
-        What would have been allowed.
-    """
-
-    def __init__(self, name: str, got: object, allowed: str) -> None:
-        shown = str(got) if str(got).strip() else repr(got)
-        super().__init__(f"argument '{name}': got {shown}, allowed: {allowed}")
 
 
 def count(name: str, text: str, minimum: int = 0) -> int:
@@ -91,7 +74,7 @@ def weights(name: str, text: str, known: tuple[str, ...]) -> dict[str, float]:
     for item in text.split(","):
         key, equals, value = (piece.strip() for piece in item.partition("="))
         if key not in known:
-            raise ArgumentError(name, key, ", ".join(known) + suggestion(key, known))
+            raise ArgumentError.unknown(name, key, known)
         values[key] = number(f"{name} {key}", value) if equals else 1.0
     return values
 
@@ -109,11 +92,11 @@ def sample(name: str, text: str) -> int | Literal["all"]:
 def choice(name: str, text: str, allowed: tuple[str, ...]) -> Any:
     """Read one of a few words."""
     if text not in allowed:
-        raise ArgumentError(name, text, ", ".join(allowed) + suggestion(text, allowed))
+        raise ArgumentError.unknown(name, text, allowed)
     return text
 
 
 def suggestion(word: str, known: tuple[str, ...]) -> str:
     """Name the known word that is nearest to one, for the end of an error; else nothing."""
-    near = get_close_matches(word, known, n=1, cutoff=0.6)
-    return f" (did you mean {near[0]}?)" if near else ""
+    near = nearest(word, known)
+    return f" (did you mean {near}?)" if near else ""

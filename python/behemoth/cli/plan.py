@@ -10,9 +10,9 @@ import typer
 
 from behemoth.cli import parse
 from behemoth.plan.request import KINDS, TARGETS, EditRequest, field_help
+from behemoth.support.errors import ArgumentError
 
 from .console import console, write_json
-from .parse import ArgumentError
 
 if TYPE_CHECKING:
     import polars as pl

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from behemoth.cli import parse
+from behemoth.support.errors import ArgumentError
 from behemoth.support.extras import needed
 from behemoth.support.process import prepare
 from behemoth.train.config import TrainConfig
 
 from .console import Stopped, console, write_json
 from .fields import option
-from .parse import ArgumentError
 from .show_run import report_text, show_result
 
 if TYPE_CHECKING:

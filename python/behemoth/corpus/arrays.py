@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from behemoth._gen import SpecError
+from behemoth.support.errors import ArgumentError
 
 
 def whole(values: ArrayLike, name: str, dtype: type[np.unsignedinteger]) -> NDArray[Any]:
@@ -23,7 +23,7 @@ def whole(values: ArrayLike, name: str, dtype: type[np.unsignedinteger]) -> NDAr
 
     Raises
     ------
-    SpecError
+    ArgumentError
         When the values are no integers, or one does not fit `dtype`.
     """
     array = np.asarray(values)
@@ -33,11 +33,11 @@ def whole(values: ArrayLike, name: str, dtype: type[np.unsignedinteger]) -> NDAr
     if array.dtype.kind not in "iu":
         # Python integers beyond 64 bits arrive as objects, floats and booleans as themselves.
         got = repr(values) if array.ndim == 0 else f"an array of {array.dtype}"
-        raise SpecError(f"argument '{name}': got {got}, allowed: whole numbers 0 to {largest}")
+        raise ArgumentError(name, got, f"whole numbers 0 to {largest}")
     if array.size and (array.dtype.kind == "i" or array.dtype.itemsize > np.dtype(dtype).itemsize):
         bad = int(array.min()) if int(array.min()) < 0 else int(array.max())
         if not 0 <= bad <= largest:
-            raise SpecError(f"argument '{name}': got {bad}, allowed: whole numbers 0 to {largest}")
+            raise ArgumentError(name, bad, f"whole numbers 0 to {largest}")
     return np.asarray(array, dtype=dtype, order="C")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from behemoth._gen import SpecError
+from behemoth.support.errors import ArgumentError
 
 if TYPE_CHECKING:
     from .corpus import Corpus
@@ -50,13 +50,11 @@ class Blocks:
         dtype: DTypeLike | None = None,
     ) -> None:
         if length < 1:
-            raise SpecError(f"argument 'length': got {length}, allowed: 1 or more tokens")
+            raise ArgumentError("length", length, "1 or more tokens")
         total = corpus.token_count() // length
         end = total if stop is None else stop
         if not 0 <= start <= end <= total:
-            raise SpecError(
-                f"argument 'start:stop': got {start}:{end}, allowed: 0 <= start <= stop <= {total}"
-            )
+            raise ArgumentError("start:stop", f"{start}:{end}", f"0 <= start <= stop <= {total}")
         self.corpus = corpus
         self.length = length
         self.start = start

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from behemoth import _gen
+from behemoth.support.errors import CorpusError
 
 from .arrays import overrides, whole
 from .blocks import Blocks
@@ -69,7 +70,7 @@ class Corpus:
 
     Raises
     ------
-    SpecError
+    ArgumentError
         On any value that the engine does not allow; it says which ones are.
 
     Examples
@@ -162,7 +163,7 @@ class Corpus:
 
         Raises
         ------
-        SpecError
+        ArgumentError
             When there is no corpus directory.
         CorpusError
             When its manifest or an array that it rests on is damaged, or the manifest of
@@ -424,7 +425,7 @@ class Corpus:
 
     def _opened(self) -> Path:
         if self.directory is None:
-            raise _gen.CorpusError("this corpus has no directory; Corpus.open(DIR) gives one")
+            raise CorpusError("this corpus has no directory; Corpus.open(DIR) gives one")
         return self.directory
 
     def __repr__(self) -> str:

@@ -62,7 +62,7 @@ def inspect(directory: str | PathLike[str], *, samples: int = 3) -> Inspection:
 
     Raises
     ------
-    SpecError
+    ArgumentError
         When it is no corpus directory.
     CorpusError
         When its manifest is damaged or of another version.
@@ -147,7 +147,7 @@ def verify(
 
     Raises
     ------
-    SpecError
+    ArgumentError
         When it is no corpus directory.
     CorpusError
         When its manifest is damaged or of another version.

@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from behemoth._gen import SpecError
+from behemoth.support.errors import ArgumentError
 from behemoth.support.files import replacing
 from behemoth.support.parquet import sink_parquet
 
@@ -40,14 +40,14 @@ def probe_frame(
 
     Raises
     ------
-    SpecError
+    ArgumentError
         When there is no such template, or its object does not come last.
     """
     known = _probed(corpus)
     wanted = list(written_templates(corpus)) if templates is None else list(templates)
     for name in wanted:
         if name not in known:
-            raise SpecError(f"argument 'templates': got {name!r}, allowed: {', '.join(known)}")
+            raise ArgumentError("templates", name, ", ".join(known))
     wordings = [row for name in wanted for row in known[name]]
     frames = [_wording_frame(corpus, facts, row) for row in wordings]
     return pl.concat(frames) if frames else pl.DataFrame()

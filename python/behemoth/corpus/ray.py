@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from behemoth._gen import SpecError
+from behemoth.support.errors import ArgumentError
 
 if TYPE_CHECKING:
     from .corpus import Corpus
@@ -43,19 +43,17 @@ def write_with_ray(
 
     Raises
     ------
-    SpecError
+    ArgumentError
         When Ray is not installed, or `force` is asked for.
     """
     try:
         import ray
     except ImportError:
-        raise SpecError(
-            "argument 'engine': got 'ray', which is not installed: pip install 'behemoth[ray]'"
+        raise ArgumentError(
+            "engine", "ray", "local; ray where it is installed: pip install 'behemoth[ray]'"
         ) from None
     if force:
-        raise SpecError(
-            "argument 'force': got true with engine 'ray', allowed: false; remove the directory"
-        )
+        raise ArgumentError("force", "true with engine 'ray'", "false; remove the directory")
     ours = not ray.is_initialized()
     if ours:
         ray.init(log_to_driver=False)

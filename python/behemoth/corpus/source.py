@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from behemoth._gen import FORMAT_VERSION, CorpusError, SpecError
+from behemoth._gen import FORMAT_VERSION
+from behemoth.support.errors import ArgumentError, CorpusError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -67,7 +68,7 @@ class Source:
 
         Raises
         ------
-        SpecError
+        ArgumentError
             When the specs are not allowed.
         CorpusError
             When a corpus directory's specs and arrays are not what its manifest says.
@@ -76,7 +77,7 @@ class Source:
             return self._make_corpus()
         try:
             corpus = self._make_corpus()
-        except SpecError as error:
+        except ArgumentError as error:
             raise CorpusError(f"{self.directory} is damaged: {error}") from None
         if self.manifest["spec_hash"] != corpus.spec_hash:
             raise CorpusError(f"{self.directory} is damaged: spec and hash do not agree")
@@ -103,16 +104,13 @@ class Source:
 
         path = None if self.directory is None else self.directory / name
         if path is None or not path.is_file():
-            raise SpecError(
-                f"argument 'spec': got no {name} beside it, allowed: a spec with the file it names"
-            )
+            raise ArgumentError("spec", f"no {name} beside it", "a spec with the file it names")
         try:
             return pl.read_parquet(path)
         except pl.exceptions.PolarsError as error:
             reason = str(error).partition("\n")[0]
-            raise SpecError(
-                f"argument 'spec': got a {name} that cannot be read ({reason}), "
-                "allowed: the file as it was written"
+            raise ArgumentError(
+                "spec", f"a {name} that cannot be read ({reason})", "the file as it was written"
             ) from None
 
 
@@ -121,7 +119,7 @@ def read_source(path: str | PathLike[str]) -> Source:
 
     Raises
     ------
-    SpecError
+    ArgumentError
         When `path` is none of these, or its TOML is no spec.
     CorpusError
         When a corpus directory's manifest cannot be read.
@@ -133,21 +131,17 @@ def read_source(path: str | PathLike[str]) -> Source:
         return Source(spec["world"], spec["corpus"], place, manifest)
     file = place / "spec.toml" if place.is_dir() else place
     if not file.is_file():
-        raise SpecError(
-            f"argument 'spec': got {fspath(path)!r}, allowed: "
-            "a spec TOML, a spec directory or a corpus directory"
+        raise ArgumentError(
+            "spec", fspath(path), "a spec TOML, a spec directory or a corpus directory"
         )
     try:
         spec = tomllib.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:  # both of TOML and of UTF-8
-        raise SpecError(
-            f"argument 'spec': got {fspath(file)!r}, which is no TOML: {error}"
-        ) from None
+        raise ArgumentError("spec", fspath(file), f"a TOML file; this is none: {error}") from None
     unknown = sorted(set(spec) - {"world", "corpus", "format_version"})
     if unknown:
-        raise SpecError(
-            f"argument 'spec': got table [{unknown[0]}] in {fspath(file)!r}, "
-            "allowed: [world], [corpus]"
+        raise ArgumentError(
+            "spec", f"table [{unknown[0]}] in {fspath(file)!r}", "[world], [corpus]"
         )
     return Source(spec.get("world", {}), spec.get("corpus", {}), file.parent)
 
@@ -157,16 +151,15 @@ def read_manifest(directory: Path) -> dict[str, Any]:
 
     Raises
     ------
-    SpecError
+    ArgumentError
         When there is no manifest.
     CorpusError
         When it cannot be read, or is of another format version.
     """
     file = directory / "manifest.json"
     if not file.is_file():
-        raise SpecError(
-            f"argument 'DIR': got {fspath(directory)!r}, allowed: a corpus directory "
-            "(one that holds manifest.json)"
+        raise ArgumentError(
+            "DIR", fspath(directory), "a corpus directory (one that holds manifest.json)"
         )
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from behemoth._gen import SpecError
+from behemoth.support.errors import ArgumentError
 
 _REQUIRED = ("subject", "relation", "object")
 _OPTIONAL = ("minority", "nested")
@@ -92,17 +92,14 @@ def read_table(table: pl.DataFrame | str | PathLike[str]) -> Table:
 
     Raises
     ------
-    SpecError
+    ArgumentError
         When there is no such file, or it is no table of facts.
     """
     if isinstance(table, pl.DataFrame):
         return _number(table, "the frame")
     path = Path(table)
     if not path.is_file():
-        raise SpecError(
-            f"argument 'table': got {fspath(table)!r}, allowed: "
-            "a relationship_graph.txt, Parquet or CSV file"
-        )
+        raise ArgumentError("table", fspath(table), "a relationship_graph.txt, Parquet or CSV file")
     with path.open("rb") as file:
         head = file.read(1 << 16)
     try:
@@ -110,9 +107,8 @@ def read_table(table: pl.DataFrame | str | PathLike[str]) -> Table:
             return _number(pl.read_parquet(path), fspath(table))
         first = head.decode("utf-8", errors="ignore").partition("\n")[0].strip()
         if not first:
-            raise SpecError(
-                f"argument 'table': got {fspath(table)!r}, which starts with an empty line, "
-                "allowed: a header or a fact"
+            raise ArgumentError(
+                "table", f"{fspath(table)!r}, which starts with an empty line", "a header or a fact"
             )
         if _is_reference(first):
             # Numbers alone, by the million: parsed as such, not as text.
@@ -124,8 +120,8 @@ def read_table(table: pl.DataFrame | str | PathLike[str]) -> Table:
         return _number(_read_csv(path, first), fspath(table))
     except pl.exceptions.PolarsError as error:
         reason = str(error).partition("\n")[0]
-        raise SpecError(
-            f"argument 'table': got {fspath(table)!r}, which cannot be read: {reason}"
+        raise ArgumentError(
+            "table", fspath(table), f"a table that can be read; here: {reason}"
         ) from None
 
 
@@ -143,9 +139,10 @@ def _read_csv(path: Path, first: str) -> pl.DataFrame:
     cells = [cell.strip().strip('"').strip().lower() for cell in first.split(separator)]
     header = set(_REQUIRED) <= set(cells)
     if not header and not len(_REQUIRED) <= len(cells) <= len(_COLUMNS):
-        raise SpecError(
-            f"argument 'table': got {len(cells)} columns without a header in {fspath(path)!r}, "
-            f"allowed: {', '.join(_REQUIRED)} and perhaps {', '.join(_OPTIONAL)}"
+        raise ArgumentError(
+            "table",
+            f"{len(cells)} columns without a header in {fspath(path)!r}",
+            f"{', '.join(_REQUIRED)} and perhaps {', '.join(_OPTIONAL)}",
         )
     # Everything as text first: whether a column holds ids or names shows only at its end.
     frame = pl.read_csv(path, separator=separator, has_header=header, infer_schema=False)
@@ -160,12 +157,13 @@ def _number(frame: pl.DataFrame, where: str) -> Table:
         frame = frame.rename({"minority_object": "minority"})
     missing = [name for name in _REQUIRED if name not in frame.columns]
     if missing:
-        raise SpecError(
-            f"argument 'table': got columns {', '.join(frame.columns)} in {where}, "
-            f"allowed: {', '.join(_REQUIRED)} and perhaps {', '.join(_OPTIONAL)}"
+        raise ArgumentError(
+            "table",
+            f"columns {', '.join(frame.columns)} in {where}",
+            f"{', '.join(_REQUIRED)} and perhaps {', '.join(_OPTIONAL)}",
         )
     if frame.is_empty():
-        raise SpecError(f"argument 'table': got no facts in {where}, allowed: one or more")
+        raise ArgumentError("table", f"no facts in {where}", "one or more")
     frame = frame.with_columns(
         pl.lit(None, pl.Int64).alias(name) for name in _OPTIONAL if name not in frame.columns
     )
@@ -173,7 +171,9 @@ def _number(frame: pl.DataFrame, where: str) -> Table:
     for name in _REQUIRED:
         if frame[name].null_count():
             row = frame[name].is_null().arg_max()
-            raise SpecError(f"argument 'table': got no {name} in row {row} of {where}")
+            raise ArgumentError(
+                "table", f"no {name} in row {row} of {where}", "a value in every row"
+            )
     names: dict[str, pl.DataFrame] = {}
     frame = _factorise(frame, ["subject"], "subjects", names, within=None)
     frame = _factorise(frame, ["relation"], "relations", names, within=None)
@@ -196,18 +196,18 @@ def _ids_or_names(column: pl.Series, where: str) -> pl.Series:
             return text
         column = numbers
     if not column.dtype.is_integer():
-        raise SpecError(
-            f"argument 'table': got {column.dtype} in column {column.name} of {where}, "
-            "allowed: whole numbers or names"
+        raise ArgumentError(
+            "table", f"{column.dtype} in column {column.name} of {where}", "whole numbers or names"
         )
     column = column.cast(pl.Int64)
     if column.name in _OPTIONAL:
         column = column.set(column == -1, None)
     lowest = column.min()
     if isinstance(lowest, int) and lowest < 0:
-        raise SpecError(
-            f"argument 'table': got {lowest} in column {column.name} of {where}, "
-            "allowed: whole numbers from 0, or names"
+        raise ArgumentError(
+            "table",
+            f"{lowest} in column {column.name} of {where}",
+            "whole numbers from 0, or names",
         )
     return column
 

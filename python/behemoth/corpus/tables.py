@@ -9,7 +9,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from behemoth._gen import CorpusError, SpecError
+from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import replacing, write_bytes
 
 from .source import TABLE_FILE, read_source
@@ -67,7 +67,7 @@ def facts(
 
     Raises
     ------
-    SpecError
+    ArgumentError
         When `source` is no spec, `out` a directory, or the range not within the facts.
     """
     from behemoth.support.parquet import sink_parquet
@@ -75,14 +75,15 @@ def facts(
     began = time.perf_counter()
     path = Path(out)
     if path.is_dir():
-        raise SpecError(f"argument 'out': got {fspath(out)!r}, a directory, allowed: a file name")
+        raise ArgumentError("out", f"{fspath(out)!r}, a directory", "a file name")
     # A corpus knows the world as its twin has it, with the overrides that a spec may carry.
     world = read_source(source).make_corpus().world
     end = world.fact_count if stop is None else stop
     if not 0 <= start <= end <= world.fact_count:
-        raise SpecError(
-            f"argument 'range': got {start}:{end}, allowed: "
-            f"a:b with 0 <= a <= b <= {world.fact_count}, the number of facts"
+        raise ArgumentError(
+            "range",
+            f"{start}:{end}",
+            f"a:b with 0 <= a <= b <= {world.fact_count}, the number of facts",
         )
 
     def chunks() -> Iterator[pl.DataFrame]:
@@ -118,7 +119,7 @@ def import_(
 
     Raises
     ------
-    SpecError
+    ArgumentError
         When the file is no table of facts.
     CorpusError
         When `out` is there and not empty.

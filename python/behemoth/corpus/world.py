@@ -51,7 +51,7 @@ class World:
 
     Raises
     ------
-    SpecError
+    ArgumentError
         On any value that the engine does not allow; it says which ones are.
 
     Examples
@@ -196,7 +196,7 @@ class World:
 
         Raises
         ------
-        SpecError
+        ArgumentError
             When a subject or relation does not exist, or a table world lacks the fact.
         """
         left, right, shape = pairs(subjects, relations)

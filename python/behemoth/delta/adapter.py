@@ -7,7 +7,7 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 
-from behemoth._gen import SpecError
+from behemoth.support.errors import ArgumentError
 
 from .delta import EditDelta, LowRank
 
@@ -31,7 +31,7 @@ def save_adapter(
 
     Raises
     ------
-    SpecError
+    ArgumentError
         When a change is not of low rank, or there is none.
     """
     from peft import LoraConfig
@@ -40,15 +40,17 @@ def save_adapter(
     factors: dict[str, LowRank] = {}
     for name, change in delta.changes.items():
         if not isinstance(change, LowRank) or not name.endswith(".weight"):
-            raise SpecError(
-                f"argument 'adapter': got a delta of {delta.method} with a dense change of "
-                f"{name}, allowed: changes of low rank, such as those of lora"
+            raise ArgumentError(
+                "adapter",
+                f"a delta of {delta.method} with a dense change of {name}",
+                "changes of low rank, such as those of lora",
             )
         factors[name.removesuffix(".weight")] = change
     if not factors:
-        raise SpecError(
-            f"argument 'adapter': got a delta of {delta.method} without changes "
-            f"({delta.failure}), allowed: one with changes of low rank"
+        raise ArgumentError(
+            "adapter",
+            f"a delta of {delta.method} without changes ({delta.failure})",
+            "one with changes of low rank",
         )
     ranks = {module: factor.rank for module, factor in factors.items()}
     most = max(ranks.values())

@@ -19,6 +19,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from behemoth.support.errors import ArgumentError
 from behemoth.support.files import write_bytes
 
 __all__ = ["AppliedDelta", "Dense", "EditDelta", "LowRank"]
@@ -49,9 +50,10 @@ class LowRank:
 
     def __post_init__(self) -> None:
         if self.left.ndim != 2 or self.right.ndim != 2 or self.left.shape[1] != self.right.shape[0]:
-            raise ValueError(
-                f"argument 'left, right': got shapes {tuple(self.left.shape)} and "
-                f"{tuple(self.right.shape)}, allowed: [out, r] and [r, in]"
+            raise ArgumentError(
+                "left, right",
+                f"shapes {tuple(self.left.shape)} and {tuple(self.right.shape)}",
+                "[out, r] and [r, in]",
             )
 
     def to_dense(self) -> Tensor:
@@ -114,12 +116,12 @@ class EditDelta:
         parameters = dict(model.named_parameters())
         for name, change in self.changes.items():
             if name not in parameters:
-                raise ValueError(f"argument 'model': got one without parameter {name!r}")
+                raise ArgumentError(
+                    "model", f"one without {name}", "a model with the parameters of the edit"
+                )
             wanted, got = change.to_dense().shape, parameters[name].shape
             if wanted != got:
-                raise ValueError(
-                    f"argument 'model': got {name} of shape {tuple(got)}, allowed: {tuple(wanted)}"
-                )
+                raise ArgumentError("model", f"{name} of shape {tuple(got)}", str(tuple(wanted)))
         # Subtracting a change again would leave rounding errors: the originals are kept instead.
         originals = {name: parameters[name].detach().clone() for name in self.changes}
         with torch.no_grad():

@@ -18,6 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from behemoth.support.errors import ArgumentError
+
 from .delta import Change, Dense, EditDelta, LowRank
 
 __all__ = ["StackedDeltas", "stack_deltas"]
@@ -59,14 +61,14 @@ class StackedDeltas:
             module_name, _, leaf = name.rpartition(".")
             module = modules.get(module_name)
             if not isinstance(module, nn.Linear | nn.Embedding | nn.LayerNorm):
-                raise ValueError(
-                    f"argument 'changes': got {name} of {type(module).__name__}, "
-                    "allowed: parameters of Linear, Embedding and LayerNorm modules"
+                raise ArgumentError(
+                    "changes",
+                    f"{name} of {type(module).__name__}",
+                    "parameters of Linear, Embedding and LayerNorm modules",
                 )
             if len(change) == 2 and not (isinstance(module, nn.Linear) and leaf == "weight"):
-                raise ValueError(
-                    f"argument 'changes': got factors for {name}, "
-                    "allowed: factors for weights of Linear modules"
+                raise ArgumentError(
+                    "changes", f"factors for {name}", "factors for weights of Linear modules"
                 )
             self._by_module.setdefault(module_name, {})[leaf] = change
 

@@ -17,11 +17,11 @@ from pathlib import Path
 from shutil import rmtree
 from typing import TYPE_CHECKING, Any
 
-from behemoth._gen import CorpusError, SpecError
 from behemoth.delta.adapter import save_adapter
 from behemoth.delta.delta import EditDelta
 from behemoth.edit.gradient.method import check_kinds
 from behemoth.plan.plan import EditPlan
+from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import as_json, write_bytes
 from behemoth.train.run import Run, read_run
 
@@ -150,7 +150,7 @@ def edit(
 
     Raises
     ------
-    SpecError
+    ArgumentError
         Before any work: for a plan of another world, a method that cannot do it, an unknown
         method or setting.
     CorpusError
@@ -158,7 +158,7 @@ def edit(
     """
     chosen = get_method(method, settings) if isinstance(method, str) else method
     if stack < 1:
-        raise SpecError(f"argument 'stack': got {stack}, allowed: 1 or more")
+        raise ArgumentError("stack", stack, "1 or more")
     place = Path(out)
     ran = read_run(run)
     made = plan if isinstance(plan, EditPlan) else EditPlan.load(plan)
@@ -266,7 +266,7 @@ def read_edit(directory: str | PathLike[str]) -> EditRecord:
 
     Raises
     ------
-    SpecError
+    ArgumentError
         When it is none, or is not finished.
     CorpusError
         When its record is damaged.
@@ -274,14 +274,14 @@ def read_edit(directory: str | PathLike[str]) -> EditRecord:
     place = Path(directory)
     record = _read_record(place)
     if record is None:
-        raise SpecError(
-            f"argument 'EDIT': got {fspath(directory)!r}, allowed: an edit directory "
-            "(one that holds edit.json)"
+        raise ArgumentError(
+            "EDIT", fspath(directory), "an edit directory (one that holds edit.json)"
         )
     if not record["complete"]:
-        raise SpecError(
-            f"argument 'EDIT': got {fspath(directory)!r}, which is not finished, allowed: "
-            "a finished one (`behemoth edit` with the same arguments goes on with it)"
+        raise ArgumentError(
+            "EDIT",
+            f"{fspath(directory)!r}, which is not finished",
+            "a finished one (`behemoth edit` with the same arguments goes on with it)",
         )
     return EditRecord(
         directory=place,

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from behemoth._gen import SpecError
 from behemoth.plan.request import KINDS
+from behemoth.support.errors import ArgumentError
 from behemoth.support.files import write_bytes
 
 from .protocol import settings_of
@@ -51,13 +51,13 @@ def renewed(text: str) -> str:
 
     Raises
     ------
-    SpecError
+    ArgumentError
         When the page lacks the marks.
     """
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise SpecError(f"argument 'page': got one without marks, allowed: with {BEGIN} and {END}")
+        raise ArgumentError("page", "one without marks", f"with {BEGIN} and {END}")
     return f"{before}{BEGIN}\n\n{catalogue()}\n\n{END}{after}"
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from behemoth.delta.stack import StackedChange, StackedDeltas
 from behemoth.model.architecture import Architecture
+from behemoth.support.errors import ArgumentError
 
 __all__ = ["Part", "chosen_layers", "dense_changes", "low_rank_changes"]
 
@@ -30,7 +31,7 @@ def chosen_layers(model: nn.Module, layers: Sequence[int] | None) -> list[int]:
         return list(range(count))
     for layer in layers:
         if not -count <= layer < count:
-            raise ValueError(f"argument 'layers': got {layer}, allowed: {-count} to {count - 1}")
+            raise ArgumentError("layers", layer, f"{-count} to {count - 1}")
     return sorted({layer % count for layer in layers})
 
 

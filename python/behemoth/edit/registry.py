@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import types
 import typing
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
 
-from behemoth._gen import SpecError
+from behemoth.support.errors import ArgumentError, nearest
 
 from .protocol import EditMethod
 
@@ -53,7 +52,7 @@ def method_type(name: str) -> type[EditMethod]:
 
     Raises
     ------
-    SpecError
+    ArgumentError
         For an unknown name; it suggests the nearest ones.
     """
     if name in _OWN:
@@ -63,9 +62,7 @@ def method_type(name: str) -> type[EditMethod]:
         if entry.name == name:
             return entry.load()
     names = method_names()
-    near = difflib.get_close_matches(name, names, n=3)
-    hint = f" (did you mean {' or '.join(near)}?)" if near else ""
-    raise SpecError(f"argument 'method': got {name!r}{hint}, allowed: {', '.join(names)}")
+    raise ArgumentError.unknown("method", name, names)
 
 
 def get_method(name: str, settings: Mapping[str, object] | None = None) -> EditMethod:
@@ -81,7 +78,7 @@ def get_method(name: str, settings: Mapping[str, object] | None = None) -> EditM
 
     Raises
     ------
-    SpecError
+    ArgumentError
         For an unknown name or setting, or a value that the method does not allow.
     """
     kind = method_type(name)
@@ -91,16 +88,16 @@ def get_method(name: str, settings: Mapping[str, object] | None = None) -> EditM
     values = {}
     for key, value in (settings or {}).items():
         if key not in allowed:
-            near = difflib.get_close_matches(key, allowed, n=1)
-            hint = f" (did you mean {near[0]}?)" if near else ""
-            raise SpecError(
-                f"argument 'set': got {key!r}{hint}, allowed for {name}: {', '.join(allowed)}"
+            raise ArgumentError(
+                "set", key, f"for {name}: {', '.join(allowed)}", nearest(key, allowed)
             )
         values[key] = _parse(key, value, hints[key]) if isinstance(value, str) else value
     try:
         return kind(**values)
-    except ValueError as error:
-        raise error if isinstance(error, SpecError) else SpecError(str(error)) from error
+    except ArgumentError:
+        raise
+    except ValueError as error:  # of a method that is not ours
+        raise ArgumentError("set", values, f"what {name} takes: {error}") from error
 
 
 def _parse(key: str, text: str, hint: object) -> object:
@@ -114,7 +111,7 @@ def _parse(key: str, text: str, hint: object) -> object:
         if text in arguments:
             return text
         names = ", ".join(map(str, arguments))
-        raise SpecError(f"argument '{key}': got {text!r}, allowed: {names}")
+        raise ArgumentError(key, text, names)
     if origin is tuple:
         return tuple(_parse(key, part.strip(), arguments[0]) for part in text.split(","))
     if hint is bool and text.lower() in ("true", "false"):
@@ -131,4 +128,4 @@ def _parse(key: str, text: str, hint: object) -> object:
     except ValueError:
         pass
     kind = getattr(hint, "__name__", str(hint))
-    raise SpecError(f"argument '{key}': got {text!r}, allowed: a value of type {kind}")
+    raise ArgumentError(key, text, f"a value of type {kind}")

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from behemoth._gen import SpecError
+from behemoth.support.errors import ArgumentError
 
 from .clusters import interval, resampled_weights
 from .metrics import METRICS, Mean, Metric, get_metric
@@ -63,18 +63,18 @@ def aggregate(
 
     Raises
     ------
-    SpecError
+    ArgumentError
         For an unknown metric, filter or column.
     """
     chosen = [get_metric(name) for name in (METRICS if metrics is None else metrics)]
     for name in filters:
         if name not in _FILTERS:
-            raise SpecError(f"argument 'filters': got {name!r}, allowed: {', '.join(_FILTERS)}")
+            raise ArgumentError("filters", name, ", ".join(_FILTERS))
     for name in by:
         if name not in frame.columns:
-            raise SpecError(f"argument 'by': got {name!r}, allowed: {', '.join(frame.columns)}")
+            raise ArgumentError("by", name, ", ".join(frame.columns))
     if not 0 < level < 1:
-        raise SpecError(f"argument 'level': got {level}, allowed: between 0 and 1")
+        raise ArgumentError("level", level, "between 0 and 1")
     rows = []
     for key, part in frame.group_by(list(by), maintain_order=True):
         clusters = part.select(CLUSTERS).unique().sort(CLUSTERS).with_row_index("cluster")

@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from behemoth._gen import SpecError
+from behemoth.support.errors import ArgumentError
 
 from .aggregate import CLUSTERS
 from .clusters import interval, resampled_weights
@@ -151,14 +151,14 @@ def ed50(
 
     Raises
     ------
-    SpecError
+    ArgumentError
         For a column that is not there.
     """
     for name in (*by, "dose", "reached"):
         if name not in frame.columns:
-            raise SpecError(f"argument 'by': got {name!r}, allowed: {', '.join(frame.columns)}")
+            raise ArgumentError("by", name, ", ".join(frame.columns))
     if not 0 < quantile < 1:
-        raise SpecError(f"argument 'quantile': got {quantile}, allowed: between 0 and 1")
+        raise ArgumentError("quantile", quantile, "between 0 and 1")
     keys = [name for name in CLUSTERS if name in frame.columns]
     rows = []
     for key, part in frame.drop_nulls("dose").group_by(list(by), maintain_order=True):

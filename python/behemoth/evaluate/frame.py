@@ -15,10 +15,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from behemoth._gen import SpecError
 from behemoth.corpus.corpus import Corpus
 from behemoth.delta.stack import stack_deltas
 from behemoth.plan.plan import EditPlan
+from behemoth.support.errors import ArgumentError
 from behemoth.train.run import read_run, world_id
 
 from .prompted import ANSWERS, Prompted, unwanted_words
@@ -136,7 +136,7 @@ def evaluate(
 
     Raises
     ------
-    SpecError
+    ArgumentError
         When the plan is of another world or another plan than the edit's, or there is no run.
     """
     from behemoth.edit.apply import read_edit
@@ -147,9 +147,8 @@ def evaluate(
     run = read_run(place if edit is None else edit.run)
     made.check(run.corpus)
     if edit is not None and edit.plan_hash != made.plan_hash:
-        raise SpecError(
-            f"argument 'plan': got plan {made.plan_hash[:12]}, allowed: "
-            f"the edit's own, {edit.plan_hash[:12]}"
+        raise ArgumentError(
+            "plan", f"plan {made.plan_hash[:12]}", f"the edit's own, {edit.plan_hash[:12]}"
         )
     deltas = {} if edit is None else edit.deltas()
     return evaluate_model(
@@ -201,7 +200,7 @@ def evaluate_model(
         batch_size = 512 if next(model.parameters()).device.type == "cpu" else 4096
     for name, value in (("stack", stack), ("batch_size", batch_size)):
         if value < 1:
-            raise SpecError(f"argument '{name}': got {value}, allowed: 1 or more")
+            raise ArgumentError(name, value, "1 or more")
     probes = plan.probes
     asked = Prompted.of(corpus, probes, unwanted_words(plan, corpus))
     rows = _rows(probes, deltas)

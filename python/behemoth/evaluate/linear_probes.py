@@ -16,10 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from behemoth._gen import SpecError
 from behemoth.model.architecture import Architecture
 from behemoth.recall.generation import PADDING, _evaluating
 from behemoth.recall.ragged import Ragged
+from behemoth.support.errors import ArgumentError
 
 from .prompted import ragged
 from .tiles import tiles
@@ -82,7 +82,7 @@ def probe_objects(
 
     Raises
     ------
-    SpecError
+    ArgumentError
         When the corpus has too few facts of a relation to fit on.
     """
     probes = plan.probes.filter((pl.col("group") == "forget") & ~pl.col("held_out"))
@@ -95,9 +95,10 @@ def probe_objects(
         stay = _facts_that_stay(corpus, int(relation), gone, facts + controls, generator)
         tried = min(controls, len(stay) // 5)
         if len(stay) - tried < 2:
-            raise SpecError(
-                f"argument 'plan': got {len(stay)} facts of relation {relation} that stay, "
-                "allowed: 3 or more to fit a probe on"
+            raise ArgumentError(
+                "plan",
+                f"{len(stay)} facts of relation {relation} that stay",
+                "3 or more to fit a probe on",
             )
         own = corpus.probes(stay, [template]).filter(pl.col("wording") == wording)
         wanted = pl.concat([own.select("prompt", "fact"), part.select("prompt", "fact")])

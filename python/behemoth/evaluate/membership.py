@@ -14,9 +14,9 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
-from behemoth._gen import SpecError
 from behemoth.recall.generation import _decode, _evaluating
 from behemoth.recall.ragged import Ragged
+from behemoth.support.errors import ArgumentError
 
 from .prompted import ragged
 from .tiles import tiles
@@ -67,7 +67,7 @@ def membership(
         2404.02936, equation 3).
     """
     if not 0 < share <= 1:
-        raise SpecError(f"argument 'share': got {share}, allowed: above 0 up to 1")
+        raise ArgumentError("share", share, "above 0 up to 1")
     probes = plan.probes.filter((pl.col("group") == "forget") & ~pl.col("held_out"))
     members = ragged(probes["old_answer"])
     others = _counterfactual(corpus, plan, probes, seed)
@@ -137,9 +137,10 @@ def _counterfactual(corpus: Corpus, plan: EditPlan, probes: pl.DataFrame, seed: 
     new = about["new_object"].cast(pl.Int64).fill_null(-1).to_numpy()
     count = structure.objects[relations]
     if (count < 3).any():
-        raise SpecError(
-            "argument 'plan': got a relation with 2 objects, allowed: 3 or more, as a fact that "
-            "was never written needs one besides the old and the new"
+        raise ArgumentError(
+            "plan",
+            "a relation with 2 objects",
+            "3 or more, as a fact that was never written needs one besides the old and the new",
         )
     generator = np.random.default_rng(seed)
     drawn = generator.integers(0, count - 1 - (new >= 0))

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from behemoth._gen import SpecError
 from behemoth.plan.groups import FOLLOWING
+from behemoth.support.errors import ArgumentError
 
 __all__ = ["METRICS", "Mean", "Metric", "get_metric", "truth_ratio"]
 
@@ -206,9 +206,9 @@ def get_metric(name: str) -> Metric:
 
     Raises
     ------
-    SpecError
+    ArgumentError
         For an unknown name.
     """
     if name not in METRICS:
-        raise SpecError(f"argument 'metrics': got {name!r}, allowed: {', '.join(METRICS)}")
+        raise ArgumentError("metrics", name, ", ".join(METRICS))
     return METRICS[name]

@@ -13,8 +13,8 @@ import polars as pl
 import torch
 from torch import nn
 
-from behemoth._gen import SpecError
 from behemoth.delta.delta import AppliedDelta
+from behemoth.support.errors import ArgumentError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -43,7 +43,7 @@ def quantise(model: nn.Module, bits: int) -> AppliedDelta:
         Gives the model its weights back, bit-exactly, at the end of a ``with`` block.
     """
     if not 2 <= bits <= 16:
-        raise SpecError(f"argument 'bits': got {bits}, allowed: 2 to 16")
+        raise ArgumentError("bits", bits, "2 to 16")
     matrices = {name: value for name, value in model.named_parameters() if value.ndim == 2}
     originals = {name: value.detach().clone() for name, value in matrices.items()}
     levels = 2 ** (bits - 1) - 1

@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from behemoth._gen import SpecError
 from behemoth.edit.batch import IGNORED, Rows, rows_of
+from behemoth.support.errors import ArgumentError
 
 from .prompted import Prompted
 from .scores import score
@@ -81,17 +81,17 @@ def relearn(
 
     Raises
     ------
-    SpecError
+    ArgumentError
         When there are fewer than two facts to forget, or a value is not allowed.
     """
     probes = plan.probes.filter((pl.col("group") == "forget") & ~pl.col("held_out"))
     facts = probes["fact"].unique(maintain_order=True)
     if len(facts) < 2:
-        raise SpecError(f"argument 'plan': got {len(facts)} facts to forget, allowed: 2 or more")
+        raise ArgumentError("plan", f"{len(facts)} facts to forget", "2 or more")
     if not 0 < share < 1:
-        raise SpecError(f"argument 'share': got {share}, allowed: between 0 and 1")
+        raise ArgumentError("share", share, "between 0 and 1")
     if not steps or min(steps) < 0:
-        raise SpecError(f"argument 'steps': got {tuple(steps)}, allowed: numbers from 0")
+        raise ArgumentError("steps", tuple(steps), "numbers from 0")
     generator = np.random.default_rng(seed)
     order = generator.permutation(len(facts))
     count = min(max(1, round(share * len(facts))), len(facts) - 1)

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from behemoth._gen import SpecError
+from behemoth.support.errors import ArgumentError
 
 from .metrics import PARAPHRASED, truth_ratio
 
@@ -58,7 +58,7 @@ def fact_scores(frame: pl.DataFrame, score: str = "truth_ratio") -> pl.DataFrame
 
     Raises
     ------
-    SpecError
+    ArgumentError
         For an unknown score.
     """
     expressions = {
@@ -67,7 +67,7 @@ def fact_scores(frame: pl.DataFrame, score: str = "truth_ratio") -> pl.DataFrame
         "extraction_strength": pl.col("extraction_strength"),
     }
     if score not in expressions:
-        raise SpecError(f"argument 'score': got {score!r}, allowed: {', '.join(expressions)}")
+        raise ArgumentError("score", score, ", ".join(expressions))
     stages = frame["stage"].unique().to_list()
     rows = frame.filter(pl.col("stage") == "after") if "after" in stages else frame
     paraphrased = rows.filter(pl.col("group").is_in(PARAPHRASED))
@@ -95,14 +95,15 @@ def forget_quality(
 
     Raises
     ------
-    SpecError
+    ArgumentError
         When the two share no facts with the score.
     """
     both = fact_scores(unlearned, score).join(fact_scores(retrained, score), on="fact")
     if both.is_empty():
-        raise SpecError(
-            "argument 'retrained': got no facts with this score in both frames, allowed: "
-            "frames of one plan (truth_ratio needs objects of one token)"
+        raise ArgumentError(
+            "retrained",
+            "no facts with this score in both frames",
+            "frames of one plan (truth_ratio needs objects of one token)",
         )
     # Ratios reach over many orders of magnitude; ranks are what is compared, and infinities rank.
     one, other = both["value"].to_numpy(), both["value_right"].to_numpy()

@@ -36,7 +36,7 @@ def export_litgpt(plan: EditPlan, corpus: Corpus, directory: str | PathLike[str]
 
     Raises
     ------
-    SpecError
+    ArgumentError
         When the plan is of another world.
     """
     plan.check(corpus)

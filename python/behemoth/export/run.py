@@ -7,12 +7,12 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from os import PathLike, fspath
 from pathlib import Path
 
-from behemoth._gen import SpecError, version
+from behemoth._gen import version
 from behemoth.corpus.tokenizer import write_tokenizer
+from behemoth.support.errors import ArgumentError
 from behemoth.support.files import as_json, write_bytes
 
 from .formats import FORMATS
@@ -83,7 +83,7 @@ def export(
 
     Raises
     ------
-    SpecError
+    ArgumentError
         On an unknown format, a block length that is not allowed, a corpus that the format cannot
         hold, or when `out` holds something else.
     CorpusError
@@ -125,9 +125,7 @@ def export(
 
 def _format(to: str) -> Format:
     if to not in FORMATS:
-        near = get_close_matches(to, FORMATS, n=1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
-        raise SpecError(f"argument 'to': got {to}, allowed: {', '.join(FORMATS)}{hint}")
+        raise ArgumentError.unknown("to", to, FORMATS)
     return FORMATS[to]
 
 
@@ -136,12 +134,13 @@ def _block_length(made: Format, given: int | None) -> int | None:
         return made.block_length
     if made.block_length is None:
         blocks = [name for name, other in FORMATS.items() if other.block_length is not None]
-        raise SpecError(
-            f"argument 'block_length': got {given} for {made.name}, which has no blocks, allowed: "
-            f"nothing, or {' or '.join(blocks)}"
+        raise ArgumentError(
+            "block_length",
+            f"{given} for {made.name}, which has no blocks",
+            f"nothing, or {' or '.join(blocks)}",
         )
     if not 0 < given < 1 << 31:
-        raise SpecError(f"argument 'block_length': got {given}, allowed: 1 to 2147483647")
+        raise ArgumentError("block_length", given, "1 to 2147483647")
     return given
 
 
@@ -154,14 +153,14 @@ def _prepare(place: Path, about: Mapping[str, object], force: bool) -> None:
         there = json.loads(record.read_text(encoding="utf-8"))
         same = all(there[name] == about[name] for name in ("to", "block_length", "spec_hash"))
     except (OSError, ValueError, KeyError, TypeError):
-        raise SpecError(
-            f"argument 'out': got {place}, which holds something else, allowed: a new directory, "
-            "or one of an export"
+        raise ArgumentError(
+            "out", f"{place}, which holds something else", "a new directory, or one of an export"
         ) from None
     if force:
         shutil.rmtree(place)
     elif not same:
-        raise SpecError(
-            f"argument 'out': got {place}, another export (to {there.get('to')}), allowed: a new "
-            "directory, the same again, or force to replace it"
+        raise ArgumentError(
+            "out",
+            f"{place}, another export (to {there.get('to')})",
+            "a new directory, the same again, or force to replace it",
         )

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from behemoth._gen import CorpusError, SpecError
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.tokenizer import token_names
+from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import replacing, sync
 
 _END_OF_DOCUMENT = 0
@@ -104,9 +104,10 @@ class Source:
         """Refuse shards that, with `beside` more bytes, do not fit in files below `most`."""
         largest = max((shard.tokens.nbytes for shard in self.shards), default=0)
         if largest + beside >= most:
-            raise SpecError(
-                f"argument 'to': got {to} for shards of {largest:,} bytes, allowed: below "
-                f"{most >> 30} GiB (shard_bytes of the corpus)"
+            raise ArgumentError(
+                "to",
+                f"{to} for shards of {largest:,} bytes",
+                f"below {most >> 30} GiB (shard_bytes of the corpus)",
             )
 
     @cached_property

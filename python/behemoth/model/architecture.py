@@ -13,6 +13,8 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from behemoth.support.errors import ArgumentError
+
 __all__ = ["Architecture"]
 
 
@@ -60,7 +62,7 @@ class Architecture:
         config = getattr(model, "config", None)
         kind = getattr(config, "model_type", type(model).__name__)
         if config is None or kind != "gpt_neox":
-            raise ValueError(f"argument 'model': got {kind}, allowed: gpt_neox")
+            raise ArgumentError("model", kind, "gpt_neox")
         modules = dict(model.named_modules())
         head = next(name for name in ("lm_head", "embed_out") if name in modules)
         layers, heads = config.num_hidden_layers, config.num_attention_heads

@@ -9,9 +9,8 @@ rotated.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 
-from behemoth._gen import SpecError
+from behemoth.support.errors import ArgumentError
 
 
 @dataclass(frozen=True)
@@ -68,11 +67,9 @@ def find_size(name: str) -> Size:
 
     Raises
     ------
-    SpecError
+    ArgumentError
         When there is none; the message names the nearest.
     """
     if name in SIZES:
         return SIZES[name]
-    near = get_close_matches(name, SIZES, n=1, cutoff=0.6)
-    hint = f" (did you mean {near[0]}?)" if near else ""
-    raise SpecError(f"argument 'model': got {name}, allowed: {', '.join(SIZES)}{hint}")
+    raise ArgumentError.unknown("model", name, SIZES)

@@ -10,9 +10,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
-from behemoth._gen import SpecError
 from behemoth.corpus.arrays import whole
 from behemoth.corpus.corpus import Corpus
+from behemoth.support.errors import ArgumentError
 
 from .objects import new_objects
 from .request import EditRequest
@@ -57,19 +57,18 @@ def choose_edits(
 
     Raises
     ------
-    SpecError
+    ArgumentError
         When there are not enough candidate facts; it says how many there are.
     """
     relations = structure.targets(request)
     if request.kind == "censor" and 0 not in structure.choices(relations[0]):
-        raise SpecError(
-            f"argument 'relation': got {relations[0]}, allowed: one in which the table tells "
-            "the nested object of object 0"
+        raise ArgumentError(
+            "relation", relations[0], "one in which the table tells the nested object of object 0"
         )
     pool = Pool.joined([relation_pool(corpus, relation) for relation in relations])
     if request.edits is None:
         if request.fraction is None:
-            raise SpecError("argument 'edits': got nothing, allowed: how many facts to edit")
+            raise ArgumentError("edits", "nothing", "how many facts to edit")
         return _share(corpus, request, pool, known)
     if known is not None:
         ids = distinct(whole(known, "known", np.uint64))
@@ -93,7 +92,7 @@ def _levels(corpus: Corpus, request: EditRequest) -> dict[int, int] | None:
         if not there.get(level):
             levels = sorted(there)
             shown = ", ".join(map(str, levels[:12])) + (", ..." if len(levels) > 12 else "")
-            raise SpecError(f"argument 'exposures': got {level}, allowed: the corpus has {shown}")
+            raise ArgumentError("exposures", level, f"the corpus has {shown}")
     assert request.edits is not None
     return dict.fromkeys(request.exposures, request.edits)
 
@@ -118,7 +117,7 @@ def _share(corpus: Corpus, request: EditRequest, pool: Pool, known: ArrayLike | 
             break
     chosen = Facts.concat(corpus, parts)
     if not len(chosen):
-        raise SpecError(f"argument 'fraction': got {share}, allowed: one with candidate facts")
+        raise ArgumentError("fraction", share, "one with candidate facts")
     new = np.full(len(chosen), 0 if request.kind == "censor" else -1, np.int64)
     return Edits(chosen, new, count)
 
@@ -259,11 +258,12 @@ def _with_one_object(
             return met[np.flatnonzero(mine)[rank < request.edits]]
         if facts is None:
             break
-    raise SpecError(
-        f"argument 'edits': got {request.edits}, allowed: up to {most}, as no object of a "
-        f"relation has more candidate facts (of {len(met)}"
+    raise ArgumentError(
+        "edits",
+        request.edits,
+        f"up to {most}, as no object of a relation has more candidate facts (of {len(met)}"
         + ("" if levels is None else ", by level of exposures")
-        + ")"
+        + ")",
     )
 
 
@@ -303,14 +303,14 @@ def _too_few(
     if need is not None:
         short = {level: request.edits - n for level, n in need.items() if n and request.edits}
         level, there = next(iter(short.items()))
-        raise SpecError(
-            f"argument 'edits': got {request.edits}, allowed: up to {there} of {level} exposures, "
-            f"the candidate facts that there are {why}"
+        raise ArgumentError(
+            "edits",
+            request.edits,
+            f"up to {there} of {level} exposures, the candidate facts that there are {why}",
         )
     met = "" if closed else f" (of {candidates} candidates among {pool} facts)"
-    raise SpecError(
-        f"argument 'edits': got {request.edits}, allowed: up to {taken}, "
-        f"the candidate facts that there are {why}{met}"
+    raise ArgumentError(
+        "edits", request.edits, f"up to {taken}, the candidate facts that there are {why}{met}"
     )
 
 
@@ -321,23 +321,24 @@ def read_edits(
 
     Raises
     ------
-    SpecError
+    ArgumentError
         When a column is missing, or a row has no fact of the world or nothing to change.
     """
     if request.edits is not None or request.fraction is not None or request.exposures is not None:
-        raise SpecError("argument 'table': got a table, allowed: either a table or edits")
+        raise ArgumentError("table", "a table", "either a table or edits")
     ids = _table_facts(corpus, table)
     facts = Facts.of(corpus, ids)
     if len(distinct(ids)) < len(ids) or not len(ids):
-        raise SpecError(
-            f"argument 'table': got {len(ids)} rows of {len(distinct(ids))} facts, "
-            "allowed: at least one fact, and each once"
+        raise ArgumentError(
+            "table",
+            f"{len(ids)} rows of {len(distinct(ids))} facts",
+            "at least one fact, and each once",
         )
     if request.relation is not None and (facts.relation != request.relation).any():
-        raise SpecError(
-            f"argument 'table': got a fact of relation "
-            f"{facts.relation[facts.relation != request.relation][0]}, "
-            f"allowed: those of relation {request.relation}"
+        raise ArgumentError(
+            "table",
+            f"a fact of relation {facts.relation[facts.relation != request.relation][0]}",
+            f"those of relation {request.relation}",
         )
     if "object" not in table.columns or request.kind != "remap":
         return Edits(facts, new_objects(structure, request, facts))
@@ -349,9 +350,11 @@ def read_edits(
         bad |= mine & ~np.isin(new, structure.choices(int(relation)))
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
-        raise SpecError(
-            f"argument 'table': got object {new[row]} in row {row}, allowed: another than "
-            f"{facts.object[row]}, the fact's own, below {structure.objects[facts.relation[row]]}"
+        raise ArgumentError(
+            "table",
+            f"object {new[row]} in row {row}",
+            f"another than {facts.object[row]}, the fact's own, "
+            f"below {structure.objects[facts.relation[row]]}",
         )
     return Edits(facts, new)
 
@@ -361,13 +364,12 @@ def _table_facts(corpus: Corpus, table: pl.DataFrame) -> NDArray[Any]:
     if "fact" in columns:
         ids = whole(table["fact"].to_numpy(), "table", np.uint64)
         if len(ids) and int(ids.max()) >= corpus.world.fact_count:
-            raise SpecError(
-                f"argument 'table': got fact {ids.max()}, allowed: below {corpus.world.fact_count}"
-            )
+            raise ArgumentError("table", f"fact {ids.max()}", f"below {corpus.world.fact_count}")
         return ids
     if {"subject", "relation"} <= columns:
         return corpus.world.fact_ids(table["subject"].to_numpy(), table["relation"].to_numpy())
-    raise SpecError(
-        f"argument 'table': got columns {', '.join(table.columns)}, "
-        "allowed: fact, or subject and relation, and perhaps object"
+    raise ArgumentError(
+        "table",
+        f"columns {', '.join(table.columns)}",
+        "fact, or subject and relation, and perhaps object",
     )

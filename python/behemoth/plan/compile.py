@@ -52,7 +52,7 @@ def compile_plan(
 
     Raises
     ------
-    SpecError
+    ArgumentError
         When there are not enough candidate facts (it says how many there are), or the
         request does not go with the corpus.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from behemoth._gen import SpecError
+from behemoth.support.errors import ArgumentError
 
 from .request import EditRequest
 from .sampling import Facts, distinct, round_keys
@@ -38,9 +38,7 @@ def new_objects(structure: Structure, request: EditRequest, facts: Facts) -> NDA
             new[mine] = order[np.arange(len(mine)) % len(order)]
     if (new < 0).any():
         lone = int(facts.relation[np.flatnonzero(new < 0)[0]])
-        raise SpecError(
-            f"argument 'relation': got {lone}, allowed: one with another object to change to"
-        )
+        raise ArgumentError("relation", lone, "one with another object to change to")
     return new
 
 

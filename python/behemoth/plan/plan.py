@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from behemoth._gen import CorpusError, SpecError
 from behemoth.corpus.corpus import Corpus
+from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import replacing, write_bytes
 
 from .request import EditRequest
@@ -143,7 +143,7 @@ class EditPlan:
 
         Raises
         ------
-        SpecError
+        ArgumentError
             When there is no such edit.
         """
         return self.take([edit])
@@ -153,16 +153,14 @@ class EditPlan:
 
         Raises
         ------
-        SpecError
+        ArgumentError
             When there is no such edit.
         """
         wanted = sorted({int(edit) for edit in edits})
         there = set(self.edits["edit"].to_list())
         for edit in wanted:
             if edit not in there:
-                raise SpecError(
-                    f"argument 'edits': got {edit}, allowed: the {len(there)} edits of the plan"
-                )
+                raise ArgumentError("edits", edit, f"the {len(there)} edits of the plan")
         chosen = pl.Series(wanted, dtype=pl.UInt32).implode()
         return EditPlan(
             self.request,
@@ -196,12 +194,13 @@ class EditPlan:
 
         Raises
         ------
-        SpecError
+        ArgumentError
         """
         if corpus.spec_hash != self.spec_hash:
-            raise SpecError(
-                f"argument 'plan': got a plan of another world (spec {self.spec_hash[:12]}), "
-                f"allowed: one made for this corpus (spec {corpus.spec_hash[:12]})"
+            raise ArgumentError(
+                "plan",
+                f"a plan of another world (spec {self.spec_hash[:12]})",
+                f"one made for this corpus (spec {corpus.spec_hash[:12]})",
             )
 
     def save(self, directory: str | PathLike[str], *, force: bool = False) -> Path:
@@ -227,7 +226,7 @@ class EditPlan:
 
         Raises
         ------
-        SpecError
+        ArgumentError
             When there is no plan, or it is for another corpus.
         CorpusError
             When it is damaged or of another version.
@@ -235,9 +234,8 @@ class EditPlan:
         place = Path(directory)
         head = _read_head(place)
         if head is None:
-            raise SpecError(
-                f"argument 'plan': got {fspath(directory)!r}, allowed: a plan directory "
-                "(one that holds plan.toml)"
+            raise ArgumentError(
+                "plan", fspath(directory), "a plan directory (one that holds plan.toml)"
             )
         try:
             request = EditRequest.from_dict(head["request"])

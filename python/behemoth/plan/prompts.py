@@ -8,9 +8,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from behemoth._gen import SpecError
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.probes import _lists, _wording_frame, written_templates
+from behemoth.support.errors import ArgumentError
 
 from .request import EditRequest
 from .sampling import Ids, distinct
@@ -31,7 +31,7 @@ class Prompts:
 
     Raises
     ------
-    SpecError
+    ArgumentError
         When the corpus is written without a wording that the request needs.
     """
 
@@ -41,22 +41,25 @@ class Prompts:
         self.wordings = [row for rows in templates.values() for row in rows]
         statements = [name for name in templates if name != "question"]
         if request.kind == "question_refusal" and "question" not in templates:
-            raise SpecError(
-                "argument 'kind': got 'question_refusal', allowed: remap, censor, refusal, "
-                "as the corpus asks no questions"
+            raise ArgumentError(
+                "kind",
+                "'question_refusal'",
+                "remap, censor, refusal, as the corpus asks no questions",
             )
         asked = request.kind == "question_refusal" or not statements
         if asked and "question" not in templates:
-            raise SpecError(
-                "argument 'corpus': got no template whose object comes last, "
-                "allowed: a corpus written with one (default, rso, repeats, nonsense, question)"
+            raise ArgumentError(
+                "corpus",
+                "no template whose object comes last",
+                "a corpus written with one (default, rso, repeats, nonsense, question)",
             )
         own = templates["question" if asked else statements[0]]
         written = [row for row in own if not row["held_out"]]
         if request.wordings > len(written):
-            raise SpecError(
-                f"argument 'wordings': got {request.wordings}, allowed: up to {len(written)}, "
-                f"the written wordings of template {written[0]['name']!r}"
+            raise ArgumentError(
+                "wordings",
+                request.wordings,
+                f"up to {len(written)}, the written wordings of template {written[0]['name']!r}",
             )
         self.trained: list[dict[str, Any]] = written[: request.wordings]
 

@@ -9,7 +9,7 @@ import re
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, TypeAlias, get_args
 
-from behemoth._gen import SpecError
+from behemoth.support.errors import ArgumentError
 
 Kind: TypeAlias = Literal["remap", "censor", "refusal", "question_refusal"]
 Target: TypeAlias = Literal["subject", "subject_nested", "object_nested"]
@@ -77,7 +77,7 @@ class EditRequest:
 
     Raises
     ------
-    SpecError
+    ArgumentError
         When a value is not allowed, or does not go with another one.
     """
 
@@ -177,7 +177,7 @@ class EditRequest:
 
         Raises
         ------
-        SpecError
+        ArgumentError
             When there is a key that is no field.
         """
         known = [field.name for field in fields(cls)]
@@ -213,4 +213,4 @@ def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
 
 
 def _refuse(name: str, value: object, allowed: str) -> None:
-    raise SpecError(f"argument '{name}': got {value!r}, allowed: {allowed}")
+    raise ArgumentError(name, value, allowed)

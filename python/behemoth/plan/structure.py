@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from behemoth._gen import SpecError
 from behemoth.corpus.world import World
+from behemoth.support.errors import ArgumentError
 
 from .request import EditRequest
 
@@ -36,7 +36,7 @@ class Structure:
 
         Raises
         ------
-        SpecError
+        ArgumentError
             When there is none, or the request's relation is not among them.
         """
         kinds = {"subject_nested": "composed", "object_nested": "link"}
@@ -47,16 +47,16 @@ class Structure:
             if (row["kind"] == wanted if wanted else row["kind"] not in kinds.values())
         ]
         if not found:
-            raise SpecError(
-                f"argument 'target': got {request.target!r}, allowed: 'subject', "
-                "as the world has no nested objects"
+            raise ArgumentError(
+                "target", request.target, "'subject', as the world has no nested objects"
             )
         if request.correlated_only:
             found = [relation for relation in found if self.partners(relation)]
             if not found:
-                raise SpecError(
-                    "argument 'correlated_only': got True, allowed: False, "
-                    "as the world has no correlated relations of this target"
+                raise ArgumentError(
+                    "correlated_only",
+                    "True",
+                    "False, as the world has no correlated relations of this target",
                 )
         if request.relation is None:
             if request.target == "object_nested":
@@ -64,9 +64,10 @@ class Structure:
                 found = [r for r in found if self.table[self.table[r]["of"]]["kind"] != "composed"]
             return found
         if request.relation not in found:
-            raise SpecError(
-                f"argument 'relation': got {request.relation}, allowed: "
-                f"{', '.join(map(str, found))} (target {request.target!r})"
+            raise ArgumentError(
+                "relation",
+                request.relation,
+                f"{', '.join(map(str, found))} (target {request.target!r})",
             )
         return [request.relation]
 

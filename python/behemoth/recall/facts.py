@@ -16,9 +16,9 @@ import polars as pl
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from behemoth._gen import SpecError
 from behemoth.corpus.arrays import whole
 from behemoth.corpus.corpus import Corpus
+from behemoth.support.errors import ArgumentError
 
 from .generation import Decoded, decode
 from .ragged import Ragged
@@ -92,14 +92,15 @@ def recall(
 
     Raises
     ------
-    SpecError
+    ArgumentError
         When the model's vocabulary is too small, or a fact or template does not exist.
     """
     size = int(model.config.vocab_size)
     if size < corpus.vocabulary_size:
-        raise SpecError(
-            f"argument 'model': got a vocabulary of {size} tokens, allowed: at least the "
-            f"{corpus.vocabulary_size} of the corpus"
+        raise ArgumentError(
+            "model",
+            f"a vocabulary of {size} tokens",
+            f"at least the {corpus.vocabulary_size} of the corpus",
         )
     ids = corpus.sample_facts(DEFAULT_FACTS) if facts is None else whole(facts, "facts", np.uint64)
     probes = corpus.probes(ids.ravel(), templates)  # type: ignore[arg-type]

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import DynamicCache, GPTNeoXForCausalLM
 
-from behemoth._gen import SpecError
+from behemoth.support.errors import ArgumentError
 
 from .ragged import Ragged
 
@@ -119,15 +119,15 @@ def decode(
 
     Raises
     ------
-    SpecError
+    ArgumentError
         When a prompt has no tokens, or `most` or `batch_size` is below 1.
     """
     for name, value in (("most", most), ("batch_size", batch_size)):
         if value < 1:
-            raise SpecError(f"argument '{name}': got {value}, allowed: 1 or more")
+            raise ArgumentError(name, value, "1 or more")
     for name, ragged in (("prompts", prompts), ("answers", answers)):
         if ragged is not None and len(ragged) and ragged.lengths.min() < 1:
-            raise SpecError(f"argument '{name}': got one without tokens, allowed: 1 or more tokens")
+            raise ArgumentError(name, "one without tokens", "1 or more tokens")
     place = next(model.parameters()).device if device is None else torch.device(device)
     scored = np.ones(len(prompts), np.int64) if answers is None else answers.lengths
     # By length of what goes through the model at once: prompt and all but an answer's last token.

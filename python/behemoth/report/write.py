@@ -65,7 +65,7 @@ def write_report(
 
     Raises
     ------
-    SpecError
+    ArgumentError
         When there is no study.
     CorpusError
         When its record is damaged.

@@ -24,8 +24,8 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, Literal
 
-from behemoth._gen import CorpusError, SpecError
 from behemoth.study.file.identity import FORMAT
+from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import as_json, write_bytes
 
 __all__ = ["FRAMES", "StudyDirectory", "StudyError", "locked"]
@@ -71,25 +71,23 @@ class StudyDirectory:
 
         Raises
         ------
-        SpecError
+        ArgumentError
         """
         allowed = "a new or empty directory, or one of this study"
         if self.path.exists() and not self.path.is_dir():
-            raise SpecError(f"argument 'out': got {fspath(self.path)}, a file, allowed: {allowed}")
+            raise ArgumentError("out", f"{fspath(self.path)}, a file", allowed)
         if not self.path.is_dir() or not any(self.path.iterdir()):
             return
         if not (self.path / "study.json").is_file():
             if not {entry.name for entry in self.path.iterdir()} <= {".lock"}:
-                raise SpecError(
-                    f"argument 'out': got {fspath(self.path)}, which holds something else, "
-                    f"allowed: {allowed}"
+                raise ArgumentError(
+                    "out", f"{fspath(self.path)}, which holds something else", allowed
                 )
             return
         other = self.read()["name"]
         if other != name:
-            raise SpecError(
-                f"argument 'out': got {fspath(self.path)}, the study {other!r} and not {name!r}, "
-                f"allowed: {allowed}"
+            raise ArgumentError(
+                "out", f"{fspath(self.path)}, the study {other!r} and not {name!r}", allowed
             )
 
     def begin(self, text: str, about: Mapping[str, Any]) -> None:
@@ -102,16 +100,15 @@ class StudyDirectory:
 
         Raises
         ------
-        SpecError
+        ArgumentError
             When there is no study.
         CorpusError
             When it is damaged, or of another version.
         """
         file = self.path / "study.json"
         if not file.is_file():
-            raise SpecError(
-                f"argument 'STUDY': got {fspath(self.path)!r}, allowed: a study "
-                "(a directory that holds study.json)"
+            raise ArgumentError(
+                "STUDY", fspath(self.path), "a study (a directory that holds study.json)"
             )
         try:
             about = json.loads(file.read_text(encoding="utf-8"))

@@ -92,7 +92,7 @@ class Results:
 
         Raises
         ------
-        SpecError
+        ArgumentError
             When there is none.
         CorpusError
             When its record is damaged.

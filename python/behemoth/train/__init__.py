@@ -51,7 +51,7 @@ def train(
 
     Raises
     ------
-    SpecError
+    ArgumentError
         On a setting that is not allowed, or when `out` is a run of other settings.
     MissingExtraError
         When torch or another package of the extra `train` is not installed.

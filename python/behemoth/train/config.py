@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from difflib import get_close_matches
 from typing import Any, Literal
 
-from behemoth._gen import SpecError
 from behemoth.model.sizes import find_size
+from behemoth.support.errors import ArgumentError, nearest
 
 # What may change between a run and its resumption: none of these moves a weight.
 FREE = (
@@ -219,7 +218,7 @@ def default_config(model: str = "nano", **settings: Any) -> TrainConfig:
 
     Raises
     ------
-    SpecError
+    ArgumentError
         On an unknown size or setting, or a value that is not allowed.
 
     Examples
@@ -231,10 +230,8 @@ def default_config(model: str = "nano", **settings: Any) -> TrainConfig:
     known = [field.name for field in fields(TrainConfig)]
     for name in settings:
         if name not in known:
-            near = get_close_matches(name, known, n=1)
-            hint = f" (did you mean {near[0]}?)" if near else ""
-            raise SpecError(f"argument '{name}': got a setting that is none, allowed: "
-                            f"{', '.join(known)}{hint}")  # fmt: skip
+            allowed = ", ".join(known)
+            raise ArgumentError(name, "a setting that is none", allowed, nearest(name, known))
     if "accumulate" not in settings and model in ("160m", "410m"):
         # What a GPU of 24 GB takes at once.
         settings = {"accumulate": 8, **settings}
@@ -242,5 +239,5 @@ def default_config(model: str = "nano", **settings: Any) -> TrainConfig:
     return TrainConfig(**values)
 
 
-def _refused(name: str, got: object, allowed: str) -> SpecError:
-    return SpecError(f"argument '{name}': got {got!r}, allowed: {allowed}")
+def _refused(name: str, got: object, allowed: str) -> ArgumentError:
+    return ArgumentError(name, got, allowed)

@@ -21,8 +21,8 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
-from behemoth._gen import SpecError
 from behemoth.corpus.corpus import Corpus
+from behemoth.support.errors import ArgumentError
 
 from .memory import Memory
 from .reader import open_reader
@@ -70,7 +70,7 @@ class DataConfig:
         for name, least in at_least.items():
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise SpecError(f"argument '{name}': got {value!r}, allowed: {least} or more")
+                raise ArgumentError(name, value, f"{least} or more")
 
 
 class BlockDataset(Dataset[torch.Tensor]):
@@ -85,7 +85,7 @@ class BlockDataset(Dataset[torch.Tensor]):
 
     Raises
     ------
-    SpecError
+    ArgumentError
         When the corpus has no whole block.
     CorpusError
         When the directory is not complete.
@@ -150,7 +150,7 @@ class BlockStream(IterableDataset[Batch]):
 
     Raises
     ------
-    SpecError
+    ArgumentError
         On a rank out of range, or when the corpus has no whole block, or no sentence whose
         answer comes last although `answers_only` is asked for.
     CorpusError
@@ -169,12 +169,13 @@ class BlockStream(IterableDataset[Batch]):
     ) -> None:
         config = DataConfig() if config is None else config
         if not 0 <= rank < world_size:
-            raise SpecError(
-                f"argument 'rank': got {rank} in a world of {world_size}, allowed: "
-                "0 or more, below the size of the world"
+            raise ArgumentError(
+                "rank",
+                f"{rank} in a world of {world_size}",
+                "0 or more, below the size of the world",
             )
         if start_block < 0:
-            raise SpecError(f"argument 'start_block': got {start_block}, allowed: 0 or more")
+            raise ArgumentError("start_block", start_block, "0 or more")
         self.config = config
         self.spec_hash = corpus.spec_hash
         self.wait_seconds = 0.0
@@ -203,13 +204,14 @@ class BlockStream(IterableDataset[Batch]):
 
         Raises
         ------
-        SpecError
+        ArgumentError
             When the state is that of another corpus.
         """
         if state["spec_hash"] != self.spec_hash:
-            raise SpecError(
-                f"argument 'state': got a position in the corpus {state['spec_hash']}, "
-                f"allowed: one in {self.spec_hash}"
+            raise ArgumentError(
+                "state",
+                f"a position in the corpus {state['spec_hash']}",
+                f"one in {self.spec_hash}",
             )
         self._block = state["block"]
 
@@ -309,10 +311,7 @@ class BlockStream(IterableDataset[Batch]):
 
 def _whole_blocks(tokens: int, length: int) -> int:
     if tokens < length:
-        raise SpecError(
-            f"argument 'block_length': got {length}, allowed: up to the {tokens} tokens of "
-            "the corpus"
-        )
+        raise ArgumentError("block_length", length, f"up to the {tokens} tokens of the corpus")
     return tokens // length
 
 
@@ -321,8 +320,7 @@ def _answers(corpus: Corpus) -> Answers:
     # Refusals have no object, and a last word of their own.
     if not any(row["probe"] or row["family"] == "refusal" for row in written):
         names = ", ".join(sorted({row["name"] for row in written}))
-        raise SpecError(
-            f"argument 'answers_only': got a corpus of {names}, allowed: one with sentences "
-            "whose object comes last"
+        raise ArgumentError(
+            "answers_only", f"a corpus of {names}", "one with sentences whose object comes last"
         )
     return Answers(corpus.vocabulary)

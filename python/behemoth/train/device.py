@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from behemoth._gen import SpecError
+from behemoth.support.errors import ArgumentError
 from behemoth.support.provenance import cores, processor
 
 from .config import TrainConfig
@@ -50,7 +50,7 @@ class Machine:
 
         Raises
         ------
-        SpecError
+        ArgumentError
             When there is no such device, or it cannot do the precision asked for.
         """
         world_size = int(os.environ.get("WORLD_SIZE", "1"))
@@ -91,14 +91,16 @@ class Machine:
 
         Raises
         ------
-        SpecError
+        ArgumentError
             When the batch cannot be shared evenly.
         """
         parts = self.world_size * config.accumulate
         if config.batch_size % parts:
-            raise SpecError(
-                f"argument 'batch_size': got {config.batch_size}, allowed: a multiple of {parts} "
-                f"({self.world_size} processes, each accumulating {config.accumulate})"
+            raise ArgumentError(
+                "batch_size",
+                config.batch_size,
+                f"a multiple of {parts} ({self.world_size} processes, "
+                f"each accumulating {config.accumulate})",
             )
         return config.batch_size // parts
 
@@ -164,9 +166,7 @@ def _device(name: str) -> torch.device:
         there = ["auto", "cpu"]
         there += ["cuda"] if torch.cuda.is_available() else []
         there += ["mps"] if torch.backends.mps.is_available() else []
-        raise SpecError(
-            f"argument 'device': got {name}, allowed here: {', '.join(there)}"
-        ) from error
+        raise ArgumentError("device", name, f"here: {', '.join(there)}") from error
     return device
 
 

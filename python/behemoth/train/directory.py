@@ -20,10 +20,10 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from behemoth._gen import SpecError
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.source import EXPOSURES_FILE, TABLE_FILE
 from behemoth.corpus.tokenizer import tokenizer_files
+from behemoth.support.errors import ArgumentError
 from behemoth.support.files import write_bytes
 
 from .config import FREE, TrainConfig
@@ -66,29 +66,31 @@ class RunDirectory:
 
         Raises
         ------
-        SpecError
+        ArgumentError
             When something else is there, or a run of another corpus or of other settings.
         """
         record = self.record()
         if record is None:
             if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-                raise SpecError(
-                    f"argument 'out': got {self.path}, which holds something else, allowed: "
-                    "a new directory, or one of a run"
+                raise ArgumentError(
+                    "out",
+                    f"{self.path}, which holds something else",
+                    "a new directory, or one of a run",
                 )
             return None
         allowed = "a new directory, the same again, or force to replace it"
         if record["spec_hash"] != corpus.spec_hash:
-            raise SpecError(
-                f"argument 'out': got {self.path}, a run of the corpus "
-                f"{record['spec_hash'][:16]} and not {corpus.spec_hash[:16]}, allowed: {allowed}"
+            raise ArgumentError(
+                "out",
+                f"{self.path}, a run of the corpus {record['spec_hash'][:16]} "
+                f"and not {corpus.spec_hash[:16]}",
+                allowed,
             )
         for field in fields(TrainConfig):
             there, now = record["config"].get(field.name), getattr(config, field.name)
             if field.name not in FREE and there != now:
-                raise SpecError(
-                    f"argument 'out': got {self.path}, a run with {field.name} {there} and not "
-                    f"{now}, allowed: {allowed}"
+                raise ArgumentError(
+                    "out", f"{self.path}, a run with {field.name} {there} and not {now}", allowed
                 )
         return record
 
@@ -121,15 +123,16 @@ class RunDirectory:
 
         Raises
         ------
-        SpecError
+        ArgumentError
             When something else is there.
         """
         if not self.path.exists():
             return
         if self.record() is None:
-            raise SpecError(
-                f"argument 'out': got {self.path}, which is no run and is not replaced, allowed: "
-                "a new directory, or one of a run"
+            raise ArgumentError(
+                "out",
+                f"{self.path}, which is no run and is not replaced",
+                "a new directory, or one of a run",
             )
         shutil.rmtree(self.path)
 

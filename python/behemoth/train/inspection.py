@@ -7,7 +7,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
-from behemoth._gen import SpecError
+from behemoth.support.errors import ArgumentError
 
 from .directory import RECORD, RunDirectory
 from .metrics import read_rows
@@ -53,7 +53,7 @@ def inspect_run(directory: str | PathLike[str]) -> RunInspection:
 
     Raises
     ------
-    SpecError
+    ArgumentError
         When it is none.
     TrainError
         When its record is damaged.
@@ -61,7 +61,7 @@ def inspect_run(directory: str | PathLike[str]) -> RunInspection:
     place = Path(directory)
     record = RunDirectory(place).record()
     if record is None:
-        raise SpecError(f"argument 'RUN': got {fspath(directory)}, allowed: a run directory")
+        raise ArgumentError("RUN", fspath(directory), "a run directory")
     rows = read_rows(place / "metrics.jsonl")
     training = [row for row in rows if row["kind"] == "train"]
     measured = [row for row in rows if row["kind"] == "recall"]

@@ -19,11 +19,11 @@ import torch
 from torch import Tensor, nn
 from transformers import GenerationConfig, GPTNeoXForCausalLM
 
-from behemoth._gen import CorpusError
 from behemoth.corpus.corpus import Corpus
 from behemoth.model.build import END_OF_DOCUMENT, PADDING, build_model, padded_vocabulary
 from behemoth.model.loss import IGNORED, TrainingLoss
 from behemoth.model.sizes import find_size
+from behemoth.support.errors import CorpusError
 from behemoth.support.provenance import versions
 
 from .checkpoint import Checkpoints, State, history_steps, save_model

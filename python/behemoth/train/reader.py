@@ -14,9 +14,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from behemoth._gen import CorpusError
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.world import World
+from behemoth.support.errors import CorpusError
 
 
 class Reader(Protocol):

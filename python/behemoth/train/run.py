@@ -8,8 +8,9 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from behemoth._gen import CorpusError, SpecError, digest
+from behemoth._gen import digest
 from behemoth.corpus.corpus import Corpus
+from behemoth.support.errors import ArgumentError, CorpusError
 
 if TYPE_CHECKING:
     import torch
@@ -68,7 +69,7 @@ def read_run(directory: str | PathLike[str]) -> Run:
 
     Raises
     ------
-    SpecError
+    ArgumentError
         When it is no run, or the run is not finished.
     CorpusError
         When its record is damaged.
@@ -76,14 +77,14 @@ def read_run(directory: str | PathLike[str]) -> Run:
     place = Path(directory)
     file = place / "run.json"
     if not file.is_file():
-        raise SpecError(
-            f"argument 'RUN': got {fspath(directory)!r}, allowed: a training run "
-            "(a directory that holds run.json)"
+        raise ArgumentError(
+            "RUN", fspath(directory), "a training run (a directory that holds run.json)"
         )
     if not (place / "config.json").is_file() or not list(place.glob("*.safetensors")):
-        raise SpecError(
-            f"argument 'RUN': got {fspath(directory)!r}, which is not finished, allowed: "
-            "a finished run (`behemoth train` with the same arguments goes on with it)"
+        raise ArgumentError(
+            "RUN",
+            f"{fspath(directory)!r}, which is not finished",
+            "a finished run (`behemoth train` with the same arguments goes on with it)",
         )
     try:
         record = json.loads(file.read_text(encoding="utf-8"))

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from scipy import stats
 
-from behemoth import SpecError
+from behemoth import ArgumentError
 from behemoth.study.analysis.estimate import cluster_of, jackknife, means
 from behemoth.study.analysis.retention import half_lives, retention_curves
 
@@ -69,7 +69,7 @@ def test_clusters_that_agree_by_chance_give_no_certainty():
 
 
 def test_what_has_no_clusters_is_refused():
-    with pytest.raises(SpecError, match="no column 'world'"):
+    with pytest.raises(ArgumentError, match="no column 'world'"):
         cluster_of(pl.DataFrame({"a": [1]}))
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from behemoth import Corpus, SpecError, World
+from behemoth import ArgumentError, Corpus, World
 from behemoth.study.file.grid import grid_points, laid_over, rotated, turned
 
 
@@ -20,7 +20,7 @@ def test_several_grids_are_one_after_the_other_and_no_point_is_there_twice():
 @pytest.mark.parametrize(
     ("grid", "message"),
     [
-        ({"wrld.seed": [0]}, r"argument 'grid': got 'wrld.seed'.*\(did you mean world\?\)"),
+        ({"wrld.seed": [0]}, r"argument 'grid': got wrld.seed.*\(did you mean world\?\)"),
         ({"world.seed": 3}, "argument 'grid.world.seed': got 3, allowed: a list of values"),
         ({"world.seed": []}, "argument 'grid.world.seed': got"),
         ([{"world": [0]}], r"argument 'grid\[0\].world': got"),
@@ -28,7 +28,7 @@ def test_several_grids_are_one_after_the_other_and_no_point_is_there_twice():
     ],
 )
 def test_what_is_no_grid(grid, message):
-    with pytest.raises(SpecError, match=message):
+    with pytest.raises(ArgumentError, match=message):
         grid_points(grid)
 
 
@@ -46,9 +46,9 @@ def test_rotations():
     table = {"kind": "groups", "levels": [1, 4, 16], "balanced": True}
     assert rotated(table, 2) == {**table, "levels": [16, 1, 4]}
     assert turned({"exposures": "latin:1,2", "rotation": 1}) == ({"exposures": "latin:2,1"}, 1)
-    with pytest.raises(SpecError, match=r"argument 'corpus.rotation': got 1, allowed: 0 where"):
+    with pytest.raises(ArgumentError, match=r"argument 'corpus.rotation': got 1, allowed: 0 where"):
         turned({"exposures": "zipf:alpha=1,min=1,max=9", "rotation": 1})
-    with pytest.raises(SpecError, match=r"argument 'corpus.rotation': got -1"):
+    with pytest.raises(ArgumentError, match=r"argument 'corpus.rotation': got -1"):
         turned({"exposures": "latin:1,2", "rotation": -1})
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from behemoth import SpecError
+from behemoth import ArgumentError
 from behemoth.study.file.presets import SIZES, preset_names, preset_text
 from behemoth.study.file.spec import Study
 
@@ -15,7 +15,7 @@ def test_every_preset_is_a_study(name, size):
 
 def test_names_with_and_without_sizes():
     assert preset_text("rank-quick") == preset_text("rank", "quick")
-    with pytest.raises(SpecError, match="argument 'study': got 'rnk', allowed: a study file, or"):
+    with pytest.raises(ArgumentError, match="argument 'study': got rnk, allowed: a study file, or"):
         preset_text("rnk")
-    with pytest.raises(SpecError, match="argument 'size': got 'huge', allowed: smoke"):
+    with pytest.raises(ArgumentError, match="argument 'size': got huge, allowed: smoke"):
         preset_text("rank", "huge")

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from behemoth import SpecError
+from behemoth import ArgumentError
 from behemoth.study.file.spec import Study, read_study
 
 
@@ -73,7 +73,7 @@ def test_threads_are_in_the_models_hash_unless_the_file_says_them(tiny):
     ("old", "new", "message"),
     [
         ("[world]", "[wrld]", "argument 'wrld': got a key that is none.*did you mean world"),
-        ('name = "tiny"', 'name = "a b"', "argument 'name': got 'a b'"),
+        ('name = "tiny"', 'name = "a b"', "argument 'name': got a b"),
         ("subjects = 20", "subjects = -1", "argument 'world.subjects': got -1"),
         ("subjects = 20", "subject = 20", "argument 'world.subject': got"),
         ('"latin:1,8"', '"latin:x"', "argument 'corpus.exposures': got 'latin:x'"),
@@ -81,25 +81,29 @@ def test_threads_are_in_the_models_hash_unless_the_file_says_them(tiny):
         ('model = "nano"', 'model = "nan"', "argument 'train.model': got nan.*did you mean nano"),
         ("edits = 2", "edits = 0", "argument 'plan.edits': got 0, allowed"),
         ("edits = 2", "", "argument 'plan.edits': got None, allowed: how many"),
-        ("probes = 2", "prbes = 2", "argument 'plan.request': got 'prbes'"),
-        ("probes = 2", 'kind = "question_refusal"', "argument 'plan.kind': got 'question_ref"),
-        ('"lora"', '"lorra"', r"argument 'method\[0\].name': got 'lorra' \(did you mean lora"),
-        ("rank = [1, 4]", "rnk = [1]", r"argument 'method\[0\].settings': got 'rnk'"),
+        ("probes = 2", "prbes = 2", "argument 'plan.request': got prbes"),
+        ("probes = 2", 'kind = "question_refusal"', "argument 'plan.kind': got question_ref"),
+        (
+            '"lora"',
+            '"lorra"',
+            r"argument 'method\[0\].name': got lorra, .*mean lora",
+        ),
+        ("rank = [1, 4]", "rnk = [1]", r"argument 'method\[0\].settings': got rnk"),
         ("rank = [1, 4]", "rank = [0]", r"argument 'method\[0\].rank': got 0"),
         ("rank = [1, 4]", "rank = 1", r"argument 'method\[0\].grid.rank': got 1"),
         ('label = "ascent"', 'lable = "a"', r"argument 'method\[1\].lable': got .*mean label"),
-        ('label = "batch"', 'label = "ascent"', r"argument 'method\[2\].label': got 'ascent'"),
-        ("[grid]", "[primary]\nmethod = 'x'\n[grid]", "argument 'primary.method': got 'x'"),
-        ("[grid]", "[primary]\nmeasure = 'x'\n[grid]", "argument 'primary.measure': got 'x'"),
+        ('label = "batch"', 'label = "ascent"', r"argument 'method\[2\].label': got ascent"),
+        ("[grid]", "[primary]\nmethod = 'x'\n[grid]", "argument 'primary.method': got x"),
+        ("[grid]", "[primary]\nmeasure = 'x'\n[grid]", "argument 'primary.measure': got x"),
         ("[grid]", "[measure]\ndurability = -1\n[grid]", "argument 'measure.durability': got -1"),
         ("[grid]", "[measure]\ngeometri = 1\n[grid]", "argument 'measure.geometri'.*geometry"),
         ("[0, 1]", "0", "argument 'grid.corpus.rotation': got 0, allowed: a list"),
-        ("[0, 1]", '["x"]', "argument 'corpus.rotation': got 'x'"),
+        ("[0, 1]", '["x"]', "argument 'corpus.rotation': got x"),
         ("[world]", "[world", "argument 'study': got what is no TOML"),
     ],
 )
 def test_what_is_refused(tiny, old, new, message):
-    with pytest.raises(SpecError, match=message) as caught:
+    with pytest.raises(ArgumentError, match=message) as caught:
         Study.parse(changed(tiny, old, new))
     assert re.match(r"argument '[^']+': got ", str(caught.value))
 
@@ -107,10 +111,10 @@ def test_what_is_refused(tiny, old, new, message):
 def test_the_same_trial_under_two_labels_is_refused(tiny):
     text = changed(tiny, "rank = [1, 4]", "rank = [4]") + '\n[[method]]\nname = "lora"\n'
     text = text.replace('[grid]\n"corpus.rotation" = [0, 1]', "") + "settings = { steps = 3 }\n"
-    with pytest.raises(SpecError, match="argument 'method': got 'lora, steps 3', allowed: one"):
+    with pytest.raises(ArgumentError, match="argument 'method': got lora, steps 3, allowed: one"):
         Study.parse(text)
 
 
 def test_a_file_that_is_none(tmp_path):
-    with pytest.raises(SpecError, match=r"argument 'study': got .*, allowed: a study file"):
+    with pytest.raises(ArgumentError, match=r"argument 'study': got .*, allowed: a study file"):
         read_study(tmp_path / "none.toml")

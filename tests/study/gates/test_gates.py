@@ -5,7 +5,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from behemoth import SpecError
+from behemoth import ArgumentError
 from behemoth.study.gates import (
     GATES,
     VERDICTS,
@@ -36,7 +36,9 @@ def test_every_gate_is_there_and_says_what_it_is():
         assert dataclasses.is_dataclass(gate)
         assert gate.title and gate.rule and gate.source
     assert [gate.number for gate in get_gates([7, 1, 7])] == [1, 7]
-    with pytest.raises(SpecError, match="argument 'only': got 10, allowed: numbers of gates, 1 to"):
+    with pytest.raises(
+        ArgumentError, match="argument 'only': got 10, allowed: numbers of gates, 1 to"
+    ):
         get_gates([1, 10])
 
 
@@ -298,10 +300,12 @@ def test_a_gate_whose_unit_fails_has_no_verdict(units, tmp_path):
 def test_what_is_refused(tmp_path):
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "file").write_text("")
-    with pytest.raises(SpecError, match="holds something else, allowed: a new or empty directory"):
+    with pytest.raises(
+        ArgumentError, match="holds something else, allowed: a new or empty directory"
+    ):
         run_gates(tmp_path / "other")
-    with pytest.raises(SpecError, match=r"argument 'out': got .*, allowed: a directory"):
+    with pytest.raises(ArgumentError, match=r"argument 'out': got .*, allowed: a directory"):
         run_gates(tmp_path / "other" / "file")
-    with pytest.raises(SpecError, match="argument 'threads': got 0"):
+    with pytest.raises(ArgumentError, match="argument 'threads': got 0"):
         run_gates(tmp_path / "new", threads=0)
     assert not (tmp_path / "new").exists()

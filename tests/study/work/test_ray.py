@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from behemoth import SpecError
+from behemoth import ArgumentError
 from behemoth.study.file.spec import Study
 from behemoth.study.work.ray import RayEngine
 from behemoth.study.work.run import run_study
@@ -79,7 +79,10 @@ def test_a_task_that_dies_is_a_unit_that_failed(fake_ray, tmp_path):
 
 def test_without_ray(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(SpecError, match=r"argument 'engine': got 'ray', which is not installed"):
+    with pytest.raises(
+        ArgumentError,
+        match=r"argument 'engine': got ray, allowed: local; ray where",
+    ):
         RayEngine(tmp_path, None, 1)
 
 

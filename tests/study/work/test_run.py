@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from behemoth import SpecError
+from behemoth import ArgumentError
 from behemoth.study.directory import StudyDirectory, StudyError, locked
 from behemoth.study.file.spec import Study
 from behemoth.study.work.run import estimate, run_study
@@ -72,7 +72,7 @@ def test_a_plan_that_cannot_be_made_says_why(tiny, in_process, tmp_path):
     text = tiny.replace("edits = 2", "edits = 200").replace("[0, 1]", "[0]")
     result, _ = in_process(text, tmp_path / "s")
     assert (result.done, result.failed, result.trained) == (0, 4, 1)
-    assert all(row["reason"].startswith("SpecError: argument") for row in result.failures)
+    assert all(row["reason"].startswith("ArgumentError: argument") for row in result.failures)
 
 
 def test_a_model_that_fails_takes_its_trials_with_it(tiny, in_process, tmp_path):
@@ -99,10 +99,10 @@ def test_two_at_once_are_refused(tiny, tmp_path):
 
 def test_a_directory_of_something_else_is_refused(tiny, finished, tmp_path):
     (tmp_path / "thing").write_text("x")
-    with pytest.raises(SpecError, match=r"argument 'out': got .*, which holds something else"):
+    with pytest.raises(ArgumentError, match=r"argument 'out': got .*, which holds something else"):
         run_study(Study.parse(tiny), tmp_path)
     other = Study.parse(tiny.replace('name = "tiny"', 'name = "other"'))
-    with pytest.raises(SpecError, match="the study 'tiny' and not 'other'"):
+    with pytest.raises(ArgumentError, match="the study 'tiny' and not 'other'"):
         run_study(other, finished[0])
     assert (tmp_path / "thing").read_text() == "x"
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from behemoth.edit.batch import IGNORED, Order, Rows, edit_rows_of, retain_rows_of
 from behemoth.plan.plan import EditPlan
+from behemoth.support.errors import ArgumentError
 
 __all__ = ["Feeder"]
 
@@ -45,7 +46,9 @@ class Feeder:
         retain = [retain_rows_of(plan) for plan in plans]
         for plan, rows in zip(plans, edit, strict=True):
             if not len(rows[0]):
-                raise ValueError(f"argument 'plan': got {plan.plan_hash[:12]} without edit rows")
+                raise ArgumentError(
+                    "plan", f"{plan.plan_hash[:12]} without edit rows", "one or more rows of edits"
+                )
         self.columns = len(columns)
         self.edit_rows = min(edit_rows, max(len(rows[0]) for rows in edit))
         self.retain_rows = min(retain_rows, min(map(len, retain)))

@@ -18,6 +18,7 @@ from behemoth.delta.stack import StackedDeltas
 from behemoth.edit.parametrise import Part, dense_changes, low_rank_changes
 from behemoth.edit.protocol import EditContext, EditMethod, MethodInfo, settings_of
 from behemoth.plan.plan import EditPlan
+from behemoth.support.errors import ArgumentError
 
 from .optimise import Budget, Objective, Outcome, optimise
 
@@ -50,16 +51,12 @@ class GradientMethod(Budget, ABC):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.layers is not None and self.part == "all":
-            raise ValueError(
-                "argument 'part': got 'all' with layers, allowed: mlp, attention, both"
-            )
+            raise ArgumentError("part", "'all' with layers", "mlp, attention, both")
         if self.rank is not None:
             if self.rank < 1:
-                raise ValueError(f"argument 'rank': got {self.rank}, allowed: at least 1")
+                raise ArgumentError("rank", self.rank, "at least 1")
             if self.part == "all":
-                raise ValueError(
-                    "argument 'part': got 'all' with a rank, allowed: mlp, attention, both"
-                )
+                raise ArgumentError("part", "'all' with a rank", "mlp, attention, both")
 
     @abstractmethod
     def objective(
@@ -103,9 +100,10 @@ def check_kinds(method: EditMethod, plans: Sequence[EditPlan]) -> None:
     for plan in plans:
         kinds = set(plan.edits["kind"].unique().to_list())
         if not kinds <= info.kinds:
-            raise ValueError(
-                f"argument 'plan': got edits of kind {', '.join(sorted(kinds - info.kinds))}, "
-                f"allowed for {info.name}: {', '.join(sorted(info.kinds))}"
+            raise ArgumentError(
+                "plan",
+                f"edits of kind {', '.join(sorted(kinds - info.kinds))}",
+                f"for {info.name}: {', '.join(sorted(info.kinds))}",
             )
 
 

@@ -23,6 +23,7 @@ from behemoth.edit.batch import IGNORED
 from behemoth.edit.protocol import EditContext
 from behemoth.model.architecture import Architecture
 from behemoth.plan.plan import EditPlan
+from behemoth.support.errors import ArgumentError
 
 from .feeder import Feeder
 from .trace import Trace
@@ -60,12 +61,10 @@ class Budget:
     def __post_init__(self) -> None:
         for name, least in (("steps", 1), ("edit_rows", 1), ("retain_rows", 0)):
             if getattr(self, name) < least:
-                raise ValueError(
-                    f"argument '{name}': got {getattr(self, name)}, allowed: at least {least}"
-                )
+                raise ArgumentError(name, getattr(self, name), f"at least {least}")
         for name in ("learning_rate", "clip"):
             if not getattr(self, name) > 0:
-                raise ValueError(f"argument '{name}': got {getattr(self, name)}, allowed: above 0")
+                raise ArgumentError(name, getattr(self, name), "above 0")
 
 
 @dataclass

@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from behemoth.model.architecture import Architecture
+from behemoth.support.errors import ArgumentError
 
 from .keys import backbone, watching
 
@@ -145,7 +146,7 @@ def _accumulate(
     finally:
         model.train(training)
     if not all(counts.values()):
-        raise ValueError("argument 'model': got one whose keys are not finite on any token")
+        raise ArgumentError("model", "one whose keys are not finite on any token", "finite weights")
     return {layer: Covariance(sums[layer] / counts[layer], counts[layer]) for layer in layers}
 
 

@@ -30,6 +30,7 @@ from behemoth.edit.gradient.method import check_kinds
 from behemoth.edit.parametrise import chosen_layers
 from behemoth.edit.protocol import EditContext, MethodInfo, settings_of
 from behemoth.model.architecture import Architecture
+from behemoth.support.errors import ArgumentError
 
 from .covariance import Covariance, covariances
 from .keys import Observed, observe
@@ -114,13 +115,11 @@ class LocateAndEdit(TargetBudget, ABC):
         super().__post_init__()
         for name, least in (("prefixes", 0), ("prefix_tokens", 1), ("kept", 0), ("samples", 1)):
             if getattr(self, name) < least:
-                raise ValueError(
-                    f"argument '{name}': got {getattr(self, name)}, allowed: at least {least}"
-                )
+                raise ArgumentError(name, getattr(self, name), f"at least {least}")
         if not self.ridge >= 0:
-            raise ValueError(f"argument 'ridge': got {self.ridge}, allowed: from 0")
+            raise ArgumentError("ridge", self.ridge, "from 0")
         if self.layers is not None and not self.layers:
-            raise ValueError("argument 'layers': got none, allowed: at least one layer")
+            raise ArgumentError("layers", "none", "at least one layer")
 
     @abstractmethod
     def solve(
@@ -203,9 +202,8 @@ class LocateAndEdit(TargetBudget, ABC):
         layers = chosen_layers(model, wanted)
         if layers[-1] == count - 1 and self.token == "subject":
             # No attention comes after it, so what it writes at the subject reaches no answer.
-            raise ValueError(
-                f"argument 'layers': got {layers[-1]}, the last of {count}, "
-                "allowed: layers before the last"
+            raise ArgumentError(
+                "layers", f"{layers[-1]}, the last of {count}", "layers before the last"
             )
         return layers
 

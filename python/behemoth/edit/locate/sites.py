@@ -19,6 +19,7 @@ import polars as pl
 
 from behemoth.corpus.probes import _wording_frame
 from behemoth.plan.structure import Structure
+from behemoth.support.errors import ArgumentError
 
 if TYPE_CHECKING:
     from behemoth.corpus.corpus import Corpus
@@ -105,7 +106,7 @@ class Places:
         """
         places = np.flatnonzero(self._names[np.asarray(prompt, dtype=np.int64)])
         if not len(places):
-            raise ValueError(f"argument 'plan': got a prompt without a subject, {list(prompt)}")
+            raise ArgumentError("plan", f"prompt {list(prompt)}", "prompts that name a subject")
         return int(places[-1])
 
     def word(self, prompt: Sequence[int]) -> Tokens:
@@ -212,7 +213,9 @@ def _by_key(plan: EditPlan, places: Places) -> dict[Tokens, list[dict[str, Any]]
         ["edit", "prompt"], keep="first", maintain_order=True
     )
     if not rows.height:
-        raise ValueError(f"argument 'plan': got {plan.plan_hash[:12]} without edit rows")
+        raise ArgumentError(
+            "plan", f"{plan.plan_hash[:12]} without edit rows", "one or more rows of edits"
+        )
     found: dict[Tokens, list[dict[str, Any]]] = {}
     for row in rows.sort("edit", maintain_order=True).iter_rows(named=True):
         own = places.token == "subject"

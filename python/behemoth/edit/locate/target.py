@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from behemoth.edit.batch import PADDING
 from behemoth.model.architecture import Architecture
+from behemoth.support.errors import ArgumentError
 
 from .keys import backbone
 from .sites import Places, Sentence, Site
@@ -60,13 +61,13 @@ class TargetBudget:
 
     def __post_init__(self) -> None:
         if self.steps < 1:
-            raise ValueError(f"argument 'steps': got {self.steps}, allowed: at least 1")
+            raise ArgumentError("steps", self.steps, "at least 1")
         for name in ("learning_rate", "clamp"):
             if not getattr(self, name) > 0:
-                raise ValueError(f"argument '{name}': got {getattr(self, name)}, allowed: above 0")
+                raise ArgumentError(name, getattr(self, name), "above 0")
         for name in ("keep", "decay", "stop_loss"):
             if not getattr(self, name) >= 0:
-                raise ValueError(f"argument '{name}': got {getattr(self, name)}, allowed: from 0")
+                raise ArgumentError(name, getattr(self, name), "from 0")
 
 
 @dataclass(frozen=True)

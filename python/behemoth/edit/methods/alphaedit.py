@@ -12,6 +12,7 @@ from behemoth.delta.delta import LowRank
 from behemoth.edit.locate.covariance import Covariance
 from behemoth.edit.locate.method import LocateAndEdit, solved
 from behemoth.edit.protocol import MethodInfo
+from behemoth.support.errors import ArgumentError
 
 __all__ = ["AlphaEdit", "null_space"]
 
@@ -48,9 +49,9 @@ class AlphaEdit(LocateAndEdit):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 < self.energy < 1:
-            raise ValueError(f"argument 'energy': got {self.energy}, allowed: between 0 and 1")
+            raise ArgumentError("energy", self.energy, "between 0 and 1")
         if not self.damping > 0:
-            raise ValueError(f"argument 'damping': got {self.damping}, allowed: above 0")
+            raise ArgumentError("damping", self.damping, "above 0")
 
     def solve(
         self, keys_fn: Tensor, residuals_dn: Tensor, covariance: Covariance, earlier_mf: Tensor

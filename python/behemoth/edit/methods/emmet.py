@@ -12,6 +12,7 @@ from behemoth.delta.delta import LowRank
 from behemoth.edit.locate.covariance import Covariance
 from behemoth.edit.locate.method import LocateAndEdit, solved
 from behemoth.edit.protocol import MethodInfo
+from behemoth.support.errors import ArgumentError
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Emmet(LocateAndEdit):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.slack >= 0:
-            raise ValueError(f"argument 'slack': got {self.slack}, allowed: from 0")
+            raise ArgumentError("slack", self.slack, "from 0")
 
     def solve(
         self, keys_fn: Tensor, residuals_dn: Tensor, covariance: Covariance, earlier_mf: Tensor

@@ -11,6 +11,7 @@ from behemoth.delta.stack import StackedDeltas
 from behemoth.edit.parametrise import Part, chosen_layers, largest_entry
 from behemoth.edit.protocol import MethodInfo
 from behemoth.model.architecture import Architecture
+from behemoth.support.errors import ArgumentError
 
 from .ft import FineTuning
 
@@ -44,12 +45,13 @@ class ConstrainedFineTuning(FineTuning):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.part != "mlp" or self.rank is not None or self.alpha is not None:
-            raise ValueError(
-                f"argument 'part, rank, alpha': got {self.part}, {self.rank}, {self.alpha}, "
-                "allowed: mlp, none, none (ft_l changes MLP output matrices, at full rank)"
+            raise ArgumentError(
+                "part, rank, alpha",
+                f"{self.part}, {self.rank}, {self.alpha}",
+                "mlp, none, none (ft_l changes MLP output matrices, at full rank)",
             )
         if not self.epsilon > 0:
-            raise ValueError(f"argument 'epsilon': got {self.epsilon}, allowed: above 0")
+            raise ArgumentError("epsilon", self.epsilon, "above 0")
 
     def stacked(self, model: nn.Module, count: int, seed: int) -> StackedDeltas:
         """Zero changes to the MLP output matrices."""

@@ -12,6 +12,7 @@ from behemoth.delta.delta import Change, LowRank
 from behemoth.edit.gradient.optimise import Outcome
 from behemoth.edit.parametrise import Part
 from behemoth.edit.protocol import MethodInfo
+from behemoth.support.errors import ArgumentError
 
 from .ft import FineTuning
 
@@ -45,9 +46,9 @@ class TruncatedFineTuning(FineTuning):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.truncation < 1:
-            raise ValueError(f"argument 'truncation': got {self.truncation}, allowed: at least 1")
+            raise ArgumentError("truncation", self.truncation, "at least 1")
         if self.part == "all":
-            raise ValueError("argument 'part': got 'all', allowed: mlp, attention, both")
+            raise ArgumentError("part", "'all'", "mlp, attention, both")
 
     def finish(self, model: nn.Module, outcomes: list[Outcome]) -> list[Outcome]:
         """Cut every change to the rank."""

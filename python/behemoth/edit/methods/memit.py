@@ -11,6 +11,7 @@ from behemoth.delta.delta import LowRank
 from behemoth.edit.locate.covariance import Covariance
 from behemoth.edit.locate.method import LocateAndEdit, solved
 from behemoth.edit.protocol import MethodInfo
+from behemoth.support.errors import ArgumentError
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Memit(LocateAndEdit):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.weight > 0:
-            raise ValueError(f"argument 'weight': got {self.weight}, allowed: above 0")
+            raise ArgumentError("weight", self.weight, "above 0")
 
     def solve(
         self, keys_fn: Tensor, residuals_dn: Tensor, covariance: Covariance, earlier_mf: Tensor

@@ -12,13 +12,13 @@ from typing import ClassVar, Literal
 import torch
 from torch import nn
 
-from behemoth._gen import SpecError
 from behemoth.corpus.corpus import Corpus
 from behemoth.delta.delta import Change, Dense, EditDelta
 from behemoth.edit.gradient.method import check_kinds, deltas_of
 from behemoth.edit.gradient.optimise import Outcome
 from behemoth.edit.protocol import EditContext, EditKind, MethodInfo
 from behemoth.plan.plan import EditPlan
+from behemoth.support.errors import ArgumentError
 from behemoth.train import TrainConfig, train
 
 
@@ -68,7 +68,7 @@ class Retraining:
 
         Raises
         ------
-        SpecError
+        ArgumentError
             When facts are to be overridden that have no new object.
         """
         facts = plan.edits["fact"].to_list()
@@ -77,17 +77,16 @@ class Retraining:
         if self.twin == "without" or (self.twin == "auto" and nameless):
             return corpus.without(facts)
         if nameless:
-            raise SpecError(
-                "argument 'twin': got 'override' for edits without a new object, allowed: without"
-            )
+            raise ArgumentError("twin", "'override' for edits without a new object", "without")
         return corpus.override(dict(zip(facts, objects, strict=True)), follow=self.follow)
 
 
 def _run_config(context: EditContext) -> TrainConfig:
     if context.run is None:
-        raise SpecError(
-            "argument 'run': got none, allowed for retrain: the training run of the model, "
-            "which says how it was trained"
+        raise ArgumentError(
+            "run",
+            "none",
+            "for retrain: the training run of the model, which says how it was trained",
         )
     record = json.loads((context.run / "run.json").read_text(encoding="utf-8"))
     return TrainConfig(**record["config"])

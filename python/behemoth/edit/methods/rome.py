@@ -14,6 +14,7 @@ from behemoth.edit.locate.keys import Observed
 from behemoth.edit.locate.method import LocateAndEdit, Memory, Worked, add_changes, solved
 from behemoth.edit.locate.sites import Places, Site
 from behemoth.edit.protocol import EditContext, MethodInfo
+from behemoth.support.errors import ArgumentError
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Rome(LocateAndEdit):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.layers is not None and len(self.layers) != 1:
-            raise ValueError(f"argument 'layers': got {self.layers}, allowed: one layer")
+            raise ArgumentError("layers", self.layers, "one layer")
 
     def origins(self, observed: Observed) -> Tensor:
         """The target is a value: vectors are measured against what the MLP puts out."""

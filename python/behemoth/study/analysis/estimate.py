@@ -18,8 +18,8 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from behemoth._gen import SpecError
 from behemoth.evaluate.aggregate import CLUSTERS
+from behemoth.support.errors import ArgumentError
 
 __all__ = ["LEVEL", "Estimate", "cluster_of", "jackknife", "means", "means_of"]
 
@@ -74,12 +74,12 @@ def cluster_of(frame: pl.DataFrame) -> NDArray[np.int64]:
 
     Raises
     ------
-    SpecError
+    ArgumentError
         When the frame does not say.
     """
     for name in CLUSTERS:
         if name not in frame.columns:
-            raise SpecError(f"argument 'frame': got no column {name!r}, allowed: frames with it")
+            raise ArgumentError("frame", f"no column {name!r}", "frames with it")
     if not frame.height:
         return np.zeros(0, np.int64)
     order = frame.select(pl.struct(CLUSTERS).rank("dense") - 1)

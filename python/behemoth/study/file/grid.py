@@ -9,11 +9,10 @@ at each level once.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from itertools import product
 from typing import Any
 
-from behemoth._gen import SpecError
+from behemoth.support.errors import ArgumentError, nearest
 
 __all__ = ["ROTATION", "SECTIONS", "grid_points", "laid_over", "refuse", "rotated", "turned"]
 
@@ -22,9 +21,9 @@ SECTIONS = ("world", "corpus", "train", "plan", "measure")
 _GROUPED = ("groups:", "latin:")
 
 
-def refuse(name: str, got: object, allowed: str) -> SpecError:
+def refuse(name: str, got: object, allowed: str) -> ArgumentError:
     """Make the error of a value that is not allowed."""
-    return SpecError(f"argument '{name}': got {got!r}, allowed: {allowed}")
+    return ArgumentError(name, got, allowed)
 
 
 def grid_points(grid: object) -> list[dict[str, Any]]:
@@ -44,7 +43,7 @@ def grid_points(grid: object) -> list[dict[str, Any]]:
 
     Raises
     ------
-    SpecError
+    ArgumentError
         On a name outside of `SECTIONS`, or what is no list of values.
     """
     tables: Sequence[object] = grid if isinstance(grid, list) else [grid]
@@ -66,9 +65,8 @@ def _axes(place: str, table: Mapping[str, Any], before: str) -> Iterator[tuple[s
         name = f"{before}{key}"
         section = name.partition(".")[0]
         if section not in SECTIONS:
-            near = get_close_matches(section, SECTIONS, n=1)
-            hint = f" (did you mean {near[0]}?)" if near else ""
-            raise refuse(place, name, f"names such as world.seed, in {', '.join(SECTIONS)}{hint}")
+            allowed = f"names such as world.seed, in {', '.join(SECTIONS)}"
+            raise ArgumentError(place, name, allowed, nearest(section, SECTIONS))
         if isinstance(value, Mapping):
             yield from _axes(place, value, f"{name}.")
         elif "." not in name or not isinstance(value, list) or not value:
@@ -114,7 +112,7 @@ def turned(corpus: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
 
     Raises
     ------
-    SpecError
+    ArgumentError
         When a rotation is asked for of exposures without levels.
     """
     table = dict(corpus)
@@ -144,7 +142,7 @@ def rotated(exposures: object, turns: int) -> object:
 
     Raises
     ------
-    SpecError
+    ArgumentError
         When there are no levels.
 
     Examples

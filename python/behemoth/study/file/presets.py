@@ -29,7 +29,7 @@ def preset_text(name: str, size: str = "smoke") -> str:
 
     Raises
     ------
-    SpecError
+    ArgumentError
         When there is none of that name or size.
     """
     head, dash, tail = name.rpartition("-")

@@ -27,14 +27,13 @@ import tomllib
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
-from difflib import get_close_matches
 from itertools import product
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from behemoth._gen import SpecError
 from behemoth.plan.request import EditRequest
+from behemoth.support.errors import ArgumentError, check_keys, within
 from behemoth.train.config import default_config
 
 from .grid import grid_points, laid_over, refuse, turned
@@ -189,14 +188,14 @@ class Study:
 
         Raises
         ------
-        SpecError
+        ArgumentError
             Names the key, the value got and the values allowed. That there are enough facts
             for a plan is seen only when it is compiled.
         """
         try:
             table = tomllib.loads(text)
         except ValueError as error:
-            raise SpecError(f"argument 'study': got what is no TOML: {error}") from None
+            raise ArgumentError("study", "what is no TOML", f"a TOML file; here: {error}") from None
         _known("", table, _KEYS)
         for name in ("name", "question"):
             if not isinstance(table.get(name, ""), str):
@@ -229,7 +228,7 @@ class Study:
 
         Raises
         ------
-        SpecError
+        ArgumentError
             On a value of some point that is not allowed.
         """
         models: dict[str, ModelUnit] = {}
@@ -289,7 +288,7 @@ def read_study(path: str | PathLike[str]) -> Study:
 
     Raises
     ------
-    SpecError
+    ArgumentError
         When there is none, or `Study.parse` refuses it.
     """
     place = Path(path)
@@ -301,20 +300,18 @@ def read_study(path: str | PathLike[str]) -> Study:
 
 
 @contextmanager
-def _within(place: str) -> Generator[None]:
+def _within(*place: str | int) -> Generator[None]:
     """Put the place in the file before the names in errors of what is made from it."""
     try:
         yield
-    except (ValueError, TypeError) as error:
-        found = re.match(r"argument '([^']*)': (.*)", str(error), re.DOTALL)
-        if found is None:
-            raise SpecError(f"argument '{place}': {error}") from None
-        name, rest = found.groups()
-        if not name.startswith(place):
-            # A method by name and its settings as a whole have no name of their own here.
-            inner = {"method": "name", "set": "settings"}.get(name, name)
-            name = f"{place}.{inner}"
-        raise SpecError(f"argument '{name}': {rest}") from None
+    except ArgumentError as error:
+        if error.path[0] == place[0]:  # the engine says where in its own spec
+            raise
+        # A method by name and its settings as a whole have no name of their own here.
+        first = {"method": "name", "set": "settings"}.get(str(error.path[0]), error.path[0])
+        raise error.named(*place, first, *error.path[1:]) from None
+    except TypeError as error:
+        raise ArgumentError(place, "a value of another type", str(error)) from None
 
 
 def _make(unit: CorpusUnit, made: dict[str, Corpus]) -> Corpus:
@@ -331,14 +328,8 @@ def _make(unit: CorpusUnit, made: dict[str, Corpus]) -> Corpus:
 
 
 def _known(place: str, table: Mapping[str, Any], known: list[str] | tuple[str, ...]) -> None:
-    for key in table:
-        if key not in known:
-            near = get_close_matches(key, known, n=1)
-            hint = f" (did you mean {near[0]}?)" if near else ""
-            name = f"{place}.{key}" if place else key
-            raise SpecError(
-                f"argument '{name}': got a key that is none, allowed: {', '.join(known)}{hint}"
-            )
+    with within(*([place] if place else [])):
+        check_keys(table, known)
 
 
 def _table(name: str, value: object) -> dict[str, Any]:

@@ -42,7 +42,7 @@ class CorpusUnit:
 
         Raises
         ------
-        SpecError
+        ArgumentError
             When the engine does not allow the specs.
         """
         place = None if self.directory is None else Path(self.directory)

@@ -38,7 +38,7 @@ def get_gates(only: Sequence[int] | None = None) -> list[Gate]:
 
     Raises
     ------
-    SpecError
+    ArgumentError
         On a number that is none.
 
     Examples

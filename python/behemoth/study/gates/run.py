@@ -10,7 +10,6 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
-from behemoth._gen import SpecError
 from behemoth.study.directory import StudyDirectory, StudyError, locked
 from behemoth.study.file.grid import refuse
 from behemoth.study.file.identity import FORMAT
@@ -18,6 +17,7 @@ from behemoth.study.file.spec import Expansion
 from behemoth.study.file.units import ModelUnit, TrialUnit
 from behemoth.study.work.engine import Engine
 from behemoth.study.work.schedule import Status, Work
+from behemoth.support.errors import ArgumentError
 from behemoth.support.files import as_json, write_bytes
 
 from .bench import Bench, Units
@@ -89,7 +89,7 @@ def run_gates(
 
     Raises
     ------
-    SpecError
+    ArgumentError
         On a number that is no gate's, or when `out` holds something else.
     StudyError
         When another process is at work there.
@@ -174,9 +174,10 @@ def _before(path: Path) -> dict[int, dict[str, Any]]:
         about = json.loads((path / _FILE).read_text(encoding="utf-8"))
         found = {record["number"]: record for record in about["gates"]}
     except (OSError, ValueError, KeyError, TypeError):
-        raise SpecError(
-            f"argument 'out': got {fspath(path)!r}, which holds something else, allowed: a new "
-            f"or empty directory, or one of gates (with {_FILE})"
+        raise ArgumentError(
+            "out",
+            f"{fspath(path)!r}, which holds something else",
+            f"a new or empty directory, or one of gates (with {_FILE})",
         ) from None
     return found if about.get("format_version") == FORMAT else {}
 

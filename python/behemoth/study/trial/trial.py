@@ -175,7 +175,7 @@ class Laboratory:
 
         Raises
         ------
-        SpecError
+        ArgumentError
             When there are not enough facts for the plan.
         """
         clock = _Clock()

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from behemoth._gen import SpecError
+from behemoth.support.errors import ArgumentError
 
 from .engine import Event, perform
 
@@ -32,7 +32,7 @@ class RayEngine:
 
     Raises
     ------
-    SpecError
+    ArgumentError
         When Ray is not installed.
     """
 
@@ -40,8 +40,8 @@ class RayEngine:
         try:
             import ray
         except ImportError:
-            raise SpecError(
-                "argument 'engine': got 'ray', which is not installed: pip install 'behemoth[ray]'"
+            raise ArgumentError(
+                "engine", "ray", "local; ray where it is installed: pip install 'behemoth[ray]'"
             ) from None
         self._ray: Any = ray
         self._path = str(path.resolve())

@@ -130,7 +130,7 @@ def run_study(
 
     Raises
     ------
-    SpecError
+    ArgumentError
         When the study makes no sense, or `out` holds something else.
     StudyError
         When another process is running it, or no worker starts.
