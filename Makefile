@@ -75,7 +75,7 @@ test-all: test-rust $(VENV)/.stamp-test $(EXTENSION) ## the slow tests and the f
 	@$(BIN)/python -m pytest -m "not gpu and not benchmark" $(PYTEST)
 
 .PHONY: lint
-lint: lint-rust lint-python ## every linter, type checker and format check; changes nothing
+lint: lint-rust lint-python lint-forms ## every linter, type checker and format check; changes nothing
 
 .PHONY: lint-rust
 lint-rust: $(VENV)/.stamp-venv rust-components
@@ -90,11 +90,21 @@ lint-python: $(VENV)/.stamp-test $(VENV)/.stamp-lint $(EXTENSION)
 	$(BIN)/pyright
 	$(BIN)/stubtest --concise --mypy-config-file pyproject.toml behemoth._gen
 
+.PHONY: lint-forms
+lint-forms: $(VENV)/.stamp-lint ## the workflows and CITATION.cff, each by its published schema
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.citation-file-format CITATION.cff
+
 .PHONY: fmt
 fmt: $(VENV)/.stamp-lint rust-components ## format the Rust and the Python code, and mend what ruff can mend
 	cargo fmt --all
 	$(BIN)/ruff check --fix --exit-zero
 	$(BIN)/ruff format
+
+# Not --quiet: with it mkdocs does not count the warnings that --strict is about.
+.PHONY: docs
+docs: $(VENV)/.stamp-docs ## the documentation and the API reference, to site/; a broken link fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 .PHONY: bench
 bench: $(EXTENSION) ## the Rust benches, then the end-to-end benches (about 3 GB of disk, minutes)
@@ -105,7 +115,7 @@ bench: $(EXTENSION) ## the Rust benches, then the end-to-end benches (about 3 GB
 
 .PHONY: clean
 clean: ## remove .venv, target/, the compiled module and all caches; corpora stay
-	rm -rf $(VENV) target .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) target site .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	rm -f python/behemoth/_gen.*so python/behemoth/_gen.*pyd
 	find python tests benches -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
@@ -128,7 +138,7 @@ $(VENV)/.stamp-run: pyproject.toml $(VENV)/.stamp-venv
 	@$(PIP_INSTALL) -r pyproject.toml 'maturin>=1.9,<2'
 	@touch $@
 
-$(VENV)/.stamp-test $(VENV)/.stamp-lint $(VENV)/.stamp-dev: $(VENV)/.stamp-%: pyproject.toml $(VENV)/.stamp-run
+$(addprefix $(VENV)/.stamp-,test lint docs dev): $(VENV)/.stamp-%: pyproject.toml $(VENV)/.stamp-run
 	@echo "make: installing the packages of '$*'"
 	@$(PIP_INSTALL) -r pyproject.toml --extra $*
 	@touch $@
