@@ -107,8 +107,8 @@ docs: $(VENV)/.stamp-docs ## the documentation and the API reference, to site/; 
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 .PHONY: bench
-bench: $(EXTENSION) ## the Rust benches, then the end-to-end benches (about 3 GB of disk, minutes)
-	cargo bench --workspace --benches
+bench: $(EXTENSION) ## the Rust benches, then the end-to-end benches (3 GB of disk, minutes)
+	$(BIN)/python benches/engine.py
 	$(BIN)/python benches/generate.py
 
 ##@ Tidy up

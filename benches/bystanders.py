@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 import torch
 
+import machine
 from behemoth.edit.methods.lora import Lora
 from behemoth.edit.protocol import EditContext
 from behemoth.evaluate.dose import doses, ed50
@@ -29,6 +30,7 @@ def main() -> None:
     parser.add_argument("--edits", type=int, default=6, help="of each level of exposures")
     parser.add_argument("--sample", type=int, default=400, help="other facts to ask for")
     parser.add_argument("--threads", type=int, default=1)
+    machine.note_option(parser)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     run = read_run(arguments.run)
@@ -53,8 +55,11 @@ def main() -> None:
     print(f"{len(plan)} edits of known facts, {len(known)} facts known")
     print(f"no longer say the old object: {np.mean(flipped):.3f}")
     print(f"bystander recall: mean {np.mean(kept):.3f}, lowest of an edit {np.min(kept):.3f}")
+    figures = {"flipped": np.mean(flipped), "kept": np.mean(kept), "kept_worst": np.min(kept)}
     for row in dose.iter_rows(named=True):
+        figures[f"ed50_{row['exposures']}_steps"] = row["ed50"]
         print(f"ED50 at {row['exposures']} exposures: {row['ed50']:.0f} steps")
+    machine.record("bystanders", figures, arguments.note)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -111,10 +110,11 @@ def bench(rounds: int, directory: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Parse the options, measure, print."""
+    """Parse the options, measure, print, record."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each measurement [3]")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead")
+    machine.note_option(parser)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as place:
         results = bench(options.rounds, Path(place) / "corpus")
@@ -135,7 +135,9 @@ def main() -> None:
     )
     print("of all threads of this process: what a busy machine cannot take away.\n")
     machine.show()
-    print(f"torch {metadata.version('torch')}  ")
+    rates = {f"{way['way']}_tokens_per_second": way["tokens_per_second"]
+             for way in results["ways"]}  # fmt: skip
+    machine.record("data", rates, options.note)
 
 
 if __name__ == "__main__":

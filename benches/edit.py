@@ -17,6 +17,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from torch.nn import functional as F
 
+import machine
 from behemoth.edit.batch import IGNORED
 from behemoth.edit.gradient.feeder import Feeder
 from behemoth.edit.methods.lora import Lora
@@ -26,7 +27,6 @@ from behemoth.plan.compile import compile_plan
 from behemoth.plan.plan import EditPlan
 from behemoth.plan.request import EditRequest
 from behemoth.train.run import Run, read_run
-from machine import describe
 
 
 def with_peft(run: Run, plans: list[EditPlan], method: Lora) -> float:
@@ -75,10 +75,10 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
+    machine.note_option(parser)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    for key, value in describe().items():
-        print(f"{key}: {value}")
+    machine.show()
     run = read_run(arguments.run)
     model = run.load_model(device="cpu")
     request = EditRequest(edits=arguments.edits, independent=True, probes=14)
@@ -108,8 +108,10 @@ def main() -> None:
     probes = len(together) / 2 / len(plans)
     print(f"{len(plans)} edits of {method.steps} steps, {probes:.0f} probes each, "
           f"{arguments.threads} threads, median of {arguments.rounds}")  # fmt: skip
+    figures = {}
     for name, seconds in times.items():
         value = statistics.median(seconds)
+        figures[f"{name}_edits_per_second"] = len(plans) / value
         print(f"{name:30} {value:8.2f} s  {len(plans) / value:8.1f} edits/s")
     pairs = (
         ("edit", "edit, one by one with peft", "edit, stacked"),
@@ -118,6 +120,8 @@ def main() -> None:
     for name, slow, fast in pairs:
         ratios = [a / b for a, b in zip(times[slow], times[fast], strict=True)]
         print(f"{name}: {statistics.median(ratios):.2f} times as fast stacked")
+        figures[f"{name}_ratio"] = statistics.median(ratios)
+    machine.record("edit", figures, arguments.note)
 
 
 if __name__ == "__main__":

@@ -78,10 +78,11 @@ def bench(rounds: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Parse the options, measure, print."""
+    """Parse the options, measure, print, record."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each measurement [3]")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead")
+    machine.note_option(parser)
     options = parser.parse_args()
     results = bench(options.rounds)
     if options.json:
@@ -98,6 +99,9 @@ def main() -> None:
         )
     print()
     machine.show()
+    rates = {f"{row['family']}_tokens_per_second": row["tokens_per_second"]
+             for row in results["families"]}  # fmt: skip
+    machine.record("fill", rates, options.note)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
     python benches/generate.py                          # about 3 GB of disk, some minutes
     python benches/generate.py --facts 1e6 --rounds 1   # a quick look
 
-It prints one Markdown table and, with `--out FILE`, writes the same as JSON. It asserts on no time.
+It prints one Markdown table, adds a line to history.jsonl and, with `--out FILE`, writes all of it
+as JSON. It asserts on no time.
 
 Measured are whole processes, as a user starts them. The plain write and `gen` take turns in one
 run and on one file system, since the speed of a disk drifts by more than the difference between
@@ -23,6 +24,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import machine
 
@@ -233,8 +235,27 @@ def table(results: dict[str, object]) -> str:
     return "\n".join(lines)
 
 
+def figures(results: dict[str, Any]) -> dict[str, float]:
+    """What is kept of them in history.jsonl."""
+    found = {
+        f"{name}_{unit}": results["write"][key]
+        for name, unit, key in (
+            ("gen", "seconds", "gen_median_seconds"),
+            ("plain_write", "seconds", "write_median_seconds"),
+            ("gen_to_plain_write", "ratio", "ratio"),
+            ("gen", "bytes", "bytes"),
+        )
+    }
+    for entry in results["memory"]:
+        found[f"gen_{entry['facts']}_peak_bytes"] = entry["peak_bytes"]
+    found["help_seconds"] = results["help"]["median_seconds"]
+    for family in results["fill"]["families"]:
+        found[f"fill_{family['family']}_tokens_per_second"] = family["tokens_per_second"]
+    return found
+
+
 def main() -> None:
-    """Parse the options, run all parts, print the table."""
+    """Parse the options, run all parts, print the table, record."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--facts", default="1e8", help="facts of the timed corpus [1e8]")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each measurement [3]")
@@ -242,6 +263,7 @@ def main() -> None:
         "--directory", type=Path, default=Path(), help="work in a new folder of this one [.]"
     )
     parser.add_argument("--out", type=Path, help="write the results to this file as JSON")
+    machine.note_option(parser)
     options = parser.parse_args()
     if options.rounds < 1:
         parser.error(f"argument --rounds: got {options.rounds}, allowed: 1 and more")
@@ -259,6 +281,7 @@ def main() -> None:
             "fill": bench_fill(options.rounds),
         }
     print(table(results))
+    machine.record("generate", figures(results), options.note)
     if options.out is not None:
         options.out.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 

@@ -396,6 +396,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=0, help="0 for all cores [0]")
     parser.add_argument("--litgpt", default=sys.executable, help="an interpreter with litgpt")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead")
+    parser.add_argument("--note", default="", help="kept with the figures in history.jsonl")
     parser.add_argument("--work", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.work is not None:
@@ -411,6 +412,13 @@ def main() -> None:
     import machine  # not above: LitGPT's interpreter has no behemoth
 
     machine.show()
+    figures = {
+        f"{row['model']}_{side}_tokens_per_second": statistics.median(rate for rate, _ in found)
+        for row in results["rows"]
+        for side, found in row["rates"].items()
+    }
+    figures |= {f"{row['model']}_gpu_tokens_per_second": row["rate"] for row in results["gpu"]}
+    machine.record("train", figures, options.note)
 
 
 if __name__ == "__main__":

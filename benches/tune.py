@@ -11,7 +11,6 @@ that the model knew; the best is the one with the highest harmonic mean of both.
 import argparse
 import itertools
 import json
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ import numpy as np
 import polars as pl
 import torch
 
+import machine
 from behemoth.edit.protocol import EditContext
 from behemoth.edit.registry import get_method
 from behemoth.evaluate.frame import evaluate_model
@@ -105,6 +105,7 @@ def main() -> None:
     parser.add_argument("--edits", type=int, default=6, help="of each level of exposures")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path)
+    machine.note_option(parser)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     run = read_run(arguments.run)
@@ -124,7 +125,8 @@ def main() -> None:
         rows += [{**row, "half": 0} for _, row in tried] + [{**confirmed, "half": 1}]
     if arguments.out:
         arguments.out.write_text(json.dumps(rows, indent=1) + "\n")
-    sys.stdout.flush()
+    scores = {f"{row['method']}_score": row["score"] for row in rows if row["half"] == 1}
+    machine.record("tune", scores, arguments.note)
 
 
 if __name__ == "__main__":
