@@ -27,7 +27,7 @@ def describe() -> dict[str, str]:
     """Machine, versions and date, as a person would write them under a table of numbers."""
     return {
         "machine": f"{processor()}, {cores()} cores, {_memory()} GiB",
-        "system": f"{platform.system()} {platform.release()}",
+        "system": f"{platform.system()} {platform.release().partition('-')[0]}",
         "versions": f"{listed(versions(*_PACKAGES))}, rustc {_rustc()}",
         "date": _date(),
     }
@@ -65,7 +65,7 @@ def record(bench: str, figures: Mapping[str, float | None], note: str = "") -> N
         "cores": cores(),
         "memory_gib": _memory(),
         "load_before": round(_LOAD, 2),
-        "system": f"{platform.system()} {platform.release()}",
+        "system": f"{platform.system()} {platform.release().partition('-')[0]}",
         "versions": versions(*_PACKAGES) | {"rustc": _rustc()},
         "note": note,
         "figures": {name: _rounded(value) for name, value in figures.items()},
