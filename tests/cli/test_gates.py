@@ -32,6 +32,6 @@ def test_the_command(run, monkeypatch, tmp_path):
 
 
 def test_the_command_refuses(run, tmp_path):
-    refused = run("study", "gates", "--out", tmp_path / "g", "--only", "1,12").refused()
-    assert refused == "argument 'only': got 12, allowed: numbers of gates, 1 to 9"
+    refused = run("study", "gates", "--out", tmp_path / "g", "--only", "1,1000").refused()
+    assert refused.startswith("argument 'only': got 1000, allowed: numbers of gates, 1 to ")
     assert "argument '--threads'" in run("study", "gates", "--threads", "0").refused()

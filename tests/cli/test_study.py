@@ -4,6 +4,7 @@ import types
 
 import pytest
 
+from behemoth.study.file.presets import preset_names
 from behemoth.study.work import run as runs
 
 STUDY = """
@@ -84,8 +85,8 @@ def test_when_all_trials_fail_the_run_failed(run, study, in_process, tmp_path):
 
 def test_presets(run):
     rows = run("study", "presets", "--json").json()["presets"]
-    names = [row["name"] for row in rows]
-    assert names == ["frequency", "rank", "nested", "correlated", "unlearning"]
+    assert [row["name"] for row in rows] == list(preset_names())
+    assert all(row["question"].endswith("?") and "smoke" in row["sizes"] for row in rows)
     assert "frequency" in run("study", "presets").out
     quick = run("study", "show", "rank", "--size", "quick").out
     assert 'name = "rank"' in quick and quick != run("study", "show", "rank").out

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from behemoth import Corpus, World
-from behemoth.export import FORMATS, export
+from behemoth.export import FORMATS, export, get_format
 from behemoth.export.source import Source
 
 BLOCK = 100
@@ -134,6 +134,11 @@ def test_parquet_has_the_text_and_the_tokens_of_each_document(exported, corpus, 
     made = Corpus.open(corpus[0])
     for text, ids in frame.head(50).iter_rows():
         assert text == made.decode(ids[:-1])
+
+
+@pytest.mark.parametrize("to", FORMATS)
+def test_a_format_says_its_own_name(to):
+    assert get_format(to).name == to and get_format(to).reader
 
 
 @pytest.mark.parametrize("to", FORMATS)

@@ -8,7 +8,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from behemoth import ArgumentError, Corpus, CorpusError, World
-from behemoth.export import FORMATS, export
+from behemoth.export import FORMATS, export, get_format
 from behemoth.export.source import Source
 
 
@@ -96,7 +96,7 @@ def test_shards_that_a_format_cannot_hold_are_refused(directory, to, most):
     with pytest.raises(
         ArgumentError, match=f"got {to} for shards of .*, allowed: below {most} GiB"
     ):
-        FORMATS[to].check(source)
+        get_format(to).check(source)
 
 
 def test_an_unfinished_corpus_is_refused(tmp_path):

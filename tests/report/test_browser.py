@@ -4,6 +4,8 @@ import shutil
 
 import pytest
 
+from behemoth.report.charts import CHARTS
+
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="playwright is not installed: pip install playwright"
 )
@@ -50,7 +52,7 @@ def test_it_draws_everything_and_asks_for_nothing(page, report):
     charts = page.locator(".chart").count()
     assert charts >= 20
     assert page.locator(".chart svg.marks").count() == charts
-    assert page.locator("figure").count() == 11
+    assert page.locator("figure").count() == len(CHARTS)
     empty = page.evaluate(
         "[...document.querySelectorAll('.chart svg.marks')]"
         ".filter(svg => !svg.querySelector('.mark-symbol path, .mark-rect path')).length"

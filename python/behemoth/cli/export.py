@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from behemoth.cli import parse
+from behemoth.export.formats import FORMATS
 from behemoth.support.errors import ArgumentError
 
 from .console import Stopped, bytes_text, console, write_json
@@ -17,9 +18,7 @@ def export(
     directory: Annotated[str, typer.Argument(metavar="DIR", help="A finished corpus directory.")],
     to: Annotated[
         str | None,
-        typer.Option(
-            metavar="FORMAT", help="megatron, olmo, datatrove, litdata, llmc, text or parquet."
-        ),
+        typer.Option(metavar="FORMAT", help=f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}."),
     ] = None,
     out: Annotated[
         str | None,

@@ -131,12 +131,13 @@ def presets(json: _Json = False) -> None:
     """List the studies that come with the package, and what each of them asks."""
     import tomllib
 
-    from behemoth.study.file.presets import SIZES, preset_names, preset_text
+    from behemoth.study.file.presets import SIZES, preset_names, preset_sizes, preset_text
 
     rows: list[dict[str, Any]] = [
-        {"name": name, "sizes": list(SIZES),
-         "question": tomllib.loads(preset_text(name, SIZES[0]))["question"]}
+        {"name": name, "sizes": list(sizes),
+         "question": tomllib.loads(preset_text(name, sizes[0]))["question"]}
         for name in preset_names()
+        if (sizes := preset_sizes(name))
     ]  # fmt: skip
     if json:
         write_json({"presets": rows})
@@ -182,7 +183,7 @@ def gates(
     ] = None,
     json: _Json = False,
 ) -> None:
-    """See whether this laboratory reproduces what is known: nine small experiments on the CPU.
+    """See whether this laboratory reproduces what is known: small experiments on the CPU.
 
     Each says what was done and seen. What a small model cannot show is said to be so, with the
     size at which it is expected. Running it again goes on where it stopped.

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING
 from behemoth.support.lazy import lazy
 
 if TYPE_CHECKING:  # the same names again, for type checkers and editors
-    from .formats import FORMATS as FORMATS
+    from .formats import FORMATS as FORMATS, get_format as get_format
     from .run import Exported as Exported, export as export
 
-__all__, __dir__, __getattr__ = lazy(__name__, {"formats": "FORMATS", "run": "Exported export"})
+__all__, __dir__, __getattr__ = lazy(
+    __name__, {"formats": "FORMATS get_format", "run": "Exported export"}
+)

@@ -27,4 +27,4 @@ def _write(source: Source, shard: Shard, out: Path, block_length: int) -> None:
     write_bytes(tokens.with_name(f"{tokens.name}.metadata"), text.encode())
 
 
-DATATROVE = Format("datatrove", "datatrove's DatatroveFolderDataset, nanotron", _write)
+FORMAT = Format("datatrove", "datatrove's DatatroveFolderDataset, nanotron", _write)

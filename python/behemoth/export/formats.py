@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from .datatrove import DATATROVE
-from .litdata import LITDATA
-from .llmc import LLMC
-from .megatron import MEGATRON
-from .olmo import OLMO
-from .parquet import PARQUET
-from .protocol import Format
-from .text import TEXT
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-FORMATS: dict[str, Format] = {
-    made.name: made for made in (MEGATRON, OLMO, DATATROVE, LITDATA, LLMC, TEXT, PARQUET)
-}
+from behemoth.support.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from .protocol import Format
+
+__all__ = ["FORMATS", "get_format"]
+
+FORMATS = ("megatron", "olmo", "datatrove", "litdata", "llmc", "text", "parquet")
+"""Names of the formats: each is a module of this package that has a `FORMAT`."""
+
+
+def get_format(name: str) -> Format:
+    """Give a format.
+
+    Raises
+    ------
+    ArgumentError
+        For an unknown name; it suggests the nearest one.
+    """
+    if name not in FORMATS:
+        raise ArgumentError.unknown("to", name, FORMATS)
+    return import_module(f"{__package__}.{name}").FORMAT

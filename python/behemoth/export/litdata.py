@@ -72,6 +72,6 @@ def _check(source: Source) -> None:
     source.check_size("litdata", _MOST, 1 << 24)
 
 
-LITDATA = Format(
+FORMAT = Format(
     "litdata", "LitData's StreamingDataset with a TokensLoader", _write, _finish, 2048, _check
 )

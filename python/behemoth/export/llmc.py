@@ -35,4 +35,4 @@ def _check(source: Source) -> None:
     source.check_size("llmc", _MOST, 4 * _HEAD)
 
 
-LLMC = Format("llmc", "llm.c, modded-nanogpt", _write, check=_check)
+FORMAT = Format("llmc", "llm.c, modded-nanogpt", _write, check=_check)

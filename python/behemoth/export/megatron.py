@@ -40,6 +40,6 @@ def _write(source: Source, shard: Shard, out: Path, block_length: int) -> None:
     write_bytes(out / f"{shard.name}.idx", index)
 
 
-MEGATRON = Format(
+FORMAT = Format(
     "megatron", "Megatron-LM's IndexedDataset and GPTDataset", _write, block_length=2048
 )

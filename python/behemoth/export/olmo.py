@@ -12,4 +12,4 @@ def _write(source: Source, shard: Shard, out: Path, block_length: int) -> None:
     same_bytes(shard, out / f"{shard.name}.npy")
 
 
-OLMO = Format("olmo", "OLMo-core's NumpyFSLDatasetConfig", _write)
+FORMAT = Format("olmo", "OLMo-core's NumpyFSLDatasetConfig", _write)

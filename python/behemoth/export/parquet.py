@@ -38,4 +38,4 @@ def _write(source: Source, shard: Shard, out: Path, block_length: int) -> None:
             frame.select(text, "input_ids").write_parquet(temporary)
 
 
-PARQUET = Format("parquet", "datasets, polars, pandas: `text` and `input_ids` of documents", _write)
+FORMAT = Format("parquet", "datasets, polars, pandas: `text` and `input_ids` of documents", _write)

@@ -15,7 +15,7 @@ from behemoth.corpus.tokenizer import write_tokenizer
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import as_json, write_bytes
 
-from .formats import FORMATS
+from .formats import FORMATS, get_format
 from .protocol import Format
 from .source import Source
 
@@ -90,7 +90,7 @@ def export(
         When the corpus is not complete or is damaged.
     """
     began = time.perf_counter()
-    made = _format(to)
+    made = get_format(to)
     length = _block_length(made, block_length)
     source = Source(Path(directory))
     if made.check is not None:
@@ -123,17 +123,11 @@ def export(
     )
 
 
-def _format(to: str) -> Format:
-    if to not in FORMATS:
-        raise ArgumentError.unknown("to", to, FORMATS)
-    return FORMATS[to]
-
-
 def _block_length(made: Format, given: int | None) -> int | None:
     if given is None:
         return made.block_length
     if made.block_length is None:
-        blocks = [name for name, other in FORMATS.items() if other.block_length is not None]
+        blocks = [name for name in FORMATS if get_format(name).block_length is not None]
         raise ArgumentError(
             "block_length",
             f"{given} for {made.name}, which has no blocks",

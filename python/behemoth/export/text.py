@@ -40,4 +40,4 @@ def _write(source: Source, shard: Shard, out: Path, block_length: int) -> None:
             file.write(lines.write(tokens).encode())
 
 
-TEXT = Format("text", "anything; a document a line", _write)
+FORMAT = Format("text", "anything; a document a line", _write)

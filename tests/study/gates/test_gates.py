@@ -31,21 +31,21 @@ EARLIER = [(2, 0.05), (4, 0.4), (8, 0.9), (16, 1.0), (32, 1.0), (64, 1.0)]
 
 
 def test_every_gate_is_there_and_says_what_it_is():
-    assert [gate.number for gate in GATES] == list(range(1, 10))
+    assert [gate.number for gate in GATES] == list(range(1, len(GATES) + 1))
     for gate in GATES:
         assert dataclasses.is_dataclass(gate)
         assert gate.title and gate.rule and gate.source
     assert [gate.number for gate in get_gates([7, 1, 7])] == [1, 7]
     with pytest.raises(
-        ArgumentError, match="argument 'only': got 10, allowed: numbers of gates, 1 to"
+        ArgumentError, match="argument 'only': got 1000, allowed: numbers of gates, 1 to"
     ):
-        get_gates([1, 10])
+        get_gates([1, 1000])
 
 
 def test_gates_share_what_is_the_same():
     wanted = [gate.units(1) for gate in GATES]
     expansion = run._expansion(wanted)
-    assert len(expansion.models) == 9 < sum(len(units.models) for units in wanted)
+    assert len(expansion.models) < sum(len(units.models) for units in wanted)
     shared = {units.models["model"].id for units in (wanted[i] for i in (1, 5, 6, 7))}
     assert shared == {wanted[0].models["nano"].id}
     assert {trial.model for trial in expansion.trials} <= set(expansion.models)
