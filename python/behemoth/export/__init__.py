@@ -1,4 +1,7 @@
-"""Corpora in the formats of other trainers: one file here for each format."""
+"""Corpora, plans and worlds in the formats of others: one file here for each format.
+
+It knows corpora and plans and the layouts that others publish, and none of their packages.
+"""
 
 from typing import TYPE_CHECKING
 

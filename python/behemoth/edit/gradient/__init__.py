@@ -1,1 +1,4 @@
-"""Methods that follow a gradient: rows, losses, steps and their traces."""
+"""What methods that follow a gradient share: rows, losses, steps, and the trace of each edit.
+
+It knows plans, deltas and models. A method on top of it is its defaults and its objective.
+"""

@@ -1,1 +1,1 @@
-"""One small file a method; `behemoth.edit.registry` knows their names."""
+"""One small file a method: its defaults, its objective or equation, and what it says of itself."""

@@ -1,1 +1,4 @@
-"""One trial: train or load, plan, edit, measure; the frames that it leaves."""
+"""One model and one trial: train or load, plan, edit, measure, and the frames that are left.
+
+It knows training, editing and evaluation, and nothing of the other trials of its study.
+"""

@@ -1,1 +1,4 @@
-"""Carrying out a study: schedule, workers on this machine or on Ray, costs."""
+"""Carrying out a study: what is left to do, workers on this machine or on Ray, and what it costs.
+
+It knows units of work and where their results lie, and nothing of what is measured in them.
+"""
