@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -15,6 +16,27 @@ import pytest
 
 from behemoth import Corpus, World
 from behemoth.cli.main import main
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--perturb",
+        type=int,
+        metavar="SEED",
+        help="round as another processor might (tests/perturbation.py)",
+    )
+
+
+@pytest.fixture(autouse=True)
+def perturbed(request):
+    """With --perturb, the arithmetic of torch within the test is moved by its last bits."""
+    seed = request.config.getoption("--perturb")
+    if seed is None:
+        yield
+        return
+    mode = runpy.run_path(str(Path(__file__).with_name("perturbation.py")))["Perturbed"]
+    with mode(seed):
+        yield
 
 
 @dataclass(frozen=True)

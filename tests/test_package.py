@@ -40,6 +40,13 @@ def test_importing_the_command_line_loads_nothing_heavy():
     assert not imported("import behemoth.cli.main") & heavy
 
 
+def test_what_there_is_can_be_listed_without_torch():
+    methods = "from behemoth.edit.registry import _OWN, method_type; [*map(method_type, _OWN)]"
+    models = "from behemoth.model.sizes import SIZES; from behemoth.train import default_config"
+    for statement in (methods, models):
+        assert not imported(statement) & {"polars", "scipy", "torch", "transformers"}
+
+
 def test_a_world_needs_numpy_and_not_the_optional_packages():
     loaded = imported("import behemoth; behemoth.World(2, 1, 2)")
     assert "numpy" in loaded

@@ -16,6 +16,11 @@ from behemoth.plan import EditRequest, compile_plan
 # So few steps that the whole registry takes seconds; fields that a method lacks are left out.
 QUICK = {"steps": 2, "target_steps": 2, "samples": 256, "covariance_tokens": 2048}
 
+# How far two calls may differ, relative to a change's norm. In float64 rounding is 1e-16 of a
+# gradient and Adam adds 1e-8 to what it divides by; `retrain` trains in float32 whatever the model
+# is, and what rounds otherwise there (--perturb) moves 6e-3 of the change.
+SAME = {"retrain": 0.05}
+
 
 @pytest.fixture(scope="module")
 def corpus():
@@ -39,7 +44,8 @@ def trained(corpus, tmp_path_factory):
 def model(trained):
     from transformers import AutoModelForCausalLM
 
-    return AutoModelForCausalLM.from_pretrained(trained, dtype=torch.float32).eval()
+    # In float64, where two calls may differ by rounding, but not by what Adam makes of it.
+    return AutoModelForCausalLM.from_pretrained(trained, dtype=torch.float64).eval()
 
 
 def plans_for(method, corpus):
@@ -83,12 +89,10 @@ def test_contract(name, corpus, trained, model, tmp_path):
     loaded = EditDelta.load(tmp_path / "delta")
     assert loaded.settings == delta.settings and loaded.trace == delta.trace
     for parameter, change in delta.changes.items():
-        assert torch.equal(loaded.changes[parameter].to_dense(), change.to_dense())
+        for part, tensor in vars(change).items():
+            assert torch.equal(getattr(loaded.changes[parameter], part), tensor), parameter
 
     again = method.apply(model, plans[:1], context)[0]
     for parameter, change in delta.changes.items():
-        # Not bit by bit: the products of a BLAS depend on where in memory its arguments lie, and
-        # Adam makes much of a gradient that is 0 but for rounding (a bias of keys).
-        if not parameter.endswith("query_key_value.bias"):
-            one, other = again.changes[parameter].to_dense(), change.to_dense()
-            assert (one - other).norm() <= 0.02 * one.norm() + 1e-6, parameter
+        one, other = again.changes[parameter].to_dense(), change.to_dense()
+        assert (one - other).norm() <= SAME.get(name, 1e-5) * one.norm(), parameter

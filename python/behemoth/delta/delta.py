@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
-
+from behemoth.model.precision import widened
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import write_bytes
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 __all__ = ["AppliedDelta", "Dense", "EditDelta", "LowRank"]
 
@@ -113,6 +113,8 @@ class EditDelta:
         ValueError
             For a parameter that the model lacks, or has in another shape.
         """
+        import torch
+
         parameters = dict(model.named_parameters())
         for name, change in self.changes.items():
             if name not in parameters:
@@ -127,8 +129,8 @@ class EditDelta:
         with torch.no_grad():
             for name, change in self.changes.items():
                 parameter = parameters[name]
-                dense = change.to_dense().to(parameter.device, torch.float32)
-                parameter.copy_((parameter.float() + dense).to(parameter.dtype))
+                wide = widened(parameter)
+                parameter.copy_(wide + change.to_dense().to(wide))  # in the parameter's own type
         return AppliedDelta({name: parameters[name] for name in self.changes}, originals)
 
     def geometry(self) -> list[dict[str, Any]]:
@@ -142,9 +144,11 @@ class EditDelta:
             the normalised singular values; Roy and Vetterli, 2007) and ``spectrum`` (singular
             values, largest first).
         """
+        import torch
+
         rows = []
         for name, change in self.changes.items():
-            dense = change.to_dense().float()
+            dense = widened(change.to_dense())
             values = torch.linalg.svdvals(dense if dense.ndim == 2 else dense.reshape(1, -1))
             values = values[: change.rank]
             total = values.sum()
@@ -163,6 +167,8 @@ class EditDelta:
 
     def save(self, directory: str | PathLike[str]) -> None:
         """Write ``delta.safetensors`` and ``delta.json`` to a directory, the latter last."""
+        from safetensors.torch import save_file
+
         place = Path(directory)
         place.mkdir(parents=True, exist_ok=True)
         tensors: dict[str, Tensor] = {}
@@ -193,6 +199,8 @@ class EditDelta:
         FileNotFoundError
             When there is no delta in the directory.
         """
+        from safetensors.torch import load_file
+
         place = Path(directory)
         meta = json.loads((place / "delta.json").read_text(encoding="utf-8"))
         tensors = load_file(place / "delta.safetensors")
@@ -215,6 +223,8 @@ class AppliedDelta:
 
     def revert(self) -> None:
         """Put the original parameters back, bit by bit; a second call does nothing."""
+        import torch
+
         with torch.no_grad():
             for name, original in self.originals.items():
                 self.parameters[name].copy_(original)

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from behemoth.model.precision import wide_type
 from behemoth.support.errors import ArgumentError
 
 from .delta import Change, Dense, EditDelta, LowRank
@@ -113,18 +114,19 @@ def stack_deltas(model: nn.Module, deltas: Sequence[EditDelta]) -> StackedDeltas
     stacked: dict[str, StackedChange] = {}
     for name in names:
         like = parameters[name]
+        dtype = wide_type(like.dtype)
         changes = [delta.changes.get(name) for delta in deltas]
         if all(change is None or isinstance(change, LowRank) for change in changes):
             rank = max(change.rank for change in changes if change is not None)
-            left = like.new_zeros(len(deltas), like.shape[0], rank, dtype=torch.float32)
-            right = like.new_zeros(len(deltas), rank, like.shape[1], dtype=torch.float32)
+            left = like.new_zeros(len(deltas), like.shape[0], rank, dtype=dtype)
+            right = like.new_zeros(len(deltas), rank, like.shape[1], dtype=dtype)
             for k, change in enumerate(changes):
                 if isinstance(change, LowRank):
                     left[k, :, : change.rank] = change.left.to(like.device)
                     right[k, : change.rank] = change.right.to(like.device)
             stacked[name] = (left, right)
         else:
-            dense = like.new_zeros(len(deltas), *like.shape, dtype=torch.float32)
+            dense = like.new_zeros(len(deltas), *like.shape, dtype=dtype)
             for k, change in enumerate(changes):
                 if change is not None:
                     dense[k] = change.to_dense().to(like.device)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import torch
-from torch import Tensor, nn
-
-from behemoth.delta.stack import StackedChange, StackedDeltas
 from behemoth.model.architecture import Architecture
+from behemoth.model.precision import wide_type
 from behemoth.support.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from behemoth.delta.stack import StackedChange, StackedDeltas
 
 __all__ = ["Part", "chosen_layers", "dense_changes", "low_rank_changes"]
 
@@ -48,11 +50,15 @@ def dense_changes(
     model: nn.Module, count: int, part: Part, layers: Sequence[int] | None
 ) -> StackedDeltas:
     """Zero changes of full rank for `count` edits."""
+    import torch
+
+    from behemoth.delta.stack import StackedDeltas
+
     parameters = dict(model.named_parameters())
     changes: dict[str, StackedChange] = {}
     for name in weight_names(model, part, layers):
         like = parameters[name]
-        zero = torch.zeros(count, *like.shape, device=like.device)
+        zero = torch.zeros(count, *like.shape, dtype=wide_type(like.dtype), device=like.device)
         changes[name] = (zero.requires_grad_(),)
     return StackedDeltas(model, changes)
 
@@ -71,17 +77,21 @@ def low_rank_changes(
     The right factors are drawn once and are the same for all edits, so an edit starts from the
     same point alone and in a stack (Hu et al., 2021: uniform, Kaiming with a = sqrt 5).
     """
+    import torch
+
+    from behemoth.delta.stack import StackedDeltas
+
     parameters = dict(model.named_parameters())
     generator = torch.Generator().manual_seed(seed)
     changes: dict[str, StackedChange] = {}
     for name in weight_names(model, part, layers):
-        out, inputs = parameters[name].shape
+        like = parameters[name]
+        out, inputs = like.shape
         bound = inputs**-0.5
         right = torch.rand(rank, inputs, generator=generator) * (2 * bound) - bound
-        device = parameters[name].device
-        right_kri = right.to(device).expand(count, -1, -1).clone().requires_grad_()
-        left_kor = torch.zeros(count, out, rank, device=device).requires_grad_()
-        changes[name] = (left_kor, right_kri)
+        right_kri = right.to(like.device, wide_type(like.dtype)).expand(count, -1, -1).clone()
+        left_kor = right_kri.new_zeros(count, out, rank)
+        changes[name] = (left_kor.requires_grad_(), right_kri.requires_grad_())
     return StackedDeltas(model, changes, scale=alpha / rank)
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
-
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Literal
 
 from behemoth.support.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
 
 __all__ = ["Architecture"]
 

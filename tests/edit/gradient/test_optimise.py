@@ -15,6 +15,10 @@ STACKING += ["undial", "wga", "task_vector", "rmu"]
 
 @pytest.mark.parametrize("name", STACKING)
 def test_a_stack_gives_what_one_at_a_time_gives(name, model, plans, context):
+    # In float64: Adam divides a gradient by its own size, so where one is 0 but for rounding (a
+    # bias of keys; a divergence from itself) a step in float32 is the sign of an error. What
+    # rounding of 1e-16 leaves of that beside Adam's own 1e-8 is up to 2e-6 (rmu; --perturb).
+    model = model.double()
     method = get_method(name, {"steps": 4})
     together = method.apply(model, plans, context)
     ids = torch.randint(2, 40, (4, 8), generator=torch.Generator().manual_seed(0))
@@ -22,21 +26,15 @@ def test_a_stack_gives_what_one_at_a_time_gives(name, model, plans, context):
         (alone,) = method.apply(model, [plan], context)
         assert alone.changes.keys() == stacked.changes.keys()
         for parameter, change in alone.changes.items():
-            # Adam divides a gradient by its own size: where it is 0 but for rounding (a bias of
-            # keys), a step is the sign of an error. Such entries are few or without effect.
             one, other = change.to_dense(), stacked.changes[parameter].to_dense()
-            if not parameter.endswith("query_key_value.bias"):
-                assert (one - other).norm() <= 0.1 * one.norm() + 1e-6, parameter
+            assert (one - other).norm() <= 1e-5 * one.norm(), parameter
         with torch.no_grad():
             with alone.apply(model):
                 wanted = model(input_ids=ids).logits
             with stacked.apply(model):
-                torch.testing.assert_close(
-                    model(input_ids=ids).logits, wanted, rtol=1e-3, atol=1e-3
-                )
-        assert [row["loss"] for row in stacked.trace] == pytest.approx(
-            [row["loss"] for row in alone.trace], rel=1e-3, abs=1e-5
-        )
+                torch.testing.assert_close(model(input_ids=ids).logits, wanted, rtol=0, atol=1e-7)
+        losses = [[row["loss"] for row in delta.trace] for delta in (stacked, alone)]
+        assert losses[0] == pytest.approx(losses[1], rel=1e-7, abs=1e-9)
 
 
 def test_lora_flips_the_answer_and_its_trace_says_when(model, plans, context):
@@ -108,5 +106,5 @@ def test_answers_of_several_tokens(model, plan_of, context):
 
 
 def test_a_kind_that_a_method_cannot_do_is_said_before_any_work(model, plan_of, context):
-    with pytest.raises(ValueError, match="got edits of kind remap, allowed for refusal"):
+    with pytest.raises(ValueError, match="got edits of kind remap, allowed: for refusal"):
         get_method("refusal").apply(model, [plan_of(0)], context)

@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+from behemoth.edit.locate.budget import TargetBudget
 from behemoth.edit.locate.keys import observe
 from behemoth.edit.locate.sites import Places, sites_of
-from behemoth.edit.locate.target import TargetBudget, optimise_targets
+from behemoth.edit.locate.target import optimise_targets
 from behemoth.edit.methods.emmet import Emmet
 from behemoth.edit.protocol import EditContext
 

@@ -9,18 +9,22 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
-
-from torch import nn
+from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.delta.delta import EditDelta
-from behemoth.delta.stack import StackedDeltas
 from behemoth.edit.parametrise import Part, dense_changes, low_rank_changes
 from behemoth.edit.protocol import EditContext, EditMethod, MethodInfo, settings_of
-from behemoth.plan.plan import EditPlan
 from behemoth.support.errors import ArgumentError
 
-from .optimise import Budget, Objective, Outcome, optimise
+from .budget import Budget
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from behemoth.delta.stack import StackedDeltas
+    from behemoth.plan.plan import EditPlan
+
+    from .optimise import Objective, Outcome
 
 __all__ = ["GradientMethod", "check_kinds", "deltas_of"]
 
@@ -87,6 +91,8 @@ class GradientMethod(Budget, ABC):
         self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
     ) -> list[EditDelta]:
         """One delta for each plan, all of them trained side by side."""
+        from .optimise import optimise
+
         check_kinds(self, plans)
         stacked = self.stacked(model, len(plans), context.seed)
         objective = self.objective(model, plans, context)

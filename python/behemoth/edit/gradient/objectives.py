@@ -8,11 +8,12 @@ the mean over answer tokens unless its method says otherwise.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
-from .optimise import Step
+    from .optimise import Step
 
 __all__ = ["AnswerLikelihood", "Forgetting", "retained"]
 
@@ -52,5 +53,5 @@ class Forgetting:
 def retained(step: Step, weight: float) -> Tensor:
     """Weighted cross-entropy on the retained rows, 0 where there are none: [K]."""
     if not step.has_retained or weight == 0.0:
-        return torch.zeros(step.labels.shape[0], device=step.labels.device)
+        return step.logits.new_zeros(step.labels.shape[0])
     return weight * step.mean_nll()[:, step.retain].mean(-1)

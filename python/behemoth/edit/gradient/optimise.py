@@ -22,49 +22,14 @@ from behemoth.delta.stack import StackedDeltas
 from behemoth.edit.batch import IGNORED
 from behemoth.edit.protocol import EditContext
 from behemoth.model.architecture import Architecture
+from behemoth.model.precision import widened
 from behemoth.plan.plan import EditPlan
-from behemoth.support.errors import ArgumentError
 
+from .budget import Budget
 from .feeder import Feeder
 from .trace import Trace
 
-__all__ = ["Budget", "Objective", "Outcome", "Step", "optimise"]
-
-
-@dataclass(frozen=True)
-class Budget:
-    """How a gradient method spends its steps.
-
-    Attributes
-    ----------
-    steps : int
-        Most Adam steps.
-    learning_rate : float
-        Step size.
-    edit_rows : int
-        Rows a step that carry the edit (fewer if the plan has fewer).
-    retain_rows : int
-        Rows a step that hold the rest in place; 0 for none.
-    clip : float
-        Largest norm of a plan's gradient.
-    stop_loss : float, optional
-        Stop a plan when its loss on the edit's rows falls below this; never by default.
-    """
-
-    steps: int = 40
-    learning_rate: float = 3e-4
-    edit_rows: int = 8
-    retain_rows: int = 8
-    clip: float = 1.0
-    stop_loss: float | None = None
-
-    def __post_init__(self) -> None:
-        for name, least in (("steps", 1), ("edit_rows", 1), ("retain_rows", 0)):
-            if getattr(self, name) < least:
-                raise ArgumentError(name, getattr(self, name), f"at least {least}")
-        for name in ("learning_rate", "clip"):
-            if not getattr(self, name) > 0:
-                raise ArgumentError(name, getattr(self, name), "above 0")
+__all__ = ["Objective", "Outcome", "Step", "optimise"]
 
 
 @dataclass
@@ -120,7 +85,7 @@ class Step:
         """Log-probability of each token of the answers, 0 beyond their ends: [K, b, A]."""
         logits = self.logits if logits is None else logits
         losses = F.cross_entropy(
-            logits.float().flatten(0, -2),
+            widened(logits).flatten(0, -2),
             self.labels.flatten(),
             ignore_index=IGNORED,
             reduction="none",

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from behemoth.model.precision import widened
 from behemoth.plan.plan import EditPlan
 
 from .feeder import Feeder
@@ -69,7 +70,7 @@ class Trace:
         if len(known) < len(logits):
             chosen = chosen[torch.tensor(known, device=logits.device)]
         at = chosen.gather(2, place[..., None, None].expand(-1, -1, 1, logits.shape[-1]))
-        values = at[:, :, 0].float().log_softmax(-1)
+        values = widened(at[:, :, 0]).log_softmax(-1)
         new_value = values.gather(2, new[..., None]).mean((1, 2))
         old_value = values.gather(2, old[..., None]).mean((1, 2))
         other = values.scatter(2, old[..., None], -torch.inf).amax(2).mean(1)

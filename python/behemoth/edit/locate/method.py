@@ -21,24 +21,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import torch
-from torch import Tensor, nn
-
 from behemoth.delta.delta import Change, Dense, EditDelta, LowRank
-from behemoth.delta.stack import stack_deltas
 from behemoth.edit.gradient.method import check_kinds
 from behemoth.edit.parametrise import chosen_layers
 from behemoth.edit.protocol import EditContext, MethodInfo, settings_of
 from behemoth.model.architecture import Architecture
+from behemoth.model.precision import wide_type
 from behemoth.support.errors import ArgumentError
 
-from .covariance import Covariance, covariances
-from .keys import Observed, observe
-from .sites import Places, Site, Token, sites_of
-from .target import TargetBudget, optimise_targets
+from .budget import TargetBudget, Token
 
 if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
     from behemoth.plan.plan import EditPlan
+
+    from .covariance import Covariance
+    from .keys import Observed
+    from .sites import Places, Site
 
 __all__ = ["LocateAndEdit", "Memory", "add_changes", "solved"]
 
@@ -60,6 +61,8 @@ class Memory:
 
     def remember(self, keys_nf: Mapping[int, Tensor]) -> None:
         """Add keys of an edit that went through."""
+        import torch
+
         for layer, keys in keys_nf.items():
             old = self.earlier_mf.get(layer)
             self.earlier_mf[layer] = keys if old is None else torch.cat([old, keys])
@@ -166,6 +169,8 @@ class LocateAndEdit(TargetBudget, ABC):
 
     def start(self, model: nn.Module, context: EditContext) -> Memory:
         """What must be known of a model before its first edit."""
+        from .covariance import covariances
+
         layers = self._layers(model)
         found = covariances(
             model,
@@ -210,6 +215,8 @@ class LocateAndEdit(TargetBudget, ABC):
     def _edit_plans(
         self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext, memory: Memory
     ) -> list[tuple[EditDelta, Worked]]:
+        from .sites import Places, sites_of
+
         if not plans:
             return []
         places = Places(context.corpus, self.token)
@@ -259,8 +266,14 @@ class LocateAndEdit(TargetBudget, ABC):
         context: EditContext,
     ) -> list[Worked]:
         """Target vectors of all sites together, then layer by layer the change of each plan."""
+        from behemoth.delta.stack import stack_deltas
+
+        from .keys import observe
+        from .target import optimise_targets
+
         layers = self._layers(model)
         last = layers[-1]
+        dtype = wide_type(next(model.parameters()).dtype)
         flat = [site for own in sites for site in own]
         before = observe(model, last, sites, places)
         targets = optimise_targets(
@@ -287,7 +300,9 @@ class LocateAndEdit(TargetBudget, ABC):
             first = 0
             for one, own in zip(worked, sites, strict=True):
                 mine = slice(first, first + len(own))
-                self._solve_layer(one, name, layer, here.keys_sf[mine], missing_sd[mine], memory)
+                self._solve_layer(
+                    one, name, dtype, layer, here.keys_sf[mine], missing_sd[mine], memory
+                )
                 first += len(own)
         for one, own in zip(worked, sites, strict=True):
             _note_failures(one, own)
@@ -297,6 +312,7 @@ class LocateAndEdit(TargetBudget, ABC):
         self,
         worked: Worked,
         name: str,
+        dtype: torch.dtype,
         layer: int,
         keys_nf: Tensor,
         missing_nd: Tensor,
@@ -315,18 +331,22 @@ class LocateAndEdit(TargetBudget, ABC):
             ]
             worked.changes, worked.keys_nf = {}, {}
             return
-        worked.changes[name] = LowRank(change.left.float(), change.right.float())
+        worked.changes[name] = LowRank(change.left.to(dtype), change.right.to(dtype))
         worked.keys_nf[layer] = keys_nf
 
 
 def solved(matrix: Tensor, right: Tensor) -> Tensor:
     """The solution of linear equations; not a number where the matrix is singular."""
+    import torch
+
     solution, info = torch.linalg.solve_ex(matrix, right)
     return solution if int(info) == 0 else torch.full_like(solution, torch.nan)
 
 
 def add_changes(first: Mapping[str, Change], second: Mapping[str, Change]) -> dict[str, Change]:
     """The sum of two deltas' changes; low-rank ones keep their factors side by side."""
+    import torch
+
     total = dict(first)
     for name, change in second.items():
         old = total.get(name)

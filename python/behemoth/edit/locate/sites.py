@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -21,14 +21,15 @@ from behemoth.corpus.probes import _wording_frame
 from behemoth.plan.structure import Structure
 from behemoth.support.errors import ArgumentError
 
+from .budget import Token
+
 if TYPE_CHECKING:
     from behemoth.corpus.corpus import Corpus
     from behemoth.plan.plan import EditPlan
 
-__all__ = ["Places", "Prefixes", "Sentence", "Site", "Token", "sites_of"]
+__all__ = ["Places", "Prefixes", "Sentence", "Site", "sites_of"]
 
 Tokens = tuple[int, ...]
-Token = Literal["subject", "prompt"]
 
 _NAMES = frozenset({"subject", "object", "nested"})
 _TRIES = 32  # documents looked at for each prefix that is wanted

@@ -22,52 +22,15 @@ from torch import Tensor, nn
 
 from behemoth.edit.batch import PADDING
 from behemoth.model.architecture import Architecture
-from behemoth.support.errors import ArgumentError
+from behemoth.model.precision import wide_type, widened
 
+from .budget import TargetBudget
 from .keys import backbone
 from .sites import Places, Sentence, Site
 
-__all__ = ["TargetBudget", "Targets", "optimise_targets"]
+__all__ = ["Targets", "optimise_targets"]
 
 _CHUNK = 1 << 26  # logits of a pass: about 1 GB with their gradients
-
-
-@dataclass(frozen=True)
-class TargetBudget:
-    """How target vectors are looked for.
-
-    Attributes
-    ----------
-    steps : int
-        Most Adam steps.
-    learning_rate : float
-        Step size.
-    keep : float
-        Weight of the divergence from the unedited model on other relations of the subject.
-    decay : float
-        Weight of the squared norm of the vector, relative to that of what it is added to.
-    clamp : float
-        Largest norm of the vector, as a multiple of that of what it is added to.
-    stop_loss : float
-        A vector is done when its loss falls below this.
-    """
-
-    steps: int = 30
-    learning_rate: float = 0.1
-    keep: float = 0.0625
-    decay: float = 0.2
-    clamp: float = 4.0
-    stop_loss: float = 0.05
-
-    def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise ArgumentError("steps", self.steps, "at least 1")
-        for name in ("learning_rate", "clamp"):
-            if not getattr(self, name) > 0:
-                raise ArgumentError(name, getattr(self, name), "above 0")
-        for name in ("keep", "decay", "stop_loss"):
-            if not getattr(self, name) >= 0:
-                raise ArgumentError(name, getattr(self, name), "from 0")
 
 
 @dataclass(frozen=True)
@@ -152,7 +115,8 @@ class _Search:
         self.module = model.get_submodule(architecture.mlp_out(layer))
         self.head = model.get_submodule(architecture.head)
         self.width = origins_sd.shape[1]
-        self.norm_s = origins_sd.to(self.device, torch.float32).norm(dim=1)
+        self.dtype = wide_type(next(model.parameters()).dtype)
+        self.norm_s = origins_sd.to(self.device, self.dtype).norm(dim=1)
         self.rows = _Rows(sites, places, self.device)
         with torch.no_grad():
             kept = self.rows.kept_a
@@ -161,7 +125,8 @@ class _Search:
     def run(self) -> Targets:
         """Take the steps."""
         budget, count = self.budget, len(self.sites)
-        delta_sd = torch.zeros(count, self.width, device=self.device).requires_grad_()
+        delta_sd = torch.zeros(count, self.width, dtype=self.dtype, device=self.device)
+        delta_sd.requires_grad_()
         optimiser = torch.optim.Adam([delta_sd], lr=budget.learning_rate)
         done_s = torch.zeros(count, dtype=torch.bool, device=self.device)
         failures: list[str | None] = [None] * count
@@ -212,7 +177,7 @@ class _Search:
         with _adding(self.module, rows, delta_sd):
             hidden = backbone(self.model)(input_ids=rows.tokens_nt, use_cache=False)[0]
         logits = self.head(hidden[rows.row_a, rows.column_a])
-        return logits.float().log_softmax(-1)
+        return widened(logits).log_softmax(-1)
 
     def _record(
         self,
@@ -306,6 +271,7 @@ def _parting(sentence: Sentence) -> tuple[int, int, int] | None:
 
 def _site_means(values: Tensor, share: Tensor, site: Tensor, count: int) -> Tensor:
     """Means over sentences of means over their tokens, by site; 0 for a site without any."""
+    share = share.to(values.dtype)
     sums = values.new_zeros(count).index_add(0, site, values * share)
     return sums / values.new_zeros(count).index_add(0, site, share).clamp_min(1e-30)
 

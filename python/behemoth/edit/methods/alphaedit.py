@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.delta.delta import LowRank
-from behemoth.edit.locate.covariance import Covariance
 from behemoth.edit.locate.method import LocateAndEdit, solved
 from behemoth.edit.protocol import MethodInfo
 from behemoth.support.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from behemoth.edit.locate.covariance import Covariance
 
 __all__ = ["AlphaEdit", "null_space"]
 
@@ -57,6 +58,8 @@ class AlphaEdit(LocateAndEdit):
         self, keys_fn: Tensor, residuals_dn: Tensor, covariance: Covariance, earlier_mf: Tensor
     ) -> LowRank:
         """Least squares over the new and the earlier edits within the null space."""
+        import torch
+
         basis_fz = null_space(covariance.matrix_ff, self.energy)
         # Coordinates in the null space: P = Z Z^T turns the equations into symmetric ones.
         keys_zn, earlier_zm = basis_fz.T @ keys_fn, basis_fz.T @ earlier_mf.T
@@ -83,6 +86,8 @@ def null_space(matrix_ff: Tensor, energy: float) -> Tensor:
     float64 [f, z]
         Orthonormal columns; the projector is their product with their transpose.
     """
+    import torch
+
     values_f, vectors_ff = torch.linalg.eigh(matrix_ff)
     share_f = values_f.clamp_min(0).cumsum(0) / values_f.clamp_min(0).sum()
     # Eigenvalues rise: those whose running share stays within 1 - energy are the null space.

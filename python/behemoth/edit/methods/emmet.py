@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.delta.delta import LowRank
-from behemoth.edit.locate.covariance import Covariance
 from behemoth.edit.locate.method import LocateAndEdit, solved
 from behemoth.edit.protocol import MethodInfo
 from behemoth.support.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from behemoth.edit.locate.covariance import Covariance
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class Emmet(LocateAndEdit):
         self, keys_fn: Tensor, residuals_dn: Tensor, covariance: Covariance, earlier_mf: Tensor
     ) -> LowRank:
         """The change with the least norm under C after which every key gives its target."""
+        import torch
+
         directions_fn = solved(covariance.regularised(self.ridge), keys_fn)
         gram_nn = keys_fn.T @ directions_fn
         gram_nn = gram_nn + self.slack * torch.eye(

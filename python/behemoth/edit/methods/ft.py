@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
-
-from torch import nn
+from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.edit.gradient.method import GradientMethod
 from behemoth.edit.gradient.objectives import AnswerLikelihood
 from behemoth.edit.protocol import EditContext, MethodInfo
-from behemoth.plan.plan import EditPlan
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from behemoth.plan.plan import EditPlan
 
 
 @dataclass(frozen=True)

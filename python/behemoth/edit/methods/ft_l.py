@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from torch import nn
-
-from behemoth.delta.stack import StackedDeltas
 from behemoth.edit.parametrise import Part, chosen_layers, largest_entry
 from behemoth.edit.protocol import MethodInfo
 from behemoth.model.architecture import Architecture
 from behemoth.support.errors import ArgumentError
 
 from .ft import FineTuning
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from behemoth.delta.stack import StackedDeltas
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ class ConstrainedFineTuning(FineTuning):
 
     def stacked(self, model: nn.Module, count: int, seed: int) -> StackedDeltas:
         """Zero changes to the MLP output matrices."""
+        from behemoth.delta.stack import StackedDeltas
+
         architecture = Architecture.of(model)
         layers = chosen_layers(model, self.layers)
         names = [f"{architecture.mlp_out(layer)}.weight" for layer in layers]

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.delta.delta import Change, LowRank
-from behemoth.edit.gradient.optimise import Outcome
 from behemoth.edit.parametrise import Part
 from behemoth.edit.protocol import MethodInfo
 from behemoth.support.errors import ArgumentError
 
 from .ft import FineTuning
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from behemoth.edit.gradient.optimise import Outcome
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,8 @@ class TruncatedFineTuning(FineTuning):
         ]
 
     def _cut(self, change: Change) -> LowRank:
+        import torch
+
         left, values, right = torch.linalg.svd(change.to_dense(), full_matrices=False)
         kept = slice(self.truncation)
         return LowRank(left[:, kept] * values[kept], right[kept])

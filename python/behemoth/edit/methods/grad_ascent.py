@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
-
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.edit.gradient.method import GradientMethod
 from behemoth.edit.gradient.objectives import Forgetting
-from behemoth.edit.gradient.optimise import Step
 from behemoth.edit.protocol import EditContext, EditKind, MethodInfo
-from behemoth.plan.plan import EditPlan
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from behemoth.edit.gradient.optimise import Step
+    from behemoth.plan.plan import EditPlan
 
 FORGETTING_KINDS: frozenset[EditKind] = frozenset({"remap", "censor", "refusal"})
 """Edits whose old answers can be forgotten; what takes their place is not asked."""

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
-
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.edit.gradient.method import GradientMethod
 from behemoth.edit.gradient.objectives import Forgetting, retained
-from behemoth.edit.gradient.optimise import Step
 from behemoth.edit.protocol import EditContext, MethodInfo
-from behemoth.plan.plan import EditPlan
 
 from .grad_ascent import FORGETTING_KINDS
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from behemoth.edit.gradient.optimise import Step
+    from behemoth.plan.plan import EditPlan
 
 
 @dataclass(frozen=True)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
-
-from torch import Tensor, nn
-from torch.nn import functional as F
+from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.edit.gradient.method import GradientMethod
 from behemoth.edit.gradient.objectives import Forgetting
-from behemoth.edit.gradient.optimise import Step
 from behemoth.edit.protocol import EditContext, MethodInfo
-from behemoth.plan.plan import EditPlan
+from behemoth.model.precision import widened
 
 from .grad_ascent import FORGETTING_KINDS
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from behemoth.edit.gradient.optimise import Step
+    from behemoth.plan.plan import EditPlan
 
 
 @dataclass(frozen=True)
@@ -65,9 +67,11 @@ class KLMinimisation(GradientMethod):
 
 def answer_divergence(step: Step, reference: Tensor) -> Tensor:
     """Mean KL(reference || model) where the retained rows' answers are predicted: [K]."""
+    from torch.nn import functional as F
+
     rows = step.retain
-    ours = step.logits[:, rows].float().log_softmax(-1)
-    theirs = reference[:, rows].float().log_softmax(-1)
+    ours = widened(step.logits[:, rows]).log_softmax(-1)
+    theirs = widened(reference[:, rows]).log_softmax(-1)
     divergence = F.kl_div(ours, theirs, log_target=True, reduction="none").sum(-1)
     answers = step.answers[:, rows]
     return (divergence * answers).flatten(1).sum(1) / answers.flatten(1).sum(1)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
-
-from torch import Tensor
+from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.delta.delta import LowRank
-from behemoth.edit.locate.covariance import Covariance
 from behemoth.edit.locate.method import LocateAndEdit, solved
 from behemoth.edit.protocol import MethodInfo
 from behemoth.support.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from behemoth.edit.locate.covariance import Covariance
 
 
 @dataclass(frozen=True)

@@ -7,19 +7,20 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-import torch
-from torch import nn
-
-from behemoth.corpus.corpus import Corpus
 from behemoth.delta.delta import Change, Dense, EditDelta
 from behemoth.edit.gradient.method import check_kinds, deltas_of
-from behemoth.edit.gradient.optimise import Outcome
 from behemoth.edit.protocol import EditContext, EditKind, MethodInfo
-from behemoth.plan.plan import EditPlan
 from behemoth.support.errors import ArgumentError
 from behemoth.train import TrainConfig, train
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from behemoth.corpus.corpus import Corpus
+    from behemoth.edit.gradient.optimise import Outcome
+    from behemoth.plan.plan import EditPlan
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,10 @@ def _run_config(context: EditContext) -> TrainConfig:
 
 
 def _retrain(model: nn.Module, twin: Corpus, config: TrainConfig) -> Outcome:
+    import torch
     from transformers import AutoModelForCausalLM
+
+    from behemoth.edit.gradient.optimise import Outcome
 
     with tempfile.TemporaryDirectory(prefix="behemoth-retrain-") as folder:
         result = train(twin, out=Path(folder) / "run", config=config)

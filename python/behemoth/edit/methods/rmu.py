@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.edit.gradient.method import GradientMethod
 from behemoth.edit.gradient.objectives import Forgetting
-from behemoth.edit.gradient.optimise import Step
 from behemoth.edit.parametrise import Part, chosen_layers
 from behemoth.edit.protocol import EditContext, MethodInfo
 from behemoth.model.architecture import Architecture
-from behemoth.plan.plan import EditPlan
+from behemoth.model.precision import widened
 
 from .grad_ascent import FORGETTING_KINDS
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from behemoth.edit.gradient.optimise import Step
+    from behemoth.plan.plan import EditPlan
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,8 @@ class Misdirection(Forgetting):
         """Loss of each plan: [K]."""
         assert self.direction is not None
         (name,) = self.observe
-        hidden = step.observed[name].float()
-        before = step.reference_observed[name].float()
+        hidden = widened(step.observed[name])
+        before = widened(step.reference_observed[name])
         away = (hidden - self.direction).square().mean(-1)
         held = (hidden - before).square().mean(-1)
         loss = _mean(away, step.answers, step.edit())
@@ -92,6 +94,8 @@ class RepresentationMisdirection(GradientMethod):
         self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
     ) -> Misdirection:
         """See `Misdirection`."""
+        import torch
+
         (layer,) = chosen_layers(model, (self.layer,))
         architecture = Architecture.of(model)
         generator = torch.Generator().manual_seed(context.seed)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
-
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.delta.delta import LowRank
-from behemoth.edit.locate.covariance import Covariance
-from behemoth.edit.locate.keys import Observed
 from behemoth.edit.locate.method import LocateAndEdit, Memory, Worked, add_changes, solved
-from behemoth.edit.locate.sites import Places, Site
 from behemoth.edit.protocol import EditContext, MethodInfo
 from behemoth.support.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from behemoth.edit.locate.covariance import Covariance
+    from behemoth.edit.locate.keys import Observed
+    from behemoth.edit.locate.sites import Places, Site
 
 
 @dataclass(frozen=True)

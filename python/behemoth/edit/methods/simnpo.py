@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
-
-from torch import Tensor, nn
-from torch.nn import functional as F
+from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.edit.gradient.method import GradientMethod
 from behemoth.edit.gradient.objectives import Forgetting, retained
-from behemoth.edit.gradient.optimise import Step
 from behemoth.edit.protocol import EditContext, MethodInfo
-from behemoth.plan.plan import EditPlan
 
 from .grad_ascent import FORGETTING_KINDS
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from behemoth.edit.gradient.optimise import Step
+    from behemoth.plan.plan import EditPlan
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class SimplePreference(Forgetting):
 
     def __call__(self, step: Step) -> Tensor:
         """Loss of each plan: [K]."""
+        from torch.nn import functional as F
+
         margin = step.mean_nll()[:, step.edit()] - self.delta
         preference = -2.0 / self.beta * F.logsigmoid(self.beta * margin)
         return self.forget * preference.mean(-1) + retained(step, self.retain)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
-
-from torch import nn
+from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.delta.delta import Change, Dense, LowRank
 from behemoth.edit.gradient.method import GradientMethod
 from behemoth.edit.gradient.objectives import AnswerLikelihood
-from behemoth.edit.gradient.optimise import Outcome
 from behemoth.edit.protocol import EditContext, MethodInfo
-from behemoth.plan.plan import EditPlan
 
 from .grad_ascent import FORGETTING_KINDS
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from behemoth.edit.gradient.optimise import Outcome
+    from behemoth.plan.plan import EditPlan
 
 
 @dataclass(frozen=True)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.edit.gradient.method import GradientMethod
 from behemoth.edit.gradient.objectives import Forgetting, retained
-from behemoth.edit.gradient.optimise import Step
 from behemoth.edit.protocol import EditContext, MethodInfo
-from behemoth.plan.plan import EditPlan
+from behemoth.model.precision import widened
 
 from .grad_ascent import FORGETTING_KINDS
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from behemoth.edit.gradient.optimise import Step
+    from behemoth.plan.plan import EditPlan
 
 
 @dataclass(frozen=True)
@@ -27,15 +29,17 @@ class AdjustedDistillation(Forgetting):
 
     def __call__(self, step: Step) -> Tensor:
         """Loss of each plan: [K]."""
+        import torch
+
         assert step.reference_logits is not None
         rows = step.edit()
         tokens = step.answers[:, rows]
         old = step.labels[:, rows].clamp_min(0)
-        teacher = step.reference_logits[:, rows].float()
+        teacher = widened(step.reference_logits[:, rows])
         # Every token of the answer, the first as well: an object of one token has no other.
         taken_off = torch.full_like(old, -self.beta, dtype=teacher.dtype).unsqueeze(-1)
         target = teacher.scatter_add(-1, old.unsqueeze(-1), taken_off).softmax(-1)
-        ours = step.logits[:, rows].float().log_softmax(-1)
+        ours = widened(step.logits[:, rows]).log_softmax(-1)
         losses = -(target * ours).sum(-1) * tokens
         loss = losses.flatten(1).sum(1) / tokens.flatten(1).sum(1)
         return loss + retained(step, self.retain)

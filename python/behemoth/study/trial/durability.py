@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from behemoth.corpus.corpus import Corpus
 from behemoth.edit.batch import PADDING
-from behemoth.edit.gradient.optimise import Budget
+from behemoth.edit.gradient.budget import Budget
 from behemoth.edit.protocol import EditContext, EditMethod
 from behemoth.model.loss import IGNORED, TrainingLoss
 from behemoth.plan.plan import EditPlan

@@ -1,0 +1,45 @@
+"""How the loop of all gradient methods spends its steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from behemoth.support.errors import ArgumentError
+
+__all__ = ["Budget"]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How a gradient method spends its steps.
+
+    Attributes
+    ----------
+    steps : int
+        Most Adam steps.
+    learning_rate : float
+        Step size.
+    edit_rows : int
+        Rows a step that carry the edit (fewer if the plan has fewer).
+    retain_rows : int
+        Rows a step that hold the rest in place; 0 for none.
+    clip : float
+        Largest norm of a plan's gradient.
+    stop_loss : float, optional
+        Stop a plan when its loss on the edit's rows falls below this; never by default.
+    """
+
+    steps: int = 40
+    learning_rate: float = 3e-4
+    edit_rows: int = 8
+    retain_rows: int = 8
+    clip: float = 1.0
+    stop_loss: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, least in (("steps", 1), ("edit_rows", 1), ("retain_rows", 0)):
+            if getattr(self, name) < least:
+                raise ArgumentError(name, getattr(self, name), f"at least {least}")
+        for name in ("learning_rate", "clip"):
+            if not getattr(self, name) > 0:
+                raise ArgumentError(name, getattr(self, name), "above 0")
