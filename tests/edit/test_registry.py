@@ -32,11 +32,7 @@ def test_what_is_refused(name, settings, message):
         get_method(name, settings)
 
 
-GRADIENT = ["ft", "ft_l", "ft_svd", "lora", "grad_ascent", "grad_diff", "kl_min", "npo", "simnpo"]
-GRADIENT += ["dpo_refusal", "refusal", "rmu", "undial", "wga", "task_vector"]
-
-
-@pytest.mark.parametrize("name", GRADIENT)
+@pytest.mark.parametrize("name", method_names())
 def test_a_method_says_what_it_is(name):
     kind = method_type(name)
     assert kind.info.name == name and name in method_names()

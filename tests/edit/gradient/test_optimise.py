@@ -7,10 +7,15 @@ import math
 import pytest
 import torch
 
-from behemoth.edit.registry import get_method
+from behemoth.edit.gradient.method import GradientMethod
+from behemoth.edit.registry import get_method, method_names, method_type
 
-STACKING = ["ft", "ft_l", "ft_svd", "lora", "grad_ascent", "grad_diff", "kl_min", "npo", "simnpo"]
-STACKING += ["undial", "wga", "task_vector", "rmu"]
+TYPES = {name: method_type(name) for name in method_names()}
+STACKING = [
+    name
+    for name, kind in TYPES.items()
+    if issubclass(kind, GradientMethod) and kind.info.stacks and "remap" in kind.info.kinds
+]
 
 
 @pytest.mark.parametrize("name", STACKING)
