@@ -1,11 +1,20 @@
 //! Synthetic worlds of facts, as token corpora of any size.
 //!
-//! The way of the data is the way of the code: a [`spec`] describes a [`world`] of
-//! (subject, relation, object) facts and a [`corpus`] of sentences about them; the corpus is
-//! streamed, or written as [`shard`]s. Nothing on the way has state: every fact, every sentence
-//! and its place in the order is a [`hash`] of a key and ids, or a [`permutation`] evaluated at
-//! one index. So any part of a corpus of any size can be made anywhere, in any order, by any
-//! number of threads, with flat memory, and the bytes are the same.
+//! # The story
+//!
+//! A [`spec`] says what is wanted. Of it a [`World`] is made: subjects, the [`relation`]s they have,
+//! and the object that each subject has in each relation. Nobody stores these facts (unless they
+//! come from a [`Table`]): a fact is a hash of the seed and its ids, so a world of 10^10 subjects
+//! costs nothing until it is asked. [`exposure`] says how often each fact is written, exactly.
+//! A [`grammar`] says how: its templates become images of sentences, made of the ids that a
+//! [`vocabulary`] partitions. A [`document`] is what stands together in the order. All of these meet
+//! in a [`Corpus`], the ordered stream of all sentences, which can be asked for any part of itself;
+//! and a [`shard`] is a part of it on the disk.
+//!
+//! Nothing on the way has state: every fact, every sentence and its place in the order is a
+//! [`hash`] of a key and ids, or a [`permutation`] evaluated at one index. So any part of a corpus
+//! of any size can be made anywhere, in any order, by any number of threads, with flat memory, and
+//! the bytes are the same.
 //!
 //! ```
 //! use behemoth_gen::{Corpus, Progress, Spec};
@@ -18,23 +27,38 @@
 //! assert_eq!(tokens.len(), 10 * 11);
 //! # Ok::<(), behemoth_gen::Error>(())
 //! ```
+//!
+//! # The tree
+//!
+//! Each module knows only those before it (`tests/tree.rs` holds it to that): [`error`], `numbers`,
+//! `value`; [`hash`], [`permutation`]; [`vocabulary`]; then what there is to choose from, one file
+//! for each choice: [`relation`] kinds, [`exposure`] forms, [`grammar`] templates, [`document`]
+//! kinds; then [`spec`], [`world`], [`corpus`], [`shard`]. A refusal is an [`Error`] with the path
+//! of the value, the value got and what is allowed, as fields.
+
+// The engine is safe throughout. The Python binding is part of the crate, and the code that its
+// macros write is not; so with that feature the lint is one that its module can lift.
+#![cfg_attr(not(feature = "python"), forbid(unsafe_code))]
+#![cfg_attr(feature = "python", deny(unsafe_code))]
 
 pub mod corpus;
+pub mod document;
 pub mod error;
 pub mod exposure;
+pub mod grammar;
 pub mod hash;
-pub mod manifest;
+mod numbers;
 pub mod permutation;
 #[cfg(feature = "python")]
 mod python;
 pub mod relation;
 pub mod shard;
 pub mod spec;
-pub mod template;
+mod value;
 pub mod vocabulary;
 pub mod world;
 
 pub use corpus::{Corpus, Progress};
-pub use error::{Error, Result};
+pub use error::{Error, Key, Result};
 pub use spec::{CorpusSpec, FORMAT_VERSION, Spec, WorldSpec};
 pub use world::{Table, World};

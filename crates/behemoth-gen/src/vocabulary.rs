@@ -9,8 +9,6 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::hash::Divider;
-use crate::spec::CorpusSpec;
-use crate::world::World;
 
 /// Most digits of a word: a 64-bit id in base 10.
 const DIGIT_LIMIT: usize = 20;
@@ -51,15 +49,6 @@ pub(crate) mod marker {
     pub const OBJECT: u32 = 5;
     pub const QUESTION: u32 = 6;
     pub const ANSWER: u32 = 7;
-}
-
-/// The id of a filler by its name.
-pub(crate) fn filler(name: &str) -> u32 {
-    let at = FILLERS
-        .iter()
-        .position(|&filler| filler == name)
-        .expect("templates name fillers of the list");
-    (SPECIAL.len() + MARKERS.len() + at) as u32
 }
 
 /// What the tokens of a range are.
@@ -191,51 +180,72 @@ pub struct Vocabulary {
     objects: Vec<Word>,
     paraphrases: u32,
     nonsense: u32,
+    /// Fillers that the list does not have, and the first of their ids.
+    others: Vec<&'static str>,
+    first_other: u32,
+}
+
+/// What a vocabulary has to name.
+pub(crate) struct Things<'a> {
+    /// Radix of words.
+    pub base: u64,
+    /// Whether words have the lengths that the reference gives them.
+    pub reference_words: bool,
+    pub subjects: u64,
+    /// Number of objects of each relation of a subject, and whether they are nested objects.
+    pub objects: &'a [(u64, bool)],
+    /// Link relations.
+    pub links: u64,
+    /// Wordings beyond the first of all templates that are written.
+    pub wordings: u64,
+    /// Random fillers of all wordings; 0 where no template has such.
+    pub nonsense_words: u64,
+    /// The fillers that templates name.
+    pub fillers: Vec<&'static str>,
 }
 
 /// Fillers of its own that each wording of each template has.
 pub(crate) const WORDING_FILLERS: u32 = 4;
 
 impl Vocabulary {
-    /// Partitions the ids for a world; `templates` counts the templates that have wordings of
-    /// their own.
-    pub(crate) fn new(world: &World, spec: &CorpusSpec, templates: u64) -> Result<Self> {
-        let reference_words = world
-            .spec()
-            .table
-            .as_ref()
-            .is_some_and(|table| table.reference_words);
+    /// Partitions the ids.
+    pub(crate) fn new(things: &Things<'_>) -> Result<Self> {
         let mut builder = Builder {
             ranges: Vec::new(),
             next: 0,
-            base: spec.base,
-            reference_words,
+            base: things.base,
+            reference_words: things.reference_words,
         };
         builder.named(Role::Special, &SPECIAL);
         builder.named(Role::Marker, &MARKERS);
         builder.named(Role::Filler, &FILLERS);
-        let subject = builder.word(Role::Subject, None, world.subjects())?;
-        let relations = u64::from(world.relations()) + world.links().len() as u64;
+        let subject = builder.word(Role::Subject, None, things.subjects)?;
+        let relations = things.objects.len() as u64 + things.links;
         let relation = builder.word(Role::Relation, None, relations)?;
-        let mut objects: Vec<Option<Word>> = vec![None; world.relations() as usize];
-        for nested in [false, true] {
-            for r in 0..world.relations() {
-                if world.is_composed(r) == nested {
-                    let role = if nested { Role::Nested } else { Role::Object };
-                    objects[r as usize] = Some(builder.word(role, Some(r), world.objects_of(r))?);
+        let mut objects: Vec<Option<Word>> = vec![None; things.objects.len()];
+        for (role, nested) in [(Role::Object, false), (Role::Nested, true)] {
+            for (id, (word, &(count, is_nested))) in
+                (0..).zip(objects.iter_mut().zip(things.objects))
+            {
+                if is_nested == nested {
+                    *word = Some(builder.word(role, Some(id), count)?);
                 }
             }
         }
         let paraphrases = builder.next;
-        let wordings = (spec.paraphrases - 1) * templates;
-        builder.fillers("w", wordings * u64::from(WORDING_FILLERS));
+        builder.fillers("w", things.wordings * u64::from(WORDING_FILLERS));
         let nonsense = builder.next;
-        if spec
-            .templates
-            .iter()
-            .any(|t| t.name.starts_with("nonsense"))
-        {
-            builder.fillers("n", spec.nonsense_words * spec.paraphrases);
+        builder.fillers("n", things.nonsense_words);
+        // Of templates that came later; no range of theirs moves the ids of others.
+        let first_other = builder.next;
+        let mut others: Vec<&str> = Vec::new();
+        for &name in &things.fillers {
+            if !FILLERS.contains(&name) && !others.contains(&name) {
+                others.push(name);
+            }
+        }
+        if !others.is_empty() {
+            builder.named(Role::Filler, &others);
         }
         let size = builder.next;
         if size > 1 << 31 {
@@ -247,13 +257,15 @@ impl Vocabulary {
         }
         Ok(Vocabulary {
             size,
-            base: spec.base,
+            base: things.base,
             ranges: builder.ranges,
             subject,
             relation,
             objects: objects.into_iter().flatten().collect(),
             paraphrases: paraphrases as u32,
             nonsense: nonsense as u32,
+            others,
+            first_other: first_other as u32,
         })
     }
 
@@ -287,21 +299,17 @@ impl Vocabulary {
         &self.objects[relation as usize]
     }
 
-    /// The word of what a fact's subject is: a subject, or the object that a link is about.
-    pub(crate) fn subject_of(&self, world: &World, relation: u32) -> &Word {
-        match world.link(relation) {
-            None => &self.subject,
-            Some(link) => self.object(link.of),
-        }
+    /// The id of a filler that a template names.
+    pub(crate) fn filler(&self, name: &str) -> u32 {
+        let place = |names: &[&str]| names.iter().position(|&known| known == name);
+        let listed = place(&FILLERS).map(|at| (SPECIAL.len() + MARKERS.len() + at) as u32);
+        let other = || place(&self.others).map(|at| self.first_other + at as u32);
+        listed
+            .or_else(other)
+            .expect("the vocabulary names all fillers of templates")
     }
 
-    /// The word of a fact's object.
-    pub(crate) fn object_of(&self, world: &World, relation: u32) -> &Word {
-        let relation = world.link(relation).map_or(relation, |link| link.composed);
-        self.object(relation)
-    }
-
-    /// First of the fillers of a wording beyond the first of a template.
+    /// First of the fillers of a wording beyond the first of a template that is written.
     pub(crate) fn wording_fillers(&self, template: u32, wordings: u32, wording: u32) -> u32 {
         self.paraphrases + (template * (wordings - 1) + wording - 1) * WORDING_FILLERS
     }

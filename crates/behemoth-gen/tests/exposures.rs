@@ -5,7 +5,7 @@ mod common;
 
 use std::collections::{BTreeMap, HashMap};
 
-use behemoth_gen::exposure::{ExposureSpec, digest_of};
+use behemoth_gen::exposure::{Array, ExposureSpec, digest_of};
 use behemoth_gen::{Corpus, CorpusSpec, World, WorldSpec};
 use common::{corpus, histogram, sentences_by_document, try_corpus, uniform_p, world, written};
 
@@ -182,12 +182,9 @@ fn zipf_is_the_rounded_law() {
 }
 
 fn with_array(world: World, array: &[u32], digest: &str) -> behemoth_gen::Result<Corpus> {
-    let spec = CorpusSpec {
-        exposures: ExposureSpec::Array {
-            digest: digest.into(),
-        },
-        ..CorpusSpec::default()
-    };
+    let spec = CorpusSpec::builder()
+        .exposures(Array::new(digest))
+        .build()?;
     Corpus::new(world, spec, Some(array.to_vec()))
 }
 
@@ -200,7 +197,7 @@ fn an_array_says_it_fact_by_fact() {
     let counts = written(&corpus);
     assert!(counts.iter().zip(&array).all(|(&c, &a)| c == u64::from(a)));
     assert_eq!(counts[200..], [4; 12], "links as often as the most exposed");
-    let ExposureSpec::Array { digest } = &corpus.spec().corpus.exposures else {
+    let ExposureSpec::Array(Array { digest, .. }) = &corpus.spec().corpus.exposures else {
         panic!("an array stays one");
     };
     assert_eq!(*digest, digest_of(&array), "the spec names its array");
@@ -377,19 +374,24 @@ fn check_ledger(corpus: &Corpus) {
                 own.object
             };
             assert_eq!(entry.object, expected);
-            let wording = &corpus.wordings()[entry.wording as usize];
+            let wording = &corpus.wordings()[entry.wording_index as usize];
             assert!(!wording.held_out, "a held-out wording is written");
-            let order = match wording.name {
+            let order = match wording.template.name() {
                 "default" | "repeats" | "nonsense" => "sro",
                 "nonsense_rso" | "question" | "rso" => "rso",
                 "refusal" => "sr",
                 other => other,
             };
-            assert_eq!(sentence.order, order, "{}", wording.name);
-            assert_eq!(sentence.is_question(), wording.name == "question");
-            if !["repeats", "nonsense", "nonsense_rso"].contains(&wording.name) {
+            assert_eq!(sentence.order, order, "{}", wording.template.name());
+            assert_eq!(
+                sentence.is_question(),
+                wording.template.name() == "question"
+            );
+            if !["repeats", "nonsense", "nonsense_rso"].contains(&wording.template.name()) {
                 let pattern = sentence.pattern(&roles);
-                let first = patterns.entry(entry.wording).or_insert(pattern.clone());
+                let first = patterns
+                    .entry(entry.wording_index)
+                    .or_insert(pattern.clone());
                 assert_eq!(*first, pattern, "one wording, one pattern");
             }
         }

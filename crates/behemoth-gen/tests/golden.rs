@@ -3,7 +3,7 @@
 
 mod common;
 
-use behemoth_gen::exposure::ExposureSpec;
+use behemoth_gen::exposure::Array;
 use behemoth_gen::{Corpus, CorpusSpec, FORMAT_VERSION, Progress, Spec, Table, World, WorldSpec};
 use common::corpus;
 
@@ -87,12 +87,10 @@ fn built() -> Vec<(&'static str, Corpus)> {
     let changes: Vec<(u64, u32)> = (0..2000).map(|subject| (subject * 12, 399)).collect();
     let without: Vec<u64> = (0..parent.world().facts()).step_by(3).collect();
     let array: Vec<u32> = (0..300).map(|fact| fact * 7 % 11).collect();
-    let spec = CorpusSpec {
-        exposures: ExposureSpec::Array {
-            digest: String::new(),
-        },
-        ..CorpusSpec::default()
-    };
+    let spec = CorpusSpec::builder()
+        .exposures(Array::default())
+        .build()
+        .unwrap();
     let small = Spec::from_toml("[world]\nsubjects = 50\n").unwrap().world;
     let rows = 0..1100u32;
     let table = Table {

@@ -4,9 +4,11 @@ use std::ops::Range;
 
 use super::sentence::{Choice, Sentence};
 use super::{Corpus, PAGE_DOCUMENTS, Progress};
+use crate::document::Place;
 use crate::error::Result;
-use crate::template::{SLACK, Words, Writer, end_of_document};
-use crate::vocabulary::Token;
+use crate::grammar::{SLACK, Writer};
+use crate::permutation::Permutation;
+use crate::vocabulary::{END_OF_SEQUENCE, Token};
 
 /// Documents that go through the order together.
 const BATCH: usize = 128;
@@ -72,9 +74,10 @@ impl<'a, T: Token> Scratch<'a, T> {
 
 impl Corpus {
     pub(crate) fn writer<T: Token>(&self) -> Writer<'_, T> {
-        // In `bios` order the end of the document follows the last sentence, not each.
-        let end = self.layout.bios.is_none().then(end_of_document);
-        Writer::new(&self.grammar.wordings, &self.shapes, end, self.filler_key)
+        // Where a document has several sentences, its end follows the last and not each.
+        let end = self.documents.of_sentences().map(|_| END_OF_SEQUENCE);
+        let wordings = &self.grammar.wordings;
+        Writer::new(wordings, &self.shapes.lengths, end, self.filler_key)
     }
 
     /// Documents to make at a time: about 64 Ki tokens, which stay in the second-level cache.
@@ -96,27 +99,33 @@ impl Corpus {
         out: &mut [T],
     ) -> usize {
         let mut at = 0;
-        if self.layout.bios.is_some() {
+        let Some(order) = self.documents.of_sentences() else {
             let mut sentences = Vec::new();
             for document in documents {
                 at += self.emit_document(writer, document, &mut sentences, &mut out[at..]);
             }
             return at;
-        }
-        self.for_each_shuffled(documents, |sentence| {
+        };
+        self.for_each_sentence(order, documents, |sentence| {
             at += self.emit_sentence(writer, &sentence, &mut out[at..]);
         });
         at
     }
 
+    /// The sentences of documents of one sentence each.
     #[inline(always)]
-    pub(super) fn for_each_shuffled(&self, documents: Range<u64>, mut each: impl FnMut(Sentence)) {
+    pub(super) fn for_each_sentence(
+        &self,
+        order: &Permutation,
+        documents: Range<u64>,
+        mut each: impl FnMut(Sentence),
+    ) {
         let (mut numbers, mut facts) = ([0u64; BATCH], [0u64; BATCH]);
         let (mut copies, mut ranks) = ([(0u64, 0u64); BATCH], [0u64; BATCH]);
         let mut first = documents.start;
         while first < documents.end {
             let count = (documents.end - first).min(BATCH as u64) as usize;
-            self.layout.order.apply_range(first, &mut numbers[..count]);
+            order.apply_range(first, &mut numbers[..count]);
             facts[..count].copy_from_slice(&numbers[..count]);
             self.exposures
                 .locate(&mut facts[..count], &mut copies[..count]);
@@ -144,26 +153,17 @@ impl Corpus {
     }
 
     #[inline(always)]
-    pub(super) fn words_of(&self, subject: u64, relation: u32, object: u32) -> Words<'_> {
-        let (subject_word, object_word) = &self.words[relation as usize];
-        Words {
-            subject: (subject_word, subject),
-            relation: (self.vocabulary.relation(), u64::from(relation)),
-            object: (object_word, u64::from(object)),
-        }
-    }
-
-    #[inline(always)]
     fn emit_sentence<T: Token>(
         &self,
         writer: &Writer<'_, T>,
         sentence: &Sentence,
         out: &mut [T],
     ) -> usize {
-        let words = self.words_of(sentence.subject, sentence.relation, sentence.object);
+        let (subject, relation, object) = (sentence.subject, sentence.relation, sentence.object);
+        let words = self.shapes.words(subject, relation, object);
         writer.write(
             sentence.wording,
-            self.shape_of[sentence.relation as usize],
+            self.shapes.of(relation),
             &words,
             || self.sentence_key.hash_pair(sentence.fact, sentence.copy),
             out,
@@ -174,10 +174,11 @@ impl Corpus {
         &self,
         writer: &Writer<'_, T>,
         document: u64,
-        sentences: &mut Vec<(u64, u64, u64)>,
+        sentences: &mut Vec<Place>,
         out: &mut [T],
     ) -> usize {
-        self.document_sentences(document, sentences);
+        self.documents
+            .sentences(document, &self.world, &self.exposures, sentences);
         let mut at = 0;
         for &(fact, copy, exposures) in sentences.iter() {
             if self.is_left_out(fact) {
@@ -192,7 +193,7 @@ impl Corpus {
             at += self.emit_sentence(writer, &sentence, &mut out[at..]);
         }
         if at > 0 {
-            out[at] = T::from_id(end_of_document());
+            out[at] = T::from_id(END_OF_SEQUENCE);
             at += 1;
         }
         at

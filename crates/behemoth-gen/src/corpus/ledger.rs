@@ -1,10 +1,11 @@
 //! Where each fact is written, and prompts that ask for it.
 
 use super::Corpus;
+use crate::document::Place;
 use crate::error::{Error, Result};
+use crate::grammar::{Wording, Writer, probe};
 use crate::hash::Key;
 use crate::permutation::Permutation;
-use crate::template::{self, Wording, Writer};
 
 /// One writing of a fact: a line of the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +15,7 @@ pub struct Entry {
     /// Which of its copies, from 0.
     pub copy: u64,
     /// Index into [`Corpus::wordings`].
-    pub wording: u32,
+    pub wording_index: u32,
     /// The document it stands in.
     pub document: u64,
     /// Its place among the sentences of the document.
@@ -38,10 +39,11 @@ impl Prober<'_> {
     pub fn probe(&self, fact: u64) -> (Vec<u32>, Vec<u32>) {
         let corpus = self.corpus;
         let found = corpus.world.fact(fact);
-        let words = corpus.words_of(found.subject, found.relation, found.object);
+        let (subject, relation, object) = (found.subject, found.relation, found.object);
+        let words = corpus.shapes.words(subject, relation, object);
         let draw = corpus.sentence_key.hash_pair(fact, self.wording as u64);
-        let shape = corpus.shape_of[found.relation as usize];
-        template::probe(&self.writer, self.wording, shape, &words, draw)
+        let shape = corpus.shapes.of(relation);
+        probe(&self.writer, self.wording, shape, &words, draw)
     }
 }
 
@@ -52,25 +54,15 @@ impl Corpus {
         if self.is_left_out(fact) {
             return Ok(Vec::new());
         }
-        let exposures = self.exposures.of(fact);
+        let exposures = self.exposures.of_existing(fact);
         let mut sentences = Vec::new();
         (0..exposures)
             .map(|copy| {
                 let number = self.exposures.sentence(fact, copy);
-                let (document, place) = match &self.layout.bios {
-                    None => (self.layout.order.invert(number), 0),
-                    Some(bios) => {
-                        let entity = self.world.entity_of(fact);
-                        let part = (copy + bios.offset(fact)) % bios.spread;
-                        let document = self.layout.order.invert(part * bios.entities + entity);
-                        self.document_sentences(document, &mut sentences);
-                        sentences.retain(|&(fact, ..)| !self.is_left_out(fact));
-                        let place = sentences
-                            .iter()
-                            .position(|&(f, c, _)| (f, c) == (fact, copy))
-                            .expect("a document holds its sentences");
-                        (document, place as u32)
-                    }
+                let document = self.documents.document_of(fact, copy, number, &self.world);
+                let place = match self.documents.of_sentences() {
+                    Some(_) => 0,
+                    None => self.place_in(document, (fact, copy), &mut sentences),
                 };
                 let rank = self.question_rank(fact);
                 let sentence = self.sentence(number, fact, copy, exposures, rank);
@@ -86,7 +78,7 @@ impl Corpus {
                 Ok(Entry {
                     fact,
                     copy,
-                    wording: sentence.wording as u32,
+                    wording_index: sentence.wording as u32,
                     document,
                     place,
                     object: sentence.object,
@@ -94,6 +86,17 @@ impl Corpus {
                 })
             })
             .collect()
+    }
+
+    /// The place of a copy of a fact among the sentences of its document that are written.
+    fn place_in(&self, document: u64, copy: (u64, u64), sentences: &mut Vec<Place>) -> u32 {
+        self.documents
+            .sentences(document, &self.world, &self.exposures, sentences);
+        sentences
+            .iter()
+            .filter(|&&(fact, ..)| !self.is_left_out(fact))
+            .position(|&(fact, number, _)| (fact, number) == copy)
+            .expect("a document holds its sentences") as u32
     }
 
     /// Whether questions about the fact's subject are in the corpus; none without questions.
@@ -111,7 +114,7 @@ impl Corpus {
                 .iter()
                 .enumerate()
                 .filter(|(_, wording)| wording.can_probe())
-                .map(|(at, wording)| format!("{at} ({})", wording.name))
+                .map(|(at, wording)| format!("{at} ({})", wording.template.name()))
                 .take(12)
                 .collect();
             return Err(Error::argument("template", wording, names.join(", ")));
@@ -121,7 +124,7 @@ impl Corpus {
         Ok(Prober {
             corpus: self,
             wording,
-            writer: Writer::new(wordings, &self.shapes, None, fillers),
+            writer: Writer::new(wordings, &self.shapes.lengths, None, fillers),
         })
     }
 

@@ -3,11 +3,12 @@
 use super::Corpus;
 use crate::error::{Error, Result};
 use crate::exposure::Exposures;
+use crate::grammar::Grammar;
 use crate::hash::{Key, multiply_high};
+use crate::numbers::{billionths, share, share_of_copies};
 use crate::permutation::Permutation;
 use crate::relation::Alias;
-use crate::spec::{CorpusSpec, QuestionSpec, billionths, share};
-use crate::template::Grammar;
+use crate::spec::{CorpusSpec, QuestionSpec};
 use crate::world::World;
 
 /// A sentence before it is tokens.
@@ -54,6 +55,15 @@ pub(super) struct MinorityShare {
     pub(super) rotation: Key,
 }
 
+impl MinorityShare {
+    pub(super) fn new(fraction: f64, seed: u64) -> Self {
+        MinorityShare {
+            sentences: billionths(fraction),
+            rotation: Key::new(seed, "minority-copies", 0),
+        }
+    }
+}
+
 impl Choice {
     pub(super) fn new(
         spec: &CorpusSpec,
@@ -88,7 +98,9 @@ impl Choice {
                 ((sum * sentences as f64).round() as u64).min(sentences)
             })
             .collect();
-        *ends.last_mut().expect("at least two wordings") = sentences;
+        if let Some(last) = ends.last_mut() {
+            *last = sentences;
+        }
         Ok(Choice::Exact {
             order: Permutation::new(sentences, seed, "template", 1),
             ends,
@@ -135,15 +147,6 @@ impl Questions {
         let draw = self.wording_key.hash_pair(fact, copy);
         Some(self.wordings[multiply_high(draw, self.wordings.len() as u64) as usize])
     }
-}
-
-/// So many of `exposures` copies that the share is exact: each fact is within one copy of it, and
-/// where all facts are written equally often the total of any run of ranks is as well.
-fn share_of_copies(rank: u64, exposures: u64, billionths: u64) -> u64 {
-    let up_to = |rank: u64| {
-        u128::from(rank) * u128::from(exposures) * u128::from(billionths) / 1_000_000_000
-    };
-    (up_to(rank + 1) - up_to(rank)) as u64
 }
 
 impl Corpus {

@@ -7,10 +7,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::emit::Scratch;
 use super::sentence::Sentence;
 use super::{Corpus, PAGE_DOCUMENTS, Progress, on_threads, threads_or_all};
-use crate::error::Result;
-use crate::spec::product;
-use crate::template::Writer;
+use crate::error::{Error, Result};
+use crate::grammar::Writer;
+use crate::numbers::product;
 use crate::vocabulary::Token;
+
+/// Refuses more tokens than memory can hold, where making room for them would end the program.
+fn check_room<T>(tokens: usize) -> Result<()> {
+    Vec::<T>::new().try_reserve_exact(tokens).map_err(|_| {
+        Error::argument(
+            "stop",
+            format!("a range of {tokens} tokens"),
+            "one whose tokens fit memory",
+        )
+    })
+}
 
 impl Corpus {
     /// Tokens of the whole corpus; counts them once where documents vary in length, on so many
@@ -18,7 +29,11 @@ impl Corpus {
     pub fn token_count(&self, threads: usize, progress: &Progress) -> Result<u64> {
         match self.document_tokens {
             Some(tokens) => product("tokens", self.documents(), tokens),
-            None => Ok(*self.page_index(threads, progress)?.last().expect("ends")),
+            None => Ok(self
+                .page_index(threads, progress)?
+                .last()
+                .copied()
+                .unwrap_or(0)),
         }
     }
 
@@ -45,19 +60,20 @@ impl Corpus {
             return tokens * (documents.end - documents.start);
         }
         let count = |sentence: &Sentence| {
-            let shape = self.shape_of[sentence.relation as usize];
-            writer.tokens(sentence.wording, shape, &self.shapes[shape], || {
+            let shape = self.shapes.of(sentence.relation);
+            writer.tokens(sentence.wording, shape, &self.shapes.lengths[shape], || {
                 self.sentence_key.hash_pair(sentence.fact, sentence.copy)
             }) as u64
         };
         let mut tokens = 0;
-        if self.layout.bios.is_none() {
-            self.for_each_shuffled(documents, |sentence| tokens += count(&sentence));
+        if let Some(order) = self.documents.of_sentences() {
+            self.for_each_sentence(order, documents, |sentence| tokens += count(&sentence));
             return tokens;
         }
         let mut sentences = Vec::new();
         for document in documents {
-            self.document_sentences(document, &mut sentences);
+            self.documents
+                .sentences(document, &self.world, &self.exposures, &mut sentences);
             let before = tokens;
             for &(fact, copy, exposures) in &sentences {
                 if !self.is_left_out(fact) {
@@ -119,8 +135,11 @@ impl Corpus {
         self.check_token_type::<T>()?;
         let count = documents.end - documents.start;
         if let Some(each) = self.document_tokens {
-            let mut out = vec![T::default(); product("tokens", count, each)? as usize];
-            self.fill_tokens_fixed(&mut out, documents.start * each, each, threads, progress)?;
+            let tokens = product("tokens", count, each)? as usize;
+            check_room::<T>(tokens)?;
+            let mut out = vec![T::default(); tokens];
+            let start = product("tokens", documents.start, each)?;
+            self.fill_tokens_fixed(&mut out, start, each, threads, progress)?;
             return Ok(out);
         }
         // Pieces are made by whoever is free and joined in order.
@@ -158,7 +177,7 @@ impl Corpus {
         self.check_range("start", document, self.documents(), self.documents())?;
         self.check_token_type::<T>()?;
         if let Some(each) = self.document_tokens {
-            return self.fill_tokens(out, document * each, threads, progress);
+            return self.fill_tokens(out, product("tokens", document, each)?, threads, progress);
         }
         let threads = threads_or_all(threads);
         if threads > 1 && out.len() >= 1 << 20 {

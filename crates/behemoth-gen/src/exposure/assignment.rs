@@ -1,15 +1,11 @@
-//! Which fact has which rank, and how ranks are cut into levels.
+//! Which fact has which rank: a bijection between them.
 
-use crate::error::{Error, Result};
+use super::Population;
 use crate::permutation::Permutation;
-use crate::world::World;
-
-/// Most different numbers of exposures of a Zipf law: its classes are kept in memory.
-const LEVEL_LIMIT: usize = 1 << 20;
 
 /// A bijection between facts and ranks; classes are ranges of ranks.
 #[derive(Clone, Debug)]
-pub(super) enum Assignment {
+pub(crate) enum Assignment {
     Identity,
     Permuted(Permutation),
     Latin {
@@ -25,96 +21,55 @@ pub(super) enum Assignment {
     },
 }
 
-/// Subject s takes shift `place(s) mod levels`; its relation r is at level `(shift + r) mod
-/// levels`. Ranks go level by level, relation by relation, subject by subject.
-pub(super) fn latin(world: &World, levels: u64) -> (Assignment, Vec<u64>) {
-    let subjects = world.subjects();
-    let relations = u64::from(world.relations());
-    let with_shift = |shift: u64| subjects / levels + u64::from(shift < subjects % levels);
-    let mut starts = Vec::with_capacity(levels as usize);
-    let mut counts = Vec::with_capacity(levels as usize);
-    let mut rank = 0;
-    for level in 0..levels {
-        let first = rank;
-        let mut start = Vec::with_capacity(relations as usize + 1);
-        for relation in 0..relations {
-            start.push(rank);
-            rank += with_shift((level + levels - relation % levels) % levels);
-        }
-        start.push(rank);
-        starts.push(start);
-        counts.push(rank - first);
+impl Assignment {
+    /// Facts in any order: each form that needs no other takes this one, so that two of them have
+    /// the same facts at the same ranks.
+    pub(super) fn permuted(population: &Population) -> Self {
+        let seed = population.seed;
+        Assignment::Permuted(Permutation::new(population.facts, seed, "exposures", 0))
     }
-    let assignment = Assignment::Latin {
-        subjects: Permutation::new(subjects, world.seed(), "latin", 0),
-        relations,
-        levels,
-        starts,
-    };
-    (assignment, counts)
-}
 
-/// Facts sorted by their exposures (stable, so the order is a function of the numbers).
-pub(super) fn stored(array: &[u32]) -> (Assignment, Vec<(u64, u64)>) {
-    let mut fact_of_rank: Vec<u64> = (0..array.len() as u64).collect();
-    fact_of_rank.sort_by_key(|&fact| array[fact as usize]);
-    let mut rank_of_fact = vec![0; array.len()];
-    let mut levels: Vec<(u64, u64)> = Vec::new();
-    for (rank, &fact) in fact_of_rank.iter().enumerate() {
-        rank_of_fact[fact as usize] = rank as u64;
-        let exposures = u64::from(array[fact as usize]);
-        match levels.last_mut() {
-            Some((level, facts)) if *level == exposures => *facts += 1,
-            _ => levels.push((exposures, 1)),
-        }
-    }
-    (
-        Assignment::Stored {
-            fact_of_rank,
-            rank_of_fact,
-        },
-        levels,
-    )
-}
-
-/// Runs of equal exposures of a rounded power law, from the most exposed rank down.
-pub(super) fn zipf_levels(
-    facts: u64,
-    alpha: f64,
-    minimum: u64,
-    maximum: u64,
-) -> Result<Vec<(u64, u64)>> {
-    let exposures = |rank: u64| {
-        let law = maximum as f64 * libm::pow((rank + 1) as f64, -alpha);
-        // libm::round is exact; `as` saturates.
-        (libm::round(law) as u64).clamp(minimum, maximum)
-    };
-    let mut levels = Vec::new();
-    let mut rank = 0;
-    while rank < facts {
-        if levels.len() == LEVEL_LIMIT {
-            return Err(Error::argument(
-                "exposures",
-                format!("zipf:alpha={alpha},min={minimum},max={maximum}"),
-                format!("a law with at most {LEVEL_LIMIT} different numbers of exposures"),
-            ));
-        }
-        let level = exposures(rank);
-        // First rank past the run, by bisection: the law falls with the rank.
-        let (mut low, mut high) = (rank + 1, facts);
-        if level == minimum {
-            low = facts;
-        }
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if exposures(middle) == level {
-                low = middle + 1;
-            } else {
-                high = middle;
+    /// The fact of a rank.
+    #[inline(always)]
+    pub(super) fn fact(&self, rank: u64) -> u64 {
+        match self {
+            Assignment::Identity => rank,
+            Assignment::Permuted(permutation) => permutation.apply(rank),
+            Assignment::Latin {
+                subjects,
+                relations,
+                levels,
+                starts,
+            } => {
+                let level = starts.partition_point(|start| start[0] <= rank) - 1;
+                // Levels without facts start where the next one does; the last such is wanted.
+                let start = &starts[level];
+                let relation = start.partition_point(|&at| at <= rank) - 1;
+                let shift = (level as u64 + levels - relation as u64 % levels) % levels;
+                let place = shift + levels * (rank - start[relation]);
+                subjects.apply(place) * relations + relation as u64
             }
+            Assignment::Stored { fact_of_rank, .. } => fact_of_rank[rank as usize],
         }
-        levels.push((level, low - rank));
-        rank = low;
     }
-    Ok(levels)
+
+    /// The rank of a fact.
+    pub(super) fn rank(&self, fact: u64) -> u64 {
+        match self {
+            Assignment::Identity => fact,
+            Assignment::Permuted(permutation) => permutation.invert(fact),
+            Assignment::Latin {
+                subjects,
+                relations,
+                levels,
+                starts,
+            } => {
+                let (subject, relation) = (fact / relations, fact % relations);
+                let place = subjects.invert(subject);
+                let level = (place % levels + relation) % levels;
+                starts[level as usize][relation as usize] + place / levels
+            }
+            Assignment::Stored { rank_of_fact, .. } => rank_of_fact[fact as usize],
+        }
+    }
 }

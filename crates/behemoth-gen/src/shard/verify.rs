@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
-use super::ShardPlan;
+use super::files::read_if_there;
+use super::manifest::{Found, Manifest, read_record};
+use super::names::{MANIFEST, SPEC, record_file, shard_file};
+use super::plan::ShardPlan;
 use crate::corpus::{Corpus, Progress, on_threads, threads_or_all};
 use crate::error::{Error, Result};
-use crate::manifest::{
-    Found, MANIFEST, Manifest, SPEC, read_if_there, read_record, record_file, shard_file,
-};
 use crate::vocabulary::Token;
 
 /// What [`verify`] found.

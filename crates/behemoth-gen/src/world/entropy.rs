@@ -1,7 +1,7 @@
 //! What a world leaves free to choose, in bits.
 
 use super::{Minority, World};
-use crate::relation::{Draw, RelationSpec};
+use crate::relation::{Sizes, log2_factorial};
 
 impl World {
     /// Bits that are free to choose in the world's facts, net of composed, inverse and correlated
@@ -10,38 +10,12 @@ impl World {
         let subjects = self.subjects() as f64;
         let shared = &*self.shared;
         let mut bits = 0.0;
-        for (r, draw) in shared.draws.iter().enumerate() {
-            let objects = shared.objects[r] as f64;
-            bits += match draw {
-                Draw::Uniform { objects, .. } => subjects * (*objects as f64).log2(),
-                Draw::Weighted { .. } => {
-                    let RelationSpec::Zipf { alpha, .. } = shared.spec.relations[r] else {
-                        unreachable!("weighted draws come from zipf relations")
-                    };
-                    subjects * zipf_entropy(shared.objects[r], alpha)
-                }
-                Draw::Correlated { objects, .. } => {
-                    let RelationSpec::Correlated { strength, .. } = shared.spec.relations[r] else {
-                        unreachable!("correlated draws come from correlated relations")
-                    };
-                    let others = (*objects as f64 - 1.0).log2();
-                    subjects * (binary_entropy(strength) + (1.0 - strength) * others)
-                }
-                Draw::OneToOne(_) => log2_factorial(objects) - log2_factorial(objects - subjects),
-                Draw::Inverse(_) => 0.0,
-                Draw::Composed { of, map } => match map.known() {
-                    Some(known) => known.len() as f64 * objects.log2(),
-                    // Choosing a balanced map: a multinomial coefficient.
-                    None => {
-                        let from = shared.objects[*of] as f64;
-                        log2_factorial(from) - objects * log2_factorial(from / objects)
-                    }
-                },
-                Draw::Stored { objects: column } => {
-                    let known = column.iter().filter(|&&o| o != u32::MAX).count();
-                    known as f64 * objects.log2()
-                }
-            };
+        for (relation, draw) in shared.draws.iter().enumerate() {
+            bits += draw.bits(&Sizes {
+                subjects,
+                relation,
+                objects: &shared.objects,
+            });
         }
         bits + match &shared.minority {
             None => 0.0,
@@ -70,23 +44,4 @@ impl World {
                 .sum(),
         }
     }
-}
-
-fn binary_entropy(p: f64) -> f64 {
-    let term = |p: f64| if p > 0.0 { -p * p.log2() } else { 0.0 };
-    term(p) + term(1.0 - p)
-}
-
-fn zipf_entropy(objects: u64, alpha: f64) -> f64 {
-    let (mut sum, mut weighted) = (0.0, 0.0);
-    for k in 1..=objects {
-        let weight = libm::pow(k as f64, -alpha);
-        sum += weight;
-        weighted += weight * -alpha * (k as f64).log2();
-    }
-    sum.log2() - weighted / sum
-}
-
-fn log2_factorial(n: f64) -> f64 {
-    libm::lgamma(n + 1.0) / std::f64::consts::LN_2
 }

@@ -3,9 +3,10 @@
 use super::World;
 use crate::error::{Error, Result};
 use crate::hash::{Key, multiply_high};
+use crate::numbers::{billionths, product, share};
 use crate::permutation::Permutation;
 use crate::relation::Draw;
-use crate::spec::{WorldSpec, billionths, product, share};
+use crate::spec::WorldSpec;
 
 /// Which facts have a second object.
 #[derive(Debug)]
@@ -35,10 +36,7 @@ pub(super) fn drawn_minority(
     let mut drawn = 0;
     let mut place = Vec::with_capacity(draws.len());
     for (draw, &objects) in draws.iter().zip(objects) {
-        let has = matches!(
-            draw,
-            Draw::Uniform { .. } | Draw::Weighted { .. } | Draw::Correlated { .. }
-        );
+        let has = draw.takes_second();
         if has && objects < 2 {
             return Err(Error::argument(
                 "minority",

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::World;
 use crate::error::{Error, Result};
-use crate::relation::{Draw, NestedMap};
+use crate::relation::{NO_OBJECT, NestedMap};
 
 #[derive(Debug)]
 pub(super) struct Overrides {
@@ -36,9 +36,9 @@ impl World {
             return object;
         }
         if overrides.follow
-            && let Draw::Composed { of, map } = &self.shared.draws[relation as usize]
+            && let Some((of, map)) = self.shared.draws[relation as usize].nested()
         {
-            let object = self.overridden_object(overrides, subject, *of as u32);
+            let object = self.overridden_object(overrides, subject, of as u32);
             return self.linked(overrides, relation, map, object);
         }
         self.drawn_object(subject, relation as usize)
@@ -46,13 +46,9 @@ impl World {
 
     /// The nested object of an object, a changed link included.
     fn linked(&self, overrides: &Overrides, composed: u32, map: &NestedMap, object: u32) -> u32 {
-        let link = self
-            .shared
-            .links
-            .iter()
-            .find(|link| link.composed == composed)
-            .expect("every composed relation has a link");
-        link.fact(u64::from(object))
+        let links = &self.shared.links;
+        let link = links.iter().find(|link| link.composed == composed);
+        link.and_then(|link| link.fact(u64::from(object)))
             .and_then(|fact| overrides.get(fact))
             .unwrap_or_else(|| map.get(object))
     }
@@ -113,13 +109,14 @@ impl World {
             }
             for composed in (0..self.relations()).filter(|&r| self.is_composed(r)) {
                 if self.fact_id(subject, composed).is_some()
-                    && self.object(subject, composed) == u32::MAX
+                    && self.object(subject, composed) == NO_OBJECT
                 {
                     return Err(Error::argument(
                         "override",
                         format!("object {object} for fact {fact}"),
                         format!(
-                            "an object whose nested object in relation {composed} the table tells,                              or composed facts that stay"
+                            "an object whose nested object in relation {composed} the table tells, \
+                             or composed facts that stay"
                         ),
                     ));
                 }

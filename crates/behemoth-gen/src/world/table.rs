@@ -1,9 +1,11 @@
 //! Worlds that are read from a table instead of drawn.
 
-use super::{Minority, Sparse, World};
+use super::ids::Sparse;
+use super::{Minority, World};
 use crate::error::{Error, Result};
-use crate::relation::{Draw, NestedMap, OBJECT_LIMIT};
-use crate::spec::{TableSpec, WorldSpec, product};
+use crate::numbers::product;
+use crate::relation::{Draw, NO_OBJECT, OBJECT_LIMIT};
+use crate::spec::{TableRelation, TableSpec, WorldSpec};
 
 /// Most places for facts of a table: 4 bytes each.
 const TABLE_LIMIT: u64 = 1 << 32;
@@ -72,109 +74,130 @@ impl Table {
         }
     }
 
+    fn row(&self, row: usize) -> Option<Row> {
+        let optional = |column: &[u32]| column.get(row).copied().unwrap_or(NO_OBJECT);
+        Some(Row {
+            subject: *self.subject.get(row)?,
+            relation: *self.relation.get(row)?,
+            object: *self.object.get(row)?,
+            minority: optional(&self.minority),
+            nested: optional(&self.nested),
+        })
+    }
+
     fn load(&self, spec: &TableSpec, subjects: u64, dense: u64) -> Result<Stored> {
         let rows = self.subject.len();
-        let refuse = |row: usize, what: String, allowed: String| {
-            Error::argument("table", format!("row {row}: {what}"), allowed)
-        };
-        let relations = spec.relations.len();
-        let none = u32::MAX;
-        let mut stored = Stored {
-            objects: vec![vec![none; subjects as usize]; relations],
-            nested: spec
-                .relations
-                .iter()
-                .map(|r| match r.nested {
-                    Some(_) => vec![none; r.objects as usize],
-                    None => Vec::new(),
-                })
-                .collect(),
-            second: Vec::new(),
-            missing: rows as u64 != dense,
-        };
-        let composed = spec.relations.iter().filter(|r| r.nested.is_some()).count();
-        let all = relations + composed;
+        let mut stored = Stored::new(spec, subjects, rows as u64 != dense);
         for row in 0..rows {
-            let (subject, relation, object) = (
-                self.subject[row],
-                self.relation[row] as usize,
-                self.object[row],
-            );
-            if subject >= subjects {
-                return Err(refuse(
-                    row,
-                    format!("subject {subject}"),
-                    format!("below {subjects}"),
-                ));
-            }
-            if relation >= relations {
-                return Err(refuse(
-                    row,
-                    format!("relation {relation}"),
-                    format!("below {relations}"),
-                ));
-            }
-            let sizes = &spec.relations[relation];
-            if u64::from(object) >= sizes.objects.min(OBJECT_LIMIT) {
-                return Err(refuse(
-                    row,
-                    format!("object {object}"),
-                    format!("below {}", sizes.objects),
-                ));
-            }
-            let cell = &mut stored.objects[relation][subject as usize];
-            if *cell != none {
-                return Err(refuse(
-                    row,
-                    format!("subject {subject} and relation {relation} again"),
-                    "each pair once".into(),
-                ));
-            }
-            *cell = object;
-            if let Some(&minority) = self.minority.get(row)
-                && minority != none
-            {
-                if u64::from(minority) >= sizes.objects || minority == object {
-                    return Err(refuse(
-                        row,
-                        format!("second object {minority}"),
-                        format!("below {} and not the first object", sizes.objects),
-                    ));
-                }
-                let dense = subject * all as u64 + relation as u64;
-                stored.second.push((dense, minority));
-            }
-            match (sizes.nested, self.nested.get(row).copied().unwrap_or(none)) {
-                (None, n) if n == none => {}
-                (Some(count), nested) if nested != none && u64::from(nested) < count => {
-                    let cell = &mut stored.nested[relation][object as usize];
-                    if *cell != none && *cell != nested {
-                        return Err(refuse(
-                            row,
-                            format!("nested objects {} and {nested} of object {object}", *cell),
-                            "one nested object for each object".into(),
-                        ));
+            let Some(values) = self.row(row) else { break };
+            stored
+                .add(&values, spec, subjects)
+                .map_err(|error| match error {
+                    Error::Argument { got, allowed, .. } => {
+                        Error::argument("table", format!("row {row}: {got}"), allowed)
                     }
-                    *cell = nested;
-                }
-                (count, nested) => {
-                    return Err(refuse(
-                        row,
-                        if nested == none {
-                            "no nested object".into()
-                        } else {
-                            format!("nested object {nested}")
-                        },
-                        match count {
-                            Some(count) => format!("below {count}"),
-                            None => "none, as in the relation's other rows".into(),
-                        },
-                    ));
-                }
-            }
+                    other => other,
+                })?;
         }
         stored.second.sort_unstable();
         Ok(stored)
+    }
+}
+
+/// A row of a table; [`NO_OBJECT`] for what it does not tell.
+struct Row {
+    subject: u64,
+    relation: u32,
+    object: u32,
+    minority: u32,
+    nested: u32,
+}
+
+impl Stored {
+    fn new(spec: &TableSpec, subjects: u64, missing: bool) -> Self {
+        let of_relation = |relation: &TableRelation| match relation.nested {
+            Some(_) => vec![NO_OBJECT; relation.objects as usize],
+            None => Vec::new(),
+        };
+        Stored {
+            objects: vec![vec![NO_OBJECT; subjects as usize]; spec.relations.len()],
+            nested: spec.relations.iter().map(of_relation).collect(),
+            second: Vec::new(),
+            missing,
+        }
+    }
+
+    /// Takes a row, or says what is wrong with it.
+    fn add(&mut self, row: &Row, spec: &TableSpec, subjects: u64) -> Result<()> {
+        let (subject, relation, object) = (row.subject, row.relation as usize, row.object);
+        let relations = spec.relations.len();
+        if subject >= subjects {
+            let got = format!("subject {subject}");
+            return Err(Error::value(got, format!("below {subjects}")));
+        }
+        let (Some(sizes), Some(column)) =
+            (spec.relations.get(relation), self.objects.get_mut(relation))
+        else {
+            let got = format!("relation {relation}");
+            return Err(Error::value(got, format!("below {relations}")));
+        };
+        if u64::from(object) >= sizes.objects.min(OBJECT_LIMIT) {
+            let got = format!("object {object}");
+            return Err(Error::value(got, format!("below {}", sizes.objects)));
+        }
+        let cell = &mut column[subject as usize];
+        if *cell != NO_OBJECT {
+            return Err(Error::value(
+                format!("subject {subject} and relation {relation} again"),
+                "each pair once",
+            ));
+        }
+        *cell = object;
+        if row.minority != NO_OBJECT {
+            if u64::from(row.minority) >= sizes.objects || row.minority == object {
+                return Err(Error::value(
+                    format!("second object {}", row.minority),
+                    format!("below {} and not the first object", sizes.objects),
+                ));
+            }
+            let composed = spec.relations.iter().filter(|r| r.nested.is_some()).count();
+            let dense = subject * (relations + composed) as u64 + relation as u64;
+            self.second.push((dense, row.minority));
+        }
+        self.add_nested(row, sizes)
+    }
+
+    /// Takes the nested object of a row's object.
+    fn add_nested(&mut self, row: &Row, sizes: &TableRelation) -> Result<()> {
+        let nested = row.nested;
+        let known = sizes.nested.filter(|&count| u64::from(nested) < count);
+        if known.is_none() {
+            if sizes.nested.is_none() && nested == NO_OBJECT {
+                return Ok(());
+            }
+            return Err(Error::value(
+                match nested {
+                    NO_OBJECT => "no nested object".to_string(),
+                    nested => format!("nested object {nested}"),
+                },
+                match sizes.nested {
+                    Some(count) => format!("below {count}"),
+                    None => "none, as in the relation's other rows".to_string(),
+                },
+            ));
+        }
+        let cell = &mut self.nested[row.relation as usize][row.object as usize];
+        if *cell != NO_OBJECT && *cell != nested {
+            return Err(Error::value(
+                format!(
+                    "nested objects {} and {nested} of object {}",
+                    *cell, row.object
+                ),
+                "one nested object for each object",
+            ));
+        }
+        *cell = nested;
+        Ok(())
     }
 }
 
@@ -182,6 +205,7 @@ impl World {
     /// Builds the world of a table; `spec.table` must name these very rows.
     /// An empty digest in the spec is filled in.
     pub fn from_table(mut spec: WorldSpec, table: &Table) -> Result<World> {
+        spec.check()?;
         let Some(named) = &mut spec.table else {
             return Err(Error::argument(
                 "table",
@@ -216,31 +240,16 @@ impl World {
         let mut objects = Vec::new();
         for (relation, column) in named.relations.iter().zip(stored.objects) {
             objects.push(relation.objects);
-            draws.push(Draw::Stored { objects: column });
+            draws.push(Draw::of_table(column));
         }
         for (of, (relation, map)) in named.relations.iter().zip(stored.nested).enumerate() {
             if let Some(nested) = relation.nested {
                 objects.push(nested);
-                draws.push(Draw::Composed {
-                    of,
-                    map: NestedMap::Stored(map),
-                });
+                draws.push(Draw::nested_of_table(of, map));
             }
         }
-        // Composed facts exist where the fact they are composed of does.
-        let sparse = stored.missing.then(|| {
-            let all = draws.len() as u64;
-            let of = |r: u64| match &draws[r as usize] {
-                Draw::Composed { of, .. } => *of,
-                _ => r as usize,
-            };
-            let dense = (0..spec.subjects * all)
-                .filter(|f| match &draws[of(f % all)] {
-                    Draw::Stored { objects } => objects[(f / all) as usize] != u32::MAX,
-                    _ => true,
-                })
-                .collect();
-            Sparse { dense }
+        let sparse = stored.missing.then(|| Sparse {
+            dense: facts_there(spec.subjects, &draws),
         });
         let minority = (!stored.second.is_empty()).then(|| {
             let fact = |dense: u64| match &sparse {
@@ -256,4 +265,21 @@ impl World {
         });
         World::assemble(spec, draws, objects, minority, sparse)
     }
+}
+
+/// `subject * relations + relation` of the facts that a table tells, ascending.
+fn facts_there(subjects: u64, draws: &[Draw]) -> Vec<u64> {
+    // Composed facts exist where the fact they are composed of does.
+    let columns: Vec<&Draw> = draws
+        .iter()
+        .map(|draw| draw.nested().map_or(draw, |(of, _)| &draws[of]))
+        .collect();
+    (0..subjects)
+        .flat_map(|subject| (0..).zip(&columns).map(move |at| (subject, at)))
+        .filter(|(subject, (_, draw))| match draw {
+            Draw::Stored(column) => column.has(*subject),
+            _ => true,
+        })
+        .map(|(subject, (relation, _))| subject * draws.len() as u64 + relation)
+        .collect()
 }

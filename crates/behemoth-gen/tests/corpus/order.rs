@@ -50,7 +50,7 @@ fn more_exposures_keep_the_wordings_of_the_copies_there_were() {
                 .ledger(fact)
                 .unwrap()
                 .iter()
-                .map(|e| e.wording)
+                .map(|e| e.wording_index)
                 .collect()
         };
         assert_eq!(wordings(&few), wordings(&many)[..2]);

@@ -179,20 +179,20 @@ fn a_shard_that_another_process_writes_is_left_to_it() {
     let tokens = path.join("tokens");
     fs::write(path.join("spec.toml"), corpus.spec().to_toml()).unwrap();
     fs::create_dir(&tokens).unwrap();
-    let partial = tokens.join("00004.bin.partial");
-    let lock = File::create(&partial).unwrap();
+    let claim = tokens.join("00004.bin.lock");
+    let lock = File::create(&claim).unwrap();
     lock.lock().unwrap();
-    fs::write(&partial, "half a shard").unwrap();
+    fs::write(&claim, "a claim").unwrap();
     let summary = write_all(&corpus, path);
     assert_eq!(summary.shards_locked, 1);
     assert_eq!(summary.shards_written, summary.shards_total - 1);
     assert!(!summary.complete);
-    assert_eq!(fs::read(&partial).unwrap(), b"half a shard", "left alone");
+    assert_eq!(fs::read(&claim).unwrap(), b"a claim", "left alone");
     assert_eq!(check(&corpus, path).missing, ["tokens/00004.bin"]);
     // The other process dies, and with it its lock: the next write takes its shard over.
     drop(lock);
     // A process that another test was just starting may hold the lock a moment longer.
-    while File::open(&partial).unwrap().try_lock().is_err() {
+    while File::open(&claim).unwrap().try_lock().is_err() {
         std::thread::sleep(Duration::from_millis(1));
     }
     let summary = write_all(&corpus, path);

@@ -82,7 +82,7 @@ fn corpora_are_refused_by_name() {
         ),
         (
             "exposures = {kind = \"groups\", levels = [1, 0.5]}",
-            "exposures",
+            "exposures.levels[1]",
             "0.5",
             "a whole number, not negative",
         ),
@@ -94,7 +94,7 @@ fn corpora_are_refused_by_name() {
         ),
         (
             "exposures = {kind = \"constant\", exposures = -2}",
-            "exposures",
+            "exposures.exposures",
             "-2",
             "a whole number, not negative",
         ),
@@ -222,7 +222,7 @@ fn corpora_are_refused_by_name() {
             "template = 1",
             "template",
             "`template`",
-            "`exposures`, `nested_exposures`, `order`, `order_seed`, `documents_per_subject`, `templates`, `inversion`, `exact_shares`, `questions`, `minority_sentences`, `paraphrases`, `held_out`, `nonsense_words`, `base`, `shard_bytes`, `twin`",
+            "`exposures`, `nested_exposures`, `order`, `order_seed`, `documents_per_subject`, `templates`, `inversion`, `exact_shares`, `questions`, `minority_sentences`, `paraphrases`, `held_out`, `nonsense_words`, `base`, `shard_bytes`, `twin` (did you mean templates?)",
         ),
         (
             "templates = {nonsense = 1}\nnonsense_words = 1000000\nparaphrases = 1000",

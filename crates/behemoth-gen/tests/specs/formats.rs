@@ -114,7 +114,7 @@ fn of_two_values_for_one_name_the_last_counts() {
         .corpus
         .templates
         .iter()
-        .map(|weight| (&weight.name[..], weight.weight))
+        .map(|weight| (weight.template.name(), weight.weight))
         .collect();
     assert_eq!(weights, [("default", 2.0), ("sor", 3.0)]);
     assert_eq!(Spec::from_toml(&spec.to_toml()).unwrap(), spec);

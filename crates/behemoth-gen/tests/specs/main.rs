@@ -9,6 +9,7 @@ mod corpora;
 mod formats;
 mod worlds;
 
+use behemoth_gen::grammar::Template;
 use behemoth_gen::{Corpus, Progress, Spec};
 use common::{all_tokens, histogram, read, sentences};
 use proptest::prelude::*;
@@ -105,6 +106,10 @@ fn exposures() -> impl Strategy<Value = Value> {
     ]
 }
 
+fn template_name() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(Template::ALL).prop_map(Template::name)
+}
+
 /// Any field of a corpus but the exposures.
 fn corpus_fields() -> impl Strategy<Value = Value> {
     let order = (
@@ -112,13 +117,9 @@ fn corpus_fields() -> impl Strategy<Value = Value> {
         prop::option::of(1..5u64),
         prop::option::of(0..1u64 << 63),
     );
-    let weights = prop::collection::btree_map(
-        prop::sample::select(&behemoth_gen::template::TEMPLATES[..]),
-        0.0..5.0,
-        0..4usize,
-    );
+    let weights = prop::collection::btree_map(template_name(), 0.0..5.0, 0..4usize);
     let grammar = (
-        prop::sample::select(&behemoth_gen::template::TEMPLATES[..]),
+        template_name(),
         0.1..5.0,
         weights,
         prop::option::of(0.0..=1.0),

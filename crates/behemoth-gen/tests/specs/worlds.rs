@@ -92,7 +92,7 @@ fn worlds_are_refused_by_name() {
             "subject = 5",
             "subject",
             "`subject`",
-            "`seed`, `subjects`, `relations`, `objects`, `nested`, `correlated`, `minority`, `table`",
+            "`seed`, `subjects`, `relations`, `objects`, `nested`, `correlated`, `minority`, `table` (did you mean subjects?)",
         ),
         ("seed = -1", "seed", "-1", "a whole number, not negative"),
         ("seed = 0.5", "seed", "0.5", "a whole number, not negative"),
@@ -213,13 +213,13 @@ fn worlds_are_refused_by_name() {
         ),
         (
             "relations = [{kind = \"independent\", objects = -4}]",
-            "relations[0]",
+            "relations[0].objects",
             "-4",
             "a whole number, not negative",
         ),
         (
             "relations = [{kind = \"independent\", objects = 4, alpha = 1}]",
-            "relations[0]",
+            "relations[0].alpha",
             "`alpha`",
             "`objects` or `binarised`",
         ),
@@ -234,6 +234,12 @@ fn worlds_are_refused_by_name() {
             "relations[0]",
             "no `alpha`",
             "a value for it",
+        ),
+        (
+            "relations = [{kind = \"zipf\", objects = 4, alfa = 1}]",
+            "relations[0].alfa",
+            "`alfa`",
+            "`objects` or `alpha` (did you mean alpha?)",
         ),
         (
             "relations = [{kind = \"zipf\", objects = 4, alpha = -1}]",

@@ -154,7 +154,10 @@ fn wordings_with_random_fillers_have_fillers_of_their_own() {
         for fact in 0..corpus.world().facts() {
             let entry = corpus.ledger(fact).unwrap()[0];
             let fillers = place[&entry.document].fillers(&roles);
-            by_wording.entry(entry.wording).or_default().extend(fillers);
+            by_wording
+                .entry(entry.wording_index)
+                .or_default()
+                .extend(fillers);
         }
         assert_eq!(by_wording.len(), 3, "{template}");
         let all: usize = by_wording.values().map(HashSet::len).sum();

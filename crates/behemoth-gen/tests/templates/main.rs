@@ -61,7 +61,9 @@ fn names(corpus: &Corpus) -> BTreeMap<&'static str, u64> {
     let mut names = BTreeMap::new();
     for fact in 0..corpus.world().facts() {
         for entry in corpus.ledger(fact).unwrap() {
-            let name = corpus.wordings()[entry.wording as usize].name;
+            let name = corpus.wordings()[entry.wording_index as usize]
+                .template
+                .name();
             *names.entry(name).or_default() += 1;
         }
     }
@@ -83,7 +85,7 @@ fn templates_are_refused_by_name() {
         (
             "templates = {deafult = 1}",
             "argument 'templates': got 'deafult', allowed: default, sor, osr, rso, repeats, \
-             nonsense, nonsense_rso, question, refusal, question_refusal",
+             nonsense, nonsense_rso, question, refusal, question_refusal (did you mean default?)",
         ),
         (
             "templates = {default = -1}",

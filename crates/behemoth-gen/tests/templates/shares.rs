@@ -42,7 +42,7 @@ fn drawn_shares_are_those_of_the_weights() {
         let stated: f64 = corpus
             .wordings()
             .iter()
-            .filter(|w| w.name == name)
+            .filter(|w| w.template.name() == name)
             .map(|w| w.share)
             .sum();
         assert!((stated - share).abs() < 1e-12, "{name} says {stated}");
@@ -50,7 +50,9 @@ fn drawn_shares_are_those_of_the_weights() {
     let differ = (0..1_000)
         .filter(|&fact| {
             let entries = corpus.ledger(fact).unwrap();
-            entries.iter().any(|e| e.wording != entries[0].wording)
+            entries
+                .iter()
+                .any(|e| e.wording_index != entries[0].wording_index)
         })
         .count();
     assert!(differ > 900, "copies of one fact in several wordings");

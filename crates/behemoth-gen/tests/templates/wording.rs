@@ -129,18 +129,18 @@ fn held_out_wordings_are_never_written_and_the_others_alike() {
         let own: Vec<_> = corpus
             .wordings()
             .iter()
-            .filter(|w| w.name == template)
+            .filter(|w| w.template.name() == template)
             .collect();
         assert_eq!(own.len(), 7);
         assert_eq!(own.iter().filter(|w| w.held_out).count(), 3);
-        assert!(own.iter().all(|w| w.held_out == (w.wording >= 4)));
+        assert!(own.iter().all(|w| w.held_out == (w.number >= 4)));
         assert!(
             own.iter()
                 .all(|w| (w.share - if w.held_out { 0.0 } else { 0.25 }).abs() < 1e-12)
         );
         // The wording that is held out is one the tokens do not have.
         for (index, wording) in corpus.wordings().iter().enumerate() {
-            if wording.name == template && wording.can_probe() {
+            if wording.template.name() == template && wording.can_probe() {
                 let (prompt, answer) = corpus.prober(index).unwrap().probe(77);
                 let mut sentence = prompt;
                 sentence.extend(answer);
@@ -182,7 +182,7 @@ fn probes_are_the_start_of_a_sentence() {
             assert!(error.starts_with(&format!("argument 'template': got {index}, allowed: ")));
             continue;
         }
-        probed.insert(wording.name);
+        probed.insert(wording.template.name());
         let prober = corpus.prober(index).unwrap();
         for fact in [0, 1, 2, 3, 2_400, 4_801, corpus.world().facts() - 1] {
             let (prompt, answer) = prober.probe(fact);
@@ -198,7 +198,7 @@ fn probes_are_the_start_of_a_sentence() {
                 .iter()
                 .filter(|&&t| matches!(roles[t as usize], Role::Object | Role::Nested));
             // A question is answered with the marker of objects, as a refusal would be.
-            let markers = usize::from(wording.name == "question");
+            let markers = usize::from(wording.template.name() == "question");
             assert_eq!(digits.count() + markers, answer.len());
         }
     }

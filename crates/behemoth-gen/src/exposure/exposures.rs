@@ -1,21 +1,13 @@
-//! How often each fact is written: exact counts, set per fact, independent of what the fact says.
+//! Exposures, ready to be asked in both directions.
 //!
 //! Facts are ranked by an [`Assignment`] and cut into [`Class`]es of equal exposures; the
 //! sentences of a class are numbered copy by copy. So sentence number -> (fact, copy) and fact ->
-//! its sentence numbers are arithmetic, whatever the distribution.
+//! its sentence numbers are arithmetic, whatever the form.
 
-mod assignment;
-mod spec;
-
-use self::assignment::{Assignment, latin, stored, zipf_levels};
-use self::spec::join;
+use super::{Assignment, ExposureSpec, Levels, Population};
 use crate::error::{Error, Result};
 use crate::hash::Divider;
-use crate::permutation::Permutation;
-use crate::spec::{COUNT_LIMIT, product};
-use crate::world::World;
-
-pub use self::spec::{ExposureSpec, digest_of};
+use crate::numbers::{COUNT_LIMIT, product};
 
 /// Facts that are written equally often.
 #[derive(Clone, Debug)]
@@ -36,97 +28,39 @@ pub struct Exposures {
     assignment: Assignment,
     /// Facts below this are ranked by the assignment; link facts above it rank as themselves.
     assigned: u64,
+    facts: u64,
     sentences: u64,
 }
 
 impl Exposures {
-    /// Assigns exposures to all facts of a world; `array` has one number for each subject fact
-    /// when the spec says so, and may go on with one for each link fact.
-    pub fn new(
+    /// Assigns exposures to all facts; `numbers` are those given beside the spec: one for each
+    /// fact about a subject, and then one for each link fact or none.
+    pub(crate) fn new(
         spec: &ExposureSpec,
         nested_exposures: Option<u64>,
-        world: &World,
-        array: Option<&[u32]>,
+        population: &Population,
+        numbers: Option<&[u32]>,
     ) -> Result<Self> {
-        let facts = world.subject_facts();
-        let seed = world.seed();
-        let permuted = || Assignment::Permuted(Permutation::new(facts, seed, "exposures", 0));
-        let mut levels: Vec<(u64, u64)> = Vec::new();
-        let mut links_assigned = false;
-        let assignment = match spec {
-            ExposureSpec::Constant { exposures } => {
-                levels.push((*exposures, facts));
-                Assignment::Identity
-            }
-            ExposureSpec::Groups {
-                levels: groups,
-                balanced: false,
-            } => {
-                let n = groups.len() as u64;
-                // The first facts % n groups take one fact more.
-                levels.extend(
-                    (0u64..)
-                        .zip(groups)
-                        .map(|(i, &level)| (level, facts / n + u64::from(i < facts % n))),
-                );
-                permuted()
-            }
-            ExposureSpec::Groups {
-                levels: groups,
-                balanced: true,
-            } => {
-                if !world.is_complete() {
-                    return Err(Error::argument(
-                        "exposures",
-                        format!("latin:{}", join(groups)),
-                        "groups, since facts are missing from the table and a Latin square needs all",
-                    ));
-                }
-                let (assignment, counts) = latin(world, groups.len() as u64);
-                levels.extend(groups.iter().copied().zip(counts));
-                assignment
-            }
-            ExposureSpec::Zipf {
-                alpha,
-                minimum,
-                maximum,
-            } => {
-                levels = zipf_levels(facts, *alpha, *minimum, *maximum)?;
-                permuted()
-            }
-            ExposureSpec::Array { digest } => {
-                let array = array.ok_or_else(|| {
-                    Error::argument("exposures", "no numbers", "one number for each fact")
-                })?;
-                if array.len() as u64 != facts && array.len() as u64 != world.facts() {
-                    return Err(Error::argument(
-                        "exposures",
-                        format!("{} numbers", array.len()),
-                        format!("{facts} numbers, one for each fact"),
-                    ));
-                }
-                if *digest != digest_of(array) {
-                    return Err(Error::argument(
-                        "exposures",
-                        "other numbers than the spec names",
-                        format!("those with digest {digest}"),
-                    ));
-                }
-                links_assigned = array.len() as u64 > facts;
-                let (assignment, counts) = stored(array);
-                levels = counts;
-                assignment
-            }
+        let Levels {
+            mut counts,
+            assignment,
+            covers_links,
+        } = spec
+            .levels(population, numbers)
+            .map_err(|e| e.within("exposures"))?;
+        let facts = population.facts + population.link_facts;
+        let assigned = if covers_links {
+            facts
+        } else {
+            population.facts
         };
-        let assigned = if links_assigned { world.facts() } else { facts };
-        let link_facts = world.facts() - assigned;
-        if link_facts > 0 {
-            let most = levels.iter().map(|&(level, _)| level).max().unwrap_or(1);
-            levels.push((nested_exposures.unwrap_or(most), link_facts));
+        if facts > assigned {
+            let most = counts.iter().map(|&(level, _)| level).max().unwrap_or(1);
+            counts.push((nested_exposures.unwrap_or(most), facts - assigned));
         }
-        let mut classes = Vec::with_capacity(levels.len());
+        let mut classes = Vec::with_capacity(counts.len());
         let (mut first_sentence, mut first_rank) = (0u64, 0u64);
-        for (exposures, facts) in levels {
+        for (exposures, facts) in counts {
             if facts == 0 {
                 continue;
             }
@@ -160,6 +94,7 @@ impl Exposures {
             classes,
             assignment,
             assigned,
+            facts,
             sentences: first_sentence,
         })
     }
@@ -193,8 +128,17 @@ impl Exposures {
             .unwrap_or(0)
     }
 
-    /// How often a fact is written.
+    /// How often a fact is written; 0 for one that the world does not have.
     pub fn of(&self, fact: u64) -> u64 {
+        if fact < self.facts {
+            self.of_existing(fact)
+        } else {
+            0
+        }
+    }
+
+    /// How often a fact of the world is written.
+    pub(crate) fn of_existing(&self, fact: u64) -> u64 {
         self.class_of_rank(self.rank(fact)).exposures
     }
 
@@ -264,46 +208,13 @@ impl Exposures {
         if rank >= self.assigned {
             return rank;
         }
-        match &self.assignment {
-            Assignment::Identity => rank,
-            Assignment::Permuted(permutation) => permutation.apply(rank),
-            Assignment::Latin {
-                subjects,
-                relations,
-                levels,
-                starts,
-            } => {
-                let level = starts.partition_point(|start| start[0] <= rank) - 1;
-                // Levels without facts start where the next one does; the last such is wanted.
-                let start = &starts[level];
-                let relation = start.partition_point(|&at| at <= rank) - 1;
-                let shift = (level as u64 + levels - relation as u64 % levels) % levels;
-                let place = shift + levels * (rank - start[relation]);
-                subjects.apply(place) * relations + relation as u64
-            }
-            Assignment::Stored { fact_of_rank, .. } => fact_of_rank[rank as usize],
-        }
+        self.assignment.fact(rank)
     }
 
     fn rank(&self, fact: u64) -> u64 {
         if fact >= self.assigned {
             return fact;
         }
-        match &self.assignment {
-            Assignment::Identity => fact,
-            Assignment::Permuted(permutation) => permutation.invert(fact),
-            Assignment::Latin {
-                subjects,
-                relations,
-                levels,
-                starts,
-            } => {
-                let (subject, relation) = (fact / relations, fact % relations);
-                let place = subjects.invert(subject);
-                let level = (place % levels + relation) % levels;
-                starts[level as usize][relation as usize] + place / levels
-            }
-            Assignment::Stored { rank_of_fact, .. } => rank_of_fact[fact as usize],
-        }
+        self.assignment.rank(fact)
     }
 }

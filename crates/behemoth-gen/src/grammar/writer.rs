@@ -1,15 +1,13 @@
 //! Compiled templates, and the writing of one sentence.
 
-use super::SLACK;
-use super::{Lengths, NONSENSE_MOST, Piece, Wording};
-use crate::hash::{Key, multiply_high};
-use crate::vocabulary::{Token, Word, marker};
+use super::pieces::Piece;
+use super::random::{Counts, NONSENSE_MOST, NONSENSE_NEXT};
+use super::wording::{Lengths, Wording};
+use crate::hash::Key;
+use crate::vocabulary::{Token, Word};
 
 /// Tokens copied at once from an image: one or two vector stores.
 const CHUNK: usize = 16;
-
-/// The chance of each filler after the first in a place of the nonsense grammar.
-const NONSENSE_NEXT: f64 = 0.4;
 
 /// The words of one fact, as a sentence needs them.
 pub(crate) struct Words<'a> {
@@ -31,7 +29,7 @@ struct Layout<T> {
 
 /// Writes sentences of one corpus as tokens of type `T`.
 pub(crate) struct Writer<'a, T> {
-    wordings: &'a [Wording],
+    pub(super) wordings: &'a [Wording],
     layouts: Vec<Layout<T>>,
     shapes: usize,
     end: Option<u32>,
@@ -227,104 +225,4 @@ fn compile<T: Token>(wording: &Wording, shape: &Lengths, end: Option<u32>) -> La
         .image
         .resize(layout.tokens.next_multiple_of(CHUNK), T::default());
     layout
-}
-
-/// The random counts of one sentence, drawn in the order of its pieces.
-struct Counts {
-    key: Key,
-    draw: u64,
-    next: u64,
-    /// Digits of the combination of the repeats grammar; 0 until it is drawn.
-    combination: u64,
-}
-
-impl Counts {
-    #[inline(always)]
-    fn new(key: Key, draw: u64) -> Self {
-        Counts {
-            key,
-            draw,
-            next: 0,
-            combination: 0,
-        }
-    }
-
-    #[inline(always)]
-    fn hash(&mut self) -> u64 {
-        let hash = self.key.hash(self.draw ^ self.next);
-        self.next += 1;
-        hash
-    }
-
-    /// Copies in one place of the repeats grammar: all 12^3 combinations are equally likely.
-    #[inline(always)]
-    fn copies(&mut self, before: bool) -> usize {
-        if self.combination == 0 {
-            // The leading 1 marks the combination as drawn.
-            self.combination = 1728 + multiply_high(self.hash(), 1728);
-        }
-        let base = if before { 3 } else { 4 };
-        let digit = self.combination % base;
-        self.combination /= base;
-        digit as usize + usize::from(before)
-    }
-
-    /// How many random fillers stand in one place of the nonsense grammar, and their draws: 32 bits
-    /// of three hashes each. A hash of its own for the count cost a tenth of the speed.
-    #[inline(always)]
-    fn nonsense(&mut self, thresholds: &[u64; NONSENSE_MOST - 1]) -> (usize, Draws) {
-        let hashes = [self.hash(), self.hash(), self.hash()];
-        let uniform = hashes[0] >> 32;
-        let count = 1 + thresholds
-            .iter()
-            .map(|&threshold| usize::from(uniform < threshold))
-            .sum::<usize>();
-        (count, Draws { hashes, next: 0 })
-    }
-}
-
-/// Draws of fillers: the halves of three hashes but for the first high one, which the count took.
-struct Draws {
-    hashes: [u64; 3],
-    next: usize,
-}
-
-impl Draws {
-    #[inline(always)]
-    fn next(&mut self, words: u32) -> u32 {
-        // Halves in the order low 0, low 1, high 1, low 2, high 2.
-        const HALVES: [(usize, u32); NONSENSE_MOST] = [(0, 0), (1, 0), (1, 32), (2, 0), (2, 32)];
-        let (hash, shift) = HALVES[self.next];
-        let half = (self.hashes[hash] >> shift) as u32;
-        self.next += 1;
-        ((u64::from(half) * u64::from(words)) >> 32) as u32
-    }
-}
-
-/// A prompt and its answer for a fact in a wording: the tokens before and from the object (from its
-/// marker on, for questions), without the period.
-pub(crate) fn probe(
-    writer: &Writer<'_, u32>,
-    wording: usize,
-    shape: usize,
-    words: &Words<'_>,
-    draw: u64,
-) -> (Vec<u32>, Vec<u32>) {
-    let pieces = &writer.wordings[wording].pieces;
-    let most = 64 + words.subject.0.len() + words.relation.0.len() + words.object.0.len();
-    let mut sentence = vec![0; most + SLACK];
-    let tokens = writer.write(wording, shape, words, || draw, &mut sentence);
-    sentence.truncate(tokens);
-    // Fillers may follow the object; count back over what comes after it.
-    let object = words.object.0.len();
-    let mut answer = vec![0; object];
-    words.object.0.write(words.object.1, &mut answer);
-    let start = sentence
-        .windows(object)
-        .rposition(|window| window == answer)
-        .expect("a probe's wording has an object");
-    let is_question = pieces.contains(&Piece::Token(marker::QUESTION));
-    let start = start - usize::from(is_question);
-    let end = start + object + usize::from(is_question);
-    (sentence[..start].to_vec(), sentence[start..end].to_vec())
 }

@@ -1,24 +1,16 @@
 //! The JSON that describes a corpus directory, and the record beside each shard.
 
-use std::fs::{self, File};
-use std::hash::{BuildHasher, Hasher};
-use std::io::{ErrorKind, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::files::read_if_there;
+use super::names::{MANIFEST, record_file, shard_file};
+use super::plan::ShardPlan;
 use crate::corpus::Corpus;
 use crate::error::{Error, Result};
 use crate::exposure::Exposures;
-use crate::shard::ShardPlan;
 use crate::spec::FORMAT_VERSION;
-
-/// File name of the manifest.
-pub const MANIFEST: &str = "manifest.json";
-/// File name of the spec.
-pub const SPEC: &str = "spec.toml";
-/// Directory of the shards.
-pub const TOKENS: &str = "tokens";
 
 /// What a finished shard holds; its presence says that the shard is whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,7 +99,7 @@ struct Identity {
 
 /// What [`Manifest::find`] found.
 #[derive(Debug)]
-pub enum Found {
+pub(super) enum Found {
     /// No manifest.
     Nothing,
     /// The manifest of this corpus.
@@ -120,7 +112,7 @@ pub enum Found {
 
 impl Manifest {
     /// Describes a corpus whose shards, as `plan` lists them, have these records.
-    pub fn new(corpus: &Corpus, plan: &ShardPlan, records: &[Option<ShardRecord>]) -> Self {
+    pub(super) fn new(corpus: &Corpus, plan: &ShardPlan, records: &[Option<ShardRecord>]) -> Self {
         let world = corpus.world();
         let complete = records.iter().all(Option::is_some);
         let shards = (0..plan.count)
@@ -156,7 +148,7 @@ impl Manifest {
     }
 
     /// What a directory's manifest says of the corpus with this spec.
-    pub fn find(directory: &Path, spec_hash: &str) -> Result<Found> {
+    pub(super) fn find(directory: &Path, spec_hash: &str) -> Result<Found> {
         let path = directory.join(MANIFEST);
         let Some(text) = read_if_there(&path)? else {
             return Ok(Found::Nothing);
@@ -217,18 +209,12 @@ pub fn classes_json(exposures: &Exposures) -> String {
     serde_json::Value::from(list).to_string()
 }
 
-/// Path of a shard from the corpus directory.
-pub fn shard_file(shard: u64) -> String {
-    format!("{TOKENS}/{shard:05}.bin")
-}
-
-/// Path of a shard's record from the corpus directory.
-pub fn record_file(shard: u64) -> String {
-    format!("{TOKENS}/{shard:05}.json")
-}
-
 /// The record of a shard, if it has a readable one of this spec.
-pub fn read_record(directory: &Path, shard: u64, spec_hash: &str) -> Result<Option<ShardRecord>> {
+pub(super) fn read_record(
+    directory: &Path,
+    shard: u64,
+    spec_hash: &str,
+) -> Result<Option<ShardRecord>> {
     let path = directory.join(record_file(shard));
     let Some(text) = read_if_there(&path)? else {
         return Ok(None);
@@ -236,52 +222,6 @@ pub fn read_record(directory: &Path, shard: u64, spec_hash: &str) -> Result<Opti
     Ok(serde_json::from_str::<ShardRecord>(&text)
         .ok()
         .filter(|record| record.spec_hash == spec_hash))
-}
-
-/// Writes a file so that it is never seen half-written: temporary name, sync, rename, sync of
-/// the directory. The temporary name is the call's own, so that two may write at once, also from
-/// machines that share the file system and happen to use the same process ids.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    let random = std::hash::RandomState::new().build_hasher().finish();
-    name.push(format!(".{random:016x}.partial"));
-    let temporary = path.with_file_name(name);
-    // Another process that finishes the corpus sweeps temporary names, ours among them: then the
-    // file is written anew. Twice in a row does not happen by chance.
-    for last in [false, false, true] {
-        let written = File::create(&temporary)
-            .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-            .and_then(|()| fs::rename(&temporary, path));
-        match written {
-            Ok(()) => break,
-            Err(e) if e.kind() == ErrorKind::NotFound && !last => {}
-            Err(source) => {
-                // What is left of it would only take up room; the first error is the one to tell.
-                let _ = fs::remove_file(&temporary);
-                return Err(Error::io("write", path)(source));
-            }
-        }
-    }
-    sync_directory(path.parent().unwrap_or(Path::new(".")))
-}
-
-pub(crate) fn sync_directory(path: &Path) -> Result<()> {
-    let path: PathBuf = if path.as_os_str().is_empty() {
-        PathBuf::from(".")
-    } else {
-        path.to_path_buf()
-    };
-    File::open(&path)
-        .and_then(|directory| directory.sync_all())
-        .map_err(Error::io("sync", &path))
-}
-
-pub(crate) fn read_if_there(path: &Path) -> Result<Option<String>> {
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(Error::io("read", path)(e)),
-    }
 }
 
 fn parse(json: &str) -> serde_json::Value {

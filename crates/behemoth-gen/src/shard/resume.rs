@@ -4,13 +4,12 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::ShardPlan;
+use super::files::{self, read_if_there, write_atomically};
+use super::manifest::{Found, Manifest, ShardRecord, read_record};
+use super::names::{self, MANIFEST, SPEC, TOKENS, shard_file};
+use super::plan::ShardPlan;
 use crate::corpus::Corpus;
 use crate::error::{Error, Result};
-use crate::manifest::{
-    Found, MANIFEST, Manifest, SPEC, ShardRecord, TOKENS, read_if_there, read_record,
-    write_atomically,
-};
 use crate::spec::Spec;
 
 /// Bytes left free on the disk for the small files of a corpus.
@@ -49,8 +48,7 @@ pub(super) fn prepare(
         return Ok(true);
     }
     for name in names {
-        let partial = name.to_string_lossy().ends_with(".partial");
-        if !begun && !partial {
+        if !begun && !names::is_passing(&name.to_string_lossy()) {
             return Err(Error::corpus(
                 directory,
                 "is not empty and not this corpus; choose another directory",
@@ -77,6 +75,8 @@ pub(super) fn begin(
     }
     let tokens = directory.join(TOKENS);
     fs::create_dir_all(&tokens).map_err(Error::io("create", &tokens))?;
+    // Half a shard of a killed run may be of any size.
+    sweep(directory);
     if !directory.join(MANIFEST).exists() {
         write_manifest(corpus, directory, plan, &vec![None; plan.count as usize])?;
     }
@@ -121,22 +121,9 @@ pub(super) fn tokens_bytes(directory: &Path) -> u64 {
     sizes.map(|metadata| metadata.len()).sum()
 }
 
-/// Removes what killed runs left of records, manifest and spec: their temporary names are never
-/// used again, and a run that is still under way writes anew what it misses.
+/// Removes what killed runs left of files in work.
 pub(super) fn sweep(directory: &Path) {
-    for place in [directory.to_path_buf(), directory.join(TOKENS)] {
-        let Ok(entries) = fs::read_dir(place) else {
-            continue;
-        };
-        for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let ours = name.contains(".json.") || name.starts_with(&format!("{SPEC}."));
-            if ours && name.ends_with(".partial") {
-                // Litter at worst; the corpus is whole without this.
-                let _ = fs::remove_file(&path);
-            }
-        }
-    }
+    files::sweep(&[directory.to_path_buf(), directory.join(TOKENS)]);
 }
 
 /// The record of a shard that is there in full length.
@@ -144,7 +131,7 @@ pub(super) fn whole(directory: &Path, shard: u64, spec_hash: &str) -> Result<Opt
     let Some(record) = read_record(directory, shard, spec_hash)? else {
         return Ok(None);
     };
-    let path = directory.join(&record.file);
+    let path = directory.join(shard_file(shard));
     match fs::metadata(&path) {
         Ok(metadata) if metadata.len() == record.bytes => Ok(Some(record)),
         Ok(_) => Ok(None),

@@ -1,4 +1,4 @@
-//! Draws that are not uniform: any weights, and yes or no.
+//! Draws that are not uniform (any weights, and yes or no), and the ways to choose.
 
 /// Walker's alias method: one multiplication and one comparison for a draw from any weights
 /// (A. J. Walker, "An efficient method for generating discrete random variables", 1977).
@@ -73,4 +73,9 @@ impl Threshold {
     pub(crate) fn passes(self, uniform: u64) -> bool {
         uniform < self.bits || self.always
     }
+}
+
+/// log2 of n!, for what counts the ways to choose.
+pub(crate) fn log2_factorial(n: f64) -> f64 {
+    libm::lgamma(n + 1.0) / std::f64::consts::LN_2
 }

@@ -1,0 +1,33 @@
+//! Sets of facts, asked for each sentence.
+
+/// A set of facts with a fast test.
+#[derive(Debug)]
+pub(super) enum FactSet {
+    Bits(Vec<u64>),
+    Sorted(Vec<u64>),
+}
+
+impl FactSet {
+    /// Up to 64 MiB of bits; larger worlds search a sorted list.
+    const BITS_LIMIT: u64 = 1 << 29;
+
+    pub(super) fn new(sorted: &[u64], facts: u64) -> Self {
+        if facts <= Self::BITS_LIMIT {
+            let mut bits = vec![0u64; facts.div_ceil(64) as usize];
+            for &fact in sorted {
+                bits[(fact / 64) as usize] |= 1 << (fact % 64);
+            }
+            FactSet::Bits(bits)
+        } else {
+            FactSet::Sorted(sorted.to_vec())
+        }
+    }
+
+    #[inline]
+    pub(super) fn contains(&self, fact: u64) -> bool {
+        match self {
+            FactSet::Bits(bits) => bits[(fact / 64) as usize] >> (fact % 64) & 1 == 1,
+            FactSet::Sorted(sorted) => sorted.binary_search(&fact).is_ok(),
+        }
+    }
+}

@@ -1,0 +1,356 @@
+//! The ordered stream of all sentences, and random access to it.
+//!
+//! The unit of order is the *document*: in `shuffle` order a sentence, in `bios` order some of
+//! the sentences of one subject. Documents stand at the places that a permutation gives them, so
+//! document i is made without the documents before it. Where every document has the same number
+//! of tokens, token offsets are arithmetic; elsewhere an index counts the tokens of fixed
+//! *pages* of [`PAGE_DOCUMENTS`] documents, once.
+//!
+//! A twin keeps the places of its parent: overridden facts change tokens in place, and the
+//! documents of facts that are left out have no tokens.
+
+mod emit;
+mod facts;
+mod ledger;
+mod sentence;
+mod shapes;
+mod stream;
+mod threads;
+
+use std::sync::{Arc, OnceLock};
+
+use self::facts::FactSet;
+use self::sentence::{Choice, MinorityShare, Questions};
+use self::shapes::Shapes;
+use crate::document::Documents;
+use crate::error::{Error, Result};
+use crate::exposure::Exposures;
+use crate::grammar::{Grammar, Shares, Wording, most_tokens};
+use crate::hash::Key;
+use crate::spec::{CorpusSpec, FORMAT_VERSION, Spec};
+use crate::vocabulary::{Things, Token, Vocabulary};
+use crate::world::World;
+
+pub use self::ledger::{Entry, Prober};
+pub use self::threads::Progress;
+
+pub(crate) use self::threads::{on_threads, threads_or_all};
+
+/// Documents of a page, fixed by format version 1.
+pub const PAGE_DOCUMENTS: u64 = 1024;
+
+/// Most tokens of one document: it is made in memory.
+const DOCUMENT_LIMIT: u64 = 1 << 27;
+
+/// A corpus, ready to be written or streamed.
+#[derive(Clone, Debug)]
+pub struct Corpus {
+    world: World,
+    spec: Spec,
+    array: Option<Arc<Vec<u32>>>,
+    vocabulary: Vocabulary,
+    grammar: Grammar,
+    exposures: Exposures,
+    documents: Documents,
+    choice: Choice,
+    questions: Option<Questions>,
+    minority: Option<MinorityShare>,
+    without: Option<Arc<FactSet>>,
+    shapes: Shapes,
+    sentence_key: Key,
+    filler_key: Key,
+    most_tokens: usize,
+    document_tokens: Option<u64>,
+    index: Arc<OnceLock<Vec<u64>>>,
+}
+
+impl Corpus {
+    /// Builds the corpus of a world; `array` are the exposures by fact, when the spec says
+    /// `array`. Overrides that the world has are taken into the corpus's twin spec. The spec is
+    /// checked, wherever it is from.
+    pub fn new(world: World, spec: CorpusSpec, array: Option<Vec<u32>>) -> Result<Corpus> {
+        let (world, spec) = settle(world, spec, array.as_deref())?;
+        let seed = world.seed();
+        let shares = Shares::new(&spec.grammar())?;
+        let vocabulary = vocabulary(&world, &spec, &shares)?;
+        let grammar = Grammar::new(&spec.grammar(), &shares, &vocabulary);
+        let exposures = Exposures::new(
+            &spec.exposures,
+            spec.nested_exposures,
+            &world.population(),
+            array.as_deref(),
+        )?;
+        let documents = Documents::new(spec.order, &spec.documents(seed), &world, &exposures)?;
+        let shapes = Shapes::new(&world, &vocabulary);
+        let mut corpus = Corpus {
+            most_tokens: most_tokens(
+                grammar.written().map(|w| &grammar.wordings[w]),
+                &shapes.lengths,
+            ),
+            choice: Choice::new(&spec, &grammar, &exposures, seed)?,
+            questions: spec
+                .questions
+                .as_ref()
+                .map(|questions| Questions::new(questions, &grammar, &world)),
+            minority: (world.has_minority())
+                .then(|| MinorityShare::new(spec.minority_sentences, seed)),
+            without: (!spec.twin.without.is_empty())
+                .then(|| Arc::new(FactSet::new(&spec.twin.without, world.facts()))),
+            spec: Spec {
+                format_version: FORMAT_VERSION,
+                world: world.spec().clone(),
+                corpus: spec,
+            },
+            world,
+            array: array.map(Arc::new),
+            vocabulary,
+            grammar,
+            exposures,
+            documents,
+            shapes,
+            sentence_key: Key::new(seed, "sentence", 0),
+            filler_key: Key::new(seed, "filler", 0),
+            document_tokens: None,
+            index: Arc::new(OnceLock::new()),
+        };
+        corpus.check_document_size()?;
+        corpus.document_tokens = corpus.fixed_document_tokens();
+        Ok(corpus)
+    }
+
+    /// The corpus of a spec without table and array.
+    pub fn from_spec(spec: Spec) -> Result<Corpus> {
+        Corpus::new(World::new(spec.world)?, spec.corpus, None)
+    }
+
+    /// The facts, overrides of a twin included.
+    pub fn world(&self) -> &World {
+        &self.world
+    }
+
+    /// The normalised spec.
+    pub fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    /// The partition of the token ids.
+    pub fn vocabulary(&self) -> &Vocabulary {
+        &self.vocabulary
+    }
+
+    /// All wordings of all templates; [`Entry::wording`] points here.
+    pub fn wordings(&self) -> &[Wording] {
+        &self.grammar.wordings
+    }
+
+    /// The exposures of the facts, before any are left out.
+    pub fn exposures(&self) -> &Exposures {
+        &self.exposures
+    }
+
+    /// Number of documents, those without tokens included.
+    pub fn documents(&self) -> u64 {
+        self.documents.len()
+    }
+
+    /// Number of sentences that are written.
+    pub fn sentences(&self) -> u64 {
+        let left_out: u64 = self
+            .spec
+            .corpus
+            .twin
+            .without
+            .iter()
+            .map(|&fact| self.exposures.of(fact))
+            .sum();
+        self.exposures.sentences() - left_out
+    }
+
+    /// How often a fact is written; 0 for one that is left out.
+    pub fn exposures_of(&self, fact: u64) -> u64 {
+        if self.is_left_out(fact) {
+            0
+        } else {
+            self.exposures.of(fact)
+        }
+    }
+
+    /// Tokens of every document, when all have the same number.
+    pub fn document_tokens(&self) -> Option<u64> {
+        self.document_tokens
+    }
+
+    /// Bytes of a token in a shard.
+    pub fn token_bytes(&self) -> u64 {
+        if self.vocabulary.fits_u16() { 2 } else { 4 }
+    }
+
+    /// The same corpus with other objects for some facts; see [`World::with_overrides`].
+    pub fn with_overrides(&self, changes: &[(u64, u32)], follow: bool) -> Result<Corpus> {
+        let world = self.world.with_overrides(changes, follow)?;
+        let mut spec = self.spec.corpus.clone();
+        spec.twin.overrides = world.overrides().0.to_vec();
+        spec.twin.follow = follow;
+        self.twin(world, spec)
+    }
+
+    /// The same corpus without the sentences of some facts.
+    pub fn without(&self, facts: &[u64]) -> Result<Corpus> {
+        let mut spec = self.spec.corpus.clone();
+        spec.twin.without.extend_from_slice(facts);
+        self.twin(self.world.clone(), spec)
+    }
+
+    fn twin(&self, world: World, spec: CorpusSpec) -> Result<Corpus> {
+        let array = self.array.as_ref().map(|array| array.to_vec());
+        Corpus::new(world, spec, array)
+    }
+
+    #[inline(always)]
+    fn is_left_out(&self, fact: u64) -> bool {
+        self.without.as_ref().is_some_and(|set| set.contains(fact))
+    }
+
+    /// Most tokens of a document.
+    fn most_document_tokens(&self) -> u64 {
+        let sentence = self.most_tokens as u64;
+        if self.documents.of_sentences().is_some() {
+            return sentence;
+        }
+        // The end of the document is counted with each sentence, and once more without any.
+        let sentences = self.documents.most_sentences(&self.world, &self.exposures);
+        sentences.saturating_mul(sentence).saturating_add(1)
+    }
+
+    /// Refuses documents that are too long to be made in memory.
+    fn check_document_size(&self) -> Result<()> {
+        let most = self.most_document_tokens();
+        if most <= DOCUMENT_LIMIT {
+            return Ok(());
+        }
+        Err(Error::argument(
+            "documents_per_subject",
+            self.documents.spread(),
+            format!(
+                "more: a document may have {DOCUMENT_LIMIT} tokens, and would have up to {most}"
+            ),
+        ))
+    }
+
+    /// Tokens of every document, if they can be but one number.
+    fn fixed_document_tokens(&self) -> Option<u64> {
+        if self.without.is_some() {
+            return None;
+        }
+        let writer = self.writer::<u32>();
+        let mut tokens = None;
+        for wording in self.grammar.written() {
+            for shape in 0..self.shapes.lengths.len() {
+                let this = writer.fixed_tokens(wording, shape)? as u64;
+                if tokens.is_some_and(|tokens| tokens != this) {
+                    return None;
+                }
+                tokens = Some(this);
+            }
+        }
+        let sentences = self
+            .documents
+            .even_sentences(&self.world, &self.exposures)?;
+        let end = u64::from(self.documents.of_sentences().is_none());
+        Some(tokens? * sentences + end)
+    }
+
+    /// Refuses a token type that cannot hold every id.
+    fn check_token_type<T: Token>(&self) -> Result<()> {
+        if T::BYTES >= self.token_bytes() as usize {
+            return Ok(());
+        }
+        Err(Error::argument(
+            "dtype",
+            format!("{} bits", 8 * T::BYTES),
+            format!(
+                "at least 32 bits for a vocabulary of {} tokens",
+                self.vocabulary.size()
+            ),
+        ))
+    }
+
+    fn check_range(&self, name: &str, start: u64, stop: u64, limit: u64) -> Result<()> {
+        if start > stop || stop > limit {
+            return Err(Error::argument(
+                name,
+                format!("{start} to {stop}"),
+                format!("a range within 0 to {limit}"),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// The world and the spec of a corpus, in agreement: the world has the overrides of the spec's
+/// twin, and the spec those of the world.
+fn settle(
+    world: World,
+    mut spec: CorpusSpec,
+    array: Option<&[u32]>,
+) -> Result<(World, CorpusSpec)> {
+    if let Some(array) = array {
+        spec.exposures.take_numbers(array);
+    }
+    let mut spec = spec.checked()?;
+    // The world may come with overrides of its own, and the spec with those of a twin.
+    let (overrides, follow) = world.overrides();
+    if !overrides.is_empty() {
+        spec.twin.overrides = overrides.to_vec();
+        spec.twin.follow = follow;
+    }
+    let world = world.with_overrides(&spec.twin.overrides, spec.twin.follow)?;
+    // Sorted, so that two ways of writing one twin have one hash.
+    spec.twin.overrides = world.overrides().0.to_vec();
+    spec.twin.without.sort_unstable();
+    spec.twin.without.dedup();
+    if let Some(&last) = spec.twin.without.last()
+        && last >= world.facts()
+    {
+        return Err(Error::argument(
+            "without",
+            format!("fact {last}"),
+            format!("facts below {}", world.facts()),
+        ));
+    }
+    if let Some(exposures) = spec.nested_exposures
+        && world.links().is_empty()
+    {
+        return Err(Error::argument(
+            "nested_exposures",
+            exposures,
+            "none in a world without composed relations",
+        ));
+    }
+    Ok((world, spec))
+}
+
+/// Names for whatever the sentences of a world need.
+fn vocabulary(world: &World, spec: &CorpusSpec, shares: &Shares) -> Result<Vocabulary> {
+    let table = world.spec().table.as_ref();
+    let objects: Vec<(u64, bool)> = (0..world.relations())
+        .map(|relation| (world.objects_of(relation), world.is_composed(relation)))
+        .collect();
+    Vocabulary::new(&Things {
+        base: spec.base,
+        reference_words: table.is_some_and(|table| table.reference_words),
+        subjects: world.subjects(),
+        objects: &objects,
+        links: world.links().len() as u64,
+        wordings: (spec.paraphrases - 1) * shares.used().count() as u64,
+        nonsense_words: if shares.has_random_fillers {
+            spec.nonsense_words * spec.paraphrases
+        } else {
+            0
+        },
+        fillers: shares
+            .used()
+            .flat_map(|template| template.fillers())
+            .collect(),
+    })
+}

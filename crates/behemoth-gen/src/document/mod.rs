@@ -1,0 +1,202 @@
+//! Documents: the unit of order, and where each stands.
+//!
+//! A kind of document is one file: how many there are, which sentences each holds, and where a
+//! sentence stands. It has one row in the table below; nothing else in the crate tells kinds apart.
+//! To add one, write its file after the pattern of `bios.rs`, and its `mod` line and row here.
+
+mod bios;
+mod shuffle;
+
+use serde::Serialize;
+
+use self::bios::Bios;
+use self::shuffle::Shuffle;
+use crate::error::Result;
+use crate::exposure::Exposures;
+use crate::permutation::Permutation;
+
+/// The facts of a world, by whose documents they may stand in.
+pub(crate) trait Facts {
+    /// Whose facts may share a document: the subjects, and after them one for each link fact.
+    fn entities(&self) -> u64;
+
+    /// The entity that a fact belongs to.
+    fn entity_of(&self, fact: u64) -> u64;
+
+    /// The facts of an entity.
+    fn facts_of_entity(&self, entity: u64) -> std::ops::Range<u64>;
+
+    /// Most facts that an entity has.
+    fn most_facts_of_entity(&self) -> u64;
+
+    /// Whether all entities have equally many facts.
+    fn is_even(&self) -> bool;
+}
+
+/// What documents are made of.
+pub(crate) struct Settings {
+    /// Decides the order.
+    pub order_seed: u64,
+    /// Decides what does not change with the order.
+    pub world_seed: u64,
+    /// Over how many documents a subject's sentences are spread, if that was said.
+    pub documents_per_subject: Option<u64>,
+}
+
+/// A sentence of a document: the fact, which of its copies, and of how many.
+pub(crate) type Place = (u64, u64, u64);
+
+/// What a kind of document says of itself.
+pub(crate) trait Kind: Sized {
+    /// The documents of a corpus.
+    fn new(settings: &Settings, facts: &impl Facts, exposures: &Exposures) -> Result<Self>;
+
+    /// Where documents stand: the place of a document among all -> what it holds.
+    fn order(&self) -> &Permutation;
+
+    /// Whether document and sentence are one: then what a document holds is a sentence number.
+    const IS_SENTENCE: bool = false;
+
+    /// Over how many documents a subject's sentences are spread.
+    fn spread(&self) -> u64;
+
+    /// Most sentences of a document.
+    fn most_sentences(&self, facts: &impl Facts, exposures: &Exposures) -> u64;
+
+    /// Sentences of every document, where that is one number.
+    fn even_sentences(&self, facts: &impl Facts, exposures: &Exposures) -> Option<u64>;
+
+    /// The sentences of a document, in their order.
+    fn sentences(
+        &self,
+        document: u64,
+        facts: &impl Facts,
+        exposures: &Exposures,
+        sentences: &mut Vec<Place>,
+    );
+
+    /// The document of a copy of a fact, whose sentence number is given as well.
+    fn document_of(&self, fact: u64, copy: u64, number: u64, facts: &impl Facts) -> u64;
+}
+
+/// From the table of kinds: what users write, and who answers for whom.
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $Kind:ident = $name:literal,)*) => {
+        /// What a document is.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+        #[serde(rename_all = "lowercase")]
+        #[non_exhaustive]
+        pub enum Order {
+            $($(#[$doc])* $Kind,)*
+        }
+
+        impl Order {
+            /// The names of the kinds.
+            pub(crate) const NAMES: &[(&str, Order)] = &[$(($name, Order::$Kind),)*];
+        }
+
+        /// The documents of a corpus.
+        #[derive(Clone, Debug)]
+        pub(crate) enum Documents {
+            $($Kind($Kind),)*
+        }
+
+        impl Documents {
+            pub(crate) fn new(
+                order: Order,
+                settings: &Settings,
+                facts: &impl Facts,
+                exposures: &Exposures,
+            ) -> Result<Self> {
+                Ok(match order {
+                    $(Order::$Kind => Documents::$Kind($Kind::new(settings, facts, exposures)?),)*
+                })
+            }
+
+            #[inline(always)]
+            fn order(&self) -> &Permutation {
+                match self {
+                    $(Documents::$Kind(kind) => kind.order(),)*
+                }
+            }
+
+            /// The order of sentences, where each is a document.
+            #[inline(always)]
+            pub(crate) fn of_sentences(&self) -> Option<&Permutation> {
+                match self {
+                    $(Documents::$Kind(kind) => $Kind::IS_SENTENCE.then(|| kind.order()),)*
+                }
+            }
+
+            /// Over how many documents a subject's sentences are spread.
+            pub(crate) fn spread(&self) -> u64 {
+                match self {
+                    $(Documents::$Kind(kind) => kind.spread(),)*
+                }
+            }
+
+            /// Most sentences of a document.
+            pub(crate) fn most_sentences(&self, facts: &impl Facts, exposures: &Exposures) -> u64 {
+                match self {
+                    $(Documents::$Kind(kind) => kind.most_sentences(facts, exposures),)*
+                }
+            }
+
+            /// Sentences of every document, where that is one number.
+            pub(crate) fn even_sentences(
+                &self,
+                facts: &impl Facts,
+                exposures: &Exposures,
+            ) -> Option<u64> {
+                match self {
+                    $(Documents::$Kind(kind) => kind.even_sentences(facts, exposures),)*
+                }
+            }
+
+            /// Replaces `sentences` by those of a document, in their order, those that a twin
+            /// leaves out included: so it keeps the order of the rest.
+            #[inline]
+            pub(crate) fn sentences(
+                &self,
+                document: u64,
+                facts: &impl Facts,
+                exposures: &Exposures,
+                sentences: &mut Vec<Place>,
+            ) {
+                sentences.clear();
+                match self {
+                    $(Documents::$Kind(kind) => {
+                        kind.sentences(document, facts, exposures, sentences);
+                    })*
+                }
+            }
+
+            /// The document of a copy of a fact, whose sentence number is given as well.
+            pub(crate) fn document_of(
+                &self,
+                fact: u64,
+                copy: u64,
+                number: u64,
+                facts: &impl Facts,
+            ) -> u64 {
+                match self {
+                    $(Documents::$Kind(kind) => kind.document_of(fact, copy, number, facts),)*
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// Every sentence is a document, all documents shuffled.
+    Shuffle = "shuffle",
+    /// A document holds sentences of one subject, all documents shuffled.
+    Bios = "bios",
+}
+
+impl Documents {
+    /// Number of documents, those without tokens included.
+    pub(crate) fn len(&self) -> u64 {
+        self.order().len()
+    }
+}

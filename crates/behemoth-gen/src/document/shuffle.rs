@@ -1,0 +1,63 @@
+//! Shuffle: every sentence is a document.
+
+use super::{Facts, Kind, Place, Settings};
+use crate::error::{Error, Result};
+use crate::exposure::Exposures;
+use crate::permutation::Permutation;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Shuffle {
+    order: Permutation,
+}
+
+impl Kind for Shuffle {
+    const IS_SENTENCE: bool = true;
+
+    fn new(settings: &Settings, _: &impl Facts, exposures: &Exposures) -> Result<Self> {
+        if let Some(documents) = settings.documents_per_subject {
+            return Err(Error::argument(
+                "documents_per_subject",
+                documents,
+                "none in order 'shuffle', where every sentence is a document",
+            ));
+        }
+        let sentences = exposures.sentences();
+        Ok(Shuffle {
+            order: Permutation::new(sentences, settings.order_seed, "order", 0),
+        })
+    }
+
+    #[inline(always)]
+    fn order(&self) -> &Permutation {
+        &self.order
+    }
+
+    fn spread(&self) -> u64 {
+        1
+    }
+
+    fn most_sentences(&self, _: &impl Facts, _: &Exposures) -> u64 {
+        1
+    }
+
+    fn even_sentences(&self, _: &impl Facts, _: &Exposures) -> Option<u64> {
+        Some(1)
+    }
+
+    fn sentences(
+        &self,
+        document: u64,
+        _: &impl Facts,
+        exposures: &Exposures,
+        sentences: &mut Vec<Place>,
+    ) {
+        let (mut fact, mut copy) = ([self.order.apply(document)], [(0, 0)]);
+        exposures.locate(&mut fact, &mut copy);
+        let (copy, of) = copy[0];
+        sentences.push((fact[0], copy, of));
+    }
+
+    fn document_of(&self, _: u64, _: u64, number: u64, _: &impl Facts) -> u64 {
+        self.order.invert(number)
+    }
+}

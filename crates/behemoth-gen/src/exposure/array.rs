@@ -1,0 +1,96 @@
+//! Array: one number for each fact, given beside the spec.
+
+use serde::Serialize;
+
+use super::{Assignment, Form, Levels, Population};
+use crate::error::{Error, Result};
+use crate::value::{Fields, Value};
+
+/// One number for each fact, given beside the spec and named by its digest.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Array {
+    /// BLAKE3 of the numbers; filled in where it is empty.
+    pub digest: String,
+}
+
+impl Array {
+    /// The numbers of this digest, or any for an empty one.
+    pub fn new(digest: impl Into<String>) -> Self {
+        Array {
+            digest: digest.into(),
+        }
+    }
+}
+
+impl Form for Array {
+    const EXAMPLES: &'static [&'static str] = &[];
+
+    fn read(fields: &mut Fields<'_>) -> Result<Self> {
+        fields.known(&["digest"])?;
+        let digest = fields.optional("digest", Value::text)?;
+        Ok(Array::new(digest.unwrap_or_default()))
+    }
+
+    fn parse(_: &str) -> Option<Self> {
+        None
+    }
+
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn take_numbers(&mut self, numbers: &[u32]) {
+        if self.digest.is_empty() {
+            self.digest = digest_of(numbers);
+        }
+    }
+
+    /// Facts sorted by their exposures (stable, so the order is a function of the numbers).
+    fn levels(&self, population: &Population, numbers: Option<&[u32]>) -> Result<Levels> {
+        let facts = population.facts;
+        let numbers =
+            numbers.ok_or_else(|| Error::value("no numbers", "one number for each fact"))?;
+        let given = numbers.len() as u64;
+        if given != facts && given != facts + population.link_facts {
+            return Err(Error::value(
+                format!("{given} numbers"),
+                format!("{facts} numbers, one for each fact"),
+            ));
+        }
+        if self.digest != digest_of(numbers) {
+            return Err(Error::value(
+                "other numbers than the spec names",
+                format!("those with digest {}", self.digest),
+            ));
+        }
+        let mut sorted: Vec<(u32, u64)> = numbers.iter().copied().zip(0..).collect();
+        sorted.sort();
+        let mut rank_of_fact = vec![0; numbers.len()];
+        let mut counts: Vec<(u64, u64)> = Vec::new();
+        for (rank, &(exposures, fact)) in (0..).zip(&sorted) {
+            rank_of_fact[fact as usize] = rank;
+            match counts.last_mut() {
+                Some((level, facts)) if *level == u64::from(exposures) => *facts += 1,
+                _ => counts.push((u64::from(exposures), 1)),
+            }
+        }
+        Ok(Levels {
+            counts,
+            assignment: Assignment::Stored {
+                fact_of_rank: sorted.into_iter().map(|(_, fact)| fact).collect(),
+                rank_of_fact,
+            },
+            covers_links: given > facts,
+        })
+    }
+}
+
+/// BLAKE3 of an exposure array.
+pub fn digest_of(array: &[u32]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for &exposures in array {
+        hasher.update(&exposures.to_le_bytes());
+    }
+    hasher.finalize().to_hex().to_string()
+}

@@ -1,0 +1,53 @@
+//! Constant: every fact equally often.
+
+use serde::Serialize;
+
+use super::{Assignment, Form, Levels, Population};
+use crate::error::{Error, Result};
+use crate::numbers::parse_count;
+use crate::value::{Fields, Value};
+
+/// Every fact equally often.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Constant {
+    /// How often.
+    pub exposures: u64,
+}
+
+impl Constant {
+    /// Every fact so often.
+    pub fn new(exposures: u64) -> Self {
+        Constant { exposures }
+    }
+}
+
+impl Form for Constant {
+    const EXAMPLES: &'static [&'static str] = &["a number"];
+
+    fn read(fields: &mut Fields<'_>) -> Result<Self> {
+        fields.known(&["exposures"])?;
+        Ok(Constant {
+            exposures: fields.required("exposures", Value::count)?,
+        })
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        parse_count(text).map(Constant::new)
+    }
+
+    fn check(&self) -> Result<()> {
+        match self.exposures {
+            0 => Err(Error::value(0, "at least 1")),
+            _ => Ok(()),
+        }
+    }
+
+    fn levels(&self, population: &Population, _: Option<&[u32]>) -> Result<Levels> {
+        Ok(Levels {
+            counts: vec![(self.exposures, population.facts)],
+            assignment: Assignment::Identity,
+            covers_links: false,
+        })
+    }
+}

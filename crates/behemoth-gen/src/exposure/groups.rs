@@ -1,0 +1,138 @@
+//! Groups: equal shares of the facts at each level, over all facts or within each subject.
+
+use serde::Serialize;
+
+use super::{Assignment, Form, Levels, Population};
+use crate::error::{Error, Result};
+use crate::numbers::{COUNT_LIMIT, parse_count};
+use crate::permutation::Permutation;
+use crate::value::{Fields, Value};
+
+/// Equal shares of the facts at each level.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Groups {
+    /// The exposures of each group; 0 means never written.
+    pub levels: Vec<u64>,
+    /// A Latin square within each subject instead of a permutation of all facts: relation r
+    /// of a subject at shift s has level `(s + r) mod levels`.
+    pub balanced: bool,
+}
+
+impl Groups {
+    /// Groups over all facts.
+    pub fn new(levels: impl Into<Vec<u64>>) -> Self {
+        Groups {
+            levels: levels.into(),
+            balanced: false,
+        }
+    }
+
+    /// Groups within each subject: a Latin square.
+    pub fn latin(levels: impl Into<Vec<u64>>) -> Self {
+        Groups {
+            balanced: true,
+            ..Groups::new(levels)
+        }
+    }
+
+    /// The line of text that stands for them.
+    fn line(&self) -> String {
+        let form = if self.balanced { "latin" } else { "groups" };
+        let levels: Vec<String> = self.levels.iter().map(u64::to_string).collect();
+        format!("{form}:{}", levels.join(","))
+    }
+}
+
+impl Form for Groups {
+    const EXAMPLES: &'static [&'static str] = &["'groups:1,4,16'", "'latin:1,4,16'"];
+
+    fn read(fields: &mut Fields<'_>) -> Result<Self> {
+        fields.known(&["levels", "balanced"])?;
+        Ok(Groups {
+            levels: fields.required("levels", |value| {
+                value.list("a list of counts", Value::count)
+            })?,
+            balanced: fields
+                .optional("balanced", Value::boolean)?
+                .unwrap_or(false),
+        })
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (form, list) = text.split_once(':')?;
+        let levels: Vec<u64> = list.split(',').map(parse_count).collect::<Option<_>>()?;
+        match form {
+            "groups" => Some(Groups::new(levels)),
+            "latin" => Some(Groups::latin(levels)),
+            _ => None,
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.levels.iter().all(|&level| level == 0) {
+            return Err(Error::value(self.line(), "at least one level above 0"));
+        }
+        match self.levels.iter().find(|&&level| level > COUNT_LIMIT) {
+            Some(level) => Err(Error::value(level, format!("up to {COUNT_LIMIT}"))),
+            None => Ok(()),
+        }
+    }
+
+    fn levels(&self, population: &Population, _: Option<&[u32]>) -> Result<Levels> {
+        if self.balanced {
+            return self.latin_square(population);
+        }
+        let (facts, groups) = (population.facts, self.levels.len() as u64);
+        // The first facts % groups of them take one fact more.
+        let counts = (0u64..)
+            .zip(&self.levels)
+            .map(|(i, &level)| (level, facts / groups + u64::from(i < facts % groups)))
+            .collect();
+        Ok(Levels {
+            counts,
+            assignment: Assignment::permuted(population),
+            covers_links: false,
+        })
+    }
+}
+
+impl Groups {
+    /// Subject s takes shift `place(s) mod levels`; its relation r is at level `(shift + r) mod
+    /// levels`. Ranks go level by level, relation by relation, subject by subject.
+    fn latin_square(&self, population: &Population) -> Result<Levels> {
+        if !population.is_complete {
+            return Err(Error::value(
+                self.line(),
+                "groups, since facts are missing from the table and a Latin square needs all",
+            ));
+        }
+        let levels = self.levels.len() as u64;
+        let (subjects, relations) = (population.subjects, population.relations);
+        let with_shift = |shift: u64| subjects / levels + u64::from(shift < subjects % levels);
+        let mut starts = Vec::with_capacity(self.levels.len());
+        let mut counts = Vec::with_capacity(self.levels.len());
+        let mut rank = 0;
+        for (level, &exposures) in (0..).zip(&self.levels) {
+            let first = rank;
+            let mut start = Vec::with_capacity(relations as usize + 1);
+            for relation in 0..relations {
+                start.push(rank);
+                rank += with_shift((level + levels - relation % levels) % levels);
+            }
+            start.push(rank);
+            starts.push(start);
+            counts.push((exposures, rank - first));
+        }
+        Ok(Levels {
+            counts,
+            assignment: Assignment::Latin {
+                subjects: Permutation::new(subjects, population.seed, "latin", 0),
+                relations,
+                levels,
+                starts,
+            },
+            covers_links: false,
+        })
+    }
+}

@@ -1,0 +1,189 @@
+//! How often each fact is written: exact counts, set per fact, independent of what the fact says.
+//!
+//! A form in which exposures are asked for is one file: how it is written, its limits, and the
+//! levels it cuts the facts into. It has one row in the table below; nothing else in the crate
+//! tells forms apart. To add one, write its file after the pattern of `constant.rs`, and its
+//! `mod` line and row here.
+
+mod array;
+mod assignment;
+mod constant;
+mod exposures;
+mod groups;
+mod zipf;
+
+use std::str::FromStr;
+
+use serde::Serialize;
+
+use self::assignment::Assignment;
+use crate::error::{Error, Result};
+use crate::numbers::COUNT_LIMIT;
+use crate::value::{Fields, Value};
+
+pub use self::array::{Array, digest_of};
+pub use self::constant::Constant;
+pub use self::exposures::{Class, Exposures};
+pub use self::groups::Groups;
+pub use self::zipf::Zipf;
+
+/// The facts that exposures are for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Population {
+    pub seed: u64,
+    pub subjects: u64,
+    /// Relations of a subject.
+    pub relations: u64,
+    /// Facts about subjects.
+    pub facts: u64,
+    /// Facts of link relations, after those about subjects.
+    pub link_facts: u64,
+    /// Whether every subject has every relation.
+    pub is_complete: bool,
+}
+
+/// How a form cuts facts into levels of equal exposures.
+pub(crate) struct Levels {
+    /// Pairs of exposures and number of facts, in the order of ranks.
+    counts: Vec<(u64, u64)>,
+    assignment: Assignment,
+    /// Whether link facts have levels as well, or follow by a rule of their own.
+    covers_links: bool,
+}
+
+/// What a form says of itself.
+pub(crate) trait Form: Sized {
+    /// How it is written in one line, for those who wrote something else.
+    const EXAMPLES: &'static [&'static str];
+
+    /// Its parameters from the fields of a table; the limits come later, in `check`.
+    fn read(fields: &mut Fields<'_>) -> Result<Self>;
+
+    /// The same from one line of text, if that is of this form.
+    fn parse(text: &str) -> Option<Self>;
+
+    /// Refuses what is out of bounds.
+    fn check(&self) -> Result<()>;
+
+    /// Takes the numbers that are given beside the spec, where the form has such.
+    fn take_numbers(&mut self, _: &[u32]) {}
+
+    /// The levels of the facts there are.
+    fn levels(&self, population: &Population, numbers: Option<&[u32]>) -> Result<Levels>;
+}
+
+/// From the table of forms: what users write, and who answers for whom.
+macro_rules! forms {
+    ($($(#[$doc:meta])* $Form:ident = $name:literal,)*) => {
+        /// The exposures of a corpus, as a user asks for them.
+        #[derive(Clone, Debug, PartialEq, Serialize)]
+        #[serde(tag = "kind", rename_all = "snake_case")]
+        #[non_exhaustive]
+        pub enum ExposureSpec {
+            $($(#[$doc])* $Form($Form),)*
+        }
+
+        impl ExposureSpec {
+            fn read_table(fields: &mut Fields<'_>) -> Result<Self> {
+                type Read = fn(&mut Fields<'_>) -> Result<ExposureSpec>;
+                const FORMS: &[(&str, Read)] =
+                    &[$(($name, |fields| $Form::read(fields).map(ExposureSpec::$Form)),)*];
+                fields.kind(FORMS)?(fields)
+            }
+
+            fn parse(text: &str) -> Option<Self> {
+                None$(.or_else(|| $Form::parse(text).map(ExposureSpec::$Form)))*
+            }
+
+            pub(crate) fn check(&self) -> Result<()> {
+                match self {
+                    $(ExposureSpec::$Form(form) => form.check(),)*
+                }
+            }
+
+            /// Takes the numbers that are given beside the spec, where the form has such.
+            pub(crate) fn take_numbers(&mut self, numbers: &[u32]) {
+                match self {
+                    $(ExposureSpec::$Form(form) => form.take_numbers(numbers),)*
+                }
+            }
+
+            fn levels(&self, population: &Population, numbers: Option<&[u32]>) -> Result<Levels> {
+                match self {
+                    $(ExposureSpec::$Form(form) => form.levels(population, numbers),)*
+                }
+            }
+        }
+
+        $(impl From<$Form> for ExposureSpec {
+            fn from(form: $Form) -> Self {
+                ExposureSpec::$Form(form)
+            }
+        })*
+
+        /// How each form is written, in words.
+        fn examples() -> String {
+            let all: Vec<&str> = [$($Form::EXAMPLES,)*].concat();
+            match all.split_last() {
+                Some((last, others)) => format!("{} or {last}", others.join(", ")),
+                None => String::new(),
+            }
+        }
+    };
+}
+
+forms! {
+    /// Every fact equally often.
+    Constant = "constant",
+    /// Equal shares of the facts at each level.
+    Groups = "groups",
+    /// The fact of rank k, from 0, `maximum * (k + 1)^-alpha` times, rounded and not below
+    /// `minimum`.
+    Zipf = "zipf",
+    /// One number for each fact, given beside the spec and named by its digest.
+    Array = "array",
+}
+
+impl Default for ExposureSpec {
+    fn default() -> Self {
+        Constant::new(1).into()
+    }
+}
+
+impl ExposureSpec {
+    /// Reads exposures as people write them: a number, a line of text, or a table.
+    pub(crate) fn read(value: &Value) -> Result<Self> {
+        let spec = match value {
+            Value::Text(text) => return Self::from_line(text),
+            Value::Whole(n) if *n > COUNT_LIMIT => {
+                return Err(Error::value(n, format!("up to {COUNT_LIMIT}")));
+            }
+            Value::Whole(n) => Constant::new(*n).into(),
+            Value::Negative(n) => return Err(Error::value(n, examples())),
+            Value::Float(v) if v.abs() < 1e16 => return Self::from_line(&v.to_string()),
+            Value::Float(v) => return Self::from_line(&format!("{v:e}")),
+            Value::Table(_) => {
+                let mut fields = value.fields()?;
+                Self::read_table(&mut fields)?
+            }
+            _ => return Err(Error::value(value, examples())),
+        };
+        spec.check()?;
+        Ok(spec)
+    }
+
+    fn from_line(text: &str) -> Result<Self> {
+        let spec =
+            Self::parse(text).ok_or_else(|| Error::value(format!("'{text}'"), examples()))?;
+        spec.check()?;
+        Ok(spec)
+    }
+}
+
+impl FromStr for ExposureSpec {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Self::from_line(text).map_err(|e| e.within("exposures"))
+    }
+}

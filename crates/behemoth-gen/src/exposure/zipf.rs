@@ -1,0 +1,129 @@
+//! Zipf: few facts often and most of them seldom, by a power law.
+
+use serde::Serialize;
+
+use super::{Assignment, Form, Levels, Population};
+use crate::error::{Error, Result};
+use crate::numbers::parse_count;
+use crate::value::{Fields, Value};
+
+/// Most different numbers of exposures of a Zipf law: its classes are kept in memory.
+const LEVEL_LIMIT: usize = 1 << 20;
+
+/// The fact of rank k, from 0, `maximum * (k + 1)^-alpha` times, rounded and not below `minimum`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Zipf {
+    /// The exponent, 0 to 100.
+    pub alpha: f64,
+    /// Fewest exposures.
+    pub minimum: u64,
+    /// Most exposures.
+    pub maximum: u64,
+}
+
+impl Zipf {
+    /// A law of this exponent between two numbers of exposures.
+    pub fn new(alpha: f64, minimum: u64, maximum: u64) -> Self {
+        Zipf {
+            alpha,
+            minimum,
+            maximum,
+        }
+    }
+
+    fn exposures(&self, rank: u64) -> u64 {
+        let law = self.maximum as f64 * libm::pow((rank + 1) as f64, -self.alpha);
+        // libm::round is exact; `as` saturates.
+        (libm::round(law) as u64).clamp(self.minimum, self.maximum)
+    }
+}
+
+impl Form for Zipf {
+    const EXAMPLES: &'static [&'static str] = &["'zipf:alpha=1,min=1,max=1000'"];
+
+    fn read(fields: &mut Fields<'_>) -> Result<Self> {
+        fields.known(&["alpha", "minimum", "maximum"])?;
+        Ok(Zipf {
+            alpha: fields.required("alpha", Value::number)?,
+            minimum: fields.required("minimum", Value::count)?,
+            maximum: fields.required("maximum", Value::count)?,
+        })
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (mut alpha, mut minimum, mut maximum) = (1.0, 1, None);
+        for field in text.strip_prefix("zipf:")?.split(',') {
+            let (key, value) = field.split_once('=')?;
+            match key.trim() {
+                "alpha" => alpha = value.trim().parse().ok()?,
+                "min" => minimum = parse_count(value)?,
+                "max" => maximum = Some(parse_count(value)?),
+                _ => return None,
+            }
+        }
+        Some(Zipf::new(alpha, minimum, maximum?))
+    }
+
+    fn check(&self) -> Result<()> {
+        let Zipf {
+            alpha,
+            minimum,
+            maximum,
+        } = self;
+        if !(0.0..=100.0).contains(alpha) {
+            return Err(Error::value(format!("alpha={alpha}"), "0 to 100"));
+        }
+        if minimum > maximum || *maximum == 0 {
+            return Err(Error::value(
+                format!("min={minimum}, max={maximum}"),
+                "min up to max, max at least 1",
+            ));
+        }
+        if *maximum > 1 << 40 {
+            return Err(Error::value(format!("max={maximum}"), "up to 2^40"));
+        }
+        Ok(())
+    }
+
+    /// Runs of equal exposures, from the most exposed rank down.
+    fn levels(&self, population: &Population, _: Option<&[u32]>) -> Result<Levels> {
+        let facts = population.facts;
+        let mut counts = Vec::new();
+        let mut rank = 0;
+        while rank < facts {
+            if counts.len() == LEVEL_LIMIT {
+                let Zipf {
+                    alpha,
+                    minimum,
+                    maximum,
+                } = self;
+                return Err(Error::value(
+                    format!("zipf:alpha={alpha},min={minimum},max={maximum}"),
+                    format!("a law with at most {LEVEL_LIMIT} different numbers of exposures"),
+                ));
+            }
+            let level = self.exposures(rank);
+            // First rank past the run, by bisection: the law falls with the rank.
+            let (mut low, mut high) = (rank + 1, facts);
+            if level == self.minimum {
+                low = facts;
+            }
+            while low < high {
+                let middle = low + (high - low) / 2;
+                if self.exposures(middle) == level {
+                    low = middle + 1;
+                } else {
+                    high = middle;
+                }
+            }
+            counts.push((level, low - rank));
+            rank = low;
+        }
+        Ok(Levels {
+            counts,
+            assignment: Assignment::permuted(population),
+            covers_links: false,
+        })
+    }
+}

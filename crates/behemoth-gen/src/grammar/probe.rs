@@ -1,0 +1,36 @@
+//! Prompts that ask for a fact, and their answers.
+
+use super::SLACK;
+use super::wording::Lengths;
+use super::writer::{Words, Writer};
+
+/// A prompt and its answer for a fact in a wording that can be a probe: the tokens before and from
+/// the object (from its marker on, for questions), without the period.
+pub(crate) fn probe(
+    writer: &Writer<'_, u32>,
+    wording: usize,
+    shape: usize,
+    words: &Words<'_>,
+    draw: u64,
+) -> (Vec<u32>, Vec<u32>) {
+    let lengths = Lengths {
+        subject: words.subject.0.len(),
+        relation: words.relation.0.len(),
+        object: words.object.0.len(),
+    };
+    let this = &writer.wordings[wording];
+    let mut sentence = vec![0; this.most_tokens(&lengths) + SLACK];
+    let tokens = writer.write(wording, shape, words, || draw, &mut sentence);
+    sentence.truncate(tokens);
+    // Fillers may follow the object; count back over what comes after it.
+    let object = lengths.object;
+    let mut answer = vec![0; object];
+    words.object.0.write(words.object.1, &mut answer);
+    let start = sentence
+        .windows(object)
+        .rposition(|window| window == answer)
+        .expect("a wording that can be a probe has an object");
+    let marker = usize::from(this.template.is_question());
+    let (start, end) = (start - marker, start + object);
+    (sentence[..start].to_vec(), sentence[start..end].to_vec())
+}

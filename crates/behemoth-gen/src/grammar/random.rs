@@ -1,0 +1,81 @@
+//! Random fillers: how many there are in each place of a sentence, and which.
+
+use crate::hash::{Key, multiply_high};
+
+/// Most fillers in one place of the nonsense grammar.
+pub(super) const NONSENSE_MOST: usize = 5;
+
+/// The chance of each filler after the first in a place of the nonsense grammar.
+pub(super) const NONSENSE_NEXT: f64 = 0.4;
+
+/// The random counts of one sentence, drawn in the order of its pieces.
+pub(super) struct Counts {
+    key: Key,
+    draw: u64,
+    next: u64,
+    /// Digits of the combination of the repeats grammar; 0 until it is drawn.
+    combination: u64,
+}
+
+impl Counts {
+    #[inline(always)]
+    pub(super) fn new(key: Key, draw: u64) -> Self {
+        Counts {
+            key,
+            draw,
+            next: 0,
+            combination: 0,
+        }
+    }
+
+    #[inline(always)]
+    fn hash(&mut self) -> u64 {
+        let hash = self.key.hash(self.draw ^ self.next);
+        self.next += 1;
+        hash
+    }
+
+    /// Copies in one place of the repeats grammar: all 12^3 combinations are equally likely.
+    #[inline(always)]
+    pub(super) fn copies(&mut self, before: bool) -> usize {
+        if self.combination == 0 {
+            // The leading 1 marks the combination as drawn.
+            self.combination = 1728 + multiply_high(self.hash(), 1728);
+        }
+        let base = if before { 3 } else { 4 };
+        let digit = self.combination % base;
+        self.combination /= base;
+        digit as usize + usize::from(before)
+    }
+
+    /// How many random fillers stand in one place of the nonsense grammar, and their draws: 32 bits
+    /// of three hashes each. A hash of its own for the count cost a tenth of the speed.
+    #[inline(always)]
+    pub(super) fn nonsense(&mut self, thresholds: &[u64; NONSENSE_MOST - 1]) -> (usize, Draws) {
+        let hashes = [self.hash(), self.hash(), self.hash()];
+        let uniform = hashes[0] >> 32;
+        let count = 1 + thresholds
+            .iter()
+            .map(|&threshold| usize::from(uniform < threshold))
+            .sum::<usize>();
+        (count, Draws { hashes, next: 0 })
+    }
+}
+
+/// Draws of fillers: the halves of three hashes but for the first high one, which the count took.
+pub(super) struct Draws {
+    hashes: [u64; 3],
+    next: usize,
+}
+
+impl Draws {
+    #[inline(always)]
+    pub(super) fn next(&mut self, words: u32) -> u32 {
+        // Halves in the order low 0, low 1, high 1, low 2, high 2.
+        const HALVES: [(usize, u32); NONSENSE_MOST] = [(0, 0), (1, 0), (1, 32), (2, 0), (2, 32)];
+        let (hash, shift) = HALVES[self.next];
+        let half = (self.hashes[hash] >> shift) as u32;
+        self.next += 1;
+        ((u64::from(half) * u64::from(words)) >> 32) as u32
+    }
+}

@@ -1,0 +1,151 @@
+//! Composed: the nested object of the subject's object in an earlier relation.
+
+use serde::Serialize;
+
+use super::{Draws, Earlier, Kind, NO_OBJECT, Place, Sizes, log2_factorial};
+use crate::error::{Error, Result};
+use crate::numbers::positive;
+use crate::permutation::Permutation;
+use crate::value::{Fields, Value};
+
+/// The nested object of the subject's object in an earlier relation.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Composed {
+    /// The earlier relation; it may itself be composed.
+    pub of: u32,
+    /// Number of nested objects; divides the number of objects of `of`.
+    pub objects: u64,
+}
+
+impl Composed {
+    /// So many nested objects of the objects of the relation `of`.
+    pub fn new(of: u32, objects: u64) -> Self {
+        Composed { of, objects }
+    }
+}
+
+impl Kind for Composed {
+    type Draw = Draw;
+
+    fn read(fields: &mut Fields<'_>) -> Result<Self> {
+        fields.known(&["of", "objects"])?;
+        Ok(Composed {
+            of: fields.required("of", Value::id32)?,
+            objects: fields.required("objects", Value::count)?,
+        })
+    }
+
+    fn check(&mut self, earlier: &Earlier<'_>) -> Result<u64> {
+        let (at, _, objects) = earlier.relation("of", self.of)?;
+        positive("objects", self.objects)?;
+        if !objects.is_multiple_of(self.objects) {
+            return Err(Error::argument(
+                "objects",
+                self.objects,
+                format!("a divisor of {objects}, the objects of relation {at}"),
+            ));
+        }
+        Ok(self.objects)
+    }
+
+    fn draw(&self, place: &Place<'_>) -> Draw {
+        let of = self.of as usize;
+        let relation = place.relation as u64;
+        let shuffle = Permutation::new(place.objects_of(of), place.seed, "nested", relation);
+        Draw {
+            of,
+            map: NestedMap::balanced(shuffle, self.objects),
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Draw {
+    of: usize,
+    map: NestedMap,
+}
+
+impl Draw {
+    /// The nested objects that a table tells, `u32::MAX` where it does not.
+    pub(super) fn of_table(of: usize, nested: Vec<u32>) -> Self {
+        Draw {
+            of,
+            map: NestedMap::Stored(nested),
+        }
+    }
+}
+
+impl Draws for Draw {
+    #[inline(always)]
+    fn object(&self, _: u64, earlier: impl Fn(usize) -> u32) -> u32 {
+        self.map.get(earlier(self.of))
+    }
+
+    fn bits(&self, sizes: &Sizes<'_>) -> f64 {
+        let objects = sizes.own_objects();
+        match self.map.known() {
+            Some(known) => known.len() as f64 * objects.log2(),
+            // Choosing a balanced map: a multinomial coefficient.
+            None => {
+                let from = sizes.objects_of(self.of);
+                log2_factorial(from) - objects * log2_factorial(from / objects)
+            }
+        }
+    }
+
+    fn nested(&self) -> Option<(usize, &NestedMap)> {
+        Some((self.of, &self.map))
+    }
+}
+
+/// The map object -> nested object of a composed relation.
+#[derive(Clone, Debug)]
+pub(crate) enum NestedMap {
+    /// Evaluated once: nearly every world.
+    Table(Vec<u32>),
+    /// Told by a table world, which may not tell all: [`NO_OBJECT`] for unknown.
+    Stored(Vec<u32>),
+    /// Evaluated at each call, where a table would take more memory than a generator should.
+    Function { shuffle: Permutation, nested: u64 },
+}
+
+impl NestedMap {
+    /// Objects for which the map is kept as a table (4 MiB).
+    const TABLE_LIMIT: u64 = 1 << 20;
+
+    /// Each nested object from equally many objects: a permutation of the objects, folded.
+    fn balanced(shuffle: Permutation, nested: u64) -> Self {
+        let objects = shuffle.len();
+        let function = NestedMap::Function { shuffle, nested };
+        if objects <= Self::TABLE_LIMIT {
+            NestedMap::Table((0..objects).map(|o| function.get(o as u32)).collect())
+        } else {
+            function
+        }
+    }
+
+    /// The objects whose nested object is known, ascending; none if all are.
+    pub(crate) fn known(&self) -> Option<Vec<u32>> {
+        match self {
+            NestedMap::Stored(table) => Some(
+                (0u32..)
+                    .zip(table)
+                    .filter(|&(_, &nested)| nested != NO_OBJECT)
+                    .map(|(object, _)| object)
+                    .collect(),
+            ),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, object: u32) -> u32 {
+        match self {
+            NestedMap::Table(table) | NestedMap::Stored(table) => table[object as usize],
+            NestedMap::Function { shuffle, nested } => {
+                (shuffle.apply(u64::from(object)) % nested) as u32
+            }
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Independent: every object equally likely, drawn for each subject alone.
+
+use serde::Serialize;
+
+use super::{Draws, Earlier, Kind, Place, Sizes};
+use crate::error::{Error, Result};
+use crate::hash::{Key, multiply_high};
+use crate::value::{Fields, Value};
+
+/// Every object equally likely, drawn for each subject alone.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Independent {
+    /// Number of objects.
+    pub objects: u64,
+    /// Whether only objects 0 and 1 are drawn.
+    pub binarised: bool,
+}
+
+impl Independent {
+    /// Objects that are all drawn.
+    pub fn new(objects: u64) -> Self {
+        Independent {
+            objects,
+            binarised: false,
+        }
+    }
+
+    /// The same, of which only objects 0 and 1 are drawn.
+    pub fn binarised(self, binarised: bool) -> Self {
+        Independent { binarised, ..self }
+    }
+}
+
+impl Kind for Independent {
+    type Draw = Draw;
+
+    fn read(fields: &mut Fields<'_>) -> Result<Self> {
+        fields.known(&["objects", "binarised"])?;
+        Ok(Independent {
+            objects: fields.required("objects", Value::count)?,
+            binarised: fields
+                .optional("binarised", Value::boolean)?
+                .unwrap_or(false),
+        })
+    }
+
+    fn check(&mut self, _: &Earlier<'_>) -> Result<u64> {
+        if self.binarised && self.objects < 2 {
+            return Err(Error::argument("objects", self.objects, "at least 2"));
+        }
+        Ok(self.objects)
+    }
+
+    fn is_binarised(&self) -> bool {
+        self.binarised
+    }
+
+    fn draw(&self, place: &Place<'_>) -> Draw {
+        Draw {
+            key: place.key("object"),
+            objects: if self.binarised { 2 } else { self.objects },
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Draw {
+    key: Key,
+    /// Those that are drawn.
+    objects: u64,
+}
+
+impl Draws for Draw {
+    const TAKES_SECOND: bool = true;
+
+    #[inline(always)]
+    fn object(&self, subject: u64, _: impl Fn(usize) -> u32) -> u32 {
+        multiply_high(self.key.hash(subject), self.objects) as u32
+    }
+
+    fn bits(&self, sizes: &Sizes<'_>) -> f64 {
+        sizes.subjects * (self.objects as f64).log2()
+    }
+}

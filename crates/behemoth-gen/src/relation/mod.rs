@@ -1,0 +1,317 @@
+//! Relations: what a user may write of each kind, and how it draws its objects.
+//!
+//! A kind is one file: its parameters, their limits, its draws and what they leave free to choose.
+//! It has one row in the table below; nothing else in the crate tells kinds apart. To add one,
+//! write its file after the pattern of `independent.rs`, and its `mod` line and row here.
+
+mod composed;
+mod correlated;
+mod draws;
+mod independent;
+mod inverse;
+mod one_to_one;
+mod stored;
+mod zipf;
+
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::numbers::positive;
+use crate::value::{Fields, Value};
+
+pub use self::composed::Composed;
+pub use self::correlated::Correlated;
+pub use self::independent::Independent;
+pub use self::inverse::Inverse;
+pub use self::one_to_one::OneToOne;
+pub use self::zipf::Zipf;
+
+pub(crate) use self::composed::NestedMap;
+pub(crate) use self::draws::{Alias, log2_factorial};
+
+/// Largest number of objects of a relation: object ids are 32-bit, and `u32::MAX` means none.
+pub const OBJECT_LIMIT: u64 = u32::MAX as u64 - 1;
+
+/// No object: a fact that a table does not tell.
+pub(crate) const NO_OBJECT: u32 = u32::MAX;
+
+/// Most relations of a subject. Correlated and composed relations refer to earlier ones, and a
+/// chain of them is followed by recursion.
+pub(crate) const RELATION_LIMIT: u64 = 10_000;
+
+/// What a kind says of itself as a user writes it.
+pub(crate) trait Kind: Sized {
+    /// The kind, ready to draw from.
+    type Draw: Draws;
+
+    /// Its parameters from the fields of a table; the limits come later, in `check`.
+    fn read(fields: &mut Fields<'_>) -> Result<Self>;
+
+    /// Refuses what is out of bounds, writes defaults out, gives the number of objects.
+    fn check(&mut self, earlier: &Earlier<'_>) -> Result<u64>;
+
+    /// Whether only objects 0 and 1 are drawn.
+    fn is_binarised(&self) -> bool {
+        false
+    }
+
+    /// Prepares the draws of a relation that was checked.
+    fn draw(&self, place: &Place<'_>) -> Self::Draw;
+}
+
+/// What a kind that is ready to draw from says of itself.
+pub(crate) trait Draws {
+    /// Whether a fact may have a second object: a bijection or what follows from others may not.
+    const TAKES_SECOND: bool = false;
+
+    /// The object of a subject; `earlier` gives that of an earlier relation.
+    fn object(&self, subject: u64, earlier: impl Fn(usize) -> u32) -> u32;
+
+    /// Bits that are free to choose in its facts.
+    fn bits(&self, sizes: &Sizes<'_>) -> f64;
+
+    /// The relation whose objects are mapped to nested ones, and the map.
+    fn nested(&self) -> Option<(usize, &NestedMap)> {
+        None
+    }
+}
+
+/// What the check of a relation may look at: the relations before it.
+pub(crate) struct Earlier<'a> {
+    relations: &'a [RelationSpec],
+    /// Number of objects of each.
+    objects: &'a [u64],
+    subjects: u64,
+}
+
+impl<'a> Earlier<'a> {
+    /// An earlier relation that a field refers to: its place, itself, its number of objects.
+    fn relation(&self, field: &str, id: u32) -> Result<(usize, &'a RelationSpec, u64)> {
+        let at = id as usize;
+        match (self.relations.get(at), self.objects.get(at)) {
+            (Some(relation), Some(&objects)) => Ok((at, relation, objects)),
+            _ => Err(Error::argument(
+                field,
+                id,
+                match self.relations.len() {
+                    0 => "an earlier relation, and this is the first".to_string(),
+                    n => format!("an earlier relation, 0 to {}", n - 1),
+                },
+            )),
+        }
+    }
+}
+
+/// What a relation draws by: the world's seed, and its place among the relations.
+pub(crate) struct Place<'a> {
+    seed: u64,
+    relation: usize,
+    objects: &'a [u64],
+}
+
+impl Place<'_> {
+    fn key(&self, purpose: &str) -> crate::hash::Key {
+        crate::hash::Key::new(self.seed, purpose, self.relation as u64)
+    }
+
+    /// Number of objects of a relation that the check has seen.
+    fn objects_of(&self, relation: usize) -> u64 {
+        self.objects.get(relation).copied().unwrap_or(0)
+    }
+}
+
+/// Sizes that the bits of a relation depend on.
+pub(crate) struct Sizes<'a> {
+    pub subjects: f64,
+    pub relation: usize,
+    pub objects: &'a [u64],
+}
+
+impl Sizes<'_> {
+    fn objects_of(&self, relation: usize) -> f64 {
+        self.objects.get(relation).copied().unwrap_or(0) as f64
+    }
+
+    fn own_objects(&self) -> f64 {
+        self.objects_of(self.relation)
+    }
+}
+
+/// From the table of kinds: what users write, what draws, and who answers for whom.
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $Kind:ident = $name:literal,)*) => {
+        /// A relation as a user writes it.
+        #[derive(Clone, Debug, PartialEq, Serialize)]
+        #[serde(tag = "kind", rename_all = "snake_case")]
+        #[non_exhaustive]
+        pub enum RelationSpec {
+            $($(#[$doc])* $Kind($Kind),)*
+        }
+
+        /// A relation ready to draw from.
+        #[derive(Clone, Debug)]
+        pub(crate) enum Draw {
+            $($Kind(<$Kind as Kind>::Draw),)*
+            /// Objects of a table, which no user writes as a kind.
+            Stored(stored::Stored),
+        }
+
+        impl RelationSpec {
+            /// The names of the kinds.
+            pub const KINDS: &[&str] = &[$($name,)*];
+
+            /// Reads a relation from a table of fields, one of which is its kind.
+            pub(crate) fn read(value: &Value) -> Result<Self> {
+                type Read = fn(&mut Fields<'_>) -> Result<RelationSpec>;
+                const KINDS: &[(&str, Read)] =
+                    &[$(($name, |fields| $Kind::read(fields).map(RelationSpec::$Kind)),)*];
+                let mut fields = value.fields()?;
+                let read = fields.kind(KINDS)?;
+                read(&mut fields)
+            }
+
+            fn check(&mut self, earlier: &Earlier<'_>) -> Result<u64> {
+                match self {
+                    $(RelationSpec::$Kind(kind) => kind.check(earlier),)*
+                }
+            }
+
+            fn is_binarised(&self) -> bool {
+                match self {
+                    $(RelationSpec::$Kind(kind) => kind.is_binarised(),)*
+                }
+            }
+
+            fn draw(&self, place: &Place<'_>) -> Draw {
+                match self {
+                    $(RelationSpec::$Kind(kind) => Draw::$Kind(kind.draw(place)),)*
+                }
+            }
+        }
+
+        impl Draw {
+            /// The object of a subject; `earlier` gives that of an earlier relation.
+            #[inline(always)]
+            pub(crate) fn object(&self, subject: u64, earlier: impl Fn(usize) -> u32) -> u32 {
+                match self {
+                    $(Draw::$Kind(draw) => draw.object(subject, earlier),)*
+                    Draw::Stored(draw) => draw.object(subject, earlier),
+                }
+            }
+
+            /// Bits that are free to choose in its facts.
+            pub(crate) fn bits(&self, sizes: &Sizes<'_>) -> f64 {
+                match self {
+                    $(Draw::$Kind(draw) => draw.bits(sizes),)*
+                    Draw::Stored(draw) => draw.bits(sizes),
+                }
+            }
+
+            /// Whether a fact may have a second object.
+            pub(crate) fn takes_second(&self) -> bool {
+                match self {
+                    $(Draw::$Kind(_) => <<$Kind as Kind>::Draw as Draws>::TAKES_SECOND,)*
+                    Draw::Stored(_) => stored::Stored::TAKES_SECOND,
+                }
+            }
+
+            /// The relation whose objects are mapped to nested ones, and the map.
+            #[inline]
+            pub(crate) fn nested(&self) -> Option<(usize, &NestedMap)> {
+                match self {
+                    $(Draw::$Kind(draw) => draw.nested(),)*
+                    Draw::Stored(draw) => draw.nested(),
+                }
+            }
+        }
+
+        $(impl From<$Kind> for RelationSpec {
+            fn from(kind: $Kind) -> Self {
+                RelationSpec::$Kind(kind)
+            }
+        })*
+    };
+}
+
+kinds! {
+    /// Every object equally likely, drawn for each subject alone.
+    Independent = "independent",
+    /// Object k with probability proportional to `(k + 1)^-alpha`.
+    Zipf = "zipf",
+    /// The object of an earlier relation with probability `strength`, otherwise any *other*
+    /// object, all equally likely.
+    Correlated = "correlated",
+    /// Different subjects have different objects.
+    OneToOne = "one_to_one",
+    /// If subject s has object o in the one-to-one relation `of`, subject o has object s here.
+    Inverse = "inverse",
+    /// The nested object of the subject's object in an earlier relation.
+    Composed = "composed",
+}
+
+impl Draw {
+    /// The objects of a table's relation by subject, `u32::MAX` for none.
+    pub(crate) fn of_table(objects: Vec<u32>) -> Draw {
+        Draw::Stored(stored::Stored::new(objects))
+    }
+
+    /// The nested objects that a table tells of the objects of a relation.
+    pub(crate) fn nested_of_table(of: usize, nested: Vec<u32>) -> Draw {
+        Draw::Composed(composed::Draw::of_table(of, nested))
+    }
+}
+
+/// Refuses a number of relations that no world may have.
+pub(crate) fn check_number(relations: u64) -> Result<()> {
+    if (1..=RELATION_LIMIT).contains(&relations) {
+        Ok(())
+    } else {
+        Err(Error::argument(
+            "relations",
+            relations,
+            format!("1 to {RELATION_LIMIT}"),
+        ))
+    }
+}
+
+/// Checks every relation, writes its defaults out, and gives the number of objects of each.
+pub(crate) fn check_all(list: &mut [RelationSpec], subjects: u64) -> Result<Vec<u64>> {
+    check_number(list.len() as u64)?;
+    let mut objects: Vec<u64> = Vec::with_capacity(list.len());
+    let mut at = 0;
+    while let Some((relation, relations)) = list.get_mut(..=at).and_then(<[_]>::split_last_mut) {
+        let earlier = Earlier {
+            relations,
+            objects: &objects,
+            subjects,
+        };
+        let count = check_one(relation, &earlier).map_err(|e| e.within(at).within("relations"))?;
+        objects.push(count);
+        at += 1;
+    }
+    Ok(objects)
+}
+
+fn check_one(relation: &mut RelationSpec, earlier: &Earlier<'_>) -> Result<u64> {
+    let count = relation.check(earlier)?;
+    positive("objects", count)?;
+    if count > OBJECT_LIMIT {
+        let limit = format!("up to {OBJECT_LIMIT}");
+        return Err(Error::argument("objects", count, limit));
+    }
+    Ok(count)
+}
+
+/// Prepares the draws of relations that were checked, with the objects that the check gave.
+pub(crate) fn draws(list: &[RelationSpec], objects: &[u64], seed: u64) -> Vec<Draw> {
+    list.iter()
+        .enumerate()
+        .map(|(relation, spec)| {
+            spec.draw(&Place {
+                seed,
+                relation,
+                objects,
+            })
+        })
+        .collect()
+}

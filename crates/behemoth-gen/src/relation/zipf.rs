@@ -1,0 +1,89 @@
+//! Zipf: some objects are more common than others, by a power law.
+
+use serde::Serialize;
+
+use super::{Alias, Draws, Earlier, Kind, Place, Sizes};
+use crate::error::{Error, Result};
+use crate::hash::Key;
+use crate::value::{Fields, Value};
+
+/// Most objects: their weights are kept in memory.
+const LIMIT: u64 = 1 << 28;
+
+/// Object k with probability proportional to `(k + 1)^-alpha`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Zipf {
+    /// Number of objects.
+    pub objects: u64,
+    /// The exponent, 0 to 100.
+    pub alpha: f64,
+}
+
+impl Zipf {
+    /// So many objects with this exponent.
+    pub fn new(objects: u64, alpha: f64) -> Self {
+        Zipf { objects, alpha }
+    }
+}
+
+impl Kind for Zipf {
+    type Draw = Draw;
+
+    fn read(fields: &mut Fields<'_>) -> Result<Self> {
+        fields.known(&["objects", "alpha"])?;
+        Ok(Zipf {
+            objects: fields.required("objects", Value::count)?,
+            alpha: fields.required("alpha", Value::number)?,
+        })
+    }
+
+    fn check(&mut self, _: &Earlier<'_>) -> Result<u64> {
+        if !(0.0..=100.0).contains(&self.alpha) {
+            return Err(Error::argument("alpha", self.alpha, "0 to 100"));
+        }
+        if self.objects > LIMIT {
+            return Err(Error::argument(
+                "objects",
+                self.objects,
+                format!("up to {LIMIT} for kind zipf, whose weights are kept in memory"),
+            ));
+        }
+        Ok(self.objects)
+    }
+
+    fn draw(&self, place: &Place<'_>) -> Draw {
+        let weights = (0..self.objects).map(|k| libm::pow((k + 1) as f64, -self.alpha));
+        Draw {
+            key: place.key("object"),
+            alias: Alias::new(weights),
+            alpha: self.alpha,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Draw {
+    key: Key,
+    alias: Alias,
+    alpha: f64,
+}
+
+impl Draws for Draw {
+    const TAKES_SECOND: bool = true;
+
+    #[inline(always)]
+    fn object(&self, subject: u64, _: impl Fn(usize) -> u32) -> u32 {
+        self.alias.draw(self.key.hash(subject))
+    }
+
+    fn bits(&self, sizes: &Sizes<'_>) -> f64 {
+        let (mut sum, mut weighted) = (0.0, 0.0);
+        for k in 1..=sizes.own_objects() as u64 {
+            let weight = libm::pow(k as f64, -self.alpha);
+            sum += weight;
+            weighted += weight * -self.alpha * (k as f64).log2();
+        }
+        sizes.subjects * (sum.log2() - weighted / sum)
+    }
+}

@@ -1,0 +1,81 @@
+//! The names of the files of a corpus directory.
+
+/// File name of the manifest.
+pub(super) const MANIFEST: &str = "manifest.json";
+/// File name of the spec.
+pub(super) const SPEC: &str = "spec.toml";
+/// Directory of the shards.
+pub(super) const TOKENS: &str = "tokens";
+
+/// Path of a shard from the corpus directory.
+pub(super) fn shard_file(shard: u64) -> String {
+    format!("{TOKENS}/{shard:05}.bin")
+}
+
+/// Path of a shard's record from the corpus directory.
+pub(super) fn record_file(shard: u64) -> String {
+    format!("{TOKENS}/{shard:05}.json")
+}
+
+/// What a temporary name ends in.
+const PARTIAL: &str = ".partial";
+/// What the name of a claim on a shard ends in.
+const LOCK: &str = ".lock";
+
+/// The temporary name of a file, of which each call makes another.
+pub(super) fn temporary(name: &str, random: u64) -> String {
+    format!("{name}.{random:016x}{PARTIAL}")
+}
+
+/// The name of the claim on a shard.
+pub(super) fn lock(name: &str) -> String {
+    format!("{name}{LOCK}")
+}
+
+/// Whether a name is one that [`temporary`] or [`lock`] makes of a file of a corpus directory.
+pub(super) fn is_passing(name: &str) -> bool {
+    if let Some(shard) = name.strip_suffix(LOCK) {
+        return is_shard(shard, ".bin");
+    }
+    let Some((file, random)) = name
+        .strip_suffix(PARTIAL)
+        .and_then(|rest| rest.rsplit_once('.'))
+    else {
+        return false;
+    };
+    let is_random = random.len() == 16 && random.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_ours =
+        file == MANIFEST || file == SPEC || is_shard(file, ".bin") || is_shard(file, ".json");
+    is_random && is_ours
+}
+
+fn is_shard(name: &str, ending: &str) -> bool {
+    name.strip_suffix(ending)
+        .is_some_and(|number| number.len() >= 5 && number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passing_names_are_those_made_here_and_no_others() {
+        for file in [MANIFEST, SPEC, "00003.bin", "1234567.json"] {
+            assert!(is_passing(&temporary(file, 7)), "{file}");
+            assert!(!is_passing(file));
+        }
+        assert!(is_passing(&lock("00003.bin")));
+        for name in [
+            "notes.txt.0123456789abcdef.partial",
+            "manifest.json.0123.partial",
+            "manifest.json.partial",
+            "00003.json.lock",
+            "x.bin.lock",
+            "Cargo.lock",
+            ".partial",
+            "",
+        ] {
+            assert!(!is_passing(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! Writing the shards of a corpus, or of a part of it.
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde::Serialize;
+
+use super::files::{ALIGNMENT, AlignedBuffer, Claim, DirectFile, sync_directory, write_atomically};
+use super::manifest::ShardRecord;
+use super::names::{TOKENS, record_file, shard_file};
+use super::plan::{ShardPlan, estimated_bytes, mean_document_bytes};
+use super::resume::{begin, prepare, require_room, sweep, tokens_bytes, whole, write_manifest};
+use crate::corpus::{Corpus, Progress, on_threads, threads_or_all};
+use crate::error::{Error, Result};
+use crate::grammar::Writer;
+use crate::vocabulary::Token;
+
+/// Bytes that go to the disk at once. Smaller writes cost calls, larger ones cache misses.
+const WRITE_BYTES: usize = 4 << 20;
+
+/// Most shards of a corpus: the manifest lists them.
+const SHARD_LIMIT: u64 = 1 << 20;
+
+/// How a corpus is written.
+#[derive(Clone, Copy, Debug)]
+pub struct WriteOptions {
+    /// Number of threads; 0 for all there are.
+    pub threads: usize,
+    /// Which part of how many, from 0: for arrays of jobs that share a directory.
+    pub part: (u64, u64),
+    /// Whether a directory that holds another corpus is replaced.
+    pub force: bool,
+}
+
+impl Default for WriteOptions {
+    fn default() -> Self {
+        WriteOptions {
+            threads: 0,
+            part: (0, 1),
+            force: false,
+        }
+    }
+}
+
+impl WriteOptions {
+    fn check(&self) -> Result<()> {
+        let (part, parts) = self.part;
+        if part >= parts {
+            return Err(Error::argument(
+                "part",
+                format!("{part}/{parts}"),
+                "i/n with i from 0 to n - 1",
+            ));
+        }
+        if self.force && parts > 1 {
+            return Err(Error::argument(
+                "force",
+                format!("true for part {part}/{parts}"),
+                "false for a part: each job would remove what the others wrote",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// What a call of [`write`] did, and what there is now.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Shards written by this call.
+    pub shards_written: u64,
+    /// Shards of this part that were there already.
+    pub shards_present: u64,
+    /// Shards in the whole corpus.
+    pub shards_total: u64,
+    /// Shards of this part that another process is writing.
+    pub shards_locked: u64,
+    /// Whether the whole corpus is there.
+    pub complete: bool,
+    /// Tokens of this part that are there now.
+    pub tokens: u64,
+    /// Bytes of this part that are there now.
+    pub bytes: u64,
+    /// Tokens written by this call.
+    pub tokens_written: u64,
+    /// Bytes written by this call.
+    pub bytes_written: u64,
+}
+
+impl Summary {
+    fn add_present(&mut self, record: &ShardRecord) {
+        self.shards_present += 1;
+        self.tokens += record.tokens;
+        self.bytes += record.bytes;
+    }
+
+    fn add_written(&mut self, record: &ShardRecord) {
+        self.shards_written += 1;
+        self.tokens += record.tokens;
+        self.bytes += record.bytes;
+        self.tokens_written += record.tokens;
+        self.bytes_written += record.bytes;
+    }
+}
+
+/// Writes a corpus, or a part of it, to a directory; goes on where an earlier call stopped.
+/// Progress is in bytes.
+pub fn write(
+    corpus: &Corpus,
+    directory: &Path,
+    options: &WriteOptions,
+    progress: &Progress,
+) -> Result<Summary> {
+    options.check()?;
+    let (part, parts) = options.part;
+    let plan = ShardPlan::new(corpus);
+    if plan.count > SHARD_LIMIT {
+        // A corpus of so many bytes fails for want of disk, whatever its shards are.
+        require_room(directory, estimated_bytes(corpus) / parts, 0)?;
+        return Err(Error::argument(
+            "shard_bytes",
+            format!("a size that makes {} shards", plan.count),
+            format!("a size that makes at most {SHARD_LIMIT}"),
+        ));
+    }
+    let spec_hash = corpus.spec().hash();
+    let at = |part: u64| (u128::from(part) * u128::from(plan.count) / u128::from(parts)) as u64;
+    let mut summary = Summary {
+        shards_total: plan.count,
+        ..Summary::default()
+    };
+    let fresh = prepare(directory, corpus, &spec_hash, options.force)?;
+    let mut waiting = Vec::new();
+    for shard in at(part)..at(part + 1) {
+        match whole(directory, shard, &spec_hash)?.filter(|_| !fresh) {
+            Some(record) => {
+                summary.add_present(&record);
+                progress.add(record.bytes)?;
+            }
+            None => waiting.push(shard),
+        }
+    }
+    // Before anything is written, the directory itself included.
+    let documents = |shard: &u64| plan.documents(*shard);
+    let documents: u64 = waiting.iter().map(documents).map(|d| d.end - d.start).sum();
+    if documents > 0 {
+        let needed = mean_document_bytes(corpus) * documents as f64;
+        let freed = if fresh { tokens_bytes(directory) } else { 0 };
+        require_room(directory, needed as u64, freed)?;
+    }
+    begin(corpus, directory, &plan, fresh)?;
+    let job = Job {
+        corpus,
+        directory,
+        plan,
+        spec_hash: &spec_hash,
+        progress,
+    };
+    job.write_all(&waiting, options.threads, &mut summary)?;
+    job.finish(summary)
+}
+
+/// What the threads of one call have in common.
+struct Job<'a> {
+    corpus: &'a Corpus,
+    directory: &'a Path,
+    plan: ShardPlan,
+    spec_hash: &'a str,
+    progress: &'a Progress,
+}
+
+impl Job<'_> {
+    /// Writes shards on so many threads, which take them in turn.
+    fn write_all(&self, waiting: &[u64], threads: usize, summary: &mut Summary) -> Result<()> {
+        let next = AtomicUsize::new(0);
+        let written = Mutex::new(summary);
+        let threads = threads_or_all(threads).min(waiting.len()).max(1);
+        on_threads(threads, || {
+            let result = if self.corpus.token_bytes() == 2 {
+                self.write_in_turn::<u16>(waiting, &next, &written)
+            } else {
+                self.write_in_turn::<u32>(waiting, &next, &written)
+            };
+            if result.is_err() {
+                // The others finish what they are at, and take no more.
+                next.store(usize::MAX / 2, Ordering::Relaxed);
+            }
+            result
+        })
+    }
+
+    fn write_in_turn<T: Token + bytemuck::Pod>(
+        &self,
+        waiting: &[u64],
+        next: &AtomicUsize,
+        written: &Mutex<&mut Summary>,
+    ) -> Result<()> {
+        let mut shards = ShardWriter::<T>::new(self);
+        while let Some(&shard) = waiting.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let record = shards.write(shard, self.plan.documents(shard))?;
+            let mut summary = written.lock().expect("no thread panics");
+            match record {
+                Some(record) => summary.add_written(&record),
+                None => summary.shards_locked += 1,
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&self, mut summary: Summary) -> Result<Summary> {
+        let records: Vec<Option<ShardRecord>> = (0..self.plan.count)
+            .map(|shard| whole(self.directory, shard, self.spec_hash))
+            .collect::<Result<_>>()?;
+        summary.complete = records.iter().all(Option::is_some);
+        if summary.complete {
+            sweep(self.directory);
+            // Whoever finishes last sees all records; two that see them write the same bytes.
+            write_manifest(self.corpus, self.directory, &self.plan, &records)?;
+        }
+        Ok(summary)
+    }
+}
+
+/// One thread's share of the writing: its buffer is used for one shard after another.
+struct ShardWriter<'a, T> {
+    job: &'a Job<'a>,
+    writer: Writer<'a, T>,
+    buffer: AlignedBuffer,
+    /// Documents that are made at a time.
+    batch: u64,
+}
+
+impl<'a, T: Token + bytemuck::Pod> ShardWriter<'a, T> {
+    fn new(job: &'a Job<'a>) -> Self {
+        let batch = job.corpus.batch_documents();
+        let room = job.corpus.room(batch as usize) * T::BYTES;
+        ShardWriter {
+            job,
+            writer: job.corpus.writer(),
+            buffer: AlignedBuffer::new(WRITE_BYTES + room),
+            batch,
+        }
+    }
+
+    /// Writes one shard; nothing if another process is at it.
+    fn write(&mut self, shard: u64, documents: Range<u64>) -> Result<Option<ShardRecord>> {
+        let job = self.job;
+        let file = shard_file(shard);
+        let path = job.directory.join(&file);
+        let Some(_claim) = Claim::take(&path)? else {
+            return Ok(None);
+        };
+        // Another process may have finished it between our look and our claim.
+        if let Some(record) = whole(job.directory, shard, job.spec_hash)? {
+            job.progress.add(record.bytes)?;
+            return Ok(Some(record));
+        }
+        let mut out = DirectFile::create(&path)?;
+        let (bytes, hash) = self.write_tokens(&mut out, documents.clone())?;
+        out.keep()?;
+        sync_directory(&job.directory.join(TOKENS))?;
+        let record = ShardRecord {
+            file,
+            first_document: documents.start,
+            documents: documents.end - documents.start,
+            tokens: bytes / T::BYTES as u64,
+            bytes,
+            blake3: hash,
+            spec_hash: job.spec_hash.to_string(),
+        };
+        let mut text = serde_json::to_string_pretty(&record).expect("plain data");
+        text.push('\n');
+        write_atomically(&job.directory.join(record_file(shard)), text.as_bytes())?;
+        Ok(Some(record))
+    }
+
+    fn write_tokens(
+        &mut self,
+        out: &mut DirectFile,
+        documents: Range<u64>,
+    ) -> Result<(u64, String)> {
+        let mut hasher = blake3::Hasher::new();
+        let (mut filled, mut offset) = (0usize, 0u64);
+        let mut first = documents.start;
+        while first < documents.end {
+            let last = (first + self.batch).min(documents.end);
+            let tokens: &mut [T] = bytemuck::cast_slice_mut(self.buffer.bytes_mut());
+            let made =
+                self.job
+                    .corpus
+                    .emit(&self.writer, first..last, &mut tokens[filled / T::BYTES..]);
+            filled += made * T::BYTES;
+            first = last;
+            if filled >= WRITE_BYTES {
+                let bytes = self.buffer.bytes_mut();
+                let now = filled / ALIGNMENT * ALIGNMENT;
+                hasher.update(&bytes[..now]);
+                out.write_at(&bytes[..now], offset)?;
+                offset += now as u64;
+                bytes.copy_within(now..filled, 0);
+                filled -= now;
+                self.job.progress.add(now as u64)?;
+            }
+        }
+        let rest = &self.buffer.bytes_mut()[..filled];
+        hasher.update(rest);
+        out.write_tail(rest, offset)?;
+        self.job.progress.add(filled as u64)?;
+        Ok((
+            offset + filled as u64,
+            hasher.finalize().to_hex().to_string(),
+        ))
+    }
+}

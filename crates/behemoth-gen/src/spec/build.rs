@@ -1,0 +1,200 @@
+//! Builders: a spec from Rust, field by field, checked when it is done.
+
+use super::{CorpusSpec, Order, QuestionSpec, TableSpec, WorldSpec};
+use crate::error::Result;
+use crate::exposure::ExposureSpec;
+use crate::grammar::{Template, TemplateWeight};
+use crate::relation::RelationSpec;
+
+/// Builds a [`WorldSpec`]; whatever is not said is that of [`WorldSpec::default`].
+///
+/// ```
+/// use behemoth_gen::{World, WorldSpec};
+/// use behemoth_gen::relation::{Correlated, Independent};
+/// let spec = WorldSpec::builder()
+///     .subjects(1_000)
+///     .relations([Independent::new(50).into(), Correlated::new(0, 0.9).into()])
+///     .build()?;
+/// assert_eq!(World::new(spec)?.facts(), 2_000);
+/// let error = WorldSpec::builder()
+///     .relations([Correlated::new(7, 0.9).into()])
+///     .build()
+///     .unwrap_err();
+/// assert_eq!(
+///     error.to_string(),
+///     "argument 'relations[0].with': got 7, allowed: an earlier relation, and this is the first"
+/// );
+/// # Ok::<(), behemoth_gen::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct WorldSpecBuilder {
+    spec: WorldSpec,
+}
+
+/// Builds a [`CorpusSpec`]; whatever is not said is that of [`CorpusSpec::default`].
+///
+/// ```
+/// use behemoth_gen::CorpusSpec;
+/// use behemoth_gen::exposure::Groups;
+/// let spec = CorpusSpec::builder()
+///     .exposures(Groups::new([1, 4, 16]))
+///     .paraphrases(5, 2)
+///     .build()?;
+/// assert_eq!(spec.held_out, 2);
+/// let error = CorpusSpec::builder().paraphrases(0, 0).build().unwrap_err();
+/// assert_eq!(error.to_string(), "argument 'paraphrases': got 0, allowed: at least 1");
+/// # Ok::<(), behemoth_gen::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct CorpusSpecBuilder {
+    spec: CorpusSpec,
+}
+
+impl WorldSpec {
+    /// Begins a spec.
+    pub fn builder() -> WorldSpecBuilder {
+        WorldSpecBuilder::default()
+    }
+}
+
+impl WorldSpecBuilder {
+    /// Decides every draw of the world.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.spec.seed = seed;
+        self
+    }
+
+    /// Number of subjects.
+    pub fn subjects(mut self, subjects: u64) -> Self {
+        self.spec.subjects = subjects;
+        self
+    }
+
+    /// The relations of a subject, in order.
+    pub fn relations(mut self, relations: impl Into<Vec<RelationSpec>>) -> Self {
+        self.spec.relations = relations.into();
+        self
+    }
+
+    /// Exact fraction of the facts of drawn relations that have a second, different object.
+    pub fn minority(mut self, fraction: f64) -> Self {
+        self.spec.minority = fraction;
+        self
+    }
+
+    /// Facts that are stored instead of drawn; the table says the relations.
+    pub fn table(mut self, table: TableSpec) -> Self {
+        self.spec.relations = Vec::new();
+        self.spec.table = Some(table);
+        self
+    }
+
+    /// Checks the spec and writes its defaults out.
+    pub fn build(self) -> Result<WorldSpec> {
+        self.spec.checked()
+    }
+}
+
+impl CorpusSpec {
+    /// Begins a spec.
+    pub fn builder() -> CorpusSpecBuilder {
+        CorpusSpecBuilder::default()
+    }
+}
+
+impl CorpusSpecBuilder {
+    /// How often each fact is written.
+    pub fn exposures(mut self, exposures: impl Into<ExposureSpec>) -> Self {
+        self.spec.exposures = exposures.into();
+        self
+    }
+
+    /// How often each link fact is written.
+    pub fn nested_exposures(mut self, exposures: u64) -> Self {
+        self.spec.nested_exposures = Some(exposures);
+        self
+    }
+
+    /// What a document is.
+    pub fn order(mut self, order: Order) -> Self {
+        self.spec.order = order;
+        self
+    }
+
+    /// Decides the order alone.
+    pub fn order_seed(mut self, seed: u64) -> Self {
+        self.spec.order_seed = Some(seed);
+        self
+    }
+
+    /// Over how many documents a subject's sentences are spread.
+    pub fn documents_per_subject(mut self, documents: u64) -> Self {
+        self.spec.documents_per_subject = Some(documents);
+        self
+    }
+
+    /// Weights of the templates, instead of `default` alone.
+    pub fn templates(mut self, weights: impl IntoIterator<Item = (Template, f64)>) -> Self {
+        self.spec.templates = weights
+            .into_iter()
+            .map(|(template, weight)| TemplateWeight::new(template, weight))
+            .collect();
+        self
+    }
+
+    /// Share of `default` and `nonsense` sentences that are written in another word order.
+    pub fn inversion(mut self, share: f64) -> Self {
+        self.spec.inversion = share;
+        self
+    }
+
+    /// Whether template shares are exact over the corpus.
+    pub fn exact_shares(mut self, exact: bool) -> Self {
+        self.spec.exact_shares = exact;
+        self
+    }
+
+    /// Questions about a fraction of the subjects, in a fraction of their sentences.
+    pub fn questions(mut self, subjects: f64, sentences: f64) -> Self {
+        self.spec.questions = Some(QuestionSpec::new(subjects, sentences));
+        self
+    }
+
+    /// Exact fraction of the sentences of a fact with two objects that have the second.
+    pub fn minority_sentences(mut self, fraction: f64) -> Self {
+        self.spec.minority_sentences = fraction;
+        self
+    }
+
+    /// Wordings of each template in all, and how many of them, from the last, are never written.
+    pub fn paraphrases(mut self, wordings: u64, held_out: u64) -> Self {
+        self.spec.paraphrases = wordings;
+        self.spec.held_out = held_out;
+        self
+    }
+
+    /// Number of filler words of the nonsense grammar.
+    pub fn nonsense_words(mut self, words: u64) -> Self {
+        self.spec.nonsense_words = words;
+        self
+    }
+
+    /// Radix of words.
+    pub fn base(mut self, base: u64) -> Self {
+        self.spec.base = base;
+        self
+    }
+
+    /// Bytes of a shard at the most.
+    pub fn shard_bytes(mut self, bytes: u64) -> Self {
+        self.spec.shard_bytes = Some(bytes);
+        self
+    }
+
+    /// Checks the spec.
+    pub fn build(self) -> Result<CorpusSpec> {
+        self.spec.checked()
+    }
+}

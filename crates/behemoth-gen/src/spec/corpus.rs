@@ -1,0 +1,360 @@
+//! What may be asked of a corpus.
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+use super::as_argument;
+use crate::document::{self, Order};
+use crate::error::{Error, Result};
+use crate::exposure::ExposureSpec;
+use crate::grammar::{self, NONSENSE_LIMIT, Template, TemplateWeight};
+use crate::numbers::{fraction, positive};
+use crate::value::Value;
+
+/// Questions about some of the subjects.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+#[non_exhaustive]
+pub struct QuestionSpec {
+    /// Exact fraction of the subjects that questions are asked about.
+    pub subjects: f64,
+    /// Exact fraction of their sentences that are written as questions.
+    pub sentences: f64,
+}
+
+impl QuestionSpec {
+    /// Questions about a fraction of the subjects, in a fraction of their sentences.
+    pub fn new(subjects: f64, sentences: f64) -> Self {
+        QuestionSpec {
+            subjects,
+            sentences,
+        }
+    }
+
+    fn read(value: &Value) -> Result<Self> {
+        let mut fields = value.fields()?;
+        fields.known(&["subjects", "sentences"])?;
+        Ok(QuestionSpec {
+            subjects: fields.required("subjects", Value::number)?,
+            sentences: fields.required("sentences", Value::number)?,
+        })
+    }
+}
+
+/// The differences of a twin from its parent corpus.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
+#[non_exhaustive]
+pub struct TwinSpec {
+    /// Pairs of (fact, new object), by fact.
+    pub overrides: Vec<(u64, u32)>,
+    /// Whether composed facts follow the overridden object.
+    pub follow: bool,
+    /// Facts whose sentences are left out, in ascending order.
+    pub without: Vec<u64>,
+}
+
+impl TwinSpec {
+    /// Whether it changes nothing.
+    pub fn is_empty(&self) -> bool {
+        self.overrides.is_empty() && self.without.is_empty()
+    }
+
+    fn read(value: &Value) -> Result<Self> {
+        let pair = |value: &Value| match value {
+            Value::List(pair) => match &pair[..] {
+                [fact, object] => {
+                    let fact = fact.id64().map_err(|e| e.within(0))?;
+                    let object = object.id32().map_err(|e| e.within(1))?;
+                    Ok((fact, object))
+                }
+                other => Err(Error::value(
+                    format!("{} values", other.len()),
+                    "a pair of fact and object",
+                )),
+            },
+            _ => Err(Error::value(value, "a pair of fact and object")),
+        };
+        let mut fields = value.fields()?;
+        fields.known(&["overrides", "follow", "without"])?;
+        let overrides =
+            fields.optional("overrides", |value| value.list("a list of pairs", pair))?;
+        let follow = fields.optional("follow", Value::boolean)?;
+        let without = fields.optional("without", |value| {
+            value.list("a list of facts", Value::id64)
+        })?;
+        Ok(TwinSpec {
+            overrides: overrides.unwrap_or_default(),
+            follow: follow.unwrap_or(false),
+            without: without.unwrap_or_default(),
+        })
+    }
+}
+
+/// The ordered token stream of all sentences: a pure function of this, the world and the seeds.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[non_exhaustive]
+pub struct CorpusSpec {
+    /// How often each fact is written.
+    pub exposures: ExposureSpec,
+    /// How often each link fact (object -> nested object) is written; by default as often as the
+    /// most exposed fact.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nested_exposures: Option<u64>,
+    /// What a document is.
+    pub order: Order,
+    /// Decides the order alone; by default the world's seed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order_seed: Option<u64>,
+    /// `bios`: over how many documents a subject's sentences are spread; by default the fewest
+    /// exposures of any fact, so that a document holds every fact of its subject at least once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub documents_per_subject: Option<u64>,
+    /// Weights of the templates, by their names.
+    #[serde(serialize_with = "as_map")]
+    pub templates: Vec<TemplateWeight>,
+    /// Share of `default` and `nonsense` sentences that are written in another word order.
+    pub inversion: f64,
+    /// Whether template shares are exact over the corpus; otherwise each sentence draws.
+    pub exact_shares: bool,
+    /// Questions, if any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub questions: Option<QuestionSpec>,
+    /// Exact fraction of the sentences of a fact with two objects that have the second.
+    pub minority_sentences: f64,
+    /// Wordings of each template in all; the first is the template itself.
+    pub paraphrases: u64,
+    /// How many of the wordings, from the last, are never written: probes only.
+    pub held_out: u64,
+    /// Number of filler words of the nonsense grammar.
+    pub nonsense_words: u64,
+    /// Radix of words: a word has the fewest digits, each a token of its own range.
+    pub base: u64,
+    /// Bytes of a shard at the most; by default a 64th of the corpus, 64 MiB to 1 GiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shard_bytes: Option<u64>,
+    /// Set on twins.
+    #[serde(skip_serializing_if = "TwinSpec::is_empty")]
+    pub twin: TwinSpec,
+}
+
+/// Weights as a map from the template's name.
+fn as_map<S: Serializer>(weights: &[TemplateWeight], s: S) -> std::result::Result<S::Ok, S::Error> {
+    let mut map = s.serialize_map(Some(weights.len()))?;
+    for weight in weights {
+        map.serialize_entry(weight.template.name(), &weight.weight)?;
+    }
+    map.end()
+}
+
+impl Serialize for Template {
+    fn serialize<S: Serializer>(&self, s: S) -> std::result::Result<S::Ok, S::Error> {
+        s.serialize_str(self.name())
+    }
+}
+
+impl Default for CorpusSpec {
+    fn default() -> Self {
+        CorpusSpec {
+            exposures: ExposureSpec::default(),
+            nested_exposures: None,
+            order: Order::Shuffle,
+            order_seed: None,
+            documents_per_subject: None,
+            templates: vec![TemplateWeight::new(Template::Default, 1.0)],
+            inversion: 0.0,
+            exact_shares: false,
+            questions: None,
+            minority_sentences: 0.1,
+            paraphrases: 1,
+            held_out: 0,
+            nonsense_words: 1000,
+            base: 1000,
+            shard_bytes: None,
+            twin: TwinSpec::default(),
+        }
+    }
+}
+
+impl CorpusSpec {
+    /// Reads and validates JSON text.
+    pub fn from_json(text: &str) -> Result<CorpusSpec> {
+        let value = Value::from_json("corpus", text)?;
+        CorpusSpec::read(&value).map_err(|e| as_argument(e, "corpus"))
+    }
+
+    /// Reads and checks a corpus as people write it.
+    pub(super) fn read(value: &Value) -> Result<Self> {
+        let default = CorpusSpec::default();
+        let mut fields = value.fields()?;
+        fields.known(&[
+            "exposures",
+            "nested_exposures",
+            "order",
+            "order_seed",
+            "documents_per_subject",
+            "templates",
+            "inversion",
+            "exact_shares",
+            "questions",
+            "minority_sentences",
+            "paraphrases",
+            "held_out",
+            "nonsense_words",
+            "base",
+            "shard_bytes",
+            "twin",
+        ])?;
+        macro_rules! field {
+            ($name:ident, $read:expr) => {
+                fields
+                    .optional(stringify!($name), $read)?
+                    .unwrap_or(default.$name)
+            };
+        }
+        macro_rules! nullable {
+            ($name:ident, $read:expr) => {
+                fields.nullable(stringify!($name), $read)?
+            };
+        }
+        CorpusSpec {
+            exposures: field!(exposures, ExposureSpec::read),
+            nested_exposures: nullable!(nested_exposures, Value::count),
+            order: field!(order, |value| value.name(Order::NAMES)),
+            order_seed: nullable!(order_seed, Value::seed),
+            documents_per_subject: nullable!(documents_per_subject, Value::count),
+            templates: field!(templates, read_weights),
+            inversion: field!(inversion, Value::number),
+            exact_shares: field!(exact_shares, Value::boolean),
+            questions: nullable!(questions, QuestionSpec::read),
+            minority_sentences: field!(minority_sentences, Value::number),
+            paraphrases: field!(paraphrases, Value::count),
+            held_out: field!(held_out, Value::count),
+            nonsense_words: field!(nonsense_words, Value::count),
+            base: field!(base, Value::count),
+            shard_bytes: nullable!(shard_bytes, Value::count),
+            twin: field!(twin, TwinSpec::read),
+        }
+        .checked()
+    }
+
+    /// Refuses what no corpus can be; gives the spec in its one way of being written.
+    pub(crate) fn checked(mut self) -> Result<Self> {
+        self.exposures.check().map_err(|e| e.within("exposures"))?;
+        self.check_fractions()?;
+        self.check_templates()?;
+        self.check_wordings()?;
+        if !(10..=1 << 24).contains(&self.base) {
+            return Err(Error::argument("base", self.base, "10 to 16777216"));
+        }
+        if let Some(documents) = self.documents_per_subject {
+            positive("documents_per_subject", documents)?;
+        }
+        if let Some(seed) = self.order_seed
+            && i64::try_from(seed).is_err()
+        {
+            let limit = format!("a whole number up to {}", i64::MAX);
+            return Err(Error::argument("order_seed", seed, limit));
+        }
+        match self.shard_bytes {
+            Some(bytes) if bytes < 4096 => {
+                Err(Error::argument("shard_bytes", bytes, "at least 4096"))
+            }
+            _ => Ok(self),
+        }
+    }
+
+    fn check_fractions(&self) -> Result<()> {
+        fraction("inversion", self.inversion)?;
+        fraction("minority_sentences", self.minority_sentences)?;
+        if let Some(questions) = &self.questions {
+            fraction("subjects", questions.subjects).map_err(|e| e.within("questions"))?;
+            fraction("sentences", questions.sentences).map_err(|e| e.within("questions"))?;
+        }
+        Ok(())
+    }
+
+    fn check_templates(&mut self) -> Result<()> {
+        for &TemplateWeight { template, weight } in &self.templates {
+            if !(weight.is_finite() && weight >= 0.0) {
+                let error = Error::argument(template.name(), weight, "a weight of at least 0");
+                return Err(error.within("templates"));
+            }
+        }
+        // By name, so that two ways of writing one grammar give the same bytes.
+        self.templates.sort_by_key(|weight| weight.template.name());
+        for pair in self.templates.windows(2) {
+            if let [a, b] = pair
+                && a.template == b.template
+            {
+                return Err(Error::argument(
+                    "templates",
+                    format!("'{}' twice", a.template.name()),
+                    "each template once",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_wordings(&self) -> Result<()> {
+        positive("paraphrases", self.paraphrases)?;
+        if self.paraphrases > 10_000 {
+            let got = self.paraphrases;
+            return Err(Error::argument("paraphrases", got, "1 to 10000"));
+        }
+        if self.held_out >= self.paraphrases {
+            return Err(Error::argument(
+                "held_out",
+                self.held_out,
+                format!(
+                    "fewer than paraphrases ({}), since one wording must be written",
+                    self.paraphrases
+                ),
+            ));
+        }
+        let most_words = NONSENSE_LIMIT / self.paraphrases;
+        if !(1..=most_words).contains(&self.nonsense_words) {
+            return Err(Error::argument(
+                "nonsense_words",
+                self.nonsense_words,
+                format!("1 to {most_words} with {} paraphrases", self.paraphrases),
+            ));
+        }
+        Ok(())
+    }
+
+    /// What its grammar is made of.
+    pub(crate) fn grammar(&self) -> grammar::Settings<'_> {
+        grammar::Settings {
+            templates: &self.templates,
+            inversion: self.inversion,
+            wordings: self.paraphrases,
+            held_out: self.held_out,
+            nonsense_words: self.nonsense_words,
+            asks_questions: self.questions.is_some(),
+        }
+    }
+
+    /// What its documents are made of.
+    pub(crate) fn documents(&self, world_seed: u64) -> document::Settings {
+        document::Settings {
+            order_seed: self.order_seed.unwrap_or(world_seed),
+            world_seed,
+            documents_per_subject: self.documents_per_subject,
+        }
+    }
+}
+
+/// A table of template names and weights.
+fn read_weights(value: &Value) -> Result<Vec<TemplateWeight>> {
+    let Value::Table(_) = value else {
+        return Err(Error::value(value, "a table of template names and weights"));
+    };
+    value
+        .fields()?
+        .all()
+        .map(|(name, weight)| {
+            let template = Template::from_name(name).map_err(Error::without_place)?;
+            let weight = weight.number().map_err(|e| e.within(name))?;
+            Ok(TemplateWeight::new(template, weight))
+        })
+        .collect()
+}

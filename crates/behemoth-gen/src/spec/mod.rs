@@ -1,0 +1,125 @@
+//! What a user asks for: [`WorldSpec`] and [`CorpusSpec`], validated inputs.
+//!
+//! A [`Spec`] is read from TOML or JSON, with shorthands (`relations = 6`, `exposures =
+//! "groups:1,4,16"`), or put together by [`WorldSpec::builder`] and [`CorpusSpec::builder`]; what
+//! comes back has every relation written out. Rules that need only the numbers of a spec are
+//! checked here; rules that need the built world (an override of a fact that does not exist) are
+//! checked where the thing is built. Fields are public, so a spec may also be changed afterwards:
+//! `World::new` and `Corpus::new` check it again.
+
+mod build;
+mod corpus;
+mod shorthand;
+mod world;
+
+use serde::Serialize;
+
+use crate::error::{Error, Key, Result};
+use crate::value::Value;
+
+pub use self::build::{CorpusSpecBuilder, WorldSpecBuilder};
+pub use self::corpus::{CorpusSpec, QuestionSpec, TwinSpec};
+pub use self::world::{TableRelation, TableSpec, WorldSpec};
+pub use crate::document::Order;
+pub use crate::numbers::COUNT_LIMIT;
+
+/// The version of everything that decides output bytes.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// A world and a corpus of it.
+///
+/// ```
+/// use behemoth_gen::Spec;
+/// let spec = Spec::from_toml("[world]\nsubjects = 1e3\n[corpus]\nexposures = \"groups:1,4\"")?;
+/// assert_eq!(spec.world.relations.len(), 6);
+/// assert_eq!(Spec::from_json(&spec.to_json())?.hash(), spec.hash());
+/// # Ok::<(), behemoth_gen::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Spec {
+    /// Version of the output bytes.
+    pub format_version: u32,
+    /// The facts.
+    pub world: WorldSpec,
+    /// How they are written.
+    pub corpus: CorpusSpec,
+}
+
+impl Spec {
+    /// A world and a corpus, both checked.
+    pub fn new(world: WorldSpec, corpus: CorpusSpec) -> Result<Spec> {
+        Ok(Spec {
+            format_version: FORMAT_VERSION,
+            world: world.checked()?,
+            corpus: corpus.checked()?,
+        })
+    }
+
+    /// Reads and validates TOML text with the tables `world` and `corpus`.
+    pub fn from_toml(text: &str) -> Result<Spec> {
+        Spec::read(&Value::from_toml(ROOT, text)?)
+    }
+
+    /// Reads and validates JSON text with the objects `world` and `corpus`.
+    pub fn from_json(text: &str) -> Result<Spec> {
+        Spec::read(&Value::from_json(ROOT, text)?)
+    }
+
+    fn read(value: &Value) -> Result<Spec> {
+        Spec::read_fields(value).map_err(|e| as_argument(e, ROOT))
+    }
+
+    fn read_fields(value: &Value) -> Result<Spec> {
+        let mut fields = value.fields()?;
+        fields.known(&["format_version", "world", "corpus"])?;
+        let version = fields.nullable("format_version", Value::id32)?;
+        let world = fields.required("world", WorldSpec::read)?;
+        let corpus = fields.optional("corpus", CorpusSpec::read)?;
+        match version {
+            Some(version) if version != FORMAT_VERSION => Err(Error::argument(
+                "format_version",
+                version,
+                format!("{FORMAT_VERSION}, the format this version of behemoth writes"),
+            )),
+            _ => Ok(Spec {
+                format_version: FORMAT_VERSION,
+                world,
+                corpus: corpus.unwrap_or_default(),
+            }),
+        }
+    }
+
+    /// The spec as JSON text, with every shorthand written out.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("a spec is plain data")
+    }
+
+    /// The spec as TOML text, with every shorthand written out.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("a spec is plain data")
+    }
+
+    /// BLAKE3 of the normalised JSON: two corpora are the same exactly when this is.
+    pub fn hash(&self) -> String {
+        blake3::hash(self.to_json().as_bytes()).to_hex().to_string()
+    }
+}
+
+/// What a value is called that stands in no field.
+const ROOT: &str = "spec";
+
+/// The path as the argument of a call: the flags and the fields of world and corpus have the same
+/// names, and a value that is no field has that of the whole.
+fn as_argument(mut error: Error, root: &str) -> Error {
+    if let Error::Argument { path, .. } = &mut error {
+        match path.first() {
+            None => path.push(Key::from(root)),
+            Some(Key::Name(name)) if path.len() > 1 && (name == "world" || name == "corpus") => {
+                path.remove(0);
+            }
+            _ => {}
+        }
+    }
+    error
+}

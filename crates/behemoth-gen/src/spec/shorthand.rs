@@ -1,0 +1,173 @@
+//! Shorthands: `relations = 6` with `objects`, `nested` and `correlated` for a list of relations.
+
+use crate::error::{Error, Key, Result};
+use crate::numbers::positive;
+use crate::relation::{Composed, Correlated, Independent, RelationSpec, check_number};
+use crate::value::{Fields, Value};
+
+/// Relations as people write them.
+pub(super) enum Relations {
+    Count(u64),
+    List(Vec<RelationSpec>),
+}
+
+impl Relations {
+    pub(super) fn read(value: &Value) -> Result<Self> {
+        match value {
+            Value::List(_) => value.list("", RelationSpec::read).map(Relations::List),
+            Value::Whole(_) | Value::Negative(_) | Value::Float(_) => {
+                value.count().map(Relations::Count)
+            }
+            _ => Err(Error::value(value, "a whole number or a list")),
+        }
+    }
+}
+
+/// The number of objects of each relation.
+pub(super) enum Objects {
+    Same(u64),
+    Each(Vec<u64>),
+}
+
+impl Objects {
+    fn read(value: &Value) -> Result<Self> {
+        match value {
+            Value::List(_) => value.list("", Value::count).map(Objects::Each),
+            Value::Whole(_) | Value::Negative(_) | Value::Float(_) => {
+                value.count().map(Objects::Same)
+            }
+            _ => Err(Error::value(value, "a whole number or a list")),
+        }
+    }
+}
+
+/// That relation 1 follows relation 0.
+pub(super) struct Follows {
+    strength: f64,
+    binarised: bool,
+}
+
+impl Follows {
+    fn read(value: &Value) -> Result<Self> {
+        let mut fields = value.fields()?;
+        fields.known(&["strength", "binarised"])?;
+        Ok(Follows {
+            strength: fields.required("strength", Value::number)?,
+            binarised: fields
+                .optional("binarised", Value::boolean)?
+                .unwrap_or(false),
+        })
+    }
+}
+
+/// What stands for a list of relations.
+pub(super) struct Shorthand {
+    pub(super) count: u64,
+    pub(super) objects: Option<Objects>,
+    pub(super) nested: Option<u64>,
+    pub(super) correlated: Option<Follows>,
+}
+
+impl Default for Shorthand {
+    fn default() -> Self {
+        Shorthand {
+            count: 6,
+            objects: None,
+            nested: None,
+            correlated: None,
+        }
+    }
+}
+
+impl Shorthand {
+    const OBJECTS: u64 = 400;
+
+    pub(super) fn read(fields: &mut Fields<'_>) -> Result<Self> {
+        Ok(Shorthand {
+            objects: fields.nullable("objects", Objects::read)?,
+            nested: fields.nullable("nested", Value::count)?,
+            correlated: fields.nullable("correlated", Follows::read)?,
+            ..Shorthand::default()
+        })
+    }
+
+    /// Refuses fields that a list of relations leaves without a meaning.
+    pub(super) fn refuse_beside_list(&self) -> Result<()> {
+        let given = [
+            ("objects", self.objects.is_some()),
+            ("nested", self.nested.is_some()),
+            ("correlated", self.correlated.is_some()),
+        ];
+        match given.iter().find(|(_, given)| *given) {
+            None => Ok(()),
+            Some((name, _)) => Err(Error::argument(
+                *name,
+                "a value beside a list of relations",
+                "only beside a number of relations; in a list each relation says its own",
+            )),
+        }
+    }
+
+    /// The relations that it stands for.
+    pub(super) fn relations(&self) -> Result<Vec<RelationSpec>> {
+        check_number(self.count)?;
+        let relations = self.count as usize;
+        let objects: Vec<u64> = match &self.objects {
+            None => vec![Self::OBJECTS; relations],
+            Some(Objects::Same(objects)) => vec![*objects; relations],
+            Some(Objects::Each(each)) if each.len() == relations => each.clone(),
+            Some(Objects::Each(each)) => {
+                return Err(Error::argument(
+                    "objects",
+                    format!("{} numbers", each.len()),
+                    format!("one number, or one for each of the {relations} relations"),
+                ));
+            }
+        };
+        let mut list: Vec<RelationSpec> = objects
+            .iter()
+            .map(|&objects| Independent::new(objects).into())
+            .collect();
+        if let Some(follows) = &self.correlated {
+            let (Some([base, follower]), [first, second, ..]) =
+                (list.first_chunk_mut::<2>(), &objects[..])
+            else {
+                return Err(Error::argument(
+                    "relations",
+                    relations,
+                    "at least 2, so that the second can be correlated with the first",
+                ));
+            };
+            if first != second {
+                return Err(Error::argument(
+                    "objects",
+                    format!("{first} and {second}"),
+                    "the same number for relations 0 and 1, which are correlated",
+                ));
+            }
+            *base = Independent::new(*first).binarised(follows.binarised).into();
+            *follower = Correlated::new(0, follows.strength).into();
+        }
+        if let Some(nested) = self.nested {
+            positive("nested", nested)?;
+            list.extend((0..relations as u32).map(|of| Composed::new(of, nested).into()));
+        }
+        Ok(list)
+    }
+
+    /// A refusal of a relation that a shorthand stands for, in the words of the shorthand.
+    pub(super) fn blamed(mut error: Error, relations: &[RelationSpec]) -> Error {
+        if let Error::Argument { path, .. } = &mut error
+            && let [Key::Name(list), Key::Index(at), Key::Name(field)] = &path[..]
+            && list == "relations"
+        {
+            let name = match (relations.get(*at), field.as_str()) {
+                (Some(RelationSpec::Composed(_)), _) => "nested",
+                (Some(RelationSpec::Correlated(_)), "strength") => "correlated",
+                _ => "objects",
+            };
+            *path = vec![Key::from(name)];
+        }
+        error
+    }
+}

@@ -1,0 +1,61 @@
+//! What relations there are, as tables for others to read.
+
+use super::World;
+use crate::error::{Error, Result};
+use crate::relation::NO_OBJECT;
+
+impl World {
+    /// The nested object of each object, for a composed relation; `u32::MAX` for objects of
+    /// which a table does not tell it.
+    pub fn nested_objects(&self, relation: u32) -> Result<Vec<u32>> {
+        let at = self
+            .shared
+            .links
+            .iter()
+            .position(|link| link.composed == relation)
+            .ok_or_else(|| {
+                Error::argument(
+                    "relation",
+                    relation,
+                    "a composed relation; only those have links",
+                )
+            })?;
+        let link = &self.shared.links[at];
+        let id = (self.shared.draws.len() + at) as u32;
+        Ok((0..self.shared.objects[link.of as usize])
+            .map(|object| match link.fact(object) {
+                Some(fact) => self.link_object(fact, object, id),
+                None => NO_OBJECT,
+            })
+            .collect())
+    }
+
+    /// Every relation id with its kind and sizes, links included, as JSON.
+    pub fn relation_table(&self) -> serde_json::Value {
+        let shared = &*self.shared;
+        let own = shared.draws.iter().enumerate().map(|(r, draw)| {
+            let mut entry = match shared.spec.relations.get(r) {
+                Some(spec) => serde_json::to_value(spec).expect("plain data"),
+                None => match draw.nested() {
+                    Some((of, _)) => serde_json::json!({"kind": "composed", "of": of}),
+                    None => serde_json::json!({"kind": "table"}),
+                },
+            };
+            entry["relation"] = r.into();
+            entry["objects"] = shared.objects[r].into();
+            entry["link"] = false.into();
+            entry
+        });
+        let links = shared.links.iter().enumerate().map(|(at, link)| {
+            serde_json::json!({
+                "relation": shared.draws.len() + at,
+                "kind": "link",
+                "of": link.of,
+                "composed": link.composed,
+                "objects": shared.objects[link.composed as usize],
+                "link": true,
+            })
+        });
+        own.chain(links).collect::<Vec<_>>().into()
+    }
+}
