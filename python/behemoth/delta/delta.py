@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from behemoth.support.errors import ArgumentError
-from behemoth.support.files import write_bytes
+from behemoth.support.files import replacing, write_bytes
 
 __all__ = ["AppliedDelta", "Dense", "EditDelta", "LowRank"]
 
@@ -164,16 +164,14 @@ class EditDelta:
     def save(self, directory: str | PathLike[str]) -> None:
         """Write ``delta.safetensors`` and ``delta.json`` to a directory, the latter last."""
         place = Path(directory)
-        place.mkdir(parents=True, exist_ok=True)
         tensors: dict[str, Tensor] = {}
         for name, change in self.changes.items():
             parts = {"": change.change} if isinstance(change, Dense) else vars(change)
             for part, tensor in parts.items():
                 key = f"{name}:{part}" if part else name
                 tensors[key] = tensor.detach().cpu().contiguous()
-        partial = place / "delta.safetensors.partial"
-        save_file(tensors, partial)
-        partial.replace(place / "delta.safetensors")
+        with replacing(place / "delta.safetensors") as temporary:
+            save_file(tensors, temporary)
         meta = {
             "method": self.method,
             "settings": dict(self.settings),
