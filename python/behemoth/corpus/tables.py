@@ -11,11 +11,16 @@ from typing import TYPE_CHECKING
 
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import replacing, write_bytes
+from behemoth.support.locks import lock_folder
+from behemoth.support.replacement import Kind, foreign, recover, succession
 
 from .source import TABLE_FILE, read_source
 
 if TYPE_CHECKING:
     import polars as pl
+
+SPEC = Kind("spec.toml", (TABLE_FILE, "names/*.parquet"))
+"""What a spec directory owns."""
 
 _CHUNK = 1 << 19  # facts made at a time: about 15 MB of columns
 
@@ -133,14 +138,17 @@ def import_(
     # Made before anything is written, so that a table the engine refuses leaves no trace.
     world = World.from_arrays(read.spec(seed), read.arrays())
     spec = Corpus(world).spec_toml
-    _claim(directory, force)
-    with replacing(directory / TABLE_FILE) as temporary:
-        read.frame.write_parquet(temporary)
-    for kind, frame in read.names.items():
-        with replacing(directory / "names" / f"{kind}.parquet") as temporary:
-            frame.write_parquet(temporary)
-    # Last, because it is what makes the directory a spec.
-    write_bytes(directory / "spec.toml", spec.encode())
+    with lock_folder(directory):
+        recover(directory, SPEC)
+        _check(directory, force)
+        with succession(directory, SPEC, force=force):
+            with replacing(directory / TABLE_FILE) as temporary:
+                read.frame.write_parquet(temporary)
+            for kind, frame in read.names.items():
+                with replacing(directory / "names" / f"{kind}.parquet") as temporary:
+                    frame.write_parquet(temporary)
+            # Last, because it is what makes the directory a spec.
+            write_bytes(directory / SPEC.record, spec.encode())
     return Imported(
         out=fspath(out),
         subjects=world.subjects,
@@ -151,19 +159,13 @@ def import_(
     )
 
 
-def _claim(directory: Path, force: bool) -> None:
-    """Refuse a directory that is not ours to write into; clear one that is."""
+def _check(directory: Path, force: bool) -> None:
+    """Refuse a directory that is not ours to write into."""
     if directory.exists() and not directory.is_dir():
         raise CorpusError(f"{fspath(directory)} is a file; allowed: a new or empty directory")
-    there = {entry.name for entry in directory.iterdir()} if directory.is_dir() else set()
-    foreign = sorted(there - {"spec.toml", TABLE_FILE, f".{TABLE_FILE}.tmp", "names"})
-    if foreign:
+    if other := foreign(directory, SPEC):
         raise CorpusError(
-            f"{fspath(directory)} holds something else ({foreign[0]}); "
-            "allowed: a new or empty directory"
+            f"{fspath(directory)} holds something else ({other}); allowed: a new or empty directory"
         )
-    if "spec.toml" in there and not force:
+    if (directory / SPEC.record).exists() and not force:
         raise CorpusError(f"{fspath(directory)} holds a spec already; --force replaces it")
-    (directory / "spec.toml").unlink(missing_ok=True)
-    for path in (directory / "names").glob("*.parquet"):
-        path.unlink()

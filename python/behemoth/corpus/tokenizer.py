@@ -16,6 +16,9 @@ from typing import Any
 
 from behemoth.support.files import write_bytes
 
+FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+"""Names of a tokenizer's files."""
+
 _PREFIXES = {"subject": "S", "relation": "R", "object": "O", "nested": "N"}
 
 
@@ -88,11 +91,8 @@ def tokenizer_files(vocabulary: Mapping[str, Any]) -> dict[str, bytes]:
         "clean_up_tokenization_spaces": False,
         "model_max_length": 1_000_000_000,
     }
-    return {
-        "tokenizer.json": _dump(tokenizer),
-        "tokenizer_config.json": _dump(config),
-        "special_tokens_map.json": _dump({"eos_token": end, "pad_token": padding}),
-    }
+    values = (tokenizer, config, {"eos_token": end, "pad_token": padding})
+    return {name: _dump(value) for name, value in zip(FILES, values, strict=True)}
 
 
 def write_tokenizer(directory: Path, vocabulary: Mapping[str, Any]) -> None:

@@ -13,6 +13,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
@@ -20,11 +21,23 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from behemoth.support.files import replacing
+from behemoth.support.errors import ArgumentError, CorpusError
+from behemoth.support.files import replacing, write_bytes
+from behemoth.support.locks import lock_folder
+from behemoth.support.replacement import Kind, finish, foreign, recover, succession
 
 from .corpus import Corpus
-from .source import EXPOSURES_FILE, TABLE_FILE
-from .tokenizer import write_tokenizer
+from .source import EXPOSURES_FILE, TABLE_FILE, read_source
+from .tokenizer import FILES, write_tokenizer
+
+CORPUS = Kind(
+    "manifest.json",
+    (
+        "spec.toml", TABLE_FILE, EXPOSURES_FILE, "tokens/[0-9]*.bin", "tokens/[0-9]*.json",
+        "tokens/[0-9]*.partial", *(f"tokenizer/{name}" for name in FILES), "probes/*.parquet",
+    ),
+)  # fmt: skip
+"""What a corpus directory owns."""
 
 Progress: TypeAlias = Callable[[int, int], object]
 # What a probe and a token's name take on the disk, about: 6 to 10 and 16 to 20 were measured.
@@ -159,14 +172,37 @@ def write(
     probe_progress: Progress | None,
 ) -> Written:
     """Write the shards of a part and, with part 0, all that lies beside them."""
-    began = time.perf_counter()
-    summary = json.loads(corpus._native.write(fspath(out), threads, part, force, progress))
-    seconds = time.perf_counter() - began
-    if progress is not None:
-        # The engine's total was an estimate where documents vary in length.
-        progress(summary["bytes"], summary["bytes"])
-    if part[0] == 0:
-        write_companions(corpus, out, probes, probe_progress)
+    if probes != "all" and probes < 0:
+        raise ArgumentError("probes", probes, "all, or a whole number")
+    with lock_folder(out, wait=False) as alone:
+        # Where others are at work, they have done so.
+        if alone:
+            recover(out, CORPUS)
+    replaces = force and part == (0, 1) and _is_corpus(out)
+    with ExitStack() as stack:
+        if not stack.enter_context(lock_folder(out, shared=not replaces, wait=False)):
+            raise CorpusError(
+                f"another process is {'writing' if replaces else 'replacing'} the corpus in {out}"
+            )
+        if replaces:
+            stack.enter_context(succession(out, CORPUS, force=True))
+            # By its spec the engine knows that a directory with other files in it is ours.
+            write_bytes(out / "spec.toml", corpus.spec_toml.encode())
+        began = time.perf_counter()
+        native = corpus._native
+        summary = json.loads(
+            native.write(fspath(out), threads, part, force and not replaces, progress)
+        )
+        seconds = time.perf_counter() - began
+        if progress is not None:
+            # The engine's total was an estimate where documents vary in length.
+            progress(summary["bytes"], summary["bytes"])
+        if part[0] == 0:
+            write_companions(corpus, out, probes, probe_progress)
+        if summary["complete"]:
+            finish(out)
+        elif replaces:
+            raise CorpusError(f"another process is writing shards of {out}; run this again")
     return Written(
         out=fspath(out),
         facts=corpus.world.fact_count,
@@ -183,6 +219,19 @@ def write(
         shards=corpus.shards,
         complete=summary["complete"],
     )
+
+
+def _is_corpus(out: Path) -> bool:
+    """Whether a directory holds a corpus, of whatever spec or version, that may be replaced."""
+    try:
+        if not (out / CORPUS.record).exists():
+            # One that was stopped before it had its manifest.
+            return (out / "tokens").is_dir() and bool(read_source(out / "spec.toml"))
+        manifest = json.loads((out / CORPUS.record).read_text(encoding="utf-8"))
+        known = isinstance(manifest["format_version"], int) and manifest["spec_hash"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return bool(known) and foreign(out, CORPUS) is None
 
 
 def write_companions(

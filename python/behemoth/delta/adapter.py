@@ -8,6 +8,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 
 from behemoth.support.errors import ArgumentError
+from behemoth.support.files import replacing
 
 from .delta import EditDelta, LowRank
 
@@ -65,14 +66,13 @@ def save_adapter(
         alpha_pattern={module: rank for module, rank in ranks.items() if rank != most},
         inference_mode=True,
     )
-    place.mkdir(parents=True, exist_ok=True)
     tensors = {}
     for module, factor in factors.items():
         prefix = f"base_model.model.{module}"
         tensors[f"{prefix}.lora_A.weight"] = factor.right.detach().cpu().contiguous()
         tensors[f"{prefix}.lora_B.weight"] = factor.left.detach().cpu().contiguous()
-    partial = place / "adapter_model.safetensors.partial"
-    save_file(tensors, partial, metadata={"format": "pt"})
-    partial.replace(place / "adapter_model.safetensors")
-    config.save_pretrained(fspath(place))
+    with replacing(place / "adapter_model.safetensors") as temporary:
+        save_file(tensors, temporary, metadata={"format": "pt"})
+    with replacing(place / "adapter_config.json") as temporary:
+        config.save_pretrained(fspath(temporary.parent))
     return place

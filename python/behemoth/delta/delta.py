@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from behemoth.model.precision import widened
 from behemoth.support.errors import ArgumentError
-from behemoth.support.files import write_bytes
+from behemoth.support.files import replacing, write_bytes
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -170,16 +170,14 @@ class EditDelta:
         from safetensors.torch import save_file
 
         place = Path(directory)
-        place.mkdir(parents=True, exist_ok=True)
         tensors: dict[str, Tensor] = {}
         for name, change in self.changes.items():
             parts = {"": change.change} if isinstance(change, Dense) else vars(change)
             for part, tensor in parts.items():
                 key = f"{name}:{part}" if part else name
                 tensors[key] = tensor.detach().cpu().contiguous()
-        partial = place / "delta.safetensors.partial"
-        save_file(tensors, partial)
-        partial.replace(place / "delta.safetensors")
+        with replacing(place / "delta.safetensors") as temporary:
+            save_file(tensors, temporary)
         meta = {
             "method": self.method,
             "settings": dict(self.settings),

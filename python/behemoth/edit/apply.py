@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
-from shutil import rmtree
 from typing import TYPE_CHECKING, Any
 
 from behemoth.delta.adapter import save_adapter
@@ -23,6 +22,9 @@ from behemoth.edit.gradient.method import check_kinds
 from behemoth.plan.plan import EditPlan
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import as_json, write_bytes
+from behemoth.support.locks import lock_folder
+from behemoth.support.replacement import Kind, foreign, recover, succession
+from behemoth.train.device import find_device
 from behemoth.train.run import Run, read_run
 
 from .protocol import EditContext, EditMethod, settings_of
@@ -30,10 +32,22 @@ from .registry import get_method
 
 if TYPE_CHECKING:
     import torch
+    from transformers import PreTrainedModel
 
 __all__ = ["EditRecord", "Edited", "edit", "read_edit"]
 
 FORMAT_VERSION = 1
+_DELTA = ("delta.json", "delta.safetensors")
+_ADAPTER = ("adapter_config.json", "adapter_model.safetensors")
+EDIT = Kind(
+    "edit.json",
+    (
+        *(f"{folder}/{name}" for folder in ("delta", "deltas/[0-9]*") for name in _DELTA),
+        *(f"{folder}/{name}" for folder in ("adapter", "adapters/[0-9]*") for name in _ADAPTER),
+    ),
+)
+"""What an edit directory owns."""
+
 _KEY = ("format_version", "run", "spec_hash", "plan_hash", "method", "settings", "seed", "single")
 
 
@@ -160,6 +174,8 @@ def edit(
     if stack < 1:
         raise ArgumentError("stack", stack, "1 or more")
     place = Path(out)
+    if device is not None:
+        find_device(str(device))
     ran = read_run(run)
     made = plan if isinstance(plan, EditPlan) else EditPlan.load(plan)
     made.check(ran.corpus)
@@ -177,21 +193,27 @@ def edit(
         "edits": numbers,
         "complete": False,
     }
-    _claim(place, record, force)
     keys: list[int | None] = [*numbers] if single else [None]
-    missing = [key for key in keys if not (_delta_place(place, key) / "delta.json").is_file()]
     seconds = 0.0
-    if missing:
-        write_bytes(place / "edit.json", as_json(record))
-        context = _Work(ran, made, chosen, place, seed, cache, len(numbers), progress)
-        seconds = context.carry_out(missing, len(keys) - len(missing), stack, device)
-    deltas = {key: EditDelta.load(_delta_place(place, key)) for key in keys}
-    failed = [{"edit": key, "failure": d.failure} for key, d in deltas.items() if d.failure]
-    if adapter:
-        for key, delta in deltas.items():
-            if delta.failure is None:
-                save_adapter(delta, _place(place, "adapter", key), Path(run).resolve())
-    write_bytes(place / "edit.json", as_json({**record, "failed": failed, "complete": True}))
+    with lock_folder(place):
+        recover(place, EDIT)
+        replaces = _check(place, record, force)
+        missing = [key for key in keys if replaces or not _is_there(place, key)]
+        # Loaded before anything is set aside.
+        model = ran.load_model(device) if missing else None
+        with succession(place, EDIT, force=replaces):
+            if model is not None:
+                write_bytes(place / EDIT.record, as_json(record))
+                context = _Work(ran, made, chosen, place, seed, cache, len(numbers), progress)
+                seconds = context.carry_out(model, missing, len(keys) - len(missing), stack)
+            deltas = {key: EditDelta.load(_delta_place(place, key)) for key in keys}
+            failed = [{"edit": key, "failure": d.failure} for key, d in deltas.items() if d.failure]
+            if adapter:
+                for key, delta in deltas.items():
+                    if delta.failure is None:
+                        save_adapter(delta, _place(place, "adapter", key), Path(run).resolve())
+            complete = {**record, "failed": failed, "complete": True}
+            write_bytes(place / EDIT.record, as_json(complete))
     done = len(missing) if single else len(numbers) * len(missing)
     return Edited(
         out=fspath(out),
@@ -223,14 +245,9 @@ class _Work:
     progress: Callable[[int, int], object]
 
     def carry_out(
-        self,
-        missing: Sequence[int | None],
-        present: int,
-        stack: int,
-        device: torch.device | str | None,
+        self, model: PreTrainedModel, missing: Sequence[int | None], present: int, stack: int
     ) -> float:
         """Make the deltas that are missing; gives the seconds it took."""
-        model = self.run.load_model(device)
         begin = time.perf_counter()
         if missing == [None]:
             plans: dict[int | None, EditPlan] = {None: self.plan}
@@ -295,28 +312,26 @@ def read_edit(directory: str | PathLike[str]) -> EditRecord:
     )
 
 
-def _claim(place: Path, record: Mapping[str, Any], force: bool) -> None:
-    """Refuse a place that is not ours to write, and clear it where it is to be replaced."""
+def _check(place: Path, record: Mapping[str, Any], force: bool) -> bool:
+    """Refuse a place that is not ours to write; say whether an edit there is replaced."""
     if place.exists() and not place.is_dir():
         raise CorpusError(f"{place} is a file; allowed: a new or empty directory")
-    there = _read_record(place)
-    if there is not None:
-        other = [name for name in _KEY if there.get(name) != record[name]]
-        if not other:
-            return
-        if not force:
-            raise CorpusError(f"{place} holds another edit ({other[0]}); --force replaces it")
-        (place / "edit.json").unlink()
-    known = {"delta", "deltas", "adapter", "adapters", ".edit.json.tmp"}
-    found = {entry.name for entry in place.iterdir()} if place.is_dir() else set[str]()
-    if foreign := sorted(found - known):
+    if other := foreign(place, EDIT):
         raise CorpusError(
-            f"{place} holds something else ({foreign[0]}); allowed: a new or empty directory"
+            f"{place} holds something else ({other}); allowed: a new or empty directory"
         )
-    # Deltas without a record, or of another edit: whose they are cannot be told.
-    for name in found:
-        path = place / name
-        rmtree(path) if path.is_dir() else path.unlink()
+    there = _read_record(place)
+    if there is None:
+        # Deltas of one that was stopped before its record: whose they are cannot be told.
+        return True
+    changed = [name for name in _KEY if there.get(name) != record[name]]
+    if changed and not force:
+        raise CorpusError(f"{place} holds another edit ({changed[0]}); --force replaces it")
+    return bool(changed)
+
+
+def _is_there(place: Path, key: int | None) -> bool:
+    return (_delta_place(place, key) / "delta.json").is_file()
 
 
 def _read_record(place: Path) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from behemoth.support.files import replacing, write_bytes
 
-from .protocol import Format
+from .protocol import SHARD, Format
 from .source import Shard, Source, same_bytes
 
 
@@ -27,4 +27,9 @@ def _write(source: Source, shard: Shard, out: Path, block_length: int) -> None:
     write_bytes(tokens.with_name(f"{tokens.name}.metadata"), text.encode())
 
 
-FORMAT = Format("datatrove", "datatrove's DatatroveFolderDataset, nanotron", _write)
+FORMAT = Format(
+    "datatrove",
+    "datatrove's DatatroveFolderDataset, nanotron",
+    _write,
+    (f"{SHARD}.ds", f"{SHARD}.ds.index", f"{SHARD}.ds.metadata"),
+)

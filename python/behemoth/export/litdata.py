@@ -73,5 +73,11 @@ def _check(source: Source) -> None:
 
 
 FORMAT = Format(
-    "litdata", "LitData's StreamingDataset with a TokensLoader", _write, _finish, 2048, _check
+    "litdata",
+    "LitData's StreamingDataset with a TokensLoader",
+    _write,
+    ("chunk-0-[0-9]*.bin", "index.json"),
+    _finish,
+    2048,
+    _check,
 )

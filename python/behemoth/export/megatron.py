@@ -17,7 +17,7 @@ import numpy as np
 
 from behemoth.support.files import write_bytes
 
-from .protocol import Format
+from .protocol import SHARD, Format
 from .source import Shard, Source, same_bytes
 
 _MAGIC = b"MMIDIDX\0\0"
@@ -41,5 +41,9 @@ def _write(source: Source, shard: Shard, out: Path, block_length: int) -> None:
 
 
 FORMAT = Format(
-    "megatron", "Megatron-LM's IndexedDataset and GPTDataset", _write, block_length=2048
+    "megatron",
+    "Megatron-LM's IndexedDataset and GPTDataset",
+    _write,
+    (f"{SHARD}.bin", f"{SHARD}.idx"),
+    block_length=2048,
 )

@@ -13,7 +13,7 @@ import polars as pl
 
 from behemoth.support.files import replacing
 
-from .protocol import Format
+from .protocol import SHARD, Format
 from .source import Shard, Source
 from .text import Lines
 
@@ -38,4 +38,9 @@ def _write(source: Source, shard: Shard, out: Path, block_length: int) -> None:
             frame.select(text, "input_ids").write_parquet(temporary)
 
 
-FORMAT = Format("parquet", "datasets, polars, pandas: `text` and `input_ids` of documents", _write)
+FORMAT = Format(
+    "parquet",
+    "datasets, polars, pandas: `text` and `input_ids` of documents",
+    _write,
+    (f"{SHARD}-[0-9]*.parquet",),
+)

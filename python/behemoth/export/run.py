@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,9 +10,11 @@ from os import PathLike, fspath
 from pathlib import Path
 
 from behemoth._gen import version
-from behemoth.corpus.tokenizer import write_tokenizer
+from behemoth.corpus.tokenizer import FILES, write_tokenizer
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import as_json, write_bytes
+from behemoth.support.locks import lock_folder
+from behemoth.support.replacement import Kind, foreign, recover, succession
 
 from .formats import FORMATS, get_format
 from .protocol import Format
@@ -102,16 +103,18 @@ def export(
         "spec_hash": source.corpus.spec_hash,
         "behemoth": version(),
     }
-    _prepare(place, about, force)
-    write_bytes(place / _RECORD, as_json(about))
-    write_tokenizer(place / "tokenizer", source.corpus.vocabulary)
-    for shard in source.shards:
-        made.write(source, shard, place, length or 0)
-        if progress is not None:
-            progress(shard.stop, source.tokens)
-    if made.finish is not None:
-        made.finish(source, place, length or 0)
-    files = [path for path in place.iterdir() if path.is_file() and path.name != _RECORD]
+    with lock_folder(place):
+        there = _check(place, about, force)
+        with succession(place, there or _kind(made), force=force):
+            write_bytes(place / _RECORD, as_json(about))
+            write_tokenizer(place / "tokenizer", source.corpus.vocabulary)
+            for shard in source.shards:
+                made.write(source, shard, place, length or 0)
+                if progress is not None:
+                    progress(shard.stop, source.tokens)
+            if made.finish is not None:
+                made.finish(source, place, length or 0)
+    files = [path for name in made.files for path in place.glob(name)]
     return Exported(
         out=fspath(out),
         to=to,
@@ -138,23 +141,31 @@ def _block_length(made: Format, given: int | None) -> int | None:
     return given
 
 
-def _prepare(place: Path, about: Mapping[str, object], force: bool) -> None:
-    """Refuse a directory of something else; empty one of another export, by force."""
-    if not place.exists() or (place.is_dir() and not any(place.iterdir())):
-        return
-    record = place / _RECORD
+def _kind(made: Format) -> Kind:
+    """What an export to a format owns."""
+    return Kind(_RECORD, (*made.files, *(f"tokenizer/{name}" for name in FILES)))
+
+
+def _check(place: Path, about: Mapping[str, object], force: bool) -> Kind | None:
+    """Refuse a directory of something else; say what kind of export is there."""
+    recover(place, Kind(_RECORD, ()))
+    something = ArgumentError(
+        "out", f"{place}, which holds something else", "a new directory, or one of an export"
+    )
+    if foreign(place, Kind(_RECORD, ())) is not None:
+        raise something
+    if not (place / _RECORD).is_file():
+        return None
     try:
-        there = json.loads(record.read_text(encoding="utf-8"))
+        there = json.loads((place / _RECORD).read_text(encoding="utf-8"))
         same = all(there[name] == about[name] for name in ("to", "block_length", "spec_hash"))
+        kind = _kind(FORMATS[there["to"]])
     except (OSError, ValueError, KeyError, TypeError):
-        raise ArgumentError(
-            "out", f"{place}, which holds something else", "a new directory, or one of an export"
-        ) from None
-    if force:
-        shutil.rmtree(place)
-    elif not same:
+        raise something from None
+    if not same and not force:
         raise ArgumentError(
             "out",
-            f"{place}, another export (to {there.get('to')})",
+            f"{place}, another export (to {there['to']})",
             "a new directory, the same again, or force to replace it",
         )
+    return kind

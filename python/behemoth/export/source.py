@@ -131,6 +131,8 @@ def same_bytes(shard: Shard, target: Path) -> None:
     try:
         os.link(shard.path, target)
         sync(target.parent)
+    except FileExistsError:  # another process was faster
+        return
     except OSError as error:
         if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):
             raise

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from behemoth.support.files import replacing
 
-from .protocol import Format
+from .protocol import SHARD, Format
 from .source import Shard, Source, Tokens
 
 _PIECE = 1 << 20  # tokens
@@ -40,4 +40,4 @@ def _write(source: Source, shard: Shard, out: Path, block_length: int) -> None:
             file.write(lines.write(tokens).encode())
 
 
-FORMAT = Format("text", "anything; a document a line", _write)
+FORMAT = Format("text", "anything; a document a line", _write, (f"{SHARD}.txt",))

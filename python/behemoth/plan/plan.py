@@ -22,6 +22,8 @@ import polars as pl
 from behemoth.corpus.corpus import Corpus
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import replacing, write_bytes
+from behemoth.support.locks import lock_folder
+from behemoth.support.replacement import Kind, finish, foreign, recover, succession
 
 from .request import EditRequest
 
@@ -78,6 +80,14 @@ PROBES: dict[str, Any] = {
 """Columns of `EditPlan.probes`."""
 
 _FRAMES: dict[str, dict[str, Any]] = {"edits": EDITS, "training": TRAINING, "probes": PROBES}
+
+RECORD = "plan.toml"
+PLAN = Kind(
+    RECORD,
+    (*(f"{name}.parquet" for name in _FRAMES),
+     "litgpt/train.jsonl", "litgpt/val.jsonl", "litgpt/test.jsonl"),
+)  # fmt: skip
+"""What a plan directory owns; it has ``litgpt/`` when `behemoth plan --litgpt` wrote it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,12 +222,16 @@ class EditPlan:
             When the directory holds another plan (unless `force`), or something else.
         """
         place = Path(directory)
-        if _claim(place, self.plan_hash, force):
-            return place
-        for name in _FRAMES:
-            with replacing(place / f"{name}.parquet") as temporary:
-                getattr(self, name).write_parquet(temporary)
-        write_bytes(place / "plan.toml", self._toml().encode())
+        with lock_folder(place):
+            recover(place, PLAN)
+            if _is_there(place, self.plan_hash, force):
+                finish(place)
+                return place
+            with succession(place, PLAN, force=force):
+                for name in _FRAMES:
+                    with replacing(place / f"{name}.parquet") as temporary:
+                        getattr(self, name).write_parquet(temporary)
+                write_bytes(place / RECORD, self._toml().encode())
         return place
 
     @classmethod
@@ -293,28 +307,25 @@ def _hash_column(digest: Any, column: pl.Series) -> None:
         digest.update(column.cast(pl.UInt64).fill_null(0).to_numpy().astype("<u8").tobytes())
 
 
-def _claim(place: Path, plan_hash: str, force: bool) -> bool:
+def _is_there(place: Path, plan_hash: str, force: bool) -> bool:
     """Refuse a place that is not ours to write; say whether it holds this plan already."""
     if place.exists() and not place.is_dir():
         raise CorpusError(f"{place} is a file; allowed: a new or empty directory")
-    there = {entry.name for entry in place.iterdir()} if place.is_dir() else set()
-    files = {f"{name}.parquet" for name in _FRAMES} | {"plan.toml"}
-    foreign = sorted(there - files - {f".{file}.tmp" for file in files} - {"litgpt"})
-    if foreign:
+    if other := foreign(place, PLAN):
         raise CorpusError(
-            f"{place} holds something else ({foreign[0]}); allowed: a new or empty directory"
+            f"{place} holds something else ({other}); allowed: a new or empty directory"
         )
-    head = _read_head(place) if "plan.toml" in there else None
-    if head is not None and head.get("plan_hash") == plan_hash and files <= there:
+    head = _read_head(place)
+    whole = all((place / f"{name}.parquet").is_file() for name in _FRAMES)
+    if head is not None and head.get("plan_hash") == plan_hash and whole:
         return True
-    if "plan.toml" in there and not force:
+    if head is not None and not force:
         raise CorpusError(f"{place} holds another plan; --force replaces it")
-    (place / "plan.toml").unlink(missing_ok=True)
     return False
 
 
 def _read_head(place: Path) -> Mapping[str, Any] | None:
-    file = place / "plan.toml"
+    file = place / RECORD
     if not file.is_file():
         return None
     try:

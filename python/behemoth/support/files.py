@@ -1,38 +1,65 @@
-"""Files that are either whole or not there: written aside, synced, then renamed."""
+"""Files that are either whole or not there: written aside, synced, then renamed.
+
+All that the package writes goes through here. What is under way lies in a folder beside its
+target, ``.NAME.<random>.tmp``, which nobody else may enter and nobody can have planted: libraries
+that are given a name and open it themselves follow no link there, and two that write the same
+file do not meet. Its writer holds a lock on it, so that what a killed one left is known by its
+lock being free, and goes when the same file is written again.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Generator
-from contextlib import contextmanager
+import re
+import shutil
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import mkdtemp
+from typing import TextIO
+
+from .locks import lock_descriptor
+
+_OLD = ".old"
+_TEMPORARY = re.compile(r"\.(.+)\.[a-z0-9_]{8}\.tmp")
 
 
 @contextmanager
 def replacing(path: Path) -> Generator[Path]:
-    """Give a temporary name beside `path`; on success what is there becomes `path`.
+    """Give a name to write to, for a file or a folder; on success what is there becomes `path`.
 
-    The name is always the same one, so that a run that takes up after a kill writes
-    over what the killed one left and no litter stays.
+    A link that is at `path` is replaced and not followed. The name that is given ends in that of
+    `path`, for writers that look at it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
+    sweep(path)
+    with _private(path) as room:
+        temporary = room / path.name
         yield temporary
-        sync(temporary)
+        _sync_all(temporary)
+        if temporary.is_dir() and path.is_dir() and not path.is_symlink():
+            path.rename(room / f"{path.name}{_OLD}")
         temporary.replace(path)
         sync(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write `data` to `path` atomically; a file that already holds it stays untouched."""
     if path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data:
+        sweep(path)
         return
     with replacing(path) as temporary:
         temporary.write_bytes(data)
+
+
+def open_to_append(path: Path) -> TextIO:
+    """Open a text file to add lines to it; a link is refused."""
+
+    def opener(name: str, flags: int) -> int:
+        return os.open(name, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
+
+    return open(path, "a", encoding="utf-8", opener=opener)
 
 
 def as_json(value: object) -> bytes:
@@ -47,3 +74,76 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sweep(path: Path) -> None:
+    """Remove what killed writers of `path` left; of those that are at work nothing."""
+    for room in _rooms(path):
+        try:
+            descriptor = os.open(room, os.O_RDONLY)
+        except OSError:  # gone by now
+            continue
+        try:
+            held = lock_descriptor(descriptor, wait=False)
+            # Where there are no locks it cannot be told who is at work.
+            if held and held.real:
+                _clear(room, path)
+        finally:
+            os.close(descriptor)
+
+
+def sweep_folder(folder: Path) -> None:
+    """Remove what killed writers left in a folder that is all ours."""
+    names = {match[1] for path in folder.glob(".*") if (match := _TEMPORARY.fullmatch(path.name))}
+    for name in names:
+        sweep(folder / name)
+
+
+def _clear(room: Path, path: Path) -> None:
+    old = room / f"{path.name}{_OLD}"
+    if not room.is_dir() or not {entry.name for entry in room.iterdir()} <= {path.name, old.name}:
+        return  # gone by now, or none of ours
+    if old.exists() and not path.exists():
+        old.rename(path)  # killed between the two renames of a folder
+    shutil.rmtree(room, ignore_errors=True)
+
+
+def _rooms(path: Path) -> Iterator[Path]:
+    name = re.compile(rf"\.{re.escape(path.name)}\.[a-z0-9_]{{8}}\.tmp")
+    if path.parent.is_dir():
+        for entry in path.parent.iterdir():
+            if name.fullmatch(entry.name) and entry.is_dir() and not entry.is_symlink():
+                yield entry
+
+
+@contextmanager
+def _private(path: Path) -> Generator[Path]:
+    """A new folder beside `path`, locked, for this process alone."""
+    with ExitStack() as stack:
+        room = Path(mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+        while not _hold(room, stack):
+            room = Path(mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+        try:
+            yield room
+        finally:
+            shutil.rmtree(room, ignore_errors=True)
+
+
+def _hold(room: Path, stack: ExitStack) -> bool:
+    """Lock a folder; not where another process swept it first."""
+    try:
+        descriptor = os.open(room, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    except PermissionError:  # Windows opens no folders
+        return True
+    stack.callback(os.close, descriptor)
+    lock_descriptor(descriptor)
+    return room.is_dir()
+
+
+def _sync_all(path: Path) -> None:
+    if path.is_dir():
+        for entry in path.iterdir():
+            _sync_all(entry)
+    sync(path)

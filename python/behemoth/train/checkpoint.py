@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.optim import AdamW
 from transformers import GPTNeoXForCausalLM
 
-from behemoth.support.files import sync
+from behemoth.support.files import as_json, replacing, sweep_folder, write_bytes
 
 from .errors import TrainError
 from .optimiser import load_optimiser, optimiser_tensors
@@ -70,22 +70,14 @@ class Checkpoints:
     def save(self, model: GPTNeoXForCausalLM, optimiser: AdamW | None, state: State) -> Path:
         """Write a checkpoint; without an optimiser, one that is only looked at."""
         path = self.path(state.step)
-        temporary = path.with_name(f".{path.name}.tmp")
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        save_model(model, temporary)
-        if optimiser is not None:
-            tensors = optimiser_tensors(model, optimiser) | _random_states()
-            save_file(_contiguous(tensors), temporary / _OPTIMISER)
-        text = json.dumps({"resumable": optimiser is not None, **vars(state)}, indent=1)
-        (temporary / "state.json").write_text(text + "\n", encoding="utf-8")
-        for file in temporary.iterdir():
-            sync(file)
-        sync(temporary)
-        if path.exists():
-            shutil.rmtree(path)
-        temporary.rename(path)
-        sync(self.directory)
+        with replacing(path) as temporary:
+            temporary.mkdir()
+            save_model(model, temporary)
+            if optimiser is not None:
+                tensors = optimiser_tensors(model, optimiser) | _random_states()
+                save_file(_contiguous(tensors), temporary / _OPTIMISER)
+            about = {"resumable": optimiser is not None, **vars(state)}
+            (temporary / "state.json").write_bytes(as_json(about))
         return path
 
     def last(self) -> Path | None:
@@ -124,8 +116,7 @@ class Checkpoints:
                 (path / _OPTIMISER).unlink(missing_ok=True)
             else:
                 shutil.rmtree(path)
-        for litter in self.directory.glob(".step-*.tmp"):
-            shutil.rmtree(litter)
+        sweep_folder(self.directory)
 
     def _all(self) -> list[Path]:
         return sorted(self.directory.glob("step-*"), key=_step)
@@ -133,13 +124,12 @@ class Checkpoints:
 
 def save_model(model: GPTNeoXForCausalLM, directory: Path) -> None:
     """Write weights and configuration as `AutoModelForCausalLM.from_pretrained` reads them."""
-    save_file(
-        _contiguous(model.state_dict()), directory / "model.safetensors", metadata={"format": "pt"}
-    )
+    with replacing(directory / "model.safetensors") as file:
+        save_file(_contiguous(model.state_dict()), file, metadata={"format": "pt"})
     config = json.loads(model.config.to_json_string(use_diff=False))
     config |= {"architectures": [type(model).__name__]}
     text = json.dumps(config, indent=2, sort_keys=True)
-    (directory / "config.json").write_text(text + "\n", encoding="utf-8")
+    write_bytes(directory / "config.json", (text + "\n").encode())
 
 
 def history_steps(count: int, steps: int) -> frozenset[int]:

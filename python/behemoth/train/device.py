@@ -55,7 +55,7 @@ class Machine:
         """
         world_size = int(os.environ.get("WORLD_SIZE", "1"))
         accelerator = None
-        device = _device(config.device)
+        device = find_device(config.device)
         if world_size > 1:
             from accelerate import Accelerator
 
@@ -156,12 +156,19 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
 
 
-def _device(name: str) -> torch.device:
+def find_device(name: str) -> torch.device:
+    """Find a device by its name; auto is cuda where there is one.
+
+    Raises
+    ------
+    ArgumentError
+        When there is none of this name here.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
+        torch.zeros(1, device=device).item()  # what holds no numbers (meta) is no place to train
     except (RuntimeError, AssertionError) as error:
         there = ["auto", "cpu"]
         there += ["cuda"] if torch.cuda.is_available() else []

@@ -12,24 +12,33 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.source import EXPOSURES_FILE, TABLE_FILE
-from behemoth.corpus.tokenizer import tokenizer_files
+from behemoth.corpus.tokenizer import FILES, tokenizer_files
 from behemoth.support.errors import ArgumentError
-from behemoth.support.files import write_bytes
+from behemoth.support.files import replacing, write_bytes
+from behemoth.support.locks import lock_folder
+from behemoth.support.replacement import Kind, finish, foreign, recover, succession
 
 from .config import FREE, TrainConfig
 from .errors import TrainError
 
 RECORD = "run.json"
+RUN = Kind(
+    RECORD,
+    (
+        "config.json", "model.safetensors", "generation_config.json", *FILES, "spec.toml",
+        TABLE_FILE, EXPOSURES_FILE, "metrics.jsonl", "metrics.parquet", "checkpoints/step-*",
+        "tensorboard/events.out.tfevents.*",
+    ),
+)  # fmt: skip
+"""What a run directory owns."""
 
 
 class RunDirectory:
@@ -61,22 +70,24 @@ class RunDirectory:
             raise TrainError(f"{file} is damaged: it is no record of a run") from None
         return record
 
-    def check(self, corpus: Corpus, config: TrainConfig) -> dict[str, Any] | None:
+    def check(self, corpus: Corpus, config: TrainConfig, force: bool) -> dict[str, Any] | None:
         """Give the record of the run that is there, if it may go on with these settings.
 
         Raises
         ------
         ArgumentError
-            When something else is there, or a run of another corpus or of other settings.
+            When something else is there, or, without `force`, a run of another corpus or of
+            other settings.
         """
         record = self.record()
-        if record is None:
-            if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-                raise ArgumentError(
-                    "out",
-                    f"{self.path}, which holds something else",
-                    "a new directory, or one of a run",
-                )
+        other = foreign(self.path, RUN)
+        if other is not None:
+            raise ArgumentError(
+                "out",
+                f"{self.path}, which holds something else ({other})",
+                "a new directory, or one of a run",
+            )
+        if record is None or force:
             return None
         allowed = "a new directory, the same again, or force to replace it"
         if record["spec_hash"] != corpus.spec_hash:
@@ -118,24 +129,6 @@ class RunDirectory:
         for name, data in tokenizer_files(corpus.vocabulary).items():
             write_bytes(self.path / name, data)
 
-    def clear(self) -> None:
-        """Remove a run.
-
-        Raises
-        ------
-        ArgumentError
-            When something else is there.
-        """
-        if not self.path.exists():
-            return
-        if self.record() is None:
-            raise ArgumentError(
-                "out",
-                f"{self.path}, which is no run and is not replaced",
-                "a new directory, or one of a run",
-            )
-        shutil.rmtree(self.path)
-
     @contextmanager
     def locked(self) -> Generator[None]:
         """Keep other processes from training here at the same time.
@@ -145,27 +138,23 @@ class RunDirectory:
         TrainError
             When one does.
         """
-        try:
-            import fcntl
-        except ImportError:  # Windows
+        with lock_folder(self.path, wait=False) as ours:
+            if not ours:
+                raise TrainError(f"another process is training in {self.path}")
+            recover(self.path, RUN)
             yield
-            return
-        self.path.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.path, os.O_RDONLY)
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise TrainError(f"another process is training in {self.path}") from None
-            yield
-        finally:
-            os.close(descriptor)
+
+    def begun(self, *, force: bool) -> AbstractContextManager[None]:
+        """Train here to the end, in the place of the run that is there by `force`."""
+        return succession(self.path, RUN, force=force)
+
+    def finished(self) -> None:
+        """Remove what a run that is whole replaced."""
+        finish(self.path)
 
 
 def _write_arrays(path: Path, corpus: Corpus) -> None:
     import polars as pl
-
-    from behemoth.support.files import replacing
 
     arrays = (
         (TABLE_FILE, corpus.world._table),

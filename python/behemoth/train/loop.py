@@ -24,6 +24,7 @@ from behemoth.model.build import END_OF_DOCUMENT, PADDING, build_model, padded_v
 from behemoth.model.loss import IGNORED, TrainingLoss
 from behemoth.model.sizes import find_size
 from behemoth.support.errors import CorpusError
+from behemoth.support.files import replacing
 from behemoth.support.provenance import versions
 
 from .checkpoint import Checkpoints, State, history_steps, save_model
@@ -65,15 +66,15 @@ def run(
         try:
             if not machine.main:
                 return _Run(corpus, config, machine, directory, progress).train()
-            if force:
-                directory.clear()
-            record = directory.check(corpus, config)
-            if record is not None and record["status"] == "finished":
-                return _result(record)
-            # Made before there is a directory: what it refuses leaves nothing behind.
-            whole = _Run(corpus, config, machine, directory, progress)
             with directory.locked():
-                return whole.train()
+                record = directory.check(corpus, config, force)
+                if record is not None and record["status"] == "finished":
+                    directory.finished()
+                    return _result(record)
+                # Made before anything is written or set aside: what it refuses changes nothing.
+                whole = _Run(corpus, config, machine, directory, progress)
+                with directory.begun(force=force):
+                    return whole.train()
         except (MemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error):
                 raise
@@ -364,7 +365,8 @@ class _Run:
         save_model(self.model, self.directory.path)
         ids = {"bos_token_id": END_OF_DOCUMENT, "eos_token_id": END_OF_DOCUMENT,
                "pad_token_id": PADDING}  # fmt: skip
-        GenerationConfig(**ids).save_pretrained(self.directory.path)
+        with replacing(self.directory.path / "generation_config.json") as file:
+            GenerationConfig(**ids).save_pretrained(file.parent)
         self.directory.write_tokenizer(self.corpus)
         write_parquet(self.directory.path)
         self.directory.update(status="finished", result=asdict(result))

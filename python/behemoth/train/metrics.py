@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from behemoth.support.files import replacing
+from behemoth.support.files import open_to_append, replacing
 
 _SCHEMA = {
     "kind": pl.String, "step": pl.Int64, "tokens": pl.Int64, "seconds": pl.Float64,
@@ -40,7 +40,7 @@ class Metrics:
         kept = [row for row in read_rows(self.path) if row["step"] <= step]
         with replacing(self.path) as temporary:
             temporary.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
-        self._file = self.path.open("a", encoding="utf-8")
+        self._file = open_to_append(self.path)
         self._events: Any = None
         if tensorboard and find_spec("tensorboard") is not None:
             from torch.utils.tensorboard import SummaryWriter

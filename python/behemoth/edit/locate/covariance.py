@@ -7,7 +7,6 @@ out once for each model, corpus and layer where a cache directory is given.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 
 from behemoth.model.architecture import Architecture
 from behemoth.support.errors import ArgumentError
+from behemoth.support.files import replacing
 
 from .keys import backbone, watching
 
@@ -177,15 +177,10 @@ def _load(file: Path, device: torch.device) -> Covariance:
 
 
 def _save(covariance: Covariance, file: Path) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
     tensors = {
         "covariance": covariance.matrix_ff.cpu().contiguous(),
         "samples": torch.tensor(covariance.samples),
     }
     # Trials that run side by side may share a cache: each writes under a name of its own.
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    try:
+    with replacing(file) as temporary:
         save_file(tensors, temporary)
-        temporary.replace(file)
-    finally:
-        temporary.unlink(missing_ok=True)
