@@ -159,7 +159,7 @@ def _check(place: Path, about: Mapping[str, object], force: bool) -> Kind | None
     try:
         there = json.loads((place / _RECORD).read_text(encoding="utf-8"))
         same = all(there[name] == about[name] for name in ("to", "block_length", "spec_hash"))
-        kind = _kind(FORMATS[there["to"]])
+        kind = _kind(get_format(there["to"]))
     except (OSError, ValueError, KeyError, TypeError):
         raise something from None
     if not same and not force:

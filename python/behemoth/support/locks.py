@@ -1,0 +1,91 @@
+"""Locks that go away with the process that holds them, however that ends."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+# What file systems say that have no locks, or none of folders.
+_WITHOUT = {errno.EBADF, errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL}
+
+
+@dataclass(frozen=True)
+class Held:
+    """Whether a lock is held; true as well where there are none, and `real` says which."""
+
+    held: bool
+    real: bool = True
+
+    def __bool__(self) -> bool:
+        return self.held
+
+
+@contextmanager
+def lock(path: Path, *, shared: bool = False, wait: bool = True) -> Generator[Held]:
+    """Hold a lock on a folder, or on a file that is made if need be.
+
+    Parameters
+    ----------
+    path : Path
+        A folder that is there, or a file.
+    shared : bool
+        Let others hold it in this way, too.
+    wait : bool
+        Until it is free.
+
+    Yields
+    ------
+    Held
+        Always true with `wait`.
+    """
+    if path.is_dir():
+        descriptor = os.open(path, os.O_RDONLY)
+    else:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+        descriptor = os.open(path, flags, 0o644)
+    try:
+        yield lock_descriptor(descriptor, shared=shared, wait=wait)
+    finally:
+        os.close(descriptor)
+
+
+def lock_descriptor(descriptor: int, *, shared: bool = False, wait: bool = True) -> Held:
+    """Lock an open file or folder until it is closed; see `lock`."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return Held(True, real=False)
+    how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    try:
+        fcntl.flock(descriptor, how if wait else how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return Held(False)
+    except OSError as error:
+        if error.errno not in _WITHOUT:
+            raise
+        return Held(True, real=False)
+    return Held(True)
+
+
+@contextmanager
+def lock_folder(path: Path, *, shared: bool = False, wait: bool = True) -> Generator[Held]:
+    """Hold a lock on a folder; one that is not there is made, and goes if it stays empty."""
+    if path.exists() and not path.is_dir():  # which its user has words for
+        yield Held(True, real=False)
+        return
+    made = [place for place in (path, *path.parents) if not place.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    try:
+        with lock(path, shared=shared, wait=wait) as held:
+            yield held
+    finally:
+        for place in made:
+            try:
+                place.rmdir()
+            except OSError:
+                break
