@@ -35,8 +35,8 @@ __all__ = [
 FORMAT_VERSION: int
 """Version of everything that decides the bytes of a corpus."""
 
-TEMPLATES: list[str]
-"""The names of the templates."""
+TEMPLATES: list[dict[str, Any]]
+"""The templates: name, family, asks, is_question and filler_follows of each."""
 
 def version() -> str:
     """The version of the engine."""
@@ -177,12 +177,12 @@ class Corpus:
         """Every sentence of the facts given.
 
         Arrays of one length, the sum of the facts' exposures: fact, copy,
-        template (an index into `templates`), document, place in the document,
+        wording (an index into `templates`), document, place in the document,
         object and whether it is the minority object.
         """
     def sample_facts(self, n: int) -> _U64:
         """An exact sample of facts without replacement, sorted, keyed by the seed."""
-    def probes(self, facts: _U64, template: int) -> tuple[_U32, _U64, _U32, _U64]:
+    def probes(self, facts: _U64, wording_index: int) -> tuple[_U32, _U64, _U32, _U64]:
         """Prompts and answers of facts in one wording.
 
         Prompt tokens end to end, where each prompt ends, answer tokens end to

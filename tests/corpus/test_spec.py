@@ -16,8 +16,8 @@ from behemoth import (
     World,
     ZipfExposures,
 )
-from behemoth._gen import TEMPLATES
 from behemoth.corpus.spec import Template, to_json
+from behemoth.corpus.templates import TEMPLATES
 
 
 @pytest.mark.parametrize(
@@ -47,8 +47,19 @@ def test_specs_are_frozen():
 
 
 def test_the_names_of_templates_are_those_of_the_engine():
-    assert list(get_args(Template)) == TEMPLATES
+    assert list(get_args(Template)) == list(TEMPLATES)
     with pytest.raises(ArgumentError) as caught:
         Corpus(World(2, 1, 2), templates={"sonnet": 1})
     allowed = ", ".join(TEMPLATES)
     assert str(caught.value) == f"argument 'templates': got 'sonnet', allowed: {allowed}"
+
+
+def test_a_refusal_of_the_engine_is_values():
+    with pytest.raises(ArgumentError) as caught:
+        World(10, [Independent(4), Correlated(5, 0.5)])
+    error = caught.value
+    assert error.path == ("relations", 1, "with")
+    assert (error.got, error.allowed) == ("5", "an earlier relation, 0 to 0")
+    with pytest.raises(ArgumentError) as caught:
+        Corpus(World(2, 1, 2), templates={"repeat": 1})
+    assert (caught.value.path, caught.value.nearest) == (("templates",), "repeats")

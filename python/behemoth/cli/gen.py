@@ -282,7 +282,7 @@ def _corpus(
     if order is not None:
         changes["order"] = parse.choice("--order", order, ("shuffle", "bios"))
     if templates is not None:
-        from behemoth._gen import TEMPLATES
+        from behemoth.corpus.templates import TEMPLATES
 
         changes["templates"] = parse.weights("--templates", templates, tuple(TEMPLATES))
     if inversion is not None:

@@ -227,7 +227,12 @@ class Corpus:
 
     @cached_property
     def templates(self) -> list[dict[str, Any]]:
-        """Every compiled wording: template (its number), name, wording, held_out, ..."""
+        """Every wording, with what there is to know of its template.
+
+        Each has wording_index (its place in this list), name (of its template), wording (0 for
+        the template itself), held_out, family, asks, is_question, filler_follows, share (of the
+        statements, or of the questions for questions) and probe (whether a prompt can ask).
+        """
         return json.loads(self._native.templates)
 
     @property
@@ -303,15 +308,15 @@ class Corpus:
         import polars as pl
 
         ids = whole(facts, "facts", np.uint64).ravel()
-        fact, copy, template, document, sentence, objects, minority = self._native.ledger(ids)
+        fact, copy, index, document, sentence, objects, minority = self._native.ledger(ids)
         names = pl.Series([row["name"] for row in self.templates], dtype=pl.String)
         wordings = pl.Series([row["wording"] for row in self.templates], dtype=pl.UInt32)
         return pl.DataFrame(
             {
                 "fact": fact,
                 "copy": copy,
-                "template": names.gather(template),
-                "wording": wordings.gather(template),
+                "template": names.gather(index),
+                "wording": wordings.gather(index),
                 "document": document,
                 "sentence": sentence,
                 "object": objects,

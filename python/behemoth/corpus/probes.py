@@ -63,7 +63,7 @@ def written_templates(corpus: Corpus) -> dict[str, list[dict[str, Any]]]:
     return {
         name: wordings
         for name, wordings in probed.items()
-        if any(row["weight"] > 0 for row in wordings)
+        if any(row["share"] > 0 for row in wordings)
     }
 
 
@@ -149,10 +149,9 @@ def probe_metadata(path: Path) -> dict[str, str] | None:
 
 def _wording_frame(corpus: Corpus, facts: NDArray[np.uint64], row: dict[str, Any]) -> pl.DataFrame:
     native = corpus._native
-    prompt, prompt_ends, answer, answer_ends = native.probes(facts, row["template"])
+    prompt, prompt_ends, answer, answer_ends = native.probes(facts, row["wording_index"])
     world = corpus.world.facts_of(facts)
-    question = "question" in row["name"]
-    seen = native.seen_in_questions(facts) if question else None
+    seen = native.seen_in_questions(facts) if row["is_question"] else None
     return world.select(
         _lists("prompt", prompt, prompt_ends),
         _lists("answer", answer, answer_ends),

@@ -14,6 +14,7 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
+from behemoth.corpus.templates import is_of
 from behemoth.recall.generation import _decode, _evaluating
 from behemoth.recall.ragged import Ragged
 from behemoth.support.errors import ArgumentError
@@ -150,7 +151,7 @@ def _counterfactual(corpus: Corpus, plan: EditPlan, probes: pl.DataFrame, seed: 
     drawn += drawn >= low
     drawn += drawn >= high
     prompts = Prompts(corpus, structure, plan.request)
-    question = probes["template"].str.contains("question").to_numpy()
+    question = is_of(probes["template"], "is_question")
     words = [
         prompts.words("answer", relations, drawn, question=asked).to_list()
         for asked in (False, True)

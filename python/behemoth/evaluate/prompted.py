@@ -14,6 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from behemoth.corpus.corpus import Corpus
+from behemoth.corpus.templates import is_of
 from behemoth.plan.plan import EditPlan
 from behemoth.plan.prompts import Prompts
 from behemoth.plan.structure import Structure
@@ -82,7 +83,7 @@ class Prompted:
         marked = answers["old"].lengths - words.digits[relation]
         assert not len(marked) or set(np.unique(marked)) <= {0, 1}
         last_but_one = prompts.flat[np.cumsum(prompts.lengths) - 2]
-        filler = np.where((probes["template"] == "repeats").to_numpy(), last_but_one, -1)
+        filler = np.where(is_of(probes["template"], "filler_follows"), last_but_one, -1)
         old = answers["old"]
         longest = np.max([answer.lengths for answer in answers.values()], axis=0)
         return cls(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.probes import _lists, _wording_frame, written_templates
+from behemoth.corpus.templates import TEMPLATES
 from behemoth.support.errors import ArgumentError
 
 from .request import EditRequest
@@ -39,21 +40,22 @@ class Prompts:
         self._corpus, self._structure = corpus, structure
         templates = written_templates(corpus)
         self.wordings = [row for rows in templates.values() for row in rows]
-        statements = [name for name in templates if name != "question"]
-        if request.kind == "question_refusal" and "question" not in templates:
+        asking = [name for name in templates if TEMPLATES[name].is_question]
+        statements = [name for name in templates if name not in asking]
+        if request.kind == "question_refusal" and not asking:
             raise ArgumentError(
                 "kind",
                 "'question_refusal'",
                 "remap, censor, refusal, as the corpus asks no questions",
             )
         asked = request.kind == "question_refusal" or not statements
-        if asked and "question" not in templates:
+        if asked and not asking:
             raise ArgumentError(
                 "corpus",
                 "no template whose object comes last",
                 "a corpus written with one (default, rso, repeats, nonsense, question)",
             )
-        own = templates["question" if asked else statements[0]]
+        own = templates[(asking if asked else statements)[0]]
         written = [row for row in own if not row["held_out"]]
         if request.wordings > len(written):
             raise ArgumentError(
@@ -65,9 +67,9 @@ class Prompts:
 
     def edited_group(self, wording: dict[str, Any]) -> str:
         """Give the group that a probe of an edited fact in a wording belongs to."""
-        if any(wording["template"] == row["template"] for row in self.trained):
+        if any(wording["wording_index"] == row["wording_index"] for row in self.trained):
             return "edited"
-        if wording["name"] == "question":
+        if wording["is_question"]:
             return "edited_question"
         return "edited_held_out" if wording["held_out"] else "edited_paraphrase"
 
@@ -96,7 +98,7 @@ class Prompts:
             The columns of `Corpus.probes`, and old_answer, answer and perhaps new_answer.
         """
         frame = _wording_frame(self._corpus, facts, wording).rename({"answer": "old_answer"})
-        question = wording["name"] == "question"
+        question = wording["is_question"]
         relations = frame["relation"].to_numpy()
         frame = frame.with_columns(self.words("answer", relations, right, question=question))
         if new is None:

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from behemoth.corpus.arrays import whole
 from behemoth.corpus.corpus import Corpus
+from behemoth.corpus.templates import is_of
 from behemoth.support.errors import ArgumentError
 
 from .generation import Decoded, decode
@@ -172,8 +173,8 @@ class _Judge:
         assert set(np.unique(self._marked)) <= {0, 1}
         # Where an object may have copies of a filler behind it: which filler that is.
         last_but_one = prompts.flat[np.cumsum(prompts.lengths) - 2]
-        repeats = (probes["template"] == "repeats").to_numpy()
-        self._filler = np.where(repeats, last_but_one, -1)
+        follows = is_of(probes["template"], "filler_follows")
+        self._filler = np.where(follows, last_but_one, -1)
 
     def add(self, batch: Decoded) -> None:
         """Judge one batch."""

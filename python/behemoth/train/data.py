@@ -316,9 +316,9 @@ def _whole_blocks(tokens: int, length: int) -> int:
 
 
 def _answers(corpus: Corpus) -> Answers:
-    written = [row for row in corpus.templates if row["weight"] > 0]
+    written = [row for row in corpus.templates if row["share"] > 0]
     # Refusals have no object, and a last word of their own.
-    if not any(row["probe"] or row["family"] == "refusal" for row in written):
+    if not any(row["asks"] != "nothing" for row in written):
         names = ", ".join(sorted({row["name"] for row in written}))
         raise ArgumentError(
             "answers_only", f"a corpus of {names}", "one with sentences whose object comes last"

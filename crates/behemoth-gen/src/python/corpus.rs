@@ -3,18 +3,15 @@
 use std::path::Path;
 use std::time::Instant;
 
-use numpy::{
-    Element, IntoPyArray, PyArray1, PyArrayDescrMethods, PyArrayMethods, PyReadonlyArray1,
-    PyReadwriteArray1, PyUntypedArray, PyUntypedArrayMethods,
-};
-use pyo3::exceptions::PyTypeError;
+use numpy::{Element, IntoPyArray, PyArray1, PyReadonlyArray1, PyUntypedArray};
 use pyo3::prelude::*;
 
+use super::arguments::{check_facts, pairs, slice};
+use super::fill::{FillDocuments, FillTokens, fill_array};
+use super::threads::{in_pieces, run};
 use super::world::World;
-use super::{SMALL_CALL, check_facts, in_pieces, pairs, run, slice};
+use super::{ledger, templates};
 use crate::corpus::{Corpus as Engine, PAGE_DOCUMENTS, Progress};
-use crate::error::Error;
-use crate::manifest;
 use crate::shard::{self, WriteOptions};
 use crate::spec::CorpusSpec;
 use crate::vocabulary::Token;
@@ -23,87 +20,6 @@ use crate::vocabulary::Token;
 #[pyclass(module = "behemoth._gen", frozen)]
 pub(super) struct Corpus {
     inner: Engine,
-}
-
-impl Corpus {
-    /// Calls `fill` with the array as unsigned integers of its width.
-    fn fill_array(
-        &self,
-        py: Python<'_>,
-        out: &Bound<'_, PyUntypedArray>,
-        fill: impl Fill,
-    ) -> PyResult<usize> {
-        if self.inner.token_bytes() == 4 && out.dtype().itemsize() == 2 {
-            return Err(Error::argument(
-                "out",
-                format!("an array of {}", out.dtype()),
-                "uint32, int32 or int64: the vocabulary does not fit 16 bits",
-            )
-            .into());
-        }
-        if let Ok(array) = out.cast::<PyArray1<u16>>() {
-            return fill_as::<u16, u16>(py, array, fill);
-        }
-        if let Ok(array) = out.cast::<PyArray1<u32>>() {
-            return fill_as::<u32, u32>(py, array, fill);
-        }
-        if let Ok(array) = out.cast::<PyArray1<i32>>() {
-            return fill_as::<i32, u32>(py, array, fill);
-        }
-        if let Ok(array) = out.cast::<PyArray1<i64>>() {
-            return fill_as::<i64, u64>(py, array, fill);
-        }
-        Err(PyTypeError::new_err(format!(
-            "argument 'out': got an array of {} with {} dimensions, allowed: a one-dimensional \
-             array of uint16, uint32, int32 or int64",
-            out.dtype(),
-            out.ndim()
-        )))
-    }
-}
-
-/// A way to fill memory with tokens of any type.
-trait Fill: Send + Sync {
-    fn fill<T: Token>(&self, out: &mut [T], progress: &Progress) -> crate::Result<usize>;
-}
-
-fn fill_as<E, T>(py: Python<'_>, array: &Bound<'_, PyArray1<E>>, fill: impl Fill) -> PyResult<usize>
-where
-    E: Element + bytemuck::Pod + Send,
-    T: Token + bytemuck::Pod,
-{
-    let mut array: PyReadwriteArray1<'_, E> = array.try_readwrite().map_err(|_| {
-        Error::argument(
-            "out",
-            "an array that is read-only or borrowed",
-            "a writeable array",
-        )
-    })?;
-    let out = array
-        .as_slice_mut()
-        .map_err(|_| Error::argument("out", "a strided array", "a contiguous array"))?;
-    let out: &mut [T] = bytemuck::cast_slice_mut(out);
-    if out.len() < SMALL_CALL {
-        return Ok(py.detach(|| fill.fill(out, &Progress::default()))?);
-    }
-    let total = out.len() as u64;
-    run(py, total, None, |progress| fill.fill(out, progress))
-}
-
-struct FillDocuments<'a>(&'a Engine, u64);
-
-impl Fill for FillDocuments<'_> {
-    fn fill<T: Token>(&self, out: &mut [T], progress: &Progress) -> crate::Result<usize> {
-        self.0.fill(out, self.1, 0, progress)
-    }
-}
-
-struct FillTokens<'a>(&'a Engine, u64, usize);
-
-impl Fill for FillTokens<'_> {
-    fn fill<T: Token>(&self, out: &mut [T], progress: &Progress) -> crate::Result<usize> {
-        self.0.fill_tokens(out, self.1, self.2, progress)
-    }
 }
 
 #[pymethods]
@@ -180,7 +96,7 @@ impl Corpus {
 
     #[getter]
     fn dtype(&self) -> &'static str {
-        manifest::dtype(&self.inner)
+        shard::dtype(&self.inner)
     }
 
     #[getter]
@@ -205,29 +121,12 @@ impl Corpus {
 
     #[getter]
     fn templates(&self) -> String {
-        let list: Vec<serde_json::Value> = self
-            .inner
-            .wordings()
-            .iter()
-            .enumerate()
-            .map(|(template, wording)| {
-                serde_json::json!({
-                    "template": template,
-                    "name": wording.name,
-                    "wording": wording.wording,
-                    "held_out": wording.held_out,
-                    "family": wording.family,
-                    "weight": wording.share,
-                    "probe": wording.can_probe(),
-                })
-            })
-            .collect();
-        serde_json::Value::from(list).to_string()
+        templates::wordings(&self.inner)
     }
 
     #[getter]
     fn exposure_classes(&self) -> String {
-        manifest::classes_json(self.inner.exposures())
+        shard::classes_json(self.inner.exposures())
     }
 
     #[pyo3(signature = (threads=0, progress=None))]
@@ -261,7 +160,7 @@ impl Corpus {
     }
 
     fn fill(&self, py: Python<'_>, out: &Bound<'_, PyUntypedArray>, start: u64) -> PyResult<usize> {
-        self.fill_array(py, out, FillDocuments(&self.inner, start))
+        fill_array(py, &self.inner, out, FillDocuments(&self.inner, start))
     }
 
     #[pyo3(signature = (out, token, threads=0))]
@@ -272,7 +171,12 @@ impl Corpus {
         token: u64,
         threads: usize,
     ) -> PyResult<usize> {
-        self.fill_array(py, out, FillTokens(&self.inner, token, threads))
+        fill_array(
+            py,
+            &self.inner,
+            out,
+            FillTokens(&self.inner, token, threads),
+        )
     }
 
     fn exposures<'py>(
@@ -290,105 +194,29 @@ impl Corpus {
         Ok(exposures.into_pyarray(py))
     }
 
-    #[allow(clippy::type_complexity)]
     fn ledger<'py>(
         &self,
         py: Python<'py>,
         facts: PyReadonlyArray1<'py, u64>,
-    ) -> PyResult<(
-        Bound<'py, PyArray1<u64>>,
-        Bound<'py, PyArray1<u64>>,
-        Bound<'py, PyArray1<u32>>,
-        Bound<'py, PyArray1<u64>>,
-        Bound<'py, PyArray1<u32>>,
-        Bound<'py, PyArray1<u32>>,
-        Bound<'py, PyArray1<bool>>,
-    )> {
+    ) -> PyResult<ledger::Columns<'py>> {
         let facts = slice(&facts)?;
         check_facts(facts, self.inner.world())?;
-        let mut entries = Vec::new();
-        in_pieces(py, facts.len(), |range| {
-            for &fact in &facts[range] {
-                entries.extend(self.inner.ledger(fact)?);
-            }
-            Ok(())
-        })?;
-        Ok((
-            entries
-                .iter()
-                .map(|e| e.fact)
-                .collect::<Vec<_>>()
-                .into_pyarray(py),
-            entries
-                .iter()
-                .map(|e| e.copy)
-                .collect::<Vec<_>>()
-                .into_pyarray(py),
-            entries
-                .iter()
-                .map(|e| e.wording)
-                .collect::<Vec<_>>()
-                .into_pyarray(py),
-            entries
-                .iter()
-                .map(|e| e.document)
-                .collect::<Vec<_>>()
-                .into_pyarray(py),
-            entries
-                .iter()
-                .map(|e| e.place)
-                .collect::<Vec<_>>()
-                .into_pyarray(py),
-            entries
-                .iter()
-                .map(|e| e.object)
-                .collect::<Vec<_>>()
-                .into_pyarray(py),
-            entries
-                .iter()
-                .map(|e| e.minority)
-                .collect::<Vec<_>>()
-                .into_pyarray(py),
-        ))
+        ledger::columns(py, &self.inner, facts)
     }
 
     fn sample_facts<'py>(&self, py: Python<'py>, n: u64) -> Bound<'py, PyArray1<u64>> {
         py.detach(|| self.inner.sample_facts(n)).into_pyarray(py)
     }
 
-    #[allow(clippy::type_complexity)]
     fn probes<'py>(
         &self,
         py: Python<'py>,
         facts: PyReadonlyArray1<'py, u64>,
-        template: usize,
-    ) -> PyResult<(
-        Bound<'py, PyArray1<u32>>,
-        Bound<'py, PyArray1<u64>>,
-        Bound<'py, PyArray1<u32>>,
-        Bound<'py, PyArray1<u64>>,
-    )> {
+        wording_index: usize,
+    ) -> PyResult<ledger::Probes<'py>> {
         let facts = slice(&facts)?;
         check_facts(facts, self.inner.world())?;
-        let (mut prompts, mut prompt_ends) = (Vec::new(), Vec::new());
-        let (mut answers, mut answer_ends) = (Vec::new(), Vec::new());
-        let prober = self.inner.prober(template)?;
-        in_pieces(py, facts.len(), |range| {
-            for &fact in &facts[range] {
-                let (prompt, answer) = prober.probe(fact);
-                prompts.extend(prompt);
-                prompt_ends.push(prompts.len() as u64);
-                answers.extend(answer);
-                answer_ends.push(answers.len() as u64);
-            }
-            Ok(())
-        })?;
-        Ok((
-            prompts.into_pyarray(py),
-            prompt_ends.into_pyarray(py),
-            answers.into_pyarray(py),
-            answer_ends.into_pyarray(py),
-        ))
+        ledger::probes(py, &self.inner, facts, wording_index)
     }
 
     fn seen_in_questions<'py>(

@@ -4,7 +4,8 @@ use numpy::{Element, IntoPyArray, PyArray1, PyReadonlyArray1};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::{check_facts, in_pieces, pairs, same_length, slice};
+use super::arguments::{check_facts, pairs, same_length, slice};
+use super::threads::in_pieces;
 use crate::error::Error;
 use crate::spec::WorldSpec;
 use crate::world::{Table, World as EngineWorld};

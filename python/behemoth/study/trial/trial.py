@@ -375,7 +375,7 @@ def _compile(unit: PlanUnit, corpus: Corpus) -> EditPlan:
 
 
 def _recall(model: GPTNeoXForCausalLM, corpus: Corpus) -> pl.DataFrame:
-    names = {row["name"] for row in corpus.templates if row["weight"] > 0 and row["probe"]}
+    names = {row["name"] for row in corpus.templates if row["share"] > 0 and row["probe"]}
     if not names:
         return pl.DataFrame(schema=RECALL)
     template = "default" if "default" in names else sorted(names)[0]

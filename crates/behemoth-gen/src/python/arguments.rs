@@ -1,0 +1,43 @@
+//! Arguments: numpy arrays as slices, checked.
+
+use numpy::{Element, PyReadonlyArray1};
+use pyo3::prelude::*;
+
+use crate::error::Error;
+use crate::world::World;
+
+pub(super) fn same_length(name: &str, a: usize, b: usize) -> crate::Result<()> {
+    if a == b {
+        Ok(())
+    } else {
+        Err(Error::argument(
+            name,
+            format!("{b} values beside {a}"),
+            "arrays of equal length",
+        ))
+    }
+}
+
+pub(super) fn check_facts(facts: &[u64], world: &World) -> crate::Result<()> {
+    match facts.iter().find(|&&fact| fact >= world.facts()) {
+        None => Ok(()),
+        Some(fact) => Err(Error::argument(
+            "facts",
+            fact,
+            format!("facts below {}", world.facts()),
+        )),
+    }
+}
+
+pub(super) fn slice<'a, T: Element>(array: &'a PyReadonlyArray1<'_, T>) -> PyResult<&'a [T]> {
+    Ok(array.as_slice()?)
+}
+
+pub(super) fn pairs(
+    facts: &PyReadonlyArray1<'_, u64>,
+    objects: &PyReadonlyArray1<'_, u32>,
+) -> PyResult<Vec<(u64, u32)>> {
+    let (facts, objects) = (slice(facts)?, slice(objects)?);
+    same_length("objects", facts.len(), objects.len())?;
+    Ok(facts.iter().copied().zip(objects.iter().copied()).collect())
+}

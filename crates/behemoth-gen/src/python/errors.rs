@@ -1,0 +1,54 @@
+//! Errors of the engine as those of Python.
+
+use pyo3::IntoPyObjectExt;
+use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError};
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+
+use crate::error::{Error, Key};
+
+// Python defines the errors, so that what is refused there and here is one class.
+pyo3::import_exception!(behemoth.support.errors, ArgumentError);
+pyo3::import_exception!(behemoth.support.errors, CorpusError);
+
+/// The path as Python has it: names and places in lists.
+fn as_path(py: Python<'_>, path: Vec<Key>) -> PyResult<Bound<'_, PyTuple>> {
+    let keys = path.into_iter().map(|key| match key {
+        Key::Name(name) => name.into_bound_py_any(py),
+        Key::Index(index) => index.into_bound_py_any(py),
+    });
+    PyTuple::new(py, keys.collect::<PyResult<Vec<_>>>()?)
+}
+
+impl From<Error> for PyErr {
+    fn from(error: Error) -> PyErr {
+        let message = error.to_string();
+        match error {
+            Error::Argument {
+                path,
+                got,
+                allowed,
+                nearest,
+            } => Python::attach(|py| match as_path(py, path) {
+                Ok(path) => ArgumentError::new_err((path.unbind(), got, allowed, nearest)),
+                Err(error) => error,
+            }),
+            Error::Corpus { .. } => CorpusError::new_err(message),
+            Error::Cancelled => PyKeyboardInterrupt::new_err(message),
+            // OSError picks its own subclass (PermissionError, ...) from the number.
+            Error::Io {
+                source,
+                path,
+                action,
+            } => {
+                let number = source.raw_os_error().unwrap_or(5);
+                let reason = format!("cannot {action}: {source}");
+                PyOSError::new_err((number, reason, path.display().to_string()))
+            }
+            Error::Disk { path, .. } => {
+                let number = rustix::io::Errno::NOSPC.raw_os_error();
+                PyOSError::new_err((number, message, path.display().to_string()))
+            }
+        }
+    }
+}

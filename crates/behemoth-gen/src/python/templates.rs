@@ -1,0 +1,62 @@
+//! What Python may know of templates: facts, so that nobody has to read them from their names.
+
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+use serde_json::{Value, json};
+
+use crate::corpus::Corpus;
+use crate::grammar::{Asks, Family, Template};
+
+fn family(template: Template) -> &'static str {
+    match template.family() {
+        Family::Statement => "statement",
+        Family::Question => "question",
+        Family::Refusal => "refusal",
+    }
+}
+
+fn asks(template: Template) -> &'static str {
+    match template.asks() {
+        Asks::Object => "object",
+        Asks::Refusal => "refusal",
+        Asks::Nothing => "nothing",
+    }
+}
+
+/// `behemoth._gen.TEMPLATES`.
+pub(super) fn all(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
+    let list = PyList::empty(py);
+    for &template in Template::ALL {
+        let facts = PyDict::new(py);
+        facts.set_item("name", template.name())?;
+        facts.set_item("family", family(template))?;
+        facts.set_item("asks", asks(template))?;
+        facts.set_item("is_question", template.is_question())?;
+        facts.set_item("filler_follows", template.filler_follows())?;
+        list.append(facts)?;
+    }
+    Ok(list)
+}
+
+/// The wordings of a corpus, as JSON.
+pub(super) fn wordings(corpus: &Corpus) -> String {
+    let wordings = corpus.wordings().iter().enumerate();
+    let list: Vec<Value> = wordings
+        .map(|(index, wording)| {
+            let template = wording.template;
+            json!({
+                "wording_index": index,
+                "name": template.name(),
+                "wording": wording.number,
+                "held_out": wording.held_out,
+                "family": family(template),
+                "asks": asks(template),
+                "is_question": template.is_question(),
+                "filler_follows": template.filler_follows(),
+                "share": wording.share,
+                "probe": wording.can_probe(),
+            })
+        })
+        .collect();
+    Value::from(list).to_string()
+}

@@ -1,0 +1,94 @@
+//! Long calls: on threads of their own, with the interpreter released.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use pyo3::prelude::*;
+
+use crate::corpus::Progress;
+
+/// Facts handled between two looks at Ctrl-C.
+const FACTS_AT_ONCE: usize = 1 << 18;
+
+/// Wakes the calling thread when the work is over, however it ends.
+struct Wake<'a> {
+    finished: &'a AtomicBool,
+    caller: std::thread::Thread,
+}
+
+impl Drop for Wake<'_> {
+    fn drop(&mut self) {
+        self.finished.store(true, Ordering::Release);
+        self.caller.unpark();
+    }
+}
+
+/// Runs `work` on a thread while this one reports progress and looks for Ctrl-C.
+pub(super) fn run<R: Send>(
+    py: Python<'_>,
+    total: u64,
+    callback: Option<&Bound<'_, PyAny>>,
+    work: impl FnOnce(&Progress) -> crate::Result<R> + Send,
+) -> PyResult<R> {
+    let progress = Progress::default();
+    let finished = AtomicBool::new(false);
+    let caller = std::thread::current();
+    let mut interrupt: Option<PyErr> = None;
+    let result = std::thread::scope(|scope| {
+        let (progress, finished) = (&progress, &finished);
+        let handle = scope.spawn(move || {
+            // Also when `work` panics: the caller must not wait for ever.
+            let _wake = Wake { finished, caller };
+            work(progress)
+        });
+        let mut reported = u64::MAX;
+        loop {
+            py.detach(|| std::thread::park_timeout(Duration::from_millis(100)));
+            let is_finished = finished.load(Ordering::Acquire);
+            let done = progress.done.load(Ordering::Relaxed);
+            let mut tell = || -> PyResult<()> {
+                py.check_signals()?;
+                if let Some(callback) = callback
+                    && done != reported
+                {
+                    reported = done;
+                    callback.call1((done, total))?;
+                }
+                Ok(())
+            };
+            if interrupt.is_none()
+                && let Err(error) = tell()
+            {
+                progress.cancel.store(true, Ordering::Relaxed);
+                interrupt = Some(error);
+            }
+            if is_finished {
+                break;
+            }
+        }
+        handle.join()
+    });
+    if let Some(error) = interrupt {
+        return Err(error);
+    }
+    match result {
+        Ok(result) => Ok(result?),
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
+/// Makes `count` things in pieces, released, with a look at Ctrl-C between them.
+pub(super) fn in_pieces(
+    py: Python<'_>,
+    count: usize,
+    mut piece: impl FnMut(std::ops::Range<usize>) -> crate::Result<()> + Send,
+) -> PyResult<()> {
+    let mut first = 0;
+    while first < count {
+        let last = (first + FACTS_AT_ONCE).min(count);
+        py.detach(|| piece(first..last))?;
+        py.check_signals()?;
+        first = last;
+    }
+    Ok(())
+}
