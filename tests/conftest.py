@@ -27,6 +27,13 @@ def pytest_addoption(parser):
     )
 
 
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--perturb") is not None:
+        exact = [item for item in items if item.get_closest_marker("exact")]
+        config.hook.pytest_deselected(items=exact)
+        items[:] = [item for item in items if item not in exact]
+
+
 @pytest.fixture(autouse=True)
 def perturbed(request):
     """With --perturb, the arithmetic of torch within the test is moved by its last bits."""

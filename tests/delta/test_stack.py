@@ -46,10 +46,13 @@ def test_forward_of_a_stack_equals_one_at_a_time(model):
 
 
 def test_gradients_of_a_stack_equal_one_at_a_time(model):
+    model = model.double()
     parameters = dict(model.named_parameters())
     names = ["gpt_neox.layers.0.mlp.dense_4h_to_h.weight", "gpt_neox.embed_in.weight"]
     tokens = torch.randint(2, 40, (3, 2, 6), generator=torch.Generator().manual_seed(0))
-    changes = {n: (torch.zeros(3, *parameters[n].shape, requires_grad=True),) for n in names}
+    changes = {
+        n: (parameters[n].new_zeros(3, *parameters[n].shape).requires_grad_(),) for n in names
+    }
     with StackedDeltas(model, changes).attached():
         logits = model(input_ids=tokens.flatten(0, 1)).logits.unflatten(0, (3, 2))
         logits.square().mean(dim=(1, 2, 3)).sum().backward()
@@ -58,7 +61,7 @@ def test_gradients_of_a_stack_equal_one_at_a_time(model):
         model(input_ids=tokens[k]).logits.square().mean().backward()
         for name in names:
             stacked = changes[name][0].grad[k]
-            torch.testing.assert_close(stacked, parameters[name].grad, rtol=1e-4, atol=1e-7)
+            torch.testing.assert_close(stacked, parameters[name].grad, rtol=1e-9, atol=1e-12)
 
 
 def test_the_model_is_its_own_again_afterwards(model):
@@ -66,8 +69,9 @@ def test_the_model_is_its_own_again_afterwards(model):
     with torch.no_grad():
         before = model(input_ids=tokens).logits
         with stack_deltas(model, mixed_deltas(model)[:2]).attached():
-            assert not torch.equal(model(input_ids=tokens).logits, before)
-        assert torch.equal(model(input_ids=tokens).logits, before)
+            assert (model(input_ids=tokens).logits - before).abs().max() > 0.1
+        torch.testing.assert_close(model(input_ids=tokens).logits, before, rtol=0, atol=1e-5)
+    assert all(not module._forward_hooks for module in model.modules())
 
 
 def test_unstack_gives_back_what_was_stacked(model):
@@ -82,7 +86,7 @@ def test_scale_is_folded_into_what_comes_out(model):
     out, inputs = dict(model.named_parameters())[name].shape
     factors = (torch.ones(1, out, 1), torch.ones(1, 1, inputs))
     change = StackedDeltas(model, {name: factors}, scale=0.5).unstack(0)[name]
-    assert torch.equal(change.to_dense(), torch.full((out, inputs), 0.5))
+    torch.testing.assert_close(change.to_dense(), torch.full((out, inputs), 0.5))
 
 
 def test_factors_of_a_norm_are_refused(model):

@@ -69,6 +69,25 @@ def small_corpus():
     return Corpus(world, exposures=4, questions=Questions(0.5, 0.25), base=10)
 
 
+@pytest.fixture(scope="session")
+def contract_corpus():
+    """What `contract_run` is a run of."""
+    return Corpus(World(subjects=60, relations=2, objects=12, seed=1), exposures=4)
+
+
+@pytest.fixture(scope="session")
+def contract_run(contract_corpus, tmp_path_factory):
+    """A run of one short pass: a twin differs from it, and `retrain` can repeat it."""
+    from behemoth.train import TrainConfig, train
+
+    run = tmp_path_factory.mktemp("runs") / "run"
+    config = TrainConfig(
+        model="nano", epochs=1, batch_size=8, block_length=64, tensorboard=False, threads=1
+    )
+    train(contract_corpus, out=run, config=config)
+    return run
+
+
 @pytest.fixture
 def network(small_corpus):
     """Three blocks with random weights, for `small_corpus`."""

@@ -27,10 +27,10 @@ def plan(corpus):
 
 
 def same(one, other):
+    """Whether changes are the same but for rounding, which may depend on where tensors lie."""
     return one.keys() == other.keys() and all(
-        torch.equal(tensor, vars(other[name])[part])
+        torch.allclose(change.to_dense(), other[name].to_dense(), rtol=1e-3, atol=1e-5)
         for name, change in one.items()
-        for part, tensor in vars(change).items()
     )
 
 
@@ -98,11 +98,13 @@ def test_a_stopped_one_is_gone_on_with(trained, plan, tmp_path, monkeypatch, con
     with pytest.raises(ArgumentError, match=r"not finished, allowed: .* goes on with it"):
         read_edit(part)
     monkeypatch.undo()
+    kept = contents(part, "**/*.safetensors")
+    assert len(kept) == 2
     assert edit(trained, plan, "lora", part, **options).present == 2
-    deltas = contents(whole, "**/*.safetensors")
-    assert len(deltas) == 3
-    assert contents(part, "**/*.safetensors") == deltas
-    assert read_edit(part).edits == [0, 1, 2]
+    assert kept.items() <= contents(part, "**/*.safetensors").items()
+    found, wanted = (read_edit(path).deltas() for path in (part, whole))
+    assert list(found) == list(wanted) == [0, 1, 2]
+    assert all(same(found[edit].changes, wanted[edit].changes) for edit in wanted)
 
 
 def test_another_edit_is_not_written_over(trained, plan, tmp_path):

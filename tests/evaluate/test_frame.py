@@ -173,6 +173,7 @@ def told(bigrams, corpus, plan, said):
     return bigrams(corpus, {"object": f"O0:{said}", f"O0:{said}": "."})
 
 
+@pytest.mark.exact
 def test_a_wrong_answer_scores_0_in_every_success_metric(bigrams, asked):
     from behemoth.evaluate import aggregate
 
@@ -192,6 +193,7 @@ def test_a_wrong_answer_scores_0_in_every_success_metric(bigrams, asked):
     assert frame.filter(group="edited")["extraction_strength"].to_list() == [0.0, 0.0]
 
 
+@pytest.mark.exact
 def test_the_right_word_scores_1_and_leaks_elsewhere(bigrams, asked):
     corpus, plan = asked
     new = plan.edits["new_object"][0]

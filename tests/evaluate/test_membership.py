@@ -17,6 +17,7 @@ def asked():
     return corpus, compile_plan(corpus, EditRequest(edits=5))
 
 
+@pytest.mark.exact
 def test_members_are_what_was_written_and_others_are_not(asked, bigrams):
     corpus, plan = asked
     frame = membership(bigrams(corpus, {}), corpus, plan)

@@ -91,6 +91,7 @@ def test_compiled_it_is_the_same(model, kind):
         assert distance < 1e-5, name
 
 
+@pytest.mark.exact
 def test_the_same_batch_gives_the_same_bits(model):
     def gradients():
         model.zero_grad()

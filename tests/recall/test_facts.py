@@ -27,6 +27,7 @@ def test_the_schema(corpus, random_model):
     assert frame["prompt_tokens"].to_list() == corpus.probes()["prompt"].list.len().to_list()
 
 
+@pytest.mark.exact
 def test_only_the_true_object_matches(corpus, bigrams):
     frame = frame_of(bigrams, corpus, KNOWS)
     right = (frame["relation"] == 0) & (frame["object"] == 3)
@@ -76,6 +77,7 @@ def test_fillers_after_an_object_are_no_mistake_where_the_grammar_has_them(bigra
     assert not frame["exact_match"].any(), "fillers alone are no object"
 
 
+@pytest.mark.exact
 def test_questions_are_answered_with_the_marker(bigrams):
     corpus = Corpus(World(60, 2, 5), exposures=4, questions=Questions(0.5, 0.3))
     frame = frame_of(bigrams, corpus, {"answer:": "object", **KNOWS}, templates=["question"])

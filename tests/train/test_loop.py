@@ -114,6 +114,7 @@ def test_history_is_kept_at_log_spaced_steps(finished):
     assert model.config.hidden_size == 128
 
 
+@pytest.mark.exact
 @pytest.mark.parametrize(
     "settings",
     [{}, {"document_mask": False}, {"answers_only": True}, {"schedule": "wsd"}, {"accumulate": 2}],
@@ -132,6 +133,7 @@ def test_a_run_cut_short_ends_with_the_same_weights(small, config, tmp_path, set
     assert steps.to_list() == sorted(set(steps.to_list()))
 
 
+@pytest.mark.exact
 def test_a_directory_and_a_spec_give_the_same_weights(small, config, tmp_path):
     small.write(tmp_path / "corpus")
     train(tmp_path / "corpus", out=tmp_path / "one", config=config())
@@ -147,6 +149,7 @@ def test_accumulation_changes_nothing_but_rounding(small, config, tmp_path):
     assert all(torch.allclose(one[name], other[name], atol=1e-3) for name in one)
 
 
+@pytest.mark.exact
 def test_the_seed_decides(small, config, tmp_path):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         train(small, out=tmp_path / name, config=config(seed=seed, steps=2))
@@ -221,6 +224,7 @@ def test_two_processes_do_not_train_in_one_place(small, config, tmp_path):
         train(small, out=tmp_path / "run", config=config())
 
 
+@pytest.mark.exact
 def test_ctrl_c_saves_and_says_so(small, config, tmp_path):
     def interrupt(report):
         if report.step == 4:

@@ -66,6 +66,7 @@ def test_vectors_stay_within_the_clamp(network, small_corpus, compiled):
 
 
 def test_a_vector_that_is_done_stays(network, small_corpus, compiled):
+    network.double()
     plan = compiled(2)
     budget = TargetBudget(steps=15, decay=0.0)
     _, _, free = search(network, small_corpus, [plan], budget)

@@ -11,7 +11,7 @@ from behemoth.edit.gradient.objectives import Forgetting
 from behemoth.edit.parametrise import Part, chosen_layers
 from behemoth.edit.protocol import EditContext, MethodInfo
 from behemoth.model.architecture import Architecture
-from behemoth.model.precision import widened
+from behemoth.model.precision import wide_type, widened
 
 from .grad_ascent import FORGETTING_KINDS
 
@@ -98,11 +98,12 @@ class RepresentationMisdirection(GradientMethod):
 
         (layer,) = chosen_layers(model, (self.layer,))
         architecture = Architecture.of(model)
+        like = next(model.parameters())
         generator = torch.Generator().manual_seed(context.seed)
-        direction = torch.randn(architecture.width, generator=generator)
+        direction = torch.randn(architecture.width, generator=generator).double()
         direction = self.steering * direction / direction.norm()
         return Misdirection(
             retain=self.retain,
             observe=(architecture.block(layer),),
-            direction=direction.to(next(model.parameters()).device),
+            direction=direction.to(like.device, wide_type(like.dtype)),
         )
