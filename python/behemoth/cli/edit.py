@@ -51,7 +51,13 @@ def edit(
     device: Annotated[
         str | None, typer.Option(metavar="cpu|cuda", help="Where the model goes [a GPU if any].")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace another edit.")] = False,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="Replace another edit; it stays in EDIT/.replaced-1 until the new one is whole.",
+        ),
+    ] = False,
     json: Annotated[
         bool, typer.Option("--json", help="Report as one JSON object on stdout.")
     ] = False,

@@ -28,7 +28,13 @@ def export(
         str | None,
         typer.Option(metavar="N", help="Tokens of a block, for megatron and litdata [2048]."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace another export.")] = False,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="Replace another export; it stays in DIR2/.replaced-1 until the new one is whole.",
+        ),
+    ] = False,
     json: Annotated[
         bool, typer.Option("--json", help="Report as one JSON object on stdout.")
     ] = False,

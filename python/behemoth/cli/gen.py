@@ -136,7 +136,14 @@ def gen(
             "--dry-run", help="Show sizes, vocabulary, bits and the disk needed; write nothing."
         ),
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace a corpus that is there.")] = False,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="Replace a corpus that is there; it stays in DIR/.replaced-1 "
+            "until the new one is whole.",
+        ),
+    ] = False,
     json: Annotated[
         bool, typer.Option("--json", help="Report as one JSON object on stdout.")
     ] = False,

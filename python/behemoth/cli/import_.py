@@ -22,7 +22,14 @@ def import_(
     ],
     out: Annotated[str | None, typer.Option(metavar="SPEC_DIR", help="Directory to write.")] = None,
     seed: Annotated[str, typer.Option(metavar="N", help="Seed of the spec.")] = "0",
-    force: Annotated[bool, typer.Option("--force", help="Replace a spec that is there.")] = False,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="Replace a spec that is there; it stays in SPEC_DIR/.replaced-1 "
+            "until the new one is whole.",
+        ),
+    ] = False,
     json: Annotated[
         bool, typer.Option("--json", help="Report as one JSON object on stdout.")
     ] = False,

@@ -102,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         result = 130
     except Stopped as stop:
-        return _fail(f"stopped: {stop}", 130)
+        return _fail(f"stopped: {'; '.join([str(stop), *_notes(stop)])}", 130)
     except Exception as error:
         if type(error).__name__ == "Abort":  # what older versions of Typer make of Ctrl-C
             return _fail("stopped", 130)
@@ -110,7 +110,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             import traceback
 
             traceback.print_exc()
-        return _fail(f"error: {' '.join(_message(error, words).split())}", _exit_code(error))
+        message = "; ".join([_message(error, words), *_notes(error)])
+        return _fail(f"error: {' '.join(message.split())}", _exit_code(error))
     if result == 130:
         return _fail("stopped", 130)
     return result if isinstance(result, int) else 0
@@ -129,6 +130,16 @@ def _message(error: Exception, words: Sequence[str]) -> str:
         named = str(error.filename) in error.strerror
         return error.strerror if named else f"{error.filename}: {error.strerror}"
     return str(error) or type(error).__name__
+
+
+def _notes(error: BaseException) -> list[str]:
+    """What was noted of an error on its way, or of the one that it came of."""
+    found: list[str] = []
+    at: BaseException | None = error
+    while at is not None:
+        found += getattr(at, "__notes__", [])
+        at = at.__context__
+    return list(dict.fromkeys(found))
 
 
 def _usage_message(error: Any, words: Sequence[str]) -> str:

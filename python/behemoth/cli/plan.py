@@ -87,7 +87,13 @@ def plan(
             "--litgpt", help="Write PLAN/litgpt/*.jsonl (instruction, input, output) as well."
         ),
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace another plan.")] = False,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="Replace another plan; it stays in PLAN/.replaced-1 until the new one is whole.",
+        ),
+    ] = False,
     json: Annotated[
         bool, typer.Option("--json", help="Report as one JSON object on stdout.")
     ] = False,

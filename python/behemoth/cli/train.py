@@ -75,7 +75,14 @@ def train(
     ] = None,
     log_interval: Annotated[str | None, option(TrainConfig, "log_interval", "N")] = None,
     tensorboard: Annotated[bool | None, option(TrainConfig, "tensorboard")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a run that is there.")] = False,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="Replace a run that is there; it stays in RUN/.replaced-1 "
+            "until the new one is whole.",
+        ),
+    ] = False,
     json: Annotated[
         bool, typer.Option("--json", help="Report as one JSON object on stdout.")
     ] = False,

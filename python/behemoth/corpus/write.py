@@ -24,7 +24,7 @@ import numpy as np
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import replacing, write_bytes
 from behemoth.support.locks import lock_folder
-from behemoth.support.replacement import Kind, finish, foreign, recover, succession
+from behemoth.support.replacement import Kind, finish, foreign, recover, succeeds, succession
 
 from .corpus import Corpus
 from .source import EXPOSURES_FILE, TABLE_FILE, read_source
@@ -178,7 +178,8 @@ def write(
         # Where others are at work, they have done so.
         if alone:
             recover(out, CORPUS)
-    replaces = force and part == (0, 1) and _is_corpus(out)
+    replaces = force and part == (0, 1) and _is_replaced(corpus, out)
+    resumes = force and not replaces and succeeds(out, CORPUS)
     with ExitStack() as stack:
         if not stack.enter_context(lock_folder(out, shared=not replaces, wait=False)):
             raise CorpusError(
@@ -191,7 +192,7 @@ def write(
         began = time.perf_counter()
         native = corpus._native
         summary = json.loads(
-            native.write(fspath(out), threads, part, force and not replaces, progress)
+            native.write(fspath(out), threads, part, force and not (replaces or resumes), progress)
         )
         seconds = time.perf_counter() - began
         if progress is not None:
@@ -221,8 +222,8 @@ def write(
     )
 
 
-def _is_corpus(out: Path) -> bool:
-    """Whether a directory holds a corpus, of whatever spec or version, that may be replaced."""
+def _is_replaced(corpus: Corpus, out: Path) -> bool:
+    """Whether force replaces a corpus, of whatever spec or version, that is there."""
     try:
         if not (out / CORPUS.record).exists():
             # One that was stopped before it had its manifest.
@@ -231,7 +232,9 @@ def _is_corpus(out: Path) -> bool:
         known = isinstance(manifest["format_version"], int) and manifest["spec_hash"]
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    return bool(known) and foreign(out, CORPUS) is None
+    # One that was itself to replace another, and was stopped, is gone on with.
+    resumes = manifest["spec_hash"] == corpus.spec_hash and succeeds(out, CORPUS)
+    return bool(known) and foreign(out, CORPUS) is None and not resumes
 
 
 def write_companions(

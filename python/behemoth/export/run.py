@@ -14,7 +14,7 @@ from behemoth.corpus.tokenizer import FILES, write_tokenizer
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import as_json, write_bytes
 from behemoth.support.locks import lock_folder
-from behemoth.support.replacement import Kind, foreign, recover, succession
+from behemoth.support.replacement import Kind, foreign, recover, succeeds, succession
 
 from .formats import FORMATS, get_format
 from .protocol import Format
@@ -104,8 +104,8 @@ def export(
         "behemoth": version(),
     }
     with lock_folder(place):
-        there = _check(place, about, force)
-        with succession(place, there or _kind(made), force=force):
+        kind, replaces = _check(place, about, force)
+        with succession(place, kind or _kind(made), force=replaces):
             write_bytes(place / _RECORD, as_json(about))
             write_tokenizer(place / "tokenizer", source.corpus.vocabulary)
             for shard in source.shards:
@@ -146,8 +146,8 @@ def _kind(made: Format) -> Kind:
     return Kind(_RECORD, (*made.files, *(f"tokenizer/{name}" for name in FILES)))
 
 
-def _check(place: Path, about: Mapping[str, object], force: bool) -> Kind | None:
-    """Refuse a directory of something else; say what kind of export is there."""
+def _check(place: Path, about: Mapping[str, object], force: bool) -> tuple[Kind | None, bool]:
+    """Refuse a directory of something else; say what export is there, and if it is replaced."""
     recover(place, Kind(_RECORD, ()))
     something = ArgumentError(
         "out", f"{place}, which holds something else", "a new directory, or one of an export"
@@ -155,7 +155,7 @@ def _check(place: Path, about: Mapping[str, object], force: bool) -> Kind | None
     if foreign(place, Kind(_RECORD, ())) is not None:
         raise something
     if not (place / _RECORD).is_file():
-        return None
+        return None, False
     try:
         there = json.loads((place / _RECORD).read_text(encoding="utf-8"))
         same = all(there[name] == about[name] for name in ("to", "block_length", "spec_hash"))
@@ -168,4 +168,4 @@ def _check(place: Path, about: Mapping[str, object], force: bool) -> Kind | None
             f"{place}, another export (to {there['to']})",
             "a new directory, the same again, or force to replace it",
         )
-    return kind
+    return kind, force and not (same and succeeds(place, kind))

@@ -16,10 +16,7 @@ any moment goes on with what is missing. Folders of another study may be copied 
 from __future__ import annotations
 
 import json
-import os
-import shutil
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, Literal
@@ -27,11 +24,21 @@ from typing import Any, Literal
 from behemoth.study.file.identity import FORMAT
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import as_json, write_bytes
+from behemoth.support.replacement import Kind, clear
 
-__all__ = ["FRAMES", "StudyDirectory", "StudyError", "locked"]
+__all__ = ["FRAMES", "StudyDirectory", "StudyError"]
 
 FRAMES = ("edits", "probes", "geometry", "retention", "traces")
 """The frames of a trial, one Parquet file each."""
+
+TRIAL = Kind(
+    "trial.json",
+    (
+        *(f"{name}.parquet" for name in FRAMES), "deltas/batch/delta.*",
+        "deltas/[0-9]*/delta.*",
+    ),
+)  # fmt: skip
+"""What the folder of a trial owns."""
 
 
 class StudyError(RuntimeError):
@@ -139,48 +146,8 @@ class StudyDirectory:
         write_bytes(place / f"{kind}.json", as_json({"format_version": FORMAT, **record}))
 
     def fresh(self, name: str) -> Path:
-        """Give an empty folder for a trial: what a killed one left is removed."""
+        """Give a folder for a trial, without what a killed one left there."""
         place = self.trial(name)
-        if place.is_dir():
-            # The record first: without it the rest is nothing.
-            (place / "trial.json").unlink(missing_ok=True)
-            shutil.rmtree(place)
-        place.mkdir(parents=True)
+        clear(place, TRIAL)
+        place.mkdir(parents=True, exist_ok=True)
         return place
-
-
-@contextmanager
-def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Generator[bool]:
-    """Hold a lock that goes away with the process, however that ends.
-
-    Parameters
-    ----------
-    path : Path
-        A file, made if need be.
-    shared : bool
-        Let others hold it in this way, too.
-    wait : bool
-        Until it is free.
-
-    Yields
-    ------
-    bool
-        Whether it is held; always true with `wait`.
-    """
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        yield True
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
-        try:
-            fcntl.flock(descriptor, how if wait else how | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
-    finally:
-        os.close(descriptor)

@@ -24,7 +24,10 @@ from pathlib import Path
 
 from .files import write_bytes
 
-__all__ = ["RECORDS", "Kind", "finish", "foreign", "recover", "replaced", "succession"]
+__all__ = [
+    "RECORDS", "Kind", "clear", "finish", "foreign", "recover", "replaced", "succeeds",
+    "succession",
+]  # fmt: skip
 
 RECORDS = (
     "manifest.json", "run.json", "plan.toml", "edit.json", "export.json", "study.json",
@@ -100,10 +103,22 @@ def succession(place: Path, kind: Kind, *, force: bool) -> Generator[None]:
     finish(place)
 
 
+def clear(place: Path, kind: Kind) -> None:
+    """Remove what a directory of this kind owns: there is nothing in it to lose."""
+    recover(place, kind)
+    _set_aside(place, kind)
+    finish(place)
+
+
 def replaced(place: Path) -> Path | None:
     """Where the directory is that the one in `place` replaces, as long as that is not whole."""
     found = _folders(place, _ASIDE)
     return found[-1][1] if found else None
+
+
+def succeeds(place: Path, kind: Kind) -> bool:
+    """Whether what is there replaces something and is not whole: `force` goes on with it."""
+    return _is_under_way(place, kind) and replaced(place) is not None
 
 
 def recover(place: Path, kind: Kind) -> None:

@@ -24,7 +24,7 @@ from behemoth.corpus.tokenizer import FILES, tokenizer_files
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import replacing, write_bytes
 from behemoth.support.locks import lock_folder
-from behemoth.support.replacement import Kind, finish, foreign, recover, succession
+from behemoth.support.replacement import Kind, finish, foreign, recover, succeeds, succession
 
 from .config import FREE, TrainConfig
 from .errors import TrainError
@@ -70,8 +70,10 @@ class RunDirectory:
             raise TrainError(f"{file} is damaged: it is no record of a run") from None
         return record
 
-    def check(self, corpus: Corpus, config: TrainConfig, force: bool) -> dict[str, Any] | None:
-        """Give the record of the run that is there, if it may go on with these settings.
+    def check(
+        self, corpus: Corpus, config: TrainConfig, force: bool
+    ) -> tuple[dict[str, Any] | None, bool]:
+        """Give the record of the run to go on with, if there is one; and whether one is replaced.
 
         Raises
         ------
@@ -80,18 +82,27 @@ class RunDirectory:
             other settings.
         """
         record = self.record()
-        other = foreign(self.path, RUN)
-        if other is not None:
+        if (other := foreign(self.path, RUN)) is not None:
             raise ArgumentError(
                 "out",
                 f"{self.path}, which holds something else ({other})",
                 "a new directory, or one of a run",
             )
-        if record is None or force:
-            return None
+        if record is None:
+            return None, False
+        refusal = self._refusal(record, corpus, config)
+        if force and (refusal is not None or not succeeds(self.path, RUN)):
+            return None, True
+        if refusal is not None:
+            raise refusal
+        return record, False
+
+    def _refusal(
+        self, record: Mapping[str, Any], corpus: Corpus, config: TrainConfig
+    ) -> ArgumentError | None:
         allowed = "a new directory, the same again, or force to replace it"
         if record["spec_hash"] != corpus.spec_hash:
-            raise ArgumentError(
+            return ArgumentError(
                 "out",
                 f"{self.path}, a run of the corpus {record['spec_hash'][:16]} "
                 f"and not {corpus.spec_hash[:16]}",
@@ -100,10 +111,10 @@ class RunDirectory:
         for field in fields(TrainConfig):
             there, now = record["config"].get(field.name), getattr(config, field.name)
             if field.name not in FREE and there != now:
-                raise ArgumentError(
+                return ArgumentError(
                     "out", f"{self.path}, a run with {field.name} {there} and not {now}", allowed
                 )
-        return record
+        return None
 
     def begin(self, corpus: Corpus, config: TrainConfig, facts: Mapping[str, Any]) -> None:
         """Record a new run: its settings, its corpus, and `facts` on where it runs."""
@@ -144,9 +155,9 @@ class RunDirectory:
             recover(self.path, RUN)
             yield
 
-    def begun(self, *, force: bool) -> AbstractContextManager[None]:
-        """Train here to the end, in the place of the run that is there by `force`."""
-        return succession(self.path, RUN, force=force)
+    def begun(self, *, replaces: bool) -> AbstractContextManager[None]:
+        """Train here to the end, in the place of the run that is there where it `replaces` it."""
+        return succession(self.path, RUN, force=replaces)
 
     def finished(self) -> None:
         """Remove what a run that is whole replaced."""

@@ -67,13 +67,13 @@ def run(
             if not machine.main:
                 return _Run(corpus, config, machine, directory, progress).train()
             with directory.locked():
-                record = directory.check(corpus, config, force)
+                record, replaces = directory.check(corpus, config, force)
                 if record is not None and record["status"] == "finished":
                     directory.finished()
                     return _result(record)
                 # Made before anything is written or set aside: what it refuses changes nothing.
                 whole = _Run(corpus, config, machine, directory, progress)
-                with directory.begun(force=force):
+                with directory.begun(replaces=replaces):
                     return whole.train()
         except (MemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error):

@@ -5,9 +5,10 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from behemoth import ArgumentError
-from behemoth.study.directory import StudyDirectory, StudyError, locked
+from behemoth.study.directory import StudyDirectory, StudyError
 from behemoth.study.file.spec import Study
 from behemoth.study.work.run import estimate, run_study
+from behemoth.support.locks import lock
 
 
 def test_models_come_first_and_once_and_trials_by_model(finished):
@@ -93,7 +94,7 @@ def test_progress(tiny, in_process, tmp_path):
 
 
 def test_two_at_once_are_refused(tiny, tmp_path):
-    with locked(tmp_path / "s" / ".lock"), pytest.raises(StudyError, match="another process is"):
+    with lock(tmp_path / "s" / ".lock"), pytest.raises(StudyError, match="another process is"):
         run_study(Study.parse(tiny), tmp_path / "s")
 
 

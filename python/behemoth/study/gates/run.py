@@ -10,7 +10,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
-from behemoth.study.directory import StudyDirectory, StudyError, locked
+from behemoth.study.directory import StudyDirectory, StudyError
 from behemoth.study.file.grid import refuse
 from behemoth.study.file.identity import FORMAT
 from behemoth.study.file.spec import Expansion
@@ -19,6 +19,7 @@ from behemoth.study.work.engine import Engine
 from behemoth.study.work.schedule import Status, Work
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import as_json, write_bytes
+from behemoth.support.locks import lock
 
 from .bench import Bench, Units
 from .record import Gate, GateRecord
@@ -101,7 +102,7 @@ def run_gates(
     directory = StudyDirectory(out)
     before = _before(directory.path)
     directory.path.mkdir(parents=True, exist_ok=True)
-    with locked(directory.path / ".lock", wait=False) as ours:
+    with lock(directory.path / ".lock", wait=False) as ours:
         if not ours:
             raise StudyError(f"another process is running gates in {fspath(out)}")
         began = time.perf_counter()

@@ -28,10 +28,11 @@ from behemoth.plan.compile import compile_plan
 from behemoth.plan.plan import EditPlan
 from behemoth.plan.structure import Structure
 from behemoth.recall.facts import recall
-from behemoth.study.directory import StudyDirectory, locked
+from behemoth.study.directory import StudyDirectory
 from behemoth.study.file.units import ModelUnit, PlanUnit, TrialUnit
 from behemoth.study.schemas import EDITS, PROBES, RECALL, SHAPES, TRACES
 from behemoth.support.files import replacing
+from behemoth.support.locks import lock
 from behemoth.support.provenance import versions
 from behemoth.train import TrainConfig, train
 from behemoth.train.device import device_name
@@ -241,7 +242,7 @@ class Laboratory:
             self._planned = None
             place = self.directory.plan(unit.id)
             # Models of one corpus share a plan, and their trials may come to it at once.
-            with locked(place.parent / f".{unit.id}.lock"):
+            with lock(place.parent / f".{unit.id}.lock"):
                 if not (place / "plan.toml").is_file():
                     _compile(unit, corpus).save(place)
                 plan = EditPlan.load(place, corpus)

@@ -18,7 +18,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-from behemoth.study.directory import StudyError, locked
+from behemoth.study.directory import StudyError
+from behemoth.support.locks import lock
 from behemoth.support.process import ENVIRONMENT
 
 from .engine import Event
@@ -60,7 +61,7 @@ class LocalEngine:
         self.path, self.threads, self.devices = path.resolve(), threads, devices
         until = time.monotonic() + _PATIENCE
         while True:
-            with locked(self.path / ".workers.lock", wait=False) as free:
+            with lock(self.path / ".workers.lock", wait=False) as free:
                 if free:
                     break
             if time.monotonic() > until:

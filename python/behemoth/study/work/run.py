@@ -9,10 +9,11 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, Literal
 
-from behemoth.study.directory import StudyDirectory, StudyError, locked
+from behemoth.study.directory import StudyDirectory, StudyError
 from behemoth.study.file.grid import refuse
 from behemoth.study.file.spec import Expansion, Study, read_study
 from behemoth.study.results import Results
+from behemoth.support.locks import lock
 
 from .cost import cost_of_model, cost_of_trial
 from .engine import Engine
@@ -147,7 +148,7 @@ def run_study(
     threads = _threads(directory, threads)
     expansion = made.expand(threads)
     directory.path.mkdir(parents=True, exist_ok=True)
-    with locked(directory.path / ".lock", wait=False) as ours:
+    with lock(directory.path / ".lock", wait=False) as ours:
         if not ours:
             raise StudyError(f"another process is running the study in {fspath(out)}")
         directory.begin(made.text, _about(made, expansion, threads))

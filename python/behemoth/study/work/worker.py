@@ -16,7 +16,7 @@ import threading
 import time
 from typing import Any, TextIO
 
-from behemoth.study.directory import locked
+from behemoth.support.locks import lock
 from behemoth.support.process import prepare
 
 from .engine import perform
@@ -78,7 +78,7 @@ def main(path: str) -> int:
     logging.set_verbosity_error()
     laboratories: dict[str, Any] = {}
     # Whoever runs the study next waits until nobody holds this.
-    with locked(_lock(path), shared=True):
+    with lock(_lock(path), shared=True):
         outbox.write(event="ready")
         while (line := inbox.units.get()) is not None:
             inbox.busy = True

@@ -1,0 +1,146 @@
+"""Files are whole or not there, whoever else writes, plants or kills."""
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+from behemoth.support.files import open_to_append, replacing, sweep, sweep_folder, write_bytes
+
+
+def started(script, *words):
+    command = [sys.executable, "-c", textwrap.dedent(script), *map(str, words)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def rooms(place):
+    return sorted(path for path in place.iterdir() if path.name.endswith(".tmp"))
+
+
+def test_a_file_is_there_when_it_is_whole(tmp_path):
+    file = tmp_path / "deep" / "a.json"
+    with replacing(file) as temporary:
+        temporary.write_bytes(b"new")
+        assert not file.exists()
+        assert temporary.name == "a.json"
+        (room,) = rooms(file.parent)
+        assert stat.S_IMODE(room.stat().st_mode) == 0o700
+    assert file.read_bytes() == b"new"
+    assert os.listdir(file.parent) == ["a.json"]
+
+
+def test_a_file_has_the_rights_that_others_have(tmp_path):
+    (tmp_path / "plain").write_bytes(b"")
+    write_bytes(tmp_path / "ours", b"x")
+    assert (tmp_path / "ours").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_what_fails_leaves_the_old_one_and_nothing_else(tmp_path):
+    (tmp_path / "a").write_bytes(b"old")
+    with pytest.raises(ZeroDivisionError), replacing(tmp_path / "a") as temporary:
+        temporary.write_bytes(b"half")
+        raise ZeroDivisionError
+    assert (tmp_path / "a").read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["a"]
+
+
+def test_no_planted_link_is_followed(tmp_path):
+    precious = tmp_path / "precious"
+    precious.write_bytes(b"precious")
+    place = tmp_path / "place"
+    place.mkdir()
+    for name in ("a", ".a.tmp", ".a.partial", f".a.{os.getpid()}.tmp", "a.partial"):
+        (place / name).symlink_to(precious)
+    write_bytes(place / "a", b"new")
+    assert precious.read_bytes() == b"precious"
+    assert (place / "a").read_bytes() == b"new" and not (place / "a").is_symlink()
+
+
+def test_lines_are_not_added_through_a_link(tmp_path):
+    (tmp_path / "precious").write_text("precious\n")
+    (tmp_path / "lines").symlink_to(tmp_path / "precious")
+    with pytest.raises(OSError, match="lines"):
+        open_to_append(tmp_path / "lines")
+    assert (tmp_path / "precious").read_text() == "precious\n"
+
+
+def test_a_folder_takes_the_place_of_another(tmp_path):
+    for text in ("one", "two"):
+        with replacing(tmp_path / "folder") as temporary:
+            temporary.mkdir()
+            (temporary / text).write_text(text)
+    assert os.listdir(tmp_path / "folder") == ["two"]
+    assert os.listdir(tmp_path) == ["folder"]
+
+
+HELD = """
+    import sys, time
+    from pathlib import Path
+    from behemoth.support.files import replacing
+    with replacing(Path(sys.argv[1])) as temporary:
+        temporary.write_bytes(b"half")
+        print("begun", flush=True)
+        time.sleep(60)
+"""
+
+
+def test_what_a_killed_writer_left_goes_and_what_one_is_at_stays(tmp_path):
+    file = tmp_path / "a"
+    with started(HELD, file) as one, started(HELD, file) as other:
+        assert one.stdout.readline() == other.stdout.readline() == "begun\n"
+        assert len(rooms(tmp_path)) == 2
+        sweep(file)
+        sweep_folder(tmp_path)
+        assert len(rooms(tmp_path)) == 2
+        one.send_signal(signal.SIGKILL)
+        one.wait()
+        assert not file.exists()
+        write_bytes(file, b"whole")
+        assert len(rooms(tmp_path)) == 1
+        other.send_signal(signal.SIGKILL)
+        other.wait()
+        sweep_folder(tmp_path)
+    assert os.listdir(tmp_path) == ["a"]
+    assert file.read_bytes() == b"whole"
+
+
+def test_folders_of_others_are_not_swept(tmp_path):
+    theirs = tmp_path / ".a.abcdefgh.tmp"
+    theirs.mkdir()
+    (theirs / "notes").write_text("")
+    write_bytes(tmp_path / "a", b"")
+    assert (theirs / "notes").exists()
+
+
+def test_a_folder_between_two_names_comes_back(tmp_path):
+    room = tmp_path / ".step.abcdefgh.tmp"
+    (room / "step.old").mkdir(parents=True)
+    (room / "step.old" / "weights").write_text("")
+    sweep(tmp_path / "step")
+    assert os.listdir(tmp_path) == ["step"]
+    assert os.listdir(tmp_path / "step") == ["weights"]
+
+
+MANY = """
+    import sys
+    from pathlib import Path
+    from behemoth.support.files import write_bytes
+    for number in range(150):
+        write_bytes(Path(sys.argv[1]), f"{sys.argv[2]} {number}\\n".encode() * 1000)
+"""
+
+
+def test_writers_of_one_file_do_not_meet(tmp_path):
+    with started(MANY, tmp_path / "a", "one") as one, started(MANY, tmp_path / "a", "two") as two:
+        while one.poll() is None or two.poll() is None:
+            if (tmp_path / "a").exists():
+                lines = (tmp_path / "a").read_text().splitlines()
+                assert len(lines) == 1000 and len(set(lines)) == 1
+            time.sleep(0.002)
+        assert one.wait() == two.wait() == 0
+    assert os.listdir(tmp_path) == ["a"]

@@ -1,0 +1,174 @@
+"""What is replaced is there until its successor is whole; what is not ours is not touched."""
+
+import os
+
+import pytest
+
+from behemoth.support import replacement
+from behemoth.support.locks import lock_folder
+from behemoth.support.replacement import (
+    Kind,
+    clear,
+    finish,
+    foreign,
+    recover,
+    replaced,
+    succeeds,
+    succession,
+)
+
+KIND = Kind("run.json", ("weights", "steps/step-*", "deep/*/part"))
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A directory of this kind, with notes of its owner in it."""
+    made(tmp_path / "it", "old")
+    (tmp_path / "it" / "my_notes.txt").write_text("mine")
+    (tmp_path / "it" / "steps" / "my_plot.png").write_text("mine")
+    return tmp_path / "it"
+
+
+def made(place, text):
+    for name in ("weights", "steps/step-1/file", "deep/00/part", "run.json"):
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_text(text)
+
+
+def test_what_is_replaced_goes_when_its_successor_is_whole(place):
+    with succession(place, KIND, force=True):
+        aside = replaced(place)
+        assert (aside / "weights").read_text() == "old"
+        assert (aside / "steps" / "step-1" / "file").read_text() == "old"
+        assert sorted(os.listdir(place)) == [".replaced-1", ".unfinished", "my_notes.txt", "steps"]
+        made(place, "new")
+    assert replaced(place) is None
+    assert sorted(os.listdir(place)) == ["deep", "my_notes.txt", "run.json", "steps", "weights"]
+    assert (place / "steps" / "my_plot.png").read_text() == "mine"
+    assert (place / "deep" / "00" / "part").read_text() == "new"
+
+
+def test_it_comes_back_when_the_successor_fails_before_its_record(place, contents):
+    before = contents(place)
+    with pytest.raises(ZeroDivisionError) as caught, succession(place, KIND, force=True):
+        (place / "weights").write_text("new")
+        (place / "steps" / "step-1").mkdir()
+        raise ZeroDivisionError
+    assert contents(place) == before
+    assert not hasattr(caught.value, "__notes__")
+
+
+def test_it_stays_aside_when_the_successor_has_begun(place, contents):
+    with pytest.raises(ZeroDivisionError) as caught, succession(place, KIND, force=True):
+        (place / "run.json").write_text("new")
+        raise ZeroDivisionError
+    assert caught.value.__notes__ == [
+        f"what this replaces is kept in {place / '.replaced-1'} until this is finished"
+    ]
+    assert succeeds(place, KIND)
+    recover(place, KIND)
+    assert (place / ".replaced-1" / "run.json").read_text() == "old"
+    # It is gone on with, and a second one that takes its place loses neither.
+    with pytest.raises(ZeroDivisionError), succession(place, KIND, force=True):
+        (place / "run.json").write_text("newer")
+        raise ZeroDivisionError
+    assert (place / ".replaced-2" / "run.json").read_text() == "new"
+    with succession(place, KIND, force=False):
+        made(place, "newest")
+    assert not list(place.glob(".*"))
+
+
+class KilledError(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("moves", range(4))
+@pytest.mark.parametrize("how", ["aside", "back"])
+def test_killed_between_two_moves_it_comes_back(place, contents, monkeypatch, moves, how):
+    before = contents(place)
+    done = []
+
+    def kill(own):
+        def after(*args):
+            if len(done) == moves:
+                raise KilledError
+            done.append(args)
+            return own(*args)
+
+        return after
+
+    # A killed process tidies nothing up.
+    with monkeypatch.context() as patch, pytest.raises(KilledError):
+        if how == "aside":
+            patch.setattr(replacement, "_move_back", lambda *_: None)
+            patch.setattr(os, "rename", kill(os.rename))
+            patch.setattr(type(place), "rename", kill(type(place).rename))
+            replacement._set_aside(place, KIND)
+        else:
+            aside = replacement._set_aside(place, KIND)
+            patch.setattr(replacement, "_merge", kill(replacement._merge))
+            if moves:
+                patch.setattr(type(place), "replace", kill(type(place).replace))
+            replacement._restore(place, KIND, aside)
+            raise KilledError
+    recover(place, KIND)
+    assert contents(place) == before
+    assert not [path for path in place.glob(".re*")]
+
+
+def test_killed_before_its_record_a_successor_never_was(place, contents):
+    before = contents(place)
+    replacement._set_aside(place, KIND)
+    (place / "weights").write_text("half")
+    recover(place, KIND)
+    assert contents(place) == before
+
+
+def test_what_was_going_goes(place):
+    (place / ".replaced-1").rename(place / ".discarded-1") if replaced(place) else None
+    (place / ".discarded-1").mkdir()
+    (place / ".discarded-1" / "weights").write_text("")
+    recover(place, KIND)
+    assert not (place / ".discarded-1").exists()
+    finish(place)
+
+
+def test_a_link_to_another_disk_moves_and_not_what_it_leads_to(place, tmp_path):
+    (tmp_path / "disk" / "step-1").mkdir(parents=True)
+    for path in (place / "steps").iterdir():
+        path.rename(tmp_path / path.name)
+    (place / "steps").rmdir()
+    (place / "steps").symlink_to(tmp_path / "disk")
+    with pytest.raises(ZeroDivisionError), succession(place, KIND, force=True):
+        assert (replaced(place) / "steps").is_symlink()
+        raise ZeroDivisionError
+    assert (place / "steps" / "step-1").is_dir()
+
+
+def test_what_is_foreign_is_named(tmp_path, place):
+    assert foreign(place, KIND) is None
+    assert foreign(place, Kind("plan.toml", ())) == "run.json"
+    (place / "plan.toml").write_text("")
+    assert foreign(place, KIND) == "plan.toml"
+    (tmp_path / "new").mkdir()
+    assert foreign(tmp_path / "new", KIND) is None
+    assert foreign(tmp_path / "nowhere", KIND) is None
+    # A file of one of our names is somebody's, unless we were at work there.
+    (tmp_path / "new" / "weights").write_text("")
+    assert foreign(tmp_path / "new", KIND) == "weights"
+    (tmp_path / "new" / ".unfinished").write_text("run.json\n")
+    assert foreign(tmp_path / "new", KIND) is None
+
+
+def test_clear_removes_what_is_owned(place):
+    clear(place, KIND)
+    assert sorted(os.listdir(place)) == ["my_notes.txt", "steps"]
+    clear(place / "nowhere", KIND)
+
+
+def test_a_folder_made_for_its_lock_goes_again(tmp_path):
+    with lock_folder(tmp_path / "a" / "b") as held:
+        assert held and (tmp_path / "a" / "b").is_dir()
+        with lock_folder(tmp_path / "a" / "b", wait=False) as other:
+            assert not other
+    assert not (tmp_path / "a").exists()
