@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from behemoth.delta.delta import EditDelta
-from behemoth.edit.protocol import EditContext, EditMethod
+from behemoth.edit.protocol import EditContext, EditMethod, answers
 from behemoth.edit.registry import get_method, method_names
+from behemoth.edit.stacking import stack_size
+from behemoth.evaluate.dose import first_dose
 from behemoth.plan import EditRequest, compile_plan
 
 # So few steps that the whole registry takes seconds; fields that a method lacks are left out.
@@ -68,6 +70,10 @@ def test_contract(name, contract_corpus, contract_run, model, tmp_path):
     assert all(not module._forward_hooks for module in model.modules()), "no hooks stay"
 
     delta = deltas[0]
+    if method.info.doses:
+        rival = "other" if method.info.forgets() else "new"
+        step, _ = first_dose(delta.trace, f"log_probability_{rival}")
+        assert 0 <= step <= answers(method).effort().steps
     applied = delta.apply(model)
     for parameter, value in model.named_parameters():
         if parameter not in delta.changes:
@@ -83,5 +89,61 @@ def test_contract(name, contract_corpus, contract_run, model, tmp_path):
         for part, tensor in vars(change).items():
             assert torch.equal(getattr(loaded.changes[parameter], part), tensor), parameter
 
-    again = method.apply(model, plans[:1], context)[0]
+    again = answers(method).in_sequence(model, context)(plans[0])
     assert distance(again.changes, delta.changes) <= SAME.get(name, 1e-6)
+
+
+@pytest.mark.parametrize("name", method_names())
+def test_answers(name, model):
+    """What it says of itself."""
+    method, said = quick(name), answers(quick(name))
+    effort = said.effort()
+    assert (effort.steps > 0 and effort.rows > 0) != (effort.trainings > 0)
+    sizes = [said.stack_bytes(model, count) for count in (1, 2, 8)]
+    assert 0 < sizes[0] < sizes[1] < sizes[2]
+    assert stack_size(method, model) > 1 if method.info.stacks else stack_size(method, model) == 1
+    assert stack_size(method, model, 2) <= 2
+
+    batch = said.for_batch(100)
+    assert type(batch) is type(method)
+    assert answers(batch).effort().rows >= effort.rows
+    assert answers(batch).effort().steps == effort.steps
+
+
+def test_a_method_that_says_nothing(corpus, model):
+    """The bare protocol is enough: callers get the defaults."""
+
+    class Bare:
+        info = dataclasses.replace(get_method("ft").info, name="bare", family="unlearning")
+
+        def apply(self, model, plans, context):
+            return [plan.plan_hash for plan in plans]
+
+    method, said = Bare(), answers(Bare())
+    assert isinstance(method, EditMethod)
+    assert (said.effort().steps, said.effort().rows, said.effort().trainings) == (20, 8, 0)
+    assert said.stack_bytes(model, 3) == 3 * 4 * sum(p.numel() for p in model.parameters())
+    assert said.for_batch(7) is said.method
+    plan = plans_for(method, corpus)[0]
+    assert said.in_sequence(model, EditContext(corpus=corpus))(plan) == plan.plan_hash
+    assert method.info.doses and method.info.forgets()
+
+
+@pytest.mark.parametrize(
+    ("name", "named", "nameless"),
+    [("ft", False, False), ("rome", False, False), ("npo", True, True), ("retrain", False, True)],
+)
+def test_goals(name, named, nameless):
+    info = get_method(name).info
+    assert (info.forgets(), info.forgets(nameless=True)) == (named, nameless)
+
+
+def test_a_stack_is_as_large_as_there_is_memory_for(model, monkeypatch):
+    from behemoth.edit import stacking
+
+    method = get_method("ft")
+    one = answers(method).stack_bytes(model, 1)
+    for room, count in ((0, 1), (one, 1), (5 * one, 5), (5.5 * one, 5), (1e15, 64)):
+        monkeypatch.setattr(stacking, "_BYTES", room)
+        assert stack_size(method, model) == count
+    assert stack_size(method, model, 7) == 7

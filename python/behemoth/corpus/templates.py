@@ -40,9 +40,7 @@ TEMPLATES: dict[str, TemplateFacts] = {
 }
 
 
-def is_of(
-    column: pl.Series, fact: Literal["is_question", "filler_follows"]
-) -> NDArray[np.bool_]:
+def is_of(column: pl.Series, fact: Literal["is_question", "filler_follows"]) -> NDArray[np.bool_]:
     """Give bool[n]: of which names of templates a fact is true.
 
     Examples

@@ -29,6 +29,7 @@ from behemoth.train.run import Run, read_run
 
 from .protocol import EditContext, EditMethod, settings_of
 from .registry import get_method
+from .stacking import stack_size
 
 if TYPE_CHECKING:
     import torch
@@ -150,7 +151,7 @@ def edit(
     seed : int
         Seed of the method's draws.
     stack : int
-        Most single edits at once.
+        Most single edits at once; fewer where there is no memory for so many.
     adapter : bool
         Write each delta as a PEFT adapter too.
     force : bool
@@ -254,7 +255,7 @@ class _Work:
         else:
             singles = {int(p.edits["edit"].item()): p for p in self.plan.singles()}
             plans = {key: singles[key] for key in missing if key is not None}
-        most = stack if self.method.info.stacks else 1
+        most = stack_size(self.method, model, stack)
         keys = list(plans)
         for first in range(0, len(keys), most):
             some = keys[first : first + most]

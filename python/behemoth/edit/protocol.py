@@ -15,10 +15,31 @@ if TYPE_CHECKING:
     from behemoth.delta.delta import EditDelta
     from behemoth.plan.plan import EditPlan
 
-__all__ = ["EditContext", "EditKind", "EditMethod", "Family", "MethodInfo", "settings_of"]
+__all__ = [
+    "Answers",
+    "EditContext",
+    "EditKind",
+    "EditMethod",
+    "Effort",
+    "Family",
+    "Goal",
+    "MethodInfo",
+    "answers",
+    "settings_of",
+]
 
 EditKind = Literal["remap", "censor", "refusal", "question_refusal"]
 Family = Literal["fine-tuning", "locate-and-edit", "unlearning", "oracle"]
+Goal = Literal["flip", "forget", "either"]
+"""What an edit is judged by: that the new object is said rather than the old one, that the old one
+is no longer said, or the first where there is a new object and the second where there is none."""
+
+_GOALS: dict[Family, Goal] = {
+    "fine-tuning": "flip",
+    "locate-and-edit": "flip",
+    "unlearning": "forget",
+    "oracle": "either",
+}
 
 
 @dataclass(frozen=True)
@@ -39,6 +60,11 @@ class MethodInfo:
         Kinds of edits that it can carry out.
     stacks : bool
         Whether independent plans run side by side in one batch.
+    goal : {'flip', 'forget', 'either'}, optional
+        What its edits are judged by; by default as is usual in its family.
+    doses : bool
+        Whether the steps in the trace of an edit are doses, to be compared with those of other
+        methods. They are none where the trace is of something else than the delta that is given.
     """
 
     name: str
@@ -47,6 +73,19 @@ class MethodInfo:
     changes: str
     kinds: frozenset[EditKind]
     stacks: bool
+    goal: Goal | None = None
+    doses: bool = True
+
+    def forgets(self, *, nameless: bool = False) -> bool:
+        """Whether an edit has come off when the old object is no longer said.
+
+        Parameters
+        ----------
+        nameless : bool
+            Whether there is no new object to say.
+        """
+        goal = self.goal or _GOALS[self.family]
+        return goal == "forget" or (goal == "either" and nameless)
 
 
 @dataclass(frozen=True)
@@ -78,7 +117,8 @@ class EditContext:
 class EditMethod(Protocol):
     """A method: a frozen dataclass whose fields are its settings.
 
-    Third parties register theirs under the entry-point group ``behemoth.methods``.
+    Third parties register theirs under the entry-point group ``behemoth.methods``. What callers
+    want to know beside is in `Answers`, with defaults.
     """
 
     info: ClassVar[MethodInfo]
@@ -92,6 +132,79 @@ class EditMethod(Protocol):
         `failure` and no changes; the others go on.
         """
         ...
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What one plan costs, in units that know no machine: for estimates.
+
+    Attributes
+    ----------
+    steps : int
+        Steps at most, of one edit; 0 for a method that takes none.
+    rows : int
+        Rows of a mixture, which are short sentences, that each step takes forward and backward.
+    trainings : int
+        How often the model is trained again from its beginning.
+    """
+
+    steps: int
+    rows: int
+    trainings: int = 0
+
+
+class Answers:
+    """What callers ask of a method, which says it with methods of the same names, or not at all.
+
+    Each has a default for methods that do not, so that the protocol stays as small as it is.
+
+    Parameters
+    ----------
+    method : EditMethod
+    """
+
+    def __init__(self, method: EditMethod) -> None:
+        self.method = method
+
+    def effort(self) -> Effort:
+        """What one plan costs; by default `steps` of the settings, or 20, of 8 rows each."""
+        own = self._own("effort")
+        return Effort(getattr(self.method, "steps", 20), 8) if own is None else own()
+
+    def stack_bytes(self, model: nn.Module, count: int) -> int:
+        """Bytes that so many plans take at once, beside the model.
+
+        By default a dense change of the whole model for each, in single precision.
+        """
+        own = self._own("stack_bytes")
+        if own is not None:
+            return own(model, count)
+        return 4 * count * sum(parameter.numel() for parameter in model.parameters())
+
+    def for_batch(self, edits: int) -> EditMethod:
+        """The method with the settings for one plan of so many edits; by default its own."""
+        own = self._own("for_batch")
+        return self.method if own is None else own(edits)
+
+    def in_sequence(
+        self, model: nn.Module, context: EditContext
+    ) -> Callable[[EditPlan], EditDelta]:
+        """What gives the delta of the next plan, with those of all earlier ones in the model.
+
+        It is asked for while the model is unedited. By default each plan is applied by itself.
+        """
+        own = self._own("in_sequence")
+        if own is not None:
+            return own(model, context)
+        return lambda plan: self.method.apply(model, [plan], context)[0]
+
+    def _own(self, name: str) -> Any:
+        return getattr(self.method, name, None)
+
+
+def answers(method: EditMethod) -> Answers:
+    """What is to be known of a method beside its `info`: the one place to ask."""
+    return Answers(method)
 
 
 def settings_of(method: EditMethod) -> dict[str, Any]:

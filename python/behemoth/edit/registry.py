@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-import types
-import typing
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
 
-from behemoth.support.errors import ArgumentError, nearest
+from behemoth.support.errors import ArgumentError
+from behemoth.support.fields import made
 
 from .protocol import EditMethod
 
@@ -73,8 +71,8 @@ def get_method(name: str, settings: Mapping[str, object] | None = None) -> EditM
     name : str
         One of `method_names`.
     settings : mapping of str to value, optional
-        Values for some of its fields; text, as from a command line, is read as the
-        field's type says (lists as ``2,3``, none as ``none``).
+        Values for some of its fields, as `settings_of` gives them; text, as from a command
+        line, is read as the field's type says (lists as ``2,3``, none as ``none``).
 
     Raises
     ------
@@ -82,50 +80,11 @@ def get_method(name: str, settings: Mapping[str, object] | None = None) -> EditM
         For an unknown name or setting, or a value that the method does not allow.
     """
     kind = method_type(name)
-    assert dataclasses.is_dataclass(kind)
-    hints = typing.get_type_hints(kind)
-    allowed = [item.name for item in dataclasses.fields(kind) if item.init]
-    values = {}
-    for key, value in (settings or {}).items():
-        if key not in allowed:
-            raise ArgumentError(
-                "set", key, f"for {name}: {', '.join(allowed)}", nearest(key, allowed)
-            )
-        values[key] = _parse(key, value, hints[key]) if isinstance(value, str) else value
     try:
-        return kind(**values)
+        return made(kind, settings or {}, text=True)
     except ArgumentError:
         raise
     except ValueError as error:  # of a method that is not ours
-        raise ArgumentError("set", values, f"what {name} takes: {error}") from error
-
-
-def _parse(key: str, text: str, hint: object) -> object:
-    """Read text as a value of a field's type."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        if text.lower() == "none" and type(None) in arguments:
-            return None
-        return _parse(key, text, next(a for a in arguments if a is not type(None)))
-    if origin is typing.Literal:
-        if text in arguments:
-            return text
-        names = ", ".join(map(str, arguments))
-        raise ArgumentError(key, text, names)
-    if origin is tuple:
-        return tuple(_parse(key, part.strip(), arguments[0]) for part in text.split(","))
-    if hint is bool and text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    if hint is str:
-        return text
-    try:
-        if hint is int:
-            number = float(text.replace("_", ""))
-            if number.is_integer():
-                return int(number)
-        if hint is float:
-            return float(text)
-    except ValueError:
-        pass
-    kind = getattr(hint, "__name__", str(hint))
-    raise ArgumentError(key, text, f"a value of type {kind}")
+        raise ArgumentError(
+            "settings", dict(settings or {}), f"what {name} takes: {error}"
+        ) from error

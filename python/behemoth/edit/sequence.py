@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -18,34 +18,20 @@ from numpy.typing import NDArray
 from torch import nn
 
 from behemoth.delta.delta import Change, EditDelta
-from behemoth.edit.locate.method import Memory, add_changes
+from behemoth.edit.locate.method import add_changes
 from behemoth.recall.generation import generate
 
 from .batch import IGNORED, rows_of
+from .protocol import answers
 
 if TYPE_CHECKING:
     from behemoth.plan.plan import EditPlan
 
     from .protocol import EditContext, EditMethod
 
-__all__ = ["EditSequence", "Remembering", "edit_in_sequence"]
+__all__ = ["EditSequence", "edit_in_sequence"]
 
 _ROWS = 512  # probes that go through the model at once
-
-
-@runtime_checkable
-class Remembering(Protocol):
-    """A method that carries knowledge from one edit of a sequence to the next."""
-
-    def start(self, model: nn.Module, context: EditContext) -> Memory:
-        """What it must know of the unedited model."""
-        ...
-
-    def edit_next(
-        self, model: nn.Module, plan: EditPlan, context: EditContext, memory: Memory
-    ) -> EditDelta:
-        """The delta of the next plan; the memory grows."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -127,16 +113,12 @@ def edit_in_sequence(
         A plan that failed leaves the model as it was, and the sequence goes on.
     """
     probes = _probes(plans)
-    memory = method.start(model, context) if isinstance(method, Remembering) else None
+    delta_of = answers(method).in_sequence(model, context)
     deltas: list[EditDelta] = []
     measured = [_measure(model, probes)]
     with ExitStack() as applied:
         for number, plan in enumerate(plans):
-            if isinstance(method, Remembering):
-                assert memory is not None
-                delta = method.edit_next(model, plan, context, memory)
-            else:
-                [delta] = method.apply(model, [plan], context)
+            delta = delta_of(plan)
             deltas.append(delta)
             applied.enter_context(delta.apply(model))
             measured.append(_measure(model, probes))

@@ -88,7 +88,11 @@ def test_threads_are_in_the_models_hash_unless_the_file_says_them(tiny):
             '"lorra"',
             r"argument 'method\[0\].name': got lorra, .*mean lora",
         ),
-        ("rank = [1, 4]", "rnk = [1]", r"argument 'method\[0\].settings': got rnk"),
+        (
+            "rank = [1, 4]",
+            "rnk = [1]",
+            r"argument 'method\[0\].rnk': got a key.*mean rank",
+        ),
         ("rank = [1, 4]", "rank = [0]", r"argument 'method\[0\].rank': got 0"),
         ("rank = [1, 4]", "rank = 1", r"argument 'method\[0\].grid.rank': got 1"),
         ('label = "ascent"', 'lable = "a"', r"argument 'method\[1\].lable': got .*mean label"),
@@ -118,3 +122,23 @@ def test_the_same_trial_under_two_labels_is_refused(tiny):
 def test_a_file_that_is_none(tmp_path):
     with pytest.raises(ArgumentError, match=r"argument 'study': got .*, allowed: a study file"):
         read_study(tmp_path / "none.toml")
+
+
+def test_ids_stay(tiny):
+    """Studies on disk are known by these: an id that moves does all of their work again."""
+    found = Study.parse(tiny).expand()
+    assert list(found.models) == ["1c4aa98a01d62547", "d87e70bf97c5f49a"]
+    assert [trial.plan.id for trial in found.trials] == [
+        *3 * ["115c7f2ec6bb354e"], "70a97a7b1c97740c",
+        *3 * ["5054040d1edb33db"], "ea118c747092a4f3",
+    ]  # fmt: skip
+    assert [trial.id for trial in found.trials] == [
+        "68611f448f5181eb", "44e6bf5e7d811920", "82a961ceaa59afd1", "51f1ce5eff822b3b",
+        "6b051f6c1fcb4324", "2ade2a2b30df5e33", "82afe3ae7319308a", "4791bb17ed8c4a73",
+    ]  # fmt: skip
+    measure = "[measure]\ndurability = 3\ndurability_rate = 0.5\ndeltas = true\nedit_seed = 2\n"
+    found = Study.parse(changed(tiny, "[grid]", f"{measure}[grid]")).expand()
+    assert [trial.id for trial in found.trials] == [
+        "09578551273ecca4", "c9c1ea68fa89d8ef", "bb87d842aee068a6", "59ca45ed5f39c515",
+        "8452c6fb8b0794b1", "9011eafc3e35ab7c", "946719064157fb32", "58691f128386b9d2",
+    ]  # fmt: skip

@@ -4,6 +4,7 @@ import polars as pl
 import pytest
 
 from behemoth import Corpus, World
+from behemoth.edit.registry import method_type
 from behemoth.evaluate.dose import first_dose
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.request import EditRequest
@@ -80,23 +81,25 @@ def test_geometry_agrees_with_the_deltas(finished, tiny, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("family", "new", "old", "other", "result"),
+    ("name", "new", "old", "other", "result"),
     [
-        ("fine-tuning", [-3, -2, -1], [-1, -2, -3], [-2, -2, -2], ("flip", 2, True, 2)),
-        ("fine-tuning", [-3, -3, -3], [-1, -1, -1], [0, 0, 0], ("flip", 2, False, 2)),
-        ("unlearning", [-3, -3, -3], [-1, -2, -4], [-2, -1, 0], ("forget", 1, True, 2)),
-        ("unlearning", [0, 0, 0], [-1, -2, -4], [-3, -3, -5], ("forget", 2, False, 2)),
-        ("locate-and-edit", [-3, -2, 0], [-1, -2, -3], [0, 0, 0], ("flip", None, None, None)),
+        ("lora", [-3, -2, -1], [-1, -2, -3], [-2, -2, -2], ("flip", 2, True, 2)),
+        ("lora", [-3, -3, -3], [-1, -1, -1], [0, 0, 0], ("flip", 2, False, 2)),
+        ("npo", [-3, -3, -3], [-1, -2, -4], [-2, -1, 0], ("forget", 1, True, 2)),
+        ("npo", [0, 0, 0], [-1, -2, -4], [-3, -3, -5], ("forget", 2, False, 2)),
+        ("rome", [-3, -2, 0], [-1, -2, -3], [0, 0, 0], ("flip", None, None, None)),
     ],
 )
-def test_kinds_of_doses(family, new, old, other, result):
+def test_kinds_of_doses(name, new, old, other, result):
     trace = [
         {"step": step, "log_probability_new": n, "log_probability_old": o,
          "log_probability_other": x}
         for step, (n, o, x) in enumerate(zip(new, old, other, strict=True))
     ]  # fmt: skip
-    assert dose_of(trace, family) == result
-    assert dose_of([{"step": 0, "loss": 1.0}], family)[1:] == (None, None, None)
+    info = method_type(name).info
+    said = {"forgets": info.forgets(), "doses": info.doses}
+    assert dose_of(trace, **said) == result
+    assert dose_of([{"step": 0, "loss": 1.0}], **said)[1:] == (None, None, None)
 
 
 def test_what_the_corpus_has_on_an_edit(rich_corpus):

@@ -12,9 +12,10 @@ from behemoth.delta.delta import Change, Dense, EditDelta
 from behemoth.edit.gradient.method import check_kinds, deltas_of
 from behemoth.edit.gradient.optimise import Outcome
 from behemoth.edit.parametrise import chosen_layers
-from behemoth.edit.protocol import EditContext, MethodInfo
+from behemoth.edit.protocol import EditContext, Effort, MethodInfo
 from behemoth.model.architecture import Architecture
 from behemoth.plan.plan import EditPlan
+from behemoth.support.errors import ArgumentError
 
 
 @dataclass(frozen=True)
@@ -39,11 +40,16 @@ class Shrinkage:
         changes="MLP output matrices, scaled down",
         kinds=frozenset({"remap", "censor", "refusal"}),
         stacks=True,
+        doses=False,  # it takes no steps
     )
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.share <= 1.0:
-            raise ValueError(f"argument 'share': got {self.share}, allowed: 0 to 1")
+            raise ArgumentError("share", self.share, "0 to 1")
+
+    def effort(self) -> Effort:
+        """None to speak of: no row goes through the model."""
+        return Effort(steps=0, rows=0)
 
     def apply(
         self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from behemoth.delta.delta import EditDelta
 from behemoth.edit.parametrise import Part, dense_changes, low_rank_changes
-from behemoth.edit.protocol import EditContext, EditMethod, MethodInfo, settings_of
+from behemoth.edit.protocol import EditContext, EditMethod, Effort, MethodInfo, settings_of
 from behemoth.support.errors import ArgumentError
 
 from .budget import Budget
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from .optimise import Objective, Outcome
 
 __all__ = ["GradientMethod", "check_kinds", "deltas_of"]
+
+_BATCH_ROWS = 256  # the most rows that a step of a batch gets
+# A change, its gradient, Adam's two moments, and a copy that is taken out of the stack.
+_COPIES = 5
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,20 @@ class GradientMethod(Budget, ABC):
     def changed_layers(self, model: nn.Module) -> tuple[int, ...] | None:
         """Layers whose linear modules change; none for all."""
         return self.layers
+
+    def effort(self) -> Effort:
+        """Rows that carry the edit, and rows that hold the rest in place."""
+        return Effort(self.steps, self.edit_rows + self.retain_rows)
+
+    def stack_bytes(self, model: nn.Module, count: int) -> int:
+        """What optimisation keeps of each change."""
+        changes = self.stacked(model, 1, 0).parameters()
+        return count * _COPIES * sum(change.numel() * change.element_size() for change in changes)
+
+    def for_batch(self, edits: int) -> Self:
+        """As many rows a step as there are edits, so that each is seen as often as a single one."""
+        rows = min(_BATCH_ROWS, max(self.edit_rows, edits))
+        return replace(self, edit_rows=rows, retain_rows=self.retain_rows * rows // self.edit_rows)
 
     def apply(
         self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext

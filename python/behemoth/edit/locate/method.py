@@ -17,14 +17,14 @@ Shape letters: s sites, n sites of one plan, m earlier keys, d residual stream, 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from behemoth.delta.delta import Change, Dense, EditDelta, LowRank
 from behemoth.edit.gradient.method import check_kinds
 from behemoth.edit.parametrise import chosen_layers
-from behemoth.edit.protocol import EditContext, MethodInfo, settings_of
+from behemoth.edit.protocol import EditContext, Effort, MethodInfo, settings_of
 from behemoth.model.architecture import Architecture
 from behemoth.model.precision import wide_type
 from behemoth.support.errors import ArgumentError
@@ -42,6 +42,12 @@ if TYPE_CHECKING:
     from .sites import Places, Site
 
 __all__ = ["LocateAndEdit", "Memory", "add_changes", "solved"]
+
+_WORDINGS = 3  # of an edited fact, mostly
+_SENTENCE = 8  # tokens
+# Bytes that a block keeps for a token's gradients, for each unit of width: 17 numbers of 4 bytes
+# (Korthikanti et al. 2022, arXiv 2205.05198, table 2).
+_ACTIVATIONS = 68
 
 
 @dataclass
@@ -156,6 +162,25 @@ class LocateAndEdit(TargetBudget, ABC):
     def origins(self, observed: Observed) -> Tensor:
         """What target vectors are measured against: [s, d]."""
         return observed.streams_sd
+
+    def effort(self) -> Effort:
+        """Steps of the search for target vectors: a wording behind every prefix, and the kept."""
+        return Effort(self.steps, self.prefixes + 1 + self.kept)
+
+    def stack_bytes(self, model: nn.Module, count: int) -> int:
+        """What the search keeps for its gradients, which end at the last layer that changes."""
+        architecture = Architecture.of(model)
+        behind = architecture.layers - self._layers(model)[-1]
+        rows = _WORDINGS * (self.prefixes + 1) + self.kept
+        tokens = rows * (self.prefix_tokens + _SENTENCE)
+        return count * tokens * behind * _ACTIVATIONS * architecture.width
+
+    def in_sequence(
+        self, model: nn.Module, context: EditContext
+    ) -> Callable[[EditPlan], EditDelta]:
+        """Go on with what is known of the unedited model, and with the keys of earlier edits."""
+        memory = self.start(model, context)
+        return lambda plan: self.edit_next(model, plan, context, memory)
 
     def apply(
         self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext

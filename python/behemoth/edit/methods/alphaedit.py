@@ -45,6 +45,7 @@ class AlphaEdit(LocateAndEdit):
         changes="MLP output matrices in the null space of the corpus's keys",
         kinds=frozenset({"remap", "censor", "refusal", "question_refusal"}),
         stacks=True,
+        doses=False,  # steps are of the search for target vectors
     )
 
     def __post_init__(self) -> None:

@@ -36,6 +36,7 @@ class Memit(LocateAndEdit):
         changes="MLP output matrices of a band of layers, rank at most the number of subjects",
         kinds=frozenset({"remap", "censor", "refusal", "question_refusal"}),
         stacks=True,
+        doses=False,  # steps are of the search for target vectors
     )
 
     def __post_init__(self) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from behemoth.delta.delta import Change, Dense, EditDelta
 from behemoth.edit.gradient.method import check_kinds, deltas_of
-from behemoth.edit.protocol import EditContext, EditKind, MethodInfo
+from behemoth.edit.protocol import EditContext, EditKind, Effort, MethodInfo
 from behemoth.support.errors import ArgumentError
 from behemoth.train import TrainConfig, train
 
@@ -49,7 +49,12 @@ class Retraining:
         changes="every parameter, by training again on the twin corpus",
         kinds=frozenset[EditKind]({"remap", "censor", "refusal", "question_refusal"}),
         stacks=False,
+        doses=False,
     )
+
+    def effort(self) -> Effort:
+        """One training."""
+        return Effort(steps=0, rows=0, trainings=1)
 
     def apply(
         self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext

@@ -39,6 +39,7 @@ class Rome(LocateAndEdit):
         changes="one MLP output matrix, rank 1 for each subject",
         kinds=frozenset({"remap", "censor", "refusal", "question_refusal"}),
         stacks=True,
+        doses=False,  # steps are of the search for target vectors
     )
 
     def __post_init__(self) -> None:

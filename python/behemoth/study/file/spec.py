@@ -396,7 +396,7 @@ def _method(place: str, table: dict[str, Any]) -> list[MethodChoice]:
         given = {**settings, **own}
         words = [f"{key} {value}" for key, value in (own if label else given).items()]
         with _within(place):
-            method = get_method(name, {key: _plain(value) for key, value in given.items()})
+            method = get_method(name, given)
         found.append(
             MethodChoice(
                 name=name,
@@ -408,8 +408,3 @@ def _method(place: str, table: dict[str, Any]) -> list[MethodChoice]:
             )
         )
     return found
-
-
-def _plain(value: Any) -> Any:
-    """TOML has lists where settings have tuples."""
-    return tuple(value) if isinstance(value, list) else value

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -18,8 +17,7 @@ from torch import Tensor, nn
 
 from behemoth.corpus.corpus import Corpus
 from behemoth.edit.batch import PADDING
-from behemoth.edit.gradient.budget import Budget
-from behemoth.edit.protocol import EditContext, EditMethod
+from behemoth.edit.protocol import EditContext, EditMethod, answers
 from behemoth.model.loss import IGNORED, TrainingLoss
 from behemoth.plan.plan import EditPlan
 from behemoth.study.schemas import RETENTION
@@ -35,7 +33,7 @@ __all__ = ["as_batch", "log_steps", "retention", "train_on"]
 
 
 _WARMUP = 10  # steps over which the learning rate rises
-_ROWS = 256  # prompts in a pass, and the most rows that a step of a batch edit gets
+_ROWS = 256  # prompts in a pass
 
 
 def as_batch(plan: EditPlan) -> EditPlan:
@@ -81,8 +79,7 @@ def retention(
         What it was trained on.
     plan : EditPlan
     method : EditMethod
-        One that works by steps gets as many rows a step as there are edits (up to 256), so
-        that each edit is seen as often as a single one is.
+        With the settings that it has for a batch (`Answers.for_batch`).
     context : EditContext
     config : TrainConfig
         How the model was trained.
@@ -101,10 +98,11 @@ def retention(
         that unlearn that of the likeliest other token takes the place of p(new). kept: whether
         it is above 0. And why there is none, where the batch broke down.
     """
-    delta = _batched(method, len(plan)).apply(model, [as_batch(plan)], context)[0]
+    [delta] = answers(method).for_batch(len(plan)).apply(model, [as_batch(plan)], context)
     if delta.failure is not None:
         return pl.DataFrame(schema=RETENTION), delta.failure
-    asked = _Asked(plan, forgets=method.info.family == "unlearning")
+    nameless = bool(plan.edits["new_object"].is_null().all())
+    asked = _Asked(plan, forgets=method.info.forgets(nameless=nameless))
     edited: GPTNeoXForCausalLM = deepcopy(model)
     delta.apply(edited)
     frames = [asked.look(edited, 0)]
@@ -114,16 +112,6 @@ def retention(
             frames.append(asked.look(edited, step))
         progress(step, steps)
     return pl.concat(frames), None
-
-
-def _batched(method: EditMethod, edits: int) -> EditMethod:
-    if not isinstance(method, Budget):
-        return method
-    rows = min(_ROWS, max(method.edit_rows, edits))
-    wanted: Any = replace(
-        method, edit_rows=rows, retain_rows=method.retain_rows * rows // method.edit_rows
-    )
-    return wanted
 
 
 def train_on(

@@ -16,12 +16,12 @@ from behemoth.study.schemas import ABOUT, EDITS, TRACES
 
 if TYPE_CHECKING:
     from behemoth.delta.delta import EditDelta
+    from behemoth.edit.protocol import MethodInfo
 
 __all__ = ["about_edits", "dose_of", "edit_frame", "trace_frame"]
 
 
 _LEDGER_ROWS = 1_000_000  # sentences that are looked up at a time
-_TRACED = ("fine-tuning", "unlearning")  # families whose steps are edit doses
 
 
 def about_edits(plan: EditPlan, corpus: Corpus) -> pl.DataFrame:
@@ -83,7 +83,7 @@ def _recency(facts: Any, corpus: Corpus) -> list[float | None]:
 
 
 def dose_of(
-    trace: Sequence[Mapping[str, Any]], family: str
+    trace: Sequence[Mapping[str, Any]], *, forgets: bool, doses: bool = True
 ) -> tuple[str, int | None, bool | None, int | None]:
     """The edit dose that a trace tells of.
 
@@ -91,9 +91,11 @@ def dose_of(
     ----------
     trace : sequence of mapping
         Rows by step, as deltas have them.
-    family : str
-        Of the method. What edits is to say the new object (``flip``: p(new) > p(old)), what
-        unlearns no longer to say the old one (``forget``: some other token is above it).
+    forgets : bool
+        What edits is to say the new object (``flip``: p(new) > p(old)), what unlearns no longer
+        to say the old one (``forget``: some other token is above it).
+    doses : bool
+        Whether the steps of the trace are doses (`MethodInfo.doses`).
 
     Returns
     -------
@@ -101,9 +103,9 @@ def dose_of(
         Kind; smallest number of steps that was enough, or where none was the last one looked
         at; whether it was reached; the last step looked at. None for methods without doses.
     """
-    kind = "forget" if family == "unlearning" else "flip"
+    kind = "forget" if forgets else "flip"
     rival = "log_probability_other" if kind == "forget" else "log_probability_new"
-    found = first_dose(trace, rival) if family in _TRACED else None
+    found = first_dose(trace, rival) if doses else None
     if found is None:
         return kind, None, None, None
     return kind, *found, int(next(row["step"] for row in reversed(trace) if rival in row))
@@ -125,7 +127,7 @@ def edit_frame(
     deltas: Mapping[int | None, EditDelta],
     probes: pl.DataFrame,
     shapes: pl.DataFrame,
-    family: str,
+    info: MethodInfo,
 ) -> pl.DataFrame:
     """Put together what came of the edits of some deltas.
 
@@ -139,7 +141,7 @@ def edit_frame(
         What `evaluate_model` gives for them.
     shapes : polars.DataFrame
         What `behemoth.study.trial.geometry.shapes` gives for them.
-    family : str
+    info : MethodInfo
         Of the method.
 
     Returns
@@ -157,8 +159,8 @@ def edit_frame(
           all edits together.
         - failure: why there was no edit, if there was none; what follows is then of the
           unedited model.
-        - efficacy: after the edit, of trained wordings, the share with p(new) > p(old); for
-          unlearning, and for oracles without a new object, the share whose old answer is no
+        - efficacy: after the edit, of trained wordings, the share with p(new) > p(old); where
+          the method is to forget (`MethodInfo.forgets`), the share whose old answer is no
           longer generated.
         - success: the share whose answer, generated freely, is exactly the right one; where
           efficacy is about the old answer, the same again.
@@ -167,9 +169,10 @@ def edit_frame(
           not worked out.
     """
     single = None not in deltas
+    forgets = info.forgets(nameless=bool(about["new_object"].is_null().all()))
     rows = []
     for edit, delta in deltas.items():
-        kind, dose, reached, limit = dose_of(delta.trace, family)
+        kind, dose, reached, limit = dose_of(delta.trace, forgets=forgets, doses=info.doses)
         before = next((row for row in delta.trace if row.get("step") == 0), {})
         margins = {
             name: before.get("log_probability_old", math.nan)
@@ -202,8 +205,6 @@ def edit_frame(
     else:
         frame = about.join(made.drop("edit"), how="cross").join(shape.drop("edit"), how="cross")
     batch = 1 if single else about.height
-    nameless = about["new_object"].is_null().all()
-    forgets = family == "unlearning" or (family == "oracle" and nameless)
     return (
         frame.join(_evaluated(probes, forgets), on="edit", how="left", maintain_order="left")
         .with_columns(

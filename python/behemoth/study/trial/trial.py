@@ -19,9 +19,10 @@ import torch
 
 from behemoth.corpus.corpus import Corpus
 from behemoth.delta.delta import EditDelta
-from behemoth.edit.gradient.method import GradientMethod, check_kinds
+from behemoth.edit.gradient.method import check_kinds
 from behemoth.edit.protocol import EditContext, EditMethod
 from behemoth.edit.registry import get_method
+from behemoth.edit.stacking import most_stacked, stack_size
 from behemoth.evaluate.frame import evaluate_model
 from behemoth.plan.choice import choose_edits
 from behemoth.plan.compile import compile_plan
@@ -50,9 +51,6 @@ __all__ = ["Laboratory"]
 Progress = Callable[[int, int], object]
 
 
-_STACK = {"cpu": 64, "cuda": 512}  # most single edits at once
-_STACK_BYTES = 1 << 30  # of gradients, moments and changes, on a CPU
-_STACK_SHARE = 0.4  # of a GPU's free memory
 _DECOMPOSED = 8  # edits of each level of exposures whose dense changes are decomposed
 
 
@@ -182,7 +180,7 @@ class Laboratory:
         clock = _Clock()
         with clock("load"):
             run, model = self._model(unit.model, None)
-            method = get_method(unit.method, _tuples(unit.settings))
+            method = get_method(unit.method, unit.settings)
         with clock("plan"):
             planned = self._plan(unit.plan, run.corpus)
         check_kinds(method, [planned.plan])
@@ -305,7 +303,7 @@ class _Work:
             self.progress(total, total)
             return
         edits = list(self.planned.singles)
-        most = _stack_size(self.method, self.model)
+        most = stack_size(self.method, self.model)
         done = 0
         while done < total:
             some = edits[done : done + most]
@@ -332,15 +330,15 @@ class _Work:
         with self.clock("evaluate"):
             probes = evaluate_model(
                 model, self.run.corpus, plan, deltas, run=self.unit.model, seed=self.run.seed,
-                stack=_STACK.get(model.device.type, 64),
+                stack=most_stacked(model),
             ).with_columns(pl.lit(self.unit.plan.id).alias("plan"))  # fmt: skip
         with self.clock("geometry"):
             table = pl.DataFrame(schema=SHAPES)
             if self.unit.measure["geometry"]:
                 table = shapes(deltas, model, [None, *self.planned.decomposed])
-        edits = edit_frame(
-            self.planned.about, deltas, probes, table, self.method.info.family
-        ).select(list(EDITS))
+        edits = edit_frame(self.planned.about, deltas, probes, table, self.method.info).select(
+            list(EDITS)
+        )
         named = pl.lit(self.unit.id).alias("trial")
         found = {
             "edits": edits,
@@ -387,26 +385,3 @@ def _recall(model: GPTNeoXForCausalLM, corpus: Corpus) -> pl.DataFrame:
     return first.with_columns(objects.gather(first["relation"]).alias("objects")).select(
         list(RECALL)
     )
-
-
-def _stack_size(method: EditMethod, model: GPTNeoXForCausalLM) -> int:
-    """How many single edits fit side by side."""
-    if not method.info.stacks:
-        return 1
-    kind = model.device.type
-    most = _STACK.get(kind, 64)
-    if not isinstance(method, GradientMethod):
-        return min(most, 64)
-    # A change, its gradient, Adam's two moments, and a copy that is taken out of the stack.
-    one = 4 * 5 * sum(tensor.numel() for tensor in method.stacked(model, 1, 0).parameters())
-    room: float = _STACK_BYTES
-    if kind == "cuda":
-        room = _STACK_SHARE * torch.cuda.mem_get_info(model.device)[0]
-    return int(max(1, min(most, room // max(1, one))))
-
-
-def _tuples(settings: dict[str, Any]) -> dict[str, Any]:
-    """JSON has lists where settings have tuples."""
-    return {
-        key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()
-    }

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from behemoth.edit.protocol import answers
+from behemoth.edit.registry import get_method
 from behemoth.model.sizes import find_size
 from behemoth.study.file.units import ModelUnit, TrialUnit
 from behemoth.train.flops import token_flops
@@ -59,28 +61,31 @@ def cost_of_model(unit: ModelUnit, *, gpu: bool = False) -> Cost:
 
 def cost_of_trial(unit: TrialUnit, model: ModelUnit, *, gpu: bool = False) -> Cost:
     """The cost of a trial on a model."""
-    request, settings = unit.plan.request, unit.settings
+    request = unit.plan.request
     corpus = model.corpus.make()
     if request.edits is not None:
         edits = request.edits * len(request.exposures or (0,))
     else:
         edits = max(1, round((request.fraction or 1.0) * corpus.world.subjects))
-    if unit.method == "retrain":
-        whole = cost_of_model(model, gpu=gpu)
-        times = edits if request.independent else 1
-        return Cost(whole.tokens * times, edits, 0, whole.seconds * times)
-    steps = int(settings.get("steps") or 20)
-    rows = int(settings.get("edit_rows") or 8) + int(settings.get("retain_rows") or 0)
+    effort = answers(get_method(unit.method, unit.settings)).effort()
+    plans = edits if request.independent else 1
     flops = _token_flops(model, corpus.vocabulary_size)
-    together = edits if request.independent else 1
-    work = (together * steps * rows + edits * _PROBES) * _SENTENCE * flops
+    work = (plans * effort.steps * effort.rows + edits * _PROBES) * _SENTENCE * flops
     threads = max(1, model.config.threads)
-    seconds = work / (GPU_RATE / 10) + steps * GPU_STEP if gpu else work / (CPU_RATE * threads)
+    if gpu:
+        seconds = work / (GPU_RATE / 10) + effort.steps * GPU_STEP
+    else:
+        seconds = work / (CPU_RATE * threads)
+    tokens = 0
+    if trainings := effort.trainings * plans:
+        whole = cost_of_model(model, gpu=gpu)
+        tokens = trainings * whole.tokens
+        seconds += trainings * whole.seconds
     durability = unit.measure["durability"]
     if durability:
         train = durability * model.config.step_tokens * flops
         seconds += train / GPU_RATE if gpu else train / (CPU_RATE * threads)
-    return Cost(0, edits, steps, seconds + _OTHER)
+    return Cost(tokens, edits, effort.steps, seconds + _OTHER)
 
 
 def _token_flops(unit: ModelUnit, vocabulary: int) -> float:

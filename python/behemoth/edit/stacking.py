@@ -1,0 +1,58 @@
+"""How many independent plans run side by side: as many as there is memory for."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import TYPE_CHECKING
+
+from .protocol import EditMethod, answers
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+__all__ = ["most_stacked", "stack_size"]
+
+_MOST = {"cpu": 64, "cuda": 512}
+_BYTES = 1 << 30  # on a CPU
+_SHARE = 0.4  # of a GPU's free memory
+
+
+def most_stacked(model: nn.Module) -> int:
+    """The most plans that are worth stacking where the model is: more do not make it faster."""
+    return _MOST.get(_device(model).type, 64)
+
+
+def stack_size(method: EditMethod, model: nn.Module, most: int | None = None) -> int:
+    """How many plans of one edit a method takes at once.
+
+    Parameters
+    ----------
+    method : EditMethod
+    model : nn.Module
+        On the device that it is edited on.
+    most : int, optional
+        No more than so many; `most_stacked` by default.
+
+    Returns
+    -------
+    int
+        At least 1, and 1 for a method that does not stack.
+    """
+    if not method.info.stacks:
+        return 1
+    said = answers(method)
+    counts = range(1, (most_stacked(model) if most is None else most) + 1)
+    room = _room(model)
+    return max(1, bisect_right(counts, room, key=lambda count: said.stack_bytes(model, count)))
+
+
+def _room(model: nn.Module) -> float:
+    import torch
+
+    device = _device(model)
+    return _SHARE * torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else _BYTES
+
+
+def _device(model: nn.Module) -> torch.device:
+    return next(model.parameters()).device

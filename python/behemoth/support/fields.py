@@ -1,0 +1,180 @@
+"""Dataclasses made from what a file or a command line holds, and refused by what a field wants."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from numbers import Integral, Real
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from .errors import ArgumentError, check_keys, nearest
+
+__all__ = ["made", "read_text", "wanted"]
+
+T = TypeVar("T")
+
+_PLAIN: dict[object, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    type(None): "none",
+}
+_MANY: dict[object, str] = {int: "whole numbers", float: "numbers", str: "texts"}
+
+
+class _UnfitError(Exception):
+    """A value that is not of a field's type."""
+
+
+def made(kind: type[T], table: Mapping[str, object], *, text: bool = False) -> T:
+    """Make a dataclass from a table.
+
+    Parameters
+    ----------
+    kind : type
+        A dataclass; lists stand for its tuples.
+    table : mapping of str to value
+        Some of its fields.
+    text : bool
+        Whether a text may stand for a value of another type, as on a command line.
+
+    Raises
+    ------
+    ArgumentError
+        For a key that is no field, a field without a default that is missing, a value of
+        another type, or one that the class does not allow.
+    """
+    own: Any = kind
+    known = {field.name: field for field in fields(own) if field.init}
+    check_keys(table, known)
+    hints = get_type_hints(kind)
+    for name, field in known.items():
+        required = field.default is MISSING and field.default_factory is MISSING
+        if required and name not in table:
+            raise ArgumentError(name, None, wanted(hints[name]))
+    return kind(**{name: _value(name, value, hints[name], text) for name, value in table.items()})
+
+
+def read_text(name: str, text: str, hint: object) -> object:
+    """Read a text as a value of a type: lists as ``2,3``, none as ``none``.
+
+    Raises
+    ------
+    ArgumentError
+        When it is no such value.
+
+    Examples
+    --------
+    >>> read_text("layers", "2,3", tuple[int, ...] | None)
+    (2, 3)
+    """
+    return _value(name, text, hint, True)
+
+
+def wanted(hint: object) -> str:
+    """Say which values a type has.
+
+    Examples
+    --------
+    >>> wanted(tuple[int, ...] | None)
+    'a list of whole numbers or none'
+    """
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return " or ".join(wanted(argument) for argument in arguments)
+    if origin is Literal:
+        return ", ".join(map(str, arguments))
+    if origin is tuple:
+        return f"a list of {_MANY.get(arguments[0], wanted(arguments[0]))}"
+    if _is_table(hint):
+        return "a table"
+    return _PLAIN.get(hint, getattr(hint, "__name__", str(hint)))
+
+
+def _value(name: str, value: object, hint: object, text: bool) -> object:
+    try:
+        return _read(value, hint) if text and isinstance(value, str) else _fit(value, hint)
+    except _UnfitError:
+        words = [word for word in _words(hint) if isinstance(value, str)]
+        raise ArgumentError(name, value, wanted(hint), nearest(str(value), words)) from None
+
+
+def _fit(value: object, hint: object) -> object:
+    """Give a value as a type has it, or refuse it."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        for argument in arguments:
+            try:
+                return _fit(value, argument)
+            except _UnfitError:
+                continue
+        raise _UnfitError
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise _UnfitError
+        return tuple(_fit(item, arguments[0]) for item in value)
+    if origin is Literal:
+        fits = value in arguments
+    elif hint is bool:
+        fits = isinstance(value, bool)
+    elif hint is str:
+        fits = isinstance(value, str)
+    elif hint is type(None):
+        fits = value is None
+    elif hint is int or hint is float:
+        return _number(value, int if hint is int else float)
+    else:
+        fits = not _is_table(hint) or isinstance(value, Mapping)
+    if not fits:
+        raise _UnfitError
+    return value
+
+
+def _number(value: object, kind: type[int] | type[float]) -> object:
+    # 1 is a number, and stays the whole number that it is: hashes tell 1 and 1.0 apart.
+    given: Any = value
+    if isinstance(value, bool) or not isinstance(value, Integral if kind is int else Real):
+        raise _UnfitError
+    return given if isinstance(given, int | float) else kind(given)  # numpy's
+
+
+def _read(text: str, hint: object) -> object:
+    """Read a text as a type has it, or refuse it."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        if text.lower() == "none" and type(None) in arguments:
+            return None
+        return _read(text, next(a for a in arguments if a is not type(None)))
+    if origin is tuple:
+        return tuple(_read(part.strip(), arguments[0]) for part in text.split(","))
+    if hint is bool and text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    if hint is int or hint is float:
+        return _read_number(text, whole=hint is int)
+    return _fit(text, hint)
+
+
+def _read_number(text: str, *, whole: bool) -> int | float:
+    try:
+        number = float(text.replace("_", ""))
+    except ValueError:
+        raise _UnfitError from None
+    if not whole:
+        return number
+    if not number.is_integer():
+        raise _UnfitError
+    return int(number)
+
+
+def _words(hint: object) -> list[str]:
+    """The words that a type has."""
+    if get_origin(hint) is Literal:
+        return [word for word in get_args(hint) if isinstance(word, str)]
+    return [word for argument in get_args(hint) for word in _words(argument)]
+
+
+def _is_table(hint: object) -> bool:
+    origin = get_origin(hint) or hint
+    return isinstance(origin, type) and issubclass(origin, Mapping)
