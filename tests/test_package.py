@@ -13,7 +13,11 @@ def test_every_public_name_is_there():
     assert set(behemoth.__all__) == set(dir(behemoth))
 
 
-@pytest.mark.parametrize("package", ["edit", "export", "report", "study", "study.gates"])
+@pytest.mark.parametrize(
+    "package",
+    ["corpus", "delta", "edit", "evaluate", "export", "plan", "recall", "report", "study",
+     "study.gates", "train"],
+)  # fmt: skip
 def test_every_public_name_of_a_package_is_there(package):
     module = import_module(f"behemoth.{package}")
     assert module.__all__

@@ -1,4 +1,9 @@
-"""Synthetic worlds of facts, written as token corpora of any size."""
+"""Synthetic worlds of facts, models trained on them, and edits of what the models know.
+
+The nouns and verbs of the whole package; each is loaded when it is touched. The packages `train`,
+`plan`, `edit`, `evaluate`, `study`, `export` and `report` are verbs themselves: ``bh.train(...)``
+trains, and ``bh.train.TrainConfig`` is what its settings are.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -15,13 +20,35 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors
         verify as verify,
     )
     from .corpus.spec import *
+    from .delta import EditDelta as EditDelta
+    from .edit import EditRecord as EditRecord, edit as edit
+    from .evaluate import evaluate as evaluate
+    from .export import export as export
+    from .loading import load as load
+    from .plan import EditPlan as EditPlan, EditRequest as EditRequest, plan as plan
+    from .report import write_report as report  # noqa: F401 - its name here
+    from .study import Results as Results, Study as Study, study as study
     from .support.errors import ArgumentError as ArgumentError, CorpusError as CorpusError
+    from .train import (
+        Run as Run,
+        TrainConfig as TrainConfig,
+        TrainResult as TrainResult,
+        default_config as default_config,
+        train as train,
+    )
 
 __all__, __dir__, __getattr__ = lazy(
     __name__,
     {
+        "": "edit evaluate export plan report study train",
         "corpus": "Composed Constant Corpus Correlated Groups Independent Inverse OneToOne "
         "Questions World Zipf ZipfExposures facts gen import_ inspect verify",
+        "delta": "EditDelta",
+        "edit": "EditRecord",
+        "loading": "load",
+        "plan": "EditPlan EditRequest",
+        "study": "Results Study",
         "support.errors": "ArgumentError CorpusError",
+        "train": "Run TrainConfig TrainResult default_config",
     },
 )

@@ -19,7 +19,7 @@ WITHOUT = (
 @pytest.mark.parametrize(
     ("statement", "packages", "message"),
     [
-        ("import behemoth.evaluate", "torch", "torch is not installed: pip install "
+        ("from behemoth.evaluate import evaluate", "torch", "torch is not installed: pip install "
          "'behemoth[train]'"),
         ("from behemoth.train import train; train('spec.toml', out='run')", "torch",
          "torch is not installed: pip install 'behemoth[train]'"),

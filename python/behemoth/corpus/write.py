@@ -47,7 +47,7 @@ _NAME_BYTES = 24
 
 @dataclass(frozen=True)
 class Written:
-    """What a directory holds after a call that wrote to it.
+    """What a directory holds after a call that wrote to it; a path wherever one is asked for.
 
     Parameters
     ----------
@@ -84,6 +84,13 @@ class Written:
     shards_locked: int
     shards: int
     complete: bool
+
+    def __fspath__(self) -> str:
+        return self.out
+
+    def __repr__(self) -> str:
+        state = "" if self.complete else ", not complete"
+        return f"Written({self.out!r}, {self.facts:,} facts, {self.tokens:,} tokens{state})"
 
 
 @dataclass(frozen=True)

@@ -25,11 +25,14 @@ if TYPE_CHECKING:
 __all__ = ["AppliedDelta", "Dense", "EditDelta", "LowRank"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Dense:
     """A full-rank change: float tensor of the parameter's shape."""
 
     change: Tensor
+
+    def __repr__(self) -> str:
+        return f"Dense({list(self.change.shape)})"
 
     def to_dense(self) -> Tensor:
         """Return the change, of the parameter's shape."""
@@ -41,12 +44,15 @@ class Dense:
         return min(self.change.shape) if self.change.ndim == 2 else 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LowRank:
     """A change of rank at most r: ``left @ right``, left of shape [out, r], right [r, in]."""
 
     left: Tensor
     right: Tensor
+
+    def __repr__(self) -> str:
+        return f"LowRank({[self.left.shape[0], self.right.shape[1]]}, rank {self.rank})"
 
     def __post_init__(self) -> None:
         if self.left.ndim != 2 or self.right.ndim != 2 or self.left.shape[1] != self.right.shape[0]:
@@ -69,7 +75,7 @@ class LowRank:
 Change = Dense | LowRank
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class EditDelta:
     """What one plan changed in the model, and how that went.
 
@@ -99,6 +105,10 @@ class EditDelta:
     seed: int
     failure: str | None = None
     trace: list[dict[str, Any]] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        what = f"failed: {self.failure}" if self.failure else f"{len(self.changes)} parameters"
+        return f"EditDelta({self.method}, {what})"
 
     def apply(self, model: nn.Module) -> AppliedDelta:
         """Add the changes to the model's parameters, in place.

@@ -52,9 +52,9 @@ EDIT = Kind(
 _KEY = ("format_version", "run", "spec_hash", "plan_hash", "method", "settings", "seed", "single")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Edited:
-    """What `edit` did.
+    """What `edit` did; a path, of the edit directory, wherever one is asked for.
 
     Attributes
     ----------
@@ -85,10 +85,18 @@ class Edited:
     seconds: float
     edits_per_second: float
 
+    def __fspath__(self) -> str:
+        return self.out
 
-@dataclass(frozen=True)
+    def __repr__(self) -> str:
+        return f"Edited({self.out!r}, {_told(self)}" + (
+            f", {len(self.failed):,} failed)" if self.failed else ")"
+        )
+
+
+@dataclass(frozen=True, eq=False)
 class EditRecord:
-    """An edit directory.
+    """An edit directory; a path wherever one is asked for.
 
     Attributes
     ----------
@@ -110,10 +118,22 @@ class EditRecord:
     single: bool
     edits: list[int]
 
+    def __fspath__(self) -> str:
+        return fspath(self.directory)
+
+    def __repr__(self) -> str:
+        return f"EditRecord({fspath(self.directory)!r}, {_told(self)})"
+
     def deltas(self) -> dict[int | None, EditDelta]:
         """The deltas: single edits by their number, or None to that of the batch."""
         keys: Sequence[int | None] = self.edits if self.single else [None]
         return {key: EditDelta.load(_delta_place(self.directory, key)) for key in keys}
+
+
+def _told(edit: Edited | EditRecord) -> str:
+    count = edit.edits if isinstance(edit.edits, int) else len(edit.edits)
+    kind = "single edits" if edit.single else "edits in one batch"
+    return f"{count:,} {kind} by {edit.method}"
 
 
 def edit(
@@ -128,7 +148,7 @@ def edit(
     stack: int = 64,
     adapter: bool = False,
     force: bool = False,
-    cache: Path | None = None,
+    cache: str | PathLike[str] | None = None,
     device: torch.device | str | None = None,
     progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> Edited:
@@ -156,7 +176,7 @@ def edit(
         Write each delta as a PEFT adapter too.
     force : bool
         Replace a directory of another edit.
-    cache : Path, optional
+    cache : path, optional
         Where methods keep covariances.
     device : optional
         A GPU where there is one by default.
@@ -205,7 +225,8 @@ def edit(
         with succession(place, EDIT, force=replaces):
             if model is not None:
                 write_bytes(place / EDIT.record, as_json(record))
-                context = _Work(ran, made, chosen, place, seed, cache, len(numbers), progress)
+                kept = None if cache is None else Path(cache)
+                context = _Work(ran, made, chosen, place, seed, kept, len(numbers), progress)
                 seconds = context.carry_out(model, missing, len(keys) - len(missing), stack)
             deltas = {key: EditDelta.load(_delta_place(place, key)) for key in keys}
             failed = [{"edit": key, "failure": d.failure} for key, d in deltas.items() if d.failure]

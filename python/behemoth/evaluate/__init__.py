@@ -1,12 +1,14 @@
 """What an edit did to a model, against exact ground truth, and how that is summed up.
 
-The functions share their names with modules, so they are imported here at once: of two things of
-one name the function is the one that stays.
+It knows runs, plans and deltas, and nothing of studies. Some functions share their names with
+modules; of two things of one name the function is what the package gives.
 """
 
-from behemoth.support.extras import needed
+from typing import TYPE_CHECKING
 
-with needed():
+from behemoth.support.lazy import lazy
+
+if TYPE_CHECKING:  # the same names again, for type checkers and editors
     from .aggregate import aggregate as aggregate
     from .dose import doses as doses, ed50 as ed50
     from .frame import evaluate as evaluate, evaluate_model as evaluate_model
@@ -17,3 +19,20 @@ with needed():
     from .quantisation import evaluate_quantised as evaluate_quantised, quantise as quantise
     from .relearning import relearn as relearn
     from .unlearning import forget_quality as forget_quality
+
+__all__, __dir__, __getattr__ = lazy(
+    __name__,
+    {
+        "aggregate": "aggregate",
+        "dose": "doses ed50",
+        "frame": "evaluate evaluate_model",
+        "geometry": "geometry",
+        "linear_probes": "probe_objects",
+        "membership": "membership privacy",
+        "metrics": "METRICS",
+        "quantisation": "evaluate_quantised quantise",
+        "relearning": "relearn",
+        "unlearning": "forget_quality",
+    },
+    verb="evaluate",
+)

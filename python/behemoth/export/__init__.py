@@ -12,5 +12,7 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors
     from .run import Exported as Exported, export as export
 
 __all__, __dir__, __getattr__ = lazy(
-    __name__, {"formats": "FORMATS get_format", "run": "Exported export"}
+    __name__,
+    {"formats": "FORMATS get_format", "run": "Exported export"},
+    verb="export",
 )

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 from behemoth.support.lazy import lazy
 
 if TYPE_CHECKING:  # the same names again, for type checkers and editors
-    from .compile import compile_plan as compile_plan
+    from .compile import compile_plan as compile_plan, plan as plan
     from .plan import EditPlan as EditPlan
     from .request import EditRequest as EditRequest
 
 __all__, __dir__, __getattr__ = lazy(
-    __name__, {"compile": "compile_plan", "plan": "EditPlan", "request": "EditRequest"}
+    __name__,
+    {"compile": "compile_plan plan", "plan": "EditPlan", "request": "EditRequest"},
+    verb="plan",
 )

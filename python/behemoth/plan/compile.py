@@ -6,13 +6,19 @@ keyed random order and tested in batches, until there are enough of them.
 
 from __future__ import annotations
 
-from dataclasses import replace
+import inspect
+from dataclasses import fields, replace
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike
 
 from behemoth.corpus.corpus import Corpus
+from behemoth.corpus.source import read_source
+from behemoth.support.errors import ArgumentError, check_keys
 
 from .bystanders import Bystanders
 from .choice import Edits, choose_edits, read_edits
@@ -24,6 +30,112 @@ from .sampling import Facts, Ids, Index, distinct
 from .structure import Structure
 
 _PROBED = 1000  # edits with probes, where a share of a relation is edited
+
+
+def plan(
+    source: Corpus | str | PathLike[str],
+    *,
+    out: str | PathLike[str] | None = None,
+    table: pl.DataFrame | str | PathLike[str] | None = None,
+    known: pl.DataFrame | ArrayLike | str | PathLike[str] | None = None,
+    force: bool = False,
+    **request: Any,
+) -> EditPlan:
+    """Compile a plan of edits: the edits, their training mixture and their probes.
+
+    The same values on the same corpus give the same plan.
+
+    Parameters
+    ----------
+    source : Corpus, Run or path
+        A corpus; a run, or the directory of one, a corpus directory, a spec TOML or a spec
+        directory.
+    out : path, optional
+        Directory to write the plan to.
+    table : polars.DataFrame or path, optional
+        The facts to edit, in place of `edits`: columns fact, or subject and relation, and for
+        remaps perhaps object, the new one. A path is of a Parquet or CSV file.
+    known : polars.DataFrame, array_like of int or path, optional
+        Edit only facts that a model knows: their numbers, or a table with a column fact and, as
+        recall frames have it, perhaps exact_match (in any wording will do).
+    force : bool
+        Replace another plan in `out`.
+    **request
+        Fields of `EditRequest`: edits, kind, relation, exposures, independent, seed, ...
+
+    Returns
+    -------
+    EditPlan
+
+    Raises
+    ------
+    ArgumentError
+        When a value is not allowed, there are not enough candidate facts (it says how many there
+        are), or the request does not go with the corpus.
+    CorpusError
+        When `out` holds something else, or another plan and no `force`.
+
+    Examples
+    --------
+    >>> import behemoth as bh
+    >>> corpus = bh.Corpus(bh.World(subjects=1_000, relations=4, objects=20))
+    >>> plan = bh.plan(corpus, edits=5, relation=2, repeats=10)
+    >>> plan
+    EditPlan(remap, edits=5, training=554, probes=225)
+    >>> plan.edits["relation"].to_list()
+    [2, 2, 2, 2, 2]
+    """
+    check_keys(request, [field.name for field in fields(EditRequest)])
+    asked = EditRequest(**request)
+    corpus = source if isinstance(source, Corpus) else read_source(source).make_corpus()
+    facts = read_facts("table", table) if isinstance(table, str | PathLike) else table
+    made = compile_plan(corpus, asked, table=facts, known=_known(known))
+    if out is not None:
+        made.save(out, force=force)
+    return made
+
+
+# Every field of the request by its name, for `help` and for editors that ask.
+_ASKED = [
+    inspect.Parameter(
+        field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=field.type
+    )
+    for field in fields(EditRequest)
+]
+_OWN = inspect.signature(plan)
+vars(plan)["__signature__"] = _OWN.replace(
+    parameters=[*list(_OWN.parameters.values())[:-1], *_ASKED]
+)
+
+
+def read_facts(name: str, path: str | PathLike[str]) -> pl.DataFrame:
+    """Read a Parquet or CSV file of facts, for the argument `name`.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    file = Path(path)
+    allowed = "a Parquet or CSV file with a column fact, or subject and relation"
+    if not file.is_file():
+        raise ArgumentError(name, fspath(path), allowed)
+    try:
+        return pl.read_csv(file) if file.suffix == ".csv" else pl.read_parquet(file)
+    except pl.exceptions.PolarsError:
+        raise ArgumentError(name, fspath(path), allowed) from None
+
+
+def _known(given: pl.DataFrame | ArrayLike | str | PathLike[str] | None) -> ArrayLike | None:
+    """The facts that a model knows: all of a table, or those with an exact match."""
+    shown = fspath(given) if isinstance(given, str | PathLike) else "a table without it"
+    frame = read_facts("known", given) if isinstance(given, str | PathLike) else given
+    if not isinstance(frame, pl.DataFrame):
+        return frame
+    if "fact" not in frame.columns:
+        raise ArgumentError("known", shown, "a table with a column fact")
+    if "exact_match" in frame.columns:
+        frame = frame.filter(pl.col("exact_match").cast(pl.Boolean))
+    return frame["fact"].unique().to_numpy()
 
 
 def compile_plan(

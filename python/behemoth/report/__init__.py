@@ -10,4 +10,4 @@ from behemoth.support.lazy import lazy
 if TYPE_CHECKING:  # the same name again, for type checkers and editors
     from .write import write_report as write_report
 
-__all__, __dir__, __getattr__ = lazy(__name__, {"write": "write_report"})
+__all__, __dir__, __getattr__ = lazy(__name__, {"write": "write_report"}, verb="write_report")

@@ -8,14 +8,15 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors
     from .file.presets import preset_names as preset_names, preset_text as preset_text
     from .file.spec import Measure as Measure, Study as Study, read_study as read_study
     from .results import Results as Results
-    from .work.run import run_study as run_study
+    from .work.run import StudyResult as StudyResult, run_study as run_study, study as study
 
 __all__, __dir__, __getattr__ = lazy(
     __name__,
     {
         "file.presets": "preset_names preset_text",
         "results": "Results",
-        "work.run": "run_study",
+        "work.run": "StudyResult run_study study",
         "file.spec": "Measure Study read_study",
     },
+    verb="study",
 )

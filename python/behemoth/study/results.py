@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +67,9 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Results:
-    """The finished trials of a study.
+    """The finished trials of a study; a path wherever one is asked for.
 
     Open one with `Results.open`. Frames of trials (`edits`, `probes`, `geometry`, `retention`,
     `traces`) carry the columns of `INDEX`; where a frame has a column of such a name itself
@@ -85,6 +85,16 @@ class Results:
 
     directory: StudyDirectory
     about: dict[str, Any]
+
+    def __fspath__(self) -> str:
+        return fspath(self.path)
+
+    def __repr__(self) -> str:
+        failed = f", {len(self.failures):,} failed" if self.failures else ""
+        return (
+            f"Results({fspath(self.path)!r}, {self.about['name']}: {len(self.done):,} of "
+            f"{len(self.about['trials']):,} trials done{failed})"
+        )
 
     @classmethod
     def open(cls, path: str | PathLike[str]) -> Results:

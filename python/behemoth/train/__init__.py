@@ -1,6 +1,6 @@
 """Training: from a corpus, or straight from a spec, to a model that recalls.
 
-`TrainConfig` needs no torch; what trains is imported when `train` is called.
+What trains is imported when `train` is called; the settings of a run need no torch.
 """
 
 from __future__ import annotations
@@ -10,14 +10,26 @@ from os import PathLike
 from typing import TYPE_CHECKING
 
 from behemoth.support.extras import needed
-
-from .config import TrainConfig as TrainConfig, default_config as default_config
+from behemoth.support.lazy import lazy
 
 if TYPE_CHECKING:
     from behemoth.corpus.corpus import Corpus
 
-    from .report import Report
-    from .result import TrainResult
+    from .config import TrainConfig as TrainConfig, default_config as default_config
+    from .report import Report as Report
+    from .result import TrainResult as TrainResult
+    from .run import Run as Run, read_run as read_run
+
+__all__, __dir__, __getattr__ = lazy(
+    __name__,
+    {
+        "config": "TrainConfig default_config",
+        "report": "Report",
+        "result": "TrainResult",
+        "run": "Run read_run",
+    },
+    verb="train",
+)
 
 
 def train(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class TrainResult:
-    """A finished run.
+    """A finished run; a path, of its directory, wherever one is asked for.
 
     Parameters
     ----------
@@ -32,3 +33,18 @@ class TrainResult:
     tokens_per_second: float
     loss: float
     recall: dict[int, float]
+
+    def __fspath__(self) -> str:
+        return self.run
+
+    def __repr__(self) -> str:
+        parts = [repr(self.run), f"{self.steps:,} steps", f"loss {self.loss:.4g}"]
+        if self.recall:
+            parts.append(recall_text(self.recall))
+        return f"TrainResult({', '.join(parts)})"
+
+
+def recall_text(recall: Mapping[int, float]) -> str:
+    """Say recall of the facts that are written least often, and most often."""
+    ends = sorted({min(recall), max(recall)})
+    return "recall " + ", ".join(f"{recall[count]:.2f} at {count:,}" for count in ends)

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["Run", "read_run", "world_id"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Run:
-    """A finished training run.
+    """A finished training run; a path, of its directory, wherever one is asked for.
 
     Attributes
     ----------
@@ -35,6 +35,13 @@ class Run:
     directory: Path
     corpus: Corpus
     record: dict[str, Any]
+
+    def __fspath__(self) -> str:
+        return fspath(self.directory)
+
+    def __repr__(self) -> str:
+        model = self.record.get("config", {}).get("model", "model")
+        return f"Run({fspath(self.directory)!r}, {model}, {self.corpus.world.fact_count:,} facts)"
 
     @property
     def name(self) -> str:

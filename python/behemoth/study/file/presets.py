@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from importlib import resources
+from os import PathLike, fspath
+from pathlib import Path
 
 from .grid import refuse
 
-__all__ = ["SIZES", "preset_names", "preset_sizes", "preset_text"]
+__all__ = ["SIZES", "preset_names", "preset_sizes", "preset_text", "study_text"]
 
 SIZES = ("smoke", "quick", "paper")
 """Under a minute on 2 cores, under ten minutes on 2 cores, and for one GPU."""
@@ -47,3 +49,31 @@ def preset_text(name: str, size: str = "smoke") -> str:
     if size not in sizes:
         raise refuse("size", size, ", ".join(sizes))
     return (_FOLDER / f"{name}-{size}.toml").read_text(encoding="utf-8")
+
+
+def study_text(source: str | PathLike[str], size: str | None = None) -> tuple[str, Path | None]:
+    """The TOML of a study file, of a study's directory or of a preset, and the folder it lies in.
+
+    Parameters
+    ----------
+    source : path or str
+        A file, a directory, or the name of a preset, which lies in no folder.
+    size : {'smoke', 'quick', 'paper'}, optional
+        Of a preset, and of nothing else; smoke by default.
+
+    Raises
+    ------
+    ArgumentError
+        When there is none.
+    """
+    place = Path(source)
+    place = place / "study.toml" if place.is_dir() else place
+    if place.suffix != ".toml" and not place.is_file():
+        return preset_text(fspath(source), "smoke" if size is None else size), None
+    if size is not None:
+        raise refuse("size", size, "none with a study file")
+    try:
+        return place.read_text(encoding="utf-8"), place.parent.resolve()
+    except (OSError, ValueError):
+        allowed = "a study file (TOML), or a preset's name"
+        raise refuse("study", fspath(source), allowed) from None

@@ -38,6 +38,7 @@ from behemoth.train.config import default_config
 
 from .grid import grid_points, laid_over, refuse, turned
 from .identity import canonical, model_id, plan_id, trial_id
+from .presets import study_text
 from .units import CorpusUnit, ModelUnit, PlanUnit, TrialUnit
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ class Expansion:
         return {trial.plan.id for trial in self.trials}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Study:
     """A study that is fit to run.
 
@@ -181,6 +182,9 @@ class Study:
     points: tuple[dict[str, Any], ...]
     text: str
     directory: Path | None = None
+
+    def __repr__(self) -> str:
+        return f"Study({self.name}, methods={len(self.methods)}, points={len(self.points)})"
 
     @classmethod
     def parse(cls, text: str, directory: Path | None = None) -> Study:
@@ -283,20 +287,20 @@ class Study:
         return model, requests, measure
 
 
-def read_study(path: str | PathLike[str]) -> Study:
-    """Read a study file.
+def read_study(source: str | PathLike[str], size: str | None = None) -> Study:
+    """Read a study file, the study of a directory, or a preset; see `presets.study_text`.
 
     Raises
     ------
     ArgumentError
         When there is none, or `Study.parse` refuses it.
+
+    Examples
+    --------
+    >>> read_study("frequency", "quick")
+    Study(frequency, methods=4, points=6)
     """
-    place = Path(path)
-    try:
-        text = place.read_text(encoding="utf-8")
-    except (OSError, ValueError):
-        raise refuse("study", fspath(path), "a study file (TOML)") from None
-    return Study.parse(text, place.parent.resolve())
+    return Study.parse(*study_text(source, size))
 
 
 @contextmanager

@@ -97,6 +97,48 @@ class Estimate:
     labels: dict[str, int]
 
 
+def study(
+    source: Study | str | PathLike[str],
+    *,
+    out: str | PathLike[str],
+    size: str | None = None,
+    engine: Literal["local", "ray"] = "local",
+    workers: int | None = None,
+    threads: int | None = None,
+    progress: Callable[[Status], object] = lambda status: None,
+) -> Results:
+    """Run a study, or go on with one, and give what it has found as frames.
+
+    Parameters
+    ----------
+    source : Study, path or str
+        A study, the file of one (TOML), or the name of a preset.
+    out : path
+        Its directory.
+    size : {'smoke', 'quick', 'paper'}, optional
+        Of a preset; smoke by default.
+    engine, workers, threads, progress
+        As of `run_study`, whose errors are those of this.
+
+    Returns
+    -------
+    Results
+        What `behemoth.load` of the directory gives, too; `Results.failures` has what failed.
+
+    Examples
+    --------
+    >>> import behemoth as bh
+    >>> results = bh.study(tiny_study, out="study")
+    >>> results
+    Results('study', tiny: 1 of 1 trials done)
+    >>> results.edits.select("edit").collect().height
+    2
+    """
+    made = source if isinstance(source, Study) else read_study(source, size)
+    done = run_study(made, out, engine=engine, workers=workers, threads=threads, progress=progress)
+    return Results.open(done.out)
+
+
 def run_study(
     study: Study | str | PathLike[str],
     out: str | PathLike[str],
@@ -110,8 +152,8 @@ def run_study(
 
     Parameters
     ----------
-    study : Study or path
-        A study, or the file of one.
+    study : Study, path or str
+        A study, the file of one, or the name of a preset.
     out : path
         Its directory. A study may change between runs: what it no longer has stays there
         and is no part of its results.

@@ -1,0 +1,141 @@
+"""Whatever a path is: a corpus, a run, a plan, an edit, a study, a frame."""
+
+from __future__ import annotations
+
+import tomllib
+from os import PathLike, fspath
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from behemoth.support.errors import ArgumentError
+from behemoth.support.extras import needed
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from behemoth.corpus import Corpus
+    from behemoth.delta import EditDelta
+    from behemoth.edit import EditRecord
+    from behemoth.plan import EditPlan
+    from behemoth.study import Results, Study
+    from behemoth.train import Run
+
+_ALLOWED = (
+    "a directory of a corpus, a spec, a run, a plan, an edit, a delta or a study, a spec or study "
+    "file (.toml), or a frame (.parquet)"
+)
+
+
+def load(
+    path: str | PathLike[str],
+) -> Corpus | Run | EditPlan | EditRecord | EditDelta | Results | Study | pl.DataFrame:
+    """Load whatever a path is.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    Corpus
+        Of a corpus directory, with its shards; of a spec directory or spec TOML, without.
+    Run
+        Of a training run, which is finished.
+    EditPlan
+        Of a plan of edits.
+    EditRecord
+        Of an edit, which is finished; `EditRecord.deltas` gives what it changed.
+    EditDelta
+        Of the directory of one delta.
+    Results
+        Of a study, finished or not.
+    Study
+        Of a study file.
+    polars.DataFrame
+        Of a Parquet file.
+
+    Raises
+    ------
+    ArgumentError
+        When it is none of these, or is not finished.
+    CorpusError
+        When it is damaged, or of another version.
+
+    Examples
+    --------
+    >>> import behemoth as bh
+    >>> _ = bh.gen(bh.Corpus(bh.World(subjects=10, relations=2, objects=5)), "corpus")
+    >>> bh.load("corpus")
+    Corpus(World(subjects=10, relations=2, facts=20, entropy=46.4386 bits), sentences=20, ...)
+    """
+    place = Path(path)
+    if place.is_dir():
+        found = _directory(place)
+    elif place.suffix == ".parquet" and place.is_file():
+        found = _frame(place)
+    elif place.suffix == ".toml" and place.is_file():
+        found = _toml(place)
+    else:
+        found = None
+    if found is None:
+        raise ArgumentError("path", fspath(path), _ALLOWED)
+    return found
+
+
+def _directory(
+    place: Path,
+) -> Corpus | Run | EditPlan | EditRecord | EditDelta | Results | None:
+    """Load a directory by the file that makes it what it is. A run has a spec too: that is last."""
+    with needed():
+        if (place / "manifest.json").is_file():
+            from behemoth.corpus import Corpus
+
+            return Corpus.open(place)
+        if (place / "run.json").is_file():
+            from behemoth.train import read_run
+
+            return read_run(place)
+        if (place / "plan.toml").is_file():
+            from behemoth.plan import EditPlan
+
+            return EditPlan.load(place)
+        if (place / "edit.json").is_file():
+            from behemoth.edit import read_edit
+
+            return read_edit(place)
+        if (place / "delta.json").is_file():
+            from behemoth.delta import EditDelta
+
+            return EditDelta.load(place)
+        if (place / "study.json").is_file():
+            from behemoth.study import Results
+
+            return Results.open(place)
+        if (place / "spec.toml").is_file():
+            from behemoth.corpus import Corpus
+
+            return Corpus.from_spec(place)
+    return None
+
+
+def _toml(file: Path) -> Corpus | Study:
+    try:
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
+    except ValueError:  # both of TOML and of UTF-8; who reads it says so
+        table = {}
+    if "name" in table or "method" in table:
+        from behemoth.study import read_study
+
+        return read_study(file)
+    from behemoth.corpus import Corpus
+
+    return Corpus.from_spec(file)
+
+
+def _frame(file: Path) -> pl.DataFrame:
+    import polars as pl
+
+    try:
+        return pl.read_parquet(file)
+    except pl.exceptions.PolarsError:
+        raise ArgumentError("path", f"{fspath(file)}, which is damaged", "a Parquet file") from None
