@@ -110,7 +110,7 @@ def test_answers(name, model):
     assert answers(batch).effort().steps == effort.steps
 
 
-def test_a_method_that_says_nothing(corpus, model):
+def test_a_method_that_says_nothing(contract_corpus, model):
     """The bare protocol is enough: callers get the defaults."""
 
     class Bare:
@@ -124,8 +124,8 @@ def test_a_method_that_says_nothing(corpus, model):
     assert (said.effort().steps, said.effort().rows, said.effort().trainings) == (20, 8, 0)
     assert said.stack_bytes(model, 3) == 3 * 4 * sum(p.numel() for p in model.parameters())
     assert said.for_batch(7) is said.method
-    plan = plans_for(method, corpus)[0]
-    assert said.in_sequence(model, EditContext(corpus=corpus))(plan) == plan.plan_hash
+    plan = plans_for(method, contract_corpus)[0]
+    assert said.in_sequence(model, EditContext(corpus=contract_corpus))(plan) == plan.plan_hash
     assert method.info.doses and method.info.forgets()
 
 
