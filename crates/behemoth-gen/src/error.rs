@@ -1,5 +1,8 @@
 //! The one error of the crate: what was refused, as fields; its text is made when it is shown.
 
+// Reads what users wrote: nothing here may be out of bounds.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing))]
+
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};

@@ -89,7 +89,11 @@ pub struct Divider {
 }
 
 impl Divider {
-    /// Prepares the division by `divisor`, which must not be 0.
+    /// Prepares the division by `divisor`.
+    ///
+    /// # Panics
+    ///
+    /// When the divisor is 0.
     pub fn new(divisor: u64) -> Self {
         assert!(divisor > 0, "division by zero");
         // floor(2^64 / divisor), or 2^64 - 1 for 1: the quotient estimate below is then exact or

@@ -40,6 +40,12 @@
 // macros write is not; so with that feature the lint is one that its module can lift.
 #![cfg_attr(not(feature = "python"), forbid(unsafe_code))]
 #![cfg_attr(feature = "python", deny(unsafe_code))]
+// What a user writes must come back as an error. `expect` stays for what this crate itself has
+// just made sure of, and says what that is.
+#![cfg_attr(
+    not(test),
+    warn(clippy::unwrap_used, clippy::panic, clippy::unreachable, clippy::todo)
+)]
 
 pub mod corpus;
 pub mod document;

@@ -1,5 +1,8 @@
 //! Counts, fractions, products and shares: checked once, used everywhere.
 
+// Reads what users wrote: nothing here may be out of bounds.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing))]
+
 use crate::error::{Error, Result};
 
 /// Largest count that a spec takes: counts stay exact in products checked as `u64`.

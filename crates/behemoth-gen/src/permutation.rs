@@ -71,6 +71,10 @@ impl Permutation {
     }
 
     /// The image of `x`, which must be below `len`.
+    ///
+    /// # Panics
+    ///
+    /// May panic for another `x`, and otherwise gives a number that means nothing.
     #[inline]
     pub fn apply(&self, x: u64) -> u64 {
         debug_assert!(x < self.len);
@@ -81,6 +85,10 @@ impl Permutation {
     }
 
     /// The element whose image is `y`, which must be below `len`.
+    ///
+    /// # Panics
+    ///
+    /// May panic for another `y`, and otherwise gives a number that means nothing.
     #[inline]
     pub fn invert(&self, y: u64) -> u64 {
         debug_assert!(y < self.len);

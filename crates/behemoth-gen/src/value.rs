@@ -5,6 +5,9 @@
 //! is allowed. Serde's own errors are text, which would have to be taken apart again, and know no
 //! path within tagged enums; so it only writes specs, and does not read them.
 
+// Reads what users wrote: nothing here may be out of bounds.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing))]
+
 use std::collections::BTreeMap;
 use std::fmt;
 

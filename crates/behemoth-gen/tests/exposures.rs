@@ -3,6 +3,7 @@
 
 mod common;
 
+use common::Known;
 use std::collections::{BTreeMap, HashMap};
 
 use behemoth_gen::exposure::{Array, ExposureSpec, digest_of};
@@ -69,7 +70,7 @@ fn groups_do_not_depend_on_subject_relation_or_object() {
     );
     let facts: Vec<(u64, u32, u32, u64)> = (0..20_000)
         .map(|id| {
-            let fact = corpus.world().fact(id);
+            let fact = corpus.world().known(id);
             let level = corpus.exposures_of(id) - 1;
             (fact.subject, fact.relation, fact.object, level)
         })
@@ -360,7 +361,7 @@ fn check_ledger(corpus: &Corpus) {
     for fact in 0..corpus.world().facts() {
         let entries = corpus.ledger(fact).unwrap();
         assert_eq!(entries.len() as u64, corpus.exposures_of(fact));
-        let own = corpus.world().fact(fact);
+        let own = corpus.world().known(fact);
         for (copy, entry) in entries.iter().enumerate() {
             assert_eq!((entry.fact, entry.copy), (fact, copy as u64));
             let sentence = by_place

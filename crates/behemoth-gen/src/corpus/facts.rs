@@ -26,7 +26,10 @@ impl FactSet {
     #[inline]
     pub(super) fn contains(&self, fact: u64) -> bool {
         match self {
-            FactSet::Bits(bits) => bits[(fact / 64) as usize] >> (fact % 64) & 1 == 1,
+            FactSet::Bits(bits) => {
+                let word = bits.get((fact / 64) as usize);
+                word.is_some_and(|word| word >> (fact % 64) & 1 == 1)
+            }
             FactSet::Sorted(sorted) => sorted.binary_search(&fact).is_ok(),
         }
     }

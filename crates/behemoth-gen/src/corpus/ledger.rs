@@ -34,16 +34,17 @@ pub struct Prober<'a> {
 }
 
 impl Prober<'_> {
-    /// The prompt and the answer of a fact, which must exist: the tokens before the object, and
-    /// the object (for questions with the object marker before it), without the period.
-    pub fn probe(&self, fact: u64) -> (Vec<u32>, Vec<u32>) {
+    /// The prompt and the answer of a fact: the tokens before the object, and the object (for
+    /// questions with the object marker before it), without the period. None if there is no such
+    /// fact.
+    pub fn probe(&self, fact: u64) -> Option<(Vec<u32>, Vec<u32>)> {
         let corpus = self.corpus;
-        let found = corpus.world.fact(fact);
+        let found = corpus.world.fact(fact)?;
         let (subject, relation, object) = (found.subject, found.relation, found.object);
         let words = corpus.shapes.words(subject, relation, object);
         let draw = corpus.sentence_key.hash_pair(fact, self.wording as u64);
         let shape = corpus.shapes.of(relation);
-        probe(&self.writer, self.wording, shape, &words, draw)
+        Some(probe(&self.writer, self.wording, shape, &words, draw))
     }
 }
 
@@ -99,11 +100,12 @@ impl Corpus {
             .expect("a document holds its sentences") as u32
     }
 
-    /// Whether questions about the fact's subject are in the corpus; none without questions.
+    /// Whether questions about the fact's subject are in the corpus; none without questions, or
+    /// without such a fact.
     pub fn seen_in_questions(&self, fact: u64) -> Option<bool> {
         let questions = self.questions.as_ref()?;
-        let (subject, relation) = self.world.subject_relation(fact);
-        Some(questions.asks(&self.world, subject, relation))
+        let found = self.world.fact(fact)?;
+        Some(questions.asks(&self.world, found.subject, found.relation))
     }
 
     /// Makes prompts and answers in a wording that can be a probe.

@@ -18,12 +18,12 @@ pub(super) struct Shapes {
 impl Shapes {
     pub(super) fn new(world: &World, vocabulary: &Vocabulary) -> Self {
         // Of a link fact the subject is an object, and the object a nested one.
-        let own = (0..world.relations()).map(|relation| (vocabulary.subject(), relation));
+        let own = (0..world.relations()).map(|relation| (Some(vocabulary.subject()), relation));
         let links = world.links().iter();
         let links = links.map(|link| (vocabulary.object(link.of), link.composed));
         let words: Vec<(Word, Word)> = own
             .chain(links)
-            .map(|(subject, object)| (subject.clone(), vocabulary.object(object).clone()))
+            .filter_map(|(subject, of)| Some((subject?.clone(), vocabulary.object(of)?.clone())))
             .collect();
         let mut shapes = Shapes {
             lengths: Vec::new(),

@@ -30,15 +30,6 @@ impl Wording {
         self.template.asks() == Asks::Object
     }
 
-    pub(super) fn has_random_length(&self) -> bool {
-        self.pieces.iter().any(|piece| {
-            matches!(
-                piece,
-                Piece::Before(_) | Piece::After(_) | Piece::Nonsense { .. }
-            )
-        })
-    }
-
     /// Most tokens of a sentence, the end of the document included.
     pub(super) fn most_tokens(&self, words: &Lengths) -> usize {
         1 + self

@@ -193,9 +193,6 @@ fn compile<T: Token>(wording: &Wording, shape: &Lengths, end: Option<u32>) -> La
         relation_at: 0,
         object_at: usize::MAX,
     };
-    if wording.has_random_length() {
-        return layout;
-    }
     for piece in &wording.pieces {
         let at = layout.image.len();
         let hole = match *piece {
@@ -215,7 +212,11 @@ fn compile<T: Token>(wording: &Wording, shape: &Lengths, end: Option<u32>) -> La
                 layout.object_at = at;
                 shape.object
             }
-            _ => unreachable!("random lengths were sent back above"),
+            // Of random length: no image of it.
+            Piece::Before(_) | Piece::After(_) | Piece::Nonsense { .. } => {
+                layout.image.clear();
+                return layout;
+            }
         };
         layout.image.resize(at + hole, T::default());
     }

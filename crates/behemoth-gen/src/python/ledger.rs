@@ -74,7 +74,7 @@ pub(super) fn probes<'py>(
     let prober = corpus.prober(wording_index)?;
     in_pieces(py, facts.len(), |range| {
         for &fact in &facts[range] {
-            let (prompt, answer) = prober.probe(fact);
+            let (prompt, answer) = prober.probe(fact).unwrap_or_default();
             prompts.extend(prompt);
             prompt_ends.push(prompts.len() as u64);
             answers.extend(answer);

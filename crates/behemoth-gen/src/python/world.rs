@@ -70,7 +70,7 @@ impl World {
         let mut minorities = Vec::with_capacity(count);
         in_pieces(py, count, |range| {
             for i in range {
-                let fact = self.inner.fact(fact(i));
+                let fact = self.inner.existing_fact(fact(i));
                 subjects.push(fact.subject);
                 relations.push(fact.relation);
                 objects.push(fact.object);

@@ -140,6 +140,7 @@ impl NestedMap {
     }
 
     #[inline]
+    #[allow(clippy::indexing_slicing)] // asked for objects of its relation alone
     pub(crate) fn get(&self, object: u32) -> u32 {
         match self {
             NestedMap::Table(table) | NestedMap::Stored(table) => table[object as usize],

@@ -11,6 +11,7 @@ pub(crate) struct Alias {
 impl Alias {
     /// From weights, at least one of them positive, none negative. Bit-exact everywhere: only
     /// IEEE additions, multiplications, divisions and comparisons in a fixed order.
+    #[allow(clippy::indexing_slicing)] // by indices of its own lists
     pub(crate) fn new(weights: impl Iterator<Item = f64>) -> Self {
         let mut scaled: Vec<f64> = weights.collect();
         let sum: f64 = scaled.iter().sum();
@@ -41,6 +42,7 @@ impl Alias {
 
     /// The index drawn by 64 uniform bits: the high product picks the cell, the low one the side.
     #[inline(always)]
+    #[allow(clippy::indexing_slicing)] // the high half of a product with n is below n
     pub(crate) fn draw(&self, uniform: u64) -> u32 {
         let product = u128::from(uniform) * self.cells.len() as u128;
         let cell = (product >> 64) as usize;

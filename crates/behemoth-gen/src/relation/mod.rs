@@ -4,6 +4,9 @@
 //! It has one row in the table below; nothing else in the crate tells kinds apart. To add one,
 //! write its file after the pattern of `independent.rs`, and its `mod` line and row here.
 
+// Reads what users wrote: nothing here may be out of bounds.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing))]
+
 mod composed;
 mod correlated;
 mod draws;

@@ -23,6 +23,7 @@ impl Stored {
 
 impl Draws for Stored {
     #[inline(always)]
+    #[allow(clippy::indexing_slicing)] // asked for subjects of its world alone
     fn object(&self, subject: u64, _: impl Fn(usize) -> u32) -> u32 {
         self.objects[subject as usize]
     }

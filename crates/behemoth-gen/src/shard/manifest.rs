@@ -1,5 +1,8 @@
 //! The JSON that describes a corpus directory, and the record beside each shard.
 
+// Reads what users wrote: nothing here may be out of bounds.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing))]
+
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};

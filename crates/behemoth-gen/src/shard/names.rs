@@ -1,5 +1,8 @@
 //! The names of the files of a corpus directory.
 
+// Reads what users wrote: nothing here may be out of bounds.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing))]
+
 /// File name of the manifest.
 pub(super) const MANIFEST: &str = "manifest.json";
 /// File name of the spec.

@@ -1,5 +1,8 @@
 //! The directory of a corpus: whose it is, whether there is room, what is there already.
 
+// Reads what users wrote: nothing here may be out of bounds.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing))]
+
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};

@@ -7,6 +7,9 @@
 //! checked where the thing is built. Fields are public, so a spec may also be changed afterwards:
 //! `World::new` and `Corpus::new` check it again.
 
+// Reads what users wrote: nothing here may be out of bounds.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing))]
+
 mod build;
 mod corpus;
 mod shorthand;

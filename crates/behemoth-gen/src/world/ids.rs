@@ -84,9 +84,9 @@ pub(super) struct Sparse {
 }
 
 impl World {
-    /// Subject and relation of a fact.
+    /// Subject and relation of a fact, which must exist.
     #[inline(always)]
-    pub fn subject_relation(&self, fact: u64) -> (u64, u32) {
+    pub(crate) fn subject_relation(&self, fact: u64) -> (u64, u32) {
         debug_assert!(fact < self.shared.facts);
         if fact >= self.shared.subject_facts {
             return self.link_subject_relation(fact);

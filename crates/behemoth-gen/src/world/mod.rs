@@ -154,10 +154,12 @@ impl World {
         draw.is_some_and(|draw| draw.nested().is_some())
     }
 
-    /// Number of objects of a relation; of a link relation, its nested objects.
+    /// Number of objects of a relation; of a link relation, its nested objects. Of a relation that
+    /// there is not, 0.
     pub fn objects_of(&self, relation: u32) -> u64 {
         let relation = self.link(relation).map_or(relation, |link| link.composed);
-        self.shared.objects[relation as usize]
+        let objects = self.shared.objects.get(relation as usize);
+        objects.copied().unwrap_or(0)
     }
 
     /// The link relation with this relation id, if it is one.
@@ -167,9 +169,18 @@ impl World {
             .and_then(|at| self.shared.links.get(at))
     }
 
-    /// The object of a subject in a relation, which must exist; overrides included.
+    /// The object of a subject in a relation, overrides included; none if there is no such fact.
     #[inline]
-    pub fn object(&self, subject: u64, relation: u32) -> u32 {
+    pub fn object(&self, subject: u64, relation: u32) -> Option<u32> {
+        let is_own = (relation as usize) < self.shared.draws.len() && subject < self.subjects();
+        let object = is_own.then(|| self.existing_object(subject, relation));
+        // A table may lack facts.
+        object.filter(|&object| object != NO_OBJECT)
+    }
+
+    /// The object of a subject in a relation, which must exist.
+    #[inline]
+    pub(crate) fn existing_object(&self, subject: u64, relation: u32) -> u32 {
         match &self.overrides {
             None => self.drawn_object(subject, relation as usize),
             Some(overrides) => self.overridden_object(overrides, subject, relation),
@@ -194,7 +205,7 @@ impl World {
     #[inline(always)]
     pub(crate) fn object_of(&self, fact: u64, subject: u64, relation: u32) -> u32 {
         if (relation as usize) < self.shared.draws.len() {
-            self.object(subject, relation)
+            self.existing_object(subject, relation)
         } else {
             self.link_object(fact, subject, relation)
         }
@@ -214,8 +225,13 @@ impl World {
         }
     }
 
+    /// A fact by its id; none if there is no such fact.
+    pub fn fact(&self, fact: u64) -> Option<Fact> {
+        (fact < self.facts()).then(|| self.existing_fact(fact))
+    }
+
     /// A fact by its id, which must be below [`World::facts`].
-    pub fn fact(&self, fact: u64) -> Fact {
+    pub(crate) fn existing_fact(&self, fact: u64) -> Fact {
         let (subject, relation) = self.subject_relation(fact);
         Fact {
             subject,

@@ -109,7 +109,7 @@ impl World {
             }
             for composed in (0..self.relations()).filter(|&r| self.is_composed(r)) {
                 if self.fact_id(subject, composed).is_some()
-                    && self.object(subject, composed) == NO_OBJECT
+                    && self.existing_object(subject, composed) == NO_OBJECT
                 {
                     return Err(Error::argument(
                         "override",

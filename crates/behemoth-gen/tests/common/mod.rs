@@ -3,6 +3,7 @@
 #![allow(dead_code)] // each test file uses a part of it
 
 use behemoth_gen::vocabulary::Role;
+use behemoth_gen::world::Fact;
 use behemoth_gen::{Corpus, Error, Progress, Spec, World};
 
 /// The corpus of TOML text; panics with the engine's own message.
@@ -19,6 +20,21 @@ pub fn try_corpus(toml: &str) -> Result<Corpus, Error> {
 pub fn world(fields: &str) -> World {
     let spec = Spec::from_toml(&format!("[world]\n{fields}\n"));
     World::new(spec.unwrap_or_else(|e| panic!("{e}")).world).unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// Facts that a test knows to be there.
+pub trait Known {
+    fn known(&self, fact: u64) -> Fact;
+    fn known_object(&self, subject: u64, relation: u32) -> u32;
+}
+
+impl Known for World {
+    fn known(&self, fact: u64) -> Fact {
+        self.fact(fact).expect("a fact of the world")
+    }
+    fn known_object(&self, subject: u64, relation: u32) -> u32 {
+        self.object(subject, relation).expect("a fact of the world")
+    }
 }
 
 /// All tokens of a corpus, made on one thread.
@@ -144,13 +160,14 @@ fn read_one(
     let (world, vocabulary) = (corpus.world(), corpus.vocabulary());
     let relation = vocabulary.relation().read(words[1]).expect("a relation") as u32;
     let (subject_word, object_of) = match world.link(relation) {
-        Some(link) => (vocabulary.object(link.of), link.composed),
+        Some(link) => (vocabulary.object(link.of).unwrap(), link.composed),
         None => (vocabulary.subject(), relation),
     };
     let subject = subject_word.read(words[0]).expect("a subject");
     let object = (!words[2].is_empty()).then(|| {
         vocabulary
             .object(object_of)
+            .unwrap()
             .read(words[2])
             .expect("an object") as u32
     });

@@ -1,6 +1,7 @@
 //! Twins: a changed fact, a changed link or facts that are left out change their sentences and no
 //! others.
 
+use crate::common::Known;
 use std::collections::HashSet;
 
 use behemoth_gen::{Corpus, Progress};
@@ -53,20 +54,21 @@ fn changed_facts(parent: &Corpus, twin: &Corpus) -> HashSet<u64> {
             .object(match parent.world().link(old.relation) {
                 Some(link) => link.composed,
                 None => old.relation,
-            });
+            })
+            .unwrap();
         assert!(
             differ
                 .iter()
                 .all(|&i| (marker + 1..=marker + word.len()).contains(&i)),
             "only object tokens change"
         );
-        let fact = parent.world().fact(old.fact);
+        let fact = parent.world().known(old.fact);
         assert_eq!(
             old.object,
             Some(fact.object),
             "a sentence with the second object changed"
         );
-        assert_eq!(new.object, Some(twin.world().fact(old.fact).object));
+        assert_eq!(new.object, Some(twin.world().known(old.fact).object));
     }
     let all = before.iter().zip(&after).filter(|(a, b)| a != b).count();
     assert_eq!(all, differing);
@@ -81,18 +83,18 @@ fn an_override_changes_the_object_tokens_of_its_fact_and_no_others() {
         let shown: Vec<u64> = sentences(&parent)
             .iter()
             .filter(|s| s.fact % 4 == 0 && s.relation == 0)
-            .filter(|s| s.object == Some(world.fact(s.fact).object))
+            .filter(|s| s.object == Some(world.known(s.fact).object))
             .map(|s| s.subject)
             .take(3)
             .collect();
         for subject in shown {
             let fact = subject * 4;
-            let new = (world.object(subject, 0) + 601) % 1200;
+            let new = (world.known_object(subject, 0) + 601) % 1200;
             let stays = parent.with_overrides(&[(fact, new)], false).unwrap();
             assert_eq!(changed_facts(&parent, &stays), HashSet::from([fact]));
             let follows = parent.with_overrides(&[(fact, new)], true).unwrap();
             let expected: HashSet<u64> = (fact..fact + 3)
-                .filter(|&f| world.fact(f).object != follows.world().fact(f).object)
+                .filter(|&f| world.known(f).object != follows.world().known(f).object)
                 .collect();
             assert!(expected.contains(&fact));
             let seen = changed_facts(&parent, &follows);
@@ -103,7 +105,7 @@ fn an_override_changes_the_object_tokens_of_its_fact_and_no_others() {
                 .filter(|s| s.fact == fact && s.order != "sr")
                 .map(|s| s.object)
                 .collect();
-            assert!(!shown.contains(&Some(world.object(subject, 0))));
+            assert!(!shown.contains(&Some(world.known_object(subject, 0))));
             // The spec of a twin makes the twin.
             let again = Corpus::from_spec(follows.spec().clone()).unwrap();
             assert!(all_tokens(&again) == all_tokens(&follows));
@@ -117,9 +119,9 @@ fn an_override_changes_the_object_tokens_of_its_fact_and_no_others() {
 fn a_changed_link_changes_its_sentences_and_with_follow_those_of_its_subjects() {
     for parent in twin_parents() {
         let world = parent.world();
-        let object = world.object(3, 0);
+        let object = world.known_object(3, 0);
         let link = world.fact_id(u64::from(object), 4).unwrap();
-        let new = (world.fact(link).object + 1) % 12;
+        let new = (world.known(link).object + 1) % 12;
         let stays = parent.with_overrides(&[(link, new)], false).unwrap();
         assert_eq!(changed_facts(&parent, &stays), HashSet::from([link]));
         let follows = parent.with_overrides(&[(link, new)], true).unwrap();
@@ -127,7 +129,7 @@ fn a_changed_link_changes_its_sentences_and_with_follow_those_of_its_subjects() 
         assert!(seen.contains(&link));
         for fact in seen.iter().filter(|&&fact| fact != link) {
             assert_eq!(
-                world.object(fact / 4, 0),
+                world.known_object(fact / 4, 0),
                 object,
                 "only subjects of the object"
             );
@@ -142,7 +144,7 @@ fn twins_of_many_facts_change_those_facts_only() {
         let changes: Vec<(u64, u32)> = (0..90)
             .map(|subject| {
                 let fact = subject * 4 + 3;
-                (fact, (parent.world().fact(fact).object + 1) % 7)
+                (fact, (parent.world().known(fact).object + 1) % 7)
             })
             .collect();
         let twin = parent.with_overrides(&changes, true).unwrap();

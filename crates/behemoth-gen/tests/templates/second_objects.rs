@@ -1,5 +1,6 @@
 //! Second objects: in how many sentences of a fact, and in which, they stand.
 
+use crate::common::Known;
 use std::collections::HashMap;
 
 use behemoth_gen::{Corpus, CorpusSpec, Table, World, WorldSpec};
@@ -24,7 +25,7 @@ fn second_objects_stand_in_an_exact_share_of_sentences() {
             ));
             let mut by_fact: HashMap<u64, u64> = HashMap::new();
             for sentence in sentences(&corpus) {
-                let fact = corpus.world().fact(sentence.fact);
+                let fact = corpus.world().known(sentence.fact);
                 if sentence.object != Some(fact.object) {
                     assert_eq!(sentence.object, fact.minority);
                     *by_fact.entry(sentence.fact).or_default() += 1;
@@ -32,7 +33,7 @@ fn second_objects_stand_in_an_exact_share_of_sentences() {
             }
             assert_eq!(by_fact.values().sum::<u64>(), second);
             let even = exposures as f64 * share;
-            for fact in (0..5_000).filter(|&f| corpus.world().fact(f).minority.is_some()) {
+            for fact in (0..5_000).filter(|&f| corpus.world().known(f).minority.is_some()) {
                 let count = by_fact.get(&fact).copied().unwrap_or(0) as f64;
                 assert!(
                     (even.floor()..=even.ceil()).contains(&count),
@@ -71,7 +72,7 @@ fn second_objects_of_unequal_exposures_are_each_within_one_sentence() {
          [corpus]\nexposures = \"groups:1,3,7\"\nminority_sentences = 0.1\n",
     );
     let (mut expected, mut variance, mut found) = (0.0, 0.0, 0.0);
-    for fact in (0..5_000).filter(|&f| corpus.world().fact(f).minority.is_some()) {
+    for fact in (0..5_000).filter(|&f| corpus.world().known(f).minority.is_some()) {
         let even = corpus.exposures_of(fact) as f64 * 0.1;
         let entries = corpus.ledger(fact).unwrap();
         let second = entries.iter().filter(|e| e.minority).count() as f64;

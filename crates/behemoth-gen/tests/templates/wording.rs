@@ -1,6 +1,7 @@
 //! The words of sentences: every template token by token, paraphrases and those held out, and
 //! probes.
 
+use crate::common::Known;
 use std::collections::{HashMap, HashSet};
 
 use behemoth_gen::vocabulary::Role;
@@ -26,7 +27,7 @@ fn the_default_sentence_token_by_token() {
                     format!("{kind}{id}")
                 }
             };
-            let object = corpus.world().object(entry.subject, 0);
+            let object = corpus.world().known_object(entry.subject, 0);
             assert_eq!(
                 text(&corpus, document),
                 format!(
@@ -61,7 +62,7 @@ fn every_template_token_by_token() {
     ] {
         let corpus = with(7, &format!("templates = {{{template} = 1}}"));
         for sentence in sentences(&corpus) {
-            let fact = corpus.world().fact(sentence.fact);
+            let fact = corpus.world().known(sentence.fact);
             let expected: Vec<String> = pattern
                 .split(' ')
                 .map(|word| match word {
@@ -141,7 +142,7 @@ fn held_out_wordings_are_never_written_and_the_others_alike() {
         // The wording that is held out is one the tokens do not have.
         for (index, wording) in corpus.wordings().iter().enumerate() {
             if wording.template.name() == template && wording.can_probe() {
-                let (prompt, answer) = corpus.prober(index).unwrap().probe(77);
+                let (prompt, answer) = corpus.prober(index).unwrap().probe(77).unwrap();
                 let mut sentence = prompt;
                 sentence.extend(answer);
                 sentence.push(2);
@@ -185,13 +186,13 @@ fn probes_are_the_start_of_a_sentence() {
         probed.insert(wording.template.name());
         let prober = corpus.prober(index).unwrap();
         for fact in [0, 1, 2, 3, 2_400, 4_801, corpus.world().facts() - 1] {
-            let (prompt, answer) = prober.probe(fact);
+            let (prompt, answer) = prober.probe(fact).unwrap();
             let mut tokens = prompt.clone();
             tokens.extend(&answer);
             // What comes after the answer: fillers of the repeats grammar, and the period.
             tokens.extend([2, 0]);
             let sentence = &crate::common::read(&corpus, &tokens)[0];
-            let own = corpus.world().fact(fact);
+            let own = corpus.world().known(fact);
             assert_eq!(sentence.fact, fact);
             assert_eq!(sentence.object, Some(own.object), "the first object");
             let digits = answer

@@ -1,5 +1,6 @@
 //! Overrides: what they change alone, what follows from them, and those that are refused.
 
+use crate::common::Known;
 use behemoth_gen::World;
 
 use crate::changed;
@@ -19,19 +20,19 @@ fn an_override_changes_its_fact_alone_or_what_follows_from_it() {
     let world = chain();
     for subject in 0..50 {
         let fact = world.fact_id(subject, 0).unwrap();
-        let old = world.object(subject, 0);
+        let old = world.known_object(subject, 0);
         for new in (0..12).filter(|&new| new != old) {
             let stays = world.with_overrides(&[(fact, new)], false).unwrap();
             assert_eq!(changed(&world, &stays), [fact]);
-            assert_eq!(stays.object(subject, 0), new);
+            assert_eq!(stays.known_object(subject, 0), new);
             let follows = world.with_overrides(&[(fact, new)], true).unwrap();
             let map =
                 |relation, object: u32| world.nested_objects(relation).unwrap()[object as usize];
-            assert_eq!(follows.object(subject, 1), map(1, new));
-            assert_eq!(follows.object(subject, 2), map(2, map(1, new)));
-            assert_eq!(follows.object(subject, 3), map(3, new));
+            assert_eq!(follows.known_object(subject, 1), map(1, new));
+            assert_eq!(follows.known_object(subject, 2), map(2, map(1, new)));
+            assert_eq!(follows.known_object(subject, 3), map(3, new));
             // Not the correlated relation: its fact is a draw of its own.
-            assert_eq!(follows.object(subject, 4), old);
+            assert_eq!(follows.known_object(subject, 4), old);
             let allowed: Vec<u64> = (0..4).map(|r| world.fact_id(subject, r).unwrap()).collect();
             assert!(
                 changed(&world, &follows)
@@ -46,21 +47,21 @@ fn an_override_changes_its_fact_alone_or_what_follows_from_it() {
 fn an_override_in_the_middle_of_a_chain_moves_what_is_below_it_only() {
     let world = chain();
     let fact = world.fact_id(7, 1).unwrap();
-    let new = (world.object(7, 1) + 1) % 6;
+    let new = (world.known_object(7, 1) + 1) % 6;
     let follows = world.with_overrides(&[(fact, new)], true).unwrap();
-    assert_eq!(follows.object(7, 0), world.object(7, 0));
-    assert_eq!(follows.object(7, 1), new);
+    assert_eq!(follows.known_object(7, 0), world.known_object(7, 0));
+    assert_eq!(follows.known_object(7, 1), new);
     assert_eq!(
-        follows.object(7, 2),
+        follows.known_object(7, 2),
         world.nested_objects(2).unwrap()[new as usize]
     );
     // An override of its own wins over what follows.
     let below = world.fact_id(7, 2).unwrap();
-    let other = (follows.object(7, 2) + 1) % 3;
+    let other = (follows.known_object(7, 2) + 1) % 3;
     let both = world
         .with_overrides(&[(fact, new), (below, other)], true)
         .unwrap();
-    assert_eq!(both.object(7, 2), other);
+    assert_eq!(both.known_object(7, 2), other);
 }
 
 #[test]
@@ -68,7 +69,7 @@ fn a_changed_link_moves_all_its_subjects_or_none() {
     let world = chain();
     let (object, link) = (5, world.relations());
     let fact = world.fact_id(object, link).unwrap();
-    let new = (world.fact(fact).object + 1) % 6;
+    let new = (world.known(fact).object + 1) % 6;
     let stays = world.with_overrides(&[(fact, new)], false).unwrap();
     assert_eq!(changed(&world, &stays), [fact]);
     assert_eq!(stays.nested_objects(1).unwrap()[5], new);
@@ -76,10 +77,14 @@ fn a_changed_link_moves_all_its_subjects_or_none() {
     let below = world.nested_objects(2).unwrap();
     let mut moved = 0;
     for subject in 0..world.subjects() {
-        let has = u64::from(world.object(subject, 0)) == object;
-        let expected = if has { new } else { world.object(subject, 1) };
-        assert_eq!(follows.object(subject, 1), expected);
-        assert_eq!(follows.object(subject, 2), below[expected as usize]);
+        let has = u64::from(world.known_object(subject, 0)) == object;
+        let expected = if has {
+            new
+        } else {
+            world.known_object(subject, 1)
+        };
+        assert_eq!(follows.known_object(subject, 1), expected);
+        assert_eq!(follows.known_object(subject, 2), below[expected as usize]);
         moved += u64::from(has);
     }
     assert!(moved > 0, "some subject has the object");

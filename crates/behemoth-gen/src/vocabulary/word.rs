@@ -1,0 +1,186 @@
+//! Words: how things are written as digits, each a token.
+
+use crate::hash::Divider;
+
+/// Most digits of a word: a 64-bit id in base 10.
+const DIGIT_LIMIT: usize = 20;
+
+/// How the ids of one kind of thing are written: a fixed number of digits, most significant
+/// first, each from a range of its own.
+#[derive(Clone, Debug)]
+pub struct Word {
+    digits: usize,
+    base: Divider,
+    /// First token of each digit position, the leading one first.
+    first: [u32; DIGIT_LIMIT],
+    /// How many things there are.
+    count: u64,
+}
+
+impl Word {
+    /// The shortest words of so many things in a base.
+    pub(super) fn new(count: u64, base: u64) -> Self {
+        Word::of_digits(count, fewest_digits(count, base), base)
+    }
+
+    /// Words of the lengths that the reference gives them.
+    pub(super) fn of_reference(count: u64) -> Self {
+        let (digits, base) = reference_digits(count);
+        Word::of_digits(count, digits, base)
+    }
+
+    fn of_digits(count: u64, digits: usize, base: u64) -> Self {
+        Word {
+            digits,
+            base: Divider::new(base),
+            first: [0; DIGIT_LIMIT],
+            count,
+        }
+    }
+
+    /// How many different digits stand at a position.
+    pub(super) fn digits_at(&self, position: usize) -> u64 {
+        let base = self.base.divisor();
+        if position > 0 {
+            return base;
+        }
+        // The leading digit takes what is left.
+        self.count.div_ceil(base.pow(self.digits as u32 - 1)).max(1)
+    }
+
+    /// Says which token is the first of a position.
+    pub(super) fn place(&mut self, position: usize, first: u32) {
+        self.first[position] = first;
+    }
+
+    /// Tokens of a word.
+    pub fn len(&self) -> usize {
+        self.digits
+    }
+
+    /// A word is never empty; here for the sake of `len`.
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// Writes the word of `id` to the first [`Word::len`] elements of `out`.
+    #[inline(always)]
+    pub fn write<T: Token>(&self, id: u64, out: &mut [T]) {
+        let mut rest = id;
+        for position in (1..self.digits).rev() {
+            let (quotient, digit) = self.base.divide(rest);
+            out[position] = T::from_id(self.first[position] + digit as u32);
+            rest = quotient;
+        }
+        out[0] = T::from_id(self.first[0] + rest as u32);
+    }
+
+    /// The id of a word, if these tokens are one.
+    pub fn read(&self, tokens: &[u32]) -> Option<u64> {
+        if tokens.len() != self.digits {
+            return None;
+        }
+        let mut id = 0u64;
+        for (position, &token) in tokens.iter().enumerate() {
+            let digit = u64::from(token.checked_sub(self.first[position])?);
+            if position > 0 && digit >= self.base.divisor() {
+                return None;
+            }
+            id = id.checked_mul(self.base.divisor())?.checked_add(digit)?;
+        }
+        (id < self.count).then_some(id)
+    }
+}
+
+/// An integer type that tokens are written as.
+pub trait Token: Copy + Default + Send + Sync + 'static {
+    /// From a token id, which must fit.
+    fn from_id(id: u32) -> Self;
+    /// Bytes of one token.
+    const BYTES: usize = std::mem::size_of::<Self>();
+}
+
+impl Token for u16 {
+    #[inline(always)]
+    fn from_id(id: u32) -> Self {
+        id as u16
+    }
+}
+impl Token for u32 {
+    #[inline(always)]
+    fn from_id(id: u32) -> Self {
+        id
+    }
+}
+impl Token for u64 {
+    #[inline(always)]
+    fn from_id(id: u32) -> Self {
+        u64::from(id)
+    }
+}
+
+/// The fewest digits in which `0..count` can be written.
+fn fewest_digits(count: u64, base: u64) -> usize {
+    let mut digits = 1;
+    let mut reach = base;
+    while reach < count {
+        digits += 1;
+        reach = reach.saturating_mul(base);
+    }
+    digits
+}
+
+/// Digits and base of the reference: one token below 1,000, else two, split at 1,000 where that
+/// divides the count and else at the number its search for a divisor arrives at.
+fn reference_digits(count: u64) -> (usize, u64) {
+    if count < 1000 {
+        return (1, 1000);
+    }
+    if count.is_multiple_of(1000) {
+        return (2, 1000);
+    }
+    let root = count.isqrt();
+    (2, root - count % root)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_have_the_fewest_digits() {
+        for (count, digits) in [(1, 1), (999, 1), (1000, 1), (1001, 2), (1_000_000, 2)] {
+            assert_eq!(fewest_digits(count, 1000), digits, "{count}");
+        }
+        assert_eq!(fewest_digits(1_000_001, 1000), 3);
+        assert_eq!(fewest_digits(u64::MAX, 10), 20);
+    }
+
+    #[test]
+    fn reference_words_split_where_the_reference_splits() {
+        // Known answers from the reference's word maker.
+        assert_eq!(reference_digits(400), (1, 1000));
+        assert_eq!(reference_digits(1000), (2, 1000));
+        assert_eq!(reference_digits(100_000), (2, 1000));
+        assert_eq!(reference_digits(1500), (2, 20));
+    }
+
+    #[test]
+    fn words_round_trip() {
+        let mut word = Word::new(12_345, 10);
+        assert_eq!(word.len(), 5);
+        let mut next = 8;
+        for position in 0..5 {
+            word.place(position, next);
+            next += word.digits_at(position) as u32;
+        }
+        let mut tokens = [0u32; 5];
+        for id in 0..12_345 {
+            word.write(id, &mut tokens);
+            assert_eq!(word.read(&tokens), Some(id));
+        }
+        word.write(99_999 % 12_345, &mut tokens);
+        tokens[0] = 8 + 9;
+        assert_eq!(word.read(&tokens), None, "beyond the count");
+    }
+}
