@@ -68,3 +68,8 @@ pub use corpus::{Corpus, Progress};
 pub use error::{Error, Key, Result};
 pub use spec::{CorpusSpec, FORMAT_VERSION, Spec, WorldSpec};
 pub use world::{Table, World};
+
+/// The README's example is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
