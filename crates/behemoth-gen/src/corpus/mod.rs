@@ -138,7 +138,7 @@ impl Corpus {
         &self.vocabulary
     }
 
-    /// All wordings of all templates; [`Entry::wording`] points here.
+    /// All wordings of all templates; [`Entry::wording_index`] points here.
     pub fn wordings(&self) -> &[Wording] {
         &self.grammar.wordings
     }

@@ -17,7 +17,7 @@ use crate::corpus::{Corpus, Progress, on_threads, threads_or_all};
 use crate::error::{Error, Result};
 use crate::vocabulary::Token;
 
-/// What [`verify`] found.
+/// What [`verify()`] found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Verification {
     /// Shards in the corpus.

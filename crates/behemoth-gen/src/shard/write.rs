@@ -65,7 +65,7 @@ impl WriteOptions {
     }
 }
 
-/// What a call of [`write`] did, and what there is now.
+/// What a call of [`write()`] did, and what there is now.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
     /// Shards written by this call.
