@@ -40,7 +40,7 @@ endif
 help: ## print this list
 	@awk 'BEGIN { FS = ":.*## "; print "usage: make TARGET [PYTHON=python3] [FACTS=1e8] [OUT=corpus]" } \
 		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
-		/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' Makefile
+		/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: run
 run: $(EXTENSION) ## set up what is needed, then write a corpus of FACTS facts to OUT and show it
@@ -69,6 +69,21 @@ test-rust: ## the Rust tests: with cargo nextest where it is installed, else wit
 .PHONY: test-python
 test-python: $(VENV)/.stamp-test $(EXTENSION) ## the Python tests (PYTEST="-k words" adds options)
 	@$(BIN)/python -m pytest $(PYTEST)
+
+# Where rounding decides: what edits, trains, asks and measures.
+NUMERICAL := tests/model tests/train tests/recall tests/delta tests/edit tests/evaluate
+
+.PHONY: test-avx2
+test-avx2: $(VENV)/.stamp-test $(EXTENSION) ## the numerical tests, with the kernels of an older processor
+	@ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 $(BIN)/python -m pytest $(NUMERICAL) $(PYTEST)
+
+.PHONY: test-perturbed
+test-perturbed: $(VENV)/.stamp-test $(EXTENSION) ## the numerical tests, the last bit of every result moved
+	@$(BIN)/python -m pytest $(NUMERICAL) --perturb 1 $(PYTEST)
+
+.PHONY: test-slow
+test-slow: $(VENV)/.stamp-test $(EXTENSION) ## the tests marked slow, and no others
+	@$(BIN)/python -m pytest -m "slow and not gpu and not faults and not benchmark" $(PYTEST)
 
 .PHONY: test-all
 test-all: test-rust $(VENV)/.stamp-test $(EXTENSION) ## the slow tests and the fault tests as well

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import runpy
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ import pytest
 from behemoth import Corpus, World
 from behemoth.cli.main import main
 
+SKIPPED = pytest.StashKey[list]()
+
 
 def pytest_addoption(parser):
     parser.addoption(
@@ -25,6 +28,39 @@ def pytest_addoption(parser):
         metavar="SEED",
         help="round as another processor might (tests/perturbation.py)",
     )
+    parser.addoption(
+        "--no-skips", action="store_true", help="a skipped test fails the run, as in .ci/run"
+    )
+
+
+# Why a test may be skipped where all must run; the names of such tests say what they need.
+MAY_SKIP = {"ray": "could not import 'ray'"}
+
+
+def pytest_configure(config):
+    # Started with SIGINT ignored (`nohup make test &`), the suite would hand that down to the
+    # processes whose Ctrl-C it tests. A handler of one's own is not handed down.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_sessionfinish(session, exitstatus):
+    """With --no-skips, a skip for another reason than those of `MAY_SKIP` fails the run."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if not session.config.getoption("--no-skips") or reporter is None:
+        return
+    session.config.stash[SKIPPED] = skipped = [
+        (report.nodeid, report.longrepr[2])
+        for report in reporter.stats.get("skipped", ())
+        if not any(reason in report.longrepr[2] for reason in MAY_SKIP.values())
+    ]
+    if skipped and exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    for name, reason in config.stash.get(SKIPPED, ()):
+        terminalreporter.line(f"skipped, which --no-skips forbids: {name} ({reason})", red=True)
 
 
 def pytest_collection_modifyitems(config, items):

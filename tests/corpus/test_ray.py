@@ -81,7 +81,7 @@ def test_a_cluster_that_is_stopped_is_shut_down(fake_ray, sharded, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_real_cluster(spawn, sharded, tmp_path, contents):
+def test_a_real_cluster_where_ray_is_installed(spawn, sharded, tmp_path, contents):
     pytest.importorskip("ray")
     (tmp_path / "spec.toml").write_text(sharded.spec_toml)
     out = tmp_path / "ray"

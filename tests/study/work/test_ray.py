@@ -87,7 +87,7 @@ def test_without_ray(monkeypatch, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_real_cluster(tiny, tmp_path):
+def test_a_real_cluster_where_ray_is_installed(tiny, tmp_path):
     pytest.importorskip("ray")
     study = Study.parse(tiny.replace("[0, 1]", "[0]"))
     result = run_study(study, tmp_path / "s", engine="ray", workers=2)
