@@ -7,6 +7,7 @@ trains, and ``bh.train.TrainConfig`` is what its settings are.
 
 from typing import TYPE_CHECKING
 
+from behemoth.corpus import __all__ as _corpus
 from behemoth.support.lazy import lazy
 
 if TYPE_CHECKING:  # the same names again, for type checkers and editors
@@ -41,8 +42,7 @@ __all__, __dir__, __getattr__ = lazy(
     __name__,
     {
         "": "edit evaluate export plan report study train",
-        "corpus": "Composed Constant Corpus Correlated Groups Independent Inverse OneToOne "
-        "Questions World Zipf ZipfExposures facts gen import_ inspect verify",
+        "corpus": " ".join(_corpus),
         "delta": "EditDelta",
         "edit": "EditRecord",
         "loading": "load",

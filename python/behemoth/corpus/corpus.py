@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -18,7 +18,7 @@ from behemoth.support.errors import CorpusError
 from .arrays import overrides, whole
 from .blocks import Blocks
 from .source import read_manifest, read_source
-from .spec import Constant, Groups, Order, Questions, Template, ZipfExposures, to_json
+from .spec import Exposures, Order, Questions, Template, to_json
 from .tokenizer import decode, token_names
 from .world import World
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from .write import Written
 
-_FORMS = (int, str, Constant, Groups, ZipfExposures, Mapping)
+_FORMS = (int, str, Mapping, *get_args(Exposures))
 
 
 class Corpus:
@@ -89,7 +89,7 @@ class Corpus:
         self,
         world: World,
         *,
-        exposures: int | str | Constant | Groups | ZipfExposures | ArrayLike = 1,
+        exposures: int | str | Exposures | ArrayLike = 1,
         order: Order = "shuffle",
         order_seed: int | None = None,
         nested_exposures: int | None = None,

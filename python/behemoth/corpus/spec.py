@@ -195,6 +195,9 @@ class ZipfExposures:
     kind: ClassVar[str] = "zipf"
 
 
+Exposures: TypeAlias = Constant | Groups | ZipfExposures
+
+
 @dataclass(frozen=True)
 class Questions:
     """Question-and-answer sentences about a part of the subjects.
