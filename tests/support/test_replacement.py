@@ -1,7 +1,5 @@
 """What is replaced is there until its successor is whole; what is not ours is not touched."""
 
-import os
-
 import pytest
 
 from behemoth.support import replacement
@@ -29,6 +27,17 @@ def place(tmp_path):
     return tmp_path / "it"
 
 
+def names(place):
+    return sorted(path.name for path in place.iterdir())
+
+
+def fails(place, write=lambda: None):
+    """A successor that fails once it has written something."""
+    with succession(place, KIND, force=True):
+        write()
+        raise ZeroDivisionError
+
+
 def made(place, text):
     for name in ("weights", "steps/step-1/file", "deep/00/part", "run.json"):
         (place / name).parent.mkdir(parents=True, exist_ok=True)
@@ -40,28 +49,30 @@ def test_what_is_replaced_goes_when_its_successor_is_whole(place):
         aside = replaced(place)
         assert (aside / "weights").read_text() == "old"
         assert (aside / "steps" / "step-1" / "file").read_text() == "old"
-        assert sorted(os.listdir(place)) == [".replaced-1", ".unfinished", "my_notes.txt", "steps"]
+        assert names(place) == [".replaced-1", ".unfinished", "my_notes.txt", "steps"]
         made(place, "new")
     assert replaced(place) is None
-    assert sorted(os.listdir(place)) == ["deep", "my_notes.txt", "run.json", "steps", "weights"]
+    assert names(place) == ["deep", "my_notes.txt", "run.json", "steps", "weights"]
     assert (place / "steps" / "my_plot.png").read_text() == "mine"
     assert (place / "deep" / "00" / "part").read_text() == "new"
 
 
 def test_it_comes_back_when_the_successor_fails_before_its_record(place, contents):
     before = contents(place)
-    with pytest.raises(ZeroDivisionError) as caught, succession(place, KIND, force=True):
+
+    def write():
         (place / "weights").write_text("new")
         (place / "steps" / "step-1").mkdir()
-        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        fails(place, write)
     assert contents(place) == before
     assert not hasattr(caught.value, "__notes__")
 
 
 def test_it_stays_aside_when_the_successor_has_begun(place, contents):
-    with pytest.raises(ZeroDivisionError) as caught, succession(place, KIND, force=True):
-        (place / "run.json").write_text("new")
-        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError) as caught:
+        fails(place, lambda: (place / "run.json").write_text("new"))
     assert caught.value.__notes__ == [
         f"what this replaces is kept in {place / '.replaced-1'} until this is finished"
     ]
@@ -69,9 +80,8 @@ def test_it_stays_aside_when_the_successor_has_begun(place, contents):
     recover(place, KIND)
     assert (place / ".replaced-1" / "run.json").read_text() == "old"
     # It is gone on with, and a second one that takes its place loses neither.
-    with pytest.raises(ZeroDivisionError), succession(place, KIND, force=True):
-        (place / "run.json").write_text("newer")
-        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError):
+        fails(place, lambda: (place / "run.json").write_text("newer"))
     assert (place / ".replaced-2" / "run.json").read_text() == "new"
     with succession(place, KIND, force=False):
         made(place, "newest")
@@ -97,23 +107,25 @@ def test_killed_between_two_moves_it_comes_back(place, contents, monkeypatch, mo
 
         return after
 
-    # A killed process tidies nothing up.
-    with monkeypatch.context() as patch, pytest.raises(KilledError):
+    def step():
         if how == "aside":
-            patch.setattr(replacement, "_move_back", lambda *_: None)
-            patch.setattr(os, "rename", kill(os.rename))
-            patch.setattr(type(place), "rename", kill(type(place).rename))
             replacement._set_aside(place, KIND)
         else:
-            aside = replacement._set_aside(place, KIND)
-            patch.setattr(replacement, "_merge", kill(replacement._merge))
-            if moves:
-                patch.setattr(type(place), "replace", kill(type(place).replace))
             replacement._restore(place, KIND, aside)
-            raise KilledError
+        raise KilledError
+
+    aside = replacement._set_aside(place, KIND) if how == "back" else None
+    with monkeypatch.context() as patch:
+        # A killed process tidies nothing up.
+        if how == "aside":
+            patch.setattr(replacement, "_move_back", lambda *_: None)
+        for name in ("rename", "replace"):
+            patch.setattr(type(place), name, kill(getattr(type(place), name)))
+        with pytest.raises(KilledError):
+            step()
     recover(place, KIND)
     assert contents(place) == before
-    assert not [path for path in place.glob(".re*")]
+    assert not list(place.glob(".re*"))
 
 
 def test_killed_before_its_record_a_successor_never_was(place, contents):
@@ -139,9 +151,10 @@ def test_a_link_to_another_disk_moves_and_not_what_it_leads_to(place, tmp_path):
         path.rename(tmp_path / path.name)
     (place / "steps").rmdir()
     (place / "steps").symlink_to(tmp_path / "disk")
-    with pytest.raises(ZeroDivisionError), succession(place, KIND, force=True):
-        assert (replaced(place) / "steps").is_symlink()
-        raise ZeroDivisionError
+    links = []
+    with pytest.raises(ZeroDivisionError):
+        fails(place, lambda: links.append((replaced(place) / "steps").is_symlink()))
+    assert links == [True]
     assert (place / "steps" / "step-1").is_dir()
 
 
@@ -162,7 +175,7 @@ def test_what_is_foreign_is_named(tmp_path, place):
 
 def test_clear_removes_what_is_owned(place):
     clear(place, KIND)
-    assert sorted(os.listdir(place)) == ["my_notes.txt", "steps"]
+    assert names(place) == ["my_notes.txt", "steps"]
     clear(place / "nowhere", KIND)
 
 

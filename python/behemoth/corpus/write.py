@@ -185,8 +185,8 @@ def write(
         # Where others are at work, they have done so.
         if alone:
             recover(out, CORPUS)
+    # The engine refuses force for a part; it would remove at once what stays here.
     replaces = force and part == (0, 1) and _is_replaced(corpus, out)
-    resumes = force and not replaces and succeeds(out, CORPUS)
     with ExitStack() as stack:
         if not stack.enter_context(lock_folder(out, shared=not replaces, wait=False)):
             raise CorpusError(
@@ -199,7 +199,7 @@ def write(
         began = time.perf_counter()
         native = corpus._native
         summary = json.loads(
-            native.write(fspath(out), threads, part, force and not (replaces or resumes), progress)
+            native.write(fspath(out), threads, part, force and part != (0, 1), progress)
         )
         seconds = time.perf_counter() - began
         if progress is not None:
@@ -241,7 +241,9 @@ def _is_replaced(corpus: Corpus, out: Path) -> bool:
         return False
     # One that was itself to replace another, and was stopped, is gone on with.
     resumes = manifest["spec_hash"] == corpus.spec_hash and succeeds(out, CORPUS)
-    return bool(known) and foreign(out, CORPUS) is None and not resumes
+    if known and (other := foreign(out, CORPUS)):
+        raise CorpusError(f"{out} holds something else ({other}); choose another directory")
+    return bool(known) and not resumes
 
 
 def write_companions(

@@ -88,6 +88,7 @@ class ShardReader:
         self._starts = [0, *accumulate(sizes)]
         self.tokens = self._starts[-1]
         self._corpus = corpus
+        self._check(sizes)
         # Plain views of the maps: slices of np.memmap itself take microseconds.
         self._maps: dict[int, NDArray[np.unsignedinteger]] = {}
 
@@ -105,16 +106,23 @@ class ShardReader:
             out[done : done + part.size] = part
             done += part.size
 
+    def _check(self, sizes: list[int]) -> None:
+        """Refuse a directory without a shard, before a run begins that would come to it."""
+        directory, size = self._corpus._opened(), self._corpus.dtype.itemsize
+        for shard, expected in enumerate(sizes):
+            path = directory / "tokens" / f"{shard:05}.bin"
+            there = path.stat().st_size // size if path.is_file() else None
+            if there != expected:
+                tokens = "is not there" if there is None else f"has {there} tokens"
+                raise CorpusError(
+                    f"{fspath(directory)}: shard {shard} {tokens}, its manifest says {expected}; "
+                    "`behemoth verify` says more"
+                )
+
     def _map(self, shard: int) -> NDArray[np.unsignedinteger]:
         mapped = self._maps.get(shard)
         if mapped is None:
             mapped = self._maps[shard] = np.asarray(self._corpus.shard(shard))
-            expected = self._starts[shard + 1] - self._starts[shard]
-            if mapped.size != expected:
-                raise CorpusError(
-                    f"{fspath(self._corpus._opened())}: shard {shard} has {mapped.size} tokens, "
-                    f"its manifest says {expected}; `behemoth verify` says more"
-                )
         return mapped
 
 
