@@ -13,7 +13,7 @@ from behemoth.support.locks import lock
 
 def test_models_come_first_and_once_and_trials_by_model(finished):
     _, result, engine = finished
-    kinds = ["train" if "train" in unit else unit["trial"]["model"] for unit in engine.done]
+    kinds = [getattr(unit, "model", "train") for unit in engine.done]
     assert kinds[:2] == ["train", "train"] and len(kinds) == 10
     assert kinds[2:] == sorted(kinds[2:], key=kinds.index)
     assert (result.models, result.trials, result.done, result.failed) == (2, 8, 8, 0)

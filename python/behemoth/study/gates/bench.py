@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 
-from behemoth.edit.protocol import settings_of
 from behemoth.edit.registry import get_method
 from behemoth.plan.request import EditRequest
 from behemoth.study.directory import StudyDirectory, StudyError
-from behemoth.study.file.identity import model_id, plan_id, trial_id
-from behemoth.study.file.spec import Measure
+from behemoth.study.file.measure import Measure
+from behemoth.study.file.method import MethodChoice
 from behemoth.study.file.units import CorpusUnit, ModelUnit, PlanUnit, TrialUnit
 from behemoth.train.config import default_config
 from behemoth.train.run import Run, read_run
@@ -53,24 +52,17 @@ def model_unit(
     **train
         Fields of `TrainConfig`.
     """
-    unit = CorpusUnit(dict(world), dict(corpus))
     quiet = {"tensorboard": False, "probe_facts": 0, "device": "cpu", "threads": threads}
     settings: dict[str, Any] = {"model": "nano", **quiet, **train}
-    config = default_config(**settings)
-    return ModelUnit(model_id(unit.make().spec, config), unit, config)
+    return ModelUnit.of(CorpusUnit(dict(world), dict(corpus)), default_config(**settings))
 
 
 def trial_unit(
     model: ModelUnit, request: EditRequest, method: str, settings: Mapping[str, Any], label: str
 ) -> TrialUnit:
     """Make the unit of a trial on a model."""
-    made = get_method(method, dict(settings))
-    plan = PlanUnit(plan_id(model.corpus.make().spec_hash, request.to_dict()), request)
-    measure = asdict(Measure())
-    values = settings_of(made)
-    name = trial_id(model.id, plan.id, method, values, measure)
-    about = {"label": label, "rotation": 0, "family": made.info.family}
-    return TrialUnit(name, model.id, plan, method, values, measure, about)
+    choice = MethodChoice(method, label, get_method(method, settings), {})
+    return TrialUnit.of(model.id, PlanUnit.of(model.corpus.make(), request), choice, Measure())
 
 
 @dataclass(frozen=True)

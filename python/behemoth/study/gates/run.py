@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from behemoth.study.directory import StudyDirectory, StudyError
-from behemoth.study.file.grid import refuse
+from behemoth.study.file.expand import Expansion
 from behemoth.study.file.identity import FORMAT
-from behemoth.study.file.spec import Expansion
 from behemoth.study.file.units import ModelUnit, TrialUnit
 from behemoth.study.work.engine import Engine
 from behemoth.study.work.schedule import Status, Work
@@ -98,7 +97,7 @@ def run_gates(
     chosen = get_gates(only) if gates is None else list(gates)
     for name, value in (("threads", threads), ("workers", workers)):
         if value is not None and value < 1:
-            raise refuse(name, value, "1 or more")
+            raise ArgumentError(name, value, "1 or more")
     directory = StudyDirectory(out)
     before = _before(directory.path)
     directory.path.mkdir(parents=True, exist_ok=True)
@@ -168,7 +167,7 @@ def _engine(path: Path, workers: int | None, threads: int, work: Work) -> Engine
 def _before(path: Path) -> dict[int, dict[str, Any]]:
     """Records of earlier runs, by number."""
     if path.exists() and not path.is_dir():
-        raise refuse("out", fspath(path), "a directory")
+        raise ArgumentError("out", fspath(path), "a directory")
     if not path.is_dir() or not {entry.name for entry in path.iterdir()} - {".lock"}:
         return {}
     try:

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from behemoth.study.directory import StudyDirectory, StudyError
-from behemoth.study.file.grid import refuse
-from behemoth.study.file.spec import Expansion, Study, read_study
+from behemoth.study.file.expand import Expansion
+from behemoth.study.file.spec import Study, read_study
 from behemoth.study.results import Results
+from behemoth.support.errors import ArgumentError
 from behemoth.support.locks import lock
 
 from .cost import cost_of_model, cost_of_trial
@@ -252,7 +253,7 @@ def estimate(
     ]
     labels: dict[str, int] = {}
     for trial in expansion.trials:
-        labels[trial.about["label"]] = labels.get(trial.about["label"], 0) + 1
+        labels[trial.choice.label] = labels.get(trial.choice.label, 0) + 1
     count = workers or devices or max(1, cores() // threads)
     return Estimate(
         name=study.name,
@@ -273,10 +274,10 @@ def estimate(
 
 def _check(engine: str, workers: int | None, threads: int | None) -> None:
     if engine not in ENGINES:
-        raise refuse("engine", engine, ", ".join(ENGINES))
+        raise ArgumentError.unknown("engine", engine, ENGINES)
     for name, value in (("workers", workers), ("threads", threads)):
         if value is not None and value < 1:
-            raise refuse(name, value, "1 or more")
+            raise ArgumentError(name, value, "1 or more")
 
 
 def _threads(directory: StudyDirectory, threads: int | None) -> int:
@@ -308,16 +309,8 @@ def _about(study: Study, expansion: Expansion, threads: int) -> dict[str, Any]:
         "question": study.question,
         "primary": asdict(study.primary),
         "threads": threads,
-        "methods": [
-            {"label": method.label, "name": method.name, "family": method.family,
-             "settings": method.settings, "plan": method.plan}
-            for method in study.methods
-        ],
+        "methods": [choice.to_dict() for choice in study.methods],
         "points": list(study.points),
         "models": [unit.to_dict() for unit in expansion.models.values()],
-        "trials": [
-            {"id": unit.id, "model": unit.model, "plan": unit.plan.id, "method": unit.method,
-             "settings": unit.settings, "measure": unit.measure, **unit.about}
-            for unit in expansion.trials
-        ],
-    }  # fmt: skip
+        "trials": [unit.row() for unit in expansion.trials],
+    }
