@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from behemoth.corpus.source import Source
 from behemoth.plan.request import EditRequest
+from behemoth.study.records import TrialRow
 from behemoth.support.errors import within
 from behemoth.support.fields import made
 from behemoth.train.config import TrainConfig
@@ -198,19 +199,19 @@ class TrialUnit:
         name = trial_id(model, plan.id, choice, measure)
         return cls(name, model, plan, choice, measure, rotation)
 
-    def row(self) -> dict[str, Any]:
+    def row(self) -> TrialRow:
         """Say what it is, as ``study.json`` and ``trial.json`` do."""
-        return {
-            "id": self.id,
-            "model": self.model,
-            "plan": self.plan.id,
-            "method": self.choice.name,
-            "settings": self.choice.settings,
-            "measure": self.measure.to_dict(),
-            "label": self.choice.label,
-            "rotation": self.rotation,
-            "family": self.choice.method.info.family,
-        }
+        return TrialRow(
+            id=self.id,
+            model=self.model,
+            plan=self.plan.id,
+            method=self.choice.name,
+            settings=self.choice.settings,
+            measure=self.measure.to_dict(),
+            label=self.choice.label,
+            rotation=self.rotation,
+            family=self.choice.method.info.family,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Give it as plain values."""

@@ -24,9 +24,24 @@ from .bench import Bench, Units
 from .record import Gate, GateRecord
 from .registry import get_gates
 
-__all__ = ["GatesResult", "run_gates"]
+__all__ = ["GatesResult", "Unseen", "run_gates"]
 
 _FILE = "gates.json"
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """A gate without a verdict.
+
+    Attributes
+    ----------
+    number : int
+    title, reason : str
+    """
+
+    number: int
+    title: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -37,15 +52,14 @@ class GatesResult:
     ----------
     out : str
     gates : tuple of GateRecord
-    failures : list of dict
-        ``number``, ``title`` and ``reason`` of gates without a verdict.
+    failures : list of Unseen
     seconds : float
         Of this run.
     """
 
     out: str
     gates: tuple[GateRecord, ...]
-    failures: list[dict[str, Any]]
+    failures: list[Unseen]
     seconds: float
 
     def to_dict(self) -> dict[str, Any]:
@@ -115,13 +129,13 @@ def run_gates(
             finally:
                 engine.close()
         records: list[GateRecord] = []
-        failures: list[dict[str, Any]] = []
+        failures: list[Unseen] = []
         for gate, units in wanted:
             message(f"gate {gate.number}: {gate.title}")
             try:
                 records.append(_look(gate, Bench(directory, units)))
             except StudyError as error:
-                failures.append({"number": gate.number, "title": gate.title, "reason": str(error)})
+                failures.append(Unseen(gate.number, gate.title, str(error)))
             else:
                 before[gate.number] = records[-1].to_dict()
                 _write(directory.path, before)

@@ -22,6 +22,7 @@ from behemoth.plan.structure import Structure
 from behemoth.recall.facts import recall
 from behemoth.study.directory import StudyDirectory
 from behemoth.study.file.units import ModelUnit, PlanUnit, TrialUnit
+from behemoth.study.records import ModelRecord, TrialRecord
 from behemoth.study.schemas import RECALL
 from behemoth.support.files import replacing
 from behemoth.support.locks import lock
@@ -58,7 +59,7 @@ class Laboratory:
         self._run: tuple[str, Run, GPTNeoXForCausalLM] | None = None
         self._planned: Planned | None = None
 
-    def train(self, unit: ModelUnit, progress: Progress = _silent) -> dict[str, Any]:
+    def train(self, unit: ModelUnit, progress: Progress = _silent) -> ModelRecord:
         """Train a model, or go on where a stopped run left it, and ask it all facts.
 
         Parameters
@@ -69,8 +70,7 @@ class Laboratory:
 
         Returns
         -------
-        dict
-            The model's record, as in ``model.json``.
+        ModelRecord
 
         Raises
         ------
@@ -94,30 +94,30 @@ class Laboratory:
             with replacing(place / "recall.parquet") as temporary:
                 frame.write_parquet(temporary)
         world = corpus.world
-        record = {
-            "id": unit.id,
-            "status": "done",
-            "size": unit.config.model,
-            "seed": unit.config.seed,
-            "world": world_id(corpus),
-            "world_seed": world.spec.get("seed", 0),
-            "spec_hash": corpus.spec_hash,
-            "parameters": run.record["parameters"],
-            "parameters_without_embedding": run.record["parameters_without_embedding"],
-            "facts": world.fact_count,
-            "bits": world.entropy,
-            "steps": result.steps,
-            "tokens": result.tokens,
-            "training_seconds": result.seconds,
-            "loss": result.loss,
-            "recall": float(frame["exact_match"].mean() or 0.0),  # type: ignore[arg-type]
-            "device": run.record["device_name"],
-            "seconds": clock.seconds,
-        }
-        self.directory.write("model", record)
+        record = ModelRecord(
+            id=unit.id,
+            status="done",
+            size=unit.config.model,
+            seed=unit.config.seed,
+            world=world_id(corpus),
+            world_seed=world.spec.get("seed", 0),
+            spec_hash=corpus.spec_hash,
+            parameters=run.record["parameters"],
+            parameters_without_embedding=run.record["parameters_without_embedding"],
+            facts=world.fact_count,
+            bits=world.entropy,
+            steps=result.steps,
+            tokens=result.tokens,
+            training_seconds=result.seconds,
+            loss=result.loss,
+            recall=float(frame["exact_match"].mean() or 0.0),  # type: ignore[arg-type]
+            device=run.record["device_name"],
+            seconds=clock.seconds,
+        )
+        self.directory.write(record)
         return record
 
-    def carry_out(self, unit: TrialUnit, progress: Progress = _silent) -> dict[str, Any]:
+    def carry_out(self, unit: TrialUnit, progress: Progress = _silent) -> TrialRecord:
         """Carry out a trial on a model that is trained, and write its frames.
 
         Parameters
@@ -128,9 +128,9 @@ class Laboratory:
 
         Returns
         -------
-        dict
-            The trial's record, as in ``trial.json``: ``status`` is done, or failed where
-            every edit broke down, with the first one's reason.
+        TrialRecord
+            ``status`` is done, or failed where every edit broke down, with the first one's
+            reason.
 
         Raises
         ------
@@ -166,17 +166,17 @@ class Laboratory:
                     frame.write_parquet(temporary)
         failures = frames["edits"]["failure"].drop_nulls()
         every = len(failures) == len(planned.plan)
-        record = {
-            **unit.row(),
-            "status": "failed" if every else "done",
-            "reason": f"every edit broke down: {failures[0]}" if every else reason,
-            "edits": len(planned.plan),
-            "failed_edits": len(failures),
-            "device": device_name(model.device),
-            "versions": versions("behemoth", "torch", "transformers"),
-            "seconds": clock.seconds,
-        }
-        self.directory.write("trial", record)
+        record = TrialRecord(
+            **vars(unit.row()),
+            status="failed" if every else "done",
+            reason=f"every edit broke down: {failures[0]}" if every else reason,
+            edits=len(planned.plan),
+            failed_edits=len(failures),
+            device=device_name(model.device),
+            versions=versions("behemoth", "torch", "transformers"),
+            seconds=clock.seconds,
+        )
+        self.directory.write(record)
         return record
 
     def _model(self, name: str, config: TrainConfig | None) -> tuple[Run, GPTNeoXForCausalLM]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from behemoth.study.directory import StudyDirectory
 from behemoth.study.file.units import ModelUnit, Unit, unit_from_dict
+from behemoth.study.records import Outcome
 
 if TYPE_CHECKING:
     from behemoth.study.trial.laboratory import Laboratory
@@ -25,8 +26,8 @@ class Event:
     kind : {'progress', 'done', 'failed'}
     share : float
         How much of the unit is done, 0 to 1.
-    record : dict, optional
-        Of a unit that is done.
+    status : {'done', 'failed'}
+        What the record of a unit that is done says of it.
     reason : str
         Why one failed.
     """
@@ -34,7 +35,7 @@ class Event:
     slot: int
     kind: Literal["progress", "done", "failed"]
     share: float = 0.0
-    record: dict[str, Any] | None = None
+    status: Outcome = "done"
     reason: str = ""
 
 
@@ -65,20 +66,20 @@ class Performed:
 
     Attributes
     ----------
-    record : dict, optional
-        Of the unit, as its file has it; none where it failed.
+    status : {'done', 'failed'}, optional
+        What the unit's record says of it; none where there is none.
     reason : str
-        Why it did.
+        Why there is none.
     """
 
-    record: dict[str, Any] | None = None
+    status: Outcome | None = None
     reason: str = ""
 
     def event(self, slot: int) -> Event:
         """What an engine tells of it."""
-        if self.record is None:
+        if self.status is None:
             return Event(slot, "failed", reason=self.reason)
-        return Event(slot, "done", 1.0, self.record)
+        return Event(slot, "done", 1.0, self.status)
 
 
 def perform(
@@ -108,8 +109,8 @@ def perform(
         kept[path] = laboratory
         own = unit_from_dict(unit)
         if isinstance(own, ModelUnit):
-            return Performed(laboratory.train(own, progress))
-        return Performed(laboratory.carry_out(own, progress))
+            return Performed(laboratory.train(own, progress).status)
+        return Performed(laboratory.carry_out(own, progress).status)
     except Exception as error:
         kept.clear()  # whatever broke may be in there
         return Performed(reason=" ".join(f"{type(error).__name__}: {error}".split()))

@@ -174,7 +174,7 @@ class _Worker:
             return Event(self.slot, "progress", share=said["share"])
         self.busy = False
         if kind == "done":
-            return Event(self.slot, "done", 1.0, said["record"])
+            return Event(self.slot, "done", 1.0, said["status"])
         return Event(self.slot, "failed", reason=said["reason"])
 
     @property

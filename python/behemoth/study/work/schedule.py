@@ -10,6 +10,7 @@ from typing import Literal
 from behemoth.study.directory import StudyDirectory
 from behemoth.study.file.expand import Expansion
 from behemoth.study.file.units import ModelUnit, TrialUnit, Unit
+from behemoth.study.records import ModelRecord, TrialRecord
 
 from .cost import cost_of_model, cost_of_trial
 from .engine import Engine, Event
@@ -119,8 +120,9 @@ class Work:
 
     def is_done(self, kind: Literal["model", "trial"], name: str) -> bool:
         """Whether a model or trial is finished, and did not fail."""
-        record = self.directory.record(kind, name)
-        return record is not None and record["status"] == "done"
+        of = self.directory.model_record if kind == "model" else self.directory.trial_record
+        record = of(name)
+        return record is not None and record.status == "done"
 
     def _next(self, slot: int) -> Unit | None:
         """Models first, the longest first; then trials, on the model that is at hand if any."""
@@ -158,7 +160,7 @@ class Work:
             self.trained += 1
             return
         self.carried_out += 1
-        self.failed += event.record is not None and event.record["status"] == "failed"
+        self.failed += event.status == "failed"
 
     def _fail(self, unit: Unit, reason: str) -> None:
         """Record that a unit failed, and with a model its trials."""
@@ -166,7 +168,7 @@ class Work:
         if isinstance(unit, TrialUnit):
             self._record(unit, reason)
             return
-        self.directory.write("model", {"id": unit.id, "status": "failed", "reason": reason})
+        self.directory.write(ModelRecord(unit.id, "failed", reason))
         for trial in [trial for trial in self.trials.values() if trial.model == unit.id]:
             del self.trials[trial.id]
             self._record(trial, f"model {unit.id}: {reason}")
@@ -174,7 +176,7 @@ class Work:
 
     def _record(self, unit: TrialUnit, reason: str) -> None:
         self.directory.write(
-            "trial", {**unit.row(), "status": "failed", "reason": reason, "seconds": {}}
+            TrialRecord(**vars(unit.row()), status="failed", reason=reason, seconds={})
         )
 
     def _status(self, slots: int) -> Status:

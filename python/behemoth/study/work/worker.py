@@ -84,10 +84,10 @@ def main(path: str) -> int:
             inbox.busy = True
             result = perform(path, json.loads(line), outbox.progress, laboratories)
             inbox.busy = False
-            if result.record is None:
+            if result.status is None:
                 outbox.write(event="failed", reason=result.reason)
             else:
-                outbox.write(event="done", record=result.record)
+                outbox.write(event="done", status=result.status)
     return 0
 
 
