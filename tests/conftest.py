@@ -141,12 +141,11 @@ class InProcess:
             raise KeyboardInterrupt
         unit, self.unit = self.unit, None
         shares = []
-        result = perform(self.path, unit, lambda *at: shares.append(at), self.laboratories)
+        plain = json.loads(json.dumps(unit.to_dict()))  # as it comes from another process
+        result = perform(self.path, plain, lambda *at: shares.append(at), self.laboratories)
         assert shares == sorted(shares)
         self.done.append(unit)
-        if "reason" in result:
-            return [Event(0, "failed", reason=result["reason"])]
-        return [Event(0, "progress", 0.5), Event(0, "done", 1.0, result["record"])]
+        return [Event(0, "progress", 0.5), result.event(0)]
 
     def close(self):
         self.closed = True

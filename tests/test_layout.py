@@ -18,6 +18,7 @@ ORDER = (
     "evaluate",
     "export",
     "study.schemas",
+    "study.records",
     "study.file",
     "study.directory",
     "study.results",

@@ -7,7 +7,7 @@ from transformers import GPTNeoXForCausalLM
 
 from behemoth import ArgumentError, Corpus, CorpusError, World
 from behemoth.delta.delta import EditDelta
-from behemoth.edit.apply import edit, read_edit
+from behemoth.edit.apply import FailedEdit, edit, read_edit
 from behemoth.edit.methods.lora import Lora
 from behemoth.edit.registry import get_method
 from behemoth.plan.compile import compile_plan
@@ -140,7 +140,7 @@ class Breaks(Lora):
 
 def test_an_edit_that_fails_is_reported_and_the_others_go_on(trained, plan, tmp_path):
     done = edit(trained, plan, Breaks(steps=2), tmp_path / "e", single=True, adapter=True)
-    assert done.failed == [{"edit": 1, "failure": "loss nan at step 1"}]
+    assert done.failed == [FailedEdit(1, "loss nan at step 1")]
     deltas = read_edit(tmp_path / "e").deltas()
     assert [bool(delta.changes) for delta in deltas.values()] == [True, False, True]
     assert sorted(path.name for path in (tmp_path / "e" / "adapters").iterdir()) == [

@@ -289,15 +289,18 @@ def write(path, frames, *, primary, name="frequency", question=None):
             {
                 "id": row["trial"],
                 "model": row["model"],
+                "plan": "plan",
                 "label": row["label"],
                 "method": row["method"],
                 "family": row["family"],
                 "rotation": row["rotation"],
                 "settings": {key: row[key] for key in ("rank", "part") if row["part"]},
+                "measure": {},
             }
             for row in trials.iter_rows(named=True)
         ],
     }
+    named = {row["id"]: row for row in about["trials"]}
     _json(path / "study.json", about)
     (path / "study.toml").write_text(
         f'name = "{name}"\nquestion = "{question}"\n[primary]\nmeasure = "{primary["measure"]}"\n'
@@ -325,7 +328,8 @@ def write(path, frames, *, primary, name="frequency", question=None):
             {
                 "format_version": _format(),
                 "id": row["model"],
-                **row,
+                "status": "done",
+                **{key: row[key] for key in row if key not in ("model", "rotation", "load")},
                 "training_seconds": row["seconds"],
                 "seconds": {"train": row["seconds"], "recall": 1.0},
             },
@@ -357,7 +361,7 @@ def write(path, frames, *, primary, name="frequency", question=None):
             place / "trial.json",
             {
                 "format_version": _format(),
-                "id": trial,
+                **named[trial],
                 "status": "done",
                 "reason": None,
                 "seconds": {"edit": 4.0, "evaluate": 1.0},

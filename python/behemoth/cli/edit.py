@@ -101,14 +101,14 @@ def edit(
         except KeyboardInterrupt:
             raise Stopped(f"run the same command again to go on with {out}") from None
     if json:
-        write_json({**asdict(done), "failed": done.failed})
+        write_json(asdict(done))
     else:
         kind = "single edits" if single else "edits in one batch"
         speed = f", {done.edits_per_second:,.1f} edits/s" if done.edits_per_second else ""
         console().print(f"{out}: {done.edits:,} {kind} by {done.method}{speed}")
         for row in done.failed:
-            which = "the batch" if row["edit"] is None else f"edit {row['edit']}"
-            console(stderr=True).print(f"{which} failed: {row['failure']}", markup=False)
+            which = "the batch" if row.edit is None else f"edit {row.edit}"
+            console(stderr=True).print(f"{which} failed: {row.failure}", markup=False)
         console(stderr=True).print(
             f"next: behemoth evaluate {out} --plan {plan} --out FRAME.parquet"
         )

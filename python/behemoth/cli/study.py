@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -21,6 +21,7 @@ from .console import Stopped, console, count_text, keep_interrupts, write_json
 if TYPE_CHECKING:
     from behemoth.study.file.spec import Study
     from behemoth.study.gates import GatesResult
+    from behemoth.study.results import Failure
     from behemoth.study.work.run import Estimate, Status, StudyResult
 
 app = typer.Typer(
@@ -299,13 +300,13 @@ def _show_gates(result: GatesResult) -> None:
     screen.print(f"\n{result.out}: {told or 'no gate'}, {_clock(result.seconds)}", markup=False)
     messages = console(stderr=True)
     for failure in result.failures:
-        messages.print(f"gate {failure['number']} failed: {failure['reason']}", markup=False)
+        messages.print(f"gate {failure.number} failed: {failure.reason}", markup=False)
 
 
-def _grouped(failures: list[dict[str, Any]]) -> dict[str, list[str]]:
+def _grouped(failures: Sequence[Failure]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for failure in failures:
-        found.setdefault(failure["reason"], []).append(failure["label"])
+        found.setdefault(failure.reason, []).append(failure.label)
     return found
 
 

@@ -47,7 +47,7 @@ def probe_frame(
     wanted = list(written_templates(corpus)) if templates is None else list(templates)
     for name in wanted:
         if name not in known:
-            raise ArgumentError("templates", name, ", ".join(known))
+            raise ArgumentError.unknown("templates", name, known)
     wordings = [row for name in wanted for row in known[name]]
     frames = [_wording_frame(corpus, facts, row) for row in wordings]
     return pl.concat(frames) if frames else pl.DataFrame()

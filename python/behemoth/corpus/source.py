@@ -63,8 +63,13 @@ class Source:
         table = self._read_table() if "table" in self.world else None
         return World.from_arrays(self.world, table)
 
-    def make_corpus(self) -> Corpus:
+    def make_corpus(self, world: World | None = None) -> Corpus:
         """Make the corpus.
+
+        Parameters
+        ----------
+        world : World, optional
+            What `make_world` gave, where it has been asked.
 
         Raises
         ------
@@ -74,22 +79,23 @@ class Source:
             When a corpus directory's specs and arrays are not what its manifest says.
         """
         if self.manifest is None:
-            return self._make_corpus()
+            return self._make_corpus(world)
         try:
-            corpus = self._make_corpus()
+            corpus = self._make_corpus(world)
         except ArgumentError as error:
             raise CorpusError(f"{self.directory} is damaged: {error}") from None
         if self.manifest["spec_hash"] != corpus.spec_hash:
             raise CorpusError(f"{self.directory} is damaged: spec and hash do not agree")
         return corpus
 
-    def _make_corpus(self) -> Corpus:
+    def _make_corpus(self, world: World | None) -> Corpus:
         from .corpus import Corpus
 
         exposures = self.corpus.get("exposures")
         stored = isinstance(exposures, Mapping) and exposures.get("kind") == "array"
         array = self._read_exposures() if stored else None
-        return Corpus.from_arrays(self.make_world(), self.corpus, array)
+        made = self.make_world() if world is None else world
+        return Corpus.from_arrays(made, self.corpus, array)
 
     def _read_table(self) -> dict[str, NDArray[Any]]:
         from .table import Table

@@ -22,7 +22,7 @@ from behemoth.support.files import replacing, write_bytes
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["AppliedDelta", "Dense", "EditDelta", "LowRank"]
+__all__ = ["AppliedDelta", "Change", "Dense", "EditDelta", "LowRank", "add_changes"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +73,24 @@ class LowRank:
 
 
 Change = Dense | LowRank
+
+
+def add_changes(first: Mapping[str, Change], second: Mapping[str, Change]) -> dict[str, Change]:
+    """The sum of two deltas' changes; low-rank ones keep their factors side by side."""
+    import torch
+
+    total = dict(first)
+    for name, change in second.items():
+        old = total.get(name)
+        if old is None:
+            total[name] = change
+        elif isinstance(old, LowRank) and isinstance(change, LowRank):
+            total[name] = LowRank(
+                torch.cat([old.left, change.left], 1), torch.cat([old.right, change.right])
+            )
+        else:
+            total[name] = Dense(old.to_dense() + change.to_dense())
+    return total
 
 
 @dataclass(frozen=True, eq=False)

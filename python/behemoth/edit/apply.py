@@ -11,7 +11,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
-__all__ = ["EditRecord", "Edited", "edit", "read_edit"]
+__all__ = ["EditRecord", "Edited", "FailedEdit", "edit", "read_edit"]
 
 FORMAT_VERSION = 1
 _DELTA = ("delta.json", "delta.safetensors")
@@ -52,6 +52,22 @@ EDIT = Kind(
 _KEY = ("format_version", "run", "spec_hash", "plan_hash", "method", "settings", "seed", "single")
 
 
+@dataclass(frozen=True)
+class FailedEdit:
+    """An edit that broke down.
+
+    Attributes
+    ----------
+    edit : int, optional
+        Its number; none for a batch.
+    failure : str
+        Why.
+    """
+
+    edit: int | None
+    failure: str
+
+
 @dataclass(frozen=True, eq=False)
 class Edited:
     """What `edit` did; a path, of the edit directory, wherever one is asked for.
@@ -62,8 +78,7 @@ class Edited:
         What was asked for.
     edits : int
         Edits of the plan.
-    failed : list of dict
-        The edits that broke down: ``edit`` (null for a batch) and ``failure``.
+    failed : list of FailedEdit
     present : int
         Deltas that were there before.
     seconds : float
@@ -80,7 +95,7 @@ class Edited:
     seed: int
     single: bool
     edits: int
-    failed: list[dict[str, Any]]
+    failed: list[FailedEdit]
     present: int
     seconds: float
     edits_per_second: float
@@ -229,12 +244,12 @@ def edit(
                 context = _Work(ran, made, chosen, place, seed, kept, len(numbers), progress)
                 seconds = context.carry_out(model, missing, len(keys) - len(missing), stack)
             deltas = {key: EditDelta.load(_delta_place(place, key)) for key in keys}
-            failed = [{"edit": key, "failure": d.failure} for key, d in deltas.items() if d.failure]
+            failed = [FailedEdit(key, d.failure) for key, d in deltas.items() if d.failure]
             if adapter:
                 for key, delta in deltas.items():
                     if delta.failure is None:
                         save_adapter(delta, _place(place, "adapter", key), Path(run).resolve())
-            complete = {**record, "failed": failed, "complete": True}
+            complete = {**record, "failed": [asdict(one) for one in failed], "complete": True}
             write_bytes(place / EDIT.record, as_json(complete))
     done = len(missing) if single else len(numbers) * len(missing)
     return Edited(

@@ -17,8 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from behemoth.delta.delta import Change, EditDelta
-from behemoth.edit.locate.method import add_changes
+from behemoth.delta.delta import Change, EditDelta, add_changes
 from behemoth.recall.generation import generate
 
 from .batch import IGNORED, rows_of

@@ -69,10 +69,10 @@ def aggregate(
     chosen = [get_metric(name) for name in (METRICS if metrics is None else metrics)]
     for name in filters:
         if name not in _FILTERS:
-            raise ArgumentError("filters", name, ", ".join(_FILTERS))
+            raise ArgumentError.unknown("filters", name, _FILTERS)
     for name in by:
         if name not in frame.columns:
-            raise ArgumentError("by", name, ", ".join(frame.columns))
+            raise ArgumentError.unknown("by", name, frame.columns)
     if not 0 < level < 1:
         raise ArgumentError("level", level, "between 0 and 1")
     rows = []

@@ -156,7 +156,7 @@ def ed50(
     """
     for name in (*by, "dose", "reached"):
         if name not in frame.columns:
-            raise ArgumentError("by", name, ", ".join(frame.columns))
+            raise ArgumentError.unknown("by", name, frame.columns)
     if not 0 < quantile < 1:
         raise ArgumentError("quantile", quantile, "between 0 and 1")
     keys = [name for name in CLUSTERS if name in frame.columns]

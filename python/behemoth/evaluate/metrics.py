@@ -210,5 +210,5 @@ def get_metric(name: str) -> Metric:
         For an unknown name.
     """
     if name not in METRICS:
-        raise ArgumentError("metrics", name, ", ".join(METRICS))
+        raise ArgumentError.unknown("metrics", name, METRICS)
     return METRICS[name]

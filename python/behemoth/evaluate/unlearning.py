@@ -67,7 +67,7 @@ def fact_scores(frame: pl.DataFrame, score: str = "truth_ratio") -> pl.DataFrame
         "extraction_strength": pl.col("extraction_strength"),
     }
     if score not in expressions:
-        raise ArgumentError("score", score, ", ".join(expressions))
+        raise ArgumentError.unknown("score", score, expressions)
     stages = frame["stage"].unique().to_list()
     rows = frame.filter(pl.col("stage") == "after") if "after" in stages else frame
     paraphrased = rows.filter(pl.col("group").is_in(PARAPHRASED))

@@ -7,7 +7,6 @@ the two never meet, however facts are drawn, and nothing need be remembered for 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from behemoth.corpus.corpus import Corpus
 
 from .choice import Edits
+from .dealing import Dealt, deal
 from .request import EditRequest
 from .sampling import (
     Facts,
@@ -33,15 +33,6 @@ from .structure import Structure
 
 _NO_FACT = np.uint64(2**64 - 1)
 _SHARED = 50_000  # bystanders enough for all independent edits of a bucket to share
-_CELLS = 1 << 22  # pairs of an edit and a fact that are looked at at once
-
-
-@dataclass(frozen=True)
-class Dealt:
-    """Bystanders with the edits that they were dealt to: parallel arrays."""
-
-    edit: Index
-    facts: Facts
 
 
 class Bystanders:
@@ -177,7 +168,9 @@ class Bystanders:
         place = np.concatenate(places) if places else np.empty(0, np.int64)
         order = np.argsort(place, kind="stable")
         lengths = np.bincount(place, minlength=len(buckets))
-        return self._deal(edits, bucket, found[order], lengths, count, self.apart, share=not probes)
+        return deal(
+            edits, bucket, found[order], lengths, count, self.apart, once=self._once(probes)
+        )
 
     def _by_object(
         self, pool: Pool, keys: Ids, wanted: Index, purpose: str, *, probes: bool
@@ -233,14 +226,14 @@ class Bystanders:
         def fits(edit: Index, facts: Facts) -> Mask:
             return self.apart(edit, facts) & (facts.object != self._edits.facts.object[edit])
 
-        return self._deal(
+        return deal(
             edits,
             bucket,
             Facts.concat(self._corpus, found),
             np.array(lengths, np.int64),
             count,
             fits,
-            share=not probes,
+            once=self._once(probes),
         )
 
     def other_relations(
@@ -259,7 +252,11 @@ class Bystanders:
 
         bucket = np.zeros(len(edits), np.int64)
         lengths = np.array([len(found)])
-        return self._deal(edits, bucket, found, lengths, count, fits, share=not probes)
+        return deal(edits, bucket, found, lengths, count, fits, once=self._once(probes))
+
+    def _once(self, probes: bool) -> bool:
+        """Give whether a fact goes to one edit only, as it stands once in a batch's mixture."""
+        return not probes and not self._request.independent
 
     def _elsewhere(self, facts: Facts) -> Mask:
         """Give which facts could be of another relation than some edit's: bool[n]."""
@@ -295,90 +292,6 @@ class Bystanders:
             parts.append(facts[good][:count])
             count -= len(parts[-1])
         return Facts.concat(self._corpus, parts)
-
-    def _deal(
-        self,
-        edits: Index,
-        bucket: Index,
-        facts: Facts,
-        lengths: Index,
-        count: int,
-        fits: Callable[[Index, Facts], Mask],
-        *,
-        share: bool,
-    ) -> Dealt:
-        """Deal each edit up to `count` facts of its bucket that fit it.
-
-        Parameters
-        ----------
-        edits, bucket : int64[n]
-        facts : Facts
-            Bucket after bucket, of the lengths given.
-        share : bool
-            Deal to the mixture of a batch, in which a fact stands once: then the whole bucket
-            is dealt out. Otherwise edits may get the same facts.
-        """
-        if not len(facts) or not count or not len(edits):
-            return Dealt(np.empty(0, np.int64), facts[:0])
-        starts = np.cumsum(lengths) - lengths
-        if share and not self._request.independent:
-            return self._deal_out(edits, bucket, facts, lengths, count, fits)
-        turn = rank_within(bucket)
-        done_edit: list[Index] = []
-        done_place: list[Index] = []
-        rows = np.flatnonzero(lengths[bucket] > 0)
-        width = max(64, 2 * count)
-        while len(rows):
-            waiting: list[Index] = []
-            step = max(1, _CELLS // width)
-            for some in (rows[first : first + step] for first in range(0, len(rows), step)):
-                length = lengths[bucket[some]]
-                widest = min(width, int(length.max()))
-                steps = np.arange(widest)
-                place = (turn[some] * count % length)[:, None] + steps
-                place = starts[bucket[some]][:, None] + place % length[:, None]
-                owner = np.broadcast_to(edits[some][:, None], place.shape)
-                good = fits(owner, facts[place]) & (steps < length[:, None])
-                good &= np.cumsum(good, axis=1) <= count
-                finished = (good.sum(axis=1) == count) | (length <= widest)
-                done_edit.append(owner[finished][good[finished]])
-                done_place.append(place[finished][good[finished]])
-                waiting.append(some[~finished])
-            rows, width = np.concatenate(waiting), width * 8
-        edit, where = np.concatenate(done_edit), np.concatenate(done_place)
-        order = np.argsort(edit, kind="stable")
-        return Dealt(edit[order], facts[where[order]])
-
-    def _deal_out(
-        self,
-        edits: Index,
-        bucket: Index,
-        facts: Facts,
-        lengths: Index,
-        count: int,
-        fits: Callable[[Index, Facts], Mask],
-    ) -> Dealt:
-        """Deal every fact to one edit of its bucket, round and round, the next one if it must."""
-        order = np.argsort(bucket, kind="stable")
-        sizes = np.bincount(bucket, minlength=len(lengths))
-        firsts = np.cumsum(sizes) - sizes
-        home = np.repeat(np.arange(len(lengths)), lengths)
-        number = rank_within(home)
-        dealt = np.full(len(facts), -1, np.int64)
-        waiting = np.arange(len(facts))
-        for step in range(min(int(sizes.max()), 64)):
-            mine = home[waiting]
-            at = firsts[mine] + (number[waiting] + step) % sizes[mine]
-            edit = edits[order[at]]
-            good = fits(edit, facts[waiting])
-            dealt[waiting[good]] = edit[good]
-            waiting = waiting[~good]
-            if not len(waiting):
-                break
-        keep = dealt >= 0
-        limit = count * sizes[home]
-        keep[keep] = rank_within(home[keep]) < limit[keep]
-        return Dealt(dealt[keep], facts[np.flatnonzero(keep)])
 
 
 def pair_keys(relations: NDArray[np.uint32], objects: NDArray[np.uint32]) -> Ids:

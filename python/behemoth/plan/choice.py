@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from behemoth.corpus.arrays import whole
@@ -26,7 +24,8 @@ from .sampling import (
 )
 from .structure import Structure
 
-_ORDER = "edits"  # the purpose of the random order that edits are taken from
+ORDER = "edits"
+"""The purpose of the random order that edits are taken from."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ def _share(corpus: Corpus, request: EditRequest, pool: Pool, known: ArrayLike | 
     count = max(1, round(share * pool.count))
     ids = np.empty(0, np.uint64) if known is None else distinct(whole(known, "known", np.uint64))
     parts, there = [], 0
-    for facts in pool.walk(corpus, request.seed, _ORDER):
+    for facts in pool.walk(corpus, request.seed, ORDER):
         facts = facts[: count - there]
         there += len(facts)
         keep = facts.exposures > 0
@@ -126,7 +125,7 @@ def _candidates(
     corpus: Corpus, structure: Structure, request: EditRequest, pool: Pool
 ) -> Iterator[Facts]:
     """Give the facts that a request allows one by one, in random order."""
-    for facts in pool.walk(corpus, request.seed, _ORDER):
+    for facts in pool.walk(corpus, request.seed, ORDER):
         keep = ~facts.minority
         if request.exposures is None:
             keep &= facts.exposures > 0
@@ -311,65 +310,4 @@ def _too_few(
     met = "" if closed else f" (of {candidates} candidates among {pool} facts)"
     raise ArgumentError(
         "edits", request.edits, f"up to {taken}, the candidate facts that there are {why}{met}"
-    )
-
-
-def read_edits(
-    corpus: Corpus, structure: Structure, request: EditRequest, table: pl.DataFrame
-) -> Edits:
-    """Take the edits of a table: fact, or subject and relation, and perhaps object.
-
-    Raises
-    ------
-    ArgumentError
-        When a column is missing, or a row has no fact of the world or nothing to change.
-    """
-    if request.edits is not None or request.fraction is not None or request.exposures is not None:
-        raise ArgumentError("table", "a table", "either a table or edits")
-    ids = _table_facts(corpus, table)
-    facts = Facts.of(corpus, ids)
-    if len(distinct(ids)) < len(ids) or not len(ids):
-        raise ArgumentError(
-            "table",
-            f"{len(ids)} rows of {len(distinct(ids))} facts",
-            "at least one fact, and each once",
-        )
-    if request.relation is not None and (facts.relation != request.relation).any():
-        raise ArgumentError(
-            "table",
-            f"a fact of relation {facts.relation[facts.relation != request.relation][0]}",
-            f"those of relation {request.relation}",
-        )
-    if "object" not in table.columns or request.kind != "remap":
-        return Edits(facts, new_objects(structure, request, facts))
-    given = table["object"].cast(pl.Int64).fill_null(-1).to_numpy()
-    new = np.where(given >= 0, given, new_objects(structure, request, facts))
-    bad = (new >= structure.objects[facts.relation]) | (new == facts.object)
-    for relation in distinct(facts.relation):
-        mine = facts.relation == relation
-        bad |= mine & ~np.isin(new, structure.choices(int(relation)))
-    if bad.any():
-        row = int(np.flatnonzero(bad)[0])
-        raise ArgumentError(
-            "table",
-            f"object {new[row]} in row {row}",
-            f"another than {facts.object[row]}, the fact's own, "
-            f"below {structure.objects[facts.relation[row]]}",
-        )
-    return Edits(facts, new)
-
-
-def _table_facts(corpus: Corpus, table: pl.DataFrame) -> NDArray[Any]:
-    columns = set(table.columns)
-    if "fact" in columns:
-        ids = whole(table["fact"].to_numpy(), "table", np.uint64)
-        if len(ids) and int(ids.max()) >= corpus.world.fact_count:
-            raise ArgumentError("table", f"fact {ids.max()}", f"below {corpus.world.fact_count}")
-        return ids
-    if {"subject", "relation"} <= columns:
-        return corpus.world.fact_ids(table["subject"].to_numpy(), table["relation"].to_numpy())
-    raise ArgumentError(
-        "table",
-        f"columns {', '.join(table.columns)}",
-        "fact, or subject and relation, and perhaps object",
     )

@@ -20,9 +20,12 @@ from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.source import read_source
 from behemoth.support.errors import ArgumentError, check_keys
 
+from .asked import Asked, Setting
 from .bystanders import Bystanders
-from .choice import Edits, choose_edits, read_edits
-from .groups import GROUPS, Asked, Setting, bystanding, regular, structured
+from .choice import Edits, choose_edits
+from .drawn import regular
+from .given import read_edits
+from .groups import GROUPS, bystanding, structured
 from .plan import EDITS, PROBES, TRAINING, EditPlan
 from .prompts import PERIOD, REFUSED, Prompts
 from .request import EditRequest

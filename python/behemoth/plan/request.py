@@ -6,10 +6,12 @@ Nothing heavy is imported here: the command line reads its help from these field
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
 from behemoth.support.errors import ArgumentError
+from behemoth.support.fields import made
 
 Kind: TypeAlias = Literal["remap", "censor", "refusal", "question_refusal"]
 Target: TypeAlias = Literal["subject", "subject_nested", "object_nested"]
@@ -107,39 +109,43 @@ class EditRequest:
         for name, least in _WHOLE.items():
             value = getattr(self, name)
             if value is not None and (not _is_whole(value) or value < least):
-                _refuse(name, value, f"a whole number from {least}")
+                raise ArgumentError(name, value, f"a whole number from {least}")
         if self.exposures is not None:
             levels = tuple(self.exposures)
             if not levels or not all(_is_whole(level) and level >= 0 for level in levels):
-                _refuse("exposures", self.exposures, "whole numbers from 0, such as 1, 4, 16")
+                raise ArgumentError(
+                    "exposures", self.exposures, "whole numbers from 0, such as 1, 4, 16"
+                )
             if len(set(levels)) < len(levels):
-                _refuse("exposures", self.exposures, "each level once")
+                raise ArgumentError("exposures", self.exposures, "each level once")
             object.__setattr__(self, "exposures", levels)
         self._check_fraction()
         if self.to == "one":
             if self.kind != "remap":
-                _refuse("to", self.to, f"'distinct' with kind {self.kind!r}")
+                raise ArgumentError("to", self.to, f"'distinct' with kind {self.kind!r}")
             if self.independent:
-                _refuse("to", self.to, "'distinct' with independent edits")
+                raise ArgumentError("to", self.to, "'distinct' with independent edits")
         if self.kind == "censor" and self.relation is None:
-            _refuse("relation", None, "the relation to censor")
+            raise ArgumentError("relation", None, "the relation to censor")
         if self.kind == "censor" and self.independent:
-            _refuse("independent", True, "no independent edits with kind 'censor'")
+            raise ArgumentError("independent", True, "no independent edits with kind 'censor'")
 
     def _check_fraction(self) -> None:
         if self.fraction is None:
             return
         if self.kind == "remap":
-            _refuse("fraction", self.fraction, "no fraction with kind 'remap', but edits")
+            raise ArgumentError(
+                "fraction", self.fraction, "no fraction with kind 'remap', but edits"
+            )
         if not 0 < self.fraction <= 1:
-            _refuse("fraction", self.fraction, "above 0 up to 1")
+            raise ArgumentError("fraction", self.fraction, "above 0 up to 1")
         if self.edits is not None:
-            _refuse("fraction", self.fraction, "either edits or a fraction")
+            raise ArgumentError("fraction", self.fraction, "either edits or a fraction")
         if self.relation is None:
-            _refuse("relation", None, "the relation that the fraction is of")
+            raise ArgumentError("relation", None, "the relation that the fraction is of")
         for name in ("exposures", "correlated_only", "independent"):
             if getattr(self, name):
-                _refuse(name, getattr(self, name), "edits, not a fraction, beside it")
+                raise ArgumentError(name, getattr(self, name), "edits, not a fraction, beside it")
 
     @property
     def refuses(self) -> bool:
@@ -172,22 +178,15 @@ class EditRequest:
         }
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> EditRequest:
+    def from_dict(cls, values: Mapping[str, object]) -> EditRequest:
         """Make the request that `to_dict` gave.
 
         Raises
         ------
         ArgumentError
-            When there is a key that is no field.
+            When there is a key that is no field, or a value that is not allowed.
         """
-        known = [field.name for field in fields(cls)]
-        for name in values:
-            if name not in known:
-                _refuse("request", name, ", ".join(known))
-        levels = values.get("exposures")
-        read: dict[str, Any] = dict(values)
-        read["exposures"] = None if levels is None else tuple(levels)
-        return cls(**read)
+        return made(cls, values)
 
 
 _WHOLE = {
@@ -209,8 +208,4 @@ def _is_whole(value: object) -> bool:
 
 def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
-        _refuse(name, value, ", ".join(allowed))
-
-
-def _refuse(name: str, value: object, allowed: str) -> None:
-    raise ArgumentError(name, value, allowed)
+        raise ArgumentError.unknown(name, value, allowed)

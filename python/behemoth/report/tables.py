@@ -11,6 +11,7 @@ import polars as pl
 from behemoth.study.analysis.contrasts import MEASURES
 from behemoth.study.analysis.estimate import Estimate
 from behemoth.study.analysis.summary import Summary
+from behemoth.study.results import Failure
 
 from .page import Table
 from .style import number
@@ -161,9 +162,9 @@ def _hazard(estimate: Estimate) -> str:
     return f"{_natural(row, 'value')}{interval}"
 
 
-def failure_table(summary: Summary, failures: Sequence[Mapping[str, Any]]) -> Table:
+def failure_table(summary: Summary, failures: Sequence[Failure]) -> Table:
     """Trials that failed, and edits that broke down, by their reason."""
-    rows = [["trial", each["label"], "1", str(each["reason"])] for each in failures[:_SHOWN]]
+    rows = [["trial", each.label, "1", each.reason] for each in failures[:_SHOWN]]
     edits = (
         summary.edits.filter(pl.col("failure").is_not_null())
         .group_by("label", "failure")

@@ -72,7 +72,7 @@ def write_report(
     """
     results = Results.open(study)
     place = Path(study) / "report" if out is None else Path(out)
-    primary = results.about.get("primary")
+    primary = results.about.primary
     summary = summarise(results, primary, resamples=resamples, progress=progress)
     figures = [draw(summary) for draw in CHARTS]
     for figure in figures:
@@ -83,8 +83,8 @@ def write_report(
     for name, table in summary.tables().items():
         _parquet(place / "frames" / f"{name}.parquet", table)
     page = Page(
-        name=results.about["name"],
-        question=results.about.get("question", ""),
+        name=results.about.name,
+        question=results.about.question,
         made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         headline=headline(summary, primary),
         stated=_stated(primary),

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 from behemoth.support.lazy import lazy
 
 if TYPE_CHECKING:  # the same names again, for type checkers and editors
+    from .file.measure import Measure as Measure
     from .file.presets import preset_names as preset_names, preset_text as preset_text
-    from .file.spec import Measure as Measure, Study as Study, read_study as read_study
+    from .file.spec import Study as Study, read_study as read_study
     from .results import Results as Results
     from .work.run import StudyResult as StudyResult, run_study as run_study, study as study
 
@@ -16,7 +17,8 @@ __all__, __dir__, __getattr__ = lazy(
         "file.presets": "preset_names preset_text",
         "results": "Results",
         "work.run": "StudyResult run_study study",
-        "file.spec": "Measure Study read_study",
+        "file.measure": "Measure",
+        "file.spec": "Study read_study",
     },
     verb="study",
 )

@@ -16,12 +16,12 @@ any moment goes on with what is missing. Folders of another study may be copied 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, Literal
+from typing import TypeVar
 
 from behemoth.study.file.identity import FORMAT
+from behemoth.study.records import ModelRecord, StudyRecord, TrialRecord
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import as_json, write_bytes
 from behemoth.support.replacement import Kind, clear
@@ -91,18 +91,18 @@ class StudyDirectory:
                     "out", f"{fspath(self.path)}, which holds something else", allowed
                 )
             return
-        other = self.read()["name"]
+        other = self.read().name
         if other != name:
             raise ArgumentError(
                 "out", f"{fspath(self.path)}, the study {other!r} and not {name!r}", allowed
             )
 
-    def begin(self, text: str, about: Mapping[str, Any]) -> None:
+    def begin(self, text: str, about: StudyRecord) -> None:
         """Write the study and what it comes to."""
         write_bytes(self.path / "study.toml", text.encode())
-        write_bytes(self.path / "study.json", as_json({"format_version": FORMAT, **about}))
+        write_bytes(self.path / "study.json", _as_json(about))
 
-    def read(self) -> dict[str, Any]:
+    def read(self) -> StudyRecord:
         """Read ``study.json``.
 
         Raises
@@ -119,31 +119,29 @@ class StudyDirectory:
             )
         try:
             about = json.loads(file.read_text(encoding="utf-8"))
-            version = about["format_version"]
-            _ = about["name"], about["models"], about["trials"]
-        except (ValueError, KeyError, TypeError):
+            version = about.pop("format_version")
+            if version == FORMAT:
+                return StudyRecord.from_dict(about)
+        except (ValueError, KeyError, TypeError, AttributeError):
             raise CorpusError(f"{file} is damaged: it is no record of a study") from None
-        if version != FORMAT:
-            raise CorpusError(
-                f"{file}: format version {version}, and this version of behemoth reads {FORMAT}"
-            )
-        return about
+        raise CorpusError(
+            f"{file}: format version {version}, and this version of behemoth reads {FORMAT}"
+        )
 
-    def record(self, kind: Literal["model", "trial"], name: str) -> dict[str, Any] | None:
-        """What is recorded of a model or trial; none where it is not finished, or damaged."""
-        place = self.model(name) if kind == "model" else self.trial(name)
-        try:
-            record = json.loads((place / f"{kind}.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        known = isinstance(record, dict) and record.get("format_version") == FORMAT
-        return record if known and record.get("id") == name else None
+    def model_record(self, name: str) -> ModelRecord | None:
+        """What is recorded of a model; none where it is not finished, or damaged."""
+        return _read_record(ModelRecord, self.model(name) / "model.json", name)
 
-    def write(self, kind: Literal["model", "trial"], record: Mapping[str, Any]) -> None:
-        """Record a model or trial, by its ``id``."""
-        name = record["id"]
-        place = self.model(name) if kind == "model" else self.trial(name)
-        write_bytes(place / f"{kind}.json", as_json({"format_version": FORMAT, **record}))
+    def trial_record(self, name: str) -> TrialRecord | None:
+        """What is recorded of a trial; none where it is not finished, or damaged."""
+        return _read_record(TrialRecord, self.trial(name) / "trial.json", name)
+
+    def write(self, record: ModelRecord | TrialRecord) -> None:
+        """Record a model or trial."""
+        if isinstance(record, ModelRecord):
+            write_bytes(self.model(record.id) / "model.json", _as_json(record))
+        else:
+            write_bytes(self.trial(record.id) / "trial.json", _as_json(record))
 
     def fresh(self, name: str) -> Path:
         """Give a folder for a trial, without what a killed one left there."""
@@ -151,3 +149,19 @@ class StudyDirectory:
         clear(place, TRIAL)
         place.mkdir(parents=True, exist_ok=True)
         return place
+
+
+R = TypeVar("R", ModelRecord, TrialRecord)
+
+
+def _read_record(kind: type[R], file: Path, name: str) -> R | None:
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+        known = values.pop("format_version") == FORMAT and values["id"] == name
+        return kind.from_dict(values) if known else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _as_json(record: ModelRecord | TrialRecord | StudyRecord) -> bytes:
+    return as_json({"format_version": FORMAT, **record.to_dict()})

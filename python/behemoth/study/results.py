@@ -14,9 +14,10 @@ import polars as pl
 from behemoth.support.provenance import listed
 
 from .directory import StudyDirectory
+from .records import ModelRecord, StudyRecord, TrialRecord
 from .schemas import EDITS, PROBES, RECALL, RETENTION, SHAPES, TRACES
 
-__all__ = ["INDEX", "MODELS", "Results"]
+__all__ = ["INDEX", "MODELS", "Failure", "Results"]
 
 MODELS: dict[str, Any] = {
     "model": pl.String,
@@ -67,6 +68,26 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
 }
 
 
+@dataclass(frozen=True)
+class Failure:
+    """A trial that failed.
+
+    Attributes
+    ----------
+    trial : str
+        Its id.
+    label : str
+        What its method is called.
+    model : str
+    reason : str
+    """
+
+    trial: str
+    label: str
+    model: str
+    reason: str
+
+
 @dataclass(frozen=True, eq=False)
 class Results:
     """The finished trials of a study; a path wherever one is asked for.
@@ -79,12 +100,12 @@ class Results:
     Attributes
     ----------
     directory : StudyDirectory
-    about : dict
-        ``study.json``: name, question, primary, methods, models, trials.
+    about : StudyRecord
+        ``study.json``.
     """
 
     directory: StudyDirectory
-    about: dict[str, Any]
+    about: StudyRecord
 
     def __fspath__(self) -> str:
         return fspath(self.path)
@@ -92,8 +113,8 @@ class Results:
     def __repr__(self) -> str:
         failed = f", {len(self.failures):,} failed" if self.failures else ""
         return (
-            f"Results({fspath(self.path)!r}, {self.about['name']}: {len(self.done):,} of "
-            f"{len(self.about['trials']):,} trials done{failed})"
+            f"Results({fspath(self.path)!r}, {self.about.name}: {len(self.done):,} of "
+            f"{len(self.about.trials):,} trials done{failed})"
         )
 
     @classmethod
@@ -116,41 +137,36 @@ class Results:
         return self.directory.path
 
     @cached_property
-    def _records(self) -> dict[str, dict[str, Any]]:
-        records = {}
-        for trial in self.about["trials"]:
-            record = self.directory.record("trial", trial["id"])
-            if record is not None:
-                records[trial["id"]] = record
-        return records
+    def _records(self) -> dict[str, TrialRecord]:
+        found = {trial.id: self.directory.trial_record(trial.id) for trial in self.about.trials}
+        return {name: record for name, record in found.items() if record is not None}
 
     @property
     def done(self) -> list[str]:
         """Ids of the trials that have frames."""
-        return [name for name, record in self._records.items() if record["status"] == "done"]
+        return [name for name, record in self._records.items() if record.status == "done"]
 
     @property
-    def failures(self) -> list[dict[str, Any]]:
-        """Trials that failed: ``trial``, ``label``, ``model`` and ``reason``."""
+    def failures(self) -> list[Failure]:
+        """Trials that failed."""
         return [
-            {"trial": trial["id"], "label": trial["label"], "model": trial["model"],
-             "reason": self._records[trial["id"]]["reason"]}
-            for trial in self.about["trials"]
-            if self._records.get(trial["id"], {}).get("status") == "failed"
-        ]  # fmt: skip
+            Failure(trial.id, trial.label, trial.model, record.reason or "")
+            for trial in self.about.trials
+            if (record := self._records.get(trial.id)) is not None and record.status == "failed"
+        ]
 
     @property
     def missing(self) -> list[str]:
         """Ids of the trials that were not carried out yet."""
-        return [trial["id"] for trial in self.about["trials"] if trial["id"] not in self._records]
+        return [trial.id for trial in self.about.trials if trial.id not in self._records]
 
     @property
     def made_on(self) -> list[str]:
         """Where its trials were carried out and with which versions, each once."""
         said = {
-            f"{record['device']}, {listed(record['versions'])}"
+            f"{record.device}, {listed(record.versions or {})}"
             for record in self._records.values()
-            if "device" in record
+            if record.device is not None
         }
         return sorted(said)
 
@@ -159,18 +175,20 @@ class Results:
         """Seconds of work by what they went into, over all models and trials."""
         total: dict[str, float] = {}
         for record in [*self._model_records.values(), *self._records.values()]:
-            for name, value in record.get("seconds", {}).items():
+            for name, value in (record.seconds or {}).items():
                 total[name] = total.get(name, 0.0) + value
         return total
 
     @cached_property
-    def _model_records(self) -> dict[str, dict[str, Any]]:
-        found = {}
-        for model in self.about["models"]:
-            record = self.directory.record("model", model["id"])
-            if record is not None and record.get("status") != "failed":
-                found[model["id"]] = record
-        return found
+    def _model_records(self) -> dict[str, ModelRecord]:
+        found = {
+            model["id"]: self.directory.model_record(model["id"]) for model in self.about.models
+        }
+        return {
+            name: record
+            for name, record in found.items()
+            if record is not None and record.status == "done"
+        }
 
     @cached_property
     def models(self) -> pl.LazyFrame:
@@ -180,15 +198,15 @@ class Results:
         recall: share of all facts; seconds: of training; loss: mean of the last steps.
         """
         rotations: dict[str, int] = {}
-        for trial in self.about["trials"]:
-            rotations.setdefault(trial["model"], trial["rotation"])
+        for trial in self.about.trials:
+            rotations.setdefault(trial.model, trial.rotation)
         rows = [
             {
-                **record,
+                **record.to_dict(),
                 "model": name,
                 "rotation": rotations.get(name),
-                "load": record["bits"] / (2 * record["parameters"]),
-                "seconds": record["training_seconds"],
+                "load": record.bits / (2 * record.parameters),
+                "seconds": record.training_seconds,
             }
             for name, record in self._model_records.items()
         ]
@@ -204,18 +222,18 @@ class Results:
         done = set(self.done)
         rows = [
             {
-                "trial": trial["id"],
-                "model": trial["model"],
-                "label": trial["label"],
-                "method": trial["method"],
-                "family": trial["family"],
-                "settings": json.dumps(trial["settings"]),
-                "rank": trial["settings"].get("rank"),
-                "part": trial["settings"].get("part"),
-                "rotation": trial["rotation"],
+                "trial": trial.id,
+                "model": trial.model,
+                "label": trial.label,
+                "method": trial.method,
+                "family": trial.family,
+                "settings": json.dumps(trial.settings),
+                "rank": trial.settings.get("rank"),
+                "part": trial.settings.get("part"),
+                "rotation": trial.rotation,
             }
-            for trial in self.about["trials"]
-            if trial["id"] in done
+            for trial in self.about.trials
+            if trial.id in done
         ]
         of_model = self.models.select(name for name in _OF_MODEL if name != "rotation")
         schema = {name: INDEX[name] for name in rows[0]} if rows else {}

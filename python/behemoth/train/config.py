@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from behemoth.model.sizes import find_size
-from behemoth.support.errors import ArgumentError, nearest
+from behemoth.support.errors import ArgumentError
+from behemoth.support.fields import made
 
 # What may change between a run and its resumption: none of these moves a weight.
 FREE = (
@@ -127,7 +128,7 @@ class TrainConfig:
             if value is not None and (
                 not isinstance(value, int) or isinstance(value, bool) or value < least
             ):
-                raise _refused(name, value, f"a whole number from {least}")
+                raise ArgumentError(name, value, f"a whole number from {least}")
         for name, (low, high, open_below) in _RANGES.items():
             value = getattr(self, name)
             if value is None:
@@ -137,17 +138,19 @@ class TrainConfig:
             ):  # fmt: skip
                 above = "above" if open_below else "from"
                 bound = "" if high == float("inf") else f" to {high:g}"
-                raise _refused(name, value, f"a number {above} {low:g}{bound}")
+                raise ArgumentError(name, value, f"a number {above} {low:g}{bound}")
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
-                raise _refused(name, getattr(self, name), ", ".join(choices))
+                raise ArgumentError.unknown(name, getattr(self, name), choices)
         given = [name for name in ("epochs", "steps", "tokens") if getattr(self, name) is not None]
         if len(given) > 1:
-            raise _refused(given[1], getattr(self, given[1]), f"one of {' and '.join(given)}")
+            raise ArgumentError(given[1], getattr(self, given[1]), f"one of {' and '.join(given)}")
         if self.schedule == "wsd" and self.warmup + self.decay > 1:
-            raise _refused("decay", self.decay, f"up to {1 - self.warmup:g} beside the warm-up")
+            raise ArgumentError(
+                "decay", self.decay, f"up to {1 - self.warmup:g} beside the warm-up"
+            )
         if self.batch_size % self.accumulate:
-            raise _refused(
+            raise ArgumentError(
                 "accumulate", self.accumulate, f"a divisor of the batch size {self.batch_size}"
             )
 
@@ -227,17 +230,8 @@ def default_config(model: str = "nano", **settings: Any) -> TrainConfig:
     100
     """
     find_size(model)
-    known = [field.name for field in fields(TrainConfig)]
-    for name in settings:
-        if name not in known:
-            allowed = ", ".join(known)
-            raise ArgumentError(name, "a setting that is none", allowed, nearest(name, known))
     if "accumulate" not in settings and model in ("160m", "410m"):
         # What a GPU of 24 GB takes at once.
         settings = {"accumulate": 8, **settings}
     values: dict[str, Any] = {"model": model, **_DEFAULTS[model], **settings}
-    return TrainConfig(**values)
-
-
-def _refused(name: str, got: object, allowed: str) -> ArgumentError:
-    return ArgumentError(name, got, allowed)
+    return made(TrainConfig, values)

@@ -138,7 +138,6 @@ class _Run:
         self.seconds = 0.0
         self.first_loss: float | None = None
         self.loss = float("nan")
-        self.saved_step = -1
         self.save_seconds = 0.0
 
     def train(self) -> TrainResult:

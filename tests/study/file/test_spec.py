@@ -19,12 +19,17 @@ def test_models_and_plans_are_shared(tiny):
     ]  # fmt: skip
     assert (study.primary.measure, study.primary.method) == ("ed50", "LoRA, rank 1")
     assert (len(found.models), len(found.plans), len(found.trials)) == (2, 4, 8)
-    assert {trial.about["rotation"] for trial in found.trials} == {0, 1}
-    assert [trial.method for trial in found.trials[:4]] == ["lora", "lora", "grad_ascent", "ft"]
+    assert {trial.rotation for trial in found.trials} == {0, 1}
+    assert [trial.choice.name for trial in found.trials[:4]] == [
+        "lora",
+        "lora",
+        "grad_ascent",
+        "ft",
+    ]
 
 
 def test_edits_of_twins_are_chosen_in_the_first_world(tiny):
-    plans = {trial.about["rotation"]: trial.plan for trial in Study.parse(tiny).expand().trials}
+    plans = {trial.rotation: trial.plan for trial in Study.parse(tiny).expand().trials}
     assert plans[0].chosen_in is None
     assert plans[1].chosen_in.corpus["exposures"] == "latin:1,8"
 
@@ -77,11 +82,11 @@ def test_threads_are_in_the_models_hash_unless_the_file_says_them(tiny):
         ("subjects = 20", "subjects = -1", "argument 'world.subjects': got -1"),
         ("subjects = 20", "subject = 20", "argument 'world.subject': got"),
         ('"latin:1,8"', '"latin:x"', "argument 'corpus.exposures': got 'latin:x'"),
-        ("steps = 5", "stps = 5", "argument 'train.stps': got a setting that is none.*steps"),
+        ("steps = 5", "stps = 5", "argument 'train.stps': got a key that is none.*steps"),
         ('model = "nano"', 'model = "nan"', "argument 'train.model': got nan.*did you mean nano"),
         ("edits = 2", "edits = 0", "argument 'plan.edits': got 0, allowed"),
         ("edits = 2", "", "argument 'plan.edits': got None, allowed: how many"),
-        ("probes = 2", "prbes = 2", "argument 'plan.request': got prbes"),
+        ("probes = 2", "prbes = 2", "argument 'plan.prbes': got a key"),
         ("probes = 2", 'kind = "question_refusal"', "argument 'plan.kind': got question_ref"),
         (
             '"lora"',
@@ -91,9 +96,9 @@ def test_threads_are_in_the_models_hash_unless_the_file_says_them(tiny):
         (
             "rank = [1, 4]",
             "rnk = [1]",
-            r"argument 'method\[0\].rnk': got a key.*mean rank",
+            r"argument 'method\[0\].grid.rnk': got a key.*mean rank",
         ),
-        ("rank = [1, 4]", "rank = [0]", r"argument 'method\[0\].rank': got 0"),
+        ("rank = [1, 4]", "rank = [0]", r"argument 'method\[0\].grid.rank': got 0"),
         ("rank = [1, 4]", "rank = 1", r"argument 'method\[0\].grid.rank': got 1"),
         ('label = "ascent"', 'lable = "a"', r"argument 'method\[1\].lable': got .*mean label"),
         ('label = "batch"', 'label = "ascent"', r"argument 'method\[2\].label': got ascent"),

@@ -294,7 +294,7 @@ def test_a_gate_whose_unit_fails_has_no_verdict(units, tmp_path):
     result = run_gates(tmp_path / "gates", gates=gates)
     assert [record.number for record in result.gates] == [2]
     [failure] = result.failures
-    assert failure["number"] == 7 and "argument 'edits': got 200" in failure["reason"]
+    assert failure.number == 7 and "argument 'edits': got 200" in failure.reason
 
 
 def test_what_is_refused(tmp_path):

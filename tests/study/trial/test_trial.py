@@ -11,8 +11,8 @@ from behemoth.plan.request import EditRequest
 from behemoth.study.directory import StudyDirectory
 from behemoth.study.file.spec import Study
 from behemoth.study.results import Results
+from behemoth.study.trial.laboratory import Laboratory
 from behemoth.study.trial.measure import about_edits, dose_of
-from behemoth.study.trial.trial import Laboratory
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def test_geometry_agrees_with_the_deltas(finished, tiny, tmp_path):
     found = study.expand()
     directory = StudyDirectory(tmp_path)
     (tmp_path / "models").symlink_to(finished[0] / "models")
-    unit = next(trial for trial in found.trials if trial.about["label"] == "LoRA, rank 4")
+    unit = next(trial for trial in found.trials if trial.choice.label == "LoRA, rank 4")
     Laboratory(directory).carry_out(unit)
     shapes = pl.read_parquet(directory.trial(unit.id) / "geometry.parquet")
     for edit in range(4):

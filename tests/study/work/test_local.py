@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -60,16 +61,14 @@ def test_a_worker_that_is_killed_fails_its_unit_and_another_takes_its_place(shor
     (tmp_path / "s").mkdir()
     engine = LocalEngine(tmp_path / "s", workers=1, threads=1)
     try:
-        long = unit.to_dict()
-        long["config"]["steps"] = 100_000
-        engine.submit(0, {"train": long})
+        long = replace(unit, config=replace(unit.config, steps=100_000))
+        engine.submit(0, long)
         events(engine, {"progress"})
         os.kill(engine._workers[0]._process.pid, signal.SIGKILL)
         event = events(engine, {"failed"})
         assert event.reason.startswith("the worker was killed by signal 9")
         # The run directory says what it was; the same goes on in the new worker.
-        long["config"]["steps"] = 100_000
-        engine.submit(0, {"train": long})
+        engine.submit(0, long)
         assert events(engine, {"progress", "failed"}).kind == "progress"
     finally:
         began = time.monotonic()

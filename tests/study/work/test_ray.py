@@ -69,10 +69,10 @@ def test_a_task_that_dies_is_a_unit_that_failed(fake_ray, tmp_path):
     fake_ray.get = get
     engine = RayEngine(tmp_path, None, 1)
     assert engine.wait(0) == []
-    engine.submit(0, {"train": {}})
+    engine.submit(0, SimpleNamespace(to_dict=dict))
     (event,) = engine.wait(0)
     assert (event.kind, event.reason) == ("failed", "RuntimeError: the worker died unexpectedly")
-    engine.submit(0, {"train": {}})
+    engine.submit(0, SimpleNamespace(to_dict=dict))
     engine.close()
     assert fake_ray.calls[-2:] == ["cancel", "shutdown"]
 

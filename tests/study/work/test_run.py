@@ -13,7 +13,7 @@ from behemoth.support.locks import lock
 
 def test_models_come_first_and_once_and_trials_by_model(finished):
     _, result, engine = finished
-    kinds = ["train" if "train" in unit else unit["trial"]["model"] for unit in engine.done]
+    kinds = [getattr(unit, "model", "train") for unit in engine.done]
     assert kinds[:2] == ["train", "train"] and len(kinds) == 10
     assert kinds[2:] == sorted(kinds[2:], key=kinds.index)
     assert (result.models, result.trials, result.done, result.failed) == (2, 8, 8, 0)
@@ -34,9 +34,9 @@ def test_a_stopped_study_goes_on_and_finds_the_same(tiny, finished, in_process, 
     assert stopped is None and engine.closed
     # What a kill in the middle of a trial leaves behind.
     missing = StudyDirectory(tmp_path / "s")
-    half = next(t for t in missing.read()["trials"] if not missing.record("trial", t["id"]))
-    (tmp_path / "s" / "trials" / half["id"]).mkdir(exist_ok=True)
-    (tmp_path / "s" / "trials" / half["id"] / "edits.parquet").write_bytes(b"half")
+    half = next(t.id for t in missing.read().trials if not missing.trial_record(t.id))
+    (tmp_path / "s" / "trials" / half).mkdir(exist_ok=True)
+    (tmp_path / "s" / "trials" / half / "edits.parquet").write_bytes(b"half")
     result, engine = in_process(text, tmp_path / "s")
     assert (result.trained, result.carried_out, result.done) == (0, 6, 8)
     for file in sorted((finished[0] / "trials").glob("*/edits.parquet")):
@@ -63,8 +63,8 @@ def test_a_trial_that_fails_is_recorded_and_the_rest_goes_on(tiny, in_process, t
     result, _ = in_process(text, tmp_path / "s")
     assert (result.done, result.failed) == (3, 1)
     failure = result.failures[0]
-    assert failure["label"] == "ascent" and "every edit broke down: loss" in failure["reason"]
-    record = json.loads((tmp_path / "s/trials" / failure["trial"] / "trial.json").read_text())
+    assert failure.label == "ascent" and "every edit broke down: loss" in failure.reason
+    record = json.loads((tmp_path / "s/trials" / failure.trial / "trial.json").read_text())
     assert record["status"] == "failed" and record["failed_edits"] == 4
     assert in_process(text, tmp_path / "s")[0].carried_out == 1  # tried again
 
@@ -73,7 +73,7 @@ def test_a_plan_that_cannot_be_made_says_why(tiny, in_process, tmp_path):
     text = tiny.replace("edits = 2", "edits = 200").replace("[0, 1]", "[0]")
     result, _ = in_process(text, tmp_path / "s")
     assert (result.done, result.failed, result.trained) == (0, 4, 1)
-    assert all(row["reason"].startswith("ArgumentError: argument") for row in result.failures)
+    assert all(row.reason.startswith("ArgumentError: argument") for row in result.failures)
 
 
 def test_a_model_that_fails_takes_its_trials_with_it(tiny, in_process, tmp_path):
@@ -81,7 +81,7 @@ def test_a_model_that_fails_takes_its_trials_with_it(tiny, in_process, tmp_path)
     result, engine = in_process(text.replace("[0, 1]", "[0]"), tmp_path / "s")
     assert (result.done, result.failed) == (0, 4)
     assert len(engine.done) == 1
-    assert all("diverged" in row["reason"] for row in result.failures)
+    assert all("diverged" in row.reason for row in result.failures)
 
 
 def test_progress(tiny, in_process, tmp_path):

@@ -17,11 +17,11 @@ Shape letters: s sites, n sites of one plan, m earlier keys, d residual stream, 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
-from behemoth.delta.delta import Change, Dense, EditDelta, LowRank
+from behemoth.delta.delta import EditDelta, LowRank
 from behemoth.edit.gradient.method import check_kinds
 from behemoth.edit.parametrise import chosen_layers
 from behemoth.edit.protocol import EditContext, Effort, MethodInfo, settings_of
@@ -30,6 +30,7 @@ from behemoth.model.precision import wide_type
 from behemoth.support.errors import ArgumentError
 
 from .budget import TargetBudget, Token
+from .memory import Memory, Worked
 
 if TYPE_CHECKING:
     import torch
@@ -41,47 +42,13 @@ if TYPE_CHECKING:
     from .keys import Observed
     from .sites import Places, Site
 
-__all__ = ["LocateAndEdit", "Memory", "add_changes", "solved"]
+__all__ = ["LocateAndEdit", "solved"]
 
 _WORDINGS = 3  # of an edited fact, mostly
 _SENTENCE = 8  # tokens
 # Bytes that a block keeps for a token's gradients, for each unit of width: 17 numbers of 4 bytes
 # (Korthikanti et al. 2022, arXiv 2205.05198, table 2).
 _ACTIVATIONS = 68
-
-
-@dataclass
-class Memory:
-    """What a method knows of the model that it started from, and of its edits since.
-
-    Attributes
-    ----------
-    covariances : mapping of layer to Covariance
-        Of the unedited model.
-    earlier_mf : dict of layer to float64 [m, f]
-        Keys of the edits of a sequence so far.
-    """
-
-    covariances: Mapping[int, Covariance]
-    earlier_mf: dict[int, Tensor] = field(default_factory=dict)
-
-    def remember(self, keys_nf: Mapping[int, Tensor]) -> None:
-        """Add keys of an edit that went through."""
-        import torch
-
-        for layer, keys in keys_nf.items():
-            old = self.earlier_mf.get(layer)
-            self.earlier_mf[layer] = keys if old is None else torch.cat([old, keys])
-
-
-@dataclass
-class Worked:
-    """What became of one plan."""
-
-    changes: dict[str, Change]
-    keys_nf: dict[int, Tensor]
-    failures: list[str | None]
-    trace: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -366,24 +333,6 @@ def solved(matrix: Tensor, right: Tensor) -> Tensor:
 
     solution, info = torch.linalg.solve_ex(matrix, right)
     return solution if int(info) == 0 else torch.full_like(solution, torch.nan)
-
-
-def add_changes(first: Mapping[str, Change], second: Mapping[str, Change]) -> dict[str, Change]:
-    """The sum of two deltas' changes; low-rank ones keep their factors side by side."""
-    import torch
-
-    total = dict(first)
-    for name, change in second.items():
-        old = total.get(name)
-        if old is None:
-            total[name] = change
-        elif isinstance(old, LowRank) and isinstance(change, LowRank):
-            total[name] = LowRank(
-                torch.cat([old.left, change.left], 1), torch.cat([old.right, change.right])
-            )
-        else:
-            total[name] = Dense(old.to_dense() + change.to_dense())
-    return total
 
 
 def _note_failures(worked: Worked, sites: Sequence[Site]) -> None:

@@ -42,6 +42,7 @@ class TruncatedFineTuning(FineTuning):
         changes="linear modules, the fine-tuned change cut to a rank",
         kinds=FineTuning.info.kinds,
         stacks=True,
+        doses=False,  # the trace is of the change before it is cut
     )
 
     def __post_init__(self) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from behemoth.delta.delta import LowRank
-from behemoth.edit.locate.method import LocateAndEdit, Memory, Worked, add_changes, solved
+from behemoth.delta.delta import LowRank, add_changes
+from behemoth.edit.locate.memory import Memory, Worked
+from behemoth.edit.locate.method import LocateAndEdit, solved
 from behemoth.edit.protocol import EditContext, MethodInfo
 from behemoth.support.errors import ArgumentError
 

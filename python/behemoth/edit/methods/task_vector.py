@@ -42,6 +42,7 @@ class TaskVector(GradientMethod):
         changes="all or chosen parameters",
         kinds=FORGETTING_KINDS,
         stacks=True,
+        doses=False,  # the trace is of learning the old answers, the delta unlearns them
     )
 
     def objective(

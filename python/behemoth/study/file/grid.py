@@ -12,18 +12,25 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any
 
-from behemoth.support.errors import ArgumentError, nearest
+from behemoth.support.errors import ArgumentError, Key, nearest, within
 
-__all__ = ["ROTATION", "SECTIONS", "grid_points", "laid_over", "refuse", "rotated", "turned"]
+__all__ = ["ROTATION", "SECTIONS", "grid_points", "laid_over", "rotated", "table_of", "turned"]
 
-ROTATION = "corpus.rotation"
+ROTATION = ("corpus", "rotation")
 SECTIONS = ("world", "corpus", "train", "plan", "measure")
 _GROUPED = ("groups:", "latin:")
 
 
-def refuse(name: str, got: object, allowed: str) -> ArgumentError:
-    """Make the error of a value that is not allowed."""
-    return ArgumentError(name, got, allowed)
+def table_of(key: Key | tuple[Key, ...], value: object) -> dict[str, Any]:
+    """Give what stands at a key of a file, which must be a table.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    if not isinstance(value, dict):
+        raise ArgumentError(key, value, "a table")
+    return value
 
 
 def grid_points(grid: object) -> list[dict[str, Any]]:
@@ -46,13 +53,15 @@ def grid_points(grid: object) -> list[dict[str, Any]]:
     ArgumentError
         On a name outside of `SECTIONS`, or what is no list of values.
     """
-    tables: Sequence[object] = grid if isinstance(grid, list) else [grid]
+    several = isinstance(grid, list)
+    tables: Sequence[object] = grid if several else [grid]
     found: list[dict[str, Any]] = []
     for number, table in enumerate(tables):
-        place = f"grid[{number}]" if isinstance(grid, list) else "grid"
+        place: tuple[Key, ...] = ("grid", number) if several else ("grid",)
         if not isinstance(table, Mapping):
-            raise refuse(place, table, "a table of lists")
-        axes = dict(_axes(place, table, ""))
+            raise ArgumentError(place, table, "a table of lists")
+        with within(*place):
+            axes = dict(_axes(table, ()))
         for values in product(*axes.values()):
             point = dict(zip(axes, values, strict=True))
             if point not in found:
@@ -60,19 +69,18 @@ def grid_points(grid: object) -> list[dict[str, Any]]:
     return found or [{}]
 
 
-def _axes(place: str, table: Mapping[str, Any], before: str) -> Iterator[tuple[str, list[Any]]]:
+def _axes(table: Mapping[str, Any], before: tuple[str, ...]) -> Iterator[tuple[str, list[Any]]]:
     for key, value in table.items():
-        name = f"{before}{key}"
-        section = name.partition(".")[0]
-        if section not in SECTIONS:
+        path = (*before, *key.split("."))
+        if path[0] not in SECTIONS:
             allowed = f"names such as world.seed, in {', '.join(SECTIONS)}"
-            raise ArgumentError(place, name, allowed, nearest(section, SECTIONS))
+            raise ArgumentError(path, "a name that is none", allowed, nearest(path[0], SECTIONS))
         if isinstance(value, Mapping):
-            yield from _axes(place, value, f"{name}.")
-        elif "." not in name or not isinstance(value, list) or not value:
-            raise refuse(f"{place}.{name}", value, "a list of values, such as [0, 1, 2]")
+            yield from _axes(value, path)
+        elif len(path) < 2 or not isinstance(value, list) or not value:
+            raise ArgumentError(path, value, "a list of values, such as [0, 1, 2]")
         else:
-            yield name, value
+            yield ".".join(path), value
 
 
 def laid_over(
@@ -118,7 +126,7 @@ def turned(corpus: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
     table = dict(corpus)
     turns = table.pop("rotation", 0)
     if not isinstance(turns, int) or isinstance(turns, bool) or turns < 0:
-        raise refuse(ROTATION, turns, "a whole number from 0")
+        raise ArgumentError(ROTATION, turns, "a whole number from 0")
     if turns:
         table["exposures"] = rotated(table.get("exposures"), turns)
     return table, turns
@@ -159,4 +167,6 @@ def rotated(exposures: object, turns: int) -> object:
         listed: list[Any] = exposures["levels"]
         at = turns % max(1, len(listed))
         return {**exposures, "levels": listed[at:] + listed[:at]}
-    raise refuse(ROTATION, turns, "0 where exposures are neither 'groups:...' nor 'latin:...'")
+    raise ArgumentError(
+        ROTATION, turns, "0 where exposures are neither 'groups:...' nor 'latin:...'"
+    )

@@ -9,10 +9,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from behemoth._gen import digest
 from behemoth.train.config import FREE, TrainConfig
+
+if TYPE_CHECKING:
+    from behemoth.plan.request import EditRequest
+
+    from .measure import Measure
+    from .method import MethodChoice
 
 __all__ = ["FORMAT", "canonical", "model_id", "plan_id", "trial_id"]
 
@@ -46,7 +52,7 @@ def model_id(spec: Mapping[str, Any], config: TrainConfig) -> str:
 
 
 def plan_id(
-    spec_hash: str, request: Mapping[str, Any], chosen_in: Mapping[str, Any] | None = None
+    spec_hash: str, request: EditRequest, chosen_in: Mapping[str, Any] | None = None
 ) -> str:
     """Name a plan of edits.
 
@@ -54,36 +60,29 @@ def plan_id(
     ----------
     spec_hash : str
         Of the corpus that it is for.
-    request : mapping
-        What `EditRequest.to_dict` gives.
+    request : EditRequest
     chosen_in : mapping, optional
         The full spec of the corpus that its facts were chosen in, where that is another one.
     """
-    return _hash({"what": "plan", "spec": spec_hash, "request": request, "chosen_in": chosen_in})
+    return _hash(
+        {"what": "plan", "spec": spec_hash, "request": request.to_dict(), "chosen_in": chosen_in}
+    )
 
 
-def trial_id(
-    model: str,
-    plan: str,
-    method: str,
-    settings: Mapping[str, Any],
-    measure: Mapping[str, Any],
-) -> str:
+def trial_id(model: str, plan: str, choice: MethodChoice, measure: Measure) -> str:
     """Name a trial: a method, with its settings, that carries out a plan on a model.
 
     Parameters
     ----------
     model, plan : str
         Their names.
-    method : str
-    settings : mapping
-        All of the method's settings (`settings_of`), defaults included.
-    measure : mapping
-        What is measured, and the seed of the method's draws.
+    choice : MethodChoice
+        Its name and all of its settings count, its label does not.
+    measure : Measure
     """
     return _hash(
-        {"what": "trial", "model": model, "plan": plan, "method": method, "settings": settings,
-         "measure": measure}
+        {"what": "trial", "model": model, "plan": plan, "method": choice.name,
+         "settings": choice.settings, "measure": measure.to_dict()}
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from importlib import resources
 from os import PathLike, fspath
 from pathlib import Path
 
-from .grid import refuse
+from behemoth.support.errors import ArgumentError
 
 __all__ = ["SIZES", "preset_names", "preset_sizes", "preset_text", "study_text"]
 
@@ -44,10 +44,10 @@ def preset_text(name: str, size: str = "smoke") -> str:
     if dash and tail in SIZES:
         name, size = head, tail
     if name not in preset_names():
-        raise refuse("study", name, f"a study file, or one of {', '.join(preset_names())}")
+        raise ArgumentError("study", name, f"a study file, or one of {', '.join(preset_names())}")
     sizes = preset_sizes(name)
     if size not in sizes:
-        raise refuse("size", size, ", ".join(sizes))
+        raise ArgumentError.unknown("size", size, sizes)
     return (_FOLDER / f"{name}-{size}.toml").read_text(encoding="utf-8")
 
 
@@ -71,9 +71,9 @@ def study_text(source: str | PathLike[str], size: str | None = None) -> tuple[st
     if place.suffix != ".toml" and not place.is_file():
         return preset_text(fspath(source), "smoke" if size is None else size), None
     if size is not None:
-        raise refuse("size", size, "none with a study file")
+        raise ArgumentError("size", size, "none with a study file")
     try:
         return place.read_text(encoding="utf-8"), place.parent.resolve()
     except (OSError, ValueError):
         allowed = "a study file (TOML), or a preset's name"
-        raise refuse("study", fspath(source), allowed) from None
+        raise ArgumentError("study", fspath(source), allowed) from None

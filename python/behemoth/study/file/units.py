@@ -1,7 +1,7 @@
 """The units of work that a study comes to: models to train, and trials on them.
 
-A unit says all that a worker has to know, as plain values, so it travels as one line of JSON to
-another process or another machine.
+A unit says all that a worker has to know. `to_dict` gives plain values, so it travels as one line
+of JSON to another process or another machine, and `from_dict` makes the same unit of them there.
 """
 
 from __future__ import annotations
@@ -13,12 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 from behemoth.corpus.source import Source
 from behemoth.plan.request import EditRequest
+from behemoth.study.records import TrialRow
+from behemoth.support.errors import within
+from behemoth.support.fields import made
 from behemoth.train.config import TrainConfig
+
+from .identity import model_id, plan_id, trial_id
+from .measure import Measure
+from .method import MethodChoice
 
 if TYPE_CHECKING:
     from behemoth.corpus.corpus import Corpus
 
-__all__ = ["CorpusUnit", "ModelUnit", "PlanUnit", "TrialUnit"]
+__all__ = ["CorpusUnit", "ModelUnit", "PlanUnit", "TrialUnit", "Unit", "unit_from_dict"]
 
 
 @dataclass(frozen=True)
@@ -43,10 +50,23 @@ class CorpusUnit:
         Raises
         ------
         ArgumentError
-            When the engine does not allow the specs.
+            When the engine does not allow the specs; its path begins with world or corpus.
         """
         place = None if self.directory is None else Path(self.directory)
-        return Source(self.world, self.corpus, place).make_corpus()
+        source = Source(self.world, self.corpus, place)
+        with within("world"):
+            world = source.make_world()
+        with within("corpus"):
+            return source.make_corpus(world)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give it as plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> CorpusUnit:
+        """Make the unit that `to_dict` gave."""
+        return made(cls, values)
 
 
 @dataclass(frozen=True)
@@ -65,15 +85,29 @@ class ModelUnit:
     corpus: CorpusUnit
     config: TrainConfig
 
+    @classmethod
+    def of(cls, corpus: CorpusUnit, config: TrainConfig, there: Corpus | None = None) -> ModelUnit:
+        """Make the unit with its id.
+
+        Parameters
+        ----------
+        corpus : CorpusUnit
+        config : TrainConfig
+        there : Corpus, optional
+            What `corpus` makes, where it has been made already.
+        """
+        spec = (corpus.make() if there is None else there).spec
+        return cls(model_id(spec, config), corpus, config)
+
     def to_dict(self) -> dict[str, Any]:
         """Give it as plain values."""
-        return {"id": self.id, "corpus": asdict(self.corpus), "config": asdict(self.config)}
+        return {"id": self.id, "corpus": self.corpus.to_dict(), "config": asdict(self.config)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ModelUnit:
         """Make the unit that `to_dict` gave."""
-        corpus = CorpusUnit(**values["corpus"])
-        return cls(values["id"], corpus, TrainConfig(**values["config"]))
+        corpus = CorpusUnit.from_dict(values["corpus"])
+        return cls(values["id"], corpus, made(TrainConfig, values["config"]))
 
 
 @dataclass(frozen=True)
@@ -94,9 +128,31 @@ class PlanUnit:
     request: EditRequest
     chosen_in: CorpusUnit | None = None
 
+    @classmethod
+    def of(
+        cls,
+        corpus: Corpus,
+        request: EditRequest,
+        chosen_in: CorpusUnit | None = None,
+        first: Corpus | None = None,
+    ) -> PlanUnit:
+        """Make the unit with its id.
+
+        Parameters
+        ----------
+        corpus : Corpus
+            What the plan is for.
+        request : EditRequest
+        chosen_in : CorpusUnit, optional
+        first : Corpus, optional
+            What `chosen_in` makes.
+        """
+        spec = None if first is None else first.spec
+        return cls(plan_id(corpus.spec_hash, request, spec), request, chosen_in)
+
     def to_dict(self) -> dict[str, Any]:
         """Give it as plain values."""
-        chosen = None if self.chosen_in is None else asdict(self.chosen_in)
+        chosen = None if self.chosen_in is None else self.chosen_in.to_dict()
         return {"id": self.id, "request": self.request.to_dict(), "chosen_in": chosen}
 
     @classmethod
@@ -106,7 +162,7 @@ class PlanUnit:
         return cls(
             values["id"],
             EditRequest.from_dict(values["request"]),
-            None if chosen is None else CorpusUnit(**chosen),
+            None if chosen is None else CorpusUnit.from_dict(chosen),
         )
 
 
@@ -121,29 +177,69 @@ class TrialUnit:
     model : str
         The model's id.
     plan : PlanUnit
-    method : str
-    settings : dict
-        All settings of the method.
-    measure : dict
-        Fields of `behemoth.study.file.spec.Measure`.
-    about : dict
-        What it is called in this study, which is no part of its id: label and rotation.
+    choice : MethodChoice
+        The method; what it is called in this study is no part of the id.
+    measure : Measure
+    rotation : int
+        By how many places the levels of exposures are turned, which is no part of it, either.
     """
 
     id: str
     model: str
     plan: PlanUnit
-    method: str
-    settings: dict[str, Any]
-    measure: dict[str, Any]
-    about: dict[str, Any]
+    choice: MethodChoice
+    measure: Measure
+    rotation: int = 0
+
+    @classmethod
+    def of(
+        cls, model: str, plan: PlanUnit, choice: MethodChoice, measure: Measure, rotation: int = 0
+    ) -> TrialUnit:
+        """Make the unit with its id."""
+        name = trial_id(model, plan.id, choice, measure)
+        return cls(name, model, plan, choice, measure, rotation)
+
+    def row(self) -> TrialRow:
+        """Say what it is, as ``study.json`` and ``trial.json`` do."""
+        return TrialRow(
+            id=self.id,
+            model=self.model,
+            plan=self.plan.id,
+            method=self.choice.name,
+            settings=self.choice.settings,
+            measure=self.measure.to_dict(),
+            label=self.choice.label,
+            rotation=self.rotation,
+            family=self.choice.method.info.family,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Give it as plain values."""
-        return {**vars(self), "plan": self.plan.to_dict()}
+        return {
+            "id": self.id,
+            "model": self.model,
+            "plan": self.plan.to_dict(),
+            "method": self.choice.to_dict(),
+            "measure": self.measure.to_dict(),
+            "rotation": self.rotation,
+        }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrialUnit:
         """Make the unit that `to_dict` gave."""
-        read: dict[str, Any] = {**values, "plan": PlanUnit.from_dict(values["plan"])}
-        return cls(**read)
+        return cls(
+            values["id"],
+            values["model"],
+            PlanUnit.from_dict(values["plan"]),
+            MethodChoice.from_dict(values["method"]),
+            Measure.from_dict(values["measure"]),
+            values["rotation"],
+        )
+
+
+Unit = ModelUnit | TrialUnit
+
+
+def unit_from_dict(values: Mapping[str, Any]) -> Unit:
+    """Make the unit that one of the `to_dict` gave; a trial is what has a method."""
+    return TrialUnit.from_dict(values) if "method" in values else ModelUnit.from_dict(values)

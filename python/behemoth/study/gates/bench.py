@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import polars as pl
 
-from behemoth.edit.protocol import settings_of
 from behemoth.edit.registry import get_method
 from behemoth.plan.request import EditRequest
 from behemoth.study.directory import StudyDirectory, StudyError
-from behemoth.study.file.identity import model_id, plan_id, trial_id
-from behemoth.study.file.spec import Measure
+from behemoth.study.file.measure import Measure
+from behemoth.study.file.method import MethodChoice
 from behemoth.study.file.units import CorpusUnit, ModelUnit, PlanUnit, TrialUnit
+from behemoth.study.records import ModelRecord, TrialRecord
 from behemoth.train.config import default_config
 from behemoth.train.run import Run, read_run
 
@@ -53,24 +53,17 @@ def model_unit(
     **train
         Fields of `TrainConfig`.
     """
-    unit = CorpusUnit(dict(world), dict(corpus))
     quiet = {"tensorboard": False, "probe_facts": 0, "device": "cpu", "threads": threads}
     settings: dict[str, Any] = {"model": "nano", **quiet, **train}
-    config = default_config(**settings)
-    return ModelUnit(model_id(unit.make().spec, config), unit, config)
+    return ModelUnit.of(CorpusUnit(dict(world), dict(corpus)), default_config(**settings))
 
 
 def trial_unit(
     model: ModelUnit, request: EditRequest, method: str, settings: Mapping[str, Any], label: str
 ) -> TrialUnit:
     """Make the unit of a trial on a model."""
-    made = get_method(method, dict(settings))
-    plan = PlanUnit(plan_id(model.corpus.make().spec_hash, request.to_dict()), request)
-    measure = asdict(Measure())
-    values = settings_of(made)
-    name = trial_id(model.id, plan.id, method, values, measure)
-    about = {"label": label, "rotation": 0, "family": made.info.family}
-    return TrialUnit(name, model.id, plan, method, values, measure, about)
+    choice = MethodChoice(method, label, get_method(method, settings), {})
+    return TrialUnit.of(model.id, PlanUnit.of(model.corpus.make(), request), choice, Measure())
 
 
 @dataclass(frozen=True)
@@ -130,43 +123,48 @@ class Bench:
     directory: StudyDirectory
     units: Units
 
-    def record(self, kind: Literal["model", "trial"], name: str) -> dict[str, Any]:
-        """The record of a unit.
+    def model(self, name: str) -> ModelRecord:
+        """The record of a model.
 
         Raises
         ------
         StudyError
             When it failed, or is not there.
         """
-        units: Mapping[str, Any] = self.units.models if kind == "model" else self.units.trials
-        found = self.directory.record(kind, units[name].id)
-        if found is None or found["status"] != "done":
-            reason = "it was not carried out" if found is None else found["reason"]
-            raise StudyError(f"{kind} {name!r}: {reason}")
-        return found
+        return _done(self.directory.model_record(self.units.models[name].id), f"model {name!r}")
+
+    def trial(self, name: str) -> TrialRecord:
+        """The record of a trial.
+
+        Raises
+        ------
+        StudyError
+            When it failed, or is not there.
+        """
+        return _done(self.directory.trial_record(self.units.trials[name].id), f"trial {name!r}")
 
     @cached_property
     def seconds(self) -> float:
         """Seconds of workers that the units took together."""
         records = [
-            *(self.record("model", name) for name in self.units.models),
-            *(self.record("trial", name) for name in self.units.trials),
+            *(self.model(name) for name in self.units.models),
+            *(self.trial(name) for name in self.units.trials),
         ]
-        return sum(sum(record["seconds"].values()) for record in records)
+        return sum(sum((record.seconds or {}).values()) for record in records)
 
     def recall(self, name: str) -> pl.DataFrame:
         """The recall of all facts of a model; columns as in `behemoth.study.schemas.RECALL`."""
-        self.record("model", name)
+        self.model(name)
         return pl.read_parquet(self._model(name) / "recall.parquet")
 
     def metrics(self, name: str) -> pl.DataFrame:
         """The metrics of a model's training; see `behemoth.train.metrics`."""
-        self.record("model", name)
+        self.model(name)
         return pl.read_parquet(self._model(name) / "metrics.parquet")
 
     def run(self, name: str) -> Run:
         """The training run of a model, with its corpus."""
-        self.record("model", name)
+        self.model(name)
         return read_run(self._model(name))
 
     def load(self, name: str) -> GPTNeoXForCausalLM:
@@ -176,16 +174,27 @@ class Bench:
 
     def frame(self, name: str, kind: Literal["edits", "probes"]) -> pl.DataFrame:
         """A frame of a trial."""
-        self.record("trial", name)
+        self.trial(name)
         return pl.read_parquet(self.directory.trial(self.units.trials[name].id) / f"{kind}.parquet")
 
     def steps(self, name: str) -> str:
         """What a model is and how long it was trained, for people."""
-        record = self.record("model", name)
+        record = self.model(name)
         return (
-            f"{record['size']} ({record['parameters'] / 1e6:.2f} M parameters), "
-            f"{record['steps']} steps, {record['tokens'] / 1e6:.2f} M tokens"
+            f"{record.size} ({record.parameters / 1e6:.2f} M parameters), "
+            f"{record.steps} steps, {record.tokens / 1e6:.2f} M tokens"
         )
 
     def _model(self, name: str) -> Any:
         return self.directory.model(self.units.models[name].id)
+
+
+R = TypeVar("R", ModelRecord, TrialRecord)
+
+
+def _done(record: R | None, what: str) -> R:
+    if record is None:
+        raise StudyError(f"{what}: it was not carried out")
+    if record.status != "done":
+        raise StudyError(f"{what}: {record.reason}")
+    return record

@@ -77,7 +77,7 @@ class Capacity:
     def look(self, bench: Bench) -> Seen:
         """Judge bits stored by exposures."""
         frame = bench.recall("model")
-        parameters = bench.record("model", "model")["parameters"]
+        parameters = bench.model("model").parameters
         per_parameter = frame.height / parameters
         levels = frame.group_by("exposures").agg(stored_bits().mean()).sort("exposures")
         density = [(int(level), bits * per_parameter) for level, bits in levels.iter_rows()]

@@ -125,7 +125,7 @@ class Inversion:
         forward, inverse = (
             {name: float(value(name)) for name in ("one", "both")}
             for value in (
-                lambda name: bench.record("model", name)["recall"],
+                lambda name: bench.model(name).recall,
                 lambda name: answered(bench.load(name), bench.run(name).corpus).mean(),
             )
         )

@@ -141,7 +141,7 @@ class Plateau:
                 "begin": begin,
                 "end": end,
                 "recall_at_end": float(recall),
-                "recall": bench.record("model", name)["recall"],
+                "recall": bench.model(name).recall,
                 "loss": [round(value, 4) for value in loss.to_list()],
             }
         done = (

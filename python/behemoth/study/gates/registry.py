@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from behemoth.study.file.grid import refuse
+from behemoth.support.errors import ArgumentError
 
 from .capacity import Capacity
 from .damage import Damage
@@ -49,5 +49,5 @@ def get_gates(only: Sequence[int] | None = None) -> list[Gate]:
     known = {gate.number: gate for gate in GATES}
     for number in [] if only is None else only:
         if number not in known:
-            raise refuse("only", number, f"numbers of gates, {min(known)} to {max(known)}")
+            raise ArgumentError("only", number, f"numbers of gates, {min(known)} to {max(known)}")
     return [gate for gate in GATES if only is None or gate.number in only]

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from behemoth.study.directory import StudyDirectory, StudyError
-from behemoth.study.file.grid import refuse
+from behemoth.study.file.expand import Expansion
 from behemoth.study.file.identity import FORMAT
-from behemoth.study.file.spec import Expansion
 from behemoth.study.file.units import ModelUnit, TrialUnit
 from behemoth.study.work.engine import Engine
 from behemoth.study.work.schedule import Status, Work
@@ -25,9 +24,24 @@ from .bench import Bench, Units
 from .record import Gate, GateRecord
 from .registry import get_gates
 
-__all__ = ["GatesResult", "run_gates"]
+__all__ = ["GatesResult", "Unseen", "run_gates"]
 
 _FILE = "gates.json"
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """A gate without a verdict.
+
+    Attributes
+    ----------
+    number : int
+    title, reason : str
+    """
+
+    number: int
+    title: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -38,15 +52,14 @@ class GatesResult:
     ----------
     out : str
     gates : tuple of GateRecord
-    failures : list of dict
-        ``number``, ``title`` and ``reason`` of gates without a verdict.
+    failures : list of Unseen
     seconds : float
         Of this run.
     """
 
     out: str
     gates: tuple[GateRecord, ...]
-    failures: list[dict[str, Any]]
+    failures: list[Unseen]
     seconds: float
 
     def to_dict(self) -> dict[str, Any]:
@@ -98,7 +111,7 @@ def run_gates(
     chosen = get_gates(only) if gates is None else list(gates)
     for name, value in (("threads", threads), ("workers", workers)):
         if value is not None and value < 1:
-            raise refuse(name, value, "1 or more")
+            raise ArgumentError(name, value, "1 or more")
     directory = StudyDirectory(out)
     before = _before(directory.path)
     directory.path.mkdir(parents=True, exist_ok=True)
@@ -116,13 +129,13 @@ def run_gates(
             finally:
                 engine.close()
         records: list[GateRecord] = []
-        failures: list[dict[str, Any]] = []
+        failures: list[Unseen] = []
         for gate, units in wanted:
             message(f"gate {gate.number}: {gate.title}")
             try:
                 records.append(_look(gate, Bench(directory, units)))
             except StudyError as error:
-                failures.append({"number": gate.number, "title": gate.title, "reason": str(error)})
+                failures.append(Unseen(gate.number, gate.title, str(error)))
             else:
                 before[gate.number] = records[-1].to_dict()
                 _write(directory.path, before)
@@ -168,7 +181,7 @@ def _engine(path: Path, workers: int | None, threads: int, work: Work) -> Engine
 def _before(path: Path) -> dict[int, dict[str, Any]]:
     """Records of earlier runs, by number."""
     if path.exists() and not path.is_dir():
-        raise refuse("out", fspath(path), "a directory")
+        raise ArgumentError("out", fspath(path), "a directory")
     if not path.is_dir() or not {entry.name for entry in path.iterdir()} - {".lock"}:
         return {}
     try:

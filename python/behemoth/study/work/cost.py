@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from behemoth.edit.protocol import answers
-from behemoth.edit.registry import get_method
 from behemoth.model.sizes import find_size
 from behemoth.study.file.units import ModelUnit, TrialUnit
 from behemoth.train.flops import token_flops
@@ -67,7 +66,7 @@ def cost_of_trial(unit: TrialUnit, model: ModelUnit, *, gpu: bool = False) -> Co
         edits = request.edits * len(request.exposures or (0,))
     else:
         edits = max(1, round((request.fraction or 1.0) * corpus.world.subjects))
-    effort = answers(get_method(unit.method, unit.settings)).effort()
+    effort = answers(unit.choice.method).effort()
     plans = edits if request.independent else 1
     flops = _token_flops(model, corpus.vocabulary_size)
     work = (plans * effort.steps * effort.rows + edits * _PROBES) * _SENTENCE * flops
@@ -81,7 +80,7 @@ def cost_of_trial(unit: TrialUnit, model: ModelUnit, *, gpu: bool = False) -> Co
         whole = cost_of_model(model, gpu=gpu)
         tokens = trainings * whole.tokens
         seconds += trainings * whole.seconds
-    durability = unit.measure["durability"]
+    durability = unit.measure.durability
     if durability:
         train = durability * model.config.step_tokens * flops
         seconds += train / GPU_RATE if gpu else train / (CPU_RATE * threads)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from behemoth.study.directory import StudyDirectory
-from behemoth.study.file.units import ModelUnit, TrialUnit
+from behemoth.study.file.units import ModelUnit, Unit, unit_from_dict
+from behemoth.study.records import Outcome
 
-__all__ = ["Engine", "Event", "perform"]
+if TYPE_CHECKING:
+    from behemoth.study.trial.laboratory import Laboratory
+
+__all__ = ["Engine", "Event", "Performed", "perform"]
 
 
 @dataclass(frozen=True)
@@ -22,8 +26,8 @@ class Event:
     kind : {'progress', 'done', 'failed'}
     share : float
         How much of the unit is done, 0 to 1.
-    record : dict, optional
-        Of a unit that is done.
+    status : {'done', 'failed'}
+        What the record of a unit that is done says of it.
     reason : str
         Why one failed.
     """
@@ -31,7 +35,7 @@ class Event:
     slot: int
     kind: Literal["progress", "done", "failed"]
     share: float = 0.0
-    record: dict[str, Any] | None = None
+    status: Outcome = "done"
     reason: str = ""
 
 
@@ -43,7 +47,7 @@ class Engine(Protocol):
         """How many units are under way at once."""
         ...
 
-    def submit(self, slot: int, unit: Mapping[str, Any]) -> None:
+    def submit(self, slot: int, unit: Unit) -> None:
         """Begin a unit (see `perform`) in a slot that is free."""
         ...
 
@@ -56,12 +60,34 @@ class Engine(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Performed:
+    """What `perform` did.
+
+    Attributes
+    ----------
+    status : {'done', 'failed'}, optional
+        What the unit's record says of it; none where there is none.
+    reason : str
+        Why there is none.
+    """
+
+    status: Outcome | None = None
+    reason: str = ""
+
+    def event(self, slot: int) -> Event:
+        """What an engine tells of it."""
+        if self.status is None:
+            return Event(slot, "failed", reason=self.reason)
+        return Event(slot, "done", 1.0, self.status)
+
+
 def perform(
     path: str,
     unit: Mapping[str, Any],
     progress: Callable[[int, int], object],
-    laboratories: dict[str, Any] | None = None,
-) -> dict[str, Any]:
+    laboratories: dict[str, Laboratory] | None = None,
+) -> Performed:
     """Carry out a unit in this process: what workers of all engines call.
 
     Parameters
@@ -69,26 +95,22 @@ def perform(
     path : str
         The study's directory.
     unit : mapping
-        ``{"train": ModelUnit}`` or ``{"trial": TrialUnit}``, as plain values.
+        What the unit's `to_dict` gave, as it comes from another process.
     progress : callable
         Called with (done, total).
     laboratories : dict, optional
         Where a long-lived worker keeps its `Laboratory`, with the last model in it.
-
-    Returns
-    -------
-    dict
-        ``{"record": ...}``, or ``{"reason": ...}`` where it failed.
     """
-    from behemoth.study.trial.trial import Laboratory
+    from behemoth.study.trial.laboratory import Laboratory
 
     kept = {} if laboratories is None else laboratories
     try:
         laboratory = kept.get(path) or Laboratory(StudyDirectory(path))
         kept[path] = laboratory
-        if "train" in unit:
-            return {"record": laboratory.train(ModelUnit.from_dict(unit["train"]), progress)}
-        return {"record": laboratory.carry_out(TrialUnit.from_dict(unit["trial"]), progress)}
+        own = unit_from_dict(unit)
+        if isinstance(own, ModelUnit):
+            return Performed(laboratory.train(own, progress).status)
+        return Performed(laboratory.carry_out(own, progress).status)
     except Exception as error:
         kept.clear()  # whatever broke may be in there
-        return {"reason": " ".join(f"{type(error).__name__}: {error}".split())}
+        return Performed(reason=" ".join(f"{type(error).__name__}: {error}".split()))

@@ -16,9 +16,10 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from behemoth.study.directory import StudyError
+from behemoth.study.file.units import Unit
 from behemoth.support.locks import lock
 from behemoth.support.process import ENVIRONMENT
 
@@ -75,7 +76,7 @@ class LocalEngine:
         """How many workers there are."""
         return len(self._workers)
 
-    def submit(self, slot: int, unit: Mapping[str, Any]) -> None:
+    def submit(self, slot: int, unit: Unit) -> None:
         """Send a unit to a worker."""
         self._workers[slot].send(unit)
 
@@ -147,11 +148,11 @@ class _Worker:
         os.set_blocking(self.output.fileno(), False)
         self._rest = b""
 
-    def send(self, unit: Mapping[str, Any]) -> None:
+    def send(self, unit: Unit) -> None:
         """Give it a unit."""
         self.busy = True
         with suppress(BrokenPipeError):  # its output has ended as well, and says so
-            self._input.write((json.dumps(unit) + "\n").encode())
+            self._input.write((json.dumps(unit.to_dict()) + "\n").encode())
             self._input.flush()
 
     def read(self) -> list[bytes] | None:
@@ -173,7 +174,7 @@ class _Worker:
             return Event(self.slot, "progress", share=said["share"])
         self.busy = False
         if kind == "done":
-            return Event(self.slot, "done", 1.0, said["record"])
+            return Event(self.slot, "done", 1.0, said["status"])
         return Event(self.slot, "failed", reason=said["reason"])
 
     @property

@@ -7,13 +7,13 @@ nothing but a record comes back.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from behemoth.study.file.units import Unit
 from behemoth.support.errors import ArgumentError
 
-from .engine import Event, perform
+from .engine import Event, Performed, perform
 
 __all__ = ["RayEngine"]
 
@@ -63,9 +63,9 @@ class RayEngine:
         """How many units are under way at once."""
         return self._slots
 
-    def submit(self, slot: int, unit: Mapping[str, Any]) -> None:
+    def submit(self, slot: int, unit: Unit) -> None:
         """Hand a unit to the cluster."""
-        self._running[self._task.remote(self._path, dict(unit), self._threads)] = slot
+        self._running[self._task.remote(self._path, unit.to_dict(), self._threads)] = slot
 
     def wait(self, seconds: float) -> list[Event]:
         """Give what has finished."""
@@ -76,15 +76,12 @@ class RayEngine:
         for task in finished:
             slot = self._running.pop(task)
             try:
-                result = self._ray.get(task)
+                result: Performed = self._ray.get(task)
             except Exception as error:
                 reason = " ".join(str(error).split())[:500]
                 events.append(Event(slot, "failed", reason=f"{type(error).__name__}: {reason}"))
                 continue
-            if "reason" in result:
-                events.append(Event(slot, "failed", reason=result["reason"]))
-            else:
-                events.append(Event(slot, "done", 1.0, result["record"]))
+            events.append(result.event(slot))
         return events
 
     def close(self) -> None:
@@ -95,7 +92,7 @@ class RayEngine:
             self._ray.shutdown()
 
 
-def _carry_out(path: str, unit: dict[str, Any], threads: int) -> dict[str, Any]:
+def _carry_out(path: str, unit: dict[str, Any], threads: int) -> Performed:
     os.environ["OMP_NUM_THREADS"] = str(threads)
     import torch
 

@@ -7,12 +7,14 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from behemoth.study.directory import StudyDirectory, StudyError
-from behemoth.study.file.grid import refuse
-from behemoth.study.file.spec import Expansion, Study, read_study
-from behemoth.study.results import Results
+from behemoth.study.file.expand import Expansion
+from behemoth.study.file.spec import Study, read_study
+from behemoth.study.records import StudyRecord
+from behemoth.study.results import Failure, Results
+from behemoth.support.errors import ArgumentError
 from behemoth.support.locks import lock
 
 from .cost import cost_of_model, cost_of_trial
@@ -37,8 +39,7 @@ class StudyResult:
         Trials that have results, and that have none.
     trained, carried_out : int
         Models and trials of this run.
-    failures : list of dict
-        ``trial``, ``label``, ``model`` and ``reason``.
+    failures : list of Failure
     seconds : float
         Of this run.
     working_seconds : float
@@ -53,7 +54,7 @@ class StudyResult:
     failed: int
     trained: int
     carried_out: int
-    failures: list[dict[str, Any]]
+    failures: list[Failure]
     seconds: float
     working_seconds: float
 
@@ -252,7 +253,7 @@ def estimate(
     ]
     labels: dict[str, int] = {}
     for trial in expansion.trials:
-        labels[trial.about["label"]] = labels.get(trial.about["label"], 0) + 1
+        labels[trial.choice.label] = labels.get(trial.choice.label, 0) + 1
     count = workers or devices or max(1, cores() // threads)
     return Estimate(
         name=study.name,
@@ -273,17 +274,17 @@ def estimate(
 
 def _check(engine: str, workers: int | None, threads: int | None) -> None:
     if engine not in ENGINES:
-        raise refuse("engine", engine, ", ".join(ENGINES))
+        raise ArgumentError.unknown("engine", engine, ENGINES)
     for name, value in (("workers", workers), ("threads", threads)):
         if value is not None and value < 1:
-            raise refuse(name, value, "1 or more")
+            raise ArgumentError(name, value, "1 or more")
 
 
 def _threads(directory: StudyDirectory, threads: int | None) -> int:
     if threads is not None:
         return threads
     if (directory.path / "study.json").is_file():
-        return int(directory.read().get("threads", 1))
+        return directory.read().threads
     return 1
 
 
@@ -301,23 +302,15 @@ def _engine(name: str, path: Path, workers: int | None, threads: int, work: Work
     return LocalEngine(path, min(count, max(len(work.models), len(work.trials))), threads, devices)
 
 
-def _about(study: Study, expansion: Expansion, threads: int) -> dict[str, Any]:
+def _about(study: Study, expansion: Expansion, threads: int) -> StudyRecord:
     """What ``study.json`` says."""
-    return {
-        "name": study.name,
-        "question": study.question,
-        "primary": asdict(study.primary),
-        "threads": threads,
-        "methods": [
-            {"label": method.label, "name": method.name, "family": method.family,
-             "settings": method.settings, "plan": method.plan}
-            for method in study.methods
-        ],
-        "points": list(study.points),
-        "models": [unit.to_dict() for unit in expansion.models.values()],
-        "trials": [
-            {"id": unit.id, "model": unit.model, "plan": unit.plan.id, "method": unit.method,
-             "settings": unit.settings, "measure": unit.measure, **unit.about}
-            for unit in expansion.trials
-        ],
-    }  # fmt: skip
+    return StudyRecord(
+        name=study.name,
+        question=study.question,
+        primary=asdict(study.primary),
+        threads=threads,
+        methods=tuple(choice.to_dict() for choice in study.methods),
+        points=study.points,
+        models=tuple(unit.to_dict() for unit in expansion.models.values()),
+        trials=tuple(unit.row() for unit in expansion.trials),
+    )

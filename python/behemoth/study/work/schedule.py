@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from behemoth.study.directory import StudyDirectory
-from behemoth.study.file.spec import Expansion
-from behemoth.study.file.units import ModelUnit, TrialUnit
+from behemoth.study.file.expand import Expansion
+from behemoth.study.file.units import ModelUnit, TrialUnit, Unit
+from behemoth.study.records import ModelRecord, TrialRecord
 
 from .cost import cost_of_model, cost_of_trial
 from .engine import Engine, Event
@@ -48,7 +49,7 @@ class Status:
 class _Running:
     """A unit under way."""
 
-    unit: ModelUnit | TrialUnit
+    unit: Unit
     began: float
     seconds: float
     share: float = 0.0
@@ -119,10 +120,11 @@ class Work:
 
     def is_done(self, kind: Literal["model", "trial"], name: str) -> bool:
         """Whether a model or trial is finished, and did not fail."""
-        record = self.directory.record(kind, name)
-        return record is not None and record["status"] == "done"
+        of = self.directory.model_record if kind == "model" else self.directory.trial_record
+        record = of(name)
+        return record is not None and record.status == "done"
 
-    def _next(self, slot: int) -> ModelUnit | TrialUnit | None:
+    def _next(self, slot: int) -> Unit | None:
         """Models first, the longest first; then trials, on the model that is at hand if any."""
         if self.models:
             name = max(self.models, key=lambda name: self.estimates[name])
@@ -137,11 +139,10 @@ class Work:
         chosen = (mine or free or ready)[0]
         return self.trials.pop(chosen.id)
 
-    def _submit(self, engine: Engine, slot: int, unit: ModelUnit | TrialUnit) -> None:
-        trains = isinstance(unit, ModelUnit)
+    def _submit(self, engine: Engine, slot: int, unit: Unit) -> None:
         self.last[slot] = unit.id if isinstance(unit, ModelUnit) else unit.model
         self.running[slot] = _Running(unit, time.monotonic(), self.estimates[unit.id])
-        engine.submit(slot, {"train" if trains else "trial": unit.to_dict()})
+        engine.submit(slot, unit)
 
     def _heard(self, event: Event) -> None:
         run = self.running[event.slot]
@@ -159,27 +160,24 @@ class Work:
             self.trained += 1
             return
         self.carried_out += 1
-        self.failed += event.record is not None and event.record["status"] == "failed"
+        self.failed += event.status == "failed"
 
-    def _fail(self, unit: ModelUnit | TrialUnit, reason: str) -> None:
+    def _fail(self, unit: Unit, reason: str) -> None:
         """Record that a unit failed, and with a model its trials."""
         self.failed += 1
         if isinstance(unit, TrialUnit):
             self._record(unit, reason)
             return
-        self.directory.write("model", {"id": unit.id, "status": "failed", "reason": reason})
+        self.directory.write(ModelRecord(unit.id, "failed", reason))
         for trial in [trial for trial in self.trials.values() if trial.model == unit.id]:
             del self.trials[trial.id]
             self._record(trial, f"model {unit.id}: {reason}")
             self.failed += 1
 
     def _record(self, unit: TrialUnit, reason: str) -> None:
-        record = {
-            "id": unit.id, "model": unit.model, "plan": unit.plan.id, "method": unit.method,
-            "settings": unit.settings, "measure": unit.measure, **unit.about,
-            "status": "failed", "reason": reason, "seconds": {},
-        }  # fmt: skip
-        self.directory.write("trial", record)
+        self.directory.write(
+            TrialRecord(**vars(unit.row()), status="failed", reason=reason, seconds={})
+        )
 
     def _status(self, slots: int) -> Status:
         models, trials = len(self.expansion.models), len(self.expansion.trials)
@@ -209,7 +207,7 @@ class Work:
             left += self.estimates[unit.id] * self._correction(unit)
         return max(longest, left / max(1, slots))
 
-    def _correction(self, unit: ModelUnit | TrialUnit) -> float:
+    def _correction(self, unit: Unit) -> float:
         spent = self.spent.get(_kind(unit)) or [
             pair for kind, pairs in self.spent.items() if kind != "model" for pair in pairs
         ]
@@ -218,5 +216,5 @@ class Work:
         return sum(real for real, _ in spent) / max(1e-9, sum(guess for _, guess in spent))
 
 
-def _kind(unit: ModelUnit | TrialUnit) -> str:
-    return "model" if isinstance(unit, ModelUnit) else f"trial {unit.about['label']}"
+def _kind(unit: Unit) -> str:
+    return "model" if isinstance(unit, ModelUnit) else f"trial {unit.choice.label}"

@@ -84,7 +84,10 @@ def main(path: str) -> int:
             inbox.busy = True
             result = perform(path, json.loads(line), outbox.progress, laboratories)
             inbox.busy = False
-            outbox.write(event="failed" if "reason" in result else "done", **result)
+            if result.status is None:
+                outbox.write(event="failed", reason=result.reason)
+            else:
+                outbox.write(event="done", status=result.status)
     return 0
 
 

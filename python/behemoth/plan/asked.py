@@ -1,0 +1,96 @@
+"""Facts to ask for, and what decides which: the terms of all probe groups."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from behemoth.corpus.corpus import Corpus
+
+from .bystanders import Bystanders
+from .choice import Edits
+from .request import EditRequest
+from .sampling import Facts, Ids, Index, distinct
+from .structure import Structure
+
+__all__ = ["NONE", "Asked", "Setting", "kept"]
+
+NONE = -1  # no edit, no new object
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Facts to ask for in one group: parallel arrays.
+
+    Parameters
+    ----------
+    group : str
+        ``edited`` stands for all groups of the edited facts, by wording.
+    edit : int64[n]
+        -1 for the plan as a whole.
+    fact : uint64[n]
+    right : int64[n]
+        Object that is right after the edit; `REFUSED` for a refusal.
+    must_change : bool[n]
+    new : int64[n]
+        The edit's new object where the fact's relation has the same objects, else -1.
+    """
+
+    group: str
+    edit: Index
+    fact: Ids
+    right: Index
+    must_change: NDArray[np.bool_]
+    new: Index
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the functions of the groups need to know.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    structure : Structure
+    request : EditRequest
+    edits : Edits
+    bystanders : Bystanders
+    probed : int64[m]
+        The edits that have probes.
+    """
+
+    corpus: Corpus
+    structure: Structure
+    request: EditRequest
+    edits: Edits
+    bystanders: Bystanders
+    probed: Index
+
+    @property
+    def own(self) -> Facts:
+        """The edited facts that have probes."""
+        return self.edits.facts[self.probed]
+
+    @property
+    def new(self) -> Index:
+        """The new objects of those facts."""
+        return self.edits.new_object[self.probed]
+
+    def by_relation(self, *, links: bool) -> list[tuple[int, Index]]:
+        """Give the relations of edited facts with the places of their edits in `probed`."""
+        relations = self.own.relation
+        return [
+            (int(relation), np.flatnonzero(relations == relation))
+            for relation in distinct(relations)
+            if (relation >= self.corpus.world.relations) == links
+        ]
+
+
+def kept(setting: Setting, group: str, rows: Index, facts: Ids, new: Index | None = None) -> Asked:
+    """Facts that say after the edit what they said before."""
+    right = setting.corpus.world._native.facts_of(facts)[2].astype(np.int64)
+    none = np.full(len(facts), NONE, np.int64)
+    stay = np.zeros(len(facts), bool)
+    return Asked(group, setting.probed[rows], facts, right, stay, none if new is None else new)

@@ -1,0 +1,79 @@
+"""The edits that a table gives, in place of a number of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from behemoth.corpus.arrays import whole
+from behemoth.corpus.corpus import Corpus
+from behemoth.support.errors import ArgumentError
+
+from .choice import Edits
+from .objects import new_objects
+from .request import EditRequest
+from .sampling import Facts, Ids, distinct
+from .structure import Structure
+
+__all__ = ["read_edits"]
+
+
+def read_edits(
+    corpus: Corpus, structure: Structure, request: EditRequest, table: pl.DataFrame
+) -> Edits:
+    """Take the edits of a table: fact, or subject and relation, and perhaps object.
+
+    Raises
+    ------
+    ArgumentError
+        When a column is missing, or a row has no fact of the world or nothing to change.
+    """
+    if request.edits is not None or request.fraction is not None or request.exposures is not None:
+        raise ArgumentError("table", "a table", "either a table or edits")
+    ids = _table_facts(corpus, table)
+    facts = Facts.of(corpus, ids)
+    if len(distinct(ids)) < len(ids) or not len(ids):
+        raise ArgumentError(
+            "table",
+            f"{len(ids)} rows of {len(distinct(ids))} facts",
+            "at least one fact, and each once",
+        )
+    if request.relation is not None and (facts.relation != request.relation).any():
+        raise ArgumentError(
+            "table",
+            f"a fact of relation {facts.relation[facts.relation != request.relation][0]}",
+            f"those of relation {request.relation}",
+        )
+    if "object" not in table.columns or request.kind != "remap":
+        return Edits(facts, new_objects(structure, request, facts))
+    given = table["object"].cast(pl.Int64).fill_null(-1).to_numpy()
+    new = np.where(given >= 0, given, new_objects(structure, request, facts))
+    bad = (new >= structure.objects[facts.relation]) | (new == facts.object)
+    for relation in distinct(facts.relation):
+        mine = facts.relation == relation
+        bad |= mine & ~np.isin(new, structure.choices(int(relation)))
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise ArgumentError(
+            "table",
+            f"object {new[row]} in row {row}",
+            f"another than {facts.object[row]}, the fact's own, "
+            f"below {structure.objects[facts.relation[row]]}",
+        )
+    return Edits(facts, new)
+
+
+def _table_facts(corpus: Corpus, table: pl.DataFrame) -> Ids:
+    columns = set(table.columns)
+    if "fact" in columns:
+        ids = whole(table["fact"].to_numpy(), "table", np.uint64)
+        if len(ids) and int(ids.max()) >= corpus.world.fact_count:
+            raise ArgumentError("table", f"fact {ids.max()}", f"below {corpus.world.fact_count}")
+        return ids
+    if {"subject", "relation"} <= columns:
+        return corpus.world.fact_ids(table["subject"].to_numpy(), table["relation"].to_numpy())
+    raise ArgumentError(
+        "table",
+        f"columns {', '.join(table.columns)}",
+        "fact, or subject and relation, and perhaps object",
+    )

@@ -1,0 +1,124 @@
+"""What a study comes to: the models and trials of the points of its grid, each once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from os import fspath
+from typing import TYPE_CHECKING, Any
+
+from behemoth.plan.request import EditRequest
+from behemoth.support.errors import ArgumentError, within
+from behemoth.train.config import default_config
+
+from .grid import laid_over, turned
+from .identity import canonical
+from .measure import Measure
+from .method import MethodChoice
+from .units import CorpusUnit, ModelUnit, PlanUnit, TrialUnit
+
+if TYPE_CHECKING:
+    from behemoth.corpus.corpus import Corpus
+
+    from .spec import Study
+
+__all__ = ["Expansion", "expand"]
+
+# A study measures recall once, on all facts, and needs no curves of each of its models.
+_QUIET: dict[str, Any] = {"tensorboard": False, "probe_facts": 0}
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """The units that a study comes to.
+
+    Attributes
+    ----------
+    models : dict of str to ModelUnit
+        By id, in the order in which they are first needed.
+    trials : list of TrialUnit
+        By model; a trial that several points have in common is there once.
+    """
+
+    models: dict[str, ModelUnit]
+    trials: list[TrialUnit]
+
+    @property
+    def plans(self) -> set[str]:
+        """Ids of the plans."""
+        return {trial.plan.id for trial in self.trials}
+
+
+def expand(study: Study, threads: int) -> Expansion:
+    """Give the models and trials; see `Study.expand`."""
+    models: dict[str, ModelUnit] = {}
+    trials: dict[str, TrialUnit] = {}
+    made: dict[str, Corpus] = {}
+    for values in study.points:
+        point = _Point(study, values, threads, made)
+        models.setdefault(point.model.id, point.model)
+        for trial in point.trials():
+            other = trials.setdefault(trial.id, trial)
+            if other.choice.label != trial.choice.label:
+                raise ArgumentError(
+                    "method", trial.choice.label, f"one that differs from {other.choice.label!r}"
+                )
+    order = {name: place for place, name in enumerate(models)}
+    return Expansion(models, sorted(trials.values(), key=lambda trial: order[trial.model]))
+
+
+class _Point:
+    """One point of a grid: a model, and the trials of all methods on it."""
+
+    def __init__(
+        self, study: Study, values: Mapping[str, Any], threads: int, made: dict[str, Corpus]
+    ) -> None:
+        self.methods = study.methods
+        self.tables = laid_over(study.tables, values)
+        place = None if study.directory is None else fspath(study.directory)
+        table, self.rotation = turned(self.tables["corpus"])
+        unit = CorpusUnit(self.tables["world"], table, place)
+        self.corpus = _make(unit, made)
+        with within("train"):
+            settings: dict[str, Any] = {**_QUIET, "threads": threads, **self.tables["train"]}
+            config = default_config(**settings)
+        self.model = ModelUnit.of(unit, config, self.corpus)
+        with within("measure"):
+            self.measure = Measure.from_dict(self.tables["measure"])
+        self.twin = self.first = None
+        if self.rotation:
+            # The same corpus as it is before it is turned.
+            straight = {k: v for k, v in self.tables["corpus"].items() if k != "rotation"}
+            twin = CorpusUnit(self.tables["world"], straight, place)
+            first = _make(twin, made)
+            if first.spec_hash != self.corpus.spec_hash:  # a whole turn is none
+                self.twin, self.first = twin, first
+
+    def trials(self) -> Iterator[TrialUnit]:
+        """One trial a method."""
+        for choice in self.methods:
+            with within("plan"):
+                request = _request({**self.tables["plan"], **choice.plan}, choice)
+            if request.edits is None:  # what a rule is about is chosen by no exposures
+                plan = PlanUnit.of(self.corpus, request)
+            else:
+                plan = PlanUnit.of(self.corpus, request, self.twin, self.first)
+            yield TrialUnit.of(self.model.id, plan, choice, self.measure, self.rotation)
+
+
+def _make(unit: CorpusUnit, made: dict[str, Corpus]) -> Corpus:
+    key = canonical([unit.world, unit.corpus])
+    if key not in made:
+        made[key] = unit.make()
+    return made[key]
+
+
+def _request(values: dict[str, Any], choice: MethodChoice) -> EditRequest:
+    request = EditRequest.from_dict(values)
+    if request.edits is None and request.fraction is None and request.kind == "remap":
+        raise ArgumentError("edits", None, "how many facts to edit")
+    kinds = choice.method.info.kinds
+    if request.kind not in kinds:
+        allowed = f"for {choice.label!r}: {', '.join(sorted(kinds))}"
+        raise ArgumentError("kind", request.kind, allowed)
+    return request

@@ -1,0 +1,107 @@
+"""The methods of a study: its ``[[method]]`` tables, each with its settings or a grid of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from itertools import product
+from typing import Any
+
+from behemoth.edit.protocol import EditMethod, settings_of
+from behemoth.edit.registry import get_method, method_names
+from behemoth.plan.request import EditRequest
+from behemoth.support.errors import ArgumentError, check_keys, within
+
+from .grid import table_of
+
+__all__ = ["MethodChoice", "read_methods"]
+
+_KEYS = ("name", "label", "settings", "grid", "plan")
+
+
+@dataclass(frozen=True)
+class MethodChoice:
+    """A method with its settings, as a study calls it.
+
+    Parameters
+    ----------
+    name : str
+        Of the registry.
+    label : str
+        Unique in the study.
+    method : EditMethod
+    plan : mapping
+        Fields of the request that are other than in ``[plan]`` for this method.
+    """
+
+    name: str
+    label: str
+    method: EditMethod
+    plan: Mapping[str, Any]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All settings of the method, defaults included, as plain values."""
+        return settings_of(self.method)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give it as plain values."""
+        return {
+            "label": self.label, "name": self.name, "family": self.method.info.family,
+            "settings": self.settings, "plan": dict(self.plan),
+        }  # fmt: skip
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> MethodChoice:
+        """Make the choice that `to_dict` gave."""
+        method = get_method(values["name"], values["settings"])
+        return cls(values["name"], values["label"], method, values["plan"])
+
+
+def read_methods(value: object) -> tuple[MethodChoice, ...]:
+    """Read the ``[[method]]`` tables of a study.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    if not isinstance(value, list) or not value:
+        raise ArgumentError("method", value, "at least one [[method]]")
+    found: list[MethodChoice] = []
+    for number, item in enumerate(value):
+        with within("method", number):
+            for choice in _choices(table_of((), item)):
+                if any(choice.label == other.label for other in found):
+                    raise ArgumentError("label", choice.label, "each label once")
+                found.append(choice)
+    return tuple(found)
+
+
+def _choices(table: Mapping[str, Any]) -> list[MethodChoice]:
+    check_keys(table, _KEYS)
+    name, label = table.get("name"), table.get("label")
+    if not isinstance(name, str):
+        raise ArgumentError("name", name, "the name of a method (`behemoth methods`)")
+    if name not in (names := method_names()):
+        raise ArgumentError.unknown("name", name, names)
+    if label is not None and (not isinstance(label, str) or not label):
+        raise ArgumentError("label", label, "a text")
+    settings = table_of("settings", table.get("settings", {}))
+    plan = table_of("plan", table.get("plan", {}))
+    with within("plan"):
+        check_keys(plan, [field.name for field in fields(EditRequest)])
+    grid = table_of("grid", table.get("grid", {}))
+    for key, values in grid.items():
+        if not isinstance(values, list) or not values:
+            raise ArgumentError(("grid", key), values, "a list of values, such as [1, 16]")
+    found: list[MethodChoice] = []
+    for values in product(*grid.values()):
+        own = dict(zip(grid, values, strict=True))
+        given = {**settings, **own}
+        words = [f"{key} {value}" for key, value in (own if label else given).items()]
+        try:
+            method = get_method(name, given)
+        except ArgumentError as error:
+            raise error.within("grid" if error.path[0] in own else "settings") from None
+        found.append(MethodChoice(name, ", ".join([label or name, *words]), method, plan))
+    return found

@@ -1,0 +1,235 @@
+"""The two units of work: train a model, and carry out a trial on it.
+
+A `Laboratory` does them in one process. It keeps the last model and plan, since what comes next is
+mostly another method on the same ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from behemoth.corpus.corpus import Corpus
+from behemoth.edit.gradient.method import check_kinds
+from behemoth.edit.protocol import EditContext
+from behemoth.plan.choice import choose_edits
+from behemoth.plan.compile import compile_plan
+from behemoth.plan.plan import EditPlan
+from behemoth.plan.structure import Structure
+from behemoth.recall.facts import recall
+from behemoth.study.directory import StudyDirectory
+from behemoth.study.file.units import ModelUnit, PlanUnit, TrialUnit
+from behemoth.study.records import ModelRecord, TrialRecord
+from behemoth.study.schemas import RECALL
+from behemoth.support.files import replacing
+from behemoth.support.locks import lock
+from behemoth.support.provenance import versions
+from behemoth.train import TrainConfig, train
+from behemoth.train.device import device_name
+from behemoth.train.run import Run, read_run, world_id
+
+from .measure import about_edits
+from .trial import Clock, Planned, Progress, Trial
+
+if TYPE_CHECKING:
+    from transformers import GPTNeoXForCausalLM
+
+__all__ = ["Laboratory"]
+
+_DECOMPOSED = 8  # edits of each level of exposures whose dense changes are decomposed
+
+
+def _silent(done: int, total: int) -> None:
+    pass
+
+
+class Laboratory:
+    """Carries out the units of a study in this process.
+
+    Parameters
+    ----------
+    directory : StudyDirectory
+    """
+
+    def __init__(self, directory: StudyDirectory) -> None:
+        self.directory = directory
+        self._run: tuple[str, Run, GPTNeoXForCausalLM] | None = None
+        self._planned: Planned | None = None
+
+    def train(self, unit: ModelUnit, progress: Progress = _silent) -> ModelRecord:
+        """Train a model, or go on where a stopped run left it, and ask it all facts.
+
+        Parameters
+        ----------
+        unit : ModelUnit
+        progress : callable, optional
+            Called with (steps done, steps).
+
+        Returns
+        -------
+        ModelRecord
+
+        Raises
+        ------
+        TrainError
+            When the loss diverged or memory ran out.
+        """
+        clock = Clock()
+        place = self.directory.model(unit.id)
+        corpus = unit.corpus.make()
+        with clock("train"):
+            result = train(
+                corpus,
+                out=place,
+                config=unit.config,
+                progress=lambda report: progress(report.step, report.steps),
+            )
+        self._run = None
+        with clock("recall"):
+            run, model = self._model(unit.id, unit.config)
+            frame = _recall(model, run.corpus)
+            with replacing(place / "recall.parquet") as temporary:
+                frame.write_parquet(temporary)
+        world = corpus.world
+        record = ModelRecord(
+            id=unit.id,
+            status="done",
+            size=unit.config.model,
+            seed=unit.config.seed,
+            world=world_id(corpus),
+            world_seed=world.spec.get("seed", 0),
+            spec_hash=corpus.spec_hash,
+            parameters=run.record["parameters"],
+            parameters_without_embedding=run.record["parameters_without_embedding"],
+            facts=world.fact_count,
+            bits=world.entropy,
+            steps=result.steps,
+            tokens=result.tokens,
+            training_seconds=result.seconds,
+            loss=result.loss,
+            recall=float(frame["exact_match"].mean() or 0.0),  # type: ignore[arg-type]
+            device=run.record["device_name"],
+            seconds=clock.seconds,
+        )
+        self.directory.write(record)
+        return record
+
+    def carry_out(self, unit: TrialUnit, progress: Progress = _silent) -> TrialRecord:
+        """Carry out a trial on a model that is trained, and write its frames.
+
+        Parameters
+        ----------
+        unit : TrialUnit
+        progress : callable, optional
+            Called with (edits done, edits).
+
+        Returns
+        -------
+        TrialRecord
+            ``status`` is done, or failed where every edit broke down, with the first one's
+            reason.
+
+        Raises
+        ------
+        ArgumentError
+            When there are not enough facts for the plan.
+        """
+        clock = Clock()
+        with clock("load"):
+            run, model = self._model(unit.model, None)
+        with clock("plan"):
+            planned = self._plan(unit.plan, run.corpus)
+        method = unit.choice.method
+        check_kinds(method, [planned.plan])
+        context = EditContext(
+            corpus=run.corpus,
+            seed=unit.measure.edit_seed,
+            cache=self.directory.cache,
+            run=run.directory,
+        )
+        place = self.directory.fresh(unit.id)
+        work = Trial(run, model, method, planned, context, unit, clock, progress)
+        kept = place / "deltas" if unit.measure.deltas else None
+        frames = work.frames(kept)
+        reason = None
+        if unit.measure.durability:
+            with clock("durability"):
+                table, reason = work.durability()
+                named = pl.lit(unit.id).alias("trial")
+                frames["retention"] = table.select(named, pl.all())
+        with clock("write"):
+            for name, frame in frames.items():
+                with replacing(place / f"{name}.parquet") as temporary:
+                    frame.write_parquet(temporary)
+        failures = frames["edits"]["failure"].drop_nulls()
+        every = len(failures) == len(planned.plan)
+        record = TrialRecord(
+            **vars(unit.row()),
+            status="failed" if every else "done",
+            reason=f"every edit broke down: {failures[0]}" if every else reason,
+            edits=len(planned.plan),
+            failed_edits=len(failures),
+            device=device_name(model.device),
+            versions=versions("behemoth", "torch", "transformers"),
+            seconds=clock.seconds,
+        )
+        self.directory.write(record)
+        return record
+
+    def _model(self, name: str, config: TrainConfig | None) -> tuple[Run, GPTNeoXForCausalLM]:
+        if self._run is None or self._run[0] != name:
+            self._run = None
+            run = read_run(self.directory.model(name))
+            config = TrainConfig(**run.record["config"]) if config is None else config
+            device = None if config.device == "auto" else config.device
+            model: Any = run.load_model(device)
+            self._run = name, run, model
+        return self._run[1:]
+
+    def _plan(self, unit: PlanUnit, corpus: Corpus) -> Planned:
+        if self._planned is None or self._planned.id != unit.id:
+            self._planned = None
+            place = self.directory.plan(unit.id)
+            # Models of one corpus share a plan, and their trials may come to it at once.
+            with lock(place.parent / f".{unit.id}.lock"):
+                if not (place / "plan.toml").is_file():
+                    _compile(unit, corpus).save(place)
+                plan = EditPlan.load(place, corpus)
+            about = about_edits(plan, corpus)
+            independent = plan.request.independent
+            singles = dict(zip(plan.edits["edit"], plan.singles(), strict=True))
+            first = about.filter(pl.int_range(pl.len()).over("exposures") < _DECOMPOSED)
+            self._planned = Planned(
+                unit.id, plan, about, singles if independent else {}, first["edit"].to_list()
+            )
+        return self._planned
+
+
+def _compile(unit: PlanUnit, corpus: Corpus) -> EditPlan:
+    """Compile a plan; that of a twin has the edits that were chosen in the first world."""
+    if unit.chosen_in is None:
+        return compile_plan(corpus, unit.request)
+    first = unit.chosen_in.make()
+    chosen = choose_edits(first, Structure(first.world), unit.request, None)
+    new = pl.Series("object", chosen.new_object, dtype=pl.Int64)
+    table = pl.DataFrame({"fact": chosen.facts.fact, "object": new}).with_columns(
+        pl.when(pl.col("object") >= 0).then(pl.col("object")).alias("object")
+    )
+    return compile_plan(corpus, replace(unit.request, edits=None, exposures=None), table=table)
+
+
+def _recall(model: GPTNeoXForCausalLM, corpus: Corpus) -> pl.DataFrame:
+    names = {row["name"] for row in corpus.templates if row["share"] > 0 and row["probe"]}
+    if not names:
+        return pl.DataFrame(schema=RECALL)
+    template = "default" if "default" in names else sorted(names)[0]
+    facts = np.arange(corpus.world.fact_count, dtype=np.uint64)
+    objects = pl.Series([row["objects"] for row in corpus.world.relation_table], dtype=pl.UInt32)
+    frame = recall(model, corpus, facts=facts, templates=[template])
+    first = frame.filter(pl.col("wording") == frame["wording"].min())
+    return first.with_columns(objects.gather(first["relation"]).alias("objects")).select(
+        list(RECALL)
+    )
