@@ -10,6 +10,7 @@
 //! A shard has a temporary name until it is whole and synced; then it is renamed, then recorded.
 //! A killed run loses the shards in work and nothing else.
 
+mod direct;
 mod files;
 mod manifest;
 mod names;

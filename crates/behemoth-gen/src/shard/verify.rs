@@ -176,45 +176,16 @@ fn check_shard<T: Token + bytemuck::Pod + PartialEq>(
             record.bytes
         )));
     }
-    let writer = corpus.writer::<T>();
-    let batch = corpus.batch_documents();
-    let mut expected = vec![T::default(); corpus.room(batch as usize)];
-    let mut read = vec![0u8; expected.len() * T::BYTES];
-    let mut hasher = blake3::Hasher::new();
-    let (mut at, mut document) = (0u64, documents.start);
-    let end = documents.end;
-    while document < end {
-        let last = (document + batch).min(end);
-        let tokens = corpus.emit(&writer, document..last, &mut expected);
-        let wanted: &[u8] = bytemuck::cast_slice(&expected[..tokens]);
-        let got = &mut read[..wanted.len()];
-        match file.read_exact(got) {
-            Ok(()) => {}
-            Err(e) if e.kind() == ErrorKind::UnexpectedEof => {
-                return Ok(Checked::Bad(format!(
-                    "ends after {length} bytes, inside documents {document} to {last}"
-                )));
-            }
-            Err(e) => return Err(Error::io("read", &path)(e)),
-        }
-        hasher.update(got);
-        if wanted != got {
-            let byte = wanted.iter().zip(got.iter()).position(|(a, b)| a != b);
-            let token = at / T::BYTES as u64 + byte.unwrap_or(0) as u64 / T::BYTES as u64;
-            return Ok(Checked::Bad(format!(
-                "differs from its spec at token {token}, inside documents {document} to {last}"
-            )));
-        }
-        at += wanted.len() as u64;
-        document = last;
-        progress.add(wanted.len() as u64)?;
-    }
+    let (at, hash) = match compare::<T>(corpus, (&mut file, &path), documents.clone(), progress)? {
+        Ok(same) => same,
+        Err(reason) => return Ok(Checked::Bad(reason)),
+    };
     if at != length {
         return Ok(Checked::Bad(format!(
             "has {length} bytes, and its spec says {at}"
         )));
     }
-    if hasher.finalize().to_hex().as_str() != record.blake3 {
+    if hash != record.blake3 {
         return Ok(Checked::Bad(
             "is as its spec says, and its record has another hash".into(),
         ));
@@ -229,4 +200,50 @@ fn check_shard<T: Token + bytemuck::Pod + PartialEq>(
         return Ok(Checked::Bad("has a record with other counts".into()));
     }
     Ok(Checked::Good(record.tokens))
+}
+
+/// Bytes of a shard and their hash, or where it parts from its spec.
+type Compared = std::result::Result<(u64, String), String>;
+
+/// Compares a shard with what the spec says of its documents.
+fn compare<T: Token + bytemuck::Pod>(
+    corpus: &Corpus,
+    (file, path): (&mut File, &Path),
+    documents: Range<u64>,
+    progress: &Progress,
+) -> Result<Compared> {
+    let writer = corpus.writer::<T>();
+    let batch = corpus.batch_documents();
+    let mut expected = vec![T::default(); corpus.room(batch as usize)];
+    let mut read = vec![0u8; expected.len() * T::BYTES];
+    let mut hasher = blake3::Hasher::new();
+    let length = file.metadata().map_err(Error::io("read", path))?.len();
+    let (mut at, mut document) = (0u64, documents.start);
+    while document < documents.end {
+        let last = (document + batch).min(documents.end);
+        let tokens = corpus.emit(&writer, document..last, &mut expected);
+        let wanted: &[u8] = bytemuck::cast_slice(&expected[..tokens]);
+        let got = &mut read[..wanted.len()];
+        match file.read_exact(got) {
+            Ok(()) => {}
+            Err(e) if e.kind() == ErrorKind::UnexpectedEof => {
+                return Ok(Err(format!(
+                    "ends after {length} bytes, inside documents {document} to {last}"
+                )));
+            }
+            Err(e) => return Err(Error::io("read", path)(e)),
+        }
+        hasher.update(got);
+        if wanted != got {
+            let byte = wanted.iter().zip(got.iter()).position(|(a, b)| a != b);
+            let token = (at + byte.unwrap_or(0) as u64) / T::BYTES as u64;
+            return Ok(Err(format!(
+                "differs from its spec at token {token}, inside documents {document} to {last}"
+            )));
+        }
+        at += wanted.len() as u64;
+        document = last;
+        progress.add(wanted.len() as u64)?;
+    }
+    Ok(Ok((at, hasher.finalize().to_hex().to_string())))
 }

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::Serialize;
 
-use super::files::{ALIGNMENT, AlignedBuffer, Claim, DirectFile, sync_directory, write_atomically};
+use super::direct::{ALIGNMENT, AlignedBuffer, DirectFile};
+use super::files::{Claim, sync_directory, write_atomically};
 use super::manifest::ShardRecord;
 use super::names::{TOKENS, record_file, shard_file};
 use super::plan::{ShardPlan, estimated_bytes, mean_document_bytes};

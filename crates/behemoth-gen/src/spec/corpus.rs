@@ -3,90 +3,13 @@
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::as_argument;
+use super::twin::{QuestionSpec, TwinSpec};
 use crate::document::{self, Order};
 use crate::error::{Error, Result};
 use crate::exposure::ExposureSpec;
 use crate::grammar::{self, NONSENSE_LIMIT, Template, TemplateWeight};
 use crate::numbers::{fraction, positive};
 use crate::value::Value;
-
-/// Questions about some of the subjects.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
-#[non_exhaustive]
-pub struct QuestionSpec {
-    /// Exact fraction of the subjects that questions are asked about.
-    pub subjects: f64,
-    /// Exact fraction of their sentences that are written as questions.
-    pub sentences: f64,
-}
-
-impl QuestionSpec {
-    /// Questions about a fraction of the subjects, in a fraction of their sentences.
-    pub fn new(subjects: f64, sentences: f64) -> Self {
-        QuestionSpec {
-            subjects,
-            sentences,
-        }
-    }
-
-    fn read(value: &Value) -> Result<Self> {
-        let mut fields = value.fields()?;
-        fields.known(&["subjects", "sentences"])?;
-        Ok(QuestionSpec {
-            subjects: fields.required("subjects", Value::number)?,
-            sentences: fields.required("sentences", Value::number)?,
-        })
-    }
-}
-
-/// The differences of a twin from its parent corpus.
-#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
-#[non_exhaustive]
-pub struct TwinSpec {
-    /// Pairs of (fact, new object), by fact.
-    pub overrides: Vec<(u64, u32)>,
-    /// Whether composed facts follow the overridden object.
-    pub follow: bool,
-    /// Facts whose sentences are left out, in ascending order.
-    pub without: Vec<u64>,
-}
-
-impl TwinSpec {
-    /// Whether it changes nothing.
-    pub fn is_empty(&self) -> bool {
-        self.overrides.is_empty() && self.without.is_empty()
-    }
-
-    fn read(value: &Value) -> Result<Self> {
-        let pair = |value: &Value| match value {
-            Value::List(pair) => match &pair[..] {
-                [fact, object] => {
-                    let fact = fact.id64().map_err(|e| e.within(0))?;
-                    let object = object.id32().map_err(|e| e.within(1))?;
-                    Ok((fact, object))
-                }
-                other => Err(Error::value(
-                    format!("{} values", other.len()),
-                    "a pair of fact and object",
-                )),
-            },
-            _ => Err(Error::value(value, "a pair of fact and object")),
-        };
-        let mut fields = value.fields()?;
-        fields.known(&["overrides", "follow", "without"])?;
-        let overrides =
-            fields.optional("overrides", |value| value.list("a list of pairs", pair))?;
-        let follow = fields.optional("follow", Value::boolean)?;
-        let without = fields.optional("without", |value| {
-            value.list("a list of facts", Value::id64)
-        })?;
-        Ok(TwinSpec {
-            overrides: overrides.unwrap_or_default(),
-            follow: follow.unwrap_or(false),
-            without: without.unwrap_or_default(),
-        })
-    }
-}
 
 /// The ordered token stream of all sentences: a pure function of this, the world and the seeds.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]

@@ -13,6 +13,7 @@
 mod build;
 mod corpus;
 mod shorthand;
+mod twin;
 mod world;
 
 use serde::Serialize;
@@ -21,7 +22,8 @@ use crate::error::{Error, Key, Result};
 use crate::value::Value;
 
 pub use self::build::{CorpusSpecBuilder, WorldSpecBuilder};
-pub use self::corpus::{CorpusSpec, QuestionSpec, TwinSpec};
+pub use self::corpus::CorpusSpec;
+pub use self::twin::{QuestionSpec, TwinSpec};
 pub use self::world::{TableRelation, TableSpec, WorldSpec};
 pub use crate::document::Order;
 pub use crate::numbers::COUNT_LIMIT;

@@ -202,7 +202,7 @@ fn a_shard_that_another_process_writes_is_left_to_it() {
 }
 
 #[test]
-fn what_killed_runs_left_of_manifest_and_spec_is_swept_away() {
+fn what_killed_runs_left_is_swept_away() {
     let corpus = small();
     let expected = whole(&corpus);
     let directory = on_disk();
@@ -212,9 +212,39 @@ fn what_killed_runs_left_of_manifest_and_spec_is_swept_away() {
         "manifest.json.6875598fbcfdaeb2.partial",
         "spec.toml.0123456789abcdef.partial",
         "tokens/00003.json.fedcba9876543210.partial",
+        "tokens/00003.bin.fedcba9876543210.partial",
+        "tokens/00003.bin.lock",
     ] {
         fs::write(directory.path().join(name), "{").unwrap();
     }
     assert!(write_all(&corpus, directory.path()).complete);
     assert_same(&files(directory.path()), &expected);
+}
+
+/// Links in the places that a write uses: they are replaced or removed, and never followed.
+#[test]
+fn planted_links_are_not_followed() {
+    let corpus = small();
+    let directory = in_memory();
+    let path = directory.path().join("corpus");
+    let victim = directory.path().join("victim");
+    fs::write(&victim, "years of work").unwrap();
+    fs::create_dir_all(path.join("tokens")).unwrap();
+    fs::write(path.join("spec.toml"), corpus.spec().to_toml()).unwrap();
+    for name in [
+        "tokens/00000.bin",
+        "tokens/00001.bin.lock",
+        "tokens/00002.bin.0123456789abcdef.partial",
+        "tokens/00003.json.0123456789abcdef.partial",
+        "manifest.json.0123456789abcdef.partial",
+    ] {
+        std::os::unix::fs::symlink(&victim, path.join(name)).unwrap();
+    }
+    assert!(write_all(&corpus, &path).complete);
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "years of work");
+    assert_same(&files(&path), &whole(&corpus));
+    for name in files(&path).keys() {
+        let found = fs::symlink_metadata(path.join(name)).unwrap();
+        assert!(found.is_file(), "{name} is no link");
+    }
 }
