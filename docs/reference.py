@@ -43,14 +43,16 @@ def _packages(module: griffe.Module) -> Iterator[griffe.Module]:
 def _index(root: griffe.Module) -> str:
     lines = [f"# {ROOT}\n", f"::: {ROOT}\n{_HEAD}", "`import behemoth as bh` gives these:\n"]
     lines += ["| name | what it is |", "|---|---|"]
-    engine = []  # what its extension module defines has no page of its own
-    for name in _given(root):
-        member = root[name]
+    here = []  # what a module of no package brings has no page of its own
+    homes = tuple(f"{package.path}." for package in _packages(root))
+    verbs = {name for name, module in root.modules.items() if name in module.functions}
+    for name in sorted({*_given(root), *verbs}):
+        member = root[f"{name}.{name}" if name in verbs else name]
         said = member.docstring.value.splitlines()[0] if member.docstring else ""
         lines.append(f"| [`bh.{name}`][{member.canonical_path}] | {said} |")
-        if member.canonical_path.startswith(f"{ROOT}._gen."):
-            engine.append(f"\n::: {member.canonical_path}")
-    lines += engine
+        if not member.canonical_path.startswith(homes):
+            here.append(f"\n::: {member.canonical_path}")
+    lines += here
     return "\n".join(lines)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     import polars as pl
 
     from .write import Written
-
-_FORMS = (int, str, Mapping, *get_args(Exposures))
 
 
 class Corpus:
@@ -109,7 +107,9 @@ class Corpus:
         form: Any = exposures
         if isinstance(exposures, np.integer):
             form = int(exposures)
-        elif isinstance(exposures, bool) or not isinstance(exposures, _FORMS):
+        elif isinstance(exposures, bool) or not isinstance(
+            exposures, int | str | Mapping | Exposures
+        ):
             array = whole(exposures, "exposures", np.uint32)
             form = {"kind": "array"}
         spec = {

@@ -17,6 +17,7 @@ mod wording;
 use std::collections::BTreeMap;
 
 use behemoth_gen::Corpus;
+use behemoth_gen::grammar::Template;
 use behemoth_gen::vocabulary::Role;
 use common::{corpus, sentences, try_corpus};
 
@@ -81,12 +82,13 @@ fn orders(corpus: &Corpus) -> BTreeMap<String, u64> {
 
 #[test]
 fn templates_are_refused_by_name() {
+    let names: Vec<&str> = Template::ALL.iter().map(|each| each.name()).collect();
+    let unknown = format!(
+        "argument 'templates': got 'deafult', allowed: {} (did you mean default?)",
+        names.join(", ")
+    );
     for (fields, message) in [
-        (
-            "templates = {deafult = 1}",
-            "argument 'templates': got 'deafult', allowed: default, sor, osr, rso, repeats, \
-             nonsense, nonsense_rso, question, refusal, question_refusal (did you mean default?)",
-        ),
+        ("templates = {deafult = 1}", unknown.as_str()),
         (
             "templates = {default = -1}",
             "argument 'templates.default': got -1, allowed: a weight of at least 0",
