@@ -20,8 +20,10 @@ from torch import Tensor, nn
 from transformers import GenerationConfig, GPTNeoXForCausalLM
 
 from behemoth.corpus.corpus import Corpus
-from behemoth.model.build import END_OF_DOCUMENT, PADDING, build_model, padded_vocabulary
-from behemoth.model.loss import IGNORED, TrainingLoss
+from behemoth.corpus.tokens import END_OF_DOCUMENT, PADDING
+from behemoth.model.build import build_model, padded_vocabulary
+from behemoth.model.labels import IGNORED
+from behemoth.model.loss import TrainingLoss
 from behemoth.model.sizes import find_size
 from behemoth.support.errors import CorpusError
 from behemoth.support.files import replacing
