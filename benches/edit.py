@@ -18,11 +18,11 @@ from peft import LoraConfig, get_peft_model
 from torch.nn import functional as F
 
 import machine
-from behemoth.edit.batch import IGNORED
 from behemoth.edit.gradient.feeder import Feeder
 from behemoth.edit.methods.lora import Lora
 from behemoth.edit.protocol import EditContext
 from behemoth.evaluate.frame import evaluate_model
+from behemoth.model.labels import IGNORED
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.plan import EditPlan
 from behemoth.plan.request import EditRequest

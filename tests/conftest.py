@@ -284,6 +284,9 @@ def trained(tmp_path_factory):
     import torch
     from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
+    from behemoth.train.config import TrainConfig
+    from behemoth.train.run import RunRecord
+
     place = tmp_path_factory.mktemp("runs") / "small"
     corpus = Corpus(World(120, 3, 10), exposures=2)
     torch.manual_seed(0)
@@ -293,7 +296,13 @@ def trained(tmp_path_factory):
         bos_token_id=0, eos_token_id=0, pad_token_id=1,
     )  # fmt: skip
     GPTNeoXForCausalLM(config).save_pretrained(place)
-    (place / "run.json").write_text(json.dumps({"config": {"seed": 5}}))
+    RunRecord(
+        status="finished", config=TrainConfig(seed=5), spec_hash=corpus.spec_hash,
+        spec=corpus.spec, directory=None, versions={}, device="cpu", device_name="none",
+        precision="fp32", compiled=False, threads=1, world_size=1,
+        vocabulary=corpus.vocabulary_size, vocabulary_padded=corpus.vocabulary_size,
+        parameters=0, parameters_without_embedding=0, steps=0,
+    ).write(place)  # fmt: skip
     (place / "spec.toml").write_text(corpus._native.spec_toml)
     return place
 

@@ -3,7 +3,8 @@ import json
 import polars as pl
 import pytest
 
-from behemoth.evaluate.frame import SCHEMA, evaluate
+from behemoth.evaluate.frame import evaluate
+from behemoth.evaluate.schema import SCHEMA
 
 
 def edited(run, trained, plan, out, *others):

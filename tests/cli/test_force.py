@@ -304,10 +304,9 @@ def test_planted_links_are_not_followed(run, tmp_path, trained):
             for file in [path.name for path in folder.iterdir() if path.is_file()]:
                 place = out / folder.relative_to(straight)
                 place.mkdir(parents=True, exist_ok=True)
-                for planted in (f".{file}.tmp", f"{file}.partial", f".{file}.{os.getpid()}.tmp"):
-                    # A shard in work has one name, by which its writers find each other.
-                    if planted != "00000.bin.partial":
-                        (place / planted).symlink_to(precious)
+                number = f".{file}.{os.getpid()}.tmp"
+                for planted in (f".{file}.tmp", f"{file}.partial", f"{file}.lock", number):
+                    (place / planted).symlink_to(precious)
         # With other things in it a directory would be refused, but for one that was begun.
         (out / ".unfinished").write_text(f"{found.record}\n")
         if name == "gen":

@@ -6,6 +6,7 @@ from hypothesis import given, settings, strategies as st
 from transformers import AutoTokenizer
 
 from behemoth import Corpus, World
+from behemoth.corpus import tokens
 from behemoth.corpus.tokenizer import decode, tokenizer_files, write_tokenizer
 
 
@@ -92,3 +93,11 @@ def test_files_are_plain_json(wide):
 def test_decode_takes_arrays(wide):
     assert wide.decode(np.array([2, 0], np.uint16)) == ". <|endoftext|>"
     assert wide.decode([]) == ""
+
+
+def test_the_ids_that_python_names_are_those_of_the_engine(corpus, rich_corpus):
+    for made in (corpus, rich_corpus):
+        names = ("<|endoftext|>", "<|padding|>", ".")
+        ids = [made.token_names.index(name) for name in names]
+        assert ids == [tokens.END_OF_DOCUMENT, tokens.PADDING, tokens.PERIOD]
+        assert np.asarray(made.tokens(0, 1))[-1] == tokens.END_OF_DOCUMENT

@@ -16,9 +16,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from behemoth.edit.batch import IGNORED, rows_of
+from behemoth.edit.batch import rows_of
 from behemoth.edit.protocol import EditContext
 from behemoth.edit.registry import get_method, method_names
+from behemoth.model.labels import IGNORED
 from behemoth.plan import EditRequest, compile_plan
 
 pytestmark = pytest.mark.slow

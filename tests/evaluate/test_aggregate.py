@@ -5,7 +5,7 @@ import pytest
 from behemoth import ArgumentError
 from behemoth.evaluate.aggregate import aggregate
 from behemoth.evaluate.clusters import interval, resampled_weights
-from behemoth.evaluate.frame import SCHEMA
+from behemoth.evaluate.schema import SCHEMA
 
 
 def frame_of(rows):

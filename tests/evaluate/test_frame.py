@@ -8,7 +8,7 @@ import torch
 from behemoth import ArgumentError, Composed, Corpus, Groups, Independent, Questions, World
 from behemoth.delta.delta import Dense, EditDelta, LowRank
 from behemoth.evaluate import evaluate_model
-from behemoth.evaluate.frame import SCHEMA
+from behemoth.evaluate.schema import SCHEMA
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.request import EditRequest
 from behemoth.recall.generation import generate

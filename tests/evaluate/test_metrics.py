@@ -5,8 +5,8 @@ import pytest
 
 from behemoth import ArgumentError
 from behemoth.evaluate.aggregate import aggregate
-from behemoth.evaluate.frame import SCHEMA
 from behemoth.evaluate.metrics import METRICS, get_metric
+from behemoth.evaluate.schema import SCHEMA
 
 DEFAULTS = {
     "run": "r", "plan": "p", "edit": 0, "method": "lora", "world": "w", "seed": 0,

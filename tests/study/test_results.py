@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from behemoth import ArgumentError
-from behemoth.evaluate.frame import SCHEMA
+from behemoth.evaluate.schema import SCHEMA
 from behemoth.study.directory import StudyDirectory
 from behemoth.study.results import INDEX, MODELS, Results
 from behemoth.study.schemas import EDITS, PROBES, RECALL, RETENTION, SHAPES, TRACES

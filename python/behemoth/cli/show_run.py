@@ -49,28 +49,28 @@ def show_result(result: TrainResult) -> None:
 def show_run(report: RunInspection) -> None:
     """Show what a run directory is."""
     record, out = report.record, console()
-    config = record["config"]
-    out.print(f"{report.directory}: a run of {config['model']}, {report.status}\n")
+    config = record.config
+    out.print(f"{report.directory}: a run of {config.model}, {report.status}\n")
     table = _table()
-    table.add_row("corpus", f"{record['spec_hash'][:16]} (vocabulary {record['vocabulary']:,})")
+    table.add_row("corpus", f"{record.spec_hash[:16]} (vocabulary {record.vocabulary:,})")
     table.add_row(
         "parameters",
-        f"{record['parameters']:,} ({record['parameters_without_embedding']:,} without embedding)",
+        f"{record.parameters:,} ({record.parameters_without_embedding:,} without embedding)",
     )
-    tokens = config["batch_size"] * config["block_length"]
-    table.add_row("batch", f"{config['batch_size']:,} x {config['block_length']:,} tokens")
+    tokens = config.batch_size * config.block_length
+    table.add_row("batch", f"{config.batch_size:,} x {config.block_length:,} tokens")
     table.add_row(
         "learning rate",
-        f"{config['learning_rate']:g}, {config['schedule']}, warm-up {config['warmup']:g}",
+        f"{config.learning_rate:g}, {config.schedule}, warm-up {config.warmup:g}",
     )
-    table.add_row("seed", str(config["seed"]))
-    compiled = ", compiled" if record["compiled"] else ""
-    table.add_row("device", f"{record['device']} ({record['precision']}{compiled})")
-    if record["world_size"] > 1:
-        table.add_row("processes", str(record["world_size"]))
+    table.add_row("seed", str(config.seed))
+    compiled = ", compiled" if record.compiled else ""
+    table.add_row("device", f"{record.device} ({record.precision}{compiled})")
+    if record.world_size > 1:
+        table.add_row("processes", str(record.world_size))
     if (last := report.last) is not None:
-        table.add_row("steps", f"{last['step']:,} of {record['steps']:,}")
-        table.add_row("tokens", f"{last['step'] * tokens:,} of {record['steps'] * tokens:,}")
+        table.add_row("steps", f"{last['step']:,} of {record.steps:,}")
+        table.add_row("tokens", f"{last['step'] * tokens:,} of {record.steps * tokens:,}")
         table.add_row(
             "time",
             f"{last['seconds']:.1f} s ({rate_text(last['step'] * tokens / last['seconds'])})",

@@ -13,6 +13,7 @@ import numpy as np
 
 from .corpus import Corpus
 from .tokenizer import tokenizer_files
+from .tokens import END_OF_DOCUMENT
 
 
 @dataclass(frozen=True)
@@ -111,10 +112,10 @@ def sample_text(corpus: Corpus, documents: int, longest: int = 200) -> list[str]
         tokens = np.asarray(corpus.shard(0)[: 1 << 16]) if corpus.directory else np.empty(0)
     except FileNotFoundError:
         tokens = np.empty(0)
-    ends = np.flatnonzero(tokens == 0)
+    ends = np.flatnonzero(tokens == END_OF_DOCUMENT)
     if len(ends) < count:
         tokens = corpus.tokens(0, count, threads=1)
-        ends = np.flatnonzero(tokens == 0)
+        ends = np.flatnonzero(tokens == END_OF_DOCUMENT)
     # A twin that leaves facts out has documents without tokens, and so perhaps fewer ends.
     ends = ends[:count] + 1
     texts: list[str] = []

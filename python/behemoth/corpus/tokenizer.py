@@ -16,6 +16,8 @@ from typing import Any
 
 from behemoth.support.files import write_bytes
 
+from .tokens import END_OF_DOCUMENT, PADDING
+
 FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 """Names of a tokenizer's files."""
 
@@ -65,14 +67,15 @@ def tokenizer_files(vocabulary: Mapping[str, Any]) -> dict[str, bytes]:
     words: a text that does not belong to the world is an error, not a guess.
     """
     names = token_names(vocabulary)
-    end, padding = names[0], names[1]
+    end, padding = names[END_OF_DOCUMENT], names[PADDING]
     special = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
     tokenizer = {
         "version": "1.0",
         "truncation": None,
         "padding": None,
         "added_tokens": [
-            {"id": index, "content": names[index], **special, "special": True} for index in (0, 1)
+            {"id": index, "content": names[index], **special, "special": True}
+            for index in (END_OF_DOCUMENT, PADDING)
         ],
         "normalizer": None,
         "pre_tokenizer": {"type": "WhitespaceSplit"},

@@ -34,7 +34,8 @@ CORPUS = Kind(
     "manifest.json",
     (
         "spec.toml", TABLE_FILE, EXPOSURES_FILE, "tokens/[0-9]*.bin", "tokens/[0-9]*.json",
-        "tokens/[0-9]*.partial", *(f"tokenizer/{name}" for name in FILES), "probes/*.parquet",
+        "tokens/[0-9]*.partial", "tokens/[0-9]*.lock",
+        *(f"tokenizer/{name}" for name in FILES), "probes/*.parquet",
     ),
 )  # fmt: skip
 """What a corpus directory owns."""

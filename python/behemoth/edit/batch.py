@@ -13,14 +13,11 @@ import polars as pl
 import torch
 from torch import Tensor
 
+from behemoth.corpus.tokens import PADDING
+from behemoth.model.labels import IGNORED
 from behemoth.plan.plan import EditPlan
 
-__all__ = ["IGNORED", "PADDING", "Order", "Rows", "edit_rows_of", "retain_rows_of", "rows_of"]
-
-IGNORED = -100
-"""Label of a token that no loss looks at."""
-PADDING = 1
-"""Token id of padding, fixed by the vocabulary partition."""
+__all__ = ["Order", "Rows", "edit_rows_of", "retain_rows_of", "rows_of"]
 
 
 @dataclass(frozen=True)

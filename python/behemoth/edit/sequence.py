@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from behemoth.delta.delta import Change, EditDelta, add_changes
+from behemoth.model.labels import IGNORED
 from behemoth.recall.generation import generate
 
-from .batch import IGNORED, rows_of
+from .batch import rows_of
 from .protocol import answers
 
 if TYPE_CHECKING:

@@ -16,8 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from behemoth.corpus.tokens import PADDING
 from behemoth.model.architecture import Architecture
-from behemoth.recall.generation import PADDING, _evaluating
+from behemoth.recall.generation import _evaluating
 from behemoth.recall.ragged import Ragged
 from behemoth.support.errors import ArgumentError
 

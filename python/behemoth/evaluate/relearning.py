@@ -15,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from behemoth.edit.batch import IGNORED, Rows, rows_of
+from behemoth.edit.batch import Rows, rows_of
+from behemoth.model.labels import IGNORED
 from behemoth.support.errors import ArgumentError
 
 from .prompted import Prompted

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.tokenizer import token_names
+from behemoth.corpus.tokens import END_OF_DOCUMENT
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import replacing, sync
 
-_END_OF_DOCUMENT = 0
 _PIECE = 1 << 24  # tokens that are looked at or copied at once
 
 Tokens = NDArray[np.unsignedinteger[Any]]
@@ -56,7 +56,7 @@ class Shard:
         """Where documents end, end-of-document token included, from the shard's first token."""
         for start in range(0, len(self.tokens), _PIECE):
             piece = self.tokens[start : start + _PIECE]
-            yield np.flatnonzero(piece == _END_OF_DOCUMENT) + (start + 1)
+            yield np.flatnonzero(piece == END_OF_DOCUMENT) + (start + 1)
 
     def documents(self, tokens: int) -> Iterator[Tokens]:
         """The shard in pieces of whole documents, each of at least one and about `tokens`."""

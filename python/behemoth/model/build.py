@@ -7,10 +7,11 @@ import math
 import torch
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
+from behemoth.corpus.tokens import END_OF_DOCUMENT, PADDING
+
 from .architecture import Architecture
 from .sizes import Size
 
-END_OF_DOCUMENT, PADDING = 0, 1
 _POSITIONS = 2048  # as in the Pythia suite; rotary positions take no parameters
 
 

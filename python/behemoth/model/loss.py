@@ -21,8 +21,7 @@ from .architecture import Architecture
 from .cross_entropy import cross_entropy_sum
 from .documents import Rows
 from .fused_block import Angles, FusedBlock, available
-
-IGNORED = -100
+from .labels import IGNORED
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.source import read_source
+from behemoth.corpus.tokens import PERIOD
 from behemoth.support.errors import ArgumentError, check_keys
 
 from .asked import Asked, Setting
@@ -27,7 +28,7 @@ from .drawn import regular
 from .given import read_edits
 from .groups import GROUPS, bystanding, structured
 from .plan import EDITS, PROBES, TRAINING, EditPlan
-from .prompts import PERIOD, REFUSED, Prompts
+from .prompts import REFUSED, Prompts
 from .request import EditRequest
 from .sampling import Facts, Ids, Index, distinct
 from .structure import Structure

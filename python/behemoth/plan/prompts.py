@@ -17,7 +17,6 @@ from .request import EditRequest
 from .sampling import Ids, distinct
 from .structure import Structure
 
-PERIOD = 2  # the token that ends a sentence
 REFUSED = -1  # in the place of an object: the answer is the refusal
 
 

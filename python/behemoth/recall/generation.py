@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import DynamicCache, GPTNeoXForCausalLM
 
+from behemoth.corpus.tokens import END_OF_DOCUMENT, PADDING, PERIOD
 from behemoth.support.errors import ArgumentError
 
 from .ragged import Ragged
@@ -26,7 +27,6 @@ from .ragged import Ragged
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-END_OF_DOCUMENT, PADDING, PERIOD = 0, 1, 2
 STOP = frozenset({END_OF_DOCUMENT, PERIOD})
 
 

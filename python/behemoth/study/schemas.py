@@ -6,6 +6,8 @@ from typing import Any
 
 import polars as pl
 
+from behemoth.evaluate.schema import SCHEMA
+
 __all__ = ["ABOUT", "EDITS", "PROBES", "RECALL", "RETENTION", "SHAPES", "TRACES"]
 
 ABOUT: dict[str, Any] = {
@@ -39,42 +41,9 @@ EDITS: dict[str, Any] = {
 }
 """Columns of `behemoth.study.trial.measure.edit_frame`, which says what they are."""
 
-PROBES: dict[str, Any] = {
-    "plan": pl.String,
-    "edit": pl.UInt32,
-    "method_seed": pl.Int64,
-    "stage": pl.String,
-    "probe": pl.UInt32,
-    "group": pl.String,
-    "template": pl.String,
-    "wording": pl.UInt32,
-    "held_out": pl.Boolean,
-    "seen": pl.Boolean,
-    "fact": pl.UInt64,
-    "link": pl.Boolean,
-    "subject": pl.UInt64,
-    "relation": pl.UInt32,
-    "must_change": pl.Boolean,
-    "exposures": pl.UInt64,
-    "edit_exposures": pl.UInt64,
-    "prompt_tokens": pl.UInt32,
-    "log_probability_old": pl.Float64,
-    "log_probability_true": pl.Float64,
-    "log_probability_new": pl.Float64,
-    "log_probability_wrong": pl.Float64,
-    "rank": pl.UInt32,
-    "generated": pl.String,
-    "exact_match": pl.Boolean,
-    "old_match": pl.Boolean,
-    "new_match": pl.Boolean,
-    "valid_object": pl.Boolean,
-    "leaked": pl.Boolean,
-    "extraction_strength": pl.Float64,
-    "kl": pl.Float64,
-    "known": pl.Boolean,
-    "edit_known": pl.Boolean,
-    "failure": pl.String,
-}
+_TRIAL_SAYS = ("run", "method", "world", "seed")
+
+PROBES: dict[str, Any] = {name: dtype for name, dtype in SCHEMA.items() if name not in _TRIAL_SAYS}
 """Columns of a trial's ``probes.parquet``: those of `behemoth.evaluate.evaluate` that the trial
 itself does not say."""
 

@@ -22,11 +22,12 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from behemoth.corpus.corpus import Corpus
+from behemoth.model.labels import IGNORED
 from behemoth.support.errors import ArgumentError
 
 from .memory import Memory
 from .reader import open_reader
-from .spans import IGNORED, Answers, documents
+from .spans import Answers, documents
 
 Batch: TypeAlias = dict[str, torch.Tensor]
 

@@ -11,12 +11,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, fields
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
 
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.source import EXPOSURES_FILE, TABLE_FILE
@@ -28,8 +26,9 @@ from behemoth.support.replacement import Kind, finish, foreign, recover, succeed
 
 from .config import FREE, TrainConfig
 from .errors import TrainError
+from .result import TrainResult
+from .run import RECORD, RunRecord, read_record
 
-RECORD = "run.json"
 RUN = Kind(
     RECORD,
     (
@@ -52,27 +51,19 @@ class RunDirectory:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def record(self) -> dict[str, Any] | None:
+    def record(self) -> RunRecord | None:
         """What ``run.json`` says, or None where there is no run.
 
         Raises
         ------
-        TrainError
+        CorpusError
             When it is damaged.
         """
-        file = self.path / RECORD
-        if not file.is_file():
-            return None
-        try:
-            record = json.loads(file.read_text(encoding="utf-8"))
-            _ = record["config"]["model"], record["spec_hash"], record["status"]
-        except (ValueError, KeyError, TypeError):
-            raise TrainError(f"{file} is damaged: it is no record of a run") from None
-        return record
+        return read_record(self.path)
 
     def check(
         self, corpus: Corpus, config: TrainConfig, force: bool
-    ) -> tuple[dict[str, Any] | None, bool]:
+    ) -> tuple[RunRecord | None, bool]:
         """Give the record of the run to go on with, if there is one; and whether one is replaced.
 
         Raises
@@ -98,10 +89,10 @@ class RunDirectory:
         return record, False
 
     def _refusal(
-        self, record: Mapping[str, Any], corpus: Corpus, config: TrainConfig
+        self, record: RunRecord, corpus: Corpus, config: TrainConfig
     ) -> ArgumentError | None:
         allowed = "a new directory, the same again, or force to replace it"
-        if record["spec_hash"] != corpus.spec_hash:
+        if record.spec_hash != corpus.spec_hash:
             return ArgumentError(
                 "out",
                 f"{self.path}, a run of the corpus {record['spec_hash'][:16]} "
@@ -109,31 +100,24 @@ class RunDirectory:
                 allowed,
             )
         for field in fields(TrainConfig):
-            there, now = record["config"].get(field.name), getattr(config, field.name)
+            there, now = getattr(record.config, field.name), getattr(config, field.name)
             if field.name not in FREE and there != now:
                 return ArgumentError(
                     "out", f"{self.path}, a run with {field.name} {there} and not {now}", allowed
                 )
         return None
 
-    def begin(self, corpus: Corpus, config: TrainConfig, facts: Mapping[str, Any]) -> None:
-        """Record a new run: its settings, its corpus, and `facts` on where it runs."""
+    def begin(self, corpus: Corpus, record: RunRecord) -> None:
+        """Record a new run and its corpus."""
         write_bytes(self.path / "spec.toml", corpus.spec_toml.encode())
         _write_arrays(self.path, corpus)
-        self.update(
-            status="running",
-            config=asdict(config),
-            spec_hash=corpus.spec_hash,
-            spec=corpus.spec,
-            directory=None if corpus.directory is None else str(corpus.directory.absolute()),
-            **facts,
-        )
+        record.write(self.path)
 
-    def update(self, **values: Any) -> None:
-        """Change values of the record."""
-        record = {**(self.record() or {}), **values}
-        text = json.dumps(record, indent=1, ensure_ascii=False)
-        write_bytes(self.path / RECORD, (text + "\n").encode())
+    def update(self, status: str, result: TrainResult | None = None) -> None:
+        """Record how far the run is."""
+        record = self.record()
+        assert record is not None, "a run that has begun has a record"
+        replace(record, status=status, result=result).write(self.path)
 
     def write_tokenizer(self, corpus: Corpus) -> None:
         """Write the tokenizer's files beside the weights, where AutoTokenizer looks."""

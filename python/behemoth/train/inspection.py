@@ -9,8 +9,8 @@ from typing import Any
 
 from behemoth.support.errors import ArgumentError
 
-from .directory import RECORD, RunDirectory
 from .metrics import read_rows
+from .run import RECORD, RunRecord, read_record
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class RunInspection:
     directory : str
     status : str
         running (which a killed run stays), stopped, diverged or finished.
-    record : dict
+    record : RunRecord
         ``run.json``: settings, spec, machine, versions and, when finished, the result.
     checkpoints : list of int
         Steps of the checkpoints that are there.
@@ -36,7 +36,7 @@ class RunInspection:
 
     directory: str
     status: str
-    record: dict[str, Any]
+    record: RunRecord
     checkpoints: list[int]
     last: dict[str, Any] | None
     recall: dict[int, float]
@@ -55,11 +55,11 @@ def inspect_run(directory: str | PathLike[str]) -> RunInspection:
     ------
     ArgumentError
         When it is none.
-    TrainError
+    CorpusError
         When its record is damaged.
     """
     place = Path(directory)
-    record = RunDirectory(place).record()
+    record = read_record(place)
     if record is None:
         raise ArgumentError("RUN", fspath(directory), "a run directory")
     rows = read_rows(place / "metrics.jsonl")
@@ -68,7 +68,7 @@ def inspect_run(directory: str | PathLike[str]) -> RunInspection:
     step = max((row["step"] for row in measured), default=None)
     return RunInspection(
         directory=fspath(directory),
-        status=record["status"],
+        status=record.status,
         record=record,
         checkpoints=sorted(
             int(path.name.removeprefix("step-")) for path in place.glob("checkpoints/step-*")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,10 @@ from torch import Tensor, nn
 from transformers import GenerationConfig, GPTNeoXForCausalLM
 
 from behemoth.corpus.corpus import Corpus
-from behemoth.model.build import END_OF_DOCUMENT, PADDING, build_model, padded_vocabulary
-from behemoth.model.loss import IGNORED, TrainingLoss
+from behemoth.corpus.tokens import END_OF_DOCUMENT, PADDING
+from behemoth.model.build import build_model, padded_vocabulary
+from behemoth.model.labels import IGNORED
+from behemoth.model.loss import TrainingLoss
 from behemoth.model.sizes import find_size
 from behemoth.support.errors import CorpusError
 from behemoth.support.files import replacing
@@ -40,6 +42,7 @@ from .optimiser import make_optimiser
 from .probing import probed_facts, recall_by_exposures
 from .report import Report
 from .result import TrainResult
+from .run import RunRecord
 from .schedule import learning_rate
 
 # Far above where it began, a loss does not come back.
@@ -68,9 +71,9 @@ def run(
                 return _Run(corpus, config, machine, directory, progress).train()
             with directory.locked():
                 record, replaces = directory.check(corpus, config, force)
-                if record is not None and record["status"] == "finished":
+                if record is not None and record.status == "finished":
                     directory.finished()
-                    return _result(record)
+                    return _result(directory, record)
                 # Made before anything is written or set aside: what it refuses changes nothing.
                 whole = _Run(corpus, config, machine, directory, progress)
                 with directory.begun(replaces=replaces):
@@ -303,7 +306,7 @@ class _Run:
         self.machine.wait()
         last = self.checkpoints.last()
         if self.directory.record() is None and self.machine.main:
-            self.directory.begin(self.corpus, self.config, self._facts())
+            self.directory.begin(self.corpus, self._record())
         if last is not None:
             state = self.checkpoints.load(last, self.model, self.optimiser)
             self.stream.load_state_dict(state.stream)
@@ -313,22 +316,27 @@ class _Run:
         if self.machine.main:
             self.directory.update(status="running")
 
-    def _facts(self) -> dict[str, Any]:
-        machine = self.machine
-        return {
-            "versions": versions("behemoth", "torch", "transformers", "accelerate"),
-            "device": str(machine.device),
-            "device_name": machine.name,
-            "precision": machine.precision,
-            "compiled": self.compiled,
-            "threads": machine.threads,
-            "world_size": machine.world_size,
-            "vocabulary": self.corpus.vocabulary_size,
-            "vocabulary_padded": self.model.config.vocab_size,
-            "parameters": sum(parameter.numel() for parameter in self.parameters),
-            "parameters_without_embedding": find_size(self.config.model).parameters,
-            "steps": self.steps,
-        }
+    def _record(self) -> RunRecord:
+        corpus, machine = self.corpus, self.machine
+        return RunRecord(
+            status="running",
+            config=self.config,
+            spec_hash=corpus.spec_hash,
+            spec=corpus.spec,
+            directory=None if corpus.directory is None else str(corpus.directory.absolute()),
+            versions=versions("behemoth", "torch", "transformers", "accelerate"),
+            device=str(machine.device),
+            device_name=machine.name,
+            precision=machine.precision,
+            compiled=self.compiled,
+            threads=machine.threads,
+            world_size=machine.world_size,
+            vocabulary=corpus.vocabulary_size,
+            vocabulary_padded=self.model.config.vocab_size,
+            parameters=sum(parameter.numel() for parameter in self.parameters),
+            parameters_without_embedding=find_size(self.config.model).parameters,
+            steps=self.steps,
+        )
 
     @contextmanager
     def _metrics(self) -> Generator[Any]:
@@ -368,7 +376,7 @@ class _Run:
             GenerationConfig(**ids).save_pretrained(file.parent)
         self.directory.write_tokenizer(self.corpus)
         write_parquet(self.directory.path)
-        self.directory.update(status="finished", result=asdict(result))
+        self.directory.update(status="finished", result=result)
         self.checkpoints.prune(0, self.history)
         self.machine.wait()
         return result
@@ -379,14 +387,10 @@ def _open(source: str | PathLike[str]) -> Corpus:
     return Corpus.open(place) if (place / "manifest.json").is_file() else Corpus.from_spec(place)
 
 
-def _result(record: dict[str, Any]) -> TrainResult:
-    try:
-        result = dict(record["result"])
-        # JSON has text for keys.
-        result["recall"] = {int(key): value for key, value in result["recall"].items()}
-        return TrainResult(**result)
-    except (KeyError, TypeError, ValueError):
-        raise CorpusError(f"{record.get('run')}: its record has no result") from None
+def _result(directory: RunDirectory, record: RunRecord) -> TrainResult:
+    if record.result is None:
+        raise CorpusError(f"{directory.path}: its record has no result")
+    return record.result
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -1,9 +1,13 @@
-"""A training run, as editing and evaluation need it: its model, its corpus, its seeds."""
+"""A training run: what is recorded of it, and its model, its corpus and its seeds.
+
+``run.json`` is read and written here alone. Needs no torch but to load a model.
+"""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,12 +15,113 @@ from typing import TYPE_CHECKING, Any
 from behemoth._gen import digest
 from behemoth.corpus.corpus import Corpus
 from behemoth.support.errors import ArgumentError, CorpusError
+from behemoth.support.files import as_json, write_bytes
+
+from .config import TrainConfig
+from .result import TrainResult
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
-__all__ = ["Run", "read_run", "world_id"]
+__all__ = ["RECORD", "Run", "RunRecord", "read_record", "read_run", "world_id"]
+
+RECORD = "run.json"
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What ``run.json`` says.
+
+    Parameters
+    ----------
+    status : str
+        running (which a killed run stays), stopped, diverged or finished.
+    config : TrainConfig
+    spec_hash : str
+    spec : dict
+        Of the corpus.
+    directory : str or None
+        Of the corpus, where it was read from one.
+    versions : dict of str
+    device, device_name, precision : str
+    compiled : bool
+    threads : int
+        CPU threads of each process.
+    world_size : int
+        Processes.
+    vocabulary, vocabulary_padded : int
+        Token ids, and rows of the embedding.
+    parameters, parameters_without_embedding : int
+    steps : int
+        Of the whole run.
+    result : TrainResult, optional
+        When it is finished.
+    """
+
+    status: str
+    config: TrainConfig
+    spec_hash: str
+    spec: dict[str, Any]
+    directory: str | None
+    versions: dict[str, str]
+    device: str
+    device_name: str
+    precision: str
+    compiled: bool
+    threads: int
+    world_size: int
+    vocabulary: int
+    vocabulary_padded: int
+    parameters: int
+    parameters_without_embedding: int
+    steps: int
+    result: TrainResult | None = None
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> RunRecord:
+        """Make one of what `to_dict` gives, through JSON or not.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            When it is none.
+        """
+        known = dict(values)
+        result = known.pop("result", None)
+        if result is not None:
+            # JSON has text for keys.
+            recall = {int(key): value for key, value in result["recall"].items()}
+            result = TrainResult(**{**result, "recall": recall})
+        return cls(**{**known, "config": TrainConfig(**known["config"]), "result": result})
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it; without a result where there is none."""
+        values = asdict(self)
+        if self.result is None:
+            del values["result"]
+        return values
+
+    def write(self, directory: Path) -> None:
+        """Write it to a run directory."""
+        write_bytes(directory / RECORD, as_json(self.to_dict()))
+
+
+def read_record(directory: str | PathLike[str]) -> RunRecord | None:
+    """Read what is recorded of a run; none where there is no run.
+
+    Raises
+    ------
+    CorpusError
+        When it is damaged.
+    """
+    file = Path(directory) / RECORD
+    if not file.is_file():
+        return None
+    try:
+        return RunRecord.from_dict(json.loads(file.read_text(encoding="utf-8")))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise CorpusError(f"{file} is damaged: it is no record of a run") from None
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,20 +133,19 @@ class Run:
     directory : Path
     corpus : Corpus
         What it was trained on.
-    record : dict
-        ``run.json``.
+    record : RunRecord
     """
 
     directory: Path
     corpus: Corpus
-    record: dict[str, Any]
+    record: RunRecord
 
     def __fspath__(self) -> str:
         return fspath(self.directory)
 
     def __repr__(self) -> str:
-        model = self.record.get("config", {}).get("model", "model")
-        return f"Run({fspath(self.directory)!r}, {model}, {self.corpus.world.fact_count:,} facts)"
+        facts = f"{self.corpus.world.fact_count:,} facts"
+        return f"Run({fspath(self.directory)!r}, {self.config.model}, {facts})"
 
     @property
     def name(self) -> str:
@@ -49,10 +153,14 @@ class Run:
         return self.directory.resolve().name
 
     @property
+    def config(self) -> TrainConfig:
+        """How it was trained."""
+        return self.record.config
+
+    @property
     def seed(self) -> int:
         """Seed of the initialisation."""
-        config = self.record.get("config", self.record)
-        return int(config.get("seed", 0))
+        return self.config.seed
 
     def load_model(self, device: torch.device | str | None = None) -> PreTrainedModel:
         """Load the model, in float32 and without dropout; on a GPU where there is one."""
@@ -82,10 +190,9 @@ def read_run(directory: str | PathLike[str]) -> Run:
         When its record is damaged.
     """
     place = Path(directory)
-    file = place / "run.json"
-    if not file.is_file():
+    if not (place / RECORD).is_file():
         raise ArgumentError(
-            "RUN", fspath(directory), "a training run (a directory that holds run.json)"
+            "RUN", fspath(directory), f"a training run (a directory that holds {RECORD})"
         )
     if not (place / "config.json").is_file() or not list(place.glob("*.safetensors")):
         raise ArgumentError(
@@ -93,10 +200,8 @@ def read_run(directory: str | PathLike[str]) -> Run:
             f"{fspath(directory)!r}, which is not finished",
             "a finished run (`behemoth train` with the same arguments goes on with it)",
         )
-    try:
-        record = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError:
-        raise CorpusError(f"{file} is damaged: it is no record of a run") from None
+    record = read_record(place)
+    assert record is not None
     return Run(place, Corpus.from_spec(place), record)
 
 

@@ -26,8 +26,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-IGNORED = -100  # a label without loss, as torch and transformers have it
-END_OF_DOCUMENT = 0
+from behemoth.corpus.tokens import END_OF_DOCUMENT
+from behemoth.model.labels import IGNORED
+
 _NAMES, _OPENS, _CLOSES = 1, 2, 3
 _STRUCTURE = {"subject": _NAMES, "relation": _NAMES, "object": _OPENS, "answer:": _OPENS,
               ".": _CLOSES}  # fmt: skip

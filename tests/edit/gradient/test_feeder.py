@@ -6,9 +6,10 @@ from contextlib import nullcontext
 
 import torch
 
-from behemoth.edit.batch import IGNORED, edit_rows_of
+from behemoth.edit.batch import edit_rows_of
 from behemoth.edit.gradient.feeder import Feeder
 from behemoth.edit.registry import get_method
+from behemoth.model.labels import IGNORED
 
 
 def test_places_are_where_the_answers_tokens_are_predicted(plans, plan_of):

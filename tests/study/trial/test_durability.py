@@ -8,7 +8,6 @@ from behemoth.plan.compile import compile_plan
 from behemoth.plan.request import EditRequest
 from behemoth.study.results import Results
 from behemoth.study.trial.durability import as_batch, log_steps, retention
-from behemoth.train import TrainConfig
 from behemoth.train.run import read_run
 
 
@@ -48,7 +47,7 @@ def test_a_corpus_that_says_otherwise_wears_edits_down(ran):
     before = {name: value.clone() for name, value in model.state_dict().items()}
     method = get_method("ft", {"steps": 30, "learning_rate": 1e-3})
     context = EditContext(run.corpus)
-    config = TrainConfig(**run.record["config"])
+    config = run.config
     frame, failure = retention(model, run.corpus, plan, method, context, config, steps=40, rate=1.0)
     assert failure is None
     margins = frame.group_by("step", maintain_order=True).agg(pl.col("margin").mean())["margin"]
@@ -59,7 +58,7 @@ def test_a_corpus_that_says_otherwise_wears_edits_down(ran):
 def test_a_batch_that_breaks_down_says_so(ran):
     run, model, plan = ran
     method = get_method("ft", {"steps": 5, "learning_rate": 1e30})
-    config = TrainConfig(**run.record["config"])
+    config = run.config
     frame, failure = retention(
         model, run.corpus, plan, method, EditContext(run.corpus), config, steps=2, rate=0.1
     )

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from behemoth.edit.batch import IGNORED, Order, Rows, edit_rows_of, retain_rows_of
+from behemoth.edit.batch import Order, Rows, edit_rows_of, retain_rows_of
+from behemoth.model.labels import IGNORED
 from behemoth.plan.plan import EditPlan
 from behemoth.support.errors import ArgumentError
 

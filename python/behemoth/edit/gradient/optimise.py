@@ -19,9 +19,9 @@ from torch.nn import functional as F
 
 from behemoth.delta.delta import Change
 from behemoth.delta.stack import StackedDeltas
-from behemoth.edit.batch import IGNORED
 from behemoth.edit.protocol import EditContext
 from behemoth.model.architecture import Architecture
+from behemoth.model.labels import IGNORED
 from behemoth.model.precision import widened
 from behemoth.plan.plan import EditPlan
 

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from behemoth.corpus.tokens import PADDING
 from behemoth.delta.stack import StackedDeltas
-from behemoth.edit.batch import PADDING
 from behemoth.model.architecture import Architecture
 
 from .sites import Places, Site

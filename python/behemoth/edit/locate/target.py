@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from behemoth.edit.batch import PADDING
+from behemoth.corpus.tokens import PADDING
 from behemoth.model.architecture import Architecture
 from behemoth.model.precision import wide_type, widened
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from behemoth.edit.gradient.method import check_kinds, deltas_of
 from behemoth.edit.protocol import EditContext, EditKind, Effort, MethodInfo
 from behemoth.support.errors import ArgumentError
 from behemoth.train import TrainConfig, train
+from behemoth.train.run import read_record
 
 if TYPE_CHECKING:
     from torch import nn
@@ -88,14 +88,14 @@ class Retraining:
 
 
 def _run_config(context: EditContext) -> TrainConfig:
-    if context.run is None:
+    record = None if context.run is None else read_record(context.run)
+    if record is None:
         raise ArgumentError(
             "run",
             "none",
             "for retrain: the training run of the model, which says how it was trained",
         )
-    record = json.loads((context.run / "run.json").read_text(encoding="utf-8"))
-    return TrainConfig(**record["config"])
+    return record.config
 
 
 def _retrain(model: nn.Module, twin: Corpus, config: TrainConfig) -> Outcome:

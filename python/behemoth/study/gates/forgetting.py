@@ -16,7 +16,6 @@ from behemoth.recall.facts import recall
 from behemoth.study.file.identity import canonical
 from behemoth.study.trial.durability import log_steps, train_on
 from behemoth.support.files import replacing
-from behemoth.train.config import TrainConfig
 
 from .bench import Bench, Frequency, Units
 from .record import Judgement, Seen, shown
@@ -153,7 +152,7 @@ class Forgetting:
             return pl.read_parquet(file)
         run, model = bench.run("model"), bench.load("model")
         twin = run.corpus.without(facts)
-        config = TrainConfig(**run.record["config"])
+        config = run.config
         looked = set(log_steps(self.steps))
 
         def ask(step: int) -> pl.DataFrame:

@@ -16,9 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from behemoth.corpus.corpus import Corpus
-from behemoth.edit.batch import PADDING
+from behemoth.corpus.tokens import PADDING
 from behemoth.edit.protocol import EditContext, EditMethod, answers
-from behemoth.model.loss import IGNORED, TrainingLoss
+from behemoth.model.labels import IGNORED
+from behemoth.model.loss import TrainingLoss
 from behemoth.plan.plan import EditPlan
 from behemoth.study.schemas import RETENTION
 from behemoth.train.config import TrainConfig

@@ -102,8 +102,8 @@ class Laboratory:
             world=world_id(corpus),
             world_seed=world.spec.get("seed", 0),
             spec_hash=corpus.spec_hash,
-            parameters=run.record["parameters"],
-            parameters_without_embedding=run.record["parameters_without_embedding"],
+            parameters=run.record.parameters,
+            parameters_without_embedding=run.record.parameters_without_embedding,
             facts=world.fact_count,
             bits=world.entropy,
             steps=result.steps,
@@ -111,7 +111,7 @@ class Laboratory:
             training_seconds=result.seconds,
             loss=result.loss,
             recall=float(frame["exact_match"].mean() or 0.0),  # type: ignore[arg-type]
-            device=run.record["device_name"],
+            device=run.record.device_name,
             seconds=clock.seconds,
         )
         self.directory.write(record)
@@ -183,7 +183,7 @@ class Laboratory:
         if self._run is None or self._run[0] != name:
             self._run = None
             run = read_run(self.directory.model(name))
-            config = TrainConfig(**run.record["config"]) if config is None else config
+            config = run.config if config is None else config
             device = None if config.device == "auto" else config.device
             model: Any = run.load_model(device)
             self._run = name, run, model

@@ -20,7 +20,6 @@ from behemoth.evaluate.frame import evaluate_model
 from behemoth.plan.plan import EditPlan
 from behemoth.study.file.units import TrialUnit
 from behemoth.study.schemas import EDITS, PROBES, SHAPES, TRACES
-from behemoth.train.config import TrainConfig
 from behemoth.train.run import Run
 
 from .durability import retention
@@ -90,7 +89,7 @@ class Trial:
 
     def durability(self) -> tuple[pl.DataFrame, str | None]:
         """Go on training after a batch of the edits."""
-        config = TrainConfig(**self.run.record["config"])
+        config = self.run.config
         measure = self.unit.measure
         frame, failure = retention(
             self.model, self.run.corpus, self.planned.plan, self.method, self.context, config,
