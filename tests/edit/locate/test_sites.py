@@ -37,7 +37,7 @@ def test_the_subject_of_a_link_is_an_object(rich_corpus):
 
 
 def test_a_prompt_without_a_subject_is_refused(small_corpus):
-    with pytest.raises(ValueError, match="without a subject"):
+    with pytest.raises(ValueError, match="prompts that name a subject"):
         Places(small_corpus).last([3, 4, 5])
 
 
