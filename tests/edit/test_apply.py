@@ -7,8 +7,9 @@ from transformers import GPTNeoXForCausalLM
 
 from behemoth import ArgumentError, Corpus, CorpusError, World
 from behemoth.delta.delta import EditDelta
-from behemoth.edit.apply import FailedEdit, edit, read_edit
+from behemoth.edit.apply import edit
 from behemoth.edit.methods.lora import Lora
+from behemoth.edit.record import FailedEdit, read_edit
 from behemoth.edit.registry import get_method
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.request import EditRequest
@@ -194,7 +195,7 @@ def test_errors_come_before_any_work(trained, plan, tmp_path, monkeypatch):
     other = compile_plan(Corpus(World(90, 2, 9)), EditRequest(edits=1))
     with pytest.raises(ArgumentError, match="argument 'plan': got a plan of another world"):
         edit(trained, other, "lora", tmp_path / "e")
-    with pytest.raises(ArgumentError, match=r"got lorra \(did you mean lora\?\)"):
+    with pytest.raises(ArgumentError, match=r"got lorra, .*\(did you mean lora\?\)"):
         edit(trained, plan, "lorra", tmp_path / "e")
     with pytest.raises(ArgumentError, match="argument 'stack': got 0, allowed: 1 or more"):
         edit(trained, plan, "lora", tmp_path / "e", stack=0)

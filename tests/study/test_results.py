@@ -67,8 +67,7 @@ def test_labels_are_those_of_the_study_now(finished, tmp_path):
 
 
 def test_a_study_that_has_only_begun_has_empty_frames(finished, tmp_path):
-    about = json.loads((finished[0] / "study.json").read_text())
-    StudyDirectory(tmp_path / "s").begin("", about)
+    StudyDirectory(tmp_path / "s").begin("", StudyDirectory(finished[0]).read())
     results = Results.open(tmp_path / "s")
     assert results.done == [] and len(results.missing) == 8 and results.failures == []
     for name in ("models", "index", "edits", "probes", "geometry", "retention", "traces", "recall"):

@@ -8,21 +8,18 @@ from typing import TYPE_CHECKING
 from behemoth.support.lazy import lazy
 
 if TYPE_CHECKING:  # the same names again, for type checkers and editors
-    from .apply import (
-        Edited as Edited,
-        EditRecord as EditRecord,
-        edit as edit,
-        read_edit as read_edit,
-    )
+    from .apply import Edited as Edited, edit as edit
     from .protocol import EditContext as EditContext, EditMethod as EditMethod
+    from .record import EditRecord as EditRecord, read_edit as read_edit
     from .registry import get_method as get_method, method_names as method_names
     from .sequence import edit_in_sequence as edit_in_sequence
 
 __all__, __dir__, __getattr__ = lazy(
     __name__,
     {
-        "apply": "EditRecord Edited edit read_edit",
+        "apply": "Edited edit",
         "protocol": "EditContext EditMethod",
+        "record": "EditRecord read_edit",
         "registry": "get_method method_names",
         "sequence": "edit_in_sequence",
     },

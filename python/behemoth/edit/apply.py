@@ -1,33 +1,28 @@
 """Carry out a plan on a run with a method, and keep what it changed: `behemoth edit`.
 
-An edit directory holds ``edit.json``, and ``delta/`` for a plan as one batch or
-``deltas/00000/`` ... for its single edits. A delta is there as a whole or not at all, so a run
-that was stopped goes on where it was.
+A delta is there as a whole or not at all, so a call that was stopped goes on where it was.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from behemoth.delta.adapter import save_adapter
-from behemoth.delta.delta import EditDelta
 from behemoth.edit.gradient.method import check_kinds
 from behemoth.plan.plan import EditPlan
-from behemoth.support.errors import ArgumentError, CorpusError
-from behemoth.support.files import as_json, write_bytes
+from behemoth.support.errors import ArgumentError
 from behemoth.support.locks import lock_folder
-from behemoth.support.replacement import Kind, foreign, recover, succession
+from behemoth.support.replacement import recover, succession
 from behemoth.train.device import find_device
 from behemoth.train.run import Run, read_run
 
 from .protocol import EditContext, EditMethod, settings_of
+from .record import EDIT, EditRecord, FailedEdit, check_place, told_edits
 from .registry import get_method
 from .stacking import stack_size
 
@@ -35,37 +30,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
-__all__ = ["EditRecord", "Edited", "FailedEdit", "edit", "read_edit"]
-
-FORMAT_VERSION = 1
-_DELTA = ("delta.json", "delta.safetensors")
-_ADAPTER = ("adapter_config.json", "adapter_model.safetensors")
-EDIT = Kind(
-    "edit.json",
-    (
-        *(f"{folder}/{name}" for folder in ("delta", "deltas/[0-9]*") for name in _DELTA),
-        *(f"{folder}/{name}" for folder in ("adapter", "adapters/[0-9]*") for name in _ADAPTER),
-    ),
-)
-"""What an edit directory owns."""
-
-_KEY = ("format_version", "run", "spec_hash", "plan_hash", "method", "settings", "seed", "single")
-
-
-@dataclass(frozen=True)
-class FailedEdit:
-    """An edit that broke down.
-
-    Attributes
-    ----------
-    edit : int, optional
-        Its number; none for a batch.
-    failure : str
-        Why.
-    """
-
-    edit: int | None
-    failure: str
+__all__ = ["Edited", "edit"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,51 +69,8 @@ class Edited:
         return self.out
 
     def __repr__(self) -> str:
-        return f"Edited({self.out!r}, {_told(self)}" + (
-            f", {len(self.failed):,} failed)" if self.failed else ")"
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class EditRecord:
-    """An edit directory; a path wherever one is asked for.
-
-    Attributes
-    ----------
-    directory : Path
-    run : Path
-        The training run that was edited.
-    plan_hash, method, settings, seed, single
-        What was done.
-    edits : list of int
-        Numbers of the edits.
-    """
-
-    directory: Path
-    run: Path
-    plan_hash: str
-    method: str
-    settings: dict[str, Any]
-    seed: int
-    single: bool
-    edits: list[int]
-
-    def __fspath__(self) -> str:
-        return fspath(self.directory)
-
-    def __repr__(self) -> str:
-        return f"EditRecord({fspath(self.directory)!r}, {_told(self)})"
-
-    def deltas(self) -> dict[int | None, EditDelta]:
-        """The deltas: single edits by their number, or None to that of the batch."""
-        keys: Sequence[int | None] = self.edits if self.single else [None]
-        return {key: EditDelta.load(_delta_place(self.directory, key)) for key in keys}
-
-
-def _told(edit: Edited | EditRecord) -> str:
-    count = edit.edits if isinstance(edit.edits, int) else len(edit.edits)
-    kind = "single edits" if edit.single else "edits in one batch"
-    return f"{count:,} {kind} by {edit.method}"
+        failed = f", {len(self.failed):,} failed" if self.failed else ""
+        return f"Edited({self.out!r}, {told_edits(self.edits, self.single, self.method)}{failed})"
 
 
 def edit(
@@ -216,53 +138,49 @@ def edit(
     made = plan if isinstance(plan, EditPlan) else EditPlan.load(plan)
     made.check(ran.corpus)
     check_kinds(chosen, [made])
-    numbers = made.edits["edit"].to_list()
-    record: dict[str, Any] = {
-        "format_version": FORMAT_VERSION,
-        "run": os.path.relpath(Path(run).resolve(), place.resolve()),
-        "spec_hash": ran.corpus.spec_hash,
-        "plan_hash": made.plan_hash,
-        "method": chosen.info.name,
-        "settings": settings_of(chosen),
-        "seed": seed,
-        "single": single,
-        "edits": numbers,
-        "complete": False,
-    }
-    keys: list[int | None] = [*numbers] if single else [None]
+    record = EditRecord(
+        directory=place,
+        run=Path(run).resolve(),
+        spec_hash=ran.corpus.spec_hash,
+        plan_hash=made.plan_hash,
+        method=chosen.info.name,
+        settings=settings_of(chosen),
+        seed=seed,
+        single=single,
+        edits=tuple(made.edits["edit"]),
+    )
     seconds = 0.0
     with lock_folder(place):
         recover(place, EDIT)
-        replaces = _check(place, record, force)
-        missing = [key for key in keys if replaces or not _is_there(place, key)]
+        replaces = check_place(record, force)
+        missing = [key for key in record.keys if replaces or not record.is_there(key)]
         # Loaded before anything is set aside.
         model = ran.load_model(device) if missing else None
         with succession(place, EDIT, force=replaces):
             if model is not None:
-                write_bytes(place / EDIT.record, as_json(record))
+                record.write()
                 kept = None if cache is None else Path(cache)
-                context = _Work(ran, made, chosen, place, seed, kept, len(numbers), progress)
-                seconds = context.carry_out(model, missing, len(keys) - len(missing), stack)
-            deltas = {key: EditDelta.load(_delta_place(place, key)) for key in keys}
+                work = _Work(ran, made, chosen, record, kept, progress)
+                seconds = work.carry_out(model, missing, stack)
+            deltas = record.deltas()
             failed = [FailedEdit(key, d.failure) for key, d in deltas.items() if d.failure]
             if adapter:
                 for key, delta in deltas.items():
                     if delta.failure is None:
-                        save_adapter(delta, _place(place, "adapter", key), Path(run).resolve())
-            complete = {**record, "failed": [asdict(one) for one in failed], "complete": True}
-            write_bytes(place / EDIT.record, as_json(complete))
-    done = len(missing) if single else len(numbers) * len(missing)
+                        save_adapter(delta, record.adapter_place(key), record.run)
+            replace(record, failed=tuple(failed), complete=True).write()
+    done = len(missing) if single else len(made) * len(missing)
     return Edited(
         out=fspath(out),
         run=fspath(run),
         plan_hash=made.plan_hash,
-        method=chosen.info.name,
-        settings=record["settings"],
+        method=record.method,
+        settings=record.settings,
         seed=seed,
         single=single,
-        edits=len(numbers),
+        edits=len(made),
         failed=failed,
-        present=len(keys) - len(missing),
+        present=len(record.keys) - len(missing),
         seconds=seconds,
         edits_per_second=done / seconds if seconds > 0 else 0.0,
     )
@@ -275,121 +193,36 @@ class _Work:
     run: Run
     plan: EditPlan
     method: EditMethod
-    place: Path
-    seed: int
+    record: EditRecord
     cache: Path | None
-    total: int
     progress: Callable[[int, int], object]
 
-    def carry_out(
-        self, model: PreTrainedModel, missing: Sequence[int | None], present: int, stack: int
-    ) -> float:
+    def carry_out(self, model: PreTrainedModel, missing: Sequence[int | None], stack: int) -> float:
         """Make the deltas that are missing; gives the seconds it took."""
         begin = time.perf_counter()
-        if missing == [None]:
-            plans: dict[int | None, EditPlan] = {None: self.plan}
-        else:
-            singles = {int(p.edits["edit"].item()): p for p in self.plan.singles()}
-            plans = {key: singles[key] for key in missing if key is not None}
+        total = len(self.plan)
+        plans: dict[int | None, EditPlan] = {None: self.plan}
+        if self.record.single:
+            plans = {int(p.edits["edit"].item()): p for p in self.plan.singles()}
         most = stack_size(self.method, model, stack)
-        keys = list(plans)
-        for first in range(0, len(keys), most):
-            some = keys[first : first + most]
-            share = self.total if missing == [None] else len(some)
+        present = len(self.record.keys) - len(missing)
+        for first in range(0, len(missing), most):
+            some = missing[first : first + most]
+            share = len(some) if self.record.single else total
             done = present + first
 
             def forward(step: int, steps: int, done: int = done, share: int = share) -> None:
-                self.progress(done + share * step // max(steps, 1), self.total)
+                self.progress(done + share * step // max(steps, 1), total)
 
             context = EditContext(
                 corpus=self.run.corpus,
-                seed=self.seed,
+                seed=self.record.seed,
                 cache=self.cache,
                 run=self.run.directory,
                 progress=forward,
             )
             found = self.method.apply(model, [plans[key] for key in some], context)
             for key, delta in zip(some, found, strict=True):
-                delta.save(_delta_place(self.place, key))
-            self.progress(done + share, self.total)
+                delta.save(self.record.delta_place(key))
+            self.progress(done + share, total)
         return time.perf_counter() - begin
-
-
-def read_edit(directory: str | PathLike[str]) -> EditRecord:
-    """Read what an edit directory says.
-
-    Raises
-    ------
-    ArgumentError
-        When it is none, or is not finished.
-    CorpusError
-        When its record is damaged.
-    """
-    place = Path(directory)
-    record = _read_record(place)
-    if record is None:
-        raise ArgumentError(
-            "EDIT", fspath(directory), "an edit directory (one that holds edit.json)"
-        )
-    if not record["complete"]:
-        raise ArgumentError(
-            "EDIT",
-            f"{fspath(directory)!r}, which is not finished",
-            "a finished one (`behemoth edit` with the same arguments goes on with it)",
-        )
-    return EditRecord(
-        directory=place,
-        run=(place / record["run"]).resolve(),
-        plan_hash=record["plan_hash"],
-        method=record["method"],
-        settings=record["settings"],
-        seed=record["seed"],
-        single=record["single"],
-        edits=record["edits"],
-    )
-
-
-def _check(place: Path, record: Mapping[str, Any], force: bool) -> bool:
-    """Refuse a place that is not ours to write; say whether an edit there is replaced."""
-    if place.exists() and not place.is_dir():
-        raise CorpusError(f"{place} is a file; allowed: a new or empty directory")
-    if other := foreign(place, EDIT):
-        raise CorpusError(
-            f"{place} holds something else ({other}); allowed: a new or empty directory"
-        )
-    there = _read_record(place)
-    if there is None:
-        # Deltas of one that was stopped before its record: whose they are cannot be told.
-        return True
-    changed = [name for name in _KEY if there.get(name) != record[name]]
-    if changed and not force:
-        raise CorpusError(f"{place} holds another edit ({changed[0]}); --force replaces it")
-    return bool(changed)
-
-
-def _is_there(place: Path, key: int | None) -> bool:
-    return (_delta_place(place, key) / "delta.json").is_file()
-
-
-def _read_record(place: Path) -> dict[str, Any] | None:
-    file = place / "edit.json"
-    if not file.is_file():
-        return None
-    try:
-        record = json.loads(file.read_text(encoding="utf-8"))
-        version = record["format_version"]
-    except (ValueError, KeyError, TypeError):
-        raise CorpusError(f"{file} is damaged: it is no record of an edit") from None
-    if version != FORMAT_VERSION:
-        raise CorpusError(
-            f"{file}: format version {version}, and this version of behemoth reads {FORMAT_VERSION}"
-        )
-    return record
-
-
-def _delta_place(place: Path, key: int | None) -> Path:
-    return _place(place, "delta", key)
-
-
-def _place(place: Path, name: str, key: int | None) -> Path:
-    return place / name if key is None else place / f"{name}s" / f"{key:05}"

@@ -98,7 +98,7 @@ def evaluate(
     ArgumentError
         When the plan is of another world or another plan than the edit's, or there is no run.
     """
-    from behemoth.edit.apply import read_edit
+    from behemoth.edit.record import read_edit
 
     made = plan if isinstance(plan, EditPlan) else EditPlan.load(plan)
     place = Path(source)

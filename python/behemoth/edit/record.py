@@ -1,0 +1,210 @@
+"""An edit directory: what its ``edit.json`` says, and where its deltas lie.
+
+A delta is there as a whole or not at all: ``delta/`` for a plan as one batch, or ``deltas/00000/``
+... for its single edits.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+from behemoth.delta.delta import EditDelta
+from behemoth.support.errors import ArgumentError, CorpusError
+from behemoth.support.fields import made
+from behemoth.support.files import as_json, write_bytes
+from behemoth.support.replacement import Kind, foreign
+
+__all__ = ["EDIT", "EditRecord", "FailedEdit", "check_place", "read_edit"]
+
+FORMAT_VERSION = 1
+_DELTA = ("delta.json", "delta.safetensors")
+_ADAPTER = ("adapter_config.json", "adapter_model.safetensors")
+EDIT = Kind(
+    "edit.json",
+    (
+        *(f"{folder}/{name}" for folder in ("delta", "deltas/[0-9]*") for name in _DELTA),
+        *(f"{folder}/{name}" for folder in ("adapter", "adapters/[0-9]*") for name in _ADAPTER),
+    ),
+)
+"""What an edit directory owns."""
+
+_KEY = ("run", "spec_hash", "plan_hash", "method", "settings", "seed", "single")
+
+
+@dataclass(frozen=True)
+class FailedEdit:
+    """An edit that broke down.
+
+    Attributes
+    ----------
+    edit : int, optional
+        Its number; none for a batch.
+    failure : str
+        Why.
+    """
+
+    edit: int | None
+    failure: str
+
+
+@dataclass(frozen=True, eq=False)
+class EditRecord:
+    """An edit directory; a path wherever one is asked for.
+
+    Attributes
+    ----------
+    directory : Path
+    run : Path
+        The training run that was edited.
+    spec_hash : str
+        Of its corpus.
+    plan_hash, method, settings, seed, single
+        What was done.
+    edits : tuple of int
+        Numbers of the edits.
+    complete : bool
+        Whether all deltas are there.
+    failed : tuple of FailedEdit
+        Edits that broke down.
+    """
+
+    directory: Path
+    run: Path
+    spec_hash: str
+    plan_hash: str
+    method: str
+    settings: dict[str, Any]
+    seed: int
+    single: bool
+    edits: tuple[int, ...]
+    complete: bool = False
+    failed: tuple[FailedEdit, ...] = ()
+
+    def __fspath__(self) -> str:
+        return fspath(self.directory)
+
+    def __repr__(self) -> str:
+        told = told_edits(len(self.edits), self.single, self.method)
+        return f"EditRecord({fspath(self.directory)!r}, {told})"
+
+    @property
+    def keys(self) -> Sequence[int | None]:
+        """The keys of the deltas: numbers of single edits, or None alone."""
+        return self.edits if self.single else (None,)
+
+    def delta_place(self, key: int | None) -> Path:
+        """Where a delta is."""
+        return self._place("delta", key)
+
+    def adapter_place(self, key: int | None) -> Path:
+        """Where the same as an adapter is."""
+        return self._place("adapter", key)
+
+    def is_there(self, key: int | None) -> bool:
+        """Whether a delta has been made."""
+        return (self.delta_place(key) / "delta.json").is_file()
+
+    def deltas(self) -> dict[int | None, EditDelta]:
+        """The deltas: single edits by their number, or None to that of the batch."""
+        return {key: EditDelta.load(self.delta_place(key)) for key in self.keys}
+
+    def differs(self, other: EditRecord) -> str | None:
+        """What tells two edits apart: the first of the fields that do, none for the same edit."""
+        return next((key for key in _KEY if getattr(self, key) != getattr(other, key)), None)
+
+    def write(self) -> None:
+        """Write ``edit.json``."""
+        values = {
+            "format_version": FORMAT_VERSION,
+            **asdict(self),
+            "run": os.path.relpath(self.run, self.directory.resolve()),
+        }
+        del values["directory"]
+        write_bytes(self.directory / EDIT.record, as_json(values))
+
+    @classmethod
+    def read(cls, directory: Path) -> EditRecord | None:
+        """Read ``edit.json``; none where there is none.
+
+        Raises
+        ------
+        CorpusError
+            When it is damaged, or of another version.
+        """
+        file = directory / EDIT.record
+        if not file.is_file():
+            return None
+        try:
+            values: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            version = values["format_version"]
+            if version == FORMAT_VERSION:
+                return cls._of(directory, values)
+        except (ValueError, KeyError, TypeError):
+            raise CorpusError(f"{file} is damaged: it is no record of an edit") from None
+        raise CorpusError(
+            f"{file}: format version {version}, and this version of behemoth reads {FORMAT_VERSION}"
+        )
+
+    @classmethod
+    def _of(cls, directory: Path, values: Mapping[str, Any]) -> EditRecord:
+        own = {key: value for key, value in values.items() if key != "format_version"}
+        failed = tuple(made(FailedEdit, row) for row in own.get("failed", ()))
+        run = (directory / own["run"]).resolve()
+        return made(cls, {**own, "directory": directory, "run": run, "failed": failed})
+
+    def _place(self, name: str, key: int | None) -> Path:
+        return self.directory / (name if key is None else f"{name}s/{key:05}")
+
+
+def told_edits(count: int, single: bool, method: str) -> str:
+    """Say how many edits there are, for people."""
+    return f"{count:,} {'single edits' if single else 'edits in one batch'} by {method}"
+
+
+def read_edit(directory: str | PathLike[str]) -> EditRecord:
+    """Read what an edit directory says.
+
+    Raises
+    ------
+    ArgumentError
+        When it is none, or is not finished.
+    CorpusError
+        When its record is damaged.
+    """
+    record = EditRecord.read(Path(directory))
+    if record is None:
+        raise ArgumentError(
+            "EDIT", fspath(directory), "an edit directory (one that holds edit.json)"
+        )
+    if not record.complete:
+        raise ArgumentError(
+            "EDIT",
+            f"{fspath(directory)!r}, which is not finished",
+            "a finished one (`behemoth edit` with the same arguments goes on with it)",
+        )
+    return record
+
+
+def check_place(record: EditRecord, force: bool) -> bool:
+    """Refuse a place that is not ours to write; say whether an edit there is replaced."""
+    place = record.directory
+    if place.exists() and not place.is_dir():
+        raise CorpusError(f"{place} is a file; allowed: a new or empty directory")
+    if other := foreign(place, EDIT):
+        raise CorpusError(
+            f"{place} holds something else ({other}); allowed: a new or empty directory"
+        )
+    there = EditRecord.read(place)
+    if there is None:
+        # Deltas of one that was stopped before its record: whose they are cannot be told.
+        return True
+    changed = there.differs(record)
+    if changed and not force:
+        raise CorpusError(f"{place} holds another edit ({changed}); --force replaces it")
+    return changed is not None
