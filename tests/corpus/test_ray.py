@@ -49,7 +49,7 @@ def test_parts_of_a_cluster_make_the_same_bytes(fake_ray, sharded, tmp_path, con
         tmp_path / "ray",
         engine="ray",
         probes=100,
-        progress=lambda *call: calls.append(call),
+        progress=lambda at: calls.append((at.done, at.total)),
     )
     straight = sharded.write(tmp_path / "straight", probes=100)
     assert contents(tmp_path / "ray") == contents(tmp_path / "straight")
@@ -72,7 +72,7 @@ def test_force_is_refused(fake_ray, corpus, tmp_path):
 
 
 def test_a_cluster_that_is_stopped_is_shut_down(fake_ray, sharded, tmp_path):
-    def stop(done, total):
+    def stop(at):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

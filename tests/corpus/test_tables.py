@@ -11,7 +11,9 @@ def test_facts_are_those_of_the_world(tmp_path, rich_corpus):
     rich_corpus.write(tmp_path / "corpus", probes=0)
     calls = []
     written = facts(
-        tmp_path / "corpus", tmp_path / "facts.parquet", progress=lambda *call: calls.append(call)
+        tmp_path / "corpus",
+        tmp_path / "facts.parquet",
+        progress=lambda at: calls.append((at.done, at.total)),
     )
     frame = pl.read_parquet(tmp_path / "facts.parquet")
     assert frame.equals(rich_corpus.world.facts())

@@ -105,8 +105,8 @@ def test_a_stopped_write_goes_on(tmp_path, sharded, contents):
     class StopError(Exception):
         pass
 
-    def stop(done, total):
-        if done > 0:
+    def stop(at):
+        if at.done > 0:
             raise StopError
 
     out = tmp_path / "corpus"
@@ -119,8 +119,12 @@ def test_a_stopped_write_goes_on(tmp_path, sharded, contents):
 
 def test_progress_counts_bytes_to_the_end(tmp_path, sharded):
     calls = []
-    written = sharded.write(tmp_path / "corpus", progress=lambda *call: calls.append(call))
-    assert calls[-1] == (written.bytes, written.bytes)
+    written = sharded.write(
+        tmp_path / "corpus",
+        probes=0,
+        progress=lambda at: calls.append((at.label, at.done, at.total)),
+    )
+    assert calls[-1] == ("writing", written.bytes, written.bytes)
 
 
 def test_another_corpus_is_replaced_by_force_alone(tmp_path, corpus, world, contents):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from behemoth.support.progress import Looking, task
 
 from .corpus import Corpus
 from .tokenizer import tokenizer_files
@@ -128,7 +129,7 @@ def verify(
     directory: str | PathLike[str],
     *,
     threads: int = 0,
-    progress: Callable[[int, int], object] | None = None,
+    progress: Looking = None,
 ) -> Verification:
     """Recompute every hash and every count of a corpus directory.
 
@@ -137,8 +138,8 @@ def verify(
     directory : path
     threads : int
         0 for all cores.
-    progress : callable, optional
-        Called as ``progress(done, total)``, in bytes.
+    progress : callable or Progress, optional
+        Who looks on; what it raises stops the work.
 
     Returns
     -------
@@ -153,7 +154,9 @@ def verify(
         When its manifest is damaged or of another version.
     """
     corpus = Corpus.open(directory)
-    report = json.loads(corpus._native.verify(fspath(directory), threads, progress))
+    with task(progress, "verifying", "bytes") as step:
+        told = None if progress is None else step
+        report = json.loads(corpus._native.verify(fspath(directory), threads, told))
     bad, missing = list(report["bad"]), list(report["missing"])
     _verify_companions(corpus, Path(directory), bad, missing)
     return Verification(

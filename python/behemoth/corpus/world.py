@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from behemoth import _gen
 
 from .arrays import overrides, pairs, whole
-from .spec import Relation, to_json
+from .spec import OBJECTS, RELATIONS, SUBJECTS, Relation, to_json
 
 if TYPE_CHECKING:
     import polars as pl
@@ -66,9 +66,9 @@ class World:
 
     def __init__(
         self,
-        subjects: int = 100_000,
-        relations: int | Sequence[Relation] = 6,
-        objects: int | Sequence[int] = 400,
+        subjects: int = SUBJECTS,
+        relations: int | Sequence[Relation] = RELATIONS,
+        objects: int | Sequence[int] = OBJECTS,
         *,
         seed: int = 0,
         nested: int | None = None,

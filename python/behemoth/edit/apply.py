@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from os import PathLike, fspath
 from pathlib import Path
@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any
 from behemoth.delta.adapter import save_adapter
 from behemoth.delta.delta import EditDelta
 from behemoth.edit.gradient.method import check_kinds
-from behemoth.plan.plan import EditPlan
+from behemoth.plan.edit_plan import EditPlan
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import as_json, write_bytes
 from behemoth.support.locks import lock_folder
+from behemoth.support.progress import Looking, Step, task
 from behemoth.support.replacement import Kind, foreign, recover, succession
 from behemoth.train.device import find_device
 from behemoth.train.run import Run, read_run
@@ -165,7 +166,7 @@ def edit(
     force: bool = False,
     cache: str | PathLike[str] | None = None,
     device: torch.device | str | None = None,
-    progress: Callable[[int, int], object] = lambda done, total: None,
+    progress: Looking = None,
 ) -> Edited:
     """Apply a method and write what it changed; an unfinished directory is gone on with.
 
@@ -195,8 +196,8 @@ def edit(
         Where methods keep covariances.
     device : optional
         A GPU where there is one by default.
-    progress : callable, optional
-        Called with (edits done, edits in all).
+    progress : callable or Progress, optional
+        Who looks on; what it raises stops the work.
 
     Raises
     ------
@@ -205,6 +206,16 @@ def edit(
         method or setting.
     CorpusError
         When `out` holds another edit or something else.
+
+    Examples
+    --------
+    >>> import behemoth as bh
+    >>> plan = bh.plan("run", edits=2, independent=True, repeats=2, probes=1)
+    >>> settings = {"rank": 1, "steps": 2}
+    >>> bh.edit("run", plan, method="lora", out="edit", settings=settings, single=True)
+    Edited('edit', 2 single edits by lora)
+    >>> bh.load("edit").deltas()[0]
+    EditDelta(lora, 4 parameters)
     """
     chosen = get_method(method, settings) if isinstance(method, str) else method
     if stack < 1:
@@ -241,8 +252,9 @@ def edit(
             if model is not None:
                 write_bytes(place / EDIT.record, as_json(record))
                 kept = None if cache is None else Path(cache)
-                context = _Work(ran, made, chosen, place, seed, kept, len(numbers), progress)
-                seconds = context.carry_out(model, missing, len(keys) - len(missing), stack)
+                with task(progress, "editing", "edits") as step:
+                    work = _Work(ran, made, chosen, place, seed, kept, len(numbers), step)
+                    seconds = work.carry_out(model, missing, len(keys) - len(missing), stack)
             deltas = {key: EditDelta.load(_delta_place(place, key)) for key in keys}
             failed = [FailedEdit(key, d.failure) for key, d in deltas.items() if d.failure]
             if adapter:
@@ -279,7 +291,7 @@ class _Work:
     seed: int
     cache: Path | None
     total: int
-    progress: Callable[[int, int], object]
+    step: Step
 
     def carry_out(
         self, model: PreTrainedModel, missing: Sequence[int | None], present: int, stack: int
@@ -298,8 +310,10 @@ class _Work:
             share = self.total if missing == [None] else len(some)
             done = present + first
 
-            def forward(step: int, steps: int, done: int = done, share: int = share) -> None:
-                self.progress(done + share * step // max(steps, 1), self.total)
+            def forward(
+                step: int, steps: int, _: object = None, /, *, done: int = done, share: int = share
+            ) -> None:
+                self.step(done + share * step // max(steps, 1), self.total)
 
             context = EditContext(
                 corpus=self.run.corpus,
@@ -311,7 +325,7 @@ class _Work:
             found = self.method.apply(model, [plans[key] for key in some], context)
             for key, delta in zip(some, found, strict=True):
                 delta.save(_delta_place(self.place, key))
-            self.progress(done + share, self.total)
+            self.step(done + share, self.total)
         return time.perf_counter() - begin
 
 

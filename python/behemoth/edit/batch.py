@@ -13,7 +13,7 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from behemoth.plan.plan import EditPlan
+from behemoth.plan.edit_plan import EditPlan
 
 __all__ = ["IGNORED", "PADDING", "Order", "Rows", "edit_rows_of", "retain_rows_of", "rows_of"]
 

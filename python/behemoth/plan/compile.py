@@ -19,19 +19,21 @@ from numpy.typing import ArrayLike
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.source import read_source
 from behemoth.support.errors import ArgumentError, check_keys
+from behemoth.support.progress import Looking, Step, silent, task
 
 from .asked import Asked, Setting
 from .bystanders import Bystanders
 from .choice import Edits, choose_edits
 from .drawn import regular
+from .edit_plan import EDITS, PROBES, TRAINING, EditPlan
 from .given import read_edits
 from .groups import GROUPS, bystanding, structured
-from .plan import EDITS, PROBES, TRAINING, EditPlan
 from .prompts import PERIOD, REFUSED, Prompts
 from .request import EditRequest
 from .sampling import Facts, Ids, Index, distinct
 from .structure import Structure
 
+_STEPS = 4  # of a compilation, as those who look on count them
 _PROBED = 1000  # edits with probes, where a share of a relation is edited
 
 
@@ -42,6 +44,7 @@ def plan(
     table: pl.DataFrame | str | PathLike[str] | None = None,
     known: pl.DataFrame | ArrayLike | str | PathLike[str] | None = None,
     force: bool = False,
+    progress: Looking = None,
     **request: Any,
 ) -> EditPlan:
     """Compile a plan of edits: the edits, their training mixture and their probes.
@@ -63,6 +66,8 @@ def plan(
         recall frames have it, perhaps exact_match (in any wording will do).
     force : bool
         Replace another plan in `out`.
+    progress : callable or Progress, optional
+        Who looks on; what it raises stops the work.
     **request
         Fields of `EditRequest`: edits, kind, relation, exposures, independent, seed, ...
 
@@ -92,7 +97,8 @@ def plan(
     asked = EditRequest(**request)
     corpus = source if isinstance(source, Corpus) else read_source(source).make_corpus()
     facts = read_facts("table", table) if isinstance(table, str | PathLike) else table
-    made = compile_plan(corpus, asked, table=facts, known=_known(known))
+    with task(progress, "planning", "steps") as step:
+        made = compile_plan(corpus, asked, table=facts, known=_known(known), step=step)
     if out is not None:
         made.save(out, force=force)
     return made
@@ -147,6 +153,7 @@ def compile_plan(
     *,
     table: pl.DataFrame | None = None,
     known: ArrayLike | None = None,
+    step: Step = silent,
 ) -> EditPlan:
     """Compile a request to a plan: edits, training mixture and probes.
 
@@ -160,6 +167,8 @@ def compile_plan(
         for remaps perhaps object, the new one (null: one is chosen).
     known : array_like of int, optional
         Facts that the model knows; no others are edited.
+    step : callable, optional
+        Called with (steps done, steps): edits, bystanders, mixture, probes.
 
     Returns
     -------
@@ -188,6 +197,7 @@ def compile_plan(
         if table is None
         else read_edits(corpus, structure, request, table)
     )
+    step(1, _STEPS)
     bystanders = Bystanders(corpus, structure, request, edits)
     most = _PROBED if request.fraction is not None else len(edits)
     probed = np.arange(min(len(edits), most if request.probed is None else request.probed))
@@ -196,13 +206,13 @@ def compile_plan(
     bystanders.take(_kept_apart(setting, asked))
     if request.probes:
         asked += bystanding(setting)
-    return EditPlan(
-        request,
-        corpus.spec_hash,
-        _edit_frame(request, edits, corpus.world.relations),
-        _training(setting, prompts),
-        _probes(setting, prompts, asked),
-    )
+    step(2, _STEPS)
+    training = _training(setting, prompts)
+    step(3, _STEPS)
+    probes = _probes(setting, prompts, asked)
+    step(_STEPS, _STEPS)
+    frame = _edit_frame(request, edits, corpus.world.relations)
+    return EditPlan(request, corpus.spec_hash, frame, training, probes)
 
 
 def _kept_apart(setting: Setting, asked: list[Asked]) -> Ids:

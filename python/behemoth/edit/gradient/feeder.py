@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from behemoth.edit.batch import IGNORED, Order, Rows, edit_rows_of, retain_rows_of
-from behemoth.plan.plan import EditPlan
+from behemoth.plan.edit_plan import EditPlan
 from behemoth.support.errors import ArgumentError
 
 __all__ = ["Feeder"]

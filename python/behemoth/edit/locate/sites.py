@@ -25,7 +25,7 @@ from .budget import Token
 
 if TYPE_CHECKING:
     from behemoth.corpus.corpus import Corpus
-    from behemoth.plan.plan import EditPlan
+    from behemoth.plan.edit_plan import EditPlan
 
 __all__ = ["Places", "Prefixes", "Sentence", "Site", "sites_of"]
 

@@ -11,7 +11,7 @@ import polars as pl
 
 from behemoth.corpus.corpus import Corpus
 from behemoth.evaluate.dose import first_dose
-from behemoth.plan.plan import EditPlan
+from behemoth.plan.edit_plan import EditPlan
 from behemoth.study.schemas import ABOUT, EDITS, TRACES
 
 if TYPE_CHECKING:
