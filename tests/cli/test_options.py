@@ -28,8 +28,6 @@ def test_options_are_parameters_and_show_their_defaults(options, verb):
         assert row.key in known, row.key
         if row.metavar is not None and row.default is not None:
             assert known[row.key].default == row.default, row.key
-        if row.required:
-            assert known[row.key].default is inspect.Parameter.empty, row.key
 
 
 def test_options_of_studies_show_their_defaults():

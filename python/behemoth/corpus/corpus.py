@@ -111,7 +111,7 @@ class Corpus:
         if isinstance(exposures, np.integer):
             form = int(exposures)
         elif isinstance(exposures, bool) or not isinstance(exposures, _FORMS):
-            array = whole(exposures, "exposures", np.uint32)
+            array = whole(form, "exposures", np.uint32)
             form = {"kind": "array"}
         spec = {
             "exposures": form,
