@@ -42,7 +42,7 @@ def test_options_of_studies_show_their_defaults():
 
 def test_what_a_world_has_when_nothing_is_said_is_the_same_in_the_engine():
     world = bh.World.from_spec({})
-    assert (world.spec["subjects"], world.relations) == (spec.SUBJECTS, spec.RELATIONS)
+    assert (world.spec["subjects"], world.num_relations) == (spec.SUBJECTS, spec.RELATIONS)
     assert {row["objects"] for row in world.relation_table} == {spec.OBJECTS}
     assert bh.World().spec == world.spec
 

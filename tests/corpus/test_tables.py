@@ -102,7 +102,7 @@ def test_sentence_for_sentence_what_the_reference_writes(tmp_path, subjects, obj
         f"{name(f'O{r}:', reference_word(o, objects))} . <|endoftext|>"
         for s, r, o in rows
     )
-    text = corpus.decode(corpus.tokens(0, corpus.documents))
+    text = corpus.decode(corpus.tokens(0, corpus.num_documents))
     written = sorted(f"{part.strip()} <|endoftext|>" for part in text.split("<|endoftext|>")[:-1])
     assert written == expected
 
@@ -147,7 +147,7 @@ def test_a_spec_that_is_there_is_replaced_by_force_alone(tmp_path, graph):
     with pytest.raises(CorpusError, match="holds a spec already; --force replaces it"):
         import_(graph, tmp_path / "spec")
     import_(graph, tmp_path / "spec", force=True)
-    assert World.from_spec(tmp_path / "spec").fact_count == 40
+    assert World.from_spec(tmp_path / "spec").num_facts == 40
     assert not list((tmp_path / "spec" / "names").glob("*"))
 
 

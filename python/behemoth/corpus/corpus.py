@@ -77,7 +77,7 @@ class Corpus:
     Examples
     --------
     >>> corpus = Corpus(World(subjects=10, relations=2, objects=5), exposures=3)
-    >>> corpus.sentences
+    >>> corpus.num_sentences
     60
     """
 
@@ -192,12 +192,12 @@ class Corpus:
         return self._native.spec_toml
 
     @property
-    def sentences(self) -> int:
+    def num_sentences(self) -> int:
         """Number of sentences."""
         return self._native.sentences
 
     @property
-    def documents(self) -> int:
+    def num_documents(self) -> int:
         """Number of documents; a document is one sentence unless the order is bios."""
         return self._native.documents
 
@@ -207,7 +207,7 @@ class Corpus:
         return self._native.document_tokens
 
     @property
-    def shards(self) -> int:
+    def num_shards(self) -> int:
         """Number of shards that it is written in."""
         return self._native.shards
 
@@ -246,7 +246,7 @@ class Corpus:
         """The name of every token id."""
         return token_names(self.vocabulary)
 
-    def token_count(self, *, threads: int = 0, progress: Looking = None) -> int:
+    def count_tokens(self, *, threads: int = 0, progress: Looking = None) -> int:
         """Exact number of tokens; needs a pass over the corpus where lengths vary."""
         with task(progress, "counting", "tokens") as step:
             return self._native.token_count(threads, None if progress is None else step)
@@ -343,7 +343,7 @@ class Corpus:
         """
         from .probes import probe_frame
 
-        ids = np.arange(self.world.fact_count) if facts is None else facts
+        ids = np.arange(self.world.num_facts) if facts is None else facts
         return probe_frame(self, whole(ids, "facts", np.uint64).ravel(), templates)
 
     def override(self, objects: Mapping[int, int], *, follow: bool = False) -> Corpus:
@@ -421,8 +421,8 @@ class Corpus:
         FileNotFoundError
             When it is not written yet.
         """
-        if not 0 <= index < self.shards:
-            raise IndexError(f"shard {index} of {self.shards}")
+        if not 0 <= index < self.num_shards:
+            raise IndexError(f"shard {index} of {self.num_shards}")
         path = self._opened() / "tokens" / f"{index:05}.bin"
         return np.memmap(path, dtype=self.dtype.newbyteorder("<"), mode="r")
 
@@ -432,4 +432,5 @@ class Corpus:
         return self.directory
 
     def __repr__(self) -> str:
-        return f"Corpus({self.world!r}, sentences={self.sentences}, documents={self.documents})"
+        counts = f"sentences={self.num_sentences}, documents={self.num_documents}"
+        return f"Corpus({self.world!r}, {counts})"

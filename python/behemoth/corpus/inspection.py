@@ -81,10 +81,10 @@ def inspect(directory: str | PathLike[str], *, samples: int = 3) -> Inspection:
         spec_hash=manifest["spec_hash"],
         complete=complete,
         shards_present=len(records),
-        shards=corpus.shards,
-        facts=corpus.world.fact_count,
-        sentences=corpus.sentences,
-        documents=corpus.documents,
+        shards=corpus.num_shards,
+        facts=corpus.world.num_facts,
+        sentences=corpus.num_sentences,
+        documents=corpus.num_documents,
         tokens=sum(record["tokens"] for record in records),
         dtype=str(corpus.dtype),
         vocabulary=corpus.vocabulary_size,
@@ -105,7 +105,7 @@ def sample_text(corpus: Corpus, documents: int, longest: int = 200) -> list[str]
 
     A document that is longer than `longest` tokens is cut, and ends in an ellipsis.
     """
-    count = min(documents, corpus.documents)
+    count = min(documents, corpus.num_documents)
     tokens: np.ndarray[Any, Any]
     try:
         # What is on the disk, and not what should be: a look into a directory shows its state.

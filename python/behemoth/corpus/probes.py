@@ -100,10 +100,10 @@ def write_probes(
     list of Path
         The files of these probes.
     """
-    count = corpus.world.fact_count if facts == "all" else min(facts, corpus.world.fact_count)
+    count = corpus.world.num_facts if facts == "all" else min(facts, corpus.world.num_facts)
     if count == 0:
         return []
-    sample = None if count == corpus.world.fact_count else corpus.sample_facts(count)
+    sample = None if count == corpus.world.num_facts else corpus.sample_facts(count)
     metadata = {"behemoth_spec_hash": corpus.spec_hash, "behemoth_facts": str(count)}
     templates = written_templates(corpus)
     total = count * sum(map(len, templates.values()))

@@ -88,7 +88,7 @@ def _write_parts(
     probes: int | Literal["all"],
     step: Step,
 ) -> list[Written]:
-    parts = max(1, min(int(ray.cluster_resources().get("CPU", 1)), corpus.shards))
+    parts = max(1, min(int(ray.cluster_resources().get("CPU", 1)), corpus.num_shards))
     task = ray.remote(num_cpus=1)(_write_part)
     # Put once: a table may be large, and the tasks of a node share it.
     table = None if corpus.world._table is None else ray.put(corpus.world._table)

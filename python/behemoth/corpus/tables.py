@@ -84,12 +84,12 @@ def facts(
         raise ArgumentError("out", f"{fspath(out)!r}, a directory", "a file name")
     # A corpus knows the world as its twin has it, with the overrides that a spec may carry.
     world = read_source(source).make_corpus().world
-    end = world.fact_count if stop is None else stop
-    if not 0 <= start <= end <= world.fact_count:
+    end = world.num_facts if stop is None else stop
+    if not 0 <= start <= end <= world.num_facts:
         raise ArgumentError(
             "range",
             f"{start}:{end}",
-            f"a:b with 0 <= a <= b <= {world.fact_count}, the number of facts",
+            f"a:b with 0 <= a <= b <= {world.num_facts}, the number of facts",
         )
 
     def chunks() -> Iterator[pl.DataFrame]:
@@ -151,9 +151,9 @@ def import_(
             write_bytes(directory / SPEC.record, spec.encode())
     return Imported(
         out=fspath(out),
-        subjects=world.subjects,
-        relations=world.relations,
-        facts=world.fact_count,
+        subjects=world.num_subjects,
+        relations=world.num_relations,
+        facts=world.num_facts,
         names=sorted(read.names),
         reference=read.reference,
     )

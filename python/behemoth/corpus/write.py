@@ -209,8 +209,8 @@ def write(
             raise CorpusError(f"another process is writing shards of {out}; run this again")
     return Written(
         out=fspath(out),
-        facts=corpus.world.fact_count,
-        sentences=corpus.sentences,
+        facts=corpus.world.num_facts,
+        sentences=corpus.num_sentences,
         tokens=summary["tokens"],
         bytes=summary["bytes"],
         seconds=seconds,
@@ -220,7 +220,7 @@ def write(
         shards_written=summary["shards_written"],
         shards_present=summary["shards_present"],
         shards_locked=summary["shards_locked"],
-        shards=corpus.shards,
+        shards=corpus.num_shards,
         complete=summary["complete"],
     )
 
@@ -271,7 +271,7 @@ def estimate(
     tokens = size // corpus.dtype.itemsize
     needed = -(-size // part[1])
     if part[0] == 0:
-        facts = corpus.world.fact_count
+        facts = corpus.world.num_facts
         sample = facts if probes == "all" else min(probes, facts)
         wordings = sum(map(len, written_templates(corpus).values()))
         needed += sample * wordings * _PROBE_BYTES + corpus.vocabulary_size * _NAME_BYTES
@@ -279,16 +279,16 @@ def estimate(
     while not place.exists():
         place = place.parent
     return Estimate(
-        facts=corpus.world.fact_count,
-        sentences=corpus.sentences,
-        documents=corpus.documents,
+        facts=corpus.world.num_facts,
+        sentences=corpus.num_sentences,
+        documents=corpus.num_documents,
         tokens=tokens,
         bytes=size,
         exact=corpus.document_tokens is not None,
         vocabulary=corpus.vocabulary_size,
         dtype=str(corpus.dtype),
         entropy_bits=corpus.world.entropy,
-        shards=corpus.shards,
+        shards=corpus.num_shards,
         disk_needed=needed,
         disk_free=shutil.disk_usage(place).free,
     )

@@ -211,7 +211,7 @@ def compile_plan(
     step(3, _STEPS)
     probes = _probes(setting, prompts, asked)
     step(_STEPS, _STEPS)
-    frame = _edit_frame(request, edits, corpus.world.relations)
+    frame = _edit_frame(request, edits, corpus.world.num_relations)
     return EditPlan(request, corpus.spec_hash, frame, training, probes)
 
 
@@ -222,7 +222,7 @@ def _kept_apart(setting: Setting, asked: list[Asked]) -> Ids:
     """
     facts = distinct(np.concatenate([part.fact for part in asked] or [np.empty(0, np.uint64)]))
     if setting.request.independent:
-        return facts[facts >= np.uint64(setting.corpus.world.subject_facts)]
+        return facts[facts >= np.uint64(setting.corpus.world.num_subject_facts)]
     return facts
 
 
@@ -310,7 +310,7 @@ def _rows(frame: pl.DataFrame, role: str, edit: Index, share: Index, weight: int
 def _probes(setting: Setting, prompts: Prompts, asked: list[Asked]) -> pl.DataFrame:
     """Write the probes of all groups, sorted by edit, group and wording."""
     frames = [pl.DataFrame(schema=PROBES)]
-    links = np.uint64(setting.corpus.world.subject_facts)
+    links = np.uint64(setting.corpus.world.num_subject_facts)
     for part in asked:
         wordings = prompts.wordings if part.group == "edited" else prompts.trained[:1]
         for wording in wordings:

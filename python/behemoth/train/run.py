@@ -41,7 +41,7 @@ class Run:
 
     def __repr__(self) -> str:
         model = self.record.get("config", {}).get("model", "model")
-        return f"Run({fspath(self.directory)!r}, {model}, {self.corpus.world.fact_count:,} facts)"
+        return f"Run({fspath(self.directory)!r}, {model}, {self.corpus.world.num_facts:,} facts)"
 
     @property
     def name(self) -> str:

@@ -101,7 +101,7 @@ class Laboratory:
             spec_hash=corpus.spec_hash,
             parameters=run.record["parameters"],
             parameters_without_embedding=run.record["parameters_without_embedding"],
-            facts=world.fact_count,
+            facts=world.num_facts,
             bits=world.entropy,
             steps=result.steps,
             tokens=result.tokens,
@@ -223,7 +223,7 @@ def _recall(model: GPTNeoXForCausalLM, corpus: Corpus) -> pl.DataFrame:
     if not names:
         return pl.DataFrame(schema=RECALL)
     template = "default" if "default" in names else sorted(names)[0]
-    facts = np.arange(corpus.world.fact_count, dtype=np.uint64)
+    facts = np.arange(corpus.world.num_facts, dtype=np.uint64)
     objects = pl.Series([row["objects"] for row in corpus.world.relation_table], dtype=pl.UInt32)
     frame = recall(model, corpus, facts=facts, templates=[template])
     first = frame.filter(pl.col("wording") == frame["wording"].min())
