@@ -96,7 +96,7 @@ def bench(rounds: int, directory: Path) -> dict[str, Any]:
         for name, way in ways.items():
             rates[name].append(rate(way()))
     return {
-        "corpus_tokens": corpus.token_count(),
+        "corpus_tokens": corpus.count_tokens(),
         "ways": [
             {
                 "way": name,

@@ -39,7 +39,7 @@ def measure(corpus: bh.Corpus, buffer: np.ndarray, offset: int) -> tuple[float, 
     """
     tokens = documents = 0
     seconds = 0.0
-    last = corpus.documents // 2  # from here on a full buffer remains
+    last = corpus.num_documents // 2  # from here on a full buffer remains
     start = offset % last
     while seconds < SECONDS:
         before = time.perf_counter()
@@ -48,7 +48,7 @@ def measure(corpus: bh.Corpus, buffer: np.ndarray, offset: int) -> tuple[float, 
         tokens += filled
         documents += int(np.count_nonzero(buffer[:filled] == 0))  # EOS is token 0
         start = (start + 1_000_003) % last
-    sentences = documents * corpus.sentences / corpus.documents
+    sentences = documents * corpus.num_sentences / corpus.num_documents
     return tokens / seconds, sentences / seconds
 
 

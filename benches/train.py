@@ -45,7 +45,8 @@ def behemoth_side(job: dict[str, Any]) -> dict[str, Any]:
     ends: list[tuple[int, float, float]] = []
     mfus: list[float] = []
 
-    def report(report: Any) -> None:
+    def report(moment: Any) -> None:
+        report = moment.details
         ends.append((report.step, time.perf_counter(), time.process_time()))
         if report.mfu is not None:
             mfus.append(report.mfu)

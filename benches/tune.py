@@ -60,7 +60,7 @@ def half_of(facts: np.ndarray, half: int) -> np.ndarray:
 def measure(run: Run, model: Any, name: str, settings: dict, half: int, edits: int) -> dict:
     """One setting on one half of the facts: a row of the table."""
     kind = "refusal" if name in ("refusal", "dpo_refusal") else "remap"
-    facts = half_of(np.arange(run.corpus.world.fact_count, dtype=np.uint64), half)
+    facts = half_of(np.arange(run.corpus.world.num_facts, dtype=np.uint64), half)
     request = EditRequest(edits=edits, kind=kind, exposures=LEVELS, independent=True, seed=half)
     plan = compile_plan(run.corpus, request, known=facts)
     method = get_method(name, settings)

@@ -27,8 +27,9 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors
     from .export import export as export
     from .loading import load as load
     from .plan import EditPlan as EditPlan, EditRequest as EditRequest, plan as plan
-    from .report import write_report as report  # noqa: F401 - its name here
+    from .report.write import write_report
     from .study import Results as Results, Study as Study, study as study
+    from .support.bars import bars as bars
     from .support.errors import ArgumentError as ArgumentError, CorpusError as CorpusError
     from .train import (
         Run as Run,
@@ -37,6 +38,8 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors
         default_config as default_config,
         train as train,
     )
+
+    report = write_report
 
 __all__, __dir__, __getattr__ = lazy(
     __name__,
@@ -48,6 +51,7 @@ __all__, __dir__, __getattr__ = lazy(
         "loading": "load",
         "plan": "EditPlan EditRequest",
         "study": "Results Study",
+        "support.bars": "bars",
         "support.errors": "ArgumentError CorpusError",
         "train": "Run TrainConfig TrainResult default_config",
     },

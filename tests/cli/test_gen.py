@@ -58,7 +58,7 @@ def test_people_see_what_was_made_and_two_sentences(run, tmp_path):
 def test_facts_are_split_exactly(run, tmp_path, facts, subjects, relations):
     run("gen", "--facts", facts, "--out", tmp_path / "c", "--probes", 0, "--json").json()
     world = Corpus.open(tmp_path / "c").world
-    assert (world.subjects, world.relations) == (subjects, relations)
+    assert (world.num_subjects, world.num_relations) == (subjects, relations)
 
 
 def test_every_option_reaches_the_spec(run, tmp_path):
@@ -103,7 +103,7 @@ def test_nested_and_correlated_reach_the_spec(run, tmp_path):
     assert corpus.spec["world"]["relations"][0]["binarised"]
     assert corpus.spec["corpus"]["nested_exposures"] == 4
     assert (
-        corpus.exposures(np.arange(corpus.world.subject_facts, corpus.world.fact_count)) == 4
+        corpus.exposures(np.arange(corpus.world.num_subject_facts, corpus.world.num_facts)) == 4
     ).all()
 
 
@@ -117,7 +117,7 @@ def test_bios(run, tmp_path):
         "gen", "--facts", 60, "--exposures", 3, "--order", "bios", "--out", tmp_path / "c", "--json"
     ).json()
     assert report["sentences"] == 180
-    assert Corpus.open(tmp_path / "c").documents == 30
+    assert Corpus.open(tmp_path / "c").num_documents == 30
 
 
 def test_a_spec_is_taken_and_options_override_it(run, tmp_path, rich_corpus):
@@ -147,7 +147,7 @@ def test_facts_beside_a_spec_keep_its_relations(run, tmp_path):
     spec = tmp_path / "spec.toml"
     spec.write_text("[world]\nrelations = 4\nobjects = 10\n")
     run("gen", "--spec", spec, "--facts", 80, "--out", tmp_path / "c", "--json").json()
-    assert Corpus.open(tmp_path / "c").world.subjects == 20
+    assert Corpus.open(tmp_path / "c").world.num_subjects == 20
     assert (
         "nearest: 80 or 84"
         in run("gen", "--spec", spec, "--facts", 81, "--out", tmp_path / "d").refused()

@@ -130,7 +130,7 @@ def test_ctrl_c_stops_a_table_of_facts(spawn, spec, tmp_path):
 @pytest.mark.parametrize(
     "work",
     [
-        "corpus.token_count()",
+        "corpus.count_tokens()",
         "corpus.tokens(0, 100_000_000)",
         "corpus.fill_tokens(np.empty(2_000_000_000, np.uint16), 10**9)",
     ],

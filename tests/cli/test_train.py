@@ -33,6 +33,7 @@ def test_json_is_one_object_with_the_keys_of_the_contract(run, spec, tmp_path):
 
 def test_people_see_the_loss_the_rate_and_the_recall(run, spec, tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as if it were a terminal
     ran = run("train", spec, "--out", tmp_path / "run", *SMALL)
     assert ran.code == 0
     for words in ("step 6 of 6", "loss", "tokens/s", "data wait", "MFU", "left", "is finished"):

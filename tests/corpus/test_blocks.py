@@ -5,7 +5,7 @@ from behemoth import ArgumentError
 
 
 def test_blocks_cut_the_stream_and_drop_the_rest(rich_corpus):
-    everything = rich_corpus.tokens(0, rich_corpus.documents)
+    everything = rich_corpus.tokens(0, rich_corpus.num_documents)
     blocks = rich_corpus.blocks(100)
     assert len(blocks) == len(everything) // 100
     joined = np.concatenate(list(blocks))
@@ -45,7 +45,7 @@ def test_blocks_come_in_the_type_asked_for(corpus, dtype):
 def test_many_small_blocks_cross_the_buffers_ends(corpus, monkeypatch):
     monkeypatch.setattr("behemoth.corpus.blocks._BUFFER_TOKENS", 100)
     joined = np.concatenate(list(corpus.blocks(30)))
-    np.testing.assert_array_equal(joined, corpus.tokens(0, corpus.documents)[: len(joined)])
+    np.testing.assert_array_equal(joined, corpus.tokens(0, corpus.num_documents)[: len(joined)])
 
 
 @pytest.mark.parametrize(

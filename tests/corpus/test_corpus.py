@@ -28,8 +28,8 @@ def facts_of_text(text):
 
 
 def test_every_fact_is_written_exactly_as_often_as_asked(world, corpus, documents):
-    sentences = documents(corpus.tokens(0, corpus.documents))
-    assert len(sentences) == corpus.sentences == corpus.documents == 720
+    sentences = documents(corpus.tokens(0, corpus.num_documents))
+    assert len(sentences) == corpus.num_sentences == corpus.num_documents == 720
     counts = Counter(facts_of_text(corpus.decode(sentence)) for sentence in sentences)
     facts = world.facts()
     expected = zip(facts["subject"], facts["relation"], facts["object"], strict=True)
@@ -48,8 +48,8 @@ def test_sentences_read_well(corpus, documents):
 @settings(max_examples=30, deadline=None)
 def test_tokens_are_the_same_wherever_one_starts(start, count):
     corpus = Corpus(World(subjects=60, relations=3, objects=12, seed=7), exposures=4)
-    stop = min(start + count, corpus.documents)
-    everything = corpus.tokens(0, corpus.documents)
+    stop = min(start + count, corpus.num_documents)
+    everything = corpus.tokens(0, corpus.num_documents)
     np.testing.assert_array_equal(corpus.tokens(start, stop), everything[start * 11 : stop * 11])
 
 
@@ -59,14 +59,14 @@ def test_fill_writes_into_the_callers_array(corpus, dtype):
     assert corpus.fill(out, 3) == len(out)
     np.testing.assert_array_equal(out, corpus.tokens(3, 11)[: len(out)])
     rest = np.zeros(100, dtype)
-    assert corpus.fill(rest, corpus.documents - 2) == 22
+    assert corpus.fill(rest, corpus.num_documents - 2) == 22
     np.testing.assert_array_equal(rest[22:], 0)
 
 
 @pytest.mark.parametrize("token", [0, 1, 10, 4000, 7919])
 def test_fill_tokens_starts_at_any_token(corpus, rich_corpus, token):
     for made in (corpus, rich_corpus):
-        everything = made.tokens(0, made.documents)
+        everything = made.tokens(0, made.num_documents)
         out = np.empty(1000, np.int64)
         start = min(token, len(everything) - 1)
         written = made.fill_tokens(out, start)
@@ -97,16 +97,16 @@ def test_fill_refuses_an_array_that_is_read_only(corpus):
         corpus.fill([1, 2, 3], 0)
 
 
-def test_token_count_is_exact(corpus, rich_corpus):
+def test_the_count_of_tokens_is_exact(corpus, rich_corpus):
     for made in (corpus, rich_corpus):
-        assert made.token_count() == len(made.tokens(0, made.documents))
+        assert made.count_tokens() == len(made.tokens(0, made.num_documents))
 
 
 def test_threads_do_not_change_tokens(rich_corpus):
-    single = rich_corpus.tokens(0, rich_corpus.documents, threads=1)
+    single = rich_corpus.tokens(0, rich_corpus.num_documents, threads=1)
     for threads in (2, 3, 8):
         np.testing.assert_array_equal(
-            single, rich_corpus.tokens(0, rich_corpus.documents, threads=threads)
+            single, rich_corpus.tokens(0, rich_corpus.num_documents, threads=threads)
         )
 
 
@@ -128,10 +128,10 @@ def test_threads_do_not_change_tokens(rich_corpus):
 def test_exposures_of_every_form_are_exact(world, exposures, classes, documents):
     corpus = Corpus(world, exposures=exposures)
     assert {row["exposures"]: row["facts"] for row in corpus.exposure_classes} == classes
-    assert corpus.sentences == sum(level * facts for level, facts in classes.items())
+    assert corpus.num_sentences == sum(level * facts for level, facts in classes.items())
     each = corpus.exposures(np.arange(180))
     assert Counter(each.tolist()) == classes
-    sentences = documents(corpus.tokens(0, corpus.documents))
+    sentences = documents(corpus.tokens(0, corpus.num_documents))
     counts = Counter(facts_of_text(corpus.decode(sentence)) for sentence in sentences)
     facts = world.facts()
     for fact, level in enumerate(each.tolist()):
@@ -153,7 +153,7 @@ def test_zipf_exposures_stay_within_bounds(world):
 
 def test_the_ledger_says_where_every_sentence_is(rich_corpus, documents):
     facts = rich_corpus.world.facts()
-    chosen = np.arange(0, rich_corpus.world.fact_count, 7)
+    chosen = np.arange(0, rich_corpus.world.num_facts, 7)
     ledger = rich_corpus.ledger(chosen)
     assert ledger.schema == {
         "fact": pl.UInt64,
@@ -172,7 +172,7 @@ def test_the_ledger_says_where_every_sentence_is(rich_corpus, documents):
         for fact, count in zip(chosen.tolist(), exposures.tolist(), strict=True)
         if count
     }
-    sentences = documents(rich_corpus.tokens(0, rich_corpus.documents))
+    sentences = documents(rich_corpus.tokens(0, rich_corpus.num_documents))
     for row in ledger.iter_rows(named=True):
         text = rich_corpus.decode(sentences[row["document"]])
         fact = facts.row(row["fact"], named=True)
@@ -219,7 +219,7 @@ def test_questions_are_asked_about_a_share_of_the_subjects(world):
 def test_held_out_wordings_are_never_written(rich_corpus):
     held = {(row["name"], row["wording"]) for row in rich_corpus.templates if row["held_out"]}
     written = set(
-        rich_corpus.ledger(np.arange(rich_corpus.world.fact_count))
+        rich_corpus.ledger(np.arange(rich_corpus.world.num_facts))
         .select("template", "wording").unique().iter_rows()
     )  # fmt: skip
     assert held
@@ -229,7 +229,7 @@ def test_held_out_wordings_are_never_written(rich_corpus):
 
 def test_bios_are_documents_of_one_subject(world, documents):
     corpus = Corpus(world, exposures=2, order="bios")
-    assert corpus.documents == 120
+    assert corpus.num_documents == 120
     texts = [corpus.decode(document) for document in documents(corpus.tokens(0, 120))]
     for text in texts:
         assert len({word for word in text.split() if word[0] == "S" and word[1:].isdigit()}) == 1
@@ -251,8 +251,8 @@ def test_an_override_changes_the_object_and_no_other_token(rich_corpus):
     objects = rich_corpus.world.relation_table[row["relation"]]["objects"]
     new = next(o for o in range(objects) if o not in (row["object"], row["minority_object"]))
     twin = rich_corpus.override({fact: new})
-    before = rich_corpus.tokens(0, rich_corpus.documents)
-    after = twin.tokens(0, twin.documents)
+    before = rich_corpus.tokens(0, rich_corpus.num_documents)
+    after = twin.tokens(0, twin.num_documents)
     assert len(before) == len(after)
     changed = np.flatnonzero(before != after)
     ledger = rich_corpus.ledger([fact])
@@ -267,14 +267,14 @@ def test_without_drops_sentences_and_keeps_the_order_of_the_rest(rich_corpus, do
     gone = [0, 3, 17]
     twin = rich_corpus.without(gone)
     lost = set(rich_corpus.ledger(gone)["document"])
-    before = documents(rich_corpus.tokens(0, rich_corpus.documents))
-    after = documents(twin.tokens(0, twin.documents))
+    before = documents(rich_corpus.tokens(0, rich_corpus.num_documents))
+    after = documents(twin.tokens(0, twin.num_documents))
     assert [sentence for sentence in after if sentence] == [
         sentence for index, sentence in enumerate(before) if index not in lost
     ]
     assert not twin.exposures(gone).any()
     assert twin.ledger(gone).is_empty()
-    assert twin.sentences == rich_corpus.sentences - rich_corpus.exposures(gone).sum()
+    assert twin.num_sentences == rich_corpus.num_sentences - rich_corpus.exposures(gone).sum()
 
 
 def test_a_corpus_is_a_function_of_its_spec(rich_corpus):
@@ -291,7 +291,7 @@ def test_samples_of_facts_are_exact_and_sorted(rich_corpus):
     assert (np.diff(sample.astype(int)) > 0).all()
     np.testing.assert_array_equal(sample, rich_corpus.sample_facts(50))
     everything = rich_corpus.sample_facts(10**6)
-    np.testing.assert_array_equal(everything, np.arange(rich_corpus.world.fact_count))
+    np.testing.assert_array_equal(everything, np.arange(rich_corpus.world.num_facts))
 
 
 @pytest.mark.parametrize(

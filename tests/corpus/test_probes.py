@@ -24,7 +24,7 @@ def test_probes_are_the_sentences_of_the_corpus_cut_before_the_object(world, cor
     probes = corpus.probes()
     assert probes.schema == SCHEMA
     assert probes.height == 180
-    written = {tuple(sentence) for sentence in documents(corpus.tokens(0, corpus.documents))}
+    written = {tuple(sentence) for sentence in documents(corpus.tokens(0, corpus.num_documents))}
     for prompt, answer in probes.select("prompt", "answer").iter_rows():
         assert (*prompt, *answer, 2, 0) in written
     assert probes["object"].equals(world.facts()["object"])

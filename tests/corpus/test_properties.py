@@ -93,19 +93,19 @@ quiet = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCh
 @given(corpus=corpora())
 @quiet
 def test_the_ledger_counts_what_is_written(corpus):
-    facts = np.arange(corpus.world.fact_count)
+    facts = np.arange(corpus.world.num_facts)
     ledger = corpus.ledger(facts)
     exposures = corpus.exposures(facts)
-    assert ledger.height == corpus.sentences == exposures.sum()
+    assert ledger.height == corpus.num_sentences == exposures.sum()
     counts = np.zeros(len(facts), np.uint64)
     np.add.at(counts, ledger["fact"].to_numpy(), 1)
     np.testing.assert_array_equal(counts, exposures)
     classes = {row["exposures"]: row["facts"] for row in corpus.exposure_classes}
     values, number = np.unique(exposures, return_counts=True)
     assert classes == dict(zip(values.tolist(), number.tolist(), strict=True))
-    tokens = corpus.tokens(0, corpus.documents)
-    assert (tokens == 2).sum() == corpus.sentences  # each ends in one "."
-    assert (tokens == 0).sum() == corpus.documents
+    tokens = corpus.tokens(0, corpus.num_documents)
+    assert (tokens == 2).sum() == corpus.num_sentences  # each ends in one "."
+    assert (tokens == 0).sum() == corpus.num_documents
     # A place in the order is taken once, and the places of a document are without gaps.
     places = ledger.select("document", "sentence")
     assert places.n_unique() == ledger.height
@@ -129,12 +129,12 @@ def test_objects_of_the_ledger_are_those_of_the_world(corpus):
 @given(corpus=corpora(), data=st.data())
 @quiet
 def test_the_stream_is_the_same_from_everywhere(corpus, data):
-    tokens = corpus.tokens(0, corpus.documents)
-    assert corpus.token_count() == len(tokens)
-    np.testing.assert_array_equal(tokens, corpus.tokens(0, corpus.documents, threads=3))
+    tokens = corpus.tokens(0, corpus.num_documents)
+    assert corpus.count_tokens() == len(tokens)
+    np.testing.assert_array_equal(tokens, corpus.tokens(0, corpus.num_documents, threads=3))
     ends = np.flatnonzero(tokens == 0) + 1
-    start = data.draw(st.integers(0, corpus.documents))
-    stop = data.draw(st.integers(start, corpus.documents))
+    start = data.draw(st.integers(0, corpus.num_documents))
+    stop = data.draw(st.integers(start, corpus.num_documents))
     begin = np.concatenate([[0], ends])
     np.testing.assert_array_equal(corpus.tokens(start, stop), tokens[begin[start] : begin[stop]])
     token = data.draw(st.integers(0, len(tokens)))
@@ -159,15 +159,15 @@ def test_twins_differ_only_where_they_should(corpus, data):
     assert twin.ledger(rest).drop("sentence").equals(corpus.ledger(rest).drop("sentence"))
     assert twin.ledger(gone).is_empty()
 
-    fact = data.draw(st.integers(0, corpus.world.subject_facts - 1))
+    fact = data.draw(st.integers(0, corpus.world.num_subject_facts - 1))
     row = facts.row(fact, named=True)
     table = corpus.world.relation_table[row["relation"]]
     new = data.draw(st.integers(0, table["objects"] - 1))
     if new == row["minority_object"]:
         return
     twin = corpus.override({fact: new})
-    before = corpus.tokens(0, corpus.documents)
-    after = twin.tokens(0, twin.documents)
+    before = corpus.tokens(0, corpus.num_documents)
+    after = twin.tokens(0, twin.num_documents)
     assert len(before) == len(after)
     changed = np.flatnonzero(before != after)
     names = corpus.token_names
@@ -182,7 +182,7 @@ def test_twins_differ_only_where_they_should(corpus, data):
 @given(world=worlds(), data=st.data())
 @quiet
 def test_composed_facts_follow_an_override_down_the_chain(world, data):
-    fact = data.draw(st.integers(0, world.subject_facts - 1))
+    fact = data.draw(st.integers(0, world.num_subject_facts - 1))
     row = world.facts(fact, fact + 1).row(0, named=True)
     relations = world.relation_table
     new = data.draw(st.integers(0, relations[row["relation"]]["objects"] - 1))
@@ -191,7 +191,7 @@ def test_composed_facts_follow_an_override_down_the_chain(world, data):
     twin = world.override({fact: new}, follow=True)
     assert twin.objects(row["subject"], row["relation"]) == new
     reached = {row["relation"]}
-    for relation in relations[: world.relations]:
+    for relation in relations[: world.num_relations]:
         if relation["kind"] == "composed" and relation["of"] in reached:
             reached.add(relation["relation"])
             links = twin.links(relation["relation"])
@@ -221,9 +221,9 @@ def test_shards_hold_the_stream(corpus, tmp_path_factory):
     written = corpus.write(out, part=(0, 2), probes="all")
     assert written.complete
     opened = Corpus.open(out)
-    shards = [opened.shard(index) for index in range(opened.shards)]
-    np.testing.assert_array_equal(np.concatenate(shards), corpus.tokens(0, corpus.documents))
-    assert half.tokens + written.tokens == corpus.token_count()
+    shards = [opened.shard(index) for index in range(opened.num_shards)]
+    np.testing.assert_array_equal(np.concatenate(shards), corpus.tokens(0, corpus.num_documents))
+    assert half.tokens + written.tokens == corpus.count_tokens()
 
 
 @given(
@@ -250,4 +250,4 @@ def test_a_spec_is_made_or_refused_in_one_line(
         assert ", allowed: " in message
         assert "\n" not in message
     else:
-        assert len(corpus.tokens(0, corpus.documents)) == corpus.token_count()
+        assert len(corpus.tokens(0, corpus.num_documents)) == corpus.count_tokens()

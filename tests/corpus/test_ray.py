@@ -49,12 +49,12 @@ def test_parts_of_a_cluster_make_the_same_bytes(fake_ray, sharded, tmp_path, con
         tmp_path / "ray",
         engine="ray",
         probes=100,
-        progress=lambda *call: calls.append(call),
+        progress=lambda at: calls.append((at.done, at.total)),
     )
     straight = sharded.write(tmp_path / "straight", probes=100)
     assert contents(tmp_path / "ray") == contents(tmp_path / "straight")
     assert (written.tokens, written.bytes) == (straight.tokens, straight.bytes)
-    assert (written.shards_written, written.complete) == (sharded.shards, True)
+    assert (written.shards_written, written.complete) == (sharded.num_shards, True)
     assert calls == [(1, 3), (2, 3), (3, 3)]
     assert fake_ray.calls == ["init", "shutdown"]
 
@@ -72,7 +72,7 @@ def test_force_is_refused(fake_ray, corpus, tmp_path):
 
 
 def test_a_cluster_that_is_stopped_is_shut_down(fake_ray, sharded, tmp_path):
-    def stop(done, total):
+    def stop(at):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -90,6 +90,6 @@ def test_a_real_cluster_where_ray_is_installed(spawn, sharded, tmp_path, content
     )
     report, error = process.communicate(timeout=250)
     assert process.returncode == 0, error
-    assert json.loads(report)["tokens"] == sharded.token_count()
+    assert json.loads(report)["tokens"] == sharded.count_tokens()
     sharded.write(tmp_path / "straight")
     assert contents(out) == contents(tmp_path / "straight")

@@ -30,8 +30,8 @@ def spec(tmp_path):
 
 def test_a_spec_is_read_from_toml(spec):
     corpus = Corpus.from_spec(spec)
-    assert corpus.world.subjects == 30
-    assert corpus.sentences == 90
+    assert corpus.world.num_subjects == 30
+    assert corpus.num_sentences == 90
     assert corpus.spec["corpus"]["templates"] == {"default": 1.0, "repeats": 1.0}
     assert World.from_spec(spec).facts().equals(World(30, 2, [5, 7], seed=4).facts())
     assert Corpus.from_spec(spec.parent).spec_hash == corpus.spec_hash
@@ -45,13 +45,13 @@ def test_the_spec_that_a_corpus_gives_makes_it_again(spec, rich_corpus):
 
 def test_a_spec_without_tables_is_the_default(tmp_path):
     (tmp_path / "empty.toml").write_text("")
-    assert World.from_spec(tmp_path / "empty.toml").subjects == 100_000
+    assert World.from_spec(tmp_path / "empty.toml").num_subjects == 100_000
 
 
 def test_numbers_may_be_written_as_floats(tmp_path):
     path = tmp_path / "spec.toml"
     path.write_text("[world]\nsubjects = 1e3\nrelations = 1\n")
-    assert World.from_spec(path).subjects == 1000
+    assert World.from_spec(path).num_subjects == 1000
 
 
 @pytest.mark.parametrize(
@@ -100,6 +100,6 @@ def test_arrays_come_back_from_a_corpus_directory(tmp_path, graph):
     again = Corpus.open(tmp_path / "corpus")
     assert again.spec_hash == corpus.spec_hash
     np.testing.assert_array_equal(
-        again.tokens(0, again.documents), corpus.tokens(0, corpus.documents)
+        again.tokens(0, again.num_documents), corpus.tokens(0, corpus.num_documents)
     )
     assert again.world.facts().equals(world.facts())

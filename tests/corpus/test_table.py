@@ -114,7 +114,7 @@ def test_arrays_are_what_the_engine_takes(graph):
 def test_a_world_of_a_table_says_what_the_table_says(graph):
     table = read_table(graph).frame
     world = World.from_table(graph)
-    assert world.fact_count == 40
+    assert world.num_facts == 40
     facts = world.facts()
     np.testing.assert_array_equal(
         world.objects(table["subject"], table["relation"]), table["object"]
@@ -139,7 +139,7 @@ def test_a_table_with_nested_objects_has_links():
         {"subject": [0, 1, 2], "relation": [0, 0, 0], "object": [0, 1, 2], "nested": [1, 0, 1]}
     )
     world = World.from_table(frame)
-    assert (world.relations, world.link_relations) == (2, 1)
+    assert (world.num_relations, world.num_link_relations) == (2, 1)
     np.testing.assert_array_equal(world.objects([0, 1, 2], 1), [1, 0, 1])
     np.testing.assert_array_equal(world.links(1), [1, 0, 1])
 

@@ -11,7 +11,9 @@ def test_facts_are_those_of_the_world(tmp_path, rich_corpus):
     rich_corpus.write(tmp_path / "corpus", probes=0)
     calls = []
     written = facts(
-        tmp_path / "corpus", tmp_path / "facts.parquet", progress=lambda *call: calls.append(call)
+        tmp_path / "corpus",
+        tmp_path / "facts.parquet",
+        progress=lambda at: calls.append((at.done, at.total)),
     )
     frame = pl.read_parquet(tmp_path / "facts.parquet")
     assert frame.equals(rich_corpus.world.facts())
@@ -100,7 +102,7 @@ def test_sentence_for_sentence_what_the_reference_writes(tmp_path, subjects, obj
         f"{name(f'O{r}:', reference_word(o, objects))} . <|endoftext|>"
         for s, r, o in rows
     )
-    text = corpus.decode(corpus.tokens(0, corpus.documents))
+    text = corpus.decode(corpus.tokens(0, corpus.num_documents))
     written = sorted(f"{part.strip()} <|endoftext|>" for part in text.split("<|endoftext|>")[:-1])
     assert written == expected
 
@@ -145,7 +147,7 @@ def test_a_spec_that_is_there_is_replaced_by_force_alone(tmp_path, graph):
     with pytest.raises(CorpusError, match="holds a spec already; --force replaces it"):
         import_(graph, tmp_path / "spec")
     import_(graph, tmp_path / "spec", force=True)
-    assert World.from_spec(tmp_path / "spec").fact_count == 40
+    assert World.from_spec(tmp_path / "spec").num_facts == 40
     assert not list((tmp_path / "spec" / "names").glob("*"))
 
 

@@ -18,8 +18,8 @@ from behemoth import (
 
 
 def test_a_world_counts_its_parts(world):
-    assert (world.subjects, world.relations, world.link_relations) == (60, 3, 0)
-    assert world.fact_count == world.subject_facts == 180
+    assert (world.num_subjects, world.num_relations, world.num_link_relations) == (60, 3, 0)
+    assert world.num_facts == world.num_subject_facts == 180
     assert world.entropy == pytest.approx(180 * math.log2(12))
 
 
@@ -136,9 +136,9 @@ def test_what_does_not_match_in_a_correlated_relation_is_uniform():
 
 def test_links_are_facts_of_their_own():
     world = World(30, 2, 12, nested=4)
-    assert (world.relations, world.link_relations) == (4, 2)
-    assert world.subject_facts == 120
-    assert world.fact_count == 120 + 24
+    assert (world.num_relations, world.num_link_relations) == (4, 2)
+    assert world.num_subject_facts == 120
+    assert world.num_facts == 120 + 24
     links = world.facts(120)
     assert links["link"].all()
     assert links["relation"].unique().to_list() == [4, 5]

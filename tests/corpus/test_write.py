@@ -17,17 +17,17 @@ def sharded():
 
 def tokens_on_disk(directory):
     corpus = Corpus.open(directory)
-    return np.concatenate([corpus.shard(index) for index in range(corpus.shards)])
+    return np.concatenate([corpus.shard(index) for index in range(corpus.num_shards)])
 
 
 def test_a_directory_holds_the_corpus(tmp_path, rich_corpus):
     out = tmp_path / "corpus"
     written = rich_corpus.write(out)
-    tokens = rich_corpus.tokens(0, rich_corpus.documents)
+    tokens = rich_corpus.tokens(0, rich_corpus.num_documents)
     np.testing.assert_array_equal(tokens_on_disk(out), tokens)
     assert written.tokens == len(tokens)
     assert written.bytes == sum(path.stat().st_size for path in (out / "tokens").glob("*.bin"))
-    assert (written.facts, written.sentences) == (510, rich_corpus.sentences)
+    assert (written.facts, written.sentences) == (510, rich_corpus.num_sentences)
     assert written.complete
     assert written.vocabulary == rich_corpus.vocabulary_size
     assert written.dtype == "uint16"
@@ -56,7 +56,7 @@ def test_a_wide_vocabulary_takes_four_bytes(tmp_path):
     assert corpus.dtype == np.uint32
     corpus.write(tmp_path / "corpus")
     np.testing.assert_array_equal(
-        tokens_on_disk(tmp_path / "corpus"), corpus.tokens(0, corpus.documents)
+        tokens_on_disk(tmp_path / "corpus"), corpus.tokens(0, corpus.num_documents)
     )
 
 
@@ -75,7 +75,7 @@ def test_parts_do_not_change_a_byte(tmp_path, sharded, contents, parts, order):
     results = [sharded.write(tmp_path / "parts", part=(part, parts), probes=100) for part in order]
     assert contents(tmp_path / "whole") == contents(tmp_path / "parts")
     assert [result.complete for result in results] == [False] * (parts - 1) + [True]
-    assert sum(result.tokens for result in results) == sharded.token_count()
+    assert sum(result.tokens for result in results) == sharded.count_tokens()
 
 
 def test_writing_again_only_adds_what_is_missing(tmp_path, sharded, contents):
@@ -105,8 +105,8 @@ def test_a_stopped_write_goes_on(tmp_path, sharded, contents):
     class StopError(Exception):
         pass
 
-    def stop(done, total):
-        if done > 0:
+    def stop(at):
+        if at.done > 0:
             raise StopError
 
     out = tmp_path / "corpus"
@@ -119,8 +119,12 @@ def test_a_stopped_write_goes_on(tmp_path, sharded, contents):
 
 def test_progress_counts_bytes_to_the_end(tmp_path, sharded):
     calls = []
-    written = sharded.write(tmp_path / "corpus", progress=lambda *call: calls.append(call))
-    assert calls[-1] == (written.bytes, written.bytes)
+    written = sharded.write(
+        tmp_path / "corpus",
+        probes=0,
+        progress=lambda at: calls.append((at.label, at.done, at.total)),
+    )
+    assert calls[-1] == ("writing", written.bytes, written.bytes)
 
 
 def test_another_corpus_is_replaced_by_force_alone(tmp_path, corpus, world, contents):
@@ -131,7 +135,7 @@ def test_another_corpus_is_replaced_by_force_alone(tmp_path, corpus, world, cont
         corpus.write(out)
     assert contents(out) == hashes
     corpus.write(out, force=True)
-    np.testing.assert_array_equal(tokens_on_disk(out), corpus.tokens(0, corpus.documents))
+    np.testing.assert_array_equal(tokens_on_disk(out), corpus.tokens(0, corpus.num_documents))
 
 
 def test_a_directory_of_something_else_is_never_touched(tmp_path, corpus):

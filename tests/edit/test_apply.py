@@ -182,7 +182,7 @@ def test_progress_counts_edits(trained, plan, tmp_path):
     seen = []
     edit(
         trained, plan, "lora", tmp_path / "e", settings=QUICK, single=True, stack=2,
-        progress=lambda done, total: seen.append((done, total)),
+        progress=lambda at: seen.append((at.done, at.total)),
     )  # fmt: skip
     assert seen[-1] == (3, 3)
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)

@@ -23,8 +23,8 @@ def corpus(request, tmp_path_factory):
     made = Corpus(world, exposures=exposures, base=base, shard_bytes=1 << 16)
     directory = tmp_path_factory.mktemp("corpus") / request.param
     made.write(directory, probes=0)
-    assert made.dtype == request.param and made.shards > 1
-    return directory, made.tokens(0, made.documents)
+    assert made.dtype == request.param and made.num_shards > 1
+    return directory, made.tokens(0, made.num_documents)
 
 
 @pytest.fixture

@@ -41,7 +41,9 @@ def test_without_hard_links_the_bytes_are_copied(directory, tmp_path, monkeypatc
 
 def test_progress_ends_at_all_tokens(directory, tmp_path):
     said = []
-    done = export(directory, tmp_path / "out", "text", progress=lambda *at: said.append(at))
+    done = export(
+        directory, tmp_path / "out", "text", progress=lambda at: said.append((at.done, at.total))
+    )
     assert said[-1] == (done.tokens, done.tokens)
 
 

@@ -67,7 +67,7 @@ class Brute:
     def __init__(self, corpus):
         self.corpus, self.world = corpus, corpus.world
         self.frame = self.world.facts().with_columns(
-            exposures=corpus.exposures(np.arange(self.world.fact_count))
+            exposures=corpus.exposures(np.arange(self.world.num_facts))
         )
         self.facts = {row["fact"]: row for row in self.frame.iter_rows(named=True)}
         self.ids = {(row["relation"], row["subject"]): fact for fact, row in self.facts.items()}

@@ -38,7 +38,7 @@ def test_an_order_treats_all_places_alike():
 def test_a_walk_meets_every_fact_once(corpora):
     for corpus in corpora.values():
         facts = corpus.world.facts()
-        for relation in range(corpus.world.relations + corpus.world.link_relations):
+        for relation in range(corpus.world.num_relations + corpus.world.num_link_relations):
             pool = relation_pool(corpus, relation)
             met = [fact for batch in pool.walk(corpus, 1, "x") for fact in batch.fact.tolist()]
             assert sorted(met) == facts.filter(pl.col("relation") == relation)["fact"].to_list()
@@ -138,7 +138,7 @@ def test_links_and_inherited_facts(corpora):
     corpus = corpora["nested"]
     plan = compile_plan(corpus, EditRequest(edits=2, target="object_nested"))
     assert plan.edits["link"].all()
-    assert (plan.edits["relation"] >= corpus.world.relations).all()
+    assert (plan.edits["relation"] >= corpus.world.num_relations).all()
     plan = compile_plan(corpus, EditRequest(edits=1, target="subject_nested", relation=3))
     assert plan.edits["relation"].to_list() == [3]
     assert not plan.edits["link"].any()
@@ -147,7 +147,7 @@ def test_links_and_inherited_facts(corpora):
 def test_a_censored_relation(corpus):
     world = corpus.world
     plan = compile_plan(corpus, EditRequest(kind="censor", relation=2))
-    objects = world.objects(range(world.subjects), 2)
+    objects = world.objects(range(world.num_subjects), 2)
     assert plan.edits.height == (objects != 0).sum()
     assert (plan.edits["new_object"] == 0).all()
     assert (plan.edits["old_object"] != 0).all()
@@ -158,7 +158,7 @@ def test_a_censored_relation(corpus):
     assert plan.groups["edited"] == 1000
     half = compile_plan(corpus, EditRequest(kind="censor", relation=2, fraction=0.5))
     first = world.facts_of(half.edits["fact"].to_numpy())
-    assert 0.4 < first.height / world.subjects < 0.5
+    assert 0.4 < first.height / world.num_subjects < 0.5
     assert half.groups["implicit_remap"] == 1000
 
 

@@ -238,7 +238,7 @@ def _links_below(brute, relation, object_):
 def _expected(plan, brute, edit):
     relation, subject, fact = edit["relation"], edit["subject"], edit["fact"]
     row = brute.table[relation]
-    subject_relations = range(brute.world.relations)
+    subject_relations = range(brute.world.num_relations)
     partners = [r["relation"] for r in brute.table if r.get("with") == relation]
     partners += [row["with"]] if "with" in row else []
     expected = dict.fromkeys(GROUPS, ())

@@ -3,7 +3,8 @@ from dataclasses import fields
 import pytest
 
 from behemoth import ArgumentError
-from behemoth.plan.request import EditRequest, field_help
+from behemoth.cli.options import field_help
+from behemoth.plan.request import EditRequest
 
 
 @pytest.mark.parametrize(
@@ -71,5 +72,5 @@ def test_the_proportions_of_the_reference_are_the_defaults():
 
 def test_every_field_has_help():
     for field in fields(EditRequest):
-        assert len(field_help(field.name)) > 10, field.name
-    assert field_help("seed") == "Key of every choice."
+        assert len(field_help(EditRequest)[field.name]) > 10, field.name
+    assert field_help(EditRequest)["seed"] == "Key of every choice."

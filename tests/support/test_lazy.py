@@ -57,7 +57,7 @@ def test_a_verb_is_a_package_and_a_function_in_every_order_of_imports():
     subprocess.run([sys.executable, "-W", "ignore", "-c", SCRIPT], check=True)
 
 
-@pytest.mark.parametrize("first", ["behemoth.plan.plan", "behemoth.evaluate.geometry"])
+@pytest.mark.parametrize("first", ["behemoth.evaluate.aggregate", "behemoth.evaluate.geometry"])
 def test_a_module_does_not_take_the_place_of_a_function(first):
     package, _, name = first.rpartition(".")
     script = f"import {first}, {package} as package; assert not hasattr(package.{name}, '__file__')"

@@ -49,6 +49,6 @@ def test_the_length_of_a_run(settings, steps):
 
 
 def test_every_field_is_documented():
-    from behemoth.cli.fields import field_help
+    from behemoth.cli.options import field_help
 
     assert set(field_help(TrainConfig)) == {field.name for field in fields(TrainConfig)}

@@ -21,7 +21,7 @@ def stored(rich_corpus, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def everything(rich_corpus):
-    tokens = rich_corpus.tokens(0, rich_corpus.documents).astype(np.int64)
+    tokens = rich_corpus.tokens(0, rich_corpus.num_documents).astype(np.int64)
     blocks = len(tokens) // LENGTH
     return torch.from_numpy(tokens[: blocks * LENGTH].reshape(blocks, LENGTH))
 
@@ -60,7 +60,7 @@ def test_a_stream_is_the_same_from_a_directory_and_a_spec(rich_corpus, stored, o
 
 def test_shards_are_joined(tmp_path):
     corpus = Corpus(World(5000, 2, 10), exposures=3, shard_bytes=1 << 16)
-    assert corpus.shards > 3
+    assert corpus.num_shards > 3
     corpus.write(tmp_path / "corpus", probes=0)
     stored = BlockDataset(Corpus.open(tmp_path / "corpus"), 1000)
     made = BlockDataset(corpus, 1000)

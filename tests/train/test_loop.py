@@ -33,8 +33,8 @@ class Stop(Exception):  # noqa: N818
 
 
 def stop_at(step):
-    def progress(report):
-        if report.step >= step:
+    def progress(moment):
+        if moment.done >= step:
             raise Stop
 
     return progress
@@ -226,8 +226,8 @@ def test_two_processes_do_not_train_in_one_place(small, config, tmp_path):
 
 @pytest.mark.exact
 def test_ctrl_c_saves_and_says_so(small, config, tmp_path):
-    def interrupt(report):
-        if report.step == 4:
+    def interrupt(moment):
+        if moment.done == 4:
             signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(Interrupted, match="checkpoint at step 5 of 8 saved"):
@@ -247,8 +247,8 @@ SCRIPT = textwrap.dedent(
     config = default_config("nano", steps=60, block_length=32, batch_size=4, threads=1,
                             tensorboard=False, probe_facts=0, log_interval=1,
                             checkpoint_interval=5)
-    def progress(report):
-        sys.stdout.write(f"{report.step}\\n")
+    def progress(moment):
+        sys.stdout.write(f"{moment.done}\\n")
         sys.stdout.flush()
     train(sys.argv[1], out=sys.argv[2], config=config, progress=progress)
     """

@@ -42,7 +42,7 @@ def test_documents_against_a_loop(rich_corpus):
 
 def answers(corpus, length=4096):
     """Each sentence of the first block with its answer: pairs of texts."""
-    length = min(length, corpus.token_count())
+    length = min(length, corpus.count_tokens())
     batch = next(iter(BlockStream(corpus, DataConfig(length, 1, answers_only=True, prefetch=0))))
     tokens, labels = batch["input_ids"][0], batch["labels"][0]
     kept = labels != -100

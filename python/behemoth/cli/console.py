@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -43,24 +45,11 @@ def write_json(value: object) -> None:
     typer.echo(json.dumps(value, ensure_ascii=False))
 
 
-def bytes_text(size: float) -> str:
-    """Write a number of bytes for people, in powers of ten as disks are sold."""
-    return f"{size:,.0f} bytes" if size < 1000 else f"{count_text(size)}B"
-
-
-def count_text(number: float) -> str:
-    """Write a number in little room: 950, 48.0 k, 1.30 G."""
-    for unit in ("", " k", " M", " G", " T"):
-        if number < 1000 or unit == " T":
-            break
-        number /= 1000
-    return f"{number:,.0f}" if not unit else f"{number:,.{1 if number >= 10 else 2}f}{unit}"
-
-
-def rate_text(per_second: float) -> str:
-    """Write a rate of tokens for people."""
-    return (
-        f"{per_second / 1e6:,.0f} million tokens/s"
-        if per_second >= 1e7
-        else f"{per_second:,.0f} tokens/s"
-    )
+@contextmanager
+def resumable(out: str) -> Generator[None]:
+    """Say on Ctrl-C how to go on with what is half done."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        what = f"{stop}; " if str(stop) else ""
+        raise Stopped(f"{what}run the same command again to go on with {out}") from None

@@ -3,75 +3,59 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from behemoth.cli import parse
-from behemoth.support.errors import ArgumentError
+from behemoth.support.bars import Bars
 from behemoth.support.extras import needed
 from behemoth.support.process import prepare
 
+from . import parse
 from .console import console, write_json
+from .edit import DEVICE
+from .options import Option, command
 
 if TYPE_CHECKING:
     import polars as pl
 
 
+OPTIONS = (
+    Option("plan", "PLAN", "The plan whose probes are asked.",
+           required="a plan directory (`behemoth plan`)"),
+    Option("out", "FRAME.parquet", "File to write.", parse.new_file,
+           required="a Parquet file to write"),
+    Option("stack", "N", "Most edited models in one pass.", parse.at_least(1), 64),
+    Option("batch_size", "N", "Prompts in one pass [512 on a CPU, else 4096].", parse.at_least(1)),
+    DEVICE,
+)  # fmt: skip
+
+
+@command(*OPTIONS)
 def evaluate(
     source: Annotated[
         str, typer.Argument(metavar="RUN_OR_EDIT", help="A training run or an edit directory.")
     ],
-    plan: Annotated[
-        str | None, typer.Option(metavar="PLAN", help="The plan whose probes are asked.")
-    ] = None,
-    out: Annotated[str | None, typer.Option(metavar="FRAME.parquet", help="File to write.")] = None,
-    stack: Annotated[str, typer.Option(metavar="N", help="Most edited models in one pass.")] = "64",
-    batch_size: Annotated[
-        str | None,
-        typer.Option(metavar="N", help="Prompts in one pass [512 on a CPU, else 4096]."),
-    ] = None,
-    device: Annotated[
-        str | None, typer.Option(metavar="cpu|cuda", help="Where the model goes [a GPU if any].")
-    ] = None,
-    json: Annotated[
-        bool, typer.Option("--json", help="Report as one JSON object on stdout.")
-    ] = False,
+    given: dict[str, Any],
+    json: bool,
 ) -> None:
     """Evaluate a run or an edit: one row for each (edit, probe, stage), as a Parquet table.
 
     Of a run there is the stage `before` only, of an edit also `after`. The metrics that are
     shown are means of the rows; intervals need several models.
     """
-    if plan is None:
-        raise ArgumentError("--plan", "nothing", "a plan directory (`behemoth plan`)")
-    if out is None:
-        raise ArgumentError("--out", "nothing", "a Parquet file to write")
-    if Path(out).is_dir():
-        raise ArgumentError("--out", out, "a file name")
-    most = parse.count("--stack", stack, 1)
-    rows = None if batch_size is None else parse.count("--batch-size", batch_size, 1)
     prepare()
     with needed():
-        from behemoth.evaluate.aggregate import aggregate
-        from behemoth.evaluate.frame import evaluate as ask
-        from behemoth.support.files import replacing
-
-        from .progress import Bars
+        from behemoth.evaluate import aggregate, evaluate as ask
 
         begin = time.perf_counter()
-        with Bars() as bars:
-            progress = bars.bar("evaluating", "models")
-            frame = ask(source, plan, stack=most, batch_size=rows, device=device, progress=progress)
+        frame = ask(source, progress=Bars(), **given)
         seconds = time.perf_counter() - begin
-        with replacing(Path(out)) as temporary:
-            frame.write_parquet(temporary)
         metrics = aggregate(frame, by=("stage",), resamples=1)
     if json:
-        write_json(_report(frame, metrics, out, seconds))
+        write_json(_report(frame, metrics, given["out"], seconds))
     else:
-        _show(frame, metrics, out)
+        _show(frame, metrics, given["out"])
 
 
 def _report(frame: pl.DataFrame, metrics: pl.DataFrame, out: str, seconds: float) -> dict[str, Any]:

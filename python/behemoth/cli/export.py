@@ -3,68 +3,44 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from behemoth.cli import parse
 from behemoth.export.formats import FORMATS
-from behemoth.support.errors import ArgumentError
+from behemoth.support.bars import Bars
+from behemoth.support.text import bytes_text
 
-from .console import Stopped, bytes_text, console, write_json
+from . import parse
+from .console import console, resumable, write_json
+from .options import Option, command, force
+
+OPTIONS = (
+    Option("to", "FORMAT", f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}.",
+           required="a format (`behemoth export --help` lists them)"),
+    Option("out", "DIR2", "Directory to write; one that is unfinished is resumed.",
+           required="a directory to write"),
+    Option("block_length", "N", "Tokens of a block, for megatron and litdata [2048].",
+           parse.at_least(1)),
+    force("another export", "DIR2"),
+)  # fmt: skip
 
 
+@command(*OPTIONS)
 def export(
     directory: Annotated[str, typer.Argument(metavar="DIR", help="A finished corpus directory.")],
-    to: Annotated[
-        str | None,
-        typer.Option(metavar="FORMAT", help=f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}."),
-    ] = None,
-    out: Annotated[
-        str | None,
-        typer.Option(metavar="DIR2", help="Directory to write; one that is unfinished is resumed."),
-    ] = None,
-    block_length: Annotated[
-        str | None,
-        typer.Option(metavar="N", help="Tokens of a block, for megatron and litdata [2048]."),
-    ] = None,
-    force: Annotated[
-        bool,
-        typer.Option(
-            "--force",
-            help="Replace another export; it stays in DIR2/.replaced-1 until the new one is whole.",
-        ),
-    ] = False,
-    json: Annotated[
-        bool, typer.Option("--json", help="Report as one JSON object on stdout.")
-    ] = False,
+    given: dict[str, Any],
+    json: bool,
 ) -> None:
     """Write a corpus in the format of another trainer.
 
     Where that format's tokens are the shards' own bytes (megatron, olmo, datatrove), files are
     hard links to them. The tokenizer is written beside them.
     """
-    from behemoth.export import export as write
+    with resumable(given["out"]):
+        from behemoth.export import export as write
 
-    from .progress import Bars
-
-    if to is None:
-        raise ArgumentError("--to", "nothing", "a format (`behemoth export --help` lists them)")
-    if out is None:
-        raise ArgumentError("--out", "nothing", "a directory to write")
-    length = None if block_length is None else parse.count("--block-length", block_length, 1)
-    try:
-        with Bars() as bars:
-            done = write(
-                directory,
-                out,
-                to,
-                block_length=length,
-                force=force,
-                progress=bars.bar("exporting", "tokens"),
-            )
-    except KeyboardInterrupt:
-        raise Stopped(f"run the same command again to go on with {out}") from None
+        done = write(directory, progress=Bars(), **given)
     if json:
         write_json(asdict(done))
     else:

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from behemoth.cli import parse
-from behemoth.support.errors import ArgumentError
+from behemoth.support.bars import Bars
+from behemoth.support.text import bytes_text
 
-from .console import bytes_text, console, keep_interrupts, write_json
+from . import parse
+from .console import console, keep_interrupts, write_json
+from .options import Option, command
+
+OPTIONS = (
+    Option("out", "F.parquet", "File to write.", required="a Parquet file to write"),
+    Option("range", "a:b", "Facts a to b, b excluded [all].", parse.span),
+)
 
 
+@command(*OPTIONS)
 def facts(
     source: Annotated[
         str,
@@ -20,29 +28,18 @@ def facts(
             metavar="DIR_OR_SPEC", help="A corpus directory, a spec directory or a spec TOML."
         ),
     ],
-    out: Annotated[str | None, typer.Option(metavar="F.parquet", help="File to write.")] = None,
-    range: Annotated[  # noqa: A002 - the option's name
-        str | None, typer.Option(metavar="a:b", help="Facts a to b, b excluded [all].")
-    ] = None,
-    json: Annotated[
-        bool, typer.Option("--json", help="Report as one JSON object on stdout.")
-    ] = False,
+    given: dict[str, Any],
+    json: bool,
 ) -> None:
     """Write facts as a Parquet table.
 
     Columns: fact, link, subject, relation, object, minority_object.
     """
-    from behemoth.corpus.tables import facts as write
+    from behemoth.corpus import facts as write
 
-    from .progress import Bars
-
-    if out is None:
-        raise ArgumentError("--out", "nothing", "a Parquet file to write")
-    start, stop = (0, None) if range is None else parse.span("--range", range)
+    start, stop = given.get("range", (0, None))
     keep_interrupts()
-    with Bars() as bars:
-        callback = bars.bar("writing", "facts")
-        written = write(source, out, start=start, stop=stop, progress=callback)
+    written = write(source, given["out"], start=start, stop=stop, progress=Bars())
     if json:
         write_json(asdict(written))
     else:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from behemoth.cli import parse
-from behemoth.support.errors import ArgumentError
-
+from . import parse
 from .console import console, write_json
+from .options import Option, command, force
+
+OPTIONS = (
+    Option("out", "SPEC_DIR", "Directory to write.", required="a directory to write"),
+    Option("seed", "N", "Seed of the spec.", parse.count, 0),
+    force("a spec that is there", "SPEC_DIR"),
+)
 
 
+@command(*OPTIONS)
 def import_(
     table: Annotated[
         str,
@@ -20,29 +26,16 @@ def import_(
             metavar="TABLE", help="The reference's relationship_graph.txt, Parquet or CSV."
         ),
     ],
-    out: Annotated[str | None, typer.Option(metavar="SPEC_DIR", help="Directory to write.")] = None,
-    seed: Annotated[str, typer.Option(metavar="N", help="Seed of the spec.")] = "0",
-    force: Annotated[
-        bool,
-        typer.Option(
-            "--force",
-            help="Replace a spec that is there; it stays in SPEC_DIR/.replaced-1 "
-            "until the new one is whole.",
-        ),
-    ] = False,
-    json: Annotated[
-        bool, typer.Option("--json", help="Report as one JSON object on stdout.")
-    ] = False,
+    given: dict[str, Any],
+    json: bool,
 ) -> None:
     """Make a world from a table of facts.
 
     Writes a spec directory, which gen --spec takes.
     """
-    from behemoth.corpus.tables import import_ as read
+    from behemoth.corpus import import_ as read
 
-    if out is None:
-        raise ArgumentError("--out", "nothing", "a directory to write")
-    made = read(table, out, seed=parse.count("--seed", seed), force=force)
+    made = read(table, **given)
     if json:
         write_json(asdict(made))
         return

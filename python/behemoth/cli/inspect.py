@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from behemoth.cli import parse
+from behemoth.support.text import bytes_text
 
-from .console import bytes_text, console, write_json
+from . import parse
+from .console import console, write_json
+from .options import Option, command
 from .show_run import show_run
 
 if TYPE_CHECKING:
@@ -18,14 +20,13 @@ if TYPE_CHECKING:
 _CLASSES = 12  # rows of the ledger shown; a Zipf corpus has thousands of classes
 
 
+@command(Option("samples", "N", "Documents to decode.", parse.count, 3))
 def inspect(
     directory: Annotated[
         str, typer.Argument(metavar="DIR", help="A corpus directory, or a run directory.")
     ],
-    samples: Annotated[str, typer.Option(metavar="N", help="Documents to decode.")] = "3",
-    json: Annotated[
-        bool, typer.Option("--json", help="Report as one JSON object on stdout.")
-    ] = False,
+    given: dict[str, Any],
+    json: bool,
 ) -> None:
     """Say what a corpus directory is, or a run.
 
@@ -38,9 +39,9 @@ def inspect(
         run = inspect_run(directory)
         write_json(asdict(run)) if json else show_run(run)
         return
-    from behemoth.corpus.inspection import inspect as look
+    from behemoth.corpus import inspect as look
 
-    report = look(directory, samples=parse.count("--samples", samples))
+    report = look(directory, **given)
     write_json(asdict(report)) if json else _show(report)
 
 

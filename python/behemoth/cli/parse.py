@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
+from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 from behemoth.support.errors import ArgumentError, nearest
@@ -37,6 +40,34 @@ def counts(name: str, text: str) -> int | list[int]:
     """Read one whole number, or several with commas between them."""
     values = [count(name, part, 1) for part in text.split(",")]
     return values[0] if len(values) == 1 else values
+
+
+def levels(name: str, text: str) -> tuple[int, ...]:
+    """Read whole numbers from 0 with commas between them."""
+    return tuple(count(name, part) for part in text.split(","))
+
+
+def at_least(minimum: int) -> Callable[[str, str], int]:
+    """Give what reads a whole number from `minimum` on."""
+    return partial(count, minimum=minimum)
+
+
+def settings(name: str, words: list[str]) -> dict[str, str]:
+    """Read ``key=value`` words."""
+    values: dict[str, str] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or not key.strip():
+            raise ArgumentError(name, word, "key=value, such as rank=4")
+        values[key.strip()] = value.strip()
+    return values
+
+
+def new_file(name: str, text: str) -> str:
+    """Read the name of a file to write."""
+    if Path(text).is_dir():
+        raise ArgumentError(name, text, "a file name")
+    return text
 
 
 def pair(text: str) -> tuple[str, str | None]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .console import bytes_text, console, rate_text
+from behemoth.support.text import bytes_text, rate_text
+
+from .console import console
 
 if TYPE_CHECKING:
     from behemoth.corpus.corpus import Corpus

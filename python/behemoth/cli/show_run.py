@@ -5,31 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from .console import console, count_text, rate_text
+from behemoth.support.text import rate_text
+
+from .console import console
 
 if TYPE_CHECKING:
     from behemoth.train.inspection import RunInspection
-    from behemoth.train.report import Report
     from behemoth.train.result import TrainResult
-
-
-def report_text(report: Report) -> str:
-    """Say in a line where a run is."""
-    parts = [
-        f"step {report.step:,} of {report.steps:,}",
-        f"loss {report.loss:.3f}",
-        f"{count_text(report.tokens_per_second)} tokens/s",
-        f"data wait {report.wait_share:.1%}",
-    ]
-    if report.mfu is not None:
-        parts.append(f"MFU {report.mfu:.0%}")
-    if report.recall:
-        classes = sorted(report.recall)
-        ends = (classes[0], classes[-1]) if len(classes) > 1 else (classes[0],)
-        parts.append("recall " + ", ".join(f"{report.recall[n]:.2f} at {n:,}" for n in ends))
-    minutes, seconds = divmod(round(report.seconds_left), 60)
-    hours, minutes = divmod(minutes, 60)
-    return ", ".join([*parts, f"{hours}:{minutes:02}:{seconds:02} left"])
 
 
 def show_result(result: TrainResult) -> None:

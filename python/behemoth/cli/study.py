@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from behemoth.cli import parse
+from behemoth.support.bars import Bars
 from behemoth.support.errors import ArgumentError
 from behemoth.support.extras import needed
 from behemoth.support.process import prepare
+from behemoth.support.text import clock_text, count_text
 
-from .console import Stopped, console, count_text, keep_interrupts, write_json
+from . import parse
+from .console import console, keep_interrupts, resumable, write_json
+from .options import Option, command, flag
 
 if TYPE_CHECKING:
-    from behemoth.study.file.spec import Study
     from behemoth.study.gates import GatesResult
     from behemoth.study.results import Failure
-    from behemoth.study.work.run import Estimate, Status, StudyResult
+    from behemoth.study.work.run import Estimate, StudyResult
 
 app = typer.Typer(
     help="Run grids of trials, and report on them.",
@@ -32,95 +32,93 @@ app = typer.Typer(
 )
 
 _SIZES = ("smoke", "quick", "paper")
-_ENGINES = ("local", "ray")
-_Json = Annotated[bool, typer.Option("--json", help="Report as one JSON object on stdout.")]
-_Size = Annotated[
-    str | None,
-    typer.Option(
-        metavar="|".join(_SIZES),
-        help="Size of a preset: under a minute or under ten on 2 cores, or for one GPU [smoke].",
-    ),
-]
+
+
+def _size(name: str, text: str) -> str:
+    return parse.choice(name, text, _SIZES)
+
+
+def _engine(name: str, text: str) -> str:
+    return parse.choice(name, text, ("local", "ray"))
+
+
+def _numbers(name: str, text: str) -> list[int]:
+    numbers = parse.counts(name, text)
+    return [numbers] if isinstance(numbers, int) else numbers
+
+
+SIZE = Option(
+    "size", "|".join(_SIZES),
+    "Size of a preset: under a minute or under ten on 2 cores, or for one GPU.", _size, "smoke",
+)  # fmt: skip
+THREADS = Option(
+    "threads", "N", "CPU threads of a worker; weights depend on it.", parse.at_least(1), 1
+)
+RUN = (
+    Option("out", "STUDY", "Directory to write; an unfinished study is resumed."),
+    SIZE,
+    Option("engine", "local|ray", "Processes here, or tasks of a Ray cluster.", _engine, "local"),
+    Option("workers", "N", "Units at once [one a GPU, else one a core].", parse.at_least(1)),
+    THREADS,
+    flag("dry_run", "Only say what would be run, and what it costs."),
+)
+GATES = (
+    Option("out", "DIR", "Directory to write; what is finished there is kept.", default="gates"),
+    Option("only", "N,...", "Numbers of gates, such as 1,7 [all].", _numbers),
+    THREADS,
+)
 
 
 @app.command("run")
+@command(*RUN)
 def run(
     source: Annotated[
         str, typer.Argument(metavar="FILE|PRESET", help="A study file (TOML), or a preset's name.")
     ],
-    out: Annotated[
-        str | None,
-        typer.Option(metavar="STUDY", help="Directory to write; an unfinished study is resumed."),
-    ] = None,
-    size: _Size = None,
-    engine: Annotated[
-        str, typer.Option(metavar="local|ray", help="Processes here, or tasks of a Ray cluster.")
-    ] = "local",
-    workers: Annotated[
-        str | None, typer.Option(metavar="N", help="Units at once [one a GPU, else one a core].")
-    ] = None,
-    threads: Annotated[
-        str | None,
-        typer.Option(metavar="N", help="CPU threads of a worker; weights depend on it [1]."),
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be run, and what it costs.")
-    ] = False,
-    json: _Json = False,
+    given: dict[str, Any],
+    json: bool,
 ) -> None:
     """Run a study: train its models, carry out its trials, measure.
 
     Running it again goes on where it stopped; what failed is tried again, and a study whose
     file has changed does only what is new.
     """
-    if out is None and not dry_run:
+    out = given.pop("out", None)
+    dry = given.pop("dry_run", False)
+    if out is None and not dry:
         raise ArgumentError("--out", "nothing", "a directory to write")
-    parse.choice("--engine", engine, _ENGINES)
-    count = None if workers is None else parse.count("--workers", workers, 1)
-    cpus = None if threads is None else parse.count("--threads", threads, 1)
     keep_interrupts()
     prepare()
     with needed():
-        from behemoth.study.work.run import estimate, run_study
+        from behemoth.study import read_study, run_study
+        from behemoth.study.work.run import estimate
 
-        study = _study(source, size)
-        if dry_run:
-            found = estimate(study, out, workers=count, threads=cpus)
+        study = read_study(source, given.pop("size", None))
+        if out is None or dry:
+            given.pop("engine", None)
+            found = estimate(study, out, **given)
             write_json(asdict(found)) if json else _show_estimate(found)
             return
-        assert out is not None
-        try:
-            with _progress() as progress:
-                result = run_study(
-                    study,
-                    out,
-                    engine="ray" if engine == "ray" else "local",
-                    workers=count,
-                    threads=cpus,
-                    progress=progress,
-                )
-        except KeyboardInterrupt:
-            raise Stopped(f"run the same command again to go on with {out}") from None
+        with resumable(out):
+            result = run_study(study, out, progress=Bars(), **given)
     write_json(asdict(result)) if json else _show_result(result)
     if result.failed and not result.done:
         raise typer.Exit(1)
 
 
 @app.command("report")
+@command(Option("out", "DIR", "Where the report goes [STUDY/report]."))
 def report(
     study: Annotated[str, typer.Argument(metavar="STUDY", help="The directory of a study.")],
-    out: Annotated[
-        str | None,
-        typer.Option(metavar="DIR", help="Where the report goes [STUDY/report]."),
-    ] = None,
-    json: _Json = False,
+    given: dict[str, Any],
+    json: bool,
 ) -> None:
     """Write the report of a study: one HTML file that needs no network, charts and tables."""
     keep_interrupts()
     with needed():
         from behemoth.report import write_report
 
-        made = write_report(study, out=out)
+        made = write_report(study, progress=Bars(), **given)
     if json:
         write_json({"study": study, "report": os.fspath(made)})
     else:
@@ -128,7 +126,8 @@ def report(
 
 
 @app.command("presets")
-def presets(json: _Json = False) -> None:
+@command()
+def presets(given: dict[str, Any], json: bool) -> None:
     """List the studies that come with the package, and what each of them asks."""
     import tomllib
 
@@ -155,15 +154,18 @@ def presets(json: _Json = False) -> None:
 
 
 @app.command("show")
+@command(SIZE)
 def show(
     name: Annotated[
         str, typer.Argument(metavar="PRESET|STUDY", help="A preset, or the directory of a study.")
     ],
-    size: _Size = None,
-    json: _Json = False,
+    given: dict[str, Any],
+    json: bool,
 ) -> None:
     """Show the TOML of a preset, to start one's own study from, or of a study."""
-    text = _text(name, size)[0]
+    from behemoth.study.file.presets import study_text
+
+    text, _ = study_text(name, **given)
     if json:
         write_json({"name": name, "toml": text})
     else:
@@ -171,75 +173,22 @@ def show(
 
 
 @app.command("gates")
-def gates(
-    out: Annotated[
-        str, typer.Option(metavar="DIR", help="Directory to write; what is finished there is kept.")
-    ] = "gates",
-    only: Annotated[
-        str | None, typer.Option(metavar="N,...", help="Numbers of gates, such as 1,7 [all].")
-    ] = None,
-    threads: Annotated[
-        str | None,
-        typer.Option(metavar="N", help="CPU threads of a worker; weights depend on it [1]."),
-    ] = None,
-    json: _Json = False,
-) -> None:
+@command(*GATES)
+def gates(given: dict[str, Any], json: bool) -> None:
     """See whether this laboratory reproduces what is known: small experiments on the CPU.
 
     Each says what was done and seen. What a small model cannot show is said to be so, with the
     size at which it is expected. Running it again goes on where it stopped.
     """
-    numbers = None if only is None else parse.counts("--only", only)
-    chosen = [numbers] if isinstance(numbers, int) else numbers
-    cpus = 1 if threads is None else parse.count("--threads", threads, 1)
     keep_interrupts()
     prepare()
-    messages = console(stderr=True)
-
-    def say(text: str) -> None:
-        messages.print(text, markup=False)
-
-    with needed():
+    with needed(), resumable(str(given.get("out", GATES[0].default))):
         from behemoth.study.gates import run_gates
 
-        try:
-            with _progress() as progress:
-                result = run_gates(out, only=chosen, threads=cpus, progress=progress, message=say)
-        except KeyboardInterrupt:
-            raise Stopped(f"run the same command again to go on with {out}") from None
+        result = run_gates(progress=Bars(), **given)
     write_json(result.to_dict()) if json else _show_gates(result)
     if result.failures:
         raise typer.Exit(1)
-
-
-def _study(source: str, size: str | None) -> Study:
-    from behemoth.study.file.spec import Study
-
-    text, directory = _text(source, size)
-    return Study.parse(text, directory)
-
-
-def _text(source: str, size: str | None) -> tuple[str, Path | None]:
-    """Read a study file, the study of a directory, or a preset."""
-    from behemoth.study.file.presets import preset_text
-
-    place = Path(source)
-    place = place / "study.toml" if place.is_dir() else place
-    if place.suffix != ".toml" and not place.is_file():
-        chosen = "smoke" if size is None else parse.choice("--size", size, _SIZES)
-        return preset_text(source, chosen), None
-    if size is not None:
-        raise ArgumentError("--size", size, "none with a study file")
-    try:
-        return place.read_text(encoding="utf-8"), place.parent.resolve()
-    except (OSError, ValueError):
-        raise ArgumentError("FILE", source, "a study file (TOML), or a preset's name") from None
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}"
 
 
 def _show_estimate(found: Estimate) -> None:
@@ -256,14 +205,14 @@ def _show_estimate(found: Estimate) -> None:
         f"{count_text(found.tokens)} tokens to train on, {found.edits:,} edits, "
         f"{count_text(found.steps)} edit steps"
     )
-    screen.print(f"about {_clock(found.seconds)} with {found.workers} workers")
+    screen.print(f"about {clock_text(found.seconds)} with {found.workers} workers")
 
 
 def _show_result(result: StudyResult) -> None:
     screen = console()
     screen.print(
         f"{result.out}: {result.done:,} of {result.trials:,} trials done on {result.models:,} "
-        f"models, {_clock(result.seconds)}"
+        f"models, {clock_text(result.seconds)}"
     )
     messages = console(stderr=True)
     for reason, labels in _grouped(result.failures).items():
@@ -297,7 +246,7 @@ def _show_gates(result: GatesResult) -> None:
         verdict: [gate.verdict for gate in result.gates].count(verdict) for verdict in _COLOURS
     }
     told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
-    screen.print(f"\n{result.out}: {told or 'no gate'}, {_clock(result.seconds)}", markup=False)
+    screen.print(f"\n{result.out}: {told or 'no gate'}, {clock_text(result.seconds)}", markup=False)
     messages = console(stderr=True)
     for failure in result.failures:
         messages.print(f"gate {failure.number} failed: {failure.reason}", markup=False)
@@ -308,35 +257,3 @@ def _grouped(failures: Sequence[Failure]) -> dict[str, list[str]]:
     for failure in failures:
         found.setdefault(failure.reason, []).append(failure.label)
     return found
-
-
-@contextmanager
-def _progress() -> Generator[Any]:
-    """Two bars on stderr, of models and of trials; nothing where stderr is no terminal."""
-    screen = console(stderr=True)
-    if not screen.is_terminal:
-        yield lambda status: None
-        return
-    from rich.progress import BarColumn, Progress, TextColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.fields[text]}"))
-    with Progress(*columns, console=screen) as bars:
-        models, trials = (bars.add_task(name, total=1, text="") for name in ("models", "trials"))
-
-        def show(status: Status) -> None:
-            bars.update(
-                models,
-                total=max(1, status.models),
-                completed=status.models_done,
-                text=f"{status.models_done} of {status.models}",
-            )
-            failed = f", {status.failed} failed" if status.failed else ""
-            bars.update(
-                trials,
-                total=max(1, status.trials),
-                completed=status.trials_done,
-                text=f"{status.trials_done} of {status.trials}, {status.running} running{failed}, "
-                f"{_clock(status.seconds_left)} left",
-            )
-
-        yield show

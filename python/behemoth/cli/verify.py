@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from behemoth.cli import parse
+from behemoth.support.bars import Bars
 
+from . import parse
 from .console import console, write_json
+from .options import Option, command
 
 
+@command(Option("threads", "N", "0 for all cores.", parse.count, 0))
 def verify(
     directory: Annotated[str, typer.Argument(metavar="DIR", help="A corpus directory.")],
-    threads: Annotated[str, typer.Option(metavar="N", help="0 for all cores.")] = "0",
-    json: Annotated[
-        bool, typer.Option("--json", help="Report as one JSON object on stdout.")
-    ] = False,
+    given: dict[str, Any],
+    json: bool,
 ) -> None:
     """Recompute every hash and every count of a corpus.
 
     Names bad and missing files; exit code 1 if there are any.
     """
-    from behemoth.corpus.inspection import verify as check
+    from behemoth.corpus import verify as check
 
-    from .progress import Bars
-
-    workers = parse.count("--threads", threads)
-    with Bars() as bars:
-        report = check(directory, threads=workers, progress=bars.bar("verifying", "bytes"))
+    report = check(directory, progress=Bars(), **given)
     if json:
         write_json(asdict(report))
     messages = console(stderr=True)

@@ -51,7 +51,7 @@ class Blocks:
     ) -> None:
         if length < 1:
             raise ArgumentError("length", length, "1 or more tokens")
-        total = corpus.token_count() // length
+        total = corpus.count_tokens() // length
         end = total if stop is None else stop
         if not 0 <= start <= end <= total:
             raise ArgumentError("start:stop", f"{start}:{end}", f"0 <= start <= stop <= {total}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -14,11 +14,12 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from behemoth import _gen
 from behemoth.support.errors import CorpusError
+from behemoth.support.progress import Looking, task
 
 from .arrays import overrides, whole
 from .blocks import Blocks
 from .source import read_manifest, read_source
-from .spec import Exposures, Order, Questions, Template, to_json
+from .spec import PROBED_FACTS, Exposures, Order, Questions, Template, to_json
 from .tokenizer import decode, token_names
 from .world import World
 
@@ -74,7 +75,7 @@ class Corpus:
     Examples
     --------
     >>> corpus = Corpus(World(subjects=10, relations=2, objects=5), exposures=3)
-    >>> corpus.sentences
+    >>> corpus.num_sentences
     60
     """
 
@@ -110,7 +111,7 @@ class Corpus:
         elif isinstance(exposures, bool) or not isinstance(
             exposures, int | str | Mapping | Exposures
         ):
-            array = whole(exposures, "exposures", np.uint32)
+            array = whole(form, "exposures", np.uint32)
             form = {"kind": "array"}
         spec = {
             "exposures": form,
@@ -191,12 +192,12 @@ class Corpus:
         return self._native.spec_toml
 
     @property
-    def sentences(self) -> int:
+    def num_sentences(self) -> int:
         """Number of sentences."""
         return self._native.sentences
 
     @property
-    def documents(self) -> int:
+    def num_documents(self) -> int:
         """Number of documents; a document is one sentence unless the order is bios."""
         return self._native.documents
 
@@ -206,7 +207,7 @@ class Corpus:
         return self._native.document_tokens
 
     @property
-    def shards(self) -> int:
+    def num_shards(self) -> int:
         """Number of shards that it is written in."""
         return self._native.shards
 
@@ -245,11 +246,10 @@ class Corpus:
         """The name of every token id."""
         return token_names(self.vocabulary)
 
-    def token_count(
-        self, *, threads: int = 0, progress: Callable[[int, int], object] | None = None
-    ) -> int:
+    def count_tokens(self, *, threads: int = 0, progress: Looking = None) -> int:
         """Exact number of tokens; needs a pass over the corpus where lengths vary."""
-        return self._native.token_count(threads, progress)
+        with task(progress, "counting", "tokens") as step:
+            return self._native.token_count(threads, None if progress is None else step)
 
     def tokens(self, start: int, stop: int, *, threads: int = 0) -> NDArray[Any]:
         """Tokens of documents start..stop (`stop` excluded), in the corpus dtype."""
@@ -343,7 +343,7 @@ class Corpus:
         """
         from .probes import probe_frame
 
-        ids = np.arange(self.world.fact_count) if facts is None else facts
+        ids = np.arange(self.world.num_facts) if facts is None else facts
         return probe_frame(self, whole(ids, "facts", np.uint64).ravel(), templates)
 
     def override(self, objects: Mapping[int, int], *, follow: bool = False) -> Corpus:
@@ -375,9 +375,8 @@ class Corpus:
         threads: int = 0,
         part: tuple[int, int] = (0, 1),
         force: bool = False,
-        probes: int | Literal["all"] = 10_000,
-        progress: Callable[[int, int], object] | None = None,
-        probe_progress: Callable[[int, int], object] | None = None,
+        probes: int | Literal["all"] = PROBED_FACTS,
+        progress: Looking = None,
     ) -> Written:
         """Write the corpus to a directory, or go on where a stopped run left it.
 
@@ -393,9 +392,8 @@ class Corpus:
             Replace a corpus directory of another spec.
         probes : int or 'all'
             Facts to write probes for: an exact sample, all, or 0 for none.
-        progress, probe_progress : callable, optional
-            Called as ``progress(done, total)``, in bytes of shards and in probes; what
-            they raise stops the run.
+        progress : callable or Progress, optional
+            Who looks on; what it raises stops the work.
 
         Raises
         ------
@@ -406,7 +404,7 @@ class Corpus:
         """
         from .write import write
 
-        return write(self, Path(out), threads, part, force, probes, progress, probe_progress)
+        return write(self, Path(out), threads, part, force, probes, progress)
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -423,8 +421,8 @@ class Corpus:
         FileNotFoundError
             When it is not written yet.
         """
-        if not 0 <= index < self.shards:
-            raise IndexError(f"shard {index} of {self.shards}")
+        if not 0 <= index < self.num_shards:
+            raise IndexError(f"shard {index} of {self.num_shards}")
         path = self._opened() / "tokens" / f"{index:05}.bin"
         return np.memmap(path, dtype=self.dtype.newbyteorder("<"), mode="r")
 
@@ -434,4 +432,5 @@ class Corpus:
         return self.directory
 
     def __repr__(self) -> str:
-        return f"Corpus({self.world!r}, sentences={self.sentences}, documents={self.documents})"
+        counts = f"sentences={self.num_sentences}, documents={self.num_documents}"
+        return f"Corpus({self.world!r}, {counts})"

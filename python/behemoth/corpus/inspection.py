@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from behemoth.support.progress import Looking, task
 
 from .corpus import Corpus
 from .tokenizer import tokenizer_files
@@ -81,10 +82,10 @@ def inspect(directory: str | PathLike[str], *, samples: int = 3) -> Inspection:
         spec_hash=manifest["spec_hash"],
         complete=complete,
         shards_present=len(records),
-        shards=corpus.shards,
-        facts=corpus.world.fact_count,
-        sentences=corpus.sentences,
-        documents=corpus.documents,
+        shards=corpus.num_shards,
+        facts=corpus.world.num_facts,
+        sentences=corpus.num_sentences,
+        documents=corpus.num_documents,
         tokens=sum(record["tokens"] for record in records),
         dtype=str(corpus.dtype),
         vocabulary=corpus.vocabulary_size,
@@ -105,7 +106,7 @@ def sample_text(corpus: Corpus, documents: int, longest: int = 200) -> list[str]
 
     A document that is longer than `longest` tokens is cut, and ends in an ellipsis.
     """
-    count = min(documents, corpus.documents)
+    count = min(documents, corpus.num_documents)
     tokens: np.ndarray[Any, Any]
     try:
         # What is on the disk, and not what should be: a look into a directory shows its state.
@@ -129,7 +130,7 @@ def verify(
     directory: str | PathLike[str],
     *,
     threads: int = 0,
-    progress: Callable[[int, int], object] | None = None,
+    progress: Looking = None,
 ) -> Verification:
     """Recompute every hash and every count of a corpus directory.
 
@@ -138,8 +139,8 @@ def verify(
     directory : path
     threads : int
         0 for all cores.
-    progress : callable, optional
-        Called as ``progress(done, total)``, in bytes.
+    progress : callable or Progress, optional
+        Who looks on; what it raises stops the work.
 
     Returns
     -------
@@ -154,7 +155,9 @@ def verify(
         When its manifest is damaged or of another version.
     """
     corpus = Corpus.open(directory)
-    report = json.loads(corpus._native.verify(fspath(directory), threads, progress))
+    with task(progress, "verifying", "bytes") as step:
+        told = None if progress is None else step
+        report = json.loads(corpus._native.verify(fspath(directory), threads, told))
     bad, missing = list(report["bad"]), list(report["missing"])
     _verify_companions(corpus, Path(directory), bad, missing)
     return Verification(

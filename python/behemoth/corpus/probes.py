@@ -8,7 +8,7 @@ asks questions about the fact's subject, null for templates that are no question
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import replacing
 from behemoth.support.parquet import sink_parquet
+from behemoth.support.progress import Step, silent
 
 if TYPE_CHECKING:
     from .corpus import Corpus
@@ -79,7 +80,7 @@ def write_probes(
     corpus: Corpus,
     directory: Path,
     facts: int | Literal["all"],
-    progress: Callable[[int, int], object] | None = None,
+    step: Step = silent,
 ) -> list[Path]:
     """Write one Parquet file for each template, in bounded memory.
 
@@ -91,18 +92,18 @@ def write_probes(
     directory : Path
     facts : int or 'all'
         Size of an exact sample of facts, or all; 0 writes none.
-    progress : callable, optional
-        Called as ``progress(done, total)``, in probes.
+    step : callable, optional
+        Called as ``step(done, total)``, in probes.
 
     Returns
     -------
     list of Path
         The files of these probes.
     """
-    count = corpus.world.fact_count if facts == "all" else min(facts, corpus.world.fact_count)
+    count = corpus.world.num_facts if facts == "all" else min(facts, corpus.world.num_facts)
     if count == 0:
         return []
-    sample = None if count == corpus.world.fact_count else corpus.sample_facts(count)
+    sample = None if count == corpus.world.num_facts else corpus.sample_facts(count)
     metadata = {"behemoth_spec_hash": corpus.spec_hash, "behemoth_facts": str(count)}
     templates = written_templates(corpus)
     total = count * sum(map(len, templates.values()))
@@ -127,8 +128,7 @@ def write_probes(
                     )
                     yield _wording_frame(corpus, ids, row)
                     done += last - first
-                    if progress is not None:
-                        progress(done, total)
+                    step(done, total)
 
         empty = _wording_frame(corpus, np.empty(0, np.uint64), wordings[0])
         with replacing(path) as temporary:

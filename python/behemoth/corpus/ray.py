@@ -6,7 +6,6 @@ crosses the network, and no part knows of another.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from behemoth.support.errors import ArgumentError
+from behemoth.support.progress import Looking, Step, task
+
+from .spec import PROBED_FACTS
 
 if TYPE_CHECKING:
     from .corpus import Corpus
@@ -24,8 +26,8 @@ def write_with_ray(
     corpus: Corpus,
     out: str,
     force: bool = False,
-    probes: int | Literal["all"] = 10_000,
-    progress: Callable[[int, int], object] | None = None,
+    probes: int | Literal["all"] = PROBED_FACTS,
+    progress: Looking = None,
 ) -> Written:
     """Write a corpus in as many parts as the cluster has cores.
 
@@ -38,8 +40,8 @@ def write_with_ray(
         Not allowed: no part can know what the others have written already.
     probes : int or 'all'
         As of `Corpus.write`; part 0 writes them.
-    progress : callable, optional
-        Called as ``progress(done, total)``, in parts, each time one is done.
+    progress : callable or Progress, optional
+        Who looks on; what it raises stops the work.
 
     Raises
     ------
@@ -58,7 +60,8 @@ def write_with_ray(
     if ours:
         ray.init(log_to_driver=False)
     try:
-        done = _write_parts(ray, corpus, out, probes, progress)
+        with task(progress, "writing", "parts") as step:
+            done = _write_parts(ray, corpus, out, probes, step)
     finally:
         # Also on Ctrl-C: the workers stop, and another call goes on with what they left.
         if ours:
@@ -83,9 +86,9 @@ def _write_parts(
     corpus: Corpus,
     out: str,
     probes: int | Literal["all"],
-    progress: Callable[[int, int], object] | None,
+    step: Step,
 ) -> list[Written]:
-    parts = max(1, min(int(ray.cluster_resources().get("CPU", 1)), corpus.shards))
+    parts = max(1, min(int(ray.cluster_resources().get("CPU", 1)), corpus.num_shards))
     task = ray.remote(num_cpus=1)(_write_part)
     # Put once: a table may be large, and the tasks of a node share it.
     table = None if corpus.world._table is None else ray.put(corpus.world._table)
@@ -98,8 +101,7 @@ def _write_parts(
     while waiting:
         finished, waiting = ray.wait(waiting, num_returns=1)
         done += ray.get(finished)
-        if progress is not None:
-            progress(len(done), parts)
+        step(len(done), parts)
     return done
 
 

@@ -23,6 +23,11 @@ __all__ = [
     "ZipfExposures",
 ]
 
+SUBJECTS, RELATIONS, OBJECTS = 100_000, 6, 400
+"""What a world has when nothing is said, here and in the engine."""
+PROBED_FACTS = 10_000
+"""Facts of a corpus directory that have probes when nothing is said."""
+
 Order: TypeAlias = Literal["shuffle", "bios"]
 Template: TypeAlias = Literal[
     "default",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import replacing, write_bytes
 from behemoth.support.locks import lock_folder
+from behemoth.support.progress import Looking, task
 from behemoth.support.replacement import Kind, foreign, recover, succession
 
 from .source import TABLE_FILE, read_source
@@ -53,7 +54,7 @@ def facts(
     *,
     start: int = 0,
     stop: int | None = None,
-    progress: Callable[[int, int], object] | None = None,
+    progress: Looking = None,
 ) -> FactsWritten:
     """Write the facts of a corpus directory or a spec to a Parquet file.
 
@@ -67,8 +68,8 @@ def facts(
         The file to write; replaced when it is there.
     start, stop : int
         Range of fact ids, `stop` excluded; all by default.
-    progress : callable, optional
-        Called as ``progress(done, total)``, in facts.
+    progress : callable or Progress, optional
+        Who looks on; what it raises stops the work.
 
     Raises
     ------
@@ -83,22 +84,21 @@ def facts(
         raise ArgumentError("out", f"{fspath(out)!r}, a directory", "a file name")
     # A corpus knows the world as its twin has it, with the overrides that a spec may carry.
     world = read_source(source).make_corpus().world
-    end = world.fact_count if stop is None else stop
-    if not 0 <= start <= end <= world.fact_count:
+    end = world.num_facts if stop is None else stop
+    if not 0 <= start <= end <= world.num_facts:
         raise ArgumentError(
             "range",
             f"{start}:{end}",
-            f"a:b with 0 <= a <= b <= {world.fact_count}, the number of facts",
+            f"a:b with 0 <= a <= b <= {world.num_facts}, the number of facts",
         )
 
     def chunks() -> Iterator[pl.DataFrame]:
         for first in range(start, end, _CHUNK):
             last = min(first + _CHUNK, end)
             yield world.facts(first, last)
-            if progress is not None:
-                progress(last - start, end - start)
+            step(last - start, end - start)
 
-    with replacing(path) as temporary:
+    with task(progress, "writing", "facts") as step, replacing(path) as temporary:
         sink_parquet(chunks, world.facts(0, 0), temporary)
     seconds = time.perf_counter() - began
     return FactsWritten(fspath(out), end - start, path.stat().st_size, seconds)
@@ -151,9 +151,9 @@ def import_(
             write_bytes(directory / SPEC.record, spec.encode())
     return Imported(
         out=fspath(out),
-        subjects=world.subjects,
-        relations=world.relations,
-        facts=world.fact_count,
+        subjects=world.num_subjects,
+        relations=world.num_relations,
+        facts=world.num_facts,
         names=sorted(read.names),
         reference=read.reference,
     )

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from behemoth import _gen
 
 from .arrays import overrides, pairs, whole
-from .spec import Relation, to_json
+from .spec import OBJECTS, RELATIONS, SUBJECTS, Relation, to_json
 
 if TYPE_CHECKING:
     import polars as pl
@@ -66,9 +66,9 @@ class World:
 
     def __init__(
         self,
-        subjects: int = 100_000,
-        relations: int | Sequence[Relation] = 6,
-        objects: int | Sequence[int] = 400,
+        subjects: int = SUBJECTS,
+        relations: int | Sequence[Relation] = RELATIONS,
+        objects: int | Sequence[int] = OBJECTS,
         *,
         seed: int = 0,
         nested: int | None = None,
@@ -148,27 +148,27 @@ class World:
         return json.loads(self._native.spec)
 
     @property
-    def subjects(self) -> int:
+    def num_subjects(self) -> int:
         """Number of subjects."""
         return self._native.subjects
 
     @property
-    def relations(self) -> int:
+    def num_relations(self) -> int:
         """Number of subject relations, composed ones included."""
         return self._native.relations
 
     @property
-    def link_relations(self) -> int:
+    def num_link_relations(self) -> int:
         """Number of link relations (object -> nested object)."""
         return self._native.link_relations
 
     @property
-    def fact_count(self) -> int:
+    def num_facts(self) -> int:
         """Number of facts, link facts included."""
         return self._native.facts
 
     @property
-    def subject_facts(self) -> int:
+    def num_subject_facts(self) -> int:
         """Number of subject facts; link facts are numbered from here."""
         return self._native.subject_facts
 
@@ -221,7 +221,7 @@ class World:
             it starts from), relation (UInt32), object (UInt32), minority_object
             (UInt32, null for none).
         """
-        end = self.fact_count if stop is None else stop
+        end = self.num_facts if stop is None else stop
         return self._frame(
             np.arange(start, end, dtype=np.uint64), *self._native.facts_range(start, end)
         )
@@ -244,7 +244,7 @@ class World:
         return pl.DataFrame(
             {
                 "fact": facts,
-                "link": facts >= np.uint64(self.subject_facts),
+                "link": facts >= np.uint64(self.num_subject_facts),
                 "subject": subject,
                 "relation": relation,
                 "object": objects,
@@ -270,6 +270,6 @@ class World:
 
     def __repr__(self) -> str:
         return (
-            f"World(subjects={self.subjects}, relations={self.relations}, "
-            f"facts={self.fact_count}, entropy={self.entropy:.6g} bits)"
+            f"World(subjects={self.num_subjects}, relations={self.num_relations}, "
+            f"facts={self.num_facts}, entropy={self.entropy:.6g} bits)"
         )

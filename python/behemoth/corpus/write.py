@@ -12,22 +12,23 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import numpy as np
 
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import replacing, write_bytes
 from behemoth.support.locks import lock_folder
+from behemoth.support.progress import Looking, task
 from behemoth.support.replacement import Kind, finish, foreign, recover, succeeds, succession
 
 from .corpus import Corpus
 from .source import EXPOSURES_FILE, TABLE_FILE, read_source
+from .spec import PROBED_FACTS
 from .tokenizer import FILES, write_tokenizer
 
 CORPUS = Kind(
@@ -40,7 +41,6 @@ CORPUS = Kind(
 )  # fmt: skip
 """What a corpus directory owns."""
 
-Progress: TypeAlias = Callable[[int, int], object]
 # What a probe and a token's name take on the disk, about: 6 to 10 and 16 to 20 were measured.
 _PROBE_BYTES = 16
 _NAME_BYTES = 24
@@ -139,10 +139,9 @@ def gen(
     threads: int = 0,
     part: tuple[int, int] = (0, 1),
     force: bool = False,
-    probes: int | Literal["all"] = 10_000,
+    probes: int | Literal["all"] = PROBED_FACTS,
     engine: Literal["local", "ray"] = "local",
-    progress: Progress | None = None,
-    probe_progress: Progress | None = None,
+    progress: Looking = None,
 ) -> Written:
     """Write a corpus to a directory, on this machine or on a Ray cluster.
 
@@ -165,7 +164,6 @@ def gen(
         force=force,
         probes=probes,
         progress=progress,
-        probe_progress=probe_progress,
     )
 
 
@@ -176,8 +174,7 @@ def write(
     part: tuple[int, int],
     force: bool,
     probes: int | Literal["all"],
-    progress: Progress | None,
-    probe_progress: Progress | None,
+    progress: Looking,
 ) -> Written:
     """Write the shards of a part and, with part 0, all that lies beside them."""
     if probes != "all" and probes < 0:
@@ -198,24 +195,23 @@ def write(
             # By its spec the engine knows that a directory with other files in it is ours.
             write_bytes(out / "spec.toml", corpus.spec_toml.encode())
         began = time.perf_counter()
-        native = corpus._native
-        summary = json.loads(
-            native.write(fspath(out), threads, part, force and part != (0, 1), progress)
-        )
-        seconds = time.perf_counter() - began
-        if progress is not None:
+        native, forced = corpus._native, force and part != (0, 1)
+        with task(progress, "writing", "bytes") as step:
+            told = None if progress is None else step  # the engine then need not call at all
+            summary = json.loads(native.write(fspath(out), threads, part, forced, told))
             # The engine's total was an estimate where documents vary in length.
-            progress(summary["bytes"], summary["bytes"])
+            step(summary["bytes"], summary["bytes"])
+        seconds = time.perf_counter() - began
         if part[0] == 0:
-            write_companions(corpus, out, probes, probe_progress)
+            write_companions(corpus, out, probes, progress)
         if summary["complete"]:
             finish(out)
         elif replaces:
             raise CorpusError(f"another process is writing shards of {out}; run this again")
     return Written(
         out=fspath(out),
-        facts=corpus.world.fact_count,
-        sentences=corpus.sentences,
+        facts=corpus.world.num_facts,
+        sentences=corpus.num_sentences,
         tokens=summary["tokens"],
         bytes=summary["bytes"],
         seconds=seconds,
@@ -225,7 +221,7 @@ def write(
         shards_written=summary["shards_written"],
         shards_present=summary["shards_present"],
         shards_locked=summary["shards_locked"],
-        shards=corpus.shards,
+        shards=corpus.num_shards,
         complete=summary["complete"],
     )
 
@@ -248,7 +244,7 @@ def _is_replaced(corpus: Corpus, out: Path) -> bool:
 
 
 def write_companions(
-    corpus: Corpus, out: Path, probes: int | Literal["all"], progress: Progress | None = None
+    corpus: Corpus, out: Path, probes: int | Literal["all"], progress: Looking = None
 ) -> None:
     """Write what lies beside the shards of a corpus, as far as it is not there."""
     from .probes import write_probes
@@ -258,7 +254,8 @@ def write_companions(
     if (exposures := corpus._exposures) is not None:
         _write_columns(out / EXPOSURES_FILE, {"exposures": exposures})
     write_tokenizer(out / "tokenizer", corpus.vocabulary)
-    write_probes(corpus, out / "probes", probes, progress)
+    with task(progress, "probes", "probes") as step:
+        write_probes(corpus, out / "probes", probes, step)
 
 
 def estimate(
@@ -266,7 +263,7 @@ def estimate(
     out: str | PathLike[str] = ".",
     *,
     part: tuple[int, int] = (0, 1),
-    probes: int | Literal["all"] = 10_000,
+    probes: int | Literal["all"] = PROBED_FACTS,
 ) -> Estimate:
     """Say what writing a corpus would make and need; parameters as of `Corpus.write`."""
     from .probes import written_templates
@@ -275,7 +272,7 @@ def estimate(
     tokens = size // corpus.dtype.itemsize
     needed = -(-size // part[1])
     if part[0] == 0:
-        facts = corpus.world.fact_count
+        facts = corpus.world.num_facts
         sample = facts if probes == "all" else min(probes, facts)
         wordings = sum(map(len, written_templates(corpus).values()))
         needed += sample * wordings * _PROBE_BYTES + corpus.vocabulary_size * _NAME_BYTES
@@ -283,16 +280,16 @@ def estimate(
     while not place.exists():
         place = place.parent
     return Estimate(
-        facts=corpus.world.fact_count,
-        sentences=corpus.sentences,
-        documents=corpus.documents,
+        facts=corpus.world.num_facts,
+        sentences=corpus.num_sentences,
+        documents=corpus.num_documents,
         tokens=tokens,
         bytes=size,
         exact=corpus.document_tokens is not None,
         vocabulary=corpus.vocabulary_size,
         dtype=str(corpus.dtype),
         entropy_bits=corpus.world.entropy,
-        shards=corpus.shards,
+        shards=corpus.num_shards,
         disk_needed=needed,
         disk_free=shutil.disk_usage(place).free,
     )

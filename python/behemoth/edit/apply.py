@@ -6,7 +6,7 @@ A delta is there as a whole or not at all, so a call that was stopped goes on wh
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike, fspath
 from pathlib import Path
@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from behemoth.delta.adapter import save_adapter
 from behemoth.edit.gradient.method import check_kinds
-from behemoth.plan.plan import EditPlan
+from behemoth.plan.edit_plan import EditPlan
 from behemoth.support.errors import ArgumentError
 from behemoth.support.locks import lock_folder
+from behemoth.support.progress import Looking, Step, task
 from behemoth.support.replacement import recover, succession
 from behemoth.train.device import find_device
 from behemoth.train.run import Run, read_run
@@ -87,7 +88,7 @@ def edit(
     force: bool = False,
     cache: str | PathLike[str] | None = None,
     device: torch.device | str | None = None,
-    progress: Callable[[int, int], object] = lambda done, total: None,
+    progress: Looking = None,
 ) -> Edited:
     """Apply a method and write what it changed; an unfinished directory is gone on with.
 
@@ -117,8 +118,8 @@ def edit(
         Where methods keep covariances.
     device : optional
         A GPU where there is one by default.
-    progress : callable, optional
-        Called with (edits done, edits in all).
+    progress : callable or Progress, optional
+        Who looks on; what it raises stops the work.
 
     Raises
     ------
@@ -127,6 +128,16 @@ def edit(
         method or setting.
     CorpusError
         When `out` holds another edit or something else.
+
+    Examples
+    --------
+    >>> import behemoth as bh
+    >>> plan = bh.plan("run", edits=2, independent=True, repeats=2, probes=1)
+    >>> settings = {"rank": 1, "steps": 2}
+    >>> bh.edit("run", plan, method="lora", out="edit", settings=settings, single=True)
+    Edited('edit', 2 single edits by lora)
+    >>> bh.load("edit").deltas()[0]
+    EditDelta(lora, 4 parameters)
     """
     chosen = get_method(method, settings) if isinstance(method, str) else method
     if stack < 1:
@@ -160,8 +171,9 @@ def edit(
             if model is not None:
                 record.write()
                 kept = None if cache is None else Path(cache)
-                work = _Work(ran, made, chosen, record, kept, progress)
-                seconds = work.carry_out(model, missing, stack)
+                with task(progress, "editing", "edits") as step:
+                    work = _Work(ran, made, chosen, record, kept, step)
+                    seconds = work.carry_out(model, missing, stack)
             deltas = record.deltas()
             failed = [FailedEdit(key, d.failure) for key, d in deltas.items() if d.failure]
             if adapter:
@@ -195,7 +207,7 @@ class _Work:
     method: EditMethod
     record: EditRecord
     cache: Path | None
-    progress: Callable[[int, int], object]
+    step: Step
 
     def carry_out(self, model: PreTrainedModel, missing: Sequence[int | None], stack: int) -> float:
         """Make the deltas that are missing; gives the seconds it took."""
@@ -211,8 +223,10 @@ class _Work:
             share = len(some) if self.record.single else total
             done = present + first
 
-            def forward(step: int, steps: int, done: int = done, share: int = share) -> None:
-                self.progress(done + share * step // max(steps, 1), total)
+            def forward(
+                step: int, steps: int, _: object = None, /, *, done: int = done, share: int = share
+            ) -> None:
+                self.step(done + share * step // max(steps, 1), total)
 
             context = EditContext(
                 corpus=self.run.corpus,
@@ -224,5 +238,5 @@ class _Work:
             found = self.method.apply(model, [plans[key] for key in some], context)
             for key, delta in zip(some, found, strict=True):
                 delta.save(self.record.delta_place(key))
-            self.progress(done + share, total)
+            self.step(done + share, total)
         return time.perf_counter() - begin

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from behemoth.corpus.tokens import PADDING
 from behemoth.model.labels import IGNORED
-from behemoth.plan.plan import EditPlan
+from behemoth.plan.edit_plan import EditPlan
 
 __all__ = ["Order", "Rows", "edit_rows_of", "retain_rows_of", "rows_of"]
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
+
+from behemoth.support.progress import Step, silent
 
 if TYPE_CHECKING:
     from torch import nn
 
     from behemoth.corpus.corpus import Corpus
     from behemoth.delta.delta import EditDelta
-    from behemoth.plan.plan import EditPlan
+    from behemoth.plan.edit_plan import EditPlan
 
 __all__ = [
     "Answers",
@@ -110,7 +112,7 @@ class EditContext:
     seed: int = 0
     cache: Path | None = None
     run: Path | None = None
-    progress: Callable[[int, int], object] = field(default=lambda done, total: None)
+    progress: Step = silent
 
 
 @runtime_checkable

@@ -6,7 +6,7 @@ know of the unedited model: its covariances, and (AlphaEdit) the keys of earlier
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,14 +20,15 @@ from torch import nn
 from behemoth.delta.delta import Change, EditDelta, add_changes
 from behemoth.model.labels import IGNORED
 from behemoth.recall.generation import generate
+from behemoth.support.progress import Looking, task
 
 from .batch import rows_of
 from .protocol import answers
 
 if TYPE_CHECKING:
-    from behemoth.plan.plan import EditPlan
+    from behemoth.plan.edit_plan import EditPlan
 
-    from .protocol import EditContext, EditMethod
+from .protocol import EditContext, EditMethod
 
 __all__ = ["EditSequence", "edit_in_sequence"]
 
@@ -93,7 +94,7 @@ def edit_in_sequence(
     method: EditMethod,
     plans: Sequence[EditPlan],
     context: EditContext,
-    progress: Callable[[int, int], object] = lambda done, total: None,
+    progress: Looking = None,
 ) -> EditSequence:
     """Apply plans in their order, and ask for all of their facts after each.
 
@@ -104,8 +105,8 @@ def edit_in_sequence(
     method : EditMethod
     plans : sequence of EditPlan
     context : EditContext
-    progress : callable, optional
-        Called with (done, total) plans.
+    progress : callable or Progress, optional
+        Who looks on; what it raises stops the work.
 
     Returns
     -------
@@ -116,13 +117,13 @@ def edit_in_sequence(
     delta_of = answers(method).in_sequence(model, context)
     deltas: list[EditDelta] = []
     measured = [_measure(model, probes)]
-    with ExitStack() as applied:
+    with ExitStack() as applied, task(progress, "editing", "edits") as step:
         for number, plan in enumerate(plans):
             delta = delta_of(plan)
             deltas.append(delta)
             applied.enter_context(delta.apply(model))
             measured.append(_measure(model, probes))
-            progress(number + 1, len(plans))
+            step(number + 1, len(plans))
     recalled, scores = zip(*measured, strict=True)
     return EditSequence(deltas, probes, np.stack(recalled), np.stack(scores))
 

@@ -22,7 +22,7 @@ from .clusters import interval, resampled_weights
 
 if TYPE_CHECKING:
     from behemoth.delta.delta import EditDelta
-    from behemoth.plan.plan import EditPlan
+    from behemoth.plan.edit_plan import EditPlan
 
 __all__ = ["DOSES", "doses", "ed50", "first_dose", "kaplan_meier"]
 

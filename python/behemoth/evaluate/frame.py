@@ -6,8 +6,8 @@ gives away an answer's content and length, and a generation hides how close the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from os import PathLike
+from collections.abc import Mapping, Sequence
+from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 
 from behemoth.corpus.corpus import Corpus
 from behemoth.delta.stack import stack_deltas
-from behemoth.plan.plan import EditPlan
+from behemoth.plan.edit_plan import EditPlan
 from behemoth.support.errors import ArgumentError
+from behemoth.support.files import replacing
+from behemoth.support.progress import Looking, task
 from behemoth.train.run import read_run, world_id
 
 from .prompted import ANSWERS, Prompted, unwanted_words
@@ -47,7 +49,8 @@ def evaluate(
     stack: int = STACK,
     batch_size: int | None = None,
     device: torch.device | str | None = None,
-    progress: Callable[[int, int], object] = lambda done, total: None,
+    out: str | PathLike[str] | None = None,
+    progress: Looking = None,
 ) -> pl.DataFrame:
     """Ask a run, or what an edit made of it, all probes of a plan.
 
@@ -63,8 +66,10 @@ def evaluate(
         Rows of a pass: 512 on a CPU, whose caches larger ones do not fit, else 4,096.
     device : optional
         Where the model goes; a GPU where there is one by default.
-    progress : callable, optional
-        Called with (edits done, edits in all).
+    out : path, optional
+        Parquet file to write the frame to, as well.
+    progress : callable or Progress, optional
+        Who looks on; what it raises stops the work.
 
     Returns
     -------
@@ -96,10 +101,22 @@ def evaluate(
     Raises
     ------
     ArgumentError
-        When the plan is of another world or another plan than the edit's, or there is no run.
+        When the plan is of another world or another plan than the edit's, there is no run, or
+        `out` is a directory.
+
+    Examples
+    --------
+    >>> import behemoth as bh
+    >>> plan = bh.plan("run", edits=2, independent=True, repeats=2, probes=1)
+    >>> edited = bh.edit("run", plan, "lora", "edit", settings={"steps": 2}, single=True)
+    >>> frame = bh.evaluate(edited, plan, out="frame.parquet")
+    >>> frame.filter(group="edited").select("edit", "stage").rows()
+    [(0, 'before'), (0, 'after'), (1, 'before'), (1, 'after')]
     """
     from behemoth.edit.record import read_edit
 
+    if out is not None and Path(out).is_dir():
+        raise ArgumentError("out", fspath(out), "a file name")
     made = plan if isinstance(plan, EditPlan) else EditPlan.load(plan)
     place = Path(source)
     edit = read_edit(place) if (place / "edit.json").is_file() else None
@@ -110,7 +127,7 @@ def evaluate(
             "plan", f"plan {made.plan_hash[:12]}", f"the edit's own, {edit.plan_hash[:12]}"
         )
     deltas = {} if edit is None else edit.deltas()
-    return evaluate_model(
+    frame = evaluate_model(
         run.load_model(device),
         run.corpus,
         made,
@@ -121,6 +138,10 @@ def evaluate(
         batch_size=batch_size,
         progress=progress,
     )
+    if out is not None:
+        with replacing(Path(out)) as temporary:
+            frame.write_parquet(temporary)
+    return frame
 
 
 def evaluate_model(
@@ -133,7 +154,7 @@ def evaluate_model(
     seed: int = 0,
     stack: int = STACK,
     batch_size: int | None = None,
-    progress: Callable[[int, int], object] = lambda done, total: None,
+    progress: Looking = None,
 ) -> pl.DataFrame:
     """Do the same for a model and deltas in memory.
 
@@ -174,12 +195,11 @@ def evaluate_model(
         )
         return _finish(frame, plan, corpus, run, seed)
     frames: list[pl.DataFrame] = []
-    for edits in _stacks(list(rows), deltas, stack):
-        frame = _evaluate_stack(
-            model, asked, probes, {edit: rows[edit] for edit in edits}, deltas, batch_size
-        )
-        frames.append(frame)
-        progress(sum(len(part["owner"].unique()) for part in frames), len(rows))
+    with task(progress, "evaluating", "models") as step:
+        for edits in _stacks(list(rows), deltas, stack):
+            own = {edit: rows[edit] for edit in edits}
+            frames.append(_evaluate_stack(model, asked, probes, own, deltas, batch_size))
+            step(sum(len(part["owner"].unique()) for part in frames), len(rows))
     return _finish(pl.concat(frames), plan, corpus, run, seed)
 
 

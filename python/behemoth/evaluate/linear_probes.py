@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from behemoth.corpus.corpus import Corpus
-    from behemoth.plan.plan import EditPlan
+    from behemoth.plan.edit_plan import EditPlan
 
 __all__ = ["LINEAR_PROBES", "probe_objects", "residual_stream"]
 

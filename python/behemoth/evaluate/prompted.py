@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.templates import is_of
-from behemoth.plan.plan import EditPlan
+from behemoth.plan.edit_plan import EditPlan
 from behemoth.plan.prompts import Prompts
 from behemoth.plan.structure import Structure
 from behemoth.recall.facts import _BEYOND_ANSWER, _Words

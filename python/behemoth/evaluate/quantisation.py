@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from behemoth.corpus.corpus import Corpus
     from behemoth.delta.delta import EditDelta
-    from behemoth.plan.plan import EditPlan
+    from behemoth.plan.edit_plan import EditPlan
 
 __all__ = ["evaluate_quantised", "quantise"]
 

@@ -10,7 +10,7 @@ import polars as pl
 
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.tokenizer import decode
-from behemoth.plan.plan import EditPlan
+from behemoth.plan.edit_plan import EditPlan
 from behemoth.support.files import replacing
 
 _FILES = ("train", "val", "test")

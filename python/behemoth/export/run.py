@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
@@ -14,6 +14,7 @@ from behemoth.corpus.tokenizer import FILES, write_tokenizer
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import as_json, write_bytes
 from behemoth.support.locks import lock_folder
+from behemoth.support.progress import Looking, task
 from behemoth.support.replacement import Kind, foreign, recover, succeeds, succession
 
 from .formats import FORMATS, get_format
@@ -58,7 +59,7 @@ def export(
     *,
     block_length: int | None = None,
     force: bool = False,
-    progress: Callable[[int, int], object] | None = None,
+    progress: Looking = None,
 ) -> Exported:
     """Write a corpus directory in the format of another trainer.
 
@@ -79,8 +80,8 @@ def export(
         default.
     force : bool
         Replace another export that is there.
-    progress : callable, optional
-        Called with the tokens that are done and those of the corpus.
+    progress : callable or Progress, optional
+        Who looks on; what it raises stops the work.
 
     Raises
     ------
@@ -108,10 +109,10 @@ def export(
         with succession(place, kind or _kind(made), force=replaces):
             write_bytes(place / _RECORD, as_json(about))
             write_tokenizer(place / "tokenizer", source.corpus.vocabulary)
-            for shard in source.shards:
-                made.write(source, shard, place, length or 0)
-                if progress is not None:
-                    progress(shard.stop, source.tokens)
+            with task(progress, "exporting", "tokens") as step:
+                for shard in source.shards:
+                    made.write(source, shard, place, length or 0)
+                    step(shard.stop, source.tokens)
             if made.finish is not None:
                 made.finish(source, place, length or 0)
     files = [path for name in made.files for path in place.glob(name)]

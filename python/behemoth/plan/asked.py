@@ -84,7 +84,7 @@ class Setting:
         return [
             (int(relation), np.flatnonzero(relations == relation))
             for relation in distinct(relations)
-            if (relation >= self.corpus.world.relations) == links
+            if (relation >= self.corpus.world.num_relations) == links
         ]
 
 

@@ -52,7 +52,7 @@ class Bystanders:
         self._corpus, self._structure = corpus, structure
         self._request, self._edits = request, edits
         self._key = round_keys(request.seed, "side")[0]
-        self._links = np.uint32(corpus.world.relations)
+        self._links = np.uint32(corpus.world.num_relations)
         self._avoided = self._avoid()
         self._changed = self._pairs()
         facts = edits.facts
@@ -240,7 +240,7 @@ class Bystanders:
         self, edits: Index, count: int, purpose: str, *, probes: bool, any_relation: bool = False
     ) -> Dealt:
         """Deal facts of other relations (or of any) about subjects that are not edited."""
-        pool = Pool.span(0, self._corpus.world.fact_count)
+        pool = Pool.span(0, self._corpus.world.num_facts)
         found = self.draw(
             pool, self._spread(pool, count * len(edits)), purpose, probes=probes,
             keep=None if any_relation else self._elsewhere,

@@ -190,7 +190,7 @@ def _greedy(
             if need is not None and need[exposures] == 0:
                 continue
             if not request.independent:
-                whose = (relation if relation >= corpus.world.relations else -1, subject)
+                whose = (relation if relation >= corpus.world.num_relations else -1, subject)
                 what = (relation, object_)
                 single = apart and not structure.binarised[relation]
                 if whose in subjects or relation in closed or (single and what in objects):

@@ -20,19 +20,21 @@ from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.source import read_source
 from behemoth.corpus.tokens import PERIOD
 from behemoth.support.errors import ArgumentError, check_keys
+from behemoth.support.progress import Looking, Step, silent, task
 
 from .asked import Asked, Setting
 from .bystanders import Bystanders
 from .choice import Edits, choose_edits
 from .drawn import regular
+from .edit_plan import EDITS, PROBES, TRAINING, EditPlan
 from .given import read_edits
 from .groups import GROUPS, bystanding, structured
-from .plan import EDITS, PROBES, TRAINING, EditPlan
 from .prompts import REFUSED, Prompts
 from .request import EditRequest
 from .sampling import Facts, Ids, Index, distinct
 from .structure import Structure
 
+_STEPS = 4  # of a compilation, as those who look on count them
 _PROBED = 1000  # edits with probes, where a share of a relation is edited
 
 
@@ -43,6 +45,7 @@ def plan(
     table: pl.DataFrame | str | PathLike[str] | None = None,
     known: pl.DataFrame | ArrayLike | str | PathLike[str] | None = None,
     force: bool = False,
+    progress: Looking = None,
     **request: Any,
 ) -> EditPlan:
     """Compile a plan of edits: the edits, their training mixture and their probes.
@@ -64,6 +67,8 @@ def plan(
         recall frames have it, perhaps exact_match (in any wording will do).
     force : bool
         Replace another plan in `out`.
+    progress : callable or Progress, optional
+        Who looks on; what it raises stops the work.
     **request
         Fields of `EditRequest`: edits, kind, relation, exposures, independent, seed, ...
 
@@ -93,7 +98,8 @@ def plan(
     asked = EditRequest(**request)
     corpus = source if isinstance(source, Corpus) else read_source(source).make_corpus()
     facts = read_facts("table", table) if isinstance(table, str | PathLike) else table
-    made = compile_plan(corpus, asked, table=facts, known=_known(known))
+    with task(progress, "planning", "steps") as step:
+        made = compile_plan(corpus, asked, table=facts, known=_known(known), step=step)
     if out is not None:
         made.save(out, force=force)
     return made
@@ -148,6 +154,7 @@ def compile_plan(
     *,
     table: pl.DataFrame | None = None,
     known: ArrayLike | None = None,
+    step: Step = silent,
 ) -> EditPlan:
     """Compile a request to a plan: edits, training mixture and probes.
 
@@ -161,6 +168,8 @@ def compile_plan(
         for remaps perhaps object, the new one (null: one is chosen).
     known : array_like of int, optional
         Facts that the model knows; no others are edited.
+    step : callable, optional
+        Called with (steps done, steps): edits, bystanders, mixture, probes.
 
     Returns
     -------
@@ -189,6 +198,7 @@ def compile_plan(
         if table is None
         else read_edits(corpus, structure, request, table)
     )
+    step(1, _STEPS)
     bystanders = Bystanders(corpus, structure, request, edits)
     most = _PROBED if request.fraction is not None else len(edits)
     probed = np.arange(min(len(edits), most if request.probed is None else request.probed))
@@ -197,13 +207,13 @@ def compile_plan(
     bystanders.take(_kept_apart(setting, asked))
     if request.probes:
         asked += bystanding(setting)
-    return EditPlan(
-        request,
-        corpus.spec_hash,
-        _edit_frame(request, edits, corpus.world.relations),
-        _training(setting, prompts),
-        _probes(setting, prompts, asked),
-    )
+    step(2, _STEPS)
+    training = _training(setting, prompts)
+    step(3, _STEPS)
+    probes = _probes(setting, prompts, asked)
+    step(_STEPS, _STEPS)
+    frame = _edit_frame(request, edits, corpus.world.num_relations)
+    return EditPlan(request, corpus.spec_hash, frame, training, probes)
 
 
 def _kept_apart(setting: Setting, asked: list[Asked]) -> Ids:
@@ -213,7 +223,7 @@ def _kept_apart(setting: Setting, asked: list[Asked]) -> Ids:
     """
     facts = distinct(np.concatenate([part.fact for part in asked] or [np.empty(0, np.uint64)]))
     if setting.request.independent:
-        return facts[facts >= np.uint64(setting.corpus.world.subject_facts)]
+        return facts[facts >= np.uint64(setting.corpus.world.num_subject_facts)]
     return facts
 
 
@@ -301,7 +311,7 @@ def _rows(frame: pl.DataFrame, role: str, edit: Index, share: Index, weight: int
 def _probes(setting: Setting, prompts: Prompts, asked: list[Asked]) -> pl.DataFrame:
     """Write the probes of all groups, sorted by edit, group and wording."""
     frames = [pl.DataFrame(schema=PROBES)]
-    links = np.uint64(setting.corpus.world.subject_facts)
+    links = np.uint64(setting.corpus.world.num_subject_facts)
     for part in asked:
         wordings = prompts.wordings if part.group == "edited" else prompts.trained[:1]
         for wording in wordings:

@@ -92,7 +92,7 @@ def regular(setting: Setting, count: int, purpose: str, *, probes: bool) -> Fact
     world = setting.corpus.world
     pools = [
         relation_pool(setting.corpus, other)
-        for other in range(world.relations)
+        for other in range(world.num_relations)
         if other not in beyond
     ]
     pool = Pool.joined(pools) if pools else Pool.span(0, 0)

@@ -67,8 +67,8 @@ def _table_facts(corpus: Corpus, table: pl.DataFrame) -> Ids:
     columns = set(table.columns)
     if "fact" in columns:
         ids = whole(table["fact"].to_numpy(), "table", np.uint64)
-        if len(ids) and int(ids.max()) >= corpus.world.fact_count:
-            raise ArgumentError("table", f"fact {ids.max()}", f"below {corpus.world.fact_count}")
+        if len(ids) and int(ids.max()) >= corpus.world.num_facts:
+            raise ArgumentError("table", f"fact {ids.max()}", f"below {corpus.world.num_facts}")
         return ids
     if {"subject", "relation"} <= columns:
         return corpus.world.fact_ids(table["subject"].to_numpy(), table["relation"].to_numpy())

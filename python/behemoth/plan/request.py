@@ -5,7 +5,6 @@ Nothing heavy is imported here: the command line reads its help from these field
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias, get_args
@@ -193,13 +192,6 @@ _WHOLE = {
     "edits": 1, "relation": 0, "repeats": 1, "same_object": 0, "same_relation": 0,
     "regular": 0, "probes": 0, "probed": 0, "wordings": 1, "seed": 0,
 }  # fmt: skip
-
-
-def field_help(name: str) -> str:
-    """Give what `EditRequest` says about one of its fields, for ``--help``."""
-    section = (EditRequest.__doc__ or "").partition("----------\n")[2].partition("Raises\n")[0]
-    found = re.search(rf"^ *{name} : .*\n((?:        +.*\n)+)", section, re.MULTILINE)
-    return "" if found is None else " ".join(found[1].replace("`", "").split())
 
 
 def _is_whole(value: object) -> bool:

@@ -167,18 +167,18 @@ class Pool:
 def relation_pool(corpus: Corpus, relation: int) -> Pool:
     """Give the facts of one relation, by arithmetic unless a table lacks some."""
     world = corpus.world
-    if relation >= world.relations:
+    if relation >= world.num_relations:
         first = _first_link(corpus, relation)
         return Pool.span(first, _first_link(corpus, relation + 1))
-    if world.subject_facts == world.subjects * world.relations:
-        return Pool.span(relation, world.subject_facts, world.relations)
-    relations = world._native.facts_range(0, world.subject_facts)[1]
+    if world.num_subject_facts == world.num_subjects * world.num_relations:
+        return Pool.span(relation, world.num_subject_facts, world.num_relations)
+    relations = world._native.facts_range(0, world.num_subject_facts)[1]
     return Pool.listed(np.flatnonzero(relations == relation).astype(np.uint64))
 
 
 def _first_link(corpus: Corpus, relation: int) -> int:
     """Find where the facts of a link relation begin: they stand in the relations' order."""
-    low, high = corpus.world.subject_facts, corpus.world.fact_count
+    low, high = corpus.world.num_subject_facts, corpus.world.num_facts
     while low < high:
         middle = (low + high) // 2
         if int(corpus.world._native.facts_range(middle, middle + 1)[1][0]) < relation:

@@ -150,7 +150,7 @@ class Structure:
         Where something is composed of the relation, those whose nested object is known.
         """
         objects = np.arange(self.objects[relation], dtype=np.uint32)
-        if relation >= self.world.relations:
+        if relation >= self.world.num_relations:
             return self._known(objects, self.base(relation))
         return self._known(objects, relation)
 
@@ -163,7 +163,7 @@ class Structure:
         """Give which subjects have a fact in a relation: bool[n]; a table may lack some."""
         if self._held is None:
             return np.ones(len(subjects), bool)
-        own = subjects * np.uint64(self.world.relations) + np.uint64(relation)
+        own = subjects * np.uint64(self.world.num_relations) + np.uint64(relation)
         place = np.minimum(np.searchsorted(self._held, own), len(self._held) - 1)
         return self._held[place] == own
 
@@ -171,10 +171,10 @@ class Structure:
     def _held(self) -> NDArray[np.uint64] | None:
         """Subject and relation of each fact as one number, ascending; None if all are there."""
         world = self.world
-        if world.subject_facts == world.subjects * world.relations:
+        if world.num_subject_facts == world.num_subjects * world.num_relations:
             return None
-        subject, relation, _, _ = world._native.facts_range(0, world.subject_facts)
-        return subject * np.uint64(world.relations) + relation
+        subject, relation, _, _ = world._native.facts_range(0, world.num_subject_facts)
+        return subject * np.uint64(world.num_relations) + relation
 
     def link_facts(
         self, relation: int, objects: NDArray[Any]

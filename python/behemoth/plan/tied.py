@@ -32,7 +32,7 @@ def same_subject(setting: Setting) -> list[Asked]:
     for relation, mine in setting.by_relation(links=False):
         below = {c for c, _, _ in setting.structure.chain(relation)}
         partners = setting.structure.partners(relation)
-        for other in range(world.relations):
+        for other in range(world.num_relations):
             if other == relation or other in below:
                 continue
             rows = mine[setting.structure.has(setting.own.subject[mine], other)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
 from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
@@ -15,6 +14,7 @@ from behemoth.study.analysis.headline import headline
 from behemoth.study.analysis.summary import Summary, summarise
 from behemoth.study.results import Results
 from behemoth.support.files import replacing, write_bytes
+from behemoth.support.progress import Looking, task
 from behemoth.support.provenance import cores, listed, processor, versions
 
 from .charts import CHARTS
@@ -42,7 +42,7 @@ def write_report(
     out: str | PathLike[str] | None = None,
     *,
     resamples: int = 1000,
-    progress: Callable[[int, int], object] = lambda done, total: None,
+    progress: Looking = None,
 ) -> Path:
     """Write the report of a study, finished or not.
 
@@ -54,8 +54,8 @@ def write_report(
         Folder of the report; STUDY/report by default. Files of the same names are replaced.
     resamples : int
         Of the bootstrap of ED50.
-    progress : callable, optional
-        Called with (methods done, methods) as contrasts are worked out.
+    progress : callable or Progress, optional
+        Who looks on; what it raises stops the work.
 
     Returns
     -------
@@ -73,7 +73,8 @@ def write_report(
     results = Results.open(study)
     place = Path(study) / "report" if out is None else Path(out)
     primary = results.about.primary
-    summary = summarise(results, primary, resamples=resamples, progress=progress)
+    with task(progress, "analysing", "methods") as step:
+        summary = summarise(results, primary, resamples=resamples, step=step)
     figures = [draw(summary) for draw in CHARTS]
     for figure in figures:
         if isinstance(figure, Figure):

@@ -5,12 +5,12 @@ What trains is imported when `train` is called; the settings of a run need no to
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from os import PathLike
 from typing import TYPE_CHECKING
 
 from behemoth.support.extras import needed
 from behemoth.support.lazy import lazy
+from behemoth.support.progress import Looking
 
 if TYPE_CHECKING:
     from behemoth.corpus.corpus import Corpus
@@ -38,7 +38,7 @@ def train(
     out: str | PathLike[str],
     config: TrainConfig | None = None,
     force: bool = False,
-    progress: Callable[[Report], object] | None = None,
+    progress: Looking = None,
 ) -> TrainResult:
     """Train a model on a corpus, or go on where a stopped run left it.
 
@@ -54,8 +54,8 @@ def train(
         `default_config` by default.
     force : bool
         Replace the run that is there.
-    progress : callable, optional
-        Called with a `Report` every few steps.
+    progress : callable or Progress, optional
+        Who looks on; details are a `Report`. What it raises stops the work.
 
     Returns
     -------
@@ -71,6 +71,16 @@ def train(
         When the loss diverged or memory ran out; the last good checkpoint is kept.
     Interrupted
         After Ctrl-C or SIGTERM; a checkpoint was saved.
+
+    Examples
+    --------
+    >>> import behemoth as bh
+    >>> corpus = bh.Corpus(bh.World(subjects=40, relations=2, objects=5), exposures=8)
+    >>> config = bh.default_config("nano", steps=2, batch_size=4, block_length=32)
+    >>> bh.train(corpus, out="run", config=config)
+    TrainResult('run', 2 steps, loss ..., recall ... at 8)
+    >>> bh.load("run")
+    Run('run', nano, 80 facts)
     """
     with needed():
         from .loop import run

@@ -8,7 +8,7 @@ computed is `behemoth.model.loss`'s to know, where is `device`'s, and what a run
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from os import PathLike
@@ -27,6 +27,7 @@ from behemoth.model.loss import TrainingLoss
 from behemoth.model.sizes import find_size
 from behemoth.support.errors import CorpusError
 from behemoth.support.files import replacing
+from behemoth.support.progress import Looking, task
 from behemoth.support.provenance import versions
 
 from .checkpoint import Checkpoints, State, history_steps, save_model
@@ -58,7 +59,7 @@ def run(
     out: str | PathLike[str],
     config: TrainConfig | None = None,
     force: bool = False,
-    progress: Callable[[Report], object] | None = None,
+    progress: Looking = None,
 ) -> TrainResult:
     """Train a model; see `behemoth.train.train`."""
     config = default_config() if config is None else config
@@ -99,7 +100,7 @@ class _Run:
         config: TrainConfig,
         machine: Machine,
         directory: RunDirectory,
-        progress: Callable[[Report], object] | None,
+        progress: Looking,
     ) -> None:
         self.corpus, self.config, self.machine = corpus, config, machine
         self.directory, self.progress = directory, progress
@@ -153,7 +154,8 @@ class _Run:
         norms = torch.zeros((), device=machine.device)
         micro = iter(self.stream)
         self.model.train()
-        with interruptible() as interrupted, self._metrics() as metrics:
+        looked = task(self.progress, "training", "steps")
+        with interruptible() as interrupted, self._metrics() as metrics, looked as tell:
             if self.step == 0:
                 self._save_history()
             began, waited, since = time.perf_counter(), self.stream.wait_seconds, self.step
@@ -198,14 +200,12 @@ class _Run:
                         last_save = time.perf_counter()
                     if probes and self.facts is not None and not stops:
                         self._probe(metrics, self.facts)
-                    if self.progress is not None:
-                        left = (steps - step) * config.step_tokens / tokens_per_second
-                        self.progress(
-                            Report(
-                                step, steps, step * config.step_tokens, mean, rate, norm_mean,
-                                tokens_per_second, wait, mfu, left, self.recall,
-                            )
-                        )  # fmt: skip
+                    left = (steps - step) * config.step_tokens / tokens_per_second
+                    report = Report(
+                        step, steps, step * config.step_tokens, mean, rate, norm_mean,
+                        tokens_per_second, wait, mfu, left, self.recall,
+                    )  # fmt: skip
+                    tell(step, steps, report)
                 if stops:
                     if machine.main:
                         self.directory.update(status="stopped")

@@ -59,7 +59,7 @@ class SpecReader:
     """
 
     def __init__(self, corpus: Corpus, threads: int) -> None:
-        self.tokens = corpus.token_count()
+        self.tokens = corpus.count_tokens()
         self._corpus, self._threads = corpus, threads
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -81,7 +81,7 @@ class ShardReader:
         manifest = corpus.manifest
         if not manifest["complete"]:
             raise CorpusError(
-                f"{fspath(corpus._opened())}: not all of its {corpus.shards} shards are there; "
+                f"{fspath(corpus._opened())}: not all of its {corpus.num_shards} shards are there; "
                 "`behemoth gen` with the same options writes the missing ones"
             )
         sizes = [shard["tokens"] for shard in manifest["shards"]]

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from behemoth.support.text import clock_text, count_text
+
+from .result import recall_text
+
 
 @dataclass(frozen=True)
 class Report:
-    """Where a run is.
+    """Where a run is; `str` says it in a line.
 
     Parameters
     ----------
@@ -44,3 +48,16 @@ class Report:
     mfu: float | None
     seconds_left: float
     recall: dict[int, float] = field(default_factory=dict[int, float])
+
+    def __str__(self) -> str:
+        parts = [
+            f"step {self.step:,} of {self.steps:,}",
+            f"loss {self.loss:.3f}",
+            f"{count_text(self.tokens_per_second)} tokens/s",
+            f"data wait {self.wait_share:.1%}",
+        ]
+        if self.mfu is not None:
+            parts.append(f"MFU {self.mfu:.0%}")
+        if self.recall:
+            parts.append(recall_text(self.recall))
+        return ", ".join([*parts, f"{clock_text(self.seconds_left)} left"])

@@ -87,13 +87,15 @@ class RunRecord:
         KeyError, TypeError, ValueError
             When it is none.
         """
-        known = dict(values)
-        result = known.pop("result", None)
+        known: dict[str, Any] = dict(values)
+        result: Any = known.pop("result", None)
         if result is not None:
             # JSON has text for keys.
             recall = {int(key): value for key, value in result["recall"].items()}
-            result = TrainResult(**{**result, "recall": recall})
-        return cls(**{**known, "config": TrainConfig(**known["config"]), "result": result})
+            made: dict[str, Any] = {**result, "recall": recall}
+            result = TrainResult(**made)
+        known.update(config=TrainConfig(**known["config"]), result=result)
+        return cls(**known)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it; without a result where there is none."""
@@ -144,7 +146,7 @@ class Run:
         return fspath(self.directory)
 
     def __repr__(self) -> str:
-        facts = f"{self.corpus.world.fact_count:,} facts"
+        facts = f"{self.corpus.world.num_facts:,} facts"
         return f"Run({fspath(self.directory)!r}, {self.config.model}, {facts})"
 
     @property

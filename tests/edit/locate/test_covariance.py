@@ -33,7 +33,7 @@ def test_equals_a_direct_computation(network, small_corpus, samples):
 
 def test_a_short_corpus_gives_all_it_has(network, small_corpus):
     found = covariances(network, small_corpus, [1], 10**9)
-    assert found[1].samples == small_corpus.token_count()
+    assert found[1].samples == small_corpus.count_tokens()
 
 
 def test_is_worked_out_once(network, small_corpus, tmp_path, monkeypatch):

@@ -25,11 +25,11 @@ def test_subjects_are_found_in_every_template(rich_corpus):
 def pl_is_link(corpus):
     import polars as pl
 
-    return pl.col("relation") >= corpus.world.relations
+    return pl.col("relation") >= corpus.world.num_relations
 
 
 def test_the_subject_of_a_link_is_an_object(rich_corpus):
-    links = np.arange(rich_corpus.world.subject_facts, rich_corpus.world.subject_facts + 3)
+    links = np.arange(rich_corpus.world.num_subject_facts, rich_corpus.world.num_subject_facts + 3)
     places = Places(rich_corpus)
     for row in rich_corpus.probes(links, ["default"]).iter_rows(named=True):
         names = [rich_corpus.token_names[token] for token in places.word(row["prompt"])]

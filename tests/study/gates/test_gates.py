@@ -155,7 +155,7 @@ def test_inversion(forward, inverse, verdict):
 def test_inverse_questions_are_what_the_inverse_order_says():
     corpus = inversion.Inversion(subjects=6, relations=2).units(1).models["both"].corpus.make()
     prompts, answers = inversion.questions(corpus)
-    facts = corpus.world.facts(0, corpus.world.fact_count)
+    facts = corpus.world.facts(0, corpus.world.num_facts)
     for prompt, answer, row in zip(prompts, answers, facts.iter_rows(named=True), strict=True):
         said = corpus.decode(np.append(prompt, answer))
         assert said == f"object O{row['relation']}:{row['object']} is subject S{row['subject']}"

@@ -106,10 +106,10 @@ def test_what_the_corpus_has_on_an_edit(rich_corpus):
     request = EditRequest(edits=5, repeats=1, same_object=0, same_relation=0, regular=0, probes=0)
     about = about_edits(compile_plan(rich_corpus, request), rich_corpus)
     for row in about.iter_rows(named=True):
-        own = rich_corpus.world.fact_ids(row["subject"], range(rich_corpus.world.relations))
+        own = rich_corpus.world.fact_ids(row["subject"], range(rich_corpus.world.num_relations))
         assert row["subject_exposures"] == rich_corpus.exposures(own).sum()
         last = rich_corpus.ledger([row["fact"]])["document"].max()
-        assert row["recency"] == (rich_corpus.documents - 1 - last) / rich_corpus.documents
+        assert row["recency"] == (rich_corpus.num_documents - 1 - last) / rich_corpus.num_documents
         assert 0 <= row["recency"] < 1
 
 

@@ -39,7 +39,7 @@ def test_processes_find_what_this_process_finds(tiny, finished, tmp_path):
     seen = []
     result = run_study(Study.parse(text), tmp_path / "s", workers=2, progress=seen.append)
     assert (result.done, result.failed, result.trained, result.carried_out) == (8, 0, 2, 8)
-    assert max(status.running for status in seen) == 2
+    assert max(at.details.running for at in seen if at.details) == 2
     more = {"edits": [], "probes": ["probe", "stage"], "retention": ["step"]}
     for name, keys in more.items():
         order = ["trial", "edit", *keys]

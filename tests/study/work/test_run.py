@@ -87,6 +87,8 @@ def test_a_model_that_fails_takes_its_trials_with_it(tiny, in_process, tmp_path)
 def test_progress(tiny, in_process, tmp_path):
     seen = []
     in_process(tiny.replace("[0, 1]", "[0]"), tmp_path / "s", progress=seen.append)
+    assert {at.label for at in seen} == {"models", "trials"}
+    seen = [at.details for at in seen if at.label == "trials"]
     assert [s.trials_done for s in seen] == sorted(s.trials_done for s in seen)
     last = seen[-1]
     assert (last.models_done, last.trials_done, last.running, last.failed) == (1, 4, 0, 0)

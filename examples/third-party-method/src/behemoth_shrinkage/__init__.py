@@ -14,7 +14,7 @@ from behemoth.edit.gradient.optimise import Outcome
 from behemoth.edit.parametrise import chosen_layers
 from behemoth.edit.protocol import EditContext, Effort, MethodInfo
 from behemoth.model.architecture import Architecture
-from behemoth.plan.plan import EditPlan
+from behemoth.plan import EditPlan
 from behemoth.support.errors import ArgumentError
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from behemoth.edit.batch import Order, Rows, edit_rows_of, retain_rows_of
 from behemoth.model.labels import IGNORED
-from behemoth.plan.plan import EditPlan
+from behemoth.plan.edit_plan import EditPlan
 from behemoth.support.errors import ArgumentError
 
 __all__ = ["Feeder"]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from behemoth.delta.stack import StackedDeltas
-    from behemoth.plan.plan import EditPlan
+    from behemoth.plan.edit_plan import EditPlan
 
     from .optimise import Objective, Outcome
 

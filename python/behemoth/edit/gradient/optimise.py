@@ -23,7 +23,7 @@ from behemoth.edit.protocol import EditContext
 from behemoth.model.architecture import Architecture
 from behemoth.model.labels import IGNORED
 from behemoth.model.precision import widened
-from behemoth.plan.plan import EditPlan
+from behemoth.plan.edit_plan import EditPlan
 
 from .budget import Budget
 from .feeder import Feeder

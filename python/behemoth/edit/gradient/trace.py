@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from behemoth.model.precision import widened
-from behemoth.plan.plan import EditPlan
+from behemoth.plan.edit_plan import EditPlan
 
 from .feeder import Feeder
 

@@ -7,7 +7,7 @@ out once for each model, corpus and layer where a cache directory is given.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from behemoth.model.architecture import Architecture
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import replacing
+from behemoth.support.progress import Step, silent
 
 from .keys import backbone, watching
 
@@ -61,7 +62,7 @@ def covariances(
     samples: int,
     *,
     cache: Path | None = None,
-    progress: Callable[[int, int], object] = lambda done, total: None,
+    step: Step = silent,
 ) -> dict[int, Covariance]:
     """The covariances of some layers, all in one pass over the start of the corpus.
 
@@ -76,7 +77,7 @@ def covariances(
         are left out.
     cache : Path, optional
         Directory to keep them in.
-    progress : callable, optional
+    step : callable, optional
         Called with (done, total) tokens.
 
     Raises
@@ -92,7 +93,7 @@ def covariances(
     found = {layer: _load(file, device) for layer, file in files.items() if file.exists()}
     missing = [layer for layer in layers if layer not in found]
     if missing:
-        made = _accumulate(model, corpus, missing, samples, progress)
+        made = _accumulate(model, corpus, missing, samples, step)
         for layer, covariance in made.items():
             if layer in files:
                 _save(covariance, files[layer])
@@ -116,7 +117,7 @@ def _accumulate(
     corpus: Corpus,
     layers: Sequence[int],
     samples: int,
-    progress: Callable[[int, int], object],
+    step: Step,
 ) -> dict[int, Covariance]:
     architecture = Architecture.of(model)
     parameter = next(model.parameters())
@@ -142,7 +143,7 @@ def _accumulate(
                     sums[layer] = sums[layer] + product if layer in sums else product
                     counts[layer] += len(keys_nf)
                 done += tokens.numel()
-                progress(done, samples)
+                step(done, samples)
     finally:
         model.train(training)
     if not all(counts.values()):

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from behemoth.plan.plan import EditPlan
+    from behemoth.plan.edit_plan import EditPlan
 
     from .covariance import Covariance
     from .keys import Observed
@@ -170,7 +170,7 @@ class LocateAndEdit(TargetBudget, ABC):
             layers,
             self.samples,
             cache=context.cache,
-            progress=context.progress,
+            step=context.progress,
         )
         return Memory(found)
 

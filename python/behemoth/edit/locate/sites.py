@@ -25,7 +25,7 @@ from .budget import Token
 
 if TYPE_CHECKING:
     from behemoth.corpus.corpus import Corpus
-    from behemoth.plan.plan import EditPlan
+    from behemoth.plan.edit_plan import EditPlan
 
 __all__ = ["Places", "Prefixes", "Sentence", "Site", "sites_of"]
 
@@ -151,7 +151,7 @@ class Prefixes:
     def _pool(self, most: int) -> Iterator[Tokens]:
         for number in range(most):
             if number == len(self._drawn):
-                document = int(self._generator.integers(self._corpus.documents))
+                document = int(self._generator.integers(self._corpus.num_documents))
                 tokens = self._corpus.tokens(document, document + 1, threads=1)
                 self._drawn.append(tuple(tokens[-self._longest :].tolist()))
             yield self._drawn[number]
@@ -266,13 +266,13 @@ class _Bystanders:
         """Relations whose facts have the same kind of subject, the relation itself included."""
         table = self._structure.table
         if not table[relation].get("link"):
-            return list(range(self._corpus.world.relations))
+            return list(range(self._corpus.world.num_relations))
         own = table[relation]["of"]
         return [row["relation"] for row in table if row.get("link") and row["of"] == own]
 
     def _below(self, relation: int) -> set[int]:
         """Relations of the same subject that follow from this one."""
-        if relation >= self._corpus.world.relations:
+        if relation >= self._corpus.world.num_relations:
             return set()
         direct = set(self._structure.composed(relation))
         return direct.union(*map(self._below, direct))

@@ -12,7 +12,7 @@ stream, v vocabulary.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from behemoth.corpus.tokens import PADDING
 from behemoth.model.architecture import Architecture
 from behemoth.model.precision import wide_type, widened
+from behemoth.support.progress import Step, silent
 
 from .budget import TargetBudget
 from .keys import backbone
@@ -61,7 +62,7 @@ def optimise_targets(
     places: Places,
     origins_sd: Tensor,
     budget: TargetBudget,
-    progress: Callable[[int, int], object] = lambda done, total: None,
+    tell: Step = silent,
 ) -> Targets:
     """Find a vector for each site.
 
@@ -77,7 +78,7 @@ def optimise_targets(
     origins_sd : float [s, d]
         What the vectors are added to: their norms are measured against it.
     budget : TargetBudget
-    progress : callable, optional
+    tell : callable, optional
         Called with (done, total) sites.
     """
     parts = []
@@ -89,7 +90,7 @@ def optimise_targets(
         own = slice(first, first + step)
         search = _Search(model, layer, sites[own], places, origins_sd[own], budget)
         parts.append(search.run())
-        progress(min(first + step, len(sites)), len(sites))
+        tell(min(first + step, len(sites)), len(sites))
     return Targets(
         torch.cat([part.deltas_sd for part in parts]),
         [failure for part in parts for failure in part.failures],

@@ -13,7 +13,7 @@ from behemoth.edit.protocol import EditContext, MethodInfo
 if TYPE_CHECKING:
     from torch import nn
 
-    from behemoth.plan.plan import EditPlan
+    from behemoth.plan.edit_plan import EditPlan
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from behemoth.corpus.corpus import Corpus
     from behemoth.edit.gradient.optimise import Outcome
-    from behemoth.plan.plan import EditPlan
+    from behemoth.plan.edit_plan import EditPlan
 
 
 @dataclass(frozen=True)

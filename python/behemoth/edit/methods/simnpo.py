@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from behemoth.edit.gradient.optimise import Step
-    from behemoth.plan.plan import EditPlan
+    from behemoth.plan.edit_plan import EditPlan
 
 
 @dataclass(frozen=True)

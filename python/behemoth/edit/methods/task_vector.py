@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from behemoth.edit.gradient.optimise import Outcome
-    from behemoth.plan.plan import EditPlan
+    from behemoth.plan.edit_plan import EditPlan
 
 
 @dataclass(frozen=True)

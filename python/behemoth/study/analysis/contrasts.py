@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import polars as pl
 from statsmodels.stats.multitest import multipletests
+
+from behemoth.support.progress import Step, silent
 
 from .dose import FILTERS, dosed, filtered
 from .estimate import Estimate
@@ -57,7 +59,7 @@ def contrasts(
     mediations: Mapping[tuple[str, str], Mediation],
     primary: Mapping[str, str] | None = None,
     *,
-    progress: Callable[[int, int], object] = lambda done, total: None,
+    step: Step = silent,
 ) -> pl.DataFrame:
     """Estimate every contrast of every method.
 
@@ -72,7 +74,7 @@ def contrasts(
     primary : mapping, optional
         ``measure`` (ed50, efficacy or success) and ``method`` (a label), as the study states it.
         ed50 is tested by the hazard ratio of the dose, over all facts.
-    progress : callable, optional
+    step : callable, optional
         Called with (methods done, methods).
 
     Returns
@@ -101,7 +103,7 @@ def contrasts(
                     "all",
                 )
                 rows.append(_row(label, name, contrast, estimate, stated))
-        progress(done + 1, len(labels))
+        step(done + 1, len(labels))
     table = pl.DataFrame(rows, schema=CONTRASTS)
     tested = (pl.col("role") == "secondary") & pl.col("p").is_not_null()
     p = table.filter(tested)["p"].to_numpy()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
+
+from behemoth.support.progress import Step, silent
 
 from .capacity import capacity_by_exposures, capacity_by_model, recall_by_exposures
 from .collateral import damage, damage_by, damage_by_exposures, damage_of_edits
@@ -111,7 +113,7 @@ def summarise(
     primary: Mapping[str, str] | None = None,
     *,
     resamples: int = 1000,
-    progress: Callable[[int, int], object] = lambda done, total: None,
+    step: Step = silent,
 ) -> Summary:
     """Work out all tables of a study.
 
@@ -122,7 +124,7 @@ def summarise(
         As of `contrasts`.
     resamples : int
         Of the bootstrap of ED50.
-    progress : callable, optional
+    step : callable, optional
         Called with (methods done, methods).
     """
     edits, recall = frames.edits.collect(), frames.recall.collect()
@@ -144,7 +146,7 @@ def summarise(
         models=frames.models.collect(),
         doses=dose_table(edits, resamples=resamples),
         doses_by_label=by_label,
-        contrasts=contrasts(edits, bystanders, of_edits, mediations, primary, progress=progress),
+        contrasts=contrasts(edits, bystanders, of_edits, mediations, primary, step=step),
         mediations=mediations,
         recall=recall_by_exposures(recall),
         capacity=capacity_by_exposures(recall),

@@ -65,9 +65,9 @@ def questions(corpus: Corpus) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     }
     names = corpus.token_names
     opening = [names.index("object"), -1, names.index("is"), names.index("subject")]
-    facts = corpus.world.facts(0, corpus.world.fact_count)
+    facts = corpus.world.facts(0, corpus.world.num_facts)
     prompts = np.tile(np.array(opening, np.int64), (len(facts["fact"]), 1))
-    starts = [first["object", relation] for relation in range(corpus.world.relations)]
+    starts = [first["object", relation] for relation in range(corpus.world.num_relations)]
     relation = np.asarray(facts["relation"], np.int64)
     prompts[:, 1] = np.array(starts, np.int64)[relation] + np.asarray(facts["object"], np.int64)
     return prompts, first["subject", None] + np.asarray(facts["subject"], np.int64)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from os import PathLike, fspath
 from pathlib import Path
@@ -15,10 +15,11 @@ from behemoth.study.file.expand import Expansion
 from behemoth.study.file.identity import FORMAT
 from behemoth.study.file.units import ModelUnit, TrialUnit
 from behemoth.study.work.engine import Engine
-from behemoth.study.work.schedule import Status, Work
+from behemoth.study.work.schedule import Work
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import as_json, write_bytes
 from behemoth.support.locks import lock
+from behemoth.support.progress import Looking, task
 
 from .bench import Bench, Units
 from .record import Gate, GateRecord
@@ -74,8 +75,7 @@ def run_gates(
     threads: int = 1,
     workers: int | None = None,
     gates: Sequence[Gate] | None = None,
-    progress: Callable[[Status], object] = lambda status: None,
-    message: Callable[[str], object] = lambda text: None,
+    progress: Looking = None,
 ) -> GatesResult:
     """Run gates, or go on with them: models and trials that are finished are not made again.
 
@@ -91,10 +91,9 @@ def run_gates(
         Units at once; by default one for `threads` cores.
     gates : sequence of Gate, optional
         Gates of other sizes, in the place of the registry's.
-    progress : callable, optional
-        Called with a `Status` a few times a second.
-    message : callable, optional
-        Called with a line on what is looked at.
+    progress : callable or Progress, optional
+        Who looks on, a few times a second: models, and trials, whose details are a `Status`;
+        then gates, whose details are the gate that is looked at.
 
     Returns
     -------
@@ -130,15 +129,16 @@ def run_gates(
                 engine.close()
         records: list[GateRecord] = []
         failures: list[Unseen] = []
-        for gate, units in wanted:
-            message(f"gate {gate.number}: {gate.title}")
-            try:
-                records.append(_look(gate, Bench(directory, units)))
-            except StudyError as error:
-                failures.append(Unseen(gate.number, gate.title, str(error)))
-            else:
-                before[gate.number] = records[-1].to_dict()
-                _write(directory.path, before)
+        with task(progress, "gates", "gates") as step:
+            for done, (gate, units) in enumerate(wanted, 1):
+                step(done, len(wanted), f"gate {gate.number}: {gate.title}")
+                try:
+                    records.append(_look(gate, Bench(directory, units)))
+                except StudyError as error:
+                    failures.append(Unseen(gate.number, gate.title, str(error)))
+                else:
+                    before[gate.number] = records[-1].to_dict()
+                    _write(directory.path, before)
         return GatesResult(fspath(out), tuple(records), failures, time.perf_counter() - began)
 
 

@@ -7,7 +7,6 @@ a constant learning rate.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +19,9 @@ from behemoth.corpus.tokens import PADDING
 from behemoth.edit.protocol import EditContext, EditMethod, answers
 from behemoth.model.labels import IGNORED
 from behemoth.model.loss import TrainingLoss
-from behemoth.plan.plan import EditPlan
+from behemoth.plan.edit_plan import EditPlan
 from behemoth.study.schemas import RETENTION
+from behemoth.support.progress import Step, silent
 from behemoth.train.config import TrainConfig
 from behemoth.train.data import BlockStream, DataConfig
 from behemoth.train.device import Machine
@@ -68,7 +68,7 @@ def retention(
     *,
     steps: int,
     rate: float,
-    progress: Callable[[int, int], object] = lambda done, total: None,
+    tell: Step = silent,
 ) -> tuple[pl.DataFrame, str | None]:
     """Make all edits of a plan as one batch, train on, and look at each edit on the way.
 
@@ -88,7 +88,7 @@ def retention(
         Updates to go on for.
     rate : float
         Their learning rate, as a share of the peak of training.
-    progress : callable, optional
+    tell : callable, optional
         Called with (steps done, steps).
 
     Returns
@@ -111,7 +111,7 @@ def retention(
     for step in train_on(edited, corpus, config, steps, rate):
         if step in looked:
             frames.append(asked.look(edited, step))
-        progress(step, steps)
+        tell(step, steps)
     return pl.concat(frames), None
 
 

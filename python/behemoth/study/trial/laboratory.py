@@ -17,7 +17,7 @@ from behemoth.edit.gradient.method import check_kinds
 from behemoth.edit.protocol import EditContext
 from behemoth.plan.choice import choose_edits
 from behemoth.plan.compile import compile_plan
-from behemoth.plan.plan import EditPlan
+from behemoth.plan.edit_plan import EditPlan
 from behemoth.plan.structure import Structure
 from behemoth.recall.facts import recall
 from behemoth.study.directory import StudyDirectory
@@ -26,13 +26,14 @@ from behemoth.study.records import ModelRecord, TrialRecord
 from behemoth.study.schemas import RECALL
 from behemoth.support.files import replacing
 from behemoth.support.locks import lock
+from behemoth.support.progress import Step, silent
 from behemoth.support.provenance import versions
 from behemoth.train import TrainConfig, train
 from behemoth.train.device import device_name
 from behemoth.train.run import Run, read_run, world_id
 
 from .measure import about_edits
-from .trial import Clock, Planned, Progress, Trial
+from .trial import Clock, Planned, Trial
 
 if TYPE_CHECKING:
     from transformers import GPTNeoXForCausalLM
@@ -40,10 +41,6 @@ if TYPE_CHECKING:
 __all__ = ["Laboratory"]
 
 _DECOMPOSED = 8  # edits of each level of exposures whose dense changes are decomposed
-
-
-def _silent(done: int, total: int) -> None:
-    pass
 
 
 class Laboratory:
@@ -59,13 +56,13 @@ class Laboratory:
         self._run: tuple[str, Run, GPTNeoXForCausalLM] | None = None
         self._planned: Planned | None = None
 
-    def train(self, unit: ModelUnit, progress: Progress = _silent) -> ModelRecord:
+    def train(self, unit: ModelUnit, step: Step = silent) -> ModelRecord:
         """Train a model, or go on where a stopped run left it, and ask it all facts.
 
         Parameters
         ----------
         unit : ModelUnit
-        progress : callable, optional
+        step : callable, optional
             Called with (steps done, steps).
 
         Returns
@@ -85,7 +82,7 @@ class Laboratory:
                 corpus,
                 out=place,
                 config=unit.config,
-                progress=lambda report: progress(report.step, report.steps),
+                progress=lambda moment: step(moment.done, moment.total),
             )
         self._run = None
         with clock("recall"):
@@ -104,7 +101,7 @@ class Laboratory:
             spec_hash=corpus.spec_hash,
             parameters=run.record.parameters,
             parameters_without_embedding=run.record.parameters_without_embedding,
-            facts=world.fact_count,
+            facts=world.num_facts,
             bits=world.entropy,
             steps=result.steps,
             tokens=result.tokens,
@@ -117,13 +114,13 @@ class Laboratory:
         self.directory.write(record)
         return record
 
-    def carry_out(self, unit: TrialUnit, progress: Progress = _silent) -> TrialRecord:
+    def carry_out(self, unit: TrialUnit, step: Step = silent) -> TrialRecord:
         """Carry out a trial on a model that is trained, and write its frames.
 
         Parameters
         ----------
         unit : TrialUnit
-        progress : callable, optional
+        step : callable, optional
             Called with (edits done, edits).
 
         Returns
@@ -151,7 +148,7 @@ class Laboratory:
             run=run.directory,
         )
         place = self.directory.fresh(unit.id)
-        work = Trial(run, model, method, planned, context, unit, clock, progress)
+        work = Trial(run, model, method, planned, context, unit, clock, step)
         kept = place / "deltas" if unit.measure.deltas else None
         frames = work.frames(kept)
         reason = None
@@ -226,7 +223,7 @@ def _recall(model: GPTNeoXForCausalLM, corpus: Corpus) -> pl.DataFrame:
     if not names:
         return pl.DataFrame(schema=RECALL)
     template = "default" if "default" in names else sorted(names)[0]
-    facts = np.arange(corpus.world.fact_count, dtype=np.uint64)
+    facts = np.arange(corpus.world.num_facts, dtype=np.uint64)
     objects = pl.Series([row["objects"] for row in corpus.world.relation_table], dtype=pl.UInt32)
     frame = recall(model, corpus, facts=facts, templates=[template])
     first = frame.filter(pl.col("wording") == frame["wording"].min())

@@ -11,7 +11,7 @@ import polars as pl
 
 from behemoth.corpus.corpus import Corpus
 from behemoth.evaluate.dose import first_dose
-from behemoth.plan.plan import EditPlan
+from behemoth.plan.edit_plan import EditPlan
 from behemoth.study.schemas import ABOUT, EDITS, TRACES
 
 if TYPE_CHECKING:
@@ -53,10 +53,10 @@ def _subject_exposures(edits: pl.DataFrame, corpus: Corpus) -> Any:
     if world._table is None:
         subjects = edits["subject"].to_numpy()
         subjects = np.where(edits["link"].to_numpy(), 0, subjects)
-        facts = world.fact_ids(subjects[:, None], np.arange(world.relations)[None, :])
+        facts = world.fact_ids(subjects[:, None], np.arange(world.num_relations)[None, :])
         return corpus.exposures(facts).sum(1)
     # A table may lack facts, so a subject's are counted from those that there are.
-    every = world.facts(0, world.subject_facts)
+    every = world.facts(0, world.num_subject_facts)
     totals = (
         every.with_columns(pl.Series("exposures", corpus.exposures(every["fact"].to_numpy())))
         .group_by("subject")
@@ -75,7 +75,7 @@ def _recency(facts: Any, corpus: Corpus) -> list[float | None]:
     for part in np.unique(ends):
         some = corpus.ledger(facts[ends == part]).group_by("fact").agg(pl.col("document").max())
         last.update(some.iter_rows())
-    documents = corpus.documents
+    documents = corpus.num_documents
     return [
         None if fact not in last else (documents - 1 - last[fact]) / documents
         for fact in facts.tolist()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,9 +17,10 @@ from behemoth.delta.delta import EditDelta
 from behemoth.edit.protocol import EditContext, EditMethod
 from behemoth.edit.stacking import most_stacked, stack_size
 from behemoth.evaluate.frame import evaluate_model
-from behemoth.plan.plan import EditPlan
+from behemoth.plan.edit_plan import EditPlan
 from behemoth.study.file.units import TrialUnit
 from behemoth.study.schemas import EDITS, PROBES, SHAPES, TRACES
+from behemoth.support.progress import Step
 from behemoth.train.run import Run
 
 from .durability import retention
@@ -29,9 +30,7 @@ from .measure import edit_frame, trace_frame
 if TYPE_CHECKING:
     from transformers import GPTNeoXForCausalLM
 
-__all__ = ["Clock", "Planned", "Progress", "Trial"]
-
-Progress = Callable[[int, int], object]
+__all__ = ["Clock", "Planned", "Trial"]
 
 
 @dataclass
@@ -73,7 +72,7 @@ class Trial:
     context: EditContext
     unit: TrialUnit
     clock: Clock
-    progress: Progress
+    step: Step
 
     def frames(self, kept: Path | None) -> dict[str, pl.DataFrame]:
         """Make the edits, ask the edited models, and give the frames but that of durability."""
@@ -103,12 +102,14 @@ class Trial:
         if not self.planned.singles:
             context = replace(
                 self.context,
-                progress=lambda step, steps: self.progress(total * step // max(1, steps), total),
+                progress=lambda done, all_of_it, _=None: self.step(
+                    total * done // max(1, all_of_it), total
+                ),
             )
             with self.clock("edit"):
                 delta = self.method.apply(self.model, [self.planned.plan], context)[0]
             yield {None: delta}
-            self.progress(total, total)
+            self.step(total, total)
             return
         edits = list(self.planned.singles)
         most = stack_size(self.method, self.model)
@@ -129,7 +130,7 @@ class Trial:
                 continue
             yield dict(zip(some, made, strict=True))
             done += len(some)
-            self.progress(done, total)
+            self.step(done, total)
 
     def _measure(self, deltas: dict[int | None, EditDelta]) -> dict[str, pl.DataFrame]:
         plan, model = self.planned.plan, self.model

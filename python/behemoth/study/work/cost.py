@@ -49,7 +49,7 @@ class Cost:
 def cost_of_model(unit: ModelUnit, *, gpu: bool = False) -> Cost:
     """The cost of training a model."""
     corpus, config = unit.corpus.make(), unit.config
-    blocks = max(1, corpus.token_count(threads=1) // config.block_length)
+    blocks = max(1, corpus.count_tokens(threads=1) // config.block_length)
     steps = config.total_steps(blocks)
     tokens = steps * config.step_tokens
     flops = tokens * _token_flops(unit, corpus.vocabulary_size)
@@ -65,7 +65,7 @@ def cost_of_trial(unit: TrialUnit, model: ModelUnit, *, gpu: bool = False) -> Co
     if request.edits is not None:
         edits = request.edits * len(request.exposures or (0,))
     else:
-        edits = max(1, round((request.fraction or 1.0) * corpus.world.subjects))
+        edits = max(1, round((request.fraction or 1.0) * corpus.world.num_subjects))
     effort = answers(unit.choice.method).effort()
     plans = edits if request.independent else 1
     flops = _token_flops(model, corpus.vocabulary_size)

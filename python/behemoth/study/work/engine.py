@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from behemoth.study.directory import StudyDirectory
 from behemoth.study.file.units import ModelUnit, Unit, unit_from_dict
 from behemoth.study.records import Outcome
+from behemoth.support.progress import Step
 
 if TYPE_CHECKING:
     from behemoth.study.trial.laboratory import Laboratory
@@ -85,7 +86,7 @@ class Performed:
 def perform(
     path: str,
     unit: Mapping[str, Any],
-    progress: Callable[[int, int], object],
+    step: Step,
     laboratories: dict[str, Laboratory] | None = None,
 ) -> Performed:
     """Carry out a unit in this process: what workers of all engines call.
@@ -96,7 +97,7 @@ def perform(
         The study's directory.
     unit : mapping
         What the unit's `to_dict` gave, as it comes from another process.
-    progress : callable
+    step : callable
         Called with (done, total).
     laboratories : dict, optional
         Where a long-lived worker keeps its `Laboratory`, with the last model in it.
@@ -109,8 +110,8 @@ def perform(
         kept[path] = laboratory
         own = unit_from_dict(unit)
         if isinstance(own, ModelUnit):
-            return Performed(laboratory.train(own, progress).status)
-        return Performed(laboratory.carry_out(own, progress).status)
+            return Performed(laboratory.train(own, step).status)
+        return Performed(laboratory.carry_out(own, step).status)
     except Exception as error:
         kept.clear()  # whatever broke may be in there
         return Performed(reason=" ".join(f"{type(error).__name__}: {error}".split()))

@@ -12,6 +12,7 @@ from typing import Any
 
 from behemoth.study.file.units import Unit
 from behemoth.support.errors import ArgumentError
+from behemoth.support.progress import silent
 
 from .engine import Event, Performed, perform
 
@@ -97,4 +98,4 @@ def _carry_out(path: str, unit: dict[str, Any], threads: int) -> Performed:
     import torch
 
     torch.set_num_threads(threads)
-    return perform(path, unit, lambda done, total: None)
+    return perform(path, unit, silent)

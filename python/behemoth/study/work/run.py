@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from os import PathLike, fspath
 from pathlib import Path
@@ -16,6 +15,7 @@ from behemoth.study.records import StudyRecord
 from behemoth.study.results import Failure, Results
 from behemoth.support.errors import ArgumentError
 from behemoth.support.locks import lock
+from behemoth.support.progress import Looking
 
 from .cost import cost_of_model, cost_of_trial
 from .engine import Engine
@@ -106,7 +106,7 @@ def study(
     engine: Literal["local", "ray"] = "local",
     workers: int | None = None,
     threads: int | None = None,
-    progress: Callable[[Status], object] = lambda status: None,
+    progress: Looking = None,
 ) -> Results:
     """Run a study, or go on with one, and give what it has found as frames.
 
@@ -129,7 +129,7 @@ def study(
     Examples
     --------
     >>> import behemoth as bh
-    >>> results = bh.study(tiny_study, out="study")
+    >>> results = bh.study("study.toml", out="study")
     >>> results
     Results('study', tiny: 1 of 1 trials done)
     >>> results.edits.select("edit").collect().height
@@ -147,7 +147,7 @@ def run_study(
     engine: Literal["local", "ray"] = "local",
     workers: int | None = None,
     threads: int | None = None,
-    progress: Callable[[Status], object] = lambda status: None,
+    progress: Looking = None,
 ) -> StudyResult:
     """Run a study, or go on with one: what is finished is not done again.
 
@@ -165,8 +165,8 @@ def run_study(
     threads : int, optional
         CPU threads of a worker. Weights depend on it; 1 by default, or what the study was
         begun with.
-    progress : callable, optional
-        Called with a `Status` a few times a second.
+    progress : callable or Progress, optional
+        Who looks on, a few times a second: models, and trials, whose details are a `Status`.
 
     Returns
     -------
@@ -244,7 +244,7 @@ def estimate(
         directory.check(study.name)
     threads = _threads(directory, threads)
     expansion = study.expand(threads)
-    work = Work(directory, expansion, lambda status: None)
+    work = Work(directory, expansion, None)
     devices = gpus()
     models = [cost_of_model(unit, gpu=devices > 0) for unit in work.models.values()]
     trials = [

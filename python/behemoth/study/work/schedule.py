@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -11,6 +10,8 @@ from behemoth.study.directory import StudyDirectory
 from behemoth.study.file.expand import Expansion
 from behemoth.study.file.units import ModelUnit, TrialUnit, Unit
 from behemoth.study.records import ModelRecord, TrialRecord
+from behemoth.support.progress import Looking, task
+from behemoth.support.text import clock_text
 
 from .cost import cost_of_model, cost_of_trial
 from .engine import Engine, Event
@@ -22,7 +23,7 @@ _TICK = 0.25  # seconds between looks at the workers
 
 @dataclass(frozen=True)
 class Status:
-    """How far a study is.
+    """How far a study is; `str` says it in a line.
 
     Attributes
     ----------
@@ -44,6 +45,13 @@ class Status:
     failed: int
     seconds_left: float
 
+    def __str__(self) -> str:
+        failed = f", {self.failed} failed" if self.failed else ""
+        return (
+            f"{self.trials_done} of {self.trials}, {self.running} running{failed}, "
+            f"{clock_text(self.seconds_left)} left"
+        )
+
 
 @dataclass
 class _Running:
@@ -63,8 +71,8 @@ class Work:
     ----------
     directory : StudyDirectory
     expansion : Expansion
-    progress : callable
-        Called with a `Status` a few times a second.
+    progress : callable or Progress, optional
+        Who looks on, a few times a second: models, and trials, whose details are a `Status`.
 
     Attributes
     ----------
@@ -78,7 +86,7 @@ class Work:
 
     directory: StudyDirectory
     expansion: Expansion
-    progress: Callable[[Status], object]
+    progress: Looking
     models: dict[str, ModelUnit] = field(init=False)
     trials: dict[str, TrialUnit] = field(init=False)
 
@@ -109,14 +117,25 @@ class Work:
             model = self.expansion.models[unit.model]
             self.estimates[name] = cost_of_trial(unit, model, gpu=gpu).seconds
         slots = engine.slots
-        while self.models or self.trials or self.running:
-            for slot in range(slots):
-                if slot not in self.running and (unit := self._next(slot)) is not None:
-                    self._submit(engine, slot, unit)
-            self.progress(self._status(slots))
-            for event in engine.wait(_TICK):
-                self._heard(event)
-        self.progress(self._status(slots))
+        models, trials = (
+            task(self.progress, "models", "models"),
+            task(self.progress, "trials", "trials"),
+        )
+        with models as of_models, trials as of_trials:
+
+            def tell() -> None:
+                status = self._status(slots)
+                of_models(status.models_done, status.models)
+                of_trials(status.trials_done, status.trials, status)
+
+            while self.models or self.trials or self.running:
+                for slot in range(slots):
+                    if slot not in self.running and (unit := self._next(slot)) is not None:
+                        self._submit(engine, slot, unit)
+                tell()
+                for event in engine.wait(_TICK):
+                    self._heard(event)
+            tell()
 
     def is_done(self, kind: Literal["model", "trial"], name: str) -> bool:
         """Whether a model or trial is finished, and did not fail."""

@@ -61,7 +61,7 @@ class _Outbox:
         except BrokenPipeError:
             os._exit(1)
 
-    def progress(self, done: int, total: int) -> None:
+    def progress(self, done: int, total: int, _: object = None, /) -> None:
         """Write how far a unit is, now and then."""
         now = time.monotonic()
         if now - self._last > _INTERVAL:

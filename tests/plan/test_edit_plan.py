@@ -6,7 +6,7 @@ import pytest
 from behemoth import ArgumentError, Corpus, CorpusError, World
 from behemoth.export.litgpt import export_litgpt
 from behemoth.plan import EditPlan, EditRequest, compile_plan
-from behemoth.plan.plan import EDITS, PROBES, TRAINING
+from behemoth.plan.edit_plan import EDITS, PROBES, TRAINING
 
 REQUEST = EditRequest(edits=4, exposures=None, seed=9, same_relation=20, regular=20)
 

@@ -1,0 +1,168 @@
+"""The options of `behemoth gen` on a world and its corpus: each says which keys of a spec it sets.
+
+A reader makes of its text the keys that it sets, by dotted name: ``world.minority`` and
+``corpus.minority_sentences`` of one ``--minority 0.1:0.2``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from behemoth.corpus.spec import OBJECTS, RELATIONS, SUBJECTS
+from behemoth.support.errors import ArgumentError
+
+from . import parse
+from .options import Option, Reader
+
+__all__ = ["SPEC_OPTIONS", "spec_changes"]
+
+Keys = dict[str, Any]
+
+
+def spec_changes(given: Mapping[str, Any], base: Mapping[str, Any]) -> tuple[Keys, Keys]:
+    """Give the keys of a world and those of a corpus that the options set.
+
+    Parameters
+    ----------
+    given : mapping
+        Values of options by their keys, as they were read; others may be among them.
+    base : mapping
+        The ``[world]`` table that they change.
+
+    Raises
+    ------
+    ArgumentError
+        When options do not go with each other, or not with a table of facts.
+    """
+    if "subjects" in given and "facts" in given:
+        raise ArgumentError("--facts", given["facts"], "either --facts or --subjects")
+    named = {row.key for row in SPEC_OPTIONS}
+    keys: Keys = {}
+    for option in given:
+        if option in named - {"facts"}:
+            keys |= given[option]
+    if "facts" in given:
+        keys |= _split_facts(given["facts"], keys.get("world.relations", base.get("relations")))
+    world, corpus = (
+        {key.removeprefix(start): value for key, value in keys.items() if key.startswith(start)}
+        for start in ("world.", "corpus.")
+    )
+    sized = [key for key in world if key != "seed"]
+    if sized and "table" in base:
+        raise ArgumentError(
+            f"--{'facts' if 'facts' in given else sized[0]}",
+            "a value beside a table of facts",
+            "no options on the world but --seed",
+        )
+    return world, corpus
+
+
+def _split_facts(text: str, relations: Any) -> Keys:
+    """Make subjects and relations of a number of facts, exactly."""
+    facts = parse.count("--facts", text, 1)
+    if relations is None:
+        count = next(count for count in range(RELATIONS, 0, -1) if facts % count == 0)
+    else:
+        count = len(relations) if isinstance(relations, list) else int(relations)
+    if count and facts % count:
+        below, above = facts // count * count, (facts // count + 1) * count
+        nearest = f"{below} or {above}" if below else str(above)
+        raise ArgumentError(
+            "--facts", text, f"a multiple of the {count} relations; nearest: {nearest}"
+        )
+    split = {"world.subjects": facts // max(count, 1)}
+    # A list of relations in the spec stays as it is.
+    return split if isinstance(relations, list) else {"world.relations": count, **split}
+
+
+def _sets(key: str, read: Reader) -> Reader:
+    """Read one value, for one key."""
+    return lambda name, text: {key: read(name, text)}
+
+
+def _pair(first: tuple[str, Reader], second: tuple[str, Reader]) -> Reader:
+    """Read ``a`` or ``a:b``, for two keys."""
+
+    def read(name: str, text: str) -> Keys:
+        head, tail = parse.pair(text)
+        keys = {first[0]: first[1](name, head)}
+        return keys if tail is None else {**keys, second[0]: second[1](name, tail)}
+
+    return read
+
+
+def _exposures(name: str, text: str) -> str:
+    return text  # the engine reads its forms
+
+
+def _order(name: str, text: str) -> str:
+    return parse.choice(name, text, ("shuffle", "bios"))
+
+
+def _templates(name: str, text: str) -> dict[str, float]:
+    from behemoth.corpus.templates import TEMPLATES
+
+    return parse.weights(name, text, tuple(TEMPLATES))
+
+
+def _correlated(name: str, text: str) -> dict[str, Any]:
+    strength, comma, word = text.partition(",")
+    if comma:
+        parse.choice(name, word.strip(), ("binarised",))
+    return {"strength": parse.number(name, strength), "binarised": bool(comma)}
+
+
+def _questions(name: str, text: str) -> dict[str, float]:
+    first, second = parse.pair(text)
+    if second is None:
+        raise ArgumentError(name, text, "two shares, such as 0.5:0.2")
+    return {"subjects": parse.number(name, first), "sentences": parse.number(name, second)}
+
+
+def _paraphrases(name: str, text: str) -> Keys:
+    first, second = parse.pair(text)
+    return {
+        "corpus.paraphrases": parse.count(name, first, 1),
+        "corpus.held_out": 0 if second is None else parse.count(name, second),
+    }
+
+
+_some = partial(parse.count, minimum=1)
+SPEC_OPTIONS = (
+    Option("facts", "N",
+           "Subjects x relations, before --nested adds its own facts. Without --relations, "
+           f"the most relations of {RELATIONS} to 1 that divide it."),
+    Option("subjects", "N", "Number of subjects.", _sets("world.subjects", _some), SUBJECTS),
+    Option("relations", "N", "Number of relations.", _sets("world.relations", _some), RELATIONS),
+    Option("objects", "N[,N...]", "Objects of every relation, or of each.",
+           _sets("world.objects", parse.counts), OBJECTS),
+    Option("exposures", "FORM",
+           "How often each fact is written: 10, groups:1,4,16, latin:1,4,16 or "
+           "zipf:alpha=1,min=1,max=1000.", _sets("corpus.exposures", _exposures), 1),
+    Option("order", "shuffle|bios", "Sentences shuffled, or documents of one subject's sentences.",
+           _sets("corpus.order", _order), "shuffle"),
+    Option("templates", "NAME=W,...", "Weights of templates, such as default=1,repeats=0.5.",
+           _sets("corpus.templates", _templates), "default=1"),
+    Option("inversion", "F", "Share of sentences in another word order.",
+           _sets("corpus.inversion", parse.number), 0),
+    Option("minority", "F[:F]",
+           "Share of facts with a second object, and share of their sentences that say it.",
+           _pair(("world.minority", parse.number), ("corpus.minority_sentences", parse.number)),
+           "0:0.1"),
+    Option("nested", "N[:N]",
+           "Add to each relation one of so many nested objects; exposures of each link fact.",
+           _pair(("world.nested", _some), ("corpus.nested_exposures", parse.count))),
+    Option("correlated", "P[,binarised]",
+           "P(same object) of relations 0 and 1; relation 0 perhaps with two objects only.",
+           _sets("world.correlated", _correlated)),
+    Option("questions", "F:F",
+           "Share of subjects that are asked about, and of sentences that are questions.",
+           _sets("corpus.questions", _questions)),
+    Option("paraphrases", "N[:N]", "Wordings of each template, and how many are never written.",
+           _paraphrases, "1:0"),
+    Option("seed", "N", "Key of the world.", _sets("world.seed", parse.count), 0),
+    Option("order_seed", "N", "Key of the order and the wordings [that of the world].",
+           _sets("corpus.order_seed", parse.count)),
+)  # fmt: skip

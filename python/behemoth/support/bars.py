@@ -1,0 +1,144 @@
+"""Progress that people look at: bars with rate and time left, or a line where none can be drawn.
+
+Nothing is shown before something is done, so that a call that is refused at once, or has nothing to
+do, shows no bar.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, TextIO
+
+from .progress import Progress, Step, amount_text, silent
+from .text import bytes_text, clock_text, count_text
+
+if TYPE_CHECKING:
+    from rich.progress import Task, TaskID
+
+__all__ = ["Bars", "Lines", "bars"]
+
+_INTERVAL = 0.2  # seconds between states of a line
+
+
+def bars() -> Progress | None:
+    """Give what shows progress here: bars in a terminal or a notebook, and else nothing.
+
+    Returns
+    -------
+    Progress or None
+        What every argument ``progress`` takes.
+
+    Examples
+    --------
+    >>> import behemoth as bh
+    >>> corpus = bh.Corpus(bh.World(subjects=10, relations=2, objects=5))
+    >>> written = bh.gen(corpus, "corpus", progress=bh.bars())
+    """
+    if _in_notebook():
+        return Bars() if find_spec("ipywidgets") else Lines(sys.stdout)
+    return Bars() if sys.stderr.isatty() else None
+
+
+class Bars:
+    """Bars of rich, on stderr, those of tasks that are under way at once below each other.
+
+    Where stderr is no terminal nothing is shown.
+    """
+
+    def __init__(self) -> None:
+        self._progress: Any = None
+        self._open = 0
+
+    @contextmanager
+    def task(self, label: str, unit: str) -> Generator[Step]:
+        """Show a task as a bar."""
+        if self._progress is None:
+            self._progress = _rich_progress()
+        progress = self._progress
+        if not (progress.console.is_terminal or progress.console.is_jupyter):
+            yield silent
+            return
+        bar: TaskID = progress.add_task(
+            label, total=None, visible=False, start=False, unit=unit, details=None
+        )
+        self._open += 1
+
+        def step(done: int, total: int, details: object = None, /) -> None:
+            if not progress.live.is_started:
+                if done == 0:
+                    return
+                progress.start()
+            progress.start_task(bar)
+            progress.update(bar, completed=done, total=total, visible=True, details=details)
+
+        try:
+            yield step
+        finally:
+            self._open -= 1
+            if not self._open:
+                if progress.live.is_started:
+                    progress.stop()
+                for number in list(progress.task_ids):  # what comes next is below them
+                    progress.remove_task(number)
+
+
+class Lines:
+    """A line for each task, written over as it goes on: for notebooks that have no widgets."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    @contextmanager
+    def task(self, label: str, unit: str) -> Generator[Step]:
+        """Show a task as a line."""
+        last, width = 0.0, 0
+
+        def step(done: int, total: int, details: object = None, /) -> None:
+            nonlocal last, width
+            now = time.monotonic()
+            if (now - last < _INTERVAL and done < total) or (done == 0 and not width):
+                return
+            said = amount_text(unit, done, total) if details is None else str(details)
+            text = f"{label}: {said}"
+            self._stream.write(f"\r{text:<{width}}")
+            self._stream.flush()
+            last, width = now, len(text)
+
+        try:
+            yield step
+        finally:
+            if width:
+                self._stream.write("\n")
+
+
+def _in_notebook() -> bool:
+    shell: Callable[[], Any] | None = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    return shell is not None and type(shell()).__name__ == "ZMQInteractiveShell"
+
+
+def _rich_progress() -> Any:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
+    from rich.text import Text
+
+    class Told(ProgressColumn):
+        """What a task says of itself; else how much is done, how fast, and the time left."""
+
+        def render(self, task: Task) -> Text:
+            if task.fields["details"] is not None:
+                return Text(str(task.fields["details"]))
+            unit: str = task.fields["unit"]
+            said = [amount_text(unit, task.completed, task.total or 0)]
+            if speed := task.finished_speed or task.speed:
+                rate = bytes_text(speed) if unit == "bytes" else count_text(speed)
+                said.append(f"{rate}/s")
+            if (left := task.time_remaining) is not None:
+                said.append(f"{clock_text(left)} left")
+            return Text(", ".join(said))
+
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    return Progress(TextColumn("{task.description}"), BarColumn(20), Told(), console=console)

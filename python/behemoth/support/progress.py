@@ -1,0 +1,105 @@
+"""How far long work is: one form for whatever takes long, and for whoever looks on.
+
+What takes long has an argument ``progress``: None for nothing, a function of the caller's, which is
+called with a `Moment`, or a `Progress` such as the bars that `behemoth.bars` gives. Inside, `task`
+makes one thing of the three.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from .text import bytes_text, count_text
+
+__all__ = ["Looking", "Moment", "Progress", "Step", "amount_text", "silent", "task"]
+
+
+class Step(Protocol):
+    """What a task calls as it goes on."""
+
+    def __call__(self, done: int, total: int, details: object = None, /) -> object:
+        """Say what is done, of how much; `details` are more than that, and text with `str`."""
+        ...
+
+
+class Progress(Protocol):
+    """Something that shows tasks."""
+
+    def task(self, label: str, unit: str) -> AbstractContextManager[Step]:
+        """Show a task from here to the end of the block; what `Step` raises stops the work."""
+        ...
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where a task is: what a callback of the caller's is called with.
+
+    Parameters
+    ----------
+    label, unit : str
+        What is done, such as training, and in what it is counted, such as steps.
+    done, total : int
+        How much of it is done, and how much there is; the total may be an estimate.
+    details : object
+        What the task has to say beside that, text with `str`: a `behemoth.train.Report` of
+        training; none of most tasks.
+
+    Examples
+    --------
+    >>> print(Moment("writing", "probes", 1_500, 40_000))
+    writing: 1.50 k of 40.0 k probes
+    """
+
+    label: str
+    unit: str
+    done: int
+    total: int
+    details: object = None
+
+    def __str__(self) -> str:
+        details = "" if self.details is None else f", {self.details}"
+        return f"{self.label}: {amount_text(self.unit, self.done, self.total)}{details}"
+
+
+Looking: TypeAlias = Progress | Callable[[Moment], object] | None
+"""Who looks on: what an argument ``progress`` takes."""
+
+
+def silent(done: int, total: int, details: object = None, /) -> None:
+    """Say nothing of a step."""
+
+
+@contextmanager
+def task(looking: Looking, label: str, unit: str) -> Generator[Step]:
+    """Begin a task, for whoever looks on.
+
+    Examples
+    --------
+    >>> with task(print, "counting", "tokens") as step:
+    ...     step(5, 10)
+    counting: 5 of 10 tokens
+    """
+    if looking is None:
+        yield silent
+        return
+    show = getattr(looking, "task", None)
+    if show is not None:
+        with show(label, unit) as step:
+            yield step
+        return
+    tell: Callable[[Moment], object] = looking  # type: ignore[assignment]
+
+    def say(done: int, total: int, details: object = None, /) -> None:
+        tell(Moment(label, unit, done, total, details))
+
+    yield say
+
+
+def amount_text(unit: str, done: float, total: float) -> str:
+    """Say how much is done: 5 of 10 tokens, 1.20 MB of 2.00 GB."""
+    if unit == "bytes":
+        return f"{bytes_text(done)} of {bytes_text(total)}"
+    return f"{count_text(done)} of {count_text(total)} {unit}"

@@ -1,0 +1,76 @@
+"""The tables of options: what is read by whom, and that the defaults shown are those that apply."""
+
+import inspect
+
+import pytest
+
+import behemoth as bh
+from behemoth.cli import edit, evaluate, export, gen, import_, plan, study, train
+from behemoth.cli.options import Option, command
+from behemoth.corpus import spec
+
+COMMANDS = (
+    (edit.OPTIONS, "edit"),
+    (evaluate.OPTIONS, "evaluate"),
+    (export.OPTIONS, "export"),
+    (gen._WRITTEN, "gen"),
+    (import_.OPTIONS, "import_"),
+    (plan.OPTIONS, "plan"),
+)
+
+
+@pytest.mark.parametrize(("options", "verb"), COMMANDS, ids=[verb for _, verb in COMMANDS])
+def test_options_are_parameters_and_show_their_defaults(options, verb):
+    known = inspect.signature(getattr(bh, verb)).parameters
+    for row in options:
+        if row.key == "litgpt":  # an export, which is the command's own
+            continue
+        assert row.key in known, row.key
+        if row.metavar is not None and row.default is not None:
+            assert known[row.key].default == row.default, row.key
+
+
+def test_options_of_studies_show_their_defaults():
+    from behemoth.study.gates import run_gates
+
+    known = inspect.signature(run_gates).parameters
+    assert all(row.default in (None, known[row.key].default) for row in study.GATES)
+    assert {row.key for row in study.RUN} - {"dry_run"} <= set(
+        inspect.signature(bh.study).parameters
+    )
+
+
+def test_what_a_world_has_when_nothing_is_said_is_the_same_in_the_engine():
+    world = bh.World.from_spec({})
+    assert (world.spec["subjects"], world.num_relations) == (spec.SUBJECTS, spec.RELATIONS)
+    assert {row["objects"] for row in world.relation_table} == {spec.OBJECTS}
+    assert bh.World().spec == world.spec
+
+
+def test_every_field_of_a_config_has_its_option():
+    fields = {row.key for row in train.OPTIONS} - {"out", "force"}
+    assert fields <= set(inspect.signature(bh.TrainConfig).parameters)
+    assert {"learning_rate", "document_mask", "compile"} <= fields
+
+
+def test_a_command_is_given_what_was_said():
+    seen = []
+
+    @command(
+        Option("out", "DIR", "help", required="a directory"),
+        Option("count", "N", "help", lambda name, text: (name, int(text))),
+        Option("deep", None, "help"),
+    )
+    def verb(source: str, given, json):
+        """Say something."""
+        seen.append((source, given, json))
+
+    assert list(inspect.signature(verb).parameters) == ["source", "out", "count", "deep", "json"]
+    verb(source="a", out="b", count="3", deep=None, json=False)
+    verb(source="a", out="b", count=None, deep=True, json=True)
+    assert seen == [
+        ("a", {"out": "b", "count": ("--count", 3)}, False),
+        ("a", {"out": "b", "deep": True}, True),
+    ]
+    with pytest.raises(bh.ArgumentError, match="argument '--out': got nothing, allowed: a dir"):
+        verb(source="a", out=None, count=None, deep=None, json=False)
