@@ -96,6 +96,7 @@ lint: lint-rust lint-python lint-forms ## every linter, type checker and format 
 lint-rust: $(VENV)/.stamp-venv rust-components
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --all-features --quiet -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 
 .PHONY: lint-python
 # The types of torch and transformers are part of what is checked: with the tests' packages.
