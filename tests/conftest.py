@@ -18,8 +18,8 @@ import pytest
 from behemoth import Corpus, World
 from behemoth.cli.main import main
 
-# Models of tests are so small that a second thread only waits for the first; on a machine that does
-# other work as well it made them 20 times slower. Set before torch is imported, and inherited.
+# Models of tests are so small that a second thread only waits for the first, and on a machine that
+# does other work for longer than it works. Set before torch is imported, and inherited.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 SKIPPED = pytest.StashKey[list]()
