@@ -95,7 +95,7 @@ class RunDirectory:
         if record.spec_hash != corpus.spec_hash:
             return ArgumentError(
                 "out",
-                f"{self.path}, a run of the corpus {record['spec_hash'][:16]} "
+                f"{self.path}, a run of the corpus {record.spec_hash[:16]} "
                 f"and not {corpus.spec_hash[:16]}",
                 allowed,
             )
