@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from behemoth.support.locks import lock_folder
+from behemoth.support.replacement import RECORDS
 
 COMMANDS = ["gen", "import", "export", "plan", "train", "edit"]
 QUICK = (
@@ -116,6 +117,16 @@ def listing(place):
 
 def notes(place):
     return {name: what for name, what in listing(place).items() if "my_" in name}
+
+
+def test_every_record_is_known_to_all():
+    from behemoth.corpus.write import CORPUS
+    from behemoth.edit.apply import EDIT
+    from behemoth.plan.plan import PLAN
+    from behemoth.train.directory import RUN
+
+    for kind in (CORPUS, RUN, PLAN, EDIT):
+        assert kind.record in RECORDS
 
 
 def test_what_is_refused_changes_nothing(run, made):

@@ -105,7 +105,7 @@ def test_a_killed_save_is_taken_up(plan, tmp_path):
     plan.save(tmp_path)
     (tmp_path / "plan.toml").unlink()
     (tmp_path / "probes.parquet").write_bytes(b"half")
-    (tmp_path / ".training.parquet.tmp").write_bytes(b"half")
+    (tmp_path / ".unfinished").write_text("plan.toml\n")  # which it has until it is whole
     with pytest.raises(ArgumentError, match="allowed: a plan directory"):
         EditPlan.load(tmp_path)
     plan.save(tmp_path)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .corpus import Corpus
     from .world import World
 
+MANIFEST = "manifest.json"
 TABLE_FILE = "table.parquet"
 EXPOSURES_FILE = "exposures.parquet"
 
@@ -131,7 +132,7 @@ def read_source(path: str | PathLike[str]) -> Source:
         When a corpus directory's manifest cannot be read.
     """
     place = Path(path)
-    if (place / "manifest.json").is_file():
+    if (place / MANIFEST).is_file():
         manifest = read_manifest(place)
         spec = manifest["spec"]
         return Source(spec["world"], spec["corpus"], place, manifest)
@@ -162,7 +163,7 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     CorpusError
         When it cannot be read, or is of another format version.
     """
-    file = directory / "manifest.json"
+    file = directory / MANIFEST
     if not file.is_file():
         raise ArgumentError(
             "DIR", fspath(directory), "a corpus directory (one that holds manifest.json)"
@@ -179,3 +180,13 @@ def read_manifest(directory: Path) -> dict[str, Any]:
             f"and writes {FORMAT_VERSION}"
         )
     return manifest
+
+
+def spec_hash_of(directory: Path) -> str | None:
+    """The spec hash of the corpus in a directory, of whatever version; none where there is none."""
+    try:
+        manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
+        known = isinstance(manifest["format_version"], int)
+        return str(manifest["spec_hash"]) if known else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

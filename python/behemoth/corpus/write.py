@@ -27,12 +27,12 @@ from behemoth.support.progress import Looking, task
 from behemoth.support.replacement import Kind, finish, foreign, recover, succeeds, succession
 
 from .corpus import Corpus
-from .source import EXPOSURES_FILE, TABLE_FILE, read_source
+from .source import EXPOSURES_FILE, MANIFEST, TABLE_FILE, read_source, spec_hash_of
 from .spec import PROBED_FACTS
 from .tokenizer import FILES, write_tokenizer
 
 CORPUS = Kind(
-    "manifest.json",
+    MANIFEST,
     (
         "spec.toml", TABLE_FILE, EXPOSURES_FILE, "tokens/[0-9]*.bin", "tokens/[0-9]*.json",
         "tokens/[0-9]*.partial", "tokens/[0-9]*.lock",
@@ -232,15 +232,14 @@ def _is_replaced(corpus: Corpus, out: Path) -> bool:
         if not (out / CORPUS.record).exists():
             # One that was stopped before it had its manifest.
             return (out / "tokens").is_dir() and bool(read_source(out / "spec.toml"))
-        manifest = json.loads((out / CORPUS.record).read_text(encoding="utf-8"))
-        known = isinstance(manifest["format_version"], int) and manifest["spec_hash"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except ValueError:
         return False
-    # One that was itself to replace another, and was stopped, is gone on with.
-    resumes = manifest["spec_hash"] == corpus.spec_hash and succeeds(out, CORPUS)
-    if known and (other := foreign(out, CORPUS)):
+    there = spec_hash_of(out)
+    if there is not None and (other := foreign(out, CORPUS)):
         raise CorpusError(f"{out} holds something else ({other}); choose another directory")
-    return bool(known) and not resumes
+    # One that was itself to replace another, and was stopped, is gone on with.
+    resumes = there == corpus.spec_hash and succeeds(out, CORPUS)
+    return there is not None and not resumes
 
 
 def write_companions(

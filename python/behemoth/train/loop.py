@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from transformers import GenerationConfig, GPTNeoXForCausalLM
 
 from behemoth.corpus.corpus import Corpus
+from behemoth.corpus.source import MANIFEST
 from behemoth.corpus.tokens import END_OF_DOCUMENT, PADDING
 from behemoth.model.build import build_model, padded_vocabulary
 from behemoth.model.labels import IGNORED
@@ -384,7 +385,7 @@ class _Run:
 
 def _open(source: str | PathLike[str]) -> Corpus:
     place = Path(source)
-    return Corpus.open(place) if (place / "manifest.json").is_file() else Corpus.from_spec(place)
+    return Corpus.open(place) if (place / MANIFEST).is_file() else Corpus.from_spec(place)
 
 
 def _result(directory: RunDirectory, record: RunRecord) -> TrainResult:
