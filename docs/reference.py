@@ -43,14 +43,14 @@ def _packages(module: griffe.Module) -> Iterator[griffe.Module]:
 def _index(root: griffe.Module) -> str:
     lines = [f"# {ROOT}\n", f"::: {ROOT}\n{_HEAD}", "`import behemoth as bh` gives these:\n"]
     lines += ["| name | what it is |", "|---|---|"]
-    engine = []  # what its extension module defines has no page of its own
+    apart = []  # what modules define that lie in no package has no page of its own
     for name in _given(root):
         member = root[name]
         said = member.docstring.value.splitlines()[0] if member.docstring else ""
         lines.append(f"| [`bh.{name}`][{member.canonical_path}] | {said} |")
-        if member.canonical_path.startswith(f"{ROOT}._gen."):
-            engine.append(f"\n::: {member.canonical_path}")
-    lines += engine
+        if not root[member.canonical_path.split(".")[1]].is_init_module:
+            apart.append(f"\n::: {member.canonical_path}")
+    lines += apart
     return "\n".join(lines)
 
 
