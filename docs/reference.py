@@ -44,8 +44,15 @@ def _index(root: griffe.Module) -> str:
     lines = [f"# {ROOT}\n", f"::: {ROOT}\n{_HEAD}", "`import behemoth as bh` gives these:\n"]
     lines += ["| name | what it is |", "|---|---|"]
     apart = []  # what modules define that lie in no package has no page of its own
-    for name in _given(root):
-        member = root[name]
+    named = [(name, root[name]) for name in _given(root)]
+    # A package that can be called is given as the function of its name.
+    verbs = [package for package in _packages(root) if package.path.count(".") == 1]
+    named += [
+        (verb.name, verb[verb.name])
+        for verb in verbs
+        if verb.name in verb.members and not verb[verb.name].is_module
+    ]
+    for name, member in sorted(named, key=lambda pair: pair[0]):
         said = member.docstring.value.splitlines()[0] if member.docstring else ""
         lines.append(f"| [`bh.{name}`][{member.canonical_path}] | {said} |")
         if not root[member.canonical_path.split(".")[1]].is_init_module:
