@@ -43,16 +43,21 @@ def _packages(module: griffe.Module) -> Iterator[griffe.Module]:
 def _index(root: griffe.Module) -> str:
     lines = [f"# {ROOT}\n", f"::: {ROOT}\n{_HEAD}", "`import behemoth as bh` gives these:\n"]
     lines += ["| name | what it is |", "|---|---|"]
-    here = []  # what a module of no package brings has no page of its own
-    homes = tuple(f"{package.path}." for package in _packages(root))
-    verbs = {name for name, module in root.modules.items() if name in module.functions}
-    for name in sorted({*_given(root), *verbs}):
-        member = root[f"{name}.{name}" if name in verbs else name]
+    apart = []  # what modules define that lie in no package has no page of its own
+    named = [(name, root[name]) for name in _given(root)]
+    # A package that can be called is given as the function of its name.
+    verbs = [package for package in _packages(root) if package.path.count(".") == 1]
+    named += [
+        (verb.name, verb[verb.name])
+        for verb in verbs
+        if verb.name in verb.members and not verb[verb.name].is_module
+    ]
+    for name, member in sorted(named, key=lambda pair: pair[0]):
         said = member.docstring.value.splitlines()[0] if member.docstring else ""
         lines.append(f"| [`bh.{name}`][{member.canonical_path}] | {said} |")
-        if not member.canonical_path.startswith(homes):
-            here.append(f"\n::: {member.canonical_path}")
-    lines += here
+        if not root[member.canonical_path.split(".")[1]].is_init_module:
+            apart.append(f"\n::: {member.canonical_path}")
+    lines += apart
     return "\n".join(lines)
 
 

@@ -1,8 +1,8 @@
 """Synthetic worlds of facts, models trained on them, and edits of what the models know.
 
 The nouns and verbs of the whole package; each is loaded when it is touched. The packages `train`,
-`plan`, `edit`, `evaluate`, `study`, `export` and `report` are verbs themselves: ``bh.train(...)``
-trains, and ``bh.train.TrainConfig`` is what its settings are.
+`plan`, `edit`, `evaluate`, `study`, `recall`, `export` and `report` are verbs themselves:
+``bh.train(...)`` trains, and ``bh.train.TrainConfig`` is what its settings are.
 """
 
 from typing import TYPE_CHECKING
@@ -27,7 +27,8 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors
     from .export import export as export
     from .loading import load as load
     from .plan import EditPlan as EditPlan, EditRequest as EditRequest, plan as plan
-    from .report.write import write_report
+    from .recall import recall as recall
+    from .report import write_report as report  # noqa: F401  # pyright: ignore[reportUnusedImport]
     from .study import Results as Results, Study as Study, study as study
     from .support.bars import bars as bars
     from .support.errors import ArgumentError as ArgumentError, CorpusError as CorpusError
@@ -39,12 +40,10 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors
         train as train,
     )
 
-    report = write_report
-
 __all__, __dir__, __getattr__ = lazy(
     __name__,
     {
-        "": "edit evaluate export plan report study train",
+        "": "edit evaluate export plan recall report study train",
         "corpus": " ".join(_corpus),
         "delta": "EditDelta",
         "edit": "EditRecord",

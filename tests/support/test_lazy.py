@@ -15,6 +15,7 @@ VERBS = {
     "evaluate": "METRICS",
     "study": "Results",
     "export": "FORMATS",
+    "recall": "generate",
 }
 ORDERS = (
     "import behemoth as bh",

@@ -19,13 +19,9 @@ from behemoth.corpus.corpus import Corpus
 from behemoth.delta.stack import stack_deltas
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.support.errors import ArgumentError
-<<<<<<< HEAD
 from behemoth.support.files import replacing
 from behemoth.support.progress import Looking, task
-from behemoth.train.run import read_run, world_id
-=======
 from behemoth.train.run import read_run
->>>>>>> 7c969ab (Lay scores out in the evaluation's columns in a file of their own)
 
 from .prompted import Prompted, unwanted_words
 from .scores import Scores, score, score_stacked
@@ -197,22 +193,12 @@ def evaluate_model(
         )
         return finish(frame, plan, corpus, run, seed)
     frames: list[pl.DataFrame] = []
-<<<<<<< HEAD
     with task(progress, "evaluating", "models") as step:
         for edits in _stacks(list(rows), deltas, stack):
             own = {edit: rows[edit] for edit in edits}
             frames.append(_evaluate_stack(model, asked, probes, own, deltas, batch_size))
             step(sum(len(part["owner"].unique()) for part in frames), len(rows))
-    return _finish(pl.concat(frames), plan, corpus, run, seed)
-=======
-    for edits in _stacks(list(rows), deltas, stack):
-        frame = _evaluate_stack(
-            model, asked, probes, {edit: rows[edit] for edit in edits}, deltas, batch_size
-        )
-        frames.append(frame)
-        progress(sum(len(part["owner"].unique()) for part in frames), len(rows))
     return finish(pl.concat(frames), plan, corpus, run, seed)
->>>>>>> 7c969ab (Lay scores out in the evaluation's columns in a file of their own)
 
 
 def _rows(

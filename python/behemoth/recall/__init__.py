@@ -12,5 +12,5 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors
     from .generation import generate as generate
 
 __all__, __dir__, __getattr__ = lazy(
-    __name__, {"facts": "recall recall_by_group", "generation": "generate"}
+    __name__, {"facts": "recall recall_by_group", "generation": "generate"}, verb="recall"
 )

@@ -1,0 +1,67 @@
+"""One verb loads whatever a path is."""
+
+import os
+
+import polars as pl
+import pytest
+
+import behemoth as bh
+
+STUDY = """
+name = "tiny"
+[world]
+subjects = 20
+relations = 2
+objects = 5
+[train]
+steps = 1
+[plan]
+edits = 1
+[[method]]
+name = "retrain"
+"""
+
+
+@pytest.fixture(scope="module")
+def made(trained, tmp_path_factory):
+    """A path of every kind."""
+    place = tmp_path_factory.mktemp("all")
+    corpus = bh.Corpus(bh.World(subjects=20, relations=2, objects=5))
+    bh.gen(corpus, place / "corpus", probes=0)
+    (place / "spec.toml").write_text(corpus.spec_toml)
+    (place / "study.toml").write_text(STUDY)
+    plan = bh.plan(trained, edits=2, independent=True, repeats=1, probes=1, out=place / "plan")
+    settings = {"rank": 1, "steps": 1}
+    edited = bh.edit(trained, plan, "lora", place / "edit", settings=settings, single=True)
+    bh.evaluate(edited, plan, out=place / "frame.parquet")
+    return place
+
+
+def test_whatever_a_path_is_is_loaded(made, trained):
+    assert bh.load(made / "corpus").directory == made / "corpus"
+    assert bh.load(made / "spec.toml").spec_hash == bh.load(made / "corpus").spec_hash
+    assert isinstance(bh.load(trained), bh.Run)
+    assert isinstance(bh.load(made / "plan"), bh.EditPlan)
+    edit = bh.load(made / "edit")
+    assert isinstance(edit, bh.EditRecord) and list(edit.deltas()) == [0, 1]
+    assert isinstance(bh.load(made / "edit" / "deltas" / "00000"), bh.EditDelta)
+    assert isinstance(bh.load(made / "study.toml"), bh.Study)
+    assert isinstance(bh.load(made / "frame.parquet"), pl.DataFrame)
+
+
+def test_what_is_written_is_a_path_and_has_a_short_name(made, trained):
+    run, edit = bh.load(trained), bh.load(made / "edit")
+    assert os.fspath(run) == str(trained) and os.fspath(edit) == str(made / "edit")
+    assert bh.load(run).directory == run.directory
+    for thing in (run, edit, *edit.deltas().values(), bh.load(made / "study.toml")):
+        text = repr(thing)
+        assert text.startswith(f"{type(thing).__name__}(") and "\n" not in text and len(text) < 200
+
+
+@pytest.mark.parametrize("name", ["nowhere", "empty", "notes.txt", "broken.parquet"])
+def test_anything_else_is_refused(name, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for file in ("notes.txt", "broken.parquet"):
+        (tmp_path / file).write_text("not a table")
+    with pytest.raises(bh.ArgumentError, match=r"argument 'path': got .*, allowed: a "):
+        bh.load(tmp_path / name)
