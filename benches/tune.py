@@ -74,7 +74,7 @@ def measure(run: Run, model: Any, name: str, settings: dict, half: int, edits: i
     edited = frame.filter((pl.col("group") == "edited") & pl.col("edit_known"))
     kept = frame.filter(~pl.col("must_change") & pl.col("known") & (pl.col("group") != "forget"))
     # Preferring a refusal to the old answer need not make it likely: the old one must be gone.
-    forgetting = method.info.family == "unlearning" and name != "refusal"
+    forgetting = method.info.forgets() and name != "refusal"
     success = ~pl.col("old_match") if forgetting else pl.col("exact_match")
     row = {
         "method": name,

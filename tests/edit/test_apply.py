@@ -205,7 +205,7 @@ def test_errors_come_before_any_work(trained, plan, tmp_path, monkeypatch):
         read_edit(tmp_path)
     refuses = replace(Lora.info, kinds=frozenset({"refusal"}))
     monkeypatch.setattr(Lora, "info", refuses)
-    with pytest.raises(ValueError, match="got edits of kind remap, allowed for lora: refusal"):
+    with pytest.raises(ValueError, match="got edits of kind remap, allowed: for lora: refusal"):
         edit(trained, plan, "lora", tmp_path / "e")
     assert not (tmp_path / "e").exists()
 

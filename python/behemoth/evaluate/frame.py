@@ -21,11 +21,11 @@ from behemoth.plan.edit_plan import EditPlan
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import replacing
 from behemoth.support.progress import Looking, task
-from behemoth.train.run import read_run, world_id
+from behemoth.train.run import read_run
 
-from .prompted import ANSWERS, Prompted, unwanted_words
-from .schema import SCHEMA
+from .prompted import Prompted, unwanted_words
 from .scores import Scores, score, score_stacked
+from .table import finish, laid_out
 
 if TYPE_CHECKING:
     import torch
@@ -38,8 +38,6 @@ __all__ = ["STACK", "evaluate", "evaluate_model"]
 STACK = 64
 """Most edited models in one pass."""
 _STACK_BYTES = 1 << 30  # of changes that are in memory at a time
-_PROBED = ("probe", "group", "template", "wording", "held_out", "seen", "fact", "link", "subject",
-           "relation", "must_change", "exposures")  # fmt: skip
 
 
 def evaluate(
@@ -187,20 +185,20 @@ def evaluate_model(
     if not rows:
         before = score(model, asked, batch_size=batch_size)
         every = np.arange(len(asked))
-        table = _table(probes, asked, every, before, before)
+        table = laid_out(probes, asked, every, before, before)
         frame = table.filter(pl.col("stage") == "before").with_columns(
             pl.lit(None, pl.String).alias("failure"),
             pl.lit(None, pl.String).alias("method"),
             pl.lit(None, pl.Int64).alias("method_seed"),
         )
-        return _finish(frame, plan, corpus, run, seed)
+        return finish(frame, plan, corpus, run, seed)
     frames: list[pl.DataFrame] = []
     with task(progress, "evaluating", "models") as step:
         for edits in _stacks(list(rows), deltas, stack):
             own = {edit: rows[edit] for edit in edits}
             frames.append(_evaluate_stack(model, asked, probes, own, deltas, batch_size))
             step(sum(len(part["owner"].unique()) for part in frames), len(rows))
-    return _finish(pl.concat(frames), plan, corpus, run, seed)
+    return finish(pl.concat(frames), plan, corpus, run, seed)
 
 
 def _rows(
@@ -262,7 +260,7 @@ def _evaluate_stack(
     score_stacked(model, stacked, asked, which, places, before, after, batch_size=batch_size)
     owner = np.repeat(np.arange(len(chosen)), np.diff(ends, prepend=0))
     keys = pl.Series([-1 if key is None else key for key in rows], dtype=pl.Int64)
-    frame = _table(probes, asked, which, before, after)
+    frame = laid_out(probes, asked, which, before, after)
     twice = pl.Series(np.tile(owner, 2))
     return frame.with_columns(
         keys.gather(twice).alias("owner"),
@@ -281,73 +279,4 @@ def _evaluate_stack(
         .otherwise(pl.col("owner"))
         .cast(pl.UInt32)
         .alias("edit")
-    )
-
-
-def _table(
-    probes: pl.DataFrame, asked: Prompted, which: NDArray[np.intp], before: Scores, after: Scores
-) -> pl.DataFrame:
-    """Rows of both stages: `before` is by probe, `after` by row."""
-    kept = probes.select("edit", *_PROBED)[which]
-    targeted = np.array([len(word) > 0 for word in asked.targets], np.bool_)
-    stages = []
-    for stage, scores, at in (
-        ("before", before, which),
-        ("after", after, np.arange(len(which))),
-    ):
-        there = asked.there["new"][which]
-        columns = {
-            "prompt_tokens": asked.prompts.lengths[which],
-            **{
-                f"log_probability_{name}": scores.log_probability[name][at]
-                for name in (*ANSWERS, "wrong")
-            },
-            "rank": scores.rank[at],
-            "generated": [scores.generated[row] for row in at.tolist()],
-            "exact_match": scores.match["true"][at],
-            "old_match": scores.match["old"][at],
-            "new_match": scores.match["new"][at],
-            "valid_object": scores.valid[at],
-            "leaked": scores.leaked[at],
-            "extraction_strength": scores.extraction[at],
-            "kl": scores.divergence[at],
-            "known": before.match["old"][which],
-        }
-        absent = {
-            "new_match": ~there,
-            "log_probability_new": ~there,
-            "leaked": ~targeted[which],
-            "rank": scores.rank[at] == 0,
-            "log_probability_wrong": ~asked.comparable[which],
-        }
-        frame = pl.DataFrame(columns).with_columns(
-            pl.when(pl.Series(~gone)).then(pl.col(name)).alias(name)
-            for name, gone in absent.items()
-        )
-        stages.append(
-            pl.concat([kept, frame], how="horizontal").with_columns(pl.lit(stage).alias("stage"))
-        )
-    return pl.concat(stages)
-
-
-def _finish(
-    frame: pl.DataFrame, plan: EditPlan, corpus: Corpus, run: str, seed: int
-) -> pl.DataFrame:
-    """Add what is the same for all rows, and what an edit is known by."""
-    about = plan.edits.select("edit", pl.col("exposures").alias("edit_exposures"))
-    knows = (
-        frame.filter((pl.col("stage") == "before") & (pl.col("group") == "edited"))
-        .group_by("edit")
-        .agg(pl.col("known").any().alias("edit_known"))
-    )
-    return (
-        frame.join(about, on="edit", how="left", maintain_order="left")
-        .join(knows, on="edit", how="left", maintain_order="left")
-        .with_columns(
-            pl.lit(run).alias("run"),
-            pl.lit(plan.plan_hash).alias("plan"),
-            pl.lit(world_id(corpus)).alias("world"),
-            pl.lit(seed).alias("seed"),
-        )
-        .select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items())
     )
