@@ -120,10 +120,9 @@ def notes(place):
 
 
 def test_every_record_is_known_to_all():
-    from behemoth.plan.plan import PLAN
-
     from behemoth.corpus.write import CORPUS
-    from behemoth.edit.apply import EDIT
+    from behemoth.edit.record import EDIT
+    from behemoth.plan.edit_plan import PLAN
     from behemoth.train.directory import RUN
 
     for kind in (CORPUS, RUN, PLAN, EDIT):
