@@ -100,10 +100,10 @@ def test_presets(run):
     [
         ("run frequency", "argument '--out': got nothing, allowed: a directory"),
         ("run frequncy --out s", "argument 'study': got frequncy, allowed: a study file, or one"),
-        ("run no.toml --out s", "argument 'FILE': got no.toml, allowed: a study file"),
+        ("run no.toml --out s", "argument 'study': got no.toml, allowed: a study file"),
         ("run bad.toml --out s", "argument 'world.subjects': got -1"),
         ("run frequency --size big --out s", "argument '--size': got big, allowed: smoke"),
-        ("run bad.toml --size quick --out s", "argument '--size': got quick, allowed: none with"),
+        ("run bad.toml --size quick --out s", "argument 'size': got quick, allowed: none with"),
         ("run frequency --engine dask --out s", "argument '--engine': got dask, allowed: local"),
         ("run frequency --workers 0 --out s", "argument '--workers': got 0, allowed: a whole"),
         ("run frequency --threads x --out s", "argument '--threads': got x, allowed: a whole"),
@@ -135,7 +135,7 @@ def test_it_says_how_to_go_on(run, study, tmp_path, monkeypatch):
 def test_the_report_is_written_by_its_own_package(run, tmp_path, monkeypatch):
     calls = []
 
-    def write_report(study, out=None):
+    def write_report(study, out=None, progress=None):
         calls.append((study, out))
         return tmp_path / "report.html"
 

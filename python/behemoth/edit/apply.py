@@ -137,7 +137,7 @@ def edit(
     >>> bh.edit("run", plan, method="lora", out="edit", settings=settings, single=True)
     Edited('edit', 2 single edits by lora)
     >>> bh.load("edit").deltas()[0]
-    EditDelta(lora, 4 parameters)
+    EditDelta(lora, 6 parameters)
     """
     chosen = get_method(method, settings) if isinstance(method, str) else method
     if stack < 1:

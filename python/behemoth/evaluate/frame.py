@@ -109,7 +109,7 @@ def evaluate(
     >>> edited = bh.edit("run", plan, "lora", "edit", settings={"steps": 2}, single=True)
     >>> frame = bh.evaluate(edited, plan, out="frame.parquet")
     >>> frame.filter(group="edited").select("edit", "stage").rows()
-    [(0, 'before'), (0, 'after'), (1, 'before'), (1, 'after')]
+    [(0, 'before'), (1, 'before'), (0, 'after'), (1, 'after')]
     """
     from behemoth.edit.record import read_edit
 
