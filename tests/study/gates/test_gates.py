@@ -306,6 +306,12 @@ def test_what_is_refused(tmp_path):
         run_gates(tmp_path / "other")
     with pytest.raises(ArgumentError, match=r"argument 'out': got .*, allowed: a directory"):
         run_gates(tmp_path / "other" / "file")
+    later = '{"format_version": 99, "gates": []}'
+    (tmp_path / "later").mkdir()
+    (tmp_path / "later" / "gates.json").write_text(later)
+    with pytest.raises(ArgumentError, match="gates of format version 99, allowed: a new directory"):
+        run_gates(tmp_path / "later")
+    assert (tmp_path / "later" / "gates.json").read_text() == later
     with pytest.raises(ArgumentError, match="argument 'threads': got 0"):
         run_gates(tmp_path / "new", threads=0)
     assert not (tmp_path / "new").exists()

@@ -10,6 +10,22 @@ pub(super) const SPEC: &str = "spec.toml";
 /// Directory of the shards.
 pub(super) const TOKENS: &str = "tokens";
 
+/// Folders of a corpus directory, and which names in them are those of its files.
+pub(super) const FOLDERS: [(&str, fn(&str) -> bool); 3] = [
+    (TOKENS, |name| {
+        is_shard(name, ".bin") || is_shard(name, ".json") || is_passing(name)
+    }),
+    ("tokenizer", |name| {
+        [
+            "tokenizer.json",
+            "tokenizer_config.json",
+            "special_tokens_map.json",
+        ]
+        .contains(&name)
+    }),
+    ("probes", |name| name.ends_with(".parquet")),
+];
+
 /// Path of a shard from the corpus directory.
 pub(super) fn shard_file(shard: u64) -> String {
     format!("{TOKENS}/{shard:05}.bin")

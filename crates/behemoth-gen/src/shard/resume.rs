@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::files::{self, read_if_there, write_atomically};
 use super::manifest::{Found, Manifest, ShardRecord, read_record};
-use super::names::{self, MANIFEST, SPEC, TOKENS, shard_file};
+use super::names::{self, FOLDERS, MANIFEST, SPEC, TOKENS, shard_file};
 use super::plan::ShardPlan;
 use crate::corpus::Corpus;
 use crate::error::{Error, Result};
@@ -86,33 +86,38 @@ pub(super) fn begin(
     Ok(())
 }
 
-/// Removes what belongs to a corpus, and nothing else.
+/// Removes what belongs to a corpus, and nothing else: files of other names stay, and so does the
+/// folder that they lie in.
 fn clear(directory: &Path) -> Result<()> {
     // The manifest first: without it, what is left is not taken for a corpus. The spec last: by
     // it a removal that was killed is known for what it is, and can be gone on with.
-    for name in [
-        MANIFEST,
-        "table.parquet",
-        "exposures.parquet",
-        TOKENS,
-        "tokenizer",
-        "probes",
-        SPEC,
-    ] {
-        let path = directory.join(name);
-        let removed = if path.is_dir() {
-            fs::remove_dir_all(&path)
-        } else {
-            fs::remove_file(&path)
-        };
-        match removed {
-            Err(e) if e.kind() != ErrorKind::NotFound => {
-                return Err(Error::io("remove", &path)(e));
-            }
-            _ => {}
-        }
+    for name in [MANIFEST, "table.parquet", "exposures.parquet"] {
+        remove(&directory.join(name))?;
     }
-    Ok(())
+    for (folder, is_ours) in FOLDERS {
+        let folder = directory.join(folder);
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == ErrorKind::NotFound => continue,
+            Err(e) => return Err(Error::io("read", &folder)(e)),
+        };
+        for entry in entries {
+            let entry = entry.map_err(Error::io("read", &folder))?;
+            if entry.file_name().to_str().is_some_and(is_ours) {
+                remove(&entry.path())?;
+            }
+        }
+        // Not empty: somebody else's files are in it.
+        let _ = fs::remove_dir(&folder);
+    }
+    remove(&directory.join(SPEC))
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(Error::io("remove", path)(e)),
+        _ => Ok(()),
+    }
 }
 
 /// Bytes of all shards that are there.

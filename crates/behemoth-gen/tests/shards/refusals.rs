@@ -50,17 +50,21 @@ fn a_directory_of_another_corpus_is_refused_and_replaced_by_force() {
         force: true,
         ..WriteOptions::default()
     };
-    fs::write(path.join("notes.txt"), "the user's own").unwrap();
+    let own = ["notes.txt", "tokens/notes.txt"].map(|name| path.join(name));
+    for file in &own {
+        fs::write(file, "the user's own").unwrap();
+    }
     assert!(write_with(&corpus, path, &options).unwrap().complete);
-    assert_eq!(
-        fs::read_to_string(path.join("notes.txt")).unwrap(),
-        "the user's own"
-    );
+    for file in &own {
+        assert_eq!(fs::read_to_string(file).unwrap(), "the user's own");
+    }
     assert!(
         !path.join("probes").exists(),
         "probes of the other corpus are gone"
     );
-    fs::remove_file(path.join("notes.txt")).unwrap();
+    for file in &own {
+        fs::remove_file(file).unwrap();
+    }
     assert_same(&files(path), &whole(&corpus));
 }
 

@@ -193,7 +193,13 @@ def _before(path: Path) -> dict[int, dict[str, Any]]:
             f"{fspath(path)!r}, which holds something else",
             f"a new or empty directory, or one of gates (with {_FILE})",
         ) from None
-    return found if about.get("format_version") == FORMAT else {}
+    if about.get("format_version") != FORMAT:
+        raise ArgumentError(
+            "out",
+            f"{fspath(path)!r}, gates of format version {about.get('format_version')}",
+            f"a new directory, or one of gates of format version {FORMAT}",
+        )
+    return found
 
 
 def _write(path: Path, records: dict[int, dict[str, Any]]) -> None:
