@@ -120,7 +120,7 @@ def notes(place):
 
 
 def test_every_record_is_known_to_all():
-    from behemoth.plan.plan import PLAN
+    from behemoth.plan.edit_plan import PLAN
 
     from behemoth.corpus.write import CORPUS
     from behemoth.edit.apply import EDIT
