@@ -25,7 +25,6 @@ from behemoth.evaluate.frame import evaluate_model
 from behemoth.model.labels import IGNORED
 from behemoth.plan import EditPlan
 from behemoth.plan.compile import compile_plan
-from behemoth.plan.edit_plan import EditPlan
 from behemoth.plan.request import EditRequest
 from behemoth.train.run import Run, read_run
 
