@@ -155,10 +155,10 @@ def test_force_replaces_what_is_its_own_and_nothing_else(run, made, tmp_path):
     assert straight <= there
 
 
+# The others wait for the other process to end.
+@pytest.mark.parametrize("made", ["gen", "train"], indirect=True)
 def test_another_process_is_not_written_over(run, made):
     found, out = made
-    if found.old[0] in ("import", "export", "plan", "edit"):
-        pytest.skip("it waits for the other to end")
     before = listing(out)
     with lock_folder(out):
         ran = run(*found.new, "--out", out, "--force")

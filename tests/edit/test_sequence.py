@@ -23,15 +23,13 @@ def test_retention_has_a_row_an_edit_and_a_column_a_fact(network, compiled, cont
     plans = [compiled(2, seed=1), compiled(1, seed=2), compiled(1, seed=3)]
     before = {name: value.clone() for name, value in network.state_dict().items()}
     done = []
-    found = edit_in_sequence(
-        network, Emmet(**FEW), plans, context, lambda i, n: done.append((i, n))
-    )
+    found = edit_in_sequence(network, Emmet(**FEW), plans, context, done.append)
     assert found.retention.shape == (3, 4)
     assert found.recalled.shape == found.log_probability.shape == (4, 4)
     assert found.probes["stage"].to_list() == [0, 0, 1, 2]
     assert found.frame().height == 16
     assert found.retained().shape == (3,)
-    assert done == [(1, 3), (2, 3), (3, 3)]
+    assert [(moment.done, moment.total) for moment in done] == [(1, 3), (2, 3), (3, 3)]
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
 
 
