@@ -90,7 +90,7 @@ def apart(one: Path, other: Path, methods: list[str]) -> dict[str, dict[str, flo
             "largest": float(np.abs(dose).max()),
             "nats, median": float(np.median(new)),
             "nats, largest": float(new.max()),
-            "matches": float(match.mean()),
+            "other matches": float(match.mean()),
         }
     old = np.abs(np.array(a["train"]["old"]) - np.array(b["train"]["old"]))
     nothing = dict.fromkeys(table[methods[0]], math.nan)
@@ -135,7 +135,7 @@ def main() -> None:
         places = {way: folder / way.replace(" ", "-") for way in WAYS}
         first, *others = WAYS
         print(f"against {first}\n")
-        print("| way | what | other doses | by at most | nats, median | nats, largest | matches |")
+        print("| way | what | other doses | by at most | nats, median | nats, largest | other matches |")
         print("|---|---|---|---|---|---|---|")
         for way in others:
             for name, row in apart(places[first], places[way], methods).items():
