@@ -135,7 +135,8 @@ def main() -> None:
         places = {way: folder / way.replace(" ", "-") for way in WAYS}
         first, *others = WAYS
         print(f"against {first}\n")
-        print("| way | what | other doses | by at most | nats, median | nats, largest | other matches |")
+        columns = ("other doses", "by at most", "nats, median", "nats, largest", "other matches")
+        print(f"| way | what | {' | '.join(columns)} |")
         print("|---|---|---|---|---|---|---|")
         for way in others:
             for name, row in apart(places[first], places[way], methods).items():

@@ -10,8 +10,11 @@ pub(super) const SPEC: &str = "spec.toml";
 /// Directory of the shards.
 pub(super) const TOKENS: &str = "tokens";
 
+/// Whether a name is that of a file which a folder of a corpus has.
+type IsOurs = fn(&str) -> bool;
+
 /// Folders of a corpus directory, and which names in them are those of its files.
-pub(super) const FOLDERS: [(&str, fn(&str) -> bool); 3] = [
+pub(super) const FOLDERS: [(&str, IsOurs); 3] = [
     (TOKENS, |name| {
         is_shard(name, ".bin") || is_shard(name, ".json") || is_passing(name)
     }),
