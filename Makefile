@@ -7,6 +7,10 @@ PYTHON ?= python3
 FACTS  ?= 1e8
 OUT    ?= corpus
 
+# Tests run on two cores, a file on one of them; `make test-python PYTEST="-n 0"` runs them in one
+# process, for debuggers.
+PARALLEL := -n 2 --dist loadfile
+
 SHELL       := bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS   += --no-builtin-rules
@@ -68,14 +72,14 @@ test-rust: ## the Rust tests: with cargo nextest where it is installed, else wit
 
 .PHONY: test-python
 test-python: $(VENV)/.stamp-test $(EXTENSION) ## the Python tests (PYTEST="-k words" adds options)
-	@$(BIN)/python -m pytest $(PYTEST)
+	@$(BIN)/python -m pytest $(PARALLEL) $(PYTEST)
 
 # Where rounding decides: what edits, trains, asks and measures.
 NUMERICAL := tests/model tests/train tests/recall tests/delta tests/edit tests/evaluate
 
 .PHONY: test-avx2
 test-avx2: $(VENV)/.stamp-test $(EXTENSION) ## the numerical tests, with the kernels of an older processor
-	@ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 $(BIN)/python -m pytest $(NUMERICAL) $(PYTEST)
+	@ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 $(BIN)/python -m pytest $(PARALLEL) $(NUMERICAL) $(PYTEST)
 
 .PHONY: test-perturbed
 test-perturbed: $(VENV)/.stamp-test $(EXTENSION) ## the numerical tests, the last bit of every result moved
