@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from behemoth.plan import EditPlan
 from behemoth.support.locks import lock_folder
 from behemoth.support.replacement import RECORDS
 
@@ -326,3 +327,52 @@ def test_planted_links_are_not_followed(run, tmp_path, trained):
         assert ran.code == 0, ran.err
         assert precious.read_text() == "precious", name
     assert Path(precious).is_file()
+
+
+def test_a_folder_that_only_looks_like_a_corpus_is_left_alone(run, tmp_path):
+    own = tmp_path / "own"
+    (own / "tokens").mkdir(parents=True)
+    (own / "tokens" / "00000.bin").write_text("mine")
+    (own / "spec.toml").write_text("[world]\nsubjects = 30  # mine\n")
+    before = listing(own)
+    ran = run("gen", "--spec", own / "spec.toml", "--seed", 3, "--out", own, "--force")
+    assert ran.code == 1 and "not empty" in ran.err
+    assert listing(own) == before
+
+
+def test_a_setting_that_this_model_refuses_leaves_the_finished_edit(run, tmp_path, trained):
+    run("plan", trained, "--edits", 2, "--out", tmp_path / "plan")
+    words = ("edit", trained, "--plan", tmp_path / "plan", "--method", "lora", "--out")
+    assert run(*words, tmp_path / "edit", "--set", "steps=2").code == 0
+    before = listing(tmp_path / "edit")
+    assert run(*words, tmp_path / "edit", "--set", "layers=99", "--force").code == 2
+    assert listing(tmp_path / "edit") == before
+    assert run(*words, tmp_path / "new", "--set", "layers=99").code == 2
+    assert not (tmp_path / "new").exists()
+
+
+def test_force_mends_a_damaged_plan(run, tmp_path, trained):
+    words = ("plan", trained, "--edits", 2, "--out", tmp_path / "plan")
+    assert run(*words).code == 0
+    (tmp_path / "plan" / "probes.parquet").write_bytes(b"half")
+    assert "damaged" in run(*words).err
+    assert run(*words, "--force").code == 0
+    assert len(EditPlan.load(tmp_path / "plan")) == 2
+
+
+def test_blocks_longer_than_a_corpus_are_refused(run, tmp_path):
+    made = corpus(run, tmp_path / "c")
+    words = ("export", made, "--to", "litdata", "--out", tmp_path / "out")
+    ran = run(*words, "--block-length", 10**7)
+    assert ran.code == 2 and "got 10000000, allowed: 1 to" in ran.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_frame_is_written_over_no_other_file(run, tmp_path):
+    spec = tmp_path / "spec.toml"
+    spec.write_text("[world]\nsubjects = 30\n")
+    ran = run("facts", spec, "--out", spec)
+    assert "holds something else, allowed: a new file, or one of Parquet" in ran.refused()
+    assert spec.read_text().startswith("[world]")
+    for _ in range(2):  # a frame may be written again
+        assert run("facts", spec, "--out", tmp_path / "facts.parquet").code == 0

@@ -185,3 +185,27 @@ def test_a_folder_made_for_its_lock_goes_again(tmp_path):
         with lock_folder(tmp_path / "a" / "b", wait=False) as other:
             assert not other
     assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("name", [".replaced-1", ".replacing-1", ".discarded-1"])
+def test_a_planted_link_leads_nowhere(name, tmp_path):
+    """Neither a link nor a file of such a name is taken for something set aside."""
+    place, other = tmp_path / "place", tmp_path / "other"
+    for folder in (place, other):
+        folder.mkdir()
+    (other / "diary.txt").write_text("precious")
+    (place / name).symlink_to(other)
+    kind = Kind("run.json", ("weights",))
+    for force in (False, True):
+        recover(place, kind)
+        with succession(place, kind, force=force):
+            (place / "run.json").write_text("{}")
+    assert (other / "diary.txt").read_text() == "precious"
+    assert (place / name).is_symlink() and not replaced(place)
+
+
+def test_what_fails_before_it_begins_leaves_nothing(tmp_path):
+    kind = Kind("run.json", ("weights",))
+    with pytest.raises(ZeroDivisionError), succession(tmp_path, kind, force=False):
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []

@@ -28,8 +28,15 @@ app = typer.Typer(
     help="Run grids of trials, and report on them.",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    no_args_is_help=True,
 )
+
+
+@app.callback(invoke_without_command=True)
+def study(context: typer.Context) -> None:
+    """Run grids of trials, and report on them."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
 
 _SIZES = ("smoke", "quick", "paper")
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from behemoth import _gen
-from behemoth.support.errors import CorpusError
+from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.progress import Looking, task
 
 from .arrays import overrides, whole
@@ -130,6 +130,8 @@ class Corpus:
             "base": base,
             "shard_bytes": shard_bytes,
         }
+        if not isinstance(world, World):
+            raise ArgumentError("world", world, "a World; behemoth.load reads a path")
         native = _gen.Corpus(world._native, json.dumps(to_json(spec)), array)
         self._set(native, world._table, array)
 

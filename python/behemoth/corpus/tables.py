@@ -76,12 +76,10 @@ def facts(
     ArgumentError
         When `source` is no spec, `out` a directory, or the range not within the facts.
     """
-    from behemoth.support.parquet import sink_parquet
+    from behemoth.support.parquet import check_target, sink_parquet
 
     began = time.perf_counter()
-    path = Path(out)
-    if path.is_dir():
-        raise ArgumentError("out", f"{fspath(out)!r}, a directory", "a file name")
+    path = check_target(out)
     # A corpus knows the world as its twin has it, with the overrides that a spec may carry.
     world = read_source(source).make_corpus().world
     end = world.num_facts if stop is None else stop

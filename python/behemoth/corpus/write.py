@@ -153,6 +153,12 @@ def gen(
         With ``ray`` each core of the cluster writes a part; `out` must be a path that
         every node shares, and `threads` and `part` are not used.
     """
+    if not isinstance(corpus, Corpus):
+        raise ArgumentError(
+            "corpus", type(corpus).__name__, "a Corpus; bh.load makes one of a path"
+        )
+    if engine not in ("local", "ray"):
+        raise ArgumentError.unknown("engine", engine, ("local", "ray"))
     if engine == "ray":
         from .ray import write_with_ray
 
@@ -230,9 +236,12 @@ def _is_replaced(corpus: Corpus, out: Path) -> bool:
     """Whether force replaces a corpus, of whatever spec or version, that is there."""
     try:
         if not (out / CORPUS.record).exists():
-            # One that was stopped before it had its manifest.
-            return (out / "tokens").is_dir() and bool(read_source(out / "spec.toml"))
-    except ValueError:
+            # One that was stopped before it had its manifest, and so before its first shard.
+            # Where there is more, it is somebody else's.
+            there = {path.name for path in out.iterdir()} if out.is_dir() else set[str]()
+            mine = there <= {"spec.toml", "tokens"} and not any((out / "tokens").iterdir())
+            return mine and bool(read_source(out / "spec.toml"))
+    except (OSError, ValueError):
         return False
     there = spec_hash_of(out)
     if there is not None and (other := foreign(out, CORPUS)):

@@ -142,6 +142,8 @@ def edit(
     chosen = get_method(method, settings) if isinstance(method, str) else method
     if stack < 1:
         raise ArgumentError("stack", stack, "1 or more")
+    if not isinstance(seed, int) or seed < 0:
+        raise ArgumentError("seed", seed, "a whole number from 0")
     place = Path(out)
     if device is not None:
         find_device(str(device))
@@ -169,7 +171,6 @@ def edit(
         model = ran.load_model(device) if missing else None
         with succession(place, EDIT, force=replaces):
             if model is not None:
-                record.write()
                 kept = None if cache is None else Path(cache)
                 with task(progress, "editing", "edits") as step:
                     work = _Work(ran, made, chosen, record, kept, step)
@@ -236,6 +237,8 @@ class _Work:
                 progress=forward,
             )
             found = self.method.apply(model, [plans[key] for key in some], context)
+            if not first:  # what refuses a setting for this model has had its say
+                self.record.write()
             for key, delta in zip(some, found, strict=True):
                 delta.save(self.record.delta_place(key))
             self.step(done + share, total)

@@ -7,7 +7,7 @@ gives away an answer's content and length, and a generation hides how close the 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from os import PathLike, fspath
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from behemoth.delta.stack import stack_deltas
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import replacing
+from behemoth.support.parquet import check_target
 from behemoth.support.progress import Looking, task
 from behemoth.train.run import read_run
 
@@ -113,8 +114,8 @@ def evaluate(
     """
     from behemoth.edit.record import read_edit
 
-    if out is not None and Path(out).is_dir():
-        raise ArgumentError("out", fspath(out), "a file name")
+    if out is not None:
+        check_target(out)
     made = plan if isinstance(plan, EditPlan) else EditPlan.load(plan)
     place = Path(source)
     edit = read_edit(place) if (place / "edit.json").is_file() else None

@@ -93,8 +93,8 @@ def export(
     """
     began = time.perf_counter()
     made = get_format(to)
-    length = _block_length(made, block_length)
     source = Source(Path(directory))
+    length = _block_length(made, block_length, source.tokens)
     if made.check is not None:
         made.check(source)
     place = Path(out)
@@ -127,7 +127,7 @@ def export(
     )
 
 
-def _block_length(made: Format, given: int | None) -> int | None:
+def _block_length(made: Format, given: int | None, tokens: int) -> int | None:
     if given is None:
         return made.block_length
     if made.block_length is None:
@@ -137,8 +137,10 @@ def _block_length(made: Format, given: int | None) -> int | None:
             f"{given} for {made.name}, which has no blocks",
             f"nothing, or {' or '.join(blocks)}",
         )
-    if not 0 < given < 1 << 31:
-        raise ArgumentError("block_length", given, "1 to 2147483647")
+    # A longer block than there are tokens would hold none of them.
+    most = min(tokens or 1 << 31, (1 << 31) - 1)
+    if not 0 < given <= most:
+        raise ArgumentError("block_length", given, f"1 to {most}")
     return given
 
 

@@ -318,6 +318,12 @@ def _is_there(place: Path, plan_hash: str, force: bool) -> bool:
     head = _read_head(place)
     whole = all((place / f"{name}.parquet").is_file() for name in _FRAMES)
     if head is not None and head.get("plan_hash") == plan_hash and whole:
+        try:
+            EditPlan.load(place)
+        except CorpusError:
+            if not force:
+                raise
+            return False
         return True
     if head is not None and not force:
         raise CorpusError(f"{place} holds another plan; --force replaces it")

@@ -4,10 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from os import PathLike, fspath
 from pathlib import Path
 from threading import Event
 
 import polars as pl
+
+from .errors import ArgumentError
+
+
+def check_target(out: str | PathLike[str]) -> Path:
+    """Refuse to write a Parquet file over anything else.
+
+    Raises
+    ------
+    ArgumentError
+        When `out` is a directory, or a file that is no Parquet.
+    """
+    path = Path(out)
+    if path.is_dir():
+        raise ArgumentError("out", f"{fspath(out)!r}, a directory", "a file name")
+    if path.is_file() and not path.is_symlink():  # a link is replaced, not followed
+        with path.open("rb") as file:
+            if file.read(4) != b"PAR1":
+                allowed = "a new file, or one of Parquet to replace"
+                raise ArgumentError("out", f"{fspath(out)!r}, which holds something else", allowed)
+    return path
 
 
 def sink_parquet(

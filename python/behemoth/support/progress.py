@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
+from .errors import ArgumentError
 from .text import bytes_text, count_text
 
 __all__ = ["Looking", "Moment", "Progress", "Step", "amount_text", "silent", "task"]
@@ -90,7 +91,9 @@ def task(looking: Looking, label: str, unit: str) -> Generator[Step]:
         with show(label, unit) as step:
             yield step
         return
-    tell: Callable[[Moment], object] = looking  # type: ignore[assignment]
+    if not callable(looking):
+        raise ArgumentError("progress", looking, "None, a function of a Moment, or behemoth.bars()")
+    tell: Callable[[Moment], object] = looking
 
     def say(done: int, total: int, details: object = None, /) -> None:
         tell(Moment(label, unit, done, total, details))

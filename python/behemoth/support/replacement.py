@@ -22,7 +22,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from .files import write_bytes
+from .files import sweep_folder, write_bytes
 
 __all__ = [
     "RECORDS", "Kind", "clear", "finish", "foreign", "recover", "replaced", "succeeds",
@@ -75,6 +75,8 @@ def foreign(place: Path, kind: Kind) -> str | None:
     """
     if not place.is_dir():
         return place.name if place.exists() else None
+    if (place / _UNFINISHED).is_dir():
+        return _UNFINISHED
     names = sorted(entry.name for entry in place.iterdir())
     other = [name for name in names if name in RECORDS and name != kind.record]
     if other or (place / kind.record).is_file() or _is_under_way(place, kind):
@@ -95,8 +97,11 @@ def succession(place: Path, kind: Kind, *, force: bool) -> Generator[None]:
         write_bytes(place / _UNFINISHED, f"{kind.record}\n".encode())
         yield
     except BaseException as error:
-        if aside is not None and not (place / kind.record).exists():
+        begun = (place / kind.record).exists()
+        if aside is not None and not begun:
             _restore(place, kind, aside)
+        elif not begun and not kind.own(place):
+            (place / _UNFINISHED).unlink(missing_ok=True)
         elif (kept := replaced(place)) is not None:
             error.add_note(f"what this replaces is kept in {kept} until this is finished")
         raise
@@ -135,8 +140,10 @@ def recover(place: Path, kind: Kind) -> None:
 
 def finish(place: Path) -> None:
     """Remove what was set aside: its successor is whole."""
-    if (place / _UNFINISHED).exists():
-        (place / _UNFINISHED).unlink(missing_ok=True)
+    (place / _UNFINISHED).unlink(missing_ok=True)
+    if place.is_dir():
+        for folder in (place, *(path for path in place.iterdir() if _is_folder(path))):
+            sweep_folder(folder)
     for number, path in _folders(place, _ASIDE):
         going = place / f"{_GOING}{number}"
         # Parts of one corpus may come to its end at once.
@@ -154,7 +161,8 @@ def _set_aside(place: Path, kind: Kind) -> Path | None:
     own = kind.own(place) if place.is_dir() else []
     if not own:
         return None
-    number = 1 + max([number for number, _ in _folders(place)], default=0)
+    taken = [int(m[2]) for path in place.iterdir() if (m := _NAME.fullmatch(path.name))]
+    number = 1 + max(taken, default=0)
     moving, aside = place / f"{_MOVING}{number}", place / f"{_ASIDE}{number}"
     moving.mkdir()
     try:
@@ -210,6 +218,7 @@ def _folders(place: Path, *kinds: str) -> list[tuple[int, Path]]:
     found: list[tuple[int, Path]] = []
     for path in place.iterdir() if place.is_dir() else ():
         match = _NAME.fullmatch(path.name)
-        if match is not None and (not kinds or match[1] in kinds):
+        # A file or a link of such a name is none of ours: what it leads to is not touched.
+        if match is not None and _is_folder(path) and (not kinds or match[1] in kinds):
             found.append((int(match[2]), path))
     return sorted(found)
