@@ -114,6 +114,16 @@ class EditDelta:
     trace : list of dict, optional
         What was measured on the way, by step: ``step``, ``loss``, and for remaps
         ``log_probability_new`` and ``log_probability_old``.
+
+    Examples
+    --------
+    >>> import behemoth as bh
+    >>> plan = bh.plan("run", edits=1, repeats=2, probes=1)
+    >>> edited = bh.edit("run", plan, method="rome", out="edit", settings={"steps": 2})
+    >>> delta = bh.load(edited).deltas()[None]
+    >>> model = bh.load("run").load_model("cpu")
+    >>> with delta.apply(model):
+    ...     pass  # the edited model is used here; after that it has its own bits again
     """
 
     changes: Mapping[str, Change]

@@ -111,6 +111,15 @@ class EditPlan:
         whole; answer is right after the edit, old_answer was before; new_answer is the word
         of the edit's new object in the probe's relation, null where that has other objects;
         seen: whether the corpus asks questions about the subject, null for statements.
+
+    Examples
+    --------
+    >>> import behemoth as bh
+    >>> plan = bh.plan("run", edits=2, relation=1, repeats=2)
+    >>> len(plan), plan.edits["relation"].unique().to_list()
+    (2, [1])
+    >>> EditPlan.load(plan.save("plan")).plan_hash == plan.plan_hash
+    True
     """
 
     request: EditRequest

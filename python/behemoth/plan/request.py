@@ -80,6 +80,14 @@ class EditRequest:
     ------
     ArgumentError
         When a value is not allowed, or does not go with another one.
+
+    Examples
+    --------
+    >>> EditRequest(edits=10, kind="censor", relation=0).by_rule
+    True
+    >>> EditRequest(edits=10, kind="swap")
+    Traceback (most recent call last):
+    behemoth.support.errors.ArgumentError: argument 'kind': got swap, allowed: remap, censor, ...
     """
 
     edits: int | None = None

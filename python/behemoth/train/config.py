@@ -87,6 +87,14 @@ class TrainConfig:
         Write TensorBoard's events too, where it is installed.
     prefetch : int
         Batches made ahead.
+
+    Examples
+    --------
+    >>> from behemoth.train import default_config
+    >>> default_config("micro").learning_rate  # of the size, tuned
+    0.0025
+    >>> default_config("nano", steps=100).steps
+    100
     """
 
     model: str = "nano"

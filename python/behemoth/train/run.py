@@ -136,6 +136,14 @@ class Run:
     corpus : Corpus
         What it was trained on.
     record : RunRecord
+
+    Examples
+    --------
+    >>> import behemoth as bh
+    >>> run = bh.load("run")
+    >>> run.name, run.config.model, run.corpus.num_sentences
+    ('run', 'nano', 640)
+    >>> model = run.load_model("cpu")  # a GPTNeoXForCausalLM
     """
 
     directory: Path

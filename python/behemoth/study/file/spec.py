@@ -81,6 +81,13 @@ class Study:
         The TOML.
     directory : Path, optional
         Where the file lies, with arrays that its world may rest on.
+
+    Examples
+    --------
+    >>> import behemoth as bh
+    >>> study = bh.load("study.toml")
+    >>> study.name, [method.name for method in study.methods], len(study.points)
+    ('tiny', ['lora'], 1)
     """
 
     name: str
