@@ -377,18 +377,15 @@ fn check_ledger(corpus: &Corpus) {
             assert_eq!(entry.object, expected);
             let wording = &corpus.wordings()[entry.wording_index as usize];
             assert!(!wording.held_out, "a held-out wording is written");
-            let order = match wording.template.name() {
+            let order = match wording.form.name() {
                 "default" | "repeats" | "nonsense" => "sro",
                 "nonsense_rso" | "question" | "rso" => "rso",
                 "refusal" => "sr",
                 other => other,
             };
-            assert_eq!(sentence.order, order, "{}", wording.template.name());
-            assert_eq!(
-                sentence.is_question(),
-                wording.template.name() == "question"
-            );
-            if !["repeats", "nonsense", "nonsense_rso"].contains(&wording.template.name()) {
+            assert_eq!(sentence.order, order, "{}", wording.form.name());
+            assert_eq!(sentence.is_question(), wording.form.name() == "question");
+            if !["repeats", "nonsense", "nonsense_rso"].contains(&wording.form.name()) {
                 let pattern = sentence.pattern(&roles);
                 let first = patterns
                     .entry(entry.wording_index)

@@ -3,8 +3,9 @@
 use std::ops::Range;
 
 use super::sentence::{Choice, Sentence};
+use super::style::{Pen, Style, Templates};
 use super::{Corpus, PAGE_DOCUMENTS, Progress};
-use crate::document::Place;
+use crate::document::{Holds, Place};
 use crate::error::Result;
 use crate::grammar::{SLACK, Writer};
 use crate::permutation::Permutation;
@@ -35,7 +36,7 @@ impl<'a, T: Token> Scratch<'a, T> {
     /// tokens, fewer than `out` takes only at the end of the corpus.
     pub(super) fn fill(
         &mut self,
-        writer: &Writer<'_, T>,
+        writer: &Pen<'_, T>,
         document: u64,
         skip: usize,
         out: &mut [T],
@@ -58,7 +59,7 @@ impl<'a, T: Token> Scratch<'a, T> {
 
     pub(crate) fn for_each(
         &mut self,
-        writer: &Writer<'_, T>,
+        writer: &Pen<'_, T>,
         documents: Range<u64>,
         mut each: impl FnMut(&[T]),
     ) {
@@ -73,11 +74,18 @@ impl<'a, T: Token> Scratch<'a, T> {
 }
 
 impl Corpus {
-    pub(crate) fn writer<T: Token>(&self) -> Writer<'_, T> {
-        // Where a document has several sentences, its end follows the last and not each.
-        let end = self.documents.of_sentences().map(|_| END_OF_SEQUENCE);
-        let wordings = &self.grammar.wordings;
-        Writer::new(wordings, &self.shapes.lengths, end, self.filler_key)
+    pub(crate) fn writer<T: Token>(&self) -> Pen<'_, T> {
+        match &self.style {
+            Style::Text(text) => Pen::Text(text),
+            Style::Templates(templates) => {
+                // Where a document has several sentences, its end follows the last and not each.
+                let end = self.documents.of_sentences().map(|_| END_OF_SEQUENCE);
+                let wordings = &templates.grammar.wordings;
+                let lengths = &templates.shapes.lengths;
+                let writer = Writer::new(wordings, lengths, end, templates.filler_key);
+                Pen::Templates(writer, templates)
+            }
+        }
     }
 
     /// Documents to make at a time: about 64 Ki tokens, which stay in the second-level cache.
@@ -94,20 +102,25 @@ impl Corpus {
     /// the number of tokens.
     pub(crate) fn emit<T: Token>(
         &self,
-        writer: &Writer<'_, T>,
+        pen: &Pen<'_, T>,
         documents: Range<u64>,
         out: &mut [T],
     ) -> usize {
+        let (writer, templates) = match pen {
+            Pen::Templates(writer, templates) => (writer, *templates),
+            Pen::Text(text) => return self.emit_text(text, documents, out),
+        };
         let mut at = 0;
         let Some(order) = self.documents.of_sentences() else {
-            let mut sentences = Vec::new();
+            let mut scratch = (Vec::new(), Vec::new());
             for document in documents {
-                at += self.emit_document(writer, document, &mut sentences, &mut out[at..]);
+                let out = &mut out[at..];
+                at += self.emit_document(writer, templates, document, &mut scratch, out);
             }
             return at;
         };
         self.for_each_sentence(order, documents, |sentence| {
-            at += self.emit_sentence(writer, &sentence, &mut out[at..]);
+            at += self.emit_sentence(writer, templates, &sentence, &mut out[at..]);
         });
         at
     }
@@ -156,41 +169,70 @@ impl Corpus {
     fn emit_sentence<T: Token>(
         &self,
         writer: &Writer<'_, T>,
+        templates: &Templates,
         sentence: &Sentence,
         out: &mut [T],
     ) -> usize {
         let (subject, relation, object) = (sentence.subject, sentence.relation, sentence.object);
-        let words = self.shapes.words(subject, relation, object);
+        let words = templates.shapes.words(subject, relation, object);
         writer.write(
             sentence.wording,
-            self.shapes.of(relation),
+            templates.shapes.of(relation),
             &words,
             || self.sentence_key.hash_pair(sentence.fact, sentence.copy),
             out,
         )
     }
 
-    fn emit_document<T: Token>(
+    /// The sentences of a document in order, those of facts that are left out included.
+    pub(super) fn sentences_of(
         &self,
-        writer: &Writer<'_, T>,
         document: u64,
-        sentences: &mut Vec<Place>,
-        out: &mut [T],
-    ) -> usize {
+        places: &mut Vec<Place>,
+        sentences: &mut Vec<Sentence>,
+    ) {
         self.documents
-            .sentences(document, &self.world, &self.exposures, sentences);
-        let mut at = 0;
-        for &(fact, copy, exposures) in sentences.iter() {
-            if self.is_left_out(fact) {
-                continue;
-            }
+            .sentences(document, &self.world, &self.exposures, places);
+        sentences.clear();
+        for &(fact, copy, exposures) in places.iter() {
             let number = match &self.choice {
                 Choice::Exact { .. } => self.exposures.sentence(fact, copy),
                 _ => 0,
             };
             let rank = self.question_rank(fact);
-            let sentence = self.sentence(number, fact, copy, exposures, rank);
-            at += self.emit_sentence(writer, &sentence, &mut out[at..]);
+            sentences.push(self.sentence(number, fact, copy, exposures, rank));
+        }
+        let is_question = |sentence: &Sentence| self.style.is_question(sentence.wording);
+        match self.documents.holds(document) {
+            Holds::All => {}
+            // Of each subject; the sort is stable.
+            Holds::QuestionsLast => {
+                let relations = self.world.relations();
+                let about = |s: &Sentence| (s.relation >= relations, s.subject);
+                for own in sentences.chunk_by_mut(|a, b| about(a) == about(b)) {
+                    own.sort_by_key(is_question);
+                }
+            }
+            Holds::Statements => sentences.retain(|sentence| !is_question(sentence)),
+            Holds::Questions => sentences.retain(is_question),
+        }
+    }
+
+    fn emit_document<T: Token>(
+        &self,
+        writer: &Writer<'_, T>,
+        templates: &Templates,
+        document: u64,
+        scratch: &mut (Vec<Place>, Vec<Sentence>),
+        out: &mut [T],
+    ) -> usize {
+        let (places, sentences) = scratch;
+        self.sentences_of(document, places, sentences);
+        let mut at = 0;
+        for sentence in sentences.iter() {
+            if !self.is_left_out(sentence.fact) {
+                at += self.emit_sentence(writer, templates, sentence, &mut out[at..]);
+            }
         }
         if at > 0 {
             out[at] = T::from_id(END_OF_SEQUENCE);

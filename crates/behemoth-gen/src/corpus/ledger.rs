@@ -1,11 +1,14 @@
 //! Where each fact is written, and prompts that ask for it.
 
 use super::Corpus;
-use crate::document::Place;
+use super::sentence::Sentence;
+use super::style::{Pen, Style};
+use crate::document::{self, Place};
 use crate::error::{Error, Result};
 use crate::grammar::{Wording, Writer, probe};
 use crate::hash::Key;
 use crate::permutation::Permutation;
+use crate::vocabulary::PERIOD;
 
 /// One writing of a fact: a line of the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,21 +33,59 @@ pub struct Entry {
 pub struct Prober<'a> {
     corpus: &'a Corpus,
     wording: usize,
-    writer: Writer<'a, u32>,
+    pen: Pen<'a, u32>,
+}
+
+/// A fact, asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Probe {
+    /// The tokens before the object.
+    pub prompt: Vec<u32>,
+    /// The object (for questions of templates with the object marker before it).
+    pub answer: Vec<u32>,
+    /// What follows it, without the end of the document.
+    pub rest: Vec<u32>,
 }
 
 impl Prober<'_> {
-    /// The prompt and the answer of a fact: the tokens before the object, and the object (for
-    /// questions with the object marker before it), without the period. None if there is no such
-    /// fact.
-    pub fn probe(&self, fact: u64) -> Option<(Vec<u32>, Vec<u32>)> {
+    /// The prompt and the answer of a fact. None if there is no such fact, or if the grammar has no
+    /// such sentence for its relation.
+    pub fn probe(&self, fact: u64) -> Option<Probe> {
+        let object = self.corpus.world.fact(fact)?.object;
+        self.probe_of(fact, object)
+    }
+
+    /// The same with another object in the place of the fact's own.
+    pub fn probe_of(&self, fact: u64, object: u32) -> Option<Probe> {
         let corpus = self.corpus;
         let found = corpus.world.fact(fact)?;
-        let (subject, relation, object) = (found.subject, found.relation, found.object);
-        let words = corpus.shapes.words(subject, relation, object);
-        let draw = corpus.sentence_key.hash_pair(fact, self.wording as u64);
-        let shape = corpus.shapes.of(relation);
-        Some(probe(&self.writer, self.wording, shape, &words, draw))
+        let (subject, relation) = (found.subject, found.relation);
+        if u64::from(object) >= corpus.world.objects_of(relation) {
+            return None;
+        }
+        match &self.pen {
+            Pen::Templates(writer, templates) => {
+                let words = templates.shapes.words(subject, relation, object);
+                let draw = corpus.sentence_key.hash_pair(fact, self.wording as u64);
+                let shape = templates.shapes.of(relation);
+                let (prompt, answer) = probe(writer, self.wording, shape, &words, draw);
+                let rest = vec![PERIOD];
+                Some(Probe {
+                    prompt,
+                    answer,
+                    rest,
+                })
+            }
+            Pen::Text(text) => text.probe(&Sentence {
+                fact,
+                copy: 0,
+                subject,
+                relation,
+                object,
+                wording: self.wording,
+            }),
+        }
     }
 }
 
@@ -56,17 +97,24 @@ impl Corpus {
             return Ok(Vec::new());
         }
         let exposures = self.exposures.of_existing(fact);
-        let mut sentences = Vec::new();
+        let mut scratch = (Vec::new(), Vec::new());
         (0..exposures)
             .map(|copy| {
                 let number = self.exposures.sentence(fact, copy);
-                let document = self.documents.document_of(fact, copy, number, &self.world);
-                let place = match self.documents.of_sentences() {
-                    Some(_) => 0,
-                    None => self.place_in(document, (fact, copy), &mut sentences),
-                };
                 let rank = self.question_rank(fact);
                 let sentence = self.sentence(number, fact, copy, exposures, rank);
+                let is_question = self.style.is_question(sentence.wording);
+                let looked_for = document::Copy {
+                    fact,
+                    copy,
+                    number,
+                    is_question,
+                };
+                let document = self.documents.document_of(&looked_for, &self.world);
+                let place = match self.documents.of_sentences() {
+                    Some(_) => 0,
+                    None => self.place_in(document, (fact, copy), &mut scratch),
+                };
                 let first = self
                     .world
                     .object_of(fact, sentence.subject, sentence.relation);
@@ -89,15 +137,34 @@ impl Corpus {
             .collect()
     }
 
-    /// The place of a copy of a fact among the sentences of its document that are written.
-    fn place_in(&self, document: u64, copy: (u64, u64), sentences: &mut Vec<Place>) -> u32 {
-        self.documents
-            .sentences(document, &self.world, &self.exposures, sentences);
-        sentences
-            .iter()
-            .filter(|&&(fact, ..)| !self.is_left_out(fact))
-            .position(|&(fact, number, _)| (fact, number) == copy)
-            .expect("a document holds its sentences") as u32
+    /// The place of a copy of a fact among the sentences of its document that are written; facts
+    /// that a joint statement says together have one place.
+    fn place_in(
+        &self,
+        document: u64,
+        copy: (u64, u64),
+        scratch: &mut (Vec<Place>, Vec<Sentence>),
+    ) -> u32 {
+        let (places, sentences) = scratch;
+        self.sentences_of(document, places, sentences);
+        let is_it = |sentence: &Sentence| (sentence.fact, sentence.copy) == copy;
+        let found = match &self.style {
+            Style::Templates(_) => sentences
+                .iter()
+                .filter(|sentence| !self.is_left_out(sentence.fact))
+                .position(is_it),
+            Style::Text(text) => {
+                let (mut found, mut at) = (None, 0);
+                text.for_each(sentences, self, |_, _, group| {
+                    if group.iter().any(is_it) {
+                        found = Some(at);
+                    }
+                    at += 1;
+                });
+                found
+            }
+        };
+        found.expect("a document holds its sentences") as u32
     }
 
     /// Whether questions about the fact's subject are in the corpus; none without questions, or
@@ -110,23 +177,31 @@ impl Corpus {
 
     /// Makes prompts and answers in a wording that can be a probe.
     pub fn prober(&self, wording: usize) -> Result<Prober<'_>> {
-        let wordings = &self.grammar.wordings;
+        let wordings = self.wordings();
         if !wordings.get(wording).is_some_and(Wording::can_probe) {
             let names: Vec<String> = wordings
                 .iter()
                 .enumerate()
                 .filter(|(_, wording)| wording.can_probe())
-                .map(|(at, wording)| format!("{at} ({})", wording.template.name()))
+                .map(|(at, wording)| format!("{at} ({})", wording.form.name()))
                 .take(12)
                 .collect();
             return Err(Error::argument("template", wording, names.join(", ")));
         }
-        // Fillers of their own: a probe is not a sentence of the corpus with its end cut off.
-        let fillers = Key::new(self.world.seed(), "probe-filler", 0);
+        let pen = match &self.style {
+            Style::Text(text) => Pen::Text(text),
+            Style::Templates(templates) => {
+                // Fillers of their own: a probe is not a sentence of the corpus with its end cut
+                // off.
+                let fillers = Key::new(self.world.seed(), "probe-filler", 0);
+                let lengths = &templates.shapes.lengths;
+                Pen::Templates(Writer::new(wordings, lengths, None, fillers), templates)
+            }
+        };
         Ok(Prober {
             corpus: self,
             wording,
-            writer: Writer::new(wordings, &self.shapes.lengths, None, fillers),
+            pen,
         })
     }
 

@@ -16,6 +16,8 @@ mod sentence;
 mod settle;
 mod shapes;
 mod stream;
+mod style;
+mod text;
 mod threads;
 
 use std::sync::{Arc, OnceLock};
@@ -23,19 +25,22 @@ use std::sync::{Arc, OnceLock};
 use self::facts::FactSet;
 use self::sentence::{Choice, MinorityShare, Questions};
 use self::settle::{settle, vocabulary};
-use self::shapes::Shapes;
+use self::style::Style;
+use self::text::Text;
 use crate::document::Documents;
 use crate::error::{Error, Result};
 use crate::exposure::Exposures;
-use crate::grammar::{Grammar, Shares, Wording, most_tokens};
+use crate::grammar::{Lexicon, Shares, Wording};
 use crate::hash::Key;
 use crate::spec::{CorpusSpec, FORMAT_VERSION, Spec};
 use crate::vocabulary::{Token, Vocabulary};
 use crate::world::World;
 
-pub use self::ledger::{Entry, Prober};
+pub use self::ledger::{Entry, Probe, Prober};
+pub use self::text::Span;
 pub use self::threads::Progress;
 
+pub(crate) use self::style::Pen;
 pub(crate) use self::threads::{on_threads, threads_or_all};
 
 /// Documents of a page, fixed by format version 1.
@@ -51,16 +56,14 @@ pub struct Corpus {
     spec: Spec,
     array: Option<Arc<Vec<u32>>>,
     vocabulary: Vocabulary,
-    grammar: Grammar,
+    style: Style,
     exposures: Exposures,
     documents: Documents,
     choice: Choice,
     questions: Option<Questions>,
     minority: Option<MinorityShare>,
     without: Option<Arc<FactSet>>,
-    shapes: Shapes,
     sentence_key: Key,
-    filler_key: Key,
     most_tokens: usize,
     document_tokens: Option<u64>,
     index: Arc<OnceLock<Vec<u64>>>,
@@ -71,11 +74,40 @@ impl Corpus {
     /// `array`. Overrides that the world has are taken into the corpus's twin spec. The spec is
     /// checked, wherever it is from.
     pub fn new(world: World, spec: CorpusSpec, array: Option<Vec<u32>>) -> Result<Corpus> {
-        let (world, spec) = settle(world, spec, array.as_deref())?;
+        Corpus::assemble(world, spec, array, None)
+    }
+
+    /// The same, written with a text grammar.
+    pub fn with_lexicon(
+        world: World,
+        spec: CorpusSpec,
+        array: Option<Vec<u32>>,
+        lexicon: Arc<Lexicon>,
+    ) -> Result<Corpus> {
+        Corpus::assemble(world, spec, array, Some(lexicon))
+    }
+
+    fn assemble(
+        world: World,
+        spec: CorpusSpec,
+        array: Option<Vec<u32>>,
+        lexicon: Option<Arc<Lexicon>>,
+    ) -> Result<Corpus> {
+        let (world, spec) = settle(world, spec, array.as_deref(), lexicon.as_deref())?;
         let seed = world.seed();
-        let shares = Shares::new(&spec.grammar())?;
-        let vocabulary = vocabulary(&world, &spec, &shares)?;
-        let grammar = Grammar::new(&spec.grammar(), &shares, &vocabulary);
+        let (style, vocabulary) = match lexicon {
+            None => {
+                let shares = Shares::new(&spec.grammar())?;
+                let vocabulary = vocabulary(&world, &spec, &shares)?;
+                let style = Style::of_templates(&world, &spec, &shares, &vocabulary);
+                (style, vocabulary)
+            }
+            Some(lexicon) => {
+                let vocabulary = Text::vocabulary(&lexicon)?;
+                let text = Text::new(&world, &spec, lexicon)?;
+                (Style::Text(Arc::new(text)), vocabulary)
+            }
+        };
         let exposures = Exposures::new(
             &spec.exposures,
             spec.nested_exposures,
@@ -83,17 +115,13 @@ impl Corpus {
             array.as_deref(),
         )?;
         let documents = Documents::new(spec.order, &spec.documents(seed), &world, &exposures)?;
-        let shapes = Shapes::new(&world, &vocabulary);
         let mut corpus = Corpus {
-            most_tokens: most_tokens(
-                grammar.written().map(|w| &grammar.wordings[w]),
-                &shapes.lengths,
-            ),
-            choice: Choice::new(&spec, &grammar, &exposures, seed)?,
+            most_tokens: style.most_tokens(),
+            choice: style.choice(&spec, &exposures, seed)?,
             questions: spec
                 .questions
                 .as_ref()
-                .map(|questions| Questions::new(questions, &grammar, &world)),
+                .map(|questions| Questions::new(questions, style.asked(), &world)),
             minority: (world.has_minority())
                 .then(|| MinorityShare::new(spec.minority_sentences, seed)),
             without: (!spec.twin.without.is_empty())
@@ -106,12 +134,10 @@ impl Corpus {
             world,
             array: array.map(Arc::new),
             vocabulary,
-            grammar,
+            style,
             exposures,
             documents,
-            shapes,
             sentence_key: Key::new(seed, "sentence", 0),
-            filler_key: Key::new(seed, "filler", 0),
             document_tokens: None,
             index: Arc::new(OnceLock::new()),
         };
@@ -142,7 +168,7 @@ impl Corpus {
 
     /// All wordings of all templates; [`Entry::wording_index`] points here.
     pub fn wordings(&self) -> &[Wording] {
-        &self.grammar.wordings
+        self.style.wordings()
     }
 
     /// The exposures of the facts, before any are left out.
@@ -205,7 +231,11 @@ impl Corpus {
 
     fn twin(&self, world: World, spec: CorpusSpec) -> Result<Corpus> {
         let array = self.array.as_ref().map(|array| array.to_vec());
-        Corpus::new(world, spec, array)
+        let lexicon = match &self.style {
+            Style::Templates(_) => None,
+            Style::Text(text) => Some(text.lexicon().clone()),
+        };
+        Corpus::assemble(world, spec, array, lexicon)
     }
 
     #[inline(always)]
@@ -244,10 +274,12 @@ impl Corpus {
         if self.without.is_some() {
             return None;
         }
-        let writer = self.writer::<u32>();
+        let Pen::Templates(writer, templates) = self.writer::<u32>() else {
+            return None;
+        };
         let mut tokens = None;
-        for wording in self.grammar.written() {
-            for shape in 0..self.shapes.lengths.len() {
+        for wording in templates.grammar.written() {
+            for shape in 0..templates.shapes.lengths.len() {
                 let this = writer.fixed_tokens(wording, shape)? as u64;
                 if tokens.is_some_and(|tokens| tokens != this) {
                     return None;

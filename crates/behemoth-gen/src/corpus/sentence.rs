@@ -37,6 +37,40 @@ pub(super) enum Choice {
         ends: Vec<u64>,
         wordings: Vec<usize>,
     },
+    /// Drawn from what the grammar has for the relation.
+    OfRelation {
+        key: Key,
+        relations: Vec<Weighted>,
+    },
+}
+
+/// Wordings with weights; none at all of a relation that is not written.
+#[derive(Clone, Debug)]
+pub(super) struct Weighted {
+    alias: Option<Alias>,
+    wordings: Vec<usize>,
+}
+
+impl Weighted {
+    pub(super) fn new(options: &[(usize, f64)]) -> Self {
+        Weighted {
+            alias: (options.len() > 1).then(|| Alias::new(options.iter().map(|&(_, w)| w))),
+            wordings: options.iter().map(|&(wording, _)| wording).collect(),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.wordings.is_empty()
+    }
+
+    /// One of them; there must be one.
+    #[inline(always)]
+    pub(super) fn draw(&self, hash: impl FnOnce() -> u64) -> usize {
+        match &self.alias {
+            None => self.wordings[0],
+            Some(alias) => self.wordings[alias.draw(hash()) as usize],
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -44,9 +78,33 @@ pub(super) struct Questions {
     pub(super) subjects: Permutation,
     pub(super) chosen: u64,
     pub(super) sentences: u64,
-    pub(super) wordings: Vec<usize>,
+    pub(super) wordings: Asked,
     pub(super) rotation: Key,
     pub(super) wording_key: Key,
+}
+
+/// The wordings of questions.
+#[derive(Clone, Debug)]
+pub(super) enum Asked {
+    /// Of all relations, equally likely.
+    Alike(Vec<usize>),
+    OfRelation(Vec<Weighted>),
+}
+
+impl Asked {
+    /// None of a relation that nothing is asked about.
+    fn draw(&self, relation: u32, hash: u64) -> Option<usize> {
+        match self {
+            Asked::Alike(wordings) => {
+                let at = multiply_high(hash, wordings.len() as u64);
+                Some(wordings[at as usize])
+            }
+            Asked::OfRelation(relations) => {
+                let own = &relations[relation as usize];
+                (!own.is_empty()).then(|| own.draw(|| hash))
+            }
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -110,13 +168,13 @@ impl Choice {
 }
 
 impl Questions {
-    pub(super) fn new(spec: &QuestionSpec, grammar: &Grammar, world: &World) -> Self {
+    pub(super) fn new(spec: &QuestionSpec, wordings: Asked, world: &World) -> Self {
         let seed = world.seed();
         Questions {
             subjects: Permutation::new(world.subjects(), seed, "questions", 0),
             chosen: share(world.subjects(), billionths(spec.subjects)),
             sentences: billionths(spec.sentences),
-            wordings: grammar.questions.clone(),
+            wordings,
             rotation: Key::new(seed, "question-copies", 0),
             wording_key: Key::new(seed, "question-wording", 0),
         }
@@ -134,6 +192,7 @@ impl Questions {
         copy: u64,
         exposures: u64,
         rank: u64,
+        rendering: u64,
     ) -> Option<usize> {
         if rank >= self.chosen {
             return None;
@@ -144,8 +203,8 @@ impl Questions {
         if turned % exposures >= copies {
             return None;
         }
-        let draw = self.wording_key.hash_pair(fact, copy);
-        Some(self.wordings[multiply_high(draw, self.wordings.len() as u64) as usize])
+        self.wordings
+            .draw(relation, self.wording_key.hash_pair(fact, rendering))
     }
 }
 
@@ -180,6 +239,12 @@ impl Corpus {
             object,
             wording,
         }
+    }
+
+    /// The number of a copy by which its wording is drawn.
+    #[inline(always)]
+    pub(super) fn rendering(&self, fact: u64, copy: u64) -> u64 {
+        self.documents.rendering(fact, copy)
     }
 
     /// The rank of a fact's subject among those that questions are asked about.
@@ -223,7 +288,14 @@ impl Corpus {
     ) -> usize {
         if let Some(questions) = &self.questions
             && relation < self.world.relations()
-            && let Some(wording) = questions.wording(fact, relation, copy, exposures, rank)
+            && let Some(wording) = questions.wording(
+                fact,
+                relation,
+                copy,
+                exposures,
+                rank,
+                self.rendering(fact, copy),
+            )
         {
             return wording;
         }
@@ -233,7 +305,14 @@ impl Corpus {
                 key,
                 alias,
                 wordings,
-            } => wordings[alias.draw(key.hash_pair(fact, copy)) as usize],
+            } => {
+                let rendering = self.rendering(fact, copy);
+                wordings[alias.draw(key.hash_pair(fact, rendering)) as usize]
+            }
+            Choice::OfRelation { key, relations } => {
+                let rendering = || key.hash_pair(fact, self.rendering(fact, copy));
+                relations[relation as usize].draw(rendering)
+            }
             Choice::Exact {
                 order,
                 ends,

@@ -1,8 +1,8 @@
 //! What a corpus is settled on before it is built: its spec and world in agreement, its names.
 
 use crate::error::{Error, Result};
-use crate::grammar::Shares;
-use crate::spec::CorpusSpec;
+use crate::grammar::{Lexicon, Says, Shares};
+use crate::spec::{CorpusSpec, GrammarSpec, Naming};
 use crate::vocabulary::{Things, Vocabulary};
 use crate::world::World;
 
@@ -12,7 +12,9 @@ pub(super) fn settle(
     world: World,
     mut spec: CorpusSpec,
     array: Option<&[u32]>,
+    lexicon: Option<&Lexicon>,
 ) -> Result<(World, CorpusSpec)> {
+    settle_grammar(&mut spec, lexicon)?;
     if let Some(array) = array {
         spec.exposures.take_numbers(array);
     }
@@ -37,6 +39,9 @@ pub(super) fn settle(
             format!("facts below {}", world.facts()),
         ));
     }
+    if let Some(lexicon) = lexicon {
+        settle_links(&world, &mut spec, lexicon)?;
+    }
     if let Some(exposures) = spec.nested_exposures
         && world.links().is_empty()
     {
@@ -47,6 +52,62 @@ pub(super) fn settle(
         ));
     }
     Ok((world, spec))
+}
+
+/// The spec names the grammar and the tokenizer that it is written with, and no others.
+fn settle_grammar(spec: &mut CorpusSpec, lexicon: Option<&Lexicon>) -> Result<()> {
+    let Some(lexicon) = lexicon else {
+        return match &spec.grammar {
+            None if spec.documents.naming == Naming::Always => {
+                let error = Error::argument("naming", "always", "first without a grammar");
+                Err(error.within("documents"))
+            }
+            None => Ok(()),
+            Some(grammar) => Err(Error::argument(
+                "grammar",
+                format!("`{}` without its sentences", grammar.name),
+                "the grammar that the spec names, compiled with its tokenizer",
+            )),
+        };
+    };
+    let own = GrammarSpec {
+        name: lexicon.grammar().name.clone(),
+        digest: lexicon.grammar().digest.clone(),
+        tokenizer: lexicon.tokenizer().to_string(),
+    };
+    if let Some(asked) = &spec.grammar {
+        for (name, asked, own) in [
+            ("name", &asked.name, &own.name),
+            ("digest", &asked.digest, &own.digest),
+            ("tokenizer", &asked.tokenizer, &own.tokenizer),
+        ] {
+            if !asked.is_empty() && asked != own {
+                let error = Error::argument(name, format!("`{own}`"), format!("`{asked}`"));
+                return Err(error.within("grammar"));
+            }
+        }
+    }
+    spec.grammar = Some(own);
+    Ok(())
+}
+
+/// Link facts are written only where the grammar has sentences about all of them.
+fn settle_links(world: &World, spec: &mut CorpusSpec, lexicon: &Lexicon) -> Result<()> {
+    let first = world.relations();
+    let silent = (first..lexicon.relations() as u32)
+        .find(|&link| lexicon.sentences(link, Says::Statement).is_empty());
+    match (silent, spec.nested_exposures) {
+        (None, _) => Ok(()),
+        (Some(_), None | Some(0)) => {
+            spec.nested_exposures = Some(0);
+            Ok(())
+        }
+        (Some(_), Some(exposures)) => Err(Error::argument(
+            "nested_exposures",
+            exposures,
+            "0: the grammar has a composed relation without sentences about its link",
+        )),
+    }
 }
 
 /// Names for whatever the sentences of a world need.

@@ -16,9 +16,10 @@ pub(super) struct Shapes {
 }
 
 impl Shapes {
-    pub(super) fn new(world: &World, vocabulary: &Vocabulary) -> Self {
+    /// The words of a world; none where the tokens are those of a tokenizer.
+    pub(super) fn new(world: &World, vocabulary: &Vocabulary) -> Option<Self> {
         // Of a link fact the subject is an object, and the object a nested one.
-        let own = (0..world.relations()).map(|relation| (Some(vocabulary.subject()), relation));
+        let own = (0..world.relations()).map(|relation| (vocabulary.subject(), relation));
         let links = world.links().iter();
         let links = links.map(|link| (vocabulary.object(link.of), link.composed));
         let words: Vec<(Word, Word)> = own
@@ -29,7 +30,7 @@ impl Shapes {
             lengths: Vec::new(),
             of_relation: Vec::with_capacity(words.len()),
             words: Vec::new(),
-            relation: vocabulary.relation().clone(),
+            relation: vocabulary.relation()?.clone(),
         };
         for (subject, object) in &words {
             let lengths = Lengths {
@@ -45,7 +46,7 @@ impl Shapes {
             shapes.of_relation.push(shape);
         }
         shapes.words = words;
-        shapes
+        Some(shapes)
     }
 
     /// Which of the lengths a relation has.

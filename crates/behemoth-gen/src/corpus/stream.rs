@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::emit::Scratch;
 use super::sentence::Sentence;
+use super::style::Pen;
 use super::{Corpus, PAGE_DOCUMENTS, Progress, on_threads, threads_or_all};
 use crate::error::{Error, Result};
-use crate::grammar::Writer;
 use crate::numbers::product;
 use crate::vocabulary::Token;
 
@@ -55,13 +55,18 @@ impl Corpus {
     }
 
     /// Tokens of a range of documents, counted without writing them.
-    fn count_tokens(&self, writer: &Writer<'_, u16>, documents: Range<u64>) -> u64 {
+    fn count_tokens(&self, pen: &Pen<'_, u16>, documents: Range<u64>) -> u64 {
         if let Some(tokens) = self.document_tokens {
             return tokens * (documents.end - documents.start);
         }
+        let (writer, templates) = match pen {
+            Pen::Templates(writer, templates) => (writer, *templates),
+            Pen::Text(text) => return self.count_text(text, documents),
+        };
         let count = |sentence: &Sentence| {
-            let shape = self.shapes.of(sentence.relation);
-            writer.tokens(sentence.wording, shape, &self.shapes.lengths[shape], || {
+            let shape = templates.shapes.of(sentence.relation);
+            let lengths = &templates.shapes.lengths[shape];
+            writer.tokens(sentence.wording, shape, lengths, || {
                 self.sentence_key.hash_pair(sentence.fact, sentence.copy)
             }) as u64
         };
@@ -70,18 +75,12 @@ impl Corpus {
             self.for_each_sentence(order, documents, |sentence| tokens += count(&sentence));
             return tokens;
         }
-        let mut sentences = Vec::new();
+        let (mut places, mut sentences) = (Vec::new(), Vec::new());
         for document in documents {
-            self.documents
-                .sentences(document, &self.world, &self.exposures, &mut sentences);
+            self.sentences_of(document, &mut places, &mut sentences);
+            let written = sentences.iter().filter(|s| !self.is_left_out(s.fact));
             let before = tokens;
-            for &(fact, copy, exposures) in &sentences {
-                if !self.is_left_out(fact) {
-                    let number = self.exposures.sentence(fact, copy);
-                    let rank = self.question_rank(fact);
-                    tokens += count(&self.sentence(number, fact, copy, exposures, rank));
-                }
-            }
+            tokens += written.map(count).sum::<u64>();
             tokens += u64::from(tokens > before);
         }
         tokens
@@ -315,7 +314,7 @@ impl Corpus {
 
     fn fill_part<T: Token>(
         &self,
-        writer: &Writer<'_, T>,
+        writer: &Pen<'_, T>,
         scratch: &mut [T],
         out: &mut [T],
         token: u64,

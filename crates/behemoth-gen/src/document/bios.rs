@@ -1,9 +1,11 @@
 //! Bios: a document holds sentences of one subject.
 //!
 //! Copy c of a fact goes to document (c + offset) mod `spread` of its subject. Copies of a link
-//! fact go to documents of their own.
+//! fact go to documents of their own, and questions may as well.
 
-use super::{Facts, Kind, Place, Settings};
+use super::{
+    Copy, DocumentSpec, Facts, Holds, Kind, Place, QuestionPlace, SentenceOrder, Settings,
+};
 use crate::error::Result;
 use crate::exposure::Exposures;
 use crate::hash::{Divider, Key, multiply_high};
@@ -12,7 +14,7 @@ use crate::permutation::Permutation;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Bios {
-    /// Of slots `part * entities + entity`.
+    /// Of slots `part * entities + entity`; those of questions come after all others.
     order: Permutation,
     /// Subjects, and after them the objects that links are about.
     entities: u64,
@@ -21,6 +23,7 @@ pub(crate) struct Bios {
     spread: u64,
     shuffle: Key,
     copy_offset: Key,
+    spec: DocumentSpec,
 }
 
 impl Bios {
@@ -29,17 +32,73 @@ impl Bios {
     fn offset(&self, fact: u64) -> u64 {
         multiply_high(self.copy_offset.hash(fact), self.spread)
     }
+
+    /// Slots of documents with statements.
+    fn statement_slots(&self) -> u64 {
+        self.spread * self.entities
+    }
+
+    /// The sentences of a slot, in their order.
+    fn sentences_of_slot(
+        &self,
+        slot: u64,
+        facts: &impl Facts,
+        exposures: &Exposures,
+        sentences: &mut Vec<Place>,
+    ) {
+        let first = sentences.len();
+        let (part, entity) = self.by_entities.divide(slot);
+        // Questions have the part of the statements that they stand in for.
+        let (part, slot) = match slot.checked_sub(self.statement_slots()) {
+            Some(slot) => (part - self.spread, slot),
+            None => (part, slot),
+        };
+        for fact in facts.facts_of_entity(entity) {
+            let of = exposures.of_existing(fact);
+            let offset = self.offset(fact);
+            let mut copy = (part + self.spread - offset) % self.spread;
+            while copy < of {
+                sentences.push((fact, copy, of));
+                copy += self.spread;
+            }
+        }
+        let sentences = &mut sentences[first..];
+        if self.spec.sentences == SentenceOrder::Fixed {
+            // Every fact once before any twice.
+            sentences.sort_by_key(|&(fact, copy, _)| (copy / self.spread, fact));
+            return;
+        }
+        let slot = match self.spec.renderings {
+            Some(renderings) => part % renderings * self.entities + entity,
+            None => slot,
+        };
+        for i in (1..sentences.len()).rev() {
+            let j = multiply_high(self.shuffle.hash_pair(slot, i as u64), i as u64 + 1);
+            sentences.swap(i, j as usize);
+        }
+    }
 }
 
 impl Kind for Bios {
     fn new(settings: &Settings, facts: &impl Facts, exposures: &Exposures) -> Result<Self> {
-        let entities = facts.entities();
+        // Where subjects share documents, none is kept free for links that are never written.
+        let entities = if settings.documents.subjects > 1 && !settings.writes_links {
+            facts.subjects()
+        } else {
+            facts.entities()
+        };
         let spread = settings
             .documents_per_subject
             .unwrap_or_else(|| exposures.fewest());
         positive("documents_per_subject", spread)?;
         let slots = product("documents_per_subject", entities, spread)?;
+        let spec = settings.documents.clone();
+        let slots = match spec.questions {
+            QuestionPlace::Own => product("documents_per_subject", slots, 2)?,
+            _ => slots,
+        };
         Ok(Bios {
+            spec,
             order: Permutation::new(slots, settings.order_seed, "order", 1),
             entities,
             by_entities: Divider::new(entities),
@@ -53,13 +112,42 @@ impl Kind for Bios {
         &self.order
     }
 
+    fn len(&self) -> u64 {
+        self.order.len().div_ceil(self.spec.subjects)
+    }
+
+    fn holds(&self, document: u64) -> Holds {
+        match self.spec.questions {
+            QuestionPlace::Mixed => Holds::All,
+            QuestionPlace::After => Holds::QuestionsLast,
+            // A document of questions has one subject.
+            QuestionPlace::Own if self.order.apply(document) < self.statement_slots() => {
+                Holds::Statements
+            }
+            QuestionPlace::Own => Holds::Questions,
+        }
+    }
+
+    fn rendering(&self, fact: u64, copy: u64) -> u64 {
+        let Some(renderings) = self.spec.renderings else {
+            return copy;
+        };
+        let part = (copy + self.offset(fact)) % self.spread;
+        // Further copies in one document read differently.
+        part % renderings + copy / self.spread * renderings
+    }
+
     fn spread(&self) -> u64 {
         self.spread
     }
 
     fn most_sentences(&self, facts: &impl Facts, exposures: &Exposures) -> u64 {
         let copies = exposures.most().div_ceil(self.spread);
-        facts.most_facts_of_entity().saturating_mul(copies)
+        let subjects = self.spec.subjects.min(self.order.len());
+        facts
+            .most_facts_of_entity()
+            .saturating_mul(copies)
+            .saturating_mul(subjects)
     }
 
     fn even_sentences(&self, facts: &impl Facts, exposures: &Exposures) -> Option<u64> {
@@ -67,8 +155,10 @@ impl Kind for Bios {
         let is_even = exposures.fewest() == most
             && exposures.classes().iter().all(|c| c.exposures > 0)
             && most.is_multiple_of(self.spread)
-            && facts.is_even();
-        is_even.then(|| facts.most_facts_of_entity() * most / self.spread)
+            && facts.is_even()
+            && self.spec.questions != QuestionPlace::Own
+            && self.order.len().is_multiple_of(self.spec.subjects);
+        is_even.then(|| facts.most_facts_of_entity() * most / self.spread * self.spec.subjects)
     }
 
     fn sentences(
@@ -78,26 +168,18 @@ impl Kind for Bios {
         exposures: &Exposures,
         sentences: &mut Vec<Place>,
     ) {
-        let slot = self.order.apply(document);
-        let (part, entity) = self.by_entities.divide(slot);
-        for fact in facts.facts_of_entity(entity) {
-            let of = exposures.of_existing(fact);
-            let offset = self.offset(fact);
-            let mut copy = (part + self.spread - offset) % self.spread;
-            while copy < of {
-                sentences.push((fact, copy, of));
-                copy += self.spread;
-            }
-        }
-        for i in (1..sentences.len()).rev() {
-            let j = multiply_high(self.shuffle.hash_pair(slot, i as u64), i as u64 + 1);
-            sentences.swap(i, j as usize);
+        let first = document * self.spec.subjects;
+        let last = (first + self.spec.subjects).min(self.order.len());
+        for slot in (first..last).map(|at| self.order.apply(at)) {
+            self.sentences_of_slot(slot, facts, exposures, sentences);
         }
     }
 
-    fn document_of(&self, fact: u64, copy: u64, _: u64, facts: &impl Facts) -> u64 {
-        let part = (copy + self.offset(fact)) % self.spread;
-        self.order
-            .invert(part * self.entities + facts.entity_of(fact))
+    fn document_of(&self, place: &Copy, facts: &impl Facts) -> u64 {
+        let part = (place.copy + self.offset(place.fact)) % self.spread;
+        let is_apart = place.is_question && self.spec.questions == QuestionPlace::Own;
+        let half = if is_apart { self.statement_slots() } else { 0 };
+        let slot = half + part * self.entities + facts.entity_of(place.fact);
+        self.order.invert(slot) / self.spec.subjects
     }
 }

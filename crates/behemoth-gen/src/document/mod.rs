@@ -6,6 +6,7 @@
 
 mod bios;
 mod shuffle;
+mod spec;
 
 use serde::Serialize;
 
@@ -15,10 +16,15 @@ use crate::error::Result;
 use crate::exposure::Exposures;
 use crate::permutation::Permutation;
 
+pub use self::spec::{DocumentSpec, Naming, QuestionPlace, SentenceOrder};
+
 /// The facts of a world, by whose documents they may stand in.
 pub(crate) trait Facts {
     /// Whose facts may share a document: the subjects, and after them one for each link fact.
     fn entities(&self) -> u64;
+
+    /// How many of them are subjects.
+    fn subjects(&self) -> u64;
 
     /// The entity that a fact belongs to.
     fn entity_of(&self, fact: u64) -> u64;
@@ -41,10 +47,25 @@ pub(crate) struct Settings {
     pub world_seed: u64,
     /// Over how many documents a subject's sentences are spread, if that was said.
     pub documents_per_subject: Option<u64>,
+    /// What is asked of documents that hold several sentences.
+    pub documents: DocumentSpec,
+    /// Whether link facts are written at all, if the spec says how often.
+    pub writes_links: bool,
 }
 
 /// A sentence of a document: the fact, which of its copies, and of how many.
 pub(crate) type Place = (u64, u64, u64);
+
+/// Which of the sentences that could stand in a document do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Holds {
+    /// All, wherever questions fall.
+    All,
+    /// Statements first, then questions.
+    QuestionsLast,
+    Statements,
+    Questions,
+}
 
 /// What a kind of document says of itself.
 pub(crate) trait Kind: Sized {
@@ -53,6 +74,21 @@ pub(crate) trait Kind: Sized {
 
     /// Where documents stand: the place of a document among all -> what it holds.
     fn order(&self) -> &Permutation;
+
+    /// Number of documents.
+    fn len(&self) -> u64 {
+        self.order().len()
+    }
+
+    /// Which of its sentences a document holds.
+    fn holds(&self, _document: u64) -> Holds {
+        Holds::All
+    }
+
+    /// The number of a copy by which its wording is drawn: copies with one number read alike.
+    fn rendering(&self, _fact: u64, copy: u64) -> u64 {
+        copy
+    }
 
     /// Whether document and sentence are one: then what a document holds is a sentence number.
     const IS_SENTENCE: bool = false;
@@ -76,7 +112,16 @@ pub(crate) trait Kind: Sized {
     );
 
     /// The document of a copy of a fact, whose sentence number is given as well.
-    fn document_of(&self, fact: u64, copy: u64, number: u64, facts: &impl Facts) -> u64;
+    fn document_of(&self, place: &Copy, facts: &impl Facts) -> u64;
+}
+
+/// A copy of a fact whose document is looked for.
+pub(crate) struct Copy {
+    pub fact: u64,
+    pub copy: u64,
+    /// Its number among all sentences.
+    pub number: u64,
+    pub is_question: bool,
 }
 
 /// From the table of kinds: what users write, and who answers for whom.
@@ -111,13 +156,6 @@ macro_rules! kinds {
                 Ok(match order {
                     $(Order::$Kind => Documents::$Kind($Kind::new(settings, facts, exposures)?),)*
                 })
-            }
-
-            #[inline(always)]
-            fn order(&self) -> &Permutation {
-                match self {
-                    $(Documents::$Kind(kind) => kind.order(),)*
-                }
             }
 
             /// The order of sentences, where each is a document.
@@ -171,16 +209,33 @@ macro_rules! kinds {
                 }
             }
 
-            /// The document of a copy of a fact, whose sentence number is given as well.
-            pub(crate) fn document_of(
-                &self,
-                fact: u64,
-                copy: u64,
-                number: u64,
-                facts: &impl Facts,
-            ) -> u64 {
+            /// The document of a copy of a fact.
+            pub(crate) fn document_of(&self, place: &Copy, facts: &impl Facts) -> u64 {
                 match self {
-                    $(Documents::$Kind(kind) => kind.document_of(fact, copy, number, facts),)*
+                    $(Documents::$Kind(kind) => kind.document_of(place, facts),)*
+                }
+            }
+
+            /// Number of documents, those without tokens included.
+            pub(crate) fn len(&self) -> u64 {
+                match self {
+                    $(Documents::$Kind(kind) => kind.len(),)*
+                }
+            }
+
+            /// Which of its sentences a document holds.
+            #[inline]
+            pub(crate) fn holds(&self, document: u64) -> Holds {
+                match self {
+                    $(Documents::$Kind(kind) => kind.holds(document),)*
+                }
+            }
+
+            /// The number of a copy by which its wording is drawn.
+            #[inline(always)]
+            pub(crate) fn rendering(&self, fact: u64, copy: u64) -> u64 {
+                match self {
+                    $(Documents::$Kind(kind) => kind.rendering(fact, copy),)*
                 }
             }
         }
@@ -192,11 +247,4 @@ kinds! {
     Shuffle = "shuffle",
     /// A document holds sentences of one subject, all documents shuffled.
     Bios = "bios",
-}
-
-impl Documents {
-    /// Number of documents, those without tokens included.
-    pub(crate) fn len(&self) -> u64 {
-        self.order().len()
-    }
 }

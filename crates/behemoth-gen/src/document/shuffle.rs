@@ -1,6 +1,6 @@
 //! Shuffle: every sentence is a document.
 
-use super::{Facts, Kind, Place, Settings};
+use super::{Copy, DocumentSpec, Facts, Kind, Place, Settings};
 use crate::error::{Error, Result};
 use crate::exposure::Exposures;
 use crate::permutation::Permutation;
@@ -18,6 +18,17 @@ impl Kind for Shuffle {
             return Err(Error::argument(
                 "documents_per_subject",
                 documents,
+                "none in order 'shuffle', where every sentence is a document",
+            ));
+        }
+        let fixed = DocumentSpec {
+            naming: settings.documents.naming,
+            ..DocumentSpec::default()
+        };
+        if settings.documents != fixed {
+            return Err(Error::argument(
+                "documents",
+                "a table",
                 "none in order 'shuffle', where every sentence is a document",
             ));
         }
@@ -57,7 +68,7 @@ impl Kind for Shuffle {
         sentences.push((fact[0], copy, of));
     }
 
-    fn document_of(&self, _: u64, _: u64, number: u64, _: &impl Facts) -> u64 {
-        self.order.invert(number)
+    fn document_of(&self, place: &Copy, _: &impl Facts) -> u64 {
+        self.order.invert(place.number)
     }
 }

@@ -10,6 +10,7 @@ mod pieces;
 mod probe;
 mod random;
 mod template;
+mod text;
 mod wording;
 mod writer;
 
@@ -17,11 +18,16 @@ use crate::error::{Error, Result};
 use crate::vocabulary::Vocabulary;
 
 pub use self::template::{Asks, Family, Template};
-pub use self::wording::Wording;
+pub use self::text::{
+    END_ROLE, Lexicon, PUNCTUATION, SHIPPED, SPECIAL_WORDS, TextGrammar, TextRole, TextToken,
+    Tokenizer, WordTokenizer,
+};
+pub use self::wording::{Form, Wording};
 
 use self::pieces::{Fillers, pieces};
 
 pub(crate) use self::probe::probe;
+pub(crate) use self::text::{Digits, Mention, Says, slots};
 pub(crate) use self::wording::{Lengths, most_tokens};
 pub(crate) use self::writer::{Words, Writer};
 
@@ -199,7 +205,7 @@ impl Grammar {
                 self.questions.push(index);
             }
             self.wordings.push(Wording {
-                template,
+                form: Form::Template(template),
                 number,
                 held_out,
                 share: match (is_written, is_asked && weight == 0.0) {

@@ -30,7 +30,7 @@ pub(crate) fn probe(
         .windows(object)
         .rposition(|window| window == answer)
         .expect("a wording that can be a probe has an object");
-    let marker = usize::from(this.template.is_question());
+    let marker = usize::from(this.is_question());
     let (start, end) = (start - marker, start + object);
     (sentence[..start].to_vec(), sentence[start..end].to_vec())
 }

@@ -74,10 +74,10 @@ pub(super) fn probes<'py>(
     let prober = corpus.prober(wording_index)?;
     in_pieces(py, facts.len(), |range| {
         for &fact in &facts[range] {
-            let (prompt, answer) = prober.probe(fact).unwrap_or_default();
-            prompts.extend(prompt);
+            let probe = prober.probe(fact).unwrap_or_default();
+            prompts.extend(probe.prompt);
             prompt_ends.push(prompts.len() as u64);
-            answers.extend(answer);
+            answers.extend(probe.answer);
             answer_ends.push(answers.len() as u64);
         }
         Ok(())

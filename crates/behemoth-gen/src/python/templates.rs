@@ -5,9 +5,9 @@ use pyo3::types::{PyDict, PyList};
 use serde_json::{Value, json};
 
 use crate::corpus::Corpus;
-use crate::grammar::{Asks, Family, Template};
+use crate::grammar::{Asks, Family, Form, Template};
 
-fn family(template: Template) -> &'static str {
+fn family(template: Form) -> &'static str {
     match template.family() {
         Family::Statement => "statement",
         Family::Question => "question",
@@ -15,7 +15,7 @@ fn family(template: Template) -> &'static str {
     }
 }
 
-fn asks(template: Template) -> &'static str {
+fn asks(template: Form) -> &'static str {
     match template.asks() {
         Asks::Object => "object",
         Asks::Refusal => "refusal",
@@ -26,7 +26,7 @@ fn asks(template: Template) -> &'static str {
 /// `behemoth._gen.TEMPLATES`.
 pub(super) fn all(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
     let list = PyList::empty(py);
-    for &template in Template::ALL {
+    for template in Template::ALL.iter().copied().map(Form::Template) {
         let facts = PyDict::new(py);
         facts.set_item("name", template.name())?;
         facts.set_item("family", family(template))?;
@@ -43,7 +43,7 @@ pub(super) fn wordings(corpus: &Corpus) -> String {
     let wordings = corpus.wordings().iter().enumerate();
     let list: Vec<Value> = wordings
         .map(|(index, wording)| {
-            let template = wording.template;
+            let template = wording.form;
             json!({
                 "wording_index": index,
                 "name": template.name(),

@@ -13,9 +13,9 @@ use super::manifest::ShardRecord;
 use super::names::{TOKENS, record_file, shard_file};
 use super::plan::{ShardPlan, estimated_bytes, mean_document_bytes};
 use super::resume::{begin, prepare, require_room, sweep, tokens_bytes, whole, write_manifest};
+use crate::corpus::Pen;
 use crate::corpus::{Corpus, Progress, on_threads, threads_or_all};
 use crate::error::{Error, Result};
-use crate::grammar::Writer;
 use crate::vocabulary::Token;
 
 /// Bytes that go to the disk at once. Smaller writes cost calls, larger ones cache misses.
@@ -226,7 +226,7 @@ impl Job<'_> {
 /// One thread's share of the writing: its buffer is used for one shard after another.
 struct ShardWriter<'a, T> {
     job: &'a Job<'a>,
-    writer: Writer<'a, T>,
+    writer: Pen<'a, T>,
     buffer: AlignedBuffer,
     /// Documents that are made at a time.
     batch: u64,

@@ -3,8 +3,9 @@
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::as_argument;
+use super::grammar::GrammarSpec;
 use super::twin::{QuestionSpec, TwinSpec};
-use crate::document::{self, Order};
+use crate::document::{self, DocumentSpec, Order, QuestionPlace};
 use crate::error::{Error, Result};
 use crate::exposure::ExposureSpec;
 use crate::grammar::{self, NONSENSE_LIMIT, Template, TemplateWeight};
@@ -53,6 +54,12 @@ pub struct CorpusSpec {
     /// Bytes of a shard at the most; by default a 64th of the corpus, 64 MiB to 1 GiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shard_bytes: Option<u64>,
+    /// How documents are made, in order `bios`.
+    #[serde(skip_serializing_if = "DocumentSpec::is_default")]
+    pub documents: DocumentSpec,
+    /// The grammar that it is written with, in place of templates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grammar: Option<GrammarSpec>,
     /// Set on twins.
     #[serde(skip_serializing_if = "TwinSpec::is_empty")]
     pub twin: TwinSpec,
@@ -91,6 +98,8 @@ impl Default for CorpusSpec {
             nonsense_words: 1000,
             base: 1000,
             shard_bytes: None,
+            documents: DocumentSpec::default(),
+            grammar: None,
             twin: TwinSpec::default(),
         }
     }
@@ -123,6 +132,8 @@ impl CorpusSpec {
             "nonsense_words",
             "base",
             "shard_bytes",
+            "documents",
+            "grammar",
             "twin",
         ])?;
         macro_rules! field {
@@ -153,6 +164,8 @@ impl CorpusSpec {
             nonsense_words: field!(nonsense_words, Value::count),
             base: field!(base, Value::count),
             shard_bytes: nullable!(shard_bytes, Value::count),
+            documents: field!(documents, DocumentSpec::read),
+            grammar: nullable!(grammar, GrammarSpec::read),
             twin: field!(twin, TwinSpec::read),
         }
         .checked()
@@ -164,6 +177,12 @@ impl CorpusSpec {
         self.check_fractions()?;
         self.check_templates()?;
         self.check_wordings()?;
+        self.documents.check().map_err(|e| e.within("documents"))?;
+        if self.questions.is_none() && self.documents.questions != QuestionPlace::Mixed {
+            let error = Error::argument("questions", "a place", "none without questions");
+            return Err(error.within("documents"));
+        }
+        self.check_beside_grammar()?;
         if !(10..=1 << 24).contains(&self.base) {
             return Err(Error::argument("base", self.base, "10 to 16777216"));
         }
@@ -182,6 +201,32 @@ impl CorpusSpec {
             }
             _ => Ok(self),
         }
+    }
+
+    /// Refuses what a grammar says, beside one.
+    fn check_beside_grammar(&self) -> Result<()> {
+        let default = CorpusSpec::default();
+        if self.grammar.is_none() {
+            return Ok(());
+        }
+        for (name, is_said) in [
+            ("templates", self.templates != default.templates),
+            ("inversion", self.inversion != default.inversion),
+            ("exact_shares", self.exact_shares),
+            ("paraphrases", self.paraphrases != default.paraphrases),
+            ("held_out", self.held_out != default.held_out),
+            (
+                "nonsense_words",
+                self.nonsense_words != default.nonsense_words,
+            ),
+            ("base", self.base != default.base),
+        ] {
+            if is_said {
+                let allowed = "nothing: the grammar says how facts are written";
+                return Err(Error::argument(name, "a value beside a grammar", allowed));
+            }
+        }
+        Ok(())
     }
 
     fn check_fractions(&self) -> Result<()> {
@@ -262,6 +307,9 @@ impl CorpusSpec {
             order_seed: self.order_seed.unwrap_or(world_seed),
             world_seed,
             documents_per_subject: self.documents_per_subject,
+            documents: self.documents.clone(),
+            writes_links: self.nested_exposures != Some(0)
+                || matches!(self.exposures, ExposureSpec::Array(_)),
         }
     }
 }

@@ -12,6 +12,7 @@
 
 mod build;
 mod corpus;
+mod grammar;
 mod shorthand;
 mod twin;
 mod world;
@@ -23,9 +24,10 @@ use crate::value::Value;
 
 pub use self::build::{CorpusSpecBuilder, WorldSpecBuilder};
 pub use self::corpus::CorpusSpec;
+pub use self::grammar::GrammarSpec;
 pub use self::twin::{QuestionSpec, TwinSpec};
 pub use self::world::{TableRelation, TableSpec, WorldSpec};
-pub use crate::document::Order;
+pub use crate::document::{DocumentSpec, Naming, Order, QuestionPlace, SentenceOrder};
 pub use crate::numbers::COUNT_LIMIT;
 
 /// The version of everything that decides output bytes.

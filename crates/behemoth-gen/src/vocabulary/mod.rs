@@ -69,6 +69,8 @@ pub enum Role {
     Object,
     /// Digits of the nested objects of one composed relation.
     Nested,
+    /// Tokens of a tokenizer: what they say depends on where they stand.
+    Text,
 }
 
 /// A range of token ids.
@@ -95,10 +97,12 @@ pub struct Vocabulary {
     size: u64,
     base: u64,
     ranges: Vec<Range>,
-    subject: Word,
-    relation: Word,
+    /// None where the tokens are those of a tokenizer.
+    subject: Option<Word>,
+    relation: Option<Word>,
     /// By relation of a subject.
     objects: Vec<Word>,
+    end: u32,
     paraphrases: u32,
     nonsense: u32,
     /// Fillers that the list does not have, and the first of their ids.
@@ -180,14 +184,62 @@ impl Vocabulary {
             size,
             base: things.base,
             ranges: builder.ranges,
-            subject,
-            relation,
+            subject: Some(subject),
+            relation: Some(relation),
             objects: objects.into_iter().flatten().collect(),
+            end: END_OF_SEQUENCE,
             paraphrases: paraphrases as u32,
             nonsense: nonsense as u32,
             others,
             first_other: first_other as u32,
         })
+    }
+
+    /// The ids of a tokenizer; `names` are those of its tokens, where it is made for the corpus, and
+    /// begin with so many special ones.
+    pub(crate) fn of_tokenizer(
+        size: u64,
+        end: u32,
+        names: Option<&[String]>,
+        special: usize,
+    ) -> Self {
+        let mut ranges = Vec::new();
+        let mut push = |kind, first: usize, names: &[String], count: u64| {
+            ranges.push(Range {
+                kind,
+                relation: None,
+                position: 0,
+                first: first as u32,
+                count: count as u32,
+                names: names.to_vec(),
+            });
+        };
+        match names {
+            Some(names) => {
+                let (special, words) = names.split_at(special);
+                push(Role::Special, 0, special, special.len() as u64);
+                push(Role::Text, special.len(), words, words.len() as u64);
+            }
+            None => push(Role::Text, 0, &[], size),
+        }
+        Vocabulary {
+            size,
+            base: 0,
+            ranges,
+            subject: None,
+            relation: None,
+            objects: Vec::new(),
+            end,
+            paraphrases: 0,
+            nonsense: 0,
+            others: Vec::new(),
+            first_other: 0,
+        }
+    }
+
+    /// The token that ends a document.
+    pub fn end_of_document(&self) -> u32 {
+        self.end
     }
 
     /// Number of token ids.
@@ -205,14 +257,14 @@ impl Vocabulary {
         &self.ranges
     }
 
-    /// How subjects are written.
-    pub fn subject(&self) -> &Word {
-        &self.subject
+    /// How subjects are written; none where the tokens are those of a tokenizer, as below.
+    pub fn subject(&self) -> Option<&Word> {
+        self.subject.as_ref()
     }
 
     /// How relations are written.
-    pub fn relation(&self) -> &Word {
-        &self.relation
+    pub fn relation(&self) -> Option<&Word> {
+        self.relation.as_ref()
     }
 
     /// How the objects of a subject's relation are written; none if it has no such relation.
@@ -246,11 +298,14 @@ impl Vocabulary {
         struct Whole<'a> {
             size: u64,
             base: u64,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            end_of_document: Option<u32>,
             ranges: &'a [Range],
         }
         serde_json::to_string(&Whole {
             size: self.size,
             base: self.base,
+            end_of_document: self.subject.is_none().then_some(self.end),
             ranges: &self.ranges,
         })
         .expect("plain data")

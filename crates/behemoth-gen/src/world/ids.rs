@@ -132,6 +132,10 @@ impl Facts for World {
         self.subjects() + (self.facts() - self.subject_facts())
     }
 
+    fn subjects(&self) -> u64 {
+        World::subjects(self)
+    }
+
     fn entity_of(&self, fact: u64) -> u64 {
         if fact >= self.subject_facts() {
             self.subjects() + (fact - self.subject_facts())

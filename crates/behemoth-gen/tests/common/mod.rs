@@ -158,10 +158,14 @@ fn read_one(
         }
     }
     let (world, vocabulary) = (corpus.world(), corpus.vocabulary());
-    let relation = vocabulary.relation().read(words[1]).expect("a relation") as u32;
+    let relation = vocabulary
+        .relation()
+        .unwrap()
+        .read(words[1])
+        .expect("a relation") as u32;
     let (subject_word, object_of) = match world.link(relation) {
         Some(link) => (vocabulary.object(link.of).unwrap(), link.composed),
-        None => (vocabulary.subject(), relation),
+        None => (vocabulary.subject().unwrap(), relation),
     };
     let subject = subject_word.read(words[0]).expect("a subject");
     let object = (!words[2].is_empty()).then(|| {

@@ -62,9 +62,7 @@ fn names(corpus: &Corpus) -> BTreeMap<&'static str, u64> {
     let mut names = BTreeMap::new();
     for fact in 0..corpus.world().facts() {
         for entry in corpus.ledger(fact).unwrap() {
-            let name = corpus.wordings()[entry.wording_index as usize]
-                .template
-                .name();
+            let name = corpus.wordings()[entry.wording_index as usize].form.name();
             *names.entry(name).or_default() += 1;
         }
     }

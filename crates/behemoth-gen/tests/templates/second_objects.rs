@@ -55,7 +55,7 @@ fn any_copy_may_be_the_one_that_differs() {
     let (mut second, mut asked) = (vec![0; 4], vec![0; 4]);
     for entry in (0..5_000).flat_map(|fact| corpus.ledger(fact).unwrap()) {
         let is_question = corpus.wordings()[entry.wording_index as usize]
-            .template
+            .form
             .is_question();
         second[entry.copy as usize] += u64::from(entry.minority);
         asked[entry.copy as usize] += u64::from(is_question);

@@ -42,7 +42,7 @@ fn drawn_shares_are_those_of_the_weights() {
         let stated: f64 = corpus
             .wordings()
             .iter()
-            .filter(|w| w.template.name() == name)
+            .filter(|w| w.form.name() == name)
             .map(|w| w.share)
             .sum();
         assert!((stated - share).abs() < 1e-12, "{name} says {stated}");

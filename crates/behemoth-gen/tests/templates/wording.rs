@@ -4,6 +4,7 @@
 use crate::common::Known;
 use std::collections::{HashMap, HashSet};
 
+use behemoth_gen::corpus::Probe;
 use behemoth_gen::vocabulary::Role;
 
 use crate::common::{Sentence, all_tokens, corpus, roles, sentences, uniform_p, written};
@@ -130,7 +131,7 @@ fn held_out_wordings_are_never_written_and_the_others_alike() {
         let own: Vec<_> = corpus
             .wordings()
             .iter()
-            .filter(|w| w.template.name() == template)
+            .filter(|w| w.form.name() == template)
             .collect();
         assert_eq!(own.len(), 7);
         assert_eq!(own.iter().filter(|w| w.held_out).count(), 3);
@@ -141,8 +142,8 @@ fn held_out_wordings_are_never_written_and_the_others_alike() {
         );
         // The wording that is held out is one the tokens do not have.
         for (index, wording) in corpus.wordings().iter().enumerate() {
-            if wording.template.name() == template && wording.can_probe() {
-                let (prompt, answer) = corpus.prober(index).unwrap().probe(77).unwrap();
+            if wording.form.name() == template && wording.can_probe() {
+                let Probe { prompt, answer, .. } = corpus.prober(index).unwrap().probe(77).unwrap();
                 let mut sentence = prompt;
                 sentence.extend(answer);
                 sentence.push(2);
@@ -183,10 +184,10 @@ fn probes_are_the_start_of_a_sentence() {
             assert!(error.starts_with(&format!("argument 'template': got {index}, allowed: ")));
             continue;
         }
-        probed.insert(wording.template.name());
+        probed.insert(wording.form.name());
         let prober = corpus.prober(index).unwrap();
         for fact in [0, 1, 2, 3, 2_400, 4_801, corpus.world().facts() - 1] {
-            let (prompt, answer) = prober.probe(fact).unwrap();
+            let Probe { prompt, answer, .. } = prober.probe(fact).unwrap();
             let mut tokens = prompt.clone();
             tokens.extend(&answer);
             // What comes after the answer: fillers of the repeats grammar, and the period.
@@ -199,7 +200,7 @@ fn probes_are_the_start_of_a_sentence() {
                 .iter()
                 .filter(|&&t| matches!(roles[t as usize], Role::Object | Role::Nested));
             // A question is answered with the marker of objects, as a refusal would be.
-            let markers = usize::from(wording.template.name() == "question");
+            let markers = usize::from(wording.form.name() == "question");
             assert_eq!(digits.count() + markers, answer.len());
         }
     }

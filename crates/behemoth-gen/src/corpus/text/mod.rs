@@ -1,0 +1,363 @@
+//! Text: what a corpus needs beside the lexicon to write facts in a language.
+
+mod emit;
+mod views;
+
+use std::sync::Arc;
+
+use super::Corpus;
+use super::ledger::Probe;
+use super::sentence::Sentence;
+use crate::document::Naming;
+use crate::error::{Error, Result};
+use crate::grammar::{Digits, Lexicon, Mention, Says, Wording, slots};
+use crate::hash::{Divider, Key, multiply_high};
+use crate::permutation::Permutation;
+use crate::spec::CorpusSpec;
+use crate::vocabulary::Vocabulary;
+use crate::world::World;
+
+pub use self::views::Span;
+
+/// A lexicon for one world.
+#[derive(Clone, Debug)]
+pub(crate) struct Text {
+    lexicon: Arc<Lexicon>,
+    wordings: Vec<Wording>,
+    /// Subject -> its name, as a number among all names.
+    names: Permutation,
+    name_radices: Vec<Divider>,
+    /// By relation, links included: of what a fact is about (none for a subject), and its object.
+    about: Vec<Option<usize>>,
+    objects: Vec<usize>,
+    /// By relation of a subject.
+    object_radices: Vec<Vec<Divider>>,
+    class_key: Key,
+    /// Hashes below the first are of class 0, and so on; the last class has no end.
+    class_ends: Vec<u64>,
+    naming: Naming,
+    joint_key: Key,
+    share_joint: u64,
+}
+
+impl Text {
+    pub(in crate::corpus) fn new(
+        world: &World,
+        spec: &CorpusSpec,
+        lexicon: Arc<Lexicon>,
+    ) -> Result<Self> {
+        let grammar = lexicon.grammar();
+        let relations = world.relations() as usize;
+        let keys: Vec<&str> = grammar.relation_keys().collect();
+        if relations != keys.len() {
+            return Err(Error::argument(
+                "relations",
+                relations,
+                format!(
+                    "{}, as the grammar '{}' has: {}",
+                    keys.len(),
+                    grammar.name,
+                    keys.join(", ")
+                ),
+            ));
+        }
+        let names = grammar.names();
+        if world.subjects() > names {
+            let allowed = format!(
+                "up to {names}, as many as the grammar '{}' names",
+                grammar.name
+            );
+            return Err(Error::argument("subjects", world.subjects(), allowed));
+        }
+        for (relation, key) in keys.iter().enumerate() {
+            let own = grammar.objects(relation).unwrap_or(0);
+            let objects = world.objects_of(relation as u32);
+            if objects > own {
+                let allowed = format!("up to {own}, as many as the grammar names for '{key}'");
+                let error = Error::argument("objects", objects, allowed);
+                return Err(error.within(relation).within("relations"));
+            }
+        }
+        let composed: Vec<usize> = (0..relations)
+            .filter(|&r| world.is_composed(r as u32))
+            .collect();
+        let links: Vec<usize> = world
+            .links()
+            .iter()
+            .map(|link| link.composed as usize)
+            .collect();
+        let linked: Vec<(usize, usize)> = grammar.linked().collect();
+        let agree = world
+            .links()
+            .iter()
+            .map(|link| (link.composed as usize, link.of as usize));
+        if !agree.eq(linked.iter().copied()) {
+            return Err(Error::argument(
+                "relations",
+                format!("composed relations {composed:?}"),
+                format!(
+                    "{linked:?} (relation, of), as in the grammar '{}'",
+                    grammar.name
+                ),
+            ));
+        }
+        let own = |radices: Vec<u64>| radices.into_iter().map(Divider::new).collect();
+        let seed = world.seed();
+        Ok(Text {
+            wordings: wordings(&lexicon),
+            names: Permutation::new(names, seed, "names", 0),
+            name_radices: own(grammar.name_radices()),
+            about: (0..relations)
+                .map(|_| None)
+                .chain(world.links().iter().map(|link| Some(link.of as usize)))
+                .collect(),
+            objects: (0..relations).chain(links).collect(),
+            object_radices: (0..relations)
+                .map(|r| own(grammar.object_radices(r)))
+                .collect(),
+            class_key: Key::new(seed, "class", 0),
+            class_ends: grammar.class_ends(),
+            naming: spec.documents.naming,
+            joint_key: Key::new(seed, "joint", 0),
+            share_joint: crate::numbers::billionths(grammar.share_joint()),
+            lexicon,
+        })
+    }
+
+    pub(in crate::corpus) fn vocabulary(lexicon: &Lexicon) -> Result<Vocabulary> {
+        if lexicon.size() > 1 << 31 {
+            let allowed = "up to 2147483648 tokens";
+            return Err(Error::argument("vocabulary", lexicon.size(), allowed));
+        }
+        Ok(Vocabulary::of_tokenizer(
+            lexicon.size(),
+            lexicon.end_of_document(),
+            lexicon.names(),
+            crate::grammar::SPECIAL_WORDS.len(),
+        ))
+    }
+
+    pub(in crate::corpus) fn lexicon(&self) -> &Arc<Lexicon> {
+        &self.lexicon
+    }
+
+    pub(in crate::corpus) fn wordings(&self) -> &[Wording] {
+        &self.wordings
+    }
+
+    /// What agrees with a subject.
+    #[inline(always)]
+    fn class(&self, subject: u64) -> u32 {
+        let hash = self.class_key.hash(subject);
+        self.class_ends
+            .iter()
+            .map(|&end| u32::from(hash >= end))
+            .sum()
+    }
+
+    /// Sets the digits of what a fact is about; gives its class.
+    #[inline(always)]
+    fn set_subject(&self, digits: &mut Digits, relation: u32, subject: u64) -> u32 {
+        match self.about[relation as usize] {
+            None => {
+                digits.set(
+                    slots::SUBJECT,
+                    self.names.apply(subject),
+                    &self.name_radices,
+                );
+                self.class(subject)
+            }
+            Some(of) => {
+                digits.set(slots::SUBJECT, subject, &self.object_radices[of]);
+                0
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn set_object(&self, digits: &mut Digits, place: usize, relation: u32, object: u32) {
+        let radices = &self.object_radices[self.objects[relation as usize]];
+        digits.set(slots::of_object(place), u64::from(object), radices);
+    }
+
+    /// The plan of a sentence that stands alone, and its digits.
+    #[inline(always)]
+    pub(in crate::corpus) fn alone(&self, sentence: &Sentence) -> (u32, Digits) {
+        let mut digits = Digits::default();
+        let relation = sentence.relation;
+        let class = self.set_subject(&mut digits, relation, sentence.subject);
+        self.set_object(&mut digits, 0, relation, sentence.object);
+        let plan = self
+            .lexicon
+            .plan(relation, sentence.wording, class, Mention::First);
+        (plan, digits)
+    }
+
+    /// Goes through the sentences of a document as they are written: those that a joint statement
+    /// says together come as one. Those of facts that are left out are still among them, so that a
+    /// twin joins what its parent joins.
+    pub(in crate::corpus) fn for_each(
+        &self,
+        sentences: &[Sentence],
+        corpus: &Corpus,
+        mut each: impl FnMut(u32, &Digits, &[Sentence]),
+    ) {
+        let mut digits = Digits::default();
+        let mut subject = None;
+        let mut class = 0;
+        let mut is_first = true;
+        let mut at = 0;
+        while at < sentences.len() {
+            let sentence = &sentences[at];
+            let (facts, joint) = self.joint(&sentences[at..], corpus);
+            let group = &sentences[at..at + facts];
+            at += facts;
+            let left_out = group.iter().filter(|s| corpus.is_left_out(s.fact)).count();
+            if left_out == facts {
+                continue;
+            }
+            let about = (self.about[sentence.relation as usize], sentence.subject);
+            let is_further = subject != Some(about);
+            if is_further {
+                class = self.set_subject(&mut digits, sentence.relation, sentence.subject);
+                subject = Some(about);
+            }
+            let mut mention = if is_first {
+                Mention::First
+            } else if is_further {
+                Mention::Further
+            } else if self.naming == Naming::Always {
+                Mention::Named
+            } else {
+                Mention::Pronoun
+            };
+            is_first = false;
+            match joint {
+                Some((joint, number)) if left_out == 0 => {
+                    let of = &self.lexicon.joints()[joint].relations;
+                    for sentence in group {
+                        let place = of.iter().position(|&r| r == sentence.relation);
+                        let place = place.expect("a joint statement says these relations");
+                        self.set_object(&mut digits, place, sentence.relation, sentence.object);
+                    }
+                    let plan = self.lexicon.joint_plan(joint, number, class, mention);
+                    each(plan, &digits, group);
+                }
+                // Of what a joint statement would have said, a twin writes the rest one by one.
+                _ => {
+                    for sentence in group.iter().filter(|s| !corpus.is_left_out(s.fact)) {
+                        self.set_object(&mut digits, 0, sentence.relation, sentence.object);
+                        let (relation, wording) = (sentence.relation, sentence.wording);
+                        let plan = self.lexicon.plan(relation, wording, class, mention);
+                        each(plan, &digits, std::slice::from_ref(sentence));
+                        mention = match self.naming {
+                            Naming::Always => Mention::Named,
+                            Naming::First => Mention::Pronoun,
+                        };
+                    }
+                }
+            }
+        }
+    }
+
+    /// How many of the next sentences are written as one, and by which joint statement.
+    fn joint(&self, sentences: &[Sentence], corpus: &Corpus) -> (usize, Option<(usize, usize)>) {
+        let joints = self.lexicon.joints();
+        let Some(first) = sentences.first() else {
+            return (0, None);
+        };
+        if joints.is_empty() || self.share_joint == 0 {
+            return (1, None);
+        }
+        let rendering = corpus.rendering(first.fact, first.copy);
+        let hash = self.joint_key.hash_pair(first.fact, rendering);
+        // The high half says whether, the low half which.
+        if multiply_high(hash, 1_000_000_000) >= self.share_joint {
+            return (1, None);
+        }
+        for (joint, found) in joints.iter().enumerate() {
+            let facts = found.relations.len();
+            let Some(window) = sentences.get(..facts) else {
+                continue;
+            };
+            let says = |sentence: &Sentence| {
+                sentence.subject == first.subject
+                    && found.relations.contains(&sentence.relation)
+                    && !self.wordings[sentence.wording].is_question()
+            };
+            let is_each_once = || {
+                window
+                    .iter()
+                    .enumerate()
+                    .all(|(i, a)| window[..i].iter().all(|b| b.relation != a.relation))
+            };
+            if window.iter().all(says) && is_each_once() {
+                let low = hash << 32;
+                return (facts, Some((joint, found.draw(low))));
+            }
+        }
+        (1, None)
+    }
+
+    /// The sentence of a group that is said at this place of the joint statement.
+    fn place_in_joint<'a>(&self, group: &'a [Sentence], place: usize) -> Option<&'a Sentence> {
+        let joints = self.lexicon.joints().iter();
+        let own = |relations: &[u32]| {
+            relations.len() == group.len() && group.iter().all(|s| relations.contains(&s.relation))
+        };
+        let found = joints
+            .map(|joint| &joint.relations)
+            .find(|relations| own(relations))?;
+        let relation = found.get(place)?;
+        group.iter().find(|sentence| sentence.relation == *relation)
+    }
+
+    /// Prompt and answer of a fact in a wording, and what follows the answer.
+    pub(in crate::corpus) fn probe(&self, sentence: &Sentence) -> Option<Probe> {
+        if !self.lexicon.has(sentence.relation, sentence.wording) {
+            return None;
+        }
+        let (plan, digits) = self.alone(sentence);
+        let mut tokens = vec![0; self.lexicon.tokens(plan, &digits) + crate::grammar::SLACK];
+        let count = self.lexicon.write(plan, &digits, &mut tokens);
+        tokens.truncate(count);
+        let spans = self.lexicon.spans(plan, &digits);
+        let object = spans.iter().find(|span| span.is_object())?;
+        Some(Probe {
+            prompt: tokens[..object.start].to_vec(),
+            answer: tokens[object.start..object.end].to_vec(),
+            rest: tokens[object.end..].to_vec(),
+        })
+    }
+
+    /// The same with other tokens in the same places.
+    fn with_lexicon(&self, lexicon: Lexicon) -> Text {
+        Text {
+            lexicon: Arc::new(lexicon),
+            ..self.clone()
+        }
+    }
+}
+
+/// The columns of a lexicon, as wordings of a corpus.
+fn wordings(lexicon: &Lexicon) -> Vec<Wording> {
+    let columns = lexicon.columns().iter().enumerate();
+    columns
+        .map(|(at, column)| {
+            let relations = lexicon.relations() as u32;
+            let share = |relation| {
+                let own = lexicon.sentences(relation, column.says);
+                let sum: f64 = own.iter().map(|&(_, weight)| weight).sum();
+                let weight = own.iter().find(|&&(c, _)| c == at).map_or(0.0, |&(_, w)| w);
+                if sum > 0.0 { weight / sum } else { 0.0 }
+            };
+            let mean = (0..relations).map(share).sum::<f64>() / f64::from(relations);
+            Wording::of_text(
+                column.says == Says::Question,
+                column.number,
+                column.held_out,
+                mean,
+            )
+        })
+        .collect()
+}

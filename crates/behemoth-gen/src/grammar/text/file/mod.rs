@@ -1,0 +1,323 @@
+//! A grammar as people write it: a TOML file, read and checked.
+//!
+//! The file says what a world's relations are called and how their facts are said: lists of words,
+//! names and objects as products of lists, statements and questions with holes.
+
+// Reads what users wrote: nothing here may be out of bounds.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing))]
+
+mod lists;
+mod patterns;
+mod relation;
+mod sentence;
+mod subject;
+
+use std::collections::BTreeMap;
+
+use self::lists::read_lists;
+use self::patterns::{once, read_pattern};
+use self::relation::{check_joints, read_relations};
+use super::lines::Lines;
+use super::pattern::{Hole, Pattern};
+use crate::error::{Error, Result};
+use crate::relation::{Composed, Correlated, Independent, OneToOne, RelationSpec, Zipf};
+use crate::value::Value;
+
+/// Most lists of one name or object: the engine keeps a digit for each.
+pub(crate) const DIGIT_LIMIT: usize = 8;
+
+/// Most facts of one joint statement.
+pub(crate) const JOINT_LIMIT: usize = 3;
+
+/// A grammar, as its file says it.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct TextGrammar {
+    /// Its name.
+    pub name: String,
+    /// The language, as a BCP 47 tag.
+    pub language: String,
+    /// What it is about, in one line.
+    pub about: String,
+    /// BLAKE3 of what the file says, comments and layout apart.
+    pub digest: String,
+    pub(crate) lists: Vec<List>,
+    pub(crate) subject: Subject,
+    pub(crate) relations: Vec<Relation>,
+    pub(crate) joints: Vec<Joint>,
+    pub(crate) question_form: Pattern,
+    pub(crate) layout: Layout,
+}
+
+/// Words that may stand in one place.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct List {
+    pub name: String,
+    pub words: Vec<String>,
+}
+
+/// How subjects are called.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Subject {
+    /// Holes are lists.
+    pub name: Pattern,
+    /// The hole is the name.
+    pub possessive: Pattern,
+    /// At least one.
+    pub classes: Vec<Class>,
+}
+
+/// What agrees with a subject.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Class {
+    pub key: String,
+    pub weight: f64,
+    /// By hole.
+    pub forms: BTreeMap<String, Form>,
+    /// Lists that stand for others in the names of this class.
+    pub lists: BTreeMap<String, String>,
+}
+
+/// A word that agrees with how the subject was last mentioned.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Form {
+    pub after_name: String,
+    pub after_pronoun: String,
+}
+
+/// How the facts of one relation are said.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Relation {
+    pub key: String,
+    pub name: String,
+    pub kind: Kind,
+    /// Holes are lists.
+    pub objects: Pattern,
+    pub statements: Vec<Sentence>,
+    pub questions: Vec<Sentence>,
+    pub answer: Pattern,
+    pub edits: Vec<Sentence>,
+    pub link: Option<Link>,
+}
+
+/// Which kind of relation, as far as a grammar says it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Kind {
+    Independent,
+    Zipf { alpha: f64 },
+    Composed { of: usize },
+    Correlated { with: usize, strength: f64 },
+    OneToOne,
+}
+
+/// A statement or a question.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Sentence {
+    pub text: Pattern,
+    pub weight: f64,
+    pub held_out: bool,
+}
+
+/// How the link facts of a composed relation are said: object -> nested object.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Link {
+    pub class: Class,
+    pub statements: Vec<Sentence>,
+    pub questions: Vec<Sentence>,
+}
+
+/// Sentences that say the facts of several relations at once.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Joint {
+    pub relations: Vec<usize>,
+    pub statements: Vec<Sentence>,
+}
+
+/// What stands between sentences.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Layout {
+    pub separator: String,
+    pub subject_separator: String,
+    pub share_joint: f64,
+}
+
+impl TextGrammar {
+    /// Reads a grammar; `file` is what refusals call it.
+    ///
+    /// Fails with the line and the key of the first value that is not allowed.
+    pub fn from_toml(file: &str, text: &str) -> Result<TextGrammar> {
+        let value = match toml::from_str::<toml::Value>(text) {
+            Ok(value) => value,
+            Err(e) => {
+                let at = e.span().map_or(0, |span| span.start);
+                let line = 1 + text.bytes().take(at).filter(|&b| b == b'\n').count();
+                let message = e.message().split_whitespace().collect::<Vec<_>>().join(" ");
+                let place = format!("{file}, line {line}");
+                return Err(Error::argument(place, message, "TOML text"));
+            }
+        };
+        let lines = Lines::new(file, text);
+        let order = lines.names_in("relations");
+        let canonical = serde_json::to_string(&(&value, &order)).expect("plain data");
+        let mut grammar = read(&Value::from(value), &order).map_err(|e| lines.place(e))?;
+        grammar.digest = blake3::hash(canonical.as_bytes()).to_hex().to_string();
+        Ok(grammar)
+    }
+
+    /// The relations that a world of it has.
+    pub fn relations(&self) -> Vec<RelationSpec> {
+        self.relations
+            .iter()
+            .map(|relation| {
+                let objects = self.count(&relation.objects, None);
+                match relation.kind {
+                    Kind::Independent => Independent::new(objects).into(),
+                    Kind::Zipf { alpha } => Zipf::new(objects, alpha).into(),
+                    Kind::Composed { of } => Composed::new(of as u32, objects).into(),
+                    Kind::Correlated { with, strength } => {
+                        Correlated::new(with as u32, strength).into()
+                    }
+                    Kind::OneToOne => OneToOne::new(Some(objects)).into(),
+                }
+            })
+            .collect()
+    }
+
+    /// The keys of the relations, in their order.
+    pub fn relation_keys(&self) -> impl Iterator<Item = &str> {
+        self.relations.iter().map(|relation| relation.key.as_str())
+    }
+
+    /// How many different names there are.
+    pub fn names(&self) -> u64 {
+        self.count(&self.subject.name, None)
+    }
+
+    /// How many objects a relation can name.
+    pub fn objects(&self, relation: usize) -> Option<u64> {
+        let relation = self.relations.get(relation)?;
+        Some(self.count(&relation.objects, None))
+    }
+
+    /// The words of a list.
+    pub(crate) fn list(&self, name: &str) -> Option<(usize, &List)> {
+        let at = self.lists.iter().position(|list| list.name == name)?;
+        self.lists.get(at).map(|list| (at, list))
+    }
+
+    /// The list of a hole in the names of a class.
+    pub(crate) fn list_of(&self, hole: &Hole, class: Option<&Class>) -> Option<(usize, &List)> {
+        let own = class.and_then(|class| class.lists.get(&hole.name));
+        self.list(own.unwrap_or(&hole.name))
+    }
+
+    /// How many ways there are to fill a pattern of lists, at most 2^64 - 1.
+    pub(crate) fn count(&self, pattern: &Pattern, class: Option<&Class>) -> u64 {
+        pattern.holes().fold(1u64, |product, hole| {
+            let words = self.list_of(hole, class).map_or(0, |(_, l)| l.words.len());
+            product.saturating_mul(words as u64)
+        })
+    }
+}
+
+fn read(value: &Value, order: &[&str]) -> Result<TextGrammar> {
+    let mut fields = value.fields()?;
+    fields.known(&[
+        "name",
+        "language",
+        "about",
+        "lists",
+        "subject",
+        "relations",
+        "joint",
+        "question",
+        "document",
+    ])?;
+    let name = fields.required("name", read_name)?;
+    let language = fields.optional("language", Value::text)?;
+    let about = fields.optional("about", Value::text)?;
+    let lists = fields.optional("lists", read_lists)?.unwrap_or_default();
+    let mut grammar = TextGrammar {
+        name,
+        language: language.unwrap_or("und").to_string(),
+        about: about.unwrap_or("").to_string(),
+        digest: String::new(),
+        lists,
+        subject: Subject {
+            name: Pattern { parts: Vec::new() },
+            possessive: Pattern { parts: Vec::new() },
+            classes: Vec::new(),
+        },
+        relations: Vec::new(),
+        joints: Vec::new(),
+        question_form: Pattern { parts: Vec::new() },
+        layout: Layout::read(&Value::Table(BTreeMap::new()))?,
+    };
+    grammar.subject = fields.required("subject", |value| Subject::read(value, &grammar))?;
+    grammar.relations =
+        fields.required("relations", |value| read_relations(value, order, &grammar))?;
+    let joints = fields.optional("joint", |value| {
+        value.list("a list of tables", |value| Joint::read(value, &grammar))
+    })?;
+    grammar.joints = joints.unwrap_or_default();
+    check_joints(&grammar.joints)?;
+    grammar.question_form = match fields.optional("question", read_question_form)? {
+        Some(form) => form,
+        None => Pattern::parse("{question} {answer}")?,
+    };
+    if let Some(layout) = fields.optional("document", Layout::read)? {
+        grammar.layout = layout;
+    }
+    Ok(grammar)
+}
+
+fn read_name(value: &Value) -> Result<String> {
+    let name = value.text()?;
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '-';
+    if name.is_empty() || !name.chars().all(is_plain) {
+        return Err(Error::value(format!("{name:?}"), "letters, digits and '-'"));
+    }
+    Ok(name.to_string())
+}
+
+fn read_question_form(value: &Value) -> Result<Pattern> {
+    let mut fields = value.fields()?;
+    fields.known(&["form"])?;
+    fields.required("form", |value| {
+        let form = read_pattern(value, &["question", "answer"])?;
+        once(&form, "question")?;
+        once(&form, "answer")?;
+        Ok(form)
+    })
+}
+
+impl Layout {
+    fn read(value: &Value) -> Result<Layout> {
+        let mut fields = value.fields()?;
+        fields.known(&["separator", "subject_separator", "share_joint"])?;
+        let mut separator = |name, default: &str| {
+            let read = fields.optional(name, |value| {
+                let text = value.text()?;
+                if text.is_empty() || !text.chars().all(char::is_whitespace) {
+                    let allowed = "spaces or line breaks, at least one";
+                    return Err(Error::value(format!("{text:?}"), allowed));
+                }
+                Ok(text.to_string())
+            });
+            read.map(|text| text.unwrap_or_else(|| default.to_string()))
+        };
+        let (sentences, subjects) = (
+            separator("separator", " ")?,
+            separator("subject_separator", "\n")?,
+        );
+        let share = fields
+            .optional("share_joint", Value::number)?
+            .unwrap_or(0.5);
+        crate::numbers::fraction("share_joint", share)?;
+        Ok(Layout {
+            separator: sentences,
+            subject_separator: subjects,
+            share_joint: share,
+        })
+    }
+}

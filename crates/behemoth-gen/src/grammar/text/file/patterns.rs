@@ -1,0 +1,81 @@
+//! Patterns that a grammar may have, and the text in them.
+
+// Reads what users wrote: nothing here may be out of bounds.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing))]
+
+use super::{DIGIT_LIMIT, TextGrammar};
+use crate::error::{Error, Result};
+use crate::grammar::text::pattern::Pattern;
+use crate::value::Value;
+
+/// Text that may stand in a sentence: one line, no space twice or at an end.
+pub(super) fn check_text(text: &str) -> Result<()> {
+    let is_bad = text.is_empty()
+        || text.starts_with(char::is_whitespace)
+        || text.ends_with(char::is_whitespace)
+        || text.contains("  ")
+        || text.contains(|letter: char| letter.is_control());
+    if is_bad {
+        return Err(Error::value(
+            format!("{text:?}"),
+            "text on one line, without two spaces in a row or a space at an end",
+        ));
+    }
+    Ok(())
+}
+
+/// A pattern whose holes are lists.
+pub(super) fn read_product(value: &Value, grammar: &TextGrammar) -> Result<Pattern> {
+    let text = value.text()?;
+    check_text(text)?;
+    let pattern = Pattern::parse(text)?;
+    let lists = || grammar.lists.iter().map(|list| list.name.as_str());
+    for hole in pattern.holes() {
+        if grammar.list(&hole.name).is_none() {
+            let allowed: Vec<&str> = lists().collect();
+            return Err(Error::value(
+                format!("`{{{}}}`", hole.name),
+                format!("the lists {}", allowed.join(", ")),
+            )
+            .near(&hole.name, lists()));
+        }
+    }
+    let digits = pattern.holes().count();
+    if !(1..=DIGIT_LIMIT).contains(&digits) {
+        return Err(Error::value(
+            format!("{digits} lists in {text:?}"),
+            format!("1 to {DIGIT_LIMIT} lists"),
+        ));
+    }
+    Ok(pattern)
+}
+
+/// A pattern of which every hole is one of these.
+pub(super) fn read_pattern(value: &Value, holes: &[&str]) -> Result<Pattern> {
+    let text = value.text()?;
+    check_text(text)?;
+    let pattern = Pattern::parse(text)?;
+    check_holes(&pattern, holes)?;
+    Ok(pattern)
+}
+
+pub(super) fn check_holes(pattern: &Pattern, allowed: &[&str]) -> Result<()> {
+    for hole in pattern.holes() {
+        if !allowed.contains(&hole.name.as_str()) {
+            let names: Vec<String> = allowed.iter().map(|name| format!("{{{name}}}")).collect();
+            let error = Error::value(format!("`{{{}}}`", hole.name), names.join(", "));
+            return Err(error.near(&hole.name, allowed.iter().copied()));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn once(text: &Pattern, hole: &str) -> Result<()> {
+    match text.count(hole) {
+        1 => Ok(()),
+        count => Err(Error::value(
+            format!("`{{{hole}}}` {count} times"),
+            format!("`{{{hole}}}` once"),
+        )),
+    }
+}

@@ -1,0 +1,209 @@
+//! Subjects: names, and what agrees with them.
+
+// Reads what users wrote: nothing here may be out of bounds.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing))]
+
+use std::collections::BTreeMap;
+
+use super::patterns::{check_text, read_pattern, read_product};
+use super::{Class, Form, Subject, TextGrammar};
+use crate::error::{Error, Result};
+use crate::grammar::text::pattern::Pattern;
+use crate::value::Value;
+
+impl Subject {
+    pub(super) fn read(value: &Value, grammar: &TextGrammar) -> Result<Subject> {
+        let mut fields = value.fields()?;
+        fields.known(&["name", "possessive", "classes"])?;
+        let name = fields.required("name", |value| read_product(value, grammar))?;
+        let possessive = fields.optional("possessive", |value| read_pattern(value, &["name"]))?;
+        let possessive = match possessive {
+            Some(possessive) => possessive,
+            None => Pattern::parse("{name}'s")?,
+        };
+        if possessive.count("name") != 1 {
+            return Err(Error::argument(
+                "possessive",
+                "a pattern without `{name}`",
+                "text with `{name}` once",
+            ));
+        }
+        let classes = fields.optional("classes", |value| {
+            let classes = value.fields()?;
+            let classes: Result<Vec<Class>> = classes
+                .all()
+                .map(|(key, value)| {
+                    Class::read(key, value, Some((grammar, &name))).map_err(|e| e.within(key))
+                })
+                .collect();
+            check_classes(classes?)
+        })?;
+        Ok(Subject {
+            name,
+            possessive,
+            classes: classes.unwrap_or_else(|| vec![Class::of_things()]),
+        })
+    }
+
+    /// The holes that every class has a form for.
+    pub(super) fn form_names(&self) -> Vec<&str> {
+        let first = self.classes.first();
+        first
+            .into_iter()
+            .flat_map(|class| class.forms.keys().map(String::as_str))
+            .collect()
+    }
+}
+
+/// Most classes of a grammar.
+const CLASS_LIMIT: usize = 16;
+
+fn check_classes(classes: Vec<Class>) -> Result<Vec<Class>> {
+    if !(1..=CLASS_LIMIT).contains(&classes.len()) {
+        let allowed = format!("1 to {CLASS_LIMIT} classes");
+        return Err(Error::value(classes.len(), allowed));
+    }
+    let weights: f64 = classes.iter().map(|class| class.weight).sum();
+    if !(weights > 0.0 && weights.is_finite()) {
+        return Err(Error::value(
+            format!("weights that add up to {weights}"),
+            "at least one class with a weight above 0",
+        ));
+    }
+    if let Some((first, others)) = classes.split_first() {
+        for class in others {
+            let one_has = |a: &Class, b: &Class| {
+                let missing = a.forms.keys().find(|name| !b.forms.contains_key(*name));
+                missing.cloned()
+            };
+            if let Some(name) = one_has(first, class) {
+                let got = format!("no `{name}`");
+                let allowed = format!("the forms of class '{}'", first.key);
+                return Err(Error::argument(class.key.clone(), got, allowed));
+            }
+            if let Some(name) = one_has(class, first) {
+                let got = format!("no `{name}`");
+                let allowed = format!("the forms of class '{}'", class.key);
+                return Err(Error::argument(first.key.clone(), got, allowed));
+            }
+        }
+    }
+    Ok(classes)
+}
+
+impl Class {
+    /// What a grammar without classes has.
+    fn of_things() -> Class {
+        let form = |text: &str| Form {
+            after_name: text.to_string(),
+            after_pronoun: text.to_string(),
+        };
+        Class {
+            key: "it".to_string(),
+            weight: 1.0,
+            forms: BTreeMap::from([
+                ("pronoun".to_string(), form("it")),
+                ("possessive".to_string(), form("its")),
+            ]),
+            lists: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn read(
+        key: &str,
+        value: &Value,
+        names: Option<(&TextGrammar, &Pattern)>,
+    ) -> Result<Class> {
+        let mut fields = value.fields()?;
+        let weight = fields.optional("weight", Value::number)?.unwrap_or(1.0);
+        if !(weight.is_finite() && weight >= 0.0) {
+            return Err(Error::argument("weight", weight, "a weight of at least 0"));
+        }
+        let lists = fields.optional("lists", |value| read_other_lists(value, names))?;
+        for form in ["pronoun", "possessive"] {
+            fields.required(form, |_| Ok(()))?;
+        }
+        let mut forms = BTreeMap::new();
+        for (name, value) in fields.all() {
+            if ["weight", "lists", "statements", "questions"].contains(&name) {
+                continue;
+            }
+            if RESERVED.contains(&name) {
+                let allowed = format!("a name that is none of {}", RESERVED.join(", "));
+                return Err(Error::argument(name, format!("`{name}`"), allowed));
+            }
+            let form = Form::read(value).map_err(|e| e.within(name))?;
+            forms.insert(name.to_string(), form);
+        }
+        Ok(Class {
+            key: key.to_string(),
+            weight,
+            forms,
+            lists: lists.unwrap_or_default(),
+        })
+    }
+}
+
+/// Holes with a meaning of their own: no form has such a name.
+pub(super) const RESERVED: [&str; 7] = [
+    "subject", "object", "relation", "new", "name", "question", "answer",
+];
+
+fn read_other_lists(
+    value: &Value,
+    names: Option<(&TextGrammar, &Pattern)>,
+) -> Result<BTreeMap<String, String>> {
+    let Some((grammar, name)) = names else {
+        return Err(Error::value("lists", "none here: the names are objects"));
+    };
+    value
+        .fields()?
+        .all()
+        .map(|(list, value)| {
+            let other = value.text().map_err(|e| e.within(list))?;
+            let (Some((_, own)), true) = (grammar.list(list), name.count(list) > 0) else {
+                let lists: Vec<&str> = name.holes().map(|hole| hole.name.as_str()).collect();
+                let allowed = format!("a list of the name: {}", lists.join(", "));
+                return Err(Error::argument(list, format!("`{list}`"), allowed));
+            };
+            let Some((_, found)) = grammar.list(other) else {
+                let got = format!("`{other}`");
+                return Err(Error::argument(list, got, "the name of a list"));
+            };
+            if found.words.len() != own.words.len() {
+                return Err(Error::argument(
+                    list,
+                    format!("{other} of {} words", found.words.len()),
+                    format!("a list of {} words, as {list} has", own.words.len()),
+                ));
+            }
+            Ok((list.to_string(), other.to_string()))
+        })
+        .collect()
+}
+
+impl Form {
+    pub(super) fn read(value: &Value) -> Result<Form> {
+        if let Value::Table(_) = value {
+            let mut fields = value.fields()?;
+            fields.known(&["named", "pronoun"])?;
+            let mut read = |name| {
+                fields.required(name, |value| {
+                    let text = value.text()?;
+                    check_text(text)?;
+                    Ok(text.to_string())
+                })
+            };
+            return Ok(Form {
+                after_name: read("named")?,
+                after_pronoun: read("pronoun")?,
+            });
+        }
+        let text = value.text()?;
+        check_text(text)?;
+        Ok(Form {
+            after_name: text.to_string(),
+            after_pronoun: text.to_string(),
+        })
+    }
+}

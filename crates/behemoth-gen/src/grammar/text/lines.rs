@@ -1,0 +1,87 @@
+//! Where each value of a TOML text stands: refusals name the line.
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::error::{Error, Key};
+
+/// The lines of the values of one TOML text.
+pub(super) struct Lines {
+    file: String,
+    /// Paths of keys with where they begin, in bytes, in the order of the text.
+    places: Vec<(Vec<Key>, usize)>,
+    /// Where each line ends, in bytes.
+    ends: Vec<usize>,
+}
+
+impl Lines {
+    /// Of a text that is TOML; `file` is what refusals call it.
+    pub(super) fn new(file: &str, text: &str) -> Lines {
+        let mut places = Vec::new();
+        if let Ok(table) = DeTable::parse(text) {
+            walk_table(&mut Vec::new(), table.get_ref(), &mut places);
+        }
+        places.sort_by_key(|&(_, at)| at);
+        let ends = text.match_indices('\n').map(|(at, _)| at).collect();
+        Lines {
+            file: file.to_string(),
+            places,
+            ends,
+        }
+    }
+
+    /// The names in a table, in the order of the text.
+    pub(super) fn names_in(&self, table: &str) -> Vec<&str> {
+        self.places
+            .iter()
+            .filter_map(|(path, _)| match &path[..] {
+                [Key::Name(outer), Key::Name(inner)] if outer == table => Some(inner.as_str()),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// The refusal with file and line before the path.
+    pub(super) fn place(&self, mut error: Error) -> Error {
+        if let Error::Argument { path, .. } = &mut error {
+            let known = |length: usize| {
+                let place = self.places.iter().find(|(p, _)| p[..] == path[..length]);
+                place.map(|&(_, at)| 1 + self.ends.partition_point(|&end| end < at))
+            };
+            let line = (1..=path.len()).rev().find_map(known);
+            let place = match line {
+                Some(line) => format!("{}, line {line}", self.file),
+                None => self.file.clone(),
+            };
+            match path.first_mut() {
+                Some(Key::Name(name)) => *name = format!("{place}: {name}"),
+                _ => path.insert(0, Key::Name(place)),
+            }
+        }
+        error
+    }
+}
+
+fn walk_table(path: &mut Vec<Key>, table: &DeTable<'_>, found: &mut Vec<(Vec<Key>, usize)>) {
+    for (key, value) in table {
+        path.push(Key::Name(key.get_ref().to_string()));
+        found.push((path.clone(), key.span().start));
+        walk(path, value, found);
+        path.pop();
+    }
+}
+
+fn walk(path: &mut Vec<Key>, value: &Spanned<DeValue<'_>>, found: &mut Vec<(Vec<Key>, usize)>) {
+    match value.get_ref() {
+        DeValue::Table(table) => walk_table(path, table, found),
+        DeValue::Array(list) => {
+            for (at, item) in list.iter().enumerate() {
+                path.push(Key::Index(at));
+                found.push((path.clone(), item.span().start));
+                walk(path, item, found);
+                path.pop();
+            }
+        }
+        _ => {}
+    }
+}

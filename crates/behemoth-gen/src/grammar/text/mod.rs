@@ -1,0 +1,45 @@
+//! Grammars that are data: sentences of a language, in the tokens of any tokenizer.
+//!
+//! A [`TextGrammar`] is a TOML file. Its sentences are expanded for every context in which they
+//! can stand ([`expand`]), cut into pieces before each space, and encoded once ([`compile`]): a
+//! piece without a hole is its tokens, a piece with a hole has tokens for each word that can fill
+//! it. What is left for each sentence is to copy pieces ([`write`]).
+
+mod compile;
+mod expand;
+mod file;
+mod lines;
+mod pattern;
+mod pieces;
+mod shipped;
+mod tokenizer;
+mod write;
+
+pub use self::compile::{END_ROLE, Lexicon};
+pub use self::expand::TextRole;
+pub use self::file::TextGrammar;
+pub use self::shipped::SHIPPED;
+pub use self::tokenizer::{PUNCTUATION, SPECIAL_WORDS, TextToken, Tokenizer, WordTokenizer};
+
+pub(crate) use self::compile::Says;
+pub(crate) use self::expand::Mention;
+pub(crate) use self::write::Digits;
+
+/// Where the digits of a sentence's words are kept.
+pub(crate) mod slots {
+    use super::file::{DIGIT_LIMIT, JOINT_LIMIT};
+
+    /// First digit of the subject's name.
+    pub(crate) const SUBJECT: u8 = 0;
+
+    /// First digit of the object of a fact of the sentence.
+    pub(crate) const fn of_object(place: usize) -> u8 {
+        (DIGIT_LIMIT * (place + 1)) as u8
+    }
+
+    /// A digit that is always 0: of pieces without holes.
+    pub(crate) const NONE: u8 = of_object(JOINT_LIMIT);
+
+    /// Number of slots.
+    pub(crate) const COUNT: usize = NONE as usize + 1;
+}

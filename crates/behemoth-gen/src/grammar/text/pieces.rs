@@ -1,0 +1,354 @@
+//! Sentences cut into pieces, which are encoded once.
+//!
+//! A cut is made before each space that a letter follows: no tokenizer in use has a token that
+//! goes on over it, and each piece then has the tokens that it has in the whole text. Pieces
+//! within a text are encoded after a mark, since a tokenizer may treat the beginning of a text in
+//! a way of its own; whether all that holds is checked piece by piece here, and document by
+//! document by who writes a corpus.
+
+use std::collections::HashMap;
+
+use super::expand::{Content, Segment, TextRole};
+use super::file::List;
+use super::pattern::capitalised;
+use super::slots;
+use super::tokenizer::{ANCHOR, TextToken, Tokenizer};
+use crate::error::{Error, Result};
+
+/// Most ways to fill one piece: two lists that touch each other have as many as their product.
+const FILLED_LIMIT: usize = 1 << 20;
+
+/// Tokens of a piece, or of one way to fill it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry {
+    pub at: u32,
+    pub tokens: u8,
+    /// Tokens that name the subject or the object, from and to.
+    pub core: (u8, u8),
+}
+
+/// A piece of a sentence: which entry it is, by the digits of the sentence.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Piece {
+    pub first: u32,
+    pub stride: u32,
+    pub slots: [u8; 2],
+    pub role: TextRole,
+}
+
+impl Piece {
+    pub(super) fn has_words(&self) -> bool {
+        self.slots != [slots::NONE; 2]
+    }
+}
+
+/// Cuts a sentence before each space that something follows.
+pub(super) fn cut(segments: &[Segment]) -> Vec<Vec<Segment>> {
+    let mut pieces: Vec<Vec<Segment>> = Vec::new();
+    let mut piece: Vec<Segment> = Vec::new();
+    for (at, segment) in segments.iter().enumerate() {
+        let Content::Text(text) = &segment.content else {
+            piece.push(segment.clone());
+            continue;
+        };
+        let mut start = 0;
+        for (place, letter) in text.char_indices() {
+            let after = &text[place + letter.len_utf8()..];
+            let follows = match (after.chars().next(), segments.get(at + 1)) {
+                (Some(next), _) => !next.is_whitespace(),
+                (None, None) => false,
+                (None, Some(next)) => match &next.content {
+                    Content::Text(next) => !next.starts_with(char::is_whitespace),
+                    Content::Word { .. } => true,
+                },
+            };
+            let is_begun = place > start || !piece.is_empty();
+            if letter.is_whitespace() && follows && is_begun {
+                push_text(&mut piece, &text[start..place], segment.role);
+                pieces.push(std::mem::take(&mut piece));
+                start = place;
+            }
+        }
+        push_text(&mut piece, &text[start..], segment.role);
+    }
+    if !piece.is_empty() {
+        pieces.push(piece);
+    }
+    pieces
+}
+
+fn push_text(piece: &mut Vec<Segment>, text: &str, role: TextRole) {
+    if !text.is_empty() {
+        piece.push(Segment {
+            content: Content::Text(text.to_string()),
+            role,
+        });
+    }
+}
+
+/// Texts to encode, each with the letters of it that name something.
+struct Filled {
+    text: String,
+    core: Option<(usize, usize)>,
+    is_first: bool,
+}
+
+/// All pieces of a grammar: gathered first, and then encoded at once.
+pub(super) struct Pieces<'a> {
+    lists: &'a [List],
+    known: HashMap<(bool, Vec<Segment>), Piece>,
+    filled: Vec<Filled>,
+    /// The first entry of each piece, and how people would write it.
+    names: Vec<(usize, String)>,
+}
+
+impl<'a> Pieces<'a> {
+    pub(super) fn new(lists: &'a [List]) -> Self {
+        Pieces {
+            lists,
+            known: HashMap::new(),
+            filled: Vec::new(),
+            names: Vec::new(),
+        }
+    }
+
+    /// The piece of these segments, which begins a text or does not.
+    pub(super) fn piece(&mut self, segments: &[Segment], is_first: bool) -> Result<Piece> {
+        let words: Vec<(usize, u8)> = segments
+            .iter()
+            .filter_map(|segment| match segment.content {
+                Content::Word { list, slot, .. } => Some((self.lists[list].words.len(), slot)),
+                Content::Text(_) => None,
+            })
+            .collect();
+        let mut slots = [slots::NONE; 2];
+        let (mut count, mut stride) = (1, 1);
+        for (at, &(len, slot)) in words.iter().rev().enumerate() {
+            if at == 2 || count * len > FILLED_LIMIT {
+                return Err(Error::value(
+                    format!("{:?} without a space in it", self.written(segments)),
+                    format!("a space between lists, or two with {FILLED_LIMIT} pairs of words"),
+                ));
+            }
+            slots[1 - at] = slot;
+            if at == 0 {
+                stride = len;
+            }
+            count *= len;
+        }
+        let role = role_of(segments).map_err(|()| {
+            Error::value(
+                format!("{:?} without a space in it", self.written(segments)),
+                "a space between the subject and an object",
+            )
+        })?;
+        let key = (is_first, without_slots(segments));
+        if let Some(known) = self.known.get(&key) {
+            return Ok(Piece {
+                slots,
+                role,
+                ..*known
+            });
+        }
+        let piece = Piece {
+            first: self.filled.len() as u32,
+            stride: stride as u32,
+            slots,
+            role,
+        };
+        self.names.push((self.filled.len(), self.written(segments)));
+        for index in 0..count {
+            let filled = self.fill(
+                segments,
+                [index / stride, index % stride],
+                is_first,
+                words.len(),
+            );
+            self.filled.push(filled);
+        }
+        self.known.insert(key, piece);
+        Ok(piece)
+    }
+
+    fn fill(
+        &self,
+        segments: &[Segment],
+        digits: [usize; 2],
+        is_first: bool,
+        words: usize,
+    ) -> Filled {
+        let mut text = String::new();
+        let mut letters = 0;
+        let mut core: Option<(usize, usize)> = None;
+        let mut digits = digits.iter().skip(2 - words);
+        for segment in segments {
+            let start = letters;
+            match &segment.content {
+                Content::Text(part) => {
+                    text.push_str(part);
+                    letters += part.chars().count();
+                }
+                Content::Word {
+                    list, is_capital, ..
+                } => {
+                    let word = &self.lists[*list].words[*digits.next().unwrap_or(&0)];
+                    letters += word.chars().count();
+                    if *is_capital {
+                        text.push_str(&capitalised(word));
+                    } else {
+                        text.push_str(word);
+                    }
+                }
+            }
+            if segment.role != TextRole::Grammar {
+                core = Some((core.map_or(start, |(from, _)| from), letters));
+            }
+        }
+        // The space that a piece begins with names nothing.
+        if let Some((from, to)) = core {
+            let blank = text.chars().skip(from).take_while(|l| l.is_whitespace());
+            core = Some((from + blank.count(), to));
+        }
+        Filled {
+            text,
+            core,
+            is_first,
+        }
+    }
+
+    /// A piece as people would write it, with lists in braces.
+    fn written(&self, segments: &[Segment]) -> String {
+        segments
+            .iter()
+            .map(|segment| match &segment.content {
+                Content::Text(text) => text.clone(),
+                Content::Word { list, .. } => format!("{{{}}}", self.lists[*list].name),
+            })
+            .collect()
+    }
+
+    /// The tokens of all pieces, end to end, and where each way to fill each is.
+    pub(super) fn encode(self, tokenizer: &mut dyn Tokenizer) -> Result<(Vec<u32>, Vec<Entry>)> {
+        let anchor = tokenizer.encode(&[ANCHOR.to_string()])?;
+        let anchor: Vec<u32> = anchor.iter().flatten().map(|token| token.id).collect();
+        let texts: Vec<String> = self
+            .filled
+            .iter()
+            .map(|filled| match filled.is_first {
+                true => filled.text.clone(),
+                false => format!("{ANCHOR}{}", filled.text),
+            })
+            .collect();
+        let encoded = tokenizer.encode(&texts)?;
+        let mut pool = Vec::new();
+        let mut entries = Vec::with_capacity(self.filled.len());
+        for (index, (filled, tokens)) in self.filled.iter().zip(&encoded).enumerate() {
+            let name = || {
+                let at = self.names.partition_point(|&(first, _)| first <= index);
+                let piece = at.checked_sub(1).and_then(|at| self.names.get(at));
+                let piece = piece.map_or("", |(_, name)| name.as_str());
+                format!("piece {piece:?} as {:?}", filled.text)
+            };
+            let own = if filled.is_first {
+                &tokens[..]
+            } else {
+                let (before, own) = tokens.split_at(anchor.len().min(tokens.len()));
+                if !before
+                    .iter()
+                    .map(|token| token.id)
+                    .eq(anchor.iter().copied())
+                {
+                    let allowed =
+                        format!("a piece whose tokens do not depend on a {ANCHOR:?} before");
+                    return Err(Error::argument("tokenizer", name(), allowed));
+                }
+                own
+            };
+            if own.is_empty() || own.len() > 255 {
+                let got = format!("{} tokens for {}", own.len(), name());
+                return Err(Error::argument("tokenizer", got, "1 to 255 tokens"));
+            }
+            let shift = if filled.is_first { 0 } else { ANCHOR.len() };
+            entries.push(Entry {
+                at: pool.len() as u32,
+                tokens: own.len() as u8,
+                core: core_tokens(own, filled.core, shift),
+            });
+            pool.extend(own.iter().map(|token| token.id));
+        }
+        if u32::try_from(pool.len()).is_err() {
+            return Err(Error::argument(
+                "grammar",
+                "more than 2^32 tokens",
+                "fewer words",
+            ));
+        }
+        check_distinct(&self, &pool, &entries)?;
+        Ok((pool, entries))
+    }
+}
+
+/// The tokens that cover any of these letters.
+fn core_tokens(tokens: &[TextToken], core: Option<(usize, usize)>, shift: usize) -> (u8, u8) {
+    let Some((from, to)) = core else {
+        return (0, 0);
+    };
+    let (from, to) = (from + shift, to + shift);
+    let covers = |token: &TextToken| token.start < to && token.end > from;
+    let first = tokens.iter().position(covers);
+    let last = tokens.iter().rposition(covers);
+    match (first, last) {
+        (Some(first), Some(last)) => (first as u8, last as u8 + 1),
+        _ => (0, 0),
+    }
+}
+
+/// Refuses two words of a list that have the same tokens.
+fn check_distinct(pieces: &Pieces<'_>, pool: &[u32], entries: &[Entry]) -> Result<()> {
+    let starts = pieces.names.iter().map(|&(first, _)| first);
+    let ends = starts.clone().skip(1).chain([entries.len()]);
+    for ((start, end), (_, name)) in starts.zip(ends).zip(&pieces.names) {
+        let mut seen = HashMap::new();
+        for index in start..end {
+            let entry = &entries[index];
+            let tokens = &pool[entry.at as usize..][..usize::from(entry.tokens)];
+            if let Some(first) = seen.insert(tokens, index) {
+                let (a, b) = (&pieces.filled[first].text, &pieces.filled[index].text);
+                return Err(Error::argument(
+                    "tokenizer",
+                    format!("the same tokens for {a:?} and {b:?} (piece {name:?})"),
+                    "a tokenizer that tells the words of a list apart",
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The one role beside the grammar's; an error where a piece has two.
+fn role_of(segments: &[Segment]) -> std::result::Result<TextRole, ()> {
+    let mut role = TextRole::Grammar;
+    for segment in segments {
+        if segment.role != TextRole::Grammar {
+            if role != TextRole::Grammar && role != segment.role {
+                return Err(());
+            }
+            role = segment.role;
+        }
+    }
+    Ok(role)
+}
+
+/// The same piece wherever its digits come from.
+fn without_slots(segments: &[Segment]) -> Vec<Segment> {
+    let mut segments = segments.to_vec();
+    for segment in &mut segments {
+        if let Content::Word { slot, .. } = &mut segment.content {
+            *slot = 0;
+        }
+        if let TextRole::Object(_) = segment.role {
+            segment.role = TextRole::Object(0);
+        }
+    }
+    segments
+}

@@ -1,0 +1,34 @@
+//! The grammars that come with the crate.
+
+use super::file::TextGrammar;
+use crate::error::{Error, Result};
+
+/// Name and text of each.
+pub const SHIPPED: &[(&str, &str)] = &[
+    ("bios-en", include_str!("../../../grammars/bios-en.toml")),
+    (
+        "encyclopedia-en",
+        include_str!("../../../grammars/encyclopedia-en.toml"),
+    ),
+    (
+        "stories-en",
+        include_str!("../../../grammars/stories-en.toml"),
+    ),
+];
+
+impl TextGrammar {
+    /// A grammar that comes with the crate.
+    pub fn shipped(name: &str) -> Result<TextGrammar> {
+        let names = || SHIPPED.iter().map(|&(name, _)| name);
+        match SHIPPED.iter().find(|&&(known, _)| known == name) {
+            Some((name, text)) => TextGrammar::from_toml(name, text),
+            None => {
+                let allowed: Vec<&str> = names().collect();
+                Err(
+                    Error::argument("grammar", format!("`{name}`"), allowed.join(", "))
+                        .near(name, names()),
+                )
+            }
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! Tokenizers: text -> tokens, and which letters each token covers.
+
+use std::collections::HashMap;
+
+use crate::error::{Error, Result};
+
+/// What stands before a piece that does not begin a text, while it is encoded.
+pub(super) const ANCHOR: &str = ".";
+
+/// A token of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TextToken {
+    /// Its id.
+    pub id: u32,
+    /// First letter that it covers, counted in characters.
+    pub start: usize,
+    /// One past its last letter.
+    pub end: usize,
+}
+
+/// Encodes text. A grammar is compiled with one: every piece of it is encoded once.
+pub trait Tokenizer {
+    /// What tells it apart from others; part of a corpus's spec.
+    fn digest(&self) -> String;
+
+    /// Number of token ids, once all texts are encoded.
+    fn size(&self) -> u64;
+
+    /// Ends a document.
+    fn end_of_document(&self) -> u32;
+
+    /// The tokens of each text, without any that stand for its beginning or end.
+    fn encode(&mut self, texts: &[String]) -> Result<Vec<Vec<TextToken>>>;
+
+    /// The names of its tokens by id, if it is made for the grammar and not from elsewhere.
+    fn names(&self) -> Option<&[String]> {
+        None
+    }
+}
+
+/// Characters that are a token each, beside white space; the tokenizer file that Python writes
+/// has the same in its regular expression.
+pub const PUNCTUATION: &str = "!\"#$%&'()*+,./:;<=>?@[\\]^`{|}~“”„‘’‚«»‹›–—…¿¡·";
+
+/// The end of a document, padding, and what stands for a word that is not known.
+pub const SPECIAL_WORDS: [&str; 3] = ["<|endoftext|>", "<|padding|>", "<|unknown|>"];
+
+/// The tokenizer of a grammar's own words: a token is a word or a mark, with the space before it.
+///
+/// Texts come back letter by letter, since spaces belong to tokens. Ids are in the order in which
+/// words are first encoded.
+#[derive(Clone, Debug)]
+pub struct WordTokenizer {
+    names: Vec<String>,
+    ids: HashMap<String, u32>,
+}
+
+impl Default for WordTokenizer {
+    fn default() -> Self {
+        let names = SPECIAL_WORDS.map(String::from).to_vec();
+        let ids = (0..).zip(&names).map(|(id, n)| (n.clone(), id)).collect();
+        WordTokenizer { names, ids }
+    }
+}
+
+impl WordTokenizer {
+    fn id(&mut self, word: &str) -> Result<u32> {
+        if let Some(&id) = self.ids.get(word) {
+            return Ok(id);
+        }
+        let id = u32::try_from(self.names.len())
+            .ok()
+            .filter(|&id| id < 1 << 31)
+            .ok_or_else(|| Error::argument("vocabulary", "2147483648 words", "fewer words"))?;
+        self.ids.insert(word.to_string(), id);
+        self.names.push(word.to_string());
+        Ok(id)
+    }
+}
+
+/// Cuts a text into words and marks, each with the space before it.
+fn words(text: &str) -> Vec<(&str, usize, usize)> {
+    let letters: Vec<(usize, char)> = text.char_indices().collect();
+    let at = |i: usize| letters.get(i).map_or(text.len(), |&(at, _)| at);
+    let is_word = |i: usize| {
+        letters
+            .get(i)
+            .is_some_and(|&(_, l)| !l.is_whitespace() && !PUNCTUATION.contains(l))
+    };
+    let mut found = Vec::new();
+    let mut i = 0;
+    while i < letters.len() {
+        let start = i;
+        if letters[i].1 == ' ' && letters.get(i + 1).is_some_and(|(_, l)| !l.is_whitespace()) {
+            i += 1;
+        }
+        if is_word(i) {
+            while is_word(i) {
+                i += 1;
+            }
+        } else {
+            i += 1;
+        }
+        found.push((&text[at(start)..at(i)], start, i));
+    }
+    found
+}
+
+impl Tokenizer for WordTokenizer {
+    fn digest(&self) -> String {
+        "words-v1".to_string()
+    }
+
+    fn size(&self) -> u64 {
+        self.names.len() as u64
+    }
+
+    fn end_of_document(&self) -> u32 {
+        0
+    }
+
+    fn encode(&mut self, texts: &[String]) -> Result<Vec<Vec<TextToken>>> {
+        texts
+            .iter()
+            .map(|text| {
+                words(text)
+                    .into_iter()
+                    .map(|(word, start, end)| {
+                        Ok(TextToken {
+                            id: self.id(word)?,
+                            start,
+                            end,
+                        })
+                    })
+                    .collect()
+            })
+            .collect()
+    }
+
+    fn names(&self) -> Option<&[String]> {
+        Some(&self.names)
+    }
+}
+
+/// Every piece is a token of its own: with it a corpus is written as text.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PieceTokenizer {
+    names: Vec<String>,
+    ids: HashMap<String, u32>,
+}
+
+impl Tokenizer for PieceTokenizer {
+    fn digest(&self) -> String {
+        "text".to_string()
+    }
+
+    fn size(&self) -> u64 {
+        self.names.len() as u64 + 1
+    }
+
+    fn end_of_document(&self) -> u32 {
+        u32::MAX
+    }
+
+    fn encode(&mut self, texts: &[String]) -> Result<Vec<Vec<TextToken>>> {
+        let mut id = |text: &str| {
+            if let Some(&id) = self.ids.get(text) {
+                return id;
+            }
+            let id = self.names.len() as u32;
+            self.ids.insert(text.to_string(), id);
+            self.names.push(text.to_string());
+            id
+        };
+        let mut encode = |text: &String| {
+            // What stands before a piece is no part of it.
+            let (before, own) = match text.strip_prefix(ANCHOR) {
+                Some(own) => (Some(id(ANCHOR)), own),
+                None => (None, text.as_str()),
+            };
+            let shift = usize::from(before.is_some());
+            let mut tokens: Vec<TextToken> = before
+                .map(|id| TextToken {
+                    id,
+                    start: 0,
+                    end: 1,
+                })
+                .into_iter()
+                .collect();
+            if !own.is_empty() {
+                tokens.push(TextToken {
+                    id: id(own),
+                    start: shift,
+                    end: shift + own.chars().count(),
+                });
+            }
+            tokens
+        };
+        Ok(texts.iter().map(&mut encode).collect())
+    }
+
+    fn names(&self) -> Option<&[String]> {
+        Some(&self.names)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_keep_every_letter() {
+        for text in [
+            "Anya Petrova's birthday is May 3, 1912.",
+            " (Oslo)\nNew  York “x”",
+            "",
+        ] {
+            let parts: String = words(text).iter().map(|&(word, ..)| word).collect();
+            assert_eq!(parts, text);
+        }
+        let parts: Vec<&str> = words("It's Jean-Luc, 5.").iter().map(|w| w.0).collect();
+        assert_eq!(parts, ["It", "'", "s", " Jean-Luc", ",", " 5", "."]);
+    }
+
+    #[test]
+    fn ids_are_in_the_order_of_first_use() {
+        let mut tokenizer = WordTokenizer::default();
+        let texts = ["a b a".to_string(), " b".to_string()];
+        let found = tokenizer.encode(&texts).unwrap();
+        let ids: Vec<Vec<u32>> = found
+            .iter()
+            .map(|tokens| tokens.iter().map(|token| token.id).collect())
+            .collect();
+        assert_eq!(ids, [vec![3, 4, 5], vec![4]]);
+        assert_eq!((found[0][1].start, found[0][1].end), (1, 3));
+        assert_eq!(tokenizer.size(), 6);
+    }
+}
