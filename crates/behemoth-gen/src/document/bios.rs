@@ -56,7 +56,11 @@ impl Bios {
         for fact in facts.facts_of_entity(entity) {
             let of = exposures.of_existing(fact);
             let offset = self.offset(fact);
-            let mut copy = (part + self.spread - offset) % self.spread;
+            // The remainder by `spread`, without a division.
+            let mut copy = match part.checked_sub(offset) {
+                Some(copy) => copy,
+                None => part + self.spread - offset,
+            };
             while copy < of {
                 sentences.push((fact, copy, of));
                 copy += self.spread;

@@ -98,6 +98,13 @@ pub trait Token: Copy + Default + Send + Sync + 'static {
     fn from_id(id: u32) -> Self;
     /// Bytes of one token.
     const BYTES: usize = std::mem::size_of::<Self>();
+
+    /// As what tokens of it are kept that are copied again and again.
+    type Kept: Copy + Send + Sync;
+    /// From what is kept.
+    fn from_kept(kept: Self::Kept) -> Self;
+    /// The kept tokens that serve it, of the same ones in 16 bits (where they fit) and in 32.
+    fn kept<'a>(small: &'a [u16], large: &'a [u32]) -> &'a [Self::Kept];
 }
 
 impl Token for u16 {
@@ -105,17 +112,47 @@ impl Token for u16 {
     fn from_id(id: u32) -> Self {
         id as u16
     }
+
+    type Kept = u16;
+    #[inline(always)]
+    fn from_kept(kept: u16) -> Self {
+        kept
+    }
+    #[inline(always)]
+    fn kept<'a>(small: &'a [u16], _: &'a [u32]) -> &'a [u16] {
+        small
+    }
 }
 impl Token for u32 {
     #[inline(always)]
     fn from_id(id: u32) -> Self {
         id
     }
+
+    type Kept = u32;
+    #[inline(always)]
+    fn from_kept(kept: u32) -> Self {
+        kept
+    }
+    #[inline(always)]
+    fn kept<'a>(_: &'a [u16], large: &'a [u32]) -> &'a [u32] {
+        large
+    }
 }
 impl Token for u64 {
     #[inline(always)]
     fn from_id(id: u32) -> Self {
         u64::from(id)
+    }
+
+    type Kept = u32;
+    #[inline(always)]
+    fn from_kept(kept: u32) -> Self {
+        u64::from(kept)
+    }
+    #[inline(always)]
+    fn kept<'a>(_: &'a [u16], large: &'a [u32]) -> &'a [u32] {
+        large
     }
 }
 

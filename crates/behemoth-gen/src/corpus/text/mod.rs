@@ -38,6 +38,8 @@ pub(crate) struct Text {
     naming: Naming,
     joint_key: Key,
     share_joint: u64,
+    /// By pair of relations: whether a joint statement can say both.
+    joins: Vec<bool>,
 }
 
 impl Text {
@@ -119,6 +121,7 @@ impl Text {
             class_ends: grammar.class_ends(),
             naming: spec.documents.naming,
             joint_key: Key::new(seed, "joint", 0),
+            joins: joins(&lexicon),
             share_joint: crate::numbers::billionths(grammar.share_joint()),
             lexicon,
         })
@@ -261,21 +264,36 @@ impl Text {
     }
 
     /// How many of the next sentences are written as one, and by which joint statement.
+    #[inline]
     fn joint(&self, sentences: &[Sentence], corpus: &Corpus) -> (usize, Option<(usize, usize)>) {
-        let joints = self.lexicon.joints();
-        let Some(first) = sentences.first() else {
-            return (0, None);
+        let [first, second, ..] = sentences else {
+            return (1, None);
         };
-        if joints.is_empty() || self.share_joint == 0 {
+        // Nearly all pairs fall here.
+        if second.subject != first.subject || !self.may_join(first.relation, second.relation) {
             return (1, None);
         }
+        self.joined(sentences, corpus).unwrap_or((1, None))
+    }
+
+    fn may_join(&self, first: u32, second: u32) -> bool {
+        let relations = self.objects.len();
+        self.joins[first as usize * relations + second as usize]
+    }
+
+    fn joined(
+        &self,
+        sentences: &[Sentence],
+        corpus: &Corpus,
+    ) -> Option<(usize, Option<(usize, usize)>)> {
+        let first = sentences.first()?;
         let rendering = corpus.rendering(first.fact, first.copy);
         let hash = self.joint_key.hash_pair(first.fact, rendering);
         // The high half says whether, the low half which.
         if multiply_high(hash, 1_000_000_000) >= self.share_joint {
-            return (1, None);
+            return None;
         }
-        for (joint, found) in joints.iter().enumerate() {
+        for (joint, found) in self.lexicon.joints().iter().enumerate() {
             let facts = found.relations.len();
             let Some(window) = sentences.get(..facts) else {
                 continue;
@@ -292,11 +310,10 @@ impl Text {
                     .all(|(i, a)| window[..i].iter().all(|b| b.relation != a.relation))
             };
             if window.iter().all(says) && is_each_once() {
-                let low = hash << 32;
-                return (facts, Some((joint, found.draw(low))));
+                return Some((facts, Some((joint, found.draw(hash << 32)))));
             }
         }
-        (1, None)
+        None
     }
 
     /// The sentence of a group that is said at this place of the joint statement.
@@ -337,6 +354,18 @@ impl Text {
             ..self.clone()
         }
     }
+}
+
+/// By pair of relations, whether a joint statement can say both.
+fn joins(lexicon: &Lexicon) -> Vec<bool> {
+    let relations = lexicon.relations() as u32;
+    let pairs = (0..relations).flat_map(|a| (0..relations).map(move |b| (a, b)));
+    pairs
+        .map(|(a, b)| {
+            let mut joints = lexicon.joints().iter();
+            a != b && joints.any(|j| j.relations.contains(&a) && j.relations.contains(&b))
+        })
+        .collect()
 }
 
 /// The columns of a lexicon, as wordings of a corpus.

@@ -97,7 +97,10 @@ pub struct Lexicon {
     end: u32,
     size: u64,
     names: Option<Vec<String>>,
+    /// The tokens of all pieces, end to end.
     pub(super) pool: Vec<u32>,
+    /// The same in 16 bits, where they fit.
+    pub(super) small: Vec<u16>,
     pub(super) entries: Vec<Entry>,
     pub(super) pieces: Vec<Piece>,
     plans: Vec<Plan>,
@@ -192,6 +195,7 @@ impl Lexicon {
             size: tokenizer.size(),
             names: tokenizer.names().map(<[String]>::to_vec),
             pool,
+            small: Vec::new(),
             entries,
             pieces: ops,
             plans,
@@ -209,6 +213,7 @@ impl Lexicon {
         lexicon.starts.dedup();
         // A chunk may be copied from beyond the end of the last piece.
         lexicon.pool.resize(lexicon.pool.len() + CHUNK, 0);
+        lexicon.small = lexicon.narrowed();
         lexicon.most_tokens = lexicon.most_tokens_of_plans();
         Ok(lexicon)
     }
@@ -229,11 +234,20 @@ impl Lexicon {
                 pool[core].fill(piece.role.code());
             }
         }
-        Lexicon {
+        let mut roles = Lexicon {
             pool,
             end: END_ROLE,
             ..self.clone()
-        }
+        };
+        roles.small = roles.narrowed();
+        roles
+    }
+
+    fn narrowed(&self) -> Vec<u16> {
+        let tokens = self.pool.iter().map(|&token| u16::try_from(token));
+        tokens
+            .collect::<std::result::Result<_, _>>()
+            .unwrap_or_default()
     }
 
     /// The same grammar as text: each piece is a token.
@@ -329,9 +343,10 @@ impl Lexicon {
         let mut joined: HashMap<Vec<u32>, Piece> = HashMap::new();
         let mut pieces: Vec<Piece> = Vec::new();
         let mut plans = Vec::with_capacity(self.plans.len());
+        let mut known: HashMap<Vec<Piece>, Plan> = HashMap::new();
         let is_plain = |piece: &Piece| !piece.has_words() && piece.role == TextRole::Grammar;
         for plan in &self.plans {
-            let from = pieces.len() as u32;
+            let from = pieces.len();
             let own = &self.pieces[plan.from as usize..plan.to as usize];
             for run in own.chunk_by(|a, b| is_plain(a) && is_plain(b)) {
                 let &[first, _, ..] = run else {
@@ -367,10 +382,15 @@ impl Lexicon {
                 });
                 pieces.push(piece);
             }
-            plans.push(Plan {
-                from,
+            // Most contexts of a sentence read alike; kept once, they stay in the cache.
+            let plan = *known.entry(pieces[from..].to_vec()).or_insert(Plan {
+                from: from as u32,
                 to: pieces.len() as u32,
             });
+            if plan.from as usize != from {
+                pieces.truncate(from);
+            }
+            plans.push(plan);
         }
         (self.pieces, self.plans) = (pieces, plans);
     }

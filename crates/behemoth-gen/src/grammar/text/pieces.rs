@@ -28,7 +28,7 @@ pub(super) struct Entry {
 }
 
 /// A piece of a sentence: which entry it is, by the digits of the sentence.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Piece {
     pub first: u32,
     pub stride: u32,

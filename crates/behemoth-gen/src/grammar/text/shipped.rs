@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 
 /// Name and text of each.
 pub const SHIPPED: &[(&str, &str)] = &[
+    ("bios-de", include_str!("../../../grammars/bios-de.toml")),
     ("bios-en", include_str!("../../../grammars/bios-en.toml")),
     (
         "encyclopedia-en",

@@ -42,6 +42,14 @@ pub(crate) struct TextSpan {
     pub end: usize,
 }
 
+#[inline(always)]
+fn copy_chunk<T: Token>(from: &[T::Kept], to: &mut [T]) {
+    let from: &[T::Kept; CHUNK] = from[..CHUNK].try_into().expect("a chunk");
+    let to: &mut [T; CHUNK] = (&mut to[..CHUNK]).try_into().expect("a chunk");
+    // All are read before any is written: one by one they were copied one by one.
+    *to = from.map(T::from_kept);
+}
+
 impl TextSpan {
     /// Whether it is the object of the sentence's first fact.
     pub(crate) fn is_object(&self) -> bool {
@@ -54,23 +62,17 @@ impl Lexicon {
     /// a chunk; gives the number of its tokens.
     #[inline(always)]
     pub(crate) fn write<T: Token>(&self, plan: u32, digits: &Digits, out: &mut [T]) -> usize {
+        let pool = T::kept(&self.small, &self.pool);
         let mut at = 0;
         for piece in self.pieces_of(plan) {
             let [slow, fast] = piece.slots.map(|slot| digits.0[usize::from(slot)]);
             let entry = self.entries[(piece.first + slow * piece.stride + fast) as usize];
             let (from, tokens) = (entry.at as usize, usize::from(entry.tokens));
-            let mut copied = 0;
-            // Whole chunks: a fixed number of tokens compiles to vector moves.
+            // Whole chunks: a fixed number of tokens compiles to vector moves. Most pieces are one.
+            copy_chunk(&pool[from..], &mut out[at..]);
+            let mut copied = CHUNK;
             while copied < tokens {
-                let chunk: &[u32; CHUNK] = self.pool[from + copied..from + copied + CHUNK]
-                    .try_into()
-                    .expect("a chunk");
-                let to: &mut [T; CHUNK] = (&mut out[at + copied..at + copied + CHUNK])
-                    .try_into()
-                    .expect("a chunk");
-                for (to, &token) in to.iter_mut().zip(chunk) {
-                    *to = T::from_id(token);
-                }
+                copy_chunk(&pool[from + copied..], &mut out[at + copied..]);
                 copied += CHUNK;
             }
             at += tokens;
