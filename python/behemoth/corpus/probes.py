@@ -149,7 +149,7 @@ def probe_metadata(path: Path) -> dict[str, str] | None:
 
 def _wording_frame(corpus: Corpus, facts: NDArray[np.uint64], row: dict[str, Any]) -> pl.DataFrame:
     native = corpus._native
-    prompt, prompt_ends, answer, answer_ends = native.probes(facts, row["wording_index"])
+    prompt, prompt_ends, answer, answer_ends, _, _ = native.probes(facts, row["wording_index"])
     world = corpus.world.facts_of(facts)
     seen = native.seen_in_questions(facts) if row["is_question"] else None
     return world.select(

@@ -1,13 +1,15 @@
 //! `behemoth._gen.Corpus`.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use numpy::{Element, IntoPyArray, PyArray1, PyReadonlyArray1, PyUntypedArray};
 use pyo3::prelude::*;
 
-use super::arguments::{check_facts, pairs, slice};
+use super::arguments::{check_facts, pairs, same_length, slice};
 use super::fill::{FillDocuments, FillTokens, fill_array};
+use super::lexicon::Lexicon;
 use super::threads::{in_pieces, run};
 use super::world::World;
 use super::{ledger, templates};
@@ -25,12 +27,13 @@ pub(super) struct Corpus {
 #[pymethods]
 impl Corpus {
     #[new]
-    #[pyo3(signature = (world, spec, exposures=None))]
+    #[pyo3(signature = (world, spec, exposures=None, lexicon=None))]
     fn new(
         py: Python<'_>,
         world: &World,
         spec: &str,
         exposures: Option<PyReadonlyArray1<'_, u32>>,
+        lexicon: Option<&Lexicon>,
     ) -> PyResult<Self> {
         let spec = CorpusSpec::from_json(spec)?;
         let array = match exposures {
@@ -38,7 +41,11 @@ impl Corpus {
             Some(array) => Some(slice(&array)?.to_vec()),
         };
         let world = world.inner.clone();
-        let inner = py.detach(|| Engine::new(world, spec, array))?;
+        let lexicon = lexicon.map(|lexicon| Arc::clone(&lexicon.inner));
+        let inner = py.detach(|| match lexicon {
+            None => Engine::new(world, spec, array),
+            Some(lexicon) => Engine::with_lexicon(world, spec, array, lexicon),
+        })?;
         Ok(Corpus { inner })
     }
 
@@ -202,6 +209,37 @@ impl Corpus {
         let facts = slice(&facts)?;
         check_facts(facts, self.inner.world())?;
         ledger::columns(py, &self.inner, facts)
+    }
+
+    /// Documents of a corpus that is written with a grammar, as text.
+    fn texts(&self, py: Python<'_>, start: u64, stop: u64) -> PyResult<Vec<String>> {
+        Ok(py.detach(|| self.inner.texts(start..stop))?)
+    }
+
+    /// The same stream with the role of each token in its place.
+    fn as_roles(&self, py: Python<'_>) -> PyResult<Corpus> {
+        let inner = py.detach(|| self.inner.as_roles())?;
+        Ok(Corpus { inner })
+    }
+
+    /// Where documents mention subjects and objects by name.
+    fn spans<'py>(&self, py: Python<'py>, start: u64, stop: u64) -> PyResult<ledger::Spans<'py>> {
+        let spans = py.detach(|| self.inner.spans(start..stop))?;
+        Ok(ledger::spans(py, &spans))
+    }
+
+    /// The answers that other objects would be, in the sentence that asks for each fact.
+    fn answers<'py>(
+        &self,
+        py: Python<'py>,
+        facts: PyReadonlyArray1<'py, u64>,
+        objects: PyReadonlyArray1<'py, u32>,
+        wording_index: usize,
+    ) -> PyResult<ledger::Probes<'py>> {
+        let (facts, objects) = (slice(&facts)?, slice(&objects)?);
+        same_length("objects", facts.len(), objects.len())?;
+        check_facts(facts, self.inner.world())?;
+        ledger::answers(py, &self.inner, facts, objects, wording_index)
     }
 
     fn sample_facts<'py>(&self, py: Python<'py>, n: u64) -> Bound<'py, PyArray1<u64>> {

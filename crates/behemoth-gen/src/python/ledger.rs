@@ -4,7 +4,7 @@ use numpy::{Element, IntoPyArray, PyArray1};
 use pyo3::prelude::*;
 
 use super::threads::in_pieces;
-use crate::corpus::{Corpus, Entry};
+use crate::corpus::{Corpus, Entry, Probe, Prober, Span};
 
 type Column<'py, T> = Bound<'py, PyArray1<T>>;
 
@@ -54,13 +54,42 @@ pub(super) fn columns<'py>(
     ))
 }
 
-/// Prompt tokens end to end, where each prompt ends, and the same of answers.
+/// Prompt tokens end to end, where each prompt ends, and the same of answers and of what follows
+/// them. Of a fact that the wording cannot ask for, the answer is empty.
 pub(super) type Probes<'py> = (
     Column<'py, u32>,
     Column<'py, u64>,
     Column<'py, u32>,
     Column<'py, u64>,
+    Column<'py, u32>,
+    Column<'py, u64>,
 );
+
+/// Lists of tokens, end to end.
+#[derive(Default)]
+struct Lists {
+    tokens: Vec<u32>,
+    ends: Vec<u64>,
+}
+
+impl Lists {
+    fn push(&mut self, tokens: &[u32]) {
+        self.tokens.extend_from_slice(tokens);
+        self.ends.push(self.tokens.len() as u64);
+    }
+}
+
+fn columns_of(py: Python<'_>, lists: [Lists; 3]) -> Probes<'_> {
+    let [prompts, answers, rests] = lists;
+    (
+        prompts.tokens.into_pyarray(py),
+        prompts.ends.into_pyarray(py),
+        answers.tokens.into_pyarray(py),
+        answers.ends.into_pyarray(py),
+        rests.tokens.into_pyarray(py),
+        rests.ends.into_pyarray(py),
+    )
+}
 
 /// Prompts and answers of facts in one wording.
 pub(super) fn probes<'py>(
@@ -69,23 +98,75 @@ pub(super) fn probes<'py>(
     facts: &[u64],
     wording_index: usize,
 ) -> PyResult<Probes<'py>> {
-    let (mut prompts, mut prompt_ends) = (Vec::new(), Vec::new());
-    let (mut answers, mut answer_ends) = (Vec::new(), Vec::new());
+    asked(py, corpus, facts.len(), wording_index, |prober, at| {
+        prober.probe(facts[at])
+    })
+}
+
+/// The same with other objects in the places of the facts' own.
+pub(super) fn answers<'py>(
+    py: Python<'py>,
+    corpus: &Corpus,
+    facts: &[u64],
+    objects: &[u32],
+    wording_index: usize,
+) -> PyResult<Probes<'py>> {
+    asked(py, corpus, facts.len(), wording_index, |prober, at| {
+        prober.probe_of(facts[at], objects[at])
+    })
+}
+
+fn asked<'py>(
+    py: Python<'py>,
+    corpus: &Corpus,
+    count: usize,
+    wording_index: usize,
+    probe: impl Fn(&Prober<'_>, usize) -> Option<Probe> + Send + Sync,
+) -> PyResult<Probes<'py>> {
+    let mut lists = [Lists::default(), Lists::default(), Lists::default()];
     let prober = corpus.prober(wording_index)?;
-    in_pieces(py, facts.len(), |range| {
-        for &fact in &facts[range] {
-            let probe = prober.probe(fact).unwrap_or_default();
-            prompts.extend(probe.prompt);
-            prompt_ends.push(prompts.len() as u64);
-            answers.extend(probe.answer);
-            answer_ends.push(answers.len() as u64);
+    in_pieces(py, count, |range| {
+        for at in range {
+            let found = probe(&prober, at).unwrap_or_default();
+            for (list, tokens) in lists
+                .iter_mut()
+                .zip([found.prompt, found.answer, found.rest])
+            {
+                list.push(&tokens);
+            }
         }
         Ok(())
     })?;
-    Ok((
-        prompts.into_pyarray(py),
-        prompt_ends.into_pyarray(py),
-        answers.into_pyarray(py),
-        answer_ends.into_pyarray(py),
-    ))
+    Ok(columns_of(py, lists))
+}
+
+/// Document, sentence, fact, copy, role, first token, end.
+pub(super) type Spans<'py> = (
+    Column<'py, u64>,
+    Column<'py, u32>,
+    Column<'py, u64>,
+    Column<'py, u64>,
+    Column<'py, u32>,
+    Column<'py, u32>,
+    Column<'py, u32>,
+);
+
+/// Mentions of subjects and objects.
+pub(super) fn spans<'py>(py: Python<'py>, spans: &[Span]) -> Spans<'py> {
+    fn column<'py, T: Element>(
+        py: Python<'py>,
+        spans: &[Span],
+        field: impl Fn(&Span) -> T,
+    ) -> Column<'py, T> {
+        spans.iter().map(field).collect::<Vec<_>>().into_pyarray(py)
+    }
+    (
+        column(py, spans, |span| span.document),
+        column(py, spans, |span| span.sentence),
+        column(py, spans, |span| span.fact),
+        column(py, spans, |span| span.copy),
+        column(py, spans, |span| span.role.code()),
+        column(py, spans, |span| span.start),
+        column(py, spans, |span| span.end),
+    )
 }

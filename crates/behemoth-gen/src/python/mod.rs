@@ -12,6 +12,7 @@ mod corpus;
 mod errors;
 mod fill;
 mod ledger;
+mod lexicon;
 mod templates;
 mod threads;
 mod world;
@@ -40,6 +41,7 @@ fn _gen(py: Python<'_>, module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("TEMPLATES", templates::all(py)?)?;
     module.add_class::<World>()?;
     module.add_class::<Corpus>()?;
+    lexicon::add(module)?;
     module.add_function(wrap_pyfunction!(version, module)?)?;
     module.add_function(wrap_pyfunction!(digest, module)?)?;
     Ok(())

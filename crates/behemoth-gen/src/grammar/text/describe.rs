@@ -1,0 +1,196 @@
+//! What a grammar says of itself, and where it can be misunderstood.
+
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
+
+use super::file::{Kind, Relation, Sentence, TextGrammar};
+use super::pattern::{Part, Pattern};
+use crate::error::{Error, Result};
+
+/// Objects of a relation that are looked through for ambiguities.
+const LOOKED_THROUGH: u64 = 1 << 20;
+
+/// Ambiguities of one kind that are told.
+const TOLD: usize = 5;
+
+impl TextGrammar {
+    /// What it is made of: names, classes, and each relation with its numbers of sentences.
+    #[cfg_attr(not(feature = "python"), allow(dead_code))]
+    pub(crate) fn facts(&self) -> Value {
+        let relations: Vec<Value> = self
+            .relations
+            .iter()
+            .map(|r| self.relation_facts(r))
+            .collect();
+        let classes: Vec<Value> = self
+            .subject
+            .classes
+            .iter()
+            .map(|class| json!({"name": class.key, "weight": class.weight}))
+            .collect();
+        let joints: Vec<Value> = self
+            .joints
+            .iter()
+            .map(|joint| {
+                let keys = joint
+                    .relations
+                    .iter()
+                    .map(|&at| self.relations[at].key.as_str());
+                json!({
+                    "relations": keys.collect::<Vec<_>>(),
+                    "statements": written(&joint.statements),
+                })
+            })
+            .collect();
+        json!({
+            "name": self.name,
+            "language": self.language,
+            "about": self.about,
+            "digest": self.digest,
+            "names": self.names(),
+            "classes": classes,
+            "relations": relations,
+            "joint": joints,
+        })
+    }
+
+    fn relation_facts(&self, relation: &Relation) -> Value {
+        let key_of = |at: usize| self.relations[at].key.as_str();
+        let (kind, of) = match relation.kind {
+            Kind::Independent => ("independent", None),
+            Kind::Zipf { .. } => ("zipf", None),
+            Kind::Composed { of } => ("composed", Some(key_of(of))),
+            Kind::Correlated { with, .. } => ("correlated", Some(key_of(with))),
+            Kind::OneToOne => ("one_to_one", None),
+        };
+        json!({
+            "key": relation.key,
+            "name": relation.name,
+            "kind": kind,
+            "of": of,
+            "objects": self.count(&relation.objects, None),
+            "statements": written(&relation.statements),
+            "held_out_statements": relation.statements.len() - written(&relation.statements),
+            "questions": written(&relation.questions),
+            "held_out_questions": relation.questions.len() - written(&relation.questions),
+            "link_statements": relation.link.as_ref().map(|link| written(&link.statements)),
+        })
+    }
+
+    /// How objects of a relation are written, where nothing touches them.
+    pub fn object_texts(&self, relation: usize, objects: &[u32]) -> Result<Vec<String>> {
+        let Some(own) = self.relations.get(relation) else {
+            let allowed = format!("relations below {}", self.relations.len());
+            return Err(Error::argument("relation", relation, allowed));
+        };
+        let count = self.count(&own.objects, None);
+        objects
+            .iter()
+            .map(|&object| {
+                if u64::from(object) >= count {
+                    let allowed = format!("objects below {count}");
+                    return Err(Error::argument("objects", object, allowed));
+                }
+                Ok(self.filled(&own.objects, u64::from(object)))
+            })
+            .collect()
+    }
+
+    /// A pattern of lists, filled with the words of one number.
+    fn filled(&self, pattern: &Pattern, number: u64) -> String {
+        let lists: Vec<&[String]> = pattern
+            .holes()
+            .filter_map(|hole| self.list(&hole.name))
+            .map(|(_, list)| &list.words[..])
+            .collect();
+        let mut rest = number;
+        let mut words: Vec<&str> = Vec::new();
+        for list in lists.iter().rev() {
+            words.push(&list[(rest % list.len() as u64) as usize]);
+            rest /= list.len() as u64;
+        }
+        let mut text = String::new();
+        for part in &pattern.parts {
+            match part {
+                Part::Text(part) => text.push_str(part),
+                Part::Hole(_) => text.push_str(words.pop().unwrap_or_default()),
+            }
+        }
+        text
+    }
+
+    /// Where two facts read alike, and where an answer begins as another one does: a line each.
+    pub fn ambiguities(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        for relation in &self.relations {
+            found.extend(self.ambiguous_objects(relation));
+        }
+        found.extend(self.ambiguous_statements());
+        found
+    }
+
+    fn ambiguous_objects(&self, relation: &Relation) -> Vec<String> {
+        let count = self.count(&relation.objects, None);
+        if count > LOOKED_THROUGH {
+            return Vec::new();
+        }
+        let mut texts: Vec<String> = (0..count)
+            .map(|object| self.filled(&relation.objects, object))
+            .collect();
+        texts.sort();
+        let mut found = Vec::new();
+        for (at, text) in texts.iter().enumerate() {
+            // In the order of letters whatever a text begins follows it.
+            for longer in texts[at + 1..]
+                .iter()
+                .take_while(|t| t.starts_with(text.as_str()))
+            {
+                let next = longer[text.len()..].chars().next();
+                let told = match next {
+                    None => format!("two objects are written {text:?}"),
+                    Some(letter) if !letter.is_alphanumeric() => {
+                        format!("the answer {text:?} is the beginning of {longer:?}")
+                    }
+                    Some(_) => continue,
+                };
+                found.push(format!("relations.{}: {told}", relation.key));
+                if found.len() == TOLD {
+                    return found;
+                }
+            }
+        }
+        found
+    }
+
+    /// Statements of two relations that would be equal with equal objects.
+    fn ambiguous_statements(&self) -> Vec<String> {
+        let mut seen: HashMap<String, &str> = HashMap::new();
+        let mut found = Vec::new();
+        for relation in &self.relations {
+            for sentence in &relation.statements {
+                let parts = sentence.text.parts.iter().map(|part| match part {
+                    Part::Text(text) => text.clone(),
+                    Part::Hole(hole) if hole.name == "object" => format!("{:?}", relation.objects),
+                    Part::Hole(hole) if hole.name == "relation" => relation.name.clone(),
+                    Part::Hole(hole) => format!("{hole:?}"),
+                });
+                if let Some(other) = seen.insert(parts.collect(), &relation.key) {
+                    found.push(format!(
+                        "relations.{}: a statement reads as one of relations.{other}, with the \
+                         same objects",
+                        relation.key
+                    ));
+                }
+            }
+        }
+        found
+    }
+}
+
+fn written(sentences: &[Sentence]) -> usize {
+    sentences
+        .iter()
+        .filter(|sentence| !sentence.held_out)
+        .count()
+}
