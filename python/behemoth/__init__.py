@@ -13,6 +13,7 @@ from behemoth.support.lazy import lazy
 if TYPE_CHECKING:  # the same names again, for type checkers and editors
     from .corpus import (
         Corpus as Corpus,
+        Grammar as Grammar,
         World as World,
         facts as facts,
         gen as gen,

@@ -25,8 +25,12 @@ _Progress: TypeAlias = Callable[[int, int], object]
 
 __all__ = [
     "FORMAT_VERSION",
+    "GRAMMARS",
+    "PUNCTUATION",
+    "SPECIAL_WORDS",
     "TEMPLATES",
     "Corpus",
+    "Lexicon",
     "World",
     "digest",
     "version",
@@ -37,6 +41,15 @@ FORMAT_VERSION: int
 
 TEMPLATES: list[dict[str, Any]]
 """The templates: name, family, asks, is_question and filler_follows of each."""
+
+GRAMMARS: list[tuple[str, str]]
+"""Name and TOML text of the grammars that come with the engine."""
+
+PUNCTUATION: str
+"""Characters that are a token each in the tokenizer of a grammar's own words."""
+
+SPECIAL_WORDS: list[str]
+"""Its end of document, padding and unknown word: ids 0, 1 and 2."""
 
 def version() -> str:
     """The version of the engine."""
@@ -95,6 +108,44 @@ class World:
     def override(self, facts: _U64, objects: _U32, follow: bool) -> World:
         """The same world with other objects for the facts given."""
 
+_Encode: TypeAlias = Callable[[list[str]], tuple[_U32, _U32, _U32, _U32]]
+
+@final
+class Lexicon:
+    """A text grammar in the tokens of one tokenizer.
+
+    Parameters
+    ----------
+    file : str
+        What refusals call it.
+    text : str
+        The grammar, as TOML.
+    tokenizer : (callable, str, int, int), optional
+        Encodes texts to the ids, first letters and ends (in characters) of all their tokens, end
+        to end, and how many each text has; its digest; number of ids; the end of a document. By
+        default the words of the grammar are the tokens.
+    """
+
+    def __new__(
+        cls, file: str, text: str, tokenizer: tuple[_Encode, str, int, int] | None = None
+    ) -> Lexicon: ...
+    @property
+    def facts(self) -> str:
+        """What the grammar is made of, as JSON."""
+    @property
+    def tokenizer(self) -> str:
+        """Digest of its tokenizer."""
+    @property
+    def vocabulary_size(self) -> int:
+        """Number of token ids."""
+    @property
+    def relations(self) -> str:
+        """The relations of a world of it, as JSON."""
+    def ambiguities(self) -> list[str]:
+        """Where two facts read alike, or an answer begins as another one does."""
+    def objects(self, relation: int, objects: _U32) -> list[str]:
+        """How objects are written where nothing touches them."""
+
 @final
 class Corpus:
     """The ordered token stream of all sentences of a world.
@@ -106,9 +157,17 @@ class Corpus:
         Corpus spec as JSON.
     exposures : uint32[facts], optional
         Exposures of each fact where the spec says ``array``.
+    lexicon : Lexicon, optional
+        Writes text in place of templates.
     """
 
-    def __new__(cls, world: World, spec: str, exposures: _U32 | None = None) -> Corpus: ...
+    def __new__(
+        cls,
+        world: World,
+        spec: str,
+        exposures: _U32 | None = None,
+        lexicon: Lexicon | None = None,
+    ) -> Corpus: ...
     @property
     def spec(self) -> str:
         """The full normalised spec as JSON: format_version, world, corpus."""
@@ -182,12 +241,22 @@ class Corpus:
         """
     def sample_facts(self, n: int) -> _U64:
         """An exact sample of facts without replacement, sorted, keyed by the seed."""
-    def probes(self, facts: _U64, wording_index: int) -> tuple[_U32, _U64, _U32, _U64]:
-        """Prompts and answers of facts in one wording.
+    def probes(self, facts: _U64, wording_index: int) -> tuple[_U32, _U64, _U32, _U64, _U32, _U64]:
+        """Prompts and answers of facts in one wording, and what follows the answers.
 
-        Prompt tokens end to end, where each prompt ends, answer tokens end to
-        end, where each answer ends.
+        Prompt tokens end to end, where each prompt ends; the same of answers and of the rest of
+        the sentences. Of a fact that the wording cannot ask for, all are empty.
         """
+    def answers(
+        self, facts: _U64, objects: _U32, wording_index: int
+    ) -> tuple[_U32, _U64, _U32, _U64, _U32, _U64]:
+        """The same with other objects in the places of the facts' own."""
+    def texts(self, start: int, stop: int) -> list[str]:
+        """Documents of a corpus that is written with a grammar, as text."""
+    def as_roles(self) -> Corpus:
+        """The same stream with the role of each token in its place: 0 to 3."""
+    def spans(self, start: int, stop: int) -> tuple[_U64, _U32, _U64, _U64, _U32, _U32, _U32]:
+        """Mentions: document, sentence, fact, copy, role, first token, end."""
     def seen_in_questions(self, facts: _U64) -> _Bool:
         """Whether the corpus asks questions about each fact's subject."""
     def override(self, facts: _U64, objects: _U32, follow: bool) -> Corpus:

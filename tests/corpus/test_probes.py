@@ -8,6 +8,7 @@ from behemoth.corpus.probes import probe_metadata, write_probes
 SCHEMA = {
     "prompt": pl.List(pl.UInt32),
     "answer": pl.List(pl.UInt32),
+    "rest": pl.List(pl.UInt32),
     "fact": pl.UInt64,
     "subject": pl.UInt64,
     "relation": pl.UInt32,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from behemoth.corpus.spec import OBJECTS, RELATIONS, SUBJECTS
@@ -44,7 +45,10 @@ def spec_changes(given: Mapping[str, Any], base: Mapping[str, Any]) -> tuple[Key
         if option in named - {"facts"}:
             keys |= given[option]
     if "facts" in given:
-        keys |= _split_facts(given["facts"], keys.get("world.relations", base.get("relations")))
+        relations = keys.get("world.relations", base.get("relations"))
+        if relations is None and "corpus.grammar" in keys:
+            relations = _relations_of(keys["corpus.grammar"])
+        keys |= _split_facts(given["facts"], relations)
     world, corpus = (
         {key.removeprefix(start): value for key, value in keys.items() if key.startswith(start)}
         for start in ("world.", "corpus.")
@@ -57,6 +61,12 @@ def spec_changes(given: Mapping[str, Any], base: Mapping[str, Any]) -> tuple[Key
             "no options on the world but --seed",
         )
     return world, corpus
+
+
+def _relations_of(grammar: Mapping[str, str]) -> list[Any]:
+    from behemoth.corpus.grammar import Grammar
+
+    return Grammar.named(grammar.get("name") or grammar["file"]).relations
 
 
 def _split_facts(text: str, relations: Any) -> Keys:
@@ -91,6 +101,43 @@ def _pair(first: tuple[str, Reader], second: tuple[str, Reader]) -> Reader:
         return keys if tail is None else {**keys, second[0]: second[1](name, tail)}
 
     return read
+
+
+def _grammar(name: str, text: str) -> dict[str, str]:
+    from behemoth.corpus.grammar import GRAMMARS, Grammar
+
+    if text not in GRAMMARS and not Path(text).is_file():
+        Grammar.named(text)  # says which there are
+    # Paths on the line are seen from here, and those of a spec from where it lies.
+    return {"name": text} if text in GRAMMARS else {"file": str(Path(text).absolute())}
+
+
+def _tokenizer(name: str, text: str) -> str:
+    return str(Path(text).absolute())
+
+
+_DOCUMENTS: dict[str, Reader] = {
+    "naming": lambda name, text: parse.choice(name, text, ("first", "always")),
+    "sentences": lambda name, text: parse.choice(name, text, ("permuted", "fixed")),
+    "renderings": partial(parse.count, minimum=1),
+    "subjects": partial(parse.count, minimum=1),
+    "questions": lambda name, text: parse.choice(name, text, ("mixed", "after", "own")),
+}
+
+
+def _documents(name: str, text: str) -> dict[str, Any]:
+    from behemoth.corpus.spec import DOCUMENTS
+
+    if text in DOCUMENTS:
+        return dict(DOCUMENTS[text])
+    found: dict[str, Any] = {}
+    for item in text.split(","):
+        key, equals, value = item.partition("=")
+        if not equals or key.strip() not in _DOCUMENTS:
+            allowed = f"{', '.join(DOCUMENTS)}, or KEY=VALUE,... of {', '.join(_DOCUMENTS)}"
+            raise ArgumentError(name, item, allowed)
+        found[key.strip()] = _DOCUMENTS[key.strip()](name, value.strip())
+    return found
 
 
 def _exposures(name: str, text: str) -> str:
@@ -143,6 +190,14 @@ SPEC_OPTIONS = (
            "zipf:alpha=1,min=1,max=1000.", _sets("corpus.exposures", _exposures), 1),
     Option("order", "shuffle|bios", "Sentences shuffled, or documents of one subject's sentences.",
            _sets("corpus.order", _order), "shuffle"),
+    Option("documents", "NAME|KEY=V,...",
+           "How documents of order bios are made: single, multi2, multi5, multi5-permute, "
+           "multi5-permute-fullname, or naming, sentences, renderings, subjects, questions.",
+           _sets("corpus.documents", _documents)),
+    Option("grammar", "NAME|FILE", "Write text: bios-en, bios-de, encyclopedia-en, stories-en, "
+           "or a grammar file.", _sets("corpus.grammar", _grammar)),
+    Option("tokenizer", "DIR", "With a grammar: the directory of a tokenizer.json "
+           "[the grammar's own words].", _sets("corpus.tokenizer", _tokenizer)),
     Option("templates", "NAME=W,...", "Weights of templates, such as default=1,repeats=0.5.",
            _sets("corpus.templates", _templates), "default=1"),
     Option("inversion", "F", "Share of sentences in another word order.",

@@ -10,6 +10,7 @@ from behemoth.support.lazy import lazy
 
 if TYPE_CHECKING:  # the same names again, for type checkers and editors
     from .corpus import Corpus as Corpus
+    from .grammar import Grammar as Grammar
     from .inspection import inspect as inspect, verify as verify
     from .spec import *
     from .tables import facts as facts, import_ as import_
@@ -20,9 +21,10 @@ __all__, __dir__, __getattr__ = lazy(
     __name__,
     {
         "corpus": "Corpus",
+        "grammar": "Grammar",
         "inspection": "inspect verify",
-        "spec": "Composed Constant Correlated Groups Independent Inverse OneToOne Questions Zipf "
-        "ZipfExposures",
+        "spec": "Composed Constant Correlated Documents Groups Independent Inverse OneToOne "
+        "Questions Zipf ZipfExposures",
         "tables": "facts import_",
         "world": "World",
         "write": "gen",

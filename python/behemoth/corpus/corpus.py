@@ -18,9 +18,12 @@ from behemoth.support.progress import Looking, task
 
 from .arrays import overrides, whole
 from .blocks import Blocks
+from .grammar import Grammar, Text, text_of
 from .source import read_manifest, read_source
-from .spec import PROBED_FACTS, Exposures, Order, Questions, Template, to_json
-from .tokenizer import decode, token_names
+from .spec import PROBED_FACTS, Documents, Exposures, Order, Questions, Template, to_json
+from .text_tokenizer import word_tokenizer_files
+from .tokenizer import decode, token_names, tokenizer_files
+from .tokens import END_OF_DOCUMENT
 from .world import World
 
 if TYPE_CHECKING:
@@ -66,6 +69,12 @@ class Corpus:
         Base of the digits that words are made from.
     shard_bytes : int, optional
         Size that shards aim at.
+    documents : Documents, optional
+        How documents are made, with ``bios``.
+    grammar : str, path or Grammar, optional
+        Write text in place of templates: a grammar that comes with the package, or a file.
+    tokenizer : path, optional
+        With a grammar: a directory with a ``tokenizer.json``; its words by default.
 
     Raises
     ------
@@ -83,6 +92,7 @@ class Corpus:
     directory: Path | None
     _native: _gen.Corpus
     _exposures: NDArray[np.uint32] | None
+    _text: Text | None
 
     def __init__(
         self,
@@ -103,6 +113,9 @@ class Corpus:
         nonsense_words: int = 1000,
         base: int = 1000,
         shard_bytes: int | None = None,
+        documents: Documents | None = None,
+        grammar: Grammar | str | PathLike[str] | None = None,
+        tokenizer: str | PathLike[str] | None = None,
     ) -> None:
         array: NDArray[np.uint32] | None = None
         form: Any = exposures
@@ -129,30 +142,39 @@ class Corpus:
             "nonsense_words": nonsense_words,
             "base": base,
             "shard_bytes": shard_bytes,
+            "documents": documents,
         }
         if not isinstance(world, World):
             raise ArgumentError("world", world, "a World; behemoth.load reads a path")
-        native = _gen.Corpus(world._native, json.dumps(to_json(spec)), array)
-        self._set(native, world._table, array)
+        text = text_of(grammar, tokenizer)
+        lexicon = None if text is None else text.lexicon
+        native = _gen.Corpus(world._native, json.dumps(to_json(spec)), array, lexicon)
+        self._set(native, world._table, array, text)
 
     def _set(
         self,
         native: _gen.Corpus,
         table: dict[str, NDArray[Any]] | None,
         exposures: NDArray[np.uint32] | None,
+        text: Text | None,
     ) -> None:
-        self._native, self._exposures = native, exposures
+        self._native, self._exposures, self._text = native, exposures, text
         self.world = World._wrap(native.world, table)
         self.directory = None
 
     @classmethod
     def from_arrays(
-        cls, world: World, spec: Mapping[str, Any], exposures: NDArray[np.uint32] | None = None
+        cls,
+        world: World,
+        spec: Mapping[str, Any],
+        exposures: NDArray[np.uint32] | None = None,
+        text: Text | None = None,
     ) -> Corpus:
-        """Make a corpus from its spec and, where that says so, an array of exposures."""
+        """Make a corpus from its spec and, where that says so, exposures and a grammar."""
         self = cls.__new__(cls)
-        native = _gen.Corpus(world._native, json.dumps(to_json(spec)), exposures)
-        self._set(native, world._table, exposures)
+        lexicon = None if text is None else text.lexicon
+        native = _gen.Corpus(world._native, json.dumps(to_json(spec)), exposures, lexicon)
+        self._set(native, world._table, exposures, text)
         return self
 
     @classmethod
@@ -246,7 +268,28 @@ class Corpus:
     @cached_property
     def token_names(self) -> list[str]:
         """The name of every token id."""
+        if self._text is not None and self._text.tokenizer is not None:
+            return self._text.tokenizer.names
         return token_names(self.vocabulary)
+
+    @property
+    def end_of_document(self) -> int:
+        """The token that ends a document."""
+        return self.vocabulary.get("end_of_document", END_OF_DOCUMENT)
+
+    @property
+    def grammar(self) -> Grammar | None:
+        """The grammar that it is written with, if it is."""
+        return None if self._text is None else self._text.grammar
+
+    @property
+    def tokenizer_files(self) -> dict[str, bytes]:
+        """The files of its tokenizer, by name."""
+        if self._text is None:
+            return tokenizer_files(self.vocabulary)
+        if self._text.tokenizer is None:
+            return word_tokenizer_files(self.token_names)
+        return dict(self._text.tokenizer.files)
 
     def count_tokens(self, *, threads: int = 0, progress: Looking = None) -> int:
         """Exact number of tokens; needs a pass over the corpus where lengths vary."""
@@ -290,7 +333,56 @@ class Corpus:
 
     def decode(self, tokens: ArrayLike) -> str:
         """Write tokens as text; the tokenizer of the corpus encodes it back."""
-        return decode(np.asarray(tokens).ravel().tolist(), self.token_names)
+        ids = np.asarray(tokens).ravel().tolist()
+        if self._text is None:
+            return decode(ids, self.token_names)
+        if self._text.tokenizer is None:
+            return "".join([self.token_names[token] for token in ids])
+        return self._text.tokenizer.decode(ids)
+
+    def texts(self, start: int, stop: int) -> list[str]:
+        """Documents start..stop (`stop` excluded) of a corpus with a grammar, as their text.
+
+        Without the mark that ends a document; a document that a twin leaves out is empty.
+        """
+        return self._native.texts(start, stop)
+
+    def spans(self, start: int, stop: int) -> pl.DataFrame:
+        """Where documents start..stop of a corpus with a grammar mention subjects and objects.
+
+        Returns
+        -------
+        polars.DataFrame
+            One row a mention by name: document (UInt64), sentence (UInt32; its place in the
+            document), fact and copy (UInt64), role (String: subject or object), first and end
+            (UInt32; tokens counted in the document, `end` excluded).
+        """
+        import polars as pl
+
+        document, sentence, fact, copy, role, first, end = self._native.spans(start, stop)
+        return pl.DataFrame(
+            {
+                "document": document,
+                "sentence": sentence,
+                "fact": fact,
+                "copy": copy,
+                "role": pl.Series(["", "subject", "object"]).gather(role),
+                "first": first,
+                "end": end,
+            }
+        )
+
+    def roles(self, start: int, stop: int, *, threads: int = 0) -> NDArray[np.uint8]:
+        """What each of `tokens(start, stop)` says.
+
+        Returns
+        -------
+        uint8[n]
+            `GRAMMAR`, `SUBJECT`, `OBJECT` or `END` of `behemoth.corpus.roles`.
+        """
+        from .roles import roles
+
+        return roles(self, start, stop, threads)
 
     def exposures(self, facts: ArrayLike) -> NDArray[np.uint64]:
         """How often each of the facts is written: uint64, of the same shape."""
@@ -367,7 +459,7 @@ class Corpus:
 
     def _twin(self, native: _gen.Corpus) -> Corpus:
         twin = type(self).__new__(type(self))
-        twin._set(native, self.world._table, self._exposures)
+        twin._set(native, self.world._table, self._exposures, self._text)
         return twin
 
     def write(

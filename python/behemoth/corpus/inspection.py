@@ -13,8 +13,6 @@ import numpy as np
 from behemoth.support.progress import Looking, task
 
 from .corpus import Corpus
-from .tokenizer import tokenizer_files
-from .tokens import END_OF_DOCUMENT
 
 
 @dataclass(frozen=True)
@@ -113,10 +111,10 @@ def sample_text(corpus: Corpus, documents: int, longest: int = 200) -> list[str]
         tokens = np.asarray(corpus.shard(0)[: 1 << 16]) if corpus.directory else np.empty(0)
     except FileNotFoundError:
         tokens = np.empty(0)
-    ends = np.flatnonzero(tokens == END_OF_DOCUMENT)
+    ends = np.flatnonzero(tokens == corpus.end_of_document)
     if len(ends) < count:
         tokens = corpus.tokens(0, count, threads=1)
-        ends = np.flatnonzero(tokens == END_OF_DOCUMENT)
+        ends = np.flatnonzero(tokens == corpus.end_of_document)
     # A twin that leaves facts out has documents without tokens, and so perhaps fewer ends.
     ends = ends[:count] + 1
     texts: list[str] = []
@@ -176,12 +174,12 @@ def _verify_companions(
     """Check the tokenizer and the probes; the arrays were checked against the spec's digests."""
     import polars as pl
 
-    from .probes import probe_metadata, written_templates
+    from .probes import count_probes, probe_metadata, written_templates
 
     def report(name: str, reason: str) -> None:
         bad.append({"shard": None, "file": name, "reason": reason})
 
-    for name, data in tokenizer_files(corpus.vocabulary).items():
+    for name, data in corpus.tokenizer_files.items():
         path = directory / "tokenizer" / name
         if not path.is_file():
             missing.append(f"tokenizer/{name}")
@@ -196,6 +194,6 @@ def _verify_companions(
             report(name, "holds no probes of this corpus")
             continue
         rows = pl.scan_parquet(path).select(pl.len()).collect().item()
-        expected = int(facts) * len(templates[path.stem])
+        expected = count_probes(corpus, int(facts), templates[path.stem])
         if rows != expected:
             report(name, f"holds {rows} probes, not {expected}")

@@ -2,13 +2,14 @@
 
 A probe file holds one template's wordings. Columns: prompt and answer (lists of
 token ids, UInt32), fact, subject, relation, object, template, wording, held_out
-(never written in the corpus), exposures (of the fact), and seen: whether the corpus
+(never written in the corpus), rest (what follows the answer in its sentence), exposures (of the
+fact), and seen: whether the corpus
 asks questions about the fact's subject, null for templates that are no questions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -136,6 +137,16 @@ def write_probes(
     return paths
 
 
+def count_probes(corpus: Corpus, facts: int, wordings: Sequence[Mapping[str, Any]]) -> int:
+    """Count the probes that `write_probes` makes of a sample of so many facts in some wordings."""
+    if corpus.grammar is None:
+        return facts * len(wordings)
+    sample = corpus.sample_facts(facts)
+    native = corpus._native
+    ends = (native.probes(sample, row["wording_index"])[3] for row in wordings)
+    return sum(int(np.count_nonzero(np.diff(end, prepend=np.uint64(0)))) for end in ends)
+
+
 def probe_metadata(path: Path) -> dict[str, str] | None:
     """Give the spec hash and the number of facts that a probe file was written for."""
     if not path.is_file():
@@ -149,12 +160,14 @@ def probe_metadata(path: Path) -> dict[str, str] | None:
 
 def _wording_frame(corpus: Corpus, facts: NDArray[np.uint64], row: dict[str, Any]) -> pl.DataFrame:
     native = corpus._native
-    prompt, prompt_ends, answer, answer_ends, _, _ = native.probes(facts, row["wording_index"])
+    index = row["wording_index"]
+    prompt, prompt_ends, answer, answer_ends, rest, rest_ends = native.probes(facts, index)
     world = corpus.world.facts_of(facts)
     seen = native.seen_in_questions(facts) if row["is_question"] else None
-    return world.select(
+    frame = world.select(
         _lists("prompt", prompt, prompt_ends),
         _lists("answer", answer, answer_ends),
+        _lists("rest", rest, rest_ends),
         pl.col("fact", "subject", "relation", "object"),
         pl.lit(row["name"]).alias("template"),
         pl.lit(row["wording"], pl.UInt32).alias("wording"),
@@ -166,6 +179,8 @@ def _wording_frame(corpus: Corpus, facts: NDArray[np.uint64], row: dict[str, Any
             else pl.Series("seen", seen, pl.Boolean)
         ),
     )
+    # A grammar has not every number of sentence for every relation, nor can each be asked.
+    return frame if corpus.grammar is None else frame.filter(pl.col("answer").list.len() > 0)
 
 
 def _lists(name: str, flat: NDArray[np.uint32], ends: NDArray[np.uint64]) -> pl.Series:

@@ -19,6 +19,7 @@ from .spec import PROBED_FACTS
 
 if TYPE_CHECKING:
     from .corpus import Corpus
+    from .grammar import Text
     from .write import Written
 
 
@@ -94,7 +95,7 @@ def _write_parts(
     table = None if corpus.world._table is None else ray.put(corpus.world._table)
     exposures = None if corpus._exposures is None else ray.put(corpus._exposures)
     waiting = [
-        task.remote(corpus.spec, table, exposures, out, (part, parts), probes)
+        task.remote(corpus.spec, table, exposures, corpus._text, out, (part, parts), probes)
         for part in range(parts)
     ]
     done: list[Written] = []
@@ -109,6 +110,7 @@ def _write_part(
     spec: dict[str, Any],
     table: dict[str, NDArray[Any]] | None,
     exposures: NDArray[np.uint32] | None,
+    text: Text | None,
     out: str,
     part: tuple[int, int],
     probes: int | Literal["all"],
@@ -117,5 +119,5 @@ def _write_part(
     from .world import World
 
     world = World.from_arrays(spec["world"], table)
-    corpus = Corpus.from_arrays(world, spec["corpus"], exposures)
+    corpus = Corpus.from_arrays(world, spec["corpus"], exposures, text)
     return corpus.write(out, threads=1, part=part, probes=probes)

@@ -20,11 +20,16 @@ if TYPE_CHECKING:
     import polars as pl
 
     from .corpus import Corpus
+    from .grammar import Text
     from .world import World
 
 MANIFEST = "manifest.json"
 TABLE_FILE = "table.parquet"
 EXPOSURES_FILE = "exposures.parquet"
+GRAMMAR_FILE = "grammar.toml"
+TOKENIZER_DIRECTORY = "tokenizer"
+WORDS = "words-v1"
+"""What a spec names as the tokenizer of a grammar's own words."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +55,17 @@ class Source:
         """The same source with some keys of its specs replaced."""
         if not world and not corpus:
             return self
+        changed = {**self.corpus, **corpus}
+        if (tokenizer := changed.pop("tokenizer", None)) is not None:
+            if changed.get("grammar") is None:
+                raise ArgumentError(
+                    "tokenizer", tokenizer, "none without a grammar, whose text it encodes"
+                )
+            changed["grammar"] = {**_told(changed["grammar"]), "tokenizer": tokenizer}
         return replace(
             self,
             world={**self.world, **world},
-            corpus={**self.corpus, **corpus},
+            corpus=changed,
             manifest=None,  # it describes another corpus now
         )
 
@@ -62,7 +74,11 @@ class Source:
         from .world import World
 
         table = self._read_table() if "table" in self.world else None
-        return World.from_arrays(self.world, table)
+        text = self._read_text()
+        said = {"relations", "objects", "nested", "correlated", "table"} & set(self.world)
+        # A grammar says which relations there are.
+        own = {"relations": text.grammar.relations} if text is not None and not said else {}
+        return World.from_arrays({**self.world, **own}, table)
 
     def make_corpus(self, world: World | None = None) -> Corpus:
         """Make the corpus.
@@ -96,7 +112,43 @@ class Source:
         stored = isinstance(exposures, Mapping) and exposures.get("kind") == "array"
         array = self._read_exposures() if stored else None
         made = self.make_world() if world is None else world
-        return Corpus.from_arrays(made, self.corpus, array)
+        text = self._read_text()
+        spec = self.corpus
+        if text is not None:
+            # What tells grammar and tokenizer apart is checked; where they lie is for reading.
+            told = {k: v for k, v in _told(spec["grammar"]).items() if k in ("name", "digest")}
+            spec = {**spec, "grammar": told if "digest" in told else None}
+        return Corpus.from_arrays(made, spec, array, text)
+
+    def _read_text(self) -> Text | None:
+        """The grammar and the tokenizer that the spec names: beside it, or by name or path."""
+        from .grammar import Grammar, Text
+        from .text_tokenizer import TOKENIZER_FILE, read_tokenizer
+
+        if self.corpus.get("grammar") is None:
+            return None
+        told = _told(self.corpus["grammar"])
+        beside = self.directory or Path()
+        if "file" in told:
+            grammar = Grammar.named(beside / told["file"])
+        elif "digest" in told and (beside / GRAMMAR_FILE).is_file():
+            file = beside / GRAMMAR_FILE
+            grammar = Grammar(told.get("name", fspath(file)), file.read_text(encoding="utf-8"))
+        else:
+            grammar = Grammar.named(told.get("name", ""))
+        tokenizer = told.get("tokenizer", WORDS)
+        if tokenizer == WORDS:
+            return Text(grammar)
+        # A corpus has its tokenizer in a directory, a run has it beside its weights.
+        places = [beside / TOKENIZER_DIRECTORY / TOKENIZER_FILE, beside / TOKENIZER_FILE]
+        if "digest" in told and (there := [place for place in places if place.is_file()]):
+            read = read_tokenizer(there[0])
+            if read.digest != tokenizer:
+                raise ArgumentError(
+                    "tokenizer", f"another one in {fspath(beside)}", "the one that the spec names"
+                )
+            return Text(grammar, read)
+        return Text(grammar, read_tokenizer(beside / tokenizer))
 
     def _read_table(self) -> dict[str, NDArray[Any]]:
         from .table import Table
@@ -119,6 +171,31 @@ class Source:
             raise ArgumentError(
                 "spec", f"a {name} that cannot be read ({reason})", "the file as it was written"
             ) from None
+
+
+def _told(grammar: Any) -> dict[str, Any]:
+    """What a spec says of its grammar: name or file, digest, tokenizer.
+
+    Raises
+    ------
+    ArgumentError
+        When it says something else, or there is none.
+    """
+    from .grammar import GRAMMARS
+
+    if isinstance(grammar, str):
+        return {"name": grammar} if grammar in GRAMMARS else {"file": grammar}
+    if not isinstance(grammar, Mapping):
+        raise ArgumentError("grammar", grammar, "the name of a grammar, a file, or a table")
+    for key, value in grammar.items():
+        if key not in _GRAMMAR_KEYS:
+            raise ArgumentError.unknown("grammar", key, _GRAMMAR_KEYS)
+        if not isinstance(value, str):
+            raise ArgumentError("grammar", f"{key} = {value!r}", "text")
+    return dict(grammar)
+
+
+_GRAMMAR_KEYS = ("name", "file", "digest", "tokenizer")
 
 
 def read_source(path: str | PathLike[str]) -> Source:
@@ -145,12 +222,15 @@ def read_source(path: str | PathLike[str]) -> Source:
         spec = tomllib.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:  # both of TOML and of UTF-8
         raise ArgumentError("spec", fspath(file), f"a TOML file; this is none: {error}") from None
-    unknown = sorted(set(spec) - {"world", "corpus", "format_version"})
+    unknown = sorted(set(spec) - {"world", "corpus", "grammar", "format_version"})
     if unknown:
         raise ArgumentError(
-            "spec", f"table [{unknown[0]}] in {fspath(file)!r}", "[world], [corpus]"
+            "spec", f"table [{unknown[0]}] in {fspath(file)!r}", "[world], [corpus], [grammar]"
         )
-    return Source(spec.get("world", {}), spec.get("corpus", {}), file.parent)
+    corpus = spec.get("corpus", {})
+    if "grammar" in spec:  # as people write it; normalised specs have it in [corpus]
+        corpus = {**corpus, "grammar": spec["grammar"]}
+    return Source(spec.get("world", {}), corpus, file.parent)
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:

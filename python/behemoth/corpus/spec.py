@@ -14,6 +14,7 @@ __all__ = [
     "Composed",
     "Constant",
     "Correlated",
+    "Documents",
     "Groups",
     "Independent",
     "Inverse",
@@ -217,6 +218,46 @@ class Questions:
 
     subjects: float = 0.5
     sentences: float = 0.2
+
+
+@dataclass(frozen=True)
+class Documents:
+    """How the documents of order ``bios`` are made.
+
+    Parameters
+    ----------
+    naming : {'first', 'always'}
+        With a grammar: the full name in the first sentence and then pronouns, or always.
+    sentences : {'permuted', 'fixed'}
+        An order of each document's own, or that of the relations.
+    renderings : int, optional
+        Renderings of each subject, which its documents repeat in turn; by default each document
+        has one of its own.
+    subjects : int
+        How many subjects share a document.
+    questions : {'mixed', 'after', 'own'}
+        Among the statements, after those of their document, or in documents of their own.
+    """
+
+    naming: Literal["first", "always"] = "first"
+    sentences: Literal["permuted", "fixed"] = "permuted"
+    renderings: int | None = None
+    subjects: int = 1
+    questions: Literal["mixed", "after", "own"] = "mixed"
+
+
+DOCUMENTS: Mapping[str, Mapping[str, Any]] = {
+    "single": {"renderings": 1, "sentences": "fixed"},
+    "multi2": {"renderings": 2, "sentences": "fixed"},
+    "multi5": {"renderings": 5, "sentences": "fixed"},
+    "single-fullname": {"renderings": 1, "sentences": "fixed", "naming": "always"},
+    "single-permute": {"renderings": 1, "sentences": "permuted"},
+    "multi5-fullname": {"renderings": 5, "sentences": "fixed", "naming": "always"},
+    "multi5-permute": {"renderings": 5, "sentences": "permuted"},
+    "multi5-permute-fullname": {"renderings": 5, "sentences": "permuted", "naming": "always"},
+}
+"""Documents as in Physics of Language Models, Part 3.1 (section 2.1): one rendering of each
+biography, several, with its sentences permuted, with the full name throughout."""
 
 
 def to_json(value: Any) -> Any:

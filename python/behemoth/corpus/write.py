@@ -27,15 +27,23 @@ from behemoth.support.progress import Looking, task
 from behemoth.support.replacement import Kind, finish, foreign, recover, succeeds, succession
 
 from .corpus import Corpus
-from .source import EXPOSURES_FILE, MANIFEST, TABLE_FILE, read_source, spec_hash_of
+from .source import (
+    EXPOSURES_FILE,
+    GRAMMAR_FILE,
+    MANIFEST,
+    TABLE_FILE,
+    TOKENIZER_DIRECTORY,
+    read_source,
+    spec_hash_of,
+)
 from .spec import PROBED_FACTS
-from .tokenizer import FILES, write_tokenizer
+from .tokenizer import FILES
 
 CORPUS = Kind(
     MANIFEST,
     (
-        "spec.toml", TABLE_FILE, EXPOSURES_FILE, "tokens/[0-9]*.bin", "tokens/[0-9]*.json",
-        "tokens/[0-9]*.partial", "tokens/[0-9]*.lock",
+        "spec.toml", TABLE_FILE, EXPOSURES_FILE, GRAMMAR_FILE, "tokens/[0-9]*.bin",
+        "tokens/[0-9]*.json", "tokens/[0-9]*.partial", "tokens/[0-9]*.lock",
         *(f"tokenizer/{name}" for name in FILES), "probes/*.parquet",
     ),
 )  # fmt: skip
@@ -185,6 +193,8 @@ def write(
     """Write the shards of a part and, with part 0, all that lies beside them."""
     if probes != "all" and probes < 0:
         raise ArgumentError("probes", probes, "all, or a whole number")
+    if corpus._text is not None:
+        corpus._text.check(corpus)
     with lock_folder(out, wait=False) as alone:
         # Where others are at work, they have done so.
         if alone:
@@ -261,7 +271,10 @@ def write_companions(
         _write_columns(out / TABLE_FILE, table)
     if (exposures := corpus._exposures) is not None:
         _write_columns(out / EXPOSURES_FILE, {"exposures": exposures})
-    write_tokenizer(out / "tokenizer", corpus.vocabulary)
+    if corpus.grammar is not None:
+        _write_if_new(out / GRAMMAR_FILE, corpus.grammar.source.encode())
+    for name, data in corpus.tokenizer_files.items():
+        _write_if_new(out / TOKENIZER_DIRECTORY / name, data)
     with task(progress, "probes", "probes") as step:
         write_probes(corpus, out / "probes", probes, step)
 
@@ -301,6 +314,11 @@ def estimate(
         disk_needed=needed,
         disk_free=shutil.disk_usage(place).free,
     )
+
+
+def _write_if_new(path: Path, data: bytes) -> None:
+    if not (path.is_file() and path.read_bytes() == data):
+        write_bytes(path, data)
 
 
 def _write_columns(path: Path, columns: dict[str, np.ndarray[Any, Any]]) -> None:

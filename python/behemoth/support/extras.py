@@ -6,7 +6,16 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 _EXTRAS = {
-    "train": ("accelerate", "peft", "safetensors", "scipy", "tensorboard", "torch", "transformers"),
+    "train": (
+        "accelerate",
+        "peft",
+        "safetensors",
+        "scipy",
+        "tensorboard",
+        "tokenizers",
+        "torch",
+        "transformers",
+    ),
     "report": ("altair", "pandas", "statsmodels", "vl_convert"),
     "ray": ("ray",),
 }

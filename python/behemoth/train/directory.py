@@ -17,8 +17,8 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from behemoth.corpus.corpus import Corpus
-from behemoth.corpus.source import EXPOSURES_FILE, TABLE_FILE
-from behemoth.corpus.tokenizer import FILES, tokenizer_files
+from behemoth.corpus.source import EXPOSURES_FILE, GRAMMAR_FILE, TABLE_FILE
+from behemoth.corpus.tokenizer import FILES
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import replacing, write_bytes
 from behemoth.support.locks import lock_folder
@@ -33,8 +33,8 @@ RUN = Kind(
     RECORD,
     (
         "config.json", "model.safetensors", "generation_config.json", *FILES, "spec.toml",
-        TABLE_FILE, EXPOSURES_FILE, "metrics.jsonl", "metrics.parquet", "checkpoints/step-*",
-        "tensorboard/events.out.tfevents.*",
+        TABLE_FILE, EXPOSURES_FILE, GRAMMAR_FILE, "metrics.jsonl", "metrics.parquet",
+        "checkpoints/step-*", "tensorboard/events.out.tfevents.*",
     ),
 )  # fmt: skip
 """What a run directory owns."""
@@ -111,6 +111,9 @@ class RunDirectory:
         """Record a new run and its corpus."""
         write_bytes(self.path / "spec.toml", corpus.spec_toml.encode())
         _write_arrays(self.path, corpus)
+        if corpus.grammar is not None:
+            write_bytes(self.path / GRAMMAR_FILE, corpus.grammar.source.encode())
+            self.write_tokenizer(corpus)  # the corpus is read with it
         record.write(self.path)
 
     def update(self, status: str, result: TrainResult | None = None) -> None:
@@ -121,7 +124,7 @@ class RunDirectory:
 
     def write_tokenizer(self, corpus: Corpus) -> None:
         """Write the tokenizer's files beside the weights, where AutoTokenizer looks."""
-        for name, data in tokenizer_files(corpus.vocabulary).items():
+        for name, data in corpus.tokenizer_files.items():
             write_bytes(self.path / name, data)
 
     @contextmanager

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from behemoth.corpus.corpus import Corpus
+from behemoth.corpus.grammar import Text
 from behemoth.corpus.world import World
 from behemoth.support.errors import CorpusError
 
@@ -65,7 +66,7 @@ class SpecReader:
     def __reduce__(self) -> tuple[Any, ...]:
         """For workers that are not forked: the spec goes to them, and its arrays."""
         corpus, spec = self._corpus, self._corpus.spec
-        parts = spec["world"], corpus.world._table, spec["corpus"], corpus._exposures
+        parts = spec["world"], corpus.world._table, spec["corpus"], corpus._exposures, corpus._text
         return _remade, (*parts, self._threads)
 
     def fill(self, out: NDArray[np.int64], token: int) -> None:
@@ -131,9 +132,10 @@ def _remade(
     table: dict[str, NDArray[Any]] | None,
     spec: dict[str, Any],
     exposures: NDArray[np.uint32] | None,
+    text: Text | None,
     threads: int,
 ) -> SpecReader:
-    corpus = Corpus.from_arrays(World.from_arrays(world, table), spec, exposures)
+    corpus = Corpus.from_arrays(World.from_arrays(world, table), spec, exposures, text)
     return SpecReader(corpus, threads)
 
 

@@ -1,6 +1,7 @@
 //! Text: what a corpus needs beside the lexicon to write facts in a language.
 
 mod emit;
+mod joint;
 mod views;
 
 use std::sync::Arc;
@@ -10,8 +11,8 @@ use super::ledger::Probe;
 use super::sentence::Sentence;
 use crate::document::Naming;
 use crate::error::{Error, Result};
-use crate::grammar::{Digits, Lexicon, Mention, Says, Wording, slots};
-use crate::hash::{Divider, Key, multiply_high};
+use crate::grammar::{Digits, Lexicon, Mention, Says, TextRole, TextSpan, Wording, slots};
+use crate::hash::{Divider, Key};
 use crate::permutation::Permutation;
 use crate::spec::CorpusSpec;
 use crate::vocabulary::Vocabulary;
@@ -121,7 +122,7 @@ impl Text {
             class_ends: grammar.class_ends(),
             naming: spec.documents.naming,
             joint_key: Key::new(seed, "joint", 0),
-            joins: joins(&lexicon),
+            joins: joint::joins(&lexicon),
             share_joint: crate::numbers::billionths(grammar.share_joint()),
             lexicon,
         })
@@ -263,73 +264,8 @@ impl Text {
         }
     }
 
-    /// How many of the next sentences are written as one, and by which joint statement.
-    #[inline]
-    fn joint(&self, sentences: &[Sentence], corpus: &Corpus) -> (usize, Option<(usize, usize)>) {
-        let [first, second, ..] = sentences else {
-            return (1, None);
-        };
-        // Nearly all pairs fall here.
-        if second.subject != first.subject || !self.may_join(first.relation, second.relation) {
-            return (1, None);
-        }
-        self.joined(sentences, corpus).unwrap_or((1, None))
-    }
-
-    fn may_join(&self, first: u32, second: u32) -> bool {
-        let relations = self.objects.len();
-        self.joins[first as usize * relations + second as usize]
-    }
-
-    fn joined(
-        &self,
-        sentences: &[Sentence],
-        corpus: &Corpus,
-    ) -> Option<(usize, Option<(usize, usize)>)> {
-        let first = sentences.first()?;
-        let rendering = corpus.rendering(first.fact, first.copy);
-        let hash = self.joint_key.hash_pair(first.fact, rendering);
-        // The high half says whether, the low half which.
-        if multiply_high(hash, 1_000_000_000) >= self.share_joint {
-            return None;
-        }
-        for (joint, found) in self.lexicon.joints().iter().enumerate() {
-            let facts = found.relations.len();
-            let Some(window) = sentences.get(..facts) else {
-                continue;
-            };
-            let says = |sentence: &Sentence| {
-                sentence.subject == first.subject
-                    && found.relations.contains(&sentence.relation)
-                    && !self.wordings[sentence.wording].is_question()
-            };
-            let is_each_once = || {
-                window
-                    .iter()
-                    .enumerate()
-                    .all(|(i, a)| window[..i].iter().all(|b| b.relation != a.relation))
-            };
-            if window.iter().all(says) && is_each_once() {
-                return Some((facts, Some((joint, found.draw(hash << 32)))));
-            }
-        }
-        None
-    }
-
-    /// The sentence of a group that is said at this place of the joint statement.
-    fn place_in_joint<'a>(&self, group: &'a [Sentence], place: usize) -> Option<&'a Sentence> {
-        let joints = self.lexicon.joints().iter();
-        let own = |relations: &[u32]| {
-            relations.len() == group.len() && group.iter().all(|s| relations.contains(&s.relation))
-        };
-        let found = joints
-            .map(|joint| &joint.relations)
-            .find(|relations| own(relations))?;
-        let relation = found.get(place)?;
-        group.iter().find(|sentence| sentence.relation == *relation)
-    }
-
-    /// Prompt and answer of a fact in a wording, and what follows the answer.
+    /// Prompt and answer of a fact in a wording, and what follows the answer; none where the
+    /// sentence names its object before its subject.
     pub(in crate::corpus) fn probe(&self, sentence: &Sentence) -> Option<Probe> {
         if !self.lexicon.has(sentence.relation, sentence.wording) {
             return None;
@@ -340,6 +276,14 @@ impl Text {
         tokens.truncate(count);
         let spans = self.lexicon.spans(plan, &digits);
         let object = spans.iter().find(|span| span.is_object())?;
+        // A prompt that does not say whom it asks about asks nothing.
+        let is_subject = |span: &TextSpan| span.role == TextRole::Subject;
+        if !spans
+            .iter()
+            .any(|span| is_subject(span) && span.end <= object.start)
+        {
+            return None;
+        }
         Some(Probe {
             prompt: tokens[..object.start].to_vec(),
             answer: tokens[object.start..object.end].to_vec(),
@@ -354,18 +298,6 @@ impl Text {
             ..self.clone()
         }
     }
-}
-
-/// By pair of relations, whether a joint statement can say both.
-fn joins(lexicon: &Lexicon) -> Vec<bool> {
-    let relations = lexicon.relations() as u32;
-    let pairs = (0..relations).flat_map(|a| (0..relations).map(move |b| (a, b)));
-    pairs
-        .map(|(a, b)| {
-            let mut joints = lexicon.joints().iter();
-            a != b && joints.any(|j| j.relations.contains(&a) && j.relations.contains(&b))
-        })
-        .collect()
 }
 
 /// The columns of a lexicon, as wordings of a corpus.

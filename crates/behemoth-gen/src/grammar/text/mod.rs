@@ -9,6 +9,7 @@ mod compile;
 mod describe;
 mod expand;
 mod file;
+mod lexicon;
 mod lines;
 mod pattern;
 mod pieces;
@@ -16,15 +17,15 @@ mod shipped;
 mod tokenizer;
 mod write;
 
-pub use self::compile::{END_ROLE, Lexicon};
 pub use self::expand::TextRole;
 pub use self::file::TextGrammar;
+pub use self::lexicon::{END_ROLE, Lexicon};
 pub use self::shipped::SHIPPED;
 pub use self::tokenizer::{PUNCTUATION, SPECIAL_WORDS, TextToken, Tokenizer, WordTokenizer};
 
-pub(crate) use self::compile::Says;
 pub(crate) use self::expand::Mention;
-pub(crate) use self::write::Digits;
+pub(crate) use self::lexicon::Says;
+pub(crate) use self::write::{Digits, TextSpan};
 
 /// Where the digits of a sentence's words are kept.
 pub(crate) mod slots {

@@ -309,8 +309,7 @@ fn check_distinct(pieces: &Pieces<'_>, pool: &[u32], entries: &[Entry]) -> Resul
     let ends = starts.clone().skip(1).chain([entries.len()]);
     for ((start, end), (_, name)) in starts.zip(ends).zip(&pieces.names) {
         let mut seen = HashMap::new();
-        for index in start..end {
-            let entry = &entries[index];
+        for (index, entry) in (start..end).zip(&entries[start..end]) {
             let tokens = &pool[entry.at as usize..][..usize::from(entry.tokens)];
             if let Some(first) = seen.insert(tokens, index) {
                 let (a, b) = (&pieces.filled[first].text, &pieces.filled[index].text);

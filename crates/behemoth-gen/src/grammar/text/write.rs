@@ -1,7 +1,7 @@
 //! Writing: the pieces of a sentence, copied.
 
-use super::compile::{CHUNK, Lexicon};
 use super::expand::TextRole;
+use super::lexicon::{CHUNK, Lexicon};
 use super::slots;
 use crate::hash::Divider;
 use crate::vocabulary::Token;

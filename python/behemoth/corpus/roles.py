@@ -1,0 +1,41 @@
+"""What a token says: a word of the grammar, of a subject, of an object, or the end of a document.
+
+With templates a token's id says it; with a grammar the place where it stands does, and the engine
+tells it token by token.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .corpus import Corpus
+
+GRAMMAR, SUBJECT, OBJECT, END = range(4)
+"""Roles, as the engine numbers them."""
+
+_OF_KIND = {"subject": SUBJECT, "object": OBJECT, "nested": OBJECT}
+
+
+def roles(corpus: Corpus, start: int, stop: int, threads: int = 0) -> NDArray[np.uint8]:
+    """Give the role of each of ``corpus.tokens(start, stop)``; see `Corpus.roles`."""
+    if corpus.grammar is not None:
+        return corpus._native.as_roles().tokens(start, stop, threads).astype(np.uint8)
+    return roles_of_ids(corpus.vocabulary, corpus.end_of_document)[
+        corpus.tokens(start, stop, threads=threads)
+    ]
+
+
+def roles_of_ids(vocabulary: Mapping[str, Any], end: int) -> NDArray[np.uint8]:
+    """The role of each token id of a partitioned vocabulary: uint8[size]."""
+    found = np.zeros(vocabulary["size"], np.uint8)
+    for part in vocabulary["ranges"]:
+        first, count = part["first"], part["count"]
+        found[first : first + count] = _OF_KIND.get(part["kind"], GRAMMAR)
+    found[end] = END
+    return found

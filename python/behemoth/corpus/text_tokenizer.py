@@ -1,0 +1,212 @@
+"""Tokenizers of text: the one that is made of a grammar's words, and any of Hugging Face's.
+
+The words of a grammar are cut by one rule, which the engine has as code and `word_tokenizer_files`
+writes as a regular expression: a token is a word or a mark with the space before it, so that a
+text comes back letter by letter.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from os import PathLike, fspath
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from behemoth import _gen
+from behemoth.support.errors import ArgumentError
+from behemoth.support.extras import needed
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding, Tokenizer
+
+TOKENIZER_FILE = "tokenizer.json"
+_BESIDE = ("tokenizer_config.json", "special_tokens_map.json")
+
+_Encode = Callable[[list[str]], tuple[NDArray[np.uint32], ...]]
+
+
+@dataclass(frozen=True)
+class TextTokenizer:
+    """A tokenizer of Hugging Face's kind, by the bytes of its files.
+
+    Parameters
+    ----------
+    files : mapping of str to bytes
+        ``tokenizer.json``, and what else lies beside it for `transformers`.
+    end : str
+        The token that ends a document.
+    """
+
+    files: Mapping[str, bytes] = field(repr=False)
+    end: str
+
+    @cached_property
+    def _tokenizer(self) -> Tokenizer:
+        with needed():
+            from tokenizers import Tokenizer
+        try:
+            tokenizer = Tokenizer.from_str(self.files[TOKENIZER_FILE].decode())
+        except Exception as error:  # the library raises nothing more narrow
+            reason = " ".join(str(error).split())
+            raise ArgumentError(
+                "tokenizer", f"a {TOKENIZER_FILE} that cannot be read ({reason})", "a tokenizer"
+            ) from None
+        # What a model's input needs and a corpus does not.
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        return tokenizer
+
+    def __getstate__(self) -> tuple[dict[str, bytes], str]:
+        return dict(self.files), self.end
+
+    def __setstate__(self, state: tuple[dict[str, bytes], str]) -> None:
+        for name, value in zip(("files", "end"), state, strict=True):
+            object.__setattr__(self, name, value)
+
+    @property
+    def digest(self) -> str:
+        """What tells it apart from others: BLAKE3 of its file and the end of documents."""
+        return _gen.digest(self.files[TOKENIZER_FILE] + b"\0" + self.end.encode())
+
+    @cached_property
+    def size(self) -> int:
+        """Number of token ids: one more than the largest."""
+        return 1 + max(self._tokenizer.get_vocab(with_added_tokens=True).values())
+
+    @cached_property
+    def end_of_document(self) -> int:
+        """Id of the token that ends a document."""
+        token = self._tokenizer.token_to_id(self.end)
+        if token is None:
+            raise ArgumentError("tokenizer", f"no token {self.end!r}", "one with that token")
+        return token
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The names of its tokens by id; empty where an id has none."""
+        names = [""] * self.size
+        for name, token in self._tokenizer.get_vocab(with_added_tokens=True).items():
+            names[token] = name
+        return names
+
+    def encode(self, texts: Sequence[str]) -> list[Encoding]:
+        """Encode texts, without tokens for their beginning or end."""
+        return self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Write tokens as text."""
+        return self._tokenizer.decode(list(tokens), skip_special_tokens=False)
+
+    def for_engine(self) -> tuple[_Encode, str, int, int]:
+        """What the engine compiles a grammar with: encode, digest, size, end of document."""
+
+        def encode(texts: list[str]) -> tuple[NDArray[np.uint32], ...]:
+            encoded = self.encode(texts)
+            ids = [token for one in encoded for token in one.ids]
+            offsets = [pair for one in encoded for pair in one.offsets]
+            starts, ends = np.array(offsets, np.uint32).reshape(-1, 2).T
+            return (
+                np.array(ids, np.uint32),
+                np.ascontiguousarray(starts),
+                np.ascontiguousarray(ends),
+                np.array([len(one.ids) for one in encoded], np.uint32),
+            )
+
+        return encode, self.digest, self.size, self.end_of_document
+
+
+def read_tokenizer(place: str | PathLike[str]) -> TextTokenizer:
+    """Read a tokenizer from a directory, or from its ``tokenizer.json`` alone.
+
+    The end of a document is what ``tokenizer_config.json`` names as ``eos_token``; without that
+    file, a token with one of the usual names.
+
+    Raises
+    ------
+    ArgumentError
+        When there is none, or it has no end of document.
+    """
+    file = Path(place)
+    file = file / TOKENIZER_FILE if file.is_dir() else file
+    if not file.is_file():
+        raise ArgumentError(
+            "tokenizer", fspath(place), f"a directory with {TOKENIZER_FILE}, or such a file"
+        )
+    files = {TOKENIZER_FILE: file.read_bytes()}
+    for name in _BESIDE:
+        if (file.parent / name).is_file():
+            files[name] = (file.parent / name).read_bytes()
+    try:
+        whole = json.loads(files[TOKENIZER_FILE])
+        config = json.loads(files.get("tokenizer_config.json", b"{}"))
+        added = [token["content"] for token in whole.get("added_tokens", [])]
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise ArgumentError("tokenizer", fspath(place), "files that are JSON") from None
+    named = config.get("eos_token")
+    end = named.get("content") if isinstance(named, dict) else named
+    usual = ("<|endoftext|>", "</s>", "<|end_of_text|>", "<eos>", "[SEP]")
+    end = end or next((token for token in usual if token in added), None)
+    if end is None:
+        raise ArgumentError(
+            "tokenizer",
+            f"{fspath(place)}, which names no end of a document",
+            "a tokenizer_config.json with eos_token beside it",
+        )
+    return TextTokenizer(files, end)
+
+
+def word_tokenizer_files(names: Sequence[str]) -> dict[str, bytes]:
+    """Give the files of the tokenizer of a grammar's own words, by name.
+
+    Parameters
+    ----------
+    names : sequence of str, by token id
+        The special ones first: end of document, padding, unknown word.
+    """
+    marks = re.escape(_gen.PUNCTUATION).replace("\\ ", " ").replace('"', '\\"')
+    pattern = rf" ?[^\s{marks}]+| ?[{marks}]|\s"
+    end, padding, unknown = _gen.SPECIAL_WORDS
+    plain = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
+    tokenizer = {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [
+            {"id": index, "content": name, **plain, "special": True}
+            for index, name in enumerate((end, padding, unknown))
+        ],
+        "normalizer": None,
+        "pre_tokenizer": {
+            "type": "Split",
+            "pattern": {"Regex": pattern},
+            "behavior": "Isolated",
+            "invert": False,
+        },
+        "post_processor": None,
+        "decoder": {"type": "Fuse"},
+        "model": {
+            "type": "WordLevel",
+            "vocab": {name: index for index, name in enumerate(names)},
+            "unk_token": unknown,
+        },
+    }
+    special = {"eos_token": end, "pad_token": padding, "unk_token": unknown}
+    config: dict[str, Any] = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        **special,
+        "clean_up_tokenization_spaces": False,
+        "padding_side": "left",
+        "model_max_length": 1_000_000_000,
+    }
+    values = (tokenizer, config, special)
+    return {
+        name: (json.dumps(value, ensure_ascii=False, indent=1) + "\n").encode()
+        for name, value in zip((TOKENIZER_FILE, *_BESIDE), values, strict=True)
+    }

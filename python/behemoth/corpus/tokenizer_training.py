@@ -1,0 +1,113 @@
+"""A byte-level BPE tokenizer, trained on the text of a grammar: no download is needed.
+
+Text is cut before each space and each mark, as GPT-2's tokenizer cuts it, and merges never reach
+over a cut: so the tokens of a sentence are those of its pieces.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from os import PathLike, fspath
+from pathlib import Path
+
+from behemoth.support.errors import ArgumentError
+from behemoth.support.extras import needed
+from behemoth.support.files import write_bytes
+from behemoth.support.progress import Looking, task
+
+from .grammar import Grammar
+from .text_tokenizer import TOKENIZER_FILE, TextTokenizer
+
+END, PADDING, UNKNOWN = "<|endoftext|>", "<|padding|>", "<|unknown|>"
+_SMALLEST = 256 + 3  # every byte, and the special tokens
+_BATCH = 1_000  # documents that are made at a time
+
+
+def train_tokenizer(
+    grammar: Grammar | str | PathLike[str],
+    out: str | PathLike[str] | None = None,
+    *,
+    vocabulary: int = 4096,
+    documents: int = 20_000,
+    seed: int = 0,
+    progress: Looking = None,
+) -> TextTokenizer:
+    """Train a byte-level BPE tokenizer on documents of a grammar.
+
+    Parameters
+    ----------
+    grammar : Grammar, str or path
+    out : path, optional
+        Directory to write its files to.
+    vocabulary : int
+        Number of token ids, at least 259.
+    documents : int
+        How many documents it is trained on.
+    seed : int
+        Of the world whose documents these are.
+    progress : callable or Progress, optional
+        Who looks on.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    from .corpus import Corpus
+
+    if vocabulary < _SMALLEST:
+        raise ArgumentError("vocabulary", vocabulary, f"at least {_SMALLEST}")
+    if documents < 1:
+        raise ArgumentError("documents", documents, "at least 1")
+    with needed():
+        from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    made = grammar if isinstance(grammar, Grammar) else Grammar.named(grammar)
+    subjects = min(made.facts["names"], documents)
+    exposures = -(-documents // subjects)
+    corpus = Corpus(
+        made.world(subjects, seed=seed), exposures=exposures, order="bios", grammar=made
+    )
+    count = min(documents, corpus.num_documents)
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        special_tokens=[END, PADDING, UNKNOWN],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    with task(progress, "reading", "documents") as step:
+
+        def texts() -> Iterator[list[str]]:
+            for first in range(0, count, _BATCH):
+                last = min(first + _BATCH, count)
+                yield corpus.texts(first, last)
+                step(last, count)
+
+        tokenizer.train_from_iterator(texts(), trainer)
+    special = {"eos_token": END, "pad_token": PADDING, "unk_token": UNKNOWN}
+    config = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        **special,
+        "clean_up_tokenization_spaces": False,
+        "padding_side": "left",
+        "model_max_length": 1_000_000_000,
+    }
+    files = {
+        TOKENIZER_FILE: (tokenizer.to_str(pretty=True) + "\n").encode(),
+        "tokenizer_config.json": _json(config),
+        "special_tokens_map.json": _json(special),
+    }
+    if out is not None:
+        place = Path(out)
+        if (place / TOKENIZER_FILE).exists():
+            raise ArgumentError("out", fspath(out), "a directory without a tokenizer")
+        place.mkdir(parents=True, exist_ok=True)
+        for name, data in files.items():
+            write_bytes(place / name, data)
+    return TextTokenizer(files, END)
+
+
+def _json(value: object) -> bytes:
+    return (json.dumps(value, ensure_ascii=False, indent=1) + "\n").encode()
