@@ -5,12 +5,14 @@
 //! fillers whose number a spec may change. Each digit position of a word has its own range, so
 //! the role of a token, and with it the answer in a sentence, is known from its id.
 
+mod range;
 mod word;
 
 use serde::Serialize;
 
 use crate::error::{Error, Result};
 
+pub use self::range::{Range, Role};
 pub use self::word::{Token, Word};
 
 /// End of document.
@@ -49,46 +51,6 @@ pub(crate) mod marker {
     pub const OBJECT: u32 = 5;
     pub const QUESTION: u32 = 6;
     pub const ANSWER: u32 = 7;
-}
-
-/// What the tokens of a range are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// End of document, padding, end of sentence.
-    Special,
-    /// Markers before words.
-    Marker,
-    /// Words of the grammar.
-    Filler,
-    /// Digits of subjects.
-    Subject,
-    /// Digits of relations.
-    Relation,
-    /// Digits of the objects of one relation.
-    Object,
-    /// Digits of the nested objects of one composed relation.
-    Nested,
-    /// Tokens of a tokenizer: what they say depends on where they stand.
-    Text,
-}
-
-/// A range of token ids.
-#[derive(Clone, Debug, Serialize)]
-pub struct Range {
-    /// What its tokens are.
-    pub kind: Role,
-    /// The relation, of objects and nested objects.
-    pub relation: Option<u32>,
-    /// The digit position, from 0 for the leading one.
-    pub position: u32,
-    /// First token id.
-    pub first: u32,
-    /// Number of token ids.
-    pub count: u32,
-    /// The tokens' names, where they are words of a language.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub names: Vec<String>,
 }
 
 /// All token ids of a corpus.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::expand::{About, Expansion, Mention, Segment, TextRole};
-use super::file::{Joint, Kind, Relation, Sentence, TextGrammar};
+use super::file::{Joint, Relation, Sentence, TextGrammar};
 use super::lexicon::{
     CHUNK, Column, JointSentences, Lexicon, OfRelation, Placed, Plan, Says, ends,
 };
