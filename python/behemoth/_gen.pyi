@@ -25,6 +25,7 @@ _Progress: TypeAlias = Callable[[int, int], object]
 
 __all__ = [
     "FORMAT_VERSION",
+    "FORMAT_VERSIONS",
     "GRAMMARS",
     "PUNCTUATION",
     "SPECIAL_WORDS",
@@ -37,7 +38,10 @@ __all__ = [
 ]
 
 FORMAT_VERSION: int
-"""Version of everything that decides the bytes of a corpus."""
+"""Latest version of everything that decides the bytes of a corpus."""
+
+FORMAT_VERSIONS: tuple[int, ...]
+"""All versions, each of which is read and written."""
 
 TEMPLATES: list[dict[str, Any]]
 """The templates: name, family, asks, is_question and filler_follows of each."""
@@ -69,12 +73,22 @@ class World:
         Facts of a table world: ``subject`` uint64[n], ``relation`` uint32[n],
         ``object`` uint32[n], ``minority`` int64[n] and ``nested`` int64[n], the
         last two with -1 for none. Rows in any order, (subject, relation) unique.
+    format_version : int, optional
+        The latest by default.
     """
 
-    def __new__(cls, spec: str, table: dict[str, NDArray[Any]] | None = None) -> World: ...
+    def __new__(
+        cls,
+        spec: str,
+        table: dict[str, NDArray[Any]] | None = None,
+        format_version: int | None = None,
+    ) -> World: ...
     @property
     def spec(self) -> str:
         """The normalised spec as JSON."""
+    @property
+    def format_version(self) -> int:
+        """Version of the bytes that its corpora have."""
     @property
     def subjects(self) -> int:
         """Number of subjects."""

@@ -44,6 +44,33 @@ def test_people_see_what_was_made_and_two_sentences(run, tmp_path):
     )
 
 
+def test_a_directory_of_version_1_is_gone_on_with_as_such(run, tmp_path):
+    words = "--subjects 20 --relations 2 --objects 9 --exposures 3 --questions 0.5:0.2 --probes 0"
+    spec, out = tmp_path / "old.toml", tmp_path / "c"
+    spec.write_text(
+        "format_version = 1\n[world]\nsubjects = 20\nrelations = 2\nobjects = 9\n"
+        "[corpus]\nexposures = 3\nquestions = { subjects = 0.5, sentences = 0.2 }\n"
+    )
+    run("gen", "--spec", spec, "--probes", 0, "--out", out, "--json").json()
+    first = Corpus.open(out)
+    assert first.spec["format_version"] == 1
+    tokens = (out / "tokens" / "00000.bin").read_bytes()
+    (out / "tokens" / "00000.json").unlink()
+    run("gen", *words.split(), "--out", out, "--json").json()
+    assert Corpus.open(out).spec_hash == first.spec_hash
+    assert (out / "tokens" / "00000.bin").read_bytes() == tokens
+    assert run("verify", out).code == 0
+    # By itself, by force and where a spec says so it is of the latest version.
+    run("gen", *words.split(), "--out", tmp_path / "new", "--json").json()
+    latest = Corpus.open(tmp_path / "new")
+    assert latest.spec["format_version"] == 2
+    spec.write_text(latest.spec_toml)
+    said = run("gen", "--spec", spec, "--probes", 0, "--out", out).refused(1)
+    assert "holds a corpus of format version 1, and 2 is asked for" in said
+    run("gen", *words.split(), "--out", out, "--force", "--json").json()
+    assert Corpus.open(out).spec_hash == latest.spec_hash
+
+
 @pytest.mark.parametrize(
     ("facts", "subjects", "relations"),
     [

@@ -207,6 +207,8 @@ def test_questions_are_asked_about_a_share_of_the_subjects(world):
     ledger = corpus.ledger(np.arange(180)).join(world.facts()["fact", "subject"], on="fact")
     asked = ledger.filter(pl.col("template") == "question")
     assert asked["subject"].n_unique() == 30
+    assert asked.height == 0.2 * corpus.num_sentences
+    assert asked.group_by("fact").len()["len"].unique().to_list() == [8]
     seen = corpus.probes(templates=["question"])
     assert (
         seen.filter(pl.col("seen"))["subject"]

@@ -51,7 +51,7 @@ def test_probes_of_several_wordings_and_templates(rich_corpus):
 
 
 def test_seen_and_unseen_subjects_are_told_apart():
-    corpus = Corpus(World(40, 2, 5), exposures=10, questions=Questions(0.25, 0.5))
+    corpus = Corpus(World(40, 2, 5), exposures=10, questions=Questions(0.25, 0.125))
     probes = corpus.probes(templates=["question"])
     ledger = corpus.ledger(np.arange(80))
     asked = set(ledger.filter(pl.col("template") == "question")["fact"].to_list())

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from behemoth import ArgumentError, Corpus, CorpusError, World
+from behemoth import ArgumentError, Corpus, CorpusError, World, verify
+from behemoth._gen import FORMAT_VERSION, digest
 from behemoth.corpus.source import read_source
 
 TOML = """
@@ -19,6 +20,22 @@ order = "bios"
 default = 1
 repeats = 1
 """
+
+
+ASKING = """
+[world]
+subjects = 8
+relations = 2
+objects = 5
+minority = 0.36
+
+[corpus]
+exposures = 10
+questions = { subjects = 0.5, sentences = 0.2 }
+"""
+# Hashes of this spec and of its tokens, from a program that knew version 1 alone.
+ASKED_IN_1 = "ae7f3d346bf5a88ee108851454caa1b85f19f0fb946ca7e9d3c97b5782d299cb"
+WRITTEN_IN_1 = "68f780b1989fc57a4de55602ebfa7ccb7270dd6206e9c4a3dac86352caf89181"
 
 
 @pytest.fixture
@@ -43,6 +60,43 @@ def test_the_spec_that_a_corpus_gives_makes_it_again(spec, rich_corpus):
         assert Corpus.from_spec(spec).spec_hash == corpus.spec_hash
 
 
+def test_a_spec_says_which_version_it_is_of(spec):
+    latest = Corpus.from_spec(spec)
+    assert latest.spec["format_version"] == latest.world.format_version == FORMAT_VERSION == 2
+    spec.write_text(f"format_version = 1\n{TOML}")
+    corpus = Corpus.from_spec(spec)
+    assert corpus.spec["format_version"] == corpus.world.format_version == 1
+    assert corpus.spec_hash != latest.spec_hash
+    for twin in (corpus.without([1]), corpus.override({1: 1})):
+        assert twin.spec["format_version"] == twin.world.format_version == 1
+    np.testing.assert_array_equal(corpus.tokens(0, 20), latest.tokens(0, 20))
+    spec.write_text(corpus.spec_toml)
+    assert Corpus.from_spec(spec).spec_hash == corpus.spec_hash
+
+
+def test_version_1_is_read_written_and_resumed_as_version_1(tmp_path):
+    path = tmp_path / "spec.toml"
+    path.write_text(f"format_version = 1\n{ASKING}")
+    corpus = Corpus.from_spec(path)
+    # What version 1 had of this spec: a tenth of the sentences are questions, and 5 second objects.
+    assert corpus.spec_hash == ASKED_IN_1
+    assert digest(corpus.tokens(0, 160).tobytes()) == WRITTEN_IN_1
+    assert (corpus.ledger(np.arange(16))["template"] == "question").sum() == 16
+    assert corpus.world.facts()["minority_object"].count() == 5
+    corpus.write(tmp_path / "corpus", probes=0)
+    there = Corpus.open(tmp_path / "corpus")
+    assert there.manifest["format_version"] == there.spec["format_version"] == 1
+    (tmp_path / "corpus" / "tokens" / "00000.json").unlink()
+    assert there.write(tmp_path / "corpus", probes=0).complete
+    assert verify(tmp_path / "corpus").ok
+    path.write_text(ASKING)
+    latest = Corpus.from_spec(path)
+    assert (latest.ledger(np.arange(16))["template"] == "question").sum() == 32
+    assert latest.world.facts()["minority_object"].count() == 6
+    with pytest.raises(CorpusError, match=r"holds a corpus of format version 1, and 2 is asked"):
+        latest.write(tmp_path / "corpus", probes=0)
+
+
 def test_a_spec_without_tables_is_the_default(tmp_path):
     (tmp_path / "empty.toml").write_text("")
     assert World.from_spec(tmp_path / "empty.toml").num_subjects == 100_000
@@ -62,6 +116,7 @@ def test_numbers_may_be_written_as_floats(tmp_path):
         ("[world]\nsubject = 3", "subject"),
         ("[world]\nsubjects = 1.5", "argument 'subjects': got 1.5, allowed: a whole number"),
         ("[world]\nsubjects = -1", "argument 'subjects': got -1, allowed: a whole number"),
+        ("format_version = 3", "argument 'format_version': got 3, allowed: 1 and 2"),
         ("[corpus]\norder = 'none'", "argument 'order'"),
         ("[[world.relations]]\nkind = 'independant'", "relations"),
         ("[corpus.exposures]\nkind = 'array'\ndigest = 'x'", "got no exposures.parquet beside it"),

@@ -66,7 +66,7 @@ pub mod world;
 
 pub use corpus::{Corpus, Progress};
 pub use error::{Error, Key, Result};
-pub use spec::{CorpusSpec, FORMAT_VERSION, Spec, WorldSpec};
+pub use spec::{CorpusSpec, FormatVersion, Spec, WorldSpec};
 pub use world::{Table, World};
 
 /// The README's example is a test.

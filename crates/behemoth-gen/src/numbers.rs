@@ -64,9 +64,25 @@ pub(crate) fn billionths(fraction: f64) -> u64 {
     (fraction * BILLION as f64).round() as u64
 }
 
-/// `floor(n * fraction)` with the fraction in billionths.
-pub(crate) fn share(n: u64, billionths: u64) -> u64 {
-    (u128::from(n) * u128::from(billionths) / u128::from(BILLION)) as u64
+/// How a share of a count becomes a whole number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rounding {
+    /// To the whole number below.
+    Down,
+    /// To the nearest, a half up.
+    Nearest,
+}
+
+impl Rounding {
+    /// `n * fraction` with the fraction in billionths.
+    pub(crate) fn share(self, n: u64, billionths: u64) -> u64 {
+        let half = match self {
+            Rounding::Down => 0,
+            Rounding::Nearest => BILLION / 2,
+        };
+        let product = u128::from(n) * u128::from(billionths) + u128::from(half);
+        (product / u128::from(BILLION)) as u64
+    }
 }
 
 /// So many of `exposures` copies that the share is exact: each fact is within one copy of it, and
@@ -79,6 +95,36 @@ pub(crate) fn share_of_copies(rank: u64, exposures: u64, billionths: u64) -> u64
         u128::from(rank) * u128::from(exposures) * u128::from(billionths) / u128::from(BILLION)
     };
     (up_to(rank + 1) - up_to(rank)) as u64
+}
+
+/// So many of the copies of facts that those of all facts together are a number asked for: each
+/// fact is within one copy of its share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Quota {
+    /// Of each copy, in parts of 2^64.
+    share: u128,
+}
+
+impl Quota {
+    /// `part` of `whole` copies, which may not be fewer.
+    pub(crate) fn new(part: u64, whole: u64) -> Self {
+        // Rounded up, and by less than one copy over all of them: so the sum, rounded down, is
+        // `part`.
+        Quota {
+            share: (u128::from(part) << 64).div_ceil(u128::from(whole.max(1))),
+        }
+    }
+
+    /// Of a fact's copies. Where all facts have equally many, those of the ranks 0.. add up to
+    /// `part`.
+    #[inline]
+    pub(crate) fn copies(self, rank: u64, exposures: u64) -> u64 {
+        let each = self.share * u128::from(exposures);
+        let (rank, rest) = (u128::from(rank), u128::from(each as u64));
+        // What is left over from whole copies goes round among the ranks.
+        let left = (((rank + 1) * rest) >> 64) - ((rank * rest) >> 64);
+        ((each >> 64) + left) as u64
+    }
 }
 
 #[cfg(test)]
@@ -101,12 +147,51 @@ mod tests {
     }
 
     #[test]
+    fn shares_are_rounded_down_or_to_nearest() {
+        let third = billionths(1.0 / 3.0);
+        for (n, part, down, nearest) in [
+            (21, third, 6, 7),
+            (20, third, 6, 7),
+            (19, third, 6, 6),
+            (5, 500_000_000, 2, 3),
+            (COUNT_LIMIT, BILLION, COUNT_LIMIT, COUNT_LIMIT),
+            (COUNT_LIMIT, 0, 0, 0),
+        ] {
+            assert_eq!(Rounding::Down.share(n, part), down);
+            assert_eq!(Rounding::Nearest.share(n, part), nearest);
+        }
+    }
+
+    #[test]
+    fn quotas_add_up_and_never_wrap() {
+        for (facts, exposures, part) in [
+            (600, 1, 240),
+            (600, 2, 240),
+            (1, 1, 1),
+            (7, 3, 0),
+            (7, 3, 21),
+            (1000, 7, 3333),
+            (999, 1, 998),
+        ] {
+            let quota = Quota::new(part, facts * exposures);
+            let copies = (0..facts).map(|rank| quota.copies(rank, exposures));
+            let even = exposures as f64 * part as f64 / (facts * exposures) as f64;
+            assert!(copies.clone().all(|n| (n as f64 - even).abs() < 1.0));
+            assert_eq!(copies.sum::<u64>(), part);
+        }
+        for (part, most) in [(COUNT_LIMIT, 1 << 62), (COUNT_LIMIT - 1, (1 << 62) - 1)] {
+            assert_eq!(Quota::new(part, COUNT_LIMIT).copies(0, COUNT_LIMIT), most);
+        }
+        assert_eq!(Quota::new(1, COUNT_LIMIT).copies(u64::MAX - 1, 1 << 40), 0);
+    }
+
+    #[test]
     fn shares_of_copies_add_up_and_never_wrap() {
         for (exposures, billionths) in [(7, 300_000_000), (1, 500_000_000), (1000, 1)] {
             let total: u64 = (0..10_000)
                 .map(|rank| share_of_copies(rank, exposures, billionths))
                 .sum();
-            assert_eq!(total, share(10_000 * exposures, billionths));
+            assert_eq!(total, Rounding::Down.share(10_000 * exposures, billionths));
         }
         // Past 2^128 without the remainder: then a debug build panics here.
         let most = share_of_copies(COUNT_LIMIT - 1, 1 << 40, 999_999_999);

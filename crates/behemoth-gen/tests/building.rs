@@ -189,7 +189,7 @@ fn corpora_that_were_put_together_wrongly_are_refused() {
 fn what_there_is_not_is_answered_with_nothing() {
     let corpus = corpus(
         "[world]\nsubjects = 20\nrelations = 2\nobjects = 6\nnested = 3\n\
-         [corpus]\nquestions = {subjects = 0.5, sentences = 0.5}\n",
+         [corpus]\nquestions = {subjects = 0.5, sentences = 0.2}\n",
     );
     let corpus = corpus.without(&[3]).unwrap();
     let world = corpus.world();

@@ -328,7 +328,7 @@ fn more_sentences_than_can_be_counted_are_refused() {
 #[test]
 fn the_ledger_is_what_the_tokens_say() {
     let grammar = "templates = {default = 4, repeats = 1, nonsense = 1, refusal = 1}\n\
-                   inversion = 0.4\nquestions = {subjects = 0.5, sentences = 0.3}\n\
+                   inversion = 0.4\nquestions = {subjects = 0.5, sentences = 0.15}\n\
                    paraphrases = 3\nheld_out = 1\nnonsense_words = 50";
     let drawn = "subjects = 40\nminority = 0.5\nrelations = [\
                  {kind = \"independent\", objects = 1200}, {kind = \"zipf\", objects = 6, alpha = 1},\

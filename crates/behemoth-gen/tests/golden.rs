@@ -1,10 +1,11 @@
 //! Golden bytes: what a spec means is frozen. A change of any of these numbers changes the
-//! corpora of everyone, so it is a new `FORMAT_VERSION` and a line in CHANGELOG.md.
+//! corpora of everyone, so it is a new [`FormatVersion`] and a line in CHANGELOG.md. The numbers of
+//! a version stay as they are for good: its specs are read and written as long as there is one.
 
 mod common;
 
 use behemoth_gen::exposure::Array;
-use behemoth_gen::{Corpus, CorpusSpec, FORMAT_VERSION, Progress, Spec, Table, World, WorldSpec};
+use behemoth_gen::{Corpus, CorpusSpec, FormatVersion, Progress, Spec, Table, World, WorldSpec};
 use common::corpus;
 
 /// Every feature at least once, in small; and sizes past the limits of tables and of 32 bits.
@@ -80,10 +81,25 @@ const SPECS: [(&str, &str); 15] = [
     ),
 ];
 
+/// What the second version says in another way.
+const CHANGED: [(&str, &str); 2] = [
+    ("questions", SPECS[12].1),
+    (
+        "a third of the facts",
+        "[world]\nsubjects = 7\nrelations = 3\nobjects = 9\nminority = 0.3333\n\
+         [corpus]\nexposures = 4\nminority_sentences = 0.5\n",
+    ),
+];
+
+/// The corpus of TOML text in a version.
+fn of_version(version: FormatVersion, toml: &str) -> Corpus {
+    corpus(&format!("format_version = {version}\n{toml}"))
+}
+
 /// Twins, arrays and tables, which need more than a spec.
-fn built() -> Vec<(&'static str, Corpus)> {
+fn built(version: FormatVersion) -> Vec<(&'static str, Corpus)> {
     // Six relations and their composed ones: the first fact of every subject; every third fact.
-    let parent = corpus(SPECS[7].1);
+    let parent = of_version(version, SPECS[7].1);
     let changes: Vec<(u64, u32)> = (0..2000).map(|subject| (subject * 12, 399)).collect();
     let without: Vec<u64> = (0..parent.world().facts()).step_by(3).collect();
     let array: Vec<u32> = (0..300).map(|fact| fact * 7 % 11).collect();
@@ -110,17 +126,15 @@ fn built() -> Vec<(&'static str, Corpus)> {
          {\"objects\": 1500}], \"reference_words\": true}}",
     )
     .unwrap();
-    let reference = World::from_table(reference, &table).unwrap();
+    let reference = World::of_version(version, reference, Some(&table)).unwrap();
+    let small = World::of_version(version, small, None).unwrap();
     vec![
         (
             "a twin that follows",
             parent.with_overrides(&changes, true).unwrap(),
         ),
         ("a twin without", parent.without(&without).unwrap()),
-        (
-            "an array",
-            Corpus::new(World::new(small).unwrap(), spec, Some(array)).unwrap(),
-        ),
+        ("an array", Corpus::new(small, spec, Some(array)).unwrap()),
         (
             "a table",
             Corpus::new(reference, CorpusSpec::default(), None).unwrap(),
@@ -128,11 +142,21 @@ fn built() -> Vec<(&'static str, Corpus)> {
     ]
 }
 
+type Rows = Vec<(&'static str, String, String)>;
+
+/// Every feature in a version.
+fn all(version: FormatVersion) -> Rows {
+    let specs = SPECS.into_iter();
+    rows(
+        specs
+            .map(|(name, toml)| (name, of_version(version, toml)))
+            .chain(built(version)),
+    )
+}
+
 /// Name, BLAKE3 of the first 5,000 tokens and the last 100 documents, hash of the spec.
-fn rows() -> Vec<(&'static str, String, String)> {
-    let specs = SPECS.into_iter().map(|(name, toml)| (name, corpus(toml)));
-    specs
-        .chain(built())
+fn rows(corpora: impl Iterator<Item = (&'static str, Corpus)>) -> Rows {
+    corpora
         .map(|(name, corpus)| {
             let mut first = vec![0u32; 5_000];
             let progress = Progress::default();
@@ -156,14 +180,65 @@ fn rows() -> Vec<(&'static str, String, String)> {
 }
 
 #[test]
-fn bytes_and_hashes_are_those_of_this_format_version() {
-    assert_eq!(FORMAT_VERSION, 1, "then these are other constants");
-    let rows = rows();
-    let same = rows.len() == GOLDEN.len()
+fn bytes_and_hashes_of_version_1_are_those_of_version_1() {
+    assert_golden(&all(FormatVersion::V1), &GOLDEN);
+}
+
+#[test]
+fn what_version_2_changed_is_as_it_was_changed_to() {
+    let specs = CHANGED.into_iter().chain([SPECS[0]]);
+    let rows = rows(specs.map(|(name, toml)| (name, of_version(FormatVersion::V2, toml))));
+    assert_golden(&rows, &GOLDEN_2);
+}
+
+#[test]
+fn version_2_changed_the_bytes_of_nothing_else() {
+    for ((name, bytes, hash), (_, golden, other)) in all(FormatVersion::V2).iter().zip(GOLDEN) {
+        assert_eq!(bytes == golden, *name != "questions", "{name}");
+        assert_ne!(hash, other, "a spec says which version it is of");
+    }
+}
+
+#[test]
+fn specs_without_a_version_are_of_the_latest() {
+    assert_eq!(
+        corpus("[world]\n").spec().format_version,
+        FormatVersion::LATEST
+    );
+    assert_eq!(
+        FormatVersion::LATEST,
+        FormatVersion::V2,
+        "then there are more constants"
+    );
+}
+
+/// A spec of a version is of that version again, whichever way it is written.
+#[test]
+fn versions_go_through_toml_and_json() {
+    for version in FormatVersion::ALL {
+        let corpus = of_version(version, SPECS[12].1);
+        let spec = corpus.spec();
+        assert_eq!(spec.format_version, version);
+        for again in [
+            Spec::from_toml(&spec.to_toml()),
+            Spec::from_json(&spec.to_json()),
+        ] {
+            assert_eq!(&again.unwrap(), spec);
+        }
+        let twin = corpus.without(&[1]).unwrap();
+        assert_eq!(twin.spec().format_version, version);
+        let twin = corpus.with_overrides(&[(1, 1)], false).unwrap();
+        assert_eq!(twin.spec().format_version, version);
+        assert_eq!(twin.world().version(), version);
+    }
+}
+
+fn assert_golden(rows: &Rows, golden: &[(&str, &str, &str)]) {
+    let same = rows.len() == golden.len()
         && rows
             .iter()
-            .zip(GOLDEN)
-            .all(|((name, bytes, hash), golden)| (*name, &bytes[..], &hash[..]) == golden);
+            .zip(golden)
+            .all(|((name, bytes, hash), golden)| (*name, &bytes[..], &hash[..]) == *golden);
     if !same {
         let table: String = rows
             .iter()
@@ -172,6 +247,13 @@ fn bytes_and_hashes_are_those_of_this_format_version() {
         panic!("the format has changed; if that is meant, these are the constants:\n{table}");
     }
 }
+
+#[rustfmt::skip]
+const GOLDEN_2: [(&str, &str, &str); 3] = [
+    ("questions", "127ab0ae184a15b5", "ef39416424677b18"),
+    ("a third of the facts", "058952998d505ecc", "02c19044c06ae656"),
+    ("the default", "a249ed452474dddd", "b864e90a15aad277"),
+];
 
 #[rustfmt::skip]
 const GOLDEN: [(&str, &str, &str); 19] = [

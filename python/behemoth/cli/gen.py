@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from behemoth.corpus.spec import PROBED_FACTS
@@ -48,7 +49,8 @@ OPTIONS = (
 def gen(given: dict[str, Any], json: bool) -> None:
     """Write a corpus of facts as tokens.
 
-    Running it again on an unfinished directory goes on where it stopped.
+    Running it again on an unfinished directory goes on where it stopped, in the format
+    version that it was begun in.
     Numbers may be written as 1e8 or 1_000.
     """
     from behemoth.corpus.source import Source, read_source
@@ -65,6 +67,8 @@ def gen(given: dict[str, Any], json: bool) -> None:
         raise ArgumentError(
             "--part", f"{index}/{count}", "no part with --engine ray, which makes parts of its own"
         )
+    if out is not None and not written.get("force"):
+        source = source.going_on(Path(out))
     corpus = source.changed(*changes).make_corpus()
     if out is None or dry:
         from behemoth.corpus.write import estimate

@@ -213,7 +213,7 @@ SPEC_OPTIONS = (
            "P(same object) of relations 0 and 1; relation 0 perhaps with two objects only.",
            _sets("world.correlated", _correlated)),
     Option("questions", "F:F",
-           "Share of subjects that are asked about, and of sentences that are questions.",
+           "Share of subjects that are asked about, and share of all sentences that are questions.",
            _sets("corpus.questions", _questions)),
     Option("paraphrases", "N[:N]", "Wordings of each template, and how many are never written.",
            _paraphrases, "1:0"),

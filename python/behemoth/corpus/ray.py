@@ -118,6 +118,6 @@ def _write_part(
     from .corpus import Corpus
     from .world import World
 
-    world = World.from_arrays(spec["world"], table)
+    world = World.from_arrays(spec["world"], table, spec["format_version"])
     corpus = Corpus.from_arrays(world, spec["corpus"], exposures, text)
     return corpus.write(out, threads=1, part=part, probes=probes)

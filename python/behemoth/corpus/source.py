@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from behemoth._gen import FORMAT_VERSION
+from behemoth._gen import FORMAT_VERSIONS
 from behemoth.support.errors import ArgumentError, CorpusError
 
 if TYPE_CHECKING:
@@ -44,12 +44,15 @@ class Source:
         Where ``table.parquet`` and ``exposures.parquet`` lie, if the specs need them.
     manifest : dict, optional
         The manifest, of a corpus directory.
+    format_version : int, optional
+        Version of the output bytes; the latest where the spec names none.
     """
 
     world: dict[str, Any] = field(default_factory=dict)
     corpus: dict[str, Any] = field(default_factory=dict)
     directory: Path | None = None
     manifest: dict[str, Any] | None = None
+    format_version: int | None = None
 
     def changed(self, world: Mapping[str, Any], corpus: Mapping[str, Any]) -> Source:
         """The same source with some keys of its specs replaced."""
@@ -69,6 +72,21 @@ class Source:
             manifest=None,  # it describes another corpus now
         )
 
+    def going_on(self, directory: Path) -> Source:
+        """The same source in the version of the corpus that a directory holds or begins.
+
+        A spec that names a version keeps it. So what was begun by an earlier program is gone on
+        with as it was begun.
+        """
+        if self.format_version is not None:
+            return self
+        try:
+            there = read_source(directory) if directory.is_dir() else None
+        except (ArgumentError, CorpusError):  # something else, which whoever writes there refuses
+            there = None
+        version = None if there is None else there.format_version
+        return replace(self, format_version=version)
+
     def make_world(self) -> World:
         """Make the world."""
         from .world import World
@@ -78,7 +96,7 @@ class Source:
         said = {"relations", "objects", "nested", "correlated", "table"} & set(self.world)
         # A grammar says which relations there are.
         own = {"relations": text.grammar.relations} if text is not None and not said else {}
-        return World.from_arrays({**self.world, **own}, table)
+        return World.from_arrays({**self.world, **own}, table, self.format_version)
 
     def make_corpus(self, world: World | None = None) -> Corpus:
         """Make the corpus.
@@ -212,7 +230,8 @@ def read_source(path: str | PathLike[str]) -> Source:
     if (place / MANIFEST).is_file():
         manifest = read_manifest(place)
         spec = manifest["spec"]
-        return Source(spec["world"], spec["corpus"], place, manifest)
+        version = manifest["format_version"]
+        return Source(spec["world"], spec["corpus"], place, manifest, version)
     file = place / "spec.toml" if place.is_dir() else place
     if not file.is_file():
         raise ArgumentError(
@@ -227,10 +246,13 @@ def read_source(path: str | PathLike[str]) -> Source:
         raise ArgumentError(
             "spec", f"table [{unknown[0]}] in {fspath(file)!r}", "[world], [corpus], [grammar]"
         )
+    version = spec.get("format_version")
+    if version is not None and version not in FORMAT_VERSIONS:
+        raise ArgumentError("format_version", version, _versions())
     corpus = spec.get("corpus", {})
     if "grammar" in spec:  # as people write it; normalised specs have it in [corpus]
         corpus = {**corpus, "grammar": spec["grammar"]}
-    return Source(spec.get("world", {}), corpus, file.parent)
+    return Source(spec.get("world", {}), corpus, file.parent, format_version=version)
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:
@@ -254,12 +276,16 @@ def read_manifest(directory: Path) -> dict[str, Any]:
         _ = manifest["spec"]["world"], manifest["spec"]["corpus"], manifest["shards"]
     except (ValueError, KeyError, TypeError):
         raise CorpusError(f"{fspath(file)} is damaged: it is no manifest of a corpus") from None
-    if version != FORMAT_VERSION:
+    if version not in FORMAT_VERSIONS:
         raise CorpusError(
             f"{fspath(file)}: format version {version}, and this version of behemoth reads "
-            f"and writes {FORMAT_VERSION}"
+            f"and writes {_versions()}"
         )
     return manifest
+
+
+def _versions() -> str:
+    return " and ".join(map(str, FORMAT_VERSIONS))
 
 
 def spec_hash_of(directory: Path) -> str | None:

@@ -208,12 +208,16 @@ Exposures: TypeAlias = Constant | Groups | ZipfExposures
 class Questions:
     """Question-and-answer sentences about a part of the subjects.
 
+    A question takes the place of a statement: how often a fact is written stays the same.
+
     Parameters
     ----------
     subjects : float
-        Share of the subjects that are asked about.
+        Share of the subjects that are asked about, to the nearest whole number.
     sentences : float
-        Share of all sentences that are questions.
+        Share of all sentences that are questions, at most that of the sentences about these
+        subjects. Exact over the corpus where all facts are written equally often; else each fact
+        is within one question of its part, and the corpus within what that leaves.
     """
 
     subjects: float = 0.5

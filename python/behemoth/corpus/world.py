@@ -111,7 +111,12 @@ class World:
         return source.make_world()
 
     @classmethod
-    def from_arrays(cls, spec: Mapping[str, Any], table: dict[str, NDArray[Any]] | None) -> World:
+    def from_arrays(
+        cls,
+        spec: Mapping[str, Any],
+        table: dict[str, NDArray[Any]] | None,
+        format_version: int | None = None,
+    ) -> World:
         """Make a world from its spec and, for a table world, the arrays of its facts.
 
         Parameters
@@ -121,8 +126,10 @@ class World:
         table : dict of arrays, optional
             ``subject`` uint64[n], ``relation`` and ``object`` uint32[n], ``minority``
             and ``nested`` int64[n] (-1: none).
+        format_version : int, optional
+            That its corpora are of; the latest by default.
         """
-        return cls._wrap(_gen.World(json.dumps(to_json(spec)), table), table)
+        return cls._wrap(_gen.World(json.dumps(to_json(spec)), table, format_version), table)
 
     @classmethod
     def from_table(cls, table: pl.DataFrame | str | PathLike[str], *, seed: int = 0) -> World:
@@ -146,6 +153,11 @@ class World:
     def spec(self) -> dict[str, Any]:
         """The normalised spec, as `from_spec` takes it."""
         return json.loads(self._native.spec)
+
+    @property
+    def format_version(self) -> int:
+        """Version of everything that decides output bytes."""
+        return self._native.format_version
 
     @property
     def num_subjects(self) -> int:

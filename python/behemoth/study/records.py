@@ -161,6 +161,8 @@ class StudyRecord(_Record):
         ``measure`` and ``method`` of the contrast that is stated beforehand.
     threads : int
         CPU threads of a worker.
+    corpus_version : int
+        Format version of its corpora; records without one are of the first.
     methods, points, models : tuple of dict
         What `MethodChoice` and `ModelUnit` give, and the grid's points.
     trials : tuple of TrialRow
@@ -174,6 +176,7 @@ class StudyRecord(_Record):
     methods: tuple[dict[str, Any], ...] = ()
     points: tuple[dict[str, Any], ...] = ()
     threads: int = 1
+    corpus_version: int = 1
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:

@@ -66,7 +66,7 @@ class SpecReader:
     def __reduce__(self) -> tuple[Any, ...]:
         """For workers that are not forked: the spec goes to them, and its arrays."""
         corpus, spec = self._corpus, self._corpus.spec
-        parts = spec["world"], corpus.world._table, spec["corpus"], corpus._exposures, corpus._text
+        parts = spec, corpus.world._table, corpus._exposures, corpus._text
         return _remade, (*parts, self._threads)
 
     def fill(self, out: NDArray[np.int64], token: int) -> None:
@@ -128,14 +128,14 @@ class ShardReader:
 
 
 def _remade(
-    world: dict[str, Any],
-    table: dict[str, NDArray[Any]] | None,
     spec: dict[str, Any],
+    table: dict[str, NDArray[Any]] | None,
     exposures: NDArray[np.uint32] | None,
     text: Text | None,
     threads: int,
 ) -> SpecReader:
-    corpus = Corpus.from_arrays(World.from_arrays(world, table), spec, exposures, text)
+    world = World.from_arrays(spec["world"], table, spec["format_version"])
+    corpus = Corpus.from_arrays(world, spec["corpus"], exposures, text)
     return SpecReader(corpus, threads)
 
 

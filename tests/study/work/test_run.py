@@ -4,9 +4,10 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from behemoth import ArgumentError
+from behemoth import ArgumentError, Corpus
 from behemoth.study.directory import StudyDirectory, StudyError
 from behemoth.study.file.spec import Study
+from behemoth.study.records import StudyRecord
 from behemoth.study.work.run import estimate, run_study
 from behemoth.support.locks import lock
 
@@ -93,6 +94,25 @@ def test_progress(tiny, in_process, tmp_path):
     last = seen[-1]
     assert (last.models_done, last.trials_done, last.running, last.failed) == (1, 4, 0, 0)
     assert last.seconds_left == 0 and all(s.seconds_left > 0 for s in seen[:-1])
+
+
+def test_a_study_that_was_begun_in_version_1_goes_on_in_it(tiny, in_process, tmp_path):
+    text = tiny.replace("rank = [1, 4]", "rank = [1]").replace("[0, 1]", "[0]")
+    [first] = Study.parse(f"format_version = 1\n{text}").expand().models
+    [latest] = Study.parse(text).expand().models
+    assert first != latest
+    assert [*Study.parse(f"format_version = 2\n{text}").expand().models] == [latest]
+    directory = StudyDirectory(tmp_path / "s")
+    directory.begin(text, StudyRecord("tiny", "", None, (), ()))  # as records without one are read
+    assert in_process(text, tmp_path / "s")[0].done == 3
+    about = directory.read()
+    assert about.corpus_version == 1 and [unit["id"] for unit in about.models] == [first]
+    assert Corpus.from_spec(directory.model(first)).spec["format_version"] == 1
+    # One that names a version takes it, whatever the directory was begun in.
+    later = estimate(Study.parse(f"format_version = 2\n{text}"), tmp_path / "s")
+    assert (later.models_done, later.trials_done) == (0, 0)
+    with pytest.raises(ArgumentError, match="'format_version': got 3, allowed: 1 and 2"):
+        Study.parse(f"format_version = 3\n{text}")
 
 
 def test_two_at_once_are_refused(tiny, tmp_path):

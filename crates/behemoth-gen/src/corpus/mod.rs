@@ -32,7 +32,7 @@ use crate::error::{Error, Result};
 use crate::exposure::Exposures;
 use crate::grammar::{Lexicon, Shares, Wording};
 use crate::hash::Key;
-use crate::spec::{CorpusSpec, FORMAT_VERSION, Spec};
+use crate::spec::{CorpusSpec, Spec};
 use crate::vocabulary::{Token, Vocabulary};
 use crate::world::World;
 
@@ -72,7 +72,7 @@ pub struct Corpus {
 impl Corpus {
     /// Builds the corpus of a world; `array` are the exposures by fact, when the spec says
     /// `array`. Overrides that the world has are taken into the corpus's twin spec. The spec is
-    /// checked, wherever it is from.
+    /// checked, wherever it is from; the version of the format is that of the world.
     pub fn new(world: World, spec: CorpusSpec, array: Option<Vec<u32>>) -> Result<Corpus> {
         Corpus::assemble(world, spec, array, None)
     }
@@ -121,13 +121,14 @@ impl Corpus {
             questions: spec
                 .questions
                 .as_ref()
-                .map(|questions| Questions::new(questions, style.asked(), &world)),
+                .map(|questions| Questions::new(questions, style.asked(), &world, &exposures))
+                .transpose()?,
             minority: (world.has_minority())
                 .then(|| MinorityShare::new(spec.minority_sentences, seed)),
             without: (!spec.twin.without.is_empty())
                 .then(|| Arc::new(FactSet::new(&spec.twin.without, world.facts()))),
             spec: Spec {
-                format_version: FORMAT_VERSION,
+                format_version: world.version(),
                 world: world.spec().clone(),
                 corpus: spec,
             },
@@ -148,7 +149,8 @@ impl Corpus {
 
     /// The corpus of a spec without table and array.
     pub fn from_spec(spec: Spec) -> Result<Corpus> {
-        Corpus::new(World::new(spec.world)?, spec.corpus, None)
+        let world = World::of_version(spec.format_version, spec.world, None)?;
+        Corpus::new(world, spec.corpus, None)
     }
 
     /// The facts, overrides of a twin included.

@@ -128,6 +128,13 @@ impl Exposures {
             .unwrap_or(0)
     }
 
+    /// How often each of the first facts is written, where that is one number.
+    pub(crate) fn of_first(&self, facts: u64) -> Option<u64> {
+        let first = self.classes.first()?;
+        let is_even = self.assigned == facts && first.facts >= facts;
+        is_even.then_some(first.exposures)
+    }
+
     /// How often a fact is written; 0 for one that the world does not have.
     pub fn of(&self, fact: u64) -> u64 {
         if fact < self.facts {

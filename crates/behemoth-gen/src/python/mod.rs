@@ -18,10 +18,11 @@ mod threads;
 mod world;
 
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyTuple};
 
 use self::corpus::Corpus;
 use self::world::World;
+use crate::spec::FormatVersion;
 
 /// The version of the engine.
 #[pyfunction]
@@ -37,7 +38,9 @@ fn digest(data: &Bound<'_, PyBytes>) -> String {
 
 #[pymodule]
 fn _gen(py: Python<'_>, module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add("FORMAT_VERSION", crate::FORMAT_VERSION)?;
+    module.add("FORMAT_VERSION", FormatVersion::LATEST.number())?;
+    let versions = FormatVersion::ALL.map(FormatVersion::number);
+    module.add("FORMAT_VERSIONS", PyTuple::new(py, versions)?)?;
     module.add("TEMPLATES", templates::all(py)?)?;
     module.add_class::<World>()?;
     module.add_class::<Corpus>()?;

@@ -7,7 +7,7 @@ use pyo3::types::PyDict;
 use super::arguments::{check_facts, pairs, same_length, slice};
 use super::threads::in_pieces;
 use crate::error::Error;
-use crate::spec::WorldSpec;
+use crate::spec::{FormatVersion, WorldSpec};
 use crate::world::{Table, World as EngineWorld};
 
 type Arrays<'py> = (
@@ -50,6 +50,17 @@ fn column<T: Element + Clone>(table: &Bound<'_, PyDict>, name: &str) -> PyResult
     Ok(slice(&column)?.to_vec())
 }
 
+/// The rows of a table from a dict of arrays.
+fn rows(table: &Bound<'_, PyDict>) -> PyResult<Table> {
+    Ok(Table {
+        subject: column(table, "subject")?,
+        relation: column(table, "relation")?,
+        object: column(table, "object")?,
+        minority: optional_column(table, "minority")?,
+        nested: optional_column(table, "nested")?,
+    })
+}
+
 /// All facts: a pure function of a spec and its seed, or a table.
 #[pyclass(module = "behemoth._gen", frozen)]
 #[derive(Clone)]
@@ -90,23 +101,26 @@ impl World {
 #[pymethods]
 impl World {
     #[new]
-    #[pyo3(signature = (spec, table=None))]
-    fn new(py: Python<'_>, spec: &str, table: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
-        let spec = WorldSpec::from_json(spec)?;
-        let inner = match table {
-            None => py.detach(|| EngineWorld::new(spec))?,
-            Some(table) => {
-                let rows = Table {
-                    subject: column(table, "subject")?,
-                    relation: column(table, "relation")?,
-                    object: column(table, "object")?,
-                    minority: optional_column(table, "minority")?,
-                    nested: optional_column(table, "nested")?,
-                };
-                py.detach(|| EngineWorld::from_table(spec, &rows))?
-            }
+    #[pyo3(signature = (spec, table=None, format_version=None))]
+    fn new(
+        py: Python<'_>,
+        spec: &str,
+        table: Option<&Bound<'_, PyDict>>,
+        format_version: Option<u32>,
+    ) -> PyResult<Self> {
+        let version = match format_version {
+            None => FormatVersion::LATEST,
+            Some(number) => FormatVersion::from_number(number)?,
         };
+        let spec = WorldSpec::from_json(spec)?;
+        let rows = table.map(rows).transpose()?;
+        let inner = py.detach(|| EngineWorld::of_version(version, spec, rows.as_ref()))?;
         Ok(World { inner })
+    }
+
+    #[getter]
+    fn format_version(&self) -> u32 {
+        self.inner.version().number()
     }
 
     #[getter]

@@ -13,7 +13,7 @@ use super::plan::ShardPlan;
 use crate::corpus::Corpus;
 use crate::error::{Error, Result};
 use crate::exposure::Exposures;
-use crate::spec::FORMAT_VERSION;
+use crate::spec::{FormatVersion, Spec};
 
 /// What a finished shard holds; its presence says that the shard is whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,7 +57,7 @@ pub struct Counts {
 #[derive(Clone, Debug, Serialize)]
 pub struct Manifest {
     /// Version of the output bytes.
-    pub format_version: u32,
+    pub format_version: FormatVersion,
     /// Version of the program that wrote it.
     pub behemoth: String,
     /// Hash of the spec.
@@ -130,7 +130,7 @@ impl Manifest {
             })
             .collect();
         Manifest {
-            format_version: FORMAT_VERSION,
+            format_version: corpus.spec().format_version,
             behemoth: env!("CARGO_PKG_VERSION").to_string(),
             spec_hash: corpus.spec().hash(),
             spec: parse(&corpus.spec().to_json()),
@@ -151,7 +151,7 @@ impl Manifest {
     }
 
     /// What a directory's manifest says of the corpus with this spec.
-    pub(super) fn find(directory: &Path, spec_hash: &str) -> Result<Found> {
+    pub(super) fn find(directory: &Path, spec: &Spec) -> Result<Found> {
         let path = directory.join(MANIFEST);
         let Some(text) = read_if_there(&path)? else {
             return Ok(Found::Nothing);
@@ -163,22 +163,32 @@ impl Manifest {
                 return Ok(Found::Foreign(Error::corpus(&path, reason)));
             }
         };
-        if found.format_version != FORMAT_VERSION {
+        let (found_version, asked) = (found.format_version, spec.format_version);
+        if FormatVersion::from_number(found_version).is_err() {
             return Ok(Found::Other(Error::corpus(
                 &path,
                 format!(
-                    "format version {}, and this version of behemoth reads and writes {FORMAT_VERSION}",
-                    found.format_version
+                    "format version {found_version}, and this version of behemoth reads and writes {}",
+                    FormatVersion::known()
                 ),
             )));
         }
+        if found_version != asked.number() {
+            return Ok(Found::Other(Error::corpus(
+                directory,
+                format!(
+                    "holds a corpus of format version {found_version}, and {asked} is asked for; choose another directory or replace it by force"
+                ),
+            )));
+        }
+        let spec_hash = spec.hash();
         if found.spec_hash != spec_hash {
             return Ok(Found::Other(Error::corpus(
                 directory,
                 format!(
                     "holds another corpus (spec {}, asked for {}); choose another directory or replace it by force",
                     short(&found.spec_hash),
-                    short(spec_hash)
+                    short(&spec_hash)
                 ),
             )));
         }

@@ -19,13 +19,8 @@ use crate::spec::Spec;
 const RESERVE: u64 = 16 << 20;
 
 /// Refuses a directory of something else; gives whether it is to be begun anew.
-pub(super) fn prepare(
-    directory: &Path,
-    corpus: &Corpus,
-    spec_hash: &str,
-    force: bool,
-) -> Result<bool> {
-    match Manifest::find(directory, spec_hash)? {
+pub(super) fn prepare(directory: &Path, corpus: &Corpus, force: bool) -> Result<bool> {
+    match Manifest::find(directory, corpus.spec())? {
         Found::Same => return Ok(force),
         Found::Other(_) if force => return Ok(true),
         Found::Other(e) | Found::Foreign(e) => return Err(e),

@@ -50,7 +50,7 @@ pub fn verify(
     progress: &Progress,
 ) -> Result<Verification> {
     let spec_hash = corpus.spec().hash();
-    match Manifest::find(directory, &spec_hash)? {
+    match Manifest::find(directory, corpus.spec())? {
         Found::Same => {}
         Found::Other(e) | Found::Foreign(e) => return Err(e),
         Found::Nothing => {

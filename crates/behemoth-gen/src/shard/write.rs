@@ -131,7 +131,7 @@ pub fn write(
         shards_total: plan.count,
         ..Summary::default()
     };
-    let fresh = prepare(directory, corpus, &spec_hash, options.force)?;
+    let fresh = prepare(directory, corpus, options.force)?;
     let mut waiting = Vec::new();
     for shard in at(part)..at(part + 1) {
         match whole(directory, shard, &spec_hash)?.filter(|_| !fresh) {

@@ -156,7 +156,7 @@ impl CorpusSpecBuilder {
         self
     }
 
-    /// Questions about a fraction of the subjects, in a fraction of their sentences.
+    /// Questions about a fraction of the subjects, in a fraction of all sentences.
     pub fn questions(mut self, subjects: f64, sentences: f64) -> Self {
         self.spec.questions = Some(QuestionSpec::new(subjects, sentences));
         self

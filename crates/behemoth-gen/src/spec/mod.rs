@@ -15,6 +15,7 @@ mod corpus;
 mod grammar;
 mod shorthand;
 mod twin;
+mod version;
 mod world;
 
 use serde::Serialize;
@@ -26,12 +27,12 @@ pub use self::build::{CorpusSpecBuilder, WorldSpecBuilder};
 pub use self::corpus::CorpusSpec;
 pub use self::grammar::GrammarSpec;
 pub use self::twin::{QuestionSpec, TwinSpec};
+pub use self::version::FormatVersion;
 pub use self::world::{TableRelation, TableSpec, WorldSpec};
 pub use crate::document::{DocumentSpec, Naming, Order, QuestionPlace, SentenceOrder};
 pub use crate::numbers::COUNT_LIMIT;
 
-/// The version of everything that decides output bytes.
-pub const FORMAT_VERSION: u32 = 1;
+pub(crate) use self::version::QuestionShare;
 
 /// A world and a corpus of it.
 ///
@@ -46,7 +47,7 @@ pub const FORMAT_VERSION: u32 = 1;
 #[non_exhaustive]
 pub struct Spec {
     /// Version of the output bytes.
-    pub format_version: u32,
+    pub format_version: FormatVersion,
     /// The facts.
     pub world: WorldSpec,
     /// How they are written.
@@ -54,10 +55,10 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// A world and a corpus, both checked.
+    /// A world and a corpus of the latest version, both checked.
     pub fn new(world: WorldSpec, corpus: CorpusSpec) -> Result<Spec> {
         Ok(Spec {
-            format_version: FORMAT_VERSION,
+            format_version: FormatVersion::LATEST,
             world: world.checked()?,
             corpus: corpus.checked()?,
         })
@@ -80,21 +81,14 @@ impl Spec {
     fn read_fields(value: &Value) -> Result<Spec> {
         let mut fields = value.fields()?;
         fields.known(&["format_version", "world", "corpus"])?;
-        let version = fields.nullable("format_version", Value::id32)?;
+        let version = fields.nullable("format_version", read_version)?;
         let world = fields.required("world", WorldSpec::read)?;
         let corpus = fields.optional("corpus", CorpusSpec::read)?;
-        match version {
-            Some(version) if version != FORMAT_VERSION => Err(Error::argument(
-                "format_version",
-                version,
-                format!("{FORMAT_VERSION}, the format this version of behemoth writes"),
-            )),
-            _ => Ok(Spec {
-                format_version: FORMAT_VERSION,
-                world,
-                corpus: corpus.unwrap_or_default(),
-            }),
-        }
+        Ok(Spec {
+            format_version: version.unwrap_or_default(),
+            world,
+            corpus: corpus.unwrap_or_default(),
+        })
     }
 
     /// The spec as JSON text, with every shorthand written out.
@@ -111,6 +105,11 @@ impl Spec {
     pub fn hash(&self) -> String {
         blake3::hash(self.to_json().as_bytes()).to_hex().to_string()
     }
+}
+
+/// A format version by its number.
+fn read_version(value: &Value) -> Result<FormatVersion> {
+    FormatVersion::from_number(value.id32()?).map_err(Error::without_place)
 }
 
 /// What a value is called that stands in no field.

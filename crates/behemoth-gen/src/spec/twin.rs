@@ -9,12 +9,13 @@ use crate::value::Value;
 pub struct QuestionSpec {
     /// Exact fraction of the subjects that questions are asked about.
     pub subjects: f64,
-    /// Exact fraction of their sentences that are written as questions.
+    /// Fraction of all sentences of the corpus that are written as questions (in format version 1:
+    /// of the sentences of each fact about those subjects).
     pub sentences: f64,
 }
 
 impl QuestionSpec {
-    /// Questions about a fraction of the subjects, in a fraction of their sentences.
+    /// Questions about a fraction of the subjects, in a fraction of all sentences.
     pub fn new(subjects: f64, sentences: f64) -> Self {
         QuestionSpec {
             subjects,

@@ -3,7 +3,7 @@
 use super::World;
 use crate::error::{Error, Result};
 use crate::hash::{Key, multiply_high};
-use crate::numbers::{billionths, product, share};
+use crate::numbers::{Rounding, billionths, product};
 use crate::permutation::Permutation;
 use crate::relation::Draw;
 use crate::spec::WorldSpec;
@@ -28,6 +28,7 @@ pub(super) fn drawn_minority(
     spec: &WorldSpec,
     draws: &[Draw],
     objects: &[u64],
+    rounding: Rounding,
 ) -> Result<Option<Minority>> {
     if spec.minority == 0.0 {
         return Ok(None);
@@ -57,7 +58,7 @@ pub(super) fn drawn_minority(
     let all = product("subjects x relations", spec.subjects, drawn)?;
     Ok(Some(Minority::Drawn {
         order: Permutation::new(all, spec.seed, "minority", 0),
-        chosen: share(all, billionths(spec.minority)),
+        chosen: rounding.share(all, billionths(spec.minority)),
         place,
         drawn,
         keys: (0..draws.len() as u64)

@@ -22,7 +22,7 @@ use crate::exposure::Population;
 use crate::hash::Divider;
 use crate::numbers::product;
 use crate::relation::{Draw, Draws, NO_OBJECT, draws};
-use crate::spec::WorldSpec;
+use crate::spec::{FormatVersion, WorldSpec};
 
 pub use self::ids::{Fact, Link};
 pub use self::table::Table;
@@ -36,6 +36,7 @@ pub struct World {
 
 #[derive(Debug)]
 struct Shared {
+    version: FormatVersion,
     spec: WorldSpec,
     draws: Vec<Draw>,
     objects: Vec<u64>,
@@ -49,7 +50,24 @@ struct Shared {
 
 impl World {
     /// Builds the world of a spec without a table. The spec is checked, wherever it is from.
-    pub fn new(mut spec: WorldSpec) -> Result<World> {
+    pub fn new(spec: WorldSpec) -> Result<World> {
+        World::of_version(FormatVersion::LATEST, spec, None)
+    }
+
+    /// Builds the world of a spec and of the rows of its table, if it names one, as a version of
+    /// the format has it. What is made of the world is of the same version.
+    pub fn of_version(
+        version: FormatVersion,
+        spec: WorldSpec,
+        table: Option<&Table>,
+    ) -> Result<World> {
+        match table {
+            None => World::drawn(version, spec),
+            Some(table) => World::stored(version, spec, table),
+        }
+    }
+
+    fn drawn(version: FormatVersion, mut spec: WorldSpec) -> Result<World> {
         if spec.table.is_some() {
             return Err(Error::argument(
                 "table",
@@ -59,11 +77,12 @@ impl World {
         }
         let objects = spec.check()?;
         let draws = draws(&spec.relations, &objects, spec.seed);
-        let minority = drawn_minority(&spec, &draws, &objects)?;
-        World::assemble(spec, draws, objects, minority, None)
+        let minority = drawn_minority(&spec, &draws, &objects, version.rules().rounding)?;
+        World::assemble(version, spec, draws, objects, minority, None)
     }
 
     fn assemble(
+        version: FormatVersion,
         spec: WorldSpec,
         draws: Vec<Draw>,
         objects: Vec<u64>,
@@ -90,6 +109,7 @@ impl World {
         Ok(World {
             shared: Arc::new(Shared {
                 by_relations: Divider::new(relations),
+                version,
                 spec,
                 draws,
                 objects,
@@ -101,6 +121,11 @@ impl World {
             }),
             overrides: None,
         })
+    }
+
+    /// The version of the format that it is of.
+    pub fn version(&self) -> FormatVersion {
+        self.shared.version
     }
 
     /// The spec it was built from.

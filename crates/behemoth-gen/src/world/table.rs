@@ -5,7 +5,7 @@ use super::{Minority, World};
 use crate::error::{Error, Result};
 use crate::numbers::product;
 use crate::relation::{Draw, NO_OBJECT, OBJECT_LIMIT};
-use crate::spec::{TableRelation, TableSpec, WorldSpec};
+use crate::spec::{FormatVersion, TableRelation, TableSpec, WorldSpec};
 
 /// Most places for facts of a table: 4 bytes each.
 const TABLE_LIMIT: u64 = 1 << 32;
@@ -204,7 +204,15 @@ impl Stored {
 impl World {
     /// Builds the world of a table; `spec.table` must name these very rows.
     /// An empty digest in the spec is filled in.
-    pub fn from_table(mut spec: WorldSpec, table: &Table) -> Result<World> {
+    pub fn from_table(spec: WorldSpec, table: &Table) -> Result<World> {
+        World::of_version(FormatVersion::LATEST, spec, Some(table))
+    }
+
+    pub(super) fn stored(
+        version: FormatVersion,
+        mut spec: WorldSpec,
+        table: &Table,
+    ) -> Result<World> {
         spec.check()?;
         let Some(named) = &mut spec.table else {
             return Err(Error::argument(
@@ -263,7 +271,7 @@ impl World {
                     .collect(),
             )
         });
-        World::assemble(spec, draws, objects, minority, sparse)
+        World::assemble(version, spec, draws, objects, minority, sparse)
     }
 }
 

@@ -24,7 +24,7 @@ fn with(subjects: u64, fields: &str) -> Corpus {
 
 /// Everything at once: several lengths of words and sentences, questions, second objects.
 const MIXED: &str = "templates = {default = 3, repeats = 1, nonsense = 1, refusal = 1}\n\
-                     inversion = 0.4\nquestions = {subjects = 0.5, sentences = 0.3}\n\
+                     inversion = 0.4\nquestions = {subjects = 0.5, sentences = 0.1}\n\
                      paraphrases = 3\nheld_out = 1\nnonsense_words = 30";
 
 /// Corpora of each way that the engine makes tokens: of fixed and of varying length, in both

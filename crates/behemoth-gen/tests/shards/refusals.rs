@@ -69,17 +69,17 @@ fn a_directory_of_another_corpus_is_refused_and_replaced_by_force() {
 }
 
 #[test]
-fn a_manifest_of_another_version_is_refused() {
+fn a_manifest_of_an_unknown_version_is_refused() {
     let corpus = small();
     let directory = in_memory();
     let path = directory.path();
     write_all(&corpus, path);
     let manifest = path.join("manifest.json");
     let text = fs::read_to_string(&manifest).unwrap();
-    let newer = text.replacen("\"format_version\": 1", "\"format_version\": 2", 1);
+    let newer = text.replacen("\"format_version\": 2", "\"format_version\": 99", 1);
     fs::write(&manifest, newer).unwrap();
     let expected = format!(
-        "{}: format version 2, and this version of behemoth reads and writes 1",
+        "{}: format version 99, and this version of behemoth reads and writes 1 and 2",
         manifest.display()
     );
     assert_eq!(refused(&corpus, path, false), expected);
@@ -91,6 +91,36 @@ fn a_manifest_of_another_version_is_refused() {
     };
     write_with(&corpus, path, &options).unwrap();
     assert_same(&files(path), &whole(&corpus));
+}
+
+#[test]
+fn a_directory_of_an_earlier_version_is_gone_on_with_as_such_alone() {
+    let text = "[world]\nsubjects = 50\n[corpus]\nquestions = {subjects = 0.5, sentences = 0.2}\n";
+    let (earlier, latest) = (corpus(&format!("format_version = 1\n{text}")), corpus(text));
+    let directory = in_memory();
+    let path = directory.path();
+    write_all(&earlier, path);
+    let manifest = fs::read_to_string(path.join("manifest.json")).unwrap();
+    assert!(
+        manifest.starts_with("{\n  \"format_version\": 1,"),
+        "{manifest}"
+    );
+    let before = whole(&earlier);
+    fs::remove_file(path.join("tokens/00000.json")).unwrap();
+    write_all(&earlier, path);
+    assert_same(&files(path), &before);
+    let found = verify(&earlier, path, 1, &Progress::default()).unwrap();
+    assert!(
+        found.bad.is_empty() && found.missing.is_empty(),
+        "{found:?}"
+    );
+    let expected = format!(
+        "{}: holds a corpus of format version 1, and 2 is asked for; \
+         choose another directory or replace it by force",
+        path.display()
+    );
+    assert_eq!(refused(&latest, path, false), expected);
+    replace(&latest, path);
 }
 
 fn replace(corpus: &Corpus, path: &Path) {

@@ -33,10 +33,10 @@ fn json_is_refused_by_name() {
             "a table of fields",
         ),
         (
-            "{\"world\": {}, \"format_version\": 2}",
+            "{\"world\": {}, \"format_version\": 9}",
             "format_version",
-            "2",
-            "1, the format this version of behemoth writes",
+            "9",
+            "1 and 2",
         ),
         (
             "{\"world\": {\"seed\": 18446744073709551615}}",

@@ -10,7 +10,7 @@ mod formats;
 mod worlds;
 
 use behemoth_gen::grammar::Template;
-use behemoth_gen::{Corpus, Progress, Spec};
+use behemoth_gen::{Corpus, FormatVersion, Progress, Spec};
 use common::Known;
 use common::{all_tokens, histogram, read, sentences};
 use proptest::prelude::*;
@@ -168,14 +168,16 @@ fn valid_spec() -> impl Strategy<Value = Value> {
         exposures(),
         corpus_fields(),
         prop::option::of(0..5u64),
+        prop::sample::select(FormatVersion::ALL.to_vec()),
     )
         .prop_map(
-            |(subjects, seed, choices, minority, exposures, mut corpus, nested)| {
+            |(subjects, seed, choices, minority, exposures, mut corpus, nested, version)| {
                 let (relations, drawn) = relations(subjects, &choices);
                 let composed = relations.iter().any(|r| r["kind"] == "composed");
                 corpus["exposures"] = exposures;
                 corpus["nested_exposures"] = json!(nested.filter(|_| composed));
-                json!({
+                let mut spec = json!({
+                    "format_version": version.number(),
                     "world": {
                         "seed": seed,
                         "subjects": subjects,
@@ -183,7 +185,14 @@ fn valid_spec() -> impl Strategy<Value = Value> {
                         "minority": minority.filter(|_| drawn).unwrap_or(0.0),
                     },
                     "corpus": corpus,
-                })
+                });
+                // More questions than the subjects asked about have sentences: any share will do
+                // in the first version.
+                let made = Spec::from_json(&spec.to_string()).and_then(Corpus::from_spec);
+                if made.is_err_and(|error| error.to_string().contains("'questions.sentences'")) {
+                    spec["format_version"] = json!(1);
+                }
+                spec
             },
         )
 }

@@ -2,11 +2,180 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::common::{Sentence, corpus, histogram, sentences, written};
+use behemoth_gen::Corpus;
+
+use crate::common::{Sentence, corpus, histogram, sentences, try_corpus, written};
 use crate::with;
 
+/// A corpus of the first version, in which questions are a share of the sentences of each fact.
+fn first(subjects: u64, fields: &str) -> Corpus {
+    corpus(&format!(
+        "format_version = 1\n[world]\nsubjects = {subjects}\nrelations = 5\nobjects = 40\n\
+         [corpus]\n{fields}\n"
+    ))
+}
+
+/// How many questions there are about each fact.
+fn asked(corpus: &Corpus) -> Vec<u64> {
+    let questions = sentences(corpus).into_iter().filter(Sentence::is_question);
+    histogram(questions.map(|s| s.fact), corpus.world().facts())
+}
+
 #[test]
-fn questions_are_asked_about_an_exact_share_of_subjects() {
+fn questions_are_an_exact_share_of_all_sentences() {
+    for (subjects, exposures, chosen, share, questions) in [
+        (200, 1, 0.5, 0.2, 200),
+        (1_000, 10, 0.5, 0.2, 10_000),
+        (1_001, 4, 0.25, 0.2, 4_004),
+        (1_001, 1, 0.5, 1.0 / 3.0, 1_668),
+        (7, 3, 1.0, 0.01, 1),
+        (100, 5, 1.0, 1.0, 2_500),
+        (100, 5, 0.3, 0.3, 750),
+        (100, 5, 0.0, 0.0, 0),
+        (100, 5, 0.5, 0.0, 0),
+    ] {
+        for order in ["shuffle", "bios"] {
+            let corpus = with(
+                subjects,
+                &format!(
+                    "exposures = {exposures}\norder = \"{order}\"\ninversion = 0.3\n\
+                     questions = {{subjects = {chosen}, sentences = {share}}}"
+                ),
+            );
+            // None is added and none is lost: a question takes the place of a statement.
+            assert_eq!(written(&corpus), vec![exposures; subjects as usize * 5]);
+            let asked = asked(&corpus);
+            assert_eq!(asked.iter().sum::<u64>(), questions);
+            let (about, others): (Vec<u64>, Vec<u64>) =
+                (0..subjects * 5).partition(|&fact| corpus.seen_in_questions(fact) == Some(true));
+            assert_eq!(
+                about.len() as u64,
+                (chosen * subjects as f64).round() as u64 * 5
+            );
+            assert!(others.iter().all(|&fact| asked[fact as usize] == 0));
+            let each = questions as f64 / about.len() as f64;
+            let near = |&fact: &u64| (asked[fact as usize] as f64 - each).abs() < 1.0;
+            assert!(about.iter().all(near), "{each} of {exposures}");
+        }
+    }
+}
+
+/// What is left over from whole copies falls on all relations and all subjects alike.
+#[test]
+fn questions_are_spread_over_relations_and_subjects() {
+    let corpus = with(
+        1_000,
+        "questions = {subjects = 0.5, sentences = 0.15}\nexposures = 1",
+    );
+    let asked = asked(&corpus);
+    let by = |of: fn(u64) -> u64, count: u64| {
+        let facts = (0u64..).zip(&asked);
+        histogram(
+            facts.filter(|&(_, &n)| n > 0).map(|(fact, _)| of(fact)),
+            count,
+        )
+    };
+    assert_eq!(by(|fact| fact % 5, 5), [150; 5]);
+    for (subject, count) in (0..).zip(by(|fact| fact / 5, 1_000)) {
+        let seen = corpus.seen_in_questions(subject * 5) == Some(true);
+        assert!(if seen {
+            count == 1 || count == 2
+        } else {
+            count == 0
+        });
+    }
+}
+
+/// Over unequal exposures each fact is within one question, and all within what that leaves.
+#[test]
+fn questions_of_unequal_exposures_are_near_their_share() {
+    for exposures in [
+        "groups:1,4,16",
+        "latin:1,4,16",
+        "zipf:alpha=1,min=1,max=100",
+    ] {
+        let corpus = with(
+            1_000,
+            &format!(
+                "exposures = \"{exposures}\"\nquestions = {{subjects = 0.5, sentences = 0.2}}"
+            ),
+        );
+        let asked = asked(&corpus);
+        let seen = |&fact: &u64| corpus.seen_in_questions(fact) == Some(true);
+        let about: Vec<u64> = (0..5_000).filter(seen).collect();
+        let there: u64 = about.iter().map(|&fact| corpus.exposures_of(fact)).sum();
+        let share = 0.2 * corpus.sentences() as f64 / there as f64;
+        let mut variance = 0.0;
+        for &fact in &about {
+            let even = corpus.exposures_of(fact) as f64 * share;
+            variance += even.fract() * (1.0 - even.fract());
+            assert!((asked[fact as usize] as f64 - even).abs() < 1.0);
+        }
+        let off = asked.iter().sum::<u64>() as f64 - 0.2 * corpus.sentences() as f64;
+        assert!(
+            off.abs() <= 5.0 * variance.sqrt() + 1.0,
+            "{exposures}: {off} too many"
+        );
+    }
+}
+
+/// Links are sentences of the corpus, too, and nothing is asked about them.
+#[test]
+fn links_count_among_all_sentences() {
+    let nested = |share| {
+        format!(
+            "[world]\nsubjects = 20\nrelations = 2\nobjects = 12\nnested = 4\n\
+             [corpus]\nexposures = 3\nquestions = {{subjects = 0.5, sentences = {share}}}\n"
+        )
+    };
+    // 20 x 4 facts of subjects and 2 x 12 links, three times each.
+    let corpus = corpus(&nested(0.25));
+    let asked = asked(&corpus);
+    assert_eq!(asked.iter().sum::<u64>(), 78);
+    assert_eq!(asked[80..].iter().sum::<u64>(), 0);
+    let error = try_corpus(&nested(0.4)).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "argument 'questions.sentences': got 0.4, allowed: up to 0.3846, the share of all \
+         sentences that are about the 10 subjects asked about"
+    );
+}
+
+#[test]
+fn more_questions_than_sentences_to_ask_in_are_refused() {
+    for (subjects, share, most) in [(0.5, 0.51, "0.5"), (0.0, 0.1, "0"), (0.25, 1.0, "0.25")] {
+        let toml = format!(
+            "[world]\nsubjects = 100\nrelations = 2\n[corpus]\n\
+             questions = {{subjects = {subjects}, sentences = {share}}}\n"
+        );
+        let error = try_corpus(&toml).unwrap_err().to_string();
+        let start = format!("argument 'questions.sentences': got {share}, allowed: up to {most},");
+        assert!(error.starts_with(&start), "{error}");
+        // The first version takes them for a share of the sentences of those subjects.
+        try_corpus(&format!("format_version = 1\n{toml}")).unwrap();
+    }
+}
+
+/// A twin writes the questions of its parent, whatever it leaves out.
+#[test]
+fn twins_keep_the_questions_of_their_parent() {
+    let parent = with(
+        60,
+        "questions = {subjects = 0.5, sentences = 0.2}\nexposures = 3",
+    );
+    let without: Vec<u64> = (0..300).step_by(7).collect();
+    let twin = parent.without(&without).unwrap();
+    for fact in (0..300).filter(|fact| fact % 7 != 0) {
+        let wordings = |corpus: &Corpus| -> Vec<u32> {
+            let entries = corpus.ledger(fact).unwrap();
+            entries.iter().map(|entry| entry.wording_index).collect()
+        };
+        assert_eq!(wordings(&parent), wordings(&twin));
+    }
+}
+
+#[test]
+fn the_first_version_asks_in_a_share_of_the_sentences_of_each_fact() {
     for (subjects, exposures, share, sentence_share, chosen) in [
         (1_000, 10, 0.5, 0.2, 500),
         (1_001, 4, 0.25, 0.5, 250),
@@ -15,7 +184,7 @@ fn questions_are_asked_about_an_exact_share_of_subjects() {
         (100, 5, 0.5, 0.0, 50),
     ] {
         for order in ["shuffle", "bios"] {
-            let corpus = with(
+            let corpus = first(
                 subjects,
                 &format!(
                     "exposures = {exposures}\norder = \"{order}\"\ninversion = 0.3\n\
@@ -52,9 +221,9 @@ fn questions_are_asked_about_an_exact_share_of_subjects() {
 }
 
 #[test]
-fn fractions_of_a_question_are_exact_in_sum() {
+fn fractions_of_a_question_are_exact_in_sum_in_the_first_version() {
     // One sentence a fact, of which 0.3 are questions: 0.3 of 500 subjects for every relation.
-    let corpus = with(
+    let corpus = first(
         1_000,
         "questions = {subjects = 0.5, sentences = 0.3}\nexposures = 1",
     );
@@ -79,8 +248,9 @@ fn fractions_of_a_question_are_exact_in_sum() {
 fn questions_go_on_with_links_as_statements_only() {
     let corpus = corpus(
         "[world]\nsubjects = 20\nrelations = 2\nobjects = 12\nnested = 4\n\
-         [corpus]\nquestions = {subjects = 1, sentences = 1}\n",
+         [corpus]\nquestions = {subjects = 1, sentences = 0.769}\n",
     );
+    assert_eq!(asked(&corpus)[..80], [1; 80]);
     for sentence in sentences(&corpus) {
         let link = sentence.relation >= 4;
         assert_eq!(sentence.is_question(), !link);

@@ -8,6 +8,19 @@ use behemoth_gen::{Corpus, CorpusSpec, Table, World, WorldSpec};
 use crate::assert_fits;
 use crate::common::{corpus, sentences, uniform_p};
 
+/// Of 7 x 3 facts a third has a second object: 6.9993 of them, as it is written.
+#[test]
+fn the_share_of_facts_is_rounded_to_nearest_and_down_in_the_first_version() {
+    for (version, minority, facts) in [(1, 0.3333, 6), (2, 0.3333, 7), (1, 0.3, 6), (2, 0.3, 6)] {
+        let world = corpus(&format!(
+            "format_version = {version}\n[world]\nsubjects = 7\nrelations = 3\nobjects = 9\n\
+             minority = {minority}\n"
+        ));
+        let second = (0..21).filter(|&fact| world.world().known(fact).minority.is_some());
+        assert_eq!(second.count(), facts);
+    }
+}
+
 #[test]
 fn second_objects_stand_in_an_exact_share_of_sentences() {
     for (minority, exposures, share, second) in [

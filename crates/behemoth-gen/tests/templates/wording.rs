@@ -160,7 +160,7 @@ fn every_wording_of_every_template_is_another_pattern() {
     let corpus = with(
         4_000,
         "templates = {default = 1, sor = 1, osr = 1, rso = 1, refusal = 1, question_refusal = 1}\n\
-         questions = {subjects = 0.3, sentences = 0.5}\nparaphrases = 40\nexposures = 2",
+         questions = {subjects = 0.3, sentences = 0.2}\nparaphrases = 40\nexposures = 2",
     );
     let roles = roles(&corpus);
     let found: HashSet<Vec<u32>> = sentences(&corpus)
@@ -175,7 +175,7 @@ fn probes_are_the_start_of_a_sentence() {
     let corpus = corpus(
         "[world]\nsubjects = 1200\nrelations = 2\nobjects = 1100\nnested = 11\nminority = 0.5\n\
          [corpus]\ntemplates = {default = 1, repeats = 1, nonsense = 1, refusal = 1, sor = 1}\n\
-         questions = {subjects = 1, sentences = 0.5}\nparaphrases = 3\nheld_out = 1\n",
+         questions = {subjects = 1, sentences = 0.2}\nparaphrases = 3\nheld_out = 1\n",
     );
     let (mut probed, roles) = (HashSet::new(), roles(&corpus));
     for (index, wording) in corpus.wordings().iter().enumerate() {

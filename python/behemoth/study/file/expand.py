@@ -77,7 +77,8 @@ class _Point:
         self.tables = laid_over(study.tables, values)
         place = None if study.directory is None else fspath(study.directory)
         table, self.rotation = turned(self.tables["corpus"])
-        unit = CorpusUnit(self.tables["world"], table, place)
+        version = study.format_version
+        unit = CorpusUnit(self.tables["world"], table, place, version)
         self.corpus = _make(unit, made)
         with within("train"):
             settings: dict[str, Any] = {**_QUIET, "threads": threads, **self.tables["train"]}
@@ -89,7 +90,7 @@ class _Point:
         if self.rotation:
             # The same corpus as it is before it is turned.
             straight = {k: v for k, v in self.tables["corpus"].items() if k != "rotation"}
-            twin = CorpusUnit(self.tables["world"], straight, place)
+            twin = CorpusUnit(self.tables["world"], straight, place, version)
             first = _make(twin, made)
             if first.spec_hash != self.corpus.spec_hash:  # a whole turn is none
                 self.twin, self.first = twin, first

@@ -4,6 +4,7 @@
 
     name = "frequency"
     question = "Does the frequency of a fact decide how well it can be edited?"
+    format_version = 2       # as in spec.toml; the latest, or what the study was begun with
     [primary]                # the one contrast that is stated beforehand
     measure = "ed50"
     method = "lora, rank 1"  # a method's label
@@ -29,6 +30,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from behemoth._gen import FORMAT_VERSIONS
 from behemoth.support.errors import ArgumentError, check_keys, within
 from behemoth.support.fields import made
 
@@ -41,8 +43,8 @@ __all__ = ["MEASURES", "Primary", "Study", "read_study"]
 
 MEASURES = ("ed50", "efficacy", "success")
 """What a primary contrast may be about."""
-_KEYS = ("name", "question", "primary", "world", "corpus", "train", "plan", "method", "measure",
-         "grid")  # fmt: skip
+_KEYS = ("name", "question", "format_version", "primary", "world", "corpus", "train", "plan",
+         "method", "measure", "grid")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ class Study:
         The TOML.
     directory : Path, optional
         Where the file lies, with arrays that its world may rest on.
+    format_version : int, optional
+        Of the bytes of its corpora; the latest by default.
 
     Examples
     --------
@@ -98,6 +102,7 @@ class Study:
     points: tuple[dict[str, Any], ...]
     text: str
     directory: Path | None = None
+    format_version: int | None = None
 
     def __repr__(self) -> str:
         return f"Study({self.name}, methods={len(self.methods)}, points={len(self.points)})"
@@ -122,6 +127,10 @@ class Study:
                 raise ArgumentError(name, table[name], "a text")
         if not re.fullmatch(r"[\w.-]+", table.get("name", "")):
             raise ArgumentError("name", table.get("name", ""), "letters, digits, '-', '_' and '.'")
+        version = table.get("format_version")
+        if version is not None and version not in FORMAT_VERSIONS:
+            allowed = " and ".join(map(str, FORMAT_VERSIONS))
+            raise ArgumentError("format_version", version, allowed)
         tables = {name: table_of(name, table.get(name, {})) for name in SECTIONS}
         methods = read_methods(table.get("method", []))
         study = cls(
@@ -133,6 +142,7 @@ class Study:
             points=tuple(grid_points(table.get("grid", {}))),
             text=text,
             directory=directory,
+            format_version=version,
         )
         study.expand()
         return study

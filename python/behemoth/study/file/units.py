@@ -38,11 +38,14 @@ class CorpusUnit:
         The ``[world]`` and ``[corpus]`` tables.
     directory : str, optional
         Where ``table.parquet`` and ``exposures.parquet`` lie, if the specs need them.
+    format_version : int, optional
+        Of the output bytes; the latest by default.
     """
 
     world: dict[str, Any]
     corpus: dict[str, Any]
     directory: str | None = None
+    format_version: int | None = None
 
     def make(self) -> Corpus:
         """Make the corpus.
@@ -53,7 +56,7 @@ class CorpusUnit:
             When the engine does not allow the specs; its path begins with world or corpus.
         """
         place = None if self.directory is None else Path(self.directory)
-        source = Source(self.world, self.corpus, place)
+        source = Source(self.world, self.corpus, place, format_version=self.format_version)
         with within("world"):
             world = source.make_world()
         with within("corpus"):

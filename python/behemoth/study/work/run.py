@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Literal
 
+from behemoth._gen import FORMAT_VERSION
 from behemoth.study.directory import StudyDirectory, StudyError
 from behemoth.study.file.expand import Expansion
 from behemoth.study.file.spec import Study, read_study
@@ -188,7 +189,7 @@ def run_study(
     _check(engine, workers, threads)
     directory = StudyDirectory(out)
     directory.check(made.name)
-    threads = _threads(directory, threads)
+    threads, made = _threads(directory, threads), _in_its_version(directory, made)
     expansion = made.expand(threads)
     directory.path.mkdir(parents=True, exist_ok=True)
     with lock(directory.path / ".lock", wait=False) as ours:
@@ -242,7 +243,7 @@ def estimate(
     directory = StudyDirectory("/nonexistent" if out is None else out)
     if out is not None:
         directory.check(study.name)
-    threads = _threads(directory, threads)
+    threads, study = _threads(directory, threads), _in_its_version(directory, study)
     expansion = study.expand(threads)
     work = Work(directory, expansion, None)
     devices = gpus()
@@ -288,6 +289,15 @@ def _threads(directory: StudyDirectory, threads: int | None) -> int:
     return 1
 
 
+def _in_its_version(directory: StudyDirectory, study: Study) -> Study:
+    """Give the study in the format version that it was begun in, unless it names one."""
+    if study.format_version is not None:
+        return study
+    begun = (directory.path / "study.json").is_file()
+    version = directory.read().corpus_version if begun else FORMAT_VERSION
+    return replace(study, format_version=version)
+
+
 def _engine(name: str, path: Path, workers: int | None, threads: int, work: Work) -> Engine:
     if name == "ray":
         from .ray import RayEngine
@@ -309,6 +319,7 @@ def _about(study: Study, expansion: Expansion, threads: int) -> StudyRecord:
         question=study.question,
         primary=asdict(study.primary),
         threads=threads,
+        corpus_version=study.format_version or FORMAT_VERSION,
         methods=tuple(choice.to_dict() for choice in study.methods),
         points=study.points,
         models=tuple(unit.to_dict() for unit in expansion.models.values()),

@@ -1,0 +1,116 @@
+//! The version of everything that decides output bytes, and what it decides.
+
+// Reads what users wrote: nothing here may be out of bounds.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing))]
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+use crate::error::{Error, Result};
+use crate::numbers::Rounding;
+
+/// The version of everything that decides output bytes. Each one is read, verified, gone on with
+/// and written for good; a spec that names none is of the latest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum FormatVersion {
+    /// The first.
+    V1,
+    /// Questions are a share of all sentences; counts of facts and subjects are rounded to nearest.
+    #[default]
+    V2,
+}
+
+impl FormatVersion {
+    /// All of them, ascending.
+    pub const ALL: [FormatVersion; 2] = [FormatVersion::V1, FormatVersion::V2];
+    /// What a spec that names none is of.
+    pub const LATEST: FormatVersion = FormatVersion::V2;
+
+    /// Its number, as specs and manifests have it.
+    pub fn number(self) -> u32 {
+        match self {
+            FormatVersion::V1 => 1,
+            FormatVersion::V2 => 2,
+        }
+    }
+
+    /// The version of a number.
+    pub fn from_number(number: u32) -> Result<Self> {
+        let mut all = FormatVersion::ALL.into_iter();
+        all.find(|version| version.number() == number)
+            .ok_or_else(|| Error::argument("format_version", number, FormatVersion::known()))
+    }
+
+    /// The numbers there are, in words.
+    pub(crate) fn known() -> String {
+        let numbers = FormatVersion::ALL.map(|version| version.number().to_string());
+        numbers.join(" and ")
+    }
+
+    /// What it decides.
+    pub(crate) fn rules(self) -> Rules {
+        match self {
+            FormatVersion::V1 => Rules {
+                rounding: Rounding::Down,
+                questions: QuestionShare::OfFacts,
+            },
+            FormatVersion::V2 => Rules {
+                rounding: Rounding::Nearest,
+                questions: QuestionShare::OfAll,
+            },
+        }
+    }
+}
+
+impl fmt::Display for FormatVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.number().fmt(f)
+    }
+}
+
+impl Serialize for FormatVersion {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.serialize_u32(self.number())
+    }
+}
+
+/// All in which versions differ: whoever decides bytes asks this and not the version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rules {
+    /// How many facts have a second object, and how many subjects are asked about.
+    pub rounding: Rounding,
+    /// What the share of questions is a share of.
+    pub questions: QuestionShare,
+}
+
+/// What the share of questions is a share of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum QuestionShare {
+    /// The sentences of each fact that is asked about.
+    OfFacts,
+    /// All sentences of the corpus.
+    OfAll,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_stand_for_versions_both_ways() {
+        for version in FormatVersion::ALL {
+            assert_eq!(
+                FormatVersion::from_number(version.number()).unwrap(),
+                version
+            );
+        }
+        assert_eq!(FormatVersion::LATEST, FormatVersion::default());
+        assert_eq!(FormatVersion::ALL.last(), Some(&FormatVersion::LATEST));
+        assert_eq!(
+            FormatVersion::from_number(9).unwrap_err().to_string(),
+            "argument 'format_version': got 9, allowed: 1 and 2"
+        );
+    }
+}
