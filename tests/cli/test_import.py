@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from behemoth import World
@@ -19,8 +21,32 @@ def test_json(run, graph, tmp_path):
         "facts": 40,
         "names": [],
         "reference": True,
+        "objects": [10, 10],
+        "correlated": None,
     }
     assert World.from_spec(tmp_path / "spec").spec["seed"] == 7
+
+
+def test_what_the_reference_noted_beside_its_graph(run, graph, tmp_path):
+    notes = {"subjects": 20, "relationships": 2, "objects": 1200, "correlated_pair": True}
+    (tmp_path / "metadata").mkdir()
+    (tmp_path / "metadata" / "args.json").write_text(json.dumps(notes))
+    ran = run("import", graph, "--out", tmp_path / "spec")
+    assert "40 facts; relation 1 is correlated with 0" in ran.out
+    assert World.from_spec(tmp_path / "spec").relation_table[1]["objects"] == 1200
+
+
+def test_a_correlated_pair_may_be_said(run, tmp_path):
+    (tmp_path / "t.csv").write_text("0,0,1\n0,1,1\n0,2,3\n")
+    words = ("import", tmp_path / "t.csv", "--out", tmp_path / "spec", "--correlated")
+    for pair, message in [
+        ("0", "argument '--correlated': got 0, allowed: two relations, such as 0:1"),
+        ("2:0", "argument 'correlated': got 2:0, allowed: two relations below 3, the lower one"),
+        ("0:3", "argument 'correlated': got 0:3, allowed: two relations below 3"),
+    ]:
+        assert message in run(*words, pair).refused()
+    assert run(*words, "0:2", "--json").json()["objects"] == [4, 2, 4]
+    assert World.from_spec(tmp_path / "spec").relation_table[2]["with"] == 0
 
 
 def test_names_are_kept(run, tmp_path):

@@ -1,8 +1,11 @@
+import json
+import shutil
+
 import numpy as np
 import polars as pl
 import pytest
 
-from behemoth import ArgumentError, World
+from behemoth import ArgumentError, Corpus, World
 from behemoth.corpus.table import read_table
 
 
@@ -30,6 +33,79 @@ def test_the_references_graph_with_nested_objects(tmp_path):
     table = read_table(write(tmp_path / "relationship_graph.txt", text))
     # The reference has one number of objects, so the largest counts for all relations.
     assert table.spec()["table"]["relations"] == [{"objects": 4, "nested": 2}] * 2
+
+
+def noted(tmp_path, **notes):
+    folder = tmp_path / "metadata"
+    folder.mkdir()
+    (folder / "args.json").write_text(json.dumps(notes))
+    return write(folder / "relationship_graph.txt", "0 0 3 None 1\n0 1 2 None 0\n1 0 1 None 0\n")
+
+
+def test_the_reference_notes_the_true_numbers(tmp_path):
+    graph = noted(tmp_path, subjects=5, relationships=3, objects=12, num_nested_objects=4)
+    table = read_table(graph)
+    spec = table.spec()
+    assert spec["subjects"] == 5
+    nested, plain = {"objects": 12, "nested": 4}, {"objects": 12, "nested": None}
+    assert spec["table"]["relations"] == [nested, nested, plain]
+    assert table.correlated is None
+    world = World.from_table(graph)
+    assert (world.num_subjects, world.num_facts) == (5, 9)
+    # The graph alone, as it is without the note.
+    (graph.parent / "args.json").unlink()
+    assert read_table(graph).spec()["table"]["relations"] == [{"objects": 4, "nested": 2}] * 2
+
+
+def test_the_length_of_words_is_that_of_the_true_numbers(tmp_path):
+    graph = noted(tmp_path, subjects=1500, objects=2000, num_nested_objects=0)
+    graph.write_text("0 0 3 None None\n1 0 1 None None\n")
+    corpus = Corpus(World.from_table(graph))
+    assert corpus.document_tokens == 13
+
+
+@pytest.mark.parametrize("where", ["args.json", "metadata/args.json", "viscera/args.json"])
+def test_the_note_lies_beside_the_graph(tmp_path, graph, where):
+    (tmp_path / where).parent.mkdir(exist_ok=True)
+    (tmp_path / where).write_text('{"objects": 33}')
+    assert read_table(graph).spec()["table"]["relations"][0]["objects"] == 33
+
+
+def test_a_note_that_the_graph_goes_beyond_is_refused(tmp_path):
+    for name, key, count in [("subjects", "subjects", 1), ("relations", "relationships", 1),
+                             ("objects", "objects", 3), ("nested", "num_nested_objects", 1)]:  # fmt: skip
+        shutil.rmtree(tmp_path / "metadata", ignore_errors=True)
+        table = read_table(noted(tmp_path, **{key: count}))
+        seen = {"subjects": 2, "relations": 2, "objects": 4, "nested": 2}[name]
+        with pytest.raises(
+            ArgumentError,
+            match=f"got a graph with {seen} {name}, allowed: up to {count}, as .*args",
+        ):
+            table.spec()
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"objects": "many"}', '{"objects": true}'])
+def test_a_damaged_note_is_refused(tmp_path, graph, text):
+    (tmp_path / "args.json").write_text(text)
+    with pytest.raises(
+        ArgumentError, match=r"got .*args\.json, which is damaged, allowed: the file"
+    ):
+        read_table(graph)
+
+
+def test_a_correlated_pair_is_noted_or_said(tmp_path):
+    graph = noted(tmp_path, objects=9, correlated_pair=True, binarize_first_correlated=True)
+    table = World.from_table(graph).relation_table
+    assert table[0]["binarised"] and table[1]["with"] == 0
+    frame = pl.DataFrame({"subject": [0] * 3, "relation": [0, 1, 2], "object": [1, 7, 2]})
+    world = World.from_table(frame, correlated=(0, 2))
+    assert [row.get("with") for row in world.relation_table] == [None, None, 0]
+    assert [row["objects"] for row in world.relation_table] == [3, 8, 3]
+    # It moves no byte, and is part of the spec.
+    plain = World.from_table(frame)
+    assert world.facts().equals(plain.facts()) and world.spec != plain.spec
+    with pytest.raises(ArgumentError, match="argument 'correlated': got 1:1, allowed: two relat"):
+        World.from_table(frame, correlated=(1, 1))
 
 
 @pytest.mark.parametrize(

@@ -7,15 +7,28 @@ from typing import Annotated, Any
 
 import typer
 
+from behemoth.support.errors import ArgumentError
+
 from . import parse
 from .console import console, write_json
 from .options import Option, command, force
 
+
+def _correlated(name: str, text: str) -> tuple[int, int]:
+    first, second = parse.pair(text)
+    if second is None:
+        raise ArgumentError(name, text, "two relations, such as 0:1")
+    return parse.count(name, first), parse.count(name, second)
+
+
 OPTIONS = (
     Option("out", "SPEC_DIR", "Directory to write.", required="a directory to write"),
     Option("seed", "N", "Seed of the spec.", parse.count, 0),
+    Option("correlated", "R:R",
+           "A relation, and a later one that is known to be correlated with it "
+           "[what the reference's args.json says].", _correlated),
     force("a spec that is there", "SPEC_DIR"),
-)
+)  # fmt: skip
 
 
 @command(*OPTIONS)
@@ -31,7 +44,8 @@ def import_(
 ) -> None:
     """Make a world from a table of facts.
 
-    Writes a spec directory, which gen --spec takes.
+    Writes a spec directory, which gen --spec takes. Of the reference's args.json, beside
+    its graph or in metadata/, the true numbers of things are taken.
     """
     from behemoth.corpus import import_ as read
 
@@ -40,8 +54,10 @@ def import_(
         write_json(asdict(made))
         return
     names = f"; names of {', '.join(made.names)} in names/" if made.names else ""
+    pair = made.correlated
+    tied = "" if pair is None else f"; relation {pair[1]} is correlated with {pair[0]}"
     console().print(
         f"{made.out}: {made.subjects:,} subjects, {made.relations:,} relations, "
-        f"{made.facts:,} facts{names}"
+        f"{made.facts:,} facts{tied}{names}"
     )
     console(stderr=True).print(f"next: behemoth gen --spec {made.out} --out CORPUS")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from behemoth.support.errors import ArgumentError
+
+from .reference import GraphNotes, read_notes
 
 _REQUIRED = ("subject", "relation", "object")
 _OPTIONAL = ("minority", "nested")
@@ -33,11 +35,20 @@ class Table:
         and nested objects, relation.
     reference : bool
         Whether it is a graph of the reference, whose words have at most two digits.
+    notes : GraphNotes, optional
+        What the reference noted beside its graph.
+    correlated : (int, int), optional
+        A relation, and a later one that is correlated with it.
+    binarised : bool
+        With `correlated`: whether the first has objects 0 and 1 alone.
     """
 
     frame: pl.DataFrame
     names: dict[str, pl.DataFrame] = field(default_factory=dict)
     reference: bool = False
+    notes: GraphNotes | None = None
+    correlated: tuple[int, int] | None = None
+    binarised: bool = False
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The columns as the engine takes them: u64, u32, u32, i64, i64, and -1 for none."""
@@ -52,8 +63,14 @@ class Table:
     def spec(self, seed: int = 0) -> dict[str, Any]:
         """Give the spec of the world of these facts.
 
-        The reference has one number of objects for all relations and does not write
-        it down, so there the largest one counts; elsewhere each relation has its own.
+        The reference has one number of objects for all relations, which it notes beside the
+        graph; without the note the largest id counts. Elsewhere each relation has its own.
+
+        Raises
+        ------
+        ArgumentError
+            When the graph has more than the note says, or the relations that are said to be
+            correlated are none of it.
         """
         sizes: dict[int, tuple[int, int | None]] = {
             relation: (max(objects, minority or 0) + 1, None if nested is None else nested + 1)
@@ -64,19 +81,47 @@ class Table:
         if self.reference and sizes:
             objects = max(count for count, _ in sizes.values())
             nested = max(count or 0 for _, count in sizes.values()) or None
+            objects = self._count("objects", objects)
+            nested = None if nested is None else self._count("nested", nested)
             sizes = dict.fromkeys(sizes, (objects, nested))
-        rows = [sizes.get(relation, (1, None)) for relation in range(max(sizes, default=-1) + 1)]
+        count = self._count("relations", max(sizes, default=-1) + 1)
+        # A relation that no row mentions has the objects of the others in the reference.
+        other = next(iter(sizes.values()), (1, None)) if self.reference else (1, None)
+        rows = [sizes.get(relation, (other[0], None)) for relation in range(count)]
+        relations: list[dict[str, Any]] = [
+            {"objects": count, "nested": links} for count, links in rows
+        ]
+        if self.correlated is not None:
+            self._correlate(relations, *self.correlated)
         return {
             "seed": seed,
-            "subjects": 1 + int(self.frame["subject"].to_numpy().max()),
-            "table": {
-                "relations": [{"objects": count, "nested": links} for count, links in rows],
-                "reference_words": self.reference,
-            },
+            "subjects": self._count("subjects", 1 + int(self.frame["subject"].to_numpy().max())),
+            "table": {"relations": relations, "reference_words": self.reference},
         }
 
+    def _count(self, name: str, seen: int) -> int:
+        return seen if self.notes is None else self.notes.count(name, seen)
 
-def read_table(table: pl.DataFrame | str | PathLike[str]) -> Table:
+    def _correlate(self, relations: list[dict[str, Any]], first: int, second: int) -> None:
+        """Note that a relation is correlated with an earlier one, of as many objects."""
+        if not 0 <= first < second < len(relations):
+            raise ArgumentError(
+                "correlated",
+                f"{first}:{second}",
+                f"two relations below {len(relations)}, the lower one first",
+            )
+        counts = [relations[relation]["objects"] for relation in (first, second)]
+        objects = max(counts)  # of the other one no fact may have the last
+        for relation in (first, second):
+            relations[relation]["objects"] = objects
+        relations[second]["with"] = first
+        if self.binarised:
+            relations[first]["binarised"] = True
+
+
+def read_table(
+    table: pl.DataFrame | str | PathLike[str], correlated: tuple[int, int] | None = None
+) -> Table:
     """Read a table of facts, and number its names.
 
     Columns that hold names are numbered in sorted order: subjects and relations over
@@ -89,14 +134,23 @@ def read_table(table: pl.DataFrame | str | PathLike[str]) -> Table:
         Parquet file of them, a CSV (comma or tab; without a header the columns come
         in this order), or the reference's ``relationship_graph.txt``. A frame that
         `behemoth facts` wrote will do: its link facts are left out.
+    correlated : (int, int), optional
+        A relation, and a later one that is known to be correlated with it; what the reference
+        noted beside its graph, by default.
 
     Raises
     ------
     ArgumentError
         When there is no such file, or it is no table of facts.
     """
-    if isinstance(table, pl.DataFrame):
-        return _number(table, "the frame")
+    found = _number(table, "the frame") if isinstance(table, pl.DataFrame) else _read(table)
+    notes = found.notes
+    if notes is not None and notes.correlated:
+        found = replace(found, correlated=(0, 1), binarised=notes.binarised)
+    return found if correlated is None else replace(found, correlated=correlated)
+
+
+def _read(table: str | PathLike[str]) -> Table:
     path = Path(table)
     if not path.is_file():
         raise ArgumentError("table", fspath(table), "a relationship_graph.txt, Parquet or CSV file")
@@ -116,7 +170,8 @@ def read_table(table: pl.DataFrame | str | PathLike[str]) -> Table:
             frame = pl.read_csv(
                 path, separator=" ", has_header=False, null_values=["None"], schema=schema
             )
-            return Table(_number(frame, fspath(table)).frame, reference=True)
+            numbered = _number(frame, fspath(table)).frame
+            return Table(numbered, reference=True, notes=read_notes(path))
         return _number(_read_csv(path, first), fspath(table))
     except pl.exceptions.PolarsError as error:
         reason = str(error).partition("\n")[0]

@@ -38,7 +38,11 @@ class FactsWritten:
 
 @dataclass(frozen=True)
 class Imported:
-    """What `import_` made: the directory, the world's size, the kinds of names it keeps."""
+    """What `import_` made: the directory, the world's size, the kinds of names it keeps.
+
+    `objects` are those of each relation; `correlated` is a relation and one that is known to be
+    correlated with it.
+    """
 
     out: str
     subjects: int
@@ -46,6 +50,8 @@ class Imported:
     facts: int
     names: list[str]
     reference: bool
+    objects: list[int]
+    correlated: tuple[int, int] | None
 
 
 def facts(
@@ -103,7 +109,12 @@ def facts(
 
 
 def import_(
-    table: str | PathLike[str], out: str | PathLike[str], *, seed: int = 0, force: bool = False
+    table: str | PathLike[str],
+    out: str | PathLike[str],
+    *,
+    seed: int = 0,
+    correlated: tuple[int, int] | None = None,
+    force: bool = False,
 ) -> Imported:
     """Make a spec directory from a file of facts.
 
@@ -111,12 +122,17 @@ def import_(
     ----------
     table : path
         The reference's ``relationship_graph.txt``, a Parquet or a CSV file; see
-        `behemoth.corpus.table.read_table`.
+        `behemoth.corpus.table.read_table`. Of the reference's ``args.json``, where it lies beside
+        the graph or in ``metadata/``, the true numbers of subjects, relations and objects are
+        taken, and whether relations 0 and 1 are correlated.
     out : path
         Directory to write: ``spec.toml``, ``table.parquet`` and, where the file had
         names, ``names/*.parquet``.
     seed : int
         The seed that goes into the spec.
+    correlated : (int, int), optional
+        A relation, and a later one that is known to be correlated with it, where no
+        ``args.json`` says so.
     force : bool
         Replace a spec directory that is there.
 
@@ -132,7 +148,7 @@ def import_(
     from .world import World
 
     directory = Path(out)
-    read = read_table(table)
+    read = read_table(table, correlated)
     # Made before anything is written, so that a table the engine refuses leaves no trace.
     world = World.from_arrays(read.spec(seed), read.arrays())
     spec = Corpus(world).spec_toml
@@ -154,6 +170,8 @@ def import_(
         facts=world.num_facts,
         names=sorted(read.names),
         reference=read.reference,
+        objects=[row["objects"] for row in world.spec["table"]["relations"]],
+        correlated=read.correlated,
     )
 
 

@@ -132,7 +132,13 @@ class World:
         return cls._wrap(_gen.World(json.dumps(to_json(spec)), table, format_version), table)
 
     @classmethod
-    def from_table(cls, table: pl.DataFrame | str | PathLike[str], *, seed: int = 0) -> World:
+    def from_table(
+        cls,
+        table: pl.DataFrame | str | PathLike[str],
+        *,
+        seed: int = 0,
+        correlated: tuple[int, int] | None = None,
+    ) -> World:
         """Make a world whose facts are read from a table.
 
         Parameters
@@ -143,10 +149,13 @@ class World:
             reference's ``relationship_graph.txt``).
         seed : int
             Key of the draws that a corpus of it makes.
+        correlated : (int, int), optional
+            A relation, and a later one that is known to be correlated with it; what the
+            reference noted beside its graph, by default. Edit plans ask for both.
         """
         from .table import read_table
 
-        read = read_table(table)
+        read = read_table(table, correlated)
         return cls.from_arrays(read.spec(seed), read.arrays())
 
     @property

@@ -144,8 +144,9 @@ def agrees(structure: Structure, facts: Facts) -> NDArray[np.bool_]:
     for relation in distinct(facts.relation):
         mine = np.flatnonzero(facts.relation == relation)
         for partner in structure.partners(int(relation)):
-            other = structure.world.objects(facts.subject[mine], partner)
-            found[mine] |= other == facts.object[mine]
+            held = mine[structure.has(facts.subject[mine], partner)]
+            other = structure.world.objects(facts.subject[held], partner)
+            found[held] |= other == facts.object[held]
     return found
 
 

@@ -54,7 +54,8 @@ class EditRequest:
         Share of the facts of `relation` to censor or refuse; those left out become probes.
     correlated_only : bool
         Edit only facts that agree with the fact of the same subject in the relation that
-        theirs is correlated with.
+        theirs is correlated with. Of an imported world that is known from the reference's
+        ``args.json`` or by ``import --correlated``.
     repeats : int, optional
         How often the mixture has each edited fact; 250 by default, and 1 when a share of a
         relation is edited.

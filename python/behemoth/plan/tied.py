@@ -56,8 +56,9 @@ def correlated(setting: Setting) -> list[Asked]:
     world, out = setting.corpus.world, []
     for relation, mine in setting.by_relation(links=False):
         for partner in setting.structure.partners(relation):
-            there = world.objects(setting.own.subject[mine], partner)
-            rows = mine[there == setting.own.object[mine]]
+            held = mine[setting.structure.has(setting.own.subject[mine], partner)]
+            there = world.objects(setting.own.subject[held], partner)
+            rows = held[there == setting.own.object[held]]
             facts = world.fact_ids(setting.own.subject[rows], partner)
             new = setting.new[rows]
             out.append(kept(setting, "correlated_kept", rows, facts, new))

@@ -48,6 +48,17 @@ pub struct TableRelation {
     /// Number of nested objects, when the table has them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nested: Option<u64>,
+    /// The earlier relation that it is known to be correlated with: it moves no byte.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub with: Option<u32>,
+    /// Whether only objects 0 and 1 are known to be drawn.
+    #[serde(skip_serializing_if = "is_false")]
+    pub binarised: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // what serde calls
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl Default for WorldSpec {
@@ -219,7 +230,7 @@ impl TableSpec {
         }
         for (at, relation) in self.relations.iter().enumerate() {
             relation
-                .check()
+                .check(self.relations.get(..at).unwrap_or_default())
                 .map_err(|e| e.within(at).within("relations").within("table"))?;
         }
         Ok(())
@@ -229,19 +240,50 @@ impl TableSpec {
 impl TableRelation {
     /// A relation of so many objects, and of so many nested ones when the table has them.
     pub fn new(objects: u64, nested: Option<u64>) -> Self {
-        TableRelation { objects, nested }
+        TableRelation {
+            objects,
+            nested,
+            with: None,
+            binarised: false,
+        }
+    }
+
+    /// The same, known to be correlated with an earlier relation.
+    pub fn with(self, with: u32) -> Self {
+        TableRelation {
+            with: Some(with),
+            ..self
+        }
     }
 
     fn read(value: &Value) -> Result<Self> {
         let mut fields = value.fields()?;
-        fields.known(&["objects", "nested"])?;
+        fields.known(&["objects", "nested", "with", "binarised"])?;
         Ok(TableRelation {
             objects: fields.required("objects", Value::count)?,
             nested: fields.nullable("nested", Value::count)?,
+            with: fields.nullable("with", Value::id32)?,
+            binarised: fields
+                .optional("binarised", Value::boolean)?
+                .unwrap_or(false),
         })
     }
 
-    fn check(&self) -> Result<()> {
+    fn check(&self, earlier: &[TableRelation]) -> Result<()> {
+        if let Some(with) = self.with {
+            let Some(base) = earlier.get(with as usize) else {
+                let limit = match earlier.len() {
+                    0 => "an earlier relation, and this is the first".to_string(),
+                    count => format!("an earlier relation, below {count}"),
+                };
+                return Err(Error::argument("with", with, limit));
+            };
+            if base.objects != self.objects {
+                let limit = format!("one of {} objects, as this has", self.objects);
+                let got = format!("relation {with} of {} objects", base.objects);
+                return Err(Error::argument("with", got, limit));
+            }
+        }
         for (name, count) in [("objects", Some(self.objects)), ("nested", self.nested)] {
             let Some(count) = count else { continue };
             positive(name, count)?;

@@ -3,6 +3,7 @@
 use super::World;
 use crate::error::{Error, Result};
 use crate::relation::NO_OBJECT;
+use crate::spec::TableSpec;
 
 impl World {
     /// The nested object of each object, for a composed relation; `u32::MAX` for objects of
@@ -38,7 +39,7 @@ impl World {
                 Some(spec) => serde_json::to_value(spec).expect("plain data"),
                 None => match draw.nested() {
                     Some((of, _)) => serde_json::json!({"kind": "composed", "of": of}),
-                    None => serde_json::json!({"kind": "table"}),
+                    None => stored(shared.spec.table.as_ref(), r),
                 },
             };
             entry["relation"] = r.into();
@@ -58,4 +59,18 @@ impl World {
         });
         own.chain(links).collect::<Vec<_>>().into()
     }
+}
+
+/// A relation of a table, with what is known of how it was drawn.
+fn stored(table: Option<&TableSpec>, relation: usize) -> serde_json::Value {
+    let mut entry = serde_json::json!({"kind": "table"});
+    if let Some(own) = table.and_then(|table| table.relations.get(relation)) {
+        if let Some(with) = own.with {
+            entry["with"] = with.into();
+        }
+        if own.binarised {
+            entry["binarised"] = true.into();
+        }
+    }
+    entry
 }

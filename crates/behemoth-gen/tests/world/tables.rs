@@ -1,7 +1,7 @@
 //! Worlds of a user's table: complete, lacking facts, overridden and refused.
 
 use crate::common::Known;
-use behemoth_gen::World;
+use behemoth_gen::{World, WorldSpec};
 
 use crate::common::world;
 use crate::{NONE, changed, table, table_spec};
@@ -63,6 +63,53 @@ fn a_complete_table_is_the_world_it_says() {
         error,
         "argument 'table': got no rows, allowed: the rows that the spec's table names"
     );
+}
+
+/// How the facts of a table were drawn moves no byte, but is known to those who ask.
+#[test]
+fn relations_of_a_table_may_be_known_to_be_correlated() {
+    let rows = [(0, 0, 1, NONE, NONE), (0, 1, 1, NONE, NONE)];
+    let plain = table_spec(1, r#"{"objects": 5}, {"objects": 5}"#);
+    let spec = table_spec(
+        1,
+        r#"{"objects": 5, "binarised": true}, {"objects": 5, "with": 0}"#,
+    );
+    let world = World::from_table(spec, &table(&rows)).unwrap();
+    let found = world.relation_table();
+    assert_eq!(found[0]["binarised"], true);
+    assert_eq!(
+        (&found[1]["kind"], &found[1]["with"]),
+        (&"table".into(), &0.into())
+    );
+    assert!(found[1].get("binarised").is_none());
+    // A table that says nothing of it has the hash it had before it could.
+    let plain = World::from_table(plain, &table(&rows)).unwrap();
+    assert!(
+        !serde_json::to_string(plain.spec())
+            .unwrap()
+            .contains("with")
+    );
+    assert!(plain.relation_table()[1].get("with").is_none());
+    for (relations, message) in [
+        (
+            r#"{"objects": 5, "with": 0}, {"objects": 5}"#,
+            "argument 'table.relations[0].with': got 0, \
+             allowed: an earlier relation, and this is the first",
+        ),
+        (
+            r#"{"objects": 5}, {"objects": 5, "with": 1}"#,
+            "argument 'table.relations[1].with': got 1, allowed: an earlier relation, below 1",
+        ),
+        (
+            r#"{"objects": 5}, {"objects": 6, "with": 0}"#,
+            "argument 'table.relations[1].with': got relation 0 of 5 objects, \
+             allowed: one of 6 objects, as this has",
+        ),
+    ] {
+        let text = format!("{{\"subjects\": 1, \"table\": {{\"relations\": [{relations}]}}}}");
+        let error = WorldSpec::from_json(&text).unwrap_err();
+        assert_eq!(error.to_string(), message);
+    }
 }
 
 #[test]
