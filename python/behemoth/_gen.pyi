@@ -255,11 +255,14 @@ class Corpus:
         """
     def sample_facts(self, n: int) -> _U64:
         """An exact sample of facts without replacement, sorted, keyed by the seed."""
-    def probes(self, facts: _U64, wording_index: int) -> tuple[_U32, _U64, _U32, _U64, _U32, _U64]:
+    def probes(
+        self, facts: _U64, wording_index: int, combination: int | None = None
+    ) -> tuple[_U32, _U64, _U32, _U64, _U32, _U64]:
         """Prompts and answers of facts in one wording, and what follows the answers.
 
         Prompt tokens end to end, where each prompt ends; the same of answers and of the rest of
-        the sentences. Of a fact that the wording cannot ask for, all are empty.
+        the sentences. Of a fact that the wording cannot ask for, all are empty. Fillers of the
+        repeats grammar are drawn, or those of a combination.
         """
     def answers(
         self, facts: _U64, objects: _U32, wording_index: int

@@ -400,7 +400,7 @@ def test_help_names_every_option_and_no_command_is_help(run):
     assert ran.code == 0
     options = """facts subjects relations objects spec exposures order templates inversion minority
         nested correlated questions paraphrases seed order-seed threads part engine dry-run force
-        json out probes"""
+        combinations json out probes"""
     for option in options.split():
         assert f"--{option} " in ran.out
     assert run().code == 0

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import polars as pl
 import pytest
@@ -100,6 +102,40 @@ def test_chunks_make_the_same_file(rich_corpus, tmp_path, monkeypatch):
     cut = write_probes(rich_corpus, tmp_path / "cut", 100)
     for left, right in zip(whole, cut, strict=True):
         assert pl.read_parquet(left).equals(pl.read_parquet(right))
+
+
+def test_all_combinations_of_the_repeats_grammar(tmp_path):
+    corpus = Corpus(World(30, 2, 5), templates={"default": 1, "repeats": 1}, paraphrases=2)
+    one = corpus.probes([3, 4], ["repeats"])
+    every = corpus.probes([3, 4], ["repeats"], combinations=True)
+    assert every.schema == SCHEMA | {"combination": pl.UInt16}
+    assert every.height == 432 * one.height == 432 * 4
+    assert set(every["combination"]) == set(range(432))
+    each = every.group_by("fact", "wording").agg(pl.col("prompt").n_unique(), pl.len())
+    assert (each["prompt"] == 432).all() and (each["len"] == 432).all()
+    # The one that is drawn is among them, with the same answer.
+    keys = ["fact", "wording", "prompt", "answer"]
+    assert one.join(every, on=keys, how="semi").height == one.height
+    # Others have the one prompt that they have.
+    plain = corpus.probes([3, 4], ["default"], combinations=True)
+    assert plain.drop("combination").equals(corpus.probes([3, 4], ["default"]))
+    assert plain["combination"].unique().to_list() == [0]
+
+
+def test_files_with_all_combinations(run, tmp_path):
+    words = "--facts 60 --templates default=1,repeats=1 --probes 5".split()
+    seen = json.loads(run("gen", *words, "--dry-run", "--json").out)["disk_needed"]
+    every = json.loads(run("gen", *words, "--combinations", "--dry-run", "--json").out)
+    assert every["disk_needed"] - seen == 431 * 5 * 16
+    assert run("gen", *words, "--combinations", "--out", tmp_path / "c").code == 0
+    file = tmp_path / "c" / "probes" / "repeats.parquet"
+    assert pl.read_parquet(file).height == 5 * 432
+    assert pl.read_parquet(file.with_stem("default")).height == 5
+    assert run("verify", tmp_path / "c").code == 0
+    # Asked for another way, the files are written anew.
+    assert run("gen", *words, "--out", tmp_path / "c").code == 0
+    assert pl.read_parquet(file).height == 5
+    assert run("verify", tmp_path / "c").code == 0
 
 
 def test_a_sample_is_exact_and_says_how_large_it_is(rich_corpus, tmp_path):

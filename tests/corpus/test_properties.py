@@ -63,30 +63,29 @@ def corpora(draw):
     )
     wordings = draw(st.integers(1, 3))
     questions = draw(st.one_of(st.none(), st.builds(Questions, shares, shares)))
-    fields = dict(
-        exposures=draw(
+    fields = {
+        "exposures": draw(
             st.one_of(
                 st.builds(Constant, st.integers(1, 4)),
                 st.builds(Groups, st.just([1, 2, 5]), st.booleans()),
                 st.builds(ZipfExposures, st.floats(0.2, 2), st.just(1), st.integers(1, 9)),
             )
         ),
-        order=draw(st.sampled_from(["shuffle", "bios"])),
-        order_seed=draw(st.one_of(st.none(), st.integers(0, 2**62))),
-        templates=dict.fromkeys(templates, 1.0),
-        inversion=draw(shares),
-        exact_shares=questions is None and draw(st.booleans()),
-        minority_sentences=draw(shares),
-        paraphrases=wordings,
-        held_out=draw(st.integers(0, wordings - 1)),
-        base=draw(st.sampled_from([10, 1000])),
-        nonsense_words=20,
-        shard_bytes=4096,
-    )
+        "order": draw(st.sampled_from(["shuffle", "bios"])),
+        "order_seed": draw(st.one_of(st.none(), st.integers(0, 2**62))),
+        "templates": dict.fromkeys(templates, 1.0),
+        "inversion": draw(shares),
+        "exact_shares": questions is None and draw(st.booleans()),
+        "minority_sentences": draw(shares),
+        "paraphrases": wordings,
+        "held_out": draw(st.integers(0, wordings - 1)),
+        "base": draw(st.sampled_from([10, 1000])),
+        "nonsense_words": 20,
+        "shard_bytes": 4096,
+    }
     try:
         return Corpus(world, questions=questions, **fields)
-    except ArgumentError as error:  # more of them than the subjects asked about have sentences
-        assert "questions.sentences" in str(error)
+    except ArgumentError:  # more of them than the subjects asked about have sentences
         return Corpus(world, **fields)
 
 

@@ -29,6 +29,9 @@ def _engine(name: str, text: str) -> str:
 _WRITTEN = (
     Option("probes", "N|all", "Facts to write probes for: an exact sample, all, or 0 for none.",
            parse.sample, PROBED_FACTS),
+    flag("combinations",
+         "Probes of the repeats grammar with all 432 combinations of its fillers, in place of one "
+         "drawn for each fact."),
     Option("threads", "N", "0 for all cores; the bytes are the same.", parse.count, 0),
     Option("part", "i/n", "Write only part i of n (i from 0), for job arrays.", parse.part),
     Option("engine", "local|ray", "Where to write.", _engine, "local"),
@@ -73,7 +76,7 @@ def gen(given: dict[str, Any], json: bool) -> None:
     if out is None or dry:
         from behemoth.corpus.write import estimate
 
-        asked = {key: written[key] for key in ("part", "probes") if key in written}
+        asked = {key: written[key] for key in ("part", "probes", "combinations") if key in written}
         expected = estimate(corpus, out or ".", **asked)
         write_json(asdict(expected)) if json else show_estimate(expected, out)
         return

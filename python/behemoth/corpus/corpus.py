@@ -256,7 +256,8 @@ class Corpus:
 
         Each has wording_index (its place in this list), name (of its template), wording (0 for
         the template itself), held_out, family, asks, is_question, filler_follows, share (of the
-        statements, or of the questions for questions) and probe (whether a prompt can ask).
+        statements, or of the questions for questions), probe (whether a prompt can ask) and
+        combinations (of the repeats grammar's fillers before the object; 1 for others).
         """
         return json.loads(self._native.templates)
 
@@ -423,7 +424,11 @@ class Corpus:
         return self._native.sample_facts(count)
 
     def probes(
-        self, facts: ArrayLike | None = None, templates: Sequence[Template] | None = None
+        self,
+        facts: ArrayLike | None = None,
+        templates: Sequence[Template] | None = None,
+        *,
+        combinations: bool = False,
     ) -> pl.DataFrame:
         """Prompts with their answers, one row a fact and wording; see `behemoth.corpus.probes`.
 
@@ -434,11 +439,15 @@ class Corpus:
         templates : sequence of str, optional
             Names of templates, also of some that the corpus is not written with; by
             default those it is written with, as far as they end in the object.
+        combinations : bool
+            All 432 combinations of the fillers of the repeats grammar, with their number in a
+            column, in place of one drawn for each fact.
         """
         from .probes import probe_frame
 
         ids = np.arange(self.world.num_facts) if facts is None else facts
-        return probe_frame(self, whole(ids, "facts", np.uint64).ravel(), templates)
+        wanted = whole(ids, "facts", np.uint64).ravel()
+        return probe_frame(self, wanted, templates, combinations=combinations)
 
     def override(self, objects: Mapping[int, int], *, follow: bool = False) -> Corpus:
         """The twin in which some facts have other objects.
@@ -470,6 +479,7 @@ class Corpus:
         part: tuple[int, int] = (0, 1),
         force: bool = False,
         probes: int | Literal["all"] = PROBED_FACTS,
+        combinations: bool = False,
         progress: Looking = None,
     ) -> Written:
         """Write the corpus to a directory, or go on where a stopped run left it.
@@ -486,6 +496,9 @@ class Corpus:
             Replace a corpus directory of another spec.
         probes : int or 'all'
             Facts to write probes for: an exact sample, all, or 0 for none.
+        combinations : bool
+            Probes of the repeats grammar with all 432 combinations of its fillers, in place of
+            one drawn for each fact.
         progress : callable or Progress, optional
             Who looks on; what it raises stops the work.
 
@@ -498,7 +511,7 @@ class Corpus:
         """
         from .write import write
 
-        return write(self, Path(out), threads, part, force, probes, progress)
+        return write(self, Path(out), threads, part, force, probes, combinations, progress)
 
     @property
     def manifest(self) -> dict[str, Any]:

@@ -194,6 +194,8 @@ def _verify_companions(
             report(name, "holds no probes of this corpus")
             continue
         rows = pl.scan_parquet(path).select(pl.len()).collect().item()
-        expected = count_probes(corpus, int(facts), templates[path.stem])
+        every = "behemoth_combinations" in metadata
+        wordings = templates[path.stem]
+        expected = count_probes(corpus, int(facts), wordings, combinations=every)
         if rows != expected:
             report(name, f"holds {rows} probes, not {expected}")

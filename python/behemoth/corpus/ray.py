@@ -28,6 +28,7 @@ def write_with_ray(
     out: str,
     force: bool = False,
     probes: int | Literal["all"] = PROBED_FACTS,
+    combinations: bool = False,
     progress: Looking = None,
 ) -> Written:
     """Write a corpus in as many parts as the cluster has cores.
@@ -41,6 +42,8 @@ def write_with_ray(
         Not allowed: no part can know what the others have written already.
     probes : int or 'all'
         As of `Corpus.write`; part 0 writes them.
+    combinations : bool
+        As of `Corpus.write`.
     progress : callable or Progress, optional
         Who looks on; what it raises stops the work.
 
@@ -62,7 +65,7 @@ def write_with_ray(
         ray.init(log_to_driver=False)
     try:
         with task(progress, "writing", "parts") as step:
-            done = _write_parts(ray, corpus, out, probes, step)
+            done = _write_parts(ray, corpus, out, probes, combinations, step)
     finally:
         # Also on Ctrl-C: the workers stop, and another call goes on with what they left.
         if ours:
@@ -87,6 +90,7 @@ def _write_parts(
     corpus: Corpus,
     out: str,
     probes: int | Literal["all"],
+    combinations: bool,
     step: Step,
 ) -> list[Written]:
     parts = max(1, min(int(ray.cluster_resources().get("CPU", 1)), corpus.num_shards))
@@ -95,7 +99,9 @@ def _write_parts(
     table = None if corpus.world._table is None else ray.put(corpus.world._table)
     exposures = None if corpus._exposures is None else ray.put(corpus._exposures)
     waiting = [
-        task.remote(corpus.spec, table, exposures, corpus._text, out, (part, parts), probes)
+        task.remote(
+            corpus.spec, table, exposures, corpus._text, out, (part, parts), probes, combinations
+        )
         for part in range(parts)
     ]
     done: list[Written] = []
@@ -114,10 +120,11 @@ def _write_part(
     out: str,
     part: tuple[int, int],
     probes: int | Literal["all"],
+    combinations: bool,
 ) -> Written:
     from .corpus import Corpus
     from .world import World
 
     world = World.from_arrays(spec["world"], table, spec["format_version"])
     corpus = Corpus.from_arrays(world, spec["corpus"], exposures, text)
-    return corpus.write(out, threads=1, part=part, probes=probes)
+    return corpus.write(out, threads=1, part=part, probes=probes, combinations=combinations)

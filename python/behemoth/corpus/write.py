@@ -148,6 +148,7 @@ def gen(
     part: tuple[int, int] = (0, 1),
     force: bool = False,
     probes: int | Literal["all"] = PROBED_FACTS,
+    combinations: bool = False,
     engine: Literal["local", "ray"] = "local",
     progress: Looking = None,
 ) -> Written:
@@ -170,13 +171,14 @@ def gen(
     if engine == "ray":
         from .ray import write_with_ray
 
-        return write_with_ray(corpus, fspath(out), force, probes, progress)
+        return write_with_ray(corpus, fspath(out), force, probes, combinations, progress)
     return corpus.write(
         out,
         threads=threads,
         part=part,
         force=force,
         probes=probes,
+        combinations=combinations,
         progress=progress,
     )
 
@@ -188,6 +190,7 @@ def write(
     part: tuple[int, int],
     force: bool,
     probes: int | Literal["all"],
+    combinations: bool,
     progress: Looking,
 ) -> Written:
     """Write the shards of a part and, with part 0, all that lies beside them."""
@@ -219,7 +222,7 @@ def write(
             step(summary["bytes"], summary["bytes"])
         seconds = time.perf_counter() - began
         if part[0] == 0:
-            write_companions(corpus, out, probes, progress)
+            write_companions(corpus, out, probes, combinations, progress)
         if summary["complete"]:
             finish(out)
         elif replaces:
@@ -262,7 +265,11 @@ def _is_replaced(corpus: Corpus, out: Path) -> bool:
 
 
 def write_companions(
-    corpus: Corpus, out: Path, probes: int | Literal["all"], progress: Looking = None
+    corpus: Corpus,
+    out: Path,
+    probes: int | Literal["all"],
+    combinations: bool,
+    progress: Looking = None,
 ) -> None:
     """Write what lies beside the shards of a corpus, as far as it is not there."""
     from .probes import write_probes
@@ -276,7 +283,7 @@ def write_companions(
     for name, data in corpus.tokenizer_files.items():
         _write_if_new(out / TOKENIZER_DIRECTORY / name, data)
     with task(progress, "probes", "probes") as step:
-        write_probes(corpus, out / "probes", probes, step)
+        write_probes(corpus, out / "probes", probes, step, combinations=combinations)
 
 
 def estimate(
@@ -285,9 +292,10 @@ def estimate(
     *,
     part: tuple[int, int] = (0, 1),
     probes: int | Literal["all"] = PROBED_FACTS,
+    combinations: bool = False,
 ) -> Estimate:
     """Say what writing a corpus would make and need; parameters as of `Corpus.write`."""
-    from .probes import written_templates
+    from .probes import count_prompts, written_templates
 
     size = corpus._native.estimated_bytes
     tokens = size // corpus.dtype.itemsize
@@ -295,8 +303,9 @@ def estimate(
     if part[0] == 0:
         facts = corpus.world.num_facts
         sample = facts if probes == "all" else min(probes, facts)
-        wordings = sum(map(len, written_templates(corpus).values()))
-        needed += sample * wordings * _PROBE_BYTES + corpus.vocabulary_size * _NAME_BYTES
+        templates = written_templates(corpus).values()
+        prompts = sum(count_prompts(rows, combinations=combinations) for rows in templates)
+        needed += sample * prompts * _PROBE_BYTES + corpus.vocabulary_size * _NAME_BYTES
     place = Path(out).absolute()
     while not place.exists():
         place = place.parent

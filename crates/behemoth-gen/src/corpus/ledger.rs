@@ -5,7 +5,7 @@ use super::sentence::Sentence;
 use super::style::{Pen, Style};
 use crate::document::{self, Place};
 use crate::error::{Error, Result};
-use crate::grammar::{Wording, Writer, probe};
+use crate::grammar::{Fill, Wording, Writer, probe};
 use crate::hash::Key;
 use crate::permutation::Permutation;
 use crate::vocabulary::PERIOD;
@@ -58,6 +58,21 @@ impl Prober<'_> {
 
     /// The same with another object in the place of the fact's own.
     pub fn probe_of(&self, fact: u64, object: u32) -> Option<Probe> {
+        self.filled(fact, object, None)
+    }
+
+    /// The same with the fillers of a combination, below [`Wording::combinations`], and not drawn
+    /// ones; none as well where there is no such combination.
+    pub fn probe_of_combination(&self, fact: u64, combination: u32) -> Option<Probe> {
+        let object = self.corpus.world.fact(fact)?.object;
+        match self.corpus.wordings()[self.wording].combinations() {
+            all if combination >= all => None,
+            1 => self.filled(fact, object, None),
+            _ => self.filled(fact, object, Some(combination)),
+        }
+    }
+
+    fn filled(&self, fact: u64, object: u32, combination: Option<u32>) -> Option<Probe> {
         let corpus = self.corpus;
         let found = corpus.world.fact(fact)?;
         let (subject, relation) = (found.subject, found.relation);
@@ -68,8 +83,9 @@ impl Prober<'_> {
             Pen::Templates(writer, templates) => {
                 let words = templates.shapes.words(subject, relation, object);
                 let draw = corpus.sentence_key.hash_pair(fact, self.wording as u64);
+                let fill = combination.map_or(Fill::Drawn(draw), Fill::Combination);
                 let shape = templates.shapes.of(relation);
-                let (prompt, answer) = probe(writer, self.wording, shape, &words, draw);
+                let (prompt, answer) = probe(writer, self.wording, shape, &words, fill);
                 let rest = vec![PERIOD];
                 Some(Probe {
                     prompt,

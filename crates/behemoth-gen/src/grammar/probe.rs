@@ -4,14 +4,22 @@ use super::SLACK;
 use super::wording::Lengths;
 use super::writer::{Words, Writer};
 
+/// Where the random fillers of a prompt come from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Fill {
+    Drawn(u64),
+    Combination(u32),
+}
+
 /// A prompt and its answer for a fact in a wording that can be a probe: the tokens before and from
-/// the object (from its marker on, for questions), without the period.
+/// the object (from its marker on, for questions), without the period. Random fillers are those of
+/// a draw, or of a combination of the repeats grammar.
 pub(crate) fn probe(
     writer: &Writer<'_, u32>,
     wording: usize,
     shape: usize,
     words: &Words<'_>,
-    draw: u64,
+    fillers: Fill,
 ) -> (Vec<u32>, Vec<u32>) {
     let lengths = Lengths {
         subject: words.subject.0.len(),
@@ -20,7 +28,12 @@ pub(crate) fn probe(
     };
     let this = &writer.wordings[wording];
     let mut sentence = vec![0; this.most_tokens(&lengths) + SLACK];
-    let tokens = writer.write(wording, shape, words, || draw, &mut sentence);
+    let tokens = match fillers {
+        Fill::Drawn(draw) => writer.write(wording, shape, words, || draw, &mut sentence),
+        Fill::Combination(number) => {
+            writer.write_combination(wording, words, number, &mut sentence)
+        }
+    };
     sentence.truncate(tokens);
     // Fillers may follow the object; count back over what comes after it.
     let object = lengths.object;

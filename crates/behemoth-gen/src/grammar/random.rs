@@ -8,6 +8,13 @@ pub(super) const NONSENSE_MOST: usize = 5;
 /// The chance of each filler after the first in a place of the nonsense grammar.
 pub(super) const NONSENSE_NEXT: f64 = 0.4;
 
+/// Combinations of the repeats grammar: one to three and none to three copies around three words.
+const COMBINATIONS: u64 = 1728;
+
+/// Those that differ in what comes before the object: the copies after it are the last digit, and
+/// none is its first.
+pub(super) const COMBINATIONS_OF_PROMPTS: u32 = COMBINATIONS as u32 / 4;
+
 /// The random counts of one sentence, drawn in the order of its pieces.
 pub(super) struct Counts {
     key: Key,
@@ -28,6 +35,14 @@ impl Counts {
         }
     }
 
+    /// Not drawn but given: a combination of the repeats grammar.
+    pub(super) fn of_combination(key: Key, combination: u64) -> Self {
+        Counts {
+            combination: COMBINATIONS + combination,
+            ..Counts::new(key, 0)
+        }
+    }
+
     #[inline(always)]
     fn hash(&mut self) -> u64 {
         let hash = self.key.hash(self.draw ^ self.next);
@@ -40,7 +55,7 @@ impl Counts {
     pub(super) fn copies(&mut self, before: bool) -> usize {
         if self.combination == 0 {
             // The leading 1 marks the combination as drawn.
-            self.combination = 1728 + multiply_high(self.hash(), 1728);
+            self.combination = COMBINATIONS + multiply_high(self.hash(), COMBINATIONS);
         }
         let base = if before { 3 } else { 4 };
         let digit = self.combination % base;

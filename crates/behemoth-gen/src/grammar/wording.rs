@@ -1,7 +1,7 @@
 //! Wordings: the ways in which a corpus writes its templates.
 
 use super::pieces::Piece;
-use super::random::NONSENSE_MOST;
+use super::random::{COMBINATIONS_OF_PROMPTS, NONSENSE_MOST};
 use super::template::{Asks, Family, Template};
 
 /// What a wording is one of.
@@ -106,6 +106,17 @@ impl Wording {
     /// Whether the object comes after subject and relation, so that a prompt can ask for it.
     pub fn can_probe(&self) -> bool {
         self.form.asks() == Asks::Object
+    }
+
+    /// How many combinations of fillers its prompts have, where that is a number to count: those of
+    /// the repeats grammar. 1 where there are no random fillers or too many ways to draw them.
+    pub fn combinations(&self) -> u32 {
+        let repeats = |piece: &Piece| matches!(piece, Piece::Before(_));
+        if self.can_probe() && self.pieces.iter().any(repeats) {
+            COMBINATIONS_OF_PROMPTS
+        } else {
+            1
+        }
     }
 
     /// Most tokens of a sentence, the end of the document included.

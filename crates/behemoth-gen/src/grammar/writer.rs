@@ -84,7 +84,8 @@ impl<'a, T: Token> Writer<'a, T> {
     ) -> usize {
         let layout = &self.layouts[wording * self.shapes + shape];
         if layout.image.is_empty() {
-            return self.write_pieces(wording, words, draw(), out);
+            let random = Counts::new(self.fillers, draw());
+            return self.write_pieces(wording, words, random, out);
         }
         for (from, to) in layout
             .image
@@ -111,10 +112,27 @@ impl<'a, T: Token> Writer<'a, T> {
         layout.tokens
     }
 
+    /// The same with a combination of the repeats grammar that is given and not drawn.
+    pub(super) fn write_combination(
+        &self,
+        wording: usize,
+        words: &Words<'_>,
+        combination: u32,
+        out: &mut [T],
+    ) -> usize {
+        let random = Counts::of_combination(self.fillers, u64::from(combination));
+        self.write_pieces(wording, words, random, out)
+    }
+
     #[inline(never)]
-    fn write_pieces(&self, wording: usize, words: &Words<'_>, draw: u64, out: &mut [T]) -> usize {
+    fn write_pieces(
+        &self,
+        wording: usize,
+        words: &Words<'_>,
+        mut random: Counts,
+        out: &mut [T],
+    ) -> usize {
         let mut at = 0;
-        let mut random = Counts::new(self.fillers, draw);
         for piece in &self.wordings[wording].pieces {
             match *piece {
                 Piece::Token(token) => {

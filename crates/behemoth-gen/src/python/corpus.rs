@@ -246,15 +246,17 @@ impl Corpus {
         py.detach(|| self.inner.sample_facts(n)).into_pyarray(py)
     }
 
+    #[pyo3(signature = (facts, wording_index, combination=None))]
     fn probes<'py>(
         &self,
         py: Python<'py>,
         facts: PyReadonlyArray1<'py, u64>,
         wording_index: usize,
+        combination: Option<u32>,
     ) -> PyResult<ledger::Probes<'py>> {
         let facts = slice(&facts)?;
         check_facts(facts, self.inner.world())?;
-        ledger::probes(py, &self.inner, facts, wording_index)
+        ledger::probes(py, &self.inner, facts, wording_index, combination)
     }
 
     fn seen_in_questions<'py>(

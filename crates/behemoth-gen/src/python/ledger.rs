@@ -91,16 +91,25 @@ fn columns_of(py: Python<'_>, lists: [Lists; 3]) -> Probes<'_> {
     )
 }
 
-/// Prompts and answers of facts in one wording.
+/// Prompts and answers of facts in one wording, with fillers that are drawn or those of a
+/// combination.
 pub(super) fn probes<'py>(
     py: Python<'py>,
     corpus: &Corpus,
     facts: &[u64],
     wording_index: usize,
+    combination: Option<u32>,
 ) -> PyResult<Probes<'py>> {
-    asked(py, corpus, facts.len(), wording_index, |prober, at| {
-        prober.probe(facts[at])
-    })
+    asked(
+        py,
+        corpus,
+        facts.len(),
+        wording_index,
+        |prober, at| match combination {
+            None => prober.probe(facts[at]),
+            Some(combination) => prober.probe_of_combination(facts[at], combination),
+        },
+    )
 }
 
 /// The same with other objects in the places of the facts' own.

@@ -55,6 +55,7 @@ pub(super) fn wordings(corpus: &Corpus) -> String {
                 "filler_follows": template.filler_follows(),
                 "share": wording.share,
                 "probe": wording.can_probe(),
+                "combinations": wording.combinations(),
             })
         })
         .collect();

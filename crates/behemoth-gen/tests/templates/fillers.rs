@@ -119,6 +119,69 @@ fn nonsense_fillers_are_one_to_five_and_uniform() {
     assert_fits("neighbouring words", uniform_p(&pairs));
 }
 
+/// All ways to put one to three and none to three copies around three words, but for what follows
+/// the object: the 432 validation prompts of a fact in the reference.
+#[test]
+fn prompts_of_the_repeats_grammar_come_in_all_combinations() {
+    for wording in [0, 1] {
+        let corpus = with(20, "templates = {repeats = 1}\nparaphrases = 2");
+        let found = corpus
+            .wordings()
+            .iter()
+            .position(|each| each.template.name() == "repeats" && each.number == wording);
+        let index = found.unwrap();
+        assert_eq!(corpus.wordings()[index].combinations(), 432);
+        let prober = corpus.prober(index).unwrap();
+        let mut prompts = HashSet::new();
+        for combination in 0..432 {
+            let made = prober.probe_of_combination(7, combination).unwrap();
+            assert_eq!(made.answer, prober.probe(7).unwrap().answer);
+            prompts.insert(text(&corpus, &made.prompt));
+        }
+        let fillers: Vec<&str> = match wording {
+            0 => vec!["~subject", "~relation", "~object"],
+            _ => Vec::new(),
+        };
+        if let [s, r, o] = fillers[..] {
+            let copies = |word: &str, count: usize| vec![word; count].join(" ");
+            let mut expected = HashSet::new();
+            for before in 0..27 {
+                for after in 0..16 {
+                    let [a, b, c] = [before % 3 + 1, before / 3 % 3 + 1, before / 9 + 1];
+                    let [d, e] = [after % 4, after / 4];
+                    let parts = [
+                        copies(s, a),
+                        "subject S1".to_string(),
+                        copies(s, d),
+                        copies(r, b),
+                        "relation R2".to_string(),
+                        copies(r, e),
+                        copies(o, c),
+                        "object".to_string(),
+                    ];
+                    let parts: Vec<String> = parts.into_iter().filter(|p| !p.is_empty()).collect();
+                    expected.insert(parts.join(" "));
+                }
+            }
+            assert_eq!(prompts, expected);
+        }
+        assert_eq!(prompts.len(), 432);
+        assert!(prober.probe_of_combination(7, 432).is_none());
+    }
+    // Where there are no copies to count, there is one prompt, as it is drawn.
+    let corpus = with(20, "templates = {nonsense = 1, default = 1}");
+    for index in 0..corpus.wordings().len() {
+        let Ok(prober) = corpus.prober(index) else {
+            continue;
+        };
+        if corpus.wordings()[index].template.name() != "repeats" {
+            assert_eq!(corpus.wordings()[index].combinations(), 1);
+            assert_eq!(prober.probe_of_combination(3, 0), prober.probe(3));
+            assert!(prober.probe_of_combination(3, 1).is_none());
+        }
+    }
+}
+
 /// The reference wrote nonsense in the inverted order always, where no inversion was asked.
 #[test]
 fn nonsense_is_inverted_by_its_share_only() {
