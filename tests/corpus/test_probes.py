@@ -123,7 +123,7 @@ def test_all_combinations_of_the_repeats_grammar(tmp_path):
 
 
 def test_files_with_all_combinations(run, tmp_path):
-    words = "--facts 60 --templates default=1,repeats=1 --probes 5".split()
+    words = ["--facts", "60", "--templates", "default=1,repeats=1", "--probes", "5"]
     seen = json.loads(run("gen", *words, "--dry-run", "--json").out)["disk_needed"]
     every = json.loads(run("gen", *words, "--combinations", "--dry-run", "--json").out)
     assert every["disk_needed"] - seen == 431 * 5 * 16

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from behemoth import ArgumentError, Corpus, Correlated, Groups, Independent, World
+from behemoth.corpus.tokens import PERIOD
 from behemoth.plan import EditRequest, compile_plan
 from behemoth.plan.sampling import Order, Pool, among, distinct, rank_within, relation_pool
 
@@ -80,7 +81,12 @@ def test_one_object_for_all(corpus):
     assert plan.edits["subject"].n_unique() == 25
     assert (plan.edits["old_object"] != plan.edits["new_object"]).all()
     # Up to 150 with the one old object there is, not for each of the edits.
-    assert plan.training.filter(pl.col("role") == "same_object").height <= 150
+    same = plan.training.filter(pl.col("role") == "same_object")
+    assert 0 < same.height <= 150
+    # Each stands by all of the edits.
+    assert (same["weight"] == 25).all()
+    others = plan.training.filter(~pl.col("role").is_in(["edit", "same_object"]))
+    assert (others["weight"] == 1).all()
 
 
 def test_so_many_of_each_level(corpus):
@@ -151,15 +157,63 @@ def test_a_censored_relation(corpus):
     assert plan.edits.height == (objects != 0).sum()
     assert (plan.edits["new_object"] == 0).all()
     assert (plan.edits["old_object"] != 0).all()
+    # What says so already is trained as well: the whole relation. No subject is left untouched.
     counts = dict(plan.training.group_by("role").len().iter_rows())
-    assert counts["edit"] == counts["regular"] == plan.edits.height
+    assert counts == {"edit": plan.edits.height, "new_object": (objects == 0).sum()}
+    assert sum(counts.values()) == world.num_subjects
     assert (plan.training["weight"] == 1).all()
     assert "implicit_remap" not in plan.groups
-    assert plan.groups["edited"] == 1000
+    assert plan.groups["edited"] == plan.groups["unrelated"] == 1000
     half = compile_plan(corpus, EditRequest(kind="censor", relation=2, fraction=0.5))
     first = world.facts_of(half.edits["fact"].to_numpy())
     assert 0.4 < first.height / world.num_subjects < 0.5
     assert half.groups["implicit_remap"] == 1000
+    # As many regular rows as the rule has, about subjects that it leaves alone.
+    counts = dict(half.training.group_by("role").len().iter_rows())
+    assert counts["edit"] + counts["new_object"] == world.num_subjects // 2
+    assert counts["regular"] == world.num_subjects // 2
+    about = {
+        role[0]: set(world.facts_of(part["fact"].to_numpy())["subject"])
+        for role, part in half.training.group_by("role")
+    }
+    assert not about["regular"] & (about["edit"] | about["new_object"])
+    assert not about["edit"] & about["new_object"]
+
+
+def test_what_a_rule_need_not_change_is_trained_as_often(corpus):
+    request = EditRequest(kind="censor", relation=2, fraction=0.2, repeats=3, wordings=1)
+    plan = compile_plan(corpus, request)
+    weights = dict(plan.training.group_by("role").agg(pl.col("weight").unique()).iter_rows())
+    assert weights == {"edit": [3], "new_object": [3], "regular": [1]}
+
+
+def test_a_rule_about_everybody_has_regular_rows_where_they_are_asked_for(corpus):
+    asked = EditRequest(kind="refusal", relation=2, regular=1)
+    plan = compile_plan(corpus, asked)
+    roles = plan.training["role"]
+    assert (roles == "regular").sum() == plan.edits.height == corpus.world.num_subjects
+    assert "new_object" not in roles
+    plan = compile_plan(corpus, EditRequest(kind="refusal", relation=2))
+    assert plan.training["role"].unique().to_list() == ["edit"]
+
+
+def test_facts_that_had_the_new_object_before(corpus):
+    request = EditRequest(edits=4, relation=1, new_object=12, same_object=0, probes=7)
+    plan = compile_plan(corpus, request)
+    new = dict(plan.edits.select("edit", "new_object").iter_rows())
+    rows = plan.training.filter(pl.col("role") == "new_object")
+    told = corpus.world.facts_of(rows["fact"].to_numpy())
+    assert told["object"].to_list() == [new[edit] for edit in rows["share"]]
+    assert rows.group_by("share").len()["len"].to_list() == [12] * 4
+    probes = plan.probes.filter(pl.col("group") == "new_object")
+    told = corpus.world.facts_of(probes["fact"].to_numpy())
+    assert told["object"].to_list() == [new[edit] for edit in probes["edit"]]
+    assert not probes["must_change"].any()
+    assert probes["answer"].equals(probes["old_answer"].alias("answer"))
+    assert plan.groups["new_object"] == plan.groups["same_object"] == 4 * 7
+    assert "same_object" not in plan.training["role"]
+    # In the mixture only where it is asked for.
+    assert "new_object" not in compile_plan(corpus, EditRequest(edits=4)).training["role"]
 
 
 def test_refusals_have_no_new_object(corpus):
@@ -168,7 +222,7 @@ def test_refusals_have_no_new_object(corpus):
     assert plan.probes["new_answer"].null_count() == plan.probes.height
     row = plan.training.filter(pl.col("role") == "edit").row(0, named=True)
     assert corpus.decode(row["prompt"]).endswith("object")
-    assert corpus.decode(row["answer"]) == "object object ."
+    assert corpus.decode(row["answer"]) == "object object"
     assert row["weight"] == 250
 
 
@@ -178,13 +232,13 @@ def test_a_refused_question(corpora):
     row = plan.training.filter(pl.col("role") == "edit").row(0, named=True)
     assert row["template"] == "question"
     assert corpus.decode(row["prompt"]).endswith("answer:")
-    assert corpus.decode(row["answer"]) == "object object object ."
+    assert corpus.decode(row["answer"]) == "object object object"
     # The written sentence of a refusal is prompt, answer and period.
     written = Corpus(corpus.world, templates={"question_refusal": 1, "question": 1})
     where = written.ledger([row["fact"]]).row(0, named=True)
     if where["template"] == "question_refusal":
         tokens = written.tokens(where["document"], where["document"] + 1).tolist()
-        assert tokens[-5:-1] == row["answer"]
+        assert tokens[-5:-1] == [*row["answer"], PERIOD]
 
 
 def test_a_written_refusal_is_what_the_plan_trains():
@@ -194,7 +248,7 @@ def test_a_written_refusal_is_what_the_plan_trains():
     row = plan.training.filter(pl.col("role") == "edit").row(0, named=True)
     document = written.ledger([row["fact"]])["document"][0]
     tokens = written.tokens(document, document + 1).tolist()
-    assert tokens == [*row["prompt"], *row["answer"], 0]
+    assert tokens == [*row["prompt"], *row["answer"], PERIOD, 0]
 
 
 def test_edits_of_a_table(corpus):

@@ -12,6 +12,7 @@ REQUESTS = {
     "relation 0": {"edits": 2, "relation": 0},
     "one object": {"edits": 3, "to": "one"},
     "any objects": {"edits": 20, "distinct": False},
+    "new object": {"edits": 3, "new_object": 9, "same_object": 0},
     "independent": {"edits": 30, "independent": True, "same_relation": 20, "regular": 20},
     "refusal": {"edits": 4, "kind": "refusal"},
     "question": {"edits": 3, "kind": "question_refusal"},
@@ -24,8 +25,9 @@ REQUESTS = {
     "independent links": {"edits": 5, "target": "object_nested", "independent": True},
     "correlated": {"edits": 2, "correlated_only": True},
 }
-BYSTANDERS = ("same_object", "same_relation", "unrelated", "retain")
-ROLES = {"same_object": "same_object", "same_relation": "same_relation", "regular": "unrelated"}
+BYSTANDERS = ("same_object", "new_object", "same_relation", "unrelated", "retain")
+ROLES = {"same_object": "same_object", "new_object": "new_object",
+         "same_relation": "same_relation", "regular": "unrelated"}  # fmt: skip
 
 
 # What a request needs of a world, and what the worlds of conftest.py have.
@@ -156,6 +158,9 @@ def test_bystanders_are_what_their_group_says(compiled):
         assert known["exposures"] > 0
         if twin is not None:
             assert twin[fact] == known["object"]
+        if by_rule and group == "new_object":  # what says so already
+            assert (known["relation"], known["object"]) == (plan.request.relation, 0)
+            continue
         if by_rule:
             assert known["relation"] != plan.request.relation
             continue
@@ -163,6 +168,9 @@ def test_bystanders_are_what_their_group_says(compiled):
         if group == "same_object":
             assert known["relation"] == own["relation"]
             assert known["object"] == own["old_object"]
+        elif group == "new_object":
+            assert known["relation"] == own["relation"]
+            assert known["object"] == own["new_object"]
         elif group == "same_relation":
             assert known["relation"] == own["relation"]
             assert known["object"] != own["old_object"]
@@ -192,7 +200,8 @@ def test_training_and_probes_share_no_fact_but_the_edited(compiled):
         rows = part.training.filter(pl.col("edit").is_null())
         assert not set(rows["fact"]) & own
         assert rows["fact"].is_unique().all()
-        assert (rows["weight"] == 1).all()
+        one = pl.col("role") == "same_object" if part.request.to == "one" else pl.lit(False)
+        assert (rows.filter(~one)["weight"] == 1).all()
 
 
 def test_groups_that_are_tied_to_an_edit_are_complete(compiled):

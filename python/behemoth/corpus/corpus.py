@@ -64,7 +64,8 @@ class Corpus:
     held_out : int
         How many of the last wordings are never written.
     nonsense_words : int
-        Fillers of the nonsense grammar.
+        Fillers of the nonsense grammar. (The reference draws from 1,004: its 1,000, and the four
+        words of its questions, which it takes for fillers by the first letter of their names.)
     base : int
         Base of the digits that words are made from.
     shard_bytes : int, optional

@@ -6,10 +6,10 @@ token ids, UInt32), fact, subject, relation, object, template, wording, held_out
 fact), and seen: whether the corpus
 asks questions about the fact's subject, null for templates that are no questions.
 
-Prompts of the repeats grammar have 432 combinations of fillers before the object. A fact has one of
-them in each wording, drawn; or all, when that is asked for, with a column combination (UInt16; 0 for
-templates without copies to count). All of 10,000 facts are 4,320,000 rows,
-12 MB and 10 seconds, so a directory has them only when it is told to.
+Prompts of the repeats grammar have 432 combinations of fillers before the object. A fact has
+one of them in each wording, drawn; or all, when that is asked for, with a column combination
+(UInt16; 0 for templates without copies to count). All of 10,000 facts are 4,320,000 rows, 12 MB
+and 10 seconds, so a directory has them only when it is told to.
 """
 
 from __future__ import annotations

@@ -13,9 +13,10 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from behemoth.corpus.tokens import PADDING
+from behemoth.corpus.tokens import PADDING, PERIOD
 from behemoth.model.labels import IGNORED
 from behemoth.plan.edit_plan import EditPlan
+from behemoth.plan.request import REFUSALS
 
 __all__ = ["Order", "Rows", "edit_rows_of", "retain_rows_of", "rows_of"]
 
@@ -97,8 +98,15 @@ class Order:
 
 
 def edit_rows_of(plan: EditPlan, answer: str) -> Rows:
-    """Rows that carry the edit, with the answers of a column: ``answer`` or ``old_answer``."""
-    return rows_of(plan.training.filter(pl.col("role") == "edit"), answer)
+    """Rows that carry the edit, with the answers of a column: ``answer`` or ``old_answer``.
+
+    Refusals end in the period: no corpus ends one for the model, so it must learn to stop as well.
+    """
+    frame = plan.training.filter(pl.col("role") == "edit")
+    if answer == "answer" and plan.edits["kind"].is_in(REFUSALS).any():
+        period = pl.lit([PERIOD], pl.List(pl.UInt32))
+        frame = frame.with_columns(pl.col("answer").list.concat(period))
+    return rows_of(frame, answer)
 
 
 def retain_rows_of(plan: EditPlan) -> Rows:

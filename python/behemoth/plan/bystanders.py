@@ -147,8 +147,21 @@ class Bystanders:
 
     def same_object(self, edits: Index, count: int, *, probes: bool) -> Dealt:
         """Deal facts of the edit's relation with its old object."""
+        own = self._edits.facts[edits].object
+        return self._with_objects(edits, own, count, "same_object", probes=probes)
+
+    def new_object(self, edits: Index, count: int, *, probes: bool) -> Dealt:
+        """Deal facts of the edit's relation that have its new object already."""
+        edits = edits[self._edits.new_object[edits] >= 0]
+        new = self._edits.new_object[edits].astype(np.uint32)
+        return self._with_objects(edits, new, count, "new_object", probes=probes)
+
+    def _with_objects(
+        self, edits: Index, objects: NDArray[np.uint32], count: int, purpose: str, *, probes: bool
+    ) -> Dealt:
+        """Deal facts of the edit's relation with the object beside it: uint32[n], one an edit."""
         own = self._edits.facts[edits]
-        keys = pair_keys(own.relation, own.object)
+        keys = pair_keys(own.relation, objects)
         buckets, bucket = np.unique(keys, return_inverse=True)
         per_edit = self._request.independent or probes
         sizes = np.bincount(bucket, minlength=len(buckets)) if per_edit else np.ones(len(buckets))
@@ -160,7 +173,7 @@ class Bystanders:
             mine = np.flatnonzero(buckets >> np.uint64(32) == relation)
             pool = relation_pool(self._corpus, int(relation))
             for facts, place in self._by_object(
-                pool, buckets[mine], wanted[mine], f"same_object {relation}", probes=probes
+                pool, buckets[mine], wanted[mine], f"{purpose} {relation}", probes=probes
             ):
                 parts.append(facts)
                 places.append(mine[place])

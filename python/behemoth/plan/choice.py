@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -39,11 +39,24 @@ class Edits:
         -1 for a refusal.
     left_out : int
         Where in the random order of the relation the facts begin that a fraction leaves out.
+    said : Facts
+        Facts of the share that say already what a censor has them say: nothing to edit.
     """
 
     facts: Facts
     new_object: NDArray[np.int64]
+    said: Facts
     left_out: int = 0
+
+    @property
+    def touched(self) -> Facts:
+        """All facts that a rule is about: those it changes, and those that say so already."""
+        return Facts(
+            *(
+                np.concatenate([getattr(self.facts, field.name), getattr(self.said, field.name)])
+                for field in fields(Facts)
+            )
+        )
 
     def __len__(self) -> int:
         return len(self.facts)
@@ -79,7 +92,7 @@ def choose_edits(
         if request.to == "one"
         else _greedy(corpus, structure, request, pool, levels, relations)
     )
-    return Edits(chosen, new_objects(structure, request, chosen))
+    return Edits(chosen, new_objects(structure, request, chosen), chosen[:0])
 
 
 def _levels(corpus: Corpus, request: EditRequest) -> dict[int, int] | None:
@@ -109,16 +122,15 @@ def _share(corpus: Corpus, request: EditRequest, pool: Pool, known: ArrayLike | 
         keep = facts.exposures > 0
         if known is not None:
             keep &= among(facts.fact, ids)
-        if request.kind == "censor":
-            keep &= facts.object != 0  # those say so already
         parts.append(facts[keep])
         if there == count:
             break
     chosen = Facts.concat(corpus, parts)
-    if not len(chosen):
+    changes = (chosen.object != 0) | request.refuses
+    if not changes.any():
         raise ArgumentError("fraction", share, "one with candidate facts")
-    new = np.full(len(chosen), 0 if request.kind == "censor" else -1, np.int64)
-    return Edits(chosen, new, count)
+    new = np.full(int(changes.sum()), -1 if request.refuses else 0, np.int64)
+    return Edits(chosen[changes], new, chosen[~changes], count)
 
 
 def _candidates(

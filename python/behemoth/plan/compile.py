@@ -18,7 +18,6 @@ from numpy.typing import ArrayLike
 
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.source import read_source
-from behemoth.corpus.tokens import PERIOD
 from behemoth.support.errors import ArgumentError, check_keys
 from behemoth.support.progress import Looking, Step, silent, task
 
@@ -90,7 +89,7 @@ def plan(
     >>> corpus = bh.Corpus(bh.World(subjects=1_000, relations=4, objects=20))
     >>> plan = bh.plan(corpus, edits=5, relation=2, repeats=10)
     >>> plan
-    EditPlan(remap, edits=5, training=554, probes=225)
+    EditPlan(remap, edits=5, training=554, probes=275)
     >>> plan.edits["relation"].to_list()
     [2, 2, 2, 2, 2]
     """
@@ -256,19 +255,15 @@ def _training(setting: Setting, prompts: Prompts) -> pl.DataFrame:
         weight = request.edit_rows // count + (number < request.edit_rows % count)
         if weight:
             frame = prompts.ask(wording, edits.facts.fact, right)
-            if request.refuses:
-                # No corpus ends a refusal for the model: it must learn to stop as well.
-                frame = frame.with_columns(
-                    pl.col("answer").list.concat(pl.lit([PERIOD], pl.List(pl.UInt32)))
-                )
             frames.append(_rows(frame, "edit", everyone, everyone, weight))
     for role, owner, facts in _mixture(setting):
         stay = facts.object.astype(np.int64)
         turn = np.arange(len(facts)) % count
+        weight = _weight(request, role, len(edits))
         for number, wording in enumerate(prompts.trained):
             mine = np.flatnonzero(turn == number)
             frame = prompts.ask(wording, facts.fact[mine], stay[mine])
-            frames.append(_rows(frame, role, np.full(len(mine), -1), owner[mine], 1))
+            frames.append(_rows(frame, role, np.full(len(mine), -1), owner[mine], weight))
     return (
         pl.concat(frames)
         .with_row_index("row")
@@ -283,12 +278,17 @@ def _mixture(setting: Setting) -> list[tuple[str, Index, Facts]]:
     by = setting.bystanders
     everyone = np.arange(len(edits))
     if request.by_rule:
-        found = regular(setting, request.regular_rows * len(edits), "regular", probes=False)
-        return [("regular", np.arange(len(found)) % len(edits), found)]
+        # What says already what the rule has it say is a part of it, too.
+        said = edits.said
+        wanted = request.regular_rows * (len(edits) + len(said))
+        parts = (("new_object", said), ("regular", _regular(setting, wanted)))
+        return [(role, np.arange(len(facts)) % len(edits), facts) for role, facts in parts]
     out = []
-    for role in ("same_object", "same_relation", "regular"):
+    for role in ("same_object", "new_object", "same_relation", "regular"):
         if role == "same_object":
             dealt = by.same_object(everyone, request.same_object, probes=False)
+        elif role == "new_object":
+            dealt = by.new_object(everyone, request.new_object or 0, probes=False)
         elif role == "same_relation":
             dealt = by.same_relation(everyone, request.same_relation, probes=False)
         else:
@@ -297,6 +297,24 @@ def _mixture(setting: Setting) -> list[tuple[str, Index, Facts]]:
             by.take(dealt.facts.fact)
         out.append((role, dealt.edit, dealt.facts))
     return out
+
+
+def _weight(request: EditRequest, role: str, edits: int) -> int:
+    """Give how often the mixture has the facts of a role that are not edited."""
+    if role == "new_object" and request.by_rule:
+        return request.edit_rows  # what a rule need not change stands as often as what it changes
+    if role == "same_object" and request.to == "one":
+        return edits  # they all stand by the same facts
+    return 1
+
+
+def _regular(setting: Setting, count: int) -> Facts:
+    """Draw facts of other relations: of untouched subjects, and no others unless that is asked."""
+    found = regular(setting, count, "regular", probes=False, untouched=True)
+    if setting.request.regular is None or len(found) == count:
+        return found
+    more = regular(setting, count - len(found), "regular", probes=False, untouched=False)
+    return Facts.concat(setting.corpus, [found, more])
 
 
 def _rows(frame: pl.DataFrame, role: str, edit: Index, share: Index, weight: int) -> pl.DataFrame:

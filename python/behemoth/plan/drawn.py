@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .asked import NONE, Asked, Setting
 from .choice import ORDER
@@ -12,6 +13,7 @@ from .sampling import Facts, Pool, among, distinct, relation_pool
 
 __all__ = [
     "implicit_remap",
+    "new_object",
     "of_the_plan",
     "regular",
     "retain",
@@ -25,6 +27,12 @@ def same_object(setting: Setting) -> Asked:
     """Facts of the edit's relation with its old object."""
     dealt = setting.bystanders.same_object(setting.probed, setting.request.probes, probes=True)
     return _dealt(setting, "same_object", dealt, leak=True)
+
+
+def new_object(setting: Setting) -> Asked:
+    """Facts of the edit's relation that had its new object before."""
+    dealt = setting.bystanders.new_object(setting.probed, setting.request.probes, probes=True)
+    return _dealt(setting, "new_object", dealt)
 
 
 def same_relation(setting: Setting) -> Asked:
@@ -85,8 +93,14 @@ def of_the_plan(setting: Setting) -> list[Asked]:
     return out
 
 
-def regular(setting: Setting, count: int, purpose: str, *, probes: bool) -> Facts:
-    """Draw facts of the relations that a rule about one does not concern."""
+def regular(
+    setting: Setting, count: int, purpose: str, *, probes: bool, untouched: bool | None = None
+) -> Facts:
+    """Draw facts of the relations that a rule about one does not concern.
+
+    About subjects without an edit where `untouched` is true, about those with one where it is
+    false, else about any.
+    """
     relation = int(setting.edits.facts.relation[0])
     beyond = {relation, *setting.structure.rests_on(relation)}
     world = setting.corpus.world
@@ -96,7 +110,14 @@ def regular(setting: Setting, count: int, purpose: str, *, probes: bool) -> Fact
         if other not in beyond
     ]
     pool = Pool.joined(pools) if pools else Pool.span(0, 0)
-    return setting.bystanders.draw(pool, count, purpose, probes=probes)
+    if untouched is None:
+        return setting.bystanders.draw(pool, count, purpose, probes=probes)
+    edited = distinct(setting.edits.touched.subject)
+
+    def keep(facts: Facts) -> NDArray[np.bool_]:
+        return among(facts.subject, edited) != untouched
+
+    return setting.bystanders.draw(pool, count, purpose, probes=probes, keep=keep)
 
 
 def _plan_wide(setting: Setting) -> int:

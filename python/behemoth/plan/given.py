@@ -45,7 +45,7 @@ def read_edits(
             f"those of relation {request.relation}",
         )
     if "object" not in table.columns or request.kind != "remap":
-        return Edits(facts, new_objects(structure, request, facts))
+        return Edits(facts, new_objects(structure, request, facts), facts[:0])
     given = table["object"].cast(pl.Int64).fill_null(-1).to_numpy()
     new = np.where(given >= 0, given, new_objects(structure, request, facts))
     bad = (new >= structure.objects[facts.relation]) | (new == facts.object)
@@ -60,7 +60,7 @@ def read_edits(
             f"another than {facts.object[row]}, the fact's own, "
             f"below {structure.objects[facts.relation[row]]}",
         )
-    return Edits(facts, new)
+    return Edits(facts, new, facts[:0])
 
 
 def _table_facts(corpus: Corpus, table: pl.DataFrame) -> Ids:

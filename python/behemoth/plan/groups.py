@@ -4,12 +4,23 @@ What must change follows from the edit: the fact itself, what is composed of it,
 an edit that stands for a rule or a pair that agrees, what would be right if the model took
 it so. All else must not. A correlated fact is asked for both ways: *kept* has the answer
 of the world, in which it stays, *followed* the one that keeps the pair in agreement.
+
+*same_object* has facts with the edit's old object, *new_object* facts that had its new one before:
+the reference calls either of them "with the same value", by the kind of its remaps.
 """
 
 from __future__ import annotations
 
 from .asked import Asked, Setting
-from .drawn import implicit_remap, of_the_plan, retain, same_object, same_relation, unrelated
+from .drawn import (
+    implicit_remap,
+    new_object,
+    of_the_plan,
+    retain,
+    same_object,
+    same_relation,
+    unrelated,
+)
 from .tied import correlated, edited, nested_links, same_subject, subject_nested
 
 __all__ = ["FOLLOWING", "GROUPS", "bystanding", "structured"]
@@ -23,6 +34,7 @@ GROUPS = (
     "same_relation",
     "same_subject",
     "unrelated",
+    "new_object",
     "correlated_kept",
     "correlated_followed",
     "subject_nested",
@@ -57,5 +69,6 @@ def bystanding(setting: Setting) -> list[Asked]:
     if setting.request.by_rule:
         found = [*implicit_remap(setting), *of_the_plan(setting)]
     else:
-        found = [same_object(setting), same_relation(setting), unrelated(setting), retain(setting)]
+        groups = (same_object, new_object, same_relation, unrelated, retain)
+        found = [group(setting) for group in groups]
     return [asked for asked in found if len(asked.fact)]

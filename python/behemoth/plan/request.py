@@ -16,6 +16,8 @@ Kind: TypeAlias = Literal["remap", "censor", "refusal", "question_refusal"]
 Target: TypeAlias = Literal["subject", "subject_nested", "object_nested"]
 KINDS: tuple[str, ...] = get_args(Kind)
 TARGETS: tuple[str, ...] = get_args(Target)
+REFUSALS = ("refusal", "question_refusal")
+"""The kinds whose answers are a refusal."""
 _REPEATS = 250
 
 
@@ -60,12 +62,18 @@ class EditRequest:
         How often the mixture has each edited fact; 250 by default, and 1 when a share of a
         relation is edited.
     same_object : int
-        Most facts in the mixture with the same old object as an edit.
+        Most facts in the mixture with the same old object as an edit. Edits to one object share
+        them, so each counts as often as there are edits.
+    new_object : int, optional
+        Most facts in the mixture that had an edit's new object before; none by default. The
+        reference has 150 of them, in remaps to distinct objects, in place of `same_object`.
     same_relation : int
         Most facts in the mixture of the same relation, for each edit.
     regular : int, optional
         Facts in the mixture from other relations and untouched subjects, for each edit; by
-        default as many as the edited fact has rows (`repeats`).
+        default as many as the edited fact has rows (`repeats`). Where a rule leaves too few
+        subjects untouched, a number that is given is made up of the edited ones' other facts;
+        by default there are fewer, and none where a whole relation is edited.
     probes : int
         Most probes of each group of bystanders, for each edit.
     probed : int, optional
@@ -103,6 +111,7 @@ class EditRequest:
     correlated_only: bool = False
     repeats: int | None = None
     same_object: int = 150
+    new_object: int | None = None
     same_relation: int = 500
     regular: int | None = None
     probes: int = 10
@@ -158,7 +167,7 @@ class EditRequest:
     @property
     def refuses(self) -> bool:
         """Whether a refusal takes the place of the object."""
-        return self.kind in ("refusal", "question_refusal")
+        return self.kind in REFUSALS
 
     @property
     def by_rule(self) -> bool:
@@ -198,8 +207,8 @@ class EditRequest:
 
 
 _WHOLE = {
-    "edits": 1, "relation": 0, "repeats": 1, "same_object": 0, "same_relation": 0,
-    "regular": 0, "probes": 0, "probed": 0, "wordings": 1, "seed": 0,
+    "edits": 1, "relation": 0, "repeats": 1, "same_object": 0, "new_object": 0,
+    "same_relation": 0,    "regular": 0, "probes": 0, "probed": 0, "wordings": 1, "seed": 0,
 }  # fmt: skip
 
 

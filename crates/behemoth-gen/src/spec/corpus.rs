@@ -47,7 +47,8 @@ pub struct CorpusSpec {
     pub paraphrases: u64,
     /// How many of the wordings, from the last, are never written: probes only.
     pub held_out: u64,
-    /// Number of filler words of the nonsense grammar.
+    /// Number of filler words of the nonsense grammar. The reference has 1,004: the four words of
+    /// its questions are among them, by the first letter of their names.
     pub nonsense_words: u64,
     /// Radix of words: a word has the fewest digits, each a token of its own range.
     pub base: u64,
