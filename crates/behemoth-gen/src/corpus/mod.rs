@@ -12,6 +12,7 @@
 mod emit;
 mod facts;
 mod ledger;
+mod questions;
 mod sentence;
 mod settle;
 mod shapes;
@@ -23,7 +24,8 @@ mod threads;
 use std::sync::{Arc, OnceLock};
 
 use self::facts::FactSet;
-use self::sentence::{Choice, MinorityShare, Questions};
+use self::questions::Questions;
+use self::sentence::{Choice, MinorityShare};
 use self::settle::{settle, vocabulary};
 use self::style::Style;
 use self::text::Text;

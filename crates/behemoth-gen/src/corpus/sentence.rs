@@ -5,11 +5,10 @@ use crate::error::{Error, Result};
 use crate::exposure::Exposures;
 use crate::grammar::Grammar;
 use crate::hash::{Key, multiply_high};
-use crate::numbers::{Quota, billionths, share_of_copies};
+use crate::numbers::{billionths, share_of_copies};
 use crate::permutation::Permutation;
 use crate::relation::Alias;
-use crate::spec::{CorpusSpec, QuestionShare, QuestionSpec};
-use crate::world::World;
+use crate::spec::CorpusSpec;
 
 /// A sentence before it is tokens.
 #[derive(Clone, Copy)]
@@ -74,62 +73,6 @@ impl Weighted {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Questions {
-    pub(super) subjects: Permutation,
-    pub(super) chosen: u64,
-    pub(super) copies: Copies,
-    pub(super) wordings: Asked,
-    /// The place of each relation among those that are asked about, if it is one of them.
-    pub(super) places: Vec<Option<u64>>,
-    pub(super) rotation: Key,
-    pub(super) wording_key: Key,
-}
-
-/// The wordings of questions.
-#[derive(Clone, Debug)]
-pub(super) enum Asked {
-    /// Of all relations, equally likely.
-    Alike(Vec<usize>),
-    OfRelation(Vec<Weighted>),
-}
-
-impl Asked {
-    /// The place of each relation among those that something is asked about.
-    fn places(&self, relations: u32) -> Vec<Option<u64>> {
-        let mut places = 0..;
-        (0..relations as usize)
-            .map(|relation| match self {
-                Asked::OfRelation(all) if all[relation].is_empty() => None,
-                _ => places.next(),
-            })
-            .collect()
-    }
-
-    /// None of a relation that nothing is asked about.
-    fn draw(&self, relation: u32, hash: u64) -> Option<usize> {
-        match self {
-            Asked::Alike(wordings) => {
-                let at = multiply_high(hash, wordings.len() as u64);
-                Some(wordings[at as usize])
-            }
-            Asked::OfRelation(relations) => {
-                let own = &relations[relation as usize];
-                (!own.is_empty()).then(|| own.draw(|| hash))
-            }
-        }
-    }
-}
-
-/// How many copies of a fact that is asked about are questions.
-#[derive(Clone, Debug)]
-pub(super) enum Copies {
-    /// A share of them, in billionths.
-    Share(u64),
-    /// Their part of the questions of the whole corpus.
-    Quota(Quota),
-}
-
-#[derive(Clone, Debug)]
 pub(super) struct MinorityShare {
     pub(super) sentences: u64,
     pub(super) rotation: Key,
@@ -187,124 +130,6 @@ impl Choice {
             wordings,
         })
     }
-}
-
-impl Questions {
-    pub(super) fn new(
-        spec: &QuestionSpec,
-        wordings: Asked,
-        world: &World,
-        exposures: &Exposures,
-    ) -> Result<Self> {
-        let (seed, rules) = (world.seed(), world.version().rules());
-        let subjects = Permutation::new(world.subjects(), seed, "questions", 0);
-        let chosen = (rules.rounding).share(world.subjects(), billionths(spec.subjects));
-        let sentences = billionths(spec.sentences);
-        let places = wordings.places(world.relations());
-        let copies = match rules.questions {
-            QuestionShare::OfFacts => Copies::Share(sentences),
-            QuestionShare::OfAll => {
-                let all = exposures.sentences();
-                let asked = rules.rounding.share(all, sentences);
-                let there = sentences_about(&subjects, chosen, &places, world, exposures);
-                if asked > there {
-                    let most = (there as f64 / all as f64 * 1e4).floor() / 1e4;
-                    let limit = format!(
-                        "up to {most}, the share of all sentences that are about the {chosen} \
-                         subjects asked about"
-                    );
-                    let error = Error::argument("sentences", spec.sentences, limit);
-                    return Err(error.within("questions"));
-                }
-                Copies::Quota(Quota::new(asked, there))
-            }
-        };
-        Ok(Questions {
-            subjects,
-            chosen,
-            copies,
-            wordings,
-            places,
-            rotation: Key::new(seed, "question-copies", 0),
-            wording_key: Key::new(seed, "question-wording", 0),
-        })
-    }
-
-    pub(super) fn asks(&self, world: &World, subject: u64, relation: u32) -> bool {
-        relation < world.relations() && self.subjects.invert(subject) < self.chosen
-    }
-
-    /// The wording of a copy that is written as a question.
-    fn wording(
-        &self,
-        fact: u64,
-        relation: u32,
-        copy: u64,
-        exposures: u64,
-        rank: u64,
-        rendering: u64,
-    ) -> Option<usize> {
-        if rank >= self.chosen {
-            return None;
-        }
-        let place = self.places[relation as usize]?;
-        // The relation joins the rank so that the remainder falls on all relations in turn.
-        let copies = match self.copies {
-            Copies::Share(billionths) => share_of_copies(rank + place, exposures, billionths),
-            Copies::Quota(quota) => {
-                let place = place * self.chosen + (rank + place) % self.chosen;
-                quota.copies(place, exposures)
-            }
-        };
-        let turned = copy + multiply_high(self.rotation.hash(fact), exposures);
-        if turned % exposures >= copies {
-            return None;
-        }
-        self.wordings
-            .draw(relation, self.wording_key.hash_pair(fact, rendering))
-    }
-}
-
-/// Facts that are looked at one by one to count their sentences; about a tenth of a second.
-const COUNTED: u64 = 1 << 22;
-
-/// Sentences about the first `chosen` subjects in relations that are asked about, links not among
-/// them. Where facts are written unequally often and there are too many of them to be counted, as
-/// many as can be expected.
-fn sentences_about(
-    subjects: &Permutation,
-    chosen: u64,
-    places: &[Option<u64>],
-    world: &World,
-    exposures: &Exposures,
-) -> u64 {
-    let facts = world.subject_facts();
-    let relations: Vec<u32> = (0..world.relations())
-        .filter(|&relation| places[relation as usize].is_some())
-        .collect();
-    let asked = chosen.saturating_mul(relations.len() as u64);
-    if let Some(each) = exposures.of_first(facts)
-        && world.is_complete()
-    {
-        return asked * each;
-    }
-    if asked <= COUNTED {
-        let chosen = (0..chosen).map(|rank| subjects.apply(rank));
-        return chosen
-            .flat_map(|subject| {
-                relations
-                    .iter()
-                    .filter_map(move |&r| world.fact_id(subject, r))
-            })
-            .map(|fact| exposures.of_existing(fact))
-            .sum();
-    }
-    let links: u64 = (facts..world.facts())
-        .map(|fact| exposures.of_existing(fact))
-        .sum();
-    let about = u128::from(exposures.sentences() - links);
-    let all = u128::from(world.subjects()) * u128::from(world.relations());
-    (about * u128::from(asked) / all) as u64
 }
 
 impl Corpus {

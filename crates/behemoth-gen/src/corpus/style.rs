@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::sentence::{Asked, Choice, Weighted};
+use super::questions::Asked;
+use super::sentence::{Choice, Weighted};
 use super::shapes::Shapes;
 use super::text::Text;
 use crate::error::Result;

@@ -128,7 +128,7 @@ fn prompts_of_the_repeats_grammar_come_in_all_combinations() {
         let found = corpus
             .wordings()
             .iter()
-            .position(|each| each.template.name() == "repeats" && each.number == wording);
+            .position(|each| each.form.name() == "repeats" && each.number == wording);
         let index = found.unwrap();
         assert_eq!(corpus.wordings()[index].combinations(), 432);
         let prober = corpus.prober(index).unwrap();
@@ -174,7 +174,7 @@ fn prompts_of_the_repeats_grammar_come_in_all_combinations() {
         let Ok(prober) = corpus.prober(index) else {
             continue;
         };
-        if corpus.wordings()[index].template.name() != "repeats" {
+        if corpus.wordings()[index].form.name() != "repeats" {
             assert_eq!(corpus.wordings()[index].combinations(), 1);
             assert_eq!(prober.probe_of_combination(3, 0), prober.probe(3));
             assert!(prober.probe_of_combination(3, 1).is_none());

@@ -151,7 +151,7 @@ fn several_subjects_share_a_document() {
 #[test]
 fn questions_stand_where_they_are_asked_to() {
     let keys = "exposures = 10\norder = \"bios\"\nnested_exposures = 0\n\
-                questions = {subjects = 0.5, sentences = 0.4}\n";
+                questions = {subjects = 0.5, sentences = 0.1}\n";
     let with = |place: &str| {
         decoded(&corpus(&format!(
             "{keys}documents = {{questions = \"{place}\"}}"
@@ -206,7 +206,7 @@ fn a_joint_statement_says_two_facts_and_the_ledger_knows() {
 #[test]
 fn spans_are_names_and_objects() {
     let corpus =
-        corpus("exposures = 8\norder = \"bios\"\nquestions = {subjects = 0.5, sentences = 0.3}");
+        corpus("exposures = 8\norder = \"bios\"\nquestions = {subjects = 0.5, sentences = 0.1}");
     let lexicon = lexicon();
     let names = lexicon.names().unwrap();
     let documents = corpus.documents();
@@ -253,7 +253,7 @@ fn spans_are_names_and_objects() {
 fn any_part_is_the_same_by_any_way() {
     let corpus = corpus(
         "exposures = 700\norder = \"bios\"\ndocuments_per_subject = 350\n\
-         questions = {subjects = 0.5, sentences = 0.3}",
+         questions = {subjects = 0.5, sentences = 0.1}",
     );
     let all = tokens(&corpus);
     let quiet = Progress::default();

@@ -53,7 +53,7 @@ fn tokens_are_those_of_the_text() {
         "exposures = 9",
         "exposures = 9\norder = \"bios\"",
         "exposures = 4\norder = \"bios\"\ndocuments_per_subject = 2\n\
-         questions = {subjects = 0.5, sentences = 0.3}\n\
+         questions = {subjects = 0.5, sentences = 0.1}\n\
          documents = {subjects = 2, naming = \"always\", questions = \"after\"}",
     ] {
         let corpus = corpus(keys);
