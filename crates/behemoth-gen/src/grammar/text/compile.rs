@@ -12,8 +12,7 @@ use super::pieces::{Entry, Piece, Pieces, cut};
 use super::tokenizer::Tokenizer;
 use crate::error::Result;
 
-/// Sentences of one kind, as far as columns are concerned: how many of a relation's sentences are
-/// written and how many are held out.
+/// How many sentences of a relation are written, and how many held out, at the most.
 fn counts<'a>(lists: impl Iterator<Item = &'a [Sentence]>) -> (usize, usize) {
     lists.fold((0, 0), |(written, held_out), sentences| {
         let held = sentences
