@@ -19,6 +19,7 @@ from behemoth.support.progress import Looking, task
 from .arrays import overrides, whole
 from .blocks import Blocks
 from .grammar import Grammar, Text, text_of
+from .objects import ObjectTokens
 from .source import read_manifest, read_source
 from .spec import PROBED_FACTS, Documents, Exposures, Order, Questions, Template, to_json
 from .text_tokenizer import word_tokenizer_files
@@ -160,6 +161,7 @@ class Corpus:
         text: Text | None,
     ) -> None:
         self._native, self._exposures, self._text = native, exposures, text
+        self._objects: dict[int, ObjectTokens] = {}
         self.world = World._wrap(native.world, table)
         self.directory = None
 
@@ -348,6 +350,12 @@ class Corpus:
         Without the mark that ends a document; a document that a twin leaves out is empty.
         """
         return self._native.texts(start, stop)
+
+    def object_tokens(self, relation: int) -> ObjectTokens:
+        """The tokens of all objects of a relation, of a corpus with a grammar; made once."""
+        if relation not in self._objects:
+            self._objects[relation] = ObjectTokens(self, relation)
+        return self._objects[relation]
 
     def spans(self, start: int, stop: int) -> pl.DataFrame:
         """Where documents start..stop of a corpus with a grammar mention subjects and objects.

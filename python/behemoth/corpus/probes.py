@@ -30,6 +30,7 @@ from behemoth.support.progress import Step, silent
 if TYPE_CHECKING:
     from .corpus import Corpus
 
+_WRITTEN_ASKED = 3  # of the sentences of a grammar that are written, how many are probes
 _CHUNK = 1 << 16  # facts of a wording made at a time: about 10 MB of columns
 _ALL = {"behemoth_combinations": "all"}  # in the metadata of a file with all of them
 
@@ -62,10 +63,11 @@ def probe_frame(
     for name in wanted:
         if name not in known:
             raise ArgumentError.unknown("templates", name, known)
+    asked = _asked_of if corpus.grammar is not None else list
     frames = [
         _wording_frame(corpus, facts, row, number)
         for name in wanted
-        for row in known[name]
+        for row in asked(known[name])
         for number in _combinations(row, all_of_them=combinations)
     ]
     return pl.concat(frames) if frames else pl.DataFrame()
@@ -79,10 +81,16 @@ def written_templates(corpus: Corpus) -> dict[str, list[dict[str, Any]]]:
     """
     probed = _probed(corpus)
     return {
-        name: wordings
+        name: _asked_of(wordings) if corpus.grammar is not None else wordings
         for name, wordings in probed.items()
         if any(row["share"] > 0 for row in wordings)
     }
+
+
+def _asked_of(wordings: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of a grammar's many sentences the first few that are written, and all that are held out."""
+    written = [row for row in wordings if not row["held_out"]][:_WRITTEN_ASKED]
+    return written + [row for row in wordings if row["held_out"]]
 
 
 def _probed(corpus: Corpus) -> dict[str, list[dict[str, Any]]]:

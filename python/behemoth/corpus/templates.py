@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from behemoth._gen import TEMPLATES as _TEMPLATES
 
-__all__ = ["TEMPLATES", "TemplateFacts", "is_of"]
+__all__ = ["FORMS", "TEMPLATES", "TEXT", "TemplateFacts", "is_of"]
 
 
 class TemplateFacts(NamedTuple):
@@ -40,6 +40,16 @@ TEMPLATES: dict[str, TemplateFacts] = {
 }
 
 
+TEXT = (
+    TemplateFacts("statement", "statement", "object", False, False),
+    TemplateFacts("text_question", "question", "object", True, False),
+)
+"""What a grammar's sentences are; the markers of questions are words of theirs."""
+
+FORMS: dict[str, TemplateFacts] = {**TEMPLATES, **{facts.name: facts for facts in TEXT}}
+"""Templates, and the sentences of grammars."""
+
+
 def is_of(column: pl.Series, fact: Literal["is_question", "filler_follows"]) -> NDArray[np.bool_]:
     """Give bool[n]: of which names of templates a fact is true.
 
@@ -49,4 +59,4 @@ def is_of(column: pl.Series, fact: Literal["is_question", "filler_follows"]) -> 
     >>> is_of(pl.Series(["default", "repeats", "question_refusal"]), "is_question").tolist()
     [False, False, True]
     """
-    return column.is_in([t.name for t in TEMPLATES.values() if getattr(t, fact)]).to_numpy()
+    return column.is_in([t.name for t in FORMS.values() if getattr(t, fact)]).to_numpy()

@@ -18,8 +18,9 @@ from behemoth.corpus.templates import is_of
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.plan.prompts import Prompts
 from behemoth.plan.structure import Structure
-from behemoth.recall.facts import _BEYOND_ANSWER, _Words
+from behemoth.recall.facts import _BEYOND_ANSWER
 from behemoth.recall.ragged import Ragged
+from behemoth.recall.words import Words, words_of
 
 __all__ = ["ANSWERS", "Prompted", "ragged", "unwanted_words"]
 
@@ -51,7 +52,7 @@ class Prompted:
         Most tokens to generate, the one that stops it included: room for the longest answer.
     targets : list of list of int
         The word of the edit's new object, wherever it would be out of place; empty for none.
-    words : _Words
+    words : Words
     names : list of str
     """
 
@@ -65,13 +66,13 @@ class Prompted:
     filler: NDArray[np.int64]
     most: NDArray[np.int64]
     targets: list[list[int]]
-    words: _Words
+    words: Words
     names: list[str]
 
     @classmethod
     def of(cls, corpus: Corpus, probes: pl.DataFrame, targets: list[list[int]]) -> Prompted:
         """Lay out a plan's probes, with the word of each probe's edit."""
-        words = _Words(corpus)
+        words = words_of(corpus)
         columns = {"old": "old_answer", "true": "answer", "new": "new_answer"}
         answers = {
             name: ragged(probes[column].fill_null(probes["old_answer"]))
@@ -80,12 +81,12 @@ class Prompted:
         there = {name: probes[column].is_not_null().to_numpy() for name, column in columns.items()}
         prompts = ragged(probes["prompt"])
         relation = probes["relation"].to_numpy()
-        marked = answers["old"].lengths - words.digits[relation]
-        assert not len(marked) or set(np.unique(marked)) <= {0, 1}
+        marked = words.marked(answers["old"].lengths, relation)
         last_but_one = prompts.flat[np.cumsum(prompts.lengths) - 2]
         filler = np.where(is_of(probes["template"], "filler_follows"), last_but_one, -1)
         old = answers["old"]
         longest = np.max([answer.lengths for answer in answers.values()], axis=0)
+        longest = np.maximum(longest, words.most(relation))
         return cls(
             prompts=prompts,
             answers=answers,
@@ -108,8 +109,7 @@ class Prompted:
     @property
     def comparable(self) -> NDArray[np.bool_]:
         """Whether all objects of the relation are told apart by one token: bool[n]."""
-        several = np.array([count > 1 for _, count in self.words.leading])
-        return (several & (self.words.digits == 1))[self.relation]
+        return self.words.single[self.relation]
 
 
 def _apart(old: Ragged, own: Ragged) -> NDArray[np.bool_]:

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from behemoth.recall.generation import STOP, Decoded, _decode, _evaluating
+from behemoth.recall.generation import Decoded, _decode, _evaluating
 from behemoth.recall.ragged import Ragged
 
 from .prompted import ANSWERS, Prompted
@@ -145,7 +145,7 @@ def _pass(
     model: PreTrainedModel, asked: Prompted, name: str, own: NDArray[np.intp], most: int
 ) -> Decoded:
     device = next(model.parameters()).device
-    return _decode(model, asked.prompts, asked.answers[name], own, most, STOP, device)
+    return _decode(model, asked.prompts, asked.answers[name], own, most, asked.words.stop, device)
 
 
 def _score_base(
@@ -266,17 +266,22 @@ def _place_objects(
     lead = true.padded(own, width, -1)[each, asked.marked[own]]
     right = old.padded(own, width, -1)[each, asked.marked[own]]
     for relation in np.unique(relations):
-        first, count = asked.words.leading[relation]
+        leading = asked.words.leading(int(relation))
+        count = len(leading)
         chosen = np.flatnonzero(relations == relation)
-        among = at_word[torch.from_numpy(chosen), first : first + count]
-        place = torch.from_numpy(lead[chosen] - first).to(among.device)
-        inside = (place >= 0) & (place < count)
+        rows_of = at_word[torch.from_numpy(chosen).to(at_word.device)]
+        among = rows_of[:, torch.from_numpy(leading).to(at_word.device)]
+        place = torch.from_numpy(np.searchsorted(leading, lead[chosen])).to(among.device)
+        known = np.isin(lead[chosen], leading)
+        inside = torch.from_numpy(known).to(among.device)
         value = among.gather(1, place.clamp(0, count - 1)[:, None])
         # Not a number is on a par with nothing, and must not make a rank good.
         ranks = (~(among < value)).sum(1) * inside
         scores.rank[rows[chosen]] = ranks.cpu().numpy()
-        if asked.words.digits[relation] == 1 and count > 1:
-            spot = torch.from_numpy(right[chosen] - first).to(among.device)[:, None]
+        if asked.words.single[relation]:
+            spot = torch.from_numpy(np.searchsorted(leading, right[chosen])).to(among.device)[
+                :, None
+            ]
             others = among.scatter(1, spot, -torch.inf).logsumexp(1) - np.log(count - 1)
             prefix = before_word[torch.from_numpy(chosen).to(before_word.device)]
             scores.log_probability["wrong"][rows[chosen]] = (others + prefix).cpu().numpy()
@@ -317,6 +322,7 @@ def _judge_generated(
     filler = asked.filler[own]
     for _ in range(tokens.shape[1]):
         made -= (made > 0) & (tokens[each, made - 1] == filler)
+    made, finished = asked.words.settled(tokens, made, finished, asked.relation[own])
     for name, answers in asked.answers.items():
         lengths = answers.lengths[own]
         wanted = answers.padded(own, int(lengths.max()), -1)

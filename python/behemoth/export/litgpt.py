@@ -9,7 +9,6 @@ from pathlib import Path
 import polars as pl
 
 from behemoth.corpus.corpus import Corpus
-from behemoth.corpus.tokenizer import decode
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.support.files import replacing
 
@@ -53,9 +52,9 @@ def export_litgpt(plan: EditPlan, corpus: Corpus, directory: str | PathLike[str]
         with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
             for prompt, answer, weight in frame.iter_rows():
                 row = {
-                    "instruction": decode(prompt, corpus.token_names),
+                    "instruction": corpus.decode(prompt),
                     "input": "",
-                    "output": decode(answer, corpus.token_names),
+                    "output": corpus.decode(answer),
                 }
                 file.write((json.dumps(row, ensure_ascii=False) + "\n") * weight)
         paths.append(path)

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from behemoth.corpus.tokens import END_OF_DOCUMENT
 from behemoth.support.files import replacing
 
 from .protocol import SHARD, Format
@@ -27,7 +26,7 @@ def _write(source: Source, shard: Shard, out: Path, block_length: int) -> None:
         target = out / f"{shard.name}-{number:03}.parquet"
         if target.exists():
             continue
-        ended = tokens == END_OF_DOCUMENT
+        ended = tokens == shard.end_of_document
         document = np.cumsum(ended) - ended
         frame = (
             pl.DataFrame({"document": document, "input_ids": np.asarray(tokens)})

@@ -15,8 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from behemoth.corpus.corpus import Corpus
-from behemoth.corpus.tokenizer import token_names
-from behemoth.corpus.tokens import END_OF_DOCUMENT
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import replacing, sync
 
@@ -39,6 +37,8 @@ class Shard:
     first : int
         Its first token, counted over the whole corpus.
     tokens : uint16[n] or uint32[n] memory map
+    end_of_document : int
+        The token that ends a document.
     """
 
     number: int
@@ -46,6 +46,7 @@ class Shard:
     path: Path
     first: int
     tokens: Tokens
+    end_of_document: int
 
     @property
     def stop(self) -> int:
@@ -56,7 +57,7 @@ class Shard:
         """Where documents end, end-of-document token included, from the shard's first token."""
         for start in range(0, len(self.tokens), _PIECE):
             piece = self.tokens[start : start + _PIECE]
-            yield np.flatnonzero(piece == END_OF_DOCUMENT) + (start + 1)
+            yield np.flatnonzero(piece == self.end_of_document) + (start + 1)
 
     def documents(self, tokens: int) -> Iterator[Tokens]:
         """The shard in pieces of whole documents, each of at least one and about `tokens`."""
@@ -96,7 +97,9 @@ class Source:
                 raise CorpusError(
                     f"{path} has {len(tokens)} tokens, and the manifest says {entry['tokens']}"
                 )
-            self.shards.append(Shard(number, path.stem, path, first, tokens))
+            self.shards.append(
+                Shard(number, path.stem, path, first, tokens, self.corpus.end_of_document)
+            )
             first += len(tokens)
         self.tokens = first
 
@@ -113,7 +116,7 @@ class Source:
     @cached_property
     def names(self) -> list[str]:
         """Names of all tokens, as the tokenizer writes them."""
-        return token_names(self.corpus.vocabulary)
+        return self.corpus.token_names
 
     def pieces(self, start: int, stop: int) -> Iterator[Tokens]:
         """Tokens from `start` to `stop`, exclusive, of the whole corpus, across its shards."""

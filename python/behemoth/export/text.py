@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from behemoth.support.files import replacing
 
 from .protocol import SHARD, Format
@@ -21,11 +23,17 @@ class Lines:
     """
 
     def __init__(self, source: Source) -> None:
+        self._corpus = source.corpus
         # A token and the space behind it; documents end in token 0.
         self._words = ["\n", *(f"{name} " for name in source.names[1:])]
 
     def write(self, tokens: Tokens) -> str:
-        """The lines of some documents, each with its end."""
+        """The lines of some documents, each with its end; a line break in a text is a space."""
+        if self._corpus.grammar is not None:
+            ends = np.flatnonzero(tokens == self._corpus.end_of_document)
+            documents = np.split(tokens, ends + 1)[: len(ends)]
+            texts = (self._corpus.decode(document[:-1]) for document in documents)
+            return "".join([f"{' '.join(text.splitlines())}\n" for text in texts])
         text = "".join(map(self._words.__getitem__, tokens.tolist()))
         return text.replace(" \n", "\n")
 

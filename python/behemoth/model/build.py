@@ -20,7 +20,12 @@ def padded_vocabulary(tokens: int, multiple: int) -> int:
     return -(-tokens // multiple) * multiple
 
 
-def model_config(size: Size, vocabulary: int, block_length: int = _POSITIONS) -> GPTNeoXConfig:
+def model_config(
+    size: Size,
+    vocabulary: int,
+    block_length: int = _POSITIONS,
+    end_of_document: int = END_OF_DOCUMENT,
+) -> GPTNeoXConfig:
     """Give the configuration of a model: Pythia's, at the dimensions of `size`.
 
     Parameters
@@ -30,6 +35,8 @@ def model_config(size: Size, vocabulary: int, block_length: int = _POSITIONS) ->
         Rows of the embedding and of the head, padding included.
     block_length : int
         Longest block that it trains on.
+    end_of_document : int
+        The token that ends a document.
     """
     return GPTNeoXConfig(
         vocab_size=vocabulary,
@@ -48,8 +55,8 @@ def model_config(size: Size, vocabulary: int, block_length: int = _POSITIONS) ->
         tie_word_embeddings=False,
         attention_dropout=0.0,
         hidden_dropout=0.0,
-        bos_token_id=END_OF_DOCUMENT,
-        eos_token_id=END_OF_DOCUMENT,
+        bos_token_id=end_of_document,
+        eos_token_id=end_of_document,
         pad_token_id=PADDING,
     )
 
@@ -60,6 +67,7 @@ def build_model(
     *,
     seed: int = 0,
     block_length: int = _POSITIONS,
+    end_of_document: int = END_OF_DOCUMENT,
 ) -> GPTNeoXForCausalLM:
     """Make a model with random weights: float32, on the CPU, the same for a seed everywhere.
 
@@ -71,10 +79,12 @@ def build_model(
     seed : int
     block_length : int
         Longest block that it trains on.
+    end_of_document : int
+        The token that ends a document.
     """
     # transformers draws weights of its own from the global generator, which is left as it was.
     with torch.random.fork_rng(devices=[]):
-        model = GPTNeoXForCausalLM(model_config(size, vocabulary, block_length))
+        model = GPTNeoXForCausalLM(model_config(size, vocabulary, block_length, end_of_document))
     initialise(model, seed)
     return model
 

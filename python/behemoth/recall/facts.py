@@ -3,12 +3,14 @@
 A probe is right when the greedy continuation of its prompt, up to the period or the end of the
 document, is the object's word and nothing else (for a question: the marker and the word). There
 is no partial credit. One thing is left out before the comparison: the fillers that the repeats
-grammar says after an object, copies of the filler before its marker.
+grammar says after an object, copies of the filler before its marker. With a text grammar a
+sentence goes on behind its object in many ways; there a probe is right when the longest name of an
+object that the continuation begins with is that of the right one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +25,7 @@ from behemoth.support.errors import ArgumentError
 
 from .generation import Decoded, decode
 from .ragged import Ragged
+from .words import words_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -57,6 +60,7 @@ def recall(
     *,
     facts: ArrayLike | None = None,
     templates: Sequence[str] | None = None,
+    held_out: bool = True,
     batch_size: int = 512,
     device: torch.device | str | None = None,
 ) -> pl.DataFrame:
@@ -72,7 +76,9 @@ def recall(
         All facts by default where there are up to 10,000, and else an exact sample of those.
     templates : sequence of str, optional
         Names of templates; by default all that the corpus is written with and that end in the
-        object. Their held-out wordings are asked too.
+        object.
+    held_out : bool
+        Ask their held-out wordings too.
     batch_size : int
         Probes in a pass.
     device : optional
@@ -105,12 +111,22 @@ def recall(
         )
     ids = corpus.sample_facts(DEFAULT_FACTS) if facts is None else whole(facts, "facts", np.uint64)
     probes = corpus.probes(ids.ravel(), templates)  # type: ignore[arg-type]
+    if not held_out:
+        probes = probes.filter(~pl.col("held_out"))
     if probes.is_empty():
         return pl.DataFrame(schema=SCHEMA)
     prompts, answers = _ragged(probes["prompt"]), _ragged(probes["answer"])
     judge = _Judge(corpus, probes, prompts, answers)
-    most = int(answers.lengths.max()) + _BEYOND_ANSWER
-    for batch in decode(model, prompts, answers, most=most, batch_size=batch_size, device=device):
+    longest = np.maximum(answers.lengths, judge.words.most(probes["relation"].to_numpy()))
+    for batch in decode(
+        model,
+        prompts,
+        answers,
+        most=int(longest.max()) + _BEYOND_ANSWER,
+        stop=judge.words.stop,
+        batch_size=batch_size,
+        device=device,
+    ):
         judge.add(batch)
     columns: dict[str, Any] = {
         **{name: probes[name] for name in _KEPT},
@@ -165,12 +181,10 @@ class _Judge:
         self.valid_object = np.empty(rows, np.bool_)
         self.generated: list[str] = [""] * rows
         self._answers = answers
-        self._names = corpus.token_names
-        self._words = _Words(corpus)
+        self._corpus, self._names = corpus, corpus.token_names
+        self.words = words_of(corpus)
         self._relation = probes["relation"].to_numpy()
-        # A question's answer begins with the marker of the object, all others with its word.
-        self._marked = answers.lengths - self._words.digits[self._relation]
-        assert set(np.unique(self._marked)) <= {0, 1}
+        self._marked = self.words.marked(answers.lengths, self._relation)
         # Where an object may have copies of a filler behind it: which filler that is.
         last_but_one = prompts.flat[np.cumsum(prompts.lengths) - 2]
         follows = is_of(probes["template"], "filler_follows")
@@ -184,18 +198,26 @@ class _Judge:
         lengths = self._answers.lengths[rows]
         self._score(batch, answers, lengths)
         # Everything that follows is compared in the width of the longest.
-        tokens, made = batch.tokens, self._without_fillers(batch)
-        right = batch.finished & (made == lengths)
+        tokens = batch.tokens
+        made, finished = self.words.settled(
+            tokens, self._without_fillers(batch), batch.finished, self._relation[rows]
+        )
+        right = finished & (made == lengths)
         shared = min(width, tokens.shape[1])
         within = np.arange(shared) < lengths[:, None]
         right &= ((tokens[:, :shared] == answers[:, :shared]) | ~within).all(1)
         self.exact_match[rows] = right
         marked = self._marked[rows]
-        self.valid_object[rows] = batch.finished & self._words.valid(
+        self.valid_object[rows] = finished & self.words.valid(
             tokens, made, marked, answers[:, 0], self._relation[rows]
         )
         for row, line, length in zip(rows, tokens.tolist(), batch.lengths, strict=True):
-            self.generated[row] = " ".join([self._name(token) for token in line[:length]])
+            said = line[:length]
+            self.generated[row] = (
+                " ".join([self._name(token) for token in said])
+                if self._corpus.grammar is None
+                else self._corpus.decode([token for token in said if token < len(self._names)])
+            )
 
     def _score(
         self, batch: Decoded, answers: NDArray[np.int64], lengths: NDArray[np.int64]
@@ -215,8 +237,8 @@ class _Judge:
         for relation in np.unique(relations):
             chosen = torch.from_numpy(np.flatnonzero(relations == relation)).to(logits.device)
             place = marked[chosen]
-            first, count = self._words.leading[relation]
-            among = logits[each[chosen], place, first : first + count]
+            leading = torch.from_numpy(self.words.leading(int(relation))).to(logits.device)
+            among = logits[each[chosen], place][:, leading]
             true = own[chosen, place].unsqueeze(1)
             # Not a number is on a par with nothing, and must not make a rank good.
             ranks[chosen.cpu().numpy()] = (~(among < true)).sum(1).cpu().numpy()
@@ -234,53 +256,6 @@ class _Judge:
     def _name(self, token: int) -> str:
         # A model's vocabulary may be padded beyond that of the corpus.
         return self._names[token] if token < len(self._names) else f"<{token}>"
-
-
-class _Words:
-    """How the objects of each relation are written, link relations included.
-
-    Attributes
-    ----------
-    leading : list of (int, int)
-        First token id and number of leading digits, by relation.
-    digits : int64[relations]
-        Tokens of a word, by relation.
-    """
-
-    def __init__(self, corpus: Corpus) -> None:
-        parts: dict[int, list[Mapping[str, Any]]] = {}
-        for part in corpus.vocabulary["ranges"]:
-            if part["kind"] in ("object", "nested"):
-                parts.setdefault(part["relation"], []).append(part)
-        table = corpus.world.relation_table
-        self._objects = np.array([row["objects"] for row in table], np.int64)
-        # The objects of a link are those of the composed relation it belongs to.
-        self._parts = [parts[row.get("composed", row["relation"])] for row in table]
-        self.leading = [(part[0]["first"], part[0]["count"]) for part in self._parts]
-        self.digits = np.array([len(part) for part in self._parts], np.int64)
-
-    def valid(
-        self,
-        tokens: NDArray[np.int64],
-        lengths: NDArray[np.int64],
-        marked: NDArray[np.int64],
-        marker: NDArray[np.int64],
-        relations: NDArray[np.uint32],
-    ) -> NDArray[np.bool_]:
-        """Whether each row's first `lengths` tokens are a word, behind `marker` where `marked`."""
-        found = (marked == 0) | (tokens[:, 0] == marker)
-        for relation in np.unique(relations):
-            chosen = np.flatnonzero(relations == relation)
-            parts = self._parts[relation]
-            fits = lengths[chosen] == marked[chosen] + len(parts)
-            value = np.zeros(len(chosen), np.int64)
-            for position, part in enumerate(parts):
-                column = np.minimum(marked[chosen] + position, tokens.shape[1] - 1)
-                digit = tokens[chosen, column] - part["first"]
-                fits &= (digit >= 0) & (digit < part["count"])
-                value = value * (part["count"] if position else 1) + digit
-            found[chosen] &= fits & (value < self._objects[relation])
-        return found
 
 
 def _ragged(lists: pl.Series) -> Ragged:

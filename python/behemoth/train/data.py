@@ -26,8 +26,8 @@ from behemoth.model.labels import IGNORED
 from behemoth.support.errors import ArgumentError
 
 from .memory import Memory
-from .reader import open_reader
-from .spans import Answers, documents
+from .reader import RoleReader, open_reader
+from .spans import Answers, TextAnswers, documents
 
 Batch: TypeAlias = dict[str, torch.Tensor]
 
@@ -183,9 +183,10 @@ class BlockStream(IterableDataset[Batch]):
         self._rank, self._world_size = rank, world_size
         self._block = start_block
         self._pin_memory = pin_memory
+        self._end = corpus.end_of_document
         self._reader = open_reader(corpus, config.threads)
         self.blocks = _whole_blocks(self._reader.tokens, config.block_length)
-        self._answers = _answers(corpus) if config.answers_only else None
+        self._answers = _answers(corpus, config.threads) if config.answers_only else None
 
     @property
     def step_blocks(self) -> int:
@@ -282,7 +283,7 @@ class BlockStream(IterableDataset[Batch]):
         if config.document_mask:
             parts["position_ids"], parts["document_ids"] = memory.take(*shape), memory.take(*shape)
             tokens, labelled, positions, numbers = (part.numpy() for part in parts.values())
-            documents(tokens, positions, numbers)
+            documents(tokens, positions, numbers, self._end)
             labelled[positions == 0] = IGNORED
         batches = [{name: part[i] for name, part in parts.items()} for i in range(len(blocks))]
         for batch in batches:
@@ -304,7 +305,7 @@ class BlockStream(IterableDataset[Batch]):
             if labels is not None:
                 place = labels[at - context : end - context]
                 if self._answers is not None:
-                    self._answers.label(ids[at - before : end], place)
+                    self._answers.label(ids[at - before : end], place, first * length - before)
                 else:
                     place[:] = ids[at:end]
             done += part
@@ -316,7 +317,9 @@ def _whole_blocks(tokens: int, length: int) -> int:
     return tokens // length
 
 
-def _answers(corpus: Corpus) -> Answers:
+def _answers(corpus: Corpus, threads: int) -> Answers | TextAnswers:
+    if corpus.grammar is not None:
+        return TextAnswers(RoleReader(corpus, threads))
     written = [row for row in corpus.templates if row["share"] > 0]
     # Refusals have no object, and a last word of their own.
     if not any(row["asks"] != "nothing" for row in written):

@@ -21,7 +21,7 @@ from transformers import GenerationConfig, GPTNeoXForCausalLM
 
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.source import MANIFEST
-from behemoth.corpus.tokens import END_OF_DOCUMENT, PADDING
+from behemoth.corpus.tokens import PADDING
 from behemoth.model.build import build_model, padded_vocabulary
 from behemoth.model.labels import IGNORED
 from behemoth.model.loss import TrainingLoss
@@ -124,7 +124,11 @@ class _Run:
         multiple = config.vocabulary_multiple or (64 if machine.device.type == "cuda" else 8)
         vocabulary = padded_vocabulary(corpus.vocabulary_size, multiple)
         self.model: GPTNeoXForCausalLM = build_model(
-            size, vocabulary, seed=config.seed, block_length=config.block_length
+            size,
+            vocabulary,
+            seed=config.seed,
+            block_length=config.block_length,
+            end_of_document=corpus.end_of_document,
         )
         nn.Module.to(self.model, machine.device)
         self.token_flops = token_flops(size, vocabulary, config.block_length)
@@ -371,8 +375,8 @@ class _Run:
         self._probe(metrics, probed_facts(self.corpus))
         result = replace(result, recall=self.recall)
         save_model(self.model, self.directory.path)
-        ids = {"bos_token_id": END_OF_DOCUMENT, "eos_token_id": END_OF_DOCUMENT,
-               "pad_token_id": PADDING}  # fmt: skip
+        end = self.corpus.end_of_document
+        ids = {"bos_token_id": end, "eos_token_id": end, "pad_token_id": PADDING}
         with replacing(self.directory.path / "generation_config.json") as file:
             GenerationConfig(**ids).save_pretrained(file.parent)
         self.directory.write_tokenizer(self.corpus)

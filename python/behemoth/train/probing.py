@@ -34,8 +34,8 @@ def recall_by_exposures(
     polars.DataFrame
         exposures (Int64; of a class, the least), n, recall and log_probability (mean), sorted.
     """
-    frame = recall(model, corpus, facts=facts).filter(
-        ~pl.col("held_out") & pl.col("seen").fill_null(True)
+    frame = recall(model, corpus, facts=facts, held_out=False).filter(
+        pl.col("seen").fill_null(True)
     )
     classes = exposure_classes(row["exposures"] for row in corpus.exposure_classes)
     return (

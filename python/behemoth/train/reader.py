@@ -75,6 +75,26 @@ class SpecReader:
         assert written == out.size
 
 
+class RoleReader:
+    """What each token of a corpus with a grammar says, at any offset; made from the spec.
+
+    Roles are those of `behemoth.corpus.roles`.
+    """
+
+    def __init__(self, corpus: Corpus, threads: int) -> None:
+        self._corpus, self._threads = corpus, threads
+        self._native = corpus._native.as_roles()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For workers that are not forked: the spec goes to them, and its arrays."""
+        return _roles_of, (SpecReader(self._corpus, self._threads),)
+
+    def fill(self, out: NDArray[np.int64], token: int) -> None:
+        """Fill `out` from token offset `token` on."""
+        written = self._native.fill_tokens(out, token, self._threads)
+        assert written == out.size
+
+
 class ShardReader:
     """Maps the shards of a directory; tokens are copied once, into the batch."""
 
@@ -137,6 +157,10 @@ def _remade(
     world = World.from_arrays(spec["world"], table, spec["format_version"])
     corpus = Corpus.from_arrays(world, spec["corpus"], exposures, text)
     return SpecReader(corpus, threads)
+
+
+def _roles_of(reader: SpecReader) -> RoleReader:
+    return RoleReader(reader._corpus, reader._threads)
 
 
 def _reopened(directory: Path) -> ShardReader:

@@ -21,11 +21,12 @@ it stands behind the marker ``subject``, opens nothing and is no answer.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from behemoth.corpus.roles import OBJECT
 from behemoth.corpus.tokens import END_OF_DOCUMENT
 from behemoth.model.labels import IGNORED
 
@@ -34,6 +35,14 @@ _STRUCTURE = {"subject": _NAMES, "relation": _NAMES, "object": _OPENS, "answer:"
               ".": _CLOSES}  # fmt: skip
 # Tokens of the longest sentence beside its words: the repeats grammar has 18 fillers.
 _MOST_BESIDE_WORDS = 32
+
+
+class Filler(Protocol):
+    """Something that fills an array from an offset of a stream on."""
+
+    def fill(self, out: NDArray[np.int64], token: int) -> None:
+        """Fill `out` from token offset `token` on."""
+        ...
 
 
 class Answers:
@@ -64,7 +73,7 @@ class Answers:
         subject = max(digits["subject"], digits["object"])
         self.context = subject + digits["relation"] + digits["object"] + _MOST_BESIDE_WORDS
 
-    def label(self, tokens: NDArray[np.int64], labels: NDArray[np.int64]) -> None:
+    def label(self, tokens: NDArray[np.int64], labels: NDArray[np.int64], start: int = 0) -> None:
         """Write the labels of the last ``len(labels)`` tokens.
 
         Parameters
@@ -73,6 +82,8 @@ class Answers:
             A piece of the stream behind `context` tokens of it, or behind all there are.
         labels : int64[n]
             Gets the token where it belongs to an answer, else `IGNORED`.
+        start : int
+            Place of the first token in the stream; the ids say enough without it.
         """
         structure = self._structure.take(tokens, mode="clip")  # three times as fast as [tokens]
         at = np.flatnonzero(structure != 0)
@@ -90,6 +101,35 @@ class Answers:
         labels[inside - before] = tokens[inside]
 
 
+class TextAnswers:
+    """Finds the answers in a stream of text: objects, and the token behind each.
+
+    The token behind belongs to it, for a model that is never taught to stop cannot be right.
+
+    Parameters
+    ----------
+    roles : RoleReader
+
+    Attributes
+    ----------
+    context : int
+    """
+
+    context = 1
+
+    def __init__(self, roles: Filler) -> None:
+        self._roles = roles
+
+    def label(self, tokens: NDArray[np.int64], labels: NDArray[np.int64], start: int = 0) -> None:
+        """Write the labels of the last ``len(labels)`` tokens; `start` as of `Answers.label`."""
+        roles = np.empty(len(tokens), np.int64)
+        self._roles.fill(roles, start)
+        answer = roles == OBJECT
+        answer[1:] |= answer[:-1]
+        before = len(tokens) - len(labels)
+        labels[:] = np.where(answer[before:], tokens[before:], IGNORED)
+
+
 def _ranges(starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.int64]:
     """All numbers of the ranges starts[i]..stops[i], end to end."""
     lengths = stops - starts
@@ -98,7 +138,10 @@ def _ranges(starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.i
 
 
 def documents(
-    blocks: NDArray[np.int64], positions: NDArray[np.int64], numbers: NDArray[np.int64]
+    blocks: NDArray[np.int64],
+    positions: NDArray[np.int64],
+    numbers: NDArray[np.int64],
+    end: int = END_OF_DOCUMENT,
 ) -> None:
     """Write the place of each token in its document and the number of its document.
 
@@ -109,12 +152,14 @@ def documents(
     ----------
     blocks : int64[..., T]
     positions, numbers : int64[..., T], contiguous
+    end : int
+        The token that ends a document.
     """
     length = blocks.shape[-1]
     # Both are running sums of steps: 1 and 0 inside a document, and whatever leads to the right
     # number at its first token.
     begins = np.zeros(blocks.size, np.bool_)
-    np.equal(blocks.ravel()[:-1], END_OF_DOCUMENT, out=begins[1:])
+    np.equal(blocks.ravel()[:-1], end, out=begins[1:])
     steps = numbers.reshape(-1)
     steps[:] = begins
     before = begins.reshape(-1, length)[:, 1:].sum(axis=1)

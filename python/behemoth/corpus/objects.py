@@ -1,0 +1,87 @@
+"""The tokens of objects, where these are those of a tokenizer.
+
+With templates an object's word is arithmetic on its id. With a grammar its tokens are what the
+tokenizer makes of its name behind a space, and they are looked up.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from behemoth.support.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from .corpus import Corpus
+
+
+class ObjectTokens:
+    """The tokens of all objects of one relation of a corpus that is written with a grammar.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    relation : int
+        Of a link relation the objects are those of its composed relation.
+
+    Attributes
+    ----------
+    flat : uint32[sum of lengths]
+        Tokens of object 0, of object 1, ..., end to end.
+    lengths : int64[objects]
+    """
+
+    def __init__(self, corpus: Corpus, relation: int) -> None:
+        row = corpus.world.relation_table[relation]
+        own = row.get("composed", relation)
+        wording = _first_wording(corpus, own)
+        fact = corpus.world.fact_ids([0], [own])
+        objects = np.arange(row["objects"], dtype=np.uint32)
+        native = corpus._native
+        _, _, self.flat, ends, _, _ = native.answers(
+            np.repeat(fact.astype(np.uint64), len(objects)), objects, wording
+        )
+        self.lengths = np.diff(ends.astype(np.int64), prepend=0)
+
+    @cached_property
+    def _starts(self) -> NDArray[np.int64]:
+        return np.cumsum(self.lengths) - self.lengths
+
+    def of(self, object_: int) -> list[int]:
+        """The tokens of one object."""
+        start = self._starts[object_]
+        return self.flat[start : start + self.lengths[object_]].tolist()
+
+    @cached_property
+    def numbers(self) -> dict[tuple[int, ...], int]:
+        """Which object some tokens are."""
+        return {tuple(self.of(number)): number for number in range(len(self.lengths))}
+
+    @cached_property
+    def leading(self) -> NDArray[np.int64]:
+        """The tokens that an object begins with, each once, ascending."""
+        return np.unique(self.flat[self._starts]).astype(np.int64)
+
+    def longest(self, tokens: list[int]) -> int:
+        """How many tokens the longest object has that some tokens begin with; 0 for none."""
+        known = self.numbers
+        most = min(len(tokens), int(self.lengths.max()))
+        return next((n for n in range(most, 0, -1) if tuple(tokens[:n]) in known), 0)
+
+
+def _first_wording(corpus: Corpus, relation: int) -> int:
+    """A wording that asks for the objects of a relation."""
+    fact = corpus.world.fact_ids([0], [relation]).astype(np.uint64)
+    for row in corpus.templates:
+        if row["probe"] and corpus._native.probes(fact, row["wording_index"])[3][0]:
+            return row["wording_index"]
+    grammar = corpus.grammar
+    key = grammar.facts["relations"][relation]["key"] if grammar is not None else str(relation)
+    raise ArgumentError(
+        "grammar",
+        f"no sentence of relations.{key} that names its subject before its object",
+        "at least one, which can be a prompt",
+    )
