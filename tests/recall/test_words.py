@@ -1,0 +1,156 @@
+"""Answers of several tokens: the names of objects, what a model says, what it is trained on."""
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from behemoth import Corpus, Grammar, Questions, plan, recall
+from behemoth.model.build import build_model
+from behemoth.model.labels import IGNORED
+from behemoth.model.sizes import find_size
+from behemoth.recall.words import words_of
+from behemoth.train.data import BlockStream, DataConfig
+
+
+@pytest.fixture(scope="module")
+def text():
+    grammar = Grammar.named("bios-en")
+    return Corpus(
+        grammar.world(40, seed=1),
+        exposures=4,
+        order="bios",
+        nested_exposures=1,
+        questions=Questions(0.5, 0.2),
+        grammar=grammar,
+    )
+
+
+@pytest.fixture(scope="module")
+def model(text):
+    return build_model(find_size("nano"), text.vocabulary_size, seed=3)
+
+
+def test_the_tokens_of_an_object_are_its_name(text):
+    grammar = text.grammar
+    for relation in range(6):
+        tokens = text.object_tokens(relation)
+        count = text.world.relation_table[relation]["objects"]
+        assert len(tokens.lengths) == count
+        some = [0, 1, count // 2, count - 1]
+        names = grammar.objects(relation, some)
+        assert [text.decode(tokens.of(number)).strip() for number in some] == names
+    dates = text.object_tokens(0)
+    assert (dates.lengths >= 4).all()  # month, day, comma, year
+    # A link's objects are those of its composed relation.
+    assert text.object_tokens(6).of(3) == text.object_tokens(5).of(3)
+
+
+def test_an_answer_ends_where_the_longest_name_does(text):
+    words = words_of(text)
+    cities = text.object_tokens(1)
+    name, more = cities.of(7), text.tokens(0, 1)[:3].tolist()
+    rows = [name + more, more + name, name]
+    width = max(map(len, rows))
+    tokens = np.array([row + [0] * (width - len(row)) for row in rows])
+    lengths = np.array(list(map(len, rows)))
+    relations = np.full(3, 1, np.uint32)
+    made, finished = words.settled(tokens, lengths, np.zeros(3, bool), relations)
+    assert finished.tolist() == [True, False, True]
+    assert made[[0, 2]].tolist() == [len(name)] * 2
+    valid = words.valid(tokens, made, np.zeros(3, np.int64), tokens[:, 0], relations)
+    assert valid.tolist() == [True, False, True]
+    assert words.stop == {text.end_of_document}
+    assert words.single[:6].tolist() == [False] * 6
+
+
+def test_log_probabilities_are_products_over_all_tokens_of_the_answer(text, model):
+    frame = recall(model, text, facts=[0, 1, 4, 100])
+    probes = text.probes([0, 1, 4, 100])
+    assert frame.height == probes.height
+    model.eval()
+    for row, (prompt, answer) in enumerate(probes.select("prompt", "answer").iter_rows()):
+        ids = torch.tensor([[*prompt, *answer]])
+        with torch.no_grad():
+            logs = model(ids).logits.double().log_softmax(-1)[0]
+        at = np.arange(len(prompt) - 1, ids.shape[1] - 1)
+        expected = logs[at, answer].sum().item()
+        assert frame["log_probability"][row] == pytest.approx(expected, abs=1e-4)
+    assert not frame["exact_match"].any()
+
+
+def test_a_model_that_says_the_name_is_right_whatever_follows(text, model, monkeypatch):
+    from behemoth.recall import facts
+
+    probes = text.probes(np.arange(0, 240, 11))
+    said = [answer + rest for answer, rest in probes.select("answer", "rest").iter_rows()]
+    said[0] = said[0][:1]  # the beginning of a date
+
+    def decode(model, prompts, answers, *, most, stop, batch_size, device):
+        width = max(map(len, said))
+        tokens = np.array([line + [0] * (width - len(line)) for line in said])
+        yield facts.Decoded(
+            rows=np.arange(len(said)),
+            tokens=tokens,
+            lengths=np.array(list(map(len, said))),
+            finished=np.zeros(len(said), bool),
+            logits=torch.zeros(len(said), int(answers.lengths.max()), text.vocabulary_size),
+        )
+
+    monkeypatch.setattr(facts, "decode", decode)
+    frame = recall(model, text, facts=np.arange(0, 240, 11))
+    assert frame["exact_match"].to_list() == [False] + [True] * (len(said) - 1)
+    assert frame["valid_object"].to_list() == [False] + [True] * (len(said) - 1)
+
+
+def test_a_plan_asks_and_trains_in_sentences_of_the_fact(text):
+    made = plan(text, edits=6, relation=1, repeats=6, wordings=2)
+    edits = {row["edit"]: row for row in made.edits.iter_rows(named=True)}
+    cities = text.object_tokens(1)
+    for row in made.training.filter(pl.col("role") == "edit").iter_rows(named=True):
+        edit = edits[row["edit"]]
+        assert row["answer"] == cities.of(edit["new_object"])
+        assert row["old_answer"] == cities.of(edit["old_object"])
+    groups = set(made.probes["group"])
+    assert {"edited", "edited_held_out", "edited_question", "same_relation"} <= groups
+    # Every prompt names its subject, and goes on with the object that is right.
+    known = text.world.facts_of(made.probes["fact"].to_numpy())
+    for row, relation in zip(made.probes.iter_rows(named=True), known["relation"], strict=True):
+        tokens = text.object_tokens(relation)
+        assert tuple(row["answer"]) in tokens.numbers
+        assert tuple(row["old_answer"]) in tokens.numbers
+    asked = made.probes.filter(pl.col("group") == "edited_question")
+    assert all(text.decode(prompt).rstrip().endswith("?") for prompt in asked["prompt"])
+
+
+def test_a_plan_of_text_refuses_refusals(text):
+    with pytest.raises(ValueError, match="'kind': got refusal, allowed: remap or censor"):
+        plan(text, edits=2, relation=1, kind="refusal")
+
+
+def test_answers_alone_are_objects_and_what_follows_them(text):
+    config = DataConfig(block_length=64, batch_size=4, answers_only=True, threads=1)
+    total = text.count_tokens()
+    tokens = text.tokens(0, text.num_documents).astype(np.int64)
+    roles = text.roles(0, text.num_documents)
+    assert len(tokens) == len(roles) == total
+    wanted = roles == 2
+    wanted[1:] |= roles[:-1] == 2
+    seen = 0
+    for batch in BlockStream(text, config):
+        labels = batch["labels"].numpy().ravel()
+        mine = slice(seen, seen + len(labels))
+        if mine.stop > total // 64 * 64:
+            break
+        assert np.array_equal(labels, np.where(wanted[mine], tokens[mine], IGNORED))
+        seen += len(labels)
+    assert seen >= 1024
+
+
+def test_documents_are_told_apart_by_the_corpus_own_end(text):
+    batch = next(iter(BlockStream(text, DataConfig(block_length=64, document_mask=True))))
+    ends = batch["input_ids"] == text.end_of_document
+    assert ends.any()
+    after = torch.zeros_like(ends)
+    after[:, 1:] = ends[:, :-1]
+    assert (batch["position_ids"][after] == 0).all()
