@@ -48,7 +48,15 @@ def test_what_there_is_can_be_listed_without_torch():
     methods = "from behemoth.edit.registry import _OWN, method_type; [*map(method_type, _OWN)]"
     models = "from behemoth.model.sizes import SIZES; from behemoth.train import default_config"
     for statement in (methods, models):
-        assert not imported(statement) & {"polars", "scipy", "torch", "transformers"}
+        assert not imported(statement) & {"numpy", "polars", "scipy", "torch", "transformers"}
+
+
+@pytest.mark.parametrize("command", ["methods", "models"])
+def test_the_commands_that_list_load_nothing_heavy(command):
+    heavy = {"numpy", "polars", "rich.table", "torch", "transformers"}
+    written = "import contextlib, io; from behemoth.cli.main import main"
+    silent = f"contextlib.redirect_stdout(io.StringIO()).__enter__(); main(['{command}'])"
+    assert not imported(f"{written}; {silent}; sys.stdout = sys.__stdout__") & heavy
 
 
 def test_a_world_needs_numpy_and_not_the_optional_packages():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
+from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -43,6 +43,17 @@ def write_json(value: object) -> None:
     import typer
 
     typer.echo(json.dumps(value, ensure_ascii=False))
+
+
+def write_columns(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> None:
+    """Write rows in columns on stdout, as wide as the terminal at most; the first is the header."""
+    from shutil import get_terminal_size
+
+    import typer
+
+    from behemoth.support.text import columns_text
+
+    typer.echo(columns_text(rows, get_terminal_size().columns, right))
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import typer
 
 from behemoth.support.extras import needed
 
-from .console import console, write_json
+from .console import console, write_columns, write_json
 
 
 def methods(
@@ -45,11 +45,5 @@ def methods(
     if json:
         write_json(rows)
         return
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, show_edge=False)
-    for column in ("name", "family", "changes", "source"):
-        table.add_column(column)
-    for row in rows:
-        table.add_row(row["name"], row["family"], row["changes"], row["source"])
-    console().print(table)
+    columns = ("name", "family", "changes", "source")
+    write_columns([columns, *([row[column] for column in columns] for row in rows)])

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .console import console, write_json
+from .console import write_columns, write_json
 
 
 def models(
@@ -35,19 +35,10 @@ def models(
     if json:
         write_json({"models": rows})
         return
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 1, 0, 0))
-    for name in rows[0]:
-        table.add_column(
-            name.replace("_", "\n"),
-            justify="left" if name == "name" else "right",
-            no_wrap=True,
-        )
-    for row in rows:
-        table.add_row(*(_text(value) for value in row.values()))
-    console().print(table)
-    console().print(
+    header = [name.replace("_", " ") for name in rows[0]]
+    cells = [[_text(value) for value in row.values()] for row in rows]
+    write_columns([header, *cells], right=range(1, len(header)))
+    typer.echo(
         "\nparameters: without embedding and head, whose size is the vocabulary's\n"
         "tuned: whether the defaults were chosen by runs of our own, or from the literature"
     )

@@ -1,8 +1,11 @@
-"""Numbers as people read them: sizes, counts, rates and times."""
+"""Numbers as people read them: sizes, counts, rates and times; and rows in columns."""
 
 from __future__ import annotations
 
-__all__ = ["bytes_text", "clock_text", "count_text", "rate_text"]
+from collections.abc import Collection, Sequence
+from itertools import zip_longest
+
+__all__ = ["bytes_text", "clock_text", "columns_text", "count_text", "rate_text"]
 
 
 def bytes_text(size: float) -> str:
@@ -33,3 +36,49 @@ def clock_text(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}"
+
+
+def columns_text(rows: Sequence[Sequence[str]], width: int, right: Collection[int] = ()) -> str:
+    """Write rows in columns, for the lists that must be there at once: Rich takes 0.1 s to load.
+
+    Parameters
+    ----------
+    rows : sequence of sequence of str
+        The header is the first of them.
+    width : int
+        Of the terminal; the widest columns are broken into lines between words until they fit.
+    right : collection of int
+        Columns that end at the right.
+
+    Examples
+    --------
+    >>> print(columns_text([["name", "layers"], ["nano", "3"], ["410m", "24"]], 80, right=[1]))
+    name  layers
+    nano       3
+    410m      24
+    """
+    from textwrap import wrap
+
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    widths = [max(map(len, column)) for column in columns]
+    words = [
+        max((len(word) for cell in column for word in cell.split()), default=0)
+        for column in columns
+    ]
+    while sum(widths) + 2 * (len(widths) - 1) > width:
+        broad = [n for n, room in enumerate(widths) if room > words[n]]
+        if not broad:
+            break
+        widths[max(broad, key=widths.__getitem__)] -= 1
+    lines: list[str] = []
+    for row in rows:
+        cells = [
+            wrap(cell, room, break_on_hyphens=False) for cell, room in zip(row, widths, strict=True)
+        ]
+        for parts in zip_longest(*cells, fillvalue=""):
+            padded = [
+                part.rjust(room) if column in right else part.ljust(room)
+                for column, (part, room) in enumerate(zip(parts, widths, strict=True))
+            ]
+            lines.append("  ".join(padded).rstrip())
+    return "\n".join(lines)

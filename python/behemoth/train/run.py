@@ -1,6 +1,7 @@
 """A training run: what is recorded of it, and its model, its corpus and its seeds.
 
-``run.json`` is read and written here alone. Needs no torch but to load a model.
+``run.json`` is read and written here alone. Needs no torch but to load a model, and no numpy but to
+read a run.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from behemoth._gen import digest
-from behemoth.corpus.corpus import Corpus
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import as_json, write_bytes
 
@@ -23,6 +23,8 @@ from .result import TrainResult
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
+
+    from behemoth.corpus.corpus import Corpus
 
 __all__ = ["RECORD", "Run", "RunRecord", "read_record", "read_run", "world_id"]
 
@@ -199,6 +201,8 @@ def read_run(directory: str | PathLike[str]) -> Run:
     CorpusError
         When its record is damaged.
     """
+    from behemoth.corpus.corpus import Corpus  # which loads numpy
+
     place = Path(directory)
     if not (place / RECORD).is_file():
         raise ArgumentError(
