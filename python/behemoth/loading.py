@@ -7,7 +7,8 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from behemoth.support.errors import ArgumentError
+from behemoth.support.checks import path_of
+from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.extras import needed
 
 if TYPE_CHECKING:
@@ -68,15 +69,16 @@ def load(
     >>> bh.load("corpus")
     Corpus(World(subjects=10, relations=2, facts=20, entropy=46.4386 bits), sentences=20, ...)
     """
-    place = Path(path)
-    if place.is_dir():
-        found = _directory(place)
-    elif place.suffix == ".parquet" and place.is_file():
-        found = _frame(place)
-    elif place.suffix == ".toml" and place.is_file():
-        found = _toml(place)
-    else:
-        found = None
+    place = path_of("path", path, _ALLOWED)
+    with renamed(directory="path", spec="path", source="path"):
+        if place.is_dir():
+            found = _directory(place)
+        elif place.suffix == ".parquet" and place.is_file():
+            found = _frame(place)
+        elif place.suffix == ".toml" and place.is_file():
+            found = _toml(place)
+        else:
+            found = None
     if found is None:
         raise ArgumentError("path", fspath(path), _ALLOWED)
     return found

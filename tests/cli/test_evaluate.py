@@ -98,4 +98,4 @@ def test_an_edit_whose_run_is_gone(run, trained, plan, tmp_path):
     record = json.loads((edit / "edit.json").read_text())
     (edit / "edit.json").write_text(json.dumps({**record, "run": "../gone"}))
     message = run("evaluate", edit, "--plan", plan, "--out", tmp_path / "f.parquet").refused(2)
-    assert "argument 'RUN': got" in message and "gone" in message
+    assert "argument 'RUN_OR_EDIT': got" in message and "gone" in message

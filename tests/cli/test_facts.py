@@ -35,8 +35,8 @@ def test_facts_of_a_spec(run, tmp_path):
     [
         ("", "argument '--out': got nothing, allowed: a Parquet file to write"),
         ("--out f --range 10", "argument '--range': got 10, allowed: a:b, such as 0:1000"),
-        ("--out f --range 5:2", "argument 'range': got 5:2, allowed: a:b with 0 <= a <= b <="),
-        ("--out f --range 0:1e9", "argument 'range': got 0:1000000000, allowed: a:b"),
+        ("--out f --range 5:2", "argument '--range': got 5:2, allowed: a:b with 0 <= a <= b <="),
+        ("--out f --range 0:1e9", "argument '--range': got 0:1000000000, allowed: a:b"),
         ("--out f --range x:2", "argument '--range': got x, allowed: a whole number from 0"),
         ("--out .", "argument 'out': got '.', a directory, allowed: a file name"),
     ],

@@ -58,9 +58,9 @@ def test_names_are_kept(run, tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a,b\n", "argument 'table': got 2 columns without a header"),
+        ("a,b\n", "argument 'TABLE': got 2 columns without a header"),
         ("0,0,1\n0,0,2\n", "each pair once"),
-        ("", "argument 'table': got"),
+        ("", "argument 'TABLE': got"),
     ],
 )
 def test_what_is_no_table(run, tmp_path, text, message):
@@ -71,7 +71,7 @@ def test_what_is_no_table(run, tmp_path, text, message):
 
 def test_errors(run, graph, tmp_path):
     assert "argument '--out': got nothing" in run("import", graph).refused(2)
-    assert "argument 'table': got" in run(
+    assert "argument 'TABLE': got" in run(
         "import", tmp_path / "none", "--out", tmp_path / "s"
     ).refused(2)
     run("import", graph, "--out", tmp_path / "spec")

@@ -99,8 +99,8 @@ def test_presets(run):
     ("words", "message"),
     [
         ("run frequency", "argument '--out': got nothing, allowed: a directory"),
-        ("run frequncy --out s", "argument 'study': got frequncy, allowed: a study file, or one"),
-        ("run no.toml --out s", "argument 'study': got no.toml, allowed: a study file"),
+        ("run frequncy --out s", "argument 'FILE|PRESET': got frequncy, allowed: a study file"),
+        ("run no.toml --out s", "argument 'FILE|PRESET': got no.toml, allowed: a study file"),
         ("run bad.toml --out s", "argument 'world.subjects': got -1"),
         ("run frequency --size big --out s", "argument '--size': got big, allowed: smoke"),
         ("run bad.toml --size quick --out s", "argument 'size': got quick, allowed: none with"),
@@ -112,7 +112,7 @@ def test_presets(run):
             "rnu frequency",
             "argument 'COMMAND': got rnu, allowed: run, report, presets, show, gates (did",
         ),
-        ("show nothing", "argument 'study': got nothing, allowed: a study file, or one of"),
+        ("show nothing", "argument 'PRESET|STUDY': got nothing, allowed: a study file, or one of"),
     ],
 )
 def test_errors(run, words, message, tmp_path, monkeypatch):

@@ -38,11 +38,11 @@ def test_facts_of_a_twin_have_its_objects(tmp_path, rich_corpus):
     assert Corpus.open(tmp_path / "twin").spec_hash == twin.spec_hash
 
 
-@pytest.mark.parametrize(("start", "stop"), [(0, 10**9), (5, 4), (-1, 3)])
+@pytest.mark.parametrize(("start", "stop"), [(0, 10**9), (5, 4)])
 def test_a_range_beyond_the_facts_is_refused(tmp_path, corpus, start, stop):
     (tmp_path / "spec.toml").write_text(corpus.spec_toml)
     with pytest.raises(
-        ArgumentError, match=f"argument 'range': got {start}:{stop}, allowed: a:b .* 180"
+        ArgumentError, match=f"argument 'start, stop': got {start}:{stop}, allowed: a:b .* 180"
     ):
         facts(tmp_path, tmp_path / "facts.parquet", start=start, stop=stop)
     assert not (tmp_path / "facts.parquet").exists()

@@ -11,7 +11,8 @@ from behemoth.edit.registry import get_method, method_names, method_type
 
 
 def test_settings_are_read_by_the_types_of_the_fields():
-    method = get_method("lora", {"rank": "16", "layers": "1,-1", "alpha": "none", "steps": "1e2"})
+    words = {"rank": "16", "layers": "1,-1", "alpha": "none", "steps": "1e2"}
+    method = get_method("lora", words, text=True)
     assert (method.rank, method.layers, method.alpha, method.steps) == (16, (1, -1), None, 100)
 
 
@@ -33,7 +34,7 @@ def test_settings_are_read_by_the_types_of_the_fields():
 )
 def test_what_is_refused(name, settings, message):
     with pytest.raises(ArgumentError, match=message):
-        get_method(name, settings)
+        get_method(name, settings, text=True)
 
 
 @pytest.mark.parametrize("name", method_names())
@@ -55,4 +56,4 @@ def test_a_method_says_what_it_is(name):
 )
 def test_settings_that_would_be_ignored_are_refused(name, settings, argument):
     with pytest.raises(ArgumentError, match=argument):
-        get_method(name, settings)
+        get_method(name, settings, text=True)

@@ -34,7 +34,7 @@ def test_it_is_listed_and_does_its_work(installed, model, plans, context):
     from behemoth.edit.registry import get_method, method_names
 
     assert "shrinkage" in method_names()
-    method = get_method("shrinkage", {"share": "0.5"})
+    method = get_method("shrinkage", {"share": 0.5})
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     (name,) = method.apply(model, plans[:1], context)[0].changes
     with method.apply(model, plans[:1], context)[0].apply(model):
@@ -47,4 +47,4 @@ def test_its_settings_are_checked_like_ours(installed):
     from behemoth.edit.registry import get_method
 
     with pytest.raises(ArgumentError, match=r"argument .share.: got 2\.0, allowed: 0 to 1"):
-        get_method("shrinkage", {"share": "2"})
+        get_method("shrinkage", {"share": 2.0})

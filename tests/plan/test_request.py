@@ -18,9 +18,12 @@ from behemoth.plan.request import EditRequest
         ({"to": "x"}, "argument 'to': got x, allowed: distinct, one"),
         ({"seed": -1}, "argument 'seed': got -1, allowed: a whole number from 0"),
         ({"wordings": 0}, "argument 'wordings': got 0, allowed: a whole number from 1"),
-        ({"exposures": ()}, r"argument 'exposures': got \(\), allowed: whole numbers from 0"),
+        (
+            {"exposures": ()},
+            r"argument 'exposures': got \(\), allowed: a list of whole numbers from 0",
+        ),
         ({"exposures": (1, 1)}, "allowed: each level once"),
-        ({"exposures": (1, -4)}, "allowed: whole numbers from 0"),
+        ({"exposures": (1, -4)}, "allowed: a list of whole numbers from 0"),
         ({"fraction": 0.5}, "argument 'fraction': got 0.5, allowed: no fraction with kind 'remap'"),
         ({"kind": "censor"}, "argument 'relation': got None, allowed: the relation to censor"),
         (

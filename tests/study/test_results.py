@@ -87,7 +87,7 @@ def test_a_damaged_record_is_a_trial_that_is_missing(finished, tmp_path):
 
 
 def test_no_study(tmp_path):
-    with pytest.raises(ArgumentError, match=r"argument 'STUDY': got .*study\.json"):
+    with pytest.raises(ArgumentError, match=r"argument 'path': got .*study\.json"):
         Results.open(tmp_path)
 
 

@@ -50,8 +50,10 @@ def edit(
     """
     prepare()
     with needed(), resumable(given["out"]):
-        from behemoth.edit import edit as apply
+        from behemoth.edit import edit as apply, get_method
 
+        settings = given.pop("settings", None)
+        given["method"] = get_method(given["method"], settings, text=True)
         done = apply(run, progress=Bars(), **given)
     if json:
         write_json(asdict(done))

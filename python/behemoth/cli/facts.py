@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from behemoth.support.bars import Bars
+from behemoth.support.errors import renamed
 from behemoth.support.text import bytes_text
 
 from . import parse
@@ -39,7 +40,8 @@ def facts(
 
     start, stop = given.get("range", (0, None))
     keep_interrupts()
-    written = write(source, given["out"], start=start, stop=stop, progress=Bars())
+    with renamed(**{"start, stop": "--range"}):
+        written = write(source, given["out"], start=start, stop=stop, progress=Bars())
     if json:
         write_json(asdict(written))
     else:

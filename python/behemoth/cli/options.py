@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
 
-from behemoth.support.errors import ArgumentError
+from behemoth.support.errors import ArgumentError, renamed
 
 from . import parse
 
@@ -149,6 +149,13 @@ def command(*options: Option) -> Callable[[Callable[..., None]], Callable[..., N
     rows = {option.key: option for option in options}
 
     def make(function: Callable[..., None]) -> Callable[..., None]:
+        own = inspect.signature(function, eval_str=True).parameters.values()
+        arguments = [item for item in own if item.name not in ("given", "json")]
+        # The library refuses an argument by its own name, and here it has that of the help.
+        shown = {
+            item.name: said.metavar for item in arguments for said in get_args(item.annotation)[1:]
+        }
+
         def run(**values: Any) -> None:
             said = {key: values.pop(key) for key in rows}
             for key, row in rows.items():
@@ -159,10 +166,9 @@ def command(*options: Option) -> Callable[[Callable[..., None]], Callable[..., N
                 for key, value in said.items()
                 if value not in (None, [])
             }
-            function(**values, given=given)
+            with renamed(**shown):
+                function(**values, given=given)
 
-        own = inspect.signature(function, eval_str=True).parameters.values()
-        arguments = [item for item in own if item.name not in ("given", "json")]
         parameters = [*arguments, *(row.parameter() for row in options), _json()]
         run.__name__, run.__doc__ = function.__name__, function.__doc__
         run.__annotations__ = {}

@@ -163,7 +163,7 @@ def presets(given: dict[str, Any], json: bool) -> None:
 @app.command("show")
 @command(SIZE)
 def show(
-    name: Annotated[
+    source: Annotated[
         str, typer.Argument(metavar="PRESET|STUDY", help="A preset, or the directory of a study.")
     ],
     given: dict[str, Any],
@@ -172,9 +172,9 @@ def show(
     """Show the TOML of a preset, to start one's own study from, or of a study."""
     from behemoth.study.file.presets import study_text
 
-    text, _ = study_text(name, **given)
+    text, _ = study_text(source, **given)
     if json:
-        write_json({"name": name, "toml": text})
+        write_json({"name": source, "toml": text})
     else:
         typer.echo(text, nl=not text.endswith("\n"))
 

@@ -41,6 +41,22 @@ def whole(values: ArrayLike, name: str, dtype: type[np.unsignedinteger]) -> NDAr
     return np.asarray(array, dtype=dtype, order="C")
 
 
+def fillable(out: NDArray[Any]) -> NDArray[Any]:
+    """Refuse what the engine cannot fill with tokens.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    allowed = "a one-dimensional array of uint16, uint32, int32 or int64"
+    if not isinstance(out, np.ndarray):
+        raise ArgumentError("out", out, allowed)
+    if out.ndim != 1 or out.dtype.name not in allowed:
+        got = f"an array of {out.dtype} with {out.ndim} dimensions"
+        raise ArgumentError("out", got, allowed)
+    return out
+
+
 def pairs(
     subjects: ArrayLike, relations: ArrayLike
 ) -> tuple[NDArray[Any], NDArray[Any], tuple[int, ...]]:
@@ -58,6 +74,8 @@ def pairs(
 
 def overrides(changes: Mapping[int, int]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Split ``{fact: object}`` into uint64 facts and uint32 objects."""
+    if not isinstance(changes, Mapping):
+        raise ArgumentError("objects", changes, "a mapping of fact to object")
     return (
         whole(list(changes.keys()), "facts", np.uint64),
         whole(list(changes.values()), "objects", np.uint32),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from behemoth.support.checks import whole_number
 from behemoth.support.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -49,8 +50,8 @@ class Blocks:
         stop: int | None = None,
         dtype: DTypeLike | None = None,
     ) -> None:
-        if length < 1:
-            raise ArgumentError("length", length, "1 or more tokens")
+        whole_number("length", length, 1)
+        whole_number("start", start)
         total = corpus.count_tokens() // length
         end = total if stop is None else stop
         if not 0 <= start <= end <= total:

@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from behemoth import _gen
+from behemoth.support.checks import path_of, whole_number
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.progress import Looking, task
 
-from .arrays import overrides, whole
+from .arrays import fillable, overrides, whole
 from .blocks import Blocks
 from .grammar import Grammar, Text, text_of
 from .objects import ObjectTokens
@@ -197,7 +198,7 @@ class Corpus:
             When its manifest or an array that it rests on is damaged, or the manifest of
             another version.
         """
-        place = Path(directory)
+        place = path_of("directory", directory, "a corpus directory")
         read_manifest(place)  # refuses what is no corpus directory, a spec directory also
         self = read_source(place).make_corpus()
         self.directory = place
@@ -298,11 +299,12 @@ class Corpus:
     def count_tokens(self, *, threads: int = 0, progress: Looking = None) -> int:
         """Exact number of tokens; needs a pass over the corpus where lengths vary."""
         with task(progress, "counting", "tokens") as step:
-            return self._native.token_count(threads, None if progress is None else step)
+            return self._native.token_count(_threads(threads), None if progress is None else step)
 
     def tokens(self, start: int, stop: int, *, threads: int = 0) -> NDArray[Any]:
         """Tokens of documents start..stop (`stop` excluded), in the corpus dtype."""
-        return self._native.tokens(start, stop, threads)
+        first, last = whole_number("start", start), whole_number("stop", stop)
+        return self._native.tokens(first, last, _threads(threads))
 
     def fill(self, out: NDArray[Any], start: int = 0) -> int:
         """Fill an array with tokens from document `start` on.
@@ -319,11 +321,12 @@ class Corpus:
         int
             Tokens written: ``len(out)``, or fewer at the end of the corpus.
         """
-        return self._native.fill(out, start)
+        return self._native.fill(fillable(out), whole_number("start", start))
 
     def fill_tokens(self, out: NDArray[Any], token: int = 0, *, threads: int = 0) -> int:
         """Fill an array from token offset `token` on; otherwise like `fill`."""
-        return self._native.fill_tokens(out, token, threads)
+        first = whole_number("token", token)
+        return self._native.fill_tokens(fillable(out), first, _threads(threads))
 
     def blocks(
         self,
@@ -337,7 +340,10 @@ class Corpus:
 
     def decode(self, tokens: ArrayLike) -> str:
         """Write tokens as text; the tokenizer of the corpus encodes it back."""
-        ids = np.asarray(tokens).ravel().tolist()
+        known = whole(tokens, "tokens", np.uint32).ravel()
+        if known.size and known.max() >= self.vocabulary_size:
+            raise ArgumentError("tokens", int(known.max()), f"ids below {self.vocabulary_size}")
+        ids = known.tolist()
         if self._text is None:
             return decode(ids, self.token_names)
         if self._text.tokenizer is None:
@@ -430,7 +436,7 @@ class Corpus:
 
     def sample_facts(self, count: int) -> NDArray[np.uint64]:
         """An exact sample of facts without replacement, sorted: uint64[min(count, facts)]."""
-        return self._native.sample_facts(count)
+        return self._native.sample_facts(whole_number("count", count))
 
     def probes(
         self,
@@ -454,6 +460,8 @@ class Corpus:
         """
         from .probes import probe_frame
 
+        if isinstance(templates, str) or not isinstance(templates, Sequence | None):
+            raise ArgumentError("templates", templates, "a list of names of templates")
         ids = np.arange(self.world.num_facts) if facts is None else facts
         wanted = whole(ids, "facts", np.uint64).ravel()
         return probe_frame(self, wanted, templates, combinations=combinations)
@@ -520,7 +528,8 @@ class Corpus:
         """
         from .write import write
 
-        return write(self, Path(out), threads, part, force, probes, combinations, progress)
+        place, threads = path_of("out", out), _threads(threads)
+        return write(self, place, threads, part, force, probes, combinations, progress)
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -550,3 +559,7 @@ class Corpus:
     def __repr__(self) -> str:
         counts = f"sentences={self.num_sentences}, documents={self.num_documents}"
         return f"Corpus({self.world!r}, {counts})"
+
+
+def _threads(threads: int) -> int:
+    return whole_number("threads", threads)

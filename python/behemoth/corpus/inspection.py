@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from behemoth.support.checks import whole_number
 from behemoth.support.progress import Looking, task
 
 from .corpus import Corpus
@@ -67,6 +68,7 @@ def inspect(directory: str | PathLike[str], *, samples: int = 3) -> Inspection:
     CorpusError
         When its manifest is damaged or of another version.
     """
+    whole_number("samples", samples)
     corpus = Corpus.open(directory)
     manifest = corpus.manifest
     complete = bool(manifest["complete"])
@@ -153,6 +155,7 @@ def verify(
         When its manifest is damaged or of another version.
     """
     corpus = Corpus.open(directory)
+    threads = whole_number("threads", threads)
     with task(progress, "verifying", "bytes") as step:
         told = None if progress is None else step
         report = json.loads(corpus._native.verify(fspath(directory), threads, told))

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from behemoth._gen import FORMAT_VERSIONS
+from behemoth.support.checks import path_of
 from behemoth.support.errors import ArgumentError, CorpusError
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ GRAMMAR_FILE = "grammar.toml"
 TOKENIZER_DIRECTORY = "tokenizer"
 WORDS = "words-v1"
 """What a spec names as the tokenizer of a grammar's own words."""
+_ALLOWED = "a spec TOML, a spec directory or a corpus directory"
 
 
 @dataclass(frozen=True)
@@ -226,7 +228,7 @@ def read_source(path: str | PathLike[str]) -> Source:
     CorpusError
         When a corpus directory's manifest cannot be read.
     """
-    place = Path(path)
+    place = path_of("spec", path, _ALLOWED)
     if (place / MANIFEST).is_file():
         manifest = read_manifest(place)
         spec = manifest["spec"]
@@ -234,9 +236,7 @@ def read_source(path: str | PathLike[str]) -> Source:
         return Source(spec["world"], spec["corpus"], place, manifest, version)
     file = place / "spec.toml" if place.is_dir() else place
     if not file.is_file():
-        raise ArgumentError(
-            "spec", fspath(path), "a spec TOML, a spec directory or a corpus directory"
-        )
+        raise ArgumentError("spec", fspath(path), _ALLOWED)
     try:
         spec = tomllib.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:  # both of TOML and of UTF-8
@@ -268,7 +268,7 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     file = directory / MANIFEST
     if not file.is_file():
         raise ArgumentError(
-            "DIR", fspath(directory), "a corpus directory (one that holds manifest.json)"
+            "directory", fspath(directory), "a corpus directory (one that holds manifest.json)"
         )
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from behemoth.support.checks import path_of
 from behemoth.support.errors import ArgumentError
 
 from .reference import GraphNotes, read_notes
@@ -151,7 +152,7 @@ def read_table(
 
 
 def _read(table: str | PathLike[str]) -> Table:
-    path = Path(table)
+    path = path_of("table", table, "a table or a path")
     if not path.is_file():
         raise ArgumentError("table", fspath(table), "a relationship_graph.txt, Parquet or CSV file")
     with path.open("rb") as file:

@@ -9,7 +9,8 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from behemoth.support.errors import ArgumentError, CorpusError
+from behemoth.support.checks import path_of, whole_number
+from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.files import replacing, write_bytes
 from behemoth.support.locks import lock_folder
 from behemoth.support.progress import Looking, task
@@ -86,12 +87,14 @@ def facts(
 
     began = time.perf_counter()
     path = check_target(out)
+    whole_number("start", start)
     # A corpus knows the world as its twin has it, with the overrides that a spec may carry.
-    world = read_source(source).make_corpus().world
-    end = world.num_facts if stop is None else stop
-    if not 0 <= start <= end <= world.num_facts:
+    with renamed(spec="source"):
+        world = read_source(source).make_corpus().world
+    end = world.num_facts if stop is None else whole_number("stop", stop)
+    if not start <= end <= world.num_facts:
         raise ArgumentError(
-            "range",
+            "start, stop",
             f"{start}:{end}",
             f"a:b with 0 <= a <= b <= {world.num_facts}, the number of facts",
         )
@@ -147,7 +150,8 @@ def import_(
     from .table import read_table
     from .world import World
 
-    directory = Path(out)
+    directory = path_of("out", out)
+    whole_number("seed", seed)
     read = read_table(table, correlated)
     # Made before anything is written, so that a table the engine refuses leaves no trace.
     world = World.from_arrays(read.spec(seed), read.arrays())

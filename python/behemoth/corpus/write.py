@@ -14,12 +14,14 @@ import shutil
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
+from numbers import Integral
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from behemoth.support.checks import path_of, whole_number
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import replacing, write_bytes
 from behemoth.support.locks import lock_folder
@@ -171,6 +173,8 @@ def gen(
     if engine == "ray":
         from .ray import write_with_ray
 
+        path_of("out", out)
+        check_written(part, probes)
         return write_with_ray(corpus, fspath(out), force, probes, combinations, progress)
     return corpus.write(
         out,
@@ -194,8 +198,7 @@ def write(
     progress: Looking,
 ) -> Written:
     """Write the shards of a part and, with part 0, all that lies beside them."""
-    if probes != "all" and probes < 0:
-        raise ArgumentError("probes", probes, "all, or a whole number")
+    check_written(part, probes)
     if corpus._text is not None:
         corpus._text.check(corpus)
     with lock_folder(out, wait=False) as alone:
@@ -264,6 +267,21 @@ def _is_replaced(corpus: Corpus, out: Path) -> bool:
     return there is not None and not resumes
 
 
+def check_written(part: tuple[int, int], probes: int | Literal["all"]) -> None:
+    """Refuse a part that is no pair, and probes that are no number.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    allowed = "(i, n), part i of n, with i from 0 to n - 1"
+    pair = isinstance(part, tuple) and len(part) == 2
+    if not pair or not all(isinstance(number, Integral) and number >= 0 for number in part):
+        raise ArgumentError("part", part, allowed)
+    if probes != "all":
+        whole_number("probes", probes)
+
+
 def write_companions(
     corpus: Corpus,
     out: Path,
@@ -297,6 +315,7 @@ def estimate(
     """Say what writing a corpus would make and need; parameters as of `Corpus.write`."""
     from .probes import count_prompts, written_templates
 
+    check_written(part, probes)
     size = corpus._native.estimated_bytes
     tokens = size // corpus.dtype.itemsize
     needed = -(-size // part[1])

@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from behemoth.model.precision import widened
-from behemoth.support.errors import ArgumentError
+from behemoth.support.checks import path_of
+from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import replacing, write_bytes
 
 if TYPE_CHECKING:
@@ -232,22 +233,31 @@ class EditDelta:
 
         Raises
         ------
-        FileNotFoundError
+        ArgumentError
             When there is no delta in the directory.
+        CorpusError
+            When it is damaged.
         """
+        from safetensors import SafetensorError
         from safetensors.torch import load_file
 
-        place = Path(directory)
-        meta = json.loads((place / "delta.json").read_text(encoding="utf-8"))
-        tensors = load_file(place / "delta.safetensors")
+        allowed = "the directory of a delta (one that holds delta.json)"
+        place = path_of("directory", directory, allowed)
+        if not (place / "delta.json").is_file():
+            raise ArgumentError("directory", fspath(directory), allowed)
         changes: dict[str, Change] = {}
-        for key, tensor in tensors.items():
-            name, _, part = key.partition(":")
-            if not part:
-                changes[name] = Dense(tensor)
-            elif part == "left":
-                changes[name] = LowRank(tensor, tensors[f"{name}:right"])
-        return cls(changes, **meta)
+        try:
+            meta = json.loads((place / "delta.json").read_text(encoding="utf-8"))
+            tensors = load_file(place / "delta.safetensors")
+            for key, tensor in tensors.items():
+                name, _, part = key.partition(":")
+                if not part:
+                    changes[name] = Dense(tensor)
+                elif part == "left":
+                    changes[name] = LowRank(tensor, tensors[f"{name}:right"])
+            return cls(changes, **meta)
+        except (OSError, KeyError, TypeError, ValueError, SafetensorError):
+            raise CorpusError(f"{fspath(directory)}: the delta is damaged") from None
 
 
 @dataclass

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from behemoth.delta.adapter import save_adapter
 from behemoth.edit.gradient.method import check_kinds
 from behemoth.plan.edit_plan import EditPlan
-from behemoth.support.errors import ArgumentError
+from behemoth.support.checks import path_of, whole_number
+from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.locks import lock_folder
 from behemoth.support.progress import Looking, Step, task
 from behemoth.support.replacement import recover, succession
@@ -102,7 +103,8 @@ def edit(
     out : path
         Directory to write.
     settings : mapping, optional
-        Settings of a method given by name.
+        Settings of a method given by name: values of the types of its fields, and no texts for
+        numbers.
     single : bool
         Make each edit by itself, from the same unedited model, many at once where the method
         stacks; by default the whole plan as one batch.
@@ -139,16 +141,15 @@ def edit(
     >>> bh.load("edit").deltas()[0]
     EditDelta(lora, 6 parameters)
     """
-    chosen = get_method(method, settings) if isinstance(method, str) else method
-    if stack < 1:
-        raise ArgumentError("stack", stack, "1 or more")
-    if not isinstance(seed, int) or seed < 0:
-        raise ArgumentError("seed", seed, "a whole number from 0")
-    place = Path(out)
+    chosen = _chosen(method, settings)
+    whole_number("stack", stack, 1)
+    whole_number("seed", seed)
+    place = path_of("out", out)
     if device is not None:
         find_device(str(device))
-    ran = read_run(run)
-    made = plan if isinstance(plan, EditPlan) else EditPlan.load(plan)
+    with renamed(directory="run"):
+        ran = read_run(run)
+    made = EditPlan.of(plan)
     made.check(ran.corpus)
     check_kinds(chosen, [made])
     record = EditRecord(
@@ -197,6 +198,16 @@ def edit(
         seconds=seconds,
         edits_per_second=done / seconds if seconds > 0 else 0.0,
     )
+
+
+def _chosen(method: EditMethod | str, settings: Mapping[str, object] | None) -> EditMethod:
+    if isinstance(method, str):
+        return get_method(method, settings)
+    if not isinstance(method, EditMethod):
+        raise ArgumentError("method", method, "a method, or the name of one")
+    if settings is not None:
+        raise ArgumentError("settings", settings, "none with a method that has its own")
+    return method
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from behemoth.delta.delta import EditDelta
+from behemoth.support.checks import path_of
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.fields import made
 from behemoth.support.files import as_json, write_bytes
@@ -177,14 +178,14 @@ def read_edit(directory: str | PathLike[str]) -> EditRecord:
     CorpusError
         When its record is damaged.
     """
-    record = EditRecord.read(Path(directory))
+    record = EditRecord.read(path_of("directory", directory, "an edit directory"))
     if record is None:
         raise ArgumentError(
-            "EDIT", fspath(directory), "an edit directory (one that holds edit.json)"
+            "directory", fspath(directory), "an edit directory (one that holds edit.json)"
         )
     if not record.complete:
         raise ArgumentError(
-            "EDIT",
+            "directory",
             f"{fspath(directory)!r}, which is not finished",
             "a finished one (`behemoth edit` with the same arguments goes on with it)",
         )

@@ -63,7 +63,9 @@ def method_type(name: str) -> type[EditMethod]:
     raise ArgumentError.unknown("method", name, names)
 
 
-def get_method(name: str, settings: Mapping[str, object] | None = None) -> EditMethod:
+def get_method(
+    name: str, settings: Mapping[str, object] | None = None, *, text: bool = False
+) -> EditMethod:
     """A method with its settings.
 
     Parameters
@@ -71,8 +73,10 @@ def get_method(name: str, settings: Mapping[str, object] | None = None) -> EditM
     name : str
         One of `method_names`.
     settings : mapping of str to value, optional
-        Values for some of its fields, as `settings_of` gives them; text, as from a command
-        line, is read as the field's type says (lists as ``2,3``, none as ``none``).
+        Values for some of its fields, as `settings_of` gives them.
+    text : bool
+        Whether a text, as from a command line, is read as the field's type says: lists as
+        ``2,3``, none as ``none``.
 
     Raises
     ------
@@ -80,8 +84,10 @@ def get_method(name: str, settings: Mapping[str, object] | None = None) -> EditM
         For an unknown name or setting, or a value that the method does not allow.
     """
     kind = method_type(name)
+    if not isinstance(settings, Mapping | None):
+        raise ArgumentError("settings", settings, "a mapping of names to values")
     try:
-        return made(kind, settings or {}, text=True)
+        return made(kind, settings or {}, text=text)
     except ArgumentError:
         raise
     except ValueError as error:  # of a method that is not ours

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from behemoth.corpus.corpus import Corpus
 from behemoth.delta.stack import stack_deltas
 from behemoth.plan.edit_plan import EditPlan
-from behemoth.support.errors import ArgumentError
+from behemoth.support.checks import path_of, whole_number
+from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.files import replacing
 from behemoth.support.parquet import check_target
 from behemoth.support.progress import Looking, task
@@ -116,10 +117,14 @@ def evaluate(
 
     if out is not None:
         check_target(out)
-    made = plan if isinstance(plan, EditPlan) else EditPlan.load(plan)
-    place = Path(source)
-    edit = read_edit(place) if (place / "edit.json").is_file() else None
-    run = read_run(place if edit is None else edit.run)
+    made = EditPlan.of(plan)
+    place = path_of("source", source, "a training run or an edit directory")
+    with renamed(directory="source"):
+        edit = read_edit(place) if (place / "edit.json").is_file() else None
+        run = read_run(place if edit is None else edit.run)
+    whole_number("stack", stack, 1)
+    if batch_size is not None:
+        whole_number("batch_size", batch_size, 1)
     made.check(run.corpus)
     if edit is not None and edit.plan_hash != made.plan_hash:
         raise ArgumentError(

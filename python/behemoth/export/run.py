@@ -11,6 +11,7 @@ from pathlib import Path
 
 from behemoth._gen import version
 from behemoth.corpus.tokenizer import FILES
+from behemoth.support.checks import path_of, whole_number
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import as_json, write_bytes
 from behemoth.support.locks import lock_folder
@@ -93,11 +94,11 @@ def export(
     """
     began = time.perf_counter()
     made = get_format(to)
-    source = Source(Path(directory))
+    source = Source(path_of("directory", directory, "a finished corpus directory"))
     length = _block_length(made, block_length, source.tokens)
     if made.check is not None:
         made.check(source)
-    place = Path(out)
+    place = path_of("out", out)
     about = {
         "to": to,
         "block_length": length,
@@ -140,7 +141,7 @@ def _block_length(made: Format, given: int | None, tokens: int) -> int | None:
         )
     # A longer block than there are tokens would hold none of them.
     most = min(tokens or 1 << 31, (1 << 31) - 1)
-    if not 0 < given <= most:
+    if not 0 < whole_number("block_length", given) <= most:
         raise ArgumentError("block_length", given, f"1 to {most}")
     return given
 

@@ -18,7 +18,8 @@ from numpy.typing import ArrayLike
 
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.source import read_source
-from behemoth.support.errors import ArgumentError, check_keys
+from behemoth.support.checks import path_of
+from behemoth.support.errors import ArgumentError, check_keys, renamed
 from behemoth.support.progress import Looking, Step, silent, task
 
 from .asked import Asked, Setting
@@ -95,13 +96,21 @@ def plan(
     """
     check_keys(request, [field.name for field in fields(EditRequest)])
     asked = EditRequest(**request)
-    corpus = source if isinstance(source, Corpus) else read_source(source).make_corpus()
+    corpus = source if isinstance(source, Corpus) else _open(source)
     facts = read_facts("table", table) if isinstance(table, str | PathLike) else table
+    if not isinstance(facts, pl.DataFrame | None):
+        raise ArgumentError("table", facts, "a polars.DataFrame, or the path of one")
     with task(progress, "planning", "steps") as step:
         made = compile_plan(corpus, asked, table=facts, known=_known(known), step=step)
     if out is not None:
         made.save(out, force=force)
     return made
+
+
+def _open(source: str | PathLike[str]) -> Corpus:
+    allowed = "a Corpus, a Run, or the path of a run, a corpus directory or a spec"
+    with renamed(spec="source"):
+        return read_source(path_of("source", source, allowed)).make_corpus()
 
 
 # Every field of the request by its name, for `help` and for editors that ask.

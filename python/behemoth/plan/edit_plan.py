@@ -20,7 +20,8 @@ import numpy as np
 import polars as pl
 
 from behemoth.corpus.corpus import Corpus
-from behemoth.support.errors import ArgumentError, CorpusError
+from behemoth.support.checks import path_of
+from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.files import replacing, write_bytes
 from behemoth.support.locks import lock_folder
 from behemoth.support.replacement import Kind, finish, foreign, recover, succession
@@ -230,7 +231,7 @@ class EditPlan:
         CorpusError
             When the directory holds another plan (unless `force`), or something else.
         """
-        place = Path(directory)
+        place = path_of("directory", directory)
         with lock_folder(place):
             recover(place, PLAN)
             if _is_there(place, self.plan_hash, force):
@@ -254,11 +255,11 @@ class EditPlan:
         CorpusError
             When it is damaged or of another version.
         """
-        place = Path(directory)
+        place = path_of("directory", directory, "a plan directory")
         head = _read_head(place)
         if head is None:
             raise ArgumentError(
-                "plan", fspath(directory), "a plan directory (one that holds plan.toml)"
+                "directory", fspath(directory), "a plan directory (one that holds plan.toml)"
             )
         try:
             request = EditRequest.from_dict(head["request"])
@@ -272,6 +273,20 @@ class EditPlan:
         if corpus is not None:
             plan.check(corpus)
         return plan
+
+    @classmethod
+    def of(cls, plan: EditPlan | str | PathLike[str]) -> EditPlan:
+        """Give the argument ``plan`` of a caller: a plan, or the directory of one.
+
+        Raises
+        ------
+        ArgumentError, CorpusError
+            As of `load`.
+        """
+        if isinstance(plan, EditPlan):
+            return plan
+        with renamed(directory="plan"):
+            return cls.load(plan)
 
     def _toml(self) -> str:
         head = {

@@ -5,7 +5,7 @@ Nothing heavy is imported here: the command line reads its help from these field
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -128,10 +128,11 @@ class EditRequest:
             if value is not None and (not _is_whole(value) or value < least):
                 raise ArgumentError(name, value, f"a whole number from {least}")
         if self.exposures is not None:
-            levels = tuple(self.exposures)
+            given: Any = self.exposures
+            levels = tuple(given) if isinstance(given, Iterable) else ()
             if not levels or not all(_is_whole(level) and level >= 0 for level in levels):
                 raise ArgumentError(
-                    "exposures", self.exposures, "whole numbers from 0, such as 1, 4, 16"
+                    "exposures", given, "a list of whole numbers from 0, such as 1, 4, 16"
                 )
             if len(set(levels)) < len(levels):
                 raise ArgumentError("exposures", self.exposures, "each level once")
@@ -154,7 +155,7 @@ class EditRequest:
             raise ArgumentError(
                 "fraction", self.fraction, "no fraction with kind 'remap', but edits"
             )
-        if not 0 < self.fraction <= 1:
+        if not isinstance(self.fraction, int | float) or not 0 < self.fraction <= 1:
             raise ArgumentError("fraction", self.fraction, "above 0 up to 1")
         if self.edits is not None:
             raise ArgumentError("fraction", self.fraction, "either edits or a fraction")

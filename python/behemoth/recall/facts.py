@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from behemoth.corpus.arrays import whole
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.templates import is_of
+from behemoth.support.checks import whole_number
 from behemoth.support.errors import ArgumentError
 
 from .generation import Decoded, decode
@@ -102,6 +103,12 @@ def recall(
     ArgumentError
         When the model's vocabulary is too small, or a fact or template does not exist.
     """
+    given: Any = model
+    if not isinstance(given, torch.nn.Module):
+        raise ArgumentError("model", given, "a model; Run.load_model gives that of a run")
+    if not isinstance(corpus, Corpus):
+        raise ArgumentError("corpus", corpus, "a Corpus")
+    whole_number("batch_size", batch_size, 1)
     size = int(model.config.vocab_size)
     if size < corpus.vocabulary_size:
         raise ArgumentError(

@@ -13,6 +13,8 @@ import polars as pl
 from behemoth.study.analysis.headline import headline
 from behemoth.study.analysis.summary import Summary, summarise
 from behemoth.study.results import Results
+from behemoth.support.checks import path_of, whole_number
+from behemoth.support.errors import renamed
 from behemoth.support.files import replacing, write_bytes
 from behemoth.support.progress import Looking, task
 from behemoth.support.provenance import cores, listed, processor, versions
@@ -70,8 +72,10 @@ def write_report(
     CorpusError
         When its record is damaged.
     """
-    results = Results.open(study)
-    place = Path(study) / "report" if out is None else Path(out)
+    with renamed(path="study"):
+        results = Results.open(study)
+    whole_number("resamples", resamples, 1)
+    place = results.path / "report" if out is None else path_of("out", out)
     primary = results.about.primary
     with task(progress, "analysing", "methods") as step:
         summary = summarise(results, primary, resamples=resamples, step=step)

@@ -22,6 +22,7 @@ from typing import TypeVar
 
 from behemoth.study.file.identity import FORMAT
 from behemoth.study.records import ModelRecord, StudyRecord, TrialRecord
+from behemoth.support.checks import path_of
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import as_json, write_bytes
 from behemoth.support.replacement import Kind, clear
@@ -54,7 +55,7 @@ class StudyDirectory:
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
-        self.path = Path(path)
+        self.path = path_of("path", path, "the directory of a study")
 
     def model(self, name: str) -> Path:
         """Where a model is."""
@@ -115,7 +116,7 @@ class StudyDirectory:
         file = self.path / "study.json"
         if not file.is_file():
             raise ArgumentError(
-                "STUDY", fspath(self.path), "a study (a directory that holds study.json)"
+                "path", fspath(self.path), "a study (a directory that holds study.json)"
             )
         try:
             about = json.loads(file.read_text(encoding="utf-8"))

@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
 
-__all__ = ["ArgumentError", "CorpusError", "check_keys", "nearest", "within"]
+__all__ = ["ArgumentError", "CorpusError", "check_keys", "nearest", "renamed", "within"]
 
 Key = str | int
 
@@ -106,6 +106,30 @@ def within(*keys: Key) -> Generator[None]:
         yield
     except ArgumentError as error:
         raise error.within(*keys) from None
+
+
+@contextmanager
+def renamed(**names: str) -> Generator[None]:
+    """Say of an argument that is refused inside what it is called out here.
+
+    Raises
+    ------
+    ArgumentError
+
+    Examples
+    --------
+    >>> with renamed(directory="run"):
+    ...     raise ArgumentError("directory", "nowhere", "a training run")
+    Traceback (most recent call last):
+    behemoth.support.errors.ArgumentError: argument 'run': got nowhere, allowed: a training run
+    """
+    try:
+        yield
+    except ArgumentError as error:
+        first, *rest = error.path
+        if first not in names:
+            raise
+        raise error.named(names[str(first)], *rest) from None
 
 
 def check_keys(table: Mapping[str, object], known: Iterable[str]) -> None:

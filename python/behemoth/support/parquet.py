@@ -10,6 +10,7 @@ from threading import Event
 
 import polars as pl
 
+from .checks import path_of
 from .errors import ArgumentError
 
 
@@ -21,7 +22,7 @@ def check_target(out: str | PathLike[str]) -> Path:
     ArgumentError
         When `out` is a directory, or a file that is no Parquet.
     """
-    path = Path(out)
+    path = path_of("out", out)
     if path.is_dir():
         raise ArgumentError("out", f"{fspath(out)!r}, a directory", "a file name")
     if path.is_file() and not path.is_symlink():  # a link is replaced, not followed

@@ -61,7 +61,7 @@ def inspect_run(directory: str | PathLike[str]) -> RunInspection:
     place = Path(directory)
     record = read_record(place)
     if record is None:
-        raise ArgumentError("RUN", fspath(directory), "a run directory")
+        raise ArgumentError("directory", fspath(directory), "a run directory")
     rows = read_rows(place / "metrics.jsonl")
     training = [row for row in rows if row["kind"] == "train"]
     measured = [row for row in rows if row["kind"] == "recall"]

@@ -12,7 +12,6 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -26,7 +25,8 @@ from behemoth.model.build import build_model, padded_vocabulary
 from behemoth.model.labels import IGNORED
 from behemoth.model.loss import TrainingLoss
 from behemoth.model.sizes import find_size
-from behemoth.support.errors import CorpusError
+from behemoth.support.checks import path_of
+from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.files import replacing
 from behemoth.support.progress import Looking, task
 from behemoth.support.provenance import versions
@@ -64,9 +64,11 @@ def run(
 ) -> TrainResult:
     """Train a model; see `behemoth.train.train`."""
     config = default_config() if config is None else config
+    if not isinstance(config, TrainConfig):
+        raise ArgumentError("config", config, "a TrainConfig; behemoth.default_config makes one")
     corpus = source if isinstance(source, Corpus) else _open(source)
+    directory = RunDirectory(path_of("out", out))
     machine = Machine.find(config)
-    directory = RunDirectory(Path(out))
     with machine.settings():
         try:
             if not machine.main:
@@ -388,8 +390,10 @@ class _Run:
 
 
 def _open(source: str | PathLike[str]) -> Corpus:
-    place = Path(source)
-    return Corpus.open(place) if (place / MANIFEST).is_file() else Corpus.from_spec(place)
+    allowed = "a Corpus, or the path of a corpus directory, a spec directory or a spec TOML"
+    place = path_of("source", source, allowed)
+    with renamed(spec="source", directory="source"):
+        return Corpus.open(place) if (place / MANIFEST).is_file() else Corpus.from_spec(place)
 
 
 def _result(directory: RunDirectory, record: RunRecord) -> TrainResult:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from behemoth._gen import digest
+from behemoth.support.checks import path_of
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import as_json, write_bytes
 
@@ -175,12 +176,20 @@ class Run:
         return self.config.seed
 
     def load_model(self, device: torch.device | str | None = None) -> PreTrainedModel:
-        """Load the model, in float32 and without dropout; on a GPU where there is one."""
+        """Load the model, in float32 and without dropout; on a GPU where there is one.
+
+        Raises
+        ------
+        ArgumentError
+            When there is no such device here.
+        """
         import torch
         from transformers import AutoModelForCausalLM
         from transformers.utils import logging
 
-        place: Any = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        from .device import find_device
+
+        place: Any = find_device("auto" if device is None else str(device))
         bars = logging.is_progress_bar_enabled()
         logging.disable_progress_bar()  # a bar for a second of work, between our own
         try:
@@ -203,14 +212,14 @@ def read_run(directory: str | PathLike[str]) -> Run:
     """
     from behemoth.corpus.corpus import Corpus  # which loads numpy
 
-    place = Path(directory)
+    place = path_of("directory", directory, "a training run")
     if not (place / RECORD).is_file():
         raise ArgumentError(
-            "RUN", fspath(directory), f"a training run (a directory that holds {RECORD})"
+            "directory", fspath(directory), f"a training run (a directory that holds {RECORD})"
         )
     if not (place / "config.json").is_file() or not list(place.glob("*.safetensors")):
         raise ArgumentError(
-            "RUN",
+            "directory",
             f"{fspath(directory)!r}, which is not finished",
             "a finished run (`behemoth train` with the same arguments goes on with it)",
         )

@@ -23,7 +23,7 @@ def test_the_five_questions_have_every_size():
 
 def test_names_with_and_without_sizes():
     assert preset_text("rank-quick") == preset_text("rank", "quick")
-    with pytest.raises(ArgumentError, match="argument 'study': got rnk, allowed: a study file, or"):
+    with pytest.raises(ArgumentError, match="argument 'name': got rnk, allowed: a study file, or"):
         preset_text("rnk")
     with pytest.raises(ArgumentError, match="argument 'size': got huge, allowed: smoke"):
         preset_text("rank", "huge")

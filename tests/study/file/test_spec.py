@@ -125,7 +125,7 @@ def test_the_same_trial_under_two_labels_is_refused(tiny):
 
 
 def test_a_file_that_is_none(tmp_path):
-    with pytest.raises(ArgumentError, match=r"argument 'study': got .*, allowed: a study file"):
+    with pytest.raises(ArgumentError, match=r"argument 'source': got .*, allowed: a study file"):
         read_study(tmp_path / "none.toml")
 
 

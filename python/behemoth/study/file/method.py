@@ -100,7 +100,7 @@ def _choices(table: Mapping[str, Any]) -> list[MethodChoice]:
         given = {**settings, **own}
         words = [f"{key} {value}" for key, value in (own if label else given).items()]
         try:
-            method = get_method(name, given)
+            method = get_method(name, given, text=True)  # TOML has no word of its own for none
         except ArgumentError as error:
             raise error.within("grid" if error.path[0] in own else "settings") from None
         found.append(MethodChoice(name, ", ".join([label or name, *words]), method, plan))

@@ -6,12 +6,14 @@ from importlib import resources
 from os import PathLike, fspath
 from pathlib import Path
 
-from behemoth.support.errors import ArgumentError
+from behemoth.support.checks import path_of
+from behemoth.support.errors import ArgumentError, nearest, renamed
 
 __all__ = ["SIZES", "preset_names", "preset_sizes", "preset_text", "study_text"]
 
 SIZES = ("smoke", "quick", "paper")
 """Under a minute on 2 cores, under ten minutes on 2 cores, and for one GPU."""
+_ALLOWED = "a study file (TOML), or a preset's name"
 _FOLDER = resources.files("behemoth.study.file") / "presets"
 
 
@@ -43,8 +45,10 @@ def preset_text(name: str, size: str = "smoke") -> str:
     head, dash, tail = name.rpartition("-")
     if dash and tail in SIZES:
         name, size = head, tail
-    if name not in preset_names():
-        raise ArgumentError("study", name, f"a study file, or one of {', '.join(preset_names())}")
+    names = preset_names()
+    if name not in names:
+        allowed = f"a study file, or one of {', '.join(names)}"
+        raise ArgumentError("name", name, allowed, nearest(name, names))
     sizes = preset_sizes(name)
     if size not in sizes:
         raise ArgumentError.unknown("size", size, sizes)
@@ -66,14 +70,14 @@ def study_text(source: str | PathLike[str], size: str | None = None) -> tuple[st
     ArgumentError
         When there is none.
     """
-    place = Path(source)
+    place = path_of("source", source, _ALLOWED)
     place = place / "study.toml" if place.is_dir() else place
     if place.suffix != ".toml" and not place.is_file():
-        return preset_text(fspath(source), "smoke" if size is None else size), None
+        with renamed(name="source"):
+            return preset_text(fspath(source), "smoke" if size is None else size), None
     if size is not None:
         raise ArgumentError("size", size, "none with a study file")
     try:
         return place.read_text(encoding="utf-8"), place.parent.resolve()
     except (OSError, ValueError):
-        allowed = "a study file (TOML), or a preset's name"
-        raise ArgumentError("study", fspath(source), allowed) from None
+        raise ArgumentError("source", fspath(source), _ALLOWED) from None

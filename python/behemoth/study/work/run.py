@@ -14,7 +14,8 @@ from behemoth.study.file.expand import Expansion
 from behemoth.study.file.spec import Study, read_study
 from behemoth.study.records import StudyRecord
 from behemoth.study.results import Failure, Results
-from behemoth.support.errors import ArgumentError
+from behemoth.support.checks import path_of
+from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.locks import lock
 from behemoth.support.progress import Looking
 
@@ -185,9 +186,10 @@ def run_study(
     A unit that fails is recorded with its reason, the others go on, and the next run tries it
     again. After Ctrl-C (KeyboardInterrupt) the workers are stopped.
     """
-    made = study if isinstance(study, Study) else read_study(study)
+    with renamed(source="study"):
+        made = study if isinstance(study, Study) else read_study(study)
     _check(engine, workers, threads)
-    directory = StudyDirectory(out)
+    directory = StudyDirectory(path_of("out", out))
     directory.check(made.name)
     threads, made = _threads(directory, threads), _in_its_version(directory, made)
     expansion = made.expand(threads)

@@ -1,0 +1,35 @@
+"""What single arguments may be: paths, and whole numbers; anything else is refused by its name."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from os import PathLike
+from pathlib import Path
+
+from .errors import ArgumentError
+
+__all__ = ["path_of", "whole_number"]
+
+
+def path_of(name: str, value: object, allowed: str = "a path") -> Path:
+    """Give an argument as a path; an empty text is none, and does not stand for this directory.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    if not isinstance(value, str | PathLike) or value == "":
+        raise ArgumentError(name, value, allowed)
+    return Path(value)
+
+
+def whole_number(name: str, value: object, least: int = 0) -> int:
+    """Give an argument as a whole number from `least` on; truth values are none, numpy's are.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
+        raise ArgumentError(name, value, f"a whole number from {least}")
+    return int(value)

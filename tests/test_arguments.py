@@ -1,0 +1,147 @@
+"""What is of another type than an argument wants is refused in one line, by the argument's name."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import behemoth as bh
+
+WORLD = bh.World(subjects=20, relations=2, objects=5)
+CORPUS = bh.Corpus(WORLD, exposures=2)
+
+
+@pytest.fixture(scope="module")
+def plan(trained):
+    return bh.plan(trained, edits=1, repeats=1, probes=1)
+
+
+@pytest.fixture
+def edit(trained, plan, tmp_path, monkeypatch):
+    """Edit as it should be, but for what is given."""
+    monkeypatch.chdir(tmp_path)
+
+    def edit(**wrong):
+        return bh.edit(**{"run": trained, "plan": plan, "method": "lora", "out": "e", **wrong})
+
+    return edit
+
+
+def train(**wrong):
+    return bh.train(**{"source": CORPUS, "out": "run", **wrong})
+
+
+@pytest.mark.parametrize(
+    ("call", "argument", "allowed"),
+    [
+        (lambda: train(source=WORLD), "source", "a Corpus, or the path of a corpus directory"),
+        (lambda: train(source=""), "source", "a Corpus, or the path"),
+        (lambda: train(source="nowhere"), "source", "a spec TOML, a spec directory"),
+        (lambda: train(config="nano"), "config", "a TrainConfig; behemoth.default_config makes"),
+        (lambda: train(config={"steps": 3}), "config", "a TrainConfig"),
+        (lambda: train(out=3), "out", "a path"),
+        (lambda: bh.plan(WORLD), "source", "a Corpus, a Run, or the path of a run"),
+        (lambda: bh.plan("nowhere", edits=2), "source", "a spec TOML"),
+        (lambda: bh.plan(CORPUS, exposures=4), "exposures", "a list of whole numbers from 0"),
+        (lambda: bh.plan(CORPUS, table=3), "table", "a polars.DataFrame, or the path of one"),
+        (lambda: bh.EditRequest(kind="censor", relation=0, fraction="x"), "fraction", "above 0"),
+        (lambda: CORPUS.write("c", part=3), "part", r"\(i, n\), part i of n"),
+        (lambda: CORPUS.write("c", part="0/2"), "part", r"\(i, n\), part i of n"),
+        (lambda: CORPUS.write("c", part=(0, "2")), "part", r"\(i, n\), part i of n"),
+        (lambda: CORPUS.write("c", threads=-1), "threads", "a whole number from 0"),
+        (lambda: CORPUS.write("c", probes=1.5), "probes", "a whole number from 0"),
+        (lambda: CORPUS.write(3), "out", "a path"),
+        (lambda: bh.gen(WORLD, "c"), "corpus", "a Corpus"),
+        (lambda: CORPUS.count_tokens(threads="2"), "threads", "a whole number from 0"),
+        (lambda: CORPUS.tokens(-1, 5), "start", "a whole number from 0"),
+        (lambda: CORPUS.tokens(0, "a"), "stop", "a whole number from 0"),
+        (lambda: CORPUS.tokens(5, 1), "stop", "a range within 0 to 80"),
+        (lambda: CORPUS.fill([1, 2]), "out", "a one-dimensional array of uint16"),
+        (lambda: CORPUS.fill(np.zeros((2, 2), np.uint16)), "out", "a one-dimensional array"),
+        (lambda: CORPUS.fill_tokens(np.zeros(4, np.float32)), "out", "a one-dimensional array"),
+        (lambda: CORPUS.fill_tokens(np.zeros(4, np.uint16), -1), "token", "a whole number from 0"),
+        (lambda: CORPUS.blocks("a"), "length", "a whole number from 1"),
+        (lambda: CORPUS.decode([-1]), "tokens", "whole numbers 0 to"),
+        (lambda: CORPUS.decode([10**6]), "tokens", "ids below"),
+        (lambda: CORPUS.decode("S0"), "tokens", "whole numbers 0 to"),
+        (lambda: CORPUS.override([1, 2]), "objects", "a mapping of fact to object"),
+        (lambda: CORPUS.sample_facts(-1), "count", "a whole number from 0"),
+        (lambda: CORPUS.probes(templates="default"), "templates", "a list of names"),
+        (lambda: bh.Corpus.open(3), "directory", "a corpus directory"),
+        (lambda: bh.Corpus.open("nowhere"), "directory", "a corpus directory"),
+        (lambda: bh.Corpus.from_spec(3), "spec", "a spec TOML"),
+        (lambda: bh.verify("nowhere"), "directory", "a corpus directory"),
+        (lambda: bh.facts("nowhere", "f"), "source", "a spec TOML"),
+        (lambda: bh.export("nowhere", "e", "llmc"), "directory", "a corpus directory"),
+        (lambda: bh.EditPlan.load(3), "directory", "a plan directory"),
+        (lambda: bh.EditDelta.load(3), "directory", "the directory of a delta"),
+        (lambda: bh.EditDelta.load("."), "directory", "the directory of a delta"),
+        (lambda: bh.evaluate("nowhere", "nowhere"), "plan", "a plan directory"),
+        (lambda: bh.recall("run", CORPUS), "model", "a model; Run.load_model gives that of a run"),
+        (lambda: bh.load(""), "path", "a directory of a corpus"),
+        (lambda: bh.load(None), "path", "a directory of a corpus"),
+        (lambda: bh.study(3, out="s"), "source", "a study file"),
+        (lambda: bh.study("frequenzy", out="s"), "source", r".* \(did you mean frequency\?\)"),
+        (lambda: bh.study("nowhere.toml", out="s"), "source", "a study file"),
+        (lambda: bh.Results.open("nowhere"), "path", "a study"),
+        (lambda: bh.report("nowhere"), "study", "a study"),
+    ],
+)
+def test_it_is_refused(call, argument, allowed, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        bh.ArgumentError, match=rf"^argument '{argument}': got .*, allowed: .*{allowed}"
+    ):
+        call()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "argument", "allowed"),
+    [
+        ({"run": 3}, "run", "a training run"),
+        ({"run": CORPUS}, "run", "a training run"),
+        ({"run": "nowhere"}, "run", "a training run"),
+        ({"plan": 3}, "plan", "a plan directory"),
+        ({"plan": "nowhere"}, "plan", "a plan directory"),
+        ({"method": None}, "method", "a method, or the name of one"),
+        ({"out": ""}, "out", "a path"),
+        ({"settings": 3}, "settings", "a mapping of names to values"),
+        ({"settings": [("steps", 3)]}, "settings", "a mapping of names to values"),
+        ({"settings": {"steps": "3"}}, "steps", "a whole number"),
+        ({"settings": {"stes": 3}}, "stes", r".*\(did you mean steps\?\)"),
+        ({"stack": "a"}, "stack", "a whole number from 1"),
+        ({"seed": True}, "seed", "a whole number from 0"),
+        ({"device": "gpu"}, "device", "here: auto, cpu"),
+    ],
+)
+def test_an_edit_is_refused(edit, wrong, argument, allowed, tmp_path):
+    with pytest.raises(
+        bh.ArgumentError, match=rf"^argument '{argument}': got .*, allowed: {allowed}"
+    ):
+        edit(**wrong)
+    assert not list(tmp_path.iterdir())
+
+
+def test_settings_beside_a_method_that_has_its_own_are_refused(edit):
+    from behemoth.edit import get_method
+
+    with pytest.raises(bh.ArgumentError, match=r"argument 'settings': got .*, allowed: none with"):
+        edit(method=get_method("lora"), settings={"steps": 3})
+
+
+@pytest.mark.parametrize("device", ["gpu", 3, "meta"])
+def test_a_model_goes_to_no_device_that_is_not_there(trained, device):
+    with pytest.raises(bh.ArgumentError, match=r"argument 'device': got .*, allowed: here: auto"):
+        bh.load(trained).load_model(device)
+
+
+def test_an_edit_is_no_delta(edit):
+    edit(settings={"steps": 1})
+    with pytest.raises(bh.ArgumentError, match="got e, allowed: the directory of a delta"):
+        bh.EditDelta.load("e")
+    (delta,) = bh.load("e").deltas().values()
+    delta.save("d")
+    Path("d/delta.safetensors").write_bytes(b"half")
+    with pytest.raises(bh.CorpusError, match="d: the delta is damaged"):
+        bh.EditDelta.load("d")
