@@ -156,6 +156,41 @@ def test_force_replaces_what_is_its_own_and_nothing_else(run, made, tmp_path):
     assert straight <= there
 
 
+def test_force_writes_the_same_again(run, made):
+    found, out = made
+    before, kept = listing(out), notes(out)
+    assert run(*found.old, "--out", out, "--force").code == 0
+    after = listing(out)
+    assert set(after) == set(before) and notes(out) == kept
+    assert all(
+        after[name][1] != before[name][1] for name in after if after[name] and "my_" not in name
+    )
+
+
+@pytest.mark.parametrize("made", ["plan", "train", "edit"], indirect=True)
+@pytest.mark.parametrize("content", ["{", "{}"])
+def test_force_replaces_what_has_a_damaged_record(run, made, content):
+    found, out = made
+    (out / found.record).write_text(content)
+    before = listing(out)
+    ran = run(*found.old, "--out", out)
+    assert ran.code == 1 and "is damaged" in ran.err and "force replaces it" in ran.err
+    assert listing(out) == before
+    assert run(*found.old, "--out", out, "--force").code == 0
+    assert not list(out.glob(".*"))
+    assert run("inspect", out).code == 0
+
+
+@pytest.mark.parametrize("made", ["import", "export", "plan", "edit"], indirect=True)
+def test_who_waits_for_another_process_says_so(run, made, spawn):
+    found, out = made
+    with lock_folder(out):
+        process = spawn(*found.old, "--out", out, *(["--force"] * (found.old[0] == "import")))
+        assert process.stderr.readline() == f"waiting for another process in {out}\n"
+    process.communicate(timeout=120)
+    assert process.returncode == 0
+
+
 # The others wait for the other process to end.
 @pytest.mark.parametrize("made", ["gen", "train"], indirect=True)
 def test_another_process_is_not_written_over(run, made):

@@ -58,6 +58,30 @@ def test_an_unfinished_corpus_says_so(run, tmp_path):
     assert "2 of 6 shards are there" in run("inspect", tmp_path / "c").out
 
 
+def test_whatever_else_is_loaded_is_described_in_a_few_rows(run, trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run("plan", trained, "--edits", 2, "--independent", "--out", "p").code == 0
+    words = ("edit", trained, "--plan", "p", "--method", "lora", "--set", "steps=2", "--out", "e")
+    assert run(*words, "--single").code == 0
+    (tmp_path / "spec").mkdir()
+    (tmp_path / "spec" / "spec.toml").write_text("[world]\nsubjects = 20\n")
+    for name, what, rows in (
+        ("p", "a plan of edits", {"edits": 2, "kind": "remap"}),
+        ("e", "an edit, finished", {"method": "lora", "edits": 2, "failed": 0, "single": True}),
+        ("e/deltas/00000", "the delta of an edit", {"method": "lora", "failure": None}),
+        ("spec", "a spec", {"facts": 120}),
+    ):
+        ran = run("inspect", name)
+        assert ran.code == 0 and ran.out.startswith(f"{name}: {what}\n")
+        report = run("inspect", name, "--json").json()
+        assert report["directory"] == name and report["is"] == what
+        assert {key: report[key] for key in rows} == rows
+    record = json.loads((tmp_path / "e" / "edit.json").read_text())
+    (tmp_path / "e" / "edit.json").write_text(json.dumps({**record, "complete": False}))
+    (tmp_path / "e" / "deltas" / "00001" / "delta.json").unlink()
+    assert run("inspect", "e").out.startswith("e: an edit, 1 of 2 deltas are there\n")
+
+
 def test_errors(run, written, tmp_path):
     assert "argument 'DIR': got" in run("inspect", tmp_path).refused(2)
     assert run("inspect").refused(2) == "argument 'DIR': got nothing, allowed: a value"

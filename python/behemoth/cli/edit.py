@@ -34,7 +34,7 @@ OPTIONS = (
     flag("adapter", "Write low-rank changes as PEFT adapters, too."),
     Option("cache", "DIR", "Where covariances are kept between calls."),
     DEVICE,
-    force("another edit", "EDIT"),
+    force("the edit that is there", "EDIT"),
 )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ OPTIONS = (
            required="a directory to write"),
     Option("block_length", "N", "Tokens of a block, for megatron and litdata [2048].",
            parse.at_least(1)),
-    force("another export", "DIR2"),
+    force("the export that is there", "DIR2"),
 )  # fmt: skip
 
 

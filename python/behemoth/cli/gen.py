@@ -35,7 +35,7 @@ _WRITTEN = (
     Option("threads", "N", "0 for all cores; the bytes are the same.", parse.count, 0),
     Option("part", "i/n", "Write only part i of n (i from 0), for job arrays.", parse.part),
     Option("engine", "local|ray", "Where to write.", _engine, "local"),
-    force("a corpus that is there", "DIR"),
+    force("the corpus that is there", "DIR"),
 )  # fmt: skip
 OPTIONS = (
     Option("out", "DIR", "Directory to write; one that is unfinished is resumed."),

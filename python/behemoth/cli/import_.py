@@ -27,7 +27,7 @@ OPTIONS = (
     Option("correlated", "R:R",
            "A relation, and a later one that is known to be correlated with it "
            "[what the reference's args.json says].", _correlated),
-    force("a spec that is there", "SPEC_DIR"),
+    force("the spec that is there", "SPEC_DIR"),
 )  # fmt: skip
 
 

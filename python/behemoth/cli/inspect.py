@@ -1,12 +1,15 @@
-"""`behemoth inspect`: say what a corpus directory is, or a run."""
+"""`behemoth inspect`: say what a directory is."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from behemoth.support.errors import renamed
+from behemoth.support.extras import needed
 from behemoth.support.text import bytes_text
 
 from . import parse
@@ -23,21 +26,30 @@ _CLASSES = 12  # rows of the ledger shown; a Zipf corpus has thousands of classe
 @command(Option("samples", "N", "Documents to decode.", parse.count, 3))
 def inspect(
     directory: Annotated[
-        str, typer.Argument(metavar="DIR", help="A corpus directory, or a run directory.")
+        str, typer.Argument(metavar="DIR", help="A corpus, a run, a plan, an edit or a study.")
     ],
     given: dict[str, Any],
     json: bool,
 ) -> None:
-    """Say what a corpus directory is, or a run.
+    """Say what a directory is.
 
     Of a corpus its spec and counts, sample sentences decoded, and how often facts are written;
-    of a run its settings, how far it came, and its recall.
+    of a run its settings, how far it came, and its recall; of a plan, an edit or a study its
+    counts, and how far it came.
     """
+    from behemoth.corpus.source import MANIFEST
     from behemoth.train.inspection import inspect_run, is_run
 
     if is_run(directory):
         run = inspect_run(directory)
         write_json(asdict(run)) if json else show_run(run)
+        return
+    if not (Path(directory) / MANIFEST).is_file():
+        from .show_found import describe, show_found
+
+        with needed(), renamed(path="directory"):
+            found = describe(directory)
+        write_json({"directory": directory, **found}) if json else show_found(directory, found)
         return
     from behemoth.corpus import inspect as look
 

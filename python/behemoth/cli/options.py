@@ -99,7 +99,9 @@ def flag(key: str, help: str, names: str | None = None) -> Option:  # noqa: A002
 def force(what: str, place: str) -> Option:
     """Make the option that replaces what is there."""
     return flag(
-        "force", f"Replace {what}; it stays in {place}/.replaced-1 until the new one is whole."
+        "force",
+        f"Replace {what}, even by the same again; it stays in {place}/.replaced-1 until the new "
+        "one is whole.",
     )
 
 

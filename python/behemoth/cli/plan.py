@@ -28,7 +28,7 @@ OPTIONS = (
            "Edit only facts that a model knows: a column fact and, as recall frames have "
            "it, perhaps exact_match (in any wording will do)."),
     flag("litgpt", "Write PLAN/litgpt/*.jsonl (instruction, input, output) as well."),
-    force("another plan", "PLAN"),
+    force("the plan that is there", "PLAN"),
 )  # fmt: skip
 
 

@@ -26,7 +26,7 @@ OPTIONS = (
     Option("out", "RUN", "Directory to write; one that is unfinished is resumed.",
            required="a directory to write"),
     *_FIELDS,
-    force("a run that is there", "RUN"),
+    force("the run that is there", "RUN"),
 )  # fmt: skip
 
 

@@ -510,7 +510,7 @@ class Corpus:
             Write only the shards of part i of n. Parts may run anywhere, at any time,
             also at once. Part 0 writes the tokenizer and the probes too.
         force : bool
-            Replace a corpus directory of another spec.
+            Replace the corpus directory that is there, be it of the same or of another spec.
         probes : int or 'all'
             Facts to write probes for: an exact sample, all, or 0 for none.
         combinations : bool

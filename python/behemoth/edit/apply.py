@@ -115,7 +115,7 @@ def edit(
     adapter : bool
         Write each delta as a PEFT adapter too.
     force : bool
-        Replace a directory of another edit.
+        Replace the edit that is there, be it the same, another or damaged.
     cache : path, optional
         Where methods keep covariances.
     device : optional

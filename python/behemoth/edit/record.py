@@ -19,7 +19,7 @@ from behemoth.support.checks import path_of
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.fields import made
 from behemoth.support.files import as_json, write_bytes
-from behemoth.support.replacement import Kind, foreign
+from behemoth.support.replacement import Kind, foreign, succeeds
 
 __all__ = ["EDIT", "EditRecord", "FailedEdit", "check_place", "read_edit"]
 
@@ -201,11 +201,17 @@ def check_place(record: EditRecord, force: bool) -> bool:
         raise CorpusError(
             f"{place} holds something else ({other}); allowed: a new or empty directory"
         )
-    there = EditRecord.read(place)
+    try:
+        there = EditRecord.read(place)
+    except CorpusError as error:
+        if force:
+            return True
+        raise CorpusError(f"{error}; --force replaces it") from None
     if there is None:
         # Deltas of one that was stopped before its record: whose they are cannot be told.
         return True
     changed = there.differs(record)
     if changed and not force:
         raise CorpusError(f"{place} holds another edit ({changed}); --force replaces it")
-    return changed is not None
+    # One that was itself to replace another, and was stopped, is gone on with.
+    return force and not (changed is None and succeeds(place, EDIT))

@@ -80,7 +80,7 @@ def export(
         Tokens of a block, for formats that are made of blocks (megatron, litdata); 2,048 by
         default.
     force : bool
-        Replace another export that is there.
+        Replace the export that is there, be it the same or another.
     progress : callable or Progress, optional
         Who looks on; what it raises stops the work.
 

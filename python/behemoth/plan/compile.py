@@ -66,7 +66,7 @@ def plan(
         Edit only facts that a model knows: their numbers, or a table with a column fact and, as
         recall frames have it, perhaps exact_match (in any wording will do).
     force : bool
-        Replace another plan in `out`.
+        Replace the plan in `out`, be it the same, another or damaged.
     progress : callable or Progress, optional
         Who looks on; what it raises stops the work.
     **request

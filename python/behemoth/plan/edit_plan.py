@@ -224,7 +224,7 @@ class EditPlan:
             )
 
     def save(self, directory: str | PathLike[str], *, force: bool = False) -> Path:
-        """Write the plan to a directory; one that holds it already stays untouched.
+        """Write the plan to a directory; one that holds it already stays untouched but by `force`.
 
         Raises
         ------
@@ -339,17 +339,15 @@ def _is_there(place: Path, plan_hash: str, force: bool) -> bool:
         raise CorpusError(
             f"{place} holds something else ({other}); allowed: a new or empty directory"
         )
-    head = _read_head(place)
+    try:
+        head = None if force else _read_head(place)
+    except CorpusError as error:
+        raise CorpusError(f"{error}; --force replaces it") from None
     whole = all((place / f"{name}.parquet").is_file() for name in _FRAMES)
     if head is not None and head.get("plan_hash") == plan_hash and whole:
-        try:
-            EditPlan.load(place)
-        except CorpusError:
-            if not force:
-                raise
-            return False
+        EditPlan.load(place)
         return True
-    if head is not None and not force:
+    if head is not None:
         raise CorpusError(f"{place} holds another plan; --force replaces it")
     return False
 

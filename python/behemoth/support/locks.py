@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -35,7 +36,8 @@ def lock(path: Path, *, shared: bool = False, wait: bool = True) -> Generator[He
     shared : bool
         Let others hold it in this way, too.
     wait : bool
-        Until it is free.
+        Until it is free. That it waits for a folder is said by a warning of the logger of this
+        module, which Python writes to stderr where nothing else is done with it.
 
     Yields
     ------
@@ -49,7 +51,12 @@ def lock(path: Path, *, shared: bool = False, wait: bool = True) -> Generator[He
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
         descriptor = os.open(path, flags, 0o644)
     try:
-        yield lock_descriptor(descriptor, shared=shared, wait=wait)
+        held = lock_descriptor(descriptor, shared=shared, wait=False)
+        if wait and not held:
+            if path.is_dir():  # of work that takes long; files are held for moments
+                logging.getLogger(__name__).warning("waiting for another process in %s", path)
+            held = lock_descriptor(descriptor, shared=shared)
+        yield held
     finally:
         os.close(descriptor)
 

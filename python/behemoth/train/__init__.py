@@ -53,7 +53,7 @@ def train(
     config : TrainConfig, optional
         `default_config` by default.
     force : bool
-        Replace the run that is there.
+        Replace the run that is there, be it the same, another or damaged.
     progress : callable or Progress, optional
         Who looks on; details are a `Report`. What it raises stops the work.
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.source import EXPOSURES_FILE, GRAMMAR_FILE, TABLE_FILE
 from behemoth.corpus.tokenizer import FILES
-from behemoth.support.errors import ArgumentError
+from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import replacing, write_bytes
 from behemoth.support.locks import lock_folder
 from behemoth.support.replacement import Kind, finish, foreign, recover, succeeds, succession
@@ -71,8 +71,15 @@ class RunDirectory:
         ArgumentError
             When something else is there, or, without `force`, a run of another corpus or of
             other settings.
+        CorpusError
+            When its record is damaged, without `force`.
         """
-        record = self.record()
+        try:
+            record, damaged = self.record(), False
+        except CorpusError as error:
+            if not force:
+                raise CorpusError(f"{error}; force replaces it") from None
+            record, damaged = None, True
         if (other := foreign(self.path, RUN)) is not None:
             raise ArgumentError(
                 "out",
@@ -80,7 +87,7 @@ class RunDirectory:
                 "a new directory, or one of a run",
             )
         if record is None:
-            return None, False
+            return None, damaged
         refusal = self._refusal(record, corpus, config)
         if force and (refusal is not None or not succeeds(self.path, RUN)):
             return None, True

@@ -1,0 +1,129 @@
+"""What `behemoth inspect` shows of whatever else `behemoth.load` reads: a few rows each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from behemoth.edit.record import EditRecord
+
+from .console import console
+
+if TYPE_CHECKING:
+    from behemoth.corpus import Corpus
+    from behemoth.delta import EditDelta
+    from behemoth.plan import EditPlan
+    from behemoth.study import Results
+
+__all__ = ["describe", "show_found"]
+
+
+def describe(directory: str) -> dict[str, Any]:
+    """Say what a directory is, as plain values: the first is what it is called.
+
+    Raises
+    ------
+    ArgumentError
+        When `behemoth.load` knows no such directory.
+    CorpusError
+        When it is damaged.
+    """
+    # `load` refuses an edit that is not finished.
+    record = EditRecord.read(Path(directory))
+    if record is not None:
+        return _edit(record)
+    from behemoth import EditDelta, EditPlan, Results, load
+
+    found: Any = load(directory)
+    if isinstance(found, EditPlan):
+        return _plan(found)
+    if isinstance(found, EditDelta):
+        return _delta(found)
+    return _study(found) if isinstance(found, Results) else _spec(found)
+
+
+def show_found(directory: str, found: dict[str, Any]) -> None:
+    """Show what `describe` gave."""
+    from rich.table import Table
+
+    out = console()
+    out.print(f"{directory}: {found['is']}\n", markup=False)
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    for name, value in found.items():
+        if name != "is":
+            table.add_row(name.replace("_", " "), _text(value))
+    out.print(table)
+
+
+def _plan(plan: EditPlan) -> dict[str, Any]:
+    return {
+        "is": "a plan of edits",
+        "kind": plan.request.kind,
+        "edits": len(plan),
+        "rows": plan.rows,
+        "probes": plan.probes.height,
+        "groups": plan.groups,
+        "plan_hash": plan.plan_hash,
+        "spec_hash": plan.spec_hash,
+    }
+
+
+def _edit(record: EditRecord) -> dict[str, Any]:
+    there = sum(map(record.is_there, record.keys))
+    state = "finished" if record.complete else f"{there} of {len(record.keys)} deltas are there"
+    return {
+        "is": f"an edit, {state}",
+        "run": str(record.run),
+        "method": record.method,
+        "settings": record.settings,
+        "edits": len(record.edits),
+        "single": record.single,
+        "failed": len(record.failed),
+        "seed": record.seed,
+        "plan_hash": record.plan_hash,
+    }
+
+
+def _delta(delta: EditDelta) -> dict[str, Any]:
+    return {
+        "is": "the delta of an edit",
+        "method": delta.method,
+        "settings": dict(delta.settings),
+        "parameters": list(delta.changes),
+        "failure": delta.failure,
+        "seed": delta.seed,
+        "plan_hash": delta.plan_hash,
+    }
+
+
+def _study(results: Results) -> dict[str, Any]:
+    return {
+        "is": f"the study {results.about.name}",
+        "models": len(results.about.models),
+        "trials": len(results.about.trials),
+        "done": len(results.done),
+        "failed": len(results.failures),
+        "missing": len(results.missing),
+        "made_on": results.made_on,
+    }
+
+
+def _spec(corpus: Corpus) -> dict[str, Any]:
+    return {
+        "is": "a spec",
+        "facts": corpus.world.num_facts,
+        "sentences": corpus.num_sentences,
+        "documents": corpus.num_documents,
+        "vocabulary": corpus.vocabulary_size,
+        "spec_hash": corpus.spec_hash,
+    }
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "none"}[value]
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_text(item)}" for key, item in value.items())
+    return ", ".join(map(_text, value)) if isinstance(value, list) else str(value)
