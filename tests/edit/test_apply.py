@@ -1,3 +1,5 @@
+import json
+import shutil
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -220,10 +222,17 @@ def test_a_damaged_record_is_named(trained, plan, tmp_path):
         read_edit(tmp_path / "e")
 
 
-def test_a_run_that_is_not_finished_is_no_run(trained, plan, tmp_path):
-    (tmp_path / "run.json").write_text("{}")
+@pytest.mark.parametrize("left", ["weights", "record"])
+def test_a_run_that_is_not_finished_is_no_run(trained, plan, tmp_path, left):
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    record = json.loads((run / "run.json").read_text())
+    if left == "weights":  # one that was stopped before its record said that it is whole
+        (run / "run.json").write_text(json.dumps({**record, "status": "running"}))
+    else:
+        (run / "model.safetensors").unlink()
     with pytest.raises(ArgumentError, match="which is not finished, allowed: a finished run"):
-        edit(tmp_path, plan, "lora", tmp_path / "e")
+        edit(run, plan, "lora", tmp_path / "e")
 
 
 def test_deltas_say_which_edit_directory_they_are_from(trained, plan, tmp_path):

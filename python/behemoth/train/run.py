@@ -217,14 +217,14 @@ def read_run(directory: str | PathLike[str]) -> Run:
         raise ArgumentError(
             "directory", fspath(directory), f"a training run (a directory that holds {RECORD})"
         )
-    if not (place / "config.json").is_file() or not list(place.glob("*.safetensors")):
+    record = read_record(place)
+    # Weights come before the record that says so, and what belongs to them in between.
+    if record is None or record.status != "finished" or not list(place.glob("*.safetensors")):
         raise ArgumentError(
             "directory",
             f"{fspath(directory)!r}, which is not finished",
             "a finished run (`behemoth train` with the same arguments goes on with it)",
         )
-    record = read_record(place)
-    assert record is not None
     return Run(place, Corpus.from_spec(place), record)
 
 

@@ -137,3 +137,32 @@ def test_a_study_that_is_stopped_leaves_no_workers_and_goes_on(short, command, t
     wait_for(lambda: not workers_of(out), 10)
     after = {int(place.name[5:]) for place in out.glob("models/*/checkpoints/step-*")}
     assert max(after) >= max(steps)
+
+
+@pytest.mark.faults
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs /proc")
+def test_a_study_that_is_killed_again_and_again_is_done_in_the_end(short, command, tmp_path):
+    out = tmp_path / "s"
+    # While it trains, while it edits, and when the first of two trials is recorded.
+    text = short.replace("rank = [4]", "rank = [1, 4]").replace("steps = 5", "steps = 100")
+    done: dict[Path, int] = {}
+    for sign in ("models/*/run.json", "trials/*", "trials/*/trial.json"):
+        process = start(command, text, out)
+        wait_for(lambda sign=sign: list(out.glob(sign)))
+        process.send_signal(signal.SIGKILL)
+        process.communicate(timeout=30)
+        wait_for(lambda: not workers_of(out), 10)
+        records = [*out.glob("models/*/model.json"), *out.glob("trials/*/trial.json")]
+        assert all(path.stat().st_mtime_ns == time for path, time in done.items())
+        done = {path: path.stat().st_mtime_ns for path in records}
+    process = start(command, text, out)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    results = Results.open(out)
+    assert (len(results.done), results.failures, results.missing) == (2, [], [])
+    assert results.edits.select("trial", "edit").unique().collect().height == 8
+    assert all(path.stat().st_mtime_ns == time for path, time in done.items())
+    report = subprocess.run(
+        [*command, "inspect", str(out)], stdout=subprocess.PIPE, text=True, check=True
+    )
+    assert report.stdout.startswith(f"{out}: the study tiny\n")
