@@ -66,7 +66,7 @@ def serve() -> None:
     import transformers
 
     import behemoth.edit.apply
-    import behemoth.train.loop
+    import behemoth.train.start
 
     assert pl and torch and transformers and behemoth
     for line in sys.stdin:

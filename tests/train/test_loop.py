@@ -199,12 +199,10 @@ def test_a_damaged_checkpoint_is_named(small, config, tmp_path):
 
 
 def test_out_of_memory_says_what_to_lower(small, config, tmp_path, monkeypatch):
-    from behemoth.train import loop
-
     def full(*_):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
 
-    monkeypatch.setattr(loop._Run, "_update", full)
+    monkeypatch.setattr("behemoth.train.update.Updater.__call__", full)
     with pytest.raises(TrainError, match="out of memory on cpu: raise accumulate"):
         train(small, out=tmp_path / "run", config=config())
 

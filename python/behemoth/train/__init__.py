@@ -83,6 +83,6 @@ def train(
     Run('run', nano, 80 facts)
     """
     with needed():
-        from .loop import run
+        from .start import run
 
     return run(source, out=out, config=config, force=force, progress=progress)

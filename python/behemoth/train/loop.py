@@ -1,17 +1,16 @@
-"""The training loop: what `behemoth train` calls.
+"""The training loop: what happens between the updates, and when.
 
-It knows the order of things: batches, updates, and what happens between them. How a loss is
-computed is `behemoth.model.loss`'s to know, where is `device`'s, and what a run directory holds
+It knows the order of things: updates, lines of the metrics, measurements, checkpoints. How an
+update is made is `update`'s to know, where is `device`'s, and what a run directory holds
 `directory`'s and `checkpoint`'s.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
-from os import PathLike
 from typing import Any
 
 import torch
@@ -19,33 +18,28 @@ from torch import Tensor, nn
 from transformers import GenerationConfig, GPTNeoXForCausalLM
 
 from behemoth.corpus.corpus import Corpus
-from behemoth.corpus.source import MANIFEST
 from behemoth.corpus.tokens import PADDING
 from behemoth.model.build import build_model, padded_vocabulary
-from behemoth.model.labels import IGNORED
-from behemoth.model.loss import TrainingLoss
 from behemoth.model.sizes import find_size
-from behemoth.support.checks import path_of
-from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.files import replacing
 from behemoth.support.progress import Looking, task
 from behemoth.support.provenance import versions
 
 from .checkpoint import Checkpoints, State, history_steps, save_model
-from .config import TrainConfig, default_config
-from .data import Batch, BlockStream, DataConfig
+from .config import TrainConfig
+from .data import BlockStream, DataConfig
 from .device import Machine
 from .directory import RunDirectory
 from .errors import Interrupted, TrainError
 from .flops import peak_flops, token_flops
 from .interrupts import interruptible
 from .metrics import Metrics, write_parquet
-from .optimiser import make_optimiser
 from .probing import probed_facts, recall_by_exposures
 from .report import Report
 from .result import TrainResult
 from .run import RunRecord
 from .schedule import learning_rate
+from .update import Updater
 
 # Far above where it began, a loss does not come back.
 _DIVERGED = 2.0
@@ -54,47 +48,7 @@ _CHECKPOINT_SECONDS = 30.0
 _CHECKPOINT_SHARE = 0.01
 
 
-def run(
-    source: str | PathLike[str] | Corpus,
-    *,
-    out: str | PathLike[str],
-    config: TrainConfig | None = None,
-    force: bool = False,
-    progress: Looking = None,
-) -> TrainResult:
-    """Train a model; see `behemoth.train.train`."""
-    config = default_config() if config is None else config
-    if not isinstance(config, TrainConfig):
-        raise ArgumentError("config", config, "a TrainConfig; behemoth.default_config makes one")
-    corpus = source if isinstance(source, Corpus) else _open(source)
-    directory = RunDirectory(path_of("out", out))
-    machine = Machine.find(config)
-    with machine.settings():
-        try:
-            if not machine.main:
-                return _Run(corpus, config, machine, directory, progress).train()
-            with directory.locked():
-                record, replaces = directory.check(corpus, config, force)
-                if record is not None and record.status == "finished":
-                    directory.finished()
-                    return _result(directory, record)
-                # Made before anything is written or set aside: what it refuses changes nothing.
-                whole = _Run(corpus, config, machine, directory, progress)
-                with directory.begun(replaces=replaces):
-                    return whole.train()
-        except (MemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error):
-                raise
-            raise TrainError(
-                f"out of memory on {machine.device}: raise accumulate (now {config.accumulate}), "
-                f"which keeps the batch, or lower batch_size (now {config.batch_size}) or "
-                f"block_length (now {config.block_length})"
-            ) from error
-        finally:
-            machine.close()
-
-
-class _Run:
+class Loop:
     """One start of a run, from its first step or from its last checkpoint to the end."""
 
     def __init__(
@@ -135,11 +89,7 @@ class _Run:
         nn.Module.to(self.model, machine.device)
         self.token_flops = token_flops(size, vocabulary, config.block_length)
         self.compiled = machine.compiles(config, self.token_flops * self.steps * config.step_tokens)
-        self.module = machine.prepare(
-            TrainingLoss(self.model, machine.dtype, compiled=self.compiled)
-        )
-        self.optimiser = make_optimiser(self.model, config)
-        self.parameters = list(self.model.parameters())
+        self.update = Updater(self.model, config, machine, compiled=self.compiled)
         self.checkpoints = Checkpoints(directory.path / "checkpoints")
         self.history = history_steps(config.checkpoint_history, self.steps)
         self.eval_interval = config.eval_interval or max(1, -(-self.steps // 10))
@@ -168,7 +118,7 @@ class _Run:
             began, waited, since = time.perf_counter(), self.stream.wait_seconds, self.step
             while self.step < steps:
                 rate = learning_rate(config, self.step, steps)
-                loss, norm = self._update(micro, rate)
+                loss, norm = self.update(micro, rate)
                 losses += loss
                 norms += norm
                 self.step += 1
@@ -222,52 +172,6 @@ class _Run:
                 began, waited, since = time.perf_counter(), self.stream.wait_seconds, step
             return self._finish(metrics)
 
-    def _update(self, micro: Iterator[Batch], rate: float) -> tuple[Tensor, Tensor]:
-        """Make one update; returns the mean loss of this process's share, and the norm."""
-        config, machine = self.config, self.machine
-        batches = [next(micro) for _ in range(config.accumulate)]
-        labels = self._labels(batches)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        total = torch.zeros((), device=machine.device)
-        for place, batch in enumerate(batches):
-            batch = self._to_device(batch)
-            if place + 1 < len(batches):
-                with machine.accumulating(self.module):
-                    loss = self.module(batch) / labels
-                    loss.backward()
-            else:
-                loss = self.module(batch) / labels
-                loss.backward()
-            total += loss.detach()
-        limit = config.clip or float("inf")
-        norm = torch.nn.utils.clip_grad_norm_(self.parameters, limit)
-        self.optimiser.step()
-        self.optimiser.zero_grad()
-        return total, norm
-
-    def _labels(self, batches: list[Batch]) -> float | Tensor:
-        """How many labels the batch has, by process: gradients are averaged over those."""
-        if all(batch["labels"] is batch["input_ids"] for batch in batches):
-            return float(sum(batch["labels"][:, 1:].numel() for batch in batches))
-        count = sum(int((batch["labels"][:, 1:] != IGNORED).sum()) for batch in batches)
-        if self.machine.world_size == 1:
-            return float(max(1, count))
-        total = self.machine.total(torch.tensor(float(count), device=self.machine.device))
-        return (total / self.machine.world_size).clamp(min=1.0)
-
-    def _to_device(self, batch: Batch) -> Batch:
-        if self.machine.device.type == "cpu":
-            return batch
-        moved = {
-            name: tensor.to(self.machine.device, non_blocking=True)
-            for name, tensor in batch.items()
-            if name != "labels" or tensor is not batch["input_ids"]
-        }
-        # That all tokens have loss is said by the one being the other.
-        moved.setdefault("labels", moved["input_ids"])
-        return moved
-
     def _mean(self, losses: Tensor, steps: int) -> float:
         return float(self.machine.total(losses / steps)) / self.machine.world_size
 
@@ -299,7 +203,7 @@ class _Run:
 
     def _save(self) -> None:
         began = time.perf_counter()
-        self.checkpoints.save(self.model, self.optimiser, self._state())
+        self.checkpoints.save(self.model, self.update.optimiser, self._state())
         self.checkpoints.prune(1, self.history)
         self.save_seconds = time.perf_counter() - began
 
@@ -315,7 +219,7 @@ class _Run:
         if self.directory.record() is None and self.machine.main:
             self.directory.begin(self.corpus, self._record())
         if last is not None:
-            state = self.checkpoints.load(last, self.model, self.optimiser)
+            state = self.checkpoints.load(last, self.model, self.update.optimiser)
             self.stream.load_state_dict(state.stream)
             self.step, self.seconds, self.first_loss = state.step, state.seconds, state.first_loss
         elif self.machine.main:
@@ -340,7 +244,7 @@ class _Run:
             world_size=machine.world_size,
             vocabulary=corpus.vocabulary_size,
             vocabulary_padded=self.model.config.vocab_size,
-            parameters=sum(parameter.numel() for parameter in self.parameters),
+            parameters=sum(parameter.numel() for parameter in self.model.parameters()),
             parameters_without_embedding=find_size(self.config.model).parameters,
             steps=self.steps,
         )
@@ -387,23 +291,3 @@ class _Run:
         self.checkpoints.prune(0, self.history)
         self.machine.wait()
         return result
-
-
-def _open(source: str | PathLike[str]) -> Corpus:
-    allowed = "a Corpus, or the path of a corpus directory, a spec directory or a spec TOML"
-    place = path_of("source", source, allowed)
-    with renamed(spec="source", directory="source"):
-        return Corpus.open(place) if (place / MANIFEST).is_file() else Corpus.from_spec(place)
-
-
-def _result(directory: RunDirectory, record: RunRecord) -> TrainResult:
-    if record.result is None:
-        raise CorpusError(f"{directory.path}: its record has no result")
-    return record.result
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    words = ("out of memory", "not enough memory", "can't allocate memory")
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
-        word in str(error).lower() for word in words
-    )

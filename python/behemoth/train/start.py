@@ -1,0 +1,83 @@
+"""A call of `behemoth.train`: corpus opened, directory locked, a run begun or gone on with."""
+
+from __future__ import annotations
+
+from os import PathLike
+
+import torch
+
+from behemoth.corpus.corpus import Corpus
+from behemoth.corpus.source import MANIFEST
+from behemoth.support.checks import path_of
+from behemoth.support.errors import ArgumentError, CorpusError, renamed
+from behemoth.support.progress import Looking
+
+from .config import TrainConfig, default_config
+from .device import Machine
+from .directory import RunDirectory
+from .errors import TrainError
+from .loop import Loop
+from .result import TrainResult
+from .run import RunRecord
+
+__all__ = ["run"]
+
+
+def run(
+    source: str | PathLike[str] | Corpus,
+    *,
+    out: str | PathLike[str],
+    config: TrainConfig | None = None,
+    force: bool = False,
+    progress: Looking = None,
+) -> TrainResult:
+    """Train a model; see `behemoth.train.train`."""
+    config = default_config() if config is None else config
+    if not isinstance(config, TrainConfig):
+        raise ArgumentError("config", config, "a TrainConfig; behemoth.default_config makes one")
+    corpus = source if isinstance(source, Corpus) else _open(source)
+    directory = RunDirectory(path_of("out", out))
+    machine = Machine.find(config)
+    with machine.settings():
+        try:
+            if not machine.main:
+                return Loop(corpus, config, machine, directory, progress).train()
+            with directory.locked():
+                record, replaces = directory.check(corpus, config, force)
+                if record is not None and record.status == "finished":
+                    directory.finished()
+                    return _result(directory, record)
+                # Made before anything is written or set aside: what it refuses changes nothing.
+                whole = Loop(corpus, config, machine, directory, progress)
+                with directory.begun(replaces=replaces):
+                    return whole.train()
+        except (MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            raise TrainError(
+                f"out of memory on {machine.device}: raise accumulate (now {config.accumulate}), "
+                f"which keeps the batch, or lower batch_size (now {config.batch_size}) or "
+                f"block_length (now {config.block_length})"
+            ) from error
+        finally:
+            machine.close()
+
+
+def _open(source: str | PathLike[str]) -> Corpus:
+    allowed = "a Corpus, or the path of a corpus directory, a spec directory or a spec TOML"
+    place = path_of("source", source, allowed)
+    with renamed(spec="source", directory="source"):
+        return Corpus.open(place) if (place / MANIFEST).is_file() else Corpus.from_spec(place)
+
+
+def _result(directory: RunDirectory, record: RunRecord) -> TrainResult:
+    if record.result is None:
+        raise CorpusError(f"{directory.path}: its record has no result")
+    return record.result
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    words = ("out of memory", "not enough memory", "can't allocate memory")
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
+        word in str(error).lower() for word in words
+    )

@@ -1,0 +1,102 @@
+"""One update of the weights: batches in, gradients added up, clipped and applied.
+
+It knows nothing of steps: when what happens between updates is the loop's to know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from transformers import GPTNeoXForCausalLM
+
+from behemoth.model.labels import IGNORED
+from behemoth.model.loss import TrainingLoss
+
+from .config import TrainConfig
+from .data import Batch
+from .device import Machine
+from .optimiser import make_optimiser
+
+__all__ = ["Updater"]
+
+
+class Updater:
+    """Updates a model, with an optimiser of its own.
+
+    Parameters
+    ----------
+    model : GPTNeoXForCausalLM
+        Where the machine computes.
+    config : TrainConfig
+    machine : Machine
+    compiled : bool
+    """
+
+    def __init__(
+        self, model: GPTNeoXForCausalLM, config: TrainConfig, machine: Machine, *, compiled: bool
+    ) -> None:
+        self.config, self.machine = config, machine
+        self.module = machine.prepare(TrainingLoss(model, machine.dtype, compiled=compiled))
+        self.optimiser = make_optimiser(model, config)
+        self.parameters = list(model.parameters())
+
+    def __call__(self, micro: Iterator[Batch], rate: float) -> tuple[Tensor, Tensor]:
+        """Make one update.
+
+        Parameters
+        ----------
+        micro : iterator of Batch
+            As many are taken as are accumulated.
+        rate : float
+            The learning rate.
+
+        Returns
+        -------
+        tuple of float32 []
+            Mean loss of this process's share, and norm of the gradient before clipping.
+        """
+        config, machine = self.config, self.machine
+        batches = [next(micro) for _ in range(config.accumulate)]
+        labels = self._labels(batches)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        total = torch.zeros((), device=machine.device)
+        for place, batch in enumerate(batches):
+            batch = self._to_device(batch)
+            if place + 1 < len(batches):
+                with machine.accumulating(self.module):
+                    loss = self.module(batch) / labels
+                    loss.backward()
+            else:
+                loss = self.module(batch) / labels
+                loss.backward()
+            total += loss.detach()
+        limit = config.clip or float("inf")
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters, limit)
+        self.optimiser.step()
+        self.optimiser.zero_grad()
+        return total, norm
+
+    def _labels(self, batches: list[Batch]) -> float | Tensor:
+        """How many labels the batch has, by process: gradients are averaged over those."""
+        if all(batch["labels"] is batch["input_ids"] for batch in batches):
+            return float(sum(batch["labels"][:, 1:].numel() for batch in batches))
+        count = sum(int((batch["labels"][:, 1:] != IGNORED).sum()) for batch in batches)
+        if self.machine.world_size == 1:
+            return float(max(1, count))
+        total = self.machine.total(torch.tensor(float(count), device=self.machine.device))
+        return (total / self.machine.world_size).clamp(min=1.0)
+
+    def _to_device(self, batch: Batch) -> Batch:
+        if self.machine.device.type == "cpu":
+            return batch
+        moved = {
+            name: tensor.to(self.machine.device, non_blocking=True)
+            for name, tensor in batch.items()
+            if name != "labels" or tensor is not batch["input_ids"]
+        }
+        # That all tokens have loss is said by the one being the other.
+        moved.setdefault("labels", moved["input_ids"])
+        return moved
