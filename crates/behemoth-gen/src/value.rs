@@ -77,8 +77,9 @@ impl fmt::Display for Value {
             Value::Negative(value) => write!(f, "integer `{value}`"),
             Value::Float(value) => write!(f, "floating point `{value:?}`"),
             Value::Text(value) => write!(f, "string {value:?}"),
-            Value::List(_) => f.write_str("sequence"),
-            Value::Table(_) => f.write_str("map"),
+            Value::List(list) if list.len() == 1 => f.write_str("a list of 1 value"),
+            Value::List(list) => write!(f, "a list of {} values", list.len()),
+            Value::Table(_) => f.write_str("a table"),
         }
     }
 }

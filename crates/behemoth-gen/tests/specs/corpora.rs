@@ -98,7 +98,7 @@ fn corpora_are_refused_by_name() {
             "-2",
             "a whole number, not negative",
         ),
-        ("exposures = [1, 2]", "exposures", "sequence", FORMS),
+        ("exposures = [1, 2]", "exposures", "a list of 2 values", FORMS),
         (
             "nested_exposures = -1",
             "nested_exposures",
@@ -209,7 +209,7 @@ fn corpora_are_refused_by_name() {
         (
             "templates = [\"default\"]",
             "templates",
-            "sequence",
+            "a list of 1 value",
             "a table of template names and weights",
         ),
         (

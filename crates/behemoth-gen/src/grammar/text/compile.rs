@@ -63,11 +63,13 @@ impl Lexicon {
         };
         let mut relations = Vec::new();
         for relation in &grammar.relations {
-            relations.push(compiler.relation(relation, &place)?);
+            let compiled = compiler.relation(relation, &place);
+            relations.push(compiled.map_err(|e| grammar.lines.place(e))?);
         }
         for relation in &grammar.relations {
             if let super::file::Kind::Composed { of } = relation.kind {
-                relations.push(compiler.link(relation, of, &place)?);
+                let compiled = compiler.link(relation, of, &place);
+                relations.push(compiled.map_err(|e| grammar.lines.place(e))?);
             }
         }
         let joints: Result<Vec<JointSentences>> = grammar
@@ -77,7 +79,7 @@ impl Lexicon {
             .map(|(at, joint)| {
                 compiler
                     .joint(joint)
-                    .map_err(|e| e.within(at).within("joint"))
+                    .map_err(|e| grammar.lines.place(e.within(at).within("joint")))
             })
             .collect();
         let joints = joints?;

@@ -1,10 +1,11 @@
 //! What a grammar says of itself, and where it can be misunderstood.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Value, json};
 
-use super::file::{Kind, Relation, Sentence, TextGrammar};
+use super::expand::{About, Content, Expansion, Mention, Segment, TextRole};
+use super::file::{Class, Kind, Relation, Sentence, TextGrammar};
 use super::pattern::{Part, Pattern};
 use crate::error::{Error, Result};
 
@@ -49,10 +50,84 @@ impl TextGrammar {
             "about": self.about,
             "digest": self.digest,
             "names": self.names(),
+            "forms": self.forms(),
             "classes": classes,
             "relations": relations,
             "joint": joints,
         })
+    }
+
+    /// How many sentences there are that differ in more than names and objects: by wording, by
+    /// class, and by whether the subject is called by its name.
+    fn forms(&self) -> usize {
+        let mut forms: HashSet<Vec<Segment>> = HashSet::new();
+        let classes = &self.subject.classes;
+        let subjects: Vec<About<'_>> = classes.iter().map(About::Subject).collect();
+        for relation in &self.relations {
+            let objects = [("object", &relation.objects)];
+            let answer = Some(&relation.answer);
+            let mut add = |abouts: &[About<'_>], sentences: &[Sentence], answer| {
+                self.add_forms(
+                    &mut forms,
+                    abouts,
+                    sentences,
+                    answer,
+                    &objects,
+                    &relation.name,
+                );
+            };
+            add(&subjects, &relation.statements, None);
+            add(&subjects, &relation.questions, answer);
+            if let (Some(link), Kind::Composed { of }) = (&relation.link, relation.kind) {
+                let of = &self.relations[of];
+                let about = [About::Object { link, of }];
+                add(&about, &link.statements, None);
+                add(&about, &link.questions, answer);
+            }
+        }
+        for joint in &self.joints {
+            let own = joint.relations.iter().map(|&at| &self.relations[at]);
+            let objects: Vec<_> = own.map(|r| (r.key.as_str(), &r.objects)).collect();
+            self.add_forms(&mut forms, &subjects, &joint.statements, None, &objects, "");
+        }
+        forms.len()
+    }
+
+    fn add_forms(
+        &self,
+        forms: &mut HashSet<Vec<Segment>>,
+        abouts: &[About<'_>],
+        sentences: &[Sentence],
+        answer: Option<&Pattern>,
+        objects: &[(&str, &Pattern)],
+        relation: &str,
+    ) {
+        for sentence in sentences.iter().filter(|sentence| !sentence.held_out) {
+            for &about in abouts {
+                for mention in [Mention::Named, Mention::Pronoun] {
+                    let expansion = Expansion {
+                        grammar: self,
+                        about,
+                        mention,
+                        objects: objects.to_vec(),
+                        relation,
+                    };
+                    let mut form = match answer {
+                        None => expansion.statement(&sentence.text),
+                        Some(answer) => expansion.question(&sentence.text, answer),
+                    };
+                    for segment in &mut form {
+                        // Which list a class takes its names from is no difference of the form.
+                        if let (TextRole::Subject, Content::Word { list, .. }) =
+                            (segment.role, &mut segment.content)
+                        {
+                            *list = 0;
+                        }
+                    }
+                    forms.insert(form);
+                }
+            }
+        }
     }
 
     fn relation_facts(&self, relation: &Relation) -> Value {
@@ -92,16 +167,16 @@ impl TextGrammar {
                     let allowed = format!("objects below {count}");
                     return Err(Error::argument("objects", object, allowed));
                 }
-                Ok(self.filled(&own.objects, u64::from(object)))
+                Ok(self.filled(&own.objects, None, u64::from(object)))
             })
             .collect()
     }
 
     /// A pattern of lists, filled with the words of one number.
-    fn filled(&self, pattern: &Pattern, number: u64) -> String {
+    fn filled(&self, pattern: &Pattern, class: Option<&Class>, number: u64) -> String {
         let lists: Vec<&[String]> = pattern
             .holes()
-            .filter_map(|hole| self.list(&hole.name))
+            .filter_map(|hole| self.list_of(hole, class))
             .map(|(_, list)| &list.words[..])
             .collect();
         let mut rest = number;
@@ -122,11 +197,33 @@ impl TextGrammar {
 
     /// Where two facts read alike, and where an answer begins as another one does: a line each.
     pub fn ambiguities(&self) -> Vec<String> {
-        let mut found = Vec::new();
+        let mut found = self.ambiguous_names();
         for relation in &self.relations {
             found.extend(self.ambiguous_objects(relation));
         }
         found.extend(self.ambiguous_statements());
+        found
+    }
+
+    /// Names that two subjects may have.
+    fn ambiguous_names(&self) -> Vec<String> {
+        let name = &self.subject.name;
+        if self.names() > LOOKED_THROUGH {
+            return Vec::new();
+        }
+        let mut seen: HashMap<String, u64> = HashMap::new();
+        let mut found = Vec::new();
+        for class in &self.subject.classes {
+            for number in 0..self.names() {
+                let text = self.filled(name, Some(class), number);
+                if *seen.entry(text.clone()).or_insert(number) != number {
+                    found.push(format!("subject: two subjects may be called {text:?}"));
+                }
+                if found.len() == TOLD {
+                    return found;
+                }
+            }
+        }
         found
     }
 
@@ -136,7 +233,7 @@ impl TextGrammar {
             return Vec::new();
         }
         let mut texts: Vec<String> = (0..count)
-            .map(|object| self.filled(&relation.objects, object))
+            .map(|object| self.filled(&relation.objects, None, object))
             .collect();
         texts.sort();
         let mut found = Vec::new();

@@ -6,7 +6,8 @@ use toml::de::{DeTable, DeValue};
 use crate::error::{Error, Key};
 
 /// The lines of the values of one TOML text.
-pub(super) struct Lines {
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Lines {
     file: String,
     /// Paths of keys with where they begin, in bytes, in the order of the text.
     places: Vec<(Vec<Key>, usize)>,
@@ -41,6 +42,13 @@ impl Lines {
             .collect()
     }
 
+    /// Without the words of lists, which are the most by far.
+    pub(super) fn of_sentences(mut self) -> Lines {
+        self.places
+            .retain(|(path, _)| path.first() != Some(&Key::from("lists")));
+        self
+    }
+
     /// The refusal with file and line before the path.
     pub(super) fn place(&self, mut error: Error) -> Error {
         if let Error::Argument { path, .. } = &mut error {
@@ -49,10 +57,8 @@ impl Lines {
                 place.map(|&(_, at)| 1 + self.ends.partition_point(|&end| end < at))
             };
             let line = (1..=path.len()).rev().find_map(known);
-            let place = match line {
-                Some(line) => format!("{}, line {line}", self.file),
-                None => self.file.clone(),
-            };
+            // What is missing at the top of the file is missing from its first line on.
+            let place = format!("{}, line {}", self.file, line.unwrap_or(1));
             match path.first_mut() {
                 Some(Key::Name(name)) => *name = format!("{place}: {name}"),
                 _ => path.insert(0, Key::Name(place)),

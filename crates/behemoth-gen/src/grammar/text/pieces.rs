@@ -126,8 +126,14 @@ impl<'a> Pieces<'a> {
         for (at, &(len, slot)) in words.iter().rev().enumerate() {
             if at == 2 || count * len > FILLED_LIMIT {
                 return Err(Error::value(
-                    format!("{:?} without a space in it", self.written(segments)),
-                    format!("a space between lists, or two with {FILLED_LIMIT} pairs of words"),
+                    format!(
+                        "{:?}, lists that touch each other",
+                        self.written(segments).trim()
+                    ),
+                    format!(
+                        "a space between two lists of more than {FILLED_LIMIT} pairs of words, \
+                         or in three lists"
+                    ),
                 ));
             }
             slots[1 - at] = slot;
@@ -138,8 +144,11 @@ impl<'a> Pieces<'a> {
         }
         let role = role_of(segments).map_err(|()| {
             Error::value(
-                format!("{:?} without a space in it", self.written(segments)),
-                "a space between the subject and an object",
+                format!(
+                    "{:?}, names that touch each other",
+                    self.written(segments).trim()
+                ),
+                "a space between a subject and an object",
             )
         })?;
         let key = (is_first, without_slots(segments));

@@ -4,12 +4,15 @@
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
 use super::List;
-use super::patterns::check_text;
+use super::patterns::check_plain;
 use crate::error::{Error, Result};
 use crate::value::Value;
 
 /// Most words of one list.
 const LIST_LIMIT: u64 = 1_000_000;
+
+/// Which names a hole may have.
+pub(super) const NAMES: &str = "a name of small letters, digits and '_', the first a letter";
 
 /// Whether a hole may have this name.
 pub(super) fn is_key(name: &str) -> bool {
@@ -23,7 +26,7 @@ pub(super) fn read_lists(value: &Value) -> Result<Vec<List>> {
         .all()
         .map(|(name, value)| {
             if !is_key(name) {
-                let allowed = "a name of small letters, digits and '_'";
+                let allowed = NAMES;
                 return Err(Error::argument(name, format!("`{name}`"), allowed));
             }
             let words = read_words(value).map_err(|e| e.within(name))?;
@@ -42,19 +45,16 @@ fn read_words(value: &Value) -> Result<Vec<String>> {
     let wanted = "a list of words, or a table with from and to";
     let words = value.list(wanted, |value| {
         let word = value.text()?;
-        check_text(word)?;
-        if word.contains(['{', '}']) {
-            return Err(Error::value(format!("{word:?}"), "a word without braces"));
-        }
+        check_plain(word)?;
         Ok(word.to_string())
     })?;
     if words.is_empty() {
-        return Err(Error::value("no word", "at least one word"));
+        return Err(Error::value("an empty list", "at least one word"));
     }
     let mut seen = std::collections::HashMap::new();
     for (at, word) in words.iter().enumerate() {
         if let Some(first) = seen.insert(word, at) {
-            let allowed = format!("each word once: it is word {first} already");
+            let allowed = format!("each word once, and word [{first}] is the same");
             return Err(Error::argument(at, format!("{word:?}"), allowed));
         }
     }
@@ -76,7 +76,11 @@ fn read_range(value: &Value) -> Result<Vec<String>> {
         return Err(Error::argument("digits", digits, "0 to 20"));
     }
     if to < from {
-        return Err(Error::argument("to", to, format!("at least from ({from})")));
+        return Err(Error::argument(
+            "to",
+            to,
+            format!("at least {from}, as `from`"),
+        ));
     }
     if (to - from) / step >= LIST_LIMIT {
         let allowed = format!("a range of at most {LIST_LIMIT} numbers");

@@ -19,8 +19,8 @@ use self::patterns::{once, read_pattern};
 use self::relation::{check_joints, read_relations};
 use super::lines::Lines;
 use super::pattern::{Hole, Pattern};
-use crate::error::{Error, Result};
-use crate::relation::{Composed, Correlated, Independent, OneToOne, RelationSpec, Zipf};
+use crate::error::{Error, Key, Result};
+use crate::relation::{Composed, Correlated, Independent, OneToOne, RelationSpec, Zipf, check_all};
 use crate::value::Value;
 
 /// Most lists of one name or object: the engine keeps a digit for each.
@@ -47,6 +47,8 @@ pub struct TextGrammar {
     pub(crate) joints: Vec<Joint>,
     pub(crate) question_form: Pattern,
     pub(crate) layout: Layout,
+    /// Where its sentences stand.
+    pub(crate) lines: Lines,
 }
 
 /// Words that may stand in one place.
@@ -152,14 +154,24 @@ impl TextGrammar {
                 let at = e.span().map_or(0, |span| span.start);
                 let line = 1 + text.bytes().take(at).filter(|&b| b == b'\n').count();
                 let message = e.message().split_whitespace().collect::<Vec<_>>().join(" ");
+                let written = text.lines().nth(line - 1).unwrap_or_default().trim();
+                let got = match written.chars().count() {
+                    1..=60 => format!("{message} in {written:?}"),
+                    _ => message,
+                };
                 let place = format!("{file}, line {line}");
-                return Err(Error::argument(place, message, "TOML text"));
+                return Err(Error::argument(place, got, "TOML text"));
             }
         };
         let lines = Lines::new(file, text);
         let order = lines.names_in("relations");
         let canonical = serde_json::to_string(&(&value, &order)).expect("plain data");
-        let mut grammar = read(&Value::from(value), &order).map_err(|e| lines.place(e))?;
+        let read = read(&Value::from(value), &order).and_then(|grammar| {
+            grammar.check_relations()?;
+            Ok(grammar)
+        });
+        let mut grammar = read.map_err(|e| lines.place(e))?;
+        grammar.lines = lines.of_sentences();
         grammar.digest = blake3::hash(canonical.as_bytes()).to_hex().to_string();
         Ok(grammar)
     }
@@ -181,6 +193,37 @@ impl TextGrammar {
                 }
             })
             .collect()
+    }
+
+    /// Refuses what no world may have: parameters of kinds that are out of bounds.
+    fn check_relations(&self) -> Result<()> {
+        // The fewest subjects: how many a world may have is for the world to say.
+        check_all(&mut self.relations(), 1).map_err(|error| {
+            let Error::Argument {
+                mut path,
+                got,
+                allowed,
+                nearest,
+            } = error
+            else {
+                return error;
+            };
+            // There relations have numbers, and keys here.
+            let key = match path.get(1) {
+                Some(&Key::Index(at)) => self.relations.get(at).map(|relation| &relation.key),
+                _ => None,
+            };
+            if let (Some(place), Some(key)) = (path.get_mut(1), key) {
+                *place = Key::Name(key.clone());
+            }
+            Error::Argument {
+                path,
+                got,
+                allowed,
+                nearest,
+            }
+        })?;
+        Ok(())
     }
 
     /// The keys of the relations, in their order.
@@ -252,6 +295,7 @@ fn read(value: &Value, order: &[&str]) -> Result<TextGrammar> {
         joints: Vec::new(),
         question_form: Pattern { parts: Vec::new() },
         layout: Layout::read(&Value::Table(BTreeMap::new()))?,
+        lines: Lines::default(),
     };
     grammar.subject = fields.required("subject", |value| Subject::read(value, &grammar))?;
     grammar.relations =
@@ -275,7 +319,10 @@ fn read_name(value: &Value) -> Result<String> {
     let name = value.text()?;
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '-';
     if name.is_empty() || !name.chars().all(is_plain) {
-        return Err(Error::value(format!("{name:?}"), "letters, digits and '-'"));
+        return Err(Error::value(
+            format!("{name:?}"),
+            "a name of letters, digits and '-'",
+        ));
     }
     Ok(name.to_string())
 }

@@ -24,6 +24,15 @@ pub(super) fn check_text(text: &str) -> Result<()> {
     Ok(())
 }
 
+/// Text that may stand in a sentence and has no holes.
+pub(super) fn check_plain(text: &str) -> Result<()> {
+    check_text(text)?;
+    if text.contains(['{', '}']) {
+        return Err(Error::value(format!("{text:?}"), "text without braces"));
+    }
+    Ok(())
+}
+
 /// A pattern whose holes are lists.
 pub(super) fn read_product(value: &Value, grammar: &TextGrammar) -> Result<Pattern> {
     let text = value.text()?;
@@ -42,10 +51,12 @@ pub(super) fn read_product(value: &Value, grammar: &TextGrammar) -> Result<Patte
     }
     let digits = pattern.holes().count();
     if !(1..=DIGIT_LIMIT).contains(&digits) {
-        return Err(Error::value(
-            format!("{digits} lists in {text:?}"),
-            format!("1 to {DIGIT_LIMIT} lists"),
-        ));
+        let got = match digits {
+            0 => format!("no list in {text:?}"),
+            _ => format!("{digits} lists in {text:?}"),
+        };
+        let allowed = format!("1 to {DIGIT_LIMIT} lists in braces, such as `{{city}}`");
+        return Err(Error::value(got, allowed));
     }
     Ok(pattern)
 }
@@ -73,9 +84,12 @@ pub(super) fn check_holes(pattern: &Pattern, allowed: &[&str]) -> Result<()> {
 pub(super) fn once(text: &Pattern, hole: &str) -> Result<()> {
     match text.count(hole) {
         1 => Ok(()),
-        count => Err(Error::value(
-            format!("`{{{hole}}}` {count} times"),
-            format!("`{{{hole}}}` once"),
-        )),
+        count => {
+            let got = match count {
+                0 => format!("no `{{{hole}}}`"),
+                _ => format!("`{{{hole}}}` {count} times"),
+            };
+            Err(Error::value(got, format!("`{{{hole}}}` once")))
+        }
     }
 }

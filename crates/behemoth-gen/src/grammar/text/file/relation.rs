@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use super::lists::is_key;
-use super::patterns::{check_text, once, read_pattern, read_product};
+use super::lists::{NAMES, is_key};
+use super::patterns::{check_plain, once, read_pattern, read_product};
 use super::sentence::{Role, read_sentences};
 use super::subject::RESERVED;
 use super::{Class, JOINT_LIMIT, Joint, Kind, Link, Relation, TextGrammar};
@@ -29,7 +29,8 @@ pub(super) fn read_relations(
         };
         let forms = grammar.subject.form_names();
         if !is_key(key) || RESERVED.contains(&key) || forms.contains(&key) {
-            let allowed = "small letters, digits and '_', and not the name of another hole";
+            let (allowed, other) = (NAMES, "and not that of another hole");
+            let allowed = format!("{allowed}, {other}");
             return Err(Error::argument(key, format!("`{key}`"), allowed));
         }
         let relation = Relation::read(key, value, grammar, &relations);
@@ -77,29 +78,22 @@ impl Relation {
         };
         match kind {
             Kind::Composed { of } if !of_earlier(of).is_multiple_of(count) => {
-                let allowed = format!("a divisor of {}, the objects of `of`", of_earlier(of));
+                let allowed = format!(
+                    "a number of objects that divides {}, the number of those of `of`",
+                    of_earlier(of)
+                );
                 return Err(Error::argument("objects", count, allowed));
             }
             Kind::Correlated { with, .. } if of_earlier(with) != count => {
-                let allowed = format!("{}, the objects of `with`", of_earlier(with));
+                let allowed = format!("{} objects, as many as `with` has", of_earlier(with));
                 return Err(Error::argument("objects", count, allowed));
             }
             _ => {}
         }
         let forms = grammar.subject.form_names();
         let statements = fields.required("statements", |value| {
-            read_sentences(value, &forms, Role::Statement)
+            read_sentences(value, &forms, Role::Statement(&objects))
         })?;
-        if statements
-            .iter()
-            .all(|sentence| sentence.held_out || sentence.weight == 0.0)
-        {
-            return Err(Error::argument(
-                "statements",
-                "none that is written",
-                "at least one that is not held out and has a weight above 0",
-            ));
-        }
         let questions = fields.optional("questions", |value| {
             read_sentences(value, &forms, Role::Question)
         })?;
@@ -112,16 +106,19 @@ impl Relation {
         let edits = fields.optional("edits", |value| read_sentences(value, &forms, Role::Edit))?;
         let link = fields.optional("link", |value| {
             if !matches!(kind, Kind::Composed { .. }) {
-                return Err(Error::value("a link", "none: the relation is not composed"));
+                return Err(Error::value(
+                    "a table",
+                    "no `link` but in a relation of kind composed",
+                ));
             }
-            Link::read(value)
+            Link::read(value, &objects)
         })?;
         Ok(Relation {
             key: key.to_string(),
             name: fields
                 .optional("name", |value| {
                     let name = value.text()?;
-                    check_text(name)?;
+                    check_plain(name)?;
                     Ok(name.to_string())
                 })?
                 .unwrap_or_else(|| key.replace('_', " ")),
@@ -160,7 +157,7 @@ impl Kind {
         for field in ["alpha", "of", "with", "strength"] {
             if !own.contains(&field) && fields.optional(field, |_| Ok(()))?.is_some() {
                 let got = format!("`{field}`");
-                let allowed = format!("none: the relation is {name}");
+                let allowed = format!("no `{field}` in a relation of kind {name}");
                 return Err(Error::argument(field, got, allowed));
             }
         }
@@ -195,12 +192,12 @@ impl Kind {
 }
 
 impl Link {
-    fn read(value: &Value) -> Result<Link> {
+    fn read(value: &Value, objects: &Pattern) -> Result<Link> {
         let class = Class::read("link", value, None)?;
         let forms: Vec<&str> = class.forms.keys().map(String::as_str).collect();
         let mut fields = value.fields()?;
         let statements = fields.required("statements", |value| {
-            read_sentences(value, &forms, Role::Statement)
+            read_sentences(value, &forms, Role::Statement(objects))
         })?;
         let questions = fields.optional("questions", |value| {
             read_sentences(value, &forms, Role::Question)
@@ -234,9 +231,12 @@ impl Joint {
             let mut once = relations.clone();
             once.sort_unstable();
             once.dedup();
-            if once.len() != relations.len() || !(2..=JOINT_LIMIT).contains(&once.len()) {
-                let allowed = format!("2 to {JOINT_LIMIT} different relations");
-                return Err(Error::value(format!("{} relations", once.len()), allowed));
+            let allowed = format!("2 to {JOINT_LIMIT} different relations");
+            if once.len() != relations.len() {
+                return Err(Error::value("a relation twice", allowed));
+            }
+            if !(2..=JOINT_LIMIT).contains(&once.len()) {
+                return Err(Error::value(value, allowed));
             }
             Ok(relations)
         })?;
@@ -265,7 +265,7 @@ pub(super) fn check_joints(joints: &[Joint]) -> Result<()> {
     };
     for (at, joint) in joints.iter().enumerate() {
         if let Some(first) = joints.iter().take(at).position(|j| set(j) == set(joint)) {
-            let allowed = format!("each set of relations once: table {first} has these");
+            let allowed = format!("each set of relations once, and joint[{first}] has these");
             let error = Error::argument("relations", "the same relations", allowed);
             return Err(error.within(at).within("joint"));
         }

@@ -4,14 +4,16 @@
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
 use super::Sentence;
-use super::patterns::{once, read_pattern};
+use super::patterns::{check_holes, check_text, once};
 use crate::error::{Error, Result};
+use crate::grammar::text::pattern::Pattern;
 use crate::value::Value;
 
 /// What a sentence is for: it decides the holes that it may have.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Role<'a> {
-    Statement,
+    /// With the pattern of the objects.
+    Statement(&'a Pattern),
     Question,
     Edit,
     Joint(&'a [&'a str]),
@@ -31,12 +33,16 @@ pub(super) fn read_sentences(
             .take(at)
             .position(|s| s.text == sentence.text);
         if let Some(first) = first {
-            let allowed = format!("each sentence once: it is sentence {first} already");
-            return Err(Error::argument(at, "the same text", allowed));
+            let allowed = format!("each sentence once, and sentence [{first}] is the same");
+            return Err(Error::argument(at, "a text a second time", allowed));
         }
     }
-    if sentences.is_empty() && role == Role::Statement {
-        return Err(Error::value("no sentence", "at least one"));
+    let is_written = |sentence: &Sentence| !sentence.held_out && sentence.weight > 0.0;
+    if matches!(role, Role::Statement(_) | Role::Joint(_)) && !sentences.iter().any(is_written) {
+        return Err(Error::value(
+            "no sentence that is written",
+            "at least one that is not held out and has a weight above 0",
+        ));
     }
     Ok(sentences)
 }
@@ -45,24 +51,41 @@ fn read_sentence(value: &Value, forms: &[&str], role: Role<'_>) -> Result<Senten
     let mut own: Vec<&str> = vec!["subject", "relation"];
     own.extend(forms);
     match role {
-        Role::Statement => own.push("object"),
+        Role::Statement(_) => own.push("object"),
         Role::Question => {}
         Role::Edit => own.extend(["object", "new"]),
         Role::Joint(keys) => own.extend(keys),
     }
     let text = |value: &Value| {
-        let text = read_pattern(value, &own)?;
+        let written = value.text()?;
+        check_text(written)?;
+        let text = Pattern::parse(written)?;
         match role {
-            Role::Statement => once(&text, "object")?,
+            Role::Question if text.count("object") > 0 => {
+                let allowed = "a question without it: `answer` says the object";
+                return Err(Error::value("`{object}`", allowed));
+            }
+            // Whoever writes {city} means the object, which is made of the list of that name.
+            Role::Statement(objects) => {
+                let known = |name: &str| own.contains(&name) || objects.count(name) == 0;
+                if let Some(hole) = text.holes().find(|hole| !known(&hole.name)) {
+                    let got = format!("`{{{}}}`, a list", hole.name);
+                    return Err(Error::value(got, "`{object}`, which is made of the lists"));
+                }
+            }
+            _ => {}
+        }
+        check_holes(&text, &own)?;
+        match role {
+            Role::Statement(_) => once(&text, "object")?,
             Role::Question => {}
             Role::Edit => once(&text, "new")?,
             Role::Joint(keys) => keys.iter().try_for_each(|key| once(&text, key))?,
         }
         let mentions = ["subject", "pronoun", "possessive"];
         if mentions.iter().all(|name| text.count(name) == 0) {
-            let allowed =
-                "a sentence that mentions its subject: {subject}, {pronoun} or {possessive}";
-            return Err(Error::value("no subject", allowed));
+            let allowed = "at least one of {subject}, {pronoun} and {possessive}";
+            return Err(Error::value("a sentence without its subject", allowed));
         }
         if text.count("relation") > 0 && matches!(role, Role::Joint(_)) {
             return Err(Error::value("`{relation}`", "none in a joint statement"));

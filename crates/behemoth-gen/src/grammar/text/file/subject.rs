@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use super::patterns::{check_text, read_pattern, read_product};
+use super::lists::{NAMES, is_key};
+use super::patterns::{check_plain, read_pattern, read_product};
 use super::{Class, Form, Subject, TextGrammar};
 use crate::error::{Error, Result};
 use crate::grammar::text::pattern::Pattern;
@@ -22,11 +23,11 @@ impl Subject {
             None => Pattern::parse("{name}'s")?,
         };
         if possessive.count("name") != 1 {
-            return Err(Error::argument(
-                "possessive",
-                "a pattern without `{name}`",
-                "text with `{name}` once",
-            ));
+            let got = match possessive.count("name") {
+                0 => "no `{name}`".to_string(),
+                count => format!("`{{name}}` {count} times"),
+            };
+            return Err(Error::argument("possessive", got, "`{name}` once"));
         }
         let classes = fields.optional("classes", |value| {
             let classes = value.fields()?;
@@ -78,17 +79,24 @@ fn check_classes(classes: Vec<Class>) -> Result<Vec<Class>> {
             };
             if let Some(name) = one_has(first, class) {
                 let got = format!("no `{name}`");
-                let allowed = format!("the forms of class '{}'", first.key);
+                let allowed = forms_of(first);
                 return Err(Error::argument(class.key.clone(), got, allowed));
             }
             if let Some(name) = one_has(class, first) {
                 let got = format!("no `{name}`");
-                let allowed = format!("the forms of class '{}'", class.key);
+                let allowed = forms_of(class);
                 return Err(Error::argument(first.key.clone(), got, allowed));
             }
         }
     }
     Ok(classes)
+}
+
+/// What every class must have a form for, if one has.
+fn forms_of(class: &Class) -> String {
+    let names: Vec<&str> = class.forms.keys().map(String::as_str).collect();
+    let (key, names) = (&class.key, names.join(", "));
+    format!("the forms that class {key} has: {names}")
 }
 
 impl Class {
@@ -128,8 +136,8 @@ impl Class {
             if ["weight", "lists", "statements", "questions"].contains(&name) {
                 continue;
             }
-            if RESERVED.contains(&name) {
-                let allowed = format!("a name that is none of {}", RESERVED.join(", "));
+            if RESERVED.contains(&name) || !is_key(name) {
+                let allowed = format!("{NAMES}, and none of {}", RESERVED.join(", "));
                 return Err(Error::argument(name, format!("`{name}`"), allowed));
             }
             let form = Form::read(value).map_err(|e| e.within(name))?;
@@ -154,7 +162,10 @@ fn read_other_lists(
     names: Option<(&TextGrammar, &Pattern)>,
 ) -> Result<BTreeMap<String, String>> {
     let Some((grammar, name)) = names else {
-        return Err(Error::value("lists", "none here: the names are objects"));
+        return Err(Error::value(
+            "a table",
+            "no `lists` in a link, whose subjects are objects",
+        ));
     };
     value
         .fields()?
@@ -167,14 +178,16 @@ fn read_other_lists(
                 return Err(Error::argument(list, format!("`{list}`"), allowed));
             };
             let Some((_, found)) = grammar.list(other) else {
-                let got = format!("`{other}`");
-                return Err(Error::argument(list, got, "the name of a list"));
+                let lists = || grammar.lists.iter().map(|list| list.name.as_str());
+                let allowed = format!("the lists {}", lists().collect::<Vec<_>>().join(", "));
+                let error = Error::argument(list, format!("`{other}`"), allowed);
+                return Err(error.near(other, lists()));
             };
             if found.words.len() != own.words.len() {
                 return Err(Error::argument(
                     list,
-                    format!("{other} of {} words", found.words.len()),
-                    format!("a list of {} words, as {list} has", own.words.len()),
+                    format!("`{other}`, a list of {} words", found.words.len()),
+                    format!("a list of as many words as {list}: {}", own.words.len()),
                 ));
             }
             Ok((list.to_string(), other.to_string()))
@@ -190,7 +203,7 @@ impl Form {
             let mut read = |name| {
                 fields.required(name, |value| {
                     let text = value.text()?;
-                    check_text(text)?;
+                    check_plain(text)?;
                     Ok(text.to_string())
                 })
             };
@@ -200,7 +213,7 @@ impl Form {
             });
         }
         let text = value.text()?;
-        check_text(text)?;
+        check_plain(text)?;
         Ok(Form {
             after_name: text.to_string(),
             after_pronoun: text.to_string(),
