@@ -15,10 +15,12 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors
         Corpus as Corpus,
         Grammar as Grammar,
         World as World,
+        check_grammar as check_grammar,
         facts as facts,
         gen as gen,
         import_ as import_,
         inspect as inspect,
+        train_tokenizer as train_tokenizer,
         verify as verify,
     )
     from .corpus.spec import *

@@ -19,12 +19,14 @@ from behemoth.cli import (
     export,
     facts,
     gen,
+    grammar,
     import_,
     inspect,
     methods,
     models,
     plan,
     study,
+    tokenizer,
     train,
     verify,
 )
@@ -53,6 +55,8 @@ app.command("plan")(plan.plan)
 app.command("edit")(edit.edit)
 app.command("evaluate")(evaluate.evaluate)
 app.command("methods")(methods.methods)
+app.add_typer(grammar.app, name="grammar")
+app.add_typer(tokenizer.app, name="tokenizer")
 app.add_typer(study.app, name="study")
 
 
@@ -157,11 +161,11 @@ def _usage_message(error: Any, words: Sequence[str]) -> str:
         name = error.param.metavar or error.param.opts[-1]
         return f"argument '{name}': got nothing, allowed: a value"
     if message.startswith("No such command"):
-        verbs = tuple(verb.name or "" for verb in app.registered_commands)
-        verbs += tuple(group.name or "" for group in app.registered_groups)
+        groups = {group.name or "": group.typer_instance for group in app.registered_groups}
+        verbs = tuple(verb.name or "" for verb in app.registered_commands) + tuple(groups)
         given = [word for word in words if not word.startswith("-")]
-        if given and given[0] == "study":
-            verbs = tuple(verb.name or "" for verb in study.app.registered_commands)
+        if given and (group := groups.get(given[0])) is not None:
+            verbs = tuple(verb.name or "" for verb in group.registered_commands)
             given = given[1:]
         word = next(iter(given), "")
         allowed = f"{', '.join(verbs)}{suggestion(word, verbs)}"

@@ -11,9 +11,11 @@ from behemoth.support.lazy import lazy
 if TYPE_CHECKING:  # the same names again, for type checkers and editors
     from .corpus import Corpus as Corpus
     from .grammar import Grammar as Grammar
+    from .grammar_check import check_grammar as check_grammar
     from .inspection import inspect as inspect, verify as verify
     from .spec import *
     from .tables import facts as facts, import_ as import_
+    from .tokenizer_training import train_tokenizer as train_tokenizer
     from .world import World as World
     from .write import gen as gen
 
@@ -22,10 +24,12 @@ __all__, __dir__, __getattr__ = lazy(
     {
         "corpus": "Corpus",
         "grammar": "Grammar",
+        "grammar_check": "check_grammar",
         "inspection": "inspect verify",
         "spec": "Composed Constant Correlated Documents Groups Independent Inverse OneToOne "
         "Questions Zipf ZipfExposures",
         "tables": "facts import_",
+        "tokenizer_training": "train_tokenizer",
         "world": "World",
         "write": "gen",
     },

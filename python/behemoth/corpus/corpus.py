@@ -288,6 +288,13 @@ class Corpus:
         return None if self._text is None else self._text.grammar
 
     @property
+    def tokenizer_kind(self) -> str:
+        """What its tokens are: ``"words"``, or the kind of its tokenizer, such as ``"BPE"``."""
+        if self._text is None or self._text.tokenizer is None:
+            return "words"
+        return self._text.tokenizer.kind
+
+    @property
     def tokenizer_files(self) -> dict[str, bytes]:
         """The files of its tokenizer, by name."""
         if self._text is None:

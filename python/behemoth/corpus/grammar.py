@@ -99,8 +99,9 @@ class Grammar:
     def facts(self) -> dict[str, Any]:
         """What it is made of.
 
-        Keys: name, language, about, digest, names (how many there are), classes, relations (key,
-        name, kind, of, objects, statements, questions, those held out, link_statements) and joint.
+        Keys: name, language, about, digest, names and forms (how many there are), classes,
+        relations (key, name, kind, of, objects, statements, questions, those held out,
+        link_statements) and joint.
         """
         return json.loads(self._lexicon.facts)
 
@@ -146,12 +147,20 @@ class Grammar:
         return self._lexicon.ambiguities()
 
     def samples(self, documents: int = 3, *, seed: int = 0) -> list[str]:
-        """Write the first documents of a small corpus."""
+        """Write the first documents of a small corpus about subjects, each fact once."""
         from .corpus import Corpus
 
         subjects = min(self.facts["names"], 1_000)
-        corpus = Corpus(self.world(subjects, seed=seed), order="bios", grammar=self)
-        return corpus.texts(0, min(documents, corpus.num_documents))
+        world = self.world(subjects, seed=seed)
+        corpus = Corpus(world, order="bios", nested_exposures=0, grammar=self)
+        found: list[str] = []
+        # Documents of links are there, and say nothing.
+        for first in range(0, corpus.num_documents, 64):
+            last = min(first + 64, corpus.num_documents)
+            found += [text for text in corpus.texts(first, last) if text]
+            if len(found) >= documents:
+                break
+        return found[:documents]
 
     @property
     def _lexicon(self) -> _gen.Lexicon:

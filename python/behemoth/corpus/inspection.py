@@ -37,6 +37,8 @@ class Inspection:
     entropy_bits: float
     exposure_classes: list[dict[str, int]]
     templates: list[dict[str, Any]]
+    grammar: str | None
+    tokenizer: str
     samples: list[str]
 
 
@@ -92,6 +94,8 @@ def inspect(directory: str | PathLike[str], *, samples: int = 3) -> Inspection:
         entropy_bits=corpus.world.entropy,
         exposure_classes=corpus.exposure_classes,
         templates=corpus.templates,
+        grammar=None if corpus.grammar is None else corpus.grammar.name,
+        tokenizer=corpus.tokenizer_kind,
         samples=sample_text(corpus, samples),
     )
 

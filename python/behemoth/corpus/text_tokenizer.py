@@ -76,6 +76,11 @@ class TextTokenizer:
         return _gen.digest(self.files[TOKENIZER_FILE] + b"\0" + self.end.encode())
 
     @cached_property
+    def kind(self) -> str:
+        """What kind of model it is: ``"BPE"``, ``"Unigram"``, ``"WordPiece"``, ``"WordLevel"``."""
+        return type(self._tokenizer.model).__name__
+
+    @cached_property
     def size(self) -> int:
         """Number of token ids: one more than the largest."""
         return 1 + max(self._tokenizer.get_vocab(with_added_tokens=True).values())

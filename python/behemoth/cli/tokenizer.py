@@ -1,0 +1,53 @@
+"""`behemoth tokenizer`: train a tokenizer on the text of a grammar."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+
+from behemoth.support.bars import Bars
+from behemoth.support.extras import needed
+
+from . import parse
+from .console import console, keep_interrupts, write_json
+from .options import Option, command
+
+app = typer.Typer(
+    help="Train tokenizers on the text of grammars.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback(invoke_without_command=True)
+def tokenizer(context: typer.Context) -> None:
+    """Train tokenizers on the text of grammars."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command("train")
+@command(
+    Option("out", "DIR", "Directory to write.", required="a directory to write"),
+    Option("grammar", "NAME|FILE", "Whose documents it is trained on.",
+           required="the name of a grammar, or a file"),
+    Option("vocabulary", "N", "Number of token ids.", parse.count, 4096),
+    Option("documents", "N", "How many documents.", parse.at_least(1), 20_000),
+    Option("seed", "N", "Key of the world that they are about.", parse.count, 0),
+)  # fmt: skip
+def train(given: dict[str, Any], json: bool) -> None:
+    """Train a byte-level BPE on documents of a grammar: `gen --tokenizer` takes it.
+
+    No download is needed, and `AutoTokenizer` loads the directory.
+    """
+    keep_interrupts()
+    with needed():
+        from behemoth.corpus import train_tokenizer
+
+        made = train_tokenizer(given.pop("grammar"), progress=Bars(), **given)
+    out = given["out"]
+    if json:
+        write_json({"out": out, "vocabulary": made.size, "digest": made.digest})
+    else:
+        console().print(f"{out}: {made.size:,} token ids", markup=False)
