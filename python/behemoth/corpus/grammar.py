@@ -151,8 +151,13 @@ class Grammar:
         from .corpus import Corpus
 
         subjects = min(self.facts["names"], 1_000)
-        world = self.world(subjects, seed=seed)
-        corpus = Corpus(world, order="bios", nested_exposures=0, grammar=self)
+        has_links = any(relation["kind"] == "composed" for relation in self.relations)
+        corpus = Corpus(
+            self.world(subjects, seed=seed),
+            order="bios",
+            nested_exposures=0 if has_links else None,
+            grammar=self,
+        )
         found: list[str] = []
         # Documents of links are there, and say nothing.
         for first in range(0, corpus.num_documents, 64):

@@ -115,7 +115,12 @@ def _check(text: Text, documents: int, seed: int) -> int:
         (documents - documents // 2, Documents()),
         (documents // 2, Documents(naming="always", subjects=2)),
     ):
-        spec = {"exposures": 2, "order": "bios", "documents": kind, "questions": Questions(0.5, 0.2)}
+        spec = {
+            "exposures": 2,
+            "order": "bios",
+            "documents": kind,
+            "questions": Questions(0.5, 0.2),
+        }
         corpus = Corpus.from_arrays(world, spec, None, text)
         text.check(corpus, share)
         checked += min(share, corpus.num_documents)

@@ -213,11 +213,6 @@ impl<'a> Pieces<'a> {
                 core = Some((core.map_or(start, |(from, _)| from), letters));
             }
         }
-        // The space that a piece begins with names nothing.
-        if let Some((from, to)) = core {
-            let blank = text.chars().skip(from).take_while(|l| l.is_whitespace());
-            core = Some((from + blank.count(), to));
-        }
         Filled {
             text,
             core,
@@ -297,14 +292,19 @@ impl<'a> Pieces<'a> {
     }
 }
 
-/// The tokens that cover any of these letters.
+/// The tokens that cover any of these letters. Where a piece goes on with a name, the space that
+/// it begins with is part of that, and it may be a token that says to cover nothing.
 fn core_tokens(tokens: &[TextToken], core: Option<(usize, usize)>, shift: usize) -> (u8, u8) {
     let Some((from, to)) = core else {
         return (0, 0);
     };
+    let goes_on = from == 0;
     let (from, to) = (from + shift, to + shift);
     let covers = |token: &TextToken| token.start < to && token.end > from;
-    let first = tokens.iter().position(covers);
+    let first = match goes_on {
+        true => Some(0),
+        false => tokens.iter().position(covers),
+    };
     let last = tokens.iter().rposition(covers);
     match (first, last) {
         (Some(first), Some(last)) => (first as u8, last as u8 + 1),

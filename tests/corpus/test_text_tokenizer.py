@@ -1,0 +1,241 @@
+"""Tokens of text are those that the tokenizer makes of it, whatever kind it is."""
+
+import json
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import AutoTokenizer
+
+from behemoth import (
+    ArgumentError,
+    Corpus,
+    Documents,
+    Grammar,
+    Questions,
+    check_grammar,
+    train_tokenizer,
+)
+from behemoth.corpus.grammar import GRAMMARS
+from behemoth.corpus.text_tokenizer import read_tokenizer
+
+END = "<|endoftext|>"
+
+
+def texts(name="bios-en", subjects=150):
+    grammar = Grammar.named(name)
+    corpus = Corpus(grammar.world(subjects), order="bios", grammar=grammar)
+    return [text for text in corpus.texts(0, corpus.num_documents) if text]
+
+
+def save(tokenizer, place):
+    place.mkdir(exist_ok=True)
+    tokenizer.save(str(place / "tokenizer.json"))
+    (place / "tokenizer_config.json").write_text(json.dumps({"eos_token": END}))
+    return place
+
+
+def unigram():
+    """As SentencePiece makes them: spaces are a mark of their own, unknown letters are bytes."""
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
+    tokenizer.decoder = decoders.Sequence(
+        [
+            decoders.Replace("▁", " "),
+            decoders.ByteFallback(),
+            decoders.Fuse(),
+            decoders.Strip(" ", 1, 0),  # the space that was put before the text
+        ]
+    )
+    trainer = trainers.UnigramTrainer(
+        vocab_size=500, special_tokens=["<unk>", END], unk_token="<unk>", show_progress=False
+    )
+    # Without accents, which it then has to write in bytes.
+    tokenizer.train_from_iterator((t for t in texts() if t.isascii()), trainer)
+    model = json.loads(tokenizer.to_str())
+    own = model["model"]["vocab"]
+    model["model"]["vocab"] = own + [[f"<0x{byte:02X}>", -20.0] for byte in range(256)]
+    model["model"]["byte_fallback"] = True
+    return Tokenizer.from_str(json.dumps(model))
+
+
+def word_piece():
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=600, special_tokens=["[UNK]", END], show_progress=False
+    )
+    tokenizer.train_from_iterator([*texts(), *texts("bios-de")], trainer)
+    return tokenizer
+
+
+def byte_level():
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=700,
+        special_tokens=[END],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts(), trainer)
+    return tokenizer
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory):
+    """A directory for each kind of tokenizer."""
+    place = tmp_path_factory.mktemp("tokenizers")
+    made = {"BPE": byte_level, "Unigram": unigram, "WordPiece": word_piece}
+    return {kind: save(make(), place / kind) for kind, make in made.items()}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [*(("BPE", name) for name in GRAMMARS), ("Unigram", "bios-de"), ("WordPiece", "bios-en")],
+)
+def test_tokens_are_those_of_the_tokenizer(kind, name, places):
+    grammar = Grammar.named(name)
+    whole = Tokenizer.from_file(str(places[kind] / "tokenizer.json"))
+    for documents in (Documents(), Documents(naming="always", subjects=2, questions="after")):
+        corpus = Corpus(
+            grammar.world(25, seed=1),
+            exposures=2,
+            order="bios",
+            documents=documents,
+            questions=Questions(0.5, 0.3),
+            grammar=grammar,
+            tokenizer=places[kind],
+        )
+        assert corpus.tokenizer_kind == kind
+        expected = [
+            token
+            for text in corpus.texts(0, corpus.num_documents)
+            if text
+            for token in [*whole.encode(text, add_special_tokens=False).ids, whole.token_to_id(END)]
+        ]
+        assert corpus.tokens(0, corpus.num_documents).tolist() == expected
+
+
+def test_check_grammar_compares_documents(places):
+    found = check_grammar("bios-en", places["Unigram"], documents=30)
+    assert found.documents == 30
+    assert found.vocabulary == read_tokenizer(places["Unigram"]).size
+
+
+@pytest.mark.parametrize("kind", ["BPE", "Unigram"])
+def test_texts_come_back(kind, places):
+    grammar = Grammar.named("bios-en")
+    corpus = Corpus(grammar.world(20), order="bios", grammar=grammar, tokenizer=places[kind])
+    tokens = corpus.tokens(0, corpus.num_documents)
+    ends = np.flatnonzero(tokens == corpus.end_of_document)
+    documents = [text for text in corpus.texts(0, corpus.num_documents) if text]
+    for text, own in zip(documents, np.split(tokens, ends + 1)[:-1], strict=True):
+        assert corpus.decode(own[:-1]) == text
+
+
+def test_words_that_a_tokenizer_does_not_tell_apart_are_refused(tmp_path):
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=300, special_tokens=["[UNK]", END], show_progress=False
+    )
+    tokenizer.train_from_iterator(["the quick brown fox"], trainer)
+    place = save(tokenizer, tmp_path / "unknown")
+    said = r'got the same tokens for ".+" and ".+" \(piece ".+"\), allowed: a tokenizer that tells'
+    with pytest.raises(ArgumentError, match=said):
+        check_grammar("bios-en", place)
+
+
+def test_a_tokenizer_that_merges_over_spaces_is_refused(tmp_path):
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.decoder = decoders.Fuse()
+    trainer = trainers.BpeTrainer(vocab_size=900, special_tokens=[END], show_progress=False)
+    tokenizer.train_from_iterator(texts(), trainer)  # nothing cuts a text: "was born in" is one
+    place = save(tokenizer, tmp_path / "merges")
+    grammar = Grammar.named("bios-en")
+    with pytest.raises(ArgumentError, match="argument 'tokenizer': got ") as caught:
+        Corpus(grammar.world(20), order="bios", grammar=grammar, tokenizer=place).write(
+            tmp_path / "corpus"
+        )
+    message = str(caught.value)
+    assert "\n" not in message
+    assert "piece" in message or "never merges over the space" in message
+    with pytest.raises(ArgumentError, match="argument 'tokenizer': got "):
+        check_grammar("bios-en", place)
+
+
+def test_what_holds_no_tokenizer_is_refused(tmp_path, places):
+    grammar = Grammar.named("bios-en")
+
+    def refused(place):
+        with pytest.raises(ArgumentError) as caught:
+            Corpus(grammar.world(5), grammar=grammar, tokenizer=place)
+        assert "\n" not in str(caught.value)
+        return str(caught.value)
+
+    assert "a directory with tokenizer.json" in refused(tmp_path)
+    (tmp_path / "tokenizer.json").write_text("{")
+    assert "files that are JSON" in refused(tmp_path)
+    (tmp_path / "tokenizer.json").write_text('{"added_tokens": []}')
+    assert "names no end of a document" in refused(tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text('{"eos_token": "<end>"}')
+    assert "that cannot be read" in refused(tmp_path)
+    (tmp_path / "tokenizer.json").write_bytes((places["BPE"] / "tokenizer.json").read_bytes())
+    assert "no token '<end>'" in refused(tmp_path)
+    with pytest.raises(ArgumentError, match="none without a grammar"):
+        Corpus(grammar.world(5), tokenizer=places["BPE"])
+
+
+@pytest.fixture(scope="module")
+def words(tmp_path_factory):
+    """A corpus of the grammar's own words, and its tokenizer as transformers load it."""
+    grammar = Grammar.named("encyclopedia-en")
+    corpus = Corpus(
+        grammar.world(80), exposures=2, order="bios", questions=Questions(0.5, 0.3), grammar=grammar
+    )
+    place = tmp_path_factory.mktemp("words")
+    for name, data in corpus.tokenizer_files.items():
+        (place / name).write_bytes(data)
+    return corpus, AutoTokenizer.from_pretrained(place)
+
+
+def test_the_words_are_encoded_and_decoded_letter_by_letter(words):
+    corpus, tokenizer = words
+    tokens = corpus.tokens(0, corpus.num_documents)
+    ends = np.flatnonzero(tokens == corpus.end_of_document)
+    documents = [text for text in corpus.texts(0, corpus.num_documents) if text]
+    assert len(ends) == len(documents)
+    for text, own in zip(documents, np.split(tokens, ends + 1)[:-1], strict=True):
+        assert tokenizer(text).input_ids == own[:-1].tolist()
+        assert tokenizer.decode(own[:-1]) == text
+        assert corpus.decode(own[:-1]) == text
+    assert tokenizer.eos_token_id == corpus.end_of_document
+
+
+def test_an_unknown_word_is_the_unknown_token(words):
+    _, tokenizer = words
+    ids = tokenizer("The zorp of Upper Maldestra Dell.").input_ids
+    assert ids.count(tokenizer.unk_token_id) == 1
+    assert tokenizer.decode(ids).startswith("The<|unknown|> of")
+    assert tokenizer.padding_side == "left"
+
+
+def test_train_tokenizer_trains_what_gen_takes(tmp_path):
+    made = train_tokenizer("bios-de", tmp_path / "own", vocabulary=500, documents=100)
+    assert made.size == 500
+    assert read_tokenizer(tmp_path / "own").digest == made.digest
+    again = train_tokenizer("bios-de", vocabulary=500, documents=100)
+    assert again.files == dict(made.files)
+    loaded = AutoTokenizer.from_pretrained(tmp_path / "own")
+    text = "Zürich ist der Sitz von Dovetail Joinery. 漢字"
+    assert loaded.decode(loaded(text).input_ids) == text
+    for wrong, said in [
+        ({"vocabulary": 100}, "argument 'vocabulary': got 100, allowed: at least 259"),
+        ({"documents": 0}, "argument 'documents': got 0, allowed: at least 1"),
+        ({"out": tmp_path / "own"}, "allowed: a directory without a tokenizer"),
+    ]:
+        with pytest.raises(ArgumentError, match=said):
+            train_tokenizer("bios-de", **wrong)
