@@ -98,7 +98,12 @@ fn corpora_are_refused_by_name() {
             "-2",
             "a whole number, not negative",
         ),
-        ("exposures = [1, 2]", "exposures", "a list of 2 values", FORMS),
+        (
+            "exposures = [1, 2]",
+            "exposures",
+            "a list of 2 values",
+            FORMS,
+        ),
         (
             "nested_exposures = -1",
             "nested_exposures",

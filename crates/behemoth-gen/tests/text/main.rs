@@ -4,6 +4,7 @@
 //! together by replacing holes in strings, which is not how the engine does it.
 
 mod documents;
+mod random;
 mod refusals;
 mod sentences;
 
