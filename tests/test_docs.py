@@ -26,6 +26,8 @@ from behemoth.study.file.spec import Study
 from behemoth.study.work import run as runs
 
 DOCS = Path(__file__).parents[1] / "docs"
+GROUPS = ("grammar", "study", "tokenizer")
+PAGES = ["tutorial.md", "adding-a-method.md", "studies.md", "export.md", "worlds.md"]
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _FILE = re.compile(r"# ([\w./-]+\.(?:toml|py))\n")
 
@@ -117,13 +119,14 @@ def _shape(line):
         pytest.param("adding-a-method.md", marks=pytest.mark.slow),
         "studies.md",
         "export.md",
+        "worlds.md",
     ],
 )
 def test_page(name, page):
     page(name)
 
 
-@pytest.mark.parametrize("name", ["tutorial.md", "adding-a-method.md", "studies.md", "export.md"])
+@pytest.mark.parametrize("name", PAGES)
 def test_blocks_make_sense(name, run):
     """What can be seen without training: syntax, specs, verbs and their options."""
     for kind, body in _BLOCK.findall((DOCS / name).read_text(encoding="utf-8")):
@@ -137,7 +140,7 @@ def test_blocks_make_sense(name, run):
             for line, _ in _commands(body):
                 words = shlex.split(line)
                 if words[0] == "behemoth":
-                    verb = words[1:3] if words[1] == "study" else words[1:2]
+                    verb = words[1:3] if words[1] in GROUPS else words[1:2]
                     text = run(*verb, "--help").out
                     missing = [w for w in words if w.startswith("--") and w not in text]
                     assert not missing, line

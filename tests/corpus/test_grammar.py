@@ -171,7 +171,7 @@ def test_spans_and_roles_agree_with_the_text(kind, tokenizer):
         exposures=3,
         order="bios",
         documents=Documents(subjects=2),
-        questions=Questions(0.5, 0.3),
+        questions=Questions(0.5, 0.2),
         grammar=grammar,
         tokenizer=tokenizer if kind == "tokenizer" else None,
     )

@@ -102,7 +102,8 @@ def test_tokens_are_those_of_the_tokenizer(kind, name, places):
     for documents in (Documents(), Documents(naming="always", subjects=2, questions="after")):
         corpus = Corpus(
             grammar.world(25, seed=1),
-            exposures=2,
+            exposures=6,
+            nested_exposures=1,
             order="bios",
             documents=documents,
             questions=Questions(0.5, 0.3),

@@ -28,6 +28,42 @@
 //! # Ok::<(), behemoth_gen::Error>(())
 //! ```
 //!
+//! # Text
+//!
+//! A corpus can also be text. A [`grammar::TextGrammar`] says in a TOML file how the facts of its
+//! relations are said; compiled with a [`grammar::Tokenizer`] it is a [`grammar::Lexicon`], every
+//! sentence in every context as pieces of tokens with holes, and [`Corpus::with_lexicon`] writes with
+//! it. The counts are those of templates, and where each subject and object is named is known to the
+//! token.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use behemoth_gen::grammar::{Lexicon, TextGrammar, WordTokenizer};
+//! use behemoth_gen::{Corpus, CorpusSpec, World, WorldSpec};
+//! let grammar = TextGrammar::from_toml(
+//!     "ports.toml",
+//!     "name = 'ports'\n\
+//!      [lists]\n\
+//!      first = ['Ada', 'Bo']\n\
+//!      port = ['Oslo', 'Rio']\n\
+//!      [subject]\n\
+//!      name = '{first}'\n\
+//!      [relations.port]\n\
+//!      objects = '{port}'\n\
+//!      statements = ['{subject} sails from {object}.']",
+//! )?;
+//! let world = WorldSpec::builder()
+//!     .subjects(2)
+//!     .relations(grammar.relations())
+//!     .build()?;
+//! let lexicon = Lexicon::new(grammar, &mut WordTokenizer::default())?;
+//! let spec = CorpusSpec::builder().build()?;
+//! let corpus = Corpus::with_lexicon(World::new(world)?, spec, None, Arc::new(lexicon))?;
+//! let texts = corpus.texts(0..2)?;
+//! assert!(texts.iter().any(|text| text.starts_with("Ada sails from ")));
+//! # Ok::<(), behemoth_gen::Error>(())
+//! ```
+//!
 //! # The tree
 //!
 //! Each module knows only those before it (`tests/tree.rs` holds it to that): [`error`], `numbers`,

@@ -110,18 +110,18 @@ def _check(text: Text, documents: int, seed: int) -> int:
     """Hold documents of each kind to the tokenizer: with pronouns, and with names and questions."""
     subjects = min(text.grammar.facts["names"], _SUBJECTS)
     world = text.grammar.world(subjects, seed=seed)
+    # Half of the subjects are asked about, in two fifths of the sentences that can ask.
+    asking = sum(relation["questions"] > 0 for relation in text.grammar.facts["relations"])
+    share = 0.4 * (subjects // 2) * asking / world.num_facts
     checked = 0
-    for share, kind in (
+    for count, kind in (
         (documents - documents // 2, Documents()),
         (documents // 2, Documents(naming="always", subjects=2)),
     ):
-        spec = {
-            "exposures": 2,
-            "order": "bios",
-            "documents": kind,
-            "questions": Questions(0.5, 0.2),
-        }
+        spec = {"exposures": 5, "order": "bios", "documents": kind}
+        if share > 0:
+            spec["questions"] = Questions(0.5, share)
         corpus = Corpus.from_arrays(world, spec, None, text)
-        text.check(corpus, share)
-        checked += min(share, corpus.num_documents)
+        text.check(corpus, count)
+        checked += min(count, corpus.num_documents)
     return checked
