@@ -1,10 +1,8 @@
 //! Sentences cut into pieces, which are encoded once.
 //!
-//! A cut is made before each space that a letter follows: no tokenizer in use has a token that
-//! goes on over it, and each piece then has the tokens that it has in the whole text. Pieces
-//! within a text are encoded after a mark, since a tokenizer may treat the beginning of a text in
-//! a way of its own; whether all that holds is checked piece by piece here, and document by
-//! document by who writes a corpus.
+//! A cut is made before each space that something follows: tokens seldom go on over one. Pieces
+//! within a text are encoded after a mark, since its beginning may be encoded in a way of its own.
+//! Whether that holds is checked by the piece here, and by the document when a corpus is written.
 
 use std::collections::HashMap;
 

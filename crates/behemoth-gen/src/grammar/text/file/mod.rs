@@ -7,6 +7,7 @@
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
 mod lists;
+mod parts;
 mod patterns;
 mod relation;
 mod sentence;
@@ -22,6 +23,10 @@ use super::pattern::{Hole, Pattern};
 use crate::error::{Error, Key, Result};
 use crate::relation::{Composed, Correlated, Independent, OneToOne, RelationSpec, Zipf, check_all};
 use crate::value::Value;
+
+pub(crate) use self::parts::{
+    Class, Form, Joint, Kind, Layout, Link, List, Relation, Sentence, Subject,
+};
 
 /// Most lists of one name or object: the engine keeps a digit for each.
 pub(crate) const DIGIT_LIMIT: usize = 8;
@@ -49,98 +54,6 @@ pub struct TextGrammar {
     pub(crate) layout: Layout,
     /// Where its sentences stand.
     pub(crate) lines: Lines,
-}
-
-/// Words that may stand in one place.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct List {
-    pub name: String,
-    pub words: Vec<String>,
-}
-
-/// How subjects are called.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Subject {
-    /// Holes are lists.
-    pub name: Pattern,
-    /// The hole is the name.
-    pub possessive: Pattern,
-    /// At least one.
-    pub classes: Vec<Class>,
-}
-
-/// What agrees with a subject.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Class {
-    pub key: String,
-    pub weight: f64,
-    /// By hole.
-    pub forms: BTreeMap<String, Form>,
-    /// Lists that stand for others in the names of this class.
-    pub lists: BTreeMap<String, String>,
-}
-
-/// A word that agrees with how the subject was last mentioned.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Form {
-    pub after_name: String,
-    pub after_pronoun: String,
-}
-
-/// How the facts of one relation are said.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Relation {
-    pub key: String,
-    pub name: String,
-    pub kind: Kind,
-    /// Holes are lists.
-    pub objects: Pattern,
-    pub statements: Vec<Sentence>,
-    pub questions: Vec<Sentence>,
-    pub answer: Pattern,
-    pub edits: Vec<Sentence>,
-    pub link: Option<Link>,
-}
-
-/// Which kind of relation, as far as a grammar says it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Kind {
-    Independent,
-    Zipf { alpha: f64 },
-    Composed { of: usize },
-    Correlated { with: usize, strength: f64 },
-    OneToOne,
-}
-
-/// A statement or a question.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Sentence {
-    pub text: Pattern,
-    pub weight: f64,
-    pub held_out: bool,
-}
-
-/// How the link facts of a composed relation are said: object -> nested object.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Link {
-    pub class: Class,
-    pub statements: Vec<Sentence>,
-    pub questions: Vec<Sentence>,
-}
-
-/// Sentences that say the facts of several relations at once.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Joint {
-    pub relations: Vec<usize>,
-    pub statements: Vec<Sentence>,
-}
-
-/// What stands between sentences.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Layout {
-    pub separator: String,
-    pub subject_separator: String,
-    pub share_joint: f64,
 }
 
 impl TextGrammar {
