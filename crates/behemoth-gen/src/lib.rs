@@ -94,6 +94,7 @@ pub mod permutation;
 #[cfg(feature = "python")]
 mod python;
 pub mod relation;
+pub mod schedule;
 pub mod shard;
 pub mod spec;
 mod value;

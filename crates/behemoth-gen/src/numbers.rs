@@ -57,7 +57,7 @@ pub(crate) fn product(name: &str, a: u64, b: u64) -> Result<u64> {
         })
 }
 
-const BILLION: u64 = 1_000_000_000;
+pub(crate) const BILLION: u64 = 1_000_000_000;
 
 /// A fraction as a whole number of billionths, so that decimal fractions split counts exactly.
 pub(crate) fn billionths(fraction: f64) -> u64 {

@@ -18,6 +18,9 @@ pub const TABLE_LIMIT: u64 = 65_536;
 /// Rounds of the Feistel network, fixed by format version 1.
 const ROUNDS: usize = 8;
 
+/// Up to so many elements a permutation that is one of many is a table.
+const COMPACT_LIMIT: u64 = 1 << 8;
+
 /// Indices that go through the network together, so that their multiplications overlap.
 const LANES: usize = 8;
 
@@ -52,6 +55,15 @@ impl Permutation {
         } else {
             Kind::Feistel(Feistel::new(len, seed, purpose, index, ROUNDS))
         };
+        Permutation { len, kind }
+    }
+
+    /// The same where there are many permutations: only the smallest are tables.
+    pub(crate) fn compact(len: u64, seed: u64, purpose: &str, index: u64) -> Self {
+        if len <= COMPACT_LIMIT {
+            return Permutation::new(len, seed, purpose, index);
+        }
+        let kind = Kind::Feistel(Feistel::new(len, seed, purpose, index, ROUNDS));
         Permutation { len, kind }
     }
 

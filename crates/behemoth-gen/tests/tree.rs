@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// In the order of the data; `lib.rs` and the binding know all of them.
-const ORDER: [&str; 14] = [
+const ORDER: [&str; 15] = [
     "error",
     "numbers",
     "value",
@@ -13,6 +13,7 @@ const ORDER: [&str; 14] = [
     "vocabulary",
     "relation",
     "exposure",
+    "schedule",
     "grammar",
     "document",
     "spec",

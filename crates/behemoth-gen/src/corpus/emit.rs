@@ -8,7 +8,7 @@ use super::{Corpus, PAGE_DOCUMENTS, Progress};
 use crate::document::{Holds, Place};
 use crate::error::Result;
 use crate::grammar::{SLACK, Writer};
-use crate::permutation::Permutation;
+use crate::schedule::Timeline;
 use crate::vocabulary::{END_OF_SEQUENCE, Token};
 
 /// Documents that go through the order together.
@@ -129,7 +129,7 @@ impl Corpus {
     #[inline(always)]
     pub(super) fn for_each_sentence(
         &self,
-        order: &Permutation,
+        order: &Timeline,
         documents: Range<u64>,
         mut each: impl FnMut(Sentence),
     ) {

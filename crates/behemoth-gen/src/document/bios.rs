@@ -6,16 +6,16 @@
 use super::{
     Copy, DocumentSpec, Facts, Holds, Kind, Place, QuestionPlace, SentenceOrder, Settings,
 };
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::exposure::Exposures;
 use crate::hash::{Divider, Key, multiply_high};
 use crate::numbers::{positive, product};
-use crate::permutation::Permutation;
+use crate::schedule::{Stratum, Timeline};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Bios {
     /// Of slots `part * entities + entity`; those of questions come after all others.
-    order: Permutation,
+    order: Timeline,
     /// Subjects, and after them the objects that links are about.
     entities: u64,
     by_entities: Divider,
@@ -101,9 +101,34 @@ impl Kind for Bios {
             QuestionPlace::Own => product("documents_per_subject", slots, 2)?,
             _ => slots,
         };
+        let mut parts = settings.schedule.parts.iter();
+        if let Some(part) = parts.find(|part| part.exposures.is_some()) {
+            return Err(Error::argument(
+                "schedule",
+                format!("'{part}'"),
+                "no level of exposures in order 'bios', where documents hold facts of all levels",
+            ));
+        }
+        // Documents of a subject stand where a schedule wants its copies.
+        let stratum = |first| Stratum {
+            first,
+            facts: entities,
+            copies: spread,
+            exposures: 0,
+        };
+        let strata: Vec<Stratum> = (0..slots)
+            .step_by((entities * spread).max(1) as usize)
+            .map(stratum)
+            .collect();
         Ok(Bios {
             spec,
-            order: Permutation::new(slots, settings.order_seed, "order", 1),
+            order: Timeline::new(
+                &strata,
+                settings.others,
+                &settings.schedule,
+                settings.seeds(),
+                1,
+            )?,
             entities,
             by_entities: Divider::new(entities),
             spread,
@@ -112,7 +137,7 @@ impl Kind for Bios {
         })
     }
 
-    fn order(&self) -> &Permutation {
+    fn order(&self) -> &Timeline {
         &self.order
     }
 

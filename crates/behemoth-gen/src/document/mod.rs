@@ -14,7 +14,7 @@ use self::bios::Bios;
 use self::shuffle::Shuffle;
 use crate::error::Result;
 use crate::exposure::Exposures;
-use crate::permutation::Permutation;
+use crate::schedule::{ScheduleSpec, Seeds, Timeline};
 
 pub use self::spec::{DocumentSpec, Naming, QuestionPlace, SentenceOrder};
 
@@ -49,8 +49,21 @@ pub(crate) struct Settings {
     pub documents_per_subject: Option<u64>,
     /// What is asked of documents that hold several sentences.
     pub documents: DocumentSpec,
+    /// Where copies stand.
+    pub schedule: ScheduleSpec,
+    /// Documents that say no fact and stand among the others.
+    pub others: u64,
     /// Whether link facts are written at all, if the spec says how often.
     pub writes_links: bool,
+}
+
+impl Settings {
+    fn seeds(&self) -> Seeds {
+        Seeds {
+            order: self.order_seed,
+            world: self.world_seed,
+        }
+    }
 }
 
 /// A sentence of a document: the fact, which of its copies, and of how many.
@@ -73,7 +86,7 @@ pub(crate) trait Kind: Sized {
     fn new(settings: &Settings, facts: &impl Facts, exposures: &Exposures) -> Result<Self>;
 
     /// Where documents stand: the place of a document among all -> what it holds.
-    fn order(&self) -> &Permutation;
+    fn order(&self) -> &Timeline;
 
     /// Number of documents.
     fn len(&self) -> u64 {
@@ -160,7 +173,7 @@ macro_rules! kinds {
 
             /// The order of sentences, where each is a document.
             #[inline(always)]
-            pub(crate) fn of_sentences(&self) -> Option<&Permutation> {
+            pub(crate) fn of_sentences(&self) -> Option<&Timeline> {
                 match self {
                     $(Documents::$Kind(kind) => $Kind::IS_SENTENCE.then(|| kind.order()),)*
                 }

@@ -3,11 +3,11 @@
 use super::{Copy, DocumentSpec, Facts, Kind, Place, Settings};
 use crate::error::{Error, Result};
 use crate::exposure::Exposures;
-use crate::permutation::Permutation;
+use crate::schedule::{Stratum, Timeline};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Shuffle {
-    order: Permutation,
+    order: Timeline,
 }
 
 impl Kind for Shuffle {
@@ -32,14 +32,24 @@ impl Kind for Shuffle {
                 "none in order 'shuffle', where every sentence is a document",
             ));
         }
-        let sentences = exposures.sentences();
+        let strata: Vec<Stratum> = exposures
+            .classes()
+            .iter()
+            .map(|class| Stratum {
+                first: class.first_sentence(),
+                facts: class.facts,
+                copies: class.exposures,
+                exposures: class.exposures,
+            })
+            .collect();
+        let (schedule, seeds) = (&settings.schedule, settings.seeds());
         Ok(Shuffle {
-            order: Permutation::new(sentences, settings.order_seed, "order", 0),
+            order: Timeline::new(&strata, settings.others, schedule, seeds, 0)?,
         })
     }
 
     #[inline(always)]
-    fn order(&self) -> &Permutation {
+    fn order(&self) -> &Timeline {
         &self.order
     }
 

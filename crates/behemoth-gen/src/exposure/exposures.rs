@@ -32,6 +32,13 @@ pub struct Exposures {
     sentences: u64,
 }
 
+impl Class {
+    /// Number of its first sentence; they go copy by copy.
+    pub(crate) fn first_sentence(&self) -> u64 {
+        self.first_sentence
+    }
+}
+
 impl Exposures {
     /// Assigns exposures to all facts; `numbers` are those given beside the spec: one for each
     /// fact about a subject, and then one for each link fact or none.

@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::exposure::ExposureSpec;
 use crate::grammar::{Template, TemplateWeight};
 use crate::relation::RelationSpec;
+use crate::schedule::{Part, ScheduleSpec};
 
 /// Builds a [`WorldSpec`]; whatever is not said is that of [`WorldSpec::default`].
 ///
@@ -132,6 +133,12 @@ impl CorpusSpecBuilder {
     /// Over how many documents a subject's sentences are spread.
     pub fn documents_per_subject(mut self, documents: u64) -> Self {
         self.spec.documents_per_subject = Some(documents);
+        self
+    }
+
+    /// Where in the corpus copies stand.
+    pub fn schedule(mut self, parts: impl Into<Vec<Part>>) -> Self {
+        self.spec.schedule = ScheduleSpec::new(parts);
         self
     }
 

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::exposure::ExposureSpec;
 use crate::grammar::{self, NONSENSE_LIMIT, Template, TemplateWeight};
 use crate::numbers::{fraction, positive};
+use crate::schedule::ScheduleSpec;
 use crate::value::Value;
 
 /// The ordered token stream of all sentences: a pure function of this, the world and the seeds.
@@ -55,6 +56,9 @@ pub struct CorpusSpec {
     /// Bytes of a shard at the most; by default a 64th of the corpus, 64 MiB to 1 GiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shard_bytes: Option<u64>,
+    /// Where in the corpus copies stand.
+    #[serde(skip_serializing_if = "ScheduleSpec::is_uniform")]
+    pub schedule: ScheduleSpec,
     /// How documents are made, in order `bios`.
     #[serde(skip_serializing_if = "DocumentSpec::is_default")]
     pub documents: DocumentSpec,
@@ -99,6 +103,7 @@ impl Default for CorpusSpec {
             nonsense_words: 1000,
             base: 1000,
             shard_bytes: None,
+            schedule: ScheduleSpec::default(),
             documents: DocumentSpec::default(),
             grammar: None,
             twin: TwinSpec::default(),
@@ -133,6 +138,7 @@ impl CorpusSpec {
             "nonsense_words",
             "base",
             "shard_bytes",
+            "schedule",
             "documents",
             "grammar",
             "twin",
@@ -165,6 +171,7 @@ impl CorpusSpec {
             nonsense_words: field!(nonsense_words, Value::count),
             base: field!(base, Value::count),
             shard_bytes: nullable!(shard_bytes, Value::count),
+            schedule: field!(schedule, ScheduleSpec::read),
             documents: field!(documents, DocumentSpec::read),
             grammar: nullable!(grammar, GrammarSpec::read),
             twin: field!(twin, TwinSpec::read),
@@ -178,6 +185,7 @@ impl CorpusSpec {
         self.check_fractions()?;
         self.check_templates()?;
         self.check_wordings()?;
+        self.schedule.check().map_err(|e| e.within("schedule"))?;
         self.documents.check().map_err(|e| e.within("documents"))?;
         if self.questions.is_none() && self.documents.questions != QuestionPlace::Mixed {
             let error = Error::argument("questions", "a place", "none without questions");
@@ -309,6 +317,8 @@ impl CorpusSpec {
             world_seed,
             documents_per_subject: self.documents_per_subject,
             documents: self.documents.clone(),
+            schedule: self.schedule.clone(),
+            others: 0,
             writes_links: self.nested_exposures != Some(0)
                 || matches!(self.exposures, ExposureSpec::Array(_)),
         }

@@ -7,6 +7,7 @@
 mod common;
 mod order;
 mod ranges;
+mod schedule;
 mod twins;
 
 use std::ops::Range;
@@ -52,6 +53,19 @@ fn corpora() -> Vec<(&'static str, Corpus)> {
                     "exposures = \"groups:0,1,7\"\norder = \"bios\"\ndocuments_per_subject = 3\n{MIXED}"
                 ),
             ),
+        ),
+        (
+            "scheduled",
+            with(
+                611,
+                &format!(
+                    "exposures = \"groups:1,4\"\nschedule = \"late:0.3@0.1,spaced@0.5\"\n{MIXED}"
+                ),
+            ),
+        ),
+        (
+            "scheduled, bios",
+            fixed("exposures = 4\norder = \"bios\"\nschedule = \"bursts:2@0.5\""),
         ),
         (
             "left out",

@@ -1,0 +1,350 @@
+//! How a schedule is worked out: shares of facts, rows, windows.
+
+use std::ops::Range;
+
+use super::ScheduleSpec;
+use super::cut::{Cut, Span, cuts};
+use super::part::{Part, Placement};
+use super::rows::{Edges, Row, Segment};
+use super::timeline::{Seeds, Stratum};
+use crate::error::{Error, Result};
+use crate::numbers::{billionths, share};
+use crate::permutation::Permutation;
+
+/// Most windows: they are kept in memory.
+const WINDOW_LIMIT: usize = 1 << 16;
+
+/// Most levels of exposures that are spread over windows of their own: a document looks at each.
+const LEVEL_LIMIT: usize = 64;
+
+/// Windows that a corpus has at least, all bursts together.
+const BURST_WINDOWS: u64 = 1000;
+
+/// Copies of a burst that a window has room for at least.
+const BURST_ROOM: u64 = 16;
+
+/// So many of `of` equal parts of a whole, rounded down.
+fn part_of(whole: u64, parts: u64, of: u64) -> u64 {
+    (u128::from(whole) * u128::from(parts) / u128::from(of)) as u64
+}
+
+/// Says which window is too full.
+fn refuse_full(schedule: &ScheduleSpec, edges: &[u64], held: &[u64]) -> Error {
+    let over = |at: &usize| held[*at].saturating_sub(edges[at + 1] - edges[*at]);
+    let worst = (0..held.len()).max_by_key(over).unwrap_or(0);
+    let got: Vec<String> = schedule.parts.iter().map(Part::to_string).collect();
+    let allowed = match over(&worst) {
+        0 => "windows with room for their copies".to_string(),
+        _ => format!(
+            "windows with room for their copies; documents {} to {} would be {}",
+            edges[worst],
+            edges[worst + 1],
+            held[worst]
+        ),
+    };
+    Error::value(format!("'{}'", got.join(",")), allowed)
+}
+
+/// What a plan is made of.
+pub(super) struct Built {
+    pub cuts: Vec<Cut>,
+    pub rows: Vec<Row>,
+    pub edges: Edges,
+    pub starts: Vec<u64>,
+    pub filled: Vec<u64>,
+}
+
+/// Cuts the strata, and time, for a schedule of so many documents.
+pub(super) fn build(
+    strata: &[Stratum],
+    len: u64,
+    schedule: &ScheduleSpec,
+    seeds: Seeds,
+) -> Result<Built> {
+    let mut builder = Builder {
+        len,
+        seed: seeds.order,
+        cuts: cuts(strata, schedule, seeds.world),
+        rows: Vec::new(),
+        is_loose: Vec::new(),
+        inner_edges: Vec::new(),
+    };
+    for (at, part) in schedule.parts.iter().enumerate() {
+        builder.place(at, part)?;
+    }
+    let mut edges = builder.edges()?;
+    let held = builder.cut_rows(&mut edges);
+    let scheduled: u64 = builder.rows.iter().map(|row| row.atoms * row.each).sum();
+    let fits = held.iter().sum::<u64>() == scheduled;
+    let (starts, filled) = fits
+        .then(|| builder.fill(&edges.all, &held, len - scheduled))
+        .flatten()
+        .ok_or_else(|| refuse_full(schedule, &edges.all, &held))?;
+    Ok(Built {
+        cuts: builder.cuts,
+        rows: builder.rows,
+        edges,
+        starts,
+        filled,
+    })
+}
+
+/// How a row stands in its windows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Exactly within them.
+    Within,
+    /// Alone.
+    Alone,
+    /// Spread over the whole corpus with others like it: within them but for what is rounded.
+    Spread,
+}
+
+/// A plan in the making.
+struct Builder {
+    len: u64,
+    seed: u64,
+    cuts: Vec<Cut>,
+    rows: Vec<Row>,
+    /// Whether each row may be off by a copy.
+    is_loose: Vec<bool>,
+    /// Edges of windows within rows.
+    inner_edges: Vec<u64>,
+}
+
+impl Builder {
+    /// Adds the rows of a part.
+    fn place(&mut self, at: usize, part: &Part) -> Result<()> {
+        let facts: u64 = self
+            .cuts
+            .iter()
+            .map(|c| c.bounds[at + 1] - c.bounds[at])
+            .sum();
+        if facts == 0 {
+            return Err(part.refused("a part of at least one fact"));
+        }
+        match part.placement {
+            Placement::Early { window } => {
+                let stop = self.documents(window);
+                self.add(at, 0, stop, |copies| 0..copies, Kind::Within);
+            }
+            Placement::Late { window } => {
+                let start = self.len - self.documents(window);
+                self.add(at, start, self.len, |copies| 0..copies, Kind::Within);
+            }
+            Placement::Distance { window } => {
+                let stop = self.len - self.documents(window);
+                let start = stop.checked_sub(facts).ok_or_else(|| {
+                    part.refused(format!(
+                        "a distance that leaves room for {facts} last copies"
+                    ))
+                })?;
+                self.add(at, 0, start, |copies| 0..copies - 1, Kind::Within);
+                self.add(at, start, stop, |copies| copies - 1..copies, Kind::Alone);
+            }
+            Placement::Spaced => self.add_bursts(at, part, u64::MAX)?,
+            Placement::Bursts { bursts } => self.add_bursts(at, part, bursts)?,
+        }
+        Ok(())
+    }
+
+    /// A fraction of the corpus in documents.
+    fn documents(&self, fraction: f64) -> u64 {
+        share(self.len, billionths(fraction))
+    }
+
+    /// A row with these copies of all facts of a part.
+    fn add(
+        &mut self,
+        part: usize,
+        start: u64,
+        stop: u64,
+        copies: impl Fn(u64) -> Range<u64>,
+        kind: Kind,
+    ) {
+        let mut atoms = 0;
+        let mut segments = Vec::new();
+        for (stratum, cut) in self.cuts.iter_mut().enumerate() {
+            let (rank, end) = (cut.bounds[part], cut.bounds[part + 1]);
+            let own = copies(cut.stratum.copies);
+            if end == rank || own.is_empty() {
+                continue;
+            }
+            cut.spans[part].push(Span {
+                copy: own.start,
+                row: self.rows.len(),
+                segment: segments.len(),
+            });
+            segments.push(Segment {
+                base: atoms,
+                stratum,
+                rank,
+                facts: end - rank,
+                copy: own.start,
+            });
+            atoms += (end - rank) * (own.end - own.start);
+        }
+        self.push(start..stop, (atoms, 1), segments, kind);
+    }
+
+    /// A row for each burst of each stratum.
+    fn add_bursts(&mut self, part: usize, by: &Part, bursts: u64) -> Result<()> {
+        if self.cuts.len() > LEVEL_LIMIT {
+            return Err(by.refused(format!(
+                "'spaced' and 'bursts' with up to {LEVEL_LIMIT} levels of exposures, and there are {}",
+                self.cuts.len()
+            )));
+        }
+        for stratum in 0..self.cuts.len() {
+            let Cut {
+                stratum: own,
+                bounds,
+                ..
+            } = &self.cuts[stratum];
+            let (rank, facts) = (bounds[part], bounds[part + 1] - bounds[part]);
+            if facts == 0 {
+                continue;
+            }
+            let copies = own.copies;
+            let bursts = bursts.min(copies);
+            if bursts > WINDOW_LIMIT as u64 {
+                return Err(by.refused(format!(
+                    "up to {WINDOW_LIMIT} windows, and there are {bursts}"
+                )));
+            }
+            for burst in 0..bursts {
+                let (copy, end) = (
+                    part_of(copies, burst, bursts),
+                    part_of(copies, burst + 1, bursts),
+                );
+                let (start, stop) = (
+                    part_of(self.len, copy, copies),
+                    part_of(self.len, end, copies),
+                );
+                let each = end - copy;
+                self.cuts[stratum].spans[part].push(Span {
+                    copy,
+                    row: self.rows.len(),
+                    segment: 0,
+                });
+                let segment = Segment {
+                    base: 0,
+                    stratum,
+                    rank,
+                    facts,
+                    copy,
+                };
+                self.push(start..stop, (facts, each), vec![segment], Kind::Spread);
+                if each > 1 {
+                    let most = BURST_WINDOWS.div_ceil(bursts);
+                    let windows = ((stop - start) / (BURST_ROOM * each)).clamp(1, most);
+                    let inner = |at| start + part_of(stop - start, at, windows);
+                    self.inner_edges.extend((1..windows).map(inner));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn push(
+        &mut self,
+        documents: Range<u64>,
+        (atoms, each): (u64, u64),
+        segments: Vec<Segment>,
+        kind: Kind,
+    ) {
+        if atoms == 0 {
+            return;
+        }
+        let index = self.rows.len() as u64;
+        self.rows.push(Row {
+            start: documents.start,
+            stop: documents.end,
+            is_alone: kind == Kind::Alone,
+            atoms,
+            each,
+            segments,
+            order: Permutation::compact(atoms, self.seed, "schedule-row", index),
+            windows: (0, 0),
+        });
+        self.is_loose.push(kind == Kind::Spread);
+    }
+
+    fn edges(&self) -> Result<Edges> {
+        let of_rows = self.rows.iter().flat_map(|row| [row.start, row.stop]);
+        let mut edges: Vec<u64> = of_rows.chain([0, self.len]).collect();
+        edges.extend(&self.inner_edges);
+        edges.sort_unstable();
+        edges.dedup();
+        if edges.len() > WINDOW_LIMIT + 1 {
+            return Err(Error::value(
+                format!("{} windows", edges.len() - 1),
+                format!("up to {WINDOW_LIMIT}; fewer levels of exposures have fewer"),
+            ));
+        }
+        Ok(Edges {
+            all: edges,
+            free: Vec::new(),
+        })
+    }
+
+    /// Gives each row its windows, those first that stand alone; copies in each window.
+    fn cut_rows(&mut self, edges: &mut Edges) -> Vec<u64> {
+        let mut held = vec![0; edges.all.len() - 1];
+        for is_alone in [true, false] {
+            for row in self.rows.iter_mut().filter(|row| row.is_alone == is_alone) {
+                let place = |edge: u64| edges.all.partition_point(|&e| e < edge);
+                let (first, last) = (place(row.start), place(row.stop));
+                row.windows = (first, last);
+                if !is_alone {
+                    (row.start, row.stop) = (edges.free[first], edges.free[last]);
+                }
+                for (at, held) in (first..last).zip(&mut held[first..last]) {
+                    *held += row.before(edges, at + 1) - row.before(edges, at);
+                }
+            }
+            if !is_alone {
+                continue;
+            }
+            let mut free = 0;
+            edges.free.push(0);
+            for (pair, held) in edges.all.windows(2).zip(&held) {
+                free += (pair[1] - pair[0]).saturating_sub(*held);
+                edges.free.push(free);
+            }
+        }
+        held
+    }
+
+    /// Where windows begin, and how many documents that stand anywhere are before each; none if
+    /// copies do not fit their windows.
+    fn fill(&self, edges: &[u64], held: &[u64], anywhere: u64) -> Option<(Vec<u64>, Vec<u64>)> {
+        // How far each edge may be off: rows that meet at it are rounded, each by less than an atom,
+        // and their own edges are as well.
+        let mut slack = vec![0u64; edges.len()];
+        for (row, _) in self
+            .rows
+            .iter()
+            .zip(&self.is_loose)
+            .filter(|(_, loose)| **loose)
+        {
+            for slack in &mut slack[row.windows.0..=row.windows.1] {
+                *slack += row.each + 2 * u64::from(*slack == 0);
+            }
+        }
+        let (mut starts, mut filled) = (vec![0], vec![0]);
+        let (mut copies, mut others) = (0u64, 0u64);
+        for (at, held) in held.iter().enumerate() {
+            copies += held;
+            let wanted = edges[at + 1].saturating_sub(copies);
+            others = others.max(wanted.min(anywhere));
+            let start = copies + others;
+            if start.abs_diff(edges[at + 1]) > slack[at + 1] {
+                return None;
+            }
+            starts.push(start);
+            filled.push(others);
+        }
+        Some((starts, filled))
+    }
+}
