@@ -87,6 +87,7 @@ pub mod corpus;
 pub mod document;
 pub mod error;
 pub mod exposure;
+pub mod filler;
 pub mod grammar;
 pub mod hash;
 mod numbers;

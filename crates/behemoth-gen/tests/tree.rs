@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// In the order of the data; `lib.rs` and the binding know all of them.
-const ORDER: [&str; 15] = [
+const ORDER: [&str; 16] = [
     "error",
     "numbers",
     "value",
@@ -14,6 +14,7 @@ const ORDER: [&str; 15] = [
     "relation",
     "exposure",
     "schedule",
+    "filler",
     "grammar",
     "document",
     "spec",

@@ -14,6 +14,12 @@ use crate::vocabulary::{END_OF_SEQUENCE, Token};
 /// Documents that go through the order together.
 const BATCH: usize = 128;
 
+/// A document of one sentence, or one that says no fact, by its number among such.
+pub(super) enum Document {
+    Sentence(Sentence),
+    Other(u64),
+}
+
 /// Documents made into memory that is used again and again.
 pub(crate) struct Scratch<'a, T> {
     corpus: &'a Corpus,
@@ -115,23 +121,33 @@ impl Corpus {
             let mut scratch = (Vec::new(), Vec::new());
             for document in documents {
                 let out = &mut out[at..];
+                if let Some(other) = self.other(document) {
+                    at += self.emit_other(other, out);
+                    continue;
+                }
                 at += self.emit_document(writer, templates, document, &mut scratch, out);
             }
             return at;
         };
-        self.for_each_sentence(order, documents, |sentence| {
-            at += self.emit_sentence(writer, templates, &sentence, &mut out[at..]);
+        self.for_each_document(order, documents, |document| {
+            let out = &mut out[at..];
+            at += match document {
+                Document::Sentence(sentence) => {
+                    self.emit_sentence(writer, templates, &sentence, out)
+                }
+                Document::Other(number) => self.emit_other(number, out),
+            };
         });
         at
     }
 
-    /// The sentences of documents of one sentence each.
+    /// Documents that are of one sentence each where they say facts.
     #[inline(always)]
-    pub(super) fn for_each_sentence(
+    pub(super) fn for_each_document(
         &self,
         order: &Timeline,
         documents: Range<u64>,
-        mut each: impl FnMut(Sentence),
+        mut each: impl FnMut(Document),
     ) {
         let (mut numbers, mut facts) = ([0u64; BATCH], [0u64; BATCH]);
         let (mut copies, mut ranks) = ([(0u64, 0u64); BATCH], [0u64; BATCH]);
@@ -140,6 +156,13 @@ impl Corpus {
             let count = (documents.end - first).min(BATCH as u64) as usize;
             order.apply_range(first, &mut numbers[..count]);
             facts[..count].copy_from_slice(&numbers[..count]);
+            if self.filler.is_some() {
+                // Any fact will do for what says none.
+                let own = self.documents.own();
+                for fact in facts[..count].iter_mut().filter(|number| **number >= own) {
+                    *fact = 0;
+                }
+            }
             self.exposures
                 .locate(&mut facts[..count], &mut copies[..count]);
             if let Some(questions) = &self.questions {
@@ -155,11 +178,17 @@ impl Corpus {
                 questions.subjects.invert_each(&mut ranks[..count]);
             }
             for i in 0..count {
+                if let Some(other) = self.other_of(numbers[i]) {
+                    each(Document::Other(other));
+                    continue;
+                }
                 let (copy, exposures) = copies[i];
                 if self.is_left_out(facts[i]) {
                     continue;
                 }
-                each(self.sentence(numbers[i], facts[i], copy, exposures, ranks[i]));
+                let rank = ranks[i];
+                let sentence = self.sentence(numbers[i], facts[i], copy, exposures, rank);
+                each(Document::Sentence(sentence));
             }
             first += count as u64;
         }

@@ -13,6 +13,7 @@ mod emit;
 mod facts;
 mod ledger;
 mod questions;
+mod others;
 mod sentence;
 mod settle;
 mod shapes;
@@ -26,12 +27,14 @@ use std::sync::{Arc, OnceLock};
 use self::facts::FactSet;
 use self::questions::Questions;
 use self::sentence::{Choice, MinorityShare};
+use self::others::{check_count, filler};
 use self::settle::{settle, vocabulary};
 use self::style::Style;
 use self::text::Text;
 use crate::document::Documents;
 use crate::error::{Error, Result};
 use crate::exposure::Exposures;
+use crate::filler::Filler;
 use crate::grammar::{Lexicon, Shares, Wording};
 use crate::hash::Key;
 use crate::spec::{CorpusSpec, Spec};
@@ -61,6 +64,7 @@ pub struct Corpus {
     style: Style,
     exposures: Exposures,
     documents: Documents,
+    filler: Option<Arc<Filler>>,
     choice: Choice,
     questions: Option<Questions>,
     minority: Option<MinorityShare>,
@@ -97,7 +101,7 @@ impl Corpus {
     ) -> Result<Corpus> {
         let (world, spec) = settle(world, spec, array.as_deref(), lexicon.as_deref())?;
         let seed = world.seed();
-        let (style, vocabulary) = match lexicon {
+        let (style, vocabulary) = match &lexicon {
             None => {
                 let shares = Shares::new(&spec.grammar())?;
                 let vocabulary = vocabulary(&world, &spec, &shares)?;
@@ -105,8 +109,8 @@ impl Corpus {
                 (style, vocabulary)
             }
             Some(lexicon) => {
-                let vocabulary = Text::vocabulary(&lexicon)?;
-                let text = Text::new(&world, &spec, lexicon)?;
+                let vocabulary = Text::vocabulary(lexicon)?;
+                let text = Text::new(&world, &spec, lexicon.clone())?;
                 (Style::Text(Arc::new(text)), vocabulary)
             }
         };
@@ -116,7 +120,16 @@ impl Corpus {
             &world.population(),
             array.as_deref(),
         )?;
-        let documents = Documents::new(spec.order, &spec.documents(seed), &world, &exposures)?;
+        let filler = filler(
+            &world,
+            &spec,
+            array.as_deref(),
+            lexicon.as_ref(),
+            &vocabulary,
+        )?;
+        let others = check_count(&exposures, filler.as_deref())?;
+        let settings = spec.documents(seed, others);
+        let documents = Documents::new(spec.order, &settings, &world, &exposures)?;
         let mut corpus = Corpus {
             most_tokens: style.most_tokens(),
             choice: style.choice(&spec, &exposures, seed)?,
@@ -140,6 +153,7 @@ impl Corpus {
             style,
             exposures,
             documents,
+            filler,
             sentence_key: Key::new(seed, "sentence", 0),
             document_tokens: None,
             index: Arc::new(OnceLock::new()),
@@ -249,6 +263,14 @@ impl Corpus {
 
     /// Most tokens of a document.
     fn most_document_tokens(&self) -> u64 {
+        let others = self
+            .filler
+            .as_ref()
+            .map_or(0, |filler| filler.most_tokens());
+        others.max(self.most_fact_document_tokens())
+    }
+
+    fn most_fact_document_tokens(&self) -> u64 {
         let sentence = self.most_tokens as u64;
         if self.documents.of_sentences().is_some() {
             return sentence;
@@ -275,7 +297,7 @@ impl Corpus {
 
     /// Tokens of every document, if they can be but one number.
     fn fixed_document_tokens(&self) -> Option<u64> {
-        if self.without.is_some() {
+        if self.without.is_some() || self.filler.is_some() {
             return None;
         }
         let Pen::Templates(writer, templates) = self.writer::<u32>() else {

@@ -1,6 +1,7 @@
 //! What a corpus is settled on before it is built: its spec and world in agreement, its names.
 
 use crate::error::{Error, Result};
+use crate::filler::Filler;
 use crate::grammar::{Lexicon, Says, Shares};
 use crate::spec::{CorpusSpec, GrammarSpec, Naming};
 use crate::vocabulary::{Things, Vocabulary};
@@ -37,6 +38,13 @@ pub(super) fn settle(
             "without",
             format!("fact {last}"),
             format!("facts below {}", world.facts()),
+        ));
+    }
+    if lexicon.is_some() && spec.filler.is_some() {
+        return Err(Error::argument(
+            "filler",
+            "a filler beside a grammar",
+            "none: it has words of its own, which the grammar's tokenizer does not have",
         ));
     }
     if let Some(lexicon) = lexicon {
@@ -112,6 +120,7 @@ fn settle_links(world: &World, spec: &mut CorpusSpec, lexicon: &Lexicon) -> Resu
 
 /// Names for whatever the sentences of a world need.
 pub(super) fn vocabulary(world: &World, spec: &CorpusSpec, shares: &Shares) -> Result<Vocabulary> {
+    let words = spec.filler.as_ref().map(Filler::names);
     let table = world.spec().table.as_ref();
     let objects: Vec<(u64, bool)> = (0..world.relations())
         .map(|relation| (world.objects_of(relation), world.is_composed(relation)))
@@ -132,5 +141,6 @@ pub(super) fn vocabulary(world: &World, spec: &CorpusSpec, shares: &Shares) -> R
             .used()
             .flat_map(|template| template.fillers())
             .collect(),
+        words: words.as_deref().unwrap_or_default(),
     })
 }

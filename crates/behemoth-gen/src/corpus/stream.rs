@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::emit::Scratch;
+use super::emit::{Document, Scratch};
 use super::sentence::Sentence;
 use super::style::Pen;
 use super::{Corpus, PAGE_DOCUMENTS, Progress, on_threads, threads_or_all};
@@ -72,11 +72,20 @@ impl Corpus {
         };
         let mut tokens = 0;
         if let Some(order) = self.documents.of_sentences() {
-            self.for_each_sentence(order, documents, |sentence| tokens += count(&sentence));
+            self.for_each_document(order, documents, |document| {
+                tokens += match document {
+                    Document::Sentence(sentence) => count(&sentence),
+                    Document::Other(number) => self.count_other(number),
+                }
+            });
             return tokens;
         }
         let (mut places, mut sentences) = (Vec::new(), Vec::new());
         for document in documents {
+            if let Some(other) = self.other(document) {
+                tokens += self.count_other(other);
+                continue;
+            }
             self.sentences_of(document, &mut places, &mut sentences);
             let written = sentences.iter().filter(|s| !self.is_left_out(s.fact));
             let before = tokens;

@@ -101,6 +101,10 @@ impl Kind for Bios {
             QuestionPlace::Own => product("documents_per_subject", slots, 2)?,
             _ => slots,
         };
+        if settings.others > 0 && spec.subjects > 1 {
+            let error = Error::argument("subjects", spec.subjects, "1 beside a filler");
+            return Err(error.within("documents"));
+        }
         let mut parts = settings.schedule.parts.iter();
         if let Some(part) = parts.find(|part| part.exposures.is_some()) {
             return Err(Error::argument(
@@ -143,6 +147,13 @@ impl Kind for Bios {
 
     fn len(&self) -> u64 {
         self.order.len().div_ceil(self.spec.subjects)
+    }
+
+    fn own(&self) -> u64 {
+        match self.spec.questions {
+            QuestionPlace::Own => 2 * self.statement_slots(),
+            _ => self.statement_slots(),
+        }
     }
 
     fn holds(&self, document: u64) -> Holds {

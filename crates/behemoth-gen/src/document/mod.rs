@@ -93,6 +93,9 @@ pub(crate) trait Kind: Sized {
         self.order().len()
     }
 
+    /// Number of documents that say facts; from here on the order numbers others.
+    fn own(&self) -> u64;
+
     /// Which of its sentences a document holds.
     fn holds(&self, _document: u64) -> Holds {
         Holds::All
@@ -233,6 +236,24 @@ macro_rules! kinds {
             pub(crate) fn len(&self) -> u64 {
                 match self {
                     $(Documents::$Kind(kind) => kind.len(),)*
+                }
+            }
+
+            /// Of a document that says no fact: its number among such.
+            #[inline]
+            pub(crate) fn other(&self, document: u64) -> Option<u64> {
+                match self {
+                    $(Documents::$Kind(kind) => {
+                        kind.order().apply(document).checked_sub(kind.own())
+                    })*
+                }
+            }
+
+            /// Number of documents that say facts.
+            #[inline(always)]
+            pub(crate) fn own(&self) -> u64 {
+                match self {
+                    $(Documents::$Kind(kind) => kind.own(),)*
                 }
             }
 

@@ -8,6 +8,7 @@ use crate::schedule::{Stratum, Timeline};
 #[derive(Clone, Debug)]
 pub(crate) struct Shuffle {
     order: Timeline,
+    sentences: u64,
 }
 
 impl Kind for Shuffle {
@@ -44,6 +45,7 @@ impl Kind for Shuffle {
             .collect();
         let (schedule, seeds) = (&settings.schedule, settings.seeds());
         Ok(Shuffle {
+            sentences: exposures.sentences(),
             order: Timeline::new(&strata, settings.others, schedule, seeds, 0)?,
         })
     }
@@ -51,6 +53,11 @@ impl Kind for Shuffle {
     #[inline(always)]
     fn order(&self) -> &Timeline {
         &self.order
+    }
+
+    #[inline(always)]
+    fn own(&self) -> u64 {
+        self.sentences
     }
 
     fn spread(&self) -> u64 {

@@ -30,7 +30,7 @@ pub use self::one_to_one::OneToOne;
 pub use self::zipf::Zipf;
 
 pub(crate) use self::composed::NestedMap;
-pub(crate) use self::draws::{Alias, log2_factorial};
+pub(crate) use self::draws::{Alias, Threshold, log2_factorial};
 
 /// Largest number of objects of a relation: object ids are 32-bit, and `u32::MAX` means none.
 pub const OBJECT_LIMIT: u64 = u32::MAX as u64 - 1;

@@ -3,6 +3,7 @@
 use super::{CorpusSpec, Order, QuestionSpec, TableSpec, WorldSpec};
 use crate::error::Result;
 use crate::exposure::ExposureSpec;
+use crate::filler::FillerSpec;
 use crate::grammar::{Template, TemplateWeight};
 use crate::relation::RelationSpec;
 use crate::schedule::{Part, ScheduleSpec};
@@ -139,6 +140,12 @@ impl CorpusSpecBuilder {
     /// Where in the corpus copies stand.
     pub fn schedule(mut self, parts: impl Into<Vec<Part>>) -> Self {
         self.spec.schedule = ScheduleSpec::new(parts);
+        self
+    }
+
+    /// Documents that say no fact, among the others.
+    pub fn filler(mut self, filler: impl Into<FillerSpec>) -> Self {
+        self.spec.filler = Some(filler.into());
         self
     }
 

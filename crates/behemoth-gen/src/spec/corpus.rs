@@ -8,6 +8,7 @@ use super::twin::{QuestionSpec, TwinSpec};
 use crate::document::{self, DocumentSpec, Order, QuestionPlace};
 use crate::error::{Error, Result};
 use crate::exposure::ExposureSpec;
+use crate::filler::FillerSpec;
 use crate::grammar::{self, NONSENSE_LIMIT, Template, TemplateWeight};
 use crate::numbers::{fraction, positive};
 use crate::schedule::ScheduleSpec;
@@ -59,6 +60,9 @@ pub struct CorpusSpec {
     /// Where in the corpus copies stand.
     #[serde(skip_serializing_if = "ScheduleSpec::is_uniform")]
     pub schedule: ScheduleSpec,
+    /// Documents that say no fact, among the others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filler: Option<FillerSpec>,
     /// How documents are made, in order `bios`.
     #[serde(skip_serializing_if = "DocumentSpec::is_default")]
     pub documents: DocumentSpec,
@@ -104,6 +108,7 @@ impl Default for CorpusSpec {
             base: 1000,
             shard_bytes: None,
             schedule: ScheduleSpec::default(),
+            filler: None,
             documents: DocumentSpec::default(),
             grammar: None,
             twin: TwinSpec::default(),
@@ -139,6 +144,7 @@ impl CorpusSpec {
             "base",
             "shard_bytes",
             "schedule",
+            "filler",
             "documents",
             "grammar",
             "twin",
@@ -172,6 +178,7 @@ impl CorpusSpec {
             base: field!(base, Value::count),
             shard_bytes: nullable!(shard_bytes, Value::count),
             schedule: field!(schedule, ScheduleSpec::read),
+            filler: nullable!(filler, FillerSpec::read),
             documents: field!(documents, DocumentSpec::read),
             grammar: nullable!(grammar, GrammarSpec::read),
             twin: field!(twin, TwinSpec::read),
@@ -186,6 +193,9 @@ impl CorpusSpec {
         self.check_templates()?;
         self.check_wordings()?;
         self.schedule.check().map_err(|e| e.within("schedule"))?;
+        if let Some(filler) = &self.filler {
+            filler.check().map_err(|e| e.within("filler"))?;
+        }
         self.documents.check().map_err(|e| e.within("documents"))?;
         if self.questions.is_none() && self.documents.questions != QuestionPlace::Mixed {
             let error = Error::argument("questions", "a place", "none without questions");
@@ -310,15 +320,15 @@ impl CorpusSpec {
         }
     }
 
-    /// What its documents are made of.
-    pub(crate) fn documents(&self, world_seed: u64) -> document::Settings {
+    /// What its documents are made of, beside so many that say no fact.
+    pub(crate) fn documents(&self, world_seed: u64, others: u64) -> document::Settings {
         document::Settings {
             order_seed: self.order_seed.unwrap_or(world_seed),
             world_seed,
             documents_per_subject: self.documents_per_subject,
             documents: self.documents.clone(),
             schedule: self.schedule.clone(),
-            others: 0,
+            others,
             writes_links: self.nested_exposures != Some(0)
                 || matches!(self.exposures, ExposureSpec::Array(_)),
         }

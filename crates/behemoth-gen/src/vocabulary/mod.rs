@@ -89,6 +89,8 @@ pub(crate) struct Things<'a> {
     pub nonsense_words: u64,
     /// The fillers that templates name.
     pub fillers: Vec<&'static str>,
+    /// Words of documents that say no fact; their ids come last.
+    pub words: &'a [String],
 }
 
 /// Fillers of its own that each wording of each template has.
@@ -133,6 +135,9 @@ impl Vocabulary {
         }
         if !others.is_empty() {
             builder.named(Role::Filler, &others);
+        }
+        if !things.words.is_empty() {
+            builder.named(Role::Filler, things.words);
         }
         let size = builder.next;
         if size > 1 << 31 {
@@ -297,7 +302,7 @@ impl Builder {
         first
     }
 
-    fn named(&mut self, kind: Role, names: &[&str]) {
+    fn named<S: ToString>(&mut self, kind: Role, names: &[S]) {
         self.push(kind, None, 0, names.len() as u64);
         let range = self.ranges.last_mut().expect("just pushed");
         range.names = names.iter().map(ToString::to_string).collect();

@@ -5,6 +5,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod filler;
 mod order;
 mod ranges;
 mod schedule;
@@ -66,6 +67,20 @@ fn corpora() -> Vec<(&'static str, Corpus)> {
         (
             "scheduled, bios",
             fixed("exposures = 4\norder = \"bios\"\nschedule = \"bursts:2@0.5\""),
+        ),
+        (
+            "filler",
+            fixed("exposures = 2\nfiller = \"zipf:tokens=90000,words=50,length=30\""),
+        ),
+        (
+            "filler, bios",
+            with(
+                511,
+                &format!(
+                    "exposures = 3\norder = \"bios\"\ndocuments = {{questions = \"own\"}}\n\
+                     filler = \"zipf:total_tokens=200000,words=50,length=300\"\n{MIXED}"
+                ),
+            ),
         ),
         (
             "left out",

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::super::Corpus;
+use super::super::emit::Document;
 use super::Text;
 use crate::vocabulary::Token;
 
@@ -16,7 +17,10 @@ impl Corpus {
         let end = T::from_id(self.vocabulary.end_of_document());
         let mut at = 0;
         if let Some(order) = self.documents.of_sentences() {
-            self.for_each_sentence(order, documents, |sentence| {
+            self.for_each_document(order, documents, |document| {
+                let Document::Sentence(sentence) = document else {
+                    return;
+                };
                 let (plan, digits) = text.alone(&sentence);
                 at += text.lexicon.write(plan, &digits, &mut out[at..]);
                 out[at] = end;
@@ -42,7 +46,10 @@ impl Corpus {
     pub(in crate::corpus) fn count_text(&self, text: &Text, documents: Range<u64>) -> u64 {
         let mut tokens = 0;
         if let Some(order) = self.documents.of_sentences() {
-            self.for_each_sentence(order, documents, |sentence| {
+            self.for_each_document(order, documents, |document| {
+                let Document::Sentence(sentence) = document else {
+                    return;
+                };
                 let (plan, digits) = text.alone(&sentence);
                 tokens += text.lexicon.tokens(plan, &digits) as u64 + 1;
             });

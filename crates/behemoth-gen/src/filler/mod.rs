@@ -1,0 +1,225 @@
+//! Filler: documents in a generated language that says no fact.
+//!
+//! Its words have a Zipf distribution and each word its own successors, so that there is something
+//! to learn beside facts: what a model knows of it is measured as perplexity, and lost with it. It
+//! has a seed of its own, so that worlds of all kinds can have the same filler, and words of its
+//! own, at the end of the vocabulary. The number of its tokens is exact, or what facts leave of an
+//! exact total.
+
+mod language;
+mod words;
+
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::numbers::{fraction, parse_count};
+use crate::value::Value;
+
+pub(crate) use self::language::Filler;
+
+/// Most words: they are kept in memory.
+const WORD_LIMIT: u64 = 1 << 20;
+
+/// Longest documents, on average.
+const LENGTH_LIMIT: u64 = 1 << 20;
+
+const EXAMPLES: &str = "'zipf:tokens=1e6' or 'zipf:total_tokens=1e7', with words=10000, alpha=1, \
+                        bigram=0.5, length=256 or seed=0 where they should be others";
+
+/// What the filler is.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum FillerSpec {
+    /// Words with a Zipf distribution, each with successors of its own.
+    Zipf(Zipf),
+}
+
+/// A language of words with a Zipf distribution.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Zipf {
+    /// Tokens of all its documents, their ends included; exact.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<u64>,
+    /// In place of them: tokens of the whole corpus. Twins have as much filler as their parent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total_tokens: Option<u64>,
+    /// Number of words.
+    pub words: u64,
+    /// The word of rank k, from 0, has weight `(k + 1)^-alpha`.
+    pub alpha: f64,
+    /// Share of the words that are drawn from the successors of the word before: as many ranks
+    /// with the same weights, in an order that each word has of its own.
+    pub bigram: f64,
+    /// Tokens of a document, its end included, on average; they are uniform over half of it to
+    /// three halves.
+    pub length: u64,
+    /// Decides all of it, alone.
+    pub seed: u64,
+}
+
+impl Zipf {
+    /// So many tokens of 10,000 words.
+    pub fn new(tokens: u64) -> Self {
+        Zipf {
+            tokens: Some(tokens),
+            ..Zipf::default()
+        }
+    }
+
+    /// As many tokens as facts leave of a total.
+    pub fn up_to(total_tokens: u64) -> Self {
+        Zipf {
+            total_tokens: Some(total_tokens),
+            ..Zipf::default()
+        }
+    }
+}
+
+impl Default for Zipf {
+    fn default() -> Self {
+        Zipf {
+            tokens: None,
+            total_tokens: None,
+            words: 10_000,
+            alpha: 1.0,
+            bigram: 0.5,
+            length: 256,
+            seed: 0,
+        }
+    }
+}
+
+impl From<Zipf> for FillerSpec {
+    fn from(zipf: Zipf) -> Self {
+        FillerSpec::Zipf(zipf)
+    }
+}
+
+impl FillerSpec {
+    /// Reads a line of text or a table.
+    pub(crate) fn read(value: &Value) -> Result<Self> {
+        let spec = match value {
+            Value::Text(text) => {
+                Self::parse(text).ok_or_else(|| Error::value(format!("'{text}'"), EXAMPLES))?
+            }
+            Value::Table(_) => Self::read_table(value)?,
+            _ => return Err(Error::value(value, EXAMPLES)),
+        };
+        spec.check()?;
+        Ok(spec)
+    }
+
+    fn read_table(value: &Value) -> Result<Self> {
+        let mut fields = value.fields()?;
+        let default = fields.kind(&[("zipf", Zipf::default as fn() -> Zipf)])?();
+        fields.known(&[
+            "tokens",
+            "total_tokens",
+            "words",
+            "alpha",
+            "bigram",
+            "length",
+            "seed",
+        ])?;
+        let count = Value::count;
+        Ok(FillerSpec::Zipf(Zipf {
+            tokens: fields.nullable("tokens", count)?,
+            total_tokens: fields.nullable("total_tokens", count)?,
+            words: fields.optional("words", count)?.unwrap_or(default.words),
+            alpha: fields
+                .optional("alpha", Value::number)?
+                .unwrap_or(default.alpha),
+            bigram: fields
+                .optional("bigram", Value::number)?
+                .unwrap_or(default.bigram),
+            length: fields.optional("length", count)?.unwrap_or(default.length),
+            seed: fields
+                .optional("seed", Value::seed)?
+                .unwrap_or(default.seed),
+        }))
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut zipf = Zipf::default();
+        for field in text.strip_prefix("zipf:")?.split(',') {
+            let (key, value) = field.split_once('=')?;
+            match key.trim() {
+                "tokens" => zipf.tokens = Some(parse_count(value)?),
+                "total_tokens" => zipf.total_tokens = Some(parse_count(value)?),
+                "words" => zipf.words = parse_count(value)?,
+                "alpha" => zipf.alpha = value.trim().parse().ok()?,
+                "bigram" => zipf.bigram = value.trim().parse().ok()?,
+                "length" => zipf.length = parse_count(value)?,
+                "seed" => zipf.seed = parse_count(value)?,
+                _ => return None,
+            }
+        }
+        Some(FillerSpec::Zipf(zipf))
+    }
+
+    pub(crate) fn check(&self) -> Result<()> {
+        let FillerSpec::Zipf(zipf) = self;
+        match (zipf.tokens, zipf.total_tokens) {
+            (Some(_), None) | (None, Some(_)) => {}
+            (None, None) => {
+                return Err(Error::value(
+                    "no number of tokens",
+                    "`tokens` or `total_tokens`",
+                ));
+            }
+            (Some(_), Some(_)) => {
+                let got = "both `tokens` and `total_tokens`";
+                return Err(Error::value(got, "one of them"));
+            }
+        }
+        if !(2..=WORD_LIMIT).contains(&zipf.words) {
+            return Err(Error::argument(
+                "words",
+                zipf.words,
+                format!("2 to {WORD_LIMIT}"),
+            ));
+        }
+        if !(0.0..=100.0).contains(&zipf.alpha) {
+            return Err(Error::argument("alpha", zipf.alpha, "0 to 100"));
+        }
+        fraction("bigram", zipf.bigram)?;
+        if !(4..=LENGTH_LIMIT).contains(&zipf.length) {
+            return Err(Error::argument(
+                "length",
+                zipf.length,
+                format!("4 to {LENGTH_LIMIT}"),
+            ));
+        }
+        if i64::try_from(zipf.seed).is_err() {
+            let limit = format!("a whole number up to {}", i64::MAX);
+            return Err(Error::argument("seed", zipf.seed, limit));
+        }
+        Ok(())
+    }
+
+    /// Tokens that the whole corpus is to have, if that was said.
+    pub(crate) fn total_tokens(&self) -> Option<u64> {
+        let FillerSpec::Zipf(zipf) = self;
+        zipf.total_tokens
+    }
+
+    /// Its number of words.
+    pub(crate) fn words(&self) -> u64 {
+        let FillerSpec::Zipf(zipf) = self;
+        zipf.words
+    }
+
+    /// Tokens of the filler, beside so many of facts.
+    pub(crate) fn tokens(&self, facts: u64) -> Result<u64> {
+        let FillerSpec::Zipf(zipf) = self;
+        match zipf.total_tokens {
+            None => Ok(zipf.tokens.unwrap_or(0)),
+            Some(total) => total.checked_sub(facts).ok_or_else(|| {
+                let allowed = format!("at least {facts}, the tokens of the facts");
+                Error::argument("total_tokens", total, allowed)
+            }),
+        }
+    }
+}
