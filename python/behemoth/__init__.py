@@ -13,7 +13,9 @@ from behemoth.support.lazy import lazy
 if TYPE_CHECKING:  # the same names again, for type checkers and editors
     from .corpus import (
         Corpus as Corpus,
+        Filler as Filler,
         Grammar as Grammar,
+        Scheduled as Scheduled,
         World as World,
         check_grammar as check_grammar,
         facts as facts,

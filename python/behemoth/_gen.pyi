@@ -204,6 +204,11 @@ class Corpus:
     def documents(self) -> int:
         """Number of documents."""
     @property
+    def fact_documents(self) -> int:
+        """Number of documents that say facts."""
+    def filler_documents(self, start: int, stop: int) -> list[_U32]:
+        """Documents of the filler's language that are in no corpus."""
+    @property
     def page_documents(self) -> int:
         """Documents of a page, the unit of random access."""
     @property

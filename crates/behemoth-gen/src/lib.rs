@@ -83,6 +83,7 @@
     warn(clippy::unwrap_used, clippy::panic, clippy::unreachable, clippy::todo)
 )]
 
+pub mod background;
 pub mod corpus;
 pub mod document;
 pub mod error;

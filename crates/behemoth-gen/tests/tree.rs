@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// In the order of the data; `lib.rs` and the binding know all of them.
-const ORDER: [&str; 16] = [
+const ORDER: [&str; 17] = [
     "error",
     "numbers",
     "value",
@@ -15,6 +15,7 @@ const ORDER: [&str; 16] = [
     "exposure",
     "schedule",
     "filler",
+    "background",
     "grammar",
     "document",
     "spec",

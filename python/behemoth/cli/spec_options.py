@@ -140,7 +140,7 @@ def _documents(name: str, text: str) -> dict[str, Any]:
     return found
 
 
-def _exposures(name: str, text: str) -> str:
+def _form(name: str, text: str) -> str:
     return text  # the engine reads its forms
 
 
@@ -187,13 +187,20 @@ SPEC_OPTIONS = (
            _sets("world.objects", parse.counts), OBJECTS),
     Option("exposures", "FORM",
            "How often each fact is written: 10, groups:1,4,16, latin:1,4,16 or "
-           "zipf:alpha=1,min=1,max=1000.", _sets("corpus.exposures", _exposures), 1),
+           "zipf:alpha=1,min=1,max=1000.", _sets("corpus.exposures", _form), 1),
     Option("order", "shuffle|bios", "Sentences shuffled, or documents of one subject's sentences.",
            _sets("corpus.order", _order), "shuffle"),
     Option("documents", "NAME|KEY=V,...",
            "How documents of order bios are made: single, multi2, multi5, multi5-permute, "
            "multi5-permute-fullname, or naming, sentences, renderings, subjects, questions.",
            _sets("corpus.documents", _documents)),
+    Option("schedule", "FORM[@F][@Nx],...",
+           "Where copies stand: uniform, early:F, late:F, distance:F (from the end), spaced, "
+           "bursts:N; of a share of the facts (late:0.1@0.5), or of those of N exposures (@16x).",
+           _sets("corpus.schedule", _form), "uniform"),
+    Option("filler", "zipf:K=V,...",
+           "Documents that say no fact: zipf:tokens=N or zipf:total_tokens=N (with the facts), "
+           "words, alpha, bigram, length, seed.", _sets("corpus.filler", _form)),
     Option("grammar", "NAME|FILE", "Write text: bios-en, bios-de, encyclopedia-en, stories-en, "
            "or a grammar file.", _sets("corpus.grammar", _grammar)),
     Option("tokenizer", "DIR", "With a grammar: the directory of a tokenizer.json "

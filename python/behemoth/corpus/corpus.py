@@ -20,6 +20,7 @@ from behemoth.support.progress import Looking, task
 from .arrays import fillable, overrides, whole
 from .blocks import Blocks
 from .grammar import Grammar, Text, text_of
+from .mixture import Filler, Scheduled
 from .objects import ObjectTokens
 from .source import read_manifest, read_source
 from .spec import PROBED_FACTS, Documents, Exposures, Order, Questions, Template, to_json
@@ -74,6 +75,13 @@ class Corpus:
         Size that shards aim at.
     documents : Documents, optional
         How documents are made, with ``bios``.
+    schedule : str, `Scheduled` or sequence of `Scheduled`, optional
+        Where in the corpus copies stand; as text ``"early:0.1"``, ``"late:0.1@0.5"`` (of half
+        of the facts), ``"distance:0.2@16x"`` (of facts with 16 exposures), ``"spaced"``,
+        ``"bursts:4"``, or several with commas between them.
+    filler : str or `Filler`, optional
+        Documents that say no fact; as text ``"zipf:tokens=1e6"`` or
+        ``"zipf:total_tokens=1e8,words=5000"``.
     grammar : str, path or Grammar, optional
         Write text in place of templates: a grammar that comes with the package, or a file.
     tokenizer : path, optional
@@ -117,6 +125,8 @@ class Corpus:
         base: int = 1000,
         shard_bytes: int | None = None,
         documents: Documents | None = None,
+        schedule: str | Scheduled | Sequence[Scheduled] | None = None,
+        filler: str | Filler | None = None,
         grammar: Grammar | str | PathLike[str] | None = None,
         tokenizer: str | PathLike[str] | None = None,
     ) -> None:
@@ -146,6 +156,8 @@ class Corpus:
             "base": base,
             "shard_bytes": shard_bytes,
             "documents": documents,
+            "schedule": schedule,
+            "filler": filler,
         }
         if not isinstance(world, World):
             raise ArgumentError("world", world, "a World; behemoth.load reads a path")
@@ -228,6 +240,11 @@ class Corpus:
     def num_documents(self) -> int:
         """Number of documents; a document is one sentence unless the order is bios."""
         return self._native.documents
+
+    @property
+    def num_fact_documents(self) -> int:
+        """Number of documents that say facts; the others are filler."""
+        return self._native.fact_documents
 
     @property
     def document_tokens(self) -> int | None:
@@ -472,6 +489,22 @@ class Corpus:
         ids = np.arange(self.world.num_facts) if facts is None else facts
         wanted = whole(ids, "facts", np.uint64).ravel()
         return probe_frame(self, wanted, templates, combinations=combinations)
+
+    def filler_documents(self, start: int, stop: int) -> list[NDArray[Any]]:
+        """Documents of the filler's language that are in no corpus, for its perplexity.
+
+        They are the same for every corpus with this filler, however much it has of it.
+
+        Parameters
+        ----------
+        start, stop : int
+            Their numbers, `stop` excluded.
+
+        Returns
+        -------
+        list of arrays in the corpus dtype, each with its end of document
+        """
+        return [tokens.astype(self.dtype) for tokens in self._native.filler_documents(start, stop)]
 
     def override(self, objects: Mapping[int, int], *, follow: bool = False) -> Corpus:
         """The twin in which some facts have other objects.

@@ -156,7 +156,7 @@ impl Corpus {
             let count = (documents.end - first).min(BATCH as u64) as usize;
             order.apply_range(first, &mut numbers[..count]);
             facts[..count].copy_from_slice(&numbers[..count]);
-            if self.filler.is_some() {
+            if !self.others.is_empty() {
                 // Any fact will do for what says none.
                 let own = self.documents.own();
                 for fact in facts[..count].iter_mut().filter(|number| **number >= own) {

@@ -9,6 +9,7 @@
 //! A twin keeps the places of its parent: overridden facts change tokens in place, and the
 //! documents of facts that are left out have no tokens.
 
+mod count;
 mod emit;
 mod facts;
 mod ledger;
@@ -25,16 +26,16 @@ mod threads;
 use std::sync::{Arc, OnceLock};
 
 use self::facts::FactSet;
+use self::others::Others;
 use self::questions::Questions;
 use self::sentence::{Choice, MinorityShare};
-use self::others::{check_count, filler};
 use self::settle::{settle, vocabulary};
 use self::style::Style;
 use self::text::Text;
+use crate::background::Background;
 use crate::document::Documents;
 use crate::error::{Error, Result};
 use crate::exposure::Exposures;
-use crate::filler::Filler;
 use crate::grammar::{Lexicon, Shares, Wording};
 use crate::hash::Key;
 use crate::spec::{CorpusSpec, Spec};
@@ -42,7 +43,7 @@ use crate::vocabulary::{Token, Vocabulary};
 use crate::world::World;
 
 pub use self::ledger::{Entry, Probe, Prober};
-pub use self::text::Span;
+pub use self::text::{BACKGROUND_ROLE, Span};
 pub use self::threads::Progress;
 
 pub(crate) use self::style::Pen;
@@ -54,6 +55,17 @@ pub const PAGE_DOCUMENTS: u64 = 1024;
 /// Most tokens of one document: it is made in memory.
 const DOCUMENT_LIMIT: u64 = 1 << 27;
 
+/// What may stand beside the spec of a corpus.
+#[derive(Clone, Debug, Default)]
+pub struct Parts {
+    /// Exposures by fact, when the spec says `array`.
+    pub array: Option<Vec<u32>>,
+    /// What it is written with, in place of templates.
+    pub lexicon: Option<Arc<Lexicon>>,
+    /// Documents to stand between its own.
+    pub background: Option<Arc<Background>>,
+}
+
 /// A corpus, ready to be written or streamed.
 #[derive(Clone, Debug)]
 pub struct Corpus {
@@ -64,7 +76,8 @@ pub struct Corpus {
     style: Style,
     exposures: Exposures,
     documents: Documents,
-    filler: Option<Arc<Filler>>,
+    others: Others,
+    background: Option<Arc<Background>>,
     choice: Choice,
     questions: Option<Questions>,
     minority: Option<MinorityShare>,
@@ -80,7 +93,11 @@ impl Corpus {
     /// `array`. Overrides that the world has are taken into the corpus's twin spec. The spec is
     /// checked, wherever it is from; the version of the format is that of the world.
     pub fn new(world: World, spec: CorpusSpec, array: Option<Vec<u32>>) -> Result<Corpus> {
-        Corpus::assemble(world, spec, array, None)
+        let parts = Parts {
+            array,
+            ..Parts::default()
+        };
+        Corpus::with_parts(world, spec, parts)
     }
 
     /// The same, written with a text grammar.
@@ -90,18 +107,19 @@ impl Corpus {
         array: Option<Vec<u32>>,
         lexicon: Arc<Lexicon>,
     ) -> Result<Corpus> {
-        Corpus::assemble(world, spec, array, Some(lexicon))
+        let parts = Parts {
+            array,
+            lexicon: Some(lexicon),
+            ..Parts::default()
+        };
+        Corpus::with_parts(world, spec, parts)
     }
 
-    fn assemble(
-        world: World,
-        spec: CorpusSpec,
-        array: Option<Vec<u32>>,
-        lexicon: Option<Arc<Lexicon>>,
-    ) -> Result<Corpus> {
-        let (world, spec) = settle(world, spec, array.as_deref(), lexicon.as_deref())?;
+    /// The same from all that may stand beside a spec.
+    pub fn with_parts(world: World, spec: CorpusSpec, parts: Parts) -> Result<Corpus> {
+        let (world, spec) = settle(world, spec, &parts)?;
         let seed = world.seed();
-        let (style, vocabulary) = match &lexicon {
+        let (style, vocabulary) = match &parts.lexicon {
             None => {
                 let shares = Shares::new(&spec.grammar())?;
                 let vocabulary = vocabulary(&world, &spec, &shares)?;
@@ -118,17 +136,10 @@ impl Corpus {
             &spec.exposures,
             spec.nested_exposures,
             &world.population(),
-            array.as_deref(),
+            parts.array.as_deref(),
         )?;
-        let filler = filler(
-            &world,
-            &spec,
-            array.as_deref(),
-            lexicon.as_ref(),
-            &vocabulary,
-        )?;
-        let others = check_count(&exposures, filler.as_deref())?;
-        let settings = spec.documents(seed, others);
+        let others = Others::new(&world, &spec, &parts, &vocabulary, &exposures)?;
+        let settings = spec.documents(seed, others.documents());
         let documents = Documents::new(spec.order, &settings, &world, &exposures)?;
         let mut corpus = Corpus {
             most_tokens: style.most_tokens(),
@@ -148,12 +159,13 @@ impl Corpus {
                 corpus: spec,
             },
             world,
-            array: array.map(Arc::new),
+            array: parts.array.map(Arc::new),
+            background: parts.background,
             vocabulary,
             style,
             exposures,
             documents,
-            filler,
+            others,
             sentence_key: Key::new(seed, "sentence", 0),
             document_tokens: None,
             index: Arc::new(OnceLock::new()),
@@ -248,12 +260,15 @@ impl Corpus {
     }
 
     fn twin(&self, world: World, spec: CorpusSpec) -> Result<Corpus> {
-        let array = self.array.as_ref().map(|array| array.to_vec());
-        let lexicon = match &self.style {
-            Style::Templates(_) => None,
-            Style::Text(text) => Some(text.lexicon().clone()),
+        let parts = Parts {
+            array: self.array.as_ref().map(|array| array.to_vec()),
+            lexicon: match &self.style {
+                Style::Templates(_) => None,
+                Style::Text(text) => Some(text.lexicon().clone()),
+            },
+            background: self.background.clone(),
         };
-        Corpus::assemble(world, spec, array, lexicon)
+        Corpus::with_parts(world, spec, parts)
     }
 
     #[inline(always)]
@@ -263,10 +278,7 @@ impl Corpus {
 
     /// Most tokens of a document.
     fn most_document_tokens(&self) -> u64 {
-        let others = self
-            .filler
-            .as_ref()
-            .map_or(0, |filler| filler.most_tokens());
+        let others = self.others.most_tokens();
         others.max(self.most_fact_document_tokens())
     }
 
@@ -297,7 +309,7 @@ impl Corpus {
 
     /// Tokens of every document, if they can be but one number.
     fn fixed_document_tokens(&self) -> Option<u64> {
-        if self.without.is_some() || self.filler.is_some() {
+        if self.without.is_some() || !self.others.is_empty() {
             return None;
         }
         let Pen::Templates(writer, templates) = self.writer::<u32>() else {

@@ -1,26 +1,122 @@
-//! Documents among those of facts that say none.
+//! Documents among those of facts that say none: filler first, and then background.
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::Corpus;
+use super::{Corpus, Parts, Progress};
+use crate::background::Taken;
 use crate::error::{Error, Result};
 use crate::exposure::Exposures;
 use crate::filler::Filler;
-use crate::grammar::Lexicon;
+use crate::numbers::COUNT_LIMIT;
 use crate::schedule::ScheduleSpec;
 use crate::spec::{CorpusSpec, TwinSpec};
 use crate::vocabulary::{Token, Vocabulary};
 use crate::world::World;
 
-use super::Progress;
+/// What stands between facts.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Others {
+    filler: Option<Arc<Filler>>,
+    background: Option<Arc<Taken>>,
+    /// Stands for each of their tokens but the last, where a stream says what tokens are.
+    pub(super) role: Option<u32>,
+}
+
+impl Others {
+    /// Those of a spec that was settled on.
+    pub(super) fn new(
+        world: &World,
+        spec: &CorpusSpec,
+        parts: &Parts,
+        vocabulary: &Vocabulary,
+        exposures: &Exposures,
+    ) -> Result<Self> {
+        let others = Others {
+            filler: filler(world, spec, parts, vocabulary)?,
+            background: background(spec, parts, vocabulary)?,
+            role: None,
+        };
+        let (own, all) = (others.documents(), exposures.sentences());
+        match all.checked_add(own).filter(|&n| n <= COUNT_LIMIT) {
+            Some(_) => Ok(others),
+            None => {
+                let got = format!("{own} documents");
+                let allowed = format!("up to {COUNT_LIMIT} documents in all");
+                Err(Error::argument("filler", got, allowed))
+            }
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.filler.is_none() && self.background.is_none()
+    }
+
+    /// Number of documents.
+    pub(super) fn documents(&self) -> u64 {
+        let background = self
+            .background
+            .as_ref()
+            .map_or(0, |taken| taken.documents());
+        self.filler_documents() + background
+    }
+
+    fn filler_documents(&self) -> u64 {
+        self.filler.as_ref().map_or(0, |filler| filler.documents())
+    }
+
+    /// Most tokens of a document.
+    pub(super) fn most_tokens(&self) -> u64 {
+        let filler = self
+            .filler
+            .as_ref()
+            .map_or(0, |filler| filler.most_tokens());
+        let background = self
+            .background
+            .as_ref()
+            .map_or(0, |taken| taken.most_tokens());
+        filler.max(background)
+    }
+
+    /// Tokens of a document.
+    pub(super) fn tokens_of(&self, number: u64) -> u64 {
+        match (number.checked_sub(self.filler_documents()), &self.filler) {
+            (None, Some(filler)) => filler.tokens_of(number),
+            (Some(number), _) => self
+                .background
+                .as_ref()
+                .map_or(0, |taken| taken.tokens_of(number)),
+            (None, None) => 0,
+        }
+    }
+
+    /// Writes a document; gives its number of tokens.
+    pub(super) fn write<T: Token>(&self, number: u64, end: u32, out: &mut [T]) -> usize {
+        if let Some(role) = self.role {
+            let tokens = self.tokens_of(number) as usize;
+            if let Some((last, body)) = out[..tokens].split_last_mut() {
+                body.fill(T::from_id(role));
+                *last = T::from_id(end);
+            }
+            return tokens;
+        }
+        match (number.checked_sub(self.filler_documents()), &self.filler) {
+            (None, Some(filler)) => filler.write(number, end, out),
+            (Some(number), _) => {
+                let taken = self.background.as_ref();
+                taken.map_or(0, |taken| taken.write(number, end, out))
+            }
+            (None, None) => 0,
+        }
+    }
+}
 
 /// The filler of a corpus, if it has one.
-pub(super) fn filler(
+fn filler(
     world: &World,
     spec: &CorpusSpec,
-    array: Option<&[u32]>,
-    lexicon: Option<&Arc<Lexicon>>,
+    parts: &Parts,
     vocabulary: &Vocabulary,
 ) -> Result<Option<Arc<Filler>>> {
     let Some(own) = &spec.filler else {
@@ -36,9 +132,8 @@ pub(super) fn filler(
                 twin: TwinSpec::default(),
                 ..spec.clone()
             };
-            let array = array.map(<[u32]>::to_vec);
-            let facts = Corpus::assemble(world.clone(), spec, array, lexicon.cloned())?;
-            facts.token_count(0, &Progress::default())?
+            let rest = Corpus::with_parts(world.clone(), spec, parts.clone())?;
+            rest.token_count(0, &Progress::default())?
         }
     };
     let tokens = own.tokens(facts).map_err(|e| e.within("filler"))?;
@@ -46,34 +141,47 @@ pub(super) fn filler(
     Ok(Some(Arc::new(Filler::new(own, tokens, first as u32))))
 }
 
-/// Refuses more documents than can be counted.
-pub(super) fn check_count(exposures: &Exposures, filler: Option<&Filler>) -> Result<u64> {
-    let others = filler.map_or(0, Filler::documents);
-    let all = exposures.sentences().checked_add(others);
-    match all.filter(|&n| n <= crate::numbers::COUNT_LIMIT) {
-        Some(_) => Ok(others),
-        None => {
-            let allowed = format!("up to {} documents in all", crate::numbers::COUNT_LIMIT);
-            Err(Error::argument(
-                "filler",
-                format!("{others} documents"),
-                allowed,
-            ))
-        }
+/// The documents of its background.
+fn background(
+    spec: &CorpusSpec,
+    parts: &Parts,
+    vocabulary: &Vocabulary,
+) -> Result<Option<Arc<Taken>>> {
+    let (Some(spec), Some(background)) = (&spec.background, &parts.background) else {
+        return Ok(None);
+    };
+    let largest = background.largest_token();
+    if u64::from(largest) >= vocabulary.size() {
+        return Err(Error::argument(
+            "background",
+            format!("token {largest}"),
+            format!("ids below {}, those of the corpus", vocabulary.size()),
+        ));
     }
+    let tokens = spec.tokens.unwrap_or_else(|| background.tokens());
+    let taken = Taken::new(background.clone(), tokens).map_err(|e| e.within("background"))?;
+    Ok(Some(Arc::new(taken)))
 }
 
 impl Corpus {
     /// Number of documents that say facts, those without tokens included.
     pub fn fact_documents(&self) -> u64 {
-        self.documents() - self.filler.as_ref().map_or(0, |filler| filler.documents())
+        self.documents() - self.others.documents()
+    }
+
+    /// Whether each of a range of documents says facts.
+    pub fn says_facts(&self, documents: Range<u64>) -> Result<Vec<bool>> {
+        self.check_range("stop", documents.start, documents.end, self.documents())?;
+        Ok(documents
+            .map(|document| self.other(document).is_none())
+            .collect())
     }
 
     /// Documents of the filler's language that are in no corpus, by number: the same for every
     /// corpus with this filler, however much it has of it.
     pub fn filler_documents<T: Token>(&self, documents: Range<u64>) -> Result<Vec<Vec<T>>> {
         self.check_token_type::<T>()?;
-        let Some(filler) = &self.filler else {
+        let Some(filler) = &self.others.filler else {
             return Err(Error::argument("filler", "none", "a corpus with a filler"));
         };
         let end = self.vocabulary.end_of_document();
@@ -85,29 +193,32 @@ impl Corpus {
     /// Of a document that says no fact: its number among such.
     #[inline(always)]
     pub(super) fn other(&self, document: u64) -> Option<u64> {
-        self.filler.as_ref()?;
+        if self.others.is_empty() {
+            return None;
+        }
         self.documents.other(document)
     }
 
     /// Whether a document that the order numbers so says no fact, and its number among such.
     #[inline(always)]
     pub(super) fn other_of(&self, number: u64) -> Option<u64> {
-        self.filler.as_ref()?;
+        if self.others.is_empty() {
+            return None;
+        }
         number.checked_sub(self.documents.own())
     }
 
     /// Writes a document that says no fact; gives its number of tokens.
     pub(super) fn emit_other<T: Token>(&self, number: u64, out: &mut [T]) -> usize {
-        let end = self.vocabulary.end_of_document();
-        self.filler
-            .as_ref()
-            .map_or(0, |filler| filler.write(number, end, out))
+        self.others
+            .write(number, self.vocabulary.end_of_document(), out)
     }
 
-    /// Tokens of a document that says no fact.
-    pub(super) fn count_other(&self, number: u64) -> u64 {
-        self.filler
-            .as_ref()
-            .map_or(0, |filler| filler.tokens_of(number))
+    /// An error if a background could not be read: then the tokens are not what they should be.
+    pub(crate) fn check_read(&self) -> Result<()> {
+        match &self.others.background {
+            None => Ok(()),
+            Some(taken) => taken.background().check(),
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! What a corpus is settled on before it is built: its spec and world in agreement, its names.
 
+use super::Parts;
+use crate::background::Background;
 use crate::error::{Error, Result};
 use crate::filler::Filler;
 use crate::grammar::{Lexicon, Says, Shares};
@@ -12,11 +14,12 @@ use crate::world::World;
 pub(super) fn settle(
     world: World,
     mut spec: CorpusSpec,
-    array: Option<&[u32]>,
-    lexicon: Option<&Lexicon>,
+    parts: &Parts,
 ) -> Result<(World, CorpusSpec)> {
+    let lexicon = parts.lexicon.as_deref();
     settle_grammar(&mut spec, lexicon)?;
-    if let Some(array) = array {
+    settle_background(&mut spec, parts.background.as_deref())?;
+    if let Some(array) = &parts.array {
         spec.exposures.take_numbers(array);
     }
     let mut spec = spec.checked()?;
@@ -96,6 +99,34 @@ fn settle_grammar(spec: &mut CorpusSpec, lexicon: Option<&Lexicon>) -> Result<()
         }
     }
     spec.grammar = Some(own);
+    Ok(())
+}
+
+/// The spec names the background that it is given, and no other.
+fn settle_background(spec: &mut CorpusSpec, background: Option<&Background>) -> Result<()> {
+    let asked = spec.background.take();
+    spec.background = match (asked, background) {
+        (None, None) => None,
+        (Some(_), None) => {
+            let allowed = "the documents that the spec names";
+            return Err(Error::argument(
+                "background",
+                "none of its documents",
+                allowed,
+            ));
+        }
+        (asked, Some(background)) => {
+            let mut own = asked.unwrap_or_default();
+            if !own.digest.is_empty() && own.digest != background.digest() {
+                let got = format!("`{}`", background.digest());
+                let error = Error::argument("digest", got, format!("`{}`", own.digest));
+                return Err(error.within("background"));
+            }
+            own.digest = background.digest().to_string();
+            own.tokens = own.tokens.or(Some(background.tokens()));
+            Some(own)
+        }
+    };
     Ok(())
 }
 

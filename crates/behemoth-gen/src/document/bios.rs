@@ -102,7 +102,11 @@ impl Kind for Bios {
             _ => slots,
         };
         if settings.others > 0 && spec.subjects > 1 {
-            let error = Error::argument("subjects", spec.subjects, "1 beside a filler");
+            let error = Error::argument(
+                "subjects",
+                spec.subjects,
+                "1 beside a filler or a background",
+            );
             return Err(error.within("documents"));
         }
         let mut parts = settings.schedule.parts.iter();

@@ -4,11 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use numpy::{Element, IntoPyArray, PyArray1, PyReadonlyArray1, PyUntypedArray};
+use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1, PyUntypedArray};
 use pyo3::prelude::*;
 
 use super::arguments::{check_facts, pairs, same_length, slice};
-use super::fill::{FillDocuments, FillTokens, fill_array};
+use super::fill::{FillDocuments, FillTokens, fill_array, tokens};
 use super::lexicon::Lexicon;
 use super::threads::{in_pieces, run};
 use super::world::World;
@@ -16,7 +16,6 @@ use super::{ledger, templates};
 use crate::corpus::{Corpus as Engine, PAGE_DOCUMENTS, Progress};
 use crate::shard::{self, WriteOptions};
 use crate::spec::CorpusSpec;
-use crate::vocabulary::Token;
 
 /// The ordered token stream of all sentences of a world.
 #[pyclass(module = "behemoth._gen", frozen)]
@@ -84,6 +83,25 @@ impl Corpus {
     #[getter]
     fn documents(&self) -> u64 {
         self.inner.documents()
+    }
+
+    #[getter]
+    fn fact_documents(&self) -> u64 {
+        self.inner.fact_documents()
+    }
+
+    /// Documents of the filler's language that are in no corpus.
+    fn filler_documents<'py>(
+        &self,
+        py: Python<'py>,
+        start: u64,
+        stop: u64,
+    ) -> PyResult<Vec<Bound<'py, PyArray1<u32>>>> {
+        let documents = py.detach(|| self.inner.filler_documents::<u32>(start..stop))?;
+        Ok(documents
+            .into_iter()
+            .map(|tokens| tokens.into_pyarray(py))
+            .collect())
     }
 
     #[getter]
@@ -160,9 +178,9 @@ impl Corpus {
         threads: usize,
     ) -> PyResult<Bound<'py, PyAny>> {
         if self.inner.token_bytes() == 2 {
-            self.tokens_as::<u16>(py, start, stop, threads)
+            tokens::<u16>(py, &self.inner, start..stop, threads)
         } else {
-            self.tokens_as::<u32>(py, start, stop, threads)
+            tokens::<u32>(py, &self.inner, start..stop, threads)
         }
     }
 
@@ -330,25 +348,5 @@ impl Corpus {
             shard::verify(&self.inner, Path::new(directory), threads, progress)
         })?;
         Ok(serde_json::to_string(&found).expect("plain data"))
-    }
-}
-
-impl Corpus {
-    fn tokens_as<'py, T: Token + Element>(
-        &self,
-        py: Python<'py>,
-        start: u64,
-        stop: u64,
-        threads: usize,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let small = stop.saturating_sub(start) < 4096;
-        let tokens: Vec<T> = if small {
-            py.detach(|| self.inner.tokens(start..stop, 1, &Progress::default()))?
-        } else {
-            run(py, 0, None, |progress| {
-                self.inner.tokens(start..stop, threads, progress)
-            })?
-        };
-        Ok(tokens.into_pyarray(py).into_any())
     }
 }

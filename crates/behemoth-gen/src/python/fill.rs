@@ -1,8 +1,10 @@
 //! Filling arrays of the caller's.
 
+use std::ops::Range;
+
 use numpy::{
-    Element, PyArray1, PyArrayDescrMethods, PyArrayMethods, PyReadwriteArray1, PyUntypedArray,
-    PyUntypedArrayMethods,
+    Element, IntoPyArray, PyArray1, PyArrayDescrMethods, PyArrayMethods, PyReadwriteArray1,
+    PyUntypedArray, PyUntypedArrayMethods,
 };
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -14,6 +16,24 @@ use crate::vocabulary::Token;
 
 /// Calls that make fewer tokens than this are not worth a thread.
 const SMALL_CALL: usize = 1 << 20;
+
+/// The tokens of a range of documents as an array.
+pub(super) fn tokens<'py, T: Token + Element>(
+    py: Python<'py>,
+    corpus: &Corpus,
+    documents: Range<u64>,
+    threads: usize,
+) -> PyResult<Bound<'py, PyAny>> {
+    let small = documents.end.saturating_sub(documents.start) < 4096;
+    let tokens: Vec<T> = if small {
+        py.detach(|| corpus.tokens(documents, 1, &Progress::default()))?
+    } else {
+        run(py, 0, None, |progress| {
+            corpus.tokens(documents.clone(), threads, progress)
+        })?
+    };
+    Ok(tokens.into_pyarray(py).into_any())
+}
 
 /// Calls `fill` with the array as unsigned integers of its width.
 pub(super) fn fill_array(

@@ -33,15 +33,16 @@ fn refuse_full(schedule: &ScheduleSpec, edges: &[u64], held: &[u64]) -> Error {
     let over = |at: &usize| held[*at].saturating_sub(edges[at + 1] - edges[*at]);
     let worst = (0..held.len()).max_by_key(over).unwrap_or(0);
     let got: Vec<String> = schedule.parts.iter().map(Part::to_string).collect();
-    let allowed = match over(&worst) {
-        0 => "windows with room for their copies".to_string(),
-        _ => format!(
-            "windows with room for their copies; documents {} to {} would be {}",
-            edges[worst],
-            edges[worst + 1],
-            held[worst]
-        ),
-    };
+    let mut allowed = "windows with room for their copies".to_string();
+    if over(&worst) > 0 {
+        // With its neighbours that are too full as well.
+        let first = (0..worst).rev().take_while(|at| over(at) > 0).last();
+        let last = (worst..held.len()).take_while(|at| over(at) > 0).last();
+        let (first, last) = (first.unwrap_or(worst), last.unwrap_or(worst));
+        let held: u64 = held[first..=last].iter().sum();
+        let (start, stop) = (edges[first], edges[last + 1]);
+        allowed += &format!("; documents {start} to {stop} would be {held}");
+    }
     Error::value(format!("'{}'", got.join(",")), allowed)
 }
 

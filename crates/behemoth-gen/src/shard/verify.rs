@@ -93,6 +93,7 @@ pub fn verify(
             }
         },
     )?;
+    corpus.check_read()?;
     let mut found = found.into_inner().expect("no thread panics");
     found.bad.sort_by_key(|bad| bad.shard);
     found.missing.sort();

@@ -259,6 +259,7 @@ impl<'a, T: Token + bytemuck::Pod> ShardWriter<'a, T> {
         }
         let mut out = DirectFile::create(&path)?;
         let (bytes, hash) = self.write_tokens(&mut out, documents.clone())?;
+        job.corpus.check_read()?;
         out.keep()?;
         sync_directory(&job.directory.join(TOKENS))?;
         let record = ShardRecord {

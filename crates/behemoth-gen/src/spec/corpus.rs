@@ -5,6 +5,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use super::as_argument;
 use super::grammar::GrammarSpec;
 use super::twin::{QuestionSpec, TwinSpec};
+use crate::background::BackgroundSpec;
 use crate::document::{self, DocumentSpec, Order, QuestionPlace};
 use crate::error::{Error, Result};
 use crate::exposure::ExposureSpec;
@@ -63,6 +64,9 @@ pub struct CorpusSpec {
     /// Documents that say no fact, among the others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filler: Option<FillerSpec>,
+    /// Documents of another corpus, among the others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub background: Option<BackgroundSpec>,
     /// How documents are made, in order `bios`.
     #[serde(skip_serializing_if = "DocumentSpec::is_default")]
     pub documents: DocumentSpec,
@@ -109,6 +113,7 @@ impl Default for CorpusSpec {
             shard_bytes: None,
             schedule: ScheduleSpec::default(),
             filler: None,
+            background: None,
             documents: DocumentSpec::default(),
             grammar: None,
             twin: TwinSpec::default(),
@@ -145,6 +150,7 @@ impl CorpusSpec {
             "shard_bytes",
             "schedule",
             "filler",
+            "background",
             "documents",
             "grammar",
             "twin",
@@ -179,6 +185,7 @@ impl CorpusSpec {
             shard_bytes: nullable!(shard_bytes, Value::count),
             schedule: field!(schedule, ScheduleSpec::read),
             filler: nullable!(filler, FillerSpec::read),
+            background: nullable!(background, BackgroundSpec::read),
             documents: field!(documents, DocumentSpec::read),
             grammar: nullable!(grammar, GrammarSpec::read),
             twin: field!(twin, TwinSpec::read),

@@ -322,6 +322,6 @@ fn fillers_are_refused_by_name() {
     let bios = "order = \"bios\"\ndocuments = {subjects = 2}\nfiller = \"zipf:tokens=99\"";
     assert_eq!(
         try_corpus(&text(bios)).unwrap_err().to_string(),
-        "argument 'documents.subjects': got 2, allowed: 1 beside a filler"
+        "argument 'documents.subjects': got 2, allowed: 1 beside a filler or a background"
     );
 }

@@ -3,6 +3,7 @@
 //!
 //! Here are the corpora that several topics use, and samples of facts.
 
+mod background;
 #[path = "../common/mod.rs"]
 mod common;
 mod filler;

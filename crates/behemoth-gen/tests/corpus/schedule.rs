@@ -344,3 +344,28 @@ fn schedules_are_refused_by_name() {
          where documents hold facts of all levels"
     );
 }
+
+/// What schedules and fillers mean is frozen, as in `tests/golden.rs`.
+#[test]
+fn bytes_are_those_of_this_format_version() {
+    for (fields, golden) in [
+        ("schedule = \"late:0.3@0.1,spaced@0.5\"", "0817057f3e3ca96b"),
+        ("schedule = \"bursts:3\"", "a7509314d6d06b35"),
+        ("schedule = \"distance:0.2@0.3\"\norder = \"bios\"", "ba7fa37699f86093"),
+        ("filler = \"zipf:tokens=1e5\"", "265b605fcf27c24f"),
+        (
+            "schedule = \"spaced\"\nfiller = \"zipf:total_tokens=1e6,seed=3\"",
+            "37839b9fdd9f8892",
+        ),
+    ] {
+        let text = format!(
+            "[world]\nsubjects = 9000\nrelations = 3\n[corpus]\nexposures = \"groups:1,4\"\n{fields}\n"
+        );
+        let mut hasher = blake3::Hasher::new();
+        for token in crate::common::all_tokens(&corpus(&text)) {
+            hasher.update(&token.to_le_bytes());
+        }
+        let found = hasher.finalize().to_hex();
+        assert_eq!(&found[..16], golden, "{fields}");
+    }
+}

@@ -3,6 +3,7 @@
 //! `small.toml` is small enough for these tests to know every sentence of it: they put sentences
 //! together by replacing holes in strings, which is not how the engine does it.
 
+mod background;
 mod documents;
 mod random;
 mod refusals;

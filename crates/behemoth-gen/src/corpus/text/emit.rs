@@ -18,8 +18,12 @@ impl Corpus {
         let mut at = 0;
         if let Some(order) = self.documents.of_sentences() {
             self.for_each_document(order, documents, |document| {
-                let Document::Sentence(sentence) = document else {
-                    return;
+                let sentence = match document {
+                    Document::Sentence(sentence) => sentence,
+                    Document::Other(number) => {
+                        at += self.emit_other(number, &mut out[at..]);
+                        return;
+                    }
                 };
                 let (plan, digits) = text.alone(&sentence);
                 at += text.lexicon.write(plan, &digits, &mut out[at..]);
@@ -30,6 +34,10 @@ impl Corpus {
         }
         let (mut places, mut sentences) = (Vec::new(), Vec::new());
         for document in documents {
+            if let Some(other) = self.other(document) {
+                at += self.emit_other(other, &mut out[at..]);
+                continue;
+            }
             self.sentences_of(document, &mut places, &mut sentences);
             let before = at;
             text.for_each(&sentences, self, |plan, digits, _| {
@@ -47,8 +55,12 @@ impl Corpus {
         let mut tokens = 0;
         if let Some(order) = self.documents.of_sentences() {
             self.for_each_document(order, documents, |document| {
-                let Document::Sentence(sentence) = document else {
-                    return;
+                let sentence = match document {
+                    Document::Sentence(sentence) => sentence,
+                    Document::Other(number) => {
+                        tokens += self.others.tokens_of(number);
+                        return;
+                    }
                 };
                 let (plan, digits) = text.alone(&sentence);
                 tokens += text.lexicon.tokens(plan, &digits) as u64 + 1;
@@ -57,6 +69,10 @@ impl Corpus {
         }
         let (mut places, mut sentences) = (Vec::new(), Vec::new());
         for document in documents {
+            if let Some(other) = self.other(document) {
+                tokens += self.others.tokens_of(other);
+                continue;
+            }
             self.sentences_of(document, &mut places, &mut sentences);
             let before = tokens;
             text.for_each(&sentences, self, |plan, digits, _| {

@@ -18,7 +18,7 @@ use crate::spec::CorpusSpec;
 use crate::vocabulary::Vocabulary;
 use crate::world::World;
 
-pub use self::views::Span;
+pub use self::views::{BACKGROUND_ROLE, Span};
 
 /// A lexicon for one world.
 #[derive(Clone, Debug)]

@@ -9,6 +9,9 @@ use super::Text;
 use crate::error::{Error, Result};
 use crate::grammar::{Lexicon, TextRole};
 
+/// Stands for what a background says among roles.
+pub const BACKGROUND_ROLE: u32 = 4;
+
 /// A mention of a subject or an object by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -55,13 +58,17 @@ impl Corpus {
         })
     }
 
-    /// The same stream with the role of each token in the place of its id: [`TextRole::code`], and
-    /// [`END_ROLE`](crate::grammar::END_ROLE) at the end of a document.
+    /// The same stream with the role of each token in the place of its id: [`TextRole::code`],
+    /// [`END_ROLE`](crate::grammar::END_ROLE) at the end of a document, and [`BACKGROUND_ROLE`] in
+    /// those of a background.
     pub fn as_roles(&self) -> Result<Corpus> {
-        self.rewritten(self.text()?.lexicon.as_roles())
+        let mut corpus = self.rewritten(self.text()?.lexicon.as_roles())?;
+        corpus.others.role = Some(BACKGROUND_ROLE);
+        Ok(corpus)
     }
 
-    /// The documents of a corpus that is written with a grammar, as text.
+    /// The documents of a corpus that is written with a grammar, as text; nothing for those of a
+    /// background, which is known as tokens alone.
     pub fn texts(&self, documents: Range<u64>) -> Result<Vec<String>> {
         self.check_range("stop", documents.start, documents.end, self.documents())?;
         let written = self.rewritten(self.text()?.lexicon.as_text()?)?;
@@ -69,6 +76,9 @@ impl Corpus {
         let names = text.lexicon.names().unwrap_or_default();
         let mut tokens = vec![0u32; written.room(1)];
         let texts = documents.map(|document| {
+            if self.other(document).is_some() {
+                return String::new();
+            }
             let count = written.emit_text(text, document..document + 1, &mut tokens);
             let own = tokens[..count].iter();
             own.filter_map(|&token| names.get(token as usize))
@@ -85,6 +95,9 @@ impl Corpus {
         let mut spans = Vec::new();
         let (mut places, mut sentences) = (Vec::new(), Vec::new());
         for document in documents {
+            if self.other(document).is_some() {
+                continue;
+            }
             self.sentences_of(document, &mut places, &mut sentences);
             let (mut at, mut sentence) = (0, 0);
             text.for_each(&sentences, self, |plan, digits, group| {

@@ -1,0 +1,219 @@
+//! Background: documents of an existing tokenised corpus among those of facts.
+//!
+//! It lies in files of raw little-endian tokens, whose documents end where an index says or at the
+//! token that ends one. They are read where they are, document by document. Which of them a corpus
+//! has depends on nothing but the background itself: a number of tokens takes the first of them in
+//! one fixed shuffle, and more tokens only add documents.
+
+mod read;
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::permutation::Permutation;
+use crate::value::Value;
+use crate::vocabulary::Token;
+
+/// Which documents a corpus has between its own.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct BackgroundSpec {
+    /// What tells it apart from others; filled in where it is empty.
+    pub digest: String,
+    /// Tokens of it, the ends of documents included; exact. All by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<u64>,
+}
+
+impl BackgroundSpec {
+    /// So many tokens of a background.
+    pub fn new(tokens: u64) -> Self {
+        BackgroundSpec {
+            tokens: Some(tokens),
+            ..BackgroundSpec::default()
+        }
+    }
+
+    pub(crate) fn read(value: &Value) -> Result<Self> {
+        let mut fields = value.fields()?;
+        fields.known(&["digest", "tokens"])?;
+        let digest = fields.optional("digest", |value| value.text().map(str::to_string))?;
+        Ok(BackgroundSpec {
+            digest: digest.unwrap_or_default(),
+            tokens: fields.nullable("tokens", Value::count)?,
+        })
+    }
+}
+
+/// A file of raw tokens.
+#[derive(Debug)]
+struct TokenFile {
+    file: File,
+    path: PathBuf,
+    /// Its first token, counted over all files.
+    first: u64,
+}
+
+/// An existing tokenised corpus.
+#[derive(Debug)]
+pub struct Background {
+    files: Vec<TokenFile>,
+    /// Bytes of a token.
+    width: usize,
+    /// One past the last token of each document.
+    ends: Vec<u64>,
+    /// Whether each document has its end-of-document token; the others get one.
+    has_end: Vec<bool>,
+    /// The largest token id.
+    largest: u32,
+    digest: String,
+    /// The first file that could not be read any more, and why.
+    failed: OnceLock<(PathBuf, std::io::ErrorKind)>,
+}
+
+impl Background {
+    /// What tells it apart from others: BLAKE3 of its tokens and of where its documents end.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// Number of its documents.
+    pub fn documents(&self) -> u64 {
+        self.ends.len() as u64
+    }
+
+    /// The largest of its token ids.
+    pub fn largest_token(&self) -> u32 {
+        self.largest
+    }
+
+    /// Tokens of all its documents, the ends that they get included.
+    pub fn tokens(&self) -> u64 {
+        let missing = self.has_end.iter().filter(|&&has_end| !has_end).count();
+        self.ends.last().copied().unwrap_or(0) + missing as u64
+    }
+
+    fn range(&self, document: u64) -> (u64, u64) {
+        let at = document as usize;
+        let start = at.checked_sub(1).map_or(0, |before| self.ends[before]);
+        (start, self.ends[at])
+    }
+
+    /// Tokens of a document, its end included.
+    fn tokens_of(&self, document: u64) -> u64 {
+        let (start, stop) = self.range(document);
+        stop - start + u64::from(!self.has_end[document as usize])
+    }
+
+    /// Reads tokens from `start` on; what cannot be read is left, and remembered as failed.
+    fn read_into<T: Token>(&self, start: u64, out: &mut [T]) {
+        let mut at = 0;
+        while at < out.len() {
+            let token = start + at as u64;
+            let file = self.files.partition_point(|file| file.first <= token) - 1;
+            let last = self.files.get(file + 1).map_or(u64::MAX, |next| next.first);
+            let count = (out.len() - at).min((last - token) as usize);
+            let file = &self.files[file];
+            let mut bytes = vec![0u8; count * self.width];
+            let offset = (token - file.first) * self.width as u64;
+            if let Err(error) = file.file.read_exact_at(&mut bytes, offset) {
+                let _ = self.failed.set((file.path.clone(), error.kind()));
+                return;
+            }
+            let ids = read::ids(&bytes, self.width);
+            for (out, id) in out[at..at + count].iter_mut().zip(ids) {
+                *out = T::from_id(id);
+            }
+            at += count;
+        }
+    }
+
+    /// An error if its files could not be read as they were when it was opened.
+    pub(crate) fn check(&self) -> Result<()> {
+        match self.failed.get() {
+            None => Ok(()),
+            Some((path, kind)) => Err(Error::io("read", path)((*kind).into())),
+        }
+    }
+}
+
+/// The documents of a background that a corpus has.
+#[derive(Clone, Debug)]
+pub(crate) struct Taken {
+    background: std::sync::Arc<Background>,
+    /// Number among those that are taken -> document.
+    order: Permutation,
+    documents: u64,
+    /// Tokens of the last of them, which is cut where the number of tokens says.
+    last: u64,
+    most: u64,
+}
+
+impl Taken {
+    /// So many tokens of a background.
+    pub(crate) fn new(background: std::sync::Arc<Background>, tokens: u64) -> Result<Self> {
+        let all = background.tokens();
+        if tokens > all {
+            return Err(Error::argument(
+                "tokens",
+                tokens,
+                format!("up to {all}, all there are"),
+            ));
+        }
+        let order = Permutation::new(background.documents(), 0, "background", 0);
+        let (mut documents, mut left, mut last, mut most) = (0, tokens, 0, 0);
+        while left > 0 {
+            last = background.tokens_of(order.apply(documents)).min(left);
+            most = last.max(most);
+            left -= last;
+            documents += 1;
+        }
+        Ok(Taken {
+            background,
+            order,
+            documents,
+            last,
+            most,
+        })
+    }
+
+    /// Number of documents.
+    pub(crate) fn documents(&self) -> u64 {
+        self.documents
+    }
+
+    /// The whole background.
+    pub(crate) fn background(&self) -> &std::sync::Arc<Background> {
+        &self.background
+    }
+
+    /// Most tokens of a document.
+    pub(crate) fn most_tokens(&self) -> u64 {
+        self.most
+    }
+
+    /// Tokens of a document, its end included.
+    pub(crate) fn tokens_of(&self, number: u64) -> u64 {
+        if number + 1 == self.documents {
+            self.last
+        } else {
+            self.background.tokens_of(self.order.apply(number))
+        }
+    }
+
+    /// Writes a document; gives its number of tokens.
+    pub(crate) fn write<T: Token>(&self, number: u64, end: u32, out: &mut [T]) -> usize {
+        let tokens = self.tokens_of(number) as usize;
+        let (last, body) = out[..tokens].split_last_mut().expect("at least its end");
+        let (start, _) = self.background.range(self.order.apply(number));
+        body.fill(T::from_id(end));
+        self.background.read_into(start, body);
+        *last = T::from_id(end);
+        tokens
+    }
+}

@@ -1,0 +1,212 @@
+//! Opening a background: one pass over its tokens.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use super::{Background, TokenFile};
+use crate::error::{Error, Result};
+
+/// Bytes that are read at once; a multiple of all widths.
+const PIECE: usize = 1 << 20;
+
+/// Longest document: it is made in memory.
+const DOCUMENT_LIMIT: u64 = 1 << 27;
+
+/// Tokens of `width` bytes.
+pub(super) fn ids(bytes: &[u8], width: usize) -> impl Iterator<Item = u32> + '_ {
+    bytes.chunks_exact(width).map(|bytes| {
+        let mut id = [0u8; 4];
+        id[..bytes.len()].copy_from_slice(bytes);
+        u32::from_le_bytes(id)
+    })
+}
+
+impl Background {
+    /// Opens files of raw tokens of 2 or 4 bytes, one after the other. Documents end at `ends`,
+    /// counted in tokens over all files, or else at each token `end`; those without one at their
+    /// end get one.
+    pub fn open(
+        paths: &[PathBuf],
+        width: usize,
+        end: u32,
+        ends: Option<Vec<u64>>,
+    ) -> Result<Background> {
+        if ![2, 4].contains(&width) {
+            return Err(Error::argument(
+                "background",
+                format!("{width} bytes a token"),
+                "2 or 4",
+            ));
+        }
+        let mut scan = Scan::new(end, ends)?;
+        let mut files = Vec::new();
+        for path in paths {
+            let first = scan.tokens;
+            let mut file = File::open(path).map_err(Error::io("open", path))?;
+            scan.file(&mut file, path, width)?;
+            if scan.tokens > first {
+                let path = path.clone();
+                files.push(TokenFile { file, path, first });
+            }
+        }
+        let Scanned {
+            ends,
+            has_end,
+            largest,
+            digest,
+        } = scan.finish(width)?;
+        let mut start = 0;
+        for &stop in &ends {
+            if stop - start >= DOCUMENT_LIMIT {
+                return Err(Error::argument(
+                    "background",
+                    format!("a document of {} tokens", stop - start),
+                    format!("documents below {DOCUMENT_LIMIT} tokens"),
+                ));
+            }
+            start = stop;
+        }
+        Ok(Background {
+            files,
+            width,
+            ends,
+            has_end,
+            largest,
+            digest,
+            failed: OnceLock::new(),
+        })
+    }
+}
+
+struct Scanned {
+    ends: Vec<u64>,
+    has_end: Vec<bool>,
+    largest: u32,
+    digest: String,
+}
+
+/// What is seen of tokens as they pass.
+struct Scan {
+    end: u32,
+    /// Where documents end, if that was said.
+    given: Option<Vec<u64>>,
+    next: usize,
+    ends: Vec<u64>,
+    has_end: Vec<bool>,
+    tokens: u64,
+    largest: u32,
+    before: Option<u32>,
+    hasher: blake3::Hasher,
+}
+
+impl Scan {
+    fn new(end: u32, mut given: Option<Vec<u64>>) -> Result<Self> {
+        if let Some(ends) = &mut given {
+            if !ends.is_sorted() {
+                let allowed = "ends of documents in ascending order";
+                return Err(Error::argument(
+                    "background",
+                    "an index out of order",
+                    allowed,
+                ));
+            }
+            // Documents without tokens are none.
+            ends.dedup();
+            ends.retain(|&end| end > 0);
+        }
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(b"behemoth-background-v1");
+        Ok(Scan {
+            end,
+            given,
+            next: 0,
+            ends: Vec::new(),
+            has_end: Vec::new(),
+            tokens: 0,
+            largest: 0,
+            before: None,
+            hasher,
+        })
+    }
+
+    fn file(&mut self, file: &mut File, path: &PathBuf, width: usize) -> Result<()> {
+        let mut piece = vec![0u8; PIECE];
+        loop {
+            let mut filled = 0;
+            while filled < PIECE {
+                match file
+                    .read(&mut piece[filled..])
+                    .map_err(Error::io("read", path))?
+                {
+                    0 => break,
+                    count => filled += count,
+                }
+            }
+            if filled % width > 0 {
+                let reason = format!("is no file of tokens of {width} bytes each");
+                return Err(Error::corpus(path, reason));
+            }
+            let bytes = &piece[..filled];
+            self.hasher.update(bytes);
+            for id in ids(bytes, width) {
+                self.token(id);
+            }
+            if filled < PIECE {
+                return Ok(());
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn token(&mut self, id: u32) {
+        self.tokens += 1;
+        self.largest = self.largest.max(id);
+        self.before = Some(id);
+        let is_last = match &self.given {
+            None => id == self.end,
+            Some(ends) => ends.get(self.next) == Some(&self.tokens),
+        };
+        if is_last {
+            self.next += 1;
+            self.ends.push(self.tokens);
+            self.has_end.push(id == self.end);
+        }
+    }
+
+    fn finish(mut self, width: usize) -> Result<Scanned> {
+        match &self.given {
+            // What comes after the last end is a document as well.
+            None if self.ends.last().copied().unwrap_or(0) < self.tokens => {
+                self.ends.push(self.tokens);
+                self.has_end.push(false);
+            }
+            Some(ends) if ends.last().copied().unwrap_or(0) != self.tokens => {
+                return Err(Error::argument(
+                    "background",
+                    format!("an index that ends at token {}", ends.last().unwrap_or(&0)),
+                    format!("one that ends at {}, the number of tokens", self.tokens),
+                ));
+            }
+            _ => {}
+        }
+        self.hasher.update(&(width as u64).to_le_bytes());
+        for end in &self.ends {
+            self.hasher.update(&end.to_le_bytes());
+        }
+        if self.ends.is_empty() {
+            return Err(Error::argument(
+                "background",
+                "no token",
+                "at least one document",
+            ));
+        }
+        Ok(Scanned {
+            ends: self.ends,
+            has_end: self.has_end,
+            largest: self.largest,
+            digest: self.hasher.finalize().to_hex().to_string(),
+        })
+    }
+}

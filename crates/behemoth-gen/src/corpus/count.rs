@@ -1,0 +1,122 @@
+//! How many tokens there are: of all, of a range of documents, before each page.
+
+use std::ops::Range;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::emit::Document;
+use super::sentence::Sentence;
+use super::style::Pen;
+use super::{Corpus, PAGE_DOCUMENTS, Progress, on_threads};
+use crate::error::Result;
+use crate::numbers::product;
+
+impl Corpus {
+    /// Tokens of the whole corpus; counts them once where documents vary in length, on so many
+    /// threads (0: all), with documents as the unit of progress.
+    pub fn token_count(&self, threads: usize, progress: &Progress) -> Result<u64> {
+        match self.document_tokens {
+            Some(tokens) => product("tokens", self.documents(), tokens),
+            None => Ok(self
+                .page_index(threads, progress)?
+                .last()
+                .copied()
+                .unwrap_or(0)),
+        }
+    }
+
+    /// Mean tokens of a document over the first pages; twins have that of their parent.
+    pub(crate) fn mean_document_tokens(&self) -> f64 {
+        let documents = self.documents().min(4 * PAGE_DOCUMENTS);
+        let parent;
+        let whole = if self.without.is_none() {
+            self
+        } else {
+            parent = Corpus {
+                without: None,
+                ..self.clone()
+            };
+            &parent
+        };
+        let tokens = whole.count_tokens(&whole.writer(), 0..documents);
+        (tokens as f64 / documents as f64).max(1.0)
+    }
+
+    /// Tokens of a range of documents, counted without writing them.
+    fn count_tokens(&self, pen: &Pen<'_, u16>, documents: Range<u64>) -> u64 {
+        if let Some(tokens) = self.document_tokens {
+            return tokens * (documents.end - documents.start);
+        }
+        let (writer, templates) = match pen {
+            Pen::Templates(writer, templates) => (writer, *templates),
+            Pen::Text(text) => return self.count_text(text, documents),
+        };
+        let count = |sentence: &Sentence| {
+            let shape = templates.shapes.of(sentence.relation);
+            let lengths = &templates.shapes.lengths[shape];
+            writer.tokens(sentence.wording, shape, lengths, || {
+                self.sentence_key.hash_pair(sentence.fact, sentence.copy)
+            }) as u64
+        };
+        let mut tokens = 0;
+        if let Some(order) = self.documents.of_sentences() {
+            self.for_each_document(order, documents, |document| {
+                tokens += match document {
+                    Document::Sentence(sentence) => count(&sentence),
+                    Document::Other(number) => self.others.tokens_of(number),
+                }
+            });
+            return tokens;
+        }
+        let (mut places, mut sentences) = (Vec::new(), Vec::new());
+        for document in documents {
+            if let Some(other) = self.other(document) {
+                tokens += self.others.tokens_of(other);
+                continue;
+            }
+            self.sentences_of(document, &mut places, &mut sentences);
+            let written = sentences.iter().filter(|s| !self.is_left_out(s.fact));
+            let before = tokens;
+            tokens += written.map(count).sum::<u64>();
+            tokens += u64::from(tokens > before);
+        }
+        tokens
+    }
+
+    /// Cumulative tokens before each page, and after the last.
+    pub(super) fn page_index(&self, threads: usize, progress: &Progress) -> Result<&[u64]> {
+        if let Some(index) = self.index.get() {
+            return Ok(index);
+        }
+        let pages = self.documents().div_ceil(PAGE_DOCUMENTS);
+        let mut counts = vec![0u64; pages as usize + 1];
+        let next = AtomicU64::new(0);
+        // Threads take runs of pages in turn, so that none waits long for another.
+        const RUN: usize = 64;
+        let runs: Vec<Mutex<&mut [u64]>> = counts[1..].chunks_mut(RUN).map(Mutex::new).collect();
+        let work = || -> Result<()> {
+            let writer = self.writer::<u16>();
+            loop {
+                let run = next.fetch_add(1, Ordering::Relaxed) as usize;
+                let Some(counts) = runs.get(run) else {
+                    return Ok(());
+                };
+                let mut counts = counts.lock().expect("no thread panics");
+                for (i, count) in counts.iter_mut().enumerate() {
+                    let first = (run * RUN + i) as u64 * PAGE_DOCUMENTS;
+                    let last = (first + PAGE_DOCUMENTS).min(self.documents());
+                    *count = self.count_tokens(&writer, first..last);
+                    progress.add(last - first)?;
+                }
+            }
+        };
+        on_threads(threads, work)?;
+        drop(runs);
+        let mut sum = 0;
+        for count in &mut counts {
+            sum += *count;
+            *count = sum;
+        }
+        Ok(self.index.get_or_init(|| counts))
+    }
+}

@@ -1,0 +1,108 @@
+"""What stands in a corpus where: schedules of exposures, and filler between the facts.
+
+Both are exact and without state: the corpus has the same sentences as without a schedule, every
+document can be made alone, and the ledger says where each copy stands.
+
+**Time** is counted in documents. ``early``, ``late`` and ``distance`` begin and end at the document
+that their fraction of the corpus says, rounded down. So do the windows of ``spaced`` and ``bursts``
+where enough other documents (facts of no part, filler) fill them up; where such copies are all
+there is, the edges of windows are off by fewer documents than there are copies in the bursts that
+meet there, and three. The facts of a part are an exact share (rounded down) of those of each level
+of exposures, chosen by the world's seed; a larger share has the facts of a smaller. What is in no
+part stands anywhere that is left. In order ``bios`` the documents of a subject are placed, and
+shares are of subjects.
+
+**Filler** has an exact number of tokens: its own, or what facts leave of ``total_tokens``. The
+latter needs a count of the facts' tokens, which is instant where documents have one length and
+otherwise a pass over the facts without writing them. A twin has the filler of its parent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+__all__ = ["Filler", "Scheduled"]
+
+
+@dataclass(frozen=True)
+class Scheduled:
+    """A share of the facts, and where their copies stand.
+
+    Parameters
+    ----------
+    kind : {'early', 'late', 'distance', 'spaced', 'bursts'}
+        All copies within the first or the last part of the corpus; the last copies side by side
+        so that they end at a fixed distance from the end, the others anywhere before them; one
+        copy in each of as many windows as there are copies; or copies in bursts, each within a
+        thousandth of the corpus.
+    window : float, optional
+        Of ``early`` and ``late`` the fraction of the corpus, of ``distance`` the distance.
+    bursts : int, optional
+        Number of bursts of each fact, one in each of as many windows.
+    share : float
+        Share of the facts.
+    exposures : int, optional
+        Only facts that are written so often.
+
+    Examples
+    --------
+    >>> import behemoth as bh
+    >>> world = bh.World(subjects=100, relations=2, objects=5)
+    >>> late = Scheduled("late", window=0.25, share=0.2)
+    >>> corpus = bh.Corpus(world, exposures=4, schedule=[late])
+    >>> documents = corpus.ledger(range(200))["document"].to_numpy().reshape(200, 4)
+    >>> int((documents.min(axis=1) >= 600).sum()) >= 40
+    True
+    """
+
+    kind: Literal["early", "late", "distance", "spaced", "bursts"]
+    window: float | None = None
+    bursts: int | None = None
+    share: float = 1.0
+    exposures: int | None = None
+
+
+@dataclass(frozen=True)
+class Filler:
+    """Documents in a generated language of words with a Zipf distribution.
+
+    Each word has successors of its own: of the words drawn from them the one of rank k is another
+    for each word before it, with the same weight. Words are made of syllables, have token ids of
+    their own at the end of the vocabulary, and are the same whatever the seed.
+
+    Parameters
+    ----------
+    tokens : int, optional
+        Tokens of all its documents, their ends included.
+    total_tokens : int, optional
+        In place of them: tokens of the whole corpus.
+    words : int
+        Number of words.
+    alpha : float
+        The word of rank k, from 0, has weight (k + 1)^-alpha.
+    bigram : float
+        Share of the words that are drawn from the successors of the word before.
+    length : int
+        Tokens of a document, its end included, on average: uniform over half of it to three
+        halves.
+    seed : int
+        Decides all of it; the world's seed does not matter.
+
+    Examples
+    --------
+    >>> import behemoth as bh
+    >>> world = bh.World(subjects=100, relations=2, objects=5)
+    >>> corpus = bh.Corpus(world, filler=Filler(total_tokens=10_000, words=500))
+    >>> corpus.count_tokens()
+    10000
+    """
+
+    tokens: int | None = None
+    total_tokens: int | None = None
+    words: int = 10_000
+    alpha: float = 1.0
+    bigram: float = 0.5
+    length: int = 256
+    seed: int = 0
+    kind: ClassVar[str] = "zipf"
