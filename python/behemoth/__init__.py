@@ -12,6 +12,7 @@ from behemoth.support.lazy import lazy
 
 if TYPE_CHECKING:  # the same names again, for type checkers and editors
     from .corpus import (
+        Background as Background,
         Corpus as Corpus,
         Filler as Filler,
         Grammar as Grammar,

@@ -161,6 +161,39 @@ class Lexicon:
         """How objects are written where nothing touches them."""
 
 @final
+class Background:
+    """Documents of an existing tokenised corpus.
+
+    Parameters
+    ----------
+    files : list of path
+        Raw little-endian tokens, one file after the other.
+    width : int
+        Bytes of a token: 2 or 4.
+    end : int
+        The token that ends a document.
+    ends : uint64[documents], optional
+        One past the last token of each document, over all files; by default documents end at
+        each `end`.
+    """
+
+    def __new__(
+        cls,
+        files: list[str],
+        width: int,
+        end: int,
+        ends: NDArray[np.uint64] | None = None,
+    ) -> Background: ...
+    @property
+    def digest(self) -> str:
+        """BLAKE3 of its tokens and of where its documents end."""
+    @property
+    def documents(self) -> int:
+        """Number of documents."""
+    @property
+    def tokens(self) -> int:
+        """Tokens of all documents, the ends that they get included."""
+
 class Corpus:
     """The ordered token stream of all sentences of a world.
 
@@ -173,6 +206,8 @@ class Corpus:
         Exposures of each fact where the spec says ``array``.
     lexicon : Lexicon, optional
         Writes text in place of templates.
+    background : Background, optional
+        Documents to stand between its own.
     """
 
     def __new__(
@@ -181,6 +216,7 @@ class Corpus:
         spec: str,
         exposures: _U32 | None = None,
         lexicon: Lexicon | None = None,
+        background: Background | None = None,
     ) -> Corpus: ...
     @property
     def spec(self) -> str:
@@ -206,6 +242,8 @@ class Corpus:
     @property
     def fact_documents(self) -> int:
         """Number of documents that say facts."""
+    def says_facts(self, start: int, stop: int) -> NDArray[np.bool_]:
+        """Whether documents start..stop say facts."""
     def filler_documents(self, start: int, stop: int) -> list[_U32]:
         """Documents of the filler's language that are in no corpus."""
     @property

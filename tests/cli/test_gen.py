@@ -420,3 +420,25 @@ def test_it_runs_as_a_process_with_messages_on_stderr_alone(spawn, tmp_path):
     assert set(json.loads(out)) == KEYS
     assert out.count("\n") == 1
     assert any((tmp_path / "c" / "tokens").iterdir())
+
+
+def test_schedules_fillers_and_backgrounds_are_options(run, tmp_path):
+    made = ("gen", "--facts", "1200", "--exposures", 3, "--probes", 0, "--json")
+    first = run(*made, "--filler", "zipf:total_tokens=60_000,words=90", "--schedule", "late:0.99",
+                "--out", tmp_path / "a").json()  # fmt: skip
+    assert first["tokens"] == 60_000
+    assert run("verify", tmp_path / "a").code == 0
+    tokens = np.array([3, 4, 0] * 50, "<u2")
+    tokens.tofile(tmp_path / "b.bin")
+    np.arange(3, 151, 3).astype("<u8").tofile(tmp_path / "b.idx")
+    second = run(*made, "--background", tmp_path / "b", "--background-tokens", 31,
+                 "--out", tmp_path / "b").json()  # fmt: skip
+    assert second["tokens"] == 1200 * 3 * 11 + 31
+    assert run("verify", tmp_path / "b").code == 0
+    # A spec that names one, with less of it.
+    third = run(*made, "--spec", tmp_path / "b", "--background-tokens", 9,
+                "--out", tmp_path / "c").json()  # fmt: skip
+    assert third["tokens"] == 1200 * 3 * 11 + 9
+    refused = run(*made, "--background-tokens", 9, "--out", tmp_path / "d")
+    assert refused.code == 2
+    assert "'background_tokens': got 9, allowed: none without a background" in refused.err

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 
 import behemoth as bh
-from behemoth.support.errors import ArgumentError
+from behemoth.support.errors import ArgumentError, CorpusError
 
 
 def small_world() -> bh.World:
@@ -27,7 +29,7 @@ def small_world() -> bh.World:
                 bh.Scheduled("bursts", bursts=2, share=0.5),
             ],
         ),
-        ("distance:0.5@16x", bh.Scheduled("distance", window=0.5, exposures=16)),
+        ("distance:0.1@16x", bh.Scheduled("distance", window=0.1, exposures=16)),
         ("uniform", []),
     ],
 )
@@ -79,3 +81,91 @@ def test_what_is_refused_is_said_in_one_line() -> None:
         bh.Corpus(bh.Grammar.named("bios-en").world(100), grammar="bios-en", filler="zipf:tokens=9")
     with pytest.raises(ArgumentError, match="argument 'filler': got none, allowed: a corpus with"):
         bh.Corpus(small_world()).filler_documents(0, 1)
+
+
+def raw_background(folder: Path, *, megatron: bool = False) -> list[list[int]]:
+    """Write 40 documents of three to eight tokens, each with its end; give them."""
+    rng = np.random.default_rng(0)
+    documents = [[5, 8 + i, *rng.integers(8, 14, i % 6).tolist(), 0] for i in range(40)]
+    np.concatenate(documents).astype("<u2").tofile(folder / "tokens.bin")
+    lengths = np.array([len(document) for document in documents])
+    ends = np.cumsum(lengths)
+    if megatron:
+        head = b"MMIDIDX\0\0" + struct.pack("<QBQQ", 1, 8, 40, 41)
+        places = ((ends - lengths) * 2).astype("<i8")
+        parts = (lengths.astype("<i4"), places, np.arange(41, dtype="<i8"))
+        (folder / "tokens.idx").write_bytes(head + b"".join(part.tobytes() for part in parts))
+    else:
+        ends.astype("<u8").tofile(folder / "tokens.idx")
+    return documents
+
+
+def others(corpus: bh.Corpus) -> list[list[int]]:
+    """Documents that say no fact."""
+    says_facts = corpus.says_facts(0, corpus.num_documents)
+    return [corpus.tokens(i, i + 1).tolist() for i in np.flatnonzero(~says_facts).tolist()]
+
+
+@pytest.mark.parametrize("megatron", [False, True])
+@pytest.mark.parametrize("order", ["shuffle", "bios"])
+def test_documents_of_a_background_stand_among_the_facts(
+    tmp_path: Path, megatron: bool, order: Literal["shuffle", "bios"]
+) -> None:
+    documents = raw_background(tmp_path, megatron=megatron)
+    for place in (tmp_path, tmp_path / "tokens", tmp_path / "tokens.bin"):
+        corpus = bh.Corpus(small_world(), exposures=3, order=order, background=place)
+        assert sorted(others(corpus)) == sorted(documents)
+    few = bh.Corpus(small_world(), background=tmp_path, background_tokens=50)
+    assert sum(map(len, others(few))) == 50
+
+
+def test_a_directory_knows_its_background(tmp_path: Path) -> None:
+    raw_background(tmp_path)
+    corpus = bh.Corpus(small_world(), background=tmp_path, schedule="late:0.9")
+    corpus.write(tmp_path / "out", threads=1)
+    again = bh.Corpus.open(tmp_path / "out")
+    assert again.spec_hash == corpus.spec_hash
+    assert not bh.verify(tmp_path / "out").bad
+    twin = again.without([1, 2, 3])
+    assert others(twin) == others(corpus)
+    # A directory is a background itself, in its own vocabulary alone.
+    other = bh.Corpus(small_world(), exposures=2, background=tmp_path / "out")
+    assert other.num_documents == 400 + corpus.num_documents
+    with pytest.raises(
+        ArgumentError, match=r"argument 'background': got .*, of another vocabulary"
+    ):
+        bh.Corpus(bh.World(subjects=110, relations=2, objects=6), background=tmp_path / "out")
+    # What is no longer what it was is no background of it.
+    (tmp_path / "tokens.bin").write_bytes((tmp_path / "tokens.bin").read_bytes()[:-4] + b"\5\0\0\0")
+    with pytest.raises(CorpusError, match=r"is damaged: argument 'background.digest': got"):
+        bh.Corpus.open(tmp_path / "out")
+
+
+def test_backgrounds_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
+    for made, message in [
+        (lambda: None, "argument 'background': got .*none, allowed: a corpus directory, or NAME"),
+        (
+            lambda: (tmp_path / "none.bin").write_bytes(b"\0" * 8),
+            "none.bin without none.idx, allowed",
+        ),
+        (lambda: (tmp_path / "none.idx").write_bytes(b"\5" * 16), "which does not fit the 8 bytes"),
+    ]:
+        made()
+        with pytest.raises(ArgumentError, match=message):
+            bh.Corpus(small_world(), background=tmp_path / "none")
+    with pytest.raises(ArgumentError, match="'background_tokens': got 5, allowed: none without"):
+        bh.Corpus(small_world(), background_tokens=5)
+
+
+def test_text_stands_among_a_background(tmp_path: Path) -> None:
+    np.array([7, 8, 9, 0] * 30, "<u2").tofile(tmp_path / "tokens.bin")
+    np.arange(4, 121, 4).astype("<u8").tofile(tmp_path / "tokens.idx")
+    grammar = bh.Grammar.named("bios-en")
+    corpus = bh.Corpus(grammar.world(50), order="bios", grammar=grammar, background=tmp_path)
+    assert corpus.num_documents - corpus.num_fact_documents == 30
+    texts = np.array(corpus.texts(0, corpus.num_documents))
+    assert ((texts != "") == corpus.says_facts(0, corpus.num_documents)).all() or (
+        (texts != "").sum() == 50
+    )
+    corpus.write(tmp_path / "out", threads=1, probes=5)
+    assert not bh.verify(tmp_path / "out").bad

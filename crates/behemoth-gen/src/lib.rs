@@ -5,7 +5,8 @@
 //! A [`spec`] says what is wanted. Of it a [`World`] is made: subjects, the [`relation`]s they have,
 //! and the object that each subject has in each relation. Nobody stores these facts (unless they
 //! come from a [`Table`]): a fact is a hash of the seed and its ids, so a world of 10^10 subjects
-//! costs nothing until it is asked. [`exposure`] says how often each fact is written, exactly.
+//! costs nothing until it is asked. [`exposure`] says how often each fact is written, exactly,
+//! and a [`schedule`] where in the corpus; [`filler`] and a [`background`] may stand between.
 //! A [`grammar`] says how: its templates become images of sentences, made of the ids that a
 //! [`vocabulary`] partitions. A [`document`] is what stands together in the order. All of these meet
 //! in a [`Corpus`], the ordered stream of all sentences, which can be asked for any part of itself;
@@ -68,9 +69,10 @@
 //!
 //! Each module knows only those before it (`tests/tree.rs` holds it to that): [`error`], `numbers`,
 //! `value`; [`hash`], [`permutation`]; [`vocabulary`]; then what there is to choose from, one file
-//! for each choice: [`relation`] kinds, [`exposure`] forms, [`grammar`] templates, [`document`]
-//! kinds; then [`spec`], [`world`], [`corpus`], [`shard`]. A refusal is an [`Error`] with the path
-//! of the value, the value got and what is allowed, as fields.
+//! for each choice: [`relation`] kinds, [`exposure`] forms, [`schedule`], [`filler`],
+//! [`background`], [`grammar`] templates, [`document`] kinds; then [`spec`], [`world`], [`corpus`],
+//! [`shard`]. A refusal is an [`Error`] with the path of the value, the value got and what is
+//! allowed, as fields.
 
 // The engine is safe throughout. The Python binding is part of the crate, and the code that its
 // macros write is not; so with that feature the lint is one that its module can lift.

@@ -112,7 +112,7 @@ def _grammar(name: str, text: str) -> dict[str, str]:
     return {"name": text} if text in GRAMMARS else {"file": str(Path(text).absolute())}
 
 
-def _tokenizer(name: str, text: str) -> str:
+def _path(name: str, text: str) -> str:
     return str(Path(text).absolute())
 
 
@@ -201,10 +201,15 @@ SPEC_OPTIONS = (
     Option("filler", "zipf:K=V,...",
            "Documents that say no fact: zipf:tokens=N or zipf:total_tokens=N (with the facts), "
            "words, alpha, bigram, length, seed.", _sets("corpus.filler", _form)),
+    Option("background", "DIR|NAME",
+           "Mix with an existing tokenised corpus: a corpus directory, or NAME.bin beside "
+           "NAME.idx.", _sets("corpus.background", _path)),
+    Option("background_tokens", "N", "So many tokens of it, exactly [all].",
+           _sets("corpus.background_tokens", parse.count)),
     Option("grammar", "NAME|FILE", "Write text: bios-en, bios-de, encyclopedia-en, stories-en, "
            "or a grammar file.", _sets("corpus.grammar", _grammar)),
     Option("tokenizer", "DIR", "With a grammar: the directory of a tokenizer.json "
-           "[the grammar's own words].", _sets("corpus.tokenizer", _tokenizer)),
+           "[the grammar's own words].", _sets("corpus.tokenizer", _path)),
     Option("templates", "NAME=W,...", "Weights of templates, such as default=1,repeats=0.5.",
            _sets("corpus.templates", _templates), "default=1"),
     Option("inversion", "F", "Share of sentences in another word order.",

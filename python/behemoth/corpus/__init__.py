@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from behemoth.support.lazy import lazy
 
 if TYPE_CHECKING:  # the same names again, for type checkers and editors
+    from .background import Background as Background
     from .corpus import Corpus as Corpus
     from .grammar import Grammar as Grammar
     from .grammar_check import check_grammar as check_grammar
@@ -23,6 +24,7 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors
 __all__, __dir__, __getattr__ = lazy(
     __name__,
     {
+        "background": "Background",
         "corpus": "Corpus",
         "grammar": "Grammar",
         "grammar_check": "check_grammar",

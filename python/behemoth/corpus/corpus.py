@@ -18,6 +18,7 @@ from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.progress import Looking, task
 
 from .arrays import fillable, overrides, whole
+from .background import Background, background_of
 from .blocks import Blocks
 from .grammar import Grammar, Text, text_of
 from .mixture import Filler, Scheduled
@@ -33,6 +34,22 @@ if TYPE_CHECKING:
     import polars as pl
 
     from .write import Written
+
+
+def _native(
+    world: World,
+    spec: Mapping[str, Any],
+    exposures: NDArray[np.uint32] | None,
+    text: Text | None,
+    background: Background | None,
+) -> _gen.Corpus:
+    return _gen.Corpus(
+        world._native,
+        json.dumps(to_json(spec)),
+        exposures,
+        None if text is None else text.lexicon,
+        None if background is None else background.native,
+    )
 
 
 class Corpus:
@@ -82,6 +99,11 @@ class Corpus:
     filler : str or `Filler`, optional
         Documents that say no fact; as text ``"zipf:tokens=1e6"`` or
         ``"zipf:total_tokens=1e8,words=5000"``.
+    background : path or `Background`, optional
+        Documents of an existing tokenised corpus, to stand between its own: a corpus directory,
+        or ``NAME.bin`` beside ``NAME.idx`` (Megatron's, or raw ends of documents).
+    background_tokens : int, optional
+        So many tokens of it, exactly, the last document cut; all by default.
     grammar : str, path or Grammar, optional
         Write text in place of templates: a grammar that comes with the package, or a file.
     tokenizer : path, optional
@@ -104,6 +126,7 @@ class Corpus:
     _native: _gen.Corpus
     _exposures: NDArray[np.uint32] | None
     _text: Text | None
+    _background: Background | None
 
     def __init__(
         self,
@@ -127,6 +150,8 @@ class Corpus:
         documents: Documents | None = None,
         schedule: str | Scheduled | Sequence[Scheduled] | None = None,
         filler: str | Filler | None = None,
+        background: Background | str | PathLike[str] | None = None,
+        background_tokens: int | None = None,
         grammar: Grammar | str | PathLike[str] | None = None,
         tokenizer: str | PathLike[str] | None = None,
     ) -> None:
@@ -162,9 +187,9 @@ class Corpus:
         if not isinstance(world, World):
             raise ArgumentError("world", world, "a World; behemoth.load reads a path")
         text = text_of(grammar, tokenizer)
-        lexicon = None if text is None else text.lexicon
-        native = _gen.Corpus(world._native, json.dumps(to_json(spec)), array, lexicon)
-        self._set(native, world._table, array, text)
+        end = END_OF_DOCUMENT if text is None else text.end_of_document
+        between, spec["background"] = background_of(background, background_tokens, end)
+        self._set(_native(world, spec, array, text, between), world._table, array, text, between)
 
     def _set(
         self,
@@ -172,9 +197,13 @@ class Corpus:
         table: dict[str, NDArray[Any]] | None,
         exposures: NDArray[np.uint32] | None,
         text: Text | None,
+        background: Background | None,
     ) -> None:
         self._native, self._exposures, self._text = native, exposures, text
         self._objects: dict[int, ObjectTokens] = {}
+        self._background = background
+        if background is not None:
+            background.check(self.vocabulary)
         self.world = World._wrap(native.world, table)
         self.directory = None
 
@@ -185,12 +214,12 @@ class Corpus:
         spec: Mapping[str, Any],
         exposures: NDArray[np.uint32] | None = None,
         text: Text | None = None,
+        background: Background | None = None,
     ) -> Corpus:
-        """Make a corpus from its spec and, where that says so, exposures and a grammar."""
+        """Make a corpus from its spec and, where that says so, exposures, grammar, background."""
         self = cls.__new__(cls)
-        lexicon = None if text is None else text.lexicon
-        native = _gen.Corpus(world._native, json.dumps(to_json(spec)), exposures, lexicon)
-        self._set(native, world._table, exposures, text)
+        native = _native(world, spec, exposures, text, background)
+        self._set(native, world._table, exposures, text, background)
         return self
 
     @classmethod
@@ -303,6 +332,11 @@ class Corpus:
     def grammar(self) -> Grammar | None:
         """The grammar that it is written with, if it is."""
         return None if self._text is None else self._text.grammar
+
+    @property
+    def background(self) -> Background | None:
+        """The documents of another corpus that stand between its own, if there are."""
+        return self._background
 
     @property
     def tokenizer_kind(self) -> str:
@@ -490,6 +524,10 @@ class Corpus:
         wanted = whole(ids, "facts", np.uint64).ravel()
         return probe_frame(self, wanted, templates, combinations=combinations)
 
+    def says_facts(self, start: int, stop: int) -> NDArray[np.bool_]:
+        """Whether documents start..stop say facts, and are no filler or background."""
+        return self._native.says_facts(start, stop)
+
     def filler_documents(self, start: int, stop: int) -> list[NDArray[Any]]:
         """Documents of the filler's language that are in no corpus, for its perplexity.
 
@@ -525,7 +563,7 @@ class Corpus:
 
     def _twin(self, native: _gen.Corpus) -> Corpus:
         twin = type(self).__new__(type(self))
-        twin._set(native, self.world._table, self._exposures, self._text)
+        twin._set(native, self.world._table, self._exposures, self._text, self._background)
         return twin
 
     def write(

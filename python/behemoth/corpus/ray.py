@@ -18,6 +18,7 @@ from behemoth.support.progress import Looking, Step, task
 from .spec import PROBED_FACTS
 
 if TYPE_CHECKING:
+    from .background import Background
     from .corpus import Corpus
     from .grammar import Text
     from .write import Written
@@ -100,7 +101,15 @@ def _write_parts(
     exposures = None if corpus._exposures is None else ray.put(corpus._exposures)
     waiting = [
         task.remote(
-            corpus.spec, table, exposures, corpus._text, out, (part, parts), probes, combinations
+            corpus.spec,
+            table,
+            exposures,
+            corpus._text,
+            corpus._background,
+            out,
+            (part, parts),
+            probes,
+            combinations,
         )
         for part in range(parts)
     ]
@@ -117,6 +126,7 @@ def _write_part(
     table: dict[str, NDArray[Any]] | None,
     exposures: NDArray[np.uint32] | None,
     text: Text | None,
+    background: Background | None,
     out: str,
     part: tuple[int, int],
     probes: int | Literal["all"],
@@ -126,5 +136,5 @@ def _write_part(
     from .world import World
 
     world = World.from_arrays(spec["world"], table, spec["format_version"])
-    corpus = Corpus.from_arrays(world, spec["corpus"], exposures, text)
+    corpus = Corpus.from_arrays(world, spec["corpus"], exposures, text, background)
     return corpus.write(out, threads=1, part=part, probes=probes, combinations=combinations)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from .corpus import Corpus
 
-GRAMMAR, SUBJECT, OBJECT, END = range(4)
+GRAMMAR, SUBJECT, OBJECT, END, BACKGROUND = range(5)
 """Roles, as the engine numbers them."""
 
 _OF_KIND = {"subject": SUBJECT, "object": OBJECT, "nested": OBJECT}

@@ -17,6 +17,9 @@ from behemoth._gen import FORMAT_VERSIONS
 from behemoth.support.checks import path_of
 from behemoth.support.errors import ArgumentError, CorpusError
 
+from .background import read_background
+from .tokens import END_OF_DOCUMENT
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -67,6 +70,12 @@ class Source:
                     "tokenizer", tokenizer, "none without a grammar, whose text it encodes"
                 )
             changed["grammar"] = {**_told(changed["grammar"]), "tokenizer": tokenizer}
+        if (tokens := changed.pop("background_tokens", None)) is not None:
+            told = changed.get("background")
+            if told is None:
+                raise ArgumentError("background_tokens", tokens, "none without a background")
+            told = {"path": told} if isinstance(told, str) else told
+            changed["background"] = {**told, "tokens": tokens}
         return replace(
             self,
             world={**self.world, **world},
@@ -138,7 +147,12 @@ class Source:
             # What tells grammar and tokenizer apart is checked; where they lie is for reading.
             told = {k: v for k, v in _told(spec["grammar"]).items() if k in ("name", "digest")}
             spec = {**spec, "grammar": told if "digest" in told else None}
-        return Corpus.from_arrays(made, spec, array, text)
+        end = END_OF_DOCUMENT if text is None else text.end_of_document
+        told = self.corpus.get("background")
+        background, table = read_background(told, self.directory or Path(), end)
+        if table is not None:
+            spec = {**spec, "background": table}
+        return Corpus.from_arrays(made, spec, array, text, background)
 
     def _read_text(self) -> Text | None:
         """The grammar and the tokenizer that the spec names: beside it, or by name or path."""

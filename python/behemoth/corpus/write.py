@@ -28,6 +28,7 @@ from behemoth.support.locks import lock_folder
 from behemoth.support.progress import Looking, task
 from behemoth.support.replacement import Kind, finish, foreign, recover, succeeds, succession
 
+from .background import BACKGROUND_FILE
 from .corpus import Corpus
 from .source import (
     EXPOSURES_FILE,
@@ -44,7 +45,7 @@ from .tokenizer import FILES
 CORPUS = Kind(
     MANIFEST,
     (
-        "spec.toml", TABLE_FILE, EXPOSURES_FILE, GRAMMAR_FILE, "tokens/[0-9]*.bin",
+        "spec.toml", TABLE_FILE, EXPOSURES_FILE, GRAMMAR_FILE, BACKGROUND_FILE, "tokens/[0-9]*.bin",
         "tokens/[0-9]*.json", "tokens/[0-9]*.partial", "tokens/[0-9]*.lock",
         *(f"tokenizer/{name}" for name in FILES), "probes/*.parquet",
     ),
@@ -298,6 +299,8 @@ def write_companions(
         _write_columns(out / EXPOSURES_FILE, {"exposures": exposures})
     if corpus.grammar is not None:
         _write_if_new(out / GRAMMAR_FILE, corpus.grammar.source.encode())
+    if corpus.background is not None:
+        _write_if_new(out / BACKGROUND_FILE, corpus.background.note)
     for name, data in corpus.tokenizer_files.items():
         _write_if_new(out / TOKENIZER_DIRECTORY / name, data)
     with task(progress, "probes", "probes") as step:

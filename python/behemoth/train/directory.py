@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 
+from behemoth.corpus.background import BACKGROUND_FILE
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.source import EXPOSURES_FILE, GRAMMAR_FILE, TABLE_FILE
 from behemoth.corpus.tokenizer import FILES
@@ -33,8 +34,8 @@ RUN = Kind(
     RECORD,
     (
         "config.json", "model.safetensors", "generation_config.json", *FILES, "spec.toml",
-        TABLE_FILE, EXPOSURES_FILE, GRAMMAR_FILE, "metrics.jsonl", "metrics.parquet",
-        "checkpoints/step-*", "tensorboard/events.out.tfevents.*",
+        TABLE_FILE, EXPOSURES_FILE, GRAMMAR_FILE, BACKGROUND_FILE, "metrics.jsonl",
+        "metrics.parquet", "checkpoints/step-*", "tensorboard/events.out.tfevents.*",
     ),
 )  # fmt: skip
 """What a run directory owns."""
@@ -120,6 +121,8 @@ class RunDirectory:
         _write_arrays(self.path, corpus)
         if corpus.grammar is not None:
             write_bytes(self.path / GRAMMAR_FILE, corpus.grammar.source.encode())
+        if corpus.background is not None:
+            write_bytes(self.path / BACKGROUND_FILE, corpus.background.note)
             self.write_tokenizer(corpus)  # the corpus is read with it
         record.write(self.path)
 

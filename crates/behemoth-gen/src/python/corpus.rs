@@ -8,12 +8,13 @@ use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1, PyUntypedArray};
 use pyo3::prelude::*;
 
 use super::arguments::{check_facts, pairs, same_length, slice};
-use super::fill::{FillDocuments, FillTokens, fill_array, tokens};
+use super::background::Background;
+use super::fill::{FillDocuments, FillTokens, fill_array, lists, tokens};
 use super::lexicon::Lexicon;
 use super::threads::{in_pieces, run};
 use super::world::World;
 use super::{ledger, templates};
-use crate::corpus::{Corpus as Engine, PAGE_DOCUMENTS, Progress};
+use crate::corpus::{Corpus as Engine, PAGE_DOCUMENTS, Parts, Progress};
 use crate::shard::{self, WriteOptions};
 use crate::spec::CorpusSpec;
 
@@ -26,13 +27,14 @@ pub(super) struct Corpus {
 #[pymethods]
 impl Corpus {
     #[new]
-    #[pyo3(signature = (world, spec, exposures=None, lexicon=None))]
+    #[pyo3(signature = (world, spec, exposures=None, lexicon=None, background=None))]
     fn new(
         py: Python<'_>,
         world: &World,
         spec: &str,
         exposures: Option<PyReadonlyArray1<'_, u32>>,
         lexicon: Option<&Lexicon>,
+        background: Option<&Background>,
     ) -> PyResult<Self> {
         let spec = CorpusSpec::from_json(spec)?;
         let array = match exposures {
@@ -40,11 +42,12 @@ impl Corpus {
             Some(array) => Some(slice(&array)?.to_vec()),
         };
         let world = world.inner.clone();
-        let lexicon = lexicon.map(|lexicon| Arc::clone(&lexicon.inner));
-        let inner = py.detach(|| match lexicon {
-            None => Engine::new(world, spec, array),
-            Some(lexicon) => Engine::with_lexicon(world, spec, array, lexicon),
-        })?;
+        let parts = Parts {
+            array,
+            lexicon: lexicon.map(|lexicon| Arc::clone(&lexicon.inner)),
+            background: background.map(|background| Arc::clone(&background.inner)),
+        };
+        let inner = py.detach(|| Engine::with_parts(world, spec, parts))?;
         Ok(Corpus { inner })
     }
 
@@ -90,6 +93,16 @@ impl Corpus {
         self.inner.fact_documents()
     }
 
+    /// Whether documents say facts.
+    fn says_facts<'py>(
+        &self,
+        py: Python<'py>,
+        start: u64,
+        stop: u64,
+    ) -> PyResult<Bound<'py, PyArray1<bool>>> {
+        Ok(self.inner.says_facts(start..stop)?.into_pyarray(py))
+    }
+
     /// Documents of the filler's language that are in no corpus.
     fn filler_documents<'py>(
         &self,
@@ -97,11 +110,7 @@ impl Corpus {
         start: u64,
         stop: u64,
     ) -> PyResult<Vec<Bound<'py, PyArray1<u32>>>> {
-        let documents = py.detach(|| self.inner.filler_documents::<u32>(start..stop))?;
-        Ok(documents
-            .into_iter()
-            .map(|tokens| tokens.into_pyarray(py))
-            .collect())
+        Ok(lists(py, self.inner.filler_documents(start..stop)?))
     }
 
     #[getter]

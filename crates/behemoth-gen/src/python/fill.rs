@@ -35,6 +35,12 @@ pub(super) fn tokens<'py, T: Token + Element>(
     Ok(tokens.into_pyarray(py).into_any())
 }
 
+/// Documents as arrays.
+pub(super) fn lists(py: Python<'_>, documents: Vec<Vec<u32>>) -> Vec<Bound<'_, PyArray1<u32>>> {
+    let arrays = documents.into_iter().map(|tokens| tokens.into_pyarray(py));
+    arrays.collect()
+}
+
 /// Calls `fill` with the array as unsigned integers of its width.
 pub(super) fn fill_array(
     py: Python<'_>,

@@ -8,6 +8,7 @@
 #![allow(unsafe_code)]
 
 mod arguments;
+mod background;
 mod corpus;
 mod errors;
 mod fill;
@@ -44,6 +45,7 @@ fn _gen(py: Python<'_>, module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("TEMPLATES", templates::all(py)?)?;
     module.add_class::<World>()?;
     module.add_class::<Corpus>()?;
+    module.add_class::<background::Background>()?;
     lexicon::add(module)?;
     module.add_function(wrap_pyfunction!(version, module)?)?;
     module.add_function(wrap_pyfunction!(digest, module)?)?;

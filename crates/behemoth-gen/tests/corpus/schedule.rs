@@ -351,7 +351,10 @@ fn bytes_are_those_of_this_format_version() {
     for (fields, golden) in [
         ("schedule = \"late:0.3@0.1,spaced@0.5\"", "0817057f3e3ca96b"),
         ("schedule = \"bursts:3\"", "a7509314d6d06b35"),
-        ("schedule = \"distance:0.2@0.3\"\norder = \"bios\"", "ba7fa37699f86093"),
+        (
+            "schedule = \"distance:0.2@0.3\"\norder = \"bios\"",
+            "ba7fa37699f86093",
+        ),
         ("filler = \"zipf:tokens=1e5\"", "265b605fcf27c24f"),
         (
             "schedule = \"spaced\"\nfiller = \"zipf:total_tokens=1e6,seed=3\"",
