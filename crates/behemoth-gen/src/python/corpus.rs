@@ -37,13 +37,10 @@ impl Corpus {
         background: Option<&Background>,
     ) -> PyResult<Self> {
         let spec = CorpusSpec::from_json(spec)?;
-        let array = match exposures {
-            None => None,
-            Some(array) => Some(slice(&array)?.to_vec()),
-        };
+        let array = exposures.as_ref().map(|array| slice(array)).transpose()?;
         let world = world.inner.clone();
         let parts = Parts {
-            array,
+            array: array.map(<[u32]>::to_vec),
             lexicon: lexicon.map(|lexicon| Arc::clone(&lexicon.inner)),
             background: background.map(|background| Arc::clone(&background.inner)),
         };

@@ -3,12 +3,12 @@
 use std::ops::Range;
 
 use super::ScheduleSpec;
-use super::cut::{Cut, Span, cuts};
+use super::cut::{Cut, Span, cuts, share};
 use super::part::{Part, Placement};
 use super::rows::{Edges, Row, Segment};
 use super::timeline::{Seeds, Stratum};
 use crate::error::{Error, Result};
-use crate::numbers::{billionths, share};
+use crate::numbers::billionths;
 use crate::permutation::Permutation;
 
 /// Most windows: they are kept in memory.

@@ -2,7 +2,7 @@
 
 use super::ScheduleSpec;
 use super::timeline::Stratum;
-use crate::numbers::share;
+use crate::numbers::Rounding;
 use crate::permutation::Permutation;
 
 /// A stratum, cut into the parts of the schedule.
@@ -34,6 +34,11 @@ impl Cut {
     pub(super) fn chosen(&self) -> u64 {
         self.bounds.last().copied().unwrap_or(0)
     }
+}
+
+/// A share of a count, rounded down: shares of parts add up to no more than there is.
+pub(super) fn share(count: u64, billionths: u64) -> u64 {
+    Rounding::Down.share(count, billionths)
 }
 
 /// The strata that have documents, cut into parts.
