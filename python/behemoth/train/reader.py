@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from behemoth.corpus.background import Background
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.grammar import Text
 from behemoth.corpus.world import World
@@ -66,7 +67,7 @@ class SpecReader:
     def __reduce__(self) -> tuple[Any, ...]:
         """For workers that are not forked: the spec goes to them, and its arrays."""
         corpus, spec = self._corpus, self._corpus.spec
-        parts = spec, corpus.world._table, corpus._exposures, corpus._text
+        parts = spec, corpus.world._table, corpus._exposures, corpus._text, corpus.background
         return _remade, (*parts, self._threads)
 
     def fill(self, out: NDArray[np.int64], token: int) -> None:
@@ -152,10 +153,11 @@ def _remade(
     table: dict[str, NDArray[Any]] | None,
     exposures: NDArray[np.uint32] | None,
     text: Text | None,
+    background: Background | None,
     threads: int,
 ) -> SpecReader:
     world = World.from_arrays(spec["world"], table, spec["format_version"])
-    corpus = Corpus.from_arrays(world, spec["corpus"], exposures, text)
+    corpus = Corpus.from_arrays(world, spec["corpus"], exposures, text, background)
     return SpecReader(corpus, threads)
 
 
