@@ -184,10 +184,8 @@ impl Lexicon {
                 (pair[0], most.unwrap_or(0))
             })
             .collect();
-        let of_plan = |plan: &Plan| -> usize {
-            let own = &self.pieces[plan.from as usize..plan.to as usize];
-            own.iter().map(|piece| most[&piece.first]).sum()
-        };
+        let own = |plan: &Plan| &self.pieces[plan.from as usize..plan.to as usize];
+        let of_plan = |plan| own(plan).iter().map(|piece| most[&piece.first]).sum();
         self.plans.iter().map(of_plan).max().unwrap_or(0)
     }
 }
