@@ -118,7 +118,7 @@ def _check(text: Text, documents: int, seed: int) -> int:
         (documents - documents // 2, Documents()),
         (documents // 2, Documents(naming="always", subjects=2)),
     ):
-        spec = {"exposures": 5, "order": "bios", "documents": kind}
+        spec: dict[str, Any] = {"exposures": 5, "order": "bios", "documents": kind}
         if share > 0:
             spec["questions"] = Questions(0.5, share)
         corpus = Corpus.from_arrays(world, spec, None, text)
