@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 TOKENIZER_FILE = "tokenizer.json"
 _BESIDE = ("tokenizer_config.json", "special_tokens_map.json")
 
-_Encode = Callable[[list[str]], tuple[NDArray[np.uint32], ...]]
+_Ids = NDArray[np.uint32]
+_Encode = Callable[[list[str]], tuple[_Ids, _Ids, _Ids, _Ids]]
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ class TextTokenizer:
     def for_engine(self) -> tuple[_Encode, str, int, int]:
         """What the engine compiles a grammar with: encode, digest, size, end of document."""
 
-        def encode(texts: list[str]) -> tuple[NDArray[np.uint32], ...]:
+        def encode(texts: list[str]) -> tuple[_Ids, _Ids, _Ids, _Ids]:
             encoded = self.encode(texts)
             ids = [token for one in encoded for token in one.ids]
             offsets = [pair for one in encoded for pair in one.offsets]
