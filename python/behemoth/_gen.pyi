@@ -30,6 +30,7 @@ __all__ = [
     "PUNCTUATION",
     "SPECIAL_WORDS",
     "TEMPLATES",
+    "Background",
     "Corpus",
     "Lexicon",
     "World",
@@ -194,6 +195,7 @@ class Background:
     def tokens(self) -> int:
         """Tokens of all documents, the ends that they get included."""
 
+@final
 class Corpus:
     """The ordered token stream of all sentences of a world.
 
