@@ -25,7 +25,7 @@ def wide():
 @pytest.fixture(scope="module")
 def tokenizer(wide, tmp_path_factory):
     directory = tmp_path_factory.mktemp("tokenizer")
-    write_tokenizer(directory, wide.vocabulary)
+    write_tokenizer(directory, tokenizer_files(wide.vocabulary))
     return AutoTokenizer.from_pretrained(directory)
 
 

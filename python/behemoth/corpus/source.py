@@ -100,10 +100,12 @@ class Source:
 
     def make_world(self) -> World:
         """Make the world."""
+        return self._make_world(self._read_text())
+
+    def _make_world(self, text: Text | None) -> World:
         from .world import World
 
         table = self._read_table() if "table" in self.world else None
-        text = self._read_text()
         said = {"relations", "objects", "nested", "correlated", "table"} & set(self.world)
         # A grammar says which relations there are.
         own = {"relations": text.grammar.relations} if text is not None and not said else {}
@@ -140,8 +142,9 @@ class Source:
         exposures = self.corpus.get("exposures")
         stored = isinstance(exposures, Mapping) and exposures.get("kind") == "array"
         array = self._read_exposures() if stored else None
-        made = self.make_world() if world is None else world
+        # Read once: a grammar is compiled where it is read.
         text = self._read_text()
+        made = self._make_world(text) if world is None else world
         spec = self.corpus
         if text is not None:
             # What tells grammar and tokenizer apart is checked; where they lie is for reading.

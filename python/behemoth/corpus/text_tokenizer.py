@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +23,13 @@ from behemoth import _gen
 from behemoth.support.errors import ArgumentError
 from behemoth.support.extras import needed
 
+from .tokenizer import FILES, dump, hub_files
+
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
 
-TOKENIZER_FILE = "tokenizer.json"
-_BESIDE = ("tokenizer_config.json", "special_tokens_map.json")
+TOKENIZER_FILE = FILES[0]
+_BESIDE = FILES[1:]
 
 _Ids = NDArray[np.uint32]
 _Encode = Callable[[list[str]], tuple[_Ids, _Ids, _Ids, _Ids]]
@@ -204,15 +206,4 @@ def word_tokenizer_files(names: Sequence[str]) -> dict[str, bytes]:
         },
     }
     special = {"eos_token": end, "pad_token": padding, "unk_token": unknown}
-    config: dict[str, Any] = {
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        **special,
-        "clean_up_tokenization_spaces": False,
-        "padding_side": "left",
-        "model_max_length": 1_000_000_000,
-    }
-    values = (tokenizer, config, special)
-    return {
-        name: (json.dumps(value, ensure_ascii=False, indent=1) + "\n").encode()
-        for name, value in zip((TOKENIZER_FILE, *_BESIDE), values, strict=True)
-    }
+    return hub_files(dump(tokenizer), special, "left")

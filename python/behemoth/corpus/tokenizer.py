@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from behemoth.support.files import write_bytes
 
@@ -87,22 +87,41 @@ def tokenizer_files(vocabulary: Mapping[str, Any]) -> dict[str, bytes]:
             "unk_token": "<unknown>",
         },
     }
-    config = {
+    return hub_files(dump(tokenizer), {"eos_token": end, "pad_token": padding})
+
+
+def hub_files(
+    tokenizer: bytes,
+    special: Mapping[str, str],
+    padding_side: Literal["left", "right"] | None = None,
+) -> dict[str, bytes]:
+    """Give a tokenizer's files as `transformers` looks for them, by name.
+
+    Parameters
+    ----------
+    tokenizer : bytes
+        Contents of ``tokenizer.json``.
+    special : mapping
+        Special tokens by their names in the configuration, as ``eos_token``.
+    padding_side : {'left', 'right'}, optional
+    """
+    config: dict[str, Any] = {
         "tokenizer_class": "PreTrainedTokenizerFast",
-        "eos_token": end,
-        "pad_token": padding,
+        **special,
         "clean_up_tokenization_spaces": False,
+        **({} if padding_side is None else {"padding_side": padding_side}),
         "model_max_length": 1_000_000_000,
     }
-    values = (tokenizer, config, {"eos_token": end, "pad_token": padding})
-    return {name: _dump(value) for name, value in zip(FILES, values, strict=True)}
+    contents = (tokenizer, dump(config), dump(dict(special)))
+    return dict(zip(FILES, contents, strict=True))
 
 
-def write_tokenizer(directory: Path, vocabulary: Mapping[str, Any]) -> None:
-    """Write the tokenizer's files into `directory`, each atomically."""
-    for name, data in tokenizer_files(vocabulary).items():
+def write_tokenizer(directory: Path, files: Mapping[str, bytes]) -> None:
+    """Write a tokenizer's files into `directory`, each atomically."""
+    for name, data in files.items():
         write_bytes(directory / name, data)
 
 
-def _dump(value: object) -> bytes:
+def dump(value: object) -> bytes:
+    """Write a value as the JSON of a tokenizer's file."""
     return (json.dumps(value, ensure_ascii=False, indent=1) + "\n").encode()

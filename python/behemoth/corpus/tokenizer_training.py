@@ -6,18 +6,17 @@ over a cut: so the tokens of a sentence are those of its pieces.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from os import PathLike, fspath
 from pathlib import Path
 
 from behemoth.support.errors import ArgumentError
 from behemoth.support.extras import needed
-from behemoth.support.files import write_bytes
 from behemoth.support.progress import Looking, task
 
 from .grammar import Grammar
 from .text_tokenizer import TOKENIZER_FILE, TextTokenizer
+from .tokenizer import hub_files, write_tokenizer
 
 END, PADDING, UNKNOWN = "<|endoftext|>", "<|padding|>", "<|unknown|>"
 _SMALLEST = 256 + 3  # every byte, and the special tokens
@@ -87,27 +86,11 @@ def train_tokenizer(
 
         tokenizer.train_from_iterator(texts(), trainer)
     special = {"eos_token": END, "pad_token": PADDING, "unk_token": UNKNOWN}
-    config = {
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        **special,
-        "clean_up_tokenization_spaces": False,
-        "padding_side": "left",
-        "model_max_length": 1_000_000_000,
-    }
-    files = {
-        TOKENIZER_FILE: (tokenizer.to_str(pretty=True) + "\n").encode(),
-        "tokenizer_config.json": _json(config),
-        "special_tokens_map.json": _json(special),
-    }
+    files = hub_files((tokenizer.to_str(pretty=True) + "\n").encode(), special, "left")
     if out is not None:
         place = Path(out)
         if (place / TOKENIZER_FILE).exists():
             raise ArgumentError("out", fspath(out), "a directory without a tokenizer")
         place.mkdir(parents=True, exist_ok=True)
-        for name, data in files.items():
-            write_bytes(place / name, data)
+        write_tokenizer(place, files)
     return TextTokenizer(files, END)
-
-
-def _json(value: object) -> bytes:
-    return (json.dumps(value, ensure_ascii=False, indent=1) + "\n").encode()

@@ -10,7 +10,7 @@ from os import PathLike, fspath
 from pathlib import Path
 
 from behemoth._gen import version
-from behemoth.corpus.tokenizer import FILES
+from behemoth.corpus.tokenizer import FILES, write_tokenizer
 from behemoth.support.checks import path_of, whole_number
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import as_json, write_bytes
@@ -109,8 +109,7 @@ def export(
         kind, replaces = _check(place, about, force)
         with succession(place, kind or _kind(made), force=replaces):
             write_bytes(place / _RECORD, as_json(about))
-            for name, data in source.corpus.tokenizer_files.items():
-                write_bytes(place / "tokenizer" / name, data)
+            write_tokenizer(place / "tokenizer", source.corpus.tokenizer_files)
             with task(progress, "exporting", "tokens") as step:
                 for shard in source.shards:
                     made.write(source, shard, place, length or 0)

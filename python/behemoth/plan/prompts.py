@@ -234,8 +234,9 @@ class Prompts:
                     "at least one, which can be a prompt",
                 )
         rows = self._asked[key]
-        held_out = [row for row in self._corpus.templates if row["name"] == wording["name"]]
-        first = next(row["wording"] for row in held_out if row["held_out"] == wording["held_out"])
+        # Those that are held out are numbered after those that are written.
+        same = (row for row in self._corpus.templates if row["name"] == wording["name"])
+        first = next(row["wording"] for row in same if row["held_out"] == wording["held_out"])
         return rows[(wording["wording"] - first) % len(rows)]
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from behemoth.corpus.background import BACKGROUND_FILE
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.source import EXPOSURES_FILE, GRAMMAR_FILE, TABLE_FILE
-from behemoth.corpus.tokenizer import FILES
+from behemoth.corpus.tokenizer import FILES, write_tokenizer
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import replacing, write_bytes
 from behemoth.support.locks import lock_folder
@@ -134,8 +134,7 @@ class RunDirectory:
 
     def write_tokenizer(self, corpus: Corpus) -> None:
         """Write the tokenizer's files beside the weights, where AutoTokenizer looks."""
-        for name, data in corpus.tokenizer_files.items():
-            write_bytes(self.path / name, data)
+        write_tokenizer(self.path, corpus.tokenizer_files)
 
     @contextmanager
     def locked(self) -> Generator[None]:
