@@ -1,9 +1,10 @@
 //! Where each fact is written, and prompts that ask for it.
 
 use super::Corpus;
+use super::bios::{Draft, Named};
 use super::sentence::Sentence;
 use super::style::{Pen, Style};
-use crate::document::{self, Place};
+use crate::document;
 use crate::error::{Error, Result};
 use crate::grammar::{Fill, Wording, Writer, probe};
 use crate::hash::Key;
@@ -113,7 +114,7 @@ impl Corpus {
             return Ok(Vec::new());
         }
         let exposures = self.exposures.of_existing(fact);
-        let mut scratch = (Vec::new(), Vec::new());
+        let mut draft = Draft::default();
         (0..exposures)
             .map(|copy| {
                 let number = self.exposures.sentence(fact, copy);
@@ -129,7 +130,7 @@ impl Corpus {
                 let document = self.documents.document_of(&looked_for, &self.world);
                 let place = match self.documents.of_sentences() {
                     Some(_) => 0,
-                    None => self.place_in(document, (fact, copy), &mut scratch),
+                    None => self.place_in(document, (fact, copy), &mut draft),
                 };
                 let first = self
                     .world
@@ -155,14 +156,8 @@ impl Corpus {
 
     /// The place of a copy of a fact among the sentences of its document that are written; facts
     /// that a joint statement says together have one place.
-    fn place_in(
-        &self,
-        document: u64,
-        copy: (u64, u64),
-        scratch: &mut (Vec<Place>, Vec<Sentence>),
-    ) -> u32 {
-        let (places, sentences) = scratch;
-        self.sentences_of(document, places, sentences);
+    fn place_in(&self, document: u64, copy: (u64, u64), draft: &mut Draft) -> u32 {
+        let sentences = self.sentences_of(document, draft);
         let is_it = |sentence: &Sentence| (sentence.fact, sentence.copy) == copy;
         let found = match &self.style {
             Style::Templates(_) => sentences
@@ -171,7 +166,7 @@ impl Corpus {
                 .position(is_it),
             Style::Text(text) => {
                 let (mut found, mut at) = (None, 0);
-                text.for_each(sentences, self, |_, _, group| {
+                text.for_each(sentences, Named::NONE, self, |_, _, group| {
                     if group.iter().any(is_it) {
                         found = Some(at);
                     }
