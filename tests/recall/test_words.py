@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 import torch
 
-from behemoth import Corpus, Grammar, Questions, plan, recall
+from behemoth import ArgumentError, Corpus, Grammar, Questions, World, plan, recall
 from behemoth.model.build import build_model
 from behemoth.model.labels import IGNORED
 from behemoth.model.sizes import find_size
@@ -62,6 +62,40 @@ def test_an_answer_ends_where_the_longest_name_does(text):
     assert valid.tolist() == [True, False, True]
     assert words.stop == {text.end_of_document}
     assert words.single[:6].tolist() == [False] * 6
+
+
+def test_ranks_by_sequence_are_those_of_all_names_scored(text, model):
+    sharp = build_model(find_size("nano"), text.vocabulary_size, seed=4)
+    with torch.no_grad():  # a random model finds all names alike; this one does not
+        sharp.get_output_embeddings().weight.mul_(12)
+    facts = [1, 2, 4, 100]
+    for asked in (model, sharp):
+        frame = recall(asked, text, facts=facts, rank="sequence", batch_size=64)
+        first = recall(asked, text, facts=facts)
+        assert frame.drop("rank").equals(first.drop("rank"))
+        probes = text.probes(facts)
+        asked.eval()
+        for at in range(0, probes.height, 11):
+            probe = probes.row(at, named=True)
+            names = text.object_tokens(probe["relation"])
+            rows = [[*probe["prompt"], *names.of(number)] for number in range(len(names.lengths))]
+            width = max(map(len, rows))
+            ids = torch.tensor([own + [0] * (width - len(own)) for own in rows])
+            with torch.no_grad():
+                logs = asked(ids).logits.double().log_softmax(-1)[:, :-1]
+            each = logs.gather(2, ids[:, 1:, None])[..., 0].numpy()
+            first = len(probe["prompt"]) - 1
+            scores = [
+                line[first : len(own) - 1].sum() for line, own in zip(each, rows, strict=True)
+            ]
+            own = scores[probe["object"]]
+            near = sum(abs(score - own) < 1e-3 for score in scores)
+            rank = 1 + sum(score > own for score in scores)
+            assert abs(int(frame["rank"][at]) - rank) < near, at
+    with pytest.raises(ArgumentError, match="argument 'rank': got sideways"):
+        recall(model, text, facts=facts, rank="sideways")
+    with pytest.raises(ArgumentError, match="allowed: 'first'"):
+        recall(model, Corpus(World(10, 2, 5)), facts=[0], rank="sequence")
 
 
 def test_log_probabilities_are_products_over_all_tokens_of_the_answer(text, model):

@@ -11,7 +11,8 @@ object that the continuation begins with is that of the right one.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import polars as pl
@@ -24,14 +25,16 @@ from behemoth.corpus.templates import is_of
 from behemoth.support.checks import whole_number
 from behemoth.support.errors import ArgumentError
 
-from .generation import Decoded, decode
+from .generation import Decoded, decode, evaluating
 from .ragged import Ragged
+from .sequence_rank import NameTree, sequence_ranks
 from .words import words_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 DEFAULT_FACTS = 10_000
+RANKS = ("first", "sequence")
 # Beyond the answer: up to three fillers of the repeats grammar, and the period.
 _BEYOND_ANSWER = 4
 _KEPT = ("fact", "subject", "relation", "object", "template", "wording", "held_out", "seen",
@@ -62,6 +65,7 @@ def recall(
     facts: ArrayLike | None = None,
     templates: Sequence[str] | None = None,
     held_out: bool = True,
+    rank: Literal["first", "sequence"] = "first",
     batch_size: int = 512,
     device: torch.device | str | None = None,
 ) -> pl.DataFrame:
@@ -80,6 +84,10 @@ def recall(
         object.
     held_out : bool
         Ask their held-out wordings too.
+    rank : {'first', 'sequence'}
+        By what objects are ranked: the first token of their word, which takes no pass of its own;
+        or, with a grammar, all tokens of their names, which takes the more passes the less the
+        model knows.
     batch_size : int
         Probes in a pass.
     device : optional
@@ -92,8 +100,9 @@ def recall(
         object (UInt32), template (String), wording (UInt32), held_out (Boolean), seen (Boolean,
         null for what is no question), exposures (UInt64), prompt_tokens (UInt32),
         log_probability (Float64; natural logarithm, of all tokens of the answer),
-        rank (UInt32; 1 is best: the place of the first token of the true object's word among
-        those of all objects of its relation; objects on a par with it come before it),
+        rank (UInt32; 1 is best: the place of the true object among all objects of its relation, by
+        the first token of their words or by their whole names; objects on a par with it come
+        before it),
         generated (String; token names, without the token that stopped it), exact_match
         (Boolean) and valid_object (Boolean; the output is a word of some object of the
         relation).
@@ -101,14 +110,20 @@ def recall(
     Raises
     ------
     ArgumentError
-        When the model's vocabulary is too small, or a fact or template does not exist.
+        When the model's vocabulary is too small, a fact or template does not exist, or ranks by
+        sequence are asked for without a grammar.
     """
+    if rank not in RANKS:
+        raise ArgumentError.unknown("rank", rank, RANKS)
     given: Any = model
     if not isinstance(given, torch.nn.Module):
         raise ArgumentError("model", given, "a model; Run.load_model gives that of a run")
     if not isinstance(corpus, Corpus):
         raise ArgumentError("corpus", corpus, "a Corpus")
     whole_number("batch_size", batch_size, 1)
+    if rank == "sequence" and corpus.grammar is None:
+        allowed = "'first': words of templates are ranked by their first token"
+        raise ArgumentError("rank", rank, allowed)
     size = int(model.config.vocab_size)
     if size < corpus.vocabulary_size:
         raise ArgumentError(
@@ -135,6 +150,19 @@ def recall(
         device=device,
     ):
         judge.add(batch)
+    if rank == "sequence":
+        place = next(model.parameters()).device if device is None else torch.device(device)
+        with evaluating(model), torch.no_grad():
+            judge.rank = sequence_ranks(
+                model,
+                prompts,
+                probes["relation"].to_numpy(),
+                probes["object"].to_numpy(),
+                judge.log_probability,
+                cache(lambda relation: NameTree(corpus.object_tokens(relation))),
+                batch_size=batch_size,
+                device=place,
+            )
     columns: dict[str, Any] = {
         **{name: probes[name] for name in _KEPT},
         "prompt_tokens": prompts.lengths,

@@ -132,7 +132,7 @@ def decode(
     scored = np.ones(len(prompts), np.int64) if answers is None else answers.lengths
     # By length of what goes through the model at once: prompt and all but an answer's last token.
     order = np.lexsort((prompts.lengths, prompts.lengths + scored))
-    with _evaluating(model), torch.no_grad():
+    with evaluating(model), torch.no_grad():
         for first in range(0, len(order), batch_size):
             rows = order[first : first + batch_size]
             yield _decode(model, prompts, answers, rows, most, frozenset(stop), place)
@@ -202,7 +202,7 @@ def _cache_argument() -> str:
 
 
 @contextmanager
-def _evaluating(model: PreTrainedModel) -> Generator[None]:
+def evaluating(model: PreTrainedModel) -> Generator[None]:
     """Without dropout, and as it was afterwards."""
     training = model.training
     model.eval()
