@@ -81,13 +81,12 @@ def test_ranks_by_sequence_are_those_of_all_names_scored(text, model):
             rows = [[*probe["prompt"], *names.of(number)] for number in range(len(names.lengths))]
             width = max(map(len, rows))
             ids = torch.tensor([own + [0] * (width - len(own)) for own in rows])
-            with torch.no_grad():
-                logs = asked(ids).logits.double().log_softmax(-1)[:, :-1]
-            each = logs.gather(2, ids[:, 1:, None])[..., 0].numpy()
             first = len(probe["prompt"]) - 1
-            scores = [
-                line[first : len(own) - 1].sum() for line, own in zip(each, rows, strict=True)
-            ]
+            with torch.no_grad():
+                logs = asked(ids).logits[:, first:-1].double().log_softmax(-1)
+            each = logs.gather(2, ids[:, first + 1 :, None])[..., 0].numpy()
+            lengths = names.lengths.tolist()
+            scores = [line[:length].sum() for line, length in zip(each, lengths, strict=True)]
             own = scores[probe["object"]]
             near = sum(abs(score - own) < 1e-3 for score in scores)
             rank = 1 + sum(score > own for score in scores)
