@@ -43,6 +43,7 @@ use crate::vocabulary::{Token, Vocabulary};
 use crate::world::World;
 
 pub use self::ledger::{Entry, Probe, Prober};
+pub use self::others::DocumentKind;
 pub use self::text::{BACKGROUND_ROLE, Span};
 pub use self::threads::Progress;
 
@@ -269,11 +270,6 @@ impl Corpus {
             background: self.background.clone(),
         };
         Corpus::with_parts(world, spec, parts)
-    }
-
-    #[inline(always)]
-    fn is_left_out(&self, fact: u64) -> bool {
-        self.without.as_ref().is_some_and(|set| set.contains(fact))
     }
 
     /// Most tokens of a document.

@@ -14,6 +14,7 @@ mod errors;
 mod fill;
 mod ledger;
 mod lexicon;
+mod shards;
 mod templates;
 mod threads;
 mod world;

@@ -33,7 +33,7 @@ pub struct Span {
 }
 
 impl Corpus {
-    fn text(&self) -> Result<&Text> {
+    pub(super) fn text(&self) -> Result<&Text> {
         match &self.style {
             Style::Text(text) => Ok(text),
             Style::Templates(_) => Err(Error::argument(

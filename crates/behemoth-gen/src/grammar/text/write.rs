@@ -17,6 +17,10 @@ impl Default for Digits {
 }
 
 impl Digits {
+    pub(super) fn get(&self, slot: u8) -> usize {
+        self.0[usize::from(slot)] as usize
+    }
+
     /// Sets the digits from a slot on to those of an id, the last of them its fastest.
     #[inline(always)]
     pub(crate) fn set(&mut self, first: u8, id: u64, radices: &[Divider]) {
