@@ -309,9 +309,7 @@ class Corpus:
         self, facts: _U64, objects: _U32, wording_index: int
     ) -> tuple[_U32, _U64, _U32, _U64, _U32, _U64]:
         """The same with other objects in the places of the facts' own."""
-    def entries(
-        self, start: int, stop: int
-    ) -> tuple[_U64, _U64, _U32, _U64, _U32, _U32, _Bool]:
+    def entries(self, start: int, stop: int) -> tuple[_U64, _U64, _U32, _U64, _U32, _U32, _Bool]:
         """Every sentence of documents start..stop, in the columns of `ledger`."""
     def question_texts(self, facts: _U64, wording_index: int) -> tuple[list[str], list[str]]:
         """Questions about facts and their answers, apart, of a corpus that has a grammar.

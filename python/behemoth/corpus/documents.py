@@ -16,11 +16,10 @@ Columns of a frame of documents:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from .corpus import Corpus
@@ -29,14 +28,14 @@ __all__ = ["FACT", "SCHEMA", "document_frame", "document_texts"]
 
 FACT = pl.Struct(
     {
-        "fact": pl.UInt64,
-        "subject": pl.UInt64,
-        "relation": pl.UInt32,
-        "object": pl.UInt32,
-        "minority": pl.Boolean,
-        "template": pl.String,
-        "wording": pl.UInt32,
-        "sentence": pl.UInt32,
+        "fact": pl.UInt64(),
+        "subject": pl.UInt64(),
+        "relation": pl.UInt32(),
+        "object": pl.UInt32(),
+        "minority": pl.Boolean(),
+        "template": pl.String(),
+        "wording": pl.UInt32(),
+        "sentence": pl.UInt32(),
     }
 )
 """What a document says of a fact."""
@@ -47,7 +46,7 @@ SCHEMA = pl.Schema(
         "kind": pl.String(),
         "text": pl.String(),
         "tokens": pl.UInt32(),
-        "subjects": pl.List(pl.UInt64),
+        "subjects": pl.List(pl.UInt64()),
         "facts": pl.List(FACT),
     }
 )
@@ -126,29 +125,26 @@ def _said(corpus: Corpus, start: int, stop: int) -> pl.DataFrame:
 def document_texts(corpus: Corpus, start: int, stop: int) -> list[str]:
     """Give the texts of documents start..stop, empty where a document has no tokens."""
     native = corpus._native
+    kinds = native.document_kinds(start, stop)
     if corpus.grammar is None:
-        texts = [""] * (stop - start)
-        chosen = range(stop - start)
+        texts = [""] * len(kinds)
+        chosen = range(len(kinds))
+        names = corpus.token_names
+
+        def decode(ids: list[int]) -> str:
+            return " ".join([names[token] for token in ids])
+
     else:
         texts = native.texts(start, stop)
         # The engine knows a background as tokens alone.
-        chosen = np.flatnonzero(native.document_kinds(start, stop)).tolist()
+        chosen = np.flatnonzero(kinds).tolist()
+        decode = corpus.decode
     if not chosen:
         return texts
-    tokens = corpus.tokens(start, stop)
-    ends = np.cumsum(native.document_lengths(start, stop)).astype(np.int64)
-    starts = np.concatenate([np.zeros(1, np.int64), ends[:-1]])
-    decode = corpus.decode if corpus.grammar is not None else None
-    words: list[str] = _names(corpus, tokens) if decode is None else []
-    firsts, lasts = starts.tolist(), ends.tolist()
+    tokens = corpus.tokens(start, stop).tolist()
+    ends = np.cumsum(native.document_lengths(start, stop), dtype=np.int64).tolist()
     for number in chosen:
-        first, last = firsts[number], lasts[number] - 1
-        if first <= last:
-            texts[number] = (
-                " ".join(words[first:last]) if decode is None else decode(tokens[first:last])
-            )
+        first, last = ends[number - 1] if number else 0, ends[number]
+        if first < last:
+            texts[number] = decode(tokens[first : last - 1])
     return texts
-
-
-def _names(corpus: Corpus, tokens: NDArray[Any]) -> list[str]:
-    return list(map(corpus.token_names.__getitem__, tokens.tolist()))

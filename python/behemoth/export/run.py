@@ -15,7 +15,7 @@ from behemoth.support.checks import path_of, whole_number
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import as_json, write_bytes
 from behemoth.support.locks import lock_folder
-from behemoth.support.progress import Looking, task
+from behemoth.support.progress import Looking
 from behemoth.support.replacement import Kind, foreign, recover, succeeds, succession
 
 from .formats import FORMATS, get_format
@@ -110,10 +110,7 @@ def export(
         with succession(place, kind or _kind(made), force=replaces):
             write_bytes(place / _RECORD, as_json(about))
             write_tokenizer(place / "tokenizer", source.corpus.tokenizer_files)
-            with task(progress, "exporting", "tokens") as step:
-                for shard in source.shards:
-                    made.write(source, shard, place, length or 0)
-                    step(shard.stop, source.tokens)
+            made.write(source, place, length or 0, progress)
             if made.finish is not None:
                 made.finish(source, place, length or 0)
     files = [path for name in made.files for path in place.glob(name)]

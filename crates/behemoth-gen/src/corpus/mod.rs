@@ -87,6 +87,8 @@ pub struct Corpus {
     most_tokens: usize,
     document_tokens: Option<u64>,
     index: Arc<OnceLock<Vec<u64>>>,
+    /// The same stream as text, once it was asked for.
+    written: Arc<OnceLock<Corpus>>,
 }
 
 impl Corpus {
@@ -169,7 +171,8 @@ impl Corpus {
             others,
             sentence_key: Key::new(seed, "sentence", 0),
             document_tokens: None,
-            index: Arc::new(OnceLock::new()),
+            index: Arc::default(),
+            written: Arc::default(),
         };
         corpus.check_document_size()?;
         corpus.document_tokens = corpus.fixed_document_tokens();
