@@ -11,6 +11,7 @@ damaged, locked or of another spec or version, `OSError` (`PermissionError`,
 """
 
 from collections.abc import Callable
+from os import PathLike
 from typing import Any, TypeAlias, final
 
 import numpy as np
@@ -35,6 +36,7 @@ __all__ = [
     "Lexicon",
     "World",
     "digest",
+    "digest_file",
     "version",
 ]
 
@@ -60,7 +62,10 @@ def version() -> str:
     """The version of the engine."""
 
 def digest(data: bytes) -> str:
-    """BLAKE3 of a bytes-like object, 64 hexadecimal digits."""
+    """BLAKE3 of bytes, 64 hexadecimal digits."""
+
+def digest_file(path: str | PathLike[str]) -> str:
+    """BLAKE3 of a file, 64 hexadecimal digits."""
 
 @final
 class World:

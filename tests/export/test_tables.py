@@ -225,7 +225,9 @@ def test_force_replaces_one_by_another(corpus, tmp_path):
         export(corpus.directory, tmp_path / "out", "jsonl")
     export(corpus.directory, tmp_path / "out", "jsonl", force=True)
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert names == {"README.md", "export.json", "documents", "questions", "tokenizer"}
+    assert names == {
+        "README.md", "export.json", "sums.json", "documents", "questions", "tokenizer",
+    }  # fmt: skip
     assert not list((tmp_path / "out").rglob("*.parquet"))
 
 

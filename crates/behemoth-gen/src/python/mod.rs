@@ -50,5 +50,6 @@ fn _gen(py: Python<'_>, module: &Bound<'_, PyModule>) -> PyResult<()> {
     lexicon::add(module)?;
     module.add_function(wrap_pyfunction!(version, module)?)?;
     module.add_function(wrap_pyfunction!(digest, module)?)?;
+    module.add_function(wrap_pyfunction!(shards::digest_file, module)?)?;
     Ok(())
 }

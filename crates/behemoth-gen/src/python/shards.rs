@@ -1,12 +1,15 @@
-//! Writing and verifying corpus directories.
+//! Writing and verifying corpus directories, and what files hold.
 
-use std::path::Path;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use pyo3::prelude::*;
 
 use super::threads::run;
 use crate::corpus::Corpus;
+use crate::error::Error;
 use crate::shard::{self, WriteOptions};
 
 /// Writes the shards of a part; what there is then, as JSON.
@@ -41,4 +44,25 @@ pub(super) fn verify(
         shard::verify(corpus, Path::new(directory), threads, progress)
     })?;
     Ok(serde_json::to_string(&found).expect("plain data"))
+}
+
+/// BLAKE3 of a file, 64 hexadecimal digits.
+#[pyfunction]
+pub(super) fn digest_file(py: Python<'_>, path: PathBuf) -> PyResult<String> {
+    let failed = |error| Error::io("read", &path)(error);
+    let mut file = File::open(&path).map_err(failed)?;
+    let mut hasher = blake3::Hasher::new();
+    // About a hundredth of a second between two looks at Ctrl-C.
+    let mut piece = vec![0; 1 << 24];
+    loop {
+        let read = py.detach(|| -> std::io::Result<usize> {
+            let read = file.read(&mut piece)?;
+            hasher.update(&piece[..read]);
+            Ok(read)
+        });
+        py.check_signals()?;
+        if read.map_err(failed)? == 0 {
+            return Ok(hasher.finalize().to_hex().to_string());
+        }
+    }
 }
