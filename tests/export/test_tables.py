@@ -132,6 +132,23 @@ def test_the_library_reads_what_there_is(exported, corpus, tmp_path):
             assert rows.equals(frame)
 
 
+def test_lines_are_read_without_the_card(corpus, tmp_path):
+    """As open-unlearning reads questions, and others JSON lines."""
+    export(corpus.directory, tmp_path / "out", "jsonl")
+    for config, columns in (("questions", ["question", "answer"]), ("documents", ["text"])):
+        files = str(tmp_path / "out" / config / "train-*.jsonl")
+        found = load_dataset(
+            "json", data_files=files, split="train", cache_dir=str(tmp_path / "cache")
+        )
+        expected = (
+            corpus.documents(0, corpus.num_documents)
+            if config == "documents"
+            else corpus.questions(held_out=False)
+        )
+        for column in columns:
+            assert list(found[column]) == expected[column].to_list()
+
+
 def test_each_document_is_there_once_and_in_order(exported, corpus, tmp_path):
     to, out = exported
     if "documents" not in CONFIGS[to]:

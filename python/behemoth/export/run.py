@@ -34,7 +34,7 @@ class Exported:
     block_length : int or None
         Tokens of a block, where the format is made of blocks.
     files : int
-        Files of tokens and what belongs to them, the tokenizer's apart.
+        Files of tokens or text and what belongs to them, the tokenizer's apart.
     tokens : int
         Of the corpus.
     bytes : int
@@ -61,7 +61,7 @@ def export(
     force: bool = False,
     progress: Looking = None,
 ) -> Exported:
-    """Write a corpus directory in the format of another trainer.
+    """Write a corpus directory in the format of another trainer, or as data for others.
 
     Formats whose tokens are the shards' own bytes (megatron, olmo, datatrove) get hard links to
     them where the file system has such, and copies otherwise. The tokenizer is written beside
