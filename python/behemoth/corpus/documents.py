@@ -16,10 +16,14 @@ Columns of a frame of documents:
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
+
+from .tokenizer import decode
 
 if TYPE_CHECKING:
     from .corpus import Corpus
@@ -91,7 +95,7 @@ def document_frame(corpus: Corpus, start: int, stop: int) -> pl.DataFrame:
         subjects=pl.col("subjects").fill_null([]),
         facts=pl.col("facts").fill_null([]),
     )
-    return frame.select(SCHEMA.names()).cast(dict(SCHEMA))
+    return frame.select(SCHEMA.names()).cast(SCHEMA)
 
 
 def _said(corpus: Corpus, start: int, stop: int) -> pl.DataFrame:
@@ -129,16 +133,12 @@ def document_texts(corpus: Corpus, start: int, stop: int) -> list[str]:
     if corpus.grammar is None:
         texts = [""] * len(kinds)
         chosen = range(len(kinds))
-        names = corpus.token_names
-
-        def decode(ids: list[int]) -> str:
-            return " ".join([names[token] for token in ids])
-
+        written: Callable[[list[int]], str] = partial(decode, names=corpus.token_names)
     else:
         texts = native.texts(start, stop)
         # The engine knows a background as tokens alone.
         chosen = np.flatnonzero(kinds).tolist()
-        decode = corpus.decode
+        written = corpus.decode
     if not chosen:
         return texts
     tokens = corpus.tokens(start, stop).tolist()
@@ -146,5 +146,5 @@ def document_texts(corpus: Corpus, start: int, stop: int) -> list[str]:
     for number in chosen:
         first, last = ends[number - 1] if number else 0, ends[number]
         if first < last:
-            texts[number] = decode(tokens[first : last - 1])
+            texts[number] = written(tokens[first : last - 1])
     return texts

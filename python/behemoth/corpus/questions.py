@@ -90,7 +90,7 @@ def question_frame(
     if not frames:
         return pl.DataFrame(schema=SCHEMA)
     whole = pl.concat(frames).sort("row", maintain_order=True)
-    return whole.select(SCHEMA.names()).cast(dict(SCHEMA))
+    return whole.select(SCHEMA.names()).cast(SCHEMA)
 
 
 def _texts_of_grammar(

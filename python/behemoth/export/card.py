@@ -6,9 +6,10 @@ people.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -23,7 +24,9 @@ __all__ = ["CARD", "write_card"]
 CARD = "README.md"
 """Its name."""
 
-_TYPES = {pl.UInt64: "uint64", pl.UInt32: "uint32", pl.String: "string", pl.Boolean: "bool"}
+_TYPES: dict[type[pl.DataType], str] = {
+    pl.UInt64: "uint64", pl.UInt32: "uint32", pl.String: "string", pl.Boolean: "bool",
+}  # fmt: skip
 
 _MEANINGS = {
     "document": "number in the corpus",
@@ -93,14 +96,14 @@ def _lines(source: Source, tables: Sequence[Table], suffix: str) -> Iterator[str
     yield ""
 
 
-def _features(fields: pl.Schema | dict[str, pl.DataType], indent: str) -> Iterator[str]:
-    """Names and types, as ``datasets`` writes them."""
+def _features(fields: Mapping[str, Any], indent: str) -> Iterator[str]:
+    """Names and types of polars, as ``datasets`` writes them."""
     for name, kind in fields.items():
         yield f"{indent}- name: {name}"
         yield from _feature(kind, f"{indent}  ", "dtype")
 
 
-def _feature(kind: pl.DataType, indent: str, key: str) -> Iterator[str]:
+def _feature(kind: Any, indent: str, key: str) -> Iterator[str]:
     if isinstance(kind, pl.List):
         yield from _feature(kind.inner, indent, "list")
     elif isinstance(kind, pl.Struct):
