@@ -130,6 +130,7 @@ docs: $(VENV)/.stamp-docs ## the documentation and the API reference, to site/; 
 bench: $(EXTENSION) ## the Rust benches, then the end-to-end benches (3 GB of disk, minutes)
 	$(BIN)/python benches/engine.py
 	$(BIN)/python benches/generate.py
+	$(BIN)/python benches/text.py
 
 ##@ Tidy up
 

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::bios::Held;
 use super::emit::Document;
 use super::sentence::Sentence;
 use super::style::Pen;
@@ -78,18 +79,15 @@ impl Corpus {
             });
             return tokens;
         }
-        let (mut places, mut sentences) = (Vec::new(), Vec::new());
-        for document in documents {
-            if let Some(other) = self.other(document) {
-                tokens += self.others.tokens_of(other);
-                continue;
+        self.for_each_bio(documents, None, |_, held| match held {
+            Held::Other(number) => tokens += self.others.tokens_of(number),
+            Held::Sentences(sentences, _) => {
+                let written = sentences.iter().filter(|s| !self.is_left_out(s.fact));
+                let before = tokens;
+                tokens += written.map(count).sum::<u64>();
+                tokens += u64::from(tokens > before);
             }
-            self.sentences_of(document, &mut places, &mut sentences);
-            let written = sentences.iter().filter(|s| !self.is_left_out(s.fact));
-            let before = tokens;
-            tokens += written.map(count).sum::<u64>();
-            tokens += u64::from(tokens > before);
-        }
+        });
         tokens
     }
 

@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use super::sentence::{Choice, Sentence};
+use super::bios::Held;
+use super::sentence::Sentence;
 use super::style::{Pen, Style, Templates};
 use super::{Corpus, PAGE_DOCUMENTS, Progress};
-use crate::document::{Holds, Place};
 use crate::error::Result;
 use crate::grammar::{SLACK, Writer};
 use crate::schedule::Timeline;
@@ -118,15 +118,13 @@ impl Corpus {
         };
         let mut at = 0;
         let Some(order) = self.documents.of_sentences() else {
-            let mut scratch = (Vec::new(), Vec::new());
-            for document in documents {
+            self.for_each_bio(documents, None, |_, held| {
                 let out = &mut out[at..];
-                if let Some(other) = self.other(document) {
-                    at += self.emit_other(other, out);
-                    continue;
-                }
-                at += self.emit_document(writer, templates, document, &mut scratch, out);
-            }
+                at += match held {
+                    Held::Sentences(own, _) => self.emit_document(writer, templates, own, out),
+                    Held::Other(number) => self.emit_other(number, out),
+                };
+            });
             return at;
         };
         self.for_each_document(order, documents, |document| {
@@ -213,52 +211,15 @@ impl Corpus {
         )
     }
 
-    /// The sentences of a document in order, those of facts that are left out included.
-    pub(super) fn sentences_of(
-        &self,
-        document: u64,
-        places: &mut Vec<Place>,
-        sentences: &mut Vec<Sentence>,
-    ) {
-        self.documents
-            .sentences(document, &self.world, &self.exposures, places);
-        sentences.clear();
-        for &(fact, copy, exposures) in places.iter() {
-            let number = match &self.choice {
-                Choice::Exact { .. } => self.exposures.sentence(fact, copy),
-                _ => 0,
-            };
-            let rank = self.question_rank(fact);
-            sentences.push(self.sentence(number, fact, copy, exposures, rank));
-        }
-        let is_question = |sentence: &Sentence| self.style.is_question(sentence.wording);
-        match self.documents.holds(document) {
-            Holds::All => {}
-            // Of each subject; the sort is stable.
-            Holds::QuestionsLast => {
-                let relations = self.world.relations();
-                let about = |s: &Sentence| (s.relation >= relations, s.subject);
-                for own in sentences.chunk_by_mut(|a, b| about(a) == about(b)) {
-                    own.sort_by_key(is_question);
-                }
-            }
-            Holds::Statements => sentences.retain(|sentence| !is_question(sentence)),
-            Holds::Questions => sentences.retain(is_question),
-        }
-    }
-
     fn emit_document<T: Token>(
         &self,
         writer: &Writer<'_, T>,
         templates: &Templates,
-        document: u64,
-        scratch: &mut (Vec<Place>, Vec<Sentence>),
+        sentences: &[Sentence],
         out: &mut [T],
     ) -> usize {
-        let (places, sentences) = scratch;
-        self.sentences_of(document, places, sentences);
         let mut at = 0;
-        for sentence in sentences.iter() {
+        for sentence in sentences {
             if !self.is_left_out(sentence.fact) {
                 at += self.emit_sentence(writer, templates, sentence, &mut out[at..]);
             }

@@ -3,9 +3,10 @@
 use std::ops::Range;
 
 use super::Corpus;
+use super::bios::{Draft, Held, Named};
 use super::sentence::Sentence;
 use super::style::{Pen, Style};
-use crate::document::{self, Place};
+use crate::document;
 use crate::error::{Error, Result};
 use crate::grammar::{Fill, Wording, Writer, probe};
 use crate::hash::Key;
@@ -115,7 +116,7 @@ impl Corpus {
             return Ok(Vec::new());
         }
         let exposures = self.exposures.of_existing(fact);
-        let mut scratch = (Vec::new(), Vec::new());
+        let mut draft = Draft::default();
         (0..exposures)
             .map(|copy| {
                 let number = self.exposures.sentence(fact, copy);
@@ -131,7 +132,7 @@ impl Corpus {
                 let document = self.documents.document_of(&looked_for, &self.world);
                 let place = match self.documents.of_sentences() {
                     Some(_) => 0,
-                    None => self.place_in(document, (fact, copy), &mut scratch),
+                    None => self.place_in(document, (fact, copy), &mut draft),
                 };
                 Ok(self.entry(&sentence, document, place))
             })
@@ -139,16 +140,10 @@ impl Corpus {
     }
 
     /// The place of a copy of a fact among the sentences of its document that are written.
-    fn place_in(
-        &self,
-        document: u64,
-        copy: (u64, u64),
-        scratch: &mut (Vec<Place>, Vec<Sentence>),
-    ) -> u32 {
-        let (places, sentences) = scratch;
-        self.sentences_of(document, places, sentences);
+    fn place_in(&self, document: u64, copy: (u64, u64), draft: &mut Draft) -> u32 {
+        let sentences = self.sentences_of(document, draft);
         let mut found = None;
-        self.for_each_written(sentences, |place, sentence| {
+        self.for_each_written(sentences, Named::NONE, |place, sentence| {
             if (sentence.fact, sentence.copy) == copy {
                 found = Some(place);
             }
@@ -161,21 +156,24 @@ impl Corpus {
     pub fn entries(&self, documents: Range<u64>) -> Result<Vec<Entry>> {
         self.check_range("stop", documents.start, documents.end, self.documents())?;
         let mut entries = Vec::new();
-        let (mut places, mut sentences) = (Vec::new(), Vec::new());
-        for document in documents {
-            if self.other(document).is_some() {
-                continue;
-            }
-            self.sentences_of(document, &mut places, &mut sentences);
-            self.for_each_written(&sentences, |place, sentence| {
+        self.for_each_bio(documents, None, |document, held| {
+            let Held::Sentences(sentences, named) = held else {
+                return;
+            };
+            self.for_each_written(sentences, named, |place, sentence| {
                 entries.push(self.entry(sentence, document, place));
             });
-        }
+        });
         Ok(entries)
     }
 
     /// Goes through the sentences of a document that are written, each with its place.
-    fn for_each_written(&self, sentences: &[Sentence], mut each: impl FnMut(u32, &Sentence)) {
+    fn for_each_written(
+        &self,
+        sentences: &[Sentence],
+        named: Named,
+        mut each: impl FnMut(u32, &Sentence),
+    ) {
         let mut place = 0;
         match &self.style {
             Style::Templates(_) => {
@@ -184,7 +182,7 @@ impl Corpus {
                     place += 1;
                 }
             }
-            Style::Text(text) => text.for_each(sentences, self, |_, _, group| {
+            Style::Text(text) => text.for_each(sentences, named, self, |_, _, group| {
                 group.iter().for_each(|sentence| each(place, sentence));
                 place += 1;
             }),

@@ -9,6 +9,7 @@
 //! A twin keeps the places of its parent: overridden facts change tokens in place, and the
 //! documents of facts that are left out have no tokens.
 
+mod bios;
 mod count;
 mod emit;
 mod facts;
@@ -277,8 +278,7 @@ impl Corpus {
 
     /// Most tokens of a document.
     fn most_document_tokens(&self) -> u64 {
-        let others = self.others.most_tokens();
-        others.max(self.most_fact_document_tokens())
+        (self.others.most_tokens()).max(self.most_fact_document_tokens())
     }
 
     fn most_fact_document_tokens(&self) -> u64 {

@@ -153,6 +153,10 @@ impl Corpus {
         }
         let wording = match &self.choice {
             Choice::Only(wording) if self.questions.is_none() => *wording,
+            Choice::OfRelation { key, relations } if self.questions.is_none() => {
+                let rendering = || key.hash_pair(fact, self.rendering(fact, copy));
+                relations[relation as usize].draw(rendering)
+            }
             _ => self.wording(number, fact, relation, copy, exposures, rank),
         };
         Sentence {

@@ -38,13 +38,14 @@ impl Bios {
         self.spread * self.entities
     }
 
-    /// The sentences of a slot, in their order.
+    /// The sentences of a slot, fact by fact, and their order.
     fn sentences_of_slot(
         &self,
         slot: u64,
         facts: &impl Facts,
         exposures: &Exposures,
         sentences: &mut Vec<Place>,
+        order: &mut Vec<u32>,
     ) {
         let first = sentences.len();
         let (part, entity) = self.by_entities.divide(slot);
@@ -66,19 +67,23 @@ impl Bios {
                 copy += self.spread;
             }
         }
-        let sentences = &mut sentences[first..];
+        order.extend(first as u32..sentences.len() as u32);
+        let order = &mut order[first..];
         if self.spec.sentences == SentenceOrder::Fixed {
             // Every fact once before any twice.
-            sentences.sort_by_key(|&(fact, copy, _)| (copy / self.spread, fact));
+            order.sort_by_key(|&at| {
+                let (fact, copy, _) = sentences[at as usize];
+                (copy / self.spread, fact)
+            });
             return;
         }
         let slot = match self.spec.renderings {
             Some(renderings) => part % renderings * self.entities + entity,
             None => slot,
         };
-        for i in (1..sentences.len()).rev() {
+        for i in (1..order.len()).rev() {
             let j = multiply_high(self.shuffle.hash_pair(slot, i as u64), i as u64 + 1);
-            sentences.swap(i, j as usize);
+            order.swap(i, j as usize);
         }
     }
 }
@@ -160,14 +165,20 @@ impl Kind for Bios {
         }
     }
 
-    fn holds(&self, document: u64) -> Holds {
+    fn width(&self) -> u64 {
+        self.spec.subjects
+    }
+
+    fn entity(&self, slot: u64) -> Option<u64> {
+        Some(self.by_entities.divide(slot).1)
+    }
+
+    fn holds(&self, slot: u64) -> Holds {
         match self.spec.questions {
             QuestionPlace::Mixed => Holds::All,
             QuestionPlace::After => Holds::QuestionsLast,
             // A document of questions has one subject.
-            QuestionPlace::Own if self.order.apply(document) < self.statement_slots() => {
-                Holds::Statements
-            }
+            QuestionPlace::Own if slot < self.statement_slots() => Holds::Statements,
             QuestionPlace::Own => Holds::Questions,
         }
     }
@@ -207,15 +218,14 @@ impl Kind for Bios {
 
     fn sentences(
         &self,
-        document: u64,
+        slots: &[u64],
         facts: &impl Facts,
         exposures: &Exposures,
         sentences: &mut Vec<Place>,
+        order: &mut Vec<u32>,
     ) {
-        let first = document * self.spec.subjects;
-        let last = (first + self.spec.subjects).min(self.order.len());
-        for slot in (first..last).map(|at| self.order.apply(at)) {
-            self.sentences_of_slot(slot, facts, exposures, sentences);
+        for &slot in slots {
+            self.sentences_of_slot(slot, facts, exposures, sentences, order);
         }
     }
 

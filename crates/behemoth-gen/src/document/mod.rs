@@ -96,10 +96,18 @@ pub(crate) trait Kind: Sized {
     /// Number of documents that say facts; from here on the order numbers others.
     fn own(&self) -> u64;
 
-    /// Which of its sentences a document holds.
-    fn holds(&self, _document: u64) -> Holds {
+    /// Places of the order that a document takes.
+    fn width(&self) -> u64 {
+        1
+    }
+
+    /// Which of its sentences a document holds, by what the order has at its first place.
+    fn holds(&self, _slot: u64) -> Holds {
         Holds::All
     }
+
+    /// The entity that a place of the order is about.
+    fn entity(&self, slot: u64) -> Option<u64>;
 
     /// The number of a copy by which its wording is drawn: copies with one number read alike.
     fn rendering(&self, _fact: u64, copy: u64) -> u64 {
@@ -118,13 +126,15 @@ pub(crate) trait Kind: Sized {
     /// Sentences of every document, where that is one number.
     fn even_sentences(&self, facts: &impl Facts, exposures: &Exposures) -> Option<u64>;
 
-    /// The sentences of a document, in their order.
+    /// The sentences of a document by what the order has at its places, fact by fact, and which
+    /// of them is written first, second and so on.
     fn sentences(
         &self,
-        document: u64,
+        slots: &[u64],
         facts: &impl Facts,
         exposures: &Exposures,
         sentences: &mut Vec<Place>,
+        order: &mut Vec<u32>,
     );
 
     /// The document of a copy of a fact, whose sentence number is given as well.
@@ -207,21 +217,54 @@ macro_rules! kinds {
                 }
             }
 
-            /// Replaces `sentences` by those of a document, in their order, those that a twin
-            /// leaves out included: so it keeps the order of the rest.
+            /// Replaces `sentences` by those of a document, fact by fact, and `order` by the order
+            /// in which they are written; those that a twin leaves out are included: so it keeps
+            /// the order of the rest.
             #[inline]
             pub(crate) fn sentences(
                 &self,
-                document: u64,
+                slots: &[u64],
                 facts: &impl Facts,
                 exposures: &Exposures,
                 sentences: &mut Vec<Place>,
+                order: &mut Vec<u32>,
             ) {
                 sentences.clear();
+                order.clear();
                 match self {
                     $(Documents::$Kind(kind) => {
-                        kind.sentences(document, facts, exposures, sentences);
+                        kind.sentences(slots, facts, exposures, sentences, order);
                     })*
+                }
+            }
+
+            /// Places of the order that a document takes.
+            pub(crate) fn width(&self) -> u64 {
+                match self {
+                    $(Documents::$Kind(kind) => kind.width(),)*
+                }
+            }
+
+            /// What the order has at some places.
+            #[inline]
+            pub(crate) fn slots(&self, start: u64, out: &mut [u64]) {
+                match self {
+                    $(Documents::$Kind(kind) => kind.order().apply_range(start, out),)*
+                }
+            }
+
+            /// Number of places of the order.
+            pub(crate) fn places(&self) -> u64 {
+                match self {
+                    $(Documents::$Kind(kind) => kind.order().len(),)*
+                }
+            }
+
+            /// The entity that a place of the order is about.
+            #[inline]
+            pub(crate) fn entity(&self, slot: u64) -> Option<u64> {
+                match self {
+                    $(Documents::$Kind(kind) => kind.entity(slot),)*
                 }
             }
 
@@ -257,11 +300,11 @@ macro_rules! kinds {
                 }
             }
 
-            /// Which of its sentences a document holds.
+            /// Which of its sentences a document holds, by what the order has at its first place.
             #[inline]
-            pub(crate) fn holds(&self, document: u64) -> Holds {
+            pub(crate) fn holds(&self, slot: u64) -> Holds {
                 match self {
-                    $(Documents::$Kind(kind) => kind.holds(document),)*
+                    $(Documents::$Kind(kind) => kind.holds(slot),)*
                 }
             }
 

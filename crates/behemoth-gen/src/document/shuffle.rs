@@ -60,6 +60,10 @@ impl Kind for Shuffle {
         self.sentences
     }
 
+    fn entity(&self, _slot: u64) -> Option<u64> {
+        None
+    }
+
     fn spread(&self) -> u64 {
         1
     }
@@ -74,15 +78,19 @@ impl Kind for Shuffle {
 
     fn sentences(
         &self,
-        document: u64,
+        slots: &[u64],
         _: &impl Facts,
         exposures: &Exposures,
         sentences: &mut Vec<Place>,
+        order: &mut Vec<u32>,
     ) {
-        let (mut fact, mut copy) = ([self.order.apply(document)], [(0, 0)]);
-        exposures.locate(&mut fact, &mut copy);
-        let (copy, of) = copy[0];
-        sentences.push((fact[0], copy, of));
+        for (&slot, at) in slots.iter().zip(0..) {
+            let (mut fact, mut copy) = ([slot], [(0, 0)]);
+            exposures.locate(&mut fact, &mut copy);
+            let (copy, of) = copy[0];
+            sentences.push((fact[0], copy, of));
+            order.push(at);
+        }
     }
 
     fn document_of(&self, place: &Copy, _: &impl Facts) -> u64 {

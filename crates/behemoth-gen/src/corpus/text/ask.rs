@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::super::Corpus;
+use super::super::bios::Named;
 use crate::error::{Error, Result};
 use crate::grammar::Digits;
 
@@ -22,7 +23,7 @@ impl Corpus {
             let (subject, relation) = self.world.subject_relation(fact);
             let object = self.world.object_of(fact, subject, relation);
             let mut digits = Digits::default();
-            let class = text.set_subject(&mut digits, relation, subject);
+            let class = text.set_subject(&mut digits, relation, subject, Named::NONE);
             text.set_object(&mut digits, 0, relation, object);
             let question = known
                 .entry((relation, class))

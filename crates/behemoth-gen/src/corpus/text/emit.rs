@@ -3,83 +3,125 @@
 use std::ops::Range;
 
 use super::super::Corpus;
+use super::super::bios::Held;
 use super::super::emit::Document;
 use super::Text;
+use crate::grammar::{Digits, Lines};
 use crate::vocabulary::Token;
 
+/// What becomes of documents: they are written, or their tokens are counted.
+trait Sink {
+    /// Takes the sentences that have come together, and forgets them.
+    fn lines(&mut self, lines: &mut Lines);
+
+    /// Takes a document that says no fact.
+    fn other(&mut self, number: u64);
+}
+
+struct Written<'a, T> {
+    corpus: &'a Corpus,
+    text: &'a Text,
+    out: &'a mut [T],
+    at: usize,
+}
+
+impl<T: Token> Sink for Written<'_, T> {
+    #[inline(always)]
+    fn lines(&mut self, lines: &mut Lines) {
+        self.at += lines.write(&self.text.lexicon, &mut self.out[self.at..]);
+    }
+
+    fn other(&mut self, number: u64) {
+        self.at += self.corpus.emit_other(number, &mut self.out[self.at..]);
+    }
+}
+
+struct Counted<'a> {
+    corpus: &'a Corpus,
+    text: &'a Text,
+    tokens: u64,
+}
+
+impl Sink for Counted<'_> {
+    fn lines(&mut self, lines: &mut Lines) {
+        self.tokens += lines.count(&self.text.lexicon);
+    }
+
+    fn other(&mut self, number: u64) {
+        self.tokens += self.corpus.others.tokens_of(number);
+    }
+}
+
 impl Corpus {
+    /// Writes documents to the front of `out`; gives the number of tokens.
     pub(in crate::corpus) fn emit_text<T: Token>(
         &self,
         text: &Text,
         documents: Range<u64>,
         out: &mut [T],
     ) -> usize {
-        let end = T::from_id(self.vocabulary.end_of_document());
-        let mut at = 0;
-        if let Some(order) = self.documents.of_sentences() {
-            self.for_each_document(order, documents, |document| {
-                let sentence = match document {
-                    Document::Sentence(sentence) => sentence,
-                    Document::Other(number) => {
-                        at += self.emit_other(number, &mut out[at..]);
-                        return;
-                    }
-                };
-                let (plan, digits) = text.alone(&sentence);
-                at += text.lexicon.write(plan, &digits, &mut out[at..]);
-                out[at] = end;
-                at += 1;
-            });
-            return at;
-        }
-        let (mut places, mut sentences) = (Vec::new(), Vec::new());
-        for document in documents {
-            if let Some(other) = self.other(document) {
-                at += self.emit_other(other, &mut out[at..]);
-                continue;
-            }
-            self.sentences_of(document, &mut places, &mut sentences);
-            let before = at;
-            text.for_each(&sentences, self, |plan, digits, _| {
-                at += text.lexicon.write(plan, digits, &mut out[at..]);
-            });
-            if at > before {
-                out[at] = end;
-                at += 1;
-            }
-        }
-        at
+        let mut sink = Written {
+            corpus: self,
+            text,
+            out,
+            at: 0,
+        };
+        self.pass_text(text, documents, &mut sink);
+        sink.at
     }
 
+    /// The number of tokens that [`Corpus::emit_text`] would write.
     pub(in crate::corpus) fn count_text(&self, text: &Text, documents: Range<u64>) -> u64 {
-        let mut tokens = 0;
+        let mut sink = Counted {
+            corpus: self,
+            text,
+            tokens: 0,
+        };
+        self.pass_text(text, documents, &mut sink);
+        sink.tokens
+    }
+
+    #[inline(always)]
+    fn pass_text(&self, text: &Text, documents: Range<u64>, sink: &mut impl Sink) {
+        let mut lines = Lines::new();
+        let (end, no_digits) = (text.lexicon.end_plan(), Digits::default());
         if let Some(order) = self.documents.of_sentences() {
-            self.for_each_document(order, documents, |document| {
-                let sentence = match document {
-                    Document::Sentence(sentence) => sentence,
-                    Document::Other(number) => {
-                        tokens += self.others.tokens_of(number);
-                        return;
+            self.for_each_document(order, documents, |document| match document {
+                Document::Sentence(sentence) => {
+                    let (plan, digits) = text.alone(&sentence);
+                    lines.push(&text.lexicon, plan, &digits);
+                    lines.push(&text.lexicon, end, &no_digits);
+                    if lines.is_full() {
+                        sink.lines(&mut lines);
                     }
-                };
-                let (plan, digits) = text.alone(&sentence);
-                tokens += text.lexicon.tokens(plan, &digits) as u64 + 1;
+                }
+                Document::Other(number) => {
+                    sink.lines(&mut lines);
+                    sink.other(number);
+                }
             });
-            return tokens;
+            sink.lines(&mut lines);
+            return;
         }
-        let (mut places, mut sentences) = (Vec::new(), Vec::new());
-        for document in documents {
-            if let Some(other) = self.other(document) {
-                tokens += self.others.tokens_of(other);
-                continue;
+        self.for_each_bio(documents, Some(&text.names), |_, held| match held {
+            Held::Sentences(sentences, named) => {
+                let mut is_written = false;
+                text.for_each(sentences, named, self, |plan, digits, _| {
+                    lines.push(&text.lexicon, plan, digits);
+                    is_written = true;
+                    if lines.is_full() {
+                        sink.lines(&mut lines);
+                    }
+                });
+                if is_written {
+                    lines.push(&text.lexicon, end, &no_digits);
+                }
             }
-            self.sentences_of(document, &mut places, &mut sentences);
-            let before = tokens;
-            text.for_each(&sentences, self, |plan, digits, _| {
-                tokens += text.lexicon.tokens(plan, digits) as u64;
-            });
-            tokens += u64::from(tokens > before);
-        }
-        tokens
+            Held::Other(number) => {
+                sink.lines(&mut lines);
+                sink.other(number);
+            }
+        });
+        sink.lines(&mut lines);
     }
 }

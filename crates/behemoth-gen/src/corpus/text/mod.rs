@@ -8,11 +8,14 @@ mod views;
 use std::sync::Arc;
 
 use super::Corpus;
+use super::bios::Named;
 use super::ledger::Probe;
 use super::sentence::Sentence;
 use crate::document::Naming;
 use crate::error::{Error, Result};
-use crate::grammar::{Digits, Lexicon, Mention, Says, TextRole, TextSpan, Wording, slots};
+use crate::grammar::{
+    Digits, Lexicon, Mention, Says, TextGrammar, TextRole, TextSpan, Wording, slots,
+};
 use crate::hash::{Divider, Key};
 use crate::permutation::Permutation;
 use crate::spec::CorpusSpec;
@@ -32,7 +35,8 @@ pub(crate) struct Text {
     /// By relation, links included: of what a fact is about (none for a subject), and its object.
     about: Vec<Option<usize>>,
     objects: Vec<usize>,
-    /// By relation of a subject.
+    /// By relation of a subject; of one length, with ones at the end: relations change with every
+    /// sentence, and so would a loop over their lists.
     object_radices: Vec<Vec<Divider>>,
     class_key: Key,
     /// Hashes below the first are of class 0, and so on; the last class has no end.
@@ -116,9 +120,7 @@ impl Text {
                 .chain(world.links().iter().map(|link| Some(link.of as usize)))
                 .collect(),
             objects: (0..relations).chain(links).collect(),
-            object_radices: (0..relations)
-                .map(|r| own(grammar.object_radices(r)))
-                .collect(),
+            object_radices: even(grammar, relations),
             class_key: Key::new(seed, "class", 0),
             class_ends: grammar.class_ends(),
             naming: spec.documents.naming,
@@ -162,21 +164,23 @@ impl Text {
 
     /// Sets the digits of what a fact is about; gives its class.
     #[inline(always)]
-    fn set_subject(&self, digits: &mut Digits, relation: u32, subject: u64) -> u32 {
-        match self.about[relation as usize] {
+    fn set_subject(&self, digits: &mut Digits, relation: u32, subject: u64, named: Named) -> u32 {
+        let class = match self.about[relation as usize] {
             None => {
-                digits.set(
-                    slots::SUBJECT,
-                    self.names.apply(subject),
-                    &self.name_radices,
-                );
+                let name = match named.subject == subject {
+                    true => named.name,
+                    false => self.names.apply(subject),
+                };
+                digits.set(slots::SUBJECT, name, &self.name_radices);
                 self.class(subject)
             }
             Some(of) => {
                 digits.set(slots::SUBJECT, subject, &self.object_radices[of]);
                 0
             }
-        }
+        };
+        digits.set_class(class);
+        class
     }
 
     #[inline(always)]
@@ -190,7 +194,7 @@ impl Text {
     pub(in crate::corpus) fn alone(&self, sentence: &Sentence) -> (u32, Digits) {
         let mut digits = Digits::default();
         let relation = sentence.relation;
-        let class = self.set_subject(&mut digits, relation, sentence.subject);
+        let class = self.set_subject(&mut digits, relation, sentence.subject, Named::NONE);
         self.set_object(&mut digits, 0, relation, sentence.object);
         let plan = self
             .lexicon
@@ -204,6 +208,7 @@ impl Text {
     pub(in crate::corpus) fn for_each(
         &self,
         sentences: &[Sentence],
+        named: Named,
         corpus: &Corpus,
         mut each: impl FnMut(u32, &Digits, &[Sentence]),
     ) {
@@ -217,14 +222,17 @@ impl Text {
             let (facts, joint) = self.joint(&sentences[at..], corpus);
             let group = &sentences[at..at + facts];
             at += facts;
-            let left_out = group.iter().filter(|s| corpus.is_left_out(s.fact)).count();
+            let left_out = match &corpus.without {
+                None => 0,
+                Some(_) => group.iter().filter(|s| corpus.is_left_out(s.fact)).count(),
+            };
             if left_out == facts {
                 continue;
             }
             let about = (self.about[sentence.relation as usize], sentence.subject);
             let is_further = subject != Some(about);
             if is_further {
-                class = self.set_subject(&mut digits, sentence.relation, sentence.subject);
+                class = self.set_subject(&mut digits, sentence.relation, sentence.subject, named);
                 subject = Some(about);
             }
             let mut mention = if is_first {
@@ -272,9 +280,7 @@ impl Text {
             return None;
         }
         let (plan, digits) = self.alone(sentence);
-        let mut tokens = vec![0; self.lexicon.tokens(plan, &digits) + crate::grammar::SLACK];
-        let count = self.lexicon.write(plan, &digits, &mut tokens);
-        tokens.truncate(count);
+        let tokens = self.lexicon.sentence(plan, &digits);
         let spans = self.lexicon.spans(plan, &digits);
         let object = spans.iter().find(|span| span.is_object())?;
         // A prompt that does not say whom it asks about asks nothing.
@@ -299,6 +305,17 @@ impl Text {
             ..self.clone()
         }
     }
+}
+
+/// The lengths of the lists that objects are products of, for as many lists in each relation.
+fn even(grammar: &TextGrammar, relations: usize) -> Vec<Vec<Divider>> {
+    let mut radices: Vec<Vec<u64>> = (0..relations).map(|r| grammar.object_radices(r)).collect();
+    let most = radices.iter().map(Vec::len).max().unwrap_or(0);
+    for own in &mut radices {
+        own.resize(most, 1);
+    }
+    let dividers = |own: Vec<u64>| own.into_iter().map(Divider::new).collect();
+    radices.into_iter().map(dividers).collect()
 }
 
 /// The columns of a lexicon, as wordings of a corpus.

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::super::Corpus;
+use super::super::bios::Held;
 use super::super::style::Style;
 use super::Text;
 use crate::error::{Error, Result};
@@ -103,14 +104,12 @@ impl Corpus {
         self.check_range("stop", documents.start, documents.end, self.documents())?;
         let text = self.text()?;
         let mut spans = Vec::new();
-        let (mut places, mut sentences) = (Vec::new(), Vec::new());
-        for document in documents {
-            if self.other(document).is_some() {
-                continue;
-            }
-            self.sentences_of(document, &mut places, &mut sentences);
+        self.for_each_bio(documents, Some(&text.names), |document, held| {
+            let Held::Sentences(sentences, named) = held else {
+                return;
+            };
             let (mut at, mut sentence) = (0, 0);
-            text.for_each(&sentences, self, |plan, digits, group| {
+            text.for_each(sentences, named, self, |plan, digits, group| {
                 for span in text.lexicon.spans(plan, digits) {
                     let of = match span.role {
                         // A joint statement says objects in the order of its relations.
@@ -133,7 +132,7 @@ impl Corpus {
                 at += text.lexicon.tokens(plan, digits) as u32;
                 sentence += 1;
             });
-        }
+        });
         Ok(spans)
     }
 }

@@ -62,7 +62,7 @@ impl Lexicon {
                         is_capital,
                         slot,
                     } => {
-                        let word = &self.grammar.lists[list].words[digits.get(slot)];
+                        let word = &self.grammar.lists[list].words[digits.at(slot) as usize];
                         match is_capital {
                             true => text.push_str(&capitalised(word)),
                             false => text.push_str(word),

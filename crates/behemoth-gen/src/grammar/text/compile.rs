@@ -1,14 +1,11 @@
 //! Compiling a grammar with a tokenizer.
 
-use std::collections::HashMap;
-
-use super::expand::{About, Expansion, Mention, Segment, TextRole};
+use super::expand::{About, Expansion, Mention, Segment};
 use super::file::{Joint, Relation, Sentence, TextGrammar};
-use super::lexicon::{
-    CHUNK, Column, JointSentences, Lexicon, OfRelation, Placed, Plan, Says, ends,
-};
+use super::image::Image;
+use super::lexicon::{Column, JointSentences, Lexicon, OfRelation, Placed, Plan, Says, ends};
 use super::pattern::Pattern;
-use super::pieces::{Entry, Piece, Pieces, cut};
+use super::pieces::{Piece, Pieces, cut};
 use super::tokenizer::Tokenizer;
 use crate::error::Result;
 
@@ -102,91 +99,11 @@ impl Lexicon {
             joints,
             most_tokens: 0,
             starts: Vec::new(),
+            image: Image::default(),
             grammar,
         };
-        lexicon.join_literals();
-        lexicon.starts = lexicon.pieces.iter().map(|piece| piece.first).collect();
-        lexicon.starts.push(lexicon.entries.len() as u32);
-        lexicon.starts.sort_unstable();
-        lexicon.starts.dedup();
-        // A chunk may be copied from beyond the end of the last piece.
-        lexicon.pool.resize(lexicon.pool.len() + CHUNK, 0);
-        lexicon.small = lexicon.narrowed();
-        lexicon.most_tokens = lexicon.most_tokens_of_plans();
+        lexicon.finish()?;
         Ok(lexicon)
-    }
-
-    /// Makes one piece of those that stand beside each other and have no hole.
-    fn join_literals(&mut self) {
-        let mut joined: HashMap<Vec<u32>, Piece> = HashMap::new();
-        let mut pieces: Vec<Piece> = Vec::new();
-        let mut plans = Vec::with_capacity(self.plans.len());
-        let mut known: HashMap<Vec<Piece>, Plan> = HashMap::new();
-        let is_plain = |piece: &Piece| !piece.has_words() && piece.role == TextRole::Grammar;
-        for plan in &self.plans {
-            let from = pieces.len();
-            let own = &self.pieces[plan.from as usize..plan.to as usize];
-            for run in own.chunk_by(|a, b| is_plain(a) && is_plain(b)) {
-                let &[first, _, ..] = run else {
-                    pieces.extend(run);
-                    continue;
-                };
-                let tokens: Vec<u32> = run
-                    .iter()
-                    .flat_map(|piece| {
-                        let entry = self.entries[piece.first as usize];
-                        let at = entry.at as usize;
-                        self.pool[at..at + usize::from(entry.tokens)]
-                            .iter()
-                            .copied()
-                    })
-                    .collect();
-                if tokens.len() > 255 {
-                    pieces.extend(run);
-                    continue;
-                }
-                let (pool, entries) = (&mut self.pool, &mut self.entries);
-                let piece = *joined.entry(tokens).or_insert_with_key(|tokens| {
-                    entries.push(Entry {
-                        at: pool.len() as u32,
-                        tokens: tokens.len() as u8,
-                        core: (0, 0),
-                    });
-                    pool.extend(tokens);
-                    Piece {
-                        first: entries.len() as u32 - 1,
-                        ..first
-                    }
-                });
-                pieces.push(piece);
-            }
-            // Most contexts of a sentence read alike; kept once, they stay in the cache.
-            let plan = *known.entry(pieces[from..].to_vec()).or_insert(Plan {
-                from: from as u32,
-                to: pieces.len() as u32,
-            });
-            if plan.from as usize != from {
-                pieces.truncate(from);
-            }
-            plans.push(plan);
-        }
-        (self.pieces, self.plans) = (pieces, plans);
-    }
-
-    fn most_tokens_of_plans(&self) -> usize {
-        // Of each piece the longest way to fill it; a piece ends where the next known one begins.
-        let most: HashMap<u32, usize> = self
-            .starts
-            .windows(2)
-            .map(|pair| {
-                let own = &self.entries[pair[0] as usize..pair[1] as usize];
-                let most = own.iter().map(|entry| usize::from(entry.tokens)).max();
-                (pair[0], most.unwrap_or(0))
-            })
-            .collect();
-        let own = |plan: &Plan| &self.pieces[plan.from as usize..plan.to as usize];
-        let of_plan = |plan| own(plan).iter().map(|piece| most[&piece.first]).sum();
-        self.plans.iter().map(of_plan).max().unwrap_or(0)
     }
 }
 

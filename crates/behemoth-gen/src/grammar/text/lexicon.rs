@@ -2,6 +2,7 @@
 
 use super::expand::{Mention, TextRole};
 use super::file::{Class, Kind, TextGrammar};
+use super::image::Image;
 use super::pattern::Pattern;
 use super::pieces::{Entry, Piece};
 
@@ -9,7 +10,7 @@ use super::tokenizer::PieceTokenizer;
 use crate::error::Result;
 
 /// Tokens copied at once.
-pub(super) const CHUNK: usize = 8;
+pub(super) const CHUNK: usize = 16;
 
 /// What a column of sentences says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +109,8 @@ pub struct Lexicon {
     pub(super) most_tokens: usize,
     /// The first entries of all pieces, and the number of entries.
     pub(super) starts: Vec<u32>,
+    /// The plans in the form in which they are written.
+    pub(super) image: Image,
 }
 
 /// Stands for the end of a document among roles.
@@ -130,6 +133,8 @@ impl Lexicon {
                 pool[core].fill(piece.role.code());
             }
         }
+        let end = pool.len() - CHUNK - 1;
+        pool[end] = END_ROLE;
         let mut roles = Lexicon {
             pool,
             end: END_ROLE,
@@ -236,7 +241,7 @@ impl Lexicon {
 
 impl Placed {
     #[inline(always)]
-    fn plan(self, class: u32, mention: Mention) -> u32 {
+    pub(super) fn plan(self, class: u32, mention: Mention) -> u32 {
         self.first + class * self.stride + mention as u32
     }
 }

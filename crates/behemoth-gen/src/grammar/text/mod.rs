@@ -10,10 +10,12 @@ mod compile;
 mod describe;
 mod expand;
 mod file;
+mod image;
 mod lexicon;
 mod lines;
 mod pattern;
 mod pieces;
+mod plans;
 mod shipped;
 mod tokenizer;
 mod write;
@@ -26,7 +28,7 @@ pub use self::tokenizer::{PUNCTUATION, SPECIAL_WORDS, TextToken, Tokenizer, Word
 
 pub(crate) use self::expand::Mention;
 pub(crate) use self::lexicon::Says;
-pub(crate) use self::write::{Digits, TextSpan};
+pub(crate) use self::write::{Digits, Lines, TextSpan};
 
 /// Where the digits of a sentence's words are kept.
 pub(crate) mod slots {
@@ -43,6 +45,9 @@ pub(crate) mod slots {
     /// A digit that is always 0: of pieces without holes.
     pub(crate) const NONE: u8 = of_object(JOINT_LIMIT);
 
+    /// The class of the subject.
+    pub(crate) const CLASS: u8 = NONE + 1;
+
     /// Number of slots.
-    pub(crate) const COUNT: usize = NONE as usize + 1;
+    pub(crate) const COUNT: usize = CLASS as usize + 1;
 }

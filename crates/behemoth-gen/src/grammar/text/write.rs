@@ -1,24 +1,36 @@
 //! Writing: the pieces of a sentence, copied.
 
 use super::expand::TextRole;
+use super::image::{Image, Run};
 use super::lexicon::{CHUNK, Lexicon};
+use super::pieces::{Entry, Piece};
 use super::slots;
 use crate::hash::Divider;
 use crate::vocabulary::Token;
 
+/// Room for the digits of a sentence: a power of two, so that no place needs to be checked.
+const DIGITS: usize = slots::COUNT.next_power_of_two();
+
 /// The digits of the words of a sentence.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Digits([u32; slots::COUNT]);
+pub(crate) struct Digits([u32; DIGITS]);
 
 impl Default for Digits {
     fn default() -> Self {
-        Digits([0; slots::COUNT])
+        Digits([0; DIGITS])
     }
 }
 
 impl Digits {
-    pub(super) fn get(&self, slot: u8) -> usize {
-        self.0[usize::from(slot)] as usize
+    #[inline(always)]
+    pub(super) fn at(&self, slot: u8) -> u32 {
+        self.0[usize::from(slot) % DIGITS]
+    }
+
+    /// Sets the class of the subject.
+    #[inline(always)]
+    pub(crate) fn set_class(&mut self, class: u32) {
+        self.0[usize::from(slots::CLASS)] = class;
     }
 
     /// Sets the digits from a slot on to those of an id, the last of them its fastest.
@@ -61,41 +73,103 @@ impl TextSpan {
     }
 }
 
-impl Lexicon {
-    /// Writes a sentence to the front of `out`, which must have room for the longest sentence and
-    /// a chunk; gives the number of its tokens.
+/// Sentences on their way to tokens.
+///
+/// What stands in the cells of a sentence is looked up when it comes, what its tokens are when many
+/// sentences are there: taken one after the other, each waits for the memory of all tables.
+pub(crate) struct Lines {
+    /// Numbers of runs.
+    cells: Vec<u32>,
+    runs: Vec<Run>,
+}
+
+/// Cells that are written together.
+const TOGETHER: usize = 256;
+
+impl Lines {
+    pub(crate) fn new() -> Self {
+        Lines {
+            cells: Vec::with_capacity(2 * TOGETHER),
+            runs: Vec::with_capacity(2 * TOGETHER),
+        }
+    }
+
+    /// Adds a sentence; when it is full, it must be written before more come.
     #[inline(always)]
-    pub(crate) fn write<T: Token>(&self, plan: u32, digits: &Digits, out: &mut [T]) -> usize {
-        let pool = T::kept(&self.small, &self.pool);
+    pub(crate) fn push(&mut self, lexicon: &Lexicon, plan: u32, digits: &Digits) {
+        let (from, to) = lexicon.image.plans[plan as usize];
+        for row in &lexicon.image.rows[from as usize..to as usize] {
+            let cells = row.map(|cell| {
+                let slow = digits.at(cell.slow) * u32::from(cell.stride);
+                cell.first + slow + digits.at(cell.fast)
+            });
+            self.cells.extend_from_slice(&cells);
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_full(&self) -> bool {
+        self.cells.len() >= TOGETHER
+    }
+
+    /// Writes the sentences to the front of `out`, which must have room for them and a chunk, and
+    /// forgets them; gives the number of their tokens.
+    #[inline(always)]
+    pub(crate) fn write<T: Token>(&mut self, lexicon: &Lexicon, out: &mut [T]) -> usize {
+        self.look_up(&lexicon.image);
+        let pool = T::kept(&lexicon.small, &lexicon.pool);
         let mut at = 0;
-        for piece in self.pieces_of(plan) {
-            let [slow, fast] = piece.slots.map(|slot| digits.0[usize::from(slot)]);
-            let entry = self.entries[(piece.first + slow * piece.stride + fast) as usize];
-            let (from, tokens) = (entry.at as usize, usize::from(entry.tokens));
-            // Whole chunks: a fixed number of tokens compiles to vector moves. Most pieces are one.
-            copy_chunk(&pool[from..], &mut out[at..]);
-            let mut copied = CHUNK;
-            while copied < tokens {
-                copy_chunk(&pool[from + copied..], &mut out[at + copied..]);
-                copied += CHUNK;
-            }
-            at += tokens;
+        for run in &self.runs {
+            copy_chunk(&pool[run.at()..], &mut out[at..]);
+            at += run.tokens();
         }
         at
     }
 
-    /// Tokens that [`Lexicon::write`] would write.
+    /// The number of tokens of the sentences, which are forgotten.
+    pub(crate) fn count(&mut self, lexicon: &Lexicon) -> u64 {
+        self.look_up(&lexicon.image);
+        self.runs.iter().map(|run| run.tokens() as u64).sum()
+    }
+
     #[inline(always)]
+    fn look_up(&mut self, image: &Image) {
+        self.runs.clear();
+        let runs = self.cells.iter().map(|&cell| image.runs[cell as usize]);
+        self.runs.extend(runs);
+        self.cells.clear();
+    }
+}
+
+impl Lexicon {
+    /// The plan of what ends a document.
+    #[inline(always)]
+    pub(crate) fn end_plan(&self) -> u32 {
+        self.plans.len() as u32
+    }
+
+    /// The tokens of one sentence.
+    pub(crate) fn sentence(&self, plan: u32, digits: &Digits) -> Vec<u32> {
+        let mut tokens = vec![0; self.most_tokens + CHUNK];
+        let mut lines = Lines::new();
+        lines.push(self, plan, digits);
+        let count = lines.write(self, &mut tokens);
+        tokens.truncate(count);
+        tokens
+    }
+
+    /// The number of its tokens.
     pub(crate) fn tokens(&self, plan: u32, digits: &Digits) -> usize {
-        self.pieces_of(plan)
-            .iter()
-            .map(|piece| {
-                let [slow, fast] = piece.slots.map(|slot| digits.0[usize::from(slot)]);
-                usize::from(
-                    self.entries[(piece.first + slow * piece.stride + fast) as usize].tokens,
-                )
-            })
+        let pieces = self.pieces_of(plan).iter();
+        pieces
+            .map(|piece| usize::from(self.entry(piece, digits).tokens))
             .sum()
+    }
+
+    /// What a piece is filled with.
+    fn entry(&self, piece: &Piece, digits: &Digits) -> Entry {
+        let [slow, fast] = piece.slots.map(|slot| digits.at(slot));
+        self.entries[(piece.first + slow * piece.stride + fast) as usize]
     }
 
     /// Where a sentence says its subject and its objects: each mention by name, in order.
@@ -104,8 +178,7 @@ impl Lexicon {
         let mut at = 0;
         let mut is_open = false;
         for piece in self.pieces_of(plan) {
-            let [slow, fast] = piece.slots.map(|slot| digits.0[usize::from(slot)]);
-            let entry = self.entries[(piece.first + slow * piece.stride + fast) as usize];
+            let entry = self.entry(piece, digits);
             if piece.role != TextRole::Grammar {
                 let (start, end) = (
                     at + usize::from(entry.core.0),

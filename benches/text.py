@@ -1,0 +1,182 @@
+"""Bench of text: tokens a second into memory, beside the built-in families and a Python generator.
+
+    python benches/text.py                  # some minutes; trains a tokenizer on its way
+    python benches/text.py --rounds 1       # a quick look
+
+The engine writes `bios-en` in words and in the tokens of a byte-level BPE, and the template
+families `default` and `bios`. Beside it stands a generator in Python as papers on biographies have
+them: it draws a person's facts, fills templates, joins a document, and has the same BPE encode it
+(`tokenizers`, all cores, in batches). It writes the statements of the same grammar, but no joint
+ones. All take turns in one run, so that a drift of the machine's clock meets all of them; the
+ratios are the point. It asserts on no time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import re
+import statistics
+import tempfile
+import time
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tokenizers
+
+import behemoth as bh
+import machine
+
+SUBJECTS = 1_000_000
+EXPOSURES = 20
+VOCABULARY = 4096
+BUFFER_TOKENS = 16 * 2**20
+SECONDS = 1.0  # of filling, for one family in one round
+DOCUMENTS = 4_000  # of the Python generator in one round
+
+
+def corpora(tokenizer: Path) -> dict[str, bh.Corpus]:
+    """The corpora of the engine by name, all in documents of one subject but the first."""
+    facts = bh.World(subjects=SUBJECTS, relations=6, objects=300)
+    text = bh.Grammar.named("bios-en").world(subjects=SUBJECTS)
+    bios = {"order": "bios", "exposures": EXPOSURES}
+    written: dict[str, Any] = {**bios, "nested_exposures": 0, "grammar": "bios-en"}
+    return {
+        "templates, default": bh.Corpus(facts, exposures=EXPOSURES),
+        "templates, bios": bh.Corpus(facts, **bios),  # type: ignore[arg-type]
+        "bios-en, words": bh.Corpus(text, **written),
+        "bios-en, BPE": bh.Corpus(text, tokenizer=tokenizer, **written),
+    }
+
+
+def fill(corpus: bh.Corpus, buffer: np.ndarray, offset: int) -> float:
+    """Tokens a second, filling the buffer again and again from different places."""
+    tokens, seconds = 0, 0.0
+    last = corpus.num_documents // 2  # from here on a full buffer remains
+    start = offset % last
+    while seconds < SECONDS:
+        before = time.perf_counter()
+        tokens += corpus.fill(buffer, start)
+        seconds += time.perf_counter() - before
+        start = (start + 1_000_003) % last
+    return tokens / seconds
+
+
+class PythonGenerator:
+    """Biographies as scripts write them: random facts, templates, one string a document."""
+
+    def __init__(self, source: str, seed: int = 0) -> None:
+        grammar = tomllib.loads(source)
+        self._lists = {
+            name: words if isinstance(words, list) else range(words["from"], words["to"] + 1)
+            for name, words in grammar["lists"].items()
+        }
+        self._subject = grammar["subject"]
+        self._classes = list(self._subject["classes"].values())
+        self._weights = [each.get("weight", 1) for each in self._classes]
+        self._relations = []
+        for relation in grammar["relations"].values():
+            statements = [
+                {"text": each} if isinstance(each, str) else each for each in relation["statements"]
+            ]
+            written = [each for each in statements if not each.get("held_out")]
+            texts = [each["text"] for each in written]
+            weights = [each.get("weight", 1) for each in written]
+            self._relations.append((relation["objects"], texts, weights))
+        self._random = random.Random(seed)
+
+    def _filled(self, pattern: str, own: dict[str, str]) -> str:
+        def word(match: re.Match[str]) -> str:
+            name = own.get(match[1], match[1])
+            return str(self._random.choice(self._lists[name]))
+
+        return re.sub(r"\{(\w+)\}", word, pattern)
+
+    def document(self) -> str:
+        """A new person's biography: each fact once, in an order of its own."""
+        own = self._random.choices(self._classes, self._weights)[0]
+        name = self._filled(self._subject["name"], own.get("lists", {}))
+        sentences = []
+        relations = list(self._relations)
+        self._random.shuffle(relations)
+        for at, (objects, texts, weights) in enumerate(relations):
+            mention = "named" if at == 0 else "pronoun"
+            words = {
+                key: value[mention] if isinstance(value, dict) else value
+                for key, value in own.items()
+                if key not in ("weight", "lists")
+            }
+            if at == 0:
+                words |= {"pronoun": name, "possessive": f"{name}'s"}
+            words |= {"subject": name, "object": self._filled(objects, {})}
+            for key in ("pronoun", "possessive", "subject", "object"):
+                words[key.capitalize()] = words[key][0].upper() + words[key][1:]
+            text = self._random.choices(texts, weights)[0]
+            sentences.append(text.format(**words))
+        return " ".join(sentences)
+
+
+def python_rates(tokenizer: Path, source: str, seed: int) -> tuple[float, float]:
+    """Tokens a second of the Python generator: with its tokenizer, and of the text alone."""
+    generator = PythonGenerator(source, seed)
+    encoder = tokenizers.Tokenizer.from_file(str(tokenizer / "tokenizer.json"))
+    before = time.perf_counter()
+    texts = [generator.document() for _ in range(DOCUMENTS)]
+    written = time.perf_counter()
+    encoded = encoder.encode_batch(texts, add_special_tokens=False)
+    tokens = np.concatenate([np.array(each.ids, np.uint16) for each in encoded])
+    after = time.perf_counter()
+    count = len(tokens) + DOCUMENTS  # and the ends of documents
+    return count / (after - before), count / (written - before)
+
+
+def bench(rounds: int, tokenizer: Path) -> dict[str, list[float]]:
+    """Measure all in turns: tokens a second by name and round."""
+    all_ = corpora(tokenizer)
+    source = bh.Grammar.named("bios-en").source
+    buffers = {name: np.ones(BUFFER_TOKENS, corpus.dtype) for name, corpus in all_.items()}
+
+    rates: dict[str, list[float]] = {}
+    for name, corpus in all_.items():
+        corpus.fill(buffers[name], 0)
+    for round_ in range(rounds):
+        for name, corpus in all_.items():
+            rate = fill(corpus, buffers[name], 7_777_777 * round_)
+            rates.setdefault(name, []).append(rate)
+        both, text = python_rates(tokenizer, source, round_)
+        rates.setdefault("Python and BPE", []).append(both)
+        rates.setdefault("Python, text alone", []).append(text)
+    return rates
+
+
+def main() -> None:
+    """Parse the options, measure, print, record."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of each measurement [3]")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead")
+    machine.note_option(parser)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as directory:
+        tokenizer = Path(directory) / "bpe"
+        bh.train_tokenizer("bios-en", tokenizer, vocabulary=VOCABULARY)
+        rates = bench(options.rounds, tokenizer)
+    if options.json:
+        print(json.dumps(rates))
+        return
+    medians = {name: statistics.median(own) for name, own in rates.items()}
+    base = medians["bios-en, BPE"]
+    print("| generator | M tokens/s | bios-en with BPE : this |")
+    print("| --- | --- | --- |")
+    for name, rate in medians.items():
+        print(f"| {name} | {rate / 1e6:.3g} | {base / rate:.3g} |")
+    print()
+    machine.show()
+    figures = {f"{name}: tokens_per_second": rate for name, rate in medians.items()}
+    machine.record("text", figures, options.note)
+
+
+if __name__ == "__main__":
+    main()
