@@ -11,6 +11,7 @@ damaged, locked or of another spec or version, `OSError` (`PermissionError`,
 """
 
 from collections.abc import Callable
+from os import PathLike
 from typing import Any, TypeAlias, final
 
 import numpy as np
@@ -35,6 +36,7 @@ __all__ = [
     "Lexicon",
     "World",
     "digest",
+    "digest_file",
     "version",
 ]
 
@@ -60,7 +62,10 @@ def version() -> str:
     """The version of the engine."""
 
 def digest(data: bytes) -> str:
-    """BLAKE3 of a bytes-like object, 64 hexadecimal digits."""
+    """BLAKE3 of bytes, 64 hexadecimal digits."""
+
+def digest_file(path: str | PathLike[str]) -> str:
+    """BLAKE3 of a file, 64 hexadecimal digits."""
 
 @final
 class World:
@@ -244,16 +249,12 @@ class Corpus:
     @property
     def fact_documents(self) -> int:
         """Number of documents that say facts."""
-    def says_facts(self, start: int, stop: int) -> NDArray[np.bool_]:
-        """Whether documents start..stop say facts."""
+    def document_kinds(self, start: int, stop: int) -> NDArray[np.uint8]:
+        """What documents start..stop say: 0 facts, 1 a filler, 2 a background."""
+    def document_lengths(self, start: int, stop: int) -> _U64:
+        """Tokens of each of the documents start..stop, its end included."""
     def filler_documents(self, start: int, stop: int) -> list[_U32]:
         """Documents of the filler's language that are in no corpus."""
-    @property
-    def page_documents(self) -> int:
-        """Documents of a page, the unit of random access."""
-    @property
-    def shard_documents(self) -> int:
-        """Documents of a shard."""
     @property
     def shards(self) -> int:
         """Number of shards."""
@@ -313,6 +314,13 @@ class Corpus:
         self, facts: _U64, objects: _U32, wording_index: int
     ) -> tuple[_U32, _U64, _U32, _U64, _U32, _U64]:
         """The same with other objects in the places of the facts' own."""
+    def entries(self, start: int, stop: int) -> tuple[_U64, _U64, _U32, _U64, _U32, _U32, _Bool]:
+        """Every sentence of documents start..stop, in the columns of `ledger`."""
+    def question_texts(self, facts: _U64, wording_index: int) -> tuple[list[str], list[str]]:
+        """Questions about facts and their answers, apart, of a corpus that has a grammar.
+
+        Both are empty where the relation has no question of the wording.
+        """
     def texts(self, start: int, stop: int) -> list[str]:
         """Documents of a corpus that is written with a grammar, as text."""
     def as_roles(self) -> Corpus:

@@ -35,3 +35,30 @@ def test_errors(run, corpus, words, message, tmp_path, monkeypatch):
 def test_a_spec_is_no_corpus(run, tmp_path):
     refused = run("export", tmp_path, "--to", "olmo", "--out", tmp_path / "o").refused(2)
     assert "manifest.json" in refused
+
+
+def test_inspect_and_verify_know_an_export(run, corpus, tmp_path):
+    out = tmp_path / "o"
+    assert run("export", corpus, "--to", "jsonl", "--out", out).code == 0
+    said = run("inspect", out)
+    assert said.code == 0 and said.out.startswith(f"{out}: an export to jsonl\n")
+    report = run("inspect", out, "--json").json()
+    assert (report["is"], report["files"]) == ("an export to jsonl", 6)
+    found = run("verify", out)
+    assert found.code == 0 and "6 files, " in found.out and "as they should be" in found.out
+    place = out / "documents" / "train-00000.jsonl"
+    place.write_text(place.read_text().replace("S1", "S2", 1))
+    found = run("verify", out)
+    assert found.code == 1
+    said = "behemoth: error: documents/train-00000.jsonl: is not what was written"
+    assert [line for line in found.err.splitlines() if "error" in line] == [said]
+    report = run("verify", out, "--json")
+    assert report.code == 1 and '"ok": false' in report.out.replace('"ok":false', '"ok": false')
+
+
+def test_one_that_was_stopped_says_how_to_go_on(run, corpus, tmp_path):
+    out = tmp_path / "o"
+    assert run("export", corpus, "--to", "chat", "--out", out).code == 0
+    (out / "sums.json").unlink()
+    assert "an export to chat, not finished" in run("inspect", out).out
+    assert "is not complete: run the same" in run("verify", out).refused(1)

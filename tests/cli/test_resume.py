@@ -40,7 +40,7 @@ def wait_for(condition, seconds=60):
         time.sleep(0.005)
 
 
-def kill_until_done(spawn, words, seed, kills):
+def kill_until_done(spawn, words, seed, kills, begun="tokens/*.bin*", seconds=0.3):
     """Start the command again and again, with a kill -9 at a random moment of its writing."""
     draw = random.Random(seed)
     out = words[words.index("--out") + 1]
@@ -48,8 +48,8 @@ def kill_until_done(spawn, words, seed, kills):
     while True:
         process = spawn(*words)
         if killed < kills:
-            wait_for(lambda made=process: any(out.rglob("*.bin*")) or made.poll() is not None)
-            time.sleep(draw.uniform(0, 0.3))
+            wait_for(lambda made=process: any(out.glob(begun)) or made.poll() is not None)
+            time.sleep(draw.uniform(0, seconds))
             if process.poll() is None:
                 process.kill()
                 killed += 1
@@ -73,6 +73,19 @@ def check_killed(spawn, run, spec, tmp_path, contents, subjects, kills, seed):
 
 def test_a_killed_run_goes_on_to_the_same_bytes(spawn, run, spec, tmp_path, contents):
     check_killed(spawn, run, spec, tmp_path, contents, subjects=60_000, kills=2, seed=1)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("to", ["jsonl", "chat", "hf-dataset", "text"])
+def test_a_killed_export_goes_on_to_the_same_bytes(spawn, run, spec, tmp_path, contents, to):
+    corpus = tmp_path / "corpus"
+    assert run("gen", "--spec", spec(40_000), "--probes", 0, "--out", corpus).code == 0
+    words = ("export", corpus, "--to", to)
+    assert run(*words, "--out", tmp_path / "straight").code == 0
+    killed = (*words, "--out", tmp_path / "killed")
+    assert kill_until_done(spawn, killed, seed=1, kills=3, begun="export.json", seconds=6) > 0
+    assert run("verify", tmp_path / "killed").code == 0
+    assert contents(tmp_path / "killed") == contents(tmp_path / "straight")
 
 
 @pytest.mark.faults

@@ -152,9 +152,9 @@ def test_again_nothing_is_written(exported, to):
 @pytest.mark.parametrize("to", FORMATS)
 def test_a_lost_file_is_made_again(exported, to):
     out, _ = exported(to)
-    whole = {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()}
-    for name in list(whole)[::2]:
-        if name != "export.json":
-            (out / name).unlink()
+    whole = {path: path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
+    for path in list(whole)[::2]:
+        if path.name != "export.json":
+            path.unlink()
     exported(to)
-    assert {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()} == whole
+    assert {path: path.read_bytes() for path in whole} == whole

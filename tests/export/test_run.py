@@ -70,7 +70,8 @@ def test_another_export_is_left_alone_but_for_force(directory, tmp_path):
     with pytest.raises(ArgumentError, match=r"another export \(to megatron\), allowed: a new"):
         export(directory, out, "megatron", block_length=64)
     export(directory, out, "olmo", force=True)
-    assert {path.name for path in out.iterdir()} == {"export.json", "tokenizer", "00000.npy"}
+    names = {"export.json", "sums.json", "tokenizer", "00000.npy"}
+    assert {path.name for path in out.iterdir()} == names
     assert (directory / "tokens" / "00000.bin").exists()
 
 

@@ -1,4 +1,4 @@
-"""`behemoth export`: a corpus in the format of another trainer."""
+"""`behemoth export`: a corpus in the format of others."""
 
 from __future__ import annotations
 
@@ -32,10 +32,12 @@ def export(
     given: dict[str, Any],
     json: bool,
 ) -> None:
-    """Write a corpus in the format of another trainer.
+    """Write a corpus in the format of another trainer, or as data for others.
 
-    Where that format's tokens are the shards' own bytes (megatron, olmo, datatrove), files are
-    hard links to them. The tokenizer is written beside them.
+    Where a format's tokens are the shards' own bytes (megatron, olmo, datatrove), files are hard
+    links to them. Text and what it says are in jsonl (documents, questions and answers), chat
+    (questions and answers as messages) and hf-dataset (all three as Parquet, which
+    datasets.load_dataset reads). The tokenizer is written beside them.
     """
     with resumable(given["out"]):
         from behemoth.export import export as write

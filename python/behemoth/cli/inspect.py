@@ -26,7 +26,10 @@ _CLASSES = 12  # rows of the ledger shown; a Zipf corpus has thousands of classe
 @command(Option("samples", "N", "Documents to decode.", parse.count, 3))
 def inspect(
     directory: Annotated[
-        str, typer.Argument(metavar="DIR", help="A corpus, a run, a plan, an edit or a study.")
+        str,
+        typer.Argument(
+            metavar="DIR", help="A corpus, a run, a plan, an edit, an export or a study."
+        ),
     ],
     given: dict[str, Any],
     json: bool,
@@ -34,8 +37,8 @@ def inspect(
     """Say what a directory is.
 
     Of a corpus its spec and counts, sample sentences decoded, and how often facts are written;
-    of a run its settings, how far it came, and its recall; of a plan, an edit or a study its
-    counts, and how far it came.
+    of a run its settings, how far it came, and its recall; of a plan, an edit, an export or a study
+    its counts, and how far it came.
     """
     from behemoth.corpus.source import MANIFEST
     from behemoth.train.inspection import inspect_run, is_run

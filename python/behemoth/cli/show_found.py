@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from behemoth.edit.record import EditRecord
+from behemoth.export.inspection import ExportInspection, inspect_export, is_export
 
 from .console import console
 
@@ -28,6 +29,8 @@ def describe(directory: str) -> dict[str, Any]:
     CorpusError
         When it is damaged.
     """
+    if is_export(directory):
+        return _export(inspect_export(directory))
     # `load` refuses an edit that is not finished.
     record = EditRecord.read(Path(directory))
     if record is not None:
@@ -53,6 +56,19 @@ def show_found(directory: str, found: dict[str, Any]) -> None:
         if name != "is":
             table.add_row(name.replace("_", " "), _text(value))
     out.print(table)
+
+
+def _export(report: ExportInspection) -> dict[str, Any]:
+    state = "" if report.complete else ", not finished"
+    counts = {"files": report.files, "bytes": report.bytes} if report.complete else {}
+    blocks = {} if report.block_length is None else {"block_length": report.block_length}
+    return {
+        "is": f"an export to {report.to}{state}",
+        **counts,
+        **blocks,
+        "spec_hash": report.spec_hash,
+        "behemoth": report.behemoth,
+    }
 
 
 def _plan(plan: EditPlan) -> dict[str, Any]:

@@ -1,43 +1,53 @@
-"""`behemoth verify`: recompute every hash and every count of a corpus directory."""
+"""`behemoth verify`: recompute every hash and every count of a directory."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 
 from behemoth.support.bars import Bars
+from behemoth.support.text import bytes_text
 
 from . import parse
 from .console import console, write_json
 from .options import Option, command
 
 
-@command(Option("threads", "N", "0 for all cores.", parse.count, 0))
+@command(Option("threads", "N", "0 for all cores, of a corpus.", parse.count, 0))
 def verify(
-    directory: Annotated[str, typer.Argument(metavar="DIR", help="A corpus directory.")],
+    directory: Annotated[str, typer.Argument(metavar="DIR", help="A corpus or an export.")],
     given: dict[str, Any],
     json: bool,
 ) -> None:
-    """Recompute every hash and every count of a corpus.
+    """Recompute every hash and every count of a corpus, and every hash of an export.
 
     Names bad and missing files; exit code 1 if there are any.
     """
-    from behemoth.corpus import verify as check
+    from behemoth.export.inspection import is_export, verify_export
 
-    report = check(directory, progress=Bars(), **given)
+    if is_export(directory):
+        found = verify_export(directory, progress=Bars())
+        what = f"{found.files:,} files, {bytes_text(found.bytes)}"
+    else:
+        from behemoth.corpus import verify as check
+
+        found = check(directory, progress=Bars(), **given)
+        what = f"{found.shards:,} shards, {found.tokens:,} tokens"
     if json:
-        write_json(asdict(report))
-    messages = console(stderr=True)
-    for row in report.bad:
-        messages.print(f"behemoth: error: {row['file']}: {row['reason']}", markup=False)
-    for name in report.missing:
-        messages.print(f"behemoth: error: {name}: is missing", markup=False)
-    if not report.ok:
+        write_json(asdict(found))
+    _complain(found.bad, found.missing)
+    if not found.ok:
         raise typer.Exit(1)
     if not json:
-        console().print(
-            f"{report.directory}: {report.shards:,} shards, {report.tokens:,} tokens, "
-            "all as they should be"
-        )
+        console().print(f"{found.directory}: {what}, all as they should be")
+
+
+def _complain(bad: Sequence[dict[str, Any]], missing: Sequence[str]) -> None:
+    messages = console(stderr=True)
+    for row in bad:
+        messages.print(f"behemoth: error: {row['file']}: {row['reason']}", markup=False)
+    for name in missing:
+        messages.print(f"behemoth: error: {name}: is missing", markup=False)

@@ -409,11 +409,49 @@ class Corpus:
         return self._text.tokenizer.decode(ids)
 
     def texts(self, start: int, stop: int) -> list[str]:
-        """Documents start..stop (`stop` excluded) of a corpus with a grammar, as their text.
+        """Documents start..stop (`stop` excluded) as their text.
 
-        Without the mark that ends a document; a document that a twin leaves out is empty.
+        Without the mark that ends a document; a document that a twin leaves out is empty. With
+        templates the names of the tokens with spaces between them; the documents of a background
+        are as the tokenizer decodes them.
         """
-        return self._native.texts(start, stop)
+        from .documents import document_texts
+
+        return document_texts(self, whole_number("start", start), whole_number("stop", stop))
+
+    def documents(self, start: int, stop: int) -> pl.DataFrame:
+        """Documents start..stop (`stop` excluded): their text, and what they say.
+
+        Returns
+        -------
+        polars.DataFrame
+            One row a document, those without tokens left out; see `behemoth.corpus.documents`.
+        """
+        from .documents import document_frame
+
+        return document_frame(self, whole_number("start", start), whole_number("stop", stop))
+
+    def questions(
+        self, facts: ArrayLike | None = None, *, held_out: bool | None = None
+    ) -> pl.DataFrame:
+        """Questions and their answers as text, one row a fact and wording.
+
+        Parameters
+        ----------
+        facts : array_like of int, optional
+            All facts by default.
+        held_out : bool, optional
+            Only wordings that are never written, or only those that can be.
+
+        Returns
+        -------
+        polars.DataFrame
+            See `behemoth.corpus.questions`.
+        """
+        from .questions import question_frame
+
+        ids = np.arange(self.world.num_facts) if facts is None else facts
+        return question_frame(self, whole(ids, "facts", np.uint64).ravel(), held_out)
 
     def object_tokens(self, relation: int) -> ObjectTokens:
         """The tokens of all objects of a relation, of a corpus with a grammar; made once."""
@@ -463,6 +501,17 @@ class Corpus:
         ids = whole(facts, "facts", np.uint64)
         return self._native.exposures(ids.ravel()).reshape(ids.shape)
 
+    def sentences(self, start: int, stop: int) -> pl.DataFrame:
+        """Every sentence of documents start..stop (`stop` excluded), as they are written.
+
+        Returns
+        -------
+        polars.DataFrame
+            The columns of `ledger`.
+        """
+        first, last = whole_number("start", start), whole_number("stop", stop)
+        return self._entries(self._native.entries(first, last))
+
     def ledger(self, facts: ArrayLike) -> pl.DataFrame:
         """Every sentence of the facts given.
 
@@ -473,10 +522,13 @@ class Corpus:
             (UInt32), document (UInt64), sentence (UInt32; its place in the document),
             object (UInt32), minority (Boolean).
         """
+        ids = whole(facts, "facts", np.uint64).ravel()
+        return self._entries(self._native.ledger(ids))
+
+    def _entries(self, columns: tuple[NDArray[Any], ...]) -> pl.DataFrame:
         import polars as pl
 
-        ids = whole(facts, "facts", np.uint64).ravel()
-        fact, copy, index, document, sentence, objects, minority = self._native.ledger(ids)
+        fact, copy, index, document, sentence, objects, minority = columns
         names = pl.Series([row["name"] for row in self.templates], dtype=pl.String)
         wordings = pl.Series([row["wording"] for row in self.templates], dtype=pl.UInt32)
         return pl.DataFrame(
@@ -526,7 +578,7 @@ class Corpus:
 
     def says_facts(self, start: int, stop: int) -> NDArray[np.bool_]:
         """Whether documents start..stop say facts, and are no filler or background."""
-        return self._native.says_facts(start, stop)
+        return self._native.document_kinds(start, stop) == 0
 
     def filler_documents(self, start: int, stop: int) -> list[NDArray[Any]]:
         """Documents of the filler's language that are in no corpus, for its perplexity.

@@ -217,7 +217,7 @@ class Text:
         if self.tokenizer is None:
             return  # its tokens are the words that the text was put together from
         count = min(documents, corpus.num_documents)
-        texts = corpus.texts(0, count)
+        texts = corpus._native.texts(0, count)
         encoded = self.tokenizer.encode(texts)
         end = corpus.end_of_document
         says_facts = corpus.says_facts(0, count)

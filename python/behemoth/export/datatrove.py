@@ -10,7 +10,7 @@ from pathlib import Path
 
 from behemoth.support.files import replacing, write_bytes
 
-from .protocol import SHARD, Format
+from .protocol import SHARD, Format, by_shard
 from .source import Shard, Source, same_bytes
 
 
@@ -30,6 +30,6 @@ def _write(source: Source, shard: Shard, out: Path, block_length: int) -> None:
 FORMAT = Format(
     "datatrove",
     "datatrove's DatatroveFolderDataset, nanotron",
-    _write,
+    by_shard(_write),
     (f"{SHARD}.ds", f"{SHARD}.ds.index", f"{SHARD}.ds.metadata"),
 )

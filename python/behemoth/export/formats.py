@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMATS", "get_format"]
 
-FORMATS = ("megatron", "olmo", "datatrove", "litdata", "llmc", "text", "parquet")
+FORMATS = (
+    "megatron", "olmo", "datatrove", "litdata", "llmc", "text", "parquet",
+    "jsonl", "chat", "hf-dataset",
+)  # fmt: skip
 """Names of the formats: each is a module of this package that has a `FORMAT`."""
 
 
@@ -26,4 +29,4 @@ def get_format(name: str) -> Format:
     """
     if name not in FORMATS:
         raise ArgumentError.unknown("to", name, FORMATS)
-    return import_module(f"{__package__}.{name}").FORMAT
+    return import_module(f"{__package__}.{name.replace('-', '_')}").FORMAT

@@ -13,7 +13,7 @@ from typing import Any
 
 from behemoth.support.files import as_json, replacing, write_bytes
 
-from .protocol import Format
+from .protocol import Format, by_shard
 from .source import Shard, Source
 
 _HEAD = 12  # bytes: one item, its place, its end
@@ -75,7 +75,7 @@ def _check(source: Source) -> None:
 FORMAT = Format(
     "litdata",
     "LitData's StreamingDataset with a TokensLoader",
-    _write,
+    by_shard(_write),
     ("chunk-0-[0-9]*.bin", "index.json"),
     _finish,
     2048,

@@ -11,7 +11,7 @@ import numpy as np
 
 from behemoth.support.files import replacing
 
-from .protocol import SHARD, Format
+from .protocol import SHARD, Format, by_shard
 from .source import Shard, Source
 
 _HEAD = 256
@@ -35,4 +35,4 @@ def _check(source: Source) -> None:
     source.check_size("llmc", _MOST, 4 * _HEAD)
 
 
-FORMAT = Format("llmc", "llm.c, modded-nanogpt", _write, (f"{SHARD}.bin",), check=_check)
+FORMAT = Format("llmc", "llm.c, modded-nanogpt", by_shard(_write), (f"{SHARD}.bin",), check=_check)

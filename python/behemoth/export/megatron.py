@@ -17,7 +17,7 @@ import numpy as np
 
 from behemoth.support.files import write_bytes
 
-from .protocol import SHARD, Format
+from .protocol import SHARD, Format, by_shard
 from .source import Shard, Source, same_bytes
 
 _MAGIC = b"MMIDIDX\0\0"
@@ -43,7 +43,7 @@ def _write(source: Source, shard: Shard, out: Path, block_length: int) -> None:
 FORMAT = Format(
     "megatron",
     "Megatron-LM's IndexedDataset and GPTDataset",
-    _write,
+    by_shard(_write),
     (f"{SHARD}.bin", f"{SHARD}.idx"),
     block_length=2048,
 )

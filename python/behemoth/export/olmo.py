@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .protocol import SHARD, Format
+from .protocol import SHARD, Format, by_shard
 from .source import Shard, Source, same_bytes
 
 
@@ -12,4 +12,4 @@ def _write(source: Source, shard: Shard, out: Path, block_length: int) -> None:
     same_bytes(shard, out / f"{shard.name}.npy")
 
 
-FORMAT = Format("olmo", "OLMo-core's NumpyFSLDatasetConfig", _write, (f"{SHARD}.npy",))
+FORMAT = Format("olmo", "OLMo-core's NumpyFSLDatasetConfig", by_shard(_write), (f"{SHARD}.npy",))

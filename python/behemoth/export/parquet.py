@@ -13,7 +13,7 @@ import polars as pl
 
 from behemoth.support.files import replacing
 
-from .protocol import SHARD, Format
+from .protocol import SHARD, Format, by_shard
 from .source import Shard, Source
 from .text import Lines
 
@@ -41,6 +41,6 @@ def _write(source: Source, shard: Shard, out: Path, block_length: int) -> None:
 FORMAT = Format(
     "parquet",
     "datasets, polars, pandas: `text` and `input_ids` of documents",
-    _write,
+    by_shard(_write),
     (f"{SHARD}-[0-9]*.parquet",),
 )

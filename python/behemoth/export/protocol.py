@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
+
+from behemoth.support.progress import Looking, task
 
 from .source import Shard, Source
 
 SHARD = "[0-9][0-9][0-9][0-9][0-9]"
 """Pattern of a shard's name."""
 
+Write: TypeAlias = Callable[[Source, Path, int, Looking], None]
+"""``write(source, out, block_length, progress)`` writes what a format makes of a corpus."""
+
 
 @dataclass(frozen=True)
 class Format:
-    """A format of another trainer.
+    """A format of others.
 
     Parameters
     ----------
@@ -22,12 +28,12 @@ class Format:
     reader : str
         What reads it.
     write : callable
-        ``write(source, shard, out, block_length)`` writes what comes of a shard. Files have
-        their name only when they are whole, so that one that is there is left as it is.
+        ``write(source, out, block_length, progress)`` writes it. Files have their name only when
+        they are whole, so that one that is there is left as it is.
     files : tuple of str
         Patterns of the names that these files have.
     finish : callable, optional
-        ``finish(source, out, block_length)`` writes what comes of all shards together.
+        ``finish(source, out, block_length)`` writes what comes of all of it together.
     block_length : int, optional
         Tokens of a block by default, where the format is made of blocks.
     check : callable, optional
@@ -36,8 +42,20 @@ class Format:
 
     name: str
     reader: str
-    write: Callable[[Source, Shard, Path, int], None]
+    write: Write
     files: tuple[str, ...]
     finish: Callable[[Source, Path, int], None] | None = None
     block_length: int | None = None
     check: Callable[[Source], None] | None = None
+
+
+def by_shard(write: Callable[[Source, Shard, Path, int], None]) -> Write:
+    """Go through the shards: ``write(source, shard, out, block_length)`` makes files of one."""
+
+    def write_all(source: Source, out: Path, block_length: int, progress: Looking) -> None:
+        with task(progress, "exporting", "tokens") as step:
+            for shard in source.shards:
+                write(source, shard, out, block_length)
+                step(shard.stop, source.tokens)
+
+    return write_all

@@ -15,14 +15,13 @@ from behemoth.support.checks import path_of, whole_number
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import as_json, write_bytes
 from behemoth.support.locks import lock_folder
-from behemoth.support.progress import Looking, task
+from behemoth.support.progress import Looking
 from behemoth.support.replacement import Kind, foreign, recover, succeeds, succession
 
 from .formats import FORMATS, get_format
+from .inspection import RECORD, SUMS, write_sums
 from .protocol import Format
 from .source import Source
-
-_RECORD = "export.json"
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Exported:
     block_length : int or None
         Tokens of a block, where the format is made of blocks.
     files : int
-        Files of tokens and what belongs to them, the tokenizer's apart.
+        Files of tokens or text and what belongs to them, the tokenizer's apart.
     tokens : int
         Of the corpus.
     bytes : int
@@ -62,7 +61,7 @@ def export(
     force: bool = False,
     progress: Looking = None,
 ) -> Exported:
-    """Write a corpus directory in the format of another trainer.
+    """Write a corpus directory in the format of another trainer, or as data for others.
 
     Formats whose tokens are the shards' own bytes (megatron, olmo, datatrove) get hard links to
     them where the file system has such, and copies otherwise. The tokenizer is written beside
@@ -108,15 +107,14 @@ def export(
     with lock_folder(place):
         kind, replaces = _check(place, about, force)
         with succession(place, kind or _kind(made), force=replaces):
-            write_bytes(place / _RECORD, as_json(about))
+            write_bytes(place / RECORD, as_json(about))
             write_tokenizer(place / "tokenizer", source.corpus.tokenizer_files)
-            with task(progress, "exporting", "tokens") as step:
-                for shard in source.shards:
-                    made.write(source, shard, place, length or 0)
-                    step(shard.stop, source.tokens)
+            made.write(source, place, length or 0, progress)
             if made.finish is not None:
                 made.finish(source, place, length or 0)
-    files = [path for name in made.files for path in place.glob(name)]
+            files = [path for name in made.files for path in place.glob(name)]
+            tokenizer = [place / "tokenizer" / name for name in source.corpus.tokenizer_files]
+            write_sums(place, [*files, *tokenizer], source.digests)
     return Exported(
         out=fspath(out),
         to=to,
@@ -147,21 +145,21 @@ def _block_length(made: Format, given: int | None, tokens: int) -> int | None:
 
 def _kind(made: Format) -> Kind:
     """What an export to a format owns."""
-    return Kind(_RECORD, (*made.files, *(f"tokenizer/{name}" for name in FILES)))
+    return Kind(RECORD, (*made.files, SUMS, *(f"tokenizer/{name}" for name in FILES)))
 
 
 def _check(place: Path, about: Mapping[str, object], force: bool) -> tuple[Kind | None, bool]:
     """Refuse a directory of something else; say what export is there, and if it is replaced."""
-    recover(place, Kind(_RECORD, ()))
+    recover(place, Kind(RECORD, ()))
     something = ArgumentError(
         "out", f"{place}, which holds something else", "a new directory, or one of an export"
     )
-    if foreign(place, Kind(_RECORD, ())) is not None:
+    if foreign(place, Kind(RECORD, ())) is not None:
         raise something
-    if not (place / _RECORD).is_file():
+    if not (place / RECORD).is_file():
         return None, False
     try:
-        there = json.loads((place / _RECORD).read_text(encoding="utf-8"))
+        there = json.loads((place / RECORD).read_text(encoding="utf-8"))
         same = all(there[name] == about[name] for name in ("to", "block_length", "spec_hash"))
         kind = _kind(get_format(there["to"]))
     except (OSError, ValueError, KeyError, TypeError):

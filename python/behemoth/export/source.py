@@ -73,6 +73,15 @@ class Shard:
 class Source:
     """A finished corpus directory.
 
+    Attributes
+    ----------
+    corpus : Corpus
+    dtype : dtype
+    shards : list of Shard
+    tokens : int
+    digests : dict
+        BLAKE3 of the shards as they were written, by the number of the file's inode.
+
     Raises
     ------
     CorpusError
@@ -102,6 +111,10 @@ class Source:
             )
             first += len(tokens)
         self.tokens = first
+        self.digests = {
+            shard.path.stat().st_ino: entry["blake3"]
+            for shard, entry in zip(self.shards, manifest["shards"], strict=True)
+        }
 
     def check_size(self, to: str, most: int, beside: int) -> None:
         """Refuse shards that, with `beside` more bytes, do not fit in files below `most`."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from behemoth.support.files import replacing
 
-from .protocol import SHARD, Format
+from .protocol import SHARD, Format, by_shard
 from .source import Shard, Source, Tokens
 
 _PIECE = 1 << 20  # tokens
@@ -48,4 +48,4 @@ def _write(source: Source, shard: Shard, out: Path, block_length: int) -> None:
             file.write(lines.write(tokens).encode())
 
 
-FORMAT = Format("text", "anything; a document a line", _write, (f"{SHARD}.txt",))
+FORMAT = Format("text", "anything; a document a line", by_shard(_write), (f"{SHARD}.txt",))

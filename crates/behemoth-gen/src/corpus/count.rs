@@ -26,6 +26,16 @@ impl Corpus {
         }
     }
 
+    /// Tokens of each of a range of documents, its end included; none of one that a twin leaves
+    /// out.
+    pub fn document_lengths(&self, documents: Range<u64>) -> Result<Vec<u64>> {
+        self.check_range("stop", documents.start, documents.end, self.documents())?;
+        let writer = self.writer();
+        Ok(documents
+            .map(|document| self.count_tokens(&writer, document..document + 1))
+            .collect())
+    }
+
     /// Mean tokens of a document over the first pages; twins have that of their parent.
     pub(crate) fn mean_document_tokens(&self) -> f64 {
         let documents = self.documents().min(4 * PAGE_DOCUMENTS);

@@ -1,5 +1,7 @@
 //! Sets of facts, asked for each sentence.
 
+use super::Corpus;
+
 /// A set of facts with a fast test.
 #[derive(Debug)]
 pub(super) enum FactSet {
@@ -32,5 +34,13 @@ impl FactSet {
             }
             FactSet::Sorted(sorted) => sorted.binary_search(&fact).is_ok(),
         }
+    }
+}
+
+impl Corpus {
+    /// Whether a twin leaves a fact out.
+    #[inline(always)]
+    pub(super) fn is_left_out(&self, fact: u64) -> bool {
+        self.without.as_ref().is_some_and(|set| set.contains(fact))
     }
 }

@@ -1,7 +1,9 @@
 //! Where each fact is written, and prompts that ask for it.
 
+use std::ops::Range;
+
 use super::Corpus;
-use super::bios::{Draft, Named};
+use super::bios::{Draft, Held, Named};
 use super::sentence::Sentence;
 use super::style::{Pen, Style};
 use crate::document;
@@ -132,50 +134,85 @@ impl Corpus {
                     Some(_) => 0,
                     None => self.place_in(document, (fact, copy), &mut draft),
                 };
-                let first = self
-                    .world
-                    .object_of(fact, sentence.subject, sentence.relation);
-                let minority = self.minority.as_ref().is_some_and(|minority| {
-                    let (subject, relation) = (sentence.subject, sentence.relation);
-                    self.second(minority, fact, subject, relation, copy, exposures)
-                        .is_some()
-                });
-                debug_assert!(minority || first == sentence.object);
-                Ok(Entry {
-                    fact,
-                    copy,
-                    wording_index: sentence.wording as u32,
-                    document,
-                    place,
-                    object: sentence.object,
-                    minority,
-                })
+                Ok(self.entry(&sentence, document, place))
             })
             .collect()
     }
 
-    /// The place of a copy of a fact among the sentences of its document that are written; facts
-    /// that a joint statement says together have one place.
+    /// The place of a copy of a fact among the sentences of its document that are written.
     fn place_in(&self, document: u64, copy: (u64, u64), draft: &mut Draft) -> u32 {
         let sentences = self.sentences_of(document, draft);
-        let is_it = |sentence: &Sentence| (sentence.fact, sentence.copy) == copy;
-        let found = match &self.style {
-            Style::Templates(_) => sentences
-                .iter()
-                .filter(|sentence| !self.is_left_out(sentence.fact))
-                .position(is_it),
-            Style::Text(text) => {
-                let (mut found, mut at) = (None, 0);
-                text.for_each(sentences, Named::NONE, self, |_, _, group| {
-                    if group.iter().any(is_it) {
-                        found = Some(at);
-                    }
-                    at += 1;
-                });
-                found
+        let mut found = None;
+        self.for_each_written(sentences, Named::NONE, |place, sentence| {
+            if (sentence.fact, sentence.copy) == copy {
+                found = Some(place);
             }
-        };
-        found.expect("a document holds its sentences") as u32
+        });
+        found.expect("a document holds its sentences")
+    }
+
+    /// Every sentence of a range of documents, as they are written; facts that a joint statement
+    /// says together have one place.
+    pub fn entries(&self, documents: Range<u64>) -> Result<Vec<Entry>> {
+        self.check_range("stop", documents.start, documents.end, self.documents())?;
+        let mut entries = Vec::new();
+        self.for_each_bio(documents, None, |document, held| {
+            let Held::Sentences(sentences, named) = held else {
+                return;
+            };
+            self.for_each_written(sentences, named, |place, sentence| {
+                entries.push(self.entry(sentence, document, place));
+            });
+        });
+        Ok(entries)
+    }
+
+    /// Goes through the sentences of a document that are written, each with its place.
+    fn for_each_written(
+        &self,
+        sentences: &[Sentence],
+        named: Named,
+        mut each: impl FnMut(u32, &Sentence),
+    ) {
+        let mut place = 0;
+        match &self.style {
+            Style::Templates(_) => {
+                for sentence in sentences.iter().filter(|s| !self.is_left_out(s.fact)) {
+                    each(place, sentence);
+                    place += 1;
+                }
+            }
+            Style::Text(text) => text.for_each(sentences, named, self, |_, _, group| {
+                group.iter().for_each(|sentence| each(place, sentence));
+                place += 1;
+            }),
+        }
+    }
+
+    fn entry(&self, sentence: &Sentence, document: u64, place: u32) -> Entry {
+        let &Sentence {
+            fact,
+            copy,
+            subject,
+            relation,
+            object,
+            wording,
+        } = sentence;
+        let minority = self.minority.as_ref().is_some_and(|minority| {
+            let exposures = self.exposures.of_existing(fact);
+            self.second(minority, fact, subject, relation, copy, exposures)
+                .is_some()
+        });
+        debug_assert!(minority || object == self.world.object_of(fact, subject, relation));
+        Entry {
+            fact,
+            copy,
+            wording_index: wording as u32,
+            document,
+            place,
+            object,
+            minority,
+        }
     }
 
     /// Whether questions about the fact's subject are in the corpus; none without questions, or

@@ -44,6 +44,7 @@ use crate::vocabulary::{Token, Vocabulary};
 use crate::world::World;
 
 pub use self::ledger::{Entry, Probe, Prober};
+pub use self::others::DocumentKind;
 pub use self::text::{BACKGROUND_ROLE, Span};
 pub use self::threads::Progress;
 
@@ -87,6 +88,8 @@ pub struct Corpus {
     most_tokens: usize,
     document_tokens: Option<u64>,
     index: Arc<OnceLock<Vec<u64>>>,
+    /// The same stream as text, once it was asked for.
+    written: Arc<OnceLock<Corpus>>,
 }
 
 impl Corpus {
@@ -169,7 +172,8 @@ impl Corpus {
             others,
             sentence_key: Key::new(seed, "sentence", 0),
             document_tokens: None,
-            index: Arc::new(OnceLock::new()),
+            index: Arc::default(),
+            written: Arc::default(),
         };
         corpus.check_document_size()?;
         corpus.document_tokens = corpus.fixed_document_tokens();
@@ -270,11 +274,6 @@ impl Corpus {
             background: self.background.clone(),
         };
         Corpus::with_parts(world, spec, parts)
-    }
-
-    #[inline(always)]
-    fn is_left_out(&self, fact: u64) -> bool {
-        self.without.as_ref().is_some_and(|set| set.contains(fact))
     }
 
     /// Most tokens of a document.

@@ -14,6 +14,25 @@ use crate::spec::{CorpusSpec, TwinSpec};
 use crate::vocabulary::{Token, Vocabulary};
 use crate::world::World;
 
+/// What a document says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DocumentKind {
+    /// Facts.
+    Facts,
+    /// Words of a filler.
+    Filler,
+    /// What another corpus says.
+    Background,
+}
+
+impl DocumentKind {
+    /// As a number: 0 of facts, 1 of filler, 2 of a background.
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+}
+
 /// What stands between facts.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Others {
@@ -60,6 +79,15 @@ impl Others {
             .as_ref()
             .map_or(0, |taken| taken.documents());
         self.filler_documents() + background
+    }
+
+    /// What a document is.
+    fn kind(&self, number: u64) -> DocumentKind {
+        if number < self.filler_documents() {
+            DocumentKind::Filler
+        } else {
+            DocumentKind::Background
+        }
     }
 
     fn filler_documents(&self) -> u64 {
@@ -169,12 +197,20 @@ impl Corpus {
         self.documents() - self.others.documents()
     }
 
+    /// What each of a range of documents says.
+    pub fn document_kinds(&self, documents: Range<u64>) -> Result<Vec<DocumentKind>> {
+        self.check_range("stop", documents.start, documents.end, self.documents())?;
+        let kind = |document| match self.other(document) {
+            None => DocumentKind::Facts,
+            Some(number) => self.others.kind(number),
+        };
+        Ok(documents.map(kind).collect())
+    }
+
     /// Whether each of a range of documents says facts.
     pub fn says_facts(&self, documents: Range<u64>) -> Result<Vec<bool>> {
-        self.check_range("stop", documents.start, documents.end, self.documents())?;
-        Ok(documents
-            .map(|document| self.other(document).is_none())
-            .collect())
+        let kinds = self.document_kinds(documents)?;
+        Ok(kinds.iter().map(|&k| k == DocumentKind::Facts).collect())
     }
 
     /// Documents of the filler's language that are in no corpus, by number: the same for every

@@ -18,14 +18,18 @@ pub(super) fn same_length(name: &str, a: usize, b: usize) -> crate::Result<()> {
     }
 }
 
-pub(super) fn check_facts(facts: &[u64], world: &World) -> crate::Result<()> {
+/// Ids of facts that the world has.
+pub(super) fn known_facts<'a>(
+    facts: &'a PyReadonlyArray1<'_, u64>,
+    world: &World,
+) -> PyResult<&'a [u64]> {
+    let facts = slice(facts)?;
     match facts.iter().find(|&&fact| fact >= world.facts()) {
-        None => Ok(()),
-        Some(fact) => Err(Error::argument(
-            "facts",
-            fact,
-            format!("facts below {}", world.facts()),
-        )),
+        None => Ok(facts),
+        Some(fact) => {
+            let allowed = format!("facts below {}", world.facts());
+            Err(Error::argument("facts", fact, allowed).into())
+        }
     }
 }
 

@@ -1,20 +1,18 @@
 //! `behemoth._gen.Corpus`.
 
-use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
 
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1, PyUntypedArray};
 use pyo3::prelude::*;
 
-use super::arguments::{check_facts, pairs, same_length, slice};
+use super::arguments::{known_facts, pairs, same_length, slice};
 use super::background::Background;
 use super::fill::{FillDocuments, FillTokens, fill_array, lists, tokens};
 use super::lexicon::Lexicon;
-use super::threads::{in_pieces, run};
+use super::threads::run;
 use super::world::World;
-use super::{ledger, templates};
-use crate::corpus::{Corpus as Engine, PAGE_DOCUMENTS, Parts, Progress};
+use super::{ledger, shards, templates};
+use crate::corpus::{Corpus as Engine, Parts, Progress};
 use crate::shard::{self, WriteOptions};
 use crate::spec::CorpusSpec;
 
@@ -90,14 +88,27 @@ impl Corpus {
         self.inner.fact_documents()
     }
 
-    /// Whether documents say facts.
-    fn says_facts<'py>(
+    /// What documents say, as codes.
+    fn document_kinds<'py>(
         &self,
         py: Python<'py>,
         start: u64,
         stop: u64,
-    ) -> PyResult<Bound<'py, PyArray1<bool>>> {
-        Ok(self.inner.says_facts(start..stop)?.into_pyarray(py))
+    ) -> PyResult<Bound<'py, PyArray1<u8>>> {
+        let kinds = py.detach(|| self.inner.document_kinds(start..stop))?;
+        let codes: Vec<u8> = kinds.iter().map(|kind| kind.code()).collect();
+        Ok(codes.into_pyarray(py))
+    }
+
+    /// The tokens of each document.
+    fn document_lengths<'py>(
+        &self,
+        py: Python<'py>,
+        start: u64,
+        stop: u64,
+    ) -> PyResult<Bound<'py, PyArray1<u64>>> {
+        let lengths = py.detach(|| self.inner.document_lengths(start..stop))?;
+        Ok(lengths.into_pyarray(py))
     }
 
     /// Documents of the filler's language that are in no corpus.
@@ -108,16 +119,6 @@ impl Corpus {
         stop: u64,
     ) -> PyResult<Vec<Bound<'py, PyArray1<u32>>>> {
         Ok(lists(py, self.inner.filler_documents(start..stop)?))
-    }
-
-    #[getter]
-    fn page_documents(&self) -> u64 {
-        PAGE_DOCUMENTS
-    }
-
-    #[getter]
-    fn shard_documents(&self) -> u64 {
-        shard::ShardPlan::new(&self.inner).each
     }
 
     #[getter]
@@ -215,14 +216,8 @@ impl Corpus {
         py: Python<'py>,
         facts: PyReadonlyArray1<'py, u64>,
     ) -> PyResult<Bound<'py, PyArray1<u64>>> {
-        let facts = slice(&facts)?;
-        check_facts(facts, self.inner.world())?;
-        let mut exposures = Vec::with_capacity(facts.len());
-        in_pieces(py, facts.len(), |range| {
-            exposures.extend(facts[range].iter().map(|&f| self.inner.exposures_of(f)));
-            Ok(())
-        })?;
-        Ok(exposures.into_pyarray(py))
+        let facts = known_facts(&facts, self.inner.world())?;
+        ledger::exposures(py, &self.inner, facts)
     }
 
     fn ledger<'py>(
@@ -230,9 +225,34 @@ impl Corpus {
         py: Python<'py>,
         facts: PyReadonlyArray1<'py, u64>,
     ) -> PyResult<ledger::Columns<'py>> {
-        let facts = slice(&facts)?;
-        check_facts(facts, self.inner.world())?;
+        let facts = known_facts(&facts, self.inner.world())?;
         ledger::columns(py, &self.inner, facts)
+    }
+
+    /// Every sentence of documents.
+    fn entries<'py>(
+        &self,
+        py: Python<'py>,
+        start: u64,
+        stop: u64,
+    ) -> PyResult<ledger::Columns<'py>> {
+        let entries = py.detach(|| self.inner.entries(start..stop))?;
+        Ok(ledger::columns_of(py, &entries))
+    }
+
+    /// Questions about facts and their answers, apart.
+    fn question_texts(
+        &self,
+        py: Python<'_>,
+        facts: PyReadonlyArray1<'_, u64>,
+        wording_index: usize,
+    ) -> PyResult<(Vec<String>, Vec<String>)> {
+        let facts = known_facts(&facts, self.inner.world())?;
+        let texts = py.detach(|| self.inner.question_texts(facts, wording_index))?;
+        Ok(texts
+            .into_iter()
+            .map(|[asked, answer]| (asked, answer))
+            .unzip())
     }
 
     /// Documents of a corpus that is written with a grammar, as text.
@@ -260,9 +280,9 @@ impl Corpus {
         objects: PyReadonlyArray1<'py, u32>,
         wording_index: usize,
     ) -> PyResult<ledger::Probes<'py>> {
-        let (facts, objects) = (slice(&facts)?, slice(&objects)?);
+        let facts = known_facts(&facts, self.inner.world())?;
+        let objects = slice(&objects)?;
         same_length("objects", facts.len(), objects.len())?;
-        check_facts(facts, self.inner.world())?;
         ledger::answers(py, &self.inner, facts, objects, wording_index)
     }
 
@@ -278,8 +298,7 @@ impl Corpus {
         wording_index: usize,
         combination: Option<u32>,
     ) -> PyResult<ledger::Probes<'py>> {
-        let facts = slice(&facts)?;
-        check_facts(facts, self.inner.world())?;
+        let facts = known_facts(&facts, self.inner.world())?;
         ledger::probes(py, &self.inner, facts, wording_index, combination)
     }
 
@@ -288,13 +307,8 @@ impl Corpus {
         py: Python<'py>,
         facts: PyReadonlyArray1<'py, u64>,
     ) -> PyResult<Bound<'py, PyArray1<bool>>> {
-        let facts = slice(&facts)?;
-        check_facts(facts, self.inner.world())?;
-        let seen: Vec<bool> = facts
-            .iter()
-            .map(|&fact| self.inner.seen_in_questions(fact).unwrap_or(false))
-            .collect();
-        Ok(seen.into_pyarray(py))
+        let facts = known_facts(&facts, self.inner.world())?;
+        Ok(ledger::seen_in_questions(py, &self.inner, facts))
     }
 
     #[pyo3(name = "override")]
@@ -330,15 +344,7 @@ impl Corpus {
             part,
             force,
         };
-        let total = shard::estimated_bytes(&self.inner) / part.1.max(1);
-        let start = Instant::now();
-        let summary = run(py, total, progress, |progress| {
-            shard::write(&self.inner, Path::new(out), &options, progress)
-        })?;
-        let mut json = serde_json::to_value(&summary).expect("plain data");
-        json["out"] = out.into();
-        json["seconds"] = start.elapsed().as_secs_f64().into();
-        Ok(json.to_string())
+        shards::write(py, &self.inner, out, &options, progress)
     }
 
     #[pyo3(signature = (directory, threads=0, progress=None))]
@@ -349,10 +355,6 @@ impl Corpus {
         threads: usize,
         progress: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<String> {
-        let total = shard::estimated_bytes(&self.inner);
-        let found = run(py, total, progress, |progress| {
-            shard::verify(&self.inner, Path::new(directory), threads, progress)
-        })?;
-        Ok(serde_json::to_string(&found).expect("plain data"))
+        shards::verify(py, &self.inner, directory, threads, progress)
     }
 }

@@ -32,6 +32,11 @@ pub(super) fn columns<'py>(
         }
         Ok(())
     })?;
+    Ok(columns_of(py, &entries))
+}
+
+/// Entries as columns.
+pub(super) fn columns_of<'py>(py: Python<'py>, entries: &[Entry]) -> Columns<'py> {
     fn column<'py, T: Element>(
         py: Python<'py>,
         entries: &[Entry],
@@ -43,15 +48,39 @@ pub(super) fn columns<'py>(
             .collect::<Vec<_>>()
             .into_pyarray(py)
     }
-    Ok((
-        column(py, &entries, |entry| entry.fact),
-        column(py, &entries, |entry| entry.copy),
-        column(py, &entries, |entry| entry.wording_index),
-        column(py, &entries, |entry| entry.document),
-        column(py, &entries, |entry| entry.place),
-        column(py, &entries, |entry| entry.object),
-        column(py, &entries, |entry| entry.minority),
-    ))
+    (
+        column(py, entries, |entry| entry.fact),
+        column(py, entries, |entry| entry.copy),
+        column(py, entries, |entry| entry.wording_index),
+        column(py, entries, |entry| entry.document),
+        column(py, entries, |entry| entry.place),
+        column(py, entries, |entry| entry.object),
+        column(py, entries, |entry| entry.minority),
+    )
+}
+
+/// How often each of the facts is written.
+pub(super) fn exposures<'py>(
+    py: Python<'py>,
+    corpus: &Corpus,
+    facts: &[u64],
+) -> PyResult<Column<'py, u64>> {
+    let mut exposures = Vec::with_capacity(facts.len());
+    in_pieces(py, facts.len(), |range| {
+        exposures.extend(facts[range].iter().map(|&fact| corpus.exposures_of(fact)));
+        Ok(())
+    })?;
+    Ok(exposures.into_pyarray(py))
+}
+
+/// Whether the corpus asks questions about each fact's subject.
+pub(super) fn seen_in_questions<'py>(
+    py: Python<'py>,
+    corpus: &Corpus,
+    facts: &[u64],
+) -> Column<'py, bool> {
+    let seen = |&fact: &u64| corpus.seen_in_questions(fact).unwrap_or(false);
+    facts.iter().map(seen).collect::<Vec<_>>().into_pyarray(py)
 }
 
 /// Prompt tokens end to end, where each prompt ends, and the same of answers and of what follows
@@ -79,7 +108,7 @@ impl Lists {
     }
 }
 
-fn columns_of(py: Python<'_>, lists: [Lists; 3]) -> Probes<'_> {
+fn probes_of(py: Python<'_>, lists: [Lists; 3]) -> Probes<'_> {
     let [prompts, answers, rests] = lists;
     (
         prompts.tokens.into_pyarray(py),
@@ -146,7 +175,7 @@ fn asked<'py>(
         }
         Ok(())
     })?;
-    Ok(columns_of(py, lists))
+    Ok(probes_of(py, lists))
 }
 
 /// Document, sentence, fact, copy, role, first token, end.

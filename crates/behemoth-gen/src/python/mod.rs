@@ -14,6 +14,7 @@ mod errors;
 mod fill;
 mod ledger;
 mod lexicon;
+mod shards;
 mod templates;
 mod threads;
 mod world;
@@ -49,5 +50,6 @@ fn _gen(py: Python<'_>, module: &Bound<'_, PyModule>) -> PyResult<()> {
     lexicon::add(module)?;
     module.add_function(wrap_pyfunction!(version, module)?)?;
     module.add_function(wrap_pyfunction!(digest, module)?)?;
+    module.add_function(wrap_pyfunction!(shards::digest_file, module)?)?;
     Ok(())
 }

@@ -4,7 +4,7 @@ use numpy::{Element, IntoPyArray, PyArray1, PyReadonlyArray1};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::arguments::{check_facts, pairs, same_length, slice};
+use super::arguments::{known_facts, pairs, same_length, slice};
 use super::threads::in_pieces;
 use crate::error::Error;
 use crate::spec::{FormatVersion, WorldSpec};
@@ -202,8 +202,7 @@ impl World {
         py: Python<'py>,
         facts: PyReadonlyArray1<'py, u64>,
     ) -> PyResult<Arrays<'py>> {
-        let facts = slice(&facts)?;
-        check_facts(facts, &self.inner)?;
+        let facts = known_facts(&facts, &self.inner)?;
         self.facts_as_arrays(py, facts.len(), |i| facts[i])
     }
 

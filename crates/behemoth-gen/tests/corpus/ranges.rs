@@ -3,10 +3,11 @@
 
 use std::sync::atomic::Ordering;
 
+use behemoth_gen::corpus::{DocumentKind, Entry};
 use behemoth_gen::{Corpus, Error, Progress, Spec};
 
 use crate::common::{all_tokens, corpus};
-use crate::{corpora, tokens_of};
+use crate::{MIXED, corpora, tokens_of, with};
 
 #[test]
 fn any_number_of_threads_gives_the_same_tokens() {
@@ -199,4 +200,42 @@ fn a_large_fill_of_varying_lengths_is_the_same_on_all_threads() {
     // From near the end there is less than the memory takes.
     assert_eq!(fill(190_000, 2), fill(190_000, 1));
     assert!(fill(190_000, 2).len() < 2_000_001);
+}
+
+#[test]
+fn documents_say_what_the_ledger_says() {
+    let mut corpora = corpora();
+    let joint = "order = \"bios\"\ndocuments = {subjects = 2, questions = \"after\"}";
+    corpora.push(("two subjects", with(300, &format!("{joint}\n{MIXED}"))));
+    for (name, corpus) in corpora {
+        let said = corpus.entries(0..corpus.documents()).unwrap();
+        let place = |entry: &Entry| (entry.document, entry.place);
+        assert!(said.is_sorted_by_key(place), "{name}");
+        let facts = 0..corpus.world().facts();
+        let mut ledger: Vec<Entry> = facts
+            .flat_map(|fact| corpus.ledger(fact).unwrap())
+            .collect();
+        ledger.sort_by_key(place);
+        assert_eq!(said, ledger, "{name}");
+        assert_eq!(said.len() as u64, corpus.sentences(), "{name}");
+        let middle = corpus.documents() / 3;
+        let parts = [0..middle, middle..corpus.documents()];
+        let parts = parts.map(|range| corpus.entries(range).unwrap());
+        assert_eq!(parts.concat(), said, "{name}");
+    }
+}
+
+#[test]
+fn lengths_of_documents_are_counted() {
+    for (name, corpus) in corpora() {
+        let lengths = corpus.document_lengths(0..corpus.documents()).unwrap();
+        let starts = starts(&corpus);
+        let counted = starts.windows(2).map(|pair| (pair[1] - pair[0]) as u64);
+        assert!(counted.eq(lengths.iter().copied()), "{name}");
+        let kinds = corpus.document_kinds(0..corpus.documents()).unwrap();
+        let others = kinds.iter().filter(|&&kind| kind != DocumentKind::Facts);
+        let facts = corpus.fact_documents();
+        assert_eq!(others.count() as u64, corpus.documents() - facts, "{name}");
+        assert!(!kinds.contains(&DocumentKind::Background));
+    }
 }

@@ -149,3 +149,34 @@ fn questions_end_in_their_answers() {
     assert_eq!(text(&found.answer), format!(" {said}"));
     assert_eq!(text(&found.rest), ".");
 }
+
+#[test]
+fn questions_and_their_answers_come_apart() {
+    let corpus = corpus("exposures = 2");
+    let known = known();
+    let facts: Vec<u64> = (0..corpus.world().facts()).collect();
+    let mut asked = 0;
+    for (wording, form) in corpus.wordings().iter().enumerate() {
+        if !form.is_question() {
+            let error = corpus.question_texts(&facts, wording).unwrap_err();
+            assert!(error.to_string().contains("a wording that is a question"));
+            continue;
+        }
+        let texts = corpus.question_texts(&facts, wording).unwrap();
+        for (&fact, [question, answer]) in facts.iter().zip(&texts) {
+            if question.is_empty() {
+                assert!(answer.is_empty());
+                continue;
+            }
+            asked += 1;
+            let found = corpus.world().fact(fact).unwrap();
+            let said = &known[&format!("Q: {question} A: {answer}.")][0];
+            let own = object(found.relation, found.object);
+            assert_eq!((said.0, &said.2), (found.relation as usize, &own));
+        }
+    }
+    // Two questions about the city and one about the day, of six people.
+    assert_eq!(asked, 18);
+    let error = corpus.question_texts(&[1_000], corpus.wordings().len() - 1);
+    assert!(error.unwrap_err().to_string().contains("'fact'"));
+}

@@ -1,5 +1,6 @@
 //! Text: what a corpus needs beside the lexicon to write facts in a language.
 
+mod ask;
 mod emit;
 mod joint;
 mod views;

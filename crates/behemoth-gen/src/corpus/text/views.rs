@@ -34,7 +34,7 @@ pub struct Span {
 }
 
 impl Corpus {
-    fn text(&self) -> Result<&Text> {
+    pub(super) fn text(&self) -> Result<&Text> {
         match &self.style {
             Style::Text(text) => Ok(text),
             Style::Templates(_) => Err(Error::argument(
@@ -55,6 +55,7 @@ impl Corpus {
             vocabulary,
             most_tokens,
             index: Arc::default(),
+            written: Arc::default(),
             ..self.clone()
         })
     }
@@ -68,11 +69,20 @@ impl Corpus {
         Ok(corpus)
     }
 
+    /// The same stream with pieces of text for tokens, which takes a while to compile.
+    fn as_text(&self) -> Result<&Corpus> {
+        if let Some(written) = self.written.get() {
+            return Ok(written);
+        }
+        let written = self.rewritten(self.text()?.lexicon.as_text()?)?;
+        Ok(self.written.get_or_init(|| written))
+    }
+
     /// The documents of a corpus that is written with a grammar, as text; nothing for those of a
     /// background, which is known as tokens alone.
     pub fn texts(&self, documents: Range<u64>) -> Result<Vec<String>> {
         self.check_range("stop", documents.start, documents.end, self.documents())?;
-        let written = self.rewritten(self.text()?.lexicon.as_text()?)?;
+        let written = self.as_text()?;
         let text = written.text()?;
         let names = text.lexicon.names().unwrap_or_default();
         let mut tokens = vec![0u32; written.room(1)];

@@ -106,6 +106,15 @@ impl Expansion<'_> {
         writing.segments
     }
 
+    /// A question and its answer apart, without the form that joins them.
+    pub(super) fn apart(&self, question: &Pattern, answer: &Pattern) -> [Vec<Segment>; 2] {
+        let mut writing = self.begin();
+        writing.pattern(question);
+        let question = std::mem::take(&mut writing.segments);
+        writing.pattern(answer);
+        [question, writing.segments]
+    }
+
     fn begin(&self) -> Writing<'_> {
         let layout = &self.grammar.layout;
         let mut writing = Writing {

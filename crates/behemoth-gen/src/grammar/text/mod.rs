@@ -5,6 +5,7 @@
 //! piece without a hole is its tokens, a piece with a hole has tokens for each word that can fill
 //! it. What is left for each sentence is to copy pieces ([`write`]).
 
+mod ask;
 mod compile;
 mod describe;
 mod expand;

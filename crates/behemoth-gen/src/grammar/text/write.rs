@@ -23,7 +23,7 @@ impl Default for Digits {
 
 impl Digits {
     #[inline(always)]
-    fn at(&self, slot: u8) -> u32 {
+    pub(super) fn at(&self, slot: u8) -> u32 {
         self.0[usize::from(slot) % DIGITS]
     }
 

@@ -1,0 +1,68 @@
+//! Writing and verifying corpus directories, and what files hold.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use pyo3::prelude::*;
+
+use super::threads::run;
+use crate::corpus::Corpus;
+use crate::error::Error;
+use crate::shard::{self, WriteOptions};
+
+/// Writes the shards of a part; what there is then, as JSON.
+pub(super) fn write(
+    py: Python<'_>,
+    corpus: &Corpus,
+    out: &str,
+    options: &WriteOptions,
+    progress: Option<&Bound<'_, PyAny>>,
+) -> PyResult<String> {
+    let total = shard::estimated_bytes(corpus) / options.part.1.max(1);
+    let start = Instant::now();
+    let summary = run(py, total, progress, |progress| {
+        shard::write(corpus, Path::new(out), options, progress)
+    })?;
+    let mut json = serde_json::to_value(&summary).expect("plain data");
+    json["out"] = out.into();
+    json["seconds"] = start.elapsed().as_secs_f64().into();
+    Ok(json.to_string())
+}
+
+/// Recomputes the shards of a directory; what was found, as JSON.
+pub(super) fn verify(
+    py: Python<'_>,
+    corpus: &Corpus,
+    directory: &str,
+    threads: usize,
+    progress: Option<&Bound<'_, PyAny>>,
+) -> PyResult<String> {
+    let total = shard::estimated_bytes(corpus);
+    let found = run(py, total, progress, |progress| {
+        shard::verify(corpus, Path::new(directory), threads, progress)
+    })?;
+    Ok(serde_json::to_string(&found).expect("plain data"))
+}
+
+/// BLAKE3 of a file, 64 hexadecimal digits.
+#[pyfunction]
+pub(super) fn digest_file(py: Python<'_>, path: PathBuf) -> PyResult<String> {
+    let failed = |error| Error::io("read", &path)(error);
+    let mut file = File::open(&path).map_err(failed)?;
+    let mut hasher = blake3::Hasher::new();
+    // About a hundredth of a second between two looks at Ctrl-C.
+    let mut piece = vec![0; 1 << 24];
+    loop {
+        let read = py.detach(|| -> std::io::Result<usize> {
+            let read = file.read(&mut piece)?;
+            hasher.update(&piece[..read]);
+            Ok(read)
+        });
+        py.check_signals()?;
+        if read.map_err(failed)? == 0 {
+            return Ok(hasher.finalize().to_hex().to_string());
+        }
+    }
+}

@@ -1,0 +1,150 @@
+"""Documents as people and analysts read them: their text, and what they say.
+
+Columns of a frame of documents:
+
+- document (UInt64): its number in the corpus;
+- kind (String): ``statements``, ``questions``, ``mixed`` (both in one document), ``filler`` or
+  ``background``;
+- text (String): without the mark that ends it;
+- tokens (UInt32): its end included;
+- subjects (List of UInt64): whom it is about, each once, in the order in which they appear;
+- facts (List of Struct): what it says, in order: fact, subject (of a link fact the object that it
+  is about), relation, object (the one that is said), minority (whether that is the second object),
+  template, wording, sentence (its place in the document; facts that one sentence says together
+  have one place).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from .tokenizer import decode
+
+if TYPE_CHECKING:
+    from .corpus import Corpus
+
+__all__ = ["FACT", "SCHEMA", "document_frame", "document_texts"]
+
+FACT = pl.Struct(
+    {
+        "fact": pl.UInt64(),
+        "subject": pl.UInt64(),
+        "relation": pl.UInt32(),
+        "object": pl.UInt32(),
+        "minority": pl.Boolean(),
+        "template": pl.String(),
+        "wording": pl.UInt32(),
+        "sentence": pl.UInt32(),
+    }
+)
+"""What a document says of a fact."""
+
+SCHEMA = pl.Schema(
+    {
+        "document": pl.UInt64(),
+        "kind": pl.String(),
+        "text": pl.String(),
+        "tokens": pl.UInt32(),
+        "subjects": pl.List(pl.UInt64()),
+        "facts": pl.List(FACT),
+    }
+)
+"""Columns of a frame of documents."""
+
+_OTHERS = ("statements", "filler", "background")  # by the engine's codes
+
+
+def document_frame(corpus: Corpus, start: int, stop: int) -> pl.DataFrame:
+    """Give documents start..stop (`stop` excluded), those without tokens left out.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    start, stop : int
+
+    Raises
+    ------
+    ArgumentError
+        When there are no such documents.
+    """
+    native = corpus._native
+    frame = pl.DataFrame(
+        {
+            "document": np.arange(start, stop, dtype=np.uint64),
+            "other": native.document_kinds(start, stop),
+            "text": pl.Series(document_texts(corpus, start, stop), dtype=pl.String),
+            "tokens": native.document_lengths(start, stop).astype(np.uint32),
+        }
+    ).filter(pl.col("tokens") > 0)
+    said = _said(corpus, start, stop)
+    share = pl.col("questions")
+    other = pl.Series(_OTHERS)
+    frame = frame.join(said, on="document", how="left", maintain_order="left").with_columns(
+        kind=pl.when(pl.col("other") > 0)
+        .then(pl.lit(other).gather(pl.col("other")))
+        .when(share == 0)
+        .then(pl.lit("statements"))
+        .when(share == 1)
+        .then(pl.lit("questions"))
+        .otherwise(pl.lit("mixed")),
+        subjects=pl.col("subjects").fill_null([]),
+        facts=pl.col("facts").fill_null([]),
+    )
+    return frame.select(SCHEMA.names()).cast(SCHEMA)
+
+
+def _said(corpus: Corpus, start: int, stop: int) -> pl.DataFrame:
+    """What documents say: document, subjects, facts, and the share of questions."""
+    fact, _, index, document, sentence, said, minority = corpus._native.entries(start, stop)
+    rows = corpus.templates
+    wording = index.astype(np.int64)
+    about = corpus.world.facts_of(fact)
+    frame = pl.DataFrame(
+        {
+            "document": document,
+            "fact": fact,
+            "subject": about["subject"],
+            "relation": about["relation"],
+            "object": said,
+            "minority": minority,
+            "template": pl.Series([row["name"] for row in rows], dtype=pl.String).gather(wording),
+            "wording": np.array([row["wording"] for row in rows], np.uint32)[wording],
+            "sentence": sentence,
+            "is_question": np.array([row["is_question"] for row in rows], np.bool_)[wording],
+            "link": about["link"],
+        }
+    )
+    return frame.group_by("document", maintain_order=True).agg(
+        subjects=pl.col("subject").filter(~pl.col("link")).unique(maintain_order=True),
+        facts=pl.struct(field.name for field in FACT.fields),
+        questions=pl.col("is_question").mean(),
+    )
+
+
+def document_texts(corpus: Corpus, start: int, stop: int) -> list[str]:
+    """Give the texts of documents start..stop, empty where a document has no tokens."""
+    native = corpus._native
+    kinds = native.document_kinds(start, stop)
+    if corpus.grammar is None:
+        texts = [""] * len(kinds)
+        chosen = range(len(kinds))
+        written: Callable[[list[int]], str] = partial(decode, names=corpus.token_names)
+    else:
+        texts = native.texts(start, stop)
+        # The engine knows a background as tokens alone.
+        chosen = np.flatnonzero(kinds).tolist()
+        written = corpus.decode
+    if not chosen:
+        return texts
+    tokens = corpus.tokens(start, stop).tolist()
+    ends = np.cumsum(native.document_lengths(start, stop), dtype=np.int64).tolist()
+    for number in chosen:
+        first, last = ends[number - 1] if number else 0, ends[number]
+        if first < last:
+            texts[number] = written(tokens[first : last - 1])
+    return texts

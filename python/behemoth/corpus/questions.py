@@ -1,0 +1,114 @@
+"""Questions and answers as text: what a corpus can be asked, in the wordings that it has.
+
+Columns of a frame of questions:
+
+- question, answer (String): as one person asks and another answers, without what a corpus puts
+  between them;
+- fact (UInt64), subject (UInt64; of a link fact the object that it is about), relation (UInt32),
+  object (UInt32);
+- template (String), wording (UInt32), held_out (Boolean; in no corpus);
+- exposures (UInt64): how often the fact is written, in statements and questions;
+- seen (Boolean): whether the corpus asks questions about the fact's subject.
+
+Rows are in the order of facts, those of a fact in that of wordings.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from .corpus import Corpus
+
+__all__ = ["SCHEMA", "question_frame", "question_wordings"]
+
+SCHEMA = pl.Schema(
+    {
+        "question": pl.String(),
+        "answer": pl.String(),
+        "fact": pl.UInt64(),
+        "subject": pl.UInt64(),
+        "relation": pl.UInt32(),
+        "object": pl.UInt32(),
+        "template": pl.String(),
+        "wording": pl.UInt32(),
+        "held_out": pl.Boolean(),
+        "exposures": pl.UInt64(),
+        "seen": pl.Boolean(),
+    }
+)
+"""Columns of a frame of questions."""
+
+
+def question_wordings(corpus: Corpus, held_out: bool | None = None) -> list[dict[str, Any]]:
+    """Give the wordings that ask for an object, of `Corpus.templates`."""
+    return [
+        row
+        for row in corpus.templates
+        if row["is_question"] and row["probe"] and held_out in (None, row["held_out"])
+    ]
+
+
+def question_frame(
+    corpus: Corpus, facts: NDArray[np.uint64], held_out: bool | None = None
+) -> pl.DataFrame:
+    """Give the questions about facts.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    facts : uint64[n]
+    held_out : bool, optional
+        Only wordings that are held out, or only those that are not.
+    """
+    wordings = question_wordings(corpus, held_out)
+    native = corpus._native
+    about = corpus.world.facts_of(facts).select("fact", "subject", "relation", "object")
+    about = about.with_row_index("row").with_columns(
+        pl.Series("exposures", native.exposures(facts), pl.UInt64),
+        pl.Series("seen", native.seen_in_questions(facts), pl.Boolean),
+    )
+    texts = _texts_of_templates if corpus.grammar is None else _texts_of_grammar
+    frames: list[pl.DataFrame] = []
+    for row in wordings:
+        questions, answers = texts(corpus, facts, row["wording_index"])
+        frame = about.with_columns(
+            pl.Series("question", questions, pl.String),
+            pl.Series("answer", answers, pl.String),
+            pl.lit(row["name"]).alias("template"),
+            pl.lit(row["wording"], pl.UInt32).alias("wording"),
+            pl.lit(row["held_out"]).alias("held_out"),
+        )
+        # A grammar has not every number of question for every relation.
+        frames.append(frame.filter(pl.col("question") != ""))
+    if not frames:
+        return pl.DataFrame(schema=SCHEMA)
+    whole = pl.concat(frames).sort("row", maintain_order=True)
+    return whole.select(SCHEMA.names()).cast(SCHEMA)
+
+
+def _texts_of_grammar(
+    corpus: Corpus, facts: NDArray[np.uint64], wording: int
+) -> tuple[list[str], list[str]]:
+    return corpus._native.question_texts(facts, wording)
+
+
+def _texts_of_templates(
+    corpus: Corpus, facts: NDArray[np.uint64], wording: int
+) -> tuple[list[str], list[str]]:
+    """Without the words that say what follows: question, answer and object."""
+    asked, asked_ends, answers, answer_ends, _, _ = corpus._native.probes(facts, wording)
+    names = corpus.token_names
+
+    def cut(tokens: NDArray[np.uint32], ends: NDArray[np.uint64], behind: int) -> list[str]:
+        words = list(map(names.__getitem__, tokens.tolist()))
+        bounds = pairwise([0, *ends.tolist()])
+        return [" ".join(words[first + 1 : last - behind]) for first, last in bounds]
+
+    return cut(asked, asked_ends, 1), cut(answers, answer_ends, 0)

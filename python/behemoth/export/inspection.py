@@ -1,0 +1,203 @@
+"""Exports, read: what `behemoth inspect` and `behemoth verify` call.
+
+``sums.json`` lists the files of a finished export, with the bytes and the BLAKE3 of each as they
+were when it was finished first: running an export again does not make a damaged file a good one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+from behemoth._gen import digest_file
+from behemoth.support.checks import path_of
+from behemoth.support.errors import ArgumentError, CorpusError
+from behemoth.support.files import as_json, write_bytes
+from behemoth.support.progress import Looking, task
+
+__all__ = [
+    "RECORD", "SUMS", "ExportInspection", "ExportVerification", "inspect_export", "is_export",
+    "read_sums", "verify_export", "write_sums",
+]  # fmt: skip
+
+RECORD = "export.json"
+"""Makes a directory one of an export."""
+
+SUMS = "sums.json"
+"""What its files hold; there once it is finished."""
+
+_SUM = {"bytes": int, "blake3": str}
+
+
+@dataclass(frozen=True)
+class ExportInspection:
+    """What an export is.
+
+    Parameters
+    ----------
+    directory : str
+    behemoth : str
+        Version that wrote it.
+    to : str
+        Name of the format.
+    block_length : int or None
+    spec_hash : str
+        Of the corpus.
+    complete : bool
+    files, bytes : int
+        The tokenizer's included; 0 of one that is not complete.
+    """
+
+    directory: str
+    behemoth: str
+    to: str
+    block_length: int | None
+    spec_hash: str
+    complete: bool
+    files: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class ExportVerification:
+    """What was found: bad files with the reason, and missing ones by name."""
+
+    directory: str
+    ok: bool
+    files: int
+    bytes: int
+    bad: list[dict[str, Any]]
+    missing: list[str]
+
+
+def is_export(directory: str | PathLike[str]) -> bool:
+    """Whether a directory is one of an export, finished or not."""
+    return (Path(directory) / RECORD).is_file()
+
+
+def inspect_export(directory: str | PathLike[str]) -> ExportInspection:
+    """Say what an export is.
+
+    Raises
+    ------
+    ArgumentError
+        When it is no export.
+    CorpusError
+        When what it says of itself is damaged.
+    """
+    place = _place(directory)
+    about = _read(place / RECORD)
+    names = ("behemoth", "to", "block_length", "spec_hash")
+    if not isinstance(about, dict) or not all(name in about for name in names):
+        raise CorpusError(f"{place / RECORD} is damaged")
+    sums = read_sums(place) if (place / SUMS).is_file() else {}
+    return ExportInspection(
+        directory=fspath(directory),
+        **{name: about[name] for name in names},
+        complete=(place / SUMS).is_file(),
+        files=len(sums),
+        bytes=sum(row["bytes"] for row in sums.values()),
+    )
+
+
+def verify_export(
+    directory: str | PathLike[str], *, progress: Looking = None
+) -> ExportVerification:
+    """Recompute the hash of every file of an export.
+
+    Parameters
+    ----------
+    directory : path
+    progress : callable or Progress, optional
+        Who looks on; what it raises stops the work.
+
+    Raises
+    ------
+    ArgumentError
+        When it is no export.
+    CorpusError
+        When it is not complete, or what it says of itself is damaged.
+    """
+    place = _place(directory)
+    if not (place / SUMS).is_file():
+        raise CorpusError(f"{directory} is not complete: run the same `behemoth export` again")
+    sums = read_sums(place)
+    total = sum(row["bytes"] for row in sums.values())
+    bad: list[dict[str, Any]] = []
+    missing: list[str] = []
+    done = 0
+    with task(progress, "verifying", "bytes") as step:
+        for name, row in sums.items():
+            path = place / name
+            if not path.is_file():
+                missing.append(name)
+            elif (size := path.stat().st_size) != row["bytes"]:
+                bad.append({"file": name, "reason": f"has {size:,} bytes, not {row['bytes']:,}"})
+            elif digest_file(path) != row["blake3"]:
+                bad.append({"file": name, "reason": "is not what was written"})
+            done += row["bytes"]
+            step(done, total)
+    return ExportVerification(
+        directory=fspath(directory),
+        ok=not bad and not missing,
+        files=len(sums),
+        bytes=total,
+        bad=bad,
+        missing=missing,
+    )
+
+
+def write_sums(place: Path, files: Iterable[Path], known: Mapping[int, str]) -> None:
+    """Write down what the files of an export hold.
+
+    Parameters
+    ----------
+    place : Path
+    files : iterable of Path
+    known : mapping
+        Digests by the number of a file's inode: of shards, which links are.
+    """
+    there = read_sums(place) if (place / SUMS).is_file() else {}
+    sums: dict[str, dict[str, Any]] = {}
+    for path in sorted(files):
+        name = path.relative_to(place).as_posix()
+        if name in there:
+            sums[name] = there[name]
+        else:
+            status = path.stat()
+            found = known.get(status.st_ino) or digest_file(path)
+            sums[name] = {"bytes": status.st_size, "blake3": found}
+    write_bytes(place / SUMS, as_json(sums))
+
+
+def read_sums(place: Path) -> dict[str, dict[str, Any]]:
+    """Read what the files of an export hold, by name.
+
+    Raises
+    ------
+    CorpusError
+    """
+    sums = _read(place / SUMS)
+    rows = sums.values() if isinstance(sums, dict) else [None]
+    for row in rows:
+        if not isinstance(row, dict) or {key: type(row[key]) for key in row} != _SUM:
+            raise CorpusError(f"{place / SUMS} is damaged")
+    return sums
+
+
+def _place(directory: str | PathLike[str]) -> Path:
+    place = path_of("directory", directory, "a directory of an export")
+    if not is_export(place):
+        raise ArgumentError("directory", fspath(directory), "a directory of an export")
+    return place
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        raise CorpusError(f"{path} is damaged") from None

@@ -1,0 +1,204 @@
+"""What formats of rows hold: documents, questions and chats, as files of some rows each.
+
+A table lies in a folder of its name, in files that are called as ``datasets`` expects them,
+``SPLIT-00000``. Where a file begins and ends depends on the corpus alone. Wordings of questions
+that are in no corpus are the split ``test``: nobody trains on them by accident.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import polars as pl
+
+from behemoth.corpus import documents, questions
+from behemoth.corpus.corpus import Corpus
+from behemoth.support.errors import ArgumentError
+from behemoth.support.files import replacing
+from behemoth.support.progress import Looking, Step, task
+
+from .protocol import SHARD, Write
+from .source import Source
+
+__all__ = ["CHAT", "DOCUMENTS", "QUESTIONS", "Save", "Table", "check_questions", "write_tables"]
+
+_TOKENS = 1 << 22  # of the documents of a file, about
+_ROWS = 1 << 18  # questions of a file, at the most
+_PARTS = 16  # in which a file is made: with each of them progress is told
+
+Save: TypeAlias = Callable[[Iterator[pl.DataFrame], Path], None]
+"""``save(frames, path)`` writes a file of frames that are made one after the other."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of one kind.
+
+    Parameters
+    ----------
+    name, split : str
+        Its folder, and what its files are called.
+    about : str
+        What a row is.
+    unit : str
+        What rows are made of, and progress is counted in.
+    schema : polars.Schema
+    count : callable
+        ``count(source)``: how many units there are.
+    each : callable
+        ``each(source)``: how many of them a file has; 0 where the corpus has no such table.
+    frame : callable
+        ``frame(corpus, start, stop)``: the rows of some units.
+    """
+
+    name: str
+    split: str
+    about: str
+    unit: str
+    schema: pl.Schema
+    count: Callable[[Source], int]
+    each: Callable[[Source], int]
+    frame: Callable[[Corpus, int, int], pl.DataFrame]
+
+    def pattern(self, suffix: str) -> str:
+        """Pattern of the names of its files."""
+        return f"{self.name}/{self.split}-{SHARD}*.{suffix}"
+
+    def write(self, source: Source, out: Path, suffix: str, save: Save, progress: Looking) -> None:
+        """Write its files as far as they are not there; at least one, if the corpus has it."""
+        each, count = self.each(source), self.count(source)
+        if not each:
+            return
+        with task(progress, f"exporting {self.name}", self.unit) as step:
+            for number, start in enumerate(range(0, max(count, 1), each)):
+                stop = min(start + each, count)
+                path = out / self.name / f"{self.split}-{number:05}.{suffix}"
+                if not path.exists():
+                    with replacing(path) as temporary:
+                        save(self._frames(source, start, stop, step), temporary)
+                step(stop, count)
+
+    def _frames(self, source: Source, start: int, stop: int, step: Step) -> Iterator[pl.DataFrame]:
+        yield pl.DataFrame(schema=self.schema)
+        part = -(-(stop - start) // _PARTS) or 1
+        for first in range(start, stop, part):
+            last = min(first + part, stop)
+            yield self.frame(source.corpus, first, last)
+            step(last, self.count(source))
+
+
+def write_tables(tables: tuple[Table, ...], suffix: str, save: Save) -> Write:
+    """Write a format that is made of tables."""
+
+    def write(source: Source, out: Path, block_length: int, progress: Looking) -> None:
+        for table in tables:
+            table.write(source, out, suffix, save, progress)
+
+    return write
+
+
+def check_questions(source: Source, to: str) -> None:
+    """Refuse a corpus that can ask nothing.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    if not questions.question_wordings(source.corpus):
+        got = f"{to} for a corpus whose grammar has no questions"
+        raise ArgumentError("to", got, "a corpus that can ask questions")
+
+
+def _num_documents(source: Source) -> int:
+    return source.corpus.num_documents
+
+
+def _num_facts(source: Source) -> int:
+    return source.corpus.world.num_facts
+
+
+def _documents_of_file(source: Source) -> int:
+    return max(1, _TOKENS * source.corpus.num_documents // max(source.tokens, 1))
+
+
+def _facts_of_file(held_out: bool) -> Callable[[Source], int]:
+    def each(source: Source) -> int:
+        wordings = len(questions.question_wordings(source.corpus, held_out))
+        return wordings and max(1, _ROWS // wordings)
+
+    return each
+
+
+def _questions(held_out: bool) -> Callable[[Corpus, int, int], pl.DataFrame]:
+    def frame(corpus: Corpus, start: int, stop: int) -> pl.DataFrame:
+        return questions.question_frame(corpus, np.arange(start, stop, dtype=np.uint64), held_out)
+
+    return frame
+
+
+def _chats(held_out: bool) -> Callable[[Corpus, int, int], pl.DataFrame]:
+    asked = _questions(held_out)
+
+    def frame(corpus: Corpus, start: int, stop: int) -> pl.DataFrame:
+        said = [
+            pl.struct(pl.lit(role).alias("role"), pl.col(column).alias("content"))
+            for role, column in zip(("user", "assistant"), _TEXTS, strict=True)
+        ]
+        made = asked(corpus, start, stop).with_columns(messages=pl.concat_list(said))
+        return made.select(_CHAT.names())
+
+    return frame
+
+
+_MESSAGE = pl.Struct({"role": pl.String(), "content": pl.String()})
+_TEXTS = ("question", "answer")
+_REST = {name: kind for name, kind in questions.SCHEMA.items() if name not in _TEXTS}
+_CHAT = pl.Schema({"messages": pl.List(_MESSAGE), **_REST})
+
+DOCUMENTS = (
+    Table(
+        "documents",
+        "train",
+        "A document of the corpus, in its order.",
+        "documents",
+        documents.SCHEMA,
+        _num_documents,
+        _documents_of_file,
+        documents.document_frame,
+    ),
+)
+"""All documents."""
+
+QUESTIONS = tuple(
+    Table(
+        "questions",
+        split,
+        "A question about a fact, and its answer.",
+        "facts",
+        questions.SCHEMA,
+        _num_facts,
+        _facts_of_file(held_out),
+        _questions(held_out),
+    )
+    for split, held_out in (("train", False), ("test", True))
+)
+"""Questions in all wordings, about all facts."""
+
+CHAT = tuple(
+    Table(
+        "chat",
+        split,
+        "A question about a fact and its answer, as messages.",
+        "facts",
+        _CHAT,
+        _num_facts,
+        _facts_of_file(held_out),
+        _chats(held_out),
+    )
+    for split, held_out in (("train", False), ("test", True))
+)
+"""The same as messages of a user and an assistant."""
