@@ -99,6 +99,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=lambda text: int(float(text)), default=None)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--learning-rate", type=float, default=4e-3)
+    parser.add_argument("--threads", type=int, default=0)
     arguments = parser.parse_args()
     out: Path = arguments.out
     out.mkdir(parents=True, exist_ok=True)
@@ -120,6 +121,7 @@ def main() -> None:
         tokens=arguments.tokens,
         batch_size=arguments.batch_size,
         learning_rate=arguments.learning_rate,
+        threads=arguments.threads,
         eval_interval=1_000_000,
     )
     bh.train(out / "corpus", out=out / "run", config=config)
