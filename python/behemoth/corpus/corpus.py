@@ -349,7 +349,7 @@ class Corpus:
     def tokenizer_files(self) -> dict[str, bytes]:
         """The files of its tokenizer, by name."""
         if self._text is None:
-            return tokenizer_files(self.vocabulary)
+            return tokenizer_files(self.token_names)
         if self._text.tokenizer is None:
             return word_tokenizer_files(self.token_names)
         return dict(self._text.tokenizer.files)

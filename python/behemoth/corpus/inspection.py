@@ -14,6 +14,7 @@ from behemoth.support.checks import whole_number
 from behemoth.support.progress import Looking, task
 
 from .corpus import Corpus
+from .tokenizer import earlier_tokenizer_files
 
 
 @dataclass(frozen=True)
@@ -186,11 +187,13 @@ def _verify_companions(
     def report(name: str, reason: str) -> None:
         bad.append({"shard": None, "file": name, "reason": reason})
 
-    for name, data in corpus.tokenizer_files.items():
+    files = corpus.tokenizer_files
+    earlier = {} if corpus.grammar is not None else earlier_tokenizer_files(corpus.token_names)
+    for name, data in files.items():
         path = directory / "tokenizer" / name
         if not path.is_file():
             missing.append(f"tokenizer/{name}")
-        elif path.read_bytes() != data:
+        elif path.read_bytes() not in (data, earlier.get(name)):
             report(f"tokenizer/{name}", "is not the tokenizer of this corpus")
     templates = written_templates(corpus)
     for path in sorted((directory / "probes").glob("*.parquet")):

@@ -60,14 +60,40 @@ def decode(tokens: Iterable[int], names: Sequence[str]) -> str:
     return " ".join([names[token] for token in tokens])
 
 
-def tokenizer_files(vocabulary: Mapping[str, Any]) -> dict[str, bytes]:
+def tokenizer_files(names: Sequence[str]) -> dict[str, bytes]:
     """Give the contents of the tokenizer's files by name.
 
-    Ids 0 and 1 are the end of a document and padding. There is no token for unknown
-    words: a text that does not belong to the world is an error, not a guess.
+    Ids 0 and 1 are the end of a document and padding. A word that does not belong to the world is
+    read as padding, which stands in no corpus: the vocabulary has no id to spare for it. Each token
+    is written with the space before it, so that what a model goes on with can be put behind its
+    prompt; encode(decode(tokens)) == tokens.
+
+    Parameters
+    ----------
+    names : sequence of str, by token id
     """
-    names = token_names(vocabulary)
     end, padding = names[END_OF_DOCUMENT], names[PADDING]
+    decoder = {
+        "type": "Sequence",
+        "decoders": [
+            {"type": "Replace", "pattern": {"Regex": "^"}, "content": " "},
+            {"type": "Fuse"},
+        ],
+    }
+    special = {"eos_token": end, "pad_token": padding, "unk_token": padding}
+    return hub_files(_word_level(names, padding, decoder), special, "left")
+
+
+def earlier_tokenizer_files(names: Sequence[str]) -> dict[str, bytes]:
+    """Give the files as directories have them that were written before there was an unknown token.
+
+    They have the same words under the same ids, so such a directory is as it should be.
+    """
+    special = {"eos_token": names[END_OF_DOCUMENT], "pad_token": names[PADDING]}
+    return hub_files(_word_level(names, "<unknown>", None), special)
+
+
+def _word_level(names: Sequence[str], unknown: str, decoder: Mapping[str, Any] | None) -> bytes:
     special = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
     tokenizer = {
         "version": "1.0",
@@ -80,14 +106,14 @@ def tokenizer_files(vocabulary: Mapping[str, Any]) -> dict[str, bytes]:
         "normalizer": None,
         "pre_tokenizer": {"type": "WhitespaceSplit"},
         "post_processor": None,
-        "decoder": None,
+        "decoder": decoder,
         "model": {
             "type": "WordLevel",
             "vocab": {name: index for index, name in enumerate(names)},
-            "unk_token": "<unknown>",
+            "unk_token": unknown,
         },
     }
-    return hub_files(dump(tokenizer), {"eos_token": end, "pad_token": padding})
+    return dump(tokenizer)
 
 
 def hub_files(
