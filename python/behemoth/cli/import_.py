@@ -11,7 +11,7 @@ from behemoth.support.errors import ArgumentError
 
 from . import parse
 from .console import console, write_json
-from .options import Option, command, force
+from .options import Option, command, flag, force
 
 
 def _correlated(name: str, text: str) -> tuple[int, int]:
@@ -27,6 +27,8 @@ OPTIONS = (
     Option("correlated", "R:R",
            "A relation, and a later one that is known to be correlated with it "
            "[what the reference's args.json says].", _correlated),
+    flag("numbers", "Call things by number (S30, O0:3) where the table has names, which then only "
+         "lie beside the spec [call them by their names, each of which is one token]."),
     force("the spec that is there", "SPEC_DIR"),
 )  # fmt: skip
 
@@ -49,11 +51,13 @@ def import_(
     """
     from behemoth.corpus import import_ as read
 
-    made = read(table, **given)
+    made = read(table, names=not given.pop("numbers", False), **given)
     if json:
         write_json(asdict(made))
         return
-    names = f"; names of {', '.join(made.names)} in names/" if made.names else ""
+    names = f"; names of {', '.join(made.names)}" if made.names else ""
+    if names and not made.named:
+        names += " in names/, and things are called by number"
     pair = made.correlated
     tied = "" if pair is None else f"; relation {pair[1]} is correlated with {pair[0]}"
     console().print(

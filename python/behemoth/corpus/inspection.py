@@ -40,6 +40,7 @@ class Inspection:
     templates: list[dict[str, Any]]
     grammar: str | None
     tokenizer: str
+    names: list[str]
     samples: list[str]
 
 
@@ -97,6 +98,7 @@ def inspect(directory: str | PathLike[str], *, samples: int = 3) -> Inspection:
         templates=corpus.templates,
         grammar=None if corpus.grammar is None else corpus.grammar.name,
         tokenizer=corpus.tokenizer_kind,
+        names=[] if corpus.world.names is None else list(corpus.world.names.frames),
         samples=sample_text(corpus, samples),
     )
 

@@ -3,8 +3,9 @@
 A token's name says its role: ``S12`` is the leading digit of a subject, ``S.345``
 and ``S..678`` its next ones (digits in base 1,000 unless the spec says otherwise),
 ``R3`` a relation, ``O3:17`` an object of relation 3 and ``N7:5`` a nested object of
-relation 7. Names have no whitespace and are unique, so a text splits back into the
-same tokens: encode(decode(tokens)) == tokens.
+relation 7. Things of a table that have names of their own are called by those
+(`behemoth.corpus.names`). Words have no whitespace and are unique, so a text splits
+back into the same tokens: encode(decode(tokens)) == tokens.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from behemoth.support.files import write_bytes
 
 from .tokens import END_OF_DOCUMENT, PADDING
+
+if TYPE_CHECKING:
+    from .names import Names
 
 FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 """Names of a tokenizer's files."""
@@ -24,13 +28,20 @@ FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 _PREFIXES = {"subject": "S", "relation": "R", "object": "O", "nested": "N"}
 
 
-def token_names(vocabulary: Mapping[str, Any]) -> list[str]:
+def token_names(vocabulary: Mapping[str, Any], named: Names | None = None) -> list[str]:
     """Name every token id.
 
     Parameters
     ----------
     vocabulary : mapping
         The partition of the token ids (`Corpus.vocabulary`).
+    named : Names, optional
+        What the things of the world are called, where they have names of their own.
+
+    Raises
+    ------
+    ArgumentError
+        When one of these cannot be told from another word.
 
     Returns
     -------
@@ -41,7 +52,10 @@ def token_names(vocabulary: Mapping[str, Any]) -> list[str]:
         first, count = part["first"], part["count"]
         names[first : first + count] = part.get("names") or _digit_names(part)
     assert None not in names and len(set(names)) == len(names)
-    return names  # type: ignore[return-value]
+    found: list[str] = names  # type: ignore[assignment]
+    if named is not None:
+        named.put(found, vocabulary["ranges"])
+    return found
 
 
 def _digit_names(part: Mapping[str, Any]) -> list[str]:
