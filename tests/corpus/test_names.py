@@ -232,9 +232,7 @@ def test_a_spec_must_have_the_names_that_it_names(world):
     filled = World.from_arrays(spec, world._table, names=world.names)
     assert filled.spec == world.spec
     del told["objects"]
-    with pytest.raises(
-        ArgumentError, match=r"table.names.objects': got names .* allowed: none"
-    ):
+    with pytest.raises(ArgumentError, match=r"table.names.objects': got names .* allowed: none"):
         World.from_arrays(spec, world._table, names=world.names)
 
 

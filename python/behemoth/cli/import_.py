@@ -11,7 +11,7 @@ from behemoth.support.errors import ArgumentError
 
 from . import parse
 from .console import console, write_json
-from .options import Option, command, flag, force
+from .options import Option, command, force
 
 
 def _correlated(name: str, text: str) -> tuple[int, int]:
@@ -27,8 +27,10 @@ OPTIONS = (
     Option("correlated", "R:R",
            "A relation, and a later one that is known to be correlated with it "
            "[what the reference's args.json says].", _correlated),
-    flag("numbers", "Call things by number (S30, O0:3) where the table has names, which then only "
-         "lie beside the spec [call them by their names, each of which is one token]."),
+    Option("names", None,
+           "Call things by the names that the table has, each of which is one token, or by number "
+           "(S30, O0:3); names then only lie beside the spec.",
+           default=True, names="--names/--numbers"),
     force("the spec that is there", "SPEC_DIR"),
 )  # fmt: skip
 
@@ -51,7 +53,7 @@ def import_(
     """
     from behemoth.corpus import import_ as read
 
-    made = read(table, names=not given.pop("numbers", False), **given)
+    made = read(table, **given)
     if json:
         write_json(asdict(made))
         return

@@ -23,6 +23,7 @@ import polars as pl
 from behemoth._gen import digest
 from behemoth.support.errors import ArgumentError, nearest
 from behemoth.support.files import replacing
+from behemoth.support.text import toml_text
 
 __all__ = ["KINDS", "NAMES_DIRECTORY", "Names", "read_names", "word_of", "write_names"]
 
@@ -104,6 +105,8 @@ class Names:
         """
         for kind in KINDS:
             wanted, own = told.get(kind), self.digests.get(kind)
+            if not isinstance(wanted, str | None):
+                raise ArgumentError(("table", "names", kind), toml_text(wanted), "a string")
             if (wanted is None) != (own is None) or (wanted and wanted != own):
                 got = "no names" if own is None else f"names with digest {own}"
                 allowed = "none" if wanted is None else f"those with digest {wanted}"
@@ -298,8 +301,11 @@ def read_names(directory: Path, table: Mapping[str, Any]) -> Names | None:
     ArgumentError
         When they are not there, or are others.
     """
-    told = table.get("names") or {}
-    if not told:
+    told = table.get("names")
+    # What is no table of kinds is for the engine to refuse.
+    rows = table.get("relations")
+    sound = isinstance(rows, list) and all(isinstance(row, Mapping) for row in rows)
+    if not isinstance(told, Mapping) or not told or not set(told) <= set(KINDS) or not sound:
         return None
     frames: dict[str, pl.DataFrame] = {}
     for kind in told:

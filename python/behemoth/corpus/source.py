@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from behemoth._gen import FORMAT_VERSIONS
 from behemoth.support.checks import path_of
-from behemoth.support.errors import ArgumentError, CorpusError
+from behemoth.support.errors import ArgumentError, CorpusError, nearest
+from behemoth.support.text import toml_text
 
 from .background import read_background
 from .tokens import END_OF_DOCUMENT
@@ -249,15 +250,15 @@ def table_file(table: Any) -> dict[str, Any] | None:
     if table is None:
         return None
     if not isinstance(table, Mapping):
-        raise ArgumentError("table", table, "a file of facts, or a table")
+        raise ArgumentError("table", toml_text(table), "a file of facts, or a table")
     if "file" not in table:
         return None
     for key, value in table.items():
         if key not in _TABLE_KEYS:
-            raise ArgumentError.unknown("table", key, _TABLE_KEYS)
+            raise ArgumentError.unknown(("table", key), key, _TABLE_KEYS)
         allowed, fits = _TABLE_KEYS[key]
         if not fits(value):
-            raise ArgumentError(("table", key), value, allowed)
+            raise ArgumentError(("table", key), toml_text(value), allowed)
     pair = table.get("correlated")
     return {**table, **({} if pair is None else {"correlated": tuple(pair)})}
 
@@ -286,15 +287,18 @@ def _told(grammar: Any) -> dict[str, Any]:
     if isinstance(grammar, str):
         return {"name": grammar} if grammar in GRAMMARS else {"file": grammar}
     if not isinstance(grammar, Mapping):
-        raise ArgumentError("grammar", grammar, "the name of a grammar, a file, or a table")
+        allowed = "the name of a grammar, a file, or a table"
+        raise ArgumentError("grammar", toml_text(grammar), allowed)
     for key, value in grammar.items():
         if key not in _GRAMMAR_KEYS:
-            raise ArgumentError.unknown("grammar", key, _GRAMMAR_KEYS)
+            raise ArgumentError.unknown(("grammar", key), key, _GRAMMAR_KEYS)
         if not isinstance(value, str):
-            raise ArgumentError("grammar", f"{key} = {value!r}", "text")
+            raise ArgumentError(("grammar", key), toml_text(value), "text")
     return dict(grammar)
 
 
+_SPEC_TABLES = ("world", "corpus")
+_SPEC_KEYS = (*_SPEC_TABLES, "grammar", "format_version")
 _GRAMMAR_KEYS = ("name", "file", "digest", "tokenizer")
 
 
@@ -321,14 +325,15 @@ def read_source(path: str | PathLike[str]) -> Source:
         spec = tomllib.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:  # both of TOML and of UTF-8
         raise ArgumentError("spec", fspath(file), f"a TOML file; this is none: {error}") from None
-    unknown = sorted(set(spec) - {"world", "corpus", "grammar", "format_version"})
-    if unknown:
-        raise ArgumentError(
-            "spec", f"table [{unknown[0]}] in {fspath(file)!r}", "[world], [corpus], [grammar]"
-        )
+    for key, value in spec.items():
+        if key not in _SPEC_KEYS:
+            got, names = f"{key} in {fspath(file)!r}", ", ".join(_SPEC_KEYS)
+            raise ArgumentError(key, got, names, nearest(key, _SPEC_KEYS))
+        if key in _SPEC_TABLES and not isinstance(value, Mapping):
+            raise ArgumentError(key, toml_text(value), "a table")
     version = spec.get("format_version")
-    if version is not None and version not in FORMAT_VERSIONS:
-        raise ArgumentError("format_version", version, _versions())
+    if version is not None and (type(version) is not int or version not in FORMAT_VERSIONS):
+        raise ArgumentError("format_version", toml_text(version), _versions())
     corpus = spec.get("corpus", {})
     if "grammar" in spec:  # as people write it; normalised specs have it in [corpus]
         corpus = {**corpus, "grammar": spec["grammar"]}

@@ -148,17 +148,17 @@ class World:
         ArgumentError
             When the engine refuses the spec or the table, or the names are others.
         """
-        if isinstance(told := spec.get("table"), Mapping):
-            if digests := told.get("names"):
-                if names is None:
-                    allowed = "those that the spec has the digests of"
-                    raise ArgumentError(("table", "names"), "none of them", allowed)
+        told = spec.get("table")
+        if names is not None:
+            if not isinstance(told, Mapping):
+                raise ArgumentError("names", "names", "none for a world without a table")
+            if isinstance(digests := told.get("names"), Mapping) and digests:
                 names.check(digests)
-            if names is not None:
-                spec = {**spec, "table": {**told, "names": names.digests}}
-        elif names is not None:
-            raise ArgumentError("names", "names", "none for a world without a table")
+            spec = {**spec, "table": {**told, "names": names.digests}}
         native = _gen.World(json.dumps(to_json(spec)), table, format_version)
+        if names is None and isinstance(told, Mapping) and told.get("names"):
+            allowed = "those that the spec has the digests of"
+            raise ArgumentError(("table", "names"), "none of them", allowed)
         return cls._wrap(native, table, names)
 
     @classmethod

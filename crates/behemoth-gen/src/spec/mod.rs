@@ -81,8 +81,7 @@ impl Spec {
     }
 
     fn read_fields(value: &Value) -> Result<Spec> {
-        let mut fields = value.fields()?;
-        fields.known(&["format_version", "world", "corpus"])?;
+        let mut fields = value.table(&["format_version", "world", "corpus"])?;
         let version = fields.nullable("format_version", read_version)?;
         let world = fields.required("world", WorldSpec::read)?;
         let corpus = fields.optional("corpus", CorpusSpec::read)?;

@@ -74,8 +74,7 @@ impl TableSpec {
     }
 
     pub(super) fn read(value: &Value) -> Result<Self> {
-        let mut fields = value.fields()?;
-        fields.known(&["relations", "digest", "reference_words", "names"])?;
+        let mut fields = value.table(&["relations", "digest", "reference_words", "names"])?;
         Ok(TableSpec {
             relations: fields.required("relations", |value| {
                 value.list("a list of relations", TableRelation::read)
@@ -96,16 +95,13 @@ impl TableSpec {
     pub(super) fn check(&self) -> Result<()> {
         let count = self.relations.len() as u64;
         if count == 0 {
-            return Err(Error::argument("relations", 0, "at least 1"));
+            return Err(Error::argument("relations", 0, "at least 1").within("table"));
         }
         let nested = self.relations.iter().filter(|r| r.nested.is_some()).count();
         if count + nested as u64 > RELATION_LIMIT {
             let got = count + nested as u64;
-            return Err(Error::argument(
-                "relations",
-                got,
-                format!("1 to {RELATION_LIMIT}"),
-            ));
+            let limit = format!("1 to {RELATION_LIMIT}");
+            return Err(Error::argument("relations", got, limit).within("table"));
         }
         for (at, relation) in self.relations.iter().enumerate() {
             relation
@@ -123,8 +119,7 @@ impl TableNames {
     }
 
     fn read(value: &Value) -> Result<Self> {
-        let mut fields = value.fields()?;
-        fields.known(&["subjects", "relations", "objects", "nested"])?;
+        let mut fields = value.table(&["subjects", "relations", "objects", "nested"])?;
         let digest = |value: &Value| value.text().map(str::to_string);
         Ok(TableNames {
             subjects: fields.nullable("subjects", digest)?,
@@ -155,8 +150,7 @@ impl TableRelation {
     }
 
     fn read(value: &Value) -> Result<Self> {
-        let mut fields = value.fields()?;
-        fields.known(&["objects", "nested", "with", "binarised"])?;
+        let mut fields = value.table(&["objects", "nested", "with", "binarised"])?;
         Ok(TableRelation {
             objects: fields.required("objects", Value::count)?,
             nested: fields.nullable("nested", Value::count)?,

@@ -88,8 +88,7 @@ impl WorldSpec {
 
     /// Reads a world as people write it, shorthands included.
     pub(super) fn read(value: &Value) -> Result<Self> {
-        let mut fields = value.fields()?;
-        fields.known(&[
+        let mut fields = value.table(&[
             "seed",
             "subjects",
             "relations",
