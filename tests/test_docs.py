@@ -134,7 +134,9 @@ def test_blocks_make_sense(name, run):
             compile(body, name, "exec")
         elif kind == "toml":
             table = tomllib.loads(body)
-            if "method" in table and "lookup" not in body:  # the page adds that one itself
+            # The page adds that method itself, and writes the table of facts.
+            made = "lookup" in body or "table" in table.get("world", {})
+            if "method" in table and not made:
                 assert Study.parse(body).points
         elif kind == "console":
             for line, _ in _commands(body):

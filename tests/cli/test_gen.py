@@ -277,7 +277,7 @@ def test_all_probes_can_be_asked_for(run, tmp_path):
         ("--facts 1e12 --exposures 1e12", "allowed: a product up to"),
         ("--objects 400,300",
          "'objects': got 2 numbers, allowed: one number, or one for each of the 6"),
-        ("--exposures often", "'exposures': got 'often', allowed: a number, 'groups:1,4,16'"),
+        ("--exposures often", "'exposures': got 'often', allowed: a whole number, 'groups:1,4,16'"),
         ("--exposures 0", "'exposures': got 0, allowed: at least 1"),
         ("--order bio", "'--order': got bio, allowed: shuffle, bios (did you mean bios?)"),
         ("--templates defualt=1", "'--templates': got defualt, allowed: default, sor,"),

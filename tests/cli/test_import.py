@@ -20,6 +20,7 @@ def test_json(run, graph, tmp_path):
         "relations": 2,
         "facts": 40,
         "names": [],
+        "named": False,
         "reference": True,
         "objects": [10, 10],
         "correlated": None,
@@ -52,7 +53,36 @@ def test_a_correlated_pair_may_be_said(run, tmp_path):
 def test_names_are_kept(run, tmp_path):
     (tmp_path / "t.csv").write_text("Ann,likes,tea\nBob,likes,rum\n")
     ran = run("import", tmp_path / "t.csv", "--out", tmp_path / "spec")
-    assert "names of objects, relations, subjects in names/" in ran.out
+    assert ran.out.endswith("2 facts; names of objects, relations, subjects\n")
+    ran = run("import", tmp_path / "t.csv", "--out", tmp_path / "numbers", "--numbers")
+    assert ran.out.endswith("in names/, and things are called by number\n")
+    assert (tmp_path / "numbers" / "names" / "subjects.parquet").is_file()
+    for spec, sentence in (("spec", "subject Ann has"), ("numbers", "subject S0 has")):
+        run("gen", "--spec", tmp_path / spec, "--out", tmp_path / f"of-{spec}")
+        assert sentence in run("inspect", tmp_path / f"of-{spec}").out
+    shown = run("inspect", tmp_path / "of-spec")
+    assert "names      of subjects, relations, objects" in shown.out
+    report = run("inspect", tmp_path / "of-numbers", "--json").json()
+    assert report["names"] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("A\x01B,likes,tea\n", "without tabs, line breaks and control characters"),
+        ("New York,likes,tea\nNew_York,likes,tea\n", "'New York' and 'New_York' among the subj"),
+        ("a<|endoftext|>,likes,tea\n", "names without <|endoftext|> and <|padding|>"),
+        ("tea:subject,is,a\ntea,is,tea\n", "'tea:subject' as a name and as the word of another"),
+    ],
+)
+def test_names_that_cannot_be_words_leave_no_trace(run, tmp_path, text, message):
+    (tmp_path / "t.csv").write_text(text)
+    refused = run("import", tmp_path / "t.csv", "--out", tmp_path / "spec").refused(2)
+    assert refused.startswith("argument 'TABLE': got ")
+    assert message in refused
+    assert not (tmp_path / "spec").exists()
+    # By number they serve as ever.
+    assert run("import", tmp_path / "t.csv", "--out", tmp_path / "spec", "--numbers").code == 0
 
 
 @pytest.mark.parametrize(

@@ -300,7 +300,7 @@ def test_samples_of_facts_are_exact_and_sorted(rich_corpus):
     ("arguments", "name", "allowed"),
     [
         ({"exposures": 0}, "exposures", "at least 1"),
-        ({"exposures": -1}, "exposures", "a number"),
+        ({"exposures": -1}, "exposures", "a whole number"),
         ({"exposures": "often"}, "exposures", "groups:1,4,16"),
         ({"exposures": 2**60}, "", "a product up to"),
         ({"exposures": [1, 2]}, "exposures", "180"),

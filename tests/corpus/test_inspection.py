@@ -5,6 +5,7 @@ import pytest
 
 from behemoth import ArgumentError, Corpus, CorpusError, World, inspect, verify
 from behemoth.corpus.inspection import sample_text
+from behemoth.corpus.tokenizer import earlier_tokenizer_files, write_tokenizer
 
 
 @pytest.fixture
@@ -104,6 +105,13 @@ def test_an_altered_shard_with_a_record_to_match_is_found_by_its_tokens(written)
     path.with_suffix(".json").write_text(json.dumps(record))
     # The manifest tells the hash that the shard had.
     assert [row["file"] for row in verify(written).bad] == ["tokens/00003.bin", "manifest.json"]
+
+
+def test_the_tokenizer_of_an_earlier_program_is_as_it_should_be(written):
+    earlier = earlier_tokenizer_files(Corpus.open(written).token_names)
+    assert b"unk_token" not in earlier["tokenizer_config.json"]
+    write_tokenizer(written / "tokenizer", earlier)
+    assert verify(written).ok
 
 
 def test_an_altered_tokenizer_and_lost_probes_are_named(written):

@@ -112,7 +112,7 @@ def test_numbers_may_be_written_as_floats(tmp_path):
     ("text", "message"),
     [
         ("[world", "a TOML file; this is none"),
-        ("[wrold]\nsubjects = 3", r"got table \[wrold\] in .*, allowed: \[world\], \[corpus\]"),
+        ("[wrold]\nsubjects = 3", r"got wrold in .*, allowed: world, .* \(did you mean world\?\)"),
         ("[world]\nsubject = 3", "subject"),
         ("[world]\nsubjects = 1.5", "argument 'subjects': got 1.5, allowed: a whole number"),
         ("[world]\nsubjects = -1", "argument 'subjects': got -1, allowed: a whole number"),
@@ -158,3 +158,54 @@ def test_arrays_come_back_from_a_corpus_directory(tmp_path, graph):
         again.tokens(0, again.num_documents), corpus.tokens(0, corpus.num_documents)
     )
     assert again.world.facts().equals(world.facts())
+
+
+def table_spec(place, told, more=""):
+    (place / "facts.csv").write_text(
+        "subject,relation,object\nAnn,born in,Rome\nAnn,lives in,Rome\nBob,lives in,Bern\n"
+    )
+    (place / "spec.toml").write_text(f"[world]\ntable = {told}\n{more}[corpus]\nexposures = 3\n")
+    return place / "spec.toml"
+
+
+def test_a_spec_may_name_a_table_that_lies_beside_it(tmp_path):
+    corpus = Corpus.from_spec(table_spec(tmp_path, '"facts.csv"', "seed = 7\n"))
+    world = World.from_table(tmp_path / "facts.csv", seed=7)
+    assert corpus.world.spec == world.spec
+    assert corpus.decode(corpus.tokens(0, 1)).startswith(("subject Ann has", "subject Bob has"))
+    corpus.write(tmp_path / "corpus")
+    (tmp_path / "facts.csv").unlink()
+    assert Corpus.open(tmp_path / "corpus").spec_hash == corpus.spec_hash
+    assert verify(tmp_path / "corpus").ok
+
+
+def test_a_table_may_be_told_more_of(tmp_path):
+    told = '{ file = "facts.csv", correlated = [0, 1], names = false }'
+    world = World.from_spec(table_spec(tmp_path, told))
+    assert world.names is None
+    assert world.spec["table"]["relations"][1]["with"] == 0
+    named = World.from_spec({"table": str(tmp_path / "facts.csv")})
+    assert named.names is not None
+    assert named.spec["table"]["relations"][1].get("with") is None
+
+
+@pytest.mark.parametrize(
+    ("told", "more", "message"),
+    [
+        ("3", "", "argument 'table': got 3, allowed: a file of facts, or a table"),
+        ('"no.csv"', "", "argument 'table': got .*no.csv, allowed: a relationship_graph.txt, Parq"),
+        ('{ file = "facts.csv", correlatd = [0, 1] }', "", r"correlatd, .*\(did you mean correlat"),
+        ('{ file = "facts.csv", correlated = [0] }', "", r"'table.correlated': got \[0\], allowed"),
+        (
+            '{ file = "facts.csv", names = "no" }',
+            "",
+            "'table.names': got \"no\", allowed: true or ",
+        ),
+        ("{ file = 1 }", "", "argument 'table.file': got 1, allowed: a path"),
+        ('"facts.csv"', "subjects = 2\n", "'subjects': got a value beside a table"),
+        ('"facts.csv"', "relations = 2\n", "'relations': got a value beside a table"),
+    ],
+)
+def test_what_a_table_may_not_be(tmp_path, told, more, message):
+    with pytest.raises(ArgumentError, match=message):
+        Corpus.from_spec(table_spec(tmp_path, told, more))

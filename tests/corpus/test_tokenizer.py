@@ -2,8 +2,9 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings, strategies as st
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, GPTNeoXConfig, GPTNeoXForCausalLM, pipeline
 
 from behemoth import Corpus, World
 from behemoth.corpus import tokens
@@ -25,7 +26,7 @@ def wide():
 @pytest.fixture(scope="module")
 def tokenizer(wide, tmp_path_factory):
     directory = tmp_path_factory.mktemp("tokenizer")
-    write_tokenizer(directory, tokenizer_files(wide.vocabulary))
+    write_tokenizer(directory, tokenizer_files(wide.token_names))
     return AutoTokenizer.from_pretrained(directory)
 
 
@@ -38,21 +39,57 @@ def test_transformers_loads_it(wide, tokenizer):
 def test_a_corpus_goes_through_text_and_back(wide, tokenizer):
     tokens = wide.tokens(0, 500).tolist()
     text = wide.decode(tokens)
-    assert tokenizer.decode(tokens) == text
+    assert tokenizer.decode(tokens) == f" {text}"
     assert tokenizer.encode(text) == tokens
 
 
 @given(st.lists(st.integers(0, 10**6), max_size=50))
 @settings(max_examples=50, deadline=None)
-def test_any_tokens_go_through_text_and_back(wide, tokenizer, tokens):
-    tokens = [token % wide.vocabulary_size for token in tokens]
-    assert tokenizer.encode(tokenizer.decode(tokens)) == tokens
-    assert tokenizer.decode(tokens) == decode(tokens, wide.token_names)
+def test_any_tokens_go_through_text_and_back(wide, tokenizer, drawn):
+    ids = [number % wide.vocabulary_size for number in drawn]
+    assert tokenizer.encode(tokenizer.decode(ids)) == ids
+    assert tokenizer.decode(ids).removeprefix(" ") == decode(ids, wide.token_names)
 
 
-def test_a_word_of_another_world_is_an_error(tokenizer):
-    with pytest.raises(Exception, match="Missing"):
-        tokenizer.encode("subject S99999999")
+def test_a_word_of_no_world_is_read_as_padding(tokenizer):
+    assert tokenizer.encode("subject S99999999 has") == [3, tokens.PADDING, 8]
+    assert tokenizer("hello zorp")["input_ids"] == [tokens.PADDING] * 2
+    assert (tokenizer.unk_token, tokenizer.unk_token_id) == ("<|padding|>", tokens.PADDING)
+
+
+@given(st.data())
+@settings(max_examples=50, deadline=None)
+def test_what_is_written_in_parts_is_written_as_a_whole(wide, tokenizer, data):
+    ids = data.draw(st.lists(st.integers(0, wide.vocabulary_size - 1), max_size=20))
+    cut = data.draw(st.integers(0, len(ids)))
+    assert tokenizer.decode(ids[:cut]) + tokenizer.decode(ids[cut:]) == tokenizer.decode(ids)
+
+
+def test_a_pipeline_keeps_every_space(wide, tokenizer):
+    torch.manual_seed(0)
+    config = GPTNeoXConfig(
+        vocab_size=wide.vocabulary_size, hidden_size=8, num_hidden_layers=1,
+        num_attention_heads=1, intermediate_size=8, max_position_embeddings=32,
+    )  # fmt: skip
+    speak = pipeline(
+        "text-generation", GPTNeoXForCausalLM(config), tokenizer=tokenizer, device="cpu"
+    )
+    settings = {"max_new_tokens": 4, "do_sample": False, "skip_special_tokens": False}
+    prompts = ["subject S1 S.2 S..3 S...4 has the relation R1 R.0 with", "subject S1"]
+    alone = [speak(prompt, **settings)[0]["generated_text"] for prompt in prompts]
+    for prompt, text in zip(prompts, alone, strict=True):
+        assert text.startswith(f"{prompt} ")
+        words = text.removeprefix(prompt).split(" ")
+        assert words[0] == ""
+        assert len(words) <= 5
+        assert set(words[1:]) <= set(wide.token_names)
+    # Prompts of unequal length: padding stands before them, where nothing is generated.
+    together = speak(prompts, batch_size=2, **settings)
+    assert [row[0]["generated_text"] for row in together] == alone
+    assert tokenizer.padding_side == "left"
+    rows = tokenizer(prompts, padding=True)["input_ids"]
+    assert len({len(row) for row in rows}) == 1
+    assert rows[1][0] == tokens.PADDING
 
 
 def test_names_are_unique_and_say_the_role(wide):
@@ -84,7 +121,7 @@ def test_digits_of_a_wide_base_are_padded():
 
 
 def test_files_are_plain_json(wide):
-    files = tokenizer_files(wide.vocabulary)
+    files = tokenizer_files(wide.token_names)
     assert set(files) == {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"}
     vocabulary = json.loads(files["tokenizer.json"])["model"]["vocab"]
     assert list(vocabulary.values()) == list(range(wide.vocabulary_size))

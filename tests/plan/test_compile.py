@@ -3,7 +3,7 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from behemoth import ArgumentError, Corpus, Correlated, Groups, Independent, World
+from behemoth import ArgumentError, Corpus, Correlated, Groups, Independent, Questions, World
 from behemoth.corpus.tokens import PERIOD
 from behemoth.plan import EditRequest, compile_plan
 from behemoth.plan.sampling import Order, Pool, among, distinct, rank_within, relation_pool
@@ -262,6 +262,24 @@ def test_edits_of_a_table(corpus):
     by_fact = compile_plan(corpus, EditRequest(kind="refusal"), table=pl.DataFrame({"fact": [3]}))
     assert by_fact.edits["fact"].to_list() == [3]
     assert by_fact.training["weight"].max() == 250
+
+
+@pytest.mark.parametrize("question", [False, True])
+def test_answers_of_a_graph_of_the_reference_are_split_where_its_words_are(tmp_path, question):
+    graph = tmp_path / "relationship_graph.txt"
+    rows = [(s, r, (s * 31 + 7 * r) % 1500) for s in range(60) for r in range(2)]
+    rows[-1] = (59, 1, 1499)  # so there are 1,500 objects: a second digit below 20, not 1,000
+    graph.write_text("".join(f"{s} {r} {o} None None\n" for s, r, o in rows))
+    asks = {"questions": Questions(1.0, 0.5)} if question else {}
+    corpus = Corpus(World.from_table(graph), **asks, exposures=2)
+    table = pl.DataFrame({"fact": [4, 9], "object": [1234, 77]})
+    plan = compile_plan(corpus, EditRequest(repeats=2), table=table)
+    twin = corpus.override({4: 1234, 9: 77})
+    for (fact, template), rows in plan.probes.filter(group="edited").group_by("fact", "template"):
+        expected = twin.probes([fact], [template]).row(0, named=True)
+        got = rows.row(0, named=True)
+        assert (got["prompt"], got["answer"]) == (expected["prompt"], expected["answer"])
+        assert got["old_answer"] == corpus.probes([fact], [template])["answer"].to_list()[0]
 
 
 def test_only_known_facts(corpus):

@@ -15,8 +15,12 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from behemoth import ArgumentError, Corpus, World
+from behemoth.evaluate import evaluate
+from behemoth.plan import plan
+from behemoth.recall import recall
 from behemoth.train import train
 from behemoth.train.errors import Interrupted, TrainError
+from behemoth.train.run import read_run
 
 
 def weights(run):
@@ -60,6 +64,31 @@ def test_a_finished_run_loads_and_knows_its_tokens(finished, small):
     assert model.dtype == torch.float32
     loaded = model.state_dict()
     assert all(torch.equal(loaded[name], tensor) for name, tensor in weights(out).items())
+
+
+def test_a_run_on_a_table_speaks_in_its_names(config, tmp_path):
+    rows = {
+        "subject": [f"person {i}" for i in range(20)] * 2,
+        "relation": ["born in"] * 20 + ["likes"] * 20,
+        "object": [f"town {i % 4}" for i in range(20)] + ["tea", "rum"] * 10,
+    }
+    corpus = Corpus(World.from_table(pl.DataFrame(rows)), exposures=8)
+    train(corpus, out=tmp_path / "run", config=config())
+    run = read_run(tmp_path / "run")
+    assert run.corpus.token_names == corpus.token_names
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "run")
+    assert tokenizer("person_3 likes tea").tokens() == ["person_3", "likes", "tea"]
+    known = recall(run.load_model(), run.corpus, facts=[0, 1])
+    assert known["subject_name"].to_list() == ["person 0"] * 2
+    assert known["object_name"].to_list() == ["town 0", "tea"]
+    said = {word for text in known["generated"] for word in text.split()}
+    assert said <= set(corpus.token_names) | {f"<{i}>" for i in range(64)}
+    made = plan(tmp_path / "run", edits=2, relation=1, distinct=False, repeats=1)
+    frame = evaluate(tmp_path / "run", made, out=tmp_path / "frame.parquet")
+    asked = frame.filter(pl.col("group") == "edited")
+    assert set(asked["relation_name"]) == {"likes"}
+    assert set(asked["subject_name"]) <= set(rows["subject"])
+    assert pl.read_parquet(tmp_path / "frame.parquet").equals(frame)
 
 
 @pytest.mark.slow

@@ -67,21 +67,50 @@ impl From<toml::Value> for Value {
     }
 }
 
-/// What was got, in the words of a refusal.
+/// What was got, as TOML writes it; what is long is cut short.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Value::Null => f.write_str("null"),
-            Value::Boolean(value) => write!(f, "boolean `{value}`"),
-            Value::Whole(value) => write!(f, "integer `{value}`"),
-            Value::Negative(value) => write!(f, "integer `{value}`"),
-            Value::Float(value) => write!(f, "floating point `{value:?}`"),
-            Value::Text(value) => write!(f, "string {value:?}"),
-            Value::List(list) if list.len() == 1 => f.write_str("a list of 1 value"),
-            Value::List(list) => write!(f, "a list of {} values", list.len()),
-            Value::Table(_) => f.write_str("a table"),
+            Value::Boolean(value) => write!(f, "{value}"),
+            Value::Whole(value) => write!(f, "{value}"),
+            Value::Negative(value) => write!(f, "{value}"),
+            Value::Float(value) => write!(f, "{value:?}"),
+            Value::Text(value) if value.chars().nth(SHOWN).is_some() => {
+                let start: String = value.chars().take(SHOWN).collect();
+                write!(f, "{start:?}...")
+            }
+            Value::Text(value) => write!(f, "{value:?}"),
+            Value::List(list) => {
+                let items = list.iter().map(ToString::to_string);
+                write!(f, "[{}]", shortened(items))
+            }
+            Value::Table(table) if table.is_empty() => f.write_str("{}"),
+            Value::Table(table) => {
+                let items = table.iter().map(|(key, value)| format!("{key} = {value}"));
+                write!(f, "{{ {} }}", shortened(items))
+            }
         }
     }
+}
+
+/// Letters of a value that a refusal shows.
+const SHOWN: usize = 40;
+
+/// Items with commas between them, as many as can be read at a glance.
+fn shortened(items: impl Iterator<Item = String>) -> String {
+    let mut text = String::new();
+    for item in items {
+        if !text.is_empty() {
+            text.push_str(", ");
+        }
+        if text.chars().count() + item.chars().count() > SHOWN {
+            text.push_str("...");
+            break;
+        }
+        text.push_str(&item);
+    }
+    text
 }
 
 impl Value {
@@ -204,18 +233,40 @@ impl Value {
             .collect()
     }
 
-    /// The fields of a table.
-    pub(crate) fn fields(&self) -> Result<Fields<'_>> {
+    /// The fields of a table whose names users choose.
+    pub(crate) fn fields(&self, wanted: &str) -> Result<Fields<'_>> {
         match self {
-            Value::Table(table) => Ok(Fields {
-                table,
-                is_tagged: false,
-            }),
-            Value::List(list) => Err(Error::value(
-                format!("{} values", list.len()),
-                "a table of fields",
-            )),
-            _ => Err(Error::value(self, "a table of fields")),
+            Value::Table(table) => Ok(Fields { table }),
+            _ => Err(Error::value(self, wanted)),
+        }
+    }
+
+    /// The fields of a table that has no others than these.
+    pub(crate) fn table(&self, names: &[&'static str]) -> Result<Fields<'_>> {
+        let wanted = || {
+            let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+            format!("a table of {}", names.join(", "))
+        };
+        let Value::Table(table) = self else {
+            return Err(Error::value(self, wanted()));
+        };
+        Fields::known(table.keys(), names)?;
+        Ok(Fields { table })
+    }
+
+    /// The fields of a table, and what kind of thing it is by its field `kind`.
+    pub(crate) fn kind<T: Copy>(&self, kinds: &[(&'static str, T)]) -> Result<(Fields<'_>, T)> {
+        let wanted = || quoted(kinds.iter().map(|&(name, _)| name));
+        let Value::Table(table) = self else {
+            let wanted = format!("a table with a `{KIND}`: {}", wanted());
+            return Err(Error::value(self, wanted));
+        };
+        match table.get(KIND) {
+            None => Err(Error::argument(KIND, "nothing", wanted())),
+            Some(value) => {
+                let kind = value.name(kinds).map_err(|e| e.within(KIND))?;
+                Ok((Fields { table }, kind))
+            }
         }
     }
 }
@@ -223,22 +274,20 @@ impl Value {
 /// The fields of a table, to be read one by one.
 pub(crate) struct Fields<'a> {
     table: &'a BTreeMap<String, Value>,
-    /// Whether the kind was read already: then it is no field of what is read next.
-    is_tagged: bool,
 }
 
 impl<'a> Fields<'a> {
-    /// The kind of thing that the table is, by its field `kind`.
-    pub(crate) fn kind<T: Copy>(&mut self, kinds: &[(&'static str, T)]) -> Result<T> {
-        self.is_tagged = true;
-        self.required(KIND, |value| value.name(kinds))
+    /// Refuses the first field that is none of these, [`KIND`] apart, which was read already. It
+    /// comes before the fields are read: of `{alfa = 1}` the user wants to hear about `alfa`, and
+    /// not that there is no `alpha`.
+    pub(crate) fn of_kind(&self, names: &[&'static str]) -> Result<()> {
+        let written = self.table.keys().filter(|written| *written != KIND);
+        Self::known(written, names)
     }
 
-    /// Refuses the first field that is none of these. It comes before the fields are read: of
-    /// `{alfa = 1}` the user wants to hear about `alfa`, and not that there is no `alpha`.
-    pub(crate) fn known(&mut self, names: &[&'static str]) -> Result<()> {
-        for written in self.table.keys() {
-            if names.contains(&written.as_str()) || (self.is_tagged && written == KIND) {
+    fn known(written: impl Iterator<Item = &'a String>, names: &[&'static str]) -> Result<()> {
+        for written in written {
+            if names.contains(&written.as_str()) {
                 continue;
             }
             let allowed = quoted(names.iter().copied());
@@ -306,4 +355,38 @@ fn quoted(names: impl Iterator<Item = &'static str>) -> String {
 
 fn one_line(message: &str) -> String {
     message.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_shown_as_they_were_written_and_cut_short() {
+        for (written, shown) in [
+            ("x = 3", "3"),
+            ("x = -3", "-3"),
+            ("x = 0.5", "0.5"),
+            ("x = 2.0", "2.0"),
+            ("x = true", "true"),
+            ("x = \"many\"", "\"many\""),
+            ("x = [1, \"a\", [2]]", "[1, \"a\", [2]]"),
+            ("x = []", "[]"),
+            ("x = {}", "{}"),
+            ("x = {b = 1, a = {c = []}}", "{ a = { c = [] }, b = 1 }"),
+            (
+                "x = [10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110]",
+                "[10, 20, 30, 40, 50, 60, 70, 80, 90, 100, ...]",
+            ),
+        ] {
+            let Value::Table(table) = Value::from_toml("spec", written).unwrap() else {
+                panic!("{written}")
+            };
+            assert_eq!(table["x"].to_string(), shown);
+        }
+        let long = Value::Text("ü".repeat(50));
+        assert_eq!(long.to_string(), format!("\"{}\"...", "ü".repeat(40)));
+        let lists = Value::List(vec![Value::List(vec![long; 9]); 9]);
+        assert!(lists.to_string().chars().count() < 100, "{lists}");
+    }
 }

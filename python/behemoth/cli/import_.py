@@ -27,6 +27,10 @@ OPTIONS = (
     Option("correlated", "R:R",
            "A relation, and a later one that is known to be correlated with it "
            "[what the reference's args.json says].", _correlated),
+    Option("names", None,
+           "Call things by the names that the table has, each of which is one token, or by number "
+           "(S30, O0:3); names then only lie beside the spec.",
+           default=True, names="--names/--numbers"),
     force("the spec that is there", "SPEC_DIR"),
 )  # fmt: skip
 
@@ -53,7 +57,9 @@ def import_(
     if json:
         write_json(asdict(made))
         return
-    names = f"; names of {', '.join(made.names)} in names/" if made.names else ""
+    names = f"; names of {', '.join(made.names)}" if made.names else ""
+    if names and not made.named:
+        names += " in names/, and things are called by number"
     pair = made.correlated
     tied = "" if pair is None else f"; relation {pair[1]} is correlated with {pair[0]}"
     console().print(

@@ -79,6 +79,8 @@ def _show(report: Inspection) -> None:
     facts.add_row("bytes", f"{size:,} ({bytes_text(size)}) in {report.shards_present:,} shards")
     if report.grammar is not None:
         facts.add_row("grammar", f"{report.grammar}, tokenizer {report.tokenizer}")
+    if report.names:
+        facts.add_row("names", f"of {', '.join(report.names)}")
     facts.add_row("seed", str(report.spec["world"]["seed"]))
     facts.add_row("spec", report.spec_hash[:16])
     out.print(facts)

@@ -16,6 +16,7 @@ from .options import Option, command, field_options, flag, force
 if TYPE_CHECKING:
     import polars as pl
 
+    from behemoth.corpus import Corpus
     from behemoth.plan import EditPlan
 
 OPTIONS = (
@@ -23,7 +24,8 @@ OPTIONS = (
     *field_options(EditRequest, distinct={"names": "--distinct/--any-objects"}),
     Option("table", "F.parquet|F.csv",
            "The facts to edit, in place of --edits: columns fact, or subject and relation, "
-           "and for remaps perhaps object, the new one."),
+           "and for remaps perhaps object, the new one; by number, or by name where things "
+           "have names."),
     Option("known", "F.parquet|F.csv",
            "Edit only facts that a model knows: a column fact and, as recall frames have "
            "it, perhaps exact_match (in any wording will do)."),
@@ -60,7 +62,7 @@ def plan(
     if json:
         write_json(_report(made, out))
     else:
-        _show(made, source, out)
+        _show(made, source, out, corpus)
 
 
 def _report(made: EditPlan, out: str) -> dict[str, Any]:
@@ -78,7 +80,10 @@ def _report(made: EditPlan, out: str) -> dict[str, Any]:
     }
 
 
-def _show(made: EditPlan, source: str, out: str) -> None:
+_NAMED = 3  # edits that are shown by the names of what they change
+
+
+def _show(made: EditPlan, source: str, out: str, corpus: Corpus) -> None:
     from rich.table import Table
 
     screen = console()
@@ -93,6 +98,16 @@ def _show(made: EditPlan, source: str, out: str) -> None:
     for group, count in made.groups.items():
         table.add_row(group, f"{count:,}", f"{must[group]:,}")
     screen.print(table)
+    if corpus.world.names is not None:
+        rows = corpus.world.named(made.edits.head(_NAMED)).iter_rows(named=True)
+        for row in rows:
+            new = made.request.kind if row["new_object"] is None else row["new_object_name"]
+            screen.print(
+                f"{row['subject_name']}, {row['relation_name']}: {row['old_object_name']} -> {new}",
+                markup=False,
+            )
+        if len(made) > _NAMED:
+            screen.print("...")
     console(stderr=True).print(
         f"next: behemoth edit {source} --plan {out} --method NAME --out EDIT"
     )

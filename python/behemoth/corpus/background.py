@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from behemoth import _gen
 from behemoth.support.errors import ArgumentError
+from behemoth.support.text import toml_text
 
 BACKGROUND_FILE = "background.json"
 """In a corpus directory: where its background lies."""
@@ -187,16 +188,19 @@ def read_background(
         return None, None
     if isinstance(told, str):
         told = {"path": told}
+    allowed = "a path, or a table with path and tokens"
     if not isinstance(told, Mapping):
-        raise ArgumentError("background", told, "a path, or a table with path and tokens")
+        raise ArgumentError("background", toml_text(told), allowed)
     known = ("path", "tokens", "digest")
-    for key in told:
+    for key, value in told.items():
         if key not in known:
-            raise ArgumentError.unknown("background", key, known)
+            raise ArgumentError.unknown(("background", key), key, known)
+        if key == "path" and not isinstance(value, str):
+            raise ArgumentError(("background", key), toml_text(value), "a path")
     path, noted = told.get("path"), beside / BACKGROUND_FILE
     if path is None and noted.is_file():
         path = json.loads(noted.read_text(encoding="utf-8"))["path"]
     if not isinstance(path, str):
-        raise ArgumentError("background", "no path", "a path, or a table with path and tokens")
+        raise ArgumentError("background", "no path", allowed)
     table = {key: value for key, value in told.items() if key != "path"}
     return Background(_found(beside / path), end), table

@@ -189,12 +189,12 @@ class Corpus:
         text = text_of(grammar, tokenizer)
         end = END_OF_DOCUMENT if text is None else text.end_of_document
         between, spec["background"] = background_of(background, background_tokens, end)
-        self._set(_native(world, spec, array, text, between), world._table, array, text, between)
+        self._set(_native(world, spec, array, text, between), world, array, text, between)
 
     def _set(
         self,
         native: _gen.Corpus,
-        table: dict[str, NDArray[Any]] | None,
+        world: World,
         exposures: NDArray[np.uint32] | None,
         text: Text | None,
         background: Background | None,
@@ -204,7 +204,7 @@ class Corpus:
         self._background = background
         if background is not None:
             background.check(self.vocabulary)
-        self.world = World._wrap(native.world, table)
+        self.world = world._as(native.world)
         self.directory = None
 
     @classmethod
@@ -219,7 +219,7 @@ class Corpus:
         """Make a corpus from its spec and, where that says so, exposures, grammar, background."""
         self = cls.__new__(cls)
         native = _native(world, spec, exposures, text, background)
-        self._set(native, world._table, exposures, text, background)
+        self._set(native, world, exposures, text, background)
         return self
 
     @classmethod
@@ -321,7 +321,7 @@ class Corpus:
         """The name of every token id."""
         if self._text is not None and self._text.tokenizer is not None:
             return self._text.tokenizer.names
-        return token_names(self.vocabulary)
+        return token_names(self.vocabulary, self.world.names)
 
     @property
     def end_of_document(self) -> int:
@@ -349,7 +349,7 @@ class Corpus:
     def tokenizer_files(self) -> dict[str, bytes]:
         """The files of its tokenizer, by name."""
         if self._text is None:
-            return tokenizer_files(self.vocabulary)
+            return tokenizer_files(self.token_names)
         if self._text.tokenizer is None:
             return word_tokenizer_files(self.token_names)
         return dict(self._text.tokenizer.files)
@@ -574,7 +574,8 @@ class Corpus:
             raise ArgumentError("templates", templates, "a list of names of templates")
         ids = np.arange(self.world.num_facts) if facts is None else facts
         wanted = whole(ids, "facts", np.uint64).ravel()
-        return probe_frame(self, wanted, templates, combinations=combinations)
+        frame = probe_frame(self, wanted, templates, combinations=combinations)
+        return self.world.named(frame)
 
     def says_facts(self, start: int, stop: int) -> NDArray[np.bool_]:
         """Whether documents start..stop say facts, and are no filler or background."""
@@ -615,7 +616,7 @@ class Corpus:
 
     def _twin(self, native: _gen.Corpus) -> Corpus:
         twin = type(self).__new__(type(self))
-        twin._set(native, self.world._table, self._exposures, self._text, self._background)
+        twin._set(native, self.world, self._exposures, self._text, self._background)
         return twin
 
     def write(

@@ -14,6 +14,7 @@ from behemoth.support.checks import whole_number
 from behemoth.support.progress import Looking, task
 
 from .corpus import Corpus
+from .tokenizer import earlier_tokenizer_files
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Inspection:
     templates: list[dict[str, Any]]
     grammar: str | None
     tokenizer: str
+    names: list[str]
     samples: list[str]
 
 
@@ -96,6 +98,7 @@ def inspect(directory: str | PathLike[str], *, samples: int = 3) -> Inspection:
         templates=corpus.templates,
         grammar=None if corpus.grammar is None else corpus.grammar.name,
         tokenizer=corpus.tokenizer_kind,
+        names=[] if corpus.world.names is None else list(corpus.world.names.frames),
         samples=sample_text(corpus, samples),
     )
 
@@ -186,11 +189,13 @@ def _verify_companions(
     def report(name: str, reason: str) -> None:
         bad.append({"shard": None, "file": name, "reason": reason})
 
-    for name, data in corpus.tokenizer_files.items():
+    files = corpus.tokenizer_files
+    earlier = {} if corpus.grammar is not None else earlier_tokenizer_files(corpus.token_names)
+    for name, data in files.items():
         path = directory / "tokenizer" / name
         if not path.is_file():
             missing.append(f"tokenizer/{name}")
-        elif path.read_bytes() != data:
+        elif path.read_bytes() not in (data, earlier.get(name)):
             report(f"tokenizer/{name}", "is not the tokenizer of this corpus")
     templates = written_templates(corpus)
     for path in sorted((directory / "probes").glob("*.parquet")):

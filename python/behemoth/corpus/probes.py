@@ -4,7 +4,8 @@ A probe file holds one template's wordings. Columns: prompt and answer (lists of
 token ids, UInt32), fact, subject, relation, object, template, wording, held_out
 (never written in the corpus), rest (what follows the answer in its sentence), exposures (of the
 fact), and seen: whether the corpus
-asks questions about the fact's subject, null for templates that are no questions.
+asks questions about the fact's subject, null for templates that are no questions. Where things
+have names of their own: subject_name, relation_name and object_name.
 
 Prompts of the repeats grammar have 432 combinations of fillers before the object. A fact has
 one of them in each wording, drawn; or all, when that is asked for, with a column combination
@@ -169,14 +170,14 @@ def write_probes(
                             if sample is None
                             else sample[first:last]
                         )
-                        yield _wording_frame(corpus, ids, row, number)
+                        yield corpus.world.named(_wording_frame(corpus, ids, row, number))
                         done += last - first
                         step(done, total)
 
         none = 0 if combinations else None
         empty = _wording_frame(corpus, np.empty(0, np.uint64), wordings[0], none)
         with replacing(path) as temporary:
-            sink_parquet(chunks, empty, temporary, metadata)
+            sink_parquet(chunks, corpus.world.named(empty), temporary, metadata)
     return paths
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .background import Background
     from .corpus import Corpus
     from .grammar import Text
+    from .names import Names
     from .write import Written
 
 
@@ -103,6 +104,7 @@ def _write_parts(
         task.remote(
             corpus.spec,
             table,
+            corpus.world.names,
             exposures,
             corpus._text,
             corpus._background,
@@ -124,6 +126,7 @@ def _write_parts(
 def _write_part(
     spec: dict[str, Any],
     table: dict[str, NDArray[Any]] | None,
+    names: Names | None,
     exposures: NDArray[np.uint32] | None,
     text: Text | None,
     background: Background | None,
@@ -135,6 +138,6 @@ def _write_part(
     from .corpus import Corpus
     from .world import World
 
-    world = World.from_arrays(spec["world"], table, spec["format_version"])
+    world = World.from_arrays(spec["world"], table, spec["format_version"], names)
     corpus = Corpus.from_arrays(world, spec["corpus"], exposures, text, background)
     return corpus.write(out, threads=1, part=part, probes=probes, combinations=combinations)

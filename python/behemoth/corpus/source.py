@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from os import PathLike, fspath
 from pathlib import Path
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from behemoth._gen import FORMAT_VERSIONS
 from behemoth.support.checks import path_of
-from behemoth.support.errors import ArgumentError, CorpusError
+from behemoth.support.errors import ArgumentError, CorpusError, nearest
+from behemoth.support.text import toml_text
 
 from .background import read_background
 from .tokens import END_OF_DOCUMENT
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from .corpus import Corpus
     from .grammar import Text
+    from .names import Names
     from .world import World
 
 MANIFEST = "manifest.json"
@@ -46,7 +48,7 @@ class Source:
     world, corpus : dict
         The ``[world]`` and ``[corpus]`` tables; what is missing takes its default.
     directory : Path, optional
-        Where ``table.parquet`` and ``exposures.parquet`` lie, if the specs need them.
+        Where ``table.parquet``, ``names/`` and ``exposures.parquet`` lie, if the specs need them.
     manifest : dict, optional
         The manifest, of a corpus directory.
     format_version : int, optional
@@ -105,11 +107,15 @@ class Source:
     def _make_world(self, text: Text | None) -> World:
         from .world import World
 
-        table = self._read_table() if "table" in self.world else None
+        if (told := table_file(self.world.get("table"))) is not None:
+            return self._world_of_file(**told)
+        table = names = None
+        if "table" in self.world:
+            table, names = self._read_table()
         said = {"relations", "objects", "nested", "correlated", "table"} & set(self.world)
         # A grammar says which relations there are.
         own = {"relations": text.grammar.relations} if text is not None and not said else {}
-        return World.from_arrays({**self.world, **own}, table, self.format_version)
+        return World.from_arrays({**self.world, **own}, table, self.format_version, names)
 
     def make_corpus(self, world: World | None = None) -> Corpus:
         """Make the corpus.
@@ -187,10 +193,26 @@ class Source:
             return Text(grammar, read)
         return Text(grammar, read_tokenizer(beside / tokenizer))
 
-    def _read_table(self) -> dict[str, NDArray[Any]]:
+    def _world_of_file(
+        self, file: str, correlated: tuple[int, int] | None = None, names: bool = True
+    ) -> World:
+        """The world of a table of facts that lies where the spec says, from the spec on."""
+        from .table import read_table
+
+        read = read_table((self.directory or Path()) / file, correlated)
+        said = {key: value for key, value in self.world.items() if key != "table"}
+        if "subjects" in said:
+            raise ArgumentError(
+                "subjects", "a value beside a table", "nothing: the table says how many there are"
+            )
+        return read.world(names=names, said=said, format_version=self.format_version)
+
+    def _read_table(self) -> tuple[dict[str, NDArray[Any]], Names | None]:
+        from .names import read_names
         from .table import Table
 
-        return Table(self._read(TABLE_FILE)).arrays()
+        arrays = Table(self._read(TABLE_FILE)).arrays()
+        return arrays, read_names(self.directory or Path(), self.world["table"])
 
     def _read_exposures(self) -> NDArray[np.uint32]:
         return self._read(EXPOSURES_FILE)["exposures"].to_numpy().astype(np.uint32, copy=False)
@@ -210,6 +232,48 @@ class Source:
             ) from None
 
 
+def table_file(table: Any) -> dict[str, Any] | None:
+    """What a spec says of a table of facts by the file that it lies in; None where it does not.
+
+    Returns
+    -------
+    dict
+        ``file`` and, where they are said, ``correlated`` (a pair of relations) and ``names``.
+
+    Raises
+    ------
+    ArgumentError
+        When it says something else beside the file.
+    """
+    if isinstance(table, str):
+        return {"file": table}
+    if table is None:
+        return None
+    if not isinstance(table, Mapping):
+        raise ArgumentError("table", toml_text(table), "a file of facts, or a table")
+    if "file" not in table:
+        return None
+    for key, value in table.items():
+        if key not in _TABLE_KEYS:
+            raise ArgumentError.unknown(("table", key), key, _TABLE_KEYS)
+        allowed, fits = _TABLE_KEYS[key]
+        if not fits(value):
+            raise ArgumentError(("table", key), toml_text(value), allowed)
+    pair = table.get("correlated")
+    return {**table, **({} if pair is None else {"correlated": tuple(pair)})}
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, list | tuple) and [type(item) for item in value] == [int, int]
+
+
+_TABLE_KEYS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "file": ("a path", lambda value: isinstance(value, str)),
+    "correlated": ("two relations, such as [0, 1]", _is_pair),
+    "names": ("true or false", lambda value: isinstance(value, bool)),
+}
+
+
 def _told(grammar: Any) -> dict[str, Any]:
     """What a spec says of its grammar: name or file, digest, tokenizer.
 
@@ -223,15 +287,18 @@ def _told(grammar: Any) -> dict[str, Any]:
     if isinstance(grammar, str):
         return {"name": grammar} if grammar in GRAMMARS else {"file": grammar}
     if not isinstance(grammar, Mapping):
-        raise ArgumentError("grammar", grammar, "the name of a grammar, a file, or a table")
+        allowed = "the name of a grammar, a file, or a table"
+        raise ArgumentError("grammar", toml_text(grammar), allowed)
     for key, value in grammar.items():
         if key not in _GRAMMAR_KEYS:
-            raise ArgumentError.unknown("grammar", key, _GRAMMAR_KEYS)
+            raise ArgumentError.unknown(("grammar", key), key, _GRAMMAR_KEYS)
         if not isinstance(value, str):
-            raise ArgumentError("grammar", f"{key} = {value!r}", "text")
+            raise ArgumentError(("grammar", key), toml_text(value), "text")
     return dict(grammar)
 
 
+_SPEC_TABLES = ("world", "corpus")
+_SPEC_KEYS = (*_SPEC_TABLES, "grammar", "format_version")
 _GRAMMAR_KEYS = ("name", "file", "digest", "tokenizer")
 
 
@@ -258,14 +325,15 @@ def read_source(path: str | PathLike[str]) -> Source:
         spec = tomllib.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:  # both of TOML and of UTF-8
         raise ArgumentError("spec", fspath(file), f"a TOML file; this is none: {error}") from None
-    unknown = sorted(set(spec) - {"world", "corpus", "grammar", "format_version"})
-    if unknown:
-        raise ArgumentError(
-            "spec", f"table [{unknown[0]}] in {fspath(file)!r}", "[world], [corpus], [grammar]"
-        )
+    for key, value in spec.items():
+        if key not in _SPEC_KEYS:
+            got, names = f"{key} in {fspath(file)!r}", ", ".join(_SPEC_KEYS)
+            raise ArgumentError(key, got, names, nearest(key, _SPEC_KEYS))
+        if key in _SPEC_TABLES and not isinstance(value, Mapping):
+            raise ArgumentError(key, toml_text(value), "a table")
     version = spec.get("format_version")
-    if version is not None and version not in FORMAT_VERSIONS:
-        raise ArgumentError("format_version", version, _versions())
+    if version is not None and (type(version) is not int or version not in FORMAT_VERSIONS):
+        raise ArgumentError("format_version", toml_text(version), _versions())
     corpus = spec.get("corpus", {})
     if "grammar" in spec:  # as people write it; normalised specs have it in [corpus]
         corpus = {**corpus, "grammar": spec["grammar"]}

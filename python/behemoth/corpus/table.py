@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -16,10 +17,19 @@ from behemoth.support.errors import ArgumentError
 
 from .reference import GraphNotes, read_notes
 
+if TYPE_CHECKING:
+    from .world import World
+
 _REQUIRED = ("subject", "relation", "object")
 _OPTIONAL = ("minority", "nested")
 _COLUMNS = _REQUIRED + _OPTIONAL
 _NULLS = ("", "None", "null")
+_NAME_COLUMNS = {
+    "subjects": {"subject_name": "subject"},
+    "relations": {"relation_name": "relation"},
+    "objects": {"object_name": "object", "minority_object_name": "minority"},
+}
+_NAMED = [name for columns in _NAME_COLUMNS.values() for name in columns]
 
 
 @dataclass(frozen=True)
@@ -60,6 +70,36 @@ class Table:
             )
             for name in _COLUMNS
         }
+
+    def world(
+        self,
+        seed: int = 0,
+        *,
+        names: bool = True,
+        said: Mapping[str, Any] | None = None,
+        format_version: int | None = None,
+    ) -> World:
+        """Make the world of these facts, with the names of its things unless they are not wanted.
+
+        Parameters
+        ----------
+        seed : int
+        names : bool
+        said : mapping, optional
+            What else a spec says of the world; the engine refuses what a table says.
+        format_version : int, optional
+
+        Raises
+        ------
+        ArgumentError
+            When the engine refuses the facts, or a name cannot be a token.
+        """
+        from .names import Names
+        from .world import World
+
+        spec = self.spec(seed) | dict(said or {})
+        named = Names.of(self.names, spec["table"]) if names and self.names else None
+        return World.from_arrays(spec, self.arrays(), format_version, named)
 
     def spec(self, seed: int = 0) -> dict[str, Any]:
         """Give the spec of the world of these facts.
@@ -126,7 +166,9 @@ def read_table(
     """Read a table of facts, and number its names.
 
     Columns that hold names are numbered in sorted order: subjects and relations over
-    the whole table, objects and nested objects within each relation.
+    the whole table, objects and nested objects within each relation (two that are said to
+    be correlated have their objects in common). Names may also stand beside numbers, in
+    columns subject_name, relation_name and object_name.
 
     Parameters
     ----------
@@ -144,14 +186,15 @@ def read_table(
     ArgumentError
         When there is no such file, or it is no table of facts.
     """
-    found = _number(table, "the frame") if isinstance(table, pl.DataFrame) else _read(table)
+    whole = isinstance(table, pl.DataFrame)
+    found = _number(table, "the frame", correlated) if whole else _read(table, correlated)
     notes = found.notes
     if notes is not None and notes.correlated:
         found = replace(found, correlated=(0, 1), binarised=notes.binarised)
     return found if correlated is None else replace(found, correlated=correlated)
 
 
-def _read(table: str | PathLike[str]) -> Table:
+def _read(table: str | PathLike[str], correlated: tuple[int, int] | None) -> Table:
     path = path_of("table", table, "a table or a path")
     if not path.is_file():
         raise ArgumentError("table", fspath(table), "a relationship_graph.txt, Parquet or CSV file")
@@ -159,7 +202,7 @@ def _read(table: str | PathLike[str]) -> Table:
         head = file.read(1 << 16)
     try:
         if head.startswith(b"PAR1"):
-            return _number(pl.read_parquet(path), fspath(table))
+            return _number(pl.read_parquet(path), fspath(table), correlated)
         first = head.decode("utf-8", errors="ignore").partition("\n")[0].strip()
         if not first:
             raise ArgumentError(
@@ -171,9 +214,9 @@ def _read(table: str | PathLike[str]) -> Table:
             frame = pl.read_csv(
                 path, separator=" ", has_header=False, null_values=["None"], schema=schema
             )
-            numbered = _number(frame, fspath(table)).frame
+            numbered = _number(frame, fspath(table), correlated).frame
             return Table(numbered, reference=True, notes=read_notes(path))
-        return _number(_read_csv(path, first), fspath(table))
+        return _number(_read_csv(path, first), fspath(table), correlated)
     except pl.exceptions.PolarsError as error:
         reason = str(error).partition("\n")[0]
         raise ArgumentError(
@@ -205,7 +248,7 @@ def _read_csv(path: Path, first: str) -> pl.DataFrame:
     return frame.rename(dict(zip(frame.columns, cells if header else _COLUMNS, strict=False)))
 
 
-def _number(frame: pl.DataFrame, where: str) -> Table:
+def _number(frame: pl.DataFrame, where: str, correlated: tuple[int, int] | None) -> Table:
     """Check the columns of a table and turn names into ids."""
     if "link" in frame.columns and frame.schema["link"] == pl.Boolean:
         frame = frame.filter(~pl.col("link"))
@@ -223,6 +266,7 @@ def _number(frame: pl.DataFrame, where: str) -> Table:
     frame = frame.with_columns(
         pl.lit(None, pl.Int64).alias(name) for name in _OPTIONAL if name not in frame.columns
     )
+    said = frame.select(name for name in _NAMED if name in frame.columns)
     frame = pl.DataFrame([_ids_or_names(frame[name], where) for name in _COLUMNS])
     for name in _REQUIRED:
         if frame[name].null_count():
@@ -231,11 +275,32 @@ def _number(frame: pl.DataFrame, where: str) -> Table:
                 "table", f"no {name} in row {row} of {where}", "a value in every row"
             )
     names: dict[str, pl.DataFrame] = {}
-    frame = _factorise(frame, ["subject"], "subjects", names, within=None)
-    frame = _factorise(frame, ["relation"], "relations", names, within=None)
-    frame = _factorise(frame, ["object", "minority"], "objects", names, within="relation")
-    frame = _factorise(frame, ["nested"], "nested", names, within="relation")
-    return Table(frame, names)
+    frame = _factorise(frame, ["subject"], "subjects", names)
+    frame = _factorise(frame, ["relation"], "relations", names)
+    # Relations of which one follows the other have the same objects under the same numbers.
+    first, second = correlated or (None, None)
+    within = pl.col("relation").replace(second, first) if correlated else pl.col("relation")
+    frame = _factorise(frame, ["object", "minority"], "objects", names, within)
+    frame = _factorise(frame, ["nested"], "nested", names, pl.col("relation"))
+    return Table(frame, {**_said(frame, said), **names})
+
+
+def _said(frame: pl.DataFrame, said: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """The names that stand beside numbers, of the kinds that have such."""
+    names: dict[str, pl.DataFrame] = {}
+    for kind, columns in _NAME_COLUMNS.items():
+        keys = ["relation"] if kind == "objects" else []
+        parts = [
+            frame.select(*keys, pl.col(column).alias("id")).with_columns(
+                said[name].cast(pl.String).str.strip_chars().alias("name")
+            )
+            for name, column in columns.items()
+            if name in said.columns
+        ]
+        found = pl.concat(parts).drop_nulls().unique() if parts else None
+        if found is not None and found.height:
+            names[kind] = found
+    return names
 
 
 def _ids_or_names(column: pl.Series, where: str) -> pl.Series:
@@ -273,13 +338,18 @@ def _factorise(
     columns: list[str],
     kind: str,
     names: dict[str, pl.DataFrame],
-    within: str | None,
+    within: pl.Expr | None = None,
 ) -> pl.DataFrame:
-    """Replace the names in `columns` by numbers in sorted order and note them in `names`."""
+    """Replace the names in `columns` by numbers in sorted order and note them in `names`.
+
+    With `within` numbers begin anew for each of its values, and names are noted by relation.
+    """
     if all(frame[column].dtype == pl.Int64 for column in columns):
         return frame
     frame = frame.with_columns(pl.col(column).cast(pl.String) for column in columns)
-    key = [] if within is None else [within]
+    key: list[str] = []
+    if within is not None:
+        frame, key = frame.with_columns(within.alias("of")), ["of"]
     listed = (
         pl.concat(frame.select(*key, pl.col(column).alias("name")) for column in columns)
         .drop_nulls("name")
@@ -287,8 +357,11 @@ def _factorise(
         .sort(*key, "name")
     )
     number = pl.int_range(pl.len(), dtype=pl.Int64)
-    listed = listed.with_columns((number if within is None else number.over(within)).alias("id"))
-    names[kind] = listed.select(*key, "id", "name")
+    listed = listed.with_columns((number.over("of") if key else number).alias("id"))
+    noted = listed
+    if key:
+        noted = frame.select("relation", "of").unique().join(listed, on="of").sort("relation", "id")
+    names[kind] = noted.select(*(["relation"] if key else []), "id", "name")
     for column in columns:
         frame = frame.join(
             listed.rename({"name": column}), on=[*key, column], how="left", maintain_order="left"

@@ -41,8 +41,8 @@ class FactsWritten:
 class Imported:
     """What `import_` made: the directory, the world's size, the kinds of names it keeps.
 
-    `objects` are those of each relation; `correlated` is a relation and one that is known to be
-    correlated with it.
+    `named` says whether things are called by these names; `objects` are those of each relation;
+    `correlated` is a relation and one that is known to be correlated with it.
     """
 
     out: str
@@ -50,6 +50,7 @@ class Imported:
     relations: int
     facts: int
     names: list[str]
+    named: bool
     reference: bool
     objects: list[int]
     correlated: tuple[int, int] | None
@@ -65,7 +66,8 @@ def facts(
 ) -> FactsWritten:
     """Write the facts of a corpus directory or a spec to a Parquet file.
 
-    Facts are made and written in chunks, so memory does not grow with their number.
+    Facts are made and written in chunks, so memory does not grow with their number. Where things
+    have names of their own, these stand in columns behind the numbers, as of `World.named`.
 
     Parameters
     ----------
@@ -102,11 +104,11 @@ def facts(
     def chunks() -> Iterator[pl.DataFrame]:
         for first in range(start, end, _CHUNK):
             last = min(first + _CHUNK, end)
-            yield world.facts(first, last)
+            yield world.named(world.facts(first, last))
             step(last - start, end - start)
 
     with task(progress, "writing", "facts") as step, replacing(path) as temporary:
-        sink_parquet(chunks, world.facts(0, 0), temporary)
+        sink_parquet(chunks, world.named(world.facts(0, 0)), temporary)
     seconds = time.perf_counter() - began
     return FactsWritten(fspath(out), end - start, path.stat().st_size, seconds)
 
@@ -117,6 +119,7 @@ def import_(
     *,
     seed: int = 0,
     correlated: tuple[int, int] | None = None,
+    names: bool = True,
     force: bool = False,
 ) -> Imported:
     """Make a spec directory from a file of facts.
@@ -136,35 +139,39 @@ def import_(
     correlated : (int, int), optional
         A relation, and a later one that is known to be correlated with it, where no
         ``args.json`` says so.
+    names : bool
+        Call things by their names in corpora of the spec, where the file had such: each is then
+        one token. Otherwise all things are called by their numbers, and names only lie beside it.
     force : bool
         Replace a spec directory that is there.
 
     Raises
     ------
     ArgumentError
-        When the file is no table of facts.
+        When the file is no table of facts, or a name of it cannot be a token.
     CorpusError
         When `out` is there and not empty.
     """
     from .corpus import Corpus
+    from .names import write_names
     from .table import read_table
-    from .world import World
 
     directory = path_of("out", out)
     whole_number("seed", seed)
     read = read_table(table, correlated)
     # Made before anything is written, so that a table the engine refuses leaves no trace.
-    world = World.from_arrays(read.spec(seed), read.arrays())
-    spec = Corpus(world).spec_toml
+    world = read.world(seed, names=names)
+    corpus = Corpus(world)
+    corpus.token_names  # noqa: B018  # refuses names that cannot be told apart
+    spec = corpus.spec_toml
     with lock_folder(directory):
         recover(directory, SPEC)
         _check(directory, force)
         with succession(directory, SPEC, force=force):
             with replacing(directory / TABLE_FILE) as temporary:
                 read.frame.write_parquet(temporary)
-            for kind, frame in read.names.items():
-                with replacing(directory / "names" / f"{kind}.parquet") as temporary:
-                    frame.write_parquet(temporary)
+            # Also where things are called by numbers: it is then for people to read.
+            write_names(read.names if world.names is None else world.names.frames, directory)
             # Last, because it is what makes the directory a spec.
             write_bytes(directory / SPEC.record, spec.encode())
     return Imported(
@@ -173,6 +180,7 @@ def import_(
         relations=world.num_relations,
         facts=world.num_facts,
         names=sorted(read.names),
+        named=world.names is not None,
         reference=read.reference,
         objects=[row["objects"] for row in world.spec["table"]["relations"]],
         correlated=read.correlated,

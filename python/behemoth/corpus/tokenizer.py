@@ -3,8 +3,9 @@
 A token's name says its role: ``S12`` is the leading digit of a subject, ``S.345``
 and ``S..678`` its next ones (digits in base 1,000 unless the spec says otherwise),
 ``R3`` a relation, ``O3:17`` an object of relation 3 and ``N7:5`` a nested object of
-relation 7. Names have no whitespace and are unique, so a text splits back into the
-same tokens: encode(decode(tokens)) == tokens.
+relation 7. Things of a table that have names of their own are called by those
+(`behemoth.corpus.names`). Words have no whitespace and are unique, so a text splits
+back into the same tokens: encode(decode(tokens)) == tokens.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from behemoth.support.files import write_bytes
 
 from .tokens import END_OF_DOCUMENT, PADDING
+
+if TYPE_CHECKING:
+    from .names import Names
 
 FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 """Names of a tokenizer's files."""
@@ -24,13 +28,20 @@ FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 _PREFIXES = {"subject": "S", "relation": "R", "object": "O", "nested": "N"}
 
 
-def token_names(vocabulary: Mapping[str, Any]) -> list[str]:
+def token_names(vocabulary: Mapping[str, Any], named: Names | None = None) -> list[str]:
     """Name every token id.
 
     Parameters
     ----------
     vocabulary : mapping
         The partition of the token ids (`Corpus.vocabulary`).
+    named : Names, optional
+        What the things of the world are called, where they have names of their own.
+
+    Raises
+    ------
+    ArgumentError
+        When one of these cannot be told from another word.
 
     Returns
     -------
@@ -41,7 +52,10 @@ def token_names(vocabulary: Mapping[str, Any]) -> list[str]:
         first, count = part["first"], part["count"]
         names[first : first + count] = part.get("names") or _digit_names(part)
     assert None not in names and len(set(names)) == len(names)
-    return names  # type: ignore[return-value]
+    found: list[str] = names  # type: ignore[assignment]
+    if named is not None:
+        named.put(found, vocabulary["ranges"])
+    return found
 
 
 def _digit_names(part: Mapping[str, Any]) -> list[str]:
@@ -60,14 +74,40 @@ def decode(tokens: Iterable[int], names: Sequence[str]) -> str:
     return " ".join([names[token] for token in tokens])
 
 
-def tokenizer_files(vocabulary: Mapping[str, Any]) -> dict[str, bytes]:
+def tokenizer_files(names: Sequence[str]) -> dict[str, bytes]:
     """Give the contents of the tokenizer's files by name.
 
-    Ids 0 and 1 are the end of a document and padding. There is no token for unknown
-    words: a text that does not belong to the world is an error, not a guess.
+    Ids 0 and 1 are the end of a document and padding. A word that does not belong to the world is
+    read as padding, which stands in no corpus: the vocabulary has no id to spare for it. Each token
+    is written with the space before it, so that what a model goes on with can be put behind its
+    prompt; encode(decode(tokens)) == tokens.
+
+    Parameters
+    ----------
+    names : sequence of str, by token id
     """
-    names = token_names(vocabulary)
     end, padding = names[END_OF_DOCUMENT], names[PADDING]
+    decoder = {
+        "type": "Sequence",
+        "decoders": [
+            {"type": "Replace", "pattern": {"Regex": "^"}, "content": " "},
+            {"type": "Fuse"},
+        ],
+    }
+    special = {"eos_token": end, "pad_token": padding, "unk_token": padding}
+    return hub_files(_word_level(names, padding, decoder), special, "left")
+
+
+def earlier_tokenizer_files(names: Sequence[str]) -> dict[str, bytes]:
+    """Give the files as directories have them that were written before there was an unknown token.
+
+    They have the same words under the same ids, so such a directory is as it should be.
+    """
+    special = {"eos_token": names[END_OF_DOCUMENT], "pad_token": names[PADDING]}
+    return hub_files(_word_level(names, "<unknown>", None), special)
+
+
+def _word_level(names: Sequence[str], unknown: str, decoder: Mapping[str, Any] | None) -> bytes:
     special = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
     tokenizer = {
         "version": "1.0",
@@ -80,14 +120,14 @@ def tokenizer_files(vocabulary: Mapping[str, Any]) -> dict[str, bytes]:
         "normalizer": None,
         "pre_tokenizer": {"type": "WhitespaceSplit"},
         "post_processor": None,
-        "decoder": None,
+        "decoder": decoder,
         "model": {
             "type": "WordLevel",
             "vocab": {name: index for index, name in enumerate(names)},
-            "unk_token": "<unknown>",
+            "unk_token": unknown,
         },
     }
-    return hub_files(dump(tokenizer), {"eos_token": end, "pad_token": padding})
+    return dump(tokenizer)
 
 
 def hub_files(

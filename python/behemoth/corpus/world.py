@@ -17,12 +17,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from behemoth import _gen
+from behemoth.support.errors import ArgumentError
 
 from .arrays import overrides, pairs, whole
 from .spec import OBJECTS, RELATIONS, SUBJECTS, Relation, to_json
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from .names import Names
 
 
 class World:
@@ -61,6 +64,8 @@ class World:
     (3,)
     """
 
+    names: Names | None
+    """What its things are called, where a table has names for them."""
     _native: _gen.World
     _table: dict[str, NDArray[Any]] | None
 
@@ -86,14 +91,20 @@ class World:
         }
         if correlated is not None or binarised:
             spec["correlated"] = {"strength": correlated, "binarised": binarised}
-        self._table = None
+        self._table = self.names = None
         self._native = _gen.World(json.dumps(to_json(spec)))
 
     @classmethod
-    def _wrap(cls, native: _gen.World, table: dict[str, NDArray[Any]] | None) -> World:
+    def _wrap(
+        cls, native: _gen.World, table: dict[str, NDArray[Any]] | None, names: Names | None
+    ) -> World:
         self = cls.__new__(cls)
-        self._native, self._table = native, table
+        self._native, self._table, self.names = native, table, names
         return self
+
+    def _as(self, native: _gen.World) -> World:
+        """What the engine made of this world, with the same table and names."""
+        return self._wrap(native, self._table, self.names)
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any] | str | PathLike[str]) -> World:
@@ -116,6 +127,7 @@ class World:
         spec: Mapping[str, Any],
         table: dict[str, NDArray[Any]] | None,
         format_version: int | None = None,
+        names: Names | None = None,
     ) -> World:
         """Make a world from its spec and, for a table world, the arrays of its facts.
 
@@ -128,8 +140,26 @@ class World:
             and ``nested`` int64[n] (-1: none).
         format_version : int, optional
             That its corpora are of; the latest by default.
+        names : Names, optional
+            What the things of a table are called: those whose digests the spec has.
+
+        Raises
+        ------
+        ArgumentError
+            When the engine refuses the spec or the table, or the names are others.
         """
-        return cls._wrap(_gen.World(json.dumps(to_json(spec)), table, format_version), table)
+        told = spec.get("table")
+        if names is not None:
+            if not isinstance(told, Mapping):
+                raise ArgumentError("names", "names", "none for a world without a table")
+            if isinstance(digests := told.get("names"), Mapping) and digests:
+                names.check(digests)
+            spec = {**spec, "table": {**told, "names": names.digests}}
+        native = _gen.World(json.dumps(to_json(spec)), table, format_version)
+        if names is None and isinstance(told, Mapping) and told.get("names"):
+            allowed = "those that the spec has the digests of"
+            raise ArgumentError(("table", "names"), "none of them", allowed)
+        return cls._wrap(native, table, names)
 
     @classmethod
     def from_table(
@@ -138,6 +168,7 @@ class World:
         *,
         seed: int = 0,
         correlated: tuple[int, int] | None = None,
+        names: bool = True,
     ) -> World:
         """Make a world whose facts are read from a table.
 
@@ -152,11 +183,13 @@ class World:
         correlated : (int, int), optional
             A relation, and a later one that is known to be correlated with it; what the
             reference noted beside its graph, by default. Edit plans ask for both.
+        names : bool
+            Call things by their names, each of which is then one token, where the table has such;
+            otherwise all things are called by numbers.
         """
         from .table import read_table
 
-        read = read_table(table, correlated)
-        return cls.from_arrays(read.spec(seed), read.arrays())
+        return read_table(table, correlated).world(seed, names=names)
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -200,8 +233,13 @@ class World:
 
     @cached_property
     def relation_table(self) -> list[dict[str, Any]]:
-        """One entry a relation id, link relations last: kind, objects and what it rests on."""
-        return json.loads(self._native.relation_table())
+        """One entry a relation id, link relations last: kind, objects and what it rests on.
+
+        Where relations have names, these too.
+        """
+        rows = json.loads(self._native.relation_table())
+        names = {} if self.names is None else self.names.of_relations
+        return [row | ({"name": names[at]} if at in names else {}) for at, row in enumerate(rows)]
 
     def objects(self, subjects: ArrayLike, relations: ArrayLike) -> NDArray[np.uint32]:
         """Objects of (subject, relation) pairs.
@@ -278,6 +316,30 @@ class World:
             .alias("minority_object")
         )
 
+    def named(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Give a frame of facts with the names of what it numbers, where things have names.
+
+        Parameters
+        ----------
+        frame : polars.DataFrame
+            Facts, probes, edits of a plan, recall, an evaluation: with a column relation, and any
+            of subject, object, minority_object, old_object, new_object.
+
+        Returns
+        -------
+        polars.DataFrame
+            With a column more for each of these, ``subject_name`` and so on (String).
+
+        Examples
+        --------
+        >>> import polars as pl
+        >>> rows = {"subject": ["Ann", "Bob"], "relation": "likes", "object": ["tea", "rum"]}
+        >>> world = World.from_table(pl.DataFrame(rows))
+        >>> world.named(world.facts()).select("object", "object_name").rows()
+        [(1, 'tea'), (0, 'rum')]
+        """
+        return frame if self.names is None else self.names.named(frame)
+
     def override(self, objects: Mapping[int, int], *, follow: bool = False) -> World:
         """The same world with other objects for some facts.
 
@@ -287,7 +349,7 @@ class World:
         follow : bool
             Let composed facts follow the new object; otherwise they stay.
         """
-        return self._wrap(self._native.override(*overrides(objects), follow), self._table)
+        return self._as(self._native.override(*overrides(objects), follow))
 
     def __repr__(self) -> str:
         return (

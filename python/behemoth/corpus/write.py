@@ -2,9 +2,9 @@
 
 A directory holds ``manifest.json``, ``spec.toml``, ``tokens/00000.bin`` ... with a
 completion record beside each shard (all written by the engine), and ``tokenizer/``,
-``probes/*.parquet`` and, where the spec rests on arrays, ``table.parquet`` and
-``exposures.parquet`` (written here). Everything in it is a pure function of the
-spec, so that writing again only adds what is missing.
+``probes/*.parquet`` and, where the spec rests on arrays, ``table.parquet``,
+``names/*.parquet`` and ``exposures.parquet`` (written here). Everything in it is a
+pure function of the spec, so that writing again only adds what is missing.
 """
 
 from __future__ import annotations
@@ -45,8 +45,9 @@ from .tokenizer import FILES
 CORPUS = Kind(
     MANIFEST,
     (
-        "spec.toml", TABLE_FILE, EXPOSURES_FILE, GRAMMAR_FILE, BACKGROUND_FILE, "tokens/[0-9]*.bin",
-        "tokens/[0-9]*.json", "tokens/[0-9]*.partial", "tokens/[0-9]*.lock",
+        "spec.toml", TABLE_FILE, EXPOSURES_FILE, GRAMMAR_FILE, BACKGROUND_FILE,
+        "names/*.parquet", "tokens/[0-9]*.bin", "tokens/[0-9]*.json", "tokens/[0-9]*.partial",
+        "tokens/[0-9]*.lock",
         *(f"tokenizer/{name}" for name in FILES), "probes/*.parquet",
     ),
 )  # fmt: skip
@@ -291,10 +292,13 @@ def write_companions(
     progress: Looking = None,
 ) -> None:
     """Write what lies beside the shards of a corpus, as far as it is not there."""
+    from .names import write_names
     from .probes import write_probes
 
     if (table := corpus.world._table) is not None:
         _write_columns(out / TABLE_FILE, table)
+    if corpus.world.names is not None:
+        write_names(corpus.world.names.frames, out)
     if (exposures := corpus._exposures) is not None:
         _write_columns(out / EXPOSURES_FILE, {"exposures": exposures})
     if corpus.grammar is not None:

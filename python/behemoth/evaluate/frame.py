@@ -95,6 +95,7 @@ def evaluate(
           answer; null without such an object.
         - extraction_strength: of the old answer (Wang et al., 2024).
         - kl: KL(unedited || edited), nats, over the vocabulary where the object's word begins.
+        - subject_name, relation_name: behind the others, where things have names of their own.
         - known: the unedited model generates the old answer to this very prompt; edit_known:
           to some trained wording of the edited fact.
 
@@ -142,6 +143,7 @@ def evaluate(
         batch_size=batch_size,
         progress=progress,
     )
+    frame = run.corpus.world.named(frame)
     if out is not None:
         with replacing(Path(out)) as temporary:
             frame.write_parquet(temporary)

@@ -61,7 +61,8 @@ def plan(
         Directory to write the plan to.
     table : polars.DataFrame or path, optional
         The facts to edit, in place of `edits`: columns fact, or subject and relation, and for
-        remaps perhaps object, the new one. A path is of a Parquet or CSV file.
+        remaps perhaps object, the new one; by number, or by name where things have names. A path
+        is of a Parquet or CSV file.
     known : polars.DataFrame, array_like of int or path, optional
         Edit only facts that a model knows: their numbers, or a table with a column fact and, as
         recall frames have it, perhaps exact_match (in any wording will do).

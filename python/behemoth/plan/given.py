@@ -23,6 +23,8 @@ def read_edits(
 ) -> Edits:
     """Take the edits of a table: fact, or subject and relation, and perhaps object.
 
+    Where things have names of their own, a table may name them in place of their numbers.
+
     Raises
     ------
     ArgumentError
@@ -46,7 +48,8 @@ def read_edits(
         )
     if "object" not in table.columns or request.kind != "remap":
         return Edits(facts, new_objects(structure, request, facts), facts[:0])
-    given = table["object"].cast(pl.Int64).fill_null(-1).to_numpy()
+    objects = pl.DataFrame({"relation": facts.relation, "object": table["object"]})
+    given = _numbered(corpus, objects)["object"].cast(pl.Int64).fill_null(-1).to_numpy()
     new = np.where(given >= 0, given, new_objects(structure, request, facts))
     bad = (new >= structure.objects[facts.relation]) | (new == facts.object)
     for relation in distinct(facts.relation):
@@ -63,6 +66,21 @@ def read_edits(
     return Edits(facts, new, facts[:0])
 
 
+def _numbered(corpus: Corpus, table: pl.DataFrame) -> pl.DataFrame:
+    """Numbers for the names in a table, of a world whose things have names."""
+    names = corpus.world.names
+    if names is not None:
+        return names.numbers(table)
+    for column, dtype in table.schema.items():
+        if dtype == pl.String:
+            row = table[column].is_not_null().arg_max() or 0
+            got = f"{table[column][row]!r} as {column}"
+            raise ArgumentError(
+                "table", got, "whole numbers: the things of this world have no names"
+            )
+    return table
+
+
 def _table_facts(corpus: Corpus, table: pl.DataFrame) -> Ids:
     columns = set(table.columns)
     if "fact" in columns:
@@ -71,6 +89,7 @@ def _table_facts(corpus: Corpus, table: pl.DataFrame) -> Ids:
             raise ArgumentError("table", f"fact {ids.max()}", f"below {corpus.world.num_facts}")
         return ids
     if {"subject", "relation"} <= columns:
+        table = _numbered(corpus, table.select("subject", "relation"))
         return corpus.world.fact_ids(table["subject"].to_numpy(), table["relation"].to_numpy())
     raise ArgumentError(
         "table",

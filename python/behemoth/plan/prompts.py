@@ -135,12 +135,11 @@ class Prompts:
         if self._corpus.grammar is not None:
             return self._names(name, relations, objects)
         vocabulary = self._corpus.vocabulary
-        base = vocabulary["base"]
         marker = object_marker(vocabulary)
-        positions: dict[int, list[int]] = {}
+        positions: dict[int, list[tuple[int, int]]] = {}
         for row in vocabulary["ranges"]:
             if row["kind"] in ("object", "nested"):
-                positions.setdefault(row["relation"], []).append(row["first"])
+                positions.setdefault(row["relation"], []).append((row["first"], row["count"]))
         most = max(3, 1 + max(map(len, positions.values())))
         tokens = np.zeros((len(objects), most), np.uint32)
         lengths = np.zeros(len(objects), np.int64)
@@ -150,12 +149,14 @@ class Prompts:
         start = int(question)
         for relation in distinct(relations):
             mine = (relations == relation) & ~refused
-            firsts = positions[self._structure.base(int(relation))]
-            lengths[mine] = start + len(firsts)
+            digits = positions[self._structure.base(int(relation))]
+            lengths[mine] = start + len(digits)
             if question:
                 tokens[mine, 0] = marker
-            for place, first in enumerate(firsts):
-                digit = objects[mine] // base ** (len(firsts) - 1 - place) % base
+            # From the last digit on; each has a range of its own, as wide as its base.
+            rest = objects[mine]
+            for place, (first, count) in reversed(list(enumerate(digits))):
+                rest, digit = (rest // count, rest % count) if place else (rest, rest)
                 tokens[mine, start + place] = first + digit
         flat = tokens[np.arange(most) < lengths[:, None]]
         return _lists(name, flat, np.cumsum(lengths).astype(np.uint64))

@@ -105,7 +105,7 @@ def recall(
         before it),
         generated (String; token names, without the token that stopped it), exact_match
         (Boolean) and valid_object (Boolean; the output is a word of some object of the
-        relation).
+        relation). Where things have names, subject_name, relation_name and object_name (String).
 
     Raises
     ------
@@ -172,7 +172,7 @@ def recall(
         "exact_match": judge.exact_match,
         "valid_object": judge.valid_object,
     }
-    return pl.DataFrame(columns, schema_overrides=SCHEMA)
+    return corpus.world.named(pl.DataFrame(columns, schema_overrides=SCHEMA))
 
 
 def recall_by_group(frame: pl.DataFrame, by: str | Sequence[str] = "exposures") -> pl.DataFrame:

@@ -1,11 +1,12 @@
-"""Numbers as people read them: sizes, counts, rates and times; and rows in columns."""
+"""What people read: sizes, counts, rates and times; rows in columns; values as they wrote them."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from itertools import zip_longest
+import json
+from collections.abc import Collection, Mapping, Sequence
+from itertools import accumulate, zip_longest
 
-__all__ = ["bytes_text", "clock_text", "columns_text", "count_text", "rate_text"]
+__all__ = ["bytes_text", "clock_text", "columns_text", "count_text", "rate_text", "toml_text"]
 
 
 def bytes_text(size: float) -> str:
@@ -82,3 +83,31 @@ def columns_text(rows: Sequence[Sequence[str]], width: int, right: Collection[in
             ]
             lines.append("  ".join(padded).rstrip())
     return "\n".join(lines)
+
+
+def toml_text(value: object, most: int = 40) -> str:
+    """Write a value as a TOML file has it, for a refusal; what is longer than `most` is cut short.
+
+    Examples
+    --------
+    >>> toml_text({"file": "facts.csv", "correlated": [0, 1], "names": False})
+    '{ file = "facts.csv", correlated = [0, 1], ... }'
+    """
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        cut = value if len(value) <= most else value[:most]
+        return json.dumps(cut, ensure_ascii=False) + ("" if cut == value else "...")
+    if isinstance(value, Mapping):
+        items = [f"{key} = {toml_text(item, most)}" for key, item in value.items()]
+        return f"{{ {_cut(items, most)} }}" if items else "{}"
+    if isinstance(value, list | tuple):
+        return f"[{_cut([toml_text(item, most) for item in value], most)}]"
+    return str(value)
+
+
+def _cut(items: Sequence[str], most: int) -> str:
+    """Items with commas between them, as many as `most` letters hold."""
+    ends = accumulate(len(item) + 2 for item in items)
+    kept = [item for item, end in zip(items, ends, strict=True) if end - 2 <= most]
+    return ", ".join(kept if len(kept) == len(items) else [*kept, "..."])

@@ -4,7 +4,8 @@
 
     RUN/config.json, model.safetensors, generation_config.json, tokenizer*.json   when finished
     RUN/run.json         settings, corpus, machine and versions, status, and the result
-    RUN/spec.toml        the corpus (with table.parquet and exposures.parquet where it needs them)
+    RUN/spec.toml        the corpus (with table.parquet, names/ and exposures.parquet where it needs
+                         them)
     RUN/checkpoints/     see `checkpoint`
     RUN/metrics.jsonl, metrics.parquet, tensorboard/
 """
@@ -34,8 +35,9 @@ RUN = Kind(
     RECORD,
     (
         "config.json", "model.safetensors", "generation_config.json", *FILES, "spec.toml",
-        TABLE_FILE, EXPOSURES_FILE, GRAMMAR_FILE, BACKGROUND_FILE, "metrics.jsonl",
-        "metrics.parquet", "checkpoints/step-*", "tensorboard/events.out.tfevents.*",
+        TABLE_FILE, "names/*.parquet", EXPOSURES_FILE, GRAMMAR_FILE, BACKGROUND_FILE,
+        "metrics.jsonl", "metrics.parquet", "checkpoints/step-*",
+        "tensorboard/events.out.tfevents.*",
     ),
 )  # fmt: skip
 """What a run directory owns."""
@@ -163,6 +165,8 @@ class RunDirectory:
 def _write_arrays(path: Path, corpus: Corpus) -> None:
     import polars as pl
 
+    from behemoth.corpus.names import write_names
+
     arrays = (
         (TABLE_FILE, corpus.world._table),
         (EXPOSURES_FILE, None if corpus._exposures is None else {"exposures": corpus._exposures}),
@@ -171,3 +175,5 @@ def _write_arrays(path: Path, corpus: Corpus) -> None:
         if columns is not None:
             with replacing(path / name) as temporary:
                 pl.DataFrame(columns).write_parquet(temporary)
+    if corpus.world.names is not None:
+        write_names(corpus.world.names.frames, path)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from behemoth.corpus.background import Background
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.grammar import Text
+from behemoth.corpus.names import Names
 from behemoth.corpus.world import World
 from behemoth.support.errors import CorpusError
 
@@ -67,8 +68,9 @@ class SpecReader:
     def __reduce__(self) -> tuple[Any, ...]:
         """For workers that are not forked: the spec goes to them, and its arrays."""
         corpus, spec = self._corpus, self._corpus.spec
-        parts = spec, corpus.world._table, corpus._exposures, corpus._text, corpus.background
-        return _remade, (*parts, self._threads)
+        world = spec, corpus.world._table, corpus.world.names
+        parts = corpus._exposures, corpus._text, corpus.background
+        return _remade, (*world, *parts, self._threads)
 
     def fill(self, out: NDArray[np.int64], token: int) -> None:
         """Fill `out` from token offset `token` on."""
@@ -151,12 +153,13 @@ class ShardReader:
 def _remade(
     spec: dict[str, Any],
     table: dict[str, NDArray[Any]] | None,
+    names: Names | None,
     exposures: NDArray[np.uint32] | None,
     text: Text | None,
     background: Background | None,
     threads: int,
 ) -> SpecReader:
-    world = World.from_arrays(spec["world"], table, spec["format_version"])
+    world = World.from_arrays(spec["world"], table, spec["format_version"], names)
     corpus = Corpus.from_arrays(world, spec["corpus"], exposures, text, background)
     return SpecReader(corpus, threads)
 

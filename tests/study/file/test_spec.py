@@ -151,3 +151,19 @@ def test_ids_stay(tiny):
         "09578551273ecca4", "c9c1ea68fa89d8ef", "bb87d842aee068a6", "59ca45ed5f39c515",
         "8452c6fb8b0794b1", "9011eafc3e35ab7c", "946719064157fb32", "58691f128386b9d2",
     ]  # fmt: skip
+
+
+def test_a_world_may_be_a_table_that_lies_beside_the_study(tiny, tmp_path):
+    for name, last in (("a", "tea"), ("b", "rum")):
+        rows = [f"p{i},likes,{last if i % 2 else 'milk'}" for i in range(20)]
+        rows += [f"p{i},knows,p{(i + 1) % 20}" for i in range(20)]
+        (tmp_path / f"{name}.csv").write_text("subject,relation,object\n" + "\n".join(rows))
+    text = changed(tiny, "subjects = 20\nrelations = 2\nobjects = 5", "")
+    text = changed(text, "[grid]", '[grid]\n"world.table" = ["a.csv", "b.csv"]')
+    (tmp_path / "study.toml").write_text(text)
+    found = read_study(tmp_path / "study.toml").expand()
+    assert len(found.models) == 4  # two tables, two rotations
+    words = [unit.corpus.make().token_names for unit in found.models.values()]
+    assert {"tea" in own for own in words} == {True, False}
+    with pytest.raises(ArgumentError, match=r"argument 'world.table': got .*c.csv, allowed: a rel"):
+        Study.parse(text.replace("b.csv", "c.csv"), tmp_path).expand()

@@ -40,8 +40,7 @@ impl BackgroundSpec {
     }
 
     pub(crate) fn read(value: &Value) -> Result<Self> {
-        let mut fields = value.fields()?;
-        fields.known(&["digest", "tokens"])?;
+        let mut fields = value.table(&["digest", "tokens"])?;
         let digest = fields.optional("digest", |value| value.text().map(str::to_string))?;
         Ok(BackgroundSpec {
             digest: digest.unwrap_or_default(),

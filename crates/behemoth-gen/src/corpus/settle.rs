@@ -5,8 +5,8 @@ use crate::background::Background;
 use crate::error::{Error, Result};
 use crate::filler::Filler;
 use crate::grammar::{Lexicon, Says, Shares};
-use crate::spec::{CorpusSpec, GrammarSpec, Naming};
-use crate::vocabulary::{Things, Vocabulary};
+use crate::spec::{CorpusSpec, GrammarSpec, Naming, TableSpec};
+use crate::vocabulary::{Named, Things, Vocabulary};
 use crate::world::World;
 
 /// The world and the spec of a corpus, in agreement: the world has the overrides of the spec's
@@ -43,6 +43,7 @@ pub(super) fn settle(
             format!("facts below {}", world.facts()),
         ));
     }
+    check_beside_names(&world, &spec)?;
     if lexicon.is_some() && spec.filler.is_some() {
         return Err(Error::argument(
             "filler",
@@ -149,6 +150,40 @@ fn settle_links(world: &World, spec: &mut CorpusSpec, lexicon: &Lexicon) -> Resu
     }
 }
 
+/// Kinds of things that have names, by a table.
+fn named(world: &World) -> Named {
+    let Some(TableSpec { names, .. }) = &world.spec().table else {
+        return Named::default();
+    };
+    Named {
+        subjects: names.subjects.is_some(),
+        relations: names.relations.is_some(),
+        objects: names.objects.is_some(),
+        nested: names.nested.is_some(),
+    }
+}
+
+/// Refuses what has no meaning where things have names.
+fn check_beside_names(world: &World, spec: &CorpusSpec) -> Result<()> {
+    let named = named(world);
+    if let Some(grammar) = &spec.grammar
+        && (named.subjects || named.relations || named.objects || named.nested)
+    {
+        return Err(Error::argument(
+            "grammar",
+            format!("`{}` for a table with names", grammar.name),
+            "none: the grammar would call its things by other names",
+        ));
+    }
+    let has_nested = !world.links().is_empty();
+    let all = named.subjects && named.relations && named.objects && (named.nested || !has_nested);
+    if all && spec.base != CorpusSpec::default().base {
+        let allowed = "nothing: each name is one token";
+        return Err(Error::argument("base", spec.base, allowed));
+    }
+    Ok(())
+}
+
 /// Names for whatever the sentences of a world need.
 pub(super) fn vocabulary(world: &World, spec: &CorpusSpec, shares: &Shares) -> Result<Vocabulary> {
     let words = spec.filler.as_ref().map(Filler::names);
@@ -159,6 +194,7 @@ pub(super) fn vocabulary(world: &World, spec: &CorpusSpec, shares: &Shares) -> R
     Vocabulary::new(&Things {
         base: spec.base,
         reference_words: table.is_some_and(|table| table.reference_words),
+        named: named(world),
         subjects: world.subjects(),
         objects: &objects,
         links: world.links().len() as u64,

@@ -81,8 +81,8 @@ impl DocumentSpec {
     }
 
     pub(crate) fn read(value: &Value) -> Result<Self> {
-        let mut fields = value.fields()?;
-        fields.known(&["naming", "sentences", "renderings", "subjects", "questions"])?;
+        let mut fields =
+            value.table(&["naming", "sentences", "renderings", "subjects", "questions"])?;
         let default = DocumentSpec::default();
         let naming = fields.optional("naming", |value| {
             value.name(&[("first", Naming::First), ("always", Naming::Always)])

@@ -27,7 +27,7 @@ impl Form for Array {
     const EXAMPLES: &'static [&'static str] = &[];
 
     fn read(fields: &mut Fields<'_>) -> Result<Self> {
-        fields.known(&["digest"])?;
+        fields.of_kind(&["digest"])?;
         let digest = fields.optional("digest", Value::text)?;
         Ok(Array::new(digest.unwrap_or_default()))
     }

@@ -23,10 +23,10 @@ impl Constant {
 }
 
 impl Form for Constant {
-    const EXAMPLES: &'static [&'static str] = &["a number"];
+    const EXAMPLES: &'static [&'static str] = &["a whole number"];
 
     fn read(fields: &mut Fields<'_>) -> Result<Self> {
-        fields.known(&["exposures"])?;
+        fields.of_kind(&["exposures"])?;
         Ok(Constant {
             exposures: fields.required("exposures", Value::count)?,
         })

@@ -48,7 +48,7 @@ impl Form for Groups {
     const EXAMPLES: &'static [&'static str] = &["'groups:1,4,16'", "'latin:1,4,16'"];
 
     fn read(fields: &mut Fields<'_>) -> Result<Self> {
-        fields.known(&["levels", "balanced"])?;
+        fields.of_kind(&["levels", "balanced"])?;
         Ok(Groups {
             levels: fields.required("levels", |value| {
                 value.list("a list of counts", Value::count)

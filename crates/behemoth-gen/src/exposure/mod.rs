@@ -84,11 +84,12 @@ macro_rules! forms {
         }
 
         impl ExposureSpec {
-            fn read_table(fields: &mut Fields<'_>) -> Result<Self> {
+            fn read_table(value: &Value) -> Result<Self> {
                 type Read = fn(&mut Fields<'_>) -> Result<ExposureSpec>;
                 const FORMS: &[(&str, Read)] =
                     &[$(($name, |fields| $Form::read(fields).map(ExposureSpec::$Form)),)*];
-                fields.kind(FORMS)?(fields)
+                let (mut fields, read) = value.kind(FORMS)?;
+                read(&mut fields)
             }
 
             fn parse(text: &str) -> Option<Self> {
@@ -160,12 +161,10 @@ impl ExposureSpec {
             }
             Value::Whole(n) => Constant::new(*n).into(),
             Value::Negative(n) => return Err(Error::value(n, examples())),
-            Value::Float(v) if v.abs() < 1e16 => return Self::from_line(&v.to_string()),
-            Value::Float(v) => return Self::from_line(&format!("{v:e}")),
-            Value::Table(_) => {
-                let mut fields = value.fields()?;
-                Self::read_table(&mut fields)?
-            }
+            // A count, as `1e3`.
+            Value::Float(number) => Self::parse(&format!("{number:e}"))
+                .ok_or_else(|| Error::value(value, examples()))?,
+            Value::Table(_) => Self::read_table(value)?,
             _ => return Err(Error::value(value, examples())),
         };
         spec.check()?;

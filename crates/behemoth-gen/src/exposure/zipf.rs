@@ -43,7 +43,7 @@ impl Form for Zipf {
     const EXAMPLES: &'static [&'static str] = &["'zipf:alpha=1,min=1,max=1000'"];
 
     fn read(fields: &mut Fields<'_>) -> Result<Self> {
-        fields.known(&["alpha", "minimum", "maximum"])?;
+        fields.of_kind(&["alpha", "minimum", "maximum"])?;
         Ok(Zipf {
             alpha: fields.required("alpha", Value::number)?,
             minimum: fields.required("minimum", Value::count)?,

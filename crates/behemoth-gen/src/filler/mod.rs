@@ -112,9 +112,9 @@ impl FillerSpec {
     }
 
     fn read_table(value: &Value) -> Result<Self> {
-        let mut fields = value.fields()?;
-        let default = fields.kind(&[("zipf", Zipf::default as fn() -> Zipf)])?();
-        fields.known(&[
+        let (mut fields, default) = value.kind(&[("zipf", Zipf::default as fn() -> Zipf)])?;
+        let default = default();
+        fields.of_kind(&[
             "tokens",
             "total_tokens",
             "words",

@@ -29,7 +29,7 @@ impl Kind for Composed {
     type Draw = Draw;
 
     fn read(fields: &mut Fields<'_>) -> Result<Self> {
-        fields.known(&["of", "objects"])?;
+        fields.of_kind(&["of", "objects"])?;
         Ok(Composed {
             of: fields.required("of", Value::id32)?,
             objects: fields.required("objects", Value::count)?,

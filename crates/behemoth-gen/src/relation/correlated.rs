@@ -42,7 +42,7 @@ impl Kind for Correlated {
     type Draw = Draw;
 
     fn read(fields: &mut Fields<'_>) -> Result<Self> {
-        fields.known(&["with", "strength", "binarised"])?;
+        fields.of_kind(&["with", "strength", "binarised"])?;
         Ok(Correlated {
             with: fields.required("with", Value::id32)?,
             strength: fields.required("strength", Value::number)?,

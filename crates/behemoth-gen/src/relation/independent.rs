@@ -36,7 +36,7 @@ impl Kind for Independent {
     type Draw = Draw;
 
     fn read(fields: &mut Fields<'_>) -> Result<Self> {
-        fields.known(&["objects", "binarised"])?;
+        fields.of_kind(&["objects", "binarised"])?;
         Ok(Independent {
             objects: fields.required("objects", Value::count)?,
             binarised: fields

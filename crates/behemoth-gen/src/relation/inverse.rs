@@ -26,7 +26,7 @@ impl Kind for Inverse {
     type Draw = Draw;
 
     fn read(fields: &mut Fields<'_>) -> Result<Self> {
-        fields.known(&["of"])?;
+        fields.of_kind(&["of"])?;
         Ok(Inverse {
             of: fields.required("of", Value::id32)?,
         })

@@ -168,8 +168,7 @@ macro_rules! kinds {
                 type Read = fn(&mut Fields<'_>) -> Result<RelationSpec>;
                 const KINDS: &[(&str, Read)] =
                     &[$(($name, |fields| $Kind::read(fields).map(RelationSpec::$Kind)),)*];
-                let mut fields = value.fields()?;
-                let read = fields.kind(KINDS)?;
+                let (mut fields, read) = value.kind(KINDS)?;
                 read(&mut fields)
             }
 

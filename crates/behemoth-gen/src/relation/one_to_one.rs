@@ -30,7 +30,7 @@ impl Kind for OneToOne {
     type Draw = Draw;
 
     fn read(fields: &mut Fields<'_>) -> Result<Self> {
-        fields.known(&["objects"])?;
+        fields.of_kind(&["objects"])?;
         Ok(OneToOne {
             objects: fields.nullable("objects", Value::count)?,
         })

@@ -31,7 +31,7 @@ impl Kind for Zipf {
     type Draw = Draw;
 
     fn read(fields: &mut Fields<'_>) -> Result<Self> {
-        fields.known(&["objects", "alpha"])?;
+        fields.of_kind(&["objects", "alpha"])?;
         Ok(Zipf {
             objects: fields.required("objects", Value::count)?,
             alpha: fields.required("alpha", Value::number)?,

@@ -55,7 +55,7 @@ pub struct Part {
 }
 
 fn window(fields: &mut Fields<'_>) -> Result<f64> {
-    fields.known(&["window", "share", "exposures"])?;
+    fields.of_kind(&["window", "share", "exposures"])?;
     fields.required("window", Value::number)
 }
 
@@ -88,7 +88,6 @@ impl Part {
     }
 
     pub(super) fn read(value: &Value) -> Result<Self> {
-        let mut fields = value.fields()?;
         type Read = fn(&mut Fields<'_>) -> Result<Placement>;
         const KINDS: &[(&str, Read)] = &[
             ("early", |fields| {
@@ -107,16 +106,17 @@ impl Part {
                 })
             }),
             ("spaced", |fields| {
-                fields.known(&["share", "exposures"])?;
+                fields.of_kind(&["share", "exposures"])?;
                 Ok(Placement::Spaced)
             }),
             ("bursts", |fields| {
-                fields.known(&["bursts", "share", "exposures"])?;
+                fields.of_kind(&["bursts", "share", "exposures"])?;
                 let bursts = fields.required("bursts", Value::count)?;
                 Ok(Placement::Bursts { bursts })
             }),
         ];
-        let placement = fields.kind(KINDS)?(&mut fields)?;
+        let (mut fields, read) = value.kind(KINDS)?;
+        let placement = read(&mut fields)?;
         Ok(Part {
             placement,
             share: fields.optional("share", Value::number)?.unwrap_or(1.0),

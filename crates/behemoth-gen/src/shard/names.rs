@@ -14,7 +14,7 @@ pub(super) const TOKENS: &str = "tokens";
 type IsOurs = fn(&str) -> bool;
 
 /// Folders of a corpus directory, and which names in them are those of its files.
-pub(super) const FOLDERS: [(&str, IsOurs); 3] = [
+pub(super) const FOLDERS: [(&str, IsOurs); 4] = [
     (TOKENS, |name| {
         is_shard(name, ".bin") || is_shard(name, ".json") || is_passing(name)
     }),
@@ -26,6 +26,7 @@ pub(super) const FOLDERS: [(&str, IsOurs); 3] = [
         ]
         .contains(&name)
     }),
+    ("names", |name| name.ends_with(".parquet")),
     ("probes", |name| name.ends_with(".parquet")),
 ];
 

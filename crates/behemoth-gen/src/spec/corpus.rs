@@ -131,8 +131,7 @@ impl CorpusSpec {
     /// Reads and checks a corpus as people write it.
     pub(super) fn read(value: &Value) -> Result<Self> {
         let default = CorpusSpec::default();
-        let mut fields = value.fields()?;
-        fields.known(&[
+        let mut fields = value.table(&[
             "exposures",
             "nested_exposures",
             "order",
@@ -344,11 +343,8 @@ impl CorpusSpec {
 
 /// A table of template names and weights.
 fn read_weights(value: &Value) -> Result<Vec<TemplateWeight>> {
-    let Value::Table(_) = value else {
-        return Err(Error::value(value, "a table of template names and weights"));
-    };
     value
-        .fields()?
+        .fields("a table of template names and weights")?
         .all()
         .map(|(name, weight)| {
             let template = Template::from_name(name).map_err(Error::without_place)?;

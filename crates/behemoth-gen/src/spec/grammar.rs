@@ -22,8 +22,7 @@ pub struct GrammarSpec {
 
 impl GrammarSpec {
     pub(super) fn read(value: &Value) -> Result<Self> {
-        let mut fields = value.fields()?;
-        fields.known(&["name", "digest", "tokenizer"])?;
+        let mut fields = value.table(&["name", "digest", "tokenizer"])?;
         let text = |value: &Value| value.text().map(str::to_string);
         Ok(GrammarSpec {
             name: fields.optional("name", text)?.unwrap_or_default(),

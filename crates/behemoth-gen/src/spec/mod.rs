@@ -14,6 +14,7 @@ mod build;
 mod corpus;
 mod grammar;
 mod shorthand;
+mod table;
 mod twin;
 mod version;
 mod world;
@@ -26,9 +27,10 @@ use crate::value::Value;
 pub use self::build::{CorpusSpecBuilder, WorldSpecBuilder};
 pub use self::corpus::CorpusSpec;
 pub use self::grammar::GrammarSpec;
+pub use self::table::{TableNames, TableRelation, TableSpec};
 pub use self::twin::{QuestionSpec, TwinSpec};
 pub use self::version::FormatVersion;
-pub use self::world::{TableRelation, TableSpec, WorldSpec};
+pub use self::world::WorldSpec;
 pub use crate::document::{DocumentSpec, Naming, Order, QuestionPlace, SentenceOrder};
 pub use crate::numbers::COUNT_LIMIT;
 
@@ -79,8 +81,7 @@ impl Spec {
     }
 
     fn read_fields(value: &Value) -> Result<Spec> {
-        let mut fields = value.fields()?;
-        fields.known(&["format_version", "world", "corpus"])?;
+        let mut fields = value.table(&["format_version", "world", "corpus"])?;
         let version = fields.nullable("format_version", read_version)?;
         let world = fields.required("world", WorldSpec::read)?;
         let corpus = fields.optional("corpus", CorpusSpec::read)?;

@@ -49,8 +49,7 @@ pub(super) struct Follows {
 
 impl Follows {
     fn read(value: &Value) -> Result<Self> {
-        let mut fields = value.fields()?;
-        fields.known(&["strength", "binarised"])?;
+        let mut fields = value.table(&["strength", "binarised"])?;
         Ok(Follows {
             strength: fields.required("strength", Value::number)?,
             binarised: fields
@@ -161,12 +160,13 @@ impl Shorthand {
             && let [Key::Name(list), Key::Index(at), Key::Name(field)] = &path[..]
             && list == "relations"
         {
-            let name = match (relations.get(*at), field.as_str()) {
-                (Some(RelationSpec::Composed(_)), _) => "nested",
-                (Some(RelationSpec::Correlated(_)), "strength") => "correlated",
-                _ => "objects",
+            *path = match (relations.get(*at), field.as_str()) {
+                (Some(RelationSpec::Composed(_)), _) => vec![Key::from("nested")],
+                (Some(RelationSpec::Correlated(_)), "strength") => {
+                    vec![Key::from("correlated"), Key::from("strength")]
+                }
+                _ => vec![Key::from("objects")],
             };
-            *path = vec![Key::from(name)];
         }
         error
     }

@@ -24,8 +24,7 @@ impl QuestionSpec {
     }
 
     pub(super) fn read(value: &Value) -> Result<Self> {
-        let mut fields = value.fields()?;
-        fields.known(&["subjects", "sentences"])?;
+        let mut fields = value.table(&["subjects", "sentences"])?;
         Ok(QuestionSpec {
             subjects: fields.required("subjects", Value::number)?,
             sentences: fields.required("sentences", Value::number)?,
@@ -52,22 +51,18 @@ impl TwinSpec {
     }
 
     pub(super) fn read(value: &Value) -> Result<Self> {
-        let pair = |value: &Value| match value {
-            Value::List(pair) => match &pair[..] {
-                [fact, object] => {
-                    let fact = fact.id64().map_err(|e| e.within(0))?;
-                    let object = object.id32().map_err(|e| e.within(1))?;
-                    Ok((fact, object))
-                }
-                other => Err(Error::value(
-                    format!("{} values", other.len()),
-                    "a pair of fact and object",
-                )),
-            },
-            _ => Err(Error::value(value, "a pair of fact and object")),
+        let pair = |value: &Value| {
+            let Value::List(pair) = value else {
+                return Err(Error::value(value, "a pair of fact and object"));
+            };
+            let [fact, object] = &pair[..] else {
+                return Err(Error::value(value, "a pair of fact and object"));
+            };
+            let fact = fact.id64().map_err(|e| e.within(0))?;
+            let object = object.id32().map_err(|e| e.within(1))?;
+            Ok((fact, object))
         };
-        let mut fields = value.fields()?;
-        fields.known(&["overrides", "follow", "without"])?;
+        let mut fields = value.table(&["overrides", "follow", "without"])?;
         let overrides =
             fields.optional("overrides", |value| value.list("a list of pairs", pair))?;
         let follow = fields.optional("follow", Value::boolean)?;

@@ -5,11 +5,13 @@
 //! fillers whose number a spec may change. Each digit position of a word has its own range, so
 //! the role of a token, and with it the answer in a sentence, is known from its id.
 
+mod builder;
 mod range;
 mod word;
 
 use serde::Serialize;
 
+use self::builder::Builder;
 use crate::error::{Error, Result};
 
 pub use self::range::{Range, Role};
@@ -78,6 +80,8 @@ pub(crate) struct Things<'a> {
     pub base: u64,
     /// Whether words have the lengths that the reference gives them.
     pub reference_words: bool,
+    /// Kinds of things that have names.
+    pub named: Named,
     pub subjects: u64,
     /// Number of objects of each relation of a subject, and whether they are nested objects.
     pub objects: &'a [(u64, bool)],
@@ -91,6 +95,15 @@ pub(crate) struct Things<'a> {
     pub fillers: Vec<&'static str>,
     /// Words of documents that say no fact; their ids come last.
     pub words: &'a [String],
+}
+
+/// Kinds of things whose words are names: one token each, whatever the base.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Named {
+    pub subjects: bool,
+    pub relations: bool,
+    pub objects: bool,
+    pub nested: bool,
 }
 
 /// Fillers of its own that each wording of each template has.
@@ -108,16 +121,19 @@ impl Vocabulary {
         builder.named(Role::Special, &SPECIAL);
         builder.named(Role::Marker, &MARKERS);
         builder.named(Role::Filler, &FILLERS);
-        let subject = builder.word(Role::Subject, None, things.subjects)?;
+        let subject = builder.word(Role::Subject, None, things.subjects, things.named.subjects)?;
         let relations = things.objects.len() as u64 + things.links;
-        let relation = builder.word(Role::Relation, None, relations)?;
+        let relation = builder.word(Role::Relation, None, relations, things.named.relations)?;
         let mut objects: Vec<Option<Word>> = vec![None; things.objects.len()];
-        for (role, nested) in [(Role::Object, false), (Role::Nested, true)] {
+        for (role, nested, has_names) in [
+            (Role::Object, false, things.named.objects),
+            (Role::Nested, true, things.named.nested),
+        ] {
             for (id, (word, &(count, is_nested))) in
                 (0..).zip(objects.iter_mut().zip(things.objects))
             {
                 if is_nested == nested {
-                    *word = Some(builder.word(role, Some(id), count)?);
+                    *word = Some(builder.word(role, Some(id), count, has_names)?);
                 }
             }
         }
@@ -276,65 +292,5 @@ impl Vocabulary {
             ranges: &self.ranges,
         })
         .expect("plain data")
-    }
-}
-
-struct Builder {
-    ranges: Vec<Range>,
-    next: u64,
-    base: u64,
-    reference_words: bool,
-}
-
-impl Builder {
-    fn push(&mut self, kind: Role, relation: Option<u32>, position: u32, count: u64) -> u32 {
-        let first = self.next as u32;
-        self.ranges.push(Range {
-            kind,
-            relation,
-            position,
-            first,
-            count: count as u32,
-            names: Vec::new(),
-        });
-        // Saturating keeps the sum for the error message without wrapping.
-        self.next = self.next.saturating_add(count);
-        first
-    }
-
-    fn named<S: ToString>(&mut self, kind: Role, names: &[S]) {
-        self.push(kind, None, 0, names.len() as u64);
-        let range = self.ranges.last_mut().expect("just pushed");
-        range.names = names.iter().map(ToString::to_string).collect();
-    }
-
-    fn fillers(&mut self, prefix: &str, count: u64) {
-        if count > 0 && count < 1 << 31 {
-            self.push(Role::Filler, None, 0, count);
-            let range = self.ranges.last_mut().expect("just pushed");
-            range.names = (0..count).map(|i| format!("{prefix}{i}")).collect();
-        } else {
-            self.next = self.next.saturating_add(count);
-        }
-    }
-
-    fn word(&mut self, kind: Role, relation: Option<u32>, count: u64) -> Result<Word> {
-        let mut word = if self.reference_words {
-            Word::of_reference(count)
-        } else {
-            Word::new(count, self.base)
-        };
-        for position in 0..word.len() {
-            let digits = word.digits_at(position);
-            word.place(position, self.push(kind, relation, position as u32, digits));
-        }
-        if self.next > 1 << 31 {
-            return Err(Error::argument(
-                "vocabulary",
-                format!("{} tokens or more", self.next),
-                "up to 2147483648 tokens; a smaller base makes fewer",
-            ));
-        }
-        Ok(word)
     }
 }

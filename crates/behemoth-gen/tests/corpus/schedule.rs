@@ -306,7 +306,7 @@ fn schedules_are_refused_by_name() {
         ("\"soon\"", "'soon'", forms),
         ("\"early\"", "'early'", forms),
         ("\"spaced:3\"", "'spaced:3'", forms),
-        ("3", "integer `3`", forms),
+        ("3", "3", forms),
         ("\"early:0\"", "'early:0'", "a window above 0 and up to 1"),
         (
             "\"distance:1\"",

@@ -18,7 +18,12 @@ fn json_is_refused_by_name() {
             "EOF while parsing an object at line 1 column 1",
             "JSON text",
         ),
-        ("[]", "spec", "0 values", "a table of fields"),
+        (
+            "[]",
+            "spec",
+            "[]",
+            "a table of `format_version`, `world`, `corpus`",
+        ),
         ("{}", "spec", "no `world`", "a value for it"),
         (
             "{\"world\": {}} x",
@@ -29,8 +34,8 @@ fn json_is_refused_by_name() {
         (
             "{\"world\": {}, \"corpus\": 1}",
             "corpus",
-            "integer `1`",
-            "a table of fields",
+            "1",
+            "a table of `exposures`, `nested_exposures`, `order`, `order_seed`, `documents_per_subject`, `templates`, `inversion`, `exact_shares`, `questions`, `minority_sentences`, `paraphrases`, `held_out`, `nonsense_words`, `base`, `shard_bytes`, `schedule`, `filler`, `background`, `documents`, `grammar`, `twin`",
         ),
         (
             "{\"world\": {}, \"format_version\": 9}",

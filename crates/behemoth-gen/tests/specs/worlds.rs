@@ -21,7 +21,7 @@ fn worlds_are_refused_by_name() {
         (
             "subjects = \"many\"",
             "subjects",
-            "string \"many\"",
+            "\"many\"",
             "a whole number",
         ),
         (
@@ -54,7 +54,7 @@ fn worlds_are_refused_by_name() {
         (
             "relations = \"six\"",
             "relations",
-            "string \"six\"",
+            "\"six\"",
             "a whole number or a list",
         ),
         ("objects = 0", "objects", "0", "at least 1"),
@@ -147,19 +147,19 @@ fn worlds_are_refused_by_name() {
         ),
         (
             "objects = 10\ncorrelated = {strength = 0.1}",
-            "correlated",
+            "correlated.strength",
             "0.1",
             "above chance (1/10) up to 1",
         ),
         (
             "objects = 10\ncorrelated = {strength = 0.5, binarised = true}",
-            "correlated",
+            "correlated.strength",
             "0.5",
             "above chance (1/2) up to 1",
         ),
         (
             "objects = 10\ncorrelated = {strength = 1.5}",
-            "correlated",
+            "correlated.strength",
             "1.5",
             "a fraction from 0 to 1",
         ),
@@ -201,9 +201,9 @@ fn worlds_are_refused_by_name() {
         ),
         (
             "relations = [{objects = 4}]",
-            "relations[0]",
-            "no `kind`",
-            "a value for it",
+            "relations[0].kind",
+            "nothing",
+            "`independent`, `zipf`, `correlated`, `one_to_one`, `inverse`, `composed`",
         ),
         (
             "relations = [{kind = \"independent\"}]",
@@ -325,7 +325,12 @@ fn worlds_are_refused_by_name() {
             "8589934592",
             "up to 4294967294",
         ),
-        ("table = {relations = []}", "relations", "0", "at least 1"),
+        (
+            "table = {relations = []}",
+            "table.relations",
+            "0",
+            "at least 1",
+        ),
         (
             "table = {relations = [{objects = 0}]}",
             "table.relations[0].objects",

@@ -1,7 +1,7 @@
 //! Worlds of a user's table: complete, lacking facts, overridden and refused.
 
 use crate::common::Known;
-use behemoth_gen::{World, WorldSpec};
+use behemoth_gen::{Corpus, CorpusSpec, World, WorldSpec};
 
 use crate::common::world;
 use crate::{NONE, changed, table, table_spec};
@@ -234,4 +234,65 @@ fn tables_are_refused_with_the_row() {
         "argument 'table': got rows beside a spec without a table, \
          allowed: a spec whose table names the rows"
     );
+}
+
+#[test]
+fn things_with_names_are_one_token_each_whatever_the_base() {
+    let rows: Vec<_> = (0..1200u64)
+        .map(|s| (s, 0, (s % 1100) as u32, NONE, (s % 1100 % 1050) as u32))
+        .collect();
+    let plain = table_spec(1200, r#"{"objects": 1100, "nested": 1050}"#);
+    let lengths = |spec: &WorldSpec, base: u64| {
+        let world = World::from_table(spec.clone(), &table(&rows))?;
+        assert_eq!(world.spec().table.as_ref().unwrap().names, {
+            spec.table.as_ref().unwrap().names.clone()
+        });
+        let spec = CorpusSpec::builder().base(base).build()?;
+        let corpus = Corpus::new(world, spec, None)?;
+        let words = corpus.vocabulary();
+        let objects = [0, 1].map(|relation| words.object(relation).unwrap().len());
+        Ok::<_, behemoth_gen::Error>((
+            words.subject().unwrap().len(),
+            words.relation().unwrap().len(),
+            objects,
+        ))
+    };
+    assert_eq!(lengths(&plain, 1000).unwrap(), (2, 1, [2, 2]));
+    let named = |names: &str| {
+        let json = plain.to_json();
+        let table = json.replace("\"reference_words\":false", names);
+        WorldSpec::from_json(&table).unwrap()
+    };
+    let some = named(r#""names": {"subjects": "a", "nested": "b"}"#);
+    assert_eq!(lengths(&some, 1000).unwrap(), (1, 1, [2, 1]));
+    assert_eq!(lengths(&some, 10).unwrap(), (1, 1, [4, 1]));
+    // The lengths that the reference gives words are those of numbers.
+    let both = named(r#""names": {"objects": "a"}, "reference_words": true"#);
+    assert_eq!(lengths(&both, 1000).unwrap(), (2, 1, [1, 2]));
+    let all = r#""names": {"subjects": "a", "relations": "b", "objects": "c", "nested": "d"}"#;
+    assert_eq!(lengths(&named(all), 1000).unwrap(), (1, 1, [1, 1]));
+    assert_eq!(
+        lengths(&named(all), 10).unwrap_err().to_string(),
+        "argument 'base': got 10, allowed: nothing: each name is one token"
+    );
+    // A spec without names is what it was before there were any.
+    assert!(!plain.to_json().contains("names"));
+    assert_eq!(named(r#""names": {}"#).to_json(), plain.to_json());
+}
+
+#[test]
+fn names_are_told_by_digests_of_kinds() {
+    for (names, message) in [
+        (
+            r#"{"subject": "a"}"#,
+            "argument 'table.names.subject': got `subject`, \
+             allowed: `subjects`, `relations`, `objects`, `nested` (did you mean subjects?)",
+        ),
+        (r#"{"objects": 3}"#, "argument 'table.names.objects': got "),
+        (r#"["a"]"#, "argument 'table.names': got "),
+    ] {
+        let text = format!(r#"{{"table": {{"relations": [{{"objects": 2}}], "names": {names}}}}}"#);
+        let error = WorldSpec::from_json(&text).unwrap_err().to_string();
+        assert!(error.starts_with(message), "{error}");
+    }
 }

@@ -21,7 +21,7 @@ pub(super) fn is_key(name: &str) -> bool {
 }
 
 pub(super) fn read_lists(value: &Value) -> Result<Vec<List>> {
-    let fields = value.fields()?;
+    let fields = value.fields("a table of lists")?;
     fields
         .all()
         .map(|(name, value)| {
@@ -62,8 +62,7 @@ fn read_words(value: &Value) -> Result<Vec<String>> {
 }
 
 fn read_range(value: &Value) -> Result<Vec<String>> {
-    let mut fields = value.fields()?;
-    fields.known(&["from", "to", "step", "separator", "digits"])?;
+    let mut fields = value.table(&["from", "to", "step", "separator", "digits"])?;
     let from = fields.required("from", Value::count)?;
     let to = fields.required("to", Value::count)?;
     let step = fields.optional("step", Value::count)?.unwrap_or(1);

@@ -177,8 +177,7 @@ impl TextGrammar {
 }
 
 fn read(value: &Value, order: &[&str]) -> Result<TextGrammar> {
-    let mut fields = value.fields()?;
-    fields.known(&[
+    let mut fields = value.table(&[
         "name",
         "language",
         "about",
@@ -241,8 +240,7 @@ fn read_name(value: &Value) -> Result<String> {
 }
 
 fn read_question_form(value: &Value) -> Result<Pattern> {
-    let mut fields = value.fields()?;
-    fields.known(&["form"])?;
+    let mut fields = value.table(&["form"])?;
     fields.required("form", |value| {
         let form = read_pattern(value, &["question", "answer"])?;
         once(&form, "question")?;
@@ -253,8 +251,7 @@ fn read_question_form(value: &Value) -> Result<Pattern> {
 
 impl Layout {
     fn read(value: &Value) -> Result<Layout> {
-        let mut fields = value.fields()?;
-        fields.known(&["separator", "subject_separator", "share_joint"])?;
+        let mut fields = value.table(&["separator", "subject_separator", "share_joint"])?;
         let mut separator = |name, default: &str| {
             let read = fields.optional(name, |value| {
                 let text = value.text()?;

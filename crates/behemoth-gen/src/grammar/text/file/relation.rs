@@ -20,7 +20,7 @@ pub(super) fn read_relations(
     order: &[&str],
     grammar: &TextGrammar,
 ) -> Result<Vec<Relation>> {
-    let fields = value.fields()?;
+    let fields = value.fields("a table of relations")?;
     let tables: BTreeMap<&str, &Value> = fields.all().collect();
     let mut relations: Vec<Relation> = Vec::new();
     for &key in order {
@@ -49,8 +49,7 @@ impl Relation {
         grammar: &TextGrammar,
         earlier: &[Relation],
     ) -> Result<Relation> {
-        let mut fields = value.fields()?;
-        fields.known(&[
+        let mut fields = value.table(&[
             "name",
             "kind",
             "of",
@@ -195,7 +194,7 @@ impl Link {
     fn read(value: &Value, objects: &Pattern) -> Result<Link> {
         let class = Class::read("link", value, None)?;
         let forms: Vec<&str> = class.forms.keys().map(String::as_str).collect();
-        let mut fields = value.fields()?;
+        let mut fields = value.fields("a table of forms and sentences")?;
         let statements = fields.required("statements", |value| {
             read_sentences(value, &forms, Role::Statement(objects))
         })?;
@@ -212,8 +211,7 @@ impl Link {
 
 impl Joint {
     pub(super) fn read(value: &Value, grammar: &TextGrammar) -> Result<Joint> {
-        let mut fields = value.fields()?;
-        fields.known(&["relations", "statements"])?;
+        let mut fields = value.table(&["relations", "statements"])?;
         let keys = || {
             grammar
                 .relations

@@ -99,8 +99,7 @@ fn read_sentence(value: &Value, forms: &[&str], role: Role<'_>) -> Result<Senten
             held_out: false,
         });
     };
-    let mut fields = value.fields()?;
-    fields.known(&["text", "weight", "held_out"])?;
+    let mut fields = value.table(&["text", "weight", "held_out"])?;
     let weight = fields.optional("weight", Value::number)?.unwrap_or(1.0);
     if !(weight.is_finite() && weight >= 0.0) {
         return Err(Error::argument("weight", weight, "a weight of at least 0"));

@@ -14,8 +14,7 @@ use crate::value::Value;
 
 impl Subject {
     pub(super) fn read(value: &Value, grammar: &TextGrammar) -> Result<Subject> {
-        let mut fields = value.fields()?;
-        fields.known(&["name", "possessive", "classes"])?;
+        let mut fields = value.table(&["name", "possessive", "classes"])?;
         let name = fields.required("name", |value| read_product(value, grammar))?;
         let possessive = fields.optional("possessive", |value| read_pattern(value, &["name"]))?;
         let possessive = match possessive {
@@ -30,7 +29,7 @@ impl Subject {
             return Err(Error::argument("possessive", got, "`{name}` once"));
         }
         let classes = fields.optional("classes", |value| {
-            let classes = value.fields()?;
+            let classes = value.fields("a table of classes")?;
             let classes: Result<Vec<Class>> = classes
                 .all()
                 .map(|(key, value)| {
@@ -122,7 +121,7 @@ impl Class {
         value: &Value,
         names: Option<(&TextGrammar, &Pattern)>,
     ) -> Result<Class> {
-        let mut fields = value.fields()?;
+        let mut fields = value.fields("a table of forms")?;
         let weight = fields.optional("weight", Value::number)?.unwrap_or(1.0);
         if !(weight.is_finite() && weight >= 0.0) {
             return Err(Error::argument("weight", weight, "a weight of at least 0"));
@@ -168,7 +167,7 @@ fn read_other_lists(
         ));
     };
     value
-        .fields()?
+        .fields("a table of lists")?
         .all()
         .map(|(list, value)| {
             let other = value.text().map_err(|e| e.within(list))?;
@@ -198,8 +197,7 @@ fn read_other_lists(
 impl Form {
     pub(super) fn read(value: &Value) -> Result<Form> {
         if let Value::Table(_) = value {
-            let mut fields = value.fields()?;
-            fields.known(&["named", "pronoun"])?;
+            let mut fields = value.table(&["named", "pronoun"])?;
             let mut read = |name| {
                 fields.required(name, |value| {
                     let text = value.text()?;

@@ -1,0 +1,76 @@
+//! Cutting the ids into ranges, one after the other.
+
+use super::{Range, Role, Word};
+use crate::error::{Error, Result};
+
+/// Gives out ids, range after range.
+pub(super) struct Builder {
+    pub(super) ranges: Vec<Range>,
+    pub(super) next: u64,
+    pub(super) base: u64,
+    pub(super) reference_words: bool,
+}
+
+impl Builder {
+    fn push(&mut self, kind: Role, relation: Option<u32>, position: u32, count: u64) -> u32 {
+        let first = self.next as u32;
+        self.ranges.push(Range {
+            kind,
+            relation,
+            position,
+            first,
+            count: count as u32,
+            names: Vec::new(),
+        });
+        // Saturating keeps the sum for the error message without wrapping.
+        self.next = self.next.saturating_add(count);
+        first
+    }
+
+    /// Ids of words of a language.
+    pub(super) fn named<S: ToString>(&mut self, kind: Role, names: &[S]) {
+        self.push(kind, None, 0, names.len() as u64);
+        let range = self.ranges.last_mut().expect("just pushed");
+        range.names = names.iter().map(ToString::to_string).collect();
+    }
+
+    /// Ids of fillers whose number a spec may change.
+    pub(super) fn fillers(&mut self, prefix: &str, count: u64) {
+        if count > 0 && count < 1 << 31 {
+            self.push(Role::Filler, None, 0, count);
+            let range = self.ranges.last_mut().expect("just pushed");
+            range.names = (0..count).map(|i| format!("{prefix}{i}")).collect();
+        } else {
+            self.next = self.next.saturating_add(count);
+        }
+    }
+
+    /// The words of so many things; one token each where they have names, whatever the base.
+    pub(super) fn word(
+        &mut self,
+        kind: Role,
+        relation: Option<u32>,
+        count: u64,
+        has_names: bool,
+    ) -> Result<Word> {
+        let mut word = if has_names {
+            Word::new(count, self.base.max(count))
+        } else if self.reference_words {
+            Word::of_reference(count)
+        } else {
+            Word::new(count, self.base)
+        };
+        for position in 0..word.len() {
+            let digits = word.digits_at(position);
+            word.place(position, self.push(kind, relation, position as u32, digits));
+        }
+        if self.next > 1 << 31 {
+            return Err(Error::argument(
+                "vocabulary",
+                format!("{} tokens or more", self.next),
+                "up to 2147483648 tokens; a smaller base makes fewer",
+            ));
+        }
+        Ok(word)
+    }
+}
