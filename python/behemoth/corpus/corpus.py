@@ -21,7 +21,7 @@ from .arrays import fillable, overrides, whole
 from .background import Background, background_of
 from .blocks import Blocks
 from .grammar import Grammar, Text, text_of
-from .mixture import Filler, Scheduled
+from .mixture import Filler, Insert, Scheduled
 from .objects import ObjectTokens
 from .source import read_manifest, read_source
 from .spec import PROBED_FACTS, Documents, Exposures, Order, Questions, Template, to_json
@@ -104,6 +104,10 @@ class Corpus:
         or ``NAME.bin`` beside ``NAME.idx`` (Megatron's, or raw ends of documents).
     background_tokens : int, optional
         So many tokens of it, exactly, the last document cut; all by default.
+    insert : str, float or `Insert`, optional
+        Write sentences inside the documents of filler and background, over as many of their tokens,
+        and in no documents of their own: ``"anywhere"``, ``"start"``, ``"middle"``, ``"end"`` or a
+        share of the document, with ``",per_document=2"`` for up to two in each.
     grammar : str, path or Grammar, optional
         Write text in place of templates: a grammar that comes with the package, or a file.
     tokenizer : path, optional
@@ -152,6 +156,7 @@ class Corpus:
         filler: str | Filler | None = None,
         background: Background | str | PathLike[str] | None = None,
         background_tokens: int | None = None,
+        insert: str | float | Insert | None = None,
         grammar: Grammar | str | PathLike[str] | None = None,
         tokenizer: str | PathLike[str] | None = None,
     ) -> None:
@@ -183,6 +188,7 @@ class Corpus:
             "documents": documents,
             "schedule": schedule,
             "filler": filler,
+            "insert": insert,
         }
         if not isinstance(world, World):
             raise ArgumentError("world", world, "a World; behemoth.load reads a path")
@@ -272,7 +278,10 @@ class Corpus:
 
     @property
     def num_fact_documents(self) -> int:
-        """Number of documents that say facts; the others are filler."""
+        """Number of documents that say facts; the others are filler or background alone.
+
+        A pass over the documents where several sentences may be inserted in one.
+        """
         return self._native.fact_documents
 
     @property
@@ -411,7 +420,9 @@ class Corpus:
     def texts(self, start: int, stop: int) -> list[str]:
         """Documents start..stop (`stop` excluded) of a corpus with a grammar, as their text.
 
-        Without the mark that ends a document; a document that a twin leaves out is empty.
+        Without the mark that ends a document; a document that a twin leaves out is empty. What a
+        background says is known as tokens alone: of its documents these are the sentences that are
+        inserted in them, one a line.
         """
         return self._native.texts(start, stop)
 
@@ -470,13 +481,30 @@ class Corpus:
         -------
         polars.DataFrame
             One row a sentence: fact (UInt64), copy (UInt64), template (String), wording
-            (UInt32), document (UInt64), sentence (UInt32; its place in the document),
+            (UInt32), document (UInt64), sentence (UInt32; its place in the document), offset
+            (UInt32; its first token, counted in the document), background (UInt64; where it is
+            inserted in a document of a background, the number of that in the background, from 0),
             object (UInt32), minority (Boolean).
         """
+        ids = whole(facts, "facts", np.uint64).ravel()
+        return self._lines(self._native.ledger(ids))
+
+    def entries(self, start: int, stop: int) -> pl.DataFrame:
+        """Every sentence of documents start..stop (`stop` excluded), in order, as `ledger` has it.
+
+        Returns
+        -------
+        polars.DataFrame
+            The columns of `ledger`, one row a sentence; facts that a joint statement says
+            together have a row each.
+        """
+        first, last = whole_number("start", start), whole_number("stop", stop)
+        return self._lines(self._native.entries(first, last))
+
+    def _lines(self, columns: tuple[NDArray[Any], ...]) -> pl.DataFrame:
         import polars as pl
 
-        ids = whole(facts, "facts", np.uint64).ravel()
-        fact, copy, index, document, sentence, objects, minority = self._native.ledger(ids)
+        fact, copy, index, document, sentence, offset, background, objects, minority = columns
         names = pl.Series([row["name"] for row in self.templates], dtype=pl.String)
         wordings = pl.Series([row["wording"] for row in self.templates], dtype=pl.UInt32)
         return pl.DataFrame(
@@ -487,6 +515,8 @@ class Corpus:
                 "wording": wordings.gather(index),
                 "document": document,
                 "sentence": sentence,
+                "offset": offset,
+                "background": pl.Series(background).replace(-1, None).cast(pl.UInt64),
                 "object": objects,
                 "minority": minority,
             }
@@ -525,7 +555,7 @@ class Corpus:
         return probe_frame(self, wanted, templates, combinations=combinations)
 
     def says_facts(self, start: int, stop: int) -> NDArray[np.bool_]:
-        """Whether documents start..stop say facts, and are no filler or background."""
+        """Whether documents start..stop say facts, and are not filler or background alone."""
         return self._native.says_facts(start, stop)
 
     def filler_documents(self, start: int, stop: int) -> list[NDArray[Any]]:
@@ -560,6 +590,17 @@ class Corpus:
     def without(self, facts: ArrayLike) -> Corpus:
         """The twin without the sentences of the facts given; the rest keeps its order."""
         return self._twin(self._native.without(whole(facts, "facts", np.uint64).ravel()))
+
+    def without_insert(self) -> Corpus:
+        """The corpus of the same sentences in documents of their own, without any others.
+
+        Itself, where sentences stand in documents of their own.
+        """
+        spec = self.spec["corpus"]
+        if "insert" not in spec:
+            return self
+        own = {key: spec[key] for key in spec if key not in ("insert", "background", "filler")}
+        return type(self).from_arrays(self.world, own, self._exposures, self._text)
 
     def _twin(self, native: _gen.Corpus) -> Corpus:
         twin = type(self).__new__(type(self))

@@ -29,6 +29,16 @@ pub(super) fn check_facts(facts: &[u64], world: &World) -> crate::Result<()> {
     }
 }
 
+/// Facts that a world has, as a slice.
+pub(super) fn known_facts<'a>(
+    facts: &'a PyReadonlyArray1<'_, u64>,
+    world: &World,
+) -> PyResult<&'a [u64]> {
+    let facts = slice(facts)?;
+    check_facts(facts, world)?;
+    Ok(facts)
+}
+
 pub(super) fn slice<'a, T: Element>(array: &'a PyReadonlyArray1<'_, T>) -> PyResult<&'a [T]> {
     Ok(array.as_slice()?)
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1, PyUntypedArray};
 use pyo3::prelude::*;
 
-use super::arguments::{check_facts, pairs, same_length, slice};
+use super::arguments::{known_facts, pairs, same_length, slice};
 use super::background::Background;
 use super::fill::{FillDocuments, FillTokens, fill_array, lists, tokens};
 use super::lexicon::Lexicon;
@@ -86,8 +86,8 @@ impl Corpus {
     }
 
     #[getter]
-    fn fact_documents(&self) -> u64 {
-        self.inner.fact_documents()
+    fn fact_documents(&self, py: Python<'_>) -> u64 {
+        py.detach(|| self.inner.fact_documents())
     }
 
     /// Whether documents say facts.
@@ -215,8 +215,7 @@ impl Corpus {
         py: Python<'py>,
         facts: PyReadonlyArray1<'py, u64>,
     ) -> PyResult<Bound<'py, PyArray1<u64>>> {
-        let facts = slice(&facts)?;
-        check_facts(facts, self.inner.world())?;
+        let facts = known_facts(&facts, self.inner.world())?;
         let mut exposures = Vec::with_capacity(facts.len());
         in_pieces(py, facts.len(), |range| {
             exposures.extend(facts[range].iter().map(|&f| self.inner.exposures_of(f)));
@@ -225,13 +224,21 @@ impl Corpus {
         Ok(exposures.into_pyarray(py))
     }
 
+    fn entries<'py>(
+        &self,
+        py: Python<'py>,
+        start: u64,
+        stop: u64,
+    ) -> PyResult<ledger::Columns<'py>> {
+        ledger::entries(py, &self.inner, start..stop)
+    }
+
     fn ledger<'py>(
         &self,
         py: Python<'py>,
         facts: PyReadonlyArray1<'py, u64>,
     ) -> PyResult<ledger::Columns<'py>> {
-        let facts = slice(&facts)?;
-        check_facts(facts, self.inner.world())?;
+        let facts = known_facts(&facts, self.inner.world())?;
         ledger::columns(py, &self.inner, facts)
     }
 
@@ -260,9 +267,9 @@ impl Corpus {
         objects: PyReadonlyArray1<'py, u32>,
         wording_index: usize,
     ) -> PyResult<ledger::Probes<'py>> {
-        let (facts, objects) = (slice(&facts)?, slice(&objects)?);
+        let facts = known_facts(&facts, self.inner.world())?;
+        let objects = slice(&objects)?;
         same_length("objects", facts.len(), objects.len())?;
-        check_facts(facts, self.inner.world())?;
         ledger::answers(py, &self.inner, facts, objects, wording_index)
     }
 
@@ -278,8 +285,7 @@ impl Corpus {
         wording_index: usize,
         combination: Option<u32>,
     ) -> PyResult<ledger::Probes<'py>> {
-        let facts = slice(&facts)?;
-        check_facts(facts, self.inner.world())?;
+        let facts = known_facts(&facts, self.inner.world())?;
         ledger::probes(py, &self.inner, facts, wording_index, combination)
     }
 
@@ -288,12 +294,9 @@ impl Corpus {
         py: Python<'py>,
         facts: PyReadonlyArray1<'py, u64>,
     ) -> PyResult<Bound<'py, PyArray1<bool>>> {
-        let facts = slice(&facts)?;
-        check_facts(facts, self.inner.world())?;
-        let seen: Vec<bool> = facts
-            .iter()
-            .map(|&fact| self.inner.seen_in_questions(fact).unwrap_or(false))
-            .collect();
+        let facts = known_facts(&facts, self.inner.world())?;
+        let is_seen = |&fact: &u64| self.inner.seen_in_questions(fact).unwrap_or(false);
+        let seen: Vec<bool> = facts.iter().map(is_seen).collect();
         Ok(seen.into_pyarray(py))
     }
 
@@ -304,9 +307,8 @@ impl Corpus {
         objects: PyReadonlyArray1<'_, u32>,
         follow: bool,
     ) -> PyResult<Corpus> {
-        let inner = self
-            .inner
-            .with_overrides(&pairs(&facts, &objects)?, follow)?;
+        let changes = pairs(&facts, &objects)?;
+        let inner = self.inner.with_overrides(&changes, follow)?;
         Ok(Corpus { inner })
     }
 

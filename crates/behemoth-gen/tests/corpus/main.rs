@@ -7,6 +7,7 @@ mod background;
 #[path = "../common/mod.rs"]
 mod common;
 mod filler;
+mod insert;
 mod order;
 mod ranges;
 mod schedule;
