@@ -85,6 +85,16 @@ fn corpora() -> Vec<(&'static str, Corpus)> {
             ),
         ),
         (
+            "inserted",
+            with(
+                311,
+                &format!(
+                    "exposures = \"groups:0,1,4\"\ninsert = \"anywhere,per_document=3\"\n\
+                     filler = \"zipf:tokens=300_000,words=50,length=200\"\n{MIXED}"
+                ),
+            ),
+        ),
+        (
             "left out",
             fixed("exposures = 2")
                 .without(&(0..1500).collect::<Vec<_>>())
