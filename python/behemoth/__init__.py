@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors
         Corpus as Corpus,
         Filler as Filler,
         Grammar as Grammar,
+        Insert as Insert,
         Scheduled as Scheduled,
         World as World,
         check_grammar as check_grammar,

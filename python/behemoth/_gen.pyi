@@ -23,6 +23,7 @@ _U32: TypeAlias = NDArray[np.uint32]
 _Bool: TypeAlias = NDArray[np.bool_]
 _Tokens: TypeAlias = NDArray[np.uint16] | NDArray[np.uint32]
 _Progress: TypeAlias = Callable[[int, int], object]
+_Ledger: TypeAlias = tuple[_U64, _U64, _U32, _U64, _U32, _U32, _I64, _U32, _Bool]
 
 __all__ = [
     "FORMAT_VERSION",
@@ -292,13 +293,16 @@ class Corpus:
         """Fill ``out`` from token offset ``token``; returns the number of tokens written."""
     def exposures(self, facts: _U64) -> _U64:
         """How often each fact is written."""
-    def ledger(self, facts: _U64) -> tuple[_U64, _U64, _U32, _U64, _U32, _U32, _Bool]:
+    def ledger(self, facts: _U64) -> _Ledger:
         """Every sentence of the facts given.
 
         Arrays of one length, the sum of the facts' exposures: fact, copy,
-        wording (an index into `templates`), document, place in the document,
-        object and whether it is the minority object.
+        wording (an index into `templates`), document, place in the document, first token in the
+        document, document of the background that it is inserted in (-1 for none), object and
+        whether it is the minority object.
         """
+    def entries(self, start: int, stop: int) -> _Ledger:
+        """Every sentence of documents start..stop, in order; the same arrays."""
     def sample_facts(self, n: int) -> _U64:
         """An exact sample of facts without replacement, sorted, keyed by the seed."""
     def probes(
@@ -314,8 +318,6 @@ class Corpus:
         self, facts: _U64, objects: _U32, wording_index: int
     ) -> tuple[_U32, _U64, _U32, _U64, _U32, _U64]:
         """The same with other objects in the places of the facts' own."""
-    def entries(self, start: int, stop: int) -> tuple[_U64, _U64, _U32, _U64, _U32, _U32, _Bool]:
-        """Every sentence of documents start..stop, in the columns of `ledger`."""
     def question_texts(self, facts: _U64, wording_index: int) -> tuple[list[str], list[str]]:
         """Questions about facts and their answers, apart, of a corpus that has a grammar.
 

@@ -6,11 +6,11 @@
 //! and the object that each subject has in each relation. Nobody stores these facts (unless they
 //! come from a [`Table`]): a fact is a hash of the seed and its ids, so a world of 10^10 subjects
 //! costs nothing until it is asked. [`exposure`] says how often each fact is written, exactly,
-//! and a [`schedule`] where in the corpus; [`filler`] and a [`background`] may stand between.
-//! A [`grammar`] says how: its templates become images of sentences, made of the ids that a
-//! [`vocabulary`] partitions. A [`document`] is what stands together in the order. All of these meet
-//! in a [`Corpus`], the ordered stream of all sentences, which can be asked for any part of itself;
-//! and a [`shard`] is a part of it on the disk.
+//! and a [`schedule`] where in the corpus; [`filler`] and a [`background`] may stand between,
+//! or around each sentence ([`insert`]). A [`grammar`] says how: its templates become images of
+//! sentences, made of the ids that a [`vocabulary`] partitions. A [`document`] is what stands
+//! together in the order. All of these meet in a [`Corpus`], the ordered stream of all sentences,
+//! which can be asked for any part of itself; and a [`shard`] is a part of it on the disk.
 //!
 //! Nothing on the way has state: every fact, every sentence and its place in the order is a
 //! [`hash`] of a key and ids, or a [`permutation`] evaluated at one index. So any part of a corpus
@@ -70,9 +70,9 @@
 //! Each module knows only those before it (`tests/tree.rs` holds it to that): [`error`], `numbers`,
 //! `value`; [`hash`], [`permutation`]; [`vocabulary`]; then what there is to choose from, one file
 //! for each choice: [`relation`] kinds, [`exposure`] forms, [`schedule`], [`filler`],
-//! [`background`], [`grammar`] templates, [`document`] kinds; then [`spec`], [`world`], [`corpus`],
-//! [`shard`]. A refusal is an [`Error`] with the path of the value, the value got and what is
-//! allowed, as fields.
+//! [`background`], [`insert`], [`grammar`] templates, [`document`] kinds; then [`spec`], [`world`],
+//! [`corpus`], [`shard`]. A refusal is an [`Error`] with the path of the value, the value got and
+//! what is allowed, as fields.
 
 // The engine is safe throughout. The Python binding is part of the crate, and the code that its
 // macros write is not; so with that feature the lint is one that its module can lift.
@@ -93,6 +93,7 @@ pub mod exposure;
 pub mod filler;
 pub mod grammar;
 pub mod hash;
+pub mod insert;
 mod numbers;
 pub mod permutation;
 #[cfg(feature = "python")]

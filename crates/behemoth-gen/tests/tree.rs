@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// In the order of the data; `lib.rs` and the binding know all of them.
-const ORDER: [&str; 17] = [
+const ORDER: [&str; 18] = [
     "error",
     "numbers",
     "value",
@@ -16,6 +16,7 @@ const ORDER: [&str; 17] = [
     "schedule",
     "filler",
     "background",
+    "insert",
     "grammar",
     "document",
     "spec",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors
     from .grammar import Grammar as Grammar
     from .grammar_check import check_grammar as check_grammar
     from .inspection import inspect as inspect, verify as verify
-    from .mixture import Filler as Filler, Scheduled as Scheduled
+    from .mixture import Filler as Filler, Insert as Insert, Scheduled as Scheduled
     from .spec import *
     from .tables import facts as facts, import_ as import_
     from .tokenizer_training import train_tokenizer as train_tokenizer
@@ -29,7 +29,7 @@ __all__, __dir__, __getattr__ = lazy(
         "grammar": "Grammar",
         "grammar_check": "check_grammar",
         "inspection": "inspect verify",
-        "mixture": "Filler Scheduled",
+        "mixture": "Filler Insert Scheduled",
         "spec": "Composed Constant Correlated Documents Groups Independent Inverse OneToOne "
         "Questions Zipf ZipfExposures",
         "tables": "facts import_",

@@ -21,7 +21,7 @@ from .arrays import fillable, overrides, whole
 from .background import Background, background_of
 from .blocks import Blocks
 from .grammar import Grammar, Text, text_of
-from .mixture import Filler, Scheduled
+from .mixture import Filler, Insert, Scheduled
 from .objects import ObjectTokens
 from .source import read_manifest, read_source
 from .spec import PROBED_FACTS, Documents, Exposures, Order, Questions, Template, to_json
@@ -104,6 +104,10 @@ class Corpus:
         or ``NAME.bin`` beside ``NAME.idx`` (Megatron's, or raw ends of documents).
     background_tokens : int, optional
         So many tokens of it, exactly, the last document cut; all by default.
+    insert : str, float or `Insert`, optional
+        Write sentences inside the documents of filler and background, over as many of their tokens,
+        and in no documents of their own: ``"anywhere"``, ``"start"``, ``"middle"``, ``"end"`` or a
+        share of the document, with ``",per_document=2"`` for up to two in each.
     grammar : str, path or Grammar, optional
         Write text in place of templates: a grammar that comes with the package, or a file.
     tokenizer : path, optional
@@ -152,6 +156,7 @@ class Corpus:
         filler: str | Filler | None = None,
         background: Background | str | PathLike[str] | None = None,
         background_tokens: int | None = None,
+        insert: str | float | Insert | None = None,
         grammar: Grammar | str | PathLike[str] | None = None,
         tokenizer: str | PathLike[str] | None = None,
     ) -> None:
@@ -183,6 +188,7 @@ class Corpus:
             "documents": documents,
             "schedule": schedule,
             "filler": filler,
+            "insert": insert,
         }
         if not isinstance(world, World):
             raise ArgumentError("world", world, "a World; behemoth.load reads a path")
@@ -272,7 +278,10 @@ class Corpus:
 
     @property
     def num_fact_documents(self) -> int:
-        """Number of documents that say facts; the others are filler."""
+        """Number of documents that say facts; the others are filler or background alone.
+
+        A pass over the documents where several sentences may be inserted in one.
+        """
         return self._native.fact_documents
 
     @property
@@ -519,7 +528,9 @@ class Corpus:
         -------
         polars.DataFrame
             One row a sentence: fact (UInt64), copy (UInt64), template (String), wording
-            (UInt32), document (UInt64), sentence (UInt32; its place in the document),
+            (UInt32), document (UInt64), sentence (UInt32; its place in the document), offset
+            (UInt32; its first token, counted in the document), background (UInt64; where it is
+            inserted in a document of a background, the number of that in the background, from 0),
             object (UInt32), minority (Boolean).
         """
         ids = whole(facts, "facts", np.uint64).ravel()
@@ -528,7 +539,7 @@ class Corpus:
     def _entries(self, columns: tuple[NDArray[Any], ...]) -> pl.DataFrame:
         import polars as pl
 
-        fact, copy, index, document, sentence, objects, minority = columns
+        fact, copy, index, document, sentence, offset, background, objects, minority = columns
         names = pl.Series([row["name"] for row in self.templates], dtype=pl.String)
         wordings = pl.Series([row["wording"] for row in self.templates], dtype=pl.UInt32)
         return pl.DataFrame(
@@ -539,6 +550,8 @@ class Corpus:
                 "wording": wordings.gather(index),
                 "document": document,
                 "sentence": sentence,
+                "offset": offset,
+                "background": pl.Series(background).replace(-1, None).cast(pl.UInt64),
                 "object": objects,
                 "minority": minority,
             }
@@ -578,8 +591,11 @@ class Corpus:
         return self.world.named(frame)
 
     def says_facts(self, start: int, stop: int) -> NDArray[np.bool_]:
-        """Whether documents start..stop say facts, and are no filler or background."""
-        return self._native.document_kinds(start, stop) == 0
+        """Whether documents start..stop say facts, and are not filler or background alone."""
+        says = self._native.document_kinds(start, stop) == 0
+        if "insert" in self.spec["corpus"]:
+            says[self._native.entries(start, stop)[3] - start] = True
+        return says
 
     def filler_documents(self, start: int, stop: int) -> list[NDArray[Any]]:
         """Documents of the filler's language that are in no corpus, for its perplexity.
@@ -613,6 +629,17 @@ class Corpus:
     def without(self, facts: ArrayLike) -> Corpus:
         """The twin without the sentences of the facts given; the rest keeps its order."""
         return self._twin(self._native.without(whole(facts, "facts", np.uint64).ravel()))
+
+    def without_insert(self) -> Corpus:
+        """The corpus of the same sentences in documents of their own, without any others.
+
+        Itself, where sentences stand in documents of their own.
+        """
+        spec = self.spec["corpus"]
+        if "insert" not in spec:
+            return self
+        own = {key: spec[key] for key in spec if key not in ("insert", "background", "filler")}
+        return type(self).from_arrays(self.world, own, self._exposures, self._text)
 
     def _twin(self, native: _gen.Corpus) -> Corpus:
         twin = type(self).__new__(type(self))

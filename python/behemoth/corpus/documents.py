@@ -4,7 +4,7 @@ Columns of a frame of documents:
 
 - document (UInt64): its number in the corpus;
 - kind (String): ``statements``, ``questions``, ``mixed`` (both in one document), ``filler`` or
-  ``background``;
+  ``background``, whether or not sentences are inserted there;
 - text (String): without the mark that ends it;
 - tokens (UInt32): its end included;
 - subjects (List of UInt64): whom it is about, each once, in the order in which they appear;
@@ -100,7 +100,8 @@ def document_frame(corpus: Corpus, start: int, stop: int) -> pl.DataFrame:
 
 def _said(corpus: Corpus, start: int, stop: int) -> pl.DataFrame:
     """What documents say: document, subjects, facts, and the share of questions."""
-    fact, _, index, document, sentence, said, minority = corpus._native.entries(start, stop)
+    entries = corpus._native.entries(start, stop)
+    fact, _, index, document, sentence, _, _, said, minority = entries
     rows = corpus.templates
     wording = index.astype(np.int64)
     about = corpus.world.facts_of(fact)

@@ -209,6 +209,8 @@ class Text:
     def check(self, corpus: Corpus, documents: int = 200) -> None:
         """Hold the tokens of a corpus's first documents to what the tokenizer makes of their text.
 
+        Where sentences are inserted in others' documents, they are looked at in their own.
+
         Raises
         ------
         ArgumentError
@@ -216,6 +218,7 @@ class Text:
         """
         if self.tokenizer is None:
             return  # its tokens are the words that the text was put together from
+        corpus = corpus.without_insert()
         count = min(documents, corpus.num_documents)
         texts = corpus._native.texts(0, count)
         encoded = self.tokenizer.encode(texts)

@@ -111,7 +111,8 @@ def _records(directory: Path, shards: list[dict[str, Any]]) -> list[dict[str, An
 def sample_text(corpus: Corpus, documents: int, longest: int = 200) -> list[str]:
     """Decode the first documents of a corpus: from its first shard if it is there.
 
-    A document that is longer than `longest` tokens is cut, and ends in an ellipsis.
+    Of a document that is longer than `longest` tokens a piece is shown, with ellipses: its first
+    tokens, or those around the first sentence that is inserted in it.
     """
     count = min(documents, corpus.num_documents)
     tokens: np.ndarray[Any, Any]
@@ -126,11 +127,23 @@ def sample_text(corpus: Corpus, documents: int, longest: int = 200) -> list[str]
         ends = np.flatnonzero(tokens == corpus.end_of_document)
     # A twin that leaves facts out has documents without tokens, and so perhaps fewer ends.
     ends = ends[:count] + 1
+    inserted = _inserted(corpus, count)
     texts: list[str] = []
-    for start, end in zip([0, *ends], ends, strict=False):
-        text = corpus.decode(tokens[start : min(end, start + longest)])
-        texts.append(text if end - start <= longest else f"{text} ...")
+    for number, (start, end) in enumerate(zip([0, *ends], ends, strict=False)):
+        before = max(inserted.get(number, 0) - longest // 4, 0)
+        first = min(start + before, max(end - longest, start))
+        text = corpus.decode(tokens[first : min(end, first + longest)])
+        cut = "... " if first > start else ""
+        texts.append(f"{cut}{text}" if end - first <= longest else f"{cut}{text} ...")
     return texts
+
+
+def _inserted(corpus: Corpus, documents: int) -> dict[int, int]:
+    """Where the first sentence begins that is inserted in each of the first documents."""
+    if "insert" not in corpus.spec["corpus"]:
+        return {}
+    entries = corpus.sentences(0, documents).filter(sentence=0)
+    return dict(entries.select("document", "offset").iter_rows())
 
 
 def verify(

@@ -1,4 +1,4 @@
-"""What stands in a corpus where: schedules of exposures, and filler between the facts.
+"""What stands in a corpus where: schedules of exposures, filler between the facts or around them.
 
 Both are exact and without state: the corpus has the same sentences as without a schedule, every
 document can be made alone, and the ledger says where each copy stands.
@@ -15,6 +15,14 @@ shares are of subjects.
 **Filler** has an exact number of tokens: its own, or what facts leave of ``total_tokens``. The
 latter needs a count of the facts' tokens, which is instant where documents have one length and
 otherwise a pass over the facts without writing them. A twin has the filler of its parent.
+
+**Inserted** sentences lie over tokens of filler and background, and have no documents of their own.
+So a corpus has the tokens of its filler and background, however often facts are written, and a twin
+that leaves facts out has what they lay over. A document is cut in `per_document` equal parts; where
+each has room for the longest sentence of the corpus it has as many slots, and no other document has
+any. A permutation says which sentence is in which slot. Where in its part a sentence begins does not
+depend on its own length. Its tokens are those of a sentence that begins a document, without the end
+of one, as probes have them: there is no space before it.
 """
 
 from __future__ import annotations
@@ -22,7 +30,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-__all__ = ["Filler", "Scheduled"]
+__all__ = ["Filler", "Insert", "Scheduled"]
 
 
 @dataclass(frozen=True)
@@ -106,3 +114,34 @@ class Filler:
     length: int = 256
     seed: int = 0
     kind: ClassVar[str] = "zipf"
+
+
+@dataclass(frozen=True)
+class Insert:
+    """Sentences inside the documents of filler and background, and in none of their own.
+
+    Parameters
+    ----------
+    position : {'anywhere', 'start', 'middle', 'end'} or float
+        Where in its part of a document a sentence begins: at any place that leaves room for the
+        longest sentence, or after this share of those places.
+    per_document : int
+        Most sentences of a document, one in each of as many equal parts.
+
+    Examples
+    --------
+    >>> import behemoth as bh
+    >>> world = bh.World(subjects=100, relations=2, objects=5)
+    >>> corpus = bh.Corpus(
+    ...     world, exposures=3, filler="zipf:tokens=200_000", insert=Insert("middle", per_document=2)
+    ... )
+    >>> corpus.count_tokens(), corpus.num_sentences
+    (200000, 600)
+    >>> line = corpus.ledger([7]).row(0, named=True)
+    >>> tokens = corpus.tokens(line["document"], line["document"] + 1)
+    >>> corpus.decode(tokens[line["offset"] :][:10])
+    'subject S3 has the relation R1 with object O1:4 .'
+    """
+
+    position: str | float = "anywhere"
+    per_document: int = 1

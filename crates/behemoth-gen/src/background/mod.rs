@@ -205,6 +205,11 @@ impl Taken {
         }
     }
 
+    /// The number of a document among all of the background.
+    pub(crate) fn document(&self, number: u64) -> u64 {
+        self.order.apply(number)
+    }
+
     /// Writes a document; gives its number of tokens.
     pub(crate) fn write<T: Token>(&self, number: u64, end: u32, out: &mut [T]) -> usize {
         let tokens = self.tokens_of(number) as usize;

@@ -7,10 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::bios::Held;
 use super::emit::Document;
 use super::sentence::Sentence;
-use super::style::Pen;
+use super::style::{Pen, Templates};
 use super::{Corpus, PAGE_DOCUMENTS, Progress, on_threads};
 use crate::error::Result;
+use crate::grammar::Writer;
 use crate::numbers::product;
+use crate::vocabulary::Token;
 
 impl Corpus {
     /// Tokens of the whole corpus; counts them once where documents vary in length, on so many
@@ -29,7 +31,7 @@ impl Corpus {
     /// Tokens of each of a range of documents, its end included; none of one that a twin leaves
     /// out.
     pub fn document_lengths(&self, documents: Range<u64>) -> Result<Vec<u64>> {
-        self.check_range("stop", documents.start, documents.end, self.documents())?;
+        self.check_documents(&documents)?;
         let writer = self.writer();
         Ok(documents
             .map(|document| self.count_tokens(&writer, document..document + 1))
@@ -58,17 +60,14 @@ impl Corpus {
         if let Some(tokens) = self.document_tokens {
             return tokens * (documents.end - documents.start);
         }
+        if self.insert.is_some() {
+            return self.count_others(documents);
+        }
         let (writer, templates) = match pen {
             Pen::Templates(writer, templates) => (writer, *templates),
             Pen::Text(text) => return self.count_text(text, documents),
         };
-        let count = |sentence: &Sentence| {
-            let shape = templates.shapes.of(sentence.relation);
-            let lengths = &templates.shapes.lengths[shape];
-            writer.tokens(sentence.wording, shape, lengths, || {
-                self.sentence_key.hash_pair(sentence.fact, sentence.copy)
-            }) as u64
-        };
+        let count = |sentence: &Sentence| self.sentence_tokens(writer, templates, sentence) as u64;
         let mut tokens = 0;
         if let Some(order) = self.documents.of_sentences() {
             self.for_each_document(order, documents, |document| {
@@ -89,6 +88,21 @@ impl Corpus {
             }
         });
         tokens
+    }
+
+    /// Tokens of a sentence, with its end where it has one.
+    #[inline(always)]
+    pub(super) fn sentence_tokens<T: Token>(
+        &self,
+        writer: &Writer<'_, T>,
+        templates: &Templates,
+        sentence: &Sentence,
+    ) -> usize {
+        let shape = templates.shapes.of(sentence.relation);
+        let lengths = &templates.shapes.lengths[shape];
+        writer.tokens(sentence.wording, shape, lengths, || {
+            self.sentence_key.hash_pair(sentence.fact, sentence.copy)
+        })
     }
 
     /// Cumulative tokens before each page, and after the last.

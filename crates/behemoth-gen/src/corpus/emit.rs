@@ -85,7 +85,10 @@ impl Corpus {
             Style::Text(text) => Pen::Text(text),
             Style::Templates(templates) => {
                 // Where a document has several sentences, its end follows the last and not each.
-                let end = self.documents.of_sentences().map(|_| END_OF_SEQUENCE);
+                let order = self.documents.of_sentences();
+                let end = order
+                    .filter(|_| self.insert.is_none())
+                    .map(|_| END_OF_SEQUENCE);
                 let wordings = &templates.grammar.wordings;
                 let lengths = &templates.shapes.lengths;
                 let writer = Writer::new(wordings, lengths, end, templates.filler_key);
@@ -112,6 +115,9 @@ impl Corpus {
         documents: Range<u64>,
         out: &mut [T],
     ) -> usize {
+        if self.insert.is_some() {
+            return self.emit_inserted(pen, documents, out);
+        }
         let (writer, templates) = match pen {
             Pen::Templates(writer, templates) => (writer, *templates),
             Pen::Text(text) => return self.emit_text(text, documents, out),
@@ -193,7 +199,7 @@ impl Corpus {
     }
 
     #[inline(always)]
-    fn emit_sentence<T: Token>(
+    pub(super) fn emit_sentence<T: Token>(
         &self,
         writer: &Writer<'_, T>,
         templates: &Templates,

@@ -13,17 +13,21 @@ mod bios;
 mod count;
 mod emit;
 mod facts;
+mod insert;
 mod ledger;
 mod others;
+mod probe;
 mod questions;
 mod sentence;
 mod settle;
 mod shapes;
+mod size;
 mod stream;
 mod style;
 mod text;
 mod threads;
 
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use self::facts::FactSet;
@@ -39,12 +43,14 @@ use crate::error::{Error, Result};
 use crate::exposure::Exposures;
 use crate::grammar::{Lexicon, Shares, Wording};
 use crate::hash::Key;
+use crate::insert::Slots;
 use crate::spec::{CorpusSpec, Spec};
 use crate::vocabulary::{Token, Vocabulary};
 use crate::world::World;
 
-pub use self::ledger::{Entry, Probe, Prober};
+pub use self::ledger::Entry;
 pub use self::others::DocumentKind;
+pub use self::probe::{Probe, Prober};
 pub use self::text::{BACKGROUND_ROLE, Span};
 pub use self::threads::Progress;
 
@@ -53,9 +59,6 @@ pub(crate) use self::threads::{on_threads, threads_or_all};
 
 /// Documents of a page, fixed by format version 1.
 pub const PAGE_DOCUMENTS: u64 = 1024;
-
-/// Most tokens of one document: it is made in memory.
-const DOCUMENT_LIMIT: u64 = 1 << 27;
 
 /// What may stand beside the spec of a corpus.
 #[derive(Clone, Debug, Default)]
@@ -79,6 +82,7 @@ pub struct Corpus {
     exposures: Exposures,
     documents: Documents,
     others: Others,
+    insert: Option<Arc<Slots>>,
     background: Option<Arc<Background>>,
     choice: Choice,
     questions: Option<Questions>,
@@ -143,6 +147,7 @@ impl Corpus {
             parts.array.as_deref(),
         )?;
         let others = Others::new(&world, &spec, &parts, &vocabulary, &exposures)?;
+        let insert = insert::slots(&world, &spec, &style, &others, &exposures)?;
         let settings = spec.documents(seed, others.documents());
         let documents = Documents::new(spec.order, &settings, &world, &exposures)?;
         let mut corpus = Corpus {
@@ -170,6 +175,7 @@ impl Corpus {
             exposures,
             documents,
             others,
+            insert,
             sentence_key: Key::new(seed, "sentence", 0),
             document_tokens: None,
             index: Arc::default(),
@@ -276,61 +282,6 @@ impl Corpus {
         Corpus::with_parts(world, spec, parts)
     }
 
-    /// Most tokens of a document.
-    fn most_document_tokens(&self) -> u64 {
-        (self.others.most_tokens()).max(self.most_fact_document_tokens())
-    }
-
-    fn most_fact_document_tokens(&self) -> u64 {
-        let sentence = self.most_tokens as u64;
-        if self.documents.of_sentences().is_some() {
-            return sentence;
-        }
-        // The end of the document is counted with each sentence, and once more without any.
-        let sentences = self.documents.most_sentences(&self.world, &self.exposures);
-        sentences.saturating_mul(sentence).saturating_add(1)
-    }
-
-    /// Refuses documents that are too long to be made in memory.
-    fn check_document_size(&self) -> Result<()> {
-        let most = self.most_document_tokens();
-        if most <= DOCUMENT_LIMIT {
-            return Ok(());
-        }
-        Err(Error::argument(
-            "documents_per_subject",
-            self.documents.spread(),
-            format!(
-                "more: a document may have {DOCUMENT_LIMIT} tokens, and would have up to {most}"
-            ),
-        ))
-    }
-
-    /// Tokens of every document, if they can be but one number.
-    fn fixed_document_tokens(&self) -> Option<u64> {
-        if self.without.is_some() || !self.others.is_empty() {
-            return None;
-        }
-        let Pen::Templates(writer, templates) = self.writer::<u32>() else {
-            return None;
-        };
-        let mut tokens = None;
-        for wording in templates.grammar.written() {
-            for shape in 0..templates.shapes.lengths.len() {
-                let this = writer.fixed_tokens(wording, shape)? as u64;
-                if tokens.is_some_and(|tokens| tokens != this) {
-                    return None;
-                }
-                tokens = Some(this);
-            }
-        }
-        let sentences = self
-            .documents
-            .even_sentences(&self.world, &self.exposures)?;
-        let end = u64::from(self.documents.of_sentences().is_none());
-        Some(tokens? * sentences + end)
-    }
-
     /// Refuses a token type that cannot hold every id.
     fn check_token_type<T: Token>(&self) -> Result<()> {
         if T::BYTES >= self.token_bytes() as usize {
@@ -344,6 +295,11 @@ impl Corpus {
                 self.vocabulary.size()
             ),
         ))
+    }
+
+    /// Refuses a range that has documents which the corpus does not have.
+    pub(crate) fn check_documents(&self, documents: &Range<u64>) -> Result<()> {
+        self.check_range("stop", documents.start, documents.end, self.documents())
     }
 
     fn check_range(&self, name: &str, start: u64, stop: u64, limit: u64) -> Result<()> {

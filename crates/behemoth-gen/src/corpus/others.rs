@@ -56,7 +56,11 @@ impl Others {
             background: background(spec, parts, vocabulary)?,
             role: None,
         };
-        let (own, all) = (others.documents(), exposures.sentences());
+        let own = others.documents();
+        let all = match spec.insert {
+            None => exposures.sentences(),
+            Some(_) => 0,
+        };
         match all.checked_add(own).filter(|&n| n <= COUNT_LIMIT) {
             Some(_) => Ok(others),
             None => {
@@ -119,6 +123,12 @@ impl Others {
         }
     }
 
+    /// Of a document of the background: its number among all of that.
+    pub(super) fn in_background(&self, number: u64) -> Option<u64> {
+        let number = number.checked_sub(self.filler_documents())?;
+        Some(self.background.as_ref()?.document(number))
+    }
+
     /// Writes a document; gives its number of tokens.
     pub(super) fn write<T: Token>(&self, number: u64, end: u32, out: &mut [T]) -> usize {
         if let Some(role) = self.role {
@@ -152,6 +162,10 @@ fn filler(
     };
     let facts = match own.total_tokens() {
         None => 0,
+        // Sentences that are inserted add none.
+        Some(_) if spec.insert.is_some() => {
+            spec.background.as_ref().and_then(|b| b.tokens).unwrap_or(0)
+        }
         // A twin has the filler of its parent, whatever it leaves out.
         Some(_) => {
             let spec = CorpusSpec {
@@ -192,14 +206,18 @@ fn background(
 }
 
 impl Corpus {
-    /// Number of documents that say facts, those without tokens included.
+    /// Number of documents that say facts: those without tokens included, or those that sentences
+    /// are inserted in, which takes a pass over them where they may have several.
     pub fn fact_documents(&self) -> u64 {
-        self.documents() - self.others.documents()
+        match &self.insert {
+            None => self.documents() - self.others.documents(),
+            Some(slots) => self.documents_with_inserted(slots),
+        }
     }
 
     /// What each of a range of documents says.
     pub fn document_kinds(&self, documents: Range<u64>) -> Result<Vec<DocumentKind>> {
-        self.check_range("stop", documents.start, documents.end, self.documents())?;
+        self.check_documents(&documents)?;
         let kind = |document| match self.other(document) {
             None => DocumentKind::Facts,
             Some(number) => self.others.kind(number),
@@ -209,8 +227,11 @@ impl Corpus {
 
     /// Whether each of a range of documents says facts.
     pub fn says_facts(&self, documents: Range<u64>) -> Result<Vec<bool>> {
-        let kinds = self.document_kinds(documents)?;
-        Ok(kinds.iter().map(|&k| k == DocumentKind::Facts).collect())
+        self.check_documents(&documents)?;
+        let says = |other: Option<u64>| other.is_none_or(|other| self.has_inserted(other));
+        Ok(documents
+            .map(|document| says(self.other(document)))
+            .collect())
     }
 
     /// Documents of the filler's language that are in no corpus, by number: the same for every

@@ -44,6 +44,13 @@ pub(super) fn settle(
         ));
     }
     check_beside_names(&world, &spec)?;
+    if spec.insert.is_some() && spec.filler.is_none() && spec.background.is_none() {
+        return Err(Error::argument(
+            "insert",
+            "an insert without documents to insert in",
+            "one beside a background or a filler",
+        ));
+    }
     if lexicon.is_some() && spec.filler.is_some() {
         return Err(Error::argument(
             "filler",

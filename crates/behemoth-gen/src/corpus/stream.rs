@@ -30,7 +30,7 @@ impl Corpus {
         threads: usize,
         progress: &Progress,
     ) -> Result<Vec<T>> {
-        self.check_range("stop", documents.start, documents.end, self.documents())?;
+        self.check_documents(&documents)?;
         self.check_token_type::<T>()?;
         let count = documents.end - documents.start;
         if let Some(each) = self.document_tokens {

@@ -64,6 +64,15 @@ impl Style {
         }
     }
 
+    /// Most tokens of a sentence that stands alone, without an end; questions among them if the
+    /// corpus asks.
+    pub(super) fn most_tokens_alone(&self, asks: bool) -> usize {
+        match self {
+            Style::Templates(_) => self.most_tokens() - 1,
+            Style::Text(text) => text.lexicon().most_tokens_alone(asks),
+        }
+    }
+
     /// How a statement takes its wording.
     pub(super) fn choice(
         &self,

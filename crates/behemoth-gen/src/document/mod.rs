@@ -53,6 +53,8 @@ pub(crate) struct Settings {
     pub schedule: ScheduleSpec,
     /// Documents that say no fact and stand among the others.
     pub others: u64,
+    /// Whether sentences stand inside those, and are no documents.
+    pub inserts: bool,
     /// Whether link facts are written at all, if the spec says how often.
     pub writes_links: bool,
 }
@@ -289,6 +291,13 @@ macro_rules! kinds {
                     $(Documents::$Kind(kind) => {
                         kind.order().apply(document).checked_sub(kind.own())
                     })*
+                }
+            }
+
+            /// The place of a document that says no fact, by its number among such.
+            pub(crate) fn place_of_other(&self, number: u64) -> u64 {
+                match self {
+                    $(Documents::$Kind(kind) => kind.order().invert(kind.own() + number),)*
                 }
             }
 

@@ -8,6 +8,7 @@ use crate::schedule::{Stratum, Timeline};
 #[derive(Clone, Debug)]
 pub(crate) struct Shuffle {
     order: Timeline,
+    /// How many of them are documents: all or none.
     sentences: u64,
 }
 
@@ -33,8 +34,11 @@ impl Kind for Shuffle {
                 "none in order 'shuffle', where every sentence is a document",
             ));
         }
-        let strata: Vec<Stratum> = exposures
-            .classes()
+        let classes = match settings.inserts {
+            true => &[],
+            false => exposures.classes(),
+        };
+        let strata: Vec<Stratum> = classes
             .iter()
             .map(|class| Stratum {
                 first: class.first_sentence(),
@@ -45,7 +49,7 @@ impl Kind for Shuffle {
             .collect();
         let (schedule, seeds) = (&settings.schedule, settings.seeds());
         Ok(Shuffle {
-            sentences: exposures.sentences(),
+            sentences: strata.iter().map(|s| s.facts * s.copies).sum(),
             order: Timeline::new(&strata, settings.others, schedule, seeds, 0)?,
         })
     }

@@ -84,8 +84,8 @@ impl Corpus {
     }
 
     #[getter]
-    fn fact_documents(&self) -> u64 {
-        self.inner.fact_documents()
+    fn fact_documents(&self, py: Python<'_>) -> u64 {
+        py.detach(|| self.inner.fact_documents())
     }
 
     /// What documents say, as codes.
@@ -236,8 +236,7 @@ impl Corpus {
         start: u64,
         stop: u64,
     ) -> PyResult<ledger::Columns<'py>> {
-        let entries = py.detach(|| self.inner.entries(start..stop))?;
-        Ok(ledger::columns_of(py, &entries))
+        ledger::entries(py, &self.inner, start..stop)
     }
 
     /// Questions about facts and their answers, apart.
@@ -318,9 +317,8 @@ impl Corpus {
         objects: PyReadonlyArray1<'_, u32>,
         follow: bool,
     ) -> PyResult<Corpus> {
-        let inner = self
-            .inner
-            .with_overrides(&pairs(&facts, &objects)?, follow)?;
+        let changes = pairs(&facts, &objects)?;
+        let inner = self.inner.with_overrides(&changes, follow)?;
         Ok(Corpus { inner })
     }
 

@@ -1,5 +1,7 @@
 //! The ledger and probes, as columns.
 
+use std::ops::Range;
+
 use numpy::{Element, IntoPyArray, PyArray1};
 use pyo3::prelude::*;
 
@@ -8,13 +10,16 @@ use crate::corpus::{Corpus, Entry, Probe, Prober, Span};
 
 type Column<'py, T> = Bound<'py, PyArray1<T>>;
 
-/// Fact, copy, index of the wording, document, place, object, whether it is the second object.
+/// Fact, copy, index of the wording, document, place, first token, document of the background (-1
+/// for none), object, whether it is the second object.
 pub(super) type Columns<'py> = (
     Column<'py, u64>,
     Column<'py, u64>,
     Column<'py, u32>,
     Column<'py, u64>,
     Column<'py, u32>,
+    Column<'py, u32>,
+    Column<'py, i64>,
     Column<'py, u32>,
     Column<'py, bool>,
 );
@@ -27,16 +32,29 @@ pub(super) fn columns<'py>(
 ) -> PyResult<Columns<'py>> {
     let mut entries = Vec::new();
     in_pieces(py, facts.len(), |range| {
-        for &fact in &facts[range] {
-            entries.extend(corpus.ledger(fact)?);
-        }
+        entries.extend(corpus.ledger_of(&facts[range])?);
         Ok(())
     })?;
-    Ok(columns_of(py, &entries))
+    Ok(as_columns(py, &entries))
 }
 
-/// Entries as columns.
-pub(super) fn columns_of<'py>(py: Python<'py>, entries: &[Entry]) -> Columns<'py> {
+/// Every sentence of a range of documents.
+pub(super) fn entries<'py>(
+    py: Python<'py>,
+    corpus: &Corpus,
+    documents: Range<u64>,
+) -> PyResult<Columns<'py>> {
+    corpus.check_documents(&documents)?;
+    let (start, mut entries) = (documents.start, Vec::new());
+    in_pieces(py, (documents.end - start) as usize, |piece| {
+        let documents = start + piece.start as u64..start + piece.end as u64;
+        entries.extend(corpus.entries(documents)?);
+        Ok(())
+    })?;
+    Ok(as_columns(py, &entries))
+}
+
+fn as_columns<'py>(py: Python<'py>, entries: &[Entry]) -> Columns<'py> {
     fn column<'py, T: Element>(
         py: Python<'py>,
         entries: &[Entry],
@@ -54,6 +72,10 @@ pub(super) fn columns_of<'py>(py: Python<'py>, entries: &[Entry]) -> Columns<'py
         column(py, entries, |entry| entry.wording_index),
         column(py, entries, |entry| entry.document),
         column(py, entries, |entry| entry.place),
+        column(py, entries, |entry| entry.offset),
+        column(py, entries, |entry| {
+            entry.background.map_or(-1, |number| number as i64)
+        }),
         column(py, entries, |entry| entry.object),
         column(py, entries, |entry| entry.minority),
     )

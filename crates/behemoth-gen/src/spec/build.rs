@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::exposure::ExposureSpec;
 use crate::filler::FillerSpec;
 use crate::grammar::{Template, TemplateWeight};
+use crate::insert::InsertSpec;
 use crate::relation::RelationSpec;
 use crate::schedule::{Part, ScheduleSpec};
 
@@ -146,6 +147,12 @@ impl CorpusSpecBuilder {
     /// Documents that say no fact, among the others.
     pub fn filler(mut self, filler: impl Into<FillerSpec>) -> Self {
         self.spec.filler = Some(filler.into());
+        self
+    }
+
+    /// Sentences inside the documents of a filler or a background, and none of their own.
+    pub fn insert(mut self, insert: InsertSpec) -> Self {
+        self.spec.insert = Some(insert);
         self
     }
 

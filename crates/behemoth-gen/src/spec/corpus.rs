@@ -6,12 +6,12 @@ use super::as_argument;
 use super::grammar::GrammarSpec;
 use super::twin::{QuestionSpec, TwinSpec};
 use crate::background::BackgroundSpec;
-use crate::document::{self, DocumentSpec, Order, QuestionPlace};
+use crate::document::{self, DocumentSpec, Order};
 use crate::error::{Error, Result};
 use crate::exposure::ExposureSpec;
 use crate::filler::FillerSpec;
-use crate::grammar::{self, NONSENSE_LIMIT, Template, TemplateWeight};
-use crate::numbers::{fraction, positive};
+use crate::grammar::{self, Template, TemplateWeight};
+use crate::insert::InsertSpec;
 use crate::schedule::ScheduleSpec;
 use crate::value::Value;
 
@@ -67,6 +67,9 @@ pub struct CorpusSpec {
     /// Documents of another corpus, among the others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub background: Option<BackgroundSpec>,
+    /// How sentences stand inside those documents, if they have none of their own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub insert: Option<InsertSpec>,
     /// How documents are made, in order `bios`.
     #[serde(skip_serializing_if = "DocumentSpec::is_default")]
     pub documents: DocumentSpec,
@@ -114,6 +117,7 @@ impl Default for CorpusSpec {
             schedule: ScheduleSpec::default(),
             filler: None,
             background: None,
+            insert: None,
             documents: DocumentSpec::default(),
             grammar: None,
             twin: TwinSpec::default(),
@@ -150,6 +154,7 @@ impl CorpusSpec {
             "schedule",
             "filler",
             "background",
+            "insert",
             "documents",
             "grammar",
             "twin",
@@ -185,133 +190,12 @@ impl CorpusSpec {
             schedule: field!(schedule, ScheduleSpec::read),
             filler: nullable!(filler, FillerSpec::read),
             background: nullable!(background, BackgroundSpec::read),
+            insert: nullable!(insert, InsertSpec::read),
             documents: field!(documents, DocumentSpec::read),
             grammar: nullable!(grammar, GrammarSpec::read),
             twin: field!(twin, TwinSpec::read),
         }
         .checked()
-    }
-
-    /// Refuses what no corpus can be; gives the spec in its one way of being written.
-    pub(crate) fn checked(mut self) -> Result<Self> {
-        self.exposures.check().map_err(|e| e.within("exposures"))?;
-        self.check_fractions()?;
-        self.check_templates()?;
-        self.check_wordings()?;
-        self.schedule.check().map_err(|e| e.within("schedule"))?;
-        if let Some(filler) = &self.filler {
-            filler.check().map_err(|e| e.within("filler"))?;
-        }
-        self.documents.check().map_err(|e| e.within("documents"))?;
-        if self.questions.is_none() && self.documents.questions != QuestionPlace::Mixed {
-            let error = Error::argument("questions", "a place", "none without questions");
-            return Err(error.within("documents"));
-        }
-        self.check_beside_grammar()?;
-        if !(10..=1 << 24).contains(&self.base) {
-            return Err(Error::argument("base", self.base, "10 to 16777216"));
-        }
-        if let Some(documents) = self.documents_per_subject {
-            positive("documents_per_subject", documents)?;
-        }
-        if let Some(seed) = self.order_seed
-            && i64::try_from(seed).is_err()
-        {
-            let limit = format!("a whole number up to {}", i64::MAX);
-            return Err(Error::argument("order_seed", seed, limit));
-        }
-        match self.shard_bytes {
-            Some(bytes) if bytes < 4096 => {
-                Err(Error::argument("shard_bytes", bytes, "at least 4096"))
-            }
-            _ => Ok(self),
-        }
-    }
-
-    /// Refuses what a grammar says, beside one.
-    fn check_beside_grammar(&self) -> Result<()> {
-        let default = CorpusSpec::default();
-        if self.grammar.is_none() {
-            return Ok(());
-        }
-        for (name, is_said) in [
-            ("templates", self.templates != default.templates),
-            ("inversion", self.inversion != default.inversion),
-            ("exact_shares", self.exact_shares),
-            ("paraphrases", self.paraphrases != default.paraphrases),
-            ("held_out", self.held_out != default.held_out),
-            (
-                "nonsense_words",
-                self.nonsense_words != default.nonsense_words,
-            ),
-            ("base", self.base != default.base),
-        ] {
-            if is_said {
-                let allowed = "nothing: the grammar says how facts are written";
-                return Err(Error::argument(name, "a value beside a grammar", allowed));
-            }
-        }
-        Ok(())
-    }
-
-    fn check_fractions(&self) -> Result<()> {
-        fraction("inversion", self.inversion)?;
-        fraction("minority_sentences", self.minority_sentences)?;
-        if let Some(questions) = &self.questions {
-            fraction("subjects", questions.subjects).map_err(|e| e.within("questions"))?;
-            fraction("sentences", questions.sentences).map_err(|e| e.within("questions"))?;
-        }
-        Ok(())
-    }
-
-    fn check_templates(&mut self) -> Result<()> {
-        for &TemplateWeight { template, weight } in &self.templates {
-            if !(weight.is_finite() && weight >= 0.0) {
-                let error = Error::argument(template.name(), weight, "a weight of at least 0");
-                return Err(error.within("templates"));
-            }
-        }
-        // By name, so that two ways of writing one grammar give the same bytes.
-        self.templates.sort_by_key(|weight| weight.template.name());
-        for pair in self.templates.windows(2) {
-            if let [a, b] = pair
-                && a.template == b.template
-            {
-                return Err(Error::argument(
-                    "templates",
-                    format!("'{}' twice", a.template.name()),
-                    "each template once",
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    fn check_wordings(&self) -> Result<()> {
-        positive("paraphrases", self.paraphrases)?;
-        if self.paraphrases > 10_000 {
-            let got = self.paraphrases;
-            return Err(Error::argument("paraphrases", got, "1 to 10000"));
-        }
-        if self.held_out >= self.paraphrases {
-            return Err(Error::argument(
-                "held_out",
-                self.held_out,
-                format!(
-                    "fewer than paraphrases ({}), since one wording must be written",
-                    self.paraphrases
-                ),
-            ));
-        }
-        let most_words = NONSENSE_LIMIT / self.paraphrases;
-        if !(1..=most_words).contains(&self.nonsense_words) {
-            return Err(Error::argument(
-                "nonsense_words",
-                self.nonsense_words,
-                format!("1 to {most_words} with {} paraphrases", self.paraphrases),
-            ));
-        }
-        Ok(())
     }
 
     /// What its grammar is made of.
@@ -335,6 +219,7 @@ impl CorpusSpec {
             documents: self.documents.clone(),
             schedule: self.schedule.clone(),
             others,
+            inserts: self.insert.is_some(),
             writes_links: self.nested_exposures != Some(0)
                 || matches!(self.exposures, ExposureSpec::Array(_)),
         }

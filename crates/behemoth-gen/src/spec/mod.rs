@@ -11,6 +11,7 @@
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
 mod build;
+mod checks;
 mod corpus;
 mod grammar;
 mod shorthand;

@@ -7,6 +7,7 @@ mod background;
 #[path = "../common/mod.rs"]
 mod common;
 mod filler;
+mod insert;
 mod order;
 mod ranges;
 mod schedule;
@@ -80,6 +81,16 @@ fn corpora() -> Vec<(&'static str, Corpus)> {
                 &format!(
                     "exposures = 3\norder = \"bios\"\ndocuments = {{questions = \"own\"}}\n\
                      filler = \"zipf:total_tokens=200000,words=50,length=300\"\n{MIXED}"
+                ),
+            ),
+        ),
+        (
+            "inserted",
+            with(
+                311,
+                &format!(
+                    "exposures = \"groups:0,1,4\"\ninsert = \"anywhere,per_document=3\"\n\
+                     filler = \"zipf:tokens=300_000,words=50,length=200\"\n{MIXED}"
                 ),
             ),
         ),

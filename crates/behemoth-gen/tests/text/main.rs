@@ -5,6 +5,7 @@
 
 mod background;
 mod documents;
+mod insert;
 mod random;
 mod refusals;
 mod sentences;

@@ -112,7 +112,7 @@ impl Making<'_> {
 }
 
 /// A grammar of a tape, as TOML.
-fn grammar_of(tape: &[u8]) -> String {
+pub fn grammar_of(tape: &[u8]) -> String {
     let mut making = Making {
         tape: Tape { bytes: tape },
         words: 0,
@@ -239,7 +239,7 @@ fn grammar_of(tape: &[u8]) -> String {
 }
 
 /// Whether every composed relation has sentences about its link.
-fn has_links(grammar: &str) -> bool {
+pub fn has_links(grammar: &str) -> bool {
     let links = grammar.matches(".link]").count();
     links > 0 && links == grammar.matches("kind = 'composed'").count()
 }

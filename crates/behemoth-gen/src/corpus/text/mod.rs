@@ -9,17 +9,17 @@ use std::sync::Arc;
 
 use super::Corpus;
 use super::bios::Named;
-use super::ledger::Probe;
+use super::probe::Probe;
 use super::sentence::Sentence;
 use crate::document::Naming;
 use crate::error::{Error, Result};
 use crate::grammar::{
-    Digits, Lexicon, Mention, Says, TextGrammar, TextRole, TextSpan, Wording, slots,
+    Digits, Lexicon, Lines, Mention, Says, TextGrammar, TextRole, TextSpan, Wording, slots,
 };
 use crate::hash::{Divider, Key};
 use crate::permutation::Permutation;
 use crate::spec::CorpusSpec;
-use crate::vocabulary::Vocabulary;
+use crate::vocabulary::{Token, Vocabulary};
 use crate::world::World;
 
 pub use self::views::{BACKGROUND_ROLE, Span};
@@ -200,6 +200,19 @@ impl Text {
             .lexicon
             .plan(relation, sentence.wording, class, Mention::First);
         (plan, digits)
+    }
+
+    /// Writes a sentence that stands alone, without an end of the document, to the front of `out`,
+    /// which must have room for it and a chunk; gives the number of its tokens.
+    pub(in crate::corpus) fn write_alone<T: Token>(
+        &self,
+        sentence: &Sentence,
+        lines: &mut Lines,
+        out: &mut [T],
+    ) -> usize {
+        let (plan, digits) = self.alone(sentence);
+        lines.push(&self.lexicon, plan, &digits);
+        lines.write(&self.lexicon, out)
     }
 
     /// Goes through the sentences of a document as they are written: those that a joint statement

@@ -1,14 +1,16 @@
 //! A corpus of text, looked at otherwise: as text, as roles, as mentions.
 
 use std::ops::Range;
+use std::slice::from_ref;
 use std::sync::Arc;
 
 use super::super::Corpus;
 use super::super::bios::Held;
+use super::super::sentence::Sentence;
 use super::super::style::Style;
 use super::Text;
 use crate::error::{Error, Result};
-use crate::grammar::{Lexicon, TextRole};
+use crate::grammar::{Digits, Lexicon, Lines, TextRole};
 
 /// Stands for what a background says among roles.
 pub const BACKGROUND_ROLE: u32 = 4;
@@ -79,60 +81,94 @@ impl Corpus {
     }
 
     /// The documents of a corpus that is written with a grammar, as text; nothing for those of a
-    /// background, which is known as tokens alone.
+    /// background, which is known as tokens alone, or the sentences that are inserted in them, one
+    /// a line.
     pub fn texts(&self, documents: Range<u64>) -> Result<Vec<String>> {
-        self.check_range("stop", documents.start, documents.end, self.documents())?;
+        self.check_documents(&documents)?;
         let written = self.as_text()?;
         let text = written.text()?;
         let names = text.lexicon.names().unwrap_or_default();
         let mut tokens = vec![0u32; written.room(1)];
+        let as_text = |tokens: &[u32]| -> String {
+            let names = tokens.iter().filter_map(|&t| names.get(t as usize));
+            names.map(String::as_str).collect()
+        };
         let texts = documents.map(|document| {
-            if self.other(document).is_some() {
-                return String::new();
+            if let Some(other) = self.other(document) {
+                let (mut lines, mut sentences) = (Lines::new(), Vec::new());
+                self.for_each_inserted(other, |_, sentence| {
+                    let count = text.write_alone(sentence, &mut lines, &mut tokens);
+                    sentences.push(as_text(&tokens[..count]));
+                });
+                return sentences.join("\n");
             }
             let count = written.emit_text(text, document..document + 1, &mut tokens);
-            let own = tokens[..count].iter();
-            own.filter_map(|&token| names.get(token as usize))
-                .map(String::as_str)
-                .collect()
+            as_text(&tokens[..count])
         });
         Ok(texts.collect())
     }
 
     /// Where documents mention subjects and objects by name, in order.
     pub fn spans(&self, documents: Range<u64>) -> Result<Vec<Span>> {
-        self.check_range("stop", documents.start, documents.end, self.documents())?;
+        self.check_documents(&documents)?;
         let text = self.text()?;
         let mut spans = Vec::new();
+        if self.insert.is_some() {
+            for document in documents {
+                let (other, mut at) = (self.other(document).unwrap_or(0), (document, 0));
+                self.for_each_inserted(other, |first, sentence| {
+                    let (plan, digits) = text.alone(sentence);
+                    text.add_spans(plan, &digits, from_ref(sentence), at, first, &mut spans);
+                    at.1 += 1;
+                });
+            }
+            return Ok(spans);
+        }
         self.for_each_bio(documents, Some(&text.names), |document, held| {
             let Held::Sentences(sentences, named) = held else {
                 return;
             };
-            let (mut at, mut sentence) = (0, 0);
+            let (mut first, mut at) = (0, (document, 0));
             text.for_each(sentences, named, self, |plan, digits, group| {
-                for span in text.lexicon.spans(plan, digits) {
-                    let of = match span.role {
-                        // A joint statement says objects in the order of its relations.
-                        TextRole::Object(place) if group.len() > 1 => {
-                            text.place_in_joint(group, usize::from(place))
-                        }
-                        _ => group.first(),
-                    };
-                    let Some(of) = of else { continue };
-                    spans.push(Span {
-                        document,
-                        sentence,
-                        fact: of.fact,
-                        copy: of.copy,
-                        role: span.role,
-                        start: at + span.start as u32,
-                        end: at + span.end as u32,
-                    });
-                }
-                at += text.lexicon.tokens(plan, digits) as u32;
-                sentence += 1;
+                text.add_spans(plan, digits, group, at, first, &mut spans);
+                first += text.lexicon.tokens(plan, digits) as u64;
+                at.1 += 1;
             });
         });
         Ok(spans)
+    }
+}
+
+impl Text {
+    /// Adds the mentions of a sentence that says a group of facts, `at` a document and a place in
+    /// it, from the token `first` on.
+    fn add_spans(
+        &self,
+        plan: u32,
+        digits: &Digits,
+        group: &[Sentence],
+        at: (u64, u32),
+        first: u64,
+        spans: &mut Vec<Span>,
+    ) {
+        for span in self.lexicon.spans(plan, digits) {
+            let of = match span.role {
+                // A joint statement says objects in the order of its relations.
+                TextRole::Object(place) if group.len() > 1 => {
+                    self.place_in_joint(group, usize::from(place))
+                }
+                _ => group.first(),
+            };
+            let Some(of) = of else { continue };
+            spans.push(Span {
+                document: at.0,
+                sentence: at.1,
+                fact: of.fact,
+                copy: of.copy,
+                role: span.role,
+                start: first as u32 + span.start as u32,
+                end: first as u32 + span.end as u32,
+            });
+        }
     }
 }

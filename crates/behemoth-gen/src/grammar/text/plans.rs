@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::expand::{Mention, TextRole};
 use super::image::{Image, Source};
-use super::lexicon::{CHUNK, Lexicon, Plan};
+use super::lexicon::{CHUNK, Lexicon, Placed, Plan};
 use super::pieces::{Entry, Piece};
 use crate::error::Result;
 
@@ -20,7 +20,7 @@ impl Lexicon {
         // A chunk may be copied from beyond the end of the last piece.
         self.pool.resize(self.pool.len() + CHUNK, 0);
         self.small = self.narrowed();
-        self.most_tokens = self.most_tokens_of_plans();
+        self.most_tokens = self.most_tokens_of(self.plans.iter());
         self.image = self.image()?;
         Ok(())
     }
@@ -114,7 +114,23 @@ impl Lexicon {
             .collect()
     }
 
-    fn most_tokens_of_plans(&self) -> usize {
+    /// Most tokens of a sentence that is written, where it stands alone; questions among them if
+    /// any is asked.
+    pub(crate) fn most_tokens_alone(&self, asks: bool) -> usize {
+        let classes = self.grammar.subject.classes.len().max(1) as u32;
+        let plans = self.relations.iter().flat_map(|relation| {
+            let questions = relation.questions.iter().filter(move |_| asks);
+            let columns = relation.statements.iter().chain(questions);
+            columns.filter_map(|&(column, _)| relation.placed[column])
+        });
+        let of_classes = |placed: Placed| {
+            let plan = move |class| placed.plan(class, Mention::First) as usize;
+            (0..classes).map(plan)
+        };
+        self.most_tokens_of(plans.flat_map(of_classes).map(|plan| &self.plans[plan]))
+    }
+
+    fn most_tokens_of<'a>(&self, plans: impl Iterator<Item = &'a Plan>) -> usize {
         // Of each piece the longest way to fill it; a piece ends where the next known one begins.
         let most: HashMap<u32, usize> = self
             .starts
@@ -127,6 +143,6 @@ impl Lexicon {
             .collect();
         let own = |plan: &Plan| &self.pieces[plan.from as usize..plan.to as usize];
         let of_plan = |plan| own(plan).iter().map(|piece| most[&piece.first]).sum();
-        self.plans.iter().map(of_plan).max().unwrap_or(0)
+        plans.map(of_plan).max().unwrap_or(0)
     }
 }

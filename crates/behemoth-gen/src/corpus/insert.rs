@@ -1,0 +1,123 @@
+//! Sentences inside documents that say no fact of their own.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::Corpus;
+use super::others::Others;
+use super::sentence::Sentence;
+use super::style::{Pen, Style};
+use crate::error::Result;
+use crate::exposure::Exposures;
+use crate::grammar::Lines;
+use crate::insert::{Room, Slots};
+use crate::spec::CorpusSpec;
+use crate::vocabulary::Token;
+use crate::world::World;
+
+/// Documents that go through the order together.
+const BATCH: u64 = 128;
+
+/// Where the sentences of a corpus stand, if the spec inserts them.
+pub(super) fn slots(
+    world: &World,
+    spec: &CorpusSpec,
+    style: &Style,
+    others: &Others,
+    exposures: &Exposures,
+) -> Result<Option<Arc<Slots>>> {
+    let Some(insert) = &spec.insert else {
+        return Ok(None);
+    };
+    let room = Room {
+        documents: others.documents(),
+        tokens_of: |document| others.tokens_of(document),
+    };
+    let longest = style.most_tokens_alone(spec.questions.is_some()) as u64;
+    let seed = spec.order_seed.unwrap_or(world.seed());
+    let slots = Slots::new(insert, &room, exposures.sentences(), longest, seed)?;
+    Ok(Some(Arc::new(slots)))
+}
+
+impl Corpus {
+    /// Goes through the sentences that are inserted in a document, by its number among those that
+    /// say no fact of their own: each with its first token, and without those that are left out.
+    pub(super) fn for_each_inserted(&self, other: u64, mut each: impl FnMut(u64, &Sentence)) {
+        let Some(slots) = &self.insert else {
+            return;
+        };
+        for (number, first) in slots.of(other, || self.others.tokens_of(other)) {
+            let (mut fact, mut copy) = ([number], [(0, 0)]);
+            self.exposures.locate(&mut fact, &mut copy);
+            let ([fact], [(copy, exposures)]) = (fact, copy);
+            if !self.is_left_out(fact) {
+                let rank = self.question_rank(fact);
+                each(first, &self.sentence(number, fact, copy, exposures, rank));
+            }
+        }
+    }
+
+    /// Whether a sentence is inserted in a document.
+    pub(super) fn has_inserted(&self, other: u64) -> bool {
+        let mut has_one = false;
+        self.for_each_inserted(other, |_, _| has_one = true);
+        has_one
+    }
+
+    /// Number of documents that sentences are inserted in.
+    pub(super) fn documents_with_inserted(&self, slots: &Slots) -> u64 {
+        match slots.per_document() {
+            1 => self.sentences(),
+            _ => {
+                let others = 0..self.others.documents();
+                others.filter(|&other| self.has_inserted(other)).count() as u64
+            }
+        }
+    }
+
+    /// Goes through a range of documents, where none says a fact of its own.
+    fn for_each_other(&self, documents: Range<u64>, mut each: impl FnMut(u64)) {
+        let mut numbers = [0u64; BATCH as usize];
+        let mut first = documents.start;
+        while first < documents.end {
+            let count = (documents.end - first).min(BATCH);
+            let numbers = &mut numbers[..count as usize];
+            self.documents.slots(first, numbers);
+            numbers.iter().for_each(|&number| each(number));
+            first += count;
+        }
+    }
+
+    /// [`Corpus::emit`] where sentences are inserted.
+    pub(super) fn emit_inserted<T: Token>(
+        &self,
+        pen: &Pen<'_, T>,
+        documents: Range<u64>,
+        out: &mut [T],
+    ) -> usize {
+        let (mut at, mut lines) = (0, Lines::new());
+        self.for_each_other(documents, |other| {
+            let end = at + self.emit_other(other, &mut out[at..]);
+            self.for_each_inserted(other, |first, sentence| {
+                // Whoever writes a sentence writes past its end. So it is made behind the
+                // document, where the next one will be written, and only its tokens are moved.
+                let made = match pen {
+                    Pen::Templates(writer, templates) => {
+                        self.emit_sentence(writer, templates, sentence, &mut out[end..])
+                    }
+                    Pen::Text(text) => text.write_alone(sentence, &mut lines, &mut out[end..]),
+                };
+                out.copy_within(end..end + made, at + first as usize);
+            });
+            at = end;
+        });
+        at
+    }
+
+    /// Tokens of a range of documents, where sentences are inserted: those without them.
+    pub(super) fn count_others(&self, documents: Range<u64>) -> u64 {
+        let mut tokens = 0;
+        self.for_each_other(documents, |other| tokens += self.others.tokens_of(other));
+        tokens
+    }
+}

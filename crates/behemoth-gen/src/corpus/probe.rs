@@ -1,0 +1,135 @@
+//! Prompts that ask for facts.
+
+use super::Corpus;
+use super::sentence::Sentence;
+use super::style::{Pen, Style};
+use crate::error::{Error, Result};
+use crate::grammar::{Fill, Wording, Writer, probe};
+use crate::hash::Key;
+use crate::permutation::Permutation;
+use crate::vocabulary::PERIOD;
+
+/// Makes probes of one wording.
+pub struct Prober<'a> {
+    corpus: &'a Corpus,
+    wording: usize,
+    pen: Pen<'a, u32>,
+}
+
+/// A fact, asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Probe {
+    /// The tokens before the object.
+    pub prompt: Vec<u32>,
+    /// The object (for questions of templates with the object marker before it).
+    pub answer: Vec<u32>,
+    /// What follows it, without the end of the document.
+    pub rest: Vec<u32>,
+}
+
+impl Prober<'_> {
+    /// The prompt and the answer of a fact. None if there is no such fact, or if the grammar has no
+    /// such sentence for its relation.
+    pub fn probe(&self, fact: u64) -> Option<Probe> {
+        let object = self.corpus.world.fact(fact)?.object;
+        self.probe_of(fact, object)
+    }
+
+    /// The same with another object in the place of the fact's own.
+    pub fn probe_of(&self, fact: u64, object: u32) -> Option<Probe> {
+        self.filled(fact, object, None)
+    }
+
+    /// The same with the fillers of a combination, below [`Wording::combinations`], and not drawn
+    /// ones; none as well where there is no such combination.
+    pub fn probe_of_combination(&self, fact: u64, combination: u32) -> Option<Probe> {
+        let object = self.corpus.world.fact(fact)?.object;
+        match self.corpus.wordings()[self.wording].combinations() {
+            all if combination >= all => None,
+            1 => self.filled(fact, object, None),
+            _ => self.filled(fact, object, Some(combination)),
+        }
+    }
+
+    fn filled(&self, fact: u64, object: u32, combination: Option<u32>) -> Option<Probe> {
+        let corpus = self.corpus;
+        let found = corpus.world.fact(fact)?;
+        let (subject, relation) = (found.subject, found.relation);
+        if u64::from(object) >= corpus.world.objects_of(relation) {
+            return None;
+        }
+        match &self.pen {
+            Pen::Templates(writer, templates) => {
+                let words = templates.shapes.words(subject, relation, object);
+                let draw = corpus.sentence_key.hash_pair(fact, self.wording as u64);
+                let fill = combination.map_or(Fill::Drawn(draw), Fill::Combination);
+                let shape = templates.shapes.of(relation);
+                let (prompt, answer) = probe(writer, self.wording, shape, &words, fill);
+                let rest = vec![PERIOD];
+                Some(Probe {
+                    prompt,
+                    answer,
+                    rest,
+                })
+            }
+            Pen::Text(text) => text.probe(&Sentence {
+                fact,
+                copy: 0,
+                subject,
+                relation,
+                object,
+                wording: self.wording,
+            }),
+        }
+    }
+}
+
+impl Corpus {
+    /// Whether questions about the fact's subject are in the corpus; none without questions, or
+    /// without such a fact.
+    pub fn seen_in_questions(&self, fact: u64) -> Option<bool> {
+        let questions = self.questions.as_ref()?;
+        let found = self.world.fact(fact)?;
+        Some(questions.asks(&self.world, found.subject, found.relation))
+    }
+
+    /// Makes prompts and answers in a wording that can be a probe.
+    pub fn prober(&self, wording: usize) -> Result<Prober<'_>> {
+        let wordings = self.wordings();
+        if !wordings.get(wording).is_some_and(Wording::can_probe) {
+            let names: Vec<String> = wordings
+                .iter()
+                .enumerate()
+                .filter(|(_, wording)| wording.can_probe())
+                .map(|(at, wording)| format!("{at} ({})", wording.form.name()))
+                .take(12)
+                .collect();
+            return Err(Error::argument("template", wording, names.join(", ")));
+        }
+        let pen = match &self.style {
+            Style::Text(text) => Pen::Text(text),
+            Style::Templates(templates) => {
+                // Fillers of their own: a probe is not a sentence of the corpus with its end cut
+                // off.
+                let fillers = Key::new(self.world.seed(), "probe-filler", 0);
+                let lengths = &templates.shapes.lengths;
+                Pen::Templates(Writer::new(wordings, lengths, None, fillers), templates)
+            }
+        };
+        Ok(Prober {
+            corpus: self,
+            wording,
+            pen,
+        })
+    }
+
+    /// An exact sample of `count` facts (or all, if there are fewer), in ascending order.
+    pub fn sample_facts(&self, count: u64) -> Vec<u64> {
+        let facts = self.world.facts();
+        let order = Permutation::new(facts, self.world.seed(), "sample", 0);
+        let mut sample: Vec<u64> = (0..count.min(facts)).map(|i| order.apply(i)).collect();
+        sample.sort_unstable();
+        sample
+    }
+}

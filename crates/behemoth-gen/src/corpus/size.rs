@@ -1,0 +1,65 @@
+//! How long documents can be.
+
+use super::Corpus;
+use super::style::Pen;
+use crate::error::{Error, Result};
+
+/// Most tokens of one document: it is made in memory.
+const DOCUMENT_LIMIT: u64 = 1 << 27;
+
+impl Corpus {
+    /// Most tokens of a document.
+    pub(super) fn most_document_tokens(&self) -> u64 {
+        (self.others.most_tokens()).max(self.most_fact_document_tokens())
+    }
+
+    fn most_fact_document_tokens(&self) -> u64 {
+        let sentence = self.most_tokens as u64;
+        if self.documents.of_sentences().is_some() {
+            return sentence;
+        }
+        // The end of the document is counted with each sentence, and once more without any.
+        let sentences = self.documents.most_sentences(&self.world, &self.exposures);
+        sentences.saturating_mul(sentence).saturating_add(1)
+    }
+
+    /// Refuses documents that are too long to be made in memory.
+    pub(super) fn check_document_size(&self) -> Result<()> {
+        let most = self.most_document_tokens();
+        if most <= DOCUMENT_LIMIT {
+            return Ok(());
+        }
+        Err(Error::argument(
+            "documents_per_subject",
+            self.documents.spread(),
+            format!(
+                "more: a document may have {DOCUMENT_LIMIT} tokens, and would have up to {most}"
+            ),
+        ))
+    }
+
+    /// Tokens of every document, if they can be but one number.
+    pub(super) fn fixed_document_tokens(&self) -> Option<u64> {
+        if self.without.is_some() || !self.others.is_empty() {
+            return None;
+        }
+        let Pen::Templates(writer, templates) = self.writer::<u32>() else {
+            return None;
+        };
+        let mut tokens = None;
+        for wording in templates.grammar.written() {
+            for shape in 0..templates.shapes.lengths.len() {
+                let this = writer.fixed_tokens(wording, shape)? as u64;
+                if tokens.is_some_and(|tokens| tokens != this) {
+                    return None;
+                }
+                tokens = Some(this);
+            }
+        }
+        let sentences = self
+            .documents
+            .even_sentences(&self.world, &self.exposures)?;
+        let end = u64::from(self.documents.of_sentences().is_none());
+        Some(tokens? * sentences + end)
+    }
+}

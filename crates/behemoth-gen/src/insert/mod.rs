@@ -1,0 +1,191 @@
+//! Insert: sentences that stand inside documents which say no fact, and have none of their own.
+//!
+//! A sentence lies over as many tokens of its document, so that documents keep their lengths and a
+//! corpus its tokens, however often facts are written. Where it lies depends on its number, on the
+//! lengths of the documents and on the length of the longest sentence, and not on its own: with
+//! another object of another length it begins at the same token.
+
+mod chosen;
+mod slots;
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+use crate::error::{Error, Result};
+use crate::hash::multiply_high;
+use crate::numbers::{Rounding, billionths, fraction, parse_count, positive};
+use crate::value::Value;
+
+pub(crate) use self::slots::{Room, Slots};
+
+const EXAMPLES: &str = "'anywhere', 'start', 'middle', 'end' or a share such as 0.25, with \
+                        ',per_document=2' for up to two in each document";
+
+/// Where in its part of a document a sentence stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub enum Position {
+    /// At any place that has room for the longest sentence, all alike.
+    #[default]
+    Anywhere,
+    /// After this share of the tokens that the longest sentence leaves.
+    Share(f64),
+}
+
+impl Position {
+    /// At its first token.
+    pub const START: Position = Position::Share(0.0);
+    /// With as much before the longest sentence as after it.
+    pub const MIDDLE: Position = Position::Share(0.5);
+    /// Where the longest sentence ends with it.
+    pub const END: Position = Position::Share(1.0);
+
+    const NAMES: [(&str, Position); 4] = [
+        ("anywhere", Position::Anywhere),
+        ("start", Position::START),
+        ("middle", Position::MIDDLE),
+        ("end", Position::END),
+    ];
+
+    fn name(self) -> Option<&'static str> {
+        let mut names = Position::NAMES.iter();
+        names.find(|(_, own)| *own == self).map(|(name, _)| *name)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut names = Position::NAMES.iter();
+        match names.find(|(name, _)| *name == text) {
+            Some(&(_, position)) => Some(position),
+            None => text.parse().ok().map(Position::Share),
+        }
+    }
+
+    fn read(value: &Value) -> Result<Self> {
+        let Value::Text(text) = value else {
+            return value.number().map(Position::Share);
+        };
+        Position::parse(text).ok_or_else(|| {
+            let allowed = "`anywhere`, `start`, `middle`, `end`, or a share from 0 to 1";
+            let names = Position::NAMES.iter().map(|&(name, _)| name);
+            Error::value(format!("`{text}`"), allowed).near(text, names)
+        })
+    }
+
+    /// The first token of a sentence, where it may be one of `0..=last`; `hash` is the sentence's.
+    fn first_token(self, last: u64, hash: impl FnOnce() -> u64) -> u64 {
+        match self {
+            Position::Anywhere => multiply_high(hash(), last + 1),
+            Position::Share(share) => Rounding::Nearest.share(last, billionths(share)),
+        }
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.name(), self) {
+            (Some(name), _) => f.write_str(name),
+            (None, Position::Share(share)) => write!(f, "{share}"),
+            (None, Position::Anywhere) => f.write_str("anywhere"),
+        }
+    }
+}
+
+impl Serialize for Position {
+    fn serialize<S: Serializer>(&self, s: S) -> std::result::Result<S::Ok, S::Error> {
+        match (self.name(), self) {
+            (None, Position::Share(share)) => s.serialize_f64(*share),
+            _ => s.collect_str(self),
+        }
+    }
+}
+
+/// How sentences stand inside other documents.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct InsertSpec {
+    /// Where in its part of a document a sentence stands.
+    pub position: Position,
+    /// Most sentences of a document, which is cut into as many equal parts.
+    pub per_document: u64,
+}
+
+impl Default for InsertSpec {
+    fn default() -> Self {
+        InsertSpec::new(Position::Anywhere)
+    }
+}
+
+impl InsertSpec {
+    /// Up to one sentence in each document.
+    pub fn new(position: Position) -> Self {
+        InsertSpec {
+            position,
+            per_document: 1,
+        }
+    }
+
+    /// Up to so many.
+    pub fn per_document(mut self, sentences: u64) -> Self {
+        self.per_document = sentences;
+        self
+    }
+
+    /// Reads a position, a line of text or a table.
+    pub(crate) fn read(value: &Value) -> Result<Self> {
+        let spec = match value {
+            Value::Text(text) => {
+                Self::parse(text).ok_or_else(|| Error::value(format!("'{text}'"), EXAMPLES))?
+            }
+            Value::Table(_) => {
+                let mut fields = value.table(&["position", "per_document"])?;
+                let default = InsertSpec::default();
+                InsertSpec {
+                    position: fields
+                        .optional("position", Position::read)?
+                        .unwrap_or(default.position),
+                    per_document: fields
+                        .optional("per_document", Value::count)?
+                        .unwrap_or(default.per_document),
+                }
+            }
+            Value::Whole(_) | Value::Negative(_) | Value::Float(_) => {
+                let position = Position::read(value)?;
+                let spec = InsertSpec::new(position);
+                return spec.check().map(|()| spec).map_err(Error::without_place);
+            }
+            _ => return Err(Error::value(value, EXAMPLES)),
+        };
+        spec.check()?;
+        Ok(spec)
+    }
+
+    /// `start`, `0.25,per_document=2`, `position=end`.
+    fn parse(text: &str) -> Option<Self> {
+        let (mut position, mut per_document) = (None, None);
+        for field in text.split(',') {
+            let (key, value) = field.split_once('=').unwrap_or(("position", field));
+            let (key, value) = (key.trim(), value.trim());
+            let is_new = match key {
+                "position" => position.replace(Position::parse(value)?).is_none(),
+                "per_document" => per_document.replace(parse_count(value)?).is_none(),
+                _ => false,
+            };
+            if !is_new {
+                return None;
+            }
+        }
+        Some(InsertSpec {
+            position: position.unwrap_or_default(),
+            per_document: per_document.unwrap_or(1),
+        })
+    }
+
+    /// Refuses what is out of bounds.
+    pub(crate) fn check(&self) -> Result<()> {
+        if let Position::Share(share) = self.position {
+            fraction("position", share)?;
+        }
+        positive("per_document", self.per_document)
+    }
+}

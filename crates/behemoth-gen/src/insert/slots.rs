@@ -1,0 +1,152 @@
+//! Slots: the places of sentences inside documents, in both directions.
+//!
+//! A document with room for so many of the longest sentences as may stand in it has as many slots,
+//! one in each of its equal parts; others have none, so that which documents say facts does not
+//! hang on what is said. A permutation of all slots says which sentence stands in which.
+
+use super::chosen::Chosen;
+use super::{InsertSpec, Position};
+use crate::error::{Error, Result};
+use crate::hash::Key;
+use crate::numbers::product;
+use crate::permutation::Permutation;
+
+/// The slots of a corpus.
+#[derive(Clone, Debug)]
+pub(crate) struct Slots {
+    /// Documents that have slots.
+    documents: Chosen,
+    per_document: u64,
+    /// Slot -> the number of its sentence; from `sentences` on it is empty.
+    order: Permutation,
+    sentences: u64,
+    position: Position,
+    position_key: Key,
+    /// Tokens of the longest sentence.
+    longest: u64,
+}
+
+/// What sentences stand in.
+pub(crate) struct Room<F> {
+    /// Number of documents.
+    pub documents: u64,
+    /// Tokens of each by its number, its end included.
+    pub tokens_of: F,
+}
+
+impl Slots {
+    /// The slots of so many sentences of at most `longest` tokens.
+    pub(crate) fn new(
+        spec: &InsertSpec,
+        room: &Room<impl Fn(u64) -> u64>,
+        sentences: u64,
+        longest: u64,
+        seed: u64,
+    ) -> Result<Self> {
+        let wanted = longest.saturating_mul(spec.per_document);
+        let documents = Chosen::new(room.documents, |document| {
+            body(&room.tokens_of, document) >= wanted
+        });
+        let slots = product("per_document", documents.count(), spec.per_document)
+            .map_err(|e| e.within("insert"))?;
+        if slots < sentences {
+            return Err(too_few(spec, room, &documents, sentences, longest));
+        }
+        Ok(Slots {
+            documents,
+            per_document: spec.per_document,
+            order: Permutation::new(slots, seed, "insert", 0),
+            sentences,
+            position: spec.position,
+            position_key: Key::new(seed, "insert-position", 0),
+            longest,
+        })
+    }
+
+    /// The sentences that stand in a document, by their numbers, each with its first token;
+    /// `tokens` are those of the document, its end included.
+    pub(crate) fn of(
+        &self,
+        document: u64,
+        tokens: impl FnOnce() -> u64,
+    ) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let rank = self.documents.rank(document);
+        let (first, body) = rank.map_or((0, 0), |rank| (rank * self.per_document, tokens() - 1));
+        let parts = if rank.is_some() { self.per_document } else { 0 };
+        (0..parts).filter_map(move |part| {
+            let sentence = self.order.apply(first + part);
+            (sentence < self.sentences).then(|| (sentence, self.first_token(sentence, part, body)))
+        })
+    }
+
+    /// The document that a sentence stands in.
+    pub(crate) fn document_of(&self, sentence: u64) -> u64 {
+        let slot = self.order.invert(sentence);
+        self.documents.number(slot / self.per_document)
+    }
+
+    /// Most sentences of a document.
+    pub(crate) fn per_document(&self) -> u64 {
+        self.per_document
+    }
+
+    fn first_token(&self, sentence: u64, part: u64, body: u64) -> u64 {
+        let start = |part: u64| {
+            let product = u128::from(part) * u128::from(body);
+            (product / u128::from(self.per_document)) as u64
+        };
+        let (from, to) = (start(part), start(part + 1));
+        let hash = || self.position_key.hash(sentence);
+        from + self.position.first_token(to - from - self.longest, hash)
+    }
+}
+
+/// Tokens of a document that a sentence may lie over: all but its end.
+fn body(tokens_of: impl Fn(u64) -> u64, document: u64) -> u64 {
+    tokens_of(document).saturating_sub(1)
+}
+
+/// Refuses more sentences than slots, and says what would help.
+fn too_few(
+    spec: &InsertSpec,
+    room: &Room<impl Fn(u64) -> u64>,
+    documents: &Chosen,
+    sentences: u64,
+    longest: u64,
+) -> Error {
+    let own = documents.count();
+    let each = match spec.per_document {
+        1 => "one sentence".to_string(),
+        sentences => format!("{sentences} sentences"),
+    };
+    let got = format!(
+        "{sentences} sentences and {} slots: {own} of {} documents have room for {each} of up to \
+         {longest} tokens",
+        own * spec.per_document,
+        room.documents,
+    );
+    let mut help = "more or longer documents, or fewer exposures".to_string();
+    if let Some(per_document) = enough(room, sentences, longest) {
+        help = format!("per_document={per_document}, {help}");
+    }
+    let allowed = format!("at least as many slots as sentences: {help}");
+    Error::argument("insert", got, allowed)
+}
+
+/// The fewest sentences of a document that make slots enough, if any number does.
+fn enough(room: &Room<impl Fn(u64) -> u64>, sentences: u64, longest: u64) -> Option<u64> {
+    // How many documents have room for so many sentences, and for no more.
+    let mut fit: Vec<u64> = Vec::new();
+    for document in 0..room.documents {
+        let most = (body(&room.tokens_of, document) / longest) as usize;
+        if fit.len() <= most {
+            fit.resize(most + 1, 0);
+        }
+        fit[most] += 1;
+    }
+    let mut documents = room.documents;
+    (1..).zip(fit).find_map(|(per_document, fewer)| {
+        documents -= fewer;
+        (documents.saturating_mul(per_document) >= sentences).then_some(per_document)
+    })
+}
