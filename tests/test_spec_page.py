@@ -124,6 +124,7 @@ PLACES = {
         None: ({"world": {"subjects": 100}, "corpus": {"background": {"path": "other"}}},
                ("corpus", "background")),
     },
+    ("`insert`", 0): corpus_with("insert", {}, filler={"kind": "zipf", "tokens": 100_000}),
     ("`documents`", 0): corpus_with("documents", {}, order="bios"),
     ("`twin`", 0): corpus_with("twin", {}),
     ("`[grammar]`", 0): {

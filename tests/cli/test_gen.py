@@ -400,7 +400,7 @@ def test_help_names_every_option_and_no_command_is_help(run):
     assert ran.code == 0
     options = """facts subjects relations objects spec exposures order templates inversion minority
         nested correlated questions paraphrases seed order-seed threads part engine dry-run force
-        combinations json out probes"""
+        schedule filler background insert combinations json out probes"""
     for option in options.split():
         assert f"--{option} " in ran.out
     assert run().code == 0
@@ -442,3 +442,38 @@ def test_schedules_fillers_and_backgrounds_are_options(run, tmp_path):
     refused = run(*made, "--background-tokens", 9, "--out", tmp_path / "d")
     assert refused.code == 2
     assert "'background_tokens': got 9, allowed: none without a background" in refused.err
+
+
+def test_sentences_are_inserted_in_the_documents_of_a_background(run, tmp_path, contents):
+    tokens = np.array(([3, 4] * 40 + [0]) * 2000, "<u2")
+    tokens.tofile(tmp_path / "b.bin")
+    np.arange(81, 162_001, 81).astype("<u8").tofile(tmp_path / "b.idx")
+    made = ("gen", "--facts", 1200, "--exposures", 3, "--probes", 60, "--background",
+            tmp_path / "b", "--insert", "anywhere,per_document=2")  # fmt: skip
+    dry = run(*made, "--dry-run", "--json").json()
+    assert (dry["documents"], dry["sentences"], dry["tokens"]) == (2000, 3600, 162_000)
+    assert run(*made, "--out", tmp_path / "a", "--json").json()["tokens"] == 162_000
+    assert run("verify", tmp_path / "a").code == 0
+    seen = run("inspect", tmp_path / "a")
+    assert "3,600 in 2,000 documents" in seen.out
+    assert "anywhere, up to 2 in a document" in seen.out
+    assert seen.out.count("has the relation") == 5  # 1.8 in a document, and three are shown
+    # A spec says the same, and parts make the same bytes.
+    for part in ("1/2", "0/2"):
+        done = run("gen", "--spec", tmp_path / "a", "--probes", 60, "--part", part, "--out",
+                   tmp_path / "parts")  # fmt: skip
+        assert done.code == 0
+    assert contents(tmp_path / "parts", "tokens/*.bin") == contents(tmp_path / "a", "tokens/*.bin")
+    assert run(*made, "--out", tmp_path / "a").code == 0  # there already
+    for options, message in [
+        (("--insert", "nowhere"), "argument 'insert': got 'nowhere', allowed: 'anywhere', 'start'"),
+        (("--insert", "start,per_document=0"), "'insert.per_document': got 0, allowed: at least 1"),
+        (("--order", "bios"), "'insert': got an insert with documents of several sentences"),
+        (("--schedule", "late:0.9"), "'schedule': got a schedule beside an insert, allowed: none"),
+        (("--exposures", 40), "'insert': got 48000 sentences and 4000 slots: 2000 of 2000"),
+    ]:
+        refused = run(*made, *options, "--out", tmp_path / "none")
+        assert refused.code == 2
+        assert message in refused.err
+        assert refused.err.count("\n") == 1
+        assert not (tmp_path / "none").exists()

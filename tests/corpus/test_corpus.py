@@ -162,6 +162,8 @@ def test_the_ledger_says_where_every_sentence_is(rich_corpus, documents):
         "wording": pl.UInt32,
         "document": pl.UInt64,
         "sentence": pl.UInt32,
+        "offset": pl.UInt32,
+        "background": pl.UInt64,
         "object": pl.UInt32,
         "minority": pl.Boolean,
     }

@@ -13,6 +13,20 @@ def sharded():
     return Corpus(World(40_000, 3, 50, seed=5), shard_bytes=1 << 18)
 
 
+def test_parts_of_a_cluster_insert_the_same_sentences(fake_ray, tmp_path, contents):
+    corpus = Corpus(
+        World(2_000, 2, 50, seed=5),
+        exposures=2,
+        filler="zipf:tokens=600_000,words=100,length=100",
+        insert="anywhere,per_document=2",
+        shard_bytes=1 << 18,
+    )
+    assert corpus.num_shards == 6
+    gen(corpus, tmp_path / "ray", engine="ray", probes=10)
+    corpus.write(tmp_path / "straight", probes=10)
+    assert contents(tmp_path / "ray") == contents(tmp_path / "straight")
+
+
 def test_parts_of_a_cluster_make_the_same_bytes(fake_ray, sharded, tmp_path, contents):
     calls = []
     written = gen(

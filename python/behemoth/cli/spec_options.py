@@ -208,8 +208,8 @@ SPEC_OPTIONS = (
            _sets("corpus.background_tokens", parse.count)),
     Option("insert", "WHERE[,per_document=N]",
            "Write sentences inside the documents of --filler and --background, over as many of "
-           "their tokens, and in none of their own: anywhere, start, middle, end or a share such as "
-           "0.25; up to N in a document [1].", _sets("corpus.insert", _form)),
+           "their tokens, and in none of their own: anywhere, start, middle, end or a share of the "
+           "document such as 0.25; up to N in each [1].", _sets("corpus.insert", _form)),
     Option("grammar", "NAME|FILE", "Write text: bios-en, bios-de, encyclopedia-en, stories-en, "
            "or a grammar file.", _sets("corpus.grammar", _grammar)),
     Option("tokenizer", "DIR", "With a grammar: the directory of a tokenizer.json "

@@ -499,7 +499,8 @@ class Corpus:
         Returns
         -------
         uint8[n]
-            `GRAMMAR`, `SUBJECT`, `OBJECT` or `END` of `behemoth.corpus.roles`.
+            `GRAMMAR`, `SUBJECT`, `OBJECT` or `END` of `behemoth.corpus.roles`; with a grammar
+            `BACKGROUND` for what a background says.
         """
         from .roles import roles
 

@@ -20,8 +20,8 @@ otherwise a pass over the facts without writing them. A twin has the filler of i
 So a corpus has the tokens of its filler and background, however often facts are written, and a twin
 that leaves facts out has what they lay over. A document is cut in `per_document` equal parts; where
 each has room for the longest sentence of the corpus it has as many slots, and no other document has
-any. A permutation says which sentence is in which slot. Where in its part a sentence begins does not
-depend on its own length. Its tokens are those of a sentence that begins a document, without the end
+any. A permutation says which sentence is in which slot. Where in its part a sentence begins is the
+same whatever its length. Its tokens are those of a sentence that begins a document, without the end
 of one, as probes have them: there is no space before it.
 """
 
@@ -132,15 +132,14 @@ class Insert:
     --------
     >>> import behemoth as bh
     >>> world = bh.World(subjects=100, relations=2, objects=5)
-    >>> corpus = bh.Corpus(
-    ...     world, exposures=3, filler="zipf:tokens=200_000", insert=Insert("middle", per_document=2)
-    ... )
+    >>> insert = Insert("middle", per_document=2)
+    >>> corpus = bh.Corpus(world, exposures=3, filler="zipf:tokens=200_000", insert=insert)
     >>> corpus.count_tokens(), corpus.num_sentences
     (200000, 600)
     >>> line = corpus.ledger([7]).row(0, named=True)
     >>> tokens = corpus.tokens(line["document"], line["document"] + 1)
     >>> corpus.decode(tokens[line["offset"] :][:10])
-    'subject S3 has the relation R1 with object O1:4 .'
+    'subject S3 has the relation R1 with object O1:1 .'
     """
 
     position: str | float = "anywhere"

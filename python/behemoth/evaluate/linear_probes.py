@@ -18,7 +18,7 @@ from torch import Tensor
 
 from behemoth.corpus.tokens import PADDING
 from behemoth.model.architecture import Architecture
-from behemoth.recall.generation import _evaluating
+from behemoth.recall.generation import evaluating
 from behemoth.recall.ragged import Ragged
 from behemoth.support.errors import ArgumentError
 
@@ -149,7 +149,7 @@ def residual_stream(
         block = model.get_submodule(architecture.block(layer))
         handles.append(block.register_forward_hook(keep))
     try:
-        with _evaluating(model), torch.no_grad():
+        with evaluating(model), torch.no_grad():
             for tile in tiles([np.arange(len(prompts))], prompts.lengths, batch_size):
                 rows = tile.ravel()
                 ends = prompts.lengths[rows]

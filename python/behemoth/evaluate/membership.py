@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from behemoth.corpus.templates import is_of
-from behemoth.recall.generation import _decode, _evaluating
+from behemoth.recall.generation import _decode, evaluating
 from behemoth.recall.ragged import Ragged
 from behemoth.support.errors import ArgumentError
 
@@ -168,7 +168,7 @@ def _scores(
     widths = prompts.lengths + answers.lengths - 1
     device = next(model.parameters()).device
     every = [np.arange(len(prompts))]
-    with _evaluating(model), torch.no_grad():
+    with evaluating(model), torch.no_grad():
         for tile in tiles(every, widths, batch_size):
             rows = tile.ravel()
             decoded = _decode(model, prompts, answers, rows, 1, frozenset(), device)

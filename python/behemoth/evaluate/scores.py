@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from behemoth.recall.generation import Decoded, _decode, _evaluating
+from behemoth.recall.generation import Decoded, _decode, evaluating
 from behemoth.recall.ragged import Ragged
 
 from .prompted import ANSWERS, Prompted
@@ -83,7 +83,7 @@ def score(model: PreTrainedModel, asked: Prompted, *, batch_size: int = 512) -> 
     scores = Scores.empty(len(asked))
     if len(asked):
         every = np.arange(len(asked))
-        with _evaluating(model), torch.no_grad():
+        with evaluating(model), torch.no_grad():
             _score_base(model, asked, every, scores, batch_size)
             _score_apart(model, None, asked, every, [every], scores, batch_size)
     return scores
@@ -121,7 +121,7 @@ def score_stacked(
     """
     widths = asked.widths[probes]
     every = np.unique(np.concatenate([probes[own] for own in rows]))
-    with _evaluating(model), torch.no_grad():
+    with evaluating(model), torch.no_grad():
         for tile in tiles(rows, widths, batch_size):
             flat = tile.ravel()
             own = probes[flat]

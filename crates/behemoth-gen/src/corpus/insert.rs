@@ -18,6 +18,18 @@ use crate::world::World;
 /// Documents that go through the order together.
 const BATCH: u64 = 128;
 
+/// A copy of a fact in a document.
+struct Inserted {
+    /// Its number among all sentences.
+    number: u64,
+    fact: u64,
+    copy: u64,
+    /// Of how many copies.
+    exposures: u64,
+    /// Its first token.
+    first: u64,
+}
+
 /// Where the sentences of a corpus stand, if the spec inserts them.
 pub(super) fn slots(
     world: &World,
@@ -40,39 +52,62 @@ pub(super) fn slots(
 }
 
 impl Corpus {
-    /// Goes through the sentences that are inserted in a document, by its number among those that
-    /// say no fact of their own: each with its first token, and without those that are left out.
-    pub(super) fn for_each_inserted(&self, other: u64, mut each: impl FnMut(u64, &Sentence)) {
-        let Some(slots) = &self.insert else {
-            return;
-        };
-        for (number, first) in slots.of(other, || self.others.tokens_of(other)) {
+    /// The copies of facts that are inserted in a document, by its number among those that say no
+    /// fact of their own: without those that are left out.
+    fn inserted(&self, other: u64) -> impl Iterator<Item = Inserted> + '_ {
+        let slots = self.insert.iter();
+        let all =
+            slots.flat_map(move |slots| slots.of(other, move || self.others.tokens_of(other)));
+        all.filter_map(|(number, first)| {
             let (mut fact, mut copy) = ([number], [(0, 0)]);
             self.exposures.locate(&mut fact, &mut copy);
             let ([fact], [(copy, exposures)]) = (fact, copy);
-            if !self.is_left_out(fact) {
-                let rank = self.question_rank(fact);
-                each(first, &self.sentence(number, fact, copy, exposures, rank));
-            }
+            (!self.is_left_out(fact)).then_some(Inserted {
+                number,
+                fact,
+                copy,
+                exposures,
+                first,
+            })
+        })
+    }
+
+    /// Goes through the sentences that are inserted in a document, each with its first token.
+    pub(super) fn for_each_inserted(&self, other: u64, mut each: impl FnMut(u64, &Sentence)) {
+        for Inserted {
+            number,
+            fact,
+            copy,
+            exposures,
+            first,
+        } in self.inserted(other)
+        {
+            let rank = self.question_rank(fact);
+            each(first, &self.sentence(number, fact, copy, exposures, rank));
         }
     }
 
     /// Whether a sentence is inserted in a document.
     pub(super) fn has_inserted(&self, other: u64) -> bool {
-        let mut has_one = false;
-        self.for_each_inserted(other, |_, _| has_one = true);
-        has_one
+        self.inserted(other).next().is_some()
     }
 
     /// Number of documents that sentences are inserted in.
     pub(super) fn documents_with_inserted(&self, slots: &Slots) -> u64 {
-        match slots.per_document() {
-            1 => self.sentences(),
-            _ => {
-                let others = 0..self.others.documents();
-                others.filter(|&other| self.has_inserted(other)).count() as u64
+        if slots.per_document() == 1 {
+            return self.sentences();
+        }
+        // There are fewer sentences than slots, mostly by far.
+        let mut bits = vec![0u64; self.others.documents().div_ceil(64) as usize];
+        for number in 0..self.exposures.sentences() {
+            let mut fact = [number];
+            self.exposures.locate(&mut fact, &mut [(0, 0)]);
+            if !self.is_left_out(fact[0]) {
+                let other = slots.document_of(number);
+                bits[(other / 64) as usize] |= 1 << (other % 64);
             }
         }
+        bits.iter().map(|word| u64::from(word.count_ones())).sum()
     }
 
     /// Goes through a range of documents, where none says a fact of its own.
