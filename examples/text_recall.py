@@ -5,9 +5,9 @@
 
 It makes a byte-level BPE for `bios-en`, writes biographies of 2,000 people, most of whom are seldom
 mentioned and a few often, trains `nano` on them, and asks for their facts: in statements that were
-written, in statements that were held out, in questions about people who were asked about in
-training, and in questions about those who were not. OUT gets the corpus, the run, recall.parquet,
-recall.csv and recall.svg; run again, it goes on where it stopped.
+written, in statements that were held out, in questions about people whom questions were about in
+training, and in the same questions about people whom none was about. OUT gets the corpus, the run,
+recall.parquet, recall.csv and recall.svg; run again, it goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -26,11 +26,12 @@ LEVELS = (32, 64, 128, 256, 512, 1024)  # exposures of the facts of people who a
 PEOPLE = 16  # at each of these levels
 SELDOM = 2  # exposures of all other facts
 
+STATEMENT, QUESTION = (pl.col("template") == name for name in ("statement", "text_question"))
 WAYS = {
-    "statement that was written": (pl.col("template") == "statement") & ~pl.col("held_out"),
-    "statement held out": (pl.col("template") == "statement") & pl.col("held_out"),
-    "question, asked about the person": (pl.col("template") == "text_question") & pl.col("seen"),
-    "question, never asked about": (pl.col("template") == "text_question") & ~pl.col("seen"),
+    "statement": STATEMENT & ~pl.col("held_out"),
+    "statement held out": STATEMENT & pl.col("held_out"),
+    "question": QUESTION & ~pl.col("held_out") & pl.col("seen"),
+    "question, of the never asked": QUESTION & ~pl.col("held_out") & ~pl.col("seen"),
 }
 COLORS = ("#0072B2", "#56B4E9", "#D55E00", "#E69F00")
 
