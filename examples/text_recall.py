@@ -31,7 +31,7 @@ WAYS = {
     "statement": STATEMENT & ~pl.col("held_out"),
     "statement held out": STATEMENT & pl.col("held_out"),
     "question": QUESTION & ~pl.col("held_out") & pl.col("seen"),
-    "question, of the never asked": QUESTION & ~pl.col("held_out") & ~pl.col("seen"),
+    "question, of others": QUESTION & ~pl.col("held_out") & ~pl.col("seen"),
 }
 COLORS = ("#0072B2", "#56B4E9", "#D55E00", "#E69F00")
 
