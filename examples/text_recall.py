@@ -74,7 +74,7 @@ def chart(table: pl.DataFrame, title: str) -> Any:
     color = alt.Color(
         "way:N",
         scale=alt.Scale(domain=ways, range=list(COLORS)),
-        legend=alt.Legend(title="asked by", labelLimit=300),
+        legend=alt.Legend(title="asked by", orient="bottom", columns=2),
     )
     base = alt.Chart(table, title=title).encode(
         x=alt.X(
