@@ -35,7 +35,7 @@ fn json_is_refused_by_name() {
             "{\"world\": {}, \"corpus\": 1}",
             "corpus",
             "1",
-            "a table of `exposures`, `nested_exposures`, `order`, `order_seed`, `documents_per_subject`, `templates`, `inversion`, `exact_shares`, `questions`, `minority_sentences`, `paraphrases`, `held_out`, `nonsense_words`, `base`, `shard_bytes`, `schedule`, `filler`, `background`, `documents`, `grammar`, `twin`",
+            "a table of `exposures`, `nested_exposures`, `order`, `order_seed`, `documents_per_subject`, `templates`, `inversion`, `exact_shares`, `questions`, `minority_sentences`, `paraphrases`, `held_out`, `nonsense_words`, `base`, `shard_bytes`, `schedule`, `filler`, `background`, `insert`, `documents`, `grammar`, `twin`",
         ),
         (
             "{\"world\": {}, \"format_version\": 9}",
