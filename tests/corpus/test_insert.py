@@ -221,8 +221,14 @@ def test_text_has_its_roles_spans_and_probes_inside_others(
     for found, expected in zip(documents, laid_over(corpus), strict=True):
         np.testing.assert_array_equal(found, expected)
     texts, plain = corpus.texts(0, corpus.num_documents), corpus.without_insert()
-    said = "\n".join(texts)
-    assert all(said.count(text) >= 1 for text in plain.texts(0, plain.num_documents))
+    frame = corpus.documents(0, corpus.num_documents)
+    assert frame["text"].to_list() == texts
+    assert frame["kind"].unique().to_list() == ["background"]
+    assert frame["facts"].list.len().sum() == corpus.num_sentences
+    said = plain.texts(0, plain.num_documents)
+    both = lines(corpus).join(lines(plain), on=["fact", "copy"], suffix="_of_plain")
+    for inside, alone in both.select("document", "document_of_plain").iter_rows():
+        assert said[alone] in texts[inside]
     roles = corpus.roles(0, corpus.num_documents)
     assert (roles == END).sum() == corpus.num_documents
     of_plain = plain.roles(0, plain.num_documents)

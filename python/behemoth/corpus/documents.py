@@ -4,7 +4,7 @@ Columns of a frame of documents:
 
 - document (UInt64): its number in the corpus;
 - kind (String): ``statements``, ``questions``, ``mixed`` (both in one document), ``filler`` or
-  ``background``, whether or not sentences are inserted there;
+  ``background``, also where facts are inserted in it;
 - text (String): without the mark that ends it;
 - tokens (UInt32): its end included;
 - subjects (List of UInt64): whom it is about, each once, in the order in which they appear;
@@ -100,8 +100,8 @@ def document_frame(corpus: Corpus, start: int, stop: int) -> pl.DataFrame:
 
 def _said(corpus: Corpus, start: int, stop: int) -> pl.DataFrame:
     """What documents say: document, subjects, facts, and the share of questions."""
-    entries = corpus._native.entries(start, stop)
-    fact, _, index, document, sentence, _, _, said, minority = entries
+    columns = corpus._native.entries(start, stop)
+    fact, _, index, document, sentence, _, _, said, minority = columns
     rows = corpus.templates
     wording = index.astype(np.int64)
     about = corpus.world.facts_of(fact)
@@ -136,9 +136,10 @@ def document_texts(corpus: Corpus, start: int, stop: int) -> list[str]:
         chosen = range(len(kinds))
         written: Callable[[list[int]], str] = partial(decode, names=corpus.token_names)
     else:
-        texts = native.texts(start, stop)
         # The engine knows a background as tokens alone.
         chosen = np.flatnonzero(kinds).tolist()
+        all_are = len(chosen) == len(kinds)
+        texts = [""] * len(kinds) if all_are else native.texts(start, stop)
         written = corpus.decode
     if not chosen:
         return texts

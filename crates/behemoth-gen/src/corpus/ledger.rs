@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::slice::from_ref;
 
 use super::Corpus;
-use super::bios::{Draft, Named};
+use super::bios::{Draft, Held, Named};
 use super::sentence::Sentence;
 use super::style::{Pen, Style};
 use crate::document;
@@ -35,81 +35,31 @@ pub struct Entry {
     pub minority: bool,
 }
 
-/// Reads documents sentence by sentence.
-struct Reader<'a> {
+/// Says where the sentences of a document begin.
+struct Ruler<'a> {
     corpus: &'a Corpus,
     /// Knows lengths; made when one is asked for.
     pen: OnceCell<Pen<'a, u32>>,
-    draft: Draft,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> Ruler<'a> {
     fn new(corpus: &'a Corpus) -> Self {
-        Reader {
+        Ruler {
             corpus,
             pen: OnceCell::new(),
-            draft: Draft::default(),
         }
-    }
-
-    /// Every writing of a fact, by copy.
-    fn of_fact(&mut self, fact: u64, entries: &mut Vec<Entry>) -> Result<()> {
-        let corpus = self.corpus;
-        corpus.check_range("fact", fact, fact.saturating_add(1), corpus.world.facts())?;
-        if corpus.is_left_out(fact) {
-            return Ok(());
-        }
-        let exposures = corpus.exposures.of_existing(fact);
-        entries.extend((0..exposures).map(|copy| {
-            let number = corpus.exposures.sentence(fact, copy);
-            let rank = corpus.question_rank(fact);
-            let sentence = corpus.sentence(number, fact, copy, exposures, rank);
-            let document = corpus.document_of(number, &sentence);
-            let (place, offset) = self.find(document, &sentence);
-            corpus.entry(&sentence, document, place, offset)
-        }));
-        Ok(())
-    }
-
-    /// Every sentence of a document, in order.
-    fn of_document(&mut self, document: u64, entries: &mut Vec<Entry>) {
-        let corpus = self.corpus;
-        self.for_each(document, |place, offset, sentences| {
-            let own = sentences.iter();
-            entries.extend(own.map(|s| corpus.entry(s, document, place, offset)));
-        });
-    }
-
-    /// The place of a sentence in its document, and its first token.
-    fn find(&mut self, document: u64, sentence: &Sentence) -> (u32, u32) {
-        let corpus = self.corpus;
-        if corpus.insert.is_none() && corpus.documents.of_sentences().is_some() {
-            return (0, 0);
-        }
-        let is_it = |other: &Sentence| (other.fact, other.copy) == (sentence.fact, sentence.copy);
-        let mut found = None;
-        self.for_each(document, |place, offset, sentences| {
-            if sentences.iter().any(is_it) {
-                found = Some((place, offset));
-            }
-        });
-        found.expect("a document holds its sentences")
     }
 
     /// Goes through the sentences of a document that are written, each with its place and its
     /// first token; facts that a joint statement says together come as one.
-    fn for_each(&mut self, document: u64, mut each: impl FnMut(u32, u32, &[Sentence])) {
+    fn for_each(
+        &self,
+        sentences: &[Sentence],
+        named: Named,
+        mut each: impl FnMut(u32, u32, &[Sentence]),
+    ) {
         let corpus = self.corpus;
-        let mut place = 0;
-        if let Some(other) = corpus.other(document) {
-            corpus.for_each_inserted(other, |offset, sentence| {
-                each(place, offset as u32, from_ref(sentence));
-                place += 1;
-            });
-            return;
-        }
-        let sentences = corpus.sentences_of(document, &mut self.draft);
-        let mut offset = 0;
+        let (mut place, mut offset) = (0, 0);
         match &corpus.style {
             Style::Templates(_) => {
                 let mut before = None;
@@ -124,14 +74,40 @@ impl<'a> Reader<'a> {
                     place += 1;
                 }
             }
-            Style::Text(text) => {
-                text.for_each(sentences, Named::NONE, corpus, |plan, digits, group| {
-                    each(place, offset, group);
-                    offset += text.lexicon().tokens(plan, digits) as u32;
-                    place += 1;
-                });
-            }
+            Style::Text(text) => text.for_each(sentences, named, corpus, |plan, digits, group| {
+                each(place, offset, group);
+                offset += text.lexicon().tokens(plan, digits) as u32;
+                place += 1;
+            }),
         }
+    }
+
+    /// The same of sentences that are inserted in a document, by its number among those that say
+    /// no fact of their own.
+    fn for_each_inserted(&self, other: u64, mut each: impl FnMut(u32, u32, &[Sentence])) {
+        let mut place = 0;
+        self.corpus.for_each_inserted(other, |first, sentence| {
+            each(place, first as u32, from_ref(sentence));
+            place += 1;
+        });
+    }
+
+    /// The place of a sentence in its document, and its first token.
+    fn find(&self, document: u64, sentence: &Sentence, draft: &mut Draft) -> (u32, u32) {
+        let corpus = self.corpus;
+        let mut found = None;
+        let look = |place: u32, offset: u32, group: &[Sentence]| {
+            let is_it = |s: &Sentence| (s.fact, s.copy) == (sentence.fact, sentence.copy);
+            if group.iter().any(is_it) {
+                found = Some((place, offset));
+            }
+        };
+        match corpus.other(document) {
+            Some(other) => self.for_each_inserted(other, look),
+            None if corpus.documents.of_sentences().is_some() => return (0, 0),
+            None => self.for_each(corpus.sentences_of(document, draft), Named::NONE, look),
+        }
+        found.expect("a document holds its sentences")
     }
 }
 
@@ -143,20 +119,51 @@ impl Corpus {
 
     /// The same of several facts, one after the other.
     pub fn ledger_of(&self, facts: &[u64]) -> Result<Vec<Entry>> {
-        let (mut reader, mut entries) = (Reader::new(self), Vec::new());
+        let (ruler, mut draft) = (Ruler::new(self), Draft::default());
+        let mut entries = Vec::new();
         for &fact in facts {
-            reader.of_fact(fact, &mut entries)?;
+            self.check_range("fact", fact, fact.saturating_add(1), self.world.facts())?;
+            if self.is_left_out(fact) {
+                continue;
+            }
+            let exposures = self.exposures.of_existing(fact);
+            for copy in 0..exposures {
+                let number = self.exposures.sentence(fact, copy);
+                let rank = self.question_rank(fact);
+                let sentence = self.sentence(number, fact, copy, exposures, rank);
+                let document = self.document_of(number, &sentence);
+                let (place, offset) = ruler.find(document, &sentence, &mut draft);
+                entries.push(self.entry(&sentence, document, place, offset));
+            }
         }
         Ok(entries)
     }
 
-    /// Every sentence of a range of documents, in order: the same lines by document.
+    /// Every sentence of a range of documents, as they are written; facts that a joint statement
+    /// says together have one place.
     pub fn entries(&self, documents: Range<u64>) -> Result<Vec<Entry>> {
         self.check_documents(&documents)?;
-        let (mut reader, mut entries) = (Reader::new(self), Vec::new());
-        for document in documents {
-            reader.of_document(document, &mut entries);
+        let (ruler, mut entries) = (Ruler::new(self), Vec::new());
+        let mut add = |document: u64, place: u32, offset: u32, group: &[Sentence]| {
+            let own = group.iter();
+            entries.extend(own.map(|s| self.entry(s, document, place, offset)));
+        };
+        if self.insert.is_some() {
+            for document in documents {
+                let other = self.other(document).unwrap_or(0);
+                ruler.for_each_inserted(other, |place, offset, group| {
+                    add(document, place, offset, group);
+                });
+            }
+            return Ok(entries);
         }
+        self.for_each_bio(documents, None, |document, held| {
+            if let Held::Sentences(sentences, named) = held {
+                ruler.for_each(sentences, named, |place, offset, group| {
+                    add(document, place, offset, group);
+                });
+            }
+        });
         Ok(entries)
     }
 

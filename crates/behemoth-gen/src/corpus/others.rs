@@ -14,7 +14,7 @@ use crate::spec::{CorpusSpec, TwinSpec};
 use crate::vocabulary::{Token, Vocabulary};
 use crate::world::World;
 
-/// What a document says.
+/// What a document is, whatever is inserted in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DocumentKind {
@@ -215,7 +215,7 @@ impl Corpus {
         }
     }
 
-    /// What each of a range of documents says.
+    /// What each of a range of documents is.
     pub fn document_kinds(&self, documents: Range<u64>) -> Result<Vec<DocumentKind>> {
         self.check_documents(&documents)?;
         let kind = |document| match self.other(document) {
