@@ -29,12 +29,12 @@ import tokenizers
 
 import behemoth as bh
 import machine
+from fill import measure
 
 SUBJECTS = 1_000_000
 EXPOSURES = 20
 VOCABULARY = 4096
 BUFFER_TOKENS = 16 * 2**20
-SECONDS = 1.0  # of filling, for one family in one round
 DOCUMENTS = 4_000  # of the Python generator in one round
 
 
@@ -50,19 +50,6 @@ def corpora(tokenizer: Path) -> dict[str, bh.Corpus]:
         "bios-en, words": bh.Corpus(text, **written),
         "bios-en, BPE": bh.Corpus(text, tokenizer=tokenizer, **written),
     }
-
-
-def fill(corpus: bh.Corpus, buffer: np.ndarray, offset: int) -> float:
-    """Tokens a second, filling the buffer again and again from different places."""
-    tokens, seconds = 0, 0.0
-    last = corpus.num_documents // 2  # from here on a full buffer remains
-    start = offset % last
-    while seconds < SECONDS:
-        before = time.perf_counter()
-        tokens += corpus.fill(buffer, start)
-        seconds += time.perf_counter() - before
-        start = (start + 1_000_003) % last
-    return tokens / seconds
 
 
 class PythonGenerator:
@@ -144,7 +131,7 @@ def bench(rounds: int, tokenizer: Path) -> dict[str, list[float]]:
         corpus.fill(buffers[name], 0)
     for round_ in range(rounds):
         for name, corpus in all_.items():
-            rate = fill(corpus, buffers[name], 7_777_777 * round_)
+            rate, _ = measure(corpus, buffers[name], 7_777_777 * round_)
             rates.setdefault(name, []).append(rate)
         both, text = python_rates(tokenizer, source, round_)
         rates.setdefault("Python and BPE", []).append(both)

@@ -100,25 +100,14 @@ def document_frame(corpus: Corpus, start: int, stop: int) -> pl.DataFrame:
 
 def _said(corpus: Corpus, start: int, stop: int) -> pl.DataFrame:
     """What documents say: document, subjects, facts, and the share of questions."""
-    columns = corpus._native.entries(start, stop)
-    fact, _, index, document, sentence, _, _, said, minority = columns
-    rows = corpus.templates
-    wording = index.astype(np.int64)
-    about = corpus.world.facts_of(fact)
-    frame = pl.DataFrame(
-        {
-            "document": document,
-            "fact": fact,
-            "subject": about["subject"],
-            "relation": about["relation"],
-            "object": said,
-            "minority": minority,
-            "template": pl.Series([row["name"] for row in rows], dtype=pl.String).gather(wording),
-            "wording": np.array([row["wording"] for row in rows], np.uint32)[wording],
-            "sentence": sentence,
-            "is_question": np.array([row["is_question"] for row in rows], np.bool_)[wording],
-            "link": about["link"],
-        }
+    said = corpus.sentences(start, stop)
+    about = corpus.world.facts_of(said["fact"])
+    questions = {row["name"] for row in corpus.templates if row["is_question"]}
+    frame = said.with_columns(
+        subject=about["subject"],
+        relation=about["relation"],
+        link=about["link"],
+        is_question=pl.col("template").is_in(questions),
     )
     return frame.group_by("document", maintain_order=True).agg(
         subjects=pl.col("subject").filter(~pl.col("link")).unique(maintain_order=True),

@@ -25,7 +25,7 @@ from behemoth.corpus.templates import is_of
 from behemoth.support.checks import whole_number
 from behemoth.support.errors import ArgumentError
 
-from .generation import Decoded, decode, evaluating
+from .generation import Decoded, decode, device_of, evaluating
 from .ragged import Ragged
 from .sequence_rank import NameTree, sequence_ranks
 from .words import words_of
@@ -151,7 +151,6 @@ def recall(
     ):
         judge.add(batch)
     if rank == "sequence":
-        place = next(model.parameters()).device if device is None else torch.device(device)
         with evaluating(model), torch.no_grad():
             judge.rank = sequence_ranks(
                 model,
@@ -161,7 +160,7 @@ def recall(
                 judge.log_probability,
                 cache(lambda relation: NameTree(corpus.object_tokens(relation))),
                 batch_size=batch_size,
-                device=place,
+                device=device_of(model, device),
             )
     columns: dict[str, Any] = {
         **{name: probes[name] for name in _KEPT},

@@ -128,7 +128,7 @@ def decode(
     for name, ragged in (("prompts", prompts), ("answers", answers)):
         if ragged is not None and len(ragged) and ragged.lengths.min() < 1:
             raise ArgumentError(name, "one without tokens", "1 or more tokens")
-    place = next(model.parameters()).device if device is None else torch.device(device)
+    place = device_of(model, device)
     scored = np.ones(len(prompts), np.int64) if answers is None else answers.lengths
     # By length of what goes through the model at once: prompt and all but an answer's last token.
     order = np.lexsort((prompts.lengths, prompts.lengths + scored))
@@ -199,6 +199,11 @@ def _cache_argument() -> str:
     """The name of the argument that takes the cache: `cache` since transformers 5.20 or so."""
     names = signature(GPTNeoXForCausalLM.forward).parameters
     return "cache" if "cache" in names else "past_key_values"
+
+
+def device_of(model: PreTrainedModel, device: torch.device | str | None = None) -> torch.device:
+    """The device that was asked for, or else the one where a model is."""
+    return next(model.parameters()).device if device is None else torch.device(device)
 
 
 @contextmanager

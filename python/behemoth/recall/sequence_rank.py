@@ -44,11 +44,9 @@ class NameTree:
 
     def __init__(self, objects: ObjectTokens) -> None:
         self.root = _Node(())
-        starts = (np.cumsum(objects.lengths) - objects.lengths).tolist()
-        flat, lengths = objects.flat.tolist(), objects.lengths.tolist()
-        for number, (start, length) in enumerate(zip(starts, lengths, strict=True)):
+        for number in range(len(objects.lengths)):
             node = self.root
-            for token in flat[start : start + length]:
+            for token in objects.of(number):
                 if token not in node.children:
                     node.children[token] = _Node((*node.path, token))
                 node = node.children[token]

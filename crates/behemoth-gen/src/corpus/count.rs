@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::bios::Held;
 use super::emit::Document;
+use super::held::Held;
 use super::sentence::Sentence;
 use super::style::{Pen, Templates};
 use super::{Corpus, PAGE_DOCUMENTS, Progress, on_threads};
@@ -78,7 +78,7 @@ impl Corpus {
             });
             return tokens;
         }
-        self.for_each_bio(documents, None, |_, held| match held {
+        self.for_each_held(documents, None, |_, held| match held {
             Held::Other(number) => tokens += self.others.tokens_of(number),
             Held::Sentences(sentences, _) => {
                 let written = sentences.iter().filter(|s| !self.is_left_out(s.fact));

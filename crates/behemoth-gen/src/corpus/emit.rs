@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::bios::Held;
+use super::held::{BATCH, Held};
 use super::sentence::Sentence;
 use super::style::{Pen, Style, Templates};
 use super::{Corpus, PAGE_DOCUMENTS, Progress};
@@ -10,9 +10,6 @@ use crate::error::Result;
 use crate::grammar::{SLACK, Writer};
 use crate::schedule::Timeline;
 use crate::vocabulary::{END_OF_SEQUENCE, Token};
-
-/// Documents that go through the order together.
-const BATCH: usize = 128;
 
 /// A document of one sentence, or one that says no fact, by its number among such.
 pub(super) enum Document {
@@ -124,7 +121,7 @@ impl Corpus {
         };
         let mut at = 0;
         let Some(order) = self.documents.of_sentences() else {
-            self.for_each_bio(documents, None, |_, held| {
+            self.for_each_held(documents, None, |_, held| {
                 let out = &mut out[at..];
                 at += match held {
                     Held::Sentences(own, _) => self.emit_document(writer, templates, own, out),
@@ -153,11 +150,11 @@ impl Corpus {
         documents: Range<u64>,
         mut each: impl FnMut(Document),
     ) {
-        let (mut numbers, mut facts) = ([0u64; BATCH], [0u64; BATCH]);
-        let (mut copies, mut ranks) = ([(0u64, 0u64); BATCH], [0u64; BATCH]);
+        let (mut numbers, mut facts) = ([0u64; BATCH as usize], [0u64; BATCH as usize]);
+        let (mut copies, mut ranks) = ([(0, 0); BATCH as usize], [0u64; BATCH as usize]);
         let mut first = documents.start;
         while first < documents.end {
-            let count = (documents.end - first).min(BATCH as u64) as usize;
+            let count = (documents.end - first).min(BATCH) as usize;
             order.apply_range(first, &mut numbers[..count]);
             facts[..count].copy_from_slice(&numbers[..count]);
             if !self.others.is_empty() {

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::Corpus;
+use super::held::Held;
 use super::others::Others;
 use super::sentence::Sentence;
 use super::style::{Pen, Style};
@@ -14,9 +15,6 @@ use crate::insert::{Room, Slots};
 use crate::spec::CorpusSpec;
 use crate::vocabulary::Token;
 use crate::world::World;
-
-/// Documents that go through the order together.
-const BATCH: u64 = 128;
 
 /// A copy of a fact in a document.
 struct Inserted {
@@ -110,19 +108,6 @@ impl Corpus {
         bits.iter().map(|word| u64::from(word.count_ones())).sum()
     }
 
-    /// Goes through a range of documents, where none says a fact of its own.
-    fn for_each_other(&self, documents: Range<u64>, mut each: impl FnMut(u64)) {
-        let mut numbers = [0u64; BATCH as usize];
-        let mut first = documents.start;
-        while first < documents.end {
-            let count = (documents.end - first).min(BATCH);
-            let numbers = &mut numbers[..count as usize];
-            self.documents.slots(first, numbers);
-            numbers.iter().for_each(|&number| each(number));
-            first += count;
-        }
-    }
-
     /// [`Corpus::emit`] where sentences are inserted.
     pub(super) fn emit_inserted<T: Token>(
         &self,
@@ -131,7 +116,10 @@ impl Corpus {
         out: &mut [T],
     ) -> usize {
         let (mut at, mut lines) = (0, Lines::new());
-        self.for_each_other(documents, |other| {
+        self.for_each_held(documents, None, |_, held| {
+            let Held::Other(other) = held else {
+                return;
+            };
             let end = at + self.emit_other(other, &mut out[at..]);
             self.for_each_inserted(other, |first, sentence| {
                 // Whoever writes a sentence writes past its end. So it is made behind the
@@ -152,7 +140,11 @@ impl Corpus {
     /// Tokens of a range of documents, where sentences are inserted: those without them.
     pub(super) fn count_others(&self, documents: Range<u64>) -> u64 {
         let mut tokens = 0;
-        self.for_each_other(documents, |other| tokens += self.others.tokens_of(other));
+        self.for_each_held(documents, None, |_, held| {
+            if let Held::Other(other) = held {
+                tokens += self.others.tokens_of(other);
+            }
+        });
         tokens
     }
 }

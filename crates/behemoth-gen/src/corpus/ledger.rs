@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::slice::from_ref;
 
 use super::Corpus;
-use super::bios::{Draft, Held, Named};
+use super::held::{Draft, Held, Named};
 use super::sentence::Sentence;
 use super::style::{Pen, Style};
 use crate::document;
@@ -144,24 +144,14 @@ impl Corpus {
     pub fn entries(&self, documents: Range<u64>) -> Result<Vec<Entry>> {
         self.check_documents(&documents)?;
         let (ruler, mut entries) = (Ruler::new(self), Vec::new());
-        let mut add = |document: u64, place: u32, offset: u32, group: &[Sentence]| {
-            let own = group.iter();
-            entries.extend(own.map(|s| self.entry(s, document, place, offset)));
-        };
-        if self.insert.is_some() {
-            for document in documents {
-                let other = self.other(document).unwrap_or(0);
-                ruler.for_each_inserted(other, |place, offset, group| {
-                    add(document, place, offset, group);
-                });
-            }
-            return Ok(entries);
-        }
-        self.for_each_bio(documents, None, |document, held| {
-            if let Held::Sentences(sentences, named) = held {
-                ruler.for_each(sentences, named, |place, offset, group| {
-                    add(document, place, offset, group);
-                });
+        self.for_each_held(documents, None, |document, held| {
+            let each = |place: u32, offset: u32, group: &[Sentence]| {
+                let own = group.iter();
+                entries.extend(own.map(|s| self.entry(s, document, place, offset)));
+            };
+            match held {
+                Held::Sentences(sentences, named) => ruler.for_each(sentences, named, each),
+                Held::Other(other) => ruler.for_each_inserted(other, each),
             }
         });
         Ok(entries)

@@ -9,10 +9,10 @@
 //! A twin keeps the places of its parent: overridden facts change tokens in place, and the
 //! documents of facts that are left out have no tokens.
 
-mod bios;
 mod count;
 mod emit;
 mod facts;
+mod held;
 mod insert;
 mod ledger;
 mod others;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::super::Corpus;
-use super::super::bios::Named;
+use super::super::held::Named;
 use crate::error::{Error, Result};
 use crate::grammar::Digits;
 

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::super::Corpus;
-use super::super::bios::Held;
 use super::super::emit::Document;
+use super::super::held::Held;
 use super::Text;
 use crate::grammar::{Digits, Lines};
 use crate::vocabulary::Token;
@@ -103,7 +103,7 @@ impl Corpus {
             sink.lines(&mut lines);
             return;
         }
-        self.for_each_bio(documents, Some(&text.names), |_, held| match held {
+        self.for_each_held(documents, Some(&text.names), |_, held| match held {
             Held::Sentences(sentences, named) => {
                 let mut is_written = false;
                 text.for_each(sentences, named, self, |plan, digits, _| {

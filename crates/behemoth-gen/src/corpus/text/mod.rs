@@ -8,7 +8,7 @@ mod views;
 use std::sync::Arc;
 
 use super::Corpus;
-use super::bios::Named;
+use super::held::Named;
 use super::probe::Probe;
 use super::sentence::Sentence;
 use crate::document::Naming;

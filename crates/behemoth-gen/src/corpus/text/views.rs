@@ -5,7 +5,7 @@ use std::slice::from_ref;
 use std::sync::Arc;
 
 use super::super::Corpus;
-use super::super::bios::Held;
+use super::super::held::Held;
 use super::super::sentence::Sentence;
 use super::super::style::Style;
 use super::Text;
@@ -113,27 +113,23 @@ impl Corpus {
         self.check_documents(&documents)?;
         let text = self.text()?;
         let mut spans = Vec::new();
-        if self.insert.is_some() {
-            for document in documents {
-                let (other, mut at) = (self.other(document).unwrap_or(0), (document, 0));
-                self.for_each_inserted(other, |first, sentence| {
+        self.for_each_held(documents, Some(&text.names), |document, held| {
+            let mut at = (document, 0);
+            match held {
+                Held::Sentences(sentences, named) => {
+                    let mut first = 0;
+                    text.for_each(sentences, named, self, |plan, digits, group| {
+                        text.add_spans(plan, digits, group, at, first, &mut spans);
+                        first += text.lexicon.tokens(plan, digits) as u64;
+                        at.1 += 1;
+                    });
+                }
+                Held::Other(other) => self.for_each_inserted(other, |first, sentence| {
                     let (plan, digits) = text.alone(sentence);
                     text.add_spans(plan, &digits, from_ref(sentence), at, first, &mut spans);
                     at.1 += 1;
-                });
+                }),
             }
-            return Ok(spans);
-        }
-        self.for_each_bio(documents, Some(&text.names), |document, held| {
-            let Held::Sentences(sentences, named) = held else {
-                return;
-            };
-            let (mut first, mut at) = (0, (document, 0));
-            text.for_each(sentences, named, self, |plan, digits, group| {
-                text.add_spans(plan, digits, group, at, first, &mut spans);
-                first += text.lexicon.tokens(plan, digits) as u64;
-                at.1 += 1;
-            });
         });
         Ok(spans)
     }

@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 
-use super::lexicon::CHUNK;
+use super::lexicon::{CHUNK, Lexicon};
 use super::pieces::{Entry, Piece};
 use super::slots;
 use crate::error::{Error, Result};
@@ -67,81 +67,58 @@ const EMPTY: Cell = Cell {
     fast: slots::NONE,
 };
 
-/// A lexicon's pieces and what they are filled with.
-pub(super) struct Source<'a> {
-    pub pieces: &'a [Piece],
-    pub entries: &'a [Entry],
-    /// The first entries of all pieces, and the number of entries.
-    pub starts: &'a [u32],
-    /// By plan: its pieces, from and to.
-    pub plans: Vec<(usize, usize)>,
-    /// Plans of one sentence that differ by the class of its subject.
-    pub families: Vec<Vec<usize>>,
-    /// Where in the pool the end of documents is.
-    pub end: usize,
-}
-
-impl Source<'_> {
-    /// The ways to fill a piece.
-    fn entries_of(&self, piece: &Piece) -> &[Entry] {
-        let next = self.starts.partition_point(|&start| start <= piece.first);
-        let end = self.starts.get(next).copied().unwrap_or(piece.first);
-        &self.entries[piece.first as usize..end as usize]
-    }
-
-    fn pieces_of(&self, plan: usize) -> &[Piece] {
-        let (from, to) = self.plans[plan];
-        &self.pieces[from..to]
-    }
-}
-
 /// What fills a cell: one piece, or one for each class.
 type Filling = Vec<Piece>;
 
 /// An image that is being made.
 struct Making<'a> {
-    source: &'a Source<'a>,
+    lexicon: &'a Lexicon,
     image: Image,
     known_fillings: HashMap<Filling, Vec<Cell>>,
     known_rows: HashMap<Vec<Cell>, (u32, u32)>,
 }
 
 impl Image {
+    /// The plans of a lexicon; `families` are plans of one sentence that differ by the class of
+    /// its subject.
+    ///
     /// Fails where there are more tokens than can be numbered.
-    pub(super) fn new(source: &Source<'_>) -> Result<Image> {
-        if source.end >= POOL_LIMIT {
+    pub(super) fn new(lexicon: &Lexicon, families: &[Vec<u32>]) -> Result<Image> {
+        let (plans, end) = (lexicon.plans.len(), lexicon.end_at());
+        if end >= POOL_LIMIT {
             return Err(Error::argument(
                 "grammar",
-                format!("{} tokens in its pieces", source.end),
+                format!("{end} tokens in its pieces"),
                 format!("fewer than {POOL_LIMIT}: shorter lists"),
             ));
         }
         let mut making = Making {
-            source,
+            lexicon,
             image: Image {
                 rows: Vec::new(),
                 runs: vec![Run::default()],
-                plans: vec![(0, 0); source.plans.len()],
+                plans: vec![(0, 0); plans],
             },
             known_fillings: HashMap::new(),
             known_rows: HashMap::new(),
         };
-        let mut is_done = vec![false; source.plans.len()];
-        for family in &source.families {
+        let mut is_done = vec![false; plans];
+        for family in families {
             if let Some(rows) = making.family(family) {
                 for &plan in family {
-                    making.image.plans[plan] = rows;
-                    is_done[plan] = true;
+                    making.image.plans[plan as usize] = rows;
+                    is_done[plan as usize] = true;
                 }
             }
         }
-        for plan in (0..source.plans.len()).filter(|&plan| !is_done[plan]) {
-            let fillings = source.pieces_of(plan).iter().map(|&piece| vec![piece]);
+        for plan in (0..plans).filter(|&plan| !is_done[plan]) {
+            let pieces = lexicon.pieces_of(plan as u32).iter();
+            let fillings = pieces.map(|&piece| vec![piece]);
             making.image.plans[plan] = making.rows(fillings.collect());
         }
         // What ends a document has a plan of its own, after all others.
         let first = making.image.runs.len() as u32;
-        making.image.runs.push(Run::new(source.end, 1));
+        making.image.runs.push(Run::new(end, 1));
         let rows = making.add_rows(vec![Cell { first, ..EMPTY }]);
         making.image.plans.push(rows);
         Ok(making.image)
@@ -151,8 +128,9 @@ impl Image {
 impl Making<'_> {
     /// One sentence for all classes, if their sentences differ in pieces alone and not in their
     /// number.
-    fn family(&mut self, plans: &[usize]) -> Option<(u32, u32)> {
-        let all: Vec<&[Piece]> = plans.iter().map(|&p| self.source.pieces_of(p)).collect();
+    fn family(&mut self, plans: &[u32]) -> Option<(u32, u32)> {
+        let pieces_of = |&plan: &u32| self.lexicon.pieces_of(plan);
+        let all: Vec<&[Piece]> = plans.iter().map(pieces_of).collect();
         let (first, others) = all.split_first()?;
         if others.iter().any(|pieces| pieces.len() != first.len()) {
             return None;
@@ -171,7 +149,7 @@ impl Making<'_> {
         if filling.iter().all(|piece| *piece == first) {
             return Some(vec![first]);
         }
-        let ways = |piece: &Piece| self.source.entries_of(piece).len();
+        let ways = |piece: &Piece| self.lexicon.entries_of(piece).len();
         let count = ways(&first);
         let fits = filling.iter().all(|piece| {
             piece.slots == first.slots && piece.slots[0] == slots::NONE && ways(piece) == count
@@ -192,7 +170,7 @@ impl Making<'_> {
         }
         let mut entries: Vec<Entry> = Vec::new();
         for piece in &filling {
-            entries.extend(self.source.entries_of(piece));
+            entries.extend(self.lexicon.entries_of(piece));
         }
         let Some(&Piece {
             stride,

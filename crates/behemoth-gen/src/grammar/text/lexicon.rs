@@ -125,16 +125,13 @@ impl Lexicon {
             if piece.role == TextRole::Grammar {
                 continue;
             }
-            let next = self.starts.partition_point(|&start| start <= piece.first);
-            let end = self.starts.get(next).copied().unwrap_or(piece.first);
-            for entry in &self.entries[piece.first as usize..end as usize] {
+            for entry in self.entries_of(piece) {
                 let at = entry.at as usize;
                 let core = at + usize::from(entry.core.0)..at + usize::from(entry.core.1);
                 pool[core].fill(piece.role.code());
             }
         }
-        let end = pool.len() - CHUNK - 1;
-        pool[end] = END_ROLE;
+        pool[self.end_at()] = END_ROLE;
         let mut roles = Lexicon {
             pool,
             end: END_ROLE,
@@ -142,6 +139,19 @@ impl Lexicon {
         };
         roles.small = roles.narrowed();
         roles
+    }
+
+    /// The ways to fill a piece: its entries end where those of the next known piece begin.
+    pub(super) fn entries_of(&self, piece: &Piece) -> &[Entry] {
+        let next = self.starts.partition_point(|&start| start <= piece.first);
+        let end = self.starts.get(next).copied().unwrap_or(piece.first);
+        &self.entries[piece.first as usize..end as usize]
+    }
+
+    /// Where in the pool the end of documents is: behind all pieces, before what a chunk reads
+    /// beyond it.
+    pub(super) fn end_at(&self) -> usize {
+        self.pool.len() - CHUNK - 1
     }
 
     pub(super) fn narrowed(&self) -> Vec<u16> {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::expand::{Mention, TextRole};
-use super::image::{Image, Source};
+use super::image::Image;
 use super::lexicon::{CHUNK, Lexicon, Placed, Plan};
 use super::pieces::{Entry, Piece};
 use crate::error::Result;
@@ -21,7 +21,7 @@ impl Lexicon {
         self.pool.resize(self.pool.len() + CHUNK, 0);
         self.small = self.narrowed();
         self.most_tokens = self.most_tokens_of(self.plans.iter());
-        self.image = self.image()?;
+        self.image = Image::new(self, &self.families())?;
         Ok(())
     }
 
@@ -82,23 +82,9 @@ impl Lexicon {
         (self.pieces, self.plans) = (pieces, plans);
     }
 
-    fn image(&self) -> Result<Image> {
-        let plans = self.plans.iter();
-        Image::new(&Source {
-            pieces: &self.pieces,
-            entries: &self.entries,
-            starts: &self.starts,
-            plans: plans
-                .map(|plan| (plan.from as usize, plan.to as usize))
-                .collect(),
-            families: self.families(),
-            end: self.pool.len() - CHUNK - 1,
-        })
-    }
-
     /// Plans of one sentence at one mention, of which each class has its own.
-    fn families(&self) -> Vec<Vec<usize>> {
-        let classes = self.grammar.subject.classes.len();
+    fn families(&self) -> Vec<Vec<u32>> {
+        let classes = self.grammar.subject.classes.len() as u32;
         let own = self
             .relations
             .iter()
@@ -108,7 +94,7 @@ impl Lexicon {
         placed
             .flat_map(|placed| Mention::ALL.map(|mention| (placed, mention)))
             .map(|(placed, mention)| {
-                let plan = |class| placed.plan(class as u32, mention) as usize;
+                let plan = |class| placed.plan(class, mention);
                 (0..classes).map(plan).collect()
             })
             .collect()

@@ -1,4 +1,4 @@
-//! Documents that hold several sentences, one after the other.
+//! Documents one after the other, with what each of them holds.
 //!
 //! What waits for multiplications (the order of documents, the names of their subjects) is made
 //! for many documents at a time, so that the waits overlap. What is different for each relation is
@@ -13,7 +13,7 @@ use crate::document::{Holds, Place};
 use crate::permutation::Permutation;
 
 /// Places of the order that are looked up together.
-const BATCH: u64 = 128;
+pub(super) const BATCH: u64 = 128;
 
 /// What a document holds.
 pub(super) enum Held<'a> {
@@ -49,9 +49,10 @@ pub(super) struct Draft {
 }
 
 impl Corpus {
-    /// Goes through a range of documents; `names` gives the names of subjects.
+    /// Goes through a range of documents, whatever they hold; `names` gives the names of subjects.
+    /// Where every document is one sentence, `for_each_document` is faster.
     #[inline(always)]
-    pub(super) fn for_each_bio(
+    pub(super) fn for_each_held(
         &self,
         documents: Range<u64>,
         names: Option<&Permutation>,
