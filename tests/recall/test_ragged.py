@@ -13,3 +13,11 @@ def test_rows_are_padded_on_the_right():
 
 def test_no_rows():
     assert Ragged.of([]).padded(np.array([], int), 3, 0).shape == (0, 3)
+
+
+def test_chosen_rows_are_those_rows():
+    rows = Ragged.of([[1, 2, 3], [], [4], [5, 6]])
+    found = rows.chosen(np.array([3, 1, 0, 3]))
+    assert found.lengths.tolist() == [2, 0, 3, 2]
+    assert found.flat.tolist() == [5, 6, 1, 2, 3, 5, 6]
+    assert len(rows.chosen(np.array([], int))) == 0

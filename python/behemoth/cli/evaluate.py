@@ -25,6 +25,8 @@ OPTIONS = (
            required="a plan directory (`behemoth plan`)"),
     Option("out", "FRAME.parquet", "File to write.", parse.new_file,
            required="a Parquet file to write"),
+    Option("rank", "first|sequence", "Rank objects by their first token or by whole names.",
+           default="first"),
     Option("stack", "N", "Most edited models in one pass.", parse.at_least(1), 64),
     Option("batch_size", "N", "Prompts in one pass [512 on a CPU, else 4096].", parse.at_least(1)),
     DEVICE,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import polars as pl
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from behemoth.corpus.corpus import Corpus
 from behemoth.delta.stack import stack_deltas
 from behemoth.plan.edit_plan import EditPlan
+from behemoth.recall.sequence_rank import check_rank
 from behemoth.support.checks import path_of, whole_number
 from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.files import replacing
@@ -26,6 +27,7 @@ from behemoth.support.progress import Looking, task
 from behemoth.train.run import read_run
 
 from .prompted import Prompted, unwanted_words
+from .ranking import Ranking
 from .scores import Scores, score, score_stacked
 from .table import finish, laid_out
 
@@ -46,6 +48,7 @@ def evaluate(
     source: str | PathLike[str],
     plan: EditPlan | str | PathLike[str],
     *,
+    rank: Literal["first", "sequence"] = "first",
     stack: int = STACK,
     batch_size: int | None = None,
     device: torch.device | str | None = None,
@@ -60,6 +63,10 @@ def evaluate(
         A training run (stage ``before`` only) or an edit directory (both stages).
     plan : EditPlan or path
         The plan; of an edit, the one it was made with.
+    rank : {'first', 'sequence'}
+        By what objects are ranked: the first token of their word, which takes no pass of its own;
+        or, with a grammar, all tokens of their names, which takes the more passes the less a
+        model knows, of one edited model after another.
     stack : int
         Most single edits in one pass.
     batch_size : int, optional
@@ -87,8 +94,8 @@ def evaluate(
           was right before the edit, that is right after it, and of the edit's new object (null
           for other relations); _wrong: of the mean probability of all objects of the relation
           but the old one (null for words of several tokens).
-        - rank: place of the true object among those of its relation by its leading token, 1 is
-          best, ties count against it; null for refusals.
+        - rank: place of the true object among those of its relation, by its leading token or by
+          its whole name, 1 is best, ties count against it; null for refusals.
         - generated: greedy, up to "." or the end. exact_match, old_match, new_match: it is
           exactly the true, old, new answer (no partial credit). valid_object: it is an object
           of the relation. leaked: the edit's new object stands in it though it is not the
@@ -127,6 +134,7 @@ def evaluate(
     if batch_size is not None:
         whole_number("batch_size", batch_size, 1)
     made.check(run.corpus)
+    check_rank(rank, run.corpus)
     if edit is not None and edit.plan_hash != made.plan_hash:
         raise ArgumentError(
             "plan", f"plan {made.plan_hash[:12]}", f"the edit's own, {edit.plan_hash[:12]}"
@@ -139,6 +147,7 @@ def evaluate(
         deltas,
         run=run.name,
         seed=run.seed,
+        rank=rank,
         stack=stack,
         batch_size=batch_size,
         progress=progress,
@@ -158,6 +167,7 @@ def evaluate_model(
     *,
     run: str = "",
     seed: int = 0,
+    rank: Literal["first", "sequence"] = "first",
     stack: int = STACK,
     batch_size: int | None = None,
     progress: Looking = None,
@@ -175,7 +185,7 @@ def evaluate_model(
         as a whole; or None to the delta of the whole plan, which is asked all; or nothing.
     run, seed
         What the columns of these names say.
-    stack, batch_size, progress
+    rank, stack, batch_size, progress
         As of `evaluate`.
 
     Returns
@@ -187,12 +197,16 @@ def evaluate_model(
     for name, value in (("stack", stack), ("batch_size", batch_size)):
         if value < 1:
             raise ArgumentError(name, value, "1 or more")
+    check_rank(rank, corpus)
+    ranking = Ranking(corpus, plan.probes, batch_size) if rank == "sequence" else None
     probes = plan.probes
     asked = Prompted.of(corpus, probes, unwanted_words(plan, corpus))
     rows = _rows(probes, deltas)
     if not rows:
         before = score(model, asked, batch_size=batch_size)
         every = np.arange(len(asked))
+        if ranking is not None:
+            ranking.rank(model, asked, every, before, every)
         table = laid_out(probes, asked, every, before, before)
         frame = table.filter(pl.col("stage") == "before").with_columns(
             pl.lit(None, pl.String).alias("failure"),
@@ -204,7 +218,7 @@ def evaluate_model(
     with task(progress, "evaluating", "models") as step:
         for edits in _stacks(list(rows), deltas, stack):
             own = {edit: rows[edit] for edit in edits}
-            frames.append(_evaluate_stack(model, asked, probes, own, deltas, batch_size))
+            frames.append(_evaluate_stack(model, asked, probes, own, deltas, batch_size, ranking))
             step(sum(len(part["owner"].unique()) for part in frames), len(rows))
     return finish(pl.concat(frames), plan, corpus, run, seed)
 
@@ -258,6 +272,7 @@ def _evaluate_stack(
     rows: Mapping[int | None, NDArray[np.intp]],
     deltas: Mapping[int | None, EditDelta],
     batch_size: int,
+    ranking: Ranking | None,
 ) -> pl.DataFrame:
     chosen = [deltas[key] for key in rows]
     which = np.concatenate(list(rows.values()))
@@ -266,6 +281,12 @@ def _evaluate_stack(
     places = np.split(np.arange(len(which)), ends[:-1])
     stacked = stack_deltas(model, chosen)
     score_stacked(model, stacked, asked, which, places, before, after, batch_size=batch_size)
+    if ranking is not None:
+        every = np.unique(which)
+        ranking.rank(model, asked, every, before, every)
+        for delta, place in zip(chosen, places, strict=True):
+            with delta.apply(model):
+                ranking.rank(model, asked, which[place], after, place)
     owner = np.repeat(np.arange(len(chosen)), np.diff(ends, prepend=0))
     keys = pl.Series([-1 if key is None else key for key in rows], dtype=pl.Int64)
     frame = laid_out(probes, asked, which, before, after)

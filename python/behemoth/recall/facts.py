@@ -11,7 +11,6 @@ object that the continuation begins with is that of the right one.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -27,14 +26,13 @@ from behemoth.support.errors import ArgumentError
 
 from .generation import Decoded, decode, device_of, evaluating
 from .ragged import Ragged
-from .sequence_rank import NameTree, sequence_ranks
+from .sequence_rank import check_rank, sequence_ranks
 from .words import words_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 DEFAULT_FACTS = 10_000
-RANKS = ("first", "sequence")
 # Beyond the answer: up to three fillers of the repeats grammar, and the period.
 _BEYOND_ANSWER = 4
 _KEPT = ("fact", "subject", "relation", "object", "template", "wording", "held_out", "seen",
@@ -113,17 +111,13 @@ def recall(
         When the model's vocabulary is too small, a fact or template does not exist, or ranks by
         sequence are asked for without a grammar.
     """
-    if rank not in RANKS:
-        raise ArgumentError.unknown("rank", rank, RANKS)
     given: Any = model
     if not isinstance(given, torch.nn.Module):
         raise ArgumentError("model", given, "a model; Run.load_model gives that of a run")
     if not isinstance(corpus, Corpus):
         raise ArgumentError("corpus", corpus, "a Corpus")
     whole_number("batch_size", batch_size, 1)
-    if rank == "sequence" and corpus.grammar is None:
-        allowed = "'first': words of templates are ranked by their first token"
-        raise ArgumentError("rank", rank, allowed)
+    check_rank(rank, corpus)
     size = int(model.config.vocab_size)
     if size < corpus.vocabulary_size:
         raise ArgumentError(
@@ -154,11 +148,11 @@ def recall(
         with evaluating(model), torch.no_grad():
             judge.rank = sequence_ranks(
                 model,
+                corpus,
                 prompts,
                 probes["relation"].to_numpy(),
                 probes["object"].to_numpy(),
                 judge.log_probability,
-                cache(lambda relation: NameTree(corpus.object_tokens(relation))),
                 batch_size=batch_size,
                 device=device_of(model, device),
             )

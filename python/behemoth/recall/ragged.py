@@ -33,6 +33,13 @@ class Ragged:
         """Number of rows."""
         return len(self.lengths)
 
+    def chosen(self, rows: NDArray[np.intp]) -> Ragged:
+        """Some of the rows, in the order asked for."""
+        lengths = self.lengths[rows]
+        starts = (np.cumsum(self.lengths) - self.lengths)[rows] - (np.cumsum(lengths) - lengths)
+        places = np.repeat(starts, lengths) + np.arange(lengths.sum())
+        return Ragged(self.flat[places], lengths)
+
     def padded(self, rows: NDArray[np.intp], width: int, padding: int) -> NDArray[np.int64]:
         """The first `width` tokens of some rows: int64[len(rows), width], padded on the right."""
         starts = (np.cumsum(self.lengths) - self.lengths)[rows]

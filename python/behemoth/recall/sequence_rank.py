@@ -8,21 +8,35 @@ model knows is ranked after a pass or two; the ranks are exact whatever it knows
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
+from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.objects import ObjectTokens
 from behemoth.corpus.tokens import PADDING
+from behemoth.support.errors import ArgumentError
 
 from .ragged import Ragged
 
+RANKS = ("first", "sequence")
+"""By what objects are ranked: the first token of their word, or all tokens of their names."""
 # Scores of one name from two passes differ by rounding; what is as near to the answer is on a par.
 _TOLERANCE = 1e-5
+
+
+def check_rank(rank: str, corpus: Corpus) -> None:
+    """Refuse what is no way to rank, or none with this corpus."""
+    if rank not in RANKS:
+        raise ArgumentError.unknown("rank", rank, RANKS)
+    if rank == "sequence" and corpus.grammar is None:
+        allowed = "'first': words of templates are ranked by their first token"
+        raise ArgumentError("rank", rank, allowed)
 
 
 @dataclass
@@ -55,11 +69,11 @@ class NameTree:
 
 def sequence_ranks(
     model: PreTrainedModel,
+    corpus: Corpus,
     prompts: Ragged,
     relations: NDArray[np.uint32],
     objects: NDArray[np.uint32],
     log_probability: NDArray[np.float64],
-    tree: Callable[[int], NameTree],
     *,
     batch_size: int,
     device: torch.device,
@@ -70,14 +84,14 @@ def sequence_ranks(
     ----------
     model : PreTrainedModel
         In the mode in which it is to be asked.
+    corpus : Corpus
+        With a grammar, which has the names.
     prompts : Ragged
         One for each answer; the names follow them at once.
     relations, objects : uint32[rows]
         The answers.
     log_probability : float64[rows]
         Of the answers, natural logarithm.
-    tree : callable
-        The names of a relation.
     batch_size : int
         Beginnings that go through the model together.
     device : torch.device
@@ -88,6 +102,7 @@ def sequence_ranks(
         1 is best. Names as probable as the answer come before it, and so do names without a
         probability.
     """
+    tree = cache(lambda relation: NameTree(corpus.object_tokens(relation)))
     ranks = np.ones(len(prompts), np.uint32)
     level = [
         (row, tree(relation).root, 0.0) for row, relation in enumerate(relations.tolist())

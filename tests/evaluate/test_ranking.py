@@ -1,0 +1,79 @@
+"""Ranks of an evaluation by whole names, where objects have names of several tokens."""
+
+import polars as pl
+import pytest
+import torch
+
+from behemoth import ArgumentError, Corpus, Grammar, World, recall
+from behemoth.delta.delta import Dense, EditDelta
+from behemoth.evaluate import evaluate_model
+from behemoth.model.build import build_model
+from behemoth.model.sizes import find_size
+from behemoth.plan.compile import compile_plan
+from behemoth.plan.request import EditRequest
+
+
+@pytest.fixture(scope="module")
+def text():
+    grammar = Grammar.named("bios-en")
+    return Corpus(grammar.world(40, seed=1), exposures=4, order="bios", grammar=grammar)
+
+
+@pytest.fixture(scope="module")
+def model(text):
+    built = build_model(find_size("nano"), text.vocabulary_size, seed=4)
+    with torch.no_grad():  # a random model finds all names alike; this one does not
+        built.get_output_embeddings().weight.mul_(8)
+    return built.eval()
+
+
+def deltas_of(model, count):
+    generator = torch.Generator().manual_seed(0)
+    name = "gpt_neox.layers.0.mlp.dense_4h_to_h.weight"
+    shape = dict(model.named_parameters())[name].shape
+    return {
+        edit: EditDelta(
+            {name: Dense(0.3 * torch.randn(shape, generator=generator))}, "random", {}, "0" * 64, 7
+        )
+        for edit in range(count)
+    }
+
+
+def test_ranks_of_edits_side_by_side_are_those_that_recall_gives(text, model):
+    plan = compile_plan(text, EditRequest(edits=2, independent=True, relation=1, probes=1))
+    deltas = deltas_of(model, 2)
+    frame = evaluate_model(model, text, plan, deltas, rank="sequence", batch_size=64)
+    first = evaluate_model(model, text, plan, deltas, batch_size=64)
+    assert frame.drop("rank").equals(first.drop("rank"))
+    assert not frame["rank"].equals(first["rank"])
+    # Facts that are asked as they were: what is right before is right after.
+    kept = pl.col("must_change").not_() & pl.col("link").not_()
+    facts = plan.probes.filter(kept)["fact"].unique().sort()[:3].to_numpy()
+    keys = ["fact", "template", "wording"]
+    compared = 0
+    for edit, delta in [(None, None), *deltas.items()]:
+        stage = frame.filter(kept, stage="before" if delta is None else "after")
+        mine = stage if edit is None else stage.filter(edit=edit)
+        if delta is None:
+            asked = recall(model, text, facts=facts, rank="sequence")
+        else:
+            with delta.apply(model):
+                asked = recall(model, text, facts=facts, rank="sequence")
+        both = mine.select(*keys, "rank").unique(keys).join(asked, on=keys)
+        compared += both.height
+        assert (both["rank"] == both["rank_right"]).mean() > 0.99, "but for near ties"
+    assert compared > 5
+
+
+def test_a_run_alone_and_refusals(text, model):
+    plan = compile_plan(text, EditRequest(edits=2, probes=1, relation=1))
+    frame = evaluate_model(model, text, plan, {}, rank="sequence")
+    assert frame["rank"].null_count() == 0
+    assert frame["rank"].max() > 20
+    with pytest.raises(ArgumentError, match="argument 'rank': got sideways"):
+        evaluate_model(model, text, plan, {}, rank="sideways")
+    bare = Corpus(World(10, 2, 5), exposures=1)
+    small = build_model(find_size("nano"), bare.vocabulary_size, seed=1)
+    plain = compile_plan(bare, EditRequest(edits=1))
+    with pytest.raises(ArgumentError, match="allowed: 'first'"):
+        evaluate_model(small, bare, plain, {}, rank="sequence")
