@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors
         Scheduled as Scheduled,
         World as World,
         check_grammar as check_grammar,
+        encode_documents as encode_documents,
         facts as facts,
         gen as gen,
         import_ as import_,

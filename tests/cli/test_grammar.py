@@ -5,7 +5,7 @@ import tomllib
 
 import pytest
 
-from behemoth import Grammar
+from behemoth import Corpus, Grammar
 from behemoth.corpus.grammar import GRAMMARS
 
 
@@ -114,15 +114,32 @@ def test_train_writes_a_tokenizer(run, tmp_path):
     assert run("inspect", corpus, "--json").json()["grammar"] == "bios-en"
 
 
+def test_encode_makes_a_background_of_text(run, tokenizer, tmp_path):
+    lines = tmp_path / "pages.jsonl"
+    lines.write_text('{"text": "A page."}\n{"text": "Another page of text."}\n')
+    words = ("tokenizer", "encode", lines, "--tokenizer", tokenizer, "--out", tmp_path / "pages")
+    made = run(*words, "--json").json()
+    assert made["out"] == str(tmp_path / "pages")
+    assert made["tokens"] == (tmp_path / "pages.bin").stat().st_size // 2
+    assert "a name without" in run(*words).refused()
+    gen = ("gen", "--grammar", "bios-en", "--tokenizer", tokenizer, "--subjects", 20)
+    run(*gen, "--background", tmp_path / "pages", "--out", tmp_path / "corpus", "--json").json()
+    corpus = Corpus.open(tmp_path / "corpus")
+    texts = corpus.texts(0, corpus.num_documents)
+    assert {"A page.", "Another page of text."} < set(texts)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (("grammar", "chek"),
          "argument 'COMMAND': got chek, allowed: check, show (did you mean check?)"),
         (("tokenizer", "trian"),
-         "argument 'COMMAND': got trian, allowed: train (did you mean train?)"),
+         "argument 'COMMAND': got trian, allowed: train, encode (did you mean train?)"),
         (("grammar", "check"), "argument 'FILE|NAME': got nothing, allowed: a value"),
         (("tokenizer", "train"), "argument '--out': got nothing, allowed: a directory to write"),
+        (("tokenizer", "encode", "x", "--out", "y"),
+         "argument '--tokenizer': got nothing, allowed: a directory with tokenizer.json"),
         (("tokenizer", "train", "--out", "x"),
          "argument '--grammar': got nothing, allowed: the name of a grammar, or a file"),
         (("tokenizer", "train", "--out", "x", "--grammar", "bios-en", "--vocabulary", "9"),

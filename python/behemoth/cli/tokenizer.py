@@ -1,8 +1,8 @@
-"""`behemoth tokenizer`: train a tokenizer on the text of a grammar."""
+"""`behemoth tokenizer`: train a tokenizer on the text of a grammar, encode documents of others."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -14,7 +14,7 @@ from .console import console, keep_interrupts, write_json
 from .options import Option, command
 
 app = typer.Typer(
-    help="Train tokenizers on the text of grammars.",
+    help="Train tokenizers on the text of grammars, and encode documents with them.",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -22,7 +22,7 @@ app = typer.Typer(
 
 @app.callback(invoke_without_command=True)
 def tokenizer(context: typer.Context) -> None:
-    """Train tokenizers on the text of grammars."""
+    """Train tokenizers on the text of grammars, and encode documents with them."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
@@ -51,3 +51,35 @@ def train(given: dict[str, Any], json: bool) -> None:
         write_json({"out": out, "vocabulary": made.size, "digest": made.digest})
     else:
         console().print(f"{out}: {made.size:,} token ids", markup=False)
+
+
+@app.command("encode")
+@command(
+    Option("tokenizer", "DIR", "What text is encoded with, and whose ids rows of tokens are.",
+           required="a directory with tokenizer.json"),
+    Option("out", "NAME", "Tokens go to NAME.bin, ends of documents to NAME.idx.",
+           required="a name of new files"),
+    Option("column", "NAME", "Key or column to read [text, or else input_ids]."),
+)  # fmt: skip
+def encode(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="A file .jsonl, .parquet or .arrow, a directory of them, or one of LitData's.",
+        ),
+    ],
+    given: dict[str, Any],
+    json: bool,
+) -> None:
+    """Encode documents of others: `gen --background NAME` lays a corpus among them."""
+    keep_interrupts()
+    with needed():
+        from behemoth.corpus import encode_documents
+
+        tokens = encode_documents(source, progress=Bars(), **given)
+    out = given["out"]
+    if json:
+        write_json({"out": out, "tokens": tokens})
+    else:
+        console().print(f"{out}: {tokens:,} tokens", markup=False)

@@ -194,7 +194,9 @@ class Corpus:
             raise ArgumentError("world", world, "a World; behemoth.load reads a path")
         text = text_of(grammar, tokenizer)
         end = END_OF_DOCUMENT if text is None else text.end_of_document
-        between, spec["background"] = background_of(background, background_tokens, end)
+        between, spec["background"] = background_of(
+            background, background_tokens, end, None if text is None else text.tokenizer_size
+        )
         self._set(_native(world, spec, array, text, between), world, array, text, between)
 
     def _set(

@@ -206,6 +206,11 @@ class Text:
         """The token that ends a document."""
         return END_OF_DOCUMENT if self.tokenizer is None else self.tokenizer.end_of_document
 
+    @property
+    def tokenizer_size(self) -> int | None:
+        """Number of token ids of the tokenizer; none where the words are the tokens."""
+        return None if self.tokenizer is None else self.tokenizer.size
+
     def check(self, corpus: Corpus, documents: int = 200) -> None:
         """Hold the tokens of a corpus's first documents to what the tokenizer makes of their text.
 

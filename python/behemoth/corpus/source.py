@@ -158,7 +158,8 @@ class Source:
             spec = {**spec, "grammar": told if "digest" in told else None}
         end = END_OF_DOCUMENT if text is None else text.end_of_document
         told = self.corpus.get("background")
-        background, table = read_background(told, self.directory or Path(), end)
+        size = None if text is None else text.tokenizer_size
+        background, table = read_background(told, self.directory or Path(), end, size)
         if table is not None:
             spec = {**spec, "background": table}
         return Corpus.from_arrays(made, spec, array, text, background)

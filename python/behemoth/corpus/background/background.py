@@ -5,7 +5,12 @@ What can be read, a file or a directory of them:
 - a corpus directory of Behemoth's, complete, with the vocabulary of the corpus;
 - ``NAME.bin`` beside ``NAME.idx`` of Megatron's indexed datasets, in uint16 or int32;
 - ``NAME.bin`` of raw little-endian tokens beside ``NAME.idx`` of raw uint64, one past the last
-  token of each document; whether tokens are uint16 or uint32 follows from the two sizes.
+  token of each document; whether tokens are uint16 or uint32 follows from the two sizes;
+- ``NAME.ds`` beside ``NAME.ds.index`` of datatrove and nanotron;
+- ``NAME.npy`` of OLMo-core, raw tokens, perhaps beside ``NAME.csv.gz``.
+
+Text, and rows of tokens in Parquet, Arrow or LitData's chunks, are made one of these by
+`behemoth.corpus.encode_documents`.
 
 The tokens must be those of the corpus's own tokenizer. They are read where they lie, whenever the
 corpus is made; a corpus names them by their digest, which takes a pass over the files to check.
@@ -14,7 +19,6 @@ corpus is made; a corpus names them by their digest, which takes a pass over the
 from __future__ import annotations
 
 import json
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,18 +27,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from behemoth import _gen
 from behemoth.support.errors import ArgumentError
 from behemoth.support.text import toml_text
 
+from .files import found, open_files
+
 BACKGROUND_FILE = "background.json"
 """In a corpus directory: where its background lies."""
-
-_MEGATRON = b"MMIDIDX\0\0"
-_WIDTHS = {8: 2, 4: 4}
-_ALLOWED = "a corpus directory, or NAME.bin beside NAME.idx"
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,9 @@ class Background:
         A directory, or the name of a file with or without ``.bin``.
     end : int
         The token that ends a document of the corpus that they are to stand in.
+    vocabulary : int, optional
+        Number of token ids of the tokenizer, if there is one: where files do not say how wide a
+        token is.
 
     Raises
     ------
@@ -56,6 +60,7 @@ class Background:
 
     path: Path
     end: int = 0
+    vocabulary: int | None = None
 
     @cached_property
     def native(self) -> _gen.Background:
@@ -63,21 +68,8 @@ class Background:
         manifest = self.path / "manifest.json"
         if manifest.is_file():
             return self._directory(json.loads(manifest.read_text(encoding="utf-8")))
-        files = sorted(self.path.glob("*.bin")) if self.path.is_dir() else [self.path]
-        if not all(file.is_file() for file in files):
-            files = []
-        if not files:
-            raise ArgumentError("background", fspath(self.path), _ALLOWED)
-        widths, ends, first = set[int](), list[NDArray[np.uint64]](), 0
-        for file in files:
-            width, own = _read_index(file)
-            widths.add(width)
-            ends.append(own + np.uint64(first))
-            first += file.stat().st_size // width
-        if len(widths) > 1:
-            raise ArgumentError("background", "files of uint16 and of uint32", "one of them")
-        names = [fspath(file) for file in files]
-        return _gen.Background(names, widths.pop(), self.end, np.concatenate(ends))
+        files = open_files(self.path, self.vocabulary)
+        return _gen.Background(files.paths, files.width, self.end, files.ends)
 
     def _directory(self, manifest: Mapping[str, Any]) -> _gen.Background:
         if not manifest.get("complete"):
@@ -108,58 +100,19 @@ class Background:
                 "background", f"{fspath(self.path)}, of another vocabulary", "the corpus's own"
             )
 
-    def __getstate__(self) -> tuple[Path, int]:
-        return self.path, self.end
+    def __getstate__(self) -> tuple[Path, int, int | None]:
+        return self.path, self.end, self.vocabulary
 
-    def __setstate__(self, state: tuple[Path, int]) -> None:
-        for name, value in zip(("path", "end"), state, strict=True):
+    def __setstate__(self, state: tuple[Path, int, int | None]) -> None:
+        for name, value in zip(("path", "end", "vocabulary"), state, strict=True):
             object.__setattr__(self, name, value)
 
 
-def _read_index(file: Path) -> tuple[int, NDArray[np.uint64]]:
-    """Bytes of a token, and one past the last token of each document, of ``NAME.bin``."""
-    index = file.with_suffix(".idx")
-    if not index.is_file():
-        raise ArgumentError("background", f"{fspath(file)} without {index.name}", _ALLOWED)
-    data, size = index.read_bytes(), file.stat().st_size
-    if data.startswith(_MEGATRON):
-        return _read_megatron(index, data)
-    ends = np.frombuffer(data[: len(data) // 8 * 8], "<u8").astype(np.uint64)
-    last = int(ends[-1]) if len(ends) else 0
-    if len(data) % 8 or last == 0 or size % last or size // last not in (2, 4):
-        raise ArgumentError(
-            "background",
-            f"{fspath(index)}, which does not fit the {size} bytes beside it",
-            "Megatron's index, or raw uint64 that end at the number of 2- or 4-byte tokens",
-        )
-    return size // last, ends
-
-
-def _read_megatron(index: Path, data: bytes) -> tuple[int, NDArray[np.uint64]]:
-    head = struct.calcsize("<QBQQ")
-    start = len(_MEGATRON) + head
-    _, code, sequences, documents = struct.unpack_from("<QBQQ", data, len(_MEGATRON))
-    if code not in _WIDTHS:
-        raise ArgumentError("background", f"{fspath(index)}, type {code}", "uint16 or int32")
-    lengths = np.frombuffer(data, "<i4", sequences, start)
-    places = np.frombuffer(data, "<i8", sequences, start + 4 * sequences)
-    firsts = np.frombuffer(data, "<i8", documents, start + 12 * sequences)
-    ends = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
-    if not np.array_equal(places, ends[:-1] * _WIDTHS[code]):
-        raise ArgumentError(
-            "background", f"{fspath(index)}, with gaps", "sequences one after the other"
-        )
-    return _WIDTHS[code], ends[firsts[1:]].astype(np.uint64)
-
-
-def _found(path: Path) -> Path:
-    """A directory or a file, whose ``.bin`` may be left out; noted so that it stays the one."""
-    named = Path(f"{path}.bin")
-    return (named if named.is_file() and not path.exists() else path).absolute()
-
-
 def background_of(
-    background: Background | str | PathLike[str] | None, tokens: int | None, end: int
+    background: Background | str | PathLike[str] | None,
+    tokens: int | None,
+    end: int,
+    vocabulary: int | None,
 ) -> tuple[Background | None, dict[str, Any] | None]:
     """Make of what a user names a background, and what a spec says of it."""
     if background is None:
@@ -167,11 +120,11 @@ def background_of(
             raise ArgumentError("background_tokens", tokens, "none without a background")
         return None, None
     path = background.path if isinstance(background, Background) else Path(background)
-    return Background(_found(path), end), {"tokens": tokens}
+    return Background(found(path), end, vocabulary), {"tokens": tokens}
 
 
 def read_background(
-    told: Any, beside: Path, end: int
+    told: Any, beside: Path, end: int, vocabulary: int | None
 ) -> tuple[Background | None, dict[str, Any] | None]:
     """Give the background that a spec names, and what the engine is told of it.
 
@@ -183,6 +136,8 @@ def read_background(
         Where the spec lies, from where a path is seen.
     end : int
         The token that ends a document.
+    vocabulary : int, optional
+        Number of token ids of the tokenizer, if there is one.
     """
     if told is None:
         return None, None
@@ -203,4 +158,4 @@ def read_background(
     if not isinstance(path, str):
         raise ArgumentError("background", "no path", allowed)
     table = {key: value for key, value in told.items() if key != "path"}
-    return Background(_found(beside / path), end), table
+    return Background(found(beside / path), end, vocabulary), table

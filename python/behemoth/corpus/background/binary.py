@@ -1,0 +1,53 @@
+"""``NAME.bin`` of raw tokens beside ``NAME.idx``: Megatron's index, or raw ends of documents."""
+
+from __future__ import annotations
+
+import struct
+from os import fspath
+from pathlib import Path
+
+import numpy as np
+
+from behemoth.support.errors import ArgumentError
+
+from .tokens import TokenFile, fitted, raw_ends
+
+__all__ = ["read"]
+
+_MEGATRON = b"MMIDIDX\0\0"
+_WIDTHS = {8: 2, 4: 4}  # bytes of Megatron's types uint16 and int32
+
+
+def read(file: Path, vocabulary: int | None) -> TokenFile:
+    """Read the index of ``NAME.bin``."""
+    index = file.with_suffix(".idx")
+    if not index.is_file():
+        raise ArgumentError(
+            "background", f"{fspath(file)} without {index.name}", "NAME.bin beside NAME.idx"
+        )
+    with index.open("rb") as opened:
+        megatron = opened.read(len(_MEGATRON)) == _MEGATRON
+    return _read_megatron(index) if megatron else fitted(file, index, raw_ends(index))
+
+
+def _read_megatron(index: Path) -> TokenFile:
+    data = index.read_bytes()
+    try:
+        _, code, sequences, documents = struct.unpack_from("<QBQQ", data, len(_MEGATRON))
+        start = len(_MEGATRON) + struct.calcsize("<QBQQ")
+        lengths = np.frombuffer(data, "<i4", sequences, start)
+        places = np.frombuffer(data, "<i8", sequences, start + 4 * sequences)
+        firsts = np.frombuffer(data, "<i8", documents, start + 12 * sequences)
+        ends = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+        document_ends = ends[firsts[1:]].astype(np.uint64)
+    except (struct.error, ValueError, IndexError, OverflowError):
+        raise ArgumentError(
+            "background", f"{fspath(index)}, which is damaged", "an index of Megatron's"
+        ) from None
+    if code not in _WIDTHS:
+        raise ArgumentError("background", f"{fspath(index)}, type {code}", "uint16 or int32")
+    if not np.array_equal(places, ends[:-1] * _WIDTHS[code]):
+        raise ArgumentError(
+            "background", f"{fspath(index)}, with gaps", "sequences one after the other"
+        )
+    return TokenFile(_WIDTHS[code], document_ends)

@@ -1,0 +1,280 @@
+"""Documents of others as tokens: text, or rows of tokens, made a file that can be a background.
+
+Read are JSON lines, Parquet, Arrow (as `datasets` saves it to disk) and chunks of LitData. What is
+written, ``NAME.bin`` beside ``NAME.idx``, is read where it lies whenever a corpus is made, so the
+tokens must be on disk in one piece; a background of a hundred billion tokens is best left in a
+format that is read directly (`behemoth.corpus.background`).
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from behemoth.support.checks import path_of
+from behemoth.support.errors import ArgumentError
+from behemoth.support.files import replacing
+from behemoth.support.progress import Looking, task
+
+from .text_tokenizer import TextTokenizer, read_tokenizer
+
+__all__ = ["encode_documents"]
+
+_ROWS = 4_096  # documents in memory at a time
+_COLUMNS = ("text", "input_ids")
+_ALLOWED = "files .jsonl, .parquet or .arrow, directories of them, or a directory of LitData's"
+# LitData's numbers of the types that tokens come in.
+_LITDATA = {16: "<i4", 20: "<u2"}
+
+
+def encode_documents(
+    source: str | PathLike[str],
+    tokenizer: TextTokenizer | str | PathLike[str],
+    out: str | PathLike[str],
+    *,
+    column: str | None = None,
+    progress: Looking = None,
+) -> int:
+    """Write documents as tokens that ``--background`` reads.
+
+    Parameters
+    ----------
+    source : path
+        A file of JSON lines (``.jsonl``), of Parquet or of Arrow's streams, or a directory of
+        them, which are read in the order of their names; or a directory of LitData's chunks.
+    tokenizer : TextTokenizer or path
+        What text is encoded with. Rows of tokens must be in its ids already.
+    out : path
+        ``NAME`` or ``NAME.bin``: tokens go to ``NAME.bin`` (uint16 or uint32), ends of documents
+        to ``NAME.idx`` (uint64).
+    column : str, optional
+        Which key or column: of text, or lists of token ids. By default ``text``, or else
+        ``input_ids``. LitData's chunks have none.
+    progress : callable or Progress, optional
+        Who looks on.
+
+    Returns
+    -------
+    int
+        Number of tokens.
+
+    Raises
+    ------
+    ArgumentError
+        When there is nothing to read, or a token that the tokenizer has not.
+    """
+    made = tokenizer if isinstance(tokenizer, TextTokenizer) else read_tokenizer(tokenizer)
+    place = path_of("source", source, _ALLOWED)
+    named = Path(out)
+    target = named if named.suffix == ".bin" else Path(f"{named}.bin")
+    index = target.with_suffix(".idx")
+    for file in (target, index):
+        if file.exists():
+            raise ArgumentError("out", fspath(out), f"a name without {fspath(file)}")
+    files, read = _reader(place, column, made.end_of_document)
+    width = np.dtype("<u2" if made.size <= 1 << 16 else "<u4")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    total, ends = 0, list[NDArray[np.uint64]]()
+    # The index comes last: without it there is nothing to read.
+    with replacing(target) as temporary, task(progress, "encoding", "files") as step:
+        with temporary.open("wb") as tokens:
+            for number, file in enumerate(files):
+                for part in _documents(read(file), made, file):
+                    tokens.write(part.flat.astype(width).tobytes())
+                    ends.append(np.cumsum(part.lengths).astype(np.uint64) + np.uint64(total))
+                    total += len(part.flat)
+                step(number + 1, len(files))
+        if total == 0:
+            raise ArgumentError("source", f"{fspath(source)}, without a token", _ALLOWED)
+    with replacing(index) as temporary:
+        np.concatenate(ends).astype("<u8").tofile(temporary)
+    return total
+
+
+@dataclass(frozen=True)
+class _Tokens:
+    """Documents end to end: int64[tokens], and how many each has: int64[documents]."""
+
+    flat: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+
+
+_Chunk = list[str] | _Tokens
+_Chunks = Iterator[_Chunk]
+_Read = Callable[[Path], _Chunks]
+
+
+def _reader(place: Path, column: str | None, end: int) -> tuple[list[Path], _Read]:
+    """Files to read, and what reads one."""
+    readers: dict[str, _Read] = {
+        ".jsonl": lambda file: _read_lines(file, column),
+        ".parquet": lambda file: _parquet(file, column),
+        ".arrow": lambda file: _arrow(file, column),
+    }
+    if (place / "index.json").is_file():
+        if column is not None:
+            raise ArgumentError("column", column, "none with chunks of LitData")
+        return _litdata(place, end)
+    files = sorted(place.iterdir()) if place.is_dir() else [place]
+    files = [file for file in files if file.suffix in readers and file.is_file()]
+    kinds = {file.suffix for file in files}
+    if not files:
+        raise ArgumentError("source", fspath(place), _ALLOWED)
+    if len(kinds) > 1:
+        raise ArgumentError("source", f"{' and '.join(sorted(kinds))} files", "one kind")
+    return files, readers[kinds.pop()]
+
+
+def _documents(chunks: _Chunks, tokenizer: TextTokenizer, file: Path) -> Iterator[_Tokens]:
+    """Documents as tokens, the ends of documents in."""
+    end = tokenizer.end_of_document
+    for chunk in chunks:
+        if not isinstance(chunk, _Tokens):
+            chunk = _tokens_of([one.ids for one in tokenizer.encode(chunk)])
+        flat, lengths = chunk.flat, chunk.lengths
+        if len(flat) and not 0 <= flat.min() <= flat.max() < tokenizer.size:
+            bad = flat.min() if flat.min() < 0 else flat.max()
+            raise ArgumentError(
+                "source", f"token {bad} in {fspath(file)}", f"tokens below {tokenizer.size}"
+            )
+        stops = np.cumsum(lengths)
+        # One that has its end keeps it as it is.
+        open_ = np.ones(len(lengths), np.bool_)
+        some = lengths > 0
+        open_[some] = flat[stops[some] - 1] != end
+        yield _Tokens(np.insert(flat, stops[open_], end), lengths + open_)
+
+
+def _tokens_of(rows: Sequence[Sequence[int]]) -> _Tokens:
+    lengths = np.fromiter(map(len, rows), np.int64, len(rows))
+    return _Tokens(np.fromiter(chain.from_iterable(rows), np.int64, int(lengths.sum())), lengths)
+
+
+def _read_lines(file: Path, column: str | None) -> _Chunks:
+    rows: list[Any] = []
+    with file.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            own = _row(line, column)
+            if own is None:
+                wanted = repr(column) if column else " or ".join(map(repr, _COLUMNS))
+                raise ArgumentError(
+                    "source",
+                    f"line {number} of {fspath(file)}",
+                    f"an object with {wanted}, a text or a list of token ids",
+                )
+            if rows and (len(rows) == _ROWS or type(own) is not type(rows[0])):
+                yield _chunk(rows)
+                rows = []
+            rows.append(own)
+    if rows:
+        yield _chunk(rows)
+
+
+def _row(line: str, column: str | None) -> str | list[int] | None:
+    try:
+        row = json.loads(line)
+        own = row[column or next(name for name in _COLUMNS if name in row)]
+    except (ValueError, TypeError, KeyError, StopIteration, RecursionError):
+        return None
+    tokens = isinstance(own, list) and all(type(token) is int for token in own)
+    return own if tokens or isinstance(own, str) else None
+
+
+def _chunk(rows: list[Any]) -> _Chunk:
+    return rows if isinstance(rows[0], str) else _tokens_of(rows)
+
+
+def _of_column(series: pl.Series) -> _Chunk:
+    """A part of a column; what is null is no document."""
+    series = series.drop_nulls()
+    if series.dtype == pl.String:
+        return series.to_list()
+    lists = series.cast(pl.List(pl.Int64))
+    return _Tokens(
+        lists.explode(empty_as_null=False).to_numpy(), lists.list.len().to_numpy().astype(np.int64)
+    )
+
+
+def _parquet(file: Path, column: str | None) -> _Chunks:
+    try:
+        scan = pl.scan_parquet(file)
+        key = _column(scan.collect_schema(), column, file)
+        rows = scan.select(pl.len()).collect().item()
+        for first in range(0, rows, _ROWS):
+            yield _of_column(scan.select(key).slice(first, _ROWS).collect()[key])
+    except (OSError, pl.exceptions.PolarsError):
+        raise ArgumentError("source", fspath(file), "a Parquet file that can be read") from None
+
+
+def _arrow(file: Path, column: str | None) -> _Chunks:
+    """A stream as `datasets` saves it: in memory as a whole, which is half a gigabyte at most."""
+    try:
+        frame = pl.read_ipc_stream(file)
+    except (OSError, pl.exceptions.PolarsError):
+        raise ArgumentError("source", fspath(file), "a stream of Arrow that can be read") from None
+    key = _column(frame.schema, column, file)
+    for first in range(0, frame.height, _ROWS):
+        yield _of_column(frame[key].slice(first, _ROWS))
+
+
+def _column(schema: pl.Schema, column: str | None, file: Path) -> str:
+    """The column that is read: text, or lists of whole numbers."""
+    wanted = _COLUMNS if column is None else (column,)
+    for name in wanted:
+        kind = schema.get(name)
+        if kind == pl.String or (isinstance(kind, pl.List | pl.Array) and kind.inner.is_integer()):
+            return name
+    raise ArgumentError(
+        "column",
+        f"{column or 'none'} of {fspath(file)}, which has {', '.join(schema)}",
+        "a column of text, or of lists of token ids",
+    )
+
+
+def _litdata(place: Path, end: int) -> tuple[list[Path], _Read]:
+    """Chunks of tokens: u32 number of items, u32 places of the items and their end, the items.
+
+    Documents run on over chunks' items, so the ends of documents are where their token says so;
+    what a chunk begins and ends with are pieces of documents, and become documents of their own.
+    """
+    try:
+        told = json.loads((place / "index.json").read_text(encoding="utf-8"))
+        [kind] = told["config"]["data_format"]
+        name, _, code = kind.partition(":")
+        files = [place / Path(chunk["filename"]).name for chunk in told["chunks"]]
+        usable = name == "no_header_tensor" and not told["config"].get("compression")
+        dtype = _LITDATA.get(int(code)) if usable else None
+    except (ValueError, TypeError, KeyError):
+        raise ArgumentError(
+            "source", fspath(place / "index.json"), "an index of LitData's"
+        ) from None
+    if dtype is None:
+        raise ArgumentError(
+            "source",
+            f"{kind} in {fspath(place / 'index.json')}",
+            "tokens of int32 or uint16 without compression",
+        )
+
+    def read(file: Path) -> _Chunks:
+        try:
+            data = file.read_bytes()
+            (items,) = struct.unpack_from("<I", data)
+            flat = np.frombuffer(data, dtype, offset=4 * (items + 2)).astype(np.int64)
+        except (OSError, struct.error, ValueError):
+            raise ArgumentError("source", fspath(file), "a chunk of LitData's") from None
+        stops = np.flatnonzero(flat == end) + 1
+        if len(flat) and (not len(stops) or stops[-1] < len(flat)):
+            stops = np.append(stops, len(flat))
+        yield _Tokens(flat, np.diff(stops, prepend=0))
+
+    return files, read

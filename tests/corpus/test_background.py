@@ -1,0 +1,132 @@
+"""Backgrounds in the formats of others: read where they lie, or encoded first."""
+
+import gzip
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+
+import behemoth as bh
+from behemoth.corpus import encode_documents, train_tokenizer
+from behemoth.export import export
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory):
+    place = tmp_path_factory.mktemp("tokenizer") / "bpe"
+    train_tokenizer("bios-en", place, vocabulary=400, documents=200)
+    return place
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory, tokenizer):
+    """A corpus directory whose documents become the background of others."""
+    place = tmp_path_factory.mktemp("written") / "corpus"
+    grammar = bh.Grammar.named("encyclopedia-en")
+    corpus = bh.Corpus(
+        grammar.world(40, seed=3), order="bios", grammar=grammar, tokenizer=tokenizer
+    )
+    corpus.write(place, threads=1, probes=0)
+    return place
+
+
+def documents_of(directory):
+    corpus = bh.Corpus.open(directory)
+    return sorted(corpus.tokens(i, i + 1).tolist() for i in range(corpus.num_documents))
+
+
+def others(tokenizer, background):
+    """The documents of a corpus on that background which say no fact."""
+    grammar = bh.Grammar.named("bios-en")
+    corpus = bh.Corpus(
+        grammar.world(30), order="bios", grammar=grammar, tokenizer=tokenizer, background=background
+    )
+    numbers = np.flatnonzero(~corpus.says_facts(0, corpus.num_documents)).tolist()
+    return sorted(corpus.tokens(i, i + 1).tolist() for i in numbers)
+
+
+@pytest.mark.parametrize("kind", ["olmo", "datatrove"])
+def test_exports_are_backgrounds_as_they_lie(tmp_path, tokenizer, written, kind):
+    export(written, tmp_path / kind, to=kind)
+    assert others(tokenizer, tmp_path / kind) == documents_of(written)
+
+
+def test_the_ends_beside_olmos_tokens_decide(tmp_path, tokenizer):
+    end = 0
+    np.array([5, 6, end, 7, 8, 9, 10, end], "<u4").tofile(tmp_path / "part.npy")
+    with gzip.open(tmp_path / "part.csv.gz", "wt") as lines:
+        lines.write("0,3,id-1,file,0\n3,8,id-2,file,1\n")
+    found = others(tokenizer, tmp_path / "part")
+    assert found == [[5, 6, end], [7, 8, 9, 10, end]]
+    np.save(tmp_path / "array.npy", np.arange(4))
+    with pytest.raises(bh.ArgumentError, match=r"array.npy, an array of numpy's, allowed: raw tok"):
+        others(tokenizer, tmp_path / "array.npy")
+    (tmp_path / "part.csv.gz").write_bytes(b"no gzip")
+    with pytest.raises(bh.ArgumentError, match="allowed: lines that begin with start,end"):
+        others(tokenizer, tmp_path / "part.npy")
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet", "litdata"])
+def test_exports_are_encoded(tmp_path, tokenizer, written, kind):
+    options = {"block_length": 64} if kind == "litdata" else {}
+    export(written, tmp_path / kind, to=kind, **options)
+    source = tmp_path / kind / ("documents" if kind == "jsonl" else "")
+    tokens = encode_documents(source, tokenizer, tmp_path / "encoded")
+    found, wanted = others(tokenizer, tmp_path / "encoded"), documents_of(written)
+    assert sum(map(len, found)) == tokens
+    if kind == "litdata":  # less than a block is left out, at the end
+        assert sum(map(len, wanted)) - 64 < tokens <= sum(map(len, wanted)) + 1
+        assert sum(document in wanted for document in found) >= len(wanted) - 5
+    else:
+        assert found == wanted
+
+
+def test_tokens_of_a_column_and_what_datasets_saves(tmp_path, tokenizer, written):
+    datasets = pytest.importorskip("datasets")
+    wanted = documents_of(written)
+    # Once with their ends and once without, which makes no difference.
+    rows = [tokens if i % 2 else tokens[:-1] for i, tokens in enumerate(wanted)]
+    datasets.Dataset.from_dict({"ids": rows}).save_to_disk(tmp_path / "saved")
+    encode_documents(tmp_path / "saved", tokenizer, tmp_path / "a.bin", column="ids")
+    assert others(tokenizer, tmp_path / "a") == wanted
+    pl.DataFrame({"input_ids": rows}).write_parquet(tmp_path / "rows.parquet")
+    encode_documents(tmp_path / "rows.parquet", tokenizer, tmp_path / "b")
+    assert (tmp_path / "a.bin").read_bytes() == (tmp_path / "b.bin").read_bytes()
+    assert (tmp_path / "a.idx").read_bytes() == (tmp_path / "b.idx").read_bytes()
+
+
+def test_what_cannot_be_encoded_is_refused(tmp_path, tokenizer):
+    def refused(source, message, **options):
+        with pytest.raises(bh.ArgumentError, match=message):
+            encode_documents(tmp_path / source, tokenizer, tmp_path / "out", **options)
+        assert not list(tmp_path.glob("out*")), "nothing is left behind"
+
+    refused("none", "argument 'source': got .*none, allowed: files .jsonl")
+    lines = tmp_path / "lines.jsonl"
+    lines.write_text('{"text": "a"}\n{"text": 3}\n')
+    refused("lines.jsonl", "got line 2 of .*lines.jsonl, allowed: an object with 'text' or")
+    lines.write_text('{"text": "a"}\n')
+    refused("lines.jsonl", "allowed: an object with 'body'", column="body")
+    lines.write_text("[" * 100_000)
+    refused("lines.jsonl", "got line 1 of")
+    lines.write_text("")
+    refused("lines.jsonl", "without a token")
+    lines.write_text('{"input_ids": [1, 2, 400]}\n')
+    refused("lines.jsonl", "got token 400 in .*allowed: tokens below 400")
+    (tmp_path / "bad.parquet").write_bytes(b"PAR1")
+    refused("bad.parquet", "allowed: a Parquet file that can be read")
+    refused("", "got .jsonl and .parquet files, allowed: one kind")
+    (tmp_path / "lit").mkdir()
+    index = tmp_path / "lit" / "index.json"
+    index.write_text("{}")
+    refused("lit", "index.json, allowed: an index of LitData's")
+    told = {"chunks": [{"filename": "../../x"}], "config": {"data_format": ["jpeg"]}}
+    index.write_text(json.dumps(told))
+    refused("lit", "got jpeg in")
+    told["config"]["data_format"] = ["no_header_tensor:20"]
+    index.write_text(json.dumps(told))
+    refused("lit", "got .*lit/x, allowed: a chunk of LitData's")
+    pl.DataFrame({"a": [1]}).write_parquet(tmp_path / "bad.parquet")
+    lines.unlink()
+    refused("bad.parquet", "got none of .*which has a, allowed: a column of text")
