@@ -42,6 +42,50 @@ def test_of_a_single_model_nothing_is_known_about_others():
     assert row.select("value", "low", "high", "clusters").row(0) == (0.3, None, None, 1)
 
 
+def test_of_a_single_model_the_subjects_can_be_resampled():
+    frame = models([0.3], edits=200).with_columns(
+        subject=pl.col("edit").cast(pl.UInt64), link=pl.lit(False)
+    )
+    row = aggregate(frame, ["exact_efficacy"], filters=("all",), resampled="subjects")
+    assert row.select("value", "clusters", "edits").row(0) == (0.3, 200, 200)
+    # The binomial's 2.5% and 97.5% points for 200 facts.
+    assert row["low"].item() == pytest.approx(0.235, abs=0.02)
+    assert row["high"].item() == pytest.approx(0.365, abs=0.02)
+    # Facts of one subject stand and fall together: with 10 subjects the interval is wider.
+    few = frame.with_columns(subject=(pl.col("edit") // 20).cast(pl.UInt64))
+    wide = aggregate(few, ["exact_efficacy"], filters=("all",), resampled="subjects")
+    assert wide["clusters"].item() == 10
+    assert wide["high"].item() - wide["low"].item() > 0.4
+    with pytest.raises(ArgumentError, match="argument 'resampled': got facts, allowed: models"):
+        aggregate(frame, resampled="facts")
+
+
+def test_rows_of_an_edit_share_it_among_their_subjects():
+    rows = [
+        {"world": "w", "seed": 0, "edit": edit, "subject": subject, "link": False,
+         "exact_match": right, "group": "unrelated", "must_change": False}
+        for edit, subject, right in [(0, 1, True), (0, 2, False), (0, 2, False), (1, 3, True)]
+    ]  # fmt: skip
+    found = [
+        aggregate(frame_of(rows), ["exact_specificity"], filters=("all",), resampled=over)
+        for over in ("models", "subjects")
+    ]
+    columns = ("value", "rows", "edits")
+    assert found[0].select(columns).equals(found[1].select(columns))
+    assert found[0].select(columns).row(0) == (pytest.approx(2 / 3), 4, 2)
+
+
+def test_many_clusters_are_drawn_as_few_are(monkeypatch):
+    from behemoth.evaluate import clusters
+
+    whole = resampled_weights(7, 50, 3)
+    monkeypatch.setattr(clusters, "_MOST", 20)
+    drawn = list(clusters.weight_parts(7, 50, 3))
+    assert len(drawn) == 25
+    parts = np.concatenate(drawn)
+    assert (whole == parts).all() and (whole.sum(1) == 7).all()
+
+
 def test_probes_are_averaged_within_their_edit_first():
     rows = [
         {"world": "w", "seed": 0, "edit": 0, "exact_match": True, "group": "edited_paraphrase"},

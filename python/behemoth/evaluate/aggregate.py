@@ -1,8 +1,14 @@
-"""From rows to numbers: metrics with bootstrap intervals clustered by (world, initialisation)."""
+"""From rows to numbers: metrics with bootstrap intervals clustered by (world, initialisation).
+
+Of one model nothing is known about others; how sure its own numbers are, given the facts that were
+drawn, is what a bootstrap over subjects says. It is another question, and has another name.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -10,7 +16,7 @@ from numpy.typing import NDArray
 
 from behemoth.support.errors import ArgumentError
 
-from .clusters import interval, resampled_weights
+from .clusters import interval, weight_parts
 from .metrics import METRICS, Mean, Metric, get_metric
 
 __all__ = ["CLUSTERS", "aggregate"]
@@ -19,6 +25,7 @@ CLUSTERS = ("world", "seed")
 """What makes a model: its world and its initialisation."""
 _UNITS = (*CLUSTERS, "run", "plan", "edit")
 _FILTERS = ("all", "known")
+_RESAMPLED = ("models", "subjects")
 
 
 def aggregate(
@@ -27,6 +34,7 @@ def aggregate(
     *,
     by: Sequence[str] = ("method", "stage"),
     filters: Sequence[str] = _FILTERS,
+    resampled: Literal["models", "subjects"] = "models",
     resamples: int = 1000,
     level: float = 0.95,
     seed: int = 0,
@@ -47,6 +55,9 @@ def aggregate(
         Columns to keep apart, such as ``edit_exposures`` or ``group``.
     filters : sequence of str
         ``all`` rows, and those whose fact was ``known`` before the edit.
+    resampled : {'models', 'subjects'}
+        Over what the bootstrap goes: whole models, for what is said of models; or subjects of
+        worlds, for what is said of the very models at hand, had other facts been asked.
     resamples : int
         Bootstrap samples.
     level : float
@@ -59,7 +70,8 @@ def aggregate(
     polars.DataFrame
         The columns of `by`, then metric, version, filter (String), value, low, high
         (Float64; the interval is null for a single cluster, of which nothing is known about
-        others), rows, edits, clusters (UInt32). Metrics without rows are left out.
+        others), rows, edits, clusters (UInt32; models or subjects). Metrics without rows
+        are left out.
 
     Raises
     ------
@@ -70,6 +82,9 @@ def aggregate(
     for name in filters:
         if name not in _FILTERS:
             raise ArgumentError.unknown("filters", name, _FILTERS)
+    if resampled not in _RESAMPLED:
+        raise ArgumentError.unknown("resampled", resampled, _RESAMPLED)
+    keys = CLUSTERS if resampled == "models" else (*CLUSTERS, "link", "subject")
     for name in by:
         if name not in frame.columns:
             raise ArgumentError.unknown("by", name, frame.columns)
@@ -77,13 +92,13 @@ def aggregate(
         raise ArgumentError("level", level, "between 0 and 1")
     rows = []
     for key, part in frame.group_by(list(by), maintain_order=True):
-        clusters = part.select(CLUSTERS).unique().sort(CLUSTERS).with_row_index("cluster")
-        weights = resampled_weights(len(clusters), resamples, seed)
-        marked = part.join(clusters, on=list(CLUSTERS), how="left")
+        clusters = part.select(keys).unique().sort(keys).with_row_index("cluster")
+        marked = part.join(clusters, on=list(keys), how="left", nulls_equal=True)
+        bootstrap = _Bootstrap(len(clusters), resamples, level, seed)
         for name in filters:
             kept = marked if name == "all" else marked.filter(pl.col("known"))
             for metric in chosen:
-                row = _summary(kept, metric, weights, level)
+                row = _summary(kept, metric, bootstrap)
                 if row is not None:
                     labels = dict(zip(by, key, strict=True))
                     rows.append({**labels, **row, "filter": name, "version": metric.version})
@@ -102,20 +117,31 @@ def aggregate(
     return pl.DataFrame(rows, schema=schema)
 
 
+@dataclass(frozen=True)
+class _Bootstrap:
+    clusters: int
+    resamples: int
+    level: float
+    seed: int
+
+
 def _summary(
-    frame: pl.DataFrame, metric: Metric, weights: NDArray[np.float64], level: float
+    frame: pl.DataFrame, metric: Metric, bootstrap: _Bootstrap
 ) -> dict[str, object] | None:
     """Value and interval of one metric; none without rows."""
-    found = [_sums(frame, part, weights.shape[1]) for part in metric.parts]
+    count = bootstrap.clusters
+    found = [_sums(frame, part, count) for part in metric.parts]
     there = [part for part in found if part[2] > 0]
     if not there or (metric.whole and len(there) < len(found)):
         return None
-    ones = np.ones((1, weights.shape[1]))
+    ones = np.ones((1, count))
     value = float(_combined(there, ones)[0])
     clusters = int(np.any([counts > 0 for _, counts, _, _ in there], axis=0).sum())
     low = high = None
     if clusters > 1:
-        low, high = interval(_combined(there, weights), level)
+        parts = weight_parts(count, bootstrap.resamples, bootstrap.seed)
+        values = np.concatenate([_combined(there, weights) for weights in parts])
+        low, high = interval(values, bootstrap.level)
     return {
         "metric": metric.name,
         "value": value,
@@ -131,18 +157,24 @@ _Sums = tuple[NDArray[np.float64], NDArray[np.float64], int, int]
 
 
 def _sums(frame: pl.DataFrame, part: Mean, clusters: int) -> _Sums:
-    """Sums and counts of edits' means by cluster, how many rows, how many edits."""
+    """Sums and counts of edits' means by cluster, how many rows, how many edits.
+
+    An edit counts as one, whatever the number of its rows; of one whose rows are of several
+    subjects, each has its share.
+    """
     edits = (
         frame.filter(part.condition)
         .select("cluster", *_UNITS, part.value.alias("value"))
         .drop_nulls("value")
         .group_by("cluster", *_UNITS)
         .agg(pl.col("value").mean(), pl.len().alias("rows"))
+        .with_columns(share=pl.col("rows") / pl.col("rows").sum().over(_UNITS))
     )
     sums, counts = np.zeros(clusters), np.zeros(clusters)
-    np.add.at(sums, edits["cluster"].to_numpy(), edits["value"].to_numpy())
-    np.add.at(counts, edits["cluster"].to_numpy(), 1.0)
-    return sums, counts, int(edits["rows"].sum()), len(edits)
+    share = edits["share"].to_numpy()
+    np.add.at(sums, edits["cluster"].to_numpy(), edits["value"].to_numpy() * share)
+    np.add.at(counts, edits["cluster"].to_numpy(), share)
+    return sums, counts, int(edits["rows"].sum()), edits.select(_UNITS).n_unique()
 
 
 def _combined(parts: Sequence[_Sums], weights: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["interval", "resampled_weights"]
+__all__ = ["interval", "resampled_weights", "weight_parts"]
+
+_MOST = 1 << 22  # weights in memory at a time
 
 
 def resampled_weights(clusters: int, resamples: int, seed: int) -> NDArray[np.float64]:
@@ -19,9 +23,17 @@ def resampled_weights(clusters: int, resamples: int, seed: int) -> NDArray[np.fl
     float64[resamples, clusters]
         Whole numbers; each row sums to `clusters`.
     """
+    return np.concatenate(list(weight_parts(clusters, resamples, seed)))
+
+
+def weight_parts(clusters: int, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
+    """The same, some samples at a time, where there are many clusters: float64[n, clusters]."""
     generator = np.random.default_rng(seed)
-    counts = generator.multinomial(clusters, np.full(clusters, 1 / clusters), size=resamples)
-    return counts.astype(np.float64)
+    chances = np.full(clusters, 1 / clusters)
+    step = max(1, _MOST // clusters)
+    for first in range(0, resamples, step):
+        size = min(step, resamples - first)
+        yield generator.multinomial(clusters, chances, size=size).astype(np.float64)
 
 
 def interval(values: NDArray[np.float64], level: float) -> tuple[float, float]:
