@@ -8,23 +8,29 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from behemoth.support.bars import Bars
+from behemoth.support.errors import ArgumentError
 from behemoth.support.extras import needed
 from behemoth.support.process import prepare
 
 from . import parse
 from .console import console, write_json
 from .edit import DEVICE
-from .options import Option, command
+from .options import Option, command, flag
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from behemoth.evaluate.suites.suite import SuiteResult
 
 
 OPTIONS = (
     Option("plan", "PLAN", "The plan whose probes are asked.",
            required="a plan directory (`behemoth plan`)"),
-    Option("out", "FRAME.parquet", "File to write.", parse.new_file,
-           required="a Parquet file to write"),
+    Option("out", "FRAME.parquet|DIR", "File to write; of a suite, directory.",
+           required="a Parquet file to write, or of a suite a directory"),
+    Option("suite", "editing|unlearning|recall", "Take the measures of a suite, with intervals."),
+    Option("twin", "RUN", "A run (or edit by retrain) without the plan's facts, for a suite."),
+    flag("force", "Replace the suite in DIR."),
     Option("rank", "first|sequence", "Rank objects by their first token or by whole names.",
            default="first"),
     Option("stack", "N", "Most edited models in one pass.", parse.at_least(1), 64),
@@ -44,9 +50,20 @@ def evaluate(
     """Evaluate a run or an edit: one row for each (edit, probe, stage), as a Parquet table.
 
     Of a run there is the stage `before` only, of an edit also `after`. The metrics that are
-    shown are means of the rows; intervals need several models.
+    shown are means of the rows; intervals need several models. With `--suite` all measures of a
+    suite are taken, and one that cannot be says what is missing: DIR gets suite.json and the rows.
+    Their intervals are of a bootstrap over the subjects of this one model.
     """
     prepare()
+    suite = given.pop("suite", None)
+    if suite is not None:
+        _take(source, suite, given, json)
+        return
+    for name in ("twin", "force"):
+        if value := given.pop(name, None):
+            allowed = "none without --suite editing, unlearning or recall"
+            raise ArgumentError(f"--{name}", value, allowed)
+    parse.new_file("--out", given["out"])
     with needed():
         from behemoth.evaluate import aggregate, evaluate as ask
 
@@ -58,6 +75,48 @@ def evaluate(
         write_json(_report(frame, metrics, given["out"], seconds))
     else:
         _show(frame, metrics, given["out"])
+
+
+def _take(source: str, suite: str, given: dict[str, Any], json: bool) -> None:
+    for name in ("stack", "batch_size", "rank"):
+        if name in given:
+            raise ArgumentError(f"--{name.replace('_', '-')}", given[name], "none with --suite")
+    with needed():
+        from behemoth.evaluate import evaluate_suite
+
+        found = evaluate_suite(source, suite, progress=Bars(), **given)
+    if json:
+        write_json({"out": given["out"], **found.to_dict()})
+    else:
+        _show_suite(found, given["out"])
+
+
+def _show_suite(found: SuiteResult, out: str) -> None:
+    from rich.table import Table
+
+    screen = console()
+    screen.print(
+        f"{out}: suite {found.suite} of {found.source}, {found.frame.height:,} rows, "
+        f"{found.seconds:.1f} s",
+        markup=False,
+    )
+    table = Table(box=None, pad_edge=False, show_edge=False)
+    for name in ("measure", "value", "95%", "n", "over"):
+        table.add_column(name, justify="right" if name in ("value", "n") else "left")
+    for taken in found.measures:
+        label = taken.name if taken.version == 1 else f"{taken.name} (v{taken.version})"
+        if taken.found is None:
+            continue
+        own = taken.found
+        between = "" if own.low is None else f"{own.low:.3g} to {own.high:.3g}"
+        table.add_row(label, f"{own.value:.3g}", between, f"{own.count:,}", own.over)
+    screen.print(table)
+    missing = [taken for taken in found.measures if taken.missing]
+    if missing:
+        screen.print("\nNot taken:")
+        for reason in dict.fromkeys(taken.missing for taken in missing):
+            names = ", ".join(taken.name for taken in missing if taken.missing == reason)
+            screen.print(f"  {names}: needs {reason}", markup=False)
 
 
 def _report(frame: pl.DataFrame, metrics: pl.DataFrame, out: str, seconds: float) -> dict[str, Any]:

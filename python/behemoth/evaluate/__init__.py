@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors
     from .metrics import METRICS as METRICS
     from .quantisation import evaluate_quantised as evaluate_quantised, quantise as quantise
     from .relearning import relearn as relearn
+    from .suites.run import SUITES as SUITES, evaluate_suite as evaluate_suite
     from .unlearning import forget_quality as forget_quality
 
 __all__, __dir__, __getattr__ = lazy(
@@ -32,6 +33,7 @@ __all__, __dir__, __getattr__ = lazy(
         "metrics": "METRICS",
         "quantisation": "evaluate_quantised quantise",
         "relearning": "relearn",
+        "suites.run": "SUITES evaluate_suite",
         "unlearning": "forget_quality",
     },
     verb="evaluate",

@@ -1,8 +1,9 @@
 """Membership tests: whether it can still be told that a fact was in the training data.
 
-Members are the facts to be forgotten, non-members the same prompts with another object, which was
-never written. Prompts being the same, answer tokens alone are scored. An area under the curve far
-from the retrained twin's tells on the unlearning, on whichever side.
+Members are the facts to be forgotten. Non-members are the same prompts with another object, which
+was never written; or they are facts of the same world that are never written, under their own
+prompts (`unwritten_pairs`), which is what an attack has to go by. Answer tokens alone are scored.
+An area under the curve far from the retrained twin's tells on the unlearning, on whichever side.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from behemoth.corpus.corpus import Corpus
     from behemoth.plan.edit_plan import EditPlan
 
-__all__ = ["SCORES", "auc", "membership", "privacy"]
+__all__ = ["SCORES", "auc", "membership", "privacy", "unwritten_pairs"]
 
 SCORES = ("loss", "min_k", "min_k_plus_plus")
 """Scores of the tests; larger for what looks like a member."""
@@ -39,6 +40,7 @@ def membership(
     corpus: Corpus,
     plan: EditPlan,
     *,
+    pairs: pl.DataFrame | None = None,
     share: float = 0.2,
     seed: int = 0,
     batch_size: int = 2048,
@@ -52,6 +54,9 @@ def membership(
     corpus : Corpus
     plan : EditPlan
         Its group ``forget`` are the members.
+    pairs : polars.DataFrame, optional
+        Members and non-members, as `unwritten_pairs` gives them; by default non-members are the
+        members' prompts with other objects.
     share : float
         k of min-k%: the share of an answer's tokens, at least one, that counts.
     seed : int
@@ -69,19 +74,79 @@ def membership(
     """
     if not 0 < share <= 1:
         raise ArgumentError("share", share, "above 0 up to 1")
-    probes = plan.probes.filter((pl.col("group") == "forget") & ~pl.col("held_out"))
-    members = ragged(probes["old_answer"])
+    if pairs is None:
+        pairs = _counterfactual_pairs(corpus, plan, seed)
+    values = _scores(model, ragged(pairs["prompt"]), ragged(pairs["answer"]), share, batch_size)
+    return pairs.select("fact", "member").with_columns(
+        *(pl.Series(name, values[name], pl.Float64) for name in SCORES)
+    )
+
+
+def _members(plan: EditPlan) -> pl.DataFrame:
+    return plan.probes.filter((pl.col("group") == "forget") & ~pl.col("held_out"))
+
+
+def _counterfactual_pairs(corpus: Corpus, plan: EditPlan, seed: int) -> pl.DataFrame:
+    """What is to be forgotten, and the same prompts with another object."""
+    probes = _members(plan)
+    members = probes.select("fact", "prompt", answer="old_answer")
     others = _counterfactual(corpus, plan, probes, seed)
-    prompts = ragged(probes["prompt"])
-    columns = [_scores(model, prompts, answers, share, batch_size) for answers in (members, others)]
-    frames = [
-        probes.select("fact").with_columns(
-            pl.lit(member).alias("member"),
-            *(pl.Series(name, values[name], pl.Float64) for name in SCORES),
-        )
-        for member, values in zip((True, False), columns, strict=True)
-    ]
-    return pl.concat(frames)
+    lengths = others.lengths.tolist()
+    parts = np.split(others.flat, np.cumsum(lengths)[:-1]) if lengths else []
+    answers = pl.Series([part.tolist() for part in parts], dtype=members.schema["answer"])
+    return pl.concat(
+        [
+            members.with_columns(member=pl.lit(True)),
+            members.with_columns(answer=answers, member=pl.lit(False)),
+        ]
+    )
+
+
+def unwritten_pairs(corpus: Corpus, plan: EditPlan, *, seed: int = 0) -> pl.DataFrame:
+    """What is to be forgotten, and as many facts that are never written, asked alike.
+
+    Parameters
+    ----------
+    corpus : Corpus
+        With facts that have 0 exposures, such as ``groups:0,1,4,16`` gives.
+    plan : EditPlan
+    seed : int
+        Of which facts these are.
+
+    Returns
+    -------
+    polars.DataFrame
+        fact (UInt64), member (Boolean), prompt and answer (List of UInt32).
+
+    Raises
+    ------
+    ArgumentError
+        When there are fewer unwritten facts of a relation than are to be forgotten.
+    """
+    from behemoth.plan.sampling import relation_pool
+
+    probes = _members(plan)
+    members = probes.select("fact", "prompt", answer="old_answer")
+    frames = [members.with_columns(member=pl.lit(True))]
+    gone = plan.edits["fact"].to_numpy()
+    for (relation, template, wording), part in probes.group_by(
+        "relation", "template", "wording", maintain_order=True
+    ):
+        ids = list[NDArray[np.uint64]]()
+        for found in relation_pool(corpus, int(relation)).walk(corpus, seed, "never written"):
+            ids.append(found.fact[(found.exposures == 0) & ~np.isin(found.fact, gone)])
+            if sum(map(len, ids)) >= part.height:
+                break
+        facts = np.concatenate(ids)[: part.height] if ids else np.empty(0, np.uint64)
+        if len(facts) < part.height:
+            raise ArgumentError(
+                "plan",
+                f"{part.height} facts of relation {relation}, of which {len(facts)} are unwritten",
+                "as many facts with 0 exposures as are forgotten (exposures groups:0,...)",
+            )
+        own = corpus.probes(facts, [template]).filter(pl.col("wording") == wording)
+        frames.append(own.select("fact", "prompt", "answer").with_columns(member=pl.lit(False)))
+    return pl.concat(frames, how="vertical_relaxed").select("fact", "member", "prompt", "answer")
 
 
 def auc(frame: pl.DataFrame, score: str) -> float:

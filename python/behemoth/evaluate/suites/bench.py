@@ -1,0 +1,256 @@
+"""What measures are taken on: a model, its edit, its twin, and what they were asked, once each."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from functools import cached_property
+from os import PathLike
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from behemoth.evaluate.aggregate import aggregate
+from behemoth.evaluate.frame import evaluate_model
+from behemoth.evaluate.linear_probes import probe_objects
+from behemoth.evaluate.membership import membership, unwritten_pairs
+from behemoth.evaluate.metrics import METRICS
+from behemoth.plan.edit_plan import EditPlan
+from behemoth.recall.facts import recall
+from behemoth.support.checks import path_of
+from behemoth.support.errors import ArgumentError, renamed
+from behemoth.train.run import read_run
+
+from .suite import Found, Measure, MissingError
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+    from behemoth.delta.delta import EditDelta
+
+__all__ = ["Bench", "of_frame", "resampled_ratio"]
+
+_DOCUMENTS = 256  # of running text
+
+
+class Bench:
+    """A run or an edit, ready to be measured.
+
+    Parameters
+    ----------
+    source : path
+        A training run or an edit directory.
+    plan : EditPlan or path
+    twin : path, optional
+        What was trained without the facts of the plan: a run, or an edit by `retrain`.
+    device : optional
+
+    Attributes
+    ----------
+    run : Run
+    plan : EditPlan
+    twin : Path, optional
+    """
+
+    def __init__(
+        self,
+        source: str | PathLike[str],
+        plan: EditPlan | str | PathLike[str],
+        twin: str | PathLike[str] | None = None,
+        *,
+        device: torch.device | str | None = None,
+    ) -> None:
+        from behemoth.edit.record import read_edit
+
+        self.plan = EditPlan.of(plan)
+        self.source = path_of("source", source, "a training run or an edit directory")
+        with renamed(directory="source"):
+            edit = read_edit(self.source) if (self.source / "edit.json").is_file() else None
+            self.run = read_run(self.source if edit is None else edit.run)
+        self.plan.check(self.run.corpus)
+        if edit is not None and edit.plan_hash != self.plan.plan_hash:
+            own = f"the edit's own, {edit.plan_hash[:12]}"
+            raise ArgumentError("plan", f"plan {self.plan.plan_hash[:12]}", own)
+        self.twin, self._twin_run, self._twin_delta = None, self.run, None
+        if twin is not None:
+            self.twin = path_of("twin", twin, "a training run, or an edit by retrain")
+            with renamed(directory="twin"):
+                if (self.twin / "edit.json").is_file():
+                    made = read_edit(self.twin)
+                    if made.single:
+                        raise ArgumentError("twin", f"{self.twin}, single edits", "one of a plan")
+                    self._twin_run, self._twin_delta = read_run(made.run), made.deltas()[None]
+                else:
+                    self._twin_run = read_run(self.twin)
+            if self._twin_run.corpus.vocabulary_size != self.run.corpus.vocabulary_size:
+                raise ArgumentError("twin", f"{self.twin}, of another vocabulary", "a twin")
+        self.deltas: dict[int | None, EditDelta] = {} if edit is None else edit.deltas()
+        self._device = device
+
+    @property
+    def stage(self) -> str:
+        """The stage of the frame that is looked at."""
+        return "after" if self.deltas else "before"
+
+    @property
+    def delta(self) -> EditDelta:
+        """The edit of the plan as a whole."""
+        if not self.deltas:
+            raise MissingError("an edit: this is a run as it was trained")
+        if None not in self.deltas:
+            raise MissingError("one edit of the whole plan: this is an edit made with --single")
+        return self.deltas[None]
+
+    @cached_property
+    def model(self) -> PreTrainedModel:
+        """The model without the edit."""
+        return self.run.load_model(self._device)
+
+    @contextmanager
+    def edited(self) -> Generator[PreTrainedModel]:
+        """The model as it is measured: with the edit of the plan in, where there is one."""
+        if not self.deltas:
+            yield self.model
+        else:
+            with self.delta.apply(self.model):
+                yield self.model
+
+    @cached_property
+    def twin_model(self) -> PreTrainedModel:
+        """The model of the twin."""
+        if self.twin is None:
+            raise MissingError("a twin: --twin RUN, trained without the facts of the plan")
+        model = self._twin_run.load_model(self._device)
+        if self._twin_delta is not None:
+            self._twin_delta.apply(model)
+        return model
+
+    @cached_property
+    def frame(self) -> pl.DataFrame:
+        """What `evaluate` gives."""
+        return evaluate_model(
+            self.model,
+            self.run.corpus,
+            self.plan,
+            self.deltas,
+            run=self.run.name,
+            seed=self.run.seed,
+        )
+
+    @cached_property
+    def named_frame(self) -> pl.DataFrame:
+        """The same with names, where things have names of their own."""
+        return self.run.corpus.world.named(self.frame)
+
+    @cached_property
+    def twin_frame(self) -> pl.DataFrame:
+        """The twin, asked the same probes."""
+        return evaluate_model(self.twin_model, self.run.corpus, self.plan, {})
+
+    @cached_property
+    def rows(self) -> pl.DataFrame:
+        """The rows of the stage that is looked at."""
+        return self.frame.filter(stage=self.stage)
+
+    def metric(self, name: str, kept: str = "all", rows: pl.DataFrame | None = None) -> Found:
+        """A metric of the frame."""
+        table = aggregate(
+            self.rows if rows is None else rows,
+            [name],
+            by=("stage",),
+            filters=(kept,),
+            resampled="subjects",
+        )
+        if table.is_empty():
+            raise MissingError("probes of its groups that the plan does not have")
+        row = table.row(0, named=True)
+        return Found(row["value"], row["low"], row["high"], row["clusters"], "subjects")
+
+    def mean(self, rows: pl.DataFrame, value: pl.Expr, what: str) -> Found:
+        """The mean of something over rows, resampled by subject."""
+        found = rows.select("subject", value.cast(pl.Float64).alias("value")).drop_nulls()
+        if found.is_empty():
+            raise MissingError(what)
+        return _resampled(found["subject"].to_numpy(), found["value"].to_numpy())
+
+    @cached_property
+    def recall(self) -> pl.DataFrame:
+        """What the model says of a sample of all facts, in every wording."""
+        with self.edited() as model:
+            return recall(model, self.run.corpus)
+
+    @property
+    def written_facts(self) -> float:
+        """About how many facts are written at all, by the same sample."""
+        facts = self.recall.unique("fact")["exposures"]
+        return float((facts > 0).mean()) * self.run.corpus.world.num_facts  # type: ignore[operator]
+
+    @cached_property
+    def filler(self) -> list[NDArray[np.integer]]:
+        """Documents of the filler's language that are in no corpus."""
+        if self.run.corpus.spec.get("corpus", {}).get("filler") is None:
+            raise MissingError("a corpus with a filler (gen --filler)")
+        return list(self.run.corpus.filler_documents(0, _DOCUMENTS))
+
+    @cached_property
+    def documents(self) -> list[NDArray[np.integer]]:
+        """The first documents of the corpus."""
+        corpus = self.run.corpus
+        count = min(_DOCUMENTS, corpus.num_documents)
+        tokens = corpus.tokens(0, count)
+        return np.split(tokens, np.flatnonzero(tokens == corpus.end_of_document)[:-1] + 1)
+
+    @cached_property
+    def _pairs(self) -> pl.DataFrame:
+        try:
+            return unwritten_pairs(self.run.corpus, self.plan)
+        except ArgumentError as error:
+            raise MissingError(error.allowed) from None
+
+    @cached_property
+    def membership(self) -> pl.DataFrame:
+        """Scores of what is to be forgotten, and of facts that are never written."""
+        pairs = self._pairs
+        with self.edited() as model:
+            return membership(model, self.run.corpus, self.plan, pairs=pairs)
+
+    @cached_property
+    def twin_membership(self) -> pl.DataFrame:
+        """The same of the twin."""
+        return membership(self.twin_model, self.run.corpus, self.plan, pairs=self._pairs)
+
+    @cached_property
+    def linear_probes(self) -> pl.DataFrame:
+        """What can be read off the residual stream."""
+        try:
+            with self.edited() as model:
+                return probe_objects(model, self.run.corpus, self.plan)
+        except ArgumentError as error:
+            raise MissingError(error.allowed) from None
+
+
+def of_frame(name: str, kept: str = "all") -> Measure:
+    """A metric of the evaluation frame as a measure."""
+    metric = METRICS[name]
+    label = name if kept == "all" else f"{name}_if_{kept}"
+    meaning = metric.meaning if kept == "all" else f"{metric.meaning}; facts {kept} before"
+    return Measure(label, meaning, lambda bench: bench.metric(name, kept), metric.version)
+
+
+def resampled_ratio(sums: NDArray[np.float64], counts: NDArray[np.integer], over: str) -> Found:
+    """The sum of some over the sum of others, resampled by what they are of."""
+    from behemoth.evaluate.clusters import interval, weight_parts
+
+    value = float(sums.sum() / counts.sum())
+    drawn = [(part @ sums) / (part @ counts) for part in weight_parts(len(sums), 1000, 0)]
+    low, high = interval(np.concatenate(drawn), 0.95)
+    return Found(value, low, high, len(sums), over)
+
+
+def _resampled(subject: NDArray[np.uint64], value: NDArray[np.float64]) -> Found:
+    _, own = np.unique(subject, return_inverse=True)
+    counts = np.bincount(own)
+    return resampled_ratio(np.bincount(own, value).astype(np.float64), counts, "subjects")

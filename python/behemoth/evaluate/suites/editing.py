@@ -1,0 +1,167 @@
+"""What editing papers report of an edit, and what they cannot: every consequence, by closeness."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import polars as pl
+
+from behemoth.evaluate.dose import doses
+from behemoth.evaluate.geometry import geometry
+from behemoth.evaluate.text_losses import document_divergences
+from behemoth.plan.groups import FOLLOWING
+
+from .bench import Bench, of_frame, resampled_ratio
+from .suite import Found, Measure, MissingError, Suite
+
+__all__ = ["SUITE", "damage_of", "question_match"]
+
+_SHOWN = ("efficacy", "paraphrase", "neighbourhood", "score", "efficacy_magnitude",
+          "paraphrase_magnitude", "neighbourhood_magnitude", "exact_efficacy",
+          "exact_generalization", "exact_specificity", "exact_score")  # fmt: skip
+_BYSTANDERS = ("same_subject", "same_relation", "same_object", "unrelated")
+
+
+def _measures(bench: Bench) -> Sequence[Measure]:
+    levels = _levels(bench)
+    return (
+        *map(of_frame, _SHOWN),
+        Measure(
+            "question_match",
+            "free generation is the new object where a question asks for it",
+            question_match,
+        ),
+        of_frame("exact_portability"),
+        of_frame("exact_portability", "known"),
+        *(
+            Measure(
+                f"portability_{group}",
+                f"free generation is right where it follows from the edit: {group}",
+                lambda bench, group=group: _followed(bench, group),
+            )
+            for group in FOLLOWING
+        ),
+        *(
+            Measure(
+                f"damage_{group}",
+                f"share of the known facts that are no longer said: {group}",
+                lambda bench, group=group: damage_of(bench, (group,)),
+            )
+            for group in _BYSTANDERS
+        ),
+        *(
+            Measure(
+                f"damage_exposures_{level}",
+                f"the same over all bystanders that were written {level} times",
+                lambda bench, level=level: damage_of(bench, _BYSTANDERS, level),
+            )
+            for level in levels
+        ),
+        *map(of_frame, ("leakage", "leakage_unrelated", "validity", "kl")),
+        Measure(
+            "kl_corpus",
+            "KL(unedited || edited), nats a token of the corpus",
+            _divergence("documents"),
+        ),
+        Measure(
+            "kl_filler",
+            "the same on text of the filler that is in no corpus",
+            _divergence("filler"),
+        ),
+        Measure("dose", "median number of steps to p(new) > p(old), where all got there", _dose),
+        Measure(
+            "norm", "norm of the change relative to that of what it changes, mean of edits", _norm
+        ),
+        Measure("rank", "numerical rank of the change of a matrix, mean", _geometric("rank")),
+        Measure(
+            "effective_rank",
+            "exponential of the entropy of its singular values (Roy and Vetterli, 2007), mean",
+            _geometric("effective_rank"),
+        ),
+    )
+
+
+def _levels(bench: Bench) -> list[int]:
+    """Levels of exposures among the bystanders; none where they are many, as in a power law."""
+    levels = bench.plan.probes.filter(pl.col("group").is_in(_BYSTANDERS))["exposures"].unique()
+    return levels.sort().to_list() if len(levels) <= 16 else []
+
+
+def question_match(bench: Bench) -> Found:
+    """Exact matches of answers to questions about what was edited."""
+    rows = bench.rows.filter(group="edited_question")
+    return bench.mean(rows, pl.col("exact_match"), "questions in the corpus (gen --questions)")
+
+
+def damage_of(bench: Bench, groups: Sequence[str], exposures: int | None = None) -> Found:
+    """Share of bystanders that were right before and are not any more."""
+    if not bench.deltas:
+        raise MissingError("an edit: this is a run as it was trained")
+    rows = bench.rows.filter(
+        pl.col("group").is_in(groups), pl.col("known"), pl.col("must_change").not_()
+    )
+    if exposures is not None:
+        rows = rows.filter(exposures=exposures)
+    return bench.mean(rows, pl.col("exact_match").not_(), "such facts that the model knew before")
+
+
+def _followed(bench: Bench, group: str) -> Found:
+    rows = bench.rows.filter(group=group, must_change=True)
+    return bench.mean(rows, pl.col("exact_match"), "facts that follow from an edit in this way")
+
+
+def _divergence(documents: str) -> Callable[[Bench], Found]:
+    def find(bench: Bench) -> Found:
+        delta = bench.delta
+        sums, counts = document_divergences(bench.model, delta, getattr(bench, documents))
+        return resampled_ratio(sums, counts, "documents")
+
+    return find
+
+
+def _dose(bench: Bench) -> Found:
+    if not bench.deltas:
+        raise MissingError("an edit: this is a run as it was trained")
+    frame = doses(bench.deltas, bench.plan).drop_nulls("dose")
+    if frame.is_empty():
+        raise MissingError("a method that reports doses")
+    short = int((~frame["reached"]).sum())
+    if short:
+        raise MissingError(f"edits that all got there: {short} of {frame.height} did not")
+    return Found(float(np.median(frame["dose"])), count=frame.height, over="edits")
+
+
+def _geometry(bench: Bench) -> pl.DataFrame:
+    if not bench.deltas:
+        raise MissingError("an edit: this is a run as it was trained")
+    return geometry(bench.deltas, bench.model)
+
+
+def _norm(bench: Bench) -> Found:
+    parameters = dict(bench.model.named_parameters())
+    own = {
+        edit: float(
+            sum(parameters[name].detach().double().square().sum() for name in delta.changes)
+        )
+        for edit, delta in bench.deltas.items()
+        if delta.changes
+    }
+    rows = _geometry(bench).group_by("edit").agg(pl.col("norm").pow(2).sum().sqrt())
+    shares = [row["norm"] / own[row["edit"]] ** 0.5 for row in rows.iter_rows(named=True)]
+    if not shares:
+        raise MissingError("an edit that changed something")
+    return Found(float(np.mean(shares)), count=len(shares), over="edits")
+
+
+def _geometric(column: str) -> Callable[[Bench], Found]:
+    def find(bench: Bench) -> Found:
+        values = _geometry(bench)[column].cast(pl.Float64)
+        if not len(values):
+            raise MissingError("an edit that changed something")
+        return Found(float(values.mean()), count=len(values), over="matrices")  # type: ignore[arg-type]
+
+    return find
+
+
+SUITE = Suite("editing", "edits: success, generality, consequences, damage, size", _measures)

@@ -1,0 +1,81 @@
+"""What a model knows of its corpus: by exposures, wording, and in bits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import polars as pl
+
+from .bench import Bench
+from .suite import Found, Measure, MissingError, Suite
+
+__all__ = ["SUITE"]
+
+
+def _measures(bench: Bench) -> Sequence[Measure]:
+    levels = bench.recall["exposures"].unique().sort().to_list()
+    return (
+        Measure("recall", "free generation is the object, in written wordings", _recall(False)),
+        Measure("recall_held_out", "the same in wordings that are never written", _recall(True)),
+        Measure(
+            "valid_object",
+            "free generation is some object of the relation",
+            lambda bench: bench.mean(bench.recall, pl.col("valid_object"), "probes"),
+        ),
+        *(
+            Measure(
+                f"recall_exposures_{level}",
+                f"recall of facts that were written {level} times",
+                lambda bench, level=level: bench.mean(
+                    bench.recall.filter(~pl.col("held_out"), exposures=level),
+                    pl.col("exact_match"),
+                    "probes in written wordings",
+                ),
+            )
+            for level in (levels if len(levels) <= 16 else ())
+        ),
+        Measure(
+            "bits_per_fact",
+            "mean of log2(objects) + log2 p(object), 0 if below (arXiv 2404.05405, section 2)",
+            _bits,
+        ),
+        Measure(
+            "bits_per_parameter",
+            "the same of all written facts, for each parameter beside the embeddings",
+            _bits_per_parameter,
+        ),
+    )
+
+
+def _recall(held_out: bool) -> Callable[[Bench], Found]:
+    def find(bench: Bench) -> Found:
+        rows = bench.recall.filter(held_out=held_out)
+        return bench.mean(rows, pl.col("exact_match"), "wordings of this kind")
+
+    return find
+
+
+def _bits(bench: Bench) -> Found:
+    objects = {row["relation"]: row["objects"] for row in bench.run.corpus.world.relation_table}
+    rows = bench.recall.filter(~pl.col("held_out"), pl.col("exposures") > 0).with_columns(
+        pl.col("relation").replace_strict(objects, return_dtype=pl.Float64).alias("objects")
+    )
+    # Clipped once it is a mean: clipping each fact would count luck as knowledge.
+    stored = pl.col("objects").log(2) + pl.col("log_probability") / math.log(2)
+    found = bench.mean(rows, stored.fill_nan(None), "written facts")
+    low, high = (None if x is None else max(x, 0.0) for x in (found.low, found.high))
+    return Found(max(found.value, 0.0), low, high, found.count, found.over)
+
+
+def _bits_per_parameter(bench: Bench) -> Found:
+    found = _bits(bench)
+    parameters = bench.run.record.parameters_without_embedding
+    if not parameters:
+        raise MissingError("a run whose record says how many parameters it has")
+    facts = bench.written_facts / parameters
+    low, high = (None if x is None else x * facts for x in (found.low, found.high))
+    return Found(found.value * facts, low, high, found.count, found.over)
+
+
+SUITE = Suite("recall", "a trained run: what it knows, and how many bits", _measures)

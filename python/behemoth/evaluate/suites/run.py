@@ -1,0 +1,87 @@
+"""Take a suite of a run or an edit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from os import PathLike
+from typing import TYPE_CHECKING
+
+from behemoth.plan.edit_plan import EditPlan
+from behemoth.support.errors import ArgumentError
+from behemoth.support.progress import Looking
+
+from . import editing, recall, unlearning
+from .bench import Bench
+from .suite import Suite, SuiteResult, check_out, take
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["SUITES", "evaluate_suite"]
+
+SUITES: Mapping[str, Suite] = {
+    suite.name: suite for suite in (editing.SUITE, unlearning.SUITE, recall.SUITE)
+}
+"""All suites by name."""
+
+
+def evaluate_suite(
+    source: str | PathLike[str],
+    suite: str,
+    plan: EditPlan | str | PathLike[str],
+    *,
+    twin: str | PathLike[str] | None = None,
+    out: str | PathLike[str] | None = None,
+    force: bool = False,
+    device: torch.device | str | None = None,
+    progress: Looking = None,
+) -> SuiteResult:
+    """Take all measures of a suite of a run, or of what an edit made of it.
+
+    Parameters
+    ----------
+    source : path
+        A training run or an edit directory.
+    suite : {'editing', 'unlearning', 'recall'}
+    plan : EditPlan or path
+        The plan; of an edit, the one it was made with.
+    twin : path, optional
+        The gold of unlearning, trained the same way without the facts of the plan: a run, or an
+        edit by ``retrain``.
+    out : path, optional
+        Directory for ``suite.json`` and the rows, ``frame.parquet``.
+    force : bool
+        Replace a suite that is there.
+    device : optional
+        Where models go; a GPU where there is one by default.
+    progress : callable or Progress, optional
+        Who looks on; what it raises stops the work.
+
+    Returns
+    -------
+    SuiteResult
+        A measure that could not be taken says what is missing. Intervals are of a bootstrap over
+        the subjects of this one model, and say nothing about others.
+
+    Raises
+    ------
+    ArgumentError
+
+    Examples
+    --------
+    >>> import behemoth as bh
+    >>> plan = bh.plan("run", edits=2, repeats=2, probes=1)
+    >>> edited = bh.edit("run", plan, "grad_diff", "edit", settings={"steps": 2})
+    >>> found = bh.evaluate_suite(edited, "unlearning", plan)
+    >>> found.table().filter(measure="privacy_loss")["missing"].item()
+    'as many facts with 0 exposures as are forgotten (exposures groups:0,...)'
+    """
+    if suite not in SUITES:
+        raise ArgumentError.unknown("suite", suite, SUITES)
+    if out is not None:
+        check_out(out, force)
+    bench = Bench(source, plan, twin, device=device)
+    found = take(SUITES[suite], bench, progress)
+    if out is not None:
+        found.write(out)
+    return found

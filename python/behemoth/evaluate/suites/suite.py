@@ -1,0 +1,272 @@
+"""What a suite is, what a measure finds, and the directory that both are written to."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
+from os import PathLike, fspath
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from behemoth.support.errors import ArgumentError
+from behemoth.support.files import as_json, replacing, write_bytes
+from behemoth.support.progress import Looking, task
+
+if TYPE_CHECKING:
+    from .bench import Bench
+
+__all__ = [
+    "RECORD",
+    "Found",
+    "Measure",
+    "MissingError",
+    "Suite",
+    "SuiteResult",
+    "Taken",
+    "read_suite",
+]
+
+RECORD = "suite.json"
+"""The summary, written last."""
+FRAME = "frame.parquet"
+FORMAT_VERSION = 1
+
+
+class MissingError(Exception):
+    """What a measure would need and does not have: one line for people."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a measure found.
+
+    Attributes
+    ----------
+    value : float
+    low, high : float, optional
+        95% interval, of the bootstrap over subjects of this one model where `over` says so.
+    count : int
+        How many of what `over` names it is a mean over.
+    over : str
+        Subjects, facts, edits, tokens, ...
+    """
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    count: int = 1
+    over: str = "model"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One line of a suite.
+
+    Attributes
+    ----------
+    name : str
+    meaning : str
+        What it says, with its source.
+    find : callable
+        Takes it from a bench, or raises `MissingError`.
+    version : int
+        Grows with every change of what it computes.
+    """
+
+    name: str
+    meaning: str
+    find: Callable[[Bench], Found]
+    version: int = 1
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A list of measures.
+
+    Attributes
+    ----------
+    name : str
+    about : str
+        For whom it is.
+    measures : callable
+        The measures for a bench: some are one a group or level that is there.
+    """
+
+    name: str
+    about: str
+    measures: Callable[[Bench], Sequence[Measure]]
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A measure that was taken, or why it could not be.
+
+    Attributes
+    ----------
+    name, meaning, version
+        Of the measure.
+    found : Found, optional
+    missing : str, optional
+        What would be needed.
+    """
+
+    name: str
+    meaning: str
+    version: int
+    found: Found | None = None
+    missing: str | None = None
+
+
+@dataclass(frozen=True)
+class SuiteResult:
+    """What a suite found.
+
+    Attributes
+    ----------
+    suite, source, plan_hash, twin
+        What was measured: the suite's name, the run or edit, the plan, the twin if there was one.
+    stage : str
+        ``before`` of a run, ``after`` of an edit.
+    measures : tuple of Taken
+    seconds : float
+    versions : dict of str
+    frame : polars.DataFrame
+        The rows of `evaluate` that most of it is made of.
+    """
+
+    suite: str
+    source: str
+    plan_hash: str
+    twin: str | None
+    stage: str
+    measures: tuple[Taken, ...]
+    seconds: float
+    versions: dict[str, str]
+    frame: pl.DataFrame = field(repr=False, compare=False)
+
+    def __getitem__(self, name: str) -> float:
+        """The value of a measure.
+
+        Raises
+        ------
+        ArgumentError
+            For one that the suite does not have, or that could not be taken.
+        """
+        own = {taken.name: taken for taken in self.measures}
+        if name not in own:
+            raise ArgumentError.unknown("measure", name, own)
+        found = own[name].found
+        if found is None:
+            raise ArgumentError("measure", name, f"one with a value (it needs {own[name].missing})")
+        return found.value
+
+    def table(self) -> pl.DataFrame:
+        """One row a measure: measure, value, low, high, count, over, version, missing."""
+        rows = [
+            {
+                "measure": taken.name,
+                **(asdict(taken.found) if taken.found else dict.fromkeys(_FOUND)),
+                "version": taken.version,
+                "missing": taken.missing,
+            }
+            for taken in self.measures
+        ]
+        return pl.DataFrame(rows, schema=_TABLE)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As ``suite.json`` has it; what is no number is null."""
+        return {
+            "format_version": FORMAT_VERSION,
+            "suite": self.suite,
+            "source": self.source,
+            "plan_hash": self.plan_hash,
+            "twin": self.twin,
+            "stage": self.stage,
+            "interval": "95%, bootstrap over the subjects of this one model",
+            "measures": [
+                {
+                    "name": taken.name,
+                    "version": taken.version,
+                    "meaning": taken.meaning,
+                    **(_plain(taken.found) if taken.found else {"missing": taken.missing}),
+                }
+                for taken in self.measures
+            ],
+            "seconds": self.seconds,
+            "versions": self.versions,
+        }
+
+    def write(self, out: str | PathLike[str]) -> None:
+        """Write ``frame.parquet`` and, last, ``suite.json`` to a directory."""
+        place = Path(out)
+        place.mkdir(parents=True, exist_ok=True)
+        with replacing(place / FRAME) as temporary:
+            self.frame.write_parquet(temporary)
+        write_bytes(place / RECORD, as_json(self.to_dict()))
+
+
+_FOUND = {"value": pl.Float64, "low": pl.Float64, "high": pl.Float64, "count": pl.UInt64,
+          "over": pl.String}  # fmt: skip
+_TABLE = {"measure": pl.String, **_FOUND, "version": pl.UInt32, "missing": pl.String}
+
+
+def _plain(found: Found) -> dict[str, Any]:
+    own = asdict(found)
+    return {key: None if isinstance(v, float) and v != v else v for key, v in own.items()}
+
+
+def check_out(out: str | PathLike[str], force: bool) -> None:
+    """Refuse a place that holds something else, or a result without `force`."""
+    place = Path(out)
+    if place.exists() and not place.is_dir():
+        raise ArgumentError("out", fspath(out), "a new or empty directory")
+    if not place.is_dir():
+        return
+    there = {file.name for file in place.iterdir()}
+    if there - {FRAME, RECORD}:
+        other = min(there - {FRAME, RECORD})
+        raise ArgumentError(
+            "out", f"{fspath(out)}, which holds {other}", "a new or empty directory"
+        )
+    if there and not force:
+        raise ArgumentError("out", f"{fspath(out)}, which holds a suite", "another, or --force")
+
+
+def take(suite: Suite, bench: Bench, progress: Looking = None) -> SuiteResult:
+    """Take all measures of a suite."""
+    begin = time.perf_counter()
+    measures = suite.measures(bench)
+    taken = []
+    with task(progress, "measuring", "measures") as step:
+        for number, measure in enumerate(measures):
+            taken.append(_take(measure, bench))
+            step(number + 1, len(measures))
+    return SuiteResult(
+        suite=suite.name,
+        source=fspath(bench.source),
+        plan_hash=bench.plan.plan_hash,
+        twin=None if bench.twin is None else fspath(bench.twin),
+        stage=bench.stage,
+        measures=tuple(taken),
+        seconds=time.perf_counter() - begin,
+        versions={name: metadata.version(name) for name in ("behemoth", "torch", "transformers")},
+        frame=bench.named_frame,
+    )
+
+
+def _take(measure: Measure, bench: Bench) -> Taken:
+    own = (measure.name, measure.meaning, measure.version)
+    try:
+        return Taken(*own, found=measure.find(bench))
+    except MissingError as missing:
+        return Taken(*own, missing=str(missing))
+
+
+def read_suite(directory: str | PathLike[str]) -> dict[str, Any]:
+    """Read ``suite.json``."""
+    return json.loads((Path(directory) / RECORD).read_text(encoding="utf-8"))

@@ -1,0 +1,257 @@
+"""What unlearning papers report, held to the twin that never saw the facts.
+
+Three questions: is it forgotten, is the rest still there, and can it be told or undone. Where there
+is a twin, its number stands beside: forgetting more than the twin never knew is no better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import polars as pl
+
+from behemoth.evaluate.membership import SCORES, auc
+from behemoth.evaluate.metrics import PARAPHRASED
+from behemoth.evaluate.quantisation import evaluate_quantised
+from behemoth.evaluate.relearning import relearn
+from behemoth.evaluate.text_losses import document_losses, perplexity
+from behemoth.evaluate.twin import parameter_distance, twin_divergences
+from behemoth.evaluate.unlearning import forget_quality
+from behemoth.support.errors import ArgumentError
+
+from .bench import Bench, of_frame, resampled_ratio
+from .suite import Found, Measure, MissingError, Suite
+
+__all__ = ["SUITE"]
+
+_LEAKS = (1, 8, 64)
+_BITS = (8, 4)
+_RETAINED = ("same_subject", "same_relation", "same_object", "unrelated", "retain")
+_RELEARNING = tuple(range(41))
+
+
+def _measures(bench: Bench) -> Sequence[Measure]:
+    return (
+        Measure(
+            "forget_probability", "p(old answer), all of its tokens", _forgotten(_probability())
+        ),
+        of_frame("forget_recall"),
+        of_frame("extraction_strength"),
+        *(
+            Measure(
+                f"leak_at_{k}",
+                f"chance that one of {k} samples at temperature 1 is the old answer: exact, "
+                "1 - (1 - p)^k",
+                _forgotten(1 - (1 - _probability()).pow(k)),
+            )
+            for k in _LEAKS
+        ),
+        of_frame("truth_ratio"),
+        Measure(
+            "forget_recall_held_out",
+            "free generation says the old answer in wordings that were never trained",
+            lambda bench: _says_old(bench, ("edited_held_out",)),
+        ),
+        Measure(
+            "forget_recall_paraphrase",
+            "the same in wordings that the edit was not made with",
+            lambda bench: _says_old(bench, PARAPHRASED),
+        ),
+        Measure(
+            "forget_recall_question",
+            "the same where a question asks for it",
+            lambda bench: _says_old(bench, ("edited_question",)),
+        ),
+        *(
+            Measure(
+                f"retain_{group}",
+                f"free generation is right where nothing must change: {group}",
+                lambda bench, group=group: bench.mean(
+                    bench.rows.filter(group=group, must_change=False),
+                    pl.col("exact_match"),
+                    "probes of this group",
+                ),
+            )
+            for group in _RETAINED
+        ),
+        of_frame("model_utility"),
+        Measure("perplexity_corpus", "of a token of the corpus", _perplexity("documents")),
+        Measure("perplexity_filler", "of filler text that is in no corpus", _perplexity("filler")),
+        Measure(
+            "forget_quality",
+            "p-value of KS between truth ratios of the model and of the twin (arXiv 2401.06121)",
+            lambda bench: _forget_quality(bench)[0],
+        ),
+        Measure(
+            "forget_distance",
+            "the statistic of that test: largest distance of the distribution functions",
+            lambda bench: _forget_quality(bench)[1],
+        ),
+        *(
+            Measure(
+                f"membership_{score}",
+                "AUC of telling the facts from facts of the same world that are never written, "
+                f"by {score}",
+                lambda bench, score=score: _membership(bench, score),
+            )
+            for score in SCORES
+        ),
+        *(
+            Measure(
+                f"privacy_{score}",
+                f"|AUC - AUC of the twin| of membership by {score}",
+                lambda bench, score=score: _privacy(bench, score),
+            )
+            for score in SCORES
+        ),
+        Measure(
+            "membership_reference",
+            "the same AUC by the loss less the twin's: the strongest attack there is",
+            _reference,
+        ),
+        Measure(
+            "relearning_steps",
+            "Adam steps on half of the facts after which half of the others are said again "
+            "(arXiv 2410.08827)",
+            _relearning,
+        ),
+        *(
+            Measure(
+                f"recall_{bits}_bit",
+                f"forget_recall with weights rounded to {bits} bits",
+                lambda bench, bits=bits: _rounded(bench, bits),
+            )
+            for bits in _BITS
+        ),
+        Measure(
+            "linear_probe",
+            "share of old objects that a linear map reads off the best layer's residual stream",
+            lambda bench: _linear(bench, True),
+        ),
+        Measure(
+            "linear_probe_control",
+            "the same for facts that stay",
+            lambda bench: _linear(bench, False),
+        ),
+        *(
+            Measure(
+                f"kl_twin_{name}",
+                f"KL(twin || model), nats, where answers begin: {name}",
+                lambda bench, groups=groups: _against_twin(bench, groups),
+            )
+            for name, groups in (("forget", ("forget",)), ("retain", _RETAINED))
+        ),
+        Measure(
+            "parameters_twin",
+            "distance to the twin's parameters, relative to that of the unedited model",
+            _parameters,
+        ),
+    )
+
+
+def _probability() -> pl.Expr:
+    return pl.col("log_probability_old").exp()
+
+
+def _forgotten(value: pl.Expr) -> Callable[[Bench], Found]:
+    def find(bench: Bench) -> Found:
+        return bench.mean(bench.rows.filter(group="forget"), value, "facts to forget in the plan")
+
+    return find
+
+
+def _says_old(bench: Bench, groups: Sequence[str]) -> Found:
+    rows = bench.rows.filter(pl.col("group").is_in(groups))
+    return bench.mean(rows, pl.col("old_match"), f"probes of {' or '.join(groups)} in the plan")
+
+
+def _perplexity(documents: str) -> Callable[[Bench], Found]:
+    def find(bench: Bench) -> Found:
+        texts = getattr(bench, documents)
+        with bench.edited() as model:
+            losses, counts = document_losses(model, texts)
+        mean = resampled_ratio(losses, counts, "documents")
+        low, high = (None if x is None else float(np.exp(x)) for x in (mean.low, mean.high))
+        return Found(perplexity(losses, counts), low, high, mean.count, "documents")
+
+    return find
+
+
+def _forget_quality(bench: Bench) -> tuple[Found, Found]:
+    try:
+        found = forget_quality(bench.frame, bench.twin_frame)
+    except ArgumentError:
+        raise MissingError(
+            "objects of one token in other wordings, which truth ratios need"
+        ) from None
+    return Found(found.p_value, count=found.facts, over="facts"), Found(
+        found.statistic, count=found.facts, over="facts"
+    )
+
+
+def _membership(bench: Bench, score: str) -> Found:
+    frame = bench.membership
+    return Found(auc(frame, score), count=frame.height, over="facts")
+
+
+def _privacy(bench: Bench, score: str) -> Found:
+    own, twin = bench.membership, bench.twin_membership
+    return Found(abs(auc(own, score) - auc(twin, score)), count=own.height, over="facts")
+
+
+def _reference(bench: Bench) -> Found:
+    own, twin = bench.membership, bench.twin_membership
+    frame = own.with_columns(loss=own["loss"] - twin["loss"])
+    return Found(auc(frame, "loss"), count=frame.height, over="facts")
+
+
+def _relearning(bench: Bench) -> Found:
+    try:
+        frame = relearn(bench.model, bench.run.corpus, bench.plan, bench.delta, steps=_RELEARNING)
+    except ArgumentError as error:
+        raise MissingError(f"a plan with {error.allowed} facts to forget") from None
+    others = frame.filter(~pl.col("taught")).group_by("step").agg(pl.col("old_match").mean())
+    back = others.filter(pl.col("old_match") >= 0.5)["step"]
+    facts = frame.filter(~pl.col("taught"))["fact"].n_unique()
+    # Beyond the last step looked at there is no number to give.
+    steps = float("inf") if back.is_empty() else float(back.min())  # type: ignore[arg-type]
+    return Found(steps, count=facts, over="facts")
+
+
+def _rounded(bench: Bench, bits: int) -> Found:
+    frame = evaluate_quantised(bench.model, bench.run.corpus, bench.plan, bench.delta, bits=(bits,))
+    return bench.metric("forget_recall", rows=frame.filter(bits=bits).drop("bits"))
+
+
+def _linear(bench: Bench, forgotten: bool) -> Found:
+    tried = bench.linear_probes.filter(forgotten=forgotten)
+    if tried.is_empty():
+        raise MissingError("facts to forget in the plan")
+    best = tried.group_by("layer").agg(pl.col("match").mean()).sort("match").row(-1, named=True)
+    rows = tried.filter(layer=best["layer"]).with_columns(subject=pl.col("fact"))
+    return bench.mean(rows, pl.col("match"), "facts to forget in the plan")
+
+
+def _against_twin(bench: Bench, groups: Sequence[str]) -> Found:
+    probes = bench.plan.probes.filter(pl.col("group").is_in(groups))
+    if probes.is_empty():
+        raise MissingError("probes of these groups in the plan")
+    with bench.edited() as model:
+        divergence = twin_divergences(bench.twin_model, model, probes["prompt"])
+    rows = probes.select("subject").with_columns(kl=pl.Series(divergence))
+    return bench.mean(rows, pl.col("kl"), "probes of these groups in the plan")
+
+
+def _parameters(bench: Bench) -> Found:
+    before = parameter_distance(bench.model, bench.twin_model)
+    with bench.edited() as model:
+        after = parameter_distance(model, bench.twin_model)
+    if before == 0:
+        raise MissingError("a twin that differs from the run")
+    return Found(after / before)
+
+
+SUITE = Suite(
+    "unlearning", "unlearning: forgetting, utility, privacy, robustness, the twin", _measures
+)

@@ -1,0 +1,67 @@
+"""How far a model is from the twin that was trained without some facts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from behemoth.recall.generation import decode
+
+from .prompted import ragged
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+__all__ = ["parameter_distance", "twin_divergences"]
+
+_ROWS = 256  # whose distributions are in memory at a time
+
+
+def twin_divergences(
+    twin: PreTrainedModel, model: PreTrainedModel, prompts: pl.Series
+) -> NDArray[np.float64]:
+    """KL(twin || model) of the token that comes next, in nats.
+
+    Parameters
+    ----------
+    twin, model : GPTNeoXForCausalLM
+        Of one vocabulary.
+    prompts : polars.Series of lists of int
+
+    Returns
+    -------
+    float64[prompts]
+    """
+    parts = []
+    for first in range(0, len(prompts), _ROWS):
+        some = prompts.slice(first, _ROWS)
+        theirs, ours = _next(twin, some), _next(model, some)
+        terms = (theirs.exp() * (theirs - ours)).masked_fill(theirs.isneginf(), 0.0)
+        parts.append(terms.sum(1).clamp_min(0.0).cpu().numpy())
+    return np.concatenate(parts) if parts else np.empty(0)
+
+
+def parameter_distance(model: nn.Module, twin: nn.Module) -> float:
+    """Norm of the difference of all parameters of two models of one shape."""
+    own = dict(model.named_parameters())
+    squares = 0.0
+    for name, value in twin.named_parameters():
+        difference = own[name].detach().double() - value.detach().double()
+        squares += float(difference.square().sum())
+    return squares**0.5
+
+
+def _next(model: PreTrainedModel, prompts: pl.Series) -> Tensor:
+    """Log-probabilities of the next token, in float64: [prompts, vocabulary]."""
+    rows, found = list[NDArray[np.intp]](), list[Tensor]()
+    for batch in decode(model, ragged(prompts), None, most=1, batch_size=_ROWS):
+        rows.append(batch.rows)
+        found.append(batch.logits[:, 0].double().log_softmax(-1))
+    order = torch.from_numpy(np.argsort(np.concatenate(rows)))
+    logs = torch.cat(found)
+    return logs[order.to(logs.device)]

@@ -1,0 +1,224 @@
+"""Suites: every measure is taken or says what is missing, and is what it says."""
+
+import copy
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+import behemoth as bh
+from behemoth import ArgumentError, Corpus, Groups, Questions, World
+from behemoth.delta.delta import EditDelta
+from behemoth.edit import edit
+from behemoth.evaluate import SUITES, evaluate_suite
+from behemoth.evaluate.membership import membership, unwritten_pairs
+from behemoth.evaluate.text_losses import document_divergences, document_losses, perplexity
+from behemoth.evaluate.twin import parameter_distance, twin_divergences
+
+
+def run_of(place, corpus, seed):
+    """A run directory with random weights in which every token matters."""
+    from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
+
+    from behemoth.train.config import TrainConfig
+    from behemoth.train.run import RunRecord
+
+    torch.manual_seed(seed)
+    config = GPTNeoXConfig(
+        vocab_size=corpus.vocabulary_size, hidden_size=32, num_hidden_layers=2,
+        num_attention_heads=4, intermediate_size=64, max_position_embeddings=64,
+        initializer_range=0.3, bos_token_id=0, eos_token_id=0, pad_token_id=1,
+    )  # fmt: skip
+    GPTNeoXForCausalLM(config).save_pretrained(place)
+    RunRecord(
+        status="finished", config=TrainConfig(seed=seed), spec_hash=corpus.spec_hash,
+        spec=corpus.spec, directory=None, versions={}, device="cpu", device_name="none",
+        precision="fp32", compiled=False, threads=1, world_size=1,
+        vocabulary=corpus.vocabulary_size, vocabulary_padded=corpus.vocabulary_size,
+        parameters=1, parameters_without_embedding=1000, steps=0,
+    ).write(place)  # fmt: skip
+    (place / "spec.toml").write_text(corpus._native.spec_toml)
+    return place
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A run, its twin, a plan, and an unlearning edit of it."""
+    place = tmp_path_factory.mktemp("suites")
+    corpus = Corpus(
+        World(90, 3, 10),
+        exposures=Groups([0, 2, 8]),
+        paraphrases=2,
+        held_out=1,
+        questions=Questions(1.0, 0.3),
+        filler="zipf:tokens=2000,words=50",
+    )
+    run = run_of(place / "run", corpus, 1)
+    twin = run_of(place / "twin", corpus, 2)
+    plan = bh.plan(run, edits=6, repeats=2, probes=3)
+    plan.save(place / "plan")
+    edited = edit(run, plan, "grad_diff", place / "edit", settings={"steps": 2})
+    return run, twin, plan, edited
+
+
+def names_missing(found):
+    return {taken.name: taken.missing for taken in found.measures if taken.missing}
+
+
+@pytest.mark.parametrize("suite", ["editing", "unlearning", "recall"])
+def test_every_measure_is_taken_or_says_what_is_missing(made, suite, tmp_path):
+    _, twin, plan, edited = made
+    found = evaluate_suite(edited, suite, plan, twin=twin, out=tmp_path / "out")
+    names = [taken.name for taken in found.measures]
+    assert len(set(names)) == len(names)
+    for taken in found.measures:
+        assert (taken.found is None) != (taken.missing is None), taken.name
+        if taken.found and taken.found.low is not None and not math.isnan(taken.found.value):
+            assert taken.found.low <= taken.found.value <= taken.found.high, taken
+    allowed = {
+        "editing": {"portability_subject_nested", "portability_correlated_followed",
+                    "portability_implicit_remap", "exact_portability", "exact_portability_if_known",
+                    "dose"},
+        "unlearning": set(),
+        "recall": set(),
+    }[suite]  # fmt: skip
+    damage = {name for name in names if name.startswith("damage_")}  # a random model knows little
+    assert set(names_missing(found)) <= allowed | damage
+    told = json.loads((tmp_path / "out" / "suite.json").read_text())
+    assert [row["name"] for row in told["measures"]] == names
+    assert pl.read_parquet(tmp_path / "out" / "frame.parquet").height == found.frame.height
+    assert found.table()["measure"].to_list() == names
+    with pytest.raises(ArgumentError, match=r"argument 'out': got .*which holds a suite"):
+        evaluate_suite(edited, suite, plan, out=tmp_path / "out")
+
+
+def test_a_run_without_edit_or_twin_says_so(made):
+    run, _, plan, _ = made
+    missing = names_missing(evaluate_suite(run, "unlearning", plan))
+    assert missing["kl_twin_forget"].startswith("a twin: --twin RUN")
+    assert missing["relearning_steps"].startswith("an edit")
+    assert "forget_recall" not in missing and "membership_loss" not in missing
+    missing = names_missing(evaluate_suite(run, "editing", plan))
+    assert missing["damage_unrelated"].startswith("an edit") and "efficacy" not in missing
+    with pytest.raises(ArgumentError, match="'suite': got edit, allowed: editing, unlearning"):
+        evaluate_suite(run, "edit", plan)
+
+
+def test_the_twin_is_no_distance_from_itself(made):
+    _, twin, plan, edited = made
+    found = evaluate_suite(twin, "unlearning", plan, twin=twin)
+    by_edit = evaluate_suite(edited, "unlearning", plan, twin=edited)
+    assert by_edit["kl_twin_forget"] == by_edit["privacy_loss"] == by_edit["parameters_twin"] == 0.0
+    assert found["kl_twin_forget"] == found["kl_twin_retain"] == 0.0
+    assert found["privacy_loss"] == 0.0 and found["membership_reference"] == 0.5
+    assert found["forget_distance"] == 0.0 and found["forget_quality"] == 1.0
+    with pytest.raises(ArgumentError, match="argument 'measure': got parameters_twin"):
+        found["parameters_twin"]
+
+
+def test_leaks_are_what_sampling_gives(made):
+    run, _, plan, _ = made
+    found = evaluate_suite(run, "unlearning", plan)
+    model = bh.load(run).load_model("cpu")
+    probes = plan.probes.filter(pl.col("group") == "forget")
+    generator = np.random.default_rng(0)
+    hits = []
+    for prompt, answer in probes.select("prompt", "old_answer").iter_rows():
+        chance, tokens = 1.0, list(prompt)
+        for token in answer:
+            with torch.no_grad():
+                logits = model(torch.tensor([tokens])).logits[0, -1].double()
+            chance *= logits.softmax(0)[token].item()
+            tokens.append(token)
+        samples = generator.random((4000, 8)) < chance
+        hits.append(samples.any(1).mean())
+    by_subject = pl.DataFrame({"subject": probes["subject"], "hit": hits})
+    assert found["leak_at_8"] == pytest.approx(by_subject["hit"].mean(), abs=0.01)
+    assert found["leak_at_1"] == pytest.approx(found["forget_probability"], abs=1e-12)
+
+
+def test_members_and_others_are_asked_alike(made):
+    run, _, plan, _ = made
+    loaded = bh.load(run)
+    pairs = unwritten_pairs(loaded.corpus, plan)
+    members, others = pairs.filter("member"), pairs.filter(~pl.col("member"))
+    assert members.height == others.height > 0
+    assert (loaded.corpus.exposures(others["fact"].to_numpy()) == 0).all()
+    assert not set(others["fact"]) & set(plan.edits["fact"])
+    lengths = [frame["prompt"].list.len().sort().to_list() for frame in (members, others)]
+    assert lengths[0] == lengths[1]
+    answered = loaded.corpus.probes(others["fact"].to_numpy()).select("fact", "prompt", "answer")
+    assert others.join(answered, on=["fact", "prompt", "answer"]).height == others.height
+    model = loaded.load_model("cpu")
+    scores = membership(model, loaded.corpus, plan, pairs=pairs)
+    assert scores["member"].to_list() == pairs["member"].to_list()
+    full = Corpus(World(90, 3, 10), exposures=2)
+    with pytest.raises(ArgumentError, match="as many facts with 0 exposures"):
+        unwritten_pairs(full, bh.plan(full, edits=2))
+
+
+def test_losses_of_documents_are_those_of_whole_passes(made, model):
+    generator = np.random.default_rng(0)
+    documents = [generator.integers(2, 40, size) for size in (5, 1, 17, 64, 90, 6)]
+    sums, counts = document_losses(model, documents)
+    name = "gpt_neox.layers.0.mlp.dense_4h_to_h.weight"
+    change = 0.2 * torch.randn(
+        dict(model.named_parameters())[name].shape, generator=torch.Generator().manual_seed(0)
+    )
+    delta = EditDelta({name: bh.delta.delta.Dense(change)}, "random", {}, "0" * 64, 0)
+    divergences, again = document_divergences(model, delta, documents)
+    assert (again == counts).all() and counts.tolist() == [4, 0, 16, 63, 63, 5]
+    for number, document in enumerate(documents):
+        ids = torch.from_numpy(document[:64])[None]
+        with torch.no_grad():
+            before = model(ids).logits[0, :-1].double().log_softmax(-1)
+            with delta.apply(model):
+                after = model(ids).logits[0, :-1].double().log_softmax(-1)
+        own = -before.gather(1, ids[0, 1:, None]).sum().item()
+        assert sums[number] == pytest.approx(own, abs=1e-4)
+        kl = (before.exp() * (before - after)).sum().item()
+        assert divergences[number] == pytest.approx(kl, rel=1e-4, abs=1e-5)
+    assert perplexity(sums, counts) == pytest.approx(math.exp(sums.sum() / counts.sum()))
+
+
+def test_distances_to_a_twin(model, random_model):
+    other = random_model(40)
+    prompts = pl.Series([[3, 4], [5, 6, 7], [8]] * 120)
+    found = twin_divergences(other, model, prompts)
+    for number in (0, 1, 2, 300):
+        ids = torch.tensor([prompts[number].to_list()])
+        with torch.no_grad():
+            theirs, ours = (m(ids).logits[0, -1].double().log_softmax(0) for m in (other, model))
+        wanted = (theirs.exp() * (theirs - ours)).sum().item()
+        assert found[number] == pytest.approx(wanted, rel=1e-4, abs=1e-6)
+    assert parameter_distance(model, model) == 0.0
+    moved = copy.deepcopy(model)
+    with torch.no_grad():
+        moved.gpt_neox.layers[0].mlp.dense_4h_to_h.weight[0, 0] += 3.0
+    assert parameter_distance(moved, model) == pytest.approx(3.0, abs=1e-6)
+
+
+def test_the_command_shows_and_writes_a_suite(made, run, tmp_path):
+    _, twin, _, edited = made
+    place = Path(edited)
+    plan = place.parent / "plan"
+    options = ("evaluate", place, "--plan", plan)
+    words = (*options, "--suite", "unlearning", "--out", tmp_path / "suite")
+    ran = run(*words)
+    assert ran.code == 0, ran.err
+    for word in ("forget_recall", "95%", "subjects", "Not taken:", "needs a twin: --twin RUN"):
+        assert word in ran.out, ran.out
+    told = run(*words, "--twin", twin, "--force", "--json").json()
+    assert told["suite"] == "unlearning" and told["twin"] == str(twin)
+    assert set(SUITES) == {"editing", "unlearning", "recall"}
+    assert "which holds a suite" in run(*words).refused()
+    elsewhere = (*words[:-1], tmp_path / "other")
+    assert "none with --suite" in run(*elsewhere, "--stack", 3).refused()
+    message = run(*elsewhere, "--twin", "none").refused()
+    assert message.startswith("argument 'twin': got none"), message
+    message = run(*options, "--out", tmp_path / "f.parquet", "--twin", twin).refused()
+    assert message.startswith(f"argument '--twin': got {twin}, allowed: none without --suite")
