@@ -2,6 +2,7 @@ import math
 import runpy
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -9,6 +10,7 @@ from behemoth.study.analysis.capacity import (
     capacity_by_exposures,
     capacity_by_model,
     recall_by_exposures,
+    saved_bits,
     stored_bits,
 )
 
@@ -19,8 +21,20 @@ def test_bits_of_a_fact():
     frame = pl.DataFrame(
         {"objects": [64, 64, 64, 64], "log_probability": [0.0, -math.log(64), -9.0, math.nan]}
     )
-    bits = frame.select(stored_bits())["objects"].to_list()
-    assert bits == pytest.approx([6, 0, 0, 0])
+    bits = frame.select(saved=saved_bits())["saved"].to_list()
+    assert bits == pytest.approx([6, 0, 6 - 9 / math.log(2), 0])
+
+
+def test_luck_is_no_knowledge():
+    """Of facts that are guessed, some well and some ill, nothing is stored."""
+    generator = np.random.default_rng(0)
+    chances = generator.dirichlet(np.full(64, 0.3), 4000)
+    guessed = pl.DataFrame({"objects": 64, "log_probability": np.log(chances[:, 0] + 1e-12)})
+    assert guessed.select(bits=stored_bits())["bits"].item() == 0.0
+    each = guessed.select(bits=saved_bits().clip(0))["bits"].mean()
+    assert each > 0.3, "cut at each fact it would be more"
+    known = pl.DataFrame({"objects": [64, 64], "log_probability": [0.0, -2 * math.log(2)]})
+    assert known.select(bits=stored_bits())["bits"].item() == pytest.approx(5)
 
 
 def test_bits_of_a_model():

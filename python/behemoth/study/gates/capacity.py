@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+import polars as pl
+
 from behemoth.study.analysis.capacity import stored_bits
 
 from .bench import Bench, Frequency, Units
@@ -79,9 +81,11 @@ class Capacity:
         frame = bench.recall("model")
         parameters = bench.model("model").parameters
         per_parameter = frame.height / parameters
-        levels = frame.group_by("exposures").agg(stored_bits().mean()).sort("exposures")
-        density = [(int(level), bits * per_parameter) for level, bits in levels.iter_rows()]
-        stored = float(frame.select(stored_bits().sum()).item()) / parameters
+        levels = frame.group_by("exposures").agg(stored_bits().alias("bits"), facts=pl.len())
+        levels = levels.sort("exposures")
+        pairs = levels.select("exposures", "bits").iter_rows()
+        density = [(int(level), bits * per_parameter) for level, bits in pairs]
+        stored = float((levels["bits"] * levels["facts"]).sum()) / parameters
         offered = frame.height * math.log2(self.world.objects) / parameters
         numbers = {
             "exposures": [level for level, _ in density],
