@@ -27,7 +27,7 @@ from behemoth.study.work import run as runs
 
 DOCS = Path(__file__).parents[1] / "docs"
 GROUPS = ("grammar", "study", "tokenizer")
-PAGES = ["tutorial.md", "adding-a-method.md", "studies.md", "export.md", "worlds.md"]
+PAGES = ["tutorial.md", "adding-a-method.md", "suites.md", "studies.md", "export.md", "worlds.md"]
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _FILE = re.compile(r"# ([\w./-]+\.(?:toml|py))\n")
 
@@ -117,6 +117,7 @@ def _shape(line):
     [
         pytest.param("tutorial.md", marks=pytest.mark.slow),  # they train: a minute of one core
         pytest.param("adding-a-method.md", marks=pytest.mark.slow),
+        pytest.param("suites.md", marks=pytest.mark.slow),
         "studies.md",
         "export.md",
         "worlds.md",

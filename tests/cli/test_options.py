@@ -30,6 +30,12 @@ def test_options_are_parameters_and_show_their_defaults(options, verb):
             assert known[row.key].default == row.default, row.key
 
 
+def test_options_of_suites_are_parameters():
+    known = set(inspect.signature(bh.evaluate_suite).parameters)
+    assert {row.key for row in evaluate.SUITE} <= known
+    assert {"plan", "out", "device"} <= known
+
+
 def test_options_of_studies_show_their_defaults():
     from behemoth.study.gates import run_gates
 

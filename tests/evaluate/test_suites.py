@@ -120,6 +120,18 @@ def test_the_twin_is_no_distance_from_itself(made):
         found["parameters_twin"]
 
 
+def test_the_twins_own_numbers_stand_beside(made):
+    _, twin, plan, edited = made
+    found = evaluate_suite(edited, "unlearning", plan, twin=twin)
+    alone = evaluate_suite(twin, "unlearning", plan)
+    rows = {taken.name: taken for taken in found.measures}
+    for name in ("forget_probability", "extraction_strength", "model_utility", "perplexity_corpus",
+                 "perplexity_filler", "membership_loss", "linear_probe"):  # fmt: skip
+        assert rows[name].twin == pytest.approx(alone[name], rel=1e-6), name
+    assert rows["forget_probability"].found.value != rows["forget_probability"].twin
+    assert rows["relearning_steps"].twin is None and rows["privacy_loss"].twin is None
+
+
 def test_leaks_are_what_sampling_gives(made):
     run, _, plan, _ = made
     found = evaluate_suite(run, "unlearning", plan)

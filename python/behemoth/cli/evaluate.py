@@ -28,9 +28,6 @@ OPTIONS = (
            required="a plan directory (`behemoth plan`)"),
     Option("out", "FRAME.parquet|DIR", "File to write; of a suite, directory.",
            required="a Parquet file to write, or of a suite a directory"),
-    Option("suite", "editing|unlearning|recall", "Take the measures of a suite, with intervals."),
-    Option("twin", "RUN", "A run (or edit by retrain) without the plan's facts, for a suite."),
-    flag("force", "Replace the suite in DIR."),
     Option("rank", "first|sequence", "Rank objects by their first token or by whole names.",
            default="first"),
     Option("stack", "N", "Most edited models in one pass.", parse.at_least(1), 64),
@@ -38,8 +35,15 @@ OPTIONS = (
     DEVICE,
 )  # fmt: skip
 
+SUITE = (
+    Option("suite", "editing|unlearning|recall", "Take the measures of a suite, with intervals."),
+    Option("twin", "RUN", "A run (or edit by retrain) without the plan's facts, for a suite."),
+    flag("force", "Replace the suite in DIR."),
+)  # fmt: skip
+"""What is said of a suite alone."""
 
-@command(*OPTIONS)
+
+@command(*OPTIONS, *SUITE)
 def evaluate(
     source: Annotated[
         str, typer.Argument(metavar="RUN_OR_EDIT", help="A training run or an edit directory.")
@@ -101,15 +105,17 @@ def _show_suite(found: SuiteResult, out: str) -> None:
         markup=False,
     )
     table = Table(box=None, pad_edge=False, show_edge=False)
-    for name in ("measure", "value", "95%", "n", "over"):
-        table.add_column(name, justify="right" if name in ("value", "n") else "left")
+    twin = ("twin",) if found.twin is not None else ()
+    for name in ("measure", "value", *twin, "95%", "n", "over"):
+        table.add_column(name, justify="right" if name in ("value", "twin", "n") else "left")
     for taken in found.measures:
         label = taken.name if taken.version == 1 else f"{taken.name} (v{taken.version})"
         if taken.found is None:
             continue
         own = taken.found
         between = "" if own.low is None else f"{own.low:.3g} to {own.high:.3g}"
-        table.add_row(label, f"{own.value:.3g}", between, f"{own.count:,}", own.over)
+        beside = ["" if taken.twin is None else f"{taken.twin:.3g}"] if twin else []
+        table.add_row(label, f"{own.value:.3g}", *beside, between, f"{own.count:,}", own.over)
     screen.print(table)
     missing = [taken for taken in found.measures if taken.missing]
     if missing:

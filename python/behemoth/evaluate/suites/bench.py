@@ -129,6 +129,16 @@ class Bench:
         return model
 
     @cached_property
+    def beside(self) -> Bench:
+        """The twin in the place of the model, asked the same."""
+        bench = Bench.__new__(Bench)
+        bench.__dict__.update(
+            source=self.source, plan=self.plan, run=self.run, twin=None, deltas={},
+            model=self.twin_model, frame=self.twin_frame,
+        )  # fmt: skip
+        return bench
+
+    @cached_property
     def frame(self) -> pl.DataFrame:
         """What `evaluate` gives."""
         return evaluate_model(
@@ -232,12 +242,12 @@ class Bench:
             raise MissingError(error.allowed) from None
 
 
-def of_frame(name: str, kept: str = "all") -> Measure:
+def of_frame(name: str, kept: str = "all", *, beside: bool = False) -> Measure:
     """A metric of the evaluation frame as a measure."""
     metric = METRICS[name]
     label = name if kept == "all" else f"{name}_if_{kept}"
     meaning = metric.meaning if kept == "all" else f"{metric.meaning}; facts {kept} before"
-    return Measure(label, meaning, lambda bench: bench.metric(name, kept), metric.version)
+    return Measure(label, meaning, lambda bench: bench.metric(name, kept), metric.version, beside)
 
 
 def resampled_ratio(sums: NDArray[np.float64], counts: NDArray[np.integer], over: str) -> Found:

@@ -85,7 +85,7 @@ def _measures(bench: Bench) -> Sequence[Measure]:
 def _levels(bench: Bench) -> list[int]:
     """Levels of exposures among the bystanders; none where they are many, as in a power law."""
     levels = bench.plan.probes.filter(pl.col("group").is_in(_BYSTANDERS))["exposures"].unique()
-    return levels.sort().to_list() if len(levels) <= 16 else []
+    return levels.filter(levels > 0).sort().to_list() if len(levels) <= 16 else []
 
 
 def question_match(bench: Bench) -> Found:

@@ -16,8 +16,18 @@ __all__ = ["SUITE"]
 def _measures(bench: Bench) -> Sequence[Measure]:
     levels = bench.recall["exposures"].unique().sort().to_list()
     return (
-        Measure("recall", "free generation is the object, in written wordings", _recall(False)),
-        Measure("recall_held_out", "the same in wordings that are never written", _recall(True)),
+        Measure(
+            "recall",
+            "free generation is the object, in written wordings",
+            _recall(False),
+            beside=True,
+        ),
+        Measure(
+            "recall_held_out",
+            "the same in wordings that are never written",
+            _recall(True),
+            beside=True,
+        ),
         Measure(
             "valid_object",
             "free generation is some object of the relation",

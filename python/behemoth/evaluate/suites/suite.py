@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from os import PathLike, fspath
@@ -76,12 +77,15 @@ class Measure:
         Takes it from a bench, or raises `MissingError`.
     version : int
         Grows with every change of what it computes.
+    beside : bool
+        Whether a twin's own number stands beside, where there is a twin.
     """
 
     name: str
     meaning: str
     find: Callable[[Bench], Found]
     version: int = 1
+    beside: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,8 @@ class Taken:
     found : Found, optional
     missing : str, optional
         What would be needed.
+    twin : float, optional
+        The twin's own number, where that says something.
     """
 
     name: str
@@ -120,6 +126,7 @@ class Taken:
     version: int
     found: Found | None = None
     missing: str | None = None
+    twin: float | None = None
 
 
 @dataclass(frozen=True)
@@ -166,11 +173,12 @@ class SuiteResult:
         return found.value
 
     def table(self) -> pl.DataFrame:
-        """One row a measure: measure, value, low, high, count, over, version, missing."""
+        """One row a measure: measure, value, low, high, count, over, twin, version, missing."""
         rows = [
             {
                 "measure": taken.name,
                 **(asdict(taken.found) if taken.found else dict.fromkeys(_FOUND)),
+                "twin": taken.twin,
                 "version": taken.version,
                 "missing": taken.missing,
             }
@@ -193,7 +201,7 @@ class SuiteResult:
                     "name": taken.name,
                     "version": taken.version,
                     "meaning": taken.meaning,
-                    **(_plain(taken.found) if taken.found else {"missing": taken.missing}),
+                    **(_plain(taken) if taken.found else {"missing": taken.missing}),
                 }
                 for taken in self.measures
             ],
@@ -212,11 +220,18 @@ class SuiteResult:
 
 _FOUND = {"value": pl.Float64, "low": pl.Float64, "high": pl.Float64, "count": pl.UInt64,
           "over": pl.String}  # fmt: skip
-_TABLE = {"measure": pl.String, **_FOUND, "version": pl.UInt32, "missing": pl.String}
+_TABLE = {
+    "measure": pl.String,
+    **_FOUND,
+    "twin": pl.Float64,
+    "version": pl.UInt32,
+    "missing": pl.String,
+}
 
 
-def _plain(found: Found) -> dict[str, Any]:
-    own = asdict(found)
+def _plain(taken: Taken) -> dict[str, Any]:
+    assert taken.found is not None
+    own = {**asdict(taken.found), "twin": taken.twin}
     return {key: None if isinstance(v, float) and v != v else v for key, v in own.items()}
 
 
@@ -262,9 +277,15 @@ def take(suite: Suite, bench: Bench, progress: Looking = None) -> SuiteResult:
 def _take(measure: Measure, bench: Bench) -> Taken:
     own = (measure.name, measure.meaning, measure.version)
     try:
-        return Taken(*own, found=measure.find(bench))
+        found = measure.find(bench)
     except MissingError as missing:
         return Taken(*own, missing=str(missing))
+    beside = None
+    if measure.beside and bench.twin is not None:
+        # What cannot be said of the twin is left open: it is not what was asked about.
+        with suppress(MissingError):
+            beside = measure.find(bench.beside).value
+    return Taken(*own, found=found, twin=beside)
 
 
 def read_suite(directory: str | PathLike[str]) -> dict[str, Any]:

@@ -34,34 +34,41 @@ _RELEARNING = tuple(range(41))
 def _measures(bench: Bench) -> Sequence[Measure]:
     return (
         Measure(
-            "forget_probability", "p(old answer), all of its tokens", _forgotten(_probability())
+            "forget_probability",
+            "p(old answer), all of its tokens",
+            _forgotten(_probability()),
+            beside=True,
         ),
-        of_frame("forget_recall"),
-        of_frame("extraction_strength"),
+        of_frame("forget_recall", beside=True),
+        of_frame("extraction_strength", beside=True),
         *(
             Measure(
                 f"leak_at_{k}",
                 f"chance that one of {k} samples at temperature 1 is the old answer: exact, "
                 "1 - (1 - p)^k",
                 _forgotten(1 - (1 - _probability()).pow(k)),
+                beside=True,
             )
             for k in _LEAKS
         ),
-        of_frame("truth_ratio"),
+        of_frame("truth_ratio", beside=True),
         Measure(
             "forget_recall_held_out",
             "free generation says the old answer in wordings that were never trained",
             lambda bench: _says_old(bench, ("edited_held_out",)),
+            beside=True,
         ),
         Measure(
             "forget_recall_paraphrase",
             "the same in wordings that the edit was not made with",
             lambda bench: _says_old(bench, PARAPHRASED),
+            beside=True,
         ),
         Measure(
             "forget_recall_question",
             "the same where a question asks for it",
             lambda bench: _says_old(bench, ("edited_question",)),
+            beside=True,
         ),
         *(
             Measure(
@@ -72,12 +79,20 @@ def _measures(bench: Bench) -> Sequence[Measure]:
                     pl.col("exact_match"),
                     "probes of this group",
                 ),
+                beside=True,
             )
             for group in _RETAINED
         ),
-        of_frame("model_utility"),
-        Measure("perplexity_corpus", "of a token of the corpus", _perplexity("documents")),
-        Measure("perplexity_filler", "of filler text that is in no corpus", _perplexity("filler")),
+        of_frame("model_utility", beside=True),
+        Measure(
+            "perplexity_corpus", "of a token of the corpus", _perplexity("documents"), beside=True
+        ),
+        Measure(
+            "perplexity_filler",
+            "of filler text that is in no corpus",
+            _perplexity("filler"),
+            beside=True,
+        ),
         Measure(
             "forget_quality",
             "p-value of KS between truth ratios of the model and of the twin (arXiv 2401.06121)",
@@ -94,6 +109,7 @@ def _measures(bench: Bench) -> Sequence[Measure]:
                 "AUC of telling the facts from facts of the same world that are never written, "
                 f"by {score}",
                 lambda bench, score=score: _membership(bench, score),
+                beside=True,
             )
             for score in SCORES
         ),
@@ -126,8 +142,10 @@ def _measures(bench: Bench) -> Sequence[Measure]:
         ),
         Measure(
             "linear_probe",
-            "share of old objects that a linear map reads off the best layer's residual stream",
+            "share of old objects that a linear map reads off the residual stream, of the layer at "
+            "which it reads most of those that stay",
             lambda bench: _linear(bench, True),
+            beside=True,
         ),
         Measure(
             "linear_probe_control",
@@ -228,8 +246,9 @@ def _linear(bench: Bench, forgotten: bool) -> Found:
     tried = bench.linear_probes.filter(forgotten=forgotten)
     if tried.is_empty():
         raise MissingError("facts to forget in the plan")
-    best = tried.group_by("layer").agg(pl.col("match").mean()).sort("match").row(-1, named=True)
-    rows = tried.filter(layer=best["layer"]).with_columns(subject=pl.col("fact"))
+    stay = bench.linear_probes.filter(forgotten=False)
+    best = stay.group_by("layer").agg(pl.col("match").mean()).sort("match", "layer")
+    rows = tried.filter(layer=best["layer"][-1]).with_columns(subject=pl.col("fact"))
     return bench.mean(rows, pl.col("match"), "facts to forget in the plan")
 
 
