@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from behemoth.support.bars import Bars, Lines, bars
+from behemoth.support.bars import Bars, Lines, Log, bars
 from behemoth.support.progress import Moment, silent, task
 
 
@@ -67,7 +67,31 @@ def test_bars_of_tasks_at_once_and_one_after_the_other(monkeypatch, capsys):
     assert said.rindex("trials") < said.index("probes")
 
 
-def test_bars_say_nothing_where_there_is_no_terminal(capsys, monkeypatch):
+def test_a_log_gets_a_line_every_half_minute():
+    stream, clock = io.StringIO(), iter([0, 1, 29, 31, 45, 61, 3600])
+    with task(Log(stream, lambda: next(clock)), "training", "steps") as step:
+        step(100, 1000)  # where an earlier call had come to
+        step(130, 1000)
+        step(131, 1000)
+        step(140, 1000)
+        step(161, 1000, "loss 1.5")
+        step(1000, 1000)
+    assert stream.getvalue() == (
+        "training: 131 of 1.00 k steps, 1/s, 0:14:29 left\n"
+        "training: 161 of 1.00 k steps, 1/s, 0:13:59 left, loss 1.5\n"
+        "training: 1.00 k of 1.00 k steps, 0:00:00 left\n"
+    )
+
+
+def test_a_log_of_what_stands_still_has_no_rate():
+    stream, clock = io.StringIO(), iter([0, 40, 80])
+    with task(Log(stream, lambda: next(clock)), "models", "models") as step:
+        step(0, 3)
+        step(0, 3)
+    assert stream.getvalue() == "models: 0 of 3 models\n" * 2
+
+
+def test_bars_say_nothing_of_short_work_where_there_is_no_terminal(capsys, monkeypatch):
     monkeypatch.delenv("FORCE_COLOR", raising=False)
     assert bars() is None
     with task(Bars(), "counting", "tokens") as step:

@@ -1,4 +1,4 @@
-"""Progress that people look at: bars with rate and time left, or a line where none can be drawn.
+"""Progress that people look at: bars with rate and time left, or lines where none can be drawn.
 
 Nothing is shown before something is done, so that a call that is refused at once, or has nothing to
 do, shows no bar.
@@ -13,15 +13,16 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TextIO
 
-from .progress import Progress, Step, amount_text, silent
+from .progress import Progress, Step, amount_text
 from .text import bytes_text, clock_text, count_text
 
 if TYPE_CHECKING:
     from rich.progress import Task, TaskID
 
-__all__ = ["Bars", "Lines", "bars"]
+__all__ = ["Bars", "Lines", "Log", "bars"]
 
 _INTERVAL = 0.2  # seconds between states of a line
+_LOG_INTERVAL = 30.0  # seconds between lines of a log
 
 
 def bars() -> Progress | None:
@@ -46,7 +47,7 @@ def bars() -> Progress | None:
 class Bars:
     """Bars of rich, on stderr, those of tasks that are under way at once below each other.
 
-    Where stderr is no terminal nothing is shown.
+    Where stderr is no terminal they are a `Log`.
     """
 
     def __init__(self) -> None:
@@ -60,7 +61,8 @@ class Bars:
             self._progress = _rich_progress()
         progress = self._progress
         if not (progress.console.is_terminal or progress.console.is_jupyter):
-            yield silent
+            with Log(sys.stderr).task(label, unit) as log:
+                yield log
             return
         bar: TaskID = progress.add_task(
             label, total=None, visible=False, start=False, unit=unit, details=None
@@ -84,6 +86,45 @@ class Bars:
                     progress.stop()
                 for number in list(progress.task_ids):  # what comes next is below them
                     progress.remove_task(number)
+
+
+class Log:
+    """A line every 30 seconds: what a file or a scheduler's log gets of long work.
+
+    What takes less says nothing.
+
+    Parameters
+    ----------
+    stream : file
+    now : callable, optional
+        The time, in seconds.
+    """
+
+    def __init__(self, stream: TextIO, now: Callable[[], float] = time.monotonic) -> None:
+        self._stream, self._now = stream, now
+
+    @contextmanager
+    def task(self, label: str, unit: str) -> Generator[Step]:
+        """Tell of a task."""
+        begin = last = self._now()
+        first: int | None = None
+
+        def step(done: int, total: int, details: object = None, /) -> None:
+            nonlocal last, first
+            first = done if first is None else first  # what an earlier call did was not done now
+            now = self._now()
+            if now - last < _LOG_INTERVAL:
+                return
+            last = now
+            said = [amount_text(unit, done, total)]
+            if speed := (done - first) / (now - begin):
+                said += [*_rate(unit, speed), f"{clock_text((total - done) / speed)} left"]
+            if details is not None:
+                said.append(str(details))
+            self._stream.write(f"{label}: {', '.join(said)}\n")
+            self._stream.flush()
+
+        yield step
 
 
 class Lines:
@@ -115,6 +156,13 @@ class Lines:
                 self._stream.write("\n")
 
 
+def _rate(unit: str, speed: float) -> list[str]:
+    """How fast it goes; of what takes longer than a second each the time left says that."""
+    if unit == "bytes":
+        return [f"{bytes_text(speed)}/s"]
+    return [f"{count_text(speed)}/s"] if speed >= 1 else []
+
+
 def _in_notebook() -> bool:
     shell: Callable[[], Any] | None = getattr(sys.modules.get("IPython"), "get_ipython", None)
     return shell is not None and type(shell()).__name__ == "ZMQInteractiveShell"
@@ -134,8 +182,7 @@ def _rich_progress() -> Any:
             unit: str = task.fields["unit"]
             said = [amount_text(unit, task.completed, task.total or 0)]
             if speed := task.finished_speed or task.speed:
-                rate = bytes_text(speed) if unit == "bytes" else count_text(speed)
-                said.append(f"{rate}/s")
+                said += _rate(unit, speed)
             if (left := task.time_remaining) is not None:
                 said.append(f"{clock_text(left)} left")
             return Text(", ".join(said))
