@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Stopped(Exception):  # noqa: N818 - it is no error
-    """Ctrl-C, with a word on how to go on; exit code 130."""
+    """Ctrl-C or SIGTERM, with a word on how to go on."""
 
 
 def keep_interrupts() -> None:
@@ -58,9 +58,9 @@ def write_columns(rows: Sequence[Sequence[str]], right: Collection[int] = ()) ->
 
 @contextmanager
 def resumable(out: str) -> Generator[None]:
-    """Say on Ctrl-C how to go on with what is half done."""
+    """Say on Ctrl-C and SIGTERM how to go on with what is half done."""
     try:
         yield
     except KeyboardInterrupt as stop:
         what = f"{stop}; " if str(stop) else ""
-        raise Stopped(f"{what}run the same command again to go on with {out}") from None
+        raise Stopped(f"{what}run the same command again to go on with {out}") from stop

@@ -1,6 +1,6 @@
 """The `behemoth` command: verbs, and what becomes of their errors.
 
-Exit codes: 0 done, 1 a failed run, 2 a bad argument, 130 stopped by Ctrl-C. Errors
+Exit codes: 0 done, 1 a failed run, 2 a bad argument, 130 stopped by Ctrl-C, 143 by SIGTERM. Errors
 are one line on stderr; ``--debug`` anywhere on the line shows the traceback as well.
 Nothing heavy is imported before a verb runs.
 """
@@ -30,6 +30,8 @@ from behemoth.cli import (
     train,
     verify,
 )
+
+from behemoth.support.signals import exit_code, stop_on_sigterm
 
 from .console import Stopped
 from .parse import suggestion
@@ -97,16 +99,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         The exit code.
     """
+    if arguments is None:
+        stop_on_sigterm()
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     try:
         command = typer.main.get_command(app)
         result = command.main(words, prog_name="behemoth", standalone_mode=False)
-    except KeyboardInterrupt:
-        result = 130
+    except KeyboardInterrupt as stop:
+        return _fail("stopped", exit_code(stop))
     except Stopped as stop:
-        return _fail(f"stopped: {'; '.join([str(stop), *_notes(stop)])}", 130)
+        return _fail(f"stopped: {'; '.join([str(stop), *_notes(stop)])}", exit_code(stop))
     except Exception as error:
         if type(error).__name__ == "Abort":  # what older versions of Typer make of Ctrl-C
             return _fail("stopped", 130)

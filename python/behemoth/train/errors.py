@@ -8,4 +8,14 @@ class TrainError(RuntimeError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM; the message says what was saved."""
+    """Ctrl-C or SIGTERM; the message says what was saved.
+
+    Attributes
+    ----------
+    signal_number : int
+        Which of the two.
+    """
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.signal_number = signal_number

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 class Flag:
     """Something that is true once it was asked to stop."""
 
-    raised = False
+    signal_number: int | None = None
 
     def __bool__(self) -> bool:
-        return self.raised
+        return self.signal_number is not None
 
 
 @contextmanager
@@ -28,7 +28,7 @@ def interruptible() -> Generator[Flag]:
     def handler(number: int, frame: object) -> None:
         if flag:
             raise KeyboardInterrupt
-        flag.raised = True
+        flag.signal_number = number
 
     before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
