@@ -96,17 +96,18 @@ def test_a_run_killed_many_times_goes_on_to_the_same_bytes(
     check_killed(spawn, run, spec, tmp_path, contents, subjects=150_000, kills=12, seed=seed)
 
 
-def test_ctrl_c_stops_within_a_second_and_says_how_to_go_on(spawn, run, spec, tmp_path, contents):
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_stops_within_a_second_and_says_how_to_go_on(spawn, spec, tmp_path, how, code):
     out = tmp_path / "c"
     # Far more than can be written before the signal comes; only what was begun is on the disk.
     words = ("gen", "--spec", spec(20_000_000), "--out", out, "--probes", 0)
     process = spawn(*words)
     wait_for(lambda: any(out.rglob("*.bin")))
-    process.send_signal(signal.SIGINT)
+    process.send_signal(how)
     began = time.monotonic()
     _, error = process.communicate(timeout=60)
     assert time.monotonic() - began < 3  # a second, and two for a busy machine
-    assert process.returncode == 130
+    assert process.returncode == code
     assert (
         error.splitlines()[-1]
         == f"behemoth: stopped: run the same command again to go on with {out}"

@@ -123,14 +123,15 @@ def test_models_lists_all_sizes(run):
 
 
 @pytest.mark.faults
-def test_ctrl_c_saves_and_says_how_to_go_on(spawn, spec, tmp_path):
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_and_says_how_to_go_on(spawn, spec, tmp_path, how, code):
     words = ("train", spec, "--out", tmp_path / "run", *SMALL[2:], "--steps", "100000")
     with spawn(*words) as process:
         metrics = tmp_path / "run" / "metrics.jsonl"
         while not (metrics.is_file() and metrics.stat().st_size):
             assert process.poll() is None
-        os.kill(process.pid, signal.SIGINT)
+        os.kill(process.pid, how)
         _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == code
     assert "of 100000 saved; run the same command again to go on with" in err
     assert (tmp_path / "run" / "checkpoints").is_dir()

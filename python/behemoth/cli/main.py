@@ -30,8 +30,7 @@ from behemoth.cli import (
     train,
     verify,
 )
-
-from behemoth.support.signals import exit_code, stop_on_sigterm
+from behemoth.support.signals import Stops
 
 from .console import Stopped
 from .parse import suggestion
@@ -99,8 +98,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         The exit code.
     """
+    stops = Stops()
     if arguments is None:
-        stop_on_sigterm()
+        stops.listen()
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
@@ -108,20 +108,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = typer.main.get_command(app)
         result = command.main(words, prog_name="behemoth", standalone_mode=False)
     except KeyboardInterrupt as stop:
-        return _fail("stopped", exit_code(stop))
+        return _fail("stopped", stops.exit_code(stop))
     except Stopped as stop:
-        return _fail(f"stopped: {'; '.join([str(stop), *_notes(stop)])}", exit_code(stop))
+        return _fail(f"stopped: {'; '.join([str(stop), *_notes(stop)])}", stops.exit_code(stop))
     except Exception as error:
         if type(error).__name__ == "Abort":  # what older versions of Typer make of Ctrl-C
-            return _fail("stopped", 130)
+            return _fail("stopped", stops.exit_code(error))
         if debug:
             import traceback
 
             traceback.print_exc()
         message = "; ".join([_message(error, words), *_notes(error)])
         return _fail(f"error: {' '.join(message.split())}", _exit_code(error))
-    if result == 130:
-        return _fail("stopped", 130)
+    if result == 130:  # what newer ones make of it
+        return _fail("stopped", stops.exit_code())
     return result if isinstance(result, int) else 0
 
 

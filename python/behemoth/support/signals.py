@@ -5,34 +5,37 @@ from __future__ import annotations
 import signal
 import threading
 
-__all__ = ["Terminated", "exit_code", "stop_on_sigterm"]
+__all__ = ["Stops", "Terminated"]
 
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM: whatever cleans up after Ctrl-C does so after it, too."""
 
 
-def stop_on_sigterm() -> None:
-    """Have SIGTERM raise `Terminated`, for the rest of this process.
+class Stops:
+    """What a process was stopped by; from `listen` on SIGTERM raises `Terminated`."""
 
-    It is for programs to ask for, not for a library. A process that was started to ignore it goes on
-    doing so.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        return
-    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _raise)
+    def __init__(self) -> None:
+        self._terminated = False
 
+    def listen(self) -> None:
+        """Answer SIGTERM, for the rest of this process.
 
-def _raise(number: int, frame: object) -> None:
-    raise Terminated
+        It is for programs to ask for, not for a library. A process that was started to ignore the
+        signal goes on doing so.
+        """
+        main = threading.current_thread() is threading.main_thread()
+        if main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, self._terminate)
 
+    def _terminate(self, number: int, frame: object) -> None:
+        self._terminated = True
+        raise Terminated
 
-def exit_code(stop: BaseException) -> int:
-    """130 after Ctrl-C, 143 after SIGTERM, whatever was made of it on the way out."""
-    seen: BaseException | None = stop
-    while seen is not None:
-        if isinstance(seen, Terminated) or getattr(seen, "signal_number", None) == signal.SIGTERM:
-            return 128 + signal.SIGTERM
-        seen = seen.__cause__ or seen.__context__
-    return 128 + signal.SIGINT
+    def exit_code(self, stop: BaseException | None = None) -> int:
+        """130 after Ctrl-C, 143 after SIGTERM, whatever was made of it on the way out."""
+        terminated = self._terminated
+        while stop is not None and not terminated:
+            terminated = getattr(stop, "signal_number", None) == signal.SIGTERM
+            stop = stop.__cause__ or stop.__context__
+        return 128 + (signal.SIGTERM if terminated else signal.SIGINT)

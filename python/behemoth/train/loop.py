@@ -7,6 +7,7 @@ update is made is `update`'s to know, where is `device`'s, and what a run direct
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -166,7 +167,8 @@ class Loop:
                 if stops:
                     if machine.main:
                         self.directory.update(status="stopped")
-                    raise Interrupted(f"checkpoint at step {step} of {steps} saved")
+                    number = interrupted.signal_number or signal.SIGINT
+                    raise Interrupted(f"checkpoint at step {step} of {steps} saved", number)
                 losses.zero_()
                 norms.zero_()
                 began, waited, since = time.perf_counter(), self.stream.wait_seconds, step
