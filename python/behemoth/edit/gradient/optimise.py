@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -26,10 +26,11 @@ from behemoth.model.precision import widened
 from behemoth.plan.edit_plan import EditPlan
 
 from .budget import Budget
-from .feeder import Feeder
+from .feeder import Fed, Feeder
+from .objectives import Positions
 from .trace import Trace
 
-__all__ = ["Objective", "Outcome", "Step", "optimise"]
+__all__ = ["Objective", "Outcome", "Step", "forward", "optimise"]
 
 
 @dataclass
@@ -37,8 +38,10 @@ class Step:
     """One step's rows through the model, where answers are predicted: shapes [K, b, A, ...].
 
     A is the most tokens of an answer; K edits have b rows each. The edit's rows come first, once
-    for each of the objective's columns, then the retained rows. Logits of prompts and of padding
-    are never worked out: they are most of a sentence, and no loss looks at them.
+    for each of the objective's columns, then the retained rows. Logits of prompts are most of a
+    sentence and few losses look at them, so they are worked out only where an objective says that
+    it looks at all positions, and asks for them (`predicted`). P is T then, the most tokens of a
+    row, and otherwise A.
 
     Attributes
     ----------
@@ -48,10 +51,14 @@ class Step:
         Rows of an edit for each column, and the number of columns.
     logits : float [K, b, A, V]
         What the edited models say where these tokens stand.
-    observed : dict of str to float [K, b, A, d]
-        Outputs of the modules that the objective observes, at the same places.
+    observed : dict of str to float [K, b, P, d]
+        Outputs of the modules that the objective observes, at the positions it looks at.
     reference_logits, reference_observed
         The same of the unedited model, where the objective asks for it.
+    text : bool [K, b, T], optional
+        Where there is a token of prompt or answer, for an objective that looks at all positions.
+    everywhere, reference_everywhere : callable, optional
+        For such an objective: gives logits [K, r, T, V] of some rows.
     """
 
     labels: Tensor
@@ -61,6 +68,9 @@ class Step:
     observed: dict[str, Tensor] = field(default_factory=dict)
     reference_logits: Tensor | None = None
     reference_observed: dict[str, Tensor] = field(default_factory=dict)
+    text: Tensor | None = None
+    everywhere: Callable[[slice], Tensor] | None = None
+    reference_everywhere: Callable[[slice], Tensor] | None = None
 
     def edit(self, column: int = 0) -> slice:
         """The edit's rows with the answers of a column, along b."""
@@ -80,6 +90,22 @@ class Step:
     def answers(self) -> Tensor:
         """Where there is a token of an answer: bool [K, b, A]."""
         return self.labels != IGNORED
+
+    @property
+    def positions(self) -> Tensor:
+        """Where the objective looks: bool [K, b, P]."""
+        return self.answers if self.text is None else self.text
+
+    def predicted(self, rows: slice) -> Tensor:
+        """What the edited models say at the positions of some rows: logits [K, r, P, V]."""
+        return self.logits[:, rows] if self.everywhere is None else self.everywhere(rows)
+
+    def reference_predicted(self, rows: slice) -> Tensor:
+        """The same of the unedited model, where the objective asks for it: [K, r, P, V]."""
+        if self.reference_everywhere is not None:
+            return self.reference_everywhere(rows)
+        assert self.reference_logits is not None
+        return self.reference_logits[:, rows]
 
     def token_log_probabilities(self, logits: Tensor | None = None) -> Tensor:
         """Log-probability of each token of the answers, 0 beyond their ends: [K, b, A]."""
@@ -123,6 +149,11 @@ class Objective(Protocol):
         """Modules whose outputs steps come with."""
         ...
 
+    @property
+    def positions(self) -> Positions:
+        """Where these outputs, and what is `predicted`, are looked at."""
+        ...
+
     def __call__(self, step: Step) -> Tensor:
         """The loss of each plan: [K]."""
         ...
@@ -146,6 +177,7 @@ def optimise(
     budget: Budget,
     context: EditContext,
     project: Callable[[StackedDeltas], None] | None = None,
+    as_returned: Callable[[StackedDeltas], StackedDeltas] | None = None,
 ) -> list[Outcome]:
     """Minimise the objective of every plan over its own slices of the stacked changes.
 
@@ -161,6 +193,9 @@ def optimise(
     context : EditContext
     project : callable, optional
         Called after each step to keep the changes within bounds.
+    as_returned : callable, optional
+        Gives the changes in the form in which they leave, which the trace is of; as they are
+        by default.
 
     Returns
     -------
@@ -169,7 +204,13 @@ def optimise(
     """
     device = next(model.parameters()).device
     feeder = Feeder(
-        plans, objective.columns, budget.edit_rows, budget.retain_rows, context.seed, device
+        plans,
+        objective.columns,
+        budget.edit_rows,
+        budget.retain_rows,
+        context.seed,
+        device,
+        objective.positions,
     )
     parameters = stacked.parameters()
     # One fused pass over memory: for dense changes the update is as dear as the backward pass.
@@ -178,6 +219,7 @@ def optimise(
     )
     outcomes: list[Outcome | None] = [None] * len(plans)
     trace = Trace(plans, feeder)
+    leaving = stacked
     training = model.training
     model.eval()
     # Without this the backward pass would also work out gradients of the shared weights.
@@ -188,12 +230,19 @@ def optimise(
         # One pass more than there are steps: the last one sees what the last step did.
         for number in range(budget.steps + 1):
             last = number == budget.steps
+            fed = feeder.next()
             with torch.no_grad() if last else nullcontext():
-                step = _forward(model, stacked, feeder, objective)
+                step = forward(model, stacked, fed, feeder, objective)
                 losses = objective(step)
             live = [outcome is None for outcome in outcomes]
-            trace.record(number, step.logits.detach(), losses.detach(), live)
-            _settle(stacked, step, losses.detach(), number, budget, trace, outcomes)
+            shown = step.logits.detach()
+            if as_returned is not None:
+                with torch.no_grad():
+                    leaving = as_returned(stacked)
+                if leaving is not stacked:
+                    shown = _shown(model, leaving, fed, feeder.edit_rows)
+            trace.record(number, shown, losses.detach(), live)
+            _settle(leaving, step, losses.detach(), number, budget, trace, outcomes)
             if last or all(outcome is not None for outcome in outcomes):
                 break
             optimiser.zero_grad(set_to_none=True)
@@ -211,43 +260,97 @@ def optimise(
         for parameter in frozen:
             parameter.requires_grad_(True)
     return [
-        outcome or Outcome(stacked.unstack(k), budget.steps, trace.rows[k])
+        outcome or Outcome(leaving.unstack(k), budget.steps, trace.rows[k])
         for k, outcome in enumerate(outcomes)
     ]
 
 
-def _forward(
-    model: nn.Module, stacked: StackedDeltas, feeder: Feeder, objective: Objective
+def forward(
+    model: nn.Module, stacked: StackedDeltas, fed: Fed, feeder: Feeder, objective: Objective
 ) -> Step:
-    tokens, labels, places = feeder.next()
-    reference, before = None, dict[str, Tensor]()
+    """What an objective looks at: rows through the edited models, and through the unedited one."""
+    whole = objective.positions == "all"
+    ours = _Pass(model, stacked, fed, objective.observe)
+    step = Step(
+        fed.labels,
+        feeder.edit_rows,
+        feeder.columns,
+        ours.logits,
+        ours.outputs(whole),
+        text=fed.text if whole else None,
+        everywhere=ours.everywhere if whole else None,
+    )
     if objective.needs_reference:
         with torch.no_grad():
-            reference, before = _predict(model, tokens, places, objective.observe)
-    with stacked.attached():
-        logits, observed = _predict(model, tokens, places, objective.observe)
-    return Step(labels, feeder.edit_rows, feeder.columns, logits, observed, reference, before)
+            before = _Pass(model, None, fed, objective.observe)
+            step.reference_logits = before.logits
+            step.reference_observed = before.outputs(whole)
+        step.reference_everywhere = before.everywhere if whole else None
+    return step
 
 
-def _predict(
-    model: nn.Module, tokens: Tensor, places: Tensor, observe: Sequence[str]
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """Logits [K, b, A, V] and outputs of modules [K, b, A, d] at places of the rows."""
-    shape = places.shape
-    flat = tokens.flatten(0, 1)
-    starts = torch.arange(flat.shape[0], device=flat.device) * flat.shape[1]
-    chosen = (places.flatten(0, 1) + starts[:, None]).flatten()
+def _shown(model: nn.Module, stacked: StackedDeltas, fed: Fed, edit_rows: int) -> Tensor:
+    """Logits of the edit's rows with their first answers: [K, b, A, V]."""
+    with torch.no_grad():
+        return _Pass(model, stacked, Fed(*(part[:, :edit_rows] for part in fed)), ()).logits
 
-    def at_places(hidden: Tensor) -> Tensor:
-        return hidden.flatten(0, 1).index_select(0, chosen).unflatten(0, shape)
 
-    architecture = Architecture.of(model)
-    with _Observer(model, observe) as seen:
-        hidden = model.get_submodule(architecture.stream)(input_ids=flat)[0]
-    # Rows stay grouped by edit, as stacked changes of the head want them.
-    at_answers = at_places(hidden).flatten(0, 1)
-    logits = model.get_submodule(architecture.head)(at_answers).unflatten(0, shape[:2])
-    return logits, {name: at_places(value) for name, value in seen.items()}
+class _Pass:
+    """Rows on their way through a model.
+
+    Parameters
+    ----------
+    model : nn.Module
+    stacked : StackedDeltas, optional
+        Changes of K edits; none for the unedited model.
+    fed : Fed
+    observe : sequence of str
+        Modules whose outputs are kept.
+
+    Attributes
+    ----------
+    logits : float [K, b, A, V]
+        Where answers are predicted.
+    """
+
+    def __init__(
+        self, model: nn.Module, stacked: StackedDeltas | None, fed: Fed, observe: Sequence[str]
+    ) -> None:
+        architecture = Architecture.of(model)
+        self._stacked = stacked
+        self._head = model.get_submodule(architecture.head)
+        self._places = fed.places
+        self._shape = fed.tokens.shape[:2]
+        stream = model.get_submodule(architecture.stream)
+        with self._attached():
+            with _Observer(model, observe) as seen:
+                hidden: Tensor = stream(input_ids=fed.tokens.flatten(0, 1))[0]
+            self._hidden, self._seen = hidden, seen
+            # Rows stay grouped by edit, as stacked changes of the head want them.
+            at_answers = self._at_answers(hidden).flatten(0, 1)
+            self.logits: Tensor = self._head(at_answers).unflatten(0, self._shape)
+
+    def everywhere(self, rows: slice) -> Tensor:
+        """Logits at all positions of some rows: [K, r, T, V]."""
+        chosen = self._hidden.unflatten(0, self._shape)[:, rows]
+        wanted = torch.is_grad_enabled() and self._stacked is not None
+        with self._attached(), torch.set_grad_enabled(wanted):
+            return self._head(chosen.flatten(0, 1)).unflatten(0, chosen.shape[:2])
+
+    def outputs(self, whole: bool) -> dict[str, Tensor]:
+        """What was kept: [K, b, T, d] as a whole, or [K, b, A, d] where answers are predicted."""
+        if whole:
+            return {name: value.unflatten(0, self._shape) for name, value in self._seen.items()}
+        return {name: self._at_answers(value) for name, value in self._seen.items()}
+
+    def _at_answers(self, hidden: Tensor) -> Tensor:
+        places = self._places
+        starts = torch.arange(hidden.shape[0], device=hidden.device) * hidden.shape[1]
+        chosen = (places.flatten(0, 1) + starts[:, None]).flatten()
+        return hidden.flatten(0, 1).index_select(0, chosen).unflatten(0, places.shape)
+
+    def _attached(self) -> AbstractContextManager[object]:
+        return nullcontext() if self._stacked is None else self._stacked.attached()
 
 
 class _Observer:
