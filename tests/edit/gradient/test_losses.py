@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from behemoth.edit.gradient.objectives import AnswerLikelihood
-from behemoth.edit.gradient.optimise import Step
+from behemoth.edit.gradient.step import Step
 from behemoth.model.labels import IGNORED
 
 # Four token ids. Row 0 carries the edit, with an answer of two tokens, (3, 2); rows 1 and 2 are

@@ -16,7 +16,7 @@ from torch import nn
 
 from behemoth.corpus.tokens import PERIOD
 from behemoth.edit.gradient.feeder import Feeder
-from behemoth.edit.gradient.optimise import forward
+from behemoth.edit.gradient.step import forward
 from behemoth.edit.parametrise import dense_changes
 from behemoth.edit.registry import get_method
 from behemoth.model.labels import IGNORED

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from behemoth.delta.stack import StackedDeltas
     from behemoth.plan.edit_plan import EditPlan
 
-    from .optimise import Objective, Outcome
+    from .optimise import Outcome
+    from .step import Objective
 
 __all__ = ["GradientMethod", "check_kinds", "deltas_of"]
 

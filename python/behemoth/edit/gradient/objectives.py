@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .optimise import Step
+    from .step import Step
 
 __all__ = ["AnswerLikelihood", "Forgetting", "Positions", "by_row", "retained"]
 
