@@ -50,7 +50,7 @@ class KLMinimisation(GradientMethod):
 
     steps: int = 20
     learning_rate: float = 3e-5
-    retain: float = 5.0
+    retain: float = 25.0
     positions: Positions = "all"
 
     info: ClassVar[MethodInfo] = MethodInfo(

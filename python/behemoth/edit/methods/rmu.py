@@ -70,10 +70,10 @@ class RepresentationMisdirection(GradientMethod):
     """
 
     steps: int = 40
-    learning_rate: float = 3e-4
+    learning_rate: float = 1e-3
     part: Part = "mlp"
     layer: int = -2
-    steering: float = 6.5
+    steering: float = 20.0
     retain: float = 10.0
     positions: Positions = "all"
 

@@ -56,7 +56,7 @@ class SelfDistillation(GradientMethod):
     """
 
     steps: int = 40
-    learning_rate: float = 1e-4
+    learning_rate: float = 3e-5
     retain_rows: int = 0
     beta: float = 10.0
     retain: float = 1.0
