@@ -51,7 +51,7 @@ def with_peft(run: Run, plans: list[EditPlan], method: Lora) -> float:
         )
         optimiser = torch.optim.Adam(factors, lr=method.learning_rate)
         for _ in range(method.steps):
-            (tokens,), (labels,), (places,) = feeder.next()
+            (tokens,), (labels,), (places,), _ = feeder.next()
             full = torch.full_like(tokens, IGNORED)
             answer = labels != IGNORED
             row = torch.arange(len(tokens))[:, None].expand_as(labels)

@@ -84,3 +84,41 @@ def test_a_delta_of_another_model_is_refused(model, changes, message):
 def test_factors_must_fit():
     with pytest.raises(ValueError, match="'left, right'"):
         LowRank(torch.zeros(4, 2), torch.zeros(3, 5))
+
+
+def test_of_two_deltas_in_one_parameter_the_last_goes_first(model, changes):
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    first, second = delta_of(changes), delta_of({NORM: changes[NORM]})
+    below, above = first.apply(model), second.apply(model)
+    both = {name: p.detach().clone() for name, p in model.named_parameters()}
+    with pytest.raises(ValueError, match=f"a delta under another one of {NORM}, allowed: the last"):
+        below.revert()
+    # It refuses before it touches anything, the parameter that it has for itself included.
+    assert all(torch.equal(p, both[name]) for name, p in model.named_parameters())
+    above.revert()
+    below.revert()
+    assert all(torch.equal(p, before[name]) for name, p in model.named_parameters())
+    above.revert()  # a second time does nothing
+    assert all(torch.equal(p, before[name]) for name, p in model.named_parameters())
+    assert all(not vars(parameter) for parameter in model.parameters()), "nothing is left behind"
+
+
+def test_deltas_in_different_parameters_go_in_any_order(model, changes):
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    one = delta_of({MLP: changes[MLP]}).apply(model)
+    other = delta_of({NORM: changes[NORM]}).apply(model)
+    one.revert()
+    assert not torch.equal(dict(model.named_parameters())[NORM], before[NORM])
+    other.revert()
+    assert all(torch.equal(p, before[name]) for name, p in model.named_parameters())
+
+
+def test_what_is_quantised_goes_before_the_delta_below_it(model, changes):
+    from behemoth.evaluate.quantisation import quantise
+
+    below = delta_of({MLP: changes[MLP]}).apply(model)
+    above = quantise(model, 8)
+    with pytest.raises(ValueError, match="the last one that was applied first"):
+        below.revert()
+    above.revert()
+    below.revert()

@@ -7,6 +7,7 @@ import torch
 
 from behemoth.delta.delta import Dense, EditDelta, LowRank
 from behemoth.delta.stack import StackedDeltas, stack_deltas
+from behemoth.model.architecture import Architecture
 
 
 def random_delta(model, seed, names, rank=None):
@@ -93,3 +94,111 @@ def test_factors_of_a_norm_are_refused(model):
     name = "gpt_neox.final_layer_norm.weight"
     with pytest.raises(ValueError, match="allowed: factors for weights of Linear"):
         StackedDeltas(model, {name: (torch.zeros(1, 16, 1), torch.zeros(1, 1, 1))})
+
+
+EMBEDDING = "gpt_neox.embed_in.weight"
+
+
+@pytest.fixture
+def tied(model):
+    """The model in float64 with one matrix for embedding and head, and the head's own name."""
+    from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
+
+    config = GPTNeoXConfig.from_dict({**model.config.to_dict(), "tie_word_embeddings": True})
+    model = GPTNeoXForCausalLM(config).eval().double()
+    names = [name for name, _ in model.named_parameters(remove_duplicate=False)]
+    assert len(names) == len(list(model.named_parameters())) + 1, "they are tied"
+    return model, Architecture.of(model).head + ".weight"
+
+
+@pytest.mark.parametrize("factors", [False, True])
+@pytest.mark.parametrize("by_head", [False, True])
+def test_a_tied_matrix_changes_at_both_ends(tied, factors, by_head):
+    model, head = tied
+    name = head if by_head else EMBEDDING
+    out, inputs = model.get_parameter(EMBEDDING).shape
+    generator = torch.Generator().manual_seed(7)
+
+    def draw(*shape):
+        return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+    changes = [
+        LowRank(0.1 * draw(out, rank), draw(rank, inputs))
+        if factors
+        else Dense(0.1 * draw(out, inputs))
+        for rank in (1, 3)
+    ]
+    deltas = [EditDelta({name: change}, "by hand", {}, "", 0) for change in changes]
+    tokens = torch.randint(2, 40, (2, 3, 7), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        plain = model(input_ids=tokens[0]).logits
+        with stack_deltas(model, deltas).attached():
+            together = model(input_ids=tokens.flatten(0, 1)).logits.unflatten(0, (2, 3))
+        for k, delta in enumerate(deltas):
+            with delta.apply(model):
+                alone = model(input_ids=tokens[k]).logits
+            torch.testing.assert_close(together[k], alone, rtol=0, atol=1e-10)
+        assert torch.equal(model(input_ids=tokens[0]).logits, plain), "reverts"
+
+
+def test_a_tied_matrix_learns_from_both_ends(tied):
+    model, _ = tied
+    tokens = torch.randint(2, 40, (2, 2, 6), generator=torch.Generator().manual_seed(0))
+    like = model.get_parameter(EMBEDDING)
+    change = like.new_zeros(2, *like.shape).requires_grad_()
+    with StackedDeltas(model, {EMBEDDING: (change,)}).attached():
+        model(input_ids=tokens.flatten(0, 1)).logits.square().sum().backward()
+    for k in range(2):
+        model.zero_grad()
+        model(input_ids=tokens[k]).logits.square().sum().backward()
+        torch.testing.assert_close(change.grad[k], like.grad, rtol=1e-9, atol=1e-12)
+
+
+def test_deltas_may_call_a_tied_matrix_by_either_name_but_not_by_both(tied):
+    model, head = tied
+    change = Dense(0.1 * torch.ones_like(model.get_parameter(EMBEDDING)))
+    deltas = [
+        EditDelta({name: change}, "by hand", {}, "", 0) for name in (EMBEDDING, head, EMBEDDING)
+    ]
+    stacked = stack_deltas(model, deltas)
+    assert list(stacked.changes) == [EMBEDDING]
+    assert all(torch.equal(stacked.unstack(k)[EMBEDDING].change, change.change) for k in range(3))
+    twice = EditDelta({EMBEDDING: change, head: change}, "by hand", {}, "", 0)
+    for refused in (
+        lambda: twice.apply(model),
+        lambda: stack_deltas(model, [twice]),
+        lambda: StackedDeltas(model, {n: (c.change[None],) for n, c in twice.changes.items()}),
+    ):
+        with pytest.raises(ValueError, match="which are tied, allowed: a change of one of them"):
+            refused()
+
+
+def test_a_scaled_stack_is_that_of_scaled_deltas(model):
+    """Every kind of change: matrices, biases, gains, offsets, embeddings."""
+    model = model.double()
+    every = [name for name, _ in model.named_parameters()]
+    deltas = [
+        EditDelta(
+            {
+                name: Dense(c.change.double())
+                for name, c in random_delta(model, seed, every).changes.items()
+            },
+            "by hand",
+            {},
+            "",
+            seed,
+        )
+        for seed in (1, 2)
+    ]
+    turned = stack_deltas(model, deltas).scaled(-0.5)
+    tokens = torch.randint(2, 40, (2, 3, 7), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad(), turned.attached():
+        together = model(input_ids=tokens.flatten(0, 1)).logits.unflatten(0, (2, 3))
+    for k, delta in enumerate(deltas):
+        changes = turned.unstack(k)
+        for name, change in delta.changes.items():
+            assert torch.equal(changes[name].change, -0.5 * change.change)
+            assert torch.equal(turned.dense()[name][k], -0.5 * change.change)
+        with EditDelta(changes, "by hand", {}, "", 0).apply(model), torch.no_grad():
+            alone = model(input_ids=tokens[k]).logits
+        torch.testing.assert_close(together[k], alone, rtol=0, atol=1e-10)

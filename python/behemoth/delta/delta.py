@@ -8,7 +8,7 @@ stacking, sequences, geometry) treats all methods alike.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from os import PathLike, fspath
 from pathlib import Path
@@ -23,7 +23,21 @@ from behemoth.support.files import replacing, write_bytes
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["AppliedDelta", "Change", "Dense", "EditDelta", "LowRank", "add_changes"]
+__all__ = [
+    "AppliedDelta",
+    "Change",
+    "Dense",
+    "EditDelta",
+    "LowRank",
+    "add_changes",
+    "check_tied",
+    "parameters_of",
+    "tied_names",
+]
+
+# What is in a parameter, the last one last: an attribute of the parameter, since only that is at
+# hand wherever a second delta meets it.
+_IN = "_behemoth_applied"
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +108,38 @@ def add_changes(first: Mapping[str, Change], second: Mapping[str, Change]) -> di
     return total
 
 
+def parameters_of(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Parameters by name; one that modules share, as a tied head does, by each of its names."""
+    return dict(model.named_parameters(remove_duplicate=False))
+
+
+def tied_names(parameters: Mapping[str, nn.Parameter]) -> dict[str, list[str]]:
+    """All names of the parameter of each name, in the model's order."""
+    names: dict[int, list[str]] = {}
+    for name, parameter in parameters.items():
+        names.setdefault(id(parameter), []).append(name)
+    return {name: names[id(parameter)] for name, parameter in parameters.items()}
+
+
+def check_tied(parameters: Mapping[str, nn.Parameter], names: Iterable[str]) -> None:
+    """Refuse changes of one parameter under two of its names.
+
+    Raises
+    ------
+    ArgumentError
+        With both names.
+    """
+    seen: dict[int, str] = {}
+    for name in names:
+        if name not in parameters:
+            continue
+        other = seen.setdefault(id(parameters[name]), name)
+        if other != name:
+            raise ArgumentError(
+                "changes", f"{other} and {name}, which are tied", "a change of one of them"
+            )
+
+
 @dataclass(frozen=True, eq=False)
 class EditDelta:
     """What one plan changed in the model, and how that went.
@@ -150,11 +196,13 @@ class EditDelta:
         Raises
         ------
         ValueError
-            For a parameter that the model lacks, or has in another shape.
+            For a parameter that the model lacks, or has in another shape, and for changes of
+            one parameter under two names.
         """
         import torch
 
-        parameters = dict(model.named_parameters())
+        parameters = parameters_of(model)
+        check_tied(parameters, self.changes)
         for name, change in self.changes.items():
             if name not in parameters:
                 raise ArgumentError(
@@ -262,18 +310,49 @@ class EditDelta:
 
 @dataclass
 class AppliedDelta:
-    """A delta that is in a model; gives the model's own bits back."""
+    """A delta that is in a model; gives the model's own bits back.
+
+    Of several in one parameter the last one goes first: what an earlier one would put back is
+    without the later ones, and what a later one would, with the earlier.
+    """
 
     parameters: Mapping[str, nn.Parameter]
     originals: dict[str, Tensor]
 
+    def __post_init__(self) -> None:
+        self._mark = object()
+        for name in self.originals:
+            parameter = self.parameters[name]
+            setattr(parameter, _IN, [*getattr(parameter, _IN, []), self._mark])
+
     def revert(self) -> None:
-        """Put the original parameters back, bit by bit; a second call does nothing."""
+        """Put the original parameters back, bit by bit; a second call does nothing.
+
+        Raises
+        ------
+        ArgumentError
+            When another delta was applied to one of the parameters since, and is still in; all
+            parameters then stay as they are.
+        """
         import torch
 
+        for name in self.originals:
+            if getattr(self.parameters[name], _IN)[-1] is not self._mark:
+                raise ArgumentError(
+                    "revert",
+                    f"a delta under another one of {name}",
+                    "the last one that was applied first",
+                )
         with torch.no_grad():
             for name, original in self.originals.items():
                 self.parameters[name].copy_(original)
+        for name in self.originals:
+            parameter = self.parameters[name]
+            below = getattr(parameter, _IN)[:-1]
+            if below:
+                setattr(parameter, _IN, below)
+            else:
+                delattr(parameter, _IN)
         self.originals = {}
 
     def __enter__(self) -> AppliedDelta:

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from behemoth.model.precision import wide_type
 from behemoth.support.errors import ArgumentError
 
-from .delta import Change, Dense, EditDelta, LowRank
+from .delta import Change, Dense, EditDelta, LowRank, check_tied, parameters_of, tied_names
 
 __all__ = ["StackedDeltas", "stack_deltas"]
 
@@ -38,15 +38,19 @@ class StackedDeltas:
         Made of ``nn.Linear``, ``nn.Embedding`` and ``nn.LayerNorm`` where it is changed.
     changes : mapping of parameter name to tuple of tensors
         Either ``(dense,)`` of shape [K, *parameter.shape], or ``(left, right)`` of shapes
-        [K, o, r] and [K, r, i] for the weight of a linear module. Tensors that require a
-        gradient get one: each edit its own, since no row mixes edits.
+        [K, o, r] and [K, r, i] for the weight of a linear module or an embedding. Tensors that
+        require a gradient get one: each edit its own, since no row mixes edits.
     scale : float
-        Factor of every product of two factors, LoRA's alpha / r.
+        Factor of every change, LoRA's alpha / r.
+
+    A parameter that several modules share, as a tied head does, changes in all of them, whichever
+    of its names the change has.
 
     Raises
     ------
     ValueError
-        For a parameter of a module that cannot be stacked.
+        For a parameter of a module that cannot be stacked, and for changes of one parameter under
+        two names.
     """
 
     def __init__(
@@ -57,21 +61,31 @@ class StackedDeltas:
         self.changes = dict(changes)
         self.count = next(iter(self.changes.values()))[0].shape[0] if self.changes else 1
         self._by_module: dict[str, dict[str, StackedChange]] = {}
-        modules = dict(model.named_modules())
+        parameters = parameters_of(model)
+        check_tied(parameters, self.changes)
+        tied, modules = tied_names(parameters), dict(model.named_modules())
         for name, change in self.changes.items():
-            module_name, _, leaf = name.rpartition(".")
-            module = modules.get(module_name)
-            if not isinstance(module, nn.Linear | nn.Embedding | nn.LayerNorm):
-                raise ArgumentError(
-                    "changes",
-                    f"{name} of {type(module).__name__}",
-                    "parameters of Linear, Embedding and LayerNorm modules",
-                )
-            if len(change) == 2 and not (isinstance(module, nn.Linear) and leaf == "weight"):
-                raise ArgumentError(
-                    "changes", f"factors for {name}", "factors for weights of Linear modules"
-                )
-            self._by_module.setdefault(module_name, {})[leaf] = change
+            for alias in tied.get(name, [name]):
+                self._place(modules, alias, change)
+
+    def _place(self, modules: Mapping[str, nn.Module], name: str, change: StackedChange) -> None:
+        """Note a change beside the module that its parameter is of."""
+        module_name, _, leaf = name.rpartition(".")
+        module = modules.get(module_name)
+        if not isinstance(module, nn.Linear | nn.Embedding | nn.LayerNorm):
+            raise ArgumentError(
+                "changes",
+                f"{name} of {type(module).__name__}",
+                "parameters of Linear, Embedding and LayerNorm modules",
+            )
+        matrix = isinstance(module, nn.Linear | nn.Embedding) and leaf == "weight"
+        if len(change) == 2 and not matrix:
+            raise ArgumentError(
+                "changes",
+                f"factors for {name}",
+                "factors for weights of Linear and Embedding modules",
+            )
+        self._by_module.setdefault(module_name, {})[leaf] = change
 
     @contextmanager
     def attached(self) -> Generator[nn.Module]:
@@ -91,15 +105,24 @@ class StackedDeltas:
         """All tensors, in the order of the names."""
         return [tensor for change in self.changes.values() for tensor in change]
 
+    def scaled(self, factor: float) -> StackedDeltas:
+        """The same tensors, times a factor."""
+        return StackedDeltas(self.model, self.changes, self.scale * factor)
+
+    def dense(self) -> dict[str, Tensor]:
+        """Each parameter's changes at full rank: [K, *parameter.shape]."""
+        return {
+            name: self.scale * (change[0] if len(change) == 1 else torch.bmm(*change))
+            for name, change in self.changes.items()
+        }
+
     def unstack(self, edit: int) -> dict[str, Change]:
         """The changes of one edit, detached copies."""
         result: dict[str, Change] = {}
         for name, change in self.changes.items():
-            parts = [tensor[edit].detach().clone() for tensor in change]
-            if len(parts) == 1:
-                result[name] = Dense(parts[0])
-            else:
-                result[name] = LowRank(parts[0] * self.scale, parts[1])
+            first, *rest = [tensor[edit].detach().clone() for tensor in change]
+            first *= self.scale
+            result[name] = LowRank(first, *rest) if rest else Dense(first)
         return result
 
 
@@ -109,13 +132,19 @@ def stack_deltas(model: nn.Module, deltas: Sequence[EditDelta]) -> StackedDeltas
     Low-rank changes of one parameter are padded with zeros to the largest rank; where one edit
     has a dense change, all of that parameter are made dense. What an edit does not change is zero.
     """
-    parameters = dict(model.named_parameters())
-    names = list(dict.fromkeys(name for delta in deltas for name in delta.changes))
+    parameters = parameters_of(model)
+    # A parameter that modules share is one change, whatever it is called in each delta.
+    tied = tied_names(parameters)
+    each = []
+    for delta in deltas:
+        check_tied(parameters, delta.changes)
+        each.append({tied[name][0]: change for name, change in delta.changes.items()})
+    names = list(dict.fromkeys(name for own in each for name in own))
     stacked: dict[str, StackedChange] = {}
     for name in names:
         like = parameters[name]
         dtype = wide_type(like.dtype)
-        changes = [delta.changes.get(name) for delta in deltas]
+        changes = [own.get(name) for own in each]
         if all(change is None or isinstance(change, LowRank) for change in changes):
             rank = max(change.rank for change in changes if change is not None)
             left = like.new_zeros(len(deltas), like.shape[0], rank, dtype=dtype)
@@ -142,10 +171,16 @@ def _hook(
     if isinstance(module, nn.Linear):
         return lambda _, inputs, output: _linear(output, inputs[0], changes, scale)
     if isinstance(module, nn.Embedding):
-        return lambda _, inputs, output: output + _embedding(inputs[0], changes["weight"][0])
+        return lambda _, inputs, output: _added(
+            output, _embedding(inputs[0], changes["weight"]), scale
+        )
     assert isinstance(module, nn.LayerNorm)
     norm = module
-    return lambda _, inputs, output: output + _layer_norm(norm, inputs[0], changes)
+    return lambda _, inputs, output: _added(output, _layer_norm(norm, inputs[0], changes), scale)
+
+
+def _added(output: Tensor, change: Tensor, scale: float) -> Tensor:
+    return torch.add(output, change.to(output.dtype), alpha=scale)
 
 
 def _linear(
@@ -163,17 +198,21 @@ def _linear(
     elif weight is not None:
         # Weight first: the other way round its gradient comes out transposed, and every step
         # would copy all of it.
-        y_kno = torch.baddbmm(y_kno.mT, weight[0].to(x.dtype), x_kni.mT).mT
+        y_kno = torch.baddbmm(y_kno.mT, weight[0].to(x.dtype), x_kni.mT, alpha=scale).mT
     if "bias" in changes:
-        y_kno = y_kno + changes["bias"][0].to(x.dtype).unsqueeze(1)
+        y_kno = _added(y_kno, changes["bias"][0].unsqueeze(1), scale)
     return y_kno.reshape(output.shape)
 
 
-def _embedding(ids: Tensor, weight_kvo: Tensor) -> Tensor:
+def _embedding(ids: Tensor, weight: StackedChange) -> Tensor:
     """What changed rows of an embedding add: ids is [K * b, T]."""
-    count, words, _ = weight_kvo.shape
+    count, words, _ = weight[0].shape
     offsets = torch.arange(count, device=ids.device).repeat_interleave(ids.shape[0] // count)
-    return F.embedding(ids + offsets[:, None] * words, weight_kvo.flatten(0, 1))
+    rows = F.embedding(ids + offsets[:, None] * words, weight[0].flatten(0, 1))
+    if len(weight) == 1:
+        return rows
+    products = torch.bmm(rows.reshape(count, -1, rows.shape[-1]), weight[1])
+    return products.reshape(*ids.shape, -1)
 
 
 def _layer_norm(norm: nn.LayerNorm, x: Tensor, changes: Mapping[str, StackedChange]) -> Tensor:

@@ -66,7 +66,8 @@ class MethodInfo:
         What its edits are judged by; by default as is usual in its family.
     doses : bool
         Whether the steps in the trace of an edit are doses, to be compared with those of other
-        methods. They are none where the trace is of something else than the delta that is given.
+        methods. They are none where the trace is of something else than the delta that is given,
+        as of a search for what is then solved for.
     """
 
     name: str

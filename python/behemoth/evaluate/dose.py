@@ -1,8 +1,9 @@
 """ED50: the edit dose that half of the edits need, right-censored where it is not reached.
 
-The dose of an edit is the smallest number of steps after which p(new) > p(old). An edit that never
-got there says only that its dose is beyond the last step looked at; leaving it out would make
-stubborn facts look easy, so medians are Kaplan and Meier's (1958).
+The dose of an edit is the smallest number of steps after which p(new) > p(old). Methods whose
+steps are of something else (`MethodInfo.doses`: a search for target vectors) have none. An edit
+that never got there says only that its dose is beyond the last step looked at; leaving it out
+would make stubborn facts look easy, so medians are Kaplan and Meier's (1958).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from behemoth.edit.registry import method_type
 from behemoth.support.errors import ArgumentError
 
 from .aggregate import CLUSTERS
@@ -77,12 +79,13 @@ def doses(deltas: Mapping[int | None, EditDelta], plan: EditPlan) -> pl.DataFram
     -------
     polars.DataFrame
         Columns as in `DOSES`. dose: steps, of those not reached the last step looked at, null
-        without a trace; reached: whether p(new) > p(old) came about.
+        without a trace and for methods whose steps are no doses; reached: whether
+        p(new) > p(old) came about.
     """
     facts = {row["edit"]: row for row in plan.edits.iter_rows(named=True)}
     rows = []
     for edit, delta in deltas.items():
-        dose = first_dose(delta.trace)
+        dose = first_dose(delta.trace) if _steps_are_doses(delta.method) else None
         about = {} if edit is None else facts[edit]
         rows.append(
             {
@@ -95,6 +98,14 @@ def doses(deltas: Mapping[int | None, EditDelta], plan: EditPlan) -> pl.DataFram
             }
         )
     return pl.DataFrame(rows, schema=DOSES)
+
+
+def _steps_are_doses(method: str) -> bool:
+    """Whether they are, of a method by name; of one that is not installed they are taken for it."""
+    try:
+        return method_type(method).info.doses
+    except ArgumentError:
+        return True
 
 
 def kaplan_meier(

@@ -15,7 +15,7 @@ from behemoth.model.labels import IGNORED
 def test_places_are_where_the_answers_tokens_are_predicted(plans, plan_of):
     plans = [plans[0], plan_of(30, answer=(20, 30), old_answer=(20, 31))]
     feeder = Feeder(plans, ("answer",), 1, 2, 0, torch.device("cpu"))
-    tokens, labels, places = feeder.next()
+    tokens, labels, places, _ = feeder.next()
     assert tokens.shape[:2] == labels.shape[:2] == (2, 3)
     for plan, row, label, place in zip(
         plans, tokens[:, 0], labels[:, 0], places[:, 0], strict=True

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from behemoth.edit.gradient.objectives import AnswerLikelihood
-from behemoth.edit.gradient.optimise import Step
+from behemoth.edit.gradient.step import Step
 from behemoth.model.labels import IGNORED
 
 # Four token ids. Row 0 carries the edit, with an answer of two tokens, (3, 2); rows 1 and 2 are
@@ -100,7 +100,7 @@ def test_kl_min(step):
 
     held = divergence([0.2, 0.2, 0.3, 0.3], [0.1, 0.1, 0.6, 0.2])
     held += divergence([0.25] * 4, [0.2, 0.2, 0.1, 0.5])
-    loss = objective_of("kl_min", retain=3.0)(step)
+    loss = objective_of("kl_min", retain=3.0, positions="answers")(step)
     assert float(loss[0]) == pytest.approx(-FORGET + 3.0 * held / 2, rel=1e-5)
 
 
@@ -127,14 +127,18 @@ def test_dpo_refusal(step):
     old = math.log(0.2) - math.log(0.3)
     wanted = -log_sigmoid(0.1 * (refusal - old)) - math.log(0.5)
     assert float(objective_of("dpo_refusal", beta=0.1)(pairs)[0]) == pytest.approx(wanted, rel=1e-5)
+    louder = objective_of("dpo_refusal", beta=0.1, scale="open-unlearning")(pairs)
+    wanted = -20.0 * log_sigmoid(0.1 * (refusal - old)) - math.log(0.5)
+    assert float(louder[0]) == pytest.approx(wanted, rel=1e-5)
 
 
-def test_rmu_steers_where_answers_are_predicted():
+def test_rmu_can_steer_where_answers_are_predicted():
     from behemoth.edit.methods.rmu import Misdirection
 
     hidden = torch.zeros(1, 3, 2, 2)
     before = torch.ones(1, 3, 2, 2)
-    loss = Misdirection(retain=2.0, observe=("block",), direction=torch.tensor([3.0, 0.0]))
+    direction = torch.tensor([3.0, 0.0])
+    loss = Misdirection(2.0, observe=("block",), positions="answers", direction=direction)
     step = Step(LABELS, 1, 1, torch.zeros(1, 3, 2, 4), {"block": hidden})
     step.reference_observed = {"block": before}
     # Away: mean of (9, 0); held: every retained answer is off by one.

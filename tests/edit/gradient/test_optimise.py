@@ -56,19 +56,22 @@ def test_lora_flips_the_answer_and_its_trace_says_when(model, plans, context):
         assert len(delta.trace) < 300, "stopped by its loss"
 
 
-def test_a_plan_that_breaks_down_is_reported_and_the_others_go_on(model, plans, plan_of, context):
+@pytest.mark.parametrize("name", ["lora", "ft_svd", "task_vector"])
+def test_a_plan_that_breaks_down_is_reported_and_the_others_go_on(
+    name, model, plans, plan_of, context
+):
     model = model.double()
     broken = plan_of(30)
     with torch.no_grad():
         model.gpt_neox.embed_in.weight[36] = math.nan  # the subject of the broken plan
-    method = get_method("lora", {"steps": 3, "retain_rows": 2})
+    method = get_method(name, {"steps": 3, "retain_rows": 2, "part": "mlp"})
     first, failed, last = method.apply(model, [plans[0], broken, plans[2]], context)
     assert failed.failure is not None and "nan" in failed.failure and failed.changes == {}
     for plan, delta in ((plans[0], first), (plans[2], last)):
         (alone,) = method.apply(model, [plan], context)
         assert delta.failure is None
-        for name, change in alone.changes.items():
-            stacked = delta.changes[name].to_dense()
+        for parameter, change in alone.changes.items():
+            stacked = delta.changes[parameter].to_dense()
             assert stacked.isfinite().all()
             torch.testing.assert_close(stacked, change.to_dense(), rtol=1e-6, atol=1e-9)
 
@@ -91,6 +94,22 @@ def test_ft_l_keeps_within_its_box(model, plans, context):
 def test_ft_svd_has_the_rank_it_says(model, plans, context):
     for delta in get_method("ft_svd", {"steps": 3, "truncation": 2}).apply(model, plans, context):
         assert {row["rank"] for row in delta.geometry()} == {2}
+
+
+def test_ft_svd_is_the_best_of_its_rank(model, plans, context):
+    """Eckart and Young: the sum of the first singular triples of what fine-tuning changes."""
+    model = model.double()
+    whole = get_method("ft", {"steps": 3, "part": "mlp"}).apply(model, plans, context)
+    settings = {"steps": 3, "truncation": 2, "learning_rate": get_method("ft").learning_rate}
+    for learnt, cut in zip(
+        whole, get_method("ft_svd", settings).apply(model, plans, context), strict=True
+    ):
+        assert learnt.changes.keys() == cut.changes.keys()
+        for name, change in learnt.changes.items():
+            left, values, right = torch.linalg.svd(change.to_dense(), full_matrices=False)
+            best = left[:, :2] * values[:2] @ right[:2]
+            missed = (cut.changes[name].to_dense() - best).norm()
+            assert missed < 1e-6 * best.norm(), name
 
 
 def test_task_vector_turns_what_fine_tuning_learnt(model, plans, context):
@@ -116,3 +135,42 @@ def test_answers_of_several_tokens(model, plan_of, context):
 def test_a_kind_that_a_method_cannot_do_is_said_before_any_work(model, plan_of, context):
     with pytest.raises(ValueError, match="got edits of kind remap, allowed: for refusal"):
         get_method("refusal").apply(model, [plan_of(0)], context)
+
+
+GRADIENT = [name for name, kind in TYPES.items() if issubclass(kind, GradientMethod)]
+
+
+@pytest.mark.parametrize("name", GRADIENT)
+def test_every_method_does_without_retained_rows(name, model, plan_of, context):
+    """No rows and rows of weight 0 are the same edit, and a plan need not have any."""
+    model = model.double()
+    refuses = "remap" not in TYPES[name].info.kinds
+
+    def plan(retained):
+        if refuses:
+            return plan_of(0, answer=(25, 26), kind="refusal", retained=retained)
+        return plan_of(0, retained=retained)
+
+    def edited(retained=3, **settings):
+        (delta,) = get_method(name, {"steps": 4, **settings}).apply(
+            model, [plan(retained)], context
+        )
+        assert delta.failure is None
+        assert all(math.isfinite(row["loss"]) for row in delta.trace)
+        return {parameter: change.to_dense() for parameter, change in delta.changes.items()}
+
+    without = edited(retain_rows=0)
+    assert any(bool(change.any()) for change in without.values())
+    # What the order of the rows is hangs on the plan: this one has the same number of its own.
+    bare = edited(retained=0)
+    for parameter, change in without.items():
+        torch.testing.assert_close(bare[parameter], change, rtol=1e-6, atol=1e-10)
+    if hasattr(get_method(name), "retain"):
+        weightless = edited(retain_rows=8, retain=0.0)
+        held = edited(retain_rows=8)
+        for parameter, change in without.items():
+            torch.testing.assert_close(weightless[parameter], change, rtol=1e-6, atol=1e-10)
+        assert any(
+            float((held[parameter] - change).norm()) > 1e-6 * float(change.norm())
+            for parameter, change in without.items()
+        ), "the weight is for something"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,7 +13,29 @@ from behemoth.model.labels import IGNORED
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.support.errors import ArgumentError
 
-__all__ = ["Feeder"]
+from .objectives import Positions
+
+__all__ = ["Fed", "Feeder"]
+
+
+class Fed(NamedTuple):
+    """One step's rows, grouped by plan: the edit's column by column, then the retained.
+
+    Attributes
+    ----------
+    tokens : int64 [K, b, T]
+    labels : int64 [K, b, A]
+        The tokens of the answers, `IGNORED` beyond their ends.
+    places : int64 [K, b, A]
+        Where each of them is predicted; 0 beyond the ends.
+    text : bool [K, b, T]
+        Where there is a token of prompt or answer, and no padding.
+    """
+
+    tokens: Tensor
+    labels: Tensor
+    places: Tensor
+    text: Tensor
 
 
 class Feeder:
@@ -27,6 +50,8 @@ class Feeder:
         Most rows of each kind a step.
     seed : int
     device : torch.device
+    positions : {'answers', 'all'}
+        What must be in the rows: all that answers are predicted from, or every token.
 
     Raises
     ------
@@ -42,6 +67,7 @@ class Feeder:
         retain_rows: int,
         seed: int,
         device: torch.device,
+        positions: Positions = "answers",
     ) -> None:
         edit = [[edit_rows_of(plan, column) for column in columns] for plan in plans]
         retain = [retain_rows_of(plan) for plan in plans]
@@ -70,21 +96,10 @@ class Feeder:
             starts = [first + sum(map(len, own[:part])) for part in range(len(own))]
             self._first.append(starts)
             first += sum(map(len, own))
-        tokens, labels, places = _table(each)
-        self._tokens, self._labels = tokens.to(device), labels.to(device)
-        self._places = places.to(device)
+        self._table = Fed(*(part.to(device) for part in _table(each, positions)))
 
-    def next(self) -> tuple[Tensor, Tensor, Tensor]:
-        """The next step's rows, grouped by plan: the edit's column by column, then the retained.
-
-        Returns
-        -------
-        tokens : int64 [K, b, T]
-        labels : int64 [K, b, A]
-            The tokens of the answers, `IGNORED` beyond their ends.
-        places : int64 [K, b, A]
-            Where each of them is predicted; 0 beyond the ends.
-        """
+    def next(self) -> Fed:
+        """The next step's rows."""
         self.taken = [order.take(self.edit_rows) for order in self._edit_order]
         chosen: list[Tensor] = []
         for starts, at, retain in zip(self._first, self.taken, self._retain_order, strict=True):
@@ -92,12 +107,12 @@ class Feeder:
             if self.retain_rows:
                 parts.append(retain.take(self.retain_rows) + starts[-1])
             chosen.append(torch.cat(parts))
-        index = torch.stack(chosen).to(self._tokens.device)
-        return self._tokens[index], self._labels[index], self._places[index]
+        index = torch.stack(chosen).to(self._table.tokens.device)
+        return Fed(*(part[index] for part in self._table))
 
 
-def _table(each: Sequence[Rows]) -> tuple[Tensor, Tensor, Tensor]:
-    """Rows under each other: tokens [N, T], labels [N, A] and places [N, A]."""
+def _table(each: Sequence[Rows], positions: Positions) -> Fed:
+    """Rows under each other: N rows in the place of K x b."""
     length = max(rows.tokens.shape[1] for rows in each)
     padded = [rows.padded(length) for rows in each]
     tokens = torch.cat([rows.tokens for rows in padded])
@@ -112,5 +127,8 @@ def _table(each: Sequence[Rows]) -> tuple[Tensor, Tensor, Tensor]:
     places = torch.zeros_like(labels)
     labels[row, column - first[row]] = full[row, column]
     places[row, column - first[row]] = column - 1
-    # The last token of the longest sentence predicts nothing that a loss looks at.
-    return tokens[:, : int(places.max()) + 1], labels, places
+    # A sentence ends in its answer.
+    text = torch.arange(tokens.shape[1]) < (first + counts)[:, None]
+    # The last token of the longest sentence predicts nothing that a loss on answers looks at.
+    shown = length if positions == "all" else int(places.max()) + 1
+    return Fed(tokens[:, :shown], labels, places, text[:, :shown])

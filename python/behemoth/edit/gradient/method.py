@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from behemoth.delta.stack import StackedDeltas
     from behemoth.plan.edit_plan import EditPlan
 
-    from .optimise import Objective, Outcome
+    from .optimise import Outcome
+    from .step import Objective
 
 __all__ = ["GradientMethod", "check_kinds", "deltas_of"]
 
@@ -75,9 +76,13 @@ class GradientMethod(Budget, ABC):
     def project(self, stacked: StackedDeltas) -> None:
         """Keep the changes within bounds, after each step and in place; none by default."""
 
-    def finish(self, model: nn.Module, outcomes: list[Outcome]) -> list[Outcome]:
-        """What is left to do once the steps are taken; nothing by default."""
-        return outcomes
+    def as_returned(self, stacked: StackedDeltas) -> StackedDeltas:
+        """The changes in the form in which they are given back; as they are by default.
+
+        The trace is of this form after each step, so that a dose is one of the delta that is
+        given.
+        """
+        return stacked
 
     def stacked(self, model: nn.Module, count: int, seed: int) -> StackedDeltas:
         """Zero changes for so many plans."""
@@ -114,8 +119,10 @@ class GradientMethod(Budget, ABC):
         check_kinds(self, plans)
         stacked = self.stacked(model, len(plans), context.seed)
         objective = self.objective(model, plans, context)
-        outcomes = optimise(model, stacked, plans, objective, self, context, self.project)
-        return deltas_of(self, plans, self.finish(model, outcomes), context)
+        outcomes = optimise(
+            model, stacked, plans, objective, self, context, self.project, self.as_returned
+        )
+        return deltas_of(self, plans, outcomes, context)
 
 
 def check_kinds(method: EditMethod, plans: Sequence[EditPlan]) -> None:

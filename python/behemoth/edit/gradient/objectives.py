@@ -2,20 +2,24 @@
 
 Two kinds of rows: those of the edit, with new answers (`AnswerLikelihood`) or with the old ones
 that are to be forgotten, and those that are to stay as they are. A loss is the mean over rows of
-the mean over answer tokens unless its method says otherwise.
+the mean over answer tokens unless its method says otherwise (`by_row`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .optimise import Step
+    from .step import Step
 
-__all__ = ["AnswerLikelihood", "Forgetting", "retained"]
+__all__ = ["AnswerLikelihood", "Forgetting", "Positions", "by_row", "retained"]
+
+Positions = Literal["answers", "all"]
+"""Where an objective looks at rows beside the likelihood of their answers: where their tokens are
+predicted, or at every token of prompt and answer. Padding is never looked at."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ class AnswerLikelihood:
     columns: tuple[str, ...] = ("answer",)
     needs_reference: bool = False
     observe: tuple[str, ...] = ()
+    positions: Positions = "answers"
 
     def __call__(self, step: Step) -> Tensor:
         """Loss of each plan: [K]."""
@@ -48,6 +53,12 @@ class Forgetting:
     columns: tuple[str, ...] = ("old_answer",)
     needs_reference: bool = False
     observe: tuple[str, ...] = ()
+    positions: Positions = "answers"
+
+
+def by_row(values: Tensor, counted: Tensor) -> Tensor:
+    """Mean over rows of the mean over the positions that count, [K, b, P] both: [K]."""
+    return ((values * counted).sum(-1) / counted.sum(-1)).mean(-1)
 
 
 def retained(step: Step, weight: float) -> Tensor:

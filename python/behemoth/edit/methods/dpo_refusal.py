@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from behemoth.edit.gradient.method import GradientMethod
 from behemoth.edit.gradient.objectives import Forgetting, retained
@@ -15,18 +15,19 @@ from .refusal import REFUSAL_KINDS
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from behemoth.edit.gradient.optimise import Step
+    from behemoth.edit.gradient.step import Step
     from behemoth.plan.edit_plan import EditPlan
 
 
 @dataclass(frozen=True)
 class RefusalPreference(Forgetting):
-    """-log sigma(beta (gain of the refusal - gain of the old answer)) + alpha l_r.
+    """-s log sigma(beta (gain of the refusal - gain of the old answer)) + alpha l_r.
 
-    A gain is log p - log p_ref, summed over the answer.
+    A gain is log p - log p_ref, summed over the answer; s is the scale.
     """
 
     beta: float = 0.1
+    scale: float = 1.0
     needs_reference: bool = True
     columns: tuple[str, ...] = ("answer", "old_answer")
 
@@ -37,7 +38,8 @@ class RefusalPreference(Forgetting):
         assert step.reference_logits is not None
         gain = step.nll(step.reference_logits) - step.nll()
         margin = gain[:, step.edit(0)] - gain[:, step.edit(1)]
-        return -F.logsigmoid(self.beta * margin).mean(-1) + retained(step, self.retain)
+        preference = -self.scale * F.logsigmoid(self.beta * margin)
+        return preference.mean(-1) + retained(step, self.retain)
 
 
 @dataclass(frozen=True)
@@ -49,13 +51,16 @@ class RefusalPreferenceOptimisation(GradientMethod):
     beta : float
         Inverse temperature.
     retain : float
-        Weight of the retained rows.
+        Weight alpha of the retained rows.
+    scale : {'dpo', 'open-unlearning'}
+        Factor of the preference: 1, or 2 / beta, which leaves the retained rows less to say.
     """
 
     steps: int = 40
     learning_rate: float = 1e-4
     beta: float = 0.1
     retain: float = 1.0
+    scale: Literal["dpo", "open-unlearning"] = "dpo"
 
     info: ClassVar[MethodInfo] = MethodInfo(
         name="dpo_refusal",
@@ -70,4 +75,5 @@ class RefusalPreferenceOptimisation(GradientMethod):
         self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
     ) -> RefusalPreference:
         """See `RefusalPreference`."""
-        return RefusalPreference(beta=self.beta, retain=self.retain)
+        scale = 1.0 if self.scale == "dpo" else 2.0 / self.beta
+        return RefusalPreference(beta=self.beta, scale=scale, retain=self.retain)

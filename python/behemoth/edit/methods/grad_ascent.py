@@ -13,7 +13,7 @@ from behemoth.edit.protocol import EditContext, EditKind, MethodInfo
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from behemoth.edit.gradient.optimise import Step
+    from behemoth.edit.gradient.step import Step
     from behemoth.plan.edit_plan import EditPlan
 
 FORGETTING_KINDS: frozenset[EditKind] = frozenset({"remap", "censor", "refusal"})

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.edit.gradient.method import GradientMethod
-from behemoth.edit.gradient.objectives import Forgetting
+from behemoth.edit.gradient.objectives import Forgetting, Positions, by_row
 from behemoth.edit.protocol import EditContext, MethodInfo
 from behemoth.model.precision import widened
 
@@ -16,23 +16,23 @@ from .grad_ascent import FORGETTING_KINDS
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from behemoth.edit.gradient.optimise import Step
+    from behemoth.edit.gradient.step import Step
     from behemoth.plan.edit_plan import EditPlan
 
 
 @dataclass(frozen=True)
 class HeldAscent(Forgetting):
-    """-l_f + KL(reference || model) on the answers of the retained rows."""
+    """-l_f + alpha KL(reference || model) at the positions of the retained rows."""
 
     needs_reference: bool = True
+    positions: Positions = "all"
 
     def __call__(self, step: Step) -> Tensor:
         """Loss of each plan: [K]."""
         loss = -step.mean_nll()[:, step.edit()].mean(-1)
         if not step.has_retained:
             return loss
-        assert step.reference_logits is not None
-        return loss + self.retain * answer_divergence(step, step.reference_logits)
+        return loss + self.retain * _divergence(step)
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,16 @@ class KLMinimisation(GradientMethod):
     Attributes
     ----------
     retain : float
-        Weight of the divergence.
+        Weight alpha of the divergence; 1 in the paper.
+    positions : {'all', 'answers'}
+        Where the retained rows are held: at every token of prompt and answer, as published, or
+        where answers are predicted alone.
     """
 
     steps: int = 20
     learning_rate: float = 3e-5
-    retain: float = 5.0
+    retain: float = 25.0
+    positions: Positions = "all"
 
     info: ClassVar[MethodInfo] = MethodInfo(
         name="kl_min",
@@ -62,16 +66,15 @@ class KLMinimisation(GradientMethod):
         self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
     ) -> HeldAscent:
         """See `HeldAscent`."""
-        return HeldAscent(retain=self.retain)
+        return HeldAscent(retain=self.retain, positions=self.positions)
 
 
-def answer_divergence(step: Step, reference: Tensor) -> Tensor:
-    """Mean KL(reference || model) where the retained rows' answers are predicted: [K]."""
+def _divergence(step: Step) -> Tensor:
+    """Mean KL(reference || model) over the positions of each retained row, and rows: [K]."""
     from torch.nn import functional as F
 
     rows = step.retain
-    ours = widened(step.logits[:, rows]).log_softmax(-1)
-    theirs = widened(reference[:, rows]).log_softmax(-1)
+    ours = widened(step.predicted(rows)).log_softmax(-1)
+    theirs = widened(step.reference_predicted(rows)).log_softmax(-1)
     divergence = F.kl_div(ours, theirs, log_target=True, reduction="none").sum(-1)
-    answers = step.answers[:, rows]
-    return (divergence * answers).flatten(1).sum(1) / answers.flatten(1).sum(1)
+    return by_row(divergence, step.positions[:, rows])

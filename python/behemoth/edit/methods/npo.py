@@ -15,7 +15,7 @@ from .grad_ascent import FORGETTING_KINDS
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from behemoth.edit.gradient.optimise import Step
+    from behemoth.edit.gradient.step import Step
     from behemoth.plan.edit_plan import EditPlan
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.edit.gradient.method import GradientMethod
-from behemoth.edit.gradient.objectives import Forgetting
+from behemoth.edit.gradient.objectives import Forgetting, Positions, by_row
 from behemoth.edit.parametrise import Part, chosen_layers
 from behemoth.edit.protocol import EditContext, MethodInfo
 from behemoth.model.architecture import Architecture
@@ -18,13 +18,13 @@ from .grad_ascent import FORGETTING_KINDS
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from behemoth.edit.gradient.optimise import Step
+    from behemoth.edit.gradient.step import Step
     from behemoth.plan.edit_plan import EditPlan
 
 
 @dataclass(frozen=True)
 class Misdirection(Forgetting):
-    """MSE(h_f, c u) + alpha MSE(h_r, h_r,ref), where answers are predicted.
+    """MSE(h_f, c u) + alpha MSE(h_r, h_r,ref), at the positions of the rows.
 
     Attributes
     ----------
@@ -34,6 +34,7 @@ class Misdirection(Forgetting):
 
     direction: Tensor | None = None
     needs_reference: bool = True
+    positions: Positions = "all"
 
     def __call__(self, step: Step) -> Tensor:
         """Loss of each plan: [K]."""
@@ -43,15 +44,11 @@ class Misdirection(Forgetting):
         before = widened(step.reference_observed[name])
         away = (hidden - self.direction).square().mean(-1)
         held = (hidden - before).square().mean(-1)
-        loss = _mean(away, step.answers, step.edit())
+        forgotten, retained = step.edit(), step.retain
+        loss = by_row(away[:, forgotten], step.positions[:, forgotten])
         if step.has_retained:
-            loss = loss + self.retain * _mean(held, step.answers, step.retain)
+            loss = loss + self.retain * by_row(held[:, retained], step.positions[:, retained])
         return loss
-
-
-def _mean(values: Tensor, answers: Tensor, rows: slice) -> Tensor:
-    chosen = answers[:, rows]
-    return (values[:, rows] * chosen).flatten(1).sum(1) / chosen.flatten(1).sum(1)
 
 
 @dataclass(frozen=True)
@@ -67,14 +64,18 @@ class RepresentationMisdirection(GradientMethod):
         Length c of the direction.
     retain : float
         Weight alpha of staying where the retained rows were.
+    positions : {'all', 'answers'}
+        Where rows are steered and held: at every token of prompt and answer, as published, or
+        where answers are predicted alone.
     """
 
     steps: int = 40
-    learning_rate: float = 3e-4
+    learning_rate: float = 1e-3
     part: Part = "mlp"
     layer: int = -2
-    steering: float = 6.5
+    steering: float = 20.0
     retain: float = 10.0
+    positions: Positions = "all"
 
     info: ClassVar[MethodInfo] = MethodInfo(
         name="rmu",
@@ -100,10 +101,12 @@ class RepresentationMisdirection(GradientMethod):
         architecture = Architecture.of(model)
         like = next(model.parameters())
         generator = torch.Generator().manual_seed(context.seed)
-        direction = torch.randn(architecture.width, generator=generator).double()
+        # Uniform and so never negative, as in the paper: directions are not all alike to it.
+        direction = torch.rand(architecture.width, generator=generator, dtype=torch.float64)
         direction = self.steering * direction / direction.norm()
         return Misdirection(
             retain=self.retain,
+            positions=self.positions,
             observe=(architecture.block(layer),),
             direction=direction.to(like.device, wide_type(like.dtype)),
         )

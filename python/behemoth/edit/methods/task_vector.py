@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from behemoth.delta.delta import Change, Dense, LowRank
 from behemoth.edit.gradient.method import GradientMethod
 from behemoth.edit.gradient.objectives import AnswerLikelihood
 from behemoth.edit.protocol import EditContext, MethodInfo
@@ -16,7 +15,7 @@ from .grad_ascent import FORGETTING_KINDS
 if TYPE_CHECKING:
     from torch import nn
 
-    from behemoth.edit.gradient.optimise import Outcome
+    from behemoth.delta.stack import StackedDeltas
     from behemoth.plan.edit_plan import EditPlan
 
 
@@ -42,7 +41,6 @@ class TaskVector(GradientMethod):
         changes="all or chosen parameters",
         kinds=FORGETTING_KINDS,
         stacks=True,
-        doses=False,  # the trace is of learning the old answers, the delta unlearns them
     )
 
     def objective(
@@ -51,17 +49,6 @@ class TaskVector(GradientMethod):
         """Cross-entropy on the old answers."""
         return AnswerLikelihood(columns=("old_answer",))
 
-    def finish(self, model: nn.Module, outcomes: list[Outcome]) -> list[Outcome]:
-        """Turn every change round."""
-        return [
-            replace(
-                outcome,
-                changes={name: self._turn(change) for name, change in outcome.changes.items()},
-            )
-            for outcome in outcomes
-        ]
-
-    def _turn(self, change: Change) -> Change:
-        if isinstance(change, LowRank):
-            return LowRank(-self.strength * change.left, change.right)
-        return Dense(-self.strength * change.change)
+    def as_returned(self, stacked: StackedDeltas) -> StackedDeltas:
+        """Every change turned round."""
+        return stacked.scaled(-self.strength)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.edit.gradient.method import GradientMethod
-from behemoth.edit.gradient.objectives import Forgetting, retained
+from behemoth.edit.gradient.objectives import Forgetting, by_row, retained
 from behemoth.edit.protocol import EditContext, MethodInfo
 from behemoth.model.precision import widened
 
@@ -16,13 +16,13 @@ from .grad_ascent import FORGETTING_KINDS
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from behemoth.edit.gradient.optimise import Step
+    from behemoth.edit.gradient.step import Step
     from behemoth.plan.edit_plan import EditPlan
 
 
 @dataclass(frozen=True)
 class AdjustedDistillation(Forgetting):
-    """Cross-entropy to softmax(reference logits - beta onehot), where answers are predicted."""
+    """Cross-entropy to softmax(reference logits - beta onehot) + alpha l_r, on answer tokens."""
 
     beta: float = 10.0
     needs_reference: bool = True
@@ -40,25 +40,24 @@ class AdjustedDistillation(Forgetting):
         taken_off = torch.full_like(old, -self.beta, dtype=teacher.dtype).unsqueeze(-1)
         target = teacher.scatter_add(-1, old.unsqueeze(-1), taken_off).softmax(-1)
         ours = widened(step.logits[:, rows]).log_softmax(-1)
-        losses = -(target * ours).sum(-1) * tokens
-        loss = losses.flatten(1).sum(1) / tokens.flatten(1).sum(1)
-        return loss + retained(step, self.retain)
+        return by_row(-(target * ours).sum(-1), tokens) + retained(step, self.retain)
 
 
 @dataclass(frozen=True)
 class SelfDistillation(GradientMethod):
-    """Adjusted self-distillation (Dong et al., 2024, equation 2).
+    """Adjusted self-distillation (Dong et al., 2024), without retained rows as published.
 
     Attributes
     ----------
     beta : float
         How much is taken off the old answer's logit.
     retain : float
-        Weight of the retained rows; 0 in the paper.
+        Weight alpha of the retained rows, where `retain_rows` asks for some.
     """
 
     steps: int = 40
-    learning_rate: float = 1e-4
+    learning_rate: float = 3e-5
+    retain_rows: int = 0
     beta: float = 10.0
     retain: float = 1.0
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.edit.gradient.method import GradientMethod
-from behemoth.edit.gradient.objectives import Forgetting, retained
+from behemoth.edit.gradient.objectives import Forgetting, by_row, retained
 from behemoth.edit.protocol import EditContext, MethodInfo
 
 from .grad_ascent import FORGETTING_KINDS
@@ -15,7 +15,7 @@ from .grad_ascent import FORGETTING_KINDS
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from behemoth.edit.gradient.optimise import Step
+    from behemoth.edit.gradient.step import Step
     from behemoth.plan.edit_plan import EditPlan
 
 
@@ -29,9 +29,8 @@ class WeightedAscent(Forgetting):
         """Loss of each plan: [K]."""
         scores = step.token_log_probabilities()[:, step.edit()]
         weight = (self.beta * scores).exp().detach()
-        tokens = step.answers[:, step.edit()]
-        ascent = (weight * scores * tokens).sum(-1) / tokens.sum(-1)
-        return ascent.mean(-1) + retained(step, self.retain)
+        ascent = by_row(weight * scores, step.answers[:, step.edit()])
+        return ascent + retained(step, self.retain)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,258 @@
+"""What an objective is given at each step: rows through the edited models and the unedited one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from behemoth.delta.stack import StackedDeltas
+from behemoth.model.architecture import Architecture
+from behemoth.model.labels import IGNORED
+from behemoth.model.precision import widened
+
+from .feeder import Fed, Feeder
+from .objectives import Positions
+
+__all__ = ["Objective", "Step", "edited_logits", "forward"]
+
+
+@dataclass
+class Step:
+    """One step's rows through the model, where answers are predicted: shapes [K, b, A, ...].
+
+    A is the most tokens of an answer; K edits have b rows each. The edit's rows come first, once
+    for each of the objective's columns, then the retained rows. Logits of prompts are most of a
+    sentence and few losses look at them, so they are worked out only where an objective says that
+    it looks at all positions, and asks for them (`predicted`). P is T then, the most tokens of a
+    row, and otherwise A.
+
+    Attributes
+    ----------
+    labels : int64 [K, b, A]
+        The tokens of the answers, `IGNORED` beyond their ends.
+    edit_rows, columns : int
+        Rows of an edit for each column, and the number of columns.
+    logits : float [K, b, A, V]
+        What the edited models say where these tokens stand.
+    observed : dict of str to float [K, b, P, d]
+        Outputs of the modules that the objective observes, at the positions it looks at.
+    reference_logits, reference_observed
+        The same of the unedited model, where the objective asks for it.
+    text : bool [K, b, T], optional
+        Where there is a token of prompt or answer, for an objective that looks at all positions.
+    everywhere, reference_everywhere : callable, optional
+        For such an objective: gives logits [K, r, T, V] of some rows.
+    """
+
+    labels: Tensor
+    edit_rows: int
+    columns: int
+    logits: Tensor
+    observed: dict[str, Tensor] = field(default_factory=dict)
+    reference_logits: Tensor | None = None
+    reference_observed: dict[str, Tensor] = field(default_factory=dict)
+    text: Tensor | None = None
+    everywhere: Callable[[slice], Tensor] | None = None
+    reference_everywhere: Callable[[slice], Tensor] | None = None
+
+    def edit(self, column: int = 0) -> slice:
+        """The edit's rows with the answers of a column, along b."""
+        return slice(column * self.edit_rows, (column + 1) * self.edit_rows)
+
+    @property
+    def retain(self) -> slice:
+        """The retained rows, along b."""
+        return slice(self.columns * self.edit_rows, None)
+
+    @property
+    def has_retained(self) -> bool:
+        """Whether there are any."""
+        return self.labels.shape[1] > self.columns * self.edit_rows
+
+    @property
+    def answers(self) -> Tensor:
+        """Where there is a token of an answer: bool [K, b, A]."""
+        return self.labels != IGNORED
+
+    @property
+    def positions(self) -> Tensor:
+        """Where the objective looks: bool [K, b, P]."""
+        return self.answers if self.text is None else self.text
+
+    def predicted(self, rows: slice) -> Tensor:
+        """What the edited models say at the positions of some rows: logits [K, r, P, V]."""
+        return self.logits[:, rows] if self.everywhere is None else self.everywhere(rows)
+
+    def reference_predicted(self, rows: slice) -> Tensor:
+        """The same of the unedited model, where the objective asks for it: [K, r, P, V]."""
+        if self.reference_everywhere is not None:
+            return self.reference_everywhere(rows)
+        assert self.reference_logits is not None
+        return self.reference_logits[:, rows]
+
+    def token_log_probabilities(self, logits: Tensor | None = None) -> Tensor:
+        """Log-probability of each token of the answers, 0 beyond their ends: [K, b, A]."""
+        logits = self.logits if logits is None else logits
+        losses = F.cross_entropy(
+            widened(logits).flatten(0, -2),
+            self.labels.flatten(),
+            ignore_index=IGNORED,
+            reduction="none",
+        )
+        return -losses.reshape(self.labels.shape)
+
+    def nll(self, logits: Tensor | None = None) -> Tensor:
+        """Summed negative log-likelihood of each row's answer: [K, b]."""
+        return -self.token_log_probabilities(logits).sum(-1)
+
+    def mean_nll(self) -> Tensor:
+        """Mean over the answer's tokens: [K, b]."""
+        return self.nll() / self.answer_tokens()
+
+    def answer_tokens(self) -> Tensor:
+        """Number of tokens of each row's answer: [K, b]."""
+        return self.answers.sum(-1)
+
+
+class Objective(Protocol):
+    """What a method minimises."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Answers that the edit's rows come with: ``answer``, ``old_answer``, or both in turn."""
+        ...
+
+    @property
+    def needs_reference(self) -> bool:
+        """Whether steps come with the unedited model's logits."""
+        ...
+
+    @property
+    def observe(self) -> tuple[str, ...]:
+        """Modules whose outputs steps come with."""
+        ...
+
+    @property
+    def positions(self) -> Positions:
+        """Where these outputs, and what is `predicted`, are looked at."""
+        ...
+
+    def __call__(self, step: Step) -> Tensor:
+        """The loss of each plan: [K]."""
+        ...
+
+
+def forward(
+    model: nn.Module, stacked: StackedDeltas, fed: Fed, feeder: Feeder, objective: Objective
+) -> Step:
+    """What an objective looks at: rows through the edited models, and through the unedited one."""
+    whole = objective.positions == "all"
+    ours = _Pass(model, stacked, fed, objective.observe)
+    step = Step(
+        fed.labels,
+        feeder.edit_rows,
+        feeder.columns,
+        ours.logits,
+        ours.outputs(whole),
+        text=fed.text if whole else None,
+        everywhere=ours.everywhere if whole else None,
+    )
+    if objective.needs_reference:
+        with torch.no_grad():
+            before = _Pass(model, None, fed, objective.observe)
+            step.reference_logits = before.logits
+            step.reference_observed = before.outputs(whole)
+        step.reference_everywhere = before.everywhere if whole else None
+    return step
+
+
+def edited_logits(model: nn.Module, stacked: StackedDeltas, fed: Fed, edit_rows: int) -> Tensor:
+    """Logits of the edit's rows with their first answers: [K, b, A, V]."""
+    with torch.no_grad():
+        return _Pass(model, stacked, Fed(*(part[:, :edit_rows] for part in fed)), ()).logits
+
+
+class _Pass:
+    """Rows on their way through a model.
+
+    Parameters
+    ----------
+    model : nn.Module
+    stacked : StackedDeltas, optional
+        Changes of K edits; none for the unedited model.
+    fed : Fed
+    observe : sequence of str
+        Modules whose outputs are kept.
+
+    Attributes
+    ----------
+    logits : float [K, b, A, V]
+        Where answers are predicted.
+    """
+
+    def __init__(
+        self, model: nn.Module, stacked: StackedDeltas | None, fed: Fed, observe: Sequence[str]
+    ) -> None:
+        architecture = Architecture.of(model)
+        self._stacked = stacked
+        self._head = model.get_submodule(architecture.head)
+        self._places = fed.places
+        self._shape = fed.tokens.shape[:2]
+        stream = model.get_submodule(architecture.stream)
+        with self._attached():
+            with _Observer(model, observe) as seen:
+                hidden: Tensor = stream(input_ids=fed.tokens.flatten(0, 1))[0]
+            self._hidden, self._seen = hidden, seen
+            # Rows stay grouped by edit, as stacked changes of the head want them.
+            at_answers = self._at_answers(hidden).flatten(0, 1)
+            self.logits: Tensor = self._head(at_answers).unflatten(0, self._shape)
+
+    def everywhere(self, rows: slice) -> Tensor:
+        """Logits at all positions of some rows: [K, r, T, V]."""
+        chosen = self._hidden.unflatten(0, self._shape)[:, rows]
+        wanted = torch.is_grad_enabled() and self._stacked is not None
+        with self._attached(), torch.set_grad_enabled(wanted):
+            return self._head(chosen.flatten(0, 1)).unflatten(0, chosen.shape[:2])
+
+    def outputs(self, whole: bool) -> dict[str, Tensor]:
+        """What was kept: [K, b, T, d] as a whole, or [K, b, A, d] where answers are predicted."""
+        if whole:
+            return {name: value.unflatten(0, self._shape) for name, value in self._seen.items()}
+        return {name: self._at_answers(value) for name, value in self._seen.items()}
+
+    def _at_answers(self, hidden: Tensor) -> Tensor:
+        places = self._places
+        starts = torch.arange(hidden.shape[0], device=hidden.device) * hidden.shape[1]
+        chosen = (places.flatten(0, 1) + starts[:, None]).flatten()
+        return hidden.flatten(0, 1).index_select(0, chosen).unflatten(0, places.shape)
+
+    def _attached(self) -> AbstractContextManager[object]:
+        return nullcontext() if self._stacked is None else self._stacked.attached()
+
+
+class _Observer:
+    """Collects the outputs of modules while it is entered."""
+
+    def __init__(self, model: nn.Module, names: Sequence[str]) -> None:
+        self._modules = {name: model.get_submodule(name) for name in names}
+        self._handles: list[Any] = []
+
+    def __enter__(self) -> dict[str, Tensor]:
+        seen: dict[str, Tensor] = {}
+        for name, module in self._modules.items():
+
+            def keep(_: nn.Module, __: Any, output: Any, name: str = name) -> None:
+                seen[name] = output[0] if isinstance(output, tuple) else output
+
+            self._handles.append(module.register_forward_hook(keep))
+        return seen
+
+    def __exit__(self, *_: object) -> None:
+        for handle in self._handles:
+            handle.remove()
