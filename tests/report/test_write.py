@@ -73,6 +73,22 @@ def test_a_study_in_which_nothing_is_finished(tmp_path, draw, write_study):
     text = write_report(study, resamples=10).read_text()
     assert 'data-verdict="no data"' in text
     assert "<figure " not in text
+    assert "Everything below is of the other 0." in text
+
+
+def test_what_is_not_there_yet_stands_on_top(tmp_path, draw, write_study, report):
+    assert 'class="state"' not in report.read_text(), "of a whole study there is nothing to say"
+    frames = draw(worlds=3, edits=12, probes=1, labels=("lora",), levels=(1, 16))
+    study = write_study(tmp_path / "study", frames, {"measure": "ed50", "method": "lora"})
+    records = sorted(study.glob("trials/*/*.json"))
+    records[0].unlink()
+    text = write_report(study, resamples=10).read_text()
+    count = len(records)
+    said = f"Not the whole study: 1 of {count} trials have not been carried out yet. "
+    said += f"Everything below is of the other {count - 1}."
+    assert said in text
+    assert text.index(said) < text.index('class="headline"')
+    assert "<dt>clusters (world, init)</dt><dd>2</dd>" in text, "those that have edits"
 
 
 def test_what_is_no_study_is_refused(tmp_path):

@@ -45,6 +45,8 @@ class Page:
     name, question : str
     made : str
         A line on when and with what.
+    state : str
+        What is not there yet; empty for a study that is done.
     headline : Headline
     stated : str
         The primary contrast, in words.
@@ -64,6 +66,7 @@ class Page:
     name: str
     question: str
     made: str
+    state: str
     headline: Headline
     stated: str
     counts: Sequence[tuple[str, str]]
@@ -86,6 +89,7 @@ def render(page: Page) -> str:
         f'<p class="eyebrow">Behemoth study · {escape(page.made)}</p>',
         f"<h1>{escape(page.name)}</h1>",
         f'<p class="question">{escape(page.question)}</p>',
+        *([f'<p class="state" role="status">{escape(page.state)}</p>'] if page.state else []),
         f'<div class="headline" data-verdict="{escape(page.headline.verdict)}">'
         f"<strong>{escape(page.headline.title)}</strong><p>{escape(page.headline.text)}</p>"
         f'<p class="stated">{escape(page.stated)}</p></div>',

@@ -92,6 +92,7 @@ def write_report(
         question=results.about.question,
         made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         headline=headline(summary, primary),
+        state=_state(results),
         stated=_stated(primary),
         counts=_counts(results, summary),
         figures=figures,
@@ -111,6 +112,20 @@ def _parquet(file: Path, frame: pl.DataFrame) -> None:
         frame.write_parquet(temporary)
 
 
+def _state(results: Results) -> str:
+    """What a reader must know before the first number: how much of the study this is."""
+    done, failed, missing = len(results.done), len(results.failures), len(results.missing)
+    total = done + failed + missing
+    said = []
+    if missing:
+        said.append(f"{missing:,} of {total:,} trials have not been carried out yet")
+    if failed:
+        said.append(f"{failed:,} of {total:,} failed")
+    if not said:
+        return ""
+    return f"Not the whole study: {' and '.join(said)}. Everything below is of the other {done:,}."
+
+
 def _stated(primary: dict[str, str] | None) -> str:
     if primary is None:
         return "The study states no primary contrast."
@@ -121,10 +136,12 @@ def _stated(primary: dict[str, str] | None) -> str:
 
 
 def _counts(results: Results, summary: Summary) -> list[tuple[str, str]]:
+    # Of the edits that are there: models whose trials are still to come show nothing.
+    clusters = summary.edits.select("world", "seed").n_unique()
     facts = int(summary.models["facts"].max() or 0)  # type: ignore[arg-type]
     return [
         ("models trained", f"{summary.models.height:,}"),
-        ("clusters (world, init)", f"{summary.clusters:,}"),
+        ("clusters (world, init)", f"{clusters:,}"),
         ("facts in each world", f"{facts:,}"),
         ("edits", f"{summary.edits.height:,}"),
         ("methods", f"{summary.edits['label'].n_unique():,}"),
