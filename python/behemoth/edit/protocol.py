@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from behemoth.corpus.corpus import Corpus
     from behemoth.delta.delta import EditDelta
     from behemoth.plan.edit_plan import EditPlan
+    from behemoth.train.config import TrainConfig
 
 __all__ = [
     "Answers",
@@ -105,6 +106,9 @@ class EditContext:
         Where covariances are kept between calls, by the model's hash; nowhere by default.
     run : Path, optional
         The training run of the model; oracles train again the way it was trained.
+    trained : TrainConfig, optional
+        How the model was trained, for methods that read the corpus as it did; what `run` says by
+        default, and without one the settings that runs have by default.
     progress : callable, optional
         Called with (done, total) steps.
     """
@@ -113,7 +117,18 @@ class EditContext:
     seed: int = 0
     cache: Path | None = None
     run: Path | None = None
+    trained: TrainConfig | None = None
     progress: Step = silent
+
+    def training(self) -> TrainConfig:
+        """How the model was trained."""
+        from behemoth.train.config import TrainConfig
+        from behemoth.train.run import read_record
+
+        if self.trained is not None:
+            return self.trained
+        record = None if self.run is None else read_record(self.run)
+        return TrainConfig() if record is None else record.config
 
 
 @runtime_checkable

@@ -26,7 +26,10 @@ class TargetBudget:
     keep : float
         Weight of the divergence from the unedited model on other relations of the subject.
     decay : float
-        Weight of the squared norm of the vector, relative to that of what it is added to.
+        Weight of the vector's norm, over the squared norm of what it is added to.
+    decay_power : {1, 2}
+        Power of the vector's norm: 1 as in the published code of ROME and MEMIT, or 2, which
+        weighs the same whatever the scale of the model's activations.
     clamp : float
         Largest norm of the vector, as a multiple of that of what it is added to.
     stop_loss : float
@@ -37,6 +40,7 @@ class TargetBudget:
     learning_rate: float = 0.1
     keep: float = 0.0625
     decay: float = 0.2
+    decay_power: Literal[1, 2] = 2
     clamp: float = 4.0
     stop_loss: float = 0.05
 
@@ -46,6 +50,8 @@ class TargetBudget:
         for name in ("learning_rate", "clamp"):
             if not getattr(self, name) > 0:
                 raise ArgumentError(name, getattr(self, name), "above 0")
+        if self.decay_power not in (1, 2):
+            raise ArgumentError("decay_power", self.decay_power, "1 or 2")
         for name in ("keep", "decay", "stop_loss"):
             if not getattr(self, name) >= 0:
                 raise ArgumentError(name, getattr(self, name), "from 0")
