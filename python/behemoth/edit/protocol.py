@@ -199,6 +199,11 @@ class Answers:
             return own(model, count)
         return 4 * count * sum(parameter.numel() for parameter in model.parameters())
 
+    def place(self, model: nn.Module) -> str | None:
+        """Where in the model it edits, for people; none of a method that has no such place."""
+        own = self._own("place")
+        return None if own is None else own(model)
+
     def for_batch(self, edits: int) -> EditMethod:
         """The method with the settings for one plan of so many edits; by default its own."""
         own = self._own("for_batch")

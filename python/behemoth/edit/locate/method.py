@@ -88,6 +88,8 @@ class LocateAndEdit(TargetBudget, ABC):
 
     banded: ClassVar[bool] = False
     """Whether it spreads an edit over several layers."""
+    published: ClassVar[str]
+    """Where the publication edits, and in which model."""
     info: ClassVar[MethodInfo]
 
     def __post_init__(self) -> None:
@@ -132,6 +134,13 @@ class LocateAndEdit(TargetBudget, ABC):
     def origins(self, observed: Observed) -> Tensor:
         """What target vectors are measured against: [s, d]."""
         return observed.streams_sd
+
+    def place(self, model: nn.Module) -> str:
+        """Where it edits a model, with the publication's place beside it."""
+        layers = self._layers(model)
+        said = f"layer{'s' if len(layers) > 1 else ''} {', '.join(map(str, layers))}"
+        count = Architecture.of(model).layers
+        return f"the {self.token}'s last token, {said} of {count} (published: {self.published})"
 
     def effort(self) -> Effort:
         """Steps of the search for target vectors: a wording behind every prefix, and the kept."""

@@ -44,6 +44,7 @@ class AlphaEdit(LocateAndEdit):
     absolute: bool = False
 
     banded: ClassVar[bool] = True
+    published: ClassVar[str] = "the subject's last token, layers 13 to 17 of 48"
     info: ClassVar[MethodInfo] = MethodInfo(
         name="alphaedit",
         family="locate-and-edit",

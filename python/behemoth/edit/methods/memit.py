@@ -29,6 +29,7 @@ class Memit(LocateAndEdit):
     weight: float = 300.0
 
     banded: ClassVar[bool] = True
+    published: ClassVar[str] = "the subject's last token, layers 13 to 17 of 48"
     info: ClassVar[MethodInfo] = MethodInfo(
         name="memit",
         family="locate-and-edit",

@@ -33,6 +33,7 @@ class Rome(LocateAndEdit):
     decay: float = 0.05
     clamp: float = 10.0
 
+    published: ClassVar[str] = "the subject's last token, layer 17 of 48"
     info: ClassVar[MethodInfo] = MethodInfo(
         name="rome",
         family="locate-and-edit",
