@@ -2,11 +2,12 @@
 
     python benches/places.py OUT [METHOD ...] [--model nano] [--edits 16] [--wordings 3]
 
-OUT keeps the model between calls. It is trained on 360 facts of 120 subjects, whose names are three
-tokens and whose objects two, in six wordings of which two are held out; with ``--model 14m`` it has
-six layers, and the facts of a subject stand in one document. Facts that it knows are edited one by
-one. It prints Markdown: exact matches of the new object in the wordings of the plan and in those
-that were held out, and of the old objects of what should stay and was known.
+OUT keeps the models between calls. They are trained on 360 facts of 120 subjects, whose names are
+three tokens, in six wordings of which two are held out; objects are one token, or two with
+``--objects 20``. With ``--model 14m`` there are six layers, and the facts of a subject stand in one
+document. Facts that the model knows are edited one by one. It prints Markdown: exact matches of the
+new object in the wordings of the plan and in those that were held out, and of the old objects of
+what should stay and was known.
 """
 
 import argparse
@@ -34,10 +35,10 @@ METHODS = ("rome", "memit", "emmet", "alphaedit")
 KEPT = ("same_subject", "same_relation", "same_object")
 
 
-def corpus(model: str) -> Corpus:
-    """Facts whose names have several tokens: sentences apart, or documents of six layers' model."""
+def corpus(model: str, objects: int) -> Corpus:
+    """Facts of subjects whose names have several tokens, for six layers in documents."""
     return Corpus(
-        World(subjects=120, relations=3, objects=20, seed=3),
+        World(subjects=120, relations=3, objects=objects, seed=3),
         exposures=96,
         paraphrases=6,
         held_out=2,
@@ -46,7 +47,7 @@ def corpus(model: str) -> Corpus:
     )
 
 
-def trained(place: Path, model: str, tokens: int, threads: int) -> Run:
+def trained(place: Path, model: str, objects: int, tokens: int, threads: int) -> Run:
     """The run of a model, trained at the first call."""
     config = TrainConfig(
         model=model, tokens=tokens, batch_size=32, learning_rate=3e-3, threads=threads,
@@ -56,7 +57,7 @@ def trained(place: Path, model: str, tokens: int, threads: int) -> Run:
         not (place / "run.json").is_file()
         or json.loads((place / "run.json").read_text())["status"] != "finished"
     ):
-        train(corpus(model), out=place, config=config)
+        train(corpus(model, objects), out=place, config=config)
     return read_run(place)
 
 
@@ -91,7 +92,8 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("methods", nargs="*", default=list(METHODS))
     parser.add_argument("--model", default="nano")
-    parser.add_argument("--tokens", type=int, default=3_000_000)
+    parser.add_argument("--objects", type=int, default=10, help="of a relation")
+    parser.add_argument("--tokens", type=int, default=1_200_000, help="that the model sees")
     parser.add_argument("--edits", type=int, default=16)
     parser.add_argument("--wordings", type=int, default=3)
     parser.add_argument("--tokens-at", nargs="*", default=["subject", "prompt"])
@@ -100,8 +102,8 @@ def main() -> None:
     machine.note_option(parser)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    place = arguments.out / arguments.model
-    run = trained(place, arguments.model, arguments.tokens, arguments.threads)
+    place = arguments.out / f"{arguments.model}-{arguments.objects}"
+    run = trained(place, arguments.model, arguments.objects, arguments.tokens, arguments.threads)
     model = run.load_model("cpu")
     asked = recall(model, run.corpus)
     always = asked.group_by("fact").agg(pl.col("exact_match").all()).filter("exact_match")

@@ -27,7 +27,7 @@ class TargetBudget:
         Weight of the divergence from the unedited model on other relations of the subject.
     decay : float
         Weight of the vector's norm, over the squared norm of what it is added to.
-    decay_power : {1, 2}
+    decay_power : int
         Power of the vector's norm: 1 as in the published code of ROME and MEMIT, or 2, which
         weighs the same whatever the scale of the model's activations.
     clamp : float
@@ -40,7 +40,7 @@ class TargetBudget:
     learning_rate: float = 0.1
     keep: float = 0.0625
     decay: float = 0.2
-    decay_power: Literal[1, 2] = 2
+    decay_power: int = 2
     clamp: float = 4.0
     stop_loss: float = 0.05
 
