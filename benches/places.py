@@ -7,7 +7,7 @@ three tokens, in six wordings of which two are held out; objects are one token, 
 ``--objects 20``. With ``--model 14m`` there are six layers, and the facts of a subject stand in one
 document. Facts that the model knows are edited one by one. It prints Markdown: exact matches of the
 new object in the wordings of the plan and in those that were held out, and of the old objects of
-what should stay and was known.
+what should stay and was known. Settings are chosen on one half of the facts, shown for the other.
 """
 
 import argparse
@@ -30,6 +30,7 @@ from behemoth.plan.request import EditRequest
 from behemoth.recall.facts import recall
 from behemoth.train import TrainConfig, train
 from behemoth.train.run import Run, read_run
+from tune import half_of
 
 METHODS = ("rome", "memit", "emmet", "alphaedit")
 KEPT = ("same_subject", "same_relation", "same_object")
@@ -96,7 +97,9 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=1_200_000, help="that the model sees")
     parser.add_argument("--edits", type=int, default=16)
     parser.add_argument("--wordings", type=int, default=3)
-    parser.add_argument("--tokens-at", nargs="*", default=["subject", "prompt"])
+    parser.add_argument("--half", type=int, choices=(0, 1), default=1,
+                        help="of the facts; settings are chosen on 0")  # fmt: skip
+    parser.add_argument("--best", action="store_true", help="only where tracing says")
     parser.add_argument("--set", action="append", default=[], help="key=value of all methods")
     parser.add_argument("--threads", type=int, default=1)
     machine.note_option(parser)
@@ -112,7 +115,8 @@ def main() -> None:
     request = EditRequest(
         edits=arguments.edits, independent=True, wordings=arguments.wordings, seed=1
     )
-    plan = compile_plan(run.corpus, request, known=always["fact"].to_numpy())
+    known = half_of(always["fact"].to_numpy(), arguments.half)
+    plan = compile_plan(run.corpus, request, known=known)
     found = trace_model(model, run.corpus, plan)
     effects = {
         (row["role"].removesuffix("_last"), row["layer"]): row["indirect_effect"]
@@ -126,8 +130,10 @@ def main() -> None:
     figures: dict[str, float] = {}
     layers = model.config.num_hidden_layers
     for name in arguments.methods:
-        for token in arguments.tokens_at:
+        for token in ("subject", "prompt"):
             for layer in range(layers - (token == "subject")):
+                if arguments.best and (token, layer) != (best.token, best.layer):
+                    continue
                 settings = [f"token={token}", f"layers={layer}", *arguments.set]
                 method = get_method(name, dict(s.split("=") for s in settings), text=True)
                 assert isinstance(method, LocateAndEdit)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from behemoth import Corpus, World
+from behemoth.edit.registry import get_method
 from behemoth.evaluate.trace import KINDS, ROLES, trace, trace_model
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.request import EditRequest
@@ -165,6 +166,8 @@ def test_summary_and_places(corpus, model):
     mlp = found.summary.filter((pl.col("kind") == "mlp") & (pl.col("role") == "prompt_last"))
     assert by_token["prompt"].effect == mlp["indirect_effect"].max()
     assert found.places[0].effect >= found.places[1].effect
+    method = get_method("rome", by_token["subject"].settings)
+    assert (method.token, method.layers) == ("subject", (0,))
 
 
 def test_the_same_seed_the_same_numbers_and_the_model_as_it_was(corpus, model):

@@ -28,6 +28,7 @@ __all__ = [
     "Goal",
     "MethodInfo",
     "answers",
+    "changes_of",
     "settings_of",
 ]
 
@@ -228,6 +229,14 @@ class Answers:
 def answers(method: EditMethod) -> Answers:
     """What is to be known of a method beside its `info`: the one place to ask."""
     return Answers(method)
+
+
+def changes_of(kind: type[EditMethod]) -> str:
+    """What a method changes and, of one that edits at a place, where by default: for tables."""
+    place = getattr(kind, "usual", None)
+    if place is None:
+        return kind.info.changes
+    return f"{kind.info.changes}; at {place} (published: {getattr(kind, 'published', place)})"
 
 
 def settings_of(method: EditMethod) -> dict[str, Any]:

@@ -69,6 +69,11 @@ class Place:
     low: float
     high: float
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings of a locate-and-edit method that edits here."""
+        return {"token": self.token, "layers": (self.layer,)}
+
 
 @dataclass(frozen=True, eq=False)
 class Traced:

@@ -204,7 +204,7 @@ def test_alphaedit_in_sequence(model, compiled, small_corpus, context, published
 
         def update(keys, residuals, layer, seen=seen):
             projector = projectors[layer]
-            damping = 10.0 if published else 0.3 * (projector @ keys).square().sum(0).mean()
+            damping = 10.0 if published else 0.1 * (projector @ keys).square().sum(0).mean()
             seen[layer] = keys @ keys.T
             left = projector @ (keys @ keys.T + earlier[layer]) + damping * identity(projector)
             return torch.linalg.solve(left, projector @ keys @ residuals.T).T

@@ -1,4 +1,7 @@
-"""How locate-and-edit methods look for their target vectors."""
+"""How locate-and-edit methods look for their target vectors.
+
+The defaults are those of ROME's published code.
+"""
 
 from __future__ import annotations
 
@@ -36,11 +39,11 @@ class TargetBudget:
         A vector is done when its loss falls below this.
     """
 
-    steps: int = 30
-    learning_rate: float = 0.1
+    steps: int = 20
+    learning_rate: float = 0.5
     keep: float = 0.0625
-    decay: float = 0.2
-    decay_power: int = 2
+    decay: float = 0.5
+    decay_power: int = 1
     clamp: float = 4.0
     stop_loss: float = 0.05
 

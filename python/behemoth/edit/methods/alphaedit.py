@@ -38,9 +38,10 @@ class AlphaEdit(LocateAndEdit):
         Whether the damping is that weight itself, as published (10).
     """
 
-    energy: float = 0.9999
+    steps: int = 25
+    energy: float = 0.999
     eigenvalue: float | None = None
-    damping: float = 0.3
+    damping: float = 0.1
     absolute: bool = False
 
     banded: ClassVar[bool] = True

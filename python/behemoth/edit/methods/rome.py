@@ -29,10 +29,6 @@ class Rome(LocateAndEdit):
     2403.07175). A plan of several subjects is edited one subject after another.
     """
 
-    # Measured against the MLP's output, which in small models is short beside the stream.
-    decay: float = 0.05
-    clamp: float = 10.0
-
     published: ClassVar[str] = "the subject's last token, layer 17 of 48"
     info: ClassVar[MethodInfo] = MethodInfo(
         name="rome",
