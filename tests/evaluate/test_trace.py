@@ -131,13 +131,16 @@ def test_the_noise_is_in_deviations_of_the_embeddings_of_subjects(corpus, model)
 
 
 def test_what_the_last_block_gives_back(corpus, model):
-    found = trace_model(model, corpus, known_plan(corpus, model), samples=2)
+    plan = known_plan(corpus, model)
+    first = plan.training.with_columns(pl.col("old_answer").list.head(1))
+    found = trace_model(model, corpus, replace(plan, training=first), samples=2)
     last = found.facts.filter((pl.col("kind") == "block") & (pl.col("layer") == 1))
-    # Answers of one token are all read at the prompt's last one.
+    # An answer of one token is read at the prompt's last one, and there alone.
     whole = last.filter(pl.col("role") == "prompt_last")
     others = last.filter(pl.col("role") != "prompt_last")
-    if found.facts["clean"].len() and (whole["restored"] > 0).all():
-        assert (others["indirect_effect"].abs() < 1e-9).all()
+    assert whole["restored"].to_list() == pytest.approx(whole["clean"].to_list(), 1e-9)
+    assert (whole["indirect_effect"].abs() > 1e-6).all()
+    assert (others["indirect_effect"].abs() < 1e-9).all()
 
 
 def test_an_mlp_that_adds_nothing_carries_nothing(corpus, model):
@@ -176,8 +179,8 @@ def test_the_same_seed_the_same_numbers_and_the_model_as_it_was(corpus, model):
     first, again, other = (
         trace_model(model, corpus, plan, samples=2, seed=seed).facts for seed in (1, 1, 2)
     )
-    assert first.equals(again)
-    assert not first["restored"].equals(other["restored"])
+    assert first["restored"].to_list() == pytest.approx(again["restored"].to_list(), 1e-9)
+    assert first["restored"].to_list() != pytest.approx(other["restored"].to_list(), 1e-3)
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     assert not any(module._forward_hooks for module in model.modules())
 
