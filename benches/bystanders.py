@@ -40,7 +40,9 @@ def main() -> None:
     request = EditRequest(edits=arguments.edits, exposures=LEVELS, independent=True, seed=5)
     plan = compile_plan(run.corpus, request, known=known)
     sample = np.random.default_rng(0).choice(known, arguments.sample, replace=False)
-    found = Lora(rank=1).apply(model, list(plan.singles()), EditContext(corpus=run.corpus))
+    found = Lora(rank=1).apply(
+        model, list(plan.singles()), EditContext(run.corpus, run=run.directory)
+    )
     flipped, kept = [], []
     for fact, delta in zip(plan.edits["fact"].to_list(), found, strict=True):
         asked = np.append(sample[sample != fact], np.uint64(fact))

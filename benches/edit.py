@@ -85,7 +85,7 @@ def main() -> None:
     plan = compile_plan(run.corpus, request)
     plans = list(plan.singles())
     method = Lora(rank=4, steps=arguments.steps)
-    context = EditContext(corpus=run.corpus)
+    context = EditContext(run.corpus, run=run.directory)
     method.apply(model, plans[:2], context)  # warm
     times: dict[str, list[float]] = {}
     for _ in range(arguments.rounds):

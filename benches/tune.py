@@ -65,7 +65,8 @@ def measure(run: Run, model: Any, name: str, settings: dict, half: int, edits: i
     plan = compile_plan(run.corpus, request, known=facts)
     method = get_method(name, settings)
     begin = time.perf_counter()
-    found = method.apply(model, list(plan.singles()), EditContext(corpus=run.corpus, seed=half))
+    context = EditContext(run.corpus, seed=half, run=run.directory)
+    found = method.apply(model, list(plan.singles()), context)
     seconds = time.perf_counter() - begin
     deltas = {
         int(edit): delta for edit, delta in zip(plan.edits["edit"].to_list(), found, strict=True)

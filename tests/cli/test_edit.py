@@ -13,7 +13,7 @@ def test_the_report(run, trained, plan, tmp_path):
     report = run(*words_of(trained, plan, out, "--set", "rank=2", "--single", "--json")).json()
     assert list(report) == [
         "out", "run", "plan_hash", "method", "settings", "seed", "single", "edits", "failed",
-        "present", "seconds", "edits_per_second",
+        "present", "seconds", "edits_per_second", "place",
     ]  # fmt: skip
     assert (report["method"], report["edits"], report["single"]) == ("lora", 2, True)
     assert report["settings"]["rank"] == 2 and report["settings"]["steps"] == 2
@@ -29,6 +29,17 @@ def test_for_people(run, trained, plan, tmp_path):
     assert "next: behemoth evaluate" in ran.err
     assert (tmp_path / "e" / "adapter" / "adapter_config.json").is_file()
     assert json.loads((tmp_path / "e" / "edit.json").read_text())["seed"] == 10
+
+
+def test_it_says_where_it_edits(run, trained, plan, tmp_path):
+    words = ["edit", trained, "--plan", plan, "--method", "rome", "--set", "steps=1"]
+    words += ["--set", "samples=500"]
+    told = "layer 1 of 2 (published: the subject's last token, layer 17 of 48)"
+    ran = run(*words, "--out", tmp_path / "e")
+    assert f"edited at the prompt's last token, {told}" in ran.out
+    other = run(*words, "--set", "token=subject", "--set", "layers=0", "--out", tmp_path / "f",
+                "--json").json()  # fmt: skip
+    assert other["place"].startswith("the subject's last token, layer 0 of 2 (published: ")
 
 
 def test_when_all_edits_fail_the_run_failed(run, trained, plan, tmp_path):

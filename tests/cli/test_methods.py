@@ -16,6 +16,12 @@ def test_the_table_as_json(run):
     assert families <= {"fine-tuning", "locate-and-edit", "unlearning", "oracle"}
     lora = next(row for row in rows if row["name"] == "lora")
     assert lora["source"] == method_type("lora").info.source
+    assert lora["changes"] == method_type("lora").info.changes
+    memit = next(row for row in rows if row["name"] == "memit")
+    assert memit["changes"].endswith(
+        "; at the prompt's last token, last layer (published: the subject's last token, layers 13 "
+        "to 17 of 48)"
+    )
 
 
 def test_the_table_for_people(run):

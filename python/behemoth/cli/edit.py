@@ -67,6 +67,8 @@ def _show(done: Edited, plan: str) -> None:
     kind = "single edits" if done.single else "edits in one batch"
     speed = f", {done.edits_per_second:,.1f} edits/s" if done.edits_per_second else ""
     console().print(f"{done.out}: {done.edits:,} {kind} by {done.method}{speed}")
+    if done.place is not None:
+        console().print(f"edited at {done.place}", markup=False)
     messages = console(stderr=True)
     for row in done.failed:
         which = "the batch" if row.edit is None else f"edit {row.edit}"

@@ -27,6 +27,7 @@ from behemoth.cli import (
     plan,
     study,
     tokenizer,
+    trace,
     train,
     verify,
 )
@@ -55,6 +56,7 @@ app.command("models")(models.models)
 app.command("plan")(plan.plan)
 app.command("edit")(edit.edit)
 app.command("evaluate")(evaluate.evaluate)
+app.command("trace")(trace.trace)
 app.command("methods")(methods.methods)
 app.add_typer(grammar.app, name="grammar")
 app.add_typer(tokenizer.app, name="tokenizer")

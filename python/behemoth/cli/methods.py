@@ -22,12 +22,14 @@ def methods(
     Methods of other packages (entry points `behemoth.methods`) stand at the end.
     """
     with needed():
+        from behemoth.edit.protocol import changes_of
         from behemoth.edit.registry import method_names, method_type
 
         rows: list[dict[str, str]] = []
         for name in method_names():
             try:
-                info = method_type(name).info
+                kind = method_type(name)
+                info, changes = kind.info, changes_of(kind)
             except (ImportError, AttributeError) as error:
                 # One broken method of another package must not take the others away.
                 if getattr(error, "name", None) == "torch":
@@ -39,7 +41,7 @@ def methods(
                     "name": name,
                     "family": info.family,
                     "source": info.source,
-                    "changes": info.changes,
+                    "changes": changes,
                 }
             )
     if json:

@@ -28,6 +28,8 @@ from behemoth.support.files import replacing
 from behemoth.support.parquet import sink_parquet
 from behemoth.support.progress import Step, silent
 
+from .roles import roles_of_ids
+
 if TYPE_CHECKING:
     from .corpus import Corpus
 
@@ -234,6 +236,41 @@ def _wording_frame(
     )
     # A grammar has not every number of sentence for every relation, nor can each be asked.
     return frame if corpus.grammar is None else frame.filter(pl.col("answer").list.len() > 0)
+
+
+def prompt_roles(corpus: Corpus, probes: pl.DataFrame) -> list[NDArray[np.uint8]]:
+    """Give the role of each token of prompts, as `Corpus.roles` numbers them.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    probes : polars.DataFrame
+        With the columns fact, template, wording and prompt, as probes and plans have them.
+
+    Raises
+    ------
+    ArgumentError
+        When a prompt is not that of its fact in its wording.
+    """
+    if corpus.grammar is None:
+        of_id = roles_of_ids(corpus.vocabulary, corpus.end_of_document)
+        return [of_id[prompt.to_numpy()] for prompt in probes["prompt"]]
+    # Where a token stands says its role, so the same prompts are written in roles.
+    native = corpus._native.as_roles()
+    index = {(row["name"], row["wording"]): row["wording_index"] for row in corpus.templates}
+    found: list[NDArray[np.uint8]] = [np.empty(0, np.uint8)] * probes.height
+    lengths = probes["prompt"].list.len().to_numpy()
+    numbered = probes.select("fact", "template", "wording").with_row_index("place")
+    for (template, wording), rows in numbered.group_by("template", "wording"):
+        facts = rows["fact"].cast(pl.UInt64).to_numpy()
+        written, ends, *_ = native.probes(facts, index[template, wording])
+        for place, own in zip(rows["place"], np.split(written, ends[:-1]), strict=True):
+            if len(own) != lengths[place]:
+                prompt = probes["prompt"][place].to_list()
+                allowed = "the prompt of its fact in its wording"
+                raise ArgumentError("probes", f"prompt {prompt}", allowed)
+            found[place] = own.astype(np.uint8)
+    return found
 
 
 def _lists(name: str, flat: NDArray[np.uint32], ends: NDArray[np.uint64]) -> pl.Series:

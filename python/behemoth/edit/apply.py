@@ -23,7 +23,7 @@ from behemoth.support.replacement import recover, succession
 from behemoth.train.device import find_device
 from behemoth.train.run import Run, read_run
 
-from .protocol import EditContext, EditMethod, settings_of
+from .protocol import EditContext, EditMethod, answers, settings_of
 from .record import EDIT, EditRecord, FailedEdit, check_place, told_edits
 from .registry import get_method
 from .stacking import stack_size
@@ -52,6 +52,8 @@ class Edited:
         Of this call, the model's loading apart.
     edits_per_second : float
         Of this call; 0 when all were there.
+    place : str, optional
+        Where in the model the method edits, of those that have a place; none when all were there.
     """
 
     out: str
@@ -66,6 +68,7 @@ class Edited:
     present: int
     seconds: float
     edits_per_second: float
+    place: str | None = None
 
     def __fspath__(self) -> str:
         return self.out
@@ -197,6 +200,7 @@ def edit(
         present=len(record.keys) - len(missing),
         seconds=seconds,
         edits_per_second=done / seconds if seconds > 0 else 0.0,
+        place=None if model is None else answers(chosen).place(model),
     )
 
 

@@ -16,7 +16,7 @@ from behemoth.plan.request import KINDS
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import write_bytes
 
-from .protocol import settings_of
+from .protocol import changes_of, settings_of
 from .registry import _OWN, method_type
 
 __all__ = ["BEGIN", "END", "catalogue", "renewed"]
@@ -39,7 +39,7 @@ def catalogue() -> str:
             r"arXiv (\d{4}\.\d{5})", r"[arXiv \1](https://arxiv.org/abs/\1)", info.source
         )
         rows.append(
-            f"| `{name}` | {info.family} | {info.changes} | {every} | {stacks} | {source} |"
+            f"| `{name}` | {info.family} | {changes_of(kind)} | {every} | {stacks} | {source} |"
         )
         settings = " ".join(f"{key}={_text(value)}" for key, value in settings_of(kind()).items())
         defaults.append(f"- `{name}`: `{settings}`")

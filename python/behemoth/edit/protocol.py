@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from behemoth.corpus.corpus import Corpus
     from behemoth.delta.delta import EditDelta
     from behemoth.plan.edit_plan import EditPlan
+    from behemoth.train.config import TrainConfig
 
 __all__ = [
     "Answers",
@@ -27,6 +28,7 @@ __all__ = [
     "Goal",
     "MethodInfo",
     "answers",
+    "changes_of",
     "settings_of",
 ]
 
@@ -105,6 +107,9 @@ class EditContext:
         Where covariances are kept between calls, by the model's hash; nowhere by default.
     run : Path, optional
         The training run of the model; oracles train again the way it was trained.
+    trained : TrainConfig, optional
+        How the model was trained, for methods that read the corpus as it did; what `run` says by
+        default, and without one the settings that runs have by default.
     progress : callable, optional
         Called with (done, total) steps.
     """
@@ -113,7 +118,18 @@ class EditContext:
     seed: int = 0
     cache: Path | None = None
     run: Path | None = None
+    trained: TrainConfig | None = None
     progress: Step = silent
+
+    def training(self) -> TrainConfig:
+        """How the model was trained."""
+        from behemoth.train.config import TrainConfig
+        from behemoth.train.run import read_record
+
+        if self.trained is not None:
+            return self.trained
+        record = None if self.run is None else read_record(self.run)
+        return TrainConfig() if record is None else record.config
 
 
 @runtime_checkable
@@ -184,6 +200,11 @@ class Answers:
             return own(model, count)
         return 4 * count * sum(parameter.numel() for parameter in model.parameters())
 
+    def place(self, model: nn.Module) -> str | None:
+        """Where in the model it edits, for people; none of a method that has no such place."""
+        own = self._own("place")
+        return None if own is None else own(model)
+
     def for_batch(self, edits: int) -> EditMethod:
         """The method with the settings for one plan of so many edits; by default its own."""
         own = self._own("for_batch")
@@ -208,6 +229,14 @@ class Answers:
 def answers(method: EditMethod) -> Answers:
     """What is to be known of a method beside its `info`: the one place to ask."""
     return Answers(method)
+
+
+def changes_of(kind: type[EditMethod]) -> str:
+    """What a method changes and, of one that edits at a place, where by default: for tables."""
+    place = getattr(kind, "usual", None)
+    if place is None:
+        return kind.info.changes
+    return f"{kind.info.changes}; at {place} (published: {getattr(kind, 'published', place)})"
 
 
 def settings_of(method: EditMethod) -> dict[str, Any]:

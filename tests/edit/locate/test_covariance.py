@@ -1,68 +1,143 @@
 """The covariance of keys: equal to a direct computation, and worked out once."""
 
+from collections import Counter
+from itertools import islice
+
+import numpy as np
 import pytest
 import torch
 
+from behemoth import Corpus, Grammar
 from behemoth.edit.locate import covariance as module
 from behemoth.edit.locate.covariance import covariances, model_hash
+from behemoth.edit.locate.layout import Layout
+from behemoth.edit.protocol import EditContext
+from behemoth.train.config import TrainConfig
+from behemoth.train.data import BlockStream, DataConfig
+
+LAYOUT = Layout(64, document_mask=True)
 
 
-def direct(network, tokens, layer):
-    """Every block of 64 tokens by itself, keys kept and multiplied at the end."""
+def pieces(tokens, layout, end):
+    """What the model sees at once, one after the other: blocks, or the documents in them."""
+    for first in range(0, len(tokens), layout.block_length):
+        block = tokens[first : first + layout.block_length]
+        if not layout.document_mask:
+            yield block
+            continue
+        start = 0
+        for place, token in enumerate(block):
+            if token == end or place + 1 == len(block):
+                yield block[start : place + 1]
+                start = place + 1
+
+
+def direct(network, corpus, samples, layer, layout):
+    """Every piece by itself, keys kept and multiplied at the end."""
     keys = []
+    tokens = np.zeros(samples, dtype=np.int64)
+    assert corpus.fill_tokens(tokens, 0) == samples
     out = network.gpt_neox.layers[layer].mlp.dense_4h_to_h
     handle = out.register_forward_hook(lambda _, inputs, __: keys.append(inputs[0][0]))
     with torch.no_grad():
-        for first in range(0, len(tokens), 64):
-            network(input_ids=tokens[None, first : first + 64])
+        for piece in pieces(tokens.tolist(), layout, corpus.end_of_document):
+            network(input_ids=torch.tensor([piece]))
     handle.remove()
     stacked = torch.cat(keys).double()
+    assert len(stacked) == samples
     return stacked.T @ stacked / len(stacked)
 
 
+@pytest.mark.parametrize("mask", [True, False])
 @pytest.mark.parametrize("samples", [64, 1_000, 3_000])
-def test_equals_a_direct_computation(network, small_corpus, samples):
-    found = covariances(network, small_corpus, [0, 2], samples)
-    tokens = torch.zeros(samples, dtype=torch.int64)
-    assert small_corpus.fill_tokens(tokens.numpy(), 0) == samples
+def test_equals_a_direct_computation(network, small_corpus, samples, mask):
+    network.double()
+    layout = Layout(64, document_mask=mask)
+    found = covariances(network, small_corpus, [0, 2], samples, layout)
     for layer in (0, 2):
         assert found[layer].samples == samples
-        wanted = direct(network, tokens, layer)
-        torch.testing.assert_close(found[layer].matrix_ff, wanted, rtol=1e-5, atol=1e-6)
+        wanted = direct(network, small_corpus, samples, layer, layout)
+        torch.testing.assert_close(found[layer].matrix_ff, wanted, rtol=1e-10, atol=1e-10)
+
+
+def test_documents_are_not_seen_behind_others(network, small_corpus):
+    network.double()
+    packed = covariances(network, small_corpus, [2], 1_000, Layout(64, document_mask=False))
+    wanted = direct(network, small_corpus, 1_000, 2, LAYOUT)
+    assert (packed[2].matrix_ff - wanted).norm() > 0.05 * wanted.norm()
+
+
+def test_documents_of_text_are_cut_as_training_cuts_them(random_model):
+    grammar = Grammar.named("bios-en")
+    corpus = Corpus(grammar.world(20), exposures=2, order="bios", grammar=grammar)
+    model = random_model(corpus.vocabulary_size).double()
+    found = covariances(model, corpus, [1], 900, LAYOUT)
+    wanted = direct(model, corpus, 900, 1, LAYOUT)
+    torch.testing.assert_close(found[1].matrix_ff, wanted, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("mask", [True, False])
+def test_rows_are_what_training_shows_the_model(small_corpus, mask):
+    config = DataConfig(block_length=64, batch_size=4, document_mask=mask, prefetch=0)
+    [batch, *_] = islice(BlockStream(small_corpus, config), 1)
+    wanted = Counter()
+    if mask:
+        for tokens, numbers in zip(batch["input_ids"], batch["document_ids"], strict=True):
+            for number in numbers.unique():
+                wanted[tuple(tokens[numbers == number].tolist())] += 1
+    else:
+        wanted.update(tuple(tokens.tolist()) for tokens in batch["input_ids"])
+    found = Counter()
+    for tokens, own in Layout(64, document_mask=mask).batches(small_corpus, 4 * 64):
+        for row, mine in zip(tokens, own, strict=True):
+            assert mine[: mine.sum()].all()
+            found[tuple(row[mine].tolist())] += 1
+    assert found == wanted
+
+
+def test_a_context_says_how_the_model_was_trained(trained, small_corpus):
+    assert EditContext(small_corpus).training() == TrainConfig()
+    assert EditContext(small_corpus, run=trained).training() == TrainConfig(seed=5)
+    config = TrainConfig(document_mask=False, block_length=32)
+    assert EditContext(small_corpus, run=trained, trained=config).training() == config
+    assert Layout.of(config) == Layout(32, document_mask=False)
 
 
 def test_a_short_corpus_gives_all_it_has(network, small_corpus):
-    found = covariances(network, small_corpus, [1], 10**9)
+    found = covariances(network, small_corpus, [1], 10**9, LAYOUT)
     assert found[1].samples == small_corpus.count_tokens()
 
 
 def test_is_worked_out_once(network, small_corpus, tmp_path, monkeypatch):
-    first = covariances(network, small_corpus, [0, 1], 500, cache=tmp_path)
+    first = covariances(network, small_corpus, [0, 1], 500, LAYOUT, cache=tmp_path)
     assert len(list(tmp_path.rglob("*.safetensors"))) == 2
     assert not list(tmp_path.rglob("*.tmp"))
     monkeypatch.setattr(module, "_accumulate", None)
-    second = covariances(network, small_corpus, [1, 0], 500, cache=tmp_path)
+    second = covariances(network, small_corpus, [1, 0], 500, LAYOUT, cache=tmp_path)
     for layer in (0, 1):
         assert torch.equal(first[layer].matrix_ff, second[layer].matrix_ff)
         assert first[layer].samples == second[layer].samples == 500
 
 
-def test_another_model_or_sample_is_worked_out_anew(network, small_corpus, tmp_path):
-    covariances(network, small_corpus, [0], 500, cache=tmp_path)
-    covariances(network, small_corpus, [0], 600, cache=tmp_path)
+def test_another_model_sample_or_layout_is_worked_out_anew(network, small_corpus, tmp_path):
+    covariances(network, small_corpus, [0], 500, LAYOUT, cache=tmp_path)
+    covariances(network, small_corpus, [0], 600, LAYOUT, cache=tmp_path)
     before = model_hash(network)
     with torch.no_grad():
         network.gpt_neox.embed_in.weight[3, 0] += 1e-3
     assert model_hash(network) != before
-    covariances(network, small_corpus, [0], 500, cache=tmp_path)
+    covariances(network, small_corpus, [0], 500, LAYOUT, cache=tmp_path)
     assert len(list(tmp_path.rglob("*.safetensors"))) == 3
+    covariances(network, small_corpus, [0], 500, Layout(64, False), cache=tmp_path)
+    covariances(network, small_corpus, [0], 500, Layout(32, True), cache=tmp_path)
+    assert len(list(tmp_path.rglob("*.safetensors"))) == 5
 
 
 def test_tokens_that_are_not_finite_are_left_out(network, small_corpus):
     subject = next(row for row in small_corpus.vocabulary["ranges"] if row["kind"] == "subject")
     with torch.no_grad():
         network.gpt_neox.embed_in.weight[subject["first"]] = torch.inf
-    found = covariances(network, small_corpus, [0], 1_000)[0]
+    found = covariances(network, small_corpus, [0], 1_000, LAYOUT)[0]
     assert 0 < found.samples < 1_000
     assert found.matrix_ff.isfinite().all()
 

@@ -1,6 +1,7 @@
 """Sites: where subjects are, what may stand before them, and what is to be kept."""
 
 import numpy as np
+import polars as pl
 import pytest
 
 from behemoth.edit.locate.sites import Places, Prefixes, sites_of
@@ -13,38 +14,41 @@ def test_subjects_are_found_in_every_template(rich_corpus):
         for row in rich_corpus.vocabulary["ranges"]
         if row["kind"] == "subject"
     }
-    probes = rich_corpus.probes([0, 7, 100, 301]).filter(~pl_is_link(rich_corpus))
+    probes = rich_corpus.probes([0, 7, 100, 301]).filter(~is_link(rich_corpus))
     assert probes["template"].n_unique() >= 3
-    for row in probes.iter_rows(named=True):
-        word = places.word(row["prompt"])
+    for row, span in zip(probes.iter_rows(named=True), places.spans(probes), strict=True):
+        word = row["prompt"][slice(*span)]
         assert len(word) == len(first)
         assert word[0] == first[0] + row["subject"] // 1000 ** (len(first) - 1)
-        assert row["prompt"][places.last(row["prompt"])] == word[-1]
+        assert places.of(span, row["prompt"]) == span[1] - 1
 
 
-def pl_is_link(corpus):
-    import polars as pl
-
+def is_link(corpus):
     return pl.col("relation") >= corpus.world.num_relations
 
 
 def test_the_subject_of_a_link_is_an_object(rich_corpus):
     links = np.arange(rich_corpus.world.num_subject_facts, rich_corpus.world.num_subject_facts + 3)
     places = Places(rich_corpus)
-    for row in rich_corpus.probes(links, ["default"]).iter_rows(named=True):
-        names = [rich_corpus.token_names[token] for token in places.word(row["prompt"])]
+    probes = rich_corpus.probes(links, ["default"])
+    for prompt, span in zip(probes["prompt"], places.spans(probes), strict=True):
+        names = [rich_corpus.token_names[token] for token in prompt[slice(*span)]]
         assert all(name.startswith("O") for name in names)
 
 
 def test_a_prompt_without_a_subject_is_refused(small_corpus):
+    probes = small_corpus.probes([3], ["default"]).with_columns(
+        prompt=pl.Series([[3, 4, 5]], dtype=pl.List(pl.UInt32))
+    )
     with pytest.raises(ValueError, match="allowed: prompts that name a subject"):
-        Places(small_corpus).last([3, 4, 5])
+        Places(small_corpus).spans(probes)
 
 
 def test_prefixes_do_not_name_the_subject(small_corpus):
     places = Places(small_corpus)
-    for row in small_corpus.probes(range(0, 60, 3), ["default"]).iter_rows(named=True):
-        word = places.word(row["prompt"])
+    probes = small_corpus.probes(range(0, 60, 3), ["default"])
+    for prompt, span in zip(probes["prompt"].to_list(), places.spans(probes), strict=True):
+        word = tuple(prompt[slice(*span)])
         prefixes = Prefixes(small_corpus, 0, 16).without(word, 5)
         assert prefixes[0] == ()
         assert len(prefixes) == 6

@@ -16,9 +16,9 @@ from behemoth.edit.protocol import EditContext
 def search(network, corpus, plans, budget, *, prefixes=2, kept=2, token="subject"):
     places = Places(corpus, token)
     own = sites_of(plans, corpus, places, prefixes=prefixes, prefix_tokens=16, kept=kept, seed=0)
-    origins = observe(network, 1, own, places).streams_sd
+    origins = observe(network, 1, own).streams_sd
     flat = [site for sites in own for site in sites]
-    return flat, origins, optimise_targets(network, 1, flat, places, origins, budget)
+    return flat, origins, optimise_targets(network, 1, flat, origins, budget)
 
 
 def test_together_equals_one_at_a_time(network, small_corpus, compiled):
@@ -84,24 +84,23 @@ def test_keeping_other_relations_lowers_their_divergence(network, small_corpus, 
     plan = compiled(3, relation=1)
     [first, *_], _, _ = search(network, small_corpus, [plan], TargetBudget(steps=1))
     assert first.kept
-    places = Places(small_corpus)
     moved = []
     for keep in (0.0, 20.0):
         budget = TargetBudget(steps=30, decay=0.0, keep=keep, learning_rate=0.5)
         flat, _, targets = search(network, small_corpus, [plan], budget)
         total = 0.0
         for site, delta in zip(flat, targets.deltas_sd, strict=True):
-            total += divergence(network, site, places, delta.float())
+            total += divergence(network, site, delta.float())
         moved.append(total)
     assert moved[1] < 0.5 * moved[0]
 
 
-def divergence(network, site, places, delta):
+def divergence(network, site, delta):
     """How far the next-token distributions of kept prompts move when a vector is added."""
     total = 0.0
     for sentence in site.kept:
         tokens = torch.tensor([sentence.prompt])
-        place = places.last(sentence.prompt)
+        place = sentence.place
 
         def add(_, __, output, place=place):
             output = output.clone()
@@ -121,14 +120,16 @@ def test_an_edit_that_is_not_a_number_fails_alone(network, small_corpus, compile
     plan = compiled(4, relation=0)
     [broken, *_] = plan.edits["subject"].to_list()
     singles = plan.singles()
-    prompt = singles[0].training["prompt"][0].to_list()
-    place = Places(small_corpus).last(prompt)
+    rows = singles[0].training.head(1)
+    prompt = rows["prompt"][0].to_list()
+    [(first, end)] = Places(small_corpus).spans(rows)
+    place = end - 1
     method = Emmet(layers=(1,), steps=3, samples=2_000, prefixes=0, kept=0)
     context = EditContext(small_corpus)
     with torch.no_grad():
         network.gpt_neox.embed_in.weight[prompt[place]] = torch.nan
     deltas = method.apply(network, singles, context)
-    word = Places(small_corpus).word(prompt)
+    word = prompt[first:end]
     hit = [prompt[place] in single.training["prompt"][0].to_list() for single in singles]
     assert not all(hit), (word, broken)
     assert [delta.failure is not None for delta in deltas] == hit

@@ -40,10 +40,10 @@ def test_a_light_covariance_reaches_the_goals(network, compiled, small_corpus, l
     own = sites_of(
         [plan], small_corpus, places, prefixes=2, prefix_tokens=16, kept=method.kept, seed=0
     )
-    before = observe(network, 1, own, places)
-    targets = optimise_targets(network, 1, own[0], places, before.streams_sd, method)
+    before = observe(network, 1, own)
+    targets = optimise_targets(network, 1, own[0], before.streams_sd, method)
     with delta.apply(network):
-        after = observe(network, 1, own, places)
+        after = observe(network, 1, own)
     goals = before.streams_sd + targets.deltas_sd
     missing = (after.streams_sd - goals).norm() / targets.deltas_sd.norm()
     # Prefixes are averaged before the non-linear parts above the first layer: nearly, not exactly.

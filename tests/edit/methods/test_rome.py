@@ -28,7 +28,7 @@ def context(small_corpus):
 
 def sites(plans, corpus, method, seed=2):
     places = Places(corpus, method.token)
-    own = sites_of(
+    return sites_of(
         plans,
         corpus,
         places,
@@ -37,7 +37,6 @@ def sites(plans, corpus, method, seed=2):
         kept=method.kept,
         seed=seed,
     )
-    return own, places
 
 
 def test_solution_maps_the_key_to_its_target(equations):
@@ -60,11 +59,11 @@ def test_applied_edit_gives_the_target_value(network, compiled, small_corpus, co
     network.double()
     plan, method = compiled(1), Rome(**FEW)
     [delta] = method.apply(network, [plan], context)
-    own, places = sites([plan], small_corpus, method)
-    before = observe(network, 1, own, places)
-    targets = optimise_targets(network, 1, own[0], places, before.values_sd, method)
+    own = sites([plan], small_corpus, method)
+    before = observe(network, 1, own)
+    targets = optimise_targets(network, 1, own[0], before.values_sd, method)
     with delta.apply(network):
-        after = observe(network, 1, own, places)
+        after = observe(network, 1, own)
     wanted = before.values_sd + targets.deltas_sd
     assert targets.deltas_sd.norm() > 0.1
     torch.testing.assert_close(after.values_sd, wanted, rtol=1e-5, atol=1e-5)
@@ -73,7 +72,7 @@ def test_applied_edit_gives_the_target_value(network, compiled, small_corpus, co
 
 def test_the_key_is_the_average_over_prefixes(network, compiled, small_corpus):
     plan, method = compiled(1), Rome(**FEW)
-    [[site]], places = sites([plan], small_corpus, method)
+    [[site]] = sites([plan], small_corpus, method)
     assert len(site.prefixes) == 4
     module = network.get_submodule(Architecture.of(network).mlp_out(1))
     keys = []
@@ -84,9 +83,9 @@ def test_the_key_is_the_average_over_prefixes(network, compiled, small_corpus):
         with torch.no_grad():
             network(input_ids=text)
         handle.remove()
-        keys[-1] = keys[-1][0, len(prefix) + places.last(prompt)].double()
+        keys[-1] = keys[-1][0, len(prefix) + site.edited[0].place].double()
     mean = torch.stack(keys).mean(0)
-    observed = observe(network, 1, [[site]], places)
+    observed = observe(network, 1, [[site]])
     torch.testing.assert_close(observed.keys_sf[0], mean, rtol=1e-5, atol=1e-6)
     assert (mean - keys[0]).norm() > 1e-2
 

@@ -1,19 +1,20 @@
 """The uncentred covariance of keys over the corpus: which directions the model's MLP is used to.
 
-It is accumulated in float64 block by block, so memory does not grow with the sample, and worked
-out once for each model, corpus and layer where a cache directory is given.
+It is accumulated in float64 batch by batch, so memory does not grow with the sample, and worked
+out once for each model, corpus, layout and layer where a cache directory is given. The layout is
+that of training: over packed blocks, of a model that was trained with a document mask, an edit at a
+prompt's last token kept a fifth of the facts with the same object, and over documents four fifths.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -24,14 +25,12 @@ from behemoth.support.files import replacing
 from behemoth.support.progress import Step, silent
 
 from .keys import backbone, watching
+from .layout import Layout
 
 if TYPE_CHECKING:
     from behemoth.corpus.corpus import Corpus
 
 __all__ = ["Covariance", "covariances", "model_hash"]
-
-_BLOCK = 256  # tokens of a block, where the model's positions allow it
-_BATCH = 32  # blocks that go through the model at once
 
 
 @dataclass(frozen=True)
@@ -60,6 +59,7 @@ def covariances(
     corpus: Corpus,
     layers: Sequence[int],
     samples: int,
+    layout: Layout,
     *,
     cache: Path | None = None,
     step: Step = silent,
@@ -75,6 +75,8 @@ def covariances(
     samples : int
         Tokens to take; fewer where the corpus has fewer. Tokens whose keys are not finite
         are left out.
+    layout : Layout
+        What of them the model sees together.
     cache : Path, optional
         Directory to keep them in.
     step : callable, optional
@@ -87,13 +89,13 @@ def covariances(
     """
     files: dict[int, Path] = {}
     if cache is not None:
-        name = f"{model_hash(model)[:24]}-{corpus.spec_hash[:24]}-{samples}"
+        name = f"{model_hash(model)[:24]}-{corpus.spec_hash[:24]}-{layout.name}-{samples}"
         files = {layer: cache / "covariances" / f"{name}-{layer}.safetensors" for layer in layers}
     device = next(model.parameters()).device
     found = {layer: _load(file, device) for layer, file in files.items() if file.exists()}
     missing = [layer for layer in layers if layer not in found]
     if missing:
-        made = _accumulate(model, corpus, missing, samples, step)
+        made = _accumulate(model, corpus, missing, samples, layout, step)
         for layer, covariance in made.items():
             if layer in files:
                 _save(covariance, files[layer])
@@ -117,6 +119,7 @@ def _accumulate(
     corpus: Corpus,
     layers: Sequence[int],
     samples: int,
+    layout: Layout,
     step: Step,
 ) -> dict[int, Covariance]:
     architecture = Architecture.of(model)
@@ -134,42 +137,21 @@ def _accumulate(
                 for layer in layers
             }
             done = 0
-            for tokens in _blocks(corpus, samples, _positions(model)):
-                backbone(model)(input_ids=tokens.to(parameter.device), use_cache=False)
+            for tokens_bt, own_bt in layout.batches(corpus, samples):
+                backbone(model)(input_ids=tokens_bt.to(parameter.device), use_cache=False)
                 for layer in layers:
-                    keys_nf = seen[layer]["input"].flatten(0, -2).double()
+                    keys_nf = seen[layer]["input"][own_bt.to(parameter.device)].double()
                     keys_nf = keys_nf[keys_nf.isfinite().all(-1)]
                     product = keys_nf.T @ keys_nf
                     sums[layer] = sums[layer] + product if layer in sums else product
                     counts[layer] += len(keys_nf)
-                done += tokens.numel()
+                done += int(own_bt.sum())
                 step(done, samples)
     finally:
         model.train(training)
     if not all(counts.values()):
         raise ArgumentError("model", "one whose keys are not finite on any token", "finite weights")
     return {layer: Covariance(sums[layer] / counts[layer], counts[layer]) for layer in layers}
-
-
-def _positions(model: nn.Module) -> int:
-    return min(_BLOCK, getattr(getattr(model, "config", None), "max_position_embeddings", _BLOCK))
-
-
-def _blocks(corpus: Corpus, samples: int, length: int) -> Iterator[Tensor]:
-    """The first tokens of the stream as batches [B, length]; a rest shorter than a block last."""
-    buffer = np.empty(_BATCH * length, dtype=np.int64)
-    start = 0
-    while start < samples:
-        wanted = min(len(buffer), samples - start)
-        got = corpus.fill_tokens(buffer[:wanted], start)
-        whole = got // length * length
-        if whole:
-            yield torch.from_numpy(buffer[:whole].reshape(-1, length).copy())
-        if got > whole:
-            yield torch.from_numpy(buffer[None, whole:got].copy())
-        start += got
-        if got < wanted:
-            return
 
 
 def _load(file: Path, device: torch.device) -> Covariance:

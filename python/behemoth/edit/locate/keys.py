@@ -20,7 +20,7 @@ from behemoth.corpus.tokens import PADDING
 from behemoth.delta.stack import StackedDeltas
 from behemoth.model.architecture import Architecture
 
-from .sites import Places, Site
+from .sites import Site
 
 __all__ = ["Observed", "backbone", "observe", "watching"]
 
@@ -74,7 +74,6 @@ def observe(
     model: nn.Module,
     layer: int,
     sites: Sequence[Sequence[Site]],
-    places: Places,
     changes: StackedDeltas | None = None,
 ) -> Observed:
     """Read keys, values and block outputs of a layer.
@@ -86,13 +85,12 @@ def observe(
     layer : int
     sites : sequence of sequence of Site
         By plan; the sites of all plans, one after another, are the rows of the result.
-    places : Places
     changes : StackedDeltas, optional
         Changes of each plan, in effect while its sites are read.
     """
     architecture = Architecture.of(model)
     device = next(model.parameters()).device
-    tokens_kbt, place_kb, site_kb = (part.to(device) for part in _grid(sites, places))
+    tokens_kbt, place_kb, site_kb = (part.to(device) for part in _grid(sites))
     module = model.get_submodule(architecture.mlp_out(layer))
     block = model.get_submodule(architecture.block(layer))
     parts: list[tuple[Tensor, Tensor, Tensor]] = []
@@ -123,7 +121,7 @@ def _means(rows: Tensor, site: Tensor, count: int) -> Tensor:
     return sums / torch.bincount(site, minlength=count)[:, None]
 
 
-def _grid(sites: Sequence[Sequence[Site]], places: Places) -> tuple[Tensor, Tensor, Tensor]:
+def _grid(sites: Sequence[Sequence[Site]]) -> tuple[Tensor, Tensor, Tensor]:
     """Texts up to the edited token, plan by plan: tokens [K, b, T], place and site [K, b].
 
     Wordings that are the same up to there are the same key and count once. Plans with fewer rows
@@ -134,7 +132,7 @@ def _grid(sites: Sequence[Sequence[Site]], places: Places) -> tuple[Tensor, Tens
     for own in sites:
         rows.append([])
         for site in own:
-            starts = {s.prompt[: places.of(s.prompt) + 1] for s in site.edited}
+            starts = {s.prompt[: s.place + 1] for s in site.edited}
             texts = [prefix + start for start in sorted(starts) for prefix in site.prefixes]
             rows[-1] += [(text, number) for text in texts]
             number += 1

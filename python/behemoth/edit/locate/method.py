@@ -4,12 +4,12 @@ A method of this kind is its defaults, its `MethodInfo` and its `solve`: the cha
 matrix that makes keys K give R more. The way there is MEMIT's (Meng et al. 2022, arXiv 2210.07229,
 algorithm 1); with one layer and one subject it is ROME's.
 
-The defaults are for models like `nano` (3 layers of 128, 300 facts in 3 wordings; 12 single edits
-of known facts): all four methods flip every fact in its own wording, 92% or more in others, and
-86 to 100% of bystanders stay (99% or more of unrelated ones). At the subject's token nothing that
-was tried flipped a fact there: attention of so shallow a model fetches subject and relation for the
-prompt's last token, and the fact is looked up there. A ridge of 1e-2 cost nearly all facts of the
-same object.
+The defaults are for models like `nano` and `14m`, whose tables are in docs/methods.md
+(`benches/places.py`): tracing finds facts of one-token objects at the prompt's last token, in the
+last layer, and there single edits in three wordings flip every fact, 0.92 or more in wordings held
+out, and keep 0.95 or more of what should stay. Attention of so shallow a model fetches subject and
+relation for that token, and the fact is looked up there. Of an object of several tokens the last
+layer's place decides the first alone.
 
 Shape letters: s sites, n sites of one plan, m earlier keys, d residual stream, f MLP units.
 """
@@ -40,12 +40,13 @@ if TYPE_CHECKING:
 
     from .covariance import Covariance
     from .keys import Observed
-    from .sites import Places, Site
+    from .sites import Site
 
 __all__ = ["LocateAndEdit", "solved"]
 
 _WORDINGS = 3  # of an edited fact, mostly
 _SENTENCE = 8  # tokens
+_PREFIXES = 4  # where the model knows what stands before a document
 # Bytes that a block keeps for a token's gradients, for each unit of width: 17 numbers of 4 bytes
 # (Korthikanti et al. 2022, arXiv 2205.05198, table 2).
 _ACTIVATIONS = 68
@@ -63,8 +64,10 @@ class LocateAndEdit(TargetBudget, ABC):
     token : {'subject', 'prompt'}
         Which token of a prompt is edited at: the last of the subject, as published, or the
         last of all.
-    prefixes : int
-        Documents of the corpus that keys and targets are averaged over, beside no prefix.
+    prefixes : int, optional
+        Documents of the corpus that keys and targets are averaged over, beside no prefix. By
+        default 4 of a model that has seen documents behind others, and none of one that was
+        trained with a document mask.
     prefix_tokens : int
         Most tokens of a prefix.
     kept : int
@@ -77,7 +80,7 @@ class LocateAndEdit(TargetBudget, ABC):
 
     layers: tuple[int, ...] | None = None
     token: Token = "prompt"
-    prefixes: int = 4
+    prefixes: int | None = None
     prefix_tokens: int = 16
     kept: int = 4
     samples: int = 100_000
@@ -85,12 +88,16 @@ class LocateAndEdit(TargetBudget, ABC):
 
     banded: ClassVar[bool] = False
     """Whether it spreads an edit over several layers."""
+    usual: ClassVar[str] = "the prompt's last token, last layer"
+    """Where it edits by default: what tracing found in the models that defaults are for."""
+    published: ClassVar[str]
+    """Where the publication edits, and of how many layers."""
     info: ClassVar[MethodInfo]
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for name, least in (("prefixes", 0), ("prefix_tokens", 1), ("kept", 0), ("samples", 1)):
-            if getattr(self, name) < least:
+            if (value := getattr(self, name)) is not None and value < least:
                 raise ArgumentError(name, getattr(self, name), f"at least {least}")
         if not self.ridge >= 0:
             raise ArgumentError("ridge", self.ridge, "from 0")
@@ -130,15 +137,23 @@ class LocateAndEdit(TargetBudget, ABC):
         """What target vectors are measured against: [s, d]."""
         return observed.streams_sd
 
+    def place(self, model: nn.Module) -> str:
+        """Where it edits a model, with the publication's place beside it."""
+        layers = self._layers(model)
+        said = f"layer{'s' if len(layers) > 1 else ''} {', '.join(map(str, layers))}"
+        count = Architecture.of(model).layers
+        return f"the {self.token}'s last token, {said} of {count} (published: {self.published})"
+
     def effort(self) -> Effort:
         """Steps of the search for target vectors: a wording behind every prefix, and the kept."""
-        return Effort(self.steps, self.prefixes + 1 + self.kept)
+        return Effort(self.steps, (self.prefixes or 0) + 1 + self.kept)
 
     def stack_bytes(self, model: nn.Module, count: int) -> int:
         """What the search keeps for its gradients, which end at the last layer that changes."""
         architecture = Architecture.of(model)
         behind = architecture.layers - self._layers(model)[-1]
-        rows = _WORDINGS * (self.prefixes + 1) + self.kept
+        prefixes = _PREFIXES if self.prefixes is None else self.prefixes
+        rows = _WORDINGS * (prefixes + 1) + self.kept
         tokens = rows * (self.prefix_tokens + _SENTENCE)
         return count * tokens * behind * _ACTIVATIONS * architecture.width
 
@@ -162,6 +177,7 @@ class LocateAndEdit(TargetBudget, ABC):
     def start(self, model: nn.Module, context: EditContext) -> Memory:
         """What must be known of a model before its first edit."""
         from .covariance import covariances
+        from .layout import Layout
 
         layers = self._layers(model)
         found = covariances(
@@ -169,6 +185,7 @@ class LocateAndEdit(TargetBudget, ABC):
             context.corpus,
             layers,
             self.samples,
+            Layout.of(context.training()),
             cache=context.cache,
             step=context.progress,
         )
@@ -211,12 +228,14 @@ class LocateAndEdit(TargetBudget, ABC):
 
         if not plans:
             return []
-        places = Places(context.corpus, self.token)
+        prefixes = self.prefixes
+        if prefixes is None:
+            prefixes = 0 if context.training().document_mask else _PREFIXES
         sites = sites_of(
             plans,
             context.corpus,
-            places,
-            prefixes=self.prefixes,
+            Places(context.corpus, self.token),
+            prefixes=prefixes,
             prefix_tokens=self.prefix_tokens,
             kept=self.kept,
             seed=context.seed,
@@ -227,7 +246,7 @@ class LocateAndEdit(TargetBudget, ABC):
         for parameter in frozen:
             parameter.requires_grad_(False)
         try:
-            worked = self._edit_sites(model, sites, places, memory, context)
+            worked = self._edit_sites(model, sites, memory, context)
         finally:
             model.train(training)
             for parameter in frozen:
@@ -253,7 +272,6 @@ class LocateAndEdit(TargetBudget, ABC):
         self,
         model: nn.Module,
         sites: Sequence[Sequence[Site]],
-        places: Places,
         memory: Memory,
         context: EditContext,
     ) -> list[Worked]:
@@ -267,10 +285,8 @@ class LocateAndEdit(TargetBudget, ABC):
         last = layers[-1]
         dtype = wide_type(next(model.parameters()).dtype)
         flat = [site for own in sites for site in own]
-        before = observe(model, last, sites, places)
-        targets = optimise_targets(
-            model, last, flat, places, self.origins(before), self, context.progress
-        )
+        before = observe(model, last, sites)
+        targets = optimise_targets(model, last, flat, self.origins(before), self, context.progress)
         goals_sd = before.streams_sd + targets.deltas_sd
         worked, first = [], 0
         for own in sites:
@@ -284,9 +300,9 @@ class LocateAndEdit(TargetBudget, ABC):
                 # Keys and what is still missing, with the changes of the layers below in effect.
                 deltas = [self._delta("", 0, one) for one in worked]
                 stacked = stack_deltas(model, deltas) if number else None
-                here = observe(model, layer, sites, places, stacked)
+                here = observe(model, layer, sites, stacked)
                 if number:
-                    now_sd = observe(model, last, sites, places, stacked).streams_sd
+                    now_sd = observe(model, last, sites, stacked).streams_sd
             missing_sd = (goals_sd - now_sd) / (len(layers) - number)
             name = f"{Architecture.of(model).mlp_out(layer)}.weight"
             first = 0

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from behemoth.corpus.probes import _wording_frame
+from behemoth.corpus.probes import _wording_frame, prompt_roles
+from behemoth.corpus.roles import OBJECT, SUBJECT
 from behemoth.plan.structure import Structure
 from behemoth.support.errors import ArgumentError
 
@@ -31,8 +32,8 @@ __all__ = ["Places", "Prefixes", "Sentence", "Site", "sites_of"]
 
 Tokens = tuple[int, ...]
 
-_NAMES = frozenset({"subject", "object", "nested"})
 _TRIES = 32  # documents looked at for each prefix that is wanted
+_WORDED = ("fact", "template", "wording", "prompt")
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,15 @@ class Sentence:
     ----------
     prompt, answer : tuple of int
         Token ids.
+    place : int
+        Which token of the prompt is edited at.
     old_answer : tuple of int, optional
         What was right before the edit; none for kept facts.
     """
 
     prompt: Tokens
     answer: Tokens
+    place: int
     old_answer: Tokens | None = None
 
 
@@ -75,9 +79,11 @@ class Site:
 
 
 class Places:
-    """Finds subjects in prompts: the role of a token is known from its id.
+    """Finds subjects in prompts, by the roles that the corpus gives their tokens.
 
-    A prompt stops before its object, so words of objects in it name the subject of a link.
+    A prompt names its subject and stops before its object. (What goes on with a pronoun is no
+    prompt: nothing in it says whom it is about.) The subject of a link is named by an object's
+    word, whose role with templates is an object's.
 
     Parameters
     ----------
@@ -88,35 +94,37 @@ class Places:
 
     def __init__(self, corpus: Corpus, token: Token = "subject") -> None:
         self.token: Token = token
-        self._names = np.zeros(corpus.vocabulary_size, dtype=bool)
-        for row in corpus.vocabulary["ranges"]:
-            if row["kind"] in _NAMES:
-                self._names[row["first"] : row["first"] + row["count"]] = True
+        self._corpus = corpus
 
-    def of(self, prompt: Sequence[int]) -> int:
-        """Place of the token that an edit of this prompt is made at."""
-        return self.last(prompt) if self.token == "subject" else len(prompt) - 1
+    def spans(self, prompts: pl.DataFrame) -> list[tuple[int, int]]:
+        """Where prompts name their subject, the last time: first token, and end.
 
-    def last(self, prompt: Sequence[int]) -> int:
-        """Place of the subject's last token.
+        Parameters
+        ----------
+        prompts : polars.DataFrame
+            With the columns fact, template, wording and prompt.
 
         Raises
         ------
         ValueError
             For a prompt without a subject.
         """
-        places = np.flatnonzero(self._names[np.asarray(prompt, dtype=np.int64)])
-        if not len(places):
-            raise ArgumentError("plan", f"prompt {list(prompt)}", "prompts that name a subject")
-        return int(places[-1])
+        links = prompts["fact"].to_numpy() >= self._corpus.world.num_subject_facts
+        of_link = OBJECT if self._corpus.grammar is None else SUBJECT
+        found = []
+        for row, roles in enumerate(prompt_roles(self._corpus, prompts)):
+            named = np.flatnonzero(roles == (of_link if links[row] else SUBJECT))
+            if not len(named):
+                prompt = prompts["prompt"][row].to_list()
+                raise ArgumentError("plan", f"prompt {prompt}", "prompts that name a subject")
+            breaks = np.flatnonzero(np.diff(named) > 1)
+            first = named[breaks[-1] + 1] if len(breaks) else named[0]
+            found.append((int(first), int(named[-1]) + 1))
+        return found
 
-    def word(self, prompt: Sequence[int]) -> Tokens:
-        """The tokens that name the subject."""
-        end = self.last(prompt) + 1
-        start = end
-        while start and self._names[prompt[start - 1]]:
-            start -= 1
-        return tuple(prompt[start:end])
+    def of(self, span: tuple[int, int], prompt: Sequence[int]) -> int:
+        """Place of the token that an edit of a prompt is made at, by where its subject is."""
+        return span[1] - 1 if self.token == "subject" else len(prompt) - 1
 
 
 class Prefixes:
@@ -144,9 +152,15 @@ class Prefixes:
         for prefix in self._pool(count * _TRIES):
             if len(found) > count:
                 break
-            if not _contains(prefix, word):
+            if not self._names(prefix, word):
                 found.append(prefix)
         return tuple(found)
+
+    def _names(self, prefix: Tokens, word: Tokens) -> bool:
+        if self._corpus.grammar is None:
+            return _contains(prefix, word)
+        # Within a sentence and at its start a name has other tokens.
+        return self._corpus.decode(word).strip() in self._corpus.decode(prefix)
 
     def _pool(self, most: int) -> Iterator[Tokens]:
         for number in range(most):
@@ -190,26 +204,37 @@ def sites_of(
         For a plan without rows that carry an edit, or with a prompt without a subject.
     """
     drawn = Prefixes(corpus, seed, prefix_tokens)
-    bystanders = _Bystanders(corpus, kept if places.token == "subject" else 0)
+    bystanders = _Bystanders(corpus, places, kept if places.token == "subject" else 0)
+    asked = [_edit_rows(plan) for plan in plans]
+    spans = iter(places.spans(pl.concat(rows.select(_WORDED) for rows in asked)))
     found = []
-    for plan in plans:
+    for rows in asked:
         sites: list[Site] = []
-        for rows in _by_key(plan, places).values():
+        by_key: dict[Any, list[dict[str, Any]]] = {}
+        for row, key in zip(rows.iter_rows(named=True), bystanders.keys(rows), strict=True):
+            row["span"] = next(spans)
+            by_key.setdefault(key, []).append(row)
+        for own in by_key.values():
             edited = tuple(
-                Sentence(tuple(row["prompt"]), tuple(row["answer"]), _optional(row["old_answer"]))
-                for row in rows
+                Sentence(
+                    tuple(row["prompt"]),
+                    tuple(row["answer"]),
+                    places.of(row["span"], row["prompt"]),
+                    _optional(row["old_answer"]),
+                )
+                for row in own
             )
-            edits = tuple(dict.fromkeys(row["edit"] for row in rows))
-            word = places.word(rows[0]["prompt"])
+            edits = tuple(dict.fromkeys(row["edit"] for row in own))
+            word = tuple(own[0]["prompt"][slice(*own[0]["span"])])
             sites.append(Site(edits, edited, (), drawn.without(word, prefixes)))
-            bystanders.ask(rows)
+            bystanders.ask(own)
         found.append(sites)
     sentences = iter(bystanders.sentences())
     return [[replace(site, kept=next(sentences)) for site in sites] for sites in found]
 
 
-def _by_key(plan: EditPlan, places: Places) -> dict[Tokens, list[dict[str, Any]]]:
-    """Rows of the plan's edits, by the word of their subject or one edit by one."""
+def _edit_rows(plan: EditPlan) -> pl.DataFrame:
+    """Rows of the plan's edits, each prompt once, in the order of the edits."""
     rows = plan.training.filter(pl.col("role") == "edit").unique(
         ["edit", "prompt"], keep="first", maintain_order=True
     )
@@ -217,23 +242,30 @@ def _by_key(plan: EditPlan, places: Places) -> dict[Tokens, list[dict[str, Any]]
         raise ArgumentError(
             "plan", f"{plan.plan_hash[:12]} without edit rows", "one or more rows of edits"
         )
-    found: dict[Tokens, list[dict[str, Any]]] = {}
-    for row in rows.sort("edit", maintain_order=True).iter_rows(named=True):
-        own = places.token == "subject"
-        key = places.word(row["prompt"]) if own else (row["edit"],)
-        found.setdefault(key, []).append(row)
-    return found
+    return rows.sort("edit", maintain_order=True)
 
 
 class _Bystanders:
     """Other facts of edited subjects, written like the edits; made for all sites at once."""
 
-    def __init__(self, corpus: Corpus, most: int) -> None:
-        self._corpus, self._most = corpus, most
+    def __init__(self, corpus: Corpus, places: Places, most: int) -> None:
+        self._corpus, self._places, self._most = corpus, places, most
         self._structure = Structure(corpus.world)
-        self._wordings = {(row["name"], row["wording"]): row for row in corpus.templates}
-        self._facts: list[tuple[int, int, tuple[str, int]]] = []  # site, fact, wording
+        self._written: dict[tuple[int, str, int], dict[str, Any]] = {}
+        # Site, fact, and the wording that it is asked in.
+        self._facts: list[tuple[int, int, dict[str, Any]]] = []
         self._sites = 0
+
+    def keys(self, rows: pl.DataFrame) -> list[Any]:
+        """What has one key: a subject, whatever is said of it, or an edit by itself."""
+        if self._places.token == "prompt":
+            return rows["edit"].to_list()
+        about = self._corpus.world.facts_of(rows["fact"].to_numpy())
+        return [
+            # Subjects of links are objects, of the relation that has them.
+            (self._structure.table[relation]["of"] if link else None, subject)
+            for link, relation, subject in about.select("link", "relation", "subject").iter_rows()
+        ]
 
     def ask(self, rows: list[dict[str, Any]]) -> None:
         """Note what is to be kept beside the edits of one subject."""
@@ -244,23 +276,46 @@ class _Bystanders:
         others = [other for other in self._same_subjects(first) if other not in changed]
         # Those that come after the edited relation first, so that no relation is always left out.
         others.sort(key=lambda other: (other < first, other))
-        wording = (rows[0]["template"], rows[0]["wording"])
         for other in others[: self._most]:
             fact = int(self._corpus.world.fact_ids([subject], [other])[0])
-            self._facts.append((self._sites, fact, wording))
+            wording = self._wording(other, fact, rows[0]["template"], rows[0]["wording"])
+            if wording is not None:
+                self._facts.append((self._sites, fact, wording))
         self._sites += 1
 
     def sentences(self) -> list[tuple[Sentence, ...]]:
         """What is to be kept at each site."""
         found: list[list[Sentence]] = [[] for _ in range(self._sites)]
-        for wording in dict.fromkeys(wording for _, _, wording in self._facts):
-            mine = [(site, fact) for site, fact, own in self._facts if own == wording]
+        wordings = {row["wording_index"]: row for _, _, row in self._facts}
+        for index, wording in wordings.items():
+            mine = [
+                (site, fact) for site, fact, row in self._facts if row["wording_index"] == index
+            ]
             facts = np.array([fact for _, fact in mine], dtype=np.uint64)
-            frame = _wording_frame(self._corpus, facts, self._wordings[wording])
-            texts = zip(frame["prompt"].to_list(), frame["answer"].to_list(), strict=True)
-            for (site, _), (prompt, answer) in zip(mine, texts, strict=True):
-                found[site].append(Sentence(tuple(prompt), tuple(answer)))
+            frame = _wording_frame(self._corpus, facts, wording)
+            texts = zip(
+                frame["prompt"].to_list(),
+                frame["answer"].to_list(),
+                self._places.spans(frame),
+                strict=True,
+            )
+            for (site, _), (prompt, answer, span) in zip(mine, texts, strict=True):
+                place = self._places.of(span, prompt)
+                found[site].append(Sentence(tuple(prompt), tuple(answer), place))
         return [tuple(sentences) for sentences in found]
+
+    def _wording(
+        self, relation: int, fact: int, template: str, wording: int
+    ) -> dict[str, Any] | None:
+        """The wording to ask a relation in: the edit's, or another that a grammar has for it."""
+        key = (relation, template, wording)
+        if key not in self._written:
+            rows = [row for row in self._corpus.templates if row["name"] == template]
+            rows.sort(key=lambda row: (row["wording"] != wording, row["held_out"], row["wording"]))
+            ids = np.array([fact], dtype=np.uint64)
+            asks = (row for row in rows if _wording_frame(self._corpus, ids, row).height)
+            self._written[key] = next(asks, {})
+        return self._written[key] or None
 
     def _same_subjects(self, relation: int) -> list[int]:
         """Relations whose facts have the same kind of subject, the relation itself included."""

@@ -27,7 +27,7 @@ from behemoth.support.progress import Step, silent
 
 from .budget import TargetBudget
 from .keys import backbone
-from .sites import Places, Sentence, Site
+from .sites import Sentence, Site
 
 __all__ = ["Targets", "optimise_targets"]
 
@@ -59,7 +59,6 @@ def optimise_targets(
     model: nn.Module,
     layer: int,
     sites: Sequence[Site],
-    places: Places,
     origins_sd: Tensor,
     budget: TargetBudget,
     tell: Step = silent,
@@ -74,7 +73,6 @@ def optimise_targets(
         The vectors are added to this layer's MLP output, which in a parallel residual is the
         same as to its block's output.
     sites : sequence of Site
-    places : Places
     origins_sd : float [s, d]
         What the vectors are added to: their norms are measured against it.
     budget : TargetBudget
@@ -88,7 +86,7 @@ def optimise_targets(
     step = max(1, _CHUNK // (answers * vocabulary))
     for first in range(0, len(sites), step):
         own = slice(first, first + step)
-        search = _Search(model, layer, sites[own], places, origins_sd[own], budget)
+        search = _Search(model, layer, sites[own], origins_sd[own], budget)
         parts.append(search.run())
         tell(min(first + step, len(sites)), len(sites))
     return Targets(
@@ -106,7 +104,6 @@ class _Search:
         model: nn.Module,
         layer: int,
         sites: Sequence[Site],
-        places: Places,
         origins_sd: Tensor,
         budget: TargetBudget,
     ) -> None:
@@ -118,7 +115,7 @@ class _Search:
         self.width = origins_sd.shape[1]
         self.dtype = wide_type(next(model.parameters()).dtype)
         self.norm_s = origins_sd.to(self.device, self.dtype).norm(dim=1)
-        self.rows = _Rows(sites, places, self.device)
+        self.rows = _Rows(sites, self.device)
         with torch.no_grad():
             kept = self.rows.kept_a
             self.reference_av = self._log_probabilities(None)[kept]
@@ -169,8 +166,9 @@ class _Search:
             loss_s = loss_s + self.budget.keep * _site_means(
                 divergence_a, rows.share_a[kept], rows.site_a[kept], count
             )
-        squares_s = delta_sd.square().sum(1) / self.norm_s.square().clamp_min(1e-30)
-        return loss_s + self.budget.decay * squares_s, scores_av.detach()
+        length_s = delta_sd.norm(dim=1) ** self.budget.decay_power
+        penalty_s = length_s / self.norm_s.square().clamp_min(1e-30)
+        return loss_s + self.budget.decay * penalty_s, scores_av.detach()
 
     def _log_probabilities(self, delta_sd: Tensor | None) -> Tensor:
         """Log-probabilities at every answer token, with the vectors in: [a, v]."""
@@ -223,7 +221,7 @@ class _Rows:
         without a prefix: where old and new answer part.
     """
 
-    def __init__(self, sites: Sequence[Site], places: Places, device: torch.device) -> None:
+    def __init__(self, sites: Sequence[Site], device: torch.device) -> None:
         texts: list[tuple[int, ...]] = []
         place: list[int] = []
         owner: list[int] = []
@@ -238,7 +236,7 @@ class _Rows:
                 for i, token in enumerate(sentence.answer):
                     share = 1 / len(sentence.answer)
                     answers.append((len(texts), start + i - 1, token, s, kept, share))
-                place.append(len(prefix) + places.of(sentence.prompt))
+                place.append(len(prefix) + sentence.place)
                 owner.append(s)
                 texts.append(prefix + sentence.prompt + sentence.answer[:-1])
         self.tokens_nt = torch.full((len(texts), max(map(len, texts))), PADDING, device=device)

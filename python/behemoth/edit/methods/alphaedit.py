@@ -28,16 +28,24 @@ class AlphaEdit(LocateAndEdit):
     Attributes
     ----------
     energy : float
-        Share of the covariance's trace that the null space leaves out. The original cuts at
-        an absolute eigenvalue, which means something else for every model.
+        Share of the covariance's trace that the null space leaves out.
+    eigenvalue : float, optional
+        The null space is that of the eigenvalues below this one, whatever `energy` says; 0.02 as
+        published, which means something else for every model.
     damping : float
         Weight of the change's norm, relative to the mean squared norm of the projected keys.
+    absolute : bool
+        Whether the damping is that weight itself, as published (10).
     """
 
-    energy: float = 0.9999
-    damping: float = 0.3
+    steps: int = 25
+    energy: float = 0.999
+    eigenvalue: float | None = None
+    damping: float = 0.1
+    absolute: bool = False
 
     banded: ClassVar[bool] = True
+    published: ClassVar[str] = "the subject's last token, layers 13 to 17 of 48"
     info: ClassVar[MethodInfo] = MethodInfo(
         name="alphaedit",
         family="locate-and-edit",
@@ -52,6 +60,8 @@ class AlphaEdit(LocateAndEdit):
         super().__post_init__()
         if not 0 < self.energy < 1:
             raise ArgumentError("energy", self.energy, "between 0 and 1")
+        if self.eigenvalue is not None and not self.eigenvalue > 0:
+            raise ArgumentError("eigenvalue", self.eigenvalue, "above 0")
         if not self.damping > 0:
             raise ArgumentError("damping", self.damping, "above 0")
 
@@ -61,18 +71,18 @@ class AlphaEdit(LocateAndEdit):
         """Least squares over the new and the earlier edits within the null space."""
         import torch
 
-        basis_fz = null_space(covariance.matrix_ff, self.energy)
+        basis_fz = null_space(covariance.matrix_ff, self.energy, self.eigenvalue)
         # Coordinates in the null space: P = Z Z^T turns the equations into symmetric ones.
         keys_zn, earlier_zm = basis_fz.T @ keys_fn, basis_fz.T @ earlier_mf.T
-        damping = self.damping * keys_zn.square().sum(0).mean()
+        scale = 1.0 if self.absolute else keys_zn.square().sum(0).mean()
         normal_zz = keys_zn @ keys_zn.T + earlier_zm @ earlier_zm.T
-        normal_zz = normal_zz + damping * torch.eye(
+        normal_zz = normal_zz + self.damping * scale * torch.eye(
             len(normal_zz), dtype=normal_zz.dtype, device=normal_zz.device
         )
         return LowRank(residuals_dn, (basis_fz @ solved(normal_zz, keys_zn)).T)
 
 
-def null_space(matrix_ff: Tensor, energy: float) -> Tensor:
+def null_space(matrix_ff: Tensor, energy: float, eigenvalue: float | None = None) -> Tensor:
     """The directions that carry the least of a covariance.
 
     Parameters
@@ -81,6 +91,8 @@ def null_space(matrix_ff: Tensor, energy: float) -> Tensor:
         Symmetric, positive semi-definite.
     energy : float
         The largest eigenvalues that together reach this share of the trace are left out.
+    eigenvalue : float, optional
+        Those from this one on are left out instead.
 
     Returns
     -------
@@ -90,6 +102,8 @@ def null_space(matrix_ff: Tensor, energy: float) -> Tensor:
     import torch
 
     values_f, vectors_ff = torch.linalg.eigh(matrix_ff)
+    if eigenvalue is not None:
+        return vectors_ff[:, values_f < eigenvalue]
     share_f = values_f.clamp_min(0).cumsum(0) / values_f.clamp_min(0).sum()
     # Eigenvalues rise: those whose running share stays within 1 - energy are the null space.
     return vectors_ff[:, share_f <= 1 - energy]

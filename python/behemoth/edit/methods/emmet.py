@@ -29,6 +29,7 @@ class Emmet(LocateAndEdit):
 
     slack: float = 0.0
 
+    published: ClassVar[str] = "the subject's last token, layer 17 of 48"
     info: ClassVar[MethodInfo] = MethodInfo(
         name="emmet",
         family="locate-and-edit",

@@ -26,14 +26,16 @@ class Memit(LocateAndEdit):
         How many keys the covariance stands for: the more, the less bystanders change.
     """
 
+    steps: int = 25
     weight: float = 300.0
 
     banded: ClassVar[bool] = True
+    published: ClassVar[str] = "the subject's last token, layers 13 to 17 of 48"
     info: ClassVar[MethodInfo] = MethodInfo(
         name="memit",
         family="locate-and-edit",
         source="Meng et al. 2022, arXiv 2210.07229",
-        changes="MLP output matrices of a band of layers, rank at most the number of subjects",
+        changes="MLP output matrices of one or more layers, rank at most the number of subjects",
         kinds=frozenset({"remap", "censor", "refusal", "question_refusal"}),
         stacks=True,
         doses=False,  # steps are of the search for target vectors

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from behemoth.edit.locate.covariance import Covariance
     from behemoth.edit.locate.keys import Observed
-    from behemoth.edit.locate.sites import Places, Site
+    from behemoth.edit.locate.sites import Site
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,7 @@ class Rome(LocateAndEdit):
     2403.07175). A plan of several subjects is edited one subject after another.
     """
 
-    # Measured against the MLP's output, which in small models is short beside the stream.
-    decay: float = 0.05
-    clamp: float = 10.0
-
+    published: ClassVar[str] = "the subject's last token, layer 17 of 48"
     info: ClassVar[MethodInfo] = MethodInfo(
         name="rome",
         family="locate-and-edit",
@@ -65,16 +62,15 @@ class Rome(LocateAndEdit):
         self,
         model: nn.Module,
         sites: Sequence[Sequence[Site]],
-        places: Places,
         memory: Memory,
         context: EditContext,
     ) -> list[Worked]:
         """The first subjects of all plans together, further ones with the earlier changes in."""
-        worked = super()._edit_sites(model, [own[:1] for own in sites], places, memory, context)
+        worked = super()._edit_sites(model, [own[:1] for own in sites], memory, context)
         for one, own in zip(worked, sites, strict=True):
             for site in own[1:]:
                 with replace(self._delta("", 0, one), failure=None).apply(model):
-                    more = super()._edit_sites(model, [[site]], places, memory, context)[0]
+                    more = super()._edit_sites(model, [[site]], memory, context)[0]
                 one.changes = add_changes(one.changes, more.changes)
                 one.failures += more.failures
                 one.trace += more.trace

@@ -1,0 +1,144 @@
+"""`behemoth trace`: where a run's model keeps the facts of a plan."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from behemoth.support.bars import Bars
+from behemoth.support.extras import MissingExtraError, needed
+from behemoth.support.process import prepare
+
+from . import parse
+from .console import console, write_json
+from .edit import DEVICE
+from .options import Option, command
+
+if TYPE_CHECKING:
+    from behemoth.evaluate.trace import Traced
+
+OPTIONS = (
+    Option("plan", "PLAN", "The plan whose edited facts are traced, as they are before the edits.",
+           required="a plan directory (`behemoth plan`)"),
+    Option("out", "DIR", "Directory to write.", required="a new or empty directory"),
+    Option("samples", "N", "Draws of noise for each fact.", parse.at_least(1), 10),
+    Option("noise", "F", "Its standard deviation, in those of the embeddings of subjects.",
+           parse.number, 3.0),
+    Option("window", "N", "Layers whose MLPs or attentions are given back together.",
+           parse.at_least(1), 1),
+    Option("seed", "N", "Key of the noise.", parse.count, 0),
+    DEVICE,
+)  # fmt: skip
+
+
+@command(*OPTIONS)
+def trace(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A finished training run.")],
+    given: dict[str, Any],
+    json: bool,
+) -> None:
+    """Find where a model keeps facts, by causal tracing, and so where to edit them.
+
+    Noise on a fact's subject takes the answer away; the table shows how much of its probability
+    comes back with one state of the undisturbed model, by token and layer. DIR gets the
+    frames facts.parquet and summary.parquet and, with the extra report, the chart as SVG and PNG.
+    """
+    prepare()
+    with needed():
+        from behemoth.evaluate import trace as find
+
+        begin = time.perf_counter()
+        found = find(run, progress=Bars(), **given)
+        seconds = time.perf_counter() - begin
+    lacking = _draw(found, Path(given["out"]))
+    if json:
+        write_json(_report(found, given["out"], seconds))
+    else:
+        _show(found, given["out"])
+    messages = console(stderr=True)
+    if lacking is not None:
+        messages.print(f"no chart: {lacking}", markup=False)
+    for place in found.places[:1]:
+        messages.print(
+            f"next: behemoth edit {run} --plan {given['plan']} --method NAME "
+            f"--set token={place.token} --set layers={place.layer} --out EDIT"
+        )
+
+
+def _draw(found: Traced, out: Path) -> str | None:
+    """Write the chart; gives what is missing for it."""
+    from behemoth.support.files import write_bytes
+
+    try:
+        with needed():
+            from behemoth.report.render import png, svg
+            from behemoth.report.tracing import tracing
+    except MissingExtraError as error:
+        return str(error)
+    figure = tracing(found.summary)
+    write_bytes(out / "trace.svg", svg(figure).encode())
+    write_bytes(out / "trace.png", png(figure))
+    return None
+
+
+def _report(found: Traced, out: str, seconds: float) -> dict[str, Any]:
+    return {
+        "out": out,
+        "facts": found.facts["edit"].n_unique(),
+        "unknown": found.unknown,
+        "noise": found.noise,
+        "clean": found.clean,
+        "corrupted": found.corrupted,
+        "places": [vars(place) for place in found.places],
+        "seconds": seconds,
+        "summary": found.summary.to_dicts(),
+    }
+
+
+def _show(found: Traced, out: str) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from behemoth.evaluate.trace import KINDS, ROLES
+
+    screen = console()
+    left_out = f", {found.unknown:,} unknown" if found.unknown else ""
+    screen.print(
+        f"{out}: {found.facts['edit'].n_unique():,} facts{left_out}; probability of the answer "
+        f"{found.clean:.3f}, {found.corrupted:.3f} under noise"
+    )
+    cells = {
+        (row["kind"], row["role"], row["layer"]): row for row in found.summary.iter_rows(named=True)
+    }
+    layers = sorted({layer for _, _, layer in cells})
+    most = max(row["indirect_effect"] for row in cells.values())
+    for kind in KINDS:
+        table = Table(box=None, pad_edge=False, show_edge=False, title=f"\n{kind}",
+                      title_justify="left")  # fmt: skip
+        table.add_column("token")
+        for layer in layers:
+            table.add_column(f"layer {layer}", justify="right")
+        for role in ROLES:
+            own = [cells.get((kind, role, layer)) for layer in layers]
+            if any(own):
+                table.add_row(role.replace("_", " "), *(Text(*_cell(row, most)) for row in own))
+        screen.print(table)
+    screen.print()
+    for place in found.places:
+        screen.print(
+            f"token={place.token} layers={place.layer}: the MLP there gives back "
+            f"{place.effect:.3f} [{place.low:.3f}, {place.high:.3f}]",
+            markup=False,
+        )
+
+
+def _cell(row: dict[str, Any] | None, most: float) -> tuple[str, str]:
+    """A number, and the shade behind it."""
+    if row is None:
+        return "", ""
+    share = max(0.0, min(1.0, row["indirect_effect"] / most)) if most > 0 else 0.0
+    shade = round(255 * (1 - 0.75 * share))
+    return f"{row['indirect_effect']:.3f}", f"black on rgb({shade},{shade},255)"

@@ -1,0 +1,473 @@
+"""Where a model keeps its facts: causal tracing (Meng et al. 2022, arXiv 2202.05262, section 2).
+
+Noise on the embeddings of a fact's subject makes the model lose the answer; giving one of the
+states of the undisturbed pass back then shows which of them carry the fact. Answers count as a
+whole: the probability of all of their tokens.
+
+Shape letters: s samples of noise, p states that are given back, n rows (every state behind every
+sample), t positions, d residual stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from os import PathLike, fspath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor, nn
+
+from behemoth.edit.locate.keys import backbone
+from behemoth.edit.locate.sites import Places
+from behemoth.model.architecture import Architecture
+from behemoth.model.precision import widened
+from behemoth.plan.edit_plan import EditPlan
+from behemoth.support.checks import path_of, whole_number
+from behemoth.support.errors import ArgumentError, CorpusError, renamed
+from behemoth.support.files import replacing
+from behemoth.support.progress import Looking, Step, silent, task
+from behemoth.train.run import read_run
+
+from .clusters import interval, resampled_weights
+
+if TYPE_CHECKING:
+    from behemoth.corpus.corpus import Corpus
+
+__all__ = ["KINDS", "ROLES", "Place", "Traced", "trace", "trace_model"]
+
+KINDS = ("block", "mlp", "attention")
+"""What is given back: the residual stream behind a block, or what its MLP or attention adds."""
+
+ROLES = ("subject_first", "subject_middle", "subject_last", "between", "prompt_last")
+"""Tokens of a prompt from its subject on. A subject of one token is its own last."""
+
+_CHUNK = 1 << 15  # tokens that go through the model at once
+_LEVEL = 0.95
+_RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Place:
+    """A token and a layer to edit at.
+
+    Attributes
+    ----------
+    token : {'subject', 'prompt'}
+        As methods take it.
+    layer : int
+    effect, low, high : float
+        Mean indirect effect of its MLP, and the interval.
+    """
+
+    token: str
+    layer: int
+    effect: float
+    low: float
+    high: float
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings of a locate-and-edit method that edits here."""
+        return {"token": self.token, "layers": (self.layer,)}
+
+
+@dataclass(frozen=True, eq=False)
+class Traced:
+    """What tracing found.
+
+    Attributes
+    ----------
+    facts : polars.DataFrame
+        One row a fact, kind, layer and role: edit, fact, exposures, kind, layer, role, tokens (of
+        this role), clean and corrupted (probability of the answer undisturbed, and under noise),
+        restored (with the state given back, the mean over samples and tokens), indirect_effect
+        (restored - corrupted).
+    summary : polars.DataFrame
+        One row a kind, layer and role: mean indirect_effect, low and high (of the mean over
+        facts, 95%), facts.
+    places : list of Place
+        Where MLPs carry most, best first: the best layer at each token that methods edit at.
+    unknown : int
+        Edits that were left out, as the model does not give their answer.
+    noise : float
+        Standard deviation of the noise.
+    """
+
+    facts: pl.DataFrame
+    summary: pl.DataFrame
+    places: list[Place]
+    unknown: int
+    noise: float
+
+    @property
+    def clean(self) -> float:
+        """Mean probability of the answers, undisturbed."""
+        return self._mean("clean")
+
+    @property
+    def corrupted(self) -> float:
+        """The same under noise."""
+        return self._mean("corrupted")
+
+    def _mean(self, column: str) -> float:
+        return float(self.facts.unique("edit")[column].mean())  # type: ignore[arg-type]
+
+    def __repr__(self) -> str:
+        best = self.places[0]
+        count = self.facts["edit"].n_unique()
+        return f"Traced({count:,} facts, token={best.token!r}, layer={best.layer})"
+
+
+def trace(
+    run: str | PathLike[str],
+    plan: EditPlan | str | PathLike[str],
+    *,
+    samples: int = 10,
+    noise: float = 3.0,
+    window: int = 1,
+    seed: int = 0,
+    device: torch.device | str | None = None,
+    out: str | PathLike[str] | None = None,
+    progress: Looking = None,
+) -> Traced:
+    """Trace the facts of a plan's edits in a run's model, as they are before the edits.
+
+    Parameters
+    ----------
+    run : path
+        A finished training run.
+    plan : EditPlan or path
+        Its edits say which facts, each in the first of its wordings.
+    samples : int
+        Draws of noise for each fact.
+    noise : float
+        Its standard deviation, in those of the embeddings of subjects.
+    window : int
+        Layers whose MLPs, or attentions, are given back together, around the one that is named:
+        1, where the publication has 10 of 48. Of blocks it is always the one.
+    seed : int
+        Key of the noise.
+    device : optional
+        A GPU where there is one by default.
+    out : path, optional
+        A new or empty directory, for ``facts.parquet`` and ``summary.parquet``.
+    progress : callable or Progress, optional
+        Who looks on; what it raises stops the work.
+
+    Raises
+    ------
+    ArgumentError
+        When the plan is of another world, or the model knows none of its facts.
+    CorpusError
+        When `out` holds something.
+    """
+    place = None if out is None else path_of("out", out)
+    if place is not None and place.exists() and (not place.is_dir() or any(place.iterdir())):
+        raise CorpusError(f"{fspath(place)} holds something; allowed: a new or empty directory")
+    with renamed(directory="run"):
+        ran = read_run(run)
+    made = EditPlan.of(plan)
+    made.check(ran.corpus)
+    model = ran.load_model(device)
+    with task(progress, "tracing", "facts") as step:
+        found = trace_model(
+            model, ran.corpus, made, samples=samples, noise=noise, window=window, seed=seed,
+            step=step,
+        )  # fmt: skip
+    if place is not None:
+        place.mkdir(parents=True, exist_ok=True)
+        for name, frame in (("facts", found.facts), ("summary", found.summary)):
+            with replacing(place / f"{name}.parquet") as temporary:
+                frame.write_parquet(temporary)
+    return found
+
+
+def trace_model(
+    model: nn.Module,
+    corpus: Corpus,
+    plan: EditPlan,
+    *,
+    samples: int = 10,
+    noise: float = 3.0,
+    window: int = 1,
+    seed: int = 0,
+    step: Step = silent,
+) -> Traced:
+    """Trace the facts of a plan in a model that is loaded; see `trace`.
+
+    Parameters
+    ----------
+    model : nn.Module
+    corpus : Corpus
+    plan : EditPlan
+    samples, noise, window, seed
+        As of `trace`.
+    step : callable, optional
+        Called with (done, total) facts.
+    """
+    whole_number("samples", samples, 1)
+    whole_number("window", window, 1)
+    whole_number("seed", seed)
+    if not noise > 0:
+        raise ArgumentError("noise", noise, "above 0")
+    rows = plan.training.filter(pl.col("role") == "edit").unique(
+        "edit", keep="first", maintain_order=True
+    )
+    spans = Places(corpus).spans(rows)
+    exposures = dict(plan.edits.select("edit", "exposures").iter_rows())
+    training = model.training
+    model.eval()
+    try:
+        tracer = _Tracer(model, window)
+        deviation = noise * tracer.deviation(rows["prompt"].to_list(), spans)
+        found: list[pl.DataFrame] = []
+        for number, (row, span) in enumerate(zip(rows.iter_rows(named=True), spans, strict=True)):
+            generator = torch.Generator().manual_seed(seed * 1_000_003 + row["fact"])
+            shape = (samples, span[1] - span[0], tracer.architecture.width)
+            drawn = deviation * torch.randn(shape, generator=generator)
+            own = tracer.fact(row["prompt"], row["old_answer"], span, drawn)
+            if own is not None:
+                found.append(
+                    own.select(
+                        pl.lit(row["edit"], pl.UInt32).alias("edit"),
+                        pl.lit(row["fact"], pl.UInt64).alias("fact"),
+                        pl.lit(exposures[row["edit"]], pl.UInt64).alias("exposures"),
+                        pl.all(),
+                    )
+                )
+            step(number + 1, rows.height)
+    finally:
+        model.train(training)
+    if not found:
+        raise ArgumentError(
+            "plan", "edits of facts none of which the model knows", "facts that it answers"
+        )
+    facts = pl.concat(found)
+    summary = _summary(facts)
+    return Traced(
+        facts, summary, _places(summary, tracer.architecture), rows.height - len(found), deviation
+    )
+
+
+def _summary(facts: pl.DataFrame) -> pl.DataFrame:
+    """Means over facts with percentile intervals of the bootstrap over them."""
+    edits = facts["edit"].unique().sort()
+    weights = resampled_weights(len(edits), _RESAMPLES, 0)
+    place = pl.col("edit").replace_strict(edits, pl.Series(range(len(edits))))
+    rows = []
+    for (kind, layer, role), own in facts.with_columns(place=place).group_by(
+        "kind", "layer", "role", maintain_order=True
+    ):
+        values, mine = own["indirect_effect"].to_numpy(), weights[:, own["place"].to_numpy()]
+        with np.errstate(invalid="ignore"):
+            means = mine @ values / mine.sum(1)
+        low, high = interval(means, _LEVEL)
+        mean = float(values.mean())
+        rows.append(
+            {"kind": kind, "layer": layer, "role": role, "indirect_effect": mean, "low": low,
+             "high": high, "facts": own.height}
+        )  # fmt: skip
+    return pl.DataFrame(rows)
+
+
+def _places(summary: pl.DataFrame, architecture: Architecture) -> list[Place]:
+    found = []
+    for token in ("subject", "prompt"):
+        own = summary.filter((pl.col("kind") == "mlp") & (pl.col("role") == f"{token}_last"))
+        if token == "subject":
+            # Nothing reads what the last layer writes there.
+            own = own.filter(pl.col("layer") < architecture.layers - 1)
+        for row in own.sort("indirect_effect", descending=True).head(1).iter_rows(named=True):
+            effect = row["indirect_effect"]
+            found.append(Place(token, row["layer"], effect, row["low"], row["high"]))
+    return sorted(found, key=lambda place: -place.effect)
+
+
+@dataclass(frozen=True)
+class _State:
+    """A state of the undisturbed pass that is given back: modules, and a place in the prompt."""
+
+    kind: str
+    layer: int
+    role: str
+    place: int
+
+
+class _Tracer:
+    """Disturbed passes of one model."""
+
+    def __init__(self, model: nn.Module, window: int) -> None:
+        self.model, self.window = model, window
+        self.architecture = Architecture.of(model)
+        self.device = next(model.parameters()).device
+        self.embedding = model.get_submodule(self.architecture.embedding)
+        self.head = model.get_submodule(self.architecture.head)
+        names = {
+            "block": self.architecture.block,
+            "mlp": self.architecture.mlp_out,
+            "attention": self.architecture.attention_out,
+        }
+        self.modules = {
+            (kind, layer): model.get_submodule(names[kind](layer))
+            for kind in KINDS
+            for layer in range(self.architecture.layers)
+        }
+
+    @torch.no_grad()
+    def deviation(
+        self, prompts: Sequence[Sequence[int]], spans: Sequence[tuple[int, int]]
+    ) -> float:
+        """Standard deviation of the embeddings of subjects' tokens."""
+        tokens = [
+            t for prompt, span in zip(prompts, spans, strict=True) for t in prompt[slice(*span)]
+        ]
+        return float(self.embedding(torch.tensor(tokens, device=self.device)).float().std())
+
+    @torch.no_grad()
+    def fact(
+        self, prompt: list[int], answer: list[int], span: tuple[int, int], noise_swd: Tensor
+    ) -> pl.DataFrame | None:
+        """The effects of one fact's states; none where its answer is not what the model says.
+
+        Parameters
+        ----------
+        prompt, answer : list of int
+        span : tuple of int
+            First token of the subject, and its end.
+        noise_swd : float [s, w, d]
+            What each sample adds to the embeddings of the subject's w tokens.
+        """
+        text, count = [*prompt, *answer[:-1]], len(answer)
+        tokens_t = torch.tensor(text, device=self.device)
+        with self._watching() as clean:
+            scores_av = self._scores(tokens_t[None], count)[0]
+        if scores_av.argmax(-1).tolist() != answer:
+            return None
+        undisturbed = float(self._probability(scores_av[None], answer))
+        states = self._states(len(prompt), span)
+        samples = len(noise_swd)
+        # Row 0 of each sample has nothing given back.
+        jobs = [(sample, state) for state in (None, *states) for sample in range(samples)]
+        probabilities = []
+        step = max(1, _CHUNK // len(text))
+        for first in range(0, len(jobs), step):
+            part = jobs[first : first + step]
+            tokens_nt = tokens_t.expand(len(part), -1)
+            noise_nwd = noise_swd[[sample for sample, _ in part]].to(self.device)
+            with self._disturbing(span, noise_nwd), self._restoring(part, clean):
+                scores = self._scores(tokens_nt, count)
+            probabilities.append(self._probability(scores, answer))
+        found_ps = torch.cat(probabilities).reshape(-1, samples).double().cpu()
+        corrupted, restored_p = float(found_ps[0].mean()), found_ps[1:].mean(1).tolist()
+        frame = pl.DataFrame(
+            {
+                "kind": [state.kind for state in states],
+                "layer": pl.Series([state.layer for state in states], dtype=pl.UInt32),
+                "role": [state.role for state in states],
+                "restored": restored_p,
+            }
+        )
+        return (
+            frame.group_by("kind", "layer", "role", maintain_order=True)
+            .agg(pl.len().alias("tokens"), pl.col("restored").mean())
+            .select(
+                "kind", "layer", "role", "tokens",
+                pl.lit(undisturbed).alias("clean"),
+                pl.lit(corrupted).alias("corrupted"),
+                "restored",
+                (pl.col("restored") - corrupted).alias("indirect_effect"),
+            )
+        )  # fmt: skip
+
+    def _states(self, length: int, span: tuple[int, int]) -> list[_State]:
+        first, last = span[0], span[1] - 1
+        role_of = dict.fromkeys(range(first, last), "subject_middle")
+        role_of[first] = "subject_first"
+        role_of |= dict.fromkeys(range(last + 1, length - 1), "between")
+        role_of[length - 1] = "prompt_last"
+        role_of[last] = "subject_last"
+        return [
+            _State(kind, layer, role, place)
+            for kind in KINDS
+            for layer in range(self.architecture.layers)
+            for place, role in sorted(role_of.items())
+        ]
+
+    def _scores(self, tokens_nt: Tensor, answer: int) -> Tensor:
+        """Log-probabilities at the tokens of the answer, which come last: [n, a, v]."""
+        hidden = backbone(self.model)(input_ids=tokens_nt, use_cache=False)[0]
+        return widened(self.head(hidden[:, -answer:])).log_softmax(-1)
+
+    def _probability(self, scores_nav: Tensor, answer: list[int]) -> Tensor:
+        own = torch.tensor(answer, device=self.device)
+        index = own[None, :, None].expand(len(scores_nav), -1, 1)
+        return scores_nav.gather(2, index)[..., 0].sum(1).exp()
+
+    @contextmanager
+    def _watching(self) -> Generator[dict[tuple[str, int], Tensor]]:
+        """Keep the outputs of all modules, of the first row: [t, d]."""
+        seen: dict[tuple[str, int], Tensor] = {}
+        with ExitStack() as stack:
+            for key, module in self.modules.items():
+
+                def keep(_: nn.Module, __: Any, output: Any, *, key: Any = key) -> None:
+                    seen[key] = (output[0] if isinstance(output, tuple) else output)[0]
+
+                stack.callback(module.register_forward_hook(keep).remove)
+            yield seen
+
+    @contextmanager
+    def _disturbing(self, span: tuple[int, int], noise_nwd: Tensor) -> Generator[None]:
+        """Add noise to the embeddings of the subject."""
+
+        def disturb(_: nn.Module, __: Any, output: Tensor) -> Tensor:
+            output = output.clone()
+            output[:, slice(*span)] += noise_nwd.to(output.dtype)
+            return output
+
+        handle = self.embedding.register_forward_hook(disturb)
+        try:
+            yield
+        finally:
+            handle.remove()
+
+    @contextmanager
+    def _restoring(
+        self, jobs: Sequence[tuple[int, _State | None]], clean: dict[tuple[str, int], Tensor]
+    ) -> Generator[None]:
+        """Give each row its state back."""
+        given: dict[tuple[str, int], tuple[list[int], list[int]]] = {}
+        for row, (_, state) in enumerate(jobs):
+            if state is None:
+                continue
+            for layer in self._window(state):
+                rows, places = given.setdefault((state.kind, layer), ([], []))
+                rows.append(row)
+                places.append(state.place)
+        with ExitStack() as stack:
+            for key, (rows, places) in given.items():
+
+                def restore(
+                    _: nn.Module,
+                    __: Any,
+                    output: Any,
+                    *,
+                    at: Any = (rows, places),
+                    own: Tensor = clean[key],
+                ) -> Any:
+                    whole = output[0] if isinstance(output, tuple) else output
+                    whole = whole.clone()
+                    whole[at[0], at[1]] = own[at[1]]
+                    return (whole, *output[1:]) if isinstance(output, tuple) else whole
+
+                stack.callback(self.modules[key].register_forward_hook(restore).remove)
+            yield
+
+    def _window(self, state: _State) -> range:
+        width = 1 if state.kind == "block" else self.window
+        first = state.layer - (width - 1) // 2
+        return range(max(0, first), min(self.architecture.layers, first + width))

@@ -1,0 +1,92 @@
+from dataclasses import replace
+
+import polars as pl
+import pytest
+
+
+@pytest.fixture
+def known(run, trained, plan, tmp_path):
+    """The plan, with what the model says for the truth: it knows its facts then."""
+    from behemoth.plan.edit_plan import EditPlan
+    from behemoth.recall.generation import generate
+    from behemoth.train.run import read_run
+
+    made = EditPlan.of(plan)
+    said = generate(read_run(trained).load_model("cpu"), made.training["prompt"].to_list(), most=2,
+                    stop=())  # fmt: skip
+    answers = pl.Series("old_answer", said, dtype=pl.List(pl.UInt32))
+    replace(made, training=made.training.with_columns(answers)).save(tmp_path / "known")
+    return tmp_path / "known"
+
+
+def test_the_report(run, trained, known, tmp_path):
+    out = tmp_path / "t"
+    words = ("trace", trained, "--plan", known, "--samples", 2, "--out", out, "--json")
+    report = run(*words).json()
+    assert list(report) == [
+        "out", "facts", "unknown", "noise", "clean", "corrupted", "places", "seconds", "summary",
+    ]  # fmt: skip
+    assert (report["facts"], report["unknown"]) == (2, 0)
+    assert [set(place) for place in report["places"]] == [
+        {"token", "layer", "effect", "low", "high"}
+    ] * 2
+    assert sorted(path.name for path in out.iterdir()) == [
+        "facts.parquet", "summary.parquet", "trace.png", "trace.svg",
+    ]  # fmt: skip
+    assert pl.read_parquet(out / "summary.parquet").to_dicts() == report["summary"]
+    assert pl.read_parquet(out / "facts.parquet")["edit"].n_unique() == 2
+    assert "holds something" in run(*words).refused(1)
+
+
+def test_for_people(run, trained, known, tmp_path):
+    ran = run("trace", trained, "--plan", known, "--samples", 1, "--out", tmp_path / "t")
+    assert ran.code == 0, ran.err
+    lines = [line.split() for line in ran.out.splitlines()]
+    for kind in ("block", "mlp", "attention"):
+        assert [kind] in lines
+    [header, *_] = [line for line in lines if line[:1] == ["token"]]
+    assert header == ["token", "layer", "0", "layer", "1"]
+    assert sum(line[:2] == ["prompt", "last"] for line in lines) == 3
+    places = [line for line in ran.out.splitlines() if line.startswith("token=")]
+    assert len(places) == 2
+    token, layer = places[0].partition(":")[0].split()
+    assert f"next: behemoth edit {trained} --plan {known} --method NAME" in ran.err
+    assert f"--set {token} --set {layer} " in ran.err
+
+
+def test_without_the_extra_there_is_no_chart(run, trained, known, tmp_path, monkeypatch):
+    import sys
+
+    monkeypatch.delitem(sys.modules, "behemoth.report.render", raising=False)
+    monkeypatch.setitem(sys.modules, "vl_convert", None)
+    ran = run("trace", trained, "--plan", known, "--samples", 1, "--out", tmp_path / "t")
+    assert ran.code == 0
+    assert "no chart: vl_convert is not installed: pip install 'behemoth[report]'" in ran.err
+    assert sorted(path.name for path in (tmp_path / "t").iterdir()) == [
+        "facts.parquet", "summary.parquet",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--out t", "argument '--plan': got nothing, allowed: a plan directory"),
+        ("--plan PLAN", "argument '--out': got nothing, allowed: a new or empty directory"),
+        ("--plan PLAN --out t --samples 0", "argument '--samples': got 0, allowed"),
+        ("--plan PLAN --out t --noise 0", "argument 'noise': got 0"),
+        ("--plan PLAN --out t --window x", "argument '--window': got x, allowed"),
+        ("--plan PLAN --out t", "edits of facts none of which the model knows"),
+        ("--plan nothing --out t", "argument 'plan': got nothing, allowed: a plan"),
+    ],
+)
+def test_errors(run, trained, plan, words, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    given = [str(plan) if word == "PLAN" else word for word in words.split()]
+    assert message in run("trace", trained, *given).refused(2)
+    assert not (tmp_path / "t").exists()
+
+
+def test_a_run_that_is_none(run, plan, tmp_path):
+    assert "argument 'RUN': got" in run(
+        "trace", tmp_path, "--plan", plan, "--out", tmp_path / "t"
+    ).refused(2)

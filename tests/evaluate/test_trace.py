@@ -1,0 +1,212 @@
+"""Tracing: one state at a time against a pass of its own, and places that carry nothing."""
+
+from dataclasses import replace
+
+import polars as pl
+import pytest
+import torch
+
+from behemoth import Corpus, World
+from behemoth.edit.registry import get_method
+from behemoth.evaluate.trace import KINDS, ROLES, trace, trace_model
+from behemoth.plan.compile import compile_plan
+from behemoth.plan.request import EditRequest
+from behemoth.recall.generation import generate
+
+SAMPLES = 3
+
+
+@pytest.fixture(scope="module")
+def corpus():
+    return Corpus(World(subjects=40, relations=2, objects=12, seed=5), exposures=4, base=10)
+
+
+@pytest.fixture
+def model(corpus, random_model):
+    return random_model(corpus.vocabulary_size).double()
+
+
+def known_plan(corpus, model, edits=4):
+    """Edits of facts that the model knows: what it says is taken for the truth."""
+    bare = {"repeats": 1, "same_object": 0, "same_relation": 0, "regular": 0, "probes": 0}
+    plan = compile_plan(corpus, EditRequest(edits=edits, **bare))
+    said = generate(model, plan.training["prompt"].to_list(), most=2, stop=())
+    answers = pl.Series("old_answer", said, dtype=pl.List(pl.UInt32))
+    return replace(plan, training=plan.training.with_columns(answers))
+
+
+def output(model, kind, layer):
+    block = model.gpt_neox.layers[layer]
+    return {
+        "block": block,
+        "mlp": block.mlp.dense_4h_to_h,
+        "attention": block.attention.dense,
+    }[kind]
+
+
+def alone(model, row, span, noise, restored=None):
+    """The probability of the answer in one pass of one row, with noise and a state given back."""
+    text = torch.tensor([[*row["prompt"], *row["old_answer"][:-1]]])
+    kept, handles = {}, []
+
+    def keep(_, __, out):
+        kept["clean"] = (out[0] if isinstance(out, tuple) else out).clone()
+
+    def restore(_, __, out):
+        whole = out[0] if isinstance(out, tuple) else out
+        whole[0, place] = kept["clean"][0, place]
+
+    def disturb(_, __, out):
+        out[0, span[0] : span[1]] += noise
+
+    with torch.no_grad():
+        if restored is not None:
+            kind, layer, place = restored
+            handle = output(model, kind, layer).register_forward_hook(keep)
+            model(input_ids=text)
+            handle.remove()
+            handles.append(output(model, kind, layer).register_forward_hook(restore))
+        if noise is not None:
+            handles.append(model.gpt_neox.embed_in.register_forward_hook(disturb))
+        scores = model(input_ids=text).logits[0].log_softmax(-1)
+    for handle in handles:
+        handle.remove()
+    start = len(row["prompt"]) - 1
+    own = [scores[start + i, token] for i, token in enumerate(row["old_answer"])]
+    return float(torch.stack(own).sum().exp())
+
+
+def test_every_state_equals_a_pass_of_its_own(corpus, model):
+    plan = known_plan(corpus, model)
+    found = trace_model(model, corpus, plan, samples=SAMPLES, seed=4)
+    assert found.unknown == 0
+    assert set(found.facts["kind"]) == set(KINDS)
+    # "subject", two tokens of the name, "has", "the", "relation", ...: roles from ids.
+    first = {row["first"]: row["first"] + row["count"] for row in corpus.vocabulary["ranges"]
+             if row["kind"] == "subject"}  # fmt: skip
+    rows = {row["edit"]: row for row in plan.training.iter_rows(named=True)}
+    for edit, row in rows.items():
+        places = [
+            place for place, token in enumerate(row["prompt"])
+            if any(low <= token < high for low, high in first.items())
+        ]  # fmt: skip
+        span = places[0], places[-1] + 1
+        assert span[1] - span[0] == 2
+        generator = torch.Generator().manual_seed(4 * 1_000_003 + row["fact"])
+        noise = found.noise * torch.randn(SAMPLES, 2, 32, generator=generator)
+        own = found.facts.filter(pl.col("edit") == edit)
+        assert own["clean"][0] == pytest.approx(alone(model, row, span, None), 1e-9)
+        corrupted = sum(alone(model, row, span, one) for one in noise) / SAMPLES
+        assert own["corrupted"][0] == pytest.approx(corrupted, 1e-6)
+        groups = {
+            "subject_first": [span[0]],
+            "subject_last": [span[1] - 1],
+            "between": list(range(span[1], len(row["prompt"]) - 1)),
+            "prompt_last": [len(row["prompt"]) - 1],
+        }
+        assert set(own["role"]) == set(groups)
+        for state in own.iter_rows(named=True):
+            wanted = [
+                alone(model, row, span, one, (state["kind"], state["layer"], place))
+                for one in noise
+                for place in groups[state["role"]]
+            ]
+            assert state["tokens"] == len(groups[state["role"]])
+            assert state["restored"] == pytest.approx(sum(wanted) / len(wanted), 1e-6)
+            effect = state["restored"] - state["corrupted"]
+            assert state["indirect_effect"] == pytest.approx(effect, abs=1e-12)
+
+
+def test_the_noise_is_in_deviations_of_the_embeddings_of_subjects(corpus, model):
+    plan = known_plan(corpus, model)
+    found = trace_model(model, corpus, plan, samples=1, noise=2.0)
+    ids = [
+        token
+        for prompt in plan.training["prompt"].to_list()
+        for token in prompt
+        if corpus.token_names[token].startswith("S")
+    ]
+    deviation = float(model.gpt_neox.embed_in.weight[torch.tensor(ids)].detach().float().std())
+    assert found.noise == pytest.approx(2 * deviation)
+
+
+def test_what_the_last_block_gives_back(corpus, model):
+    plan = known_plan(corpus, model)
+    first = plan.training.with_columns(pl.col("old_answer").list.head(1))
+    found = trace_model(model, corpus, replace(plan, training=first), samples=2)
+    last = found.facts.filter((pl.col("kind") == "block") & (pl.col("layer") == 1))
+    # An answer of one token is read at the prompt's last one, and there alone.
+    whole = last.filter(pl.col("role") == "prompt_last")
+    others = last.filter(pl.col("role") != "prompt_last")
+    assert whole["restored"].to_list() == pytest.approx(whole["clean"].to_list(), 1e-9)
+    assert (whole["indirect_effect"].abs() > 1e-6).all()
+    assert (others["indirect_effect"].abs() < 1e-9).all()
+
+
+def test_an_mlp_that_adds_nothing_carries_nothing(corpus, model):
+    with torch.no_grad():
+        model.gpt_neox.layers[0].mlp.dense_4h_to_h.weight.zero_()
+    found = trace_model(model, corpus, known_plan(corpus, model), samples=2)
+    mlp = found.facts.filter(pl.col("kind") == "mlp")
+    assert (mlp.filter(pl.col("layer") == 0)["indirect_effect"].abs() < 1e-9).all()
+    assert mlp.filter(pl.col("layer") == 1)["indirect_effect"].abs().max() > 1e-6
+
+
+def test_summary_and_places(corpus, model):
+    found = trace_model(model, corpus, known_plan(corpus, model, 6), samples=2)
+    for row in found.summary.iter_rows(named=True):
+        own = found.facts.filter(
+            (pl.col("kind") == row["kind"])
+            & (pl.col("layer") == row["layer"])
+            & (pl.col("role") == row["role"])
+        )["indirect_effect"]
+        assert row["indirect_effect"] == pytest.approx(own.mean())
+        assert own.min() - 1e-12 <= row["low"] <= row["indirect_effect"] <= row["high"]
+    assert set(found.summary["role"]) <= set(ROLES)
+    by_token = {place.token: place for place in found.places}
+    assert set(by_token) == {"subject", "prompt"}
+    assert by_token["subject"].layer == 0  # of two layers nothing reads the last one there
+    mlp = found.summary.filter((pl.col("kind") == "mlp") & (pl.col("role") == "prompt_last"))
+    assert by_token["prompt"].effect == mlp["indirect_effect"].max()
+    assert found.places[0].effect >= found.places[1].effect
+    method = get_method("rome", by_token["subject"].settings)
+    assert (method.token, method.layers) == ("subject", (0,))
+
+
+def test_the_same_seed_the_same_numbers_and_the_model_as_it_was(corpus, model):
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    plan = known_plan(corpus, model)
+    first, again, other = (
+        trace_model(model, corpus, plan, samples=2, seed=seed).facts for seed in (1, 1, 2)
+    )
+    assert first["restored"].to_list() == pytest.approx(again["restored"].to_list(), 1e-9)
+    assert first["restored"].to_list() != pytest.approx(other["restored"].to_list(), 1e-3)
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_facts_that_the_model_does_not_know_are_left_out(corpus, model):
+    plan = known_plan(corpus, model)
+    wrong = plan.training["old_answer"].list.eval((pl.element() + 1) % corpus.vocabulary_size)
+    half = pl.int_range(pl.len()) < 2
+    mixed = plan.training.with_columns(
+        old_answer=pl.when(half).then(plan.training["old_answer"]).otherwise(wrong)
+    )
+    assert trace_model(model, corpus, replace(plan, training=mixed), samples=1).unknown == 2
+    none = replace(plan, training=plan.training.with_columns(old_answer=wrong))
+    with pytest.raises(ValueError, match="none of which the model knows"):
+        trace_model(model, corpus, none, samples=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("samples", 0), ("window", 0), ("noise", 0.0), ("seed", -1)]
+)
+def test_refuses_settings_out_of_range(corpus, model, name, value):
+    with pytest.raises(ValueError, match=f"argument '{name}'"):
+        trace_model(model, corpus, known_plan(corpus, model), **{name: value})
+
+
+def test_a_directory_that_holds_something_is_refused(trained, tmp_path):
+    (tmp_path / "mine").write_text("")
+    with pytest.raises(Exception, match="holds something; allowed: a new or empty directory"):
+        trace(trained, tmp_path, out=tmp_path)
