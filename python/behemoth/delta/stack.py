@@ -32,6 +32,9 @@ StackedChange = tuple[Tensor, ...]
 class StackedDeltas:
     """Changes of K edits to the same parameters, as tensors with a leading axis K.
 
+    A parameter that several modules share, as a tied head does, changes in all of them, whichever
+    of its names the change has.
+
     Parameters
     ----------
     model : nn.Module
@@ -42,9 +45,6 @@ class StackedDeltas:
         require a gradient get one: each edit its own, since no row mixes edits.
     scale : float
         Factor of every change, LoRA's alpha / r.
-
-    A parameter that several modules share, as a tied head does, changes in all of them, whichever
-    of its names the change has.
 
     Raises
     ------
