@@ -153,3 +153,28 @@ def test_help_says_what_the_request_says(run):
     text = " ".join(ran.out.split())
     assert "Key of every choice. [0]" in text
     assert "how many of each level" in text
+
+
+def test_a_relation_goes_by_its_name(run, written, tmp_path):
+    gen = ("gen", "--grammar", "bios-en", "--subjects", 60, "--order", "bios")
+    run(*gen, "--out", tmp_path / "bios", "--json").json()
+    words = ("plan", tmp_path / "bios", "--edits", 3, "--out", tmp_path / "p", "--json")
+    named = run(*words, "--relation", "birth_city").json()
+    assert EditPlan.load(tmp_path / "p").edits["relation"].to_list() == [1] * 3
+    assert named["plan_hash"] == run(*words, "--relation", 1, "--force").json()["plan_hash"]
+    message = run(*words, "--relation", "birth_citi", "--force").refused()
+    assert message.startswith("argument 'relation': got birth_citi, allowed: birth_date, birth_")
+    assert message.endswith("(did you mean birth_city?)")
+    message = run(
+        "plan", written, "--edits", 3, "--relation", "R1", "--out", tmp_path / "q"
+    ).refused()
+    assert "allowed: a number below" in message and "these have no names" in message
+    table = tmp_path / "people.csv"
+    table.write_text(
+        "subject,relation,object\n"
+        + "".join(f"Ann{i},born in,City{i % 3}\nAnn{i},likes,Tea{i % 2}\n" for i in range(9))
+    )
+    run("import", table, "--out", tmp_path / "people", "--json").json()
+    words = ("plan", tmp_path / "people", "--edits", 1, "--out", tmp_path / "r", "--json")
+    run(*words, "--relation", "likes").json()
+    assert set(EditPlan.load(tmp_path / "r").edits["relation"]) == {1}

@@ -28,6 +28,11 @@ def count(name: str, text: str, minimum: int = 0) -> int:
     return int(value)
 
 
+def number_or_name(name: str, text: str) -> int | str:
+    """Read a whole number, or leave a word as it is."""
+    return count(name, text) if text[:1].isdigit() else text
+
+
 def number(name: str, text: str) -> float:
     """Read a number; the engine says which ones are allowed."""
     try:

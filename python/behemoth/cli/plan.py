@@ -10,6 +10,7 @@ import typer
 from behemoth.plan.request import EditRequest
 from behemoth.support.bars import Bars
 
+from . import parse
 from .console import console, write_json
 from .options import Option, command, field_options, flag, force
 
@@ -21,7 +22,11 @@ if TYPE_CHECKING:
 
 OPTIONS = (
     Option("out", "PLAN", "Directory to write.", required="a directory to write"),
-    *field_options(EditRequest, distinct={"names": "--distinct/--any-objects"}),
+    *field_options(
+        EditRequest,
+        distinct={"names": "--distinct/--any-objects"},
+        relation={"metavar": "N|NAME", "read": parse.number_or_name},
+    ),
     Option("table", "F.parquet|F.csv",
            "The facts to edit, in place of --edits: columns fact, or subject and relation, "
            "and for remaps perhaps object, the new one; by number, or by name where things "

@@ -71,7 +71,8 @@ def plan(
     progress : callable or Progress, optional
         Who looks on; what it raises stops the work.
     **request
-        Fields of `EditRequest`: edits, kind, relation, exposures, independent, seed, ...
+        Fields of `EditRequest`: edits, kind, relation, exposures, independent, seed, ... A relation
+        that has a name, in a table or in a grammar, may be called by it.
 
     Returns
     -------
@@ -96,8 +97,14 @@ def plan(
     [2, 2, 2, 2, 2]
     """
     check_keys(request, [field.name for field in fields(EditRequest)])
-    asked = EditRequest(**request)
+    named = request.get("relation")
+    by_name = isinstance(named, str)
+    # What can be refused without the corpus is refused before it is read.
+    values: dict[str, Any] = {**request, "relation": 0} if by_name else request
+    asked = EditRequest(**values)
     corpus = source if isinstance(source, Corpus) else _open(source)
+    if by_name:
+        asked = replace(asked, relation=_relation(corpus, named))
     facts = read_facts("table", table) if isinstance(table, str | PathLike) else table
     if not isinstance(facts, pl.DataFrame | None):
         raise ArgumentError("table", facts, "a polars.DataFrame, or the path of one")
@@ -106,6 +113,21 @@ def plan(
     if out is not None:
         made.save(out, force=force)
     return made
+
+
+def _relation(corpus: Corpus, name: str) -> int:
+    """The number of a relation, by its name in a table or its key in a grammar."""
+    rows = corpus.world.relation_table
+    if corpus.grammar is None:
+        names = [row.get("name") for row in rows]
+    else:
+        names = [row["key"] for row in corpus.grammar.facts["relations"]]
+    known = [own for own in names if own is not None]
+    if not known:
+        raise ArgumentError("relation", name, f"a number below {len(rows)}: these have no names")
+    if name not in known:
+        raise ArgumentError.unknown("relation", name, known)
+    return names.index(name)
 
 
 def _open(source: str | PathLike[str]) -> Corpus:
