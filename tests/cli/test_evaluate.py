@@ -17,7 +17,7 @@ def test_single_edits(run, trained, plan, tmp_path):
     edit = edited(run, trained, plan, tmp_path / "e", "--single")
     out = tmp_path / "frames" / "f.parquet"
     report = run("evaluate", edit, "--plan", plan, "--out", out, "--json").json()
-    assert list(report) == ["out", "rows", "edits", "stages", "seconds", "metrics"]
+    assert list(report) == ["out", "rows", "edits", "stages", "seconds", "metrics", "damaged"]
     frame = pl.read_parquet(out)
     assert frame.schema == pl.Schema(SCHEMA)
     assert frame.height == report["rows"]

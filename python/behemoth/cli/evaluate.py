@@ -69,16 +69,19 @@ def evaluate(
             raise ArgumentError(f"--{name}", value, allowed)
     parse.new_file("--out", given["out"])
     with needed():
-        from behemoth.evaluate import aggregate, evaluate as ask
+        from behemoth.evaluate import aggregate, damaged, evaluate as ask
 
         begin = time.perf_counter()
         frame = ask(source, progress=Bars(), **given)
         seconds = time.perf_counter() - begin
         metrics = aggregate(frame, by=("stage",), resamples=1)
+        lost = damaged(frame)
     if json:
-        write_json(_report(frame, metrics, given["out"], seconds))
+        report = _report(frame, metrics, given["out"], seconds)
+        write_json({**report, "damaged": lost.to_dicts()})
     else:
         _show(frame, metrics, given["out"])
+        _warn(lost)
 
 
 def _take(source: str, suite: str, given: dict[str, Any], json: bool) -> None:
@@ -123,6 +126,17 @@ def _show_suite(found: SuiteResult, out: str) -> None:
         for reason in dict.fromkeys(taken.missing for taken in missing):
             names = ", ".join(taken.name for taken in missing if taken.missing == reason)
             screen.print(f"  {names}: needs {reason}", markup=False)
+
+
+def _warn(lost: pl.DataFrame) -> None:
+    """Say where an edit took more along than a result may pass over in silence."""
+    messages = console(stderr=True)
+    for row in lost.iter_rows(named=True):
+        messages.print(
+            f"damage: {row['group']}: {row['lost']:,} of {row['known']:,} facts that were known "
+            f"and should have stayed are gone ({row['share']:.0%})",
+            markup=False,
+        )
 
 
 def _report(frame: pl.DataFrame, metrics: pl.DataFrame, out: str, seconds: float) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from behemoth.support.lazy import lazy
 
 if TYPE_CHECKING:  # the same names again, for type checkers and editors
     from .aggregate import aggregate as aggregate
+    from .damage import damage as damage, damaged as damaged
     from .dose import doses as doses, ed50 as ed50
     from .frame import evaluate as evaluate, evaluate_model as evaluate_model
     from .geometry import geometry as geometry
@@ -26,6 +27,7 @@ __all__, __dir__, __getattr__ = lazy(
     __name__,
     {
         "aggregate": "aggregate",
+        "damage": "damage damaged",
         "dose": "doses ed50",
         "frame": "evaluate evaluate_model",
         "geometry": "geometry",

@@ -1,0 +1,45 @@
+"""What an edit took along: facts that the model knew, that should have stayed, and are gone."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from .metrics import KEPT
+
+__all__ = ["BOUND", "damage", "damaged"]
+
+BOUND = 0.1
+"""Share of a group's known facts that may be lost before a result says so."""
+
+
+def damage(frame: pl.DataFrame) -> pl.DataFrame:
+    """Count what was lost of each group of bystanders.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        What `evaluate` gave for an edit.
+
+    Returns
+    -------
+    polars.DataFrame
+        One row a group that has known bystanders, in the order of the frame: group, known and lost
+        (UInt32: probes that were right before, and those of them that are no longer), share
+        (Float64). No rows for a run without an edit.
+    """
+    rows = frame.filter(
+        pl.col("stage") == "after",
+        pl.col("group").is_in(KEPT),
+        pl.col("known"),
+        ~pl.col("must_change"),
+    )
+    counts = rows.group_by("group", maintain_order=True).agg(
+        pl.len().cast(pl.UInt32).alias("known"),
+        (~pl.col("exact_match")).sum().cast(pl.UInt32).alias("lost"),
+    )
+    return counts.with_columns(share=pl.col("lost") / pl.col("known"))
+
+
+def damaged(frame: pl.DataFrame, bound: float = BOUND) -> pl.DataFrame:
+    """The rows of `damage` whose share is above a bound."""
+    return damage(frame).filter(pl.col("share") > bound)

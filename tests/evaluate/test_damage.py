@@ -1,0 +1,44 @@
+import polars as pl
+import pytest
+
+from behemoth.evaluate import damage, damaged
+
+
+def rows(group, known, right, must_change=False, stage="after"):
+    return pl.DataFrame(
+        {"stage": stage, "group": group, "known": known, "exact_match": right,
+         "must_change": must_change}
+    )  # fmt: skip
+
+
+def test_only_what_was_known_and_should_stay_is_damage():
+    frame = pl.concat(
+        [
+            rows("same_relation", [True] * 10 + [False] * 5, [True] * 7 + [False] * 8),
+            rows("unrelated", [True] * 20, [True] * 19 + [False]),
+            rows("edited", [True] * 4, [False] * 4, must_change=True),
+            rows("subject_nested", [True] * 2, [False] * 2, must_change=True),
+            rows("same_object", [True] * 3, [False] * 3, stage="before"),
+            rows("retain", [False] * 3, [False] * 3),
+        ]
+    )
+    found = damage(frame)
+    assert found.rows() == [
+        ("same_relation", 10, 3, pytest.approx(0.3)),
+        ("unrelated", 20, 1, pytest.approx(0.05)),
+    ]
+    assert damaged(frame)["group"].to_list() == ["same_relation"]
+    assert damaged(frame, 0.01).height == 2 and damaged(frame, 0.3).is_empty()
+    assert damage(frame.filter(stage="before")).is_empty()
+
+
+def test_the_command_says_where_an_edit_does_damage(capsys):
+    from behemoth.cli.evaluate import _warn
+
+    frame = rows("same_relation", [True] * 100, [True] * 23 + [False] * 77)
+    _warn(damaged(frame))
+    said = capsys.readouterr().err
+    assert said == (
+        "damage: same_relation: 77 of 100 facts that were known and should have stayed are gone "
+        "(77%)\n"
+    )
