@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,7 +22,7 @@ from behemoth.plan.edit_plan import EditPlan
 from behemoth.recall.facts import recall
 from behemoth.support.checks import path_of
 from behemoth.support.errors import ArgumentError, renamed
-from behemoth.train.run import read_run
+from behemoth.train.run import Run, read_run
 
 from .suite import Found, Measure, MissingError
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from behemoth.delta.delta import EditDelta
+    from behemoth.edit.record import EditRecord
 
 __all__ = ["Bench", "of_frame", "resampled_ratio"]
 
@@ -37,58 +39,89 @@ _DOCUMENTS = 256  # of running text
 
 
 class Bench:
-    """A run or an edit, ready to be measured.
+    """A model, with its edit if it has one, ready to be measured.
 
     Parameters
     ----------
-    source : path
-        A training run or an edit directory.
-    plan : EditPlan or path
-    twin : path, optional
-        What was trained without the facts of the plan: a run, or an edit by `retrain`.
-    device : optional
-
-    Attributes
-    ----------
+    source : Path
+        What it is of: a training run or an edit directory.
     run : Run
+        Whose corpus it is asked about.
     plan : EditPlan
-    twin : Path, optional
+    deltas : mapping of int or None to EditDelta
+        Single edits by number, or None to that of the whole plan; none of a run.
+    load : callable
+        Gives the model without the edit.
+    twin : Bench, optional
+        That of a model which was trained without the facts of the plan, asked the same.
     """
 
     def __init__(
         self,
+        source: Path,
+        run: Run,
+        plan: EditPlan,
+        deltas: Mapping[int | None, EditDelta],
+        load: Callable[[], PreTrainedModel],
+        twin: Bench | None = None,
+    ) -> None:
+        self.source, self.run, self.plan, self.deltas = source, run, plan, deltas
+        self.twin, self._load = twin, load
+
+    @classmethod
+    def open(
+        cls,
         source: str | PathLike[str],
         plan: EditPlan | str | PathLike[str],
         twin: str | PathLike[str] | None = None,
         *,
         device: torch.device | str | None = None,
-    ) -> None:
-        from behemoth.edit.record import read_edit
+    ) -> Bench:
+        """Open a run or an edit, and perhaps a twin: a run, or an edit by `retrain`.
 
-        self.plan = EditPlan.of(plan)
-        self.source = path_of("source", source, "a training run or an edit directory")
-        with renamed(directory="source"):
-            edit = read_edit(self.source) if (self.source / "edit.json").is_file() else None
-            self.run = read_run(self.source if edit is None else edit.run)
-        self.plan.check(self.run.corpus)
-        if edit is not None and edit.plan_hash != self.plan.plan_hash:
+        Raises
+        ------
+        ArgumentError
+            When one of them is none, or they do not belong together.
+        """
+        asked = EditPlan.of(plan)
+        path, run, edit = _opened("source", source)
+        asked.check(run.corpus)
+        if edit is not None and edit.plan_hash != asked.plan_hash:
             own = f"the edit's own, {edit.plan_hash[:12]}"
-            raise ArgumentError("plan", f"plan {self.plan.plan_hash[:12]}", own)
-        self.twin, self._twin_run, self._twin_delta = None, self.run, None
-        if twin is not None:
-            self.twin = path_of("twin", twin, "a training run, or an edit by retrain")
-            with renamed(directory="twin"):
-                if (self.twin / "edit.json").is_file():
-                    made = read_edit(self.twin)
-                    if made.single:
-                        raise ArgumentError("twin", f"{self.twin}, single edits", "one of a plan")
-                    self._twin_run, self._twin_delta = read_run(made.run), made.deltas()[None]
-                else:
-                    self._twin_run = read_run(self.twin)
-            if self._twin_run.corpus.vocabulary_size != self.run.corpus.vocabulary_size:
-                raise ArgumentError("twin", f"{self.twin}, of another vocabulary", "a twin")
-        self.deltas: dict[int | None, EditDelta] = {} if edit is None else edit.deltas()
-        self._device = device
+            raise ArgumentError("plan", f"plan {asked.plan_hash[:12]}", own)
+        deltas = {} if edit is None else edit.deltas()
+        beside = None if twin is None else cls._of_twin(twin, run, asked, device)
+        return cls(path, run, asked, deltas, partial(run.load_model, device), beside)
+
+    @classmethod
+    def _of_twin(
+        cls,
+        twin: str | PathLike[str],
+        run: Run,
+        plan: EditPlan,
+        device: torch.device | str | None,
+    ) -> Bench:
+        path, own, edit = _opened("twin", twin)
+        if edit is not None and edit.single:
+            raise ArgumentError("twin", f"{path}, single edits", "one edit of the whole plan")
+        if own.corpus.vocabulary_size != run.corpus.vocabulary_size:
+            raise ArgumentError("twin", f"{path}, of another vocabulary", "a twin of the run")
+
+        def load() -> PreTrainedModel:
+            model = own.load_model(device)
+            if edit is not None:
+                edit.deltas()[None].apply(model)
+            return model
+
+        return cls(path, run, plan, {}, load)
+
+    @property
+    def beside(self) -> Bench:
+        """The bench of the twin."""
+        if self.twin is None:
+            raise MissingError("a twin: --twin RUN, trained without the facts of the plan")
+        return self.twin
 
     @property
     def stage(self) -> str:
@@ -107,7 +140,7 @@ class Bench:
     @cached_property
     def model(self) -> PreTrainedModel:
         """The model without the edit."""
-        return self.run.load_model(self._device)
+        return self._load()
 
     @contextmanager
     def edited(self) -> Generator[PreTrainedModel]:
@@ -117,26 +150,6 @@ class Bench:
         else:
             with self.delta.apply(self.model):
                 yield self.model
-
-    @cached_property
-    def twin_model(self) -> PreTrainedModel:
-        """The model of the twin."""
-        if self.twin is None:
-            raise MissingError("a twin: --twin RUN, trained without the facts of the plan")
-        model = self._twin_run.load_model(self._device)
-        if self._twin_delta is not None:
-            self._twin_delta.apply(model)
-        return model
-
-    @cached_property
-    def beside(self) -> Bench:
-        """The twin in the place of the model, asked the same."""
-        bench = Bench.__new__(Bench)
-        bench.__dict__.update(
-            source=self.source, plan=self.plan, run=self.run, twin=None, deltas={},
-            model=self.twin_model, frame=self.twin_frame,
-        )  # fmt: skip
-        return bench
 
     @cached_property
     def frame(self) -> pl.DataFrame:
@@ -154,11 +167,6 @@ class Bench:
     def named_frame(self) -> pl.DataFrame:
         """The same with names, where things have names of their own."""
         return self.run.corpus.world.named(self.frame)
-
-    @cached_property
-    def twin_frame(self) -> pl.DataFrame:
-        """The twin, asked the same probes."""
-        return evaluate_model(self.twin_model, self.run.corpus, self.plan, {})
 
     @cached_property
     def rows(self) -> pl.DataFrame:
@@ -228,11 +236,6 @@ class Bench:
             return membership(model, self.run.corpus, self.plan, pairs=pairs)
 
     @cached_property
-    def twin_membership(self) -> pl.DataFrame:
-        """The same of the twin."""
-        return membership(self.twin_model, self.run.corpus, self.plan, pairs=self._pairs)
-
-    @cached_property
     def linear_probes(self) -> pl.DataFrame:
         """What can be read off the residual stream."""
         try:
@@ -240,6 +243,16 @@ class Bench:
                 return probe_objects(model, self.run.corpus, self.plan)
         except ArgumentError as error:
             raise MissingError(error.allowed) from None
+
+
+def _opened(name: str, place: str | PathLike[str]) -> tuple[Path, Run, EditRecord | None]:
+    """A run, or the run of an edit and the edit."""
+    from behemoth.edit.record import read_edit
+
+    path = path_of(name, place, "a training run or an edit directory")
+    with renamed(directory=name):
+        edit = read_edit(path) if (path / "edit.json").is_file() else None
+        return path, read_run(path if edit is None else edit.run), edit
 
 
 def of_frame(name: str, kept: str = "all", *, beside: bool = False) -> Measure:

@@ -80,7 +80,7 @@ def evaluate_suite(
         raise ArgumentError.unknown("suite", suite, SUITES)
     if out is not None:
         check_out(out, force)
-    bench = Bench(source, plan, twin, device=device)
+    bench = Bench.open(source, plan, twin, device=device)
     found = take(SUITES[suite], bench, progress)
     if out is not None:
         found.write(out)

@@ -198,7 +198,7 @@ def _perplexity(documents: str) -> Callable[[Bench], Found]:
 
 def _forget_quality(bench: Bench) -> tuple[Found, Found]:
     try:
-        found = forget_quality(bench.frame, bench.twin_frame)
+        found = forget_quality(bench.frame, bench.beside.frame)
     except ArgumentError:
         raise MissingError(
             "objects of one token in other wordings, which truth ratios need"
@@ -214,12 +214,12 @@ def _membership(bench: Bench, score: str) -> Found:
 
 
 def _privacy(bench: Bench, score: str) -> Found:
-    own, twin = bench.membership, bench.twin_membership
+    own, twin = bench.membership, bench.beside.membership
     return Found(abs(auc(own, score) - auc(twin, score)), count=own.height, over="facts")
 
 
 def _reference(bench: Bench) -> Found:
-    own, twin = bench.membership, bench.twin_membership
+    own, twin = bench.membership, bench.beside.membership
     frame = own.with_columns(loss=own["loss"] - twin["loss"])
     return Found(auc(frame, "loss"), count=frame.height, over="facts")
 
@@ -257,15 +257,15 @@ def _against_twin(bench: Bench, groups: Sequence[str]) -> Found:
     if probes.is_empty():
         raise MissingError("probes of these groups in the plan")
     with bench.edited() as model:
-        divergence = twin_divergences(bench.twin_model, model, probes["prompt"])
+        divergence = twin_divergences(bench.beside.model, model, probes["prompt"])
     rows = probes.select("subject").with_columns(kl=pl.Series(divergence))
     return bench.mean(rows, pl.col("kl"), "probes of these groups in the plan")
 
 
 def _parameters(bench: Bench) -> Found:
-    before = parameter_distance(bench.model, bench.twin_model)
+    before = parameter_distance(bench.model, bench.beside.model)
     with bench.edited() as model:
-        after = parameter_distance(model, bench.twin_model)
+        after = parameter_distance(model, bench.beside.model)
     if before == 0:
         raise MissingError("a twin that differs from the run")
     return Found(after / before)
