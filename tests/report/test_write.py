@@ -76,6 +76,25 @@ def test_a_study_in_which_nothing_is_finished(tmp_path, draw, write_study):
     assert "Everything below is of the other 0." in text
 
 
+def test_charts_for_print_and_charts_alone(tmp_path, draw, write_study):
+    frames = draw(worlds=2, edits=12, probes=1, labels=("lora", "ft"), levels=(1, 16))
+    study = write_study(tmp_path / "study", frames, {"measure": "ed50", "method": "lora"})
+    place = write_report(study, tmp_path / "out", resamples=10, style="paper", figures=True)
+    assert place == tmp_path / "out" and not (place / "report.html").exists()
+    ends = {file.suffix for file in (place / "charts").iterdir()}
+    assert ends == {".pdf", ".svg"}
+    assert (place / "charts" / "dose.pdf").read_bytes().startswith(b"%PDF")
+    text = (place / "charts" / "dose.svg").read_text()
+    assert "Nimbus Roman" in text and "system-ui" not in text
+    width = float(re.search(r'<svg[^>]* width="([\d.]+)"', text).group(1))
+    assert width < 560, "two panels fit on a page"
+    assert {file.stem for file in (place / "frames").iterdir()} == {
+        f"figure_{file.stem}" for file in (place / "charts").glob("*.svg")
+    }
+    with pytest.raises(ArgumentError, match="argument 'style': got print, allowed: screen, paper"):
+        write_report(study, style="print")
+
+
 def test_what_is_not_there_yet_stands_on_top(tmp_path, draw, write_study, report):
     assert 'class="state"' not in report.read_text(), "of a whole study there is nothing to say"
     frames = draw(worlds=3, edits=12, probes=1, labels=("lora",), levels=(1, 16))

@@ -114,7 +114,12 @@ def run(
 
 
 @app.command("report")
-@command(Option("out", "DIR", "Where the report goes [STUDY/report]."))
+@command(
+    Option("out", "DIR", "Where the report goes [STUDY/report]."),
+    Option("style", "screen|paper", "Of the charts in files; of paper they are PDF, in a serif.",
+           default="screen"),
+    flag("figures", "Write the charts and their frames alone."),
+)  # fmt: skip
 def report(
     study: Annotated[str, typer.Argument(metavar="STUDY", help="The directory of a study.")],
     given: dict[str, Any],

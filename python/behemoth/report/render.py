@@ -7,12 +7,11 @@ from typing import Any
 import altair as alt
 import vl_convert
 
-from .style import Figure, config
+from .style import SCREEN, Figure, Style, config
 
-__all__ = ["embedded", "exported", "javascript", "png", "svg"]
+__all__ = ["embedded", "exported", "javascript", "pdf", "png", "svg"]
 
 _VERSION = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
-_WIDTH = 340  # pixels of a panel in a file
 _PNG_SCALE = 2.5
 
 
@@ -33,19 +32,19 @@ def embedded(figure: Figure) -> list[dict[str, Any]]:
     return specs
 
 
-def exported(figure: Figure) -> dict[str, Any]:
+def exported(figure: Figure, style: Style = SCREEN) -> dict[str, Any]:
     """One spec of all panels side by side, with title and legend, for files."""
     charts = []
     for panel in figure.panels:
-        wide = _WIDTH if len(figure.panels) > 1 else 520
-        chart = panel.chart.properties(width=wide, height=panel.height)
+        wide = style.panel if len(figure.panels) > 1 else style.one
+        chart = panel.chart.properties(width=wide, height=round(style.height * panel.height))
         charts.append(chart.properties(title=panel.title) if panel.title else chart)
-    columns = len(charts) if len(charts) <= 3 else (2 if len(charts) == 4 else 3)
+    columns = min(style.most, len(charts) if len(charts) <= 3 else (2 if len(charts) == 4 else 3))
     whole = alt.concat(*charts, columns=columns, spacing=36)
     spec = whole.to_dict()
     if figure.legend:
         _with_legend(spec, figure)
-    return {**spec, "config": config()}
+    return {**spec, "config": config(style)}
 
 
 def _with_legend(spec: dict[str, Any], figure: Figure) -> None:
@@ -72,6 +71,11 @@ def png(figure: Figure) -> bytes:
     return vl_convert.vegalite_to_png(exported(figure), vl_version=_VERSION, scale=_PNG_SCALE)
 
 
-def svg(figure: Figure) -> str:
+def svg(figure: Figure, style: Style = SCREEN) -> str:
     """The figure as an SVG file."""
-    return vl_convert.vegalite_to_svg(exported(figure), vl_version=_VERSION)
+    return vl_convert.vegalite_to_svg(exported(figure, style), vl_version=_VERSION)
+
+
+def pdf(figure: Figure, style: Style = SCREEN) -> bytes:
+    """The figure as a PDF file, words as words."""
+    return vl_convert.vegalite_to_pdf(exported(figure, style), vl_version=_VERSION)

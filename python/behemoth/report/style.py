@@ -19,9 +19,13 @@ __all__ = [
     "BLUE",
     "INK",
     "ORANGE",
+    "PAPER",
+    "SCREEN",
+    "STYLES",
     "Absent",
     "Figure",
     "Panel",
+    "Style",
     "colour_of",
     "config",
     "decades",
@@ -42,6 +46,43 @@ _OKABE_ITO = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000
 _VIRIDIS = ("#440154", "#482878", "#3e4a89", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58",
             "#b5de2b")  # fmt: skip
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'DejaVu Sans', sans-serif"
+SERIF = "'Nimbus Roman', 'Times New Roman', 'Liberation Serif', 'DejaVu Serif', serif"
+
+
+@dataclass(frozen=True)
+class Style:
+    """How figures are written to files.
+
+    Attributes
+    ----------
+    font : str
+    size : int
+        Of the words on axes, in pixels, which are points of a PDF.
+    one, panel : int
+        Width of the only panel of a figure, and of one of several.
+    most : int
+        Panels in a row.
+    height : float
+        Of panels, as a share of what a screen gives them.
+    ink, quiet, lines : str
+        Colours of titles, of labels, and of axes.
+    """
+
+    font: str
+    size: int
+    one: int
+    panel: int
+    most: int
+    height: float
+    ink: str
+    quiet: str
+    lines: str
+
+
+SCREEN = Style(FONT, 11, 520, 340, 3, 1.0, INK, QUIET, "#9aa1a9")
+PAPER = Style(SERIF, 9, 300, 205, 2, 0.6, "#000000", "#000000", "#000000")
+"""For print: a serif, black axes, two panels across the width of a page, one in a column."""
+STYLES = {"screen": SCREEN, "paper": PAPER}
 
 
 @dataclass(frozen=True)
@@ -108,15 +149,16 @@ class Absent:
     why: str
 
 
-def config() -> dict[str, Any]:
+def config(style: Style = SCREEN) -> dict[str, Any]:
     """The theme, as Vega-Lite's config."""
-    axis = {"labelColor": QUIET, "titleColor": INK, "gridColor": "#e6e8eb",
-            "domainColor": "#9aa1a9",
-            "tickColor": "#9aa1a9", "labelFontSize": 11, "titleFontSize": 12,
-            "titleFontWeight": "normal", "labelFont": FONT, "titleFont": FONT}  # fmt: skip
+    axis = {"labelColor": style.quiet, "titleColor": style.ink, "gridColor": "#e6e8eb",
+            "domainColor": style.lines,
+            "tickColor": style.lines, "labelFontSize": style.size, "titleFontSize": style.size + 1,
+            "titleFontWeight": "normal", "labelFont": style.font,
+            "titleFont": style.font}  # fmt: skip
     return {
         "background": "white",
-        "font": FONT,
+        "font": style.font,
         "padding": 4,
         "view": {"stroke": None},
         "axis": axis,
@@ -127,10 +169,11 @@ def config() -> dict[str, Any]:
         "line": {"strokeWidth": 2},
         "point": {"filled": True, "size": 48},
         "rule": {"strokeWidth": 1.5},
-        "legend": {"labelFont": FONT, "titleFont": FONT, "titleFontWeight": "normal",
-                   "labelFontSize": 11, "titleFontSize": 12, "labelLimit": 260},
-        "title": {"font": FONT, "fontSize": 13, "fontWeight": 600, "anchor": "start",
-                  "offset": 22, "color": INK},
+        "legend": {"labelFont": style.font, "titleFont": style.font, "titleFontWeight": "normal",
+                   "labelFontSize": style.size, "titleFontSize": style.size + 1,
+                   "labelLimit": 260},
+        "title": {"font": style.font, "fontSize": style.size + 2, "fontWeight": 600,
+                  "anchor": "start", "offset": 22, "color": style.ink},
     }  # fmt: skip
 
 

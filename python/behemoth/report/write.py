@@ -6,7 +6,7 @@ import platform
 from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
@@ -14,15 +14,15 @@ from behemoth.study.analysis.headline import headline
 from behemoth.study.analysis.summary import Summary, summarise
 from behemoth.study.results import Results
 from behemoth.support.checks import path_of, whole_number
-from behemoth.support.errors import renamed
+from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.files import replacing, write_bytes
 from behemoth.support.progress import Looking, task
 from behemoth.support.provenance import cores, listed, processor, versions
 
 from .charts import CHARTS
 from .page import Page, render
-from .render import png, svg
-from .style import Figure
+from .render import pdf, png, svg
+from .style import STYLES, Figure
 from .tables import (
     contrast_table,
     dose_rows,
@@ -43,6 +43,8 @@ def write_report(
     study: str | PathLike[str],
     out: str | PathLike[str] | None = None,
     *,
+    style: Literal["screen", "paper"] = "screen",
+    figures: bool = False,
     resamples: int = 1000,
     progress: Looking = None,
 ) -> Path:
@@ -54,6 +56,11 @@ def write_report(
         A study's directory.
     out : path, optional
         Folder of the report; STUDY/report by default. Files of the same names are replaced.
+    style : {'screen', 'paper'}
+        Of the charts in files: as on the page, with PNG and SVG; or for print, with a serif, black
+        axes and the width of a column or a page, with PDF and SVG.
+    figures : bool
+        Write the charts and their frames alone.
     resamples : int
         Of the bootstrap of ED50.
     progress : callable or Progress, optional
@@ -62,8 +69,9 @@ def write_report(
     Returns
     -------
     Path
-        ``report.html``. Beside it are charts/NAME.png and .svg, and frames/NAME.parquet:
-        what each chart shows, and the tables of the analysis.
+        ``report.html``, or the folder where there are figures alone. Beside it are charts/NAME.png
+        (or .pdf) and .svg, and frames/NAME.parquet: what each chart shows, and the tables of the
+        analysis.
 
     Raises
     ------
@@ -75,16 +83,18 @@ def write_report(
     with renamed(path="study"):
         results = Results.open(study)
     whole_number("resamples", resamples, 1)
+    if style not in STYLES:
+        raise ArgumentError.unknown("style", style, STYLES)
     place = results.path / "report" if out is None else path_of("out", out)
     primary = results.about.primary
     with task(progress, "analysing", "methods") as step:
         summary = summarise(results, primary, resamples=resamples, step=step)
-    figures = [draw(summary) for draw in CHARTS]
-    for figure in figures:
+    drawn = [draw(summary) for draw in CHARTS]
+    for figure in drawn:
         if isinstance(figure, Figure):
-            write_bytes(place / "charts" / f"{figure.name}.png", png(figure))
-            write_bytes(place / "charts" / f"{figure.name}.svg", svg(figure).encode())
-            _parquet(place / "frames" / f"figure_{figure.name}.parquet", figure.frame)
+            _write_figure(figure, place, style)
+    if figures:
+        return place
     for name, table in summary.tables().items():
         _parquet(place / "frames" / f"{name}.parquet", table)
     page = Page(
@@ -95,7 +105,7 @@ def write_report(
         state=_state(results),
         stated=_stated(primary),
         counts=_counts(results, summary),
-        figures=figures,
+        figures=drawn,
         sections=_sections(results, summary),
         run=run_table(_run(results, summary)),
         models=model_table(summary),
@@ -105,6 +115,16 @@ def write_report(
     file = place / "report.html"
     write_bytes(file, render(page).encode())
     return file
+
+
+def _write_figure(figure: Figure, place: Path, style: str) -> None:
+    file = place / "charts" / figure.name
+    if style == "paper":
+        write_bytes(file.with_suffix(".pdf"), pdf(figure, STYLES[style]))
+    else:
+        write_bytes(file.with_suffix(".png"), png(figure))
+    write_bytes(file.with_suffix(".svg"), svg(figure, STYLES[style]).encode())
+    _parquet(place / "frames" / f"figure_{figure.name}.parquet", figure.frame)
 
 
 def _parquet(file: Path, frame: pl.DataFrame) -> None:
