@@ -76,7 +76,9 @@ def test_a_study_in_which_nothing_is_finished(tmp_path, draw, write_study):
     assert "Everything below is of the other 0." in text
 
 
-def test_charts_for_print_and_charts_alone(tmp_path, draw, write_study):
+def test_charts_for_print_and_charts_alone(tmp_path, draw, write_study, monkeypatch):
+    some = [chart for chart in CHARTS if chart.__name__ in ("dose", "damage")]
+    monkeypatch.setattr("behemoth.report.write.CHARTS", some)
     frames = draw(worlds=2, edits=12, probes=1, labels=("lora", "ft"), levels=(1, 16))
     study = write_study(tmp_path / "study", frames, {"measure": "ed50", "method": "lora"})
     place = write_report(study, tmp_path / "out", resamples=10, style="paper", figures=True)
@@ -95,7 +97,8 @@ def test_charts_for_print_and_charts_alone(tmp_path, draw, write_study):
         write_report(study, style="print")
 
 
-def test_what_is_not_there_yet_stands_on_top(tmp_path, draw, write_study, report):
+def test_what_is_not_there_yet_stands_on_top(tmp_path, draw, write_study, report, monkeypatch):
+    monkeypatch.setattr("behemoth.report.write.CHARTS", [])
     assert 'class="state"' not in report.read_text(), "of a whole study there is nothing to say"
     frames = draw(worlds=3, edits=12, probes=1, labels=("lora",), levels=(1, 16))
     study = write_study(tmp_path / "study", frames, {"measure": "ed50", "method": "lora"})
