@@ -22,7 +22,7 @@ import polars as pl
 
 import behemoth as bh
 
-LEVELS = (32, 64, 128, 256, 512, 1024)  # exposures of the facts of people who are often mentioned
+LEVELS = (16, 32, 64, 128, 256, 512)  # exposures of the facts of people who are often mentioned
 PEOPLE = 16  # at each of these levels
 SELDOM = 2  # exposures of all other facts
 
