@@ -19,16 +19,16 @@ from behemoth.corpus.corpus import Corpus
 from behemoth.delta.stack import stack_deltas
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.recall.sequence_rank import check_rank
-from behemoth.support.checks import path_of, whole_number
-from behemoth.support.errors import ArgumentError, renamed
+from behemoth.support.checks import whole_number
+from behemoth.support.errors import ArgumentError
 from behemoth.support.files import replacing
 from behemoth.support.parquet import check_target
 from behemoth.support.progress import Looking, task
-from behemoth.train.run import read_run
 
 from .prompted import Prompted, unwanted_words
 from .ranking import Ranking
 from .scores import Scores, score, score_stacked
+from .source import check_plan, open_source
 from .table import finish, laid_out
 
 if TYPE_CHECKING:
@@ -121,24 +121,15 @@ def evaluate(
     >>> frame.filter(group="edited").select("edit", "stage").rows()
     [(0, 'before'), (1, 'before'), (0, 'after'), (1, 'after')]
     """
-    from behemoth.edit.record import read_edit
-
     if out is not None:
         check_target(out)
     made = EditPlan.of(plan)
-    place = path_of("source", source, "a training run or an edit directory")
-    with renamed(directory="source"):
-        edit = read_edit(place) if (place / "edit.json").is_file() else None
-        run = read_run(place if edit is None else edit.run)
+    _, run, edit = open_source("source", source)
     whole_number("stack", stack, 1)
     if batch_size is not None:
         whole_number("batch_size", batch_size, 1)
-    made.check(run.corpus)
+    check_plan(made, run, edit)
     check_rank(rank, run.corpus)
-    if edit is not None and edit.plan_hash != made.plan_hash:
-        raise ArgumentError(
-            "plan", f"plan {made.plan_hash[:12]}", f"the edit's own, {edit.plan_hash[:12]}"
-        )
     deltas = {} if edit is None else edit.deltas()
     frame = evaluate_model(
         run.load_model(device),

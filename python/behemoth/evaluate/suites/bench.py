@@ -15,14 +15,16 @@ from numpy.typing import NDArray
 
 from behemoth.evaluate.aggregate import aggregate
 from behemoth.evaluate.frame import evaluate_model
+from behemoth.evaluate.geometry import geometry
 from behemoth.evaluate.linear_probes import probe_objects
 from behemoth.evaluate.membership import membership, unwritten_pairs
 from behemoth.evaluate.metrics import METRICS
+from behemoth.evaluate.quantisation import evaluate_quantised
+from behemoth.evaluate.source import check_plan, open_source
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.recall.facts import recall
-from behemoth.support.checks import path_of
-from behemoth.support.errors import ArgumentError, renamed
-from behemoth.train.run import Run, read_run
+from behemoth.support.errors import ArgumentError
+from behemoth.train.run import Run
 
 from .suite import Found, Measure, MissingError
 
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from behemoth.delta.delta import EditDelta
-    from behemoth.edit.record import EditRecord
 
 __all__ = ["Bench", "of_frame", "resampled_ratio"]
 
@@ -85,11 +86,8 @@ class Bench:
             When one of them is none, or they do not belong together.
         """
         asked = EditPlan.of(plan)
-        path, run, edit = _opened("source", source)
-        asked.check(run.corpus)
-        if edit is not None and edit.plan_hash != asked.plan_hash:
-            own = f"the edit's own, {edit.plan_hash[:12]}"
-            raise ArgumentError("plan", f"plan {asked.plan_hash[:12]}", own)
+        path, run, edit = open_source("source", source)
+        check_plan(asked, run, edit)
         deltas = {} if edit is None else edit.deltas()
         beside = None if twin is None else cls._of_twin(twin, run, asked, device)
         return cls(path, run, asked, deltas, partial(run.load_model, device), beside)
@@ -102,7 +100,7 @@ class Bench:
         plan: EditPlan,
         device: torch.device | str | None,
     ) -> Bench:
-        path, own, edit = _opened("twin", twin)
+        path, own, edit = open_source("twin", twin)
         if edit is not None and edit.single:
             raise ArgumentError("twin", f"{path}, single edits", "one edit of the whole plan")
         if own.corpus.vocabulary_size != run.corpus.vocabulary_size:
@@ -236,6 +234,18 @@ class Bench:
             return membership(model, self.run.corpus, self.plan, pairs=pairs)
 
     @cached_property
+    def geometry(self) -> pl.DataFrame:
+        """Size and shape of the changes."""
+        if not self.deltas:
+            raise MissingError("an edit: this is a run as it was trained")
+        return geometry(self.deltas, self.model)
+
+    @cached_property
+    def rounded(self) -> pl.DataFrame:
+        """The frame of the edited model with rounded weights, by bits."""
+        return evaluate_quantised(self.model, self.run.corpus, self.plan, self.delta)
+
+    @cached_property
     def linear_probes(self) -> pl.DataFrame:
         """What can be read off the residual stream."""
         try:
@@ -243,16 +253,6 @@ class Bench:
                 return probe_objects(model, self.run.corpus, self.plan)
         except ArgumentError as error:
             raise MissingError(error.allowed) from None
-
-
-def _opened(name: str, place: str | PathLike[str]) -> tuple[Path, Run, EditRecord | None]:
-    """A run, or the run of an edit and the edit."""
-    from behemoth.edit.record import read_edit
-
-    path = path_of(name, place, "a training run or an edit directory")
-    with renamed(directory=name):
-        edit = read_edit(path) if (path / "edit.json").is_file() else None
-        return path, read_run(path if edit is None else edit.run), edit
 
 
 def of_frame(name: str, kept: str = "all", *, beside: bool = False) -> Measure:

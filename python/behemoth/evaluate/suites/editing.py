@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import polars as pl
 
+from behemoth.evaluate.damage import known_bystanders
 from behemoth.evaluate.dose import doses
-from behemoth.evaluate.geometry import geometry
 from behemoth.evaluate.text_losses import document_divergences
 from behemoth.plan.groups import FOLLOWING
 
@@ -98,9 +98,7 @@ def damage_of(bench: Bench, groups: Sequence[str], exposures: int | None = None)
     """Share of bystanders that were right before and are not any more."""
     if not bench.deltas:
         raise MissingError("an edit: this is a run as it was trained")
-    rows = bench.rows.filter(
-        pl.col("group").is_in(groups), pl.col("known"), pl.col("must_change").not_()
-    )
+    rows = known_bystanders(bench.rows, groups)
     if exposures is not None:
         rows = rows.filter(exposures=exposures)
     return bench.mean(rows, pl.col("exact_match").not_(), "such facts that the model knew before")
@@ -132,12 +130,6 @@ def _dose(bench: Bench) -> Found:
     return Found(float(np.median(frame["dose"])), count=frame.height, over="edits")
 
 
-def _geometry(bench: Bench) -> pl.DataFrame:
-    if not bench.deltas:
-        raise MissingError("an edit: this is a run as it was trained")
-    return geometry(bench.deltas, bench.model)
-
-
 def _norm(bench: Bench) -> Found:
     parameters = dict(bench.model.named_parameters())
     own = {
@@ -147,7 +139,7 @@ def _norm(bench: Bench) -> Found:
         for edit, delta in bench.deltas.items()
         if delta.changes
     }
-    rows = _geometry(bench).group_by("edit").agg(pl.col("norm").pow(2).sum().sqrt())
+    rows = bench.geometry.group_by("edit").agg(pl.col("norm").pow(2).sum().sqrt())
     shares = [row["norm"] / own[row["edit"]] ** 0.5 for row in rows.iter_rows(named=True)]
     if not shares:
         raise MissingError("an edit that changed something")
@@ -156,7 +148,7 @@ def _norm(bench: Bench) -> Found:
 
 def _geometric(column: str) -> Callable[[Bench], Found]:
     def find(bench: Bench) -> Found:
-        values = _geometry(bench)[column].cast(pl.Float64)
+        values = bench.geometry[column].cast(pl.Float64)
         if not len(values):
             raise MissingError("an edit that changed something")
         return Found(float(values.mean()), count=len(values), over="matrices")  # type: ignore[arg-type]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -29,7 +28,6 @@ __all__ = [
     "Suite",
     "SuiteResult",
     "Taken",
-    "read_suite",
 ]
 
 RECORD = "suite.json"
@@ -286,8 +284,3 @@ def _take(measure: Measure, bench: Bench) -> Taken:
         with suppress(MissingError):
             beside = measure.find(bench.beside).value
     return Taken(*own, found=found, twin=beside)
-
-
-def read_suite(directory: str | PathLike[str]) -> dict[str, Any]:
-    """Read ``suite.json``."""
-    return json.loads((Path(directory) / RECORD).read_text(encoding="utf-8"))

@@ -13,7 +13,6 @@ import polars as pl
 
 from behemoth.evaluate.membership import SCORES, auc
 from behemoth.evaluate.metrics import PARAPHRASED
-from behemoth.evaluate.quantisation import evaluate_quantised
 from behemoth.evaluate.relearning import relearn
 from behemoth.evaluate.text_losses import document_losses, perplexity
 from behemoth.evaluate.twin import parameter_distance, twin_divergences
@@ -238,8 +237,7 @@ def _relearning(bench: Bench) -> Found:
 
 
 def _rounded(bench: Bench, bits: int) -> Found:
-    frame = evaluate_quantised(bench.model, bench.run.corpus, bench.plan, bench.delta, bits=(bits,))
-    return bench.metric("forget_recall", rows=frame.filter(bits=bits).drop("bits"))
+    return bench.metric("forget_recall", rows=bench.rounded.filter(bits=bits).drop("bits"))
 
 
 def _linear(bench: Bench, forgotten: bool) -> Found:
