@@ -34,6 +34,8 @@ _OWN = {
     "rmu": "rmu:RepresentationMisdirection",
     "undial": "undial:SelfDistillation",
     "wga": "wga:WeightedGradientAscent",
+    "satimp": "satimp:SaturationAndImportance",
+    "ceu": "ceu:CrossEntropyUnlearning",
     "task_vector": "task_vector:TaskVector",
     "retrain": "retrain:Retraining",
 }
