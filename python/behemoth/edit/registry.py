@@ -24,6 +24,7 @@ _OWN = {
     "memit": "memit:Memit",
     "emmet": "emmet:Emmet",
     "alphaedit": "alphaedit:AlphaEdit",
+    "ultraedit": "ultraedit:UltraEdit",
     "grad_ascent": "grad_ascent:GradientAscent",
     "grad_diff": "grad_diff:GradientDifference",
     "kl_min": "kl_min:KLMinimisation",
