@@ -51,6 +51,7 @@ GRIDS = {
     "memit": {},
     "emmet": {},
     "alphaedit": {},
+    "ultraedit": {"learning_rate": (1e-3, 1e-2, 1e-1), "ridge": (1.0, 10.0)},
 }
 
 
