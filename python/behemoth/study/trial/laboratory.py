@@ -14,7 +14,7 @@ import polars as pl
 
 from behemoth.corpus.corpus import Corpus
 from behemoth.edit.gradient.method import check_kinds
-from behemoth.edit.protocol import EditContext
+from behemoth.edit.protocol import EditContext, Watch
 from behemoth.plan.choice import choose_edits
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.edit_plan import EditPlan
@@ -146,6 +146,7 @@ class Laboratory:
             seed=unit.measure.edit_seed,
             cache=self.directory.cache,
             run=run.directory,
+            watch=Watch(unit.measure.held_out, unit.measure.bystanders),
         )
         place = self.directory.fresh(unit.id)
         work = Trial(run, model, method, planned, context, unit, clock, step)
