@@ -216,6 +216,9 @@ def _compile(unit: PlanUnit, corpus: Corpus) -> EditPlan:
     table = pl.DataFrame({"fact": chosen.facts.fact, "object": new}).with_columns(
         pl.when(pl.col("object") >= 0).then(pl.col("object")).alias("object")
     )
+    if unit.moved:
+        facts = chosen.facts.fact
+        table = table.filter(first.exposures(facts) != corpus.exposures(facts))
     return compile_plan(corpus, replace(unit.request, edits=None, exposures=None), table=table)
 
 
