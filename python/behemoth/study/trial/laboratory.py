@@ -22,6 +22,7 @@ from behemoth.plan.structure import Structure
 from behemoth.recall.facts import recall
 from behemoth.study.directory import StudyDirectory
 from behemoth.study.file.units import ModelUnit, PlanUnit, TrialUnit
+from behemoth.study.load import facts_per_object
 from behemoth.study.records import ModelRecord, TrialRecord
 from behemoth.study.schemas import RECALL
 from behemoth.support.files import replacing
@@ -103,6 +104,7 @@ class Laboratory:
             parameters_without_embedding=run.record.parameters_without_embedding,
             facts=world.num_facts,
             bits=world.entropy,
+            facts_per_object=facts_per_object(world),
             steps=result.steps,
             tokens=result.tokens,
             training_seconds=result.seconds,
