@@ -12,6 +12,7 @@ from behemoth.edit.gradient.method import check_kinds
 from behemoth.edit.parametrise import chosen_layers
 from behemoth.edit.protocol import EditContext, Effort, MethodInfo, settings_of
 from behemoth.model.architecture import Architecture
+from behemoth.model.precision import wide_type
 from behemoth.support.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -123,8 +124,7 @@ class _Sequence:
                 failure = f"the equations of {name} have no finite solution"
                 changes = {}
                 break
-            dtype = self.model.get_submodule(name).weight.dtype
-            wide = dtype if dtype.itemsize >= 4 else change.left.float().dtype
+            wide = wide_type(self.model.get_parameter(f"{name}.weight").dtype)
             changes[f"{name}.weight"] = LowRank(change.left.to(wide), change.right.to(wide))
         self.context.progress(1, 1)
         return EditDelta(
@@ -148,7 +148,7 @@ class _Sequence:
         """Take these for the statistics of earlier edits."""
         self.seen.clear()
         for name in {key.rpartition(":")[0] for key in memory}:
-            device = self.model.get_submodule(name).weight.device
+            device = self.model.get_parameter(f"{name}.weight").device
             parts = ("count", "mean", "deviations")
             self.seen[name] = Statistics(*(memory[f"{name}:{part}"].to(device) for part in parts))
 
