@@ -60,7 +60,8 @@ def test_the_headline_says_that_the_dose_rises():
     assert "ED50 goes from" in said.text
     first, second = said.text.split(". ")[:2]
     assert "over all facts" in first and "over facts known before" in first
-    assert second.startswith("The margin before the edit carries")
+    assert second.startswith("Of the effect, the margin before the edit carries: over all facts ")
+    assert "facts known before" in second
     assert "5 clusters" in said.text and "4 degrees of freedom" in said.text
     assert "right-censored" in said.text
     assert "95 % interval" in said.text

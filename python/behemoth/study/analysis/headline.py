@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from .dose import already, dosed
+from .dose import FILTERS, already, dosed
 from .summary import Summary
 
 __all__ = ["Headline", "Verdict", "headline"]
@@ -79,10 +79,10 @@ def _of_dose(
     text = (
         f"With {label}, each doubling of exposures multiplies the {kind} dose by {_ratio(row)} "
         f"over all facts{_inside(row)} and {_of_known(known)}. {_carried(summary, label)} "
-        f"{_sure(row)} {_medians(summary, label, verdict)} {_censored(edits)} "
-        f"{_already(summary, edits, label)}{_family(summary)}"
+        f"{_sure(row)} {_shape(summary, label)} {_medians(summary, label, verdict)} "
+        f"{_censored(edits)} {_already(summary, edits, label)}{_family(summary)}"
     )
-    return Headline(verdict, title + _beside(verdict, of_known), text.strip())
+    return Headline(verdict, title + _beside(verdict, of_known), " ".join(text.split()))
 
 
 def _beside(verdict: Verdict, known: Verdict) -> str:
@@ -100,25 +100,36 @@ def _of_known(row: dict[str, Any] | None) -> str:
     if row is None or row["estimate"] is None:
         note = f" ({row['note']})" if row is not None and row["note"] else ""
         return f"cannot be estimated over facts known before{note}"
-    return f"by {_ratio(row)} over facts known before{_inside(row)}"
+    without = f" (no interval: {row['note']})" if row["low"] is None else ""
+    return f"by {_ratio(row)} over facts known before{without}{_inside(row)}"
 
 
 def _carried(summary: Summary, label: str) -> str:
     """How much of both effects the margin carries."""
     said = []
-    for name, words in (("all", "over all facts"), ("known", "over those known before")):
+    for name, facts in (("all", "all facts"), ("known", "facts known before")):
         parts = summary.mediations.get((label, name))
         share = None if parts is None else parts.share
         if share is None or share.value is None:
             why = share.note if share is not None and share.note else "too few edits"
-            said.append(f"no share of it can be given {words} ({why})")
+            said.append(f"over {facts} no share can be given ({why})")
             continue
         ends = ""
         if share.low is not None and share.high is not None:
-            ends = f" ({share.low:.0%} to {share.high:.0%})".replace("-", "\u2212")
-        value = f"{share.value:.0%}".replace("-", "\u2212")
-        said.append(f"{value} of the effect{ends} {words}")
-    return f"The margin before the edit carries {', '.join(said)}."
+            ends = f" ({share.low:.0%} to {share.high:.0%})"
+        said.append(f"over {facts} {share.value:.0%}{ends}".replace("-", "\u2212"))
+    return f"Of the effect, the margin before the edit carries: {'; '.join(said)}."
+
+
+def _shape(summary: Summary, label: str) -> str:
+    """What the ratios would be were doses Weibull's."""
+    ratios = [
+        _ratio(row)
+        for name in FILTERS
+        if (row := _contrast(summary, label, "dose_weibull", name)) is not None
+        and row["estimate"] is not None
+    ]
+    return f"(Were doses Weibull's and not log-normal: {' and '.join(ratios)}.)" if ratios else ""
 
 
 def _medians(summary: Summary, label: str, verdict: Verdict) -> str:
@@ -151,9 +162,11 @@ def _already(summary: Summary, edits: pl.DataFrame, label: str) -> str:
     )
 
 
-def _contrast(summary: Summary, label: str, name: str) -> dict[str, Any] | None:
+def _contrast(
+    summary: Summary, label: str, name: str, filter_: str = "all"
+) -> dict[str, Any] | None:
     rows = summary.contrasts.filter(
-        (pl.col("label") == label) & (pl.col("contrast") == name) & (pl.col("filter") == "all")
+        (pl.col("label") == label) & (pl.col("contrast") == name) & (pl.col("filter") == filter_)
     )
     return rows.row(0, named=True) if rows.height else None
 
