@@ -10,6 +10,7 @@ from behemoth.study.analysis.time_ratio import (
     already_slope,
     curvature,
     direct_ratio,
+    held_out_ratio,
     load_interaction,
     prepared,
     time_ratio,
@@ -161,6 +162,22 @@ def test_the_margin_takes_its_part():
     edits = edits_of(worlds=4, edits=200, slope=0, through_margin=-0.2, limit=400)
     assert time_ratio(edits).value == pytest.approx(0.2, abs=0.02)
     assert abs(direct_ratio(edits).value) < 0.02
+
+
+def test_held_out_wordings_have_a_dose_of_their_own():
+    edits = edits_of(worlds=3)
+    assert held_out_ratio(edits) is None
+    doublings = pl.col("exposures").cast(pl.Float64).log(2)
+    away = (pl.col("dose") * (0.1 * doublings).exp() * 3).ceil().cast(pl.UInt32)
+    both = edits.with_columns(
+        away.alias("dose_held_out"),
+        (away - 1).alias("dose_held_out_low"),
+        pl.col("reached").alias("reached_held_out"),
+    )
+    found = held_out_ratio(both.filter("reached"))
+    assert found.value - time_ratio(edits.filter("reached")).value == pytest.approx(0.1, abs=0.01)
+    none = both.with_columns(pl.lit(None, pl.Boolean).alias("reached_held_out"))
+    assert held_out_ratio(none) is None
 
 
 def test_an_effect_that_wears_off_is_bent():
