@@ -127,6 +127,7 @@ def test_the_family_is_told_of():
     said = words(worlds=5, rotations=2, edits=40)
     assert "Of the rest of the family stated beforehand, at 5 % together" in said.text
     assert "shown: an effect within one and the same fact" in said.text
+    assert "is not tested, as one of the two ratios before it" in words(slope=0, seed=2).text
 
 
 def test_a_study_about_success():

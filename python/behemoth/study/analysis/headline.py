@@ -14,6 +14,7 @@ from .summary import Summary
 
 __all__ = ["Headline", "Verdict", "headline"]
 
+_LEVEL = 0.05  # of the family
 Verdict = Literal["rises", "falls", "no clear effect", "one cluster", "no data"]
 
 
@@ -78,7 +79,7 @@ def _of_dose(
     }[verdict]
     text = (
         f"With {label}, each doubling of exposures multiplies the {kind} dose by {_ratio(row)} "
-        f"over all facts{_inside(row)} and {_of_known(known)}. {_carried(summary, label)} "
+        f"over all facts{_inside(row, ',')} and {_of_known(known)}. {_carried(summary, label)} "
         f"{_sure(row)} {_shape(summary, label)} {_medians(summary, label, verdict)} "
         f"{_censored(edits)} {_already(summary, edits, label)}{_family(summary)}"
     )
@@ -118,6 +119,8 @@ def _carried(summary: Summary, label: str) -> str:
         if share.low is not None and share.high is not None:
             ends = f" ({share.low:.0%} to {share.high:.0%})"
         said.append(f"over {facts} {share.value:.0%}{ends}".replace("-", "\u2212"))
+    if said[0].removeprefix("over all facts") == said[1].removeprefix("over facts known before"):
+        said = [said[0].replace("over all facts", "over all facts and over facts known before")]
     return f"Of the effect, the margin before the edit carries: {'; '.join(said)}."
 
 
@@ -183,9 +186,15 @@ def _family(summary: Summary) -> str:
     rows = summary.contrasts.filter(pl.col("role") == "family")
     if not rows.height or not rows["p"].drop_nulls().len():
         return ""
+    gates = summary.contrasts.filter(pl.col("role") == "primary")["p_family"]
+    if (gates > _LEVEL).any():
+        return (
+            " The rest of the family stated beforehand is not tested, as one of the two ratios "
+            "before it is not shown."
+        )
     found: dict[bool, list[str]] = {True: [], False: []}
     for row in rows.iter_rows(named=True):
-        found[row["p_family"] <= 0.05].append(_FAMILY[row["contrast"]])
+        found[row["p_family"] <= _LEVEL].append(_FAMILY[row["contrast"]])
     yes, no = (", ".join(found[each]) for each in (True, False))
     parts = [*([f"shown: {yes}"] if yes else []), *([f"not shown: {no}"] if no else [])]
     return f" Of the rest of the family stated beforehand, at 5 % together, {'; '.join(parts)}."
@@ -213,7 +222,7 @@ def _of_share(
     then = "to" if verdict in ("rises", "falls") else "and"
     text = (
         f"With {label}, each doubling of exposures multiplies the odds of {word} by {_ratio(row)} "
-        f"over all facts{_inside(row)} and {_of_known(known)}. {_sure(row)} "
+        f"over all facts{_inside(row, ',')} and {_of_known(known)}. {_sure(row)} "
         f"It {goes} {first[measure]:.1%} at {_times(first['exposures'])} {then} "
         f"{last[measure]:.1%} at {last['exposures']:,}, over all facts."
     )
@@ -226,7 +235,7 @@ def _verdict(row: dict[str, Any] | None) -> Verdict:
     if row["clusters"] < 2:
         return "one cluster"
     # What is behind a gate that did not open is not shown, whatever its own interval.
-    if row["low"] is None or row["low"] <= 0 <= row["high"] or row["p_family"] > 0.05:
+    if row["low"] is None or row["low"] <= 0 <= row["high"] or row["p_family"] > _LEVEL:
         return "no clear effect"
     return "falls" if row["high"] < 0 else "rises"
 
@@ -260,9 +269,9 @@ def _upper(value: float, digits: int) -> str:
     return f"{value:.{digits}f}" if value < 1000 else "more than 1,000"
 
 
-def _inside(row: dict[str, Any]) -> str:
+def _inside(row: dict[str, Any], after: str = "") -> str:
     held = row["low"] is not None and row["low"] <= 0 <= row["high"]
-    return ", which holds 1, no effect," if held else ""
+    return f", which holds 1, no effect{after}" if held else ""
 
 
 def _sure(row: dict[str, Any]) -> str:
