@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from behemoth.train.config import TrainConfig
 
 __all__ = [
+    "HOLD",
     "Answers",
     "EditContext",
     "EditKind",
@@ -27,6 +28,7 @@ __all__ = [
     "Family",
     "Goal",
     "MethodInfo",
+    "Watch",
     "answers",
     "changes_of",
     "settings_of",
@@ -37,6 +39,9 @@ Family = Literal["fine-tuning", "locate-and-edit", "unlearning", "oracle"]
 Goal = Literal["flip", "forget", "either"]
 """What an edit is judged by: that the new object is said rather than the old one, that the old one
 is no longer said, or the first where there is a new object and the second where there is none."""
+
+HOLD = 3
+"""Further steps looked at for which a flip has to hold to be one."""
 
 _GOALS: dict[Family, Goal] = {
     "fine-tuning": "flip",
@@ -94,6 +99,25 @@ class MethodInfo:
 
 
 @dataclass(frozen=True)
+class Watch:
+    """What methods that take steps look at on the way of a single edit, beside its own rows.
+
+    It changes no edit. The trace then has what `behemoth.study.schemas.TRACES` says.
+
+    Attributes
+    ----------
+    held_out : int
+        Most wordings that the edit is not trained on, looked at after each step; 0 for none.
+    bystanders : int
+        Most facts that are to stay, looked at where a flip begins and after the last step, with
+        the norm of the change; 0 for neither.
+    """
+
+    held_out: int = 2
+    bystanders: int = 8
+
+
+@dataclass(frozen=True)
 class EditContext:
     """What a method may use besides the model and the plans.
 
@@ -112,6 +136,8 @@ class EditContext:
         default, and without one the settings that runs have by default.
     progress : callable, optional
         Called with (done, total) steps.
+    watch : Watch, optional
+        What is looked at on the way beside the edit's own rows; nothing by default.
     """
 
     corpus: Corpus
@@ -120,6 +146,7 @@ class EditContext:
     run: Path | None = None
     trained: TrainConfig | None = None
     progress: Step = silent
+    watch: Watch | None = None
 
     def training(self) -> TrainConfig:
         """How the model was trained."""
