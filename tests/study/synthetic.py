@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from behemoth.study.results import MODELS
-from behemoth.study.trial.durability import RETENTION
+from behemoth.study.schemas import RETENTION
 
 LEVELS = (1, 4, 16, 64, 256)
 OBJECTS = 50

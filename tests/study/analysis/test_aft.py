@@ -82,3 +82,16 @@ def test_what_the_doses_do_not_determine_is_no_number(distribution):
     split = np.where(apart, 5.0, 0.0), np.where(apart, np.inf, 5.0)
     assert lost(*split, design), "separated"
     assert lost(low[:3], high[:3], design[:3]), "as many rows as columns"
+    few = np.array([0.0, 2.0, 3.0, 4.0, 9.0]), np.array([1.0, 3.0, 4.0, 5.0, np.inf])
+    levels = np.column_stack([np.ones(5), [0.0, 4.0, 4.0, 4.0, 6.0]])
+    assert lost(*few, levels), "one below all others and one beyond them, each alone at its level"
+
+
+@pytest.mark.parametrize("distribution", KNOWN)
+def test_small_noise_is_no_separation(distribution):
+    # Doses over two decades with noise of 5 %: predictions lie 90 scales apart, as doses do.
+    random = np.random.default_rng(1)
+    x = np.linspace(0, 1, 300)
+    dose = np.ceil(np.exp(1 + 4.5 * x + 0.05 * random.normal(size=300)))
+    found = fit(dose - 1, dose, np.column_stack([np.ones(300), x]), distribution=distribution)
+    assert found.coefficients[1] == pytest.approx(4.5, abs=0.05)

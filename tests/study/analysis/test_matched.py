@@ -133,3 +133,20 @@ def test_the_table_of_ranks_and_parts():
     assert (
         matched_table(every.clear(), damage_of_edits(rows), consequences(frames.probes)).height == 0
     )
+
+
+def test_only_what_differs_in_one_thing_is_compared():
+    settings = {
+        "lora": {"rank": 1, "part": "mlp"},
+        "ft": {"rank": None, "part": "mlp"},
+        "ascent": {"rank": None, "part": "mlp", "method": "grad_ascent"},
+    }
+    frames = draw(labels=tuple(settings), settings=settings, edits=4, worlds=2)
+    every = frames.edits.collect()
+    of_edits, follows = damage_of_edits(damage(frames.probes)), consequences(frames.probes)
+    table = matched_table(every, of_edits, follows)
+    assert set(table["method"]) == {"ft"}
+    assert (table.filter(pl.col("outcome") == "flipped")["edits"] == 2 * 2 * 5 * 4).all()
+    # Without and with a retain term they differ in two things.
+    retain = pl.when(pl.col("label") == "ft").then(8).otherwise(0).alias("retain_rows")
+    assert matched_table(every.with_columns(retain), of_edits, follows).height == 0

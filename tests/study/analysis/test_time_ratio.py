@@ -2,6 +2,7 @@ import math
 import runpy
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -9,6 +10,7 @@ from behemoth.study.analysis.time_ratio import (
     already_slope,
     curvature,
     direct_ratio,
+    held_out_ratio,
     load_interaction,
     prepared,
     time_ratio,
@@ -78,6 +80,23 @@ def test_weibull_doses_have_their_own_likelihood():
     assert found.value == pytest.approx(0.15, abs=0.02)
 
 
+def test_it_is_a_ratio_of_geometric_means_whatever_the_shape():
+    # Rare facts are unknown more often, and what is unknown takes a third of the steps: the
+    # logarithms are skewed, and more so where exposures are few. Weibull's likelihood follows the
+    # slow edits, the log-normal one the mean of the logarithms, as least squares do.
+    edits = edits_of(worlds=4, edits=300, slope=0, base=0.02, limit=10_000)
+    edits = edits.drop("subject_exposures")
+    quick = edits.with_columns(
+        pl.when("known").then("dose").otherwise((pl.col("dose") / 3).ceil()).alias("dose")
+    )
+    log_dose = quick.select(pl.col("dose").log()).to_series().to_numpy()
+    doublings = quick.select(pl.col("exposures").log(2)).to_series().to_numpy()
+    mean = np.polyfit(doublings, log_dose, 1)[0]
+    assert mean > 0.1
+    assert time_ratio(quick).value == pytest.approx(mean, abs=0.01)
+    assert time_ratio(quick, distribution="weibull").value < mean - 0.02
+
+
 @pytest.mark.parametrize("fit", [time_ratio, direct_ratio, curvature])
 def test_one_level_has_no_slope(fit):
     found = fit(edits_of(levels=(4,)))
@@ -143,6 +162,22 @@ def test_the_margin_takes_its_part():
     edits = edits_of(worlds=4, edits=200, slope=0, through_margin=-0.2, limit=400)
     assert time_ratio(edits).value == pytest.approx(0.2, abs=0.02)
     assert abs(direct_ratio(edits).value) < 0.02
+
+
+def test_held_out_wordings_have_a_dose_of_their_own():
+    edits = edits_of(worlds=3)
+    assert held_out_ratio(edits) is None
+    doublings = pl.col("exposures").cast(pl.Float64).log(2)
+    away = (pl.col("dose") * (0.1 * doublings).exp() * 3).ceil().cast(pl.UInt32)
+    both = edits.with_columns(
+        away.alias("dose_held_out"),
+        (away - 1).alias("dose_held_out_low"),
+        pl.col("reached").alias("reached_held_out"),
+    )
+    found = held_out_ratio(both.filter("reached"))
+    assert found.value - time_ratio(edits.filter("reached")).value == pytest.approx(0.1, abs=0.01)
+    none = both.with_columns(pl.lit(None, pl.Boolean).alias("reached_held_out"))
+    assert held_out_ratio(none) is None
 
 
 def test_an_effect_that_wears_off_is_bent():

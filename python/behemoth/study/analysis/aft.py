@@ -23,7 +23,7 @@ __all__ = ["DISTRIBUTIONS", "Distribution", "Fit", "fit"]
 Distribution = Literal["lognormal", "weibull"]
 _STEPS = 60
 _TOLERANCE = 1e-9  # of the Newton decrement, in units of log-likelihood
-_FARTHEST = 40.0  # scales between the ends of what a column moves: beyond it lies separation
+_BEYOND = 10.0  # scales that predictions may go beyond the doses seen: farther lies separation
 _Floats = NDArray[np.float64]
 _Parts = tuple[_Floats, _Floats, _Floats, _Floats, _Floats]
 
@@ -108,7 +108,8 @@ def fit(
         at = there
     else:
         return none
-    if (np.abs(at[1:]) * np.ptp(design, axis=0) > _FARTHEST).any():
+    seen = np.concatenate([log_low[below], log_high[above]])
+    if np.ptp(design @ at[1:]) / at[0] > np.ptp(seen) + _BEYOND / at[0]:
         return none
     # A flat direction is a column that others make up: its curvature is rounding alone.
     size = np.sqrt(np.maximum(np.diag(-found[2]), 1e-300))

@@ -17,6 +17,7 @@ from .time_ratio import (
     already_slope,
     curvature,
     direct_ratio,
+    held_out_ratio,
     load_interaction,
     time_ratio,
     within_fact_ratio,
@@ -31,6 +32,7 @@ MEASURES: dict[str, tuple[str, str]] = {
     "dose_margin": ("ratio", "the time ratio, with the margin before the edit held fixed"),
     "dose_load": ("ratio", "how the time ratio changes with each doubling of the load"),
     "dose_recency": ("ratio", "the time ratio, with the distance to the last exposure held fixed"),
+    "dose_held_out": ("ratio", "the time ratio of the dose of wordings that were held out"),
     "dose_weibull": ("ratio", "the time ratio, if doses are Weibull's and not log-normal"),
     "already": ("ratio", "odds that no step is needed (dose 0), per doubling"),
     "ed50": ("power", "factor on ED50 for each doubling of exposures"),
@@ -154,6 +156,7 @@ def _of_dose(edits: pl.DataFrame, models: pl.DataFrame) -> dict[str, Estimate]:
         found["dose_weibull"] = time_ratio(edits, distribution="weibull")
         some: dict[str, Callable[[], Estimate | None]] = {
             "dose_within_fact": lambda: within_fact_ratio(edits),
+            "dose_held_out": lambda: held_out_ratio(edits),
             "dose_load": lambda: load_interaction(edits, models),
         }
         found |= {name: each for name, make in some.items() if (each := make()) is not None}

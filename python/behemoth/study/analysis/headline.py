@@ -9,11 +9,12 @@ from typing import Any, Literal
 
 import polars as pl
 
-from .dose import already, dosed
+from .dose import FILTERS, already, dosed
 from .summary import Summary
 
 __all__ = ["Headline", "Verdict", "headline"]
 
+_LEVEL = 0.05  # of the family
 Verdict = Literal["rises", "falls", "no clear effect", "one cluster", "no data"]
 
 
@@ -78,11 +79,11 @@ def _of_dose(
     }[verdict]
     text = (
         f"With {label}, each doubling of exposures multiplies the {kind} dose by {_ratio(row)} "
-        f"over all facts{_inside(row)} and {_of_known(known)}. {_carried(summary, label)} "
-        f"{_sure(row)} {_medians(summary, label, verdict)} {_censored(edits)} "
-        f"{_already(summary, edits, label)}{_family(summary)}"
+        f"over all facts{_inside(row, ',')} and {_of_known(known)}. {_carried(summary, label)} "
+        f"{_sure(row)} {_shape(summary, label)} {_medians(summary, label, verdict)} "
+        f"{_censored(edits)} {_already(summary, edits, label)}{_family(summary)}"
     )
-    return Headline(verdict, title + _beside(verdict, of_known), text.strip())
+    return Headline(verdict, title + _beside(verdict, of_known), " ".join(text.split()))
 
 
 def _beside(verdict: Verdict, known: Verdict) -> str:
@@ -100,25 +101,38 @@ def _of_known(row: dict[str, Any] | None) -> str:
     if row is None or row["estimate"] is None:
         note = f" ({row['note']})" if row is not None and row["note"] else ""
         return f"cannot be estimated over facts known before{note}"
-    return f"by {_ratio(row)} over facts known before{_inside(row)}"
+    without = f" (no interval: {row['note']})" if row["low"] is None else ""
+    return f"by {_ratio(row)} over facts known before{without}{_inside(row)}"
 
 
 def _carried(summary: Summary, label: str) -> str:
     """How much of both effects the margin carries."""
     said = []
-    for name, words in (("all", "over all facts"), ("known", "over those known before")):
+    for name, facts in (("all", "all facts"), ("known", "facts known before")):
         parts = summary.mediations.get((label, name))
         share = None if parts is None else parts.share
         if share is None or share.value is None:
             why = share.note if share is not None and share.note else "too few edits"
-            said.append(f"no share of it can be given {words} ({why})")
+            said.append(f"over {facts} no share can be given ({why})")
             continue
         ends = ""
         if share.low is not None and share.high is not None:
-            ends = f" ({share.low:.0%} to {share.high:.0%})".replace("-", "\u2212")
-        value = f"{share.value:.0%}".replace("-", "\u2212")
-        said.append(f"{value} of the effect{ends} {words}")
-    return f"The margin before the edit carries {', '.join(said)}."
+            ends = f" ({share.low:.0%} to {share.high:.0%})"
+        said.append(f"over {facts} {share.value:.0%}{ends}".replace("-", "\u2212"))
+    if said[0].removeprefix("over all facts") == said[1].removeprefix("over facts known before"):
+        said = [said[0].replace("over all facts", "over all facts and over facts known before")]
+    return f"Of the effect, the margin before the edit carries: {'; '.join(said)}."
+
+
+def _shape(summary: Summary, label: str) -> str:
+    """What the ratios would be were doses Weibull's."""
+    ratios = [
+        _ratio(row)
+        for name in FILTERS
+        if (row := _contrast(summary, label, "dose_weibull", name)) is not None
+        and row["estimate"] is not None
+    ]
+    return f"(Were doses Weibull's and not log-normal: {' and '.join(ratios)}.)" if ratios else ""
 
 
 def _medians(summary: Summary, label: str, verdict: Verdict) -> str:
@@ -151,9 +165,11 @@ def _already(summary: Summary, edits: pl.DataFrame, label: str) -> str:
     )
 
 
-def _contrast(summary: Summary, label: str, name: str) -> dict[str, Any] | None:
+def _contrast(
+    summary: Summary, label: str, name: str, filter_: str = "all"
+) -> dict[str, Any] | None:
     rows = summary.contrasts.filter(
-        (pl.col("label") == label) & (pl.col("contrast") == name) & (pl.col("filter") == "all")
+        (pl.col("label") == label) & (pl.col("contrast") == name) & (pl.col("filter") == filter_)
     )
     return rows.row(0, named=True) if rows.height else None
 
@@ -170,9 +186,15 @@ def _family(summary: Summary) -> str:
     rows = summary.contrasts.filter(pl.col("role") == "family")
     if not rows.height or not rows["p"].drop_nulls().len():
         return ""
+    gates = summary.contrasts.filter(pl.col("role") == "primary")["p_family"]
+    if (gates > _LEVEL).any():
+        return (
+            " The rest of the family stated beforehand is not tested, as one of the two ratios "
+            "before it is not shown."
+        )
     found: dict[bool, list[str]] = {True: [], False: []}
     for row in rows.iter_rows(named=True):
-        found[row["p_family"] <= 0.05].append(_FAMILY[row["contrast"]])
+        found[row["p_family"] <= _LEVEL].append(_FAMILY[row["contrast"]])
     yes, no = (", ".join(found[each]) for each in (True, False))
     parts = [*([f"shown: {yes}"] if yes else []), *([f"not shown: {no}"] if no else [])]
     return f" Of the rest of the family stated beforehand, at 5 % together, {'; '.join(parts)}."
@@ -200,7 +222,7 @@ def _of_share(
     then = "to" if verdict in ("rises", "falls") else "and"
     text = (
         f"With {label}, each doubling of exposures multiplies the odds of {word} by {_ratio(row)} "
-        f"over all facts{_inside(row)} and {_of_known(known)}. {_sure(row)} "
+        f"over all facts{_inside(row, ',')} and {_of_known(known)}. {_sure(row)} "
         f"It {goes} {first[measure]:.1%} at {_times(first['exposures'])} {then} "
         f"{last[measure]:.1%} at {last['exposures']:,}, over all facts."
     )
@@ -213,7 +235,7 @@ def _verdict(row: dict[str, Any] | None) -> Verdict:
     if row["clusters"] < 2:
         return "one cluster"
     # What is behind a gate that did not open is not shown, whatever its own interval.
-    if row["low"] is None or row["low"] <= 0 <= row["high"] or row["p_family"] > 0.05:
+    if row["low"] is None or row["low"] <= 0 <= row["high"] or row["p_family"] > _LEVEL:
         return "no clear effect"
     return "falls" if row["high"] < 0 else "rises"
 
@@ -247,9 +269,9 @@ def _upper(value: float, digits: int) -> str:
     return f"{value:.{digits}f}" if value < 1000 else "more than 1,000"
 
 
-def _inside(row: dict[str, Any]) -> str:
+def _inside(row: dict[str, Any], after: str = "") -> str:
     held = row["low"] is not None and row["low"] <= 0 <= row["high"]
-    return ", which holds 1, no effect," if held else ""
+    return f", which holds 1, no effect{after}" if held else ""
 
 
 def _sure(row: dict[str, Any]) -> str:

@@ -30,6 +30,9 @@ COSTS = {"norm_at_flip": "norm", "kl_at_flip": "kl"}
 PLACES = 9
 """Costs at which two methods are compared, evenly apart in their logarithm."""
 MATCHED: dict[str, Any] = {
+    "method": pl.String,
+    "optimiser": pl.String,
+    "retain_rows": pl.Int64,
     "comparison": pl.String,
     "first": pl.String,
     "second": pl.String,
@@ -45,6 +48,7 @@ MATCHED: dict[str, Any] = {
     "note": pl.String,
 }
 """Columns of what `matched_table` gives."""
+_SAME = ("method", "optimiser", "retain_rows")
 _APART = "no cost that both have"
 _Range = tuple[float, float]
 _Arm = tuple[int | None, str]  # rank, part
@@ -193,7 +197,9 @@ def matched_table(
 ) -> pl.DataFrame:
     """Compare ranks on the same part, and parts at the same rank, at equal cost.
 
-    Methods of one rank and part and several labels are the sweep of one arm.
+    Only what differs in one thing is compared: the method is the same (fine-tuning and LoRA are
+    one, of full and of restricted rank), and so are the optimiser and the rows that it retains.
+    Labels that differ in nothing else, such as rates, are the sweep of one arm.
 
     Parameters
     ----------
@@ -207,30 +213,35 @@ def matched_table(
     Returns
     -------
     polars.DataFrame
-        Columns as in `MATCHED`. comparison: rank (first has the lower one; rank null is full) or
-        part (first is both, second the MLP alone); outcome: flipped (over steps), success and
-        follows (over the sweep); cost: norm or kl. What cannot be compared has a note.
+        Columns as in `MATCHED`. comparison: rank (first has the lower one) or part (first is
+        both, second the MLP alone); outcome: flipped (over steps), success and follows (over the
+        sweep); cost: norm or kl. What cannot be compared has a note.
     """
     keys = ["trial", "edit"]
-    frame = edits.filter(pl.col("part").is_not_null()).join(
-        of_edits.select(*keys, "kl"), on=keys, how="left"
-    )
-    followed = follows.group_by(keys).agg(pl.col("follows").mean())
-    frame = frame.join(followed, on=keys, how="left")
-    rows = [
-        _compared(kind, frame, first, second, cost_at, outcome)
-        for kind, first, second in _pairs(
-            [(row[0], row[1]) for row in frame.select("rank", "part").unique().rows()]
+    there = set(edits.columns)
+    frame = (
+        edits.filter(pl.col("part").is_not_null())
+        .with_columns(
+            pl.col("method").replace({"lora": "ft"}),
+            *(pl.lit(None, MATCHED[name]).alias(name) for name in _SAME if name not in there),
         )
+        .join(of_edits.select(*keys, "kl"), on=keys, how="left")
+        .join(follows.group_by(keys).agg(pl.col("follows").mean()), on=keys, how="left")
+    )
+    rows = [
+        dict(zip(_SAME, same, strict=True)) | _compared(kind, part, first, second, cost_at, outcome)
+        for same, part in frame.group_by(_SAME, maintain_order=True)
+        for kind, first, second in _pairs(part.select("rank", "part").unique().rows())
         for cost_at in COSTS
         for outcome in ("flipped", "success", "follows")
     ]
     return pl.DataFrame(rows, schema=MATCHED)
 
 
-def _pairs(arms: Sequence[_Arm]) -> list[tuple[str, _Arm, _Arm]]:
-    size = {arm: float("inf") if arm[0] is None else arm[0] for arm in arms}
-    ordered = sorted(arms, key=lambda arm: (arm[1], size[arm]))
+def _pairs(arms: Sequence[tuple[Any, ...]]) -> list[tuple[str, _Arm, _Arm]]:
+    """Pairs of (rank, part) of which the first is expected to be the better."""
+    size: dict[_Arm, float] = {(rank, part): rank or float("inf") for rank, part in arms}
+    ordered = sorted(size, key=lambda arm: (arm[1], size[arm]))
     found: list[tuple[str, _Arm, _Arm]] = [
         ("rank", first, second)
         for first, second in itertools.combinations(ordered, 2)

@@ -34,6 +34,7 @@ __all__ = [
     "curvature",
     "direct_ratio",
     "dose_fits",
+    "held_out_ratio",
     "load_interaction",
     "prepared",
     "time_ratio",
@@ -176,6 +177,15 @@ def direct_ratio(edits: pl.DataFrame) -> Estimate:
     """Log time ratio per doubling with the margin before the edit held fixed."""
     finite = pl.col("margin").is_not_null() & pl.col("margin").is_finite()
     return time_ratio(edits.filter(finite), ["margin"])
+
+
+def held_out_ratio(edits: pl.DataFrame) -> Estimate | None:
+    """Log time ratio per doubling of the dose of held-out wordings; None where none was seen."""
+    if "reached_held_out" not in edits.columns or not edits["reached_held_out"].count():
+        return None
+    names = {"dose": "dose_held_out", "dose_low": "dose_held_out_low",
+             "reached": "reached_held_out"}  # fmt: skip
+    return time_ratio(edits.with_columns(pl.col(old).alias(new) for new, old in names.items()))
 
 
 def curvature(edits: pl.DataFrame) -> Estimate:
