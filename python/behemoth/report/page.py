@@ -96,6 +96,7 @@ def render(page: Page) -> str:
         *([f'<p class="state" role="status">{escape(page.state)}</p>'] if page.state else []),
         f'<div class="headline" data-verdict="{escape(page.headline.verdict)}">'
         f"<strong>{escape(page.headline.title)}</strong><p>{escape(page.headline.text)}</p>"
+        f"{_details(page.headline)}"
         f'<p class="stated">{escape(page.stated)}</p></div>',
         f'<dl class="figures">{counts}</dl>',
         *_methods(page.methods),
@@ -145,6 +146,10 @@ _METHODS = (
     "the steps that half of the edits need. Seconds are of making an edit in the stack that its "
     "trial made; ranges are 95 % intervals of the cluster jackknife."
 )
+
+
+def _details(headline: Headline) -> str:
+    return f'<p class="details">{escape(headline.details)}</p>' if headline.details else ""
 
 
 def _methods(table: Table | None) -> list[str]:
