@@ -161,8 +161,14 @@ def test_methods_may_be_kept_to_some_points(tiny):
     assert [trial.rotation for trial in found if trial.choice.label == "ascent"] == [0]
     assert len(found) == len(Study.parse(tiny).expand().trials) - 1
     # What the point does not say, the section does, and else it is 0.
-    for where, there in (('"world.subjects" = [20]', 2), ('"world.subjects" = [3]', 0),
-                         ('"corpus.swap" = [0]', 2), ('"train.batch_size.x" = [0]', 2)):  # fmt: skip
+    said = {
+        "world.subjects": "20",
+        "corpus.swap": "0",
+        "train.batch_size.x": "0",
+        "world.seed": "3",
+    }
+    for (name, value), there in zip(said.items(), (2, 2, 2, 0), strict=True):
+        where = f'"{name}" = [{value}]'
         text = changed(tiny, 'label = "ascent"', f'label = "ascent"\nwhere = {{ {where} }}')
         found = Study.parse(text).expand().trials
         assert sum(trial.choice.label == "ascent" for trial in found) == there
