@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_chec
 from behemoth.support.progress import Step, silent
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from behemoth.corpus.corpus import Corpus
     from behemoth.delta.delta import EditDelta
@@ -28,6 +28,7 @@ __all__ = [
     "Family",
     "Goal",
     "MethodInfo",
+    "Remembering",
     "Watch",
     "answers",
     "changes_of",
@@ -180,6 +181,26 @@ class EditMethod(Protocol):
         ...
 
 
+@runtime_checkable
+class Remembering(Protocol):
+    """What gives the deltas of a sequence and remembers something of those that it gave.
+
+    A sequence that was stopped goes on with the memory that it had, so it is tensors by name.
+    """
+
+    def __call__(self, plan: EditPlan) -> EditDelta:
+        """The delta of the next plan."""
+        ...
+
+    def memory(self) -> dict[str, Tensor]:
+        """What it remembers."""
+        ...
+
+    def recall(self, memory: Mapping[str, Tensor]) -> None:
+        """Remember what `memory` gave, in place of what it does."""
+        ...
+
+
 @dataclass(frozen=True)
 class Effort:
     """What one plan costs, in units that know no machine: for estimates.
@@ -243,6 +264,7 @@ class Answers:
         """What gives the delta of the next plan, with those of all earlier ones in the model.
 
         It is asked for while the model is unedited. By default each plan is applied by itself.
+        What remembers earlier plans is `Remembering`, so that a sequence can be gone on with.
         """
         own = self._own("in_sequence")
         if own is not None:
