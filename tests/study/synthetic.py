@@ -292,7 +292,6 @@ def _model(own, parameters, recall):
         "facts": recall.height,
         "facts_per_object": recall.height / OBJECTS,
         "bits": bits,
-        "facts_per_object": recall.height / OBJECTS,
         "load": bits / (2 * parameters),
         "recall": float(recall["exact_match"].mean()),
         "steps": 400,
