@@ -150,6 +150,10 @@ class Lexicon:
     def __new__(
         cls, file: str, text: str, tokenizer: tuple[_Encode, str, int, int] | None = None
     ) -> Lexicon: ...
+    def with_words(
+        self, tokenizer: tuple[_Encode, str, int, int], candidates: list[tuple[str, str]]
+    ) -> Lexicon:
+        """The same with words of its tokenizer for a filler, as they open a text and within one."""
     @property
     def facts(self) -> str:
         """What the grammar is made of, as JSON."""

@@ -43,11 +43,14 @@ def _native(
     text: Text | None,
     background: Background | None,
 ) -> _gen.Corpus:
+    lexicon = None
+    if text is not None:
+        lexicon = text.lexicon if spec.get("filler") is None else text.lexicon_with_words
     return _gen.Corpus(
         world._native,
         json.dumps(to_json(spec)),
         exposures,
-        None if text is None else text.lexicon,
+        lexicon,
         None if background is None else background.native,
     )
 

@@ -112,6 +112,23 @@ class TextTokenizer:
         """Write tokens as text."""
         return self._tokenizer.decode(list(tokens), skip_special_tokens=False)
 
+    def words(self) -> list[tuple[str, str]]:
+        """Give the tokens that may be words in small letters, in the order of their ids.
+
+        Each twice: as it opens a text, and with the space before it, as it stands within one.
+        """
+        (anchor,) = self.encode(["."])
+        before = self.decode(anchor.ids)
+        ids = range(self.size)
+        within = self._tokenizer.decode_batch([[*anchor.ids, token] for token in ids])
+        openings = self._tokenizer.decode_batch([[token] for token in ids])
+        found = []
+        for opening, text in zip(openings, within, strict=True):
+            own = text.removeprefix(before)
+            if own[:1] == " " and own[1:].isalpha() and own == own.lower():
+                found.append((opening, own))
+        return found
+
     def for_engine(self) -> tuple[_Encode, str, int, int]:
         """What the engine compiles a grammar with: encode, digest, size, end of document."""
 

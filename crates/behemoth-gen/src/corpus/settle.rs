@@ -51,13 +51,6 @@ pub(super) fn settle(
             "one beside a background or a filler",
         ));
     }
-    if lexicon.is_some() && spec.filler.is_some() {
-        return Err(Error::argument(
-            "filler",
-            "a filler beside a grammar",
-            "none: it has words of its own, which the grammar's tokenizer does not have",
-        ));
-    }
     if let Some(lexicon) = lexicon {
         settle_links(&world, &mut spec, lexicon)?;
     }

@@ -5,6 +5,7 @@
 
 mod background;
 mod documents;
+mod filler;
 mod insert;
 mod random;
 mod refusals;

@@ -4,6 +4,7 @@ mod ask;
 mod emit;
 mod joint;
 mod views;
+mod vocabulary;
 
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ use crate::grammar::{
 use crate::hash::{Divider, Key};
 use crate::permutation::Permutation;
 use crate::spec::CorpusSpec;
-use crate::vocabulary::{Token, Vocabulary};
+use crate::vocabulary::Token;
 use crate::world::World;
 
 pub use self::views::{BACKGROUND_ROLE, Span};
@@ -129,19 +130,6 @@ impl Text {
             share_joint: crate::numbers::billionths(grammar.share_joint()),
             lexicon,
         })
-    }
-
-    pub(in crate::corpus) fn vocabulary(lexicon: &Lexicon) -> Result<Vocabulary> {
-        if lexicon.size() > 1 << 31 {
-            let allowed = "up to 2147483648 tokens";
-            return Err(Error::argument("vocabulary", lexicon.size(), allowed));
-        }
-        Ok(Vocabulary::of_tokenizer(
-            lexicon.size(),
-            lexicon.end_of_document(),
-            lexicon.names(),
-            crate::grammar::SPECIAL_WORDS.len(),
-        ))
     }
 
     pub(in crate::corpus) fn lexicon(&self) -> &Arc<Lexicon> {

@@ -49,7 +49,7 @@ impl Corpus {
 
     fn rewritten(&self, lexicon: Lexicon) -> Result<Corpus> {
         let text = self.text()?.with_lexicon(lexicon);
-        let vocabulary = Text::vocabulary(&text.lexicon)?;
+        let vocabulary = Text::vocabulary(&text.lexicon, self.spec.corpus.filler.as_ref())?;
         let style = Style::Text(Arc::new(text));
         let most_tokens = style.most_tokens();
         Ok(Corpus {

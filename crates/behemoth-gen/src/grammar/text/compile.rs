@@ -100,6 +100,7 @@ impl Lexicon {
             most_tokens: 0,
             starts: Vec::new(),
             image: Image::default(),
+            words: Vec::new(),
             grammar,
         };
         lexicon.finish()?;

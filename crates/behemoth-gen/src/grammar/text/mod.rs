@@ -18,6 +18,7 @@ mod pieces;
 mod plans;
 mod shipped;
 mod tokenizer;
+mod words;
 mod write;
 
 pub use self::expand::TextRole;
