@@ -102,7 +102,7 @@ class Grammar:
 
         Keys: name, language, about, digest, names and forms (how many there are), classes,
         relations (key, name, kind, of, objects, statements, questions, those held out,
-        link_statements) and joint.
+        edits, refuses, link_statements) and joint.
         """
         return json.loads(self._lexicon.facts)
 
@@ -196,13 +196,13 @@ class Text:
 
     @cached_property
     def lexicon_with_words(self) -> _gen.Lexicon:
-        """The same with all words of the tokenizer that a filler can say.
+        """The same with all words of the tokenizer that a filler can say, and where words begin.
 
         Words of the grammar's own tokenizer are made for each corpus, after all others.
         """
         if self.tokenizer is None:
             return self.lexicon
-        return self.lexicon.with_words(self.tokenizer.for_engine(), self.tokenizer.words())
+        return self.lexicon.with_words(self.tokenizer.for_engine(), *self.tokenizer.words())
 
     def __getstate__(self) -> tuple[Grammar, TextTokenizer | None]:
         return self.grammar, self.tokenizer
@@ -225,7 +225,8 @@ class Text:
         """Hold the tokens of a corpus's first documents to what the tokenizer makes of their text.
 
         So are the first documents of a filler that are in no corpus, by what the tokenizer writes
-        its tokens as. Where sentences are inserted in others' documents, they are looked at in their own.
+        its tokens as. Where sentences are inserted in others' documents, they are looked at in
+        their own.
 
         Raises
         ------
@@ -267,7 +268,9 @@ class Text:
         for text, tokens, encoded in zip(texts, written, tokenizer.encode(texts), strict=True):
             if encoded.ids != tokens:
                 allowed = "a tokenizer whose words have one token each, whatever stands around them"
-                raise ArgumentError("filler", f"other tokens than were written of {text!r}", allowed)
+                raise ArgumentError(
+                    "filler", f"other tokens than were written of {text!r}", allowed
+                )
 
 
 def text_of(

@@ -139,6 +139,11 @@ impl Others {
             }
             return tokens;
         }
+        self.write_tokens(number, end, out)
+    }
+
+    /// The same, whatever a stream says of tokens.
+    pub(super) fn write_tokens<T: Token>(&self, number: u64, end: u32, out: &mut [T]) -> usize {
         match (number.checked_sub(self.filler_documents()), &self.filler) {
             (None, Some(filler)) => filler.write(number, end, out),
             (Some(number), _) => {

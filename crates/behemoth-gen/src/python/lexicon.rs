@@ -122,14 +122,15 @@ impl Lexicon {
     }
 
     /// The same with words of its tokenizer for a filler, of these: as they open a text, and as they
-    /// stand within one.
+    /// stand within one; and with which tokens begin with a space.
     fn with_words(
         &self,
         tokenizer: (Bound<'_, PyAny>, String, u64, u32),
         candidates: Vec<(String, String)>,
+        begins: Vec<u32>,
     ) -> PyResult<Self> {
         let mut tokenizer = PythonTokenizer::from(tokenizer);
-        match Engine::clone(&self.inner).with_words(&mut tokenizer, &candidates) {
+        match Engine::clone(&self.inner).with_words(&mut tokenizer, &candidates, &begins) {
             Ok(lexicon) => Ok(Lexicon {
                 inner: Arc::new(lexicon),
             }),

@@ -85,7 +85,7 @@ fn the_ledger_finds_every_copy_among_filler() {
         let ledger = corpus.ledger_of(&facts).unwrap();
         let entries = corpus.entries(0..corpus.documents()).unwrap();
         assert_eq!(ledger.len() as u64, corpus.sentences());
-        let key = |e: &behemoth_gen::corpus::Entry| (e.fact, e.copy, e.document, e.sentence);
+        let key = |e: &behemoth_gen::corpus::Entry| (e.fact, e.copy, e.document, e.place);
         let mut both = [&ledger, &entries].map(|own| own.iter().map(key).collect::<Vec<_>>());
         both.iter_mut().for_each(|own| own.sort_unstable());
         assert_eq!(both[0], both[1], "{keys}");
@@ -168,7 +168,7 @@ fn words_of_another_tokenizer_are_those_of_no_name() {
     let mut pairs: Vec<(String, String)> =
         candidates.map(|c| (c.to_string(), c.to_string())).into();
     pairs.push((" kiwi".into(), " lime".into()));
-    let lexicon = Arc::new(plain.with_words(&mut tokenizer, &pairs).unwrap());
+    let lexicon = Arc::new(plain.with_words(&mut tokenizer, &pairs, &[]).unwrap());
     let mut id = |word: &str| tokenizer.encode(&[word.to_string()]).unwrap()[0][0].id;
     let wanted = [" apple", " was", "pear", " fig"].map(&mut id);
     assert_eq!(lexicon.words(), wanted);

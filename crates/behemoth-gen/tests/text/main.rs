@@ -4,6 +4,7 @@
 //! together by replacing holes in strings, which is not how the engine does it.
 
 mod background;
+mod beside;
 mod documents;
 mod filler;
 mod insert;

@@ -49,6 +49,10 @@ pub(super) struct OfRelation {
     /// Columns that are written, with their weights.
     pub statements: Vec<(usize, f64)>,
     pub questions: Vec<(usize, f64)>,
+    /// By column, at the first mention: the same with a refusal in the place of the object.
+    pub refusing: Vec<Option<Placed>>,
+    /// Sentences that say a new object, at the first mention.
+    pub edits: Vec<Placed>,
 }
 
 /// Sentences that say several facts at once.
@@ -115,6 +119,10 @@ pub struct Lexicon {
     pub(super) image: Image,
     /// Words of the tokenizer that a filler may say, where they were looked for.
     pub(super) words: Vec<u32>,
+    /// By token: whether it begins with a space, where that was looked for.
+    pub(super) begins: Vec<bool>,
+    /// Plans that a corpus may have; those of refusals and edits come after them.
+    pub(super) written: usize,
 }
 
 /// Stands for the end of a document among roles.
@@ -203,6 +211,23 @@ impl Lexicon {
     /// Tokens that are words of the tokenizer and in no name, where they were looked for.
     pub fn words(&self) -> &[u32] {
         &self.words
+    }
+
+    /// Whether a token begins a word: with the space before it.
+    pub(crate) fn begins_word(&self, token: u32) -> bool {
+        match &self.names {
+            // Words of a filler come after those of the grammar.
+            Some(names) => (names.get(token as usize)).is_none_or(|name| name.starts_with(' ')),
+            None => self
+                .begins
+                .get(token as usize)
+                .is_some_and(|&begins| begins),
+        }
+    }
+
+    /// Whether it is known which tokens begin a word.
+    pub(crate) fn knows_words(&self) -> bool {
+        self.names.is_some() || !self.begins.is_empty()
     }
 
     pub(crate) fn columns(&self) -> &[Column] {

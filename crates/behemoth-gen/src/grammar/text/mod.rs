@@ -6,6 +6,7 @@
 //! it. What is left for each sentence is to copy pieces ([`write`]).
 
 mod ask;
+mod beside;
 mod compile;
 mod describe;
 mod expand;

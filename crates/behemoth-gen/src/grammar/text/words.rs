@@ -9,13 +9,15 @@ use crate::error::Result;
 impl Lexicon {
     /// The same with words for a filler: of these, each as it stands at the beginning of a text and
     /// within one, those that are the same token in both places. Tokens of names and objects are
-    /// left out: what a filler says is about nothing.
+    /// left out: what a filler says is about nothing. `begins` are the tokens that begin with a
+    /// space.
     ///
     /// A text of such words has their tokens if the tokenizer cuts before spaces, as for grammars.
     pub fn with_words(
         self,
         tokenizer: &mut dyn Tokenizer,
         candidates: &[(String, String)],
+        begins: &[u32],
     ) -> Result<Lexicon> {
         let anchor = tokenizer.encode(&[ANCHOR.to_string()])?;
         let anchor: Vec<u32> = anchor.iter().flatten().map(|token| token.id).collect();
@@ -39,6 +41,16 @@ impl Lexicon {
                 (within.strip_prefix(&anchor[..]) == Some(&[id]) && taken.insert(id)).then_some(id)
             });
         let words = words.collect();
-        Ok(Lexicon { words, ..self })
+        let mut all = vec![false; self.size as usize];
+        for &token in begins {
+            if let Some(own) = all.get_mut(token as usize) {
+                *own = true;
+            }
+        }
+        Ok(Lexicon {
+            words,
+            begins: all,
+            ..self
+        })
     }
 }
