@@ -14,6 +14,7 @@ from behemoth.study.trial.durability import RETENTION
 
 LEVELS = (1, 4, 16, 64, 256)
 OBJECTS = 50
+OF_STUDY = ("model", "rotation", "swap", "load")  # of a model, and not in its record
 GROUPS = ("same_object", "same_relation", "same_subject", "unrelated")
 
 
@@ -329,7 +330,7 @@ def write(path, frames, *, primary, name="frequency", question=None):
                 "format_version": _format(),
                 "id": row["model"],
                 "status": "done",
-                **{key: row[key] for key in row if key not in ("model", "rotation", "load")},
+                **{key: row[key] for key in row if key not in OF_STUDY},
                 "training_seconds": row["seconds"],
                 "seconds": {"train": row["seconds"], "recall": 1.0},
             },

@@ -109,6 +109,8 @@ class TrialRow(_Record):
         By how many places the levels of exposures are turned.
     family : str
         The method's.
+    swap : int
+        Of how many edited facts the exposures are those of another fact of the subject.
     """
 
     id: str
@@ -120,9 +122,10 @@ class TrialRow(_Record):
     label: str
     rotation: int
     family: str
+    swap: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrialRecord(TrialRow):
     """What a trial is, and what became of it.
 

@@ -133,7 +133,7 @@ def test_ids_stay(tiny):
     """Studies on disk are known by these: an id that moves does all of their work again."""
     latest = Study.parse(tiny).expand()
     assert list(latest.models) == ["0efe7d4465c48674", "87f672d6a7babc1f"]
-    assert latest.trials[0].id == "531d958ee137f827"
+    assert latest.trials[0].id == "b3c0948f5baf1657"
     tiny = f"format_version = 1\n{tiny}"
     found = Study.parse(tiny).expand()
     assert list(found.models) == ["1c4aa98a01d62547", "d87e70bf97c5f49a"]
