@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from behemoth.edit.protocol import HOLD
 from behemoth.edit.registry import method_type
 from behemoth.support.errors import ArgumentError
 
@@ -27,10 +28,7 @@ if TYPE_CHECKING:
     from behemoth.delta.delta import EditDelta
     from behemoth.plan.edit_plan import EditPlan
 
-__all__ = ["DOSES", "HOLD", "Dose", "doses", "ed50", "first_dose", "kaplan_meier"]
-
-HOLD = 3
-"""Further steps looked at for which a flip has to hold."""
+__all__ = ["DOSES", "Dose", "doses", "ed50", "first_dose", "kaplan_meier"]
 
 DOSES: dict[str, Any] = {
     "edit": pl.UInt32,

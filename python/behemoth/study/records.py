@@ -56,6 +56,8 @@ class ModelRecord(_Record):
         Of the world.
     bits : float
         The world's entropy.
+    facts_per_object : float
+        Facts of subjects by all objects of their relations.
     steps, tokens : int
         That it was trained on.
     training_seconds : float
@@ -80,6 +82,7 @@ class ModelRecord(_Record):
     parameters_without_embedding: int = 0
     facts: int = 0
     bits: float = 0.0
+    facts_per_object: float = 0.0
     steps: int = 0
     tokens: int = 0
     training_seconds: float = 0.0

@@ -31,6 +31,7 @@ MODELS: dict[str, Any] = {
     "parameters_without_embedding": pl.Int64,
     "facts": pl.Int64,
     "bits": pl.Float64,
+    "facts_per_object": pl.Float64,
     "load": pl.Float64,
     "recall": pl.Float64,
     "steps": pl.Int64,
@@ -202,6 +203,7 @@ class Results:
         """One row a trained model, columns as in `MODELS`.
 
         bits: the world's entropy; load: bits / (2 x parameters), all parameters counted;
+        facts_per_object: facts of subjects by all objects of their relations;
         recall: share of all facts; seconds: of training; loss: mean of the last steps.
         """
         twins: dict[str, TrialRow] = {}

@@ -4,8 +4,9 @@ import polars as pl
 import pytest
 
 from behemoth import Corpus, World
+from behemoth.edit.protocol import HOLD
 from behemoth.edit.registry import method_type
-from behemoth.evaluate.dose import HOLD, first_dose
+from behemoth.evaluate.dose import first_dose
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.request import EditRequest
 from behemoth.study.directory import StudyDirectory
