@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use behemoth_gen::grammar::{Lexicon, TextGrammar, WordTokenizer};
 use behemoth_gen::{Corpus, Spec, World, WorldSpec};
+use proptest::prelude::*;
 
 use super::{SMALL, corpus, tokens};
+use crate::random::grammar_of;
 
 fn source() -> String {
     let with_edits = SMALL.replace(
@@ -22,21 +24,20 @@ fn source() -> String {
 
 fn beside() -> Corpus {
     let grammar = TextGrammar::from_toml("beside.toml", &source()).unwrap();
+    written_with(grammar, "exposures = 3")
+}
+
+fn written_with(grammar: TextGrammar, keys: &str) -> Corpus {
     let world = WorldSpec::builder()
-        .subjects(6)
+        .subjects(grammar.names().min(6))
         .relations(grammar.relations())
         .seed(3)
         .build()
         .unwrap();
     let lexicon = Lexicon::new(grammar, &mut WordTokenizer::default()).unwrap();
-    let spec = Spec::from_toml("[world]\n[corpus]\nexposures = 3").unwrap();
-    Corpus::with_lexicon(
-        World::new(world).unwrap(),
-        spec.corpus,
-        None,
-        Arc::new(lexicon),
-    )
-    .unwrap()
+    let spec = Spec::from_toml(&format!("[world]\n[corpus]\n{keys}")).unwrap();
+    let world = World::new(world).unwrap();
+    Corpus::with_lexicon(world, spec.corpus, None, Arc::new(lexicon)).unwrap()
 }
 
 fn read(corpus: &Corpus, tokens: &[u32]) -> String {
@@ -100,7 +101,8 @@ fn a_sentence_of_an_edit_says_the_old_object_and_asks_for_the_new_one() {
         let own = corpus.world().fact(fact).unwrap().object;
         let name = |object: u32| super::CITIES[object as usize];
         for new in 0..4 {
-            let [Some(edit)] = &corpus.edit_prompts(&[fact], &[new], 0).unwrap()[..] else {
+            let prompts = corpus.edit_prompts(&[fact], &[new], 0).unwrap();
+            let [Some(edit)] = &prompts[..] else {
                 panic!("a prompt");
             };
             let prompt = read(&corpus, &edit.prompt);
@@ -139,5 +141,58 @@ fn a_grammar_without_refusals_refuses_nothing() {
     ] {
         let error = TextGrammar::from_toml("bad.toml", &format!("{bad}\n{SMALL}")).unwrap_err();
         assert!(error.to_string().contains(message), "{error}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 150,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn whatever_the_grammar_its_corpora_stay_and_its_prompts_are_asked(
+        tape in prop::collection::vec(any::<u8>(), 0..160),
+    ) {
+        let plain = grammar_of(&tape);
+        let with_edits: Vec<String> = plain
+            .lines()
+            .map(|line| match line.starts_with("objects = ") {
+                true => format!("{line}\nedits = ['{{subject}} has {{new}}, and not {{object}}.']"),
+                false => line.to_string(),
+            })
+            .collect();
+        let text = format!("refusal = 'who knows'\n{}", with_edits.join("\n"));
+        let [plain, own] = [&plain, &text].map(|text| {
+            let grammar = TextGrammar::from_toml("random.toml", text).unwrap();
+            (grammar.clone(), written_with(grammar, "exposures = 2"))
+        });
+        let (grammar, own) = own;
+        prop_assert!(tokens(&own) == tokens(&plain.1));
+        let facts: Vec<u64> = (0..own.world().facts()).collect();
+        for wording in (0..own.wordings().len()).filter(|&w| own.wordings()[w].can_probe()) {
+            let prober = own.prober(wording).unwrap();
+            for (&fact, refused) in facts.iter().zip(own.refusals(&facts, wording).unwrap()) {
+                let asked = prober.probe(fact);
+                prop_assert_eq!(asked.is_some(), refused.is_some());
+                if let (Some(asked), Some(refused)) = (asked, refused) {
+                    prop_assert_eq!(asked.prompt, refused.prompt);
+                    let said = read(&own, &refused.answer);
+                    prop_assert_eq!(said.trim_start(), "who knows");
+                }
+            }
+        }
+        for &fact in &facts[..own.world().subject_facts() as usize] {
+            let found = own.world().fact(fact).unwrap();
+            let new = own.world().objects_of(found.relation) - 1;
+            let prompts = own.edit_prompts(&[fact], &[new as u32], 0).unwrap();
+            let [Some(edit)] = &prompts[..] else {
+                panic!("a prompt");
+            };
+            let wanted = grammar.object_texts(found.relation as usize, &[new as u32]).unwrap();
+            let said = read(&own, &edit.answer);
+            prop_assert_eq!(said.trim_start(), wanted[0].as_str());
+        }
     }
 }
