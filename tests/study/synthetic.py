@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from behemoth.study.results import MODELS
-from behemoth.study.trial.durability import RETENTION
+from behemoth.study.schemas import RETENTION
 
 LEVELS = (1, 4, 16, 64, 256)
 OBJECTS = 50
@@ -37,32 +37,44 @@ def draw(
     probes=3,
     durability=False,
     kind="flip",
+    already=0.0,
+    loads=(1.0,),
+    by_load=0.0,
+    bend=0.0,
+    wander=0.0,
+    noise="exponential",
     seed=0,
 ):
     """Draw frames: (world, init) clusters, of which each has an intercept of its own.
 
     slope: log hazard ratio per doubling with the margin held fixed; through_margin: the part that
     goes through the margin (which grows by one nat a doubling); scatter: standard deviation of
-    the clusters' intercepts; damage: growth of KL per doubling, nats.
+    the clusters' intercepts, wander: of their slopes; damage: growth of KL per doubling, nats;
+    already: share of edits that need no step; loads: of the models of each cluster, by_load: change
+    of the slope per doubling of it; bend: change of the slope per doubling; noise: of log doses.
     """
     random = np.random.default_rng(seed)
     tables = {name: [] for name in ("edits", "probes", "recall", "retention", "models")}
     settings = settings or {}
-    for size, world, init in (
-        (s, w, i) for s in sizes for w in range(worlds) for i in range(inits)
+    wandered = {}
+    for size, world, init, load in (
+        (s, w, i, x) for s in sizes for w in range(worlds) for i in range(inits) for x in loads
     ):
         intercept = random.normal(0, scatter)
+        own_slope = slope + by_load * math.log2(load)
+        if wander:
+            own_slope += wandered.setdefault((world, init), random.normal(0, wander))
         for rotation in range(rotations):
-            model = f"{size}-{world}-{init}-{rotation}"
+            model = f"{size}-{world}-{init}-{rotation}" + (f"-{load}" if len(loads) > 1 else "")
             own = {
                 "model": model,
                 "size": size,
-                "world": f"world-{world}",
+                "world": f"world-{world}" + (f"-{load}" if len(loads) > 1 else ""),
                 "world_seed": world,
                 "seed": init,
                 "rotation": rotation,
             }
-            parameters = {"nano": 2_300, "micro": 8_000}[size]
+            parameters = int({"nano": 2_300, "micro": 8_000}[size] / load)
             tables["recall"].append(_recall(random, levels, own, parameters))
             tables["models"].append(_model(own, parameters, tables["recall"][-1]))
             for place, label in enumerate(labels):
@@ -81,13 +93,16 @@ def draw(
                     random,
                     levels,
                     edits,
-                    slope,
+                    own_slope,
                     through_margin,
                     limit,
                     base * 2.0**place,
                     intercept,
                     rotation,
                     kind,
+                    already,
+                    bend,
+                    noise,
                 )
                 tables["edits"].append(_with(table, about))
                 if probes:
@@ -127,15 +142,35 @@ def _with(table, about):
     )
 
 
-def _edits(random, levels, each, slope, through, limit, base, intercept, rotation, kind):
+def _edits(
+    random,
+    levels,
+    each,
+    slope,
+    through,
+    limit,
+    base,
+    intercept,
+    rotation,
+    kind,
+    already,
+    bend,
+    noise,
+):
     count = each * len(levels)
     fact = np.arange(count)
     # Rotation k moves every fact k levels on: twins of one and the same fact.
     exposures = np.array(levels)[(fact + rotation) % len(levels)]
     doublings = np.log2(exposures)
     margin = doublings + random.normal(0, 1.5, count)
-    rate = base * np.exp(slope * doublings + through * margin + intercept)
-    dose = np.ceil(random.exponential(1 / rate))
+    curve = bend * (doublings - doublings.mean()) ** 2 / 2
+    rate = base * np.exp(slope * doublings + curve + through * margin + intercept)
+    if noise == "exponential":
+        dose = np.ceil(random.exponential(1 / rate))
+    else:
+        dose = np.ceil(random.lognormal(0, 0.6, count) / rate)
+    if already:
+        dose[random.random(count) < already] = 0
     reached = dose <= limit
     success = random.random(count) < np.where(reached, 0.95, 0.1)
     return pl.DataFrame(
@@ -147,7 +182,7 @@ def _edits(random, levels, each, slope, through, limit, base, intercept, rotatio
             "old_object": pl.Series(fact % 7, dtype=pl.UInt32),
             "new_object": pl.Series(fact % 7 + 1, dtype=pl.UInt32),
             "exposures": pl.Series(exposures, dtype=pl.UInt64),
-            "subject_exposures": pl.Series(exposures * 4, dtype=pl.UInt64),
+            "subject_exposures": pl.Series(exposures + 40 * (1 + fact // 4 % 7), dtype=pl.UInt64),
             "recency": random.random(count) / (exposures + 1),
             "known": random.random(count) < 1 / (1 + np.exp(-(doublings - 2))),
             "margin": margin,

@@ -40,7 +40,7 @@ def duration(seconds: float) -> str:
 
 
 def contrast_table(summary: Summary) -> Table:
-    """All contrasts, the primary one first and marked."""
+    """All contrasts: the primary ones, marked, then their family, then those that describe."""
     rows: list[list[str]] = []
     marked: set[int] = set()
     for place, row in enumerate(summary.contrasts.iter_rows(named=True)):
@@ -53,15 +53,16 @@ def contrast_table(summary: Summary) -> Table:
                 MEASURES[row["contrast"]][1],
                 _natural(row, "estimate"),
                 _interval(row),
+                row["role"],
                 _p(row["p"]),
-                "stated beforehand" if row["role"] == "primary" else _p(row["p_holm"]),
+                _p(row["p_family"]),
                 f"{row['rows']:,}",
                 str(row["clusters"]),
                 row["note"] or "",
             ]
         )
-    columns = ("method", "facts", "~contrast", "#estimate", "#95 % interval", "#p", "#p, Holm",
-               "#edits", "#clusters", "~note")  # fmt: skip
+    columns = ("method", "facts", "~contrast", "#estimate", "#95 % interval", "role", "#p",
+               "#p in the family", "#edits", "#clusters", "~note")  # fmt: skip
     return Table(columns, rows, frozenset(marked))
 
 
@@ -130,7 +131,7 @@ def _ed50(row: Mapping[str, Any], suffix: str) -> str:
 
 
 def mediation_rows(summary: Summary) -> Table:
-    """The slope of the dose taken apart, by method and filter; ratios are hazard ratios."""
+    """The slope of the dose taken apart, by method and filter; ratios are time ratios."""
     rows = []
     for (label, name), parts in summary.mediations.items():
         share = parts.share
@@ -141,20 +142,20 @@ def mediation_rows(summary: Summary) -> Table:
             [
                 label,
                 "all" if name == "all" else "known before",
-                *(_hazard(each) for each in (parts.plain, parts.total, parts.direct, parts.within)),
+                *(_time_ratio(each) for each in (parts.total, parts.direct, parts.within)),
                 shown,
                 f"{parts.total.rows:,}",
                 str(parts.total.clusters),
                 share.note or "",
             ]
         )
-    columns = ("method", "facts", "#without the margin", "#total", "#margin held fixed",
+    columns = ("method", "facts", "#total", "#margin held fixed",
                "#within a bin of margin", "#share through the margin", "#edits", "#clusters",
                "~note")  # fmt: skip
     return Table(columns, rows)
 
 
-def _hazard(estimate: Estimate) -> str:
+def _time_ratio(estimate: Estimate) -> str:
     if estimate.value is None:
         return "\u2013"
     row = {"scale": "ratio", "value": estimate.value, "low": estimate.low, "high": estimate.high}

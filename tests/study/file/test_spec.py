@@ -153,6 +153,31 @@ def test_ids_stay(tiny):
     ]  # fmt: skip
 
 
+def test_methods_may_be_kept_to_some_points(tiny):
+    text = changed(
+        tiny, 'label = "ascent"', 'label = "ascent"\nwhere = { "corpus.rotation" = [0] }'
+    )
+    found = Study.parse(text).expand().trials
+    assert [trial.rotation for trial in found if trial.choice.label == "ascent"] == [0]
+    assert len(found) == len(Study.parse(tiny).expand().trials) - 1
+    # What the point does not say, the section does, and else it is 0.
+    said = {
+        "world.subjects": "20",
+        "corpus.swap": "0",
+        "train.batch_size.x": "0",
+        "world.seed": "3",
+    }
+    for (name, value), there in zip(said.items(), (2, 2, 2, 0), strict=True):
+        where = f'"{name}" = [{value}]'
+        text = changed(tiny, 'label = "ascent"', f'label = "ascent"\nwhere = {{ {where} }}')
+        found = Study.parse(text).expand().trials
+        assert sum(trial.choice.label == "ascent" for trial in found) == there
+    with pytest.raises(
+        ArgumentError, match=r"argument 'method\[1\].where.*': got 0, allowed: a list"
+    ):
+        Study.parse(changed(tiny, 'label = "ascent"', 'label = "a"\nwhere = { "world.seed" = 0 }'))
+
+
 def test_a_world_may_be_a_table_that_lies_beside_the_study(tiny, tmp_path):
     for name, last in (("a", "tea"), ("b", "rum")):
         rows = [f"p{i},likes,{last if i % 2 else 'milk'}" for i in range(20)]

@@ -89,7 +89,6 @@ def optimise(
     optimiser = kind(parameters, lr=budget.learning_rate, fused=device.type in ("cpu", "cuda"))
     outcomes: list[Outcome | None] = [None] * len(plans)
     trace = Trace(plans, feeder)
-    watching = None if context.watch is None else Watching(model, plans, context.watch)
     leaving = stacked
     training = model.training
     model.eval()
@@ -98,6 +97,7 @@ def optimise(
     for parameter in frozen:
         parameter.requires_grad_(False)
     try:
+        watching = None if context.watch is None else Watching(model, plans, context.watch)
         # One pass more than there are steps: the last one sees what the last step did.
         for number in range(budget.steps + 1):
             last = number == budget.steps

@@ -42,6 +42,8 @@ class Watching:
         Those of several edits are not looked at: their steps are no doses.
     watch : Watch
         How much is looked at.
+
+    The model is to be in eval mode.
     """
 
     def __init__(self, model: nn.Module, plans: Sequence[EditPlan], watch: Watch) -> None:
@@ -51,6 +53,9 @@ class Watching:
         bystanders = [_bystanders(plan, watch.bystanders) for plan in plans]
         self._wordings = _Lines(wordings, device)
         self._bystanders = _Lines(bystanders, device)
+        # Kept, as most plans are looked at thrice: a pass of a few rows is dear for what it does.
+        before = self._bystanders.logits(model, None, None) if self._bystanders.there else None
+        self._reference = torch.empty(0) if before is None else widened(before).log_softmax(-1)
         self._watched = [bool(watch.bystanders) and len(plan) == 1 for plan in plans]
         self._above = [(False, False)] * len(plans)
         self._held = [0] * len(plans)
@@ -112,9 +117,8 @@ class Watching:
         """Mean KL(unedited || edited) in nats where the answers of bystanders begin."""
         if not any(k in self._bystanders.there for k in which):
             return [None] * len(which)
-        ours = self._bystanders.logits(self._model, some, which)
-        theirs = self._bystanders.logits(self._model, None, which)
-        ours, theirs = (widened(logits).log_softmax(-1) for logits in (ours, theirs))
+        ours = widened(self._bystanders.logits(self._model, some, which)).log_softmax(-1)
+        theirs = self._reference[which]
         each = (theirs.exp() * (theirs - ours)).sum(-1)
         values = (each * self._bystanders.weight[which]).sum(-1).tolist()
         there = self._bystanders.there

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
 
 from behemoth.support.progress import Step, silent
@@ -15,7 +16,8 @@ from .collateral import damage, damage_by, damage_by_exposures, damage_of_edits
 from .consequences import consequences, consequences_by
 from .contrasts import contrasts
 from .dose import FILTERS, dose_table, filtered
-from .estimate import means, means_of
+from .estimate import cluster_of, means, means_of
+from .matched import matched_table
 from .mediation import Mediation, mediation
 from .retention import half_lives, retention_curves
 
@@ -59,8 +61,10 @@ class Summary:
     settings : polars.DataFrame
         label, rank, part, ed50, censored, beyond, kl, lost, success, edits: methods that have
         settings of rank or part; rank is null where it is full.
+    matched : polars.DataFrame
+        Ranks and parts at equal cost; see `matched_table`.
     clusters : int
-        Models, as (world, initialisation).
+        (World seed, initialisation) pairs.
     """
 
     edits: pl.DataFrame
@@ -80,6 +84,7 @@ class Summary:
     retention: pl.DataFrame
     half_lives: pl.DataFrame
     settings: pl.DataFrame
+    matched: pl.DataFrame
     clusters: int
 
     def tables(self) -> dict[str, pl.DataFrame]:
@@ -93,7 +98,7 @@ class Summary:
 
     def mediation_table(self) -> pl.DataFrame:
         """One row for each label, filter and part: estimate, low, high, clusters, rows, note."""
-        names = ("plain", "direct", "indirect", "total", "share", "margin", "within")
+        names = ("total", "direct", "indirect", "share", "margin", "within")
         rows = [
             {"label": label, "filter": name, "part": part, "estimate": found.value,
              "low": found.low, "high": found.high, "clusters": found.clusters,
@@ -127,7 +132,7 @@ def summarise(
     step : callable, optional
         Called with (methods done, methods).
     """
-    edits, recall = frames.edits.collect(), frames.recall.collect()
+    edits, recall, models = frames.edits.collect(), frames.recall.collect(), frames.models.collect()
     retention = frames.retention.collect()
     bystanders = damage(frames.probes)
     of_edits = damage_of_edits(bystanders)
@@ -140,26 +145,28 @@ def summarise(
     }
     by_label = dose_table(edits, by=("label", "exposures"), resamples=resamples)
     curves = retention_curves(retention)
+    followed = consequences(frames.probes)
     tradeoff = _tradeoff(edits, of_edits)
     return Summary(
         edits=edits,
-        models=frames.models.collect(),
+        models=models,
         doses=dose_table(edits, resamples=resamples),
         doses_by_label=by_label,
-        contrasts=contrasts(edits, bystanders, of_edits, mediations, primary, step=step),
+        contrasts=contrasts(edits, bystanders, of_edits, models, primary, step=step),
         mediations=mediations,
         recall=recall_by_exposures(recall),
         capacity=capacity_by_exposures(recall),
         capacity_of_models=capacity_by_model(recall),
         damage=damage_by(bystanders),
         damage_by_exposures=damage_by_exposures(bystanders),
-        consequences=consequences_by(consequences(frames.probes)),
+        consequences=consequences_by(followed),
         tradeoff=tradeoff,
         shapes=_shapes(edits),
         retention=curves,
         half_lives=half_lives(curves),
         settings=_settings(edits, of_edits, resamples),
-        clusters=(recall if recall.height else edits).select("world", "seed").n_unique(),
+        matched=matched_table(edits, of_edits, followed),
+        clusters=len(np.unique(cluster_of(recall if recall.height else edits))),
     )
 
 

@@ -74,7 +74,7 @@ class _Point:
     def __init__(
         self, study: Study, values: Mapping[str, Any], threads: int, made: dict[str, Corpus]
     ) -> None:
-        self.methods, self.values = study.methods, values
+        self.methods = study.methods
         self.tables = laid_over(study.tables, values)
         place = None if study.directory is None else fspath(study.directory)
         table, self.rotation = turned(self.tables["corpus"])
@@ -111,7 +111,7 @@ class _Point:
     def trials(self) -> Iterator[TrialUnit]:
         """One trial a method."""
         for choice in self.methods:
-            if not choice.is_at(self.values):
+            if not choice.is_at(self.tables):
                 continue
             with within("plan"):
                 request = _request({**self.tables["plan"], **choice.plan}, choice)

@@ -33,8 +33,8 @@ class MethodChoice:
     plan : mapping
         Fields of the request that are other than in ``[plan]`` for this method.
     where : mapping of dotted name to list
-        Only at points of the grid with these values is it carried out; at all by default. What a
-        point does not say is 0, as seeds, rotations and swaps are by default.
+        Only at points of the grid with these values is it carried out; at all by default. What
+        neither point nor section says is 0, as seeds, rotations and swaps are by default.
     """
 
     name: str
@@ -43,9 +43,9 @@ class MethodChoice:
     plan: Mapping[str, Any]
     where: Mapping[str, list[Any]] = field(default_factory=dict)
 
-    def is_at(self, point: Mapping[str, Any]) -> bool:
-        """Whether it is carried out at a point of the grid, values by dotted name."""
-        return all(point.get(name, 0) in values for name, values in self.where.items())
+    def is_at(self, tables: Mapping[str, Any]) -> bool:
+        """Whether it is carried out at a point, which the sections are given with."""
+        return all(_said(tables, name) in values for name, values in self.where.items())
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -64,6 +64,13 @@ class MethodChoice:
         """Make the choice that `to_dict` gave."""
         method = get_method(values["name"], values["settings"])
         return cls(values["name"], values["label"], method, values["plan"])
+
+
+def _said(tables: Mapping[str, Any], name: str) -> Any:
+    value: Any = tables
+    for key in name.split("."):
+        value = value.get(key, 0) if isinstance(value, Mapping) else 0
+    return value
 
 
 def read_methods(value: object) -> tuple[MethodChoice, ...]:
