@@ -38,6 +38,9 @@ __all__ = [
     "World",
     "digest",
     "digest_file",
+    "edit_prompts",
+    "refusal_answers",
+    "refusals",
     "version",
 ]
 
