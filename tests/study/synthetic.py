@@ -132,7 +132,8 @@ def draw(
         for name, parts in tables.items()
         if parts or name in empty
     }
-    return SimpleNamespace(**frames)
+    seconds = dict.fromkeys(pl.concat(tables["edits"])["trial"].unique(), 30.0)
+    return SimpleNamespace(**frames, edit_seconds=seconds)
 
 
 def _with(table, about):
@@ -190,6 +191,8 @@ def _edits(
             "dose": pl.Series(np.minimum(dose, limit), dtype=pl.UInt32),
             "reached": reached,
             "limit": pl.Series(np.full(count, limit), dtype=pl.UInt32),
+            "norm_at_flip": np.where(reached, 0.2 * np.sqrt(dose), np.nan),
+            "kl_at_flip": np.where(reached, 0.01 * dose, np.nan),
             "failure": pl.Series([None] * count, dtype=pl.String),
             "efficacy": reached.astype(float),
             "success": success.astype(float),
@@ -226,7 +229,18 @@ def _probes(random, edits, levels, each, damage):
                     pl.Series("old_match", known & ~lost),
                 )
             )
-    return pl.concat([*parts, _dependents(edits)])
+    return pl.concat([*parts, _dependents(edits), _held_out(edits)])
+
+
+def _held_out(edits):
+    """A held-out wording of each edited fact: two thirds show the edit."""
+    random = np.random.default_rng(8)
+    shown = random.random(edits.height) < 2 / 3
+    return _dependents(edits).with_columns(
+        pl.lit("edited_held_out").alias("group"),
+        pl.Series("exact_match", shown),
+        pl.Series("old_match", ~shown),
+    )
 
 
 def _dependents(edits):
@@ -276,7 +290,9 @@ def _model(own, parameters, recall):
         "parameters": parameters,
         "parameters_without_embedding": parameters // 2,
         "facts": recall.height,
+        "facts_per_object": recall.height / OBJECTS,
         "bits": bits,
+        "facts_per_object": recall.height / OBJECTS,
         "load": bits / (2 * parameters),
         "recall": float(recall["exact_match"].mean()),
         "steps": 400,

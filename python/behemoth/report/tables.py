@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -22,11 +22,13 @@ __all__ = [
     "duration",
     "failure_table",
     "mediation_rows",
+    "method_table",
     "model_table",
     "run_table",
 ]
 
 _SHOWN = 50  # failures
+_NOTHING = "\u2013"
 
 
 def duration(seconds: float) -> str:
@@ -37,6 +39,47 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def method_table(summary: Summary) -> Table:
+    """The methods side by side; columns that no method has anything for are left out."""
+    table = summary.methods
+    columns: list[tuple[str, Callable[[Mapping[str, Any]], str]]] = [
+        ("method", lambda row: row["label"]),
+        ("#success", lambda row: _share(row, "success")),
+        ("#held-out wordings", lambda row: _share(row, "held_out")),
+        ("#known bystanders lost", lambda row: _share(row, "lost")),
+        ("#KL on bystanders, nats", lambda row: _with_ends(row, "kl", lambda x: number(x, 2))),
+        ("#ED50, steps", _median_dose),
+        ("#norm of the change", lambda row: number(row["norm"], 2)),
+        ("#seconds an edit", lambda row: number(row["seconds"], 2)),
+        ("#edits", lambda row: f"{row['edits']:,}"),
+        ("#clusters", lambda row: str(row["clusters"])),
+    ]
+    cells = [[show(row) for _, show in columns] for row in table.iter_rows(named=True)]
+    kept = [place for place in range(len(columns)) if any(row[place] != _NOTHING for row in cells)]
+    return Table(
+        tuple(columns[place][0] for place in kept),
+        [[row[place] for place in kept] for row in cells],
+    )
+
+
+def _share(row: Mapping[str, Any], name: str) -> str:
+    return _with_ends(row, name, "{:.1%}".format)
+
+
+def _with_ends(row: Mapping[str, Any], name: str, said: Callable[[float], str]) -> str:
+    if row[name] is None:
+        return _NOTHING
+    if row[f"{name}_low"] is None:
+        return said(row[name])
+    return f"{said(row[name])}\n{said(row[f'{name}_low'])} to {said(row[f'{name}_high'])}"
+
+
+def _median_dose(row: Mapping[str, Any]) -> str:
+    if row["censored"] is None:
+        return _NOTHING
+    return f"> {row['beyond']:,.0f}" if row["censored"] else f"{row['ed50']:,.0f}"
 
 
 def contrast_table(summary: Summary) -> Table:

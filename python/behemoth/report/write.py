@@ -30,6 +30,7 @@ from .tables import (
     duration,
     failure_table,
     mediation_rows,
+    method_table,
     model_table,
     run_table,
 )
@@ -106,6 +107,7 @@ def write_report(
         state=_state(results),
         stated=_stated(primary),
         counts=_counts(results, summary),
+        methods=method_table(summary) if summary.methods.height else None,
         figures=drawn,
         sections=_sections(results, summary),
         run=run_table(_run(results, summary)),

@@ -187,6 +187,15 @@ class Results:
                 total[name] = total.get(name, 0.0) + value
         return total
 
+    @property
+    def edit_seconds(self) -> dict[str, float]:
+        """Seconds that making the edits of each finished trial took, by the trial's id."""
+        return {
+            name: record.seconds["edit"]
+            for name in self.done
+            if "edit" in ((record := self._records[name]).seconds or {})
+        }
+
     @cached_property
     def _model_records(self) -> dict[str, ModelRecord]:
         found = {

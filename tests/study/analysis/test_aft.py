@@ -95,3 +95,14 @@ def test_small_noise_is_no_separation(distribution):
     dose = np.ceil(np.exp(1 + 4.5 * x + 0.05 * random.normal(size=300)))
     found = fit(dose - 1, dose, np.column_stack([np.ones(300), x]), distribution=distribution)
     assert found.coefficients[1] == pytest.approx(4.5, abs=0.05)
+
+
+@pytest.mark.parametrize("distribution", KNOWN)
+def test_predictions_far_beyond_the_last_look_are_no_separation(distribution):
+    # Doses up to e^10, seen up to step 12: half are censored, and the slope is known.
+    random = np.random.default_rng(2)
+    x = np.linspace(0, 20, 60)
+    dose = np.ceil(np.exp(0.5 * x + 0.2 * random.normal(size=60)))
+    low, high = np.where(dose > 12, 12.0, dose - 1), np.where(dose > 12, np.inf, dose)
+    found = fit(low, high, np.column_stack([np.ones(60), x]), distribution=distribution)
+    assert found.coefficients[1] == pytest.approx(0.5, abs=0.1)

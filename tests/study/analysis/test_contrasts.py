@@ -57,13 +57,13 @@ def test_the_headline_says_that_the_dose_rises():
     said = words(worlds=5)
     assert said.verdict == "rises"
     assert "higher edit dose" in said.title
-    assert "ED50 goes from" in said.text
+    assert "ED50 goes from" in said.details
     first, second = said.text.split(". ")[:2]
     assert "over all facts" in first and "over facts known before" in first
     assert second.startswith("Of the effect, the margin before the edit carries: over all facts ")
     assert "facts known before" in second
     assert "5 clusters" in said.text and "4 degrees of freedom" in said.text
-    assert "right-censored" in said.text
+    assert "right-censored" in said.details
     assert "95 % interval" in said.text
 
 
@@ -94,8 +94,8 @@ def test_or_that_there_is_nothing_yet():
 
 def test_censored_levels_are_named_as_such():
     said = words(worlds=4, base=0.02, slope=-0.3, edits=100)
-    assert "more than 60 steps (censored)" in said.text
-    assert "count as right-censored" in said.text
+    assert "more than 60 steps (censored)" in said.details
+    assert "count as right-censored" in said.details
 
 
 def test_unlearning_is_called_so():
@@ -106,8 +106,8 @@ def test_unlearning_is_called_so():
 
 def test_what_needs_no_step_is_counted_apart():
     said = words(worlds=4, already=0.2, edits=100)
-    assert "needed no step at all (dose 0, its odds times" in said.text
-    assert "None needed no step at all." in words(worlds=4).text
+    assert "needed no step at all (dose 0, its odds times" in said.details
+    assert "None needed no step at all." in words(worlds=4).details
 
 
 def test_a_title_does_not_hide_what_known_facts_say():
@@ -125,9 +125,9 @@ def test_a_title_does_not_hide_what_known_facts_say():
 
 def test_the_family_is_told_of():
     said = words(worlds=5, rotations=2, edits=40)
-    assert "Of the rest of the family stated beforehand, at 5 % together" in said.text
-    assert "shown: an effect within one and the same fact" in said.text
-    assert "is not tested, as one of the two ratios before it" in words(slope=0, seed=2).text
+    assert "Of the rest of the family stated beforehand, at 5 % together" in said.details
+    assert "shown: an effect within one and the same fact" in said.details
+    assert "is not tested, as one of the two ratios before it" in words(slope=0, seed=2).details
 
 
 def test_a_study_about_success():

@@ -52,7 +52,7 @@ class CrossEntropyUnlearning(GradientMethod):
     """
 
     steps: int = 40
-    learning_rate: float = 3e-5
+    learning_rate: float = 1e-5
     retain_rows: int = 0
     retain: float = 1.0
 

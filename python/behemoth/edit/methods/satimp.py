@@ -58,7 +58,7 @@ class SaturationAndImportance(GradientMethod):
     """
 
     steps: int = 40
-    learning_rate: float = 1e-4
+    learning_rate: float = 3e-4
     saturation: float = 5.0
     importance: float = 1.0
     retain: float = 0.1

@@ -64,8 +64,8 @@ def slopes(summary: Summary) -> Figure | Absent:
     )
     caption = (
         "A time ratio above 1 means that facts that were written more often need a higher dose. "
-        f"The line is no effect; {how}. Only what the table below calls primary or family is "
-        "tested."
+        f"The line is no effect; {how}, with an arrow where they go on beyond the axis. Only what "
+        "the table below calls primary or family is tested."
     )
     return Figure("slopes", _TITLE, caption, tuple(panels), frame, tuple(_COLOURS.items()), "")
 
@@ -83,13 +83,24 @@ def _natural(frame: pl.DataFrame) -> pl.DataFrame:
 def _chart(part: pl.DataFrame, labels: list[str], unit: str, ratio: bool) -> Any:
     none = 1.0 if ratio else 0.0
     # The axis follows the estimates; an interval of two models would leave no room for them.
-    values = [none, *part["estimate"].to_list()]
+    # So would an estimate without an interval, which may be anything, where others have one.
+    sure = part.drop_nulls("low")
+    values = [none, *(sure if sure.height else part)["estimate"].to_list()]
     ends = [end for name in ("low", "high") for end in part[name].drop_nulls().to_list()]
     reach = max(abs(value - none) for value in values) * 3 or 0.1
     low = max([none - reach, min([*values, *ends])]) if ends else none - reach / 2
     high = min([none + reach, max([*values, *ends])]) if ends else none + reach / 2
     room = 0.06 * (high - low)
     scale = alt.Scale(domain=[low - room, high + room], nice=False)
+    # What lies beyond the axis, an end of an interval or the estimate itself, gets an arrow there.
+    first, last = pl.min_horizontal("estimate", "low"), pl.max_horizontal("estimate", "high")
+    arrows = [
+        part.filter(beyond).with_columns(pl.lit(at).alias("edge"), pl.lit(shape).alias("shape"))
+        for beyond, at, shape in (
+            (first < low - room, low - room / 2, "triangle-left"),
+            (last > high + room, high + room / 2, "triangle-right"),
+        )
+    ]
     names = pl.DataFrame({"label": labels, "row": [place - 0.22 for place in range(len(labels))]})
     y_scale = alt.Scale(domain=[-0.5, len(labels) - 0.4], reverse=True, nice=False)
     y = alt.Y("row:Q", axis=None, scale=y_scale)
@@ -115,5 +126,15 @@ def _chart(part: pl.DataFrame, labels: list[str], unit: str, ratio: bool) -> Any
             x=alt.X("low:Q", scale=scale), x2="high:Q"
         )
         + base.mark_point(clip=True, size=60).encode(x=x)
+        + alt.Chart(rows(pl.concat(arrows)))
+        .mark_point(size=45, filled=True)
+        .encode(
+            y=y,
+            x=alt.X("edge:Q", scale=scale),
+            shape=alt.Shape("shape:N", scale=None),
+            color=colour_of("facts", _COLOURS),
+            opacity=faded("facts"),
+            tooltip=tooltip,
+        )
         + names_of_rows(names, "label", y)
     ).add_params(only())

@@ -23,7 +23,7 @@ __all__ = ["DISTRIBUTIONS", "Distribution", "Fit", "fit"]
 Distribution = Literal["lognormal", "weibull"]
 _STEPS = 60
 _TOLERANCE = 1e-9  # of the Newton decrement, in units of log-likelihood
-_BEYOND = 10.0  # scales that predictions may go beyond the doses seen: farther lies separation
+_LOOSE = 10.0  # standard error, in scales of the noise, of what a column moves from end to end
 _Floats = NDArray[np.float64]
 _Parts = tuple[_Floats, _Floats, _Floats, _Floats, _Floats]
 
@@ -108,12 +108,16 @@ def fit(
         at = there
     else:
         return none
-    seen = np.concatenate([log_low[below], log_high[above]])
-    if np.ptp(design @ at[1:]) / at[0] > np.ptp(seen) + _BEYOND / at[0]:
-        return none
     # A flat direction is a column that others make up: its curvature is rounding alone.
     size = np.sqrt(np.maximum(np.diag(-found[2]), 1e-300))
     if np.linalg.eigvalsh(-found[2] / np.outer(size, size))[0] < 1e-9:
+        return none
+    # Towards separation the likelihood flattens out: what a column does is known ever less well,
+    # while it itself grows but slowly.
+    reach = np.ptp(design, axis=0)
+    reach = np.where(reach > 0, reach, 1.0)
+    error = np.sqrt(np.diag(np.linalg.inv(-found[2])))[1:] * reach
+    if ((error > _LOOSE) & (error > np.abs(at[1:]) * reach)).any():
         return none
     return Fit(at[1:] / at[0], 1 / float(at[0]), found[0])
 

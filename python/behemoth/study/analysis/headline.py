@@ -29,12 +29,16 @@ class Headline:
     title : str
         One line.
     text : str
-        With numbers, intervals, censoring and the number of clusters.
+        The effect over all facts and over known ones, how much of it the margin carries, and the
+        number of clusters.
+    details : str
+        Doses in steps, censoring, and the rest of the family.
     """
 
     verdict: Verdict
     title: str
     text: str
+    details: str = ""
 
 
 def headline(summary: Summary, primary: Mapping[str, str] | None) -> Headline:
@@ -80,10 +84,14 @@ def _of_dose(
     text = (
         f"With {label}, each doubling of exposures multiplies the {kind} dose by {_ratio(row)} "
         f"over all facts{_inside(row, ',')} and {_of_known(known)}. {_carried(summary, label)} "
-        f"{_sure(row)} {_shape(summary, label)} {_medians(summary, label, verdict)} "
-        f"{_censored(edits)} {_already(summary, edits, label)}{_family(summary)}"
+        f"{_sure(row)}"
     )
-    return Headline(verdict, title + _beside(verdict, of_known), " ".join(text.split()))
+    details = (
+        f"{_medians(summary, label, verdict)} {_censored(edits)} "
+        f"{_already(summary, edits, label)} {_shape(summary, label)}{_family(summary)}"
+    )
+    title += _beside(verdict, of_known)
+    return Headline(verdict, title, " ".join(text.split()), " ".join(details.split()))
 
 
 def _beside(verdict: Verdict, known: Verdict) -> str:

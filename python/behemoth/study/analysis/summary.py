@@ -19,6 +19,7 @@ from .dose import FILTERS, dose_table, filtered
 from .estimate import cluster_of, means, means_of
 from .matched import matched_table
 from .mediation import Mediation, mediation
+from .methods import methods_of
 from .retention import half_lives, retention_curves
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ class Summary:
         The study's frame of edits.
     models : polars.DataFrame
         One row a trained model.
+    methods : polars.DataFrame
+        One row a method; see `behemoth.study.analysis.methods`.
     doses : polars.DataFrame
         ED50 by label, size and exposures, and filter; see `dose_table`.
     doses_by_label : polars.DataFrame
@@ -54,6 +57,9 @@ class Summary:
     tradeoff : polars.DataFrame
         label, exposures, success, success_low, success_high (shares), kl, kl_low, kl_high (nats),
         lost, edits, clusters.
+    at_flip : polars.DataFrame
+        label, exposures, measure (kl_at_flip, nats, or norm_at_flip), mean, low, high, rows,
+        clusters: at the dose of edits that needed a step and got there.
     shapes : polars.DataFrame
         label, exposures, measure (norm or effective_rank), mean, low, high, rows, clusters.
     retention, half_lives : polars.DataFrame
@@ -69,6 +75,7 @@ class Summary:
 
     edits: pl.DataFrame
     models: pl.DataFrame
+    methods: pl.DataFrame
     doses: pl.DataFrame
     doses_by_label: pl.DataFrame
     contrasts: pl.DataFrame
@@ -80,6 +87,7 @@ class Summary:
     damage_by_exposures: pl.DataFrame
     consequences: pl.DataFrame
     tradeoff: pl.DataFrame
+    at_flip: pl.DataFrame
     shapes: pl.DataFrame
     retention: pl.DataFrame
     half_lives: pl.DataFrame
@@ -150,6 +158,7 @@ def summarise(
     return Summary(
         edits=edits,
         models=models,
+        methods=methods_of(edits, frames.probes, of_edits, frames.edit_seconds),
         doses=dose_table(edits, resamples=resamples),
         doses_by_label=by_label,
         contrasts=contrasts(edits, bystanders, of_edits, models, primary, step=step),
@@ -161,6 +170,7 @@ def summarise(
         damage_by_exposures=damage_by_exposures(bystanders),
         consequences=consequences_by(followed),
         tradeoff=tradeoff,
+        at_flip=_at_flip(edits),
         shapes=_shapes(edits),
         retention=curves,
         half_lives=half_lives(curves),
@@ -190,6 +200,12 @@ def _tradeoff(edits: pl.DataFrame, of_edits: pl.DataFrame) -> pl.DataFrame:
 def _shapes(edits: pl.DataFrame) -> pl.DataFrame:
     bounds = {"norm": (0.0, float("inf")), "effective_rank": (0.0, float("inf"))}
     return means_of(edits, bounds, ("label", "exposures"))
+
+
+def _at_flip(edits: pl.DataFrame) -> pl.DataFrame:
+    flipped = edits.filter(pl.col("reached").fill_null(False) & (pl.col("dose") > 0))
+    bounds = {name: (0.0, float("inf")) for name in ("kl_at_flip", "norm_at_flip")}
+    return means_of(flipped, bounds, ("label", "exposures"))
 
 
 def _settings(edits: pl.DataFrame, of_edits: pl.DataFrame, resamples: int) -> pl.DataFrame:
