@@ -263,3 +263,11 @@ def test_edits_of_no_step_have_a_slope_of_their_own():
     assert found.rows == edits.height
     none = already_slope(edits_of())
     assert (none.value, none.note) == (None, "no edit has dose 0")
+
+
+def test_edits_that_broke_down_have_no_dose():
+    edits = edits_of(worlds=3)
+    broken = pl.when(pl.col("edit") % 5 == 0).then(pl.lit("loss nan at step 9")).alias("failure")
+    found = time_ratio(edits.with_columns(broken))
+    assert found == time_ratio(edits.filter(pl.col("edit") % 5 > 0))
+    assert found.rows < edits.height
