@@ -1,15 +1,19 @@
 """`edit --sequential`: sums at checkpoints, that go on where they were stopped, bit by bit."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from behemoth import ArgumentError, Corpus, World
+from behemoth import ArgumentError, Corpus, CorpusError, World
+from behemoth.delta.delta import EditDelta
 from behemoth.edit import sequential
 from behemoth.edit.apply import edit
 from behemoth.edit.methods.emmet import Emmet
 from behemoth.edit.methods.lora import Lora
 from behemoth.edit.record import FailedEdit, read_edit
 from behemoth.edit.sequential import checkpoints_of
+from behemoth.evaluate import evaluate_suite
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.request import EditRequest
 from behemoth.train.run import read_run
@@ -50,6 +54,9 @@ def test_checkpoints():
     assert checkpoints_of([3, 2, 3], 5) == (2, 3, 5)
     with pytest.raises(ArgumentError, match="argument 'checkpoint_at': got 6, allowed: 1 to 5"):
         checkpoints_of([6], 5)
+    for wrong in ([0], [True], [1.5], ["1"], 1, "1"):
+        with pytest.raises(ArgumentError, match="argument 'checkpoint_at': got"):
+            checkpoints_of(wrong, 5)
 
 
 def test_sums_at_checkpoints_are_those_of_the_edits_in_turn(trained, plan, tmp_path):
@@ -111,8 +118,6 @@ def test_a_stopped_one_goes_on_to_the_same_bits(trained, plan, tmp_path, method,
 def test_the_model_has_its_own_bits_back_and_failures_are_named(
     trained, plan, tmp_path, monkeypatch
 ):
-    from dataclasses import replace
-
     models = []
     apply = Lora.apply
 
@@ -137,6 +142,8 @@ def test_what_does_not_go_together_is_refused(trained, plan, tmp_path):
         in_order(trained, plan, tmp_path / "e", single=True)
     with pytest.raises(ArgumentError, match="argument 'checkpoint_at'"):
         edit(trained, plan, "lora", tmp_path / "e", checkpoint_at=[1])
+    with pytest.raises(ArgumentError, match="argument 'adapter': got True"):
+        in_order(trained, plan, tmp_path / "e", adapter=True)
     assert not (tmp_path / "e").exists()
 
 
@@ -153,3 +160,93 @@ def test_keys_are_remembered_by_layer(network, compiled, small_corpus):
     again = method.in_sequence(network, context)
     again.recall(kept)
     assert torch.equal(again.memory()["1"], kept["1"])
+
+
+@pytest.mark.parametrize(("method", "settings"), [("lora", LORA), ("ultraedit", {})])
+def test_one_killed_between_its_last_checkpoint_and_the_edit_goes_on(
+    trained, plan, tmp_path, monkeypatch, method, settings
+):
+    in_order(trained, plan, tmp_path / "whole", method, settings)
+    save = EditDelta.save
+
+    def killed(self, directory):
+        if directory.name == "delta":
+            raise KeyboardInterrupt
+        save(self, directory)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EditDelta, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            in_order(trained, plan, tmp_path / "e", method, settings)
+    in_order(trained, plan, tmp_path / "e", method, settings)
+    whole, parts = (read_edit(tmp_path / name).deltas()[None] for name in ("whole", "e"))
+    assert equal(dense(whole), dense(parts))
+    assert not (tmp_path / "e" / "points").exists()
+
+
+def test_what_a_sequence_remembers_may_be_lost_and_not_damaged(trained, plan, tmp_path):
+    def stop(moment):
+        if moment.done == 5:
+            raise KeyboardInterrupt
+
+    for name in ("lost", "damaged"):
+        with pytest.raises(KeyboardInterrupt):
+            in_order(trained, plan, tmp_path / name, "ultraedit", {}, progress=stop)
+        [memory] = (tmp_path / name).rglob("memory.safetensors")
+        if name == "lost":
+            memory.unlink()
+        else:
+            memory.write_bytes(memory.read_bytes()[:20])
+    made = []
+    in_order(
+        trained, plan, tmp_path / "lost", "ultraedit", {},
+        progress=lambda moment: made.append(moment.done),
+    )  # fmt: skip
+    assert made[0] <= 1, "what cannot be gone on with is begun anew"
+    with pytest.raises(CorpusError, match=r"memory\.safetensors is damaged; --force"):
+        in_order(trained, plan, tmp_path / "damaged", "ultraedit", {})
+    in_order(trained, plan, tmp_path / "damaged", "ultraedit", {}, force=True)
+    assert read_edit(tmp_path / "damaged").complete
+
+
+@pytest.mark.parametrize("failing", [{0}, {0, 1, 2, 3, 4}])
+def test_a_sequence_whose_first_edits_fail_can_be_asked(
+    trained, plan, tmp_path, monkeypatch, failing
+):
+    apply = Lora.apply
+
+    def broken(self, model, plans, context):
+        deltas = apply(self, model, plans, context)
+        if plans[0].edits["edit"].item() in failing:
+            return [replace(delta, changes={}, failure="a loss of nan") for delta in deltas]
+        return deltas
+
+    monkeypatch.setattr(Lora, "apply", broken)
+    done = in_order(trained, plan, tmp_path / "e")
+    assert [row.edit for row in done.failed] == sorted(failing)
+    sums = dict(read_edit(tmp_path / "e").sums())
+    assert sums[1].failure == "a loss of nan"
+    assert (sums[5].failure is None) == (len(failing) < 5)
+    found = evaluate_suite(tmp_path / "e", "sequence", plan)
+    missing = {taken.name: taken.missing for taken in found.measures}
+    assert missing["norm_after_1"] == "an edit that changed something"
+    assert missing["hold_after_1"] is None
+
+
+def test_a_sequence_of_one_edit(trained, plan, tmp_path):
+    one = plan.singles()[0]
+    in_order(trained, one, tmp_path / "e")
+    assert read_edit(tmp_path / "e").checkpoints == (1,)
+    names = [taken.name for taken in evaluate_suite(tmp_path / "e", "sequence", one).measures]
+    assert names[0] == "hold_after_1" and names[-1] == "half_life"
+
+
+def test_an_edit_that_changes_nothing_is_no_failure(trained, plan, tmp_path, monkeypatch):
+    apply = Lora.apply
+
+    def idle(self, model, plans, context):
+        return [replace(delta, changes={}) for delta in apply(self, model, plans, context)]
+
+    monkeypatch.setattr(Lora, "apply", idle)
+    assert in_order(trained, plan, tmp_path / "e").failed == []
+    assert read_edit(tmp_path / "e").deltas()[None].failure is None

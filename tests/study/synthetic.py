@@ -291,7 +291,6 @@ def _model(own, parameters, recall):
         "parameters_without_embedding": parameters // 2,
         "facts": recall.height,
         "bits": bits,
-        "facts_per_object": recall.height / OBJECTS,
         "load": bits / (2 * parameters),
         "recall": float(recall["exact_match"].mean()),
         "steps": 400,

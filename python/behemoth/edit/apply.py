@@ -168,6 +168,8 @@ def edit(
         ran = read_run(run)
     made = EditPlan.of(plan)
     checkpoints = _checkpoints(single, sequential, checkpoint_at, len(made))
+    if sequential and adapter:
+        raise ArgumentError("adapter", True, "false for a sequence, whose sum is of full rank")
     made.check(ran.corpus)
     check_kinds(chosen, [made])
     record = EditRecord(
@@ -226,7 +228,7 @@ def _checkpoints(
 ) -> tuple[int, ...]:
     if not sequential:
         if asked is not None:
-            raise ArgumentError("checkpoint_at", list(asked), "none but of a sequence")
+            raise ArgumentError("checkpoint_at", asked, "none but of a sequence")
         return ()
     if single:
         raise ArgumentError("single", True, "false for edits that are made one after another")

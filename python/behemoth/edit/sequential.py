@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from behemoth.delta.delta import Change, Dense, EditDelta, parameters_of
 from behemoth.model.precision import widened
+from behemoth.support.checks import whole_number
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import replacing
 from behemoth.support.progress import Step
@@ -48,15 +49,19 @@ def checkpoints_of(asked: Sequence[int] | None, edits: int) -> tuple[int, ...]:
     Raises
     ------
     ArgumentError
-        For one below 1 or beyond the plan.
+        For one that is no whole number, below 1 or beyond the plan.
     """
     if asked is None:
         powers = (10**power for power in range(len(str(edits))))
         return tuple(sorted({*(power for power in powers if power < edits), edits}))
+    if isinstance(asked, str) or not isinstance(asked, Iterable):
+        raise ArgumentError("checkpoint_at", asked, "a list of whole numbers")
+    found = {edits}
     for number in asked:
-        if not 1 <= number <= edits:
+        if whole_number("checkpoint_at", number, 1) > edits:
             raise ArgumentError("checkpoint_at", number, f"1 to {edits:,}, the edits of the plan")
-    return tuple(sorted({*asked, edits}))
+        found.add(int(number))
+    return tuple(sorted(found))
 
 
 def carry_out_in_sequence(
@@ -109,9 +114,13 @@ def carry_out_in_sequence(
 
 
 def _ends(checkpoints: Sequence[int], done: int, total: int) -> Iterator[int]:
-    """Where stretches end: at checkpoints, and at points to go on from."""
-    every = {*checkpoints, *range(SAVED_EVERY, total, SAVED_EVERY), total}
-    return iter(sorted(end for end in every if end > done))
+    """Where stretches end: at checkpoints, and at points to go on from.
+
+    The last end is always there: the sum of all edits may be a checkpoint and not the edit yet.
+    """
+    every = {*checkpoints, *range(SAVED_EVERY, total, SAVED_EVERY)}
+    yield from (end for end in sorted(every) if done < end < total)
+    yield total
 
 
 class _Sums:
@@ -186,6 +195,7 @@ class _Keeper:
             (int(place.name), place)
             for folder in self.record.folders_of_sums()
             for place in folder.glob("[0-9]*")
+            if place.name.isdecimal()
             if (place / "delta.json").is_file() and self._remembered(place)
         )
         if not there:
@@ -208,7 +218,7 @@ class _Keeper:
             settings=record.settings,
             plan_hash=record.plan_hash,
             seed=record.seed,
-            failure=None if changes else f"all {done:,} edits failed: {failures[0].failure}",
+            failure=_failure(done, failures),
             trace=[{"edit": row.edit, "failure": row.failure} for row in failures],
         )
         last = done == record.checkpoints[-1]
@@ -230,6 +240,15 @@ class _Keeper:
 
     def _remembered(self, place: Path) -> bool:
         return not isinstance(self.delta_of, Remembering) or (place / _MEMORY).is_file()
+
+
+def _failure(done: int, failures: Sequence[FailedEdit]) -> str | None:
+    """Why a sum changes nothing: all of its edits failed."""
+    if len(failures) < done:
+        return None
+    if done == 1:
+        return failures[0].failure
+    return f"all {done:,} edits failed, the first: {failures[0].failure}"
 
 
 def _write(file: Path, memory: Mapping[str, Tensor]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from behemoth.study.analysis.contrasts import MEASURES
-from behemoth.study.analysis.estimate import Estimate
+from behemoth.study.analysis.estimate import Estimate, cluster_keys
 from behemoth.study.analysis.summary import Summary
 from behemoth.study.results import Failure
 
@@ -229,7 +229,7 @@ def model_table(summary: Summary) -> Table:
         .group_by("size", "parameters", "facts", "load", maintain_order=True)
         .agg(
             pl.len().alias("models"),
-            pl.struct("world", "seed").n_unique().alias("clusters"),
+            pl.struct(cluster_keys(summary.models)).n_unique().alias("clusters"),
             pl.col("rotation").n_unique().alias("rotations"),
             pl.col("steps").max(),
             pl.col("tokens").max(),

@@ -14,6 +14,7 @@ import pytest
 import torch
 from torch import nn
 
+from behemoth import ArgumentError
 from behemoth.corpus.tokens import PERIOD
 from behemoth.edit.gradient.feeder import Feeder
 from behemoth.edit.gradient.step import forward
@@ -393,3 +394,9 @@ def test_padding_is_no_position(model, context):
         moved = objective(forward(model, stacked, fed._replace(tokens=other), feeder, objective))
         torch.testing.assert_close(moved, losses, rtol=1e-12, atol=1e-12)
         assert (fed.labels != IGNORED).any()
+
+
+@pytest.mark.parametrize("name", ["saturation", "importance"])
+def test_powers_of_probabilities_are_not_negative(name):
+    with pytest.raises(ArgumentError, match=f"argument '{name}': got -1.0, allowed: 0 or more"):
+        get_method("satimp", {name: -1.0})

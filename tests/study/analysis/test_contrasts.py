@@ -1,4 +1,5 @@
 import runpy
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -126,7 +127,7 @@ def test_a_title_does_not_hide_what_known_facts_say():
 def test_the_family_is_told_of():
     said = words(worlds=5, rotations=2, edits=40)
     assert "Of the rest of the family stated beforehand, at 5 % together" in said.details
-    assert "shown: an effect within one and the same fact" in said.details
+    assert "shown: an effect within one and the same fact, 1." in said.details
     assert "is not tested, as one of the two ratios before it" in words(slope=0, seed=2).details
 
 
@@ -135,3 +136,37 @@ def test_a_study_about_success():
     assert said.verdict == "falls"
     assert "less success" in said.title
     assert "odds" in said.text
+
+
+def test_a_gate_of_which_nothing_is_known_stays_closed():
+    frames = draw(worlds=5, edits=60)
+    frames.edits = frames.edits.with_columns(known=pl.lit(False))
+    summary = summarise(frames, PRIMARY, resamples=5)
+    tested = summary.contrasts.filter(pl.col("role") != "descriptive")
+    assert tested["filter"].to_list()[:2] == ["all", "known"]
+    assert tested["p_family"][0] < 0.05 and (tested["p_family"][1:] == 1).all()
+    said = headline(summary, PRIMARY)
+    assert said.verdict == "rises"
+    assert said.title.endswith("of facts known before there is no estimate")
+    assert "cannot be estimated over facts known before (no edits)" in said.text
+    assert "is not tested, as one of the two ratios before it" in said.details
+
+
+def test_facts_known_in_one_model_have_no_interval():
+    frames = draw(worlds=4, edits=60)
+    frames.edits = frames.edits.with_columns(known=pl.col("known") & (pl.col("world_seed") == 0))
+    said = headline(summarise(frames, PRIMARY, resamples=5), PRIMARY)
+    assert said.title.endswith("of facts known before there is no interval")
+    assert "over facts known before (no interval: one cluster)" in said.text
+
+
+def test_what_is_behind_a_closed_gate_is_not_tested():
+    summary = sum_up(slope=0, seed=2)
+    known = (pl.col("role") == "primary") & (pl.col("filter") == "known")
+    clear = {"estimate": 0.05, "low": 0.02, "high": 0.08, "p": 0.01}
+    bent = summary.contrasts.with_columns(
+        pl.when(known).then(value).otherwise(name).alias(name) for name, value in clear.items()
+    )
+    said = headline(replace(summary, contrasts=bent), PRIMARY)
+    assert said.verdict == "no clear effect" and "rises" not in said.title
+    assert "1.02 to 1.08) over facts known before (not tested, as that over all facts" in said.text

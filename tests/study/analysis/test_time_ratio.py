@@ -70,8 +70,19 @@ def test_a_model_of_which_nothing_is_reached_says_nothing():
         pl.when(pl.col("world_seed") == 0).then(False).otherwise("reached").alias("reached")
     )
     rest = edits.filter(pl.col("world_seed") != 0)
-    # It still is a cluster: leaving it out moves nothing.
-    assert time_ratio(stubborn).value == pytest.approx(time_ratio(rest).value, abs=0.002)
+    # Nor is it a cluster: leaving it out moves nothing, which would be taken for certainty.
+    found, wanted = time_ratio(stubborn), time_ratio(rest)
+    assert (found.clusters, found.rows) == (2, wanted.rows)
+    for name in ("value", "low", "high"):
+        assert getattr(found, name) == pytest.approx(getattr(wanted, name), abs=0.002)
+
+
+def test_nor_does_one_of_which_no_edit_has_dose_0():
+    edits = edits_of(worlds=3, already=0.2, edits=60)
+    without = edits.filter((pl.col("world_seed") != 0) | (pl.col("dose") > 0))
+    found, wanted = already_slope(without), already_slope(edits.filter(pl.col("world_seed") != 0))
+    assert (found.clusters, found.rows) == (2, wanted.rows)
+    assert found.low == pytest.approx(wanted.low) and found.high == pytest.approx(wanted.high)
 
 
 def test_weibull_doses_have_their_own_likelihood():
@@ -252,3 +263,11 @@ def test_edits_of_no_step_have_a_slope_of_their_own():
     assert found.rows == edits.height
     none = already_slope(edits_of())
     assert (none.value, none.note) == (None, "no edit has dose 0")
+
+
+def test_edits_that_broke_down_have_no_dose():
+    edits = edits_of(worlds=3)
+    broken = pl.when(pl.col("edit") % 5 == 0).then(pl.lit("loss nan at step 9")).alias("failure")
+    found = time_ratio(edits.with_columns(broken))
+    assert found == time_ratio(edits.filter(pl.col("edit") % 5 > 0))
+    assert found.rows < edits.height

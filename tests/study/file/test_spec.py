@@ -165,13 +165,18 @@ def test_methods_may_be_kept_to_some_points(tiny):
         "world.subjects": "20",
         "corpus.swap": "0",
         "train.batch_size.x": "0",
-        "world.seed": "3",
     }
-    for (name, value), there in zip(said.items(), (2, 2, 2, 0), strict=True):
+    for name, value in said.items():
         where = f'"{name}" = [{value}]'
         text = changed(tiny, 'label = "ascent"', f'label = "ascent"\nwhere = {{ {where} }}')
         found = Study.parse(text).expand().trials
-        assert sum(trial.choice.label == "ascent" for trial in found) == there
+        assert sum(trial.choice.label == "ascent" for trial in found) == 2
+    for where, allowed in (
+        ('"world.seed" = [3]', "what some point of the grid has"),
+        ('"wrold.seed" = [0]', "world, corpus"),
+    ):
+        with pytest.raises(ArgumentError, match=f"where'.*{allowed}"):
+            Study.parse(changed(tiny, 'label = "ascent"', f'label = "a"\nwhere = {{ {where} }}'))
     with pytest.raises(
         ArgumentError, match=r"argument 'method\[1\].where.*': got 0, allowed: a list"
     ):

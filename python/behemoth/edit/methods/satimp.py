@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from behemoth.edit.gradient.method import GradientMethod
 from behemoth.edit.gradient.objectives import Forgetting, by_row, retained
 from behemoth.edit.protocol import EditContext, MethodInfo
+from behemoth.support.errors import ArgumentError
 
 from .grad_ascent import FORGETTING_KINDS
 
@@ -71,6 +72,12 @@ class SaturationAndImportance(GradientMethod):
         kinds=FORGETTING_KINDS,
         stacks=True,
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("saturation", "importance"):
+            if not getattr(self, name) >= 0:
+                raise ArgumentError(name, getattr(self, name), "0 or more")
 
     def objective(
         self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from behemoth.delta.delta import EditDelta
 from behemoth.evaluate.damage import known_bystanders
 from behemoth.evaluate.frame import evaluate_model
 from behemoth.plan.edit_plan import EditPlan
@@ -49,7 +50,7 @@ def _measures(bench: Bench) -> Sequence[Measure]:
         ),
         Measure(
             "half_life",
-            "edits made since, at which half of those that held are lost, between checkpoints",
+            "further edits by which half of those that were seen to hold are lost, by checkpoints",
             _half_life,
         ),
     )
@@ -151,7 +152,7 @@ def _kl(bench: Bench, edits: int) -> Found:
 
 def _norm(bench: Bench, edits: int) -> Found:
     assert bench.edit is not None
-    delta = dict(bench.edit.sums())[edits]
+    delta = EditDelta.load(bench.edit.checkpoint_place(edits))
     if not delta.changes:
         raise MissingError("an edit that changed something")
     parameters = dict(bench.model.named_parameters(remove_duplicate=False))
@@ -168,11 +169,14 @@ def _half_life(bench: Bench) -> Found:
     found = half_life(held)
     if found is None:
         raise MissingError("edits of which half are lost by the last checkpoint")
-    return Found(found, count=held["place"].n_unique(), over="edits")
+    return Found(found, count=_seen_again(held)["place"].n_unique(), over="edits")
 
 
 def half_life(held: pl.DataFrame) -> float | None:
-    """Edits made since, at which the share of those that still hold falls to a half.
+    """Further edits by which the share of those that still hold falls to a half.
+
+    Only edits that held at their first checkpoint count, and of them only later ones: at the first
+    one they hold by choice, and would make any age look well kept.
 
     Parameters
     ----------
@@ -182,30 +186,38 @@ def half_life(held: pl.DataFrame) -> float | None:
     Returns
     -------
     float or None
-        By the first two ages between which the share passes a half, on the logarithm of age + 1;
-        none where it does not.
+        Edits made since it was seen to hold, by the first two such numbers between which the share
+        passes a half, on the logarithm of the number + 1; none where it does not.
     """
-    first = held.sort("after").group_by("place", maintain_order=True).first()
-    there = first.filter("exact_match")["place"]
     aged = (
-        held.filter(pl.col("place").is_in(there.implode()))
-        .with_columns((pl.col("after") - pl.col("place") - 1).alias("age"))
-        # Ages of few edits each: those of one power of two are one.
-        .with_columns((pl.col("age") + 1).log(2).floor().alias("bin"))
+        _seen_again(held)
+        # Numbers of few edits each: those of one power of two are one.
+        .with_columns((pl.col("since") + 1).log(2).floor().alias("bin"))
         .group_by("bin")
-        .agg(pl.col("age").cast(pl.Float64).mean(), pl.col("exact_match").cast(pl.Float64).mean())
+        .agg(pl.col("since").cast(pl.Float64).mean(), pl.col("exact_match").cast(pl.Float64).mean())
         .sort("bin")
     )
-    before: tuple[float, float] | None = None
-    for age, share in aged.select("age", "exact_match").iter_rows():
+    before = (0.0, 1.0)
+    for since, share in aged.select("since", "exact_match").iter_rows():
         if share <= 0.5:
-            if before is None or before[1] == share:
-                return float(age)
-            low, high = np.log1p(before[0]), np.log1p(age)
+            low, high = np.log1p(before[0]), np.log1p(since)
             part = (before[1] - 0.5) / (before[1] - share)
             return float(np.expm1(low + part * (high - low)))
-        before = (age, share)
+        before = (since, share)
     return None
+
+
+def _seen_again(held: pl.DataFrame) -> pl.DataFrame:
+    """Later looks at the edits that held at their first one, and how many edits came since."""
+    first = pl.col("after") == pl.col("after").min().over("place")
+    there = held.filter(first & pl.col("exact_match")).select(
+        "place", pl.col("after").alias("seen")
+    )
+    return (
+        held.join(there, on="place")
+        .filter(pl.col("after") > pl.col("seen"))
+        .with_columns((pl.col("after") - pl.col("seen")).alias("since"))
+    )
 
 
 SUITE = Suite(

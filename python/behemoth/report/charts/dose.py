@@ -103,7 +103,10 @@ def _finding(frame: pl.DataFrame) -> str:
         return f"{said}."
     other = f"{least[1]}, {least[2]}" if many else least[1]
     less = f"with {other} it is {number(least[0], 2)} times, the least"
-    return f"{said}, the most of all methods; {less}."
+    # A censored median has no factor, so those that have none are not compared.
+    every = len(found) == rows.select("label", "size").n_unique()
+    among = "of all methods" if every else "where both are known"
+    return f"{said}, the most {among}; {less}."
 
 
 def _chart(

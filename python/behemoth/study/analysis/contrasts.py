@@ -114,6 +114,10 @@ def contrasts(
                     filtered(damage.filter(mine), name), filtered(of_edits.filter(mine), name)
                 ),
             }
+            if primary is not None and primary["method"] == label:
+                # A gate that nothing can be said of stays closed, and is not left out.
+                stated = primary_contrast(primary["measure"])
+                some.setdefault(stated, Estimate(None, note="no edits"))
             for contrast, estimate in some.items():
                 rows.append(
                     _row(label, name, contrast, estimate, _role(primary, label, name, contrast))

@@ -24,7 +24,9 @@ def filtered(frame: pl.DataFrame, name: str) -> pl.DataFrame:
 
 def dosed(edits: pl.DataFrame) -> pl.DataFrame:
     """Give the edits that have a dose: those of methods that go step by step, not broken down."""
-    return edits.filter(pl.col("dose").is_not_null() & pl.col("reached").is_not_null())
+    there = edits.filter(pl.col("dose").is_not_null() & pl.col("reached").is_not_null())
+    # The trace of one that broke down may have flipped; its delta, which is empty, did not.
+    return there.filter(pl.col("failure").is_null()) if "failure" in there.columns else there
 
 
 def already(edits: pl.DataFrame) -> pl.DataFrame:

@@ -72,7 +72,7 @@ def headline(summary: Summary, primary: Mapping[str, str] | None) -> Headline:
 def _of_dose(
     summary: Summary, label: str, row: dict[str, Any], known: dict[str, Any] | None
 ) -> Headline:
-    edits = summary.edits.filter(pl.col("label") == label)
+    edits = summary.edits.filter((pl.col("label") == label) & (pl.col("exposures") > 0))
     kind = "unlearn" if (edits["dose_kind"] == "forget").any() else "edit"
     verdict, of_known = _verdict(row), _verdict(known)
     title = {
@@ -102,6 +102,7 @@ def _beside(verdict: Verdict, known: Verdict) -> str:
         "rises": "; among facts known before it rises",
         "falls": "; among facts known before it falls",
         "no clear effect": "; among facts known before no effect is clear",
+        "one cluster": "; of facts known before there is no interval",
     }.get(known, "; of facts known before there is no estimate")
 
 
@@ -109,8 +110,12 @@ def _of_known(row: dict[str, Any] | None) -> str:
     if row is None or row["estimate"] is None:
         note = f" ({row['note']})" if row is not None and row["note"] else ""
         return f"cannot be estimated over facts known before{note}"
-    without = f" (no interval: {row['note']})" if row["low"] is None else ""
-    return f"by {_ratio(row)} over facts known before{without}{_inside(row)}"
+    said = f"by {_ratio(row)} over facts known before"
+    if row["low"] is None:
+        return f"{said} (no interval: {_why(row)})"
+    if not row["low"] <= 0 <= row["high"] and row["p_family"] > _LEVEL:
+        return f"{said} (not tested, as that over all facts is not shown)"
+    return f"{said}{_inside(row)}"
 
 
 def _carried(summary: Summary, label: str) -> str:
@@ -148,11 +153,15 @@ def _medians(summary: Summary, label: str, verdict: Verdict) -> str:
         (pl.col("label") == label) & (pl.col("filter") == "all") & (pl.col("exposures") > 0)
     )
     first, last = table.row(0, named=True), table.row(-1, named=True)
-    goes = {"rises": "goes from", "falls": "goes from"}.get(verdict, "is")
+    goes = "goes from" if verdict in ("rises", "falls") else "is"
     then = "to" if verdict in ("rises", "falls") else "and"
+    # The jackknife's are said to be those of the text, and these are others.
+    other = (
+        "" if first["low"] is None else " (intervals of the bootstrap, too narrow for few clusters)"
+    )
     return (
         f"ED50 {goes} {_dose(first)} at {_times(first['exposures'])} {then} "
-        f"{_dose(last)} at {last['exposures']:,}."
+        f"{_dose(last)} at {last['exposures']:,}{other}."
     )
 
 
@@ -200,11 +209,16 @@ def _family(summary: Summary) -> str:
             " The rest of the family stated beforehand is not tested, as one of the two ratios "
             "before it is not shown."
         )
-    found: dict[bool, list[str]] = {True: [], False: []}
+    found: dict[str, list[str]] = {"shown": [], "not shown": [], "without an estimate": []}
     for row in rows.iter_rows(named=True):
-        found[row["p_family"] <= _LEVEL].append(_FAMILY[row["contrast"]])
-    yes, no = (", ".join(found[each]) for each in (True, False))
-    parts = [*([f"shown: {yes}"] if yes else []), *([f"not shown: {no}"] if no else [])]
+        name = _FAMILY[row["contrast"]]
+        if row["p"] is None:
+            found["without an estimate" if row["estimate"] is None else "not shown"].append(name)
+        elif row["p_family"] > _LEVEL:
+            found["not shown"].append(name)
+        else:  # which way it goes is a part of what is shown
+            found["shown"].append(f"{name}, {_ratio(row)}")
+    parts = [f"{word}: {', '.join(names)}" for word, names in found.items() if names]
     return f" Of the rest of the family stated beforehand, at 5 % together, {'; '.join(parts)}."
 
 
@@ -226,7 +240,8 @@ def _of_share(
     }[verdict]
     table = edits.group_by("exposures").agg(pl.col(measure).mean()).sort("exposures")
     first, last = table.row(0, named=True), table.row(-1, named=True)
-    goes = {"rises": "rises from", "falls": "falls from"}.get(verdict, "is")
+    # Shares of all models together may go another way than the slope within them.
+    goes = "goes from" if verdict in ("rises", "falls") else "is"
     then = "to" if verdict in ("rises", "falls") else "and"
     text = (
         f"With {label}, each doubling of exposures multiplies the odds of {word} by {_ratio(row)} "
@@ -290,11 +305,16 @@ def _sure(row: dict[str, Any]) -> str:
             "and it says nothing of other models."
         )
     if row["low"] is None:
-        return f"There is no interval over {clusters} clusters ({row['note']})."
+        return f"There is no interval over {clusters} clusters ({_why(row)})."
     return (
         f"Intervals are over {clusters} clusters of (world, initialisation), "
         f"t with {clusters - 1} degree{'s' if clusters > 2 else ''} of freedom."
     )
+
+
+def _why(row: dict[str, Any]) -> str:
+    """Why there is no interval."""
+    return str(row["note"]).removesuffix(": no interval")
 
 
 def _censored(edits: pl.DataFrame) -> str:
@@ -303,6 +323,6 @@ def _censored(edits: pl.DataFrame) -> str:
     if not count:
         return f"All {rows.height:,} edits got there, so none is censored."
     return (
-        f"{count:,} of {rows.height:,} edits ({count / rows.height:.1%}) never got there and "
-        "count as right-censored."
+        f"{count:,} of {rows.height:,} edits ({count / rows.height:.1%}) did not get there within "
+        "their steps and count as right-censored."
     )

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from .estimate import Estimate, cluster_of, jackknife
 from .slope import levels, model_of
-from .time_ratio import dose_fits, prepared, within_models
+from .time_ratio import dose_fits, prepared, told, within_models
 
 __all__ = ["BINS", "Mediation", "margin_bins", "mediation"]
 
@@ -36,8 +36,9 @@ class Mediation:
     total, direct, indirect : Estimate
         As above.
     share : Estimate
-        indirect / total; no number where total is not clearly different from 0. Beyond 0 and 1
-        both parts do not point the same way (see its note).
+        indirect / total; no number where the interval of total holds 0. Beyond 0 and 1 both parts
+        do not point the same way (see its note). Without an interval of total (one cluster) it
+        describes, and shows nothing.
     margin : Estimate
         Nats that the margin grows per doubling.
     within : Estimate
@@ -80,6 +81,7 @@ def mediation(edits: pl.DataFrame) -> Mediation | None:
         more.
     """
     rows, held = prepared(margin_bins(edits))
+    rows = told(rows)
     if rows.height < _FEWEST or levels(rows) < 2:
         return None
     total, direct, indirect, share, margin = _parts(rows, held)

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from .dose import dose_table
-from .estimate import means
+from .estimate import cluster_keys, means
 
 __all__ = ["METHODS", "methods_of"]
 
@@ -72,7 +72,7 @@ def methods_of(
     table = edits.group_by("label").agg(
         pl.col("trial").n_unique().cast(pl.UInt32).alias("trials"),
         pl.len().cast(pl.UInt32).alias("edits"),
-        pl.struct("world", "seed").n_unique().cast(pl.UInt32).alias("clusters"),
+        pl.struct(cluster_keys(edits)).n_unique().cast(pl.UInt32).alias("clusters"),
         (pl.col("dose_kind") == "forget").any().alias("forgets"),
         pl.col("norm").median(),
     )
@@ -116,10 +116,13 @@ _UNITS = ("trial", "edit")
 
 def _held_out(edits: pl.DataFrame, probes: pl.LazyFrame) -> pl.DataFrame:
     """Whether each held-out wording of an edited fact shows the edit: held_out, 0 or 1."""
-    goals = edits.group_by("trial").agg((pl.col("dose_kind") == "forget").any().alias("forgets"))
+    keys = cluster_keys(edits)
+    goals = edits.group_by("trial", *keys).agg(
+        (pl.col("dose_kind") == "forget").any().alias("forgets")
+    )
     asked = (
         probes.filter((pl.col("stage") == "after") & (pl.col("group") == "edited_held_out"))
-        .select("label", "trial", "edit", "world", "seed", "exact_match", "old_match")
+        .select("label", "trial", "edit", "exact_match", "old_match")
         .collect()
     )
     shown = pl.when("forgets").then(~pl.col("old_match")).otherwise(pl.col("exact_match"))

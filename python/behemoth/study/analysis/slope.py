@@ -85,6 +85,12 @@ def outcome_slope(frame: pl.DataFrame, outcome: str, *, exposures: str = "exposu
         pl.col(outcome).cast(pl.Float64).sum().alias("events"),
         pl.len().cast(pl.Float64).alias("risk"),
     ).sort(*keys, "doublings")  # fmt: skip
+    total, most = float(table["events"].sum()), float(table["risk"].sum())
+    # Models with one outcome alone say nothing of a slope, so they are no clusters of it either.
+    own = pl.struct("model") if "model" in keys else pl.struct(keys)
+    won, of = pl.col("events").sum().over(own), pl.col("risk").sum().over(own)
+    telling = table.filter((won > 0) & (won < of))
+    table = telling if telling.height else table
     events, risk = table["events"].to_numpy(), table["risk"].to_numpy()
     columns = table.select("doublings").to_numpy()
     group = model_of(table)
@@ -92,11 +98,10 @@ def outcome_slope(frame: pl.DataFrame, outcome: str, *, exposures: str = "exposu
     def fit(chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
         return binomial(events[chosen], risk[chosen], columns[chosen], [group[chosen]])
 
-    found = jackknife(fit, cluster_of(table), rows=rows.height)[0]
+    found = jackknife(fit, cluster_of(table), rows=int(risk.sum()))[0]
     if levels(rows) < 2:
         return found.saying(FEW)
-    total = float(events.sum())
-    if total in (0.0, float(risk.sum())):
+    if total in (0.0, most):
         return found.saying("every edit has the same outcome")
     return found
 

@@ -37,7 +37,9 @@ __all__ = [
     "held_out_ratio",
     "load_interaction",
     "prepared",
+    "telling",
     "time_ratio",
+    "told",
     "within_fact_ratio",
     "within_models",
 ]
@@ -83,6 +85,21 @@ def _apart(values: NDArray[np.float64], group: NDArray[np.int64]) -> NDArray[np.
     return values - (np.bincount(group, values) / size)[group]
 
 
+def telling(
+    low: NDArray[np.float64], high: NDArray[np.float64], model: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Which edits are of models that say something of a slope: bool [n].
+
+    Models none of whose edits were reached, or all of them at the first look, say nothing: their
+    intercepts are infinite. Nor do they count as clusters, since one that moves nothing when it is
+    left out would make an interval narrower.
+    """
+    count = int(model.max(initial=-1)) + 1
+    above = np.bincount(model[np.isfinite(high)], minlength=count)
+    below = np.bincount(model[low > 0], minlength=count)
+    return ((above > 0) & (below > 0))[model]
+
+
 def within_models(
     low: NDArray[np.float64],
     high: NDArray[np.float64],
@@ -94,14 +111,9 @@ def within_models(
 ) -> tuple[Fit, NDArray[np.int64]]:
     """Fit with an intercept for each model, after the columns; give the models that have one.
 
-    Models none of whose edits were reached, or all of them at the first look, are left out: their
-    intercepts are infinite, and they say nothing of a slope.
+    Models that say nothing (`telling`) are left out.
     """
-    count = int(model.max(initial=-1)) + 1
-    bounded = np.isfinite(high)
-    above = np.bincount(model[bounded], minlength=count)
-    below = np.bincount(model[low > 0], minlength=count)
-    kept = ((above > 0) & (below > 0))[model]
+    kept = telling(low, high, model)
     names = np.unique(model[kept])
     dummies = (model[kept, None] == names).astype(np.float64)
     design = np.concatenate([columns[kept], dummies], axis=1)
@@ -115,6 +127,12 @@ def within_models(
     return fit(low[kept], high[kept], design, distribution=distribution, start=near), names
 
 
+def told(rows: pl.DataFrame) -> pl.DataFrame:
+    """Give the rows of `prepared` that are `telling`; all where none is, so that a note says so."""
+    kept = telling(rows["low"].to_numpy(), rows["high"].to_numpy(), model_of(rows))
+    return rows.filter(pl.Series(kept)) if kept.any() else rows
+
+
 def dose_fits(
     rows: pl.DataFrame, columns: Sequence[str], *, distribution: Distribution = "lognormal"
 ) -> list[Estimate]:
@@ -123,7 +141,8 @@ def dose_fits(
     Parameters
     ----------
     rows : polars.DataFrame
-        Of `prepared`, with the columns; rows that lack one are left out.
+        Of `prepared`, with the columns; rows that lack one are left out, and so are models that
+        say nothing of a slope.
     columns : sequence of str
     distribution : {'lognormal', 'weibull'}
 
@@ -132,7 +151,7 @@ def dose_fits(
     list of Estimate
         One for each column: the natural logarithm of the time ratio per unit of it.
     """
-    rows = rows.drop_nulls(list(columns))
+    rows = told(rows.drop_nulls(list(columns)))
     low, high = rows["low"].to_numpy(), rows["high"].to_numpy()
     values = rows.select(list(columns)).cast(pl.Float64).to_numpy().reshape(-1, len(columns))
     model = model_of(rows)

@@ -64,6 +64,11 @@ def expand(study: Study, threads: int) -> Expansion:
                 raise ArgumentError(
                     "method", trial.choice.label, f"one that differs from {other.choice.label!r}"
                 )
+    used = {trial.choice.label for trial in trials.values()}
+    for choice in study.methods:
+        if choice.label not in used:  # a name or a value that is misspelt would pass in silence
+            allowed = "what some point of the grid has"
+            raise ArgumentError("where", f"{choice.where} of {choice.label!r}", allowed)
     order = {name: place for place, name in enumerate(models)}
     return Expansion(models, sorted(trials.values(), key=lambda trial: order[trial.model]))
 

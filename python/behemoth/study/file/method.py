@@ -12,7 +12,7 @@ from behemoth.edit.registry import get_method, method_names
 from behemoth.plan.request import EditRequest
 from behemoth.support.errors import ArgumentError, check_keys, within
 
-from .grid import table_of
+from .grid import SECTIONS, table_of
 
 __all__ = ["MethodChoice", "read_methods"]
 
@@ -107,10 +107,13 @@ def _choices(table: Mapping[str, Any]) -> list[MethodChoice]:
         check_keys(plan, [own.name for own in fields(EditRequest)])
     where = table_of("where", table.get("where", {}))
     for key, values in where.items():
-        if not isinstance(values, list) or not values or "." not in key:
+        section, dot, _ = key.partition(".")
+        if not isinstance(values, list) or not values or not dot:
             raise ArgumentError(
                 ("where", key), values, 'a list of values by dotted name: {"world.seed" = [0, 1]}'
             )
+        if section not in SECTIONS:
+            raise ArgumentError.unknown("where", section, SECTIONS)
     grid = table_of("grid", table.get("grid", {}))
     for key, values in grid.items():
         if not isinstance(values, list) or not values:

@@ -5,7 +5,7 @@
     name = "frequency"
     question = "Does the frequency of a fact decide how well it can be edited?"
     format_version = 2       # as in spec.toml; the latest, or what the study was begun with
-    [primary]                # the one contrast that is stated beforehand
+    [primary]                # stated beforehand: over all facts, and over those known before
     measure = "ed50"
     method = "lora, rank 1"  # a method's label
     [world]                  # [world] and [corpus] as in spec.toml
