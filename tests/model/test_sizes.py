@@ -13,6 +13,7 @@ def test_pythia_has_the_parameters_that_its_paper_says(name, parameters):
 
 
 def test_small_sizes_are_about_what_they_are_called_for():
+    assert 0.08e6 < SIZES["pico"].parameters < 0.12e6
     assert 0.4e6 < SIZES["nano"].parameters < 0.6e6
     assert 1.5e6 < SIZES["micro"].parameters < 2.5e6
 
@@ -25,6 +26,6 @@ def test_every_head_has_a_quarter_to_rotate():
 
 def test_an_unknown_size_is_answered_with_its_neighbour():
     with pytest.raises(
-        ArgumentError, match=r"'model': got 70M, allowed: nano, .* \(did you mean 70m"
+        ArgumentError, match=r"'model': got 70M, allowed: pico, .* \(did you mean 70m"
     ):
         find_size("70M")

@@ -23,7 +23,7 @@ class TrainConfig:
     Parameters
     ----------
     model : str
-        Size of the model: nano, micro, 14m, 31m, 70m, 160m or 410m.
+        Size of the model: pico, nano, micro, 14m, 31m, 70m, 160m or 410m.
     epochs : float, optional
         Length of the run in passes over the corpus; 1 unless steps or tokens are given.
     steps : int, optional
@@ -208,6 +208,7 @@ TUNED = ("nano", "micro", "14m")
 # docs/training.md tells of the runs that chose those of the tuned sizes. From 31m on these are
 # Pythia's own rates, with batches of the size that the corpora here call for.
 _DEFAULTS: dict[str, dict[str, Any]] = {
+    "pico": {"learning_rate": 4e-3, "batch_size": 64},
     "nano": {"learning_rate": 2.5e-3, "batch_size": 256},
     "micro": {"learning_rate": 2.5e-3, "batch_size": 256},
     "14m": {"learning_rate": 2e-3, "batch_size": 256},
