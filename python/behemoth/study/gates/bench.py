@@ -193,10 +193,20 @@ class Bench:
         self.model(name)
         return read_run(self._model(name))
 
-    def load(self, name: str) -> GPTNeoXForCausalLM:
-        """Load a model."""
+    def load(self, name: str, step: int | None = None) -> GPTNeoXForCausalLM:
+        """Load a model, as it was in the end or after one of its `steps`."""
         model: Any = self.run(name).load_model("cpu")
+        if step is not None:
+            from safetensors.torch import load_file
+
+            place = self._model(name) / "checkpoints" / f"step-{step:08}"
+            model.load_state_dict(load_file(place / "model.safetensors"))
         return model
+
+    def steps(self, name: str) -> list[int]:
+        """Steps after which a model was kept (`TrainConfig.checkpoint_history`), rising."""
+        places = (self._model(name) / "checkpoints").glob("step-*")
+        return sorted(int(place.name.removeprefix("step-")) for place in places)
 
     def frame(self, name: str, kind: Literal["edits", "probes"]) -> pl.DataFrame:
         """A frame of a trial."""

@@ -87,7 +87,7 @@ class Damage:
             f"left; LoRA of rank {self.rank} on the MLP, {self.steps} steps with {self.retained} "
             "retained rows each. Damage by closeness: KL(unedited || edited) at the bystander's "
             "object, as log2 of that of unrelated facts. Damage by number: fall of "
-            "log p(object) of facts that were known, of subjects without an edit"
+            "log p(object) of facts that were known and that no edit is of"
         )
 
     @property
@@ -176,7 +176,7 @@ class Damage:
             for model, row in enumerate(rows)
             for one in row["sequence"]
         ]
-        return Picture("edits in a row", "damage to facts of other subjects", points,
+        return Picture("edits in a row", "damage to facts that no edit is of", points,
                        "Each further edit costs what the model knew otherwise.",
                        log=True)  # fmt: skip
 

@@ -111,7 +111,7 @@ class Forgetting:
     reasons: ClassVar[tuple[Reason, ...]] = (
         Reason("the rate is so high that facts go at once: a quarter of it", {"rate": 1e-3}),
         Reason("facts were said too often, and hardly anything is forgotten: a quarter of the "
-               "injection", {"injection": 24}),
+               "injection", {"injection": 40}),
         Reason("the model has room for all facts, and what is trained on displaces little"),
     )  # fmt: skip
 
@@ -120,11 +120,11 @@ class Forgetting:
     objects: int = 50
     injected: int = 200
     size: str = "pico"
-    blocks: int = 8
+    blocks: int = 4
     rate: float = 4e-3
-    before: int = 500
-    injection: int = 96
-    after: int = 1000
+    before: int = 300
+    injection: int = 160
+    after: int = 800
     looks: int = 30
     seeds: int = 5
 

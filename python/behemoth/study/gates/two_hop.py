@@ -51,10 +51,10 @@ class TwoHop:
     links: int = 256
     batch_size: int = 8
     rate: float = 4e-3
-    edits: int = 32
+    edits: int = 80
     steps: int = 40
     inverse: Inversion = field(default_factory=Inversion)
-    seeds: int = 3
+    seeds: int = 5
 
     @property
     def setting(self) -> str:
