@@ -204,9 +204,18 @@ class Bench:
         return model
 
     def steps(self, name: str) -> list[int]:
-        """Steps after which a model was kept (`TrainConfig.checkpoint_history`), rising."""
+        """Steps after which a model was kept (`TrainConfig.checkpoint_history`), rising.
+
+        Raises
+        ------
+        StudyError
+            When none was: checkpoints are no part of what a model is known by.
+        """
         places = (self._model(name) / "checkpoints").glob("step-*")
-        return sorted(int(place.name.removeprefix("step-")) for place in places)
+        found = sorted(int(place.name.removeprefix("step-")) for place in places)
+        if not found:
+            raise StudyError(f"model {name!r}: it was trained without checkpoints to keep")
+        return found
 
     def frame(self, name: str, kind: Literal["edits", "probes"]) -> pl.DataFrame:
         """A frame of a trial."""
