@@ -19,6 +19,7 @@ class Fixed:
     name: ClassVar = "claim"
     title: ClassVar = "A claim"
     source: ClassVar = "A source"
+    pilot: ClassVar = "nothing was run before"
     reasons: ClassVar = ()
     setting: ClassVar = "A setting"
     seeds: int = 3

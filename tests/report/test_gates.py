@@ -32,7 +32,7 @@ def test_the_pages_are_what_their_records_say():
             assert NOT_RUN in text.lower()
             assert f"behemoth study gates --gate {gate.number} " in text
             continue
-        assert text == page(record, gate.picture(gaps(record["rows"])).claim)
+        assert text == page(record, gate.picture(gaps(record["rows"])).claim, gate.pilot)
         assert (PAGES / f"{name}.svg").is_file()
 
 
@@ -55,12 +55,13 @@ def test_a_page_says_how_each_condition_came_out():
             {"says": "the size", "changes": {}},
         ],
     }  # fmt: skip
-    text = page(record, "A sentence.")
+    text = page(record, "A sentence.", "two models were looked at")
     assert "open: power 0.31 to see 0.1, 9 models for 0.80" in text
     assert "0.2 [-0.1, 0.5] | above 0 |" in text
     assert "The rate (`rate=0.1`): **reproduced**." in text
     assert "The batch (`batch_size=1`): not tested." in text
     assert "The size: not tested." in text
+    assert "Before these models: two models were looked at." in text
 
 
 def test_what_is_no_run_is_refused(tmp_path):

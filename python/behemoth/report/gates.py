@@ -90,7 +90,8 @@ def write_gate_pages(
         picture = gate.picture(gaps(record["rows"]))
         write_bytes(place / f"{name}.svg", (drawn(picture) + "\n").encode())
         write_bytes(place / f"{name}.json", as_json(record))
-        write_bytes(place / f"{name}.md", page(record, picture.claim).encode())
+        text = page(record, picture.claim, gate.pilot)
+        write_bytes(place / f"{name}.md", text.encode())
     there = read_records(place)
     for gate in GATES:
         if gate.number not in there:
@@ -109,7 +110,7 @@ def read_records(place: Path) -> dict[int, dict[str, Any]]:
     return found
 
 
-def page(record: Mapping[str, Any], claim: str) -> str:
+def page(record: Mapping[str, Any], claim: str, pilot: str) -> str:
     """The page of a gate, from what its record's `to_dict` gives."""
     name = page_name(record["number"], record["name"])
     models = len(record["rows"])
@@ -121,8 +122,8 @@ def page(record: Mapping[str, Any], claim: str) -> str:
         "",
         f"![{claim}]({name}.svg)",
         "",
-        f"{claim} Large points are means over models with 95% intervals (Student's t), small ones "
-        "the models.",
+        f"The claim: {_lower(claim)} Large points are means over models with 95% intervals "
+        "(Student's t), small ones the models.",
         "",
         "## Setting",
         "",
@@ -135,6 +136,8 @@ def page(record: Mapping[str, Any], claim: str) -> str:
         "seen with a power of 0.8, and is open where not.",
         "",
         *_table(record["conditions"]),
+        "",
+        f"Before these models: {pilot}.",
         "",
         *_reasons(record.get("reasons", ())),
         "## Command",
@@ -149,6 +152,10 @@ def page(record: Mapping[str, Any], claim: str) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _lower(sentence: str) -> str:
+    return sentence[0].lower() + sentence[1:]
 
 
 def _table(conditions: Sequence[Mapping[str, Any]]) -> list[str]:

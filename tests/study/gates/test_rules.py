@@ -128,7 +128,7 @@ def test_a_claim_that_holds_is_reproduced_and_its_opposite_is_not(gate):
 @pytest.mark.parametrize("gate", GATES, ids=lambda gate: str(gate.number))
 def test_every_gate_says_what_it_is_and_draws_what_it_saw(gate):
     assert dataclasses.is_dataclass(gate)
-    assert gate.title and gate.source and gate.setting
+    assert gate.title and gate.source and gate.setting and gate.pilot
     assert gate.seeds >= 3
     assert len(gate.reasons) == 3
     fields = {field.name for field in dataclasses.fields(gate)}

@@ -29,6 +29,7 @@ class Capacity:
     name: ClassVar[str] = "capacity"
     title: ClassVar[str] = "Bits stored per parameter rise with exposures, up to about 2"
     source: ClassVar[str] = "Allen-Zhu and Li 2024, arXiv 2404.05405, section 2"
+    pilot: ClassVar[str] = "no model of this world was looked at"
     reasons: ClassVar[tuple[Reason, ...]] = (
         Reason("a larger batch than the published one, in updates a fact: half of it",
                {"batch_size": 16}),

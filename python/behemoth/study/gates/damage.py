@@ -64,6 +64,10 @@ class Damage:
     source: ClassVar[str] = (
         "Meng et al. 2022, arXiv 2210.07229; Gupta et al. 2024, arXiv 2401.07453"
     )
+    pilot: ClassVar[str] = (
+        "single edits and a sequence of 16 of one other seed were looked at; rule and "
+        "size have not changed since"
+    )
     reasons: ClassVar[tuple[Reason, ...]] = (
         Reason("retained rows in the mixture hold bystanders in place: none", {"retained": 0}),
         Reason("LoRA of rank 16 changes little at a time: full fine-tuning's rank", {"rank": 64}),

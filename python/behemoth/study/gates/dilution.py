@@ -26,6 +26,7 @@ class Dilution:
     name: ClassVar[str] = "dilution"
     title: ClassVar[str] = "Dilution: more background, less recall; relative frequency decides"
     source: ClassVar[str] = "Hubble, arXiv 2510.19811"
+    pilot: ClassVar[str] = "nothing was run at this size"
     reasons: ClassVar[tuple[Reason, ...]] = (
         Reason("more background is more updates, which a short run lacks: four times the batch "
                "where there is the most background", {"growing": True}),

@@ -108,6 +108,10 @@ class Forgetting:
     name: ClassVar[str] = "forgetting"
     title: ClassVar[str] = "Forgetting is a power law when training goes on without the fact"
     source: ClassVar[str] = "Chang et al. 2024, arXiv 2406.11813"
+    pilot: ClassVar[str] = (
+        "short runs of one other seed were looked at for their speed; the rule has not "
+        "changed since"
+    )
     reasons: ClassVar[tuple[Reason, ...]] = (
         Reason("the rate is so high that facts go at once: a quarter of it", {"rate": 1e-3}),
         Reason("facts were said too often, and hardly anything is forgotten: a quarter of the "

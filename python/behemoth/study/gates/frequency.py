@@ -63,6 +63,7 @@ class Doses:
     name: ClassVar[str] = "dose"
     title: ClassVar[str] = "More exposures: a higher edit dose, and harder to unlearn"
     source: ClassVar[str] = "arXiv 2504.05058; DUET, arXiv 2602.19612"
+    pilot: ClassVar[str] = "nothing was run before, and the rule has not changed since"
     reasons: ClassVar[tuple[Reason, ...]] = (
         Reason("doses are whole steps, too coarse at the rate: half of it", {"slower": 2.0}),
         Reason("too few edits a level: 24", {"edits": 24}),

@@ -48,6 +48,7 @@ class Paraphrases:
     name: ClassVar[str] = "paraphrases"
     title: ClassVar[str] = "Facts said in one way are stored, not extracted; in many ways they are"
     source: ClassVar[str] = "Allen-Zhu and Li 2023, arXiv 2309.14316, figure 3"
+    pilot: ClassVar[str] = "nothing was looked at but the speed"
     reasons: ClassVar[tuple[Reason, ...]] = (
         Reason("too few people for questions to be learned as such: half as many again",
                {"people": 450}),

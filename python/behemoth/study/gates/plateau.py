@@ -57,6 +57,11 @@ class Plateau:
     name: ClassVar[str] = "plateau"
     title: ClassVar[str] = "The loss has a plateau before recall; skewed frequencies shorten it"
     source: ClassVar[str] = "Zucchet et al. 2025, arXiv 2503.21676"
+    pilot: ClassVar[str] = (
+        "a uniform run of one other seed was looked at, which showed that objects are two "
+        "tokens here and what guessing among them costs; the bounds have not changed "
+        "since"
+    )
     reasons: ClassVar[tuple[Reason, ...]] = (
         Reason("the rate ends the plateau before its length shows: half of it", {"rate": 2e-3}),
         Reason("names of three tokens are learned late in both runs alike: one token",

@@ -50,6 +50,7 @@ class RankAndPart:
     name: ClassVar[str] = "rank-and-part"
     title: ClassVar[str] = "A lower rank is sometimes better; attention beside the MLP is better"
     source: ClassVar[str] = "Behemoth, arXiv 2601.23153"
+    pilot: ClassVar[str] = "nothing was run at this size"
     reasons: ClassVar[tuple[Reason, ...]] = (
         Reason("too few steps for full rank at a low rate: twice as many", {"steps": 60}),
         Reason("the rates do not enclose the best: one more on each side",

@@ -68,6 +68,10 @@ class RecallThreshold:
     name: ClassVar[str] = "recall-threshold"
     title: ClassVar[str] = "Recall is a sigmoid in log exposures; larger models need fewer"
     source: ClassVar[str] = "Allen-Zhu and Li 2024, arXiv 2404.05405"
+    pilot: ClassVar[str] = (
+        "single models of this world at three rates were looked at, to choose the batch; "
+        "the rule has not changed since"
+    )
     reasons: ClassVar[tuple[Reason, ...]] = (
         Reason("the rates of the two sizes are not equally good", {"rates": (8e-3, 5e-3)}),
         Reason("the sizes are too near to each other: `micro` for `nano`"),

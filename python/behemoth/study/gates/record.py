@@ -36,13 +36,16 @@ class Reason:
 class Gate(Protocol):
     """A gate: a frozen dataclass whose fields are the size it is run at.
 
-    `units` and `measure` are of one seed, which is that of the world and of the initialisation.
+    `pilot` says what was run and changed before the numbers that count: rules and sizes are of
+    before, but seldom of before everything. `units` and `measure` are of one seed, which is that
+    of the world and of the initialisation.
     """
 
     number: ClassVar[int]
     name: ClassVar[str]
     title: ClassVar[str]
     source: ClassVar[str]
+    pilot: ClassVar[str]
     reasons: ClassVar[tuple[Reason, ...]]
 
     @property

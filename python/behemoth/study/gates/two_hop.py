@@ -36,6 +36,11 @@ class TwoHop:
         "Berglund et al. 2023, arXiv 2309.12288; Balesni et al. 2024, arXiv 2411.16353; Cohen et "
         "al. 2023, arXiv 2307.12976"
     )
+    pilot: ClassVar[str] = (
+        "one model of another seed was looked at, with 32 edits: 15 consequences were too "
+        "few, so that there are 80 edits now and 5 models for 3; the rule has not changed "
+        "since"
+    )
     reasons: ClassVar[tuple[Reason, ...]] = (
         Reason("so few nested objects that a good guess looks like a derivation: twice as many",
                {"nested": 25}),
