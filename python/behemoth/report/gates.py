@@ -301,7 +301,7 @@ def _x(picture: Picture) -> Any:
             "x:Q",
             title=picture.x,
             scale=alt.Scale(domain=[-0.5, len(places) - 0.5]),
-            axis=alt.Axis(values=places, labelExpr=f"{named} : ''"),
+            axis=alt.Axis(values=places, labelOverlap=False, labelExpr=f"{named} : ''"),
         )
     scale = alt.Scale(type="log", base=2) if picture.log else alt.Scale(zero=False)
     axis = alt.Axis(format=",~g") if picture.log else alt.Axis()

@@ -154,8 +154,8 @@ class TwoHop:
     def picture(self, rows: Sequence[Row]) -> Picture:
         """Shares by what is asked."""
         named = {
-            "first": "fact", "links": "link", "trained": "composed, written",
-            "untrained": "composed, not written", "followed": "consequence",
+            "first": "fact", "links": "link", "trained": "composed, said",
+            "untrained": "composed, unsaid", "followed": "consequence",
             "reversed": "inverse",
         }  # fmt: skip
         points = [
