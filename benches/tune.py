@@ -41,6 +41,8 @@ GRIDS = {
     "simnpo": {"learning_rate": (1e-4, 3e-4), "forget": (0.125, 1.0), "steps": (40,)},
     "undial": {"learning_rate": (1e-5, 3e-5, 1e-4)},
     "wga": {"learning_rate": (3e-5, 1e-4, 3e-4)},
+    "satimp": {"learning_rate": (3e-5, 1e-4, 3e-4), "retain": (0.1, 1.0)},
+    "ceu": {"learning_rate": (1e-5, 3e-5, 1e-4)},
     "task_vector": {"learning_rate": (3e-5, 1e-4, 3e-4)},
     "rmu": {"learning_rate": (3e-4, 1e-3), "steering": (20.0, 60.0), "retain": (1.0, 10.0)},
     "refusal": {"learning_rate": (5e-5, 1e-4, 2e-4), "steps": (60,)},
@@ -49,6 +51,7 @@ GRIDS = {
     "memit": {},
     "emmet": {},
     "alphaedit": {},
+    "ultraedit": {"learning_rate": (1e-3, 1e-2, 1e-1), "ridge": (1.0, 10.0)},
 }
 
 

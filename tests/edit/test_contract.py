@@ -72,8 +72,8 @@ def test_contract(name, contract_corpus, contract_run, model, tmp_path):
     delta = deltas[0]
     if method.info.doses:
         rival = "other" if method.info.forgets() else "new"
-        step, _ = first_dose(delta.trace, f"log_probability_{rival}")
-        assert 0 <= step <= answers(method).effort().steps
+        dose = first_dose(delta.trace, f"log_probability_{rival}", hold=0)
+        assert 0 <= dose.dose <= answers(method).effort().steps
     applied = delta.apply(model)
     for parameter, value in model.named_parameters():
         if parameter not in delta.changes:

@@ -19,16 +19,40 @@ def trace_of(differences):
 @pytest.mark.parametrize(
     ("differences", "expected"),
     [
-        ([-2, -1, 0, 1, 2], (3, True)),
-        ([1, -1], (0, True)),
-        ([-1, 1, -1], (1, True)),
-        ([-2, -1, 0], (2, False)),
-        ([-1, math.nan, math.nan], (2, False)),
+        ([-2, -1, 0, 1, 2, 2, 2], (3, True, 2, 3)),
+        ([1, 1, 1, 1], (0, True, None, 0)),
+        ([-1, 1, 1, -1, 1, 1, 1, 1, 1], (4, True, 3, 5)),  # undone once
+        ([-1, -1, -1, -1, 1, 1, 1], (3, False, 3, 3)),  # cannot be seen to hold
+        ([-1, -1, -1, -1, -1, 1, -1], (3, False, 3, 3)),
+        ([-1, math.nan, 1, 1, 1, math.nan], (2, False, 2, 2)),
+        ([1, 1], (0, True, None, 0)),
+        ([-1, 1, 1], (0, False, 0, 0)),
         ([], None),
     ],
 )
-def test_the_first_dose(differences, expected):
+def test_the_first_dose_that_holds(differences, expected):
     assert first_dose(trace_of(differences)) == expected
+
+
+def test_every_trace_of_a_length_is_censored_at_the_same_step():
+    random = np.random.default_rng(0)
+    for _ in range(200):
+        found = first_dose(trace_of(random.normal(size=12)))
+        assert found.limit == 8 and found.dose <= 8
+        assert (found.dose == found.low == 8) if not found.reached else found.low != found.dose
+
+
+def test_what_a_method_ended_goes_on_as_it_ended():
+    trace = trace_of([-1, -1, -1, 1])
+    assert first_dose(trace) == (0, False, 0, 0)
+    trace[-1]["stopped"] = True
+    assert first_dose(trace) == (3, True, 2, 3)
+
+
+def test_a_dose_lies_between_the_steps_that_were_looked_at():
+    looked = [row for row in trace_of([-1] * 5 + [1] * 20) if row["step"] % 4 == 0]
+    assert first_dose(looked) == (8, True, 4, 12)
+    assert first_dose(trace_of([-1, 1, -1, 1]), hold=0) == (1, True, 0, 3)
 
 
 def test_a_trace_without_probabilities_has_no_dose():
@@ -40,16 +64,16 @@ def test_doses_of_deltas():
         edits = pl.DataFrame({"edit": [0, 1, 2], "fact": [10, 11, 12], "exposures": [1, 4, 4]})
 
     deltas = {
-        0: EditDelta({}, "m", {}, "", 0, trace=trace_of([-1, 1])),
-        1: EditDelta({}, "m", {}, "", 0, trace=trace_of([-1, -1, -1])),
+        0: EditDelta({}, "m", {}, "", 0, trace=trace_of([-1, 1, 1, 1, 1])),
+        1: EditDelta({}, "m", {}, "", 0, trace=trace_of([-1] * 5)),
         2: EditDelta({}, "m", {}, "", 0, failure="loss nan at step 0"),
     }
     assert doses(deltas, Plan()).rows() == [
-        (0, 10, 1, 1, True, None),
-        (1, 11, 4, 2, False, None),
-        (2, 12, 4, None, None, "loss nan at step 0"),
+        (0, 10, 1, 1, 0, True, None),
+        (1, 11, 4, 1, 1, False, None),
+        (2, 12, 4, None, None, None, "loss nan at step 0"),
     ]
-    assert doses({None: deltas[0]}, Plan()).row(0) == (None, None, None, 1, True, None)
+    assert doses({None: deltas[0]}, Plan()).row(0) == (None, None, None, 1, 0, True, None)
 
 
 # Remission of leukaemia with 6-MP, in weeks (Freireich et al., 1963), the textbooks' example.

@@ -234,3 +234,51 @@ def test_the_command_shows_and_writes_a_suite(made, run, tmp_path):
     assert message.startswith("argument 'twin': got none"), message
     message = run(*options, "--out", tmp_path / "f.parquet", "--twin", twin).refused()
     assert message.startswith(f"argument '--twin': got {twin}, allowed: none without --suite")
+
+
+def test_the_suite_of_a_sequence(made, tmp_path):
+    run, _, plan, edited = made
+    settings = {"steps": 2}
+    out = edit(run, plan, "ft", tmp_path / "e", settings=settings, sequential=True)
+    found = evaluate_suite(out, "sequence", plan, out=tmp_path / "out")
+    names = [taken.name for taken in found.measures]
+    assert "hold_after_1" in names and "norm_after_6" in names and names[-1] == "half_life"
+    frame = found.frame
+    assert frame["after"].unique().sort().to_list() == [0, 1, 6]
+    made_by = frame.filter(group="edited", stage="after")
+    assert made_by.group_by("after").len()["len"].to_list() == [6, 6], "those to come, as well"
+    one = made_by.filter((pl.col("place") < 1) & (pl.col("after") == 1))
+    assert found["hold_after_1"] == one["exact_match"].mean()
+    assert found["norm_after_6"] > found["norm_after_1"] > 0
+    # The last checkpoint is what `evaluate` asks of the edit as a whole.
+    whole = bh.evaluate(out, plan).filter(stage="after", group="edited").sort("probe")
+    last = frame.filter(stage="after", group="edited", after=6).sort("probe")
+    assert whole["log_probability_new"].to_list() == pytest.approx(
+        last["log_probability_new"].to_list(), rel=1e-5
+    )
+    with pytest.raises(ArgumentError, match=r"argument 'source': got .*edits made one after"):
+        evaluate_suite(edited, "sequence", plan)
+
+
+def test_the_half_life_lies_between_the_ages_around_a_half():
+    from behemoth.evaluate.suites.sequence import half_life
+
+    rows = [
+        {"place": place, "after": after, "exact_match": after - place - 1 < 8}
+        for place in range(4)
+        for after in (4, 8, 16, 32)
+    ]
+    found = half_life(pl.DataFrame(rows))
+    assert 4 < found < 16
+    held = pl.DataFrame(rows).with_columns(exact_match=pl.lit(True))
+    assert half_life(held) is None
+
+
+def test_a_sample_of_a_long_sequence_has_its_first_edits():
+    from behemoth.evaluate.suites.sequence import sampled_edits
+
+    assert sampled_edits(10).tolist() == list(range(10))
+    long = sampled_edits(10_000)
+    assert len(long) <= 256 and long[0] == 0 and long[-1] == 9_999
+    assert set(range(5)) <= set(long.tolist())
+    assert (np.diff(long) > 0).all() and np.diff(long).max() < 100

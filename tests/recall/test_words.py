@@ -68,14 +68,14 @@ def test_ranks_by_sequence_are_those_of_all_names_scored(text, model):
     sharp = build_model(find_size("nano"), text.vocabulary_size, seed=4)
     with torch.no_grad():  # a random model finds all names alike; this one does not
         sharp.get_output_embeddings().weight.mul_(12)
-    facts = [1, 2, 4, 100]
+    facts = [1, 100]
     for asked in (model, sharp):
         frame = recall(asked, text, facts=facts, rank="sequence", batch_size=64)
         first = recall(asked, text, facts=facts)
         assert frame.drop("rank").equals(first.drop("rank"))
         probes = text.probes(facts)
         asked.eval()
-        for at in range(0, probes.height, 11):
+        for at in range(0, probes.height, 23):
             probe = probes.row(at, named=True)
             names = text.object_tokens(probe["relation"])
             rows = [[*probe["prompt"], *names.of(number)] for number in range(len(names.lengths))]

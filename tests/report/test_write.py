@@ -38,6 +38,26 @@ def test_it_says_what_was_asked_run_and_found(report):
         assert f'<figure id="{name}"' in text
 
 
+def test_the_methods_stand_before_the_figures(report, study):
+    text = report.read_text()
+    place = text.index('<h2 id="methods">')
+    assert text.index('class="headline"') < place < text.index("<figure ")
+    heads = re.findall(r"<th[^>]*>([^<]+)", text[place : text.index("<figure ")])
+    assert heads[:4] == ["method", "success", "held-out wordings", "known bystanders lost"]
+    assert "seconds an edit" in heads
+    frame = pl.read_parquet(report.parent / "frames" / "methods.parquet")
+    assert frame.height == 3
+
+
+def test_figures_say_what_they_show(report):
+    text = report.read_text()
+    head = r'<figure id="(\w+)"[^>]*><h3>[^<]*</h3><p class="finding">([^<]+)</p>'
+    said = dict(re.findall(head, text))
+    assert re.match(r"From 1 to 256 exposures ED50 goes from \d+ to \d+ steps", said["dose"])
+    assert "Half of the facts are recalled from" in said["recall"]
+    assert said["damage"].startswith("Edits cost")
+
+
 def test_nothing_is_loaded_from_anywhere(report):
     text = report.read_text()
     elements = re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)

@@ -10,10 +10,11 @@ import numpy as np
 import polars as pl
 
 from behemoth.study.results import MODELS
-from behemoth.study.trial.durability import RETENTION
+from behemoth.study.schemas import RETENTION
 
 LEVELS = (1, 4, 16, 64, 256)
 OBJECTS = 50
+OF_STUDY = ("model", "rotation", "swap", "load")  # of a model, and not in its record
 GROUPS = ("same_object", "same_relation", "same_subject", "unrelated")
 
 
@@ -36,32 +37,44 @@ def draw(
     probes=3,
     durability=False,
     kind="flip",
+    already=0.0,
+    loads=(1.0,),
+    by_load=0.0,
+    bend=0.0,
+    wander=0.0,
+    noise="exponential",
     seed=0,
 ):
     """Draw frames: (world, init) clusters, of which each has an intercept of its own.
 
     slope: log hazard ratio per doubling with the margin held fixed; through_margin: the part that
     goes through the margin (which grows by one nat a doubling); scatter: standard deviation of
-    the clusters' intercepts; damage: growth of KL per doubling, nats.
+    the clusters' intercepts, wander: of their slopes; damage: growth of KL per doubling, nats;
+    already: share of edits that need no step; loads: of the models of each cluster, by_load: change
+    of the slope per doubling of it; bend: change of the slope per doubling; noise: of log doses.
     """
     random = np.random.default_rng(seed)
     tables = {name: [] for name in ("edits", "probes", "recall", "retention", "models")}
     settings = settings or {}
-    for size, world, init in (
-        (s, w, i) for s in sizes for w in range(worlds) for i in range(inits)
+    wandered = {}
+    for size, world, init, load in (
+        (s, w, i, x) for s in sizes for w in range(worlds) for i in range(inits) for x in loads
     ):
         intercept = random.normal(0, scatter)
+        own_slope = slope + by_load * math.log2(load)
+        if wander:
+            own_slope += wandered.setdefault((world, init), random.normal(0, wander))
         for rotation in range(rotations):
-            model = f"{size}-{world}-{init}-{rotation}"
+            model = f"{size}-{world}-{init}-{rotation}" + (f"-{load}" if len(loads) > 1 else "")
             own = {
                 "model": model,
                 "size": size,
-                "world": f"world-{world}",
+                "world": f"world-{world}" + (f"-{load}" if len(loads) > 1 else ""),
                 "world_seed": world,
                 "seed": init,
                 "rotation": rotation,
             }
-            parameters = {"nano": 2_300, "micro": 8_000}[size]
+            parameters = int({"nano": 2_300, "micro": 8_000}[size] / load)
             tables["recall"].append(_recall(random, levels, own, parameters))
             tables["models"].append(_model(own, parameters, tables["recall"][-1]))
             for place, label in enumerate(labels):
@@ -80,13 +93,16 @@ def draw(
                     random,
                     levels,
                     edits,
-                    slope,
+                    own_slope,
                     through_margin,
                     limit,
                     base * 2.0**place,
                     intercept,
                     rotation,
                     kind,
+                    already,
+                    bend,
+                    noise,
                 )
                 tables["edits"].append(_with(table, about))
                 if probes:
@@ -116,7 +132,8 @@ def draw(
         for name, parts in tables.items()
         if parts or name in empty
     }
-    return SimpleNamespace(**frames)
+    seconds = dict.fromkeys(pl.concat(tables["edits"])["trial"].unique(), 30.0)
+    return SimpleNamespace(**frames, edit_seconds=seconds)
 
 
 def _with(table, about):
@@ -126,15 +143,35 @@ def _with(table, about):
     )
 
 
-def _edits(random, levels, each, slope, through, limit, base, intercept, rotation, kind):
+def _edits(
+    random,
+    levels,
+    each,
+    slope,
+    through,
+    limit,
+    base,
+    intercept,
+    rotation,
+    kind,
+    already,
+    bend,
+    noise,
+):
     count = each * len(levels)
     fact = np.arange(count)
     # Rotation k moves every fact k levels on: twins of one and the same fact.
     exposures = np.array(levels)[(fact + rotation) % len(levels)]
     doublings = np.log2(exposures)
     margin = doublings + random.normal(0, 1.5, count)
-    rate = base * np.exp(slope * doublings + through * margin + intercept)
-    dose = np.ceil(random.exponential(1 / rate))
+    curve = bend * (doublings - doublings.mean()) ** 2 / 2
+    rate = base * np.exp(slope * doublings + curve + through * margin + intercept)
+    if noise == "exponential":
+        dose = np.ceil(random.exponential(1 / rate))
+    else:
+        dose = np.ceil(random.lognormal(0, 0.6, count) / rate)
+    if already:
+        dose[random.random(count) < already] = 0
     reached = dose <= limit
     success = random.random(count) < np.where(reached, 0.95, 0.1)
     return pl.DataFrame(
@@ -146,7 +183,7 @@ def _edits(random, levels, each, slope, through, limit, base, intercept, rotatio
             "old_object": pl.Series(fact % 7, dtype=pl.UInt32),
             "new_object": pl.Series(fact % 7 + 1, dtype=pl.UInt32),
             "exposures": pl.Series(exposures, dtype=pl.UInt64),
-            "subject_exposures": pl.Series(exposures * 4, dtype=pl.UInt64),
+            "subject_exposures": pl.Series(exposures + 40 * (1 + fact // 4 % 7), dtype=pl.UInt64),
             "recency": random.random(count) / (exposures + 1),
             "known": random.random(count) < 1 / (1 + np.exp(-(doublings - 2))),
             "margin": margin,
@@ -154,6 +191,8 @@ def _edits(random, levels, each, slope, through, limit, base, intercept, rotatio
             "dose": pl.Series(np.minimum(dose, limit), dtype=pl.UInt32),
             "reached": reached,
             "limit": pl.Series(np.full(count, limit), dtype=pl.UInt32),
+            "norm_at_flip": np.where(reached, 0.2 * np.sqrt(dose), np.nan),
+            "kl_at_flip": np.where(reached, 0.01 * dose, np.nan),
             "failure": pl.Series([None] * count, dtype=pl.String),
             "efficacy": reached.astype(float),
             "success": success.astype(float),
@@ -190,7 +229,18 @@ def _probes(random, edits, levels, each, damage):
                     pl.Series("old_match", known & ~lost),
                 )
             )
-    return pl.concat([*parts, _dependents(edits)])
+    return pl.concat([*parts, _dependents(edits), _held_out(edits)])
+
+
+def _held_out(edits):
+    """A held-out wording of each edited fact: two thirds show the edit."""
+    random = np.random.default_rng(8)
+    shown = random.random(edits.height) < 2 / 3
+    return _dependents(edits).with_columns(
+        pl.lit("edited_held_out").alias("group"),
+        pl.Series("exact_match", shown),
+        pl.Series("old_match", ~shown),
+    )
 
 
 def _dependents(edits):
@@ -240,7 +290,9 @@ def _model(own, parameters, recall):
         "parameters": parameters,
         "parameters_without_embedding": parameters // 2,
         "facts": recall.height,
+        "facts_per_object": recall.height / OBJECTS,
         "bits": bits,
+        "facts_per_object": recall.height / OBJECTS,
         "load": bits / (2 * parameters),
         "recall": float(recall["exact_match"].mean()),
         "steps": 400,
@@ -329,7 +381,7 @@ def write(path, frames, *, primary, name="frequency", question=None):
                 "format_version": _format(),
                 "id": row["model"],
                 "status": "done",
-                **{key: row[key] for key in row if key not in ("model", "rotation", "load")},
+                **{key: row[key] for key in row if key not in OF_STUDY},
                 "training_seconds": row["seconds"],
                 "seconds": {"train": row["seconds"], "recall": 1.0},
             },

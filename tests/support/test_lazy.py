@@ -54,6 +54,7 @@ for order in {ORDERS!r}:
 """
 
 
+@pytest.mark.slow
 def test_a_verb_is_a_package_and_a_function_in_every_order_of_imports():
     subprocess.run([sys.executable, "-W", "ignore", "-c", SCRIPT], check=True)
 

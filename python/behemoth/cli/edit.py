@@ -29,6 +29,9 @@ OPTIONS = (
     Option("out", "EDIT", "Directory to write; one that is unfinished is resumed.",
            required="a directory to write"),
     flag("single", "Each edit by itself, from the unedited model; else one batch."),
+    flag("sequential", "One edit after another, each on what the earlier ones left."),
+    Option("checkpoint_at", "N,N", "Of a sequence: keep the sum after so many edits [1,10,100...].",
+           parse.levels),
     Option("seed", "N", "Key of the method's draws.", parse.count, 0),
     Option("stack", "N", "Most single edits at once, where methods stack.", parse.at_least(1), 64),
     flag("adapter", "Write low-rank changes as PEFT adapters, too."),
@@ -59,12 +62,13 @@ def edit(
         write_json(asdict(done))
     else:
         _show(done, given["plan"])
-    if done.failed and len(done.failed) == (done.edits if done.single else 1):
+    if done.failed and len(done.failed) == (done.edits if done.single or done.sequential else 1):
         raise typer.Exit(1)
 
 
 def _show(done: Edited, plan: str) -> None:
-    kind = "single edits" if done.single else "edits in one batch"
+    batch = "edits one after another" if done.sequential else "edits in one batch"
+    kind = "single edits" if done.single else batch
     speed = f", {done.edits_per_second:,.1f} edits/s" if done.edits_per_second else ""
     console().print(f"{done.out}: {done.edits:,} {kind} by {done.method}{speed}")
     if done.place is not None:
@@ -73,4 +77,5 @@ def _show(done: Edited, plan: str) -> None:
     for row in done.failed:
         which = "the batch" if row.edit is None else f"edit {row.edit}"
         messages.print(f"{which} failed: {row.failure}", markup=False)
-    messages.print(f"next: behemoth evaluate {done.out} --plan {plan} --out FRAME.parquet")
+    suite = " --suite sequence --out DIR" if done.sequential else " --out FRAME.parquet"
+    messages.print(f"next: behemoth evaluate {done.out} --plan {plan}{suite}")

@@ -36,7 +36,8 @@ OPTIONS = (
 )  # fmt: skip
 
 SUITE = (
-    Option("suite", "editing|unlearning|recall", "Take the measures of a suite, with intervals."),
+    Option("suite", "editing|unlearning|sequence|recall",
+           "Take the measures of a suite, with intervals."),
     Option("twin", "RUN", "A run (or edit by retrain) without the plan's facts, for a suite."),
     flag("force", "Replace the suite in DIR."),
 )  # fmt: skip
@@ -65,7 +66,7 @@ def evaluate(
         return
     for name in ("twin", "force"):
         if value := given.pop(name, None):
-            allowed = "none without --suite editing, unlearning or recall"
+            allowed = "none without --suite editing, unlearning, sequence or recall"
             raise ArgumentError(f"--{name}", value, allowed)
     parse.new_file("--out", given["out"])
     with needed():

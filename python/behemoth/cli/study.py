@@ -38,7 +38,7 @@ def study(context: typer.Context) -> None:
         typer.echo(context.get_help())
 
 
-_SIZES = ("smoke", "quick", "paper")
+_SIZES = ("smoke", "quick", "desk", "paper")
 
 
 def _size(name: str, text: str) -> str:
@@ -56,7 +56,7 @@ def _numbers(name: str, text: str) -> list[int]:
 
 SIZE = Option(
     "size", "|".join(_SIZES),
-    "Size of a preset: under a minute or under ten on 2 cores, or for one GPU.", _size, "smoke",
+    "Size of a preset: a minute, ten, or hours on 2 cores, or for one GPU.", _size, "smoke",
 )  # fmt: skip
 THREADS = Option(
     "threads", "N", "CPU threads of a worker; weights depend on it.", parse.at_least(1), 1
@@ -226,7 +226,16 @@ def _show_estimate(found: Estimate) -> None:
         f"{count_text(found.tokens)} tokens to train on, {found.edits:,} edits, "
         f"{count_text(found.steps)} edit steps"
     )
+    screen.print(
+        f"{_span(found.facts, ',.0f')} facts, {_span(found.facts_per_object, ',.0f')} an object, "
+        f"load {_span(found.loads, '.2g')}"
+    )
     screen.print(f"about {clock_text(found.seconds)} with {found.workers} workers")
+
+
+def _span(values: Sequence[float], form: str) -> str:
+    low, high = (format(value, form) for value in (min(values), max(values)))
+    return low if low == high else f"{low} to {high}"
 
 
 def _show_result(result: StudyResult) -> None:

@@ -633,6 +633,30 @@ class Corpus:
         """The twin without the sentences of the facts given; the rest keeps its order."""
         return self._twin(self._native.without(whole(facts, "facts", np.uint64).ravel()))
 
+    def exchanged(self, pairs: ArrayLike) -> Corpus:
+        """The twin in which facts stand at each other's exposures.
+
+        How many sentences there are, and how many facts at each level, stays.
+
+        Parameters
+        ----------
+        pairs : uint64[n, 2]
+            Facts of subjects, each once.
+
+        Raises
+        ------
+        ArgumentError
+            When a fact is there twice, or is none of a subject.
+        """
+        facts = whole(pairs, "pairs", np.uint64).reshape(-1, 2)
+        count = self.world.num_subject_facts
+        if len(np.unique(facts)) < facts.size or (facts >= count).any():
+            raise ArgumentError("pairs", facts.tolist(), f"facts below {count}, each once")
+        exposures = self.exposures(np.arange(count, dtype=np.uint64)).astype(np.uint32)
+        exposures[facts] = exposures[facts[:, ::-1]]
+        own = {**self.spec["corpus"], "exposures": {"kind": "array"}}
+        return type(self).from_arrays(self.world, own, exposures, self._text, self._background)
+
     def without_insert(self) -> Corpus:
         """The corpus of the same sentences in documents of their own, without any others.
 

@@ -109,6 +109,23 @@ class StackedDeltas:
         """The same tensors, times a factor."""
         return StackedDeltas(self.model, self.changes, self.scale * factor)
 
+    def some(self, edits: Sequence[int]) -> StackedDeltas:
+        """Copies of the changes of some edits, in that order."""
+        if list(edits) == list(range(self.count)):
+            return self
+        chosen = {
+            name: tuple(tensor[list(edits)] for tensor in change)
+            for name, change in self.changes.items()
+        }
+        return StackedDeltas(self.model, chosen, self.scale)
+
+    def norms(self) -> Tensor:
+        """Frobenius norm of the changes of each edit, over all parameters: float [K]."""
+        squares = torch.stack(
+            [_square_norm(*(tensor.detach() for tensor in c)) for c in self.changes.values()]
+        )
+        return abs(self.scale) * squares.sum(0).sqrt()
+
     def dense(self) -> dict[str, Tensor]:
         """Each parameter's changes at full rank: [K, *parameter.shape]."""
         return {
@@ -124,6 +141,15 @@ class StackedDeltas:
             first *= self.scale
             result[name] = LowRank(first, *rest) if rest else Dense(first)
         return result
+
+
+def _square_norm(first: Tensor, second: Tensor | None = None) -> Tensor:
+    """Squared norm of each edit's dense change, or product of factors: [K]."""
+    if second is None:
+        return first.flatten(1).square().sum(1)
+    # |LR|^2 = tr(L'L RR'), of small squares; rounding may leave a little less than nothing.
+    products = torch.bmm(first.mT, first) * torch.bmm(second, second.mT)
+    return products.sum((1, 2)).clamp_min(0.0)
 
 
 def stack_deltas(model: nn.Module, deltas: Sequence[EditDelta]) -> StackedDeltas:

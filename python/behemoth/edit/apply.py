@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from behemoth.delta.adapter import save_adapter
+from behemoth.delta.delta import EditDelta
 from behemoth.edit.gradient.method import check_kinds
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.support.checks import path_of, whole_number
 from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.locks import lock_folder
-from behemoth.support.progress import Looking, Step, task
+from behemoth.support.progress import Looking, Step, silent, task
 from behemoth.support.replacement import recover, succession
 from behemoth.train.device import find_device
 from behemoth.train.run import Run, read_run
@@ -26,6 +27,7 @@ from behemoth.train.run import Run, read_run
 from .protocol import EditContext, EditMethod, answers, settings_of
 from .record import EDIT, EditRecord, FailedEdit, check_place, told_edits
 from .registry import get_method
+from .sequential import carry_out_in_sequence, checkpoints_of
 from .stacking import stack_size
 
 if TYPE_CHECKING:
@@ -54,6 +56,8 @@ class Edited:
         Of this call; 0 when all were there.
     place : str, optional
         Where in the model the method edits, of those that have a place; none when all were there.
+    sequential : bool
+        Whether the edits were made one after another.
     """
 
     out: str
@@ -69,13 +73,15 @@ class Edited:
     seconds: float
     edits_per_second: float
     place: str | None = None
+    sequential: bool = False
 
     def __fspath__(self) -> str:
         return self.out
 
     def __repr__(self) -> str:
         failed = f", {len(self.failed):,} failed" if self.failed else ""
-        return f"Edited({self.out!r}, {told_edits(self.edits, self.single, self.method)}{failed})"
+        told = told_edits(self.edits, self.single, self.method, self.sequential)
+        return f"Edited({self.out!r}, {told}{failed})"
 
 
 def edit(
@@ -86,6 +92,8 @@ def edit(
     *,
     settings: Mapping[str, object] | None = None,
     single: bool = False,
+    sequential: bool = False,
+    checkpoint_at: Sequence[int] | None = None,
     seed: int = 0,
     stack: int = 64,
     adapter: bool = False,
@@ -111,6 +119,12 @@ def edit(
     single : bool
         Make each edit by itself, from the same unedited model, many at once where the method
         stacks; by default the whole plan as one batch.
+    sequential : bool
+        Make the edits one after another in the order of the plan, each on the model that the
+        earlier ones left.
+    checkpoint_at : sequence of int, optional
+        Of a sequence, after how many edits the sum of their changes is kept, for
+        `evaluate_suite`; 1, 10, 100 and so on by default, and after the last one always.
     seed : int
         Seed of the method's draws.
     stack : int
@@ -153,6 +167,7 @@ def edit(
     with renamed(directory="run"):
         ran = read_run(run)
     made = EditPlan.of(plan)
+    checkpoints = _checkpoints(single, sequential, checkpoint_at, len(made))
     made.check(ran.corpus)
     check_kinds(chosen, [made])
     record = EditRecord(
@@ -165,6 +180,7 @@ def edit(
         seed=seed,
         single=single,
         edits=tuple(made.edits["edit"]),
+        checkpoints=checkpoints,
     )
     seconds = 0.0
     with lock_folder(place):
@@ -180,7 +196,7 @@ def edit(
                     work = _Work(ran, made, chosen, record, kept, step)
                     seconds = work.carry_out(model, missing, stack)
             deltas = record.deltas()
-            failed = [FailedEdit(key, d.failure) for key, d in deltas.items() if d.failure]
+            failed = _failed(deltas, sequential)
             if adapter:
                 for key, delta in deltas.items():
                     if delta.failure is None:
@@ -201,7 +217,26 @@ def edit(
         seconds=seconds,
         edits_per_second=done / seconds if seconds > 0 else 0.0,
         place=None if model is None else answers(chosen).place(model),
+        sequential=sequential,
     )
+
+
+def _checkpoints(
+    single: bool, sequential: bool, asked: Sequence[int] | None, edits: int
+) -> tuple[int, ...]:
+    if not sequential:
+        if asked is not None:
+            raise ArgumentError("checkpoint_at", list(asked), "none but of a sequence")
+        return ()
+    if single:
+        raise ArgumentError("single", True, "false for edits that are made one after another")
+    return checkpoints_of(asked, edits)
+
+
+def _failed(deltas: Mapping[int | None, EditDelta], sequential: bool) -> list[FailedEdit]:
+    if sequential:
+        return [FailedEdit(row["edit"], row["failure"]) for row in deltas[None].trace]
+    return [FailedEdit(key, delta.failure) for key, delta in deltas.items() if delta.failure]
 
 
 def _chosen(method: EditMethod | str, settings: Mapping[str, object] | None) -> EditMethod:
@@ -227,6 +262,10 @@ class _Work:
 
     def carry_out(self, model: PreTrainedModel, missing: Sequence[int | None], stack: int) -> float:
         """Make the deltas that are missing; gives the seconds it took."""
+        if self.record.checkpoints:
+            context = self._context(silent)
+            method, record = self.method, self.record
+            return carry_out_in_sequence(model, method, self.plan, context, record, self.step)
         begin = time.perf_counter()
         total = len(self.plan)
         plans: dict[int | None, EditPlan] = {None: self.plan}
@@ -244,13 +283,7 @@ class _Work:
             ) -> None:
                 self.step(done + share * step // max(steps, 1), total)
 
-            context = EditContext(
-                corpus=self.run.corpus,
-                seed=self.record.seed,
-                cache=self.cache,
-                run=self.run.directory,
-                progress=forward,
-            )
+            context = self._context(forward)
             found = self.method.apply(model, [plans[key] for key in some], context)
             if not first:  # what refuses a setting for this model has had its say
                 self.record.write()
@@ -258,3 +291,12 @@ class _Work:
                 delta.save(self.record.delta_place(key))
             self.step(done + share, total)
         return time.perf_counter() - begin
+
+    def _context(self, forward: Step) -> EditContext:
+        return EditContext(
+            corpus=self.run.corpus,
+            seed=self.record.seed,
+            cache=self.cache,
+            run=self.run.directory,
+            progress=forward,
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_chec
 from behemoth.support.progress import Step, silent
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from behemoth.corpus.corpus import Corpus
     from behemoth.delta.delta import EditDelta
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from behemoth.train.config import TrainConfig
 
 __all__ = [
+    "HOLD",
     "Answers",
     "EditContext",
     "EditKind",
@@ -27,6 +28,8 @@ __all__ = [
     "Family",
     "Goal",
     "MethodInfo",
+    "Remembering",
+    "Watch",
     "answers",
     "changes_of",
     "settings_of",
@@ -37,6 +40,9 @@ Family = Literal["fine-tuning", "locate-and-edit", "unlearning", "oracle"]
 Goal = Literal["flip", "forget", "either"]
 """What an edit is judged by: that the new object is said rather than the old one, that the old one
 is no longer said, or the first where there is a new object and the second where there is none."""
+
+HOLD = 3
+"""Further steps looked at for which a flip has to hold to be one."""
 
 _GOALS: dict[Family, Goal] = {
     "fine-tuning": "flip",
@@ -94,6 +100,25 @@ class MethodInfo:
 
 
 @dataclass(frozen=True)
+class Watch:
+    """What methods that take steps look at on the way of a single edit, beside its own rows.
+
+    It changes no edit. The trace then has what `behemoth.study.schemas.TRACES` says.
+
+    Attributes
+    ----------
+    held_out : int
+        Most wordings that the edit is not trained on, looked at after each step; 0 for none.
+    bystanders : int
+        Most facts that are to stay, looked at where a flip begins and after the last step, with
+        the norm of the change; 0 for neither.
+    """
+
+    held_out: int = 2
+    bystanders: int = 8
+
+
+@dataclass(frozen=True)
 class EditContext:
     """What a method may use besides the model and the plans.
 
@@ -112,6 +137,8 @@ class EditContext:
         default, and without one the settings that runs have by default.
     progress : callable, optional
         Called with (done, total) steps.
+    watch : Watch, optional
+        What is looked at on the way beside the edit's own rows; nothing by default.
     """
 
     corpus: Corpus
@@ -120,6 +147,7 @@ class EditContext:
     run: Path | None = None
     trained: TrainConfig | None = None
     progress: Step = silent
+    watch: Watch | None = None
 
     def training(self) -> TrainConfig:
         """How the model was trained."""
@@ -150,6 +178,26 @@ class EditMethod(Protocol):
         A plan whose edit breaks down (a loss that is not a number) gets a delta with a
         `failure` and no changes; the others go on.
         """
+        ...
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """What gives the deltas of a sequence and remembers something of those that it gave.
+
+    A sequence that was stopped goes on with the memory that it had, so it is tensors by name.
+    """
+
+    def __call__(self, plan: EditPlan) -> EditDelta:
+        """The delta of the next plan."""
+        ...
+
+    def memory(self) -> dict[str, Tensor]:
+        """What it remembers."""
+        ...
+
+    def recall(self, memory: Mapping[str, Tensor]) -> None:
+        """Remember what `memory` gave, in place of what it does."""
         ...
 
 
@@ -216,6 +264,7 @@ class Answers:
         """What gives the delta of the next plan, with those of all earlier ones in the model.
 
         It is asked for while the model is unedited. By default each plan is applied by itself.
+        What remembers earlier plans is `Remembering`, so that a sequence can be gone on with.
         """
         own = self._own("in_sequence")
         if own is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from os import PathLike, fspath
 from pathlib import Path
@@ -31,11 +31,16 @@ EDIT = Kind(
     (
         *(f"{folder}/{name}" for folder in ("delta", "deltas/[0-9]*") for name in _DELTA),
         *(f"{folder}/{name}" for folder in ("adapter", "adapters/[0-9]*") for name in _ADAPTER),
+        *(
+            f"{folder}/[0-9]*/{name}"
+            for folder in ("checkpoints", "points")
+            for name in (*_DELTA, "memory.safetensors")
+        ),
     ),
 )
 """What an edit directory owns."""
 
-_KEY = ("run", "spec_hash", "plan_hash", "method", "settings", "seed", "single")
+_KEY = ("run", "spec_hash", "plan_hash", "method", "settings", "seed", "single", "checkpoints")
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,8 @@ class EditRecord:
         What was done.
     edits : tuple of int
         Numbers of the edits.
+    checkpoints : tuple of int
+        Of edits made one after another, after how many the sum is kept; none of others.
     complete : bool
         Whether all deltas are there.
     failed : tuple of FailedEdit
@@ -84,6 +91,7 @@ class EditRecord:
     seed: int
     single: bool
     edits: tuple[int, ...]
+    checkpoints: tuple[int, ...] = ()
     complete: bool = False
     failed: tuple[FailedEdit, ...] = ()
 
@@ -91,7 +99,7 @@ class EditRecord:
         return fspath(self.directory)
 
     def __repr__(self) -> str:
-        told = told_edits(len(self.edits), self.single, self.method)
+        told = told_edits(len(self.edits), self.single, self.method, bool(self.checkpoints))
         return f"EditRecord({fspath(self.directory)!r}, {told})"
 
     @property
@@ -106,6 +114,23 @@ class EditRecord:
     def adapter_place(self, key: int | None) -> Path:
         """Where the same as an adapter is."""
         return self._place("adapter", key)
+
+    def checkpoint_place(self, edits: int) -> Path:
+        """Where the sum of the first so many edits of a sequence is."""
+        return self.directory / "checkpoints" / f"{edits:07}"
+
+    def point_place(self, edits: int) -> Path:
+        """Where the sum is that a stopped sequence goes on from."""
+        return self.directory / "points" / f"{edits:07}"
+
+    def folders_of_sums(self) -> tuple[Path, Path]:
+        """The folders of both."""
+        return self.directory / "checkpoints", self.directory / "points"
+
+    def sums(self) -> Iterator[tuple[int, EditDelta]]:
+        """The checkpoints of a sequence: how many edits were made, and their sum."""
+        for edits in self.checkpoints:
+            yield edits, EditDelta.load(self.checkpoint_place(edits))
 
     def is_there(self, key: int | None) -> bool:
         """Whether a delta has been made."""
@@ -163,9 +188,10 @@ class EditRecord:
         return self.directory / (name if key is None else f"{name}s/{key:05}")
 
 
-def told_edits(count: int, single: bool, method: str) -> str:
+def told_edits(count: int, single: bool, method: str, sequential: bool = False) -> str:
     """Say how many edits there are, for people."""
-    return f"{count:,} {'single edits' if single else 'edits in one batch'} by {method}"
+    batch = "edits one after another" if sequential else "edits in one batch"
+    return f"{count:,} {'single edits' if single else batch} by {method}"
 
 
 def read_edit(directory: str | PathLike[str]) -> EditRecord:

@@ -24,6 +24,7 @@ _OWN = {
     "memit": "memit:Memit",
     "emmet": "emmet:Emmet",
     "alphaedit": "alphaedit:AlphaEdit",
+    "ultraedit": "ultraedit:UltraEdit",
     "grad_ascent": "grad_ascent:GradientAscent",
     "grad_diff": "grad_diff:GradientDifference",
     "kl_min": "kl_min:KLMinimisation",
@@ -34,6 +35,8 @@ _OWN = {
     "rmu": "rmu:RepresentationMisdirection",
     "undial": "undial:SelfDistillation",
     "wga": "wga:WeightedGradientAscent",
+    "satimp": "satimp:SaturationAndImportance",
+    "ceu": "ceu:CrossEntropyUnlearning",
     "task_vector": "task_vector:TaskVector",
     "retrain": "retrain:Retraining",
 }

@@ -1,21 +1,23 @@
 """ED50: the edit dose that half of the edits need, right-censored where it is not reached.
 
-The dose of an edit is the smallest number of steps after which p(new) > p(old). Methods whose
-steps are of something else (`MethodInfo.doses`: a search for target vectors) have none. An edit
-that never got there says only that its dose is beyond the last step looked at; leaving it out
-would make stubborn facts look easy, so medians are Kaplan and Meier's (1958).
+The dose of an edit is the smallest number of steps from which p(new) > p(old) for good
+(`first_dose`). Methods whose steps are of something else (`MethodInfo.doses`: a search for target
+vectors) have none. An edit that never got there says only that its dose is beyond the last step
+that could have been one; leaving it out would make stubborn facts look easy, so medians are Kaplan
+and Meier's (1958).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from behemoth.edit.protocol import HOLD
 from behemoth.edit.registry import method_type
 from behemoth.support.errors import ArgumentError
 
@@ -26,43 +28,87 @@ if TYPE_CHECKING:
     from behemoth.delta.delta import EditDelta
     from behemoth.plan.edit_plan import EditPlan
 
-__all__ = ["DOSES", "doses", "ed50", "first_dose", "kaplan_meier"]
+__all__ = ["DOSES", "Dose", "doses", "ed50", "first_dose", "kaplan_meier"]
 
 DOSES: dict[str, Any] = {
     "edit": pl.UInt32,
     "fact": pl.UInt64,
     "exposures": pl.UInt64,
     "dose": pl.UInt32,
+    "dose_low": pl.UInt32,
     "reached": pl.Boolean,
     "failure": pl.String,
 }
 """Columns of what `doses` gives."""
 
 
+class Dose(NamedTuple):
+    """What a trace says of the dose of an edit, in steps.
+
+    Attributes
+    ----------
+    dose : int
+        The step at which the flip began that held; where none did, `limit`.
+    reached : bool
+        Whether there was one.
+    low : int or None
+        The last step looked at before it, so that the dose lies above `low` and up to `dose`;
+        none for a dose of 0. Where there was none, `limit`.
+    limit : int
+        The last step at which a flip could have begun that was seen to hold.
+    """
+
+    dose: int
+    reached: bool
+    low: int | None
+    limit: int
+
+
 def first_dose(
-    trace: Sequence[Mapping[str, Any]], rival: str = "log_probability_new"
-) -> tuple[int, bool] | None:
-    """The first step of a trace at which p(new) > p(old).
+    trace: Sequence[Mapping[str, Any]],
+    rival: str = "log_probability_new",
+    *,
+    old: str = "log_probability_old",
+    hold: int = HOLD,
+) -> Dose | None:
+    """The first step of a trace from which p(new) > p(old) for good.
+
+    For good is at this step and the `hold` next ones looked at: a flip that is undone by the next
+    steps is none. So the last `hold` rows of a trace can confirm flips and begin none: what flips
+    there is censored, at the same step for all edits of as many steps, whether it would have held
+    or not. A trace that its method ended since it had what it wanted (``stopped`` in its last row)
+    is taken to go on as it ended, as the delta does. One of `hold` or fewer rows has a dose of 0
+    or none.
 
     Parameters
     ----------
     trace : sequence of mapping
-        ``step``, ``log_probability_old`` and the rival's, as deltas have it.
+        ``step``, and log-probabilities of the old answer and of its rival, as deltas have it.
     rival : str
         What the old answer is held against: ``log_probability_new``, or
-        ``log_probability_other`` for the step at which it is no longer the likeliest.
+        ``log_probability_other`` for the step at which it is no longer the likeliest; those of
+        held-out wordings end in ``_held_out``.
+    old : str
+        Where that of the old answer is.
+    hold : int
+        Further steps looked at for which it has to hold.
 
     Returns
     -------
-    (int, bool) or None
-        The step and true; the last step looked at and false when there is none; None when
-        the trace has no such probabilities. What is not a number reaches nothing.
+    Dose or None
+        None when the trace has no such probabilities. What is not a number reaches nothing.
     """
     looked = [row for row in trace if rival in row]
-    for row in looked:
-        if row[rival] > row["log_probability_old"]:
-            return int(row["step"]), True
-    return (int(looked[-1]["step"]), False) if looked else None
+    if not looked:
+        return None
+    steps = [int(row["step"]) for row in looked]
+    above = [bool(row[rival] > row[old]) for row in looked]
+    begin = len(looked) if looked[-1].get("stopped") else max(1, len(looked) - hold)
+    limit = steps[begin - 1]
+    for at in range(begin):
+        if all(above[at : at + hold + 1]):
+            return Dose(steps[at], True, steps[at - 1] if at else None, limit)
+    return Dose(limit, False, limit, limit)
 
 
 def doses(deltas: Mapping[int | None, EditDelta], plan: EditPlan) -> pl.DataFrame:
@@ -78,9 +124,9 @@ def doses(deltas: Mapping[int | None, EditDelta], plan: EditPlan) -> pl.DataFram
     Returns
     -------
     polars.DataFrame
-        Columns as in `DOSES`. dose: steps, of those not reached the last step looked at, null
-        without a trace and for methods whose steps are no doses; reached: whether
-        p(new) > p(old) came about.
+        Columns as in `DOSES`. dose: steps, of those not reached the last step that could have
+        been one, null without a trace and for methods whose steps are no doses; dose_low: the
+        last step looked at before it; reached: whether p(new) > p(old) came about, and held.
     """
     facts = {row["edit"]: row for row in plan.edits.iter_rows(named=True)}
     rows = []
@@ -92,8 +138,9 @@ def doses(deltas: Mapping[int | None, EditDelta], plan: EditPlan) -> pl.DataFram
                 "edit": edit,
                 "fact": about.get("fact"),
                 "exposures": about.get("exposures"),
-                "dose": None if dose is None else dose[0],
-                "reached": None if dose is None else dose[1],
+                "dose": None if dose is None else dose.dose,
+                "dose_low": None if dose is None else dose.low,
+                "reached": None if dose is None else dose.reached,
                 "failure": delta.failure,
             }
         )

@@ -1,9 +1,9 @@
 """The sizes of models: those of the Pythia suite, and three smaller ones for CPUs.
 
 Pythia's dimensions are those of Biderman et al. 2023 (arXiv 2304.01373), table 1, and of the
-suite's own configurations for 14m and 31m. `pico`, `nano` and `micro` keep the family's
-proportions: an MLP four times as wide as the stream, heads of 32 (as 14m and 31m have), a quarter
-of each head rotated.
+suite's own configurations for 14m and 31m. `pico` (so small that few facts fill it), `nano` and
+`micro` keep the family's proportions: an MLP four times as wide as the stream, heads of 32 (as 14m
+and 31m have), a quarter of each head rotated.
 """
 
 from __future__ import annotations

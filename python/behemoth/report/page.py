@@ -27,6 +27,7 @@ class Table:
         Heads; those that begin with ``#`` are numbers and stand to the right, those that begin
         with ``~`` may break lines.
     rows : sequence of sequence of str
+        What stands behind a line's end, such as an interval, is set below and smaller.
     marked : frozenset of int
         Rows that stand out.
     """
@@ -52,6 +53,8 @@ class Page:
         The primary contrast, in words.
     counts : sequence of (str, str)
         What was run, in a few numbers.
+    methods : Table, optional
+        The methods side by side; none before the first trial.
     figures : sequence of Figure or Absent
     sections : sequence of (title, text, Table or None)
         After the figures.
@@ -70,6 +73,7 @@ class Page:
     headline: Headline
     stated: str
     counts: Sequence[tuple[str, str]]
+    methods: Table | None
     figures: Sequence[Figure | Absent]
     sections: Sequence[tuple[str, str, Table | None]]
     run: Table
@@ -92,8 +96,10 @@ def render(page: Page) -> str:
         *([f'<p class="state" role="status">{escape(page.state)}</p>'] if page.state else []),
         f'<div class="headline" data-verdict="{escape(page.headline.verdict)}">'
         f"<strong>{escape(page.headline.title)}</strong><p>{escape(page.headline.text)}</p>"
+        f"{_details(page.headline)}"
         f'<p class="stated">{escape(page.stated)}</p></div>',
         f'<dl class="figures">{counts}</dl>',
+        *_methods(page.methods),
         '<h2 id="results">What was found</h2>',
         *(_figure(place + 1, figure) for place, figure in enumerate(drawn)),
     ]
@@ -134,6 +140,25 @@ def render(page: Page) -> str:
     )
 
 
+_METHODS = (
+    "Over all exposures. Success: free generation says the new object (of methods that unlearn: no "
+    "longer the old one). Bystanders must stay; lost are those that the model knew before. ED50: "
+    "the steps that half of the edits need. Seconds are of making an edit in the stack that its "
+    "trial made; ranges are 95 % intervals of the cluster jackknife."
+)
+
+
+def _details(headline: Headline) -> str:
+    return f'<p class="details">{escape(headline.details)}</p>' if headline.details else ""
+
+
+def _methods(table: Table | None) -> list[str]:
+    if table is None:
+        return []
+    name = "The methods side by side"
+    return [f'<h2 id="methods">{name}</h2>', f"<p>{escape(_METHODS)}</p>", _table(table, name)]
+
+
 def _joined(parts: Sequence[str]) -> str:
     return "\n".join(parts)
 
@@ -150,10 +175,14 @@ def _figure(number: int, figure: Figure) -> str:
     columns = count if count < 3 else 2 if count == 4 else 3
     return (
         f'<figure id="{figure.name}" data-figure="{figure.name}">'
-        f"<h3>{number}. {escape(figure.title)}</h3>{_legend(figure)}"
+        f"<h3>{number}. {escape(figure.title)}</h3>{_finding(figure)}{_legend(figure)}"
         f'<div class="panels{single}" style="--columns: {columns}">{panels}</div>'
         f"<figcaption>{escape(figure.caption)}</figcaption></figure>"
     )
+
+
+def _finding(figure: Figure) -> str:
+    return f'<p class="finding">{escape(figure.finding)}</p>' if figure.finding else ""
 
 
 def _legend(figure: Figure) -> str:
@@ -184,6 +213,11 @@ def _json(spec: dict[str, Any]) -> str:
     return json.dumps(spec, separators=(",", ":"), allow_nan=False).replace("</", "<\\/")
 
 
+def _cell(cell: str) -> str:
+    first, _, below = escape(cell).partition("\n")
+    return f"{first}<small>{below}</small>" if below else first
+
+
 def _table(table: Table, name: str) -> str:
     kinds = ["number" if head[:1] == "#" else "wrap" if head[:1] == "~" else ""
              for head in table.columns]  # fmt: skip
@@ -194,7 +228,7 @@ def _table(table: Table, name: str) -> str:
     body = "".join(
         ('<tr class="primary">' if place in table.marked else "<tr>")
         + "".join(
-            f'<td class="{kind}">{escape(cell)}</td>' for cell, kind in zip(row, kinds, strict=True)
+            f'<td class="{kind}">{_cell(cell)}</td>' for cell, kind in zip(row, kinds, strict=True)
         )
         + "</tr>"
         for place, row in enumerate(table.rows)

@@ -20,6 +20,7 @@ __all__ = [
     "INK",
     "ORANGE",
     "PAPER",
+    "QUIET",
     "SCREEN",
     "STYLES",
     "Absent",
@@ -121,6 +122,8 @@ class Figure:
     legend_title : str
     marks : str
         A line beside the legend that explains open points and the like.
+    finding : str
+        What it shows, in one sentence with the size of the effect; empty where nothing can be said.
     """
 
     name: str
@@ -131,6 +134,7 @@ class Figure:
     legend: tuple[tuple[str, str], ...] = ()
     legend_title: str = ""
     marks: str = ""
+    finding: str = ""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -22,11 +22,13 @@ __all__ = [
     "duration",
     "failure_table",
     "mediation_rows",
+    "method_table",
     "model_table",
     "run_table",
 ]
 
 _SHOWN = 50  # failures
+_NOTHING = "\u2013"
 
 
 def duration(seconds: float) -> str:
@@ -39,8 +41,49 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def method_table(summary: Summary) -> Table:
+    """The methods side by side; columns that no method has anything for are left out."""
+    table = summary.methods
+    columns: list[tuple[str, Callable[[Mapping[str, Any]], str]]] = [
+        ("method", lambda row: row["label"]),
+        ("#success", lambda row: _share(row, "success")),
+        ("#held-out wordings", lambda row: _share(row, "held_out")),
+        ("#known bystanders lost", lambda row: _share(row, "lost")),
+        ("#KL on bystanders, nats", lambda row: _with_ends(row, "kl", lambda x: number(x, 2))),
+        ("#ED50, steps", _median_dose),
+        ("#norm of the change", lambda row: number(row["norm"], 2)),
+        ("#seconds an edit", lambda row: number(row["seconds"], 2)),
+        ("#edits", lambda row: f"{row['edits']:,}"),
+        ("#clusters", lambda row: str(row["clusters"])),
+    ]
+    cells = [[show(row) for _, show in columns] for row in table.iter_rows(named=True)]
+    kept = [place for place in range(len(columns)) if any(row[place] != _NOTHING for row in cells)]
+    return Table(
+        tuple(columns[place][0] for place in kept),
+        [[row[place] for place in kept] for row in cells],
+    )
+
+
+def _share(row: Mapping[str, Any], name: str) -> str:
+    return _with_ends(row, name, "{:.1%}".format)
+
+
+def _with_ends(row: Mapping[str, Any], name: str, said: Callable[[float], str]) -> str:
+    if row[name] is None:
+        return _NOTHING
+    if row[f"{name}_low"] is None:
+        return said(row[name])
+    return f"{said(row[name])}\n{said(row[f'{name}_low'])} to {said(row[f'{name}_high'])}"
+
+
+def _median_dose(row: Mapping[str, Any]) -> str:
+    if row["censored"] is None:
+        return _NOTHING
+    return f"> {row['beyond']:,.0f}" if row["censored"] else f"{row['ed50']:,.0f}"
+
+
 def contrast_table(summary: Summary) -> Table:
-    """All contrasts, the primary one first and marked."""
+    """All contrasts: the primary ones, marked, then their family, then those that describe."""
     rows: list[list[str]] = []
     marked: set[int] = set()
     for place, row in enumerate(summary.contrasts.iter_rows(named=True)):
@@ -53,15 +96,16 @@ def contrast_table(summary: Summary) -> Table:
                 MEASURES[row["contrast"]][1],
                 _natural(row, "estimate"),
                 _interval(row),
+                row["role"],
                 _p(row["p"]),
-                "stated beforehand" if row["role"] == "primary" else _p(row["p_holm"]),
+                _p(row["p_family"]),
                 f"{row['rows']:,}",
                 str(row["clusters"]),
                 row["note"] or "",
             ]
         )
-    columns = ("method", "facts", "~contrast", "#estimate", "#95 % interval", "#p", "#p, Holm",
-               "#edits", "#clusters", "~note")  # fmt: skip
+    columns = ("method", "facts", "~contrast", "#estimate", "#95 % interval", "role", "#p",
+               "#p in the family", "#edits", "#clusters", "~note")  # fmt: skip
     return Table(columns, rows, frozenset(marked))
 
 
@@ -130,7 +174,7 @@ def _ed50(row: Mapping[str, Any], suffix: str) -> str:
 
 
 def mediation_rows(summary: Summary) -> Table:
-    """The slope of the dose taken apart, by method and filter; ratios are hazard ratios."""
+    """The slope of the dose taken apart, by method and filter; ratios are time ratios."""
     rows = []
     for (label, name), parts in summary.mediations.items():
         share = parts.share
@@ -141,20 +185,20 @@ def mediation_rows(summary: Summary) -> Table:
             [
                 label,
                 "all" if name == "all" else "known before",
-                *(_hazard(each) for each in (parts.plain, parts.total, parts.direct, parts.within)),
+                *(_time_ratio(each) for each in (parts.total, parts.direct, parts.within)),
                 shown,
                 f"{parts.total.rows:,}",
                 str(parts.total.clusters),
                 share.note or "",
             ]
         )
-    columns = ("method", "facts", "#without the margin", "#total", "#margin held fixed",
+    columns = ("method", "facts", "#total", "#margin held fixed",
                "#within a bin of margin", "#share through the margin", "#edits", "#clusters",
                "~note")  # fmt: skip
     return Table(columns, rows)
 
 
-def _hazard(estimate: Estimate) -> str:
+def _time_ratio(estimate: Estimate) -> str:
     if estimate.value is None:
         return "\u2013"
     row = {"scale": "ratio", "value": estimate.value, "low": estimate.low, "high": estimate.high}

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import polars as pl
 
+from behemoth.study.analysis.estimate import cluster_of
 from behemoth.study.analysis.headline import headline
 from behemoth.study.analysis.summary import Summary, summarise
 from behemoth.study.results import Results
@@ -29,6 +30,7 @@ from .tables import (
     duration,
     failure_table,
     mediation_rows,
+    method_table,
     model_table,
     run_table,
 )
@@ -105,6 +107,7 @@ def write_report(
         state=_state(results),
         stated=_stated(primary),
         counts=_counts(results, summary),
+        methods=method_table(summary) if summary.methods.height else None,
         figures=drawn,
         sections=_sections(results, summary),
         run=run_table(_run(results, summary)),
@@ -151,13 +154,14 @@ def _stated(primary: dict[str, str] | None) -> str:
         return "The study states no primary contrast."
     return (
         f"Stated in the study beforehand: the slope of {_MEASURES[primary['measure']]} of "
-        f"{primary['method']} on log2 exposures, over all facts."
+        f"{primary['method']} on log2 exposures, over all facts "
+        "and over facts known before."
     )
 
 
 def _counts(results: Results, summary: Summary) -> list[tuple[str, str]]:
     # Of the edits that are there: models whose trials are still to come show nothing.
-    clusters = summary.edits.select("world", "seed").n_unique()
+    clusters = len(set(cluster_of(summary.edits).tolist()))
     facts = int(summary.models["facts"].max() or 0)  # type: ignore[arg-type]
     return [
         ("models trained", f"{summary.models.height:,}"),
@@ -174,11 +178,14 @@ def _sections(results: Results, summary: Summary) -> list[tuple[str, str, Any]]:
     return [
         (
             "Contrasts",
-            "One contrast was stated beforehand; the p-values of all others are corrected by "
-            "Holm's method over the whole table. Models are fitted by statsmodels; intervals are "
-            "of the cluster jackknife (each trained model, a world with an initialisation, left "
-            "out in turn) with t on clusters - 1 degrees of freedom. “Known before” are facts "
-            "that the unedited model gave back; being known is itself a matter of exposures.",
+            "Roles: primary is what the study states beforehand, over all facts and over those "
+            "known before; family what is tested after both, with a chance of 5 % of any false "
+            "alarm in the whole (p in the family: gates in that order, then Holm's method); all "
+            "else is descriptive and has intervals but no test. Doses are modelled as "
+            "interval-censored accelerated failure times. Intervals are of the cluster jackknife "
+            "(each world seed with an initialisation left out in turn) with t on clusters - 1 "
+            "degrees of freedom. “Known before” are facts that the unedited model gave back; "
+            "being known is itself a matter of exposures.",
             contrast_table(summary) if summary.contrasts.height else None,
         ),
         (
@@ -188,11 +195,10 @@ def _sections(results: Results, summary: Summary) -> list[tuple[str, str, Any]]:
         ),
         (
             "Mediation by the margin",
-            "Hazard ratios per doubling of exposures, with 95 % intervals of the cluster "
-            "jackknife. Total and direct (margin held fixed) are on one scale after Karlson, Holm "
-            "and Breen "
-            "(2012), and the share is the part of the total that goes through the margin; it is "
-            "not given where the total is not clearly different from no effect.",
+            "Time ratios per doubling of exposures, with 95 % intervals of the cluster "
+            "jackknife. The share is the part of the total that is gone once the margin before the "
+            "edit is held fixed; it is not given where the total is not clearly different from no "
+            "effect.",
             mediation_rows(summary) if summary.mediations else None,
         ),
         (

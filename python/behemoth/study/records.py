@@ -56,6 +56,8 @@ class ModelRecord(_Record):
         Of the world.
     bits : float
         The world's entropy.
+    facts_per_object : float
+        Facts of subjects by all objects of their relations.
     steps, tokens : int
         That it was trained on.
     training_seconds : float
@@ -80,6 +82,7 @@ class ModelRecord(_Record):
     parameters_without_embedding: int = 0
     facts: int = 0
     bits: float = 0.0
+    facts_per_object: float = 0.0
     steps: int = 0
     tokens: int = 0
     training_seconds: float = 0.0
@@ -109,6 +112,8 @@ class TrialRow(_Record):
         By how many places the levels of exposures are turned.
     family : str
         The method's.
+    swap : int
+        Of how many edited facts the exposures are those of another fact of the subject.
     """
 
     id: str
@@ -120,9 +125,10 @@ class TrialRow(_Record):
     label: str
     rotation: int
     family: str
+    swap: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrialRecord(TrialRow):
     """What a trial is, and what became of it.
 

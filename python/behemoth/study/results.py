@@ -14,7 +14,7 @@ import polars as pl
 from behemoth.support.provenance import listed
 
 from .directory import StudyDirectory
-from .records import ModelRecord, StudyRecord, TrialRecord
+from .records import ModelRecord, StudyRecord, TrialRecord, TrialRow
 from .schemas import EDITS, PROBES, RECALL, RETENTION, SHAPES, TRACES
 
 __all__ = ["INDEX", "MODELS", "Failure", "Results"]
@@ -26,10 +26,12 @@ MODELS: dict[str, Any] = {
     "world": pl.String,
     "world_seed": pl.Int64,
     "rotation": pl.Int64,
+    "swap": pl.Int64,
     "parameters": pl.Int64,
     "parameters_without_embedding": pl.Int64,
     "facts": pl.Int64,
     "bits": pl.Float64,
+    "facts_per_object": pl.Float64,
     "load": pl.Float64,
     "recall": pl.Float64,
     "steps": pl.Int64,
@@ -49,15 +51,21 @@ INDEX: dict[str, Any] = {
     "settings": pl.String,
     "rank": pl.Int64,
     "part": pl.String,
+    "optimiser": pl.String,
+    "learning_rate": pl.Float64,
+    "retain_rows": pl.Int64,
     "size": pl.String,
     "world": pl.String,
     "world_seed": pl.Int64,
     "seed": pl.Int64,
     "rotation": pl.Int64,
+    "swap": pl.Int64,
 }
 """Columns of `Results.index`, which every frame of trials carries."""
 
-_OF_MODEL = ("model", "size", "seed", "world", "world_seed", "rotation")
+_OF_MODEL = ("model", "size", "seed", "world", "world_seed", "rotation", "swap")
+_OF_TRIAL = ("rotation", "swap")
+_SETTINGS = ("rank", "part", "optimiser", "learning_rate", "retain_rows")
 # In evaluation frames `rank` is the place of the true object, and stays that.
 _SCHEMAS: dict[str, dict[str, Any]] = {
     "edits": EDITS,
@@ -179,6 +187,15 @@ class Results:
                 total[name] = total.get(name, 0.0) + value
         return total
 
+    @property
+    def edit_seconds(self) -> dict[str, float]:
+        """Seconds that making the edits of each finished trial took, by the trial's id."""
+        return {
+            name: record.seconds["edit"]
+            for name in self.done
+            if "edit" in ((record := self._records[name]).seconds or {})
+        }
+
     @cached_property
     def _model_records(self) -> dict[str, ModelRecord]:
         found = {
@@ -195,16 +212,18 @@ class Results:
         """One row a trained model, columns as in `MODELS`.
 
         bits: the world's entropy; load: bits / (2 x parameters), all parameters counted;
+        facts_per_object: facts of subjects by all objects of their relations;
         recall: share of all facts; seconds: of training; loss: mean of the last steps.
         """
-        rotations: dict[str, int] = {}
+        twins: dict[str, TrialRow] = {}
         for trial in self.about.trials:
-            rotations.setdefault(trial.model, trial.rotation)
+            twins.setdefault(trial.model, trial)
         rows = [
             {
                 **record.to_dict(),
                 "model": name,
-                "rotation": rotations.get(name),
+                "rotation": twins[name].rotation if name in twins else None,
+                "swap": twins[name].swap if name in twins else None,
                 "load": record.bits / (2 * record.parameters),
                 "seconds": record.training_seconds,
             }
@@ -217,7 +236,9 @@ class Results:
     def index(self) -> pl.LazyFrame:
         """One row a trial that is done, columns as in `INDEX`.
 
-        settings: all of the method's, as JSON; rank: null where it is full or no setting.
+        settings: all of the method's, as JSON, of which those that arms differ in have columns of
+        their own, null where a method has no such setting; rank: null where it is full, too.
+        rotation and swap: how the corpus differs from that of the same seed.
         """
         done = set(self.done)
         rows = [
@@ -228,14 +249,14 @@ class Results:
                 "method": trial.method,
                 "family": trial.family,
                 "settings": json.dumps(trial.settings),
-                "rank": trial.settings.get("rank"),
-                "part": trial.settings.get("part"),
+                **{name: trial.settings.get(name) for name in _SETTINGS},
                 "rotation": trial.rotation,
+                "swap": trial.swap,
             }
             for trial in self.about.trials
             if trial.id in done
         ]
-        of_model = self.models.select(name for name in _OF_MODEL if name != "rotation")
+        of_model = self.models.select(name for name in _OF_MODEL if name not in _OF_TRIAL)
         schema = {name: INDEX[name] for name in rows[0]} if rows else {}
         if not rows:
             return pl.LazyFrame(schema=INDEX)
@@ -273,7 +294,7 @@ class Results:
         """One row for each model and fact, in the default template.
 
         Columns as in `behemoth.study.schemas.RECALL`, and of the model: model, size, seed, world,
-        world_seed, rotation, parameters, load.
+        world_seed, rotation, swap, parameters, load.
         """
         parts = [
             pl.scan_parquet(file).with_columns(pl.lit(name).alias("model"))

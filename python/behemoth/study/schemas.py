@@ -31,8 +31,14 @@ EDITS: dict[str, Any] = {
     "margin": pl.Float64,
     "dose_kind": pl.String,
     "dose": pl.UInt32,
+    "dose_low": pl.UInt32,
     "reached": pl.Boolean,
     "limit": pl.UInt32,
+    "dose_held_out": pl.UInt32,
+    "dose_held_out_low": pl.UInt32,
+    "reached_held_out": pl.Boolean,
+    "norm_at_flip": pl.Float64,
+    "kl_at_flip": pl.Float64,
     "failure": pl.String,
     "efficacy": pl.Float64,
     "success": pl.Float64,
@@ -74,8 +80,17 @@ TRACES: dict[str, Any] = {
     "log_probability_new": pl.Float64,
     "log_probability_old": pl.Float64,
     "log_probability_other": pl.Float64,
+    "log_probability_new_held_out": pl.Float64,
+    "log_probability_old_held_out": pl.Float64,
+    "log_probability_other_held_out": pl.Float64,
+    "norm": pl.Float64,
+    "kl": pl.Float64,
 }
-"""Columns of `trace_frame`: natural logarithms, after so many steps."""
+"""Columns of `trace_frame`: natural logarithms, after so many steps.
+
+``_held_out`` are means over wordings that the edit is not trained on, null where it has none or
+they were not looked at. norm, Frobenius, of the change, and kl, the mean KL(unedited || edited) in
+nats over bystanders, are there where a flip begins and in the last row."""
 
 RECALL: dict[str, Any] = {
     "fact": pl.UInt64,

@@ -208,7 +208,7 @@ TUNED = ("nano", "micro", "14m")
 # docs/training.md tells of the runs that chose those of the tuned sizes. From 31m on these are
 # Pythia's own rates, with batches of the size that the corpora here call for.
 _DEFAULTS: dict[str, dict[str, Any]] = {
-    "pico": {"learning_rate": 4e-3, "batch_size": 64},
+    "pico": {"learning_rate": 5e-3, "batch_size": 256},
     "nano": {"learning_rate": 2.5e-3, "batch_size": 256},
     "micro": {"learning_rate": 2.5e-3, "batch_size": 256},
     "14m": {"learning_rate": 2e-3, "batch_size": 256},

@@ -69,7 +69,7 @@ def test_the_delta_at_its_dose_is_enough_and_one_step_before_is_not(
     assert not achieved(method, knowing, plan)
     (whole,) = method.apply(knowing, [plan], context)
     rival = f"log_probability_{'other' if method.info.forgets() else 'new'}"
-    dose, reached = first_dose(whole.trace, rival)
+    dose, reached, *_ = first_dose(whole.trace, rival)
     assert reached and 1 < dose <= STEPS
     for steps, enough in ((dose, True), (dose - 1, False)):
         (delta,) = settings_of_run(name, steps).apply(knowing, [plan], context)

@@ -184,6 +184,34 @@ def wga(o, m, _):
     return mean(terms) + m.retain * o.loss(o.retained)
 
 
+def satimp(o, m, _):
+    terms = []
+    for row in o.old:
+        scores = o.token_scores(o.after, row)
+        likely = [score.detach().exp() for score in scores]
+        terms.append(
+            mean(
+                p**m.saturation * (1 - p) ** m.importance * score
+                for p, score in zip(likely, scores, strict=True)
+            )
+        )
+    return mean(terms) + m.retain * o.loss(o.retained)
+
+
+def ceu(o, m, _):
+    losses = []
+    for prompt, answer in o.old:
+        now = o.scores(o.after, prompt + answer)
+        terms = []
+        for i, token in enumerate(answer):
+            scores = now[len(prompt) + i - 1]
+            target = scores.detach().exp()
+            target[token] = 0.0
+            terms.append(-(target / target.sum() * scores).sum())
+        losses.append(mean(terms))
+    return mean(losses) + (m.retain * o.loss(o.retained) if m.retain_rows else 0.0)
+
+
 def task_vector(o, m, _):
     return o.loss(o.old)  # what is learnt, and then turned round
 
@@ -201,6 +229,8 @@ ORACLES = {
         rmu,
         undial,
         wga,
+        satimp,
+        ceu,
         task_vector,
     )
 }
@@ -215,6 +245,8 @@ SETTINGS = [
     ("undial", {"beta": 3.0, "retain_rows": 8}),
     ("wga", {"beta": 2.0, "retain": 0.5}),
     ("wga", {"beta": 0.0}),
+    ("satimp", {"saturation": 0.5, "importance": 2.0, "retain": 1.0}),
+    ("ceu", {"retain": 0.5, "retain_rows": 8}),
 ]
 
 

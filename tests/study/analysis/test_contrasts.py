@@ -2,7 +2,6 @@ import runpy
 from pathlib import Path
 
 import polars as pl
-import pytest
 
 from behemoth.study.analysis.contrasts import CONTRASTS, MEASURES
 from behemoth.study.analysis.headline import headline
@@ -16,38 +15,38 @@ def sum_up(primary=PRIMARY, **knobs):
     return summarise(draw(**knobs), primary, resamples=50)
 
 
-def test_the_stated_contrast_comes_first_and_is_not_corrected():
-    table = sum_up(labels=("ft", "lora rank 1")).contrasts
+def test_roles_in_their_order():
+    table = sum_up(labels=("ft", "lora rank 1"), rotations=2, loads=(1, 4), edits=8).contrasts
     assert table.schema == CONTRASTS
-    first = table.row(0, named=True)
-    assert (first["label"], first["contrast"], first["filter"]) == ("lora rank 1", "dose", "all")
-    assert first["role"] == "primary"
-    assert first["p_holm"] is None
-    rest = table[1:]
-    assert (rest["role"] == "secondary").all()
-    assert set(table["contrast"]) == set(MEASURES) - {"dose_within_fact"}
+    tested = table.filter(pl.col("role") != "descriptive")
+    assert tested.height == 6
+    assert (tested["label"] == "lora rank 1").all()
+    assert tested.select("role", "contrast", "filter").rows() == [
+        ("primary", "dose", "all"),
+        ("primary", "dose", "known"),
+        ("family", "dose_curvature", "all"),
+        ("family", "dose_within_fact", "all"),
+        ("family", "dose_margin", "all"),
+        ("family", "dose_load", "all"),
+    ]
+    assert table[:6].equals(tested)
+    assert set(table["contrast"]) == set(MEASURES) - {"dose_held_out"}
 
 
-def test_holm_over_all_that_were_tested():
-    rest = sum_up().contrasts.filter(pl.col("role") == "secondary").drop_nulls("p").sort("p")
-    assert rest.height > 10
-    assert (rest["p_holm"] >= rest["p"]).all()
-    assert rest["p_holm"].is_sorted()
-    assert rest["p_holm"][0] == pytest.approx(min(1, rest["p"][0] * rest.height))
+def test_what_describes_has_no_p():
+    table = sum_up().contrasts
+    rest = table.filter(pl.col("role") == "descriptive")
+    assert rest.height > 20
+    assert rest["p"].is_null().all() and rest["p_family"].is_null().all()
+    assert rest["low"].drop_nulls().len() > 10
+    tested = table.filter(pl.col("role") != "descriptive")
+    assert (tested["p_family"] >= tested["p"]).all()
+    # No twins and one load: the design has two contrasts less.
+    assert tested["contrast"].to_list() == ["dose", "dose", "dose_curvature", "dose_margin"]
 
 
-def test_nothing_is_found_where_nothing_is():
-    # Of many contrasts over several studies none should survive the correction.
-    found = 0
-    for seed in range(4):
-        table = sum_up(slope=0, damage=0, seed=seed, edits=30).contrasts
-        found += table.filter(pl.col("p_holm") < 0.05).height
-    assert found == 0
-
-
-def test_twins_add_a_contrast_within_facts():
-    table = sum_up(rotations=2, edits=20).contrasts
-    assert "dose_within_fact" in table["contrast"].to_list()
+def test_without_a_stated_contrast_all_describes():
+    assert (summarise(draw(edits=5), resamples=5).contrasts["role"] == "descriptive").all()
 
 
 def words(primary=PRIMARY, **knobs):
@@ -58,9 +57,13 @@ def test_the_headline_says_that_the_dose_rises():
     said = words(worlds=5)
     assert said.verdict == "rises"
     assert "higher edit dose" in said.title
-    assert "ED50 rises from" in said.text
+    assert "ED50 goes from" in said.details
+    first, second = said.text.split(". ")[:2]
+    assert "over all facts" in first and "over facts known before" in first
+    assert second.startswith("Of the effect, the margin before the edit carries: over all facts ")
+    assert "facts known before" in second
     assert "5 clusters" in said.text and "4 degrees of freedom" in said.text
-    assert "right-censored" in said.text
+    assert "right-censored" in said.details
     assert "95 % interval" in said.text
 
 
@@ -91,14 +94,40 @@ def test_or_that_there_is_nothing_yet():
 
 def test_censored_levels_are_named_as_such():
     said = words(worlds=4, base=0.02, slope=-0.3, edits=100)
-    assert "more than 60 steps (censored)" in said.text
-    assert "count as right-censored" in said.text
+    assert "more than 60 steps (censored)" in said.details
+    assert "count as right-censored" in said.details
 
 
 def test_unlearning_is_called_so():
     said = words(worlds=5, kind="forget")
     assert "unlearn dose" in said.title
-    assert "being forgotten" in said.text
+    assert "multiplies the unlearn dose" in said.text
+
+
+def test_what_needs_no_step_is_counted_apart():
+    said = words(worlds=4, already=0.2, edits=100)
+    assert "needed no step at all (dose 0, its odds times" in said.details
+    assert "None needed no step at all." in words(worlds=4).details
+
+
+def test_a_title_does_not_hide_what_known_facts_say():
+    # Facts that were known are dealt other exposures, so that among them these mean nothing.
+    frames = draw(worlds=6, edits=60)
+    dealt = pl.col("exposures").shuffle(seed=1).over("model", "known")
+    frames.edits = frames.edits.with_columns(
+        pl.when("known").then(dealt).otherwise("exposures").alias("exposures")
+    )
+    said = headline(summarise(frames, PRIMARY, resamples=5), PRIMARY)
+    assert said.verdict == "rises"
+    assert said.title.endswith("among facts known before no effect is clear")
+    assert "over facts known before, which holds 1, no effect" in said.text
+
+
+def test_the_family_is_told_of():
+    said = words(worlds=5, rotations=2, edits=40)
+    assert "Of the rest of the family stated beforehand, at 5 % together" in said.details
+    assert "shown: an effect within one and the same fact" in said.details
+    assert "is not tested, as one of the two ratios before it" in words(slope=0, seed=2).details
 
 
 def test_a_study_about_success():

@@ -17,8 +17,24 @@ def test_every_preset_is_a_study(name, size):
 def test_the_five_questions_have_every_size():
     questions = {"correlated", "frequency", "nested", "rank", "unlearning"}
     assert questions <= set(preset_names())
-    assert all(preset_sizes(name) == SIZES for name in questions)
+    assert all({"smoke", "quick", "paper"} <= set(preset_sizes(name)) for name in questions)
+    assert all(preset_sizes(name) == SIZES for name in ("frequency", "rank"))
     assert list(preset_names()) == sorted(preset_names())
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_every_world_has_an_initialisation_of_its_own(name):
+    """Facts of one model are one observation: what may be published varies both seeds."""
+    for size in preset_sizes(name):
+        units = Study.parse(preset_text(name, size)).expand().models.values()
+        worlds = {
+            (unit.corpus.make().world.spec.get("seed", 0), unit.config.seed) for unit in units
+        }
+        starts = {start for _, start in worlds}
+        assert size == "smoke" or len(starts) > 1
+        assert size != "desk" or len(worlds) >= 8
+        if size == "quick":
+            assert "demonstration" in Study.parse(preset_text(name, size)).question
 
 
 def test_names_with_and_without_sizes():

@@ -4,6 +4,7 @@ import polars as pl
 import pytest
 
 from behemoth import Corpus, World
+from behemoth.edit.protocol import HOLD
 from behemoth.edit.registry import method_type
 from behemoth.evaluate.dose import first_dose
 from behemoth.plan.compile import compile_plan
@@ -36,9 +37,10 @@ def test_doses_and_margins_are_those_of_the_traces(finished, edits):
         for row in edits.filter(pl.col("label") == label).iter_rows(named=True):
             own = traces.filter(trial=row["trial"], edit=row["edit"]).sort("step")
             assert own["step"].to_list() == list(range(last + 1))
-            assert row["limit"] == last
+            assert row["limit"] == max(0, last - HOLD)
             if label != "ascent":
-                assert (row["dose"], row["reached"]) == first_dose(own.to_dicts())
+                said = row["dose"], row["reached"], row["dose_low"], row["limit"]
+                assert said == first_dose(own.to_dicts())
             start = own.row(0, named=True)
             margin = start["log_probability_old"] - start["log_probability_new"]
             assert math.isclose(row["margin"], margin)
@@ -83,23 +85,43 @@ def test_geometry_agrees_with_the_deltas(finished, tiny, tmp_path):
 @pytest.mark.parametrize(
     ("name", "new", "old", "other", "result"),
     [
-        ("lora", [-3, -2, -1], [-1, -2, -3], [-2, -2, -2], ("flip", 2, True, 2)),
-        ("lora", [-3, -3, -3], [-1, -1, -1], [0, 0, 0], ("flip", 2, False, 2)),
-        ("npo", [-3, -3, -3], [-1, -2, -4], [-2, -1, 0], ("forget", 1, True, 2)),
-        ("npo", [0, 0, 0], [-1, -2, -4], [-3, -3, -5], ("forget", 2, False, 2)),
-        ("rome", [-3, -2, 0], [-1, -2, -3], [0, 0, 0], ("flip", None, None, None)),
+        ("lora", [-3, -2, -1], [-1, -2, -3], [-2, -2, -2], ("flip", 2, 1, True, 2)),
+        ("lora", [-3, -3, -3], [-1, -1, -1], [0, 0, 0], ("flip", 2, 2, False, 2)),
+        ("npo", [-3, -3, -3], [-1, -2, -4], [-2, -1, 0], ("forget", 1, 0, True, 2)),
+        ("npo", [0, 0, 0], [-1, -2, -4], [-3, -3, -5], ("forget", 2, 2, False, 2)),
+        ("rome", [-3, -2, 0], [-1, -2, -3], [0, 0, 0], ("flip", None, None, None, None)),
     ],
 )
 def test_kinds_of_doses(name, new, old, other, result):
+    last = len(new) - 1
     trace = [
-        {"step": step, "log_probability_new": n, "log_probability_old": o,
-         "log_probability_other": x}
-        for step, (n, o, x) in enumerate(zip(new, old, other, strict=True))
-    ]  # fmt: skip
+        {"step": step, "norm": 0.5 * step, "kl": 0.1 * step}
+        | {f"log_probability_{name}": values[min(step, last)] for name, values in said.items()}
+        for said in [{"new": new, "old": old, "other": other}]
+        for step in range(last + 1 + HOLD)
+    ]
     info = method_type(name).info
     said = {"forgets": info.forgets(), "doses": info.doses}
-    assert dose_of(trace, **said) == result
-    assert dose_of([{"step": 0, "loss": 1.0}], **said)[1:] == (None, None, None)
+    found = dose_of(trace, **said)
+    columns = ("dose_kind", "dose", "dose_low", "reached", "limit")
+    assert tuple(found[column] for column in columns) == result
+    at = (0.5 * result[1], 0.1 * result[1]) if result[3] else (None, None)
+    assert (found["norm_at_flip"], found["kl_at_flip"]) == at
+    assert found["dose_held_out"] is None
+    without = dose_of([{"step": 0, "loss": 1.0}], **said)
+    assert {value for key, value in without.items() if key != "dose_kind"} == {None}
+
+
+def test_held_out_wordings_have_a_dose_of_their_own():
+    trace = [
+        {"step": step, "log_probability_new": -1, "log_probability_old": -2 if step > 2 else 0,
+         "log_probability_new_held_out": -1,
+         "log_probability_old_held_out": -2 if step > 5 else 0}
+        for step in range(12)
+    ]  # fmt: skip
+    found = dose_of(trace, forgets=False)
+    assert (found["dose"], found["dose_held_out"], found["dose_held_out_low"]) == (3, 6, 5)
+    assert found["reached_held_out"] is True
 
 
 def test_what_the_corpus_has_on_an_edit(rich_corpus):

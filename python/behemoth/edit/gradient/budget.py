@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from behemoth.support.errors import ArgumentError
 
-__all__ = ["Budget"]
+__all__ = ["Budget", "Optimiser"]
+
+Optimiser = Literal["adam", "sgd"]
 
 
 @dataclass(frozen=True)
@@ -16,7 +19,9 @@ class Budget:
     Attributes
     ----------
     steps : int
-        Most Adam steps.
+        Most steps.
+    optimiser : {'adam', 'sgd'}
+        Adam, or plain gradient descent without momentum.
     learning_rate : float
         Step size.
     edit_rows : int
@@ -30,6 +35,7 @@ class Budget:
     """
 
     steps: int = 40
+    optimiser: Optimiser = "adam"
     learning_rate: float = 3e-4
     edit_rows: int = 8
     retain_rows: int = 8
@@ -40,6 +46,8 @@ class Budget:
         for name, least in (("steps", 1), ("edit_rows", 1), ("retain_rows", 0)):
             if getattr(self, name) < least:
                 raise ArgumentError(name, getattr(self, name), f"at least {least}")
+        if self.optimiser not in get_args(Optimiser):
+            raise ArgumentError.unknown("optimiser", self.optimiser, get_args(Optimiser))
         for name in ("learning_rate", "clip"):
             if not getattr(self, name) > 0:
                 raise ArgumentError(name, getattr(self, name), "above 0")

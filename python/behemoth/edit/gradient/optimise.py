@@ -1,8 +1,8 @@
 """The one optimisation loop of all gradient methods, over K independent plans at once.
 
-Adam, clipping and stopping are by plan: Adam is elementwise, norms are taken along the plan's own
-slices, and a plan that stops or breaks down has its slices put aside while the others go on. So a
-plan's result does not depend on its neighbours.
+Steps, clipping and stopping are by plan: Adam and SGD are elementwise, norms are taken along the
+plan's own slices, and a plan that stops or breaks down has its slices put aside while the others go
+on. So a plan's result does not depend on its neighbours.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from .budget import Budget
 from .feeder import Feeder
 from .step import Objective, Step, edited_logits, forward
 from .trace import Trace
+from .watching import Watching
 
 __all__ = ["Outcome", "optimise"]
 
@@ -84,9 +85,8 @@ def optimise(
     )
     parameters = stacked.parameters()
     # One fused pass over memory: for dense changes the update is as dear as the backward pass.
-    optimiser = torch.optim.Adam(
-        parameters, lr=budget.learning_rate, fused=device.type in ("cpu", "cuda")
-    )
+    kind = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[budget.optimiser]
+    optimiser = kind(parameters, lr=budget.learning_rate, fused=device.type in ("cpu", "cuda"))
     outcomes: list[Outcome | None] = [None] * len(plans)
     trace = Trace(plans, feeder)
     leaving = stacked
@@ -97,6 +97,7 @@ def optimise(
     for parameter in frozen:
         parameter.requires_grad_(False)
     try:
+        watching = None if context.watch is None else Watching(model, plans, context.watch)
         # One pass more than there are steps: the last one sees what the last step did.
         for number in range(budget.steps + 1):
             last = number == budget.steps
@@ -112,6 +113,9 @@ def optimise(
                 if leaving is not stacked:
                     shown = edited_logits(model, leaving, fed, feeder.edit_rows)
             trace.record(number, shown, losses.detach(), live)
+            if watching is not None:
+                with torch.no_grad():
+                    watching.look(leaving, trace.rows, live, last=last)
             _settle(leaving, step, losses.detach(), number, budget, trace, outcomes)
             if last or all(outcome is not None for outcome in outcomes):
                 break
@@ -152,6 +156,7 @@ def _settle(
         if not math.isfinite(loss):
             outcomes[k] = Outcome({}, number, trace.rows[k], f"loss {loss} at step {number}")
         elif budget.stop_loss is not None and edit_loss[k] < budget.stop_loss:
+            trace.rows[k][-1]["stopped"] = True
             outcomes[k] = Outcome(stacked.unstack(k), number, trace.rows[k])
 
 

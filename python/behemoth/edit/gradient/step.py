@@ -172,8 +172,10 @@ def forward(
     return step
 
 
-def edited_logits(model: nn.Module, stacked: StackedDeltas, fed: Fed, edit_rows: int) -> Tensor:
-    """Logits of the edit's rows with their first answers: [K, b, A, V]."""
+def edited_logits(
+    model: nn.Module, stacked: StackedDeltas | None, fed: Fed, edit_rows: int
+) -> Tensor:
+    """Logits of the edit's rows with their first answers: [K, b, A, V]; unedited for none."""
     with torch.no_grad():
         return _Pass(model, stacked, Fed(*(part[:, :edit_rows] for part in fed)), ()).logits
 

@@ -13,7 +13,7 @@ from behemoth.plan.edit_plan import EditPlan
 
 from .feeder import Feeder
 
-__all__ = ["Trace"]
+__all__ = ["Trace", "first_difference", "log_probabilities"]
 
 
 class Trace:
@@ -24,6 +24,7 @@ class Trace:
     there greedy decoding chooses between the two. ``log_probability_other`` is that of the most
     likely token besides the old one: where it is above the old one's, the old answer is no longer
     what the model says. All are means over the rows that carry the edit, in natural logarithms.
+    The row that a method stops at since it has what it wanted says so (``stopped``).
 
     Parameters
     ----------
@@ -40,7 +41,7 @@ class Trace:
     def __init__(self, plans: Sequence[EditPlan], feeder: Feeder) -> None:
         self.rows: list[list[dict[str, Any]]] = [[] for _ in plans]
         self._feeder = feeder
-        self._parts = [_first_difference(plan) for plan in plans]
+        self._parts = [_parting(plan) for plan in plans]
 
     def record(self, number: int, logits: Tensor, losses: Tensor, live: Sequence[bool]) -> None:
         """Add a row for each plan that is still under way.
@@ -70,16 +71,36 @@ class Trace:
         if len(known) < len(logits):
             chosen = chosen[torch.tensor(known, device=logits.device)]
         at = chosen.gather(2, place[..., None, None].expand(-1, -1, 1, logits.shape[-1]))
-        values = widened(at[:, :, 0]).log_softmax(-1)
-        new_value = values.gather(2, new[..., None]).mean((1, 2))
-        old_value = values.gather(2, old[..., None]).mean((1, 2))
-        other = values.scatter(2, old[..., None], -torch.inf).amax(2).mean(1)
-        table = torch.stack([new_value, old_value, other], 1).tolist()
+        table = log_probabilities(at[:, :, 0], new, old).mean(-1).T.tolist()
         names = ("log_probability_new", "log_probability_old", "log_probability_other")
         return [dict(zip(names, row, strict=True)) for row in table]
 
 
-def _first_difference(plan: EditPlan) -> Tensor | None:
+def log_probabilities(logits: Tensor, new: Tensor, old: Tensor) -> Tensor:
+    """Those of the new token, the old one, and the likeliest besides the old: [3, K, b].
+
+    Parameters
+    ----------
+    logits : float [K, b, V]
+    new, old : int64 [K, b]
+    """
+    values = widened(logits).log_softmax(-1)
+    other = values.scatter(2, old[..., None], -torch.inf).amax(2)
+    return torch.stack([values.gather(2, word[..., None])[..., 0] for word in (new, old)] + [other])
+
+
+def first_difference(
+    new: Sequence[int] | None, old: Sequence[int] | None
+) -> tuple[int, int, int] | None:
+    """Where two answers part: number in the answer, new and old token there.
+
+    None where one is not there, or is the other or its beginning.
+    """
+    pairs = enumerate(zip(new or (), old or (), strict=False))
+    return next(((place, a, b) for place, (a, b) in pairs if a != b), None)
+
+
+def _parting(plan: EditPlan) -> Tensor | None:
     """Where old and new answers part: int64 [n, 3] of number in the answer, new, old token.
 
     None for plans whose rows have no old answer, or one that is the new one or its beginning.
@@ -90,10 +111,7 @@ def _first_difference(plan: EditPlan) -> Tensor | None:
     places: list[tuple[int, int, int]] = []
     columns = (frame["answer"].to_list(), frame["old_answer"].to_list())
     for new, old in zip(*columns, strict=True):
-        if old is None:
-            return None
-        pairs = enumerate(zip(new, old, strict=False))
-        at = next(((i, a, b) for i, (a, b) in pairs if a != b), None)
+        at = first_difference(new, old)
         if at is None:
             return None
         places.append(at)

@@ -17,7 +17,7 @@ Shape letters: s sites, n sites of one plan, m earlier keys, d residual stream, 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -161,8 +161,7 @@ class LocateAndEdit(TargetBudget, ABC):
         self, model: nn.Module, context: EditContext
     ) -> Callable[[EditPlan], EditDelta]:
         """Go on with what is known of the unedited model, and with the keys of earlier edits."""
-        memory = self.start(model, context)
-        return lambda plan: self.edit_next(model, plan, context, memory)
+        return _Sequence(self, model, context, self.start(model, context))
 
     def apply(
         self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
@@ -341,6 +340,30 @@ class LocateAndEdit(TargetBudget, ABC):
             return
         worked.changes[name] = LowRank(change.left.to(dtype), change.right.to(dtype))
         worked.keys_nf[layer] = keys_nf
+
+
+@dataclass(frozen=True)
+class _Sequence:
+    """Gives the deltas of a sequence, and remembers the keys of its edits."""
+
+    method: LocateAndEdit
+    model: nn.Module
+    context: EditContext
+    started: Memory
+
+    def __call__(self, plan: EditPlan) -> EditDelta:
+        return self.method.edit_next(self.model, plan, self.context, self.started)
+
+    def memory(self) -> dict[str, Tensor]:
+        """Keys of earlier edits by layer: float64 [m, f]."""
+        return {str(layer): keys for layer, keys in self.started.earlier_mf.items()}
+
+    def recall(self, memory: Mapping[str, Tensor]) -> None:
+        """Take these for the keys of earlier edits."""
+        self.started.earlier_mf.clear()
+        for layer, covariance in self.started.covariances.items():
+            if (keys := memory.get(str(layer))) is not None:
+                self.started.earlier_mf[layer] = keys.to(covariance.matrix_ff)
 
 
 def solved(matrix: Tensor, right: Tensor) -> Tensor:

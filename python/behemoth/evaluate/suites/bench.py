@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from behemoth.delta.delta import EditDelta
+    from behemoth.edit.record import EditRecord
 
 __all__ = ["Bench", "of_frame", "resampled_ratio"]
 
@@ -53,6 +54,8 @@ class Bench:
         Single edits by number, or None to that of the whole plan; none of a run.
     load : callable
         Gives the model without the edit.
+    edit : EditRecord, optional
+        Of the directory that the deltas are from.
     twin : Bench, optional
         That of a model which was trained without the facts of the plan, asked the same.
     """
@@ -64,10 +67,11 @@ class Bench:
         plan: EditPlan,
         deltas: Mapping[int | None, EditDelta],
         load: Callable[[], PreTrainedModel],
+        edit: EditRecord | None = None,
         twin: Bench | None = None,
     ) -> None:
         self.source, self.run, self.plan, self.deltas = source, run, plan, deltas
-        self.twin, self._load = twin, load
+        self.edit, self.twin, self._load = edit, twin, load
 
     @classmethod
     def open(
@@ -90,7 +94,7 @@ class Bench:
         check_plan(asked, run, edit)
         deltas = {} if edit is None else edit.deltas()
         beside = None if twin is None else cls._of_twin(twin, run, asked, device)
-        return cls(path, run, asked, deltas, partial(run.load_model, device), beside)
+        return cls(path, run, asked, deltas, partial(run.load_model, device), edit, beside)
 
     @classmethod
     def _of_twin(
@@ -160,6 +164,13 @@ class Bench:
             run=self.run.name,
             seed=self.run.seed,
         )
+
+    @cached_property
+    def sequence(self) -> pl.DataFrame:
+        """What `sequence_frame` gives, of edits made one after another."""
+        from .sequence import sequence_frame
+
+        return sequence_frame(self)
 
     @cached_property
     def named_frame(self) -> pl.DataFrame:

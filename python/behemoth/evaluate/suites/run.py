@@ -10,7 +10,7 @@ from behemoth.plan.edit_plan import EditPlan
 from behemoth.support.errors import ArgumentError
 from behemoth.support.progress import Looking
 
-from . import editing, recall, unlearning
+from . import editing, recall, sequence, unlearning
 from .bench import Bench
 from .suite import Suite, SuiteResult, check_out, take
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["SUITES", "evaluate_suite"]
 
 SUITES: Mapping[str, Suite] = {
-    suite.name: suite for suite in (editing.SUITE, unlearning.SUITE, recall.SUITE)
+    suite.name: suite for suite in (editing.SUITE, unlearning.SUITE, sequence.SUITE, recall.SUITE)
 }
 """All suites by name."""
 
@@ -42,7 +42,7 @@ def evaluate_suite(
     ----------
     source : path
         A training run or an edit directory.
-    suite : {'editing', 'unlearning', 'recall'}
+    suite : {'editing', 'unlearning', 'sequence', 'recall'}
     plan : EditPlan or path
         The plan; of an edit, the one it was made with.
     twin : path, optional

@@ -97,11 +97,14 @@ class Suite:
         For whom it is.
     measures : callable
         The measures for a bench: some are one a group or level that is there.
+    frame : callable
+        The rows that it is made of; those of `evaluate` by default.
     """
 
     name: str
     about: str
     measures: Callable[[Bench], Sequence[Measure]]
+    frame: Callable[[Bench], pl.DataFrame] = field(default=lambda bench: bench.named_frame)
 
 
 @dataclass(frozen=True)
@@ -251,8 +254,18 @@ def check_out(out: str | PathLike[str], force: bool) -> None:
 
 
 def take(suite: Suite, bench: Bench, progress: Looking = None) -> SuiteResult:
-    """Take all measures of a suite."""
+    """Take all measures of a suite.
+
+    Raises
+    ------
+    ArgumentError
+        When what is measured has nothing that the suite is about.
+    """
     begin = time.perf_counter()
+    try:
+        frame = suite.frame(bench)
+    except MissingError as missing:
+        raise ArgumentError("source", fspath(bench.source), str(missing)) from None
     measures = suite.measures(bench)
     taken = []
     with task(progress, "measuring", "measures") as step:
@@ -268,7 +281,7 @@ def take(suite: Suite, bench: Bench, progress: Looking = None) -> SuiteResult:
         measures=tuple(taken),
         seconds=time.perf_counter() - begin,
         versions={name: metadata.version(name) for name in ("behemoth", "torch", "transformers")},
-        frame=bench.named_frame,
+        frame=frame,
     )
 
 

@@ -15,6 +15,7 @@ from .capacity import capacity
 from .consequences import consequences
 from .damage import damage
 from .dose import dose
+from .flip import flip
 from .geometry import geometry
 from .heat import heat
 from .mediation import mediation
@@ -30,6 +31,7 @@ CHARTS: tuple[Callable[[Summary], Figure | Absent], ...] = (
     dose,
     slopes,
     mediation,
+    flip,
     tradeoff,
     damage,
     heat,

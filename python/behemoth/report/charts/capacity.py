@@ -23,8 +23,11 @@ def capacity(summary: Summary) -> Figure | Absent:
         pl.format("{}, world of {} bits a parameter", "size", offered).alias("cell")
     )
     colours = label_colours(first_labels(frame, "cell"))
-    y = alt.Y("mean:Q", title="bits stored per parameter", scale=alt.Scale(domain=[0, 2.2]),
-              axis=alt.Axis(values=[0, 0.5, 1, 1.5, 2]))  # fmt: skip
+    # A world that offers a hundredth of a bit would lie flat on an axis that goes to 2.
+    most_offered = float(frame["offered_per_parameter"].max() or 1.0)  # type: ignore[arg-type]
+    top = 1.15 * min(2.0, max(most_offered, float(frame["mean"].max() or 0.0)))  # type: ignore[arg-type]
+    y = alt.Y("mean:Q", title="bits stored per parameter", scale=alt.Scale(domain=[0, top]),
+              axis=alt.Axis(tickCount=5, format="~g"))  # fmt: skip
     tooltip = [
         alt.Tooltip("cell:N", title="model"),
         alt.Tooltip("exposures:Q", format=","),
@@ -32,7 +35,10 @@ def capacity(summary: Summary) -> Figure | Absent:
         alt.Tooltip("low:Q", format=".3f"),
         alt.Tooltip("high:Q", format=".3f"),
     ]
-    lines = pl.DataFrame({"bits": [1.0, 2.0], "said": ["1 bit a parameter", "2 bits a parameter"]})
+    marks = [(1.0, "1 bit a parameter"), (2.0, "2 bits a parameter")]
+    if most_offered < 2:
+        marks.append((most_offered, f"all that the world offers, {most_offered:.2g} bits"))
+    lines = pl.DataFrame([mark for mark in marks if mark[0] <= top], ["bits", "said"], orient="row")
     rule = alt.Chart(rows(lines)).mark_rule(strokeDash=[5, 4], color=INK, strokeWidth=1)
     text = alt.Chart(rows(lines)).mark_text(align="left", dx=4, dy=-6, fontSize=11, color=INK)
     chart = (
@@ -45,8 +51,12 @@ def capacity(summary: Summary) -> Figure | Absent:
     caption = (
         "Bits saved over not knowing, log2(objects) + log2 p(true object), as if all facts of the "
         "world were stored as well as those of each level. Curves cannot rise beyond the bits that "
-        f"their world offers. The fullest model stores {most:.2f} bits a parameter in all. "
+        "their world offers. "
         f"{counted(frame, 'facts')}; {JACKKNIFE}."
     )
+    shares = models["bits_per_parameter"] / models["offered_per_parameter"]
+    share = float(shares.max() or 0.0)  # type: ignore[arg-type]
+    full = f"The fullest model stores {most:.2g} bits a parameter"
+    finding = f"{full}, {share:.0%} of what its world offers."
     return Figure("capacity", _TITLE, caption, (Panel("", chart),), frame,
-                  tuple(colours.items()), "model")  # fmt: skip
+                  tuple(colours.items()), "model", finding=finding)  # fmt: skip

@@ -10,6 +10,7 @@ import polars as pl
 
 from behemoth.report.style import (
     INK,
+    QUIET,
     colour_of,
     exposure_axis,
     faded,
@@ -22,6 +23,7 @@ from behemoth.study.analysis.summary import Summary
 
 __all__ = [
     "JACKKNIFE",
+    "across",
     "by_group",
     "cell_colours",
     "cells",
@@ -31,6 +33,7 @@ __all__ = [
     "first_labels",
     "methods",
     "names_of_rows",
+    "plural",
     "spread",
 ]
 
@@ -62,6 +65,17 @@ def censorable(base: Any, part: pl.DataFrame, y: alt.Y) -> Any:
     return layers[0] if len(layers) == 1 else layers[0] + layers[1]
 
 
+def across(y: float, said: str = "") -> Any:
+    """A dashed line over the whole chart, with words above its end."""
+    frame = pl.DataFrame({"line": [y], "said": [said]})
+    rule = alt.Chart(rows(frame)).mark_rule(strokeDash=[4, 4], color=QUIET, strokeWidth=1)
+    if not said:
+        return rule.encode(y="line:Q")
+    text = alt.Chart(rows(frame)).mark_text(align="right", baseline="bottom", dx=-2, dy=-2,
+                                            fontSize=10, color=QUIET)  # fmt: skip
+    return rule.encode(y="line:Q") + text.encode(y="line:Q", x=alt.value("width"), text="said:N")
+
+
 def names_of_rows(frame: pl.DataFrame, field: str, y: alt.Y) -> Any:
     """Names over the rows of a chart of intervals: beside them they would cost half a phone."""
     base = alt.Chart(rows(frame)).encode(y=y, x=alt.value(2), text=f"{field}:N")
@@ -76,7 +90,12 @@ def counted(frame: pl.DataFrame, what: str, column: str = "rows") -> str:
     low, high = int(frame[column].min() or 0), int(frame[column].max() or 0)  # type: ignore[arg-type]
     clusters = int(frame["clusters"].max() or 0)  # type: ignore[arg-type]
     number = f"{low:,}" if low == high else f"{low:,} to {high:,}"
-    return f"n = {number} {what} a point, {clusters} cluster{'' if clusters == 1 else 's'}"
+    return f"n = {number} {what} a point, {plural(clusters, 'cluster')}"
+
+
+def plural(count: int, what: str) -> str:
+    """Say so many of a thing."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def spread(frame: pl.DataFrame, labels: Sequence[str], column: str = "label") -> pl.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import altair as alt
@@ -16,13 +17,14 @@ from behemoth.report.style import (
     faded,
     label_colours,
     log_axis,
+    number,
     only,
     positions,
     rows,
 )
 from behemoth.study.analysis.summary import Summary
 
-from .common import censorable, counted, first_labels, methods, spread
+from .common import across, censorable, counted, first_labels, methods, spread
 
 _TITLE = "The edit dose against exposures"
 _NAMES = {"all": "All facts", "known": "Facts known before the edit"}
@@ -47,7 +49,8 @@ def dose(summary: Summary) -> Figure | Absent:
         (pl.col("edits") - pl.col("reached")).alias("unreached"),
     )
     low = float(pl.DataFrame(drawn.select(pl.min_horizontal("steps", "low").min())).item())
-    high = float(pl.DataFrame(drawn.select(pl.max_horizontal("steps", "high").max())).item())
+    last = float(pl.DataFrame(drawn.select(pl.col("beyond").max())).item())
+    high = max(last, float(drawn.select(pl.max_horizontal("steps", "high").max()).item()))
     levels = frame["exposures"].unique().to_list()
     panels = []
     for size in sizes:
@@ -55,29 +58,61 @@ def dose(summary: Summary) -> Figure | Absent:
             part = drawn.filter((pl.col("size") == size) & (pl.col("filter") == name))
             if part.height:
                 full = title if len(sizes) == 1 else f"{title}, {size}"
-                chart = _chart(part.drop("dodge"), colours, levels, low, high)
+                chart = _chart(part.drop("dodge"), colours, levels, low, high, last)
                 panels.append(Panel(full, chart))
     clusters = int(frame["clusters"].max() or 0)  # type: ignore[arg-type]
     how = (
         "bars are 95 % percentile intervals of the bootstrap over whole (world, initialisation) "
-        "clusters, cut at the last step looked at (for few clusters they are too narrow; the "
-        "tests use the jackknife)"
+        "clusters, with an arrow where they go on beyond the last step looked at (for few clusters "
+        "they are too narrow; the tests use the jackknife)"
         if clusters > 1
         else "with one cluster there are no intervals"
     )
     caption = (
         "ED50: the number of steps that half of the edits need until p(new) > p(old) (of "
         "unlearning methods: until the old object is no longer the first choice), by Kaplan and "
-        f"Meier's estimate. {counted(frame, 'edits', 'edits')}; {how}. "
+        f"Meier's estimate. {counted(frame, 'edits', 'edits')}; {how}. Points stand beside their "
+        "exposures so that bars do not cover each other; what stands at 0, under the dashed line, "
+        "needed no step and has no place on a logarithmic axis. "
         f"{int(drawn.filter(pl.col('filter') == 'all')['unreached'].sum()):,} of "
         f"{int(frame.filter(pl.col('filter') == 'all')['edits'].sum()):,} edits are right-censored."
     )
     return Figure("dose", _TITLE, caption, tuple(panels), frame, tuple(colours.items()), "method",
-                  "△ censored: ED50 lies beyond the last step")  # fmt: skip
+                  "△ censored: ED50 lies beyond the last step", _finding(frame))  # fmt: skip
+
+
+def _finding(frame: pl.DataFrame) -> str:
+    """From the fewest exposures to the most, by the method that differs the most."""
+    rows = frame.filter((pl.col("filter") == "all") & (pl.col("exposures") > 0)).sort("exposures")
+    found = []
+    for (label, size), part in rows.group_by("label", "size", maintain_order=True):
+        first, end = part.row(0, named=True), part.row(-1, named=True)
+        if part.height > 1 and None not in (first["ed50"], end["ed50"]) and first["ed50"] > 0:
+            found.append((end["ed50"] / first["ed50"], label, size, first, end))
+    if not found:
+        return ""
+    many = frame["size"].n_unique() > 1
+    times, label, size, first, end = max(found, key=lambda each: abs(math.log(each[0] or 1e-9)))
+    least = min(found, key=lambda each: abs(math.log(each[0] or 1e-9)))
+    named = f"{label}, {size}" if many else label
+    said = (
+        f"From {first['exposures']:,} to {end['exposures']:,} exposures ED50 goes from "
+        f"{first['ed50']:,.0f} to {end['ed50']:,.0f} steps with {named}, {number(times, 2)} times"
+    )
+    if least[1:3] == (label, size):
+        return f"{said}."
+    other = f"{least[1]}, {least[2]}" if many else least[1]
+    less = f"with {other} it is {number(least[0], 2)} times, the least"
+    return f"{said}, the most of all methods; {less}."
 
 
 def _chart(
-    part: pl.DataFrame, colours: dict[str, str], levels: list[int], low: float, high: float
+    part: pl.DataFrame,
+    colours: dict[str, str],
+    levels: list[int],
+    low: float,
+    high: float,
+    last: float,
 ) -> Any:
     y = log_axis("steps", "ED50, edit steps", low, high, zero=_FLOOR)
     tooltip = [
@@ -94,8 +129,17 @@ def _chart(
         x=exposure_axis(levels), color=colour_of("label", colours), opacity=faded("label"),
         tooltip=tooltip,
     )  # fmt: skip
-    return (
-        base.mark_line(strokeOpacity=0.75).encode(y=y)
-        + base.mark_rule().encode(y=alt.Y("low:Q"), y2="high:Q")
-        + censorable(base, part, y)
-    ).add_params(only())
+    beyond = base.transform_filter("datum.open !== null && !datum.censored").mark_point(
+        shape="triangle-up", filled=True, size=40
+    )
+    layers = [
+        base.mark_line(strokeOpacity=0.75).encode(y=y),
+        base.mark_rule().encode(y=alt.Y("low:Q"), y2="high:Q"),
+        censorable(base, part, y),
+        across(last, f"last step looked at: {last:,.0f}"),
+    ]
+    if part.filter(pl.col("open").is_not_null() & ~pl.col("censored")).height:
+        layers.append(beyond.encode(y=alt.Y("high:Q")))
+    if low < 1:
+        layers.append(across(math.sqrt(_FLOOR)))
+    return alt.layer(*layers).add_params(only())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import altair as alt
 import polars as pl
 
-from behemoth.report.style import Absent, Figure, Panel, label_colours, log_axis
+from behemoth.report.style import Absent, Figure, Panel, label_colours, log_axis, number
 from behemoth.study.analysis.summary import Summary
 
 from .common import JACKKNIFE, counted, curves, methods
@@ -45,4 +45,18 @@ def geometry(summary: Summary) -> Figure | Absent:
         f"{counted(frame, 'edits')}; {JACKKNIFE}."
     )
     return Figure("geometry", _TITLE, caption, tuple(panels), frame, tuple(colours.items()),
-                  "method")  # fmt: skip
+                  "method", finding=_finding(frame))  # fmt: skip
+
+
+def _finding(frame: pl.DataFrame) -> str:
+    """The method of the smallest changes against that of the largest."""
+    norms = frame.filter(pl.col("measure") == "norm").group_by("label").agg(
+        pl.col("mean").mean()
+    ).sort("mean", "label")  # fmt: skip
+    if norms.height < 2:
+        return ""
+    least, most = norms.row(0, named=True), norms.row(-1, named=True)
+    return (
+        f"{most['label']} moves the parameters the farthest, by {number(most['mean'], 2)}, "
+        f"{least['label']} the least, by {number(least['mean'], 2)}."
+    )

@@ -23,10 +23,12 @@ from behemoth.study.analysis.dose import dosed
 from behemoth.study.analysis.mediation import margin_bins
 from behemoth.study.analysis.summary import Summary
 
-from .common import censorable, first_labels
+from .common import censorable, counted, first_labels
 
 _TITLE = "Is it how sure the model was? Dose against the margin before the edit"
 _FEWEST = 5  # edits of a point
+_RESAMPLES = 400
+_FLOOR = 0.5  # steps: where an edit stands that needed none
 
 
 def mediation(summary: Summary) -> Figure | Absent:
@@ -41,14 +43,15 @@ def mediation(summary: Summary) -> Figure | Absent:
         binned = margin_bins(mine)
         at = pl.col("margin").median().over("bin").alias("middle")
         table = ed50(
-            binned.with_columns(at).drop("world", "seed"), by=("bin", "middle", "exposures")
+            binned.with_columns(at), by=("bin", "middle", "exposures"), resamples=_RESAMPLES
         )
         tables.append(table.with_columns(pl.lit(label).alias("label")))
-    frame = pl.concat(tables).filter(pl.col("edits") >= _FEWEST).drop("low", "high", "clusters")
+    frame = pl.concat(tables).filter(pl.col("edits") >= _FEWEST)
     if not frame.height:
         return Absent("mediation", _TITLE, f"No bin of margin has {_FEWEST} edits of one level.")
     frame = frame.with_columns(
-        pl.coalesce("ed50", "beyond").clip(lower_bound=0.5).alias("steps"),
+        pl.coalesce("ed50", "beyond").clip(lower_bound=_FLOOR).alias("steps"),
+        pl.col("low", "high").clip(_FLOOR, pl.col("beyond")),
         pl.col("exposures").map_elements("{:,}".format, return_dtype=pl.String).alias("level"),
     )
     colours = exposure_colours(frame["exposures"].to_list())
@@ -59,16 +62,18 @@ def mediation(summary: Summary) -> Figure | Absent:
     ]
     caption = (
         "Each point is the ED50 of edits in one fifth of the margins, log p(old) - log p(new) "
-        f"before the edit; at least {_FEWEST} edits a point. Curves that lie on each other say "
-        "that the margin explains the effect of exposures; curves apart, that it does not. The "
-        "table of mediation has the shares with their intervals."
+        f"before the edit; {counted(frame, 'edits', 'edits')}, bars are 95 % percentile intervals "
+        "of the bootstrap over clusters. Where curves share a range of margins and lie on each "
+        "other there, the margin explains the effect of exposures; where they lie apart, it does "
+        "not; where they share none, nothing can be said. The table of mediation has the shares "
+        "with their intervals."
     )
     return Figure("mediation", _TITLE, caption, tuple(panels), frame, tuple(colours.items()),
                   "exposures", "△ censored")  # fmt: skip
 
 
 def _chart(part: pl.DataFrame, colours: dict[str, str], limits: list[float]) -> Any:
-    y = log_axis("steps", "ED50, edit steps", *limits, zero=0.5)
+    y = log_axis("steps", "ED50, edit steps", *limits, zero=_FLOOR)
     base = alt.Chart(rows(part)).encode(
         x=alt.X(
             "middle:Q",
@@ -82,9 +87,13 @@ def _chart(part: pl.DataFrame, colours: dict[str, str], limits: list[float]) -> 
             alt.Tooltip("exposures:Q", format=","),
             alt.Tooltip("middle:Q", format=".2f", title="margin, nats"),
             alt.Tooltip("ed50:Q", title="ED50, steps"),
+            alt.Tooltip("low:Q"),
+            alt.Tooltip("high:Q"),
             alt.Tooltip("edits:Q"),
         ],
     )
-    return (base.mark_line(strokeOpacity=0.75).encode(y=y) + censorable(base, part, y)).add_params(
-        only()
-    )
+    return (
+        base.mark_line(strokeOpacity=0.75).encode(y=y)
+        + base.mark_rule(strokeOpacity=0.6).encode(y=alt.Y("low:Q"), y2="high:Q")
+        + censorable(base, part, y)
+    ).add_params(only())

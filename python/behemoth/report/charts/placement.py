@@ -16,6 +16,7 @@ _MEASURES = {
     "success": "Success in free generation",
     "kl": "KL on bystanders, nats",
 }
+_FEWER = ("steps", "kl")  # is better
 
 
 def placement(summary: Summary) -> Figure | Absent:
@@ -41,7 +42,8 @@ def placement(summary: Summary) -> Figure | Absent:
     ]
     shared = " Of methods that share a cell the one of most success is shown." if several else ""
     caption = (
-        "Over all exposures. Censored ED50 are written with >; “full” updates whole matrices. "
+        "Over all exposures; lighter is better in every panel. Censored ED50 are written with >; "
+        "“full” updates whole matrices. "
         f"n = {int(frame['edits'].min() or 0):,} edits a cell or more.{shared}"  # type: ignore[arg-type]
     )
     return Figure("placement", _TITLE, caption, tuple(panels), frame)
@@ -55,7 +57,11 @@ def _chart(frame: pl.DataFrame, name: str, ranks: list[str], parts: list[str]) -
     said = pl.col(name).cast(pl.Float64).map_elements(lambda value: _said(name, value), pl.String)
     drawn = some.with_columns(
         pl.when(censored).then(pl.lit(">") + said).otherwise(said).alias("said"),
-        (pl.col(name).cast(pl.Float64) > low + 0.55 * (high - low)).alias("light"),
+        (
+            (pl.col(name).cast(pl.Float64) > low + 0.55 * (high - low))
+            if name not in _FEWER
+            else (pl.col(name).cast(pl.Float64) < low + 0.45 * (high - low))
+        ).alias("light"),
     )
     base = alt.Chart(rows(drawn)).encode(
         x=alt.X("rank_name:N", sort=ranks, title="rank",
@@ -67,7 +73,7 @@ def _chart(frame: pl.DataFrame, name: str, ranks: list[str], parts: list[str]) -
             alt.Tooltip("edits:Q", format=","),
         ],
     )  # fmt: skip
-    scale = alt.Scale(scheme="viridis", domain=[low, high])
+    scale = alt.Scale(scheme="viridis", domain=[low, high], reverse=name in _FEWER)
     ink = alt.condition("datum.light", alt.value("#1f2328"), alt.value("white"))
     return base.mark_rect(stroke="white", strokeWidth=1.5).encode(
         color=alt.Color(f"{name}:Q", scale=scale, legend=None)

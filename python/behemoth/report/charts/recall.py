@@ -8,7 +8,7 @@ import polars as pl
 from behemoth.report.style import Absent, Figure, Panel, label_colours
 from behemoth.study.analysis.summary import Summary
 
-from .common import JACKKNIFE, counted, curves, first_labels
+from .common import JACKKNIFE, counted, curves, first_labels, plural
 
 _TITLE = "What the models knew: recall against exposures"
 
@@ -40,4 +40,14 @@ def recall(summary: Summary) -> Figure | Absent:
         f"{counted(frame, 'facts')}; {JACKKNIFE}."
     )
     return Figure("recall", _TITLE, caption, (Panel("", chart),), frame,
-                  tuple(colours.items()), "model")  # fmt: skip
+                  tuple(colours.items()), "model", finding=_finding(frame))  # fmt: skip
+
+
+def _finding(frame: pl.DataFrame) -> str:
+    """Where recall passes a half, by the first model that it does so for."""
+    said = []
+    for (name,), part in frame.sort("exposures").group_by("cell", maintain_order=True):
+        above = part.filter((pl.col("mean") >= 0.5) & (pl.col("exposures") > 0))
+        if above.height:
+            said.append(f"{plural(above['exposures'][0], 'exposure')} ({name})")
+    return f"Half of the facts are recalled from {', '.join(said)}." if said else ""

@@ -19,7 +19,7 @@ from behemoth.report.style import (
 )
 from behemoth.study.analysis.summary import Summary
 
-from .common import JACKKNIFE, counted, methods
+from .common import JACKKNIFE, counted, methods, plural, spread
 
 _TITLE = "Reversion: edits that hold while training on the corpus goes on"
 
@@ -37,16 +37,38 @@ def retention(summary: Summary) -> Figure | Absent:
     )
     colours = exposure_colours(frame["exposures"].to_list())
     steps = sorted(frame["step"].unique().to_list())
+    order = exposure_colours(frame["exposures"].to_list())
+    frame = spread(frame, list(order), "level").with_columns(
+        (pl.col("at") * pl.lit(2.0) ** (pl.col("dodge") / 2)).alias("at")
+    )
     panels = [
         Panel(label, _chart(frame.filter(pl.col("label") == label), colours, steps))
         for label in methods(summary, frame)
     ]
     caption = (
         "Share of the edits with p(new) > p(old), of those that had it right after the batch of "
-        f"edits. {counted(frame, 'edits')}; {JACKKNIFE}."
+        f"edits. {counted(frame, 'edits')}; {JACKKNIFE}. Levels stand beside each other so that "
+        "their bars can be told apart."
     )
-    return Figure("retention", _TITLE, caption, tuple(panels), frame, tuple(colours.items()),
-                  "exposures of the edited fact")  # fmt: skip
+    return Figure("retention", _TITLE, caption, tuple(panels), frame.drop("dodge"),
+                  tuple(colours.items()), "exposures of the edited fact",
+                  finding=_finding(frame))  # fmt: skip
+
+
+def _finding(frame: pl.DataFrame) -> str:
+    """What still holds at the last step, fewest exposures against most."""
+    last = frame.filter(pl.col("step") == pl.col("step").max().over("label"))
+    rows = last.group_by("exposures").agg(
+        (pl.col("mean") * pl.col("rows")).sum() / pl.col("rows").sum(), pl.col("step").max()
+    ).sort("exposures")  # fmt: skip
+    if rows.height < 2:
+        return ""
+    few, many = rows.row(0, named=True), rows.row(-1, named=True)
+    return (
+        f"After {few['step']:,} steps of training {few['mean']:.0%} of the edits hold at "
+        f"{plural(few['exposures'], 'exposure')} of the fact, and {many['mean']:.0%} at "
+        f"{many['exposures']:,}, over all methods."
+    )
 
 
 def _chart(part: pl.DataFrame, colours: dict[str, str], steps: list[int]) -> Any:
@@ -55,7 +77,7 @@ def _chart(part: pl.DataFrame, colours: dict[str, str], steps: list[int]) -> Any
     x = alt.X(
         "at:Q",
         title="steps of training after the edits (log scale)",
-        scale=alt.Scale(type="log", base=2, domain=[1, steps[-1] + 1], nice=False),
+        scale=alt.Scale(type="log", base=2, domain=[0.8, (steps[-1] + 1) * 1.25], nice=False),
         axis=alt.Axis(values=[step + 1 for step in steps],
                       labelExpr="format(datum.value - 1, ',')"),
     )  # fmt: skip

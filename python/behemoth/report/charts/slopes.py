@@ -1,8 +1,7 @@
-"""Slopes per doubling of exposures with their intervals: what the tests are about."""
+"""Slopes per doubling of exposures with their intervals: what the study is about."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import altair as alt
@@ -27,8 +26,9 @@ from .common import methods, names_of_rows
 _TITLE = "Effect of one doubling of exposures, by method"
 _COLOURS = {"all facts": BLUE, "known before": ORANGE}
 _PANELS = {
-    "dose": ("Chance of flipping at a step", "hazard ratio per doubling"),
-    "ed50": ("ED50", "factor per doubling"),
+    "dose": ("Edit dose", "time ratio per doubling"),
+    "dose_margin": ("Edit dose, margin held fixed", "time ratio per doubling"),
+    "dose_within_fact": ("Edit dose, within one fact", "time ratio per doubling"),
     "success": ("Success in free generation", "odds ratio per doubling"),
     "kl": ("Damage to bystanders", "nats of KL per doubling"),
 }
@@ -58,31 +58,24 @@ def slopes(summary: Summary) -> Figure | Absent:
     clusters = int(frame["clusters"].max() or 0)  # type: ignore[arg-type]
     how = (
         f"bars are 95 % intervals by the cluster jackknife with t on clusters - 1 degrees of "
-        f"freedom (up to {clusters} clusters), not corrected for the number of contrasts"
+        f"freedom (up to {clusters} clusters), each by itself"
         if clusters > 1
         else "with one cluster there are no intervals"
     )
     caption = (
-        "A hazard ratio below 1 and a factor on ED50 above 1 mean that facts that were written "
-        f"more often need a higher dose. The line is no effect; {how}; the table below has Holm's "
-        "p-values."
+        "A time ratio above 1 means that facts that were written more often need a higher dose. "
+        f"The line is no effect; {how}, with an arrow where they go on beyond the axis. Only what "
+        "the table below calls primary or family is tested."
     )
     return Figure("slopes", _TITLE, caption, tuple(panels), frame, tuple(_COLOURS.items()), "")
 
 
 def _natural(frame: pl.DataFrame) -> pl.DataFrame:
-    """Bring logarithms back: ratios and factors."""
+    """Bring logarithms back: ratios."""
 
     def back(name: str) -> pl.Expr:
         value = pl.col(name)
-        return (
-            pl.when(pl.col("scale") == "ratio")
-            .then(value.exp())
-            .when(pl.col("scale") == "power")
-            .then((value * math.log(2)).exp())
-            .otherwise(value)
-            .alias(name)
-        )
+        return pl.when(pl.col("scale") == "ratio").then(value.exp()).otherwise(value).alias(name)
 
     return frame.with_columns(back("estimate"), back("low"), back("high"))
 
@@ -90,13 +83,24 @@ def _natural(frame: pl.DataFrame) -> pl.DataFrame:
 def _chart(part: pl.DataFrame, labels: list[str], unit: str, ratio: bool) -> Any:
     none = 1.0 if ratio else 0.0
     # The axis follows the estimates; an interval of two models would leave no room for them.
-    values = [none, *part["estimate"].to_list()]
+    # So would an estimate without an interval, which may be anything, where others have one.
+    sure = part.drop_nulls("low")
+    values = [none, *(sure if sure.height else part)["estimate"].to_list()]
     ends = [end for name in ("low", "high") for end in part[name].drop_nulls().to_list()]
     reach = max(abs(value - none) for value in values) * 3 or 0.1
     low = max([none - reach, min([*values, *ends])]) if ends else none - reach / 2
     high = min([none + reach, max([*values, *ends])]) if ends else none + reach / 2
     room = 0.06 * (high - low)
     scale = alt.Scale(domain=[low - room, high + room], nice=False)
+    # What lies beyond the axis, an end of an interval or the estimate itself, gets an arrow there.
+    first, last = pl.min_horizontal("estimate", "low"), pl.max_horizontal("estimate", "high")
+    arrows = [
+        part.filter(beyond).with_columns(pl.lit(at).alias("edge"), pl.lit(shape).alias("shape"))
+        for beyond, at, shape in (
+            (first < low - room, low - room / 2, "triangle-left"),
+            (last > high + room, high + room / 2, "triangle-right"),
+        )
+    ]
     names = pl.DataFrame({"label": labels, "row": [place - 0.22 for place in range(len(labels))]})
     y_scale = alt.Scale(domain=[-0.5, len(labels) - 0.4], reverse=True, nice=False)
     y = alt.Y("row:Q", axis=None, scale=y_scale)
@@ -106,8 +110,8 @@ def _chart(part: pl.DataFrame, labels: list[str], unit: str, ratio: bool) -> Any
         alt.Tooltip("estimate:Q", format=".4f", title=unit),
         alt.Tooltip("low:Q", format=".4f"),
         alt.Tooltip("high:Q", format=".4f"),
-        alt.Tooltip("p:Q", format=".2g"),
-        alt.Tooltip("p_holm:Q", format=".2g", title="p (Holm)"),
+        alt.Tooltip("role:N"),
+        alt.Tooltip("p_family:Q", format=".2g", title="p in the family"),
         alt.Tooltip("rows:Q", format=",", title="edits"),
         alt.Tooltip("clusters:Q"),
     ]
@@ -122,5 +126,15 @@ def _chart(part: pl.DataFrame, labels: list[str], unit: str, ratio: bool) -> Any
             x=alt.X("low:Q", scale=scale), x2="high:Q"
         )
         + base.mark_point(clip=True, size=60).encode(x=x)
+        + alt.Chart(rows(pl.concat(arrows)))
+        .mark_point(size=45, filled=True)
+        .encode(
+            y=y,
+            x=alt.X("edge:Q", scale=scale),
+            shape=alt.Shape("shape:N", scale=None),
+            color=colour_of("facts", _COLOURS),
+            opacity=faded("facts"),
+            tooltip=tooltip,
+        )
         + names_of_rows(names, "label", y)
     ).add_params(only())

@@ -23,6 +23,7 @@ from behemoth.study.analysis.summary import Summary
 from .common import JACKKNIFE, counted, methods
 
 _TITLE = "Success against damage"
+_CERTAIN = 0.97  # beyond it there is nothing to trade: all points lie on one line
 
 
 def tradeoff(summary: Summary) -> Figure | Absent:
@@ -30,6 +31,9 @@ def tradeoff(summary: Summary) -> Figure | Absent:
     frame = summary.tradeoff.filter(pl.col("kl") > 0)
     if not frame.height:
         why = "No finished trial has both successes and bystanders to count damage on."
+        return Absent("tradeoff", _TITLE, why)
+    if float(frame.select(pl.col("success").min()).item()) > _CERTAIN:
+        why = f"More than {_CERTAIN:.0%} of the edits succeed with every method at every level."
         return Absent("tradeoff", _TITLE, why)
     frame = frame.with_columns(
         pl.col("exposures").map_elements("{:,}".format, return_dtype=pl.String).alias("level")

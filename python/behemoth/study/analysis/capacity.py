@@ -72,11 +72,11 @@ def capacity_by_exposures(recall: pl.DataFrame) -> pl.DataFrame:
     Returns
     -------
     polars.DataFrame
-        size, offered_per_parameter (rounded to hundredths: models of one load), exposures, then
+        size, offered_per_parameter (to two digits: models of one load), exposures, then
         mean, low, high (bits per parameter, from 0), rows (facts) and clusters.
     """
     models = capacity_by_model(recall).select(
-        "model", pl.col("offered_per_parameter").round(2), "facts_per_parameter"
+        "model", pl.col("offered_per_parameter").round_sig_figs(2), "facts_per_parameter"
     )
     rows = recall.join(models, on="model").with_columns(
         (saved_bits() * pl.col("facts_per_parameter")).alias("density")

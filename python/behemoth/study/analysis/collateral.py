@@ -17,8 +17,8 @@ __all__ = ["MEASURES", "damage", "damage_by", "damage_by_exposures", "damage_of_
 
 MEASURES = ("kl", "lost")
 """KL in nats; share of known bystanders that are lost."""
-_COLUMNS = ("trial", "edit", "label", "size", "model", "world", "seed", "rotation", "group",
-            "fact", "exposures", "edit_exposures")  # fmt: skip
+_COLUMNS = ("trial", "edit", "label", "size", "model", "world", "world_seed", "seed", "rotation",
+            "group", "fact", "exposures", "edit_exposures")  # fmt: skip
 _UNITS = ("trial", "edit")
 _BOUNDS = {"kl": (0.0, float("inf")), "lost": (0.0, 1.0)}
 
@@ -34,8 +34,8 @@ def damage(probes: pl.LazyFrame) -> pl.DataFrame:
     Returns
     -------
     polars.DataFrame
-        trial, edit, label, size, model, world, seed, rotation, group, fact, exposures (the
-        bystander's own), edit_exposures, known (whether the *edited* fact was), kl (Float64,
+        trial, edit, label, size, model, world, world_seed, seed, rotation, group, fact, exposures
+        (the bystander's own), edit_exposures, known (whether the *edited* fact was), kl (Float64,
         nats), lost (Float64, 0 or 1; null for bystanders that were not known).
     """
     there = pl.col("failure").is_null()
@@ -53,7 +53,17 @@ def damage(probes: pl.LazyFrame) -> pl.DataFrame:
 
 def damage_of_edits(rows: pl.DataFrame) -> pl.DataFrame:
     """Average over the bystanders of each edit: kl, lost, known and bystanders (UInt32)."""
-    keys = ["trial", "edit", "label", "size", "model", "world", "seed", "edit_exposures"]
+    keys = [
+        "trial",
+        "edit",
+        "label",
+        "size",
+        "model",
+        "world",
+        "world_seed",
+        "seed",
+        "edit_exposures",
+    ]
     return rows.group_by(keys).agg(
         pl.col("kl").mean(),
         pl.col("lost").mean(),

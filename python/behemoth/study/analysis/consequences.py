@@ -33,7 +33,7 @@ def consequences(probes: pl.LazyFrame) -> pl.DataFrame:
     Returns
     -------
     polars.DataFrame
-        trial, edit, label, size, world, seed, group, edit_exposures, follows and stays
+        trial, edit, label, size, world, world_seed, seed, group, edit_exposures, follows and stays
         (Float64, 0 or 1; both 0 where something else is said).
     """
     counts = pl.col("must_change") & pl.col("known") & pl.col("failure").is_null()
@@ -42,7 +42,8 @@ def consequences(probes: pl.LazyFrame) -> pl.DataFrame:
             (pl.col("stage") == "after") & pl.col("group").is_in(FOLLOWING) & counts
         )
         .select(
-            "trial", "edit", "label", "size", "world", "seed", "group", "edit_exposures",
+            "trial", "edit", "label", "size", "world", "world_seed", "seed", "group",
+            "edit_exposures",
             pl.col("exact_match").cast(pl.Float64).alias("follows"),
             pl.col("old_match").cast(pl.Float64).alias("stays"),
         )

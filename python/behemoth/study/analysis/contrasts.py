@@ -1,28 +1,40 @@
-"""All slopes that are tested: the one stated beforehand, and the others with Holm's correction."""
+"""All contrasts: the primary ones and their family, which are tested, and those that describe."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
 import polars as pl
-from statsmodels.stats.multitest import multipletests
 
 from behemoth.support.progress import Step, silent
 
 from .dose import FILTERS, dosed, filtered
-from .estimate import Estimate
-from .mediation import Mediation
-from .slope import hazard_slope, linear_slope, log_dose_slope, outcome_slope, within_fact_slope
+from .estimate import Estimate, cluster_keys
+from .family import GATES, REST, gatekept
+from .slope import linear_slope, log_dose_slope, outcome_slope
+from .time_ratio import (
+    already_slope,
+    curvature,
+    direct_ratio,
+    held_out_ratio,
+    load_interaction,
+    time_ratio,
+    within_fact_ratio,
+)
 
-__all__ = ["CONTRASTS", "MEASURES", "contrasts"]
+__all__ = ["CONTRASTS", "MEASURES", "contrasts", "primary_contrast"]
 
 MEASURES: dict[str, tuple[str, str]] = {
-    "dose": ("ratio", "chance of flipping at a step, per doubling of exposures (hazard ratio)"),
-    "dose_recency": ("ratio", "the same, with the distance to the last exposure held fixed"),
-    "dose_margin": ("ratio", "the same, among facts of one bin of margin before the edit"),
-    "dose_within_fact": ("ratio", "the same, between twins of one fact at several exposures"),
+    "dose": ("ratio", "dose, per doubling of exposures (time ratio)"),
+    "dose_curvature": ("ratio", "how that ratio changes with each further doubling"),
+    "dose_within_fact": ("ratio", "the time ratio between twins of one fact at several exposures"),
+    "dose_margin": ("ratio", "the time ratio, with the margin before the edit held fixed"),
+    "dose_load": ("ratio", "how the time ratio changes with each doubling of the load"),
+    "dose_recency": ("ratio", "the time ratio, with the distance to the last exposure held fixed"),
+    "dose_held_out": ("ratio", "the time ratio of the dose of wordings that were held out"),
+    "dose_weibull": ("ratio", "the time ratio, if doses are Weibull's and not log-normal"),
+    "already": ("ratio", "odds that no step is needed (dose 0), per doubling"),
     "ed50": ("power", "factor on ED50 for each doubling of exposures"),
     "efficacy": ("ratio", "odds that p(new) > p(old) at the end, or that it is forgotten"),
     "success": ("ratio", "odds that free generation says what it should"),
@@ -43,20 +55,26 @@ CONTRASTS: dict[str, Any] = {
     "low": pl.Float64,
     "high": pl.Float64,
     "p": pl.Float64,
-    "p_holm": pl.Float64,
+    "p_family": pl.Float64,
     "clusters": pl.UInt32,
     "rows": pl.UInt32,
     "note": pl.String,
 }
 """Columns of what `contrasts` gives."""
 _PRIMARY = {"ed50": "dose"}
+_ORDER = ("primary", "family", "descriptive")
+
+
+def primary_contrast(measure: str) -> str:
+    """Name the contrast that a study's primary measure is tested by."""
+    return _PRIMARY.get(measure, measure)
 
 
 def contrasts(
     edits: pl.DataFrame,
     damage: pl.DataFrame,
     of_edits: pl.DataFrame,
-    mediations: Mapping[tuple[str, str], Mediation],
+    models: pl.DataFrame,
     primary: Mapping[str, str] | None = None,
     *,
     step: Step = silent,
@@ -69,82 +87,91 @@ def contrasts(
         The study's frame of edits.
     damage, of_edits : polars.DataFrame
         What `damage` and `damage_of_edits` give.
-    mediations : mapping
-        What `mediation` gives, by label and filter, where it gives something.
+    models : polars.DataFrame
+        The study's frame of models, for their load.
     primary : mapping, optional
         ``measure`` (ed50, efficacy or success) and ``method`` (a label), as the study states it.
-        ed50 is tested by the hazard ratio of the dose, over all facts.
+        ed50 is tested by the time ratio of the dose.
     step : callable, optional
         Called with (methods done, methods).
 
     Returns
     -------
     polars.DataFrame
-        Columns as in `CONTRASTS`, the primary one first. estimate, low, high: logarithms where
-        scale is ratio (natural) or power (base 2); p: two-sided; p_holm: Holm's (1979), over
-        all secondary contrasts that have a p, null for the primary one.
+        Columns as in `CONTRASTS`, in the order of the roles: ``primary`` (over all facts, and over
+        those known before), ``family`` (tested after them, see `family`) and ``descriptive``.
+        estimate, low, high: logarithms where scale is ratio (natural) or power (base 2); p:
+        two-sided, p_family: adjusted for the whole family; both null for what is descriptive.
     """
-    measure = None if primary is None else _PRIMARY.get(primary["measure"], primary["measure"])
     rows: list[dict[str, Any]] = []
     labels = edits["label"].unique(maintain_order=True).to_list()
     for done, label in enumerate(labels):
         mine = pl.col("label") == label
         for name in FILTERS:
             some = {
-                **_of_dose(filtered(edits.filter(mine), name), mediations.get((label, name))),
+                **_of_dose(filtered(edits.filter(mine), name), models),
                 **_of_damage(
                     filtered(damage.filter(mine), name), filtered(of_edits.filter(mine), name)
                 ),
             }
             for contrast, estimate in some.items():
-                stated = primary is not None and (label, contrast, name) == (
-                    primary["method"],
-                    measure,
-                    "all",
+                rows.append(
+                    _row(label, name, contrast, estimate, _role(primary, label, name, contrast))
                 )
-                rows.append(_row(label, name, contrast, estimate, stated))
         step(done + 1, len(labels))
-    table = pl.DataFrame(rows, schema=CONTRASTS)
-    tested = (pl.col("role") == "secondary") & pl.col("p").is_not_null()
-    p = table.filter(tested)["p"].to_numpy()
-    if len(p):
-        corrected = np.asarray(multipletests(p, method="holm")[1], np.float64)
-        places = table.with_row_index().filter(tested)["index"]
-        table = table.with_columns(
-            pl.Series("p_holm", [None] * table.height, dtype=pl.Float64).scatter(
-                places, corrected.tolist()
-            )
+    order = {name: place for place, name in enumerate(_ORDER)}
+    place = {name: number for number, name in enumerate(REST)}
+    rows.sort(
+        key=lambda row: (
+            order[row["role"]],
+            place.get(row["contrast"], 0) if row["role"] == "family" else 0,
         )
-    return table.sort(pl.col("role") != "primary", maintain_order=True)
+    )
+    tested = [row for row in rows if row["role"] != "descriptive"]
+    gates = [row["p"] for row in tested if row["role"] == "primary"]
+    rest = [row["p"] for row in tested if row["role"] == "family"]
+    for row, p in zip(tested, gatekept(gates, rest), strict=True):
+        row["p_family"] = p
+    return pl.DataFrame(rows, schema=CONTRASTS)
 
 
-def _of_dose(edits: pl.DataFrame, parts: Mediation | None) -> dict[str, Estimate]:
+def _role(primary: Mapping[str, str] | None, label: str, filter_: str, contrast: str) -> str:
+    if primary is None or label != primary["method"]:
+        return "descriptive"
+    stated = primary_contrast(primary["measure"])
+    if contrast == stated and filter_ in GATES:
+        return "primary"
+    return "family" if stated == "dose" and filter_ == "all" and contrast in REST else "descriptive"
+
+
+def _of_dose(edits: pl.DataFrame, models: pl.DataFrame) -> dict[str, Estimate]:
     found: dict[str, Estimate] = {}
-    if dosed(edits).height:
-        found["dose"] = hazard_slope(edits)
+    rows = dosed(edits)
+    if rows.height:
+        found["dose"] = time_ratio(edits)
+        found["dose_curvature"] = curvature(edits)
+        found["dose_margin"] = direct_ratio(edits)
+        if rows["recency"].drop_nulls().n_unique() > 1:
+            found["dose_recency"] = time_ratio(edits, ["recency"])
+        found["dose_weibull"] = time_ratio(edits, distribution="weibull")
+        some: dict[str, Callable[[], Estimate | None]] = {
+            "dose_within_fact": lambda: within_fact_ratio(edits),
+            "dose_held_out": lambda: held_out_ratio(edits),
+            "dose_load": lambda: load_interaction(edits, models),
+        }
+        found |= {name: each for name, make in some.items() if (each := make()) is not None}
+        found["already"] = already_slope(edits)
         found["ed50"] = log_dose_slope(edits)
-        if dosed(edits)["recency"].drop_nulls().n_unique() > 1:
-            found["dose_recency"] = hazard_slope(_coarse(edits), ["recency"])
-        if parts is not None:
-            found["dose_margin"] = parts.within
-        twins = within_fact_slope(edits)
-        if twins.rows:
-            found["dose_within_fact"] = twins
     for outcome in ("efficacy", "success"):
         if edits[outcome].drop_nulls().len():
             found[outcome] = outcome_slope(edits, outcome)
     return found
 
 
-def _coarse(edits: pl.DataFrame) -> pl.DataFrame:
-    """Recency in fiftieths of the corpus, so that equal edits can be counted."""
-    return edits.with_columns((pl.col("recency") * 50).round() / 50)
-
-
 def _of_damage(damage: pl.DataFrame, of_edits: pl.DataFrame) -> dict[str, Estimate]:
     found: dict[str, Estimate] = {}
     # One number for each edit and level of the bystanders: it is the edits that vary.
-    levels = damage.group_by("trial", "edit", "model", "world", "seed", "exposures").agg(
+    levels = damage.group_by("trial", "edit", "model", *cluster_keys(damage), "exposures").agg(
         pl.col("kl", "lost").mean()
     )
     for measure in ("kl", "lost"):
@@ -155,20 +182,18 @@ def _of_damage(damage: pl.DataFrame, of_edits: pl.DataFrame) -> dict[str, Estima
     return found
 
 
-def _row(
-    label: str, filter_: str, contrast: str, estimate: Estimate, primary: bool
-) -> dict[str, Any]:
+def _row(label: str, filter_: str, contrast: str, estimate: Estimate, role: str) -> dict[str, Any]:
     return {
         "label": label,
         "filter": filter_,
         "contrast": contrast,
-        "role": "primary" if primary else "secondary",
+        "role": role,
         "scale": MEASURES[contrast][0],
         "estimate": estimate.value,
         "low": estimate.low,
         "high": estimate.high,
-        "p": estimate.p,
-        "p_holm": None,
+        "p": None if role == "descriptive" else estimate.p,
+        "p_family": None,
         "clusters": estimate.clusters,
         "rows": estimate.rows,
         "note": estimate.note,

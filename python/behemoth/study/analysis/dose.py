@@ -8,7 +8,9 @@ import polars as pl
 
 from behemoth.evaluate.dose import ed50
 
-__all__ = ["FILTERS", "dose_table", "dosed", "filtered"]
+from .estimate import cluster_keys
+
+__all__ = ["FILTERS", "already", "dose_table", "dosed", "filtered", "timed"]
 
 FILTERS = ("all", "known")
 """All facts, and those that the unedited model gave back: the analyses stand side by side, since
@@ -23,6 +25,38 @@ def filtered(frame: pl.DataFrame, name: str) -> pl.DataFrame:
 def dosed(edits: pl.DataFrame) -> pl.DataFrame:
     """Give the edits that have a dose: those of methods that go step by step, not broken down."""
     return edits.filter(pl.col("dose").is_not_null() & pl.col("reached").is_not_null())
+
+
+def already(edits: pl.DataFrame) -> pl.DataFrame:
+    """Add ``already`` to edits with a dose: whether they needed no step (dose 0, reached)."""
+    return dosed(edits).with_columns(((pl.col("dose") == 0) & pl.col("reached")).alias("already"))
+
+
+def timed(edits: pl.DataFrame) -> pl.DataFrame:
+    """Give the edits whose dose is above 0, with the interval that it lies in.
+
+    A dose is seen only where a trace was looked at: it lies in (low, high], between the last look
+    before the flip and the first after it. Where ``dose_low`` is missing, every step was looked
+    at. What was not reached lies beyond the last look.
+
+    Returns
+    -------
+    polars.DataFrame
+        The rows with ``low`` and ``high`` (Float64, steps; high is infinite where not reached).
+    """
+    dose, reached = pl.col("dose").cast(pl.Float64), pl.col("reached")
+    before = dose - 1
+    if "dose_low" in edits.columns:
+        before = pl.coalesce(pl.col("dose_low").cast(pl.Float64), before)
+    return (
+        already(edits)
+        .filter(~pl.col("already"))
+        .drop("already")
+        .with_columns(
+            pl.when(reached).then(before).otherwise(dose).alias("low"),
+            pl.when(reached).then(dose).otherwise(float("inf")).alias("high"),
+        )
+    )
 
 
 def dose_table(
@@ -52,6 +86,10 @@ def dose_table(
         which are too narrow for few of them; they are null for one.
     """
     rows = dosed(edits)
+    world = cluster_keys(rows)[0]
+    # A cluster is a seed of worlds, whatever their size.
+    if world != "world":
+        rows = rows.with_columns(pl.col(world).cast(pl.String).alias("world"))
     found = [
         ed50(filtered(rows, name), by=by, resamples=resamples, seed=seed).with_columns(
             pl.lit(name).alias("filter")

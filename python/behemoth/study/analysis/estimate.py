@@ -1,10 +1,11 @@
 """Numbers with intervals that are honest for few models.
 
-Facts of one model are not independent, models are. So a number is worked out on everything, then
-again without each model in turn, and how much it moves gives its standard error: the cluster
-jackknife (CV3 of MacKinnon, Nielsen and Webb, 2023, "Cluster-robust inference: a guide to
-empirical practice", section 3.2), with Student's t on clusters - 1 degrees of freedom. Sandwich
-estimators and the percentile bootstrap are too narrow for the three to fifteen models of a study.
+Facts of one model are not independent, models are: a cluster is a (world seed, initialisation),
+whatever the size, the load or the rotation of what was trained on it. So a number is worked out on
+everything, then again without each cluster in turn, and how much it moves gives its standard error:
+the cluster jackknife (CV3 of MacKinnon, Nielsen and Webb, 2023, "Cluster-robust inference: a guide
+to empirical practice", section 3.2), with Student's t on clusters - 1 degrees of freedom. Sandwich
+estimators and the percentile bootstrap are too narrow for the three to fifteen clusters of a study.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from scipy import stats
 from behemoth.evaluate.aggregate import CLUSTERS
 from behemoth.support.errors import ArgumentError
 
-__all__ = ["LEVEL", "Estimate", "cluster_of", "jackknife", "means", "means_of"]
+__all__ = ["LEVEL", "Estimate", "cluster_keys", "cluster_of", "jackknife", "means", "means_of"]
 
 LEVEL = 0.95
 """Of all intervals, unless another is asked for."""
@@ -44,7 +45,7 @@ class Estimate:
     p : float or None
         Of the two-sided test against 0.
     clusters : int
-        Models, as (world, initialisation), that it rests on.
+        (World seed, initialisation) pairs that it rests on.
     rows : int
         Edits, or other units, that it rests on.
     note : str or None
@@ -69,20 +70,31 @@ class Estimate:
         return self if self.note else replace(self, note=note)
 
 
+def cluster_keys(frame: pl.DataFrame) -> list[str]:
+    """Give the columns that make a cluster: world_seed and seed.
+
+    ``world``, the hash of a world, stands in for its seed in frames without that: worlds of one
+    seed and several sizes, rotations or loads share draws, so they are one cluster.
+    """
+    first, second = CLUSTERS
+    return ["world_seed" if "world_seed" in frame.columns else first, second]
+
+
 def cluster_of(frame: pl.DataFrame) -> NDArray[np.int64]:
-    """Number the models, as (world, initialisation), that rows are of: int64 [rows], from 0.
+    """Number the clusters, as (world seed, initialisation), that rows are of: int64 [rows], from 0.
 
     Raises
     ------
     ArgumentError
         When the frame does not say.
     """
-    for name in CLUSTERS:
+    keys = cluster_keys(frame)
+    for name in keys:
         if name not in frame.columns:
             raise ArgumentError("frame", f"no column {name!r}", "frames with it")
     if not frame.height:
         return np.zeros(0, np.int64)
-    order = frame.select(pl.struct(CLUSTERS).rank("dense") - 1)
+    order = frame.select(pl.struct(keys).rank("dense") - 1)
     return order.to_series().to_numpy().astype(np.int64)
 
 
@@ -185,7 +197,7 @@ def means(
     Parameters
     ----------
     frame : polars.DataFrame
-        With the columns of clusters, ``world`` and ``seed``.
+        With the columns of clusters, see `cluster_keys`.
     value : str
         Column to average; null and NaN rows do not count.
     by : sequence of str
@@ -201,13 +213,14 @@ def means(
         The columns of `by`, sorted, then mean, low, high (Float64; the interval is null for
         one cluster), rows (units) and clusters (UInt32).
     """
+    clusters = cluster_keys(frame)
     kept = frame.with_columns(pl.col(value).cast(pl.Float64).fill_nan(None)).drop_nulls(value)
     first = pl.col(value).mean().alias("_value")
     if units:
-        kept = kept.group_by(*by, *CLUSTERS, *units).agg(first)
+        kept = kept.group_by(*by, *clusters, *units).agg(first)
     else:
         kept = kept.with_columns(pl.col(value).alias("_value"))
-    sums = kept.group_by(*by, *CLUSTERS).agg(pl.col("_value").sum(), pl.len().alias("_rows"))
+    sums = kept.group_by(*by, *clusters).agg(pl.col("_value").sum(), pl.len().alias("_rows"))
     total, number = pl.col("_value").sum(), pl.col("_rows").sum()
     left_out = (total.over(by) - pl.col("_value")) / (number.over(by) - pl.col("_rows"))
     whole = total.over(by) / number.over(by)

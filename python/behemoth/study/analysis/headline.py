@@ -1,4 +1,4 @@
-"""The sentence that sums a study up: its words follow the numbers."""
+"""The paragraph that sums a study up: its words follow the numbers."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import Any, Literal
 
 import polars as pl
 
-from .dose import dosed
+from .dose import FILTERS, already, dosed
 from .summary import Summary
 
 __all__ = ["Headline", "Verdict", "headline"]
 
+_LEVEL = 0.05  # of the family
 Verdict = Literal["rises", "falls", "no clear effect", "one cluster", "no data"]
 
 
@@ -24,20 +25,24 @@ class Headline:
     Attributes
     ----------
     verdict : str
-        Of the measure as exposures grow.
+        Of the measure as exposures grow, over all facts.
     title : str
         One line.
     text : str
-        With numbers, intervals, censoring and the number of clusters.
+        The effect over all facts and over known ones, how much of it the margin carries, and the
+        number of clusters.
+    details : str
+        Doses in steps, censoring, and the rest of the family.
     """
 
     verdict: Verdict
     title: str
     text: str
+    details: str = ""
 
 
 def headline(summary: Summary, primary: Mapping[str, str] | None) -> Headline:
-    """Put the primary contrast into words.
+    """Put the primary contrasts into words: over all facts, and over those known before.
 
     Parameters
     ----------
@@ -45,52 +50,173 @@ def headline(summary: Summary, primary: Mapping[str, str] | None) -> Headline:
     primary : mapping or None
         ``measure`` and ``method``, as the study states them.
     """
-    rows = summary.contrasts.filter(pl.col("role") == "primary")
-    if primary is None or not rows.height or rows["estimate"].item() is None:
-        note = rows["note"].item() if rows.height else None
+    stated = {
+        row["filter"]: row
+        for row in summary.contrasts.filter(pl.col("role") == "primary").iter_rows(named=True)
+    }
+    every = stated.get("all")
+    if primary is None or every is None or every["estimate"] is None:
+        note = None if every is None else every["note"]
         why = f" ({note})" if note else ""
         return Headline(
             "no data",
             "The primary contrast cannot be estimated yet",
             f"No finished trial has what the stated contrast needs{why}.",
         )
-    row = rows.row(0, named=True)
+    known = stated.get("known")
     if primary["measure"] == "ed50":
-        return _of_dose(summary, primary["method"], row)
-    return _of_share(summary, primary["measure"], primary["method"], row)
+        return _of_dose(summary, primary["method"], every, known)
+    return _of_share(summary, primary["measure"], primary["method"], every, known)
 
 
-def _of_dose(summary: Summary, label: str, row: dict[str, Any]) -> Headline:
+def _of_dose(
+    summary: Summary, label: str, row: dict[str, Any], known: dict[str, Any] | None
+) -> Headline:
     edits = summary.edits.filter(pl.col("label") == label)
-    forgets = (edits["dose_kind"] == "forget").any()
-    done = "being forgotten" if forgets else "flipping"
-    # A smaller chance at each step is a higher dose.
-    verdict = _verdict(row, falling="rises", rising="falls")
-    kind = "unlearn" if forgets else "edit"
+    kind = "unlearn" if (edits["dose_kind"] == "forget").any() else "edit"
+    verdict, of_known = _verdict(row), _verdict(known)
     title = {
         "rises": f"Facts that were written more often need a higher {kind} dose",
         "falls": f"Facts that were written more often need a lower {kind} dose",
         "no clear effect": f"No clear effect of exposures on the {kind} dose",
         "one cluster": f"The {kind} dose against exposures, in one model",
     }[verdict]
+    text = (
+        f"With {label}, each doubling of exposures multiplies the {kind} dose by {_ratio(row)} "
+        f"over all facts{_inside(row, ',')} and {_of_known(known)}. {_carried(summary, label)} "
+        f"{_sure(row)}"
+    )
+    details = (
+        f"{_medians(summary, label, verdict)} {_censored(edits)} "
+        f"{_already(summary, edits, label)} {_shape(summary, label)}{_family(summary)}"
+    )
+    title += _beside(verdict, of_known)
+    return Headline(verdict, title, " ".join(text.split()), " ".join(details.split()))
+
+
+def _beside(verdict: Verdict, known: Verdict) -> str:
+    """What a title must not leave out: that facts known before say something else."""
+    if verdict in ("one cluster", known) or (verdict == "no clear effect" and known == "no data"):
+        return ""
+    return {
+        "rises": "; among facts known before it rises",
+        "falls": "; among facts known before it falls",
+        "no clear effect": "; among facts known before no effect is clear",
+    }.get(known, "; of facts known before there is no estimate")
+
+
+def _of_known(row: dict[str, Any] | None) -> str:
+    if row is None or row["estimate"] is None:
+        note = f" ({row['note']})" if row is not None and row["note"] else ""
+        return f"cannot be estimated over facts known before{note}"
+    without = f" (no interval: {row['note']})" if row["low"] is None else ""
+    return f"by {_ratio(row)} over facts known before{without}{_inside(row)}"
+
+
+def _carried(summary: Summary, label: str) -> str:
+    """How much of both effects the margin carries."""
+    said = []
+    for name, facts in (("all", "all facts"), ("known", "facts known before")):
+        parts = summary.mediations.get((label, name))
+        share = None if parts is None else parts.share
+        if share is None or share.value is None:
+            why = share.note if share is not None and share.note else "too few edits"
+            said.append(f"over {facts} no share can be given ({why})")
+            continue
+        ends = ""
+        if share.low is not None and share.high is not None:
+            ends = f" ({share.low:.0%} to {share.high:.0%})"
+        said.append(f"over {facts} {share.value:.0%}{ends}".replace("-", "\u2212"))
+    if said[0].removeprefix("over all facts") == said[1].removeprefix("over facts known before"):
+        said = [said[0].replace("over all facts", "over all facts and over facts known before")]
+    return f"Of the effect, the margin before the edit carries: {'; '.join(said)}."
+
+
+def _shape(summary: Summary, label: str) -> str:
+    """What the ratios would be were doses Weibull's."""
+    ratios = [
+        _ratio(row)
+        for name in FILTERS
+        if (row := _contrast(summary, label, "dose_weibull", name)) is not None
+        and row["estimate"] is not None
+    ]
+    return f"(Were doses Weibull's and not log-normal: {' and '.join(ratios)}.)" if ratios else ""
+
+
+def _medians(summary: Summary, label: str, verdict: Verdict) -> str:
     table = summary.doses_by_label.filter(
         (pl.col("label") == label) & (pl.col("filter") == "all") & (pl.col("exposures") > 0)
     )
     first, last = table.row(0, named=True), table.row(-1, named=True)
-    goes = {"rises": "rises from", "falls": "falls from"}.get(verdict, "is")
+    goes = {"rises": "goes from", "falls": "goes from"}.get(verdict, "is")
     then = "to" if verdict in ("rises", "falls") else "and"
-    text = (
-        f"With {label}, ED50 {goes} {_dose(first)} at {_times(first['exposures'])} {then} "
-        f"{_dose(last)} at {last['exposures']:,}. "
-        f"Each doubling multiplies the chance of {done} at a step by {_ratio(row)}"
-        f"{_sure(row, verdict)} {_censored(edits)}"
+    return (
+        f"ED50 {goes} {_dose(first)} at {_times(first['exposures'])} {then} "
+        f"{_dose(last)} at {last['exposures']:,}."
     )
-    return Headline(verdict, title, text)
 
 
-def _of_share(summary: Summary, measure: str, label: str, row: dict[str, Any]) -> Headline:
+def _already(summary: Summary, edits: pl.DataFrame, label: str) -> str:
+    rows = already(edits)
+    count = int(rows["already"].sum())
+    if not count:
+        return "None needed no step at all."
+    row = _contrast(summary, label, "already")
+    odds = (
+        ""
+        if row is None or row["estimate"] is None
+        else f", its odds times {_ratio(row)} a doubling"
+    )
+    return (
+        f"{count:,} ({count / rows.height:.1%}) needed no step at all (dose 0{odds}): "
+        "these are kept apart."
+    )
+
+
+def _contrast(
+    summary: Summary, label: str, name: str, filter_: str = "all"
+) -> dict[str, Any] | None:
+    rows = summary.contrasts.filter(
+        (pl.col("label") == label) & (pl.col("contrast") == name) & (pl.col("filter") == filter_)
+    )
+    return rows.row(0, named=True) if rows.height else None
+
+
+_FAMILY = {
+    "dose_curvature": "curvature",
+    "dose_within_fact": "an effect within one and the same fact",
+    "dose_margin": "an effect with the margin held fixed",
+    "dose_load": "an effect that depends on the load",
+}
+
+
+def _family(summary: Summary) -> str:
+    rows = summary.contrasts.filter(pl.col("role") == "family")
+    if not rows.height or not rows["p"].drop_nulls().len():
+        return ""
+    gates = summary.contrasts.filter(pl.col("role") == "primary")["p_family"]
+    if (gates > _LEVEL).any():
+        return (
+            " The rest of the family stated beforehand is not tested, as one of the two ratios "
+            "before it is not shown."
+        )
+    found: dict[bool, list[str]] = {True: [], False: []}
+    for row in rows.iter_rows(named=True):
+        found[row["p_family"] <= _LEVEL].append(_FAMILY[row["contrast"]])
+    yes, no = (", ".join(found[each]) for each in (True, False))
+    parts = [*([f"shown: {yes}"] if yes else []), *([f"not shown: {no}"] if no else [])]
+    return f" Of the rest of the family stated beforehand, at 5 % together, {'; '.join(parts)}."
+
+
+def _of_share(
+    summary: Summary,
+    measure: str,
+    label: str,
+    row: dict[str, Any],
+    known: dict[str, Any] | None,
+) -> Headline:
     edits = summary.edits.filter((pl.col("label") == label) & (pl.col("exposures") > 0))
-    verdict = _verdict(row, falling="falls", rising="rises")
+    verdict = _verdict(row)
     word = {"success": "success", "efficacy": "efficacy"}[measure]
     title = {
         "rises": f"Edits of facts that were written more often have more {word}",
@@ -103,19 +229,23 @@ def _of_share(summary: Summary, measure: str, label: str, row: dict[str, Any]) -
     goes = {"rises": "rises from", "falls": "falls from"}.get(verdict, "is")
     then = "to" if verdict in ("rises", "falls") else "and"
     text = (
-        f"With {label}, {word} {goes} {first[measure]:.1%} at {_times(first['exposures'])} {then} "
-        f"{last[measure]:.1%} at {last['exposures']:,}. "
-        f"Each doubling multiplies its odds by {_ratio(row)}{_sure(row, verdict)}"
+        f"With {label}, each doubling of exposures multiplies the odds of {word} by {_ratio(row)} "
+        f"over all facts{_inside(row, ',')} and {_of_known(known)}. {_sure(row)} "
+        f"It {goes} {first[measure]:.1%} at {_times(first['exposures'])} {then} "
+        f"{last[measure]:.1%} at {last['exposures']:,}, over all facts."
     )
-    return Headline(verdict, title, text)
+    return Headline(verdict, title + _beside(verdict, _verdict(known)), text)
 
 
-def _verdict(row: dict[str, Any], *, falling: Verdict, rising: Verdict) -> Verdict:
+def _verdict(row: dict[str, Any] | None) -> Verdict:
+    if row is None or row["estimate"] is None:
+        return "no data"
     if row["clusters"] < 2:
         return "one cluster"
-    if row["low"] is None or row["low"] <= 0 <= row["high"]:
+    # What is behind a gate that did not open is not shown, whatever its own interval.
+    if row["low"] is None or row["low"] <= 0 <= row["high"] or row["p_family"] > _LEVEL:
         return "no clear effect"
-    return falling if row["high"] < 0 else rising
+    return "falls" if row["high"] < 0 else "rises"
 
 
 def _dose(row: dict[str, Any]) -> str:
@@ -147,18 +277,22 @@ def _upper(value: float, digits: int) -> str:
     return f"{value:.{digits}f}" if value < 1000 else "more than 1,000"
 
 
-def _sure(row: dict[str, Any], verdict: Verdict) -> str:
+def _inside(row: dict[str, Any], after: str = "") -> str:
+    held = row["low"] is not None and row["low"] <= 0 <= row["high"]
+    return f", which holds 1, no effect{after}" if held else ""
+
+
+def _sure(row: dict[str, Any]) -> str:
     clusters = row["clusters"]
-    if verdict == "one cluster":
+    if clusters < 2:
         return (
-            ". That is one cluster, one world with one initialisation, so there is no interval, "
+            "That is one cluster, one world with one initialisation, so there is no interval, "
             "and it says nothing of other models."
         )
     if row["low"] is None:
-        return f", with no interval over {clusters} clusters ({row['note']})."
-    inside = ", which holds 1, no effect" if verdict == "no clear effect" else ""
+        return f"There is no interval over {clusters} clusters ({row['note']})."
     return (
-        f"{inside}; {clusters} clusters of (world, initialisation), "
+        f"Intervals are over {clusters} clusters of (world, initialisation), "
         f"t with {clusters - 1} degree{'s' if clusters > 2 else ''} of freedom."
     )
 

@@ -1,10 +1,11 @@
-"""How much of the effect of exposures goes through the margin before the edit.
+"""How much of the effect of exposures on the dose goes through the margin before the edit.
 
-Slopes of nonlinear models with and without a mediator are on different scales, so the parts are
-those of Karlson, Holm and Breen (2012, Sociological Methodology 42): direct is the slope with the
-margin held fixed, indirect the slope of the margin on exposures times that of the hazard on the
-margin, total their sum. That the margin may be called a mediator and not only a companion rests
-on exposures being assigned by the engine; the margin itself is not.
+Total is the slope of the log dose on log2 exposures, direct the same with the margin held fixed,
+and indirect what is between them. In a model of the logarithm of time a coefficient keeps its scale
+when the margin joins it (the noise shrinks instead), so the two may be subtracted; slopes of
+logistic and hazard models may not (Karlson, Holm and Breen, 2012, Sociological Methodology 42).
+That the margin may be called a mediator and not only a companion rests on exposures being assigned
+by the engine; the margin itself is not.
 """
 
 from __future__ import annotations
@@ -15,49 +16,40 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from .dose import dosed
 from .estimate import Estimate, cluster_of, jackknife
-from .hazard import binomial, person_periods
-from .slope import doubled, hazard_fits, hazard_slope
+from .slope import levels, model_of
+from .time_ratio import dose_fits, prepared, within_models
 
 __all__ = ["BINS", "Mediation", "margin_bins", "mediation"]
 
 BINS = 5
 """Bins of equal margin, about equally many edits to each."""
-_GRAIN = 4.0  # margins are rounded to quarters of a nat, so that equal edits can be counted
 _FEWEST = 20  # edits, below which there is nothing to take apart
 
 
 @dataclass(frozen=True)
 class Mediation:
-    """The slope of the dose taken apart; all are log hazard ratios per doubling but the share.
+    """The slope of the dose taken apart; all are log time ratios per doubling but two.
 
     Attributes
     ----------
-    plain : Estimate
-        The slope with no margin in the model.
-    direct, indirect, total : Estimate
+    total, direct, indirect : Estimate
         As above.
     share : Estimate
-        indirect / total; no number where total is not clearly different from 0, or where both
-        parts do not point the same way (see its note).
+        indirect / total; no number where total is not clearly different from 0. Beyond 0 and 1
+        both parts do not point the same way (see its note).
     margin : Estimate
         Nats that the margin grows per doubling.
     within : Estimate
-        The slope among facts of one bin of margin.
-    bins : polars.DataFrame
-        bin, margin_low, margin_high (nats), slope, low, high, edits, clusters: the slope within
-        each bin alone.
+        The slope with an intercept for each bin of margin: direct without a straight line.
     """
 
-    plain: Estimate
+    total: Estimate
     direct: Estimate
     indirect: Estimate
-    total: Estimate
     share: Estimate
     margin: Estimate
     within: Estimate
-    bins: pl.DataFrame
 
 
 def margin_bins(edits: pl.DataFrame, bins: int = BINS) -> pl.DataFrame:
@@ -84,67 +76,40 @@ def mediation(edits: pl.DataFrame) -> Mediation | None:
     Returns
     -------
     Mediation or None
-        None without enough edits that have both a dose and a margin, at two levels or more.
+        None without enough edits that have both a dose above 0 and a margin, at two levels or
+        more.
     """
-    rows = margin_bins(doubled(dosed(edits))).with_columns(
-        ((pl.col("margin") * _GRAIN).round() / _GRAIN).alias("rounded")
-    )
-    if rows.height < _FEWEST or rows["doublings"].n_unique() < 2:
+    rows, held = prepared(margin_bins(edits))
+    if rows.height < _FEWEST or levels(rows) < 2:
         return None
-    plain, direct, indirect, total, share, margin = _parts(rows)
+    total, direct, indirect, share, margin = _parts(rows, held)
     if total.low is not None and not total.clear:
         share = replace(share, value=None, low=None, high=None, p=None,
                         note="the total is not clearly different from 0")  # fmt: skip
     elif share.value is not None and not 0 <= share.value <= 1:
         share = share.saying("direct and indirect parts point to opposite sides")
-    within = hazard_fits(rows, ["doublings"], strata=["bin"])[0]
-    return Mediation(plain, direct, indirect, total, share, margin, within, _bins(rows))
+    bins = rows["bin"].unique().sort().to_list()[1:]
+    binned = rows.with_columns(
+        (pl.col("bin") == name).cast(pl.Float64).alias(f"bin_{name}") for name in bins
+    )
+    columns = ["doublings", *(f"bin_{name}" for name in bins), *held]
+    return Mediation(total, direct, indirect, share, margin, dose_fits(binned, columns)[0])
 
 
-def _parts(rows: pl.DataFrame) -> list[Estimate]:
-    extra = ["model"] if "model" in rows.columns else []
-    own = cluster_of(rows)
-    table = person_periods(
-        rows.with_columns(pl.Series("_cluster", own)), ["doublings"], [*extra, "_cluster"]
-    )
-    full = person_periods(
-        rows.with_columns(pl.Series("_cluster", own)),
-        ["doublings", "rounded"],
-        [*extra, "_cluster"],
-    )
-    model = _ranks(rows, extra or ["_one"])
-    x, m = rows["doublings"].to_numpy(), rows["rounded"].to_numpy()
+def _parts(rows: pl.DataFrame, held: list[str]) -> list[Estimate]:
+    low, high, model = rows["low"].to_numpy(), rows["high"].to_numpy(), model_of(rows)
+    columns = rows.select("doublings", *held, "margin").cast(pl.Float64).to_numpy()
+    x, m = columns[:, 0], columns[:, -1]
 
     def fit(chosen: NDArray[np.bool_]) -> list[float]:
-        clusters = np.unique(own[chosen])
-        (plain,) = _hazards(table, ["doublings"], clusters, extra)
-        direct, effect = _hazards(full, ["doublings", "rounded"], clusters, extra)
-        growth = _growth(x[chosen], m[chosen], model[chosen])
-        indirect = growth * effect
-        total = direct + indirect
-        share = indirect / total if total else np.nan
-        return [plain, direct, indirect, total, share, growth]
+        part = low[chosen], high[chosen]
+        without = within_models(*part, columns[chosen, :-1], model[chosen])[0]
+        beside = within_models(*part, columns[chosen], model[chosen])[0]
+        total, direct = float(without.coefficients[0]), float(beside.coefficients[0])
+        share = (total - direct) / total if total else np.nan
+        return [total, direct, total - direct, share, _growth(x[chosen], m[chosen], model[chosen])]
 
-    return jackknife(fit, own)
-
-
-def _ranks(frame: pl.DataFrame, names: list[str]) -> NDArray[np.int64]:
-    if names == ["_one"]:
-        return cluster_of(frame)
-    return frame.select(pl.struct(names).rank("dense")).to_series().to_numpy().astype(np.int64)
-
-
-def _hazards(
-    table: pl.DataFrame, names: list[str], clusters: NDArray[np.int64], extra: list[str]
-) -> NDArray[np.float64]:
-    part = table.filter(pl.col("_cluster").is_in(clusters.tolist()))
-    groups = [
-        part["interval"].to_numpy().astype(np.int64),
-        _ranks(part, extra or ["_cluster"]),
-    ]
-    return binomial(
-        part["events"].to_numpy(), part["risk"].to_numpy(), part.select(names).to_numpy(), groups
-    )
+    return jackknife(fit, cluster_of(rows))
 
 
 def _growth(x: NDArray[np.float64], m: NDArray[np.float64], group: NDArray[np.int64]) -> float:
@@ -154,25 +119,3 @@ def _growth(x: NDArray[np.float64], m: NDArray[np.float64], group: NDArray[np.in
     apart = x - (np.bincount(place, x) / size)[place]
     square = float((apart**2).sum())
     return float((apart * m).sum()) / square if square > 1e-12 else float("nan")
-
-
-def _bins(rows: pl.DataFrame) -> pl.DataFrame:
-    found = []
-    for (bin_,), part in rows.group_by("bin"):
-        estimate = hazard_slope(part)
-        found.append(
-            {
-                "bin": bin_,
-                "margin_low": part["margin"].min(),
-                "margin_high": part["margin"].max(),
-                "slope": estimate.value,
-                "low": estimate.low,
-                "high": estimate.high,
-                "edits": part.height,
-                "clusters": estimate.clusters,
-            }
-        )
-    schema = {"bin": pl.Int64, "margin_low": pl.Float64, "margin_high": pl.Float64,
-              "slope": pl.Float64, "low": pl.Float64, "high": pl.Float64, "edits": pl.UInt32,
-              "clusters": pl.UInt32}  # fmt: skip
-    return pl.DataFrame(found, schema=schema).sort("bin")

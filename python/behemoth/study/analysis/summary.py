@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
 
 from behemoth.support.progress import Step, silent
@@ -15,8 +16,10 @@ from .collateral import damage, damage_by, damage_by_exposures, damage_of_edits
 from .consequences import consequences, consequences_by
 from .contrasts import contrasts
 from .dose import FILTERS, dose_table, filtered
-from .estimate import means, means_of
+from .estimate import cluster_of, means, means_of
+from .matched import matched_table
 from .mediation import Mediation, mediation
+from .methods import methods_of
 from .retention import half_lives, retention_curves
 
 if TYPE_CHECKING:
@@ -35,6 +38,8 @@ class Summary:
         The study's frame of edits.
     models : polars.DataFrame
         One row a trained model.
+    methods : polars.DataFrame
+        One row a method; see `behemoth.study.analysis.methods`.
     doses : polars.DataFrame
         ED50 by label, size and exposures, and filter; see `dose_table`.
     doses_by_label : polars.DataFrame
@@ -52,6 +57,9 @@ class Summary:
     tradeoff : polars.DataFrame
         label, exposures, success, success_low, success_high (shares), kl, kl_low, kl_high (nats),
         lost, edits, clusters.
+    at_flip : polars.DataFrame
+        label, exposures, measure (kl_at_flip, nats, or norm_at_flip), mean, low, high, rows,
+        clusters: at the dose of edits that needed a step and got there.
     shapes : polars.DataFrame
         label, exposures, measure (norm or effective_rank), mean, low, high, rows, clusters.
     retention, half_lives : polars.DataFrame
@@ -59,12 +67,15 @@ class Summary:
     settings : polars.DataFrame
         label, rank, part, ed50, censored, beyond, kl, lost, success, edits: methods that have
         settings of rank or part; rank is null where it is full.
+    matched : polars.DataFrame
+        Ranks and parts at equal cost; see `matched_table`.
     clusters : int
-        Models, as (world, initialisation).
+        (World seed, initialisation) pairs.
     """
 
     edits: pl.DataFrame
     models: pl.DataFrame
+    methods: pl.DataFrame
     doses: pl.DataFrame
     doses_by_label: pl.DataFrame
     contrasts: pl.DataFrame
@@ -76,10 +87,12 @@ class Summary:
     damage_by_exposures: pl.DataFrame
     consequences: pl.DataFrame
     tradeoff: pl.DataFrame
+    at_flip: pl.DataFrame
     shapes: pl.DataFrame
     retention: pl.DataFrame
     half_lives: pl.DataFrame
     settings: pl.DataFrame
+    matched: pl.DataFrame
     clusters: int
 
     def tables(self) -> dict[str, pl.DataFrame]:
@@ -93,7 +106,7 @@ class Summary:
 
     def mediation_table(self) -> pl.DataFrame:
         """One row for each label, filter and part: estimate, low, high, clusters, rows, note."""
-        names = ("plain", "direct", "indirect", "total", "share", "margin", "within")
+        names = ("total", "direct", "indirect", "share", "margin", "within")
         rows = [
             {"label": label, "filter": name, "part": part, "estimate": found.value,
              "low": found.low, "high": found.high, "clusters": found.clusters,
@@ -127,7 +140,7 @@ def summarise(
     step : callable, optional
         Called with (methods done, methods).
     """
-    edits, recall = frames.edits.collect(), frames.recall.collect()
+    edits, recall, models = frames.edits.collect(), frames.recall.collect(), frames.models.collect()
     retention = frames.retention.collect()
     bystanders = damage(frames.probes)
     of_edits = damage_of_edits(bystanders)
@@ -140,26 +153,30 @@ def summarise(
     }
     by_label = dose_table(edits, by=("label", "exposures"), resamples=resamples)
     curves = retention_curves(retention)
+    followed = consequences(frames.probes)
     tradeoff = _tradeoff(edits, of_edits)
     return Summary(
         edits=edits,
-        models=frames.models.collect(),
+        models=models,
+        methods=methods_of(edits, frames.probes, of_edits, frames.edit_seconds),
         doses=dose_table(edits, resamples=resamples),
         doses_by_label=by_label,
-        contrasts=contrasts(edits, bystanders, of_edits, mediations, primary, step=step),
+        contrasts=contrasts(edits, bystanders, of_edits, models, primary, step=step),
         mediations=mediations,
         recall=recall_by_exposures(recall),
         capacity=capacity_by_exposures(recall),
         capacity_of_models=capacity_by_model(recall),
         damage=damage_by(bystanders),
         damage_by_exposures=damage_by_exposures(bystanders),
-        consequences=consequences_by(consequences(frames.probes)),
+        consequences=consequences_by(followed),
         tradeoff=tradeoff,
+        at_flip=_at_flip(edits),
         shapes=_shapes(edits),
         retention=curves,
         half_lives=half_lives(curves),
         settings=_settings(edits, of_edits, resamples),
-        clusters=(recall if recall.height else edits).select("world", "seed").n_unique(),
+        matched=matched_table(edits, of_edits, followed),
+        clusters=len(np.unique(cluster_of(recall if recall.height else edits))),
     )
 
 
@@ -183,6 +200,12 @@ def _tradeoff(edits: pl.DataFrame, of_edits: pl.DataFrame) -> pl.DataFrame:
 def _shapes(edits: pl.DataFrame) -> pl.DataFrame:
     bounds = {"norm": (0.0, float("inf")), "effective_rank": (0.0, float("inf"))}
     return means_of(edits, bounds, ("label", "exposures"))
+
+
+def _at_flip(edits: pl.DataFrame) -> pl.DataFrame:
+    flipped = edits.filter(pl.col("reached").fill_null(False) & (pl.col("dose") > 0))
+    bounds = {name: (0.0, float("inf")) for name in ("kl_at_flip", "norm_at_flip")}
+    return means_of(flipped, bounds, ("label", "exposures"))
 
 
 def _settings(edits: pl.DataFrame, of_edits: pl.DataFrame, resamples: int) -> pl.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import fspath
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +11,11 @@ from behemoth.plan.request import EditRequest
 from behemoth.support.errors import ArgumentError, within
 from behemoth.train.config import default_config
 
-from .grid import laid_over, turned
+from .grid import ROTATION, laid_over, turned
 from .identity import canonical
 from .measure import Measure
 from .method import MethodChoice
+from .swap import SWAP, swap_of, swapped_pairs
 from .units import CorpusUnit, ModelUnit, PlanUnit, TrialUnit
 
 if TYPE_CHECKING:
@@ -77,38 +78,53 @@ class _Point:
         self.tables = laid_over(study.tables, values)
         place = None if study.directory is None else fspath(study.directory)
         table, self.rotation = turned(self.tables["corpus"])
+        self.swap = swap_of(table)
         version = study.format_version
         unit = CorpusUnit(self.tables["world"], table, place, version)
         self.corpus = _make(unit, made)
         with within("train"):
             settings: dict[str, Any] = {**_QUIET, "threads": threads, **self.tables["train"]}
             config = default_config(**settings)
+        self.twin = self.first = None
+        if self.rotation or self.swap:
+            # The same corpus as it is before anything is moved.
+            drop = (ROTATION[1], SWAP[1])
+            straight = {k: v for k, v in self.tables["corpus"].items() if k not in drop}
+            twin = CorpusUnit(self.tables["world"], straight, place, version)
+            first = _make(twin, made)
+            if self.swap:
+                unit = self._swapped(unit, first)
+                self.corpus = _make(unit, made)
+            if first.spec_hash != self.corpus.spec_hash:  # a whole turn is none
+                self.twin, self.first = twin, first
         self.model = ModelUnit.of(unit, config, self.corpus)
         with within("measure"):
             self.measure = Measure.from_dict(self.tables["measure"])
-        self.twin = self.first = None
-        if self.rotation:
-            # The same corpus as it is before it is turned.
-            straight = {k: v for k, v in self.tables["corpus"].items() if k != "rotation"}
-            twin = CorpusUnit(self.tables["world"], straight, place, version)
-            first = _make(twin, made)
-            if first.spec_hash != self.corpus.spec_hash:  # a whole turn is none
-                self.twin, self.first = twin, first
+
+    def _swapped(self, unit: CorpusUnit, first: Corpus) -> CorpusUnit:
+        with within("plan"):
+            request = EditRequest.from_dict(self.tables["plan"])
+            if request.edits is None:
+                raise ArgumentError("edits", None, "how many facts to edit, where some are swapped")
+        return replace(unit, exchanged=swapped_pairs(self.corpus, request, self.swap, first))
 
     def trials(self) -> Iterator[TrialUnit]:
         """One trial a method."""
         for choice in self.methods:
+            if not choice.is_at(self.tables):
+                continue
             with within("plan"):
                 request = _request({**self.tables["plan"], **choice.plan}, choice)
             if request.edits is None:  # what a rule is about is chosen by no exposures
                 plan = PlanUnit.of(self.corpus, request)
             else:
-                plan = PlanUnit.of(self.corpus, request, self.twin, self.first)
-            yield TrialUnit.of(self.model.id, plan, choice, self.measure, self.rotation)
+                moved = self.swap > 0
+                plan = PlanUnit.of(self.corpus, request, self.twin, self.first, moved=moved)
+            yield TrialUnit.of(self.model.id, plan, choice, self.measure, self.rotation, self.swap)
 
 
 def _make(unit: CorpusUnit, made: dict[str, Corpus]) -> Corpus:
-    key = canonical([unit.world, unit.corpus])
+    key = canonical([unit.world, unit.corpus, unit.exchanged])
     if key not in made:
         made[key] = unit.make()
     return made[key]

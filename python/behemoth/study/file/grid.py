@@ -1,9 +1,10 @@
 """A study's grid: lists of values by dotted names, and the points that their products are.
 
-One name is ours: ``corpus.rotation``. Levels of exposures are dealt out to facts in the order in
-which they are listed, so turning the list by k places gives a *twin world*, in which the same
-facts stand at other exposures and nothing else differs. A whole turn is a Latin square: each fact
-at each level once.
+Two names are ours. With ``corpus.swap`` some facts stand at each other's exposures
+(`behemoth.study.file.swap`). ``corpus.rotation``: levels of exposures are dealt out to facts in the
+order in which they are listed, so turning the list by k places gives a *twin world*, in which the
+same facts stand at other exposures and nothing else differs. A whole turn is a Latin square: each
+fact at each level once.
 """
 
 from __future__ import annotations

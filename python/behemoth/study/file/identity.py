@@ -24,6 +24,8 @@ __all__ = ["FORMAT", "canonical", "model_id", "plan_id", "trial_id"]
 
 FORMAT = 1
 """Goes up when the same settings come to mean something else."""
+_FRAMES = 2
+"""Goes up when the columns of a trial's frames come to mean something else."""
 _DIGITS = 16
 
 
@@ -82,7 +84,7 @@ def trial_id(model: str, plan: str, choice: MethodChoice, measure: Measure) -> s
     """
     return _hash(
         {"what": "trial", "model": model, "plan": plan, "method": choice.name,
-         "settings": choice.settings, "measure": measure.to_dict()}
+         "settings": choice.settings, "measure": measure.to_dict(), "frames": _FRAMES}
     )  # fmt: skip
 
 

@@ -28,6 +28,9 @@ class Measure:
         Measure size and shape of what each edit changed.
     edit_seed : int
         Key of the methods' draws.
+    held_out, bystanders : int
+        How much is looked at on the way of an edit: most wordings that it is not trained on, for
+        their dose, and most facts that are to stay, for divergence and norm at the flip.
     """
 
     durability: int = 0
@@ -35,9 +38,11 @@ class Measure:
     deltas: bool = False
     geometry: bool = True
     edit_seed: int = 0
+    held_out: int = 2
+    bystanders: int = 8
 
     def __post_init__(self) -> None:
-        for name in ("durability", "edit_seed"):
+        for name in ("durability", "edit_seed", "held_out", "bystanders"):
             if getattr(self, name) < 0:
                 raise ArgumentError(name, getattr(self, name), "a whole number from 0")
         if not 0 < self.durability_rate <= 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from itertools import product
 from typing import Any
 
@@ -16,7 +16,7 @@ from .grid import table_of
 
 __all__ = ["MethodChoice", "read_methods"]
 
-_KEYS = ("name", "label", "settings", "grid", "plan")
+_KEYS = ("name", "label", "settings", "grid", "plan", "where")
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,20 @@ class MethodChoice:
     method : EditMethod
     plan : mapping
         Fields of the request that are other than in ``[plan]`` for this method.
+    where : mapping of dotted name to list
+        Only at points of the grid with these values is it carried out; at all by default. What
+        neither point nor section says is 0, as seeds, rotations and swaps are by default.
     """
 
     name: str
     label: str
     method: EditMethod
     plan: Mapping[str, Any]
+    where: Mapping[str, list[Any]] = field(default_factory=dict)
+
+    def is_at(self, tables: Mapping[str, Any]) -> bool:
+        """Whether it is carried out at a point, which the sections are given with."""
+        return all(_said(tables, name) in values for name, values in self.where.items())
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -56,6 +64,13 @@ class MethodChoice:
         """Make the choice that `to_dict` gave."""
         method = get_method(values["name"], values["settings"])
         return cls(values["name"], values["label"], method, values["plan"])
+
+
+def _said(tables: Mapping[str, Any], name: str) -> Any:
+    value: Any = tables
+    for key in name.split("."):
+        value = value.get(key, 0) if isinstance(value, Mapping) else 0
+    return value
 
 
 def read_methods(value: object) -> tuple[MethodChoice, ...]:
@@ -89,7 +104,13 @@ def _choices(table: Mapping[str, Any]) -> list[MethodChoice]:
     settings = table_of("settings", table.get("settings", {}))
     plan = table_of("plan", table.get("plan", {}))
     with within("plan"):
-        check_keys(plan, [field.name for field in fields(EditRequest)])
+        check_keys(plan, [own.name for own in fields(EditRequest)])
+    where = table_of("where", table.get("where", {}))
+    for key, values in where.items():
+        if not isinstance(values, list) or not values or "." not in key:
+            raise ArgumentError(
+                ("where", key), values, 'a list of values by dotted name: {"world.seed" = [0, 1]}'
+            )
     grid = table_of("grid", table.get("grid", {}))
     for key, values in grid.items():
         if not isinstance(values, list) or not values:
@@ -103,5 +124,5 @@ def _choices(table: Mapping[str, Any]) -> list[MethodChoice]:
             method = get_method(name, given, text=True)  # TOML has no word of its own for none
         except ArgumentError as error:
             raise error.within("grid" if error.path[0] in own else "settings") from None
-        found.append(MethodChoice(name, ", ".join([label or name, *words]), method, plan))
+        found.append(MethodChoice(name, ", ".join([label or name, *words]), method, plan, where))
     return found

@@ -11,8 +11,8 @@ from behemoth.support.errors import ArgumentError, nearest, renamed
 
 __all__ = ["SIZES", "preset_names", "preset_sizes", "preset_text", "study_text"]
 
-SIZES = ("smoke", "quick", "paper")
-"""Under a minute on 2 cores, under ten minutes on 2 cores, and for one GPU."""
+SIZES = ("smoke", "quick", "desk", "paper")
+"""Under a minute on 2 cores, ten minutes, up to two hours and a half, and for one GPU."""
 _ALLOWED = "a study file (TOML), or a preset's name"
 _FOLDER = resources.files("behemoth.study.file") / "presets"
 
@@ -35,7 +35,7 @@ def preset_text(name: str, size: str = "smoke") -> str:
     ----------
     name : str
         One of `preset_names`; or, with its size, such as ``frequency-quick``.
-    size : {'smoke', 'quick', 'paper'}
+    size : {'smoke', 'quick', 'desk', 'paper'}
 
     Raises
     ------
@@ -62,7 +62,7 @@ def study_text(source: str | PathLike[str], size: str | None = None) -> tuple[st
     ----------
     source : path or str
         A file, a directory, or the name of a preset, which lies in no folder.
-    size : {'smoke', 'quick', 'paper'}, optional
+    size : {'smoke', 'quick', 'desk', 'paper'}, optional
         Of a preset, and of nothing else; smoke by default.
 
     Raises

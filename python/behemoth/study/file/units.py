@@ -40,12 +40,15 @@ class CorpusUnit:
         Where ``table.parquet`` and ``exposures.parquet`` lie, if the specs need them.
     format_version : int, optional
         Of the output bytes; the latest by default.
+    exchanged : list of [int, int], optional
+        Pairs of facts that stand at each other's exposures.
     """
 
     world: dict[str, Any]
     corpus: dict[str, Any]
     directory: str | None = None
     format_version: int | None = None
+    exchanged: list[list[int]] | None = None
 
     def make(self) -> Corpus:
         """Make the corpus.
@@ -60,7 +63,8 @@ class CorpusUnit:
         with within("world"):
             world = source.make_world()
         with within("corpus"):
-            return source.make_corpus(world)
+            corpus = source.make_corpus(world)
+            return corpus if self.exchanged is None else corpus.exchanged(self.exchanged)
 
     def to_dict(self) -> dict[str, Any]:
         """Give it as plain values."""
@@ -125,11 +129,14 @@ class PlanUnit:
     chosen_in : CorpusUnit, optional
         The corpus whose plan says which facts get which objects, where this is its twin: so
         that the same edits are made at other exposures.
+    moved : bool
+        Whether only those are made whose exposures are other than there.
     """
 
     id: str
     request: EditRequest
     chosen_in: CorpusUnit | None = None
+    moved: bool = False
 
     @classmethod
     def of(
@@ -138,6 +145,8 @@ class PlanUnit:
         request: EditRequest,
         chosen_in: CorpusUnit | None = None,
         first: Corpus | None = None,
+        *,
+        moved: bool = False,
     ) -> PlanUnit:
         """Make the unit with its id.
 
@@ -149,14 +158,18 @@ class PlanUnit:
         chosen_in : CorpusUnit, optional
         first : Corpus, optional
             What `chosen_in` makes.
+        moved : bool
         """
         spec = None if first is None else first.spec
-        return cls(plan_id(corpus.spec_hash, request, spec), request, chosen_in)
+        return cls(plan_id(corpus.spec_hash, request, spec), request, chosen_in, moved)
 
     def to_dict(self) -> dict[str, Any]:
         """Give it as plain values."""
         chosen = None if self.chosen_in is None else self.chosen_in.to_dict()
-        return {"id": self.id, "request": self.request.to_dict(), "chosen_in": chosen}
+        return {
+            "id": self.id, "request": self.request.to_dict(), "chosen_in": chosen,
+            "moved": self.moved,
+        }  # fmt: skip
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> PlanUnit:
@@ -166,6 +179,7 @@ class PlanUnit:
             values["id"],
             EditRequest.from_dict(values["request"]),
             None if chosen is None else CorpusUnit.from_dict(chosen),
+            values["moved"],
         )
 
 
@@ -185,6 +199,8 @@ class TrialUnit:
     measure : Measure
     rotation : int
         By how many places the levels of exposures are turned, which is no part of it, either.
+    swap : int
+        Of how many edited facts the exposures are another fact's; no part of it, either.
     """
 
     id: str
@@ -193,14 +209,21 @@ class TrialUnit:
     choice: MethodChoice
     measure: Measure
     rotation: int = 0
+    swap: int = 0
 
     @classmethod
     def of(
-        cls, model: str, plan: PlanUnit, choice: MethodChoice, measure: Measure, rotation: int = 0
+        cls,
+        model: str,
+        plan: PlanUnit,
+        choice: MethodChoice,
+        measure: Measure,
+        rotation: int = 0,
+        swap: int = 0,
     ) -> TrialUnit:
         """Make the unit with its id."""
         name = trial_id(model, plan.id, choice, measure)
-        return cls(name, model, plan, choice, measure, rotation)
+        return cls(name, model, plan, choice, measure, rotation, swap)
 
     def row(self) -> TrialRow:
         """Say what it is, as ``study.json`` and ``trial.json`` do."""
@@ -214,6 +237,7 @@ class TrialUnit:
             label=self.choice.label,
             rotation=self.rotation,
             family=self.choice.method.info.family,
+            swap=self.swap,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -225,6 +249,7 @@ class TrialUnit:
             "method": self.choice.to_dict(),
             "measure": self.measure.to_dict(),
             "rotation": self.rotation,
+            "swap": self.swap,
         }
 
     @classmethod
@@ -237,6 +262,7 @@ class TrialUnit:
             MethodChoice.from_dict(values["method"]),
             Measure.from_dict(values["measure"]),
             values["rotation"],
+            values["swap"],
         )
 
 

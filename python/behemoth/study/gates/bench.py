@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Bench", "Frequency", "Units", "model_unit", "trial_unit"]
 
+_RATE = 4e-3  # of pico in small batches; the default of the size is for batches of 256 blocks
+
 
 @dataclass(frozen=True)
 class Units:
@@ -107,7 +109,7 @@ class Frequency:
         worlds = {"subjects": self.subjects, "relations": self.relations,
                   "objects": self.objects, **(world or {})}  # fmt: skip
         corpora = {"exposures": f"latin:{','.join(map(str, self.levels))}", **(corpus or {})}
-        settings = {**self.train, **train}
+        settings = {"learning_rate": _RATE, **self.train, **train}
         return model_unit(worlds, corpora, seed=seed, threads=threads, **settings)
 
     @property

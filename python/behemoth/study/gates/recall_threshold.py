@@ -69,8 +69,8 @@ class RecallThreshold:
     title: ClassVar[str] = "Recall is a sigmoid in log exposures; larger models need fewer"
     source: ClassVar[str] = "Allen-Zhu and Li 2024, arXiv 2404.05405"
     pilot: ClassVar[str] = (
-        "single models of this world at three rates were looked at, to choose the batch; "
-        "the rule has not changed since"
+        "four models of a world twice as large were looked at, pico at two rates and two batches "
+        "and nano at one; the rule has not changed since"
     )
     reasons: ClassVar[tuple[Reason, ...]] = (
         Reason("the rates of the two sizes are not equally good", {"rates": (8e-3, 5e-3)}),

@@ -14,7 +14,7 @@ import polars as pl
 
 from behemoth.corpus.corpus import Corpus
 from behemoth.edit.gradient.method import check_kinds
-from behemoth.edit.protocol import EditContext
+from behemoth.edit.protocol import EditContext, Watch
 from behemoth.plan.choice import choose_edits
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.edit_plan import EditPlan
@@ -22,6 +22,7 @@ from behemoth.plan.structure import Structure
 from behemoth.recall.facts import recall
 from behemoth.study.directory import StudyDirectory
 from behemoth.study.file.units import ModelUnit, PlanUnit, TrialUnit
+from behemoth.study.load import facts_per_object
 from behemoth.study.records import ModelRecord, TrialRecord
 from behemoth.study.schemas import RECALL
 from behemoth.support.files import replacing
@@ -103,6 +104,7 @@ class Laboratory:
             parameters_without_embedding=run.record.parameters_without_embedding,
             facts=world.num_facts,
             bits=world.entropy,
+            facts_per_object=facts_per_object(world),
             steps=result.steps,
             tokens=result.tokens,
             training_seconds=result.seconds,
@@ -146,6 +148,7 @@ class Laboratory:
             seed=unit.measure.edit_seed,
             cache=self.directory.cache,
             run=run.directory,
+            watch=Watch(unit.measure.held_out, unit.measure.bystanders),
         )
         place = self.directory.fresh(unit.id)
         work = Trial(run, model, method, planned, context, unit, clock, step)
@@ -215,6 +218,9 @@ def _compile(unit: PlanUnit, corpus: Corpus) -> EditPlan:
     table = pl.DataFrame({"fact": chosen.facts.fact, "object": new}).with_columns(
         pl.when(pl.col("object") >= 0).then(pl.col("object")).alias("object")
     )
+    if unit.moved:
+        facts = chosen.facts.fact
+        table = table.filter(first.exposures(facts) != corpus.exposures(facts))
     return compile_plan(corpus, replace(unit.request, edits=None, exposures=None), table=table)
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["about_edits", "dose_of", "edit_frame", "trace_frame"]
 
 
+_DOSES = ("dose_kind", "dose", "dose_low", "reached", "limit", "dose_held_out",
+          "dose_held_out_low", "reached_held_out", "norm_at_flip", "kl_at_flip")  # fmt: skip
 _LEDGER_ROWS = 1_000_000  # sentences that are looked up at a time
 
 
@@ -84,7 +86,7 @@ def _recency(facts: Any, corpus: Corpus) -> list[float | None]:
 
 def dose_of(
     trace: Sequence[Mapping[str, Any]], *, forgets: bool, doses: bool = True
-) -> tuple[str, int | None, bool | None, int | None]:
+) -> dict[str, Any]:
     """The edit dose that a trace tells of.
 
     Parameters
@@ -99,16 +101,33 @@ def dose_of(
 
     Returns
     -------
-    (str, int or None, bool or None, int or None)
-        Kind; smallest number of steps that was enough, or where none was the last one looked
-        at; whether it was reached; the last step looked at. None for methods without doses.
+    dict
+        ``dose_kind``, and as `behemoth.evaluate.dose.first_dose` has them ``dose``, ``dose_low``,
+        ``reached``, ``limit``; ``dose_held_out``, ``dose_held_out_low``, ``reached_held_out`` of
+        the mean over wordings that the edit is not trained on; ``norm_at_flip`` and
+        ``kl_at_flip`` of the trace at that dose. None for methods without doses, and for what the
+        trace has not.
     """
-    kind = "forget" if forgets else "flip"
-    rival = "log_probability_other" if kind == "forget" else "log_probability_new"
+    rival = "log_probability_other" if forgets else "log_probability_new"
     found = first_dose(trace, rival) if doses else None
-    if found is None:
-        return kind, None, None, None
-    return kind, *found, int(next(row["step"] for row in reversed(trace) if rival in row))
+    away = None
+    if doses:
+        away = first_dose(trace, f"{rival}_held_out", old="log_probability_old_held_out")
+    at: Mapping[str, Any] = {}
+    if found is not None and found.reached:
+        at = next(row for row in trace if row.get("step") == found.dose)
+    return {
+        "dose_kind": "forget" if forgets else "flip",
+        "dose": None if found is None else found.dose,
+        "dose_low": None if found is None else found.low,
+        "reached": None if found is None else found.reached,
+        "limit": None if found is None else found.limit,
+        "dose_held_out": None if away is None else away.dose,
+        "dose_held_out_low": None if away is None else away.low,
+        "reached_held_out": None if away is None else away.reached,
+        "norm_at_flip": at.get("norm"),
+        "kl_at_flip": at.get("kl"),
+    }
 
 
 def trace_frame(deltas: Mapping[int | None, EditDelta]) -> pl.DataFrame:
@@ -155,8 +174,8 @@ def edit_frame(
         - margin: log p(old) - log p(new) of the unedited model in nats, at the token where they
           part; for methods without a trace of the whole answers. Where there is no new object,
           the likeliest other token takes its place; null if there is no trace, either.
-        - dose_kind, dose, reached, limit: see `dose_of`; null for batches, whose steps are of
-          all edits together.
+        - dose_kind to kl_at_flip: see `dose_of`; null but for the kind and the limit for batches,
+          whose steps are of all edits together.
         - failure: why there was no edit, if there was none; what follows is then of the
           unedited model.
         - efficacy: after the edit, of trained wordings, the share with p(new) > p(old); where
@@ -172,7 +191,9 @@ def edit_frame(
     forgets = info.forgets(nameless=bool(about["new_object"].is_null().all()))
     rows = []
     for edit, delta in deltas.items():
-        kind, dose, reached, limit = dose_of(delta.trace, forgets=forgets, doses=info.doses)
+        dose = dose_of(delta.trace, forgets=forgets, doses=info.doses)
+        if not single:
+            dose.update({name: None for name in dose if name not in ("dose_kind", "limit")})
         before = next((row for row in delta.trace if row.get("step") == 0), {})
         margins = {
             name: before.get("log_probability_old", math.nan)
@@ -183,19 +204,18 @@ def edit_frame(
             {
                 "edit": edit,
                 "failure": delta.failure,
-                "dose_kind": kind,
-                "dose": dose if single else None,
-                "reached": reached if single else None,
-                "limit": limit,
+                **dose,
                 **{
                     name: None if math.isnan(margin) or not single else margin
                     for name, margin in margins.items()
                 },
             }
         )
-    schema = {"edit": pl.UInt32, "failure": pl.String, "dose_kind": pl.String, "dose": pl.UInt32,
-              "reached": pl.Boolean, "limit": pl.UInt32, "new": pl.Float64,
-              "other": pl.Float64}  # fmt: skip
+    schema = {
+        **{name: EDITS[name] for name in ("edit", "failure", *_DOSES)},
+        "new": pl.Float64,
+        "other": pl.Float64,
+    }
     made = pl.DataFrame(rows, schema=schema)
     shape = _shape_of(shapes)
     if single:

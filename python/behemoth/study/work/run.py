@@ -12,6 +12,7 @@ from behemoth._gen import FORMAT_VERSION
 from behemoth.study.directory import StudyDirectory, StudyError
 from behemoth.study.file.expand import Expansion
 from behemoth.study.file.spec import Study, read_study
+from behemoth.study.load import facts_per_object, load_of
 from behemoth.study.records import StudyRecord
 from behemoth.study.results import Failure, Results
 from behemoth.support.checks import path_of
@@ -83,6 +84,10 @@ class Estimate:
     workers : int
     labels : dict of str to int
         Trials by method.
+    facts : list of int
+        Of the worlds, each number once.
+    loads, facts_per_object : list of float
+        Of the models, each once: bits of the world by 2 bits a parameter, and facts by objects.
     """
 
     name: str
@@ -98,6 +103,9 @@ class Estimate:
     seconds: float
     workers: int
     labels: dict[str, int]
+    facts: list[int]
+    loads: list[float]
+    facts_per_object: list[float]
 
 
 def study(
@@ -118,7 +126,7 @@ def study(
         A study, the file of one (TOML), or the name of a preset.
     out : path
         Its directory.
-    size : {'smoke', 'quick', 'paper'}, optional
+    size : {'smoke', 'quick', 'desk', 'paper'}, optional
         Of a preset; smoke by default.
     engine, workers, threads, progress
         As of `run_study`, whose errors are those of this.
@@ -257,6 +265,7 @@ def estimate(
     labels: dict[str, int] = {}
     for trial in expansion.trials:
         labels[trial.choice.label] = labels.get(trial.choice.label, 0) + 1
+    made = [(unit.corpus.make(), unit.config.model) for unit in expansion.models.values()]
     count = workers or devices or max(1, cores() // threads)
     return Estimate(
         name=study.name,
@@ -272,6 +281,9 @@ def estimate(
         seconds=sum(cost.seconds for cost in [*models, *trials]) / count,
         workers=count,
         labels=labels,
+        facts=sorted({corpus.world.num_facts for corpus, _ in made}),
+        loads=sorted({round(load_of(corpus, size), 4) for corpus, size in made}),
+        facts_per_object=sorted({round(facts_per_object(corpus.world), 2) for corpus, _ in made}),
     )
 
 

@@ -1,0 +1,200 @@
+"""What is looked at beside the rows of an edit: wordings that it is not trained on, and bystanders.
+
+Wordings take a pass after each step, until their flip has held; bystanders take one only where a
+flip begins, and after the last step. Nothing of it goes into a gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import zip_longest
+from typing import Any
+
+import polars as pl
+import torch
+from torch import Tensor, nn
+
+from behemoth.corpus.tokens import PADDING
+from behemoth.delta.stack import StackedDeltas
+from behemoth.edit.protocol import HOLD, Watch
+from behemoth.model.precision import widened
+from behemoth.plan.edit_plan import EditPlan
+
+from .feeder import Fed
+from .step import edited_logits
+from .trace import first_difference, log_probabilities
+
+__all__ = ["Watching"]
+
+_WORDINGS = ("edited_paraphrase", "edited_held_out")
+_NO_BYSTANDERS = ("edited", "forget", *_WORDINGS)
+Line = tuple[list[int], int, int]
+"""Tokens of a prompt, and the new and the old token that may follow it."""
+
+
+class Watching:
+    """Looks at K plans after each step, and notes what it sees in the last rows of their trace.
+
+    Parameters
+    ----------
+    model : nn.Module
+    plans : sequence of EditPlan
+        Those of several edits are not looked at: their steps are no doses.
+    watch : Watch
+        How much is looked at.
+
+    The model is to be in eval mode.
+    """
+
+    def __init__(self, model: nn.Module, plans: Sequence[EditPlan], watch: Watch) -> None:
+        device = next(model.parameters()).device
+        self._model = model
+        wordings = [_wordings(plan, watch.held_out) if len(plan) == 1 else [] for plan in plans]
+        bystanders = [_bystanders(plan, watch.bystanders) for plan in plans]
+        self._wordings = _Lines(wordings, device)
+        self._bystanders = _Lines(bystanders, device)
+        # Kept, as most plans are looked at thrice: a pass of a few rows is dear for what it does.
+        before = self._bystanders.logits(model, None, None) if self._bystanders.there else None
+        self._reference = torch.empty(0) if before is None else widened(before).log_softmax(-1)
+        self._watched = [bool(watch.bystanders) and len(plan) == 1 for plan in plans]
+        self._above = [(False, False)] * len(plans)
+        self._held = [0] * len(plans)
+
+    def look(
+        self,
+        stacked: StackedDeltas,
+        traces: Sequence[list[dict[str, Any]]],
+        live: Sequence[bool],
+        *,
+        last: bool,
+    ) -> None:
+        """Add to the rows that the traces of the plans under way end in.
+
+        Parameters
+        ----------
+        stacked : StackedDeltas
+            The changes as they are given back.
+        traces : sequence of list of dict
+        live : sequence of bool
+        last : bool
+            Whether no step comes after it.
+        """
+        begun = []
+        for k, rows in enumerate(traces):
+            if live[k] and self._watched[k]:
+                above = _above(rows[-1], "")
+                turned = any(now > was for now, was in zip(above, self._above[k], strict=True))
+                if last or turned:
+                    begun.append(k)
+                self._above[k] = above
+        if begun:
+            some = stacked.some(begun)
+            shifts = self._divergence(some, begun)
+            for k, norm, shift in zip(begun, some.norms().tolist(), shifts, strict=True):
+                traces[k][-1].update({"norm": norm} | ({} if shift is None else {"kl": shift}))
+        waiting = [k for k in self._wordings.there if live[k] and self._held[k] <= HOLD]
+        if waiting:
+            found = self._answers(stacked, waiting)
+            for k, (new, old, other) in zip(waiting, found, strict=True):
+                row = traces[k][-1]
+                row["log_probability_new_held_out"] = new
+                row["log_probability_old_held_out"] = old
+                row["log_probability_other_held_out"] = other
+                self._held[k] = self._held[k] + 1 if new > old else 0
+
+    def _answers(self, stacked: StackedDeltas, waiting: list[int]) -> list[list[float]]:
+        """Mean log-probabilities of new, old and the likeliest other token: n x 3."""
+        if 2 * len(waiting) > stacked.count:  # to copy most of the changes is to no use
+            logits = self._wordings.logits(self._model, stacked, None)[waiting]
+        else:
+            logits = self._wordings.logits(self._model, stacked.some(waiting), waiting)
+        new, old = (part[waiting] for part in (self._wordings.new, self._wordings.old))
+        weight = self._wordings.weight[waiting]
+        each = log_probabilities(logits, new, old)
+        return (each * weight).sum(-1).T.tolist()
+
+    def _divergence(self, some: StackedDeltas, which: list[int]) -> list[float | None]:
+        """Mean KL(unedited || edited) in nats where the answers of bystanders begin."""
+        if not any(k in self._bystanders.there for k in which):
+            return [None] * len(which)
+        ours = widened(self._bystanders.logits(self._model, some, which)).log_softmax(-1)
+        theirs = self._reference[which]
+        each = (theirs.exp() * (theirs - ours)).sum(-1)
+        values = (each * self._bystanders.weight[which]).sum(-1).tolist()
+        there = self._bystanders.there
+        return [value if k in there else None for k, value in zip(which, values, strict=True)]
+
+
+class _Lines:
+    """Prompts of K plans, as many of each: what a plan has fewer of stands there for nothing.
+
+    Attributes
+    ----------
+    there : set of int
+        Plans that have any.
+    new, old : int64 [K, b]
+    weight : float [K, b]
+        One over the number of a plan's own.
+    """
+
+    def __init__(self, each: Sequence[Sequence[Line]], device: torch.device) -> None:
+        self.there = sorted(k for k, lines in enumerate(each) if lines)
+        most = max(map(len, each), default=0)
+        length = max((len(line[0]) for lines in each for line in lines), default=1)
+        tokens = torch.full((len(each), most, length), PADDING)
+        places = torch.zeros(len(each), most, 1, dtype=torch.int64)
+        words = torch.zeros(2, len(each), most, dtype=torch.int64)
+        weight = torch.zeros(len(each), most)
+        for k, lines in enumerate(each):
+            for row, (prompt, *answers) in enumerate(lines):
+                tokens[k, row, : len(prompt)] = torch.tensor(prompt)
+                places[k, row] = len(prompt) - 1
+                words[:, k, row] = torch.tensor(answers)
+                weight[k, row] = 1.0 / len(lines)
+        self._tokens, self._places = tokens.to(device), places.to(device)
+        self.new, self.old = words.to(device)
+        self.weight = weight.to(device)
+
+    def logits(
+        self, model: nn.Module, stacked: StackedDeltas | None, which: list[int] | None
+    ) -> Tensor:
+        """Logits at the ends of the prompts of some plans: [n, b, V]."""
+        tokens, places = self._tokens, self._places
+        if which is not None:
+            tokens, places = tokens[which], places[which]
+        fed = Fed(tokens, places, places, tokens != PADDING)
+        return edited_logits(model, stacked, fed, tokens.shape[1])[:, :, 0]
+
+
+def _above(row: dict[str, Any], ending: str) -> tuple[bool, bool]:
+    """Whether the new answer, and any other, is likelier than the old one."""
+    old = row.get(f"log_probability_old{ending}")
+    if old is None:
+        return False, False
+    new, other = (row[f"log_probability_{name}{ending}"] for name in ("new", "other"))
+    return new > old, other > old
+
+
+def _wordings(plan: EditPlan, count: int) -> list[Line]:
+    """Other wordings of the edited fact, up to where the new answer and the old one part."""
+    lines: list[Line] = []
+    for row in _by_turns(plan.probes, pl.col("group").is_in(_WORDINGS), count):
+        at = first_difference(row["answer"], row["old_answer"])
+        if at is not None:
+            place, new, old = at
+            lines.append(([*row["prompt"], *row["answer"][:place]], new, old))
+    return lines
+
+
+def _bystanders(plan: EditPlan, count: int) -> list[Line]:
+    """Prompts of facts that are to stay."""
+    stays = ~pl.col("must_change") & ~pl.col("group").is_in(_NO_BYSTANDERS)
+    return [(row["prompt"], 0, 0) for row in _by_turns(plan.probes, stays, count)]
+
+
+def _by_turns(probes: pl.DataFrame, wanted: pl.Expr, count: int) -> list[dict[str, Any]]:
+    """Some probes of the edit, of each group in turn."""
+    frame = probes.filter(wanted & pl.col("edit").is_not_null())
+    groups = frame.partition_by("group", maintain_order=True)
+    turns = zip_longest(*(group.head(count).iter_rows(named=True) for group in groups))
+    return [row for turn in turns for row in turn if row is not None][:count]

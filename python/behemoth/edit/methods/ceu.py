@@ -1,0 +1,72 @@
+"""CE-U: cross-entropy towards what the model would say were the old answer forbidden."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from behemoth.edit.gradient.method import GradientMethod
+from behemoth.edit.gradient.objectives import Forgetting, by_row, retained
+from behemoth.edit.protocol import EditContext, MethodInfo
+from behemoth.model.precision import widened
+
+from .grad_ascent import FORGETTING_KINDS
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from behemoth.edit.gradient.step import Step
+    from behemoth.plan.edit_plan import EditPlan
+
+
+@dataclass(frozen=True)
+class ForbiddenAnswer(Forgetting):
+    """Cross-entropy to softmax(own logits, the old token's at -inf) + alpha l_r.
+
+    The target is the model's own of the same step and without a gradient, so no reference is kept.
+    """
+
+    def __call__(self, step: Step) -> Tensor:
+        """Loss of each plan: [K]."""
+        rows = step.edit()
+        old = step.labels[:, rows].clamp_min(0).unsqueeze(-1)
+        logits = widened(step.logits[:, rows])
+        # Every token of the answer counts. Where the first is left out, as open-unlearning does
+        # by default, nothing is left to forget of an object of one token.
+        target = logits.detach().scatter(-1, old, float("-inf")).softmax(-1)
+        loss = -(target * logits.log_softmax(-1)).sum(-1)
+        return by_row(loss, step.answers[:, rows]) + retained(step, self.retain)
+
+
+@dataclass(frozen=True)
+class CrossEntropyUnlearning(GradientMethod):
+    """Cross-entropy unlearning (Yang, 2025), without retained rows as published.
+
+    Its gradient dies out as the old answer does, where that of ascent grows.
+
+    Attributes
+    ----------
+    retain : float
+        Weight of the retained rows, where `retain_rows` asks for some.
+    """
+
+    steps: int = 40
+    learning_rate: float = 1e-5
+    retain_rows: int = 0
+    retain: float = 1.0
+
+    info: ClassVar[MethodInfo] = MethodInfo(
+        name="ceu",
+        family="unlearning",
+        source="Yang 2025, arXiv 2503.01224",
+        changes="all or chosen parameters",
+        kinds=FORGETTING_KINDS,
+        stacks=True,
+    )
+
+    def objective(
+        self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
+    ) -> ForbiddenAnswer:
+        """See `ForbiddenAnswer`."""
+        return ForbiddenAnswer(retain=self.retain)

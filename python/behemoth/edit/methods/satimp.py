@@ -1,0 +1,81 @@
+"""SatImp: gradient ascent that weighs tokens by how well they are known still, and how well not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from behemoth.edit.gradient.method import GradientMethod
+from behemoth.edit.gradient.objectives import Forgetting, by_row, retained
+from behemoth.edit.protocol import EditContext, MethodInfo
+
+from .grad_ascent import FORGETTING_KINDS
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from behemoth.edit.gradient.step import Step
+    from behemoth.plan.edit_plan import EditPlan
+
+
+@dataclass(frozen=True)
+class SaturatedAscent(Forgetting):
+    """-p^saturation (1 - p)^importance l_f + alpha l_r by token, both weights detached."""
+
+    saturation: float = 5.0
+    importance: float = 1.0
+
+    def __call__(self, step: Step) -> Tensor:
+        """Loss of each plan: [K]."""
+        import torch
+
+        scores = step.token_log_probabilities()[:, step.edit()]
+        known = scores.detach()
+        # 1 - p by expm1: at p near 1, where every edit begins, the difference has no digits left.
+        unknown = -torch.expm1(known)
+        weight = (self.saturation * known).exp() * unknown**self.importance
+        ascent = by_row(weight * scores, step.answers[:, step.edit()])
+        return ascent + retained(step, self.retain)
+
+
+@dataclass(frozen=True)
+class SaturationAndImportance(GradientMethod):
+    """Ascent weighed by saturation and importance (Yang et al., 2025).
+
+    Saturation takes off the weight of tokens that are forgotten already; importance, which the
+    paper adds to it, that of tokens which were never in doubt. A fact that the model is sure of
+    is thus the slowest to move at first.
+
+    Attributes
+    ----------
+    saturation : float
+        Power beta_1 of a token's probability.
+    importance : float
+        Power beta_2 of what is missing to 1; 0 is weighted gradient ascent (`wga`).
+    retain : float
+        Weight alpha of the retained rows.
+    """
+
+    steps: int = 40
+    learning_rate: float = 3e-4
+    saturation: float = 5.0
+    importance: float = 1.0
+    retain: float = 0.1
+
+    info: ClassVar[MethodInfo] = MethodInfo(
+        name="satimp",
+        family="unlearning",
+        source="Yang et al. 2025, arXiv 2505.11953",
+        changes="all or chosen parameters",
+        kinds=FORGETTING_KINDS,
+        stacks=True,
+    )
+
+    def objective(
+        self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
+    ) -> SaturatedAscent:
+        """See `SaturatedAscent`."""
+        return SaturatedAscent(
+            saturation=self.saturation, importance=self.importance, retain=self.retain
+        )

@@ -1,0 +1,309 @@
+"""UltraEdit: one step of linear algebra from what goes into a matrix and what should come out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from behemoth.delta.delta import Change, EditDelta, LowRank
+from behemoth.edit.gradient.method import check_kinds
+from behemoth.edit.parametrise import chosen_layers
+from behemoth.edit.protocol import EditContext, Effort, MethodInfo, settings_of
+from behemoth.model.architecture import Architecture
+from behemoth.model.precision import wide_type
+from behemoth.support.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from behemoth.edit.batch import Rows
+    from behemoth.plan.edit_plan import EditPlan
+
+__all__ = ["Statistics", "UltraEdit", "ridge_step"]
+
+_CHUNK = 256  # rows that go through the model at once
+
+
+@dataclass(frozen=True)
+class UltraEdit:
+    """Ridge regression on normalised gradients (Gu et al., 2025, algorithm 1).
+
+    Where a token of a new answer is predicted, every edited matrix has an input h and a gradient v
+    of the loss with respect to its output. Both are normalised by the mean and the standard
+    deviation of all that were seen so far in a sequence, to h' and v'; then the change D of the
+    matrix is the least squares solution of h D = -learning_rate |h'|^2 v' over all of these places,
+    with a ridge. No training, no covariance, and one pass forward and backward.
+
+    A single edit has hardly anything to be normalised by, so where nothing was seen yet statistics
+    begin with imagined edits: the plan's retained rows, each with the answer of another one.
+
+    Attributes
+    ----------
+    learning_rate : float
+    layers : tuple of int, optional
+        Whose MLP matrices change, negative numbers from the last; all by default.
+    ridge : float
+        Weight of the identity in the normal equations.
+    imagined : int
+        Edits that statistics begin with, at most.
+    """
+
+    learning_rate: float = 1e-3
+    layers: tuple[int, ...] | None = None
+    ridge: float = 1.0
+    imagined: int = 64
+
+    info: ClassVar[MethodInfo] = MethodInfo(
+        name="ultraedit",
+        family="locate-and-edit",
+        source="Gu et al. 2025, arXiv 2505.14679",
+        changes="both MLP matrices of chosen layers, rank at most the number of answer tokens",
+        kinds=frozenset({"remap", "censor", "refusal", "question_refusal"}),
+        stacks=False,
+        doses=False,  # one step
+    )
+
+    def __post_init__(self) -> None:
+        if not self.learning_rate > 0:
+            raise ArgumentError("learning_rate", self.learning_rate, "above 0")
+        if not self.ridge > 0:
+            raise ArgumentError("ridge", self.ridge, "above 0")
+        if self.imagined < 2:
+            raise ArgumentError("imagined", self.imagined, "at least 2")
+
+    def effort(self) -> Effort:
+        """One step with the rows of the edit and those that statistics begin with."""
+        return Effort(1, self.imagined + 8)
+
+    def apply(
+        self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
+    ) -> list[EditDelta]:
+        """One delta for each plan, whose statistics are its own."""
+        return [self.in_sequence(model, context)(plan) for plan in plans]
+
+    def in_sequence(
+        self, model: nn.Module, context: EditContext
+    ) -> Callable[[EditPlan], EditDelta]:
+        """Go on with the statistics of all earlier edits."""
+        return _Sequence(self, model, context, {})
+
+    def modules(self, model: nn.Module) -> list[str]:
+        """The linear modules whose weights change."""
+        layers = chosen_layers(model, self.layers)
+        return Architecture.of(model).linear_modules("mlp", layers)
+
+
+@dataclass(frozen=True)
+class _Sequence:
+    """Gives the deltas of a sequence, and remembers the statistics of its features."""
+
+    method: UltraEdit
+    model: nn.Module
+    context: EditContext
+    seen: dict[str, Statistics]
+
+    def __call__(self, plan: EditPlan) -> EditDelta:
+        from behemoth.edit.batch import edit_rows_of
+
+        method = self.method
+        check_kinds(method, [plan])
+        if not self.seen and (imagined := _imagined(plan, method.imagined)) is not None:
+            self._see(_features(self.model, imagined, method.modules(self.model)))
+        rows = edit_rows_of(plan, "answer")
+        features = _features(self.model, rows, method.modules(self.model))
+        self._see(features)
+        changes: dict[str, Change] = {}
+        failure = None
+        for name, (inputs_nf, gradients_nd) in features.items():
+            change = ridge_step(
+                inputs_nf, gradients_nd, self.seen[name], method.learning_rate, method.ridge
+            )
+            if not bool(change.left.isfinite().all() and change.right.isfinite().all()):
+                failure = f"the equations of {name} have no finite solution"
+                changes = {}
+                break
+            wide = wide_type(self.model.get_parameter(f"{name}.weight").dtype)
+            changes[f"{name}.weight"] = LowRank(change.left.to(wide), change.right.to(wide))
+        self.context.progress(1, 1)
+        return EditDelta(
+            changes=changes,
+            method=method.info.name,
+            settings=settings_of(method),
+            plan_hash=plan.plan_hash,
+            seed=self.context.seed,
+            failure=failure,
+        )
+
+    def memory(self) -> dict[str, Tensor]:
+        """Number, mean and squared deviations of the features of each module, float64."""
+        return {
+            f"{name}:{part}": value
+            for name, seen in self.seen.items()
+            for part, value in vars(seen).items()
+        }
+
+    def recall(self, memory: Mapping[str, Tensor]) -> None:
+        """Take these for the statistics of earlier edits."""
+        self.seen.clear()
+        for name in {key.rpartition(":")[0] for key in memory}:
+            device = self.model.get_parameter(f"{name}.weight").device
+            parts = ("count", "mean", "deviations")
+            self.seen[name] = Statistics(*(memory[f"{name}:{part}"].to(device) for part in parts))
+
+    def _see(self, features: Mapping[str, tuple[Tensor, Tensor]]) -> None:
+        import torch
+
+        for name, pair in features.items():
+            values = torch.cat(pair, 1)
+            seen = self.seen.get(name)
+            fresh = Statistics.of(values)
+            self.seen[name] = fresh if seen is None else seen.joined(fresh)
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Of features that came a few at a time (Chan, Golub and LeVeque, 1983).
+
+    Attributes
+    ----------
+    count : float64 []
+    mean, deviations : float64 [f]
+        deviations: the sum of squares of what lies between values and their mean.
+    """
+
+    count: Tensor
+    mean: Tensor
+    deviations: Tensor
+
+    @classmethod
+    def of(cls, values: Tensor) -> Statistics:
+        """Those of some values, [n, f]."""
+        mean = values.mean(0)
+        return cls(values.new_tensor(float(len(values))), mean, (values - mean).square().sum(0))
+
+    def joined(self, other: Statistics) -> Statistics:
+        """Those of both."""
+        count = self.count + other.count
+        apart = other.mean - self.mean
+        return Statistics(
+            count,
+            self.mean + apart * other.count / count,
+            self.deviations + other.deviations + apart.square() * self.count * other.count / count,
+        )
+
+    def normalised(self, values: Tensor) -> Tensor:
+        """Values less the mean, over the standard deviation; what never varied is 0."""
+        import torch
+
+        spread = (self.deviations / self.count.clamp_min(1)).sqrt()
+        return torch.where(spread > 0, (values - self.mean) / (spread + 1e-8), 0.0)
+
+
+def ridge_step(
+    inputs_nf: Tensor, gradients_nd: Tensor, seen: Statistics, learning_rate: float, ridge: float
+) -> LowRank:
+    """The change of a matrix [d, f] by n features.
+
+    Parameters
+    ----------
+    inputs_nf, gradients_nd : float64 [n, f] and [n, d]
+        What goes into the matrix, and the gradient of the loss by what comes out.
+    seen : Statistics
+        Of the two side by side.
+    learning_rate, ridge : float
+
+    Returns
+    -------
+    LowRank
+        The transpose of (H^T H + ridge I)^-1 H^T V with V = -learning_rate |h'|^2 v', worked out
+        as H^T (H H^T + ridge I)^-1 V, so that the equations are n and not f.
+    """
+    import torch
+
+    width = inputs_nf.shape[1]
+    normal = seen.normalised(torch.cat([inputs_nf, gradients_nd], 1))
+    inputs, gradients = normal[:, :width], normal[:, width:]
+    wanted_nd = -learning_rate * inputs.square().sum(1, keepdim=True) * gradients
+    gram_nn = inputs_nf @ inputs_nf.T
+    gram_nn = gram_nn + ridge * torch.eye(len(gram_nn), dtype=gram_nn.dtype, device=gram_nn.device)
+    return LowRank(torch.linalg.solve(gram_nn, wanted_nd).T, inputs_nf)
+
+
+def _imagined(plan: EditPlan, most: int) -> Rows | None:
+    """Retained rows, each with the answer of the next that has another; none without any."""
+    import polars as pl
+
+    from behemoth.edit.batch import rows_of
+
+    rows = plan.training.filter(pl.col("role") != "edit").head(most)
+    answers = rows["answer"].to_list()
+    others = []
+    for place, own in enumerate(answers):
+        turned = answers[place + 1 :] + answers[:place]
+        others.append(next((answer for answer in turned if answer != own), None))
+    made = rows.with_columns(pl.Series("answer", others, dtype=rows.schema["answer"]))
+    made = made.drop_nulls("answer")
+    return rows_of(made) if made.height > 1 else None
+
+
+def _features(
+    model: nn.Module, rows: Rows, modules: Sequence[str]
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """Inputs of modules and gradients by their outputs where answers are predicted, float64.
+
+    The loss is the sum over rows of the mean over each answer's tokens, so that no row's gradient
+    depends on which others it is with.
+    """
+    import torch
+    from torch.nn import functional as F
+
+    from behemoth.model.labels import IGNORED
+
+    device = next(model.parameters()).device
+    parts: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in modules}
+    training = model.training
+    model.eval()
+    try:
+        for first in range(0, len(rows), _CHUNK):
+            some = slice(first, first + _CHUNK)
+            tokens = rows.tokens[some].to(device)
+            labels = rows.labels[some, 1:].to(device)
+            with torch.enable_grad(), _watched(model, modules) as seen:
+                logits = model(input_ids=tokens, use_cache=False).logits[:, :-1]
+                losses = F.cross_entropy(
+                    logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="none"
+                ).unflatten(0, labels.shape)
+                counted = labels != IGNORED
+                loss = (losses.sum(1) / counted.sum(1)).sum()
+                added = [offset for _, offset in seen.values()]
+                gradients = torch.autograd.grad(loss, added)
+            for (name, (inputs, _)), gradient in zip(seen.items(), gradients, strict=True):
+                pair = (inputs[:, :-1][counted].double(), gradient[:, :-1][counted].double())
+                parts[name].append(pair)
+    finally:
+        model.train(training)
+    return {
+        name: (torch.cat([pair[0] for pair in own]), torch.cat([pair[1] for pair in own]))
+        for name, own in parts.items()
+    }
+
+
+@contextmanager
+def _watched(
+    model: nn.Module, modules: Sequence[str]
+) -> Generator[dict[str, tuple[Tensor, Tensor]]]:
+    """Keep inputs of modules, and add zeros to their outputs that gradients can be taken by."""
+    seen: dict[str, tuple[Tensor, Tensor]] = {}
+    with ExitStack() as hooks:
+        for name in modules:
+
+            def keep(_: Any, inputs: Any, output: Tensor, name: str = name) -> Tensor:
+                offset = output.new_zeros(output.shape, requires_grad=True)
+                seen[name] = (inputs[0].detach(), offset)
+                return output + offset
+
+            handle = model.get_submodule(name).register_forward_hook(keep)
+            hooks.callback(handle.remove)
+        yield seen

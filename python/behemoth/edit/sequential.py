@@ -1,0 +1,251 @@
+"""A plan's edits one after another, each on the model that the earlier ones left.
+
+What is kept is the sum of all changes, at the checkpoints that are asked for, and every so many
+edits a point to go on from. At each of these the model is set to its own weights and that sum, also
+where nothing was stopped: so a sequence that was stopped and goes on gives the same bits.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from behemoth.delta.delta import Change, Dense, EditDelta, parameters_of
+from behemoth.model.precision import widened
+from behemoth.support.errors import ArgumentError, CorpusError
+from behemoth.support.files import replacing
+from behemoth.support.progress import Step
+
+from .protocol import EditContext, EditMethod, Remembering, answers
+from .record import EditRecord, FailedEdit
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from behemoth.plan.edit_plan import EditPlan
+
+__all__ = ["SAVED_EVERY", "carry_out_in_sequence", "checkpoints_of"]
+
+SAVED_EVERY = 200
+"""Edits between two points to go on from."""
+_MEMORY = "memory.safetensors"
+
+
+def checkpoints_of(asked: Sequence[int] | None, edits: int) -> tuple[int, ...]:
+    """Numbers of edits after which the sum is kept, the last one always.
+
+    Parameters
+    ----------
+    asked : sequence of int, optional
+        By default 1, 10, 100 and so on.
+    edits : int
+        Of the plan.
+
+    Raises
+    ------
+    ArgumentError
+        For one below 1 or beyond the plan.
+    """
+    if asked is None:
+        powers = (10**power for power in range(len(str(edits))))
+        return tuple(sorted({*(power for power in powers if power < edits), edits}))
+    for number in asked:
+        if not 1 <= number <= edits:
+            raise ArgumentError("checkpoint_at", number, f"1 to {edits:,}, the edits of the plan")
+    return tuple(sorted({*asked, edits}))
+
+
+def carry_out_in_sequence(
+    model: nn.Module,
+    method: EditMethod,
+    plan: EditPlan,
+    context: EditContext,
+    record: EditRecord,
+    step: Step,
+) -> float:
+    """Make the edits that are missing, and keep the sums; gives the seconds it took.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Unedited, which it is again in the end.
+    method : EditMethod
+    plan : EditPlan
+    context : EditContext
+        What `method` works with.
+    record : EditRecord
+        Whose directory is written; it is written itself when the first edit is there.
+    step : callable
+        Called with (edits made, edits).
+    """
+    begin = time.perf_counter()
+    singles = plan.singles()
+    numbers = [int(single.edits["edit"].item()) for single in singles]
+    delta_of = answers(method).in_sequence(model, context)
+    keeper = _Keeper(record, delta_of)
+    done, total, failures = keeper.newest()
+    sums = _Sums(model, total)
+    try:
+        for end in _ends(record.checkpoints, done, len(singles)):
+            sums.settle()
+            for place in range(done, end):
+                delta = delta_of(singles[place])
+                if delta.failure is None:
+                    sums.add(delta.changes)
+                else:
+                    failures.append(FailedEdit(numbers[place], delta.failure))
+                if not place:  # what refuses a setting for this model has had its say
+                    record.write()
+                step(place + 1, len(singles))
+            done = end
+            keeper.keep(done, sums.changes(), failures)
+    finally:
+        sums.restore()
+    return time.perf_counter() - begin
+
+
+def _ends(checkpoints: Sequence[int], done: int, total: int) -> Iterator[int]:
+    """Where stretches end: at checkpoints, and at points to go on from."""
+    every = {*checkpoints, *range(SAVED_EVERY, total, SAVED_EVERY), total}
+    return iter(sorted(end for end in every if end > done))
+
+
+class _Sums:
+    """The sum of all changes so far, and the model with it.
+
+    Parameters
+    ----------
+    model : nn.Module
+    total : mapping of str to Tensor
+        The sum to begin with, by parameter.
+    """
+
+    def __init__(self, model: nn.Module, total: Mapping[str, Tensor]) -> None:
+        self._parameters = parameters_of(model)
+        self._originals: dict[str, Tensor] = {}
+        self._total: dict[str, Tensor] = {}
+        for name, change in total.items():
+            self._touch(name)
+            self._total[name] = change.to(self._total[name])
+
+    def add(self, changes: Mapping[str, Change]) -> None:
+        """Add an edit's changes to the model and to the sum."""
+        import torch
+
+        with torch.no_grad():
+            for name, change in changes.items():
+                self._touch(name)
+                dense = change.to_dense().to(self._total[name])
+                self._total[name] += dense
+                parameter = self._parameters[name]
+                parameter.copy_(widened(parameter) + dense)
+
+    def settle(self) -> None:
+        """Set the model to its own weights and the sum."""
+        import torch
+
+        with torch.no_grad():
+            for name, original in self._originals.items():
+                self._parameters[name].copy_(widened(original) + self._total[name])
+
+    def restore(self) -> None:
+        """Give the model its own bits back."""
+        import torch
+
+        with torch.no_grad():
+            for name, original in self._originals.items():
+                self._parameters[name].copy_(original)
+
+    def changes(self) -> dict[str, Change]:
+        """The sum, as changes of a delta."""
+        return {name: Dense(change.clone()) for name, change in self._total.items()}
+
+    def _touch(self, name: str) -> None:
+        import torch
+
+        if name not in self._originals:
+            original = self._parameters[name].detach().clone()
+            self._originals[name] = original
+            self._total[name] = torch.zeros_like(widened(original))
+
+
+@dataclass(frozen=True)
+class _Keeper:
+    """Writes sums and what a method remembers, and finds the newest of them."""
+
+    record: EditRecord
+    delta_of: object
+
+    def newest(self) -> tuple[int, dict[str, Tensor], list[FailedEdit]]:
+        """How many edits are made, their sum, and those of them that failed."""
+        there = sorted(
+            (int(place.name), place)
+            for folder in self.record.folders_of_sums()
+            for place in folder.glob("[0-9]*")
+            if (place / "delta.json").is_file() and self._remembered(place)
+        )
+        if not there:
+            return 0, {}, []
+        done, place = there[-1]
+        delta = EditDelta.load(place)
+        if isinstance(self.delta_of, Remembering):
+            self.delta_of.recall(_read(place / _MEMORY))
+        total = {name: change.to_dense() for name, change in delta.changes.items()}
+        return done, total, [FailedEdit(row["edit"], row["failure"]) for row in delta.trace]
+
+    def keep(self, done: int, changes: dict[str, Change], failures: list[FailedEdit]) -> None:
+        """Write the sum: as a checkpoint, as the edit itself at the end, or to go on from."""
+        record = self.record
+        point = record.point_place(done)
+        place = record.checkpoint_place(done) if done in record.checkpoints else point
+        delta = EditDelta(
+            changes=changes,
+            method=record.method,
+            settings=record.settings,
+            plan_hash=record.plan_hash,
+            seed=record.seed,
+            failure=None if changes else f"all {done:,} edits failed: {failures[0].failure}",
+            trace=[{"edit": row.edit, "failure": row.failure} for row in failures],
+        )
+        last = done == record.checkpoints[-1]
+        if isinstance(self.delta_of, Remembering) and not last:
+            _write(place / _MEMORY, self.delta_of.memory())
+        delta.save(place)
+        if last:
+            delta.save(record.delta_place(None))
+            shutil.rmtree(point.parent, ignore_errors=True)
+        # The newest is enough to go on from; those at checkpoints keep their sums alone.
+        for folder in record.folders_of_sums():
+            for old in folder.glob("[0-9]*"):
+                if old == place:
+                    continue
+                if folder == point.parent:
+                    shutil.rmtree(old)
+                else:
+                    (old / _MEMORY).unlink(missing_ok=True)
+
+    def _remembered(self, place: Path) -> bool:
+        return not isinstance(self.delta_of, Remembering) or (place / _MEMORY).is_file()
+
+
+def _write(file: Path, memory: Mapping[str, Tensor]) -> None:
+    from safetensors.torch import save_file
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in memory.items()}
+    with replacing(file) as temporary:
+        save_file(tensors, temporary)
+
+
+def _read(file: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(file)
+    except (OSError, SafetensorError):
+        raise CorpusError(f"{file} is damaged; --force begins anew") from None

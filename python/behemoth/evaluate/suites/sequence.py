@@ -1,0 +1,216 @@
+"""What stays of edits made one after another: which still hold, and what the rest has lost.
+
+At each checkpoint of the sequence the same sample of its edits is asked, those that are still to
+come as well, with the bystanders of each: a matrix of edits by checkpoints that does not grow with
+the length of the sequence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from behemoth.evaluate.damage import known_bystanders
+from behemoth.evaluate.frame import evaluate_model
+from behemoth.plan.edit_plan import EditPlan
+
+from .bench import Bench
+from .suite import Found, Measure, MissingError, Suite
+
+__all__ = ["SAMPLE", "SUITE", "half_life", "sampled_edits", "sequence_frame"]
+
+SAMPLE = 256
+"""Edits that are asked at most."""
+_BYSTANDERS = ("same_subject", "same_relation", "same_object", "unrelated")
+
+
+def _measures(bench: Bench) -> Sequence[Measure]:
+    after = () if bench.edit is None else bench.edit.checkpoints
+    kinds: tuple[tuple[str, str, Callable[[Bench, int], Found]], ...] = (
+        ("hold", "share of the edits made so far whose new object is generated", _hold),
+        ("efficacy", "share of them with p(new) > p(old)", _efficacy),
+        ("first", "share that still holds of those made by the first checkpoint", _first),
+        ("lost", "share of the known bystanders that are no longer said", _lost),
+        ("kl", "KL(unedited || edited) on bystanders, nats", _kl),
+        ("norm", "norm of the sum of all changes, relative to that of what they change", _norm),
+    )
+    return (
+        *(
+            Measure(
+                f"{name}_after_{edits}",
+                f"{meaning}; after {edits:,} edits",
+                lambda bench, find=find, edits=edits: find(bench, edits),
+            )
+            for name, meaning, find in kinds
+            for edits in after
+        ),
+        Measure(
+            "half_life",
+            "edits made since, at which half of those that held are lost, between checkpoints",
+            _half_life,
+        ),
+    )
+
+
+def sampled_edits(total: int, most: int = SAMPLE) -> NDArray[np.int64]:
+    """Places of the edits that are asked: half of them as on a logarithm, so that first ones are.
+
+    Parameters
+    ----------
+    total : int
+        Edits of the sequence.
+    most : int
+
+    Returns
+    -------
+    int64 [at most `most`]
+        From 0, rising; all where there are no more.
+    """
+    if total <= most:
+        return np.arange(total)
+    early = np.geomspace(1, total, most // 2).astype(np.int64) - 1
+    return np.union1d(early, np.linspace(0, total - 1, most - most // 2).astype(np.int64))
+
+
+def sequence_frame(bench: Bench) -> pl.DataFrame:
+    """Ask the sample at each checkpoint.
+
+    Returns
+    -------
+    polars.DataFrame
+        The rows of `evaluate`, and ``after``: how many edits the model had (0 for the stage
+        ``before``), and ``place``: the edit's in the sequence, from 0.
+
+    Raises
+    ------
+    MissingError
+        When the bench has no sequence.
+    """
+    edit = bench.edit
+    if edit is None or not edit.checkpoints:
+        raise MissingError("edits made one after another (`behemoth edit --sequential`)")
+    plan = bench.plan
+    chosen = [edit.edits[place] for place in sampled_edits(len(edit.edits))]
+    some = EditPlan(
+        plan.request,
+        plan.spec_hash,
+        plan.edits.filter(pl.col("edit").is_in(chosen)),
+        plan.training.clear(),
+        plan.probes.filter(pl.col("edit").is_in(chosen) | pl.col("edit").is_null()),
+    )
+    places = {number: place for place, number in enumerate(edit.edits)}
+    parts = []
+    for after, delta in edit.sums():
+        asked = evaluate_model(
+            bench.model, bench.run.corpus, some, {None: delta},
+            run=bench.run.name, seed=bench.run.seed,
+        )  # fmt: skip
+        kept = asked if not parts else asked.filter(stage="after")
+        parts.append(
+            kept.with_columns(
+                pl.when(stage="after").then(after).otherwise(0).cast(pl.UInt32).alias("after"),
+                pl.col("edit").replace_strict(places, default=None, return_dtype=pl.UInt32)
+                .alias("place"),
+            )
+        )  # fmt: skip
+    return pl.concat(parts)
+
+
+def _made(bench: Bench, edits: int) -> pl.DataFrame:
+    rows = bench.sequence.filter(after=edits, group="edited")
+    return rows.filter(pl.col("place") < edits)
+
+
+def _hold(bench: Bench, edits: int) -> Found:
+    return bench.mean(_made(bench, edits), pl.col("exact_match"), "edits in the sample")
+
+
+def _efficacy(bench: Bench, edits: int) -> Found:
+    flipped = pl.col("log_probability_new") > pl.col("log_probability_old")
+    return bench.mean(_made(bench, edits), flipped, "edits with a new object")
+
+
+def _first(bench: Bench, edits: int) -> Found:
+    assert bench.edit is not None
+    first = pl.col("place") < bench.edit.checkpoints[0]
+    return bench.mean(_made(bench, edits).filter(first), pl.col("exact_match"), "edits")
+
+
+def _lost(bench: Bench, edits: int) -> Found:
+    rows = known_bystanders(bench.sequence.filter(after=edits), _BYSTANDERS)
+    return bench.mean(rows, ~pl.col("exact_match"), "bystanders that the model knew before")
+
+
+def _kl(bench: Bench, edits: int) -> Found:
+    rows = bench.sequence.filter(pl.col("group").is_in(_BYSTANDERS), after=edits)
+    return bench.mean(rows, pl.col("kl"), "bystanders in the plan")
+
+
+def _norm(bench: Bench, edits: int) -> Found:
+    assert bench.edit is not None
+    delta = dict(bench.edit.sums())[edits]
+    if not delta.changes:
+        raise MissingError("an edit that changed something")
+    parameters = dict(bench.model.named_parameters(remove_duplicate=False))
+    moved = sum(float(c.to_dense().double().square().sum()) for c in delta.changes.values())
+    own = sum(float(parameters[name].detach().double().square().sum()) for name in delta.changes)
+    return Found((moved / own) ** 0.5)
+
+
+def _half_life(bench: Bench) -> Found:
+    rows = bench.sequence.filter(group="edited", stage="after").filter(
+        pl.col("place") < pl.col("after")
+    )
+    held = rows.group_by("place", "after").agg(pl.col("exact_match").all())
+    found = half_life(held)
+    if found is None:
+        raise MissingError("edits of which half are lost by the last checkpoint")
+    return Found(found, count=held["place"].n_unique(), over="edits")
+
+
+def half_life(held: pl.DataFrame) -> float | None:
+    """Edits made since, at which the share of those that still hold falls to a half.
+
+    Parameters
+    ----------
+    held : polars.DataFrame
+        place (of an edit, from 0), after (edits made) and exact_match (whether it holds).
+
+    Returns
+    -------
+    float or None
+        By the first two ages between which the share passes a half, on the logarithm of age + 1;
+        none where it does not.
+    """
+    first = held.sort("after").group_by("place", maintain_order=True).first()
+    there = first.filter("exact_match")["place"]
+    aged = (
+        held.filter(pl.col("place").is_in(there.implode()))
+        .with_columns((pl.col("after") - pl.col("place") - 1).alias("age"))
+        # Ages of few edits each: those of one power of two are one.
+        .with_columns((pl.col("age") + 1).log(2).floor().alias("bin"))
+        .group_by("bin")
+        .agg(pl.col("age").cast(pl.Float64).mean(), pl.col("exact_match").cast(pl.Float64).mean())
+        .sort("bin")
+    )
+    before: tuple[float, float] | None = None
+    for age, share in aged.select("age", "exact_match").iter_rows():
+        if share <= 0.5:
+            if before is None or before[1] == share:
+                return float(age)
+            low, high = np.log1p(before[0]), np.log1p(age)
+            part = (before[1] - 0.5) / (before[1] - share)
+            return float(np.expm1(low + part * (high - low)))
+        before = (age, share)
+    return None
+
+
+SUITE = Suite(
+    "sequence",
+    "edits one after another: what holds, what is lost, how the change grows",
+    _measures,
+    frame=lambda bench: bench.run.corpus.world.named(bench.sequence),
+)

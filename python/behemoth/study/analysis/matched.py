@@ -1,0 +1,272 @@
+"""Methods compared at equal cost: at the same KL on bystanders, or the same norm of the update.
+
+At their own learning rates methods do not differ in what they are only, but in how far they go. So
+two are compared where they have gone equally far, in one of two ways. Over steps: a budget of the
+cost is given, and the share of edits that flip within it counted, from the cost that each edit had
+run up when it flipped (`flips_at_matched_cost`). Over a sweep of rates: the outcome of each method
+at each setting of its sweep lies on a curve over its cost, and curves are read off at equal cost,
+between the settings by a straight line in the logarithm of cost (`outcomes_at_matched_cost`).
+Both average the difference over a range of costs that is given with it, and take intervals of the
+cluster jackknife.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from .estimate import Estimate, cluster_of, jackknife
+
+__all__ = ["COSTS", "MATCHED", "PLACES", "flips_at_matched_cost", "matched_table",
+           "outcomes_at_matched_cost"]  # fmt: skip
+
+COSTS = {"norm_at_flip": "norm", "kl_at_flip": "kl"}
+"""Cost of an edit when it flipped, and what that is at its end."""
+PLACES = 9
+"""Costs at which two methods are compared, evenly apart in their logarithm."""
+MATCHED: dict[str, Any] = {
+    "method": pl.String,
+    "optimiser": pl.String,
+    "retain_rows": pl.Int64,
+    "comparison": pl.String,
+    "first": pl.String,
+    "second": pl.String,
+    "cost": pl.String,
+    "outcome": pl.String,
+    "difference": pl.Float64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "cost_low": pl.Float64,
+    "cost_high": pl.Float64,
+    "edits": pl.UInt32,
+    "clusters": pl.UInt32,
+    "note": pl.String,
+}
+"""Columns of what `matched_table` gives."""
+_SAME = ("method", "optimiser", "retain_rows")
+_APART = "no cost that both have"
+_Range = tuple[float, float]
+_Arm = tuple[int | None, str]  # rank, part
+
+
+def flips_at_matched_cost(
+    first: pl.DataFrame, second: pl.DataFrame, cost: str = "kl_at_flip"
+) -> tuple[Estimate, _Range | None]:
+    """How many more of the first's edits flip within a budget than of the second's.
+
+    Parameters
+    ----------
+    first, second : polars.DataFrame
+        Edits of two methods, with ``reached`` and the cost (null where nothing flipped). An edit
+        that never flipped did not flip within any budget.
+    cost : str
+        Column: ``kl_at_flip`` (nats) or ``norm_at_flip`` (Frobenius).
+
+    Returns
+    -------
+    (Estimate, (float, float) or None)
+        Difference of the shares, between -1 and 1, averaged over budgets between the two costs
+        given with it: the 5th and 95th percentile of the costs of both together.
+    """
+    parts = [_flipped(frame, cost) for frame in (first, second)]
+    costs = [part["cost"].drop_nulls().to_numpy() for part in parts]
+    rows = sum(part.height for part in parts)
+    if not all(len(each) for each in costs):
+        return Estimate(None, rows=rows, note="one of them has no edit with a cost"), None
+    ends = np.quantile(np.concatenate(costs), [0.05, 0.95])
+    budgets = np.geomspace(float(ends[0]), float(ends[1]), PLACES)
+    both = pl.concat(
+        part.with_columns(pl.lit(sign).alias("side"))
+        for part, sign in zip(parts, (0, 1), strict=True)
+    )
+    side, flipped = both["side"].to_numpy(), both["reached"].to_numpy()
+    value = both["cost"].fill_null(float("inf")).to_numpy()
+    known = np.isfinite(value)
+    within = (value[:, None] <= budgets).astype(np.float64)
+
+    def fit(chosen: NDArray[np.bool_]) -> list[float]:
+        shares = []
+        for which in (0, 1):
+            mine = chosen & (side == which)
+            if not (mine & known).any():
+                return [np.nan]
+            # Flips whose cost is not known are taken to have cost what the others did.
+            shares.append(flipped[mine].mean() * within[mine & known].mean(0))
+        return [float((shares[0] - shares[1]).mean())]
+
+    return jackknife(fit, cluster_of(both))[0], (float(ends[0]), float(ends[1]))
+
+
+def _flipped(frame: pl.DataFrame, cost: str) -> pl.DataFrame:
+    """Edits that could flip, and the cost of those that did, null where it is not known."""
+    keys = [name for name in ("world_seed", "world", "seed") if name in frame.columns]
+    value = pl.lit(None, pl.Float64)
+    if cost in frame.columns:
+        value = pl.col(cost).cast(pl.Float64)
+    there = pl.col("reached") & value.is_finite() & (value > 0)
+    return frame.drop_nulls("reached").select(
+        *keys, "reached", pl.when(there).then(value).alias("cost")
+    )
+
+
+def outcomes_at_matched_cost(
+    first: pl.DataFrame,
+    second: pl.DataFrame,
+    outcome: str,
+    cost: str = "kl",
+    *,
+    setting: str = "label",
+) -> tuple[Estimate, _Range | None]:
+    """How much higher the first's outcome is than the second's where they cost the same.
+
+    Parameters
+    ----------
+    first, second : polars.DataFrame
+        Edits of two methods over all settings of their sweeps.
+    outcome : str
+        Column to average; rows without it do not count.
+    cost : str
+        Column above 0: ``kl`` (nats on bystanders) or ``norm``.
+    setting : str
+        Column of what a sweep goes over: each value is a point, at the geometric mean of its cost.
+
+    Returns
+    -------
+    (Estimate, (float, float) or None)
+        Difference, averaged over the range of costs given with it, which is that of both curves.
+        None where they do not overlap. A method of one setting is a point and has no curve.
+    """
+    parts = []
+    for sign, frame in enumerate((first, second)):
+        if not {outcome, cost, setting} <= set(frame.columns):
+            return Estimate(None, note=f"no column {outcome!r} or {cost!r}"), None
+        value = pl.col(cost).cast(pl.Float64)
+        keys = [name for name in ("world_seed", "world", "seed") if name in frame.columns]
+        parts.append(
+            frame.filter(value.is_finite() & (value > 0) & pl.col(outcome).is_not_null()).select(
+                *keys,
+                value.log().alias("cost"),
+                pl.col(outcome).cast(pl.Float64).alias("outcome"),
+                pl.col(setting).cast(pl.String).alias("setting"),
+                pl.lit(sign).alias("side"),
+            )
+        )
+    both = pl.concat(parts)
+    side, value, result = (both[name].to_numpy() for name in ("side", "cost", "outcome"))
+    point = both.select(pl.struct("side", "setting").rank("dense") - 1).to_series().to_numpy()
+
+    def curves(chosen: NDArray[np.bool_]) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+        found = []
+        for which in (0, 1):
+            rows = chosen & (side == which)
+            count = np.bincount(point[rows])
+            there = count > 0
+            x = np.bincount(point[rows], value[rows])[there] / count[there]
+            y = np.bincount(point[rows], result[rows])[there] / count[there]
+            order = np.argsort(x)
+            found.append((x[order], y[order]))
+        return found
+
+    whole = curves(np.ones(both.height, np.bool_))
+    if not all(len(x) > 1 for x, _ in whole):
+        return Estimate(None, rows=both.height, note="a sweep of one setting is no curve"), None
+    low, high = max(x[0] for x, _ in whole), min(x[-1] for x, _ in whole)
+    if not low < high:
+        return Estimate(None, rows=both.height, note=_APART), None
+    places = np.linspace(low, high, PLACES)
+
+    def fit(chosen: NDArray[np.bool_]) -> list[float]:
+        drawn = curves(chosen)
+        if not all(len(x) > 1 for x, _ in drawn):
+            return [np.nan]
+        # Without a cluster a curve may end a little sooner: it goes on as it ended.
+        ahead, behind = (np.interp(places, x, y) for x, y in drawn)
+        return [float((ahead - behind).mean())]
+
+    found = jackknife(fit, cluster_of(both))[0]
+    return found, (float(np.exp(low)), float(np.exp(high)))
+
+
+def matched_table(
+    edits: pl.DataFrame, of_edits: pl.DataFrame, follows: pl.DataFrame
+) -> pl.DataFrame:
+    """Compare ranks on the same part, and parts at the same rank, at equal cost.
+
+    Only what differs in one thing is compared: the method is the same (fine-tuning and LoRA are
+    one, of full and of restricted rank), and so are the optimiser and the rows that it retains.
+    Labels that differ in nothing else, such as rates, are the sweep of one arm.
+
+    Parameters
+    ----------
+    edits : polars.DataFrame
+        The study's frame of edits.
+    of_edits : polars.DataFrame
+        What `damage_of_edits` gives: kl by trial and edit.
+    follows : polars.DataFrame
+        What `consequences` gives: whether what follows from an edited fact does.
+
+    Returns
+    -------
+    polars.DataFrame
+        Columns as in `MATCHED`. comparison: rank (first has the lower one) or part (first is
+        both, second the MLP alone); outcome: flipped (over steps), success and follows (over the
+        sweep); cost: norm or kl. What cannot be compared has a note.
+    """
+    keys = ["trial", "edit"]
+    there = set(edits.columns)
+    frame = (
+        edits.filter(pl.col("part").is_not_null())
+        .with_columns(
+            pl.col("method").replace({"lora": "ft"}),
+            *(pl.lit(None, MATCHED[name]).alias(name) for name in _SAME if name not in there),
+        )
+        .join(of_edits.select(*keys, "kl"), on=keys, how="left")
+        .join(follows.group_by(keys).agg(pl.col("follows").mean()), on=keys, how="left")
+    )
+    rows = [
+        dict(zip(_SAME, same, strict=True)) | _compared(kind, part, first, second, cost_at, outcome)
+        for same, part in frame.group_by(_SAME, maintain_order=True)
+        for kind, first, second in _pairs(part.select("rank", "part").unique().rows())
+        for cost_at in COSTS
+        for outcome in ("flipped", "success", "follows")
+    ]
+    return pl.DataFrame(rows, schema=MATCHED)
+
+
+def _pairs(arms: Sequence[tuple[Any, ...]]) -> list[tuple[str, _Arm, _Arm]]:
+    """Pairs of (rank, part) of which the first is expected to be the better."""
+    size: dict[_Arm, float] = {(rank, part): rank or float("inf") for rank, part in arms}
+    ordered = sorted(size, key=lambda arm: (arm[1], size[arm]))
+    found: list[tuple[str, _Arm, _Arm]] = [
+        ("rank", first, second)
+        for first, second in itertools.combinations(ordered, 2)
+        if first[1] == second[1]
+    ]
+    ranks = [arm[0] for arm in ordered if arm[1] == "both" and (arm[0], "mlp") in size]
+    return found + [("part", (rank, "both"), (rank, "mlp")) for rank in ranks]
+
+
+def _compared(
+    kind: str, frame: pl.DataFrame, first: _Arm, second: _Arm, cost_at: str, outcome: str
+) -> dict[str, Any]:
+    sides = [
+        frame.filter(pl.col("rank").eq_missing(pl.lit(rank, pl.Int64)) & (pl.col("part") == part))
+        for rank, part in (first, second)
+    ]
+    if outcome == "flipped":
+        found, reach = flips_at_matched_cost(sides[0], sides[1], cost_at)
+    else:
+        found, reach = outcomes_at_matched_cost(sides[0], sides[1], outcome, COSTS[cost_at])
+    names = [f"{part}, {'full rank' if rank is None else f'rank {rank}'}" for rank, part in
+             (first, second)]  # fmt: skip
+    return {
+        "comparison": kind, "first": names[0], "second": names[1], "cost": COSTS[cost_at],
+        "outcome": outcome, "difference": found.value, "low": found.low, "high": found.high,
+        "cost_low": reach and reach[0], "cost_high": reach and reach[1],
+        "edits": found.rows, "clusters": found.clusters, "note": found.note,
+    }  # fmt: skip

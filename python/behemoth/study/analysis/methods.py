@@ -1,0 +1,128 @@
+"""The methods of a study side by side: what each achieves, what it damages, what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from .dose import dose_table
+from .estimate import means
+
+__all__ = ["METHODS", "methods_of"]
+
+METHODS: dict[str, Any] = {
+    "label": pl.String,
+    "trials": pl.UInt32,
+    "edits": pl.UInt32,
+    "clusters": pl.UInt32,
+    "forgets": pl.Boolean,
+    **{
+        f"{measure}{end}": pl.Float64
+        for measure in ("success", "held_out", "lost", "kl")
+        for end in ("", "_low", "_high")
+    },
+    "ed50": pl.Float64,
+    "censored": pl.Boolean,
+    "beyond": pl.Float64,
+    "norm": pl.Float64,
+    "seconds": pl.Float64,
+}
+"""Columns of what `methods_of` gives."""
+_SHARE = (0.0, 1.0)
+_ABOVE = (0.0, float("inf"))
+
+
+def methods_of(
+    edits: pl.DataFrame,
+    probes: pl.LazyFrame,
+    of_edits: pl.DataFrame,
+    seconds: Mapping[str, float],
+) -> pl.DataFrame:
+    """Sum up each method over all levels of exposures.
+
+    Parameters
+    ----------
+    edits : polars.DataFrame
+        The study's frame of edits.
+    probes : polars.LazyFrame
+        The study's frame of probes.
+    of_edits : polars.DataFrame
+        What `damage_of_edits` gives.
+    seconds : mapping of str to float
+        Seconds that the edits of each trial took, by its id.
+
+    Returns
+    -------
+    polars.DataFrame
+        One row a method, in the order of the study, columns as in `METHODS`.
+
+        - forgets: whether success means that the old object is no longer said.
+        - success: share of the edits that free generation shows, in trained wordings; held_out:
+          the same in wordings that training never had, null where none were asked.
+        - lost: share of the known bystanders that are no longer given back; kl: nats on all.
+        - ed50, censored, beyond: as of `dose_table`, over all facts; null without doses.
+        - norm: median Frobenius norm of the change.
+        - seconds: of one edit, made in the stack that its trial made, evaluation apart.
+        - ..._low, ..._high: 95 % intervals by the cluster jackknife, null for one cluster.
+    """
+    by = ("label",)
+    labels = edits["label"].unique(maintain_order=True)
+    table = edits.group_by("label").agg(
+        pl.col("trial").n_unique().cast(pl.UInt32).alias("trials"),
+        pl.len().cast(pl.UInt32).alias("edits"),
+        pl.struct("world", "seed").n_unique().cast(pl.UInt32).alias("clusters"),
+        (pl.col("dose_kind") == "forget").any().alias("forgets"),
+        pl.col("norm").median(),
+    )
+    measured = {
+        "success": means(edits, "success", by, within=_SHARE),
+        "held_out": means(_held_out(edits, probes), "held_out", by, units=_UNITS, within=_SHARE),
+        "lost": means(of_edits, "lost", by, within=_SHARE),
+        "kl": means(of_edits, "kl", by, within=_ABOVE),
+    }
+    for name, found in measured.items():
+        table = table.join(
+            found.select(
+                "label",
+                pl.col("mean").alias(name),
+                pl.col("low").alias(f"{name}_low"),
+                pl.col("high").alias(f"{name}_high"),
+            ),
+            on="label",
+            how="left",
+        )
+    doses = dose_table(edits, by=by, resamples=1).filter(pl.col("filter") == "all")
+    spent = edits.group_by("trial", "label").len()
+    spent = spent.with_columns(
+        pl.col("trial").replace_strict(dict(seconds), default=None, return_dtype=pl.Float64)
+        .alias("spent")
+    )  # fmt: skip
+    cost = spent.drop_nulls("spent").group_by("label").agg(
+        (pl.col("spent").sum() / pl.col("len").sum()).alias("seconds")
+    )  # fmt: skip
+    table = table.join(
+        doses.select("label", "ed50", "censored", "beyond"), on="label", how="left"
+    ).join(cost, on="label", how="left")
+    order = pl.DataFrame({"label": labels})
+    return order.join(table, on="label", how="left", maintain_order="left").select(
+        pl.col(name).cast(dtype) for name, dtype in METHODS.items()
+    )
+
+
+_UNITS = ("trial", "edit")
+
+
+def _held_out(edits: pl.DataFrame, probes: pl.LazyFrame) -> pl.DataFrame:
+    """Whether each held-out wording of an edited fact shows the edit: held_out, 0 or 1."""
+    goals = edits.group_by("trial").agg((pl.col("dose_kind") == "forget").any().alias("forgets"))
+    asked = (
+        probes.filter((pl.col("stage") == "after") & (pl.col("group") == "edited_held_out"))
+        .select("label", "trial", "edit", "world", "seed", "exact_match", "old_match")
+        .collect()
+    )
+    shown = pl.when("forgets").then(~pl.col("old_match")).otherwise(pl.col("exact_match"))
+    return asked.join(goals, on="trial", how="left").with_columns(
+        shown.cast(pl.Float64).alias("held_out")
+    )

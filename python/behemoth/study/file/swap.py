@@ -1,0 +1,100 @@
+"""Twins in which some edited facts stand at each other's exposures, and all else is as it was.
+
+``corpus.swap = 16`` takes 16 of the edits that ``[plan]`` chooses, of all levels in turn, and gives
+each the exposures of another fact of its subject, half of all levels away, which gets its own. So
+the subject's total stays, as does how many facts stand at each level, and a fact can be compared
+with itself between two corpora of which nearly everything is the same. Half of the facts go up and
+half go down. The edits of such a corpus are these facts alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from behemoth.plan.choice import choose_edits
+from behemoth.plan.structure import Structure
+from behemoth.support.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from behemoth.corpus.corpus import Corpus
+    from behemoth.plan.request import EditRequest
+
+__all__ = ["SWAP", "swap_of", "swapped_pairs"]
+
+SWAP = ("corpus", "swap")
+
+
+def swap_of(table: dict[str, Any]) -> int:
+    """Take the number of swaps out of a corpus table.
+
+    Raises
+    ------
+    ArgumentError
+        When it is none.
+    """
+    count = table.pop("swap", 0)
+    if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+        raise ArgumentError(SWAP, count, "a whole number from 0")
+    return count
+
+
+def swapped_pairs(
+    corpus: Corpus, request: EditRequest, count: int, chosen_in: Corpus | None = None
+) -> list[list[int]]:
+    """Give the pairs of facts that are to exchange their exposures.
+
+    Parameters
+    ----------
+    corpus : Corpus
+        As it is before.
+    request : EditRequest
+        What chooses the edits.
+    count : int
+        Number of pairs.
+    chosen_in : Corpus, optional
+        Where the edits are chosen, if not in `corpus`.
+
+    Returns
+    -------
+    list of [int, int]
+        An edited fact, and another one of its subject; no fact is there twice.
+
+    Raises
+    ------
+    ArgumentError
+        When so many edited facts have none that is half of the levels away.
+    """
+    first = corpus if chosen_in is None else chosen_in
+    chosen = choose_edits(first, Structure(first.world), request, None).facts
+    levels = sorted(request.exposures or {int(row["exposures"]) for row in corpus.exposure_classes})
+    place = {level: number for number, level in enumerate(levels)}
+    by_level: dict[int, list[tuple[int, int]]] = {}
+    for fact, subject, level in zip(
+        chosen.fact.tolist(), chosen.subject.tolist(), corpus.exposures(chosen.fact).tolist(),
+        strict=True,
+    ):  # fmt: skip
+        by_level.setdefault(level, []).append((fact, subject))
+    pairs: list[list[int]] = []
+    used: set[int] = set()
+    for turn in range(max(map(len, by_level.values()), default=0)):
+        for level in sorted(by_level):
+            if len(pairs) == count or turn >= len(by_level[level]) or level not in place:
+                continue
+            fact, subject = by_level[level][turn]
+            wanted = levels[(place[level] + len(levels) // 2) % len(levels)]
+            others = [other for other in _at(corpus, subject, wanted) if other not in used]
+            if fact not in used and others and wanted != level:
+                pairs.append([fact, others[0]])
+                used |= {fact, others[0]}
+    if len(pairs) < count:
+        allowed = f"up to {len(pairs)}, as other edits have no fact of their subject to swap with"
+        raise ArgumentError(SWAP, count, allowed)
+    return pairs
+
+
+def _at(corpus: Corpus, subject: int, level: int) -> list[int]:
+    """Facts of a subject at a level of exposures."""
+    own = corpus.world.fact_ids(subject, np.arange(corpus.world.num_relations))
+    return own[corpus.exposures(own) == level].tolist()

@@ -1,0 +1,91 @@
+"""UltraEdit against its paper's equations, token by token in float64."""
+
+import pytest
+import torch
+
+from behemoth import ArgumentError
+from behemoth.edit.methods.ultraedit import Statistics, UltraEdit, ridge_step
+from behemoth.edit.protocol import EditContext
+
+
+@pytest.fixture
+def model(network):
+    return network.double()
+
+
+def test_statistics_joined_are_those_of_all():
+    values = torch.randn(17, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    parts = [Statistics.of(part) for part in values.split([1, 6, 10])]
+    joined = parts[0].joined(parts[1]).joined(parts[2])
+    torch.testing.assert_close(joined.mean, values.mean(0))
+    torch.testing.assert_close(joined.deviations / 17, values.var(0, correction=0))
+    normal = joined.normalised(values)
+    torch.testing.assert_close(normal.std(0, correction=0), torch.ones(5, dtype=torch.float64))
+
+
+def test_the_step_solves_the_normal_equations():
+    generator = torch.Generator().manual_seed(2)
+    inputs = torch.randn(4, 7, generator=generator, dtype=torch.float64)
+    gradients = torch.randn(4, 3, generator=generator, dtype=torch.float64)
+    seen = Statistics.of(torch.cat([inputs, gradients], 1))
+    normal = seen.normalised(torch.cat([inputs, gradients], 1))
+    wanted = -0.3 * normal[:, :7].square().sum(1, keepdim=True) * normal[:, 7:]
+    ridged = inputs.T @ inputs + 2.0 * torch.eye(7, dtype=torch.float64)
+    found = ridge_step(inputs, gradients, seen, 0.3, 2.0).to_dense()
+    torch.testing.assert_close(found, (torch.linalg.inv(ridged) @ inputs.T @ wanted).T)
+
+
+def test_the_change_is_that_of_features_taken_one_sentence_at_a_time(model, compiled, small_corpus):
+    plan = compiled(3)
+    method = UltraEdit(layers=(1,), learning_rate=0.01)
+    [delta] = method.apply(model, [plan], EditContext(small_corpus))
+    name = "gpt_neox.layers.1.mlp.dense_4h_to_h"
+    assert set(delta.changes) == {f"{name}.weight", "gpt_neox.layers.1.mlp.dense_h_to_4h.weight"}
+    module = model.get_submodule(name)
+    inputs, gradients = [], []
+    for row in plan.training.filter(role="edit").iter_rows(named=True):
+        seen = {}
+
+        def keep(_, given, output, seen=seen):
+            output.retain_grad()
+            seen.update(given=given[0], output=output)
+
+        handle = module.register_forward_hook(keep)
+        tokens = row["prompt"] + row["answer"]
+        scores = model(input_ids=torch.tensor([tokens])).logits[0].log_softmax(-1)
+        handle.remove()
+        places = range(len(row["prompt"]) - 1, len(tokens) - 1)
+        loss = -sum(scores[place, tokens[place + 1]] for place in places) / len(places)
+        loss.backward()
+        inputs.append(seen["given"][0, list(places)].detach())
+        gradients.append(seen["output"].grad[0, list(places)])
+    inputs, gradients = torch.cat(inputs), torch.cat(gradients)
+    features = torch.cat([inputs, gradients], 1)
+    wanted = ridge_step(inputs, gradients, Statistics.of(features), 0.01, 1.0).to_dense()
+    assert wanted.norm() > 1e-6
+    torch.testing.assert_close(delta.changes[f"{name}.weight"].to_dense(), wanted)
+
+
+def test_a_step_raises_the_new_answers(model, compiled, small_corpus):
+    plan = compiled(2)
+    [delta] = UltraEdit(learning_rate=1e-3).apply(model, [plan], EditContext(small_corpus))
+
+    def score():
+        total = 0.0
+        for row in plan.training.filter(role="edit").iter_rows(named=True):
+            tokens, start = row["prompt"] + row["answer"], len(row["prompt"])
+            with torch.no_grad():
+                scores = model(input_ids=torch.tensor([tokens])).logits[0].log_softmax(-1)
+            total += sum(float(scores[i - 1, tokens[i]]) for i in range(start, len(tokens)))
+        return total
+
+    before = score()
+    with delta.apply(model):
+        assert score() > before
+
+
+@pytest.mark.parametrize("settings", [{"learning_rate": 0.0}, {"ridge": 0.0}, {"imagined": 1}])
+def test_bad_settings(settings):
+    [name] = settings
+    with pytest.raises(ArgumentError, match=f"argument '{name}'"):
+        UltraEdit(**settings)

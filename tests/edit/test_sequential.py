@@ -1,0 +1,155 @@
+"""`edit --sequential`: sums at checkpoints, that go on where they were stopped, bit by bit."""
+
+import pytest
+import torch
+
+from behemoth import ArgumentError, Corpus, World
+from behemoth.edit import sequential
+from behemoth.edit.apply import edit
+from behemoth.edit.methods.emmet import Emmet
+from behemoth.edit.methods.lora import Lora
+from behemoth.edit.record import FailedEdit, read_edit
+from behemoth.edit.sequential import checkpoints_of
+from behemoth.plan.compile import compile_plan
+from behemoth.plan.request import EditRequest
+from behemoth.train.run import read_run
+
+LORA = {"steps": 3, "rank": 2, "edit_rows": 1, "retain_rows": 1}
+EMMET = {"steps": 3, "samples": 500, "prefixes": 0, "kept": 1}
+ALPHA = {**EMMET, "energy": 0.5, "damping": 0.01}
+
+
+@pytest.fixture(scope="module")
+def plan():
+    corpus = Corpus(World(120, 3, 10), exposures=2)
+    bare = {"repeats": 1, "same_object": 2, "same_relation": 0, "regular": 2, "probes": 1}
+    return compile_plan(corpus, EditRequest(edits=5, independent=True, **bare))
+
+
+@pytest.fixture(autouse=True)
+def often(monkeypatch):
+    monkeypatch.setattr(sequential, "SAVED_EVERY", 2)
+
+
+def in_order(trained, plan, out, method="lora", settings=LORA, **more):
+    return edit(trained, plan, method, out, settings=settings, sequential=True, **more)
+
+
+def dense(delta):
+    return {name: change.to_dense() for name, change in delta.changes.items()}
+
+
+def equal(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_checkpoints():
+    assert checkpoints_of(None, 1) == (1,)
+    assert checkpoints_of(None, 250) == (1, 10, 100, 250)
+    assert checkpoints_of(None, 100) == (1, 10, 100)
+    assert checkpoints_of([3, 2, 3], 5) == (2, 3, 5)
+    with pytest.raises(ArgumentError, match="argument 'checkpoint_at': got 6, allowed: 1 to 5"):
+        checkpoints_of([6], 5)
+
+
+def test_sums_at_checkpoints_are_those_of_the_edits_in_turn(trained, plan, tmp_path):
+    done = in_order(trained, plan, tmp_path / "e", checkpoint_at=[1, 3])
+    assert (done.sequential, done.edits, done.failed) == (True, 5, [])
+    assert repr(done).endswith("5 edits one after another by lora)")
+    record = read_edit(tmp_path / "e")
+    assert record.checkpoints == (1, 3, 5)
+    assert not (tmp_path / "e" / "points").exists(), "nothing is to be gone on with"
+    sums = dict(record.sums())
+    assert equal(dense(record.deltas()[None]), dense(sums[5]))
+    # The same by hand: each edit's delta on the model with the ones before it.
+    run = read_run(trained)
+    model = run.load_model("cpu")
+    from behemoth.edit.protocol import EditContext
+
+    context = EditContext(run.corpus, run=run.directory)
+    total, applied = {}, []
+    for number, single in enumerate(plan.singles()):
+        [delta] = Lora(**LORA).apply(model, [single], context)
+        for name, change in dense(delta).items():
+            total[name] = total.get(name, 0) + change
+        applied.append(delta.apply(model))
+        if number + 1 in sums:
+            for name, change in dense(sums[number + 1]).items():
+                torch.testing.assert_close(change, total[name], rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("method", "settings"), [("lora", LORA), ("alphaedit", ALPHA), ("ultraedit", {})]
+)
+@pytest.mark.parametrize("stopped", [1, 3, 4])
+def test_a_stopped_one_goes_on_to_the_same_bits(trained, plan, tmp_path, method, settings, stopped):
+    in_order(trained, plan, tmp_path / "whole", method, settings, checkpoint_at=[3])
+
+    class StoppedError(Exception):
+        pass
+
+    def stop(moment):
+        if moment.done == stopped:
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        in_order(
+            trained, plan, tmp_path / "parts", method, settings, checkpoint_at=[3], progress=stop
+        )
+    made = []
+    in_order(
+        trained, plan, tmp_path / "parts", method, settings, checkpoint_at=[3],
+        progress=lambda moment: made.append(moment.done),
+    )  # fmt: skip
+    assert made[0] == stopped, "the edit that was stopped is made again, and none before it"
+    whole, parts = (read_edit(tmp_path / name) for name in ("whole", "parts"))
+    for (_, one), (_, other) in zip(whole.sums(), parts.sums(), strict=True):
+        assert equal(dense(one), dense(other))
+    assert equal(dense(whole.deltas()[None]), dense(parts.deltas()[None]))
+
+
+def test_the_model_has_its_own_bits_back_and_failures_are_named(
+    trained, plan, tmp_path, monkeypatch
+):
+    from dataclasses import replace
+
+    models = []
+    apply = Lora.apply
+
+    def broken(self, model, plans, context):
+        models.append(model)
+        deltas = apply(self, model, plans, context)
+        if plans[0].edits["edit"].item() == 2:
+            return [replace(delta, changes={}, failure="a loss of nan") for delta in deltas]
+        return deltas
+
+    monkeypatch.setattr(Lora, "apply", broken)
+    done = in_order(trained, plan, tmp_path / "e")
+    assert done.failed == [FailedEdit(2, "a loss of nan")]
+    assert read_edit(tmp_path / "e").failed == (FailedEdit(2, "a loss of nan"),)
+    fresh = dict(read_run(trained).load_model("cpu").named_parameters())
+    for name, parameter in models[-1].named_parameters():
+        assert torch.equal(parameter, fresh[name]), name
+
+
+def test_what_does_not_go_together_is_refused(trained, plan, tmp_path):
+    with pytest.raises(ArgumentError, match="argument 'single': got True"):
+        in_order(trained, plan, tmp_path / "e", single=True)
+    with pytest.raises(ArgumentError, match="argument 'checkpoint_at'"):
+        edit(trained, plan, "lora", tmp_path / "e", checkpoint_at=[1])
+    assert not (tmp_path / "e").exists()
+
+
+def test_keys_are_remembered_by_layer(network, compiled, small_corpus):
+    from behemoth.edit.protocol import EditContext, Remembering
+
+    context = EditContext(small_corpus)
+    method = Emmet(layers=(1,), **EMMET)
+    going = method.in_sequence(network, context)
+    assert isinstance(going, Remembering)
+    going(compiled(2, seed=1))
+    kept = going.memory()
+    assert kept["1"].shape == (2, 24)
+    again = method.in_sequence(network, context)
+    again.recall(kept)
+    assert torch.equal(again.memory()["1"], kept["1"])

@@ -1,0 +1,152 @@
+import runpy
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from behemoth.study.analysis.collateral import damage, damage_of_edits
+from behemoth.study.analysis.consequences import consequences
+from behemoth.study.analysis.matched import (
+    MATCHED,
+    flips_at_matched_cost,
+    matched_table,
+    outcomes_at_matched_cost,
+)
+
+draw = runpy.run_path(str(Path(__file__).parents[1] / "synthetic.py"))["draw"]
+
+
+def edits(median, *, worlds=4, each=300, reached=0.9, seed=0, **columns):
+    """Edits whose KL at the flip is log-normal around a median."""
+    random = np.random.default_rng(seed)
+    parts = []
+    for world in range(worlds):
+        flipped = random.random(each) < reached
+        cost = median * np.exp(random.normal(0, 0.5, each) + random.normal(0, 0.05))
+        parts.append(
+            pl.DataFrame(
+                {"world": f"w{world}", "world_seed": world, "seed": 0, "reached": flipped,
+                 "kl_at_flip": np.where(flipped, cost, np.nan), **columns}
+            )
+        )  # fmt: skip
+    return pl.concat(parts).with_columns(pl.col("kl_at_flip").fill_nan(None))
+
+
+def test_what_costs_less_flips_more_within_a_budget():
+    found, (low, high) = flips_at_matched_cost(edits(0.1), edits(0.2, seed=1))
+    assert found.value > 0.2 and found.clear
+    assert (found.clusters, found.rows) == (4, 2400)
+    assert 0.03 < low < 0.1 and 0.2 < high < 0.6
+    back, _ = flips_at_matched_cost(edits(0.2, seed=1), edits(0.1))
+    assert back.value == pytest.approx(-found.value)
+
+
+def test_what_costs_the_same_does_not():
+    found, _ = flips_at_matched_cost(edits(0.1), edits(0.1, seed=1))
+    assert found.low < 0 < found.high
+    assert abs(found.value) < 0.03
+
+
+def test_what_never_flips_did_not_within_any_budget():
+    some, _ = flips_at_matched_cost(edits(0.1), edits(0.1, seed=1, reached=0.45))
+    # Half as many flip at each budget; over the budgets about half of all that flip have.
+    assert some.value == pytest.approx(0.45 * 0.5, abs=0.06)
+
+
+def test_costs_that_are_not_there():
+    one = edits(0.1)
+    none = one.with_columns(pl.lit(None, pl.Float64).alias("kl_at_flip"))
+    for other in (none, one.drop("kl_at_flip"), one.clear()):
+        found, reach = flips_at_matched_cost(one, other)
+        assert (found.value, reach) == (None, None)
+        assert found.note == "one of them has no edit with a cost"
+    # A flip of unknown cost is one that flipped all the same.
+    half = one.with_columns(pl.when(pl.int_range(pl.len()) % 2 == 0).then("kl_at_flip"))
+    found, _ = flips_at_matched_cost(half, edits(0.1, seed=1))
+    assert abs(found.value) < 0.05
+
+
+def sweep(lift, rates=(1, 2, 4, 8), *, seed=0, worlds=4, each=50):
+    """Success grows with the logarithm of KL, and a method's lift comes on top."""
+    random = np.random.default_rng(seed)
+    parts = []
+    for world in range(worlds):
+        for rate in rates:
+            kl = 0.01 * rate * np.exp(random.normal(0, 0.2, each))
+            success = 0.3 + 0.1 * np.log(rate) + lift + random.normal(0, 0.05, each)
+            parts.append(
+                pl.DataFrame(
+                    {"world": f"w{world}", "world_seed": world, "seed": 0, "label": f"rate {rate}",
+                     "kl": kl, "success": success}
+                )
+            )  # fmt: skip
+    return pl.concat(parts)
+
+
+def test_curves_are_read_off_at_equal_cost():
+    # The second was run at rates twice as high: at its own settings it looks better.
+    first, second = sweep(0.05), sweep(0.0, (2, 4, 8, 16), seed=1)
+    assert second["success"].mean() > first["success"].mean()
+    found, (low, high) = outcomes_at_matched_cost(first, second, "success")
+    assert found.value == pytest.approx(0.05, abs=0.02)
+    assert found.clear
+    assert (low, high) == pytest.approx((0.02, 0.08), rel=0.1)
+
+
+def test_curves_that_do_not_meet_are_not_compared():
+    found, reach = outcomes_at_matched_cost(sweep(0), sweep(0, (64, 128)), "success")
+    assert (found.value, found.note, reach) == (None, "no cost that both have", None)
+    found, _ = outcomes_at_matched_cost(sweep(0), sweep(0, (2,)), "success")
+    assert found.note == "a sweep of one setting is no curve"
+    found, _ = outcomes_at_matched_cost(sweep(0), sweep(0).drop("kl"), "success")
+    assert found.value is None
+    found, _ = outcomes_at_matched_cost(sweep(0), sweep(0).clear(), "success")
+    assert found.value is None
+
+
+def test_the_table_of_ranks_and_parts():
+    settings = {
+        f"{part} {rank} at {rate}": {"rank": rank, "part": part}
+        for part in ("mlp", "both")
+        for rank in (1, None)
+        for rate in (1, 2)
+    }
+    frames = draw(labels=tuple(settings), settings=settings, edits=4, worlds=2)
+    every = frames.edits.collect()
+    rows = damage(frames.probes)
+    table = matched_table(every, damage_of_edits(rows), consequences(frames.probes))
+    assert table.schema == MATCHED
+    pairs = table.select("comparison", "first", "second").unique(maintain_order=True).rows()
+    assert pairs == [
+        ("rank", "both, rank 1", "both, full rank"),
+        ("rank", "mlp, rank 1", "mlp, full rank"),
+        ("part", "both, rank 1", "mlp, rank 1"),
+        ("part", "both, full rank", "mlp, full rank"),
+    ]
+    assert table.height == 4 * 2 * 3
+    # Frames from before there were costs at the flip.
+    old = table.filter(pl.col("outcome") == "flipped")
+    assert old["difference"].is_null().all() and old["note"].is_not_null().all()
+    swept = table.filter((pl.col("outcome") == "success") & (pl.col("cost") == "norm"))
+    assert swept["difference"].drop_nulls().len() + swept["note"].drop_nulls().len() >= 4
+    assert (
+        matched_table(every.clear(), damage_of_edits(rows), consequences(frames.probes)).height == 0
+    )
+
+
+def test_only_what_differs_in_one_thing_is_compared():
+    settings = {
+        "lora": {"rank": 1, "part": "mlp"},
+        "ft": {"rank": None, "part": "mlp"},
+        "ascent": {"rank": None, "part": "mlp", "method": "grad_ascent"},
+    }
+    frames = draw(labels=tuple(settings), settings=settings, edits=4, worlds=2)
+    every = frames.edits.collect()
+    of_edits, follows = damage_of_edits(damage(frames.probes)), consequences(frames.probes)
+    table = matched_table(every, of_edits, follows)
+    assert set(table["method"]) == {"ft"}
+    assert (table.filter(pl.col("outcome") == "flipped")["edits"] == 2 * 2 * 5 * 4).all()
+    # Without and with a retain term they differ in two things.
+    retain = pl.when(pl.col("label") == "ft").then(8).otherwise(0).alias("retain_rows")
+    assert matched_table(every.with_columns(retain), of_edits, follows).height == 0

@@ -1,0 +1,52 @@
+"""The methods side by side."""
+
+import runpy
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from behemoth.study.analysis.collateral import damage, damage_of_edits
+from behemoth.study.analysis.methods import METHODS, methods_of
+
+draw = runpy.run_path(str(Path(__file__).parents[1] / "synthetic.py"))["draw"]
+
+
+def table_of(frames):
+    edits = frames.edits.collect()
+    of_edits = damage_of_edits(damage(frames.probes))
+    return methods_of(edits, frames.probes, of_edits, frames.edit_seconds)
+
+
+def test_each_method_has_a_row_with_what_its_edits_say():
+    frames = draw(labels=("one", "two"), edits=10, worlds=3)
+    table = table_of(frames)
+    assert table.schema == METHODS
+    assert table["label"].to_list() == ["one", "two"]
+    assert table["edits"].to_list() == [150, 150] and table["clusters"].to_list() == [3, 3]
+    edits = frames.edits.collect()
+    for row in table.iter_rows(named=True):
+        own = edits.filter(pl.col("label") == row["label"])
+        assert row["success"] == pytest.approx(own["success"].mean())
+        assert row["success_low"] <= row["success"] <= row["success_high"]
+        assert row["norm"] == own["norm"].median()
+        assert row["seconds"] == pytest.approx(30 / 50), "30 s a trial of 50 edits"
+    # The second is twice as fast.
+    assert table["ed50"][1] < table["ed50"][0]
+
+
+def test_held_out_wordings_count_by_what_the_method_is_for():
+    flips, forgets = (table_of(draw(edits=40, kind=kind)) for kind in ("flip", "forget"))
+    # Of the held-out wordings two thirds say the new object, and none of these the old one.
+    for table in (flips, forgets):
+        assert table["held_out"].item() == pytest.approx(2 / 3, abs=0.05)
+    assert [table["forgets"].item() for table in (flips, forgets)] == [False, True]
+
+
+def test_what_was_not_asked_is_null():
+    frames = draw(edits=10, worlds=1, probes=1)
+    frames.probes = frames.probes.filter(pl.col("group") != "edited_held_out")
+    frames.edit_seconds = {}
+    row = table_of(frames).row(0, named=True)
+    assert row["held_out"] is None and row["seconds"] is None
+    assert row["success"] is not None and row["success_low"] is None, "one cluster: no interval"
