@@ -1,37 +1,60 @@
+from dataclasses import dataclass
+from typing import ClassVar
+
 from behemoth.study.gates import run as gates_run
 from behemoth.study.gates.bench import Units
-from behemoth.study.gates.record import Judgement, Seen
+from behemoth.study.gates.conditions import Condition
+from behemoth.study.gates.picture import Picture
 
 
+def condition(values):
+    return Condition("a number", values, bound=0.5, effect=0.1)
+
+
+@dataclass(frozen=True)
 class Fixed:
     """A gate that needs nothing."""
 
-    number, title, rule, source = 2, "A claim", "A rule", "A source"
+    number: ClassVar = 2
+    name: ClassVar = "claim"
+    title: ClassVar = "A claim"
+    source: ClassVar = "A source"
+    pilot: ClassVar = "nothing was run before"
+    reasons: ClassVar = ()
+    setting: ClassVar = "A setting"
+    seeds: int = 3
 
-    def units(self, threads):
+    def units(self, seed, threads):
         return Units({})
 
-    def look(self, bench):
-        return Seen(
-            "done", {"value": 1}, Judgement("not shown at this size", "seen", "a larger size")
-        )
+    def measure(self, bench):
+        return {"value": 0.9 + bench.seed / 100}
+
+    def conditions(self, rows):
+        return [condition([row["value"] for row in rows])]
+
+    def picture(self, rows):
+        return Picture("x", "y", [("a", 0.0, row["value"], 0) for row in rows], "A sentence.")
 
 
 def test_the_command(run, monkeypatch, tmp_path):
-    monkeypatch.setattr(gates_run, "get_gates", lambda only: [Fixed()])
+    monkeypatch.setattr(gates_run, "get_gates", lambda numbers: [Fixed()])
     out = tmp_path / "gates"
-    report = run("study", "gates", "--out", out, "--only", "2", "--json").json()
-    assert list(report) == ["out", "gates", "failures", "seconds"]
+    ahead = run("study", "gates", "--out", out, "--dry-run")
+    assert "2     A claim  not run yet  0 of 0" in ahead.out
+    assert ahead.out.splitlines()[-1].startswith(f"{out}: 1 not run yet")
+    report = run("study", "gates", "--out", out, "--gate", "2", "--json").json()
+    assert list(report) == ["out", "gates", "failures", "seconds", "states"]
     [gate] = report["gates"]
-    assert (gate["verdict"], gate["seen"]) == ("not shown at this size", {"value": 1})
+    assert (gate["verdict"], gate["rows"][2]) == ("reproduced", {"value": 0.92})
     ran = run("study", "gates", "--out", out)
-    assert ran.code == 0 and "2     A claim  not shown at this size" in ran.out
-    assert "   expected: a larger size\n" in ran.out
-    assert ran.err == ""
-    assert "1 not shown at this size" in ran.out.splitlines()[-1]
+    assert ran.code == 0
+    assert "2     A claim  reproduced" in ran.out
+    assert "   a number: 0.91 [0.885, 0.935], above 0.5: holds\n" in ran.out
+    assert "1 reproduced" in ran.out.splitlines()[-1]
 
 
 def test_the_command_refuses(run, tmp_path):
-    refused = run("study", "gates", "--out", tmp_path / "g", "--only", "1,1000").refused()
-    assert refused.startswith("argument 'only': got 1000, allowed: numbers of gates, 1 to ")
+    refused = run("study", "gates", "--out", tmp_path / "g", "--gate", "1,1000").refused()
+    assert refused.startswith("argument 'gate': got 1000, allowed: numbers of gates, 1 to ")
     assert "argument '--threads'" in run("study", "gates", "--threads", "0").refused()

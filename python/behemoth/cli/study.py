@@ -20,7 +20,7 @@ from .console import console, keep_interrupts, resumable, write_json
 from .options import Option, command, flag
 
 if TYPE_CHECKING:
-    from behemoth.study.gates import GatesResult
+    from behemoth.study.gates import GatesResult, Held
     from behemoth.study.results import Failure
     from behemoth.study.work.run import Estimate, StudyResult
 
@@ -71,8 +71,12 @@ RUN = (
 )
 GATES = (
     Option("out", "DIR", "Directory to write; what is finished there is kept.", default="gates"),
-    Option("only", "N,...", "Numbers of gates, such as 1,7 [all].", _numbers),
+    Option("gate", "N,...", "Numbers of gates, in this order, such as 7,1 [all].", _numbers),
     THREADS,
+    Option("workers", "N", "Units at once [one a core].", parse.at_least(1)),
+    flag("reasons", "Of what is not reproduced, test the reasons that can be tested."),
+    Option("pages", "DIR", "Write a page and a figure of each gate, and their index."),
+    flag("dry_run", "Only say how far each gate is."),
 )
 
 
@@ -189,15 +193,20 @@ def show(
 def gates(given: dict[str, Any], json: bool) -> None:
     """See whether this laboratory reproduces what is known: small experiments on the CPU.
 
-    Each says what was done and seen. What a small model cannot show is said to be so, with the
-    size at which it is expected. Running it again goes on where it stopped.
+    Twelve claims from the literature, each with a rule that intervals over models decide. Running
+    it again goes on where it stopped.
     """
     keep_interrupts()
     prepare()
     with needed(), resumable(str(given.get("out", GATES[0].default))):
         from behemoth.study.gates import run_gates
 
+        pages = given.pop("pages", None)
         result = run_gates(progress=Bars(), **given)
+        if pages is not None:
+            from behemoth.report.gates import write_gate_pages
+
+            write_gate_pages(result.out, pages)
     write_json(result.to_dict()) if json else _show_gates(result)
     if result.failures:
         raise typer.Exit(1)
@@ -241,7 +250,8 @@ def _show_result(result: StudyResult) -> None:
     messages.print(f"next: behemoth study report {result.out}")
 
 
-_COLOURS = {"reproduced": "green", "not reproduced": "red", "not shown at this size": "yellow"}
+_COLOURS = {"reproduced": "green", "not reproduced": "red", "not decidable at this size": "yellow"}
+_NOT_RUN = "not run yet"
 
 
 def _show_gates(result: GatesResult) -> None:
@@ -249,28 +259,46 @@ def _show_gates(result: GatesResult) -> None:
     from rich.text import Text
 
     screen = console()
+    for gate in result.gates:
+        screen.print(f"{gate.number}. {gate.title}: {gate.verdict}", markup=False)
+        screen.print(f"   setting: {gate.setting}", markup=False)
+        for one in gate.conditions:
+            screen.print(f"   {_condition_text(one)}", markup=False)
+        screen.print(f"   source: {gate.source}\n", markup=False)
     table = Table(box=None, pad_edge=False, show_edge=False)
-    for column in ("gate", "claim", "verdict"):
+    for column in ("gate", "claim", "verdict", "models", "trials", "left"):
         table.add_column(column, no_wrap=column == "verdict")
-    for gate in result.gates:
-        verdict = Text(gate.verdict, style=_COLOURS[gate.verdict])
-        table.add_row(str(gate.number), Text(gate.title), verdict)
+    for state in result.states:
+        verdict = state.verdict or _NOT_RUN
+        left = clock_text(state.seconds_left) if state.seconds_left else ""
+        table.add_row(
+            str(state.number),
+            Text(state.title),
+            Text(verdict, style=_COLOURS.get(verdict, "")),
+            f"{state.models_done} of {state.models}",
+            f"{state.trials_done} of {state.trials}",
+            left,
+        )
     screen.print(table)
-    for gate in result.gates:
-        screen.print(f"\n{gate.number}. {gate.title}: {gate.verdict}", markup=False)
-        lines = {"done": gate.done, "seen": gate.summary, "rule": gate.rule,
-                 "expected": gate.expected, "source": gate.source}  # fmt: skip
-        for name, text in lines.items():
-            if text is not None:
-                screen.print(f"   {name}: {text}", markup=False)
-    counts = {
-        verdict: [gate.verdict for gate in result.gates].count(verdict) for verdict in _COLOURS
-    }
+    verdicts = [state.verdict or _NOT_RUN for state in result.states]
+    counts = {verdict: verdicts.count(verdict) for verdict in (*_COLOURS, _NOT_RUN)}
     told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
     screen.print(f"\n{result.out}: {told or 'no gate'}, {clock_text(result.seconds)}", markup=False)
     messages = console(stderr=True)
     for failure in result.failures:
         messages.print(f"gate {failure.number} failed: {failure.reason}", markup=False)
+
+
+def _condition_text(one: Held) -> str:
+    from behemoth.study.gates.record import shown
+
+    interval = "" if one.low is None else f" [{shown(one.low)}, {shown(one.high)}]"
+    side = "below" if one.below else "above"
+    text = f"{one.says}: {shown(one.mean)}{interval}, {side} {shown(one.bound)}: {one.outcome}"
+    if one.power is None:
+        return text
+    seen = f"power {one.power:.2f} to see {shown(one.effect)}"
+    return f"{text} ({seen}; {one.needed} models for 0.80)"
 
 
 def _grouped(failures: Sequence[Failure]) -> dict[str, list[str]]:

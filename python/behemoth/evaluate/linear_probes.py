@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from behemoth.corpus.corpus import Corpus
     from behemoth.plan.edit_plan import EditPlan
 
-__all__ = ["LINEAR_PROBES", "probe_objects", "residual_stream"]
+__all__ = ["LINEAR_PROBES", "probe_objects", "residual_stream", "ridge_scores"]
 
 LINEAR_PROBES: dict[str, Any] = {
     "layer": pl.UInt32,
@@ -109,7 +109,7 @@ def probe_objects(
         fitted = len(stay) - tried
         exposures = corpus.exposures(wanted["fact"].to_numpy())[fitted:]
         for layer in range(states.shape[1]):
-            scores = _ridge_scores(states[:, layer], objects[:fitted], fitted, count, ridge)
+            scores = ridge_scores(states[:, layer], objects[:fitted], fitted, count, ridge)
             true = objects[fitted:]
             value = scores[np.arange(len(true)), true]
             found = scores.argmax(1)
@@ -187,14 +187,30 @@ def _facts_that_stay(
     return np.concatenate(parts) if parts else np.empty(0, np.uint64)
 
 
-def _ridge_scores(
+def ridge_scores(
     states: NDArray[np.float32],
     objects: NDArray[np.int64],
     fitted: int,
     count: int,
     ridge: float,
 ) -> NDArray[np.float64]:
-    """Scores of all objects for the rows after the first `fitted`, which the map is fitted on."""
+    """Fit a linear map to one-hot objects by ridge regression, and score the rows behind.
+
+    Parameters
+    ----------
+    states : float [n, d]
+        The first `fitted` rows are fitted on.
+    objects : int64 [fitted]
+        Of these rows.
+    fitted, count : int
+        Rows to fit on; objects that there are.
+    ridge : float
+        Weight of the squared norm, relative to the mean squared length of the states.
+
+    Returns
+    -------
+    float64 [n - fitted, count]
+    """
     x = states.astype(np.float64)
     mean = x[:fitted].mean(0)
     x = x - mean

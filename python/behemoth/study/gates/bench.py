@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Bench", "Frequency", "Units", "model_unit", "trial_unit"]
 
+_RATE = 4e-3  # of pico in small batches; the default of the size is for batches of 256 blocks
+
 
 @dataclass(frozen=True)
 class Units:
@@ -40,7 +42,12 @@ class Units:
 
 
 def model_unit(
-    world: Mapping[str, Any], corpus: Mapping[str, Any], *, threads: int = 1, **train: Any
+    world: Mapping[str, Any],
+    corpus: Mapping[str, Any],
+    *,
+    seed: int = 0,
+    threads: int = 1,
+    **train: Any,
 ) -> ModelUnit:
     """Make the unit of a model on a CPU.
 
@@ -48,14 +55,17 @@ def model_unit(
     ----------
     world, corpus : mapping
         The tables of a study.
+    seed : int
+        Of the world and of the initialisation.
     threads : int
         CPU threads; weights depend on it.
     **train
         Fields of `TrainConfig`.
     """
     quiet = {"tensorboard": False, "probe_facts": 0, "device": "cpu", "threads": threads}
-    settings: dict[str, Any] = {"model": "nano", **quiet, **train}
-    return ModelUnit.of(CorpusUnit(dict(world), dict(corpus)), default_config(**settings))
+    settings: dict[str, Any] = {"model": "pico", "seed": seed, **quiet, **train}
+    worlds = {"seed": seed, **world}
+    return ModelUnit.of(CorpusUnit(worlds, dict(corpus)), default_config(**settings))
 
 
 def trial_unit(
@@ -80,25 +90,37 @@ class Frequency:
         Fields of `TrainConfig`.
     """
 
-    subjects: int = 400
+    subjects: int = 200
     relations: int = 4
     objects: int = 50
     levels: tuple[int, ...] = (2, 4, 8, 16, 32, 64, 128, 256)
-    train: Mapping[str, Any] = field(default_factory=lambda: {"batch_size": 32})
+    train: Mapping[str, Any] = field(default_factory=lambda: {"batch_size": 8})
 
-    def model(self, size: str = "nano", threads: int = 1) -> ModelUnit:
-        """The unit of a model of a size."""
-        world = {"subjects": self.subjects, "relations": self.relations, "objects": self.objects}
-        corpus = {"exposures": f"latin:{','.join(map(str, self.levels))}"}
-        return model_unit(world, corpus, threads=threads, **{**self.train, "model": size})
+    def model(
+        self,
+        seed: int,
+        threads: int = 1,
+        *,
+        world: Mapping[str, Any] | None = None,
+        corpus: Mapping[str, Any] | None = None,
+        **train: Any,
+    ) -> ModelUnit:
+        """The unit of a model of it: pico, with keys of world, corpus and training changed."""
+        worlds = {"subjects": self.subjects, "relations": self.relations,
+                  "objects": self.objects, **(world or {})}  # fmt: skip
+        corpora = {"exposures": f"latin:{','.join(map(str, self.levels))}", **(corpus or {})}
+        settings = {"learning_rate": _RATE, **self.train, **train}
+        return model_unit(worlds, corpora, seed=seed, threads=threads, **settings)
 
     @property
     def told(self) -> str:
         """What it is, for people."""
         return (
             f"{self.subjects * self.relations:,} facts ({self.subjects} subjects x "
-            f"{self.relations} relations, {self.objects} objects each), exposures "
-            f"{self.levels[0]} to {self.levels[-1]} ({len(self.levels)} levels)"
+            f"{self.relations} relations, {self.objects} objects each) in one plain sentence, "
+            f"exposures {self.levels[0]} to {self.levels[-1]} ({len(self.levels)} levels, a Latin "
+            f"square), batches of {self.train.get('batch_size')} x "
+            f"{self.train.get('block_length', 128)} tokens"
         )
 
     def request(self, edits: int, **fields: Any) -> EditRequest:
@@ -112,16 +134,22 @@ class Frequency:
 
 @dataclass(frozen=True)
 class Bench:
-    """What the finished units of a gate have left.
+    """What the finished units of a gate have left, of one seed.
 
     Attributes
     ----------
     directory : StudyDirectory
     units : Units
+    seed : int
+        Of the world and of the initialisation.
+    threads : int
+        CPU threads that are to be used.
     """
 
     directory: StudyDirectory
     units: Units
+    seed: int = 0
+    threads: int = 1
 
     def model(self, name: str) -> ModelRecord:
         """The record of a model.
@@ -167,23 +195,40 @@ class Bench:
         self.model(name)
         return read_run(self._model(name))
 
-    def load(self, name: str) -> GPTNeoXForCausalLM:
-        """Load a model."""
+    def load(self, name: str, step: int | None = None) -> GPTNeoXForCausalLM:
+        """Load a model, as it was in the end or after one of its `steps`."""
         model: Any = self.run(name).load_model("cpu")
+        if step is not None:
+            from safetensors.torch import load_file
+
+            place = self._model(name) / "checkpoints" / f"step-{step:08}"
+            model.load_state_dict(load_file(place / "model.safetensors"))
         return model
+
+    def steps(self, name: str) -> list[int]:
+        """Steps after which a model was kept (`TrainConfig.checkpoint_history`), rising.
+
+        Raises
+        ------
+        StudyError
+            When none was: checkpoints are no part of what a model is known by.
+        """
+        places = (self._model(name) / "checkpoints").glob("step-*")
+        found = sorted(int(place.name.removeprefix("step-")) for place in places)
+        if not found:
+            raise StudyError(f"model {name!r}: it was trained without checkpoints to keep")
+        return found
 
     def frame(self, name: str, kind: Literal["edits", "probes"]) -> pl.DataFrame:
         """A frame of a trial."""
         self.trial(name)
         return pl.read_parquet(self.directory.trial(self.units.trials[name].id) / f"{kind}.parquet")
 
-    def steps(self, name: str) -> str:
-        """What a model is and how long it was trained, for people."""
+    def about(self, name: str) -> dict[str, Any]:
+        """What a model is and how long it was trained, as plain values."""
         record = self.model(name)
-        return (
-            f"{record.size} ({record.parameters / 1e6:.2f} M parameters), "
-            f"{record.steps} steps, {record.tokens / 1e6:.2f} M tokens"
-        )
+        return {"size": record.size, "parameters": record.parameters, "steps": record.steps,
+                "tokens": record.tokens, "recall": record.recall}  # fmt: skip
 
     def _model(self, name: str) -> Any:
         return self.directory.model(self.units.models[name].id)

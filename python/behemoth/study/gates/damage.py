@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
+import numpy as np
 import polars as pl
 
-from .bench import Bench, Frequency, Units, trial_unit
-from .record import Judgement, Seen, shown
+from behemoth.delta.delta import Change, EditDelta, add_changes
+from behemoth.edit.protocol import EditContext
+from behemoth.edit.registry import get_method
+from behemoth.edit.sequence import edit_in_sequence
+from behemoth.plan.compile import compile_plan
+from behemoth.recall.facts import recall
 
-__all__ = ["CLOSE", "Damage", "closeness", "judge"]
+from .bench import Bench, Frequency, Units, trial_unit
+from .conditions import Condition
+from .picture import Picture
+from .record import Reason, Row
+
+__all__ = ["CLOSE", "Damage", "closeness"]
 
 CLOSE = ("same_subject", "same_relation", "same_object")
 """Groups of bystanders that have something in common with the edited fact."""
 _FAR = "unrelated"
-_P = 0.05
+_LEAST = 1e-6  # nats: below it is rounding
 
 
-def closeness(damage: pl.DataFrame) -> dict[str, dict[str, float | None]]:
-    """Hold the damage to close bystanders against that to unrelated ones, edit by edit.
+def closeness(damage: pl.DataFrame) -> dict[str, float]:
+    """Mean KL in nats by group, over edits that have both the group and unrelated bystanders.
 
     Parameters
     ----------
@@ -32,128 +43,147 @@ def closeness(damage: pl.DataFrame) -> dict[str, dict[str, float | None]]:
     Returns
     -------
     dict
-        By group: kl and unrelated (means over the edits that have both), edits, p (one-sided
-        Wilcoxon's signed ranks, 1945, for more damage than to the unrelated; None below six
-        edits).
+        By group: log2 of the mean KL over that of unrelated bystanders of the same edits.
     """
-    from scipy.stats import wilcoxon
-
     far = damage.filter(pl.col("group") == _FAR).select("edit", pl.col("kl").alias("far"))
-    found: dict[str, dict[str, float | None]] = {}
+    found: dict[str, float] = {}
     for group in CLOSE:
         pairs = damage.filter(pl.col("group") == group).join(far, on="edit")
-        difference = (pairs["kl"] - pairs["far"]).to_numpy()
-        p = None
-        if len(difference) > 5 and difference.any():
-            test: Any = wilcoxon(difference, alternative="greater")
-            p = float(test.pvalue)
-        own: Any = pairs["kl"].mean()
-        others: Any = pairs["far"].mean()
-        found[group] = {"kl": own, _FAR: others, "edits": pairs.height, "p": p}
+        own, other = (float(pairs[name].mean() or 0.0) for name in ("kl", "far"))  # type: ignore[arg-type]
+        found[group] = math.log2(max(own, _LEAST) / max(other, _LEAST))
     return found
-
-
-def judge(
-    close: Mapping[str, Mapping[str, float | None]], batches: Sequence[tuple[int, float]]
-) -> Judgement:
-    """Judge damage.
-
-    Parameters
-    ----------
-    close : mapping
-        What `closeness` gives.
-    batches : sequence of (int, float)
-        Edits made together, rising, and mean KL of unrelated bystanders in nats.
-    """
-    said = "; ".join(
-        f"{group.replace('_', ' ')} {shown(row['kl'])} against {shown(row[_FAR])} nats for "
-        f"unrelated (p {shown(row['p'])})"
-        for group, row in close.items()
-    )
-    levels = ", ".join(f"{shown(kl)} after {count}" for count, kl in batches)
-    said += f"; unrelated by edits at once: {levels}"
-    values = [kl for _, kl in batches]
-    if values[-1] <= values[0]:
-        return Judgement("not reproduced", said)
-    tests = [row["p"] for row in close.values()]
-    if any(p is not None and p >= 1 - _P for p in tests):
-        return Judgement("not reproduced", said)
-    rising = all(b > a for a, b in itertools.pairwise(values))
-    if rising and all(p is not None and p < _P for p in tests):
-        return Judgement("reproduced", said)
-    return Judgement(
-        "not shown at this size",
-        said,
-        "more edits and several worlds (`behemoth study run frequency --size quick`): the order "
-        "is not clear in the edits of one model",
-    )
 
 
 @dataclass(frozen=True)
 class Damage:
-    """Single edits and batches of the shared model."""
+    """Single edits and one long sequence of edits of the shared model."""
 
     number: ClassVar[int] = 8
+    name: ClassVar[str] = "damage"
     title: ClassVar[str] = "Damage grows with closeness and with the number of edits"
-    rule: ClassVar[str] = (
-        "KL(unedited || edited) at the bystander's object is larger for facts of the same "
-        "subject, relation and object than for unrelated ones, each by Wilcoxon's signed ranks "
-        f"over single edits with one-sided p < {_P}, and rises with every larger batch for "
-        "unrelated ones; the other way round for any group, or no more in the largest batch "
-        "than after single edits: not reproduced; else not shown"
-    )
     source: ClassVar[str] = (
         "Meng et al. 2022, arXiv 2210.07229; Gupta et al. 2024, arXiv 2401.07453"
     )
+    pilot: ClassVar[str] = (
+        "single edits and a sequence of 16 of one other seed were looked at; rule and "
+        "size have not changed since"
+    )
+    reasons: ClassVar[tuple[Reason, ...]] = (
+        Reason("retained rows in the mixture hold bystanders in place: none", {"retained": 0}),
+        Reason("LoRA of rank 16 changes little at a time: full fine-tuning's rank", {"rank": 64}),
+        Reason("damage of another method: rome, memit and alphaedit were not tried"),
+    )  # fmt: skip
 
     world: Frequency = field(default_factory=Frequency)
-    edits: int = 4
-    batches: tuple[int, ...] = (1, 8)
-    steps: int = 40
+    edits: int = 6
+    sequence: tuple[int, ...] = (1, 4, 16, 64, 256)
+    steps: int = 25
+    rank: int = 16
+    retained: int = 8
+    seeds: int = 3
 
-    def units(self, threads: int) -> Units:
-        """The shared model, single edits and batches (sizes in edits of each level)."""
-        model = self.world.model(threads=threads)
-        common = {"part": "mlp", "rank": 16, "steps": self.steps}
-        singles = {**common, "edit_rows": 1, "retain_rows": 8}
-        trials = {
-            "singles": trial_unit(
-                model, self.world.request(self.edits), "lora", singles, "LoRA, rank 16"
-            )
-        }
-        for count in self.batches:
-            together = count * len(self.world.levels)
-            request = self.world.request(count, independent=False, distinct=False)
-            rows = {**common, "edit_rows": together, "retain_rows": 8}
-            trials[f"batch {count}"] = trial_unit(
-                model, request, "lora", rows, f"LoRA, rank 16, {together} at once"
-            )
-        return Units({"model": model}, trials)
-
-    def look(self, bench: Bench) -> Seen:
-        """Judge KL by group and by size of a batch."""
-        singles = _damage(bench.frame("singles", "probes"))
-        close = closeness(singles)
-        sizes = [1, *(count * len(self.world.levels) for count in self.batches)]
-        frames = [singles, *(_damage(bench.frame(f"batch {count}", "probes"))
-                             for count in self.batches)]  # fmt: skip
-        batches = [
-            (size, float(frame.filter(pl.col("group") == _FAR)["kl"].mean() or 0.0))  # type: ignore[arg-type]
-            for size, frame in zip(sizes, frames, strict=True)
-        ]
-        numbers = {"close": close, "batches": [list(pair) for pair in batches]}
-        done = (
-            f"{bench.steps('model')} on {self.world.told}; "
-            f"{self.edits * len(self.world.levels)} single edits and batches of "
-            f"{', '.join(map(str, sizes[1:]))} by LoRA of rank 16 on the MLP, {self.steps} "
-            "steps, each with 8 retained rows"
+    @property
+    def setting(self) -> str:
+        """World, model and edits."""
+        return (
+            f"{self.world.told}; pico; {self.edits} single edits a level, and sequences of "
+            f"{', '.join(map(str, self.sequence))} edits, each on the model that those before it "
+            f"left; LoRA of rank {self.rank} on the MLP, {self.steps} steps with {self.retained} "
+            "retained rows each. Damage by closeness: KL(unedited || edited) at the bystander's "
+            "object, as log2 of that of unrelated facts. Damage by number: fall of "
+            "log p(object) of facts that were known and that no edit is of"
         )
-        return Seen(done, numbers, judge(close, batches))
+
+    @property
+    def _settings(self) -> dict[str, Any]:
+        return {"part": "mlp", "rank": self.rank, "steps": self.steps, "edit_rows": 1,
+                "retain_rows": self.retained}  # fmt: skip
+
+    def units(self, seed: int, threads: int) -> Units:
+        """The shared model and single edits."""
+        model = self.world.model(seed, threads)
+        request = self.world.request(self.edits)
+        label = f"LoRA, rank {self.rank}"
+        single = trial_unit(model, request, "lora", self._settings, label)
+        return Units({"model": model}, {"singles": single})
+
+    def measure(self, bench: Bench) -> Row:
+        """Closeness of single edits, and bystanders after each length of the sequence."""
+        probes = bench.frame("singles", "probes")
+        kept = probes.filter(
+            (pl.col("stage") == "after") & ~pl.col("must_change") & pl.col("failure").is_null()
+        )
+        by = kept.group_by("edit", "group").agg(pl.col("kl").mean()).drop_nulls("kl")
+        return {"closeness": closeness(by), "sequence": self._followed(bench)}
+
+    def _followed(self, bench: Bench) -> list[dict[str, float]]:
+        """What is left of bystanders, and of the edits, after so many edits in a row."""
+        run, model = bench.run("model"), bench.load("model")
+        corpus = run.corpus
+        most = self.sequence[-1]
+        request = self.world.request(-(-most // len(self.world.levels)), probed=1)
+        plans = compile_plan(corpus, request).singles()
+        order = np.random.default_rng(bench.seed).permutation(len(plans))[:most]
+        context = EditContext(corpus=corpus, seed=bench.seed, cache=bench.directory.cache,
+                              run=run.directory)  # fmt: skip
+        method = get_method("lora", self._settings)
+        made = edit_in_sequence(model, method, [plans[at] for at in order], context)
+        edited = set(made.probes["fact"].to_list())
+        before = recall(
+            model, corpus, templates=["default"], facts=np.arange(corpus.world.num_facts)
+        )
+        known = before.filter(pl.col("exact_match") & ~pl.col("fact").is_in(edited))
+        found: list[dict[str, float]] = []
+        total: dict[str, Change] = {}
+        for first, last in itertools.pairwise((0, *self.sequence)):
+            for delta in made.deltas[first:last]:
+                total = add_changes(total, delta.changes)
+            with _sum(made.deltas[0], total).apply(model):
+                after = recall(model, corpus, facts=known["fact"], templates=["default"])
+            fall = (known["log_probability"] - after["log_probability"]).mean()
+            found.append(
+                {
+                    "edits": last,
+                    "fall": float(fall),  # type: ignore[arg-type]
+                    "lost": 1 - float(after["exact_match"].mean()),  # type: ignore[arg-type]
+                    "held": float(made.retained()[last - 1]),
+                    "bystanders": known.height,
+                }
+            )
+        return found
+
+    def conditions(self, rows: Sequence[Row]) -> list[Condition]:
+        """Each group is hit harder than unrelated facts, each longer sequence does more."""
+        held = [
+            Condition(
+                f"KL of {group.replace('_', ' ')} over that of unrelated facts, log2",
+                [row["closeness"][group] for row in rows], 0.0, 0.5,
+            )
+            for group in CLOSE
+        ]  # fmt: skip
+        for place, (fewer, more) in enumerate(itertools.pairwise(self.sequence)):
+            falls = [[row["sequence"][at]["fall"] for row in rows] for at in (place, place + 1)]
+            growth = [
+                math.log2(max(b, _LEAST) / max(a, _LEAST)) for a, b in zip(*falls, strict=True)
+            ]
+            held.append(
+                Condition(f"fall of log p after {more} edits over that after {fewer}, log2",
+                          growth, 0.0, 0.5)
+            )  # fmt: skip
+        return held
+
+    def picture(self, rows: Sequence[Row]) -> Picture:
+        """Damage against the number of edits."""
+        points = [
+            (what, one["edits"], one[key], model)
+            for key, what in (("lost", "known facts lost"), ("fall", "fall of log p, nats"))
+            for model, row in enumerate(rows)
+            for one in row["sequence"]
+        ]
+        return Picture("edits in a row", "damage to facts that no edit is of", points,
+                       "Each further edit costs what the model knew otherwise.",
+                       log=True)  # fmt: skip
 
 
-def _damage(probes: pl.DataFrame) -> pl.DataFrame:
-    """Mean KL in nats by edit and group, of what must not change."""
-    kept = probes.filter(
-        (pl.col("stage") == "after") & ~pl.col("must_change") & pl.col("failure").is_null()
-    )
-    return kept.group_by("edit", "group").agg(pl.col("kl").mean()).drop_nulls("kl").sort("edit")
+def _sum(first: EditDelta, changes: dict[str, Change]) -> EditDelta:
+    return replace(first, changes=changes, failure=None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -13,43 +13,15 @@ from numpy.typing import NDArray
 from behemoth.corpus.corpus import Corpus
 
 from .bench import Bench, Units, model_unit
-from .record import Judgement, Seen, shown
+from .conditions import Condition
+from .picture import Picture
+from .record import Reason, Row
 
-__all__ = ["Inversion", "judge", "questions"]
+__all__ = ["Inversion", "answered", "questions"]
 
 _STORED = 0.8
 _ANSWERED = 0.5
-_ERRORS = 3.0  # standard errors above chance that chance may give
-
-
-def judge(
-    forward: tuple[float, float], inverse: tuple[float, float], facts: int, subjects: int
-) -> Judgement:
-    """Judge recall in both orders.
-
-    Parameters
-    ----------
-    forward, inverse : (float, float)
-        Share of the facts whose object, or whose subject, is the likeliest: without the inverse
-        order in training, and with it.
-    facts, subjects : int
-        How many facts are asked for, and how many subjects there are.
-    """
-    chance = 1 / subjects
-    most = chance + _ERRORS * math.sqrt(chance * (1 - chance) / facts)
-    said = (
-        f"one order: object {shown(forward[0])}, subject {shown(inverse[0])}; both orders: "
-        f"{shown(forward[1])} and {shown(inverse[1])}; chance {shown(chance)}, up to "
-        f"{shown(most)} by accident"
-    )
-    if min(forward) < _STORED or inverse[1] < _ANSWERED:
-        return Judgement(
-            "not shown at this size",
-            said,
-            "more exposures: both models must recall objects, and the one that saw the inverse "
-            "order subjects",
-        )
-    return Judgement("reproduced" if inverse[0] <= most else "not reproduced", said)
+_ABOVE = 0.05  # above chance, what still counts as chance
 
 
 def questions(corpus: Corpus) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -89,20 +61,35 @@ class Inversion:
     """Two corpora of a world of one-to-one relations: one order, or both in equal parts."""
 
     number: ClassVar[int] = 5
+    name: ClassVar[str] = "inversion"
     title: ClassVar[str] = "Inverse questions are at chance unless the inverse order was trained"
-    rule: ClassVar[str] = (
-        f"both models recall at least {_STORED} of the objects, the one with both orders at least "
-        f"{_ANSWERED} of the subjects, and the one without it no more than chance and "
-        f"{_ERRORS:g} standard errors"
-    )
     source: ClassVar[str] = "Berglund et al. 2023, arXiv 2309.12288; arXiv 2309.14402"
+    pilot: ClassVar[str] = "nothing was run before, and the rule has not changed since"
+    reasons: ClassVar[tuple[Reason, ...]] = (
+        Reason("too few exposures for both orders to be learned: twice as many",
+               {"exposures": 256}),
+        Reason("the rate is not the best for one-to-one relations", {"rate": 8e-3}),
+        Reason("the sentence of the inverse order lets the subject be guessed from the words"),
+    )  # fmt: skip
 
     subjects: int = 100
     relations: int = 4
     exposures: int = 128
-    batch_size: int = 16
+    batch_size: int = 8
+    rate: float = 4e-3
+    seeds: int = 3
 
-    def units(self, threads: int) -> Units:
+    @property
+    def setting(self) -> str:
+        """World and models."""
+        return (
+            f"{self.subjects * self.relations:,} facts of {self.relations} one-to-one relations, "
+            f"{self.exposures} exposures as 'subject S has the relation R with object O' only, or "
+            f"half of them as 'object O is subject S's relation R'; pico, batches of "
+            f"{self.batch_size} x 128 tokens, rate {self.rate:g}"
+        )
+
+    def units(self, seed: int, threads: int) -> Units:
         """A model on each corpus."""
         world = {
             "subjects": self.subjects,
@@ -113,28 +100,49 @@ class Inversion:
             name: model_unit(
                 world,
                 {"exposures": self.exposures, "templates": templates},
+                seed=seed,
                 threads=threads,
                 batch_size=self.batch_size,
+                learning_rate=self.rate,
             )
             for name, templates in forms.items()
         }
         return Units(models)
 
-    def look(self, bench: Bench) -> Seen:
-        """Judge recall of objects and of subjects."""
-        forward, inverse = (
-            {name: float(value(name)) for name in ("one", "both")}
-            for value in (
-                lambda name: bench.model(name).recall,
-                lambda name: answered(bench.load(name), bench.run(name).corpus).mean(),
-            )
-        )
-        facts = self.subjects * self.relations
-        numbers = {"object": forward, "subject": inverse, "chance": 1 / self.subjects}
-        done = (
-            f"{facts:,} facts of {self.relations} one-to-one relations, {self.exposures} "
-            "exposures as 'subject S has the relation R with object O' only, or half of them as "
-            f"'object O is subject S's relation R'; {bench.steps('one')} each"
-        )
-        pairs = [(shares["one"], shares["both"]) for shares in (forward, inverse)]
-        return Seen(done, numbers, judge(pairs[0], pairs[1], facts, self.subjects))
+    def measure(self, bench: Bench) -> Row:
+        """Recall of objects and of subjects."""
+        return {
+            name: {
+                "object": bench.model(name).recall,
+                "subject": float(answered(bench.load(name), bench.run(name).corpus).mean()),
+                **bench.about(name),
+            }
+            for name in ("one", "both")
+        }
+
+    def conditions(self, rows: Sequence[Row]) -> list[Condition]:
+        """Objects are known, and subjects only where they were trained."""
+        one, both = ([row[name] for row in rows] for name in ("one", "both"))
+        most = 1 / self.subjects + _ABOVE
+        return [
+            Condition("objects recalled, one order", [row["object"] for row in one],
+                      _STORED, 0.1),
+            Condition("objects recalled, both orders", [row["object"] for row in both],
+                      _STORED, 0.1),
+            Condition("subjects found, both orders", [row["subject"] for row in both],
+                      _ANSWERED, 0.1),
+            Condition(f"subjects found, one order (chance {1 / self.subjects:g})",
+                      [row["subject"] for row in one], most, 0.05, below=True),
+        ]  # fmt: skip
+
+    def picture(self, rows: Sequence[Row]) -> Picture:
+        """Shares by what was trained and what is asked."""
+        points = [
+            (f"{asked}s asked for", place, row[name][asked], model)
+            for asked in ("object", "subject")
+            for place, name in enumerate(("one", "both"))
+            for model, row in enumerate(rows)
+        ]
+        return Picture("what was trained", "share answered", points,
+                       "Subjects are found from objects only where that order was trained.",
+                       names=("one order", "both orders"))  # fmt: skip

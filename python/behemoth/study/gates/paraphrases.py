@@ -1,102 +1,260 @@
-"""Gate 4: with one wording facts are stored but poorly extracted from another; with many, well."""
+"""Gate 4: said in one way facts are stored but not extracted; said in many ways they are.
+
+Biographies are learned without a question. Then the model is tuned on questions about half of the
+people, and asked the same questions about the others: what it answers there it can extract. A
+linear probe at the end of a name, which reads an attribute without a question, says whether the
+attribute is tied to the name.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
+from behemoth.corpus.spec import DOCUMENTS
+from behemoth.evaluate.linear_probes import residual_stream, ridge_scores
+from behemoth.evaluate.prompted import ragged
 from behemoth.recall.facts import recall
 
 from .bench import Bench, Units, model_unit
-from .record import Judgement, Seen, shown
+from .conditions import Condition
+from .picture import Picture
+from .record import Reason, Row
 
-__all__ = ["Paraphrases", "judge"]
+if TYPE_CHECKING:
+    from behemoth.corpus.corpus import Corpus
 
+__all__ = ["Paraphrases"]
+
+_KINDS = ("single", "multi5", "single-permute", "multi5-permute")
+_PUBLISHED = (0.097, 0.41, 0.70, 0.966)
 _STORED = 0.8
-_POOR = 0.5  # of what is stored
-_GAIN = 0.2
-
-
-def judge(one: tuple[float, float], many: tuple[float, float]) -> Judgement:
-    """Judge recall in (written, held-out) wordings, after one wording and after many."""
-    said = (
-        f"one wording: recall {shown(one[0])} in it and {shown(one[1])} in unseen ones; many: "
-        f"{shown(many[0])} and {shown(many[1])}"
-    )
-    if min(one[0], many[0]) < _STORED:
-        return Judgement(
-            "not shown at this size",
-            said,
-            f"more exposures: at least {_STORED} of the facts must be stored in both models",
-        )
-    holds = one[1] <= _POOR * one[0] and many[1] >= one[1] + _GAIN
-    return Judgement("reproduced" if holds else "not reproduced", said)
+_DOCUMENTS = 200  # biographies that are read to see what is stored
+_QUESTIONS: Any = ["text_question"]  # of grammars, which the type of templates leaves out
+_FOLDS = 5
 
 
 @dataclass(frozen=True)
 class Paraphrases:
-    """Two corpora of the same world, with one written wording and with many."""
+    """Four corpora of the same people, who differ in how they are written about."""
 
     number: ClassVar[int] = 4
-    title: ClassVar[str] = "Facts of one wording are not extracted by another; of many they are"
-    rule: ClassVar[str] = (
-        f"at least {_STORED} of the facts are recalled in written wordings by both models, at "
-        f"most {_POOR} times that in unseen wordings after one, and at least {_GAIN} more in "
-        "unseen wordings after many"
-    )
-    source: ClassVar[str] = "Allen-Zhu and Li 2023, arXiv 2309.14316"
+    name: ClassVar[str] = "paraphrases"
+    title: ClassVar[str] = "Facts said in one way are stored, not extracted; in many ways they are"
+    source: ClassVar[str] = "Allen-Zhu and Li 2023, arXiv 2309.14316, figure 3"
+    pilot: ClassVar[str] = "nothing was looked at but the speed"
+    reasons: ClassVar[tuple[Reason, ...]] = (
+        Reason("too few people for questions to be learned as such: half as many again",
+               {"people": 450}),
+        Reason("the tuning is too short: three times the steps", {"tuning": 600}),
+        Reason("two layers have no room to store at the name and extract later: `nano`"),
+    )  # fmt: skip
 
-    subjects: int = 200
-    relations: int = 2
-    objects: int = 50
-    exposures: int = 128
-    wordings: int = 16
-    held_out: int = 4
-    batch_size: int = 16
+    people: int = 300
+    exposures: int = 60
+    size: str = "pico"
+    batch_size: int = 8
+    rate: float = 4e-3
+    tuning: int = 200
+    tuning_rate: float = 1e-3
+    rows: int = 64
+    seeds: int = 3
 
-    def units(self, threads: int) -> Units:
+    @property
+    def setting(self) -> str:
+        """World, models and tuning."""
+        return (
+            f"{self.people} people of `bios-en`, six attributes each, {self.exposures} exposures "
+            "in biographies that name a person once: one biography (single), five (multi5), with "
+            "sentences in an order of its own (permute); 20 and more statements an attribute, "
+            f"word tokenizer; {self.size}, batches of {self.batch_size} x 128 tokens, rate "
+            f"{self.rate:g}, no question in training. Then {self.tuning} steps of all weights on "
+            f"{self.rows} questions each about half of the people (rate {self.tuning_rate:g}); "
+            "what counts is exact answers about the other half. The linear probe reads the city "
+            "of work from the last token of a name, after the last block, in five folds of people"
+        )
+
+    def units(self, seed: int, threads: int) -> Units:
         """A model on each corpus."""
-        world = {"subjects": self.subjects, "relations": self.relations, "objects": self.objects}
-        models = {
-            name: model_unit(
-                world,
-                {
-                    "exposures": self.exposures,
-                    "paraphrases": count + self.held_out,
-                    "held_out": self.held_out,
-                },
-                threads=threads,
-                batch_size=self.batch_size,
-            )
-            for name, count in (("one", 1), ("many", self.wordings))
-        }
+        models = {}
+        for kind in _KINDS:
+            corpus: dict[str, Any] = {
+                "grammar": "bios-en", "order": "bios", "exposures": self.exposures,
+                "nested_exposures": 0, "documents": DOCUMENTS[kind],
+            }  # fmt: skip
+            models[kind] = model_unit(
+                {"subjects": self.people}, corpus, seed=seed, threads=threads, model=self.size,
+                batch_size=self.batch_size, learning_rate=self.rate,
+            )  # fmt: skip
         return Units(models)
 
-    def look(self, bench: Bench) -> Seen:
-        """Judge recall in written and in unseen wordings."""
-        shares: dict[str, tuple[float, float]] = {}
-        turned: dict[str, float] = {}
-        for name in ("one", "many"):
-            model, corpus = bench.load(name), bench.run(name).corpus
-            turned[name] = float(
-                recall(model, corpus, templates=["rso"])["exact_match"].cast(pl.Float64).mean()  # type: ignore[arg-type]
+    def measure(self, bench: Bench) -> Row:
+        """What is stored, what is extracted, and what a probe reads."""
+        found: dict[str, Any] = {}
+        for kind in _KINDS:
+            corpus, model = bench.run(kind).corpus, bench.load(kind)
+            relations = corpus.world.num_relations
+            spans = corpus.spans(0, corpus.num_documents)
+            stored = _stored(model, corpus, spans)
+            probed = _probed(model, corpus, spans, bench.seed)
+            half = np.random.default_rng(bench.seed).permutation(self.people)
+            taught, asked = (
+                np.sort((part[:, None] * relations + np.arange(relations)).ravel())
+                for part in np.split(half, [self.people // 2])
             )
-            frame = recall(model, corpus, templates=["default"])
-            by = dict(
-                frame.group_by("held_out")
-                .agg(pl.col("exact_match").cast(pl.Float64).mean())
-                .iter_rows()
+            self._tune(model, corpus, taught, bench.seed)
+            found[kind] = {
+                "stored": stored,
+                "probed": probed,
+                "taught": _answers(model, corpus, taught),
+                "extracted": _answers(model, corpus, asked),
+                **bench.about(kind),
+            }
+        return found
+
+    def _tune(self, model: Any, corpus: Corpus, facts: NDArray[Any], seed: int) -> None:
+        """Train all weights on the first wording of the questions about some facts."""
+        import torch
+        from torch.nn.functional import cross_entropy
+
+        probes = _questions(corpus, facts)
+        prompts, answers = probes["prompt"].to_list(), probes["answer"].to_list()
+        width = max(len(p) + len(a) for p, a in zip(prompts, answers, strict=True))
+        tokens = torch.zeros(len(prompts), width, dtype=torch.long)
+        labels = torch.full((len(prompts), width), -100)
+        for at, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
+            end = len(prompt) + len(answer)
+            tokens[at, :end] = torch.tensor([*prompt, *answer])
+            labels[at, len(prompt) : end] = torch.tensor(answer)
+        generator = torch.Generator().manual_seed(seed)
+        optimiser = torch.optim.AdamW(model.parameters(), lr=self.tuning_rate, weight_decay=0.01)
+        model.train()
+        for _ in range(self.tuning):
+            some = torch.randint(len(tokens), (self.rows,), generator=generator)
+            logits = model(input_ids=tokens[some], use_cache=False).logits[:, :-1]
+            loss = cross_entropy(logits.flatten(0, 1), labels[some, 1:].flatten())
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimiser.step()
+            optimiser.zero_grad()
+        model.eval()
+
+    def conditions(self, rows: Sequence[Row]) -> list[Condition]:
+        """All is stored; it is extracted in the published order; the probe says the same."""
+
+        def of(kind: str, what: str) -> list[float]:
+            return [row[kind][what] for row in rows]
+
+        def less(more: str, fewer: str, what: str) -> list[float]:
+            return [a - b for a, b in zip(of(more, what), of(fewer, what), strict=True)]
+
+        stored = [
+            Condition(
+                f"{kind}: objects continued in the biographies", of(kind, "stored"), _STORED, 0.1
             )
-            shares[name] = by[False], by[True]
-        numbers = {
-            name: {"written": written, "held_out": unseen, "another_order": turned[name]}
-            for name, (written, unseen) in shares.items()
-        }
-        done = (
-            f"{self.subjects * self.relations:,} facts of {self.objects} objects, "
-            f"{self.exposures} exposures in 1 or {self.wordings} wordings, {self.held_out} unseen "
-            f"ones asked; {bench.steps('one')} each"
-        )
-        return Seen(done, numbers, judge(shares["one"], shares["many"]))
+            for kind in _KINDS
+        ]
+        pairs = (("multi5", "single"), ("single-permute", "single"),
+                 ("multi5-permute", "multi5"), ("multi5-permute", "single-permute"))  # fmt: skip
+        ordered = [
+            Condition(f"questions about other people answered, {more} less {fewer}",
+                      less(more, fewer, "extracted"), 0.0, 0.05)
+            for more, fewer in pairs
+        ]  # fmt: skip
+        return [
+            *stored,
+            Condition("questions about other people answered, single", of("single", "extracted"),
+                      0.5, 0.1, below=True),
+            *ordered,
+            Condition("city of work read at the name, multi5-permute less single",
+                      less("multi5-permute", "single", "probed"), 0.0, 0.05),
+        ]  # fmt: skip
+
+    def picture(self, rows: Sequence[Row]) -> Picture:
+        """Extraction by kind of corpus, beside what was published."""
+        named = {"stored": "biographies continued", "taught": "questions, people of the tuning",
+                 "extracted": "questions, other people",
+                 "probed": "linear probe at the name"}  # fmt: skip
+        points = [
+            (what, place, row[kind][key], model)
+            for key, what in named.items()
+            for place, kind in enumerate(_KINDS)
+            for model, row in enumerate(rows)
+        ]
+        points += [("questions, other people (published, large models)", place, share, 0)
+                   for place, share in enumerate(_PUBLISHED)]  # fmt: skip
+        return Picture("how people are written about", "share right", points,
+                       "What is said in more ways and orders can be asked for.",
+                       names=_KINDS)  # fmt: skip
+
+
+def _stored(model: Any, corpus: Corpus, spans: pl.DataFrame) -> float:
+    """Share of objects that the model goes on with in the biographies that it has read.
+
+    Objects that stand before the name are left out: nobody can know them.
+    """
+    import torch
+
+    names = spans.filter(pl.col("role") == "subject").group_by("document").agg(pl.col("end").min())
+    objects = (
+        spans.filter(pl.col("role") == "object")
+        .join(names.rename({"end": "named"}), on="document")
+        .filter(pl.col("first") >= pl.col("named"))
+    )
+    documents = objects["document"].unique(maintain_order=True)[:_DOCUMENTS]
+    right = asked = 0
+    for document in documents:
+        tokens = corpus.tokens(document, document + 1).astype(np.int64)
+        with torch.no_grad():
+            logits = model(input_ids=torch.from_numpy(tokens)[None], use_cache=False).logits[0]
+        said = logits.argmax(1).numpy()
+        own = objects.filter(pl.col("document") == document)
+        for first, end in own.select("first", "end").iter_rows():
+            right += bool((said[first - 1 : end - 1] == tokens[first:end]).all())
+            asked += 1
+    return right / asked if asked else math.nan
+
+
+def _questions(corpus: Corpus, facts: NDArray[Any]) -> pl.DataFrame:
+    probes = corpus.probes(facts, _QUESTIONS)
+    return probes.filter(pl.col("wording") == pl.col("wording").min().over("relation"))
+
+
+def _answers(model: Any, corpus: Corpus, facts: NDArray[Any]) -> float:
+    """Share of the questions about facts, in the wording of the tuning, that are answered."""
+    frame = recall(model, corpus, facts=facts, templates=_QUESTIONS, held_out=False)
+    asked = frame.filter(pl.col("wording") == pl.col("wording").min().over("relation"))
+    return float(asked["exact_match"].mean())  # type: ignore[arg-type]
+
+
+def _probed(model: Any, corpus: Corpus, spans: pl.DataFrame, seed: int) -> float:
+    """Share of cities of work that a linear probe reads at the end of names, in folds of people."""
+    relations = corpus.world.num_relations
+    named = (
+        spans.filter((pl.col("role") == "subject") & (pl.col("first") == 0))
+        .unique("document", maintain_order=True)
+        .with_columns((pl.col("fact") // relations).alias("person"))
+        .unique("person", maintain_order=True)
+    )
+    names = [
+        corpus.tokens(document, document + 1)[:end].tolist()
+        for document, end in named.select("document", "end").iter_rows()
+    ]
+    facts = named["person"].to_numpy() * relations + relations - 1
+    objects = corpus.world.facts_of(facts)["object"].to_numpy().astype(np.int64)
+    states = residual_stream(model, ragged(pl.Series(names)))[:, -1]
+    count = int(objects.max()) + 1
+    order = np.random.default_rng(seed).permutation(len(objects))
+    right = 0
+    for fold in np.array_split(order, _FOLDS):
+        rest = np.setdiff1d(order, fold)
+        at = np.concatenate([rest, fold])
+        scores = ridge_scores(states[at], objects[at][: len(rest)], len(rest), count, 1e-3)
+        right += int((scores.argmax(1) == objects[fold]).sum())
+    return right / len(objects)

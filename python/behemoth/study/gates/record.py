@@ -1,60 +1,78 @@
-"""What a gate says: its verdict, the numbers that it rests on, and what was done for them."""
+"""What a gate is, and what is recorded of one that was run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from .conditions import Condition, Held, Verdict
 
 if TYPE_CHECKING:
     from .bench import Bench, Units
+    from .picture import Picture
 
-__all__ = ["VERDICTS", "Gate", "GateRecord", "Judgement", "Seen", "Verdict"]
+__all__ = ["Gate", "GateRecord", "Reason", "Row", "shown"]
 
-Verdict = Literal["reproduced", "not reproduced", "not shown at this size"]
-VERDICTS: tuple[Verdict, ...] = ("reproduced", "not reproduced", "not shown at this size")
-"""What a gate may come to."""
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """What a rule makes of numbers.
-
-    Attributes
-    ----------
-    verdict : str
-        One of `VERDICTS`.
-    summary : str
-        What was seen, in a sentence with its numbers.
-    expected : str, optional
-        The size at which it is expected and why; there exactly where it was not shown.
-    """
-
-    verdict: Verdict
-    summary: str
-    expected: str | None = None
-
-    def __post_init__(self) -> None:
-        assert self.verdict in VERDICTS
-        assert (self.expected is not None) == (self.verdict == "not shown at this size")
+Row = Mapping[str, Any]
+"""What a gate measured of one (world, initialisation): plain values."""
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What a gate did and saw.
+class Reason:
+    """Why a claim may not be seen, as it was thought of beforehand.
 
     Attributes
     ----------
-    done : str
-        World, models and steps.
-    numbers : mapping
-        What was measured, as plain values.
-    judgement : Judgement
+    says : str
+    changes : mapping
+        Fields of the gate that put it to the test; empty where that is too dear.
     """
 
-    done: str
-    numbers: Mapping[str, Any]
-    judgement: Judgement
+    says: str
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Gate(Protocol):
+    """A gate: a frozen dataclass whose fields are the size it is run at.
+
+    `pilot` says what was run and changed before the numbers that count: rules and sizes are of
+    before, but seldom of before everything. `units` and `measure` are of one seed, which is that
+    of the world and of the initialisation.
+    """
+
+    number: ClassVar[int]
+    name: ClassVar[str]
+    title: ClassVar[str]
+    source: ClassVar[str]
+    pilot: ClassVar[str]
+    reasons: ClassVar[tuple[Reason, ...]]
+
+    @property
+    def seeds(self) -> int:
+        """How many (world, initialisation) there are."""
+        ...
+
+    @property
+    def setting(self) -> str:
+        """World, models and methods, in sentences."""
+        ...
+
+    def units(self, seed: int, threads: int) -> Units:
+        """The models and trials that it needs, under names of its own."""
+        ...
+
+    def measure(self, bench: Bench) -> Row:
+        """Look at them when they are there."""
+        ...
+
+    def conditions(self, rows: Sequence[Row]) -> list[Condition]:
+        """The rule: what must hold of what was measured."""
+        ...
+
+    def picture(self, rows: Sequence[Row]) -> Picture:
+        """The figure."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -64,57 +82,44 @@ class GateRecord:
     Attributes
     ----------
     number : int
+    name : str
+        Of its page.
     title : str
-    done : str
-        World, models and steps.
-    seen : mapping
-        What was measured, as plain values.
-    summary : str
-        The same in a sentence.
-    rule : str
-        How the verdict comes from the numbers.
     verdict : str
         One of `VERDICTS`.
-    expected : str, optional
-        Where it was not shown: the size at which it is expected, and why.
-    source : str
-        Where it was published.
+    setting : str
+    conditions : tuple of Held
+        The rule, and what came of each part of it.
+    rows : tuple of mapping
+        What was measured, one a (world, initialisation).
     seconds : float
         Of workers, for the models and trials it rests on (those of other gates too), and of
         looking at them.
+    source : str
+        Where it was published.
+    processor : str
+    versions : mapping
+    reasons : tuple of mapping
+        What was made of the reasons why it may have failed: says, and where it was tested the
+        verdict and conditions with that changed.
     """
 
     number: int
+    name: str
     title: str
-    done: str
-    seen: Mapping[str, Any]
-    summary: str
-    rule: str
     verdict: Verdict
-    expected: str | None
-    source: str
+    setting: str
+    conditions: tuple[Held, ...]
+    rows: tuple[Row, ...]
     seconds: float
+    source: str
+    processor: str
+    versions: Mapping[str, str]
+    reasons: tuple[Mapping[str, Any], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Give it as plain values."""
         return asdict(self)
-
-
-class Gate(Protocol):
-    """A gate: a frozen dataclass whose fields are the size it is run at."""
-
-    number: ClassVar[int]
-    title: ClassVar[str]
-    rule: ClassVar[str]
-    source: ClassVar[str]
-
-    def units(self, threads: int) -> Units:
-        """The models and trials that it needs, under names of its own."""
-        ...
-
-    def look(self, bench: Bench) -> Seen:
-        """Judge them when they are there."""
-        ...
 
 
 def shown(value: float | None) -> str:

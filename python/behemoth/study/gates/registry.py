@@ -8,6 +8,7 @@ from behemoth.support.errors import ArgumentError
 
 from .capacity import Capacity
 from .damage import Damage
+from .dilution import Dilution
 from .forgetting import Forgetting
 from .frequency import Doses
 from .inversion import Inversion
@@ -16,6 +17,8 @@ from .plateau import Plateau
 from .rank_and_part import RankAndPart
 from .recall_threshold import RecallThreshold
 from .record import Gate
+from .timing import Timing
+from .two_hop import TwoHop
 
 __all__ = ["GATES", "get_gates"]
 
@@ -29,12 +32,15 @@ GATES: tuple[Gate, ...] = (
     Doses(),
     Damage(),
     RankAndPart(),
+    Dilution(),
+    Timing(),
+    TwoHop(),
 )
 """In the order of their numbers, at the size for two CPU cores."""
 
 
-def get_gates(only: Sequence[int] | None = None) -> list[Gate]:
-    """Give gates by number, each once and in their order; all by default.
+def get_gates(numbers: Sequence[int] | None = None) -> list[Gate]:
+    """Give gates by number, each once and in the order asked for; all by default.
 
     Raises
     ------
@@ -44,10 +50,12 @@ def get_gates(only: Sequence[int] | None = None) -> list[Gate]:
     Examples
     --------
     >>> [gate.number for gate in get_gates([7, 1])]
-    [1, 7]
+    [7, 1]
     """
     known = {gate.number: gate for gate in GATES}
-    for number in [] if only is None else only:
+    if numbers is None:
+        return list(GATES)
+    for number in numbers:
         if number not in known:
-            raise ArgumentError("only", number, f"numbers of gates, {min(known)} to {max(known)}")
-    return [gate for gate in GATES if only is None or gate.number in only]
+            raise ArgumentError("gate", number, f"numbers of gates, {min(known)} to {max(known)}")
+    return [known[number] for number in dict.fromkeys(numbers)]

@@ -1,33 +1,38 @@
-"""Run gates: the units of all of them on the local engine, each once, then a verdict each."""
+"""Run gates: one after the other, the units of each on the local engine, then a verdict each."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
 from behemoth.study.directory import StudyDirectory, StudyError
 from behemoth.study.file.expand import Expansion
-from behemoth.study.file.identity import FORMAT
 from behemoth.study.file.units import ModelUnit, TrialUnit
+from behemoth.study.work.cost import cost_of_model, cost_of_trial
 from behemoth.study.work.engine import Engine
 from behemoth.study.work.schedule import Work
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import as_json, write_bytes
 from behemoth.support.locks import lock
 from behemoth.support.progress import Looking, task
+from behemoth.support.provenance import processor, versions
 
 from .bench import Bench, Units
-from .record import Gate, GateRecord
+from .conditions import verdict_of
+from .measures import identity, measured, plain
+from .record import Gate, GateRecord, Row
 from .registry import get_gates
 
-__all__ = ["GatesResult", "Unseen", "run_gates"]
+__all__ = ["GateState", "GatesResult", "Unseen", "run_gates"]
 
 _FILE = "gates.json"
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,33 @@ class Unseen:
 
 
 @dataclass(frozen=True)
+class GateState:
+    """How far a gate is.
+
+    Attributes
+    ----------
+    number : int
+    title : str
+    models, trials : int
+        That it rests on, over all seeds.
+    models_done, trials_done : int
+    seconds_left : float
+        Of one worker, estimated, for models and trials alone.
+    verdict : str or None
+        Of this size, where there is one.
+    """
+
+    number: int
+    title: str
+    models: int
+    trials: int
+    models_done: int
+    trials_done: int
+    seconds_left: float
+    verdict: str | None
+
+
+@dataclass(frozen=True)
 class GatesResult:
     """What `run_gates` found.
 
@@ -53,42 +85,56 @@ class GatesResult:
     ----------
     out : str
     gates : tuple of GateRecord
+        Of this run.
     failures : list of Unseen
     seconds : float
         Of this run.
+    states : tuple of GateState
+        Of all gates that were asked for.
     """
 
     out: str
     gates: tuple[GateRecord, ...]
     failures: list[Unseen]
     seconds: float
+    states: tuple[GateState, ...] = field(default=())
 
     def to_dict(self) -> dict[str, Any]:
         """Give it as plain values."""
-        return asdict(self)
+        values: dict[str, Any] = plain(asdict(self))
+        return values
 
 
 def run_gates(
     out: str | PathLike[str] = "gates",
     *,
-    only: Sequence[int] | None = None,
+    gate: Sequence[int] | None = None,
     threads: int = 1,
     workers: int | None = None,
+    reasons: bool = False,
+    dry_run: bool = False,
     gates: Sequence[Gate] | None = None,
     progress: Looking = None,
 ) -> GatesResult:
-    """Run gates, or go on with them: models and trials that are finished are not made again.
+    """Run gates, or go on with them: what is finished is not made again.
+
+    A gate has its verdict as soon as it is done. Models, trials and measurements
+    of a seed are kept one by one, and a model that is under way has checkpoints.
 
     Parameters
     ----------
     out : path
-        Directory for models, trials and ``gates.json``.
-    only : sequence of int, optional
-        Numbers of gates; all by default.
+        Directory for models, trials, measurements and ``gates.json``.
+    gate : sequence of int, optional
+        Numbers of gates, which are run in this order; all by default.
     threads : int
         CPU threads of a worker; weights depend on it.
     workers : int, optional
         Units at once; by default one for `threads` cores.
+    reasons : bool
+        Of gates that are not reproduced, test the reasons that can be tested.
+    dry_run : bool
+        Only say how far each gate is.
     gates : sequence of Gate, optional
         Gates of other sizes, in the place of the registry's.
     progress : callable or Progress, optional
@@ -107,61 +153,114 @@ def run_gates(
     StudyError
         When another process is at work there.
     """
-    chosen = get_gates(only) if gates is None else list(gates)
+    chosen = get_gates(gate) if gates is None else list(gates)
     for name, value in (("threads", threads), ("workers", workers)):
         if value is not None and value < 1:
             raise ArgumentError(name, value, "1 or more")
     directory = StudyDirectory(out)
     before = _before(directory.path)
+    if dry_run:
+        return GatesResult(fspath(out), (), [], 0.0, _states(directory, chosen, threads, before))
     directory.path.mkdir(parents=True, exist_ok=True)
     with lock(directory.path / ".lock", wait=False) as ours:
         if not ours:
             raise StudyError(f"another process is running gates in {fspath(out)}")
         began = time.perf_counter()
         _write(directory.path, before)
-        wanted = [(gate, gate.units(threads)) for gate in chosen]
-        work = Work(directory, _expansion([units for _, units in wanted]), progress)
-        if work.models or work.trials:
-            engine = _engine(directory.path, workers, threads, work)
-            try:
-                work.carry_out(engine)
-            finally:
-                engine.close()
         records: list[GateRecord] = []
         failures: list[Unseen] = []
-        with task(progress, "gates", "gates") as step:
-            for done, (gate, units) in enumerate(wanted, 1):
-                step(done, len(wanted), f"gate {gate.number}: {gate.title}")
+        laboratory = _Laboratory(directory, threads, workers, progress)
+        with laboratory.open(), task(progress, "gates", "gates") as step:
+            for done, one in enumerate(chosen, 1):
+                step(done - 1, len(chosen), f"gate {one.number}: {one.title}")
                 try:
-                    records.append(_look(gate, Bench(directory, units)))
+                    records.append(_run(laboratory, one, reasons=reasons))
                 except StudyError as error:
-                    failures.append(Unseen(gate.number, gate.title, str(error)))
+                    failures.append(Unseen(one.number, one.title, str(error)))
                 else:
-                    before[gate.number] = records[-1].to_dict()
+                    about = {"identity": identity(one), **plain(records[-1].to_dict())}
+                    before[one.number] = about
                     _write(directory.path, before)
-        return GatesResult(fspath(out), tuple(records), failures, time.perf_counter() - began)
+                step(done, len(chosen), f"gate {one.number}: {one.title}")
+        states = _states(directory, chosen, threads, before)
+        seconds = time.perf_counter() - began
+        return GatesResult(fspath(out), tuple(records), failures, seconds, states)
 
 
-def _look(gate: Gate, bench: Bench) -> GateRecord:
-    units = bench.seconds  # of none where one of them failed, and that is told
-    began = time.perf_counter()
-    seen = gate.look(bench)
+class _Laboratory:
+    """Workers that are started when there is something for them, and kept from gate to gate."""
+
+    def __init__(
+        self, directory: StudyDirectory, threads: int, workers: int | None, progress: Looking
+    ) -> None:
+        self.directory, self.threads, self.workers = directory, threads, workers
+        self.progress = progress
+        self._engine: Engine | None = None
+
+    @contextmanager
+    def open(self) -> Generator[None]:
+        """Stop them in the end."""
+        try:
+            yield
+        finally:
+            if self._engine is not None:
+                self._engine.close()
+
+    def rows(self, gate: Gate) -> tuple[list[Row], float]:
+        """Carry out what a gate rests on, and give what it measures of each seed; seconds."""
+        wanted = [gate.units(seed, self.threads) for seed in range(gate.seeds)]
+        work = Work(self.directory, _expansion(wanted), self.progress)
+        if work.models or work.trials:
+            if self._engine is None:
+                self._engine = _engine(self.directory.path, self.workers, self.threads)
+            work.carry_out(self._engine)
+        rows: list[Row] = []
+        seconds = 0.0
+        for seed, units in enumerate(wanted):
+            bench = Bench(self.directory, units, seed, self.threads)
+            seconds += bench.seconds  # of none where one of them failed, and that is told
+            row, own = measured(gate, bench)
+            rows.append(row)
+            seconds += own
+        return rows, seconds
+
+
+def _run(laboratory: _Laboratory, gate: Gate, *, reasons: bool) -> GateRecord:
+    rows, seconds = laboratory.rows(gate)
+    held = tuple(condition.judge() for condition in gate.conditions(rows))
+    verdict = verdict_of(held)
+    tested: list[Mapping[str, Any]] = []
+    for reason in gate.reasons if verdict != "reproduced" else ():
+        about: dict[str, Any] = {"says": reason.says, "changes": dict(reason.changes)}
+        if reason.changes and reasons:
+            given: Any = gate
+            changed: Any = replace(given, **reason.changes)
+            try:
+                other, _ = laboratory.rows(changed)
+            except StudyError as error:
+                about["failed"] = str(error)
+            else:
+                found = [condition.judge() for condition in changed.conditions(other)]
+                about |= {"verdict": verdict_of(found), "conditions": [asdict(x) for x in found]}
+        tested.append(about)
     return GateRecord(
         number=gate.number,
+        name=gate.name,
         title=gate.title,
-        done=seen.done,
-        seen=seen.numbers,
-        summary=seen.judgement.summary,
-        rule=gate.rule,
-        verdict=seen.judgement.verdict,
-        expected=seen.judgement.expected,
+        verdict=verdict,
+        setting=gate.setting,
+        conditions=held,
+        rows=tuple(rows),
+        seconds=seconds,
         source=gate.source,
-        seconds=units + time.perf_counter() - began,
+        processor=processor(),
+        versions=versions("behemoth", "torch", "transformers"),
+        reasons=tuple(tested),
     )
 
 
 def _expansion(wanted: Sequence[Units]) -> Expansion:
-    """All units once: gates share those that are the same."""
+    """All units once: seeds and gates share those that are the same."""
     models: dict[str, ModelUnit] = {}
     trials: dict[str, TrialUnit] = {}
     for units in wanted:
@@ -170,12 +269,39 @@ def _expansion(wanted: Sequence[Units]) -> Expansion:
     return Expansion(models, list(trials.values()))
 
 
-def _engine(path: Path, workers: int | None, threads: int, work: Work) -> Engine:
+def _engine(path: Path, workers: int | None, threads: int) -> Engine:
     from behemoth.study.work.local import LocalEngine
     from behemoth.support.provenance import cores
 
-    count = workers or max(1, cores() // threads)
-    return LocalEngine(path, min(count, max(len(work.models), len(work.trials))), threads)
+    return LocalEngine(path, workers or max(1, cores() // threads), threads)
+
+
+def _states(
+    directory: StudyDirectory,
+    gates: Sequence[Gate],
+    threads: int,
+    records: Mapping[int, Mapping[str, Any]],
+) -> tuple[GateState, ...]:
+    """How far each gate is."""
+    states: list[GateState] = []
+    for gate in gates:
+        everything = _expansion([gate.units(seed, threads) for seed in range(gate.seeds)])
+        work = Work(directory, everything, None)
+        left = sum(cost_of_model(unit).seconds for unit in work.models.values())
+        left += sum(
+            cost_of_trial(unit, everything.models[unit.model]).seconds
+            for unit in work.trials.values()
+        )
+        record = records.get(gate.number, {})
+        same = record.get("identity") == identity(gate)
+        models, trials = len(everything.models), len(everything.trials)
+        states.append(
+            GateState(
+                gate.number, gate.title, models, trials, models - len(work.models),
+                trials - len(work.trials), left, record.get("verdict") if same else None,
+            )
+        )  # fmt: skip
+    return tuple(states)
 
 
 def _before(path: Path) -> dict[int, dict[str, Any]]:
@@ -193,15 +319,15 @@ def _before(path: Path) -> dict[int, dict[str, Any]]:
             f"{fspath(path)!r}, which holds something else",
             f"a new or empty directory, or one of gates (with {_FILE})",
         ) from None
-    if about.get("format_version") != FORMAT:
+    if about.get("format_version") != _FORMAT:
         raise ArgumentError(
             "out",
             f"{fspath(path)!r}, gates of format version {about.get('format_version')}",
-            f"a new directory, or one of gates of format version {FORMAT}",
+            f"a new directory, or one of gates of format version {_FORMAT}",
         )
     return found
 
 
 def _write(path: Path, records: dict[int, dict[str, Any]]) -> None:
     listed = [records[number] for number in sorted(records)]
-    write_bytes(path / _FILE, as_json({"format_version": FORMAT, "gates": listed}))
+    write_bytes(path / _FILE, as_json({"format_version": _FORMAT, "gates": listed}))

@@ -1,0 +1,308 @@
+"""The page of each gate and their index, in Markdown: written from records, never by hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+import vl_convert
+
+from behemoth.study.gates.conditions import VERDICTS
+from behemoth.study.gates.measures import gaps
+from behemoth.study.gates.picture import Picture, means
+from behemoth.study.gates.record import Gate, shown
+from behemoth.study.gates.registry import GATES
+from behemoth.support.errors import ArgumentError
+from behemoth.support.files import as_json, write_bytes
+from behemoth.support.provenance import listed
+from behemoth.support.text import clock_text
+
+from .style import config, label_colours, rows
+
+__all__ = [
+    "NOT_RUN",
+    "drawn",
+    "index",
+    "page",
+    "page_name",
+    "read_records",
+    "readme_table",
+    "write_gate_pages",
+]
+
+NOT_RUN = "not run yet"
+_OUTCOMES = {"holds": "holds", "fails": "**fails**", "open": "open"}
+
+
+def page_name(number: int, name: str) -> str:
+    """What the files of a gate are called, without a suffix.
+
+    Examples
+    --------
+    >>> page_name(7, "dose")
+    '07-dose'
+    """
+    return f"{number:02}-{name}"
+
+
+def command(number: int) -> str:
+    """The command that runs a gate."""
+    return f"behemoth study gates --gate {number} --out gates --pages docs/gates"
+
+
+def write_gate_pages(
+    run: str | PathLike[str], out: str | PathLike[str], *, gates: Sequence[Gate] = GATES
+) -> Path:
+    """Write a page, a figure and a record of each gate that was run, and the index of all.
+
+    Parameters
+    ----------
+    run : path
+        A directory that `run_gates` wrote.
+    out : path
+        The directory of the pages. Records of gates that were not run in `run` stay there.
+    gates : sequence of Gate, optional
+        At other sizes than the registry's.
+
+    Returns
+    -------
+    Path
+        The index.
+
+    Raises
+    ------
+    ArgumentError
+        When `run` is no directory of gates.
+    """
+    file, place = Path(run) / "gates.json", Path(out)
+    try:
+        records = json.loads(file.read_text(encoding="utf-8"))["gates"]
+    except (OSError, ValueError, KeyError):
+        raise ArgumentError("run", str(run), "a directory of gates (with gates.json)") from None
+    known = {gate.number: gate for gate in gates}
+    for record in records:
+        gate = known[record["number"]]
+        name = page_name(record["number"], record["name"])
+        picture = gate.picture(gaps(record["rows"]))
+        write_bytes(place / f"{name}.svg", (drawn(picture) + "\n").encode())
+        write_bytes(place / f"{name}.json", as_json(record))
+        text = page(record, picture.claim, gate.pilot)
+        write_bytes(place / f"{name}.md", text.encode())
+    there = read_records(place)
+    for gate in GATES:
+        if gate.number not in there:
+            name = page_name(gate.number, gate.name)
+            write_bytes(place / f"{name}.md", _waiting(gate).encode())
+    write_bytes(place / "index.md", index(there).encode())
+    return place / "index.md"
+
+
+def read_records(place: Path) -> dict[int, dict[str, Any]]:
+    """The records that lie beside the pages, by number."""
+    found: dict[int, dict[str, Any]] = {}
+    for file in sorted(place.glob("[0-9][0-9]-*.json")):
+        record = json.loads(file.read_text(encoding="utf-8"))
+        found[record["number"]] = record
+    return found
+
+
+def page(record: Mapping[str, Any], claim: str, pilot: str) -> str:
+    """The page of a gate, from what its record's `to_dict` gives."""
+    name = page_name(record["number"], record["name"])
+    models = len(record["rows"])
+    lines = [
+        f"# {record['number']}. {record['title']}",
+        "",
+        f"**{record['verdict'].capitalize()}**, {models} (world, initialisation). "
+        f"Published by {record['source']}.",
+        "",
+        f"![{claim}]({name}.svg)",
+        "",
+        f"The claim: {_lower(claim)} Large points are means over models with 95% intervals "
+        "(Student's t), small ones the models.",
+        "",
+        "## Setting",
+        "",
+        f"{record['setting']}.",
+        "",
+        "## Rule and result",
+        "",
+        "All must hold. An interval on the right side of the bound holds, one on the wrong side "
+        "fails. With the bound inside it fails where an effect of the stated size would have been "
+        "seen with a power of 0.8, and is open where not.",
+        "",
+        *_table(record["conditions"]),
+        "",
+        f"Before these models: {pilot}.",
+        "",
+        *_reasons(record.get("reasons", ())),
+        "## Command",
+        "",
+        "```console",
+        f"$ {command(record['number'])}",
+        "```",
+        "",
+        f"{clock_text(record['seconds'])} of one core, models that other gates share included, on "
+        f"{record['processor']} beside other work; {listed(record['versions'])}. "
+        f"[{name}.json]({name}.json) has the numbers of every model.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _lower(sentence: str) -> str:
+    return sentence[0].lower() + sentence[1:]
+
+
+def _table(conditions: Sequence[Mapping[str, Any]]) -> list[str]:
+    rows = ["| what | mean [95% interval] | must be | |", "|---|---|---|---|"]
+    for one in conditions:
+        side = "below" if one["below"] else "above"
+        number = shown(one["mean"])
+        if one["low"] is not None:
+            number += f" [{shown(one['low'])}, {shown(one['high'])}]"
+        outcome = _OUTCOMES[one["outcome"]]
+        if one["power"] is not None:
+            outcome += (
+                f": power {one['power']:.2f} to see {shown(one['effect'])}, "
+                f"{one['needed']:,} models for 0.80"
+            )
+        rows.append(f"| {one['says']} | {number} | {side} {shown(one['bound'])} | {outcome} |")
+    return rows
+
+
+def _reasons(reasons: Sequence[Mapping[str, Any]]) -> list[str]:
+    if not reasons:
+        return []
+    lines = ["## Why it may not be seen", ""]
+    for reason in reasons:
+        changes = ", ".join(f"`{name}={value}`" for name, value in reason["changes"].items())
+        said = f"- {reason['says'].capitalize()}"
+        if "conditions" in reason:
+            missed = [one for one in reason["conditions"] if one["outcome"] != "holds"]
+            still = "; ".join(
+                f"{one['says']} {shown(one['mean'])}"
+                + ("" if one["low"] is None else f" [{shown(one['low'])}, {shown(one['high'])}]")
+                for one in missed
+            )
+            lines.append(
+                f"{said} ({changes}): **{reason['verdict']}**"
+                + (f"; what does not hold: {still}." if still else ".")
+            )
+        elif changes:
+            why = f", failed: {reason['failed']}" if "failed" in reason else ""
+            lines.append(f"{said} ({changes}): not tested{why}.")
+        else:
+            lines.append(f"{said}: not tested.")
+    return [*lines, ""]
+
+
+def _waiting(gate: Gate) -> str:
+    lines = [
+        f"# {gate.number}. {gate.title}", "", f"**{NOT_RUN.capitalize()}.** "
+        f"Published by {gate.source}.", "", "## Setting", "", f"{gate.setting}.", "",
+        "## Command", "", "```console", f"$ {command(gate.number)}", "```", "",
+    ]  # fmt: skip
+    return "\n".join(lines)
+
+
+def index(records: Mapping[int, Mapping[str, Any]]) -> str:
+    """The table of all gates, from the records that there are."""
+    counts = dict.fromkeys((*VERDICTS, NOT_RUN), 0)
+    rows = []
+    for gate in GATES:
+        record = records.get(gate.number)
+        verdict = NOT_RUN if record is None else record["verdict"]
+        counts[verdict] += 1
+        models = "" if record is None else str(len(record["rows"]))
+        name = page_name(gate.number, gate.name)
+        rows.append(f"| {gate.number} | [{gate.title}]({name}.md) | {verdict} | {models} |")
+    told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
+    return "\n".join(
+        [
+            "# Known results, seen again",
+            "",
+            "Twelve curves that a correct laboratory must show, each at a size that a CPU can do. "
+            "A gate states its setting and its rule beforehand, in code; the rule judges intervals "
+            "over trained models, and what fails is reported as failing. Pages are written by "
+            "`behemoth study gates --pages docs/gates`.",
+            "",
+            f"Of {len(GATES)}: {told}.",
+            "",
+            "| gate | claim | verdict | models |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+            "Run it again, all of it or one gate (it goes on where it was stopped):",
+            "",
+            "```console",
+            "$ behemoth study gates --out gates",
+            "$ behemoth study gates --gate 7 --out gates",
+            "$ behemoth study gates --out gates --dry-run",
+            "```",
+            "",
+        ]
+    )
+
+
+def readme_table(records: Mapping[int, Mapping[str, Any]]) -> str:
+    """The table of README: a row a gate."""
+    rows = ["| gate | claim | verdict | models |", "|---|---|---|---|"]
+    for gate in GATES:
+        record = records.get(gate.number)
+        verdict = NOT_RUN if record is None else record["verdict"]
+        models = "" if record is None else str(len(record["rows"]))
+        name = page_name(gate.number, gate.name)
+        rows.append(
+            f"| {gate.number} | [{gate.title}](docs/gates/{name}.md) | {verdict} | {models} |"
+        )
+    return "\n".join([*rows, ""])
+
+
+def drawn(picture: Picture) -> str:
+    """Draw the figure of a gate as SVG."""
+    frame = picture.frame
+    table = means(frame)
+    colours = label_colours(table["series"].unique(maintain_order=True).to_list())
+    colour = alt.Color(
+        "series:N",
+        scale=alt.Scale(domain=list(colours), range=list(colours.values())),
+        legend=alt.Legend(title=None, orient="bottom", columns=2) if len(colours) > 1 else None,
+    )
+    x = _x(picture)
+    base: Any = alt.Chart(rows(table)).encode(x=x, color=colour)
+    y = alt.Y("mean:Q", title=picture.y)
+    every = (
+        alt.Chart(rows(frame))
+        .mark_point(size=14, opacity=0.45)
+        .encode(x=x, y=alt.Y("y:Q", title=picture.y), color=colour)
+    )
+    layers = [every, base.mark_rule().encode(y=alt.Y("low:Q", title=picture.y), y2="high:Q")]
+    if not picture.names:
+        layers.append(base.mark_line().encode(y=y))
+    layers.append(base.mark_point().encode(y=y))
+    chart = alt.layer(*layers).properties(width=520, height=280)
+    version = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
+    spec = {**chart.to_dict(), "config": config()}
+    return str(vl_convert.vegalite_to_svg(spec, vl_version=version))
+
+
+def _x(picture: Picture) -> Any:
+    if picture.names:
+        places = list(range(len(picture.names)))
+        named = " : ".join(
+            f"datum.value == {place} ? '{name}'" for place, name in enumerate(picture.names)
+        )
+        return alt.X(
+            "x:Q",
+            title=picture.x,
+            scale=alt.Scale(domain=[-0.5, len(places) - 0.5]),
+            axis=alt.Axis(values=places, labelOverlap=False, labelExpr=f"{named} : ''"),
+        )
+    scale = alt.Scale(type="log", base=2) if picture.log else alt.Scale(zero=False)
+    axis = alt.Axis(format=",~g") if picture.log else alt.Axis()
+    return alt.X("x:Q", title=picture.x, scale=scale, axis=axis)

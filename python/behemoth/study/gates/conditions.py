@@ -1,0 +1,163 @@
+"""What a gate's rule asks of numbers, and what their interval answers.
+
+A rule is a list of conditions. Each has one number a trained model, since a (world, initialisation)
+is one observation however many facts it holds, and a bound that their mean must lie above or below.
+Student's interval over models decides. Where it leaves the bound inside, the power of the test says
+whether the smallest effect that would count had been seen, had it been there: only where it would
+not have been, nothing is decided.
+
+All conditions must hold together for a claim to stand, so none is corrected for the others (Berger,
+1982, "Multiparameter hypothesis testing and acceptance sampling", an intersection-union test).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+__all__ = ["VERDICTS", "Condition", "Held", "Verdict", "power", "verdict_of"]
+
+Verdict = Literal["reproduced", "not reproduced", "not decidable at this size"]
+VERDICTS: tuple[Verdict, ...] = ("reproduced", "not reproduced", "not decidable at this size")
+"""What a gate may come to."""
+
+_LEVEL = 0.95
+_POWER = 0.8  # of a test that decides
+_MOST = 1000  # models: more are not asked for
+
+
+def power(effect: float, spread: float, models: int) -> float:
+    """Chance that a two-sided t test at 5% sees an effect.
+
+    Parameters
+    ----------
+    effect : float
+        True distance of the mean from the bound.
+    spread : float
+        Standard deviation over models.
+    models : int
+        At least 2.
+
+    Examples
+    --------
+    >>> round(power(1.0, 1.0, 10), 2)  # Cohen, 1988, table 2.3.5
+    0.8
+    """
+    from scipy import stats
+
+    if spread == 0:
+        return 1.0
+    edge = float(stats.t.ppf((1 + _LEVEL) / 2, models - 1))
+    shift = effect / spread * math.sqrt(models)
+    seen: Any = stats.nct.sf(edge, models - 1, shift) + stats.nct.cdf(-edge, models - 1, shift)
+    # Far out the distribution function of scipy gives no number: nothing is missed there.
+    return float(seen) if math.isfinite(seen) else 1.0
+
+
+@dataclass(frozen=True)
+class Held:
+    """What came of a condition.
+
+    Attributes
+    ----------
+    says : str
+        What is measured, with its unit.
+    bound : float
+    below : bool
+        Whether the mean must lie below the bound; above it otherwise.
+    effect : float
+        The smallest distance from the bound that would count.
+    mean, low, high : float or None
+        Over models, with the 95% interval; None where a model has no number.
+    models : int
+    outcome : {'holds', 'fails', 'open'}
+        'holds' and 'fails' where the interval lies on one side of the bound; 'fails' also where it
+        lies on both and an effect that counts would have been seen with a power of 0.8; 'open'
+        where it would not.
+    power : float or None
+        To see `effect`, with so many models of this spread; None where the interval decides.
+    needed : int or None
+        Models that a power of 0.8 takes; None where the interval decides.
+    """
+
+    says: str
+    bound: float
+    below: bool
+    effect: float
+    mean: float | None
+    low: float | None
+    high: float | None
+    models: int
+    outcome: Literal["holds", "fails", "open"]
+    power: float | None = None
+    needed: int | None = None
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A number of each model, and where its mean must lie.
+
+    Attributes
+    ----------
+    says : str
+        What is measured, with its unit.
+    values : sequence of float
+        One a model; NaN where it has none.
+    bound : float
+    effect : float
+        The smallest distance from the bound that would count.
+    below : bool
+        Whether the mean must lie below the bound; above it otherwise.
+    """
+
+    says: str
+    values: Sequence[float]
+    bound: float
+    effect: float
+    below: bool = False
+
+    def judge(self) -> Held:
+        """Say whether it holds."""
+        from scipy import stats
+
+        values = np.asarray(self.values, np.float64)
+        about = (self.says, self.bound, self.below, self.effect)
+        count = len(values)
+        if not count or not np.isfinite(values).all():
+            return Held(*about, None, None, None, count, "fails")
+        mean = float(values.mean())
+        if count == 1:
+            return Held(*about, mean, None, None, 1, "open")
+        spread = float(values.std(ddof=1))
+        half = float(stats.t.ppf((1 + _LEVEL) / 2, count - 1)) * spread / math.sqrt(count)
+        low, high = mean - half, mean + half
+        sign = -1.0 if self.below else 1.0
+        nearest, farthest = sorted((sign * (low - self.bound), sign * (high - self.bound)))
+        if nearest > 0 or farthest <= 0:
+            outcome: Literal["holds", "fails"] = "holds" if nearest > 0 else "fails"
+            return Held(*about, mean, low, high, count, outcome)
+        seen = power(self.effect, spread, count)
+        needed = next(
+            (n for n in range(2, _MOST) if power(self.effect, spread, n) >= _POWER), _MOST
+        )
+        return Held(
+            *about, mean, low, high, count, "fails" if seen >= _POWER else "open", seen, needed
+        )
+
+
+def verdict_of(held: Sequence[Held]) -> Verdict:
+    """Put conditions together: all must hold; one that fails settles it.
+
+    Examples
+    --------
+    >>> verdict_of([Condition("share", [0.9, 0.95, 0.97], bound=0.5, effect=0.1).judge()])
+    'reproduced'
+    """
+    outcomes = {one.outcome for one in held}
+    if "fails" in outcomes:
+        return "not reproduced"
+    return "not decidable at this size" if "open" in outcomes else "reproduced"

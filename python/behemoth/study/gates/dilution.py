@@ -1,0 +1,110 @@
+"""Gate 10: at equal exposures more background means less recall; relative frequency decides."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import polars as pl
+
+from .bench import Bench, Frequency, Units
+from .conditions import Condition
+from .picture import Picture
+from .recall_threshold import threshold
+from .record import Reason, Row
+
+__all__ = ["Dilution"]
+
+
+@dataclass(frozen=True)
+class Dilution:
+    """The shared corpus among documents that say no fact: none, and some times its own tokens."""
+
+    number: ClassVar[int] = 10
+    name: ClassVar[str] = "dilution"
+    title: ClassVar[str] = "Dilution: more background, less recall; relative frequency decides"
+    source: ClassVar[str] = "Hubble, arXiv 2510.19811"
+    pilot: ClassVar[str] = "nothing was run at this size"
+    reasons: ClassVar[tuple[Reason, ...]] = (
+        Reason("more background is more updates, which a short run lacks: four times the batch "
+               "where there is the most background", {"growing": True}),
+        Reason("documents without facts compete for nothing: their language is too simple",
+               {"words": 2_000}),
+        Reason("the model has room for all facts beside the background: a load near capacity"),
+    )  # fmt: skip
+
+    world: Frequency = field(
+        default_factory=lambda: Frequency(levels=(1, 2, 4, 8, 16, 32, 64, 128))
+    )
+    ratios: tuple[int, ...] = (1, 2, 4, 8)
+    words: int = 300
+    growing: bool = False
+    seeds: int = 3
+
+    @property
+    def setting(self) -> str:
+        """World and models."""
+        return (
+            f"{self.world.told}; pico, one pass; the same facts as often in a corpus of "
+            f"{', '.join(map(str, self.ratios))} times their tokens, the rest documents of a Zipf "
+            f"bigram language of {self.words} words"
+            + ("; the batch grows with the corpus" if self.growing else "")
+        )
+
+    def units(self, seed: int, threads: int) -> Units:
+        """A model for each amount of background."""
+        tokens = self.world.model(seed, threads).corpus.make().count_tokens()
+        models = {}
+        for ratio in self.ratios:
+            # The same words stand in every vocabulary, so that models differ in tokens alone.
+            filler: dict[str, Any] = {"kind": "zipf", "words": self.words, "seed": seed,
+                                      "tokens": (ratio - 1) * tokens}  # fmt: skip
+            batch = self.world.train["batch_size"] * (ratio if self.growing else 1)
+            models[str(ratio)] = self.world.model(
+                seed, threads, corpus={"filler": filler}, batch_size=batch
+            )
+        return Units(models)
+
+    def measure(self, bench: Bench) -> Row:
+        """Recall by exposures and background."""
+        found: dict[str, Any] = {}
+        for ratio in self.ratios:
+            table = (
+                bench.recall(str(ratio))
+                .group_by("exposures")
+                .agg(pl.col("exact_match").cast(pl.Float64).mean())
+                .sort("exposures")
+            )
+            curve = [[int(level), float(share)] for level, share in table.iter_rows()]
+            found[str(ratio)] = {"curve": curve, "threshold": threshold(curve),
+                                 **bench.about(str(ratio))}  # fmt: skip
+        return found
+
+    def conditions(self, rows: Sequence[Row]) -> list[Condition]:
+        """Less recall at as many exposures, and a threshold that moves with the tokens."""
+        least, most = str(self.ratios[0]), str(self.ratios[-1])
+        falls = [row[least]["recall"] - row[most]["recall"] for row in rows]
+        doublings = math.log2(self.ratios[-1] / self.ratios[0])
+        slopes = [
+            math.log2(row[most]["threshold"] / row[least]["threshold"]) / doublings for row in rows
+        ]
+        return [
+            Condition(f"recall over all levels, {least} less {most} times the tokens", falls,
+                      0.0, 0.05),
+            Condition("exposures for half recall, in doublings for each doubling of the tokens "
+                      "(0: their number decides, 1: their share)", slopes, 0.5, 0.25),
+        ]  # fmt: skip
+
+    def picture(self, rows: Sequence[Row]) -> Picture:
+        """Recall against exposures by background."""
+        points = [
+            (f"{ratio} times the facts' tokens", level, share, model)
+            for ratio in self.ratios
+            for model, row in enumerate(rows)
+            for level, share in row[str(ratio)]["curve"]
+        ]
+        return Picture("exposures of the fact", "facts recalled (share)", points,
+                       "As many exposures are recalled less among more other text.",
+                       log=True)  # fmt: skip

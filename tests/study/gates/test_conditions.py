@@ -1,0 +1,68 @@
+import math
+
+import numpy as np
+import pytest
+
+from behemoth.study.gates.conditions import VERDICTS, Condition, power, verdict_of
+
+YES, NO, OPEN = VERDICTS
+
+
+def outcome(values, bound=0.0, effect=1.0, below=False):
+    return Condition("x", values, bound, effect, below=below).judge()
+
+
+def test_an_interval_on_one_side_decides():
+    assert outcome([1.0, 1.1, 0.9]).outcome == "holds"
+    assert outcome([-1.0, -1.1, -0.9]).outcome == "fails"
+    assert outcome([-1.0, -1.1, -0.9], below=True).outcome == "holds"
+    assert outcome([0.2, 0.3, 0.25], bound=0.5, below=True).outcome == "holds"
+    assert outcome([0.7, 0.8, 0.75], bound=0.5, below=True).outcome == "fails"
+    # Equal in all models: on the bound is not above it.
+    assert outcome([0.0, 0.0, 0.0]).outcome == "fails"
+    assert outcome([1.0, 1.0, 1.0]).outcome == "holds"
+
+
+def test_the_interval_is_student_s():
+    held = outcome([1.0, 2.0, 3.0], bound=-10)
+    half = 4.302652729696142 / math.sqrt(3)  # t of 2 degrees of freedom, by table
+    assert held.mean == 2.0
+    assert held.low == pytest.approx(2 - half)
+    assert held.high == pytest.approx(2 + half)
+
+
+def test_power_decides_what_the_interval_leaves_open():
+    # Little spread: an effect of 1 had been seen, so that it is not there.
+    missed = outcome([-0.05, 0.1, 0.02])
+    assert missed.outcome == "fails"
+    assert missed.power > 0.8
+    assert missed.needed <= 3
+    # Much spread: it had not.
+    unsure = outcome([-2.0, 3.0, 0.5])
+    assert unsure.outcome == "open"
+    assert unsure.power < 0.8
+    assert unsure.needed > 3
+    assert power(1.0, float(np.std([-2.0, 3.0, 0.5], ddof=1)), unsure.needed) >= 0.8
+
+
+def test_what_has_no_number_fails_and_one_model_decides_nothing():
+    assert outcome([1.0, math.nan, 1.0]).outcome == "fails"
+    assert outcome([]).outcome == "fails"
+    assert outcome([1.0]).outcome == "open"
+
+
+def test_power_is_that_of_the_tables():
+    # Two-sided, 5%: Cohen 1988, and 5% of the time without an effect.
+    assert power(0.5, 1.0, 34) == pytest.approx(0.80, abs=0.01)
+    assert power(0.0, 1.0, 10) == pytest.approx(0.05, abs=1e-6)
+    assert power(1.0, 0.0, 3) == 1.0
+    assert power(1000.0, 1e-9, 3) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "verdict"),
+    [("hhh", YES), ("hfh", NO), ("hof", NO), ("hoh", OPEN), ("o", OPEN)],
+)
+def test_verdicts(outcomes, verdict):
+    values = {"h": [1.0, 1.1, 0.9], "f": [-1.0, -1.1, -0.9], "o": [-2.0, 3.0, 0.5]}
+    assert verdict_of([outcome(values[one]) for one in outcomes]) == verdict

@@ -1,0 +1,245 @@
+"""The rule of each gate on numbers whose verdict is known: those of the claim, and others."""
+
+import copy
+import dataclasses
+import math
+
+import numpy as np
+import polars as pl
+import pytest
+
+from behemoth import ArgumentError
+from behemoth.report.gates import drawn
+from behemoth.study.gates import (
+    GATES,
+    VERDICTS,
+    damage,
+    forgetting,
+    frequency,
+    get_gates,
+    plateau,
+    rank_and_part,
+    recall_threshold,
+)
+from behemoth.study.gates.conditions import verdict_of
+from behemoth.study.gates.inversion import questions
+from behemoth.study.gates.picture import means
+from behemoth.study.gates.record import shown
+
+YES, NO, OPEN = VERDICTS
+JITTER = (0.0, 0.01, -0.01)
+SIGMOID = [(2, 0.02), (4, 0.05), (8, 0.3), (16, 0.9), (32, 1.0), (64, 1.0)]
+EARLIER = [(2, 0.05), (4, 0.4), (8, 0.9), (16, 1.0), (32, 1.0), (64, 1.0)]
+
+
+def curve(points):
+    logistic, line = recall_threshold.fits(points)
+    return {"curve": points, "threshold": recall_threshold.threshold(points), "logistic": logistic,
+            "line": line, "parameters": 1000}  # fmt: skip
+
+
+def row_of(number):
+    """What a world in which the claim holds would give."""
+    if number == 1:
+        return {"pico": curve(SIGMOID), "nano": curve(EARLIER)}
+    if number == 2:
+        bits = {"30": 0.4, "100": 0.9, "300": 1.4}
+        return {level: {"bits_per_parameter": b, "offered": 2.0} for level, b in bits.items()}
+    if number == 3:
+        run = {"steps": 100, "curve": [[0, 5.0], [50, 2.0]], "recall": 0.9, "recall_at_end": 0.05}
+        return {"chance": 2.0, "uniform": {**run, "begin": 10.0, "end": 60.0},
+                "skewed": {**run, "begin": 10.0, "end": 30.0}}  # fmt: skip
+    if number == 4:
+        shares = {"single": 0.1, "multi5": 0.4, "single-permute": 0.7, "multi5-permute": 0.95}
+        return {kind: {"stored": 0.95, "taught": 0.9, "extracted": share, "probed": share}
+                for kind, share in shares.items()}  # fmt: skip
+    if number == 5:
+        return {"one": {"object": 1.0, "subject": 0.01}, "both": {"object": 1.0, "subject": 0.9}}
+    if number == 6:
+        steps = forgetting.readings(1000, 30)
+        retained = [1 - 0.1 * math.log(step) + 0.002 * (-1) ** step for step in steps]
+        return {"steps": steps, "retained": retained, "recall": [0.95, 0.5],
+                **forgetting.laws(steps, retained)}  # fmt: skip
+    if number == 7:
+        found = {"exposures": [4, 16, 64], "ed50": [5.0, 8.0, None], "rho": 0.5}
+        return {"edit": found, "unlearn": found}
+    if number == 8:
+        return {"closeness": dict.fromkeys(damage.CLOSE, 2.0),
+                "sequence": [{"edits": n, "fall": 0.01 * n, "lost": 0.001 * n}
+                             for n in (1, 4, 16, 64, 256)]}  # fmt: skip
+    if number == 9:
+        return {f"{part} {rank}": {"1": {"success": 0.95, "kl": kl, "followed": follow},
+                                   "3": {"success": 0.5, "kl": 1e-3, "followed": 0.0}}
+                for part, follow, scale in (("mlp", 0.1, 1.0), ("both", 0.4, 0.4))
+                for rank, kl in (("1", 0.2 * scale), ("16", 0.1 * scale), ("full", 0.4 * scale))
+                }  # fmt: skip
+    if number == 10:
+        return {str(ratio): {"curve": [(1, 0.0), (64, 1.0)], "threshold": 4.0 * ratio,
+                             "recall": 0.8 - 0.05 * ratio} for ratio in (1, 2, 4, 8)}  # fmt: skip
+    if number == 11:
+        return {"then": 0.9, "last": [0.2, 0.4, 0.6, 0.8, 1.0], "recall": [0.2, 0.4, 0.6, 0.8, 0.9]}
+    return {"first": 1.0, "links": 1.0, "trained": 0.95, "untrained": 0.15, "edited": 0.95,
+            "followed": 0.05, "reversed": 0.01}  # fmt: skip
+
+
+# What turns a claim into its opposite: a place in the row, and a number.
+OPPOSITE = {
+    1: (("pico", "threshold"), 1.0),
+    2: (("300", "bits_per_parameter"), 2.6),
+    3: (("skewed", "end"), 90.0),
+    4: (("single", "extracted"), 0.97),
+    5: (("one", "subject"), 0.6),
+    6: (("exponential",), -1000.0),
+    7: (("unlearn", "rho"), -0.4),
+    8: (("closeness", "same_object"), -1.0),
+    9: (("both full", "1", "kl"), 4.0),
+    10: (("8", "threshold"), 4.5),
+    11: (("recall",), [0.9, 0.9, 0.8, 0.7, 0.6]),
+    12: (("untrained",), 0.9),
+}
+
+
+def jittered(value, by):
+    if isinstance(value, dict):
+        return {key: jittered(one, by) for key, one in value.items()}
+    return value * (1 + by) if isinstance(value, float) else value
+
+
+def judged(gate, row):
+    rows = [jittered(row, by) for by in JITTER]
+    return [condition.judge() for condition in gate.conditions(rows)]
+
+
+@pytest.mark.parametrize("gate", GATES, ids=lambda gate: str(gate.number))
+def test_a_claim_that_holds_is_reproduced_and_its_opposite_is_not(gate):
+    row = row_of(gate.number)
+    held = judged(gate, row)
+    assert [one.says for one in held if one.outcome != "holds"] == []
+    assert verdict_of(held) == YES
+    turned = copy.deepcopy(row)
+    (*path, last), value = OPPOSITE[gate.number]
+    at = turned
+    for key in path:
+        at = at[key]
+    at[last] = value
+    assert verdict_of(judged(gate, turned)) == NO
+
+
+@pytest.mark.parametrize("gate", GATES, ids=lambda gate: str(gate.number))
+def test_every_gate_says_what_it_is_and_draws_what_it_saw(gate):
+    assert dataclasses.is_dataclass(gate)
+    assert gate.title and gate.source and gate.setting and gate.pilot
+    assert gate.seeds >= 3
+    assert len(gate.reasons) == 3
+    fields = {field.name for field in dataclasses.fields(gate)}
+    for reason in gate.reasons:
+        assert set(reason.changes) <= fields
+        changed = dataclasses.replace(gate, **reason.changes)
+        assert (changed == gate) == (not reason.changes)
+    picture = gate.picture([row_of(gate.number)] * 3)
+    table = means(picture.frame)
+    assert table["models"].max() == 3
+    assert table["mean"].is_finite().all()
+
+
+def test_a_figure_is_an_svg():
+    picture = GATES[4].picture([row_of(5)] * 3)
+    assert drawn(picture).startswith("<svg")
+
+
+def test_gates_by_number():
+    assert [gate.number for gate in GATES] == list(range(1, 13))
+    assert [gate.number for gate in get_gates([7, 1, 7])] == [7, 1]
+    with pytest.raises(
+        ArgumentError, match="argument 'gate': got 1000, allowed: numbers of gates, 1 to 12"
+    ):
+        get_gates([1, 1000])
+
+
+def test_a_threshold_lies_between_levels():
+    assert recall_threshold.threshold([(1, 0.0), (4, 1.0)]) == pytest.approx(2.0)
+    assert math.isnan(recall_threshold.threshold([(1, 0.0), (4, 0.4)]))
+    logistic, line = recall_threshold.fits(SIGMOID)
+    assert logistic > 0.99 > line
+
+
+def test_where_a_plateau_begins_and_ends():
+    loss = np.concatenate([np.linspace(5, 2, 20), np.full(40, 2.0), np.linspace(2, 0, 20)])
+    begin, end = plateau.plateau(loss, chance=2.0)
+    assert 18 < begin < 26
+    assert 62 < end < 72
+    assert plateau.plateau(loss[:60], chance=2.0) == (begin, None)
+    assert plateau.plateau(np.full(30, 5.0), chance=2.0) == (30, None)
+
+
+def test_laws_of_forgetting_are_told_apart():
+    steps = np.array(forgetting.readings(1000, 30))
+    noise = 0.005 * np.random.default_rng(0).standard_normal(30)
+    line = forgetting.laws(steps, 0.9 - 0.1 * np.log(steps) + noise)
+    assert line["b"] == pytest.approx(0.1, abs=0.01)
+    assert line["exponential"] - line["power"] > 10
+    for wave in (np.exp(-steps / 100), 0.3 + 0.7 * np.exp(-steps / 50)):
+        found = forgetting.laws(steps, wave + noise)
+        assert found["power"] - found["exponential"] > 10
+    # One parameter more has to pay for itself (Hurvich and Tsai, by hand: 2 k + 2 k (k + 1) / 26).
+    left = np.full(30, 0.1)
+    assert forgetting.aicc(left, 2) == pytest.approx(30 * math.log(0.01) + 6 + 24 / 26)
+    assert forgetting.aicc(left, 3) > forgetting.aicc(left, 2)
+
+
+def test_readings_are_log_spaced_and_each_once():
+    steps = forgetting.readings(1000, 30)
+    assert len(steps) == len(set(steps)) == 30
+    assert steps[-1] == 1000
+    assert steps[0] <= 2
+
+
+def doses(slope, unreached=0):
+    exposures = np.repeat([4, 16, 64, 256], 10)
+    dose = (10 + slope * np.log2(exposures) + np.tile(np.arange(10), 4) / 10).astype(int)
+    reached = np.arange(len(dose)) < len(dose) - unreached
+    frame = pl.DataFrame({"exposures": exposures, "dose": dose, "reached": reached})
+    return frequency.trend(frame)
+
+
+def test_trends_of_doses():
+    assert doses(2)["rho"] > 0.9
+    assert doses(-1)["rho"] < -0.5
+    assert doses(2, unreached=10)["ed50"][-1] is None  # censored, and the highest all the same
+    assert doses(-1, unreached=10)["rho"] > doses(-1)["rho"]
+    none = frequency.trend(
+        pl.DataFrame(schema={"exposures": pl.UInt64, "dose": pl.UInt32, "reached": pl.Boolean})
+    )
+    assert none["rho"] is None
+
+
+def test_closeness_is_a_ratio_of_means_over_the_same_edits():
+    rows = [("unrelated", edit, 0.1) for edit in range(3)]
+    rows += [(group, edit, 0.4) for group in damage.CLOSE for edit in range(2)]
+    rows += [("same_object", 7, 100.0)]  # without unrelated bystanders: left out
+    frame = pl.DataFrame(rows, schema=["group", "edit", "kl"], orient="row")
+    assert damage.closeness(frame) == pytest.approx(dict.fromkeys(damage.CLOSE, 2.0))
+
+
+def test_the_cheapest_rate_is_one_that_works():
+    arms = {"0.3": {"success": 0.5, "kl": 0.01}, "1": {"success": 0.95, "kl": 0.2},
+            "3": {"success": 1.0, "kl": 0.3}}  # fmt: skip
+    assert rank_and_part.cheapest(arms) == "1"
+    assert rank_and_part.cheapest(arms, success=0.99) == "3"
+    assert rank_and_part.cheapest({"1": {"success": 0.2, "kl": 0.1}}) is None
+
+
+def test_inverse_questions_are_what_the_inverse_order_says():
+    small = dataclasses.replace(GATES[4], subjects=6, relations=2)
+    corpus = small.units(0, 1).models["both"].corpus.make()
+    prompts, answers = questions(corpus)
+    facts = corpus.world.facts(0, corpus.world.num_facts)
+    for prompt, answer, row in zip(prompts, answers, facts.iter_rows(named=True), strict=True):
+        said = corpus.decode(np.append(prompt, answer))
+        assert said == f"object O{row['relation']}:{row['object']} is subject S{row['subject']}"
+
+
+def test_numbers_for_people():
+    assert [shown(value) for value in (None, 0.0, 0.05123, 12, 123456)] == [
+        "none", "0", "0.0512", "12", "123,456",
+    ]  # fmt: skip

@@ -1,0 +1,164 @@
+"""Gates from end to end, at a size that takes seconds."""
+
+import dataclasses
+import json
+
+import pytest
+
+from behemoth import ArgumentError
+from behemoth.report.gates import NOT_RUN, page_name, read_records, write_gate_pages
+from behemoth.study.gates import GATES, VERDICTS, run, run_gates
+from behemoth.study.gates.bench import Frequency
+
+TINY = Frequency(
+    subjects=20, relations=2, objects=5, levels=(1, 8),
+    train={"steps": 5, "block_length": 32, "batch_size": 4},
+)  # fmt: skip
+CHANGES = {
+    1: {"world": TINY},
+    2: {"subjects": 20, "relations": 1, "objects": 5, "levels": (2, 4), "batch_size": 2},
+    3: {"subjects": 40, "objects": 5, "uniform": 16, "skewed": "zipf:alpha=0.7,min=1,max=60",
+        "batch_size": 2, "probed": 10},
+    4: {"people": 12, "exposures": 5, "batch_size": 2, "tuning": 2, "rows": 4},
+    5: {"subjects": 8, "relations": 2, "exposures": 4, "batch_size": 1},
+    6: {"subjects": 20, "objects": 5, "injected": 5, "blocks": 1, "before": 2, "injection": 2,
+        "after": 12, "looks": 8},
+    7: {"world": TINY, "edits": 2, "steps": 3},
+    8: {"world": TINY, "edits": 2, "sequence": (1, 2, 4), "steps": 2},
+    9: {"world": TINY, "nested": 5, "ranks": (1,), "rates": (1.0,), "edits": 1, "steps": 2},
+    10: {"world": TINY, "ratios": (1, 2), "words": 10},
+    11: {"subjects": 20, "relations": 1, "objects": 5, "exposures": 2, "others": 4,
+         "batch_size": 1},
+    12: {"subjects": 20, "objects": 10, "nested": 5, "exposures": 4, "links": 4, "batch_size": 1,
+         "edits": 2, "steps": 2},
+}  # fmt: skip
+
+
+def tiny(number, seeds=2):
+    gate = next(gate for gate in GATES if gate.number == number)
+    changes = dict(CHANGES[number])
+    if number == 12:
+        changes["inverse"] = tiny(5)
+    return dataclasses.replace(gate, seeds=seeds, **changes)
+
+
+@pytest.fixture
+def units(monkeypatch, in_process_engine):
+    """Units are carried out in this process; the list of those that were."""
+    done = []
+
+    def engine(path, *_):
+        made = in_process_engine(path)
+        made.done = done
+        return made
+
+    monkeypatch.setattr(run, "_engine", engine)
+    return done
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", CHANGES)
+def test_every_gate_runs(units, tmp_path, number):
+    gate = tiny(number, 1)
+    result = run_gates(tmp_path / "gates", gates=[gate])
+    write_gate_pages(tmp_path / "gates", tmp_path / "pages", gates=[gate])
+    assert result.failures == []
+    [record] = result.gates
+    assert record.verdict in VERDICTS
+    assert record.seconds > 0
+    assert len(record.rows) == 1
+    page = (tmp_path / "pages" / f"{page_name(number, record.name)}.md").read_text()
+    assert all(one.says in page for one in record.conditions)
+
+
+def test_a_run_goes_on_where_it_was_stopped(units, tmp_path, monkeypatch):
+    out = tmp_path / "gates"
+    gate = tiny(7)
+    measure = type(gate).measure
+    asked = []
+
+    def stopping(self, bench):
+        asked.append(bench.seed)
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        return measure(self, bench)
+
+    monkeypatch.setattr(type(gate), "measure", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        run_gates(out, gates=[gate])
+    carried_out = len(units)
+    assert carried_out == 6  # a model and two trials of each seed
+    [state] = run_gates(out, gates=[gate], dry_run=True).states
+    assert (state.models_done, state.trials_done, state.verdict) == (2, 4, None)
+    said = []
+    result = run_gates(out, gates=[gate], progress=said.append)
+    # The seed that was measured is not measured again, nor is any unit.
+    assert asked == [0, 1, 1]
+    assert len(units) == carried_out
+    assert result.failures == []
+    assert result.states[0].verdict == result.gates[0].verdict
+    assert f"gate 7: {gate.title}" in [moment.details for moment in said]
+    written = json.loads((out / "gates.json").read_text())
+    assert written["gates"][0]["rows"] == result.to_dict()["gates"][0]["rows"]
+    # Again: the same numbers, and nothing is done.
+    again = run_gates(out, gates=[gate])
+    assert asked == [0, 1, 1]
+    assert again.to_dict()["gates"][0]["rows"] == result.to_dict()["gates"][0]["rows"]
+    # Another size is measured anew, on the units that it has in common.
+    other = dataclasses.replace(gate, edits=1)
+    assert run_gates(out, gates=[other], dry_run=True).states[0].models_done == 2
+    # The pages: one that was run, and eleven that wait.
+    pages = tmp_path / "pages"
+    write_gate_pages(out, pages, gates=[gate])
+    assert list(read_records(pages)) == [7]
+    assert (pages / f"{page_name(7, gate.name)}.svg").read_text().startswith("<svg")
+    index = (pages / "index.md").read_text()
+    assert index.count(NOT_RUN) == 11 + 1
+    assert len(list(pages.glob("*.md"))) == 13
+    waiting = (pages / f"{page_name(3, GATES[2].name)}.md").read_text()
+    assert "behemoth study gates --gate 3 " in waiting
+
+
+def test_reasons_are_tested_where_a_gate_is_not_reproduced(units, tmp_path):
+    gate = tiny(1)
+    result = run_gates(tmp_path / "gates", gates=[gate], reasons=True)
+    write_gate_pages(tmp_path / "gates", tmp_path / "pages", gates=[gate])
+    [record] = result.gates
+    assert record.verdict == "not reproduced"  # of five steps
+    first, second, third = record.reasons
+    assert first["changes"] == dict(gate.reasons[0].changes)
+    assert first["verdict"] in VERDICTS
+    assert "conditions" not in second and "conditions" not in third
+    page = (tmp_path / "pages" / f"{page_name(1, gate.name)}.md").read_text()
+    assert page.count(": not tested.") == 2
+    assert len(units) == 8  # two sizes, two seeds, two rates
+
+
+def test_a_gate_whose_unit_fails_has_no_verdict(units, tmp_path):
+    bad = dataclasses.replace(tiny(7), edits=200)  # more than there are
+    result = run_gates(tmp_path / "gates", gates=[bad])
+    assert result.gates == ()
+    [failure] = result.failures
+    assert failure.number == 7
+    assert "argument 'edits': got 200" in failure.reason
+    assert result.states[0].verdict is None
+
+
+def test_what_is_refused(tmp_path):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "file").write_text("")
+    with pytest.raises(
+        ArgumentError, match="holds something else, allowed: a new or empty directory"
+    ):
+        run_gates(tmp_path / "other")
+    with pytest.raises(ArgumentError, match=r"argument 'out': got .*, allowed: a directory"):
+        run_gates(tmp_path / "other" / "file")
+    later = '{"format_version": 99, "gates": []}'
+    (tmp_path / "later").mkdir()
+    (tmp_path / "later" / "gates.json").write_text(later)
+    with pytest.raises(ArgumentError, match="gates of format version 99, allowed: a new directory"):
+        run_gates(tmp_path / "later")
+    assert (tmp_path / "later" / "gates.json").read_text() == later
+    with pytest.raises(ArgumentError, match="argument 'threads': got 0"):
+        run_gates(tmp_path / "new", threads=0)
+    assert not (tmp_path / "new").exists()
