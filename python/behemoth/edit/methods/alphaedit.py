@@ -41,7 +41,7 @@ class AlphaEdit(LocateAndEdit):
     steps: int = 25
     energy: float = 0.999
     eigenvalue: float | None = None
-    damping: float = 0.1
+    damping: float = 1.0
     absolute: bool = False
 
     banded: ClassVar[bool] = True

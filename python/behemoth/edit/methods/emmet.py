@@ -23,11 +23,11 @@ class Emmet(LocateAndEdit):
     Attributes
     ----------
     slack : float
-        Lets the equalities give way where subjects' keys are nearly dependent; 0 meets them
-        exactly.
+        Lets the equalities give way, for bystanders and where subjects' keys are nearly
+        dependent; 0 meets them exactly.
     """
 
-    slack: float = 0.0
+    slack: float = 6000.0
 
     published: ClassVar[str] = "the subject's last token, layer 17 of 48"
     info: ClassVar[MethodInfo] = MethodInfo(

@@ -27,7 +27,7 @@ class Memit(LocateAndEdit):
     """
 
     steps: int = 25
-    weight: float = 300.0
+    weight: float = 6000.0
 
     banded: ClassVar[bool] = True
     published: ClassVar[str] = "the subject's last token, layers 13 to 17 of 48"
