@@ -14,36 +14,42 @@ from behemoth.export import BRIDGES, FORMATS, export, get_format, inspect_export
 from behemoth.plan.groups import FOLLOWING
 
 
-def _plain():
+def _plain(_=None):
     world = World(subjects=200, relations=3, objects=12, seed=1)
     return Corpus(
         world, exposures=Groups([0, 2, 4]), paraphrases=4, held_out=1, questions=Questions(0.5, 0.2)
     )
 
 
-def _nested():  # where something follows from an edit
+def _nested(_=None):  # where something follows from an edit
     world = World(subjects=200, relations=2, objects=12, nested=4, seed=2)
     return Corpus(world, exposures=2, paraphrases=3, held_out=1)
 
 
-def _long():
+def _long(_=None):
     world = World(subjects=150, relations=2, objects=120, nested=30, seed=5)
     return Corpus(world, base=10, templates={"default": 1, "repeats": 1}, paraphrases=2)
 
 
-def _text():
+def _text(_=None):
     grammar = Grammar.named("bios-en")
     return Corpus(grammar.world(120), grammar=grammar, exposures=3, questions=Questions(0.5, 0.2))
 
 
-MAKERS = {"plain": _plain, "nested": _nested, "long": _long, "text": _text}
+def _pieces(folder):  # names of several tokens, each with its space
+    bh.train_tokenizer("bios-en", folder / "bpe", vocabulary=600, documents=200)
+    grammar = Grammar.named("bios-en")
+    return Corpus(grammar.world(120), grammar=grammar, exposures=2, tokenizer=folder / "bpe")
+
+
+MAKERS = {"plain": _plain, "nested": _nested, "long": _long, "text": _text, "pieces": _pieces}
 
 
 @pytest.fixture(scope="module", params=MAKERS)
 def planned(request, tmp_path_factory):
     """A corpus that is written, and a plan for it: (directory, corpus, plan)."""
-    corpus = MAKERS[request.param]()
-    directory = tmp_path_factory.mktemp(request.param) / "corpus"
+    folder = tmp_path_factory.mktemp(request.param)
+    corpus, directory = MAKERS[request.param](folder), folder / "corpus"
     corpus.write(directory, probes=0)
     return directory, corpus, bh.plan(corpus, edits=4, repeats=3, probes=3, regular=20)
 
@@ -75,8 +81,13 @@ def answered(corpus, answer):
     return corpus.decode(answer).removeprefix(" ")
 
 
+def asked_for(corpus, prompt):
+    """A prompt as text, without the space that a tokenizer of pieces may end it with."""
+    return corpus.decode(prompt).removesuffix(" ")
+
+
 def prompts(corpus, frame):
-    return [corpus.decode(prompt) for prompt in frame["prompt"]]
+    return [asked_for(corpus, prompt) for prompt in frame["prompt"]]
 
 
 def group(plan, edit, *groups):
@@ -92,7 +103,7 @@ def test_counterfact(exported, planned):
         asked = record["requested_rewrite"]
         own = group(plan, edit["edit"], "edited").row(0, named=True)
         assert asked["prompt"].count("{}") == 1
-        assert asked["prompt"].format(asked["subject"]) == corpus.decode(own["prompt"])
+        assert asked["prompt"].format(asked["subject"]) == asked_for(corpus, own["prompt"])
         assert asked["target_new"]["str"] == answered(corpus, own["answer"])
         assert asked["target_true"]["str"] == answered(corpus, own["old_answer"])
         assert asked["target_new"]["id"] == str(edit["new_object"])
@@ -141,14 +152,16 @@ def test_zsre(exported, planned):
     records = read(exported("zsre") / "zsre_mend_eval.json")
     for number, record in enumerate(records):
         own = group(plan, number, "edited").row(0, named=True)
-        assert record["src"] == corpus.decode(own["prompt"]) and record["subject"] in record["src"]
+        assert (
+            record["src"] == asked_for(corpus, own["prompt"]) and record["subject"] in record["src"]
+        )
         assert record["alt"] == answered(corpus, own["answer"])
         assert record["answers"] == [record["pred"]] == [answered(corpus, own["old_answer"])]
         assert record["cond"] == f"{record['pred']} >> {record['alt']} || {record['src']}"
         others = group(plan, number, "edited_held_out", "edited_paraphrase")
         assert record["rephrase"] in prompts(corpus, others)
         local = group(plan, number, "unrelated").row(0, named=True)
-        assert record["loc"] == f"nq question: {corpus.decode(local['prompt'])}"
+        assert record["loc"] == f"nq question: {asked_for(corpus, local['prompt'])}"
         assert record["loc_ans"] == answered(corpus, local["answer"])
     assert len(records) == len(plan)
 
@@ -191,18 +204,21 @@ def test_tofu(exported, planned):
     facts = own["fact"].n_unique(), rest["fact"].n_unique()
     assert share == max(1, round(100 * facts[0] / sum(facts)))
     assert lines(forget) == [
-        {"question": corpus.decode(row["prompt"]), "answer": answered(corpus, row["old_answer"])}
+        {
+            "question": asked_for(corpus, row["prompt"]),
+            "answer": answered(corpus, row["old_answer"]),
+        }
         for row in own.iter_rows(named=True)
     ]
     kept = lines(out / f"retain{100 - share:02}.json")
     assert len(kept) == rest.unique(["fact", "wording"]).height
     said = {
-        (corpus.decode(row["prompt"]), answered(corpus, row["answer"]))
+        (asked_for(corpus, row["prompt"]), answered(corpus, row["answer"]))
         for row in rest.iter_rows(named=True)
     }
     assert {(row["question"], row["answer"]) for row in kept} == said
     new = {
-        corpus.decode(row["prompt"]): answered(corpus, row["answer"])
+        asked_for(corpus, row["prompt"]): answered(corpus, row["answer"])
         for row in own.iter_rows(named=True)
     }
     for name in (f"forget{share:02}_perturbed.json", "retain_perturbed.json"):
@@ -255,7 +271,6 @@ def test_lm_eval(exported, planned):
     _, corpus, plan = planned
     out = exported("lm-eval")
     rows = {row["probe"]: row for row in plan.probes.iter_rows(named=True)}
-    space = " " if corpus.grammar is None else ""
     for task, right, wrong in (
         ("efficacy", "answer", "old_answer"),
         ("paraphrase", "answer", "old_answer"),
@@ -265,8 +280,8 @@ def test_lm_eval(exported, planned):
         assert documents
         for document in documents:
             row = rows[document["probe"]]
-            assert document["prompt"] == corpus.decode(row["prompt"])
-            answers = [space + corpus.decode(row[name]) for name in (wrong, right)]
+            assert document["prompt"] == asked_for(corpus, row["prompt"])
+            answers = [f" {answered(corpus, row[name])}" for name in (wrong, right)]
             assert (document["choices"], document["label"]) == (answers, 1)
     yaml = (out / "efficacy.yaml").read_text()
     assert yaml.startswith("task: behemoth_efficacy\ntag: behemoth\n")
@@ -291,24 +306,29 @@ def test_lm_eval_chooses_among_all_objects(exported, planned):
 
 def test_every_prompt_is_the_tokens_of_a_row(exported, planned):
     _, corpus, plan = planned
-    known = {
-        tuple(prompt)
-        for frame in (plan.probes, plan.training, corpus.probes())
-        for prompt in frame["prompt"].to_list()
-    }
+    known, pairs = set(), set()
+    for frame in (plan.probes, plan.training, corpus.probes()):
+        names = [name for name in ("answer", "old_answer") if name in frame.columns]
+        for prompt, *answers in frame.select("prompt", *names).iter_rows():
+            known.add(tuple(prompt))
+            pairs.update((*prompt, *answer) for answer in answers)
+    space = AutoTokenizer.from_pretrained(exported("tofu") / "tokenizer").encode(" ")
     for to in BRIDGES:
         out = exported(to)
         tokenizer = AutoTokenizer.from_pretrained(out / "tokenizer")
         said = list(_prompts(to, out))
         assert said
+        right = 0
         for prompt, answers in said:
             tokens = tokenizer.encode(prompt, add_special_tokens=False)
-            assert tuple(tokens) in known, (to, prompt)
+            assert tuple(tokens) in known or (*tokens, *space) in known, (to, prompt)
             for answer in answers:
                 # The answer's tokens are its own, whatever stands before it.
                 whole = tokenizer.encode(prompt + answer, add_special_tokens=False)
                 assert whole[: len(tokens)] == tokens
                 assert corpus.decode(whole[len(tokens) :]).strip() == answer.strip()
+                right += tuple(whole) in pairs
+        assert right >= len([answers for _, answers in said if answers]), to
 
 
 def _prompts(to, out):

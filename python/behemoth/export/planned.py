@@ -1,8 +1,8 @@
 """What is exported of a plan: its edits and probes as text, as a corpus writes them.
 
-Every prompt is that of a row of the plan, word for word: the tokenizer of the corpus splits it
-back into the row's tokens. An answer is what follows its prompt, the space before it included;
-formats whose readers put that space themselves take it off (`bare`).
+Every prompt is that of a row of the plan, word for word: the tokenizer of the corpus splits it,
+with the answer behind it, back into the row's tokens. An answer is what follows its prompt, the
+space before it included; formats whose readers put that space themselves take it off (`bare`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from behemoth.support.errors import ArgumentError
 __all__ = ["Asked", "Edit", "Planned", "bare", "rewordings"]
 
 _OTHER_WORDINGS = ("edited_held_out", "edited_paraphrase")
-_ANSWERS = ("answer", "old_answer", "new_answer")
 
 
 @dataclass(frozen=True)
@@ -89,14 +88,22 @@ class Planned:
         plan.check(corpus)
         self.corpus, self.plan = corpus, plan
 
-    def text(self, prompt: Sequence[int]) -> str:
-        """A prompt as text."""
-        return self.corpus.decode(prompt)
+    def said(
+        self, prompt: Sequence[int], *answers: Sequence[int] | None
+    ) -> tuple[str, list[str | None]]:
+        """A prompt as text, and answers as they follow it.
 
-    def answer(self, answer: Sequence[int]) -> str:
-        """An answer as it follows its prompt."""
-        text = self.corpus.decode(answer)
-        return f" {text}" if self.corpus.grammar is None else text
+        A tokenizer of pieces may leave the space before a name to the prompt; as text it is the
+        answer's, so that prompts end in none.
+        """
+        text = self.corpus.decode(prompt)
+        short = text.removesuffix(" ")
+        spaced = self.corpus.grammar is None or short != text
+        follow: list[str | None] = []
+        for answer in answers:
+            word = None if answer is None else self.corpus.decode(answer)
+            follow.append(f" {bare(word)}" if spaced and word is not None else word)
+        return short, follow
 
     @cached_property
     def trained(self) -> pl.DataFrame:
@@ -117,7 +124,8 @@ class Planned:
         spans = Places(self.corpus).spans(self.trained)
         for row, span in zip(self.trained.iter_rows(named=True), spans, strict=True):
             own = known[row["edit"]]
-            prompt = self.text(row["prompt"])
+            prompt, (new, old) = self.said(row["prompt"], row["answer"], row["old_answer"])
+            assert new is not None and old is not None
             subject, template = self._cut(row["prompt"], prompt, span)
             edit = Edit(
                 number=row["edit"],
@@ -125,8 +133,8 @@ class Planned:
                 relation=self._relations[own["relation"]],
                 template=template,
                 prompt=prompt,
-                new=self.answer(row["answer"]),
-                old=self.answer(row["old_answer"]),
+                new=new,
+                old=old,
                 new_object=own["new_object"],
                 old_object=own["old_object"],
             )
@@ -163,8 +171,11 @@ class Planned:
                 objects.astype(np.uint32),
                 number[template, wording],
             )
-            tokens = np.split(found[2], found[3][:-1].astype(np.int64))
-            yield [self.answer(part.tolist()) for part in tokens]
+            prompts, answers = (
+                np.split(flat, ends[:-1].astype(np.int64)) for flat, ends in (found[:2], found[2:4])
+            )
+            pairs = zip(prompts, answers, strict=True)
+            yield [self.said(prompt.tolist(), own.tolist())[1][0] or "" for prompt, own in pairs]
 
     def check_text(self, to: str) -> None:
         """Refuse what cannot be written as a prompt with a place for its subject and an answer.
@@ -175,15 +186,14 @@ class Planned:
         ------
         ArgumentError
         """
-        frames = (self.plan.training, self.plan.probes)
-        columns = [frame[name] for frame in frames for name in _ANSWERS if name in frame.columns]
-        for answer in pl.concat(columns).drop_nulls().unique(maintain_order=True):
-            text = self.answer(answer.to_list())
-            if not text.startswith(" ") or text.startswith("  "):
-                got = f"{to} for a corpus in which {text!r} follows a prompt"
-                raise ArgumentError("to", got, "answers behind one space; or tofu, or lm-eval")
-        for _ in self.edits():
-            pass
+        for edit, asked in self.edits():
+            answers = [edit.new, edit.old]
+            for own in asked:
+                answers += [own.answer, own.old_answer]
+            for text in answers:
+                if not text.startswith(" ") or text.startswith("  "):
+                    got = f"{to} for a corpus in which {text!r} follows a prompt"
+                    raise ArgumentError("to", got, "answers behind one space; or tofu, or lm-eval")
 
     @cached_property
     def _relations(self) -> list[str]:
@@ -196,24 +206,19 @@ class Planned:
         return [f"R{number}" if name is None else name for number, name in enumerate(names)]
 
     def _asked(self, row: dict[str, Any]) -> Asked:
-        new = row["new_answer"]
-        return Asked(
-            group=row["group"],
-            must_change=row["must_change"],
-            prompt=self.text(row["prompt"]),
-            answer=self.answer(row["answer"]),
-            old_answer=self.answer(row["old_answer"]),
-            new_answer=None if new is None else self.answer(new),
-        )
+        names = ("answer", "old_answer", "new_answer")
+        prompt, (answer, old, new) = self.said(row["prompt"], *(row[name] for name in names))
+        assert answer is not None and old is not None
+        return Asked(row["group"], row["must_change"], prompt, answer, old, new)
 
     def _cut(self, tokens: Sequence[int], prompt: str, span: tuple[int, int]) -> tuple[str, str]:
         """The subject of a prompt, and the prompt with braces in its place."""
         if "{" in prompt or "}" in prompt:
             raise ArgumentError("plan", f"the prompt {prompt!r}", "prompts without braces")
-        before = self.text(tokens[: span[0]])
-        subject = self.text(tokens[span[0] : span[1]]).strip()
+        before = self.corpus.decode(tokens[: span[0]])
+        subject = self.corpus.decode(tokens[span[0] : span[1]]).strip()
         start = prompt.find(subject, len(before))
-        if start < 0 or prompt[len(before) : start].strip():
+        if not subject or start < 0 or prompt[len(before) : start].strip():
             raise ArgumentError(
                 "plan", f"the prompt {prompt!r}", f"prompts that name {subject!r} in one piece"
             )

@@ -8,7 +8,7 @@ that the plan's mixture is about, 1 to 99:
   paraphrased_answer (the answer again: an object has one word) and perturbed_answer (up to five
   other objects);
 - ``retainYY.json``, YY = 100 - XX: the other facts of the mixture, each once;
-- ``retain_perturbed.json``: facts that are asked about and must stay, in no mixture;
+- ``retain_perturbed.json``: facts that are asked about and must stay;
 - ``holdoutXX.json``: facts of the same relations that are never written, as many as are forgotten,
   for membership tests; where there are so many.
 
@@ -72,8 +72,9 @@ def _write(planned: Planned, out: Path, progress: Looking) -> None:
 
 
 def _pairs(planned: Planned, frame: pl.DataFrame, answer: str) -> Iterator[dict[str, Any]]:
-    for prompt, own in frame.select("prompt", answer).iter_rows():
-        yield {"question": planned.text(prompt), "answer": bare(planned.answer(own))}
+    for tokens, own in frame.select("prompt", answer).iter_rows():
+        prompt, (text,) = planned.said(tokens, own)
+        yield {"question": prompt, "answer": bare(text or "")}
 
 
 def _perturbed(planned: Planned, step: Step) -> Iterator[dict[str, Any]]:
