@@ -38,6 +38,9 @@ __all__ = [
     "World",
     "digest",
     "digest_file",
+    "edit_prompts",
+    "refusal_answers",
+    "refusals",
     "version",
 ]
 
@@ -64,6 +67,22 @@ def version() -> str:
 
 def digest(data: bytes) -> str:
     """BLAKE3 of bytes, 64 hexadecimal digits."""
+
+def refusals(
+    corpus: Corpus, facts: _U64, wording_index: int
+) -> tuple[_U32, _U64, _U32, _U64, _U32, _U64]:
+    """Prompts of facts as `Corpus.probes` gives them, with a refusal for an answer.
+
+    All are empty where the wording cannot ask, or the grammar does not say how it refuses.
+    """
+
+def edit_prompts(
+    corpus: Corpus, facts: _U64, objects: _U32, number: int
+) -> tuple[_U32, _U64, _U32, _U64, _U32, _U64]:
+    """Prompts of facts in a sentence of their relation that says a new object, the answer."""
+
+def refusal_answers(corpus: Corpus) -> list[list[int]]:
+    """The tokens of refusals, each way that they are written once."""
 
 def digest_file(path: str | PathLike[str]) -> str:
     """BLAKE3 of a file, 64 hexadecimal digits."""
@@ -150,6 +169,17 @@ class Lexicon:
     def __new__(
         cls, file: str, text: str, tokenizer: tuple[_Encode, str, int, int] | None = None
     ) -> Lexicon: ...
+    def with_words(
+        self,
+        tokenizer: tuple[_Encode, str, int, int],
+        candidates: list[tuple[str, str]],
+        begins: list[int],
+    ) -> Lexicon:
+        """The same with words of its tokenizer for a filler, and where words begin.
+
+        Words are as they open a text, and as they stand within one; `begins` are the tokens that
+        begin with a space.
+        """
     @property
     def facts(self) -> str:
         """What the grammar is made of, as JSON."""

@@ -77,8 +77,6 @@ def test_what_is_refused_is_said_in_one_line() -> None:
         bh.Corpus(small_world(), schedule="late:0.1")
     with pytest.raises(ArgumentError, match=r"argument 'filler.words': got 1, allowed: 2 to 10485"):
         bh.Corpus(small_world(), filler=bh.Filler(tokens=10, words=1))
-    with pytest.raises(ArgumentError, match=r"argument 'filler': got a filler beside a grammar, "):
-        bh.Corpus(bh.Grammar.named("bios-en").world(100), grammar="bios-en", filler="zipf:tokens=9")
     with pytest.raises(ArgumentError, match="argument 'filler': got none, allowed: a corpus with"):
         bh.Corpus(small_world()).filler_documents(0, 1)
 

@@ -11,6 +11,7 @@ from behemoth import (
     ArgumentError,
     Corpus,
     Documents,
+    Filler,
     Grammar,
     Questions,
     check_grammar,
@@ -118,6 +119,22 @@ def test_tokens_are_those_of_the_tokenizer(kind, name, places):
             for token in [*whole.encode(text, add_special_tokens=False).ids, whole.token_to_id(END)]
         ]
         assert corpus.tokens(0, corpus.num_documents).tolist() == expected
+
+
+@pytest.mark.parametrize("kind", ["BPE", "Unigram", "WordPiece"])
+def test_words_of_a_filler_are_those_that_the_tokenizer_has(kind, places):
+    grammar = Grammar.named("bios-en")
+    whole = Tokenizer.from_file(str(places[kind] / "tokenizer.json"))
+    filler = Filler(tokens=3_000, words=60, length=40)
+    corpus = Corpus(grammar.world(25), grammar=grammar, tokenizer=places[kind], filler=filler)
+    said = set()
+    for tokens in corpus.filler_documents(0, 60):
+        *words, end = tokens.tolist()
+        assert end == whole.token_to_id(END)
+        text = whole.decode(words)
+        assert whole.encode(text, add_special_tokens=False).ids == words
+        said |= set(text.split())
+    assert len(said) == 60 and all(word.isalpha() and word.islower() for word in said)
 
 
 def test_check_grammar_compares_documents(places):

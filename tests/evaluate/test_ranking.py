@@ -1,5 +1,6 @@
 """Ranks of an evaluation by whole names, where objects have names of several tokens."""
 
+import numpy as np
 import polars as pl
 import pytest
 import torch
@@ -44,7 +45,8 @@ def test_ranks_of_edits_side_by_side_are_those_that_recall_gives(text, model):
     deltas = deltas_of(model, 2)
     frame = evaluate_model(model, text, plan, deltas, rank="sequence", batch_size=64)
     first = evaluate_model(model, text, plan, deltas, batch_size=64)
-    assert frame.drop("rank").equals(first.drop("rank"))
+    others = ["rank", "log_probability_wrong"]
+    assert frame.drop(others).equals(first.drop(others))
     assert not frame["rank"].equals(first["rank"])
     # Facts that are asked as they were: what is right before is right after.
     kept = pl.col("must_change").not_() & pl.col("link").not_()
@@ -60,6 +62,39 @@ def test_ranks_of_edits_side_by_side_are_those_that_recall_gives(text, model):
     compared(frame.filter(kept, stage="before"), model)
     with deltas[1].apply(model):
         compared(frame.filter(kept, stage="after", edit=1), model)
+
+
+def every_name(model, text, probes, relation):
+    """Log-probabilities of all objects behind each prompt, one object after the other."""
+    objects = text.object_tokens(relation)
+    found = []
+    for prompt in probes["prompt"].to_list():
+        own = []
+        for number in range(len(objects.lengths)):
+            name = objects.of(number)
+            tokens = torch.tensor([prompt + list(name)])
+            with torch.no_grad():
+                each = model(tokens).logits[0, len(prompt) - 1 : -1].double().log_softmax(1)
+            own.append(each.gather(1, torch.tensor(name)[:, None]).sum().item())
+        found.append(own)
+    return np.array(found)
+
+
+def test_the_wrong_objects_are_all_others_by_their_whole_names(text, model):
+    relation = 3  # fields of study: names of one token and of several
+    plan = compile_plan(text, EditRequest(edits=1, relation=relation, probes=0))
+    frame = evaluate_model(model, text, plan, {}, rank="sequence")
+    probes = plan.probes.filter(pl.col("group").str.starts_with("edited")).head(3)
+    given = probes.join(frame, on="probe", how="left")["log_probability_wrong"].to_numpy()
+    all_ = every_name(model, text, probes, relation)
+    numbers = text.object_tokens(relation).numbers
+    old = [numbers[tuple(answer)] for answer in probes["old_answer"].to_list()]
+    all_[np.arange(len(old)), old] = -np.inf
+    exact = np.logaddexp.reduce(all_, axis=1) - np.log(all_.shape[1] - 1)
+    assert (given <= exact + 1e-5).all()
+    np.testing.assert_allclose(given, exact, atol=1.1e-3)
+    first = evaluate_model(model, text, plan, {})
+    assert first["log_probability_wrong"].null_count() == first.height
 
 
 def test_a_run_alone_and_refusals(text, model):

@@ -156,9 +156,23 @@ def test_a_plan_asks_and_trains_in_sentences_of_the_fact(text):
     assert all(text.decode(prompt).rstrip().endswith("?") for prompt in asked["prompt"])
 
 
-def test_a_plan_of_text_refuses_refusals(text):
-    with pytest.raises(ValueError, match="'kind': got refusal, allowed: remap or censor"):
-        plan(text, edits=2, relation=1, kind="refusal")
+def test_an_answer_that_begins_with_a_refusal_ends_with_it(text):
+    words = words_of(text)
+    made = plan(text, edits=2, relation=1, kind="refusal", probes=0, repeats=1)
+    refusal = made.training.filter(role="edit")["answer"][0].to_list()
+    name = list(text.object_tokens(1).of(0))
+    other = text.object_tokens(2).of(0)[0]
+    lines = np.array([[*refusal, other, other], [*refusal[:-1], other, other, other]])
+    lengths = np.full(2, lines.shape[1])
+    ends, settled = words.settled(lines, lengths, np.zeros(2, np.bool_), np.ones(2, np.uint32))
+    assert ends.tolist() == [len(refusal), lines.shape[1]] and settled.tolist() == [True, False]
+    # It is no object, and a name is a name.
+    relation = np.ones(1, np.uint32)
+    line = np.array([[*name, other]])
+    unfinished = np.zeros(1, np.bool_)
+    assert words.settled(line, np.array([line.size]), unfinished, relation)[0] == [len(name)]
+    none = np.zeros(1, np.int64)
+    assert not words.valid(lines[:1], np.array([len(refusal)]), none, none, relation).any()
 
 
 def test_answers_alone_are_objects_and_what_follows_them(text):

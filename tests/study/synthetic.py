@@ -290,7 +290,6 @@ def _model(own, parameters, recall):
         "parameters": parameters,
         "parameters_without_embedding": parameters // 2,
         "facts": recall.height,
-        "facts_per_object": recall.height / OBJECTS,
         "bits": bits,
         "facts_per_object": recall.height / OBJECTS,
         "load": bits / (2 * parameters),

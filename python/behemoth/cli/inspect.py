@@ -77,7 +77,8 @@ def _show(report: Inspection) -> None:
     facts.add_row("sentences", f"{report.sentences:,} in {report.documents:,} documents")
     if (insert := report.spec["corpus"].get("insert")) is not None:
         most = insert["per_document"]
-        facts.add_row("inserted", f"{insert['position']}, up to {most:,} in a document")
+        words = ", at borders of words" if insert.get("words") else ""
+        facts.add_row("inserted", f"{insert['position']}, up to {most:,} in a document{words}")
     facts.add_row("tokens", f"{report.tokens:,} ({report.dtype}, vocabulary {report.vocabulary:,})")
     facts.add_row("bytes", f"{size:,} ({bytes_text(size)}) in {report.shards_present:,} shards")
     if report.grammar is not None:

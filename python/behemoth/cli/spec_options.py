@@ -206,10 +206,11 @@ SPEC_OPTIONS = (
            "NAME.idx.", _sets("corpus.background", _path)),
     Option("background_tokens", "N", "So many tokens of it, exactly [all].",
            _sets("corpus.background_tokens", parse.count)),
-    Option("insert", "WHERE[,per_document=N]",
+    Option("insert", "WHERE[,per_document=N][,words=true]",
            "Write sentences inside the documents of --filler and --background, over as many of "
            "their tokens, and in none of their own: anywhere, start, middle, end or a share of the "
-           "document such as 0.25; up to N in each [1].", _sets("corpus.insert", _form)),
+           "document such as 0.25; up to N in each [1]; in text, at borders of words.",
+           _sets("corpus.insert", _form)),
     Option("grammar", "NAME|FILE", "Write text: bios-en, bios-de, encyclopedia-en, stories-en, "
            "or a grammar file.", _sets("corpus.grammar", _grammar)),
     Option("tokenizer", "DIR", "With a grammar: the directory of a tokenizer.json "

@@ -43,11 +43,15 @@ def _native(
     text: Text | None,
     background: Background | None,
 ) -> _gen.Corpus:
+    lexicon = None
+    if text is not None:
+        among = spec.get("filler") is not None or spec.get("insert") is not None
+        lexicon = text.lexicon_with_words if among else text.lexicon
     return _gen.Corpus(
         world._native,
         json.dumps(to_json(spec)),
         exposures,
-        None if text is None else text.lexicon,
+        lexicon,
         None if background is None else background.native,
     )
 
@@ -107,7 +111,8 @@ class Corpus:
     insert : str, float or `Insert`, optional
         Write sentences inside the documents of filler and background, over as many of their tokens,
         and in no documents of their own: ``"anywhere"``, ``"start"``, ``"middle"``, ``"end"`` or a
-        share of the document, with ``",per_document=2"`` for up to two in each.
+        share of the document, with ``",per_document=2"`` for up to two in each and, in text,
+        ``",words=true"`` for sentences at borders of words.
     grammar : str, path or Grammar, optional
         Write text in place of templates: a grammar that comes with the package, or a file.
     tokenizer : path, optional
@@ -502,7 +507,7 @@ class Corpus:
         -------
         uint8[n]
             `GRAMMAR`, `SUBJECT`, `OBJECT` or `END` of `behemoth.corpus.roles`; with a grammar
-            `BACKGROUND` for what a background says.
+            `BACKGROUND` for what a background or a filler says.
         """
         from .roles import roles
 

@@ -102,7 +102,7 @@ class Grammar:
 
         Keys: name, language, about, digest, names and forms (how many there are), classes,
         relations (key, name, kind, of, objects, statements, questions, those held out,
-        link_statements) and joint.
+        edits, refuses, link_statements) and joint.
         """
         return json.loads(self._lexicon.facts)
 
@@ -194,6 +194,16 @@ class Text:
             return self.grammar._lexicon
         return _gen.Lexicon(self.grammar.file, self.grammar.source, self.tokenizer.for_engine())
 
+    @cached_property
+    def lexicon_with_words(self) -> _gen.Lexicon:
+        """The same with all words of the tokenizer that a filler can say, and where words begin.
+
+        Words of the grammar's own tokenizer are made for each corpus, after all others.
+        """
+        if self.tokenizer is None:
+            return self.lexicon
+        return self.lexicon.with_words(self.tokenizer.for_engine(), *self.tokenizer.words())
+
     def __getstate__(self) -> tuple[Grammar, TextTokenizer | None]:
         return self.grammar, self.tokenizer
 
@@ -214,7 +224,9 @@ class Text:
     def check(self, corpus: Corpus, documents: int = 200) -> None:
         """Hold the tokens of a corpus's first documents to what the tokenizer makes of their text.
 
-        Where sentences are inserted in others' documents, they are looked at in their own.
+        So are the first documents of a filler that are in no corpus, by what the tokenizer writes
+        its tokens as. Where sentences are inserted in others' documents, they are looked at in
+        their own.
 
         Raises
         ------
@@ -223,6 +235,8 @@ class Text:
         """
         if self.tokenizer is None:
             return  # its tokens are the words that the text was put together from
+        if corpus.spec["corpus"].get("filler") is not None:
+            self._check_filler(self.tokenizer, corpus)
         corpus = corpus.without_insert()
         count = min(documents, corpus.num_documents)
         texts = corpus._native.texts(0, count)
@@ -231,7 +245,7 @@ class Text:
         says_facts = corpus.says_facts(0, count)
         for number, (text, expected) in enumerate(zip(texts, encoded, strict=True)):
             if not says_facts[number]:
-                continue  # of a background, which is known as tokens alone
+                continue  # of others, which are known as tokens alone
             written = corpus.tokens(number, number + 1, threads=1).tolist()
             if text and written.pop() != end:
                 raise AssertionError("a document ends in the end of a document")
@@ -246,6 +260,17 @@ class Text:
                 f"other tokens than were written at {text[max(start - 20, 0) : stop + 20]!r}",
                 "a tokenizer that never merges over the space before a word",
             )
+
+    @staticmethod
+    def _check_filler(tokenizer: TextTokenizer, corpus: Corpus, documents: int = 20) -> None:
+        written = [tokens[:-1].tolist() for tokens in corpus.filler_documents(0, documents)]
+        texts = [tokenizer.decode(tokens) for tokens in written]
+        for text, tokens, encoded in zip(texts, written, tokenizer.encode(texts), strict=True):
+            if encoded.ids != tokens:
+                allowed = "a tokenizer whose words have one token each, whatever stands around them"
+                raise ArgumentError(
+                    "filler", f"other tokens than were written of {text!r}", allowed
+                )
 
 
 def text_of(

@@ -34,7 +34,7 @@ class GrammarCheck:
         Classes of agreement: name and weight.
     relations : list of dict
         key, name, kind, of, objects, statements, held_out_statements, questions,
-        held_out_questions and link_statements.
+        held_out_questions, edits (sentences that say a new object), refuses and link_statements.
     joint : list of dict
         Sentences that say several facts: relations and statements.
     ambiguities : list of str

@@ -127,6 +127,10 @@ class Insert:
         longest sentence, or after this share of those places.
     per_document : int
         Most sentences of a document, one in each of as many equal parts.
+    words : bool
+        With a grammar: begin where a word of the document begins, the next one that leaves room,
+        and as a sentence does there, with a space before it. Without, a sentence begins at any
+        token, with the tokens that it has at the beginning of a document.
 
     Examples
     --------
@@ -144,3 +148,4 @@ class Insert:
 
     position: str | float = "anywhere"
     per_document: int = 1
+    words: bool = False

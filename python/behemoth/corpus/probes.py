@@ -23,12 +23,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from behemoth import _gen
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import replacing
 from behemoth.support.parquet import sink_parquet
 from behemoth.support.progress import Step, silent
 
 from .roles import roles_of_ids
+from .templates import EDIT
 
 if TYPE_CHECKING:
     from .corpus import Corpus
@@ -263,7 +265,12 @@ def prompt_roles(corpus: Corpus, probes: pl.DataFrame) -> list[NDArray[np.uint8]
     numbered = probes.select("fact", "template", "wording").with_row_index("place")
     for (template, wording), rows in numbered.group_by("template", "wording"):
         facts = rows["fact"].cast(pl.UInt64).to_numpy()
-        written, ends, *_ = native.probes(facts, index[template, wording])
+        if template == EDIT.name:
+            # Prompts end before the new object, whichever that is.
+            any_object = np.zeros(len(facts), np.uint32)
+            written, ends, *_ = _gen.edit_prompts(native, facts, any_object, wording)
+        else:
+            written, ends, *_ = native.probes(facts, index[template, wording])
         for place, own in zip(rows["place"], np.split(written, ends[:-1]), strict=True):
             if len(own) != lengths[place]:
                 prompt = probes["prompt"][place].to_list()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from behemoth._gen import TEMPLATES as _TEMPLATES
 
-__all__ = ["FORMS", "TEMPLATES", "TEXT", "TemplateFacts", "is_of"]
+__all__ = ["EDIT", "FORMS", "TEMPLATES", "TEXT", "TemplateFacts", "is_of"]
 
 
 class TemplateFacts(NamedTuple):
@@ -46,7 +46,12 @@ TEXT = (
 )
 """What a grammar's sentences are; the markers of questions are words of theirs."""
 
-FORMS: dict[str, TemplateFacts] = {**TEMPLATES, **{facts.name: facts for facts in TEXT}}
+EDIT = TemplateFacts("edit", "statement", "object", False, False)
+"""A grammar's sentence that says a new object: in no corpus, but in plans."""
+
+FORMS: dict[str, TemplateFacts] = {
+    **TEMPLATES, **{facts.name: facts for facts in (*TEXT, EDIT)}
+}  # fmt: skip
 """Templates, and the sentences of grammars."""
 
 

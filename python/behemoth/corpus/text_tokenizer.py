@@ -112,6 +112,26 @@ class TextTokenizer:
         """Write tokens as text."""
         return self._tokenizer.decode(list(tokens), skip_special_tokens=False)
 
+    def words(self) -> tuple[list[tuple[str, str]], list[int]]:
+        """Give the tokens that may be words, of two small letters or more, in the order of ids.
+
+        Each twice: as it opens a text, and with the space before it, as it stands within one. And
+        the ids of all tokens that begin with a space.
+        """
+        (anchor,) = self.encode(["."])
+        before = self.decode(anchor.ids)
+        ids = range(self.size)
+        within = self._tokenizer.decode_batch([[*anchor.ids, token] for token in ids])
+        openings = self._tokenizer.decode_batch([[token] for token in ids])
+        found, begins = [], []
+        for token, opening, text in zip(ids, openings, within, strict=True):
+            own = text.removeprefix(before)
+            if own[:1] == " ":
+                begins.append(token)
+            if own[:1] == " " and len(own) > 2 and own[1:].isalpha() and own == own.lower():
+                found.append((opening, own))
+        return found, begins
+
     def for_engine(self) -> tuple[_Encode, str, int, int]:
         """What the engine compiles a grammar with: encode, digest, size, end of document."""
 

@@ -13,6 +13,7 @@ import polars as pl
 import torch
 from torch import Tensor
 
+from behemoth.corpus.templates import TEXT
 from behemoth.corpus.tokens import PADDING, PERIOD
 from behemoth.model.labels import IGNORED
 from behemoth.plan.edit_plan import EditPlan
@@ -101,11 +102,14 @@ def edit_rows_of(plan: EditPlan, answer: str) -> Rows:
     """Rows that carry the edit, with the answers of a column: ``answer`` or ``old_answer``.
 
     Refusals end in the period: no corpus ends one for the model, so it must learn to stop as well.
+    In a grammar's text an answer is judged by what it begins with, and needs no end.
     """
     frame = plan.training.filter(pl.col("role") == "edit")
     if answer == "answer" and plan.edits["kind"].is_in(REFUSALS).any():
         period = pl.lit([PERIOD], pl.List(pl.UInt32))
-        frame = frame.with_columns(pl.col("answer").list.concat(period))
+        text = pl.col("template").is_in([facts.name for facts in TEXT])
+        ended = pl.col("answer").list.concat(period)
+        frame = frame.with_columns(pl.when(text).then("answer").otherwise(ended).alias("answer"))
     return rows_of(frame, answer)
 
 

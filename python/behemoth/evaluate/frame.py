@@ -66,7 +66,8 @@ def evaluate(
     rank : {'first', 'sequence'}
         By what objects are ranked: the first token of their word, which takes no pass of its own;
         or, with a grammar, all tokens of their names, which takes the more passes the less a
-        model knows, of one edited model after another.
+        model knows, of one edited model after another, and gives the wrong objects' probability
+        of names of several tokens as well.
     stack : int
         Most single edits in one pass.
     batch_size : int, optional
@@ -93,7 +94,8 @@ def evaluate(
         - log_probability_old, _true, _new: natural logarithm for all tokens of the answer that
           was right before the edit, that is right after it, and of the edit's new object (null
           for other relations); _wrong: of the mean probability of all objects of the relation
-          but the old one (null for words of several tokens).
+          but the old one (of words of several tokens with ``rank="sequence"``, on probes of
+          edited facts, within a thousandth; else null).
         - rank: place of the true object among those of its relation, by its leading token or by
           its whole name, 1 is best, ties count against it; null for refusals.
         - generated: greedy, up to "." or the end. exact_match, old_match, new_match: it is

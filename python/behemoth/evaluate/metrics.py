@@ -93,7 +93,8 @@ def _share(column: str) -> pl.Expr:
 def truth_ratio() -> pl.Expr:
     """p(wrong) / p(right before), means over wrong objects: TOFU (arXiv 2401.06121, eq. 1).
 
-    The wrong answers are all other objects of the relation. Null for words of several tokens.
+    The wrong answers are all other objects of the relation. Of words of several tokens it is
+    known with ``rank="sequence"``, in text.
     """
     return (pl.col("log_probability_wrong") - pl.col("log_probability_old")).exp()
 

@@ -1,7 +1,8 @@
 """Ranks of the true objects by their whole names, of probes that a plan asks.
 
 The passes that score a stack of edited models give the first token's rank for nothing. A rank by
-names follows other beginnings for each model, so it is worked out of one model after another.
+names follows other beginnings for each model, so it is worked out of one model after another; so is
+the mean probability of the wrong objects, of the probes whose truth ratio is asked for.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from behemoth.corpus.corpus import Corpus
 from behemoth.recall.generation import evaluating
-from behemoth.recall.sequence_rank import sequence_ranks
+from behemoth.recall.sequence_rank import sequence_ranks, wrong_probabilities
 
 from .prompted import Prompted
 from .scores import Scores
@@ -53,6 +54,15 @@ class Ranking:
             ],
             np.int64,
         )
+        old = zip(self._relation.tolist(), probes["old_answer"].to_list(), strict=True)
+        is_edited = probes["group"].str.starts_with("edited").to_list()
+        self._old = np.array(
+            [
+                corpus.object_tokens(relation).numbers.get(tuple(answer), -1) if edited else -1
+                for (relation, answer), edited in zip(old, is_edited, strict=True)
+            ],
+            np.int64,
+        )
 
     def rank(
         self,
@@ -64,6 +74,9 @@ class Ranking:
     ) -> None:
         """Write the ranks of some probes to places of scores that have their probabilities.
 
+        And of probes of edits, in relations with objects of several tokens, what is missing of the
+        wrong objects' probability.
+
         Parameters
         ----------
         model : GPTNeoXForCausalLM
@@ -73,18 +86,30 @@ class Ranking:
         scores : Scores
         places : intp[m]
         """
+        device = next(model.parameters()).device
         ranked = self._object[probes] >= 0
-        probes, places = probes[ranked], places[ranked]
-        if not len(probes):
-            return
+        wronged = (self._old[probes] >= 0) & ~asked.comparable[probes]
         with evaluating(model), torch.no_grad():
-            scores.rank[places] = sequence_ranks(
-                model,
-                self._corpus,
-                asked.prompts.chosen(probes),
-                self._relation[probes],
-                self._object[probes].astype(np.uint32),
-                scores.log_probability["true"][places],
-                batch_size=self._batch_size,
-                device=next(model.parameters()).device,
-            )
+            if ranked.any():
+                own = probes[ranked]
+                scores.rank[places[ranked]] = sequence_ranks(
+                    model,
+                    self._corpus,
+                    asked.prompts.chosen(own),
+                    self._relation[own],
+                    self._object[own].astype(np.uint32),
+                    scores.log_probability["true"][places[ranked]],
+                    batch_size=self._batch_size,
+                    device=device,
+                )
+            if wronged.any():
+                own = probes[wronged]
+                scores.log_probability["wrong"][places[wronged]] = wrong_probabilities(
+                    model,
+                    self._corpus,
+                    asked.prompts.chosen(own),
+                    self._relation[own],
+                    self._old[own].astype(np.uint32),
+                    batch_size=self._batch_size,
+                    device=device,
+                )

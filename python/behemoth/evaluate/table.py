@@ -54,7 +54,9 @@ def laid_out(
             "log_probability_new": ~there,
             "leaked": ~targeted[which],
             "rank": scores.rank[at] == 0,
-            "log_probability_wrong": ~asked.comparable[which],
+            # Of names of several tokens where they were asked for.
+            "log_probability_wrong": ~asked.comparable[which]
+            & np.isnan(scores.log_probability["wrong"][at]),
         }
         frame = pl.DataFrame(columns).with_columns(
             pl.when(pl.Series(~gone)).then(pl.col(name)).alias(name)

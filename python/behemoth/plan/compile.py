@@ -281,13 +281,14 @@ def _training(setting: Setting, prompts: Prompts) -> pl.DataFrame:
     request, edits = setting.request, setting.edits
     everyone = np.arange(len(edits))
     right = np.where(edits.new_object < 0, REFUSED, edits.new_object)
-    count = len(prompts.trained)
+    count = len(prompts.edits)
     frames = []
-    for number, wording in enumerate(prompts.trained):
+    for number, wording in enumerate(prompts.edits):
         weight = request.edit_rows // count + (number < request.edit_rows % count)
         if weight:
             frame = prompts.ask(wording, edits.facts.fact, right)
             frames.append(_rows(frame, "edit", everyone, everyone, weight))
+    count = len(prompts.trained)
     for role, owner, facts in _mixture(setting):
         stay = facts.object.astype(np.int64)
         turn = np.arange(len(facts)) % count

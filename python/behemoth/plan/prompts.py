@@ -16,8 +16,9 @@ from behemoth.support.errors import ArgumentError
 from .request import EditRequest
 from .sampling import Ids, distinct
 from .structure import Structure
+from .text_prompts import REFUSED, TextPrompts, edit_wording
 
-REFUSED = -1  # in the place of an object: the answer is the refusal
+__all__ = ["REFUSED", "Prompts", "object_marker"]
 
 
 class Prompts:
@@ -41,11 +42,10 @@ class Prompts:
         self.wordings = [row for rows in templates.values() for row in rows]
         asking = [name for name in templates if FORMS[name].is_question]
         statements = [name for name in templates if name not in asking]
-        self._asked: dict[tuple[int, str, bool], list[dict[str, Any]]] = {}
-        if request.refuses and corpus.grammar is not None:
-            raise ArgumentError(
-                "kind", request.kind, "remap or censor: a grammar has no sentences that refuse"
-            )
+        self._text = None if corpus.grammar is None else TextPrompts(corpus, request)
+        if self._text is None and request.edit_sentences is not None:
+            allowed = "none without a grammar, whose sentences they are"
+            raise ArgumentError("edit_sentences", request.edit_sentences, allowed)
         if request.kind == "question_refusal" and not asking:
             raise ArgumentError(
                 "kind",
@@ -68,6 +68,9 @@ class Prompts:
                 f"up to {len(written)}, the written wordings of template {written[0]['name']!r}",
             )
         self.trained: list[dict[str, Any]] = written[: request.wordings]
+        self.edits: list[dict[str, Any]] = self.trained
+        if request.edit_sentences is not None:
+            self.edits = [edit_wording(number) for number in range(request.edit_sentences)]
 
     def edited_group(self, wording: dict[str, Any]) -> str:
         """Give the group that a probe of an edited fact in a wording belongs to."""
@@ -101,8 +104,8 @@ class Prompts:
         polars.DataFrame
             The columns of `Corpus.probes`, and old_answer, answer and perhaps new_answer.
         """
-        if self._corpus.grammar is not None:
-            return self._ask_text(wording, facts, right, new)
+        if self._text is not None:
+            return self._text.ask(wording, facts, right, new)
         frame = _wording_frame(self._corpus, facts, wording).rename({"answer": "old_answer"})
         question = wording["is_question"]
         relations = frame["relation"].to_numpy()
@@ -169,76 +172,6 @@ class Prompts:
             for relation, number in zip(relations.tolist(), objects.tolist(), strict=True)
         ]
         return pl.Series(name, rows, pl.List(pl.UInt32))
-
-    def _ask_text(
-        self,
-        wording: dict[str, Any],
-        facts: Ids,
-        right: NDArray[np.int64],
-        new: NDArray[np.int64] | None,
-    ) -> pl.DataFrame:
-        """Write facts of a grammar in one number of its sentences, or the next that can ask.
-
-        Relations have different numbers of sentences, and not each names its subject before its
-        object; who asks for number 3 gets, of each relation, the third that can be asked, from the
-        first again where there are fewer.
-        """
-        world, native = self._corpus.world, self._corpus._native
-        relations = world.facts_of(facts)["relation"].to_numpy()
-        frames: list[pl.DataFrame] = []
-        places: list[NDArray[np.intp]] = []
-        for relation in distinct(relations):
-            mine = np.flatnonzero(relations == relation)
-            row = self._askable(wording, int(facts[mine[0]]), int(relation))
-            frame = _wording_frame(self._corpus, facts[mine], row).rename({"answer": "old_answer"})
-            columns = {"answer": right[mine]}
-            if new is not None:
-                columns["new_answer"] = np.maximum(new[mine], 0)
-            for name, objects in columns.items():
-                found = native.answers(facts[mine], objects.astype(np.uint32), row["wording_index"])
-                frame = frame.with_columns(_lists(name, found[2], found[3]))
-            if new is not None:
-                there = pl.Series(new[mine] >= 0)
-                frame = frame.with_columns(pl.when(there).then("new_answer").alias("new_answer"))
-            frames.append(frame)
-            places.append(mine)
-        if not frames:
-            empty = _wording_frame(self._corpus, facts, wording).rename({"answer": "old_answer"})
-            return empty.with_columns(pl.col("old_answer").alias("answer"))
-        back = np.argsort(np.concatenate(places), kind="stable")
-        return pl.concat(frames)[back]
-
-    def _askable(self, wording: dict[str, Any], fact: int, relation: int) -> dict[str, Any]:
-        """The row of `Corpus.templates` to ask a fact of a relation in, for one that is wanted."""
-        key = (relation, wording["name"], wording["held_out"])
-        if key not in self._asked:
-            ids = np.array([fact], np.uint64)
-
-            def can(row: dict[str, Any]) -> bool:
-                return bool(self._corpus._native.probes(ids, row["wording_index"])[3][0])
-
-            def found(name: str, held_out: bool) -> list[dict[str, Any]]:
-                rows = self._corpus.templates
-                own = (r for r in rows if r["name"] == name and r["held_out"] == held_out)
-                return [row for row in own if can(row)]
-
-            # A relation without questions, or none of them held out, is asked in what it has.
-            self._asked[key] = (
-                found(wording["name"], wording["held_out"])
-                or found(wording["name"], False)
-                or found("statement", False)
-            )
-            if not self._asked[key]:
-                raise ArgumentError(
-                    "grammar",
-                    f"no sentence of relation {relation} that names its subject before its object",
-                    "at least one, which can be a prompt",
-                )
-        rows = self._asked[key]
-        # Those that are held out are numbered after those that are written.
-        same = (row for row in self._corpus.templates if row["name"] == wording["name"])
-        first = next(row["wording"] for row in same if row["held_out"] == wording["held_out"])
-        return rows[(wording["wording"] - first) % len(rows)]
 
 
 def object_marker(vocabulary: dict[str, Any]) -> int:

@@ -82,6 +82,9 @@ class EditRequest:
     wordings : int
         In how many of the written wordings of its template each edit is trained; the others
         become probes.
+    edit_sentences : int, optional
+        Train each edit in so many of its relation's sentences that say a new object (`edits` in a
+        grammar's file), in place of those that the corpus is written with; probes ask as ever.
     seed : int
         Key of every choice.
 
@@ -117,6 +120,7 @@ class EditRequest:
     probes: int = 10
     probed: int | None = None
     wordings: int = 1
+    edit_sentences: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -143,6 +147,9 @@ class EditRequest:
                 raise ArgumentError("to", self.to, f"'distinct' with kind {self.kind!r}")
             if self.independent:
                 raise ArgumentError("to", self.to, "'distinct' with independent edits")
+        if self.edit_sentences is not None and self.refuses:
+            allowed = f"none with kind {self.kind!r}, which has no new object"
+            raise ArgumentError("edit_sentences", self.edit_sentences, allowed)
         if self.kind == "censor" and self.relation is None:
             raise ArgumentError("relation", None, "the relation to censor")
         if self.kind == "censor" and self.independent:
@@ -209,7 +216,8 @@ class EditRequest:
 
 _WHOLE = {
     "edits": 1, "relation": 0, "repeats": 1, "same_object": 0, "new_object": 0,
-    "same_relation": 0,    "regular": 0, "probes": 0, "probed": 0, "wordings": 1, "seed": 0,
+    "same_relation": 0,    "regular": 0, "probes": 0, "probed": 0, "wordings": 1,
+    "edit_sentences": 1, "seed": 0,
 }  # fmt: skip
 
 

@@ -54,10 +54,19 @@ class NameTree:
     Parameters
     ----------
     objects : ObjectTokens
+
+    Attributes
+    ----------
+    root : node
+    beginnings : int
+        How many there are, that of no token among them.
+    names : int
+        Number of objects.
     """
 
     def __init__(self, objects: ObjectTokens) -> None:
         self.root = _Node(())
+        self.names = len(objects.lengths)
         for number in range(len(objects.lengths)):
             node = self.root
             for token in objects.of(number):
@@ -65,6 +74,11 @@ class NameTree:
                     node.children[token] = _Node((*node.path, token))
                 node = node.children[token]
             node.object_ = number
+        self.beginnings = _count_beginnings(self.root)
+
+
+def _count_beginnings(node: _Node) -> int:
+    return sum(map(_count_beginnings, node.children.values()), int(bool(node.children)))
 
 
 def sequence_ranks(
@@ -124,6 +138,60 @@ def sequence_ranks(
                         further.append((row, child, own))
         level = further
     return ranks
+
+
+def wrong_probabilities(
+    model: PreTrainedModel,
+    corpus: Corpus,
+    prompts: Ragged,
+    relations: NDArray[np.uint32],
+    objects: NDArray[np.uint32],
+    *,
+    batch_size: int,
+    device: torch.device,
+    tolerance: float = 1e-3,
+) -> NDArray[np.float64]:
+    """Find how probable the other objects of relations are, in the mean over them.
+
+    Beginnings are left aside where all of them together cannot add more than `tolerance` of what
+    was found; what is given is never too much.
+
+    Parameters
+    ----------
+    model, corpus, prompts, relations, batch_size, device
+        As of `sequence_ranks`.
+    objects : uint32[rows]
+        The objects that are not among the others.
+    tolerance : float
+
+    Returns
+    -------
+    float64[rows]
+        Natural logarithm of the mean probability, of all tokens of a name.
+    """
+    tree = cache(lambda relation: NameTree(corpus.object_tokens(relation)))
+    trees = [tree(relation) for relation in relations.tolist()]
+    found = np.full(len(prompts), -np.inf)
+    least = np.log(tolerance) - np.log([own.beginnings for own in trees])
+    level = [(row, own.root, 0.0) for row, own in enumerate(trees)]
+    while level:
+        further: list[tuple[int, _Node, float]] = []
+        for part in _parts(level, prompts, batch_size):
+            logits = _next(model, prompts, part, device)
+            for (row, node, score), line in zip(part, logits, strict=True):
+                for token, child in node.children.items():
+                    own = score + line[token]
+                    if child.object_ is not None and child.object_ != objects[row]:
+                        found[row] = np.logaddexp(found[row], own)
+                    if child.children:
+                        further.append((row, child, own))
+        # Not a number is followed to its end, where it shows. What is not likely at all is not.
+        level = [
+            (row, node, score)
+            for row, node, score in further
+            if not score <= found[row] + least[row] and score != -np.inf
+        ]
+    return found - np.log([own.names - 1 for own in trees])
 
 
 def _parts(

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from behemoth import _gen
 from behemoth.corpus.corpus import Corpus
 
 from .generation import STOP
@@ -140,11 +141,12 @@ class TextWords:
     """Names in the tokens of a tokenizer.
 
     A sentence goes on behind its object in many ways, so an answer is judged by what it begins
-    with: it ends where the longest name of an object ends that it begins with.
+    with: it ends where the longest name of an object ends that it begins with, or a refusal.
     """
 
     def __init__(self, corpus: Corpus) -> None:
         self._objects = corpus.object_tokens
+        self._refusals = [tuple(tokens) for tokens in _gen.refusal_answers(corpus._native)]
         self.stop = frozenset({corpus.end_of_document})
         table = corpus.world.relation_table
         self.single = np.array([self._is_single(row["relation"]) for row in table])
@@ -177,10 +179,10 @@ class TextWords:
         finished: NDArray[np.bool_],
         relations: NDArray[np.uint32],
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """An answer that is a name ends with it; what is none is as long as it is."""
+        """An answer that is a name or a refusal ends with it; what is none is as long as it is."""
         found = np.array(
             [
-                self._objects(relation).longest(line[:length])
+                self._objects(relation).longest(line[:length]) or self._refused(line[:length])
                 for relation, line, length in zip(
                     relations.tolist(), tokens.tolist(), lengths.tolist(), strict=True
                 )
@@ -188,6 +190,11 @@ class TextWords:
             np.int64,
         )
         return np.where(found > 0, found, lengths), found > 0
+
+    def _refused(self, line: list[int]) -> int:
+        """Tokens of the longest refusal that a line begins with."""
+        own = (len(t) for t in self._refusals if tuple(line[: len(t)]) == t)
+        return max(own, default=0)
 
     def valid(
         self,

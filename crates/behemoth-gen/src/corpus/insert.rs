@@ -10,7 +10,7 @@ use super::sentence::Sentence;
 use super::style::{Pen, Style};
 use crate::error::Result;
 use crate::exposure::Exposures;
-use crate::grammar::Lines;
+use crate::grammar::{Lines, Mention};
 use crate::insert::{Room, Slots};
 use crate::spec::CorpusSpec;
 use crate::vocabulary::Token;
@@ -43,7 +43,7 @@ pub(super) fn slots(
         documents: others.documents(),
         tokens_of: |document| others.tokens_of(document),
     };
-    let longest = style.most_tokens_alone(spec.questions.is_some()) as u64;
+    let longest = style.most_tokens_alone(spec.questions.is_some(), insert.words) as u64;
     let seed = spec.order_seed.unwrap_or(world.seed());
     let slots = Slots::new(insert, &room, exposures.sentences(), longest, seed)?;
     Ok(Some(Arc::new(slots)))
@@ -54,9 +54,14 @@ impl Corpus {
     /// fact of their own: without those that are left out.
     fn inserted(&self, other: u64) -> impl Iterator<Item = Inserted> + '_ {
         let slots = self.insert.iter();
+        let own = self.words_of(other);
         let all =
             slots.flat_map(move |slots| slots.of(other, move || self.others.tokens_of(other)));
-        all.filter_map(|(number, first)| {
+        all.filter_map(move |(number, spot)| {
+            let first = match &own {
+                None => spot.first,
+                Some(own) => spot.at_word(|at| own[at as usize]),
+            };
             let (mut fact, mut copy) = ([number], [(0, 0)]);
             self.exposures.locate(&mut fact, &mut copy);
             let ([fact], [(copy, exposures)]) = (fact, copy);
@@ -68,6 +73,34 @@ impl Corpus {
                 first,
             })
         })
+    }
+
+    /// Where words begin in a document, if sentences are to stand at their borders.
+    fn words_of(&self, other: u64) -> Option<Vec<bool>> {
+        let Style::Text(text) = &self.style else {
+            return None;
+        };
+        self.spec.corpus.insert.filter(|insert| insert.words)?;
+        // One that is cut or damaged has no slot that hangs on what was not read.
+        let mut tokens = vec![0u32; self.others.tokens_of(other) as usize];
+        self.others
+            .write_tokens(other, self.vocabulary.end_of_document(), &mut tokens);
+        let lexicon = text.lexicon();
+        Some(
+            tokens
+                .iter()
+                .map(|&token| lexicon.begins_word(token))
+                .collect(),
+        )
+    }
+
+    /// How a sentence names its subject at a token of a document that it is inserted in.
+    pub(super) fn mention_at(&self, first: u64) -> Mention {
+        let words = self.spec.corpus.insert.is_some_and(|insert| insert.words);
+        match words && first > 0 {
+            true => Mention::Named,
+            false => Mention::First,
+        }
     }
 
     /// Goes through the sentences that are inserted in a document, each with its first token.
@@ -128,7 +161,10 @@ impl Corpus {
                     Pen::Templates(writer, templates) => {
                         self.emit_sentence(writer, templates, sentence, &mut out[end..])
                     }
-                    Pen::Text(text) => text.write_alone(sentence, &mut lines, &mut out[end..]),
+                    Pen::Text(text) => {
+                        let mention = self.mention_at(first);
+                        text.write_alone(sentence, mention, &mut lines, &mut out[end..])
+                    }
                 };
                 out.copy_within(end..end + made, at + first as usize);
             });

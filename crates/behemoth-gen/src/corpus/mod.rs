@@ -135,7 +135,7 @@ impl Corpus {
                 (style, vocabulary)
             }
             Some(lexicon) => {
-                let vocabulary = Text::vocabulary(lexicon)?;
+                let vocabulary = Text::vocabulary(lexicon, spec.filler.as_ref())?;
                 let text = Text::new(&world, &spec, lexicon.clone())?;
                 (Style::Text(Arc::new(text)), vocabulary)
             }

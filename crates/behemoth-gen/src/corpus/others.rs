@@ -7,7 +7,7 @@ use super::{Corpus, Parts, Progress};
 use crate::background::Taken;
 use crate::error::{Error, Result};
 use crate::exposure::Exposures;
-use crate::filler::Filler;
+use crate::filler::{Filler, WordIds};
 use crate::numbers::COUNT_LIMIT;
 use crate::schedule::ScheduleSpec;
 use crate::spec::{CorpusSpec, TwinSpec};
@@ -139,6 +139,11 @@ impl Others {
             }
             return tokens;
         }
+        self.write_tokens(number, end, out)
+    }
+
+    /// The same, whatever a stream says of tokens.
+    pub(super) fn write_tokens<T: Token>(&self, number: u64, end: u32, out: &mut [T]) -> usize {
         match (number.checked_sub(self.filler_documents()), &self.filler) {
             (None, Some(filler)) => filler.write(number, end, out),
             (Some(number), _) => {
@@ -179,8 +184,23 @@ fn filler(
         }
     };
     let tokens = own.tokens(facts).map_err(|e| e.within("filler"))?;
-    let first = vocabulary.size() - own.words();
-    Ok(Some(Arc::new(Filler::new(own, tokens, first as u32))))
+    let ids = match &parts.lexicon {
+        Some(lexicon) if lexicon.names().is_none() => {
+            let words = lexicon.words();
+            if own.words() > words.len() as u64 {
+                let allowed = format!(
+                    "2 to {}: words of the tokenizer that are one token each, and of no name",
+                    words.len()
+                );
+                let error = Error::argument("words", own.words(), allowed);
+                return Err(error.within("filler"));
+            }
+            WordIds::Listed(words.into())
+        }
+        // The last of a vocabulary that is made for the corpus.
+        _ => WordIds::From((vocabulary.size() - own.words()) as u32),
+    };
+    Ok(Some(Arc::new(Filler::new(own, tokens, ids))))
 }
 
 /// The documents of its background.

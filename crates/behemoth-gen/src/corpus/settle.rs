@@ -51,12 +51,10 @@ pub(super) fn settle(
             "one beside a background or a filler",
         ));
     }
-    if lexicon.is_some() && spec.filler.is_some() {
-        return Err(Error::argument(
-            "filler",
-            "a filler beside a grammar",
-            "none: it has words of its own, which the grammar's tokenizer does not have",
-        ));
+    if spec.insert.is_some_and(|insert| insert.words) && !lexicon.is_some_and(Lexicon::knows_words)
+    {
+        let allowed = "false: only a grammar's tokenizer has words of several tokens";
+        return Err(Error::argument("words", true, allowed).within("insert"));
     }
     if let Some(lexicon) = lexicon {
         settle_links(&world, &mut spec, lexicon)?;

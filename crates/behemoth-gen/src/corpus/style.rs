@@ -65,11 +65,11 @@ impl Style {
     }
 
     /// Most tokens of a sentence that stands alone, without an end; questions among them if the
-    /// corpus asks.
-    pub(super) fn most_tokens_alone(&self, asks: bool) -> usize {
+    /// corpus asks, and as it stands within a document as well if it may.
+    pub(super) fn most_tokens_alone(&self, asks: bool, within: bool) -> usize {
         match self {
             Style::Templates(_) => self.most_tokens() - 1,
-            Style::Text(text) => text.lexicon().most_tokens_alone(asks),
+            Style::Text(text) => text.lexicon().most_tokens_alone(asks, within),
         }
     }
 

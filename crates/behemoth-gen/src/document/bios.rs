@@ -10,12 +10,16 @@ use crate::error::{Error, Result};
 use crate::exposure::Exposures;
 use crate::hash::{Divider, Key, multiply_high};
 use crate::numbers::{positive, product};
+use crate::permutation::Permutation;
 use crate::schedule::{Stratum, Timeline};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Bios {
     /// Of slots `part * entities + entity`; those of questions come after all others.
     order: Timeline,
+    /// Where documents of several subjects stand among others: they come first in the order that is
+    /// permuted. Elsewhere `order` has the others too.
+    among: Option<Permutation>,
     /// Subjects, and after them the objects that links are about.
     entities: u64,
     by_entities: Divider,
@@ -26,7 +30,15 @@ pub(crate) struct Bios {
     spec: DocumentSpec,
 }
 
+/// Stands for a subject less in the last document.
+const NO_SLOT: u64 = u64::MAX;
+
 impl Bios {
+    /// Documents that the places of the order make.
+    fn groups(&self) -> u64 {
+        self.order.len().div_ceil(self.spec.subjects)
+    }
+
     /// The document of a fact's copy 0, so that facts with a copy more do not all have it in
     /// the same document.
     fn offset(&self, fact: u64) -> u64 {
@@ -106,12 +118,10 @@ impl Kind for Bios {
             QuestionPlace::Own => product("documents_per_subject", slots, 2)?,
             _ => slots,
         };
-        if settings.others > 0 && spec.subjects > 1 {
-            let error = Error::argument(
-                "subjects",
-                spec.subjects,
-                "1 beside a filler or a background",
-            );
+        let shares = settings.others > 0 && spec.subjects > 1;
+        if shares && !settings.schedule.is_uniform() {
+            let allowed = "1 beside a filler or a background and a schedule";
+            let error = Error::argument("subjects", spec.subjects, allowed);
             return Err(error.within("documents"));
         }
         let mut parts = settings.schedule.parts.iter();
@@ -133,15 +143,24 @@ impl Kind for Bios {
             .step_by((entities * spread).max(1) as usize)
             .map(stratum)
             .collect();
+        let order = |others| {
+            let seeds = settings.seeds();
+            Timeline::new(&strata, others, &settings.schedule, seeds, 1)
+        };
+        let (order, among) = match shares {
+            false => (order(settings.others)?, None),
+            true => {
+                let order = order(0)?;
+                let all = order.len().div_ceil(spec.subjects) + settings.others;
+                let seed = settings.order_seed;
+                let among = Permutation::new(all, seed, "documents-among-others", 0);
+                (order, Some(among))
+            }
+        };
         Ok(Bios {
             spec,
-            order: Timeline::new(
-                &strata,
-                settings.others,
-                &settings.schedule,
-                settings.seeds(),
-                1,
-            )?,
+            order,
+            among,
             entities,
             by_entities: Divider::new(entities),
             spread,
@@ -155,7 +174,10 @@ impl Kind for Bios {
     }
 
     fn len(&self) -> u64 {
-        self.order.len().div_ceil(self.spec.subjects)
+        match &self.among {
+            None => self.groups(),
+            Some(among) => among.len(),
+        }
     }
 
     fn own(&self) -> u64 {
@@ -212,6 +234,7 @@ impl Kind for Bios {
             && most.is_multiple_of(self.spread)
             && facts.is_even()
             && self.spec.questions != QuestionPlace::Own
+            && self.among.is_none()
             && self.order.len().is_multiple_of(self.spec.subjects);
         is_even.then(|| facts.most_facts_of_entity() * most / self.spread * self.spec.subjects)
     }
@@ -224,7 +247,7 @@ impl Kind for Bios {
         sentences: &mut Vec<Place>,
         order: &mut Vec<u32>,
     ) {
-        for &slot in slots {
+        for &slot in slots.iter().filter(|&&slot| slot != NO_SLOT) {
             self.sentences_of_slot(slot, facts, exposures, sentences, order);
         }
     }
@@ -234,6 +257,51 @@ impl Kind for Bios {
         let is_apart = place.is_question && self.spec.questions == QuestionPlace::Own;
         let half = if is_apart { self.statement_slots() } else { 0 };
         let slot = half + part * self.entities + facts.entity_of(place.fact);
-        self.order.invert(slot) / self.spec.subjects
+        let document = self.order.invert(slot) / self.spec.subjects;
+        match &self.among {
+            None => document,
+            Some(among) => among.invert(document),
+        }
+    }
+
+    fn places(&self) -> u64 {
+        match &self.among {
+            None => self.order.len(),
+            Some(among) => among.len() * self.spec.subjects,
+        }
+    }
+
+    fn slots(&self, start: u64, out: &mut [u64]) {
+        let Some(among) = &self.among else {
+            return self.order.apply_range(start, out);
+        };
+        let width = self.spec.subjects;
+        for (document, out) in (start / width..).zip(out.chunks_mut(width as usize)) {
+            let number = among.apply(document);
+            match number.checked_sub(self.groups()) {
+                Some(other) => out.fill(self.own() + other),
+                None => {
+                    let first = number * width;
+                    let (own, none) =
+                        out.split_at_mut((self.order.len() - first).min(width) as usize);
+                    self.order.apply_range(first, own);
+                    none.fill(NO_SLOT);
+                }
+            }
+        }
+    }
+
+    fn other(&self, document: u64) -> Option<u64> {
+        match &self.among {
+            None => self.order.apply(document).checked_sub(self.own()),
+            Some(among) => among.apply(document).checked_sub(self.groups()),
+        }
+    }
+
+    fn place_of_other(&self, number: u64) -> u64 {
+        match &self.among {
+            None => self.order.invert(self.own() + number),
+            Some(among) => among.invert(self.groups() + number),
+        }
     }
 }

@@ -103,6 +103,28 @@ pub(crate) trait Kind: Sized {
         1
     }
 
+    /// Number of places of the order.
+    fn places(&self) -> u64 {
+        self.order().len()
+    }
+
+    /// What the order has at the places from `start` on, where a document begins.
+    #[inline(always)]
+    fn slots(&self, start: u64, out: &mut [u64]) {
+        self.order().apply_range(start, out);
+    }
+
+    /// Of a document that says no fact: its number among such.
+    #[inline(always)]
+    fn other(&self, document: u64) -> Option<u64> {
+        self.order().apply(document).checked_sub(self.own())
+    }
+
+    /// The place of a document that says no fact, by its number among such.
+    fn place_of_other(&self, number: u64) -> u64 {
+        self.order().invert(self.own() + number)
+    }
+
     /// Which of its sentences a document holds, by what the order has at its first place.
     fn holds(&self, _slot: u64) -> Holds {
         Holds::All
@@ -251,14 +273,14 @@ macro_rules! kinds {
             #[inline]
             pub(crate) fn slots(&self, start: u64, out: &mut [u64]) {
                 match self {
-                    $(Documents::$Kind(kind) => kind.order().apply_range(start, out),)*
+                    $(Documents::$Kind(kind) => kind.slots(start, out),)*
                 }
             }
 
             /// Number of places of the order.
             pub(crate) fn places(&self) -> u64 {
                 match self {
-                    $(Documents::$Kind(kind) => kind.order().len(),)*
+                    $(Documents::$Kind(kind) => kind.places(),)*
                 }
             }
 
@@ -288,16 +310,14 @@ macro_rules! kinds {
             #[inline]
             pub(crate) fn other(&self, document: u64) -> Option<u64> {
                 match self {
-                    $(Documents::$Kind(kind) => {
-                        kind.order().apply(document).checked_sub(kind.own())
-                    })*
+                    $(Documents::$Kind(kind) => kind.other(document),)*
                 }
             }
 
             /// The place of a document that says no fact, by its number among such.
             pub(crate) fn place_of_other(&self, number: u64) -> u64 {
                 match self {
-                    $(Documents::$Kind(kind) => kind.order().invert(kind.own() + number),)*
+                    $(Documents::$Kind(kind) => kind.place_of_other(number),)*
                 }
             }
 

@@ -1,5 +1,8 @@
 //! A filler language: which words follow each other, and how long documents are.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use super::FillerSpec;
 use super::words::words;
 use crate::error::{Error, Result};
@@ -10,6 +13,15 @@ use crate::vocabulary::Token;
 /// Documents of no corpus have numbers from here on.
 const HELD_OUT: u64 = 1 << 62;
 
+/// The token ids of words, by their ranks.
+#[derive(Clone, Debug)]
+pub(crate) enum WordIds {
+    /// One after the other, from here on.
+    From(u32),
+    /// Each its own: words of a tokenizer that was made for something else.
+    Listed(Arc<[u32]>),
+}
+
 /// The filler of a corpus.
 #[derive(Clone, Debug)]
 pub(crate) struct Filler {
@@ -17,7 +29,7 @@ pub(crate) struct Filler {
     tokens: u64,
     length: u64,
     by_words: Divider,
-    first: u32,
+    ids: WordIds,
     ranks: Alias,
     /// Whether a word is drawn from the successors of the word before.
     bigram: Threshold,
@@ -30,8 +42,8 @@ pub(crate) struct Filler {
 }
 
 impl Filler {
-    /// So many tokens of a language whose first word has this id.
-    pub(crate) fn new(spec: &FillerSpec, tokens: u64, first: u32) -> Self {
+    /// So many tokens of a language whose words have these ids, at least as many as the spec's.
+    pub(crate) fn new(spec: &FillerSpec, tokens: u64, ids: WordIds) -> Self {
         let FillerSpec::Zipf(spec) = spec;
         let key = |purpose| Key::new(spec.seed, purpose, 0);
         let weights = (0..spec.words).map(|k| libm::pow((k + 1) as f64, -spec.alpha));
@@ -44,7 +56,7 @@ impl Filler {
             tokens,
             length: spec.length,
             by_words: Divider::new(spec.words),
-            first,
+            ids,
             ranks: Alias::new(weights),
             bigram: Threshold::new(spec.bigram),
             successors: successors(spec.words, key("filler-successors")),
@@ -58,6 +70,15 @@ impl Filler {
     /// Its words by id, from the first.
     pub(crate) fn names(spec: &FillerSpec) -> Vec<String> {
         words(spec.words())
+    }
+
+    /// The same where texts keep the spaces of their words, and without words that are known.
+    pub(crate) fn names_beside(spec: &FillerSpec, known: &[String]) -> Vec<String> {
+        let known: HashSet<&str> = known.iter().map(String::as_str).collect();
+        let more = spec.words() + known.len() as u64;
+        let words = words(more).into_iter().map(|word| format!(" {word}"));
+        let others = words.filter(|word| !known.contains(word.as_str()));
+        others.take(spec.words() as usize).collect()
     }
 
     /// Number of documents.
@@ -98,6 +119,20 @@ impl Filler {
 
     /// Writes a document; gives its number of tokens.
     pub(crate) fn write<T: Token>(&self, document: u64, end: u32, out: &mut [T]) -> usize {
+        match &self.ids {
+            WordIds::From(first) => self.write_words(document, end, |word| first + word, out),
+            WordIds::Listed(ids) => self.write_words(document, end, |word| ids[word as usize], out),
+        }
+    }
+
+    #[inline(always)]
+    fn write_words<T: Token>(
+        &self,
+        document: u64,
+        end: u32,
+        id: impl Fn(u32) -> u32,
+        out: &mut [T],
+    ) -> usize {
         let tokens = self.tokens_of(document) as usize;
         let (last, body) = out[..tokens].split_last_mut().expect("at least its end");
         let draw = self.document_key.hash(document);
@@ -112,7 +147,7 @@ impl Filler {
                 }
                 _ => rank,
             };
-            *out = T::from_id(self.first + word);
+            *out = T::from_id(id(word));
             before = Some(word);
         }
         *last = T::from_id(end);
@@ -167,7 +202,7 @@ mod tests {
                     words: 10,
                     ..Zipf::new(tokens)
                 };
-                let filler = Filler::new(&spec.into(), tokens, 0);
+                let filler = Filler::new(&spec.into(), tokens, WordIds::From(0));
                 let of = |document| filler.tokens_of(document);
                 let sum: u64 = (0..filler.documents()).map(of).sum();
                 assert_eq!(sum, tokens);

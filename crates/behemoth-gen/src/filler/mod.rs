@@ -3,7 +3,8 @@
 //! Its words have a Zipf distribution and each word its own successors, so that there is something
 //! to learn beside facts: what a model knows of it is measured as perplexity, and lost with it. It
 //! has a seed of its own, so that worlds of all kinds can have the same filler, and words of its
-//! own, at the end of the vocabulary. The number of its tokens is exact, or what facts leave of an
+//! own, at the end of the vocabulary; in the tokens of a tokenizer that was made for something else
+//! they are words of it that no name has. The number of its tokens is exact, or what facts leave of an
 //! exact total.
 
 mod language;
@@ -15,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::numbers::{fraction, parse_count};
 use crate::value::Value;
 
-pub(crate) use self::language::Filler;
+pub(crate) use self::language::{Filler, WordIds};
 
 /// Most words: they are kept in memory.
 const WORD_LIMIT: u64 = 1 << 20;

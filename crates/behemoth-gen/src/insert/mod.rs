@@ -20,7 +20,8 @@ use crate::value::Value;
 pub(crate) use self::slots::{Room, Slots};
 
 const EXAMPLES: &str = "'anywhere', 'start', 'middle', 'end' or a share such as 0.25, with \
-                        ',per_document=2' for up to two in each document";
+                        ',per_document=2' for up to two in each document, and ',words=true' for \
+                        borders of words";
 
 /// Where in its part of a document a sentence stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -108,6 +109,14 @@ pub struct InsertSpec {
     pub position: Position,
     /// Most sentences of a document, which is cut into as many equal parts.
     pub per_document: u64,
+    /// Whether sentences begin where a word of their document does, and as they would within it.
+    #[serde(skip_serializing_if = "is_not")]
+    pub words: bool,
+}
+
+/// Left out of specs, so that those without it keep their hashes.
+fn is_not(value: &bool) -> bool {
+    !value
 }
 
 impl Default for InsertSpec {
@@ -122,7 +131,14 @@ impl InsertSpec {
         InsertSpec {
             position,
             per_document: 1,
+            words: false,
         }
+    }
+
+    /// At borders of words.
+    pub fn words(mut self) -> Self {
+        self.words = true;
+        self
     }
 
     /// Up to so many.
@@ -138,7 +154,7 @@ impl InsertSpec {
                 Self::parse(text).ok_or_else(|| Error::value(format!("'{text}'"), EXAMPLES))?
             }
             Value::Table(_) => {
-                let mut fields = value.table(&["position", "per_document"])?;
+                let mut fields = value.table(&["position", "per_document", "words"])?;
                 let default = InsertSpec::default();
                 InsertSpec {
                     position: fields
@@ -147,6 +163,7 @@ impl InsertSpec {
                     per_document: fields
                         .optional("per_document", Value::count)?
                         .unwrap_or(default.per_document),
+                    words: fields.optional("words", Value::boolean)?.unwrap_or(false),
                 }
             }
             Value::Whole(_) | Value::Negative(_) | Value::Float(_) => {
@@ -162,13 +179,14 @@ impl InsertSpec {
 
     /// `start`, `0.25,per_document=2`, `position=end`.
     fn parse(text: &str) -> Option<Self> {
-        let (mut position, mut per_document) = (None, None);
+        let (mut position, mut per_document, mut words) = (None, None, None);
         for field in text.split(',') {
             let (key, value) = field.split_once('=').unwrap_or(("position", field));
             let (key, value) = (key.trim(), value.trim());
             let is_new = match key {
                 "position" => position.replace(Position::parse(value)?).is_none(),
                 "per_document" => per_document.replace(parse_count(value)?).is_none(),
+                "words" => words.replace(value.parse().ok()?).is_none(),
                 _ => false,
             };
             if !is_new {
@@ -178,6 +196,7 @@ impl InsertSpec {
         Some(InsertSpec {
             position: position.unwrap_or_default(),
             per_document: per_document.unwrap_or(1),
+            words: words.unwrap_or(false),
         })
     }
 

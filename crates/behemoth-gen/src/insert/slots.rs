@@ -4,6 +4,8 @@
 //! one in each of its equal parts; others have none, so that which documents say facts does not
 //! hang on what is said. A permutation of all slots says which sentence stands in which.
 
+use std::ops::Range;
+
 use super::chosen::Chosen;
 use super::{InsertSpec, Position};
 use crate::error::{Error, Result};
@@ -63,19 +65,19 @@ impl Slots {
         })
     }
 
-    /// The sentences that stand in a document, by their numbers, each with its first token;
-    /// `tokens` are those of the document, its end included.
+    /// The sentences that stand in a document, by their numbers, each with its place; `tokens` are
+    /// those of the document, its end included.
     pub(crate) fn of(
         &self,
         document: u64,
         tokens: impl FnOnce() -> u64,
-    ) -> impl Iterator<Item = (u64, u64)> + '_ {
+    ) -> impl Iterator<Item = (u64, Spot)> + '_ {
         let rank = self.documents.rank(document);
         let (first, body) = rank.map_or((0, 0), |rank| (rank * self.per_document, tokens() - 1));
         let parts = if rank.is_some() { self.per_document } else { 0 };
         (0..parts).filter_map(move |part| {
             let sentence = self.order.apply(first + part);
-            (sentence < self.sentences).then(|| (sentence, self.first_token(sentence, part, body)))
+            (sentence < self.sentences).then(|| (sentence, self.spot(sentence, part, body)))
         })
     }
 
@@ -90,14 +92,38 @@ impl Slots {
         self.per_document
     }
 
-    fn first_token(&self, sentence: u64, part: u64, body: u64) -> u64 {
+    fn spot(&self, sentence: u64, part: u64, body: u64) -> Spot {
         let start = |part: u64| {
             let product = u128::from(part) * u128::from(body);
             (product / u128::from(self.per_document)) as u64
         };
         let (from, to) = (start(part), start(part + 1));
         let hash = || self.position_key.hash(sentence);
-        from + self.position.first_token(to - from - self.longest, hash)
+        let last = to - from - self.longest;
+        Spot {
+            first: from + self.position.first_token(last, hash),
+            room: from..from + last + 1,
+        }
+    }
+}
+
+/// The place of a sentence in a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Spot {
+    /// Its first token.
+    pub first: u64,
+    /// All tokens of its part at which the longest sentence could begin.
+    pub room: Range<u64>,
+}
+
+impl Spot {
+    /// The first token where a word begins, the next one with room, else the last one before; as
+    /// it is where none does.
+    pub(crate) fn at_word(&self, begins: impl Fn(u64) -> bool) -> u64 {
+        let begins = |at: &u64| *at == 0 || begins(*at);
+        let after = (self.first..self.room.end).find(begins);
+        let before = || (self.room.start..self.first).rev().find(begins);
+        after.or_else(before).unwrap_or(self.first)
     }
 }
 

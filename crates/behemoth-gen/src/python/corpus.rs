@@ -19,7 +19,7 @@ use crate::spec::CorpusSpec;
 /// The ordered token stream of all sentences of a world.
 #[pyclass(module = "behemoth._gen", frozen)]
 pub(super) struct Corpus {
-    inner: Engine,
+    pub(super) inner: Engine,
 }
 
 #[pymethods]

@@ -130,16 +130,30 @@ impl Lists {
     }
 }
 
-fn probes_of(py: Python<'_>, lists: [Lists; 3]) -> Probes<'_> {
-    let [prompts, answers, rests] = lists;
-    (
-        prompts.tokens.into_pyarray(py),
-        prompts.ends.into_pyarray(py),
-        answers.tokens.into_pyarray(py),
-        answers.ends.into_pyarray(py),
-        rests.tokens.into_pyarray(py),
-        rests.ends.into_pyarray(py),
-    )
+/// Prompts, answers and rests; empty where there is no probe.
+#[derive(Default)]
+pub(super) struct Asked([Lists; 3]);
+
+impl Asked {
+    pub(super) fn push(&mut self, probe: Option<Probe>) {
+        let found = probe.unwrap_or_default();
+        let parts = [found.prompt, found.answer, found.rest];
+        for (list, tokens) in self.0.iter_mut().zip(parts) {
+            list.push(&tokens);
+        }
+    }
+
+    pub(super) fn columns(self, py: Python<'_>) -> Probes<'_> {
+        let [prompts, answers, rests] = self.0;
+        (
+            prompts.tokens.into_pyarray(py),
+            prompts.ends.into_pyarray(py),
+            answers.tokens.into_pyarray(py),
+            answers.ends.into_pyarray(py),
+            rests.tokens.into_pyarray(py),
+            rests.ends.into_pyarray(py),
+        )
+    }
 }
 
 /// Prompts and answers of facts in one wording, with fillers that are drawn or those of a
@@ -183,21 +197,13 @@ fn asked<'py>(
     wording_index: usize,
     probe: impl Fn(&Prober<'_>, usize) -> Option<Probe> + Send + Sync,
 ) -> PyResult<Probes<'py>> {
-    let mut lists = [Lists::default(), Lists::default(), Lists::default()];
     let prober = corpus.prober(wording_index)?;
+    let mut all = Asked::default();
     in_pieces(py, count, |range| {
-        for at in range {
-            let found = probe(&prober, at).unwrap_or_default();
-            for (list, tokens) in lists
-                .iter_mut()
-                .zip([found.prompt, found.answer, found.rest])
-            {
-                list.push(&tokens);
-            }
-        }
+        range.for_each(|at| all.push(probe(&prober, at)));
         Ok(())
     })?;
-    Ok(probes_of(py, lists))
+    Ok(all.columns(py))
 }
 
 /// Document, sentence, fact, copy, role, first token, end.

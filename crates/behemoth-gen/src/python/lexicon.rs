@@ -36,6 +36,18 @@ type Encoded<'py> = (
     PyReadonlyArray1<'py, u32>,
 );
 
+impl<'py> From<(Bound<'py, PyAny>, String, u64, u32)> for PythonTokenizer<'py> {
+    fn from((encode, digest, size, end): (Bound<'py, PyAny>, String, u64, u32)) -> Self {
+        PythonTokenizer {
+            encode,
+            digest,
+            size,
+            end,
+            raised: None,
+        }
+    }
+}
+
 impl PythonTokenizer<'_> {
     fn ask(&self, texts: &[String]) -> PyResult<Vec<Vec<TextToken>>> {
         let encoded: Encoded<'_> = self.encode.call1((texts,))?.extract()?;
@@ -96,14 +108,8 @@ impl Lexicon {
         let grammar = TextGrammar::from_toml(file, text)?;
         let inner = match tokenizer {
             None => Engine::new(grammar, &mut WordTokenizer::default())?,
-            Some((encode, digest, size, end)) => {
-                let mut tokenizer = PythonTokenizer {
-                    encode,
-                    digest,
-                    size,
-                    end,
-                    raised: None,
-                };
+            Some(tokenizer) => {
+                let mut tokenizer = PythonTokenizer::from(tokenizer);
                 match Engine::new(grammar, &mut tokenizer) {
                     Ok(lexicon) => lexicon,
                     Err(error) => return Err(tokenizer.raised.unwrap_or_else(|| error.into())),
@@ -113,6 +119,23 @@ impl Lexicon {
         Ok(Lexicon {
             inner: Arc::new(inner),
         })
+    }
+
+    /// The same with words of its tokenizer for a filler, of these: as they open a text, and as they
+    /// stand within one; and with which tokens begin with a space.
+    fn with_words(
+        &self,
+        tokenizer: (Bound<'_, PyAny>, String, u64, u32),
+        candidates: Vec<(String, String)>,
+        begins: Vec<u32>,
+    ) -> PyResult<Self> {
+        let mut tokenizer = PythonTokenizer::from(tokenizer);
+        match Engine::clone(&self.inner).with_words(&mut tokenizer, &candidates, &begins) {
+            Ok(lexicon) => Ok(Lexicon {
+                inner: Arc::new(lexicon),
+            }),
+            Err(error) => Err(tokenizer.raised.unwrap_or_else(|| error.into())),
+        }
     }
 
     /// What the grammar says of itself, as JSON.

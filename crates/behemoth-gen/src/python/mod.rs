@@ -9,6 +9,7 @@
 
 mod arguments;
 mod background;
+mod beside;
 mod corpus;
 mod errors;
 mod fill;
@@ -48,6 +49,7 @@ fn _gen(py: Python<'_>, module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Corpus>()?;
     module.add_class::<background::Background>()?;
     lexicon::add(module)?;
+    beside::add(module)?;
     module.add_function(wrap_pyfunction!(version, module)?)?;
     module.add_function(wrap_pyfunction!(digest, module)?)?;
     module.add_function(wrap_pyfunction!(shards::digest_file, module)?)?;

@@ -179,12 +179,13 @@ impl Vocabulary {
     }
 
     /// The ids of a tokenizer; `names` are those of its tokens, where it is made for the corpus, and
-    /// begin with so many special ones.
+    /// begin with so many special ones; `words` of a filler are the last of all.
     pub(crate) fn of_tokenizer(
         size: u64,
         end: u32,
         names: Option<&[String]>,
         special: usize,
+        words: &[String],
     ) -> Self {
         let mut ranges = Vec::new();
         let mut push = |kind, first: usize, names: &[String], count: u64| {
@@ -199,9 +200,12 @@ impl Vocabulary {
         };
         match names {
             Some(names) => {
-                let (special, words) = names.split_at(special);
+                let (special, own) = names.split_at(special);
                 push(Role::Special, 0, special, special.len() as u64);
-                push(Role::Text, special.len(), words, words.len() as u64);
+                push(Role::Text, special.len(), own, own.len() as u64);
+                if !words.is_empty() {
+                    push(Role::Filler, names.len(), words, words.len() as u64);
+                }
             }
             None => push(Role::Text, 0, &[], size),
         }

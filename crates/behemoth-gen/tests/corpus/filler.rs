@@ -319,9 +319,9 @@ fn fillers_are_refused_by_name() {
         error.starts_with("argument 'filler': got 'pareto:3', allowed: 'zipf:tokens=1e6' or"),
         "{error}"
     );
-    let bios = "order = \"bios\"\ndocuments = {subjects = 2}\nfiller = \"zipf:tokens=99\"";
+    let bios = "order = \"bios\"\ndocuments = {subjects = 2}\nfiller = \"zipf:tokens=99\"\nschedule = \"spaced\"";
     assert_eq!(
         try_corpus(&text(bios)).unwrap_err().to_string(),
-        "argument 'documents.subjects': got 2, allowed: 1 beside a filler or a background"
+        "argument 'documents.subjects': got 2, allowed: 1 beside a filler or a background and a schedule"
     );
 }

@@ -473,7 +473,7 @@ fn what_cannot_be_inserted_is_refused_in_one_line() {
         ),
         (
             format!("{filler}\ninsert = {{place = 0.5}}"),
-            "argument 'insert.place': got `place`, allowed: `position` or `per_document`",
+            "argument 'insert.place': got `place`, allowed: `position`, `per_document`, `words`",
         ),
         (
             format!("{filler}\ninsert = {{position = \"midle\"}}"),

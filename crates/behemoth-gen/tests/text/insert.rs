@@ -231,3 +231,92 @@ fn the_longest_sentence_is_one_that_is_written_alone() {
         assert!((longest - 5..=longest).contains(&most), "{most}");
     }
 }
+
+#[test]
+fn at_borders_of_words_a_sentence_is_what_it_is_within_a_document() {
+    let known = super::known();
+    let lexicon = super::lexicon();
+    let names = lexicon.names().unwrap();
+    let read =
+        |tokens: &[u32]| -> String { tokens.iter().map(|&t| names[t as usize].as_str()).collect() };
+    for position in ["anywhere", "start", "end", "0.4"] {
+        let insert = format!("{position},per_document=3,words=true");
+        let keys = "exposures = 4\nquestions = {subjects = 0.5, sentences = 0.2}";
+        let [inside, plain] = both(&super::grammar(), keys, &insert, 140).unwrap();
+        let (hosts, all) = (documents(&bare(&inside)), documents(&inside));
+        assert!(
+            hosts
+                .iter()
+                .zip(&all)
+                .all(|(host, own)| host.len() == own.len())
+        );
+        let (mut at_start, mut within, mut inside_word) = (0, 0, 0);
+        for entry in ledger(&inside) {
+            let (first, document) = (entry.offset as usize, &all[entry.document as usize]);
+            let text = read(&document[first..]);
+            let is_said = known.keys().any(|own| text.trim_start().starts_with(own));
+            assert!(is_said, "{text}");
+            assert_eq!(text.starts_with(' '), first > 0);
+            let host = &hosts[entry.document as usize];
+            let begins = names[host[first] as usize].starts_with(' ');
+            match (first, begins) {
+                (0, _) => at_start += 1,
+                (_, true) => within += 1,
+                // In a part with little room there may be no border.
+                (_, false) => inside_word += 1,
+            }
+        }
+        assert!(within > 20.max(9 * inside_word), "{within} {inside_word}");
+        assert!(at_start > 0 || position != "start");
+        // Mentions are where they were, but that a name may begin with a space.
+        let spans = inside.spans(0..inside.documents()).unwrap();
+        assert_eq!(
+            spans.len(),
+            plain.spans(0..plain.documents()).unwrap().len()
+        );
+        for span in spans {
+            let tokens = &all[span.document as usize][span.start as usize..span.end as usize];
+            assert!(text_of_mention(&read(tokens)), "{}", read(tokens));
+        }
+        // Nothing of it hangs on what is said.
+        let fact = 3;
+        let twin = inside.without(&[fact]).unwrap();
+        let differ = documents(&twin).concat().into_iter().zip(all.concat());
+        let own = ledger(&inside)
+            .iter()
+            .filter(|entry| entry.fact == fact)
+            .count();
+        assert!(differ.filter(|(a, b)| a != b).count() <= own * 25);
+        // The same document by itself.
+        let stream = all.concat();
+        let mut out = vec![0u16; 200];
+        inside
+            .fill_tokens(&mut out, 333, 1, &Progress::default())
+            .unwrap();
+        assert!(
+            out.iter()
+                .map(|&t| u32::from(t))
+                .eq(stream[333..533].iter().copied())
+        );
+    }
+}
+
+/// Whether a text is the name of a person or an object.
+fn text_of_mention(text: &str) -> bool {
+    let text = text.trim_start();
+    super::known().values().flatten().any(|(_, name, object)| {
+        let object = object.as_str();
+        text == name || text == object
+    })
+}
+
+#[test]
+fn borders_of_words_need_a_tokenizer_that_has_them() {
+    let text = "[world]\nsubjects = 9\n[corpus]\nfiller = \"zipf:tokens=9000\"\n\
+                insert = {position = \"start\", words = true}";
+    let error = Corpus::from_spec(Spec::from_toml(text).unwrap())
+        .unwrap_err()
+        .to_string();
+    let wanted = "argument 'insert.words': got true, allowed: false: only a grammar's tokenizer";
+    assert!(error.starts_with(wanted), "{error}");
+}

@@ -4,7 +4,9 @@
 //! together by replacing holes in strings, which is not how the engine does it.
 
 mod background;
+mod beside;
 mod documents;
+mod filler;
 mod insert;
 mod random;
 mod refusals;

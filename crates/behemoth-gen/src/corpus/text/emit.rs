@@ -6,7 +6,7 @@ use super::super::Corpus;
 use super::super::emit::Document;
 use super::super::held::Held;
 use super::Text;
-use crate::grammar::{Digits, Lines};
+use crate::grammar::{Digits, Lines, Mention};
 use crate::vocabulary::Token;
 
 /// What becomes of documents: they are written, or their tokens are counted.
@@ -88,7 +88,7 @@ impl Corpus {
         if let Some(order) = self.documents.of_sentences() {
             self.for_each_document(order, documents, |document| match document {
                 Document::Sentence(sentence) => {
-                    let (plan, digits) = text.alone(&sentence);
+                    let (plan, digits) = text.alone(&sentence, Mention::First);
                     lines.push(&text.lexicon, plan, &digits);
                     lines.push(&text.lexicon, end, &no_digits);
                     if lines.is_full() {

@@ -1,9 +1,11 @@
 //! Text: what a corpus needs beside the lexicon to write facts in a language.
 
 mod ask;
+mod beside;
 mod emit;
 mod joint;
 mod views;
+mod vocabulary;
 
 use std::sync::Arc;
 
@@ -14,12 +16,12 @@ use super::sentence::Sentence;
 use crate::document::Naming;
 use crate::error::{Error, Result};
 use crate::grammar::{
-    Digits, Lexicon, Lines, Mention, Says, TextGrammar, TextRole, TextSpan, Wording, slots,
+    Digits, Lexicon, Lines, Mention, Says, TextGrammar, TextRole, Wording, slots,
 };
 use crate::hash::{Divider, Key};
 use crate::permutation::Permutation;
 use crate::spec::CorpusSpec;
-use crate::vocabulary::{Token, Vocabulary};
+use crate::vocabulary::Token;
 use crate::world::World;
 
 pub use self::views::{BACKGROUND_ROLE, Span};
@@ -131,19 +133,6 @@ impl Text {
         })
     }
 
-    pub(in crate::corpus) fn vocabulary(lexicon: &Lexicon) -> Result<Vocabulary> {
-        if lexicon.size() > 1 << 31 {
-            let allowed = "up to 2147483648 tokens";
-            return Err(Error::argument("vocabulary", lexicon.size(), allowed));
-        }
-        Ok(Vocabulary::of_tokenizer(
-            lexicon.size(),
-            lexicon.end_of_document(),
-            lexicon.names(),
-            crate::grammar::SPECIAL_WORDS.len(),
-        ))
-    }
-
     pub(in crate::corpus) fn lexicon(&self) -> &Arc<Lexicon> {
         &self.lexicon
     }
@@ -191,14 +180,14 @@ impl Text {
 
     /// The plan of a sentence that stands alone, and its digits.
     #[inline(always)]
-    pub(in crate::corpus) fn alone(&self, sentence: &Sentence) -> (u32, Digits) {
+    pub(in crate::corpus) fn alone(&self, sentence: &Sentence, mention: Mention) -> (u32, Digits) {
         let mut digits = Digits::default();
         let relation = sentence.relation;
         let class = self.set_subject(&mut digits, relation, sentence.subject, Named::NONE);
         self.set_object(&mut digits, 0, relation, sentence.object);
         let plan = self
             .lexicon
-            .plan(relation, sentence.wording, class, Mention::First);
+            .plan(relation, sentence.wording, class, mention);
         (plan, digits)
     }
 
@@ -207,10 +196,11 @@ impl Text {
     pub(in crate::corpus) fn write_alone<T: Token>(
         &self,
         sentence: &Sentence,
+        mention: Mention,
         lines: &mut Lines,
         out: &mut [T],
     ) -> usize {
-        let (plan, digits) = self.alone(sentence);
+        let (plan, digits) = self.alone(sentence, mention);
         lines.push(&self.lexicon, plan, &digits);
         lines.write(&self.lexicon, out)
     }
@@ -292,23 +282,8 @@ impl Text {
         if !self.lexicon.has(sentence.relation, sentence.wording) {
             return None;
         }
-        let (plan, digits) = self.alone(sentence);
-        let tokens = self.lexicon.sentence(plan, &digits);
-        let spans = self.lexicon.spans(plan, &digits);
-        let object = spans.iter().find(|span| span.is_object())?;
-        // A prompt that does not say whom it asks about asks nothing.
-        let is_subject = |span: &TextSpan| span.role == TextRole::Subject;
-        if !spans
-            .iter()
-            .any(|span| is_subject(span) && span.end <= object.start)
-        {
-            return None;
-        }
-        Some(Probe {
-            prompt: tokens[..object.start].to_vec(),
-            answer: tokens[object.start..object.end].to_vec(),
-            rest: tokens[object.end..].to_vec(),
-        })
+        let (plan, digits) = self.alone(sentence, Mention::First);
+        self.cut(plan, &digits, TextRole::Object(0))
     }
 
     /// The same with other tokens in the same places.

@@ -10,7 +10,7 @@ use super::super::sentence::Sentence;
 use super::super::style::Style;
 use super::Text;
 use crate::error::{Error, Result};
-use crate::grammar::{Digits, Lexicon, Lines, TextRole};
+use crate::grammar::{Digits, Lexicon, Lines, Mention, TextRole};
 
 /// Stands for what a background says among roles.
 pub const BACKGROUND_ROLE: u32 = 4;
@@ -49,7 +49,7 @@ impl Corpus {
 
     fn rewritten(&self, lexicon: Lexicon) -> Result<Corpus> {
         let text = self.text()?.with_lexicon(lexicon);
-        let vocabulary = Text::vocabulary(&text.lexicon)?;
+        let vocabulary = Text::vocabulary(&text.lexicon, self.spec.corpus.filler.as_ref())?;
         let style = Style::Text(Arc::new(text));
         let most_tokens = style.most_tokens();
         Ok(Corpus {
@@ -97,7 +97,7 @@ impl Corpus {
             if let Some(other) = self.other(document) {
                 let (mut lines, mut sentences) = (Lines::new(), Vec::new());
                 self.for_each_inserted(other, |_, sentence| {
-                    let count = text.write_alone(sentence, &mut lines, &mut tokens);
+                    let count = text.write_alone(sentence, Mention::First, &mut lines, &mut tokens);
                     sentences.push(as_text(&tokens[..count]));
                 });
                 return sentences.join("\n");
@@ -125,7 +125,7 @@ impl Corpus {
                     });
                 }
                 Held::Other(other) => self.for_each_inserted(other, |first, sentence| {
-                    let (plan, digits) = text.alone(sentence);
+                    let (plan, digits) = text.alone(sentence, self.mention_at(first));
                     text.add_spans(plan, &digits, from_ref(sentence), at, first, &mut spans);
                     at.1 += 1;
                 }),

@@ -80,6 +80,10 @@ impl Lexicon {
             })
             .collect();
         let joints = joints?;
+        let written = compiler.plans.len();
+        compiler
+            .beside(&mut relations)
+            .map_err(|e| grammar.lines.place(e))?;
         let Compiler {
             pieces, ops, plans, ..
         } = compiler;
@@ -100,6 +104,9 @@ impl Lexicon {
             most_tokens: 0,
             starts: Vec::new(),
             image: Image::default(),
+            words: Vec::new(),
+            begins: Vec::new(),
+            written,
             grammar,
         };
         lexicon.finish()?;
@@ -114,11 +121,23 @@ struct Places {
     questions: (usize, usize),
 }
 
-struct Compiler<'a> {
-    grammar: &'a TextGrammar,
+pub(super) struct Compiler<'a> {
+    pub(super) grammar: &'a TextGrammar,
     pieces: Pieces<'a>,
     ops: Vec<Piece>,
     plans: Vec<Plan>,
+}
+
+impl OfRelation {
+    fn empty(columns: usize) -> OfRelation {
+        OfRelation {
+            placed: vec![None; columns],
+            statements: Vec::new(),
+            questions: Vec::new(),
+            refusing: vec![None; columns],
+            edits: Vec::new(),
+        }
+    }
 }
 
 impl Compiler<'_> {
@@ -137,11 +156,7 @@ impl Compiler<'_> {
 
     fn link(&mut self, relation: &Relation, of: usize, place: &Places) -> Result<OfRelation> {
         let Some(link) = &relation.link else {
-            return Ok(OfRelation {
-                placed: vec![None; place.columns],
-                statements: Vec::new(),
-                questions: Vec::new(),
-            });
+            return Ok(OfRelation::empty(place.columns));
         };
         let about = About::Object {
             link,
@@ -163,11 +178,7 @@ impl Compiler<'_> {
         questions: &[Sentence],
         place: &Places,
     ) -> Result<OfRelation> {
-        let mut own = OfRelation {
-            placed: vec![None; place.columns],
-            statements: Vec::new(),
-            questions: Vec::new(),
-        };
+        let mut own = OfRelation::empty(place.columns);
         let objects = [("object", &relation.objects)];
         for (is_question, sentences, (first, written)) in [
             (false, statements, place.statements),
@@ -181,8 +192,16 @@ impl Compiler<'_> {
             let (mut next, mut next_held_out) = (first, first + written);
             for (at, sentence) in sentences.iter().enumerate() {
                 let answer = is_question.then_some(&relation.answer);
+                let all = &Mention::ALL;
                 let placed = self
-                    .sentence(&sentence.text, answer, abouts, &objects, &relation.name)
+                    .sentence(
+                        &sentence.text,
+                        answer,
+                        abouts,
+                        &objects,
+                        &relation.name,
+                        all,
+                    )
                     .map_err(|e| e.within(at).within(name))?;
                 let column = if sentence.held_out {
                     &mut next_held_out
@@ -217,7 +236,8 @@ impl Compiler<'_> {
             if sentence.held_out {
                 continue;
             }
-            let found = self.sentence(&sentence.text, None, &abouts, &objects, "");
+            let all = &Mention::ALL;
+            let found = self.sentence(&sentence.text, None, &abouts, &objects, "", all);
             placed.push(found.map_err(|e| e.within(at).within("statements"))?);
             weights.push(sentence.weight);
         }
@@ -228,18 +248,19 @@ impl Compiler<'_> {
         })
     }
 
-    /// A sentence in all its contexts.
-    fn sentence(
+    /// A sentence in some of its contexts, the first mention the first of them.
+    pub(super) fn sentence(
         &mut self,
         text: &Pattern,
         answer: Option<&Pattern>,
         abouts: &[About<'_>],
         objects: &[(&str, &Pattern)],
         relation: &str,
+        mentions: &[Mention],
     ) -> Result<Placed> {
         let first = self.plans.len() as u32;
         for &about in abouts {
-            for mention in Mention::ALL {
+            for &mention in mentions {
                 let expansion = Expansion {
                     grammar: self.grammar,
                     about,
@@ -255,7 +276,7 @@ impl Compiler<'_> {
             }
         }
         let stride = if abouts.len() > 1 {
-            Mention::ALL.len() as u32
+            mentions.len() as u32
         } else {
             0
         };

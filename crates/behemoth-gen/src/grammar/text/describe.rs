@@ -149,6 +149,8 @@ impl TextGrammar {
             "held_out_statements": relation.statements.len() - written(&relation.statements),
             "questions": written(&relation.questions),
             "held_out_questions": relation.questions.len() - written(&relation.questions),
+            "edits": relation.edits.len(),
+            "refuses": relation.refusal.is_some() || self.refusal.is_some(),
             "link_statements": relation.link.as_ref().map(|link| written(&link.statements)),
         })
     }

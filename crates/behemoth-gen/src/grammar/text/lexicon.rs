@@ -1,5 +1,7 @@
 //! A grammar in the tokens of one tokenizer: every sentence in every context, as pieces to copy.
 
+use std::ops::Range;
+
 use super::expand::{Mention, TextRole};
 use super::file::{Class, Kind, TextGrammar};
 use super::image::Image;
@@ -47,6 +49,10 @@ pub(super) struct OfRelation {
     /// Columns that are written, with their weights.
     pub statements: Vec<(usize, f64)>,
     pub questions: Vec<(usize, f64)>,
+    /// By column, at the first mention: the same with a refusal in the place of the object.
+    pub refusing: Vec<Option<Placed>>,
+    /// Sentences that say a new object, at the first mention.
+    pub edits: Vec<Placed>,
 }
 
 /// Sentences that say several facts at once.
@@ -111,6 +117,12 @@ pub struct Lexicon {
     pub(super) starts: Vec<u32>,
     /// The plans in the form in which they are written.
     pub(super) image: Image,
+    /// Words of the tokenizer that a filler may say, where they were looked for.
+    pub(super) words: Vec<u32>,
+    /// By token: whether it begins with a space, where that was looked for.
+    pub(super) begins: Vec<bool>,
+    /// Plans that a corpus may have; those of refusals and edits come after them.
+    pub(super) written: usize,
 }
 
 /// Stands for the end of a document among roles.
@@ -121,15 +133,8 @@ impl Lexicon {
     /// [`TextRole::code`].
     pub(crate) fn as_roles(&self) -> Lexicon {
         let mut pool = vec![TextRole::Grammar.code(); self.pool.len()];
-        for piece in &self.pieces {
-            if piece.role == TextRole::Grammar {
-                continue;
-            }
-            for entry in self.entries_of(piece) {
-                let at = entry.at as usize;
-                let core = at + usize::from(entry.core.0)..at + usize::from(entry.core.1);
-                pool[core].fill(piece.role.code());
-            }
+        for (core, role) in self.cores() {
+            pool[core].fill(role.code());
         }
         pool[self.end_at()] = END_ROLE;
         let mut roles = Lexicon {
@@ -139,6 +144,18 @@ impl Lexicon {
         };
         roles.small = roles.narrowed();
         roles
+    }
+
+    /// Where in the pool subjects and objects are named.
+    pub(super) fn cores(&self) -> impl Iterator<Item = (Range<usize>, TextRole)> {
+        let named = self.pieces.iter().filter(|p| p.role != TextRole::Grammar);
+        named.flat_map(|piece| {
+            self.entries_of(piece).iter().map(|entry| {
+                let at = entry.at as usize;
+                let core = at + usize::from(entry.core.0)..at + usize::from(entry.core.1);
+                (core, piece.role)
+            })
+        })
     }
 
     /// The ways to fill a piece: its entries end where those of the next known piece begin.
@@ -189,6 +206,28 @@ impl Lexicon {
     /// The names of the tokens by id, where the tokenizer was made for the grammar.
     pub fn names(&self) -> Option<&[String]> {
         self.names.as_deref()
+    }
+
+    /// Tokens that are words of the tokenizer and in no name, where they were looked for.
+    pub fn words(&self) -> &[u32] {
+        &self.words
+    }
+
+    /// Whether a token begins a word: with the space before it.
+    pub(crate) fn begins_word(&self, token: u32) -> bool {
+        match &self.names {
+            // Words of a filler come after those of the grammar.
+            Some(names) => (names.get(token as usize)).is_none_or(|name| name.starts_with(' ')),
+            None => self
+                .begins
+                .get(token as usize)
+                .is_some_and(|&begins| begins),
+        }
+    }
+
+    /// Whether it is known which tokens begin a word.
+    pub(crate) fn knows_words(&self) -> bool {
+        self.names.is_some() || !self.begins.is_empty()
     }
 
     pub(crate) fn columns(&self) -> &[Column] {

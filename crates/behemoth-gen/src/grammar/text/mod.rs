@@ -6,6 +6,7 @@
 //! it. What is left for each sentence is to copy pieces ([`write`]).
 
 mod ask;
+mod beside;
 mod compile;
 mod describe;
 mod expand;
@@ -18,6 +19,7 @@ mod pieces;
 mod plans;
 mod shipped;
 mod tokenizer;
+mod words;
 mod write;
 
 pub use self::expand::TextRole;

@@ -20,7 +20,7 @@ impl Lexicon {
         // A chunk may be copied from beyond the end of the last piece.
         self.pool.resize(self.pool.len() + CHUNK, 0);
         self.small = self.narrowed();
-        self.most_tokens = self.most_tokens_of(self.plans.iter());
+        self.most_tokens = self.most_tokens_of(self.plans[..self.written].iter());
         self.image = Image::new(self, &self.families())?;
         Ok(())
     }
@@ -101,8 +101,12 @@ impl Lexicon {
     }
 
     /// Most tokens of a sentence that is written, where it stands alone; questions among them if
-    /// any is asked.
-    pub(crate) fn most_tokens_alone(&self, asks: bool) -> usize {
+    /// any is asked; or, `within` a document, with what stands before it.
+    pub(crate) fn most_tokens_alone(&self, asks: bool, within: bool) -> usize {
+        let mentions: &[Mention] = match within {
+            false => &[Mention::First],
+            true => &[Mention::First, Mention::Named],
+        };
         let classes = self.grammar.subject.classes.len().max(1) as u32;
         let plans = self.relations.iter().flat_map(|relation| {
             let questions = relation.questions.iter().filter(move |_| asks);
@@ -110,8 +114,12 @@ impl Lexicon {
             columns.filter_map(|&(column, _)| relation.placed[column])
         });
         let of_classes = |placed: Placed| {
-            let plan = move |class| placed.plan(class, Mention::First) as usize;
-            (0..classes).map(plan)
+            let plan = move |class| {
+                mentions
+                    .iter()
+                    .map(move |&m| placed.plan(class, m) as usize)
+            };
+            (0..classes).flat_map(plan)
         };
         self.most_tokens_of(plans.flat_map(of_classes).map(|plan| &self.plans[plan]))
     }

@@ -66,13 +66,6 @@ fn copy_chunk<T: Token>(from: &[T::Kept], to: &mut [T]) {
     *to = from.map(T::from_kept);
 }
 
-impl TextSpan {
-    /// Whether it is the object of the sentence's first fact.
-    pub(crate) fn is_object(&self) -> bool {
-        self.role == TextRole::Object(0)
-    }
-}
-
 /// Sentences on their way to tokens.
 ///
 /// What stands in the cells of a sentence is looked up when it comes, what its tokens are when many
@@ -150,7 +143,7 @@ impl Lexicon {
 
     /// The tokens of one sentence.
     pub(crate) fn sentence(&self, plan: u32, digits: &Digits) -> Vec<u32> {
-        let mut tokens = vec![0; self.most_tokens + CHUNK];
+        let mut tokens = vec![0; self.tokens(plan, digits) + CHUNK];
         let mut lines = Lines::new();
         lines.push(self, plan, digits);
         let count = lines.write(self, &mut tokens);

@@ -16,7 +16,7 @@ mod subject;
 use std::collections::BTreeMap;
 
 use self::lists::read_lists;
-use self::patterns::{once, read_pattern};
+use self::patterns::{check_plain, once, read_pattern};
 use self::relation::{check_joints, read_relations};
 use super::lines::Lines;
 use super::pattern::{Hole, Pattern};
@@ -25,7 +25,7 @@ use crate::relation::{Composed, Correlated, Independent, OneToOne, RelationSpec,
 use crate::value::Value;
 
 pub(crate) use self::parts::{
-    Class, Form, Joint, Kind, Layout, Link, List, Relation, Sentence, Subject,
+    Class, Form, Joint, Kind, Layout, Link, List, Refusal, Relation, Sentence, Subject,
 };
 
 /// Most lists of one name or object: the engine keeps a digit for each.
@@ -52,6 +52,7 @@ pub struct TextGrammar {
     pub(crate) joints: Vec<Joint>,
     pub(crate) question_form: Pattern,
     pub(crate) layout: Layout,
+    pub(crate) refusal: Option<Refusal>,
     /// Where its sentences stand.
     pub(crate) lines: Lines,
 }
@@ -187,6 +188,7 @@ fn read(value: &Value, order: &[&str]) -> Result<TextGrammar> {
         "joint",
         "question",
         "document",
+        "refusal",
     ])?;
     let name = fields.required("name", read_name)?;
     let language = fields.optional("language", Value::text)?;
@@ -207,6 +209,7 @@ fn read(value: &Value, order: &[&str]) -> Result<TextGrammar> {
         joints: Vec::new(),
         question_form: Pattern { parts: Vec::new() },
         layout: Layout::read(&Value::Table(BTreeMap::new()))?,
+        refusal: fields.optional("refusal", Refusal::read)?,
         lines: Lines::default(),
     };
     grammar.subject = fields.required("subject", |value| Subject::read(value, &grammar))?;
@@ -247,6 +250,28 @@ fn read_question_form(value: &Value) -> Result<Pattern> {
         once(&form, "answer")?;
         Ok(form)
     })
+}
+
+impl Refusal {
+    pub(super) fn read(value: &Value) -> Result<Refusal> {
+        let text = |value: &Value| {
+            let text = value.text()?;
+            check_plain(text)?;
+            Pattern::parse(text)
+        };
+        if let Value::Table(_) = value {
+            let mut fields = value.table(&["statement", "question"])?;
+            return Ok(Refusal {
+                statement: fields.required("statement", text)?,
+                question: fields.required("question", text)?,
+            });
+        }
+        let both = text(value)?;
+        Ok(Refusal {
+            statement: both.clone(),
+            question: both,
+        })
+    }
 }
 
 impl Layout {

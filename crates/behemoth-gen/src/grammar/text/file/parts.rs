@@ -52,6 +52,8 @@ pub(crate) struct Relation {
     pub questions: Vec<Sentence>,
     pub answer: Pattern,
     pub edits: Vec<Sentence>,
+    /// In place of the grammar's.
+    pub refusal: Option<Refusal>,
     pub link: Option<Link>,
 }
 
@@ -86,6 +88,15 @@ pub(crate) struct Link {
 pub(crate) struct Joint {
     pub relations: Vec<usize>,
     pub statements: Vec<Sentence>,
+}
+
+/// What is said in the place of an object by who does not answer.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Refusal {
+    /// In a statement.
+    pub statement: Pattern,
+    /// In the answer to a question.
+    pub question: Pattern,
 }
 
 /// What stands between sentences.

@@ -9,7 +9,7 @@ use super::lists::{NAMES, is_key};
 use super::patterns::{check_plain, once, read_pattern, read_product};
 use super::sentence::{Role, read_sentences};
 use super::subject::RESERVED;
-use super::{Class, JOINT_LIMIT, Joint, Kind, Link, Relation, TextGrammar};
+use super::{Class, JOINT_LIMIT, Joint, Kind, Link, Refusal, Relation, TextGrammar};
 use crate::error::{Error, Result};
 use crate::grammar::text::pattern::Pattern;
 use crate::relation::OBJECT_LIMIT;
@@ -61,6 +61,7 @@ impl Relation {
             "questions",
             "answer",
             "edits",
+            "refusal",
             "link",
         ])?;
         let objects = fields.required("objects", |value| read_product(value, grammar))?;
@@ -130,6 +131,7 @@ impl Relation {
                 None => Pattern::parse("{object}")?,
             },
             edits: edits.unwrap_or_default(),
+            refusal: fields.optional("refusal", Refusal::read)?,
             link,
         })
     }

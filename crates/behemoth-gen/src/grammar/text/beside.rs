@@ -1,0 +1,128 @@
+//! Sentences that no corpus has: refusals in the place of objects, and sentences of edits.
+//!
+//! They are compiled after all others, so that a tokenizer which is made of a grammar's words gives
+//! the words of a corpus the ids that they have without.
+
+use super::compile::Compiler;
+use super::expand::{About, Mention, TextRole};
+use super::file::{Kind, Relation, Sentence, TextGrammar};
+use super::lexicon::{Lexicon, OfRelation};
+use super::write::Digits;
+use crate::error::Result;
+
+/// They stand alone.
+const ALONE: &[Mention] = &[Mention::First];
+
+impl Compiler<'_> {
+    /// Adds refusals and edits to the relations, links included.
+    pub(super) fn beside(&mut self, relations: &mut [OfRelation]) -> Result<()> {
+        let grammar = self.grammar;
+        let classes = grammar.subject.classes.iter();
+        let subjects: Vec<About<'_>> = classes.map(About::Subject).collect();
+        for (own, relation) in relations.iter_mut().zip(&grammar.relations) {
+            let all = [&relation.statements[..], &relation.questions];
+            self.refusing(own, relation, &subjects, all)
+                .map_err(|e| e.within(relation.key.as_str()).within("relations"))?;
+            let objects = [("object", &relation.objects), ("new", &relation.objects)];
+            for (at, edit) in relation.edits.iter().enumerate() {
+                let name = &relation.name;
+                let edit = self.sentence(&edit.text, None, &subjects, &objects, name, ALONE);
+                let edit = edit.map_err(|e| e.within(at).within("edits"));
+                own.edits
+                    .push(edit.map_err(|e| e.within(relation.key.as_str()).within("relations"))?);
+            }
+        }
+        for (own, at) in relations[grammar.relations.len()..]
+            .iter_mut()
+            .zip(links(grammar))
+        {
+            let relation = &grammar.relations[at];
+            let (Kind::Composed { of }, Some(link)) = (relation.kind, &relation.link) else {
+                continue;
+            };
+            let of = &grammar.relations[of];
+            let all = [&link.statements[..], &link.questions];
+            self.refusing(own, relation, &[About::Object { link, of }], all)
+                .map_err(|e| e.within(relation.key.as_str()).within("relations"))?;
+        }
+        Ok(())
+    }
+
+    /// Statements and questions with a refusal, in the columns of those that say an object.
+    fn refusing(
+        &mut self,
+        own: &mut OfRelation,
+        relation: &Relation,
+        abouts: &[About<'_>],
+        all: [&[Sentence]; 2],
+    ) -> Result<()> {
+        let Some(refusal) = relation.refusal.as_ref().or(self.grammar.refusal.as_ref()) else {
+            return Ok(());
+        };
+        // Columns are in the order of statements and questions, and of those the held-out ones last.
+        let placed = own.placed.iter().enumerate();
+        let columns = placed.filter_map(|(at, placed)| placed.map(|_| at));
+        let mut columns = columns.collect::<Vec<usize>>().into_iter();
+        for (sentences, text, answer) in [
+            (all[0], &refusal.statement, None),
+            (all[1], &refusal.question, Some(&relation.answer)),
+        ] {
+            let written = sentences.iter().filter(|sentence| !sentence.held_out);
+            let held_out = sentences.iter().filter(|sentence| sentence.held_out);
+            for sentence in written.chain(held_out) {
+                let objects = [("object", text)];
+                let name = &relation.name;
+                let placed =
+                    self.sentence(&sentence.text, answer, abouts, &objects, name, ALONE)?;
+                if let Some(column) = columns.next() {
+                    own.refusing[column] = Some(placed);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Relations that have a link, in the order of links.
+fn links(grammar: &TextGrammar) -> impl Iterator<Item = usize> + '_ {
+    grammar.linked().map(|(at, _)| at)
+}
+
+impl Lexicon {
+    /// The plan of a relation's sentence with a refusal, for a class.
+    pub(crate) fn refusing(&self, relation: u32, column: usize, class: u32) -> Option<u32> {
+        let placed = self.relations[relation as usize].refusing[column]?;
+        Some(placed.plan(class, Mention::First))
+    }
+
+    /// The plan of one of a relation's sentences that say a new object, for a class.
+    pub(crate) fn edit(&self, relation: u32, number: usize, class: u32) -> Option<u32> {
+        let placed = self.relations[relation as usize].edits.get(number)?;
+        Some(placed.plan(class, Mention::First))
+    }
+
+    /// How many sentences of a relation say a new object.
+    pub(crate) fn edits(&self, relation: u32) -> usize {
+        self.relations[relation as usize].edits.len()
+    }
+
+    /// The tokens of refusals, each way that they are written once.
+    pub(crate) fn refusals(&self) -> Vec<Vec<u32>> {
+        let digits = Digits::default();
+        let placed = self
+            .relations
+            .iter()
+            .flat_map(|own| own.refusing.iter().flatten());
+        let mut found: Vec<Vec<u32>> = placed
+            .filter_map(|placed| {
+                let plan = placed.plan(0, Mention::First);
+                let spans = self.spans(plan, &digits);
+                let span = spans.iter().find(|span| span.role == TextRole::Object(0))?;
+                Some(self.sentence(plan, &digits)[span.start..span.end].to_vec())
+            })
+            .collect();
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+}

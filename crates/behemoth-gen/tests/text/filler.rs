@@ -1,0 +1,213 @@
+//! Text among documents of a filler.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use behemoth_gen::corpus::{BACKGROUND_ROLE, DocumentKind, Parts};
+use behemoth_gen::grammar::{Lexicon, TextToken, Tokenizer, WordTokenizer};
+use behemoth_gen::{Corpus, Progress, Result, Spec, World, WorldSpec};
+
+use super::{corpus, grammar, lexicon, try_corpus};
+
+const FILLER: &str = "filler = \"zipf:tokens=900,words=40,length=30\"";
+
+fn documents(corpus: &Corpus) -> Vec<Vec<u16>> {
+    let quiet = Progress::default();
+    (0..corpus.documents())
+        .map(|document| corpus.tokens(document..document + 1, 1, &quiet).unwrap())
+        .collect()
+}
+
+/// The documents that say facts, and the others.
+fn apart(corpus: &Corpus) -> [Vec<Vec<u16>>; 2] {
+    let kinds = corpus.document_kinds(0..corpus.documents()).unwrap();
+    let mut apart = [Vec::new(), Vec::new()];
+    for (kind, document) in kinds.into_iter().zip(documents(corpus)) {
+        apart[usize::from(kind != DocumentKind::Facts)].push(document);
+    }
+    apart[0].retain(|document| !document.is_empty());
+    apart.iter_mut().for_each(|own| own.sort_unstable());
+    apart
+}
+
+#[test]
+fn facts_are_written_as_without_a_filler_in_documents_of_any_kind() {
+    for keys in [
+        "exposures = 4",
+        "exposures = 4\norder = \"bios\"",
+        "exposures = 4\norder = \"bios\"\ndocuments = { subjects = 2 }",
+        "exposures = 3\norder = \"bios\"\ndocuments = { subjects = 4, naming = \"always\" }",
+    ] {
+        let plain = corpus(keys);
+        let mixed = corpus(&format!("{keys}\n{FILLER}"));
+        let [facts, filler] = apart(&mixed);
+        assert_eq!(facts, apart(&plain)[0], "{keys}");
+        assert_eq!(mixed.documents(), plain.documents() + filler.len() as u64);
+        assert_eq!(filler.iter().map(Vec::len).sum::<usize>(), 900);
+        // Its words are the last of the vocabulary, and no others.
+        let first = lexicon().size() as u16;
+        assert_eq!(mixed.vocabulary().size(), u64::from(first) + 40);
+        for document in &filler {
+            let (end, words) = document.split_last().unwrap();
+            assert_eq!(*end, 0);
+            assert!(words.iter().all(|&word| word >= first && word < first + 40));
+        }
+        let names: Vec<&String> = mixed
+            .vocabulary()
+            .ranges()
+            .iter()
+            .flat_map(|range| &range.names)
+            .collect();
+        assert_eq!(names.len() as u64, mixed.vocabulary().size());
+        assert_eq!(names.iter().collect::<HashSet<_>>().len(), names.len());
+        assert!(
+            names[usize::from(first)..]
+                .iter()
+                .all(|n| n.starts_with(' '))
+        );
+    }
+}
+
+#[test]
+fn the_ledger_finds_every_copy_among_filler() {
+    for keys in [
+        "exposures = 5\norder = \"bios\"",
+        "exposures = 5\norder = \"bios\"\ndocuments = { subjects = 2 }",
+        "exposures = 5\norder = \"bios\"\ndocuments = { subjects = 4 }",
+        "exposures = 5\ninsert = \"anywhere,per_document=9\"",
+    ] {
+        let filler = match keys.contains("insert") {
+            true => "filler = \"zipf:tokens=60000,words=40,length=500\"",
+            false => FILLER,
+        };
+        let corpus = corpus(&format!("{keys}\n{filler}"));
+        let facts: Vec<u64> = (0..corpus.world().facts()).collect();
+        let ledger = corpus.ledger_of(&facts).unwrap();
+        let entries = corpus.entries(0..corpus.documents()).unwrap();
+        assert_eq!(ledger.len() as u64, corpus.sentences());
+        let key = |e: &behemoth_gen::corpus::Entry| (e.fact, e.copy, e.document, e.place);
+        let mut both = [&ledger, &entries].map(|own| own.iter().map(key).collect::<Vec<_>>());
+        both.iter_mut().for_each(|own| own.sort_unstable());
+        assert_eq!(both[0], both[1], "{keys}");
+        let says = corpus.says_facts(0..corpus.documents()).unwrap();
+        assert!(ledger.iter().all(|entry| says[entry.document as usize]));
+    }
+}
+
+#[test]
+fn a_total_is_kept_at_any_exposures_and_by_twins() {
+    for order in [
+        "",
+        "\norder = \"bios\"",
+        "\norder = \"bios\"\ndocuments = { subjects = 2 }",
+    ] {
+        let of = |exposures: u64| {
+            corpus(&format!(
+                "exposures = {exposures}{order}\nfiller = \"zipf:total_tokens=9000,words=40\""
+            ))
+        };
+        let count = |corpus: &Corpus| corpus.token_count(1, &Progress::default()).unwrap();
+        for exposures in [1, 2, 7] {
+            assert_eq!(count(&of(exposures)), 9000);
+        }
+        let parent = of(4);
+        let twin = parent.without(&[0, 7]).unwrap();
+        assert_eq!(twin.documents(), parent.documents());
+        assert_eq!(apart(&twin)[1], apart(&parent)[1]);
+        assert!(count(&twin) < 9000);
+    }
+}
+
+#[test]
+fn roles_tell_a_filler_apart() {
+    let mixed = corpus(&format!("exposures = 2\n{FILLER}"));
+    let kinds = mixed.document_kinds(0..mixed.documents()).unwrap();
+    let roles = documents(&mixed.as_roles().unwrap());
+    for (kind, (roles, tokens)) in kinds.iter().zip(roles.iter().zip(documents(&mixed))) {
+        assert_eq!(roles.len(), tokens.len());
+        let is_filler = *kind == DocumentKind::Filler;
+        assert_eq!(roles[0] == BACKGROUND_ROLE as u16, is_filler);
+    }
+}
+
+/// The words of a grammar as a tokenizer from elsewhere: it has words that no sentence says.
+struct Foreign(WordTokenizer);
+
+impl Tokenizer for Foreign {
+    fn digest(&self) -> String {
+        "foreign".into()
+    }
+    fn size(&self) -> u64 {
+        5000
+    }
+    fn end_of_document(&self) -> u32 {
+        0
+    }
+    fn encode(&mut self, texts: &[String]) -> Result<Vec<Vec<TextToken>>> {
+        self.0.encode(texts)
+    }
+}
+
+#[test]
+fn words_of_another_tokenizer_are_those_of_no_name() {
+    let mut tokenizer = Foreign(WordTokenizer::default());
+    let plain = Lexicon::new(grammar(), &mut tokenizer).unwrap();
+    let known = plain.size();
+    // Names and an object among them, two tokens, one that is not the same everywhere.
+    let candidates = [
+        " Ada",
+        " apple",
+        " was",
+        " Oslo",
+        " New York",
+        "pear",
+        " apple",
+        " Ames",
+        " fig",
+    ];
+    let mut pairs: Vec<(String, String)> =
+        candidates.map(|c| (c.to_string(), c.to_string())).into();
+    pairs.push((" kiwi".into(), " lime".into()));
+    let lexicon = Arc::new(plain.with_words(&mut tokenizer, &pairs, &[]).unwrap());
+    let mut id = |word: &str| tokenizer.encode(&[word.to_string()]).unwrap()[0][0].id;
+    let wanted = [" apple", " was", "pear", " fig"].map(&mut id);
+    assert_eq!(lexicon.words(), wanted);
+    assert_eq!(lexicon.size(), known);
+    let of = |words: u64| {
+        let world = WorldSpec::builder()
+            .subjects(6)
+            .relations(grammar().relations())
+            .build()
+            .unwrap();
+        let keys = format!("[world]\n[corpus]\nfiller = \"zipf:tokens=500,words={words}\"");
+        let parts = Parts {
+            lexicon: Some(Arc::clone(&lexicon)),
+            ..Parts::default()
+        };
+        let spec = Spec::from_toml(&keys).unwrap();
+        Corpus::with_parts(World::new(world).unwrap(), spec.corpus, parts)
+    };
+    let [_, filler] = apart(&of(4).unwrap());
+    let said: HashSet<u16> = filler.concat().into_iter().collect();
+    let all = wanted.iter().map(|&id| id as u16).chain([0]);
+    assert_eq!(said, all.collect::<HashSet<u16>>());
+    let error = of(5).unwrap_err().to_string();
+    assert!(
+        error.contains("'filler.words': got 5, allowed: 2 to 4: words of the tok"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_schedule_beside_shared_documents_and_filler_is_refused() {
+    let keys =
+        "exposures = 4\norder = \"bios\"\ndocuments = { subjects = 2 }\nschedule = \"spaced\"";
+    assert!(try_corpus(6, keys).is_ok());
+    let error = try_corpus(6, &format!("{keys}\n{FILLER}"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("'documents.subjects': got 2, allowed: 1 beside a filler"),
+        "{error}"
+    );
+}

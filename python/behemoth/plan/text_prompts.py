@@ -1,0 +1,209 @@
+"""Prompts and answers of a plan for a corpus that is written with a grammar.
+
+Beside its sentences a grammar may say how a relation is refused (`refusal`), and have sentences
+that say a new object (`edits`): both are in no corpus, and are trained by plans alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from behemoth import _gen
+from behemoth.corpus.corpus import Corpus
+from behemoth.corpus.probes import _lists, _wording_frame
+from behemoth.corpus.templates import EDIT
+from behemoth.support.errors import ArgumentError
+
+from .request import EditRequest
+from .sampling import Ids, distinct
+
+REFUSED = -1  # in the place of an object: the answer is the refusal
+
+
+def edit_wording(number: int) -> dict[str, Any]:
+    """The row of a wording, as `Corpus.templates` has them, of one of the sentences of edits."""
+    return {"name": EDIT.name, "wording": number, "held_out": False, "is_question": False}
+
+
+class TextPrompts:
+    """Writes the prompts of one plan in the sentences of a grammar.
+
+    Parameters
+    ----------
+    corpus : Corpus
+        One that is written with a grammar.
+    request : EditRequest
+
+    Raises
+    ------
+    ArgumentError
+        When the grammar has not the sentences that the request needs.
+    """
+
+    def __init__(self, corpus: Corpus, request: EditRequest) -> None:
+        self._corpus, self._refuses = corpus, request.refuses
+        self._asked: dict[tuple[int, str, bool], list[dict[str, Any]]] = {}
+        assert corpus.grammar is not None
+        self._relations: list[dict[str, Any]] = corpus.grammar.facts["relations"]
+        if request.refuses and not any(row["refuses"] for row in self._relations):
+            allowed = "remap or censor: the grammar does not say how it refuses (`refusal`)"
+            raise ArgumentError("kind", request.kind, allowed)
+
+    def ask(
+        self,
+        wording: dict[str, Any],
+        facts: Ids,
+        right: NDArray[np.int64],
+        new: NDArray[np.int64] | None = None,
+    ) -> pl.DataFrame:
+        """Write facts in one number of the grammar's sentences, or the next that can ask.
+
+        Relations have different numbers of sentences, and not each names its subject before its
+        object; who asks for number 3 gets, of each relation, the third that can be asked, from the
+        first again where there are fewer.
+
+        Parameters
+        ----------
+        wording : dict
+            A row of `Corpus.templates`, or what `edit_wording` gives.
+        facts : uint64[n]
+        right : int64[n]
+            Object that is right after the edit; `REFUSED` for a refusal.
+        new : int64[n], optional
+            Object to give the words of as well; -1 for none.
+
+        Returns
+        -------
+        polars.DataFrame
+            The columns of `Corpus.probes`, and old_answer, answer and perhaps new_answer.
+        """
+        relations = self._corpus.world.facts_of(facts)["relation"].to_numpy()
+        frames: list[pl.DataFrame] = []
+        places: list[NDArray[np.intp]] = []
+        for relation in distinct(relations):
+            mine = np.flatnonzero(relations == relation)
+            if wording["name"] == EDIT.name:
+                frame = self._edits(int(relation), wording["wording"], facts[mine], right[mine])
+            else:
+                row = self._askable(wording, int(facts[mine[0]]), int(relation))
+                frame = self._written(
+                    row, facts[mine], right[mine], None if new is None else new[mine]
+                )
+            frames.append(frame)
+            places.append(mine)
+        if not frames:
+            row = self._corpus.templates[0] if wording["name"] == EDIT.name else wording
+            empty = _wording_frame(self._corpus, facts, row).rename({"answer": "old_answer"})
+            return empty.with_columns(pl.col("old_answer").alias("answer"))
+        back = np.argsort(np.concatenate(places), kind="stable")
+        return pl.concat(frames)[back]
+
+    def _written(
+        self,
+        row: dict[str, Any],
+        facts: Ids,
+        right: NDArray[np.int64],
+        new: NDArray[np.int64] | None,
+    ) -> pl.DataFrame:
+        """Facts of one relation, in a sentence that the corpus may have."""
+        native, index = self._corpus._native, row["wording_index"]
+        frame = _wording_frame(self._corpus, facts, row).rename({"answer": "old_answer"})
+        columns = {"answer": right} if new is None else {"answer": right, "new_answer": new}
+        for name, objects in columns.items():
+            known = np.maximum(objects, 0).astype(np.uint32)
+            found = native.answers(facts, known, index)
+            answers = _lists(name, found[2], found[3])
+            refused = pl.Series(objects == REFUSED) if name == "answer" else None
+            if refused is not None and refused.any():
+                _, _, tokens, ends, _, _ = _gen.refusals(native, facts, index)
+                refusals = _lists(name, tokens, ends)
+                answers = pl.select(pl.when(refused).then(refusals).otherwise(answers)).to_series()
+            frame = frame.with_columns(answers.alias(name))
+        if new is not None:
+            there = pl.Series(new >= 0)
+            frame = frame.with_columns(pl.when(there).then("new_answer").alias("new_answer"))
+        return frame
+
+    def _edits(
+        self, relation: int, number: int, facts: Ids, right: NDArray[np.int64]
+    ) -> pl.DataFrame:
+        """Facts of one relation in one of its sentences of edits, or the next that can ask."""
+        own = self._relations[relation] if relation < len(self._relations) else None
+        count = 0 if own is None else own["edits"]
+        for at in range(number, number + count):
+            made = _gen.edit_prompts(
+                self._corpus._native, facts, right.astype(np.uint32), at % count
+            )
+            if len(made[2]):
+                break
+        else:
+            name = f"a link fact of relation {relation}" if own is None else f"'{own['key']}'"
+            raise ArgumentError(
+                "edit_sentences",
+                f"none of {name} that names its subject before the new object",
+                "relations that have `edits` in the grammar",
+            )
+        objects = self._corpus.world.facts_of(facts)["object"].to_numpy().astype(np.uint32)
+        old = _gen.edit_prompts(self._corpus._native, facts, objects, at % count)
+        frame = _wording_frame(self._corpus, facts, self._any_row(int(facts[0])))
+        return frame.with_columns(
+            _lists("prompt", made[0], made[1]),
+            _lists("old_answer", old[2], old[3]),
+            _lists("answer", made[2], made[3]),
+            _lists("rest", made[4], made[5]),
+            pl.lit(EDIT.name).alias("template"),
+            pl.lit(at % count, pl.UInt32).alias("wording"),
+        ).select(*_wording_columns(frame))
+
+    def _any_row(self, fact: int) -> dict[str, Any]:
+        """A wording in which a fact can be asked: for what a frame says of the fact itself."""
+        ids = np.array([fact], np.uint64)
+        rows = (row for row in self._corpus.templates if row["probe"])
+        native = self._corpus._native
+        return next(row for row in rows if native.probes(ids, row["wording_index"])[3][0])
+
+    def _askable(self, wording: dict[str, Any], fact: int, relation: int) -> dict[str, Any]:
+        """The row of `Corpus.templates` to ask a fact of a relation in, for one that is wanted."""
+        key = (relation, wording["name"], wording["held_out"])
+        if key not in self._asked:
+            ids = np.array([fact], np.uint64)
+            native = self._corpus._native
+
+            def can(row: dict[str, Any]) -> bool:
+                index = row["wording_index"]
+                asks = bool(native.probes(ids, index)[3][0])
+                return asks and (not self._refuses or bool(_gen.refusals(native, ids, index)[3][0]))
+
+            def found(name: str, held_out: bool) -> list[dict[str, Any]]:
+                rows = self._corpus.templates
+                own = (r for r in rows if r["name"] == name and r["held_out"] == held_out)
+                return [row for row in own if can(row)]
+
+            # A relation without questions, or none of them held out, is asked in what it has.
+            self._asked[key] = (
+                found(wording["name"], wording["held_out"])
+                or found(wording["name"], False)
+                or found("statement", False)
+            )
+            if not self._asked[key]:
+                raise ArgumentError(
+                    "grammar",
+                    f"no sentence of relation {relation} that names its subject before its object"
+                    + (", with a `refusal` in its place" if self._refuses else ""),
+                    "at least one, which can be a prompt",
+                )
+        rows = self._asked[key]
+        # Those that are held out are numbered after those that are written.
+        same = (row for row in self._corpus.templates if row["name"] == wording["name"])
+        first = next(row["wording"] for row in same if row["held_out"] == wording["held_out"])
+        return rows[(wording["wording"] - first) % len(rows)]
+
+
+def _wording_columns(frame: pl.DataFrame) -> list[str]:
+    """The columns of facts that are asked, with both answers."""
+    own = ["old_answer" if name == "answer" else name for name in frame.columns]
+    return [*own, "answer"]

@@ -1,0 +1,119 @@
+"""Plans for corpora that are written with a grammar: refusals, and sentences of edits."""
+
+import polars as pl
+import pytest
+
+from behemoth import ArgumentError, Corpus, Grammar, Questions, World
+from behemoth.corpus.probes import prompt_roles
+from behemoth.corpus.roles import SUBJECT
+from behemoth.edit.batch import edit_rows_of
+from behemoth.model.labels import IGNORED
+from behemoth.plan.compile import compile_plan
+from behemoth.plan.request import EditRequest
+
+
+@pytest.fixture(scope="module")
+def grammar():
+    return Grammar.named("bios-en")
+
+
+@pytest.fixture(scope="module")
+def corpus(grammar):
+    return Corpus(
+        grammar.world(60, seed=1),
+        exposures=4,
+        order="bios",
+        questions=Questions(0.5, 0.2),
+        grammar=grammar,
+    )
+
+
+@pytest.mark.parametrize("kind", ["refusal", "question_refusal"])
+def test_a_refusal_stands_in_the_place_of_the_object(corpus, kind):
+    plan = compile_plan(corpus, EditRequest(edits=3, kind=kind, relation=1, repeats=6, wordings=2))
+    said = {"refusal": " a matter that I know nothing about", "question_refusal": " I do not know"}
+    rows = plan.training.filter(role="edit")
+    assert rows["weight"].sum() == 18
+    asks = kind == "question_refusal"
+    assert set(rows["template"]) == {"text_question" if asks else "statement"}
+    for row in rows.iter_rows(named=True):
+        assert corpus.decode(row["answer"]) == said[kind]
+        assert corpus.decode(row["prompt"]).endswith("?") == asks
+        (old,) = (n for n, tokens in _objects(corpus, 1).items() if tokens == row["old_answer"])
+        assert old == plan.edits.row(row["edit"], named=True)["old_object"]
+    others = plan.training.filter(pl.col("role") != "edit")
+    assert (others["answer"] == others["old_answer"]).all()
+    edited = plan.probes.filter(pl.col("group").str.starts_with("edited"))
+    # Asked in statements and in questions, each with its own words.
+    answers = edited["answer"].to_list()
+    wanted = [
+        said["question_refusal" if q else "refusal"] for q in edited["template"] == "text_question"
+    ]
+    assert [corpus.decode(answer) for answer in answers] == wanted
+    assert {corpus.decode(answer) for answer in answers} == set(said.values())
+
+
+def test_refusals_of_text_are_trained_as_they_are(corpus):
+    plan = compile_plan(corpus, EditRequest(edits=2, kind="refusal", relation=3, repeats=2))
+    made = edit_rows_of(plan, "answer")
+    answers = plan.training.filter(role="edit")["answer"].to_list()
+    for label, answer in zip(made.labels.tolist(), answers, strict=True):
+        assert [token for token in label if token != IGNORED] == answer
+
+
+def test_an_edit_is_trained_in_sentences_that_say_its_new_object(corpus):
+    request = EditRequest(edits=3, relation=1, repeats=5, edit_sentences=2)
+    plan = compile_plan(corpus, request)
+    rows = plan.training.filter(role="edit")
+    assert rows["weight"].to_list() == [3, 3, 3, 2, 2, 2]
+    assert set(rows["template"]) == {"edit"}
+    for row in rows.iter_rows(named=True):
+        edit = plan.edits.row(row["edit"], named=True)
+        assert row["answer"] == _objects(corpus, 1)[edit["new_object"]]
+        assert row["old_answer"] == _objects(corpus, 1)[edit["old_object"]]
+    texts = [corpus.decode(prompt) for prompt in rows["prompt"].to_list()]
+    assert " was not born in " in texts[0] and texts[0].endswith(" but in")
+    assert texts[3].startswith("New records show that ") and texts[3].endswith(" was born in")
+    # What is retained, and what is asked, is in sentences of the corpus.
+    plain = compile_plan(corpus, EditRequest(edits=3, relation=1, repeats=5))
+    kept = pl.col("role") != "edit"
+    retained = [made.training.filter(kept).drop("row") for made in (plan, plain)]
+    assert retained[0].equals(retained[1])
+    assert plan.probes.equals(plain.probes)
+    assert plan.edits.equals(plain.edits)
+    # Whoever looks for the subject finds it there as well.
+    roles = prompt_roles(corpus, rows)
+    assert all((own == SUBJECT).sum() == 3 for own in roles)
+
+
+def _objects(corpus, relation):
+    objects = corpus.object_tokens(relation)
+    return {number: list(objects.of(number)) for number in range(len(objects.lengths))}
+
+
+def test_what_a_grammar_does_not_have_is_refused(corpus, grammar):
+    source = grammar.source
+    without = source.replace("[refusal]", "[unused]", 1)
+    with pytest.raises(ArgumentError, match="unused"):
+        Grammar("bare.toml", without)
+    cut = source.index("[refusal]"), source.index("[document]")
+    bare = Grammar("bare.toml", source[: cut[0]] + source[cut[1] :])
+    other = Corpus(bare.world(20), exposures=2, order="bios", grammar=bare)
+    with pytest.raises(
+        ArgumentError, match="'kind': got refusal, allowed: remap or censor: the gr"
+    ):
+        compile_plan(other, EditRequest(edits=1, kind="refusal", relation=0))
+    link = EditRequest(edits=1, target="object_nested", edit_sentences=1)
+    linked = Corpus(
+        grammar.world(60), exposures=2, order="bios", nested_exposures=2, grammar=grammar
+    )
+    with pytest.raises(ArgumentError, match="'edit_sentences': got none of a link fact"):
+        compile_plan(linked, link)
+    with pytest.raises(
+        ArgumentError, match="'edit_sentences': got 1, allowed: none with kind 'ref"
+    ):
+        EditRequest(edits=1, kind="refusal", edit_sentences=1)
+    with pytest.raises(
+        ArgumentError, match="'edit_sentences': got 1, allowed: none without a gram"
+    ):
+        compile_plan(Corpus(World(10, 2, 5)), EditRequest(edits=1, edit_sentences=1))
