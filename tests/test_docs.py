@@ -27,7 +27,10 @@ from behemoth.study.work import run as runs
 
 DOCS = Path(__file__).parents[1] / "docs"
 GROUPS = ("grammar", "study", "tokenizer")
-PAGES = ["tutorial.md", "adding-a-method.md", "suites.md", "studies.md", "export.md", "worlds.md"]
+FROM = ["from-easyedit.md", "from-open-unlearning.md", "from-tofu.md"]
+PAGES = [
+    "tutorial.md", "adding-a-method.md", "suites.md", "studies.md", "export.md", "worlds.md", *FROM,
+]  # fmt: skip
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _FILE = re.compile(r"# ([\w./-]+\.(?:toml|py))\n")
 
@@ -121,6 +124,7 @@ def _shape(line):
         "studies.md",
         "export.md",
         "worlds.md",
+        *FROM,
     ],
 )
 def test_page(name, page):

@@ -10,7 +10,8 @@ def corpus(run, tmp_path):
 
 def test_the_report(run, corpus, tmp_path):
     report = run("export", corpus, "--to", "llmc", "--out", tmp_path / "o", "--json").json()
-    assert list(report) == ["out", "to", "block_length", "files", "tokens", "bytes", "seconds"]
+    keys = ["out", "to", "block_length", "files", "tokens", "edits", "bytes", "seconds"]
+    assert list(report) == keys and report["edits"] is None
     assert (report["to"], report["files"]) == ("llmc", 1)
     assert report["bytes"] == 1024 + 2 * report["tokens"]
     said = run("export", corpus, "--to", "text", "--out", tmp_path / "t")
@@ -30,6 +31,21 @@ def test_errors(run, corpus, words, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert message in run("export", corpus, *words.split()).refused(2)
     assert not (tmp_path / "o").exists()
+
+
+def test_a_plan(run, corpus, tmp_path):
+    assert run("plan", corpus, "--edits", 2, "--repeats", 2, "--out", tmp_path / "p").code == 0
+    words = ("export", corpus, "--plan", tmp_path / "p", "--to", "tofu", "--out", tmp_path / "o")
+    said = run(*words)
+    assert said.out.startswith(f"{tmp_path / 'o'}: 5 files, 2 edits, ")
+    report = run(*words, "--json").json()
+    assert (report["to"], report["edits"], report["tokens"]) == ("tofu", 2, None)
+    about = run("inspect", tmp_path / "o", "--json").json()
+    assert len(about["plan_hash"]) == 64
+    assert run("verify", tmp_path / "o").code == 0
+    without = run("export", corpus, "--to", "tofu", "--out", tmp_path / "n").refused(2)
+    assert without.startswith("argument 'plan': got None, allowed: a plan of edits, which tofu")
+    assert not (tmp_path / "n").exists()
 
 
 def test_a_spec_is_no_corpus(run, tmp_path):

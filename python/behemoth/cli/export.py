@@ -1,4 +1,4 @@
-"""`behemoth export`: a corpus in the format of others."""
+"""`behemoth export`: a corpus, or a plan of edits, in the format of others."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from behemoth.export.formats import FORMATS
+from behemoth.export.formats import BRIDGES, FORMATS
 from behemoth.support.bars import Bars
 from behemoth.support.text import bytes_text
 
@@ -16,10 +16,13 @@ from .console import console, resumable, write_json
 from .options import Option, command, force
 
 OPTIONS = (
-    Option("to", "FORMAT", f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}.",
+    Option("to", "FORMAT",
+           f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}; of a plan "
+           f"{', '.join(BRIDGES[:-1])} or {BRIDGES[-1]}.",
            required="a format (`behemoth export --help` lists them)"),
     Option("out", "DIR2", "Directory to write; one that is unfinished is resumed.",
            required="a directory to write"),
+    Option("plan", "PLAN", "A plan of edits, to be exported in place of the corpus."),
     Option("block_length", "N", "Tokens of a block, for megatron and litdata [2048].",
            parse.at_least(1)),
     force("the export that is there", "DIR2"),
@@ -28,16 +31,25 @@ OPTIONS = (
 
 @command(*OPTIONS)
 def export(
-    directory: Annotated[str, typer.Argument(metavar="DIR", help="A finished corpus directory.")],
+    directory: Annotated[
+        str,
+        typer.Argument(
+            metavar="DIR",
+            help="A finished corpus directory; with --plan also the run or the spec that it is of.",
+        ),
+    ],
     given: dict[str, Any],
     json: bool,
 ) -> None:
-    """Write a corpus in the format of another trainer, or as data for others.
+    """Write a corpus in the format of another trainer, or as data for others; or a plan of edits.
 
     Where a format's tokens are the shards' own bytes (megatron, olmo, datatrove), files are hard
     links to them. Text and what it says are in jsonl (documents, questions and answers), chat
     (questions and answers as messages) and hf-dataset (all three as Parquet, which
     datasets.load_dataset reads). The tokenizer is written beside them.
+
+    With --plan the edits are written with their probes, as text: as the data sets counterfact, zsre
+    and tofu, as the arguments of EasyEdit's editor, or as tasks of lm-evaluation-harness.
     """
     with resumable(given["out"]):
         from behemoth.export import export as write
@@ -46,7 +58,8 @@ def export(
     if json:
         write_json(asdict(done))
     else:
+        held = f"{done.edits:,} edits" if done.tokens is None else f"{done.tokens:,} tokens"
         console().print(
-            f"{done.out}: {done.files:,} files, {done.tokens:,} tokens, {bytes_text(done.bytes)}, "
+            f"{done.out}: {done.files:,} files, {held}, {bytes_text(done.bytes)}, "
             f"{done.seconds:.1f} s"
         )

@@ -67,6 +67,7 @@ def _export(report: ExportInspection) -> dict[str, Any]:
         **counts,
         **blocks,
         "spec_hash": report.spec_hash,
+        **({} if report.plan_hash is None else {"plan_hash": report.plan_hash}),
         "behemoth": report.behemoth,
     }
 

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from behemoth.corpus.templates import is_of
+from behemoth.plan.unwritten import forgotten, unwritten_pairs
 from behemoth.recall.generation import _decode, evaluating
 from behemoth.recall.ragged import Ragged
 from behemoth.support.errors import ArgumentError
@@ -82,13 +83,9 @@ def membership(
     )
 
 
-def _members(plan: EditPlan) -> pl.DataFrame:
-    return plan.probes.filter((pl.col("group") == "forget") & ~pl.col("held_out"))
-
-
 def _counterfactual_pairs(corpus: Corpus, plan: EditPlan, seed: int) -> pl.DataFrame:
     """What is to be forgotten, and the same prompts with another object."""
-    probes = _members(plan)
+    probes = forgotten(plan)
     members = probes.select("fact", "prompt", answer="old_answer")
     others = _counterfactual(corpus, plan, probes, seed)
     lengths = others.lengths.tolist()
@@ -100,53 +97,6 @@ def _counterfactual_pairs(corpus: Corpus, plan: EditPlan, seed: int) -> pl.DataF
             members.with_columns(answer=answers, member=pl.lit(False)),
         ]
     )
-
-
-def unwritten_pairs(corpus: Corpus, plan: EditPlan, *, seed: int = 0) -> pl.DataFrame:
-    """What is to be forgotten, and as many facts that are never written, asked alike.
-
-    Parameters
-    ----------
-    corpus : Corpus
-        With facts that have 0 exposures, such as ``groups:0,1,4,16`` gives.
-    plan : EditPlan
-    seed : int
-        Of which facts these are.
-
-    Returns
-    -------
-    polars.DataFrame
-        fact (UInt64), member (Boolean), prompt and answer (List of UInt32).
-
-    Raises
-    ------
-    ArgumentError
-        When there are fewer unwritten facts of a relation than are to be forgotten.
-    """
-    from behemoth.plan.sampling import relation_pool
-
-    probes = _members(plan)
-    members = probes.select("fact", "prompt", answer="old_answer")
-    frames = [members.with_columns(member=pl.lit(True))]
-    gone = plan.edits["fact"].to_numpy()
-    for (relation, template, wording), part in probes.group_by(
-        "relation", "template", "wording", maintain_order=True
-    ):
-        ids = list[NDArray[np.uint64]]()
-        for found in relation_pool(corpus, int(relation)).walk(corpus, seed, "never written"):
-            ids.append(found.fact[(found.exposures == 0) & ~np.isin(found.fact, gone)])
-            if sum(map(len, ids)) >= part.height:
-                break
-        facts = np.concatenate(ids)[: part.height] if ids else np.empty(0, np.uint64)
-        if len(facts) < part.height:
-            raise ArgumentError(
-                "plan",
-                f"{part.height} facts of relation {relation}, of which {len(facts)} are unwritten",
-                "as many facts with 0 exposures as are forgotten (exposures groups:0,...)",
-            )
-        own = corpus.probes(facts, [template]).filter(pl.col("wording") == wording)
-        frames.append(own.select("fact", "prompt", "answer").with_columns(member=pl.lit(False)))
-    return pl.concat(frames, how="vertical_relaxed").select("fact", "member", "prompt", "answer")
 
 
 def auc(frame: pl.DataFrame, score: str) -> float:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from behemoth.support.lazy import lazy
 
 if TYPE_CHECKING:  # the same names again, for type checkers and editors
-    from .formats import FORMATS as FORMATS, get_format as get_format
+    from .formats import BRIDGES as BRIDGES, FORMATS as FORMATS, get_format as get_format
     from .inspection import inspect_export as inspect_export, verify_export as verify_export
     from .run import Exported as Exported, export as export
 
 __all__, __dir__, __getattr__ = lazy(
     __name__,
     {
-        "formats": "FORMATS get_format",
+        "formats": "BRIDGES FORMATS get_format",
         "inspection": "inspect_export verify_export",
         "run": "Exported export",
     },

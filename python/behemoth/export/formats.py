@@ -8,18 +8,21 @@ from typing import TYPE_CHECKING
 from behemoth.support.errors import ArgumentError
 
 if TYPE_CHECKING:
-    from .protocol import Format
+    from .protocol import Bridge, Format
 
-__all__ = ["FORMATS", "get_format"]
+__all__ = ["BRIDGES", "FORMATS", "get_format"]
 
 FORMATS = (
     "megatron", "olmo", "datatrove", "litdata", "llmc", "text", "parquet",
     "jsonl", "chat", "hf-dataset",
 )  # fmt: skip
-"""Names of the formats: each is a module of this package that has a `FORMAT`."""
+"""Names of the formats of corpora: each is a module of this package that has a `FORMAT`."""
+
+BRIDGES = ("counterfact", "zsre", "easyedit", "tofu", "lm-eval")
+"""Names of the formats of plans, which are modules alike."""
 
 
-def get_format(name: str) -> Format:
+def get_format(name: str) -> Format | Bridge:
     """Give a format.
 
     Raises
@@ -27,6 +30,6 @@ def get_format(name: str) -> Format:
     ArgumentError
         For an unknown name; it suggests the nearest one.
     """
-    if name not in FORMATS:
-        raise ArgumentError.unknown("to", name, FORMATS)
+    if name not in (*FORMATS, *BRIDGES):
+        raise ArgumentError.unknown("to", name, (*FORMATS, *BRIDGES))
     return import_module(f"{__package__}.{name.replace('-', '_')}").FORMAT

@@ -47,6 +47,8 @@ class ExportInspection:
     block_length : int or None
     spec_hash : str
         Of the corpus.
+    plan_hash : str or None
+        Of the plan, where it is one that was exported.
     complete : bool
     files, bytes : int
         The tokenizer's included; 0 of one that is not complete.
@@ -57,6 +59,7 @@ class ExportInspection:
     to: str
     block_length: int | None
     spec_hash: str
+    plan_hash: str | None
     complete: bool
     files: int
     bytes: int
@@ -98,6 +101,7 @@ def inspect_export(directory: str | PathLike[str]) -> ExportInspection:
     return ExportInspection(
         directory=fspath(directory),
         **{name: about[name] for name in names},
+        plan_hash=about.get("plan_hash"),
         complete=(place / SUMS).is_file(),
         files=len(sums),
         bytes=sum(row["bytes"] for row in sums.values()),

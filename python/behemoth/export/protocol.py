@@ -1,15 +1,18 @@
-"""What a format is."""
+"""What a format is: one of corpora, or one of plans."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from behemoth.support.progress import Looking, task
 
 from .source import Shard, Source
+
+if TYPE_CHECKING:
+    from .planned import Planned
 
 SHARD = "[0-9][0-9][0-9][0-9][0-9]"
 """Pattern of a shard's name."""
@@ -47,6 +50,30 @@ class Format:
     finish: Callable[[Source, Path, int], None] | None = None
     block_length: int | None = None
     check: Callable[[Source], None] | None = None
+
+
+@dataclass(frozen=True)
+class Bridge:
+    """A format of others for plans: edits and probes as text.
+
+    Parameters
+    ----------
+    name : str
+    reader : str
+        What reads it.
+    write : callable
+        ``write(planned, out, progress)`` writes it; files that are there are left as they are.
+    files : tuple of str
+        Patterns of the names that these files have.
+    check : callable, optional
+        ``check(planned)`` refuses a plan that the format cannot hold.
+    """
+
+    name: str
+    reader: str
+    write: Callable[[Planned, Path, Looking], None]
+    files: tuple[str, ...]
+    check: Callable[[Planned], None] | None = None
 
 
 def by_shard(write: Callable[[Source, Shard, Path, int], None]) -> Write:

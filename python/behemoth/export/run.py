@@ -1,27 +1,33 @@
-"""Export a corpus directory: what `behemoth export` calls."""
+"""Export a corpus directory, or a plan of edits: what `behemoth export` calls."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from os import PathLike, fspath
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from behemoth._gen import version
+from behemoth.corpus.source import read_source
 from behemoth.corpus.tokenizer import FILES, write_tokenizer
 from behemoth.support.checks import path_of, whole_number
-from behemoth.support.errors import ArgumentError
+from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.files import as_json, write_bytes
 from behemoth.support.locks import lock_folder
 from behemoth.support.progress import Looking
 from behemoth.support.replacement import Kind, foreign, recover, succeeds, succession
 
-from .formats import FORMATS, get_format
+from .formats import BRIDGES, FORMATS, get_format
 from .inspection import RECORD, SUMS, write_sums
-from .protocol import Format
+from .protocol import Bridge, Format
 from .source import Source
+
+if TYPE_CHECKING:
+    from behemoth.corpus.corpus import Corpus
+    from behemoth.plan.edit_plan import EditPlan
 
 
 @dataclass(frozen=True)
@@ -35,8 +41,10 @@ class Exported:
         Tokens of a block, where the format is made of blocks.
     files : int
         Files of tokens or text and what belongs to them, the tokenizer's apart.
-    tokens : int
-        Of the corpus.
+    tokens : int or None
+        Of the corpus, where one was exported.
+    edits : int or None
+        Of the plan, where one was exported.
     bytes : int
         Of the files. Hard links to the corpus, which take no room, are counted too.
     seconds : float
@@ -47,9 +55,23 @@ class Exported:
     to: str
     block_length: int | None
     files: int
-    tokens: int
+    tokens: int | None
+    edits: int | None
     bytes: int
     seconds: float
+
+
+@dataclass(frozen=True)
+class _Content:
+    """What is to be exported: a corpus to a format, or a plan to another."""
+
+    corpus: Corpus
+    write: Callable[[Path], None]
+    block_length: int | None = None
+    tokens: int | None = None
+    edits: int | None = None
+    plan_hash: str | None = None
+    digests: Mapping[int, str] = field(default_factory=dict)
 
 
 def export(
@@ -57,11 +79,12 @@ def export(
     out: str | PathLike[str],
     to: str,
     *,
+    plan: EditPlan | str | PathLike[str] | None = None,
     block_length: int | None = None,
     force: bool = False,
     progress: Looking = None,
 ) -> Exported:
-    """Write a corpus directory in the format of another trainer, or as data for others.
+    """Write a corpus, or a plan of edits, in the format of others.
 
     Formats whose tokens are the shards' own bytes (megatron, olmo, datatrove) get hard links to
     them where the file system has such, and copies otherwise. The tokenizer is written beside
@@ -70,11 +93,14 @@ def export(
     Parameters
     ----------
     directory : path
-        A finished corpus directory.
+        A finished corpus directory. With a plan, what it was made for: a run, a corpus directory
+        or a spec will do, since text is made from the spec.
     out : path
         A new directory, or one of the same export.
     to : str
-        A name of `FORMATS`.
+        A name of `FORMATS`, or with a plan one of `BRIDGES`.
+    plan : EditPlan or path, optional
+        The plan to export, in place of the corpus.
     block_length : int, optional
         Tokens of a block, for formats that are made of blocks (megatron, litdata); 2,048 by
         default.
@@ -86,43 +112,98 @@ def export(
     Raises
     ------
     ArgumentError
-        On an unknown format, a block length that is not allowed, a corpus that the format cannot
-        hold, or when `out` holds something else.
+        On an unknown format, a block length that is not allowed, a corpus or a plan that the
+        format cannot hold or that do not go together, or when `out` holds something else.
     CorpusError
-        When the corpus is not complete or is damaged.
+        When the corpus is not complete, or it or the plan is damaged.
     """
     began = time.perf_counter()
     made = get_format(to)
-    source = Source(path_of("directory", directory, "a finished corpus directory"))
-    length = _block_length(made, block_length, source.tokens)
-    if made.check is not None:
-        made.check(source)
+    if isinstance(made, Bridge):
+        content = _of_plan(made, directory, plan, block_length, progress)
+    else:
+        content = _of_corpus(made, directory, plan, block_length, progress)
+    corpus = content.corpus
     place = path_of("out", out)
     about = {
         "to": to,
-        "block_length": length,
-        "spec_hash": source.corpus.spec_hash,
+        "block_length": content.block_length,
+        "spec_hash": corpus.spec_hash,
+        "plan_hash": content.plan_hash,
         "behemoth": version(),
     }
     with lock_folder(place):
         kind, replaces = _check(place, about, force)
         with succession(place, kind or _kind(made), force=replaces):
             write_bytes(place / RECORD, as_json(about))
-            write_tokenizer(place / "tokenizer", source.corpus.tokenizer_files)
-            made.write(source, place, length or 0, progress)
-            if made.finish is not None:
-                made.finish(source, place, length or 0)
+            write_tokenizer(place / "tokenizer", corpus.tokenizer_files)
+            content.write(place)
             files = [path for name in made.files for path in place.glob(name)]
-            tokenizer = [place / "tokenizer" / name for name in source.corpus.tokenizer_files]
-            write_sums(place, [*files, *tokenizer], source.digests)
+            tokenizer = [place / "tokenizer" / name for name in corpus.tokenizer_files]
+            write_sums(place, [*files, *tokenizer], content.digests)
     return Exported(
         out=fspath(out),
         to=to,
-        block_length=length,
+        block_length=content.block_length,
         files=len(files),
-        tokens=source.tokens,
+        tokens=content.tokens,
+        edits=content.edits,
         bytes=sum(path.stat().st_size for path in files),
         seconds=time.perf_counter() - began,
+    )
+
+
+def _of_corpus(
+    made: Format,
+    directory: str | PathLike[str],
+    plan: object,
+    block_length: int | None,
+    progress: Looking,
+) -> _Content:
+    if plan is not None:
+        raise ArgumentError(
+            "plan", f"a plan for {made.name}, a format of corpora", f"none, or {_or(BRIDGES)}"
+        )
+    source = Source(path_of("directory", directory, "a finished corpus directory"))
+    length = _block_length(made, block_length, source.tokens)
+    if made.check is not None:
+        made.check(source)
+
+    def write(place: Path) -> None:
+        made.write(source, place, length or 0, progress)
+        if made.finish is not None:
+            made.finish(source, place, length or 0)
+
+    return _Content(source.corpus, write, length, source.tokens, digests=source.digests)
+
+
+def _of_plan(
+    made: Bridge,
+    directory: str | PathLike[str],
+    plan: EditPlan | str | PathLike[str] | None,
+    block_length: int | None,
+    progress: Looking,
+) -> _Content:
+    from behemoth.plan.edit_plan import EditPlan
+
+    from .planned import Planned
+
+    if plan is None:
+        raise ArgumentError("plan", None, f"a plan of edits, which {made.name} is made of")
+    if block_length is not None:
+        raise _no_blocks(made.name, block_length)
+    edits = EditPlan.of(plan)
+    allowed = "what the plan was made for: a run, a corpus directory or a spec"
+    with renamed(spec="directory"):
+        corpus = read_source(path_of("directory", directory, allowed)).make_corpus()
+    planned = Planned(corpus, edits)
+    if made.check is not None:
+        made.check(planned)
+    return _Content(
+        corpus,
+        lambda place: made.write(planned, place, progress),
+        edits=len(edits),
+        plan_hash=edits.plan_hash,
     )
 
 
@@ -130,12 +211,7 @@ def _block_length(made: Format, given: int | None, tokens: int) -> int | None:
     if given is None:
         return made.block_length
     if made.block_length is None:
-        blocks = [name for name in FORMATS if get_format(name).block_length is not None]
-        raise ArgumentError(
-            "block_length",
-            f"{given} for {made.name}, which has no blocks",
-            f"nothing, or {' or '.join(blocks)}",
-        )
+        raise _no_blocks(made.name, given)
     # A longer block than there are tokens would hold none of them.
     most = min(tokens or 1 << 31, (1 << 31) - 1)
     if not 0 < whole_number("block_length", given) <= most:
@@ -143,7 +219,18 @@ def _block_length(made: Format, given: int | None, tokens: int) -> int | None:
     return given
 
 
-def _kind(made: Format) -> Kind:
+def _no_blocks(name: str, given: int) -> ArgumentError:
+    formats = [(own, get_format(own)) for own in FORMATS]
+    blocks = [own for own, made in formats if isinstance(made, Format) and made.block_length]
+    got = f"{given} for {name}, which has no blocks"
+    return ArgumentError("block_length", got, f"nothing, or {_or(blocks)}")
+
+
+def _or(names: Sequence[str]) -> str:
+    return " or ".join(names)
+
+
+def _kind(made: Format | Bridge) -> Kind:
     """What an export to a format owns."""
     return Kind(RECORD, (*made.files, SUMS, *(f"tokenizer/{name}" for name in FILES)))
 
@@ -160,7 +247,9 @@ def _check(place: Path, about: Mapping[str, object], force: bool) -> tuple[Kind 
         return None, False
     try:
         there = json.loads((place / RECORD).read_text(encoding="utf-8"))
-        same = all(there[name] == about[name] for name in ("to", "block_length", "spec_hash"))
+        names = ("to", "block_length", "spec_hash", "plan_hash")
+        # Exports that are older know of no plans.
+        same = all({"plan_hash": None, **there}[name] == about[name] for name in names)
         kind = _kind(get_format(there["to"]))
     except (OSError, ValueError, KeyError, TypeError):
         raise something from None

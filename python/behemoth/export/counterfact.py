@@ -1,0 +1,76 @@
+"""CounterFact: ``counterfact.json``, a list of records, as ROME and MEMIT read it.
+
+Meng et al., 2022 (arXiv 2202.05262). A record is an edit:
+
+- requested_rewrite: its prompt with ``{}`` for the subject, the subject, new and old object;
+- paraphrase_prompts: the edit in other wordings, those held out first;
+- neighborhood_prompts: facts with the edit's old object (our group *same_object*);
+- attribute_prompts: facts that had its new object before (*new_object*);
+- generation_prompts: what else is asked about its subject.
+
+Prompts whose answer is not in the words of the edit's own are left out, as a reader judges all of a
+record by its two targets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from behemoth.support.progress import Looking, task
+
+from .planned import Asked, Edit, Planned, bare, rewordings
+from .protocol import Bridge
+from .records import save_list
+
+_FILE = "counterfact.json"
+_ABOUT_SUBJECT = ("same_subject", "subject_nested", "correlated_kept")
+
+
+def _write(planned: Planned, out: Path, progress: Looking) -> None:
+    with task(progress, "exporting", "edits") as step:
+
+        def records() -> Iterator[dict[str, Any]]:
+            for number, (edit, asked) in enumerate(planned.edits()):
+                yield _record(edit, asked)
+                step(number + 1, len(planned.plan))
+
+        save_list(records(), out / _FILE)
+
+
+def _record(edit: Edit, asked: Sequence[Asked]) -> dict[str, Any]:
+    def prompts(*groups: str, right: str | None = None) -> list[str]:
+        return [
+            own.prompt
+            for own in asked
+            if own.group in groups and right in (None, own.old_answer)
+        ]  # fmt: skip
+
+    return {
+        "case_id": edit.number,
+        "requested_rewrite": {
+            "prompt": edit.template,
+            "relation_id": edit.relation,
+            "target_new": {"str": bare(edit.new), "id": _name(edit.new_object)},
+            "target_true": {"str": bare(edit.old), "id": _name(edit.old_object)},
+            "subject": edit.subject,
+        },
+        "paraphrase_prompts": rewordings(edit, asked),
+        "neighborhood_prompts": prompts("same_object", right=edit.old),
+        "attribute_prompts": prompts("new_object", right=edit.new),
+        "generation_prompts": list(dict.fromkeys(prompts(*_ABOUT_SUBJECT))),
+    }
+
+
+def _name(number: int | None) -> str | None:
+    return None if number is None else str(number)
+
+
+FORMAT = Bridge(
+    "counterfact",
+    "ROME, MEMIT and what reads CounterFact",
+    _write,
+    (_FILE,),
+    check=lambda planned: planned.check_text("counterfact"),
+)

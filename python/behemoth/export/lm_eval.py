@@ -1,0 +1,139 @@
+"""lm-evaluation-harness: a folder of tasks, one YAML file with its JSON lines each.
+
+All are of the type ``multiple_choice`` with the tag ``behemoth``, so that ``--tasks behemoth`` asks
+them all; documents are probes, and ``acc`` is the mean over them. Three compare two answers, as our
+metrics of the same names do, the wrong one first: on a tie the harness takes the first, and our
+metrics give nothing. Two choose among all objects of a relation, where these are not many:
+
+- ``behemoth_edited``: edited facts in all wordings, right after the edit;
+- ``behemoth_kept``: facts that must stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from behemoth.evaluate.metrics import KEPT, NEIGHBOURS, PARAPHRASED
+from behemoth.support.errors import ArgumentError
+from behemoth.support.files import write_bytes
+from behemoth.support.progress import Looking, Step, task
+
+from .planned import Planned
+from .protocol import Bridge
+from .records import save_lines
+
+_MOST = 128  # objects to choose among
+_EDITED = ("edited", *PARAPHRASED, "edited_question")
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A task: which probes it asks, and the answers that each is given, the right one last."""
+
+    name: str
+    groups: tuple[str, ...]
+    must_change: bool | None
+    choices: Callable[[Planned, pl.DataFrame], Iterator[list[str]]]
+
+
+def _pair(wrong: str, right: str) -> Callable[[Planned, pl.DataFrame], Iterator[list[str]]]:
+    def choices(planned: Planned, frame: pl.DataFrame) -> Iterator[list[str]]:
+        for own in planned.asked(frame):
+            found = getattr(own, wrong), getattr(own, right)
+            yield [] if None in found else list(found)
+
+    return choices
+
+
+def _objects(planned: Planned, frame: pl.DataFrame) -> Iterator[list[str]]:
+    """All objects of each probe's relation; none where they are many, or a refusal is right."""
+    counts = [row["objects"] for row in planned.corpus.world.relation_table]
+    words = planned.words(frame, _MOST)
+    rows = zip(planned.asked(frame), words, frame["relation"], strict=True)
+    for own, every, relation in rows:
+        there = counts[relation] <= _MOST and own.answer in every
+        yield [*(word for word in every if word != own.answer), own.answer] if there else []
+
+
+_TASKS = (
+    _Task("efficacy", ("edited",), None, _pair("old_answer", "answer")),
+    _Task("paraphrase", PARAPHRASED, None, _pair("old_answer", "answer")),
+    _Task("neighbourhood", NEIGHBOURS, False, _pair("new_answer", "old_answer")),
+    _Task("edited", _EDITED, True, _objects),
+    _Task("kept", KEPT, False, _objects),
+)
+
+
+def _write(planned: Planned, out: Path, progress: Looking) -> None:
+    with task(progress, "exporting", "probes") as step:
+        for own in _TASKS:
+            frame = _probes(planned, own)
+            if not any(own.choices(planned, frame)):
+                continue
+            save_lines(_documents(planned, own, frame, step), out / f"{own.name}.jsonl")
+            write_bytes(out / f"{own.name}.yaml", _yaml(own.name).encode())
+
+
+def _probes(planned: Planned, own: _Task) -> pl.DataFrame:
+    frame = planned.plan.probes.filter(pl.col("group").is_in(own.groups))
+    if own.must_change is not None:
+        frame = frame.filter(pl.col("must_change") == own.must_change)
+    return frame
+
+
+def _documents(
+    planned: Planned, own: _Task, frame: pl.DataFrame, step: Step
+) -> Iterator[dict[str, Any]]:
+    rows = zip(frame["probe"], planned.asked(frame), own.choices(planned, frame), strict=True)
+    for number, (probe, asked, choices) in enumerate(rows):
+        if choices:
+            yield {
+                "probe": probe,
+                "group": asked.group,
+                "prompt": asked.prompt,
+                "choices": choices,
+                "label": len(choices) - 1,
+            }
+        step(number + 1, frame.height)
+
+
+def _yaml(name: str) -> str:
+    return f"""\
+task: behemoth_{name}
+tag: behemoth
+dataset_path: json
+dataset_kwargs:
+  data_files:
+    test: {name}.jsonl
+test_split: test
+output_type: multiple_choice
+doc_to_text: prompt
+doc_to_choice: choices
+doc_to_target: label
+target_delimiter: ""
+metric_list:
+  - metric: acc
+    aggregation: mean
+    higher_is_better: true
+metadata:
+  version: 1.0
+"""
+
+
+def _check(planned: Planned) -> None:
+    if planned.plan.probes.is_empty():
+        raise ArgumentError("plan", "a plan without probes", "one with some, to be asked")
+
+
+FORMAT = Bridge(
+    "lm-eval",
+    "lm-evaluation-harness: lm_eval --include_path . --tasks behemoth",
+    _write,
+    tuple(f"{own.name}.{suffix}" for own in _TASKS for suffix in ("jsonl", "yaml")),
+    check=_check,
+)

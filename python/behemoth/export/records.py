@@ -1,0 +1,39 @@
+"""Records as JSON: a list of them, or one a line; a file that is there stays as it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from behemoth.support.files import replacing
+
+__all__ = ["Record", "save_lines", "save_list"]
+
+Record: TypeAlias = Mapping[str, Any]
+
+
+def save_list(records: Iterable[Record], path: Path) -> None:
+    """Write records as one list of JSON, each on a line of its own."""
+    if path.exists():
+        return
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        between = "[\n"
+        for record in records:
+            file.write(between + _json(record))
+            between = ",\n"
+        file.write("[]\n" if between == "[\n" else "\n]\n")
+
+
+def save_lines(records: Iterable[Record], path: Path) -> None:
+    """Write records as JSON lines."""
+    if path.exists():
+        return
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        for record in records:
+            file.write(_json(record) + "\n")
+
+
+def _json(record: Record) -> str:
+    return json.dumps(record, ensure_ascii=False)

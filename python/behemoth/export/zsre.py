@@ -1,0 +1,78 @@
+"""zsRE: ``zsre_mend_eval.json``, a list of records, as MEND, ROME and EasyEdit read it.
+
+Levy et al., 2017 (arXiv 1706.04115), as Mitchell et al., 2022 (arXiv 2110.11309) split it. A
+record is an edit of ``src`` from ``answers`` to ``alt``, asked again as ``rephrase``; ``loc`` is
+what must stay. Readers insist on ``nq question: `` before ``loc``, which no corpus of ours has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from behemoth.support.errors import ArgumentError
+from behemoth.support.progress import Looking, task
+
+from .planned import Asked, Edit, Planned, bare, rewordings
+from .protocol import Bridge
+from .records import save_list
+
+_FILE = "zsre_mend_eval.json"
+_PREFIX = "nq question: "
+_LOCAL = ("unrelated", "retain", "same_relation")
+
+
+def _write(planned: Planned, out: Path, progress: Looking) -> None:
+    with task(progress, "exporting", "edits") as step:
+
+        def records() -> Iterator[dict[str, Any]]:
+            for number, (edit, asked) in enumerate(planned.edits()):
+                yield _record(edit, asked)
+                step(number + 1, len(planned.plan))
+
+        save_list(records(), out / _FILE)
+
+
+def _record(edit: Edit, asked: Sequence[Asked]) -> dict[str, Any]:
+    old, new = bare(edit.old), bare(edit.new)
+    rephrased = rewordings(edit, asked)
+    local = [own for group in _LOCAL for own in asked if own.group == group]
+    if not rephrased:
+        raise ArgumentError(
+            "plan",
+            f"edit {edit.number}, which is asked in one wording",
+            "edits with probes in others (gen --paraphrases), as zsre has a rephrased prompt",
+        )
+    if not local:
+        raise ArgumentError(
+            "plan",
+            f"edit {edit.number}, which has no probe of its own that is unrelated",
+            "edits with such probes (plan --probes), as zsre has a prompt that must stay",
+        )
+    return {
+        "subject": edit.subject,
+        "src": edit.prompt,
+        "pred": old,
+        "rephrase": rephrased[0],
+        "alt": new,
+        "answers": [old],
+        "loc": f"{_PREFIX}{local[0].prompt}",
+        "loc_ans": bare(local[0].answer),
+        "cond": f"{old} >> {new} || {edit.prompt}",
+    }
+
+
+def _check(planned: Planned) -> None:
+    planned.check_text("zsre")
+    for edit, asked in planned.edits():
+        _record(edit, asked)
+
+
+FORMAT = Bridge(
+    "zsre",
+    "MEND, EasyEdit's ZsreDataset and what reads zsRE",
+    _write,
+    (_FILE,),
+    check=_check,
+)
