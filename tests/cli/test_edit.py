@@ -13,7 +13,7 @@ def test_the_report(run, trained, plan, tmp_path):
     report = run(*words_of(trained, plan, out, "--set", "rank=2", "--single", "--json")).json()
     assert list(report) == [
         "out", "run", "plan_hash", "method", "settings", "seed", "single", "edits", "failed",
-        "present", "seconds", "edits_per_second", "place",
+        "present", "seconds", "edits_per_second", "place", "sequential",
     ]  # fmt: skip
     assert (report["method"], report["edits"], report["single"]) == ("lora", 2, True)
     assert report["settings"]["rank"] == 2 and report["settings"]["steps"] == 2

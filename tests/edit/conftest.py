@@ -32,6 +32,7 @@ def make_plan(number, answer=(20,), old_answer=(21,), kind="remap", retained=3):
     training = pl.DataFrame(
         {
             "role": [row["role"] for row in rows],
+            "template": ["default"] * len(rows),
             "prompt": [row["prompt"] for row in rows],
             "answer": [list(row["answer"]) for row in rows],
             "old_answer": [list(row["old_answer"]) for row in rows],

@@ -290,6 +290,7 @@ def _model(own, parameters, recall):
         "parameters": parameters,
         "parameters_without_embedding": parameters // 2,
         "facts": recall.height,
+        "facts_per_object": recall.height / OBJECTS,
         "bits": bits,
         "load": bits / (2 * parameters),
         "recall": float(recall["exact_match"].mean()),

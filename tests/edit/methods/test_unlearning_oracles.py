@@ -45,7 +45,7 @@ def plan_of(number, kind):
         {"role": "regular", "prompt": prompt, "answer": answer, "old_answer": answer}
         for prompt, answer in RETAINED
     ]
-    training = pl.DataFrame(rows).with_columns(weight=pl.lit(1))
+    training = pl.DataFrame(rows).with_columns(weight=pl.lit(1), template=pl.lit("default"))
     edits = pl.DataFrame({"edit": [0], "kind": [kind]})
     return SimpleNamespace(edits=edits, training=training, plan_hash=f"{number + 1:064x}"[::-1])
 

@@ -126,7 +126,9 @@ def test_the_table_of_ranks_and_parts():
     ]
     assert table.height == 4 * 2 * 3
     # Frames from before there were costs at the flip.
-    old = table.filter(pl.col("outcome") == "flipped")
+    before = every.with_columns(norm_at_flip=None, kl_at_flip=None)
+    old = matched_table(before, damage_of_edits(rows), consequences(frames.probes))
+    old = old.filter(pl.col("outcome") == "flipped")
     assert old["difference"].is_null().all() and old["note"].is_not_null().all()
     swept = table.filter((pl.col("outcome") == "success") & (pl.col("cost") == "norm"))
     assert swept["difference"].drop_nulls().len() + swept["note"].drop_nulls().len() >= 4
