@@ -55,6 +55,8 @@ class Page:
         What was run, in a few numbers.
     methods : Table, optional
         The methods side by side; none before the first trial.
+    left_out : str
+        Which methods the figures leave out; empty where they show all.
     figures : sequence of Figure or Absent
     sections : sequence of (title, text, Table or None)
         After the figures.
@@ -74,6 +76,7 @@ class Page:
     stated: str
     counts: Sequence[tuple[str, str]]
     methods: Table | None
+    left_out: str
     figures: Sequence[Figure | Absent]
     sections: Sequence[tuple[str, str, Table | None]]
     run: Table
@@ -101,6 +104,7 @@ def render(page: Page) -> str:
         f'<dl class="figures">{counts}</dl>',
         *_methods(page.methods),
         '<h2 id="results">What was found</h2>',
+        *([f"<p>{escape(page.left_out)}</p>"] if page.left_out else []),
         *(_figure(place + 1, figure) for place, figure in enumerate(drawn)),
     ]
     if absent:

@@ -23,6 +23,7 @@ from behemoth.support.provenance import cores, listed, processor, versions
 from .charts import CHARTS
 from .page import Page, render
 from .render import pdf, png, svg
+from .selection import drawn_methods
 from .style import STYLES, Figure
 from .tables import (
     contrast_table,
@@ -91,7 +92,8 @@ def write_report(
     primary = results.about.primary
     with task(progress, "analysing", "methods") as step:
         summary = summarise(results, primary, resamples=resamples, step=step)
-    drawn = [draw(summary) for draw in CHARTS]
+    main, left_out = drawn_methods(summary)
+    drawn = [draw(main) for draw in CHARTS]
     for figure in drawn:
         if isinstance(figure, Figure):
             _write_figure(figure, place, style)
@@ -108,6 +110,7 @@ def write_report(
         stated=_stated(primary),
         counts=_counts(results, summary),
         methods=method_table(summary) if summary.methods.height else None,
+        left_out=left_out,
         figures=drawn,
         sections=_sections(results, summary),
         run=run_table(_run(results, summary)),
@@ -162,11 +165,11 @@ def _stated(primary: dict[str, str] | None) -> str:
 def _counts(results: Results, summary: Summary) -> list[tuple[str, str]]:
     # Of the edits that are there: models whose trials are still to come show nothing.
     clusters = len(set(cluster_of(summary.edits).tolist()))
-    facts = int(summary.models["facts"].max() or 0)  # type: ignore[arg-type]
+    facts = sorted({f"{count:,}" for count in summary.models["facts"].unique().sort()}, key=len)
     return [
         ("models trained", f"{summary.models.height:,}"),
         ("clusters (world, init)", f"{clusters:,}"),
-        ("facts in each world", f"{facts:,}"),
+        ("facts in each world", " or ".join(facts) or "0"),
         ("edits", f"{summary.edits.height:,}"),
         ("methods", f"{summary.edits['label'].n_unique():,}"),
         ("time of work", duration(sum(results.seconds.values()))),

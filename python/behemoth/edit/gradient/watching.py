@@ -38,12 +38,11 @@ class Watching:
     Parameters
     ----------
     model : nn.Module
+        In eval mode.
     plans : sequence of EditPlan
         Those of several edits are not looked at: their steps are no doses.
     watch : Watch
         How much is looked at.
-
-    The model is to be in eval mode.
     """
 
     def __init__(self, model: nn.Module, plans: Sequence[EditPlan], watch: Watch) -> None:
