@@ -182,7 +182,9 @@ def _dtype(precision: str, device: torch.device) -> torch.dtype:
         if device.type == "cuda":
             able = torch.cuda.is_bf16_supported(including_emulation=False)
         else:
-            # Measured to pay with AMX, from nano on; without it a CPU emulates most of it.
-            able = device.type == "cpu" and torch.cpu._is_amx_tile_supported()
+            # Measured to pay with AMX, from nano on; without it a CPU emulates most of it, and so
+            # does one that has it and was told not to use it (58 times slower for one product).
+            capped = torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "AVX2")
+            able = device.type == "cpu" and torch.cpu._is_amx_tile_supported() and not capped
         return torch.bfloat16 if able else torch.float32
     return torch.bfloat16 if precision == "bf16" else torch.float32
