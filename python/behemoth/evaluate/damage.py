@@ -8,10 +8,13 @@ import polars as pl
 
 from .metrics import KEPT
 
-__all__ = ["BOUND", "damage", "damaged", "known_bystanders"]
+__all__ = ["BOUND", "BYSTANDERS", "damage", "damaged", "known_bystanders"]
 
 BOUND = 0.1
 """Share of a group's known facts that may be lost before a result says so."""
+
+BYSTANDERS = ("same_subject", "same_relation", "same_object", "unrelated")
+"""Groups of facts that are close to the edited one or not, the closest first."""
 
 
 def damage(frame: pl.DataFrame) -> pl.DataFrame:

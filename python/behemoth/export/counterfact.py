@@ -14,29 +14,22 @@ record by its two targets.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from behemoth.support.progress import Looking, task
+from behemoth.support.progress import Looking
 
 from .planned import Asked, Edit, Planned, bare, rewordings
 from .protocol import Bridge
-from .records import save_list
+from .records import save_edits
 
 _FILE = "counterfact.json"
 _ABOUT_SUBJECT = ("same_subject", "subject_nested", "correlated_kept")
 
 
 def _write(planned: Planned, out: Path, progress: Looking) -> None:
-    with task(progress, "exporting", "edits") as step:
-
-        def records() -> Iterator[dict[str, Any]]:
-            for number, (edit, asked) in enumerate(planned.edits()):
-                yield _record(edit, asked)
-                step(number + 1, len(planned.plan))
-
-        save_list(records(), out / _FILE)
+    save_edits(planned, _record, out / _FILE, progress)
 
 
 def _record(edit: Edit, asked: Sequence[Asked]) -> dict[str, Any]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from behemoth.support.files import replacing
+from behemoth.support.progress import Looking, task
 
-__all__ = ["Record", "save_lines", "save_list"]
+if TYPE_CHECKING:
+    from .planned import Asked, Edit, Planned
+
+__all__ = ["Record", "save_edits", "save_lines", "save_list"]
 
 Record: TypeAlias = Mapping[str, Any]
 
@@ -24,6 +28,23 @@ def save_list(records: Iterable[Record], path: Path) -> None:
             file.write(between + _json(record))
             between = ",\n"
         file.write("[]\n" if between == "[\n" else "\n]\n")
+
+
+def save_edits(
+    planned: Planned,
+    record: Callable[[Edit, Sequence[Asked]], Record],
+    path: Path,
+    progress: Looking,
+) -> None:
+    """Write a record for each edit of a plan, as one list."""
+    with task(progress, "exporting", "edits") as step:
+
+        def records() -> Iterator[Record]:
+            for number, (edit, asked) in enumerate(planned.edits()):
+                yield record(edit, asked)
+                step(number + 1, len(planned.plan))
+
+        save_list(records(), path)
 
 
 def save_lines(records: Iterable[Record], path: Path) -> None:

@@ -7,16 +7,16 @@ what must stay. Readers insist on ``nq question: `` before ``loc``, which no cor
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from behemoth.support.errors import ArgumentError
-from behemoth.support.progress import Looking, task
+from behemoth.support.progress import Looking
 
 from .planned import Asked, Edit, Planned, bare, rewordings
 from .protocol import Bridge
-from .records import save_list
+from .records import save_edits
 
 _FILE = "zsre_mend_eval.json"
 _PREFIX = "nq question: "
@@ -24,14 +24,7 @@ _LOCAL = ("unrelated", "retain", "same_relation")
 
 
 def _write(planned: Planned, out: Path, progress: Looking) -> None:
-    with task(progress, "exporting", "edits") as step:
-
-        def records() -> Iterator[dict[str, Any]]:
-            for number, (edit, asked) in enumerate(planned.edits()):
-                yield _record(edit, asked)
-                step(number + 1, len(planned.plan))
-
-        save_list(records(), out / _FILE)
+    save_edits(planned, _record, out / _FILE, progress)
 
 
 def _record(edit: Edit, asked: Sequence[Asked]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import polars as pl
 
-from behemoth.evaluate.damage import known_bystanders
+from behemoth.evaluate.damage import BYSTANDERS, known_bystanders
 from behemoth.evaluate.dose import doses
 from behemoth.evaluate.text_losses import document_divergences
 from behemoth.plan.groups import FOLLOWING
@@ -20,7 +20,6 @@ __all__ = ["SUITE", "damage_of", "question_match"]
 _SHOWN = ("efficacy", "paraphrase", "neighbourhood", "score", "efficacy_magnitude",
           "paraphrase_magnitude", "neighbourhood_magnitude", "exact_efficacy",
           "exact_generalization", "exact_specificity", "exact_score")  # fmt: skip
-_BYSTANDERS = ("same_subject", "same_relation", "same_object", "unrelated")
 
 
 def _measures(bench: Bench) -> Sequence[Measure]:
@@ -48,13 +47,13 @@ def _measures(bench: Bench) -> Sequence[Measure]:
                 f"share of the known facts that are no longer said: {group}",
                 lambda bench, group=group: damage_of(bench, (group,)),
             )
-            for group in _BYSTANDERS
+            for group in BYSTANDERS
         ),
         *(
             Measure(
                 f"damage_exposures_{level}",
                 f"the same over all bystanders that were written {level} times",
-                lambda bench, level=level: damage_of(bench, _BYSTANDERS, level),
+                lambda bench, level=level: damage_of(bench, BYSTANDERS, level),
             )
             for level in levels
         ),
@@ -84,7 +83,7 @@ def _measures(bench: Bench) -> Sequence[Measure]:
 
 def _levels(bench: Bench) -> list[int]:
     """Levels of exposures among the bystanders; none where they are many, as in a power law."""
-    levels = bench.plan.probes.filter(pl.col("group").is_in(_BYSTANDERS))["exposures"].unique()
+    levels = bench.plan.probes.filter(pl.col("group").is_in(BYSTANDERS))["exposures"].unique()
     return levels.filter(levels > 0).sort().to_list() if len(levels) <= 16 else []
 
 

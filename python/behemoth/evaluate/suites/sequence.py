@@ -14,9 +14,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from behemoth.delta.delta import EditDelta
-from behemoth.evaluate.damage import known_bystanders
+from behemoth.evaluate.damage import BYSTANDERS, known_bystanders
 from behemoth.evaluate.frame import evaluate_model
-from behemoth.plan.edit_plan import EditPlan
 
 from .bench import Bench
 from .suite import Found, Measure, MissingError, Suite
@@ -25,7 +24,6 @@ __all__ = ["SAMPLE", "SUITE", "half_life", "sampled_edits", "sequence_frame"]
 
 SAMPLE = 256
 """Edits that are asked at most."""
-_BYSTANDERS = ("same_subject", "same_relation", "same_object", "unrelated")
 
 
 def _measures(bench: Bench) -> Sequence[Measure]:
@@ -93,15 +91,8 @@ def sequence_frame(bench: Bench) -> pl.DataFrame:
     edit = bench.edit
     if edit is None or not edit.checkpoints:
         raise MissingError("edits made one after another (`behemoth edit --sequential`)")
-    plan = bench.plan
     chosen = [edit.edits[place] for place in sampled_edits(len(edit.edits))]
-    some = EditPlan(
-        plan.request,
-        plan.spec_hash,
-        plan.edits.filter(pl.col("edit").is_in(chosen)),
-        plan.training.clear(),
-        plan.probes.filter(pl.col("edit").is_in(chosen) | pl.col("edit").is_null()),
-    )
+    some = bench.plan.take(chosen)
     places = {number: place for place, number in enumerate(edit.edits)}
     parts = []
     for after, delta in edit.sums():
@@ -141,12 +132,12 @@ def _first(bench: Bench, edits: int) -> Found:
 
 
 def _lost(bench: Bench, edits: int) -> Found:
-    rows = known_bystanders(bench.sequence.filter(after=edits), _BYSTANDERS)
+    rows = known_bystanders(bench.sequence.filter(after=edits), BYSTANDERS)
     return bench.mean(rows, ~pl.col("exact_match"), "bystanders that the model knew before")
 
 
 def _kl(bench: Bench, edits: int) -> Found:
-    rows = bench.sequence.filter(pl.col("group").is_in(_BYSTANDERS), after=edits)
+    rows = bench.sequence.filter(pl.col("group").is_in(BYSTANDERS), after=edits)
     return bench.mean(rows, pl.col("kl"), "bystanders in the plan")
 
 

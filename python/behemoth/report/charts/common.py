@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -11,10 +11,12 @@ import polars as pl
 from behemoth.report.style import (
     INK,
     QUIET,
+    Panel,
     colour_of,
     exposure_axis,
     faded,
     label_colours,
+    log_axis,
     only,
     positions,
     rows,
@@ -24,6 +26,7 @@ from behemoth.study.analysis.summary import Summary
 __all__ = [
     "JACKKNIFE",
     "across",
+    "against_exposures",
     "by_group",
     "cell_colours",
     "cells",
@@ -33,6 +36,7 @@ __all__ = [
     "first_labels",
     "methods",
     "names_of_rows",
+    "over_all",
     "plural",
     "spread",
 ]
@@ -128,6 +132,52 @@ def curves(
         + base.mark_rule().encode(y=alt.Y("low:Q"), y2="high:Q")
         + base.mark_point(opacity=1).encode(y=y)
     ).add_params(only())
+
+
+def over_all(frame: pl.DataFrame, measure: str, by: str) -> pl.DataFrame:
+    """Means of a measure by one column, over all else weighed by their rows; the least first."""
+    mine = frame.filter(pl.col("measure") == measure).group_by(by)
+    return mine.agg((pl.col("mean") * pl.col("rows")).sum() / pl.col("rows").sum()).sort("mean", by)
+
+
+def against_exposures(
+    frame: pl.DataFrame,
+    measures: Mapping[str, tuple[str, str]],
+    colours: dict[str, str],
+    form: str,
+) -> tuple[Panel, ...]:
+    """A panel of curves on a log axis for each measure that the frame has.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        Columns label, exposures, measure, mean, low, high, rows.
+    measures : mapping of str to (str, str)
+        Title and unit of each.
+    colours : dict
+        By label.
+    form : str
+        Number format of the tooltips.
+    """
+    panels = []
+    for measure, (title, unit) in measures.items():
+        part = frame.filter(pl.col("measure") == measure)
+        if not part.height:
+            continue
+        low, high = (float(part.select(getattr(pl.col("mean"), end)()).item())
+                     for end in ("min", "max"))  # fmt: skip
+        tooltip = [
+            alt.Tooltip("label:N", title="method"),
+            alt.Tooltip("exposures:Q", format=","),
+            alt.Tooltip("mean:Q", format=form, title=unit),
+            alt.Tooltip("low:Q", format=form),
+            alt.Tooltip("high:Q", format=form),
+            alt.Tooltip("rows:Q", format=",", title="edits"),
+        ]
+        part = part.with_columns(pl.col("low").clip(lower_bound=low / 2))
+        chart = curves(part, colours, log_axis("mean", unit, low, high), tooltip=tooltip)
+        panels.append(Panel(title, chart))
+    return tuple(panels)
 
 
 def cells(frame: pl.DataFrame) -> pl.Expr:

@@ -7,7 +7,7 @@ import polars as pl
 from behemoth.report.style import Absent, Figure, Panel
 from behemoth.study.analysis.summary import Summary
 
-from .common import JACKKNIFE, by_group, cell_colours, cells, counted
+from .common import JACKKNIFE, by_group, cell_colours, cells, counted, over_all
 
 _TITLE = "Does what follows from the edited fact follow the edit?"
 _MEASURES = {"follows": "Says what follows from the new object", "stays": "Still says the old one"}
@@ -50,9 +50,7 @@ def consequences(summary: Summary) -> Figure | Absent:
 
 def _finding(frame: pl.DataFrame) -> str:
     """The method after which the most follows, and the one after which the least does."""
-    follows = frame.filter(pl.col("measure") == "follows").group_by("cell").agg(
-        (pl.col("mean") * pl.col("rows")).sum() / pl.col("rows").sum()
-    ).sort("mean", "cell")  # fmt: skip
+    follows = over_all(frame, "follows", "cell")
     if not follows.height:
         return ""
     least, most = follows.row(0, named=True), follows.row(-1, named=True)

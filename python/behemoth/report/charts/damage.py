@@ -7,7 +7,7 @@ import polars as pl
 from behemoth.report.style import Absent, Figure, Panel
 from behemoth.study.analysis.summary import Summary
 
-from .common import JACKKNIFE, by_group, cell_colours, cells, counted
+from .common import JACKKNIFE, by_group, cell_colours, cells, counted, over_all
 
 _TITLE = "Damage by what the bystander shares with the edited fact"
 _MEASURES = {
@@ -45,9 +45,7 @@ def damage(summary: Summary) -> Figure | Absent:
 
 def _finding(frame: pl.DataFrame) -> str:
     """The group that loses the most against the one that loses the least, over all methods."""
-    lost = frame.filter(pl.col("measure") == "lost").group_by("group").agg(
-        (pl.col("mean") * pl.col("rows")).sum() / pl.col("rows").sum()
-    ).sort("mean", "group")  # fmt: skip
+    lost = over_all(frame, "lost", "group")
     if lost.height < 2:
         return ""
     least, most = lost.row(0, named=True), lost.row(-1, named=True)

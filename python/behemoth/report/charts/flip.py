@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import altair as alt
 import polars as pl
 
-from behemoth.report.style import Absent, Figure, Panel, label_colours, log_axis, number
+from behemoth.report.style import Absent, Figure, label_colours, number
 from behemoth.study.analysis.summary import Summary
 
-from .common import JACKKNIFE, counted, curves, methods
+from .common import JACKKNIFE, against_exposures, counted, methods, over_all
 
 _TITLE = "The price of a flip: what has changed at the dose"
 _MEASURES = {
@@ -24,39 +23,19 @@ def flip(summary: Summary) -> Figure | Absent:
         why = "No finished trial looked at damage or norm at the step at which its edits flip."
         return Absent("flip", _TITLE, why)
     colours = label_colours(methods(summary, frame))
-    panels = []
-    for measure, (title, unit) in _MEASURES.items():
-        part = frame.filter(pl.col("measure") == measure)
-        if not part.height:
-            continue
-        low, high = (float(part.select(getattr(pl.col("mean"), end)()).item())
-                     for end in ("min", "max"))  # fmt: skip
-        tooltip = [
-            alt.Tooltip("label:N", title="method"),
-            alt.Tooltip("exposures:Q", format=","),
-            alt.Tooltip("mean:Q", format=".3g", title=unit),
-            alt.Tooltip("low:Q", format=".3g"),
-            alt.Tooltip("high:Q", format=".3g"),
-            alt.Tooltip("rows:Q", format=",", title="edits"),
-        ]
-        part = part.with_columns(pl.col("low").clip(lower_bound=low / 2))
-        panels.append(
-            Panel(title, curves(part, colours, log_axis("mean", unit, low, high), tooltip=tooltip))
-        )
+    panels = against_exposures(frame, _MEASURES, colours, ".3g")
     caption = (
         "At the first step at which the edit holds, so that methods and levels of exposures are "
         "compared where they have achieved the same; edits that never got there, and those that "
         f"needed no step, do not count. {counted(frame, 'edits')}; {JACKKNIFE}."
     )
-    return Figure("flip", _TITLE, caption, tuple(panels), frame, tuple(colours.items()),
+    return Figure("flip", _TITLE, caption, panels, frame, tuple(colours.items()),
                   "method", finding=_finding(frame))  # fmt: skip
 
 
 def _finding(frame: pl.DataFrame) -> str:
     """The gentlest method against the roughest."""
-    damage = frame.filter(pl.col("measure") == "kl_at_flip").group_by("label").agg(
-        (pl.col("mean") * pl.col("rows")).sum() / pl.col("rows").sum()
-    ).sort("mean", "label")  # fmt: skip
+    damage = over_all(frame, "kl_at_flip", "label")
     if damage.height < 2:
         return ""
     least, most = damage.row(0, named=True), damage.row(-1, named=True)

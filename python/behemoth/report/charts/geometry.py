@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import altair as alt
 import polars as pl
 
-from behemoth.report.style import Absent, Figure, Panel, label_colours, log_axis, number
+from behemoth.report.style import Absent, Figure, label_colours, number
 from behemoth.study.analysis.summary import Summary
 
-from .common import JACKKNIFE, counted, curves, methods
+from .common import JACKKNIFE, against_exposures, counted, methods
 
 _TITLE = "Size and shape of the updates"
 _MEASURES = {"norm": ("Size", "norm of the change"), "effective_rank": ("Shape", "effective rank")}
@@ -20,31 +19,13 @@ def geometry(summary: Summary) -> Figure | Absent:
     if not frame.height:
         return Absent("geometry", _TITLE, "The study measured no geometry of its edits.")
     colours = label_colours(methods(summary, frame))
-    panels = []
-    for measure, (title, unit) in _MEASURES.items():
-        part = frame.filter(pl.col("measure") == measure)
-        if not part.height:
-            continue
-        low, high = (float(part.select(getattr(pl.col("mean"), end)()).item())
-                     for end in ("min", "max"))  # fmt: skip
-        tooltip = [
-            alt.Tooltip("label:N", title="method"),
-            alt.Tooltip("exposures:Q", format=","),
-            alt.Tooltip("mean:Q", format=".4g", title=unit),
-            alt.Tooltip("low:Q", format=".4g"),
-            alt.Tooltip("high:Q", format=".4g"),
-            alt.Tooltip("rows:Q", format=",", title="edits"),
-        ]
-        part = part.with_columns(pl.col("low").clip(lower_bound=low / 2))
-        panels.append(
-            Panel(title, curves(part, colours, log_axis("mean", unit, low, high), tooltip=tooltip))
-        )
+    panels = against_exposures(frame, _MEASURES, colours, ".4g")
     caption = (
         "Frobenius norm over all changed parameters; effective rank (Roy and Vetterli, 2007), mean "
         "over parameters weighted by their norms, of the edits whose changes were decomposed. "
         f"{counted(frame, 'edits')}; {JACKKNIFE}."
     )
-    return Figure("geometry", _TITLE, caption, tuple(panels), frame, tuple(colours.items()),
+    return Figure("geometry", _TITLE, caption, panels, frame, tuple(colours.items()),
                   "method", finding=_finding(frame))  # fmt: skip
 
 

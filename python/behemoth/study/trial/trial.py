@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -135,7 +135,7 @@ class Trial:
     def _measure(self, deltas: dict[int | None, EditDelta]) -> dict[str, pl.DataFrame]:
         plan, model = self.planned.plan, self.model
         if None not in deltas:
-            plan = _some(plan, [edit for edit in deltas if edit is not None])
+            plan = plan.take(edit for edit in deltas if edit is not None)
         with self.clock("evaluate"):
             probes = evaluate_model(
                 model, self.run.corpus, plan, deltas, run=self.unit.model, seed=self.run.seed,
@@ -156,14 +156,3 @@ class Trial:
             "traces": trace_frame(deltas).select(list(TRACES)),
         }
         return {name: frame.select(named, pl.all()) for name, frame in found.items()}
-
-
-def _some(plan: EditPlan, edits: Sequence[int]) -> EditPlan:
-    """Give the edits of a stack with their probes; evaluation looks at no mixture."""
-    return EditPlan(
-        plan.request,
-        plan.spec_hash,
-        plan.edits.filter(pl.col("edit").is_in(edits)),
-        plan.training.clear(),
-        plan.probes.filter(pl.col("edit").is_in(edits) | pl.col("edit").is_null()),
-    )
