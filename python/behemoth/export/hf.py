@@ -7,7 +7,7 @@ weights: they are those that `EditDelta.apply` makes, bit by bit.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from behemoth.support.files import replacing, write_bytes
 from behemoth.support.progress import Looking, task
@@ -35,11 +35,10 @@ def _write(models: EditedModels, out: Path, progress: Looking) -> None:
             step(number + 1, len(models.deltas))
 
 
-def _save(model: PreTrainedModel, place: Path) -> None:
+def _save(model: Any, place: Path) -> None:
     from behemoth.train.checkpoint import save_model
 
     save_model(model, place)
-    assert model.generation_config is not None
     with replacing(place / "generation_config.json") as file:
         model.generation_config.save_pretrained(file.parent)
 
