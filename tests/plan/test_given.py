@@ -34,13 +34,13 @@ def test_such_a_plan_is_saved_like_others(corpus, tmp_path):
 
 
 def test_names_will_do_where_there_are_names():
+    columns = ("subject", "relation", "object")
     rows = [
-        (f"p{s}", r, f"o{(s + k) % 5}") for s in range(30) for k, r in enumerate(("home", "job"))
+        (f"p{subject}", relation, f"o{(subject + number) % 5}")
+        for subject in range(30)
+        for number, relation in enumerate(("home", "job"))
     ]
-    frame = pl.DataFrame(rows, schema=["subject", "relation", "object"], orient="row")
-    corpus = Corpus(
-        World.from_table(frame.with_columns(pl.format("o{}", "object").alias("object")))
-    )
+    corpus = Corpus(World.from_table(pl.DataFrame(rows, schema=columns, orient="row")))
     facts = {"subject": ["p7", "p3"], "relation": ["job", "home"], "object": ["o4", None]}
     plan = bh.plan(corpus, facts=facts, **SMALL)
     named = corpus.world.named(plan.edits)
