@@ -56,7 +56,7 @@ def test_what_was_not_asked_is_null():
 
 def test_costs_are_means_over_edits_and_the_most_memory():
     frames = draw(labels=("one",), edits=10, worlds=3)
-    first, second, third = sorted(frames.edit_seconds)
+    first, second, _ = sorted(frames.edit_seconds)
     # One trial is of before there were counts.
     frames.edit_costs = {first: (1e9, 100), second: (3e9, 50)}
     row = table_of(frames).row(0, named=True)
