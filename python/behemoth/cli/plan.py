@@ -24,6 +24,7 @@ OPTIONS = (
     Option("out", "PLAN", "Directory to write.", required="a directory to write"),
     *field_options(
         EditRequest,
+        without=("facts",),  # which --table gives
         distinct={"names": "--distinct/--any-objects"},
         relation={"metavar": "N|NAME", "read": parse.number_or_name},
     ),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -146,7 +147,8 @@ class Run:
     >>> run = bh.load("run")
     >>> run.name, run.config.model, run.corpus.num_sentences
     ('run', 'nano', 640)
-    >>> model = run.load_model("cpu")  # a GPTNeoXForCausalLM
+    >>> type(run.model).__name__  # on the CPU; `load_model` puts it elsewhere
+    'GPTNeoXForCausalLM'
     """
 
     directory: Path
@@ -174,6 +176,11 @@ class Run:
     def seed(self) -> int:
         """Seed of the initialisation."""
         return self.config.seed
+
+    @cached_property
+    def model(self) -> PreTrainedModel:
+        """The model on the CPU, as `load_model` gives it: loaded when it is asked for, and kept."""
+        return self.load_model("cpu")
 
     def load_model(self, device: torch.device | str | None = None) -> PreTrainedModel:
         """Load the model, in float32 and without dropout; on a GPU where there is one.
