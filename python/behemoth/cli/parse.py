@@ -125,6 +125,19 @@ def sample(name: str, text: str) -> int | Literal["all"]:
         raise ArgumentError(name, text, "a whole number, 'all', or 0 for none") from None
 
 
+def json_object(name: str, text: str) -> dict[str, Any]:
+    """Read a file that holds one JSON object."""
+    import json
+
+    try:
+        found = json.loads(Path(text).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        found = None
+    if not isinstance(found, dict):
+        raise ArgumentError(name, text, "a file with one JSON object, such as config.json")
+    return found
+
+
 def choice(name: str, text: str, allowed: tuple[str, ...]) -> Any:
     """Read one of a few words."""
     if text not in allowed:

@@ -86,6 +86,10 @@ class LowRank:
         """Return the product, of the parameter's shape [out, in]."""
         return self.left @ self.right
 
+    def transposed(self) -> LowRank:
+        """The same change of the transposed matrix."""
+        return LowRank(self.right.T, self.left.T)
+
     @property
     def rank(self) -> int:
         """Upper bound of the rank, r."""

@@ -21,9 +21,9 @@ import polars as pl
 import torch
 from torch import Tensor, nn
 
-from behemoth.edit.locate.keys import backbone
 from behemoth.edit.locate.sites import Places
 from behemoth.model.architecture import Architecture
+from behemoth.model.modules import backbone
 from behemoth.model.precision import widened
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.support.checks import path_of, whole_number
@@ -400,7 +400,8 @@ class _Tracer:
     def _scores(self, tokens_nt: Tensor, answer: int) -> Tensor:
         """Log-probabilities at the tokens of the answer, which come last: [n, a, v]."""
         hidden = backbone(self.model)(input_ids=tokens_nt, use_cache=False)[0]
-        return widened(self.head(hidden[:, -answer:])).log_softmax(-1)
+        logits = self.architecture.logits(self.head, hidden[:, -answer:])
+        return widened(logits).log_softmax(-1)
 
     def _probability(self, scores_nav: Tensor, answer: list[int]) -> Tensor:
         own = torch.tensor(answer, device=self.device)

@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.optim import AdamW
-from transformers import GPTNeoXForCausalLM
+from transformers import PreTrainedModel
 
 from behemoth.support.files import as_json, replacing, sweep_folder, write_bytes
 
@@ -67,7 +67,7 @@ class Checkpoints:
         """Where the checkpoint of a step is, or would be."""
         return self.directory / f"step-{step:08}"
 
-    def save(self, model: GPTNeoXForCausalLM, optimiser: AdamW | None, state: State) -> Path:
+    def save(self, model: PreTrainedModel, optimiser: AdamW | None, state: State) -> Path:
         """Write a checkpoint; without an optimiser, one that is only looked at."""
         path = self.path(state.step)
         with replacing(path) as temporary:
@@ -85,7 +85,7 @@ class Checkpoints:
         found = [path for path in self._all() if (path / _OPTIMISER).is_file()]
         return found[-1] if found else None
 
-    def load(self, path: Path, model: GPTNeoXForCausalLM, optimiser: AdamW) -> State:
+    def load(self, path: Path, model: PreTrainedModel, optimiser: AdamW) -> State:
         """Put back a checkpoint.
 
         Raises
@@ -95,7 +95,7 @@ class Checkpoints:
         """
         try:
             state = json.loads((path / "state.json").read_text(encoding="utf-8"))
-            model.load_state_dict(load_file(path / "model.safetensors"))
+            load_weights(model, load_file(path / "model.safetensors"))
             tensors = load_file(path / _OPTIMISER)
             load_optimiser(model, optimiser, tensors)
             _set_random_states(tensors)
@@ -122,14 +122,38 @@ class Checkpoints:
         return sorted(self.directory.glob("step-*"), key=_step)
 
 
-def save_model(model: GPTNeoXForCausalLM, directory: Path) -> None:
+def save_model(model: PreTrainedModel, directory: Path) -> None:
     """Write weights and configuration as `AutoModelForCausalLM.from_pretrained` reads them."""
     with replacing(directory / "model.safetensors") as file:
-        save_file(_contiguous(model.state_dict()), file, metadata={"format": "pt"})
+        save_file(_contiguous(_untied(model)), file, metadata={"format": "pt"})
     config = json.loads(model.config.to_json_string(use_diff=False))
     config |= {"architectures": [type(model).__name__]}
     text = json.dumps(config, indent=2, sort_keys=True)
     write_bytes(directory / "config.json", (text + "\n").encode())
+
+
+def load_weights(model: PreTrainedModel, tensors: dict[str, Tensor]) -> None:
+    """Put weights that `save_model` wrote into a model.
+
+    Raises
+    ------
+    RuntimeError
+        When they are those of another model.
+    """
+    missing = model.state_dict().keys() - _untied(model).keys()
+    own = model.state_dict()
+    names = {own[name].data_ptr(): name for name in tensors.keys() & own.keys()}
+    shared = {name: tensors[names[own[name].data_ptr()]] for name in missing - tensors.keys()}
+    model.load_state_dict(tensors | shared)
+
+
+def _untied(model: PreTrainedModel) -> dict[str, Tensor]:
+    """The weights of a model; what modules share, as a tied head does, by its first name alone."""
+    found: dict[int, str] = {}
+    weights = model.state_dict()
+    for name, tensor in weights.items():
+        found.setdefault(tensor.data_ptr(), name)
+    return {name: weights[name] for name in found.values()}
 
 
 def history_steps(count: int, steps: int) -> frozenset[int]:
