@@ -136,6 +136,8 @@ def _message(error: Exception, words: Sequence[str]) -> str:
     """Say what went wrong: the argument, the value got and the values allowed."""
     if hasattr(error, "format_message"):
         return _usage_message(error, words)
+    if isinstance(error, FileExistsError | NotADirectoryError) and error.filename is not None:
+        return f"{error.filename}: got a file, allowed: a directory"
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         named = str(error.filename) in error.strerror
         return error.strerror if named else f"{error.filename}: {error.strerror}"
@@ -158,9 +160,12 @@ def _usage_message(error: Any, words: Sequence[str]) -> str:
     message = str(error.format_message())
     if kind == "NoSuchOption":
         near = tuple(error.possibilities or ())
-        return (
-            f"argument '{error.option_name}': no such option{suggestion(error.option_name, near)}"
-        )
+        hint = suggestion(error.option_name, near) or f", allowed: {', '.join(_options(error.ctx))}"
+        return f"argument '{error.option_name}': no such option{hint}"
+    if message.startswith("Got unexpected extra argument"):
+        extra = message.partition("(")[2].partition("(")[2].rstrip(")").partition(" ")[0]
+        allowed = ", ".join([*_arguments(error.ctx), "options"])
+        return f"argument '{extra}': got a word too many, allowed: {allowed}"
     if kind == "BadOptionUsage" and "requires" in message:
         return f"argument '{error.option_name}': got nothing, allowed: a value"
     if kind == "MissingParameter" and error.param is not None:
@@ -177,6 +182,18 @@ def _usage_message(error: Any, words: Sequence[str]) -> str:
         allowed = f"{', '.join(verbs)}{suggestion(word, verbs)}"
         return f"argument 'COMMAND': got {word}, allowed: {allowed}"
     return message
+
+
+def _options(context: Any) -> list[str]:
+    """The options of a command, each by its longest name."""
+    options = [item for item in context.command.get_params(context) if item.opts[-1][:1] == "-"]
+    return [max(item.opts, key=len) for item in options]
+
+
+def _arguments(context: Any) -> list[str]:
+    """What a command is given before its options, as its help calls it."""
+    params = context.command.get_params(context)
+    return [str(item.metavar or item.name) for item in params if item.opts[-1][:1] != "-"]
 
 
 def _fail(message: str, code: int) -> int:

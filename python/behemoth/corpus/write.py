@@ -203,6 +203,8 @@ def write(
     check_written(part, probes)
     if corpus._text is not None:
         corpus._text.check(corpus)
+    if out.is_file():
+        raise CorpusError(f"{out} is a file; allowed: a new or empty directory")
     with lock_folder(out, wait=False) as alone:
         # Where others are at work, they have done so.
         if alone:

@@ -291,9 +291,8 @@ def _kind(made: Format | Bridge | ModelFormat) -> Kind:
 def _check(place: Path, about: Mapping[str, object], force: bool) -> tuple[Kind | None, bool]:
     """Refuse a directory of something else; say what export is there, and if it is replaced."""
     recover(place, Kind(RECORD, ()))
-    something = ArgumentError(
-        "out", f"{place}, which holds something else", "a new directory, or one of an export"
-    )
+    what = "a file" if place.is_file() else "which holds something else"
+    something = ArgumentError("out", f"{place}, {what}", "a new directory, or one of an export")
     if foreign(place, Kind(RECORD, ())) is not None:
         raise something
     if not (place / RECORD).is_file():

@@ -84,11 +84,8 @@ class RunDirectory:
                 raise CorpusError(f"{error}; force replaces it") from None
             record, damaged = None, True
         if (other := foreign(self.path, RUN)) is not None:
-            raise ArgumentError(
-                "out",
-                f"{self.path}, which holds something else ({other})",
-                "a new directory, or one of a run",
-            )
+            what = f"which holds something else ({other})" if self.path.is_dir() else "a file"
+            raise ArgumentError("out", f"{self.path}, {what}", "a new directory, or one of a run")
         if record is None:
             return None, damaged
         refusal = self._refusal(record, corpus, config)
