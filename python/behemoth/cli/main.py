@@ -1,7 +1,8 @@
 """The `behemoth` command: verbs, and what becomes of their errors.
 
 Exit codes: 0 done, 1 a failed run, 2 a bad argument, 130 stopped by Ctrl-C, 143 by SIGTERM. Errors
-are one line on stderr; ``--debug`` anywhere on the line shows the traceback as well.
+are one line on stderr; ``--debug`` anywhere on the line shows the traceback as well, and
+``--no-verify`` anywhere reads files whatever their hashes say.
 Nothing heavy is imported before a verb runs.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Annotated, Any
 
 import typer
@@ -81,6 +83,12 @@ def behemoth(
     debug: Annotated[
         bool, typer.Option("--debug", help="Show the traceback of an error (anywhere on the line).")
     ] = False,
+    no_verify: Annotated[
+        bool,
+        typer.Option(
+            "--no-verify", help="Read files whatever their hashes say (anywhere on the line)."
+        ),
+    ] = False,
 ) -> None:
     """Write worlds, train models on them, edit what they know, and measure what follows."""
     if context.invoked_subcommand is None:
@@ -105,10 +113,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         stops.listen()
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
-    words = [word for word in words if word != "--debug"]
+    trusting = "--no-verify" in words
+    words = [word for word in words if word not in ("--debug", "--no-verify")]
     try:
         command = typer.main.get_command(app)
-        result = command.main(words, prog_name="behemoth", standalone_mode=False)
+        with _reading(trusting):
+            result = command.main(words, prog_name="behemoth", standalone_mode=False)
     except KeyboardInterrupt as stop:
         return _fail("stopped", stops.exit_code(stop))
     except Stopped as stop:
@@ -125,6 +135,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if result == 130:  # what newer ones make of it
         return _fail("stopped", stops.exit_code())
     return result if isinstance(result, int) else 0
+
+
+def _reading(trusting: bool) -> AbstractContextManager[None]:
+    if not trusting:
+        return nullcontext()
+    from behemoth.support.digests import unchecked
+
+    return unchecked()
 
 
 def _exit_code(error: Exception) -> int:
