@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from behemoth.model.precision import widened
 from behemoth.support.checks import path_of
+from behemoth.support.digests import FILES, check, digests, read_sealed, sealed
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import replacing, write_bytes
 
@@ -43,6 +44,8 @@ __all__ = [
 # What is in a parameter, the last one last: an attribute of the parameter, since only that is at
 # hand wherever a second delta meets it.
 _IN = "_behemoth_applied"
+
+RECORD, _TENSORS = "delta.json", "delta.safetensors"
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +88,10 @@ class LowRank:
     def to_dense(self) -> Tensor:
         """Return the product, of the parameter's shape [out, in]."""
         return self.left @ self.right
+
+    def transposed(self) -> LowRank:
+        """The same change of the transposed matrix."""
+        return LowRank(self.right.T, self.left.T)
 
     @property
     def rank(self) -> int:
@@ -320,9 +327,12 @@ class EditDelta:
             for part, tensor in parts.items():
                 key = f"{name}:{part}" if part else name
                 tensors[key] = tensor.detach().cpu().contiguous()
-        with replacing(place / "delta.safetensors") as temporary:
+        with replacing(place / _TENSORS) as temporary:
             save_file(tensors, temporary)
+        # What lies beside a sum of edits to go on from is a part of it.
+        beside = [path.name for path in place.glob("*.safetensors")]
         meta = {
+            FILES: digests(place, beside),
             "method": self.method,
             "settings": dict(self.settings),
             "plan_hash": self.plan_hash,
@@ -330,7 +340,8 @@ class EditDelta:
             "failure": self.failure,
             "trace": self.trace,
         }
-        write_bytes(place / "delta.json", (json.dumps(meta, indent=2) + "\n").encode())
+        text = json.dumps(sealed(meta), indent=2) + "\n"
+        write_bytes(place / RECORD, text.encode())
 
     @classmethod
     def load(cls, directory: str | PathLike[str]) -> EditDelta:
@@ -348,11 +359,12 @@ class EditDelta:
 
         allowed = "the directory of a delta (one that holds delta.json)"
         place = path_of("directory", directory, allowed)
-        if not (place / "delta.json").is_file():
+        if not (place / RECORD).is_file():
             raise ArgumentError("directory", fspath(directory), allowed)
+        meta = read_sealed(place / RECORD, "a delta")
+        check(place, meta.pop(FILES, None), _TENSORS)
         try:
-            meta = json.loads((place / "delta.json").read_text(encoding="utf-8"))
-            tensors = load_file(place / "delta.safetensors")
+            tensors = load_file(place / _TENSORS)
             parts: dict[str, dict[str, Tensor]] = {}
             for key, tensor in tensors.items():
                 name, _, part = key.partition(":")

@@ -18,6 +18,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from behemoth.model.modules import (
+    backbone,
+    embedding_scale,
+    is_linear,
+    is_norm,
+    is_positions,
+    is_transposed,
+    normalised,
+)
 from behemoth.model.precision import wide_type
 from behemoth.support.errors import ArgumentError
 
@@ -48,11 +57,12 @@ class StackedDeltas:
     Parameters
     ----------
     model : nn.Module
-        Made of ``nn.Linear``, ``nn.Embedding`` and ``nn.LayerNorm`` where it is changed.
+        Made of linear modules, either way round, embeddings and norms where it is changed.
     changes : mapping of parameter name to tuple of tensors
         Either ``(dense,)`` of shape [K, *parameter.shape], or ``(left, right)`` of shapes
-        [K, o, r] and [K, r, i] for the weight of a linear module or an embedding. Tensors that
-        require a gradient get one: each edit its own, since no row mixes edits.
+        [K, o, r] and [K, r, i] for the weight of a linear module or an embedding ([K, i, r] and
+        [K, r, o] where the weight is [i, o]). Tensors that require a gradient get one: each edit
+        its own, since no row mixes edits.
     scale : float
         Factor of every change, LoRA's alpha / r.
     memories : mapping of module name to list of ModuleChange, optional
@@ -90,18 +100,19 @@ class StackedDeltas:
         """Note a change beside the module that its parameter is of."""
         module_name, _, leaf = name.rpartition(".")
         module = modules.get(module_name)
-        if not isinstance(module, nn.Linear | nn.Embedding | nn.LayerNorm):
+        embedding = isinstance(module, nn.Embedding)
+        if module is None or not (embedding or is_linear(module) or is_norm(module)):
             raise ArgumentError(
                 "changes",
                 f"{name} of {type(module).__name__}",
-                "parameters of Linear, Embedding and LayerNorm modules",
+                "parameters of linear modules, embeddings and norms",
             )
-        matrix = isinstance(module, nn.Linear | nn.Embedding) and leaf == "weight"
+        matrix = (embedding or is_linear(module)) and leaf == "weight"
         if len(change) == 2 and not matrix:
             raise ArgumentError(
                 "changes",
                 f"factors for {name}",
-                "factors for weights of Linear and Embedding modules",
+                "factors for weights of linear modules and embeddings",
             )
         self._by_module.setdefault(module_name, {})[leaf] = change
 
@@ -121,6 +132,10 @@ class StackedDeltas:
             for name, memories in self.memories.items()
             for memory in memories
         ]
+        if any(is_positions(modules[name], self.model) for name in self._by_module):
+            handles.append(
+                backbone(self.model).register_forward_pre_hook(_placed, with_kwargs=True)
+            )
         try:
             yield self.model
         finally:
@@ -241,15 +256,38 @@ def _memories(model: nn.Module, deltas: Sequence[EditDelta]) -> dict[str, list[M
 def _hook(
     module: nn.Module, changes: Mapping[str, StackedChange], scale: float
 ) -> Callable[[nn.Module, tuple[Any, ...], Tensor], Tensor]:
+    if is_transposed(module):
+        turned = {name: _turned(change) for name, change in changes.items()}
+        return lambda _, inputs, output: _linear(output, inputs[0], turned, scale)
     if isinstance(module, nn.Linear):
         return lambda _, inputs, output: _linear(output, inputs[0], changes, scale)
     if isinstance(module, nn.Embedding):
+        times = embedding_scale(module)
         return lambda _, inputs, output: _added(
-            output, _embedding(inputs[0], changes["weight"]), scale
+            output, _embedding(inputs[0], changes["weight"]) * times, scale
         )
-    assert isinstance(module, nn.LayerNorm)
-    norm = module
-    return lambda _, inputs, output: _added(output, _layer_norm(norm, inputs[0], changes), scale)
+    return lambda _, inputs, output: _added(output, _norm(module, inputs[0], changes), scale)
+
+
+def _turned(change: StackedChange) -> StackedChange:
+    """The change of a weight [o, i] that does what one of [i, o] does; a bias stays as it is."""
+    if len(change) == 1:
+        return (change[0].mT,) if change[0].ndim == 3 else change
+    left_kir, right_kro = change
+    return right_kro.mT, left_kir.mT
+
+
+def _placed(
+    _: nn.Module, inputs: tuple[Any, ...], said: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Positions for every row: by themselves all rows would look up one, whoever's it is."""
+    if said.get("position_ids") is None:
+        ids: Tensor = inputs[0] if inputs else said["input_ids"]
+        cache = said.get("cache", said.get("past_key_values"))
+        seen = 0 if cache is None else cache.get_seq_length()
+        place = torch.arange(seen, seen + ids.shape[1], device=ids.device)
+        said = {**said, "position_ids": place.expand(ids.shape)}
+    return inputs, said
 
 
 def _added(output: Tensor, change: Tensor, scale: float) -> Tensor:
@@ -288,12 +326,12 @@ def _embedding(ids: Tensor, weight: StackedChange) -> Tensor:
     return products.reshape(*ids.shape, -1)
 
 
-def _layer_norm(norm: nn.LayerNorm, x: Tensor, changes: Mapping[str, StackedChange]) -> Tensor:
-    """What changed gains and offsets of a layer norm add: x is [K * b, T, i]."""
+def _norm(norm: nn.Module, x: Tensor, changes: Mapping[str, StackedChange]) -> Tensor:
+    """What changed gains and offsets of a norm add: x is [K * b, T, i]."""
     count = next(iter(changes.values()))[0].shape[0]
     added: Tensor | None = None
     if "weight" in changes:
-        normal = F.layer_norm(x, norm.normalized_shape, eps=norm.eps)
+        normal = normalised(norm, x)
         gain = changes["weight"][0].to(x.dtype).unsqueeze(1)
         added = normal.reshape(count, -1, x.shape[-1]) * gain
     if "bias" in changes:

@@ -18,6 +18,7 @@ from behemoth.delta.delta import Change, Dense, EditDelta, modules_of, parameter
 from behemoth.delta.module import ModuleChange, seat, unseat
 from behemoth.model.precision import widened
 from behemoth.support.checks import whole_number
+from behemoth.support.digests import FILES, check, read_sealed
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import replacing
 from behemoth.support.progress import Step
@@ -227,7 +228,7 @@ class _Keeper:
         done, place = there[-1]
         delta = EditDelta.load(place)
         if isinstance(self.delta_of, Remembering):
-            self.delta_of.recall(_read(place / _MEMORY))
+            self.delta_of.recall(_read(place))
         return done, delta.changes, [FailedEdit(row["edit"], row["failure"]) for row in delta.trace]
 
     def keep(self, done: int, changes: dict[str, Change], failures: list[FailedEdit]) -> None:
@@ -283,11 +284,13 @@ def _write(file: Path, memory: Mapping[str, Tensor]) -> None:
         save_file(tensors, temporary)
 
 
-def _read(file: Path) -> dict[str, Tensor]:
+def _read(place: Path) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    file = place / _MEMORY
     try:
+        check(place, read_sealed(place / "delta.json", "a delta").get(FILES), _MEMORY)
         return load_file(file)
-    except (OSError, SafetensorError):
+    except (OSError, SafetensorError, CorpusError):
         raise CorpusError(f"{file} is damaged; --force begins anew") from None

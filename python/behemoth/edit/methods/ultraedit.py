@@ -113,6 +113,7 @@ class _Sequence:
         rows = edit_rows_of(plan, "answer")
         features = _features(self.model, rows, method.modules(self.model))
         self._see(features)
+        transposed = Architecture.of(self.model).transposed
         changes: dict[str, Change] = {}
         failure = None
         for name, (inputs_nf, gradients_nd) in features.items():
@@ -123,6 +124,8 @@ class _Sequence:
                 failure = f"the equations of {name} have no finite solution"
                 changes = {}
                 break
+            if transposed:
+                change = change.transposed()
             wide = wide_type(self.model.get_parameter(f"{name}.weight").dtype)
             changes[f"{name}.weight"] = LowRank(change.left.to(wide), change.right.to(wide))
         self.context.progress(1, 1)
