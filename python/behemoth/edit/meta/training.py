@@ -23,9 +23,9 @@ from torch.nn import functional as F
 from behemoth.corpus.corpus import Corpus
 from behemoth.delta.stack import StackedDeltas
 from behemoth.edit.batch import Rows, edit_rows_of, retain_rows_of
-from behemoth.edit.locate.keys import backbone
 from behemoth.model.architecture import Architecture
 from behemoth.model.labels import IGNORED
+from behemoth.model.modules import backbone
 from behemoth.model.precision import wide_type, widened
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.edit_plan import EditPlan
@@ -159,7 +159,8 @@ class _Class:
     ) -> None:
         self.model, self.modules, self.lesson, self.like = model, list(modules), lesson, like
         self.generator = torch.Generator().manual_seed(lesson.seed)
-        self.head = model.get_submodule(Architecture.of(model).head)
+        self.architecture = Architecture.of(model)
+        self.head = model.get_submodule(self.architecture.head)
         self.tokens_kbt, self.labels_kbt = _grid(plans)
 
     def train(self, step: Step) -> Editors:
@@ -193,8 +194,9 @@ class _Class:
 
     def _begin(self) -> dict[str, Editor]:
         """The identity, over the factors of all edits to practise on."""
-        rows = (self.tokens_kbt[:, 0], self.labels_kbt[:, 0])
-        found = factors_of(self.model, *(part.to(self.like.device) for part in rows), self.modules)
+        device = self.like.device
+        tokens, labels = self.tokens_kbt[:, 0].to(device), self.labels_kbt[:, 0].to(device)
+        found = factors_of(self.model, tokens, labels, self.modules)
         editors = {}
         for name, (inputs, gradients) in found.items():
             features = torch.cat([inputs, gradients], -1).to(self.like)
@@ -209,12 +211,14 @@ class _Class:
         device = self.like.device
         tokens, labels = self.tokens_kbt[chosen].to(device), self.labels_kbt[chosen].to(device)
         factors = factors_of(self.model, tokens[:, 0], labels[:, 0], self.modules)
-        changes = {
-            f"{name}.weight": update(editors[name], *(part.to(self.like) for part in pair))
-            for name, pair in factors.items()
-        }
+        changes = {}
+        for name, (inputs, gradients) in factors.items():
+            left, right = update(editors[name], inputs.to(self.like), gradients.to(self.like))
+            turned = self.architecture.transposed
+            changes[f"{name}.weight"] = (right.mT, left.mT) if turned else (left, right)
         stacked = StackedDeltas(self.model, changes)
-        at = torch.nonzero(labels.flatten(0, 1) != IGNORED, as_tuple=True)
+        rows, columns = torch.nonzero(labels.flatten(0, 1) != IGNORED, as_tuple=True)
+        at = rows, columns
         with torch.no_grad():
             before = self._scores(tokens, at)
         with stacked.attached():
@@ -228,7 +232,8 @@ class _Class:
     def _scores(self, tokens_kbt: Tensor, at: tuple[Tensor, Tensor]) -> Tensor:
         """Log-probabilities where answers are predicted: [a, v]."""
         hidden = backbone(self.model)(input_ids=tokens_kbt.flatten(0, 1), use_cache=False)[0]
-        return widened(self.head(hidden[at[0], at[1] - 1])).log_softmax(-1)
+        logits = self.architecture.logits(self.head, hidden[at[0], at[1] - 1])
+        return widened(logits).log_softmax(-1)
 
 
 def _grid(plans: Sequence[EditPlan]) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from behemoth.delta.delta import EditDelta, LowRank
+from behemoth.delta.delta import Change, EditDelta, LowRank
 from behemoth.edit.gradient.method import check_kinds
 from behemoth.edit.parametrise import chosen_layers
 from behemoth.edit.protocol import EditContext, Effort, MethodInfo, settings_of
@@ -176,12 +176,13 @@ class _Editing:
         finally:
             self.model.train(training)
         finite = all(
-            bool(change.left.isfinite().all() and change.right.isfinite().all())
+            bool(tensor.isfinite().all())
             for change in changes.values()
+            for tensor in vars(change).values()
         )
         self.context.progress(1, 1)
         return EditDelta(
-            changes=dict(changes) if finite else {},
+            changes=changes if finite else {},
             method=self.method.info.name,
             settings=settings_of(self.method),
             plan_hash=plan.plan_hash,
@@ -189,7 +190,7 @@ class _Editing:
             failure=None if finite else "an update that is not finite",
         )
 
-    def _changes(self, plan: EditPlan) -> dict[str, LowRank]:
+    def _changes(self, plan: EditPlan) -> dict[str, Change]:
         """The updates of all rows, each a share of its edit's."""
         import polars as pl
         import torch
@@ -206,16 +207,20 @@ class _Editing:
         rows = edit_rows_of(plan, "answer")
         half = torch.from_numpy(halves(frame["fact"].to_numpy()))
         share = 1 / torch.tensor(frame.select(pl.len().over("edit")).to_series().to_list())
-        total: dict[str, LowRank] = {}
+        total: dict[str, Change] = {}
         for number in sorted(set(half.tolist())):
             mine = half == number
             tokens, labels = (
                 part[mine].to(parameter.device) for part in (rows.tokens, rows.labels)
             )
             found = factors_of(self.model, tokens, labels, self.method.modules(self.model))
-            wide = {name: tuple(part.to(dtype) for part in pair) for name, pair in found.items()}
+            wide = {name: (u.to(dtype), delta.to(dtype)) for name, (u, delta) in found.items()}
             shares = share[mine].to(parameter.device, dtype)
             made = changes_of(self.editors[1 - number], wide, shares)
-            named = {f"{name}.weight": change for name, change in made.items()}
-            total = add_changes(total, named)
+            turned = Architecture.of(self.model).transposed
+            for name, change in made.items():
+                own = change.transposed() if turned else change
+                # As files keep them: what is laid out otherwise rounds otherwise.
+                own = LowRank(own.left.contiguous(), own.right.contiguous())
+                total = add_changes(total, {f"{name}.weight": own})
         return total
