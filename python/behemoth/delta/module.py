@@ -50,7 +50,7 @@ class ModuleChange(ABC):
 
     @classmethod
     @abstractmethod
-    def stacked(cls, each: Sequence[Self | None]) -> Self:
+    def stacked(cls, each: Sequence[Any]) -> Self:
         """Several as one, with a leading axis K on every tensor; none for an edit without one."""
 
     @abstractmethod
@@ -85,15 +85,16 @@ class ModuleChange(ABC):
         ArgumentError
             With the module.
         """
-        from torch import nn
+        from behemoth.model.modules import is_linear, is_transposed
 
-        if not isinstance(module, nn.Linear):
+        if not is_linear(module):
             kind = type(module).__name__
             raise ArgumentError("model", f"{name}, a {kind}", "a linear module there")
-        if tuple(module.weight.shape) != self.sizes:
-            raise ArgumentError(
-                "model", f"{name} of shape {tuple(module.weight.shape)}", str(self.sizes)
-            )
+        shape = tuple(module.get_parameter("weight").shape)
+        if is_transposed(module):
+            shape = shape[::-1]
+        if shape != self.sizes:
+            raise ArgumentError("model", f"{name} of shape {shape}", str(self.sizes))
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from behemoth.edit.locate.keys import backbone, watching
+from behemoth.edit.locate.keys import watching
 from behemoth.model.architecture import Architecture
 from behemoth.model.labels import IGNORED
+from behemoth.model.modules import backbone
 from behemoth.model.precision import widened
 
 __all__ = ["answer_losses", "answering", "prompt_ends", "seen_by"]
@@ -41,8 +42,9 @@ def answer_losses(model: nn.Module, tokens_nt: Tensor, labels_nt: Tensor) -> Ten
     """
     rows, columns = torch.nonzero(labels_nt != IGNORED, as_tuple=True)
     hidden = backbone(model)(input_ids=tokens_nt, use_cache=False)[0]
-    head = model.get_submodule(Architecture.of(model).head)
-    logits = widened(head(hidden[rows, columns - 1]))
+    architecture = Architecture.of(model)
+    head = model.get_submodule(architecture.head)
+    logits = widened(architecture.logits(head, hidden[rows, columns - 1]))
     nll = F.cross_entropy(logits, labels_nt[rows, columns], reduction="none")
     tokens = nll.new_zeros(len(tokens_nt)).index_add(0, rows, torch.ones_like(nll))
     return nll.new_zeros(len(tokens_nt)).index_add(0, rows, nll) / tokens

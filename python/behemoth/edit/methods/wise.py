@@ -70,7 +70,7 @@ class Wise:
     learning_rate: float = 1e-2
     layer: int = -2
     margin: float = 1.0
-    ratio: float = 0.88
+    ratio: float = 0.95
     mask: float = 0.2
     shard: int = 500
     density: float = 0.53
@@ -255,7 +255,8 @@ class _Training:
         self.tokens, self.labels = rows.tokens.to(self.device), rows.labels.to(self.device)
         # A token is predicted one place before it.
         self.asking = (self.labels != IGNORED).roll(-1, 1)
-        self.dtype = wide_type(next(model.parameters()).dtype)
+        self.like = next(model.parameters())
+        self.dtype = wide_type(self.like.dtype)
         inputs, _ = seen_by(model, self.name, self.tokens)
         self.edited = inputs[self.asking].to(self.dtype)
         retained = retain_rows_of(plan)
@@ -266,7 +267,7 @@ class _Training:
             inputs, _ = seen_by(model, self.name, retained.tokens[chosen].to(self.device))
             inside = inputs[_inside(retained, chosen).to(self.device)]
             self.retained = inside.to(self.dtype)
-            self.scale = float(self._given(inside).norm(dim=1).mean())
+            self.scale = float(self._given(inside).detach().norm(dim=1).mean())
 
     def run(self, memory: _Memory, trace: list[dict[str, Any]]) -> str | None:
         """Add the edits to a memory; gives why it did not work."""
@@ -275,8 +276,8 @@ class _Training:
         method = self.method
         number = memory.edits // method.shard
         if number == len(memory.shards):
-            weight = self.model.get_parameter(f"{self.name}.weight")
-            memory.shards.append(torch.zeros_like(weight, dtype=self.dtype))
+            outputs = self._given(self.edited[:1].to(self.like.dtype)).shape[1]
+            memory.shards.append(self.edited.new_zeros(outputs, self.edited.shape[1]))
         change = memory.shards[number].clone().requires_grad_()
         mask = self._mask(number, change)
         optimiser = torch.optim.Adam([change], lr=method.learning_rate)
@@ -300,12 +301,7 @@ class _Training:
 
     def _given(self, x: Tensor) -> Tensor:
         """What the matrix itself gives: a memory of earlier edits may be in the module."""
-        import torch
-
-        module = self.model.get_submodule(self.name)
-        assert isinstance(module, torch.nn.Linear)
-        bias = None if module.bias is None else module.bias.detach()
-        return torch.nn.functional.linear(x, module.weight.detach(), bias)
+        return self.model.get_submodule(self.name).forward(x)  # without its hooks
 
     def _mask(self, shard: int, change: Tensor) -> Tensor:
         import torch
