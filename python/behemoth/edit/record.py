@@ -80,6 +80,9 @@ class EditRecord:
         Whether all deltas are there.
     failed : tuple of FailedEdit
         Edits that broke down.
+    place : str, optional
+        Where in the model it was edited, for people, and whether that is what tracing found; none
+        of methods that have no such place.
     """
 
     directory: Path
@@ -94,6 +97,7 @@ class EditRecord:
     checkpoints: tuple[int, ...] = ()
     complete: bool = False
     failed: tuple[FailedEdit, ...] = ()
+    place: str | None = None
 
     def __fspath__(self) -> str:
         return fspath(self.directory)
