@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -54,8 +55,9 @@ def edit(
     prepare()
     with needed(), resumable(given["out"]):
         from behemoth.edit import edit as apply, get_method
+        from behemoth.edit.traced import at_traced_place
 
-        settings = given.pop("settings", None)
+        settings = at_traced_place(given["method"], given.pop("settings", None), Path(run))
         given["method"] = get_method(given["method"], settings, text=True)
         done = apply(run, progress=Bars(), **given)
     if json:

@@ -82,6 +82,9 @@ class EditRecord:
         Edits that broke down.
     files : dict of str, optional
         Digests of adapters; deltas have those of their own files.
+    place : str, optional
+        Where in the model it was edited, for people, and whether that is what tracing found; none
+        of methods that have no such place.
     """
 
     directory: Path
@@ -97,6 +100,7 @@ class EditRecord:
     complete: bool = False
     failed: tuple[FailedEdit, ...] = ()
     files: dict[str, str] | None = None
+    place: str | None = None
 
     def __fspath__(self) -> str:
         return fspath(self.directory)
