@@ -14,7 +14,7 @@ from behemoth.support.process import prepare
 
 from . import parse
 from .console import console, write_json
-from .edit import DEVICE
+from .edit import CORPUS, DEVICE
 from .options import Option, command
 
 if TYPE_CHECKING:
@@ -30,13 +30,14 @@ OPTIONS = (
     Option("window", "N", "Layers whose MLPs or attentions are given back together.",
            parse.at_least(1), 1),
     Option("seed", "N", "Key of the noise.", parse.count, 0),
+    CORPUS,
     DEVICE,
 )  # fmt: skip
 
 
 @command(*OPTIONS)
 def trace(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A finished training run.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A finished training run, or a model.")],
     given: dict[str, Any],
     json: bool,
 ) -> None:

@@ -15,19 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 from behemoth._gen import digest
 from behemoth.support.checks import path_of
-from behemoth.support.errors import ArgumentError, CorpusError
+from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.files import as_json, write_bytes
 
 from .config import TrainConfig
 from .result import TrainResult
+from .subject import Subject, is_model, read_model
 
 if TYPE_CHECKING:
-    import torch
-    from transformers import PreTrainedModel
-
     from behemoth.corpus.corpus import Corpus
 
-__all__ = ["RECORD", "Run", "RunRecord", "read_record", "read_run", "world_id"]
+__all__ = ["RECORD", "Run", "RunRecord", "read_record", "read_run", "read_subject", "world_id"]
 
 RECORD = "run.json"
 
@@ -130,7 +128,7 @@ def read_record(directory: str | PathLike[str]) -> RunRecord | None:
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class Run(Subject):
     """A finished training run; a path, of its directory, wherever one is asked for.
 
     Attributes
@@ -146,24 +144,14 @@ class Run:
     >>> run = bh.load("run")
     >>> run.name, run.config.model, run.corpus.num_sentences
     ('run', 'nano', 640)
-    >>> model = run.load_model("cpu")  # a GPTNeoXForCausalLM
+    >>> model = run.load_model("cpu")  # a GPTNeoXForCausalLM, or of another family
     """
 
-    directory: Path
-    corpus: Corpus
     record: RunRecord
-
-    def __fspath__(self) -> str:
-        return fspath(self.directory)
 
     def __repr__(self) -> str:
         facts = f"{self.corpus.world.num_facts:,} facts"
         return f"Run({fspath(self.directory)!r}, {self.config.model}, {facts})"
-
-    @property
-    def name(self) -> str:
-        """The name of the directory."""
-        return self.directory.resolve().name
 
     @property
     def config(self) -> TrainConfig:
@@ -175,29 +163,47 @@ class Run:
         """Seed of the initialisation."""
         return self.config.seed
 
-    def load_model(self, device: torch.device | str | None = None) -> PreTrainedModel:
-        """Load the model, in float32 and without dropout; on a GPU where there is one.
+    @property
+    def parameters_without_embedding(self) -> int:
+        """Parameters but those of embedding, positions and head; 0 where no record says."""
+        return self.record.parameters_without_embedding
 
-        Raises
-        ------
-        ArgumentError
-            When there is no such device here.
-        """
-        import torch
-        from transformers import AutoModelForCausalLM
-        from transformers.utils import logging
 
-        from .device import find_device
+def read_subject(
+    directory: str | PathLike[str], corpus: str | PathLike[str] | None = None
+) -> Subject:
+    """Read a run, or a model of another origin together with its corpus.
 
-        place: Any = find_device("auto" if device is None else str(device))
-        bars = logging.is_progress_bar_enabled()
-        logging.disable_progress_bar()  # a bar for a second of work, between our own
-        try:
-            model = AutoModelForCausalLM.from_pretrained(self.directory, dtype=torch.float32)
-        finally:
-            if bars:
-                logging.enable_progress_bar()
-        return model.to(place).eval()
+    Parameters
+    ----------
+    directory : path
+        A finished training run, or what transformers' ``save_pretrained`` writes.
+    corpus : path, optional
+        Of a model that is no run: a corpus directory, a spec directory or a spec TOML.
+
+    Raises
+    ------
+    ArgumentError
+        When it is neither, a run is not finished or of another corpus, or a model has no corpus.
+    """
+    place = path_of("directory", directory, "a training run, or a model with its corpus")
+    if (place / RECORD).is_file() or not is_model(place):
+        run = read_run(directory)
+        if corpus is not None and _spec_hash(corpus) != run.corpus.spec_hash:
+            raise ArgumentError("corpus", fspath(corpus), "none for a run, which has its own")
+        return run
+    if corpus is None:
+        raise ArgumentError(
+            "corpus", "none", f"for {fspath(directory)}, a model that is no run: what its facts are"
+        )
+    return read_model(place, corpus)
+
+
+def _spec_hash(corpus: str | PathLike[str]) -> str:
+    from behemoth.corpus.source import read_source
+
+    with renamed(spec="corpus"):
+        return read_source(corpus).make_corpus().spec_hash
 
 
 def read_run(directory: str | PathLike[str]) -> Run:
