@@ -54,7 +54,7 @@ def save_adapter(
         if not isinstance(change, LowRank) or not name.endswith(".weight"):
             raise ArgumentError(
                 "adapter",
-                f"a delta of {delta.method} with a dense change of {name}",
+                f"a delta of {delta.method} with {change!r} of {name}",
                 "changes of low rank, such as those of lora",
             )
         factors[name.removesuffix(".weight")] = change

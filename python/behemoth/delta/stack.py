@@ -2,8 +2,8 @@
 
 The model's own weights are shared and frozen. The batch is laid out group by group: rows
 ``k * b .. (k + 1) * b`` belong to edit k, and a hook on every changed module adds that edit's part
-to that edit's rows. A single-fact edit of a small model is far too little work for a processor;
-sixty-four of them side by side are not.
+to that edit's rows, or has its memory answer them. A single-fact edit of a small model is far too
+little work for a processor; sixty-four of them side by side are not.
 
 Shape letters: K edits, b rows of an edit, T positions, i inputs, o outputs, r rank.
 """
@@ -30,7 +30,17 @@ from behemoth.model.modules import (
 from behemoth.model.precision import wide_type
 from behemoth.support.errors import ArgumentError
 
-from .delta import Change, Dense, EditDelta, LowRank, check_tied, parameters_of, tied_names
+from .delta import (
+    Change,
+    Dense,
+    EditDelta,
+    LowRank,
+    check_tied,
+    modules_of,
+    parameters_of,
+    tied_names,
+)
+from .module import KINDS, ModuleChange
 
 __all__ = ["StackedDeltas", "stack_deltas"]
 
@@ -55,6 +65,9 @@ class StackedDeltas:
         its own, since no row mixes edits.
     scale : float
         Factor of every change, LoRA's alpha / r.
+    memories : mapping of module name to list of ModuleChange, optional
+        Changes of modules, stacked, at most one of each kind. They have no scale, and nothing that
+        is asked of the changes of parameters is of them.
 
     Raises
     ------
@@ -64,11 +77,16 @@ class StackedDeltas:
     """
 
     def __init__(
-        self, model: nn.Module, changes: Mapping[str, StackedChange], scale: float = 1.0
+        self,
+        model: nn.Module,
+        changes: Mapping[str, StackedChange],
+        scale: float = 1.0,
+        memories: Mapping[str, Sequence[ModuleChange]] | None = None,
     ) -> None:
         self.model = model
         self.scale = scale
         self.changes = dict(changes)
+        self.memories = {} if memories is None else dict(memories)
         self.count = next(iter(self.changes.values()))[0].shape[0] if self.changes else 1
         self._by_module: dict[str, dict[str, StackedChange]] = {}
         parameters = parameters_of(model)
@@ -106,6 +124,14 @@ class StackedDeltas:
             modules[name].register_forward_hook(_hook(modules[name], changes, self.scale))
             for name, changes in self._by_module.items()
         ]
+        # After those: a memory answers with what the changed weights give at hand.
+        handles += [
+            modules[name].register_forward_hook(
+                lambda _, inputs, output, memory=memory: memory.respond(inputs[0], output)
+            )
+            for name, memories in self.memories.items()
+            for memory in memories
+        ]
         if any(is_positions(modules[name], self.model) for name in self._by_module):
             handles.append(
                 backbone(self.model).register_forward_pre_hook(_placed, with_kwargs=True)
@@ -122,7 +148,7 @@ class StackedDeltas:
 
     def scaled(self, factor: float) -> StackedDeltas:
         """The same tensors, times a factor."""
-        return StackedDeltas(self.model, self.changes, self.scale * factor)
+        return StackedDeltas(self.model, self.changes, self.scale * factor, self.memories)
 
     def some(self, edits: Sequence[int]) -> StackedDeltas:
         """Copies of the changes of some edits, in that order."""
@@ -132,7 +158,10 @@ class StackedDeltas:
             name: tuple(tensor[list(edits)] for tensor in change)
             for name, change in self.changes.items()
         }
-        return StackedDeltas(self.model, chosen, self.scale)
+        memories = {
+            name: [memory.some(edits) for memory in own] for name, own in self.memories.items()
+        }
+        return StackedDeltas(self.model, chosen, self.scale, memories)
 
     def norms(self) -> Tensor:
         """Frobenius norm of the changes of each edit, over all parameters: float [K]."""
@@ -171,15 +200,17 @@ def stack_deltas(model: nn.Module, deltas: Sequence[EditDelta]) -> StackedDeltas
     """Stack finished deltas, which may change different parameters in different ways.
 
     Low-rank changes of one parameter are padded with zeros to the largest rank; where one edit
-    has a dense change, all of that parameter are made dense. What an edit does not change is zero.
+    has a dense change, all of that parameter are made dense. What an edit does not change is zero,
+    and a module that it has no memory for answers as it is.
     """
     parameters = parameters_of(model)
     # A parameter that modules share is one change, whatever it is called in each delta.
     tied = tied_names(parameters)
     each = []
     for delta in deltas:
-        check_tied(parameters, delta.changes)
-        each.append({tied[name][0]: change for name, change in delta.changes.items()})
+        own = delta.of_parameters
+        check_tied(parameters, own)
+        each.append({tied[name][0]: change for name, change in own.items()})
     names = list(dict.fromkeys(name for own in each for name in own))
     stacked: dict[str, StackedChange] = {}
     for name in names:
@@ -201,9 +232,25 @@ def stack_deltas(model: nn.Module, deltas: Sequence[EditDelta]) -> StackedDeltas
                 if change is not None:
                     dense[k] = change.to_dense().to(like.device)
             stacked[name] = (dense,)
-    result = StackedDeltas(model, stacked)
+    result = StackedDeltas(model, stacked, memories=_memories(model, deltas))
     result.count = len(deltas)
     return result
+
+
+def _memories(model: nn.Module, deltas: Sequence[EditDelta]) -> dict[str, list[ModuleChange]]:
+    """Changes of modules, stacked by module and kind."""
+    found: dict[str, list[ModuleChange]] = {}
+    for name in dict.fromkeys(name for delta in deltas for name in delta.of_modules):
+        each = [delta.of_modules.get(name) for delta in deltas]
+        for one in each:
+            if one is not None:
+                [module] = modules_of(model, {name: one}).values()
+        like = next(module.parameters())
+        for kind in KINDS:
+            own = [one.like(like) if isinstance(one, kind) else None for one in each]
+            if any(one is not None for one in own):
+                found.setdefault(name, []).append(kind.stacked(own))
+    return found
 
 
 def _hook(

@@ -25,6 +25,8 @@ _OWN = {
     "emmet": "emmet:Emmet",
     "alphaedit": "alphaedit:AlphaEdit",
     "ultraedit": "ultraedit:UltraEdit",
+    "grace": "grace:Grace",
+    "wise": "wise:Wise",
     "grad_ascent": "grad_ascent:GradientAscent",
     "grad_diff": "grad_diff:GradientDifference",
     "kl_min": "kl_min:KLMinimisation",

@@ -170,7 +170,8 @@ def trace(
     """
     place = None if out is None else path_of("out", out)
     if place is not None and place.exists() and (not place.is_dir() or any(place.iterdir())):
-        raise CorpusError(f"{fspath(place)} holds something; allowed: a new or empty directory")
+        what = "holds something" if place.is_dir() else "is a file"
+        raise CorpusError(f"{fspath(place)} {what}; allowed: a new or empty directory")
     with renamed(directory="run"):
         ran = read_subject(run, corpus)
     made = EditPlan.of(plan)

@@ -1,9 +1,9 @@
 """Checkpoints: a folder for each, whole or not there.
 
 ``checkpoints/step-000120/`` holds ``model.safetensors`` and ``config.json`` (so that
-`AutoModelForCausalLM` loads it), ``state.json`` (step, position in the corpus, times) and
-``optimiser.safetensors`` (moments and the states of the random number generators). It is written
-under another name, synced and renamed. Checkpoints of the history have no optimiser.
+`AutoModelForCausalLM` loads it), ``state.json`` (step, position in the corpus, times, digests of
+the files) and ``optimiser.safetensors`` (moments and the states of the random number generators).
+It is written under another name, synced and renamed. Checkpoints of the history have no optimiser.
 """
 
 from __future__ import annotations
@@ -21,12 +21,14 @@ from torch import Tensor
 from torch.optim import AdamW
 from transformers import PreTrainedModel
 
+from behemoth.support.digests import FILES, check, digests, read_sealed, sealed
+from behemoth.support.errors import CorpusError
 from behemoth.support.files import as_json, replacing, sweep_folder, write_bytes
 
 from .errors import TrainError
 from .optimiser import load_optimiser, optimiser_tensors
 
-_OPTIMISER = "optimiser.safetensors"
+_WEIGHTS, _OPTIMISER, _STATE = "model.safetensors", "optimiser.safetensors", "state.json"
 _RANDOM = "random"
 
 
@@ -77,7 +79,8 @@ class Checkpoints:
                 tensors = optimiser_tensors(model, optimiser) | _random_states()
                 save_file(_contiguous(tensors), temporary / _OPTIMISER)
             about = {"resumable": optimiser is not None, **vars(state)}
-            (temporary / "state.json").write_bytes(as_json(about))
+            files = digests(temporary, (_WEIGHTS, "config.json", _OPTIMISER))
+            (temporary / _STATE).write_bytes(as_json(sealed({**about, FILES: files})))
         return path
 
     def last(self) -> Path | None:
@@ -93,18 +96,20 @@ class Checkpoints:
         TrainError
             When it is damaged.
         """
+        hint = f"remove {path} to go on from the one before"
         try:
-            state = json.loads((path / "state.json").read_text(encoding="utf-8"))
-            load_weights(model, load_file(path / "model.safetensors"))
+            state = read_sealed(path / _STATE, "a checkpoint")
+            check(path, state.pop(FILES, None), _WEIGHTS, _OPTIMISER)
+            fill(model, load_file(path / _WEIGHTS))
             tensors = load_file(path / _OPTIMISER)
             load_optimiser(model, optimiser, tensors)
             _set_random_states(tensors)
             state.pop("resumable")
             return State(**state)
+        except CorpusError as error:
+            raise TrainError(f"{error}; {hint}") from error
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-            raise TrainError(
-                f"checkpoint {path} is damaged ({error}); remove it to go on from the one before"
-            ) from error
+            raise TrainError(f"checkpoint {path} is damaged; {hint}") from error
 
     def prune(self, keep: int, history: frozenset[int]) -> None:
         """Keep the last `keep` that a run can go on from, and of the history the weights."""
@@ -132,7 +137,7 @@ def save_model(model: PreTrainedModel, directory: Path) -> None:
     write_bytes(directory / "config.json", (text + "\n").encode())
 
 
-def load_weights(model: PreTrainedModel, tensors: dict[str, Tensor]) -> None:
+def fill(model: PreTrainedModel, tensors: dict[str, Tensor]) -> None:
     """Put weights that `save_model` wrote into a model.
 
     Raises
@@ -154,6 +159,21 @@ def _untied(model: PreTrainedModel) -> dict[str, Tensor]:
     for name, tensor in weights.items():
         found.setdefault(tensor.data_ptr(), name)
     return {name: weights[name] for name in found.values()}
+
+
+def load_weights(path: Path, model: PreTrainedModel) -> None:
+    """Put the weights of a checkpoint into a model.
+
+    Raises
+    ------
+    CorpusError
+        When they are damaged.
+    """
+    check(path, read_sealed(path / _STATE, "a checkpoint").get(FILES), _WEIGHTS)
+    try:
+        fill(model, load_file(path / _WEIGHTS))
+    except (OSError, RuntimeError, SafetensorError):
+        raise CorpusError(f"{path / _WEIGHTS} is damaged") from None
 
 
 def history_steps(count: int, steps: int) -> frozenset[int]:

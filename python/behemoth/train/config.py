@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any, Literal
 
 from behemoth.model.sizes import Size, find_size
@@ -146,12 +147,14 @@ class TrainConfig:
                 not isinstance(value, int) or isinstance(value, bool) or value < least
             ):
                 raise ArgumentError(name, value, f"a whole number from {least}")
+        if self.threads > _THREADS:
+            raise ArgumentError("threads", self.threads, f"a whole number from 0 to {_THREADS}")
         for name, (low, high, open_below) in _RANGES.items():
             value = getattr(self, name)
             if value is None:
                 continue
             if not isinstance(value, int | float) or isinstance(value, bool) or not (
-                (low < value if open_below else low <= value) and value <= high
+                (low < value if open_below else low <= value) and value <= high and isfinite(value)
             ):  # fmt: skip
                 above = "above" if open_below else "from"
                 bound = "" if high == float("inf") else f" to {high:g}"
@@ -201,6 +204,7 @@ class TrainConfig:
 
 
 _INFINITE = float("inf")
+_THREADS = 1024  # far more, and OpenMP ends the process when it cannot start them
 _LEAST = {
     "steps": 1, "tokens": 1, "block_length": 2, "batch_size": 1, "accumulate": 1, "seed": 0,
     "threads": 0, "vocabulary_multiple": 0, "log_interval": 1, "eval_interval": 0,

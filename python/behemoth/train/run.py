@@ -6,7 +6,6 @@ read a run.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from os import PathLike, fspath
@@ -15,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from behemoth._gen import digest
 from behemoth.support.checks import path_of
+from behemoth.support.digests import check, read_sealed, sealed
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.files import as_json, write_bytes
 
 from .config import TrainConfig
 from .result import TrainResult
-from .subject import Subject, is_model, read_model
+from .subject import CONFIG, WEIGHTS, Subject, is_model, read_model
 
 if TYPE_CHECKING:
     from behemoth.corpus.corpus import Corpus
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["RECORD", "Run", "RunRecord", "read_record", "read_run", "read_subject", "world_id"]
 
 RECORD = "run.json"
+_ARRAYS = ("table.parquet", "exposures.parquet", "s.parquet")
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ class RunRecord:
         Of the whole run.
     result : TrainResult, optional
         When it is finished.
+    files : dict of str, optional
+        Digests of the files of a finished run; none of earlier versions.
     """
 
     status: str
@@ -78,6 +81,7 @@ class RunRecord:
     parameters_without_embedding: int
     steps: int
     result: TrainResult | None = None
+    files: dict[str, str] | None = None
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunRecord:
@@ -99,15 +103,16 @@ class RunRecord:
         return cls(**known)
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON has it; without a result where there is none."""
+        """As JSON has it; without a result and files where there are none."""
         values = asdict(self)
-        if self.result is None:
-            del values["result"]
+        for name in ("result", "files"):
+            if values[name] is None:
+                del values[name]
         return values
 
     def write(self, directory: Path) -> None:
         """Write it to a run directory."""
-        write_bytes(directory / RECORD, as_json(self.to_dict()))
+        write_bytes(directory / RECORD, as_json(sealed(self.to_dict())))
 
 
 def read_record(directory: str | PathLike[str]) -> RunRecord | None:
@@ -121,8 +126,9 @@ def read_record(directory: str | PathLike[str]) -> RunRecord | None:
     file = Path(directory) / RECORD
     if not file.is_file():
         return None
+    values = read_sealed(file, "a run")
     try:
-        return RunRecord.from_dict(json.loads(file.read_text(encoding="utf-8")))
+        return RunRecord.from_dict(values)
     except (ValueError, KeyError, TypeError, AttributeError):
         raise CorpusError(f"{file} is damaged: it is no record of a run") from None
 
@@ -144,7 +150,8 @@ class Run(Subject):
     >>> run = bh.load("run")
     >>> run.name, run.config.model, run.corpus.num_sentences
     ('run', 'nano', 640)
-    >>> model = run.load_model("cpu")  # a GPTNeoXForCausalLM, or of another family
+    >>> type(run.model).__name__  # on the CPU; `load_model` puts it elsewhere
+    'GPTNeoXForCausalLM'
     """
 
     record: RunRecord
@@ -167,6 +174,50 @@ class Run(Subject):
     def parameters_without_embedding(self) -> int:
         """Parameters but those of embedding, positions and head; 0 where no record says."""
         return self.record.parameters_without_embedding
+
+    def check_files(self) -> None:
+        """Hold the model's files to their digests.
+
+        Raises
+        ------
+        CorpusError
+            When one is damaged.
+        """
+        check(self.directory, self.record.files, CONFIG, WEIGHTS)
+
+
+def read_run(directory: str | PathLike[str]) -> Run:
+    """Read what a run directory says, without its model.
+
+    Raises
+    ------
+    ArgumentError
+        When it is no run, or the run is not finished.
+    CorpusError
+        When its record is damaged.
+    """
+    from behemoth.corpus.corpus import Corpus  # which loads numpy
+
+    place = path_of("directory", directory, "a training run")
+    if not (place / RECORD).is_file():
+        raise ArgumentError(
+            "directory", fspath(directory), f"a training run (a directory that holds {RECORD})"
+        )
+    record = read_record(place)
+    # Weights come before the record that says so, and what belongs to them in between.
+    if record is None or record.status != "finished" or not list(place.glob("*.safetensors")):
+        raise ArgumentError(
+            "directory",
+            f"{fspath(directory)!r}, which is not finished",
+            "a finished run (`behemoth train` with the same arguments goes on with it)",
+        )
+    # The weights are looked at when they are loaded, and what was measured by `verify`.
+    read = [name for name in record.files or () if name.endswith((".toml", *_ARRAYS))]
+    check(place, record.files, *read)
+    corpus = Corpus.from_spec(place)
+    if corpus.spec_hash != record.spec_hash:
+        raise CorpusError(f"{place / 'spec.toml'} is damaged: the run is of another corpus")
+    return Run(place, corpus, record)
 
 
 def read_subject(
@@ -204,34 +255,6 @@ def _spec_hash(corpus: str | PathLike[str]) -> str:
 
     with renamed(spec="corpus"):
         return read_source(corpus).make_corpus().spec_hash
-
-
-def read_run(directory: str | PathLike[str]) -> Run:
-    """Read what a run directory says, without its model.
-
-    Raises
-    ------
-    ArgumentError
-        When it is no run, or the run is not finished.
-    CorpusError
-        When its record is damaged.
-    """
-    from behemoth.corpus.corpus import Corpus  # which loads numpy
-
-    place = path_of("directory", directory, "a training run")
-    if not (place / RECORD).is_file():
-        raise ArgumentError(
-            "directory", fspath(directory), f"a training run (a directory that holds {RECORD})"
-        )
-    record = read_record(place)
-    # Weights come before the record that says so, and what belongs to them in between.
-    if record is None or record.status != "finished" or not list(place.glob("*.safetensors")):
-        raise ArgumentError(
-            "directory",
-            f"{fspath(directory)!r}, which is not finished",
-            "a finished run (`behemoth train` with the same arguments goes on with it)",
-        )
-    return Run(place, Corpus.from_spec(place), record)
 
 
 def world_id(corpus: Corpus) -> str:

@@ -1,8 +1,7 @@
 """What is edited, traced and evaluated: a model in a directory, and the corpus that it knows.
 
 A directory is what transformers' ``save_pretrained`` writes, of a family that is known. Nothing
-in it is run: weights are safetensors, the classes are transformers' own, and kernels that a
-configuration names are not asked for.
+in it is run (`behemoth.model.load`).
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from behemoth.corpus.corpus import Corpus
 
-__all__ = ["CONFIG", "Subject", "is_model", "read_config", "read_model"]
+__all__ = ["CONFIG", "WEIGHTS", "Subject", "is_model", "read_config", "read_model"]
 
-CONFIG = "config.json"
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
 _TOKENIZER = "tokenizer.json"
 
 
@@ -74,32 +74,25 @@ class Subject:
         ------
         ArgumentError
             When there is no such device here, or the model is of no family that is known.
+        CorpusError
+            When the model's files are damaged.
         """
-        import torch
-        from transformers import AutoModelForCausalLM
-        from transformers.utils import logging
+        from behemoth.model.load import load_model
 
         from .device import find_device
 
         place: Any = find_device("auto" if device is None else str(device))
-        config = read_config(self.directory)
-        capped = config.get("attn_logit_softcapping") is not None
-        bars = logging.is_progress_bar_enabled()
-        logging.disable_progress_bar()  # a bar for a second of work, between our own
-        try:
-            model = AutoModelForCausalLM.from_pretrained(
-                self.directory,
-                dtype=torch.float32,
-                local_files_only=True,
-                trust_remote_code=False,
-                use_safetensors=True,
-                # Said here, since a configuration may name kernels to be fetched and run.
-                attn_implementation="eager" if capped else "sdpa",
-            )
-        finally:
-            if bars:
-                logging.enable_progress_bar()
-        return model.to(place).eval()
+        read_config(self.directory)
+        self.check_files()
+        return load_model(self.directory).to(place).eval()
+
+    def check_files(self) -> None:
+        """Hold the model's files to what is recorded of them: nothing, but of runs."""
+
+    @cached_property
+    def model(self) -> PreTrainedModel:
+        """The model on the CPU, as `load_model` gives it: loaded when it is asked for, and kept."""
+        return self.load_model("cpu")
 
 
 def is_model(directory: Path) -> bool:

@@ -61,8 +61,8 @@ def cost_of_trial(unit: TrialUnit, model: ModelUnit, *, gpu: bool = False) -> Co
     """The cost of a trial on a model."""
     request = unit.plan.request
     corpus = model.corpus.make()
-    if request.edits is not None:
-        edits = request.edits * len(request.exposures or (0,))
+    if request.count is not None:
+        edits = request.count * len(request.exposures or (0,))
     else:
         edits = max(1, round((request.fraction or 1.0) * corpus.world.num_subjects))
     effort = answers(unit.choice.method).effort()
