@@ -19,6 +19,9 @@ from .options import Option, command, flag, force
 if TYPE_CHECKING:
     from behemoth.edit import Edited
 
+CORPUS = Option(
+    "corpus", "CORPUS", "Of a model that is no run: the corpus or spec that the plan was made of."
+)
 DEVICE = Option("device", "cpu|cuda", "Where the model goes [a GPU if any].")
 OPTIONS = (
     Option("plan", "PLAN", "A plan of edits (`behemoth plan`).",
@@ -37,6 +40,7 @@ OPTIONS = (
     Option("stack", "N", "Most single edits at once, where methods stack.", parse.at_least(1), 64),
     flag("adapter", "Write low-rank changes as PEFT adapters, too."),
     Option("cache", "DIR", "Where covariances are kept between calls."),
+    CORPUS,
     DEVICE,
     force("the edit that is there", "EDIT"),
 )  # fmt: skip
@@ -44,13 +48,15 @@ OPTIONS = (
 
 @command(*OPTIONS)
 def edit(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A finished training run.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A finished training run, or a model.")],
     given: dict[str, Any],
     json: bool,
 ) -> None:
     """Apply an editing or unlearning method to a run, and write what it changed.
 
-    The run stays as it is: an edit directory holds differences.
+    The run stays as it is: an edit directory holds differences. In place of a run it may be a
+    directory that transformers wrote, of a family that is known (`behemoth models`), with the
+    corpus whose facts it knows.
     """
     prepare()
     with needed(), resumable(given["out"]):

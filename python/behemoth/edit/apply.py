@@ -23,7 +23,7 @@ from behemoth.support.locks import lock_folder
 from behemoth.support.progress import Looking, Step, silent, task
 from behemoth.support.replacement import recover, succession
 from behemoth.train.device import find_device
-from behemoth.train.run import Run, read_run
+from behemoth.train.run import Run, read_subject
 
 from .protocol import EditContext, EditMethod, answers, settings_of
 from .record import EDIT, EditRecord, FailedEdit, check_place, told_edits
@@ -35,6 +35,8 @@ from .traced import at_traced_place, is_traced
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
+
+    from behemoth.train.subject import Subject
 
 __all__ = ["Edited", "edit"]
 
@@ -92,6 +94,7 @@ def edit(
     method: EditMethod | str,
     out: str | PathLike[str],
     *,
+    corpus: str | PathLike[str] | None = None,
     settings: Mapping[str, object] | None = None,
     single: bool = False,
     sequential: bool = False,
@@ -109,12 +112,14 @@ def edit(
     Parameters
     ----------
     run : path
-        A finished training run.
+        A finished training run, or a model that transformers' ``save_pretrained`` wrote.
     plan : EditPlan or path
     method : EditMethod or str
         A method, or the name of one.
     out : path
         Directory to write.
+    corpus : path, optional
+        Of a model that is no run: the corpus directory or spec that the plan was made of.
     settings : mapping, optional
         Settings of a method given by name: values of the types of its fields, and no texts for
         numbers. A method that edits at a place, and is told none, does so where the run was traced
@@ -167,7 +172,7 @@ def edit(
     if device is not None:
         find_device(str(device))
     with renamed(directory="run"):
-        ran = read_run(run)
+        ran = read_subject(run, corpus)
     chosen = _chosen(method, settings, ran.directory)
     made = EditPlan.of(plan)
     checkpoints = _checkpoints(single, sequential, checkpoint_at, len(made))
@@ -186,6 +191,7 @@ def edit(
         single=single,
         edits=tuple(made.edits["edit"]),
         checkpoints=checkpoints,
+        corpus=None if corpus is None or isinstance(ran, Run) else Path(corpus).resolve(),
     )
     seconds = 0.0
     with lock_folder(place):
@@ -277,7 +283,7 @@ def _chosen(
 class _Work:
     """One call's deltas, made and saved stack by stack."""
 
-    run: Run
+    run: Subject
     plan: EditPlan
     method: EditMethod
     record: EditRecord
