@@ -18,12 +18,19 @@ from .options import Option, command, flag, force
 if TYPE_CHECKING:
     from behemoth.edit import Edited
 
+
+def _methods() -> list[str]:
+    from behemoth.edit.registry import method_names
+
+    return method_names()
+
+
 DEVICE = Option("device", "cpu|cuda", "Where the model goes [a GPU if any].")
 OPTIONS = (
     Option("plan", "PLAN", "A plan of edits (`behemoth plan`).",
            required="a plan directory (`behemoth plan`)"),
     Option("method", "NAME", "A method (`behemoth methods`).",
-           required="a method (`behemoth methods` lists them)"),
+           required="a method (`behemoth methods` lists them)", offered=_methods),
     Option("settings", "key=value", "A setting of the method; repeatable.", parse.settings,
            names="--set", many=True),
     Option("out", "EDIT", "Directory to write; one that is unfinished is resumed.",
