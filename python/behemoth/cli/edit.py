@@ -19,6 +19,13 @@ from .options import Option, command, flag, force
 if TYPE_CHECKING:
     from behemoth.edit import Edited
 
+
+def _methods() -> list[str]:
+    from behemoth.edit.registry import method_names
+
+    return method_names()
+
+
 CORPUS = Option(
     "corpus", "CORPUS", "Of a model that is no run: the corpus or spec that the plan was made of."
 )
@@ -27,7 +34,7 @@ OPTIONS = (
     Option("plan", "PLAN", "A plan of edits (`behemoth plan`).",
            required="a plan directory (`behemoth plan`)"),
     Option("method", "NAME", "A method (`behemoth methods`).",
-           required="a method (`behemoth methods` lists them)"),
+           required="a method (`behemoth methods` lists them)", offered=_methods),
     Option("settings", "key=value", "A setting of the method; repeatable.", parse.settings,
            names="--set", many=True),
     Option("out", "EDIT", "Directory to write; one that is unfinished is resumed.",
