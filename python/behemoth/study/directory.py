@@ -29,7 +29,7 @@ from behemoth.support.replacement import Kind, clear
 
 __all__ = ["FRAMES", "StudyDirectory", "StudyError"]
 
-FRAMES = ("edits", "probes", "geometry", "retention", "traces")
+FRAMES = ("edits", "probes", "geometry", "retention", "traces", "suites")
 """The frames of a trial, one Parquet file each."""
 
 TRIAL = Kind(
