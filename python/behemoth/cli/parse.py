@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from functools import partial
+from math import isfinite, nan
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,9 +37,12 @@ def number_or_name(name: str, text: str) -> int | str:
 def number(name: str, text: str) -> float:
     """Read a number; the engine says which ones are allowed."""
     try:
-        return float(text.strip().replace("_", ""))
+        value = float(text.strip().replace("_", ""))
     except ValueError:
-        raise ArgumentError(name, text, "a number such as 0.5") from None
+        value = nan
+    if not isfinite(value):
+        raise ArgumentError(name, text, "a number such as 0.5")
+    return value
 
 
 def counts(name: str, text: str) -> int | list[int]:

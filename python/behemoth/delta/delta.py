@@ -305,6 +305,9 @@ class EditDelta:
         check(place, meta.pop(FILES, None), _TENSORS)
         try:
             tensors = load_file(place / _TENSORS)
+        except (OSError, SafetensorError):
+            raise CorpusError(f"{place / _TENSORS}: the delta is damaged") from None
+        try:
             for key, tensor in tensors.items():
                 name, _, part = key.partition(":")
                 if not part:
@@ -312,8 +315,8 @@ class EditDelta:
                 elif part == "left":
                     changes[name] = LowRank(tensor, tensors[f"{name}:right"])
             return cls(changes, **meta)
-        except (OSError, KeyError, TypeError, ValueError, SafetensorError):
-            raise CorpusError(f"{fspath(directory)}: the delta is damaged") from None
+        except (KeyError, TypeError, ValueError):
+            raise CorpusError(f"{place / RECORD}: the delta is damaged") from None
 
 
 @dataclass

@@ -53,8 +53,8 @@ def load_model(directory: Path) -> PreTrainedModel:
                 directory, dtype=torch.float32, use_safetensors=True, trust_remote_code=False,
                 local_files_only=True, output_loading_info=True,
             )  # fmt: skip
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError,
-                SafetensorError) as error:  # fmt: skip
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError,
+                RuntimeError, SafetensorError) as error:  # fmt: skip
             raise CorpusError(f"{weights} does not fit {CONFIG}, or is damaged") from error
     for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if names := sorted(map(str, found[what])):
