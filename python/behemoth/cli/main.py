@@ -171,7 +171,8 @@ def _message(error: Exception, words: Sequence[str]) -> str:
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         named = str(error.filename) in error.strerror
         return error.strerror if named else f"{error.filename}: {error.strerror}"
-    return str(error) or type(error).__name__
+    # torch puts a trace of its own below what it says.
+    return str(error).partition("\nException raised from ")[0] or type(error).__name__
 
 
 def _notes(error: BaseException) -> list[str]:

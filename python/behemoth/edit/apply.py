@@ -22,7 +22,7 @@ from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.locks import lock_folder
 from behemoth.support.progress import Looking, Step, silent, task
 from behemoth.support.replacement import recover, succession
-from behemoth.train.device import find_device
+from behemoth.train.device import find_device, is_out_of_memory
 from behemoth.train.run import Run, read_subject
 
 from .protocol import EditContext, EditMethod, answers, settings_of
@@ -206,7 +206,16 @@ def edit(
                 kept = None if cache is None else Path(cache)
                 with task(progress, "editing", "edits") as step:
                     work = _Work(ran, made, chosen, record, kept, step)
-                    seconds = work.carry_out(model, missing, stack)
+                    try:
+                        seconds = work.carry_out(model, missing, stack)
+                    except (MemoryError, RuntimeError) as error:
+                        if not is_out_of_memory(error):
+                            raise
+                        raise MemoryError(
+                            f"out of memory on {model.device}: {record.method} with "
+                            f"{dict(record.settings)}; lower what it is made of, or stack "
+                            f"(now {stack})"
+                        ) from error
             deltas = record.deltas()
             failed = _failed(deltas, sequential)
             # Adapters of an earlier call stay what they were then.

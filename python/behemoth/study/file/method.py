@@ -19,7 +19,7 @@ from behemoth.edit.registry import get_method, method_names, method_type
 from behemoth.plan.request import EditRequest
 from behemoth.support.errors import ArgumentError, check_keys, within
 
-from .grid import SECTIONS, table_of
+from .grid import SECTIONS, check_size, table_of
 from .measure import Measure
 
 __all__ = ["MethodChoice", "read_methods", "read_settings"]
@@ -157,6 +157,7 @@ def _choices(name: str, table: Mapping[str, Any], directory: Path | None) -> lis
     for key, values in grid.items():
         if not isinstance(values, list) or not values:
             raise ArgumentError(("grid", key), values, "a list of values, such as [1, 16]")
+    check_size("grid", grid)
     found: list[MethodChoice] = []
     for values in product(*grid.values()):
         own = dict(zip(grid, values, strict=True))
