@@ -8,6 +8,7 @@ Nothing heavy is imported before a verb runs.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -110,6 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     stops = Stops()
     if arguments is None:
+        _speak_utf8()
         stops.listen()
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
@@ -143,6 +145,16 @@ def _reading(trusting: bool) -> AbstractContextManager[None]:
     from behemoth.support.digests import unchecked
 
     return unchecked()
+
+
+def _speak_utf8() -> None:
+    """Begin again in UTF-8 where Python knows ASCII alone: LC_ALL=C with PYTHONUTF8=0.
+
+    The engine takes no path that Python could not read, and no name of a grammar could be shown.
+    """
+    if sys.getfilesystemencoding() == "ascii":
+        os.environ["PYTHONUTF8"] = "1"  # of the processes that this one starts as well
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def _exit_code(error: Exception) -> int:

@@ -67,7 +67,7 @@ class EditRecord:
     ----------
     directory : Path
     run : Path
-        The training run that was edited.
+        The training run that was edited, or another model.
     spec_hash : str
         Of its corpus.
     plan_hash, method, settings, seed, single
@@ -80,8 +80,13 @@ class EditRecord:
         Whether all deltas are there.
     failed : tuple of FailedEdit
         Edits that broke down.
+    corpus : Path, optional
+        Of a model that is no run.
     files : dict of str, optional
         Digests of adapters; deltas have those of their own files.
+    place : str, optional
+        Where in the model it was edited, for people, and whether that is what tracing found; none
+        of methods that have no such place.
     """
 
     directory: Path
@@ -96,7 +101,9 @@ class EditRecord:
     checkpoints: tuple[int, ...] = ()
     complete: bool = False
     failed: tuple[FailedEdit, ...] = ()
+    corpus: Path | None = None
     files: dict[str, str] | None = None
+    place: str | None = None
 
     def __fspath__(self) -> str:
         return fspath(self.directory)
@@ -154,7 +161,9 @@ class EditRecord:
             **asdict(self),
             "run": os.path.relpath(self.run, self.directory.resolve()),
         }
-        del values["directory"]
+        del values["directory"], values["corpus"]
+        if self.corpus is not None:
+            values["corpus"] = os.path.relpath(self.corpus, self.directory.resolve())
         write_bytes(self.directory / EDIT.record, as_json(sealed(values)))
 
     @classmethod
@@ -180,7 +189,9 @@ class EditRecord:
         own = {key: value for key, value in values.items() if key != "format_version"}
         failed = tuple(made(FailedEdit, row) for row in own.get("failed", ()))
         run = (directory / own["run"]).resolve()
-        return made(cls, {**own, "directory": directory, "run": run, "failed": failed})
+        corpus = (directory / own["corpus"]).resolve() if "corpus" in own else None
+        places = {"directory": directory, "run": run, "corpus": corpus}
+        return made(cls, {**own, **places, "failed": failed})
 
     def _place(self, name: str, key: int | None) -> Path:
         return self.directory / (name if key is None else f"{name}s/{key:05}")

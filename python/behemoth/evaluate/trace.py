@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from behemoth.edit.locate.sites import Places
+from behemoth.edit.traced import Place, TraceRecord
 from behemoth.model.architecture import Architecture
 from behemoth.model.modules import backbone
 from behemoth.model.precision import widened
@@ -30,7 +31,7 @@ from behemoth.support.checks import path_of, whole_number
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.files import replacing
 from behemoth.support.progress import Looking, Step, silent, task
-from behemoth.train.run import read_run
+from behemoth.train.run import read_subject
 
 from .clusters import interval, resampled_weights
 
@@ -48,31 +49,6 @@ ROLES = ("subject_first", "subject_middle", "subject_last", "between", "prompt_l
 _CHUNK = 1 << 15  # tokens that go through the model at once
 _LEVEL = 0.95
 _RESAMPLES = 1000
-
-
-@dataclass(frozen=True)
-class Place:
-    """A token and a layer to edit at.
-
-    Attributes
-    ----------
-    token : {'subject', 'prompt'}
-        As methods take it.
-    layer : int
-    effect, low, high : float
-        Mean indirect effect of its MLP, and the interval.
-    """
-
-    token: str
-    layer: int
-    effect: float
-    low: float
-    high: float
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The settings of a locate-and-edit method that edits here."""
-        return {"token": self.token, "layers": (self.layer,)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,12 +102,14 @@ def trace(
     run: str | PathLike[str],
     plan: EditPlan | str | PathLike[str],
     *,
+    corpus: str | PathLike[str] | None = None,
     samples: int = 10,
     noise: float = 3.0,
     window: int = 1,
     seed: int = 0,
     device: torch.device | str | None = None,
     out: str | PathLike[str] | None = None,
+    save: bool = False,
     progress: Looking = None,
 ) -> Traced:
     """Trace the facts of a plan's edits in a run's model, as they are before the edits.
@@ -139,9 +117,11 @@ def trace(
     Parameters
     ----------
     run : path
-        A finished training run.
+        A finished training run, or a model.
     plan : EditPlan or path
         Its edits say which facts, each in the first of its wordings.
+    corpus : path, optional
+        Of a model that is no run: the corpus directory or spec that the plan was made of.
     samples : int
         Draws of noise for each fact.
     noise : float
@@ -155,6 +135,9 @@ def trace(
         A GPU where there is one by default.
     out : path, optional
         A new or empty directory, for ``facts.parquet`` and ``summary.parquet``.
+    save : bool
+        Keep in the run what was found, ``trace.json``: methods that edit at a place then edit it
+        at the best one, unless their settings say where. One that is there is replaced.
     progress : callable or Progress, optional
         Who looks on; what it raises stops the work.
 
@@ -170,7 +153,7 @@ def trace(
         what = "holds something" if place.is_dir() else "is a file"
         raise CorpusError(f"{fspath(place)} {what}; allowed: a new or empty directory")
     with renamed(directory="run"):
-        ran = read_run(run)
+        ran = read_subject(run, corpus)
     made = EditPlan.of(plan)
     made.check(ran.corpus)
     model = ran.load_model(device)
@@ -184,6 +167,12 @@ def trace(
         for name, frame in (("facts", found.facts), ("summary", found.summary)):
             with replacing(place / f"{name}.parquet") as temporary:
                 frame.write_parquet(temporary)
+    if save:
+        facts = found.facts["edit"].n_unique()
+        places = tuple(found.places)
+        TraceRecord(made.plan_hash, facts, samples, noise, window, seed, places).write(
+            ran.directory
+        )
     return found
 
 

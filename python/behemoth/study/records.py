@@ -117,6 +117,8 @@ class TrialRow(_Record):
         The method's.
     swap : int
         Of how many edited facts the exposures are those of another fact of the subject.
+    twin : str, optional
+        Id of the model that its suite was taken beside.
     """
 
     id: str
@@ -129,6 +131,7 @@ class TrialRow(_Record):
     rotation: int
     family: str
     swap: int = 0
+    twin: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

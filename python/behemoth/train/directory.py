@@ -7,6 +7,7 @@
     RUN/spec.toml        the corpus (with table.parquet, names/ and exposures.parquet where it needs
                          them)
     RUN/checkpoints/     see `checkpoint`
+    RUN/trace.json       what tracing found in it, if it was kept (`behemoth trace --save`)
     RUN/metrics.jsonl, metrics.parquet, tensorboard/
 """
 
@@ -32,12 +33,15 @@ from .errors import TrainError
 from .result import TrainResult
 from .run import RECORD, RunRecord, read_record
 
+TRACE = "trace.json"
+"""What tracing found in the model, where editing looks for it."""
+
 RUN = Kind(
     RECORD,
     (
         "config.json", "model.safetensors", "generation_config.json", *FILES, "spec.toml",
         TABLE_FILE, "names/*.parquet", EXPOSURES_FILE, GRAMMAR_FILE, BACKGROUND_FILE,
-        "metrics.jsonl", "metrics.parquet", "checkpoints/step-*",
+        "metrics.jsonl", "metrics.parquet", TRACE, "checkpoints/step-*",
         "tensorboard/events.out.tfevents.*",
     ),
 )  # fmt: skip

@@ -12,7 +12,8 @@
     [corpus]
     [train]                  # fields of TrainConfig; what is missing is the size's default
     [plan]                   # fields of EditRequest
-    [[method]]               # name, label, settings, grid of settings, plan (over [plan])
+    [[method]]               # name (or family), label, settings, grid of settings, plan and
+                             # measure (over those sections), where
     name = "lora"
     grid = { rank = [1, 16] }
     [measure]                # fields of Measure
@@ -132,7 +133,7 @@ class Study:
             allowed = " and ".join(map(str, FORMAT_VERSIONS))
             raise ArgumentError("format_version", version, allowed)
         tables = {name: table_of(name, table.get(name, {})) for name in SECTIONS}
-        methods = read_methods(table.get("method", []))
+        methods = read_methods(table.get("method", []), directory)
         study = cls(
             name=table["name"],
             question=table.get("question", ""),
