@@ -28,6 +28,7 @@ from .protocol import EditContext, EditMethod, answers, settings_of
 from .record import EDIT, EditRecord, FailedEdit, check_place, told_edits
 from .registry import get_method
 from .sequential import carry_out_in_sequence, checkpoints_of
+from .settings import read_settings
 from .stacking import stack_size
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def edit(
     method: EditMethod | str,
     out: str | PathLike[str],
     *,
-    settings: Mapping[str, object] | None = None,
+    settings: Mapping[str, object] | str | PathLike[str] | None = None,
     single: bool = False,
     sequential: bool = False,
     checkpoint_at: Sequence[int] | None = None,
@@ -113,9 +114,9 @@ def edit(
         A method, or the name of one.
     out : path
         Directory to write.
-    settings : mapping, optional
+    settings : mapping or path, optional
         Settings of a method given by name: values of the types of its fields, and no texts for
-        numbers.
+        numbers; or a file of them, as `behemoth tune` writes one.
     single : bool
         Make each edit by itself, from the same unedited model, many at once where the method
         stacks; by default the whole plan as one batch.
@@ -241,8 +242,12 @@ def _failed(deltas: Mapping[int | None, EditDelta], sequential: bool) -> list[Fa
     return [FailedEdit(key, delta.failure) for key, delta in deltas.items() if delta.failure]
 
 
-def _chosen(method: EditMethod | str, settings: Mapping[str, object] | None) -> EditMethod:
+def _chosen(
+    method: EditMethod | str, settings: Mapping[str, object] | str | PathLike[str] | None
+) -> EditMethod:
     if isinstance(method, str):
+        if isinstance(settings, str | PathLike):
+            settings = read_settings(settings, method)
         return get_method(method, settings)
     if not isinstance(method, EditMethod):
         raise ArgumentError("method", method, "a method, or the name of one")
