@@ -17,7 +17,7 @@ from behemoth.support.text import clock_text, count_text
 
 from . import parse
 from .console import console, keep_interrupts, resumable, write_json
-from .options import Option, command, flag
+from .options import Option, command, flag, offering
 
 if TYPE_CHECKING:
     from behemoth.study.gates import GatesResult, Held
@@ -47,6 +47,12 @@ def _size(name: str, text: str) -> str:
 
 def _engine(name: str, text: str) -> str:
     return parse.choice(name, text, ("local", "ray"))
+
+
+def _presets() -> list[str]:
+    from behemoth.study.file.presets import preset_names
+
+    return list(preset_names())
 
 
 def _numbers(name: str, text: str) -> list[int]:
@@ -86,7 +92,12 @@ GATES = (
 @command(*RUN)
 def run(
     source: Annotated[
-        str, typer.Argument(metavar="FILE|PRESET", help="A study file (TOML), or a preset's name.")
+        str,
+        typer.Argument(
+            metavar="FILE|PRESET",
+            help="A study file (TOML), or a preset's name.",
+            autocompletion=offering(_presets),
+        ),
     ],
     given: dict[str, Any],
     json: bool,
@@ -239,7 +250,12 @@ def presets(given: dict[str, Any], json: bool) -> None:
 @command(SIZE)
 def show(
     source: Annotated[
-        str, typer.Argument(metavar="PRESET|STUDY", help="A preset, or the directory of a study.")
+        str,
+        typer.Argument(
+            metavar="PRESET|STUDY",
+            help="A preset, or the directory of a study.",
+            autocompletion=offering(_presets),
+        ),
     ],
     given: dict[str, Any],
     json: bool,

@@ -10,8 +10,10 @@ from importlib import resources
 from itertools import zip_longest
 from typing import Any
 
+from behemoth.study.analysis.cases import Case
 from behemoth.study.analysis.headline import Headline
 
+from .cases import case_section
 from .render import embedded, javascript
 from .style import Absent, Figure
 
@@ -59,8 +61,10 @@ class Page:
     left_out : str
         Which methods the figures leave out; empty where they show all.
     figures : sequence of Figure or Absent
+    cases : sequence of Case
+        Single edits, after the figures.
     sections : sequence of (title, text, Table or None)
-        After the figures.
+        After those.
     run : Table
     models : Table
     command : str
@@ -79,6 +83,7 @@ class Page:
     methods: Table | None
     left_out: str
     figures: Sequence[Figure | Absent]
+    cases: Sequence[Case]
     sections: Sequence[tuple[str, str, Table | None]]
     run: Table
     models: Table
@@ -113,6 +118,7 @@ def render(page: Page) -> str:
             f"<li>{escape(figure.title)}: {escape(figure.why)}</li>" for figure in absent
         )
         parts.append(f"<p>Left out, for want of data:</p><ul class='absent'>{items}</ul>")
+    parts += case_section(page.cases)
     for title, text, table in page.sections:
         parts.append(f"<h2>{escape(title)}</h2>")
         if text:
@@ -154,7 +160,9 @@ _METHODS = (
     "Over all exposures. Success: free generation says the new object (of methods that unlearn: no "
     "longer the old one). Bystanders must stay; lost are those that the model knew before. ED50: "
     "the steps that half of the edits need. Seconds are of making an edit in the stack that its "
-    "trial made; ranges are 95 % intervals of the cluster jackknife."
+    "trial made. Operations are those of matrix products and attention, counted on one edit, or a "
+    "batch, made alone for that with covariances at hand; memory is what its tensors take at once "
+    "beside the model. Ranges are 95 % intervals of the cluster jackknife."
 )
 
 

@@ -115,6 +115,7 @@ def write_report(
         methods=method_table(summary) if summary.methods.height else None,
         left_out=left_out,
         figures=drawn,
+        cases=summary.cases,
         sections=_sections(results, summary),
         run=run_table(_run(results, summary)),
         models=model_table(summary),

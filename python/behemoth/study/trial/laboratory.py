@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from behemoth.corpus.corpus import Corpus
+from behemoth.edit.cost import EditCost
 from behemoth.edit.gradient.method import check_kinds
 from behemoth.edit.protocol import EditContext, Watch
 from behemoth.plan.choice import choose_edits
@@ -59,6 +60,7 @@ class Laboratory:
         self.directory = directory
         self._run: tuple[str, Run, GPTNeoXForCausalLM] | None = None
         self._planned: Planned | None = None
+        self._costs: dict[tuple[object, ...], EditCost | None] = {}
         self._twin: tuple[str, str, Bench] | None = None
 
     def train(self, unit: ModelUnit, step: Step = silent) -> ModelRecord:
@@ -166,6 +168,11 @@ class Laboratory:
                 table, reason = work.durability()
                 named = pl.lit(unit.id).alias("trial")
                 frames["retention"] = table.select(named, pl.all())
+        # The same for all models of a size: it is counted once.
+        kind = (run.config.model, run.record.parameters, repr(method), planned.batch)
+        if kind not in self._costs:
+            self._costs[kind] = work.cost()
+        cost = self._costs[kind]
         with clock("write"):
             for name, frame in frames.items():
                 with replacing(place / f"{name}.parquet") as temporary:
@@ -180,6 +187,8 @@ class Laboratory:
             failed_edits=len(failures),
             device=device_name(model.device),
             versions=versions("behemoth", "torch", "transformers"),
+            flops=None if cost is None else cost.flops / planned.batch,
+            memory=None if cost is None else cost.memory,
             seconds=clock.seconds,
         )
         self.directory.write(record)
@@ -237,7 +246,10 @@ def _compile(unit: PlanUnit, corpus: Corpus) -> EditPlan:
     if unit.moved:
         facts = chosen.facts.fact
         table = table.filter(first.exposures(facts) != corpus.exposures(facts))
-    return compile_plan(corpus, replace(unit.request, edits=None, exposures=None), table=table)
+    said = replace(
+        unit.request, edits=None, exposures=None, most_frequent=None, least_frequent=None
+    )
+    return compile_plan(corpus, said, table=table)
 
 
 def _recall(model: GPTNeoXForCausalLM, corpus: Corpus) -> pl.DataFrame:
