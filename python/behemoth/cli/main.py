@@ -32,6 +32,7 @@ from behemoth.cli import (
     tokenizer,
     trace,
     train,
+    tune,
     verify,
 )
 from behemoth.support.signals import Stops
@@ -58,6 +59,7 @@ app.command("train")(train.train)
 app.command("models")(models.models)
 app.command("plan")(plan.plan)
 app.command("edit")(edit.edit)
+app.command("tune")(tune.tune)
 app.command("evaluate")(evaluate.evaluate)
 app.command("trace")(trace.trace)
 app.command("methods")(methods.methods)
