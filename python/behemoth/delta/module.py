@@ -85,15 +85,14 @@ class ModuleChange(ABC):
         ArgumentError
             With the module.
         """
-        from torch import nn
+        from behemoth.model.modules import is_linear, weight_of
 
-        if not isinstance(module, nn.Linear):
+        if not is_linear(module):
             kind = type(module).__name__
             raise ArgumentError("model", f"{name}, a {kind}", "a linear module there")
-        if tuple(module.weight.shape) != self.sizes:
-            raise ArgumentError(
-                "model", f"{name} of shape {tuple(module.weight.shape)}", str(self.sizes)
-            )
+        shape = tuple(weight_of(module).shape)
+        if shape != self.sizes:
+            raise ArgumentError("model", f"{name} of shape {shape}", str(self.sizes))
 
 
 @dataclass(frozen=True, eq=False)

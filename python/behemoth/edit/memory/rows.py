@@ -41,8 +41,9 @@ def answer_losses(model: nn.Module, tokens_nt: Tensor, labels_nt: Tensor) -> Ten
     """
     rows, columns = torch.nonzero(labels_nt != IGNORED, as_tuple=True)
     hidden = backbone(model)(input_ids=tokens_nt, use_cache=False)[0]
-    head = model.get_submodule(Architecture.of(model).head)
-    logits = widened(head(hidden[rows, columns - 1]))
+    architecture = Architecture.of(model)
+    head = model.get_submodule(architecture.head)
+    logits = widened(architecture.logits(head, hidden[rows, columns - 1]))
     nll = F.cross_entropy(logits, labels_nt[rows, columns], reduction="none")
     tokens = nll.new_zeros(len(tokens_nt)).index_add(0, rows, torch.ones_like(nll))
     return nll.new_zeros(len(tokens_nt)).index_add(0, rows, nll) / tokens

@@ -272,10 +272,12 @@ class _Training:
         """Add the edits to a memory; gives why it did not work."""
         import torch
 
+        from behemoth.model.modules import weight_of
+
         method = self.method
         number = memory.edits // method.shard
         if number == len(memory.shards):
-            weight = self.model.get_parameter(f"{self.name}.weight")
+            weight = weight_of(self.model.get_submodule(self.name)).detach().contiguous()
             memory.shards.append(torch.zeros_like(weight, dtype=self.dtype))
         change = memory.shards[number].clone().requires_grad_()
         mask = self._mask(number, change)
@@ -302,10 +304,11 @@ class _Training:
         """What the matrix itself gives: a memory of earlier edits may be in the module."""
         import torch
 
-        module = self.model.get_submodule(self.name)
-        assert isinstance(module, torch.nn.Linear)
+        from behemoth.model.modules import weight_of
+
+        module: Any = self.model.get_submodule(self.name)
         bias = None if module.bias is None else module.bias.detach()
-        return torch.nn.functional.linear(x, module.weight.detach(), bias)
+        return torch.nn.functional.linear(x, weight_of(module).detach(), bias)
 
     def _mask(self, shard: int, change: Tensor) -> Tensor:
         import torch
