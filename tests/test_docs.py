@@ -29,8 +29,8 @@ DOCS = Path(__file__).parents[1] / "docs"
 GROUPS = ("grammar", "study", "tokenizer")
 FROM = ["from-easyedit.md", "from-open-unlearning.md", "from-tofu.md"]
 PAGES = [
-    "tutorial.md", "adding-a-method.md", "suites.md", "studies.md", "export.md", "worlds.md", "json.md",
-    *FROM,
+    "tutorial.md", "adding-a-method.md", "suites.md", "studies.md", "export.md", "worlds.md",
+    "json.md", "streaming.md", *FROM,
 ]  # fmt: skip
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _FILE = re.compile(r"# ([\w./-]+\.(?:toml|py))\n")
@@ -126,6 +126,7 @@ def _shape(line):
         "export.md",
         "worlds.md",
         "json.md",
+        "streaming.md",
         *FROM,
     ],
 )
