@@ -30,7 +30,7 @@ GROUPS = ("grammar", "study", "tokenizer")
 FROM = ["from-easyedit.md", "from-open-unlearning.md", "from-tofu.md"]
 PAGES = [
     "tutorial.md", "adding-a-method.md", "leaderboard.md", "suites.md", "studies.md", "export.md",
-    "worlds.md", "json.md", *FROM,
+    "worlds.md", "json.md", "streaming.md", *FROM,
 ]  # fmt: skip
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _FILE = re.compile(r"# ([\w./-]+\.(?:toml|py))\n")
@@ -127,6 +127,7 @@ def _shape(line):
         "export.md",
         "worlds.md",
         "json.md",
+        "streaming.md",
         *FROM,
     ],
 )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from behemoth.delta.delta import EditDelta
 
-__all__ = ["GEOMETRY", "geometry", "changed_parameter"]
+__all__ = ["GEOMETRY", "changed_parameter", "geometry"]
 
 GEOMETRY: dict[str, Any] = {
     "edit": pl.UInt32,
