@@ -85,6 +85,7 @@ def test_sums_at_checkpoints_are_those_of_the_edits_in_turn(trained, plan, tmp_p
                 torch.testing.assert_close(change, total[name], rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.exact
 @pytest.mark.parametrize(
     ("method", "settings"), [("lora", LORA), ("alphaedit", ALPHA), ("ultraedit", {})]
 )
@@ -162,6 +163,7 @@ def test_keys_are_remembered_by_layer(network, compiled, small_corpus):
     assert torch.equal(again.memory()["1"], kept["1"])
 
 
+@pytest.mark.exact
 @pytest.mark.parametrize(("method", "settings"), [("lora", LORA), ("ultraedit", {})])
 def test_one_killed_between_its_last_checkpoint_and_the_edit_goes_on(
     trained, plan, tmp_path, monkeypatch, method, settings

@@ -133,7 +133,8 @@ def draw(
         if parts or name in empty
     }
     seconds = dict.fromkeys(pl.concat(tables["edits"])["trial"].unique(), 30.0)
-    return SimpleNamespace(**frames, edit_seconds=seconds)
+    costs = dict.fromkeys(seconds, (2.5e9, 3 * 2**20))
+    return SimpleNamespace(**frames, edit_seconds=seconds, edit_costs=costs)
 
 
 def _with(table, about):
@@ -416,6 +417,8 @@ def write(path, frames, *, primary, name="frequency", question=None):
                 "status": "done",
                 "reason": None,
                 "seconds": {"edit": 4.0, "evaluate": 1.0},
+                "flops": 2.5e9,
+                "memory": 3 * 2**20,
             },
         )
 

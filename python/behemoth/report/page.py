@@ -148,7 +148,9 @@ _METHODS = (
     "Over all exposures. Success: free generation says the new object (of methods that unlearn: no "
     "longer the old one). Bystanders must stay; lost are those that the model knew before. ED50: "
     "the steps that half of the edits need. Seconds are of making an edit in the stack that its "
-    "trial made; ranges are 95 % intervals of the cluster jackknife."
+    "trial made. Operations are those of matrix products and attention, counted on one edit, or a "
+    "batch, made alone for that with covariances at hand; memory is what its tensors take at once "
+    "beside the model. Ranges are 95 % intervals of the cluster jackknife."
 )
 
 

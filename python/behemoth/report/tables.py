@@ -53,6 +53,8 @@ def method_table(summary: Summary) -> Table:
         ("#ED50, steps", _median_dose),
         ("#norm of the change", lambda row: number(row["norm"], 2)),
         ("#seconds an edit", lambda row: number(row["seconds"], 2)),
+        ("#10⁹ operations an edit", lambda row: _scaled(row["flops"], 1e9)),
+        ("#memory, MiB", lambda row: _scaled(row["memory"], 2**20)),
         ("#edits", lambda row: f"{row['edits']:,}"),
         ("#clusters", lambda row: str(row["clusters"])),
     ]
@@ -62,6 +64,10 @@ def method_table(summary: Summary) -> Table:
         tuple(columns[place][0] for place in kept),
         [[row[place] for place in kept] for row in cells],
     )
+
+
+def _scaled(value: float | None, unit: float) -> str:
+    return number(None if value is None else value / unit, 2)
 
 
 def _share(row: Mapping[str, Any], name: str) -> str:

@@ -145,6 +145,10 @@ class TrialRecord(TrialRow):
         Where it was carried out; none where it was not.
     versions : dict of str to str
         With what.
+    flops : float, optional
+        Operations of one edit, and memory : int, optional, bytes that making it takes beside the
+        model, of a batch as a whole: see `behemoth.edit.cost.EditCost`. None of methods that train
+        a model again, and of trials that were carried out before it was counted.
     """
 
     status: Outcome
@@ -154,6 +158,8 @@ class TrialRecord(TrialRow):
     failed_edits: int = 0
     device: str | None = None
     versions: dict[str, str] | None = None
+    flops: float | None = None
+    memory: int | None = None
 
 
 @dataclass(frozen=True)

@@ -196,6 +196,15 @@ class Results:
             if "edit" in ((record := self._records[name]).seconds or {})
         }
 
+    @property
+    def edit_costs(self) -> dict[str, tuple[float, int]]:
+        """Operations of one edit and bytes that it takes, by the trial's id, where counted."""
+        return {
+            name: (record.flops, record.memory)
+            for name in self.done
+            if (record := self._records[name]).flops is not None and record.memory is not None
+        }
+
     @cached_property
     def _model_records(self) -> dict[str, ModelRecord]:
         found = {

@@ -15,7 +15,7 @@ draw = runpy.run_path(str(Path(__file__).parents[1] / "synthetic.py"))["draw"]
 def table_of(frames):
     edits = frames.edits.collect()
     of_edits = damage_of_edits(damage(frames.probes))
-    return methods_of(edits, frames.probes, of_edits, frames.edit_seconds)
+    return methods_of(edits, frames.probes, of_edits, frames.edit_seconds, frames.edit_costs)
 
 
 def test_each_method_has_a_row_with_what_its_edits_say():
@@ -31,6 +31,7 @@ def test_each_method_has_a_row_with_what_its_edits_say():
         assert row["success_low"] <= row["success"] <= row["success_high"]
         assert row["norm"] == own["norm"].median()
         assert row["seconds"] == pytest.approx(30 / 50), "30 s a trial of 50 edits"
+        assert (row["flops"], row["memory"]) == (2.5e9, 3 * 2**20)
     # The second is twice as fast.
     assert table["ed50"][1] < table["ed50"][0]
 
@@ -46,7 +47,17 @@ def test_held_out_wordings_count_by_what_the_method_is_for():
 def test_what_was_not_asked_is_null():
     frames = draw(edits=10, worlds=1, probes=1)
     frames.probes = frames.probes.filter(pl.col("group") != "edited_held_out")
-    frames.edit_seconds = {}
+    frames.edit_seconds, frames.edit_costs = {}, {}
     row = table_of(frames).row(0, named=True)
     assert row["held_out"] is None and row["seconds"] is None
+    assert row["flops"] is None and row["memory"] is None
     assert row["success"] is not None and row["success_low"] is None, "one cluster: no interval"
+
+
+def test_costs_are_means_over_edits_and_the_most_memory():
+    frames = draw(labels=("one",), edits=10, worlds=3)
+    first, second, _ = sorted(frames.edit_seconds)
+    # One trial is of before there were counts.
+    frames.edit_costs = {first: (1e9, 100), second: (3e9, 50)}
+    row = table_of(frames).row(0, named=True)
+    assert (row["flops"], row["memory"]) == (2e9, 100)

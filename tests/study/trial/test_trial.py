@@ -149,3 +149,28 @@ def test_link_facts_have_no_subject():
                           same_relation=0, regular=0, probes=0)  # fmt: skip
     about = about_edits(compile_plan(corpus, request), corpus)
     assert about["link"].all() and about["subject_exposures"].null_count() == 2
+
+
+def test_what_an_edit_costs_is_counted(finished):
+    results = Results.open(finished[0])
+    costs = results.edit_costs
+    assert set(costs) == set(results.done)
+    parameters = results.models.collect()["parameters"].max()
+    for flops, memory in costs.values():
+        assert parameters < flops < 1e12 and 0 < memory < 1e9
+    by_label = {trial.label: costs[trial.id] for trial in results.about.trials}
+    # More of the same steps, of a change of more numbers.
+    assert by_label["LoRA, rank 4"] > by_label["LoRA, rank 1"]
+
+
+def test_records_from_before_costs_were_counted_are_read(finished, tmp_path):
+    import json
+    import shutil
+
+    shutil.copytree(finished[0], tmp_path / "old")
+    for file in tmp_path.glob("old/trials/*/trial.json"):
+        values = json.loads(file.read_text())
+        del values["flops"], values["memory"]
+        file.write_text(json.dumps(values))
+    results = Results.open(tmp_path / "old")
+    assert results.edit_costs == {} and len(results.done) == len(results.about.trials)

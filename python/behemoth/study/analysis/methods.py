@@ -28,6 +28,8 @@ METHODS: dict[str, Any] = {
     "beyond": pl.Float64,
     "norm": pl.Float64,
     "seconds": pl.Float64,
+    "flops": pl.Float64,
+    "memory": pl.Float64,
 }
 """Columns of what `methods_of` gives."""
 _SHARE = (0.0, 1.0)
@@ -39,6 +41,7 @@ def methods_of(
     probes: pl.LazyFrame,
     of_edits: pl.DataFrame,
     seconds: Mapping[str, float],
+    costs: Mapping[str, tuple[float, int]],
 ) -> pl.DataFrame:
     """Sum up each method over all levels of exposures.
 
@@ -52,6 +55,8 @@ def methods_of(
         What `damage_of_edits` gives.
     seconds : mapping of str to float
         Seconds that the edits of each trial took, by its id.
+    costs : mapping of str to (float, int)
+        Operations of one edit of each trial and bytes that it takes, by its id, where counted.
 
     Returns
     -------
@@ -65,6 +70,8 @@ def methods_of(
         - ed50, censored, beyond: as of `dose_table`, over all facts; null without doses.
         - norm: median Frobenius norm of the change.
         - seconds: of one edit, made in the stack that its trial made, evaluation apart.
+        - flops: operations of one edit, the mean over edits; memory: bytes that making one, or a
+          batch, takes beside the model, the most of all trials; null where they were not counted.
         - ..._low, ..._high: 95 % intervals by the cluster jackknife, null for one cluster.
     """
     by = ("label",)
@@ -102,9 +109,11 @@ def methods_of(
     cost = spent.drop_nulls("spent").group_by("label").agg(
         (pl.col("spent").sum() / pl.col("len").sum()).alias("seconds")
     )  # fmt: skip
-    table = table.join(
-        doses.select("label", "ed50", "censored", "beyond"), on="label", how="left"
-    ).join(cost, on="label", how="left")
+    table = (
+        table.join(doses.select("label", "ed50", "censored", "beyond"), on="label", how="left")
+        .join(cost, on="label", how="left")
+        .join(_counted(spent, costs), on="label", how="left")
+    )
     order = pl.DataFrame({"label": labels})
     return order.join(table, on="label", how="left", maintain_order="left").select(
         pl.col(name).cast(dtype) for name, dtype in METHODS.items()
@@ -112,6 +121,16 @@ def methods_of(
 
 
 _UNITS = ("trial", "edit")
+
+
+def _counted(trials: pl.DataFrame, costs: Mapping[str, tuple[float, int]]) -> pl.DataFrame:
+    """Operations and memory of each method's edits: label, flops, memory."""
+    schema = {"trial": pl.String, "flops": pl.Float64, "memory": pl.Float64}
+    rows = [(trial, flops, float(memory)) for trial, (flops, memory) in costs.items()]
+    counted = trials.join(pl.DataFrame(rows, schema, orient="row"), on="trial")
+    return counted.group_by("label").agg(
+        (pl.col("flops") * pl.col("len")).sum() / pl.col("len").sum(), pl.col("memory").max()
+    )
 
 
 def _held_out(edits: pl.DataFrame, probes: pl.LazyFrame) -> pl.DataFrame:

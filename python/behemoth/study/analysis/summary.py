@@ -158,7 +158,7 @@ def summarise(
     return Summary(
         edits=edits,
         models=models,
-        methods=methods_of(edits, frames.probes, of_edits, frames.edit_seconds),
+        methods=methods_of(edits, frames.probes, of_edits, frames.edit_seconds, frames.edit_costs),
         doses=dose_table(edits, resamples=resamples),
         doses_by_label=by_label,
         contrasts=contrasts(edits, bystanders, of_edits, models, primary, step=step),

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from behemoth.corpus.corpus import Corpus
+from behemoth.edit.cost import EditCost
 from behemoth.edit.gradient.method import check_kinds
 from behemoth.edit.protocol import EditContext, Watch
 from behemoth.plan.choice import choose_edits
@@ -56,6 +57,7 @@ class Laboratory:
         self.directory = directory
         self._run: tuple[str, Run, GPTNeoXForCausalLM] | None = None
         self._planned: Planned | None = None
+        self._costs: dict[tuple[object, ...], EditCost | None] = {}
 
     def train(self, unit: ModelUnit, step: Step = silent) -> ModelRecord:
         """Train a model, or go on where a stopped run left it, and ask it all facts.
@@ -160,6 +162,11 @@ class Laboratory:
                 table, reason = work.durability()
                 named = pl.lit(unit.id).alias("trial")
                 frames["retention"] = table.select(named, pl.all())
+        # The same for all models of a size: it is counted once.
+        kind = (run.config.model, run.record.parameters, repr(method), planned.batch)
+        if kind not in self._costs:
+            self._costs[kind] = work.cost()
+        cost = self._costs[kind]
         with clock("write"):
             for name, frame in frames.items():
                 with replacing(place / f"{name}.parquet") as temporary:
@@ -174,6 +181,8 @@ class Laboratory:
             failed_edits=len(failures),
             device=device_name(model.device),
             versions=versions("behemoth", "torch", "transformers"),
+            flops=None if cost is None else cost.flops / planned.batch,
+            memory=None if cost is None else cost.memory,
             seconds=clock.seconds,
         )
         self.directory.write(record)

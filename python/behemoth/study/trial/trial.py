@@ -14,13 +14,14 @@ import polars as pl
 import torch
 
 from behemoth.delta.delta import EditDelta
+from behemoth.edit.cost import EditCost, edit_cost
 from behemoth.edit.protocol import EditContext, EditMethod
 from behemoth.edit.stacking import most_stacked, stack_size
 from behemoth.evaluate.frame import evaluate_model
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.study.file.units import TrialUnit
 from behemoth.study.schemas import EDITS, PROBES, SHAPES, TRACES
-from behemoth.support.progress import Step
+from behemoth.support.progress import Step, silent
 from behemoth.train.run import Run
 
 from .durability import retention
@@ -60,6 +61,11 @@ class Planned:
     singles: dict[int, EditPlan]
     decomposed: list[int]
 
+    @property
+    def batch(self) -> int:
+        """Edits that are made together."""
+        return 1 if self.singles else len(self.plan)
+
 
 @dataclass
 class Trial:
@@ -95,6 +101,13 @@ class Trial:
             steps=measure.durability, rate=measure.durability_rate,
         )  # fmt: skip
         return frame, None if failure is None else f"durability: the batch broke down: {failure}"
+
+    def cost(self) -> EditCost | None:
+        """Make one edit, or the batch, once more, and count what it takes."""
+        plan = next(iter(self.planned.singles.values()), self.planned.plan)
+        context = replace(self.context, progress=silent)
+        with self.clock("cost"):
+            return edit_cost(self.method, self.model, [plan], context)
 
     def _deltas(self) -> Iterator[dict[int | None, EditDelta]]:
         """Single edits stack by stack, or the plan as one batch."""

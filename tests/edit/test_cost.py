@@ -1,0 +1,109 @@
+"""What an edit costs, against what can be worked out by hand."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+from torch import nn
+
+from behemoth.edit.cost import edit_cost
+from behemoth.edit.protocol import EditContext, Effort, MethodInfo
+from behemoth.edit.registry import get_method, method_names
+from behemoth.plan import EditRequest, compile_plan
+
+QUICK = {"steps": 2, "target_steps": 2, "samples": 256, "covariance_tokens": 2048}
+
+
+class Method:
+    """A method that does some work, and no edit."""
+
+    info = MethodInfo("work", "none", "nobody", "nothing", frozenset({"remap"}), False)
+
+    def __init__(self, work, trainings=0):
+        self.work, self.trainings = work, trainings
+
+    def effort(self):
+        return Effort(1, 1, self.trainings)
+
+    def apply(self, model, plans, context):
+        self.work(model)
+        return []
+
+
+def cost_of(work, model=None):
+    return edit_cost(Method(work), model or nn.Linear(30, 20, bias=False), [], None)
+
+
+def test_products_count_forward_and_backward():
+    def train(model):
+        model(torch.ones(7, 30)).sum().backward()
+
+    forward = 2 * 7 * 30 * 20
+    assert cost_of(lambda model: model(torch.ones(7, 30))).flops == forward
+    # Of the backward pass the gradient of the weights alone: the input wants none.
+    assert cost_of(train).flops == 2 * forward
+
+
+def test_memory_is_what_is_there_at_once():
+    def one_after_another(_):
+        for _ in range(5):
+            torch.ones(1000)
+
+    def together(_):
+        kept = [torch.ones(1000) for _ in range(5)]
+        [each.view(10, 100).add_(1) for each in kept]  # views and changes in place are no memory
+
+    assert cost_of(one_after_another).memory == 4000
+    assert cost_of(together).memory == 5 * 4000
+
+
+def test_the_model_is_not_counted_and_what_autograd_keeps_is():
+    def change(model):
+        with torch.no_grad():
+            model.weight.mul_(1.0)
+            model.weight.detach().flatten()
+
+    def deep(_):
+        value = torch.ones(1000, requires_grad=True)
+        total = value
+        for _ in range(10):
+            total = total.exp()  # its output is kept for the backward pass
+        total.sum().backward()
+
+    assert cost_of(change).memory == 0
+    assert cost_of(deep).memory >= 11 * 4000
+
+
+def test_what_trains_again_is_not_done_twice():
+    def never(_):
+        raise AssertionError
+
+    assert edit_cost(Method(never, trainings=1), nn.Linear(2, 2), [], None) is None
+
+
+@pytest.mark.parametrize("name", method_names())
+def test_every_method_has_a_cost(name, contract_corpus, contract_run, tmp_path):
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(contract_run).eval()
+    fields = {field.name for field in dataclasses.fields(type(get_method(name)))}
+    method = get_method(name, {key: value for key, value in QUICK.items() if key in fields})
+    kind = "remap" if "remap" in method.info.kinds else "refusal"
+    request = EditRequest(edits=1, kind=kind, repeats=2, same_object=4, same_relation=4, regular=4)
+    plans = [compile_plan(contract_corpus, request)]
+    context = EditContext(contract_corpus, seed=5, cache=tmp_path, run=contract_run)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    cost = edit_cost(method, model, plans, context)
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    if name == "retrain":
+        assert cost is None
+        return
+    # At least a pass over the prompt, and at least the change itself.
+    parameters = sum(value.numel() for value in model.parameters())
+    assert parameters < cost.flops < 1e13
+    assert 0 < cost.memory < 1e9
+    # What is kept, such as covariances, costs nothing the second time; all else the same again.
+    second, third = (edit_cost(method, model, plans, context) for _ in range(2))
+    assert second.flops == third.flops <= cost.flops
