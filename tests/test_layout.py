@@ -17,6 +17,7 @@ ORDER = (
     "edit",
     "evaluate",
     "export",
+    "zoo",
     "study.schemas",
     "study.records",
     "study.file",

@@ -47,6 +47,7 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors
         default_config as default_config,
         train as train,
     )
+    from .zoo import Zoo as Zoo, make_zoo as make_zoo
 
 __all__, __dir__, __getattr__ = lazy(
     __name__,
@@ -62,5 +63,6 @@ __all__, __dir__, __getattr__ = lazy(
         "support.bars": "bars",
         "support.errors": "ArgumentError CorpusError",
         "train": "Run TrainConfig TrainResult default_config",
+        "zoo": "Zoo make_zoo",
     },
 )

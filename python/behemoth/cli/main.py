@@ -30,6 +30,7 @@ from behemoth.cli import (
     trace,
     train,
     verify,
+    zoo,
 )
 from behemoth.support.signals import Stops
 
@@ -61,6 +62,7 @@ app.command("methods")(methods.methods)
 app.add_typer(grammar.app, name="grammar")
 app.add_typer(tokenizer.app, name="tokenizer")
 app.add_typer(study.app, name="study")
+app.add_typer(zoo.app, name="zoo")
 
 
 def _show_version(wanted: bool) -> None:

@@ -18,17 +18,21 @@ from .options import Option, command
 
 @command(Option("threads", "N", "0 for all cores, of a corpus.", parse.count, 0))
 def verify(
-    directory: Annotated[str, typer.Argument(metavar="DIR", help="A corpus or an export.")],
+    directory: Annotated[str, typer.Argument(metavar="DIR", help="A corpus, an export or a zoo.")],
     given: dict[str, Any],
     json: bool,
 ) -> None:
-    """Recompute every hash and every count of a corpus, and every hash of an export.
+    """Recompute every hash and every count of a corpus, and every hash of an export or a zoo.
 
     Names bad and missing files; exit code 1 if there are any.
     """
     from behemoth.export.inspection import is_export, verify_export
+    from behemoth.zoo.verify import is_zoo, verify_zoo
 
-    if is_export(directory):
+    if is_zoo(directory):
+        found = verify_zoo(directory, progress=Bars())
+        what = f"{found.files:,} files, {bytes_text(found.bytes)}"
+    elif is_export(directory):
         found = verify_export(directory, progress=Bars())
         what = f"{found.files:,} files, {bytes_text(found.bytes)}"
     else:

@@ -20,8 +20,8 @@ from behemoth.support.files import as_json, write_bytes
 from behemoth.support.progress import Looking, task
 
 __all__ = [
-    "RECORD", "SUMS", "ExportInspection", "ExportVerification", "inspect_export", "is_export",
-    "read_sums", "verify_export", "write_sums",
+    "RECORD", "SUMS", "ExportInspection", "ExportVerification", "check_sums", "inspect_export",
+    "is_export", "read_sums", "verify_export", "write_sums",
 ]  # fmt: skip
 
 RECORD = "export.json"
@@ -130,6 +130,21 @@ def verify_export(
     if not (place / SUMS).is_file():
         raise CorpusError(f"{directory} is not complete: run the same `behemoth export` again")
     sums = read_sums(place)
+    bad, missing = check_sums(place, sums, progress)
+    return ExportVerification(
+        directory=fspath(directory),
+        ok=not bad and not missing,
+        files=len(sums),
+        bytes=sum(row["bytes"] for row in sums.values()),
+        bad=bad,
+        missing=missing,
+    )
+
+
+def check_sums(
+    place: Path, sums: Mapping[str, Mapping[str, Any]], progress: Looking
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Compare files with the bytes and the BLAKE3 of each, by name; gives bad and missing ones."""
     total = sum(row["bytes"] for row in sums.values())
     bad: list[dict[str, Any]] = []
     missing: list[str] = []
@@ -145,14 +160,7 @@ def verify_export(
                 bad.append({"file": name, "reason": "is not what was written"})
             done += row["bytes"]
             step(done, total)
-    return ExportVerification(
-        directory=fspath(directory),
-        ok=not bad and not missing,
-        files=len(sums),
-        bytes=total,
-        bad=bad,
-        missing=missing,
-    )
+    return bad, missing
 
 
 def write_sums(place: Path, files: Iterable[Path], known: Mapping[int, str]) -> None:
