@@ -25,6 +25,8 @@ UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo $(BIN)/uv)
 PIP_INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 # Another environment that happens to be active must not be the one that is built for.
 unexport CONDA_PREFIX PYTHONHOME PYTHONPATH
+# Tests start hundreds of processes, which without bytecode compile all of torch anew.
+unexport PYTHONDONTWRITEBYTECODE
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 # One interpreter for maturin and for cargo: otherwise each rebuilds what the other has built.
 export PYO3_PYTHON := $(CURDIR)/$(BIN)/python

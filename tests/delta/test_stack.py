@@ -92,7 +92,7 @@ def test_scale_is_folded_into_what_comes_out(model):
 
 def test_factors_of_a_norm_are_refused(model):
     name = "gpt_neox.final_layer_norm.weight"
-    with pytest.raises(ValueError, match="allowed: factors for weights of Linear"):
+    with pytest.raises(ValueError, match="allowed: factors for weights of linear"):
         StackedDeltas(model, {name: (torch.zeros(1, 16, 1), torch.zeros(1, 1, 1))})
 
 

@@ -142,7 +142,7 @@ class Careless:
         ("empty", "edits that it is for go through", "without changes and without a failure"),
         ("model", "the model stays as it was", "parameters are others after `apply`"),
         ("steps", "the trace is of doses", "ends at step 98, and effort\\(\\) says 20"),
-        ("nothing", "the delta applies", "the delta changes no parameter"),
+        ("nothing", "the delta applies", "the delta changes nothing of what the model says"),
         ("trace", "the delta is saved", "the trace is not what JSON gives back"),
         ("seed", "the same delta alone and among", "alone and beside another plan .* differs by"),
         ("kinds", "kinds of edits that it is not for", "edits of kind censor are not refused"),

@@ -70,6 +70,22 @@ def test_nothing_scrolls_sideways(page):
     assert wide == 0
 
 
+def test_one_single_edit_is_shown_at_a_time(page):
+    shown = page.locator(".case:visible")
+    assert shown.count() == 1
+    first = shown.locator("h3").inner_text()
+    page.locator("select[name=method]").select_option(index=1)
+    page.locator("select[name=fact]").select_option(index=2)
+    assert shown.count() == 1 and shown.locator("h3").inner_text() != first
+    assert shown.locator("h3").inner_text().startswith("lora, rank 16, mlp: subject ")
+    width = page.viewport_size["width"]
+    wide = f"each => each.getBoundingClientRect().right > {width} + {SLACK}"
+    every = "[...document.querySelectorAll('.case:not([hidden]) *, .choose *')]"
+    assert page.evaluate(f"{every}.filter({wide}).length") == 0
+    page.emulate_media(media="print")
+    assert shown.count() == 1 and not page.locator("form.choose").is_visible()
+
+
 def test_the_legend_picks_an_entry(page):
     entry = page.locator("#dose .legend button").first
     faint = "document.querySelectorAll('#dose svg [opacity=\"0.12\"]').length"

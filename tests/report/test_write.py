@@ -56,6 +56,8 @@ def test_figures_say_what_they_show(report):
     assert re.match(r"From 1 to 256 exposures ED50 goes from \d+ to \d+ steps", said["dose"])
     assert "Half of the facts are recalled from" in said["recall"]
     assert said["damage"].startswith("Edits cost")
+    start = "Of edits with mlp, rank 1 against mlp, rank 16, at the same KL on bystanders "
+    assert re.match(rf"{start}\d+\.\d percentage points (more|fewer) flip", said["matched"])
 
 
 def test_nothing_is_loaded_from_anywhere(report):

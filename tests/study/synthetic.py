@@ -230,7 +230,35 @@ def _probes(random, edits, levels, each, damage):
                     pl.Series("old_match", known & ~lost),
                 )
             )
-    return pl.concat([*parts, _dependents(edits), _held_out(edits)])
+    return _spoken(pl.concat([*parts, _dependents(edits), _held_out(edits)]))
+
+
+def _spoken(probes):
+    """Both stages of probes, with words and probabilities: right answers are <fact>, others not."""
+    changes = pl.col("must_change")
+    after = probes.with_columns(
+        pl.int_range(pl.len(), dtype=pl.UInt32).over("edit").alias("probe"),
+        pl.col("fact").alias("subject"),
+        pl.lit(0, dtype=pl.UInt32).alias("relation"),
+        pl.lit(False).alias("link"),
+        pl.lit("default").alias("template"),
+        pl.lit(1, dtype=pl.UInt32).alias("wording"),
+        (pl.col("group") == "edited_held_out").alias("held_out"),
+        pl.when("exact_match").then(pl.format("<{}>", "fact")).otherwise(pl.lit("<&>"))
+        .alias("generated"),
+        pl.lit(-0.5).alias("log_probability_old"),
+        pl.lit(-1.0).alias("log_probability_true"),
+        pl.when(changes).then(-1.0).alias("log_probability_new"),
+    )  # fmt: skip
+    before = after.with_columns(
+        pl.lit("before").alias("stage"),
+        pl.col("known").alias("old_match"),
+        (pl.col("known") & ~changes).alias("exact_match"),
+        pl.lit(-0.1).alias("log_probability_old"),
+        pl.when("known").then(pl.format("<{}>", "fact")).otherwise(pl.lit("<&>"))
+        .alias("generated"),
+    )  # fmt: skip
+    return pl.concat([after, before])
 
 
 def _held_out(edits):

@@ -20,7 +20,7 @@ def methods(
     ] = None,
     json: Annotated[
         bool,
-        typer.Option("--json", help="A list of objects: name, family, source, changes; promises."),
+        typer.Option("--json", help="Report as one JSON object on stdout."),
     ] = False,
 ) -> None:
     """List the editing and unlearning methods: what each changes, and the paper it is from.
@@ -55,7 +55,7 @@ def methods(
                 }
             )
     if json:
-        write_json(rows)
+        write_json({"methods": rows})
         return
     columns = ("name", "family", "changes", "source")
     write_columns([columns, *([row[column] for column in columns] for row in rows)])

@@ -17,22 +17,26 @@ from behemoth.delta.delta import EditDelta
 from behemoth.edit.gradient.method import check_kinds
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.support.checks import path_of, whole_number
+from behemoth.support.digests import digests
 from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.locks import lock_folder
 from behemoth.support.progress import Looking, Step, silent, task
 from behemoth.support.replacement import recover, succession
 from behemoth.train.device import find_device
-from behemoth.train.run import Run, read_run
+from behemoth.train.run import Run, read_subject
 
 from .protocol import EditContext, EditMethod, answers, settings_of
 from .record import EDIT, EditRecord, FailedEdit, check_place, told_edits
 from .registry import get_method
 from .sequential import carry_out_in_sequence, checkpoints_of
 from .stacking import stack_size
+from .traced import at_traced_place, is_traced
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
+
+    from behemoth.train.subject import Subject
 
 __all__ = ["Edited", "edit"]
 
@@ -90,6 +94,7 @@ def edit(
     method: EditMethod | str,
     out: str | PathLike[str],
     *,
+    corpus: str | PathLike[str] | None = None,
     settings: Mapping[str, object] | None = None,
     single: bool = False,
     sequential: bool = False,
@@ -107,15 +112,18 @@ def edit(
     Parameters
     ----------
     run : path
-        A finished training run.
+        A finished training run, or a model that transformers' ``save_pretrained`` wrote.
     plan : EditPlan or path
     method : EditMethod or str
         A method, or the name of one.
     out : path
         Directory to write.
+    corpus : path, optional
+        Of a model that is no run: the corpus directory or spec that the plan was made of.
     settings : mapping, optional
         Settings of a method given by name: values of the types of its fields, and no texts for
-        numbers.
+        numbers. A method that edits at a place, and is told none, does so where the run was traced
+        to keep its facts (`behemoth.evaluate.trace` with ``save``), if it was.
     single : bool
         Make each edit by itself, from the same unedited model, many at once where the method
         stacks; by default the whole plan as one batch.
@@ -158,14 +166,14 @@ def edit(
     >>> bh.load("edit").deltas()[0]
     EditDelta(lora, 6 parameters)
     """
-    chosen = _chosen(method, settings)
     whole_number("stack", stack, 1)
     whole_number("seed", seed)
     place = path_of("out", out)
     if device is not None:
         find_device(str(device))
     with renamed(directory="run"):
-        ran = read_run(run)
+        ran = read_subject(run, corpus)
+    chosen = _chosen(method, settings, ran.directory)
     made = EditPlan.of(plan)
     checkpoints = _checkpoints(single, sequential, checkpoint_at, len(made))
     if sequential and adapter:
@@ -183,6 +191,7 @@ def edit(
         single=single,
         edits=tuple(made.edits["edit"]),
         checkpoints=checkpoints,
+        corpus=None if corpus is None or isinstance(ran, Run) else Path(corpus).resolve(),
     )
     seconds = 0.0
     with lock_folder(place):
@@ -191,6 +200,7 @@ def edit(
         missing = [key for key in record.keys if replaces or not record.is_there(key)]
         # Loaded before anything is set aside.
         model = ran.load_model(device) if missing else None
+        record = replace(record, place=_place(chosen, model, record))
         with succession(place, EDIT, force=replaces):
             if model is not None:
                 kept = None if cache is None else Path(cache)
@@ -199,11 +209,16 @@ def edit(
                     seconds = work.carry_out(model, missing, stack)
             deltas = record.deltas()
             failed = _failed(deltas, sequential)
+            # Adapters of an earlier call stay what they were then.
+            there = EditRecord.read(place)
+            files = dict((there.files if there is not None else None) or {})
             if adapter:
                 for key, delta in deltas.items():
                     if delta.failure is None:
                         save_adapter(delta, record.adapter_place(key), record.run)
-            replace(record, failed=tuple(failed), complete=True).write()
+                own = [name for name in EDIT.own(place) if name.parts[0].startswith("adapter")]
+                files |= digests(place, own)
+            replace(record, failed=tuple(failed), complete=True, files=files).write()
     done = len(missing) if single else len(made) * len(missing)
     return Edited(
         out=fspath(out),
@@ -218,9 +233,18 @@ def edit(
         present=len(record.keys) - len(missing),
         seconds=seconds,
         edits_per_second=done / seconds if seconds > 0 else 0.0,
-        place=None if model is None else answers(chosen).place(model),
+        place=None if model is None else record.place,
         sequential=sequential,
     )
+
+
+def _place(method: EditMethod, model: PreTrainedModel | None, record: EditRecord) -> str | None:
+    """Where a method edits, and whether that is where tracing found the facts."""
+    if model is None:
+        there = EditRecord.read(record.directory)
+        return None if there is None else there.place
+    place = answers(method).place(model)
+    return f"{place}, as traced" if place is not None and is_traced(method, record.run) else place
 
 
 def _checkpoints(
@@ -241,9 +265,13 @@ def _failed(deltas: Mapping[int | None, EditDelta], sequential: bool) -> list[Fa
     return [FailedEdit(key, delta.failure) for key, delta in deltas.items() if delta.failure]
 
 
-def _chosen(method: EditMethod | str, settings: Mapping[str, object] | None) -> EditMethod:
+def _chosen(
+    method: EditMethod | str, settings: Mapping[str, object] | None, run: Path
+) -> EditMethod:
     if isinstance(method, str):
-        return get_method(method, settings)
+        if not isinstance(settings, Mapping | None):
+            return get_method(method, settings)  # which refuses them
+        return get_method(method, at_traced_place(method, settings, run))
     if not isinstance(method, EditMethod):
         raise ArgumentError("method", method, "a method, or the name of one")
     if settings is not None:
@@ -255,7 +283,7 @@ def _chosen(method: EditMethod | str, settings: Mapping[str, object] | None) -> 
 class _Work:
     """One call's deltas, made and saved stack by stack."""
 
-    run: Run
+    run: Subject
     plan: EditPlan
     method: EditMethod
     record: EditRecord

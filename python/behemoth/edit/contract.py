@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from behemoth.delta.delta import Change, EditDelta
+from behemoth.delta.module import ModuleChange
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.request import KINDS, EditRequest
 from behemoth.support.errors import ArgumentError
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["PROMISES", "Bench", "Promise", "check_contract", "check_method", "quick_method"]
 
 _SEED = 5
-_QUICK = {"steps": 2, "target_steps": 2, "samples": 256, "covariance_tokens": 2048}
+_QUICK = {"steps": 2, "training_steps": 2, "samples": 256, "facts": 6}
 _SMALL: dict[str, Any] = {
     "repeats": 2,
     "same_object": 4,
@@ -43,6 +44,7 @@ _SMALL: dict[str, Any] = {
     "probes": 2,
 }
 _SAME = 1e-6
+_STACKED = 1e-8  # of logits, in float64
 
 
 @dataclass(frozen=True)
@@ -227,6 +229,16 @@ class _Case:
             delta for plan in self.plans for delta in self.method.apply(model, [plan], self.context)
         ]
 
+    def logits(self, times: int = 1) -> Tensor:
+        """What the model says at every token of the plans' prompts, so many times over."""
+        import torch
+
+        prompts = [row for plan in self.plans for row in plan.training["prompt"]]
+        rows = torch.nn.utils.rnn.pad_sequence(list(map(torch.tensor, prompts)), batch_first=True)
+        model: Any = self.bench.model
+        with torch.no_grad():
+            return model(input_ids=rows.repeat(times, 1)).logits
+
     def is_unedited(self) -> bool:
         """Whether the model has its own bits."""
         own = self.bench.model.named_parameters()
@@ -285,15 +297,33 @@ def _has_doses(case: _Case) -> None:
 
 def _applies(case: _Case) -> None:
     model, delta = case.bench.model, case.deltas[0]
+    before = case.logits()
     applied = delta.apply(model)
     try:
         own = dict(model.named_parameters())
         moved = {name for name, value in own.items() if not value.equal(case.before[name])}
+        same = case.logits().equal(before)
     finally:
         applied.revert()
-    _must(bool(moved), "the delta changes no parameter")
+    _must(not same, "the delta changes nothing of what the model says")
     _must(moved <= set(delta.changes), f"{', '.join(moved - set(delta.changes))} is not named")
     _must(case.is_unedited(), "the model has not its own bits back")
+    _must(case.logits().equal(before), "the model does not say again what it said")
+
+
+def _stands_beside(case: _Case) -> None:
+    import torch
+
+    from behemoth.delta.stack import stack_deltas
+
+    model, alone = case.bench.model, list[Any]()
+    for delta in case.deltas:
+        with delta.apply(model):
+            alone.append(case.logits())
+    with stack_deltas(model, case.deltas).attached():
+        together = case.logits(len(case.deltas))
+    apart = float((together - torch.cat(alone)).abs().max())
+    _must(apart <= _STACKED, f"beside another delta the model says something else, by {apart:.1e}")
 
 
 def _is_saved(case: _Case) -> None:
@@ -359,6 +389,7 @@ PROMISES: Mapping[str, Callable[[_Case], None]] = {
     "the model stays as it was": _leaves,
     "the trace is of doses, where `info.doses` says so": _has_doses,
     "the delta applies, changes what it names, and reverts": _applies,
+    "deltas that stand side by side do what each does alone": _stands_beside,
     "the delta is saved and loaded": _is_saved,
     "the same delta alone and among others": _is_alone,
     "the same delta at the beginning of a sequence": _is_first,
@@ -377,6 +408,17 @@ def _distance(one: Mapping[str, Change], other: Mapping[str, Change]) -> float:
     """The norm of the difference of two deltas' changes, relative to that of one."""
     if one.keys() != other.keys() or not one:
         return float("inf")
-    parts = [(change.to_dense(), other[name].to_dense()) for name, change in one.items()]
+    parts = [
+        pair
+        for name, change in one.items()
+        for pair in zip(_tensors(change), _tensors(other[name]), strict=True)
+    ]
     apart = sum(float((a - b).square().sum()) for a, b in parts)
     return (apart / sum(float(b.square().sum()) for _, b in parts)) ** 0.5
+
+
+def _tensors(change: Change) -> list[Tensor]:
+    """What is compared of a change: its product, or what a module answers from."""
+    return (
+        list(change.parts().values()) if isinstance(change, ModuleChange) else [change.to_dense()]
+    )

@@ -6,7 +6,6 @@ A delta is there as a whole or not at all: ``delta/`` for a plan as one batch, o
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -16,6 +15,7 @@ from typing import Any
 
 from behemoth.delta.delta import EditDelta
 from behemoth.support.checks import path_of
+from behemoth.support.digests import read_sealed, sealed
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.fields import made
 from behemoth.support.files import as_json, write_bytes
@@ -67,7 +67,7 @@ class EditRecord:
     ----------
     directory : Path
     run : Path
-        The training run that was edited.
+        The training run that was edited, or another model.
     spec_hash : str
         Of its corpus.
     plan_hash, method, settings, seed, single
@@ -80,6 +80,13 @@ class EditRecord:
         Whether all deltas are there.
     failed : tuple of FailedEdit
         Edits that broke down.
+    corpus : Path, optional
+        Of a model that is no run.
+    files : dict of str, optional
+        Digests of adapters; deltas have those of their own files.
+    place : str, optional
+        Where in the model it was edited, for people, and whether that is what tracing found; none
+        of methods that have no such place.
     """
 
     directory: Path
@@ -94,6 +101,9 @@ class EditRecord:
     checkpoints: tuple[int, ...] = ()
     complete: bool = False
     failed: tuple[FailedEdit, ...] = ()
+    corpus: Path | None = None
+    files: dict[str, str] | None = None
+    place: str | None = None
 
     def __fspath__(self) -> str:
         return fspath(self.directory)
@@ -151,8 +161,10 @@ class EditRecord:
             **asdict(self),
             "run": os.path.relpath(self.run, self.directory.resolve()),
         }
-        del values["directory"]
-        write_bytes(self.directory / EDIT.record, as_json(values))
+        del values["directory"], values["corpus"]
+        if self.corpus is not None:
+            values["corpus"] = os.path.relpath(self.corpus, self.directory.resolve())
+        write_bytes(self.directory / EDIT.record, as_json(sealed(values)))
 
     @classmethod
     def read(cls, directory: Path) -> EditRecord | None:
@@ -166,23 +178,20 @@ class EditRecord:
         file = directory / EDIT.record
         if not file.is_file():
             return None
+        values = read_sealed(file, "an edit", FORMAT_VERSION)
         try:
-            values: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-            version = values["format_version"]
-            if version == FORMAT_VERSION:
-                return cls._of(directory, values)
+            return cls._of(directory, values)
         except (ValueError, KeyError, TypeError):
             raise CorpusError(f"{file} is damaged: it is no record of an edit") from None
-        raise CorpusError(
-            f"{file}: format version {version}, and this version of behemoth reads {FORMAT_VERSION}"
-        )
 
     @classmethod
     def _of(cls, directory: Path, values: Mapping[str, Any]) -> EditRecord:
         own = {key: value for key, value in values.items() if key != "format_version"}
         failed = tuple(made(FailedEdit, row) for row in own.get("failed", ()))
         run = (directory / own["run"]).resolve()
-        return made(cls, {**own, "directory": directory, "run": run, "failed": failed})
+        corpus = (directory / own["corpus"]).resolve() if "corpus" in own else None
+        places = {"directory": directory, "run": run, "corpus": corpus}
+        return made(cls, {**own, **places, "failed": failed})
 
     def _place(self, name: str, key: int | None) -> Path:
         return self.directory / (name if key is None else f"{name}s/{key:05}")

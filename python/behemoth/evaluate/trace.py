@@ -21,16 +21,17 @@ import polars as pl
 import torch
 from torch import Tensor, nn
 
-from behemoth.edit.locate.keys import backbone
 from behemoth.edit.locate.sites import Places
+from behemoth.edit.traced import Place, TraceRecord
 from behemoth.model.architecture import Architecture
+from behemoth.model.modules import backbone
 from behemoth.model.precision import widened
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.support.checks import path_of, whole_number
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.files import replacing
 from behemoth.support.progress import Looking, Step, silent, task
-from behemoth.train.run import read_run
+from behemoth.train.run import read_subject
 
 from .clusters import interval, resampled_weights
 
@@ -48,31 +49,6 @@ ROLES = ("subject_first", "subject_middle", "subject_last", "between", "prompt_l
 _CHUNK = 1 << 15  # tokens that go through the model at once
 _LEVEL = 0.95
 _RESAMPLES = 1000
-
-
-@dataclass(frozen=True)
-class Place:
-    """A token and a layer to edit at.
-
-    Attributes
-    ----------
-    token : {'subject', 'prompt'}
-        As methods take it.
-    layer : int
-    effect, low, high : float
-        Mean indirect effect of its MLP, and the interval.
-    """
-
-    token: str
-    layer: int
-    effect: float
-    low: float
-    high: float
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The settings of a locate-and-edit method that edits here."""
-        return {"token": self.token, "layers": (self.layer,)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,12 +102,14 @@ def trace(
     run: str | PathLike[str],
     plan: EditPlan | str | PathLike[str],
     *,
+    corpus: str | PathLike[str] | None = None,
     samples: int = 10,
     noise: float = 3.0,
     window: int = 1,
     seed: int = 0,
     device: torch.device | str | None = None,
     out: str | PathLike[str] | None = None,
+    save: bool = False,
     progress: Looking = None,
 ) -> Traced:
     """Trace the facts of a plan's edits in a run's model, as they are before the edits.
@@ -139,9 +117,11 @@ def trace(
     Parameters
     ----------
     run : path
-        A finished training run.
+        A finished training run, or a model.
     plan : EditPlan or path
         Its edits say which facts, each in the first of its wordings.
+    corpus : path, optional
+        Of a model that is no run: the corpus directory or spec that the plan was made of.
     samples : int
         Draws of noise for each fact.
     noise : float
@@ -155,6 +135,9 @@ def trace(
         A GPU where there is one by default.
     out : path, optional
         A new or empty directory, for ``facts.parquet`` and ``summary.parquet``.
+    save : bool
+        Keep in the run what was found, ``trace.json``: methods that edit at a place then edit it
+        at the best one, unless their settings say where. One that is there is replaced.
     progress : callable or Progress, optional
         Who looks on; what it raises stops the work.
 
@@ -167,9 +150,10 @@ def trace(
     """
     place = None if out is None else path_of("out", out)
     if place is not None and place.exists() and (not place.is_dir() or any(place.iterdir())):
-        raise CorpusError(f"{fspath(place)} holds something; allowed: a new or empty directory")
+        what = "holds something" if place.is_dir() else "is a file"
+        raise CorpusError(f"{fspath(place)} {what}; allowed: a new or empty directory")
     with renamed(directory="run"):
-        ran = read_run(run)
+        ran = read_subject(run, corpus)
     made = EditPlan.of(plan)
     made.check(ran.corpus)
     model = ran.load_model(device)
@@ -183,6 +167,12 @@ def trace(
         for name, frame in (("facts", found.facts), ("summary", found.summary)):
             with replacing(place / f"{name}.parquet") as temporary:
                 frame.write_parquet(temporary)
+    if save:
+        facts = found.facts["edit"].n_unique()
+        places = tuple(found.places)
+        TraceRecord(made.plan_hash, facts, samples, noise, window, seed, places).write(
+            ran.directory
+        )
     return found
 
 
@@ -400,7 +390,8 @@ class _Tracer:
     def _scores(self, tokens_nt: Tensor, answer: int) -> Tensor:
         """Log-probabilities at the tokens of the answer, which come last: [n, a, v]."""
         hidden = backbone(self.model)(input_ids=tokens_nt, use_cache=False)[0]
-        return widened(self.head(hidden[:, -answer:])).log_softmax(-1)
+        logits = self.architecture.logits(self.head, hidden[:, -answer:])
+        return widened(logits).log_softmax(-1)
 
     def _probability(self, scores_nav: Tensor, answer: list[int]) -> Tensor:
         own = torch.tensor(answer, device=self.device)

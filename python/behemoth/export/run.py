@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +13,8 @@ from behemoth._gen import version
 from behemoth.corpus.source import read_source
 from behemoth.corpus.tokenizer import FILES, write_tokenizer
 from behemoth.support.checks import path_of, whole_number
-from behemoth.support.errors import ArgumentError, renamed
+from behemoth.support.digests import read_sealed, sealed
+from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.files import as_json, write_bytes
 from behemoth.support.locks import lock_folder
 from behemoth.support.progress import Looking
@@ -149,7 +149,7 @@ def export(
     with lock_folder(place):
         kind, replaces = _check(place, about, force)
         with succession(place, kind or _kind(made), force=replaces):
-            write_bytes(place / RECORD, as_json(about))
+            write_bytes(place / RECORD, as_json(sealed(about)))
             for folder in content.tokenizer:
                 write_tokenizer(place / folder, corpus.tokenizer_files)
             content.write(place)
@@ -291,21 +291,20 @@ def _kind(made: Format | Bridge | ModelFormat) -> Kind:
 def _check(place: Path, about: Mapping[str, object], force: bool) -> tuple[Kind | None, bool]:
     """Refuse a directory of something else; say what export is there, and if it is replaced."""
     recover(place, Kind(RECORD, ()))
-    something = ArgumentError(
-        "out", f"{place}, which holds something else", "a new directory, or one of an export"
-    )
+    what = "a file" if place.is_file() else "which holds something else"
+    something = ArgumentError("out", f"{place}, {what}", "a new directory, or one of an export")
     if foreign(place, Kind(RECORD, ())) is not None:
         raise something
     if not (place / RECORD).is_file():
         return None, False
     try:
-        there = json.loads((place / RECORD).read_text(encoding="utf-8"))
+        there = read_sealed(place / RECORD, "an export")
         names = ("to", "block_length", "spec_hash", "plan_hash", "edit_hash")
         # Exports that are older know of no plans and no edits.
         known = {"plan_hash": None, "edit_hash": None, **there}
         same = all(known[name] == about[name] for name in names)
         kind = _kind(get_format(there["to"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, CorpusError):
         raise something from None
     if not same and not force:
         raise ArgumentError(

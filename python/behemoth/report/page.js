@@ -25,3 +25,16 @@ for (const figure of document.querySelectorAll("figure[data-figure]")) {
     });
   }
 }
+
+// Of the single edits one is shown: that of the fact and the method that are chosen.
+const form = document.querySelector("form.choose");
+if (form) {
+  const show = () => {
+    for (const each of document.querySelectorAll(".case"))
+      each.hidden = each.dataset.fact !== form.elements.fact.value ||
+        each.dataset.method !== form.elements.method.value;
+  };
+  form.addEventListener("submit", (event) => event.preventDefault());
+  form.addEventListener("change", show);
+  show();
+}

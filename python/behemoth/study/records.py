@@ -68,6 +68,8 @@ class ModelRecord(_Record):
     device : str
     seconds : dict of str to float
         By what they went into.
+    files : dict of str to str, optional
+        Digests of its frames; none of earlier versions.
     """
 
     id: str
@@ -90,6 +92,7 @@ class ModelRecord(_Record):
     recall: float = 0.0
     device: str = ""
     seconds: dict[str, float] | None = None
+    files: dict[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,8 @@ class TrialRow(_Record):
         The method's.
     swap : int
         Of how many edited facts the exposures are those of another fact of the subject.
+    twin : str, optional
+        Id of the model that its suite was taken beside.
     """
 
     id: str
@@ -126,6 +131,7 @@ class TrialRow(_Record):
     rotation: int
     family: str
     swap: int = 0
+    twin: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,6 +155,8 @@ class TrialRecord(TrialRow):
         Operations of one edit, and memory : int, optional, bytes that making it takes beside the
         model, of a batch as a whole: see `behemoth.edit.cost.EditCost`. None of methods that train
         a model again, and of trials that were carried out before it was counted.
+    files : dict of str to str, optional
+        Digests of its frames; none of earlier versions.
     """
 
     status: Outcome
@@ -160,6 +168,7 @@ class TrialRecord(TrialRow):
     versions: dict[str, str] | None = None
     flops: float | None = None
     memory: int | None = None
+    files: dict[str, str] | None = None
 
 
 @dataclass(frozen=True)

@@ -6,31 +6,29 @@ read a run.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from behemoth._gen import digest
 from behemoth.support.checks import path_of
-from behemoth.support.errors import ArgumentError, CorpusError
+from behemoth.support.digests import check, read_sealed, sealed
+from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.files import as_json, write_bytes
 
 from .config import TrainConfig
 from .result import TrainResult
+from .subject import CONFIG, WEIGHTS, Subject, is_model, read_model
 
 if TYPE_CHECKING:
-    import torch
-    from transformers import PreTrainedModel
-
     from behemoth.corpus.corpus import Corpus
 
-__all__ = ["RECORD", "Run", "RunRecord", "read_record", "read_run", "world_id"]
+__all__ = ["RECORD", "Run", "RunRecord", "read_record", "read_run", "read_subject", "world_id"]
 
 RECORD = "run.json"
+_ARRAYS = ("table.parquet", "exposures.parquet", "s.parquet")
 
 
 @dataclass(frozen=True)
@@ -61,6 +59,8 @@ class RunRecord:
         Of the whole run.
     result : TrainResult, optional
         When it is finished.
+    files : dict of str, optional
+        Digests of the files of a finished run; none of earlier versions.
     """
 
     status: str
@@ -81,6 +81,7 @@ class RunRecord:
     parameters_without_embedding: int
     steps: int
     result: TrainResult | None = None
+    files: dict[str, str] | None = None
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunRecord:
@@ -102,15 +103,16 @@ class RunRecord:
         return cls(**known)
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON has it; without a result where there is none."""
+        """As JSON has it; without a result and files where there are none."""
         values = asdict(self)
-        if self.result is None:
-            del values["result"]
+        for name in ("result", "files"):
+            if values[name] is None:
+                del values[name]
         return values
 
     def write(self, directory: Path) -> None:
         """Write it to a run directory."""
-        write_bytes(directory / RECORD, as_json(self.to_dict()))
+        write_bytes(directory / RECORD, as_json(sealed(self.to_dict())))
 
 
 def read_record(directory: str | PathLike[str]) -> RunRecord | None:
@@ -124,14 +126,15 @@ def read_record(directory: str | PathLike[str]) -> RunRecord | None:
     file = Path(directory) / RECORD
     if not file.is_file():
         return None
+    values = read_sealed(file, "a run")
     try:
-        return RunRecord.from_dict(json.loads(file.read_text(encoding="utf-8")))
+        return RunRecord.from_dict(values)
     except (ValueError, KeyError, TypeError, AttributeError):
         raise CorpusError(f"{file} is damaged: it is no record of a run") from None
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class Run(Subject):
     """A finished training run; a path, of its directory, wherever one is asked for.
 
     Attributes
@@ -151,21 +154,11 @@ class Run:
     'GPTNeoXForCausalLM'
     """
 
-    directory: Path
-    corpus: Corpus
     record: RunRecord
-
-    def __fspath__(self) -> str:
-        return fspath(self.directory)
 
     def __repr__(self) -> str:
         facts = f"{self.corpus.world.num_facts:,} facts"
         return f"Run({fspath(self.directory)!r}, {self.config.model}, {facts})"
-
-    @property
-    def name(self) -> str:
-        """The name of the directory."""
-        return self.directory.resolve().name
 
     @property
     def config(self) -> TrainConfig:
@@ -177,34 +170,20 @@ class Run:
         """Seed of the initialisation."""
         return self.config.seed
 
-    @cached_property
-    def model(self) -> PreTrainedModel:
-        """The model on the CPU, as `load_model` gives it: loaded when it is asked for, and kept."""
-        return self.load_model("cpu")
+    @property
+    def parameters_without_embedding(self) -> int:
+        """Parameters but those of embedding, positions and head; 0 where no record says."""
+        return self.record.parameters_without_embedding
 
-    def load_model(self, device: torch.device | str | None = None) -> PreTrainedModel:
-        """Load the model, in float32 and without dropout; on a GPU where there is one.
+    def check_files(self) -> None:
+        """Hold the model's files to their digests.
 
         Raises
         ------
-        ArgumentError
-            When there is no such device here.
+        CorpusError
+            When one is damaged.
         """
-        import torch
-        from transformers import AutoModelForCausalLM
-        from transformers.utils import logging
-
-        from .device import find_device
-
-        place: Any = find_device("auto" if device is None else str(device))
-        bars = logging.is_progress_bar_enabled()
-        logging.disable_progress_bar()  # a bar for a second of work, between our own
-        try:
-            model = AutoModelForCausalLM.from_pretrained(self.directory, dtype=torch.float32)
-        finally:
-            if bars:
-                logging.enable_progress_bar()
-        return model.to(place).eval()
+        check(self.directory, self.record.files, CONFIG, WEIGHTS)
 
 
 def read_run(directory: str | PathLike[str]) -> Run:
@@ -232,7 +211,50 @@ def read_run(directory: str | PathLike[str]) -> Run:
             f"{fspath(directory)!r}, which is not finished",
             "a finished run (`behemoth train` with the same arguments goes on with it)",
         )
-    return Run(place, Corpus.from_spec(place), record)
+    # The weights are looked at when they are loaded, and what was measured by `verify`.
+    read = [name for name in record.files or () if name.endswith((".toml", *_ARRAYS))]
+    check(place, record.files, *read)
+    corpus = Corpus.from_spec(place)
+    if corpus.spec_hash != record.spec_hash:
+        raise CorpusError(f"{place / 'spec.toml'} is damaged: the run is of another corpus")
+    return Run(place, corpus, record)
+
+
+def read_subject(
+    directory: str | PathLike[str], corpus: str | PathLike[str] | None = None
+) -> Subject:
+    """Read a run, or a model of another origin together with its corpus.
+
+    Parameters
+    ----------
+    directory : path
+        A finished training run, or what transformers' ``save_pretrained`` writes.
+    corpus : path, optional
+        Of a model that is no run: a corpus directory, a spec directory or a spec TOML.
+
+    Raises
+    ------
+    ArgumentError
+        When it is neither, a run is not finished or of another corpus, or a model has no corpus.
+    """
+    place = path_of("directory", directory, "a training run, or a model with its corpus")
+    if (place / RECORD).is_file() or not is_model(place):
+        run = read_run(directory)
+        if corpus is not None and _spec_hash(corpus) != run.corpus.spec_hash:
+            raise ArgumentError("corpus", fspath(corpus), "none for a run, which has its own")
+        return run
+    if corpus is None:
+        raise ArgumentError(
+            "corpus", "none", f"for {fspath(directory)}, a model that is no run: what its facts are"
+        )
+    return read_model(place, corpus)
+
+
+def _spec_hash(corpus: str | PathLike[str]) -> str:
+    from behemoth.corpus.source import read_source
+
+    with renamed(spec="corpus"):
+        return read_source(corpus).make_corpus().spec_hash
 
 
 def world_id(corpus: Corpus) -> str:

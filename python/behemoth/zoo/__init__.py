@@ -10,7 +10,6 @@ from behemoth.support.lazy import lazy
 if TYPE_CHECKING:  # the same names again, for type checkers and editors
     from .make import ZooMade as ZooMade, make_zoo as make_zoo
     from .sizes import SIZES as SIZES, ZooSize as ZooSize
-    from .verify import verify_zoo as verify_zoo
     from .zoo import Zoo as Zoo, read_zoo as read_zoo
 
 __all__, __dir__, __getattr__ = lazy(
@@ -18,7 +17,6 @@ __all__, __dir__, __getattr__ = lazy(
     {
         "make": "ZooMade make_zoo",
         "sizes": "SIZES ZooSize",
-        "verify": "verify_zoo",
         "zoo": "Zoo read_zoo",
     },
 )

@@ -16,14 +16,12 @@ Parts are whole or not there, and ``zoo.json`` lists the files last: one that wa
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from behemoth._gen import digest
-from behemoth.support.errors import CorpusError
+from behemoth.support.digests import damaged, read_sealed, sealed
 from behemoth.support.fields import made
 from behemoth.support.files import as_json, write_bytes
 from behemoth.support.replacement import Kind
@@ -107,7 +105,7 @@ class ZooRecord:
     def write(self, place: Path) -> None:
         """Write ``zoo.json``."""
         values = {"format_version": FORMAT_VERSION, **asdict(self), "zoo_hash": self.zoo_hash}
-        write_bytes(place / ZOO.record, as_json(values))
+        write_bytes(place / ZOO.record, as_json(sealed(values)))
 
     @classmethod
     def read(cls, place: Path) -> ZooRecord | None:
@@ -121,20 +119,10 @@ class ZooRecord:
         file = place / ZOO.record
         if not file.is_file():
             return None
+        values = read_sealed(file, "a zoo", FORMAT_VERSION)
         try:
-            values: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-            version = values.pop("format_version")
-            if version == FORMAT_VERSION:
-                said = values.pop("zoo_hash")
-                models = tuple(made(ZooModel, row) for row in values["models"])
-                files = {name: made(Listed, row) for name, row in values["files"].items()}
-                found = made(cls, {**values, "models": (), "files": {}})
-                found = cls(found.size, found.behemoth, models, files)
-                if found.zoo_hash == said:
-                    return found
-                raise ValueError(said)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            raise CorpusError(f"{file} is damaged: it is no record of a zoo") from None
-        raise CorpusError(
-            f"{file}: format version {version}, and this version of behemoth reads {FORMAT_VERSION}"
-        )
+            models = tuple(made(ZooModel, row) for row in values["models"])
+            files = {name: made(Listed, row) for name, row in values["files"].items()}
+            return cls(values["size"], values["behemoth"], models, files)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise damaged(file, "is damaged: it is no record of a zoo") from None

@@ -16,15 +16,17 @@ from numpy.typing import NDArray
 from behemoth.evaluate.aggregate import aggregate
 from behemoth.evaluate.frame import evaluate_model
 from behemoth.evaluate.geometry import geometry
+from behemoth.evaluate.hints import ask_with_hints
 from behemoth.evaluate.linear_probes import probe_objects
 from behemoth.evaluate.membership import membership, unwritten_pairs
 from behemoth.evaluate.metrics import METRICS
+from behemoth.evaluate.pruning import evaluate_pruned
 from behemoth.evaluate.quantisation import evaluate_quantised
 from behemoth.evaluate.source import check_plan, open_source
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.recall.facts import recall
 from behemoth.support.errors import ArgumentError
-from behemoth.train.run import Run
+from behemoth.train.subject import Subject
 
 from .suite import Found, Measure, MissingError
 
@@ -63,7 +65,7 @@ class Bench:
     def __init__(
         self,
         source: Path,
-        run: Run,
+        run: Subject,
         plan: EditPlan,
         deltas: Mapping[int | None, EditDelta],
         load: Callable[[], PreTrainedModel],
@@ -80,9 +82,12 @@ class Bench:
         plan: EditPlan | str | PathLike[str],
         twin: str | PathLike[str] | None = None,
         *,
+        corpus: str | PathLike[str] | None = None,
         device: torch.device | str | None = None,
     ) -> Bench:
-        """Open a run or an edit, and perhaps a twin: a run, or an edit by `retrain`.
+        """Open a run, a model with its corpus or an edit, and perhaps a twin.
+
+        A twin is a run, or an edit by `retrain`.
 
         Raises
         ------
@@ -90,7 +95,7 @@ class Bench:
             When one of them is none, or they do not belong together.
         """
         asked = EditPlan.of(plan)
-        path, run, edit = open_source("source", source)
+        path, run, edit = open_source("source", source, corpus)
         check_plan(asked, run, edit)
         deltas = {} if edit is None else edit.deltas()
         beside = None if twin is None else cls._of_twin(twin, run, asked, device)
@@ -100,7 +105,7 @@ class Bench:
     def _of_twin(
         cls,
         twin: str | PathLike[str],
-        run: Run,
+        run: Subject,
         plan: EditPlan,
         device: torch.device | str | None,
     ) -> Bench:
@@ -255,6 +260,20 @@ class Bench:
     def rounded(self) -> pl.DataFrame:
         """The frame of the edited model with rounded weights, by bits."""
         return evaluate_quantised(self.model, self.run.corpus, self.plan, self.delta)
+
+    @cached_property
+    def pruned(self) -> pl.DataFrame:
+        """The frame of the edited model without its smallest weights, by their share."""
+        return evaluate_pruned(self.model, self.run.corpus, self.plan, self.delta)
+
+    @cached_property
+    def hinted(self) -> pl.DataFrame:
+        """What the model says of the facts to forget behind another fact of their subjects."""
+        try:
+            with self.edited() as model:
+                return ask_with_hints(model, self.run.corpus, self.plan)
+        except ArgumentError as error:
+            raise MissingError(error.allowed) from None
 
     @cached_property
     def linear_probes(self) -> pl.DataFrame:

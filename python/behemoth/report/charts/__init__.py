@@ -18,6 +18,7 @@ from .dose import dose
 from .flip import flip
 from .geometry import geometry
 from .heat import heat
+from .matched import matched
 from .mediation import mediation
 from .placement import placement
 from .recall import recall
@@ -37,6 +38,7 @@ CHARTS: tuple[Callable[[Summary], Figure | Absent], ...] = (
     heat,
     consequences,
     placement,
+    matched,
     retention,
     geometry,
     recall,

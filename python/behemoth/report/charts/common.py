@@ -127,11 +127,11 @@ def curves(
     base = alt.Chart(rows(table.drop("dodge"))).encode(
         x=x, color=colour_of(field, colours), opacity=faded(field), tooltip=list(tooltip)
     )
-    return (
-        base.mark_line(interpolate="linear").encode(y=y)
-        + base.mark_rule().encode(y=alt.Y("low:Q"), y2="high:Q")
-        + base.mark_point(opacity=1).encode(y=y)
-    ).add_params(only())
+    layers = [base.mark_line(interpolate="linear").encode(y=y)]
+    if table["low"].drop_nulls().len():  # of one cluster there are none, and Vega would say so
+        layers.append(base.mark_rule().encode(y=alt.Y("low:Q"), y2="high:Q"))
+    layers.append(base.mark_point(opacity=1).encode(y=y))
+    return alt.layer(*layers).add_params(only())
 
 
 def over_all(frame: pl.DataFrame, measure: str, by: str) -> pl.DataFrame:
@@ -239,8 +239,7 @@ def by_group(
             alt.Tooltip("rows:Q", format=",", title="edits"),
         ],
     )
-    return (
-        base.mark_rule().encode(x=alt.X("low:Q"), x2="high:Q")
-        + base.mark_point().encode(x=x)
-        + names_of_rows(names, "group", y)
-    ).add_params(only())
+    layers = [base.mark_point().encode(x=x), names_of_rows(names, "group", y)]
+    if drawn["low"].drop_nulls().len():
+        layers.insert(0, base.mark_rule().encode(x=alt.X("low:Q"), x2="high:Q"))
+    return alt.layer(*layers).add_params(only())

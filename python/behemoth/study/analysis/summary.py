@@ -12,6 +12,7 @@ import polars as pl
 from behemoth.support.progress import Step, silent
 
 from .capacity import capacity_by_exposures, capacity_by_model, recall_by_exposures
+from .cases import Case, cases_of
 from .collateral import damage, damage_by, damage_by_exposures, damage_of_edits
 from .consequences import consequences, consequences_by
 from .contrasts import contrasts
@@ -69,6 +70,8 @@ class Summary:
         settings of rank or part; rank is null where it is full.
     matched : polars.DataFrame
         Ranks and parts at equal cost; see `matched_table`.
+    cases : tuple of Case
+        Some edits with all that was asked of them.
     clusters : int
         (World seed, initialisation) pairs.
     """
@@ -93,6 +96,7 @@ class Summary:
     half_lives: pl.DataFrame
     settings: pl.DataFrame
     matched: pl.DataFrame
+    cases: tuple[Case, ...]
     clusters: int
 
     def tables(self) -> dict[str, pl.DataFrame]:
@@ -176,6 +180,7 @@ def summarise(
         half_lives=half_lives(curves),
         settings=_settings(edits, of_edits, resamples),
         matched=matched_table(edits, of_edits, followed),
+        cases=cases_of(frames),
         clusters=len(np.unique(cluster_of(recall if recall.height else edits))),
     )
 

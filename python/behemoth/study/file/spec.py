@@ -12,7 +12,8 @@
     [corpus]
     [train]                  # fields of TrainConfig; what is missing is the size's default
     [plan]                   # fields of EditRequest
-    [[method]]               # name, label, settings, grid of settings, plan (over [plan])
+    [[method]]               # name (or family), label, settings, grid of settings, plan and
+                             # measure (over those sections), where
     name = "lora"
     grid = { rank = [1, 16] }
     [measure]                # fields of Measure
@@ -120,7 +121,7 @@ class Study:
         try:
             table = tomllib.loads(text)
         except ValueError as error:
-            raise ArgumentError("study", "what is no TOML", f"a TOML file; here: {error}") from None
+            raise ArgumentError("source", "what is no TOML", f"TOML; here: {error}") from None
         check_keys(table, _KEYS)
         for name in ("name", "question"):
             if not isinstance(table.get(name, ""), str):
@@ -132,7 +133,7 @@ class Study:
             allowed = " and ".join(map(str, FORMAT_VERSIONS))
             raise ArgumentError("format_version", version, allowed)
         tables = {name: table_of(name, table.get(name, {})) for name in SECTIONS}
-        methods = read_methods(table.get("method", []))
+        methods = read_methods(table.get("method", []), directory)
         study = cls(
             name=table["name"],
             question=table.get("question", ""),

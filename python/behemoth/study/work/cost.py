@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from behemoth.edit.protocol import answers
-from behemoth.model.sizes import find_size
 from behemoth.study.file.units import ModelUnit, TrialUnit
 from behemoth.train.flops import token_flops
 
@@ -88,4 +87,4 @@ def cost_of_trial(unit: TrialUnit, model: ModelUnit, *, gpu: bool = False) -> Co
 
 
 def _token_flops(unit: ModelUnit, vocabulary: int) -> float:
-    return token_flops(find_size(unit.config.model), vocabulary, unit.config.block_length)
+    return token_flops(unit.config.size, vocabulary, unit.config.block_length)

@@ -116,6 +116,7 @@ def study(
     engine: Literal["local", "ray"] = "local",
     workers: int | None = None,
     threads: int | None = None,
+    part: tuple[int, int] = (0, 1),
     progress: Looking = None,
 ) -> Results:
     """Run a study, or go on with one, and give what it has found as frames.
@@ -128,7 +129,7 @@ def study(
         Its directory.
     size : {'smoke', 'quick', 'desk', 'paper'}, optional
         Of a preset; smoke by default.
-    engine, workers, threads, progress
+    engine, workers, threads, part, progress
         As of `run_study`, whose errors are those of this.
 
     Returns
@@ -146,7 +147,9 @@ def study(
     2
     """
     made = source if isinstance(source, Study) else read_study(source, size)
-    done = run_study(made, out, engine=engine, workers=workers, threads=threads, progress=progress)
+    done = run_study(
+        made, out, engine=engine, workers=workers, threads=threads, part=part, progress=progress
+    )
     return Results.open(done.out)
 
 
@@ -157,6 +160,7 @@ def run_study(
     engine: Literal["local", "ray"] = "local",
     workers: int | None = None,
     threads: int | None = None,
+    part: tuple[int, int] = (0, 1),
     progress: Looking = None,
 ) -> StudyResult:
     """Run a study, or go on with one: what is finished is not done again.
@@ -175,6 +179,9 @@ def run_study(
     threads : int, optional
         CPU threads of a worker. Weights depend on it; 1 by default, or what the study was
         begun with.
+    part : (int, int)
+        ``(i, n)`` carries out part i of n, from 0: every n-th model and the trials on it. Parts in
+        directories of several machines are put together by `merge_studies`.
     progress : callable or Progress, optional
         Who looks on, a few times a second: models, and trials, whose details are a `Status`.
 
@@ -197,6 +204,8 @@ def run_study(
     with renamed(source="study"):
         made = study if isinstance(study, Study) else read_study(study)
     _check(engine, workers, threads)
+    if not (part[1] >= 1 and 0 <= part[0] < part[1]):
+        raise ArgumentError("part", part, "(i, n) with i from 0 up to n - 1")
     directory = StudyDirectory(path_of("out", out))
     directory.check(made.name)
     threads, made = _threads(directory, threads), _in_its_version(directory, made)
@@ -207,7 +216,7 @@ def run_study(
             raise StudyError(f"another process is running the study in {fspath(out)}")
         directory.begin(made.text, _about(made, expansion, threads))
         began = time.perf_counter()
-        work = Work(directory, expansion, progress)
+        work = Work(directory, expansion.part(*part), progress)
         if work.models or work.trials:
             with_engine = _engine(engine, directory.path, workers, threads, work)
             try:
@@ -265,7 +274,7 @@ def estimate(
     labels: dict[str, int] = {}
     for trial in expansion.trials:
         labels[trial.choice.label] = labels.get(trial.choice.label, 0) + 1
-    made = [(unit.corpus.make(), unit.config.model) for unit in expansion.models.values()]
+    made = [(unit.corpus.make(), unit.config.size) for unit in expansion.models.values()]
     count = workers or devices or max(1, cores() // threads)
     return Estimate(
         name=study.name,

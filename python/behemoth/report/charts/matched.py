@@ -1,0 +1,108 @@
+"""Ranks and parts compared where they cost the same: in damage, or in size of the change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+import polars as pl
+
+from behemoth.report.style import BLUE, INK, ORANGE, Absent, Figure, Panel, rows
+from behemoth.study.analysis.summary import Summary
+
+from .common import by_group, plural
+
+_TITLE = "Rank and placement at equal cost"
+_COSTS = {"kl": "At the same KL on bystanders", "norm": "At the same norm of the change"}
+_OUTCOMES = {"flipped": "flipped within the cost", "success": "success", "follows": "what follows"}
+_COLOURS = dict(zip(_OUTCOMES.values(), (BLUE, ORANGE, "#009E73"), strict=True))
+_UNIT = "difference, percentage points"
+
+
+def matched(summary: Summary) -> Figure | Absent:
+    """Draw how much better the first of two arms is than the second where both cost the same."""
+    frame = summary.matched.drop_nulls("difference")
+    if not frame.height:
+        why = "No two methods of the study differ in rank or placement alone, at costs of both."
+        return Absent("matched", _TITLE, why)
+    # The second is of the same part, where ranks are compared: names have to fit on a phone.
+    second = pl.when(pl.col("comparison") == "rank").then(
+        pl.col("second").str.replace(r"^[^,]*, ", "")
+    ).otherwise("second")  # fmt: skip
+    drawn = frame.with_columns(
+        pl.concat_str(pl.format("{} against {}", "first", second), _apart(frame)).alias("group"),
+        pl.col("outcome").replace_strict(_OUTCOMES, return_dtype=pl.String).alias("cell"),
+        *((100 * pl.col(name)).alias(to) for name, to in
+          (("difference", "mean"), ("low", "low"), ("high", "high"))),
+        pl.col("edits").alias("rows"),
+    )  # fmt: skip
+    order = drawn["group"].unique(maintain_order=True).to_list()
+    there = set(drawn["cell"])
+    colours = {name: colour for name, colour in _COLOURS.items() if name in there}
+    panels = []
+    for cost, title in _COSTS.items():
+        part = drawn.filter(pl.col("cost") == cost)
+        if part.height:
+            own = [group for group in order if group in set(part["group"])]
+            panels.append(Panel(title, _chart(part, colours, own), 50 + 52 * len(own)))
+    clusters = int(frame["clusters"].max() or 0)  # type: ignore[arg-type]
+    caption = (
+        "Right of the line the first has more of the outcome than the second. Flipped: the share "
+        "of edits that flip within a cost, the mean over budgets from the 5th to the 95th "
+        "percentile of the costs of both; success and what follows: read off the curves of both "
+        "sweeps of rates, over the costs that both have. Bars are 95 % intervals of the cluster "
+        f"jackknife ({plural(clusters, 'cluster')}), each by itself and none of them tested."
+    )
+    return Figure(
+        "matched", _TITLE, caption, tuple(panels), frame, tuple(colours.items()),
+        finding=_finding(frame),
+    )  # fmt: skip
+
+
+def _apart(frame: pl.DataFrame) -> pl.Expr:
+    """What tells pairs of the same ranks and parts from each other; empty where nothing does."""
+    parts = [
+        said
+        for name, said in (
+            ("method", pl.col("method")),
+            ("optimiser", pl.col("optimiser").fill_null("")),
+            ("retain_rows", pl.format("{} retained", pl.col("retain_rows").fill_null(0))),
+        )
+        if frame[name].n_unique() > 1
+    ]
+    if not parts:
+        return pl.lit("")
+    return pl.format(" ({})", pl.concat_str(parts, separator=", "))
+
+
+def _chart(part: pl.DataFrame, colours: dict[str, str], order: list[str]) -> Any:
+    line = alt.Chart(rows(pl.DataFrame({"none": [0.0]}))).mark_rule(color=INK, strokeWidth=1)
+    return line.encode(x=alt.X("none:Q")) + by_group(part, colours, order, _UNIT, "+~r")
+
+
+def _finding(frame: pl.DataFrame) -> str:
+    """The comparison of flips that stands on most: at either cost, in one sentence."""
+    flips = frame.filter(pl.col("outcome") == "flipped")
+    if not flips.height:
+        return ""
+    most = flips.sort("clusters", "edits", descending=True, maintain_order=True).row(0, named=True)
+    keys = ("method", "optimiser", "retain_rows", "first", "second")
+    pair = flips.filter(pl.col(key).eq_missing(pl.lit(most[key])) for key in keys)
+    said = {row["cost"]: _said(row) for row in pair.iter_rows(named=True)}
+    parts = [
+        f"{title[0].lower()}{title[1:]} {said[cost]}"
+        for cost, title in _COSTS.items()
+        if cost in said
+    ]
+    return f"Of edits with {most['first']} against {most['second']}, {', and '.join(parts)}."
+
+
+def _said(row: dict[str, Any]) -> str:
+    points = 100 * row["difference"]
+    way = "more" if points > 0 else "fewer"
+    size = f"{abs(points):.1f} percentage points {way} flip"
+    if row["low"] is None:
+        return size
+    low, high = (f"{100 * row[name]:+.1f}".replace("-", "\u2212") for name in ("low", "high"))
+    clear = row["low"] > 0 or row["high"] < 0
+    return f"{size} ({low} to {high}{'' if clear else ', which may be none'})"
