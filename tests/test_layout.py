@@ -18,6 +18,7 @@ ORDER = (
     "evaluate",
     "tune",
     "export",
+    "zoo",
     "study.schemas",
     "study.records",
     "study.file",

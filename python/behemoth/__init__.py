@@ -49,6 +49,7 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors
     )
     from .tune import tune as tune
     from .verification import verify as verify
+    from .zoo import Zoo as Zoo, make_zoo as make_zoo
 
 __all__, __dir__, __getattr__ = lazy(
     __name__,
@@ -66,5 +67,6 @@ __all__, __dir__, __getattr__ = lazy(
         "support.errors": "ArgumentError CorpusError",
         "train": "Run TrainConfig TrainResult default_config",
         "verification": "verify",
+        "zoo": "Zoo make_zoo",
     },
 )

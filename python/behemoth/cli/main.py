@@ -34,6 +34,7 @@ from behemoth.cli import (
     train,
     tune,
     verify,
+    zoo,
 )
 from behemoth.support.signals import Stops
 
@@ -66,6 +67,7 @@ app.command("methods")(methods.methods)
 app.add_typer(grammar.app, name="grammar")
 app.add_typer(tokenizer.app, name="tokenizer")
 app.add_typer(study.app, name="study")
+app.add_typer(zoo.app, name="zoo")
 
 
 def _show_version(wanted: bool) -> None:
