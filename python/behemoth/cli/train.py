@@ -22,6 +22,7 @@ _FIELDS = field_options(
     defaults=False,  # those of the size
     model={"metavar": "SIZE", "default": TrainConfig.model},
     architecture={"names": "--config"},
+    start={"names": "--from", "metavar": "DIR"},
 )
 OPTIONS = (
     Option("out", "RUN", "Directory to write; one that is unfinished is resumed.",
