@@ -54,6 +54,36 @@ def test_for_people(run, trained, known, tmp_path):
     assert f"--set {token} --set {layer} " in ran.err
 
 
+def test_what_was_found_is_where_methods_edit(run, trained, known, tmp_path):
+    import json
+    import shutil
+
+    kept = shutil.copytree(trained, tmp_path / "run")
+    words = ["edit", kept, "--plan", known, "--method", "rome", "--set", "steps=1"]
+    words += ["--set", "samples=500", "--json"]
+    before = run(*words, "--out", tmp_path / "before").json()
+    assert before["settings"]["layers"] is None and "as traced" not in before["place"]
+    traced = ("trace", kept, "--plan", known, "--samples", 1, "--out", tmp_path / "t", "--save")
+    ran = run(*traced)
+    assert f"--plan {known} --method NAME --out EDIT" in ran.err
+    record = json.loads((kept / "trace.json").read_text())
+    # Whatever was found, another place than the one that is the default.
+    best = record["places"][0] | {"token": "subject", "layer": 0}
+    (kept / "trace.json").write_text(json.dumps(record | {"places": [best]}))
+    after = run(*words, "--out", tmp_path / "after").json()
+    assert after["settings"] == before["settings"] | {"token": "subject", "layers": [0]}
+    told = "the subject's last token, layer 0 of 2 (published: the subject's last token, layer 17"
+    assert after["place"].startswith(told) and after["place"].endswith(", as traced")
+    assert json.loads((tmp_path / "after" / "edit.json").read_text())["place"] == after["place"]
+    # What is said has its way, and what edits at no place has none.
+    said = run(*words, "--set", "token=prompt", "--out", tmp_path / "said").json()
+    assert said["settings"] == before["settings"] and "as traced" not in said["place"]
+    plain = ("edit", kept, "--plan", known, "--method", "lora", "--set", "steps=1", "--json")
+    assert run(*plain, "--out", tmp_path / "lora").json()["place"] is None
+    (kept / "trace.json").write_text("{}")
+    assert "trace.json is damaged" in run(*words, "--out", tmp_path / "worse").refused(1)
+
+
 def test_without_the_extra_there_is_no_chart(run, trained, known, tmp_path, monkeypatch):
     import sys
 

@@ -82,6 +82,7 @@ def test_an_answer_is_that_of_a_loop_over_tokens(model, kind):
         torch.testing.assert_close(seen(model)[1], wanted)
 
 
+@pytest.mark.exact
 @pytest.mark.parametrize("kind", [0, 1])
 def test_revert_gives_back_every_bit_and_leaves_nothing(model, kind):
     with torch.no_grad():
@@ -93,6 +94,7 @@ def test_revert_gives_back_every_bit_and_leaves_nothing(model, kind):
     assert not module._forward_hooks and not any("behemoth" in name for name in vars(module))
 
 
+@pytest.mark.exact
 def test_a_later_one_of_its_kind_stands_in_for_an_earlier_one(model):
     first, second = codebook(model, [0]), codebook(model, [4], seed=7)
     alone = {}

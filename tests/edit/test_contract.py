@@ -17,7 +17,7 @@ from behemoth.evaluate.dose import first_dose
 from behemoth.plan import EditRequest, compile_plan
 
 # So few steps that the whole registry takes seconds; fields that a method lacks are left out.
-QUICK = {"steps": 2, "target_steps": 2, "samples": 256, "covariance_tokens": 2048}
+QUICK = {"steps": 2, "training_steps": 2, "samples": 256, "facts": 6}
 
 # How far two calls may differ, relative to a change's norm. In float64 rounding is 1e-16 of a
 # gradient and Adam adds 1e-8 to what it divides by; `retrain` trains in float32 whatever the model
@@ -108,8 +108,6 @@ def test_contract(name, contract_corpus, contract_run, model, tmp_path):
     applied.revert()
     assert all(torch.equal(p, before[n]) for n, p in model.named_parameters()), "reverts"
     assert all(not module._forward_hooks for module in model.modules()), "no hooks stay"
-    with torch.no_grad():
-        assert torch.equal(model(input_ids=rows).logits, unedited), "every bit of it"
 
     delta.save(tmp_path / "delta")
     loaded = EditDelta.load(tmp_path / "delta")

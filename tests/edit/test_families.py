@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from behemoth.delta.delta import Dense, EditDelta, LowRank
+from behemoth.delta.module import ModuleChange
 from behemoth.delta.stack import stack_deltas
 from behemoth.edit.protocol import EditContext, answers
 from behemoth.edit.registry import get_method, method_names
@@ -22,8 +23,8 @@ from behemoth.model.sizes import Size
 from behemoth.plan import EditRequest, compile_plan
 from behemoth.recall.generation import generate
 
-QUICK = {"steps": 2, "samples": 256}
-FEW = ("lora", "rmu", "rome", "ultraedit")
+QUICK = {"steps": 2, "samples": 256, "training_steps": 2, "facts": 6}
+FEW = ("lora", "rmu", "rome", "ultraedit", "grace", "wise", "mend")
 # Root-mean-square norms are in float32 whatever the model is, and Gemma's add 1 to a gain there.
 ROUNDING = {"gemma2": 1e-5, "gemma3_text": 1e-5}
 
@@ -57,14 +58,16 @@ def quick(name, **settings):
     return get_method(name, {key: value for key, value in settings.items() if key in fields})
 
 
+def tensors(change):
+    """What is compared of a change: its product, or what a memory holds."""
+    if isinstance(change, ModuleChange):
+        return list(change.parts().values())
+    return [change.to_dense()]
+
+
 def distance(one, other):
     """The norm of the difference of two deltas' changes, relative to that of one."""
     assert one.keys() == other.keys()
-
-    def tensors(change):
-        dense = getattr(change, "to_dense", None)
-        return list(vars(change).values()) if dense is None else [dense()]
-
     parts = [
         pair
         for name, change in one.items()
@@ -121,34 +124,37 @@ def test_contract(family, name, contract_corpus, made, tmp_path):
     deltas = method.apply(model, plans, context)
     assert all(torch.equal(p, before[n]) for n, p in model.named_parameters()), "model stays"
     delta = deltas[0]
-    assert delta.failure is None and delta.changes
+    assert delta.failure is None and set(delta.of_parameters) <= set(before)
     for parameter, change in delta.of_parameters.items():
         assert change.to_dense().shape == before[parameter].shape
-    tokens = torch.tensor(plans[0].training["prompt"].to_list()[:1])
+    rows = torch.nn.utils.rnn.pad_sequence(
+        [torch.tensor(row) for row in plans[0].training["prompt"]], batch_first=True
+    )
     with torch.no_grad():
-        plain = model(input_ids=tokens).logits
+        unedited = model(input_ids=rows).logits
         applied = delta.apply(model)
-        assert not torch.equal(model(input_ids=tokens).logits, plain)
-        applied.revert()
-        assert torch.equal(model(input_ids=tokens).logits, plain), "reverts"
+        assert not torch.equal(model(input_ids=rows).logits, unedited)
+    applied.revert()
     assert all(torch.equal(p, before[n]) for n, p in model.named_parameters()), "reverts"
 
     delta.save(tmp_path / "delta")
     loaded = EditDelta.load(tmp_path / "delta")
     assert distance(loaded.changes, delta.changes) == 0
-    # Alone it does what it does in a stack; Adam makes something of the rounding of float32 norms.
+    # Alone it does what it does in a stack. Adam makes changes of the rounding of float32 norms (of
+    # kl_min, whose first step has hardly a gradient, a hundredth), which move no answer.
     again = answers(method).in_sequence(model, context)(plans[0])
     assert again.changes.keys() == delta.changes.keys()
     said = []
     for one in (delta, again):
         with one.apply(model), torch.no_grad():
-            said.append(model(input_ids=tokens).logits.log_softmax(-1))
+            said.append(model(input_ids=rows).logits.log_softmax(-1))
     torch.testing.assert_close(*said, rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize(("name", "settings"), [
     ("rome", {}), ("memit", {"layers": (0, 1), "weight": 1.0}),
     ("lora", {"steps": 30, "learning_rate": 3e-2}),
+    ("grace", {"steps": 60, "layer": -1}), ("wise", {"steps": 60, "layer": -1}),
 ])  # fmt: skip
 @every_family
 def test_edits_take(family, name, settings, contract_corpus, made):

@@ -170,3 +170,11 @@ def test_the_command(run, edits, tmp_path):
     assert said.code == 0 and said.out.startswith(f"{out}: 4 files, 1 edits, ")
     assert "an export to hf" in run("inspect", out).out
     assert run("verify", out).code == 0
+
+
+def test_what_no_weights_can_say_is_refused(trained, plan, tmp_path):
+    bh.edit(trained, plan, "grace", tmp_path / "grace", settings={"steps": 2})
+    allowed = "in which grace answers for .*, allowed: an edit whose changes are of weights alone"
+    with pytest.raises(ArgumentError, match=allowed):
+        export(tmp_path / "grace", tmp_path / "out", "hf")
+    assert not (tmp_path / "out").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,6 +19,13 @@ from .options import Option, command, flag, force
 if TYPE_CHECKING:
     from behemoth.edit import Edited
 
+
+def _methods() -> list[str]:
+    from behemoth.edit.registry import method_names
+
+    return method_names()
+
+
 CORPUS = Option(
     "corpus", "CORPUS", "Of a model that is no run: the corpus or spec that the plan was made of."
 )
@@ -26,8 +34,9 @@ OPTIONS = (
     Option("plan", "PLAN", "A plan of edits (`behemoth plan`).",
            required="a plan directory (`behemoth plan`)"),
     Option("method", "NAME", "A method (`behemoth methods`).",
-           required="a method (`behemoth methods` lists them)"),
-    Option("settings", "key=value", "A setting of the method; repeatable.", parse.settings,
+           required="a method (`behemoth methods` lists them)", offered=_methods),
+    Option("settings", "key=value|FILE",
+           "A setting of the method, repeatable; or the file of `tune`.", parse.settings,
            names="--set", many=True),
     Option("out", "EDIT", "Directory to write; one that is unfinished is resumed.",
            required="a directory to write"),
@@ -60,8 +69,13 @@ def edit(
     prepare()
     with needed(), resumable(given["out"]):
         from behemoth.edit import edit as apply, get_method
+        from behemoth.edit.settings import read_settings
+        from behemoth.edit.traced import at_traced_place
 
         settings = given.pop("settings", None)
+        if isinstance(settings, str):
+            settings = read_settings(settings, given["method"])
+        settings = at_traced_place(given["method"], settings, Path(run))
         given["method"] = get_method(given["method"], settings, text=True)
         done = apply(run, progress=Bars(), **given)
     if json:

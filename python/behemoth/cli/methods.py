@@ -14,7 +14,7 @@ from .console import console, write_columns, write_json
 def methods(
     json: Annotated[
         bool,
-        typer.Option("--json", help="A list of objects with name, family, source and changes."),
+        typer.Option("--json", help="Report as one JSON object on stdout."),
     ] = False,
 ) -> None:
     """List the editing and unlearning methods: what each changes, and the paper it is from.
@@ -45,7 +45,7 @@ def methods(
                 }
             )
     if json:
-        write_json(rows)
+        write_json({"methods": rows})
         return
     columns = ("name", "family", "changes", "source")
     write_columns([columns, *([row[column] for column in columns] for row in rows)])

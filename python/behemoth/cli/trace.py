@@ -15,7 +15,7 @@ from behemoth.support.process import prepare
 from . import parse
 from .console import console, write_json
 from .edit import CORPUS, DEVICE
-from .options import Option, command
+from .options import Option, command, flag
 
 if TYPE_CHECKING:
     from behemoth.evaluate.trace import Traced
@@ -30,6 +30,7 @@ OPTIONS = (
     Option("window", "N", "Layers whose MLPs or attentions are given back together.",
            parse.at_least(1), 1),
     Option("seed", "N", "Key of the noise.", parse.count, 0),
+    flag("save", "Keep it in RUN: `edit` then edits at the best place by default."),
     CORPUS,
     DEVICE,
 )  # fmt: skip
@@ -63,9 +64,10 @@ def trace(
     if lacking is not None:
         messages.print(f"no chart: {lacking}", markup=False)
     for place in found.places[:1]:
+        where = f"--set token={place.token} --set layers={place.layer} "
         messages.print(
             f"next: behemoth edit {run} --plan {given['plan']} --method NAME "
-            f"--set token={place.token} --set layers={place.layer} --out EDIT"
+            f"{'' if given.get('save') else where}--out EDIT"
         )
 
 

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from behemoth import _gen
 from behemoth.support.checks import path_of, whole_number
 from behemoth.support.errors import ArgumentError, CorpusError
+from behemoth.support.files import check_regular
 from behemoth.support.progress import Looking, task
 
 from .arrays import fillable, overrides, whole
@@ -739,6 +740,7 @@ class Corpus:
         if not 0 <= index < self.num_shards:
             raise IndexError(f"shard {index} of {self.num_shards}")
         path = self._opened() / "tokens" / f"{index:05}.bin"
+        check_regular(path)
         return np.memmap(path, dtype=self.dtype.newbyteorder("<"), mode="r")
 
     def _opened(self) -> Path:

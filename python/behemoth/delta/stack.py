@@ -242,10 +242,9 @@ def _memories(model: nn.Module, deltas: Sequence[EditDelta]) -> dict[str, list[M
     found: dict[str, list[ModuleChange]] = {}
     for name in dict.fromkeys(name for delta in deltas for name in delta.of_modules):
         each = [delta.of_modules.get(name) for delta in deltas]
-        for one in each:
-            if one is not None:
-                [module] = modules_of(model, {name: one}).values()
-        like = next(module.parameters())
+        # Each is looked at: any of them may be of another model.
+        modules = [modules_of(model, {name: one})[name] for one in each if one is not None]
+        like = next(modules[0].parameters())
         for kind in KINDS:
             own = [one.like(like) if isinstance(one, kind) else None for one in each]
             if any(one is not None for one in own):

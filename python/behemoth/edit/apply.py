@@ -22,14 +22,16 @@ from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.locks import lock_folder
 from behemoth.support.progress import Looking, Step, silent, task
 from behemoth.support.replacement import recover, succession
-from behemoth.train.device import find_device
+from behemoth.train.device import find_device, is_out_of_memory
 from behemoth.train.run import Run, read_subject
 
 from .protocol import EditContext, EditMethod, answers, settings_of
 from .record import EDIT, EditRecord, FailedEdit, check_place, told_edits
 from .registry import get_method
 from .sequential import carry_out_in_sequence, checkpoints_of
+from .settings import read_settings
 from .stacking import stack_size
+from .traced import at_traced_place, is_traced
 
 if TYPE_CHECKING:
     import torch
@@ -94,7 +96,7 @@ def edit(
     out: str | PathLike[str],
     *,
     corpus: str | PathLike[str] | None = None,
-    settings: Mapping[str, object] | None = None,
+    settings: Mapping[str, object] | str | PathLike[str] | None = None,
     single: bool = False,
     sequential: bool = False,
     checkpoint_at: Sequence[int] | None = None,
@@ -119,9 +121,11 @@ def edit(
         Directory to write.
     corpus : path, optional
         Of a model that is no run: the corpus directory or spec that the plan was made of.
-    settings : mapping, optional
+    settings : mapping or path, optional
         Settings of a method given by name: values of the types of its fields, and no texts for
-        numbers.
+        numbers; or a file of them, as `behemoth tune` writes one. A method that edits at a place,
+        and is told none, does so where the run was traced to keep its facts
+        (`behemoth.evaluate.trace` with ``save``), if it was.
     single : bool
         Make each edit by itself, from the same unedited model, many at once where the method
         stacks; by default the whole plan as one batch.
@@ -164,7 +168,6 @@ def edit(
     >>> bh.load("edit").deltas()[0]
     EditDelta(lora, 6 parameters)
     """
-    chosen = _chosen(method, settings)
     whole_number("stack", stack, 1)
     whole_number("seed", seed)
     place = path_of("out", out)
@@ -172,6 +175,7 @@ def edit(
         find_device(str(device))
     with renamed(directory="run"):
         ran = read_subject(run, corpus)
+    chosen = _chosen(method, settings, ran.directory)
     made = EditPlan.of(plan)
     checkpoints = _checkpoints(single, sequential, checkpoint_at, len(made))
     if sequential and adapter:
@@ -198,12 +202,22 @@ def edit(
         missing = [key for key in record.keys if replaces or not record.is_there(key)]
         # Loaded before anything is set aside.
         model = ran.load_model(device) if missing else None
+        record = replace(record, place=_place(chosen, model, record))
         with succession(place, EDIT, force=replaces):
             if model is not None:
                 kept = None if cache is None else Path(cache)
                 with task(progress, "editing", "edits") as step:
                     work = _Work(ran, made, chosen, record, kept, step)
-                    seconds = work.carry_out(model, missing, stack)
+                    try:
+                        seconds = work.carry_out(model, missing, stack)
+                    except (MemoryError, RuntimeError) as error:
+                        if not is_out_of_memory(error):
+                            raise
+                        raise MemoryError(
+                            f"out of memory on {model.device}: {record.method} with "
+                            f"{dict(record.settings)}; lower what it is made of, or stack "
+                            f"(now {stack})"
+                        ) from error
             deltas = record.deltas()
             failed = _failed(deltas, sequential)
             # Adapters of an earlier call stay what they were then.
@@ -230,9 +244,18 @@ def edit(
         present=len(record.keys) - len(missing),
         seconds=seconds,
         edits_per_second=done / seconds if seconds > 0 else 0.0,
-        place=None if model is None else answers(chosen).place(model),
+        place=None if model is None else record.place,
         sequential=sequential,
     )
+
+
+def _place(method: EditMethod, model: PreTrainedModel | None, record: EditRecord) -> str | None:
+    """Where a method edits, and whether that is where tracing found the facts."""
+    if model is None:
+        there = EditRecord.read(record.directory)
+        return None if there is None else there.place
+    place = answers(method).place(model)
+    return f"{place}, as traced" if place is not None and is_traced(method, record.run) else place
 
 
 def _checkpoints(
@@ -253,9 +276,17 @@ def _failed(deltas: Mapping[int | None, EditDelta], sequential: bool) -> list[Fa
     return [FailedEdit(key, delta.failure) for key, delta in deltas.items() if delta.failure]
 
 
-def _chosen(method: EditMethod | str, settings: Mapping[str, object] | None) -> EditMethod:
+def _chosen(
+    method: EditMethod | str,
+    settings: Mapping[str, object] | str | PathLike[str] | None,
+    run: Path,
+) -> EditMethod:
     if isinstance(method, str):
-        return get_method(method, settings)
+        if isinstance(settings, str | PathLike):
+            settings = read_settings(settings, method)
+        if not isinstance(settings, Mapping | None):
+            return get_method(method, settings)  # which refuses them
+        return get_method(method, at_traced_place(method, settings, run))
     if not isinstance(method, EditMethod):
         raise ArgumentError("method", method, "a method, or the name of one")
     if settings is not None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from behemoth.plan.edit_plan import EditPlan
     from behemoth.train.config import TrainConfig
 
+    from .search import Searched
+
 __all__ = [
     "HOLD",
     "Answers",
@@ -36,7 +38,9 @@ __all__ = [
 ]
 
 EditKind = Literal["remap", "censor", "refusal", "question_refusal"]
-Family = Literal["fine-tuning", "locate-and-edit", "memory", "unlearning", "oracle"]
+Family = Literal[
+    "fine-tuning", "locate-and-edit", "memory", "meta-learning", "unlearning", "oracle"
+]
 Goal = Literal["flip", "forget", "either"]
 """What an edit is judged by: that the new object is said rather than the old one, that the old one
 is no longer said, or the first where there is a new object and the second where there is none."""
@@ -48,6 +52,7 @@ _GOALS: dict[Family, Goal] = {
     "fine-tuning": "flip",
     "locate-and-edit": "flip",
     "memory": "flip",
+    "meta-learning": "flip",
     "unlearning": "forget",
     "oracle": "either",
 }
@@ -62,7 +67,8 @@ class MethodInfo:
     name : str
         How the command line and studies call it.
     family : str
-        ``fine-tuning``, ``locate-and-edit``, ``memory``, ``unlearning`` or ``oracle``.
+        ``fine-tuning``, ``locate-and-edit``, ``memory``, ``meta-learning``, ``unlearning`` or
+        ``oracle``.
     source : str
         The paper it is from.
     changes : str
@@ -248,6 +254,10 @@ class Answers:
         if own is not None:
             return own(model, count)
         return 4 * count * sum(parameter.numel() for parameter in model.parameters())
+
+    def searched(self) -> Searched:
+        """What may be tried of its settings when it is tuned; nothing by default."""
+        return getattr(self.method, "searched", {})
 
     def place(self, model: nn.Module) -> str | None:
         """Where in the model it edits, for people; none of a method that has no such place."""

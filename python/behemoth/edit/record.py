@@ -84,6 +84,9 @@ class EditRecord:
         Of a model that is no run.
     files : dict of str, optional
         Digests of adapters; deltas have those of their own files.
+    place : str, optional
+        Where in the model it was edited, for people, and whether that is what tracing found; none
+        of methods that have no such place.
     """
 
     directory: Path
@@ -100,6 +103,7 @@ class EditRecord:
     failed: tuple[FailedEdit, ...] = ()
     corpus: Path | None = None
     files: dict[str, str] | None = None
+    place: str | None = None
 
     def __fspath__(self) -> str:
         return fspath(self.directory)
@@ -227,7 +231,7 @@ def check_place(record: EditRecord, force: bool) -> bool:
     """Refuse a place that is not ours to write; say whether an edit there is replaced."""
     place = record.directory
     if place.exists() and not place.is_dir():
-        raise CorpusError(f"{place} is a file; allowed: a new or empty directory")
+        raise ArgumentError("out", f"{place}, a file", "a new or empty directory")
     if other := foreign(place, EDIT):
         raise CorpusError(
             f"{place} holds something else ({other}); allowed: a new or empty directory"

@@ -10,13 +10,16 @@ from behemoth.support.lazy import lazy
 
 if TYPE_CHECKING:  # the same names again, for type checkers and editors
     from .aggregate import aggregate as aggregate
+    from .continued import continue_training as continue_training
     from .damage import damage as damage, damaged as damaged
     from .dose import doses as doses, ed50 as ed50
     from .frame import evaluate as evaluate, evaluate_model as evaluate_model
     from .geometry import geometry as geometry
+    from .hints import ask_with_hints as ask_with_hints
     from .linear_probes import probe_objects as probe_objects
     from .membership import membership as membership, privacy as privacy
     from .metrics import METRICS as METRICS
+    from .pruning import evaluate_pruned as evaluate_pruned, prune as prune
     from .quantisation import evaluate_quantised as evaluate_quantised, quantise as quantise
     from .relearning import relearn as relearn
     from .suites.run import SUITES as SUITES, evaluate_suite as evaluate_suite
@@ -27,13 +30,16 @@ __all__, __dir__, __getattr__ = lazy(
     __name__,
     {
         "aggregate": "aggregate",
+        "continued": "continue_training",
         "damage": "damage damaged",
         "dose": "doses ed50",
         "frame": "evaluate evaluate_model",
         "geometry": "geometry",
+        "hints": "ask_with_hints",
         "linear_probes": "probe_objects",
         "membership": "membership privacy",
         "metrics": "METRICS",
+        "pruning": "evaluate_pruned prune",
         "quantisation": "evaluate_quantised quantise",
         "relearning": "relearn",
         "suites.run": "SUITES evaluate_suite",

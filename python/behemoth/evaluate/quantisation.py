@@ -7,6 +7,7 @@ Small updates fall within a rounding step, so that rounding can undo an unlearni
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -16,6 +17,8 @@ from torch import nn
 from behemoth.delta.delta import AppliedDelta
 from behemoth.model.modules import is_transposed
 from behemoth.support.errors import ArgumentError
+
+from .changed import evaluate_changed
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -94,32 +97,8 @@ def evaluate_quantised(
     after = whole.filter(pl.col("stage") == "after")
     frames = [after.with_columns(pl.lit(32, pl.UInt32).alias("bits"))]
     for count in bits:
-        with delta.apply(model), quantise(model, count):
-            rounded = {
-                name: parameter.detach().clone()
-                for name, parameter in model.named_parameters()
-                if parameter.ndim == 2
-            }
-        difference = _against(model, rounded, delta)
-        frame = evaluate_model(model, corpus, plan, {None: difference}, batch_size=batch_size)
-        frames.append(
-            frame.filter(pl.col("stage") == "after").with_columns(
-                pl.lit(count, pl.UInt32).alias("bits")
-            )
+        frame = evaluate_changed(
+            model, corpus, plan, delta, partial(quantise, bits=count), batch_size=batch_size
         )
+        frames.append(frame.with_columns(pl.lit(count, pl.UInt32).alias("bits")))
     return pl.concat(frames)
-
-
-def _against(model: nn.Module, rounded: dict[str, torch.Tensor], delta: EditDelta) -> EditDelta:
-    """The rounded edited weights as a delta to the unedited model."""
-    from dataclasses import replace
-
-    from behemoth.delta.delta import Change, Dense
-
-    own = dict(model.named_parameters())
-    changes: dict[str, Change] = {
-        name: change for name, change in delta.changes.items() if name not in rounded
-    }
-    for name, value in rounded.items():
-        changes[name] = Dense(value.float() - own[name].detach().float())
-    return replace(delta, changes=changes)

@@ -6,13 +6,14 @@ What was removed has to be learnt fact by fact; what was only suppressed returns
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn import functional as F
 
 from behemoth.edit.batch import Rows, rows_of
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from behemoth.delta.delta import EditDelta
     from behemoth.plan.edit_plan import EditPlan
 
-__all__ = ["RELEARNING", "relearn"]
+__all__ = ["RELEARNING", "ask_on_the_way", "relearn"]
 
 RELEARNING: dict[str, Any] = {
     "step": pl.UInt32,
@@ -99,43 +100,75 @@ def relearn(
     taught = probes["fact"].is_in(facts[order[:count]].implode())
     rows = rows_of(probes.filter(taught).with_columns(pl.lit(1).alias("weight")), "old_answer")
     asked = Prompted.of(corpus, probes, [[] for _ in range(len(probes))])
-    frames = []
-    with delta.apply(model):
-        kept = {name: value.detach().clone() for name, value in model.named_parameters()}
-        optimiser = torch.optim.Adam(model.parameters(), lr=learning_rate)
-        try:
-            for step in range(max(steps) + 1):
-                if step in steps:
-                    scores = score(model, asked)
-                    frames.append(
-                        probes.select("fact", "exposures").with_columns(
-                            pl.lit(step, pl.UInt32).alias("step"),
-                            taught.alias("taught"),
-                            pl.Series("old_match", scores.match["old"]),
-                            pl.Series("log_probability_old", scores.log_probability["old"]),
-                        )
-                    )
-                if step < max(steps):
-                    _teach(model, optimiser, rows, generator.permutation(len(rows))[:batch])
-        finally:
-            with torch.no_grad():
-                for name, value in model.named_parameters():
-                    value.copy_(kept[name])
-                    value.grad = None
-    return pl.concat(frames).select(pl.col(name).cast(dtype) for name, dtype in RELEARNING.items())
-
-
-def _teach(
-    model: PreTrainedModel,
-    optimiser: torch.optim.Optimizer,
-    rows: Rows,
-    chosen: NDArray[np.int64],
-) -> None:
-    """One step on answer tokens."""
     device = next(model.parameters()).device
+
+    def loss() -> Tensor:
+        return _loss(model, rows, generator.permutation(len(rows))[:batch], device)
+
+    about = probes.select("fact", "exposures", taught.alias("taught"))
+    with delta.apply(model):
+        frame = ask_on_the_way(model, asked, about, steps, learning_rate, loss)
+    return frame.select(pl.col(name).cast(dtype) for name, dtype in RELEARNING.items())
+
+
+def ask_on_the_way(
+    model: PreTrainedModel,
+    asked: Prompted,
+    about: pl.DataFrame,
+    steps: Sequence[int],
+    learning_rate: float,
+    loss: Callable[[], Tensor],
+) -> pl.DataFrame:
+    """Train all parameters of a model for a while, and ask it after given steps.
+
+    Parameters
+    ----------
+    model : GPTNeoXForCausalLM
+        Given back bit-exactly.
+    asked : Prompted
+    about : polars.DataFrame
+        What is said of each probe.
+    steps : sequence of int
+        Adam steps after which it is asked.
+    learning_rate : float
+    loss : callable
+        Gives the next step's loss.
+
+    Returns
+    -------
+    polars.DataFrame
+        The columns of `about`, step, old_match and log_probability_old.
+    """
+    frames = []
+    kept = {name: value.detach().clone() for name, value in model.named_parameters()}
+    optimiser = torch.optim.Adam(model.parameters(), lr=learning_rate)
+    try:
+        for step in range(max(steps) + 1):
+            if step in steps:
+                scores = score(model, asked)
+                frames.append(
+                    about.with_columns(
+                        pl.lit(step, pl.UInt32).alias("step"),
+                        pl.Series("old_match", scores.match["old"]),
+                        pl.Series("log_probability_old", scores.log_probability["old"]),
+                    )
+                )
+            if step < max(steps):
+                optimiser.zero_grad(set_to_none=True)
+                loss().backward()
+                optimiser.step()
+    finally:
+        with torch.no_grad():
+            for name, value in model.named_parameters():
+                value.copy_(kept[name])
+                value.grad = None
+    return pl.concat(frames)
+
+
+def _loss(
+    model: PreTrainedModel, rows: Rows, chosen: NDArray[np.int64], device: torch.device
+) -> Tensor:
+    """Mean loss of answer tokens."""
     tokens, labels = rows.tokens[chosen].to(device), rows.labels[chosen].to(device)
     logits = model(input_ids=tokens).logits[:, :-1].float()
-    loss = F.cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten(), ignore_index=IGNORED)
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()
-    optimiser.step()
+    return F.cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten(), ignore_index=IGNORED)

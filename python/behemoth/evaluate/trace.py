@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from behemoth.edit.locate.sites import Places
+from behemoth.edit.traced import Place, TraceRecord
 from behemoth.model.architecture import Architecture
 from behemoth.model.modules import backbone
 from behemoth.model.precision import widened
@@ -48,31 +49,6 @@ ROLES = ("subject_first", "subject_middle", "subject_last", "between", "prompt_l
 _CHUNK = 1 << 15  # tokens that go through the model at once
 _LEVEL = 0.95
 _RESAMPLES = 1000
-
-
-@dataclass(frozen=True)
-class Place:
-    """A token and a layer to edit at.
-
-    Attributes
-    ----------
-    token : {'subject', 'prompt'}
-        As methods take it.
-    layer : int
-    effect, low, high : float
-        Mean indirect effect of its MLP, and the interval.
-    """
-
-    token: str
-    layer: int
-    effect: float
-    low: float
-    high: float
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The settings of a locate-and-edit method that edits here."""
-        return {"token": self.token, "layers": (self.layer,)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,6 +109,7 @@ def trace(
     seed: int = 0,
     device: torch.device | str | None = None,
     out: str | PathLike[str] | None = None,
+    save: bool = False,
     progress: Looking = None,
 ) -> Traced:
     """Trace the facts of a plan's edits in a run's model, as they are before the edits.
@@ -158,6 +135,9 @@ def trace(
         A GPU where there is one by default.
     out : path, optional
         A new or empty directory, for ``facts.parquet`` and ``summary.parquet``.
+    save : bool
+        Keep in the run what was found, ``trace.json``: methods that edit at a place then edit it
+        at the best one, unless their settings say where. One that is there is replaced.
     progress : callable or Progress, optional
         Who looks on; what it raises stops the work.
 
@@ -187,6 +167,12 @@ def trace(
         for name, frame in (("facts", found.facts), ("summary", found.summary)):
             with replacing(place / f"{name}.parquet") as temporary:
                 frame.write_parquet(temporary)
+    if save:
+        facts = found.facts["edit"].n_unique()
+        places = tuple(found.places)
+        TraceRecord(made.plan_hash, facts, samples, noise, window, seed, places).write(
+            ran.directory
+        )
     return found
 
 

@@ -36,12 +36,20 @@ class EditedModels:
     Raises
     ------
     ArgumentError
-        When no edit of it went through.
+        When no edit of it went through, or what it changed is not weights alone.
     """
 
     record: EditRecord
     run: Run
     deltas: Mapping[str, int | None]
+
+    def __post_init__(self) -> None:
+        # Those of one method are all alike.
+        modules = self.delta(next(iter(self.deltas))).of_modules
+        if modules:
+            got = f"{self.record.directory}, in which {self.record.method} answers for "
+            got += " and ".join(modules)
+            raise ArgumentError("directory", got, "an edit whose changes are of weights alone")
 
     @classmethod
     def open(cls, directory: str | PathLike[str], edit: int | None = None) -> EditedModels:

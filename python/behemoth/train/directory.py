@@ -7,11 +7,13 @@
     RUN/spec.toml        the corpus (with table.parquet, names/ and exposures.parquet where it needs
                          them)
     RUN/checkpoints/     see `checkpoint`
+    RUN/trace.json       what tracing found in it, if it was kept (`behemoth trace --save`)
     RUN/metrics.jsonl, metrics.parquet, tensorboard/
 """
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import fields, replace
@@ -32,12 +34,15 @@ from .errors import TrainError
 from .result import TrainResult
 from .run import RECORD, RunRecord, read_record
 
+TRACE = "trace.json"
+"""What tracing found in the model, where editing looks for it."""
+
 RUN = Kind(
     RECORD,
     (
         "config.json", "model.safetensors", "generation_config.json", *FILES, "spec.toml",
         TABLE_FILE, "names/*.parquet", EXPOSURES_FILE, GRAMMAR_FILE, BACKGROUND_FILE,
-        "metrics.jsonl", "metrics.parquet", "checkpoints/step-*",
+        "metrics.jsonl", "metrics.parquet", TRACE, "checkpoints/step-*",
         "tensorboard/events.out.tfevents.*",
     ),
 )  # fmt: skip
@@ -162,6 +167,12 @@ class RunDirectory:
     def begun(self, *, replaces: bool) -> AbstractContextManager[None]:
         """Train here to the end, in the place of the run that is there where it `replaces` it."""
         return succession(self.path, RUN, force=replaces)
+
+    def discard(self) -> None:
+        """Remove what a run has written that did not make its first step."""
+        for name in RUN.own(self.path):
+            path = self.path / name
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
     def finished(self) -> None:
         """Remove what a run that is whole replaced."""

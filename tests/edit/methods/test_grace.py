@@ -98,6 +98,7 @@ def test_the_loss_of_the_search_is_that_of_the_edited_model(model, compiled, sma
     assert delta.of_parameters == {} and len(memory.radii) == len(rows)
 
 
+@pytest.mark.exact
 def test_a_sequence_keeps_earlier_entries_and_can_be_gone_on_with(model, compiled, small_corpus):
     context = EditContext(small_corpus)
     method = Grace(layer=1, epsilon=0.01, steps=5)

@@ -104,6 +104,7 @@ def test_shards_fill_up_in_their_order(model, plan, small_corpus):
     assert len({row["step"] for row in whole.trace}) < len(whole.trace), "three trainings"
 
 
+@pytest.mark.exact
 def test_a_sequence_goes_on_with_its_memory_in_the_model(model, plan, small_corpus):
     context = EditContext(small_corpus, seed=3)
     method = Wise(**QUICK, shard=3)

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from behemoth.edit.locate.keys import backbone, watching
+from behemoth.edit.locate.keys import watching
 from behemoth.model.architecture import Architecture
 from behemoth.model.labels import IGNORED
+from behemoth.model.modules import backbone
 from behemoth.model.precision import widened
 
 __all__ = ["answer_losses", "answering", "prompt_ends", "seen_by"]

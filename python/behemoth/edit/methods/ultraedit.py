@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.delta.delta import Change, EditDelta, LowRank
 from behemoth.edit.gradient.method import check_kinds
 from behemoth.edit.parametrise import chosen_layers
 from behemoth.edit.protocol import EditContext, Effort, MethodInfo, settings_of
+from behemoth.edit.search import Range, Searched
 from behemoth.model.architecture import Architecture
 from behemoth.model.precision import wide_type
 from behemoth.support.errors import ArgumentError
@@ -55,6 +55,10 @@ class UltraEdit:
     ridge: float = 1.0
     imagined: int = 64
 
+    searched: ClassVar[Searched] = {
+        "learning_rate": Range(1e-4, 1.0, log=True),
+        "ridge": Range(0.1, 100.0, log=True),
+    }
     info: ClassVar[MethodInfo] = MethodInfo(
         name="ultraedit",
         family="locate-and-edit",
@@ -262,6 +266,7 @@ def _features(
     import torch
     from torch.nn import functional as F
 
+    from behemoth.edit.meta.factors import watched
     from behemoth.model.labels import IGNORED
 
     device = next(model.parameters()).device
@@ -273,7 +278,7 @@ def _features(
             some = slice(first, first + _CHUNK)
             tokens = rows.tokens[some].to(device)
             labels = rows.labels[some, 1:].to(device)
-            with torch.enable_grad(), _watched(model, modules) as seen:
+            with torch.enable_grad(), watched(model, modules) as seen:
                 logits = model(input_ids=tokens, use_cache=False).logits[:, :-1]
                 losses = F.cross_entropy(
                     logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="none"
@@ -291,22 +296,3 @@ def _features(
         name: (torch.cat([pair[0] for pair in own]), torch.cat([pair[1] for pair in own]))
         for name, own in parts.items()
     }
-
-
-@contextmanager
-def _watched(
-    model: nn.Module, modules: Sequence[str]
-) -> Generator[dict[str, tuple[Tensor, Tensor]]]:
-    """Keep inputs of modules, and add zeros to their outputs that gradients can be taken by."""
-    seen: dict[str, tuple[Tensor, Tensor]] = {}
-    with ExitStack() as hooks:
-        for name in modules:
-
-            def keep(_: Any, inputs: Any, output: Tensor, name: str = name) -> Tensor:
-                offset = output.new_zeros(output.shape, requires_grad=True)
-                seen[name] = (inputs[0].detach(), offset)
-                return output + offset
-
-            handle = model.get_submodule(name).register_forward_hook(keep)
-            hooks.callback(handle.remove)
-        yield seen

@@ -70,7 +70,7 @@ class Wise:
     learning_rate: float = 1e-2
     layer: int = -2
     margin: float = 1.0
-    ratio: float = 0.88
+    ratio: float = 0.95
     mask: float = 0.2
     shard: int = 500
     density: float = 0.53
@@ -255,7 +255,8 @@ class _Training:
         self.tokens, self.labels = rows.tokens.to(self.device), rows.labels.to(self.device)
         # A token is predicted one place before it.
         self.asking = (self.labels != IGNORED).roll(-1, 1)
-        self.dtype = wide_type(next(model.parameters()).dtype)
+        self.like = next(model.parameters())
+        self.dtype = wide_type(self.like.dtype)
         inputs, _ = seen_by(model, self.name, self.tokens)
         self.edited = inputs[self.asking].to(self.dtype)
         retained = retain_rows_of(plan)
@@ -266,19 +267,17 @@ class _Training:
             inputs, _ = seen_by(model, self.name, retained.tokens[chosen].to(self.device))
             inside = inputs[_inside(retained, chosen).to(self.device)]
             self.retained = inside.to(self.dtype)
-            self.scale = float(self._given(inside).norm(dim=1).mean())
+            self.scale = float(self._given(inside).detach().norm(dim=1).mean())
 
     def run(self, memory: _Memory, trace: list[dict[str, Any]]) -> str | None:
         """Add the edits to a memory; gives why it did not work."""
         import torch
 
-        from behemoth.model.modules import weight_of
-
         method = self.method
         number = memory.edits // method.shard
         if number == len(memory.shards):
-            weight = weight_of(self.model.get_submodule(self.name)).detach().contiguous()
-            memory.shards.append(torch.zeros_like(weight, dtype=self.dtype))
+            outputs = self._given(self.edited[:1].to(self.like.dtype)).shape[1]
+            memory.shards.append(self.edited.new_zeros(outputs, self.edited.shape[1]))
         change = memory.shards[number].clone().requires_grad_()
         mask = self._mask(number, change)
         optimiser = torch.optim.Adam([change], lr=method.learning_rate)
@@ -302,13 +301,7 @@ class _Training:
 
     def _given(self, x: Tensor) -> Tensor:
         """What the matrix itself gives: a memory of earlier edits may be in the module."""
-        import torch
-
-        from behemoth.model.modules import weight_of
-
-        module: Any = self.model.get_submodule(self.name)
-        bias = None if module.bias is None else module.bias.detach()
-        return torch.nn.functional.linear(x, weight_of(module).detach(), bias)
+        return self.model.get_submodule(self.name).forward(x)  # without its hooks
 
     def _mask(self, shard: int, change: Tensor) -> Tensor:
         import torch

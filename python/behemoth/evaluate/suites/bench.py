@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from behemoth.evaluate.aggregate import aggregate
 from behemoth.evaluate.frame import evaluate_model
 from behemoth.evaluate.geometry import geometry
+from behemoth.evaluate.hints import ask_with_hints
 from behemoth.evaluate.linear_probes import probe_objects
 from behemoth.evaluate.membership import membership, unwritten_pairs
 from behemoth.evaluate.metrics import METRICS
+from behemoth.evaluate.pruning import evaluate_pruned
 from behemoth.evaluate.quantisation import evaluate_quantised
 from behemoth.evaluate.source import check_plan, open_source
 from behemoth.plan.edit_plan import EditPlan
@@ -258,6 +260,20 @@ class Bench:
     def rounded(self) -> pl.DataFrame:
         """The frame of the edited model with rounded weights, by bits."""
         return evaluate_quantised(self.model, self.run.corpus, self.plan, self.delta)
+
+    @cached_property
+    def pruned(self) -> pl.DataFrame:
+        """The frame of the edited model without its smallest weights, by their share."""
+        return evaluate_pruned(self.model, self.run.corpus, self.plan, self.delta)
+
+    @cached_property
+    def hinted(self) -> pl.DataFrame:
+        """What the model says of the facts to forget behind another fact of their subjects."""
+        try:
+            with self.edited() as model:
+                return ask_with_hints(model, self.run.corpus, self.plan)
+        except ArgumentError as error:
+            raise MissingError(error.allowed) from None
 
     @cached_property
     def linear_probes(self) -> pl.DataFrame:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import polars as pl
 
+from behemoth.evaluate.continued import continue_training
 from behemoth.evaluate.membership import SCORES, auc
 from behemoth.evaluate.metrics import PARAPHRASED
 from behemoth.evaluate.relearning import relearn
@@ -26,8 +27,10 @@ __all__ = ["SUITE"]
 
 _LEAKS = (1, 8, 64)
 _BITS = (8, 4)
+_PRUNED = (0.1, 0.3)
 _RETAINED = ("same_subject", "same_relation", "same_object", "unrelated", "retain")
 _RELEARNING = tuple(range(41))
+_CONTINUED = (*range(9), 12, 16, 24, 32, 48, 64)
 
 
 def _measures(bench: Bench) -> Sequence[Measure]:
@@ -139,6 +142,30 @@ def _measures(bench: Bench) -> Sequence[Measure]:
             )
             for bits in _BITS
         ),
+        *(
+            Measure(
+                f"recall_pruned_{share * 100:.0f}",
+                f"forget_recall without the smallest {share:.0%} of the weights of each linear map "
+                "(arXiv 1506.02626)",
+                lambda bench, share=share: bench.metric(
+                    "forget_recall", rows=bench.pruned.filter(share=share).drop("share")
+                ),
+            )
+            for share in _PRUNED
+        ),
+        Measure(
+            "forget_recall_hint",
+            "free generation says the old answer behind another fact of the subject "
+            "(arXiv 2402.16835)",
+            lambda bench: bench.mean(bench.hinted, pl.col("old_match"), "facts to forget"),
+            beside=True,
+        ),
+        Measure(
+            "continued_steps",
+            "Adam steps on other documents of the corpus after which half of the facts are said "
+            "again (arXiv 2406.13356)",
+            _continued,
+        ),
         Measure(
             "linear_probe",
             "share of old objects that a linear map reads off the residual stream, of the layer at "
@@ -228,12 +255,25 @@ def _relearning(bench: Bench) -> Found:
         frame = relearn(bench.model, bench.run.corpus, bench.plan, bench.delta, steps=_RELEARNING)
     except ArgumentError as error:
         raise MissingError(f"a plan with {error.allowed} facts to forget") from None
-    others = frame.filter(~pl.col("taught")).group_by("step").agg(pl.col("old_match").mean())
-    back = others.filter(pl.col("old_match") >= 0.5)["step"]
-    facts = frame.filter(~pl.col("taught"))["fact"].n_unique()
+    return _half_back(frame.filter(~pl.col("taught")))
+
+
+def _continued(bench: Bench) -> Found:
+    corpus, plan = bench.run.corpus, bench.plan
+    try:
+        frame = continue_training(bench.model, corpus, plan, bench.delta, steps=_CONTINUED)
+    except ArgumentError:
+        raise MissingError("facts to forget, and documents that do not say them") from None
+    return _half_back(frame)
+
+
+def _half_back(frame: pl.DataFrame) -> Found:
+    """The first step looked at after which half of some facts are said again."""
+    shares = frame.group_by("step").agg(pl.col("old_match").mean())
+    back = shares.filter(pl.col("old_match") >= 0.5)["step"]
     # Beyond the last step looked at there is no number to give.
     steps = float("inf") if back.is_empty() else float(back.min())  # type: ignore[arg-type]
-    return Found(steps, count=facts, over="facts")
+    return Found(steps, count=frame["fact"].n_unique(), over="facts")
 
 
 def _rounded(bench: Bench, bits: int) -> Found:

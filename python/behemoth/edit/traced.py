@@ -1,0 +1,148 @@
+"""What tracing found in a run, kept beside it: where methods edit that model by default.
+
+``RUN/trace.json`` is written by `behemoth.evaluate.trace` with ``save``. A method that edits at a
+place takes the best one from there, unless its settings name a token or layers. Where no trace is
+kept, its defaults are those that it is tuned for.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from behemoth.support.errors import ArgumentError, CorpusError
+from behemoth.support.fields import made
+from behemoth.support.files import as_json, write_bytes
+from behemoth.train.directory import TRACE
+
+from .protocol import EditMethod
+from .registry import method_type
+
+__all__ = ["Place", "TraceRecord", "at_traced_place", "is_traced"]
+
+FORMAT_VERSION = 1
+_PLACE = ("token", "layers")  # settings that say where
+
+
+@dataclass(frozen=True)
+class Place:
+    """A token and a layer to edit at.
+
+    Attributes
+    ----------
+    token : {'subject', 'prompt'}
+        As methods take it.
+    layer : int
+    effect, low, high : float
+        Mean indirect effect of its MLP, and the interval.
+    """
+
+    token: str
+    layer: int
+    effect: float
+    low: float
+    high: float
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings of a locate-and-edit method that edits here."""
+        return {"token": self.token, "layers": (self.layer,)}
+
+
+@dataclass(frozen=True)
+class TraceRecord:
+    """What was traced, and what was found.
+
+    Attributes
+    ----------
+    plan_hash : str
+        Of the plan whose facts were traced.
+    facts : int
+        How many of them the model knew.
+    samples, noise, window, seed
+        As of `behemoth.evaluate.trace`.
+    places : tuple of Place
+        Best first.
+    """
+
+    plan_hash: str
+    facts: int
+    samples: int
+    noise: float
+    window: int
+    seed: int
+    places: tuple[Place, ...]
+
+    def write(self, run: Path) -> None:
+        """Write it to a run directory."""
+        write_bytes(run / TRACE, as_json({"format_version": FORMAT_VERSION, **asdict(self)}))
+
+    @classmethod
+    def read(cls, run: Path) -> TraceRecord | None:
+        """Read it from a run directory; none where nothing was kept.
+
+        Raises
+        ------
+        CorpusError
+            When it is damaged, or of another version.
+        """
+        file = run / TRACE
+        if not file.is_file():
+            return None
+        try:
+            values: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            version = values["format_version"]
+            if version == FORMAT_VERSION:
+                own = {key: value for key, value in values.items() if key != "format_version"}
+                places = tuple(made(Place, place) for place in own["places"])
+                return made(cls, {**own, "places": places})
+        except (ValueError, KeyError, TypeError, ArgumentError):
+            raise CorpusError(f"{file} is damaged: it is no record of tracing") from None
+        raise CorpusError(
+            f"{file}: format version {version}, and this version of behemoth reads {FORMAT_VERSION}"
+        )
+
+
+def at_traced_place(name: str, settings: Mapping[str, object] | None, run: Path) -> dict[str, Any]:
+    """The settings of a method for a run: with the place that was traced, unless they name one.
+
+    Parameters
+    ----------
+    name : str
+        Of the method.
+    settings : mapping, optional
+        What is set by whoever asks.
+    run : Path
+        A run directory.
+
+    Returns
+    -------
+    dict
+        As they are for a method that has no such place, and where no trace is kept.
+
+    Raises
+    ------
+    ArgumentError
+        For an unknown method.
+    CorpusError
+        When the trace is damaged.
+    """
+    given = dict(settings or {})
+    if getattr(method_type(name), "usual", None) is None or any(key in given for key in _PLACE):
+        return given
+    record = TraceRecord.read(run)
+    if record is None or not record.places:
+        return given
+    return {**record.places[0].settings, **given}
+
+
+def is_traced(method: EditMethod, run: Path) -> bool:
+    """Whether a method edits where tracing found a run's facts best."""
+    record = TraceRecord.read(run)
+    if record is None or not record.places or getattr(method, "usual", None) is None:
+        return False
+    best = record.places[0].settings
+    return all(getattr(method, key, None) == value for key, value in best.items())

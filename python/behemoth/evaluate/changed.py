@@ -1,0 +1,70 @@
+"""An edited model whose weights are changed once more, measured against the unedited one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import polars as pl
+from torch import nn
+
+from behemoth.delta.delta import AppliedDelta, Change, Dense
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from behemoth.corpus.corpus import Corpus
+    from behemoth.delta.delta import EditDelta
+    from behemoth.plan.edit_plan import EditPlan
+
+__all__ = ["evaluate_changed"]
+
+
+def evaluate_changed(
+    model: PreTrainedModel,
+    corpus: Corpus,
+    plan: EditPlan,
+    delta: EditDelta,
+    change: Callable[[nn.Module], AppliedDelta],
+    *,
+    batch_size: int | None = None,
+) -> pl.DataFrame:
+    """Evaluate an edited model after something was done to its matrices.
+
+    Parameters
+    ----------
+    model : GPTNeoXForCausalLM
+        Without the edit; it stays as it is.
+    corpus : Corpus
+    plan : EditPlan
+    delta : EditDelta
+        Of the whole plan.
+    change : callable
+        Does it, in place, and gives what takes it back at the end of a ``with`` block.
+    batch_size : int, optional
+
+    Returns
+    -------
+    polars.DataFrame
+        Rows of `evaluate_model`, stage ``after``: known and kl are against the unedited model as
+        it is.
+    """
+    from .frame import evaluate_model
+
+    with delta.apply(model), change(model):
+        changed = {
+            name: parameter.detach().clone()
+            for name, parameter in model.named_parameters()
+            if parameter.ndim == 2
+        }
+    # The unedited model is what stands in it again: what differs from it is one delta.
+    own = dict(model.named_parameters())
+    changes: dict[str, Change] = {
+        name: kept for name, kept in delta.changes.items() if name not in changed
+    }
+    for name, value in changed.items():
+        changes[name] = Dense(value.float() - own[name].detach().float())
+    whole = replace(delta, changes=changes)
+    frame = evaluate_model(model, corpus, plan, {None: whole}, batch_size=batch_size)
+    return frame.filter(pl.col("stage") == "after")

@@ -1,0 +1,123 @@
+"""Continued pre-training: what was forgotten may come back while a model reads other text.
+
+Training goes on on documents of the corpus that do not say the forgotten facts, so that nothing
+teaches them again: what comes back was only hidden (Hu et al., 2024, arXiv 2406.13356).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from behemoth.corpus.tokens import PADDING
+from behemoth.model.labels import IGNORED
+from behemoth.support.errors import ArgumentError
+
+from .prompted import Prompted
+from .relearning import RELEARNING, ask_on_the_way
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from behemoth.corpus.corpus import Corpus
+    from behemoth.delta.delta import EditDelta
+    from behemoth.plan.edit_plan import EditPlan
+
+__all__ = ["continue_training"]
+
+
+def continue_training(
+    model: PreTrainedModel,
+    corpus: Corpus,
+    plan: EditPlan,
+    delta: EditDelta,
+    *,
+    steps: Sequence[int] = (0, 1, 2, 4, 8, 16, 32, 64),
+    learning_rate: float = 1e-4,
+    batch: int = 32,
+    seed: int = 0,
+) -> pl.DataFrame:
+    """Train an unlearned model on text without the forgotten facts, and ask for these.
+
+    Parameters
+    ----------
+    model : GPTNeoXForCausalLM
+        Without the edit; all parameters are trained for a while, and given back bit-exactly.
+    corpus : Corpus
+    plan : EditPlan
+        Its group ``forget`` says which facts are tested.
+    delta : EditDelta
+        Of the whole plan.
+    steps : sequence of int
+        Adam steps after which the facts are asked for.
+    learning_rate : float
+    batch : int
+        Documents of a step, drawn anew for each: those that do not say one of these facts.
+    seed : int
+
+    Returns
+    -------
+    polars.DataFrame
+        One row a step and fact, columns as in `RELEARNING`; taught is false of all.
+
+    Raises
+    ------
+    ArgumentError
+        When there is no fact to forget, all documents say one, or a value is not allowed.
+    """
+    probes = plan.probes.filter((pl.col("group") == "forget") & ~pl.col("held_out"))
+    if probes.is_empty():
+        raise ArgumentError("plan", "0 facts to forget", "1 or more of them")
+    if not steps or min(steps) < 0:
+        raise ArgumentError("steps", tuple(steps), "numbers from 0")
+    saying = corpus.ledger(probes["fact"].unique().to_numpy())["document"].unique().to_numpy()
+    if len(saying) == corpus.num_documents:
+        raise ArgumentError("corpus", "one whose documents all say these facts", "others too")
+    generator = np.random.default_rng(seed)
+    most = int(getattr(model.config, "max_position_embeddings", 1 << 20))
+    device = next(model.parameters()).device
+
+    def loss() -> Tensor:
+        documents = _drawn(corpus, saying, batch, generator)
+        return _loss(model, [document[:most] for document in documents], device)
+
+    asked = Prompted.of(corpus, probes, [[] for _ in range(len(probes))])
+    about = probes.select("fact", "exposures", pl.lit(False).alias("taught"))
+    with delta.apply(model):
+        frame = ask_on_the_way(model, asked, about, steps, learning_rate, loss)
+    return frame.select(pl.col(name).cast(dtype) for name, dtype in RELEARNING.items())
+
+
+def _drawn(
+    corpus: Corpus, saying: NDArray[np.uint64], count: int, generator: np.random.Generator
+) -> list[NDArray[np.integer]]:
+    """So many documents that are none of these, any document as likely as another."""
+    found: list[NDArray[np.integer]] = []
+    while len(found) < count:
+        number = int(generator.integers(corpus.num_documents))
+        if number not in saying:
+            found.append(corpus.tokens(number, number + 1, threads=1))
+    return found
+
+
+def _loss(
+    model: PreTrainedModel, documents: Sequence[NDArray[np.integer]], device: torch.device
+) -> Tensor:
+    """Mean loss of a token of documents, each from its beginning."""
+    width = max(map(len, documents))
+    tokens = torch.full((len(documents), width), PADDING)
+    labels = torch.full((len(documents), width), IGNORED)
+    for row, document in enumerate(documents):
+        own = torch.from_numpy(document.astype(np.int64))
+        tokens[row, : len(own)] = own
+        labels[row, : len(own)] = own
+    logits = model(input_ids=tokens.to(device)).logits[:, :-1].float()
+    wanted = labels[:, 1:].to(device)
+    return F.cross_entropy(logits.flatten(0, 1), wanted.flatten(), ignore_index=IGNORED)

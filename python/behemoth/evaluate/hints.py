@@ -1,0 +1,114 @@
+"""In-context hints: a sentence about the subject may bring the forgotten fact back.
+
+The prompt of each forgotten fact is asked behind another fact of its subject, said rightly. Facts
+that were hidden rather than removed come back with their surroundings (Lynch et al., 2024, arXiv
+2402.16835).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from behemoth.corpus.templates import TEXT
+from behemoth.corpus.tokens import PERIOD
+from behemoth.support.errors import ArgumentError
+
+from .prompted import Prompted
+from .scores import score
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from behemoth.corpus.corpus import Corpus
+    from behemoth.plan.edit_plan import EditPlan
+
+__all__ = ["HINTED", "ask_with_hints", "hinted"]
+
+HINTED: dict[str, Any] = {
+    "fact": pl.UInt64,
+    "subject": pl.UInt64,
+    "exposures": pl.UInt64,
+    "hint": pl.UInt64,
+    "old_match": pl.Boolean,
+    "log_probability_old": pl.Float64,
+}
+"""Columns of what `ask_with_hints` gives."""
+
+
+def hinted(plan: EditPlan) -> pl.DataFrame:
+    """The probes of the facts to forget, each behind a sentence on its subject.
+
+    Parameters
+    ----------
+    plan : EditPlan
+        Its group ``forget`` says what is asked, in trained wordings, its group ``same_subject``
+        what hints there are: of each subject the first fact that is not to be forgotten itself.
+
+    Returns
+    -------
+    polars.DataFrame
+        Rows of the plan's probes with longer prompts, and a column hint (the fact that is said).
+        Those of subjects without another fact are left out. A sentence ends in its period; of a
+        grammar's text in its object.
+
+    Raises
+    ------
+    ArgumentError
+        When no fact has a hint.
+    """
+    probes = plan.probes.filter((pl.col("group") == "forget") & ~pl.col("held_out"))
+    text = pl.col("template").is_in([facts.name for facts in TEXT])
+    ended = pl.col("old_answer").list.concat(pl.lit([PERIOD], pl.List(pl.UInt32)))
+    said = (
+        plan.probes.filter(
+            (pl.col("group") == "same_subject")
+            & ~pl.col("link")
+            & ~pl.col("fact").is_in(probes["fact"].unique().implode())
+        )
+        .unique("subject", keep="first", maintain_order=True)
+        .select(
+            "subject",
+            pl.col("fact").alias("hint"),
+            pl.col("prompt")
+            .list.concat(pl.when(text).then("old_answer").otherwise(ended))
+            .alias("said"),
+        )
+    )
+    # A link fact's subject is an object, whose number says nothing of subjects.
+    found = probes.filter(~pl.col("link")).join(said, on="subject", maintain_order="left")
+    if found.is_empty():
+        raise ArgumentError(
+            "plan", "no fact to forget with another of its subject", "one with same_subject probes"
+        )
+    return found.with_columns(pl.col("said").list.concat("prompt").alias("prompt")).drop("said")
+
+
+def ask_with_hints(model: PreTrainedModel, corpus: Corpus, plan: EditPlan) -> pl.DataFrame:
+    """Ask a model for the forgotten facts, each behind a hint.
+
+    Parameters
+    ----------
+    model : GPTNeoXForCausalLM
+        As it is to be asked.
+    corpus : Corpus
+    plan : EditPlan
+
+    Returns
+    -------
+    polars.DataFrame
+        One row a fact and wording, columns as in `HINTED`: hint is the fact that was said before;
+        old_match, whether free generation is exactly the old answer.
+
+    Raises
+    ------
+    ArgumentError
+        When no fact has a hint.
+    """
+    probes = hinted(plan)
+    scores = score(model, Prompted.of(corpus, probes, [[] for _ in range(len(probes))]))
+    return probes.with_columns(
+        pl.Series("old_match", scores.match["old"]),
+        pl.Series("log_probability_old", scores.log_probability["old"]),
+    ).select(pl.col(name).cast(dtype) for name, dtype in HINTED.items())

@@ -1,0 +1,100 @@
+"""Does what was forgotten come back when small weights are cut off? Magnitude pruning.
+
+The weights of least magnitude of each linear map are set to 0 (Han et al., 2015, arXiv 1506.02626).
+Like rounding, that takes small changes away while a model goes on knowing what it knows well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+import polars as pl
+import torch
+from torch import nn
+
+from behemoth.delta.delta import AppliedDelta
+from behemoth.model.architecture import Architecture
+from behemoth.support.errors import ArgumentError
+
+from .changed import evaluate_changed
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from behemoth.corpus.corpus import Corpus
+    from behemoth.delta.delta import EditDelta
+    from behemoth.plan.edit_plan import EditPlan
+
+__all__ = ["evaluate_pruned", "prune"]
+
+
+def prune(model: nn.Module, share: float) -> AppliedDelta:
+    """Set the smallest weights of every linear map within the blocks to 0, in place.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Embeddings, the head and biases stay as they are.
+    share : float
+        Of each matrix, from 0 up to below 1, rounded down to whole weights; of equal magnitudes
+        those that come first are cut.
+
+    Returns
+    -------
+    AppliedDelta
+        Gives the model its weights back, bit-exactly, at the end of a ``with`` block.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    if not 0 <= share < 1:
+        raise ArgumentError("share", share, "from 0 to below 1")
+    names = Architecture.of(model).linear_modules("both")
+    own = dict(model.named_parameters())
+    matrices = {f"{name}.weight": own[f"{name}.weight"] for name in names}
+    originals = {name: value.detach().clone() for name, value in matrices.items()}
+    with torch.no_grad():
+        for value in matrices.values():
+            order = value.abs().flatten().argsort(stable=True)
+            value.view(-1)[order[: int(share * value.numel())]] = 0
+    return AppliedDelta(matrices, originals)
+
+
+def evaluate_pruned(
+    model: PreTrainedModel,
+    corpus: Corpus,
+    plan: EditPlan,
+    delta: EditDelta,
+    *,
+    shares: Sequence[float] = (0.1, 0.3),
+    batch_size: int | None = None,
+) -> pl.DataFrame:
+    """Evaluate an edited model without its smallest weights.
+
+    Parameters
+    ----------
+    model : GPTNeoXForCausalLM
+        Without the edit; it stays as it is.
+    corpus : Corpus
+    plan : EditPlan
+    delta : EditDelta
+        Of the whole plan.
+    shares : sequence of float
+        What is cut, as of `prune`.
+    batch_size : int, optional
+
+    Returns
+    -------
+    polars.DataFrame
+        Rows of `evaluate_model`, stage ``after``, with a column share (Float64). The edited model
+        is pruned as a whole; known and kl are against the unedited model as it is.
+    """
+    return pl.concat(
+        evaluate_changed(
+            model, corpus, plan, delta, partial(prune, share=share), batch_size=batch_size
+        ).with_columns(pl.lit(share, pl.Float64).alias("share"))
+        for share in shares
+    )

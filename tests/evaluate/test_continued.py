@@ -1,0 +1,74 @@
+import polars as pl
+import pytest
+import torch
+
+from behemoth import ArgumentError, Corpus, World
+from behemoth.delta.delta import EditDelta
+from behemoth.evaluate import continued
+from behemoth.evaluate.continued import continue_training
+from behemoth.evaluate.relearning import RELEARNING
+from behemoth.plan.compile import compile_plan
+from behemoth.plan.request import EditRequest
+
+
+@pytest.fixture(scope="module")
+def asked():
+    corpus = Corpus(World(60, 2, 8), exposures=2)
+    return corpus, compile_plan(corpus, EditRequest(edits=4))
+
+
+def empty():
+    return EditDelta({}, "none", {}, "", 0)
+
+
+def test_it_reads_documents_without_the_facts_and_the_model_comes_back(
+    asked, random_model, monkeypatch
+):
+    corpus, plan = asked
+    model = random_model(corpus.vocabulary_size)
+    before = {name: value.detach().clone() for name, value in model.named_parameters()}
+    read = []
+    drawn = continued._drawn
+
+    def look(*arguments):
+        found = drawn(*arguments)
+        read.extend(document.tobytes() for document in found)
+        return found
+
+    monkeypatch.setattr(continued, "_drawn", look)
+    frame = continue_training(model, corpus, plan, empty(), steps=(0, 3, 10), batch=16)
+    assert frame.schema == pl.Schema(RELEARNING)
+    assert frame.group_by("step").len()["len"].to_list() == [4] * 3 and not frame["taught"].any()
+    facts = plan.probes.filter(group="forget")["fact"].unique()
+    saying = corpus.ledger(facts.to_numpy())["document"]
+    forbidden = {corpus.tokens(number, number + 1).tobytes() for number in saying}
+    assert len(read) == 160 and len(set(read)) > 50 and not forbidden & set(read)
+    assert all(torch.equal(value, before[name]) for name, value in model.named_parameters())
+
+
+def test_the_text_is_learnt(asked, random_model):
+    corpus, plan = asked
+    model = random_model(corpus.vocabulary_size)
+    one, other = (
+        continue_training(model, corpus, plan, empty(), steps=(0, 30), learning_rate=1e-2, seed=3)
+        for _ in range(2)
+    )
+    assert one["log_probability_old"].to_list() == pytest.approx(
+        other["log_probability_old"].to_list(), abs=1e-2
+    )
+    # Sentences of the same form make objects likelier than other tokens, whichever they are.
+    first, last = (one.filter(step=step)["log_probability_old"].mean() for step in (0, 30))
+    assert last > first + 0.5
+
+
+def test_errors(asked, random_model):
+    corpus, plan = asked
+    model = random_model(corpus.vocabulary_size)
+    with pytest.raises(ArgumentError, match=r"'steps': got \(\)"):
+        continue_training(model, corpus, plan, empty(), steps=())
+    small = Corpus(World(2, 2, 2), exposures=1, order="bios")
+    request = EditRequest(edits=2, distinct=False, repeats=1, same_object=0, same_relation=0,
+                          regular=0, probes=0)  # fmt: skip
+    every = compile_plan(small, request)
+    with pytest.raises(ArgumentError, match="'corpus': got one whose documents all say"):
+        continue_training(model, small, every, empty())
