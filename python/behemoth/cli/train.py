@@ -23,6 +23,7 @@ _FIELDS = field_options(
     defaults=False,  # those of the size
     model={"metavar": "SIZE", "default": TrainConfig.model, "offered": lambda: SIZES},
     architecture={"names": "--config"},
+    start={"names": "--from", "metavar": "DIR"},
 )
 OPTIONS = (
     Option("out", "RUN", "Directory to write; one that is unfinished is resumed.",

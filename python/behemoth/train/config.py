@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import isfinite
+from os import fspath
 from typing import Any, Literal
 
 from behemoth.model.sizes import Size, find_size
+from behemoth.support.checks import path_of
 from behemoth.support.errors import ArgumentError
 from behemoth.support.fields import made
 
@@ -93,6 +95,9 @@ class TrainConfig:
     architecture : mapping, optional
         What a config.json of transformers says, for family and dimensions of a model of no named
         size; vocabulary, positions and special tokens are the corpus's, and there is no dropout.
+    start : str, optional
+        Directory of a model to go on from, with a new optimiser: a run, one of its checkpoints,
+        or what transformers wrote. Its tokens must be the corpus's; `architecture` is its own.
 
     Examples
     --------
@@ -135,8 +140,11 @@ class TrainConfig:
     tensorboard: bool = True
     prefetch: int = 4
     architecture: Mapping[str, Any] | None = field(default=None, hash=False)
+    start: str | None = None
 
     def __post_init__(self) -> None:
+        if self.start is not None and self.architecture is None:
+            raise ArgumentError("architecture", None, "that of the model in start (default_config)")
         if self.architecture is None:
             find_size(self.model)
         elif self.model != self.size.family:
@@ -248,13 +256,29 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
 }
 
 
+# Of a model that has learnt already; chosen by no runs.
+_GOING_ON = {"learning_rate": 3e-4}
+
+
+def _started(start: object, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Where a model is that training goes on from, and what it is."""
+    from .subject import is_model, read_config
+
+    place = path_of("start", start, "the directory of a model")
+    if settings.get("architecture") is not None:
+        raise ArgumentError("architecture", "a configuration", "none beside start")
+    if not is_model(place):
+        raise ArgumentError("start", fspath(place), "a model (config.json and safetensors)")
+    return {"start": str(place.resolve()), "architecture": dict(read_config(place, "start"))}
+
+
 def default_config(model: str | None = None, **settings: Any) -> TrainConfig:
     """Give the settings of a size of model, with some of them replaced.
 
     Parameters
     ----------
     model : str, optional
-        nano by default, or with `architecture` its family.
+        nano by default, or with `architecture` or `start` its family.
     **settings
         Fields of `TrainConfig`.
 
@@ -268,6 +292,8 @@ def default_config(model: str | None = None, **settings: Any) -> TrainConfig:
     >>> default_config("nano", steps=100).total_steps(blocks=10)
     100
     """
+    if (start := settings.get("start")) is not None:
+        settings = {**_GOING_ON, **settings, **_started(start, settings)}
     if (config := settings.get("architecture")) is not None:
         if model is not None:
             raise ArgumentError("model", model, "none beside architecture")

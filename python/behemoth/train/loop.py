@@ -12,6 +12,7 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from transformers import GenerationConfig, PreTrainedModel
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.tokens import PADDING
 from behemoth.model.build import build_model, padded_vocabulary
+from behemoth.support.errors import ArgumentError
 from behemoth.support.files import replacing
 from behemoth.support.progress import Looking, task
 from behemoth.support.provenance import versions
@@ -39,6 +41,7 @@ from .report import Report
 from .result import TrainResult
 from .run import RunRecord
 from .schedule import learning_rate
+from .subject import model_of
 from .update import Updater
 
 # Far above where it began, a loss does not come back.
@@ -46,6 +49,24 @@ _DIVERGED = 2.0
 # Checkpoints by the clock: so far apart that writing them takes a hundredth of the time.
 _CHECKPOINT_SECONDS = 30.0
 _CHECKPOINT_SHARE = 0.01
+
+
+def _begun(corpus: Corpus, config: TrainConfig, machine: Machine) -> PreTrainedModel:
+    """The model as it is before the first step: drawn by the seed, or read from where it starts."""
+    if config.start is None:
+        multiple = config.vocabulary_multiple or (64 if machine.device.type == "cuda" else 8)
+        return build_model(
+            config.size,
+            padded_vocabulary(corpus.vocabulary_size, multiple),
+            seed=config.seed,
+            block_length=config.block_length,
+            end_of_document=corpus.end_of_document,
+        )
+    model = model_of(Path(config.start), corpus, "start").load_model("cpu")
+    positions = model.config.max_position_embeddings
+    if config.block_length > positions:
+        raise ArgumentError("block_length", config.block_length, f"up to {positions}, as the model")
+    return model
 
 
 class Loop:
@@ -76,16 +97,8 @@ class Loop:
             pin_memory=machine.device.type == "cuda",
         )
         self.steps = config.total_steps(self.stream.blocks)
-        size = config.size
-        multiple = config.vocabulary_multiple or (64 if machine.device.type == "cuda" else 8)
-        vocabulary = padded_vocabulary(corpus.vocabulary_size, multiple)
-        self.model: PreTrainedModel = build_model(
-            size,
-            vocabulary,
-            seed=config.seed,
-            block_length=config.block_length,
-            end_of_document=corpus.end_of_document,
-        )
+        self.model = _begun(corpus, config, machine)
+        size, vocabulary = config.size, self.model.config.vocab_size
         nn.Module.to(self.model, machine.device)
         self.token_flops = token_flops(size, vocabulary, config.block_length)
         self.compiled = machine.compiles(config, self.token_flops * self.steps * config.step_tokens)

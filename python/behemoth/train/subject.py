@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from behemoth.corpus.corpus import Corpus
 
-__all__ = ["CONFIG", "WEIGHTS", "Subject", "is_model", "read_config", "read_model"]
+__all__ = ["CONFIG", "WEIGHTS", "Subject", "is_model", "model_of", "read_config", "read_model"]
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 _TOKENIZER = "tokenizer.json"
@@ -150,28 +150,32 @@ def read_model(
     from behemoth.corpus.source import read_source
 
     place = path_of(name, directory, "a model")
-    if not is_model(place):
-        raise ArgumentError(
-            name, fspath(directory), f"a model (a directory with {CONFIG} and safetensors)"
-        )
-    config = read_config(place, name)
     with renamed(spec="corpus"):
         own = read_source(corpus).make_corpus()
-    size = config.get("vocab_size")
-    if not isinstance(size, int) or size < own.vocabulary_size:
+    return model_of(place, own, name)
+
+
+def model_of(place: Path, corpus: Corpus, name: str = "directory") -> Subject:
+    """Take a directory for a model of a corpus; see `read_model`."""
+    if not is_model(place):
+        raise ArgumentError(
+            name, fspath(place), f"a model (a directory with {CONFIG} and safetensors)"
+        )
+    size = read_config(place, name).get("vocab_size")
+    if not isinstance(size, int) or size < corpus.vocabulary_size:
         raise ArgumentError(
             name,
             f"a model of {size} tokens",
-            f"one of {own.vocabulary_size} or more, as the corpus has",
+            f"one of {corpus.vocabulary_size} or more, as the corpus has",
         )
-    there, here = _words(place), own.tokenizer_files.get(_TOKENIZER)
+    there, here = _words(place), corpus.tokenizer_files.get(_TOKENIZER)
     if there is not None and here is not None and there != _vocabulary(here):
         raise ArgumentError(
             "corpus",
-            f"{fspath(corpus)}, whose tokens are others than the model's",
+            "one whose tokens are others than the model's",
             "a corpus that was made with its tokenizer (`behemoth gen --tokenizer`)",
         )
-    return Subject(place, own)
+    return Subject(place, corpus)
 
 
 def _words(place: Path) -> object:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from behemoth._gen import digest
+from behemoth._gen import digest, digest_file
 from behemoth.train.config import FREE, TrainConfig
 
 if TYPE_CHECKING:
@@ -50,8 +51,12 @@ def model_id(spec: Mapping[str, Any], config: TrainConfig) -> str:
         16 hexadecimal digits.
     """
     train = {name: value for name, value in asdict(config).items() if name not in FREE}
-    if train["architecture"] is None:  # of named sizes, as it was before there were others
-        del train["architecture"]
+    for name in ("architecture", "start"):  # of named sizes, as it was before there were others
+        if train[name] is None:
+            del train[name]
+    if config.start is not None:  # what is there counts, and not where
+        weights = sorted(Path(config.start).glob("*.safetensors"))
+        train["start"] = [digest_file(file) for file in weights]
     return _hash({"what": "model", "spec": spec, "train": train})
 
 
