@@ -6,6 +6,7 @@
 PYTHON ?= python3
 FACTS  ?= 1e8
 OUT    ?= corpus
+FAULTS ?= 20
 
 # Tests run on two cores, a file on one of them; `make test-python PYTEST="-n 0"` runs them in one
 # process, for debuggers.
@@ -98,6 +99,11 @@ test-all: test-rust $(VENV)/.stamp-test $(EXTENSION) ## the slow tests and the f
 .PHONY: test-foreign
 test-foreign: $(VENV)/.stamp-foreign $(EXTENSION) ## what others' programs make of our exports (installs lm_eval)
 	@$(BIN)/python -m pytest -m foreign tests/foreign $(PYTEST)
+
+.PHONY: faults
+faults: $(VENV)/.stamp-test $(EXTENSION) ## flipped bits, hostile files, full disks and kills, FAULTS times as often
+	@FAULTS=$(FAULTS) $(BIN)/python -m pytest -m "not gpu and not benchmark" --timeout 3600 \
+		tests/faults tests/cli/test_killed.py tests/cli/test_resume.py $(PYTEST)
 
 .PHONY: lint
 lint: lint-rust lint-python lint-forms ## every linter, type checker and format check; changes nothing

@@ -27,7 +27,7 @@ from behemoth.support.checks import path_of, whole_number
 from behemoth.support.digests import FILES as _SUMMED, digests, read_sealed, sealed
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import as_json, replacing, write_bytes
-from behemoth.support.locks import lock_folder
+from behemoth.support.locks import holder, lock_folder
 from behemoth.support.progress import Looking, task
 from behemoth.support.replacement import Kind, finish, foreign, recover, succeeds, succession
 
@@ -221,7 +221,8 @@ def write(
     with ExitStack() as stack:
         if not stack.enter_context(lock_folder(out, shared=not replaces, wait=False)):
             raise CorpusError(
-                f"another process is {'writing' if replaces else 'replacing'} the corpus in {out}"
+                f"another process is {'writing' if replaces else 'replacing'} the corpus in {out}: "
+                f"{holder(out)}"
             )
         if replaces:
             stack.enter_context(succession(out, CORPUS, force=True))

@@ -18,8 +18,8 @@ from behemoth.edit.gradient.method import check_kinds
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.support.checks import path_of, whole_number
 from behemoth.support.digests import digests
-from behemoth.support.errors import ArgumentError, renamed
-from behemoth.support.locks import lock_folder
+from behemoth.support.errors import ArgumentError, CorpusError, renamed
+from behemoth.support.locks import holder, lock_folder
 from behemoth.support.progress import Looking, Step, silent, task
 from behemoth.support.replacement import recover, succession
 from behemoth.train.device import find_device, is_out_of_memory
@@ -196,7 +196,9 @@ def edit(
         corpus=None if corpus is None or isinstance(ran, Run) else Path(corpus).resolve(),
     )
     seconds = 0.0
-    with lock_folder(place):
+    with lock_folder(place, wait=False) as ours:
+        if not ours:
+            raise CorpusError(f"another process is writing to {place}: {holder(place)}")
         recover(place, EDIT)
         replaces = check_place(record, force)
         missing = [key for key in record.keys if replaces or not record.is_there(key)]

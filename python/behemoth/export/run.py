@@ -16,7 +16,7 @@ from behemoth.support.checks import path_of, whole_number
 from behemoth.support.digests import read_sealed, sealed
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.files import as_json, write_bytes
-from behemoth.support.locks import lock_folder
+from behemoth.support.locks import holder, lock_folder
 from behemoth.support.progress import Looking
 from behemoth.support.replacement import Kind, foreign, recover, succeeds, succession
 
@@ -146,7 +146,9 @@ def export(
         "edit_hash": content.edit_hash,
         "behemoth": version(),
     }
-    with lock_folder(place):
+    with lock_folder(place, wait=False) as ours:
+        if not ours:
+            raise CorpusError(f"another process is writing to {place}: {holder(place)}")
         kind, replaces = _check(place, about, force)
         with succession(place, kind or _kind(made), force=replaces):
             write_bytes(place / RECORD, as_json(sealed(about)))

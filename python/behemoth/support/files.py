@@ -36,27 +36,24 @@ def replacing(path: Path) -> Generator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     sweep(path)
-    with _private(path) as room:
+    with named(path), _private(path) as room:
         temporary = room / path.name
-        with named(path, room):
-            yield temporary
-            _sync_all(temporary)
-            if temporary.is_dir() and path.is_dir() and not path.is_symlink():
-                path.rename(room / f"{path.name}{_OLD}")
-            temporary.replace(path)
-            sync(path.parent)
+        yield temporary
+        _sync_all(temporary)
+        if temporary.is_dir() and path.is_dir() and not path.is_symlink():
+            path.rename(room / f"{path.name}{_OLD}")
+        temporary.replace(path)
+        sync(path.parent)
 
 
 @contextmanager
-def named(path: Path, room: Path | None = None) -> Generator[None]:
-    """Say of a disk that fails which file it was about.
+def named(path: Path) -> Generator[None]:
+    """Say of a disk that fails which file it was about, and not which temporary one.
 
     Parameters
     ----------
     path : Path
         The file that is written.
-    room : Path, optional
-        Where that is done, under names that mean nothing to anybody.
 
     Raises
     ------
@@ -70,7 +67,8 @@ def named(path: Path, room: Path | None = None) -> Generator[None]:
         if (found := _OF_SYSTEM.search(str(error))) is not None:
             code = code or int(found[1])
         about = getattr(error, "filename", None)
-        elsewhere = about is not None and (room is None or not str(about).startswith(str(room)))
+        own = str(path.parent / f".{path.name}.")
+        elsewhere = about is not None and not str(about).startswith(own)
         if not code or elsewhere:
             raise
         raise OSError(code, os.strerror(code), str(path)) from error

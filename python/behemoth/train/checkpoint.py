@@ -123,6 +123,15 @@ class Checkpoints:
                 shutil.rmtree(path)
         sweep_folder(self.directory)
 
+    def settle(self, history: frozenset[int]) -> None:
+        """Drop what a finished run was to go on from, and was killed before it had dropped."""
+        for path in self._all():
+            if (path / _OPTIMISER).is_file():
+                if _step(path) in history:
+                    (path / _OPTIMISER).unlink()
+                else:
+                    shutil.rmtree(path)
+
     def _all(self) -> list[Path]:
         return sorted(self.directory.glob("step-*"), key=_step)
 

@@ -26,7 +26,7 @@ from behemoth.corpus.tokenizer import FILES, write_tokenizer
 from behemoth.support.digests import digests
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import replacing, write_bytes
-from behemoth.support.locks import lock_folder
+from behemoth.support.locks import holder, lock_folder
 from behemoth.support.replacement import Kind, finish, foreign, recover, succeeds, succession
 
 from .config import FREE, TrainConfig
@@ -160,7 +160,7 @@ class RunDirectory:
         """
         with lock_folder(self.path, wait=False) as ours:
             if not ours:
-                raise TrainError(f"another process is training in {self.path}")
+                raise TrainError(f"another process is training in {self.path}: {holder(self.path)}")
             recover(self.path, RUN)
             yield
 

@@ -10,6 +10,7 @@ from behemoth.support.checks import path_of
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.progress import Looking
 
+from .checkpoint import Checkpoints, history_steps
 from .config import TrainConfig, default_config
 from .device import Machine, is_out_of_memory
 from .directory import RunDirectory
@@ -43,6 +44,8 @@ def run(
             with directory.locked():
                 record, replaces = directory.check(corpus, config, force)
                 if record is not None and record.status == "finished":
+                    history = history_steps(config.checkpoint_history, record.steps)
+                    Checkpoints(directory.path / "checkpoints").settle(history)
                     directory.finished()
                     return _result(directory, record)
                 # Made before anything is written or set aside: what it refuses changes nothing.

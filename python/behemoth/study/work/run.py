@@ -18,7 +18,7 @@ from behemoth.study.records import FOREIGN, StudyRecord, TrialRow
 from behemoth.study.results import Failure, Results
 from behemoth.support.checks import path_of
 from behemoth.support.errors import ArgumentError, renamed
-from behemoth.support.locks import lock
+from behemoth.support.locks import holder, lock
 from behemoth.support.progress import Looking
 
 from .cost import cost_of_model, cost_of_trial
@@ -214,7 +214,10 @@ def run_study(
     directory.path.mkdir(parents=True, exist_ok=True)
     with lock(directory.path / ".lock", wait=False) as ours:
         if not ours:
-            raise StudyError(f"another process is running the study in {fspath(out)}")
+            raise StudyError(
+                f"another process is running the study in {fspath(out)}: "
+                f"{holder(directory.path / '.lock')}"
+            )
         directory.begin(made.text, _about(made, expansion, threads, _foreign(directory, expansion)))
         began = time.perf_counter()
         work = Work(directory, expansion.part(*part), progress)

@@ -1,0 +1,116 @@
+"""`kill -9` before any change to the disk: what goes on has the bytes of what was never stopped."""
+
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import behemoth as bh
+from behemoth.support.locks import holder, lock_folder
+
+QUICK = ("--model", "pico", "--steps", "4", "--block-length", "32", "--batch-size", "4",
+         "--threads", "1", "--no-tensorboard", "--checkpoint-interval", "2")  # fmt: skip
+COMMANDS = {
+    "gen": ("gen", "--subjects", 300, "--relations", 2, "--objects", 5, "--threads", 1),
+    "train": ("train", "corpus", *QUICK),
+    "plan": ("plan", "run", "--edits", 2, "--independent", "--repeats", 1, "--probes", 1),
+    "edit": ("edit", "run", "--plan", "plan", "--method", "ultraedit", "--sequential",
+             "--checkpoint-at", "1"),
+    "export": ("export", "corpus", "--to", "jsonl"),
+}  # fmt: skip
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="forks")
+
+
+@pytest.fixture(scope="module")
+def carry_out(directories):
+    """Run a command, perhaps killed before its n-th change: carry_out(words, n) -> (n, code)."""
+    process = subprocess.Popen(
+        [sys.executable, Path(__file__).parents[1] / "killing.py"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=directories,
+    )  # fmt: skip
+
+    def carry_out(words, kill=None):
+        asked = {"words": list(map(str, words)), "kill": kill}
+        process.stdin.write(json.dumps(asked) + "\n")
+        process.stdin.flush()
+        return json.loads(process.stdout.readline())
+
+    yield carry_out
+    process.communicate(timeout=60)
+
+
+def meaning(place):
+    """The bytes of what a directory is about; records and metrics have times in them."""
+    return {
+        str(path.relative_to(place)): path.read_bytes()
+        for path in sorted(place.rglob("*"))
+        if path.suffix in (".safetensors", ".bin", ".parquet", ".jsonl")
+        if not path.name.startswith("metrics")
+    }
+
+
+@pytest.mark.parametrize("verb", COMMANDS)
+def test_what_was_killed_goes_on_to_the_same_bytes(carry_out, tmp_path, rounds, verb):
+    words = COMMANDS[verb]
+    count, code = carry_out([*words, "--out", tmp_path / "straight"])
+    assert code == 0 and count > 3
+    straight = meaning(tmp_path / "straight")
+    assert straight
+    draw = random.Random(verb)
+    for number in range(rounds(1)):
+        out, point = tmp_path / f"out{number}", draw.randrange(count)
+        assert carry_out([*words, "--out", out], point)[1] == -9
+        # Killed once more on the way, where there is still so much to do.
+        carry_out([*words, "--out", out], draw.randrange(count))
+        assert carry_out([*words, "--out", out])[1] == 0, point
+        assert meaning(out) == straight, point
+        assert bh.verify(out).ok
+        assert not list(out.rglob("*.tmp")), point
+
+
+HOLDING = """
+import sys, time
+from pathlib import Path
+from behemoth.support.locks import lock_folder
+with lock_folder(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_second_writer_is_told_who_the_first_is_and_a_dead_one_holds_nothing(
+    directories, run, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(directories)
+    out = tmp_path / "out"
+    command = [sys.executable, "-c", HOLDING, out]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout.readline() == "held\n"
+        for verb in ("train", "edit", "export"):
+            message = run(*COMMANDS[verb], "--out", out).refused(1)
+            assert f": process {first.pid} on " in message and str(out) in message
+        first.kill()
+        first.wait()
+    out.mkdir(exist_ok=True)
+    with lock_folder(out, wait=False) as ours:
+        assert ours
+        assert "process" in holder(out)
+    assert run(*COMMANDS["export"], "--out", out).code == 0
+
+
+def test_what_a_finished_run_was_to_go_on_from_goes(directories, run, tmp_path, monkeypatch):
+    """Killed between the record that says finished and the removal of its last checkpoint."""
+    from behemoth.train.checkpoint import Checkpoints
+
+    monkeypatch.chdir(directories)
+    words = (*COMMANDS["train"], "--out", tmp_path / "out")
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "prune", lambda self, keep, history: None)
+        assert run(*words).code == 0
+    assert list((tmp_path / "out" / "checkpoints").glob("step-*"))
+    assert run(*words).code == 0
+    assert not list((tmp_path / "out" / "checkpoints").glob("step-*"))
