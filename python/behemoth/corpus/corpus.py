@@ -755,6 +755,21 @@ class Corpus:
         made = (self.spec, world._table, world.names, self._exposures, self._text)
         return remade, (*made, self._background, self.directory)
 
+    def _repr_html_(self) -> str:
+        from behemoth.support.html import card
+
+        return card(
+            "Corpus",
+            {
+                "facts": self.world.num_facts,
+                "sentences": self.num_sentences,
+                "documents": self.num_documents,
+                "vocabulary": f"{self.vocabulary_size:,} ({self.dtype})",
+                "spec": self.spec_hash[:16],
+                "a document": "".join(self.texts(0, 1)),
+            },
+        )
+
     def __repr__(self) -> str:
         counts = f"sentences={self.num_sentences}, documents={self.num_documents}"
         return f"Corpus({self.world!r}, {counts})"

@@ -351,6 +351,20 @@ class World:
         """
         return self._as(self._native.override(*overrides(objects), follow))
 
+    def _repr_html_(self) -> str:
+        from behemoth.support.html import card
+
+        kinds = ", ".join(f"{row['kind']} ({row['objects']:,})" for row in self.relation_table)
+        return card(
+            "World",
+            {
+                "subjects": self.num_subjects,
+                "relations (objects)": kinds,
+                "facts": self.num_facts,
+                "entropy": f"{self.entropy:,.0f} bits",
+            },
+        )
+
     def __repr__(self) -> str:
         return (
             f"World(subjects={self.num_subjects}, relations={self.num_relations}, "

@@ -145,6 +145,13 @@ class EditPlan:
             f"training={self.training.height}, probes={self.probes.height})"
         )
 
+    def _repr_html_(self) -> str:
+        from behemoth.support.html import card
+
+        counts = {f"probes, {group}": count for group, count in self.groups.items()}
+        rows = {"edits": len(self), "rows of training": self.rows, **counts}
+        return card(f"EditPlan: {self.request.kind}", rows)
+
     @property
     def groups(self) -> dict[str, int]:
         """How many probes each group has, in the order of the groups."""

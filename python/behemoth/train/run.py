@@ -160,6 +160,21 @@ class Run(Subject):
         facts = f"{self.corpus.world.num_facts:,} facts"
         return f"Run({fspath(self.directory)!r}, {self.config.model}, {facts})"
 
+    def _repr_html_(self) -> str:
+        from behemoth.support.html import card
+
+        return card(
+            f"Run {fspath(self.directory)}",
+            {
+                "model": self.config.model,
+                "parameters": self.record.parameters,
+                "steps": self.record.steps,
+                "facts": self.corpus.world.num_facts,
+                "seed": self.seed,
+                "spec": self.corpus.spec_hash[:16],
+            },
+        )
+
     @property
     def config(self) -> TrainConfig:
         """How it was trained."""

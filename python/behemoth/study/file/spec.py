@@ -108,6 +108,18 @@ class Study:
     def __repr__(self) -> str:
         return f"Study({self.name}, methods={len(self.methods)}, points={len(self.points)})"
 
+    def _repr_html_(self) -> str:
+        from behemoth.support.html import card
+
+        return card(
+            f"Study {self.name}",
+            {
+                "question": self.question,
+                "methods": ", ".join(choice.name for choice in self.methods),
+                "points of the grid": len(self.points),
+            },
+        )
+
     @classmethod
     def parse(cls, text: str, directory: Path | None = None) -> Study:
         """Read a study from TOML, and refuse it unless all of it makes sense.
