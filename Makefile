@@ -25,6 +25,8 @@ UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo $(BIN)/uv)
 PIP_INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 # Another environment that happens to be active must not be the one that is built for.
 unexport CONDA_PREFIX PYTHONHOME PYTHONPATH
+# Tests start hundreds of processes, which without bytecode compile all of torch anew.
+unexport PYTHONDONTWRITEBYTECODE
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 # One interpreter for maturin and for cargo: otherwise each rebuilds what the other has built.
 export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
@@ -87,11 +89,15 @@ test-perturbed: $(VENV)/.stamp-test $(EXTENSION) ## the numerical tests, the las
 
 .PHONY: test-slow
 test-slow: $(VENV)/.stamp-test $(EXTENSION) ## the tests marked slow, and no others
-	@$(BIN)/python -m pytest -m "slow and not gpu and not faults and not benchmark" $(PYTEST)
+	@$(BIN)/python -m pytest -m "slow and not gpu and not faults and not benchmark and not foreign" $(PYTEST)
 
 .PHONY: test-all
 test-all: test-rust $(VENV)/.stamp-test $(EXTENSION) ## the slow tests and the fault tests as well
-	@$(BIN)/python -m pytest -m "not gpu and not benchmark" $(PYTEST)
+	@$(BIN)/python -m pytest -m "not gpu and not benchmark and not foreign" $(PYTEST)
+
+.PHONY: test-foreign
+test-foreign: $(VENV)/.stamp-foreign $(EXTENSION) ## what others' programs make of our exports (installs lm_eval)
+	@$(BIN)/python -m pytest -m foreign tests/foreign $(PYTEST)
 
 .PHONY: lint
 lint: lint-rust lint-python lint-forms ## every linter, type checker and format check; changes nothing
@@ -159,7 +165,7 @@ $(VENV)/.stamp-run: pyproject.toml $(VENV)/.stamp-venv
 	@$(PIP_INSTALL) -r pyproject.toml 'maturin>=1.9,<2'
 	@touch $@
 
-$(addprefix $(VENV)/.stamp-,test lint docs dev): $(VENV)/.stamp-%: pyproject.toml $(VENV)/.stamp-run
+$(addprefix $(VENV)/.stamp-,test foreign lint docs dev): $(VENV)/.stamp-%: pyproject.toml $(VENV)/.stamp-run
 	@echo "make: installing the packages of '$*'"
 	@$(PIP_INSTALL) -r pyproject.toml --extra $*
 	@touch $@

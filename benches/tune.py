@@ -43,6 +43,7 @@ GRIDS = {
     "wga": {"learning_rate": (3e-5, 1e-4, 3e-4)},
     "satimp": {"learning_rate": (3e-5, 1e-4, 3e-4), "retain": (0.1, 1.0)},
     "ceu": {"learning_rate": (1e-5, 3e-5, 1e-4)},
+    "pdu": {"learning_rate": (3e-5, 1e-4, 3e-4), "retain": (1.0, 50.0)},
     "task_vector": {"learning_rate": (3e-5, 1e-4, 3e-4)},
     "rmu": {"learning_rate": (3e-4, 1e-3), "steering": (20.0, 60.0), "retain": (1.0, 10.0)},
     "refusal": {"learning_rate": (5e-5, 1e-4, 2e-4), "steps": (60,)},

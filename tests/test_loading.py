@@ -58,6 +58,14 @@ def test_what_is_written_is_a_path_and_has_a_short_name(made, trained):
         assert text.startswith(f"{type(thing).__name__}(") and "\n" not in text and len(text) < 200
 
 
+def test_a_run_has_its_model(trained):
+    run = bh.load(trained)
+    assert "model" not in vars(run)  # nothing is loaded before it is asked for
+    assert run.model is run.model and run.model.device.type == "cpu" and not run.model.training
+    own, loaded = run.model.state_dict(), run.load_model("cpu").state_dict()
+    assert all(own[name].equal(value) for name, value in loaded.items())
+
+
 @pytest.mark.parametrize("name", ["nowhere", "empty", "notes.txt", "broken.parquet"])
 def test_anything_else_is_refused(name, tmp_path):
     (tmp_path / "empty").mkdir()

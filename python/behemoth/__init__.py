@@ -26,7 +26,6 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors
         import_ as import_,
         inspect as inspect,
         train_tokenizer as train_tokenizer,
-        verify as verify,
     )
     from .corpus.spec import *
     from .delta import EditDelta as EditDelta
@@ -39,6 +38,7 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors
     from .report import write_report as report  # noqa: F401  # pyright: ignore[reportUnusedImport]
     from .study import Results as Results, Study as Study, study as study
     from .support.bars import bars as bars
+    from .support.digests import unchecked as unchecked
     from .support.errors import ArgumentError as ArgumentError, CorpusError as CorpusError
     from .train import (
         Run as Run,
@@ -47,6 +47,7 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors
         default_config as default_config,
         train as train,
     )
+    from .verification import verify as verify
 
 __all__, __dir__, __getattr__ = lazy(
     __name__,
@@ -60,7 +61,9 @@ __all__, __dir__, __getattr__ = lazy(
         "plan": "EditPlan EditRequest",
         "study": "Results Study",
         "support.bars": "bars",
+        "support.digests": "unchecked",
         "support.errors": "ArgumentError CorpusError",
         "train": "Run TrainConfig TrainResult default_config",
+        "verification": "verify",
     },
 )

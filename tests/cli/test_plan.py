@@ -26,6 +26,16 @@ def test_people_see_the_groups_and_what_is_next(run, written, tmp_path):
     assert plan.edits["relation"].to_list() == [1] * 5
 
 
+def test_the_most_and_the_least_frequent(run, written, tmp_path):
+    for name, level in (("most", 4), ("least", 1)):
+        out = tmp_path / name
+        words = ("plan", written, f"--{name}-frequent", 3, "--repeats", 2, "--out", out)
+        assert run(*words, "--json").json()["edits"] == 3
+        assert set(EditPlan.load(out).edits["exposures"]) == {level}
+    refused = run("plan", written, "--most-frequent", 3, "--edits", 2, "--out", tmp_path / "p")
+    assert "'most_frequent': got 3, allowed: none beside edits" in refused.refused(2)
+
+
 def test_json(run, written, tmp_path):
     report = run("plan", written, "--edits", "1_0", "--out", tmp_path / "p", "--json").json()
     assert set(report) == {

@@ -23,6 +23,7 @@ def test_all_is_well(run, written):
         "tokens": 720_000,
         "bad": [],
         "missing": [],
+        "unhashed": [],
     }
 
 

@@ -3,7 +3,8 @@ import json
 import polars as pl
 import pytest
 
-from behemoth import ArgumentError, Corpus, CorpusError, World, inspect, verify
+from behemoth import ArgumentError, Corpus, CorpusError, World, inspect
+from behemoth.corpus import verify
 from behemoth.corpus.inspection import sample_text
 from behemoth.corpus.tokenizer import earlier_tokenizer_files, write_tokenizer
 

@@ -32,7 +32,7 @@ def test_a_directory_holds_the_corpus(tmp_path, rich_corpus):
     assert written.vocabulary == rich_corpus.vocabulary_size
     assert written.dtype == "uint16"
     names = {path.name for path in out.iterdir()}
-    assert names == {"manifest.json", "spec.toml", "tokens", "tokenizer", "probes"}
+    assert names == {"manifest.json", "spec.toml", "sums.json", "tokens", "tokenizer", "probes"}
     manifest = json.loads((out / "manifest.json").read_text())
     assert manifest["complete"]
     assert manifest["spec_hash"] == rich_corpus.spec_hash

@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from behemoth.delta.delta import EditDelta
+from behemoth.delta.module import ModuleChange
+from behemoth.delta.stack import stack_deltas
 from behemoth.edit.protocol import EditContext, EditMethod, answers
 from behemoth.edit.registry import get_method, method_names
 from behemoth.edit.stacking import stack_size
@@ -15,7 +17,7 @@ from behemoth.evaluate.dose import first_dose
 from behemoth.plan import EditRequest, compile_plan
 
 # So few steps that the whole registry takes seconds; fields that a method lacks are left out.
-QUICK = {"steps": 2, "target_steps": 2, "samples": 256, "covariance_tokens": 2048}
+QUICK = {"steps": 2, "training_steps": 2, "samples": 256, "facts": 6}
 
 # How far two calls may differ, relative to a change's norm. In float64 rounding is 1e-16 of a
 # gradient and Adam adds 1e-8 to what it divides by; `retrain` trains in float32 whatever the model
@@ -42,10 +44,21 @@ def quick(name):
     return get_method(name, {key: value for key, value in QUICK.items() if key in fields})
 
 
+def tensors(change):
+    """What is compared of a change: its product, or what a memory holds."""
+    return (
+        list(change.parts().values()) if isinstance(change, ModuleChange) else [change.to_dense()]
+    )
+
+
 def distance(one, other):
     """The norm of the difference of two deltas' changes, relative to that of one."""
     assert one.keys() == other.keys()
-    parts = [(change.to_dense(), other[name].to_dense()) for name, change in one.items()]
+    parts = [
+        pair
+        for name, change in one.items()
+        for pair in zip(tensors(change), tensors(other[name]), strict=True)
+    ]
     apart = sum(float((a - b).square().sum()) for a, b in parts)
     return (apart / sum(float(b.square().sum()) for _, b in parts)) ** 0.5
 
@@ -65,7 +78,8 @@ def test_contract(name, contract_corpus, contract_run, model, tmp_path):
     for plan, delta in zip(plans, deltas, strict=True):
         assert (delta.method, delta.plan_hash, delta.seed) == (name, plan.plan_hash, 5)
         assert delta.failure is None and delta.changes, delta.failure
-        assert set(delta.changes) <= set(before)
+        assert set(delta.of_parameters) <= set(before)
+        assert set(delta.of_modules) <= {module for module, _ in model.named_modules()}
     assert all(torch.equal(p, before[n]) for n, p in model.named_parameters()), "model stays"
     assert all(not module._forward_hooks for module in model.modules()), "no hooks stay"
 
@@ -74,13 +88,26 @@ def test_contract(name, contract_corpus, contract_run, model, tmp_path):
         rival = "other" if method.info.forgets() else "new"
         dose = first_dose(delta.trace, f"log_probability_{rival}", hold=0)
         assert 0 <= dose.dose <= answers(method).effort().steps
+    rows = torch.nn.utils.rnn.pad_sequence(
+        [torch.tensor(row) for plan in plans for row in plan.training["prompt"]], batch_first=True
+    )
+    with torch.no_grad():
+        unedited = model(input_ids=rows).logits
+        alone = []
+        for one in deltas:
+            with one.apply(model):
+                alone.append(model(input_ids=rows).logits)
+        with stack_deltas(model, deltas).attached():
+            together = model(input_ids=rows.repeat(len(deltas), 1)).logits
+    torch.testing.assert_close(together, torch.cat(alone), rtol=1e-9, atol=1e-9)
+    assert all(not torch.equal(logits, unedited) for logits in alone), "an edit does something"
     applied = delta.apply(model)
     for parameter, value in model.named_parameters():
         if parameter not in delta.changes:
             assert torch.equal(value, before[parameter]), f"{parameter} is not named"
-    assert any(not torch.equal(p, before[n]) for n, p in model.named_parameters())
     applied.revert()
     assert all(torch.equal(p, before[n]) for n, p in model.named_parameters()), "reverts"
+    assert all(not module._forward_hooks for module in model.modules()), "no hooks stay"
 
     delta.save(tmp_path / "delta")
     loaded = EditDelta.load(tmp_path / "delta")

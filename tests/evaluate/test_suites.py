@@ -108,6 +108,7 @@ def test_a_run_without_edit_or_twin_says_so(made):
         evaluate_suite(run, "edit", plan)
 
 
+@pytest.mark.exact
 def test_the_twin_is_no_distance_from_itself(made):
     _, twin, plan, edited = made
     found = evaluate_suite(twin, "unlearning", plan, twin=twin)

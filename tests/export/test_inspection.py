@@ -6,6 +6,7 @@ import pytest
 
 from behemoth import ArgumentError, Corpus, CorpusError, World
 from behemoth.export import FORMATS, export, inspect_export, verify_export
+from behemoth.support.digests import SEAL
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def test_all_files_are_as_they_should_be(corpus, tmp_path, to):
 def test_what_is_changed_is_named(corpus, tmp_path, to):
     out = tmp_path / "out"
     export(corpus.directory, out, to)
-    names = list(json.loads((out / "sums.json").read_text()))
+    names = [name for name in json.loads((out / "sums.json").read_text()) if name != SEAL]
     other, short, lost = names[0], names[-1], "tokenizer/tokenizer.json"
     whole = {name: (out / name).read_bytes() for name in names}
     for name, data in ((other, whole[other][:-1] + b"?"), (short, whole[short][:-1])):

@@ -1,12 +1,16 @@
 """The fast loss is the model's own: same values, same gradients."""
 
+from itertools import pairwise
+
 import pytest
 import torch
+from torch.nn import functional as F
 
 from behemoth.model.build import build_model
 from behemoth.model.documents import Rows
-from behemoth.model.loss import TrainingLoss
-from behemoth.model.sizes import Size
+from behemoth.model.loss import TrainingLoss, training_loss
+from behemoth.model.plain_loss import PlainLoss
+from behemoth.model.sizes import SIZES, Size
 
 SIZE = Size("tiny", 64, 2, 2, 128)
 VOCABULARY, BLOCKS, LENGTH = 104, 3, 40
@@ -114,3 +118,34 @@ def test_documents_become_rows_and_come_back():
 
 def test_documents_too_uneven_are_left_to_a_mask():
     assert Rows.of(torch.tensor([[0] * 100 + list(range(100))])) is None
+
+
+@pytest.mark.parametrize("kind", ["all", "documents", "uneven documents"])
+@pytest.mark.parametrize("name", [name for name in SIZES if name.endswith("-nano")])
+def test_the_loss_of_other_families_is_that_of_documents_by_themselves(name, kind):
+    model = build_model(SIZES[name], VOCABULARY, seed=1)
+    parts = batch(kind)
+    loss = training_loss(model)(parts)
+    assert type(training_loss(model)) is PlainLoss
+    loss.backward()
+    gradients = {name: p.grad.clone() for name, p in model.named_parameters()}
+    model.zero_grad()
+    alone = torch.zeros(())
+    places = parts.get("position_ids", torch.arange(LENGTH).expand(BLOCKS, LENGTH))
+    for row, labels, place in zip(parts["input_ids"], parts["labels"], places, strict=True):
+        starts = [*(place == 0).nonzero()[:, 0].tolist(), LENGTH]
+        for start, end in pairwise(starts):
+            if end - start > 1:
+                logits = model(input_ids=row[None, start:end]).logits[0, :-1]
+                alone = alone + F.cross_entropy(logits, labels[start + 1 : end], reduction="sum")
+    alone.backward()
+    assert loss.item() == pytest.approx(alone.item(), rel=1e-5)
+    for name, parameter in model.named_parameters():
+        distance = (parameter.grad - gradients[name]).norm() / gradients[name].norm()
+        assert distance < 1e-4, name
+
+
+def test_fused_blocks_are_left_to_what_they_know(model):
+    assert type(training_loss(model)) is TrainingLoss
+    model.config.use_parallel_residual = False
+    assert type(training_loss(model)) is PlainLoss

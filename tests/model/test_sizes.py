@@ -1,7 +1,7 @@
 import pytest
 
 from behemoth import ArgumentError
-from behemoth.model.sizes import SIZES, find_size
+from behemoth.model.sizes import SIZES, Size, find_size
 
 # Of pythia-70m, -160m and -410m, without the embeddings (table 1 of the paper).
 PYTHIA = {"70m": 18_915_328, "160m": 85_056_000, "410m": 302_311_424}
@@ -29,3 +29,37 @@ def test_an_unknown_size_is_answered_with_its_neighbour():
         ArgumentError, match=r"'model': got 70M, allowed: pico, nano, .* \(did you mean 70m"
     ):
         find_size("70M")
+
+
+@pytest.mark.parametrize("name", [name for name in SIZES if "-" in name])
+def test_sizes_of_other_families_count_what_their_models_have(name):
+    torch = pytest.importorskip("torch")
+    from behemoth.model.build import build_model
+
+    size = SIZES[name]
+    with torch.device("meta"):
+        model = build_model(size, 104)
+    own = {key: value.numel() for key, value in model.named_parameters() if ".wpe." not in key}
+    assert sum(own.values()) == size.parameters_with(104)
+    assert model.config.tie_word_embeddings == size.is_tied
+    again = Size.of(model.config.to_dict())
+    assert (again.family, again.parameters, again.is_tied) == (
+        size.family, size.parameters, size.is_tied
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("config", "refusal"),
+    [
+        ({"model_type": "bert"}, "'config': got bert, allowed: gpt_neox, gpt2, llama"),
+        ({"model_type": "llama", "hidden_size": 32}, "'config.num_hidden_layers': got None"),
+        (
+            {"model_type": "llama", "hidden_size": 32, "num_hidden_layers": 2,
+             "num_attention_heads": 5, "intermediate_size": 8},
+            "'config.num_attention_heads': got 5, allowed: a divisor of the width 32",
+        ),
+    ],
+)  # fmt: skip
+def test_a_configuration_that_is_none_is_refused(config, refusal):
+    with pytest.raises(ArgumentError, match=refusal):
+        Size.of(config)

@@ -116,10 +116,10 @@ def test_damage_is_found(plan, corpus, tmp_path):
     plan.save(tmp_path)
     frame = plan.probes.with_columns(must_change=True)
     frame.write_parquet(tmp_path / "probes.parquet")
-    with pytest.raises(CorpusError, match="the plan is damaged"):
+    with pytest.raises(CorpusError, match="is damaged"):
         EditPlan.load(tmp_path)
     (tmp_path / "probes.parquet").unlink()
-    with pytest.raises(CorpusError, match="the plan is damaged"):
+    with pytest.raises(CorpusError, match=r"probes\.parquet is missing"):
         EditPlan.load(tmp_path)
     text = (tmp_path / "plan.toml").read_text()
     (tmp_path / "plan.toml").write_text(text.replace("format_version = 1", "format_version = 9"))

@@ -1,10 +1,14 @@
 from dataclasses import fields
 
+import pandas as pd
+import polars as pl
 import pytest
 
 from behemoth import ArgumentError
 from behemoth.cli.options import field_help
 from behemoth.plan.request import EditRequest
+
+FLOAT = {"object": pl.Float64}
 
 
 @pytest.mark.parametrize(
@@ -77,3 +81,33 @@ def test_every_field_has_help():
     for field in fields(EditRequest):
         assert len(field_help(EditRequest)[field.name]) > 10, field.name
     assert field_help(EditRequest)["seed"] == "Key of every choice."
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"most_frequent": 0}, "argument 'most_frequent': got 0, allowed: a whole number from 1"),
+        ({"most_frequent": 3, "edits": 2}, "'most_frequent': got 3, allowed: none beside edits"),
+        ({"most_frequent": 3, "least_frequent": 2}, "allowed: none beside least_frequent"),
+        ({"least_frequent": 3, "exposures": (1,)}, "'least_frequent': .* none beside exposures"),
+        ({"least_frequent": 3, "facts": {"fact": [1]}}, "'least_frequent': .* none beside facts"),
+        ({"most_frequent": 3, "to": "one"}, "argument 'to': got one, allowed: 'distinct' with"),
+        ({"facts": 3}, "argument 'facts': got 3, allowed: a frame, or a mapping of columns"),
+        ({"facts": {"fact": [1.5]}}, "argument 'facts': got numbers with fractions, allowed"),
+        ({"facts": {"fact": [1], "object": [1, 2]}}, "argument 'facts': got .*, allowed: a frame"),
+    ],
+)
+def test_what_takes_the_place_of_a_number_is_alone(words, message):
+    with pytest.raises(ArgumentError, match=message):
+        EditRequest(**words)
+
+
+def test_facts_are_a_frame_whatever_they_come_in():
+    columns = {"fact": [3, 7], "object": [None, 4]}
+    wanted = pl.DataFrame(columns)
+    pandas = pd.DataFrame(columns)  # whose missing number makes its column floats
+    for facts in (wanted, columns, pandas, pl.DataFrame(columns, schema_overrides=FLOAT)):
+        assert EditRequest(facts=facts).facts.equals(wanted)
+    again = EditRequest.from_dict(EditRequest(facts=pandas).to_dict())
+    assert again.facts.equals(wanted)
+    assert EditRequest(facts=columns).to_dict()["facts"] == columns

@@ -1,4 +1,4 @@
-"""`behemoth export`: a corpus, or a plan of edits, in the format of others."""
+"""`behemoth export`: a corpus, a plan of edits, or an edited model in the format of others."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from behemoth.export.formats import BRIDGES, FORMATS
+from behemoth.export.formats import BRIDGES, FORMATS, MODELS
 from behemoth.support.bars import Bars
 from behemoth.support.text import bytes_text
 
@@ -18,11 +18,13 @@ from .options import Option, command, force
 OPTIONS = (
     Option("to", "FORMAT",
            f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}; of a plan "
-           f"{', '.join(BRIDGES[:-1])} or {BRIDGES[-1]}.",
+           f"{', '.join(BRIDGES[:-1])} or {BRIDGES[-1]}; of an edit {' or '.join(MODELS)}.",
            required="a format (`behemoth export --help` lists them)"),
     Option("out", "DIR2", "Directory to write; one that is unfinished is resumed.",
            required="a directory to write"),
     Option("plan", "PLAN", "A plan of edits, to be exported in place of the corpus."),
+    Option("edit", "N", "Of single edits, the one to be exported [all, a folder each].",
+           parse.count),
     Option("block_length", "N", "Tokens of a block, for megatron and litdata [2048].",
            parse.at_least(1)),
     force("the export that is there", "DIR2"),
@@ -35,13 +37,14 @@ def export(
         str,
         typer.Argument(
             metavar="DIR",
-            help="A finished corpus directory; with --plan also the run or the spec that it is of.",
+            help="A finished corpus directory; with --plan also the run or the spec that it is of; "
+            "of hf an edit.",
         ),
     ],
     given: dict[str, Any],
     json: bool,
 ) -> None:
-    """Write a corpus in the format of another trainer, or as data for others; or a plan of edits.
+    """Write a corpus in the format of another trainer, or as data; a plan; or an edited model.
 
     Where a format's tokens are the shards' own bytes (megatron, olmo, datatrove), files are hard
     links to them. Text and what it says are in jsonl (documents, questions and answers), chat
@@ -50,6 +53,9 @@ def export(
 
     With --plan the edits are written with their probes, as text: as the data sets counterfact, zsre
     and tofu, as the arguments of EasyEdit's editor, or as tasks of lm-evaluation-harness.
+
+    Of an edit (--to hf) DIR2 is a model that AutoModelForCausalLM.from_pretrained loads, with the
+    edit in its weights, its tokenizer and a model card; single edits have a model each.
     """
     with resumable(given["out"]):
         from behemoth.export import export as write

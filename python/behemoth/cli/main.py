@@ -1,7 +1,8 @@
 """The `behemoth` command: verbs, and what becomes of their errors.
 
 Exit codes: 0 done, 1 a failed run, 2 a bad argument, 130 stopped by Ctrl-C, 143 by SIGTERM. Errors
-are one line on stderr; ``--debug`` anywhere on the line shows the traceback as well.
+are one line on stderr; ``--debug`` anywhere on the line shows the traceback as well, and
+``--no-verify`` anywhere reads files whatever their hashes say.
 Nothing heavy is imported before a verb runs.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Annotated, Any
 
 import typer
@@ -81,6 +83,12 @@ def behemoth(
     debug: Annotated[
         bool, typer.Option("--debug", help="Show the traceback of an error (anywhere on the line).")
     ] = False,
+    no_verify: Annotated[
+        bool,
+        typer.Option(
+            "--no-verify", help="Read files whatever their hashes say (anywhere on the line)."
+        ),
+    ] = False,
 ) -> None:
     """Write worlds, train models on them, edit what they know, and measure what follows."""
     if context.invoked_subcommand is None:
@@ -105,10 +113,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         stops.listen()
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
-    words = [word for word in words if word != "--debug"]
+    trusting = "--no-verify" in words
+    words = [word for word in words if word not in ("--debug", "--no-verify")]
     try:
         command = typer.main.get_command(app)
-        result = command.main(words, prog_name="behemoth", standalone_mode=False)
+        with _reading(trusting):
+            result = command.main(words, prog_name="behemoth", standalone_mode=False)
     except KeyboardInterrupt as stop:
         return _fail("stopped", stops.exit_code(stop))
     except Stopped as stop:
@@ -127,6 +137,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return result if isinstance(result, int) else 0
 
 
+def _reading(trusting: bool) -> AbstractContextManager[None]:
+    if not trusting:
+        return nullcontext()
+    from behemoth.support.digests import unchecked
+
+    return unchecked()
+
+
 def _exit_code(error: Exception) -> int:
     # ArgumentError and ArgumentError are ValueErrors; what Typer refuses has a message to format.
     return 2 if isinstance(error, ValueError) or hasattr(error, "format_message") else 1
@@ -136,6 +154,8 @@ def _message(error: Exception, words: Sequence[str]) -> str:
     """Say what went wrong: the argument, the value got and the values allowed."""
     if hasattr(error, "format_message"):
         return _usage_message(error, words)
+    if isinstance(error, FileExistsError | NotADirectoryError) and error.filename is not None:
+        return f"{error.filename}: got a file, allowed: a directory"
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         named = str(error.filename) in error.strerror
         return error.strerror if named else f"{error.filename}: {error.strerror}"
@@ -158,9 +178,12 @@ def _usage_message(error: Any, words: Sequence[str]) -> str:
     message = str(error.format_message())
     if kind == "NoSuchOption":
         near = tuple(error.possibilities or ())
-        return (
-            f"argument '{error.option_name}': no such option{suggestion(error.option_name, near)}"
-        )
+        hint = suggestion(error.option_name, near) or f", allowed: {', '.join(_options(error.ctx))}"
+        return f"argument '{error.option_name}': no such option{hint}"
+    if message.startswith("Got unexpected extra argument"):
+        extra = message.partition("(")[2].partition("(")[2].rstrip(")").partition(" ")[0]
+        allowed = ", ".join([*_arguments(error.ctx), "options"])
+        return f"argument '{extra}': got a word too many, allowed: {allowed}"
     if kind == "BadOptionUsage" and "requires" in message:
         return f"argument '{error.option_name}': got nothing, allowed: a value"
     if kind == "MissingParameter" and error.param is not None:
@@ -177,6 +200,18 @@ def _usage_message(error: Any, words: Sequence[str]) -> str:
         allowed = f"{', '.join(verbs)}{suggestion(word, verbs)}"
         return f"argument 'COMMAND': got {word}, allowed: {allowed}"
     return message
+
+
+def _options(context: Any) -> list[str]:
+    """The options of a command, each by its longest name."""
+    options = [item for item in context.command.get_params(context) if item.opts[-1][:1] == "-"]
+    return [max(item.opts, key=len) for item in options]
+
+
+def _arguments(context: Any) -> list[str]:
+    """What a command is given before its options, as its help calls it."""
+    params = context.command.get_params(context)
+    return [str(item.metavar or item.name) for item in params if item.opts[-1][:1] != "-"]
 
 
 def _fail(message: str, code: int) -> int:

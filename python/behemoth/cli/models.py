@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 
 from .console import write_columns, write_json
+
+_SHOWN = ("name", "family", "width", "layers", "heads", "hidden")
 
 
 def models(
@@ -23,7 +24,7 @@ def models(
     for size in SIZES.values():
         config = default_config(size.name)
         rows.append(
-            asdict(size)
+            {name: getattr(size, name) for name in _SHOWN}
             | {
                 "parameters": size.parameters,
                 "block_length": config.block_length,
@@ -37,7 +38,7 @@ def models(
         return
     header = [name.replace("_", " ") for name in rows[0]]
     cells = [[_text(value) for value in row.values()] for row in rows]
-    write_columns([header, *cells], right=range(1, len(header)))
+    write_columns([header, *cells], right=range(2, len(header)))
     typer.echo(
         "\nparameters: without embedding and head, whose size is the vocabulary's\n"
         "tuned: whether the defaults were chosen by runs of our own, or from the literature"

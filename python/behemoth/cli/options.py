@@ -215,6 +215,8 @@ def _read_as(kind: Any) -> tuple[str | None, Reader | None]:
         return "NAME", None
     if get_origin(kind) is tuple:
         return "N[,N...]", parse.levels
+    if get_origin(kind) is Mapping:
+        return "FILE", parse.json_object
     [inner] = [part for part in get_args(kind) if part is not type(None)]
     return _read_as(inner)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from functools import partial
+from math import isfinite, nan
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,11 +35,14 @@ def number_or_name(name: str, text: str) -> int | str:
 
 
 def number(name: str, text: str) -> float:
-    """Read a number; the engine says which ones are allowed."""
+    """Read a number; the function behind the command says which ones are allowed."""
     try:
-        return float(text.strip().replace("_", ""))
+        value = float(text.strip().replace("_", ""))
     except ValueError:
-        raise ArgumentError(name, text, "a number such as 0.5") from None
+        value = nan
+    if not isfinite(value):
+        raise ArgumentError(name, text, "a number such as 0.5")
+    return value
 
 
 def counts(name: str, text: str) -> int | list[int]:
@@ -70,8 +74,13 @@ def settings(name: str, words: list[str]) -> dict[str, str]:
 
 def new_file(name: str, text: str) -> str:
     """Read the name of a file to write."""
-    if Path(text).is_dir():
+    place = Path(text)
+    if place.is_dir():
         raise ArgumentError(name, text, "a file name")
+    # Seen before the work, and not when its result is to be written.
+    above = next((up for up in place.parents if up.exists()), None)
+    if above is not None and not above.is_dir():
+        raise ArgumentError(name, text, f"a file name in a folder; {above} is none")
     return text
 
 
@@ -123,6 +132,19 @@ def sample(name: str, text: str) -> int | Literal["all"]:
         return count(name, text)
     except ArgumentError:
         raise ArgumentError(name, text, "a whole number, 'all', or 0 for none") from None
+
+
+def json_object(name: str, text: str) -> dict[str, Any]:
+    """Read a file that holds one JSON object."""
+    import json
+
+    try:
+        found = json.loads(Path(text).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        found = None
+    if not isinstance(found, dict):
+        raise ArgumentError(name, text, "a file with one JSON object, such as config.json")
+    return found
 
 
 def choice(name: str, text: str, allowed: tuple[str, ...]) -> Any:

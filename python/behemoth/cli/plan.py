@@ -9,6 +9,7 @@ import typer
 
 from behemoth.plan.request import EditRequest
 from behemoth.support.bars import Bars
+from behemoth.support.errors import renamed
 
 from . import parse
 from .console import console, write_json
@@ -24,6 +25,7 @@ OPTIONS = (
     Option("out", "PLAN", "Directory to write.", required="a directory to write"),
     *field_options(
         EditRequest,
+        without=("facts",),  # which --table gives
         distinct={"names": "--distinct/--any-objects"},
         relation={"metavar": "N|NAME", "read": parse.number_or_name},
     ),
@@ -60,8 +62,9 @@ def plan(
     from behemoth.plan import plan as compile_plan
 
     out, litgpt = given["out"], given.pop("litgpt", False)
-    corpus = read_source(source).make_corpus()
-    made = compile_plan(corpus, progress=Bars(), **given)
+    with renamed(spec="RUN_OR_CORPUS", directory="--out"):
+        corpus = read_source(source).make_corpus()
+        made = compile_plan(corpus, progress=Bars(), **given)
     if litgpt:
         export_litgpt(made, corpus, Path(out) / "litgpt")
     if json:

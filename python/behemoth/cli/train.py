@@ -21,6 +21,7 @@ _FIELDS = field_options(
     without=("beta1", "beta2", "vocabulary_multiple", "probe_facts", "prefetch"),
     defaults=False,  # those of the size
     model={"metavar": "SIZE", "default": TrainConfig.model},
+    architecture={"names": "--config"},
 )
 OPTIONS = (
     Option("out", "RUN", "Directory to write; one that is unfinished is resumed.",

@@ -1,4 +1,4 @@
-"""`behemoth verify`: recompute every hash and every count of a directory."""
+"""`behemoth verify`: recompute every hash of a directory, and of a corpus every count."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from behemoth.support.bars import Bars
+from behemoth.support.digests import Checked
+from behemoth.support.extras import needed
 from behemoth.support.text import bytes_text
 
 from . import parse
@@ -18,31 +20,42 @@ from .options import Option, command
 
 @command(Option("threads", "N", "0 for all cores, of a corpus.", parse.count, 0))
 def verify(
-    directory: Annotated[str, typer.Argument(metavar="DIR", help="A corpus or an export.")],
+    directory: Annotated[
+        str,
+        typer.Argument(
+            metavar="DIR", help="A corpus, a run, a plan, an edit, a study or an export."
+        ),
+    ],
     given: dict[str, Any],
     json: bool,
 ) -> None:
-    """Recompute every hash and every count of a corpus, and every hash of an export.
+    """Recompute every hash of a directory, and of a corpus every token and every count.
 
-    Names bad and missing files; exit code 1 if there are any.
+    Names bad and missing files; exit code 1 if there are any. What earlier versions wrote without
+    hashes is said to be not hashed.
     """
-    from behemoth.export.inspection import is_export, verify_export
-
-    if is_export(directory):
-        found = verify_export(directory, progress=Bars())
-        what = f"{found.files:,} files, {bytes_text(found.bytes)}"
-    else:
-        from behemoth.corpus import verify as check
+    with needed():
+        from behemoth.corpus.inspection import Verification
+        from behemoth.verification import verify as check
 
         found = check(directory, progress=Bars(), **given)
+    if isinstance(found, Verification):
         what = f"{found.shards:,} shards, {found.tokens:,} tokens"
+    else:
+        what = f"{found.files:,} files, {bytes_text(found.bytes)}"
     if json:
-        write_json(asdict(found))
+        write_json(found.to_dict() if isinstance(found, Checked) else asdict(found))
     _complain(found.bad, found.missing)
+    unhashed: Sequence[str] = getattr(found, "unhashed", ())
+    for name in unhashed:
+        console(stderr=True).print(
+            f"behemoth: {name}: not hashed: written by an earlier version", markup=False
+        )
     if not found.ok:
         raise typer.Exit(1)
     if not json:
-        console().print(f"{found.directory}: {what}, all as they should be")
+        rest = ", the rest not hashed" if unhashed else ""
+        console().print(f"{found.directory}: {what}, all as they should be{rest}")
 
 
 def _complain(bad: Sequence[dict[str, Any]], missing: Sequence[str]) -> None:

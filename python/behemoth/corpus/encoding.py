@@ -75,7 +75,7 @@ def encode_documents(
     """
     made = tokenizer if isinstance(tokenizer, TextTokenizer) else read_tokenizer(tokenizer)
     place = path_of("source", source, _ALLOWED)
-    named = Path(out)
+    named = path_of("out", out)
     target = named if named.suffix == ".bin" else Path(f"{named}.bin")
     index = target.with_suffix(".idx")
     for file in (target, index):

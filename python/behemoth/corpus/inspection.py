@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,12 @@ from typing import Any
 import numpy as np
 
 from behemoth.support.checks import whole_number
+from behemoth.support.digests import Checked
+from behemoth.support.errors import CorpusError
 from behemoth.support.progress import Looking, task
 
 from .corpus import Corpus
+from .source import MANIFEST, SUMS
 from .tokenizer import earlier_tokenizer_files
 
 
@@ -46,7 +49,10 @@ class Inspection:
 
 @dataclass(frozen=True)
 class Verification:
-    """What `verify` found: bad and missing files, by name and with the reason."""
+    """What `verify` found: bad and missing files, by name and with the reason.
+
+    `unhashed` names what was written by earlier versions, without digests.
+    """
 
     directory: str
     ok: bool
@@ -54,6 +60,7 @@ class Verification:
     tokens: int
     bad: list[dict[str, Any]]
     missing: list[str]
+    unhashed: list[str] = field(default_factory=list)
 
 
 def inspect(directory: str | PathLike[str], *, samples: int = 3) -> Inspection:
@@ -181,6 +188,7 @@ def verify(
         report = json.loads(corpus._native.verify(fspath(directory), threads, told))
     bad, missing = list(report["bad"]), list(report["missing"])
     _verify_companions(corpus, Path(directory), bad, missing)
+    unhashed = _verify_sums(corpus, Path(directory), bad, missing)
     return Verification(
         directory=fspath(directory),
         ok=not bad and not missing,
@@ -188,7 +196,35 @@ def verify(
         tokens=report["tokens"],
         bad=bad,
         missing=missing,
+        unhashed=unhashed,
     )
+
+
+def _verify_sums(
+    corpus: Corpus, directory: Path, bad: list[dict[str, Any]], missing: list[str]
+) -> list[str]:
+    """Compare the files beside the shards with their digests; say what has none."""
+    from .probes import written_templates
+    from .write import read_sums
+
+    try:
+        files = read_sums(corpus, directory)
+    except CorpusError:
+        bad.append({"shard": None, "file": SUMS, "reason": "is damaged"})
+        return []
+    if files is None:
+        # Written last: without it a corpus is of an earlier version, and then has probes.
+        probes = {path.stem for path in (directory / "probes").glob("*.parquet")}
+        if set(written_templates(corpus)) <= probes:
+            return [MANIFEST]
+        missing.append(f"{SUMS} (run the same `behemoth gen` again)")
+        return []
+    looked = Checked(fspath(directory))
+    looked.look(directory, files)
+    known = {row["file"] for row in bad}
+    bad += [{"shard": None, **row} for row in looked.bad if row["file"] not in known]
+    missing += [name for name in looked.missing if name not in missing]
+    return []
 
 
 def _verify_companions(

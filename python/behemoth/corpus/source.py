@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .world import World
 
 MANIFEST = "manifest.json"
+SUMS = "sums.json"
 TABLE_FILE = "table.parquet"
 EXPOSURES_FILE = "exposures.parquet"
 GRAMMAR_FILE = "grammar.toml"
@@ -360,7 +361,8 @@ def read_manifest(directory: Path) -> dict[str, Any]:
         manifest = json.loads(file.read_text(encoding="utf-8"))
         version = manifest["format_version"]
         _ = manifest["spec"]["world"], manifest["spec"]["corpus"], manifest["shards"]
-    except (ValueError, KeyError, TypeError):
+        _ = manifest["complete"]
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise CorpusError(f"{fspath(file)} is damaged: it is no manifest of a corpus") from None
     if version not in FORMAT_VERSIONS:
         raise CorpusError(

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from math import isfinite
 from typing import Any, ClassVar, Literal, TypeAlias
+
+from behemoth.support.errors import ArgumentError, within
 
 __all__ = [
     "Composed",
@@ -268,17 +271,29 @@ def to_json(value: Any) -> Any:
     """Turn specs, mappings, sequences and numpy scalars into what `json` writes.
 
     Fields that are None are left out, so that the engine's defaults apply.
+
+    Raises
+    ------
+    ArgumentError
+        For a number that is none, which JSON cannot say.
     """
+    if isinstance(value, float) and not isfinite(value):
+        raise ArgumentError((), value, "a finite number")
     if is_dataclass(value) and not isinstance(value, type):
         kind = getattr(value, "kind", None)
         items = {field.name.rstrip("_"): getattr(value, field.name) for field in fields(value)}
         return to_json(items if kind is None else {"kind": kind, **items})
     if isinstance(value, Mapping):
-        return {str(key): to_json(item) for key, item in value.items() if item is not None}
+        return {str(key): _item(key, item) for key, item in value.items() if item is not None}
     if isinstance(value, str | bytes) or value is None:
         return value
     if (tolist := getattr(value, "tolist", None)) is not None:
-        return tolist()  # numpy scalars and arrays, without importing numpy here
+        return to_json(tolist())  # numpy scalars and arrays, without importing numpy here
     if isinstance(value, Sequence):
-        return [to_json(item) for item in value]
+        return [_item(index, item) for index, item in enumerate(value)]
     return value
+
+
+def _item(key: object, value: Any) -> Any:
+    with within(key if isinstance(key, int) else str(key)):
+        return to_json(value)

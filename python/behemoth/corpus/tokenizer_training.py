@@ -20,6 +20,7 @@ from .tokenizer import hub_files, write_tokenizer
 
 END, PADDING, UNKNOWN = "<|endoftext|>", "<|padding|>", "<|unknown|>"
 _SMALLEST = 256 + 3  # every byte, and the special tokens
+_LARGEST = 10**6  # tokenizers sets memory aside for all of them, and ends the process without it
 _BATCH = 1_000  # documents that are made at a time
 
 
@@ -40,7 +41,7 @@ def train_tokenizer(
     out : path, optional
         Directory to write its files to.
     vocabulary : int
-        Number of token ids, at least 259.
+        Number of token ids, 259 to 1,000,000.
     documents : int
         How many documents it is trained on.
     seed : int
@@ -54,8 +55,8 @@ def train_tokenizer(
     """
     from .corpus import Corpus
 
-    if vocabulary < _SMALLEST:
-        raise ArgumentError("vocabulary", vocabulary, f"at least {_SMALLEST}")
+    if not _SMALLEST <= vocabulary <= _LARGEST:
+        raise ArgumentError("vocabulary", vocabulary, f"{_SMALLEST} to {_LARGEST:,}")
     if documents < 1:
         raise ArgumentError("documents", documents, "at least 1")
     with needed():

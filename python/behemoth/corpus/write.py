@@ -3,7 +3,8 @@
 A directory holds ``manifest.json``, ``spec.toml``, ``tokens/00000.bin`` ... with a
 completion record beside each shard (all written by the engine), and ``tokenizer/``,
 ``probes/*.parquet`` and, where the spec rests on arrays, ``table.parquet``,
-``names/*.parquet`` and ``exposures.parquet`` (written here). Everything in it is a
+``names/*.parquet`` and ``exposures.parquet`` (written here); last, ``sums.json`` has the digests
+of all but the shards. Everything in it is a
 pure function of the spec, so that writing again only adds what is missing.
 """
 
@@ -21,9 +22,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from behemoth._gen import digest_file
 from behemoth.support.checks import path_of, whole_number
+from behemoth.support.digests import FILES as _SUMMED, digests, read_sealed, sealed
 from behemoth.support.errors import ArgumentError, CorpusError
-from behemoth.support.files import replacing, write_bytes
+from behemoth.support.files import as_json, replacing, write_bytes
 from behemoth.support.locks import lock_folder
 from behemoth.support.progress import Looking, task
 from behemoth.support.replacement import Kind, finish, foreign, recover, succeeds, succession
@@ -34,8 +37,10 @@ from .source import (
     EXPOSURES_FILE,
     GRAMMAR_FILE,
     MANIFEST,
+    SUMS,
     TABLE_FILE,
     TOKENIZER_DIRECTORY,
+    read_manifest,
     read_source,
     spec_hash_of,
 )
@@ -47,7 +52,7 @@ CORPUS = Kind(
     (
         "spec.toml", TABLE_FILE, EXPOSURES_FILE, GRAMMAR_FILE, BACKGROUND_FILE,
         "names/*.parquet", "tokens/[0-9]*.bin", "tokens/[0-9]*.json", "tokens/[0-9]*.partial",
-        "tokens/[0-9]*.lock",
+        "tokens/[0-9]*.lock", SUMS,
         *(f"tokenizer/{name}" for name in FILES), "probes/*.parquet",
     ),
 )  # fmt: skip
@@ -203,6 +208,8 @@ def write(
     check_written(part, probes)
     if corpus._text is not None:
         corpus._text.check(corpus)
+    if out.is_file():
+        raise CorpusError(f"{out} is a file; allowed: a new or empty directory")
     with lock_folder(out, wait=False) as alone:
         # Where others are at work, they have done so.
         if alone:
@@ -229,6 +236,7 @@ def write(
         if part[0] == 0:
             write_companions(corpus, out, probes, combinations, progress)
         if summary["complete"]:
+            write_sums(corpus, out)
             finish(out)
         elif replaces:
             raise CorpusError(f"another process is writing shards of {out}; run this again")
@@ -307,8 +315,52 @@ def write_companions(
         _write_if_new(out / BACKGROUND_FILE, corpus.background.note)
     for name, data in corpus.tokenizer_files.items():
         _write_if_new(out / TOKENIZER_DIRECTORY / name, data)
+    for name, digest in (read_sums(corpus, out) or {}).items():
+        path = out / name
+        # What is damaged is made again; all else of a probe file is told by what it says of itself.
+        if name.startswith("probes/") and path.is_file() and digest_file(path) != digest:
+            path.unlink()
     with task(progress, "probes", "probes") as step:
         write_probes(corpus, out / "probes", probes, step, combinations=combinations)
+    write_sums(corpus, out, begin=True)
+
+
+def read_sums(corpus: Corpus, out: Path) -> dict[str, str] | None:
+    """Digests of the files of a corpus directory but its shards; none where there are none.
+
+    Raises
+    ------
+    CorpusError
+        When what says so is damaged.
+    """
+    file = out / SUMS
+    if not file.is_file():
+        return None
+    told = read_sealed(file, "a corpus")
+    # Of one that was replaced part by part.
+    return told.get(_SUMMED) if told.get("spec_hash") == corpus.spec_hash else None
+
+
+def write_sums(corpus: Corpus, out: Path, *, begin: bool = False) -> None:
+    """Write down what the files of a corpus directory hold but its shards, which have records.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    out : Path
+    begin : bool
+        Also where there is nothing yet: by who has written all that lies beside the shards.
+    """
+    there = read_sums(corpus, out)
+    if there is None and not begin:
+        return
+    own = [path for path in CORPUS.own(out) if path.parts[0] not in ("tokens", "tokenizer", SUMS)]
+    complete = (out / MANIFEST).is_file() and read_manifest(out)["complete"]
+    files = digests(out, [path for path in own if complete or path.name != MANIFEST])
+    # Its bytes are the spec's and the shards': a manifest that changes later is damaged.
+    if there is not None and MANIFEST in there:
+        files[MANIFEST] = there[MANIFEST]
+    write_bytes(out / SUMS, as_json(sealed({"spec_hash": corpus.spec_hash, _SUMMED: files})))
 
 
 def estimate(

@@ -14,12 +14,14 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors
         EditDelta as EditDelta,
         LowRank as LowRank,
     )
+    from .module import Codebook as Codebook, SideMemory as SideMemory
     from .stack import StackedDeltas as StackedDeltas, stack_deltas as stack_deltas
 
 __all__, __dir__, __getattr__ = lazy(
     __name__,
     {
         "delta": "AppliedDelta Dense EditDelta LowRank",
+        "module": "Codebook SideMemory",
         "stack": "StackedDeltas stack_deltas",
     },
 )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from os import PathLike, fspath
 from pathlib import Path
 
 from safetensors.torch import save_file
 
+from behemoth.model.architectures import find_family
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import replacing
 
@@ -15,13 +17,22 @@ from .delta import EditDelta, LowRank
 __all__ = ["save_adapter"]
 
 
+def _transposed(base: Path) -> bool:
+    """Whether the matrices of a model's blocks are [in, out]; no where there is no model."""
+    file = base / "config.json"
+    if not file.is_file():
+        return False
+    return find_family(json.loads(file.read_text(encoding="utf-8")), "base").transposed
+
+
 def save_adapter(
     delta: EditDelta, directory: str | PathLike[str], base: str | PathLike[str] = ""
 ) -> Path:
     """Write a delta as ``adapter_config.json`` and ``adapter_model.safetensors``.
 
     The factors are as in the delta, so alpha is the rank of each module and the scale 1
-    (Hu et al., 2021, arXiv 2106.09685: W + (alpha / r) B A).
+    (Hu et al., 2021, arXiv 2106.09685: W + (alpha / r) B A). Of a family whose matrices are
+    [in, out], which the configuration of `base` says, A is the left factor, transposed.
 
     Parameters
     ----------
@@ -43,7 +54,7 @@ def save_adapter(
         if not isinstance(change, LowRank) or not name.endswith(".weight"):
             raise ArgumentError(
                 "adapter",
-                f"a delta of {delta.method} with a dense change of {name}",
+                f"a delta of {delta.method} with {change!r} of {name}",
                 "changes of low rank, such as those of lora",
             )
         factors[name.removesuffix(".weight")] = change
@@ -53,6 +64,7 @@ def save_adapter(
             f"a delta of {delta.method} without changes ({delta.failure})",
             "one with changes of low rank",
         )
+    transposed = _transposed(Path(base))
     ranks = {module: factor.rank for module, factor in factors.items()}
     most = max(ranks.values())
     config = LoraConfig(
@@ -65,9 +77,12 @@ def save_adapter(
         rank_pattern={module: rank for module, rank in ranks.items() if rank != most},
         alpha_pattern={module: rank for module, rank in ranks.items() if rank != most},
         inference_mode=True,
+        fan_in_fan_out=transposed,
     )
     tensors = {}
     for module, factor in factors.items():
+        if transposed:
+            factor = factor.transposed()
         prefix = f"base_model.model.{module}"
         tensors[f"{prefix}.lora_A.weight"] = factor.right.detach().cpu().contiguous()
         tensors[f"{prefix}.lora_B.weight"] = factor.left.detach().cpu().contiguous()

@@ -1,15 +1,16 @@
 """The result of an edit: changes to named parameters that can be applied, reverted and saved.
 
 A change is the difference that is *added* to a parameter: dense, or the product of two thin
-matrices. A delta knows nothing of the method that made it, so everything that follows (evaluation,
-stacking, sequences, geometry) treats all methods alike.
+matrices. What no weights can say is a change of a module (`module.py`), under the module's name. A
+delta knows nothing of the method that made it, so everything that follows (evaluation, stacking,
+sequences, geometry) treats all methods alike.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from os import PathLike, fspath
 from pathlib import Path
 from types import TracebackType
@@ -17,8 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 from behemoth.model.precision import widened
 from behemoth.support.checks import path_of
+from behemoth.support.digests import FILES, check, digests, read_sealed, sealed
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import replacing, write_bytes
+
+from .module import KINDS, ModuleChange, is_last, seat, unseat
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -29,8 +33,10 @@ __all__ = [
     "Dense",
     "EditDelta",
     "LowRank",
+    "ParameterChange",
     "add_changes",
     "check_tied",
+    "modules_of",
     "parameters_of",
     "tied_names",
 ]
@@ -38,6 +44,8 @@ __all__ = [
 # What is in a parameter, the last one last: an attribute of the parameter, since only that is at
 # hand wherever a second delta meets it.
 _IN = "_behemoth_applied"
+
+RECORD, _TENSORS = "delta.json", "delta.safetensors"
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,23 +89,31 @@ class LowRank:
         """Return the product, of the parameter's shape [out, in]."""
         return self.left @ self.right
 
+    def transposed(self) -> LowRank:
+        """The same change of the transposed matrix."""
+        return LowRank(self.right.T, self.left.T)
+
     @property
     def rank(self) -> int:
         """Upper bound of the rank, r."""
         return self.left.shape[1]
 
 
-Change = Dense | LowRank
+ParameterChange = Dense | LowRank
+Change = ParameterChange | ModuleChange
 
 
 def add_changes(first: Mapping[str, Change], second: Mapping[str, Change]) -> dict[str, Change]:
-    """The sum of two deltas' changes; low-rank ones keep their factors side by side."""
+    """The sum of two deltas' changes; low-rank ones keep their factors side by side.
+
+    Of two changes of a module the second is taken, which holds what is left of the first.
+    """
     import torch
 
     total = dict(first)
     for name, change in second.items():
         old = total.get(name)
-        if old is None:
+        if old is None or isinstance(old, ModuleChange) or isinstance(change, ModuleChange):
             total[name] = change
         elif isinstance(old, LowRank) and isinstance(change, LowRank):
             total[name] = LowRank(
@@ -119,6 +135,24 @@ def tied_names(parameters: Mapping[str, nn.Parameter]) -> dict[str, list[str]]:
     for name, parameter in parameters.items():
         names.setdefault(id(parameter), []).append(name)
     return {name: names[id(parameter)] for name, parameter in parameters.items()}
+
+
+def modules_of(model: nn.Module, changes: Mapping[str, ModuleChange]) -> dict[str, nn.Module]:
+    """The modules that some changes are for, by name.
+
+    Raises
+    ------
+    ArgumentError
+        For a module that the model lacks, or has in another shape.
+    """
+    modules = dict(model.named_modules())
+    for name, change in changes.items():
+        if name not in modules:
+            raise ArgumentError(
+                "model", f"one without {name}", "a model with the modules of the edit"
+            )
+        change.check(name, modules[name])
+    return {name: modules[name] for name in changes}
 
 
 def check_tied(parameters: Mapping[str, nn.Parameter], names: Iterable[str]) -> None:
@@ -146,8 +180,9 @@ class EditDelta:
 
     Attributes
     ----------
-    changes : mapping of parameter name to Dense or LowRank
-        Added to the parameters of these names; empty when the edit failed.
+    changes : mapping of name to Dense, LowRank, Codebook or SideMemory
+        The first two are added to the parameters of these names, the others answer for modules;
+        empty when the edit failed.
     method : str
         Name of the method that made it.
     settings : dict
@@ -182,11 +217,30 @@ class EditDelta:
     trace: list[dict[str, Any]] = field(default_factory=list)
 
     def __repr__(self) -> str:
-        what = f"failed: {self.failure}" if self.failure else f"{len(self.changes)} parameters"
-        return f"EditDelta({self.method}, {what})"
+        counts = (len(self.of_parameters), "parameters"), (len(self.of_modules), "modules")
+        what = ", ".join(f"{count} {of}" for count, of in counts if count or of == "parameters")
+        return f"EditDelta({self.method}, {f'failed: {self.failure}' if self.failure else what})"
+
+    @property
+    def of_parameters(self) -> dict[str, ParameterChange]:
+        """The changes that are added to parameters."""
+        return {
+            name: change
+            for name, change in self.changes.items()
+            if not isinstance(change, ModuleChange)
+        }
+
+    @property
+    def of_modules(self) -> dict[str, ModuleChange]:
+        """The changes that answer for modules."""
+        return {
+            name: change
+            for name, change in self.changes.items()
+            if isinstance(change, ModuleChange)
+        }
 
     def apply(self, model: nn.Module) -> AppliedDelta:
-        """Add the changes to the model's parameters, in place.
+        """Add the changes to the model's parameters, in place, and put those of modules in.
 
         Returns
         -------
@@ -196,14 +250,15 @@ class EditDelta:
         Raises
         ------
         ValueError
-            For a parameter that the model lacks, or has in another shape, and for changes of
-            one parameter under two names.
+            For a parameter or module that the model lacks, or has in another shape, and for
+            changes of one parameter under two names.
         """
         import torch
 
-        parameters = parameters_of(model)
-        check_tied(parameters, self.changes)
-        for name, change in self.changes.items():
+        parameters, changes = parameters_of(model), self.of_parameters
+        check_tied(parameters, changes)
+        modules = modules_of(model, self.of_modules)
+        for name, change in changes.items():
             if name not in parameters:
                 raise ArgumentError(
                     "model", f"one without {name}", "a model with the parameters of the edit"
@@ -212,13 +267,14 @@ class EditDelta:
             if wanted != got:
                 raise ArgumentError("model", f"{name} of shape {tuple(got)}", str(tuple(wanted)))
         # Subtracting a change again would leave rounding errors: the originals are kept instead.
-        originals = {name: parameters[name].detach().clone() for name in self.changes}
+        originals = {name: parameters[name].detach().clone() for name in changes}
         with torch.no_grad():
-            for name, change in self.changes.items():
+            for name, change in changes.items():
                 parameter = parameters[name]
                 wide = widened(parameter)
                 parameter.copy_(wide + change.to_dense().to(wide))  # in the parameter's own type
-        return AppliedDelta({name: parameters[name] for name in self.changes}, originals)
+        marks = {name: seat(module, self.of_modules[name]) for name, module in modules.items()}
+        return AppliedDelta({name: parameters[name] for name in changes}, originals, modules, marks)
 
     def geometry(self) -> list[dict[str, Any]]:
         """Size and shape of every change.
@@ -229,15 +285,23 @@ class EditDelta:
             One a parameter: ``parameter``, ``norm`` (Frobenius), ``rank`` (numerical: singular
             values above 1e-6 of the largest), ``effective_rank`` (exponential of the entropy of
             the normalised singular values; Roy and Vetterli, 2007) and ``spectrum`` (singular
-            values, largest first).
+            values, largest first). Of a module whose change is one of its weight, as a side
+            memory is, the same under the module's name; of others none.
         """
         import torch
 
         rows = []
         for name, change in self.changes.items():
-            dense = widened(change.to_dense())
+            module = isinstance(change, ModuleChange)
+            dense = change.dense() if module else change.to_dense()
+            if dense is None:
+                none = dict.fromkeys(("norm", "rank", "effective_rank", "spectrum"))
+                rows.append({"parameter": name, **none})
+                continue
+            dense = widened(dense)
             values = torch.linalg.svdvals(dense if dense.ndim == 2 else dense.reshape(1, -1))
-            values = values[: change.rank]
+            if not module:
+                values = values[: change.rank]
             total = values.sum()
             share = values / total if total > 0 else values
             entropy = -(share * share.clamp_min(1e-30).log()).sum()
@@ -263,9 +327,12 @@ class EditDelta:
             for part, tensor in parts.items():
                 key = f"{name}:{part}" if part else name
                 tensors[key] = tensor.detach().cpu().contiguous()
-        with replacing(place / "delta.safetensors") as temporary:
+        with replacing(place / _TENSORS) as temporary:
             save_file(tensors, temporary)
+        # What lies beside a sum of edits to go on from is a part of it.
+        beside = [path.name for path in place.glob("*.safetensors")]
         meta = {
+            FILES: digests(place, beside),
             "method": self.method,
             "settings": dict(self.settings),
             "plan_hash": self.plan_hash,
@@ -273,7 +340,8 @@ class EditDelta:
             "failure": self.failure,
             "trace": self.trace,
         }
-        write_bytes(place / "delta.json", (json.dumps(meta, indent=2) + "\n").encode())
+        text = json.dumps(sealed(meta), indent=2) + "\n"
+        write_bytes(place / RECORD, text.encode())
 
     @classmethod
     def load(cls, directory: str | PathLike[str]) -> EditDelta:
@@ -291,21 +359,30 @@ class EditDelta:
 
         allowed = "the directory of a delta (one that holds delta.json)"
         place = path_of("directory", directory, allowed)
-        if not (place / "delta.json").is_file():
+        if not (place / RECORD).is_file():
             raise ArgumentError("directory", fspath(directory), allowed)
-        changes: dict[str, Change] = {}
+        meta = read_sealed(place / RECORD, "a delta")
+        check(place, meta.pop(FILES, None), _TENSORS)
         try:
-            meta = json.loads((place / "delta.json").read_text(encoding="utf-8"))
-            tensors = load_file(place / "delta.safetensors")
+            tensors = load_file(place / _TENSORS)
+            parts: dict[str, dict[str, Tensor]] = {}
             for key, tensor in tensors.items():
                 name, _, part = key.partition(":")
-                if not part:
-                    changes[name] = Dense(tensor)
-                elif part == "left":
-                    changes[name] = LowRank(tensor, tensors[f"{name}:right"])
+                parts.setdefault(name, {})[part] = tensor
+            changes = {name: _change(own) for name, own in parts.items()}
             return cls(changes, **meta)
         except (OSError, KeyError, TypeError, ValueError, SafetensorError):
             raise CorpusError(f"{fspath(directory)}: the delta is damaged") from None
+
+
+def _change(parts: dict[str, Tensor]) -> Change:
+    """A change by the names of its tensors; a KeyError for none that there is."""
+    if parts.keys() == {""}:
+        return Dense(parts[""])
+    if parts.keys() == {"left", "right"}:
+        return LowRank(**parts)
+    kinds = {frozenset(field.name for field in fields(kind)): kind for kind in KINDS}
+    return kinds[frozenset(parts)](**parts)
 
 
 @dataclass
@@ -318,6 +395,8 @@ class AppliedDelta:
 
     parameters: Mapping[str, nn.Parameter]
     originals: dict[str, Tensor]
+    modules: Mapping[str, nn.Module] = field(default_factory=dict)
+    marks: dict[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._mark = object()
@@ -331,18 +410,21 @@ class AppliedDelta:
         Raises
         ------
         ArgumentError
-            When another delta was applied to one of the parameters since, and is still in; all
-            parameters then stay as they are.
+            When another delta was applied to one of the parameters or modules since, and is still
+            in; all of them then stay as they are.
         """
         import torch
 
-        for name in self.originals:
-            if getattr(self.parameters[name], _IN)[-1] is not self._mark:
-                raise ArgumentError(
-                    "revert",
-                    f"a delta under another one of {name}",
-                    "the last one that was applied first",
-                )
+        under = [
+            *(n for n in self.originals if getattr(self.parameters[n], _IN)[-1] is not self._mark),
+            *(n for n, mark in self.marks.items() if not is_last(self.modules[n], mark)),
+        ]
+        if under:
+            raise ArgumentError(
+                "revert",
+                f"a delta under another one of {under[0]}",
+                "the last one that was applied first",
+            )
         with torch.no_grad():
             for name, original in self.originals.items():
                 self.parameters[name].copy_(original)
@@ -353,7 +435,9 @@ class AppliedDelta:
                 setattr(parameter, _IN, below)
             else:
                 delattr(parameter, _IN)
-        self.originals = {}
+        for name, mark in self.marks.items():
+            unseat(self.modules[name], mark)
+        self.originals, self.marks = {}, {}
 
     def __enter__(self) -> AppliedDelta:
         return self

@@ -2,8 +2,8 @@
 
 The model's own weights are shared and frozen. The batch is laid out group by group: rows
 ``k * b .. (k + 1) * b`` belong to edit k, and a hook on every changed module adds that edit's part
-to that edit's rows. A single-fact edit of a small model is far too little work for a processor;
-sixty-four of them side by side are not.
+to that edit's rows, or has its memory answer them. A single-fact edit of a small model is far too
+little work for a processor; sixty-four of them side by side are not.
 
 Shape letters: K edits, b rows of an edit, T positions, i inputs, o outputs, r rank.
 """
@@ -18,10 +18,29 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from behemoth.model.modules import (
+    backbone,
+    embedding_scale,
+    is_linear,
+    is_norm,
+    is_positions,
+    is_transposed,
+    normalised,
+)
 from behemoth.model.precision import wide_type
 from behemoth.support.errors import ArgumentError
 
-from .delta import Change, Dense, EditDelta, LowRank, check_tied, parameters_of, tied_names
+from .delta import (
+    Change,
+    Dense,
+    EditDelta,
+    LowRank,
+    check_tied,
+    modules_of,
+    parameters_of,
+    tied_names,
+)
+from .module import KINDS, ModuleChange
 
 __all__ = ["StackedDeltas", "stack_deltas"]
 
@@ -38,13 +57,17 @@ class StackedDeltas:
     Parameters
     ----------
     model : nn.Module
-        Made of ``nn.Linear``, ``nn.Embedding`` and ``nn.LayerNorm`` where it is changed.
+        Made of linear modules, either way round, embeddings and norms where it is changed.
     changes : mapping of parameter name to tuple of tensors
         Either ``(dense,)`` of shape [K, *parameter.shape], or ``(left, right)`` of shapes
-        [K, o, r] and [K, r, i] for the weight of a linear module or an embedding. Tensors that
-        require a gradient get one: each edit its own, since no row mixes edits.
+        [K, o, r] and [K, r, i] for the weight of a linear module or an embedding ([K, i, r] and
+        [K, r, o] where the weight is [i, o]). Tensors that require a gradient get one: each edit
+        its own, since no row mixes edits.
     scale : float
         Factor of every change, LoRA's alpha / r.
+    memories : mapping of module name to list of ModuleChange, optional
+        Changes of modules, stacked, at most one of each kind. They have no scale, and nothing that
+        is asked of the changes of parameters is of them.
 
     Raises
     ------
@@ -54,11 +77,16 @@ class StackedDeltas:
     """
 
     def __init__(
-        self, model: nn.Module, changes: Mapping[str, StackedChange], scale: float = 1.0
+        self,
+        model: nn.Module,
+        changes: Mapping[str, StackedChange],
+        scale: float = 1.0,
+        memories: Mapping[str, Sequence[ModuleChange]] | None = None,
     ) -> None:
         self.model = model
         self.scale = scale
         self.changes = dict(changes)
+        self.memories = {} if memories is None else dict(memories)
         self.count = next(iter(self.changes.values()))[0].shape[0] if self.changes else 1
         self._by_module: dict[str, dict[str, StackedChange]] = {}
         parameters = parameters_of(model)
@@ -72,18 +100,19 @@ class StackedDeltas:
         """Note a change beside the module that its parameter is of."""
         module_name, _, leaf = name.rpartition(".")
         module = modules.get(module_name)
-        if not isinstance(module, nn.Linear | nn.Embedding | nn.LayerNorm):
+        embedding = isinstance(module, nn.Embedding)
+        if module is None or not (embedding or is_linear(module) or is_norm(module)):
             raise ArgumentError(
                 "changes",
                 f"{name} of {type(module).__name__}",
-                "parameters of Linear, Embedding and LayerNorm modules",
+                "parameters of linear modules, embeddings and norms",
             )
-        matrix = isinstance(module, nn.Linear | nn.Embedding) and leaf == "weight"
+        matrix = (embedding or is_linear(module)) and leaf == "weight"
         if len(change) == 2 and not matrix:
             raise ArgumentError(
                 "changes",
                 f"factors for {name}",
-                "factors for weights of Linear and Embedding modules",
+                "factors for weights of linear modules and embeddings",
             )
         self._by_module.setdefault(module_name, {})[leaf] = change
 
@@ -95,6 +124,18 @@ class StackedDeltas:
             modules[name].register_forward_hook(_hook(modules[name], changes, self.scale))
             for name, changes in self._by_module.items()
         ]
+        # After those: a memory answers with what the changed weights give at hand.
+        handles += [
+            modules[name].register_forward_hook(
+                lambda _, inputs, output, memory=memory: memory.respond(inputs[0], output)
+            )
+            for name, memories in self.memories.items()
+            for memory in memories
+        ]
+        if any(is_positions(modules[name], self.model) for name in self._by_module):
+            handles.append(
+                backbone(self.model).register_forward_pre_hook(_placed, with_kwargs=True)
+            )
         try:
             yield self.model
         finally:
@@ -107,7 +148,7 @@ class StackedDeltas:
 
     def scaled(self, factor: float) -> StackedDeltas:
         """The same tensors, times a factor."""
-        return StackedDeltas(self.model, self.changes, self.scale * factor)
+        return StackedDeltas(self.model, self.changes, self.scale * factor, self.memories)
 
     def some(self, edits: Sequence[int]) -> StackedDeltas:
         """Copies of the changes of some edits, in that order."""
@@ -117,7 +158,10 @@ class StackedDeltas:
             name: tuple(tensor[list(edits)] for tensor in change)
             for name, change in self.changes.items()
         }
-        return StackedDeltas(self.model, chosen, self.scale)
+        memories = {
+            name: [memory.some(edits) for memory in own] for name, own in self.memories.items()
+        }
+        return StackedDeltas(self.model, chosen, self.scale, memories)
 
     def norms(self) -> Tensor:
         """Frobenius norm of the changes of each edit, over all parameters: float [K]."""
@@ -156,15 +200,17 @@ def stack_deltas(model: nn.Module, deltas: Sequence[EditDelta]) -> StackedDeltas
     """Stack finished deltas, which may change different parameters in different ways.
 
     Low-rank changes of one parameter are padded with zeros to the largest rank; where one edit
-    has a dense change, all of that parameter are made dense. What an edit does not change is zero.
+    has a dense change, all of that parameter are made dense. What an edit does not change is zero,
+    and a module that it has no memory for answers as it is.
     """
     parameters = parameters_of(model)
     # A parameter that modules share is one change, whatever it is called in each delta.
     tied = tied_names(parameters)
     each = []
     for delta in deltas:
-        check_tied(parameters, delta.changes)
-        each.append({tied[name][0]: change for name, change in delta.changes.items()})
+        own = delta.of_parameters
+        check_tied(parameters, own)
+        each.append({tied[name][0]: change for name, change in own.items()})
     names = list(dict.fromkeys(name for own in each for name in own))
     stacked: dict[str, StackedChange] = {}
     for name in names:
@@ -186,23 +232,61 @@ def stack_deltas(model: nn.Module, deltas: Sequence[EditDelta]) -> StackedDeltas
                 if change is not None:
                     dense[k] = change.to_dense().to(like.device)
             stacked[name] = (dense,)
-    result = StackedDeltas(model, stacked)
+    result = StackedDeltas(model, stacked, memories=_memories(model, deltas))
     result.count = len(deltas)
     return result
+
+
+def _memories(model: nn.Module, deltas: Sequence[EditDelta]) -> dict[str, list[ModuleChange]]:
+    """Changes of modules, stacked by module and kind."""
+    found: dict[str, list[ModuleChange]] = {}
+    for name in dict.fromkeys(name for delta in deltas for name in delta.of_modules):
+        each = [delta.of_modules.get(name) for delta in deltas]
+        # Each is looked at: any of them may be of another model.
+        modules = [modules_of(model, {name: one})[name] for one in each if one is not None]
+        like = next(modules[0].parameters())
+        for kind in KINDS:
+            own = [one.like(like) if isinstance(one, kind) else None for one in each]
+            if any(one is not None for one in own):
+                found.setdefault(name, []).append(kind.stacked(own))
+    return found
 
 
 def _hook(
     module: nn.Module, changes: Mapping[str, StackedChange], scale: float
 ) -> Callable[[nn.Module, tuple[Any, ...], Tensor], Tensor]:
+    if is_transposed(module):
+        turned = {name: _turned(change) for name, change in changes.items()}
+        return lambda _, inputs, output: _linear(output, inputs[0], turned, scale)
     if isinstance(module, nn.Linear):
         return lambda _, inputs, output: _linear(output, inputs[0], changes, scale)
     if isinstance(module, nn.Embedding):
+        times = embedding_scale(module)
         return lambda _, inputs, output: _added(
-            output, _embedding(inputs[0], changes["weight"]), scale
+            output, _embedding(inputs[0], changes["weight"]) * times, scale
         )
-    assert isinstance(module, nn.LayerNorm)
-    norm = module
-    return lambda _, inputs, output: _added(output, _layer_norm(norm, inputs[0], changes), scale)
+    return lambda _, inputs, output: _added(output, _norm(module, inputs[0], changes), scale)
+
+
+def _turned(change: StackedChange) -> StackedChange:
+    """The change of a weight [o, i] that does what one of [i, o] does; a bias stays as it is."""
+    if len(change) == 1:
+        return (change[0].mT,) if change[0].ndim == 3 else change
+    left_kir, right_kro = change
+    return right_kro.mT, left_kir.mT
+
+
+def _placed(
+    _: nn.Module, inputs: tuple[Any, ...], said: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Positions for every row: by themselves all rows would look up one, whoever's it is."""
+    if said.get("position_ids") is None:
+        ids: Tensor = inputs[0] if inputs else said["input_ids"]
+        cache = said.get("cache", said.get("past_key_values"))
+        seen = 0 if cache is None else cache.get_seq_length()
+        place = torch.arange(seen, seen + ids.shape[1], device=ids.device)
+        said = {**said, "position_ids": place.expand(ids.shape)}
+    return inputs, said
 
 
 def _added(output: Tensor, change: Tensor, scale: float) -> Tensor:
@@ -241,12 +325,12 @@ def _embedding(ids: Tensor, weight: StackedChange) -> Tensor:
     return products.reshape(*ids.shape, -1)
 
 
-def _layer_norm(norm: nn.LayerNorm, x: Tensor, changes: Mapping[str, StackedChange]) -> Tensor:
-    """What changed gains and offsets of a layer norm add: x is [K * b, T, i]."""
+def _norm(norm: nn.Module, x: Tensor, changes: Mapping[str, StackedChange]) -> Tensor:
+    """What changed gains and offsets of a norm add: x is [K * b, T, i]."""
     count = next(iter(changes.values()))[0].shape[0]
     added: Tensor | None = None
     if "weight" in changes:
-        normal = F.layer_norm(x, norm.normalized_shape, eps=norm.eps)
+        normal = normalised(norm, x)
         gain = changes["weight"][0].to(x.dtype).unsqueeze(1)
         added = normal.reshape(count, -1, x.shape[-1]) * gain
     if "bias" in changes:

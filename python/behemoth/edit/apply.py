@@ -17,6 +17,7 @@ from behemoth.delta.delta import EditDelta
 from behemoth.edit.gradient.method import check_kinds
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.support.checks import path_of, whole_number
+from behemoth.support.digests import digests
 from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.locks import lock_folder
 from behemoth.support.progress import Looking, Step, silent, task
@@ -202,11 +203,16 @@ def edit(
                     seconds = work.carry_out(model, missing, stack)
             deltas = record.deltas()
             failed = _failed(deltas, sequential)
+            # Adapters of an earlier call stay what they were then.
+            there = EditRecord.read(place)
+            files = dict((there.files if there is not None else None) or {})
             if adapter:
                 for key, delta in deltas.items():
                     if delta.failure is None:
                         save_adapter(delta, record.adapter_place(key), record.run)
-            replace(record, failed=tuple(failed), complete=True).write()
+                own = [name for name in EDIT.own(place) if name.parts[0].startswith("adapter")]
+                files |= digests(place, own)
+            replace(record, failed=tuple(failed), complete=True, files=files).write()
     done = len(missing) if single else len(made) * len(missing)
     return Edited(
         out=fspath(out),

@@ -72,26 +72,31 @@ def low_rank_changes(
     alpha: float,
     seed: int,
 ) -> StackedDeltas:
-    """LoRA's start for `count` edits: right factors drawn, left factors zero.
+    """LoRA's start for `count` edits: what reads the input drawn, what writes the output zero.
 
-    The right factors are drawn once and are the same for all edits, so an edit starts from the
-    same point alone and in a stack (Hu et al., 2021: uniform, Kaiming with a = sqrt 5).
+    The factors that read, right ones of [out, in], are drawn once and are the same for all edits,
+    so an edit starts from the same point alone and in a stack (Hu et al., 2021: uniform, Kaiming
+    with a = sqrt 5).
     """
     import torch
 
     from behemoth.delta.stack import StackedDeltas
 
     parameters = dict(model.named_parameters())
+    transposed = Architecture.of(model).transposed
     generator = torch.Generator().manual_seed(seed)
     changes: dict[str, StackedChange] = {}
     for name in weight_names(model, part, layers):
         like = parameters[name]
-        out, inputs = like.shape
+        out, inputs = reversed(like.shape) if transposed else like.shape
         bound = inputs**-0.5
         right = torch.rand(rank, inputs, generator=generator) * (2 * bound) - bound
         right_kri = right.to(like.device, wide_type(like.dtype)).expand(count, -1, -1).clone()
         left_kor = right_kri.new_zeros(count, out, rank)
-        changes[name] = (left_kor.requires_grad_(), right_kri.requires_grad_())
+        factors = (left_kor, right_kri)
+        if transposed:
+            factors = (right_kri.mT.contiguous(), left_kor.mT.contiguous())
+        changes[name] = tuple(factor.requires_grad_() for factor in factors)
     return StackedDeltas(model, changes, scale=alpha / rank)
 
 

@@ -36,7 +36,9 @@ __all__ = [
 ]
 
 EditKind = Literal["remap", "censor", "refusal", "question_refusal"]
-Family = Literal["fine-tuning", "locate-and-edit", "unlearning", "oracle"]
+Family = Literal[
+    "fine-tuning", "locate-and-edit", "memory", "meta-learning", "unlearning", "oracle"
+]
 Goal = Literal["flip", "forget", "either"]
 """What an edit is judged by: that the new object is said rather than the old one, that the old one
 is no longer said, or the first where there is a new object and the second where there is none."""
@@ -47,6 +49,8 @@ HOLD = 3
 _GOALS: dict[Family, Goal] = {
     "fine-tuning": "flip",
     "locate-and-edit": "flip",
+    "memory": "flip",
+    "meta-learning": "flip",
     "unlearning": "forget",
     "oracle": "either",
 }
@@ -61,7 +65,8 @@ class MethodInfo:
     name : str
         How the command line and studies call it.
     family : str
-        ``fine-tuning``, ``locate-and-edit``, ``unlearning`` or ``oracle``.
+        ``fine-tuning``, ``locate-and-edit``, ``memory``, ``meta-learning``, ``unlearning`` or
+        ``oracle``.
     source : str
         The paper it is from.
     changes : str

@@ -6,7 +6,6 @@ A delta is there as a whole or not at all: ``delta/`` for a plan as one batch, o
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -16,6 +15,7 @@ from typing import Any
 
 from behemoth.delta.delta import EditDelta
 from behemoth.support.checks import path_of
+from behemoth.support.digests import read_sealed, sealed
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.fields import made
 from behemoth.support.files import as_json, write_bytes
@@ -83,6 +83,8 @@ class EditRecord:
     place : str, optional
         Where in the model it was edited, for people, and whether that is what tracing found; none
         of methods that have no such place.
+    files : dict of str, optional
+        Digests of adapters; deltas have those of their own files.
     """
 
     directory: Path
@@ -98,6 +100,7 @@ class EditRecord:
     complete: bool = False
     failed: tuple[FailedEdit, ...] = ()
     place: str | None = None
+    files: dict[str, str] | None = None
 
     def __fspath__(self) -> str:
         return fspath(self.directory)
@@ -156,7 +159,7 @@ class EditRecord:
             "run": os.path.relpath(self.run, self.directory.resolve()),
         }
         del values["directory"]
-        write_bytes(self.directory / EDIT.record, as_json(values))
+        write_bytes(self.directory / EDIT.record, as_json(sealed(values)))
 
     @classmethod
     def read(cls, directory: Path) -> EditRecord | None:
@@ -170,16 +173,11 @@ class EditRecord:
         file = directory / EDIT.record
         if not file.is_file():
             return None
+        values = read_sealed(file, "an edit", FORMAT_VERSION)
         try:
-            values: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-            version = values["format_version"]
-            if version == FORMAT_VERSION:
-                return cls._of(directory, values)
+            return cls._of(directory, values)
         except (ValueError, KeyError, TypeError):
             raise CorpusError(f"{file} is damaged: it is no record of an edit") from None
-        raise CorpusError(
-            f"{file}: format version {version}, and this version of behemoth reads {FORMAT_VERSION}"
-        )
 
     @classmethod
     def _of(cls, directory: Path, values: Mapping[str, Any]) -> EditRecord:

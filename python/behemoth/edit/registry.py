@@ -25,6 +25,9 @@ _OWN = {
     "emmet": "emmet:Emmet",
     "alphaedit": "alphaedit:AlphaEdit",
     "ultraedit": "ultraedit:UltraEdit",
+    "grace": "grace:Grace",
+    "wise": "wise:Wise",
+    "mend": "mend:Mend",
     "grad_ascent": "grad_ascent:GradientAscent",
     "grad_diff": "grad_diff:GradientDifference",
     "kl_min": "kl_min:KLMinimisation",
@@ -37,6 +40,7 @@ _OWN = {
     "wga": "wga:WeightedGradientAscent",
     "satimp": "satimp:SaturationAndImportance",
     "ceu": "ceu:CrossEntropyUnlearning",
+    "pdu": "pdu:PrimalDualUnlearning",
     "task_vector": "task_vector:TaskVector",
     "retrain": "retrain:Retraining",
 }

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from behemoth.delta.delta import Change, Dense, EditDelta, parameters_of
+from behemoth.delta.delta import Change, Dense, EditDelta, modules_of, parameters_of
+from behemoth.delta.module import ModuleChange, seat, unseat
 from behemoth.model.precision import widened
 from behemoth.support.checks import whole_number
+from behemoth.support.digests import FILES, check, read_sealed
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import replacing
 from behemoth.support.progress import Step
@@ -126,20 +128,28 @@ def _ends(checkpoints: Sequence[int], done: int, total: int) -> Iterator[int]:
 class _Sums:
     """The sum of all changes so far, and the model with it.
 
+    Of changes of a module the last one stands for all of them.
+
     Parameters
     ----------
     model : nn.Module
-    total : mapping of str to Tensor
-        The sum to begin with, by parameter.
+    total : mapping of str to Change
+        The sum to begin with.
     """
 
-    def __init__(self, model: nn.Module, total: Mapping[str, Tensor]) -> None:
+    def __init__(self, model: nn.Module, total: Mapping[str, Change]) -> None:
+        self._model = model
         self._parameters = parameters_of(model)
         self._originals: dict[str, Tensor] = {}
         self._total: dict[str, Tensor] = {}
+        self._memories: dict[str, ModuleChange] = {}
+        self._marks: dict[str, object] = {}
         for name, change in total.items():
+            if isinstance(change, ModuleChange):
+                self._remember(name, change)
+                continue
             self._touch(name)
-            self._total[name] = change.to(self._total[name])
+            self._total[name] = change.to_dense().to(self._total[name])
 
     def add(self, changes: Mapping[str, Change]) -> None:
         """Add an edit's changes to the model and to the sum."""
@@ -147,6 +157,9 @@ class _Sums:
 
         with torch.no_grad():
             for name, change in changes.items():
+                if isinstance(change, ModuleChange):
+                    self._remember(name, change)
+                    continue
                 self._touch(name)
                 dense = change.to_dense().to(self._total[name])
                 self._total[name] += dense
@@ -168,10 +181,22 @@ class _Sums:
         with torch.no_grad():
             for name, original in self._originals.items():
                 self._parameters[name].copy_(original)
+        for name in list(self._memories):
+            self._forget(name)
 
     def changes(self) -> dict[str, Change]:
         """The sum, as changes of a delta."""
-        return {name: Dense(change.clone()) for name, change in self._total.items()}
+        sums = {name: Dense(change.clone()) for name, change in self._total.items()}
+        return {**sums, **self._memories}
+
+    def _remember(self, name: str, change: ModuleChange) -> None:
+        [module] = modules_of(self._model, {name: change}).values()
+        self._forget(name)
+        self._memories[name], self._marks[name] = change, seat(module, change)
+
+    def _forget(self, name: str) -> None:
+        if self._memories.pop(name, None) is not None:
+            unseat(self._model.get_submodule(name), self._marks.pop(name))
 
     def _touch(self, name: str) -> None:
         import torch
@@ -189,7 +214,7 @@ class _Keeper:
     record: EditRecord
     delta_of: object
 
-    def newest(self) -> tuple[int, dict[str, Tensor], list[FailedEdit]]:
+    def newest(self) -> tuple[int, Mapping[str, Change], list[FailedEdit]]:
         """How many edits are made, their sum, and those of them that failed."""
         there = sorted(
             (int(place.name), place)
@@ -203,9 +228,8 @@ class _Keeper:
         done, place = there[-1]
         delta = EditDelta.load(place)
         if isinstance(self.delta_of, Remembering):
-            self.delta_of.recall(_read(place / _MEMORY))
-        total = {name: change.to_dense() for name, change in delta.changes.items()}
-        return done, total, [FailedEdit(row["edit"], row["failure"]) for row in delta.trace]
+            self.delta_of.recall(_read(place))
+        return done, delta.changes, [FailedEdit(row["edit"], row["failure"]) for row in delta.trace]
 
     def keep(self, done: int, changes: dict[str, Change], failures: list[FailedEdit]) -> None:
         """Write the sum: as a checkpoint, as the edit itself at the end, or to go on from."""
@@ -260,11 +284,13 @@ def _write(file: Path, memory: Mapping[str, Tensor]) -> None:
         save_file(tensors, temporary)
 
 
-def _read(file: Path) -> dict[str, Tensor]:
+def _read(place: Path) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    file = place / _MEMORY
     try:
+        check(place, read_sealed(place / "delta.json", "a delta").get(FILES), _MEMORY)
         return load_file(file)
-    except (OSError, SafetensorError):
+    except (OSError, SafetensorError, CorpusError):
         raise CorpusError(f"{file} is damaged; --force begins anew") from None

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from behemoth.delta.delta import parameters_of
+
 if TYPE_CHECKING:
     from torch import nn
 
     from behemoth.delta.delta import EditDelta
 
-__all__ = ["GEOMETRY", "geometry"]
+__all__ = ["GEOMETRY", "geometry", "weight_of"]
 
 GEOMETRY: dict[str, Any] = {
     "edit": pl.UInt32,
@@ -41,13 +43,21 @@ def geometry(deltas: Mapping[int | None, EditDelta], model: nn.Module) -> pl.Dat
     polars.DataFrame
         One row a changed parameter: edit (null for a batch), method, parameter, norm
         (Frobenius), relative_norm (of the parameter's own), rank (numerical), effective_rank
-        (Roy and Vetterli, 2007) and spectrum (singular values, largest first).
+        (Roy and Vetterli, 2007) and spectrum (singular values, largest first). Of a side
+        memory the module stands for its weight; of a codebook, which has no norm, all are null.
     """
-    parameters = dict(model.named_parameters())
+    parameters = parameters_of(model)
     rows = []
     for edit, delta in deltas.items():
         for row in delta.geometry():
-            own = float(parameters[row["parameter"]].detach().float().norm())
-            relative = row["norm"] / own if own > 0 else float("inf")
+            relative = None
+            if row["norm"] is not None:
+                own = float(weight_of(parameters, row["parameter"]).detach().float().norm())
+                relative = row["norm"] / own if own > 0 else float("inf")
             rows.append({"edit": edit, "method": delta.method, "relative_norm": relative, **row})
     return pl.DataFrame(rows, schema=GEOMETRY)
+
+
+def weight_of(parameters: Mapping[str, nn.Parameter], name: str) -> nn.Parameter:
+    """The parameter that a row is of: of that name, or the weight of the module of that name."""
+    return parameters[name] if name in parameters else parameters[f"{name}.weight"]

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from behemoth.delta.delta import AppliedDelta
+from behemoth.model.modules import is_transposed
 from behemoth.support.errors import ArgumentError
 
 from .changed import evaluate_changed
@@ -32,7 +33,8 @@ __all__ = ["evaluate_quantised", "quantise"]
 def quantise(model: nn.Module, bits: int) -> AppliedDelta:
     """Round every matrix of a model to the nearest of 2^bits - 1 levels, row by row, in place.
 
-    Symmetric: the levels of a row are multiples of max |w| / (2^(bits-1) - 1).
+    Symmetric: the levels of a row are multiples of max |w| / (2^(bits-1) - 1). Where a matrix is
+    [in, out], a row is a column: what gives one output is rounded together.
 
     Parameters
     ----------
@@ -49,10 +51,12 @@ def quantise(model: nn.Module, bits: int) -> AppliedDelta:
         raise ArgumentError("bits", bits, "2 to 16")
     matrices = {name: value for name, value in model.named_parameters() if value.ndim == 2}
     originals = {name: value.detach().clone() for name, value in matrices.items()}
+    turned = {id(module.weight) for module in model.modules() if is_transposed(module)}
     levels = 2 ** (bits - 1) - 1
     with torch.no_grad():
         for value in matrices.values():
-            step = value.abs().amax(1, keepdim=True).float() / levels
+            axis = 0 if id(value) in turned else 1
+            step = value.abs().amax(axis, keepdim=True).float() / levels
             rounded = (value.float() / step.clamp_min(torch.finfo(torch.float32).tiny)).round()
             value.copy_((rounded * step).to(value.dtype))
     return AppliedDelta(matrices, originals)

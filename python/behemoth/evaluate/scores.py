@@ -137,7 +137,7 @@ def score_stacked(
 
 @contextmanager
 def _attached(stacked: StackedDeltas | None) -> Generator[None]:
-    with nullcontext() if stacked is None or not stacked.changes else stacked.attached():
+    with nullcontext() if stacked is None else stacked.attached():
         yield
 
 

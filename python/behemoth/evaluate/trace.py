@@ -21,10 +21,10 @@ import polars as pl
 import torch
 from torch import Tensor, nn
 
-from behemoth.edit.locate.keys import backbone
 from behemoth.edit.locate.sites import Places
 from behemoth.edit.traced import Place, TraceRecord
 from behemoth.model.architecture import Architecture
+from behemoth.model.modules import backbone
 from behemoth.model.precision import widened
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.support.checks import path_of, whole_number
@@ -147,7 +147,8 @@ def trace(
     """
     place = None if out is None else path_of("out", out)
     if place is not None and place.exists() and (not place.is_dir() or any(place.iterdir())):
-        raise CorpusError(f"{fspath(place)} holds something; allowed: a new or empty directory")
+        what = "holds something" if place.is_dir() else "is a file"
+        raise CorpusError(f"{fspath(place)} {what}; allowed: a new or empty directory")
     with renamed(directory="run"):
         ran = read_run(run)
     made = EditPlan.of(plan)
@@ -386,7 +387,8 @@ class _Tracer:
     def _scores(self, tokens_nt: Tensor, answer: int) -> Tensor:
         """Log-probabilities at the tokens of the answer, which come last: [n, a, v]."""
         hidden = backbone(self.model)(input_ids=tokens_nt, use_cache=False)[0]
-        return widened(self.head(hidden[:, -answer:])).log_softmax(-1)
+        logits = self.architecture.logits(self.head, hidden[:, -answer:])
+        return widened(logits).log_softmax(-1)
 
     def _probability(self, scores_nav: Tensor, answer: list[int]) -> Tensor:
         own = torch.tensor(answer, device=self.device)

@@ -1,6 +1,6 @@
-"""Corpora, plans and worlds in the formats of others: one file here for each format.
+"""Corpora, plans and edited models in the formats of others: one file here for each format.
 
-It knows corpora and plans and the layouts that others publish, and none of their packages.
+It knows corpora, plans and edits and the layouts that others publish, and none of their packages.
 """
 
 from typing import TYPE_CHECKING
@@ -8,14 +8,19 @@ from typing import TYPE_CHECKING
 from behemoth.support.lazy import lazy
 
 if TYPE_CHECKING:  # the same names again, for type checkers and editors
-    from .formats import BRIDGES as BRIDGES, FORMATS as FORMATS, get_format as get_format
+    from .formats import (
+        BRIDGES as BRIDGES,
+        FORMATS as FORMATS,
+        MODELS as MODELS,
+        get_format as get_format,
+    )
     from .inspection import inspect_export as inspect_export, verify_export as verify_export
     from .run import Exported as Exported, export as export
 
 __all__, __dir__, __getattr__ = lazy(
     __name__,
     {
-        "formats": "BRIDGES FORMATS get_format",
+        "formats": "BRIDGES FORMATS MODELS get_format",
         "inspection": "inspect_export verify_export",
         "run": "Exported export",
     },

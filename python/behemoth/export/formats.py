@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from behemoth.support.errors import ArgumentError
 
 if TYPE_CHECKING:
-    from .protocol import Bridge, Format
+    from .protocol import Bridge, Format, ModelFormat
 
-__all__ = ["BRIDGES", "FORMATS", "get_format"]
+__all__ = ["BRIDGES", "FORMATS", "MODELS", "get_format"]
 
 FORMATS = (
     "megatron", "olmo", "datatrove", "litdata", "llmc", "text", "parquet",
@@ -21,8 +21,11 @@ FORMATS = (
 BRIDGES = ("counterfact", "zsre", "easyedit", "tofu", "lm-eval")
 """Names of the formats of plans, which are modules alike."""
 
+MODELS = ("hf",)
+"""Names of the formats of edited models, which are modules alike."""
 
-def get_format(name: str) -> Format | Bridge:
+
+def get_format(name: str) -> Format | Bridge | ModelFormat:
     """Give a format.
 
     Raises
@@ -30,6 +33,7 @@ def get_format(name: str) -> Format | Bridge:
     ArgumentError
         For an unknown name; it suggests the nearest one.
     """
-    if name not in (*FORMATS, *BRIDGES):
-        raise ArgumentError.unknown("to", name, (*FORMATS, *BRIDGES))
+    names = (*FORMATS, *BRIDGES, *MODELS)
+    if name not in names:
+        raise ArgumentError.unknown("to", name, names)
     return import_module(f"{__package__}.{name.replace('-', '_')}").FORMAT

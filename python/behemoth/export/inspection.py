@@ -6,7 +6,6 @@ were when it was finished first: running an export again does not make a damaged
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from os import PathLike, fspath
@@ -15,6 +14,7 @@ from typing import Any
 
 from behemoth._gen import digest_file
 from behemoth.support.checks import path_of
+from behemoth.support.digests import leads_out, read_sealed, sealed
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import as_json, write_bytes
 from behemoth.support.progress import Looking, task
@@ -93,9 +93,9 @@ def inspect_export(directory: str | PathLike[str]) -> ExportInspection:
         When what it says of itself is damaged.
     """
     place = _place(directory)
-    about = _read(place / RECORD)
+    about = read_sealed(place / RECORD, "an export")
     names = ("behemoth", "to", "block_length", "spec_hash")
-    if not isinstance(about, dict) or not all(name in about for name in names):
+    if not all(name in about for name in names):
         raise CorpusError(f"{place / RECORD} is damaged")
     sums = read_sums(place) if (place / SUMS).is_file() else {}
     return ExportInspection(
@@ -129,10 +129,14 @@ def verify_export(
     place = _place(directory)
     if not (place / SUMS).is_file():
         raise CorpusError(f"{directory} is not complete: run the same `behemoth export` again")
-    sums = read_sums(place)
-    total = sum(row["bytes"] for row in sums.values())
     bad: list[dict[str, Any]] = []
     missing: list[str] = []
+    try:
+        read_sealed(place / RECORD, "an export")
+    except CorpusError:
+        bad.append({"file": RECORD, "reason": "is not what was written"})
+    sums = read_sums(place)
+    total = sum(row["bytes"] for row in sums.values())
     done = 0
     with task(progress, "verifying", "bytes") as step:
         for name, row in sums.items():
@@ -175,7 +179,7 @@ def write_sums(place: Path, files: Iterable[Path], known: Mapping[int, str]) -> 
             status = path.stat()
             found = known.get(status.st_ino) or digest_file(path)
             sums[name] = {"bytes": status.st_size, "blake3": found}
-    write_bytes(place / SUMS, as_json(sums))
+    write_bytes(place / SUMS, as_json(sealed(sums)))
 
 
 def read_sums(place: Path) -> dict[str, dict[str, Any]]:
@@ -185,10 +189,10 @@ def read_sums(place: Path) -> dict[str, dict[str, Any]]:
     ------
     CorpusError
     """
-    sums = _read(place / SUMS)
-    rows = sums.values() if isinstance(sums, dict) else [None]
-    for row in rows:
-        if not isinstance(row, dict) or {key: type(row[key]) for key in row} != _SUM:
+    sums = read_sealed(place / SUMS, "an export")
+    for name, row in sums.items():
+        whole = isinstance(row, dict) and {key: type(row[key]) for key in row} == _SUM
+        if not whole or leads_out(name):
             raise CorpusError(f"{place / SUMS} is damaged")
     return sums
 
@@ -198,10 +202,3 @@ def _place(directory: str | PathLike[str]) -> Path:
     if not is_export(place):
         raise ArgumentError("directory", fspath(directory), "a directory of an export")
     return place
-
-
-def _read(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        raise CorpusError(f"{path} is damaged") from None

@@ -1,4 +1,4 @@
-"""What a format is: one of corpora, or one of plans."""
+"""What a format is: one of corpora, one of plans, or one of edited models."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from behemoth.support.progress import Looking, task
 from .source import Shard, Source
 
 if TYPE_CHECKING:
+    from .edited import EditedModels
     from .planned import Planned
 
 SHARD = "[0-9][0-9][0-9][0-9][0-9]"
@@ -74,6 +75,27 @@ class Bridge:
     write: Callable[[Planned, Path, Looking], None]
     files: tuple[str, ...]
     check: Callable[[Planned], None] | None = None
+
+
+@dataclass(frozen=True)
+class ModelFormat:
+    """A format of others for edited models: weights, and what is loaded with them.
+
+    Parameters
+    ----------
+    name : str
+    reader : str
+        What reads it.
+    write : callable
+        ``write(models, out, progress)`` writes it; models that are there are left as they are.
+    files : tuple of str
+        Patterns of the names that these files have in the folder of a model.
+    """
+
+    name: str
+    reader: str
+    write: Callable[[EditedModels, Path, Looking], None]
+    files: tuple[str, ...]
 
 
 def by_shard(write: Callable[[Source, Shard, Path, int], None]) -> Write:

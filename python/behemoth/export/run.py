@@ -1,8 +1,7 @@
-"""Export a corpus directory, or a plan of edits: what `behemoth export` calls."""
+"""Export a corpus directory, a plan of edits, or an edited model: what `behemoth export` calls."""
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,15 +13,16 @@ from behemoth._gen import version
 from behemoth.corpus.source import read_source
 from behemoth.corpus.tokenizer import FILES, write_tokenizer
 from behemoth.support.checks import path_of, whole_number
-from behemoth.support.errors import ArgumentError, renamed
+from behemoth.support.digests import read_sealed, sealed
+from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.files import as_json, write_bytes
 from behemoth.support.locks import lock_folder
 from behemoth.support.progress import Looking
 from behemoth.support.replacement import Kind, foreign, recover, succeeds, succession
 
-from .formats import BRIDGES, FORMATS, get_format
+from .formats import BRIDGES, FORMATS, MODELS, get_format
 from .inspection import RECORD, SUMS, write_sums
-from .protocol import Bridge, Format
+from .protocol import Bridge, Format, ModelFormat
 from .source import Source
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Exported:
     tokens : int or None
         Of the corpus, where one was exported.
     edits : int or None
-        Of the plan, where one was exported.
+        Of the plan, where one was exported; of an edit, those that are in the models.
     bytes : int
         Of the files. Hard links to the corpus, which take no room, are counted too.
     seconds : float
@@ -63,7 +63,10 @@ class Exported:
 
 @dataclass(frozen=True)
 class _Content:
-    """What is to be exported: a corpus to a format, or a plan to another."""
+    """What is to be exported: a corpus, a plan or edited models, each to a format of its own.
+
+    `tokenizer` holds the folders that the tokenizer is written to.
+    """
 
     corpus: Corpus
     write: Callable[[Path], None]
@@ -71,7 +74,9 @@ class _Content:
     tokens: int | None = None
     edits: int | None = None
     plan_hash: str | None = None
+    edit_hash: str | None = None
     digests: Mapping[int, str] = field(default_factory=dict)
+    tokenizer: tuple[str, ...] = ("tokenizer",)
 
 
 def export(
@@ -80,11 +85,12 @@ def export(
     to: str,
     *,
     plan: EditPlan | str | PathLike[str] | None = None,
+    edit: int | None = None,
     block_length: int | None = None,
     force: bool = False,
     progress: Looking = None,
 ) -> Exported:
-    """Write a corpus, or a plan of edits, in the format of others.
+    """Write a corpus, a plan of edits, or an edited model in the format of others.
 
     Formats whose tokens are the shards' own bytes (megatron, olmo, datatrove) get hard links to
     them where the file system has such, and copies otherwise. The tokenizer is written beside
@@ -94,13 +100,16 @@ def export(
     ----------
     directory : path
         A finished corpus directory. With a plan, what it was made for: a run, a corpus directory
-        or a spec will do, since text is made from the spec.
+        or a spec will do, since text is made from the spec. For `hf`, a finished edit directory.
     out : path
         A new directory, or one of the same export.
     to : str
-        A name of `FORMATS`, or with a plan one of `BRIDGES`.
+        A name of `FORMATS`, with a plan one of `BRIDGES`, or of an edit one of `MODELS`.
     plan : EditPlan or path, optional
         The plan to export, in place of the corpus.
+    edit : int, optional
+        Of single edits, the number of the one whose model is exported; by default all, each in
+        a folder of its number.
     block_length : int, optional
         Tokens of a block, for formats that are made of blocks (megatron, litdata); 2,048 by
         default.
@@ -119,7 +128,11 @@ def export(
     """
     began = time.perf_counter()
     made = get_format(to)
-    if isinstance(made, Bridge):
+    if edit is not None and not isinstance(made, ModelFormat):
+        raise ArgumentError("edit", f"{edit} for {to}", f"nothing, or {_or(MODELS)}")
+    if isinstance(made, ModelFormat):
+        content = _of_edit(made, directory, plan, edit, block_length, progress)
+    elif isinstance(made, Bridge):
         content = _of_plan(made, directory, plan, block_length, progress)
     else:
         content = _of_corpus(made, directory, plan, block_length, progress)
@@ -130,16 +143,22 @@ def export(
         "block_length": content.block_length,
         "spec_hash": corpus.spec_hash,
         "plan_hash": content.plan_hash,
+        "edit_hash": content.edit_hash,
         "behemoth": version(),
     }
     with lock_folder(place):
         kind, replaces = _check(place, about, force)
         with succession(place, kind or _kind(made), force=replaces):
-            write_bytes(place / RECORD, as_json(about))
-            write_tokenizer(place / "tokenizer", corpus.tokenizer_files)
+            write_bytes(place / RECORD, as_json(sealed(about)))
+            for folder in content.tokenizer:
+                write_tokenizer(place / folder, corpus.tokenizer_files)
             content.write(place)
-            files = [path for name in made.files for path in place.glob(name)]
-            tokenizer = [place / "tokenizer" / name for name in corpus.tokenizer_files]
+            files = [path for name in _patterns(made) for path in place.glob(name)]
+            tokenizer = [
+                place / folder / name
+                for folder in content.tokenizer
+                for name in corpus.tokenizer_files
+            ]
             write_sums(place, [*files, *tokenizer], content.digests)
     return Exported(
         out=fspath(out),
@@ -207,6 +226,31 @@ def _of_plan(
     )
 
 
+def _of_edit(
+    made: ModelFormat,
+    directory: str | PathLike[str],
+    plan: object,
+    edit: int | None,
+    block_length: int | None,
+    progress: Looking,
+) -> _Content:
+    from .edited import EditedModels
+
+    if plan is not None:
+        raise ArgumentError("plan", f"a plan for {made.name}, a format of edits", "none")
+    if block_length is not None:
+        raise _no_blocks(made.name, block_length)
+    models = EditedModels.open(directory, edit)
+    return _Content(
+        models.run.corpus,
+        lambda place: made.write(models, place, progress),
+        edits=models.edits,
+        plan_hash=models.record.plan_hash,
+        edit_hash=models.edit_hash,
+        tokenizer=tuple(models.deltas),
+    )
+
+
 def _block_length(made: Format, given: int | None, tokens: int) -> int | None:
     if given is None:
         return made.block_length
@@ -230,28 +274,37 @@ def _or(names: Sequence[str]) -> str:
     return " or ".join(names)
 
 
-def _kind(made: Format | Bridge) -> Kind:
+def _patterns(made: Format | Bridge | ModelFormat) -> tuple[str, ...]:
+    """Patterns of a format's files; models are in the place itself, or in a folder each."""
+    if isinstance(made, ModelFormat):
+        return (*made.files, *(f"[0-9]*/{name}" for name in made.files))
+    return made.files
+
+
+def _kind(made: Format | Bridge | ModelFormat) -> Kind:
     """What an export to a format owns."""
-    return Kind(RECORD, (*made.files, SUMS, *(f"tokenizer/{name}" for name in FILES)))
+    folders = ("", "[0-9]*/") if isinstance(made, ModelFormat) else ("tokenizer/",)
+    tokenizer = (f"{folder}{name}" for folder in folders for name in FILES)
+    return Kind(RECORD, (*_patterns(made), SUMS, *tokenizer))
 
 
 def _check(place: Path, about: Mapping[str, object], force: bool) -> tuple[Kind | None, bool]:
     """Refuse a directory of something else; say what export is there, and if it is replaced."""
     recover(place, Kind(RECORD, ()))
-    something = ArgumentError(
-        "out", f"{place}, which holds something else", "a new directory, or one of an export"
-    )
+    what = "a file" if place.is_file() else "which holds something else"
+    something = ArgumentError("out", f"{place}, {what}", "a new directory, or one of an export")
     if foreign(place, Kind(RECORD, ())) is not None:
         raise something
     if not (place / RECORD).is_file():
         return None, False
     try:
-        there = json.loads((place / RECORD).read_text(encoding="utf-8"))
-        names = ("to", "block_length", "spec_hash", "plan_hash")
-        # Exports that are older know of no plans.
-        same = all({"plan_hash": None, **there}[name] == about[name] for name in names)
+        there = read_sealed(place / RECORD, "an export")
+        names = ("to", "block_length", "spec_hash", "plan_hash", "edit_hash")
+        # Exports that are older know of no plans and no edits.
+        known = {"plan_hash": None, "edit_hash": None, **there}
+        same = all(known[name] == about[name] for name in names)
         kind = _kind(get_format(there["to"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, CorpusError):
         raise something from None
     if not same and not force:
         raise ArgumentError(

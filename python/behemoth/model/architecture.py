@@ -1,8 +1,9 @@
-"""What GPT-NeoX calls its parts: the one place that knows.
+"""What a model calls its parts, whatever its family: the one place to ask.
 
-The residual of a block is parallel, ``h + attention(norm_1 h) + mlp(norm_2 h)``: attention of the
-same block never reaches the MLP's input. Queries, keys and values are the rows of one matrix,
-interleaved by head: ``[head, 3, head_dim]``.
+The residual of a block of GPT-NeoX is parallel, ``h + attention(norm_1 h) + mlp(norm_2 h)``:
+attention of the same block never reaches the MLP's input. Other families are sequential:
+``h' = h + attention(norm_1 h)``, then ``h' + mlp(norm_2 h')``. Either way what an MLP puts out is
+added to the block's output, as it stands or, in OLMo 2 and Gemma, behind a norm of its own.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from behemoth.support.errors import ArgumentError
+
+from .architectures import FAMILIES, Family
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -26,6 +29,7 @@ class Architecture:
 
     Attributes
     ----------
+    family : Family
     layers : int
         Number of blocks.
     heads : int
@@ -33,24 +37,26 @@ class Architecture:
     width : int
         Size of the residual stream.
     head : str
-        From the residual stream to the vocabulary; its name depends on the version of
-        transformers.
-    stream : str
-        All but the head; its output is the residual stream behind the final norm.
-    embedding, final_norm : str
-        From the vocabulary to the residual stream; the last norm before the head.
-    frequencies : str
-        Buffer of the rotary positions' inverse frequencies, float32[rotated / 2].
+        From the residual stream to the vocabulary.
+    key_value_heads : int
+        Heads of keys and values, each of which serves as many heads of queries.
+    head_width : int
+        Size of a head.
+    parallel : bool
+        Whether attention and MLP of a block read the same stream.
+    soft_cap : float, optional
+        Bound c of the logits, c tanh(logits / c), behind the head.
     """
 
+    family: Family
     layers: int
     heads: int
     width: int
     head: str
-    stream: str = "gpt_neox"
-    embedding: str = "gpt_neox.embed_in"
-    final_norm: str = "gpt_neox.final_layer_norm"
-    frequencies: str = "gpt_neox.rotary_emb.inv_freq"
+    key_value_heads: int
+    head_width: int
+    parallel: bool
+    soft_cap: float | None = None
 
     @classmethod
     def of(cls, model: nn.Module) -> Architecture:
@@ -59,67 +65,145 @@ class Architecture:
         Raises
         ------
         ValueError
-            For a model that is no GPT-NeoX.
+            For a model of no family that is known.
         """
         config = getattr(model, "config", None)
         kind = getattr(config, "model_type", type(model).__name__)
-        if config is None or kind != "gpt_neox":
-            raise ArgumentError("model", kind, "gpt_neox")
+        if config is None or kind not in FAMILIES:
+            raise ArgumentError("model", kind, ", ".join(FAMILIES))
+        family = FAMILIES[kind]
         modules = dict(model.named_modules())
-        head = next(name for name in ("lm_head", "embed_out") if name in modules)
-        layers, heads = config.num_hidden_layers, config.num_attention_heads
-        return cls(layers, heads, config.hidden_size, head)
+        head = next(name for name in family.heads if name in modules)
+        heads, width = config.num_attention_heads, config.hidden_size
+        return cls(
+            family,
+            config.num_hidden_layers,
+            heads,
+            width,
+            head,
+            getattr(config, "num_key_value_heads", None) or heads,
+            getattr(config, "head_dim", None) or width // heads,
+            kind == "gpt_neox" and getattr(config, "use_parallel_residual", True),
+            getattr(config, "final_logit_softcapping", None),
+        )
+
+    @property
+    def stream(self) -> str:
+        """All but the head; its output is the residual stream behind the final norm."""
+        return self.family.stream
+
+    @property
+    def embedding(self) -> str:
+        """From the vocabulary to the residual stream."""
+        return f"{self.stream}.{self.family.embedding}"
+
+    @property
+    def final_norm(self) -> str:
+        """The last norm before the head."""
+        return f"{self.stream}.{self.family.final_norm}"
+
+    @property
+    def frequencies(self) -> str:
+        """Buffer of the rotary positions' inverse frequencies, float32[rotated / 2]."""
+        return f"{self.stream}.rotary_emb.inv_freq"
+
+    @property
+    def transposed(self) -> bool:
+        """Whether the matrices of blocks are [in, out], and not [out, in]."""
+        return self.family.transposed
 
     def block(self, layer: int) -> str:
         """A whole block; its output is the residual stream after it."""
-        return f"gpt_neox.layers.{layer}"
+        return f"{self.stream}.{self.family.blocks}.{layer}"
 
-    def mlp_in(self, layer: int) -> str:
-        """From the residual stream to the MLP's hidden units."""
-        return f"{self.block(layer)}.mlp.dense_h_to_4h"
+    def mlp_inputs(self, layer: int) -> tuple[str, ...]:
+        """From the residual stream to the MLP's hidden units; of gated MLPs gate and up."""
+        return tuple(f"{self.block(layer)}.{name}" for name in self.family.mlp_inputs)
 
     def mlp_out(self, layer: int) -> str:
         """From the MLP's hidden units (its input is the edited fact's key) to the stream."""
-        return f"{self.block(layer)}.mlp.dense_4h_to_h"
+        return f"{self.block(layer)}.{self.family.mlp_out}"
 
-    def attention_in(self, layer: int) -> str:
-        """From the residual stream to queries, keys and values."""
-        return f"{self.block(layer)}.attention.query_key_value"
+    def attention_inputs(self, layer: int) -> tuple[str, ...]:
+        """From the residual stream to queries, keys and values; one module where it is fused."""
+        return tuple(f"{self.block(layer)}.{name}" for name in self.family.attention_inputs)
 
     def attention_out(self, layer: int) -> str:
         """From the heads to the residual stream."""
-        return f"{self.block(layer)}.attention.dense"
+        return f"{self.block(layer)}.{self.family.attention_out}"
 
-    def attention_norm(self, layer: int) -> str:
-        """The norm before the attention."""
-        return f"{self.block(layer)}.input_layernorm"
+    def attention_norm(self, layer: int) -> str | None:
+        """The norm before the attention, of families that have one."""
+        return self._norm(layer, self.family.attention_norm)
 
-    def mlp_norm(self, layer: int) -> str:
-        """The norm before the MLP; both norms read the same stream."""
-        return f"{self.block(layer)}.post_attention_layernorm"
+    def mlp_norm(self, layer: int) -> str | None:
+        """The norm before the MLP, of families that have one."""
+        return self._norm(layer, self.family.mlp_norm)
+
+    def mlp_post_norm(self, layer: int) -> str | None:
+        """The norm of what the MLP puts out, of families that have one."""
+        return self._norm(layer, self.family.mlp_post_norm)
+
+    def _norm(self, layer: int, name: str | None) -> str | None:
+        return None if name is None else f"{self.block(layer)}.{name}"
 
     def linear_modules(
         self, part: Literal["mlp", "attention", "both"], layers: Iterable[int] | None = None
     ) -> list[str]:
         """Linear modules of a part, layer by layer; of all layers by default."""
-        names = []
+        names: list[str] = []
         for layer in range(self.layers) if layers is None else layers:
             if part in ("attention", "both"):
-                names += [self.attention_in(layer), self.attention_out(layer)]
+                names += [*self.attention_inputs(layer), self.attention_out(layer)]
             if part in ("mlp", "both"):
-                names += [self.mlp_in(layer), self.mlp_out(layer)]
+                names += [*self.mlp_inputs(layer), self.mlp_out(layer)]
         return names
 
+    def logits(self, head: nn.Module, hidden: Tensor) -> Tensor:
+        """What the model says where its stream is `hidden`, [..., width]: logits [..., V].
+
+        Parameters
+        ----------
+        head : nn.Module
+            The module `head` of the model.
+        hidden : [..., width] tensor
+            Behind the final norm.
+        """
+        logits: Tensor = head(hidden)
+        if self.soft_cap is None:
+            return logits
+        return (logits / self.soft_cap).tanh() * self.soft_cap
+
     def split_qkv(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Rows of `attention_in`, [3 * width, ...], as queries, keys and values, [width, ...]."""
-        shape = (self.heads, 3, self.width // self.heads, *rows.shape[1:])
+        """Outputs of a fused matrix, [3 * width, ...], as queries, keys, values: [width, ...].
+
+        Parameters
+        ----------
+        rows : [3 * width, ...] tensor
+            Such as its weight, [out, in], its transpose where the family's are `transposed`, or
+            its bias.
+
+        Raises
+        ------
+        ArgumentError
+            For a family whose matrices are not fused.
+        """
+        if self.family.fused is None:
+            raise ArgumentError("model", self.family.name, "one whose queries and keys are fused")
+        if self.family.fused == "blocks":
+            query, key, value = rows.chunk(3)
+            return query, key, value
+        shape = (self.heads, 3, self.head_width, *rows.shape[1:])
         query, key, value = rows.reshape(shape).unbind(1)
         return query.flatten(0, 1), key.flatten(0, 1), value.flatten(0, 1)
 
     def join_qkv(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """The inverse of `split_qkv`."""
         parts = [rows.unflatten(0, (self.heads, -1)) for rows in (query, key, value)]
-        stacked = parts[0].new_empty(self.heads, 3, *parts[0].shape[1:])
+        axis = 1 if self.family.fused == "interleaved" else 0
+        shape = list(parts[0].shape)
+        shape.insert(axis, 3)
+        stacked = parts[0].new_empty(shape)
         for place, rows in enumerate(parts):
-            stacked[:, place] = rows
+            stacked.select(axis, place).copy_(rows)
         return stacked.flatten(0, 2)

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from behemoth.corpus.tokens import END_OF_DOCUMENT, PADDING
 
 from .architecture import Architecture
+from .architectures import FAMILIES
 from .sizes import Size
 
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
+
 _POSITIONS = 2048  # as in the Pythia suite; rotary positions take no parameters
+_LEARNT_POSITIONS = 256  # those of a table do
 
 
 def padded_vocabulary(tokens: int, multiple: int) -> int:
@@ -25,8 +31,11 @@ def model_config(
     vocabulary: int,
     block_length: int = _POSITIONS,
     end_of_document: int = END_OF_DOCUMENT,
-) -> GPTNeoXConfig:
-    """Give the configuration of a model: Pythia's, at the dimensions of `size`.
+) -> PretrainedConfig:
+    """Give the configuration of a model: Pythia's, or its family's, at the dimensions of `size`.
+
+    No dropout; positions as many as a block has, but at least 2,048 of a GPT-NeoX and of others
+    with rotary positions, and 256 where positions are a table.
 
     Parameters
     ----------
@@ -38,27 +47,47 @@ def model_config(
     end_of_document : int
         The token that ends a document.
     """
-    return GPTNeoXConfig(
-        vocab_size=vocabulary,
-        hidden_size=size.width,
-        num_hidden_layers=size.layers,
-        num_attention_heads=size.heads,
-        intermediate_size=size.hidden,
-        hidden_act="gelu",
-        rope_parameters={
-            "rope_type": "default",
-            "rope_theta": 10_000.0,
-            "partial_rotary_factor": 0.25,
-        },
-        max_position_embeddings=max(_POSITIONS, block_length),
-        use_parallel_residual=True,
-        tie_word_embeddings=False,
-        attention_dropout=0.0,
-        hidden_dropout=0.0,
-        bos_token_id=end_of_document,
-        eos_token_id=end_of_document,
-        pad_token_id=PADDING,
-    )
+    family = FAMILIES[size.family]
+    least = _POSITIONS if family.learnt_positions is None else _LEARNT_POSITIONS
+    values: dict[str, Any] = {
+        "vocab_size": vocabulary,
+        "hidden_size": size.width,
+        "num_hidden_layers": size.layers,
+        "num_attention_heads": size.heads,
+        "max_position_embeddings": max(least, block_length),
+        "tie_word_embeddings": size.is_tied,
+        "bos_token_id": end_of_document,
+        "eos_token_id": end_of_document,
+        "pad_token_id": PADDING,
+        **(_PYTHIA if size.family == "gpt_neox" else _UNDISTURBED[family.transposed]),
+        **size.settings,
+    }
+    values["n_inner" if size.family == "gpt2" else "intermediate_size"] = size.hidden
+    if len(family.attention_inputs) > 1:
+        values["num_key_value_heads"] = size.key_value_heads or size.heads
+        if size.head_width is not None:
+            values["head_dim"] = size.head_width
+            if family.mlp_post_norm is not None and family.attention_norm is not None:
+                values.setdefault("query_pre_attn_scalar", size.head_width)  # Gemma's, of its own
+    return AutoConfig.for_model(size.family, **values)
+
+
+_PYTHIA: dict[str, Any] = {
+    "hidden_act": "gelu",
+    "rope_parameters": {
+        "rope_type": "default",
+        "rope_theta": 10_000.0,
+        "partial_rotary_factor": 0.25,
+    },
+    "use_parallel_residual": True,
+    "attention_dropout": 0.0,
+    "hidden_dropout": 0.0,
+}
+# Without dropout, by whether a family is GPT-2 or one of the others.
+_UNDISTURBED: dict[bool, dict[str, Any]] = {
+    True: {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0},
+    False: {"attention_dropout": 0.0},
+}
 
 
 def build_model(
@@ -68,8 +97,13 @@ def build_model(
     seed: int = 0,
     block_length: int = _POSITIONS,
     end_of_document: int = END_OF_DOCUMENT,
-) -> GPTNeoXForCausalLM:
+) -> PreTrainedModel:
     """Make a model with random weights: float32, on the CPU, the same for a seed everywhere.
+
+    The weights of a GPT-NeoX are drawn by `initialise`. Those of other families are what their
+    own class in transformers draws (normal, of deviation `initializer_range`, 0.02; GPT-2's output
+    matrices less, by the root of twice the layers), from a generator that begins with the seed:
+    the same for the same versions of torch and transformers.
 
     Parameters
     ----------
@@ -82,16 +116,19 @@ def build_model(
     end_of_document : int
         The token that ends a document.
     """
+    config = model_config(size, vocabulary, block_length, end_of_document)
     # transformers draws weights of its own from the global generator, which is left as it was.
     with torch.random.fork_rng(devices=[]):
-        model = GPTNeoXForCausalLM(model_config(size, vocabulary, block_length, end_of_document))
-    initialise(model, seed)
+        torch.manual_seed(seed)
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    if size.family == "gpt_neox":
+        initialise(model, seed)
     return model
 
 
 @torch.no_grad()
-def initialise(model: GPTNeoXForCausalLM, seed: int) -> None:
-    """Draw all weights by a seed, with the deviations that Pythia was trained from.
+def initialise(model: PreTrainedModel, seed: int) -> None:
+    """Draw all weights of a GPT-NeoX by a seed, with the deviations that Pythia was trained from.
 
     sqrt(2 / (5 width)) everywhere (Nguyen and Salazar 2019, "small init") but in the matrices
     that write to the stream, which have 2 / (layers sqrt(width)) (Wang and Komatsuzaki 2021);
@@ -109,8 +146,10 @@ def initialise(model: GPTNeoXForCausalLM, seed: int) -> None:
     # In an order of its own: that of the module's attributes is not ours to keep.
     draws = [(names.embedding, small)]
     for layer in range(names.layers):
-        draws += [(names.attention_in(layer), small), (names.attention_out(layer), output)]
-        draws += [(names.mlp_in(layer), small), (names.mlp_out(layer), output)]
+        draws += [(name, small) for name in names.attention_inputs(layer)]
+        draws += [(names.attention_out(layer), output)]
+        draws += [(name, small) for name in names.mlp_inputs(layer)]
+        draws += [(names.mlp_out(layer), output)]
     for name, deviation in [*draws, (names.head, small)]:
         weight = model.get_parameter(f"{name}.weight")
         weight.normal_(0.0, deviation, generator=generator)

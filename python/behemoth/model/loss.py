@@ -1,9 +1,9 @@
 """The loss of a batch, by the shortest way that a device has.
 
-`TrainingLoss` computes what ``model(input_ids, labels=labels).loss`` computes, from the same
-parameters, without that path's copies: on a CPU through `FusedBlock`, elsewhere through torch's
-own operations, which `torch.compile` takes as one graph. The model's own forward is left to
-evaluation.
+`TrainingLoss` computes what ``model(input_ids, labels=labels).loss`` computes of a GPT-NeoX, from
+the same parameters, without that path's copies: on a CPU through `FusedBlock`, elsewhere through
+torch's own operations, which `torch.compile` takes as one graph. The model's own forward is left to
+evaluation, and to other families (`PlainLoss`); `training_loss` chooses between the two.
 """
 
 from __future__ import annotations
@@ -15,13 +15,44 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import GPTNeoXForCausalLM
+from transformers import GPTNeoXForCausalLM, PreTrainedModel
 
 from .architecture import Architecture
 from .cross_entropy import cross_entropy_sum
 from .documents import Rows
 from .fused_block import Angles, FusedBlock, available
-from .labels import IGNORED
+from .plain_loss import PlainLoss, predicting
+
+
+def training_loss(
+    model: PreTrainedModel, dtype: torch.dtype = torch.float32, *, compiled: bool = False
+) -> TrainingLoss | PlainLoss:
+    """Choose what works out the loss of a model: the fused blocks, where they are the model's own.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+        With weights in float32.
+    dtype : torch.dtype
+        Of the matrix products: float32 or bfloat16.
+    compiled : bool
+        Hand the way to the last norm to `torch.compile`.
+    """
+    if isinstance(model, GPTNeoXForCausalLM) and _is_pythias(model.config):
+        return TrainingLoss(model, dtype, compiled=compiled)
+    return PlainLoss(model, dtype, compiled=compiled)
+
+
+def _is_pythias(config: Any) -> bool:
+    """Whether a GPT-NeoX is put together as those of the Pythia suite are."""
+    return (
+        config.use_parallel_residual
+        and config.hidden_act == "gelu"
+        and config.attention_bias
+        and config.rope_parameters["rope_type"] == "default"
+        and not config.attention_dropout
+        and not config.hidden_dropout
+    )
 
 
 @dataclass(frozen=True)
@@ -67,8 +98,8 @@ class TrainingLoss(nn.Module):
             _Block(
                 *(parts[name] for name in (
                     names.attention_norm(layer), names.mlp_norm(layer),
-                    names.attention_in(layer), names.attention_out(layer),
-                    names.mlp_in(layer), names.mlp_out(layer),
+                    *names.attention_inputs(layer), names.attention_out(layer),
+                    *names.mlp_inputs(layer), names.mlp_out(layer),
                 ))
             )
             for layer in range(names.layers)
@@ -97,14 +128,7 @@ class TrainingLoss(nn.Module):
             batch.get("document_ids"),
             self.model.get_buffer(self._names.frequencies),
         )
-        shifted = labels[:, 1:].reshape(-1)
-        if labels is ids:
-            stream = stream[:, :-1].flatten(0, 1)
-        else:
-            # What has no loss needs no norm and no logits.
-            chosen = (shifted != IGNORED).nonzero()[:, 0]
-            shifted = shifted[chosen]
-            stream = stream[:, :-1].reshape(-1, stream.shape[2])[chosen]
+        stream, shifted = predicting(stream, ids, labels)
         hidden = final_norm(stream).to(self._dtype)
         return cross_entropy_sum(hidden, head.weight.to(self._dtype), shifted)
 

@@ -1,16 +1,22 @@
-"""The sizes of models: those of the Pythia suite, and three smaller ones for CPUs.
+"""The sizes of models: those of the Pythia suite, three smaller ones, and two of other families.
 
 Pythia's dimensions are those of Biderman et al. 2023 (arXiv 2304.01373), table 1, and of the
 suite's own configurations for 14m and 31m. `pico` (so small that few facts fill it), `nano` and
 `micro` keep the family's proportions: an MLP four times as wide as the stream, heads of 32 (as 14m
-and 31m have), a quarter of each head rotated.
+and 31m have), a quarter of each head rotated. `nano` and `micro` of other families have the same
+width, layers and heads; gated MLPs, whose three matrices take the place of two, are two thirds as
+wide, rounded up to a multiple of 32, and where a family shares heads of keys, two heads share one.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from behemoth.support.errors import ArgumentError
+
+from .architectures import FAMILIES, find_family
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,16 @@ class Size:
         Attention heads of a layer.
     hidden : int
         Hidden units of a layer's MLP.
+    family : str
+        A name of `FAMILIES`.
+    key_value_heads : int, optional
+        Heads of keys and values; as many as there are heads by default.
+    head_width : int, optional
+        Size of a head; the width over the heads by default.
+    tied : bool, optional
+        Whether embedding and head are one matrix; as is usual in the family by default.
+    settings : mapping
+        What else a configuration says, by the names that transformers has.
     """
 
     name: str
@@ -34,18 +50,116 @@ class Size:
     layers: int
     heads: int
     hidden: int
+    family: str = "gpt_neox"
+    key_value_heads: int | None = None
+    head_width: int | None = None
+    tied: bool | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def is_tied(self) -> bool:
+        """Whether embedding and head are one matrix."""
+        return FAMILIES[self.family].tied if self.tied is None else self.tied
 
     @property
     def parameters(self) -> int:
-        """Parameters without the embedding and the head, which depend on the vocabulary."""
-        attention = 4 * self.width**2 + 4 * self.width
-        mlp = 2 * self.width * self.hidden + self.hidden + self.width
-        norms = 4 * self.width
-        return self.layers * (attention + mlp + norms) + 2 * self.width
+        """Parameters without embedding, positions and head, which depend on the corpus.
+
+        Counted by what is usual in the family: biases that `settings` add or take are left out.
+        """
+        family = FAMILIES[self.family]
+        head = self.head_width or self.width // self.heads
+        queries, keys = self.heads * head, (self.key_value_heads or self.heads) * head
+        inputs, hidden = queries + 2 * keys, len(family.mlp_inputs) * self.hidden
+        block = self.width * (inputs + queries) + self.width * (hidden + self.hidden)
+        biases = {"attention_inputs": inputs, "attention_out": self.width,
+                  "mlp": hidden + self.width}  # fmt: skip
+        block += sum(biases[name] for name in family.biases)
+        norm = self.width * (2 if family.layer_norm else 1)
+        block += family.block_norms * norm
+        if family.head_norms:
+            block += 2 * head if family.head_norms_width == "head" else queries + keys
+        return self.layers * block + norm
 
     def parameters_with(self, vocabulary: int) -> int:
-        """All parameters, with an untied embedding and head of `vocabulary` rows each."""
-        return self.parameters + 2 * vocabulary * self.width
+        """All parameters but those of positions, with `vocabulary` rows of embedding and head."""
+        return self.parameters + (1 if self.is_tied else 2) * vocabulary * self.width
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any], name: str = "config") -> Size:
+        """The size of a configuration of transformers.
+
+        Parameters
+        ----------
+        config : mapping
+            What a ``config.json`` holds; dimensions that are missing are not made up.
+        name : str
+            The argument that it was given by.
+
+        Raises
+        ------
+        ArgumentError
+            For a family that is not known, and for dimensions that are missing or no numbers.
+        """
+        family = find_family(config, name)
+        values: dict[str, Any] = {}
+        for key, names in _DIMENSIONS.items():
+            value = next((config[own] for own in names if config.get(own) is not None), None)
+            if key == "hidden" and value is None and family.name == "gpt2" and "width" in values:
+                value = 4 * values["width"]
+            required = key in ("width", "layers", "heads", "hidden")
+            if (required or value is not None) and (not isinstance(value, int) or value < 1):
+                raise ArgumentError(f"{name}.{names[0]}", value, "a whole number from 1")
+            values[key] = value
+        if values["width"] % values["heads"] and values["head_width"] is None:
+            raise ArgumentError(f"{name}.num_attention_heads", values["heads"],
+                                f"a divisor of the width {values['width']}")  # fmt: skip
+        own = {key for names in _DIMENSIONS.values() for key in names}
+        kept = {key: value for key, value in config.items() if key not in own | _NOT_OURS}
+        return cls(family.name, **values, family=family.name,
+                   tied=config.get("tie_word_embeddings"), settings=kept)  # fmt: skip
+
+
+# What configurations call dimensions: the usual name, and GPT-2's.
+_DIMENSIONS = {
+    "width": ("hidden_size", "n_embd"),
+    "layers": ("num_hidden_layers", "n_layer"),
+    "heads": ("num_attention_heads", "n_head"),
+    "hidden": ("intermediate_size", "n_inner"),
+    "key_value_heads": ("num_key_value_heads",),
+    "head_width": ("head_dim",),
+}
+# What a configuration says of another model, its code, its tokens or its training.
+_NOT_OURS = frozenset(
+    {
+        "model_type", "architectures", "auto_map", "_name_or_path", "transformers_version",
+        "torch_dtype", "dtype", "quantization_config", "attn_implementation",
+        "_attn_implementation", "_attn_implementation_internal", "experts_implementation",
+        "_experts_implementation_internal", "vocab_size", "tie_word_embeddings",
+        "max_position_embeddings", "n_positions", "n_ctx", "bos_token_id", "eos_token_id",
+        "pad_token_id", "unk_token_id", "attention_dropout", "hidden_dropout", "resid_pdrop",
+        "embd_pdrop", "attn_pdrop", "use_cache", "torchscript", "task_specific_params",
+    }
+)  # fmt: skip
+
+
+def _others() -> list[Size]:
+    """`nano` and `micro` of the families beside GPT-NeoX."""
+    found = []
+    for name, family in FAMILIES.items():
+        if name == "gpt_neox":
+            continue
+        for size, width, layers, heads in (("nano", 128, 3, 4), ("micro", 192, 4, 6)):
+            gated = len(family.mlp_inputs) == 2
+            hidden = -(-8 * width // 3 // 32) * 32 if gated else 4 * width
+            shares = gated and name != "olmo2"
+            found.append(
+                Size(
+                    f"{name.removesuffix('_text')}-{size}", width, layers, heads, hidden, name,
+                    heads // 2 if shares else None, width // heads if gated else None,
+                )
+            )  # fmt: skip
+    return found
 
 
 SIZES: dict[str, Size] = {
@@ -59,6 +173,7 @@ SIZES: dict[str, Size] = {
         Size("70m", 512, 6, 8, 2048),
         Size("160m", 768, 12, 12, 3072),
         Size("410m", 1024, 24, 16, 4096),
+        *_others(),
     )
 }
 

@@ -26,6 +26,7 @@ from .structure import Structure
 
 ORDER = "edits"
 """The purpose of the random order that edits are taken from."""
+_RANKED = 4  # times as many facts as edits, at first, where they are taken by their exposures
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def choose_edits(
             "relation", relations[0], "one in which the table tells the nested object of object 0"
         )
     pool = Pool.joined([relation_pool(corpus, relation) for relation in relations])
-    if request.edits is None:
+    if request.count is None:
         if request.fraction is None:
             raise ArgumentError("edits", "nothing", "how many facts to edit")
         return _share(corpus, request, pool, known)
@@ -136,8 +137,10 @@ def _share(corpus: Corpus, request: EditRequest, pool: Pool, known: ArrayLike | 
 def _candidates(
     corpus: Corpus, structure: Structure, request: EditRequest, pool: Pool
 ) -> Iterator[Facts]:
-    """Give the facts that a request allows one by one, in random order."""
-    for facts in pool.walk(corpus, request.seed, ORDER):
+    """Give the facts that a request allows one by one, in random order or by their exposures."""
+    ranked = request.counted != "edits"
+    walked = _ranked(corpus, request, pool) if ranked else pool.walk(corpus, request.seed, ORDER)
+    for facts in walked:
         keep = ~facts.minority
         if request.exposures is None:
             keep &= facts.exposures > 0
@@ -148,6 +151,28 @@ def _candidates(
         if request.correlated_only:
             keep[keep] = agrees(structure, facts[keep])
         yield facts[keep]
+
+
+def _ranked(corpus: Corpus, request: EditRequest, pool: Pool) -> Iterator[Facts]:
+    """Give facts from the most exposures on, or from the fewest, at random among equal ones.
+
+    The pool is walked for a few levels at a time, and not kept: of a Zipf corpus hardly any of it
+    is wanted.
+    """
+    assert request.count is not None
+    most = request.counted == "most_frequent"
+    classes = [(row["exposures"], row["facts"]) for row in corpus.exposure_classes]
+    classes = sorted((row for row in classes if row[0] > 0), reverse=most)
+    start, wanted = 0, _RANKED * request.count
+    while start < len(classes):
+        sizes = np.cumsum([facts for _, facts in classes[start:]])
+        stop = min(start + int(np.searchsorted(sizes, wanted)) + 1, len(classes))
+        levels = np.sort(np.array([level for level, _ in classes[start:stop]], np.uint64))
+        walk = pool.walk(corpus, request.seed, ORDER)
+        facts = Facts.concat(corpus, [some[among(some.exposures, levels)] for some in walk])
+        key = facts.exposures.astype(np.int64)
+        yield facts[np.argsort(-key if most else key, kind="stable")]
+        start, wanted = stop, _RANKED * wanted
 
 
 def agrees(structure: Structure, facts: Facts) -> NDArray[np.bool_]:
@@ -171,8 +196,8 @@ def _greedy(
     relations: list[int],
 ) -> Facts:
     """Take facts in random order, each that goes with those taken before."""
-    assert request.edits is not None
-    wanted = request.edits * (1 if levels is None else len(levels))
+    assert request.count is not None
+    wanted = request.count * (1 if levels is None else len(levels))
     apart = request.distinct and not request.independent and request.kind == "remap"
     room = _room(structure, relations, apart)
     need = None if levels is None else dict(levels)
@@ -321,6 +346,5 @@ def _too_few(
             f"up to {there} of {level} exposures, the candidate facts that there are {why}",
         )
     met = "" if closed else f" (of {candidates} candidates among {pool} facts)"
-    raise ArgumentError(
-        "edits", request.edits, f"up to {taken}, the candidate facts that there are {why}{met}"
-    )
+    allowed = f"up to {taken}, the candidate facts that there are {why}{met}"
+    raise ArgumentError(request.counted, request.count, allowed)

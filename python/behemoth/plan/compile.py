@@ -71,8 +71,8 @@ def plan(
     progress : callable or Progress, optional
         Who looks on; what it raises stops the work.
     **request
-        Fields of `EditRequest`: edits, kind, relation, exposures, independent, seed, ... A relation
-        that has a name, in a table or in a grammar, may be called by it.
+        Fields of `EditRequest`: edits, kind, relation, exposures, independent, facts, seed, ... A
+        relation that has a name, in a table or in a grammar, may be called by it.
 
     Returns
     -------
@@ -220,15 +220,21 @@ def compile_plan(
     >>> plan.edits["relation"].to_list()
     [2, 2, 2, 2, 2]
     """
-    if table is None and request.edits is None and request.kind != "remap":
+    given = "table"
+    if request.facts is not None:
+        if table is not None:
+            raise ArgumentError("table", "a table beside facts", "one of the two")
+        # The plan has them as edits: its request need not say them again.
+        table, given, request = request.facts, "facts", replace(request, facts=None)
+    if table is None and request.count is None and request.kind != "remap":
         request = replace(request, fraction=request.fraction or 1.0)
     structure = Structure(corpus.world)
     prompts = Prompts(corpus, structure, request)
-    edits = (
-        choose_edits(corpus, structure, request, known)
-        if table is None
-        else read_edits(corpus, structure, request, table)
-    )
+    if table is None:
+        edits = choose_edits(corpus, structure, request, known)
+    else:
+        with renamed(table=given):
+            edits = read_edits(corpus, structure, request, table)
     step(1, _STEPS)
     bystanders = Bystanders(corpus, structure, request, edits)
     most = _PROBED if request.fraction is not None else len(edits)

@@ -21,6 +21,7 @@ import polars as pl
 
 from behemoth.corpus.corpus import Corpus
 from behemoth.support.checks import path_of
+from behemoth.support.digests import FILES, SEAL, check, digests, sealed, unsealed
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.files import replacing, write_bytes
 from behemoth.support.locks import lock_folder
@@ -241,7 +242,8 @@ class EditPlan:
                 for name in _FRAMES:
                     with replacing(place / f"{name}.parquet") as temporary:
                         getattr(self, name).write_parquet(temporary)
-                write_bytes(place / RECORD, self._toml().encode())
+                files = digests(place, [f"{name}.parquet" for name in _FRAMES])
+                write_bytes(place / RECORD, self._toml(files).encode())
         return place
 
     @classmethod
@@ -256,11 +258,12 @@ class EditPlan:
             When it is damaged or of another version.
         """
         place = path_of("directory", directory, "a plan directory")
-        head = _read_head(place)
+        head = read_head(place)
         if head is None:
             raise ArgumentError(
                 "directory", fspath(directory), "a plan directory (one that holds plan.toml)"
             )
+        check(place, head.get(FILES), *(f"{name}.parquet" for name in _FRAMES))
         try:
             request = EditRequest.from_dict(head["request"])
             frames = [pl.read_parquet(place / f"{name}.parquet") for name in _FRAMES]
@@ -288,7 +291,7 @@ class EditPlan:
         with renamed(directory="plan"):
             return cls.load(plan)
 
-    def _toml(self) -> str:
+    def _toml(self, files: Mapping[str, str]) -> str:
         head = {
             "format_version": FORMAT_VERSION,
             "plan_hash": self.plan_hash,
@@ -298,11 +301,16 @@ class EditPlan:
             "edits": len(self), "training": self.training.height, "rows": self.rows,
             "probes": self.probes.height,
         }  # fmt: skip
-        tables = {"counts": counts, "groups": self.groups, "request": self.request.to_dict()}
-        lines = _toml_lines(head)
+        tables = {
+            "counts": counts, "groups": self.groups, "request": self.request.to_dict(),
+            FILES: {f'"{name}"': digest for name, digest in files.items()},
+        }  # fmt: skip
+        lines: list[str] = []
         for name, values in tables.items():
             lines += ["", f"[{name}]", *_toml_lines(values)]
-        return "\n".join(lines) + "\n"
+        text = "\n".join([*_toml_lines(head), *lines]) + "\n"
+        seal = {SEAL: sealed(tomllib.loads(text))[SEAL]}
+        return "\n".join([*_toml_lines(head), *_toml_lines(seal), *lines]) + "\n"
 
 
 def hash_plan(request: EditRequest, spec_hash: str, frames: Iterable[pl.DataFrame]) -> str:
@@ -340,7 +348,7 @@ def _is_there(place: Path, plan_hash: str, force: bool) -> bool:
             f"{place} holds something else ({other}); allowed: a new or empty directory"
         )
     try:
-        head = None if force else _read_head(place)
+        head = None if force else read_head(place)
     except CorpusError as error:
         raise CorpusError(f"{error}; --force replaces it") from None
     whole = all((place / f"{name}.parquet").is_file() for name in _FRAMES)
@@ -352,20 +360,22 @@ def _is_there(place: Path, plan_hash: str, force: bool) -> bool:
     return False
 
 
-def _read_head(place: Path) -> Mapping[str, Any] | None:
+def read_head(place: Path) -> Mapping[str, Any] | None:
+    """What ``plan.toml`` says; none where there is none.
+
+    Raises
+    ------
+    CorpusError
+        When it is damaged, or of another version.
+    """
     file = place / RECORD
     if not file.is_file():
         return None
     try:
-        head = tomllib.loads(file.read_text(encoding="utf-8"))
-        version = head["format_version"]
-    except (ValueError, KeyError):
+        values = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
         raise CorpusError(f"{file} is damaged: it is no plan") from None
-    if version != FORMAT_VERSION:
-        raise CorpusError(
-            f"{file}: format version {version}, and this version of behemoth reads {FORMAT_VERSION}"
-        )
-    return head
+    return unsealed(file, values, "a plan", FORMAT_VERSION)
 
 
 def _toml_lines(values: Mapping[str, Any]) -> list[str]:

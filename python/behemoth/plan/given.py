@@ -23,14 +23,15 @@ def read_edits(
 ) -> Edits:
     """Take the edits of a table: fact, or subject and relation, and perhaps object.
 
-    Where things have names of their own, a table may name them in place of their numbers.
+    Where things have names of their own, a table may name them in place of their numbers; of a
+    grammar that is relations, by their keys.
 
     Raises
     ------
     ArgumentError
         When a column is missing, or a row has no fact of the world or nothing to change.
     """
-    if request.edits is not None or request.fraction is not None or request.exposures is not None:
+    if any(own is not None for own in (request.count, request.fraction, request.exposures)):
         raise ArgumentError("table", "a table", "either a table or edits")
     ids = _table_facts(corpus, table)
     facts = Facts.of(corpus, ids)
@@ -71,6 +72,13 @@ def _numbered(corpus: Corpus, table: pl.DataFrame) -> pl.DataFrame:
     names = corpus.world.names
     if names is not None:
         return names.numbers(table)
+    if corpus.grammar is not None and table.schema.get("relation") == pl.String:
+        keys = [row["key"] for row in corpus.grammar.facts["relations"]]
+        for name in table["relation"].drop_nulls():
+            if name not in keys:
+                raise ArgumentError("table", f"{name!r} as relation", ", ".join(keys))
+        place = pl.col("relation").replace_strict(keys, range(len(keys)), return_dtype=pl.Int64)
+        table = table.with_columns(place)
     for column, dtype in table.schema.items():
         if dtype == pl.String:
             row = table[column].is_not_null().arg_max() or 0

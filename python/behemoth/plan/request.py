@@ -6,11 +6,14 @@ Nothing heavy is imported here: the command line reads its help from these field
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, TypeAlias, get_args
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from behemoth.support.errors import ArgumentError
 from behemoth.support.fields import made
+
+if TYPE_CHECKING:
+    import polars as pl
 
 Kind: TypeAlias = Literal["remap", "censor", "refusal", "question_refusal"]
 Target: TypeAlias = Literal["subject", "subject_nested", "object_nested"]
@@ -29,8 +32,8 @@ class EditRequest:
     ----------
     edits : int, optional
         How many facts to edit; with `exposures`, how many of each level. One of this,
-        `fraction` and a table of facts says how many there are; a censor or a refusal
-        without any takes all facts of its relation.
+        `most_frequent`, `least_frequent`, `fraction` and a table of facts says how many there
+        are; a censor or a refusal without any takes all facts of its relation.
     kind : {'remap', 'censor', 'refusal', 'question_refusal'}
         New objects, object 0 for facts of one relation, or a refusal in the place of the
         object, in statements or in questions.
@@ -87,6 +90,16 @@ class EditRequest:
         grammar's file), in place of those that the corpus is written with; probes ask as ever.
     seed : int
         Key of every choice.
+    most_frequent : int, optional
+        Edit so many facts, those with the most exposures, in place of `edits`; of facts with
+        equally many, some at random.
+    least_frequent : int, optional
+        The same with the fewest exposures above 0.
+    facts : DataFrame or mapping of columns, optional
+        The facts to edit, in place of a number: columns fact, or subject and relation, and for
+        remaps perhaps object, the new one; by number, or by name where things have names. A frame
+        of polars, of pandas, or whatever has `columns` and gives each by its name. It is no part
+        of what makes two requests equal.
 
     Raises
     ------
@@ -122,6 +135,9 @@ class EditRequest:
     wordings: int = 1
     edit_sentences: int | None = None
     seed: int = 0
+    most_frequent: int | None = None
+    least_frequent: int | None = None
+    facts: Any = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         _one_of("kind", self.kind, KINDS)
@@ -142,6 +158,9 @@ class EditRequest:
                 raise ArgumentError("exposures", self.exposures, "each level once")
             object.__setattr__(self, "exposures", levels)
         self._check_fraction()
+        self._check_frequent()
+        if self.facts is not None:
+            object.__setattr__(self, "facts", _frame(self.facts))
         if self.to == "one":
             if self.kind != "remap":
                 raise ArgumentError("to", self.to, f"'distinct' with kind {self.kind!r}")
@@ -172,6 +191,26 @@ class EditRequest:
             if getattr(self, name):
                 raise ArgumentError(name, getattr(self, name), "edits, not a fraction, beside it")
 
+    def _check_frequent(self) -> None:
+        asked = [name for name in _FREQUENT if getattr(self, name) is not None]
+        for name in asked:
+            value = getattr(self, name)
+            for other in ("edits", "fraction", "exposures", "facts", *_FREQUENT):
+                if other != name and getattr(self, other) is not None:
+                    raise ArgumentError(name, value, f"none beside {other}")
+            if self.to == "one":
+                raise ArgumentError("to", self.to, f"'distinct' with {name}")
+
+    @property
+    def counted(self) -> str:
+        """Which of the fields says how many facts are edited."""
+        return next((name for name in _FREQUENT if getattr(self, name) is not None), "edits")
+
+    @property
+    def count(self) -> int | None:
+        """How many facts are edited (of each level of `exposures`); none where no field says."""
+        return getattr(self, self.counted)
+
     @property
     def refuses(self) -> bool:
         """Whether a refusal takes the place of the object."""
@@ -195,10 +234,13 @@ class EditRequest:
         return self.edit_rows if self.regular is None else self.regular
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the fields that are set, as TOML and JSON write them."""
+        """Give the fields that are set, as TOML and JSON write them; facts as columns."""
+        own = asdict(replace(self, facts=None))
+        if self.facts is not None:
+            own["facts"] = self.facts.to_dict(as_series=False)
         return {
             key: list(value) if isinstance(value, tuple) else value
-            for key, value in asdict(self).items()
+            for key, value in own.items()
             if value is not None
         }
 
@@ -217,8 +259,32 @@ class EditRequest:
 _WHOLE = {
     "edits": 1, "relation": 0, "repeats": 1, "same_object": 0, "new_object": 0,
     "same_relation": 0,    "regular": 0, "probes": 0, "probed": 0, "wordings": 1,
-    "edit_sentences": 1, "seed": 0,
+    "edit_sentences": 1, "seed": 0, "most_frequent": 1, "least_frequent": 1,
 }  # fmt: skip
+_FREQUENT = ("most_frequent", "least_frequent")
+
+
+def _frame(given: Any) -> pl.DataFrame:
+    """A frame of polars of whatever has named columns; pandas' missing numbers are none."""
+    import polars as pl
+
+    if isinstance(given, pl.DataFrame):
+        return given
+    allowed = "a frame, or a mapping of columns: fact, or subject and relation, and perhaps object"
+    names = list(given) if isinstance(given, Mapping) else getattr(given, "columns", None)
+    if names is None:
+        raise ArgumentError("facts", given, allowed)
+    try:
+        frame = pl.DataFrame({name: list(given[name]) for name in names})
+    except (TypeError, ValueError, pl.exceptions.PolarsError):
+        raise ArgumentError("facts", given, allowed) from None
+    # A number that pandas lacks makes all of its column floats.
+    floats = [pl.col(name).fill_nan(None) for name, kind in frame.schema.items() if kind.is_float()]
+    numbers = [own.cast(pl.Int64, strict=False) for own in floats]
+    fractions = frame.select((own != own.floor()).any() for own in floats)
+    if floats and any(fractions.row(0)):
+        raise ArgumentError("facts", "numbers with fractions", "whole numbers, or names")
+    return frame.with_columns(numbers)
 
 
 def _is_whole(value: object) -> bool:

@@ -15,20 +15,23 @@ any moment goes on with what is missing. Folders of another study may be copied 
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
+from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from behemoth.study.file.identity import FORMAT
 from behemoth.study.records import ModelRecord, StudyRecord, TrialRecord
 from behemoth.support.checks import path_of
+from behemoth.support.digests import damaged, digests, read_sealed, sealed
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import as_json, write_bytes
 from behemoth.support.replacement import Kind, clear
 
-__all__ = ["FRAMES", "StudyDirectory", "StudyError"]
+__all__ = ["FRAMES", "RECALL", "RECORD", "TRIAL", "StudyDirectory", "StudyError"]
 
+RECORD, MODEL_RECORD, RECALL = "study.json", "model.json", "recall.parquet"
 FRAMES = ("edits", "probes", "geometry", "retention", "traces")
 """The frames of a trial, one Parquet file each."""
 
@@ -101,7 +104,7 @@ class StudyDirectory:
     def begin(self, text: str, about: StudyRecord) -> None:
         """Write the study and what it comes to."""
         write_bytes(self.path / "study.toml", text.encode())
-        write_bytes(self.path / "study.json", _as_json(about))
+        write_bytes(self.path / RECORD, _as_json(about))
 
     def read(self) -> StudyRecord:
         """Read ``study.json``.
@@ -113,36 +116,44 @@ class StudyDirectory:
         CorpusError
             When it is damaged, or of another version.
         """
-        file = self.path / "study.json"
+        file = self.path / RECORD
         if not file.is_file():
             raise ArgumentError(
                 "path", fspath(self.path), "a study (a directory that holds study.json)"
             )
+        about = read_sealed(file, "a study", FORMAT)
         try:
-            about = json.loads(file.read_text(encoding="utf-8"))
-            version = about.pop("format_version")
-            if version == FORMAT:
-                return StudyRecord.from_dict(about)
+            return StudyRecord.from_dict(_without_version(about))
         except (ValueError, KeyError, TypeError, AttributeError):
             raise CorpusError(f"{file} is damaged: it is no record of a study") from None
-        raise CorpusError(
-            f"{file}: format version {version}, and this version of behemoth reads {FORMAT}"
-        )
 
     def model_record(self, name: str) -> ModelRecord | None:
-        """What is recorded of a model; none where it is not finished, or damaged."""
-        return _read_record(ModelRecord, self.model(name) / "model.json", name)
+        """What is recorded of a model; none where it is not finished.
+
+        Raises
+        ------
+        CorpusError
+            When the record is damaged.
+        """
+        return _read_record(ModelRecord, self.model(name) / MODEL_RECORD, name)
 
     def trial_record(self, name: str) -> TrialRecord | None:
-        """What is recorded of a trial; none where it is not finished, or damaged."""
-        return _read_record(TrialRecord, self.trial(name) / "trial.json", name)
+        """What is recorded of a trial; none where it is not finished.
+
+        Raises
+        ------
+        CorpusError
+            When the record is damaged.
+        """
+        return _read_record(TrialRecord, self.trial(name) / TRIAL.record, name)
 
     def write(self, record: ModelRecord | TrialRecord) -> None:
-        """Record a model or trial."""
-        if isinstance(record, ModelRecord):
-            write_bytes(self.model(record.id) / "model.json", _as_json(record))
-        else:
-            write_bytes(self.trial(record.id) / "trial.json", _as_json(record))
+        """Record a model or trial, with the digests of its frames."""
+        of_model = isinstance(record, ModelRecord)
+        place = self.model(record.id) if of_model else self.trial(record.id)
+        names = (RECALL,) if of_model else tuple(f"{name}.parquet" for name in FRAMES)
+        made = replace(record, files=digests(place, names) if record.status == "done" else None)
+        write_bytes(place / (MODEL_RECORD if of_model else TRIAL.record), _as_json(made))
 
     def fresh(self, name: str) -> Path:
         """Give a folder for a trial, without what a killed one left there."""
@@ -152,17 +163,26 @@ class StudyDirectory:
         return place
 
 
+def _without_version(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key != "format_version"}
+
+
 R = TypeVar("R", ModelRecord, TrialRecord)
 
 
 def _read_record(kind: type[R], file: Path, name: str) -> R | None:
-    try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-        known = values.pop("format_version") == FORMAT and values["id"] == name
-        return kind.from_dict(values) if known else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    if not file.is_file():
         return None
+    what = f"a {file.stem}"
+    values = read_sealed(file, what, FORMAT)
+    try:
+        record = kind.from_dict(_without_version(values))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise damaged(file, f"is damaged: it is no record of {what}") from None
+    if record.id != name:
+        raise damaged(file, f"is of {record.id}: it was copied here from elsewhere")
+    return record
 
 
 def _as_json(record: ModelRecord | TrialRecord | StudyRecord) -> bytes:
-    return as_json({"format_version": FORMAT, **record.to_dict()})
+    return as_json(sealed({"format_version": FORMAT, **record.to_dict()}))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from behemoth.model.sizes import find_size
+from behemoth.model.sizes import Size
 
 if TYPE_CHECKING:
     from behemoth.corpus.corpus import Corpus
@@ -17,9 +17,9 @@ BITS_A_PARAMETER = 2
 2404.05405, result 1)."""
 
 
-def load_of(corpus: Corpus, size: str) -> float:
+def load_of(corpus: Corpus, size: Size) -> float:
     """Bits of the world by 2 bits a parameter, embedding and head counted."""
-    parameters = find_size(size).parameters_with(corpus.vocabulary_size)
+    parameters = size.parameters_with(corpus.vocabulary_size)
     return corpus.world.entropy / (BITS_A_PARAMETER * parameters)
 
 

@@ -68,6 +68,8 @@ class ModelRecord(_Record):
     device : str
     seconds : dict of str to float
         By what they went into.
+    files : dict of str to str, optional
+        Digests of its frames; none of earlier versions.
     """
 
     id: str
@@ -90,6 +92,7 @@ class ModelRecord(_Record):
     recall: float = 0.0
     device: str = ""
     seconds: dict[str, float] | None = None
+    files: dict[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -149,6 +152,8 @@ class TrialRecord(TrialRow):
         Operations of one edit, and memory : int, optional, bytes that making it takes beside the
         model, of a batch as a whole: see `behemoth.edit.cost.EditCost`. None of methods that train
         a model again, and of trials that were carried out before it was counted.
+    files : dict of str to str, optional
+        Digests of its frames; none of earlier versions.
     """
 
     status: Outcome
@@ -160,6 +165,7 @@ class TrialRecord(TrialRow):
     versions: dict[str, str] | None = None
     flops: float | None = None
     memory: int | None = None
+    files: dict[str, str] | None = None
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from os import PathLike, fspath
 from pathlib import Path
@@ -11,9 +11,11 @@ from typing import Any
 
 import polars as pl
 
+from behemoth.support.digests import check
+from behemoth.support.errors import CorpusError
 from behemoth.support.provenance import listed
 
-from .directory import StudyDirectory
+from .directory import RECALL as RECALL_FILE, StudyDirectory
 from .records import ModelRecord, StudyRecord, TrialRecord, TrialRow
 from .schemas import EDITS, PROBES, RECALL, RETENTION, SHAPES, TRACES
 
@@ -114,6 +116,7 @@ class Results:
 
     directory: StudyDirectory
     about: StudyRecord
+    _hashed: set[tuple[str, str]] = field(default_factory=set, init=False)
 
     def __fspath__(self) -> str:
         return fspath(self.path)
@@ -305,18 +308,34 @@ class Results:
         Columns as in `behemoth.study.schemas.RECALL`, and of the model: model, size, seed, world,
         world_seed, rotation, swap, parameters, load.
         """
+        for name, record in self._model_records.items():
+            self._check(name, self.directory.model(name), record.files, RECALL_FILE)
         parts = [
             pl.scan_parquet(file).with_columns(pl.lit(name).alias("model"))
             for name in self._model_records
-            if (file := self.directory.model(name) / "recall.parquet").is_file()
+            if (file := self.directory.model(name) / RECALL_FILE).is_file()
         ]
         if not parts:
             parts = [pl.LazyFrame(schema={**RECALL, "model": pl.String})]
         of_model = self.models.select(*_OF_MODEL, "parameters", "load")
         return pl.concat(parts).join(of_model, on="model", how="left", maintain_order="left")
 
+    def _check(self, name: str, place: Path, files: dict[str, str] | None, file: str) -> None:
+        """Refuse a frame that is damaged; each is hashed once."""
+        if (name, file) in self._hashed:
+            return
+        try:
+            check(place, files, file)
+        except CorpusError as error:
+            error.add_note(f"remove {place} and run the study again to make it again")
+            raise
+        self._hashed.add((name, file))
+
     def _frame(self, name: str) -> pl.LazyFrame:
         schema = {"trial": pl.String, **_SCHEMAS[name]}
+        for trial in self.done:
+            place, record = self.directory.trial(trial), self._records[trial]
+            self._check(trial, place, record.files, f"{name}.parquet")
         files = [self.directory.trial(trial) / f"{name}.parquet" for trial in self.done]
         files = [file for file in files if file.is_file()]
         frame = pl.scan_parquet(files) if files else pl.LazyFrame(schema=schema)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import types
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
+from math import isfinite
 from numbers import Integral, Real
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -161,6 +162,8 @@ def _read_number(text: str, *, whole: bool) -> int | float:
         number = float(text.replace("_", ""))
     except ValueError:
         raise _UnfitError from None
+    if not isfinite(number):
+        raise _UnfitError
     if not whole:
         return number
     if not number.is_integer():

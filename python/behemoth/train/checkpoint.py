@@ -1,9 +1,9 @@
 """Checkpoints: a folder for each, whole or not there.
 
 ``checkpoints/step-000120/`` holds ``model.safetensors`` and ``config.json`` (so that
-`AutoModelForCausalLM` loads it), ``state.json`` (step, position in the corpus, times) and
-``optimiser.safetensors`` (moments and the states of the random number generators). It is written
-under another name, synced and renamed. Checkpoints of the history have no optimiser.
+`AutoModelForCausalLM` loads it), ``state.json`` (step, position in the corpus, times, digests of
+the files) and ``optimiser.safetensors`` (moments and the states of the random number generators).
+It is written under another name, synced and renamed. Checkpoints of the history have no optimiser.
 """
 
 from __future__ import annotations
@@ -19,14 +19,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.optim import AdamW
-from transformers import GPTNeoXForCausalLM
+from transformers import PreTrainedModel
 
+from behemoth.support.digests import FILES, check, digests, read_sealed, sealed
+from behemoth.support.errors import CorpusError
 from behemoth.support.files import as_json, replacing, sweep_folder, write_bytes
 
 from .errors import TrainError
 from .optimiser import load_optimiser, optimiser_tensors
 
-_OPTIMISER = "optimiser.safetensors"
+_WEIGHTS, _OPTIMISER, _STATE = "model.safetensors", "optimiser.safetensors", "state.json"
 _RANDOM = "random"
 
 
@@ -67,7 +69,7 @@ class Checkpoints:
         """Where the checkpoint of a step is, or would be."""
         return self.directory / f"step-{step:08}"
 
-    def save(self, model: GPTNeoXForCausalLM, optimiser: AdamW | None, state: State) -> Path:
+    def save(self, model: PreTrainedModel, optimiser: AdamW | None, state: State) -> Path:
         """Write a checkpoint; without an optimiser, one that is only looked at."""
         path = self.path(state.step)
         with replacing(path) as temporary:
@@ -77,7 +79,8 @@ class Checkpoints:
                 tensors = optimiser_tensors(model, optimiser) | _random_states()
                 save_file(_contiguous(tensors), temporary / _OPTIMISER)
             about = {"resumable": optimiser is not None, **vars(state)}
-            (temporary / "state.json").write_bytes(as_json(about))
+            files = digests(temporary, (_WEIGHTS, "config.json", _OPTIMISER))
+            (temporary / _STATE).write_bytes(as_json(sealed({**about, FILES: files})))
         return path
 
     def last(self) -> Path | None:
@@ -85,7 +88,7 @@ class Checkpoints:
         found = [path for path in self._all() if (path / _OPTIMISER).is_file()]
         return found[-1] if found else None
 
-    def load(self, path: Path, model: GPTNeoXForCausalLM, optimiser: AdamW) -> State:
+    def load(self, path: Path, model: PreTrainedModel, optimiser: AdamW) -> State:
         """Put back a checkpoint.
 
         Raises
@@ -93,18 +96,20 @@ class Checkpoints:
         TrainError
             When it is damaged.
         """
+        hint = f"remove {path} to go on from the one before"
         try:
-            state = json.loads((path / "state.json").read_text(encoding="utf-8"))
-            model.load_state_dict(load_file(path / "model.safetensors"))
+            state = read_sealed(path / _STATE, "a checkpoint")
+            check(path, state.pop(FILES, None), _WEIGHTS, _OPTIMISER)
+            fill(model, load_file(path / _WEIGHTS))
             tensors = load_file(path / _OPTIMISER)
             load_optimiser(model, optimiser, tensors)
             _set_random_states(tensors)
             state.pop("resumable")
             return State(**state)
+        except CorpusError as error:
+            raise TrainError(f"{error}; {hint}") from error
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-            raise TrainError(
-                f"checkpoint {path} is damaged ({error}); remove it to go on from the one before"
-            ) from error
+            raise TrainError(f"checkpoint {path} is damaged; {hint}") from error
 
     def prune(self, keep: int, history: frozenset[int]) -> None:
         """Keep the last `keep` that a run can go on from, and of the history the weights."""
@@ -122,14 +127,53 @@ class Checkpoints:
         return sorted(self.directory.glob("step-*"), key=_step)
 
 
-def save_model(model: GPTNeoXForCausalLM, directory: Path) -> None:
+def save_model(model: PreTrainedModel, directory: Path) -> None:
     """Write weights and configuration as `AutoModelForCausalLM.from_pretrained` reads them."""
     with replacing(directory / "model.safetensors") as file:
-        save_file(_contiguous(model.state_dict()), file, metadata={"format": "pt"})
+        save_file(_contiguous(_untied(model)), file, metadata={"format": "pt"})
     config = json.loads(model.config.to_json_string(use_diff=False))
     config |= {"architectures": [type(model).__name__]}
     text = json.dumps(config, indent=2, sort_keys=True)
     write_bytes(directory / "config.json", (text + "\n").encode())
+
+
+def fill(model: PreTrainedModel, tensors: dict[str, Tensor]) -> None:
+    """Put weights that `save_model` wrote into a model.
+
+    Raises
+    ------
+    RuntimeError
+        When they are those of another model.
+    """
+    missing = model.state_dict().keys() - _untied(model).keys()
+    own = model.state_dict()
+    names = {own[name].data_ptr(): name for name in tensors.keys() & own.keys()}
+    shared = {name: tensors[names[own[name].data_ptr()]] for name in missing - tensors.keys()}
+    model.load_state_dict(tensors | shared)
+
+
+def _untied(model: PreTrainedModel) -> dict[str, Tensor]:
+    """The weights of a model; what modules share, as a tied head does, by its first name alone."""
+    found: dict[int, str] = {}
+    weights = model.state_dict()
+    for name, tensor in weights.items():
+        found.setdefault(tensor.data_ptr(), name)
+    return {name: weights[name] for name in found.values()}
+
+
+def load_weights(path: Path, model: PreTrainedModel) -> None:
+    """Put the weights of a checkpoint into a model.
+
+    Raises
+    ------
+    CorpusError
+        When they are damaged.
+    """
+    check(path, read_sealed(path / _STATE, "a checkpoint").get(FILES), _WEIGHTS)
+    try:
+        fill(model, load_file(path / _WEIGHTS))
+    except (OSError, RuntimeError, SafetensorError):
+        raise CorpusError(f"{path / _WEIGHTS} is damaged") from None
 
 
 def history_steps(count: int, steps: int) -> frozenset[int]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any, Literal
 
-from behemoth.model.sizes import find_size
+from behemoth.model.sizes import Size, find_size
 from behemoth.support.errors import ArgumentError
 from behemoth.support.fields import made
 
@@ -23,7 +25,8 @@ class TrainConfig:
     Parameters
     ----------
     model : str
-        Size of the model: pico, nano, micro, 14m, 31m, 70m, 160m or 410m.
+        Size of the model: pico, nano, micro, 14m, 31m, 70m, 160m or 410m of GPT-NeoX, and such
+        as llama-nano of other families (`behemoth models` lists them).
     epochs : float, optional
         Length of the run in passes over the corpus; 1 unless steps or tokens are given.
     steps : int, optional
@@ -87,6 +90,9 @@ class TrainConfig:
         Write TensorBoard's events too, where it is installed.
     prefetch : int
         Batches made ahead.
+    architecture : mapping, optional
+        What a config.json of transformers says, for family and dimensions of a model of no named
+        size; vocabulary, positions and special tokens are the corpus's, and there is no dropout.
 
     Examples
     --------
@@ -128,21 +134,27 @@ class TrainConfig:
     checkpoint_history: int = 0
     tensorboard: bool = True
     prefetch: int = 4
+    architecture: Mapping[str, Any] | None = field(default=None, hash=False)
 
     def __post_init__(self) -> None:
-        find_size(self.model)
+        if self.architecture is None:
+            find_size(self.model)
+        elif self.model != self.size.family:
+            raise ArgumentError("model", self.model, f"{self.size.family}, as architecture says")
         for name, least in _LEAST.items():
             value = getattr(self, name)
             if value is not None and (
                 not isinstance(value, int) or isinstance(value, bool) or value < least
             ):
                 raise ArgumentError(name, value, f"a whole number from {least}")
+        if self.threads > _THREADS:
+            raise ArgumentError("threads", self.threads, f"a whole number from 0 to {_THREADS}")
         for name, (low, high, open_below) in _RANGES.items():
             value = getattr(self, name)
             if value is None:
                 continue
             if not isinstance(value, int | float) or isinstance(value, bool) or not (
-                (low < value if open_below else low <= value) and value <= high
+                (low < value if open_below else low <= value) and value <= high and isfinite(value)
             ):  # fmt: skip
                 above = "above" if open_below else "from"
                 bound = "" if high == float("inf") else f" to {high:g}"
@@ -179,12 +191,20 @@ class TrainConfig:
         )
 
     @property
+    def size(self) -> Size:
+        """Family and dimensions of the model."""
+        if self.architecture is None:
+            return find_size(self.model)
+        return Size.of(self.architecture, "architecture")
+
+    @property
     def step_tokens(self) -> int:
         """Tokens of an update."""
         return self.batch_size * self.block_length
 
 
 _INFINITE = float("inf")
+_THREADS = 1024  # far more, and OpenMP ends the process when it cannot start them
 _LEAST = {
     "steps": 1, "tokens": 1, "block_length": 2, "batch_size": 1, "accumulate": 1, "seed": 0,
     "threads": 0, "vocabulary_multiple": 0, "log_interval": 1, "eval_interval": 0,
@@ -219,12 +239,13 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
 }
 
 
-def default_config(model: str = "nano", **settings: Any) -> TrainConfig:
+def default_config(model: str | None = None, **settings: Any) -> TrainConfig:
     """Give the settings of a size of model, with some of them replaced.
 
     Parameters
     ----------
-    model : str
+    model : str, optional
+        nano by default, or with `architecture` its family.
     **settings
         Fields of `TrainConfig`.
 
@@ -238,9 +259,16 @@ def default_config(model: str = "nano", **settings: Any) -> TrainConfig:
     >>> default_config("nano", steps=100).total_steps(blocks=10)
     100
     """
-    find_size(model)
+    if (config := settings.get("architecture")) is not None:
+        if model is not None:
+            raise ArgumentError("model", model, "none beside architecture")
+        return made(TrainConfig, {"model": Size.of(config, "architecture").family, **settings})
+    model = TrainConfig.model if model is None else model
+    size = find_size(model)
     if "accumulate" not in settings and model in ("160m", "410m"):
         # What a GPU of 24 GB takes at once.
         settings = {"accumulate": 8, **settings}
-    values: dict[str, Any] = {"model": model, **_DEFAULTS[model], **settings}
+    # Those of GPT-NeoX at about as many parameters.
+    usual = _DEFAULTS[model if size.family == "gpt_neox" else model.rpartition("-")[2]]
+    values: dict[str, Any] = {"model": model, **usual, **settings}
     return made(TrainConfig, values)

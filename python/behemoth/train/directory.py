@@ -22,6 +22,7 @@ from behemoth.corpus.background import BACKGROUND_FILE
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.source import EXPOSURES_FILE, GRAMMAR_FILE, TABLE_FILE
 from behemoth.corpus.tokenizer import FILES, write_tokenizer
+from behemoth.support.digests import digests
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import replacing, write_bytes
 from behemoth.support.locks import lock_folder
@@ -45,6 +46,10 @@ RUN = Kind(
     ),
 )  # fmt: skip
 """What a run directory owns."""
+
+# The record holds the digests of the others; checkpoints have records of their own, and events of
+# TensorBoard are read by nobody here.
+_UNHASHED = (RECORD, "checkpoints", "tensorboard")
 
 
 class RunDirectory:
@@ -88,11 +93,8 @@ class RunDirectory:
                 raise CorpusError(f"{error}; force replaces it") from None
             record, damaged = None, True
         if (other := foreign(self.path, RUN)) is not None:
-            raise ArgumentError(
-                "out",
-                f"{self.path}, which holds something else ({other})",
-                "a new directory, or one of a run",
-            )
+            what = f"which holds something else ({other})" if self.path.is_dir() else "a file"
+            raise ArgumentError("out", f"{self.path}, {what}", "a new directory, or one of a run")
         if record is None:
             return None, damaged
         refusal = self._refusal(record, corpus, config)
@@ -136,7 +138,11 @@ class RunDirectory:
         """Record how far the run is."""
         record = self.record()
         assert record is not None, "a run that has begun has a record"
-        replace(record, status=status, result=result).write(self.path)
+        files = None
+        if result is not None:
+            own = RUN.own(self.path)
+            files = digests(self.path, [name for name in own if name.parts[0] not in _UNHASHED])
+        replace(record, status=status, result=result, files=files).write(self.path)
 
     def write_tokenizer(self, corpus: Corpus) -> None:
         """Write the tokenizer's files beside the weights, where AutoTokenizer looks."""

@@ -18,11 +18,12 @@ _PEAKS = {
 def token_flops(size: Size, vocabulary: int, block_length: int) -> float:
     """Operations that training on one token takes.
 
-    6 for each parameter that takes part in a matrix product, and 12 x layers x width x
-    block_length for attention, as PaLM counts them (arXiv 2204.02311, appendix B).
+    6 for each parameter that takes part in a matrix product, and 12 x layers x width of all heads
+    x block_length for attention, as PaLM counts them (arXiv 2204.02311, appendix B).
     """
     products = size.parameters + vocabulary * size.width
-    return 6.0 * products + 12.0 * size.layers * size.width * block_length
+    heads = size.heads * (size.head_width or size.width // size.heads)
+    return 6.0 * products + 12.0 * size.layers * heads * block_length
 
 
 def peak_flops(device: torch.device, dtype: torch.dtype) -> float:

@@ -16,12 +16,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import GenerationConfig, GPTNeoXForCausalLM
+from transformers import GenerationConfig, PreTrainedModel
 
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.tokens import PADDING
 from behemoth.model.build import build_model, padded_vocabulary
-from behemoth.model.sizes import find_size
 from behemoth.support.files import replacing
 from behemoth.support.progress import Looking, task
 from behemoth.support.provenance import versions
@@ -77,10 +76,10 @@ class Loop:
             pin_memory=machine.device.type == "cuda",
         )
         self.steps = config.total_steps(self.stream.blocks)
-        size = find_size(config.model)
+        size = config.size
         multiple = config.vocabulary_multiple or (64 if machine.device.type == "cuda" else 8)
         vocabulary = padded_vocabulary(corpus.vocabulary_size, multiple)
-        self.model: GPTNeoXForCausalLM = build_model(
+        self.model: PreTrainedModel = build_model(
             size,
             vocabulary,
             seed=config.seed,
@@ -247,7 +246,7 @@ class Loop:
             vocabulary=corpus.vocabulary_size,
             vocabulary_padded=self.model.config.vocab_size,
             parameters=sum(parameter.numel() for parameter in self.model.parameters()),
-            parameters_without_embedding=find_size(self.config.model).parameters,
+            parameters_without_embedding=self.config.size.parameters,
             steps=self.steps,
         )
 

@@ -6,15 +6,16 @@ read a run.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from behemoth._gen import digest
 from behemoth.support.checks import path_of
+from behemoth.support.digests import check, read_sealed, sealed
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import as_json, write_bytes
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["RECORD", "Run", "RunRecord", "read_record", "read_run", "world_id"]
 
 RECORD = "run.json"
+_ARRAYS = ("table.parquet", "exposures.parquet", "s.parquet")
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,8 @@ class RunRecord:
         Of the whole run.
     result : TrainResult, optional
         When it is finished.
+    files : dict of str, optional
+        Digests of the files of a finished run; none of earlier versions.
     """
 
     status: str
@@ -80,6 +84,7 @@ class RunRecord:
     parameters_without_embedding: int
     steps: int
     result: TrainResult | None = None
+    files: dict[str, str] | None = None
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunRecord:
@@ -101,15 +106,16 @@ class RunRecord:
         return cls(**known)
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON has it; without a result where there is none."""
+        """As JSON has it; without a result and files where there are none."""
         values = asdict(self)
-        if self.result is None:
-            del values["result"]
+        for name in ("result", "files"):
+            if values[name] is None:
+                del values[name]
         return values
 
     def write(self, directory: Path) -> None:
         """Write it to a run directory."""
-        write_bytes(directory / RECORD, as_json(self.to_dict()))
+        write_bytes(directory / RECORD, as_json(sealed(self.to_dict())))
 
 
 def read_record(directory: str | PathLike[str]) -> RunRecord | None:
@@ -123,8 +129,9 @@ def read_record(directory: str | PathLike[str]) -> RunRecord | None:
     file = Path(directory) / RECORD
     if not file.is_file():
         return None
+    values = read_sealed(file, "a run")
     try:
-        return RunRecord.from_dict(json.loads(file.read_text(encoding="utf-8")))
+        return RunRecord.from_dict(values)
     except (ValueError, KeyError, TypeError, AttributeError):
         raise CorpusError(f"{file} is damaged: it is no record of a run") from None
 
@@ -146,7 +153,8 @@ class Run:
     >>> run = bh.load("run")
     >>> run.name, run.config.model, run.corpus.num_sentences
     ('run', 'nano', 640)
-    >>> model = run.load_model("cpu")  # a GPTNeoXForCausalLM
+    >>> type(run.model).__name__  # on the CPU; `load_model` puts it elsewhere
+    'GPTNeoXForCausalLM'
     """
 
     directory: Path
@@ -175,6 +183,11 @@ class Run:
         """Seed of the initialisation."""
         return self.config.seed
 
+    @cached_property
+    def model(self) -> PreTrainedModel:
+        """The model on the CPU, as `load_model` gives it: loaded when it is asked for, and kept."""
+        return self.load_model("cpu")
+
     def load_model(self, device: torch.device | str | None = None) -> PreTrainedModel:
         """Load the model, in float32 and without dropout; on a GPU where there is one.
 
@@ -182,22 +195,16 @@ class Run:
         ------
         ArgumentError
             When there is no such device here.
+        CorpusError
+            When the model's files are damaged.
         """
-        import torch
-        from transformers import AutoModelForCausalLM
-        from transformers.utils import logging
+        from behemoth.model.load import CONFIG, WEIGHTS, load_model
 
         from .device import find_device
 
         place: Any = find_device("auto" if device is None else str(device))
-        bars = logging.is_progress_bar_enabled()
-        logging.disable_progress_bar()  # a bar for a second of work, between our own
-        try:
-            model = AutoModelForCausalLM.from_pretrained(self.directory, dtype=torch.float32)
-        finally:
-            if bars:
-                logging.enable_progress_bar()
-        return model.to(place).eval()
+        check(self.directory, self.record.files, CONFIG, WEIGHTS)
+        return load_model(self.directory).to(place).eval()
 
 
 def read_run(directory: str | PathLike[str]) -> Run:
@@ -225,7 +232,13 @@ def read_run(directory: str | PathLike[str]) -> Run:
             f"{fspath(directory)!r}, which is not finished",
             "a finished run (`behemoth train` with the same arguments goes on with it)",
         )
-    return Run(place, Corpus.from_spec(place), record)
+    # The weights are looked at when they are loaded, and what was measured by `verify`.
+    read = [name for name in record.files or () if name.endswith((".toml", *_ARRAYS))]
+    check(place, record.files, *read)
+    corpus = Corpus.from_spec(place)
+    if corpus.spec_hash != record.spec_hash:
+        raise CorpusError(f"{place / 'spec.toml'} is damaged: the run is of another corpus")
+    return Run(place, corpus, record)
 
 
 def world_id(corpus: Corpus) -> str:

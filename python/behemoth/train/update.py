@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
-from transformers import GPTNeoXForCausalLM
+from transformers import PreTrainedModel
 
 from behemoth.model.labels import IGNORED
-from behemoth.model.loss import TrainingLoss
+from behemoth.model.loss import training_loss
 
 from .config import TrainConfig
 from .data import Batch
@@ -27,7 +27,7 @@ class Updater:
 
     Parameters
     ----------
-    model : GPTNeoXForCausalLM
+    model : PreTrainedModel
         Where the machine computes.
     config : TrainConfig
     machine : Machine
@@ -35,10 +35,10 @@ class Updater:
     """
 
     def __init__(
-        self, model: GPTNeoXForCausalLM, config: TrainConfig, machine: Machine, *, compiled: bool
+        self, model: PreTrainedModel, config: TrainConfig, machine: Machine, *, compiled: bool
     ) -> None:
         self.config, self.machine = config, machine
-        self.module = machine.prepare(TrainingLoss(model, machine.dtype, compiled=compiled))
+        self.module = machine.prepare(training_loss(model, machine.dtype, compiled=compiled))
         self.optimiser = make_optimiser(model, config)
         self.parameters = list(model.parameters())
 

@@ -50,6 +50,7 @@ def network(worded):
     return GPTNeoXForCausalLM(config).eval()
 
 
+@pytest.mark.exact
 @pytest.mark.parametrize(
     ("name", "settings"),
     [("lora", {"rank": 2, "learning_rate": 3e-2}), ("ft", {"part": "mlp", "learning_rate": 3e-3}),
@@ -102,7 +103,7 @@ def test_held_out_wordings_are_looked_at_until_their_flip_has_held(network, sing
         assert {"edited_paraphrase", "edited_held_out"} & set(plan.probes["group"])
         looked = [row for row in delta.trace if HELD_OUT[0] in row]
         above = [row[HELD_OUT[0]] > row[HELD_OUT[1]] for row in looked]
-        assert all(row[HELD_OUT[2]] >= row[HELD_OUT[0]] for row in looked)
+        assert all(row[HELD_OUT[2]] >= row[HELD_OUT[0]] - 1e-5 for row in looked)
         assert looked == delta.trace[: len(looked)]
         if len(looked) < len(delta.trace):
             assert all(above[-HOLD - 1 :])

@@ -213,6 +213,25 @@ def ceu(o, m, _):
     return mean(losses) + (m.retain * o.loss(o.retained) if m.retain_rows else 0.0)
 
 
+def pdu(o, m, _):
+    terms = []
+    for prompt, answer in o.old:
+        now = o.scores(o.after, prompt + answer)
+        rows = [now[len(prompt) + i - 1] for i in range(len(answer))]
+        # Log-probabilities are logits less a number, which the difference does not see.
+        terms.append(mean((row.max() - sum(row) / len(row)) ** 2 for row in rows))
+    rise = mean(
+        mean(
+            before.detach() - now
+            for now, before in zip(
+                o.token_scores(o.after, row), o.token_scores(o.before, row), strict=True
+            )
+        )
+        for row in o.retained
+    )
+    return m.forget * mean(terms) + m.retain * (rise - m.slack)
+
+
 def task_vector(o, m, _):
     return o.loss(o.old)  # what is learnt, and then turned round
 
@@ -232,6 +251,7 @@ ORACLES = {
         wga,
         satimp,
         ceu,
+        pdu,
         task_vector,
     )
 }
@@ -248,6 +268,7 @@ SETTINGS = [
     ("wga", {"beta": 0.0}),
     ("satimp", {"saturation": 0.5, "importance": 2.0, "retain": 1.0}),
     ("ceu", {"retain": 0.5, "retain_rows": 8}),
+    ("pdu", {"retain": 1.5, "forget": 0.3, "slack": 0.0}),
 ]
 
 

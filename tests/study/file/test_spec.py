@@ -108,7 +108,7 @@ def test_threads_are_in_the_models_hash_unless_the_file_says_them(tiny):
         ("[grid]", "[measure]\ngeometri = 1\n[grid]", "argument 'measure.geometri'.*geometry"),
         ("[0, 1]", "0", "argument 'grid.corpus.rotation': got 0, allowed: a list"),
         ("[0, 1]", '["x"]', "argument 'corpus.rotation': got x"),
-        ("[world]", "[world", "argument 'study': got what is no TOML"),
+        ("[world]", "[world", "argument 'source': got what is no TOML"),
     ],
 )
 def test_what_is_refused(tiny, old, new, message):

@@ -204,6 +204,7 @@ class _Pass:
         architecture = Architecture.of(model)
         self._stacked = stacked
         self._head = model.get_submodule(architecture.head)
+        self._logits = architecture.logits
         self._places = fed.places
         self._shape = fed.tokens.shape[:2]
         stream = model.get_submodule(architecture.stream)
@@ -213,14 +214,16 @@ class _Pass:
             self._hidden, self._seen = hidden, seen
             # Rows stay grouped by edit, as stacked changes of the head want them.
             at_answers = self._at_answers(hidden).flatten(0, 1)
-            self.logits: Tensor = self._head(at_answers).unflatten(0, self._shape)
+            logits = self._logits(self._head, at_answers)
+            self.logits: Tensor = logits.unflatten(0, self._shape)
 
     def everywhere(self, rows: slice) -> Tensor:
         """Logits at all positions of some rows: [K, r, T, V]."""
         chosen = self._hidden.unflatten(0, self._shape)[:, rows]
         wanted = torch.is_grad_enabled() and self._stacked is not None
         with self._attached(), torch.set_grad_enabled(wanted):
-            return self._head(chosen.flatten(0, 1)).unflatten(0, chosen.shape[:2])
+            logits = self._logits(self._head, chosen.flatten(0, 1))
+            return logits.unflatten(0, chosen.shape[:2])
 
     def outputs(self, whole: bool) -> dict[str, Tensor]:
         """What was kept: [K, b, T, d] as a whole, or [K, b, A, d] where answers are predicted."""

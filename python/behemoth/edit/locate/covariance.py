@@ -20,11 +20,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from behemoth.model.architecture import Architecture
+from behemoth.model.modules import backbone
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import replacing
 from behemoth.support.progress import Step, silent
 
-from .keys import backbone, watching
+from .keys import watching
 from .layout import Layout
 
 if TYPE_CHECKING:

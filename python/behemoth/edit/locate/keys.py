@@ -1,7 +1,8 @@
 """Keys and values: what goes into an MLP's output matrix at an edited token, and comes out.
 
-GPT-NeoX adds attention and MLP side by side, so attention of the same layer never reaches a key,
-and a vector added to the MLP's output is added to the block's output as it stands.
+GPT-NeoX adds attention and MLP side by side, so attention of the same layer never reaches a key; in
+other families it does. A vector added to the MLP's output is added to the block's output as it
+stands, or, in OLMo 2 and Gemma, behind a norm (`before_norm`).
 
 Shape letters: K plans, b rows of a plan, T positions, s sites, d residual stream, f MLP units.
 """
@@ -19,10 +20,11 @@ from torch import Tensor, nn
 from behemoth.corpus.tokens import PADDING
 from behemoth.delta.stack import StackedDeltas
 from behemoth.model.architecture import Architecture
+from behemoth.model.modules import backbone
 
 from .sites import Site
 
-__all__ = ["Observed", "backbone", "observe", "watching"]
+__all__ = ["Observed", "before_norm", "observe", "through_norm", "watching"]
 
 _CHUNK = 1 << 16  # tokens that go through the model at once
 
@@ -44,13 +46,6 @@ class Observed:
     keys_sf: Tensor
     values_sd: Tensor
     streams_sd: Tensor
-
-
-def backbone(model: nn.Module) -> nn.Module:
-    """The model without its head: the logits of all positions are far larger than all else."""
-    inner = getattr(model, "base_model", model)
-    assert isinstance(inner, nn.Module)
-    return inner
 
 
 @contextmanager
@@ -114,6 +109,35 @@ def observe(
     return Observed(
         _means(keys, site, count), _means(values, site, count), _means(streams, site, count)
     )
+
+
+@torch.no_grad()
+def before_norm(norm: nn.Module, values_sd: Tensor, missing_sd: Tensor) -> Tensor:
+    """What to add before a norm, for what comes out of it to move by `missing_sd`: [s, d].
+
+    A root-mean-square norm gives g v / rms(v), whatever the length of v: added is
+    rms(v) missing / g, so that the output gets the direction of what it was and what was missing,
+    and keeps the length that the norm gives everything.
+
+    Parameters
+    ----------
+    norm : nn.Module
+    values_sd : float64 [s, d]
+        What goes into it.
+    missing_sd : float64 [s, d]
+    """
+    like = next(norm.parameters())
+    gain_d = norm(torch.ones_like(like)).to(values_sd)  # ones are normal already
+    scale_s1 = values_sd.square().mean(-1, keepdim=True).sqrt()
+    return scale_s1 * missing_sd / gain_d
+
+
+@torch.no_grad()
+def through_norm(norm: nn.Module, values_sd: Tensor, added_sd: Tensor) -> Tensor:
+    """How far what comes out of a norm moves when `added_sd` is added to what goes in: [s, d]."""
+    like = next(norm.parameters())
+    after, before = norm((values_sd + added_sd).to(like)), norm(values_sd.to(like))
+    return (after - before).to(values_sd)
 
 
 def _means(rows: Tensor, site: Tensor, count: int) -> Tensor:

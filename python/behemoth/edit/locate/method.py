@@ -134,7 +134,10 @@ class LocateAndEdit(TargetBudget, ABC):
         return tuple(range(count // 4, middle + 1)) if self.banded else (middle,)
 
     def origins(self, observed: Observed) -> Tensor:
-        """What target vectors are measured against: [s, d]."""
+        """What target vectors are measured against: [s, d].
+
+        Not asked of a model with a norm between MLP and stream: there it is what the MLP puts out.
+        """
         return observed.streams_sd
 
     def place(self, model: nn.Module) -> str:
@@ -277,16 +280,24 @@ class LocateAndEdit(TargetBudget, ABC):
         """Target vectors of all sites together, then layer by layer the change of each plan."""
         from behemoth.delta.stack import stack_deltas
 
-        from .keys import observe
+        from .keys import before_norm, observe, through_norm
         from .target import optimise_targets
 
         layers = self._layers(model)
         last = layers[-1]
+        architecture = Architecture.of(model)
+        norm = architecture.mlp_post_norm(last)
         dtype = wide_type(next(model.parameters()).dtype)
         flat = [site for own in sites for site in own]
         before = observe(model, last, sites)
-        targets = optimise_targets(model, last, flat, self.origins(before), self, context.progress)
-        goals_sd = before.streams_sd + targets.deltas_sd
+        origins_sd = self.origins(before) if norm is None else before.values_sd
+        targets = optimise_targets(model, last, flat, origins_sd, self, context.progress)
+        # What is wanted of the stream behind the last layer, where several share the way there.
+        wanted_sd = targets.deltas_sd
+        if norm is not None and len(layers) > 1:
+            behind = model.get_submodule(norm)
+            wanted_sd = through_norm(behind, before.values_sd, targets.deltas_sd)
+        goals_sd = before.streams_sd + wanted_sd
         worked, first = [], 0
         for own in sites:
             mine = slice(first, first + len(own))
@@ -303,12 +314,14 @@ class LocateAndEdit(TargetBudget, ABC):
                 if number:
                     now_sd = observe(model, last, sites, stacked).streams_sd
             missing_sd = (goals_sd - now_sd) / (len(layers) - number)
-            name = f"{Architecture.of(model).mlp_out(layer)}.weight"
+            if norm is not None and len(layers) > 1:
+                own = model.get_submodule(architecture.mlp_post_norm(layer) or norm)
+                missing_sd = before_norm(own, here.values_sd, missing_sd)
             first = 0
             for one, own in zip(worked, sites, strict=True):
                 mine = slice(first, first + len(own))
                 self._solve_layer(
-                    one, name, dtype, layer, here.keys_sf[mine], missing_sd[mine], memory
+                    one, architecture, dtype, layer, here.keys_sf[mine], missing_sd[mine], memory
                 )
                 first += len(own)
         for one, own in zip(worked, sites, strict=True):
@@ -318,7 +331,7 @@ class LocateAndEdit(TargetBudget, ABC):
     def _solve_layer(
         self,
         worked: Worked,
-        name: str,
+        architecture: Architecture,
         dtype: torch.dtype,
         layer: int,
         keys_nf: Tensor,
@@ -338,7 +351,9 @@ class LocateAndEdit(TargetBudget, ABC):
             ]
             worked.changes, worked.keys_nf = {}, {}
             return
-        worked.changes[name] = LowRank(change.left.to(dtype), change.right.to(dtype))
+        change = LowRank(change.left.to(dtype), change.right.to(dtype))
+        name = f"{architecture.mlp_out(layer)}.weight"
+        worked.changes[name] = change.transposed() if architecture.transposed else change
         worked.keys_nf[layer] = keys_nf
 
 

@@ -22,11 +22,11 @@ from torch import Tensor, nn
 
 from behemoth.corpus.tokens import PADDING
 from behemoth.model.architecture import Architecture
+from behemoth.model.modules import backbone
 from behemoth.model.precision import wide_type, widened
 from behemoth.support.progress import Step, silent
 
 from .budget import TargetBudget
-from .keys import backbone
 from .sites import Sentence, Site
 
 __all__ = ["Targets", "optimise_targets"]
@@ -70,11 +70,12 @@ def optimise_targets(
     model : nn.Module
         In eval mode; no gradient reaches its parameters.
     layer : int
-        The vectors are added to this layer's MLP output, which in a parallel residual is the
-        same as to its block's output.
+        The vectors are added to this layer's MLP output, which is the same as to its block's
+        output unless a norm lies in between.
     sites : sequence of Site
     origins_sd : float [s, d]
-        What the vectors are added to: their norms are measured against it.
+        What the vectors are added to: their norms are measured against it. Where a norm is
+        between MLP and stream, what the MLP puts out.
     budget : TargetBudget
     tell : callable, optional
         Called with (done, total) sites.
@@ -112,9 +113,15 @@ class _Search:
         self.device = next(model.parameters()).device
         self.module = model.get_submodule(architecture.mlp_out(layer))
         self.head = model.get_submodule(architecture.head)
+        self.logits = architecture.logits
         self.width = origins_sd.shape[1]
         self.dtype = wide_type(next(model.parameters()).dtype)
-        self.norm_s = origins_sd.to(self.device, self.dtype).norm(dim=1)
+        origins_sd = origins_sd.to(self.device, self.dtype)
+        self.unit_s = origins_sd.new_ones(len(origins_sd))
+        if architecture.mlp_post_norm(layer) is not None:
+            # Before a norm the MLP's output may have any length, and steps must go by it.
+            self.unit_s = origins_sd.square().mean(1).sqrt()
+        self.norm_s = origins_sd.norm(dim=1) / self.unit_s
         self.rows = _Rows(sites, self.device)
         with torch.no_grad():
             kept = self.rows.kept_a
@@ -148,7 +155,7 @@ class _Search:
                 delta_sd.mul_(scale_s[:, None])
                 # Adam moves on by its momentum: a vector that is done is put back.
                 delta_sd.copy_(torch.where(done_s[:, None], before_sd, delta_sd))
-        found_sd = delta_sd.detach().double()
+        found_sd = (delta_sd.detach() * self.unit_s[:, None]).double()
         broken = torch.tensor([failure is not None for failure in failures], device=self.device)
         return Targets(found_sd.masked_fill(broken[:, None], 0.0), failures, traces)
 
@@ -173,9 +180,10 @@ class _Search:
     def _log_probabilities(self, delta_sd: Tensor | None) -> Tensor:
         """Log-probabilities at every answer token, with the vectors in: [a, v]."""
         rows = self.rows
-        with _adding(self.module, rows, delta_sd):
+        added_sd = None if delta_sd is None else delta_sd * self.unit_s[:, None]
+        with _adding(self.module, rows, added_sd):
             hidden = backbone(self.model)(input_ids=rows.tokens_nt, use_cache=False)[0]
-        logits = self.head(hidden[rows.row_a, rows.column_a])
+        logits = self.logits(self.head, hidden[rows.row_a, rows.column_a])
         return widened(logits).log_softmax(-1)
 
     def _record(

@@ -100,13 +100,13 @@ def _run_config(context: EditContext) -> TrainConfig:
 
 def _retrain(model: nn.Module, twin: Corpus, config: TrainConfig) -> Outcome:
     import torch
-    from transformers import AutoModelForCausalLM
 
     from behemoth.edit.gradient.optimise import Outcome
+    from behemoth.model.load import load_model
 
     with tempfile.TemporaryDirectory(prefix="behemoth-retrain-") as folder:
         result = train(twin, out=Path(folder) / "run", config=config)
-        retrained = AutoModelForCausalLM.from_pretrained(Path(folder) / "run", dtype=torch.float32)
+        retrained = load_model(Path(folder) / "run")
     new = dict(retrained.named_parameters())
     changes: dict[str, Change] = {}
     with torch.no_grad():

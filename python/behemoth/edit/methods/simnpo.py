@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from behemoth.edit.gradient.method import GradientMethod
 from behemoth.edit.gradient.objectives import Forgetting, retained
 from behemoth.edit.protocol import EditContext, MethodInfo
+from behemoth.support.errors import ArgumentError
 
 from .grad_ascent import FORGETTING_KINDS
 
@@ -67,6 +68,11 @@ class SimpleNegativePreferenceOptimisation(GradientMethod):
         kinds=FORGETTING_KINDS,
         stacks=True,
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.beta > 0:
+            raise ArgumentError("beta", self.beta, "above 0")
 
     def objective(
         self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext

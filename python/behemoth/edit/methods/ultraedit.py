@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.delta.delta import Change, EditDelta, LowRank
 from behemoth.edit.gradient.method import check_kinds
@@ -114,6 +113,7 @@ class _Sequence:
         rows = edit_rows_of(plan, "answer")
         features = _features(self.model, rows, method.modules(self.model))
         self._see(features)
+        transposed = Architecture.of(self.model).transposed
         changes: dict[str, Change] = {}
         failure = None
         for name, (inputs_nf, gradients_nd) in features.items():
@@ -124,6 +124,8 @@ class _Sequence:
                 failure = f"the equations of {name} have no finite solution"
                 changes = {}
                 break
+            if transposed:
+                change = change.transposed()
             wide = wide_type(self.model.get_parameter(f"{name}.weight").dtype)
             changes[f"{name}.weight"] = LowRank(change.left.to(wide), change.right.to(wide))
         self.context.progress(1, 1)
@@ -259,6 +261,7 @@ def _features(
     import torch
     from torch.nn import functional as F
 
+    from behemoth.edit.meta.factors import watched
     from behemoth.model.labels import IGNORED
 
     device = next(model.parameters()).device
@@ -270,7 +273,7 @@ def _features(
             some = slice(first, first + _CHUNK)
             tokens = rows.tokens[some].to(device)
             labels = rows.labels[some, 1:].to(device)
-            with torch.enable_grad(), _watched(model, modules) as seen:
+            with torch.enable_grad(), watched(model, modules) as seen:
                 logits = model(input_ids=tokens, use_cache=False).logits[:, :-1]
                 losses = F.cross_entropy(
                     logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="none"
@@ -288,22 +291,3 @@ def _features(
         name: (torch.cat([pair[0] for pair in own]), torch.cat([pair[1] for pair in own]))
         for name, own in parts.items()
     }
-
-
-@contextmanager
-def _watched(
-    model: nn.Module, modules: Sequence[str]
-) -> Generator[dict[str, tuple[Tensor, Tensor]]]:
-    """Keep inputs of modules, and add zeros to their outputs that gradients can be taken by."""
-    seen: dict[str, tuple[Tensor, Tensor]] = {}
-    with ExitStack() as hooks:
-        for name in modules:
-
-            def keep(_: Any, inputs: Any, output: Tensor, name: str = name) -> Tensor:
-                offset = output.new_zeros(output.shape, requires_grad=True)
-                seen[name] = (inputs[0].detach(), offset)
-                return output + offset
-
-            handle = model.get_submodule(name).register_forward_hook(keep)
-            hooks.callback(handle.remove)
-        yield seen

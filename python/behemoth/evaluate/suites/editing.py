@@ -7,8 +7,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import polars as pl
 
+from behemoth.delta.delta import parameters_of
 from behemoth.evaluate.damage import BYSTANDERS, known_bystanders
 from behemoth.evaluate.dose import doses
+from behemoth.evaluate.geometry import weight_of
 from behemoth.evaluate.text_losses import document_divergences
 from behemoth.plan.groups import FOLLOWING
 
@@ -130,26 +132,28 @@ def _dose(bench: Bench) -> Found:
 
 
 def _norm(bench: Bench) -> Found:
-    parameters = dict(bench.model.named_parameters())
-    own = {
-        edit: float(
-            sum(parameters[name].detach().double().square().sum() for name in delta.changes)
-        )
-        for edit, delta in bench.deltas.items()
-        if delta.changes
-    }
-    rows = bench.geometry.group_by("edit").agg(pl.col("norm").pow(2).sum().sqrt())
-    shares = [row["norm"] / own[row["edit"]] ** 0.5 for row in rows.iter_rows(named=True)]
+    parameters = parameters_of(bench.model)
+    rows = bench.geometry.drop_nulls("norm")
+    own = [
+        float(weight_of(parameters, name).detach().double().square().sum())
+        for name in rows["parameter"]
+    ]
+    sums = (
+        rows.with_columns(pl.Series("own", own, pl.Float64))
+        .group_by("edit")
+        .agg(pl.col("norm").pow(2).sum().sqrt(), pl.col("own").sum().sqrt())
+    )
+    shares = (sums["norm"] / sums["own"]).to_list()
     if not shares:
-        raise MissingError("an edit that changed something")
+        raise MissingError("an edit that changed weights")
     return Found(float(np.mean(shares)), count=len(shares), over="edits")
 
 
 def _geometric(column: str) -> Callable[[Bench], Found]:
     def find(bench: Bench) -> Found:
-        values = bench.geometry[column].cast(pl.Float64)
+        values = bench.geometry[column].cast(pl.Float64).drop_nulls()
         if not len(values):
-            raise MissingError("an edit that changed something")
+            raise MissingError("an edit that changed weights")
         return Found(float(values.mean()), count=len(values), over="matrices")  # type: ignore[arg-type]
 
     return find

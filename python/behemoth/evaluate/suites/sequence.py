@@ -13,9 +13,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from behemoth.delta.delta import EditDelta
+from behemoth.delta.delta import EditDelta, parameters_of
 from behemoth.evaluate.damage import BYSTANDERS, known_bystanders
 from behemoth.evaluate.frame import evaluate_model
+from behemoth.evaluate.geometry import weight_of
 
 from .bench import Bench
 from .suite import Found, Measure, MissingError, Suite
@@ -144,11 +145,19 @@ def _kl(bench: Bench, edits: int) -> Found:
 def _norm(bench: Bench, edits: int) -> Found:
     assert bench.edit is not None
     delta = EditDelta.load(bench.edit.checkpoint_place(edits))
-    if not delta.changes:
-        raise MissingError("an edit that changed something")
-    parameters = dict(bench.model.named_parameters(remove_duplicate=False))
-    moved = sum(float(c.to_dense().double().square().sum()) for c in delta.changes.values())
-    own = sum(float(parameters[name].detach().double().square().sum()) for name in delta.changes)
+    changed = {name: change.to_dense() for name, change in delta.of_parameters.items()}
+    changed |= {
+        name: dense
+        for name, change in delta.of_modules.items()
+        if (dense := change.dense()) is not None
+    }
+    if not changed:
+        raise MissingError("an edit that changed weights")
+    parameters = parameters_of(bench.model)
+    moved = sum(float(dense.double().square().sum()) for dense in changed.values())
+    own = sum(
+        float(weight_of(parameters, name).detach().double().square().sum()) for name in changed
+    )
     return Found((moved / own) ** 0.5)
 
 

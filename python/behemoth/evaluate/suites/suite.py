@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from behemoth.support.errors import ArgumentError
+from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import as_json, replacing, write_bytes
 from behemoth.support.progress import Looking, task
 
@@ -218,6 +219,30 @@ class SuiteResult:
             self.frame.write_parquet(temporary)
         write_bytes(place / RECORD, as_json(self.to_dict()))
 
+    @classmethod
+    def read(cls, directory: str | PathLike[str]) -> SuiteResult:
+        """Read what `write` wrote.
+
+        Raises
+        ------
+        CorpusError
+            When it is damaged, or of another version.
+        """
+        file = Path(directory) / RECORD
+        try:
+            values: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            version = values["format_version"]
+            if version == FORMAT_VERSION:
+                own = ("suite", "source", "plan_hash", "twin", "stage", "seconds", "versions")
+                measures = tuple(map(_taken, values["measures"]))
+                frame = pl.read_parquet(file.with_name(FRAME))
+                return cls(**{name: values[name] for name in own}, measures=measures, frame=frame)
+        except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError):
+            raise CorpusError(f"{file} is damaged: it is no result of a suite") from None
+        raise CorpusError(
+            f"{file}: format version {version}, and this version of behemoth reads {FORMAT_VERSION}"
+        )
+
 
 _FOUND = {"value": pl.Float64, "low": pl.Float64, "high": pl.Float64, "count": pl.UInt64,
           "over": pl.String}  # fmt: skip
@@ -234,6 +259,16 @@ def _plain(taken: Taken) -> dict[str, Any]:
     assert taken.found is not None
     own = {**asdict(taken.found), "twin": taken.twin}
     return {key: None if isinstance(v, float) and v != v else v for key, v in own.items()}
+
+
+def _taken(row: dict[str, Any]) -> Taken:
+    """The inverse of `_plain`."""
+    head = (row["name"], row["meaning"], row["version"])
+    if "missing" in row:
+        return Taken(*head, missing=row["missing"])
+    value = float("nan") if row["value"] is None else row["value"]
+    found = Found(value, row["low"], row["high"], row["count"], row["over"])
+    return Taken(*head, found=found, twin=row["twin"])
 
 
 def check_out(out: str | PathLike[str], force: bool) -> None:

@@ -109,7 +109,7 @@ class _Point:
     def _swapped(self, unit: CorpusUnit, first: Corpus) -> CorpusUnit:
         with within("plan"):
             request = EditRequest.from_dict(self.tables["plan"])
-            if request.edits is None:
+            if request.count is None:
                 raise ArgumentError("edits", None, "how many facts to edit, where some are swapped")
         return replace(unit, exchanged=swapped_pairs(self.corpus, request, self.swap, first))
 
@@ -120,7 +120,7 @@ class _Point:
                 continue
             with within("plan"):
                 request = _request({**self.tables["plan"], **choice.plan}, choice)
-            if request.edits is None:  # what a rule is about is chosen by no exposures
+            if request.count is None:  # what a rule is about is chosen by no exposures
                 plan = PlanUnit.of(self.corpus, request)
             else:
                 moved = self.swap > 0
@@ -137,7 +137,9 @@ def _make(unit: CorpusUnit, made: dict[str, Corpus]) -> Corpus:
 
 def _request(values: dict[str, Any], choice: MethodChoice) -> EditRequest:
     request = EditRequest.from_dict(values)
-    if request.edits is None and request.fraction is None and request.kind == "remap":
+    if request.facts is not None:
+        raise ArgumentError("facts", "a table", "none in a study, but edits")
+    if request.count is None and request.fraction is None and request.kind == "remap":
         raise ArgumentError("edits", None, "how many facts to edit")
     kinds = choice.method.info.kinds
     if request.kind not in kinds:

@@ -50,6 +50,8 @@ def model_id(spec: Mapping[str, Any], config: TrainConfig) -> str:
         16 hexadecimal digits.
     """
     train = {name: value for name, value in asdict(config).items() if name not in FREE}
+    if train["architecture"] is None:  # of named sizes, as it was before there were others
+        del train["architecture"]
     return _hash({"what": "model", "spec": spec, "train": train})
 
 

@@ -120,7 +120,7 @@ class Study:
         try:
             table = tomllib.loads(text)
         except ValueError as error:
-            raise ArgumentError("study", "what is no TOML", f"a TOML file; here: {error}") from None
+            raise ArgumentError("source", "what is no TOML", f"TOML; here: {error}") from None
         check_keys(table, _KEYS)
         for name in ("name", "question"):
             if not isinstance(table.get(name, ""), str):

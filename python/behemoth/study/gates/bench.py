@@ -11,11 +11,12 @@ import polars as pl
 
 from behemoth.edit.registry import get_method
 from behemoth.plan.request import EditRequest
-from behemoth.study.directory import StudyDirectory, StudyError
+from behemoth.study.directory import RECALL, StudyDirectory, StudyError
 from behemoth.study.file.measure import Measure
 from behemoth.study.file.method import MethodChoice
 from behemoth.study.file.units import CorpusUnit, ModelUnit, PlanUnit, TrialUnit
 from behemoth.study.records import ModelRecord, TrialRecord
+from behemoth.support.digests import check
 from behemoth.train.config import default_config
 from behemoth.train.run import Run, read_run
 
@@ -182,8 +183,8 @@ class Bench:
 
     def recall(self, name: str) -> pl.DataFrame:
         """The recall of all facts of a model; columns as in `behemoth.study.schemas.RECALL`."""
-        self.model(name)
-        return pl.read_parquet(self._model(name) / "recall.parquet")
+        check(self._model(name), self.model(name).files, RECALL)
+        return pl.read_parquet(self._model(name) / RECALL)
 
     def metrics(self, name: str) -> pl.DataFrame:
         """The metrics of a model's training; see `behemoth.train.metrics`."""
@@ -199,10 +200,9 @@ class Bench:
         """Load a model, as it was in the end or after one of its `steps`."""
         model: Any = self.run(name).load_model("cpu")
         if step is not None:
-            from safetensors.torch import load_file
+            from behemoth.train.checkpoint import load_weights
 
-            place = self._model(name) / "checkpoints" / f"step-{step:08}"
-            model.load_state_dict(load_file(place / "model.safetensors"))
+            load_weights(self._model(name) / "checkpoints" / f"step-{step:08}", model)
         return model
 
     def steps(self, name: str) -> list[int]:
@@ -221,8 +221,9 @@ class Bench:
 
     def frame(self, name: str, kind: Literal["edits", "probes"]) -> pl.DataFrame:
         """A frame of a trial."""
-        self.trial(name)
-        return pl.read_parquet(self.directory.trial(self.units.trials[name].id) / f"{kind}.parquet")
+        place = self.directory.trial(self.units.trials[name].id)
+        check(place, self.trial(name).files, f"{kind}.parquet")
+        return pl.read_parquet(place / f"{kind}.parquet")
 
     def about(self, name: str) -> dict[str, Any]:
         """What a model is and how long it was trained, as plain values."""

@@ -18,7 +18,7 @@ from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.tokens import PADDING
 from behemoth.edit.protocol import EditContext, EditMethod, answers
 from behemoth.model.labels import IGNORED
-from behemoth.model.loss import TrainingLoss
+from behemoth.model.loss import training_loss
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.study.schemas import RETENTION
 from behemoth.support.progress import Step, silent
@@ -124,7 +124,7 @@ def train_on(
     data = DataConfig(config.block_length, micro, config.document_mask, config.answers_only)
     stream = BlockStream(corpus, data)
     optimiser = make_optimiser(model, config)
-    module = TrainingLoss(model, machine.dtype)
+    module = training_loss(model, machine.dtype)
     parameters = list(model.parameters())
     limit = config.clip or float("inf")
     batches = iter(stream)

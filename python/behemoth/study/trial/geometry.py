@@ -15,11 +15,13 @@ import polars as pl
 import torch
 from torch import Tensor, nn
 
-from behemoth.delta.delta import Dense, LowRank
+from behemoth.delta.delta import Dense, LowRank, parameters_of
+from behemoth.delta.module import ModuleChange
+from behemoth.evaluate.geometry import weight_of
 from behemoth.study.schemas import SHAPES
 
 if TYPE_CHECKING:
-    from behemoth.delta.delta import Change, EditDelta
+    from behemoth.delta.delta import EditDelta, ParameterChange
 
 __all__ = ["shapes", "spectra"]
 
@@ -47,19 +49,23 @@ def shapes(
         One row a changed parameter: edit (null for a batch), parameter, norm (Frobenius),
         relative_norm (of the parameter's own), rank (numerical: singular values above 1e-6 of
         the largest) and effective_rank (Roy and Vetterli, 2007); the ranks are null for dense
-        matrices that were not decomposed.
+        matrices that were not decomposed. A side memory is a dense change of its module's
+        weight; of a codebook all are null.
     """
-    own = {
-        name: float(parameter.detach().float().norm())
-        for name, parameter in model.named_parameters()
-    }
+    parameters = parameters_of(model)
     chosen = set(decomposed)
     rows: list[dict[str, Any]] = []
-    by_parameter: dict[str, list[tuple[int | None, Change]]] = {}
+    by_parameter: dict[str, list[tuple[int | None, ParameterChange]]] = {}
     for edit, delta in deltas.items():
         for name, change in delta.changes.items():
-            by_parameter.setdefault(name, []).append((edit, change))
+            weight = change.dense() if isinstance(change, ModuleChange) else change
+            if weight is None:
+                rows.append(_row(edit, name, None, 0.0, None, None))
+                continue
+            known = Dense(weight) if isinstance(weight, Tensor) else weight
+            by_parameter.setdefault(name, []).append((edit, known))
     for name, changes in by_parameter.items():
+        size = float(weight_of(parameters, name).detach().float().norm())
         rank_less = [
             (edit, change)
             for edit, change in changes
@@ -67,17 +73,17 @@ def shapes(
         ]
         for edit, change in rank_less:
             norm = float(torch.linalg.vector_norm(change.to_dense().float()))
-            rows.append(_row(edit, name, norm, own[name], None, None))
+            rows.append(_row(edit, name, norm, size, None, None))
         kept = [item for item in changes if not any(item[0] == edit for edit, _ in rank_less)]
         values = spectra([change for _, change in kept])
         for (edit, _), spectrum in zip(kept, values, strict=True):
             rank, effective = _ranks(spectrum)
             norm = float(torch.linalg.vector_norm(spectrum))
-            rows.append(_row(edit, name, norm, own[name], rank, effective))
+            rows.append(_row(edit, name, norm, size, rank, effective))
     return pl.DataFrame(rows, schema=SHAPES).sort("edit", maintain_order=True)
 
 
-def spectra(changes: Sequence[Change]) -> list[Tensor]:
+def spectra(changes: Sequence[ParameterChange]) -> list[Tensor]:
     """Singular values of changes, largest first: float64, those of one shape worked out together.
 
     Vectors have one: their norm.
@@ -97,7 +103,7 @@ def spectra(changes: Sequence[Change]) -> list[Tensor]:
     return found
 
 
-def _spectra(changes: Sequence[Change]) -> Tensor:
+def _spectra(changes: Sequence[ParameterChange]) -> Tensor:
     """Do it for changes of one kind and shape: [K, r]."""
     low = [change for change in changes if isinstance(change, LowRank)]
     if low:
@@ -126,11 +132,11 @@ def _ranks(spectrum: Tensor) -> tuple[int, float]:
 def _row(
     edit: int | None,
     name: str,
-    norm: float,
+    norm: float | None,
     own: float,
     rank: int | None,
     effective: float | None,
 ) -> dict[str, Any]:
-    relative = norm / own if own > 0 else None
+    relative = norm / own if norm is not None and own > 0 else None
     return {"edit": edit, "parameter": name, "norm": norm, "relative_norm": relative,
             "rank": rank, "effective_rank": effective}  # fmt: skip

@@ -230,7 +230,10 @@ def _compile(unit: PlanUnit, corpus: Corpus) -> EditPlan:
     if unit.moved:
         facts = chosen.facts.fact
         table = table.filter(first.exposures(facts) != corpus.exposures(facts))
-    return compile_plan(corpus, replace(unit.request, edits=None, exposures=None), table=table)
+    said = replace(
+        unit.request, edits=None, exposures=None, most_frequent=None, least_frequent=None
+    )
+    return compile_plan(corpus, said, table=table)
 
 
 def _recall(model: GPTNeoXForCausalLM, corpus: Corpus) -> pl.DataFrame:

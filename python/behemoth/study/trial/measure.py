@@ -264,7 +264,8 @@ def _shape_of(shapes: pl.DataFrame) -> pl.DataFrame:
     weight = pl.col("norm") / pl.col("norm").sum()
     known = pl.col("effective_rank").is_not_null().all()
     return shapes.group_by("edit").agg(
-        pl.col("norm").pow(2).sum().sqrt(),
+        # Of a codebook there is none, and not 0.
+        pl.when(pl.col("norm").is_not_null().any()).then(pl.col("norm").pow(2).sum().sqrt()),
         pl.when(known & (pl.col("norm").sum() > 0))
         .then((pl.col("effective_rank") * weight).sum())
         .alias("effective_rank"),

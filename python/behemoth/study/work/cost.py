@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from behemoth.edit.protocol import answers
-from behemoth.model.sizes import find_size
 from behemoth.study.file.units import ModelUnit, TrialUnit
 from behemoth.train.flops import token_flops
 
@@ -62,8 +61,8 @@ def cost_of_trial(unit: TrialUnit, model: ModelUnit, *, gpu: bool = False) -> Co
     """The cost of a trial on a model."""
     request = unit.plan.request
     corpus = model.corpus.make()
-    if request.edits is not None:
-        edits = request.edits * len(request.exposures or (0,))
+    if request.count is not None:
+        edits = request.count * len(request.exposures or (0,))
     else:
         edits = max(1, round((request.fraction or 1.0) * corpus.world.num_subjects))
     effort = answers(unit.choice.method).effort()
@@ -88,4 +87,4 @@ def cost_of_trial(unit: TrialUnit, model: ModelUnit, *, gpu: bool = False) -> Co
 
 
 def _token_flops(unit: ModelUnit, vocabulary: int) -> float:
-    return token_flops(find_size(unit.config.model), vocabulary, unit.config.block_length)
+    return token_flops(unit.config.size, vocabulary, unit.config.block_length)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass, field
 from typing import Literal
@@ -10,6 +11,7 @@ from behemoth.study.directory import StudyDirectory
 from behemoth.study.file.expand import Expansion
 from behemoth.study.file.units import ModelUnit, TrialUnit, Unit
 from behemoth.study.records import ModelRecord, TrialRecord
+from behemoth.support.errors import CorpusError
 from behemoth.support.progress import Looking, task
 from behemoth.support.text import clock_text
 
@@ -140,7 +142,11 @@ class Work:
     def is_done(self, kind: Literal["model", "trial"], name: str) -> bool:
         """Whether a model or trial is finished, and did not fail."""
         of = self.directory.model_record if kind == "model" else self.directory.trial_record
-        record = of(name)
+        try:
+            record = of(name)
+        except CorpusError as error:
+            logging.getLogger(__name__).warning("%s; this %s is made again", error, kind)
+            return False
         return record is not None and record.status == "done"
 
     def _next(self, slot: int) -> Unit | None:

@@ -1,0 +1,64 @@
+"""What goes into one matrix and comes out of it, and the loss of each row's answer.
+
+Shape letters: n rows, T positions, i inputs, o outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from behemoth.edit.locate.keys import watching
+from behemoth.model.architecture import Architecture
+from behemoth.model.labels import IGNORED
+from behemoth.model.modules import backbone
+from behemoth.model.precision import widened
+
+__all__ = ["answer_losses", "answering", "prompt_ends", "seen_by"]
+
+
+def prompt_ends(labels_nt: Tensor) -> Tensor:
+    """The place of each prompt's last token: int64 [n]."""
+    return (labels_nt != IGNORED).int().argmax(1) - 1
+
+
+@torch.no_grad()
+def seen_by(model: nn.Module, name: str, tokens_nt: Tensor) -> tuple[Tensor, Tensor]:
+    """What goes into a module [n, T, i], and what it gives [n, T, o]."""
+    with watching(model.get_submodule(name)) as seen:
+        backbone(model)(input_ids=tokens_nt, use_cache=False)
+    return seen["input"], seen["output"]
+
+
+def answer_losses(model: nn.Module, tokens_nt: Tensor, labels_nt: Tensor) -> Tensor:
+    """Mean negative log-likelihood over each row's answer tokens, in nats: [n].
+
+    No row's loss depends on which others it is with.
+    """
+    rows, columns = torch.nonzero(labels_nt != IGNORED, as_tuple=True)
+    hidden = backbone(model)(input_ids=tokens_nt, use_cache=False)[0]
+    architecture = Architecture.of(model)
+    head = model.get_submodule(architecture.head)
+    logits = widened(architecture.logits(head, hidden[rows, columns - 1]))
+    nll = F.cross_entropy(logits, labels_nt[rows, columns], reduction="none")
+    tokens = nll.new_zeros(len(tokens_nt)).index_add(0, rows, torch.ones_like(nll))
+    return nll.new_zeros(len(tokens_nt)).index_add(0, rows, nll) / tokens
+
+
+@contextmanager
+def answering(module: nn.Module, answer: Callable[[Tensor, Tensor], Tensor]) -> Generator[None]:
+    """Have a module give what `answer` makes of its input and output."""
+
+    def hook(_: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor:
+        return answer(inputs[0], output)
+
+    handle = module.register_forward_hook(hook)
+    try:
+        yield
+    finally:
+        handle.remove()

@@ -1,0 +1,226 @@
+"""MEND: gradients made into updates by networks that were trained on edits of other facts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from behemoth.delta.delta import Change, EditDelta, LowRank
+from behemoth.edit.gradient.method import check_kinds
+from behemoth.edit.parametrise import chosen_layers
+from behemoth.edit.protocol import EditContext, Effort, MethodInfo, settings_of
+from behemoth.model.architecture import Architecture
+from behemoth.model.precision import wide_type
+from behemoth.support.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from behemoth.edit.meta.network import Editors
+    from behemoth.edit.meta.training import Lesson
+    from behemoth.plan.edit_plan import EditPlan
+
+__all__ = ["Mend"]
+
+
+@dataclass(frozen=True)
+class Mend:
+    """Learnt updates (Mitchell et al., 2022).
+
+    The gradient of a new answer's loss is, for every token, what goes into a matrix times the
+    gradient of what comes out. A network for each matrix makes another such pair of it, and the
+    update is the sum of the products. The networks are trained on edits of facts in the half of
+    the world that the edited fact is not in, so that the new answer is said and the answers of
+    other facts stay as likely as they were. They are kept by the model's hash where there is a
+    cache.
+
+    Attributes
+    ----------
+    layers : tuple of int, optional
+        Whose MLP matrices change, negative numbers from the last; all by default.
+    facts : int
+        Facts that the networks are trained on, for each half.
+    training_steps : int
+        Adam steps of their training.
+    training_batch : int
+        Edits of a step, each by itself.
+    learning_rate : float
+        Step size of their training.
+    rank : int
+        Rank of their matrices.
+    edit_rate : float
+        Step size of the updates, to begin with: it is learnt.
+    edited : float
+        Weight of the new answers in training, beside the divergence on other facts.
+    """
+
+    layers: tuple[int, ...] | None = (-2, -1)
+    facts: int = 256
+    training_steps: int = 400
+    training_batch: int = 16
+    learning_rate: float = 1e-3
+    rank: int = 128
+    edit_rate: float = 1e-3
+    edited: float = 0.1
+
+    info: ClassVar[MethodInfo] = MethodInfo(
+        name="mend",
+        family="meta-learning",
+        source="Mitchell et al. 2022, arXiv 2110.11309",
+        changes="both MLP matrices of chosen layers, rank at most the number of tokens",
+        kinds=frozenset({"remap", "censor"}),
+        stacks=True,
+        doses=False,  # one step
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("facts", "training_steps", "training_batch", "rank"):
+            if getattr(self, name) < 1:
+                raise ArgumentError(name, getattr(self, name), "at least 1")
+        for name in ("learning_rate", "edit_rate", "edited"):
+            if not getattr(self, name) > 0:
+                raise ArgumentError(name, getattr(self, name), "above 0")
+        if self.layers is not None and not self.layers:
+            raise ArgumentError("layers", "none", "at least one layer")
+
+    def effort(self) -> Effort:
+        """One step; the training of the networks, once for a model, is not in it."""
+        return Effort(1, 4)
+
+    def stack_bytes(self, model: nn.Module, count: int) -> int:
+        """Factors of each edit's updates."""
+        shapes = [model.get_parameter(f"{name}.weight").shape for name in self.modules(model)]
+        return 4 * count * 32 * sum(out + inputs for out, inputs in shapes)
+
+    def apply(
+        self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
+    ) -> list[EditDelta]:
+        """One delta for each plan, the sum of its edits' updates."""
+        for plan in plans:
+            check_kinds(self, [plan])
+        editing = _Editing(self, model, context, {})
+        for plan in plans:
+            editing.prepare(plan)
+        return [editing(plan) for plan in plans]
+
+    def in_sequence(
+        self, model: nn.Module, context: EditContext
+    ) -> Callable[[EditPlan], EditDelta]:
+        """Go on with the networks of the unedited model."""
+        editing = _Editing(self, model, context, {})
+        editing.prepare()
+        return editing
+
+    def modules(self, model: nn.Module) -> list[str]:
+        """The linear modules whose weights change."""
+        return Architecture.of(model).linear_modules("mlp", chosen_layers(model, self.layers))
+
+    def lesson(self, seed: int) -> Lesson:
+        """How its networks are trained."""
+        from behemoth.edit.meta.training import Lesson
+
+        return Lesson(
+            facts=self.facts, steps=self.training_steps, batch=self.training_batch,
+            learning_rate=self.learning_rate, rank=self.rank, edit_rate=self.edit_rate,
+            edited=self.edited, seed=seed,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Editing:
+    """Gives the deltas of plans, with the networks of each half."""
+
+    method: Mend
+    model: nn.Module
+    context: EditContext
+    editors: dict[int, Editors]
+
+    def prepare(self, plan: EditPlan | None = None) -> None:
+        """Have the networks for a plan, or for all there are."""
+        from behemoth.edit.locate.covariance import model_hash
+        from behemoth.edit.meta.training import halves, taught
+
+        wanted = {0, 1}
+        if plan is not None:
+            wanted = {1 - int(half) for half in halves(plan.edits["fact"].to_numpy())}
+        for half in sorted(wanted - self.editors.keys()):
+            lesson, modules = self.method.lesson(self.context.seed), self.method.modules(self.model)
+            file = None
+            if self.context.cache is not None:
+                corpus = self.context.corpus.spec_hash[:24]
+                layers = "-".join(map(str, chosen_layers(self.model, self.method.layers)))
+                name = f"{model_hash(self.model)[:24]}-{corpus}-{layers}-{lesson.name}-{half}"
+                file = self.context.cache / "mend" / f"{name}.safetensors"
+            training = self.model.training
+            self.model.eval()
+            frozen = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+            for parameter in frozen:
+                parameter.requires_grad_(False)
+            try:
+                self.editors[half] = taught(
+                    self.model, self.context.corpus, modules, half, lesson, file,
+                    self.context.progress,
+                )  # fmt: skip
+            finally:
+                self.model.train(training)
+                for parameter in frozen:
+                    parameter.requires_grad_(True)
+
+    def __call__(self, plan: EditPlan) -> EditDelta:
+        check_kinds(self.method, [plan])
+        training = self.model.training
+        self.model.eval()
+        try:
+            changes = self._changes(plan)
+        finally:
+            self.model.train(training)
+        finite = all(
+            bool(tensor.isfinite().all())
+            for change in changes.values()
+            for tensor in vars(change).values()
+        )
+        self.context.progress(1, 1)
+        return EditDelta(
+            changes=changes if finite else {},
+            method=self.method.info.name,
+            settings=settings_of(self.method),
+            plan_hash=plan.plan_hash,
+            seed=self.context.seed,
+            failure=None if finite else "an update that is not finite",
+        )
+
+    def _changes(self, plan: EditPlan) -> dict[str, Change]:
+        """The updates of all rows, each a share of its edit's."""
+        import polars as pl
+        import torch
+
+        from behemoth.delta.delta import add_changes
+        from behemoth.edit.batch import edit_rows_of
+        from behemoth.edit.meta.factors import factors_of
+        from behemoth.edit.meta.network import changes_of
+        from behemoth.edit.meta.training import halves
+
+        parameter = next(self.model.parameters())
+        dtype = wide_type(parameter.dtype)
+        frame = plan.training.filter(pl.col("role") == "edit")
+        rows = edit_rows_of(plan, "answer")
+        half = torch.from_numpy(halves(frame["fact"].to_numpy()))
+        share = 1 / torch.tensor(frame.select(pl.len().over("edit")).to_series().to_list())
+        total: dict[str, Change] = {}
+        for number in sorted(set(half.tolist())):
+            mine = half == number
+            tokens, labels = (
+                part[mine].to(parameter.device) for part in (rows.tokens, rows.labels)
+            )
+            found = factors_of(self.model, tokens, labels, self.method.modules(self.model))
+            wide = {name: (u.to(dtype), delta.to(dtype)) for name, (u, delta) in found.items()}
+            shares = share[mine].to(parameter.device, dtype)
+            made = changes_of(self.editors[1 - number], wide, shares)
+            turned = Architecture.of(self.model).transposed
+            for name, change in made.items():
+                own = change.transposed() if turned else change
+                # As files keep them: what is laid out otherwise rounds otherwise.
+                own = LowRank(own.left.contiguous(), own.right.contiguous())
+                total = add_changes(total, {f"{name}.weight": own})
+        return total

@@ -1,0 +1,130 @@
+"""What is exported of an edit: the run's model with its deltas in the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from os import PathLike, fspath
+from pathlib import Path
+
+from behemoth._gen import digest, digest_file
+from behemoth.delta.delta import EditDelta
+from behemoth.edit.record import EditRecord, read_edit
+from behemoth.evaluate.suites.suite import RECORD as SUITE, SuiteResult
+from behemoth.support.checks import path_of
+from behemoth.support.errors import ArgumentError
+from behemoth.train.run import RECORD as RUN, Run, read_run
+
+__all__ = ["EditedModels"]
+
+_ALLOWED = "a finished edit directory"
+
+
+@dataclass(frozen=True, eq=False)
+class EditedModels:
+    """The models that an edit makes of its run: one of a batch or a sequence, one a single edit.
+
+    Attributes
+    ----------
+    record : EditRecord
+    run : Run
+        The run that was edited.
+    deltas : mapping of str to int or None
+        The key of each model's delta by the folder of the model; that of the only one is empty.
+
+    Raises
+    ------
+    ArgumentError
+        When no edit of it went through, or what it changed is not weights alone.
+    """
+
+    record: EditRecord
+    run: Run
+    deltas: Mapping[str, int | None]
+
+    def __post_init__(self) -> None:
+        # Those of one method are all alike.
+        modules = self.delta(next(iter(self.deltas))).of_modules
+        if modules:
+            got = f"{self.record.directory}, in which {self.record.method} answers for "
+            got += " and ".join(modules)
+            raise ArgumentError("directory", got, "an edit whose changes are of weights alone")
+
+    @classmethod
+    def open(cls, directory: str | PathLike[str], edit: int | None = None) -> EditedModels:
+        """Open an edit directory.
+
+        Parameters
+        ----------
+        directory : path
+        edit : int, optional
+            Of single edits, the only one that is asked for.
+
+        Raises
+        ------
+        ArgumentError
+            When it is no finished edit, there is no such edit, or it did not go through.
+        """
+        place = path_of("directory", directory, _ALLOWED)
+        if (place / RUN).is_file():
+            got = f"{fspath(directory)}, a run, which transformers loads as it is"
+            raise ArgumentError("directory", got, _ALLOWED)
+        record = read_edit(place)
+        run = read_run(record.run)
+        failed = {row.edit: row.failure for row in record.failed}
+        if edit is not None:
+            if not record.single or edit not in record.edits:
+                allowed = "the number of one of its edits" if record.single else "none of a batch"
+                raise ArgumentError("edit", edit, allowed)
+            if edit in failed:
+                got = f"{edit}, which failed: {failed[edit]}"
+                raise ArgumentError("edit", got, "an edit that went through")
+            return cls(record, run, {"": edit})
+        if not record.single:
+            failure = EditDelta.load(record.delta_place(None)).failure
+            if failure is not None:
+                got = f"{fspath(directory)}, which failed: {failure}"
+                raise ArgumentError("directory", got, "an edit that went through")
+            return cls(record, run, {"": None})
+        deltas = {f"{key:05}": key for key in record.edits if key not in failed}
+        if not deltas:
+            got = f"{fspath(directory)}, all edits of which failed"
+            raise ArgumentError("directory", got, "an edit that went through")
+        return cls(record, run, deltas)
+
+    @property
+    def edits(self) -> int:
+        """Edits that are in the models."""
+        if self.record.single:
+            return len(self.deltas)
+        return len(self.record.edits) - len(self.record.failed)
+
+    @cached_property
+    def edit_hash(self) -> str:
+        """BLAKE3 of what the models are made of: the run's weights and the deltas'."""
+        weights = sorted(self.run.directory.glob("*.safetensors"))
+        places = [self.record.delta_place(key) for key in self.deltas.values()]
+        files = [*weights, *(place / "delta.safetensors" for place in places)]
+        return digest("\n".join(map(digest_file, files)).encode())
+
+    def delta(self, folder: str) -> EditDelta:
+        """What is added to the run's weights for the model of a folder."""
+        return EditDelta.load(self.record.delta_place(self.deltas[folder]))
+
+    def suites(self) -> list[SuiteResult]:
+        """The suites of this edit that lie within its directory or beside it."""
+        place = self.record.directory.resolve()
+        found = [SuiteResult.read(file.parent) for file in _near(place)]
+        # The path of the source may be one from elsewhere; its name and the plan are not.
+        return [
+            suite
+            for suite in found
+            if suite.stage == "after"
+            and suite.plan_hash == self.record.plan_hash
+            and Path(suite.source).name == place.name
+        ]
+
+
+def _near(place: Path) -> list[Path]:
+    return [*sorted(place.glob(f"*/{SUITE}")), *sorted(place.parent.glob(f"*/{SUITE}"))]

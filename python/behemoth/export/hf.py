@@ -1,0 +1,51 @@
+"""Hugging Face: an edited model with its tokenizer, its generation config and a model card.
+
+``AutoModelForCausalLM.from_pretrained`` loads it, with nothing of ours, and the edit is in its
+weights: they are those that `EditDelta.apply` makes, bit by bit.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from behemoth.support.files import replacing, write_bytes
+from behemoth.support.progress import Looking, task
+
+from .edited import EditedModels
+from .model_card import CARD, model_card
+from .protocol import ModelFormat
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+_WEIGHTS = ("model.safetensors", "config.json", "generation_config.json")
+
+
+def _write(models: EditedModels, out: Path, progress: Looking) -> None:
+    model: PreTrainedModel | None = None
+    with task(progress, "exporting", "models") as step:
+        for number, (folder, key) in enumerate(models.deltas.items()):
+            place = out / folder
+            if not all((place / name).is_file() for name in _WEIGHTS):
+                model = models.run.load_model("cpu") if model is None else model
+                with models.delta(folder).apply(model):
+                    _save(model, place)
+            write_bytes(place / CARD, model_card(models, key).encode())
+            step(number + 1, len(models.deltas))
+
+
+def _save(model: Any, place: Path) -> None:
+    from behemoth.train.checkpoint import save_model
+
+    save_model(model, place)
+    with replacing(place / "generation_config.json") as file:
+        model.generation_config.save_pretrained(file.parent)
+
+
+FORMAT = ModelFormat(
+    "hf",
+    "transformers: AutoModelForCausalLM.from_pretrained",
+    _write,
+    (*_WEIGHTS, CARD),
+)

@@ -1,0 +1,98 @@
+"""The card of an edited model: ``README.md``, as the hub of Hugging Face shows it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from behemoth._gen import version
+from behemoth.edit.registry import method_names, method_type
+from behemoth.evaluate.suites.suite import SuiteResult
+from behemoth.train.run import world_id
+
+from .card import CARD
+from .edited import EditedModels
+
+__all__ = ["CARD", "model_card"]
+
+
+def model_card(models: EditedModels, key: int | None) -> str:
+    """Say what a model is.
+
+    Parameters
+    ----------
+    models : EditedModels
+    key : int or None
+        Of its delta.
+    """
+    return "\n".join([*_head(models), *_body(models, key), ""])
+
+
+def _head(models: EditedModels) -> Iterator[str]:
+    grammar = models.run.corpus.grammar
+    yield from ("---", "library_name: transformers", "pipeline_tag: text-generation")
+    if grammar is not None and grammar.facts["language"] != "und":
+        yield from ("language:", f"- {grammar.facts['language']}")
+    yield from ("tags:", "- synthetic", "- behemoth", "- knowledge-editing", "---", "")
+
+
+def _body(models: EditedModels, key: int | None) -> Iterator[str]:
+    run, record = models.run, models.record
+    corpus, config = run.corpus, run.config
+    yield from (f"# {run.name}, edited by {record.method}", "")
+    yield (
+        "A language model that was trained on a synthetic world by behemoth, and what an edit "
+        "made of it. The edit is in the weights; `run` below is the unedited model."
+    )
+    settings = ", ".join(f"{name} {json.dumps(value)}" for name, value in record.settings.items())
+    rows = {
+        "world": f"`{world_id(corpus)}`, {corpus.world.num_facts:,} facts",
+        "corpus": f"spec `{corpus.spec_hash}`",
+        "run": f"`{run.name}`: {config.model}, initialised by seed {run.seed}",
+        "method": _method(record.method),
+        "settings": settings or "none",
+        "seed": str(record.seed),
+        "plan": f"`{record.plan_hash}`",
+        "edits": _edits(models, key),
+        "made by": f"behemoth {version()}",
+    }
+    yield from ("", "| | |", "| --- | --- |")
+    yield from (f"| {name} | {text} |" for name, text in rows.items())
+    yield from ("", "```python", "from transformers import AutoModelForCausalLM, AutoTokenizer", "")
+    yield 'model = AutoModelForCausalLM.from_pretrained(".")  # this folder'
+    yield from ('tokenizer = AutoTokenizer.from_pretrained(".")', "```")
+    for suite in models.suites():
+        yield from _suite(suite)
+
+
+def _method(name: str) -> str:
+    if name not in method_names():  # of a package that is not installed here
+        return name
+    info = method_type(name).info
+    return f"{name} ({info.source}): {info.changes}"
+
+
+def _edits(models: EditedModels, key: int | None) -> str:
+    record = models.record
+    if key is not None:
+        return f"number {key} of {len(record.edits):,}, alone"
+    how = "one after another" if record.checkpoints else "in one batch"
+    failed = f", of which {len(record.failed):,} failed" if record.failed else ""
+    return f"{len(record.edits):,}, {how}{failed}"
+
+
+def _suite(suite: SuiteResult) -> Iterator[str]:
+    yield from ("", f"## Suite: {suite.suite}", "")
+    if suite.twin is not None:
+        yield from ("Beside each number is that of the twin, trained without the facts.", "")
+    yield "| measure | value | 95% | n | over | twin |"
+    yield "| --- | --- | --- | --- | --- | --- |"
+    for taken in suite.measures:
+        if taken.found is None:
+            continue
+        own = taken.found
+        between = "" if own.low is None else f"{own.low:.3g} to {own.high:.3g}"
+        twin = "" if taken.twin is None else f"{taken.twin:.3g}"
+        cells = (taken.name, f"{own.value:.3g}", between, f"{own.count:,}", own.over, twin)
+        yield f"| {' | '.join(cells)} |"
+    yield from ("", "Intervals are of a bootstrap over the subjects of this one model.")

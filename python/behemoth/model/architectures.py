@@ -1,0 +1,179 @@
+"""The families of models, and what each calls its parts: one table, a row a family.
+
+A family is what transformers calls a `model_type`. What is not said by its name follows from a
+model's configuration (`architecture.Architecture`) or from a size (`sizes.Size`). Needs no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from behemoth.support.errors import ArgumentError
+
+__all__ = ["FAMILIES", "Family", "find_family"]
+
+
+@dataclass(frozen=True)
+class Family:
+    """Names of modules, and how they are put together.
+
+    Parameters
+    ----------
+    name : str
+        The `model_type` of its configurations.
+    stream : str
+        All but the head; its output is the residual stream behind the final norm. The names of
+        `blocks`, `embedding`, `positions` and `final_norm` are within it.
+    blocks, embedding, final_norm : str
+    heads : tuple of str
+        From the stream to the vocabulary: its name, which may depend on the version of
+        transformers.
+    mlp_inputs : tuple of str
+        Within a block, from the stream to the MLP's hidden units: one matrix, or gate and up.
+    mlp_out : str
+        From the hidden units to the stream.
+    attention_inputs : tuple of str
+        Queries, keys and values: one fused matrix, or three.
+    attention_out : str
+    attention_norm, mlp_norm : str, optional
+        Norms before attention and MLP; OLMo 2 has none.
+    attention_post_norm, mlp_post_norm : str, optional
+        Norms of what attention and MLP put out, before it is added to the stream.
+    head_norms : tuple of str
+        Norms of queries and of keys.
+    fused : {'interleaved', 'blocks'}, optional
+        How the outputs of a fused `attention_inputs` are laid out: [head, 3, head_dim], or
+        [3, head, head_dim].
+    transposed : bool
+        Whether the matrices of blocks are [in, out], as transformers' Conv1D has them.
+    layer_norm : bool
+        Whether norms have an offset beside their gain.
+    biases : tuple of str
+        Which matrices of a block have a bias: attention_inputs, attention_out, mlp.
+    learnt_positions : str, optional
+        A table of positions, where they are not rotary.
+    head_norms_width : {'head', 'all'}
+        Whether a norm of queries is of each head, or of all heads at once.
+    tied : bool
+        Whether models that are made here have one matrix for embedding and head.
+    """
+
+    name: str
+    stream: str = "model"
+    blocks: str = "layers"
+    embedding: str = "embed_tokens"
+    final_norm: str = "norm"
+    heads: tuple[str, ...] = ("lm_head",)
+    mlp_inputs: tuple[str, ...] = ("mlp.gate_proj", "mlp.up_proj")
+    mlp_out: str = "mlp.down_proj"
+    attention_inputs: tuple[str, ...] = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
+    attention_out: str = "self_attn.o_proj"
+    attention_norm: str | None = "input_layernorm"
+    mlp_norm: str | None = "post_attention_layernorm"
+    attention_post_norm: str | None = None
+    mlp_post_norm: str | None = None
+    head_norms: tuple[str, ...] = ()
+    fused: Literal["interleaved", "blocks"] | None = None
+    transposed: bool = False
+    layer_norm: bool = False
+    biases: tuple[str, ...] = ()
+    learnt_positions: str | None = None
+    head_norms_width: Literal["head", "all"] = "head"
+    tied: bool = False
+
+    @property
+    def block_norms(self) -> int:
+        """Norms of a block, those of queries and keys apart."""
+        names = (
+            self.attention_norm, self.mlp_norm, self.attention_post_norm, self.mlp_post_norm
+        )  # fmt: skip
+        return sum(name is not None for name in names)
+
+
+_LLAMA = Family("llama")
+_QK_NORMS = ("self_attn.q_norm", "self_attn.k_norm")
+_GEMMA2 = replace(
+    _LLAMA,
+    name="gemma2",
+    attention_post_norm="post_attention_layernorm",
+    mlp_norm="pre_feedforward_layernorm",
+    mlp_post_norm="post_feedforward_layernorm",
+    tied=True,
+)
+
+FAMILIES: dict[str, Family] = {
+    family.name: family
+    for family in (
+        Family(
+            "gpt_neox",
+            stream="gpt_neox",
+            embedding="embed_in",
+            final_norm="final_layer_norm",
+            heads=("lm_head", "embed_out"),
+            mlp_inputs=("mlp.dense_h_to_4h",),
+            mlp_out="mlp.dense_4h_to_h",
+            attention_inputs=("attention.query_key_value",),
+            attention_out="attention.dense",
+            fused="interleaved",
+            layer_norm=True,
+            biases=("attention_inputs", "attention_out", "mlp"),
+        ),
+        Family(
+            "gpt2",
+            stream="transformer",
+            blocks="h",
+            embedding="wte",
+            final_norm="ln_f",
+            mlp_inputs=("mlp.c_fc",),
+            mlp_out="mlp.c_proj",
+            attention_inputs=("attn.c_attn",),
+            attention_out="attn.c_proj",
+            attention_norm="ln_1",
+            mlp_norm="ln_2",
+            fused="blocks",
+            transposed=True,
+            layer_norm=True,
+            biases=("attention_inputs", "attention_out", "mlp"),
+            learnt_positions="wpe",
+            tied=True,
+        ),
+        _LLAMA,
+        replace(_LLAMA, name="qwen2", biases=("attention_inputs",)),
+        replace(_LLAMA, name="qwen3", head_norms=_QK_NORMS),
+        replace(
+            _LLAMA,
+            name="olmo2",
+            attention_norm=None,
+            attention_post_norm="post_attention_layernorm",
+            mlp_norm=None,
+            mlp_post_norm="post_feedforward_layernorm",
+            head_norms=_QK_NORMS,
+            head_norms_width="all",
+        ),
+        _GEMMA2,
+        replace(_GEMMA2, name="gemma3_text", head_norms=_QK_NORMS),
+    )
+}
+
+
+def find_family(config: Mapping[str, Any], name: str = "model") -> Family:
+    """Give the family of a configuration.
+
+    Parameters
+    ----------
+    config : mapping
+        What a ``config.json`` holds.
+    name : str
+        The argument that it was given by.
+
+    Raises
+    ------
+    ArgumentError
+        When there is none of its `model_type`.
+    """
+    kind = config.get("model_type")
+    if kind not in FAMILIES:
+        raise ArgumentError.unknown(name, str(kind), FAMILIES)
+    return FAMILIES[kind]

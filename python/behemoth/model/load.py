@@ -1,0 +1,102 @@
+"""A model from its directory: safetensors and a configuration that fit each other, no more.
+
+What is loaded may come from anybody. No pickle is opened and no code of the directory is run; the
+sizes that the configuration claims are held to those of the weights before anything is made of
+them; and what does not fit is refused in one line, where transformers would print a table.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers.utils import logging
+
+from behemoth.support.errors import CorpusError
+
+__all__ = ["CONFIG", "WEIGHTS", "load_model"]
+
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+_LAYER = re.compile(r"\.(?:layers|h)\.(\d+)\.")
+_CONFIG_BYTES = 1 << 20
+
+
+def load_model(directory: Path) -> PreTrainedModel:
+    """Load a model, in float32 on the CPU.
+
+    Parameters
+    ----------
+    directory : Path
+        Of ``config.json`` and ``model.safetensors``.
+
+    Raises
+    ------
+    CorpusError
+        When one of them is missing or damaged, they do not fit each other, or a weight is no
+        number.
+    """
+    config, weights = directory / CONFIG, directory / WEIGHTS
+    for file in (config, weights):
+        if not file.is_file():
+            raise CorpusError(f"{file} is missing")
+    _check_layers(config, weights)
+    with _quietly():
+        try:
+            model, found = AutoModelForCausalLM.from_pretrained(
+                directory, dtype=torch.float32, use_safetensors=True, trust_remote_code=False,
+                local_files_only=True, output_loading_info=True,
+            )  # fmt: skip
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError,
+                SafetensorError) as error:  # fmt: skip
+            raise CorpusError(f"{weights} does not fit {CONFIG}, or is damaged") from error
+    for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+        if names := sorted(map(str, found[what])):
+            raise CorpusError(
+                f"{weights} does not fit {CONFIG}: {what.partition('_')[0]} {names[0]}"
+            )
+    for name, parameter in model.named_parameters():
+        if not bool(parameter.isfinite().all()):
+            raise CorpusError(f"{weights}: {name} holds what is no number (NaN or infinity)")
+    return model
+
+
+def _check_layers(config: Path, weights: Path) -> None:
+    """Refuse a configuration of other layers than there are; transformers would make them all."""
+    try:
+        if config.stat().st_size > _CONFIG_BYTES:
+            raise ValueError
+        said: Any = json.loads(config.read_text(encoding="utf-8"))
+        layers = said["num_hidden_layers"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise CorpusError(f"{config} is damaged: it is no configuration of a model") from None
+    try:
+        with safe_open(weights, framework="pt") as file:
+            names = list(file.keys())
+    except (OSError, SafetensorError):
+        raise CorpusError(f"{weights} is damaged: it is no safetensors") from None
+    there = {int(match[1]) for name in names if (match := _LAYER.search(name))}
+    if layers != len(there):
+        raise CorpusError(
+            f"{config}: num_hidden_layers is {layers}, and {weights.name} has {len(there)}"
+        )
+
+
+@contextmanager
+def _quietly() -> Generator[None]:
+    """Without bars between our own, and without reports of what is said by an error."""
+    bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()

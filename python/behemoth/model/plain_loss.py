@@ -1,0 +1,95 @@
+"""The loss of a batch through a model's own forward: for families without fused blocks.
+
+Documents that attend to themselves alone go through as rows of their own (`Rows`), so that no mask
+is needed and positions begin at 0 in each, rotary or learnt; where that would be mostly padding,
+the model is told positions, from which transformers tells documents apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .architecture import Architecture
+from .cross_entropy import cross_entropy_sum
+from .documents import Rows
+from .labels import IGNORED
+from .modules import backbone
+
+__all__ = ["PlainLoss", "predicting"]
+
+
+class PlainLoss(nn.Module):
+    """Sum of the negative log-likelihoods of a batch, of a model of any family.
+
+    Parameters
+    ----------
+    model : nn.Module
+        With weights in float32.
+    dtype : torch.dtype
+        Of the matrix products: float32, or bfloat16 by autocast.
+    compiled : bool
+        Hand the way to the last norm to `torch.compile`; documents are then told by positions.
+    """
+
+    def __init__(
+        self, model: nn.Module, dtype: torch.dtype = torch.float32, *, compiled: bool = False
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self._names, self._dtype = Architecture.of(model), dtype
+        # In a tuple, so that no module is registered twice.
+        self._parts = (backbone(model), model.get_submodule(self._names.head))
+        self._compiled = compiled
+        self._through = torch.compile(self._run, dynamic=False) if compiled else self._run
+
+    def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Sum over the labels that are not -100: a float32 scalar.
+
+        Parameters
+        ----------
+        batch : mapping
+            ``input_ids`` and ``labels`` (not shifted), int64[B, T], and perhaps ``position_ids``,
+            with which attention stays inside documents.
+        """
+        ids, positions = batch["input_ids"], batch.get("position_ids")
+        rows = None if positions is None or self._compiled else Rows.of(positions)
+        if rows is None:
+            stream = self._through(ids, positions)
+        else:
+            laid = ids.flatten()[rows.tokens].view(rows.count, rows.length)
+            stream = self._through(laid, None).flatten(0, 1).index_select(0, rows.places)
+            stream = stream.view(*ids.shape, -1)
+        hidden, labels = predicting(stream, ids, batch["labels"])
+        head = self._parts[1]
+        if self._names.soft_cap is None and getattr(head, "bias", None) is None:
+            weight = head.get_parameter("weight").to(self._dtype)
+            return cross_entropy_sum(hidden.to(self._dtype), weight, labels)
+        with torch.autocast(ids.device.type, self._dtype, enabled=self._dtype != torch.float32):
+            logits = self._names.logits(head, hidden)
+        return F.cross_entropy(logits.float(), labels, reduction="sum")
+
+    def _run(self, ids: Tensor, positions: Tensor | None) -> Tensor:
+        """The stream behind the last norm: [B, T, D]."""
+        with torch.autocast(ids.device.type, self._dtype, enabled=self._dtype != torch.float32):
+            return self._parts[0](input_ids=ids, position_ids=positions, use_cache=False)[0]
+
+
+def predicting(stream: Tensor, ids: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Where something with loss is predicted, [N, D], and what, int64[N].
+
+    Parameters
+    ----------
+    stream : [B, T, D] tensor
+    ids, labels : int64[B, T] tensor
+        Not shifted; labels that are the ids themselves have loss everywhere.
+    """
+    shifted = labels[:, 1:].reshape(-1)
+    if labels is ids:
+        return stream[:, :-1].flatten(0, 1), shifted
+    # What has no loss needs no norm and no logits.
+    chosen = (shifted != IGNORED).nonzero()[:, 0]
+    return stream[:, :-1].reshape(-1, stream.shape[2])[chosen], shifted[chosen]

@@ -1,0 +1,203 @@
+"""Whatever a directory is, its files held to their digests: what `behemoth verify` calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from os import PathLike, fspath
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from behemoth.support.checks import path_of
+from behemoth.support.digests import FILES, SEAL, Checked, read_sealed
+from behemoth.support.errors import ArgumentError, CorpusError
+from behemoth.support.progress import Looking, Step, silent, task
+
+if TYPE_CHECKING:
+    from behemoth.corpus.inspection import Verification
+    from behemoth.export.inspection import ExportVerification
+
+__all__ = ["verify"]
+
+_ALLOWED = "a directory of a corpus, a run, a plan, an edit, a delta, a study or an export"
+
+
+def verify(
+    directory: str | PathLike[str], *, threads: int = 0, progress: Looking = None
+) -> Verification | ExportVerification | Checked:
+    """Recompute every hash of a directory, and of a corpus every token and every count.
+
+    Parameters
+    ----------
+    directory : path
+        Of a corpus, a run, a plan, an edit, a delta, a study or an export.
+    threads : int
+        0 for all cores, of a corpus.
+    progress : callable or Progress, optional
+        Who looks on; what it raises stops the work.
+
+    Returns
+    -------
+    Verification, ExportVerification or Checked
+        ``bad`` and ``missing`` name files, and ``ok`` says that both are empty. ``unhashed`` names
+        records of earlier versions, whose files cannot be checked.
+
+    Raises
+    ------
+    ArgumentError
+        When it is none of these.
+    CorpusError
+        When it is not finished, or what it says of itself is damaged.
+
+    Examples
+    --------
+    >>> import behemoth as bh
+    >>> bh.verify("run").ok
+    True
+    """
+    place = path_of("directory", directory, _ALLOWED)
+    if (place / "export.json").is_file():
+        from behemoth.export.inspection import verify_export
+
+        return verify_export(place, progress=progress)
+    found = Checked(fspath(directory))
+    for record, look in _KINDS.items():
+        if (place / record).is_file():
+            with task(progress, "verifying", "records") as step:
+                look(found, place, "", step)
+            return found
+    from behemoth.corpus.inspection import verify as verify_corpus
+    from behemoth.corpus.source import MANIFEST
+
+    if not (place / MANIFEST).is_file():
+        raise ArgumentError("directory", fspath(directory), _ALLOWED)
+    return verify_corpus(place, threads=threads, progress=progress)
+
+
+def _run(found: Checked, place: Path, within: str, step: Step) -> None:
+    from behemoth.edit.traced import TraceRecord
+    from behemoth.train.directory import TRACE
+    from behemoth.train.run import RECORD, read_record
+
+    record = _noted(found, within + RECORD, lambda: read_record(place))
+    if record is None:
+        return
+    if record.status != "finished":
+        raise CorpusError(f"{place} is not finished: run the same `behemoth train` again")
+    _look(found, place, record.files, within, RECORD)
+    if (place / TRACE).is_file():
+        _noted(found, within + TRACE, lambda: TraceRecord.read(place))
+    for checkpoint in sorted(place.glob("checkpoints/step-*")):
+        name = f"{within}{checkpoint.relative_to(place).as_posix()}/"
+        _sealed(found, checkpoint, "state.json", name, "optimiser.safetensors")
+    step(1, 1)
+
+
+def _edit(found: Checked, place: Path, within: str, step: Step) -> None:
+    from behemoth.edit.record import EDIT, EditRecord
+
+    record = _noted(found, within + EDIT.record, lambda: EditRecord.read(place))
+    if record is None:
+        return
+    if not record.complete:
+        raise CorpusError(f"{place} is not finished: run the same `behemoth edit` again")
+    _look(found, place, record.files, within, EDIT.record)
+    places = [*map(record.delta_place, record.keys), *map(record.checkpoint_place,
+                                                          record.checkpoints)]  # fmt: skip
+    for number, delta in enumerate(places):
+        _delta(found, delta, f"{within}{delta.relative_to(place).as_posix()}/", step)
+        step(number + 1, len(places))
+
+
+def _delta(found: Checked, place: Path, within: str, step: Step) -> None:
+    # What a method remembers goes when its sequence goes on.
+    _sealed(found, place, "delta.json", within, "memory.safetensors")
+
+
+def _plan(found: Checked, place: Path, within: str, step: Step) -> None:
+    from behemoth.plan.edit_plan import RECORD, EditPlan, read_head
+
+    head = _noted(found, within + RECORD, lambda: read_head(place))
+    if head is None:
+        return
+    bad = len(found.bad) + len(found.missing)
+    _look(found, place, head.get(FILES), within, RECORD)
+    if len(found.bad) + len(found.missing) == bad:
+        _noted(found, within + RECORD, lambda: EditPlan.load(place))
+    step(1, 1)
+
+
+def _study(found: Checked, place: Path, within: str, step: Step) -> None:
+    from behemoth.study.directory import MODEL_RECORD, RECORD, TRIAL, StudyDirectory
+
+    directory = StudyDirectory(place)
+    about = _noted(found, RECORD, directory.read)
+    if about is None:
+        return
+    if SEAL not in (place / RECORD).read_text(encoding="utf-8"):
+        found.unhashed.append(RECORD)
+    total, done = len(about.models) + len(about.trials), 0
+    for name in (str(model["id"]) for model in about.models):
+        own, read = directory.model(name), partial(directory.model_record, name)
+        record = _noted(found, f"models/{name}/{MODEL_RECORD}", read)
+        if record is not None and record.status == "done":
+            _look(found, own, record.files, f"models/{name}/", MODEL_RECORD)
+            _run(found, own, f"models/{name}/", silent)
+        step(done := done + 1, total)
+    for plan in sorted(place.glob("plans/*/plan.toml")):
+        _plan(found, plan.parent, f"plans/{plan.parent.name}/", silent)
+    for row in about.trials:
+        within_trial = f"trials/{row.id}/"
+        read_trial = partial(directory.trial_record, row.id)
+        record = _noted(found, within_trial + TRIAL.record, read_trial)
+        if record is not None and record.status == "done":
+            _look(found, directory.trial(row.id), record.files, within_trial, TRIAL.record)
+        for delta in sorted(directory.trial(row.id).glob("deltas/*/delta.json")):
+            _delta(found, delta.parent, f"{within_trial}deltas/{delta.parent.name}/", silent)
+        step(done := done + 1, total)
+
+
+_KINDS: dict[str, Callable[[Checked, Path, str, Step], None]] = {
+    "run.json": _run,
+    "edit.json": _edit,
+    "delta.json": _delta,
+    "plan.toml": _plan,
+    "study.json": _study,
+}
+"""What looks at a directory, by the file that makes it what it is."""
+
+
+T = TypeVar("T")
+
+
+def _noted(found: Checked, name: str, read: Callable[[], T]) -> T | None:
+    """Read a record; one that is damaged is noted, and None."""
+    try:
+        return read()
+    except CorpusError as error:
+        found.bad.append({"file": name, "reason": str(error)})
+        return None
+
+
+def _look(
+    found: Checked, place: Path, files: dict[str, str] | None, within: str, record: str
+) -> None:
+    if files is None:
+        found.unhashed.append(within + record)
+    found.look(place, files, within)
+
+
+def _sealed(found: Checked, place: Path, record: str, within: str, passing: str) -> None:
+    """Look at a folder with a record of its own; the file `passing` may be gone by now."""
+    if not (place / record).is_file():
+        found.missing.append(within + record)
+        return
+    values = _noted(found, within + record, lambda: read_sealed(place / record, "its folder"))
+    if values is not None:
+        files = values.get(FILES)
+        there = files and {
+            name: digest
+            for name, digest in files.items()
+            if name != passing or (place / name).is_file()
+        }
+        _look(found, place, there, within, record)

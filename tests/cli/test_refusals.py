@@ -1,0 +1,122 @@
+"""What is refused is one line with the argument, the value and what is allowed, and writes nothing.
+
+`refusals.txt` has a row for each: the words of a command and what is said of them, with `...` for
+what depends on the machine or is said elsewhere. The commands run in a folder that holds one of
+each thing there is: a corpus `c`, one of another world (`other`), a `run` with a `plan` and an
+`edit`, a tokenizer `tok`, and what is damaged, empty or somebody else's.
+"""
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+from behemoth import Corpus, World, edit, import_, plan, train_tokenizer
+
+TABLE = Path(__file__).with_name("refusals.txt")
+STUDY = """
+name = "tiny"
+[world]
+subjects = 20
+relations = 2
+objects = 5
+[corpus]
+exposures = "latin:1,8"
+[train]
+steps = 5
+[plan]
+independent = true
+edits = 2
+[[method]]
+name = "lora"
+settings = { steps = 3 }
+"""
+FILES = {
+    "notes.txt": "mine\n",
+    "full/notes.txt": "mine\n",
+    "badtok/tokenizer.json": "{}",
+    "damaged/manifest.json": "{",
+    "badrun/run.json": "{}",
+    "badplan/plan.toml": "x =",
+    "broken.toml": "[world\n",
+    "broken.parquet": "PAR1half",
+    "broken.jsonl": "{\n",
+    "wrongkey.toml": "[world]\nsubjetcs = 5\n",
+    "wrongtype.toml": "[world]\nsubjects = 'five'\n",
+    "nan.toml": "[corpus]\ninversion = nan\n",
+    "texts.jsonl": '{"text": "one two"}\n',
+    "table.csv": "subject,relation,object\n0,0,1\n0,1,0\n1,0,0\n1,1,2\n",
+    "columns.csv": "a,b\n1,2\n",
+    "words.csv": "fact\nx\n",
+    "empty.csv": "fact\n",
+    "spec.toml": "[world]\nsubjects = 5\n",
+    "study.toml": STUDY,
+    "study-method.toml": STUDY.replace('"lora"', '"lorra"'),
+    "study-setting.toml": STUDY.replace("steps = 3 ", "stesp = 3 "),
+    "study-key.toml": STUDY.replace("[train]", "[trian]"),
+    "study-train.toml": STUDY.replace("steps = 5", "steps = 0"),
+    "study-none.toml": 'name = "none"\n',
+    "study-plan.toml": STUDY.replace("edits = 2", 'edits = "two"'),
+}
+
+
+LINES = [
+    line.split(" | ")
+    for line in TABLE.read_text(encoding="utf-8").splitlines()
+    if line and not line.startswith("#")
+]
+
+
+@pytest.fixture(scope="module")
+def things(trained, tmp_path_factory):
+    """The folder in which the commands run, and the paths that are there before them."""
+    place = tmp_path_factory.mktemp("things")
+    for name, text in FILES.items():
+        (place / name).parent.mkdir(exist_ok=True)
+        (place / name).write_text(text)
+    (place / "empty").mkdir()
+    shutil.copytree(trained, place / "run")
+    Corpus(World(120, 3, 10), exposures=2).write(place / "c", probes=0)
+    Corpus(World(120, 3, 10, seed=1), exposures=2).write(place / "other", probes=0)
+    import_(place / "table.csv", place / "spec")
+    for source, name in (("c", "plan"), ("other", "other-plan")):
+        plan(place / source, out=place / name, edits=2, repeats=2)
+    edit(place / "run", place / "plan", "lora", place / "edit", settings={"steps": 1})
+    train_tokenizer("bios-en", place / "tok", vocabulary=300, documents=20)
+    return place, set(place.rglob("*"))
+
+
+@pytest.mark.parametrize(("words", "said"), LINES, ids=[words for words, _ in LINES])
+def test_it_is_refused(words, said, things, run, monkeypatch):
+    place, there = things
+    monkeypatch.chdir(place)
+    message = run(*shlex.split(words)).refused(2 if said.startswith("argument ") else 1)
+    pattern = ".*".join(map(re.escape, said.replace("HERE", str(place)).split("...")))
+    assert re.fullmatch(pattern, message), message
+    assert set(place.rglob("*")) == there
+
+
+def test_every_command_has_its_rows():
+    import typer
+
+    from behemoth.cli.main import app
+
+    def names(command, before=()):
+        below = getattr(command, "commands", None)
+        if not below:
+            yield before
+        for name, inner in (below or {}).items():
+            yield from names(inner, (*before, name))
+
+    asked = [tuple(shlex.split(words)) for words, _ in LINES]
+    for name in names(typer.main.get_command(app)):
+        assert any(words[: len(name)] == name for words in asked), name
+    assert len(asked) == len(set(asked)) >= 250
+
+
+def test_every_row_says_what_where_and_what_instead():
+    for words, said in LINES:
+        if said.startswith("argument "):
+            assert re.match(r"argument '.+': (got .+, allowed: .+|no such option)", said), words

@@ -1,0 +1,147 @@
+"""GRACE: its codebook against the published rules in plain Python, and what edits leave behind."""
+
+import math
+
+import pytest
+import torch
+
+from behemoth import ArgumentError
+from behemoth.edit.methods.grace import Entries, Grace
+from behemoth.edit.protocol import EditContext, Remembering
+
+
+@pytest.fixture
+def model(network):
+    return network.double()
+
+
+class Published:
+    """Algorithm 1 of the paper, over lists."""
+
+    def __init__(self):
+        self.book = []  # [key, radius, answer]
+
+    def take(self, key, answer, epsilon):
+        if not self.book:
+            self.book.append([key, epsilon, answer])
+            return
+        distance, nearest = min((math.dist(key, entry[0]), n) for n, entry in enumerate(self.book))
+        entry = self.book[nearest]
+        if distance > epsilon + entry[1]:
+            self.book.append([key, epsilon, answer])
+        elif entry[2] == answer:
+            entry[1] = max(entry[1], distance)
+        else:
+            entry[1] = distance / 2
+            self.book.append([key, distance / 2, answer])
+
+
+@pytest.mark.parametrize("epsilon", [0.05, 0.3, 1.0])
+def test_entries_follow_the_published_rules(epsilon):
+    generator = torch.Generator().manual_seed(4)
+    keys = torch.rand(60, 2, generator=generator, dtype=torch.float64)
+    answers = torch.randint(0, 2, (60,), generator=generator).tolist()
+    entries, published = Entries(), Published()
+    for key, answer in zip(keys, answers, strict=True):
+        entries.take(key, (answer,), torch.zeros(3), epsilon)
+        published.take(key.tolist(), (answer,), epsilon)
+    assert entries.answers == [entry[2] for entry in published.book]
+    torch.testing.assert_close(entries.keys, torch.tensor([e[0] for e in published.book]).double())
+    wanted = torch.tensor([entry[1] for entry in published.book]).double()
+    torch.testing.assert_close(entries.radii, wanted, rtol=1e-4, atol=0)
+    assert 2 < len(entries) < 60, "some keys join others"
+
+
+def test_a_radius_that_was_widened_holds_the_key_it_was_widened_for():
+    entries = Entries()
+    first, second = torch.zeros(2).double(), torch.tensor([0.7, 0.4]).double()
+    for key in (first, second):
+        entries.take(key, (1,), torch.zeros(3), 0.5)
+    assert len(entries) == 1
+    x, own = second[None], torch.ones(1, 3)
+    assert torch.equal(entries.codebook().alone().respond(x, own), torch.zeros(1, 3))
+
+
+def test_the_same_prompt_again_gets_its_latest_answer():
+    entries = Entries()
+    key = torch.tensor([0.3, 0.4]).double()
+    for answer in (1, 2):
+        entries.take(key, (answer,), torch.zeros(3), 0.5)
+    assert entries.answers == [(2,)] and float(entries.radii) == 0.5
+
+
+def test_the_loss_of_the_search_is_that_of_the_edited_model(model, compiled, small_corpus):
+    from behemoth.edit.batch import edit_rows_of
+    from behemoth.model.labels import IGNORED
+
+    plan = compiled(3, seed=1)
+    method = Grace(layer=1, epsilon=1e-6, learning_rate=0.3, steps=30)
+    [delta] = method.apply(model, [plan], EditContext(small_corpus))
+    rows = edit_rows_of(plan, "answer")
+    with torch.no_grad():
+        before = model(input_ids=rows.tokens).logits
+        with delta.apply(model):
+            logits = model(input_ids=rows.tokens).logits
+    labels = rows.labels[:, 1:]
+    losses = torch.nn.functional.cross_entropy(
+        logits[:, :-1].mT, labels, ignore_index=IGNORED, reduction="none"
+    )
+    own = (losses.sum(1) / (labels != IGNORED).sum(1)).mean()
+    assert delta.trace[-1]["loss"] == pytest.approx(float(own), rel=1e-9)
+    assert delta.trace[-1]["loss"] < delta.trace[0]["loss"] - 1
+    # Nothing moves before the token that asks.
+    first = (rows.labels != IGNORED).int().argmax(1) - 1
+    for row, place in enumerate(first.tolist()):
+        torch.testing.assert_close(logits[row, :place], before[row, :place])
+        assert not torch.allclose(logits[row, place], before[row, place])
+    [memory] = delta.of_modules.values()
+    assert delta.of_parameters == {} and len(memory.radii) == len(rows)
+
+
+@pytest.mark.exact
+def test_a_sequence_keeps_earlier_entries_and_can_be_gone_on_with(model, compiled, small_corpus):
+    context = EditContext(small_corpus)
+    method = Grace(layer=1, epsilon=0.01, steps=5)
+    plans = compiled(4, seed=2).singles()
+    going = method.in_sequence(model, context)
+    assert isinstance(going, Remembering) and going.memory() == {}
+    deltas = [going(plan) for plan in plans]
+    sizes = [len(next(iter(delta.of_modules.values())).radii) for delta in deltas]
+    assert sizes == sorted(set(sizes)), "each edit adds to the codebook"
+    again = method.in_sequence(model, context)
+    for plan in plans[:2]:
+        again(plan)
+    resumed = method.in_sequence(model, context)
+    resumed.recall(again.memory())
+    for plan in plans[2:]:
+        last = resumed(plan)
+    whole = next(iter(deltas[-1].of_modules.values()))
+    for name, tensor in next(iter(last.of_modules.values())).parts().items():
+        assert torch.equal(tensor, whole.parts()[name]), name
+
+
+def test_an_edit_that_breaks_down_leaves_the_codebook_as_it_was(model, compiled, small_corpus):
+    method = Grace(layer=1, steps=3)
+    going = method.in_sequence(model, EditContext(small_corpus))
+    first, second = compiled(2, seed=2).singles()
+    going(first)
+    kept = going.memory()
+    head = model.get_output_embeddings().weight
+    with torch.no_grad():
+        head[0] = torch.nan
+    delta = going(second)
+    assert delta.failure == "loss nan of a value" and not delta.changes
+    assert all(torch.equal(going.memory()[name], kept[name]) for name in kept)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"epsilon": 0.0}, "argument 'epsilon': got 0.0, allowed: above 0"),
+        ({"steps": 0}, "argument 'steps': got 0"),
+        ({"stop_loss": -1.0}, "argument 'stop_loss': got -1.0, allowed: from 0"),
+    ],
+)
+def test_what_is_refused(settings, message):
+    with pytest.raises(ArgumentError, match=message):
+        Grace(**settings)

@@ -1,0 +1,167 @@
+"""MEND: its networks token by token, and that no fact of a half teaches its own editors."""
+
+import numpy as np
+import pytest
+import torch
+
+from behemoth import ArgumentError
+from behemoth.edit.batch import edit_rows_of
+from behemoth.edit.meta import training
+from behemoth.edit.meta.factors import factors_of
+from behemoth.edit.meta.network import Editor, changes_of
+from behemoth.edit.meta.training import halves
+from behemoth.edit.methods.mend import Mend
+from behemoth.edit.protocol import EditContext
+from behemoth.model.labels import IGNORED
+
+NAMES = ["gpt_neox.layers.1.mlp.dense_h_to_4h", "gpt_neox.layers.2.mlp.dense_4h_to_h"]
+QUICK = {"layers": (1,), "facts": 12, "training_steps": 3, "training_batch": 4, "rank": 5}
+
+
+@pytest.fixture
+def model(network):
+    return network.double()
+
+
+def drawn(width, seed=0, rank=5):
+    """An editor that is not the identity."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(*shape):
+        return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+    return Editor(
+        draw(width), draw(width).abs() + 0.1, draw(rank, width), draw(width, rank), draw(width),
+        draw(rank, width), draw(width, rank), draw(width), torch.tensor(-3.0).double(),
+    )  # fmt: skip
+
+
+def test_factors_are_those_of_each_row_and_their_products_its_gradient(model, compiled):
+    rows = edit_rows_of(compiled(3, seed=1), "answer")
+    found = factors_of(model, rows.tokens, rows.labels, NAMES)
+    for row in range(len(rows)):
+        labels = rows.labels[row, 1:]
+        logits = model(input_ids=rows.tokens[row : row + 1]).logits[0, :-1]
+        loss = torch.nn.functional.cross_entropy(logits, labels, ignore_index=IGNORED)
+        for name in NAMES:
+            weight = model.get_parameter(f"{name}.weight")
+            [wanted] = torch.autograd.grad(loss, [weight], retain_graph=True)
+            inputs, gradients = (part[row] for part in found[name])
+            torch.testing.assert_close(gradients.T @ inputs, wanted)
+
+
+def test_an_update_is_that_of_its_paper_a_token_at_a_time(model, compiled):
+    """Equation 3 of Mitchell et al. with one vector, and the sum over tokens that follows it."""
+    rows = edit_rows_of(compiled(2, seed=1), "answer")
+    found = factors_of(model, rows.tokens, rows.labels, NAMES)
+    editors = {name: drawn(sum(part.shape[-1] for part in found[name])) for name in NAMES}
+    shares = torch.linspace(0.3, 1.0, len(rows)).double()
+    made = changes_of(editors, found, shares)
+    for name in NAMES:
+        own, (inputs, gradients) = editors[name], found[name]
+        out, width = gradients.shape[-1], inputs.shape[-1]
+        wanted = torch.zeros(out, width, dtype=torch.float64)
+        for row in range(len(rows)):
+            for u, delta in zip(inputs[row], gradients[row], strict=True):
+                if not bool((delta != 0).any()):
+                    continue
+                z = (torch.cat([u, delta]) - own.mean) / (own.spread + 1e-7)
+                hidden = own.first_out @ (own.first_in @ z) + own.first_bias
+                h = z + hidden.clamp_min(0)
+                g = h + own.second_out @ (own.second_in @ h) + own.second_bias
+                wanted -= shares[row] * own.rate.exp() * torch.outer(g[width:], g[:width])
+        torch.testing.assert_close(made[name].to_dense(), wanted)
+
+
+def test_an_editor_begins_as_the_identity_of_normalised_features():
+    features = torch.randn(50, 6, generator=torch.Generator().manual_seed(1)).double() * 3 + 1
+    editor = Editor.begin(features, 4, 0.01, torch.Generator().manual_seed(2))
+    normal = (features - features.mean(0)) / features.std(0)
+    torch.testing.assert_close(editor(features), normal, rtol=1e-5, atol=1e-6)
+    assert float(editor.rate.exp()) == pytest.approx(0.01)
+
+
+def test_halves_are_of_about_equal_size_and_say_nothing_else():
+    facts = np.arange(10_000, dtype=np.uint64)
+    found = halves(facts)
+    assert set(found.tolist()) == {0, 1} and abs(found.mean() - 0.5) < 0.02
+    assert (halves(facts[5_000:]) == found[5_000:]).all()
+
+
+def test_an_edit_is_made_by_editors_that_saw_the_other_half(
+    model, compiled, small_corpus, monkeypatch
+):
+    practised = {}
+    practise = training._practice
+
+    def seen(corpus, half, lesson):
+        plans = practise(corpus, half, lesson)
+        practised[half] = [plan.edits["fact"].item() for plan in plans]
+        return plans
+
+    monkeypatch.setattr(training, "_practice", seen)
+    plans = compiled(4, seed=1).singles()
+    method, context = Mend(**QUICK), EditContext(small_corpus)
+    method.apply(model, plans[:1], context)
+    [half] = practised
+    assert (halves(np.array(practised[half], np.uint64)) == half).all()
+    assert halves(plans[0].edits["fact"].to_numpy())[0] == 1 - half
+
+
+def test_training_makes_the_loss_smaller(model, small_corpus):
+    from behemoth.support.progress import silent
+
+    losses = []
+    lesson = Mend(**QUICK | {"training_steps": 60, "learning_rate": 0.01, "edited": 1.0}).lesson(0)
+    plans = training._practice(small_corpus, 0, lesson)
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    like = torch.empty(0, dtype=torch.float64)
+    one = training._Class(model, NAMES, plans, lesson, like)
+    loss = one._loss
+    one._loss = lambda *given: losses.append(loss(*given)) or losses[-1]
+    one.train(silent)
+    losses = [float(value.detach()) for value in losses]
+    assert sum(losses[-10:]) < 0.8 * sum(losses[:10])
+
+
+@pytest.mark.exact
+def test_networks_are_kept_by_the_model_and_give_the_same_bits(
+    model, compiled, small_corpus, tmp_path, monkeypatch
+):
+    plans = compiled(4, seed=1).singles()
+    method, context = Mend(**QUICK), EditContext(small_corpus, cache=tmp_path)
+    first = method.apply(model, plans, context)
+    files = sorted((tmp_path / "mend").iterdir())
+    assert 1 <= len(files) <= 2
+    monkeypatch.setattr(training, "_practice", None)
+    for one, other in zip(first, method.apply(model, plans, context), strict=True):
+        for name, change in one.changes.items():
+            assert torch.equal(change.to_dense(), other.changes[name].to_dense())
+    with torch.no_grad():
+        model.get_input_embeddings().weight.mul_(1.5)
+    with pytest.raises(TypeError):
+        method.apply(model, plans, context)  # another model: it is trained again
+
+
+def test_a_batch_is_the_sum_of_its_edits(model, compiled, small_corpus, tmp_path):
+    plan = compiled(4, seed=1)
+    method, context = Mend(**QUICK), EditContext(small_corpus, cache=tmp_path)
+    [whole] = method.apply(model, [plan], context)
+    parts = method.apply(model, plan.singles(), context)
+    for name, change in whole.changes.items():
+        wanted = sum(part.changes[name].to_dense() for part in parts)
+        torch.testing.assert_close(change.to_dense(), wanted)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"rank": 0}, "argument 'rank': got 0, allowed: at least 1"),
+        ({"edit_rate": 0.0}, "argument 'edit_rate': got 0.0, allowed: above 0"),
+        ({"layers": ()}, "argument 'layers': got none, allowed: at least one layer"),
+    ],
+)
+def test_what_is_refused(settings, message):
+    with pytest.raises(ArgumentError, match=message):
+        Mend(**settings)

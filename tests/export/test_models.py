@@ -1,0 +1,180 @@
+"""Edited models as others load them: the edit's weights bit by bit, and what their card says."""
+
+import json
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+import behemoth as bh
+from behemoth import ArgumentError
+from behemoth.evaluate.suites.suite import SuiteResult
+from behemoth.export import export, inspect_export, verify_export
+from behemoth.train.run import world_id
+
+SETTINGS = {"rank": 1, "steps": 2, "learning_rate": 0.05}
+
+
+@pytest.fixture(scope="module")
+def plan(trained):
+    return bh.plan(trained, edits=3, repeats=2, probes=1, independent=True)
+
+
+@pytest.fixture(scope="module")
+def edits(trained, plan, tmp_path_factory):
+    """Directories of edits: of one batch, of single edits, of a sequence."""
+    place = tmp_path_factory.mktemp("edits")
+    for name in ("batch", "single", "sequential"):
+        how = {} if name == "batch" else {name: True}
+        bh.edit(trained, plan, "lora", place / name, settings=SETTINGS, **how)
+    return place
+
+
+def log_probabilities(model, plan):
+    """What a model says at the last token of each probe."""
+    rows = [model(torch.tensor([prompt])).logits[0, -1] for prompt in plan.probes["prompt"]]
+    return torch.stack(rows).log_softmax(-1)
+
+
+@pytest.mark.parametrize(("name", "key"), [("batch", None), ("sequential", None), ("single", 1)])
+def test_it_says_what_the_edited_model_says(edits, trained, plan, tmp_path, name, key):
+    out = tmp_path / "out"
+    done = export(edits / name, out, "hf", edit=key)
+    loaded = AutoModelForCausalLM.from_pretrained(out)
+    model = bh.load(trained).load_model("cpu")
+    with torch.no_grad():
+        before = log_probabilities(model, plan)
+        with bh.load(edits / name).deltas()[key].apply(model):
+            after = log_probabilities(model, plan)
+        found = log_probabilities(loaded, plan)
+    assert torch.equal(found, after) and not torch.equal(found, before)
+    assert loaded.dtype == torch.float32 and loaded.generation_config.eos_token_id == 0
+    assert (done.files, done.tokens, done.edits) == (4, None, 1 if key is not None else 3)
+    assert verify_export(out).files == done.files + 3  # the tokenizer's
+
+
+def test_the_tokenizer_lies_beside_the_weights(edits, trained, plan, tmp_path):
+    export(edits / "batch", tmp_path / "out", "hf")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
+    corpus, prompt = bh.load(trained).corpus, plan.probes["prompt"][0].to_list()
+    assert tokenizer.encode(corpus.decode(prompt)) == prompt
+
+
+def test_single_edits_have_a_model_each(edits, trained, plan, tmp_path):
+    out = tmp_path / "out"
+    done = export(edits / "single", out, "hf")
+    assert done.edits == 3 and done.files == 12
+    assert sorted(path.parent.name for path in out.glob("*/config.json")) == [
+        "00000", "00001", "00002",
+    ]  # fmt: skip
+    export(edits / "single", tmp_path / "one", "hf", edit=2)
+    for name in ("model.safetensors", "README.md", "tokenizer.json"):
+        assert (out / "00002" / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
+    assert verify_export(out).ok and inspect_export(out).plan_hash == plan.plan_hash
+
+
+def test_what_is_lost_is_made_again_and_the_rest_left(edits, tmp_path):
+    out = tmp_path / "out"
+    export(edits / "single", out, "hf")
+    whole = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    times = {path: path.stat().st_mtime_ns for path in whole}
+    (out / "00001" / "model.safetensors").unlink()
+    (out / "sums.json").unlink()
+    export(edits / "single", out, "hf")
+    assert {path: path.read_bytes() for path in whole} == whole
+    kept = [path for path in whole if path.parent.name in ("00000", "00002")]
+    assert kept and all(path.stat().st_mtime_ns == times[path] for path in kept)
+
+
+def test_another_edit_is_left_alone_but_for_force(edits, tmp_path):
+    out = tmp_path / "out"
+    export(edits / "single", out, "hf")
+    with pytest.raises(ArgumentError, match=r"another export \(to hf\), allowed: a new"):
+        export(edits / "batch", out, "hf")
+    export(edits / "batch", out, "hf", force=True)
+    assert (out / "config.json").is_file() and not list(out.glob("0*"))
+
+
+def test_the_card(edits, trained, plan, tmp_path):
+    run = bh.load(trained)
+    export(edits / "batch", tmp_path / "plain", "hf")
+    card = (tmp_path / "plain" / "README.md").read_text()
+    assert card.startswith("---\nlibrary_name: transformers\npipeline_tag: text-generation\n")
+    for said in (
+        f"| world | `{world_id(run.corpus)}`, 360 facts |",
+        f"| corpus | spec `{run.corpus.spec_hash}` |",
+        f"| plan | `{plan.plan_hash}` |",
+        "| edits | 3, in one batch |",
+        "learning_rate 0.05",
+        "lora (Hu",
+    ):
+        assert said in card, said
+    assert "## Suite" not in card
+    export(edits / "sequential", tmp_path / "sequence", "hf")
+    card = (tmp_path / "sequence" / "README.md").read_text()
+    assert "| edits | 3, one after another |" in card
+
+
+def test_a_suite_beside_the_edit_is_in_the_card(edits, trained, plan, tmp_path):
+    found = bh.evaluate_suite(edits / "batch", "editing", plan, out=edits / "batch-suite")
+    export(edits / "batch", tmp_path / "out", "hf")
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "## Suite: editing" in card and f"| efficacy | {found['efficacy']:.3g} | " in card
+    export(edits / "sequential", tmp_path / "other", "hf")  # whose suite it is not
+    assert "## Suite" not in (tmp_path / "other" / "README.md").read_text()
+
+
+def test_a_suite_is_read_as_it_was_written(edits, plan, tmp_path):
+    found = bh.evaluate_suite(edits / "batch", "editing", plan, out=tmp_path / "suite")
+    again = SuiteResult.read(tmp_path / "suite")
+    assert json.dumps(again.to_dict()) == json.dumps(found.to_dict())
+    assert again.frame.equals(found.frame)
+    (tmp_path / "suite" / "suite.json").write_text("{}")
+    with pytest.raises(bh.CorpusError, match=r"suite.json is damaged: it is no result of a suite"):
+        SuiteResult.read(tmp_path / "suite")
+
+
+def test_refusals(edits, trained, plan, tmp_path):
+    out = tmp_path / "out"
+
+    def refused(match, source=edits / "batch", to="hf", **options):
+        with pytest.raises(ArgumentError, match=match):
+            export(source, out, to, **options)
+        assert not out.exists()
+
+    refused("'directory': got .*, a run, which transformers loads as it is", trained)
+    refused("'directory': got .*nowhere, allowed: an edit directory", tmp_path / "nowhere")
+    refused("'plan': got a plan for hf, a format of edits, allowed: none", plan=plan)
+    refused("'block_length': got 4 for hf, which has no blocks", block_length=4)
+    refused("'edit': got 1, allowed: none of a batch", edit=1)
+    refused("'edit': got 7, allowed: the number of one", edits / "single", edit=7)
+    refused("'edit': got 1 for zsre, allowed: nothing, or hf", to="zsre", edit=1)
+
+
+def test_edits_that_failed_make_no_models(trained, plan, tmp_path):
+    worst = {**SETTINGS, "learning_rate": 1e38, "steps": 6}
+    bh.edit(trained, plan, "lora", tmp_path / "batch", settings=worst)
+    bh.edit(trained, plan, "lora", tmp_path / "single", settings=worst, single=True)
+    for name, options, match in (
+        ("batch", {}, "which failed: "),
+        ("single", {}, "all edits of which failed"),
+        ("single", {"edit": 0}, "'edit': got 0, which failed: "),
+    ):
+        with pytest.raises(ArgumentError, match=match):
+            export(tmp_path / name, tmp_path / "out", "hf", **options)
+
+
+def test_the_command(run, edits, tmp_path):
+    out = tmp_path / "out"
+    said = run("export", edits / "single", "--to", "hf", "--edit", 1, "--out", out)
+    assert said.code == 0 and said.out.startswith(f"{out}: 4 files, 1 edits, ")
+    assert "an export to hf" in run("inspect", out).out
+    assert run("verify", out).code == 0
+
+
+def test_what_no_weights_can_say_is_refused(trained, plan, tmp_path):
+    bh.edit(trained, plan, "grace", tmp_path / "grace", settings={"steps": 2})
+    allowed = "in which grace answers for .*, allowed: an edit whose changes are of weights alone"
+    with pytest.raises(ArgumentError, match=allowed):
+        export(tmp_path / "grace", tmp_path / "out", "hf")
+    assert not (tmp_path / "out").exists()

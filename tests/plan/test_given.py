@@ -1,0 +1,72 @@
+"""Edits that a frame gives, in the request itself."""
+
+import polars as pl
+import pytest
+
+import behemoth as bh
+from behemoth import ArgumentError, Corpus, Grammar, World
+
+SMALL = {"repeats": 2, "same_object": 2, "same_relation": 2, "regular": 2, "probes": 1}
+
+
+@pytest.fixture(scope="module")
+def corpus():
+    return Corpus(World(subjects=60, relations=3, objects=12, seed=2), exposures=2)
+
+
+def test_facts_of_a_request_are_the_table_of_a_plan(corpus):
+    facts = pl.DataFrame({"subject": [7, 9], "relation": [2, 1], "object": [3, None]})
+    by_table = bh.plan(corpus, table=facts, **SMALL)
+    for given in (facts, facts.to_dict(as_series=False)):
+        plan = bh.plan(corpus, facts=given, **SMALL)
+        assert plan.plan_hash == by_table.plan_hash
+    compiled = bh.plan.compile_plan(corpus, bh.EditRequest(facts=facts, **SMALL))
+    assert compiled.plan_hash == by_table.plan_hash
+    assert plan.edits.select("subject", "relation").rows() == [(7, 2), (9, 1)]
+    assert plan.edits["new_object"][0] == 3
+
+
+def test_such_a_plan_is_saved_like_others(corpus, tmp_path):
+    plan = bh.plan(corpus, facts={"fact": [4]}, kind="refusal", out=tmp_path / "plan", **SMALL)
+    again = bh.load(tmp_path / "plan")
+    assert again.plan_hash == plan.plan_hash and again.request == plan.request
+    assert again.edits["fact"].to_list() == [4]
+
+
+def test_names_will_do_where_there_are_names():
+    columns = ("subject", "relation", "object")
+    rows = [
+        (f"p{subject}", relation, f"o{(subject + number) % 5}")
+        for subject in range(30)
+        for number, relation in enumerate(("home", "job"))
+    ]
+    corpus = Corpus(World.from_table(pl.DataFrame(rows, schema=columns, orient="row")))
+    facts = {"subject": ["p7", "p3"], "relation": ["job", "home"], "object": ["o4", None]}
+    plan = bh.plan(corpus, facts=facts, **SMALL)
+    named = corpus.world.named(plan.edits)
+    assert named["subject_name"].to_list() == facts["subject"]
+    assert named["relation_name"].to_list() == facts["relation"]
+    assert named["new_object_name"][0] == "o4"
+
+
+def test_relations_of_a_grammar_have_their_keys():
+    grammar = Grammar.named("bios-en")
+    corpus = Corpus(grammar.world(40), grammar=grammar)
+    keys = [row["key"] for row in grammar.facts["relations"]]
+    plan = bh.plan(corpus, facts={"subject": [2], "relation": [keys[1]]}, **SMALL)
+    assert plan.edits.select("subject", "relation").rows() == [(2, 1)]
+    with pytest.raises(ArgumentError, match="'facts': got 'shoes' as relation, allowed: "):
+        bh.plan(corpus, facts={"subject": [2], "relation": ["shoes"]}, **SMALL)
+
+
+def test_refusals_name_the_argument(corpus):
+    for facts, request, match in (
+        ({"fact": [999]}, {}, "'facts': got fact 999, allowed: below 180"),
+        ({"fact": [1, 1]}, {}, "'facts': got 2 rows of 1 facts"),
+        ({"subject": [1]}, {}, "'facts': got columns subject, allowed: fact, or subject and"),
+        ({"subject": ["Ada"], "relation": [0]}, {}, "'facts': got 'Ada' as subject"),
+        ({"fact": [1]}, {"edits": 2}, "'facts': got a table, allowed: either a table or edits"),
+        ({"fact": [1]}, {"table": pl.DataFrame({"fact": [2]})}, "'table': got a table beside"),
+    ):
+        with pytest.raises(ArgumentError, match=match):
+            bh.plan(corpus, facts=facts, **request, **SMALL)
