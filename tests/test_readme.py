@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -24,3 +25,16 @@ def test_python_block(block, tmp_path, monkeypatch):
 @pytest.mark.parametrize("command", sorted(set(re.findall(r"`behemoth ([a-z]+)[ `]", TEXT))))
 def test_command_exists(command, run):
     assert run(command, "--help").code == 0
+
+
+def test_for_pypi_every_link_is_absolute():
+    """Images too, which PyPI shows only from an address that gives the file itself."""
+    absolute = runpy.run_path(str(README.parent / ".ci" / "readme.py"))["absolute"]
+    made = absolute(TEXT, "v1.2.3")
+    targets = re.findall(r"\]\(([^)\s]+)\)", made)
+    assert len(targets) == len(re.findall(r"\]\(([^)\s]+)\)", TEXT))
+    assert all(target.startswith(("https://", "#")) for target in targets)
+    images = re.findall(r"!\[[^\]]*\]\(([^)\s]+)\)", made)
+    raw = "https://raw.githubusercontent.com/behemoth-lab/behemoth/v1.2.3/docs/images/"
+    assert images and all(image.startswith(raw) for image in images)
+    assert absolute("[a](#b) [c](https://d.e)", "x") == "[a](#b) [c](https://d.e)"

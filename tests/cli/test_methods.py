@@ -6,8 +6,7 @@ from behemoth.edit.registry import method_names, method_type
 
 
 def test_the_table_as_json(run):
-    rows = run("methods", "--json").json()
-    assert isinstance(rows, list)
+    [rows] = run("methods", "--json").json().values()
     assert all(list(row) == ["name", "family", "source", "changes"] for row in rows)
     names = [row["name"] for row in rows]
     assert names == [name for name in method_names() if name in names]
@@ -41,7 +40,7 @@ def test_a_broken_method_of_another_package_does_not_take_the_others_away(run, m
 
     monkeypatch.setattr("behemoth.edit.registry.method_type", missing)
     ran = run("methods", "--json")
-    names = [row["name"] for row in ran.json()]
+    names = [row["name"] for row in ran.json()["methods"]]
     assert "ft" in names and "lora" not in names
     assert "method lora cannot be loaded: No module named 'elsewhere'" in ran.err
 

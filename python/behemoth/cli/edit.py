@@ -19,13 +19,24 @@ from .options import Option, command, flag, force
 if TYPE_CHECKING:
     from behemoth.edit import Edited
 
+
+def _methods() -> list[str]:
+    from behemoth.edit.registry import method_names
+
+    return method_names()
+
+
+CORPUS = Option(
+    "corpus", "CORPUS", "Of a model that is no run: the corpus or spec that the plan was made of."
+)
 DEVICE = Option("device", "cpu|cuda", "Where the model goes [a GPU if any].")
 OPTIONS = (
     Option("plan", "PLAN", "A plan of edits (`behemoth plan`).",
            required="a plan directory (`behemoth plan`)"),
     Option("method", "NAME", "A method (`behemoth methods`).",
-           required="a method (`behemoth methods` lists them)"),
-    Option("settings", "key=value", "A setting of the method; repeatable.", parse.settings,
+           required="a method (`behemoth methods` lists them)", offered=_methods),
+    Option("settings", "key=value|FILE",
+           "A setting of the method, repeatable; or the file of `tune`.", parse.settings,
            names="--set", many=True),
     Option("out", "EDIT", "Directory to write; one that is unfinished is resumed.",
            required="a directory to write"),
@@ -37,6 +48,7 @@ OPTIONS = (
     Option("stack", "N", "Most single edits at once, where methods stack.", parse.at_least(1), 64),
     flag("adapter", "Write low-rank changes as PEFT adapters, too."),
     Option("cache", "DIR", "Where covariances are kept between calls."),
+    CORPUS,
     DEVICE,
     force("the edit that is there", "EDIT"),
 )  # fmt: skip
@@ -44,20 +56,26 @@ OPTIONS = (
 
 @command(*OPTIONS)
 def edit(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A finished training run.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A finished training run, or a model.")],
     given: dict[str, Any],
     json: bool,
 ) -> None:
     """Apply an editing or unlearning method to a run, and write what it changed.
 
-    The run stays as it is: an edit directory holds differences.
+    The run stays as it is: an edit directory holds differences. In place of a run it may be a
+    directory that transformers wrote, of a family that is known (`behemoth models`), with the
+    corpus whose facts it knows.
     """
     prepare()
     with needed(), resumable(given["out"]):
         from behemoth.edit import edit as apply, get_method
+        from behemoth.edit.settings import read_settings
         from behemoth.edit.traced import at_traced_place
 
-        settings = at_traced_place(given["method"], given.pop("settings", None), Path(run))
+        settings = given.pop("settings", None)
+        if isinstance(settings, str):
+            settings = read_settings(settings, given["method"])
+        settings = at_traced_place(given["method"], settings, Path(run))
         given["method"] = get_method(given["method"], settings, text=True)
         done = apply(run, progress=Bars(), **given)
     if json:

@@ -14,7 +14,7 @@ from behemoth.support.process import prepare
 
 from . import parse
 from .console import console, write_json
-from .edit import DEVICE
+from .edit import CORPUS, DEVICE
 from .options import Option, command, flag
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ OPTIONS = (
            default="first"),
     Option("stack", "N", "Most edited models in one pass.", parse.at_least(1), 64),
     Option("batch_size", "N", "Prompts in one pass [512 on a CPU, else 4096].", parse.at_least(1)),
+    CORPUS,
     DEVICE,
 )  # fmt: skip
 
@@ -47,7 +48,7 @@ SUITE = (
 @command(*OPTIONS, *SUITE)
 def evaluate(
     source: Annotated[
-        str, typer.Argument(metavar="RUN_OR_EDIT", help="A training run or an edit directory.")
+        str, typer.Argument(metavar="RUN_OR_EDIT", help="A training run, a model or an edit.")
     ],
     given: dict[str, Any],
     json: bool,

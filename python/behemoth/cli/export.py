@@ -19,7 +19,8 @@ OPTIONS = (
     Option("to", "FORMAT",
            f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}; of a plan "
            f"{', '.join(BRIDGES[:-1])} or {BRIDGES[-1]}; of an edit {' or '.join(MODELS)}.",
-           required="a format (`behemoth export --help` lists them)"),
+           required="a format (`behemoth export --help` lists them)",
+           offered=lambda: (*FORMATS, *BRIDGES, *MODELS)),
     Option("out", "DIR2", "Directory to write; one that is unfinished is resumed.",
            required="a directory to write"),
     Option("plan", "PLAN", "A plan of edits, to be exported in place of the corpus."),

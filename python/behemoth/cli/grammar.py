@@ -10,7 +10,8 @@ import typer
 from behemoth.support.extras import needed
 
 from .console import console, write_json
-from .options import Option, command
+from .options import Option, command, offering
+from .spec_options import grammars
 
 if TYPE_CHECKING:
     from behemoth.corpus.grammar_check import GrammarCheck
@@ -39,7 +40,12 @@ def grammar(context: typer.Context) -> None:
 )
 def check(
     grammar: Annotated[
-        str, typer.Argument(metavar="FILE|NAME", help="A grammar file (TOML), or a name.")
+        str,
+        typer.Argument(
+            metavar="FILE|NAME",
+            help="A grammar file (TOML), or a name.",
+            autocompletion=offering(grammars),
+        ),
     ],
     given: dict[str, Any],
     json: bool,
@@ -62,7 +68,12 @@ def show(
     given: dict[str, Any],
     json: bool,
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME|FILE]", help="A grammar; without one, all names.")
+        str | None,
+        typer.Argument(
+            metavar="[NAME|FILE]",
+            help="A grammar; without one, all names.",
+            autocompletion=offering(grammars),
+        ),
     ] = None,
 ) -> None:
     """Show the TOML of a grammar, to start one's own from, or which grammars there are."""

@@ -8,6 +8,7 @@ Nothing heavy is imported before a verb runs.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -31,7 +32,9 @@ from behemoth.cli import (
     tokenizer,
     trace,
     train,
+    tune,
     verify,
+    zoo,
 )
 from behemoth.support.signals import Stops
 
@@ -57,12 +60,14 @@ app.command("train")(train.train)
 app.command("models")(models.models)
 app.command("plan")(plan.plan)
 app.command("edit")(edit.edit)
+app.command("tune")(tune.tune)
 app.command("evaluate")(evaluate.evaluate)
 app.command("trace")(trace.trace)
 app.command("methods")(methods.methods)
 app.add_typer(grammar.app, name="grammar")
 app.add_typer(tokenizer.app, name="tokenizer")
 app.add_typer(study.app, name="study")
+app.add_typer(zoo.app, name="zoo")
 
 
 def _show_version(wanted: bool) -> None:
@@ -110,6 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     stops = Stops()
     if arguments is None:
+        _speak_utf8()
         stops.listen()
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
@@ -145,6 +151,16 @@ def _reading(trusting: bool) -> AbstractContextManager[None]:
     return unchecked()
 
 
+def _speak_utf8() -> None:
+    """Begin again in UTF-8 where Python knows ASCII alone: LC_ALL=C with PYTHONUTF8=0.
+
+    The engine takes no path that Python could not read, and no name of a grammar could be shown.
+    """
+    if sys.getfilesystemencoding() == "ascii":
+        os.environ["PYTHONUTF8"] = "1"  # of the processes that this one starts as well
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
 def _exit_code(error: Exception) -> int:
     # ArgumentError and ArgumentError are ValueErrors; what Typer refuses has a message to format.
     return 2 if isinstance(error, ValueError) or hasattr(error, "format_message") else 1
@@ -159,7 +175,8 @@ def _message(error: Exception, words: Sequence[str]) -> str:
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         named = str(error.filename) in error.strerror
         return error.strerror if named else f"{error.filename}: {error.strerror}"
-    return str(error) or type(error).__name__
+    # torch puts a trace of its own below what it says.
+    return str(error).partition("\nException raised from ")[0] or type(error).__name__
 
 
 def _notes(error: BaseException) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
@@ -20,7 +20,9 @@ from behemoth.support.errors import ArgumentError, renamed
 
 from . import parse
 
-__all__ = ["Option", "command", "field_help", "field_options", "flag", "force"]
+__all__ = [
+    "Option", "command", "field_help", "field_options", "flag", "force", "offering",
+]  # fmt: skip
 
 Reader = Callable[[str, Any], Any]
 
@@ -48,6 +50,9 @@ class Option:
         What is allowed, where it must be given.
     many : bool
         May be given several times; the value is made of all the texts.
+    offered : callable, optional
+        Gives the words that the shell offers for a value; else those of a `metavar` such as
+        ``local|ray``.
     """
 
     key: str
@@ -58,6 +63,7 @@ class Option:
     names: str | None = None
     required: str | None = None
     many: bool = False
+    offered: Callable[[], Iterable[str]] | None = None
 
     @property
     def name(self) -> str:
@@ -69,6 +75,10 @@ class Option:
         if self.default is True:  # of a pair
             return f" [{self.name.partition('/')[0].lstrip('-')}]"
         return "" if self.default is None or self.default is False else f" [{self.default}]"
+
+    def _words(self) -> list[str]:
+        words = (self.metavar or "").split("|")
+        return words if len(words) > 1 and not re.search(r"[A-Z.]", self.metavar or "") else []
 
     def value(self, given: Any) -> Any:
         """Make the value of what was given.
@@ -82,13 +92,27 @@ class Option:
     def parameter(self) -> inspect.Parameter:
         """The parameter that Typer makes the option of; None of what is not given."""
         kind: Any = bool if self.metavar is None else list[str] if self.many else str
-        option = typer.Option(self.name, metavar=self.metavar, help=self.help + self._shown)
+        option = typer.Option(
+            self.name,
+            metavar=self.metavar,
+            help=self.help + self._shown,
+            autocompletion=offering(self.offered or self._words),
+        )
         return inspect.Parameter(
             self.key,
             inspect.Parameter.KEYWORD_ONLY,
             default=None,
             annotation=Annotated[kind | None, option],
         )
+
+
+def offering(words: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
+    """Make what a shell asks for the words that begin as the one that is being written."""
+
+    def offer(incomplete: str) -> list[str]:
+        return [word for word in words() if word.startswith(incomplete)]
+
+    return offer
 
 
 def flag(key: str, help: str, names: str | None = None) -> Option:  # noqa: A002

@@ -17,7 +17,7 @@ from behemoth.support.errors import ArgumentError
 from . import parse
 from .options import Option, Reader
 
-__all__ = ["SPEC_OPTIONS", "spec_changes"]
+__all__ = ["SPEC_OPTIONS", "grammars", "spec_changes"]
 
 Keys = dict[str, Any]
 
@@ -110,6 +110,13 @@ def _grammar(name: str, text: str) -> dict[str, str]:
         Grammar.named(text)  # says which there are
     # Paths on the line are seen from here, and those of a spec from where it lies.
     return {"name": text} if text in GRAMMARS else {"file": str(Path(text).absolute())}
+
+
+def grammars() -> tuple[str, ...]:
+    """Names of the grammars that there are, for the shell to offer."""
+    from behemoth.corpus.grammar import GRAMMARS
+
+    return GRAMMARS
 
 
 def _path(name: str, text: str) -> str:
@@ -212,7 +219,7 @@ SPEC_OPTIONS = (
            "document such as 0.25; up to N in each [1]; in text, at borders of words.",
            _sets("corpus.insert", _form)),
     Option("grammar", "NAME|FILE", "Write text: bios-en, bios-de, encyclopedia-en, stories-en, "
-           "or a grammar file.", _sets("corpus.grammar", _grammar)),
+           "or a grammar file.", _sets("corpus.grammar", _grammar), offered=grammars),
     Option("tokenizer", "DIR", "With a grammar: the directory of a tokenizer.json "
            "[the grammar's own words].", _sets("corpus.tokenizer", _path)),
     Option("templates", "NAME=W,...", "Weights of templates, such as default=1,repeats=0.5.",

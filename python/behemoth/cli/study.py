@@ -17,7 +17,7 @@ from behemoth.support.text import clock_text, count_text
 
 from . import parse
 from .console import console, keep_interrupts, resumable, write_json
-from .options import Option, command, flag
+from .options import Option, command, flag, offering
 
 if TYPE_CHECKING:
     from behemoth.study.gates import GatesResult, Held
@@ -49,6 +49,12 @@ def _engine(name: str, text: str) -> str:
     return parse.choice(name, text, ("local", "ray"))
 
 
+def _presets() -> list[str]:
+    from behemoth.study.file.presets import preset_names
+
+    return list(preset_names())
+
+
 def _numbers(name: str, text: str) -> list[int]:
     numbers = parse.counts(name, text)
     return [numbers] if isinstance(numbers, int) else numbers
@@ -67,8 +73,10 @@ RUN = (
     Option("engine", "local|ray", "Processes here, or tasks of a Ray cluster.", _engine, "local"),
     Option("workers", "N", "Units at once [one a GPU, else one a core].", parse.at_least(1)),
     THREADS,
+    Option("part", "i/n", "Carry out only part i of n (i from 0), for several machines.",
+           parse.part),
     flag("dry_run", "Only say what would be run, and what it costs."),
-)
+)  # fmt: skip
 GATES = (
     Option("out", "DIR", "Directory to write; what is finished there is kept.", default="gates"),
     Option("gate", "N,...", "Numbers of gates, in this order, such as 7,1 [all].", _numbers),
@@ -84,7 +92,12 @@ GATES = (
 @command(*RUN)
 def run(
     source: Annotated[
-        str, typer.Argument(metavar="FILE|PRESET", help="A study file (TOML), or a preset's name.")
+        str,
+        typer.Argument(
+            metavar="FILE|PRESET",
+            help="A study file (TOML), or a preset's name.",
+            autocompletion=offering(_presets),
+        ),
     ],
     given: dict[str, Any],
     json: bool,
@@ -107,6 +120,7 @@ def run(
         study = read_study(source, given.pop("size", None))
         if out is None or dry:
             given.pop("engine", None)
+            given.pop("part", None)
             found = estimate(study, out, **given)
             write_json(asdict(found)) if json else _show_estimate(found)
             return
@@ -141,6 +155,69 @@ def report(
         console().print(os.fspath(made))
 
 
+@app.command("add")
+@command(
+    Option("model", "DIR", "A model that another tool has edited, as transformers saves one.",
+           required="the directory of a model"),
+    Option("name", "NAME", "What it is called in tables.", required="a name"),
+    Option("run", "ID", "The model of the study that it was made of.",
+           required="the name of a folder in STUDY/models"),
+    Option("plan", "ID", "The plan whose edits were made.",
+           required="the name of a folder in STUDY/plans"),
+)  # fmt: skip
+def add(
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="The directory of a study.")],
+    given: dict[str, Any],
+    json: bool,
+) -> None:
+    """Add a model that another tool has edited to a study, measured as its own trials are."""
+    keep_interrupts()
+    prepare()
+    with needed():
+        from behemoth.study import add_model
+
+        done = add_model(study, given.pop("model"), **given)
+    if json:
+        write_json(done.to_dict())
+    else:
+        console().print(f"{study}: trial {done.id}, {done.label}, {done.status}", markup=False)
+        console(stderr=True).print(f"next: behemoth study report {study}")
+    if done.status == "failed":
+        raise typer.Exit(1)
+
+
+@app.command("merge")
+@command(
+    Option("out", "STUDY", "Directory to write; what is finished there is kept.",
+           required="a directory to write"),
+)  # fmt: skip
+def merge(
+    studies: Annotated[
+        list[str], typer.Argument(metavar="STUDY...", help="Directories of one study.")
+    ],
+    given: dict[str, Any],
+    json: bool,
+) -> None:
+    """Merge what several machines have found of one study; a unit is known by its content hash.
+
+    Studies that come to something else are refused. Nothing is taken from the directories that
+    are merged, and a call that was stopped is made again.
+    """
+    keep_interrupts()
+    with needed(), resumable(given["out"]):
+        from behemoth.study import merge_studies
+
+        done = merge_studies(studies, progress=Bars(), **given)
+    if json:
+        write_json(asdict(done))
+        return
+    console().print(
+        f"{done.out}: {done.trials_done:,} of {done.trials:,} trials and {done.models_done:,} of "
+        f"{done.models:,} models of {done.name}, {done.copied:,} units copied"
+    )
+    console(stderr=True).print(f"next: behemoth study report {done.out}")
+
+
 @app.command("presets")
 @command()
 def presets(given: dict[str, Any], json: bool) -> None:
@@ -173,7 +250,12 @@ def presets(given: dict[str, Any], json: bool) -> None:
 @command(SIZE)
 def show(
     source: Annotated[
-        str, typer.Argument(metavar="PRESET|STUDY", help="A preset, or the directory of a study.")
+        str,
+        typer.Argument(
+            metavar="PRESET|STUDY",
+            help="A preset, or the directory of a study.",
+            autocompletion=offering(_presets),
+        ),
     ],
     given: dict[str, Any],
     json: bool,

@@ -12,6 +12,7 @@ from behemoth.support.extras import needed
 from . import parse
 from .console import console, keep_interrupts, write_json
 from .options import Option, command
+from .spec_options import grammars
 
 app = typer.Typer(
     help="Train tokenizers on the text of grammars, and encode documents with them.",
@@ -31,7 +32,7 @@ def tokenizer(context: typer.Context) -> None:
 @command(
     Option("out", "DIR", "Directory to write.", required="a directory to write"),
     Option("grammar", "NAME|FILE", "Whose documents it is trained on.",
-           required="the name of a grammar, or a file"),
+           required="the name of a grammar, or a file", offered=grammars),
     Option("vocabulary", "N", "Number of token ids.", parse.count, 4096),
     Option("documents", "N", "How many documents.", parse.at_least(1), 20_000),
     Option("seed", "N", "Key of the world that they are about.", parse.count, 0),

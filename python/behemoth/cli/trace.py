@@ -14,7 +14,7 @@ from behemoth.support.process import prepare
 
 from . import parse
 from .console import console, write_json
-from .edit import DEVICE
+from .edit import CORPUS, DEVICE
 from .options import Option, command, flag
 
 if TYPE_CHECKING:
@@ -31,13 +31,14 @@ OPTIONS = (
            parse.at_least(1), 1),
     Option("seed", "N", "Key of the noise.", parse.count, 0),
     flag("save", "Keep it in RUN: `edit` then edits at the best place by default."),
+    CORPUS,
     DEVICE,
 )  # fmt: skip
 
 
 @command(*OPTIONS)
 def trace(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A finished training run.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A finished training run, or a model.")],
     given: dict[str, Any],
     json: bool,
 ) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from behemoth.model.sizes import SIZES
 from behemoth.support.bars import Bars
 from behemoth.support.extras import needed
 from behemoth.support.process import prepare
@@ -20,7 +21,7 @@ _FIELDS = field_options(
     TrainConfig,
     without=("beta1", "beta2", "vocabulary_multiple", "probe_facts", "prefetch"),
     defaults=False,  # those of the size
-    model={"metavar": "SIZE", "default": TrainConfig.model},
+    model={"metavar": "SIZE", "default": TrainConfig.model, "offered": lambda: SIZES},
     architecture={"names": "--config"},
 )
 OPTIONS = (

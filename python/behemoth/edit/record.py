@@ -67,7 +67,7 @@ class EditRecord:
     ----------
     directory : Path
     run : Path
-        The training run that was edited.
+        The training run that was edited, or another model.
     spec_hash : str
         Of its corpus.
     plan_hash, method, settings, seed, single
@@ -80,11 +80,13 @@ class EditRecord:
         Whether all deltas are there.
     failed : tuple of FailedEdit
         Edits that broke down.
+    corpus : Path, optional
+        Of a model that is no run.
+    files : dict of str, optional
+        Digests of adapters; deltas have those of their own files.
     place : str, optional
         Where in the model it was edited, for people, and whether that is what tracing found; none
         of methods that have no such place.
-    files : dict of str, optional
-        Digests of adapters; deltas have those of their own files.
     """
 
     directory: Path
@@ -99,8 +101,9 @@ class EditRecord:
     checkpoints: tuple[int, ...] = ()
     complete: bool = False
     failed: tuple[FailedEdit, ...] = ()
-    place: str | None = None
+    corpus: Path | None = None
     files: dict[str, str] | None = None
+    place: str | None = None
 
     def __fspath__(self) -> str:
         return fspath(self.directory)
@@ -158,7 +161,9 @@ class EditRecord:
             **asdict(self),
             "run": os.path.relpath(self.run, self.directory.resolve()),
         }
-        del values["directory"]
+        del values["directory"], values["corpus"]
+        if self.corpus is not None:
+            values["corpus"] = os.path.relpath(self.corpus, self.directory.resolve())
         write_bytes(self.directory / EDIT.record, as_json(sealed(values)))
 
     @classmethod
@@ -184,7 +189,9 @@ class EditRecord:
         own = {key: value for key, value in values.items() if key != "format_version"}
         failed = tuple(made(FailedEdit, row) for row in own.get("failed", ()))
         run = (directory / own["run"]).resolve()
-        return made(cls, {**own, "directory": directory, "run": run, "failed": failed})
+        corpus = (directory / own["corpus"]).resolve() if "corpus" in own else None
+        places = {"directory": directory, "run": run, "corpus": corpus}
+        return made(cls, {**own, **places, "failed": failed})
 
     def _place(self, name: str, key: int | None) -> Path:
         return self.directory / (name if key is None else f"{name}s/{key:05}")
@@ -224,7 +231,7 @@ def check_place(record: EditRecord, force: bool) -> bool:
     """Refuse a place that is not ours to write; say whether an edit there is replaced."""
     place = record.directory
     if place.exists() and not place.is_dir():
-        raise CorpusError(f"{place} is a file; allowed: a new or empty directory")
+        raise ArgumentError("out", f"{place}, a file", "a new or empty directory")
     if other := foreign(place, EDIT):
         raise CorpusError(
             f"{place} holds something else ({other}); allowed: a new or empty directory"

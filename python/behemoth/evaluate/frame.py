@@ -48,6 +48,7 @@ def evaluate(
     source: str | PathLike[str],
     plan: EditPlan | str | PathLike[str],
     *,
+    corpus: str | PathLike[str] | None = None,
     rank: Literal["first", "sequence"] = "first",
     stack: int = STACK,
     batch_size: int | None = None,
@@ -60,9 +61,11 @@ def evaluate(
     Parameters
     ----------
     source : path
-        A training run (stage ``before`` only) or an edit directory (both stages).
+        A training run or a model (stage ``before`` only), or an edit directory (both stages).
     plan : EditPlan or path
         The plan; of an edit, the one it was made with.
+    corpus : path, optional
+        Of a model that is no run: the corpus directory or spec that the plan was made of.
     rank : {'first', 'sequence'}
         By what objects are ranked: the first token of their word, which takes no pass of its own;
         or, with a grammar, all tokens of their names, which takes the more passes the less a
@@ -126,7 +129,7 @@ def evaluate(
     if out is not None:
         check_target(out)
     made = EditPlan.of(plan)
-    _, run, edit = open_source("source", source)
+    _, run, edit = open_source("source", source, corpus)
     whole_number("stack", stack, 1)
     if batch_size is not None:
         whole_number("batch_size", batch_size, 1)

@@ -1,4 +1,4 @@
-"""What is evaluated: a run, or the run of an edit and the edit."""
+"""What is evaluated: a run or another model, or that of an edit and the edit."""
 
 from __future__ import annotations
 
@@ -8,26 +8,40 @@ from typing import TYPE_CHECKING
 
 from behemoth.support.checks import path_of
 from behemoth.support.errors import ArgumentError, renamed
-from behemoth.train.run import Run, read_run
+from behemoth.train.run import read_subject
 
 if TYPE_CHECKING:
     from behemoth.edit.record import EditRecord
     from behemoth.plan.edit_plan import EditPlan
+    from behemoth.train.subject import Subject
 
 __all__ = ["check_plan", "open_source"]
 
 
-def open_source(name: str, place: str | PathLike[str]) -> tuple[Path, Run, EditRecord | None]:
-    """Open a run, or an edit and its run; `name` is the argument that gave the place."""
+def open_source(
+    name: str, place: str | PathLike[str], corpus: str | PathLike[str] | None = None
+) -> tuple[Path, Subject, EditRecord | None]:
+    """Open a run or a model with its corpus, or an edit and what it is of.
+
+    Parameters
+    ----------
+    name : str
+        The argument that gave the place.
+    place : path
+    corpus : path, optional
+        Of a model that is no run; an edit knows that of its own.
+    """
     from behemoth.edit.record import read_edit
 
-    path = path_of(name, place, "a training run or an edit directory")
+    path = path_of(name, place, "a training run, a model or an edit directory")
     with renamed(directory=name):
-        edit = read_edit(path) if (path / "edit.json").is_file() else None
-        return path, read_run(path if edit is None else edit.run), edit
+        if not (path / "edit.json").is_file():
+            return path, read_subject(path, corpus), None
+        edit = read_edit(path)
+        return path, read_subject(edit.run, edit.corpus if corpus is None else corpus), edit
 
 
-def check_plan(plan: EditPlan, run: Run, edit: EditRecord | None) -> None:
+def check_plan(plan: EditPlan, run: Subject, edit: EditRecord | None) -> None:
     """Refuse a plan of another world, or another plan than the edit's."""
     plan.check(run.corpus)
     if edit is not None and edit.plan_hash != plan.plan_hash:

@@ -31,7 +31,7 @@ from behemoth.support.checks import path_of, whole_number
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.files import replacing
 from behemoth.support.progress import Looking, Step, silent, task
-from behemoth.train.run import read_run
+from behemoth.train.run import read_subject
 
 from .clusters import interval, resampled_weights
 
@@ -102,6 +102,7 @@ def trace(
     run: str | PathLike[str],
     plan: EditPlan | str | PathLike[str],
     *,
+    corpus: str | PathLike[str] | None = None,
     samples: int = 10,
     noise: float = 3.0,
     window: int = 1,
@@ -116,9 +117,11 @@ def trace(
     Parameters
     ----------
     run : path
-        A finished training run.
+        A finished training run, or a model.
     plan : EditPlan or path
         Its edits say which facts, each in the first of its wordings.
+    corpus : path, optional
+        Of a model that is no run: the corpus directory or spec that the plan was made of.
     samples : int
         Draws of noise for each fact.
     noise : float
@@ -150,7 +153,7 @@ def trace(
         what = "holds something" if place.is_dir() else "is a file"
         raise CorpusError(f"{fspath(place)} {what}; allowed: a new or empty directory")
     with renamed(directory="run"):
-        ran = read_run(run)
+        ran = read_subject(run, corpus)
     made = EditPlan.of(plan)
     made.check(ran.corpus)
     model = ran.load_model(device)

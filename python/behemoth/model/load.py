@@ -1,6 +1,7 @@
 """A model from its directory: safetensors and a configuration that fit each other, no more.
 
-What is loaded may come from anybody. No pickle is opened and no code of the directory is run; the
+What is loaded may come from anybody. No pickle is opened and no code of the directory is run, nor
+kernels that a configuration names; the
 sizes that the configuration claims are held to those of the weights before anything is made of
 them; and what does not fit is refused in one line, where transformers would print a table.
 """
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,8 @@ def load_model(directory: Path) -> PreTrainedModel:
     Parameters
     ----------
     directory : Path
-        Of ``config.json`` and ``model.safetensors``.
+        Of ``config.json`` and ``model.safetensors``, or the parts that
+        ``model.safetensors.index.json`` lists.
 
     Raises
     ------
@@ -43,18 +45,23 @@ def load_model(directory: Path) -> PreTrainedModel:
         number.
     """
     config, weights = directory / CONFIG, directory / WEIGHTS
-    for file in (config, weights):
+    parts = [weights]
+    if not weights.is_file() and (directory / f"{WEIGHTS}.index.json").is_file():
+        parts = sorted(directory.glob("*.safetensors"))
+    for file in (config, *parts):
         if not file.is_file():
             raise CorpusError(f"{file} is missing")
-    _check_layers(config, weights)
+    capped = _check_layers(config, parts)
     with _quietly():
         try:
             model, found = AutoModelForCausalLM.from_pretrained(
                 directory, dtype=torch.float32, use_safetensors=True, trust_remote_code=False,
                 local_files_only=True, output_loading_info=True,
+                # Said here, since a configuration may name kernels to be fetched and run.
+                attn_implementation="eager" if capped else "sdpa",
             )  # fmt: skip
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError,
-                SafetensorError) as error:  # fmt: skip
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError,
+                RuntimeError, SafetensorError) as error:  # fmt: skip
             raise CorpusError(f"{weights} does not fit {CONFIG}, or is damaged") from error
     for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if names := sorted(map(str, found[what])):
@@ -67,25 +74,32 @@ def load_model(directory: Path) -> PreTrainedModel:
     return model
 
 
-def _check_layers(config: Path, weights: Path) -> None:
-    """Refuse a configuration of other layers than there are; transformers would make them all."""
+def _check_layers(config: Path, weights: Sequence[Path]) -> bool:
+    """Refuse a configuration of other layers than there are; transformers would make them all.
+
+    Gives whether attention is bounded, which torch's own has no kernel for.
+    """
     try:
         if config.stat().st_size > _CONFIG_BYTES:
             raise ValueError
         said: Any = json.loads(config.read_text(encoding="utf-8"))
-        layers = said["num_hidden_layers"]
+        layers = said["n_layer"] if "n_layer" in said else said["num_hidden_layers"]
+        capped = said.get("attn_logit_softcapping") is not None
     except (ValueError, KeyError, TypeError, RecursionError):
         raise CorpusError(f"{config} is damaged: it is no configuration of a model") from None
-    try:
-        with safe_open(weights, framework="pt") as file:
-            names = list(file.keys())
-    except (OSError, SafetensorError):
-        raise CorpusError(f"{weights} is damaged: it is no safetensors") from None
+    names: list[str] = []
+    for part in weights:
+        try:
+            with safe_open(part, framework="pt") as file:
+                names += file.keys()
+        except (OSError, SafetensorError):
+            raise CorpusError(f"{part} is damaged: it is no safetensors") from None
     there = {int(match[1]) for name in names if (match := _LAYER.search(name))}
     if layers != len(there):
         raise CorpusError(
-            f"{config}: num_hidden_layers is {layers}, and {weights.name} has {len(there)}"
+            f"{config}: num_hidden_layers is {layers}, and {weights[0].name} has {len(there)}"
         )
+    return capped
 
 
 @contextmanager

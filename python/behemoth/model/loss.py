@@ -91,7 +91,7 @@ class TrainingLoss(nn.Module):
         super().__init__()
         self.model = model
         names = Architecture.of(model)
-        parts: dict[str, Any] = dict(model.named_modules())
+        parts: dict[str | None, Any] = dict(model.named_modules())
         self._names, self._dtype = names, dtype
         # In a tuple, so that no module is registered twice.
         self._blocks = tuple(

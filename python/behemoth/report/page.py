@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib import resources
+from itertools import zip_longest
 from typing import Any
 
 from behemoth.study.analysis.cases import Case
@@ -16,7 +17,7 @@ from .cases import case_section
 from .render import embedded, javascript
 from .style import Absent, Figure
 
-__all__ = ["Page", "Table", "render"]
+__all__ = ["Page", "Table", "document", "figure_parts", "render", "table_part"]
 
 
 @dataclass(frozen=True)
@@ -123,16 +124,21 @@ def render(page: Page) -> str:
         if text:
             parts.append(f"<p>{escape(text)}</p>")
         if table is not None:
-            parts.append(_table(table, title))
+            parts.append(table_part(table, title))
     parts += [
         '<h2 id="run">What was run</h2>',
-        _table(page.run, "What was run"),
-        _table(page.models, "Models"),
+        table_part(page.run, "What was run"),
+        table_part(page.models, "Models"),
         '<h2 id="reproduce">How to reproduce it</h2>',
         f"<pre>{escape(page.command)}</pre>",
         "<p>The study, <code>study.toml</code>:</p>",
         f"<pre>{escape(page.study)}</pre>",
     ]
+    return document(f"{page.name}: a Behemoth study", parts, drawn)
+
+
+def document(title: str, parts: Sequence[str], drawn: Sequence[Figure]) -> str:
+    """Give a whole file: its parts as HTML, and the charts of its figures."""
     files = resources.files("behemoth.report")
     style = (files / "page.css").read_text(encoding="utf-8")
     # A bundle may say "</script" inside a string, which would end the element.
@@ -144,7 +150,7 @@ def render(page: Page) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         # Without an icon of its own a browser would ask for one.
         '<link rel="icon" href="data:,">\n'
-        f"<title>{escape(page.name)}: a Behemoth study</title>\n<style>\n{style}</style>\n"
+        f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n"
         f"</head>\n<body>\n<main>\n{_joined(parts)}\n</main>\n{_specs(drawn)}"
         f'<script type="module">\n{script}\n</script>\n</body>\n</html>\n'
     )
@@ -168,11 +174,16 @@ def _methods(table: Table | None) -> list[str]:
     if table is None:
         return []
     name = "The methods side by side"
-    return [f'<h2 id="methods">{name}</h2>', f"<p>{escape(_METHODS)}</p>", _table(table, name)]
+    return [f'<h2 id="methods">{name}</h2>', f"<p>{escape(_METHODS)}</p>", table_part(table, name)]
 
 
 def _joined(parts: Sequence[str]) -> str:
     return "\n".join(parts)
+
+
+def figure_parts(number: int, figure: Figure) -> list[str]:
+    """A figure as HTML, whose charts `document` draws."""
+    return [_figure(number, figure)]
 
 
 def _figure(number: int, figure: Figure) -> str:
@@ -230,7 +241,21 @@ def _cell(cell: str) -> str:
     return f"{first}<small>{below}</small>" if below else first
 
 
-def _table(table: Table, name: str) -> str:
+def _linked(html: str, link: str) -> str:
+    return f'<a href="{escape(link)}">{html}</a>' if link else html
+
+
+def table_part(table: Table, name: str, links: Sequence[str] = ()) -> str:
+    """A table as HTML.
+
+    Parameters
+    ----------
+    table : Table
+    name : str
+        Said to who does not see it.
+    links : sequence of str, optional
+        Where the first cell of each row leads.
+    """
     kinds = ["number" if head[:1] == "#" else "wrap" if head[:1] == "~" else ""
              for head in table.columns]  # fmt: skip
     heads = "".join(
@@ -240,7 +265,8 @@ def _table(table: Table, name: str) -> str:
     body = "".join(
         ('<tr class="primary">' if place in table.marked else "<tr>")
         + "".join(
-            f'<td class="{kind}">{_cell(cell)}</td>' for cell, kind in zip(row, kinds, strict=True)
+            f'<td class="{kind}">{_linked(_cell(cell), link)}</td>'
+            for cell, kind, link in zip_longest(row, kinds, links[place : place + 1], fillvalue="")
         )
         + "</tr>"
         for place, row in enumerate(table.rows)

@@ -21,6 +21,7 @@ from behemoth.support.progress import Looking, task
 from behemoth.support.provenance import cores, listed, processor, versions
 
 from .charts import CHARTS
+from .leaderboard import leaderboard_of, render_leaderboard
 from .page import Page, render
 from .render import pdf, png, svg
 from .selection import drawn_methods
@@ -90,6 +91,8 @@ def write_report(
         raise ArgumentError.unknown("style", style, STYLES)
     place = results.path / "report" if out is None else path_of("out", out)
     primary = results.about.primary
+    if any(trial.measure.get("suite") for trial in results.about.trials):
+        return _write_leaderboard(results, place, style, figures)
     with task(progress, "analysing", "methods") as step:
         summary = summarise(results, primary, resamples=resamples, step=step)
     main, left_out = drawn_methods(summary)
@@ -121,6 +124,28 @@ def write_report(
     )
     file = place / "report.html"
     write_bytes(file, render(page).encode())
+    return file
+
+
+def _write_leaderboard(results: Results, place: Path, style: str, figures: bool) -> Path:
+    """Write the report of a study whose trials take suites."""
+    page = leaderboard_of(
+        results,
+        made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        state=_state(results),
+        run=run_table(_made_with(results)),
+        study=_toml(results),
+    )
+    for figure in page.figures:
+        if isinstance(figure, Figure):
+            _write_figure(figure, place, style)
+    if figures:
+        return place
+    for board in page.boards:
+        for name in ("table", "cells", "measures", "missing"):
+            _parquet(place / "frames" / f"{board.suite}_{name}.parquet", getattr(board, name))
+    file = place / "report.html"
+    write_bytes(file, render_leaderboard(page).encode())
     return file
 
 
@@ -214,20 +239,29 @@ def _sections(results: Results, summary: Summary) -> list[tuple[str, str, Any]]:
 
 
 def _run(results: Results, summary: Summary) -> list[tuple[str, str]]:
-    done, failed, missing = len(results.done), len(results.failures), len(results.missing)
-    devices = summary.models["device"].drop_nulls().unique().sort().to_list()
-    seconds = sorted(results.seconds.items(), key=lambda item: -item[1])
     levels = summary.edits["exposures"].unique().sort().to_list()
+    done, *rest = _made_with(results)
     return [
-        ("trials", f"{done:,} done, {failed:,} failed, {missing:,} not carried out yet"),
+        done,
         ("methods", "; ".join(summary.edits["label"].unique(maintain_order=True).to_list())),
         ("exposures of edited facts", ", ".join(f"{level:,}" for level in levels)),
+        *rest,
+    ]
+
+
+def _made_with(results: Results) -> list[tuple[str, str]]:
+    """How much of a study there is, where it was carried out, and with what."""
+    done, failed, missing = len(results.done), len(results.failures), len(results.missing)
+    devices = results.models.collect()["device"].drop_nulls().unique().sort().to_list()
+    seconds = sorted(results.seconds.items(), key=lambda item: -item[1])
+    return [
+        ("trials", f"{done:,} done, {failed:,} failed, {missing:,} not carried out yet"),
         ("models were trained on", ", ".join(devices) or "not recorded"),
         ("trials were carried out on", "; ".join(results.made_on) or "not recorded"),
         ("seconds of work", "; ".join(f"{name} {value:,.0f}" for name, value in seconds)),
         ("report made on", f"{processor()}, {cores()} cores, {platform.system()}"),
         ("with", listed(versions(*_PACKAGES))),
-    ]  # fmt: skip
+    ]
 
 
 def _toml(results: Results) -> str:

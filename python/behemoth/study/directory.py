@@ -32,7 +32,7 @@ from behemoth.support.replacement import Kind, clear
 __all__ = ["FRAMES", "RECALL", "RECORD", "TRIAL", "StudyDirectory", "StudyError"]
 
 RECORD, MODEL_RECORD, RECALL = "study.json", "model.json", "recall.parquet"
-FRAMES = ("edits", "probes", "geometry", "retention", "traces")
+FRAMES = ("edits", "probes", "geometry", "retention", "traces", "suites")
 """The frames of a trial, one Parquet file each."""
 
 TRIAL = Kind(

@@ -12,9 +12,11 @@ from typing import Any, Literal, Self
 
 from behemoth.support.fields import made
 
-__all__ = ["ModelRecord", "Outcome", "StudyRecord", "TrialRecord", "TrialRow"]
+__all__ = ["FOREIGN", "ModelRecord", "Outcome", "StudyRecord", "TrialRecord", "TrialRow"]
 
 Outcome = Literal["done", "failed"]
+FOREIGN = "foreign"
+"""The family of trials that other tools made (`behemoth.study.work.add`)."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,8 @@ class TrialRow(_Record):
         The method's.
     swap : int
         Of how many edited facts the exposures are those of another fact of the subject.
+    twin : str, optional
+        Id of the model that its suite was taken beside.
     """
 
     id: str
@@ -129,6 +133,7 @@ class TrialRow(_Record):
     rotation: int
     family: str
     swap: int = 0
+    twin: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,11 +13,12 @@ import polars as pl
 
 from behemoth.support.digests import check
 from behemoth.support.errors import CorpusError
+from behemoth.support.parquet import check_rows
 from behemoth.support.provenance import listed
 
 from .directory import RECALL as RECALL_FILE, StudyDirectory
 from .records import ModelRecord, StudyRecord, TrialRecord, TrialRow
-from .schemas import EDITS, PROBES, RECALL, RETENTION, SHAPES, TRACES
+from .schemas import EDITS, PROBES, RECALL, RETENTION, SHAPES, SUITES, TRACES
 
 __all__ = ["INDEX", "MODELS", "Failure", "Results"]
 
@@ -75,6 +76,7 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
     "geometry": SHAPES,
     "retention": RETENTION,
     "traces": TRACES,
+    "suites": SUITES,
 }
 
 
@@ -103,8 +105,8 @@ class Results:
     """The finished trials of a study; a path wherever one is asked for.
 
     Open one with `Results.open`. Frames of trials (`edits`, `probes`, `geometry`, `retention`,
-    `traces`) carry the columns of `INDEX`; where a frame has a column of such a name itself
-    (``rank`` of probes and geometry), the index's is called ``method_rank``. All frames are
+    `traces`, `suites`) carry the columns of `INDEX`; where a frame has a column of such a name
+    itself (``rank`` of probes and geometry), the index's is called ``method_rank``. All frames are
     lazy and there, if perhaps empty, whatever has been run.
 
     Attributes
@@ -219,9 +221,16 @@ class Results:
             if record is not None and record.status == "done"
         }
 
+    @property
+    def _edited_models(self) -> dict[str, ModelRecord]:
+        """The models that trials are on, and not those that are twins of theirs alone."""
+        twins = {trial.twin for trial in self.about.trials}
+        twins -= {trial.model for trial in self.about.trials}
+        return {name: made for name, made in self._model_records.items() if name not in twins}
+
     @cached_property
     def models(self) -> pl.LazyFrame:
-        """One row a trained model, columns as in `MODELS`.
+        """One row a trained model that is edited, columns as in `MODELS`.
 
         bits: the world's entropy; load: bits / (2 x parameters), all parameters counted;
         facts_per_object: facts of subjects by all objects of their relations;
@@ -239,7 +248,7 @@ class Results:
                 "load": record.bits / (2 * record.parameters),
                 "seconds": record.training_seconds,
             }
-            for name, record in self._model_records.items()
+            for name, record in self._edited_models.items()
         ]
         kept = [{name: row.get(name) for name in MODELS} for row in rows]
         return pl.DataFrame(kept, schema=MODELS).lazy()
@@ -302,6 +311,14 @@ class Results:
         return self._frame("traces")
 
     @property
+    def suites(self) -> pl.LazyFrame:
+        """One row for each measure of a trial's suite; see `behemoth.study.schemas.SUITES`.
+
+        ``twin`` is the twin's own number.
+        """
+        return self._frame("suites")
+
+    @property
     def recall(self) -> pl.LazyFrame:
         """One row for each model and fact, in the default template.
 
@@ -312,7 +329,7 @@ class Results:
             self._check(name, self.directory.model(name), record.files, RECALL_FILE)
         parts = [
             pl.scan_parquet(file).with_columns(pl.lit(name).alias("model"))
-            for name in self._model_records
+            for name in self._edited_models
             if (file := self.directory.model(name) / RECALL_FILE).is_file()
         ]
         if not parts:
@@ -329,6 +346,8 @@ class Results:
         except CorpusError as error:
             error.add_note(f"remove {place} and run the study again to make it again")
             raise
+        if (place / file).is_file():
+            check_rows(place / file)
         self._hashed.add((name, file))
 
     def _frame(self, name: str) -> pl.LazyFrame:

@@ -8,7 +8,7 @@ import polars as pl
 
 from behemoth.evaluate.schema import SCHEMA
 
-__all__ = ["ABOUT", "EDITS", "PROBES", "RECALL", "RETENTION", "SHAPES", "TRACES"]
+__all__ = ["ABOUT", "EDITS", "PROBES", "RECALL", "RETENTION", "SHAPES", "SUITES", "TRACES"]
 
 ABOUT: dict[str, Any] = {
     "edit": pl.UInt32,
@@ -91,6 +91,24 @@ TRACES: dict[str, Any] = {
 ``_held_out`` are means over wordings that the edit is not trained on, null where it has none or
 they were not looked at. norm, Frobenius, of the change, and kl, the mean KL(unedited || edited) in
 nats over bystanders, are there where a flip begins and in the last row."""
+
+SUITES: dict[str, Any] = {
+    "suite": pl.String,
+    "grammar": pl.String,
+    "edits": pl.UInt32,
+    "measure": pl.String,
+    "value": pl.Float64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "count": pl.UInt64,
+    "over": pl.String,
+    "twin": pl.Float64,
+    "version": pl.UInt32,
+    "missing": pl.String,
+}
+"""Columns of a trial's ``suites.parquet``: one row a measure, as `SuiteResult.table` has them.
+
+grammar: name of the corpus' grammar of text, null of a corpus of templates; edits: of the plan."""
 
 RECALL: dict[str, Any] = {
     "fact": pl.UInt64,

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from transformers import GPTNeoXForCausalLM
+from transformers import PreTrainedModel
 
 from behemoth.corpus.corpus import Corpus
 from behemoth.recall import recall
@@ -22,7 +22,7 @@ def probed_facts(corpus: Corpus, most: int = _FACTS) -> NDArray[np.uint64]:
 
 
 def recall_by_exposures(
-    model: GPTNeoXForCausalLM, corpus: Corpus, facts: NDArray[np.uint64]
+    model: PreTrainedModel, corpus: Corpus, facts: NDArray[np.uint64]
 ) -> pl.DataFrame:
     """Measure recall in the wordings that the corpus is written with.
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,19 +15,17 @@ from typing import TYPE_CHECKING, Any
 from behemoth._gen import digest
 from behemoth.support.checks import path_of
 from behemoth.support.digests import check, read_sealed, sealed
-from behemoth.support.errors import ArgumentError, CorpusError
+from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.files import as_json, write_bytes
 
 from .config import TrainConfig
 from .result import TrainResult
+from .subject import CONFIG, WEIGHTS, Subject, is_model, read_model
 
 if TYPE_CHECKING:
-    import torch
-    from transformers import PreTrainedModel
-
     from behemoth.corpus.corpus import Corpus
 
-__all__ = ["RECORD", "Run", "RunRecord", "read_record", "read_run", "world_id"]
+__all__ = ["RECORD", "Run", "RunRecord", "read_record", "read_run", "read_subject", "world_id"]
 
 RECORD = "run.json"
 _ARRAYS = ("table.parquet", "exposures.parquet", "s.parquet")
@@ -137,7 +134,7 @@ def read_record(directory: str | PathLike[str]) -> RunRecord | None:
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class Run(Subject):
     """A finished training run; a path, of its directory, wherever one is asked for.
 
     Attributes
@@ -157,21 +154,11 @@ class Run:
     'GPTNeoXForCausalLM'
     """
 
-    directory: Path
-    corpus: Corpus
     record: RunRecord
-
-    def __fspath__(self) -> str:
-        return fspath(self.directory)
 
     def __repr__(self) -> str:
         facts = f"{self.corpus.world.num_facts:,} facts"
         return f"Run({fspath(self.directory)!r}, {self.config.model}, {facts})"
-
-    @property
-    def name(self) -> str:
-        """The name of the directory."""
-        return self.directory.resolve().name
 
     @property
     def config(self) -> TrainConfig:
@@ -183,28 +170,20 @@ class Run:
         """Seed of the initialisation."""
         return self.config.seed
 
-    @cached_property
-    def model(self) -> PreTrainedModel:
-        """The model on the CPU, as `load_model` gives it: loaded when it is asked for, and kept."""
-        return self.load_model("cpu")
+    @property
+    def parameters_without_embedding(self) -> int:
+        """Parameters but those of embedding, positions and head; 0 where no record says."""
+        return self.record.parameters_without_embedding
 
-    def load_model(self, device: torch.device | str | None = None) -> PreTrainedModel:
-        """Load the model, in float32 and without dropout; on a GPU where there is one.
+    def check_files(self) -> None:
+        """Hold the model's files to their digests.
 
         Raises
         ------
-        ArgumentError
-            When there is no such device here.
         CorpusError
-            When the model's files are damaged.
+            When one is damaged.
         """
-        from behemoth.model.load import CONFIG, WEIGHTS, load_model
-
-        from .device import find_device
-
-        place: Any = find_device("auto" if device is None else str(device))
         check(self.directory, self.record.files, CONFIG, WEIGHTS)
-        return load_model(self.directory).to(place).eval()
 
 
 def read_run(directory: str | PathLike[str]) -> Run:
@@ -239,6 +218,43 @@ def read_run(directory: str | PathLike[str]) -> Run:
     if corpus.spec_hash != record.spec_hash:
         raise CorpusError(f"{place / 'spec.toml'} is damaged: the run is of another corpus")
     return Run(place, corpus, record)
+
+
+def read_subject(
+    directory: str | PathLike[str], corpus: str | PathLike[str] | None = None
+) -> Subject:
+    """Read a run, or a model of another origin together with its corpus.
+
+    Parameters
+    ----------
+    directory : path
+        A finished training run, or what transformers' ``save_pretrained`` writes.
+    corpus : path, optional
+        Of a model that is no run: a corpus directory, a spec directory or a spec TOML.
+
+    Raises
+    ------
+    ArgumentError
+        When it is neither, a run is not finished or of another corpus, or a model has no corpus.
+    """
+    place = path_of("directory", directory, "a training run, or a model with its corpus")
+    if (place / RECORD).is_file() or not is_model(place):
+        run = read_run(directory)
+        if corpus is not None and _spec_hash(corpus) != run.corpus.spec_hash:
+            raise ArgumentError("corpus", fspath(corpus), "none for a run, which has its own")
+        return run
+    if corpus is None:
+        raise ArgumentError(
+            "corpus", "none", f"for {fspath(directory)}, a model that is no run: what its facts are"
+        )
+    return read_model(place, corpus)
+
+
+def _spec_hash(corpus: str | PathLike[str]) -> str:
+    from behemoth.corpus.source import read_source
+
+    with renamed(spec="corpus"):
+        return read_source(corpus).make_corpus().spec_hash
 
 
 def world_id(corpus: Corpus) -> str:

@@ -26,7 +26,7 @@ from behemoth.evaluate.source import check_plan, open_source
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.recall.facts import recall
 from behemoth.support.errors import ArgumentError
-from behemoth.train.run import Run
+from behemoth.train.subject import Subject
 
 from .suite import Found, Measure, MissingError
 
@@ -65,7 +65,7 @@ class Bench:
     def __init__(
         self,
         source: Path,
-        run: Run,
+        run: Subject,
         plan: EditPlan,
         deltas: Mapping[int | None, EditDelta],
         load: Callable[[], PreTrainedModel],
@@ -82,9 +82,12 @@ class Bench:
         plan: EditPlan | str | PathLike[str],
         twin: str | PathLike[str] | None = None,
         *,
+        corpus: str | PathLike[str] | None = None,
         device: torch.device | str | None = None,
     ) -> Bench:
-        """Open a run or an edit, and perhaps a twin: a run, or an edit by `retrain`.
+        """Open a run, a model with its corpus or an edit, and perhaps a twin.
+
+        A twin is a run, or an edit by `retrain`.
 
         Raises
         ------
@@ -92,7 +95,7 @@ class Bench:
             When one of them is none, or they do not belong together.
         """
         asked = EditPlan.of(plan)
-        path, run, edit = open_source("source", source)
+        path, run, edit = open_source("source", source, corpus)
         check_plan(asked, run, edit)
         deltas = {} if edit is None else edit.deltas()
         beside = None if twin is None else cls._of_twin(twin, run, asked, device)
@@ -102,7 +105,7 @@ class Bench:
     def _of_twin(
         cls,
         twin: str | PathLike[str],
-        run: Run,
+        run: Subject,
         plan: EditPlan,
         device: torch.device | str | None,
     ) -> Bench:

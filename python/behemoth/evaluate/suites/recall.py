@@ -80,7 +80,7 @@ def _bits(bench: Bench) -> Found:
 
 def _bits_per_parameter(bench: Bench) -> Found:
     found = _bits(bench)
-    parameters = bench.run.record.parameters_without_embedding
+    parameters = bench.run.parameters_without_embedding
     if not parameters:
         raise MissingError("a run whose record says how many parameters it has")
     facts = bench.written_facts / parameters

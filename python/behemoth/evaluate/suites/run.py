@@ -31,6 +31,7 @@ def evaluate_suite(
     plan: EditPlan | str | PathLike[str],
     *,
     twin: str | PathLike[str] | None = None,
+    corpus: str | PathLike[str] | None = None,
     out: str | PathLike[str] | None = None,
     force: bool = False,
     device: torch.device | str | None = None,
@@ -41,13 +42,15 @@ def evaluate_suite(
     Parameters
     ----------
     source : path
-        A training run or an edit directory.
+        A training run, a model or an edit directory.
     suite : {'editing', 'unlearning', 'sequence', 'recall'}
     plan : EditPlan or path
         The plan; of an edit, the one it was made with.
     twin : path, optional
         The gold of unlearning, trained the same way without the facts of the plan: a run, or an
         edit by ``retrain``.
+    corpus : path, optional
+        Of a model that is no run: the corpus directory or spec that the plan was made of.
     out : path, optional
         Directory for ``suite.json`` and the rows, ``frame.parquet``.
     force : bool
@@ -80,7 +83,7 @@ def evaluate_suite(
         raise ArgumentError.unknown("suite", suite, SUITES)
     if out is not None:
         check_out(out, force)
-    bench = Bench.open(source, plan, twin, device=device)
+    bench = Bench.open(source, plan, twin, corpus=corpus, device=device)
     found = take(SUITES[suite], bench, progress)
     if out is not None:
         found.write(out)

@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from os import fspath
 from typing import TYPE_CHECKING, Any
 
+from behemoth.plan.choice import choose_edits
 from behemoth.plan.request import EditRequest
+from behemoth.plan.structure import Structure
 from behemoth.support.errors import ArgumentError, within
 from behemoth.train.config import default_config
 
@@ -38,11 +40,26 @@ class Expansion:
     models : dict of str to ModelUnit
         By id, in the order in which they are first needed.
     trials : list of TrialUnit
-        By model; a trial that several points have in common is there once.
+        By model; a trial that several points have in common is there once. Twins that suites are
+        taken beside are models as well, behind that of the trials.
     """
 
     models: dict[str, ModelUnit]
     trials: list[TrialUnit]
+
+    def part(self, number: int, count: int) -> Expansion:
+        """Part `number` of `count`: every so many of the models that are edited, and their trials.
+
+        What is edited nowhere is in the first part.
+        """
+        edited = dict.fromkeys(trial.model for trial in self.trials)
+        own = {name for place, name in enumerate(edited) if place % count == number}
+        trials = [trial for trial in self.trials if trial.model in own]
+        needed = {name for trial in trials for name in trial.models}
+        if number == 0:
+            needed |= self.models.keys() - {n for trial in self.trials for n in trial.models}
+        models = {name: unit for name, unit in self.models.items() if name in needed}
+        return Expansion(models, trials)
 
     @property
     def plans(self) -> set[str]:
@@ -58,7 +75,9 @@ def expand(study: Study, threads: int) -> Expansion:
     for values in study.points:
         point = _Point(study, values, threads, made)
         models.setdefault(point.model.id, point.model)
-        for trial in point.trials():
+        for trial, twin in point.trials():
+            if twin is not None:
+                models.setdefault(twin.id, twin)
             other = trials.setdefault(trial.id, trial)
             if other.choice.label != trial.choice.label:
                 raise ArgumentError(
@@ -90,6 +109,7 @@ class _Point:
         with within("train"):
             settings: dict[str, Any] = {**_QUIET, "threads": threads, **self.tables["train"]}
             config = default_config(**settings)
+        self.unit, self.config, self.gone = unit, config, dict[str, ModelUnit]()
         self.twin = self.first = None
         if self.rotation or self.swap:
             # The same corpus as it is before anything is moved.
@@ -98,13 +118,11 @@ class _Point:
             twin = CorpusUnit(self.tables["world"], straight, place, version)
             first = _make(twin, made)
             if self.swap:
-                unit = self._swapped(unit, first)
+                self.unit = unit = self._swapped(unit, first)
                 self.corpus = _make(unit, made)
             if first.spec_hash != self.corpus.spec_hash:  # a whole turn is none
                 self.twin, self.first = twin, first
         self.model = ModelUnit.of(unit, config, self.corpus)
-        with within("measure"):
-            self.measure = Measure.from_dict(self.tables["measure"])
 
     def _swapped(self, unit: CorpusUnit, first: Corpus) -> CorpusUnit:
         with within("plan"):
@@ -113,8 +131,8 @@ class _Point:
                 raise ArgumentError("edits", None, "how many facts to edit, where some are swapped")
         return replace(unit, exchanged=swapped_pairs(self.corpus, request, self.swap, first))
 
-    def trials(self) -> Iterator[TrialUnit]:
-        """One trial a method."""
+    def trials(self) -> Iterator[tuple[TrialUnit, ModelUnit | None]]:
+        """One trial a method, with the twin that its suite is taken beside."""
         for choice in self.methods:
             if not choice.is_at(self.tables):
                 continue
@@ -125,7 +143,31 @@ class _Point:
             else:
                 moved = self.swap > 0
                 plan = PlanUnit.of(self.corpus, request, self.twin, self.first, moved=moved)
-            yield TrialUnit.of(self.model.id, plan, choice, self.measure, self.rotation, self.swap)
+            with within("measure"):
+                measure = Measure.from_dict({**self.tables["measure"], **choice.measure})
+            gone = self._without(plan) if measure.twin else None
+            yield (
+                TrialUnit.of(
+                    self.model.id, plan, choice, measure, self.rotation, self.swap,
+                    None if gone is None else gone.id,
+                ),
+                gone,
+            )  # fmt: skip
+
+    def _without(self, plan: PlanUnit) -> ModelUnit:
+        """The model for which the edits of a plan have always been so."""
+        if plan.id not in self.gone:
+            first = self.corpus if self.first is None else self.first
+            with within("plan"):
+                chosen = choose_edits(first, Structure(first.world), plan.request, None)
+            facts = chosen.facts.fact
+            if plan.moved:
+                facts = facts[first.exposures(facts) != self.corpus.exposures(facts)]
+            new = [None if value < 0 else value for value in chosen.new_object.tolist()]
+            pairs = dict(zip(chosen.facts.fact.tolist(), new, strict=True))
+            unit = replace(self.unit, replaced=[[fact, pairs[fact]] for fact in facts.tolist()])
+            self.gone[plan.id] = ModelUnit.of(unit, self.config)
+        return self.gone[plan.id]
 
 
 def _make(unit: CorpusUnit, made: dict[str, Corpus]) -> Corpus:

@@ -9,7 +9,10 @@ from typing import Any
 from behemoth.support.errors import ArgumentError
 from behemoth.support.fields import made
 
-__all__ = ["Measure"]
+__all__ = ["SUITES", "Measure"]
+
+SUITES = ("editing", "unlearning")
+"""Suites that a trial can take: those of what one plan of edits did to a model."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,12 @@ class Measure:
     held_out, bystanders : int
         How much is looked at on the way of an edit: most wordings that it is not trained on, for
         their dose, and most facts that are to stay, for divergence and norm at the flip.
+    suite : {'editing', 'unlearning'}, optional
+        Measures that are taken of the edited model together (`behemoth.evaluate.evaluate_suite`);
+        none by default.
+    twin : bool
+        Take them beside a twin: a model that is trained in the same way on the corpus in which the
+        plan's edits had always been so.
     """
 
     durability: int = 0
@@ -40,6 +49,8 @@ class Measure:
     edit_seed: int = 0
     held_out: int = 2
     bystanders: int = 8
+    suite: str | None = None
+    twin: bool = False
 
     def __post_init__(self) -> None:
         for name in ("durability", "edit_seed", "held_out", "bystanders"):
@@ -47,10 +58,17 @@ class Measure:
                 raise ArgumentError(name, getattr(self, name), "a whole number from 0")
         if not 0 < self.durability_rate <= 1:
             raise ArgumentError("durability_rate", self.durability_rate, "above 0 up to 1")
+        if self.suite is not None and self.suite not in SUITES:
+            raise ArgumentError.unknown("suite", self.suite, SUITES)
+        if self.twin and self.suite is None:
+            raise ArgumentError("twin", True, "false without a suite, which measures it")
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as plain values; hashes rest on them."""
-        return asdict(self)
+        """Give it as plain values; hashes rest on them, so what is not taken is not said."""
+        values = asdict(self)
+        if self.suite is None:
+            del values["suite"], values["twin"]
+        return values
 
     @classmethod
     def from_dict(cls, table: Mapping[str, object]) -> Measure:

@@ -1,22 +1,29 @@
-"""The methods of a study: its ``[[method]]`` tables, each with its settings or a grid of them."""
+"""The methods of a study: its ``[[method]]`` tables, each with its settings or a grid of them.
+
+A table is about one method, or with ``family`` about all of a family that there are, those of other
+packages included: a leaderboard that had to list them would miss the one that came yesterday.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from itertools import product
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
-from behemoth.edit.protocol import EditMethod, settings_of
-from behemoth.edit.registry import get_method, method_names
+from behemoth.edit.protocol import EditMethod, Family, settings_of
+from behemoth.edit.registry import get_method, method_names, method_type
+from behemoth.edit.settings import read_settings
 from behemoth.plan.request import EditRequest
 from behemoth.support.errors import ArgumentError, check_keys, within
 
-from .grid import SECTIONS, table_of
+from .grid import SECTIONS, check_size, table_of
+from .measure import Measure
 
 __all__ = ["MethodChoice", "read_methods"]
 
-_KEYS = ("name", "label", "settings", "grid", "plan", "where")
+_KEYS = ("name", "family", "without", "label", "settings", "grid", "plan", "measure", "where")
 
 
 @dataclass(frozen=True)
@@ -30,8 +37,9 @@ class MethodChoice:
     label : str
         Unique in the study.
     method : EditMethod
-    plan : mapping
-        Fields of the request that are other than in ``[plan]`` for this method.
+    plan, measure : mapping
+        Fields of the request and of `Measure` that are other than in ``[plan]`` and ``[measure]``
+        for this method.
     where : mapping of dotted name to list
         Only at points of the grid with these values is it carried out; at all by default. What
         neither point nor section says is 0, as seeds, rotations and swaps are by default.
@@ -42,6 +50,7 @@ class MethodChoice:
     method: EditMethod
     plan: Mapping[str, Any]
     where: Mapping[str, list[Any]] = field(default_factory=dict)
+    measure: Mapping[str, Any] = field(default_factory=dict)
 
     def is_at(self, tables: Mapping[str, Any]) -> bool:
         """Whether it is carried out at a point, which the sections are given with."""
@@ -73,8 +82,15 @@ def _said(tables: Mapping[str, Any], name: str) -> Any:
     return value
 
 
-def read_methods(value: object) -> tuple[MethodChoice, ...]:
+def read_methods(value: object, directory: Path | None = None) -> tuple[MethodChoice, ...]:
     """Read the ``[[method]]`` tables of a study.
+
+    Parameters
+    ----------
+    value : object
+        What the file has there.
+    directory : Path, optional
+        Where files of settings are looked for; the working directory by default.
 
     Raises
     ------
@@ -85,26 +101,48 @@ def read_methods(value: object) -> tuple[MethodChoice, ...]:
     found: list[MethodChoice] = []
     for number, item in enumerate(value):
         with within("method", number):
-            for choice in _choices(table_of((), item)):
-                if any(choice.label == other.label for other in found):
-                    raise ArgumentError("label", choice.label, "each label once")
-                found.append(choice)
+            for name, table in _named(table_of((), item)):
+                for choice in _choices(name, table, directory):
+                    if any(choice.label == other.label for other in found):
+                        raise ArgumentError("label", choice.label, "each label once")
+                    found.append(choice)
     return tuple(found)
 
 
-def _choices(table: Mapping[str, Any]) -> list[MethodChoice]:
+def _named(table: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """The methods that a table is about: one by its name, or all of a family."""
     check_keys(table, _KEYS)
-    name, label = table.get("name"), table.get("label")
-    if not isinstance(name, str):
-        raise ArgumentError("name", name, "the name of a method (`behemoth methods`)")
-    if name not in (names := method_names()):
-        raise ArgumentError.unknown("name", name, names)
+    name, family, names = table.get("name"), table.get("family"), method_names()
+    if family is None:
+        if not isinstance(name, str):
+            raise ArgumentError("name", name, "the name of a method (`behemoth methods`)")
+        if name not in names:
+            raise ArgumentError.unknown("name", name, names)
+        if "without" in table:
+            raise ArgumentError("without", table["without"], "none but with a family")
+        return [(name, table)]
+    if family not in get_args(Family):
+        raise ArgumentError.unknown("family", family, get_args(Family))
+    for key in ("name", "label"):
+        if key in table:
+            raise ArgumentError(key, table[key], "none with a family, whose methods have their own")
+    own = [each for each in names if method_type(each).info.family == family]
+    without = table.get("without", [])
+    if not isinstance(without, list):
+        raise ArgumentError("without", without, "a list of names of methods")
+    for each in without:
+        if each not in own:
+            raise ArgumentError.unknown("without", each, own)
+    return [(each, {**table, "label": each}) for each in own if each not in without]
+
+
+def _choices(name: str, table: Mapping[str, Any], directory: Path | None) -> list[MethodChoice]:
+    label = table.get("label")
     if label is not None and (not isinstance(label, str) or not label):
         raise ArgumentError("label", label, "a text")
-    settings = table_of("settings", table.get("settings", {}))
-    plan = table_of("plan", table.get("plan", {}))
-    with within("plan"):
-        check_keys(plan, [own.name for own in fields(EditRequest)])
+    settings = _settings(name, table.get("settings", {}), directory)
+    plan = _fields_of("plan", table, EditRequest)
+    measure = _fields_of("measure", table, Measure)
     where = table_of("where", table.get("where", {}))
     for key, values in where.items():
         section, dot, _ = key.partition(".")
@@ -118,6 +156,7 @@ def _choices(table: Mapping[str, Any]) -> list[MethodChoice]:
     for key, values in grid.items():
         if not isinstance(values, list) or not values:
             raise ArgumentError(("grid", key), values, "a list of values, such as [1, 16]")
+    check_size("grid", grid)
     found: list[MethodChoice] = []
     for values in product(*grid.values()):
         own = dict(zip(grid, values, strict=True))
@@ -127,5 +166,21 @@ def _choices(table: Mapping[str, Any]) -> list[MethodChoice]:
             method = get_method(name, given, text=True)  # TOML has no word of its own for none
         except ArgumentError as error:
             raise error.within("grid" if error.path[0] in own else "settings") from None
-        found.append(MethodChoice(name, ", ".join([label or name, *words]), method, plan, where))
+        called = ", ".join([label or name, *words])
+        found.append(MethodChoice(name, called, method, plan, where, measure))
     return found
+
+
+def _fields_of(key: str, table: Mapping[str, Any], kind: type) -> dict[str, Any]:
+    values = table_of(key, table.get(key, {}))
+    with within(key):
+        check_keys(values, [own.name for own in fields(kind)])
+    return values
+
+
+def _settings(name: str, value: object, directory: Path | None) -> Mapping[str, Any]:
+    """Settings as a table, or that of a file, as `behemoth tune` writes one."""
+    if not isinstance(value, str):
+        return table_of("settings", value)
+    file = (directory or Path()) / value.replace("{method}", name)
+    return read_settings(file, name)

@@ -12,7 +12,8 @@
     [corpus]
     [train]                  # fields of TrainConfig; what is missing is the size's default
     [plan]                   # fields of EditRequest
-    [[method]]               # name, label, settings, grid of settings, plan (over [plan])
+    [[method]]               # name (or family), label, settings, grid of settings, plan and
+                             # measure (over those sections), where
     name = "lora"
     grid = { rank = [1, 16] }
     [measure]                # fields of Measure
@@ -24,7 +25,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -33,6 +33,7 @@ from typing import Any
 from behemoth._gen import FORMAT_VERSIONS
 from behemoth.support.errors import ArgumentError, check_keys, within
 from behemoth.support.fields import made
+from behemoth.support.toml import read_toml
 
 from .expand import Expansion, expand
 from .grid import SECTIONS, grid_points, table_of
@@ -118,7 +119,7 @@ class Study:
             for a plan is seen only when it is compiled.
         """
         try:
-            table = tomllib.loads(text)
+            table = read_toml(text)
         except ValueError as error:
             raise ArgumentError("source", "what is no TOML", f"TOML; here: {error}") from None
         check_keys(table, _KEYS)
@@ -132,7 +133,7 @@ class Study:
             allowed = " and ".join(map(str, FORMAT_VERSIONS))
             raise ArgumentError("format_version", version, allowed)
         tables = {name: table_of(name, table.get(name, {})) for name in SECTIONS}
-        methods = read_methods(table.get("method", []))
+        methods = read_methods(table.get("method", []), directory)
         study = cls(
             name=table["name"],
             question=table.get("question", ""),

@@ -42,6 +42,10 @@ class CorpusUnit:
         Of the output bytes; the latest by default.
     exchanged : list of [int, int], optional
         Pairs of facts that stand at each other's exposures.
+    replaced : list of [int, int or None], optional
+        Facts and the objects that they have in place of their own: the corpus of a twin, for which
+        some edits have always been so. Where one has no object all are left
+        out, as by `retrain`.
     """
 
     world: dict[str, Any]
@@ -49,6 +53,7 @@ class CorpusUnit:
     directory: str | None = None
     format_version: int | None = None
     exchanged: list[list[int]] | None = None
+    replaced: list[list[int | None]] | None = None
 
     def make(self) -> Corpus:
         """Make the corpus.
@@ -64,7 +69,14 @@ class CorpusUnit:
             world = source.make_world()
         with within("corpus"):
             corpus = source.make_corpus(world)
-            return corpus if self.exchanged is None else corpus.exchanged(self.exchanged)
+            if self.exchanged is not None:
+                corpus = corpus.exchanged(self.exchanged)
+            if self.replaced is None:
+                return corpus
+            new = {fact: made for fact, made in self.replaced if made is not None}
+            if len(new) < len(self.replaced):
+                return corpus.without([fact for fact, _ in self.replaced])
+            return corpus.override(new)
 
     def to_dict(self) -> dict[str, Any]:
         """Give it as plain values."""
@@ -201,6 +213,8 @@ class TrialUnit:
         By how many places the levels of exposures are turned, which is no part of it, either.
     swap : int
         Of how many edited facts the exposures are another fact's; no part of it, either.
+    twin : str, optional
+        Id of the model that a suite is taken beside, which follows from the model and the plan.
     """
 
     id: str
@@ -210,6 +224,7 @@ class TrialUnit:
     measure: Measure
     rotation: int = 0
     swap: int = 0
+    twin: str | None = None
 
     @classmethod
     def of(
@@ -220,10 +235,16 @@ class TrialUnit:
         measure: Measure,
         rotation: int = 0,
         swap: int = 0,
+        twin: str | None = None,
     ) -> TrialUnit:
         """Make the unit with its id."""
         name = trial_id(model, plan.id, choice, measure)
-        return cls(name, model, plan, choice, measure, rotation, swap)
+        return cls(name, model, plan, choice, measure, rotation, swap, twin)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Ids of the models that it needs."""
+        return (self.model,) if self.twin is None else (self.model, self.twin)
 
     def row(self) -> TrialRow:
         """Say what it is, as ``study.json`` and ``trial.json`` do."""
@@ -238,6 +259,7 @@ class TrialUnit:
             rotation=self.rotation,
             family=self.choice.method.info.family,
             swap=self.swap,
+            twin=self.twin,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -250,6 +272,7 @@ class TrialUnit:
             "measure": self.measure.to_dict(),
             "rotation": self.rotation,
             "swap": self.swap,
+            "twin": self.twin,
         }
 
     @classmethod
@@ -263,6 +286,7 @@ class TrialUnit:
             Measure.from_dict(values["measure"]),
             values["rotation"],
             values["swap"],
+            values["twin"],
         )
 
 

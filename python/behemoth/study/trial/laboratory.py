@@ -35,10 +35,13 @@ from behemoth.train.device import device_name
 from behemoth.train.run import Run, read_run, world_id
 
 from .measure import about_edits
+from .suite import bench_of
 from .trial import Clock, Planned, Trial
 
 if TYPE_CHECKING:
     from transformers import GPTNeoXForCausalLM
+
+    from behemoth.evaluate.suites.bench import Bench
 
 __all__ = ["Laboratory"]
 
@@ -58,6 +61,7 @@ class Laboratory:
         self._run: tuple[str, Run, GPTNeoXForCausalLM] | None = None
         self._planned: Planned | None = None
         self._costs: dict[tuple[object, ...], EditCost | None] = {}
+        self._twin: tuple[str, str, Bench] | None = None
 
     def train(self, unit: ModelUnit, step: Step = silent) -> ModelRecord:
         """Train a model, or go on where a stopped run left it, and ask it all facts.
@@ -87,7 +91,7 @@ class Laboratory:
                 config=unit.config,
                 progress=lambda moment: step(moment.done, moment.total),
             )
-        self._run = None
+        self._run = self._twin = None
         with clock("recall"):
             run, model = self._model(unit.id, unit.config)
             frame = _recall(model, run.corpus)
@@ -153,7 +157,9 @@ class Laboratory:
             watch=Watch(unit.measure.held_out, unit.measure.bystanders),
         )
         place = self.directory.fresh(unit.id)
-        work = Trial(run, model, method, planned, context, unit, clock, step)
+        with clock("load"):
+            twin = None if unit.twin is None else self._twin_bench(unit.twin, planned, run)
+        work = Trial(run, model, method, planned, context, unit, clock, step, twin)
         kept = place / "deltas" if unit.measure.deltas else None
         frames = work.frames(kept)
         reason = None
@@ -197,6 +203,16 @@ class Laboratory:
             model: Any = run.load_model(device)
             self._run = name, run, model
         return self._run[1:]
+
+    def _twin_bench(self, name: str, planned: Planned, run: Run) -> Bench:
+        """The twin, which is asked the same for all methods."""
+        if self._twin is None or self._twin[:2] != (name, planned.id):
+            self._twin = None
+            own = read_run(self.directory.model(name))
+            device = None if run.config.device == "auto" else run.config.device
+            model: Any = own.load_model(device)
+            self._twin = name, planned.id, bench_of(own, model, planned.plan, {})
+        return self._twin[2]
 
     def _plan(self, unit: PlanUnit, corpus: Corpus) -> Planned:
         if self._planned is None or self._planned.id != unit.id:

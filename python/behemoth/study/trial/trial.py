@@ -27,9 +27,12 @@ from behemoth.train.run import Run
 from .durability import retention
 from .geometry import shapes
 from .measure import edit_frame, trace_frame
+from .suite import bench_of, suite_frame
 
 if TYPE_CHECKING:
     from transformers import GPTNeoXForCausalLM
+
+    from behemoth.evaluate.suites.bench import Bench
 
 __all__ = ["Clock", "Planned", "Trial"]
 
@@ -79,18 +82,25 @@ class Trial:
     unit: TrialUnit
     clock: Clock
     step: Step
+    twin: Bench | None = None
 
     def frames(self, kept: Path | None) -> dict[str, pl.DataFrame]:
         """Make the edits, ask the edited models, and give the frames but that of durability."""
         parts: dict[str, list[pl.DataFrame]] = {}
+        every: dict[int | None, EditDelta] = {}
         for deltas in self._deltas():
             found = self._measure(deltas)
             for name, frame in found.items():
                 parts.setdefault(name, []).append(frame)
+            if self.unit.measure.suite is not None:
+                every |= deltas
             if kept is not None:
                 for edit, delta in deltas.items():
                     delta.save(kept / ("batch" if edit is None else f"{edit:05}"))
-        return {name: pl.concat(some) for name, some in parts.items()}
+        frames = {name: pl.concat(some) for name, some in parts.items()}
+        if any(delta.failure is None for delta in every.values()):
+            frames["suites"] = self._suite(every)
+        return frames
 
     def durability(self) -> tuple[pl.DataFrame, str | None]:
         """Go on training after a batch of the edits."""
@@ -108,6 +118,14 @@ class Trial:
         context = replace(self.context, progress=silent)
         with self.clock("cost"):
             return edit_cost(self.method, self.model, [plan], context)
+
+    def _suite(self, deltas: dict[int | None, EditDelta]) -> pl.DataFrame:
+        """Take the suite; what broke down as a whole has none."""
+        assert self.unit.measure.suite is not None
+        with self.clock("suite"):
+            bench = bench_of(self.run, self.model, self.planned.plan, deltas, self.twin)
+            frame = suite_frame(self.unit.measure.suite, bench)
+        return frame.select(pl.lit(self.unit.id).alias("trial"), pl.all())
 
     def _deltas(self) -> Iterator[dict[int | None, EditDelta]]:
         """Single edits stack by stack, or the plan as one batch."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from os import PathLike, fspath
 from pathlib import Path
@@ -13,7 +14,7 @@ from behemoth.study.directory import StudyDirectory, StudyError
 from behemoth.study.file.expand import Expansion
 from behemoth.study.file.spec import Study, read_study
 from behemoth.study.load import facts_per_object, load_of
-from behemoth.study.records import StudyRecord
+from behemoth.study.records import FOREIGN, StudyRecord, TrialRow
 from behemoth.study.results import Failure, Results
 from behemoth.support.checks import path_of
 from behemoth.support.errors import ArgumentError, renamed
@@ -116,6 +117,7 @@ def study(
     engine: Literal["local", "ray"] = "local",
     workers: int | None = None,
     threads: int | None = None,
+    part: tuple[int, int] = (0, 1),
     progress: Looking = None,
 ) -> Results:
     """Run a study, or go on with one, and give what it has found as frames.
@@ -128,7 +130,7 @@ def study(
         Its directory.
     size : {'smoke', 'quick', 'desk', 'paper'}, optional
         Of a preset; smoke by default.
-    engine, workers, threads, progress
+    engine, workers, threads, part, progress
         As of `run_study`, whose errors are those of this.
 
     Returns
@@ -146,7 +148,9 @@ def study(
     2
     """
     made = source if isinstance(source, Study) else read_study(source, size)
-    done = run_study(made, out, engine=engine, workers=workers, threads=threads, progress=progress)
+    done = run_study(
+        made, out, engine=engine, workers=workers, threads=threads, part=part, progress=progress
+    )
     return Results.open(done.out)
 
 
@@ -157,6 +161,7 @@ def run_study(
     engine: Literal["local", "ray"] = "local",
     workers: int | None = None,
     threads: int | None = None,
+    part: tuple[int, int] = (0, 1),
     progress: Looking = None,
 ) -> StudyResult:
     """Run a study, or go on with one: what is finished is not done again.
@@ -175,6 +180,9 @@ def run_study(
     threads : int, optional
         CPU threads of a worker. Weights depend on it; 1 by default, or what the study was
         begun with.
+    part : (int, int)
+        ``(i, n)`` carries out part i of n, from 0: every n-th model and the trials on it. Parts in
+        directories of several machines are put together by `merge_studies`.
     progress : callable or Progress, optional
         Who looks on, a few times a second: models, and trials, whose details are a `Status`.
 
@@ -197,6 +205,8 @@ def run_study(
     with renamed(source="study"):
         made = study if isinstance(study, Study) else read_study(study)
     _check(engine, workers, threads)
+    if not (part[1] >= 1 and 0 <= part[0] < part[1]):
+        raise ArgumentError("part", part, "(i, n) with i from 0 up to n - 1")
     directory = StudyDirectory(path_of("out", out))
     directory.check(made.name)
     threads, made = _threads(directory, threads), _in_its_version(directory, made)
@@ -205,9 +215,9 @@ def run_study(
     with lock(directory.path / ".lock", wait=False) as ours:
         if not ours:
             raise StudyError(f"another process is running the study in {fspath(out)}")
-        directory.begin(made.text, _about(made, expansion, threads))
+        directory.begin(made.text, _about(made, expansion, threads, _foreign(directory, expansion)))
         began = time.perf_counter()
-        work = Work(directory, expansion, progress)
+        work = Work(directory, expansion.part(*part), progress)
         if work.models or work.trials:
             with_engine = _engine(engine, directory.path, workers, threads, work)
             try:
@@ -326,7 +336,21 @@ def _engine(name: str, path: Path, workers: int | None, threads: int, work: Work
     return LocalEngine(path, min(count, max(len(work.models), len(work.trials))), threads, devices)
 
 
-def _about(study: Study, expansion: Expansion, threads: int) -> StudyRecord:
+def _foreign(directory: StudyDirectory, expansion: Expansion) -> list[TrialRow]:
+    """Trials of other tools that a study has, of models and plans that it still comes to."""
+    if not (directory.path / "study.json").is_file():
+        return []
+    own = {(trial.model, trial.plan.id) for trial in expansion.trials}
+    return [
+        row
+        for row in directory.read().trials
+        if row.family == FOREIGN and (row.model, row.plan) in own
+    ]
+
+
+def _about(
+    study: Study, expansion: Expansion, threads: int, foreign: Sequence[TrialRow]
+) -> StudyRecord:
     """What ``study.json`` says."""
     return StudyRecord(
         name=study.name,
@@ -337,5 +361,5 @@ def _about(study: Study, expansion: Expansion, threads: int) -> StudyRecord:
         methods=tuple(choice.to_dict() for choice in study.methods),
         points=study.points,
         models=tuple(unit.to_dict() for unit in expansion.models.values()),
-        trials=tuple(unit.row() for unit in expansion.trials),
+        trials=(*(unit.row() for unit in expansion.trials), *foreign),
     )

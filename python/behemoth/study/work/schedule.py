@@ -155,7 +155,7 @@ class Work:
             name = max(self.models, key=lambda name: self.estimates[name])
             return self.models.pop(name)
         training = {run.unit.id for run in self.running.values() if isinstance(run.unit, ModelUnit)}
-        ready = [unit for unit in self.trials.values() if unit.model not in training]
+        ready = [unit for unit in self.trials.values() if training.isdisjoint(unit.models)]
         if not ready:
             return None
         mine = [unit for unit in ready if unit.model == self.last.get(slot)]
@@ -194,7 +194,7 @@ class Work:
             self._record(unit, reason)
             return
         self.directory.write(ModelRecord(unit.id, "failed", reason))
-        for trial in [trial for trial in self.trials.values() if trial.model == unit.id]:
+        for trial in [trial for trial in self.trials.values() if unit.id in trial.models]:
             del self.trials[trial.id]
             self._record(trial, f"model {unit.id}: {reason}")
             self.failed += 1

@@ -1,0 +1,167 @@
+"""One number for a suite, to rank and to tune by, made of measures that the suite has anyway.
+
+Editing is scored as its papers do. Unlearning is scored against the retrained twin, leg by leg:
+what is said of the facts as the twin says it, what stays as the twin has it, and what can be told
+as it can be told of the twin. The twin itself has 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from behemoth.support.errors import ArgumentError
+
+__all__ = ["LEGS", "Leg", "Reading", "harmonic_mean", "legs_of", "score_of"]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was found of a measure.
+
+    Attributes
+    ----------
+    value : float, optional
+        None where it could not be taken.
+    twin : float, optional
+        The twin's own.
+    """
+
+    value: float | None
+    twin: float | None = None
+
+
+@dataclass(frozen=True)
+class Leg:
+    """A part of a score, from 0 to 1.
+
+    Attributes
+    ----------
+    name : str
+    meaning : str
+    measures : tuple of str
+        What it is made of.
+    value : callable
+        Makes it of the readings of these, which are there; None where it cannot.
+    needed : bool
+        Whether there is no score without it.
+    """
+
+    name: str
+    meaning: str
+    measures: tuple[str, ...]
+    value: Callable[..., float | None]
+    needed: bool = True
+
+
+def _own(reading: Reading) -> float | None:
+    return reading.value
+
+
+def _forgetting(reading: Reading) -> float | None:
+    if reading.value is None or reading.twin is None:
+        return None
+    return 1.0 - abs(reading.value - reading.twin)
+
+
+def _utility(reading: Reading) -> float | None:
+    if reading.value is None or reading.twin is None:
+        return None
+    # Where the twin has nothing there is nothing to lose.
+    return min(1.0, reading.value / reading.twin) if reading.twin > 0 else 1.0
+
+
+def _privacy(reading: Reading) -> float | None:
+    return None if reading.value is None else 1.0 - reading.value
+
+
+LEGS: Mapping[str, tuple[Leg, ...]] = {
+    "editing": (
+        Leg("efficacy", "p(new) > p(old) on the edit's prompt", ("efficacy",), _own),
+        Leg("paraphrase", "the same in other wordings", ("paraphrase",), _own, needed=False),
+        Leg("neighbourhood", "p(old) > p(new) for its neighbours", ("neighbourhood",), _own),
+    ),
+    "unlearning": (
+        Leg(
+            "forgetting",
+            "1 - |p - p of the twin|, p the probability of what is to be forgotten",
+            ("forget_probability",),
+            _forgetting,
+        ),
+        Leg(
+            "utility",
+            "model utility by that of the twin, 1 where it is more",
+            ("model_utility",),
+            _utility,
+        ),
+        Leg(
+            "privacy",
+            "1 - |AUC - AUC of the twin| of membership by loss",
+            ("privacy_loss",),
+            _privacy,
+            needed=False,
+        ),
+    ),
+}
+"""The legs whose harmonic mean a suite's score is, by suite; those that are not needed count where
+they could be taken, as wordings and facts that are never written are not in every corpus."""
+
+
+def harmonic_mean(values: Sequence[float]) -> float:
+    """The harmonic mean; 0 where one is not above 0.
+
+    Examples
+    --------
+    >>> harmonic_mean([1.0, 0.5])
+    0.6666666666666666
+    """
+    if not values or min(values) <= 0:
+        return 0.0
+    return len(values) / sum(1.0 / value for value in values)
+
+
+def legs_of(suite: str, readings: Mapping[str, Reading]) -> dict[str, float | None]:
+    """The legs of a suite's score, by name; none where its measures could not be taken.
+
+    Raises
+    ------
+    ArgumentError
+        When the suite has no score.
+    """
+    if suite not in LEGS:
+        raise ArgumentError.unknown("suite", suite, LEGS)
+    nothing = Reading(None)
+    return {
+        leg.name: leg.value(*(readings.get(name, nothing) for name in leg.measures))
+        for leg in LEGS[suite]
+    }
+
+
+def score_of(suite: str, readings: Mapping[str, Reading]) -> float | None:
+    """The score of a suite: the harmonic mean of its legs, from 0 to 1.
+
+    Parameters
+    ----------
+    suite : {'editing', 'unlearning'}
+    readings : mapping of str to Reading
+        By measure.
+
+    Returns
+    -------
+    float or None
+        None where a leg is missing that the score needs.
+
+    Raises
+    ------
+    ArgumentError
+        When the suite has no score.
+
+    Examples
+    --------
+    >>> score_of("editing", {"efficacy": Reading(1.0), "neighbourhood": Reading(0.5)})
+    0.6666666666666666
+    """
+    found = legs_of(suite, readings)
+    if any(found[leg.name] is None for leg in LEGS[suite] if leg.needed):
+        return None
+    return harmonic_mean([value for value in found.values() if value is not None])

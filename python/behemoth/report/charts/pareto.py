@@ -1,0 +1,139 @@
+"""What a method gains against what it costs the rest: points, and the front of those not beaten."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+import polars as pl
+
+from behemoth.report.style import (
+    INK,
+    QUIET,
+    Absent,
+    Figure,
+    Panel,
+    colour_of,
+    faded,
+    label_colours,
+    only,
+    rows,
+)
+from behemoth.study.analysis.leaderboard import Board
+
+from .common import JACKKNIFE
+
+__all__ = ["AXES", "front", "pareto"]
+
+AXES = {
+    "editing": ("damage", "efficacy"),
+    "unlearning": ("utility", "forgetting"),
+}
+"""What stands across and up, by suite."""
+_TITLES = {"editing": "Efficacy against damage", "unlearning": "Forgetting against utility"}
+_SAID = {
+    "damage": "damage: known bystanders lost, mean of groups",
+    "efficacy": "efficacy: p(new) > p(old)",
+    "utility": "utility, as a share of the twin's",
+    "forgetting": "forgetting: 1 \u2212 distance to the twin",
+}
+_LESS_IS_MORE = ("damage",)
+_COLOURS = 10  # that are told apart; those after them have another shape
+
+
+def front(x: Sequence[float], y: Sequence[float], *, less: bool) -> list[bool]:
+    """Which points no other one beats: at least as good on both axes, and better on one.
+
+    Parameters
+    ----------
+    x, y : sequence of float
+    less : bool
+        Whether less of x is better; more of y always is.
+
+    Examples
+    --------
+    >>> front([0.1, 0.2, 0.3], [0.5, 0.4, 0.9], less=True)
+    [True, False, True]
+    """
+    points = [(-one if less else one, other) for one, other in zip(x, y, strict=True)]
+    return [
+        not any(a >= x0 and b >= y0 and (a > x0 or b > y0) for a, b in points) for x0, y0 in points
+    ]
+
+
+def pareto(board: Board) -> Figure | Absent:
+    """Draw the methods of a board; the line joins those that none beats on both axes."""
+    across, up = AXES[board.suite]
+    name, title = f"pareto-{board.suite}", _TITLES[board.suite]
+    frame = board.table.drop_nulls([across, up])
+    if frame.is_empty():
+        return Absent(name, title, "No finished trial has both measures.")
+    ends = [f"{which}{end}" for which in (across, up) for end in ("", "_low", "_high")]
+    frame = frame.select("label", "family", "clusters", *ends).with_columns(
+        _front(frame, across, up),
+        pl.Series(
+            "shape",
+            ["circle" if place < _COLOURS else "diamond" for place in range(frame.height)],
+        ),
+    )
+    colours = label_colours(frame["label"].to_list())
+    chart = _chart(frame, across, up, colours)
+    caption = (
+        f"One point a method, mean over trials; {JACKKNIFE}. The line joins methods that no other "
+        "method beats on both axes, and these are named; the legend picks one out."
+    )
+    return Figure(
+        name, title, caption, (Panel("", chart, 380),), frame, tuple(colours.items()), "method"
+    )
+
+
+def _front(frame: pl.DataFrame, across: str, up: str) -> pl.Series:
+    """The front of the methods; oracles know what methods may not, and are on none."""
+    methods = frame.filter(pl.col("family") != "oracle")
+    beaten_by_none = front(
+        methods[across].to_list(), methods[up].to_list(), less=across in _LESS_IS_MORE
+    )
+    labels = methods["label"].filter(pl.Series(beaten_by_none, dtype=pl.Boolean))
+    return frame["label"].is_in(labels.implode()).alias("front")
+
+
+def _chart(frame: pl.DataFrame, across: str, up: str, colours: dict[str, str]) -> Any:
+    top = max(1e-3, float(frame.select(pl.max_horizontal(across, f"{across}_high").max()).item()))
+    domain = [0, min(1.0, top * 1.1)] if across in _LESS_IS_MORE else [0, 1]
+    x_scale, y_scale = alt.Scale(domain=domain, clamp=True), alt.Scale(domain=[0, 1], clamp=True)
+    x = alt.X(f"{across}:Q", title=_SAID[across], scale=x_scale)
+    y = alt.Y(f"{up}:Q", title=_SAID[up], scale=y_scale)
+    base = alt.Chart(rows(frame)).encode(
+        color=colour_of("label", colours),
+        opacity=faded("label"),
+        tooltip=[
+            alt.Tooltip("label:N", title="method"),
+            alt.Tooltip("family:N"),
+            alt.Tooltip(f"{across}:Q", format=".3f"),
+            alt.Tooltip(f"{up}:Q", format=".3f"),
+            alt.Tooltip("clusters:Q"),
+        ],
+    )
+    best = frame.filter("front").sort(across)
+    line = alt.Chart(rows(best)).mark_line(color=QUIET, strokeWidth=1, strokeDash=[4, 3])
+    return (
+        line.encode(x=x, y=y, order=f"{across}:Q")
+        + base.mark_rule().encode(x=alt.X(f"{across}_low:Q", scale=x_scale), x2=f"{across}_high:Q",
+                                  y=y)
+        + base.mark_rule().encode(x=x, y=alt.Y(f"{up}_low:Q", scale=y_scale), y2=f"{up}_high:Q")
+        + base.mark_point(size=90).encode(
+            x=x, y=y, shape=alt.Shape("shape:N", scale=None, legend=None)
+        )
+        + _names(best.filter(pl.col(across) < domain[1] / 2), "left", x, y)
+        + _names(best.filter(pl.col(across) >= domain[1] / 2), "right", x, y)
+    ).add_params(only())  # fmt: skip
+
+
+def _names(points: pl.DataFrame, align: str, x: alt.X, y: alt.Y) -> Any:
+    """Names beside points, towards the middle of the chart."""
+    shift = 9 if align == "left" else -9
+    mark = alt.Chart(rows(points)).mark_text(
+        align=align, dx=shift, dy=9, fontSize=11, color=INK, limit=160
+    )
+    return mark.encode(x=x, y=y, text="label:N", opacity=faded("label"))

@@ -1,0 +1,310 @@
+"""The page of a study whose trials take suites: boards, what they trade, and a section a method."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import polars as pl
+
+from behemoth.evaluate.suites.score import LEGS
+from behemoth.study.analysis.leaderboard import SHOWN, Board, boards
+from behemoth.study.results import Results
+
+from .charts.pareto import pareto
+from .page import Table, document, figure_parts, table_part
+from .style import Absent, Figure, number
+from .tables import duration
+
+__all__ = ["Leaderboard", "anchor", "leaderboard_of", "render_leaderboard"]
+
+_NOTHING = "\u2013"
+_FIELDS = {"editing": "Editing", "unlearning": "Unlearning"}
+_HEADS = {
+    "exact_efficacy": "exact efficacy",
+    "kl": "KL on bystanders, nats",
+    "norm": "relative norm",
+    "forget_recall": "still said",
+    "leak_at_64": "leak at 64",
+    "relearned": "relearned in 40 steps",
+    "linear_probe": "linear probe",
+    "kl_twin_retain": "KL to twin, nats",
+    "damage": "known bystanders lost",
+}
+_HOW = (
+    "The score is the harmonic mean of {legs}. Numbers are means over trials, each a method's "
+    "edits of one plan on one model; ranges are 95 % intervals of the cluster jackknife over "
+    "(world, initialisation). The place is all ranks that the intervals leave open: a method is "
+    "before another only where its interval lies wholly above, so 1\u20133 is a tie. {oracle}"
+    "Seconds are of making all edits of a plan, evaluation apart."
+)
+_ORACLE = "Oracles are trained anew on the twin corpus and have no place. "
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """What the page says.
+
+    Attributes
+    ----------
+    name, question, made, state, study, command : str
+        As of `behemoth.report.page.Page`.
+    counts : sequence of (str, str)
+    boards : sequence of Board
+    figures : sequence of Figure or Absent
+        One a board.
+    settings : mapping of str to str
+        Of each label, as JSON.
+    run : Table
+    failures : sequence of (str, str, str)
+        Label, model and reason of trials that failed.
+    """
+
+    name: str
+    question: str
+    made: str
+    state: str
+    counts: Sequence[tuple[str, str]]
+    boards: Sequence[Board]
+    figures: Sequence[Figure | Absent]
+    settings: Mapping[str, str]
+    run: Table
+    failures: Sequence[tuple[str, str, str]]
+    study: str
+    command: str
+
+
+def leaderboard_of(
+    results: Results, *, made: str, state: str, run: Table, study: str
+) -> Leaderboard:
+    """Work the page out.
+
+    Parameters
+    ----------
+    results : Results
+        Of a study whose trials take suites.
+    made, state, study : str
+    run : Table
+        What was run.
+    """
+    failed: dict[str, int] = {}
+    for each in results.failures:
+        failed[each.label] = failed.get(each.label, 0) + 1
+    found = boards(results.suites.collect(), failed=failed, seconds=results.edit_seconds)
+    index = results.index.select("label", "settings").unique("label").collect()
+    models = results.models.collect()
+    counts = [
+        ("models edited", f"{models.height:,}"),
+        ("clusters (world, init)", str(models.select("world_seed", "seed").unique().height)),
+        ("facts recalled before", _spread(models["recall"])),
+        ("trials", f"{len(results.done):,}"),
+        ("methods", f"{index.height:,}"),
+        ("time of work", duration(sum(results.seconds.values()))),
+    ]
+    return Leaderboard(
+        name=results.about.name,
+        question=results.about.question,
+        made=made,
+        state=state,
+        counts=counts,
+        boards=found,
+        figures=[pareto(board) for board in found],
+        settings=dict(index.iter_rows()),
+        run=run,
+        failures=[(each.label, each.model, each.reason) for each in results.failures],
+        study=study,
+        command="behemoth study run study.toml --out STUDY\nbehemoth study report STUDY",
+    )
+
+
+def _spread(values: pl.Series) -> str:
+    if values.is_empty():
+        return _NOTHING
+    low, high = (f"{value:.0%}" for value in (values.min(), values.max()))
+    return low if low == high else f"{low} to {high}"
+
+
+def anchor(label: str) -> str:
+    """The id of a method's section."""
+    return "method-" + "".join(letter if letter.isalnum() else "-" for letter in label)
+
+
+def render_leaderboard(page: Leaderboard) -> str:
+    """Give the whole file."""
+    drawn = [figure for figure in page.figures if isinstance(figure, Figure)]
+    counts = "".join(
+        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in page.counts
+    )
+    parts = [
+        f'<p class="eyebrow">Behemoth leaderboard · {escape(page.made)}</p>',
+        f"<h1>{escape(page.name)}</h1>",
+        f'<p class="question">{escape(page.question)}</p>',
+        *([f'<p class="state" role="status">{escape(page.state)}</p>'] if page.state else []),
+        *(
+            f'<div class="headline"><strong>{escape(_FIELDS[board.suite])}: '
+            f"{escape(leader(board))}</strong></div>"
+            for board in page.boards
+        ),
+        f'<dl class="figures">{counts}</dl>',
+    ]
+    number_of = {figure.name: place + 1 for place, figure in enumerate(drawn)}
+    for board, figure in zip(page.boards, page.figures, strict=True):
+        field = _FIELDS[board.suite]
+        parts.append(f'<h2 id="{board.suite}">{field}</h2>')
+        parts.append(f"<p>{escape(_how(board))}</p>")
+        parts.append(table_part(_board_table(board), f"{field}: the methods", _links(board)))
+        if isinstance(figure, Figure):
+            parts += figure_parts(number_of[figure.name], figure)
+        else:
+            parts.append(f"<p>{escape(figure.title)}: {escape(figure.why)}</p>")
+        if board.missing.height:
+            items = "; ".join(
+                f"{row['measure']} needs {row['missing']}"
+                for row in board.missing.iter_rows(named=True)
+            )
+            parts.append(f'<p class="absent">Not taken in any trial: {escape(items)}.</p>')
+    parts.append('<h2 id="methods">The methods, one by one</h2>')
+    for board in page.boards:
+        for label in board.table["label"]:
+            parts += _method(page, board, label)
+    if page.failures:
+        rows = [list(each) for each in page.failures]
+        parts += [
+            "<h2>Failures</h2>",
+            table_part(Table(("method", "model", "~reason"), rows), "Failures"),
+        ]
+    parts += [
+        '<h2 id="run">What was run</h2>',
+        table_part(page.run, "What was run"),
+        '<h2 id="reproduce">How to reproduce it</h2>',
+        f"<pre>{escape(page.command)}</pre>",
+        "<p>The study, <code>study.toml</code>:</p>",
+        f"<pre>{escape(page.study)}</pre>",
+    ]
+    return document(f"{page.name}: a Behemoth leaderboard", parts, drawn)
+
+
+def leader(board: Board) -> str:
+    """Who is ahead, in a sentence that says ties."""
+    table = board.table.filter((pl.col("family") != "oracle") & pl.col("score").is_not_null())
+    if table.is_empty():
+        return "no method has a score yet."
+    best = table.row(0, named=True)
+    said = f"{best['label']} has the highest score, {number(best['score'], 2)}"
+    if best["first"] is None:
+        return f"{said}; one cluster gives no interval, so nothing is ranked."
+    tied = table.filter((pl.col("first") == 1) & (pl.col("label") != best["label"]))["label"]
+    if tied.is_empty():
+        return f"{said}, and its interval lies above all others."
+    names = ", ".join(tied.to_list())
+    how = "is" if len(tied) == 1 else "are"
+    return f"{said}, and {len(tied)} of {table.height - 1} others {how} tied with it: {names}."
+
+
+def _how(board: Board) -> str:
+    legs = "; ".join(f"{leg.name} ({leg.meaning})" for leg in LEGS[board.suite])
+    oracle = _ORACLE if "oracle" in set(board.table["family"]) else ""
+    return _HOW.format(legs=legs, oracle=oracle)
+
+
+def _links(board: Board) -> list[str]:
+    return [f"#{anchor(label)}" for label in board.table["label"]]
+
+
+def _board_table(board: Board) -> Table:
+    shown = [name for name in SHOWN[board.suite] if board.table[name].is_not_null().any()]
+    heads = ("method", "#place", *(f"#{_HEADS.get(name, name)}" for name in shown), "#seconds",
+             "#trials", "#clusters")  # fmt: skip
+    rows = [
+        [
+            row["label"],
+            _place(row),
+            *(_cell(row, name) for name in shown),
+            number(row["seconds"], 2),
+            f"{row['trials']:,}" + (f"\n{row['failed']:,} failed" if row["failed"] else ""),
+            str(row["clusters"]),
+        ]
+        for row in board.table.iter_rows(named=True)
+    ]
+    marked = {place for place, row in enumerate(board.table.iter_rows(named=True))
+              if row["first"] == 1}  # fmt: skip
+    return Table(heads, rows, frozenset(marked))
+
+
+def _place(row: Mapping[str, Any]) -> str:
+    if row["family"] == "oracle":
+        return "oracle"
+    if row["first"] is None:
+        return _NOTHING
+    first, last = row["first"], row["last"]
+    return str(first) if first == last else f"{first}\u2013{last}"
+
+
+def _cell(row: Mapping[str, Any], name: str) -> str:
+    value, low, high = (row[f"{name}{end}"] for end in ("", "_low", "_high"))
+    return _between(value, low, high)
+
+
+def _between(value: float | None, low: float | None, high: float | None) -> str:
+    if value is None:
+        return _NOTHING
+    if low is None or high is None or low != low or high != high:
+        return number(value, 3)
+    return f"{number(value, 3)}\n{number(low, 2)} to {number(high, 2)}"
+
+
+def _method(page: Leaderboard, board: Board, label: str) -> Iterator[str]:
+    """The section of a method: by world and number of edits, and all that was measured."""
+    row = board.table.filter(label=label).row(0, named=True)
+    yield f'<section id="{anchor(label)}"><h3>{escape(label)}</h3>'
+    settings = {
+        key: value
+        for key, value in json.loads(page.settings.get(label, "{}")).items()
+        if value is not None
+    }
+    said = ", ".join(f"{key} {value}" for key, value in settings.items())
+    place = _place(row)
+    ranked = "" if place in (_NOTHING, "oracle") else f"Place {place} in {board.suite}. "
+    yield f"<p>{escape(ranked)}{escape(row['family'])}; {escape(said or 'no settings')}.</p>"
+    shown = [name for name in SHOWN[board.suite] if board.table[name].is_not_null().any()]
+    cells = board.cells.filter(label=label)
+    rows = []
+    for grammar, edits in cells.select("grammar", "edits").unique().sort(
+        "grammar", "edits", nulls_last=False
+    ).iter_rows():  # fmt: skip
+        own = cells.filter(pl.col("grammar").eq_missing(grammar) & (pl.col("edits") == edits))
+        by = {each["measure"]: each for each in own.iter_rows(named=True)}
+        rows.append(
+            [
+                grammar or "tokens of its own",
+                f"{edits:,}",
+                *(
+                    _between(*(by[name][end] for end in ("mean", "low", "high")))
+                    if name in by
+                    else _NOTHING
+                    for name in shown
+                ),
+                str(max(each["clusters"] for each in by.values())),
+            ]
+        )
+    heads = ("world", "#edits", *(f"#{_HEADS.get(name, name)}" for name in shown), "#clusters")
+    yield table_part(Table(heads, rows), f"{label}, by world")
+    every = board.measures.filter(label=label).sort("measure")
+    twins = every["twin"].is_not_null().any()
+    heads = ("measure", "#mean", *(("#twin",) if twins else ()), "#trials", "#clusters")
+    listed = [
+        [
+            each["measure"],
+            _between(each["mean"], each["low"], each["high"]),
+            *((number(each["twin"], 3),) if twins else ()),
+            f"{each['rows']:,}",
+            str(each["clusters"]),
+        ]
+        for each in every.iter_rows(named=True)
+    ]
+    yield '<details class="every"><summary>All measures</summary>'
+    yield table_part(Table(heads, listed), f"{label}, all measures")
+    yield "</details></section>"

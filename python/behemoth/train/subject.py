@@ -1,0 +1,187 @@
+"""What is edited, traced and evaluated: a model in a directory, and the corpus that it knows.
+
+A directory is what transformers' ``save_pretrained`` writes, of a family that is known. Nothing
+in it is run (`behemoth.model.load`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from os import PathLike, fspath
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from behemoth.model.architectures import find_family
+from behemoth.model.sizes import Size
+from behemoth.support.checks import path_of
+from behemoth.support.errors import ArgumentError, CorpusError, renamed
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+    from behemoth.corpus.corpus import Corpus
+
+__all__ = ["CONFIG", "WEIGHTS", "Subject", "is_model", "read_config", "read_model"]
+
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+_TOKENIZER = "tokenizer.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A model in a directory, with its corpus; a path wherever one is asked for.
+
+    Attributes
+    ----------
+    directory : Path
+    corpus : Corpus
+        What it knows facts from.
+    """
+
+    directory: Path
+    corpus: Corpus
+
+    def __fspath__(self) -> str:
+        return fspath(self.directory)
+
+    def __repr__(self) -> str:
+        facts = f"{self.corpus.world.num_facts:,} facts"
+        return f"Subject({fspath(self.directory)!r}, {facts})"
+
+    @property
+    def name(self) -> str:
+        """The name of the directory."""
+        return self.directory.resolve().name
+
+    @property
+    def seed(self) -> int:
+        """Seed of the initialisation; 0 of a model that was trained elsewhere."""
+        return 0
+
+    @property
+    def parameters_without_embedding(self) -> int:
+        """Parameters but those of embedding, positions and head."""
+        return Size.of(read_config(self.directory), "directory").parameters
+
+    def load_model(self, device: torch.device | str | None = None) -> PreTrainedModel:
+        """Load the model, in float32 and without dropout; on a GPU where there is one.
+
+        Raises
+        ------
+        ArgumentError
+            When there is no such device here, or the model is of no family that is known.
+        CorpusError
+            When the model's files are damaged.
+        """
+        from behemoth.model.load import load_model
+
+        from .device import find_device
+
+        place: Any = find_device("auto" if device is None else str(device))
+        read_config(self.directory)
+        self.check_files()
+        return load_model(self.directory).to(place).eval()
+
+    def check_files(self) -> None:
+        """Hold the model's files to what is recorded of them: nothing, but of runs."""
+
+    @cached_property
+    def model(self) -> PreTrainedModel:
+        """The model on the CPU, as `load_model` gives it: loaded when it is asked for, and kept."""
+        return self.load_model("cpu")
+
+
+def is_model(directory: Path) -> bool:
+    """Whether a directory holds a model as transformers writes them."""
+    return (directory / CONFIG).is_file() and any(directory.glob("*.safetensors"))
+
+
+def read_config(directory: Path, name: str = "directory") -> Mapping[str, Any]:
+    """Read what a ``config.json`` says.
+
+    Parameters
+    ----------
+    directory : Path
+    name : str
+        The argument that it was given by.
+
+    Raises
+    ------
+    ArgumentError
+        For a family that is not known, and for weights that are quantised.
+    CorpusError
+        When it is damaged.
+    """
+    file = directory / CONFIG
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+        find_family(config, name)
+    except (OSError, ValueError, AttributeError) as error:
+        if isinstance(error, ArgumentError):
+            raise
+        raise CorpusError(f"{file} is damaged: it is no configuration of a model") from None
+    if config.get("quantization_config") is not None:
+        raise ArgumentError(name, f"{directory}, whose weights are quantised", "plain weights")
+    return config
+
+
+def read_model(
+    directory: str | PathLike[str], corpus: str | PathLike[str], name: str = "directory"
+) -> Subject:
+    """Read a directory that is no run, as a model of a corpus.
+
+    Parameters
+    ----------
+    directory : path
+    corpus : path
+        A corpus directory, a spec directory or a spec TOML: what its facts are.
+    name : str
+        The argument that gave the directory.
+
+    Raises
+    ------
+    ArgumentError
+        When it is no model of a family that is known, or cannot read the corpus' tokens.
+    """
+    from behemoth.corpus.source import read_source
+
+    place = path_of(name, directory, "a model")
+    if not is_model(place):
+        raise ArgumentError(
+            name, fspath(directory), f"a model (a directory with {CONFIG} and safetensors)"
+        )
+    config = read_config(place, name)
+    with renamed(spec="corpus"):
+        own = read_source(corpus).make_corpus()
+    size = config.get("vocab_size")
+    if not isinstance(size, int) or size < own.vocabulary_size:
+        raise ArgumentError(
+            name,
+            f"a model of {size} tokens",
+            f"one of {own.vocabulary_size} or more, as the corpus has",
+        )
+    there, here = _words(place), own.tokenizer_files.get(_TOKENIZER)
+    if there is not None and here is not None and there != _vocabulary(here):
+        raise ArgumentError(
+            "corpus",
+            f"{fspath(corpus)}, whose tokens are others than the model's",
+            "a corpus that was made with its tokenizer (`behemoth gen --tokenizer`)",
+        )
+    return Subject(place, own)
+
+
+def _words(place: Path) -> object:
+    file = place / _TOKENIZER
+    return _vocabulary(file.read_bytes()) if file.is_file() else None
+
+
+def _vocabulary(content: bytes) -> object:
+    """The vocabulary of a ``tokenizer.json``, whatever form its model has."""
+    try:
+        return json.loads(content)["model"]["vocab"]
+    except (ValueError, KeyError, TypeError):
+        return None

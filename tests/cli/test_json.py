@@ -1,0 +1,111 @@
+"""Each command writes one object with --json, with the keys that docs/json.md says it has."""
+
+import re
+import shlex
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from behemoth import Corpus, World
+from behemoth.study.work.merge import Merged
+from behemoth.study.work.run import StudyResult
+
+PAGE = Path(__file__).parents[2] / "docs" / "json.md"
+KEYS = {
+    command: re.findall(r"`(\w+)`", keys)
+    for command, keys in re.findall(r"^\| `(.+?)` \| (.+?) \|", PAGE.read_text(), re.MULTILINE)
+}
+STUDY = """
+name = "tiny"
+[world]
+subjects = 20
+relations = 2
+objects = 5
+[corpus]
+exposures = 2
+[plan]
+edits = 2
+[[method]]
+name = "lora"
+"""
+# Each in the folder that the earlier ones have left.
+COMMANDS = {
+    "gen": "gen --facts 60 --out o",
+    "gen --dry-run": "gen --facts 60 --dry-run",
+    "inspect CORPUS": "inspect c",
+    "inspect RUN": "inspect run",
+    "verify CORPUS": "verify c",
+    "facts": "facts c --out f.parquet",
+    "import": "import table.csv --out spec",
+    "inspect SPEC": "inspect spec",
+    "export": "export c --to jsonl --out export",
+    "inspect EXPORT": "inspect export",
+    "verify EXPORT": "verify export",
+    "train": "train c --out r --model pico --steps 1 --batch-size 2 --block-length 16",
+    "models": "models",
+    "plan": "plan c --edits 2 --repeats 2 --out plan",
+    "inspect PLAN": "inspect plan",
+    "edit": "edit run --plan plan --method lora --set steps=1 --out edit",
+    "inspect EDIT": "inspect edit",
+    "evaluate": "evaluate edit --plan plan --out e.parquet",
+    "evaluate --suite": "evaluate edit --plan plan --out suite --suite editing",
+    "methods": "methods",
+    "grammar check": "grammar check bios-en",
+    "grammar show": "grammar show",
+    "grammar show NAME": "grammar show bios-en",
+    "tokenizer train": "tokenizer train --grammar bios-en --vocabulary 300 --documents 20 --out t",
+    "tokenizer encode": "tokenizer encode texts.jsonl --tokenizer t --out tokens",
+    "study run --dry-run": "study run study.toml --dry-run",
+    "study presets": "study presets",
+    "study show": "study show frequency",
+    "study gates": "study gates --dry-run",
+}
+# Below, and in test_trace.py.
+ELSEWHERE = {"inspect STUDY", "study run", "study merge", "study report", "trace"}
+
+
+@pytest.fixture(scope="module")
+def things(trained, tmp_path_factory):
+    place = tmp_path_factory.mktemp("things")
+    (place / "run").symlink_to(trained)
+    Corpus(World(120, 3, 10), exposures=2).write(place / "c", probes=0)
+    (place / "table.csv").write_text("subject,relation,object\n0,0,1\n0,1,0\n1,0,0\n1,1,2\n")
+    (place / "texts.jsonl").write_text('{"text": "one two"}\n')
+    (place / "study.toml").write_text(STUDY)
+    return place
+
+
+def test_one_object_with_the_keys_of_the_page(things, run, monkeypatch):
+    monkeypatch.chdir(things)
+    assert set(COMMANDS) | ELSEWHERE == set(KEYS)
+    for command, words in COMMANDS.items():
+        written = run(*shlex.split(words), "--json").json()
+        assert list(written) == KEYS[command], command
+
+
+def test_a_study_and_its_report(things, run, monkeypatch):
+    report = "behemoth.report.write_report"
+    monkeypatch.setattr(report, lambda study, progress: Path(study, "report", "index.html"))
+    assert list(run("study", "report", "s", "--json").json()) == KEYS["study report"]
+    assert {field.name for field in fields(StudyResult)} <= set(KEYS["study run"])
+    assert [field.name for field in fields(Merged)] == KEYS["study merge"]
+
+
+def test_every_command_takes_it(run):
+    import typer
+
+    from behemoth.cli.main import app
+
+    def leaves(command, before=()):
+        below = getattr(command, "commands", {})
+        if not below:
+            yield before, command
+        for name, inner in below.items():
+            yield from leaves(inner, (*before, name))
+
+    said = {tuple(word for word in command.split() if word.islower() and word[0] != "-")
+            for command in KEYS}  # fmt: skip
+    for name, command in leaves(typer.main.get_command(app)):
+        assert any("--json" in option.opts for option in command.params), name
+        assert name in said, name

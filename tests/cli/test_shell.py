@@ -1,0 +1,86 @@
+"""Manners in a shell: what it is offered, pipes that close, locales, colours, homes and paths."""
+
+import json
+import os
+import subprocess
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("export --to p", "parquet"),
+        ("export --to zs", "zsre"),
+        ("edit --method mem", "memit"),
+        ("train --model n", "nano"),
+        ("train --precision b", "bf16"),
+        ("gen --order ", "shuffle bios"),
+        ("gen --grammar bios", "bios-de bios-en"),
+        ("grammar show s", "stories-en"),
+        ("study run co", "correlated"),
+        ("study show --size q", "quick"),
+        ("evaluate --suite u", "unlearning"),
+        ("plan --kind c", "censor"),
+        ("gen --probes ", ""),
+        ("gen --spec ", ""),
+    ],
+)
+def test_the_shell_is_offered_values(words, offered, run, monkeypatch, capsys):
+    monkeypatch.setenv("_BEHEMOTH_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", f"behemoth {words}")
+    monkeypatch.setenv("COMP_CWORD", str(len(words.split(" "))))
+    with pytest.raises(SystemExit):
+        run()
+    assert capsys.readouterr().out.split() == offered.split()
+
+
+@pytest.mark.parametrize("words", ["methods", "models --json", "grammar show bios-en", "-h"])
+def test_a_pipe_that_closes_is_no_error_to_talk_about(command, words):
+    with subprocess.Popen(
+        [*command, *words.split()], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+
+
+def test_paths_with_spaces_and_letters(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    out = "ein Körper ✓"
+    assert run("gen", "--facts", 60, "--out", out, "--json").json()["out"] == out
+    assert run("verify", out).code == 0
+    assert run("facts", out, "--out", f"{out}/f g.parquet", "--json").json()["facts"] == 60
+    assert run("export", out, "--to", "megatron", "--out", "e é", "--json").json()["out"] == "e é"
+    assert run("plan", out, "--edits", 2, "--out", "p ß").code == 0
+
+
+def test_a_locale_without_letters(command, tmp_path):
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    words = [*command, "gen", "--facts", "60", "--grammar", "bios-de", "--out", "Körper", "--json"]
+    ran = subprocess.run(words, cwd=tmp_path, env=os.environ | plain, capture_output=True)
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout.decode())["out"] == "Körper"
+    assert (tmp_path / "Körper" / "manifest.json").is_file()
+
+
+def test_a_home_that_cannot_be_written(command, tmp_path):
+    home = {"HOME": str(tmp_path / "none"), "XDG_CACHE_HOME": "", "XDG_CONFIG_HOME": ""}
+    words = [*command, "gen", "--facts", "60", "--out", "c"]
+    ran = subprocess.run(words, cwd=tmp_path, env=os.environ | home, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"c"}
+
+
+@pytest.mark.parametrize("colours", [True, False])
+def test_no_color_is_heeded(colours, monkeypatch, capsys):
+    from rich.text import Text
+
+    from behemoth.cli.console import console
+
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    if not colours:
+        monkeypatch.setenv("NO_COLOR", "1")
+    console().print(Text("red", style="red"))
+    assert ("\x1b[31m" in capsys.readouterr().out) is colours

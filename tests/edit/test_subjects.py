@@ -1,0 +1,161 @@
+"""What transformers wrote is edited, traced and evaluated like a run, where a corpus is given."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+import torch
+
+import behemoth as bh
+from behemoth import ArgumentError, Corpus, World
+from behemoth.corpus.tokens import PERIOD
+from behemoth.model.build import model_config
+from behemoth.model.sizes import Size
+
+
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory):
+    place = tmp_path_factory.mktemp("subjects") / "spec.toml"
+    corpus = Corpus(World(subjects=30, relations=2, objects=6, seed=1), exposures=4)
+    place.write_text(corpus.spec_toml)
+    return place
+
+
+@pytest.fixture(scope="module")
+def llama(spec, tmp_path_factory):
+    """A Llama that says the facts of the world, as `save_pretrained` writes one."""
+    from transformers import LlamaForCausalLM
+
+    place = tmp_path_factory.mktemp("models") / "llama"
+    corpus = Corpus.from_spec(spec)
+    torch.manual_seed(0)
+    size = Size("tiny", 48, 2, 4, 64, "llama", key_value_heads=2)
+    model = LlamaForCausalLM(model_config(size, corpus.vocabulary_size))
+    probes = corpus.probes(corpus.sample_facts(60))
+    pairs = zip(probes["prompt"].to_list(), probes["answer"].to_list(), strict=True)
+    tokens = torch.tensor([[*prompt, *answer, PERIOD] for prompt, answer in pairs])
+    optimiser = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    for _ in range(120):
+        loss = model(input_ids=tokens, labels=tokens).loss
+        loss.backward()
+        optimiser.step()
+        optimiser.zero_grad()
+    model.save_pretrained(place)
+    return place
+
+
+@pytest.fixture(scope="module")
+def plan(spec, tmp_path_factory):
+    place = tmp_path_factory.mktemp("plans") / "plan"
+    corpus = Corpus.from_spec(spec)
+    bh.plan(corpus, edits=2, independent=True, repeats=2, probes=2, seed=3, out=place)
+    return place
+
+
+def test_a_model_of_another_origin_is_a_subject(llama, spec, plan, tmp_path, run):
+    asked = ("--plan", plan, "--corpus", spec)
+    report = run(
+        "edit", llama, *asked, "--method", "lora", "--set", "steps=30", "--set",
+        "learning_rate=1e-2", "--single", "--adapter", "--out", tmp_path / "edit", "--json",
+    ).json()  # fmt: skip
+    assert (report["edits"], report["failed"]) == (2, [])
+    # An edit knows what it is of, and with which corpus.
+    frame = bh.evaluate(tmp_path / "edit", plan)
+    edited = frame.filter(group="edited")
+    assert edited.filter(stage="after")["exact_match"].all()
+    assert not edited.filter(stage="before")["exact_match"].any()
+    assert frame["run"].unique().to_list() == ["llama"]
+    kept = frame.filter(pl.col("group").is_in(["unrelated", "same_relation"]), stage="before")
+    assert kept["exact_match"].mean() > 0.9
+    assert bh.load(tmp_path / "edit").corpus == spec.resolve()
+
+    run("evaluate", llama, *asked, "--out", tmp_path / "frame.parquet", "--json").json()
+    before = pl.read_parquet(tmp_path / "frame.parquet")
+    assert before["stage"].unique().to_list() == ["before"]
+    traced = run("trace", llama, *asked, "--samples", 2, "--out", tmp_path / "trace", "--json")
+    assert traced.json()["facts"] == 2
+    run(
+        "evaluate", llama, *asked, "--suite", "recall", "--out", tmp_path / "suite", "--json"
+    ).json()
+
+
+def test_locate_and_edit_of_another_origin(llama, spec, plan, tmp_path):
+    bh.edit(llama, plan, "rome", tmp_path / "edit", corpus=spec, single=True)
+    frame = bh.evaluate(tmp_path / "edit", plan)
+    after = frame.filter(group="edited", stage="after")
+    assert (after["log_probability_new"] > after["log_probability_old"]).all()
+
+
+def test_its_edit_is_found_again_and_goes_on(llama, spec, plan, tmp_path):
+    settings = {"steps": 2}
+    made = [
+        bh.edit(llama, plan, "lora", tmp_path / "edit", corpus=spec, settings=settings)
+        for _ in range(2)
+    ]
+    assert [one.present for one in made] == [0, 1]
+
+
+def test_what_is_no_subject_is_refused(llama, spec, plan, tmp_path, trained):
+    def refused(match, place, **more):
+        with pytest.raises(ArgumentError, match=match):
+            bh.edit(place, plan, "lora", tmp_path / "edit", **more)
+
+    refused(r"'corpus': got none, allowed: for .*llama, a model that is no run", llama)
+    refused("'run': got .* a training run", tmp_path, corpus=spec)
+    refused("'corpus': got .*, allowed: none for a run, which has its own", trained, corpus=spec)
+    large = tmp_path / "large.toml"
+    large.write_text(Corpus(World(5000, 2, 900), exposures=1).spec_toml)
+    refused(r"'run': got a model of \d+ tokens, allowed: one of \d+ or more", llama, corpus=large)
+
+
+def changed(llama, place, **values):
+    """A copy of the model with other values in its configuration."""
+    place.mkdir()
+    for file in filter(Path.is_file, llama.iterdir()):
+        (place / file.name).write_bytes(file.read_bytes())
+    config = json.loads((place / "config.json").read_text())
+    (place / "config.json").write_text(json.dumps(config | values))
+    return place
+
+
+def test_nothing_of_a_directory_is_run(llama, spec, plan, tmp_path):
+    mark = tmp_path / "mark"
+    code = f"open({str(mark)!r}, 'w').close()\nfrom transformers import LlamaForCausalLM as Mine\n"
+    place = changed(
+        llama, tmp_path / "coded", auto_map={"AutoModelForCausalLM": "mine.Mine"},
+        attn_implementation="someone/kernel", _attn_implementation_internal="someone/kernel",
+    )  # fmt: skip
+    (place / "mine.py").write_text(code)
+    (place / "custom_generate").mkdir()
+    (place / "custom_generate" / "generate.py").write_text(code)
+    edited = bh.edit(place, plan, "lora", tmp_path / "edit", corpus=spec, settings={"steps": 1})
+    assert not edited.failed and not mark.exists()
+    # Of a family that is not known there is only that code.
+    foreign = changed(place, tmp_path / "foreign", model_type="mine")
+    with pytest.raises(ArgumentError, match="'run': got mine, allowed: gpt_neox, gpt2, llama"):
+        bh.edit(foreign, plan, "lora", tmp_path / "other", corpus=spec)
+    assert not mark.exists()
+
+
+def test_pickled_and_quantised_weights_are_refused(llama, spec, plan, tmp_path):
+    place = changed(llama, tmp_path / "quantised", quantization_config={"bits": 4})
+    with pytest.raises(ArgumentError, match="whose weights are quantised"):
+        bh.edit(place, plan, "lora", tmp_path / "edit", corpus=spec)
+    pickled = changed(llama, tmp_path / "pickled")
+    (pickled / "model.safetensors").rename(pickled / "pytorch_model.bin")
+    with pytest.raises(ArgumentError, match=r"'run': got .*pickled"):
+        bh.edit(pickled, plan, "lora", tmp_path / "edit", corpus=spec)
+
+
+def test_a_corpus_of_other_words_is_refused(llama, spec, plan, tmp_path):
+    place = changed(llama, tmp_path / "worded")
+    words = {"model": {"vocab": {"one": 0, "two": 1}}}
+    (place / "tokenizer.json").write_text(json.dumps(words))
+    with pytest.raises(ArgumentError, match="whose tokens are others than the model's"):
+        bh.edit(place, plan, "lora", tmp_path / "edit", corpus=spec)
+    own = Corpus.from_spec(spec).tokenizer_files["tokenizer.json"]
+    (place / "tokenizer.json").write_bytes(own)
+    bh.edit(place, plan, "lora", tmp_path / "edit", corpus=spec, settings={"steps": 1})

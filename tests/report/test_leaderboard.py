@@ -1,0 +1,83 @@
+"""The page of a leaderboard: what it says of ties, of what is missing, and of each method."""
+
+import runpy
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+pytest.importorskip("altair", reason="the report's packages are not installed")
+
+from behemoth.report.charts.pareto import front, pareto
+from behemoth.report.leaderboard import Leaderboard, anchor, leader, render_leaderboard
+from behemoth.report.page import Table
+from behemoth.report.style import Absent, Figure
+from behemoth.study.analysis.leaderboard import boards
+
+drawn = runpy.run_path(
+    str(Path(__file__).parents[1] / "study" / "analysis" / "test_leaderboard.py")
+)["drawn"]
+LEGS = ("efficacy", "paraphrase", "neighbourhood", "damage_unrelated")
+VALUES = {"ft </script>": [0.8, 0.82, 0.84], "b": [0.79, 0.84, 0.81], "c": [0.1, 0.1, 0.11],
+          "retrain": [0.99, 0.98, 0.99]}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def board():
+    [board] = boards(drawn(VALUES, LEGS), failed={"c": 2})
+    return board
+
+
+@pytest.fixture(scope="module")
+def html(board):
+    page = Leaderboard(
+        name="x", question="who?", made="today", state="", counts=[("trials", "3")],
+        boards=[board], figures=[pareto(board)], settings={"b": '{"steps": 3}'},
+        run=Table(("what", "~value"), []), failures=[("c", "m", "a <loss>")], study="name = 1",
+        command="behemoth",
+    )  # fmt: skip
+    return render_leaderboard(page)
+
+
+def test_the_front_is_what_nothing_beats():
+    assert front([1, 2, 3], [3, 2, 1], less=True) == [True, False, False]
+    assert front([1, 2, 3], [3, 2, 1], less=False) == [True, True, True]
+    assert front([1, 1], [2, 2], less=True) == [True, True]
+
+
+def test_ties_are_said(board):
+    assert leader(board).endswith("1 of 2 others is tied with it: b.")
+    [alone] = boards(drawn({"a": [0.9, 0.9001], "b": [0.1, 0.1001]}, LEGS))
+    assert leader(alone) == "a has the highest score, 0.90, and its interval lies above all others."
+    [single] = boards(drawn({"a": [0.9], "b": [0.1]}, LEGS))
+    assert "nothing is ranked" in leader(single)
+
+
+def test_every_method_has_a_row_and_a_section(html):
+    for label in VALUES:
+        assert f'<section id="{anchor(label)}">' in html and f'href="#{anchor(label)}"' in html
+    assert "1\u20132" in html and ">oracle<" in html and "2 failed" in html
+    assert "steps 3" in html and "a &lt;loss&gt;" in html
+    assert "ft &lt;/script&gt;" in html and "kl_filler needs a filler" in html
+
+
+def test_the_oracle_is_drawn_and_on_no_front(board):
+    figure = pareto(board)
+    assert isinstance(figure, Figure)
+    rows = dict(figure.frame.select("label", "front").iter_rows())
+    assert rows["retrain"] is False and rows["c"] is True  # it damages least
+    [empty] = boards(drawn({"a": [0.5]}, ("efficacy",)))
+    assert isinstance(pareto(empty), Absent)
+
+
+def test_a_study_of_suites_is_reported_as_a_leaderboard(tmp_path, monkeypatch):
+    from behemoth.report import write_report
+    from behemoth.study.directory import StudyDirectory
+    from behemoth.study.records import StudyRecord, TrialRow
+
+    row = TrialRow("t", "m", "p", "ft", {}, {"suite": "editing"}, "ft", 0, "fine-tuning")
+    about = StudyRecord("board", "who?", None, (), (row,))
+    StudyDirectory(tmp_path / "s").begin("name = 'board'", about)
+    text = Path(write_report(tmp_path / "s")).read_text()
+    assert "Behemoth leaderboard" in text and "1 of 1 trials have not been carried out" in text
+    assert not pl.Series(list((tmp_path / "s" / "report").rglob("*.png"))).len()

@@ -1,0 +1,85 @@
+"""Leaderboards of drawn suites: scores, ranks that say ties, and what could not be taken."""
+
+import polars as pl
+import pytest
+
+from behemoth.study.analysis.leaderboard import boards, taken
+from behemoth.study.results import INDEX
+from behemoth.study.schemas import SUITES
+
+BASE = {"suite": "editing", "grammar": None, "edits": 4, "count": 4, "over": "subjects",
+        "version": 1, "low": None, "high": None, "twin": None, "missing": None}  # fmt: skip
+
+
+def drawn(values, measures, suite="editing", family="fine-tuning", twins=None):
+    """Suites of methods: {label: [value by cluster]} for each measure."""
+    rows = []
+    for label, by_cluster in values.items():
+        for seed, value in enumerate(by_cluster):
+            trial = f"{suite}-{label}-{seed}"
+            own = {
+                **dict.fromkeys(INDEX),
+                "trial": trial, "label": label, "method": label, "world_seed": seed,
+                "seed": seed, "family": "oracle" if label == "retrain" else family,
+            }  # fmt: skip
+            for measure in measures:
+                twin = None if twins is None else twins.get(measure)
+                rows.append(
+                    {**BASE, **own, "suite": suite, "measure": measure, "value": value,
+                     "twin": twin}
+                )  # fmt: skip
+            rows.append(
+                {**BASE, **own, "suite": suite, "measure": "kl_filler", "missing": "a filler"}
+            )
+    return pl.DataFrame(rows, schema={**INDEX, **SUITES}, orient="row")
+
+
+LEGS = ("efficacy", "paraphrase", "neighbourhood")
+
+
+def test_the_score_of_equal_legs_is_theirs_and_the_best_comes_first():
+    [board] = boards(drawn({"low": [0.2, 0.2, 0.21], "high": [0.9, 0.91, 0.9]}, LEGS))
+    assert board.table["label"].to_list() == ["high", "low"]
+    assert board.table["score"].to_list() == pytest.approx([0.9033, 0.2033], abs=1e-3)
+    assert board.table.select("first", "last").rows() == [(1, 1), (2, 2)]
+    assert board.missing.rows() == [("kl_filler", "a filler")]
+
+
+def test_methods_whose_intervals_overlap_are_tied():
+    values = {"a": [0.8, 0.82, 0.84], "b": [0.79, 0.84, 0.81], "c": [0.1, 0.1, 0.11]}
+    [board] = boards(drawn(values, LEGS))
+    ranks = {row["label"]: (row["first"], row["last"]) for row in board.table.to_dicts()}
+    assert ranks == {"a": (1, 2), "b": (1, 2), "c": (3, 3)}
+
+
+def test_one_cluster_ranks_nothing_and_oracles_have_no_place():
+    [board] = boards(drawn({"a": [0.8], "b": [0.1]}, LEGS))
+    assert board.table["first"].to_list() == [None, None]
+    values = {"a": [0.8, 0.81], "b": [0.1, 0.1001], "retrain": [1.0, 0.99]}
+    [board] = boards(drawn(values, LEGS))
+    ranks = {row["label"]: (row["first"], row["last"]) for row in board.table.to_dicts()}
+    assert ranks == {"a": (1, 1), "b": (2, 2), "retrain": (None, None)}
+
+
+def test_unlearning_is_scored_against_the_twin():
+    twins = {"forget_probability": 0.1, "model_utility": 0.5}
+    frame = drawn({"npo": [0.3, 0.3]}, tuple(twins), "unlearning", "unlearning", twins)
+    rows = taken(frame).group_by("measure").agg(pl.col("value").mean())
+    found = dict(rows.iter_rows())
+    assert found["forgetting"] == pytest.approx(0.8)
+    assert found["utility"] == pytest.approx(0.6)
+    assert found["score"] == pytest.approx(2 / (1 / 0.8 + 1 / 0.6))
+    [board] = boards(frame, failed={"npo": 3}, seconds={"unlearning-npo-0": 2.0})
+    row = board.table.row(0, named=True)
+    assert (row["failed"], row["trials"], row["seconds"]) == (3, 2, 2.0)
+
+
+def test_without_a_twin_there_is_no_score():
+    frame = drawn({"npo": [0.3, 0.3]}, ("forget_probability", "model_utility"), "unlearning")
+    assert boards(frame)[0].table["score"].to_list() == [None]
+
+
+def test_relearning_counts_those_that_come_back():
+    frame = drawn({"a": [float("inf")], "b": [8.0]}, ("relearning_steps",), "unlearning")
+    rows = taken(frame).filter(measure="relearned")
+    assert dict(rows.select("label", "value").iter_rows()) == {"a": 0.0, "b": 1.0}

@@ -1,0 +1,149 @@
+"""Trials that take suites: the frame they leave, and the twin that they are taken beside."""
+
+import pytest
+
+from behemoth import ArgumentError
+from behemoth.study.file.spec import Study
+from behemoth.study.results import Results
+
+TEXT = """
+name = "suites"
+[world]
+subjects = 20
+relations = 2
+objects = 5
+[corpus]
+exposures = "groups:0,8"
+[train]
+model = "pico"
+steps = 4
+block_length = 32
+batch_size = 4
+[plan]
+edits = 3
+exposures = [8]
+distinct = false
+repeats = 2
+same_object = 2
+same_relation = 2
+regular = 2
+probes = 1
+[measure]
+suite = "editing"
+[[method]]
+name = "ft"
+settings = { steps = 2 }
+label = "ft"
+[[method]]
+name = "npo"
+label = "npo"
+settings = { steps = 2 }
+plan = { kind = "refusal" }
+measure = { suite = "unlearning", twin = true }
+[[method]]
+name = "grad_diff"
+label = "grad_diff"
+settings = { steps = 2 }
+plan = { kind = "refusal" }
+measure = { suite = "unlearning", twin = true }
+"""
+
+
+@pytest.fixture(scope="module")
+def results(in_process, tmp_path_factory):
+    out = tmp_path_factory.mktemp("suites") / "study"
+    result, engine = in_process(TEXT, out)
+    assert (result.models, result.trials, result.done, result.failed) == (2, 3, 3, 0)
+    assert engine.closed
+    return Results.open(out)
+
+
+def test_every_trial_leaves_its_suite(results):
+    frame = results.suites.collect()
+    assert set(frame.select("label", "suite").unique().rows()) == {
+        ("ft", "editing"), ("npo", "unlearning"), ("grad_diff", "unlearning"),
+    }  # fmt: skip
+    assert set(frame["edits"]) == {3} and set(frame["grammar"]) == {None}
+    score = frame.filter(label="ft", measure="efficacy")
+    assert score["value"].item() is not None and score["twin"].item() is None
+    lacking = frame.filter(measure="kl_filler")["missing"].item()
+    assert "filler" in lacking
+
+
+def test_methods_share_a_twin_that_never_had_the_facts(results):
+    frame = results.suites.collect().filter(suite="unlearning", measure="forget_probability")
+    assert frame.height == 2 and frame["twin"].n_unique() == 1 and frame["twin"].null_count() == 0
+    twins = {trial.twin for trial in results.about.trials if trial.twin}
+    assert len(twins) == 1
+    [unit] = [model for model in results.about.models if model["id"] in twins]
+    assert len(unit["corpus"]["replaced"]) == 3
+    assert all(new is None for _, new in unit["corpus"]["replaced"])
+
+
+def test_a_twin_is_no_model_of_the_study(results):
+    assert results.models.collect().height == 1
+    assert results.recall.collect()["model"].n_unique() == 1
+    assert len(results.about.models) == 2
+
+
+def test_a_twin_of_other_objects_says_them():
+    text = TEXT.replace('suite = "editing"', 'suite = "editing"\ntwin = true')
+    expansion = Study.parse(text).expand()
+    trial = next(t for t in expansion.trials if t.choice.label == "ft")
+    unit = expansion.models[trial.twin].corpus
+    first = expansion.models[trial.model].corpus.make()
+    own = dict(first.world.facts(0, 40).select("fact", "object").iter_rows())
+    assert all(new is not None for _, new in unit.replaced)
+    assert all(new != own[fact] for fact, new in unit.replaced)
+    assert unit.make().spec_hash != first.spec_hash
+
+
+def test_what_takes_no_suite_has_the_id_that_it_had():
+    plain = TEXT.replace('suite = "editing"', "").replace(
+        'measure = { suite = "unlearning", twin = true }', ""
+    )
+    measure = Study.parse(plain).expand().trials[0].measure
+    assert "suite" not in measure.to_dict() and "twin" not in measure.to_dict()
+    assert type(measure).from_dict(measure.to_dict()) == measure
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"editing"', '"recall"', "suite': got recall, allowed: editing, unlearning"),
+        ('suite = "editing"', "twin = true", "twin': got True, allowed: false without a suite"),
+        ('name = "ft"', 'family = "tuning"', "family': got tuning, allowed: fine-tuning"),
+        ('name = "ft"', 'family = "oracle"', "label': got ft, allowed: none with a family"),
+        ('label = "npo"', 'label = "npo"\nwithout = ["ft"]', "without': got .*none but with a fam"),
+        ('{ suite = "unl', '{ suites = "unl', "suites"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(old, new, said):
+    assert old in TEXT
+    with pytest.raises(ArgumentError, match=said):
+        Study.parse(TEXT.replace(old, new, 1))
+
+
+def test_a_family_is_all_of_its_methods_but_those_left_out():
+    tables = '[[method]]\nfamily = "locate-and-edit"\nwithout = ["memit"]\n'
+    head = TEXT[: TEXT.index("[[method]]")]
+    labels = [choice.label for choice in Study.parse(head + tables).methods]
+    assert "rome" in labels and "memit" not in labels and len(labels) >= 4
+    with pytest.raises(ArgumentError, match="without': got npo, allowed: "):
+        Study.parse(head + tables.replace("memit", "npo"))
+
+
+def test_settings_may_lie_in_a_file(tmp_path):
+    file = tmp_path / "tuned" / "ft.toml"
+    file.parent.mkdir()
+    file.write_text('name = "ft"\n[settings]\nsteps = 7\n')
+    text = TEXT.replace("settings = { steps = 2 }", 'settings = "tuned/{method}.toml"', 1)
+    assert Study.parse(text, tmp_path).methods[0].settings["steps"] == 7
+    file.write_text('name = "lora"\n')
+    with pytest.raises(
+        ArgumentError, match=r"settings': got .*ft\.toml, of 'lora', allowed: of 'ft'"
+    ):
+        Study.parse(text, tmp_path)
+    file.unlink()
+    with pytest.raises(ArgumentError, match="allowed: a table, or a file of settings"):
+        Study.parse(text, tmp_path)

@@ -1,0 +1,79 @@
+"""Parts of a study on several machines, and what becomes of them when they are put together."""
+
+import json
+import shutil
+
+import pytest
+from polars.testing import assert_frame_equal
+
+from behemoth import ArgumentError
+from behemoth.study import merge_studies
+from behemoth.study.file.spec import Study
+from behemoth.study.results import Results
+
+
+@pytest.fixture(scope="module")
+def parts(tiny, in_process, tmp_path_factory):
+    """The two parts of the tiny study: a model and four trials each."""
+    places = [tmp_path_factory.mktemp("parts") / name for name in ("a", "b")]
+    for number, place in enumerate(places):
+        result, _ = in_process(tiny, place, part=(number, 2))
+        assert (result.trained, result.carried_out, result.done) == (1, 4, 4)
+    return places
+
+
+def test_parts_make_a_whole(parts, tmp_path):
+    merged = merge_studies(parts, tmp_path / "c")
+    assert (merged.models_done, merged.trials_done, merged.trials) == (2, 8, 8)
+    results = Results.open(tmp_path / "c")
+    assert results.missing == [] and results.edits.collect().height == 32
+    own = Results.open(parts[0]).edits.collect().sort("trial", "edit")
+    both = results.edits.collect().filter(trial=own["trial"][0])
+    assert_frame_equal(both.sort("edit"), own.filter(trial=own["trial"][0]).sort("edit"))
+
+
+def test_a_merge_that_was_killed_goes_on(parts, tmp_path):
+    out = tmp_path / "c"
+    first = merge_studies(parts, out)
+    assert first.copied == 2 + len(list((out / "plans").iterdir())) + 8
+    trial = next((out / "trials").iterdir())
+    (trial / "trial.json").unlink()  # as if it had been stopped there
+    (out / "trials" / ".merging-left").mkdir()
+    again = merge_studies(parts, out)
+    assert (again.copied, again.trials_done) == (1, 8)
+    assert not list(out.rglob(".merging-*"))
+    assert merge_studies(parts, out).copied == 0
+
+
+def test_a_finished_trial_is_taken_before_one_that_failed(parts, tmp_path):
+    broken = tmp_path / "broken"
+    shutil.copytree(parts[0], broken)
+    file = next((broken / "trials").glob("*/trial.json"))
+    record = json.loads(file.read_text())
+    file.write_text(json.dumps({**record, "status": "failed", "reason": "a cosmic ray"}))
+    assert merge_studies([broken], tmp_path / "c").trials_done == 3
+    assert Results.open(tmp_path / "c").failures[0].reason == "a cosmic ray"
+    assert merge_studies([broken, parts[0]], tmp_path / "c").trials_done == 4
+
+
+def test_other_studies_are_refused(parts, tiny, in_process, tmp_path):
+    other = tmp_path / "other"
+    in_process(tiny.replace("rank = [1, 4]", "rank = [1]"), other, part=(0, 2))
+    with pytest.raises(ArgumentError, match=r"studies': got .*other, with other trials, allowed: "):
+        merge_studies([parts[0], other], tmp_path / "c")
+    assert not (tmp_path / "c").exists()
+    with pytest.raises(ArgumentError, match=r"out': got .*allowed: another directory"):
+        merge_studies(parts, parts[0])
+    with pytest.raises(ArgumentError, match="studies': got nothing"):
+        merge_studies([], tmp_path / "c")
+    with pytest.raises(ArgumentError, match=r"studies': got .*allowed: a study"):
+        merge_studies([tmp_path], tmp_path / "c")
+
+
+def test_parts_are_disjoint_and_all(tiny, in_process, tmp_path):
+    whole = Study.parse(tiny).expand()
+    some = [whole.part(number, 3) for number in range(3)]
+    assert sorted(t.id for part in some for t in part.trials) == sorted(t.id for t in whole.trials)
+    assert [len(part.models) for part in some] == [1, 1, 0]
+    with pytest.raises(ArgumentError, match="part': got"):
+        in_process(tiny, tmp_path / "s", part=(2, 2))
