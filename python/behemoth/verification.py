@@ -75,6 +75,8 @@ def verify(
 
 
 def _run(found: Checked, place: Path, within: str, step: Step) -> None:
+    from behemoth.edit.traced import TraceRecord
+    from behemoth.train.directory import TRACE
     from behemoth.train.run import RECORD, read_record
 
     record = _noted(found, within + RECORD, lambda: read_record(place))
@@ -83,6 +85,8 @@ def _run(found: Checked, place: Path, within: str, step: Step) -> None:
     if record.status != "finished":
         raise CorpusError(f"{place} is not finished: run the same `behemoth train` again")
     _look(found, place, record.files, within, RECORD)
+    if (place / TRACE).is_file():
+        _noted(found, within + TRACE, lambda: TraceRecord.read(place))
     for checkpoint in sorted(place.glob("checkpoints/step-*")):
         name = f"{within}{checkpoint.relative_to(place).as_posix()}/"
         _sealed(found, checkpoint, "state.json", name, "optimiser.safetensors")

@@ -66,7 +66,9 @@ def test_what_was_found_is_where_methods_edit(run, trained, known, tmp_path):
     traced = ("trace", kept, "--plan", known, "--samples", 1, "--out", tmp_path / "t", "--save")
     ran = run(*traced)
     assert f"--plan {known} --method NAME --out EDIT" in ran.err
+    assert run("verify", kept).code == 0
     record = json.loads((kept / "trace.json").read_text())
+    del record["blake3"]  # what is changed on purpose has no seal
     # Whatever was found, another place than the one that is the default.
     best = record["places"][0] | {"token": "subject", "layer": 0}
     (kept / "trace.json").write_text(json.dumps(record | {"places": [best]}))
@@ -82,6 +84,7 @@ def test_what_was_found_is_where_methods_edit(run, trained, known, tmp_path):
     assert run(*plain, "--out", tmp_path / "lora").json()["place"] is None
     (kept / "trace.json").write_text("{}")
     assert "trace.json is damaged" in run(*words, "--out", tmp_path / "worse").refused(1)
+    assert "trace.json" in run("verify", kept).err
 
 
 def test_without_the_extra_there_is_no_chart(run, trained, known, tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ from behemoth.edit.protocol import EditContext, Effort, MethodInfo
 from behemoth.edit.registry import get_method, method_names
 from behemoth.plan import EditRequest, compile_plan
 
-QUICK = {"steps": 2, "target_steps": 2, "samples": 256, "covariance_tokens": 2048}
+QUICK = {"steps": 2, "training_steps": 2, "samples": 256, "facts": 6}
 
 
 class Method:

@@ -24,7 +24,7 @@ def test_it_is_read_as_it_was_written(traced):
 
 @pytest.mark.parametrize("name", method_names())
 def test_methods_that_edit_at_a_place_take_it(traced, name):
-    has_place = name in {"rome", "memit", "emmet", "alphaedit"}
+    has_place = name in ("rome", "memit", "emmet", "alphaedit")
     settings = at_traced_place(name, {}, traced)
     assert settings == ({"token": "subject", "layers": (3,)} if has_place else {})
     method = get_method(name, settings)
@@ -53,7 +53,11 @@ def test_what_is_damaged_is_refused(traced, change):
     file = traced / "trace.json"
     values = json.loads(file.read_text())
     file.write_text(json.dumps(values | change))
-    with pytest.raises(CorpusError, match=r"trace\.json is damaged"):
+    with pytest.raises(CorpusError, match=r"trace\.json is damaged: it is not what was written"):
+        TraceRecord.read(traced)
+    del values["blake3"]
+    file.write_text(json.dumps(values | change))
+    with pytest.raises(CorpusError, match=r"trace\.json is damaged: it is no record of tracing"):
         TraceRecord.read(traced)
     file.write_text(json.dumps(values | {"format_version": 9}))
     with pytest.raises(CorpusError, match="format version 9, and this version"):

@@ -7,13 +7,12 @@ kept, its defaults are those that it is tuned for.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from behemoth.support.errors import ArgumentError, CorpusError
+from behemoth.support.digests import damaged, read_sealed, sealed
 from behemoth.support.fields import made
 from behemoth.support.files import as_json, write_bytes
 from behemoth.train.directory import TRACE
@@ -24,6 +23,7 @@ from .registry import method_type
 __all__ = ["Place", "TraceRecord", "at_traced_place", "is_traced"]
 
 FORMAT_VERSION = 1
+_WHAT = "tracing"
 _PLACE = ("token", "layers")  # settings that say where
 
 
@@ -78,7 +78,8 @@ class TraceRecord:
 
     def write(self, run: Path) -> None:
         """Write it to a run directory."""
-        write_bytes(run / TRACE, as_json({"format_version": FORMAT_VERSION, **asdict(self)}))
+        values = {"format_version": FORMAT_VERSION, **asdict(self)}
+        write_bytes(run / TRACE, as_json(sealed(values)))
 
     @classmethod
     def read(cls, run: Path) -> TraceRecord | None:
@@ -92,18 +93,13 @@ class TraceRecord:
         file = run / TRACE
         if not file.is_file():
             return None
+        values = read_sealed(file, _WHAT, FORMAT_VERSION)
+        own = {key: value for key, value in values.items() if key != "format_version"}
         try:
-            values: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-            version = values["format_version"]
-            if version == FORMAT_VERSION:
-                own = {key: value for key, value in values.items() if key != "format_version"}
-                places = tuple(made(Place, place) for place in own["places"])
-                return made(cls, {**own, "places": places})
-        except (ValueError, KeyError, TypeError, ArgumentError):
-            raise CorpusError(f"{file} is damaged: it is no record of tracing") from None
-        raise CorpusError(
-            f"{file}: format version {version}, and this version of behemoth reads {FORMAT_VERSION}"
-        )
+            places = tuple(made(Place, place) for place in own["places"])
+            return made(cls, {**own, "places": places})
+        except (ValueError, KeyError, TypeError):
+            raise damaged(file, f"is damaged: it is no record of {_WHAT}") from None
 
 
 def at_traced_place(name: str, settings: Mapping[str, object] | None, run: Path) -> dict[str, Any]:
@@ -131,7 +127,7 @@ def at_traced_place(name: str, settings: Mapping[str, object] | None, run: Path)
         When the trace is damaged.
     """
     given = dict(settings or {})
-    if not _has_place(method_type(name)) or any(key in given for key in _PLACE):
+    if not _takes_place(method_type(name)) or any(key in given for key in _PLACE):
         return given
     record = TraceRecord.read(run)
     if record is None or not record.places:
@@ -142,13 +138,12 @@ def at_traced_place(name: str, settings: Mapping[str, object] | None, run: Path)
 def is_traced(method: EditMethod, run: Path) -> bool:
     """Whether a method edits where tracing found a run's facts best."""
     record = TraceRecord.read(run)
-    if record is None or not record.places or not _has_place(type(method)):
+    if record is None or not record.places or not _takes_place(type(method)):
         return False
     best = record.places[0].settings
     return all(getattr(method, key, None) == value for key, value in best.items())
 
 
-def _has_place(kind: type[EditMethod]) -> bool:
-    """Whether a method edits at a token and layers of its choice, and has a usual place."""
-    settings = {field.name for field in fields(cast(Any, kind))}
-    return hasattr(kind, "usual") and settings.issuperset(_PLACE)
+def _takes_place(kind: type[EditMethod]) -> bool:
+    """Whether a token and layers are among the settings of a method."""
+    return set(_PLACE) <= {field.name for field in fields(kind)}  # type: ignore[arg-type]
