@@ -26,11 +26,11 @@ from behemoth.study.file.spec import Study
 from behemoth.study.work import run as runs
 
 DOCS = Path(__file__).parents[1] / "docs"
-GROUPS = ("grammar", "study", "tokenizer")
+GROUPS = ("grammar", "study", "tokenizer", "zoo")
 FROM = ["from-easyedit.md", "from-open-unlearning.md", "from-tofu.md"]
 PAGES = [
     "tutorial.md", "adding-a-method.md", "leaderboard.md", "suites.md", "studies.md", "export.md",
-    "worlds.md", "json.md", *FROM,
+    "worlds.md", "json.md", "streaming.md", "zoo.md", *FROM,
 ]  # fmt: skip
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _FILE = re.compile(r"# ([\w./-]+\.(?:toml|py))\n")
@@ -123,10 +123,12 @@ def _shape(line):
         pytest.param("adding-a-method.md", marks=pytest.mark.slow),
         pytest.param("leaderboard.md", marks=pytest.mark.slow),
         pytest.param("suites.md", marks=pytest.mark.slow),
+        pytest.param("zoo.md", marks=pytest.mark.slow),
         "studies.md",
         "export.md",
         "worlds.md",
         "json.md",
+        "streaming.md",
         *FROM,
     ],
 )

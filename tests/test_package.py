@@ -16,7 +16,7 @@ def test_every_public_name_is_there():
 @pytest.mark.parametrize(
     "package",
     ["corpus", "delta", "edit", "evaluate", "export", "plan", "recall", "report", "study",
-     "study.gates", "train"],
+     "study.gates", "train", "zoo"],
 )  # fmt: skip
 def test_every_public_name_of_a_package_is_there(package):
     module = import_module(f"behemoth.{package}")

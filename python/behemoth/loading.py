@@ -1,8 +1,7 @@
-"""Whatever a path is: a corpus, a run, a plan, an edit, a study, a frame."""
+"""Whatever a path is: a corpus, a run, a plan, an edit, a study, a zoo, a frame."""
 
 from __future__ import annotations
 
-import tomllib
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 from behemoth.support.checks import path_of
 from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.extras import needed
+from behemoth.support.toml import read_toml
 
 if TYPE_CHECKING:
     import polars as pl
@@ -20,16 +20,17 @@ if TYPE_CHECKING:
     from behemoth.plan import EditPlan
     from behemoth.study import Results, Study
     from behemoth.train import Run
+    from behemoth.zoo import Zoo
 
 _ALLOWED = (
-    "a directory of a corpus, a spec, a run, a plan, an edit, a delta or a study, a spec or study "
-    "file (.toml), or a frame (.parquet)"
+    "a directory of a corpus, a spec, a run, a plan, an edit, a delta, a study or a zoo, a spec or "
+    "study file (.toml), or a frame (.parquet)"
 )
 
 
 def load(
     path: str | PathLike[str],
-) -> Corpus | Run | EditPlan | EditRecord | EditDelta | Results | Study | pl.DataFrame:
+) -> Corpus | Run | EditPlan | EditRecord | EditDelta | Results | Study | Zoo | pl.DataFrame:
     """Load whatever a path is.
 
     Parameters
@@ -52,6 +53,8 @@ def load(
         Of a study, finished or not.
     Study
         Of a study file.
+    Zoo
+        Of a zoo, which is finished.
     polars.DataFrame
         Of a Parquet file.
 
@@ -86,7 +89,7 @@ def load(
 
 def _directory(
     place: Path,
-) -> Corpus | Run | EditPlan | EditRecord | EditDelta | Results | None:
+) -> Corpus | Run | EditPlan | EditRecord | EditDelta | Results | Zoo | None:
     """Load a directory by the file that makes it what it is. A run has a spec too: that is last."""
     with needed():
         if (place / "manifest.json").is_file():
@@ -113,6 +116,10 @@ def _directory(
             from behemoth.study import Results
 
             return Results.open(place)
+        if (place / "zoo.json").is_file():
+            from behemoth.zoo import read_zoo
+
+            return read_zoo(place)
         if (place / "spec.toml").is_file():
             from behemoth.corpus import Corpus
 
@@ -122,7 +129,7 @@ def _directory(
 
 def _toml(file: Path) -> Corpus | Study:
     try:
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
+        table = read_toml(file.read_text(encoding="utf-8"))
     except ValueError:  # both of TOML and of UTF-8; who reads it says so
         table = {}
     if "name" in table or "method" in table:
@@ -137,7 +144,9 @@ def _toml(file: Path) -> Corpus | Study:
 def _frame(file: Path) -> pl.DataFrame:
     import polars as pl
 
+    from behemoth.support.parquet import read_parquet
+
     try:
-        return pl.read_parquet(file)
+        return read_parquet(file)
     except pl.exceptions.PolarsError:
         raise ArgumentError("path", f"{fspath(file)}, which is damaged", "a Parquet file") from None

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["verify"]
 
-_ALLOWED = "a directory of a corpus, a run, a plan, an edit, a delta, a study or an export"
+_ALLOWED = "a directory of a corpus, a run, a plan, an edit, a delta, a study, an export or a zoo"
 
 
 def verify(
@@ -30,7 +30,7 @@ def verify(
     Parameters
     ----------
     directory : path
-        Of a corpus, a run, a plan, an edit, a delta, a study or an export.
+        Of a corpus, a run, a plan, an edit, a delta, a study, an export or a zoo.
     threads : int
         0 for all cores, of a corpus.
     progress : callable or Progress, optional
@@ -153,12 +153,26 @@ def _study(found: Checked, place: Path, within: str, step: Step) -> None:
         step(done := done + 1, total)
 
 
+def _zoo(found: Checked, place: Path, within: str, step: Step) -> None:
+    from behemoth.zoo.record import ZOO, ZooRecord
+
+    record = _noted(found, within + ZOO.record, lambda: ZooRecord.read(place))
+    if record is None:
+        return
+    if not record.complete:
+        raise CorpusError(f"{place} is not finished: run the same `behemoth zoo make` again")
+    for number, (name, row) in enumerate(record.files.items()):
+        found.look(place, {name: row.blake3}, within)
+        step(number + 1, len(record.files))
+
+
 _KINDS: dict[str, Callable[[Checked, Path, str, Step], None]] = {
     "run.json": _run,
     "edit.json": _edit,
     "delta.json": _delta,
     "plan.toml": _plan,
     "study.json": _study,
+    "zoo.json": _zoo,
 }
 """What looks at a directory, by the file that makes it what it is."""
 

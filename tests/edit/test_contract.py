@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from dataclasses import dataclass
+from typing import ClassVar
 
 import pytest
 import torch
 
-from behemoth.delta.delta import EditDelta
-from behemoth.delta.module import ModuleChange
-from behemoth.delta.stack import stack_deltas
-from behemoth.edit.protocol import EditContext, EditMethod, answers
+from behemoth import ArgumentError
+from behemoth.delta.delta import Dense, EditDelta
+from behemoth.edit.contract import PROMISES, Bench, check_contract, quick_method
+from behemoth.edit.gradient.method import check_kinds
+from behemoth.edit.protocol import EditContext, EditMethod, MethodInfo, answers
 from behemoth.edit.registry import get_method, method_names
 from behemoth.edit.stacking import stack_size
-from behemoth.evaluate.dose import first_dose
+from behemoth.model.architecture import Architecture
 from behemoth.plan import EditRequest, compile_plan
-
-# So few steps that the whole registry takes seconds; fields that a method lacks are left out.
-QUICK = {"steps": 2, "training_steps": 2, "samples": 256, "facts": 6}
 
 # How far two calls may differ, relative to a change's norm. In float64 rounding is 1e-16 of a
 # gradient and Adam adds 1e-8 to what it divides by; `retrain` trains in float32 whatever the model
@@ -39,102 +40,17 @@ def plans_for(method, corpus):
     return compile_plan(corpus, request).singles()
 
 
-def quick(name):
-    fields = {field.name for field in dataclasses.fields(type(get_method(name)))}
-    return get_method(name, {key: value for key, value in QUICK.items() if key in fields})
-
-
-def tensors(change):
-    """What is compared of a change: its product, or what a memory holds."""
-    return (
-        list(change.parts().values()) if isinstance(change, ModuleChange) else [change.to_dense()]
-    )
-
-
-def distance(one, other):
-    """The norm of the difference of two deltas' changes, relative to that of one."""
-    assert one.keys() == other.keys()
-    parts = [
-        pair
-        for name, change in one.items()
-        for pair in zip(tensors(change), tensors(other[name]), strict=True)
-    ]
-    apart = sum(float((a - b).square().sum()) for a, b in parts)
-    return (apart / sum(float(b.square().sum()) for _, b in parts)) ** 0.5
-
-
 @pytest.mark.parametrize("name", method_names())
 def test_contract(name, contract_corpus, contract_run, model, tmp_path):
-    method = quick(name)
-    assert isinstance(method, EditMethod) and method.info.name == name
-    plans = plans_for(method, contract_corpus)
-    context = EditContext(
-        corpus=contract_corpus, seed=5, cache=tmp_path / "cache", run=contract_run
-    )
-    before = {name: p.detach().clone() for name, p in model.named_parameters()}
-
-    deltas = method.apply(model, plans, context)
-    assert len(deltas) == len(plans)
-    for plan, delta in zip(plans, deltas, strict=True):
-        assert (delta.method, delta.plan_hash, delta.seed) == (name, plan.plan_hash, 5)
-        assert delta.failure is None and delta.changes, delta.failure
-        assert set(delta.of_parameters) <= set(before)
-        assert set(delta.of_modules) <= {module for module, _ in model.named_modules()}
-    assert all(torch.equal(p, before[n]) for n, p in model.named_parameters()), "model stays"
-    assert all(not module._forward_hooks for module in model.modules()), "no hooks stay"
-
-    delta = deltas[0]
-    if method.info.doses:
-        rival = "other" if method.info.forgets() else "new"
-        dose = first_dose(delta.trace, f"log_probability_{rival}", hold=0)
-        assert 0 <= dose.dose <= answers(method).effort().steps
-    rows = torch.nn.utils.rnn.pad_sequence(
-        [torch.tensor(row) for plan in plans for row in plan.training["prompt"]], batch_first=True
-    )
-    with torch.no_grad():
-        unedited = model(input_ids=rows).logits
-        alone = []
-        for one in deltas:
-            with one.apply(model):
-                alone.append(model(input_ids=rows).logits)
-        with stack_deltas(model, deltas).attached():
-            together = model(input_ids=rows.repeat(len(deltas), 1)).logits
-    torch.testing.assert_close(together, torch.cat(alone), rtol=1e-9, atol=1e-9)
-    assert all(not torch.equal(logits, unedited) for logits in alone), "an edit does something"
-    applied = delta.apply(model)
-    for parameter, value in model.named_parameters():
-        if parameter not in delta.changes:
-            assert torch.equal(value, before[parameter]), f"{parameter} is not named"
-    applied.revert()
-    assert all(torch.equal(p, before[n]) for n, p in model.named_parameters()), "reverts"
-    assert all(not module._forward_hooks for module in model.modules()), "no hooks stay"
-
-    delta.save(tmp_path / "delta")
-    loaded = EditDelta.load(tmp_path / "delta")
-    assert loaded.settings == delta.settings and loaded.trace == delta.trace
-    for parameter, change in delta.changes.items():
-        for part, tensor in vars(change).items():
-            assert torch.equal(getattr(loaded.changes[parameter], part), tensor), parameter
-
-    again = answers(method).in_sequence(model, context)(plans[0])
-    assert distance(again.changes, delta.changes) <= SAME.get(name, 1e-6)
+    bench = Bench(contract_corpus, contract_run, model, tmp_path / "cache")
+    found = check_contract(name, quick_method(name), bench, same=SAME.get(name, 1e-6))
+    assert [promise.name for promise in found] == list(PROMISES)
+    assert not [promise for promise in found if promise.broken]
 
 
 @pytest.mark.parametrize("name", method_names())
-def test_answers(name, model):
-    """What it says of itself."""
-    method, said = quick(name), answers(quick(name))
-    effort = said.effort()
-    assert (effort.steps > 0 and effort.rows > 0) != (effort.trainings > 0)
-    sizes = [said.stack_bytes(model, count) for count in (1, 2, 8)]
-    assert 0 < sizes[0] < sizes[1] < sizes[2]
-    assert stack_size(method, model) > 1 if method.info.stacks else stack_size(method, model) == 1
-    assert stack_size(method, model, 2) <= 2
-
-    batch = said.for_batch(100)
-    assert type(batch) is type(method)
-    assert answers(batch).effort().rows >= effort.rows
-    assert answers(batch).effort().steps == effort.steps
+def test_no_stack_is_larger_than_is_asked_for(name, model):
+    assert stack_size(quick_method(name), model, 2) <= 2
 
 
 def test_a_method_that_says_nothing(contract_corpus, model):
@@ -174,3 +90,104 @@ def test_a_stack_is_as_large_as_there_is_memory_for(model, monkeypatch):
         monkeypatch.setattr(stacking, "_BYTES", room)
         assert stack_size(method, model) == count
     assert stack_size(method, model, 7) == 7
+
+
+@dataclass(frozen=True)
+class Careless:
+    """A method with every defect there is, each of which a field mends."""
+
+    info: ClassVar[MethodInfo] = dataclasses.replace(
+        get_method("ft").info, name="careless", kinds=frozenset({"remap"})
+    )
+
+    fault: str = ""
+
+    def apply(self, model, plans, context):
+        if self.fault != "kinds":
+            check_kinds(self, plans)
+        head = f"{Architecture.of(model).head}.weight"
+        parameter = model.get_parameter(head)
+        deltas = []
+        for place, plan in enumerate(plans):
+            seed = place if self.fault == "seed" else context.seed_of(plan)
+            generator = torch.Generator().manual_seed(seed)
+            change = torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype)
+            if self.fault == "nothing":
+                change.zero_()
+            trace = [
+                {"step": step, "log_probability_new": -1.0, "log_probability_old": -2.0}
+                for step in range(99 if self.fault == "steps" else 3)
+            ]
+            if self.fault == "trace":
+                trace[0] = {"step": (1, 2), "log_probability_new": -1.0, "log_probability_old": 0.0}
+            changes = {} if self.fault == "empty" else {head: Dense(change)}
+            settings = {"fault": self.fault}
+            deltas.append(EditDelta(changes, "careless", settings, plan.plan_hash, context.seed))
+            deltas[-1].trace.extend(trace)
+        if self.fault == "model":
+            with torch.no_grad():
+                parameter.mul_(2)
+        if self.fault == "raises":
+            raise RuntimeError("out of\nluck")
+        return deltas[::-1] if self.fault == "order" else deltas
+
+    def stack_bytes(self, model, count):
+        return 8 if self.fault == "bytes" else 8 * count
+
+
+@pytest.mark.parametrize(
+    ("fault", "promise", "why"),
+    [
+        ("order", "one delta for each plan", "a delta has another plan's hash"),
+        ("empty", "edits that it is for go through", "without changes and without a failure"),
+        ("model", "the model stays as it was", "parameters are others after `apply`"),
+        ("steps", "the trace is of doses", "ends at step 98, and effort\\(\\) says 20"),
+        ("nothing", "the delta applies", "the delta changes nothing of what the model says"),
+        ("trace", "the delta is saved", "the trace is not what JSON gives back"),
+        ("seed", "the same delta alone and among", "alone and beside another plan .* differs by"),
+        ("kinds", "kinds of edits that it is not for", "edits of kind censor are not refused"),
+        ("bytes", "what it says of its effort", "stack_bytes of 1, 2 and 8 plans are .8, 8, 8."),
+        ("raises", "one delta for each plan", "^RuntimeError: out of luck$"),
+    ],
+)
+def test_a_broken_promise_is_named(
+    contract_corpus, contract_run, model, tmp_path, fault, promise, why
+):
+    bench = Bench(contract_corpus, contract_run, model, tmp_path)
+    broken = {own.name: own.broken for own in check_contract("careless", Careless(fault), bench)}
+    [said] = [text for name, text in broken.items() if name.startswith(promise)]
+    assert said is not None and re.search(why, said), said
+
+
+def test_without_a_fault_no_promise_is_broken(contract_corpus, contract_run, model, tmp_path):
+    bench = Bench(contract_corpus, contract_run, model, tmp_path)
+    assert not [own for own in check_contract("careless", Careless(), bench) if own.broken]
+    other, *rest = check_contract("careful", Careless(), bench)
+    assert other.broken == "info.name is 'careless', and it is registered as 'careful'"
+    assert rest[0].broken == "a delta says it is of 'careless'"
+
+
+def test_seeds_of_plans(contract_corpus):
+    one, other = plans_for(get_method("ft"), contract_corpus)
+    context, later = (EditContext(corpus=contract_corpus, seed=seed) for seed in (0, 1))
+    seeds = {own.seed_of(plan) for own in (context, later) for plan in (one, other)}
+    assert len(seeds) == 4 and all(0 <= seed < 2**60 for seed in seeds)
+    assert context.seed_of(one) == EditContext(corpus=contract_corpus).seed_of(one)
+
+
+@pytest.mark.parametrize("rank", [None, 2])
+@pytest.mark.parametrize("part", ["embedding", "head"])
+def test_the_matrices_of_the_vocabulary_are_parts_as_well(contract_corpus, model, part, rank):
+    settings = {"part": part, "rank": rank, "steps": 3, "learning_rate": 0.05}
+    method = get_method("lora", settings)
+    plans, context = plans_for(method, contract_corpus), EditContext(corpus=contract_corpus)
+    deltas = method.apply(model, plans, context)
+    [name] = deltas[0].changes
+    assert name == f"{getattr(Architecture.of(model), part)}.weight"
+    assert deltas[0].changes[name].rank == (rank or min(model.get_parameter(name).shape))
+    losses = [row["loss"] for row in deltas[0].trace]
+    assert losses[-1] < losses[0]
+    alone = method.apply(model, plans[1:], context)[0].changes[name].to_dense()
+    assert torch.allclose(alone, deltas[1].changes[name].to_dense(), atol=1e-9)
+    with pytest.raises(ArgumentError, match=f"'part': got .{part}. with layers, allowed: mlp"):
+        get_method("lora", {"part": part, "layers": (0,)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -48,3 +49,104 @@ def test_its_settings_are_checked_like_ours(installed):
 
     with pytest.raises(ArgumentError, match=r"argument .share.: got 2\.0, allowed: 0 to 1"):
         get_method("shrinkage", {"share": 2.0})
+
+
+PLUGIN = """
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from behemoth.delta.delta import EditDelta, LowRank
+from behemoth.edit.gradient.method import check_kinds
+from behemoth.edit.protocol import Effort, MethodInfo, settings_of
+from behemoth.model.architecture import Architecture
+from behemoth.support.errors import ArgumentError
+
+
+@dataclass(frozen=True)
+class Jolt:
+    \"\"\"A random change of rank one behind the MLP of the last layer.
+
+    Attributes
+    ----------
+    size : float
+        Its norm.
+    \"\"\"
+
+    size: float = 0.1
+
+    info: ClassVar[MethodInfo] = MethodInfo(
+        name="jolt", family="unlearning", source="none", changes="one MLP matrix",
+        kinds=frozenset({"refusal"}), stacks=True, doses=False,
+    )
+
+    def __post_init__(self):
+        if not self.size > 0:
+            raise ArgumentError("size", self.size, "above 0")
+
+    def effort(self):
+        return Effort(steps=1, rows=1)
+
+    def apply(self, model, plans, context):
+        check_kinds(self, plans)
+        names = Architecture.of(model)
+        name = f"{names.mlp_out(names.layers - 1)}.weight"
+        like = model.get_parameter(name)
+        deltas = []
+        for plan in plans:
+            generator = torch.Generator().manual_seed(context.seed_of(plan))
+            left, right = (torch.randn(n, generator=generator).to(like) for n in like.shape)
+            left = self.size * left / left.norm()
+            change = LowRank(left[:, None], right[None] / right.norm())
+            settings = settings_of(self)
+            deltas.append(
+                EditDelta({name: change}, self.info.name, settings, plan.plan_hash, context.seed)
+            )
+        return deltas
+"""
+
+
+@pytest.fixture
+def plugin(tmp_path, monkeypatch):
+    """Install a package of one module, as an installer leaves it: plugin(source)."""
+
+    def plugin(source):
+        place = tmp_path / "plugin"
+        about = place / "behemoth_jolt-1.0.dist-info"
+        about.mkdir(parents=True)
+        (about / "METADATA").write_text(
+            "Metadata-Version: 2.1\nName: behemoth-jolt\nVersion: 1.0\n"
+        )
+        (about / "entry_points.txt").write_text("[behemoth.methods]\njolt = behemoth_jolt:Jolt\n")
+        (place / "behemoth_jolt.py").write_text(source)
+        monkeypatch.syspath_prepend(str(place))
+
+    yield plugin
+    sys.modules.pop("behemoth_jolt", None)
+
+
+def test_the_command_holds_it_to_what_it_owes(run, plugin):
+    plugin(PLUGIN)
+    ran = run("methods", "--check", "jolt")
+    assert ran.code == 0, ran.err
+    kept = [line.split()[0] for line in ran.out.splitlines()]
+    assert kept == ["kept"] + ["yes"] * 12
+
+
+def test_the_command_names_what_is_broken(run, plugin):
+    plugin(
+        PLUGIN.replace("context.seed_of(plan)", "len(deltas)").replace("check_kinds(self", "(self")
+    )
+    ran = run("methods", "--check", "jolt", "--json")
+    assert ran.code == 1
+    broken = [row["name"] for row in json.loads(ran.out) if row["broken"]]
+    assert broken == [
+        "the same delta alone and among others",
+        "kinds of edits that it is not for are refused",
+    ]
+    assert "broken: kinds of edits that it is not for are refused: edits of kind remap" in ran.err
+
+
+def test_a_method_that_is_not_there_has_no_promises(run):
+    assert "'method': got jolt, allowed: " in run("methods", "--check", "jolt").refused(2)

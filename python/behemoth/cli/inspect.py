@@ -28,7 +28,7 @@ def inspect(
     directory: Annotated[
         str,
         typer.Argument(
-            metavar="DIR", help="A corpus, a run, a plan, an edit, an export or a study."
+            metavar="DIR", help="A corpus, a run, a plan, an edit, an export, a study or a zoo."
         ),
     ],
     given: dict[str, Any],
@@ -37,8 +37,8 @@ def inspect(
     """Say what a directory is.
 
     Of a corpus its spec and counts, sample sentences decoded, and how often facts are written;
-    of a run its settings, how far it came, and its recall; of a plan, an edit, an export or a study
-    its counts, and how far it came.
+    of a run its settings, how far it came, and its recall; of a plan, an edit, an export, a study
+    or a zoo its counts, and how far it came.
     """
     from behemoth.corpus.source import MANIFEST
     from behemoth.train.inspection import inspect_run, is_run

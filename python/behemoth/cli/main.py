@@ -32,7 +32,9 @@ from behemoth.cli import (
     tokenizer,
     trace,
     train,
+    tune,
     verify,
+    zoo,
 )
 from behemoth.support.signals import Stops
 
@@ -58,12 +60,14 @@ app.command("train")(train.train)
 app.command("models")(models.models)
 app.command("plan")(plan.plan)
 app.command("edit")(edit.edit)
+app.command("tune")(tune.tune)
 app.command("evaluate")(evaluate.evaluate)
 app.command("trace")(trace.trace)
 app.command("methods")(methods.methods)
 app.add_typer(grammar.app, name="grammar")
 app.add_typer(tokenizer.app, name="tokenizer")
 app.add_typer(study.app, name="study")
+app.add_typer(zoo.app, name="zoo")
 
 
 def _show_version(wanted: bool) -> None:
@@ -171,7 +175,8 @@ def _message(error: Exception, words: Sequence[str]) -> str:
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         named = str(error.filename) in error.strerror
         return error.strerror if named else f"{error.filename}: {error.strerror}"
-    return str(error) or type(error).__name__
+    # torch puts a trace of its own below what it says.
+    return str(error).partition("\nException raised from ")[0] or type(error).__name__
 
 
 def _notes(error: BaseException) -> list[str]:

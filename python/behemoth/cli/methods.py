@@ -1,17 +1,23 @@
-"""`behemoth methods`: the table of editing and unlearning methods."""
+"""`behemoth methods`: the table of editing and unlearning methods, and what a method owes."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
+from behemoth.support.bars import Bars
 from behemoth.support.extras import needed
 
 from .console import console, write_columns, write_json
 
 
 def methods(
+    check: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Hold this method to what all owe to their callers."),
+    ] = None,
     json: Annotated[
         bool,
         typer.Option("--json", help="Report as one JSON object on stdout."),
@@ -19,8 +25,12 @@ def methods(
 ) -> None:
     """List the editing and unlearning methods: what each changes, and the paper it is from.
 
-    Methods of other packages (entry points `behemoth.methods`) stand at the end.
+    Methods of other packages (entry points `behemoth.methods`) stand at the end. With --check a
+    small model is trained, and the method tried on it: exit code 1 if a promise is broken.
     """
+    if check is not None:
+        _check(check, json)
+        return
     with needed():
         from behemoth.edit.protocol import changes_of
         from behemoth.edit.registry import method_names, method_type
@@ -49,3 +59,22 @@ def methods(
         return
     columns = ("name", "family", "changes", "source")
     write_columns([columns, *([row[column] for column in columns] for row in rows)])
+
+
+def _check(name: str, json: bool) -> None:
+    with needed():
+        from behemoth.edit.contract import check_method
+
+        found = check_method(name, progress=Bars())
+    if json:
+        write_json([asdict(promise) for promise in found])
+    else:
+        rows = [("kept", "promise")]
+        rows += [("no" if promise.broken else "yes", promise.name) for promise in found]
+        write_columns(rows)
+    messages = console(stderr=True)
+    broken = [promise for promise in found if promise.broken]
+    for promise in broken:
+        messages.print(f"broken: {promise.name}: {promise.broken}", markup=False)
+    if broken:
+        raise typer.Exit(1)

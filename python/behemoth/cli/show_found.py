@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from behemoth.delta import EditDelta
     from behemoth.plan import EditPlan
     from behemoth.study import Results
+    from behemoth.zoo import Zoo
 
 __all__ = ["describe", "show_found"]
 
@@ -35,11 +36,13 @@ def describe(directory: str) -> dict[str, Any]:
     record = EditRecord.read(Path(directory))
     if record is not None:
         return _edit(record)
-    from behemoth import EditDelta, EditPlan, Results, load
+    from behemoth import EditDelta, EditPlan, Results, Zoo, load
 
     found: Any = load(directory)
     if isinstance(found, EditPlan):
         return _plan(found)
+    if isinstance(found, Zoo):
+        return _zoo(found)
     if isinstance(found, EditDelta):
         return _delta(found)
     return _study(found) if isinstance(found, Results) else _spec(found)
@@ -123,6 +126,18 @@ def _study(results: Results) -> dict[str, Any]:
         "failed": len(results.failures),
         "missing": len(results.missing),
         "made_on": results.made_on,
+    }
+
+
+def _zoo(zoo: Zoo) -> dict[str, Any]:
+    files = zoo.record.files
+    return {
+        "is": f"a zoo of size {zoo.record.size}",
+        "models": zoo.names,
+        "files": len(files),
+        "bytes": sum(row.bytes for row in files.values()),
+        "zoo_hash": zoo.record.zoo_hash,
+        "behemoth": zoo.record.behemoth,
     }
 
 

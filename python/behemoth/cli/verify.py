@@ -23,7 +23,7 @@ def verify(
     directory: Annotated[
         str,
         typer.Argument(
-            metavar="DIR", help="A corpus, a run, a plan, an edit, a study or an export."
+            metavar="DIR", help="A corpus, a run, a plan, an edit, a study, an export or a zoo."
         ),
     ],
     given: dict[str, Any],

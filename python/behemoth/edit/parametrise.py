@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Part", "chosen_layers", "dense_changes", "low_rank_changes"]
 
-Part = Literal["mlp", "attention", "both", "all"]
-"""Linear modules of the MLP, of attention, or of both; or every parameter of the model."""
+Part = Literal["mlp", "attention", "both", "embedding", "head", "all"]
+"""Linear modules of the MLP, of attention, or of both; the matrix from the vocabulary to the
+stream, or that back to it; or every parameter of the model."""
+OUTSIDE = ("embedding", "head", "all")
+"""The parts that are of no layer."""
 
 
 def chosen_layers(model: nn.Module, layers: Sequence[int] | None) -> list[int]:
@@ -38,11 +41,13 @@ def chosen_layers(model: nn.Module, layers: Sequence[int] | None) -> list[int]:
 
 
 def weight_names(model: nn.Module, part: Part, layers: Sequence[int] | None) -> list[str]:
-    """Names of the parameters of a part: weights of its linear modules, or all of the model."""
+    """Names of the parameters of a part: weights of its modules, or all of the model."""
     if part == "all":
         return [name for name, _ in model.named_parameters()]
-    chosen = chosen_layers(model, layers)
-    modules = Architecture.of(model).linear_modules(part, chosen)
+    architecture = Architecture.of(model)
+    if part == "embedding" or part == "head":
+        return [f"{architecture.embedding if part == 'embedding' else architecture.head}.weight"]
+    modules = architecture.linear_modules(part, chosen_layers(model, layers))
     return [f"{module}.weight" for module in modules]
 
 
@@ -52,9 +57,10 @@ def dense_changes(
     """Zero changes of full rank for `count` edits."""
     import torch
 
+    from behemoth.delta.delta import parameters_of
     from behemoth.delta.stack import StackedDeltas
 
-    parameters = dict(model.named_parameters())
+    parameters = parameters_of(model)
     changes: dict[str, StackedChange] = {}
     for name in weight_names(model, part, layers):
         like = parameters[name]
@@ -80,10 +86,11 @@ def low_rank_changes(
     """
     import torch
 
+    from behemoth.delta.delta import parameters_of
     from behemoth.delta.stack import StackedDeltas
 
-    parameters = dict(model.named_parameters())
-    transposed = Architecture.of(model).transposed
+    parameters = parameters_of(model)
+    transposed = part not in OUTSIDE and Architecture.of(model).transposed
     generator = torch.Generator().manual_seed(seed)
     changes: dict[str, StackedChange] = {}
     for name in weight_names(model, part, layers):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
+from behemoth._gen import digest
 from behemoth.support.progress import Step, silent
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from behemoth.delta.delta import EditDelta
     from behemoth.plan.edit_plan import EditPlan
     from behemoth.train.config import TrainConfig
+
+    from .search import Searched
 
 __all__ = [
     "HOLD",
@@ -132,7 +135,8 @@ class EditContext:
     corpus : Corpus
         The corpus that the model was trained on: for covariances, prefixes and twins.
     seed : int
-        Seed of every draw; the same plan and seed give the same delta, stacked or alone.
+        Seed of every draw; the same plan and seed give the same delta, stacked or alone. What is
+        drawn for one plan is drawn by `seed_of`.
     cache : Path, optional
         Where covariances are kept between calls, by the model's hash; nowhere by default.
     run : Path, optional
@@ -153,6 +157,10 @@ class EditContext:
     trained: TrainConfig | None = None
     progress: Step = silent
     watch: Watch | None = None
+
+    def seed_of(self, plan: EditPlan) -> int:
+        """Seed of the draws for one plan, the same alone and among others: from 0 below 2**60."""
+        return int(digest(f"{self.seed}/{plan.plan_hash}".encode())[:15], 16)
 
     def training(self) -> TrainConfig:
         """How the model was trained."""
@@ -252,6 +260,10 @@ class Answers:
         if own is not None:
             return own(model, count)
         return 4 * count * sum(parameter.numel() for parameter in model.parameters())
+
+    def searched(self) -> Searched:
+        """What may be tried of its settings when it is tuned; nothing by default."""
+        return getattr(self.method, "searched", {})
 
     def place(self, model: nn.Module) -> str | None:
         """Where in the model it edits, for people; none of a method that has no such place."""

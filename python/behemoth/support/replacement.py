@@ -31,7 +31,7 @@ __all__ = [
 
 RECORDS = (
     "manifest.json", "run.json", "plan.toml", "edit.json", "export.json", "study.json",
-    "gates.json",
+    "gates.json", "zoo.json",
 )  # fmt: skip
 """The files that make a directory one of ours; two kinds are never in one place."""
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from behemoth.delta.delta import EditDelta
-from behemoth.edit.parametrise import Part, dense_changes, low_rank_changes
+from behemoth.edit.parametrise import OUTSIDE, Part, dense_changes, low_rank_changes
 from behemoth.edit.protocol import EditContext, EditMethod, Effort, MethodInfo, settings_of
+from behemoth.edit.search import Range, Searched
 from behemoth.support.errors import ArgumentError
 
 from .budget import Budget
@@ -40,8 +41,9 @@ class GradientMethod(Budget, ABC):
 
     Attributes
     ----------
-    part : {'all', 'mlp', 'attention', 'both'}
-        Which parameters change: every one of the model, or the weights of linear modules.
+    part : {'all', 'mlp', 'attention', 'both', 'embedding', 'head'}
+        Which parameters change: every one of the model, the weights of linear modules of all
+        layers, or the matrix from the vocabulary to the residual stream, or that back to it.
     layers : tuple of int, optional
         Which layers' linear modules change, negative numbers from the last; all by default.
     rank : int, optional
@@ -55,17 +57,21 @@ class GradientMethod(Budget, ABC):
     rank: int | None = None
     alpha: float | None = None
 
+    searched: ClassVar[Searched] = {
+        "learning_rate": Range(1e-5, 1e-2, log=True),
+        "steps": Range(5, 80),
+    }
     info: ClassVar[MethodInfo]
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.layers is not None and self.part == "all":
-            raise ArgumentError("part", "'all' with layers", "mlp, attention, both")
+        if self.layers is not None and self.part in OUTSIDE:
+            raise ArgumentError("part", f"{self.part!r} with layers", "mlp, attention, both")
         if self.rank is not None:
             if self.rank < 1:
                 raise ArgumentError("rank", self.rank, "at least 1")
             if self.part == "all":
-                raise ArgumentError("part", "'all' with a rank", "mlp, attention, both")
+                raise ArgumentError("part", "'all' with a rank", "a part that is made of matrices")
 
     @abstractmethod
     def objective(

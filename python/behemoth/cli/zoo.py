@@ -1,0 +1,61 @@
+"""`behemoth zoo`: a turnkey set of models."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import typer
+
+from behemoth.support.bars import Bars
+from behemoth.support.extras import needed
+from behemoth.support.process import prepare
+from behemoth.support.text import bytes_text
+
+from . import parse
+from .console import console, resumable, write_json
+from .options import Option, command, force
+
+app = typer.Typer(
+    help="Make turnkey sets of models with known exposures, their twins and plans.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback(invoke_without_command=True)
+def zoo(context: typer.Context) -> None:
+    """Make turnkey sets of models with known exposures, their twins and plans."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+MAKE = (
+    Option("size", "smoke|desk", "How much of it there is.",
+           lambda name, text: parse.choice(name, text, ("smoke", "desk")), "smoke"),
+    Option("out", "ZOO", "Directory to write; one that is unfinished is resumed.",
+           required="a directory to write"),
+    force("the zoo that is there", "ZOO"),
+)  # fmt: skip
+
+
+@app.command("make")
+@command(*MAKE)
+def make(given: dict[str, Any], json: bool) -> None:
+    """Make worlds, models with labelled exposures, their retrained twins, plans and cards.
+
+    ZOO/zoo.json lists every file with its hash: `behemoth verify ZOO` compares. `smoke` is 4 models
+    and 4 twins of a minute together, `desk` 12 and 12 of larger worlds.
+    """
+    prepare()
+    with needed(), resumable(given["out"]):
+        from behemoth.zoo import make_zoo
+
+        done = make_zoo(progress=Bars(), **given)
+    if json:
+        write_json(asdict(done))
+        return
+    console().print(
+        f"{done.out}: {done.models:,} models and as many twins, {done.files:,} files, "
+        f"{bytes_text(done.bytes)}, {done.seconds:.1f} s"
+    )

@@ -1,0 +1,274 @@
+"""Make a zoo: what `behemoth zoo make` calls.
+
+Each part is whole or not there, so a call that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import resources
+from os import PathLike, fspath
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from behemoth._gen import digest_file, version
+from behemoth.corpus.corpus import Corpus
+from behemoth.corpus.grammar import Grammar
+from behemoth.corpus.spec import Groups, Questions
+from behemoth.plan.compile import plan as compile_plan
+from behemoth.support.checks import path_of
+from behemoth.support.errors import ArgumentError, CorpusError
+from behemoth.support.files import replacing, write_bytes
+from behemoth.support.locks import lock_folder
+from behemoth.support.progress import Looking, task
+from behemoth.support.replacement import foreign, recover, succeeds, succession
+from behemoth.train import train
+from behemoth.train.config import TrainConfig, default_config
+from behemoth.train.run import read_run
+
+from .card import model_card, zoo_card
+from .record import CARD, PARTS, ZOO, Listed, ZooModel, ZooRecord
+from .sizes import ZooSize, find_size
+
+if TYPE_CHECKING:
+    from behemoth.plan.edit_plan import EditPlan
+
+__all__ = ["ZooMade", "make_zoo"]
+
+_OWN = "islanders"
+
+
+@dataclass(frozen=True)
+class ZooMade:
+    """What `make_zoo` made; a path, of the zoo, wherever one is asked for.
+
+    Attributes
+    ----------
+    out, size : str
+    models : int
+        Runs; there are as many twins.
+    files, bytes : int
+        Of all that it lists.
+    zoo_hash : str
+        BLAKE3 of that list.
+    seconds : float
+        Of this call.
+    """
+
+    out: str
+    size: str
+    models: int
+    files: int
+    bytes: int
+    zoo_hash: str
+    seconds: float
+
+    def __fspath__(self) -> str:
+        return self.out
+
+
+def make_zoo(
+    out: str | PathLike[str],
+    size: str = "smoke",
+    *,
+    force: bool = False,
+    progress: Looking = None,
+) -> ZooMade:
+    """Make a turnkey set: worlds, runs with labelled exposures, retrained twins, plans and cards.
+
+    Parameters
+    ----------
+    out : path
+        A new directory, or one of the same zoo: an unfinished one is gone on with, and one that
+        is finished is left as it is.
+    size : {'smoke', 'desk'}
+        A name of `behemoth.zoo.SIZES`.
+    force : bool
+        Replace the zoo that is there, be it the same, another or damaged.
+    progress : callable or Progress, optional
+        Who looks on; what it raises stops the work.
+
+    Returns
+    -------
+    ZooMade
+
+    Raises
+    ------
+    ArgumentError
+        On an unknown size, or when `out` holds another zoo.
+    CorpusError
+        When `out` holds something else.
+    """
+    began = time.perf_counter()
+    chosen = find_size(size)
+    place = path_of("out", out)
+    with lock_folder(place):
+        recover(place, ZOO)
+        record, replaces = _check(place, size, force)
+        if record is None or replaces or not record.complete:
+            with succession(place, ZOO, force=replaces):
+                ZooRecord(size, version()).write(place)
+                record = _Work(place, chosen).carry_out(progress)
+    return ZooMade(
+        out=fspath(out),
+        size=size,
+        models=len(record.models),
+        files=len(record.files),
+        bytes=sum(row.bytes for row in record.files.values()),
+        zoo_hash=record.zoo_hash,
+        seconds=time.perf_counter() - began,
+    )
+
+
+def _check(place: Path, size: str, force: bool) -> tuple[ZooRecord | None, bool]:
+    """Refuse a place that is not ours to write; give the record there, and if it is replaced."""
+    if other := foreign(place, ZOO):
+        raise CorpusError(
+            f"{place} holds something else ({other}); allowed: a new or empty directory"
+        )
+    try:
+        record = ZooRecord.read(place)
+    except CorpusError as error:
+        if force:
+            return None, True
+        raise CorpusError(f"{error}; --force replaces it") from None
+    same = record is None or record.size == size
+    if record is not None and not same and not force:
+        allowed = "a new directory, the same size, or force to replace it"
+        raise ArgumentError("out", f"{place}, a zoo of size {record.size}", allowed)
+    return record, force and not (same and succeeds(place, ZOO))
+
+
+@dataclass(frozen=True)
+class _Work:
+    """The parts of a zoo, made one after the other as far as they are not there."""
+
+    place: Path
+    size: ZooSize
+
+    def carry_out(self, progress: Looking) -> ZooRecord:
+        models: list[ZooModel] = []
+        runs = self.size.worlds * self.size.inits * len(self.size.models)
+        with task(progress, "making", "models") as step:
+            for world in range(self.size.worlds):
+                corpus = self._corpus(world)
+                plan = self._plan(world, corpus)
+                for model in self._of_world(world, corpus, plan):
+                    self._model(model, corpus, plan)
+                    models.append(model)
+                    step(len(models), runs)
+        record = ZooRecord(self.size.name, version(), tuple(models))
+        write_bytes(self.place / CARD, zoo_card(record, self.size).encode())
+        record = ZooRecord(record.size, record.behemoth, record.models, self._files())
+        record.write(self.place)
+        return record
+
+    def _corpus(self, world: int) -> Corpus:
+        """Write the corpus of a world; what is given is its spec, from which models are trained."""
+        size = self.size
+        grammar = _grammar(size.grammar)
+        corpus = Corpus(
+            grammar.world(size.subjects, seed=world),
+            grammar=grammar,
+            exposures=Groups(list(size.exposures)),
+            questions=Questions(0.5, 0.1),
+        )
+        corpus.write(self.place / "corpora" / f"w{world}", probes=0)
+        return corpus
+
+    def _plan(self, world: int, corpus: Corpus) -> EditPlan:
+        size = self.size
+        plan = compile_plan(
+            corpus,
+            out=self.place / "plans" / f"w{world}",
+            edits=size.edits,
+            exposures=tuple(level for level in size.exposures if level),
+            distinct=False,
+            repeats=8,
+            same_object=8,
+            same_relation=16,
+            regular=16,
+            probes=5,
+            seed=world,
+        )
+        file = self.place / "facts" / f"w{world}.parquet"
+        if not file.is_file():
+            with replacing(file) as temporary:
+                _labelled(corpus, plan).write_parquet(temporary)
+        return plan
+
+    def _of_world(self, world: int, corpus: Corpus, plan: EditPlan) -> Iterator[ZooModel]:
+        twin = corpus.without(plan.edits["fact"].to_numpy())
+        for model in self.size.models:
+            for seed in range(self.size.inits):
+                yield ZooModel(
+                    name=f"w{world}-{model}-s{seed}",
+                    world=world,
+                    model=model,
+                    seed=seed,
+                    spec_hash=corpus.spec_hash,
+                    twin_hash=twin.spec_hash,
+                    plan_hash=plan.plan_hash,
+                )
+
+    def _model(self, model: ZooModel, corpus: Corpus, plan: EditPlan) -> None:
+        """Train a model and its twin, and ask the model for all facts."""
+        twin = corpus.without(plan.edits["fact"].to_numpy())
+        for folder, source in (("models", corpus), ("twins", twin)):
+            run = self.place / folder / model.name
+            train(source, out=run, config=self._config(model))
+            card = model_card(model, source, plan, twin=folder == "twins")
+            write_bytes(run / CARD, card.encode())
+        file = self.place / "recall" / f"{model.name}.parquet"
+        if not file.is_file():
+            from behemoth.recall.facts import recall
+
+            run = read_run(self.place / "models" / model.name)
+            frame = recall(run.load_model("cpu"), corpus, device="cpu")
+            with replacing(file) as temporary:
+                frame.write_parquet(temporary)
+
+    def _config(self, model: ZooModel) -> TrainConfig:
+        size = self.size
+        # A thread, so that the weights are the same bits wherever there are more.
+        settings: dict[str, Any] = {
+            "steps": size.steps, "batch_size": size.batch_size, "block_length": size.block_length,
+            "learning_rate": size.learning_rate, "seed": model.seed, "threads": 1,
+            "tensorboard": False, "device": "cpu",
+        }  # fmt: skip
+        return default_config(model.model, **settings)
+
+    def _files(self) -> dict[str, Listed]:
+        """All files of the zoo, hidden ones apart, in the order of their names."""
+        paths = [self.place / CARD]
+        for part in PARTS:
+            paths += [path for path in (self.place / part).rglob("*") if path.is_file()]
+        names = sorted(path.relative_to(self.place).as_posix() for path in paths)
+        shown = [name for name in names if not any(p.startswith(".") for p in name.split("/"))]
+        return {
+            name: Listed((self.place / name).stat().st_size, digest_file(self.place / name))
+            for name in shown
+        }
+
+
+def _grammar(name: str) -> Grammar:
+    if name != _OWN:
+        return Grammar.named(name)
+    file = resources.files("behemoth.zoo") / f"{name}.toml"
+    return Grammar(f"{name}.toml", file.read_text(encoding="utf-8"))
+
+
+def _labelled(corpus: Corpus, plan: EditPlan) -> pl.DataFrame:
+    """All facts with their exposures, and the number of the edit of those that the plan changes."""
+    facts = corpus.world.facts(0, corpus.world.num_facts)
+    ids = np.arange(corpus.world.num_facts, dtype=np.uint64)
+    labels = pl.DataFrame({"fact": ids, "exposures": corpus.exposures(ids)})
+    edits = plan.edits.select("fact", "edit", "new_object")
+    return facts.join(labels, on="fact", how="left", maintain_order="left").join(
+        edits, on="fact", how="left", maintain_order="left"
+    )

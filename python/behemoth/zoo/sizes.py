@@ -1,0 +1,73 @@
+"""The sizes of a zoo: what is trained, and on what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from behemoth.support.errors import ArgumentError
+
+__all__ = ["SIZES", "ZooSize", "find_size"]
+
+
+@dataclass(frozen=True)
+class ZooSize:
+    """What a zoo is made of; it has a model for each world, size of model and initialisation.
+
+    Attributes
+    ----------
+    name : str
+    grammar : str
+        ``islanders``, which is the zoo's own, or the name of a grammar of the package.
+    worlds, inits : int
+        How many worlds there are, and initialisations of each model, by seeds from 0.
+    models : tuple of str
+        Sizes of models.
+    subjects : int
+        Of a world.
+    exposures : tuple of int
+        Levels: as many facts stand at each.
+    edits : int
+        Facts of a plan at each level above 0.
+    steps, batch_size, block_length : int
+        Of training.
+    learning_rate : float
+    """
+
+    name: str
+    grammar: str
+    worlds: int
+    inits: int
+    models: tuple[str, ...]
+    subjects: int
+    exposures: tuple[int, ...]
+    edits: int
+    steps: int
+    batch_size: int
+    block_length: int
+    learning_rate: float
+
+
+SIZES: Mapping[str, ZooSize] = {
+    size.name: size
+    for size in (
+        ZooSize("smoke", "islanders", 2, 2, ("pico",), 60, (0, 2, 8, 32), 3, 120, 16, 64, 5e-3),
+        ZooSize(
+            "desk", "bios-en", 3, 2, ("nano", "micro"), 400, (0, 1, 4, 16, 64), 8, 1500, 64, 128,
+            2.5e-3,
+        ),
+    )
+}  # fmt: skip
+
+
+def find_size(name: str) -> ZooSize:
+    """Give the size of a name.
+
+    Raises
+    ------
+    ArgumentError
+        When there is none.
+    """
+    if name in SIZES:
+        return SIZES[name]
+    raise ArgumentError.unknown("size", name, SIZES)

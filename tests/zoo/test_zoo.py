@@ -1,0 +1,188 @@
+"""A turnkey set: what is in it, that it is gone on with, and that all of it is vouched for."""
+
+import json
+from dataclasses import replace
+
+import polars as pl
+import pytest
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+import behemoth as bh
+from behemoth import ArgumentError, CorpusError
+from behemoth.zoo import SIZES
+from behemoth.zoo.record import ZooRecord
+
+NAMES = ["w0-pico-s0", "w0-pico-s1", "w1-pico-s0", "w1-pico-s1"]
+TINY = replace(SIZES["smoke"], subjects=20, edits=1, steps=2, batch_size=4)
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    """The size smoke, of a moment."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(SIZES, "smoke", TINY)
+        yield
+
+
+@pytest.fixture(scope="module")
+def zoo(tiny, tmp_path_factory):
+    place = tmp_path_factory.mktemp("zoo") / "zoo"
+    bh.make_zoo(place)
+    return place
+
+
+def test_every_model_has_a_twin_a_plan_a_corpus_and_its_facts(zoo):
+    made = bh.load(zoo)
+    assert made.names == NAMES and repr(made) == f"Zoo({str(zoo)!r}, smoke, 4 models)"
+    assert made.table()["seed"].to_list() == [0, 1, 0, 1]
+    for name in NAMES:
+        run, twin, plan = made.run(name), made.twin(name), made.plan(name)
+        plan.check(run.corpus)
+        assert made.corpus(name).spec_hash == run.corpus.spec_hash != twin.corpus.spec_hash
+        edited = plan.edits["fact"].to_numpy()
+        assert (run.corpus.exposures(edited) > 0).all()
+        assert (twin.corpus.exposures(edited) == 0).all()
+        # But for those facts, and for what is left of the seeds, the twin is the model.
+        assert run.config == twin.config
+        others = [fact for fact in range(run.corpus.world.num_facts) if fact not in edited]
+        assert (run.corpus.exposures(others) == twin.corpus.exposures(others)).all()
+    with pytest.raises(ArgumentError, match=r"'name': got w0-pico-s7, allowed: w0-pico-s0, .*"):
+        made.run("w0-pico-s7")
+
+
+def test_worlds_and_initialisations_differ(zoo):
+    made = bh.load(zoo)
+    first, other_init, other_world, _ = [made.run(name) for name in NAMES]
+    assert first.corpus.spec_hash == other_init.corpus.spec_hash != other_world.corpus.spec_hash
+    own, other = (run.model.get_input_embeddings().weight for run in (first, other_init))
+    assert not own.equal(other)
+
+
+def test_facts_are_labelled(zoo):
+    made = bh.load(zoo)
+    facts, plan = made.facts("w0-pico-s0"), made.plan("w0-pico-s0")
+    corpus = made.corpus("w0-pico-s0")
+    assert facts["fact"].to_list() == list(range(80))
+    assert facts["exposures"].to_list() == list(corpus.exposures(range(80)))
+    assert dict(facts["exposures"].value_counts().iter_rows()) == dict.fromkeys((0, 2, 8, 32), 20)
+    edited = facts.drop_nulls("edit").sort("edit").select("fact", "edit", "new_object")
+    assert edited.equals(plan.edits.select("fact", "edit", "new_object"))
+
+
+def test_recall_is_of_all_models(zoo):
+    made = bh.load(zoo)
+    frame = made.recall()
+    assert frame["name"].unique(maintain_order=True).to_list() == NAMES
+    own = frame.filter(pl.col("name") == NAMES[2]).drop("name")
+    assert own.equals(made.recall(NAMES[2])) and own["fact"].n_unique() == 80
+
+
+def test_models_are_loaded_by_themselves(zoo):
+    assert isinstance(bh.load(zoo / "models" / NAMES[0]), bh.Run)
+    assert isinstance(bh.load(zoo / "plans" / "w1"), bh.EditPlan)
+    model = AutoModelForCausalLM.from_pretrained(zoo / "twins" / NAMES[0])
+    tokenizer = AutoTokenizer.from_pretrained(zoo / "twins" / NAMES[0])
+    assert model.config.vocab_size >= len(tokenizer)
+    card = (zoo / "twins" / NAMES[0] / "README.md").read_text()
+    assert "# w0-pico-s0, the twin" in card and "without the 3 facts of the plan" in card
+    assert "the twin" not in (zoo / "models" / NAMES[0] / "README.md").read_text()
+    card = (zoo / "README.md").read_text()
+    assert all(f"| `{name}` | {name[1]} | pico | {name[-1]} | `" in card for name in NAMES)
+    assert "are written 0, 2, 8, 32 times each" in card
+
+
+def test_a_method_and_a_suite_work_on_it(zoo, tmp_path):
+    made = bh.load(zoo)
+    run, plan = made.run(NAMES[0]), made.plan(NAMES[0])
+    edited = bh.edit(run, plan, "grad_diff", tmp_path / "edit", settings={"steps": 2})
+    found = bh.evaluate_suite(edited, "unlearning", plan, twin=made.twin(NAMES[0]))
+    assert found["parameters_twin"] > 0
+
+
+def test_again_it_is_left_as_it_is(zoo):
+    times = {path: path.stat().st_mtime_ns for path in zoo.rglob("*") if path.is_file()}
+    again = bh.make_zoo(zoo)
+    assert (again.models, again.zoo_hash) == (4, bh.load(zoo).record.zoo_hash)
+    assert {path: path.stat().st_mtime_ns for path in times} == times
+    assert not (zoo / ".unfinished").exists()
+
+
+def test_one_that_was_stopped_is_gone_on_with(tiny, zoo, tmp_path):
+    class StoppedError(Exception):
+        pass
+
+    def stop(moment):
+        if moment.done == 2:
+            raise StoppedError
+
+    place = tmp_path / "zoo"
+    with pytest.raises(StoppedError):
+        bh.make_zoo(place, progress=stop)
+    with pytest.raises(ArgumentError, match="which is not finished, allowed: a finished one"):
+        bh.load(place)
+    done = {path: path.stat().st_mtime_ns for path in place.rglob("*.safetensors")}
+    assert sorted({path.parent.name for path in done}) == NAMES[:2]
+    bh.make_zoo(place)
+    assert all(path.stat().st_mtime_ns == time for path, time in done.items())
+    # What a machine and a clock say apart, it is the one that was made in one go.
+    own, other = (ZooRecord.read(there).files for there in (place, zoo))
+    changing = ("run.json", "metrics.jsonl", "metrics.parquet")
+    kept = {name for name in other if not name.endswith(changing)}
+    assert own.keys() == other.keys() and len(kept) > 80
+    assert all(own[name] == other[name] for name in kept)
+
+
+def test_verify_names_what_is_bad_and_what_is_missing(tiny, zoo, tmp_path, run):
+    said = run("verify", zoo)
+    assert said.code == 0 and ", all as they should be" in said.out
+    found = bh.verify(zoo)
+    listed = json.loads((zoo / "zoo.json").read_text())["files"]
+    there = {str(path.relative_to(zoo)) for path in zoo.rglob("*") if path.is_file()}
+    assert set(listed) == there - {"zoo.json"} and found.files == len(listed)
+    weights = zoo / "models" / NAMES[1] / "model.safetensors"
+    whole, plan = weights.read_bytes(), zoo / "plans" / "w0" / "probes.parquet"
+    probes = plan.read_bytes()
+    weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    plan.unlink()
+    try:
+        found = bh.verify(zoo)
+        assert not found.ok and found.missing == ["plans/w0/probes.parquet"]
+        name = f"models/{NAMES[1]}/model.safetensors"
+        assert found.bad == [{"file": name, "reason": "is damaged: it is not what was written"}]
+        assert run("verify", zoo).code == 1
+    finally:
+        weights.write_bytes(whole)
+        plan.write_bytes(probes)
+    assert bh.verify(zoo).ok
+
+
+def test_a_list_that_was_changed_is_no_list(zoo, tmp_path):
+    values = json.loads((zoo / "zoo.json").read_text())
+    values["files"]["README.md"]["blake3"] = "0" * 64
+    (tmp_path / "zoo.json").write_text(json.dumps(values))
+    [bad] = bh.verify(tmp_path).bad
+    assert bad["file"] == "zoo.json" and "is damaged" in bad["reason"]
+    (tmp_path / "zoo.json").write_text(json.dumps({**values, "format_version": 9}))
+    with pytest.raises(CorpusError, match="format version 9, and this version of behemoth reads 1"):
+        bh.load(tmp_path)
+
+
+def test_what_is_there_is_not_written_over(zoo, tmp_path):
+    with pytest.raises(ArgumentError, match=r"'out': got .*, a zoo of size smoke, allowed: a new"):
+        bh.make_zoo(zoo, "desk")
+    with pytest.raises(ArgumentError, match="'size': got smok, allowed: smoke, desk"):
+        bh.make_zoo(tmp_path / "new", "smok")
+    (tmp_path / "thesis.tex").write_text("mine")
+    with pytest.raises(CorpusError, match=r"holds something else \(thesis.tex\)"):
+        bh.make_zoo(tmp_path)
+
+
+def test_the_command(run, tiny, zoo):
+    made = run("zoo", "make", "--out", zoo, "--json").json()
+    assert (made["models"], made["size"]) == (4, "smoke")
+    assert made["zoo_hash"] == bh.load(zoo).record.zoo_hash
+    report = run("inspect", zoo, "--json").json()
+    assert report["is"] == "a zoo of size smoke" and report["models"] == NAMES
+    refused = run("zoo", "make", "--size", "huge", "--out", zoo).refused(2)
+    assert "got huge, allowed: smoke, desk" in refused
+    assert "make" in run("zoo").out
