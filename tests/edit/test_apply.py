@@ -176,7 +176,7 @@ def test_adapters_are_what_peft_loads(trained, plan, corpus, tmp_path):
         found = adapted(tokens).logits
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
     assert (found - base).abs().max() > 1e-4
-    with pytest.raises(ArgumentError, match="argument 'adapter': got a delta of ft with a dense"):
+    with pytest.raises(ArgumentError, match="argument 'adapter': got a delta of ft with Dense"):
         edit(trained, plan, "ft", tmp_path / "f", settings={"steps": 1}, adapter=True)
 
 
