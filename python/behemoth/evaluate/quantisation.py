@@ -88,8 +88,8 @@ def evaluate_quantised(
     -------
     polars.DataFrame
         Rows of `evaluate_model`, stage ``after``, with a column bits (UInt32): 32 for weights
-        that are not rounded. The edited model is rounded as a whole; known and kl are against
-        the unedited model as it is.
+        that are not rounded. The edited model is rounded as a whole, but for what answers for
+        modules (codebooks, side memories); known and kl are against the unedited model as it is.
     """
     from .frame import evaluate_model
 

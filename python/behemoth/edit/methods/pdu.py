@@ -89,9 +89,9 @@ class PrimalDualUnlearning(GradientMethod):
     """
 
     steps: int = 40
-    learning_rate: float = 1e-4
+    learning_rate: float = 3e-5
     forget: float = 1.0
-    retain: float = 50.0
+    retain: float = 1.0
     slack: float = 0.1
     dual_rate: float = 1.0
     warm_up: int = 0
