@@ -3,7 +3,7 @@
     python benches/memory.py OUT [METHOD ...] [--set METHOD.KEY=VALUE ...] [--edits 12] [--half 1]
     python benches/memory.py OUT [METHOD ...] --sequence 100 [--model 31m]
 
-The model, its facts and the columns are those of `places.py`, seen half as long by default: 360
+The model, its facts and the columns are those of `places.py`, seen a third as long by default: 360
 facts of 120 subjects in six wordings of which two are held out. It prints Markdown, and the seconds
 of an edit. Settings are chosen on half 0 of the facts, shown for the other. With ``--sequence`` it
 makes so many edits one after another, of a model that was hardly trained, and prints the seconds of
@@ -33,7 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("methods", nargs="*", default=list(METHODS))
-    parser.add_argument("--tokens", type=int, default=600_000, help="that the model sees")
+    parser.add_argument("--tokens", type=int, default=400_000, help="that the model sees")
     parser.add_argument("--edits", type=int, default=12)
     parser.add_argument("--wordings", type=int, default=3)
     parser.add_argument("--half", type=int, choices=(0, 1), default=1)

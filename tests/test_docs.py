@@ -30,7 +30,7 @@ GROUPS = ("grammar", "study", "tokenizer", "zoo")
 FROM = ["from-easyedit.md", "from-open-unlearning.md", "from-tofu.md"]
 PAGES = [
     "tutorial.md", "adding-a-method.md", "leaderboard.md", "suites.md", "studies.md", "export.md",
-    "worlds.md", "json.md", "zoo.md", *FROM,
+    "worlds.md", "json.md", "streaming.md", "zoo.md", *FROM,
 ]  # fmt: skip
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _FILE = re.compile(r"# ([\w./-]+\.(?:toml|py))\n")
@@ -128,6 +128,7 @@ def _shape(line):
         "export.md",
         "worlds.md",
         "json.md",
+        "streaming.md",
         *FROM,
     ],
 )

@@ -16,6 +16,7 @@ ORDER = (
     "delta",
     "edit",
     "evaluate",
+    "tune",
     "export",
     "zoo",
     "study.schemas",

@@ -1,7 +1,7 @@
 """Synthetic worlds of facts, models trained on them, and edits of what the models know.
 
 The nouns and verbs of the whole package; each is loaded when it is touched. The packages `train`,
-`plan`, `edit`, `evaluate`, `study`, `recall`, `export` and `report` are verbs themselves:
+`plan`, `edit`, `tune`, `evaluate`, `study`, `recall`, `export` and `report` are verbs themselves:
 ``bh.train(...)`` trains, and ``bh.train.TrainConfig`` is what its settings are.
 """
 
@@ -47,13 +47,14 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors
         default_config as default_config,
         train as train,
     )
+    from .tune import tune as tune
     from .verification import verify as verify
     from .zoo import Zoo as Zoo, make_zoo as make_zoo
 
 __all__, __dir__, __getattr__ = lazy(
     __name__,
     {
-        "": "edit evaluate export plan recall report study train",
+        "": "edit evaluate export plan recall report study train tune",
         "corpus": " ".join(_corpus),
         "delta": "EditDelta",
         "edit": "EditRecord",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 from behemoth.support.checks import path_of
 from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.extras import needed
+from behemoth.support.toml import read_toml
 
 if TYPE_CHECKING:
     import polars as pl
@@ -129,7 +129,7 @@ def _directory(
 
 def _toml(file: Path) -> Corpus | Study:
     try:
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
+        table = read_toml(file.read_text(encoding="utf-8"))
     except ValueError:  # both of TOML and of UTF-8; who reads it says so
         table = {}
     if "name" in table or "method" in table:
@@ -144,7 +144,9 @@ def _toml(file: Path) -> Corpus | Study:
 def _frame(file: Path) -> pl.DataFrame:
     import polars as pl
 
+    from behemoth.support.parquet import read_parquet
+
     try:
-        return pl.read_parquet(file)
+        return read_parquet(file)
     except pl.exceptions.PolarsError:
         raise ArgumentError("path", f"{fspath(file)}, which is damaged", "a Parquet file") from None

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from behemoth import Corpus, World
+from behemoth.study.work.merge import Merged
 from behemoth.study.work.run import StudyResult
 
 PAGE = Path(__file__).parents[2] / "docs" / "json.md"
@@ -60,7 +61,8 @@ COMMANDS = {
     "study show": "study show frequency",
     "study gates": "study gates --dry-run",
 }
-ELSEWHERE = {"inspect STUDY", "study run", "study report", "trace"}  # below, and in test_trace.py
+# Below, and in test_trace.py.
+ELSEWHERE = {"inspect STUDY", "study run", "study merge", "study report", "trace"}
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +89,7 @@ def test_a_study_and_its_report(things, run, monkeypatch):
     monkeypatch.setattr(report, lambda study, progress: Path(study, "report", "index.html"))
     assert list(run("study", "report", "s", "--json").json()) == KEYS["study report"]
     assert {field.name for field in fields(StudyResult)} <= set(KEYS["study run"])
+    assert [field.name for field in fields(Merged)] == KEYS["study merge"]
 
 
 def test_every_command_takes_it(run):

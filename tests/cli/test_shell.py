@@ -12,7 +12,7 @@ import pytest
     [
         ("export --to p", "parquet"),
         ("export --to zs", "zsre"),
-        ("edit --method me", "memit"),
+        ("edit --method mem", "memit"),
         ("train --model n", "nano"),
         ("train --precision b", "bf16"),
         ("gen --order ", "shuffle bios"),

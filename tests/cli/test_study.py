@@ -110,7 +110,7 @@ def test_presets(run):
         ("run frequency --out bad.toml", "argument 'out': got bad.toml, a file, allowed: a new"),
         (
             "rnu frequency",
-            "argument 'COMMAND': got rnu, allowed: run, report, presets, show, gates (did",
+            "argument 'COMMAND': got rnu, allowed: run, report",
         ),
         ("show nothing", "argument 'PRESET|STUDY': got nothing, allowed: a study file, or one of"),
     ],

@@ -1,7 +1,9 @@
+from multiprocessing.reduction import ForkingPickler
+
 import numpy as np
 import pytest
 
-from behemoth import ArgumentError
+from behemoth import ArgumentError, Corpus, Grammar, World
 
 
 def test_blocks_cut_the_stream_and_drop_the_rest(rich_corpus):
@@ -55,3 +57,20 @@ def test_many_small_blocks_cross_the_buffers_ends(corpus, monkeypatch):
 def test_blocks_that_do_not_exist_are_refused(corpus, length, start, stop):
     with pytest.raises(ArgumentError, match=r"argument '.*': got .*, allowed: "):
         corpus.blocks(length, start, stop)
+
+
+def test_a_corpus_goes_to_another_process(rich_corpus, corpus, tmp_path):
+    """As loaders send it to workers that are started anew: what it says comes with it."""
+    written = Corpus.open(corpus.write(tmp_path / "c", probes=0).out)
+    many = np.arange(corpus.world.num_facts) % 3 + 1
+    for one in (
+        rich_corpus,
+        corpus.override({0: 7}),
+        Corpus(corpus.world, exposures=many),
+        Corpus(World(relations=Grammar.named("bios-en").relations, subjects=4), grammar="bios-en"),
+        written,
+    ):
+        again = ForkingPickler.loads(ForkingPickler.dumps(one))
+        assert again.spec_hash == one.spec_hash and again.directory == one.directory
+        count = one.num_documents
+        np.testing.assert_array_equal(again.tokens(0, count), one.tokens(0, count))

@@ -121,7 +121,7 @@ def test_another_edit_is_not_written_over(trained, plan, tmp_path):
     (tmp_path / "full" / "mine.txt").write_text("")
     with pytest.raises(CorpusError, match=r"holds something else \(mine.txt\)"):
         edit(trained, plan, "lora", tmp_path / "full", settings=QUICK, force=True)
-    with pytest.raises(CorpusError, match="is a file"):
+    with pytest.raises(ArgumentError, match="a file, allowed: a new or empty directory"):
         edit(trained, plan, "lora", tmp_path / "full" / "mine.txt", settings=QUICK)
 
 
@@ -176,7 +176,7 @@ def test_adapters_are_what_peft_loads(trained, plan, corpus, tmp_path):
         found = adapted(tokens).logits
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
     assert (found - base).abs().max() > 1e-4
-    with pytest.raises(ArgumentError, match="argument 'adapter': got a delta of ft with a dense"):
+    with pytest.raises(ArgumentError, match="argument 'adapter': got a delta of ft with Dense"):
         edit(trained, plan, "ft", tmp_path / "f", settings={"steps": 1}, adapter=True)
 
 

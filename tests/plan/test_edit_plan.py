@@ -97,7 +97,7 @@ def test_foreign_places_are_refused(plan, tmp_path):
     for force in (False, True):
         with pytest.raises(CorpusError, match=r"holds something else \(thesis.txt\)"):
             plan.save(tmp_path, force=force)
-    with pytest.raises(CorpusError, match="is a file"):
+    with pytest.raises(ArgumentError, match="a file, allowed: a new or empty directory"):
         plan.save(tmp_path / "thesis.txt")
 
 

@@ -35,7 +35,8 @@ OPTIONS = (
            required="a plan directory (`behemoth plan`)"),
     Option("method", "NAME", "A method (`behemoth methods`).",
            required="a method (`behemoth methods` lists them)", offered=_methods),
-    Option("settings", "key=value", "A setting of the method; repeatable.", parse.settings,
+    Option("settings", "key=value|FILE",
+           "A setting of the method, repeatable; or the file of `tune`.", parse.settings,
            names="--set", many=True),
     Option("out", "EDIT", "Directory to write; one that is unfinished is resumed.",
            required="a directory to write"),
@@ -68,9 +69,13 @@ def edit(
     prepare()
     with needed(), resumable(given["out"]):
         from behemoth.edit import edit as apply, get_method
+        from behemoth.edit.settings import read_settings
         from behemoth.edit.traced import at_traced_place
 
-        settings = at_traced_place(given["method"], given.pop("settings", None), Path(run))
+        settings = given.pop("settings", None)
+        if isinstance(settings, str):
+            settings = read_settings(settings, given["method"])
+        settings = at_traced_place(given["method"], settings, Path(run))
         given["method"] = get_method(given["method"], settings, text=True)
         done = apply(run, progress=Bars(), **given)
     if json:

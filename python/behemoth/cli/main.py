@@ -32,6 +32,7 @@ from behemoth.cli import (
     tokenizer,
     trace,
     train,
+    tune,
     verify,
     zoo,
 )
@@ -59,6 +60,7 @@ app.command("train")(train.train)
 app.command("models")(models.models)
 app.command("plan")(plan.plan)
 app.command("edit")(edit.edit)
+app.command("tune")(tune.tune)
 app.command("evaluate")(evaluate.evaluate)
 app.command("trace")(trace.trace)
 app.command("methods")(methods.methods)
@@ -173,7 +175,8 @@ def _message(error: Exception, words: Sequence[str]) -> str:
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         named = str(error.filename) in error.strerror
         return error.strerror if named else f"{error.filename}: {error.strerror}"
-    return str(error) or type(error).__name__
+    # torch puts a trace of its own below what it says.
+    return str(error).partition("\nException raised from ")[0] or type(error).__name__
 
 
 def _notes(error: BaseException) -> list[str]:

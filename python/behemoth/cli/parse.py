@@ -61,8 +61,10 @@ def at_least(minimum: int) -> Callable[[str, str], int]:
     return partial(count, minimum=minimum)
 
 
-def settings(name: str, words: list[str]) -> dict[str, str]:
-    """Read ``key=value`` words."""
+def settings(name: str, words: list[str]) -> dict[str, str] | str:
+    """Read ``key=value`` words, or the name of one file of settings."""
+    if len(words) == 1 and words[0].endswith(".toml") and "=" not in words[0]:
+        return words[0]
     values: dict[str, str] = {}
     for word in words:
         key, equals, value = word.partition("=")

@@ -155,6 +155,37 @@ def report(
         console().print(os.fspath(made))
 
 
+@app.command("add")
+@command(
+    Option("model", "DIR", "A model that another tool has edited, as transformers saves one.",
+           required="the directory of a model"),
+    Option("name", "NAME", "What it is called in tables.", required="a name"),
+    Option("run", "ID", "The model of the study that it was made of.",
+           required="the name of a folder in STUDY/models"),
+    Option("plan", "ID", "The plan whose edits were made.",
+           required="the name of a folder in STUDY/plans"),
+)  # fmt: skip
+def add(
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="The directory of a study.")],
+    given: dict[str, Any],
+    json: bool,
+) -> None:
+    """Add a model that another tool has edited to a study, measured as its own trials are."""
+    keep_interrupts()
+    prepare()
+    with needed():
+        from behemoth.study import add_model
+
+        done = add_model(study, given.pop("model"), **given)
+    if json:
+        write_json(done.to_dict())
+    else:
+        console().print(f"{study}: trial {done.id}, {done.label}, {done.status}", markup=False)
+        console(stderr=True).print(f"next: behemoth study report {study}")
+    if done.status == "failed":
+        raise typer.Exit(1)
+
+
 @app.command("merge")
 @command(
     Option("out", "STUDY", "Directory to write; what is finished there is kept.",

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from behemoth import _gen
 from behemoth.support.checks import path_of, whole_number
 from behemoth.support.errors import ArgumentError, CorpusError
+from behemoth.support.files import check_regular
 from behemoth.support.progress import Looking, task
 
 from .arrays import fillable, overrides, whole
@@ -33,6 +34,7 @@ from .world import World
 if TYPE_CHECKING:
     import polars as pl
 
+    from .names import Names
     from .write import Written
 
 
@@ -739,6 +741,7 @@ class Corpus:
         if not 0 <= index < self.num_shards:
             raise IndexError(f"shard {index} of {self.num_shards}")
         path = self._opened() / "tokens" / f"{index:05}.bin"
+        check_regular(path)
         return np.memmap(path, dtype=self.dtype.newbyteorder("<"), mode="r")
 
     def _opened(self) -> Path:
@@ -746,9 +749,31 @@ class Corpus:
             raise CorpusError("this corpus has no directory; Corpus.open(DIR) gives one")
         return self.directory
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # For the workers of others' loaders, which are started anew; nothing here is kept so.
+        world = self.world
+        made = (self.spec, world._table, world.names, self._exposures, self._text)
+        return remade, (*made, self._background, self.directory)
+
     def __repr__(self) -> str:
         counts = f"sentences={self.num_sentences}, documents={self.num_documents}"
         return f"Corpus({self.world!r}, {counts})"
+
+
+def remade(
+    spec: Mapping[str, Any],
+    table: dict[str, NDArray[Any]] | None,
+    names: Names | None,
+    exposures: NDArray[np.uint32] | None,
+    text: Text | None,
+    background: Background | None,
+    directory: Path | None = None,
+) -> Corpus:
+    """Make the corpus of another process again."""
+    world = World.from_arrays(spec["world"], table, spec["format_version"], names)
+    corpus = Corpus.from_arrays(world, spec["corpus"], exposures, text, background)
+    corpus.directory = directory
+    return corpus
 
 
 def _threads(threads: int) -> int:

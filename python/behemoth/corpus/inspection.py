@@ -13,6 +13,7 @@ import numpy as np
 from behemoth.support.checks import whole_number
 from behemoth.support.digests import Checked
 from behemoth.support.errors import CorpusError
+from behemoth.support.files import check_regular
 from behemoth.support.progress import Looking, task
 
 from .corpus import Corpus
@@ -181,7 +182,11 @@ def verify(
     CorpusError
         When its manifest is damaged or of another version.
     """
+    from .write import CORPUS
+
     corpus = Corpus.open(directory)
+    for name in CORPUS.own(Path(directory)):
+        check_regular(Path(directory) / name)
     threads = whole_number("threads", threads)
     with task(progress, "verifying", "bytes") as step:
         told = None if progress is None else step

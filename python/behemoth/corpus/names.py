@@ -23,6 +23,7 @@ import polars as pl
 from behemoth._gen import digest
 from behemoth.support.errors import ArgumentError, nearest
 from behemoth.support.files import replacing
+from behemoth.support.parquet import read_parquet
 from behemoth.support.text import toml_text
 
 __all__ = ["KINDS", "NAMES_DIRECTORY", "Names", "read_names", "word_of", "write_names"]
@@ -314,7 +315,7 @@ def read_names(directory: Path, table: Mapping[str, Any]) -> Names | None:
         if not path.is_file():
             raise ArgumentError("spec", f"no {name} beside it", "a spec with the file it names")
         try:
-            frames[kind] = pl.read_parquet(path)
+            frames[kind] = read_parquet(path)
         except pl.exceptions.PolarsError as error:
             reason = str(error).partition("\n")[0]
             raise ArgumentError(
@@ -381,7 +382,7 @@ def _text(frame: pl.DataFrame) -> str:
 
 def _holds(path: Path, frame: pl.DataFrame) -> bool:
     try:
-        return path.is_file() and pl.read_parquet(path).equals(frame)
+        return path.is_file() and read_parquet(path).equals(frame)
     except pl.exceptions.PolarsError:
         return False
 

@@ -135,9 +135,7 @@ def _write_part(
     probes: int | Literal["all"],
     combinations: bool,
 ) -> Written:
-    from .corpus import Corpus
-    from .world import World
+    from .corpus import remade
 
-    world = World.from_arrays(spec["world"], table, spec["format_version"], names)
-    corpus = Corpus.from_arrays(world, spec["corpus"], exposures, text, background)
+    corpus = remade(spec, table, names, exposures, text, background)
     return corpus.write(out, threads=1, part=part, probes=probes, combinations=combinations)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from os import PathLike, fspath
@@ -17,6 +16,7 @@ from behemoth._gen import FORMAT_VERSIONS
 from behemoth.support.checks import path_of
 from behemoth.support.errors import ArgumentError, CorpusError, nearest
 from behemoth.support.text import toml_text
+from behemoth.support.toml import read_toml
 
 from .background import read_background
 from .tokens import END_OF_DOCUMENT
@@ -222,11 +222,13 @@ class Source:
     def _read(self, name: str) -> pl.DataFrame:
         import polars as pl
 
+        from behemoth.support.parquet import read_parquet
+
         path = None if self.directory is None else self.directory / name
         if path is None or not path.is_file():
             raise ArgumentError("spec", f"no {name} beside it", "a spec with the file it names")
         try:
-            return pl.read_parquet(path)
+            return read_parquet(path)
         except pl.exceptions.PolarsError as error:
             reason = str(error).partition("\n")[0]
             raise ArgumentError(
@@ -324,7 +326,7 @@ def read_source(path: str | PathLike[str]) -> Source:
     if not file.is_file():
         raise ArgumentError("spec", fspath(path), _ALLOWED)
     try:
-        spec = tomllib.loads(file.read_text(encoding="utf-8"))
+        spec = read_toml(file.read_text(encoding="utf-8"))
     except ValueError as error:  # both of TOML and of UTF-8
         raise ArgumentError("spec", fspath(file), f"a TOML file; this is none: {error}") from None
     for key, value in spec.items():
@@ -360,8 +362,19 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))
         version = manifest["format_version"]
-        _ = manifest["spec"]["world"], manifest["spec"]["corpus"], manifest["shards"]
-        _ = manifest["complete"]
+        tables = [manifest["spec"]["world"], manifest["spec"]["corpus"]]
+        # Where a shard is is no manifest's to say: it might lead out of the directory.
+        files = [shard["file"] for shard in manifest["shards"]]
+        sound = (
+            all(isinstance(table, dict) for table in tables)
+            and files == [f"tokens/{number:05}.bin" for number in range(len(files))]
+            and isinstance(manifest["spec_hash"], str)
+            and isinstance(manifest["complete"], bool)
+            and all(type(shard["bytes"]) is type(shard["tokens"]) is int
+                    for shard in manifest["shards"])
+        )  # fmt: skip
+        if not sound:
+            raise ValueError
     except (ValueError, KeyError, TypeError, RecursionError):
         raise CorpusError(f"{fspath(file)} is damaged: it is no manifest of a corpus") from None
     if version not in FORMAT_VERSIONS:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from behemoth.support.checks import path_of
 from behemoth.support.errors import ArgumentError
+from behemoth.support.parquet import read_parquet
 
 from .reference import GraphNotes, read_notes
 
@@ -202,7 +203,7 @@ def _read(table: str | PathLike[str], correlated: tuple[int, int] | None) -> Tab
         head = file.read(1 << 16)
     try:
         if head.startswith(b"PAR1"):
-            return _number(pl.read_parquet(path), fspath(table), correlated)
+            return _number(read_parquet(path), fspath(table), correlated)
         first = head.decode("utf-8", errors="ignore").partition("\n")[0].strip()
         if not first:
             raise ArgumentError(

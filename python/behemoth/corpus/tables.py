@@ -190,7 +190,7 @@ def import_(
 def _check(directory: Path, force: bool) -> None:
     """Refuse a directory that is not ours to write into."""
     if directory.exists() and not directory.is_dir():
-        raise CorpusError(f"{fspath(directory)} is a file; allowed: a new or empty directory")
+        raise ArgumentError("out", f"{fspath(directory)}, a file", "a new or empty directory")
     if other := foreign(directory, SPEC):
         raise CorpusError(
             f"{fspath(directory)} holds something else ({other}); allowed: a new or empty directory"

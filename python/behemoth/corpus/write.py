@@ -206,6 +206,8 @@ def write(
 ) -> Written:
     """Write the shards of a part and, with part 0, all that lies beside them."""
     check_written(part, probes)
+    if out.exists() and not out.is_dir():
+        raise ArgumentError("out", f"{out}, a file", "a new or empty directory")
     if corpus._text is not None:
         corpus._text.check(corpus)
     if out.is_file():

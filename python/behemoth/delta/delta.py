@@ -365,14 +365,17 @@ class EditDelta:
         check(place, meta.pop(FILES, None), _TENSORS)
         try:
             tensors = load_file(place / _TENSORS)
-            parts: dict[str, dict[str, Tensor]] = {}
+        except (OSError, SafetensorError):
+            raise CorpusError(f"{place / _TENSORS}: the delta is damaged") from None
+        parts: dict[str, dict[str, Tensor]] = {}
+        try:
             for key, tensor in tensors.items():
                 name, _, part = key.partition(":")
                 parts.setdefault(name, {})[part] = tensor
             changes = {name: _change(own) for name, own in parts.items()}
             return cls(changes, **meta)
-        except (OSError, KeyError, TypeError, ValueError, SafetensorError):
-            raise CorpusError(f"{fspath(directory)}: the delta is damaged") from None
+        except (KeyError, TypeError, ValueError):
+            raise CorpusError(f"{place / RECORD}: the delta is damaged") from None
 
 
 def _change(parts: dict[str, Tensor]) -> Change:

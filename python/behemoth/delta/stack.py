@@ -257,7 +257,7 @@ def _hook(
 ) -> Callable[[nn.Module, tuple[Any, ...], Tensor], Tensor]:
     if is_transposed(module):
         turned = {name: _turned(change) for name, change in changes.items()}
-        return lambda _, inputs, output: _linear(output, inputs[0], turned, scale)
+        return lambda _, inputs, output: _linear(output, inputs[0], turned, scale, turned=True)
     if isinstance(module, nn.Linear):
         return lambda _, inputs, output: _linear(output, inputs[0], changes, scale)
     if isinstance(module, nn.Embedding):
@@ -294,7 +294,12 @@ def _added(output: Tensor, change: Tensor, scale: float) -> Tensor:
 
 
 def _linear(
-    output: Tensor, x: Tensor, changes: Mapping[str, StackedChange], scale: float
+    output: Tensor,
+    x: Tensor,
+    changes: Mapping[str, StackedChange],
+    scale: float,
+    *,
+    turned: bool = False,
 ) -> Tensor:
     """A linear module's output with what its changes add: x is [K * b, T, i] or [K * b, i]."""
     count = next(iter(changes.values()))[0].shape[0]
@@ -305,6 +310,9 @@ def _linear(
     if weight is not None and len(weight) == 2:
         left_kor, right_kri = (tensor.to(x.dtype) for tensor in weight)
         y_kno = torch.baddbmm(y_kno, torch.bmm(x_kni, right_kri.mT), left_kor.mT, alpha=scale)
+    elif weight is not None and turned:
+        # In rows, which the next of transformers' Conv1D insists on.
+        y_kno = torch.baddbmm(y_kno, x_kni, weight[0].mT.to(x.dtype), alpha=scale)
     elif weight is not None:
         # Weight first: the other way round its gradient comes out transposed, and every step
         # would copy all of it.

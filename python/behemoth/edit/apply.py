@@ -22,13 +22,14 @@ from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.locks import lock_folder
 from behemoth.support.progress import Looking, Step, silent, task
 from behemoth.support.replacement import recover, succession
-from behemoth.train.device import find_device
+from behemoth.train.device import find_device, is_out_of_memory
 from behemoth.train.run import Run, read_subject
 
 from .protocol import EditContext, EditMethod, answers, settings_of
 from .record import EDIT, EditRecord, FailedEdit, check_place, told_edits
 from .registry import get_method
 from .sequential import carry_out_in_sequence, checkpoints_of
+from .settings import read_settings
 from .stacking import stack_size
 from .traced import at_traced_place, is_traced
 
@@ -95,7 +96,7 @@ def edit(
     out: str | PathLike[str],
     *,
     corpus: str | PathLike[str] | None = None,
-    settings: Mapping[str, object] | None = None,
+    settings: Mapping[str, object] | str | PathLike[str] | None = None,
     single: bool = False,
     sequential: bool = False,
     checkpoint_at: Sequence[int] | None = None,
@@ -120,10 +121,11 @@ def edit(
         Directory to write.
     corpus : path, optional
         Of a model that is no run: the corpus directory or spec that the plan was made of.
-    settings : mapping, optional
+    settings : mapping or path, optional
         Settings of a method given by name: values of the types of its fields, and no texts for
-        numbers. A method that edits at a place, and is told none, does so where the run was traced
-        to keep its facts (`behemoth.evaluate.trace` with ``save``), if it was.
+        numbers; or a file of them, as `behemoth tune` writes one. A method that edits at a place,
+        and is told none, does so where the run was traced to keep its facts
+        (`behemoth.evaluate.trace` with ``save``), if it was.
     single : bool
         Make each edit by itself, from the same unedited model, many at once where the method
         stacks; by default the whole plan as one batch.
@@ -206,7 +208,16 @@ def edit(
                 kept = None if cache is None else Path(cache)
                 with task(progress, "editing", "edits") as step:
                     work = _Work(ran, made, chosen, record, kept, step)
-                    seconds = work.carry_out(model, missing, stack)
+                    try:
+                        seconds = work.carry_out(model, missing, stack)
+                    except (MemoryError, RuntimeError) as error:
+                        if not is_out_of_memory(error):
+                            raise
+                        raise MemoryError(
+                            f"out of memory on {model.device}: {record.method} with "
+                            f"{dict(record.settings)}; lower what it is made of, or stack "
+                            f"(now {stack})"
+                        ) from error
             deltas = record.deltas()
             failed = _failed(deltas, sequential)
             # Adapters of an earlier call stay what they were then.
@@ -266,9 +277,13 @@ def _failed(deltas: Mapping[int | None, EditDelta], sequential: bool) -> list[Fa
 
 
 def _chosen(
-    method: EditMethod | str, settings: Mapping[str, object] | None, run: Path
+    method: EditMethod | str,
+    settings: Mapping[str, object] | str | PathLike[str] | None,
+    run: Path,
 ) -> EditMethod:
     if isinstance(method, str):
+        if isinstance(settings, str | PathLike):
+            settings = read_settings(settings, method)
         if not isinstance(settings, Mapping | None):
             return get_method(method, settings)  # which refuses them
         return get_method(method, at_traced_place(method, settings, run))

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from behemoth.plan.edit_plan import EditPlan
     from behemoth.train.config import TrainConfig
 
+    from .search import Searched
+
 __all__ = [
     "HOLD",
     "Answers",
@@ -258,6 +260,10 @@ class Answers:
         if own is not None:
             return own(model, count)
         return 4 * count * sum(parameter.numel() for parameter in model.parameters())
+
+    def searched(self) -> Searched:
+        """What may be tried of its settings when it is tuned; nothing by default."""
+        return getattr(self.method, "searched", {})
 
     def place(self, model: nn.Module) -> str | None:
         """Where in the model it edits, for people; none of a method that has no such place."""

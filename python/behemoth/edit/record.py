@@ -231,7 +231,7 @@ def check_place(record: EditRecord, force: bool) -> bool:
     """Refuse a place that is not ours to write; say whether an edit there is replaced."""
     place = record.directory
     if place.exists() and not place.is_dir():
-        raise CorpusError(f"{place} is a file; allowed: a new or empty directory")
+        raise ArgumentError("out", f"{place}, a file", "a new or empty directory")
     if other := foreign(place, EDIT):
         raise CorpusError(
             f"{place} holds something else ({other}); allowed: a new or empty directory"

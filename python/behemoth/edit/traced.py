@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.fields import made
@@ -131,7 +131,7 @@ def at_traced_place(name: str, settings: Mapping[str, object] | None, run: Path)
         When the trace is damaged.
     """
     given = dict(settings or {})
-    if getattr(method_type(name), "usual", None) is None or any(key in given for key in _PLACE):
+    if not _has_place(method_type(name)) or any(key in given for key in _PLACE):
         return given
     record = TraceRecord.read(run)
     if record is None or not record.places:
@@ -142,7 +142,13 @@ def at_traced_place(name: str, settings: Mapping[str, object] | None, run: Path)
 def is_traced(method: EditMethod, run: Path) -> bool:
     """Whether a method edits where tracing found a run's facts best."""
     record = TraceRecord.read(run)
-    if record is None or not record.places or getattr(method, "usual", None) is None:
+    if record is None or not record.places or not _has_place(type(method)):
         return False
     best = record.places[0].settings
     return all(getattr(method, key, None) == value for key, value in best.items())
+
+
+def _has_place(kind: type[EditMethod]) -> bool:
+    """Whether a method edits at a token and layers of its choice, and has a usual place."""
+    settings = {field.name for field in fields(cast(Any, kind))}
+    return hasattr(kind, "usual") and settings.issuperset(_PLACE)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from behemoth.delta.delta import EditDelta
 
-__all__ = ["GEOMETRY", "geometry", "weight_of"]
+__all__ = ["GEOMETRY", "changed_parameter", "geometry"]
 
 GEOMETRY: dict[str, Any] = {
     "edit": pl.UInt32,
@@ -52,12 +52,12 @@ def geometry(deltas: Mapping[int | None, EditDelta], model: nn.Module) -> pl.Dat
         for row in delta.geometry():
             relative = None
             if row["norm"] is not None:
-                own = float(weight_of(parameters, row["parameter"]).detach().float().norm())
+                own = float(changed_parameter(parameters, row["parameter"]).detach().float().norm())
                 relative = row["norm"] / own if own > 0 else float("inf")
             rows.append({"edit": edit, "method": delta.method, "relative_norm": relative, **row})
     return pl.DataFrame(rows, schema=GEOMETRY)
 
 
-def weight_of(parameters: Mapping[str, nn.Parameter], name: str) -> nn.Parameter:
+def changed_parameter(parameters: Mapping[str, nn.Parameter], name: str) -> nn.Parameter:
     """The parameter that a row is of: of that name, or the weight of the module of that name."""
     return parameters[name] if name in parameters else parameters[f"{name}.weight"]

@@ -60,8 +60,8 @@ def load_model(directory: Path) -> PreTrainedModel:
                 # Said here, since a configuration may name kernels to be fetched and run.
                 attn_implementation="eager" if capped else "sdpa",
             )  # fmt: skip
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError,
-                SafetensorError) as error:  # fmt: skip
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError,
+                RuntimeError, SafetensorError) as error:  # fmt: skip
             raise CorpusError(f"{weights} does not fit {CONFIG}, or is damaged") from error
     for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if names := sorted(map(str, found[what])):

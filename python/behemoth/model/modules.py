@@ -18,6 +18,7 @@ __all__ = [
     "is_positions",
     "is_transposed",
     "normalised",
+    "weight_of",
 ]
 
 
@@ -44,6 +45,12 @@ def is_transposed(module: nn.Module) -> bool:
 def is_linear(module: nn.Module) -> bool:
     """Whether a module is a matrix and perhaps a bias, either way round."""
     return isinstance(module, nn.Linear) or is_transposed(module)
+
+
+def weight_of(module: nn.Module) -> Tensor:
+    """The weight of a linear module as [out, in], a view of it where it is kept otherwise."""
+    weight: Tensor = module.get_parameter("weight")
+    return weight.T if is_transposed(module) else weight
 
 
 def is_norm(module: nn.Module) -> bool:

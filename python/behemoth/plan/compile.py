@@ -20,6 +20,7 @@ from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.source import read_source
 from behemoth.support.checks import path_of
 from behemoth.support.errors import ArgumentError, check_keys, renamed
+from behemoth.support.parquet import read_parquet
 from behemoth.support.progress import Looking, Step, silent, task
 
 from .asked import Asked, Setting
@@ -161,7 +162,7 @@ def read_facts(name: str, path: str | PathLike[str]) -> pl.DataFrame:
     if not file.is_file():
         raise ArgumentError(name, fspath(path), allowed)
     try:
-        return pl.read_csv(file) if file.suffix == ".csv" else pl.read_parquet(file)
+        return pl.read_csv(file) if file.suffix == ".csv" else read_parquet(file)
     except pl.exceptions.PolarsError:
         raise ArgumentError(name, fspath(path), allowed) from None
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,7 +24,9 @@ from behemoth.support.digests import FILES, SEAL, check, digests, sealed, unseal
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.files import replacing, write_bytes
 from behemoth.support.locks import lock_folder
+from behemoth.support.parquet import read_parquet
 from behemoth.support.replacement import Kind, finish, foreign, recover, succession
+from behemoth.support.toml import read_toml
 
 from .request import EditRequest
 
@@ -266,7 +267,7 @@ class EditPlan:
         check(place, head.get(FILES), *(f"{name}.parquet" for name in _FRAMES))
         try:
             request = EditRequest.from_dict(head["request"])
-            frames = [pl.read_parquet(place / f"{name}.parquet") for name in _FRAMES]
+            frames = [read_parquet(place / f"{name}.parquet") for name in _FRAMES]
             plan = cls(request, head["spec_hash"], *frames)
             whole = plan.plan_hash == head["plan_hash"]
         except (OSError, KeyError, TypeError, ValueError, pl.exceptions.PolarsError):
@@ -309,7 +310,7 @@ class EditPlan:
         for name, values in tables.items():
             lines += ["", f"[{name}]", *_toml_lines(values)]
         text = "\n".join([*_toml_lines(head), *lines]) + "\n"
-        seal = {SEAL: sealed(tomllib.loads(text))[SEAL]}
+        seal = {SEAL: sealed(read_toml(text))[SEAL]}
         return "\n".join([*_toml_lines(head), *_toml_lines(seal), *lines]) + "\n"
 
 
@@ -342,7 +343,7 @@ def _hash_column(digest: Any, column: pl.Series) -> None:
 def _is_there(place: Path, plan_hash: str, force: bool) -> bool:
     """Refuse a place that is not ours to write; say whether it holds this plan already."""
     if place.exists() and not place.is_dir():
-        raise CorpusError(f"{place} is a file; allowed: a new or empty directory")
+        raise ArgumentError("out", f"{place}, a file", "a new or empty directory")
     if other := foreign(place, PLAN):
         raise CorpusError(
             f"{place} holds something else ({other}); allowed: a new or empty directory"
@@ -372,8 +373,8 @@ def read_head(place: Path) -> Mapping[str, Any] | None:
     if not file.is_file():
         return None
     try:
-        values = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError):
+        values = read_toml(file.read_text(encoding="utf-8"))
+    except ValueError:
         raise CorpusError(f"{file} is damaged: it is no plan") from None
     return unsealed(file, values, "a plan", FORMAT_VERSION)
 

@@ -9,6 +9,7 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors
     from .file.presets import preset_names as preset_names, preset_text as preset_text
     from .file.spec import Study as Study, read_study as read_study
     from .results import Results as Results
+    from .work.add import add_model as add_model
     from .work.merge import Merged as Merged, merge_studies as merge_studies
     from .work.run import StudyResult as StudyResult, run_study as run_study, study as study
 
@@ -17,6 +18,7 @@ __all__, __dir__, __getattr__ = lazy(
     {
         "file.presets": "preset_names preset_text",
         "results": "Results",
+        "work.add": "add_model",
         "work.merge": "Merged merge_studies",
         "work.run": "StudyResult run_study study",
         "file.measure": "Measure",

@@ -12,9 +12,11 @@ from typing import Any, Literal, Self
 
 from behemoth.support.fields import made
 
-__all__ = ["ModelRecord", "Outcome", "StudyRecord", "TrialRecord", "TrialRow"]
+__all__ = ["FOREIGN", "ModelRecord", "Outcome", "StudyRecord", "TrialRecord", "TrialRow"]
 
 Outcome = Literal["done", "failed"]
+FOREIGN = "foreign"
+"""The family of trials that other tools made (`behemoth.study.work.add`)."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import polars as pl
 
 from behemoth.support.digests import check
 from behemoth.support.errors import CorpusError
+from behemoth.support.parquet import check_rows
 from behemoth.support.provenance import listed
 
 from .directory import RECALL as RECALL_FILE, StudyDirectory
@@ -345,6 +346,8 @@ class Results:
         except CorpusError as error:
             error.add_note(f"remove {place} and run the study again to make it again")
             raise
+        if (place / file).is_file():
+            check_rows(place / file)
         self._hashed.add((name, file))
 
     def _frame(self, name: str) -> pl.LazyFrame:

@@ -18,6 +18,7 @@ _EXTRAS = {
     ),
     "report": ("altair", "pandas", "statsmodels", "vl_convert"),
     "ray": ("ray",),
+    "tune": ("optuna",),
 }
 
 

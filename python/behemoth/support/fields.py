@@ -25,6 +25,9 @@ _PLAIN: dict[object, str] = {
 _MANY: dict[object, str] = {int: "whole numbers", float: "numbers", str: "texts"}
 
 
+_LARGEST = 2**63
+
+
 class _UnfitError(Exception):
     """A value that is not of a field's type."""
 
@@ -97,9 +100,10 @@ def wanted(hint: object) -> str:
 def _value(name: str, value: object, hint: object, text: bool) -> object:
     try:
         return _read(value, hint) if text and isinstance(value, str) else _fit(value, hint)
-    except _UnfitError:
+    except _UnfitError as unfit:
         words = [word for word in _words(hint) if isinstance(value, str)]
-        raise ArgumentError(name, value, wanted(hint), nearest(str(value), words)) from None
+        allowed = str(unfit) or wanted(hint)
+        raise ArgumentError(name, value, allowed, nearest(str(value), words)) from None
 
 
 def _fit(value: object, hint: object) -> object:
@@ -138,7 +142,7 @@ def _number(value: object, kind: type[int] | type[float]) -> object:
     given: Any = value
     if isinstance(value, bool) or not isinstance(value, Integral if kind is int else Real):
         raise _UnfitError
-    return given if isinstance(given, int | float) else kind(given)  # numpy's
+    return _within(given if isinstance(given, int | float) else kind(given))  # numpy's
 
 
 def _read(text: str, hint: object) -> object:
@@ -165,10 +169,19 @@ def _read_number(text: str, *, whole: bool) -> int | float:
     if not isfinite(number):
         raise _UnfitError
     if not whole:
-        return number
+        return _within(number)
     if not number.is_integer():
         raise _UnfitError
-    return int(number)
+    return _within(int(number))
+
+
+def _within(number: int | float) -> int | float:
+    """Refuse what no setting means, and libraries answer by a loss that is no number, or worse."""
+    if isinstance(number, int) and abs(number) >= _LARGEST:
+        raise _UnfitError(f"a whole number below {_LARGEST:,}")
+    if not isfinite(number):
+        raise _UnfitError("a finite number")
+    return number
 
 
 def _words(hint: object) -> list[str]:

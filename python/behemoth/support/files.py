@@ -19,9 +19,11 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import TextIO
 
+from .errors import CorpusError
 from .locks import lock_descriptor
 
 _OLD = ".old"
+_OF_SYSTEM = re.compile(r"\(os error (\d+)\)")  # as Rust's libraries say it
 _TEMPORARY = re.compile(r"\.(.+)\.[a-z0-9_]{8}\.tmp")
 
 
@@ -36,12 +38,42 @@ def replacing(path: Path) -> Generator[Path]:
     sweep(path)
     with _private(path) as room:
         temporary = room / path.name
-        yield temporary
-        _sync_all(temporary)
-        if temporary.is_dir() and path.is_dir() and not path.is_symlink():
-            path.rename(room / f"{path.name}{_OLD}")
-        temporary.replace(path)
-        sync(path.parent)
+        with named(path, room):
+            yield temporary
+            _sync_all(temporary)
+            if temporary.is_dir() and path.is_dir() and not path.is_symlink():
+                path.rename(room / f"{path.name}{_OLD}")
+            temporary.replace(path)
+            sync(path.parent)
+
+
+@contextmanager
+def named(path: Path, room: Path | None = None) -> Generator[None]:
+    """Say of a disk that fails which file it was about.
+
+    Parameters
+    ----------
+    path : Path
+        The file that is written.
+    room : Path, optional
+        Where that is done, under names that mean nothing to anybody.
+
+    Raises
+    ------
+    OSError
+        Also where a library has an error of its own for what the system said.
+    """
+    try:
+        yield
+    except Exception as error:
+        code = error.errno if isinstance(error, OSError) else None
+        if (found := _OF_SYSTEM.search(str(error))) is not None:
+            code = code or int(found[1])
+        about = getattr(error, "filename", None)
+        elsewhere = about is not None and (room is None or not str(about).startswith(str(room)))
+        if not code or elsewhere:
+            raise
+        raise OSError(code, os.strerror(code), str(path)) from error
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -60,6 +92,17 @@ def open_to_append(path: Path) -> TextIO:
         return os.open(name, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
     return open(path, "a", encoding="utf-8", opener=opener)
+
+
+def check_regular(path: Path) -> None:
+    """Refuse what is there and no file: to open a pipe would wait for a writer for good.
+
+    Raises
+    ------
+    CorpusError
+    """
+    if path.exists() and not path.is_file():
+        raise CorpusError(f"{path} is no regular file")
 
 
 def as_json(value: object) -> bytes:

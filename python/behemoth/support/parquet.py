@@ -13,6 +13,35 @@ import polars as pl
 from .checks import path_of
 from .errors import ArgumentError
 
+_ROWS_A_BYTE = 4096  # of the smallest files that are honest: of columns that say one thing
+
+
+def read_parquet(path: str | PathLike[str]) -> pl.DataFrame:
+    """Read a file, but none that claims more rows than can be in it.
+
+    Polars takes room for all rows that a file claims before it looks at one, and where there is no
+    such room the process is ended.
+
+    Raises
+    ------
+    polars.exceptions.PolarsError
+        When it claims more than 4,096 rows a byte, or cannot be read.
+    """
+    check_rows(path)
+    return pl.read_parquet(path)
+
+
+def check_rows(path: str | PathLike[str]) -> None:
+    """Refuse a file as `read_parquet` does, without reading it."""
+    if not Path(path).is_file():
+        raise pl.exceptions.ComputeError(f"{fspath(path)} is no file")
+    claimed, size = (
+        pl.scan_parquet(path).select(pl.len()).collect().item(),
+        Path(path).stat().st_size,
+    )
+    if claimed > _ROWS_A_BYTE * size:
+        raise pl.exceptions.ComputeError(f"it claims {claimed:,} rows in {size:,} bytes")
+
 
 def check_target(out: str | PathLike[str]) -> Path:
     """Refuse to write a Parquet file over anything else.

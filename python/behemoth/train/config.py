@@ -143,12 +143,11 @@ class TrainConfig:
             raise ArgumentError("model", self.model, f"{self.size.family}, as architecture says")
         for name, least in _LEAST.items():
             value = getattr(self, name)
+            most = _MOST.get(name, _LARGEST)
             if value is not None and (
-                not isinstance(value, int) or isinstance(value, bool) or value < least
+                not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most
             ):
-                raise ArgumentError(name, value, f"a whole number from {least}")
-        if self.threads > _THREADS:
-            raise ArgumentError("threads", self.threads, f"a whole number from 0 to {_THREADS}")
+                raise ArgumentError(name, value, f"a whole number from {least} to {most:,}")
         for name, (low, high, open_below) in _RANGES.items():
             value = getattr(self, name)
             if value is None:
@@ -157,8 +156,7 @@ class TrainConfig:
                 (low < value if open_below else low <= value) and value <= high and isfinite(value)
             ):  # fmt: skip
                 above = "above" if open_below else "from"
-                bound = "" if high == float("inf") else f" to {high:g}"
-                raise ArgumentError(name, value, f"a number {above} {low:g}{bound}")
+                raise ArgumentError(name, value, f"a number {above} {low:g} to {high:g}")
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ArgumentError.unknown(name, getattr(self, name), choices)
@@ -168,6 +166,12 @@ class TrainConfig:
         if self.schedule == "wsd" and self.warmup + self.decay > 1:
             raise ArgumentError(
                 "decay", self.decay, f"up to {1 - self.warmup:g} beside the warm-up"
+            )
+        if self.step_tokens > _STEP_TOKENS:
+            raise ArgumentError(
+                "batch_size",
+                f"{self.batch_size:,} blocks of {self.block_length:,} tokens",
+                f"up to {_STEP_TOKENS:,} tokens in an update",
             )
         if self.batch_size % self.accumulate:
             raise ArgumentError(
@@ -203,18 +207,23 @@ class TrainConfig:
         return self.batch_size * self.block_length
 
 
-_INFINITE = float("inf")
-_THREADS = 1024  # far more, and OpenMP ends the process when it cannot start them
+# No number of a run comes near these; what is beyond them is a slip, and would be a loss that is
+# no number, or a library that ends the process.
+_HUGE = 1e9
+_LARGEST = 2**63 - 1
+_STEP_TOKENS = 1 << 31
+_MOST = {"threads": 1024, "prefetch": 1 << 16, "vocabulary_multiple": 1 << 20,
+         "checkpoint_history": 1 << 20}  # fmt: skip
 _LEAST = {
     "steps": 1, "tokens": 1, "block_length": 2, "batch_size": 1, "accumulate": 1, "seed": 0,
     "threads": 0, "vocabulary_multiple": 0, "log_interval": 1, "eval_interval": 0,
     "probe_facts": 0, "checkpoint_interval": 0, "checkpoint_history": 0, "prefetch": 0,
 }  # fmt: skip
 _RANGES = {
-    "epochs": (0, _INFINITE, True), "learning_rate": (0, _INFINITE, True),
+    "epochs": (0, _HUGE, True), "learning_rate": (0, _HUGE, True),
     "warmup": (0, 1, False), "decay": (0, 1, False), "final_learning_rate": (0, 1, False),
-    "weight_decay": (0, _INFINITE, False), "beta1": (0, 1, False), "beta2": (0, 1, False),
-    "clip": (0, _INFINITE, False),
+    "weight_decay": (0, _HUGE, False), "beta1": (0, 1, False), "beta2": (0, 1, False),
+    "clip": (0, _HUGE, False),
 }  # fmt: skip
 _CHOICES = {
     "schedule": ("cosine", "wsd"),

@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import fields, replace
@@ -166,6 +167,12 @@ class RunDirectory:
     def begun(self, *, replaces: bool) -> AbstractContextManager[None]:
         """Train here to the end, in the place of the run that is there where it `replaces` it."""
         return succession(self.path, RUN, force=replaces)
+
+    def discard(self) -> None:
+        """Remove what a run has written that did not make its first step."""
+        for name in RUN.own(self.path):
+            path = self.path / name
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
     def finished(self) -> None:
         """Remove what a run that is whole replaced."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from behemoth.support.files import open_to_append, replacing
+from behemoth.support.files import named, open_to_append, replacing
 
 _SCHEMA = {
     "kind": pl.String, "step": pl.Int64, "tokens": pl.Int64, "seconds": pl.Float64,
@@ -63,8 +63,9 @@ class Metrics:
     def add(self, kind: str, step: int, **values: float | None) -> None:
         """Write a row."""
         row = {"kind": kind, "step": step} | {name: _plain(v) for name, v in values.items()}
-        self._file.write(json.dumps(row) + "\n")
-        self._file.flush()
+        with named(self.path):
+            self._file.write(json.dumps(row) + "\n")
+            self._file.flush()
         if self._events is None:
             return
         if kind == "recall":

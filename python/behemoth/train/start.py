@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from os import PathLike
 
-import torch
-
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.source import MANIFEST
 from behemoth.support.checks import path_of
@@ -13,7 +11,7 @@ from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.progress import Looking
 
 from .config import TrainConfig, default_config
-from .device import Machine
+from .device import Machine, is_out_of_memory
 from .directory import RunDirectory
 from .errors import TrainError
 from .loop import Loop
@@ -50,9 +48,15 @@ def run(
                 # Made before anything is written or set aside: what it refuses changes nothing.
                 whole = Loop(corpus, config, machine, directory, progress)
                 with directory.begun(replaces=replaces):
-                    return whole.train()
+                    try:
+                        return whole.train()
+                    except (MemoryError, RuntimeError) as error:
+                        # With other settings it will be another run: this one never began.
+                        if record is None and not whole.step and is_out_of_memory(error):
+                            directory.discard()
+                        raise
         except (MemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             raise TrainError(
                 f"out of memory on {machine.device}: raise accumulate (now {config.accumulate}), "
@@ -74,10 +78,3 @@ def _result(directory: RunDirectory, record: RunRecord) -> TrainResult:
     if record.result is None:
         raise CorpusError(f"{directory.path}: its record has no result")
     return record.result
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    words = ("out of memory", "not enough memory", "can't allocate memory")
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
-        word in str(error).lower() for word in words
-    )

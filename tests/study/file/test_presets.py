@@ -43,3 +43,11 @@ def test_names_with_and_without_sizes():
         preset_text("rnk")
     with pytest.raises(ArgumentError, match="argument 'size': got huge, allowed: smoke"):
         preset_text("rank", "huge")
+
+
+@pytest.mark.parametrize("size", preset_sizes("leaderboard"))
+def test_the_leaderboard_has_every_method(size):
+    from behemoth.edit.registry import _OWN
+
+    labels = {choice.name for choice in Study.parse(preset_text("leaderboard", size)).methods}
+    assert set(_OWN) <= labels

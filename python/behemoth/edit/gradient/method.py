@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from behemoth.delta.delta import EditDelta
 from behemoth.edit.parametrise import OUTSIDE, Part, dense_changes, low_rank_changes
 from behemoth.edit.protocol import EditContext, EditMethod, Effort, MethodInfo, settings_of
+from behemoth.edit.search import Range, Searched
 from behemoth.support.errors import ArgumentError
 
 from .budget import Budget
@@ -56,6 +57,10 @@ class GradientMethod(Budget, ABC):
     rank: int | None = None
     alpha: float | None = None
 
+    searched: ClassVar[Searched] = {
+        "learning_rate": Range(1e-5, 1e-2, log=True),
+        "steps": Range(5, 80),
+    }
     info: ClassVar[MethodInfo]
 
     def __post_init__(self) -> None:

@@ -25,6 +25,7 @@ from behemoth.delta.delta import EditDelta, LowRank
 from behemoth.edit.gradient.method import check_kinds
 from behemoth.edit.parametrise import chosen_layers
 from behemoth.edit.protocol import EditContext, Effort, MethodInfo, settings_of
+from behemoth.edit.search import Range, Searched
 from behemoth.model.architecture import Architecture
 from behemoth.model.precision import wide_type
 from behemoth.support.errors import ArgumentError
@@ -92,6 +93,12 @@ class LocateAndEdit(TargetBudget, ABC):
     """Where it edits by default: what tracing found in the models that defaults are for."""
     published: ClassVar[str]
     """Where the publication edits, and of how many layers."""
+    searched: ClassVar[Searched] = {
+        "learning_rate": Range(0.05, 1.0, log=True),
+        "steps": Range(5, 50),
+        "keep": Range(0.01, 1.0, log=True),
+        "clamp": Range(0.5, 8.0, log=True),
+    }
     info: ClassVar[MethodInfo]
 
     def __post_init__(self) -> None:

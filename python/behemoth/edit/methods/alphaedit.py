@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from behemoth.delta.delta import LowRank
 from behemoth.edit.locate.method import LocateAndEdit, solved
 from behemoth.edit.protocol import MethodInfo
+from behemoth.edit.search import Range, Searched
 from behemoth.support.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -46,6 +47,11 @@ class AlphaEdit(LocateAndEdit):
 
     banded: ClassVar[bool] = True
     published: ClassVar[str] = "the subject's last token, layers 13 to 17 of 48"
+    searched: ClassVar[Searched] = {
+        **LocateAndEdit.searched,
+        "energy": Range(0.9, 0.9999),
+        "damping": Range(0.01, 100.0, log=True),
+    }
     info: ClassVar[MethodInfo] = MethodInfo(
         name="alphaedit",
         family="locate-and-edit",

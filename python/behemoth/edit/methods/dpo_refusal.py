@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from behemoth.edit.gradient.method import GradientMethod
 from behemoth.edit.gradient.objectives import Forgetting, retained
 from behemoth.edit.protocol import EditContext, MethodInfo
+from behemoth.edit.search import Range, Searched
 from behemoth.support.errors import ArgumentError
 
 from .refusal import REFUSAL_KINDS
@@ -63,6 +64,11 @@ class RefusalPreferenceOptimisation(GradientMethod):
     retain: float = 1.0
     scale: Literal["dpo", "open-unlearning"] = "dpo"
 
+    searched: ClassVar[Searched] = {
+        **GradientMethod.searched,
+        "beta": Range(0.02, 2.0, log=True),
+        "retain": Range(0.2, 25.0, log=True),
+    }
     info: ClassVar[MethodInfo] = MethodInfo(
         name="dpo_refusal",
         family="unlearning",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from behemoth.delta.delta import LowRank
 from behemoth.edit.locate.method import LocateAndEdit, solved
 from behemoth.edit.protocol import MethodInfo
+from behemoth.edit.search import Range, Searched
 from behemoth.support.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -30,6 +31,10 @@ class Emmet(LocateAndEdit):
     slack: float = 6000.0
 
     published: ClassVar[str] = "the subject's last token, layer 17 of 48"
+    searched: ClassVar[Searched] = {
+        **LocateAndEdit.searched,
+        "slack": Range(100.0, 100_000.0, log=True),
+    }
     info: ClassVar[MethodInfo] = MethodInfo(
         name="emmet",
         family="locate-and-edit",

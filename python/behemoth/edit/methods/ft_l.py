@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.edit.parametrise import Part, chosen_layers, largest_entry
 from behemoth.edit.protocol import MethodInfo
+from behemoth.edit.search import Range, Searched
 from behemoth.model.architecture import Architecture
 from behemoth.support.errors import ArgumentError
 
@@ -35,6 +36,10 @@ class ConstrainedFineTuning(FineTuning):
     stop_loss: float | None = 1e-2
     epsilon: float = 5e-2
 
+    searched: ClassVar[Searched] = {
+        **FineTuning.searched,
+        "epsilon": Range(0.005, 0.5, log=True),
+    }
     info: ClassVar[MethodInfo] = MethodInfo(
         name="ft_l",
         family="fine-tuning",

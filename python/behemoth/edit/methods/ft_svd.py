@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.edit.parametrise import Part
 from behemoth.edit.protocol import MethodInfo
+from behemoth.edit.search import Range, Searched
 from behemoth.support.errors import ArgumentError
 
 from .ft import FineTuning
@@ -34,6 +35,10 @@ class TruncatedFineTuning(FineTuning):
     part: Part = "mlp"
     truncation: int = 4
 
+    searched: ClassVar[Searched] = {
+        **FineTuning.searched,
+        "truncation": Range(1, 32, log=True),
+    }
     info: ClassVar[MethodInfo] = MethodInfo(
         name="ft_svd",
         family="fine-tuning",

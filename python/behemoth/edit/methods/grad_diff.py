@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from behemoth.edit.gradient.method import GradientMethod
 from behemoth.edit.gradient.objectives import Forgetting, retained
 from behemoth.edit.protocol import EditContext, MethodInfo
+from behemoth.edit.search import Range, Searched
 
 from .grad_ascent import FORGETTING_KINDS
 
@@ -47,6 +48,10 @@ class GradientDifference(GradientMethod):
     forget: float = 1.0
     retain: float = 5.0
 
+    searched: ClassVar[Searched] = {
+        **GradientMethod.searched,
+        "retain": Range(0.2, 25.0, log=True),
+    }
     info: ClassVar[MethodInfo] = MethodInfo(
         name="grad_diff",
         family="unlearning",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from behemoth.edit.gradient.method import GradientMethod
 from behemoth.edit.gradient.objectives import Forgetting, Positions, by_row
 from behemoth.edit.protocol import EditContext, MethodInfo
+from behemoth.edit.search import Range, Searched
 from behemoth.model.precision import widened
 
 from .grad_ascent import FORGETTING_KINDS
@@ -53,6 +54,10 @@ class KLMinimisation(GradientMethod):
     retain: float = 25.0
     positions: Positions = "all"
 
+    searched: ClassVar[Searched] = {
+        **GradientMethod.searched,
+        "retain": Range(0.2, 100.0, log=True),
+    }
     info: ClassVar[MethodInfo] = MethodInfo(
         name="kl_min",
         family="unlearning",

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from behemoth.edit.parametrise import Part
 from behemoth.edit.protocol import MethodInfo
+from behemoth.edit.search import Range, Searched
 
 from .ft import FineTuning
 
@@ -20,6 +21,10 @@ class Lora(FineTuning):
     part: Part = "mlp"
     rank: int | None = 4
 
+    searched: ClassVar[Searched] = {
+        **FineTuning.searched,
+        "rank": Range(1, 32, log=True),
+    }
     info: ClassVar[MethodInfo] = MethodInfo(
         name="lora",
         family="fine-tuning",

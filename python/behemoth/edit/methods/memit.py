@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from behemoth.delta.delta import LowRank
 from behemoth.edit.locate.method import LocateAndEdit, solved
 from behemoth.edit.protocol import MethodInfo
+from behemoth.edit.search import Range, Searched
 from behemoth.support.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -31,6 +32,10 @@ class Memit(LocateAndEdit):
 
     banded: ClassVar[bool] = True
     published: ClassVar[str] = "the subject's last token, layers 13 to 17 of 48"
+    searched: ClassVar[Searched] = {
+        **LocateAndEdit.searched,
+        "weight": Range(100.0, 100_000.0, log=True),
+    }
     info: ClassVar[MethodInfo] = MethodInfo(
         name="memit",
         family="locate-and-edit",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from behemoth.edit.gradient.method import GradientMethod
 from behemoth.edit.gradient.objectives import Forgetting, retained
 from behemoth.edit.protocol import EditContext, MethodInfo
+from behemoth.edit.search import Range, Searched
 from behemoth.support.errors import ArgumentError
 
 from .grad_ascent import FORGETTING_KINDS
@@ -55,6 +56,11 @@ class NegativePreferenceOptimisation(GradientMethod):
     beta: float = 0.1
     retain: float = 1.0
 
+    searched: ClassVar[Searched] = {
+        **GradientMethod.searched,
+        "beta": Range(0.02, 2.0, log=True),
+        "retain": Range(0.2, 25.0, log=True),
+    }
     info: ClassVar[MethodInfo] = MethodInfo(
         name="npo",
         family="unlearning",

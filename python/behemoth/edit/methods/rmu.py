@@ -10,6 +10,7 @@ from behemoth.edit.gradient.method import GradientMethod
 from behemoth.edit.gradient.objectives import Forgetting, Positions, by_row
 from behemoth.edit.parametrise import Part, chosen_layers
 from behemoth.edit.protocol import EditContext, MethodInfo
+from behemoth.edit.search import Range, Searched
 from behemoth.model.architecture import Architecture
 from behemoth.model.precision import wide_type, widened
 
@@ -77,6 +78,11 @@ class RepresentationMisdirection(GradientMethod):
     retain: float = 10.0
     positions: Positions = "all"
 
+    searched: ClassVar[Searched] = {
+        **GradientMethod.searched,
+        "steering": Range(2.0, 100.0, log=True),
+        "retain": Range(0.5, 100.0, log=True),
+    }
     info: ClassVar[MethodInfo] = MethodInfo(
         name="rmu",
         family="unlearning",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from behemoth.edit.gradient.method import GradientMethod
 from behemoth.edit.gradient.objectives import Forgetting, by_row, retained
 from behemoth.edit.protocol import EditContext, MethodInfo
+from behemoth.edit.search import Range, Searched
 from behemoth.support.errors import ArgumentError
 
 from .grad_ascent import FORGETTING_KINDS
@@ -64,6 +65,12 @@ class SaturationAndImportance(GradientMethod):
     importance: float = 1.0
     retain: float = 0.1
 
+    searched: ClassVar[Searched] = {
+        **GradientMethod.searched,
+        "saturation": Range(0.5, 10.0, log=True),
+        "importance": Range(0.2, 5.0, log=True),
+        "retain": Range(0.02, 10.0, log=True),
+    }
     info: ClassVar[MethodInfo] = MethodInfo(
         name="satimp",
         family="unlearning",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from behemoth.edit.gradient.method import GradientMethod
 from behemoth.edit.gradient.objectives import AnswerLikelihood
 from behemoth.edit.protocol import EditContext, MethodInfo
+from behemoth.edit.search import Range, Searched
 
 from .grad_ascent import FORGETTING_KINDS
 
@@ -34,6 +35,10 @@ class TaskVector(GradientMethod):
     retain_rows: int = 0
     strength: float = 1.0
 
+    searched: ClassVar[Searched] = {
+        **GradientMethod.searched,
+        "strength": Range(0.2, 3.0, log=True),
+    }
     info: ClassVar[MethodInfo] = MethodInfo(
         name="task_vector",
         family="unlearning",

@@ -10,6 +10,7 @@ from behemoth.delta.delta import Change, EditDelta, LowRank
 from behemoth.edit.gradient.method import check_kinds
 from behemoth.edit.parametrise import chosen_layers
 from behemoth.edit.protocol import EditContext, Effort, MethodInfo, settings_of
+from behemoth.edit.search import Range, Searched
 from behemoth.model.architecture import Architecture
 from behemoth.model.precision import wide_type
 from behemoth.support.errors import ArgumentError
@@ -54,6 +55,10 @@ class UltraEdit:
     ridge: float = 1.0
     imagined: int = 64
 
+    searched: ClassVar[Searched] = {
+        "learning_rate": Range(1e-4, 1.0, log=True),
+        "ridge": Range(0.1, 100.0, log=True),
+    }
     info: ClassVar[MethodInfo] = MethodInfo(
         name="ultraedit",
         family="locate-and-edit",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from behemoth.edit.gradient.method import GradientMethod
 from behemoth.edit.gradient.objectives import Forgetting, by_row, retained
 from behemoth.edit.protocol import EditContext, MethodInfo
+from behemoth.edit.search import Range, Searched
 from behemoth.model.precision import widened
 
 from .grad_ascent import FORGETTING_KINDS
@@ -61,6 +62,10 @@ class SelfDistillation(GradientMethod):
     beta: float = 10.0
     retain: float = 1.0
 
+    searched: ClassVar[Searched] = {
+        **GradientMethod.searched,
+        "beta": Range(1.0, 30.0, log=True),
+    }
     info: ClassVar[MethodInfo] = MethodInfo(
         name="undial",
         family="unlearning",

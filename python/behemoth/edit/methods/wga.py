@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from behemoth.edit.gradient.method import GradientMethod
 from behemoth.edit.gradient.objectives import Forgetting, by_row, retained
 from behemoth.edit.protocol import EditContext, MethodInfo
+from behemoth.edit.search import Range, Searched
 
 from .grad_ascent import FORGETTING_KINDS
 
@@ -50,6 +51,11 @@ class WeightedGradientAscent(GradientMethod):
     beta: float = 1.0
     retain: float = 1.0
 
+    searched: ClassVar[Searched] = {
+        **GradientMethod.searched,
+        "beta": Range(0.2, 5.0, log=True),
+        "retain": Range(0.2, 25.0, log=True),
+    }
     info: ClassVar[MethodInfo] = MethodInfo(
         name="wga",
         family="unlearning",

@@ -10,7 +10,7 @@ import polars as pl
 from behemoth.delta.delta import parameters_of
 from behemoth.evaluate.damage import BYSTANDERS, known_bystanders
 from behemoth.evaluate.dose import doses
-from behemoth.evaluate.geometry import weight_of
+from behemoth.evaluate.geometry import changed_parameter
 from behemoth.evaluate.text_losses import document_divergences
 from behemoth.plan.groups import FOLLOWING
 
@@ -135,7 +135,7 @@ def _norm(bench: Bench) -> Found:
     parameters = parameters_of(bench.model)
     rows = bench.geometry.drop_nulls("norm")
     own = [
-        float(weight_of(parameters, name).detach().double().square().sum())
+        float(changed_parameter(parameters, name).detach().double().square().sum())
         for name in rows["parameter"]
     ]
     sums = (

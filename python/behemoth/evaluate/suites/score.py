@@ -65,9 +65,10 @@ def _forgetting(reading: Reading) -> float | None:
 
 
 def _utility(reading: Reading) -> float | None:
-    if reading.value is None or not reading.twin:
+    if reading.value is None or reading.twin is None:
         return None
-    return min(1.0, reading.value / reading.twin)
+    # Where the twin has nothing there is nothing to lose.
+    return min(1.0, reading.value / reading.twin) if reading.twin > 0 else 1.0
 
 
 def _privacy(reading: Reading) -> float | None:

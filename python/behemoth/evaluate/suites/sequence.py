@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from behemoth.delta.delta import EditDelta, parameters_of
 from behemoth.evaluate.damage import BYSTANDERS, known_bystanders
 from behemoth.evaluate.frame import evaluate_model
-from behemoth.evaluate.geometry import weight_of
+from behemoth.evaluate.geometry import changed_parameter
 
 from .bench import Bench
 from .suite import Found, Measure, MissingError, Suite
@@ -156,7 +156,8 @@ def _norm(bench: Bench, edits: int) -> Found:
     parameters = parameters_of(bench.model)
     moved = sum(float(dense.double().square().sum()) for dense in changed.values())
     own = sum(
-        float(weight_of(parameters, name).detach().double().square().sum()) for name in changed
+        float(changed_parameter(parameters, name).detach().double().square().sum())
+        for name in changed
     )
     return Found((moved / own) ** 0.5)
 

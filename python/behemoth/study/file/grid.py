@@ -11,15 +11,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
+from math import prod
 from typing import Any
 
 from behemoth.support.errors import ArgumentError, Key, nearest, within
 
-__all__ = ["ROTATION", "SECTIONS", "grid_points", "laid_over", "rotated", "table_of", "turned"]
+__all__ = [
+    "ROTATION",
+    "SECTIONS",
+    "check_size",
+    "grid_points",
+    "laid_over",
+    "rotated",
+    "table_of",
+    "turned",
+]
 
 ROTATION = ("corpus", "rotation")
 SECTIONS = ("world", "corpus", "train", "plan", "measure")
 _GROUPED = ("groups:", "latin:")
+_POINTS = 100_000  # of a grid; equal ones are looked for among all before
 
 
 def table_of(key: Key | tuple[Key, ...], value: object) -> dict[str, Any]:
@@ -63,11 +74,24 @@ def grid_points(grid: object) -> list[dict[str, Any]]:
             raise ArgumentError(place, table, "a table of lists")
         with within(*place):
             axes = dict(_axes(table, ()))
+        check_size(place, axes)
         for values in product(*axes.values()):
             point = dict(zip(axes, values, strict=True))
             if point not in found:
                 found.append(point)
     return found or [{}]
+
+
+def check_size(name: str | tuple[Key, ...], axes: Mapping[str, list[Any]]) -> None:
+    """Refuse a product of lists that no study could carry out, before it is made.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    points = prod(map(len, axes.values()))
+    if points > _POINTS:
+        raise ArgumentError(name, f"{points:,} points", f"up to {_POINTS:,}")
 
 
 def _axes(table: Mapping[str, Any], before: tuple[str, ...]) -> Iterator[tuple[str, list[Any]]]:

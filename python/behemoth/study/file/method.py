@@ -6,23 +6,22 @@ packages included: a leaderboard that had to list them would miss the one that c
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from itertools import product
-from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, get_args
 
 from behemoth.edit.protocol import EditMethod, Family, settings_of
 from behemoth.edit.registry import get_method, method_names, method_type
+from behemoth.edit.settings import read_settings
 from behemoth.plan.request import EditRequest
 from behemoth.support.errors import ArgumentError, check_keys, within
 
-from .grid import SECTIONS, table_of
+from .grid import SECTIONS, check_size, table_of
 from .measure import Measure
 
-__all__ = ["MethodChoice", "read_methods", "read_settings"]
+__all__ = ["MethodChoice", "read_methods"]
 
 _KEYS = ("name", "family", "without", "label", "settings", "grid", "plan", "measure", "where")
 
@@ -157,6 +156,7 @@ def _choices(name: str, table: Mapping[str, Any], directory: Path | None) -> lis
     for key, values in grid.items():
         if not isinstance(values, list) or not values:
             raise ArgumentError(("grid", key), values, "a list of values, such as [1, 16]")
+    check_size("grid", grid)
     found: list[MethodChoice] = []
     for values in product(*grid.values()):
         own = dict(zip(grid, values, strict=True))
@@ -184,28 +184,3 @@ def _settings(name: str, value: object, directory: Path | None) -> Mapping[str, 
         return table_of("settings", value)
     file = (directory or Path()) / value.replace("{method}", name)
     return read_settings(file, name)
-
-
-def read_settings(file: str | PathLike[str], name: str) -> dict[str, Any]:
-    """Read the settings that a file has for a method, as `behemoth tune` writes one.
-
-    Parameters
-    ----------
-    file : path
-        TOML with ``name``, the method's, and a table ``settings``.
-    name : str
-        The method that they should be for.
-
-    Raises
-    ------
-    ArgumentError
-        When there is no such file, or it is for another method.
-    """
-    try:
-        table = tomllib.loads(Path(file).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        allowed = "a table, or a file of settings (`behemoth tune`)"
-        raise ArgumentError("settings", fspath(file), allowed) from None
-    if table.get("name") != name:
-        raise ArgumentError("settings", f"{fspath(file)}, of {table.get('name')!r}", f"of {name!r}")
-    return table_of("settings", table.get("settings", {}))

@@ -25,7 +25,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -34,6 +33,7 @@ from typing import Any
 from behemoth._gen import FORMAT_VERSIONS
 from behemoth.support.errors import ArgumentError, check_keys, within
 from behemoth.support.fields import made
+from behemoth.support.toml import read_toml
 
 from .expand import Expansion, expand
 from .grid import SECTIONS, grid_points, table_of
@@ -119,7 +119,7 @@ class Study:
             for a plan is seen only when it is compiled.
         """
         try:
-            table = tomllib.loads(text)
+            table = read_toml(text)
         except ValueError as error:
             raise ArgumentError("source", "what is no TOML", f"TOML; here: {error}") from None
         check_keys(table, _KEYS)

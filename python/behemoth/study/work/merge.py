@@ -9,12 +9,12 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike, fspath
 from pathlib import Path
 
 from behemoth.study.directory import StudyDirectory, StudyError
-from behemoth.study.records import StudyRecord
+from behemoth.study.records import FOREIGN, StudyRecord, TrialRow
 from behemoth.support.checks import path_of
 from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.locks import lock
@@ -91,7 +91,7 @@ def merge_studies(
     with renamed(path="studies"):
         sources = [StudyDirectory(each) for each in studies]
         abouts = [source.read() for source in sources]
-    about = abouts[0]
+    about = replace(abouts[0], trials=_all_trials(abouts))
     for source, other in zip(sources, abouts, strict=True):
         _check_same(source, about, other, sources[0])
     target = StudyDirectory(path_of("out", out))
@@ -99,7 +99,9 @@ def merge_studies(
         raise ArgumentError("out", fspath(out), "another directory than those that are merged")
     target.check(about.name)
     if (target.path / "study.json").is_file():
-        _check_same(target, about, target.read(), sources[0])
+        there = target.read()
+        _check_same(target, about, there, sources[0])
+        about = replace(about, trials=_all_trials([*abouts, there]))
     target.path.mkdir(parents=True, exist_ok=True)
     with lock(target.path / ".lock", wait=False) as ours:
         if not ours:
@@ -122,6 +124,17 @@ def merge_studies(
     )
 
 
+def _all_trials(abouts: Sequence[StudyRecord]) -> tuple[TrialRow, ...]:
+    """The trials of the study, and those that other tools made in any directory."""
+    foreign = {row.id: row for each in abouts for row in each.trials if row.family == FOREIGN}
+    own = (row for row in abouts[0].trials if row.family != FOREIGN)
+    return (*own, *foreign.values())
+
+
+def _own(about: StudyRecord) -> set[tuple[str, str]]:
+    return {(row.id, row.label) for row in about.trials if row.family != FOREIGN}
+
+
 def _check_same(
     source: StudyDirectory, about: StudyRecord, other: StudyRecord, first: StudyDirectory
 ) -> None:
@@ -131,7 +144,7 @@ def _check_same(
         ("threads", about.threads, other.threads),
         ("format_version", about.corpus_version, other.corpus_version),
         ("models", *({model["id"] for model in each.models} for each in (about, other))),
-        ("trials", *({(t.id, t.label) for t in each.trials} for each in (about, other))),
+        ("trials", _own(about), _own(other)),
     ):
         if here != there:
             raise ArgumentError(

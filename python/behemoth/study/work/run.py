@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from os import PathLike, fspath
 from pathlib import Path
@@ -13,7 +14,7 @@ from behemoth.study.directory import StudyDirectory, StudyError
 from behemoth.study.file.expand import Expansion
 from behemoth.study.file.spec import Study, read_study
 from behemoth.study.load import facts_per_object, load_of
-from behemoth.study.records import StudyRecord
+from behemoth.study.records import FOREIGN, StudyRecord, TrialRow
 from behemoth.study.results import Failure, Results
 from behemoth.support.checks import path_of
 from behemoth.support.errors import ArgumentError, renamed
@@ -214,7 +215,7 @@ def run_study(
     with lock(directory.path / ".lock", wait=False) as ours:
         if not ours:
             raise StudyError(f"another process is running the study in {fspath(out)}")
-        directory.begin(made.text, _about(made, expansion, threads))
+        directory.begin(made.text, _about(made, expansion, threads, _foreign(directory, expansion)))
         began = time.perf_counter()
         work = Work(directory, expansion.part(*part), progress)
         if work.models or work.trials:
@@ -335,7 +336,21 @@ def _engine(name: str, path: Path, workers: int | None, threads: int, work: Work
     return LocalEngine(path, min(count, max(len(work.models), len(work.trials))), threads, devices)
 
 
-def _about(study: Study, expansion: Expansion, threads: int) -> StudyRecord:
+def _foreign(directory: StudyDirectory, expansion: Expansion) -> list[TrialRow]:
+    """Trials of other tools that a study has, of models and plans that it still comes to."""
+    if not (directory.path / "study.json").is_file():
+        return []
+    own = {(trial.model, trial.plan.id) for trial in expansion.trials}
+    return [
+        row
+        for row in directory.read().trials
+        if row.family == FOREIGN and (row.model, row.plan) in own
+    ]
+
+
+def _about(
+    study: Study, expansion: Expansion, threads: int, foreign: Sequence[TrialRow]
+) -> StudyRecord:
     """What ``study.json`` says."""
     return StudyRecord(
         name=study.name,
@@ -346,5 +361,5 @@ def _about(study: Study, expansion: Expansion, threads: int) -> StudyRecord:
         methods=tuple(choice.to_dict() for choice in study.methods),
         points=study.points,
         models=tuple(unit.to_dict() for unit in expansion.models.values()),
-        trials=tuple(unit.row() for unit in expansion.trials),
+        trials=(*(unit.row() for unit in expansion.trials), *foreign),
     )

@@ -1,0 +1,75 @@
+"""`behemoth tune`: choose the settings of a method."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from behemoth.support.bars import Bars
+from behemoth.support.extras import needed
+from behemoth.support.process import prepare
+
+from . import parse
+from .console import console, keep_interrupts, resumable, write_json
+from .edit import DEVICE
+from .options import Option, command
+
+if TYPE_CHECKING:
+    from behemoth.tune import Tuned
+
+OPTIONS = (
+    Option("on", "RUN", "A finished run, better of another world than those reported on.",
+           required="a finished training run"),
+    Option("out", "DIR", "Directory to write; a tuning that was stopped goes on.",
+           required="a directory to write"),
+    Option("trials", "N", "Trials in all, the first of them the defaults.", parse.at_least(1), 20),
+    Option("objective", "editing|unlearning",
+           "Whose score decides [by what the method's edits are judged by]."),
+    Option("edits", "N", "Edits of the plan, of each level.", parse.at_least(1), 8),
+    Option("exposures", "N,N", "Levels of exposures of its facts [any above 0].", parse.levels),
+    Option("apart", "PLAN", "A plan whose facts are left alone."),
+    Option("rows", "N", "Most rows that the steps of an edit may take.", parse.at_least(1), 1280),
+    Option("seed", "N", "Key of the plan and of the search.", parse.count, 0),
+    Option("cache", "DIR", "Where covariances are kept [DIR/cache]."),
+    DEVICE,
+)  # fmt: skip
+
+
+@command(*OPTIONS)
+def tune(
+    method: Annotated[str, typer.Argument(metavar="METHOD", help="A method (`behemoth methods`).")],
+    given: dict[str, Any],
+    json: bool,
+) -> None:
+    """Choose settings of a method by trials on a plan of its own.
+
+    The score is that of the leaderboard. DIR gets best.toml, which `behemoth edit --set` and
+    studies take, curve.parquet with every trial, and the plan that they were tried on.
+    """
+    keep_interrupts()
+    prepare()
+    with needed(), resumable(given["out"]):
+        from behemoth.tune import tune as choose
+
+        done = choose(method, progress=Bars(), **given)
+    write_json(asdict(done)) if json else _show(done)
+
+
+def _show(done: Tuned) -> None:
+    screen = console()
+    screen.print(
+        f"{done.out}: {done.method}, {done.trials} trials ({done.carried_out} in this run), "
+        f"score {done.score:.3f} in trial {done.trial}, {done.default_score:.3f} by default, "
+        f"{done.seconds:.1f} s of edits",
+        markup=False,
+    )
+    for name, value in done.settings.items():
+        shown = f"{value:.3g}" if isinstance(value, float) else value
+        screen.print(f"  {name} = {shown}", markup=False)
+    console(stderr=True).print(
+        f"next: behemoth edit RUN --plan PLAN --method {done.method} --set {done.out}/best.toml "
+        "--out EDIT",
+        markup=False,
+    )

@@ -1,0 +1,94 @@
+"""The edit that another tool made: its model less the one that it was made of."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from os import PathLike, fspath
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from behemoth.delta.delta import Change, Dense, EditDelta
+from behemoth.plan.edit_plan import EditPlan
+from behemoth.support.checks import path_of
+from behemoth.support.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+__all__ = ["foreign_delta", "weights_digest"]
+
+_ALLOWED = "a model of transformers (config.json and safetensors)"
+
+
+def weights_digest(model: str | PathLike[str]) -> str:
+    """What the weights of a saved model are known by: 16 hexadecimal digits.
+
+    Raises
+    ------
+    ArgumentError
+        When there is no model.
+    """
+    place = path_of("model", model, _ALLOWED)
+    files = sorted(place.glob("*.safetensors")) if (place / "config.json").is_file() else []
+    if not files:
+        raise ArgumentError("model", fspath(place), _ALLOWED)
+    found = sha256()
+    for file in files:
+        with file.open("rb") as stream:
+            while part := stream.read(1 << 20):
+                found.update(part)
+    return found.hexdigest()[:16]
+
+
+def foreign_delta(
+    model: str | PathLike[str], name: str, unedited: PreTrainedModel, plan: EditPlan
+) -> EditDelta:
+    """Make a delta of a model that another tool has edited and saved.
+
+    Parameters
+    ----------
+    model : path
+        A directory as `save_pretrained` writes one.
+    name : str
+        What its method is called.
+    unedited : PreTrainedModel
+        What it was made of.
+    plan : EditPlan
+        What was to be edited, all of it together.
+
+    Returns
+    -------
+    EditDelta
+        Of all parameters that differ, dense.
+
+    Raises
+    ------
+    ArgumentError
+        When there is no model, or it has other parameters.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    weights_digest(model)
+    try:
+        theirs = AutoModelForCausalLM.from_pretrained(Path(model), dtype=torch.float32)
+    except (OSError, ValueError, KeyError):
+        raise ArgumentError("model", fspath(model), _ALLOWED) from None
+    new = dict(theirs.named_parameters())
+    own = dict(unedited.named_parameters())
+    odd = sorted(own.keys() ^ new.keys()) or [
+        each for each in own if own[each].shape != new[each].shape
+    ]
+    if odd:
+        raise ArgumentError(
+            "model", f"{fspath(model)}, which differs in {odd[0]}", "one made of the same model"
+        )
+    changes: dict[str, Change] = {}
+    with torch.no_grad():
+        for each, parameter in own.items():
+            difference = new[each].to(parameter.device) - parameter.float()
+            if bool(difference.any()):
+                changes[each] = Dense(difference)
+    return EditDelta(
+        changes=changes, method=name, settings={}, plan_hash=plan.plan_hash, seed=0
+    )  # fmt: skip

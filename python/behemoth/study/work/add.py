@@ -1,0 +1,138 @@
+"""A model that another tool has edited, as one more trial of a study.
+
+Models of a study are models of transformers, and its plans are exported to other tools' formats;
+what comes back is measured as the study's own trials of that model and plan are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from os import PathLike, fspath
+from typing import TYPE_CHECKING, ClassVar
+
+from behemoth.edit.protocol import EditContext, EditKind, Goal, MethodInfo
+from behemoth.edit.registry import get_method
+from behemoth.evaluate.foreign import foreign_delta, weights_digest
+from behemoth.plan.edit_plan import EditPlan
+from behemoth.study.directory import StudyDirectory, StudyError
+from behemoth.study.file.measure import Measure
+from behemoth.study.file.method import MethodChoice
+from behemoth.study.file.units import PlanUnit, TrialUnit
+from behemoth.study.records import FOREIGN, StudyRecord, TrialRecord, TrialRow
+from behemoth.support.errors import ArgumentError, renamed
+from behemoth.support.locks import lock
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from behemoth.delta.delta import EditDelta
+
+__all__ = ["add_model"]
+
+
+@dataclass(frozen=True)
+class _Foreign:
+    """The method of a tool that we know nothing of but the model that it left."""
+
+    model: str
+    digest: str
+    name: str
+    goal: Goal
+
+    kinds: ClassVar[frozenset[EditKind]] = frozenset(
+        {"remap", "censor", "refusal", "question_refusal"}
+    )
+
+    @property
+    def info(self) -> MethodInfo:
+        """Judged as its neighbours are."""
+        return MethodInfo(
+            name=self.name, family="fine-tuning", source="another tool", changes="unknown",
+            kinds=self.kinds, stacks=False, goal=self.goal, doses=False,
+        )  # fmt: skip
+
+    def apply(
+        self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
+    ) -> list[EditDelta]:
+        """The difference of the two models."""
+        return [foreign_delta(self.model, self.name, model, plan) for plan in plans]  # type: ignore[arg-type]
+
+
+def add_model(
+    study: str | PathLike[str],
+    model: str | PathLike[str],
+    *,
+    name: str,
+    run: str,
+    plan: str,
+) -> TrialRecord:
+    """Add a model that another tool has edited to a study.
+
+    Parameters
+    ----------
+    study : path
+    model : path
+        A directory as `save_pretrained` writes one, made of the run by editing the plan.
+    name : str
+        What it is called: a label of its own, the same for each model that the tool made.
+    run, plan : str
+        Ids of the model and of the plan in the study: names of folders in ``models`` and ``plans``.
+
+    Returns
+    -------
+    TrialRecord
+        Of the trial, which is measured as the study's own first trial of this run and plan.
+
+    Raises
+    ------
+    ArgumentError
+        When the study has no such run or plan, or the model is none or of another shape.
+    StudyError
+        When another process is running the study.
+    """
+    from behemoth.study.trial.laboratory import Laboratory
+
+    directory = StudyDirectory(study)
+    with renamed(path="study"):
+        about = directory.read()
+    if not name or any(row.label == name and row.family != FOREIGN for row in about.trials):
+        raise ArgumentError("name", name, "a label that no method of the study has")
+    beside = _beside(directory, about, run, plan)
+    measured = Measure.from_dict(beside.measure)
+    forgets = get_method(beside.method, beside.settings).info.forgets(nameless=True)
+    method = _Foreign(fspath(model), weights_digest(model), name, "forget" if forgets else "flip")
+    choice = MethodChoice(name, name, method, {})
+    made = EditPlan.load(directory.plan(plan))
+    unit = TrialUnit.of(
+        run, PlanUnit(plan, made.request), choice, measured, beside.rotation, beside.swap,
+        beside.twin,
+    )  # fmt: skip
+    with lock(directory.path / ".lock", wait=False) as ours:
+        if not ours:
+            raise StudyError(f"another process is running the study in {fspath(study)}")
+        record = Laboratory(directory).carry_out(unit)
+        row = replace(unit.row(), family=FOREIGN)
+        others = tuple(trial for trial in about.trials if trial.id != row.id)
+        text = (directory.path / "study.toml").read_text(encoding="utf-8")
+        directory.begin(text, replace(about, trials=(*others, row)))
+    return record
+
+
+def _beside(directory: StudyDirectory, about: StudyRecord, run: str, plan: str) -> TrialRow:
+    """The study's own first trial of a run and plan."""
+    own = [row for row in about.trials if row.family != FOREIGN]
+    runs = list(dict.fromkeys(row.model for row in own))
+    if run not in runs:
+        raise ArgumentError.unknown("run", run, runs)
+    plans = list(dict.fromkeys(row.plan for row in own if row.model == run))
+    if plan not in plans:
+        raise ArgumentError.unknown("plan", plan, plans)
+    row = next(row for row in own if (row.model, row.plan) == (run, plan))
+    for needed in (run, *([row.twin] if row.twin else [])):
+        record = directory.model_record(needed)
+        if record is None or record.status != "done":
+            raise ArgumentError("run", run, f"one whose model {needed} is trained (study run)")
+    if not (directory.plan(plan) / "plan.toml").is_file():
+        raise ArgumentError("plan", plan, "one that a trial was carried out with (study run)")
+    return row

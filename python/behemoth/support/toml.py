@@ -1,0 +1,43 @@
+"""TOML that people or strangers wrote, as the values that JSON has too."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["read_toml"]
+
+
+def read_toml(text: str) -> dict[str, Any]:
+    """Read TOML of tables, lists, texts, numbers and truth values.
+
+    Raises
+    ------
+    ValueError
+        When it is none, holds a date or a time, which no table here has a use for, or is nested so
+        deep that Python gives up.
+
+    Examples
+    --------
+    >>> read_toml("a = 2020-01-01")
+    Traceback (most recent call last):
+    ValueError: a is a date, and no value here is one
+    """
+    try:
+        table = tomllib.loads(text)
+        _check(table, "")
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+    return table
+
+
+def _check(value: object, name: str) -> None:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            _check(item, f"{name}.{key}" if name else str(key))
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            _check(item, f"{name}[{number}]")
+    elif not isinstance(value, str | int | float):
+        raise ValueError(f"{name} is a {type(value).__name__}, and no value here is one")

@@ -1,0 +1,165 @@
+"""The directory of a tuning: what was asked for, each trial, and what was chosen.
+
+::
+
+    DIR/tuning.json      what was asked for
+    DIR/plan/            the edits that settings are tried on
+    DIR/twin/            of unlearning, a run that was trained without them
+    DIR/trials/0000.json settings, score, its legs and seconds of a trial, written when it is done
+    DIR/curve.parquet    one row a trial
+    DIR/best.toml        what was chosen
+
+A trial is there as a whole or not at all, so a tuning that was stopped at any moment goes on with
+the next one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from os import fspath
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from behemoth.support.errors import ArgumentError, CorpusError
+from behemoth.support.fields import made
+from behemoth.support.files import as_json, replacing, write_bytes
+
+__all__ = ["CURVE", "Tried", "TuningDirectory"]
+
+FORMAT_VERSION = 1
+CURVE: dict[str, Any] = {
+    "trial": pl.UInt32,
+    "score": pl.Float64,
+    "best": pl.Float64,
+    "seconds": pl.Float64,
+    "settings": pl.String,
+    "legs": pl.String,
+    "failure": pl.String,
+}
+"""Columns of ``curve.parquet``; best is the highest score so far, settings and legs are JSON."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A trial.
+
+    Attributes
+    ----------
+    number : int
+        From 0, which has the settings that the method has by default.
+    settings : dict
+        Those that are searched.
+    score : float
+        0 where the edit broke down.
+    legs : dict of str to float
+        What the score is the harmonic mean of.
+    seconds : float
+        Of the edit, measuring apart.
+    failure : str, optional
+        Why it broke down.
+    """
+
+    number: int
+    settings: dict[str, Any]
+    score: float
+    legs: dict[str, Any]
+    seconds: float
+    failure: str | None = None
+
+
+class TuningDirectory:
+    """The directory of a tuning.
+
+    Parameters
+    ----------
+    path : Path
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.plan, self.twin = path / "plan", path / "twin"
+
+    def begin(self, asked: Mapping[str, Any]) -> None:
+        """Write what is asked for, or see that it is what was asked for before.
+
+        Raises
+        ------
+        ArgumentError
+            When the directory is of something else.
+        CorpusError
+            When its record is damaged.
+        """
+        place, file = self.path, self.path / "tuning.json"
+        if place.exists() and not place.is_dir():
+            raise ArgumentError("out", f"{fspath(place)}, a file", "a new or empty directory")
+        if file.is_file():
+            there = _read(file)
+            for name, value in asked.items():
+                if there.get(name) != value:
+                    raise ArgumentError(
+                        "out",
+                        f"{fspath(place)}, a tuning with {name} {there.get(name)!r}",
+                        f"one with {name} {value!r}, or a new directory",
+                    )
+            return
+        if place.is_dir() and any(entry.name != ".lock" for entry in place.iterdir()):
+            allowed = "a new or empty directory, or one of this tuning"
+            raise ArgumentError("out", f"{fspath(place)}, which holds something else", allowed)
+        place.mkdir(parents=True, exist_ok=True)
+        write_bytes(file, as_json({"format_version": FORMAT_VERSION, **asked}))
+
+    def tried(self) -> list[Tried]:
+        """The trials that are done, up to the first that is not.
+
+        Raises
+        ------
+        CorpusError
+            When one is damaged.
+        """
+        found: list[Tried] = []
+        while (file := self._trial(len(found))).is_file():
+            values = _read(file)
+            try:
+                found.append(made(Tried, values))
+            except ArgumentError:
+                raise CorpusError(f"{file} is damaged: it is no trial of a tuning") from None
+        return found
+
+    def write(self, tried: Tried) -> None:
+        """Record a trial."""
+        self._trial(tried.number).parent.mkdir(exist_ok=True)
+        write_bytes(self._trial(tried.number), as_json(asdict(tried)))
+
+    def conclude(self, trials: Sequence[Tried], method: str, said: str) -> Tried:
+        """Write the curve and what was chosen, and give it: the first of the highest scores."""
+        best = max(trials, key=lambda trial: (trial.score, -trial.number))
+        rows: list[dict[str, Any]] = []
+        for trial in trials:
+            highest = max(trial.score, rows[-1]["best"] if rows else trial.score)
+            rows.append(
+                {"trial": trial.number, "score": trial.score, "best": highest,
+                 "seconds": trial.seconds, "settings": json.dumps(trial.settings),
+                 "legs": json.dumps(trial.legs), "failure": trial.failure}
+            )  # fmt: skip
+        with replacing(self.path / "curve.parquet") as temporary:
+            pl.DataFrame(rows, schema=CURVE).write_parquet(temporary)
+        lines = [f"{key} = {json.dumps(value)}" for key, value in best.settings.items()]
+        text = "\n".join([f"# {said}", f"name = {json.dumps(method)}", "[settings]", *lines, ""])
+        write_bytes(self.path / "best.toml", text.encode())
+        return best
+
+    def _trial(self, number: int) -> Path:
+        return self.path / "trials" / f"{number:04}.json"
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+        assert isinstance(values, dict)
+    except (OSError, ValueError, AssertionError):
+        raise CorpusError(f"{file} is damaged: it is no record of a tuning") from None
+    return values

@@ -1,0 +1,144 @@
+"""Disks that fail at any write: one line that names the file, nothing torn, and it goes on."""
+
+import errno
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import behemoth as bh
+from behemoth.support import files
+from behemoth.support.errors import CorpusError
+
+QUICK = ("--model", "pico", "--steps", "4", "--block-length", "32", "--batch-size", "4",
+         "--threads", "1", "--no-tensorboard", "--checkpoint-interval", "2")  # fmt: skip
+COMMANDS = {
+    "gen": ("gen", "--subjects", "30", "--relations", "2", "--objects", "5", "--probes", "20"),
+    "train": ("train", "corpus", *QUICK),
+    "plan": ("plan", "run", "--edits", "2", "--independent", "--repeats", "1", "--probes", "1"),
+    "edit": ("edit", "run", "--plan", "plan", "--method", "lora", "--set", "steps=2", "--single"),
+    "export": ("export", "corpus", "--to", "jsonl"),
+}
+FAULTS = ("ENOSPC", "EDQUOT", "EIO", "short", "fsync")
+
+
+class Disk:
+    """Counts what is done to a disk through `support.files`, and fails at one of it."""
+
+    def __init__(self, patch, fault=None, at=None):
+        self.fault, self.at, self.done, self.failed = fault, at, 0, None
+        sync, room, write = files.sync, files.mkdtemp, Path.write_bytes
+
+        def synced(path):
+            self.touch("fsync", path)
+            sync(path)
+
+        def made(*args, **options):
+            self.touch("room", options["dir"])
+            return room(*args, **options)
+
+        def written(path, data):
+            if self.touch("write", path):
+                write(path, data[: len(data) // 2])  # as much as there was room for
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return write(path, data)
+
+        patch.setattr(files, "sync", synced)
+        patch.setattr(files, "mkdtemp", made)
+        patch.setattr(Path, "write_bytes", written)
+
+    def touch(self, what, path):
+        """Fail if it is time, and this kind of fault can come here; or say that half is written."""
+        fits = {"short": ("write",), "fsync": ("fsync",)}.get(
+            self.fault, ("room", "write", "fsync")
+        )
+        if what not in fits:
+            return False
+        self.done += 1
+        if self.done - 1 != self.at:
+            return False
+        self.failed = path
+        if self.fault == "short":
+            return True
+        code = getattr(errno, "EIO" if self.fault == "fsync" else self.fault)
+        # What a library says of it has a name or none.
+        raise OSError(code, os.strerror(code), *([str(path)] if self.done % 2 else []))
+
+
+def meaning(place):
+    """The bytes of what a directory is about; records have times in them."""
+    return {
+        str(path.relative_to(place)): path.read_bytes()
+        for path in sorted(place.rglob("*"))
+        if path.suffix in (".safetensors", ".bin", ".parquet", ".jsonl")
+        if not path.name.startswith("metrics")
+    }
+
+
+def is_whole_or_not_there(place):
+    """What reads as a whole is whole, and all else is refused."""
+    try:
+        found = bh.verify(place)
+    except (CorpusError, bh.ArgumentError):
+        return True
+    return found.ok or (bool(found.missing) and not found.bad)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("verb", COMMANDS)
+def test_a_disk_that_fails_anywhere(directories, run, tmp_path, monkeypatch, rounds, verb, fault):
+    words = COMMANDS[verb]
+    for name in ("corpus", "run", "plan"):
+        (tmp_path / name).symlink_to(directories / name)
+    monkeypatch.chdir(tmp_path)
+    with monkeypatch.context() as patch:
+        disk = Disk(patch, fault)
+        assert run(*words, "--out", "straight").code == 0
+    assert disk.done > 1
+    draw = random.Random(f"{verb} {fault}")
+    for number in range(rounds(1)):
+        out = f"out{number}"
+        with monkeypatch.context() as patch:
+            failing = Disk(patch, fault, draw.randrange(disk.done))
+            ran = run(*words, "--out", out)
+        assert failing.failed is not None
+        message = ran.refused(1)
+        assert "[Errno" not in message
+        assert any(text in message for text in ("No space left", "quota", "Input/output error"))
+        assert out in message, message
+        assert is_whole_or_not_there(Path(out)), message
+        assert not list(Path(out).rglob("*.tmp"))
+        assert run(*words, "--out", out).code == 0
+        assert meaning(Path(out)) == meaning(Path("straight"))
+        assert bh.verify(out).ok
+
+
+LIMITED = """
+import resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
+from behemoth.cli.main import main
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("verb", "size"), [("gen", 60_000), ("train", 20_000), ("edit", 4_000), ("plan", 4_000)]
+)
+def test_libraries_that_find_no_room(directories, tmp_path, verb, size):
+    """A limit to the size of files, by the system: what numpy, polars and safetensors run into."""
+    for name in ("corpus", "run", "plan"):
+        (tmp_path / name).symlink_to(directories / name)
+    words = COMMANDS[verb] if verb != "gen" else ("gen", "--subjects", "20000", "--relations", "4")
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(size), *words, "--out", "out"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("behemoth: error: ") and "out" in last and "Traceback" not in done.stderr
+    assert "File too large" in last and "[Errno" not in last, last
+    assert is_whole_or_not_there(tmp_path / "out")

@@ -1,0 +1,126 @@
+"""Models that other tools have edited, as trials of a study."""
+
+import shutil
+
+import pytest
+
+from behemoth import ArgumentError
+from behemoth.study import add_model, merge_studies
+from behemoth.study.directory import StudyDirectory
+from behemoth.study.results import Results
+
+TEXT = """
+name = "foreign"
+[world]
+subjects = 20
+relations = 2
+objects = 5
+[corpus]
+exposures = 8
+[train]
+model = "pico"
+steps = 4
+block_length = 32
+batch_size = 4
+[plan]
+edits = 3
+distinct = false
+repeats = 2
+same_object = 2
+same_relation = 2
+regular = 2
+probes = 1
+[measure]
+suite = "editing"
+deltas = true
+[[method]]
+name = "ft"
+label = "ft"
+settings = { steps = 3, learning_rate = 1e-2 }
+"""
+
+
+@pytest.fixture(scope="module")
+def study(in_process, tmp_path_factory):
+    out = tmp_path_factory.mktemp("foreign") / "study"
+    assert in_process(TEXT, out)[0].done == 1
+    return out
+
+
+@pytest.fixture
+def copy(study, tmp_path):
+    return shutil.copytree(study, tmp_path / "study")
+
+
+@pytest.fixture(scope="module")
+def theirs(study, tmp_path_factory):
+    """What a tool would leave that does what `ft` does: a model with the delta in."""
+    from behemoth.delta.delta import EditDelta
+    from behemoth.train.run import read_run
+
+    directory = StudyDirectory(study)
+    trial = directory.read().trials[0]
+    model = read_run(directory.model(trial.model)).load_model("cpu")
+    EditDelta.load(directory.trial(trial.id) / "deltas" / "batch").apply(model)
+    place = tmp_path_factory.mktemp("theirs") / "model"
+    model.save_pretrained(place)
+    return place
+
+
+def ids(study):
+    trial = StudyDirectory(study).read().trials[0]
+    return {"run": trial.model, "plan": trial.plan}
+
+
+def test_a_model_is_measured_as_its_neighbours_are(copy, theirs):
+    record = add_model(copy, theirs, name="theirs", **ids(copy))
+    assert record.status == "done" and record.measure["suite"] == "editing"
+    frame = Results.open(copy).suites.collect()
+    own, other = (
+        dict(frame.filter(label=label).select("measure", "value").iter_rows())
+        for label in ("ft", "theirs")
+    )
+    assert set(own) == set(other)
+    for measure in ("efficacy", "kl", "norm", "exact_efficacy"):
+        assert other[measure] == pytest.approx(own[measure], rel=1e-3, abs=1e-5), measure
+    assert set(frame["family"]) == {"fine-tuning", "foreign"}
+
+
+def test_it_stays_when_the_study_is_run_or_merged(copy, study, theirs, in_process, tmp_path):
+    first = add_model(copy, theirs, name="theirs", **ids(copy))
+    assert add_model(copy, theirs, name="theirs", **ids(copy)).id == first.id
+    assert in_process(TEXT, copy)[0].done == 2
+    merged = merge_studies([study, copy], tmp_path / "c")
+    assert (merged.trials, merged.trials_done) == (2, 2)
+    assert len(Results.open(tmp_path / "c").done) == 2
+
+
+def test_refusals(copy, theirs, tmp_path):
+    known = ids(copy)
+    with pytest.raises(ArgumentError, match="name': got ft, allowed: a label that no method"):
+        add_model(copy, theirs, name="ft", **known)
+    with pytest.raises(ArgumentError, match="run': got x, allowed: "):
+        add_model(copy, theirs, name="theirs", run="x", plan=known["plan"])
+    with pytest.raises(ArgumentError, match="plan': got x, allowed: "):
+        add_model(copy, theirs, name="theirs", run=known["run"], plan="x")
+    with pytest.raises(ArgumentError, match=r"model': got .*, allowed: a model of transformers"):
+        add_model(copy, tmp_path, name="theirs", **known)
+    with pytest.raises(ArgumentError, match=r"path|study': got .*, allowed: a study"):
+        add_model(tmp_path, theirs, name="theirs", **known)
+    assert len(StudyDirectory(copy).read().trials) == 1
+
+
+def test_a_model_of_another_shape_is_refused(copy, theirs, tmp_path):
+    from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
+
+    config = GPTNeoXConfig(vocab_size=20, hidden_size=16, num_hidden_layers=1,
+                           num_attention_heads=2, intermediate_size=32)  # fmt: skip
+    GPTNeoXForCausalLM(config).save_pretrained(tmp_path / "small")
+    with pytest.raises(ArgumentError, match=r"model': got .*, which differs in .*, allowed: one"):
+        add_model(copy, tmp_path / "small", name="theirs", **ids(copy))
+
+
+def test_the_command(copy, theirs, run):
+    words = [f"--{key}={value}" for key, value in ids(copy).items()]
+    said = run("study", "add", copy, "--model", theirs, "--name", "theirs", *words)
+    assert said.code == 0 and "theirs, done" in said.out

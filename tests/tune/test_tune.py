@@ -1,0 +1,222 @@
+"""Tuning: what is searched, that it goes on after a stop, and what it leaves."""
+
+import json
+import math
+import shutil
+import tomllib
+from dataclasses import dataclass, fields
+from os import fspath
+from typing import ClassVar
+
+import polars as pl
+import pytest
+
+import behemoth as bh
+from behemoth import ArgumentError, CorpusError
+from behemoth.edit.protocol import answers
+from behemoth.edit.registry import get_method, method_names
+from behemoth.edit.search import Choice, Range
+from behemoth.tune import tune
+from behemoth.tune.choose import _below
+from behemoth.tune.sampler import suggested
+
+pytest.importorskip("optuna", reason="the extra tune is not installed")
+FEW = {"trials": 3, "edits": 2, "rows": 32}
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    corpus = bh.Corpus(bh.World(30, 2, 6, seed=5), exposures=bh.Groups([0, 12]))
+    config = bh.default_config(
+        "pico", steps=6, block_length=32, batch_size=4, threads=1, tensorboard=False, probe_facts=0
+    )
+    return bh.train(corpus, out=tmp_path_factory.mktemp("tune") / "run", config=config)
+
+
+@pytest.fixture(scope="module")
+def tuned(ran, tmp_path_factory):
+    out = tmp_path_factory.mktemp("tuned") / "ft"
+    return tune("ft", ran, out, **FEW), out
+
+
+def test_the_defaults_are_the_first_trial_and_the_best_is_no_worse(tuned):
+    done, out = tuned
+    assert (done.trials, done.carried_out, done.objective) == (3, 3, "editing")
+    first = json.loads((out / "trials" / "0000.json").read_text())
+    default = get_method("ft")
+    assert first["settings"]["learning_rate"] == default.learning_rate
+    assert first["settings"]["steps"] == 2  # 32 rows by 16 a step
+    assert first["score"] == done.default_score <= done.score
+    curve = pl.read_parquet(out / "curve.parquet")
+    assert curve["trial"].to_list() == [0, 1, 2]
+    assert curve["best"].to_list() == curve["score"].cum_max().to_list()
+    assert curve["best"][-1] == done.score
+
+
+def test_what_was_chosen_is_a_file_that_edits_and_studies_take(tuned, ran, tmp_path, run):
+    done, out = tuned
+    table = tomllib.loads((out / "best.toml").read_text())
+    assert table == {"name": "ft", "settings": done.settings}
+    plan = bh.plan(ran, edits=2, repeats=2, probes=1)
+    edited = bh.edit(ran, plan, "ft", tmp_path / "edit", settings=done)
+    assert edited.settings["learning_rate"] == done.settings["learning_rate"]
+    with pytest.raises(ArgumentError, match=r"settings': got .*best\.toml, of 'ft', allowed: of"):
+        bh.edit(ran, plan, "lora", tmp_path / "other", settings=out / "best.toml")
+    plan.save(tmp_path / "plan")
+    words = ("--plan", tmp_path / "plan", "--method", "ft", "--set", out / "best.toml")
+    report = run("edit", fspath(ran), *words, "--out", tmp_path / "cli", "--json").json()
+    assert report["settings"]["steps"] == done.settings["steps"]
+
+
+def test_a_tuning_that_was_stopped_goes_on_to_the_same(tuned, ran, tmp_path):
+    _, whole = tuned
+
+    def stop(moment):
+        if moment.done:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tune("ft", ran, tmp_path / "ft", **FEW, progress=stop)
+    assert len(list((tmp_path / "ft" / "trials").iterdir())) == 1
+    again = tune("ft", ran, tmp_path / "ft", **FEW)
+    assert (again.carried_out, again.trials) == (2, 3)
+    for number in range(3):
+        one, other = (
+            json.loads((place / "trials" / f"{number:04}.json").read_text())
+            for place in (whole, tmp_path / "ft")
+        )
+        assert one["settings"] == other["settings"]
+        assert one["score"] == pytest.approx(other["score"], abs=1e-6)
+    assert tune("ft", ran, tmp_path / "ft", **FEW).carried_out == 0
+    assert tune("ft", ran, tmp_path / "ft", **{**FEW, "trials": 4}).carried_out == 1
+
+
+def test_unlearning_is_tuned_against_a_twin(ran, tmp_path):
+    done = tune("grad_diff", ran, tmp_path / "t", **{**FEW, "trials": 2})
+    assert done.objective == "unlearning" and (tmp_path / "t" / "twin" / "run.json").is_file()
+    trial = json.loads((tmp_path / "t" / "trials" / "0000.json").read_text())
+    assert set(trial["legs"]) == {"forgetting", "utility", "privacy"}
+    legs = [leg for leg in trial["legs"].values() if leg is not None]
+    assert trial["score"] == pytest.approx(len(legs) / sum(1 / leg for leg in legs))
+
+
+def test_facts_of_a_plan_are_left_alone(ran, tmp_path):
+    other = bh.plan(ran, edits=20, distinct=False, repeats=2, probes=1)
+    other.save(tmp_path / "other")
+    tune("ft", ran, tmp_path / "t", **{**FEW, "trials": 1}, apart=tmp_path / "other")
+    mine = bh.EditPlan.load(tmp_path / "t" / "plan")
+    assert not set(mine.edits["fact"]) & set(other.edits["fact"])
+
+
+def test_an_edit_that_breaks_down_scores_nothing(ran, tmp_path, monkeypatch):
+    import behemoth.tune.choose as module
+
+    monkeypatch.setattr(module, "suggested", lambda *_: {"learning_rate": 1e30, "steps": 2})
+    done = tune("ft", ran, tmp_path / "t", **{**FEW, "trials": 2})
+    broken = json.loads((tmp_path / "t" / "trials" / "0001.json").read_text())
+    assert broken["score"] == 0 and "loss" in broken["failure"] and done.trial == 0
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "said"),
+    [
+        ("fft", {}, "method': got fft, allowed: "),
+        ("retrain", {}, "method': got retrain, allowed: one that says what"),
+        ("ft", {"objective": "speed"}, "objective': got speed, allowed: editing, unlearning"),
+        ("npo", {"objective": "editing", "trials": 0}, "trials': got 0"),
+        ("ft", {"edits": 500}, "edits': got 500, allowed: up to"),
+    ],
+)
+def test_refusals(method, options, said, ran, tmp_path):
+    with pytest.raises(ArgumentError, match=said):
+        tune(method, ran, tmp_path / "t", **{**FEW, **options})
+    assert not (tmp_path / "t").exists()
+
+
+def test_a_directory_of_something_else_is_refused(tuned, ran, tmp_path):
+    with pytest.raises(ArgumentError, match=r"out': got .*, a tuning with method 'ft'"):
+        tune("lora", ran, tuned[1], **FEW)
+    (tmp_path / "mine.txt").write_text("x")
+    with pytest.raises(ArgumentError, match=r"out': got .*, which holds something else"):
+        tune("ft", ran, tmp_path, **FEW)
+    copy = tmp_path / "copy"
+    shutil.copytree(tuned[1], copy)
+    (copy / "trials" / "0001.json").write_text("{}")
+    with pytest.raises(CorpusError, match=r"0001\.json is damaged"):
+        tune("ft", ran, copy, **FEW)
+
+
+@pytest.mark.parametrize("name", method_names())
+def test_what_is_searched_are_settings_that_the_method_allows(name):
+    kind = type(get_method(name))
+    searched = answers(get_method(name)).searched()
+    assert set(searched) <= {own.name for own in fields(kind)}
+    for end in range(2):
+        values = {
+            key: one.values[-end] if isinstance(one, Choice) else (one.low, one.high)[end]
+            for key, one in searched.items()
+        }
+        get_method(name, values)
+
+
+@dataclass(frozen=True)
+class _Stepping:
+    steps: int = 60
+    searched: ClassVar = {"steps": Range(1, 100)}
+
+    def effort(self):
+        from behemoth.edit.protocol import Effort
+
+        return Effort(self.steps, 16)
+
+
+def test_the_ceiling_takes_steps_away():
+    assert _below(_Stepping(), 320).steps == 20
+    assert _below(_Stepping(), 10_000).steps == 60
+    assert _below(_Stepping(), 1).steps == 1
+
+
+def test_suggestions_keep_to_their_ranges_and_find_what_is_better():
+    searched = {
+        "rate": Range(1e-4, 1.0, log=True),
+        "steps": Range(1, 9),
+        "kind": Choice(("a", "b")),
+    }
+    past = []
+    for _ in range(40):
+        got = suggested(searched, past, seed=3)
+        assert 1e-4 <= got["rate"] <= 1 and got["steps"] in range(1, 10) and got["kind"] in "ab"
+        past.append((got, -abs(math.log10(got["rate"]) + 2) - (got["kind"] == "a")))
+    late = [settings["rate"] for settings, _ in past[-10:]]
+    assert sum(1e-3 < rate < 1e-1 for rate in late) >= 7
+    assert suggested(searched, past, seed=3) == suggested(searched, past, seed=3)
+    assert suggested(searched, past, seed=4) != suggested(searched, past, seed=3)
+
+
+def test_ranges_are_checked():
+    with pytest.raises(ArgumentError, match="low': got 2, allowed: below 1"):
+        Range(2, 1)
+    with pytest.raises(ArgumentError, match="allowed: below 1, and above 0 with log"):
+        Range(0, 1, log=True)
+    with pytest.raises(ArgumentError, match="values': got"):
+        Choice(("a",))
+    assert Range(1, 4).whole and not Range(1.0, 4).whole
+
+
+def test_the_command_says_what_it_chose(ran, tmp_path, run):
+    words = (
+        "--on",
+        fspath(ran),
+        "--trials",
+        2,
+        "--edits",
+        2,
+        "--rows",
+        16,
+        "--out",
+        tmp_path / "t",
+    )
+    said = run("tune", "ft_l", *words)
+    assert said.code == 0 and "ft_l, 2 trials (2 in this run), score" in said.out
+    assert run("tune", "ft_l", *words, "--json").json()["carried_out"] == 0
+    assert "argument '--on': got nothing" in run("tune", "ft_l", "--out", "x").refused()
