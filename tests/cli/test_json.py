@@ -62,7 +62,10 @@ COMMANDS = {
     "study gates": "study gates --dry-run",
 }
 # Below, and in test_trace.py.
-ELSEWHERE = {"inspect STUDY", "study run", "study merge", "study report", "trace"}
+ELSEWHERE = {
+    "inspect STUDY", "study run", "study merge", "study report", "trace",
+    "methods --check", "inspect ZOO", "zoo make",  # tests/edit/test_third_party.py, tests/zoo
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -89,6 +89,20 @@ def test_locate_and_edit_of_another_origin(llama, spec, plan, tmp_path):
     assert (after["log_probability_new"] > after["log_probability_old"]).all()
 
 
+def test_its_edit_is_exported(llama, spec, plan, tmp_path):
+    from transformers import AutoModelForCausalLM
+
+    settings = {"steps": 2}
+    bh.edit(llama, plan, "lora", tmp_path / "edit", corpus=spec, settings=settings)
+    bh.export(tmp_path / "edit", tmp_path / "out", "hf")
+    found = AutoModelForCausalLM.from_pretrained(tmp_path / "out").state_dict()
+    model = AutoModelForCausalLM.from_pretrained(llama)
+    with bh.load(tmp_path / "edit").deltas()[None].apply(model):
+        assert all(found[name].equal(value) for name, value in model.state_dict().items())
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "| run | `llama`: of another origin |" in card
+
+
 def test_its_edit_is_found_again_and_goes_on(llama, spec, plan, tmp_path):
     settings = {"steps": 2}
     made = [

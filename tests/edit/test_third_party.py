@@ -140,7 +140,7 @@ def test_the_command_names_what_is_broken(run, plugin):
     )
     ran = run("methods", "--check", "jolt", "--json")
     assert ran.code == 1
-    broken = [row["name"] for row in json.loads(ran.out) if row["broken"]]
+    broken = [row["name"] for row in json.loads(ran.out)["promises"] if row["broken"]]
     assert broken == [
         "the same delta alone and among others",
         "kinds of edits that it is not for are refused",

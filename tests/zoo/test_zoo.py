@@ -179,6 +179,7 @@ def test_what_is_there_is_not_written_over(zoo, tmp_path):
 
 def test_the_command(run, tiny, zoo):
     made = run("zoo", "make", "--out", zoo, "--json").json()
+    assert list(made) == ["out", "size", "models", "files", "bytes", "zoo_hash", "seconds"]
     assert (made["models"], made["size"]) == (4, "smoke")
     assert made["zoo_hash"] == bh.load(zoo).record.zoo_hash
     report = run("inspect", zoo, "--json").json()

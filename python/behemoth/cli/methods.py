@@ -67,7 +67,7 @@ def _check(name: str, json: bool) -> None:
 
         found = check_method(name, progress=Bars())
     if json:
-        write_json([asdict(promise) for promise in found])
+        write_json({"method": name, "promises": [asdict(promise) for promise in found]})
     else:
         rows = [("kept", "promise")]
         rows += [("no" if promise.broken else "yes", promise.name) for promise in found]

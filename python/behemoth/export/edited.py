@@ -14,7 +14,8 @@ from behemoth.edit.record import EditRecord, read_edit
 from behemoth.evaluate.suites.suite import RECORD as SUITE, SuiteResult
 from behemoth.support.checks import path_of
 from behemoth.support.errors import ArgumentError
-from behemoth.train.run import RECORD as RUN, Run, read_run
+from behemoth.train.run import RECORD as RUN, read_subject
+from behemoth.train.subject import Subject
 
 __all__ = ["EditedModels"]
 
@@ -28,8 +29,8 @@ class EditedModels:
     Attributes
     ----------
     record : EditRecord
-    run : Run
-        The run that was edited.
+    run : Subject
+        The run that was edited, or the model of another origin.
     deltas : mapping of str to int or None
         The key of each model's delta by the folder of the model; that of the only one is empty.
 
@@ -40,7 +41,7 @@ class EditedModels:
     """
 
     record: EditRecord
-    run: Run
+    run: Subject
     deltas: Mapping[str, int | None]
 
     def __post_init__(self) -> None:
@@ -71,7 +72,7 @@ class EditedModels:
             got = f"{fspath(directory)}, a run, which transformers loads as it is"
             raise ArgumentError("directory", got, _ALLOWED)
         record = read_edit(place)
-        run = read_run(record.run)
+        run = read_subject(record.run, record.corpus)
         failed = {row.edit: row.failure for row in record.failed}
         if edit is not None:
             if not record.single or edit not in record.edits:

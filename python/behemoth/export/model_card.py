@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from behemoth._gen import version
 from behemoth.edit.registry import method_names, method_type
 from behemoth.evaluate.suites.suite import SuiteResult
-from behemoth.train.run import world_id
+from behemoth.train.run import Run, world_id
 
 from .card import CARD
 from .edited import EditedModels
@@ -38,17 +38,21 @@ def _head(models: EditedModels) -> Iterator[str]:
 
 def _body(models: EditedModels, key: int | None) -> Iterator[str]:
     run, record = models.run, models.record
-    corpus, config = run.corpus, run.config
+    corpus = run.corpus
+    trained = isinstance(run, Run)
+    origin = (
+        f"{run.config.model}, initialised by seed {run.seed}" if trained else "of another origin"
+    )
     yield from (f"# {run.name}, edited by {record.method}", "")
     yield (
-        "A language model that was trained on a synthetic world by behemoth, and what an edit "
-        "made of it. The edit is in the weights; `run` below is the unedited model."
+        "A language model that knows a synthetic world of behemoth, and what an edit made of it. "
+        "The edit is in the weights; `run` below is the unedited model."
     )
     settings = ", ".join(f"{name} {json.dumps(value)}" for name, value in record.settings.items())
     rows = {
         "world": f"`{world_id(corpus)}`, {corpus.world.num_facts:,} facts",
         "corpus": f"spec `{corpus.spec_hash}`",
-        "run": f"`{run.name}`: {config.model}, initialised by seed {run.seed}",
+        "run": f"`{run.name}`: {origin}",
         "method": _method(record.method),
         "settings": settings or "none",
         "seed": str(record.seed),
