@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from behemoth.delta.delta import Dense, LowRank, parameters_of
 from behemoth.delta.module import ModuleChange
-from behemoth.evaluate.geometry import weight_of
+from behemoth.evaluate.geometry import changed_parameter
 from behemoth.study.schemas import SHAPES
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def shapes(
             known = Dense(weight) if isinstance(weight, Tensor) else weight
             by_parameter.setdefault(name, []).append((edit, known))
     for name, changes in by_parameter.items():
-        size = float(weight_of(parameters, name).detach().float().norm())
+        size = float(changed_parameter(parameters, name).detach().float().norm())
         rank_less = [
             (edit, change)
             for edit, change in changes
