@@ -3,7 +3,12 @@ import polars as pl
 import torch
 
 from behemoth import Corpus, World
-from behemoth.evaluate.linear_probes import LINEAR_PROBES, probe_objects, residual_stream
+from behemoth.evaluate.linear_probes import (
+    LINEAR_PROBES,
+    probe_objects,
+    residual_stream,
+    ridge_scores,
+)
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.request import EditRequest
 from behemoth.recall.ragged import Ragged
@@ -65,3 +70,13 @@ def test_it_runs_on_a_model_and_the_seed_decides(random_model):
     one, other = (probe_objects(model, corpus, plan, facts=50, controls=5) for _ in range(2))
     assert one.equals(other)
     assert one["layer"].unique().to_list() == [1, 2]
+
+
+def test_objects_that_no_row_is_fitted_on_cost_nothing_and_score_nothing():
+    generator = np.random.default_rng(0)
+    states = generator.normal(size=(40, 6)).astype(np.float32)
+    objects = generator.integers(0, 4, 30)
+    few = ridge_scores(states, objects, 30, 4, 0.1)
+    many = ridge_scores(states, objects * 20_000, 30, 67_200, 0.1)
+    np.testing.assert_allclose(many[:, [0, 20_000, 40_000, 60_000]], few)
+    assert np.count_nonzero(many) == few.size

@@ -214,9 +214,13 @@ def ridge_scores(
     x = states.astype(np.float64)
     mean = x[:fitted].mean(0)
     x = x - mean
-    one_hot = np.eye(count)[objects]
+    # Objects that no row is fitted on have no weights: a relation may have 67,200 of them.
+    there, own = np.unique(objects, return_inverse=True)
+    one_hot = np.eye(len(there))[own]
     offset = one_hot.mean(0)
     gram = x[:fitted].T @ x[:fitted]
     scale = ridge * np.trace(gram) / len(gram) + 1e-12
     weights = np.linalg.solve(gram + scale * np.eye(len(gram)), x[:fitted].T @ (one_hot - offset))
-    return x[fitted:] @ weights + offset
+    scores = np.zeros((len(x) - fitted, count))
+    scores[:, there] = x[fitted:] @ weights + offset
+    return scores

@@ -39,7 +39,8 @@ _HOW = (
     "edits of one plan on one model; ranges are 95 % intervals of the cluster jackknife over "
     "(world, initialisation). The place is all ranks that the intervals leave open: a method is "
     "before another only where its interval lies wholly above, so 1\u20133 is a tie. {oracle}"
-    "Seconds are of making all edits of a plan, evaluation apart."
+    "Seconds are of making all edits of a plan, evaluation apart; memory is the most that tensors "
+    "take at once beside the model."
 )
 _ORACLE = "Oracles are trained anew on the twin corpus and have no place. "
 
@@ -93,7 +94,12 @@ def leaderboard_of(
     failed: dict[str, int] = {}
     for each in results.failures:
         failed[each.label] = failed.get(each.label, 0) + 1
-    found = boards(results.suites.collect(), failed=failed, seconds=results.edit_seconds)
+    found = boards(
+        results.suites.collect(),
+        failed=failed,
+        seconds=results.edit_seconds,
+        costs=results.edit_costs,
+    )
     index = results.index.select("label", "settings").unique("label").collect()
     models = results.models.collect()
     counts = [
@@ -216,14 +222,23 @@ def _links(board: Board) -> list[str]:
 
 def _board_table(board: Board) -> Table:
     shown = [name for name in SHOWN[board.suite] if board.table[name].is_not_null().any()]
-    heads = ("method", "#place", *(f"#{_HEADS.get(name, name)}" for name in shown), "#seconds",
-             "#trials", "#clusters")  # fmt: skip
+    costs = board.table["memory"].is_not_null().any()
+    heads = (
+        "method",
+        "#place",
+        *(f"#{_HEADS.get(name, name)}" for name in shown),
+        "#seconds",
+        *(("#memory, MB",) if costs else ()),
+        "#trials",
+        "#clusters",
+    )
     rows = [
         [
             row["label"],
             _place(row),
             *(_cell(row, name) for name in shown),
             number(row["seconds"], 2),
+            *((_megabytes(row["memory"]),) if costs else ()),
             f"{row['trials']:,}" + (f"\n{row['failed']:,} failed" if row["failed"] else ""),
             str(row["clusters"]),
         ]
@@ -232,6 +247,10 @@ def _board_table(board: Board) -> Table:
     marked = {place for place, row in enumerate(board.table.iter_rows(named=True))
               if row["first"] == 1}  # fmt: skip
     return Table(heads, rows, frozenset(marked))
+
+
+def _megabytes(memory: float | None) -> str:
+    return number(None if memory is None else memory / 1e6, 2)
 
 
 def _place(row: Mapping[str, Any]) -> str:

@@ -69,9 +69,11 @@ def test_unlearning_is_scored_against_the_twin():
     assert found["forgetting"] == pytest.approx(0.8)
     assert found["utility"] == pytest.approx(0.6)
     assert found["score"] == pytest.approx(2 / (1 / 0.8 + 1 / 0.6))
-    [board] = boards(frame, failed={"npo": 3}, seconds={"unlearning-npo-0": 2.0})
+    costs = {"unlearning-npo-0": (10.0, 5), "unlearning-npo-1": (20.0, 3)}
+    [board] = boards(frame, failed={"npo": 3}, seconds={"unlearning-npo-0": 2.0}, costs=costs)
     row = board.table.row(0, named=True)
     assert (row["failed"], row["trials"], row["seconds"]) == (3, 2, 2.0)
+    assert (row["flops"], row["memory"]) == (15.0, 5)
 
 
 def test_without_a_twin_there_is_no_score():

@@ -40,6 +40,8 @@ BOARDS = {
     "failed": pl.UInt32,
     "clusters": pl.UInt32,
     "seconds": pl.Float64,
+    "flops": pl.Float64,
+    "memory": pl.Float64,
 }
 """Columns of a board, beside the measures with their intervals; see `leaderboard`."""
 
@@ -125,6 +127,7 @@ def leaderboard(
     *,
     failed: Mapping[str, int] | None = None,
     seconds: Mapping[str, float] | None = None,
+    costs: Mapping[str, tuple[float, int]] | None = None,
 ) -> pl.DataFrame:
     """The methods of a suite, the best first.
 
@@ -137,6 +140,8 @@ def leaderboard(
         Trials that failed, by label.
     seconds : mapping of str to float, optional
         That the edits of each trial took, by its id.
+    costs : mapping of str to (float, int), optional
+        Operations of one edit and bytes of tensors, as `Results.edit_costs` has them.
 
     Returns
     -------
@@ -147,7 +152,9 @@ def leaderboard(
           interval lies wholly above; so methods whose intervals overlap are tied, and first is 1
           more than how many are before it. Null without an interval, and of oracles, which know
           what methods may not.
-        - seconds: mean of making a plan's edits, evaluation apart.
+        - seconds: mean of making a plan's edits, evaluation apart; flops: operations of one edit,
+          mean; memory: bytes of tensors that are in use at once beside the model, the most of
+          all trials.
     """
     own = rows.filter(pl.col("suite") == suite)
     keys = cluster_keys(own)
@@ -158,14 +165,16 @@ def leaderboard(
         pl.struct(keys).n_unique().cast(pl.UInt32).alias("clusters"),
         pl.col("trial").unique().alias("_trials"),
     )
-    spent = seconds or {}
+    spent, dear = seconds or {}, costs or {}
+    times = [[spent[each] for each in trials if each in spent] for trials in table["_trials"]]
+    counted = [[dear[each] for each in trials if each in dear] for trials in table["_trials"]]
+    most = [max((memory for _, memory in each), default=None) for each in counted]
     table = table.with_columns(
         pl.Series("failed", [(failed or {}).get(label, 0) for label in table["label"]], pl.UInt32),
-        pl.Series(
-            "seconds", [_mean([spent[t] for t in some if t in spent]) for some in table["_trials"]],
-            pl.Float64,
-        ),
-    )  # fmt: skip
+        pl.Series("seconds", list(map(_mean, times)), pl.Float64),
+        pl.Series("flops", [_mean([flops for flops, _ in each]) for each in counted], pl.Float64),
+        pl.Series("memory", most, pl.Float64),
+    )
     for name in SHOWN[suite]:
         share = name in {*_SHARES, *(leg.name for leg in LEGS[suite])}
         within = (0.0, 1.0 if share else math.inf)
@@ -211,6 +220,7 @@ def boards(
     *,
     failed: Mapping[str, int] | None = None,
     seconds: Mapping[str, float] | None = None,
+    costs: Mapping[str, tuple[float, int]] | None = None,
 ) -> list[Board]:
     """The leaderboards of a study, one a suite; parameters as of `leaderboard`."""
     rows = taken(suites)
@@ -226,7 +236,7 @@ def boards(
         found.append(
             Board(
                 suite=suite,
-                table=leaderboard(suite, rows, failed=failed, seconds=seconds),
+                table=leaderboard(suite, rows, failed=failed, seconds=seconds, costs=costs),
                 cells=means(
                     own.filter(pl.col("measure").is_in(SHOWN[suite])), "value",
                     ("grammar", "edits", "label", "measure"), within=(0.0, math.inf),
