@@ -85,12 +85,14 @@ class ModuleChange(ABC):
         ArgumentError
             With the module.
         """
-        from behemoth.model.modules import is_linear, weight_of
+        from behemoth.model.modules import is_linear, is_transposed
 
         if not is_linear(module):
             kind = type(module).__name__
             raise ArgumentError("model", f"{name}, a {kind}", "a linear module there")
-        shape = tuple(weight_of(module).shape)
+        shape = tuple(module.get_parameter("weight").shape)
+        if is_transposed(module):
+            shape = shape[::-1]
         if shape != self.sizes:
             raise ArgumentError("model", f"{name} of shape {shape}", str(self.sizes))
 

@@ -180,7 +180,7 @@ METRICS: dict[str, Metric] = {
         ),
         Metric(
             "extraction_strength", 1,
-            "1 - k / n of what is to be forgotten (Wang et al., 2024, arXiv 2406.13356)",
+            "1 - k / n of what is to be forgotten (Wang et al., 2024, arXiv 2406.09179)",
             (Mean(("forget",), pl.col("extraction_strength")),),
         ),
         Metric(

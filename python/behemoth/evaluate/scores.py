@@ -292,7 +292,7 @@ def _extraction_strength(
 ) -> NDArray[np.float64]:
     """1 - k / n, k the shortest prefix of an answer after which the rest is said; else 0.
 
-    Carlini et al., 2021 as in Wang et al., 2024 (arXiv 2406.13356, equation 3). Of a model
+    Carlini et al., 2021 as in Wang et al., 2024 (arXiv 2406.09179, equation 3). Of a model
     that says not even the last token k is n, and no credit is given.
     """
     said = logits.argmax(2).cpu().numpy() == token

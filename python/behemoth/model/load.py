@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from logging import CRITICAL
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +55,14 @@ def load_model(directory: Path) -> PreTrainedModel:
     capped = _check_layers(config, parts)
     with _quietly():
         try:
-            model, found = AutoModelForCausalLM.from_pretrained(
+            # A pair, with output_loading_info, which the types do not know.
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
                 directory, dtype=torch.float32, use_safetensors=True, trust_remote_code=False,
                 local_files_only=True, output_loading_info=True,
                 # Said here, since a configuration may name kernels to be fetched and run.
                 attn_implementation="eager" if capped else "sdpa",
             )  # fmt: skip
+            model, found = loaded
         except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError,
                 RuntimeError, SafetensorError) as error:  # fmt: skip
             raise CorpusError(f"{weights} does not fit {CONFIG}, or is damaged") from error
@@ -107,7 +110,7 @@ def _quietly() -> Generator[None]:
     """Without bars between our own, and without reports of what is said by an error."""
     bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
-    logging.set_verbosity(logging.CRITICAL)
+    logging.set_verbosity(CRITICAL)
     try:
         yield
     finally:

@@ -28,7 +28,7 @@ def read_parquet(path: str | PathLike[str]) -> pl.DataFrame:
         When it claims more than 4,096 rows a byte, or cannot be read.
     """
     check_rows(path)
-    return pl.read_parquet(path)
+    return pl.read_parquet(fspath(path))
 
 
 def check_rows(path: str | PathLike[str]) -> None:
@@ -36,7 +36,7 @@ def check_rows(path: str | PathLike[str]) -> None:
     if not Path(path).is_file():
         raise pl.exceptions.ComputeError(f"{fspath(path)} is no file")
     claimed, size = (
-        pl.scan_parquet(path).select(pl.len()).collect().item(),
+        pl.scan_parquet(fspath(path)).select(pl.len()).collect().item(),
         Path(path).stat().st_size,
     )
     if claimed > _ROWS_A_BYTE * size:

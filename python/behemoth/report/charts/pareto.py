@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import altair as alt
 import polars as pl
@@ -130,7 +130,7 @@ def _chart(frame: pl.DataFrame, across: str, up: str, colours: dict[str, str]) -
     ).add_params(only())  # fmt: skip
 
 
-def _names(points: pl.DataFrame, align: str, x: alt.X, y: alt.Y) -> Any:
+def _names(points: pl.DataFrame, align: Literal["left", "right"], x: alt.X, y: alt.Y) -> Any:
     """Names beside points, towards the middle of the chart."""
     shift = 9 if align == "left" else -9
     mark = alt.Chart(rows(points)).mark_text(

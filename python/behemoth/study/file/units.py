@@ -73,9 +73,11 @@ class CorpusUnit:
                 corpus = corpus.exchanged(self.exchanged)
             if self.replaced is None:
                 return corpus
-            new = {fact: made for fact, made in self.replaced if made is not None}
-            if len(new) < len(self.replaced):
-                return corpus.without([fact for fact, _ in self.replaced])
+            pairs: list[Any] = self.replaced  # of a fact, and its object or none
+            facts = [fact for fact, _ in pairs]
+            new = {fact: made for fact, made in pairs if made is not None}
+            if len(new) < len(pairs):
+                return corpus.without(facts)
             return corpus.override(new)
 
     def to_dict(self) -> dict[str, Any]:
