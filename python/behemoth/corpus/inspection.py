@@ -190,7 +190,12 @@ def verify(
     threads = whole_number("threads", threads)
     with task(progress, "verifying", "bytes") as step:
         told = None if progress is None else step
-        report = json.loads(corpus._native.verify(fspath(directory), threads, told))
+        try:
+            report = json.loads(corpus._native.verify(fspath(directory), threads, told))
+        except OSError as error:
+            if "UTF-8" not in str(error):
+                raise
+            raise CorpusError(f"{error.filename} is damaged: it is no text") from None
     bad, missing = list(report["bad"]), list(report["missing"])
     _verify_companions(corpus, Path(directory), bad, missing)
     unhashed = _verify_sums(corpus, Path(directory), bad, missing)
@@ -251,6 +256,9 @@ def _verify_companions(
             missing.append(f"tokenizer/{name}")
         elif path.read_bytes() not in (data, earlier.get(name)):
             report(f"tokenizer/{name}", "is not the tokenizer of this corpus")
+    for path in sorted((directory / "tokens").glob("[0-9]*.json")):
+        if f'"file": "tokens/{path.stem}.bin"' not in path.read_text(errors="replace"):
+            report(f"tokens/{path.name}", "is the record of another shard")
     templates = written_templates(corpus)
     for path in sorted((directory / "probes").glob("*.parquet")):
         metadata = probe_metadata(path) or {}
@@ -259,7 +267,11 @@ def _verify_companions(
         if metadata.get("behemoth_spec_hash") != corpus.spec_hash or path.stem not in templates:
             report(name, "holds no probes of this corpus")
             continue
-        rows = pl.scan_parquet(path).select(pl.len()).collect().item()
+        try:
+            rows = pl.scan_parquet(path).select(pl.len()).collect().item()
+        except pl.exceptions.PolarsError:
+            report(name, "cannot be read")
+            continue
         every = "behemoth_combinations" in metadata
         wordings = templates[path.stem]
         expected = count_probes(corpus, int(facts), wordings, combinations=every)

@@ -370,8 +370,9 @@ def read_manifest(directory: Path) -> dict[str, Any]:
             and files == [f"tokens/{number:05}.bin" for number in range(len(files))]
             and isinstance(manifest["spec_hash"], str)
             and isinstance(manifest["complete"], bool)
+            # Until a corpus is whole its shards have no sizes.
             and all(type(shard["bytes"]) is type(shard["tokens"]) is int
-                    for shard in manifest["shards"])
+                    for shard in manifest["shards"] if manifest["complete"])
         )  # fmt: skip
         if not sound:
             raise ValueError
