@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from os import PathLike, fspath
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from behemoth.edit.protocol import EditContext, EditKind, Goal, MethodInfo
 from behemoth.edit.registry import get_method
@@ -101,7 +101,9 @@ def add_model(
     beside = _beside(directory, about, run, plan)
     measured = Measure.from_dict(beside.measure)
     forgets = get_method(beside.method, beside.settings).info.forgets(nameless=True)
-    method = _Foreign(fspath(model), weights_digest(model), name, "forget" if forgets else "flip")
+    method: Any = _Foreign(
+        fspath(model), weights_digest(model), name, "forget" if forgets else "flip"
+    )
     choice = MethodChoice(name, name, method, {})
     made = EditPlan.load(directory.plan(plan))
     unit = TrialUnit.of(
