@@ -72,3 +72,21 @@ def test_errors(asked, random_model):
     every = compile_plan(small, request)
     with pytest.raises(ArgumentError, match="'corpus': got one whose documents all say"):
         continue_training(model, small, every, empty())
+
+
+def test_documents_of_nothing_are_not_drawn():
+    """A subject whose facts are never written has documents without a token."""
+    import numpy as np
+
+    import behemoth as bh
+    from behemoth.evaluate.continued import _drawn
+
+    corpus = bh.Corpus(bh.World(20, 2, 6), exposures=bh.Groups([0, 2]), order="bios")
+    lengths = [len(corpus.tokens(n, n + 1)) for n in range(corpus.num_documents)]
+    empty = np.flatnonzero(np.array(lengths) < 2).astype(np.uint64)
+    assert 0 < len(empty) < corpus.num_documents
+    some = np.arange(corpus.num_documents, dtype=np.uint64)
+    drawn = _drawn(corpus, some[:1], 50, np.random.default_rng(0))
+    assert len(drawn) == 50 and min(map(len, drawn)) > 1
+    with pytest.raises(bh.ArgumentError, match="documents say these facts or nothing"):
+        _drawn(corpus, np.setdiff1d(some, empty), 2, np.random.default_rng(0))

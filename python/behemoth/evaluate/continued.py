@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 __all__ = ["continue_training"]
 
 
+_TRIES = 1000  # draws for each document of a step
+
+
 def continue_training(
     model: PreTrainedModel,
     corpus: Corpus,
@@ -100,11 +103,16 @@ def _drawn(
 ) -> list[NDArray[np.integer]]:
     """So many documents that are none of these, any document as likely as another."""
     found: list[NDArray[np.integer]] = []
-    while len(found) < count:
+    for _ in range(_TRIES * count):
         number = int(generator.integers(corpus.num_documents))
-        if number not in saying:
-            found.append(corpus.tokens(number, number + 1, threads=1))
-    return found
+        if number in saying:
+            continue
+        tokens = corpus.tokens(number, number + 1, threads=1)
+        if len(tokens) > 1:  # a subject whose facts are never written has documents of nothing
+            found.append(tokens)
+        if len(found) == count:
+            return found
+    raise ArgumentError("corpus", "one whose documents say these facts or nothing", "others too")
 
 
 def _loss(

@@ -246,7 +246,8 @@ def _board_table(board: Board) -> Table:
     ]
     marked = {place for place, row in enumerate(board.table.iter_rows(named=True))
               if row["first"] == 1}  # fmt: skip
-    return Table(heads, rows, frozenset(marked))
+    # Where all are tied none stands out.
+    return Table(heads, rows, frozenset(marked if len(marked) < board.table.height - 1 else ()))
 
 
 def _megabytes(memory: float | None) -> str:

@@ -155,7 +155,9 @@ class TrainConfig:
             if value is not None and (
                 not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most
             ):
-                raise ArgumentError(name, value, f"a whole number from {least} to {most:,}")
+                is_large = isinstance(value, int) and value > most
+                end = f" to {most:,}" if name in _MOST or is_large else ""
+                raise ArgumentError(name, value, f"a whole number from {least}{end}")
         for name, (low, high, open_below) in _RANGES.items():
             value = getattr(self, name)
             if value is None:
@@ -164,7 +166,9 @@ class TrainConfig:
                 (low < value if open_below else low <= value) and value <= high and isfinite(value)
             ):  # fmt: skip
                 above = "above" if open_below else "from"
-                raise ArgumentError(name, value, f"a number {above} {low:g} to {high:g}")
+                is_large = isinstance(value, int | float) and value > high
+                end = f" to {high:g}" if high != _HUGE or is_large else ""
+                raise ArgumentError(name, value, f"a number {above} {low:g}{end}")
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ArgumentError.unknown(name, getattr(self, name), choices)

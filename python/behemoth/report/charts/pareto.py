@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import altair as alt
 import polars as pl
@@ -125,15 +125,25 @@ def _chart(frame: pl.DataFrame, across: str, up: str, colours: dict[str, str]) -
         + base.mark_point(size=90).encode(
             x=x, y=y, shape=alt.Shape("shape:N", scale=None, legend=None)
         )
-        + _names(best.filter(pl.col(across) < domain[1] / 2), "left", x, y)
-        + _names(best.filter(pl.col(across) >= domain[1] / 2), "right", x, y)
+        + alt.layer(*_names(best, across, up, domain[1] / 2, x, y))
     ).add_params(only())  # fmt: skip
 
 
-def _names(points: pl.DataFrame, align: Literal["left", "right"], x: alt.X, y: alt.Y) -> Any:
-    """Names beside points, towards the middle of the chart."""
-    shift = 9 if align == "left" else -9
-    mark = alt.Chart(rows(points)).mark_text(
-        align=align, dx=shift, dy=9, fontSize=11, color=INK, limit=160
+def _names(
+    points: pl.DataFrame, across: str, up: str, middle: float, x: alt.X, y: alt.Y
+) -> list[Any]:
+    """Names beside points, towards the middle of the chart; points at one place share a name."""
+    named = points.group_by(pl.col(across, up).round(2), maintain_order=True).agg(
+        pl.col("label").str.join(", ")
     )
-    return mark.encode(x=x, y=y, text="label:N", opacity=faded("label"))
+    marks: list[Any] = []
+    for left in (True, False):
+        for low in (True, False):
+            own = named.filter(((pl.col(across) < middle) == left) & ((pl.col(up) < 0.5) == low))
+            align = "left" if left else "right"
+            mark = alt.Chart(rows(own)).mark_text(
+                align=align, dx=9 if left else -9, dy=-9 if low else 9, fontSize=11, color=INK,
+                limit=200,
+            )  # fmt: skip
+            marks.append(mark.encode(x=x, y=y, text="label:N", opacity=faded("label")))
+    return marks

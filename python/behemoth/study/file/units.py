@@ -53,7 +53,7 @@ class CorpusUnit:
     directory: str | None = None
     format_version: int | None = None
     exchanged: list[list[int]] | None = None
-    replaced: list[list[int | None]] | None = None
+    replaced: list[list[Any]] | None = None
 
     def make(self) -> Corpus:
         """Make the corpus.
