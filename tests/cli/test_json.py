@@ -10,6 +10,7 @@ import pytest
 from behemoth import Corpus, World
 from behemoth.study.work.merge import Merged
 from behemoth.study.work.run import StudyResult
+from behemoth.tune.choose import Tuned
 
 PAGE = Path(__file__).parents[2] / "docs" / "json.md"
 KEYS = {
@@ -65,7 +66,7 @@ COMMANDS = {
 ELSEWHERE = {
     "inspect STUDY", "study run", "study merge", "study report", "trace",
     "methods --check", "inspect ZOO", "zoo make",  # tests/edit/test_third_party.py, tests/zoo
-}  # fmt: skip
+, "tune"}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +94,7 @@ def test_a_study_and_its_report(things, run, monkeypatch):
     assert list(run("study", "report", "s", "--json").json()) == KEYS["study report"]
     assert {field.name for field in fields(StudyResult)} <= set(KEYS["study run"])
     assert [field.name for field in fields(Merged)] == KEYS["study merge"]
+    assert [field.name for field in fields(Tuned)] == KEYS["tune"]
 
 
 def test_every_command_takes_it(run):
