@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from behemoth import Corpus, World
+from behemoth.study.records import TrialRecord
 from behemoth.study.work.merge import Merged
 from behemoth.study.work.run import StudyResult
 from behemoth.tune.choose import Tuned
@@ -66,7 +67,8 @@ COMMANDS = {
 ELSEWHERE = {
     "inspect STUDY", "study run", "study merge", "study report", "trace",
     "methods --check", "inspect ZOO", "zoo make",  # tests/edit/test_third_party.py, tests/zoo
-, "tune"}  # fmt: skip
+    "tune", "study add",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +97,7 @@ def test_a_study_and_its_report(things, run, monkeypatch):
     assert {field.name for field in fields(StudyResult)} <= set(KEYS["study run"])
     assert [field.name for field in fields(Merged)] == KEYS["study merge"]
     assert [field.name for field in fields(Tuned)] == KEYS["tune"]
+    assert [field.name for field in fields(TrialRecord)] == KEYS["study add"]
 
 
 def test_every_command_takes_it(run):
