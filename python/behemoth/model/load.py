@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Generator
 from contextlib import contextmanager
+from logging import CRITICAL
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +50,14 @@ def load_model(directory: Path) -> PreTrainedModel:
     _check_layers(config, weights)
     with _quietly():
         try:
-            model, found = AutoModelForCausalLM.from_pretrained(
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
                 directory, dtype=torch.float32, use_safetensors=True, trust_remote_code=False,
                 local_files_only=True, output_loading_info=True,
             )  # fmt: skip
         except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError,
                 RuntimeError, SafetensorError) as error:  # fmt: skip
             raise CorpusError(f"{weights} does not fit {CONFIG}, or is damaged") from error
+    model, found = loaded
     for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if names := sorted(map(str, found[what])):
             raise CorpusError(
@@ -93,7 +95,7 @@ def _quietly() -> Generator[None]:
     """Without bars between our own, and without reports of what is said by an error."""
     bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
-    logging.set_verbosity(logging.CRITICAL)
+    logging.set_verbosity(CRITICAL)
     try:
         yield
     finally:
