@@ -66,6 +66,7 @@ def load_model(directory: Path) -> PreTrainedModel:
         except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError,
                 RuntimeError, SafetensorError) as error:  # fmt: skip
             raise CorpusError(f"{weights} does not fit {CONFIG}, or is damaged") from error
+    model, found = loaded
     for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if names := sorted(map(str, found[what])):
             raise CorpusError(

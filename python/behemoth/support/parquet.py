@@ -28,17 +28,16 @@ def read_parquet(path: str | PathLike[str]) -> pl.DataFrame:
         When it claims more than 4,096 rows a byte, or cannot be read.
     """
     check_rows(path)
-    return pl.read_parquet(fspath(path))
+    return pl.read_parquet(Path(path))
 
 
 def check_rows(path: str | PathLike[str]) -> None:
     """Refuse a file as `read_parquet` does, without reading it."""
-    if not Path(path).is_file():
+    file = Path(path)
+    if not file.is_file():
         raise pl.exceptions.ComputeError(f"{fspath(path)} is no file")
-    claimed, size = (
-        pl.scan_parquet(fspath(path)).select(pl.len()).collect().item(),
-        Path(path).stat().st_size,
-    )
+    claimed = pl.scan_parquet(file).select(pl.len()).collect().item()
+    size = file.stat().st_size
     if claimed > _ROWS_A_BYTE * size:
         raise pl.exceptions.ComputeError(f"it claims {claimed:,} rows in {size:,} bytes")
 
