@@ -143,7 +143,7 @@ def test_encode_makes_a_background_of_text(run, tokenizer, tmp_path):
         (("tokenizer", "train", "--out", "x"),
          "argument '--grammar': got nothing, allowed: the name of a grammar, or a file"),
         (("tokenizer", "train", "--out", "x", "--grammar", "bios-en", "--vocabulary", "9"),
-         "argument 'vocabulary': got 9, allowed: at least 259"),
+         "argument 'vocabulary': got 9, allowed: 259 to 1,000,000"),
     ],
 )  # fmt: skip
 def test_mistakes_are_one_line(run, words, said):
