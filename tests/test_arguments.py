@@ -70,7 +70,7 @@ def train(**wrong):
         (lambda: bh.Corpus.open(3), "directory", "a corpus directory"),
         (lambda: bh.Corpus.open("nowhere"), "directory", "a corpus directory"),
         (lambda: bh.Corpus.from_spec(3), "spec", "a spec TOML"),
-        (lambda: bh.verify("nowhere"), "directory", "a corpus directory"),
+        (lambda: bh.verify("nowhere"), "directory", "a directory of a corpus"),
         (lambda: bh.facts("nowhere", "f"), "source", "a spec TOML"),
         (lambda: bh.export("nowhere", "e", "llmc"), "directory", "a corpus directory"),
         (lambda: bh.EditPlan.load(3), "directory", "a plan directory"),
@@ -143,5 +143,5 @@ def test_an_edit_is_no_delta(edit):
     (delta,) = bh.load("e").deltas().values()
     delta.save("d")
     Path("d/delta.safetensors").write_bytes(b"half")
-    with pytest.raises(bh.CorpusError, match="d: the delta is damaged"):
+    with pytest.raises(bh.CorpusError, match=r"d/delta\.safetensors is damaged"):
         bh.EditDelta.load("d")

@@ -318,7 +318,8 @@ def test_an_out_directory_is_needed(run):
 def test_a_directory_of_something_else_is_a_failed_run(run, tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     assert "not empty and not" in run("gen", "--facts", 60, "--out", tmp_path).refused(1)
-    run("gen", "--facts", 60, "--out", tmp_path / "thesis.txt").refused(1)
+    message = run("gen", "--facts", 60, "--out", tmp_path / "thesis.txt").refused(2)
+    assert message.endswith("thesis.txt, a file, allowed: a new or empty directory")
 
 
 def test_too_little_disk_is_told_in_one_line(run, tmp_path):

@@ -251,7 +251,7 @@ def test_train_tokenizer_trains_what_gen_takes(tmp_path):
     text = "Zürich ist der Sitz von Dovetail Joinery. 漢字"
     assert loaded.decode(loaded(text).input_ids) == text
     for wrong, said in [
-        ({"vocabulary": 100}, "argument 'vocabulary': got 100, allowed: at least 259"),
+        ({"vocabulary": 100}, "argument 'vocabulary': got 100, allowed: 259 to 1,000,000"),
         ({"documents": 0}, "argument 'documents': got 0, allowed: at least 1"),
         ({"out": tmp_path / "own"}, "allowed: a directory without a tokenizer"),
     ]:

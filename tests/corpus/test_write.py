@@ -144,7 +144,7 @@ def test_a_directory_of_something_else_is_never_touched(tmp_path, corpus):
         with pytest.raises(CorpusError, match="not empty and not"):
             corpus.write(tmp_path, force=force)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
-    with pytest.raises(CorpusError, match=r"thesis\.txt is a file"):
+    with pytest.raises(ArgumentError, match=r"thesis\.txt, a file, allowed: a new"):
         corpus.write(tmp_path / "thesis.txt")
 
 

@@ -71,7 +71,7 @@ def test_no_code_of_a_directory_is_run(copied, run):
         ({"hidden_size": 48}, "does not fit config.json"),
         ({"vocab_size": 7}, "does not fit config.json"),
         ({"num_attention_heads": 0}, "does not fit config.json"),
-        ({"model_type": "no such model"}, "does not fit config.json"),
+        ({"model_type": "no such model"}, "got no such model, allowed: gpt_neox"),
     ],
 )
 def test_a_configuration_that_the_weights_do_not_fit(copied, run, values, said):
