@@ -63,10 +63,16 @@ dev: $(VENV)/.stamp-dev $(EXTENSION) ## everything a contributor may need, torch
 ##@ Check it
 
 .PHONY: test
-test: test-rust test-python ## the Rust tests and the Python tests
+test: ## the Rust tests and the Python tests
+	@# The environment and the engine are made while the Rust tests are: linking takes one core.
+	@$(MAKE) --no-print-directory -j 2 test-rust test-ready
+	@$(MAKE) --no-print-directory test-python
+
+.PHONY: test-ready
+test-ready: $(VENV)/.stamp-test $(EXTENSION)
 
 .PHONY: test-rust
-test-rust: ## the Rust tests: with cargo nextest where it is installed, else with cargo test
+test-rust: $(VENV)/.stamp-venv ## the Rust tests: with cargo nextest where it is installed, else with cargo test
 	@if cargo nextest --version >/dev/null 2>&1; then \
 		cargo nextest run --workspace --no-fail-fast && cargo test --workspace --doc; \
 	else \

@@ -1,3 +1,5 @@
+from functools import cache
+
 import pytest
 
 from behemoth import ArgumentError
@@ -5,13 +7,20 @@ from behemoth.study.file.presets import SIZES, preset_names, preset_sizes, prese
 from behemoth.study.file.spec import Study
 
 
+@cache
+def expanded(name, size):
+    """A preset as a study and what it comes to, which takes seconds for large ones."""
+    study = Study.parse(preset_text(name, size))
+    return study, study.expand()
+
+
 @pytest.mark.parametrize(
     ("name", "size"), [(name, size) for name in preset_names() for size in preset_sizes(name)]
 )
 def test_every_preset_is_a_study(name, size):
-    study = Study.parse(preset_text(name, size))
+    study, expansion = expanded(name, size)
     assert study.name == name and study.question.endswith("?")
-    assert len(study.expand().trials) >= 4
+    assert len(expansion.trials) >= 4
 
 
 def test_the_five_questions_have_every_size():
@@ -26,7 +35,8 @@ def test_the_five_questions_have_every_size():
 def test_every_world_has_an_initialisation_of_its_own(name):
     """Facts of one model are one observation: what may be published varies both seeds."""
     for size in preset_sizes(name):
-        units = Study.parse(preset_text(name, size)).expand().models.values()
+        study, expansion = expanded(name, size)
+        units = expansion.models.values()
         worlds = {
             (unit.corpus.make().world.spec.get("seed", 0), unit.config.seed) for unit in units
         }
@@ -34,7 +44,7 @@ def test_every_world_has_an_initialisation_of_its_own(name):
         assert size == "smoke" or len(starts) > 1
         assert size != "desk" or len(worlds) >= 8
         if size == "quick":
-            assert "demonstration" in Study.parse(preset_text(name, size)).question
+            assert "demonstration" in study.question
 
 
 def test_names_with_and_without_sizes():
