@@ -203,11 +203,17 @@ def test_generation_in_a_batch_is_that_of_one_prompt_at_a_time(family, contract_
     assert together == [generate(model, [prompt], most=6, stop=[0])[0] for prompt in prompts]
 
 
+_TRAINED = ("gpt2", "llama", "gemma3_text")  # positions, a gate, norms on both sides
+
+
 class Stopped(Exception):  # noqa: N818
     """What a progress raises."""
 
 
-@every_family
+@pytest.mark.parametrize(
+    "family",
+    [pytest.param(name, marks=() if name in _TRAINED else pytest.mark.slow) for name in FAMILIES],
+)
 def test_training_goes_on_where_it_was_stopped(family, contract_corpus, tmp_path):
     from transformers import AutoModelForCausalLM
 

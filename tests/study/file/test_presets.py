@@ -6,6 +6,9 @@ from behemoth import ArgumentError
 from behemoth.study.file.presets import SIZES, preset_names, preset_sizes, preset_text
 from behemoth.study.file.spec import Study
 
+# What takes seconds to expand.
+LARGE = {("leaderboard", "desk")}
+
 
 @cache
 def expanded(name, size):
@@ -15,7 +18,12 @@ def expanded(name, size):
 
 
 @pytest.mark.parametrize(
-    ("name", "size"), [(name, size) for name in preset_names() for size in preset_sizes(name)]
+    ("name", "size"),
+    [
+        pytest.param(name, size, marks=pytest.mark.slow if (name, size) in LARGE else ())
+        for name in preset_names()
+        for size in preset_sizes(name)
+    ],
 )
 def test_every_preset_is_a_study(name, size):
     study, expansion = expanded(name, size)
@@ -34,7 +42,7 @@ def test_the_five_questions_have_every_size():
 @pytest.mark.parametrize("name", preset_names())
 def test_every_world_has_an_initialisation_of_its_own(name):
     """Facts of one model are one observation: what may be published varies both seeds."""
-    for size in preset_sizes(name):
+    for size in set(preset_sizes(name)) - {size for of, size in LARGE if of == name}:
         study, expansion = expanded(name, size)
         units = expansion.models.values()
         worlds = {
