@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import polars as pl
+import torch
 from torch import nn
 
 from behemoth.delta.delta import AppliedDelta, Change, Dense
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import PreTrainedModel
 
     from behemoth.corpus.corpus import Corpus
     from behemoth.delta.delta import EditDelta
     from behemoth.plan.edit_plan import EditPlan
 
-__all__ = ["evaluate_changed"]
+__all__ = ["change_in_place", "evaluate_changed"]
+
+
+def change_in_place(
+    matrices: Mapping[str, nn.Parameter], rule: Callable[[Tensor], None]
+) -> AppliedDelta:
+    """Change some parameters of a model by a rule that works in place, without a gradient.
+
+    Returns
+    -------
+    AppliedDelta
+        Gives the parameters back, bit-exactly, at the end of a ``with`` block.
+    """
+    originals = {name: value.detach().clone() for name, value in matrices.items()}
+    with torch.no_grad():
+        for value in matrices.values():
+            rule(value)
+    return AppliedDelta(matrices, originals)
 
 
 def evaluate_changed(

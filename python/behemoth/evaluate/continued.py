@@ -6,7 +6,7 @@ teaches them again: what comes back was only hidden (Hu et al., 2024, arXiv 2406
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,14 +14,13 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from behemoth.corpus.tokens import PADDING
 from behemoth.model.labels import IGNORED
 from behemoth.support.errors import ArgumentError
 
 from .prompted import Prompted
-from .relearning import RELEARNING, ask_on_the_way
+from .relearning import ask_on_the_way, loss_of_tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -80,26 +79,24 @@ def continue_training(
         raise ArgumentError("plan", "0 facts to forget", "1 or more of them")
     if not steps or min(steps) < 0:
         raise ArgumentError("steps", tuple(steps), "numbers from 0")
-    saying = corpus.ledger(probes["fact"].unique().to_numpy())["document"].unique().to_numpy()
+    saying = set(corpus.ledger(probes["fact"].unique().to_numpy())["document"].to_list())
     if len(saying) == corpus.num_documents:
         raise ArgumentError("corpus", "one whose documents all say these facts", "others too")
     generator = np.random.default_rng(seed)
     most = int(getattr(model.config, "max_position_embeddings", 1 << 20))
-    device = next(model.parameters()).device
 
     def loss() -> Tensor:
         documents = _drawn(corpus, saying, batch, generator)
-        return _loss(model, [document[:most] for document in documents], device)
+        return _loss(model, [document[:most] for document in documents])
 
     asked = Prompted.of(corpus, probes, [[] for _ in range(len(probes))])
     about = probes.select("fact", "exposures", pl.lit(False).alias("taught"))
     with delta.apply(model):
-        frame = ask_on_the_way(model, asked, about, steps, learning_rate, loss)
-    return frame.select(pl.col(name).cast(dtype) for name, dtype in RELEARNING.items())
+        return ask_on_the_way(model, asked, about, steps, learning_rate, loss)
 
 
 def _drawn(
-    corpus: Corpus, saying: NDArray[np.uint64], count: int, generator: np.random.Generator
+    corpus: Corpus, saying: Collection[int], count: int, generator: np.random.Generator
 ) -> list[NDArray[np.integer]]:
     """So many documents that are none of these, any document as likely as another."""
     found: list[NDArray[np.integer]] = []
@@ -115,9 +112,7 @@ def _drawn(
     raise ArgumentError("corpus", "one whose documents say these facts or nothing", "others too")
 
 
-def _loss(
-    model: PreTrainedModel, documents: Sequence[NDArray[np.integer]], device: torch.device
-) -> Tensor:
+def _loss(model: PreTrainedModel, documents: Sequence[NDArray[np.integer]]) -> Tensor:
     """Mean loss of a token of documents, each from its beginning."""
     width = max(map(len, documents))
     tokens = torch.full((len(documents), width), PADDING)
@@ -126,6 +121,4 @@ def _loss(
         own = torch.from_numpy(document.astype(np.int64))
         tokens[row, : len(own)] = own
         labels[row, : len(own)] = own
-    logits = model(input_ids=tokens.to(device)).logits[:, :-1].float()
-    wanted = labels[:, 1:].to(device)
-    return F.cross_entropy(logits.flatten(0, 1), wanted.flatten(), ignore_index=IGNORED)
+    return loss_of_tokens(model, tokens, labels)

@@ -11,20 +11,18 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import polars as pl
-import torch
-from torch import nn
 
-from behemoth.delta.delta import AppliedDelta
 from behemoth.model.architecture import Architecture
 from behemoth.support.errors import ArgumentError
 
-from .changed import evaluate_changed
+from .changed import change_in_place, evaluate_changed
 
 if TYPE_CHECKING:
+    from torch import Tensor, nn
     from transformers import PreTrainedModel
 
     from behemoth.corpus.corpus import Corpus
-    from behemoth.delta.delta import EditDelta
+    from behemoth.delta.delta import AppliedDelta, EditDelta
     from behemoth.plan.edit_plan import EditPlan
 
 __all__ = ["evaluate_pruned", "prune"]
@@ -55,12 +53,12 @@ def prune(model: nn.Module, share: float) -> AppliedDelta:
     names = Architecture.of(model).linear_modules("both")
     own = dict(model.named_parameters())
     matrices = {f"{name}.weight": own[f"{name}.weight"] for name in names}
-    originals = {name: value.detach().clone() for name, value in matrices.items()}
-    with torch.no_grad():
-        for value in matrices.values():
-            order = value.abs().flatten().argsort(stable=True)
-            value.view(-1)[order[: int(share * value.numel())]] = 0
-    return AppliedDelta(matrices, originals)
+
+    def cut(value: Tensor) -> None:
+        order = value.abs().flatten().argsort(stable=True)
+        value.view(-1)[order[: int(share * value.numel())]] = 0
+
+    return change_in_place(matrices, cut)
 
 
 def evaluate_pruned(

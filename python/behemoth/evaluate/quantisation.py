@@ -12,19 +12,18 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 import torch
-from torch import nn
 
-from behemoth.delta.delta import AppliedDelta
 from behemoth.model.modules import is_transposed
 from behemoth.support.errors import ArgumentError
 
-from .changed import evaluate_changed
+from .changed import change_in_place, evaluate_changed
 
 if TYPE_CHECKING:
+    from torch import Tensor, nn
     from transformers import PreTrainedModel
 
     from behemoth.corpus.corpus import Corpus
-    from behemoth.delta.delta import EditDelta
+    from behemoth.delta.delta import AppliedDelta, EditDelta
     from behemoth.plan.edit_plan import EditPlan
 
 __all__ = ["evaluate_quantised", "quantise"]
@@ -50,16 +49,16 @@ def quantise(model: nn.Module, bits: int) -> AppliedDelta:
     if not 2 <= bits <= 16:
         raise ArgumentError("bits", bits, "2 to 16")
     matrices = {name: value for name, value in model.named_parameters() if value.ndim == 2}
-    originals = {name: value.detach().clone() for name, value in matrices.items()}
     turned = {id(module.weight) for module in model.modules() if is_transposed(module)}
     levels = 2 ** (bits - 1) - 1
-    with torch.no_grad():
-        for value in matrices.values():
-            axis = 0 if id(value) in turned else 1
-            step = value.abs().amax(axis, keepdim=True).float() / levels
-            rounded = (value.float() / step.clamp_min(torch.finfo(torch.float32).tiny)).round()
-            value.copy_((rounded * step).to(value.dtype))
-    return AppliedDelta(matrices, originals)
+
+    def rounded(value: Tensor) -> None:
+        axis = 0 if id(value) in turned else 1
+        step = value.abs().amax(axis, keepdim=True).float() / levels
+        steps = (value.float() / step.clamp_min(torch.finfo(torch.float32).tiny)).round()
+        value.copy_((steps * step).to(value.dtype))
+
+    return change_in_place(matrices, rounded)
 
 
 def evaluate_quantised(

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from behemoth.edit.batch import Rows, rows_of
+from behemoth.edit.batch import rows_of
 from behemoth.model.labels import IGNORED
 from behemoth.support.errors import ArgumentError
 
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from behemoth.delta.delta import EditDelta
     from behemoth.plan.edit_plan import EditPlan
 
-__all__ = ["RELEARNING", "ask_on_the_way", "relearn"]
+__all__ = ["RELEARNING", "ask_on_the_way", "loss_of_tokens", "relearn"]
 
 RELEARNING: dict[str, Any] = {
     "step": pl.UInt32,
@@ -100,15 +99,14 @@ def relearn(
     taught = probes["fact"].is_in(facts[order[:count]].implode())
     rows = rows_of(probes.filter(taught).with_columns(pl.lit(1).alias("weight")), "old_answer")
     asked = Prompted.of(corpus, probes, [[] for _ in range(len(probes))])
-    device = next(model.parameters()).device
 
     def loss() -> Tensor:
-        return _loss(model, rows, generator.permutation(len(rows))[:batch], device)
+        chosen = generator.permutation(len(rows))[:batch]
+        return loss_of_tokens(model, rows.tokens[chosen], rows.labels[chosen])
 
     about = probes.select("fact", "exposures", taught.alias("taught"))
     with delta.apply(model):
-        frame = ask_on_the_way(model, asked, about, steps, learning_rate, loss)
-    return frame.select(pl.col(name).cast(dtype) for name, dtype in RELEARNING.items())
+        return ask_on_the_way(model, asked, about, steps, learning_rate, loss)
 
 
 def ask_on_the_way(
@@ -127,7 +125,7 @@ def ask_on_the_way(
         Given back bit-exactly.
     asked : Prompted
     about : polars.DataFrame
-        What is said of each probe.
+        What is said of each probe: fact, exposures, taught.
     steps : sequence of int
         Adam steps after which it is asked.
     learning_rate : float
@@ -137,7 +135,7 @@ def ask_on_the_way(
     Returns
     -------
     polars.DataFrame
-        The columns of `about`, step, old_match and log_probability_old.
+        One row a step and probe, columns as in `RELEARNING`.
     """
     frames = []
     kept = {name: value.detach().clone() for name, value in model.named_parameters()}
@@ -162,13 +160,13 @@ def ask_on_the_way(
             for name, value in model.named_parameters():
                 value.copy_(kept[name])
                 value.grad = None
-    return pl.concat(frames)
+    frame = pl.concat(frames)
+    return frame.select(pl.col(name).cast(dtype) for name, dtype in RELEARNING.items())
 
 
-def _loss(
-    model: PreTrainedModel, rows: Rows, chosen: NDArray[np.int64], device: torch.device
-) -> Tensor:
-    """Mean loss of answer tokens."""
-    tokens, labels = rows.tokens[chosen].to(device), rows.labels[chosen].to(device)
-    logits = model(input_ids=tokens).logits[:, :-1].float()
-    return F.cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten(), ignore_index=IGNORED)
+def loss_of_tokens(model: PreTrainedModel, tokens: Tensor, labels: Tensor) -> Tensor:
+    """Mean loss of the tokens that are labelled; both int64 [rows, positions], on any device."""
+    device = next(model.parameters()).device
+    logits = model(input_ids=tokens.to(device)).logits[:, :-1].float()
+    wanted = labels[:, 1:].to(device).flatten()
+    return F.cross_entropy(logits.flatten(0, 1), wanted, ignore_index=IGNORED)
