@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
 from os import PathLike, fspath
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from behemoth._gen import digest, digest_file
 from behemoth.delta.delta import Change, Dense, EditDelta
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.support.checks import path_of
 from behemoth.support.errors import ArgumentError
+from behemoth.train.subject import is_model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -29,15 +29,10 @@ def weights_digest(model: str | PathLike[str]) -> str:
         When there is no model.
     """
     place = path_of("model", model, _ALLOWED)
-    files = sorted(place.glob("*.safetensors")) if (place / "config.json").is_file() else []
-    if not files:
+    if not is_model(place):
         raise ArgumentError("model", fspath(place), _ALLOWED)
-    found = sha256()
-    for file in files:
-        with file.open("rb") as stream:
-            while part := stream.read(1 << 20):
-                found.update(part)
-    return found.hexdigest()[:16]
+    files = sorted(place.glob("*.safetensors"))
+    return digest("\n".join(map(digest_file, files)).encode())[:16]
 
 
 def foreign_delta(
@@ -65,16 +60,17 @@ def foreign_delta(
     ------
     ArgumentError
         When there is no model, or it has other parameters.
+    CorpusError
+        When it is damaged.
     """
     import torch
-    from transformers import AutoModelForCausalLM
 
-    weights_digest(model)
-    try:
-        theirs = AutoModelForCausalLM.from_pretrained(Path(model), dtype=torch.float32)
-    except (OSError, ValueError, KeyError):
-        raise ArgumentError("model", fspath(model), _ALLOWED) from None
-    new = dict(theirs.named_parameters())
+    from behemoth.model.load import load_model
+
+    place = path_of("model", model, _ALLOWED)
+    if not is_model(place):
+        raise ArgumentError("model", fspath(place), _ALLOWED)
+    new = dict(load_model(place).named_parameters())
     own = dict(unedited.named_parameters())
     odd = sorted(own.keys() ^ new.keys()) or [
         each for each in own if own[each].shape != new[each].shape
