@@ -81,20 +81,49 @@ def _chart(part: pl.DataFrame, colours: dict[str, str], order: list[str]) -> Any
 
 
 def _finding(frame: pl.DataFrame) -> str:
-    """The comparison of flips that stands on most: at either cost, in one sentence."""
+    """What the comparisons of flips say together; of a single pair, what it says."""
     flips = frame.filter(pl.col("outcome") == "flipped")
-    if not flips.height:
-        return ""
-    most = flips.sort("clusters", "edits", descending=True, maintain_order=True).row(0, named=True)
     keys = ("method", "optimiser", "retain_rows", "first", "second")
-    pair = flips.filter(pl.col(key).eq_missing(pl.lit(most[key])) for key in keys)
-    said = {row["cost"]: _said(row) for row in pair.iter_rows(named=True)}
-    parts = [
-        f"{title[0].lower()}{title[1:]} {said[cost]}"
-        for cost, title in _COSTS.items()
-        if cost in said
-    ]
-    return f"Of edits with {most['first']} against {most['second']}, {', and '.join(parts)}."
+    if flips.select(keys).n_unique() > 1:
+        return _tally(flips)
+    said = {row["cost"]: _said(row) for row in flips.iter_rows(named=True)}
+    parts = [f"{_begun(title)} {said[cost]}" for cost, title in _COSTS.items() if cost in said]
+    if not parts:
+        return ""
+    return f"Of edits with {flips['first'][0]} against {flips['second'][0]}, {' and '.join(parts)}."
+
+
+def _tally(flips: pl.DataFrame) -> str:
+    """In how many pairs the interval lies on one side: no pair is picked out after the fact."""
+    full = pl.col("second").str.contains("full rank")
+    ranks = pl.col("comparison") == "rank"
+    sentences = []
+    for chosen, what in (
+        (ranks & full, "a lower rank flips more than full rank"),
+        (ranks & ~full, "the lower of two ranks flips more than the higher"),
+        (~ranks, "the first place flips more than the second"),
+    ):
+        own = flips.filter(chosen)
+        if set(own["first"].str.extract(r"^(\w+)")) == {"both"}:
+            what = "attention and MLP flip more than the MLP alone"
+        parts = [
+            f"{_begun(title)} in {more} of {count} pairs and fewer in {fewer}"
+            for cost, title in _COSTS.items()
+            for count, more, fewer in [_sides(own.filter(pl.col("cost") == cost))]
+            if count
+        ]
+        if parts:
+            sentences.append(f"{what[0].upper()}{what[1:]} {', '.join(parts)}.")
+    return f"{' '.join(sentences)} The intervals of the others hold 0." if sentences else ""
+
+
+def _sides(pairs: pl.DataFrame) -> tuple[int, int, int]:
+    """Pairs, those whose interval lies above 0, and those whose interval lies below."""
+    return len(pairs), int((pairs["low"] > 0).sum()), int((pairs["high"] < 0).sum())
+
+
+def _begun(title: str) -> str:
+    return f"{title[0].lower()}{title[1:]}"
 
 
 def _said(row: dict[str, Any]) -> str:

@@ -1,0 +1,40 @@
+"""What the comparison at equal cost says in one sentence."""
+
+import polars as pl
+
+from behemoth.report.charts.matched import _finding
+
+
+def pair(first, second, low, high, *, comparison="rank", cost="kl"):
+    return {
+        "comparison": comparison, "method": "ft", "optimiser": "adam", "retain_rows": 8,
+        "first": first, "second": second, "cost": cost, "outcome": "flipped",
+        "difference": (low + high) / 2, "low": low, "high": high,
+    }  # fmt: skip
+
+
+def test_one_pair_is_given_with_its_interval():
+    frame = pl.DataFrame([pair("mlp, rank 1", "mlp, full rank", 0.01, 0.05)])
+    assert _finding(frame) == (
+        "Of edits with mlp, rank 1 against mlp, full rank, at the same KL on bystanders 3.0 "
+        "percentage points more flip (+1.0 to +5.0)."
+    )
+
+
+def test_of_many_pairs_those_are_counted_whose_interval_leaves_out_0():
+    frame = pl.DataFrame(
+        [
+            pair("mlp, rank 1", "mlp, full rank", -0.05, -0.01),
+            pair("mlp, rank 4", "mlp, full rank", -0.01, 0.02),
+            pair("mlp, rank 1", "mlp, rank 4", 0.01, 0.02),
+            pair("both, rank 1", "mlp, rank 1", 0.01, 0.02, comparison="part"),
+            pair("both, rank 4", "mlp, rank 4", -0.01, 0.02, comparison="part"),
+        ]
+    )
+    assert _finding(frame) == (
+        "A lower rank flips more than full rank at the same KL on bystanders in 0 of 2 pairs and "
+        "fewer in 1. The lower of two ranks flips more than the higher at the same KL on "
+        "bystanders in 1 of 1 pairs and fewer in 0. Attention and MLP flip more than the MLP alone "
+        "at the same KL on bystanders in 1 of 2 pairs and fewer in 0. The intervals of the others "
+        "hold 0."
+    )
