@@ -20,7 +20,7 @@ from behemoth.model.labels import IGNORED
 from behemoth.support.errors import ArgumentError
 
 from .prompted import Prompted
-from .relearning import ask_on_the_way, loss_of_tokens
+from .relearning import ask_on_the_way, summed_loss
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -33,6 +33,7 @@ __all__ = ["continue_training"]
 
 
 _TRIES = 1000  # draws for each document of a step
+_TOGETHER = 8  # documents of about one length that go through the model at once
 
 
 def continue_training(
@@ -45,6 +46,7 @@ def continue_training(
     learning_rate: float = 1e-4,
     batch: int = 32,
     seed: int = 0,
+    until: float | None = None,
 ) -> pl.DataFrame:
     """Train an unlearned model on text without the forgotten facts, and ask for these.
 
@@ -63,6 +65,8 @@ def continue_training(
     batch : int
         Documents of a step, drawn anew for each: those that do not say one of these facts.
     seed : int
+    until : float, optional
+        Go no further once this share of the facts is said again.
 
     Returns
     -------
@@ -92,7 +96,7 @@ def continue_training(
     asked = Prompted.of(corpus, probes, [[] for _ in range(len(probes))])
     about = probes.select("fact", "exposures", pl.lit(False).alias("taught"))
     with delta.apply(model):
-        return ask_on_the_way(model, asked, about, steps, learning_rate, loss)
+        return ask_on_the_way(model, asked, about, steps, learning_rate, loss, until)
 
 
 def _drawn(
@@ -114,6 +118,13 @@ def _drawn(
 
 def _loss(model: PreTrainedModel, documents: Sequence[NDArray[np.integer]]) -> Tensor:
     """Mean loss of a token of documents, each from its beginning."""
+    ordered = sorted(documents, key=len)
+    parts = [ordered[first : first + _TOGETHER] for first in range(0, len(ordered), _TOGETHER)]
+    total = torch.stack([_summed(model, part) for part in parts]).sum()
+    return total / sum(len(document) - 1 for document in documents)
+
+
+def _summed(model: PreTrainedModel, documents: Sequence[NDArray[np.integer]]) -> Tensor:
     width = max(map(len, documents))
     tokens = torch.full((len(documents), width), PADDING)
     labels = torch.full((len(documents), width), IGNORED)
@@ -121,4 +132,4 @@ def _loss(model: PreTrainedModel, documents: Sequence[NDArray[np.integer]]) -> T
         own = torch.from_numpy(document.astype(np.int64))
         tokens[row, : len(own)] = own
         labels[row, : len(own)] = own
-    return loss_of_tokens(model, tokens, labels)
+    return summed_loss(model, tokens, labels)

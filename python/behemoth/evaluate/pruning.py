@@ -6,7 +6,7 @@ Like rounding, that takes small changes away while a model goes on knowing what 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -68,6 +68,7 @@ def evaluate_pruned(
     delta: EditDelta,
     *,
     shares: Sequence[float] = (0.1, 0.3),
+    groups: Collection[str] | None = None,
     batch_size: int | None = None,
 ) -> pl.DataFrame:
     """Evaluate an edited model without its smallest weights.
@@ -82,6 +83,8 @@ def evaluate_pruned(
         Of the whole plan.
     shares : sequence of float
         What is cut, as of `prune`.
+    groups : collection of str, optional
+        Groups of probes that are asked; all by default.
     batch_size : int, optional
 
     Returns
@@ -90,6 +93,7 @@ def evaluate_pruned(
         Rows of `evaluate_model`, stage ``after``, with a column share (Float64). The edited model
         is pruned as a whole; known and kl are against the unedited model as it is.
     """
+    plan = plan if groups is None else plan.asking(groups)
     return pl.concat(
         evaluate_changed(
             model, corpus, plan, delta, partial(prune, share=share), batch_size=batch_size

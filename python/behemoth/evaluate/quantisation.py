@@ -6,7 +6,7 @@ Small updates fall within a rounding step, so that rounding can undo an unlearni
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -68,6 +68,7 @@ def evaluate_quantised(
     delta: EditDelta,
     *,
     bits: Sequence[int] = (8, 4),
+    groups: Collection[str] | None = None,
     batch_size: int | None = None,
 ) -> pl.DataFrame:
     """Evaluate an edited model with rounded weights.
@@ -81,6 +82,8 @@ def evaluate_quantised(
     delta : EditDelta
         Of the whole plan.
     bits : sequence of int
+    groups : collection of str, optional
+        Groups of probes that are asked; all by default.
     batch_size : int, optional
 
     Returns
@@ -92,6 +95,7 @@ def evaluate_quantised(
     """
     from .frame import evaluate_model
 
+    plan = plan if groups is None else plan.asking(groups)
     whole = evaluate_model(model, corpus, plan, {None: delta}, batch_size=batch_size)
     after = whole.filter(pl.col("stage") == "after")
     frames = [after.with_columns(pl.lit(32, pl.UInt32).alias("bits"))]

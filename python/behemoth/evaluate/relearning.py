@@ -13,10 +13,10 @@ import numpy as np
 import polars as pl
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from behemoth.edit.batch import rows_of
 from behemoth.model.labels import IGNORED
+from behemoth.model.plain_loss import PlainLoss
 from behemoth.support.errors import ArgumentError
 
 from .prompted import Prompted
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from behemoth.delta.delta import EditDelta
     from behemoth.plan.edit_plan import EditPlan
 
-__all__ = ["RELEARNING", "ask_on_the_way", "loss_of_tokens", "relearn"]
+__all__ = ["RELEARNING", "ask_on_the_way", "relearn", "summed_loss"]
 
 RELEARNING: dict[str, Any] = {
     "step": pl.UInt32,
@@ -53,6 +53,7 @@ def relearn(
     learning_rate: float = 1e-4,
     batch: int = 32,
     seed: int = 0,
+    until: float | None = None,
 ) -> pl.DataFrame:
     """Train an unlearned model on the old answers of some forgotten facts, and test all.
 
@@ -73,6 +74,8 @@ def relearn(
     batch : int
         Facts of a step.
     seed : int
+    until : float, optional
+        Go no further once this share of the facts that were not taught is said again.
 
     Returns
     -------
@@ -102,11 +105,12 @@ def relearn(
 
     def loss() -> Tensor:
         chosen = generator.permutation(len(rows))[:batch]
-        return loss_of_tokens(model, rows.tokens[chosen], rows.labels[chosen])
+        labels = rows.labels[chosen]
+        return summed_loss(model, rows.tokens[chosen], labels) / (labels[:, 1:] != IGNORED).sum()
 
     about = probes.select("fact", "exposures", taught.alias("taught"))
     with delta.apply(model):
-        return ask_on_the_way(model, asked, about, steps, learning_rate, loss)
+        return ask_on_the_way(model, asked, about, steps, learning_rate, loss, until)
 
 
 def ask_on_the_way(
@@ -116,6 +120,7 @@ def ask_on_the_way(
     steps: Sequence[int],
     learning_rate: float,
     loss: Callable[[], Tensor],
+    until: float | None = None,
 ) -> pl.DataFrame:
     """Train all parameters of a model for a while, and ask it after given steps.
 
@@ -131,6 +136,8 @@ def ask_on_the_way(
     learning_rate : float
     loss : callable
         Gives the next step's loss.
+    until : float, optional
+        Stop at the first of these steps at which this share of what was not taught is said again.
 
     Returns
     -------
@@ -138,10 +145,11 @@ def ask_on_the_way(
         One row a step and probe, columns as in `RELEARNING`.
     """
     frames = []
+    last, rest = max(steps), ~about["taught"].to_numpy()
     kept = {name: value.detach().clone() for name, value in model.named_parameters()}
     optimiser = torch.optim.Adam(model.parameters(), lr=learning_rate)
     try:
-        for step in range(max(steps) + 1):
+        for step in range(last + 1):
             if step in steps:
                 scores = score(model, asked)
                 frames.append(
@@ -151,7 +159,9 @@ def ask_on_the_way(
                         pl.Series("log_probability_old", scores.log_probability["old"]),
                     )
                 )
-            if step < max(steps):
+                if until is not None and scores.match["old"][rest].mean() >= until:
+                    break
+            if step < last:
                 optimiser.zero_grad(set_to_none=True)
                 loss().backward()
                 optimiser.step()
@@ -164,9 +174,12 @@ def ask_on_the_way(
     return frame.select(pl.col(name).cast(dtype) for name, dtype in RELEARNING.items())
 
 
-def loss_of_tokens(model: PreTrainedModel, tokens: Tensor, labels: Tensor) -> Tensor:
-    """Mean loss of the tokens that are labelled; both int64 [rows, positions], on any device."""
-    device = next(model.parameters()).device
-    logits = model(input_ids=tokens.to(device)).logits[:, :-1].float()
-    wanted = labels[:, 1:].to(device).flatten()
-    return F.cross_entropy(logits.flatten(0, 1), wanted, ignore_index=IGNORED)
+def summed_loss(model: PreTrainedModel, tokens: Tensor, labels: Tensor) -> Tensor:
+    """Sum of the losses of the tokens that are labelled; int64 [rows, positions], on any device.
+
+    The head is asked where there are labels and nowhere else: with the words of a text's tokenizer
+    the logits of padding, and the copies of all of them, were two thirds of a step.
+    """
+    device, dtype = model.device, next(model.parameters()).dtype
+    loss = PlainLoss(model, dtype)
+    return loss({"input_ids": tokens.to(device), "labels": labels.to(device)})

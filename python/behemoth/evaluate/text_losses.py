@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from behemoth.corpus.tokens import PADDING
+from behemoth.model.architecture import Architecture
+from behemoth.model.modules import backbone
 from behemoth.recall.generation import evaluating
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["document_divergences", "document_losses", "perplexity"]
 
 _TOKENS = 1 << 13  # of a pass
+_LOGITS = 1 << 20  # that are there at a time: 4 MB in float32, about a second-level cache
 
 
 def document_losses(
@@ -46,9 +49,9 @@ def document_losses(
     sums, counts = np.zeros(len(documents)), np.zeros(len(documents), np.int64)
     with evaluating(model), torch.no_grad():
         for chosen, tokens, inside in _batches(model, documents):
-            logs = _log_probabilities(model, tokens)
-            own = logs.gather(2, tokens[:, 1:, None])[..., 0].masked_fill(~inside, 0.0)
-            sums[chosen] = -own.sum(1).cpu().numpy()
+            own = torch.zeros(inside.shape, dtype=torch.float64, device=inside.device)
+            own[inside] = _losses(model, tokens, inside)
+            sums[chosen] = own.sum(1).cpu().numpy()
             counts[chosen] = inside.sum(1).cpu().numpy()
     return sums, counts
 
@@ -103,6 +106,24 @@ def _batches(
         inside = torch.arange(1, width) < torch.from_numpy(lengths[chosen])[:, None]
         yield chosen, tokens.to(device), inside.to(device)
         first = last
+
+
+def _losses(model: PreTrainedModel, tokens: Tensor, inside: Tensor) -> Tensor:
+    """Of what is predicted inside documents, in order: float64 [predicted].
+
+    Logits of padding are not worked out, and those of a few rows are there at a time: of a text's
+    tokenizer they are many, and memory is what such a pass would wait for.
+    """
+    architecture = Architecture.of(model)
+    head = model.get_submodule(architecture.head)
+    states = backbone(model)(input_ids=tokens, use_cache=False)[0][:, :-1][inside]
+    wanted = tokens[:, 1:][inside][:, None]
+    rows = max(64, _LOGITS // model.config.vocab_size)
+    found = []
+    for part, own in zip(states.split(rows), wanted.split(rows), strict=True):
+        logits = architecture.logits(head, part).float()
+        found.append((logits.logsumexp(1) - logits.gather(1, own)[:, 0]).double())
+    return torch.cat(found) if found else states.new_empty(0, dtype=torch.float64)
 
 
 def _log_probabilities(model: PreTrainedModel, tokens: Tensor) -> Tensor:

@@ -65,7 +65,9 @@ class PlainLoss(nn.Module):
             stream = stream.view(*ids.shape, -1)
         hidden, labels = predicting(stream, ids, batch["labels"])
         head = self._parts[1]
-        if self._names.soft_cap is None and getattr(head, "bias", None) is None:
+        # A head that a memory answers for has a hook, and says more than its weight does.
+        plain = not head._forward_hooks and getattr(head, "bias", None) is None
+        if self._names.soft_cap is None and plain:
             weight = head.get_parameter("weight").to(self._dtype)
             return cross_entropy_sum(hidden.to(self._dtype), weight, labels)
         with torch.autocast(ids.device.type, self._dtype, enabled=self._dtype != torch.float32):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike, fspath
@@ -198,6 +198,11 @@ class EditPlan:
             self.training.filter(pl.col("share").is_in(chosen)),
             self.probes.filter(pl.col("edit").is_in(chosen) | pl.col("edit").is_null()),
         )
+
+    def asking(self, groups: Collection[str]) -> EditPlan:
+        """Give the plan with the probes of some groups and no others."""
+        probes = self.probes.filter(pl.col("group").is_in(list(groups)))
+        return EditPlan(self.request, self.spec_hash, self.edits, self.training, probes)
 
     def singles(self) -> list[EditPlan]:
         """Give a plan for each edit, in order; see `single`."""

@@ -37,8 +37,10 @@ if TYPE_CHECKING:
     from behemoth.delta.delta import EditDelta
     from behemoth.edit.record import EditRecord
 
-__all__ = ["Bench", "of_frame", "resampled_ratio"]
+__all__ = ["CONTINUED", "Bench", "of_frame", "resampled_ratio"]
 
+CONTINUED = 64
+"""Adam steps of continued training after which no more is looked for."""
 _DOCUMENTS = 256  # of running text
 
 
@@ -60,6 +62,10 @@ class Bench:
         Of the directory that the deltas are from.
     twin : Bench, optional
         That of a model which was trained without the facts of the plan, asked the same.
+    frame : polars.DataFrame, optional
+        What `evaluate_model` gives of these; it is worked out where it is not there already.
+    continued : int
+        Most Adam steps of training that goes on on the corpus, to see what comes back.
     """
 
     def __init__(
@@ -71,9 +77,14 @@ class Bench:
         load: Callable[[], PreTrainedModel],
         edit: EditRecord | None = None,
         twin: Bench | None = None,
+        *,
+        frame: pl.DataFrame | None = None,
+        continued: int = CONTINUED,
     ) -> None:
         self.source, self.run, self.plan, self.deltas = source, run, plan, deltas
         self.edit, self.twin, self._load = edit, twin, load
+        self.continued = continued
+        self._frame, self._taken = frame, dict[str, Found]()
 
     @classmethod
     def open(
@@ -130,6 +141,12 @@ class Bench:
             raise MissingError("a twin: --twin RUN, trained without the facts of the plan")
         return self.twin
 
+    def take(self, measure: Measure) -> Found:
+        """What a measure finds here, which it is asked once: a twin is beside several edits."""
+        if measure.name not in self._taken:
+            self._taken[measure.name] = measure.find(self)
+        return self._taken[measure.name]
+
     @property
     def stage(self) -> str:
         """The stage of the frame that is looked at."""
@@ -161,6 +178,8 @@ class Bench:
     @cached_property
     def frame(self) -> pl.DataFrame:
         """What `evaluate` gives."""
+        if self._frame is not None:
+            return self._frame
         return evaluate_model(
             self.model,
             self.run.corpus,
@@ -258,13 +277,17 @@ class Bench:
 
     @cached_property
     def rounded(self) -> pl.DataFrame:
-        """The frame of the edited model with rounded weights, by bits."""
-        return evaluate_quantised(self.model, self.run.corpus, self.plan, self.delta)
+        """What is to be forgotten, asked of the edited model with rounded weights, by bits."""
+        return evaluate_quantised(
+            self.model, self.run.corpus, self.plan, self.delta, groups=("forget",)
+        )
 
     @cached_property
     def pruned(self) -> pl.DataFrame:
-        """The frame of the edited model without its smallest weights, by their share."""
-        return evaluate_pruned(self.model, self.run.corpus, self.plan, self.delta)
+        """The same without its smallest weights, by their share."""
+        return evaluate_pruned(
+            self.model, self.run.corpus, self.plan, self.delta, groups=("forget",)
+        )
 
     @cached_property
     def hinted(self) -> pl.DataFrame:

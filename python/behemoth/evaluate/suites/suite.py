@@ -330,5 +330,5 @@ def _take(measure: Measure, bench: Bench) -> Taken:
     if measure.beside and bench.twin is not None:
         # What cannot be said of the twin is left open: it is not what was asked about.
         with suppress(MissingError):
-            beside = measure.find(bench.beside).value
+            beside = bench.beside.take(measure).value
     return Taken(*own, found=found, twin=beside)

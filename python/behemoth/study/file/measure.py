@@ -13,6 +13,7 @@ __all__ = ["SUITES", "Measure"]
 
 SUITES = ("editing", "unlearning")
 """Suites that a trial can take: those of what one plan of edits did to a model."""
+_CONTINUED = 64
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,9 @@ class Measure:
     suite : {'editing', 'unlearning'}, optional
         Measures that are taken of the edited model together (`behemoth.evaluate.evaluate_suite`);
         none by default.
+    continued : int
+        Adam steps of continued training after which the unlearning suite stops looking for what
+        comes back.
     twin : bool
         Take them beside a twin: a model that is trained in the same way on the corpus in which the
         plan's edits had always been so.
@@ -50,12 +54,15 @@ class Measure:
     held_out: int = 2
     bystanders: int = 8
     suite: str | None = None
+    continued: int = _CONTINUED
     twin: bool = False
 
     def __post_init__(self) -> None:
         for name in ("durability", "edit_seed", "held_out", "bystanders"):
             if getattr(self, name) < 0:
                 raise ArgumentError(name, getattr(self, name), "a whole number from 0")
+        if self.continued < 1:
+            raise ArgumentError("continued", self.continued, "a whole number from 1")
         if not 0 < self.durability_rate <= 1:
             raise ArgumentError("durability_rate", self.durability_rate, "above 0 up to 1")
         if self.suite is not None and self.suite not in SUITES:
@@ -68,6 +75,9 @@ class Measure:
         values = asdict(self)
         if self.suite is None:
             del values["suite"], values["twin"]
+        # What was not to be chosen at first is said only where it is chosen.
+        if self.suite is None or self.continued == _CONTINUED:
+            del values["continued"]
         return values
 
     @classmethod

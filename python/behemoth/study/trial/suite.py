@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from behemoth.evaluate.suites.bench import Bench
+from behemoth.evaluate.suites.bench import CONTINUED, Bench
 from behemoth.evaluate.suites.run import SUITES as ALL
 from behemoth.evaluate.suites.suite import take
 from behemoth.plan.edit_plan import EditPlan
@@ -28,6 +28,9 @@ def bench_of(
     plan: EditPlan,
     deltas: Mapping[int | None, EditDelta],
     twin: Bench | None = None,
+    *,
+    frame: pl.DataFrame | None = None,
+    continued: int = CONTINUED,
 ) -> Bench:
     """A bench with a model that is in memory already.
 
@@ -42,8 +45,15 @@ def bench_of(
         None of a twin.
     twin : Bench, optional
         What was worked out of it for one method is there for the next.
+    frame : polars.DataFrame, optional
+        What `evaluate_model` gave of these.
+    continued : int
+        As of `Bench`.
     """
-    return Bench(run.directory, run, plan, deltas, lambda: model, None, twin)
+    return Bench(
+        run.directory, run, plan, deltas, lambda: model, None, twin,
+        frame=frame, continued=continued,
+    )  # fmt: skip
 
 
 def suite_frame(suite: str, bench: Bench) -> pl.DataFrame:

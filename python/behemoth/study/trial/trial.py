@@ -98,8 +98,11 @@ class Trial:
                 for edit, delta in deltas.items():
                     delta.save(kept / ("batch" if edit is None else f"{edit:05}"))
         frames = {name: pl.concat(some) for name, some in parts.items()}
+        asked = frames["probes"]
+        named = pl.lit(self.unit.id).alias("trial")
+        frames["probes"] = asked.select(named, *PROBES)
         if any(delta.failure is None for delta in every.values()):
-            frames["suites"] = self._suite(every)
+            frames["suites"] = self._suite(every, asked)
         return frames
 
     def durability(self) -> tuple[pl.DataFrame, str | None]:
@@ -119,11 +122,14 @@ class Trial:
         with self.clock("cost"):
             return edit_cost(self.method, self.model, [plan], context)
 
-    def _suite(self, deltas: dict[int | None, EditDelta]) -> pl.DataFrame:
+    def _suite(self, deltas: dict[int | None, EditDelta], asked: pl.DataFrame) -> pl.DataFrame:
         """Take the suite; what broke down as a whole has none."""
         assert self.unit.measure.suite is not None
         with self.clock("suite"):
-            bench = bench_of(self.run, self.model, self.planned.plan, deltas, self.twin)
+            bench = bench_of(
+                self.run, self.model, self.planned.plan, deltas, self.twin,
+                frame=asked, continued=self.unit.measure.continued,
+            )  # fmt: skip
             frame = suite_frame(self.unit.measure.suite, bench)
         return frame.select(pl.lit(self.unit.id).alias("trial"), pl.all())
 
@@ -182,8 +188,8 @@ class Trial:
         named = pl.lit(self.unit.id).alias("trial")
         found = {
             "edits": edits,
-            "probes": probes.select(list(PROBES)),
             "geometry": table,
             "traces": trace_frame(deltas).select(list(TRACES)),
         }
-        return {name: frame.select(named, pl.all()) for name, frame in found.items()}
+        own = {name: frame.select(named, pl.all()) for name, frame in found.items()}
+        return {**own, "probes": probes}
