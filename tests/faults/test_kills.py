@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 import behemoth as bh
 from behemoth.support.locks import holder, lock_folder
@@ -20,6 +22,8 @@ COMMANDS = {
     "edit": ("edit", "run", "--plan", "plan", "--method", "ultraedit", "--sequential",
              "--checkpoint-at", "1"),
     "export": ("export", "corpus", "--to", "jsonl"),
+    "tune": ("tune", "rome", "--on", "run", "--trials", 3, "--edits", 2),
+    "study": ("study", "run", "study.toml"),
 }  # fmt: skip
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="forks")
@@ -44,23 +48,45 @@ def carry_out(directories):
 
 
 def meaning(place):
-    """The bytes of what a directory is about; records and metrics have times in them."""
+    """What a directory is about: bytes, and frames of Parquet but for how long something took."""
     return {
-        str(path.relative_to(place)): path.read_bytes()
+        str(path.relative_to(place)): _read(path)
         for path in sorted(place.rglob("*"))
         if path.suffix in (".safetensors", ".bin", ".parquet", ".jsonl")
         if not path.name.startswith("metrics")
     }
 
 
-# The others by `make faults`.
+def _read(path):
+    if path.suffix != ".parquet":
+        return path.read_bytes()
+    frame = pl.read_parquet(path)
+    return frame.select(name for name in frame.columns if "seconds" not in name)
+
+
+def assert_same(found, wanted, **tolerance):
+    assert found.keys() == wanted.keys()
+    for name, value in wanted.items():
+        if isinstance(value, pl.DataFrame):
+            assert_frame_equal(found[name], value, check_exact=not tolerance, **tolerance)
+        elif not tolerance:
+            assert found[name] == value, name
+
+
+# A BLAS' sums depend on where in memory its arguments lie, which is another where half of a
+# study's units are done already.
+_ROUNDED = {"study": {"rel_tol": 1e-3, "abs_tol": 1e-4}}
+
+# The others by `make faults`, which kills each command so often; by default it is once.
 _DEFAULT = ("gen", "train")
+_OFTEN = {"gen": 100, "train": 30, "study": 30}
 
 
 @pytest.mark.parametrize(
     "verb",
     [pytest.param(verb, marks=() if verb in _DEFAULT else pytest.mark.faults) for verb in COMMANDS],
 )
+@pytest.mark.timeout(7200)
 def test_what_was_killed_goes_on_to_the_same_bytes(carry_out, tmp_path, rounds, verb):
     words = COMMANDS[verb]
     count, code = carry_out([*words, "--out", tmp_path / "straight"])
@@ -68,14 +94,15 @@ def test_what_was_killed_goes_on_to_the_same_bytes(carry_out, tmp_path, rounds, 
     straight = meaning(tmp_path / "straight")
     assert straight
     draw = random.Random(verb)
-    for number in range(rounds(1)):
+    for number in range(1 + (_OFTEN.get(verb, 10) - 1) * (rounds(1) - 1) // 19):
         out, point = tmp_path / f"out{number}", draw.randrange(count)
         assert carry_out([*words, "--out", out], point)[1] == -9
         # Killed once more on the way, where there is still so much to do.
         carry_out([*words, "--out", out], draw.randrange(count))
         assert carry_out([*words, "--out", out])[1] == 0, point
-        assert meaning(out) == straight, point
-        assert bh.verify(out).ok
+        assert_same(meaning(out), straight, **_ROUNDED.get(verb, {}))
+        if verb != "tune":  # whose records are no directory of those that are verified
+            assert bh.verify(out).ok
         assert not list(out.rglob("*.tmp")), point
 
 
