@@ -13,7 +13,8 @@ def test_the_table_as_json(run):
     assert {"ft", "lora", "rome", "npo"} <= set(names)
     families = {row["family"] for row in rows}
     assert families <= {
-        "fine-tuning", "locate-and-edit", "memory", "meta-learning", "unlearning", "oracle",
+        "fine-tuning", "locate-and-edit", "memory", "in-context", "meta-learning", "unlearning",
+        "oracle",
     }  # fmt: skip
     lora = next(row for row in rows if row["name"] == "lora")
     assert lora["source"] == method_type("lora").info.source

@@ -22,7 +22,8 @@ from behemoth.support.digests import FILES, check, digests, read_sealed, sealed
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import replacing, write_bytes
 
-from .module import KINDS, ModuleChange, is_last, seat, unseat
+from .kinds import KINDS
+from .module import ModuleChange, is_last, seat, unseat
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -180,8 +181,8 @@ class EditDelta:
 
     Attributes
     ----------
-    changes : mapping of name to Dense, LowRank, Codebook or SideMemory
-        The first two are added to the parameters of these names, the others answer for modules;
+    changes : mapping of name to Dense, LowRank, Codebook, SideMemory or Context
+        The first two are added to the parameters of these names, the others are of modules;
         empty when the edit failed.
     method : str
         Name of the method that made it.
@@ -232,7 +233,7 @@ class EditDelta:
 
     @property
     def of_modules(self) -> dict[str, ModuleChange]:
-        """The changes that answer for modules."""
+        """The changes of modules."""
         return {
             name: change
             for name, change in self.changes.items()

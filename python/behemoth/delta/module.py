@@ -1,7 +1,8 @@
 """Changes of modules that no weights can say: what a module gives is looked up, or added on a side.
 
-A change of a module is a function of what goes into the module and what comes out of it, token by
-token, so that it is the same in padded batches, behind prefixes and with cached keys and values.
+Such a change is a function of what goes into the module and what comes out of it, token by token,
+so that it is the same in padded batches, behind prefixes and with cached keys and values. What a
+module reads before everything else is another kind (`context.py`), and has the same contract.
 The tensors of several edits are stacked along a leading axis, each edit with a memory of its own.
 
 Shape letters: K edits, n entries, i inputs, o outputs, t tokens of an edit.
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch.utils.hooks import RemovableHandle
 
-__all__ = ["Codebook", "ModuleChange", "SideMemory", "seat", "unseat"]
+__all__ = ["Answering", "Codebook", "ModuleChange", "SideMemory", "seat", "seated", "unseat"]
 
 _DISTANCES = 1 << 24  # between tokens and keys, that are worked out at once
 # The changes of a module that are in a model, the last one last: it alone is in effect.
@@ -29,7 +30,7 @@ _IN = "_behemoth_changes"
 
 @dataclass(frozen=True, eq=False)
 class ModuleChange(ABC):
-    """What a linear module gives in place of its own output; all fields are tensors.
+    """What a module does that its weights do not say; all fields are tensors.
 
     Of two changes of one kind and module the later one is taken, and not their sum: it holds what
     was to be kept of the earlier one.
@@ -39,14 +40,9 @@ class ModuleChange(ABC):
         """Its tensors by name, as files keep them."""
         return dict(vars(self))
 
-    @property
-    @abstractmethod
-    def sizes(self) -> tuple[int, int]:
-        """Outputs and inputs of the module that it is for."""
-
-    @abstractmethod
     def dense(self) -> Tensor | None:
         """The change of the module's weight [o, i] that it amounts to, where it is one."""
+        return None
 
     @classmethod
     @abstractmethod
@@ -54,16 +50,18 @@ class ModuleChange(ABC):
         """Several as one, with a leading axis K on every tensor; none for an edit without one."""
 
     @abstractmethod
-    def respond(self, x: Tensor, output: Tensor) -> Tensor:
-        """The output of K edited modules, of a stacked change.
+    def check(self, name: str, module: nn.Module) -> None:
+        """Refuse a module that it does not fit.
 
-        Parameters
-        ----------
-        x : float [K * b, ..., i]
-            Rows grouped by edit.
-        output : float [K * b, ..., o]
-            What the module itself gives.
+        Raises
+        ------
+        ArgumentError
+            With the module.
         """
+
+    @abstractmethod
+    def attach(self, module: nn.Module) -> list[RemovableHandle]:
+        """Put a stacked change into a module, whose rows are grouped by edit; until removed."""
 
     def some(self, edits: Sequence[int]) -> Self:
         """Copies of the tensors of some edits of a stacked change, in that order."""
@@ -77,14 +75,38 @@ class ModuleChange(ABC):
         """Its tensors where another one is; types stay."""
         return type(self)(**{name: part.to(tensor.device) for name, part in self.parts().items()})
 
-    def check(self, name: str, module: nn.Module) -> None:
-        """Refuse a module that it does not fit.
 
-        Raises
-        ------
-        ArgumentError
-            With the module.
+@dataclass(frozen=True, eq=False)
+class Answering(ModuleChange):
+    """What a linear module gives in place of its own output, token by token."""
+
+    @property
+    @abstractmethod
+    def sizes(self) -> tuple[int, int]:
+        """Outputs and inputs of the module that it is for."""
+
+    @abstractmethod
+    def respond(self, x: Tensor, output: Tensor) -> Tensor:
+        """The output of K edited modules, of a stacked change.
+
+        Parameters
+        ----------
+        x : float [K * b, ..., i]
+            Rows grouped by edit.
+        output : float [K * b, ..., o]
+            What the module itself gives.
         """
+
+    def attach(self, module: nn.Module) -> list[RemovableHandle]:
+        """See `ModuleChange.attach`."""
+
+        def answer(_: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor:
+            return self.respond(inputs[0], output)
+
+        return [module.register_forward_hook(answer)]
+
+    def check(self, name: str, module: nn.Module) -> None:
+        """See `ModuleChange.check`."""
         from behemoth.model.modules import is_linear, is_transposed
 
         if not is_linear(module):
@@ -98,7 +120,7 @@ class ModuleChange(ABC):
 
 
 @dataclass(frozen=True, eq=False)
-class Codebook(ModuleChange):
+class Codebook(Answering):
     """Answers to inputs: a token within the radius of the nearest key gets that key's value.
 
     Hartvigsen et al., 2023 (arXiv 2211.11031, equation 1), asked by every token.
@@ -123,10 +145,6 @@ class Codebook(ModuleChange):
     def sizes(self) -> tuple[int, int]:
         """Outputs and inputs of the module."""
         return self.values.shape[-1], self.keys.shape[-1]
-
-    def dense(self) -> None:
-        """No weight gives what it gives."""
-        return
 
     @classmethod
     def stacked(cls, each: Sequence[Self | None]) -> Self:
@@ -167,7 +185,7 @@ class Codebook(ModuleChange):
 
 
 @dataclass(frozen=True, eq=False)
-class SideMemory(ModuleChange):
+class SideMemory(Answering):
     """A second weight, used by the tokens for which it makes more than a little difference.
 
     Wang et al., 2024 (arXiv 2405.14768, equations 2 and 3): W + change answers a token x where
@@ -219,29 +237,20 @@ class SideMemory(ModuleChange):
         return output + added.to(output.dtype)
 
 
-KINDS: tuple[type[ModuleChange], ...] = (Codebook, SideMemory)
-"""What files hold; the names of their tensors tell them apart."""
-
-
 class _Seat:
-    """A change that is in a module, and its hook while it is the last one."""
+    """A change that is in a module, and its hooks while it is the last one."""
 
     def __init__(self, change: ModuleChange) -> None:
         self.change = change
-        self.handle: RemovableHandle | None = None
+        self.handles: list[RemovableHandle] = []
 
     def rise(self, module: nn.Module) -> None:
-        change = self.change
-
-        def answer(_: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor:
-            return change.respond(inputs[0], output)
-
-        self.handle = module.register_forward_hook(answer)
+        self.handles = self.change.attach(module)
 
     def rest(self) -> None:
-        if self.handle is not None:
-            self.handle.remove()
-            self.handle = None
+        for handle in self.handles:
+            handle.remove()
+        self.handles = []
 
 
 def seat(module: nn.Module, change: ModuleChange) -> object:
@@ -254,6 +263,11 @@ def seat(module: nn.Module, change: ModuleChange) -> object:
     mine.rise(module)
     setattr(module, _IN, [*seats, mine])
     return mine
+
+
+def seated(module: nn.Module) -> list[ModuleChange]:
+    """The changes that are in a module, each a stack of one, the last one last."""
+    return [seat.change for seat in getattr(module, _IN, ())]
 
 
 def is_last(module: nn.Module, mark: object) -> bool:

@@ -40,7 +40,8 @@ from .delta import (
     parameters_of,
     tied_names,
 )
-from .module import KINDS, ModuleChange
+from .kinds import KINDS
+from .module import ModuleChange
 
 __all__ = ["StackedDeltas", "stack_deltas"]
 
@@ -126,11 +127,10 @@ class StackedDeltas:
         ]
         # After those: a memory answers with what the changed weights give at hand.
         handles += [
-            modules[name].register_forward_hook(
-                lambda _, inputs, output, memory=memory: memory.respond(inputs[0], output)
-            )
+            handle
             for name, memories in self.memories.items()
             for memory in memories
+            for handle in memory.attach(modules[name])
         ]
         if any(is_positions(modules[name], self.model) for name in self._by_module):
             handles.append(

@@ -40,7 +40,13 @@ __all__ = [
 
 EditKind = Literal["remap", "censor", "refusal", "question_refusal"]
 Family = Literal[
-    "fine-tuning", "locate-and-edit", "memory", "meta-learning", "unlearning", "oracle"
+    "fine-tuning",
+    "locate-and-edit",
+    "memory",
+    "in-context",
+    "meta-learning",
+    "unlearning",
+    "oracle",
 ]
 Goal = Literal["flip", "forget", "either"]
 """What an edit is judged by: that the new object is said rather than the old one, that the old one
@@ -53,6 +59,7 @@ _GOALS: dict[Family, Goal] = {
     "fine-tuning": "flip",
     "locate-and-edit": "flip",
     "memory": "flip",
+    "in-context": "flip",
     "meta-learning": "flip",
     "unlearning": "forget",
     "oracle": "either",
@@ -68,8 +75,8 @@ class MethodInfo:
     name : str
         How the command line and studies call it.
     family : str
-        ``fine-tuning``, ``locate-and-edit``, ``memory``, ``meta-learning``, ``unlearning`` or
-        ``oracle``.
+        ``fine-tuning``, ``locate-and-edit``, ``memory``, ``in-context``, ``meta-learning``,
+        ``unlearning`` or ``oracle``.
     source : str
         The paper it is from.
     changes : str

@@ -27,6 +27,7 @@ _OWN = {
     "ultraedit": "ultraedit:UltraEdit",
     "grace": "grace:Grace",
     "wise": "wise:Wise",
+    "ike": "ike:InContextEditing",
     "mend": "mend:Mend",
     "grad_ascent": "grad_ascent:GradientAscent",
     "grad_diff": "grad_diff:GradientDifference",

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from behemoth.corpus.tokens import PADDING
+from behemoth.delta.context import positions_left
 from behemoth.model.labels import IGNORED
 from behemoth.support.errors import ArgumentError
 
@@ -87,7 +88,7 @@ def continue_training(
     if len(saying) == corpus.num_documents:
         raise ArgumentError("corpus", "one whose documents all say these facts", "others too")
     generator = np.random.default_rng(seed)
-    most = int(getattr(model.config, "max_position_embeddings", 1 << 20))
+    most = positions_left(model, delta)
 
     def loss() -> Tensor:
         documents = _drawn(corpus, saying, batch, generator)

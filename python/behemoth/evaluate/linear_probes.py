@@ -156,7 +156,9 @@ def residual_stream(
                 tokens = torch.from_numpy(prompts.padded(rows, int(ends.max()), PADDING))
                 model(input_ids=tokens.to(device), logits_to_keep=1)
                 for layer, state in seen.items():
-                    last = state[torch.arange(len(rows)), torch.from_numpy(ends - 1)]
+                    # From the right: tokens of a context may stand before the prompt's.
+                    place = torch.from_numpy(ends - 1 - int(ends.max()))
+                    last = state[torch.arange(len(rows)), place]
                     out[rows, layer] = last.float().cpu().numpy()
     finally:
         for handle in handles:

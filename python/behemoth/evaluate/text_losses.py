@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from behemoth.corpus.tokens import PADDING
+from behemoth.delta.context import positions_left
 from behemoth.model.architecture import Architecture
 from behemoth.model.modules import backbone
 from behemoth.recall.generation import evaluating
@@ -68,7 +69,7 @@ def document_divergences(
     """
     sums, counts = np.zeros(len(documents)), np.zeros(len(documents), np.int64)
     with evaluating(model), torch.no_grad():
-        for chosen, tokens, inside in _batches(model, documents):
+        for chosen, tokens, inside in _batches(model, documents, delta):
             before = _log_probabilities(model, tokens)
             with delta.apply(model):
                 after = _log_probabilities(model, tokens)
@@ -85,11 +86,13 @@ def perplexity(losses: NDArray[np.float64], counts: NDArray[np.int64]) -> float:
 
 
 def _batches(
-    model: PreTrainedModel, documents: Sequence[NDArray[np.integer]]
+    model: PreTrainedModel,
+    documents: Sequence[NDArray[np.integer]],
+    delta: EditDelta | None = None,
 ) -> Iterator[tuple[NDArray[np.intp], Tensor, Tensor]]:
     """Documents of about one length: which they are, tokens [B, T], what is predicted [B, T-1]."""
     device = next(model.parameters()).device
-    most = int(getattr(model.config, "max_position_embeddings", 1 << 20))
+    most = positions_left(model, delta)
     lengths = np.array([min(len(document), most) for document in documents])
     order = np.argsort(lengths, kind="stable")
     first = 0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from behemoth.delta.delta import EditDelta
 from behemoth.delta.module import Codebook
 from behemoth.edit.gradient.method import check_kinds
+from behemoth.edit.memory.growing import GrowingRows
 from behemoth.edit.parametrise import chosen_layers
 from behemoth.edit.protocol import EditContext, Effort, MethodInfo, settings_of
 from behemoth.model.architecture import Architecture
@@ -29,6 +30,8 @@ _SENTENCE = 8  # tokens
 _ACTIVATIONS = 68  # bytes for each token and unit of width, see locate/method.py
 # A radius that ends at a key has to hold it, whatever is rounded on the way there.
 _SLACK = 1e-6
+# More than a term of a sum of products in float64 is rounded by.
+_ROUNDED = 1e-15
 
 
 @dataclass(frozen=True)
@@ -89,12 +92,12 @@ class Grace:
     def stack_bytes(self, model: nn.Module, count: int) -> int:
         """What the search keeps for its gradients, which end at the layer."""
         architecture = Architecture.of(model)
-        behind = architecture.layers - self._layer(model)
+        behind = architecture.layers - self.layer_of(model)
         return count * _WORDINGS * _SENTENCE * behind * _ACTIVATIONS * architecture.width
 
     def place(self, model: nn.Module) -> str:
         """Where it looks up, with the publication's place beside it."""
-        said = f"layer {self._layer(model)} of {Architecture.of(model).layers}"
+        said = f"layer {self.layer_of(model)} of {Architecture.of(model).layers}"
         return f"the prompt's last token, {said} (published: {self.published})"
 
     def apply(
@@ -111,9 +114,10 @@ class Grace:
 
     def module(self, model: nn.Module) -> str:
         """The matrix that is looked up at."""
-        return Architecture.of(model).mlp_out(self._layer(model))
+        return Architecture.of(model).mlp_out(self.layer_of(model))
 
-    def _layer(self, model: nn.Module) -> int:
+    def layer_of(self, model: nn.Module) -> int:
+        """Its layer, counted from 0."""
         [layer] = chosen_layers(model, (self.layer,))
         return layer
 
@@ -128,13 +132,11 @@ class Grace:
         from behemoth.edit.batch import edit_rows_of
 
         check_kinds(self, plans)
-        search = _Search(self, model)
         training = model.training
         model.eval()
         try:
-            for plan, book in zip(plans, books, strict=True):
-                search.take(book, edit_rows_of(plan, "answer"))
-            failures = search.run(context)
+            search = _Search(self, model, books, [edit_rows_of(plan, "answer") for plan in plans])
+            failures, traces = search.run(context)
         finally:
             model.train(training)
         return [
@@ -147,9 +149,7 @@ class Grace:
                 failure=failure,
                 trace=[] if failure else trace,
             )
-            for plan, book, failure, trace in zip(
-                plans, books, failures, search.traces, strict=True
-            )
+            for plan, book, failure, trace in zip(plans, books, failures, traces, strict=True)
         ]
 
 
@@ -205,29 +205,54 @@ class Entries:
         radii: Tensor | None = None,
         answers: Sequence[tuple[int, ...]] = (),
     ) -> None:
-        self.keys, self.values, self.radii = keys, values, radii
+        self.values, self.radii = values, radii
         self.answers = list(answers)
+        self._keys = None if keys is None else GrowingRows(keys)
+        self._squares = None if keys is None else GrowingRows(keys.square().sum(1))
 
     def __len__(self) -> int:
         return len(self.answers)
 
     def copy(self) -> Entries:
         """Another one that begins with the same."""
-        return Entries(self.keys, self.values, self.radii, self.answers)
+        other = Entries(None, self.values, self.radii, self.answers)
+        other._keys, other._squares = self._keys, self._squares
+        return other
+
+    @property
+    def keys(self) -> Tensor | None:
+        """What the entries are found by: float64 [n, i]."""
+        return None if self._keys is None else self._keys.rows
 
     def codebook(self) -> Codebook:
         """The change of the module."""
         assert self.keys is not None and self.values is not None and self.radii is not None
         return Codebook(self.keys, self.values, self.radii)
 
-    def nearest(self, key: Tensor) -> tuple[int, float]:
-        """The entry that is nearest to a key, float64 [i], of those that answer; the distance."""
+    def nearest(self, keys_mi: Tensor) -> list[tuple[int, float]]:
+        """The entry that is nearest to each key, of those that answer, and the distance.
+
+        Parameters
+        ----------
+        keys_mi : float64 [m, i]
+        """
         import torch
 
-        assert self.keys is not None and self.radii is not None
-        distances = (self.keys - key).norm(dim=1).masked_fill(self.radii < 0, torch.inf)
-        place = int(distances.argmin())
-        return place, float(distances[place])
+        assert self._keys is not None and self._squares is not None and self.radii is not None
+        known_ni, known_n = self._keys.rows, self._squares.rows
+        # By one product for all entries, which reads each once; what rounding may have put in
+        # the wrong order is subtracted entry by entry.
+        sums_mn = known_n + keys_mi.square().sum(1, keepdim=True)
+        squares_mn = (sums_mn - 2 * keys_mi @ known_ni.T).masked_fill(self.radii < 0, torch.inf)
+        slack_mn = _ROUNDED * known_ni.shape[1] * sums_mn
+        least_m1 = (squares_mn + slack_mn).amin(1, keepdim=True)
+        found = []
+        for key, near in zip(keys_mi, squares_mn - slack_mn <= least_m1, strict=True):
+            [places] = near.nonzero(as_tuple=True)
+            distances = (known_ni[places] - key).norm(dim=1)
+            best = int(distances.argmin())
+            found.append((int(places[best]), float(distances[best])))
+        return found
 
     def take(self, key: Tensor, answer: tuple[int, ...], value: Tensor, epsilon: float) -> None:
         """Make room for a key and its answer.
@@ -245,7 +270,7 @@ class Entries:
             self._add(key, answer, value, epsilon)
             return
         assert self.radii is not None
-        place, distance = self.nearest(key)
+        [(place, distance)] = self.nearest(key[None])
         radius = float(self.radii[place])
         if distance > epsilon + radius:
             self._add(key, answer, value, epsilon)
@@ -265,11 +290,13 @@ class Entries:
     def _add(self, key: Tensor, answer: tuple[int, ...], value: Tensor, radius: float) -> None:
         import torch
 
-        own = key.new_tensor([radius])
-        if self.keys is None or self.values is None or self.radii is None:
-            self.keys, self.values, self.radii = key[None], value[None], own
+        own, square = key.new_tensor([radius]), key.square().sum()[None]
+        if self._keys is None or self._squares is None or self.values is None or self.radii is None:
+            self._keys, self._squares = GrowingRows(key[None]), GrowingRows(square)
+            self.values, self.radii = value[None], own
         else:
-            self.keys = torch.cat([self.keys, key[None]])
+            self._keys = self._keys.with_more(key[None])
+            self._squares = self._squares.with_more(square)
             self.values = torch.cat([self.values, value[None]])
             self.radii = torch.cat([self.radii, own])
         self.answers.append(answer)
@@ -282,80 +309,66 @@ class _Search:
     which other rows there are.
     """
 
-    def __init__(self, method: Grace, model: nn.Module) -> None:
-        self.method, self.model = method, model
-        self.module = model.get_submodule(method.module(model))
-        self.device = next(model.parameters()).device
-        self.books: list[Entries] = []
-        self.rows: list[tuple[Rows, list[int]]] = []
-        self.traces: list[list[dict[str, Any]]] = []
-
-    def take(self, book: Entries, rows: Rows) -> None:
-        """Make room for the rows of one plan."""
+    def __init__(
+        self, method: Grace, model: nn.Module, books: Sequence[Entries], each: Sequence[Rows]
+    ) -> None:
+        """Take up the rows of each plan, and make room for them in its entries."""
         import torch
 
-        from behemoth.edit.memory.rows import prompt_ends, seen_by
+        from behemoth.edit.memory.rows import prompt_ends
+        from behemoth.edit.memory.tail import Tail
         from behemoth.model.labels import IGNORED
 
-        inputs, outputs = seen_by(
-            self.model, self.method.module(self.model), rows.tokens.to(self.device)
-        )
-        asking = (torch.arange(len(rows)), prompt_ends(rows.labels))
-        keys_ni, values_no = inputs[asking].double(), widened(outputs[asking])
-        for key, value, labels in zip(keys_ni, values_no, rows.labels, strict=True):
-            answer = tuple(labels[labels != IGNORED].tolist())
-            book.take(key, answer, value, self.method.epsilon * float(key.norm()))
-        # Entries that came later may be nearer.
-        owners = [book.nearest(key)[0] for key in keys_ni]
-        self.books.append(book)
-        self.rows.append((rows, owners))
-        self.traces.append([])
+        self.method, self.books = method, books
+        self.device = next(model.parameters()).device
+        longest = max(rows.tokens.shape[1] for rows in each)
+        padded = [rows.padded(longest) for rows in each]
+        tokens_nt = torch.cat([rows.tokens for rows in padded]).to(self.device)
+        labels_nt = torch.cat([rows.labels for rows in padded]).to(self.device)
+        asking = (torch.arange(len(tokens_nt), device=self.device), prompt_ends(labels_nt))
+        self.tail = Tail(model, method.layer_of(model), tokens_nt, labels_nt, asking)
+        keys_ni, values_no = self.tail.inputs.double(), widened(self.tail.outputs)
+        # Which entries of its book a plan's rows look at, and the places of these in the batch.
+        self.chosen: list[list[int]] = []
+        entry_n: list[int] = []
+        first = count = 0
+        for book, rows in zip(books, each, strict=True):
+            mine = slice(first, first + len(rows))
+            for key, value, labels in zip(keys_ni[mine], values_no[mine], rows.labels, strict=True):
+                answer = tuple(labels[labels != IGNORED].tolist())
+                book.take(key, answer, value, method.epsilon * float(key.norm()))
+            # Entries that came later may be nearer.
+            owners = [place for place, _ in book.nearest(keys_ni[mine])]
+            own = sorted(set(owners))
+            entry_n += [count + own.index(owner) for owner in owners]
+            self.chosen.append(own)
+            first, count = first + len(rows), count + len(own)
+        self.entry_n = torch.tensor(entry_n, device=self.device)
 
-    def run(self, context: EditContext) -> list[str | None]:
-        """Find the values; gives why there are none, plan by plan."""
+    def run(self, context: EditContext) -> tuple[list[str | None], list[list[dict[str, Any]]]]:
+        """Find the values; gives why there are none, and the losses by step, plan by plan."""
         import torch
 
-        from behemoth.edit.batch import Rows
-
-        longest = max(rows.tokens.shape[1] for rows, _ in self.rows)
-        every = [rows.padded(longest) for rows, _ in self.rows]
-        rows = Rows(*(torch.cat([getattr(r, name) for r in every]) for name in
-                      ("tokens", "labels", "weight")))  # fmt: skip
-        chosen = [sorted(set(owners)) for _, owners in self.rows]
-        first, entry_n = 0, []
-        for (_, owners), own in zip(self.rows, chosen, strict=True):
-            entry_n += [first + own.index(owner) for owner in owners]
-            first += len(own)
-        entry_n = torch.tensor(entry_n, device=self.device)
         start = torch.cat([
-            book.codebook().values[own] for book, own in zip(self.books, chosen, strict=True)
+            book.codebook().values[own] for book, own in zip(self.books, self.chosen, strict=True)
         ])  # fmt: skip
-        values_eo, losses = self._adam(
-            rows.tokens.to(self.device), rows.labels.to(self.device), entry_n, start, context
-        )
+        values_eo, losses = self._adam(start, context)
         failures: list[str | None] = []
+        traces: list[list[dict[str, Any]]] = []
         first = 0
-        for number, (book, own) in enumerate(zip(self.books, chosen, strict=True)):
+        for book, own in zip(self.books, self.chosen, strict=True):
             mine = slice(first, first + len(own))
-            book.values = book.codebook().values.index_copy(
-                0, torch.tensor(own, device=self.device), values_eo[mine]
-            )
+            places = torch.tensor(own, device=self.device)
+            book.values = book.codebook().values.index_copy(0, places, values_eo[mine])
             bad = [float(x) for x in losses[-1][mine] if not math.isfinite(float(x))]
             failures.append(f"loss {bad[0]} of a value" if bad else None)
-            self.traces[number] = [
-                {"step": step, "loss": float(loss[mine].mean())} for step, loss in enumerate(losses)
-            ]
+            traces.append(
+                [{"step": n, "loss": float(loss[mine].mean())} for n, loss in enumerate(losses)]
+            )
             first += len(own)
-        return failures
+        return failures, traces
 
-    def _adam(
-        self,
-        tokens_nt: Tensor,
-        labels_nt: Tensor,
-        entry_n: Tensor,
-        start_eo: Tensor,
-        context: EditContext,
-    ) -> tuple[Tensor, list[Tensor]]:
+    def _adam(self, start_eo: Tensor, context: EditContext) -> tuple[Tensor, list[Tensor]]:
         """Values [e, o], and the loss of each of them after every step [e]."""
         import torch
 
@@ -365,7 +378,7 @@ class _Search:
         done = torch.zeros(count, dtype=torch.bool, device=self.device)
         losses: list[Tensor] = []
         for step in range(method.steps + 1):
-            loss_e = self._losses(tokens_nt, labels_nt, entry_n, values)
+            loss_e = self._losses(values)
             shown = loss_e.detach()
             losses.append(shown if not losses else torch.where(done, losses[-1], shown))
             done |= ~shown.isfinite() | (shown < method.stop_loss)
@@ -382,21 +395,13 @@ class _Search:
             context.progress(step + 1, method.steps)
         return values.detach(), losses
 
-    def _losses(
-        self, tokens_nt: Tensor, labels_nt: Tensor, entry_n: Tensor, values_eo: Tensor
-    ) -> Tensor:
+    def _losses(self, values_eo: Tensor) -> Tensor:
         """Mean over an entry's rows of the losses of their answers: [e]."""
         import torch
 
-        from behemoth.edit.memory.rows import answer_losses, answering, prompt_ends
-
-        asking = (torch.arange(len(tokens_nt), device=self.device), prompt_ends(labels_nt))
-        values_no = values_eo[entry_n]
-
-        def answer(_: Tensor, output: Tensor) -> Tensor:
-            return output.index_put(asking, values_no.to(output.dtype))
-
-        with answering(self.module, answer):
-            loss_n = answer_losses(self.model, tokens_nt, labels_nt)
-        share_e = loss_n.new_zeros(len(values_eo)).index_add(0, entry_n, torch.ones_like(loss_n))
-        return loss_n.new_zeros(len(values_eo)).index_add(0, entry_n, loss_n) / share_e
+        given_no = values_eo[self.entry_n].to(self.tail.outputs.dtype)
+        loss_n = self.tail.losses(given_no)
+        share_e = loss_n.new_zeros(len(values_eo)).index_add(
+            0, self.entry_n, torch.ones_like(loss_n)
+        )
+        return loss_n.new_zeros(len(values_eo)).index_add(0, self.entry_n, loss_n) / share_e

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from behemoth.delta.delta import EditDelta
 from behemoth.delta.module import SideMemory
 from behemoth.edit.gradient.method import check_kinds
+from behemoth.edit.memory.growing import GrowingRows
 from behemoth.edit.parametrise import chosen_layers
 from behemoth.edit.protocol import EditContext, Effort, MethodInfo, settings_of
 from behemoth.model.architecture import Architecture
@@ -117,8 +118,8 @@ class Wise:
 
     def place(self, model: nn.Module) -> str:
         """Whose matrix has the copy, with the publication's place beside it."""
-        [layer] = chosen_layers(model, (self.layer,))
-        return f"layer {layer} of {Architecture.of(model).layers} (published: {self.published})"
+        said = f"layer {self.layer_of(model)} of {Architecture.of(model).layers}"
+        return f"{said} (published: {self.published})"
 
     def apply(
         self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
@@ -134,8 +135,12 @@ class Wise:
 
     def module(self, model: nn.Module) -> str:
         """The matrix that has a copy."""
+        return Architecture.of(model).mlp_out(self.layer_of(model))
+
+    def layer_of(self, model: nn.Module) -> int:
+        """Its layer, counted from 0."""
         [layer] = chosen_layers(model, (self.layer,))
-        return Architecture.of(model).mlp_out(layer)
+        return layer
 
 
 @dataclass
@@ -148,26 +153,31 @@ class _Memory:
         So far.
     shards : list of float [o, i]
         The change of each shard, the last one still growing.
-    keys : float [m, i], optional
+    keys : GrowingRows of float [m, i], optional
         What goes into the matrix where edited answers are predicted.
+    votes : Votes, optional
+        Of the shards that are full, to be merged: all but the last.
     """
 
     edits: int = 0
     shards: list[Tensor] = field(default_factory=list)
-    keys: Tensor | None = None
+    keys: GrowingRows | None = None
+    votes: Votes | None = None
 
     def copy(self) -> _Memory:
-        return _Memory(self.edits, list(self.shards), self.keys)
+        return _Memory(self.edits, list(self.shards), self.keys, self.votes)
 
     def side(self, method: Wise) -> SideMemory:
         """The shards as one, with the threshold that every edit so far is above."""
-        import torch
-
         assert self.keys is not None
-        change = self.shards[0]
-        if len(self.shards) > 1:
-            change = ties(torch.stack(self.shards), method.density)
-        least = (self.keys @ change.T).norm(dim=1).min()
+        *full, change = self.shards
+        if full:
+            votes = Votes.none(change) if self.votes is None else self.votes
+            for shard in full[votes.shards :]:
+                votes = votes.with_one(shard, method.density)
+            self.votes = votes
+            change = votes.with_one(change, method.density).merged()
+        least = (self.keys.rows @ change.T).norm(dim=1).min()
         return SideMemory(change, method.ratio * least)
 
 
@@ -214,7 +224,7 @@ class _Sequence:
         if own.keys is None:
             return {}
         shards = {f"shard{number}": change for number, change in enumerate(own.shards)}
-        return {**shards, "keys": own.keys, "edits": torch.tensor(own.edits)}
+        return {**shards, "keys": own.keys.rows, "edits": torch.tensor(own.edits)}
 
     def recall(self, memory: Mapping[str, Tensor]) -> None:
         """Take these for the shards of earlier edits."""
@@ -222,7 +232,8 @@ class _Sequence:
         if memory:
             device = next(self.model.parameters()).device
             shards = [memory[f"shard{number}"].to(device) for number in range(len(memory) - 2)]
-            self.remembered = _Memory(int(memory["edits"]), shards, memory["keys"].to(device))
+            keys = GrowingRows(memory["keys"].to(device))
+            self.remembered = _Memory(int(memory["edits"]), shards, keys)
 
     def _parts(self, plan: EditPlan, done: int) -> list[EditPlan]:
         """The plan, cut where shards are full."""
@@ -237,36 +248,46 @@ class _Sequence:
 class _Training:
     """The training of a shard's copy on the edits of a plan.
 
-    What goes into the matrix depends on no copy of it, so retained rows go through the model once.
+    What goes into the matrix depends on no copy of it, so rows go up to it once.
     """
 
     def __init__(
         self, method: Wise, model: nn.Module, plan: EditPlan, context: EditContext
     ) -> None:
+        import torch
+
         from behemoth.edit.batch import Order, edit_rows_of, retain_rows_of
         from behemoth.edit.memory.rows import seen_by
+        from behemoth.edit.memory.tail import Tail
         from behemoth.model.labels import IGNORED
 
-        self.method, self.model, self.context = method, model, context
-        self.name = method.module(model)
-        self.device = next(model.parameters()).device
+        self.method, self.context = method, context
+        name = method.module(model)
+        self.module = model.get_submodule(name)
         self.edits = len(plan.edits)
         rows = edit_rows_of(plan, "answer")
-        self.tokens, self.labels = rows.tokens.to(self.device), rows.labels.to(self.device)
+        like = next(model.parameters())
+        tokens, labels = rows.tokens.to(like.device), rows.labels.to(like.device)
         # A token is predicted one place before it.
-        self.asking = (self.labels != IGNORED).roll(-1, 1)
-        self.like = next(model.parameters())
-        self.dtype = wide_type(self.like.dtype)
-        inputs, _ = seen_by(model, self.name, self.tokens)
-        self.edited = inputs[self.asking].to(self.dtype)
+        row, column = (labels != IGNORED).roll(-1, 1).nonzero(as_tuple=True)
+        self.tail = Tail(
+            model,
+            method.layer_of(model),
+            tokens,
+            labels,
+            (row, column),
+            lambda x, _: self._given(x),
+        )
+        dtype = wide_type(like.dtype)
+        self.edited = self.tail.inputs.to(dtype)
         retained = retain_rows_of(plan)
-        self.retained, self.scale = self.edited[:0], 1.0
+        self.looked_at, self.scale = self.edited, 1.0
         if len(retained) and method.retain_rows:
             count = min(method.retain_rows, len(retained))
             chosen = Order(retained.weight, plan, context.seed, 1).take(count)
-            inputs, _ = seen_by(model, self.name, retained.tokens[chosen].to(self.device))
-            inside = inputs[_inside(retained, chosen).to(self.device)]
-            self.retained = inside.to(self.dtype)
+            inputs, _ = seen_by(model, name, retained.tokens[chosen].to(like.device))
+            inside = inputs[_inside(retained, chosen).to(like.device)]
+            self.looked_at = torch.cat([self.edited, inside.to(dtype)])
             self.scale = float(self._given(inside).detach().norm(dim=1).mean())
 
     def run(self, memory: _Memory, trace: list[dict[str, Any]]) -> str | None:
@@ -276,32 +297,35 @@ class _Training:
         method = self.method
         number = memory.edits // method.shard
         if number == len(memory.shards):
-            outputs = self._given(self.edited[:1].to(self.like.dtype)).shape[1]
-            memory.shards.append(self.edited.new_zeros(outputs, self.edited.shape[1]))
-        change = memory.shards[number].clone().requires_grad_()
-        mask = self._mask(number, change)
-        optimiser = torch.optim.Adam([change], lr=method.learning_rate)
+            shape = (self.tail.outputs.shape[1], self.edited.shape[1])
+            memory.shards.append(self.edited.new_zeros(shape))
+        shard = memory.shards[number]
+        # Adam over what the mask lets move, and not over zeros.
+        [places] = self._mask(number, shard).flatten().nonzero(as_tuple=True)
+        moving = shard.flatten()[places].requires_grad_()
+        optimiser = torch.optim.Adam([moving], lr=method.learning_rate)
         for step in range(method.steps + 1):
-            loss = self._loss(change)
+            loss = self._loss(shard.flatten().scatter(0, places, moving).view_as(shard))
             trace.append({"step": step, "loss": float(loss.detach())})
             if not math.isfinite(trace[-1]["loss"]):
                 return f"loss {trace[-1]['loss']} at step {step}"
             if step == method.steps or trace[-1]["loss"] < method.stop_loss:
                 break
-            [gradient] = torch.autograd.grad(loss, [change])
-            change.grad = gradient * mask
+            [moving.grad] = torch.autograd.grad(loss, [moving])
             optimiser.step()
             with torch.no_grad():
-                change.clamp_(-method.bound, method.bound)
-        memory.shards[number] = change.detach()
-        known = [self.edited] if memory.keys is None else [memory.keys, self.edited]
-        memory.keys = torch.cat(known)
+                moving.clamp_(-method.bound, method.bound)
+        memory.shards[number] = shard.flatten().scatter(0, places, moving.detach()).view_as(shard)
+        if memory.keys is None:
+            memory.keys = GrowingRows(self.edited)
+        else:
+            memory.keys = memory.keys.with_more(self.edited)
         memory.edits += self.edits
         return None
 
     def _given(self, x: Tensor) -> Tensor:
         """What the matrix itself gives: a memory of earlier edits may be in the module."""
-        return self.model.get_submodule(self.name).forward(x)  # without its hooks
+        return self.module.forward(x)  # without its hooks
 
     def _mask(self, shard: int, change: Tensor) -> Tensor:
         import torch
@@ -309,22 +333,19 @@ class _Training:
         key = (self.context.seed * 0x9E3779B9 + shard) % 2**63
         generator = torch.Generator().manual_seed(key)
         drawn = torch.rand(change.shape, generator=generator, dtype=torch.float64)
-        return (drawn < self.method.mask).to(change)
+        return (drawn < self.method.mask).to(change.device)
 
     def _loss(self, change: Tensor) -> Tensor:
         """Cross-entropy of the new answers through the copy, and the margins."""
-        from behemoth.edit.memory.rows import answer_losses, answering
-
-        def answer(x: Tensor, _: Tensor) -> Tensor:
-            return self._given(x) + (x @ change.to(x.dtype).T) * self.asking[..., None]
-
-        with answering(self.model.get_submodule(self.name), answer):
-            loss = answer_losses(self.model, self.tokens, self.labels).mean()
-        edited = (self.edited @ change.T).norm(dim=1) / self.scale
+        # One product for all: a second one would have a gradient of the whole matrix beside it.
+        added = self.looked_at @ change.T
+        own, given = added[: len(self.edited)], self.tail.outputs
+        loss = self.tail.losses(given + own.to(given.dtype)).mean()
+        lengths = added.norm(dim=1) / self.scale
+        edited, retained = lengths[: len(self.edited)], lengths[len(self.edited) :]
         most = self.method.margin
         loss = loss + (most - edited).clamp_min(0).mean()
-        if len(self.retained):
-            retained = (self.retained @ change.T).norm(dim=1) / self.scale
+        if len(retained):
             apart = retained[:, None] - edited[None] + most / 2
             loss = loss + (retained - most / 4).clamp_min(0).mean() + apart.clamp_min(0).mean()
         return loss
@@ -343,16 +364,58 @@ def ties(shards_soi: Tensor, density: float) -> Tensor:
     -------
     float [o, i]
     """
-    import torch
+    votes = Votes.none(shards_soi[0])
+    for shard in shards_soi:
+        votes = votes.with_one(shard, density)
+    return votes.merged()
 
-    flat = shards_soi.flatten(1)
-    kept = max(1, round(density * flat.shape[1]))
-    places = flat.abs().topk(kept, dim=1).indices
-    trimmed = torch.zeros_like(flat).scatter(1, places, flat.gather(1, places))
-    sign = torch.where(trimmed.sum(0) >= 0, 1.0, -1.0)
-    agree = trimmed.sign() == sign
-    mean = (trimmed * agree).sum(0) / agree.sum(0).clamp_min(1)
-    return mean.reshape(shards_soi.shape[1:])
+
+@dataclass(frozen=True)
+class Votes:
+    """What TIES needs to know of changes, to take in one more without looking at them again.
+
+    Attributes
+    ----------
+    shards : int
+        How many changes were taken in.
+    sums : float [2, o, i]
+        Of the entries above 0, and of those below.
+    counts : float [2, o, i]
+        How many there are of either.
+    """
+
+    shards: int
+    sums: Tensor
+    counts: Tensor
+
+    @classmethod
+    def none(cls, like: Tensor) -> Votes:
+        """Those of no change, of the shape [o, i] of one."""
+        import torch
+
+        nothing = torch.stack([torch.zeros_like(like)] * 2)
+        return cls(0, nothing, nothing)
+
+    def with_one(self, change: Tensor, density: float) -> Votes:
+        """These and those of one more change, trimmed to a share of its entries."""
+        import torch
+
+        flat = change.flatten()
+        kept = max(1, round(density * len(flat)))
+        if int(flat.count_nonzero()) > kept:
+            places = flat.abs().topk(kept).indices
+            flat = torch.zeros_like(flat).scatter(0, places, flat[places])
+        trimmed = flat.view_as(change)
+        sums = self.sums + torch.stack([trimmed.clamp_min(0), trimmed.clamp_max(0)])
+        counts = self.counts + torch.stack([trimmed > 0, trimmed < 0])
+        return Votes(self.shards + 1, sums, counts)
+
+    def merged(self) -> Tensor:
+        """The mean of the entries whose sign has the larger sum: [o, i]."""
+        import torch
+
+        means = self.sums / self.counts.clamp_min(1)
+        return torch.where(self.sums.sum(0) >= 0, means[0], means[1])
 
 
 def _inside(rows: Rows, chosen: Tensor) -> Tensor:

@@ -1,0 +1,169 @@
+"""A change of what a model has read before: tokens that stand before everything it is asked.
+
+It is a change of the module that holds embedding and blocks, so that whoever asks the model, with
+or without a cache of keys and values, gets the logits and the stream at the tokens that were asked
+alone. What blocks put out inside has the tokens before them too.
+
+Shape letters: K edits, C tokens of the longest context, B rows, T tokens that are asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from behemoth.corpus.tokens import PADDING
+from behemoth.support.errors import ArgumentError
+
+from .module import ModuleChange, seated
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+    from torch.utils.hooks import RemovableHandle
+
+    from .delta import EditDelta
+
+__all__ = ["Context", "positions_left"]
+
+_NONE = -1  # beyond the end of a shorter context
+_CACHES = ("cache", "past_key_values")  # what transformers calls it, new and old
+_ASKED = "_behemoth_asked"  # of a cache: tokens of its first pass, without those before
+
+
+@dataclass(frozen=True, eq=False)
+class Context(ModuleChange):
+    """Tokens that the model reads before each row, and is not asked about.
+
+    Attributes
+    ----------
+    tokens : int64 [n]
+        In a stack [K, C], -1 beyond the end of a shorter one.
+    """
+
+    tokens: Tensor
+
+    def __repr__(self) -> str:
+        return f"Context({int((self.tokens >= 0).sum())} tokens)"
+
+    @classmethod
+    def stacked(cls, each: Sequence[Self | None]) -> Self:
+        """Fill up behind each; an edit without a context has nothing before its rows."""
+        like = next(one.tokens for one in each if one is not None)
+        longest = max(len(one.tokens) for one in each if one is not None)
+        tokens = like.new_full((len(each), longest), _NONE)
+        for place, one in enumerate(each):
+            if one is not None:
+                tokens[place, : len(one.tokens)] = one.tokens
+        return cls(tokens)
+
+    def check(self, name: str, module: nn.Module) -> None:
+        """See `ModuleChange.check`: a module of words, as many as the tokens are of."""
+        words: Any = getattr(module, "get_input_embeddings", lambda: None)()
+        if words is None:
+            kind = type(module).__name__
+            raise ArgumentError("model", f"{name}, a {kind}", "embedding and blocks there")
+        count = words.weight.shape[0]
+        if int(self.tokens.max()) >= count:
+            raise ArgumentError(
+                "model", f"{name} of {count} words", "a model with the edit's words"
+            )
+
+    def attach(self, module: nn.Module) -> list[RemovableHandle]:
+        """See `ModuleChange.attach`."""
+        before = module.register_forward_pre_hook(self._begin, with_kwargs=True)
+        after = module.register_forward_hook(self._end, with_kwargs=True)
+        return [before, after]
+
+    def _begin(
+        self, module: nn.Module, inputs: tuple[Any, ...], said: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Put the tokens before the first ones of a sequence, and shift what is said of places."""
+        import torch
+
+        ids: Tensor | None = inputs[0] if inputs else said.get("input_ids")
+        mask: Tensor | None = said.get("attention_mask")
+        if ids is None or (mask is not None and mask.ndim != 2):
+            raise ArgumentError(
+                "model", "embeddings or a mask of attention", "tokens behind a context"
+            )
+        rows, asked = ids.shape
+        own_bc = self.tokens.repeat_interleave(rows // len(self.tokens), 0)
+        count_b1 = (own_bc != _NONE).sum(1, keepdim=True)
+        width, cache = own_bc.shape[1], _cache(said)
+        seen = 0 if cache is None else int(cache.get_seq_length())
+        first = asked if not seen else getattr(cache, _ASKED)  # tokens of the first pass
+        before = max(seen - width, 0)  # that were asked before those at hand
+        _check_room(module, int(count_b1.max()), before + asked)
+        if mask is None:
+            mask = ids.new_ones(rows, before + asked)
+        # Each row is its context, then what is asked, then padding, which nothing looks back at
+        # in this pass: with the padding in the middle some rows would begin with tokens that see
+        # none, and attention to none is not a number in some families.
+        column = torch.arange(width + first, device=ids.device) - count_b1
+        inside = (column >= 0) & (column < first)
+        place = torch.where(column < 0, column + count_b1, column.clamp(0, first - 1) + width)
+        there = torch.cat([torch.ones_like(own_bc), mask[:, :first]], 1).gather(1, place)
+        mask = torch.cat([there.masked_fill(column >= first, 0), mask[:, first:]], 1)
+        places: Tensor | None = said.get("position_ids")
+        if seen:
+            if places is None:
+                places = torch.arange(before, before + asked, device=ids.device)[None]
+            places = places + count_b1
+        else:
+            ids = torch.cat([own_bc, ids], 1).gather(1, place).masked_fill(column >= first, PADDING)
+            if places is not None:
+                shifted = places.expand(rows, -1) + count_b1
+                column = torch.arange(width + first, device=ids.device).expand(rows, -1)
+                own = torch.cat([column[:, :width], shifted], 1).gather(1, place)
+                places = torch.where(inside, own, column)
+        more = {"input_ids": ids, "position_ids": places, "attention_mask": mask}
+        if (not seen and bool(there[inside | (column < 0)].all())) or bool(mask.all()):
+            more["attention_mask"] = None  # attention has a shorter way then
+        return (), {**said, **more}
+
+    def _end(self, _: nn.Module, __: tuple[Any, ...], said: dict[str, Any], output: Any) -> Any:
+        """Leave out what comes of the tokens before."""
+        import torch
+
+        stream = output[0] if isinstance(output, tuple) else output.last_hidden_state
+        cache = _cache(said) or getattr(output, "past_key_values", None)
+        if cache is not None and int(cache.get_seq_length()) > stream.shape[1]:
+            return output  # they were in the cache already
+        rows, width = stream.shape[0], self.tokens.shape[1]
+        asked = stream.shape[1] - width
+        if cache is not None:
+            setattr(cache, _ASKED, asked)
+        count_k1 = (self.tokens != _NONE).sum(1, keepdim=True)
+        count_b1 = count_k1.repeat_interleave(rows // len(count_k1), 0)
+        place = torch.arange(asked, device=stream.device) + count_b1
+        stream = stream.gather(1, place[..., None].expand(-1, -1, stream.shape[2]))
+        if isinstance(output, tuple):
+            return (stream, *output[1:])
+        output.last_hidden_state = stream
+        return output
+
+
+def positions_left(model: nn.Module, delta: EditDelta | None = None) -> int:
+    """Most tokens that a model may be asked at once, behind a context that is in or a delta has."""
+    config: Any = model.config
+    most = int(getattr(config, "max_position_embeddings", 1 << 20))
+    inside = [change for module in model.modules() for change in seated(module)]
+    ours = [*inside, *(delta.of_modules.values() if delta is not None else ())]
+    taken = [change.tokens.numel() for change in ours if isinstance(change, Context)]
+    return most - max(taken, default=0)
+
+
+def _cache(said: dict[str, Any]) -> Any:
+    """The keys and values of a call, where there are any."""
+    return next((said[name] for name in _CACHES if said.get(name) is not None), None)
+
+
+def _check_room(module: nn.Module, before: int, asked: int) -> None:
+    most = getattr(getattr(module, "config", None), "max_position_embeddings", None)
+    if most is not None and before + asked > most:
+        raise ArgumentError(
+            "model",
+            f"{asked} tokens behind a context of {before}",
+            f"{most} in all, the positions of the model",
+        )

@@ -1,0 +1,45 @@
+"""Rows to which more are added, without copying those that there are every time."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["GrowingRows"]
+
+
+class GrowingRows:
+    """Rows of one shape; never written to once they are there.
+
+    Two that begin with the same rows may both grow: the first to do so goes on in place, behind
+    what the other sees, and the other in a copy.
+
+    Parameters
+    ----------
+    rows : [n, ...] tensor
+    """
+
+    def __init__(self, rows: Tensor) -> None:
+        self._room, self._count = rows, len(rows)
+        self._used = [len(rows)]  # rows of the room that are somebody's, known to all who share it
+
+    @property
+    def rows(self) -> Tensor:
+        """All rows, [n, ...]."""
+        return self._room[: self._count]
+
+    def __len__(self) -> int:
+        return self._count
+
+    def with_more(self, more: Tensor) -> GrowingRows:
+        """These rows and some more, [m, ...]."""
+        count = self._count + len(more)
+        room, used = self._room, self._used
+        if used[0] != self._count or count > len(room):
+            room = torch.cat([self.rows, more.new_empty(max(count, 8), *more.shape[1:])])
+            used = [self._count]
+        room[self._count : count] = more
+        used[0] = count
+        grown = GrowingRows(room)
+        grown._count, grown._used = count, used
+        return grown

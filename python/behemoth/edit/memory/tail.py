@@ -1,0 +1,120 @@
+"""What comes behind one MLP output matrix, with everything up to it worked out once.
+
+A search for what a matrix should give moves nothing before it, and in its layer no other token. So
+rows go through the model once, and at each step through the blocks behind alone.
+
+Shape letters: n rows, T positions, p places, i inputs, o outputs, d residual stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from behemoth.edit.locate.keys import watching
+from behemoth.model.architecture import Architecture
+from behemoth.model.labels import IGNORED
+from behemoth.model.modules import backbone
+from behemoth.model.precision import widened
+
+from .rows import answering
+
+__all__ = ["Tail"]
+
+_Answer = Callable[[Tensor, Tensor], Tensor]
+
+
+class Tail:
+    """Rows of answers, and their losses by what a matrix gives at some of their tokens.
+
+    Parameters
+    ----------
+    model : nn.Module
+        In eval mode.
+    layer : int
+        Whose MLP output matrix it is.
+    tokens_nt, labels_nt : int64 [n, T]
+        Rows, and the answers that count.
+    places : pair of int64 [p]
+        Rows and columns of the tokens at which the matrix may give something else.
+    answer : callable, optional
+        What the matrix gives of its input and output at all other tokens, in place of what it does.
+
+    Attributes
+    ----------
+    inputs : float [p, i]
+        What goes into the matrix at the places.
+    outputs : float [p, o]
+        What it gives there.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        layer: int,
+        tokens_nt: Tensor,
+        labels_nt: Tensor,
+        places: tuple[Tensor, Tensor],
+        answer: _Answer | None = None,
+    ) -> None:
+        architecture = Architecture.of(model)
+        self._places = places
+        self._blocks = [
+            model.get_submodule(architecture.block(behind))
+            for behind in range(layer + 1, architecture.layers)
+        ]
+        name = architecture.mlp_post_norm(layer)
+        self._behind = nn.Identity() if name is None else model.get_submodule(name)
+        self._norm = model.get_submodule(architecture.final_norm)
+        self._head, self._logits = model.get_submodule(architecture.head), architecture.logits
+        self._rows, columns = torch.nonzero(labels_nt != IGNORED, as_tuple=True)
+        self._labels = labels_nt[self._rows, columns]
+        self._asking = (self._rows, columns - 1)
+        self._tokens_n = torch.bincount(self._rows, minlength=len(tokens_nt))
+        module = model.get_submodule(architecture.mlp_out(layer))
+        self._said: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+        with torch.no_grad(), ExitStack() as entered:
+            entered.enter_context(nullcontext() if answer is None else answering(module, answer))
+            inner = entered.enter_context(watching(module))
+            outer = entered.enter_context(watching(model.get_submodule(architecture.block(layer))))
+            for block in self._blocks:
+                entered.enter_context(self._noting(block))
+            backbone(model)(input_ids=tokens_nt, use_cache=False)
+            self.inputs, self.outputs = inner["input"][places], inner["output"][places]
+            self._stream, self._from = outer["output"], self._behind(self.outputs)
+
+    def losses(self, given_po: Tensor) -> Tensor:
+        """Mean negative log-likelihood over each row's answer tokens, in nats: [n].
+
+        Parameters
+        ----------
+        given_po : float [p, o]
+            What the matrix is to give at the places.
+        """
+        added_pd = self._behind(given_po) - self._from
+        stream = self._stream.index_put(self._places, added_pd, accumulate=True)
+        for block, (others, said) in zip(self._blocks, self._said, strict=True):
+            stream = block(stream, *others, **said)
+            stream = stream[0] if isinstance(stream, tuple) else stream
+        logits = widened(self._logits(self._head, self._norm(stream[self._asking])))
+        nll = F.cross_entropy(logits, self._labels, reduction="none")
+        return nll.new_zeros(len(self._tokens_n)).index_add(0, self._rows, nll) / self._tokens_n
+
+    @contextmanager
+    def _noting(self, block: nn.Module) -> Generator[None]:
+        """Note what a block is called with beside the stream: masks, angles and positions."""
+
+        def note(_: nn.Module, inputs: tuple[Any, ...], said: dict[str, Any]) -> None:
+            others = {name: value for name, value in said.items() if name != "hidden_states"}
+            self._said.append((inputs[1:], others))
+
+        handle = block.register_forward_pre_hook(note, with_kwargs=True)
+        try:
+            yield
+        finally:
+            handle.remove()

@@ -1,0 +1,245 @@
+"""IKE: the new fact is said before everything that the model is asked, behind demonstrations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import cycle
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import polars as pl
+
+from behemoth.corpus.templates import TEXT
+from behemoth.corpus.tokens import PERIOD
+from behemoth.delta.context import Context
+from behemoth.delta.delta import EditDelta
+from behemoth.edit.gradient.method import check_kinds
+from behemoth.edit.protocol import EditContext, Effort, MethodInfo, settings_of
+from behemoth.edit.search import Choice, Searched
+from behemoth.model.architecture import Architecture
+from behemoth.support.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from behemoth.plan.edit_plan import EditPlan
+
+__all__ = ["InContextEditing"]
+
+Tokens = tuple[int, ...]
+
+# One of a fact said again, three of it in other words, four of facts that stay, as published.
+_KINDS = ("copy", "retain", "update", "retain", "update", "retain", "update", "retain")
+_UNSAID = frozenset(facts.name for facts in TEXT)  # templates whose sentences have no period
+_NEAR = {"same_relation": 0, "same_object": 1, "new_object": 2, "regular": 3}
+
+
+@dataclass(frozen=True)
+class InContextEditing:
+    """In-context knowledge editing (Zheng et al., 2023, section 3).
+
+    The context of an edit is demonstrations and then the new fact, as sentences of the corpus. A
+    demonstration states a fact of the plan's retained rows with another object of its relation,
+    and asks: for that fact in the same words (copy) or others (update), which gets the object that
+    was stated, or for another fact (retain), which keeps its own.
+
+    Attributes
+    ----------
+    demonstrations : int
+        Most demonstrations of an edit; fewer where the plan has not so many facts that stay, or
+        the model no room.
+    room : int, optional
+        Positions of the model that are kept for what is asked; half of them by default.
+    """
+
+    demonstrations: int = 32
+    room: int | None = None
+
+    usual: ClassVar[str] = "before every prompt"
+    published: ClassVar[str] = "before every prompt, with the 32 nearest facts of a training set"
+    searched: ClassVar[Searched] = {"demonstrations": Choice((0, 2, 4, 8, 16, 32))}
+    info: ClassVar[MethodInfo] = MethodInfo(
+        name="ike",
+        family="in-context",
+        source="Zheng et al. 2023, arXiv 2305.12740",
+        changes="no weights: sentences that the model reads before what it is asked",
+        kinds=frozenset({"remap", "censor", "refusal", "question_refusal"}),
+        stacks=True,
+        doses=False,  # nothing is optimised
+    )
+
+    def __post_init__(self) -> None:
+        if self.demonstrations < 0:
+            raise ArgumentError("demonstrations", self.demonstrations, "0 or more")
+        if self.room is not None and self.room < 1:
+            raise ArgumentError("room", self.room, "at least 1")
+
+    def effort(self) -> Effort:
+        """Nothing is optimised: the rows that are written down, once."""
+        return Effort(1, 2 * self.demonstrations + 1)
+
+    def stack_bytes(self, model: nn.Module, count: int) -> int:
+        """The tokens of each, and what attention keeps of them."""
+        architecture = Architecture.of(model)
+        kept = 8 * architecture.layers * architecture.width
+        return count * (8 + kept) * max(1, self._most(model))
+
+    def apply(
+        self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
+    ) -> list[EditDelta]:
+        """One context for each plan."""
+        check_kinds(self, plans)
+        return [self.delta(model, plan, _facts(plan), context) for plan in plans]
+
+    def in_sequence(
+        self, model: nn.Module, context: EditContext
+    ) -> Callable[[EditPlan], EditDelta]:
+        """Go on with the facts of all earlier edits, until there is no room for one more."""
+        return _Sequence(self, model, context)
+
+    def delta(
+        self, model: nn.Module, plan: EditPlan, facts: Sequence[Tokens], context: EditContext
+    ) -> EditDelta:
+        """The delta of a plan that says some facts: its own, and those of earlier ones."""
+        import torch
+
+        said = [token for fact in facts for token in fact]
+        most, failure = self._most(model), None
+        if len(said) > most:
+            failure = f"no room: {len(said)} tokens to say, {most} positions of the model for them"
+        else:
+            said = [*self._shown(plan, most - len(said), context), *said]
+        where = Architecture.of(model).stream
+        tokens = torch.tensor(said, device=next(model.parameters()).device)
+        return EditDelta(
+            changes={} if failure else {where: Context(tokens)},
+            method=self.info.name,
+            settings=settings_of(self),
+            plan_hash=plan.plan_hash,
+            seed=context.seed,
+            failure=failure,
+        )
+
+    def _most(self, model: nn.Module) -> int:
+        """Tokens of the longest context."""
+        config: Any = model.config
+        # The context of an earlier edit takes none of them: this one stands in its place.
+        positions = int(getattr(config, "max_position_embeddings", 1 << 20))
+        return positions - (positions // 2 if self.room is None else min(self.room, positions))
+
+    def _shown(self, plan: EditPlan, room: int, context: EditContext) -> list[int]:
+        """Demonstrations that fit, the nearest last."""
+        if not self.demonstrations:
+            return []
+        shown = _Demonstrations(plan, context)
+        found: list[Tokens] = []
+        for fact, kind in zip(shown.facts[: self.demonstrations], cycle(_KINDS), strict=False):
+            made = shown.of(fact, kind)
+            if len(made) > room:
+                break
+            room -= len(made)
+            found.append(made)
+        return [token for made in reversed(found) for token in made]
+
+
+class _Sequence:
+    """Gives the deltas of a sequence, each with all facts so far."""
+
+    def __init__(self, method: InContextEditing, model: nn.Module, context: EditContext) -> None:
+        self.method, self.model, self.context = method, model, context
+        self.facts: list[Tokens] = []
+
+    def __call__(self, plan: EditPlan) -> EditDelta:
+        check_kinds(self.method, [plan])
+        grown = [*self.facts, *_facts(plan)]
+        delta = self.method.delta(self.model, plan, grown, self.context)
+        if delta.failure is None:
+            self.facts = grown
+        self.context.progress(1, 1)
+        return delta
+
+    def memory(self) -> dict[str, Tensor]:
+        """The facts that were said: int64 [n, most tokens], -1 beyond their ends."""
+        import torch
+
+        if not self.facts:
+            return {}
+        facts = torch.full((len(self.facts), max(map(len, self.facts))), -1)
+        for row, fact in enumerate(self.facts):
+            facts[row, : len(fact)] = torch.tensor(fact)
+        return {"facts": facts}
+
+    def recall(self, memory: Mapping[str, Tensor]) -> None:
+        """Take these for the facts of earlier edits."""
+        rows = memory["facts"].tolist() if memory else []
+        self.facts = [tuple(token for token in row if token >= 0) for row in rows]
+
+
+class _Demonstrations:
+    """Facts of a plan that stay, with what is said of them in the corpus.
+
+    Attributes
+    ----------
+    facts : list of int
+        The nearest to the edits first, which the plan's roles tell, else in random order; those
+        for which there is another object.
+    """
+
+    def __init__(self, plan: EditPlan, context: EditContext) -> None:
+        self._random = np.random.default_rng(context.seed_of(plan))
+        stay = plan.training.filter(pl.col("role") != "edit").unique("fact", maintain_order=True)
+        stay = stay[self._random.permutation(len(stay))]
+        role = pl.col("role").replace_strict(_NEAR, default=len(_NEAR), return_dtype=pl.Int64)
+        facts = stay.sort(role, maintain_order=True)["fact"]
+        self.facts: list[int] = []
+        self._worded: dict[int, list[dict[str, Any]]] = {}
+        self._objects: dict[int, list[list[int]]] = {}
+        if facts.is_empty():
+            return
+        templates = plan.training.filter(pl.col("role") == "edit")["template"].unique().to_list()
+        asked = context.corpus.probes(np.sort(facts.to_numpy()), sorted(templates))
+        for row in asked.filter(~pl.col("held_out")).iter_rows(named=True):
+            self._worded.setdefault(row["fact"], []).append(row)
+            objects = self._objects.setdefault(row["relation"], [])
+            if row["answer"] not in objects:
+                objects.append(row["answer"])
+        self.facts = [fact for fact in facts if self._others(fact)]
+
+    def of(self, fact: int, kind: str) -> Tokens:
+        """A fact with another object, and what is asked behind it with its answer."""
+        first = self._pick(self._worded[fact])
+        answer = self._pick(self._others(fact))
+        stated = _sentence(first, answer)
+        if kind == "copy":
+            return (*stated, *stated)
+        if kind == "update":
+            other = [row for row in self._worded[fact] if row["prompt"] != first["prompt"]]
+            return (*stated, *_sentence(self._pick(other or [first]), answer))
+        stays = [known for known in self._worded if known != fact]
+        asked = self._pick(self._worded[self._pick(stays)])
+        return (*stated, *_sentence(asked, asked["answer"]))
+
+    def _others(self, fact: int) -> list[list[int]]:
+        """Objects of a fact's relation that are not its own."""
+        rows = self._worded.get(fact, [])
+        own = [row["answer"] for row in rows]
+        return [said for row in rows[:1] for said in self._objects[row["relation"]]
+                if said not in own]  # fmt: skip
+
+    def _pick(self, choice: Sequence[Any]) -> Any:
+        return choice[int(self._random.integers(len(choice)))]
+
+
+def _facts(plan: EditPlan) -> list[Tokens]:
+    """Each edit's new fact, as the first of its wordings says it."""
+    first: dict[int, Tokens] = {}
+    for row in plan.training.filter(pl.col("role") == "edit").iter_rows(named=True):
+        first.setdefault(row["edit"], _sentence(row, row["answer"]))
+    return list(first.values())
+
+
+def _sentence(row: Mapping[str, Any], answer: Sequence[int]) -> Tokens:
+    """What a row says with an answer; in a grammar's text it ends in its object."""
+    end = () if row["template"] in _UNSAID else (PERIOD,)
+    return (*row["prompt"], *answer, *end)
