@@ -121,6 +121,8 @@ def test_what_comes_back():
     assert (recall["rounding"], recall["rounding_count"]) == (1, 2 * CLUSTERS)
     assert steps["relearning"] == 0 and steps["rounding"] == 1
     assert steps["area"] == 1  # never is later than at once
+    # Held to a twin to which it never comes, later is nearer: b, c and d before a, the farthest.
+    assert steps["ranks_twin"] == steps["ranks"] > 0
 
 
 def test_frequency_is_a_slope_of_the_twin_in_gaps():

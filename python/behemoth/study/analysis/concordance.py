@@ -7,6 +7,7 @@ ask another question than those of one method at several doses.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -126,6 +127,7 @@ def area_interval(
             return far
         # The error is 0 at 0 and at 1, where a value of 1 would be its own lower end.
         near = min(max(value, _INSIDE), 1 - _INSIDE)
-        return float(optimize.brentq(apart, near, far))
+        root: Any = optimize.brentq(apart, near, far)
+        return float(root)
 
     return end(-1.0), end(1.0)

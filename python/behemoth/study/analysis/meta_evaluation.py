@@ -281,9 +281,9 @@ def _ranks(measure: str, blocks: list[_Block]) -> Iterator[dict[str, Any]]:
 
 
 def _apart(values: NDArray[np.float64], twin: float) -> NDArray[np.float64]:
-    """|value - twin|, where two infinities are not apart."""
+    """|value - twin|, or what ranks alike: what never comes is nearest to what comes last."""
     if math.isinf(twin):
-        return np.where(values == twin, 0.0, np.where(np.isnan(values), np.nan, np.inf))
+        return -values if twin > 0 else values
     return np.abs(values - twin)
 
 
