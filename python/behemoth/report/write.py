@@ -22,6 +22,7 @@ from behemoth.support.provenance import cores, listed, processor, versions
 
 from .charts import CHARTS
 from .leaderboard import leaderboard_of, render_leaderboard
+from .meta_evaluation import meta_evaluation_of, render_meta_evaluation
 from .page import Page, render
 from .render import pdf, png, svg
 from .selection import drawn_methods
@@ -92,7 +93,8 @@ def write_report(
     place = results.path / "report" if out is None else path_of("out", out)
     primary = results.about.primary
     if any(trial.measure.get("suite") for trial in results.about.trials):
-        return _write_leaderboard(results, place, style, figures)
+        found = _write_meta_evaluation(results, place, style, figures)
+        return found or _write_leaderboard(results, place, style, figures)
     with task(progress, "analysing", "methods") as step:
         summary = summarise(results, primary, resamples=resamples, step=step)
     main, left_out = drawn_methods(summary)
@@ -129,13 +131,7 @@ def write_report(
 
 def _write_leaderboard(results: Results, place: Path, style: str, figures: bool) -> Path:
     """Write the report of a study whose trials take suites."""
-    page = leaderboard_of(
-        results,
-        made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        state=_state(results),
-        run=run_table(_made_with(results)),
-        study=_toml(results),
-    )
+    page = leaderboard_of(results, **_about(results))
     for figure in page.figures:
         if isinstance(figure, Figure):
             _write_figure(figure, place, style)
@@ -147,6 +143,33 @@ def _write_leaderboard(results: Results, place: Path, style: str, figures: bool)
     file = place / "report.html"
     write_bytes(file, render_leaderboard(page).encode())
     return file
+
+
+def _write_meta_evaluation(results: Results, place: Path, style: str, figures: bool) -> Path | None:
+    """Write the report of a study that has trained models beside twins; none of other studies."""
+    page = meta_evaluation_of(results, **_about(results))
+    if page is None:
+        return None
+    if isinstance(page.figure, Figure):
+        _write_figure(page.figure, place, style)
+    if figures:
+        return place
+    for name in ("table", "levels", "parts"):
+        _parquet(place / "frames" / f"metrics_{name}.parquet", getattr(page.found, name))
+    _parquet(place / "frames" / "metrics_readings.parquet", page.readings)
+    file = place / "report.html"
+    write_bytes(file, render_meta_evaluation(page).encode())
+    return file
+
+
+def _about(results: Results) -> dict[str, Any]:
+    """What every page of suites says of its study."""
+    return {
+        "made": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "state": _state(results),
+        "run": run_table(_made_with(results)),
+        "study": _toml(results),
+    }
 
 
 def _write_figure(figure: Figure, place: Path, style: str) -> None:

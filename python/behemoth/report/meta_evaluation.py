@@ -1,0 +1,235 @@
+"""The page of a study that asks what the metrics of unlearning are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import polars as pl
+
+from behemoth.study.analysis.judged import JUDGED
+from behemoth.study.analysis.meta_evaluation import MetaEvaluation, judge, readings
+from behemoth.study.results import Results
+
+from .charts.meta_evaluation import meta_evaluation_figure
+from .page import Table, document, figure_parts, table_part
+from .style import Absent, Figure, number
+from .tables import duration
+
+__all__ = ["MetaEvaluationPage", "meta_evaluation_of", "render_meta_evaluation"]
+
+_NOTHING = "\u2013"
+_ABOUT = {
+    "forgetting": "is it said",
+    "privacy": "was it there",
+    "undoing": "does it come back",
+    "rest": "is the rest there",
+    "twin": "how far from the twin",
+    "whole": "all of it",
+}
+_COLUMNS = {
+    "area": "told from the twin",
+    "ranks": "ranks methods",
+    "ranks_twin": "held to the twin",
+    "doses": "ranks doses",
+    "doses_twin": "held to the twin",
+    "suppression": "fooled by refusal",
+    "relearning": "by relearning",
+    "rounding": "by rounding",
+    "frequency": "per doubling",
+}
+_HOW = (
+    "Told from the twin: an area, 1 where the retrained twin always has the better value, 0.5 "
+    "where the metric cannot tell; of the rest 0.5 is right. Ranks: Kendall's tau with "
+    "KL(twin || model) where answers begin, at the facts to forget or, of the rest, at those that "
+    "stay; over pairs of different methods, or of one method at two settings; by the value as "
+    "papers read it, or by its distance to the twin's. Fooled: the share called forgotten, that is "
+    "nearer the twin's value than the trained model's (forget quality: p above 0.05), of models "
+    "that refuse and are far from the twin, that relearn faster than it, or that say the facts "
+    "again with rounded weights. Per doubling: how the twin's own value moves when the facts would "
+    "have been written twice as often, as a share of its gap to the trained model; 0 is right. "
+    "Below are 95 % intervals over (world, initialisation), none where all clusters say the same."
+)
+
+
+@dataclass(frozen=True)
+class MetaEvaluationPage:
+    """What the page says.
+
+    Attributes
+    ----------
+    name, question, made, state, study, command : str
+        As of `behemoth.report.page.Page`.
+    counts : sequence of (str, str)
+    readings : polars.DataFrame
+        What was judged.
+    found : MetaEvaluation
+    figure : Figure or Absent
+    run : Table
+    failures : sequence of (str, str, str)
+        Label, model and reason of trials that failed.
+    """
+
+    name: str
+    question: str
+    made: str
+    state: str
+    counts: Sequence[tuple[str, str]]
+    readings: pl.DataFrame
+    found: MetaEvaluation
+    figure: Figure | Absent
+    run: Table
+    failures: Sequence[tuple[str, str, str]]
+    study: str
+    command: str
+
+
+def meta_evaluation_of(
+    results: Results, *, made: str, state: str, run: Table, study: str
+) -> MetaEvaluationPage | None:
+    """Work the page out; none where no trained model stands beside a twin.
+
+    Parameters
+    ----------
+    results : Results
+        Of a study whose trials take suites.
+    made, state, study : str
+    run : Table
+        What was run.
+    """
+    rows = readings(results)
+    if not {"twin", "trained"} <= set(rows["role"]):
+        return None
+    found = judge(rows)
+    methods = rows.filter(role="method")
+    clusters = rows.select("world_seed", "seed").unique().height
+    counts = [
+        ("metrics judged", str(found.table.height)),
+        ("clusters (world, init)", str(clusters)),
+        ("plans on models", str(rows["block"].n_unique())),
+        ("methods", str(methods["method"].n_unique())),
+        ("unlearned models", f"{methods['trial'].n_unique():,}"),
+        ("time of work", duration(sum(results.seconds.values()))),
+    ]
+    return MetaEvaluationPage(
+        name=results.about.name,
+        question=results.about.question,
+        made=made,
+        state=state,
+        counts=counts,
+        readings=rows,
+        found=found,
+        figure=meta_evaluation_figure(found),
+        run=run,
+        failures=[(each.label, each.model, each.reason) for each in results.failures],
+        study=study,
+        command="behemoth study run study.toml --out STUDY\nbehemoth study report STUDY",
+    )
+
+
+def render_meta_evaluation(page: MetaEvaluationPage) -> str:
+    """Give the whole file."""
+    drawn = [page.figure] if isinstance(page.figure, Figure) else []
+    counts = "".join(
+        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in page.counts
+    )
+    title, *details = findings(page.found)
+    parts = [
+        f'<p class="eyebrow">Behemoth study · {escape(page.made)}</p>',
+        f"<h1>{escape(page.name)}</h1>",
+        f'<p class="question">{escape(page.question)}</p>',
+        *([f'<p class="state" role="status">{escape(page.state)}</p>'] if page.state else []),
+        f'<div class="headline"><strong>{escape(title)}</strong>'
+        f"{''.join(f'<p>{escape(said)}</p>' for said in details)}</div>",
+        f'<dl class="figures">{counts}</dl>',
+        '<h2 id="metrics-table">The metrics, one by one</h2>',
+        f"<p>{escape(_HOW)}</p>",
+        table_part(metric_table(page.found), "The metrics, one by one"),
+    ]
+    if isinstance(page.figure, Figure):
+        parts += figure_parts(1, page.figure)
+    else:
+        parts.append(f"<p>{escape(page.figure.title)}: {escape(page.figure.why)}</p>")
+    if page.failures:
+        rows = [list(each) for each in page.failures]
+        parts += [
+            "<h2>Failures</h2>",
+            table_part(Table(("method", "model", "~reason"), rows), "Failures"),
+        ]
+    parts += [
+        '<h2 id="run">What was run</h2>',
+        table_part(page.run, "What was run"),
+        '<h2 id="reproduce">How to reproduce it</h2>',
+        f"<pre>{escape(page.command)}</pre>",
+        "<p>The study, <code>study.toml</code>:</p>",
+        f"<pre>{escape(page.study)}</pre>",
+    ]
+    return document(f"{page.name}: a Behemoth study", parts, drawn)
+
+
+def findings(found: MetaEvaluation) -> list[str]:
+    """What was found, the shortest first: sentences of which each has its numbers."""
+    alone = [name for name, judged in JUDGED.items() if judged.alone and judged.about != "rest"]
+    table = found.table.filter(pl.col("measure").is_in(alone))
+    ranked = table.filter(pl.col("ranks").is_not_null() & pl.col("ranks_twin").is_not_null())
+    if ranked.is_empty():
+        return ["No finished trial says yet how a metric ranks methods."]
+    right = [_above(ranked, which) for which in ("ranks", "ranks_twin")]
+    middle = [ranked[which].median() for which in ("ranks", "ranks_twin")]
+    said = [
+        f"As papers read them, {right[0]} of {ranked.height} metrics of forgetting rank methods as "
+        f"the distance to the twin does; held to the twin's value, {right[1]} do.",
+        f"The medians of Kendall's tau are {number(middle[0], 2)} and {number(middle[1], 2)}; a "  # type: ignore[arg-type]
+        "metric counts where its interval lies above 0, or where all clusters say the same.",
+    ]
+    best = ranked.sort("ranks_twin", descending=True).row(0, named=True)
+    said.append(
+        f"Nearest to the distance, held to the twin, is {best['measure']}: "
+        f"{_between(best, 'ranks_twin')}."
+    )
+    for question, what in (
+        ("suppression", "refuse and are far from the twin"),
+        ("relearning", "say no fact any more and relearn faster than the twin"),
+        ("rounding", "say no fact any more until their weights are rounded"),
+    ):
+        tried = table.filter(pl.col(question).is_not_null())
+        if tried.is_empty():
+            continue
+        models = tried[f"{question}_count"].max()
+        fooled = tried.filter(pl.col(question) > 0.5).height
+        said.append(
+            f"Of {models} models that {what}, more than half are called forgotten by {fooled} of "
+            f"{tried.height} metrics."
+        )
+    return said
+
+
+def _above(table: pl.DataFrame, which: str) -> int:
+    """How many are above 0 beyond doubt: by the interval, or with one value in all clusters."""
+    same = pl.col(f"{which}_low").is_null() & (pl.col("clusters") > 1) & (pl.col(which) > 0)
+    return table.filter((pl.col(f"{which}_low") > 0) | same).height
+
+
+def metric_table(found: MetaEvaluation) -> Table:
+    """The metrics by the rows, and the questions by the columns, as far as there are answers."""
+    shown = [name for name in _COLUMNS if found.table[name].is_not_null().any()]
+    rows = [
+        [
+            row["measure"],
+            _ABOUT[row["about"]],
+            *(_between(row, name).replace(" (", "\n").rstrip(")") for name in shown),
+        ]
+        for row in found.table.iter_rows(named=True)
+    ]
+    return Table(("metric", "asks", *(f"#{_COLUMNS[name]}" for name in shown)), rows)
+
+
+def _between(row: Mapping[str, Any], name: str) -> str:
+    value, low, high = (row[f"{name}{end}"] for end in ("", "_low", "_high"))
+    if value is None:
+        return _NOTHING
+    if low is None or high is None:
+        return number(value, 2)
+    return f"{number(value, 2)} ({number(low, 2)} to {number(high, 2)})"

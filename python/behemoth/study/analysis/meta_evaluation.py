@@ -1,0 +1,373 @@
+"""Do the metrics of unlearning tell the truth? Each is held to the retrained twin, which is known.
+
+Five questions of each measure of the suite: does it tell the trained model from its twin; does it
+rank methods, and doses of a method, as their distance to the twin does; does it call forgotten what
+is only refused, or comes back by relearning or rounding; and does it depend, at the twin, on how
+often the facts would have been written, though the twin never saw any of them.
+
+The distance is KL(twin || model) where answers begin: at the facts to forget for measures of
+forgetting, at those that stay for measures of the rest, the sum of both for scores of the whole.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from behemoth.study.results import Results
+
+from .concordance import area, area_interval, kendall
+from .estimate import means
+from .judged import JUDGED, Judged
+from .leaderboard import taken
+
+__all__ = ["QUESTIONS", "READINGS", "MetaEvaluation", "judge", "readings"]
+
+READINGS: dict[str, Any] = {
+    "trial": pl.String,
+    "block": pl.String,
+    "world_seed": pl.Int64,
+    "seed": pl.Int64,
+    "label": pl.String,
+    "method": pl.String,
+    "role": pl.String,
+    "refuses": pl.Boolean,
+    "exposures": pl.UInt64,
+    "measure": pl.String,
+    "value": pl.Float64,
+}
+"""Columns of `readings`."""
+
+QUESTIONS: Mapping[str, str] = {
+    "ranks": "rank correlation with the distance to the twin, over pairs of different methods",
+    "ranks_twin": "the same with |value - the twin's value| in place of the value",
+    "doses": "the same as ranks, over pairs of one method with other settings",
+    "doses_twin": "the same as ranks_twin, over such pairs",
+    "suppression": "share called forgotten, of models that refuse and are far from the twin",
+    "relearning": "of models that say no fact any more and relearn faster than the twin",
+    "rounding": "of models that say no fact any more, and do with rounded weights",
+    "frequency": "change of the twin's value per doubling of exposures, in gaps to the trained",
+}
+"""What is asked beside whether trained model and twin are told apart, which is an area."""
+
+_UNEDITED = 1e-9  # Frobenius norm below which nothing was changed
+_SHARES = ("suppression", "relearning", "rounding")
+_BOUNDS = {**dict.fromkeys(_SHARES, (0.0, 1.0)), "frequency": (-math.inf, math.inf)}
+_ROUNDED = ("recall_8_bit", "recall_4_bit")
+_GAP = 1e-9
+
+
+@dataclass(frozen=True)
+class MetaEvaluation:
+    """What was found of each measure.
+
+    Attributes
+    ----------
+    table : polars.DataFrame
+        One row a measure, in the order of `JUDGED`: measure, about, better, area (of telling the
+        trained model from the twin; 1 where the twin is always the better one), area_low,
+        area_high, clusters (UInt32), then each of `QUESTIONS` with ``_low``, ``_high``
+        (95%, cluster jackknife; null where all clusters say the same) and ``_count`` (UInt32:
+        blocks, models, or worlds that it rests on). A block is a plan on a model.
+    levels : polars.DataFrame
+        measure, exposures, area, trained, twin: the first by exposures of the facts, with means.
+    parts : polars.DataFrame
+        measure, question, world_seed, seed, block, label, value: what the means are of.
+    """
+
+    table: pl.DataFrame
+    levels: pl.DataFrame
+    parts: pl.DataFrame
+
+
+def readings(results: Results) -> pl.DataFrame:
+    """The measures of the unlearning suite of a study's trials, with the part that each plays.
+
+    Parameters
+    ----------
+    results : Results
+
+    Returns
+    -------
+    polars.DataFrame
+        One row a trial and measure, columns as in `READINGS`. block: model and plan. role:
+        ``twin`` of an oracle, ``trained`` of an arm that changes nothing (a norm below 1e-9),
+        ``method`` of all others. refuses: whether free generation gives the refusal in at least
+        half of the edited facts. exposures: of the plan's facts, null where they differ.
+    """
+    own = results.suites.filter(pl.col("suite") == "unlearning").collect()
+    if own.is_empty():
+        return pl.DataFrame(schema=READINGS)
+    blocks = pl.DataFrame(
+        [(trial.id, f"{trial.model}/{trial.plan}") for trial in results.about.trials],
+        schema={"trial": pl.String, "block": pl.String},
+        orient="row",
+    )
+    edits = results.edits.group_by("trial").agg(
+        pl.col("norm").max(),
+        pl.when(pl.col("exposures").n_unique() == 1)
+        .then(pl.col("exposures").first())
+        .alias("exposures"),
+    )
+    edited = (pl.col("group") == "edited") & (pl.col("stage") == "after")
+    refusals = (
+        results.probes.filter(edited)
+        .group_by("trial")
+        .agg(pl.col("exact_match").cast(pl.Float64).mean().alias("refusals"))
+    )
+    role = (
+        pl.when(pl.col("family") == "oracle")
+        .then(pl.lit("twin"))
+        .when(pl.col("norm") < _UNEDITED)
+        .then(pl.lit("trained"))
+        .otherwise(pl.lit("method"))
+    )
+    joined = (
+        taken(own)
+        .filter(pl.col("value").is_not_null())
+        .join(blocks, on="trial")
+        .join(edits.collect(), on="trial", how="left")
+        .join(refusals.collect(), on="trial", how="left")
+        .with_columns(role.alias("role"))
+        .with_columns(
+            ((pl.col("role") == "method") & (pl.col("refusals").fill_null(0.0) >= 0.5)).alias(
+                "refuses"
+            )
+        )
+    )
+    return joined.select(pl.col(name).cast(dtype) for name, dtype in READINGS.items())
+
+
+@dataclass(frozen=True)
+class _Block:
+    """The trials of one plan on one model, with their measures by name: float64[trials]."""
+
+    world_seed: int
+    seed: int
+    name: str
+    exposures: int | None
+    labels: list[str]
+    methods: NDArray[Any]
+    roles: NDArray[Any]
+    refuses: NDArray[np.bool_]
+    values: dict[str, NDArray[np.float64]]
+
+    def __getitem__(self, measure: str) -> NDArray[np.float64]:
+        return self.values.get(measure, np.full(len(self.labels), np.nan))
+
+    def of(self, role: str, measure: str) -> float:
+        """The value of the first trial of a role; NaN where there is none."""
+        places = np.flatnonzero(self.roles == role)
+        return float(self[measure][places[0]]) if len(places) else math.nan
+
+    def distance(self, measures: tuple[str, ...]) -> NDArray[np.float64]:
+        """The sum of some distances to the twin."""
+        return np.sum([self[name] for name in measures], axis=0)
+
+    def forgotten(self, measure: str, place: int) -> bool | None:
+        """Whether a measure calls a trial's model forgotten; see `Judged.forgotten`."""
+        judged = JUDGED.get(measure, _DISTANCE)
+        own = float(self[measure][place])
+        return judged.forgotten(own, self.of("trained", measure), self.of("twin", measure))
+
+
+_DISTANCE = Judged("twin")
+
+
+def judge(rows: pl.DataFrame) -> MetaEvaluation:
+    """Answer the questions of each measure.
+
+    Parameters
+    ----------
+    rows : polars.DataFrame
+        What `readings` gives.
+    """
+    blocks = list(_blocks(rows))
+    there = set(rows["measure"].unique())
+    measures = [name for name in JUDGED if name in there]
+    answers = (_ranks, _fooled, _frequency)
+    parts = pl.DataFrame(
+        [part for name in measures for answer in answers for part in answer(name, blocks)],
+        schema=_PARTS,
+    )
+    levels = pl.DataFrame(
+        [row for name in measures for row in _levels(name, blocks)], schema=_LEVELS
+    )
+    clusters = len({(block.world_seed, block.seed) for block in blocks})
+    table = pl.DataFrame([_told(name, levels, clusters) for name in measures], schema=_TOLD)
+    found = means(parts, "value", ("question", "measure"))
+    still = pl.col("low") == pl.col("high")  # the same in every cluster is not certainty
+    for question in QUESTIONS:
+        within = _BOUNDS.get(question, (-1.0, 1.0))
+        own = found.filter(question=question).select(
+            "measure",
+            pl.col("mean").alias(question),
+            *(
+                pl.when(~still).then(pl.col(end).clip(*within)).alias(f"{question}_{end}")
+                for end in ("low", "high")
+            ),
+            pl.col("rows").alias(f"{question}_count"),
+        )
+        table = table.join(own, on="measure", how="left", maintain_order="left")
+    return MetaEvaluation(table, levels, parts)
+
+
+_PARTS = {"measure": pl.String, "question": pl.String, "world_seed": pl.Int64, "seed": pl.Int64,
+          "block": pl.String, "label": pl.String, "value": pl.Float64}  # fmt: skip
+_LEVELS = {"measure": pl.String, "exposures": pl.UInt64, "area": pl.Float64,
+           "trained": pl.Float64, "twin": pl.Float64, "clusters": pl.UInt32}  # fmt: skip
+_TOLD = {"measure": pl.String, "about": pl.String, "better": pl.String, "area": pl.Float64,
+         "area_low": pl.Float64, "area_high": pl.Float64, "clusters": pl.UInt32}  # fmt: skip
+
+
+def _blocks(rows: pl.DataFrame) -> Iterator[_Block]:
+    for (name,), own in rows.group_by("block", maintain_order=True):
+        trials = own.unique("trial", maintain_order=True)
+        order = {trial: place for place, trial in enumerate(trials["trial"])}
+        values = {}
+        for (measure,), some in own.group_by("measure"):
+            found = np.full(len(order), np.nan)
+            found[[order[trial] for trial in some["trial"]]] = some["value"].to_numpy()
+            values[str(measure)] = found
+        first = trials.row(0, named=True)
+        yield _Block(
+            first["world_seed"],
+            first["seed"],
+            str(name),
+            first["exposures"],
+            trials["label"].to_list(),
+            trials["method"].to_numpy(),
+            trials["role"].to_numpy(),
+            trials["refuses"].to_numpy(),
+            values,
+        )
+
+
+def _part(
+    measure: str, question: str, block: _Block, value: float, label: str | None = None
+) -> dict[str, Any]:
+    return {
+        "measure": measure,
+        "question": question,
+        "world_seed": block.world_seed,
+        "seed": block.seed,
+        "block": block.name,
+        "label": label,
+        "value": None if math.isnan(value) else float(value),
+    }
+
+
+def _ranks(measure: str, blocks: list[_Block]) -> Iterator[dict[str, Any]]:
+    """Rank correlations with the distance to the twin, block by block."""
+    judged = JUDGED[measure]
+    for block in blocks:
+        own = block.roles == "method"
+        distance = block.distance(judged.distances)[own]
+        read = judged.badness(block[measure][own])
+        same = block.methods[own][:, None] == block.methods[own]
+        for question, pairs in (("ranks", ~same), ("doses", same)):
+            yield _part(measure, question, block, kendall(read, distance, pairs))
+            if judged.alone:
+                held = _apart(block[measure][own], block.of("twin", measure))
+                value = kendall(held, distance, pairs)
+                yield _part(measure, f"{question}_twin", block, value)
+
+
+def _apart(values: NDArray[np.float64], twin: float) -> NDArray[np.float64]:
+    """|value - twin|, or what ranks alike: what never comes is nearest to what comes last."""
+    if math.isinf(twin):
+        return -values if twin > 0 else values
+    return np.abs(values - twin)
+
+
+def _fooled(measure: str, blocks: list[_Block]) -> Iterator[dict[str, Any]]:
+    """What is called forgotten and is not, model by model."""
+    if JUDGED[measure].about == "rest":
+        return
+    for block in blocks:
+        for place in np.flatnonzero(block.roles == "method").tolist():
+            said = block.forgotten(measure, place)
+            if said is None:
+                continue
+            silent = block.forgotten("forget_recall", place) is True
+            near = block.forgotten("kl_twin_forget", place)
+            cases = {
+                "suppression": bool(block.refuses[place]) and near is False,
+                "relearning": silent and block.forgotten("relearning_steps", place) is False,
+                "rounding": silent
+                and any(block.forgotten(rounded, place) is False for rounded in _ROUNDED),
+            }
+            for question, is_one in cases.items():
+                if is_one:
+                    yield _part(measure, question, block, float(said), block.labels[place])
+
+
+def _frequency(measure: str, blocks: list[_Block]) -> Iterator[dict[str, Any]]:
+    """The slope of the twin's value on log2 exposures, a cluster, in gaps to the trained model."""
+    judged = JUDGED[measure]
+    levelled = [block for block in blocks if block.exposures]
+    twins = judged.badness(np.array([block.of("twin", measure) for block in levelled]))
+    trained = judged.badness(np.array([block.of("trained", measure) for block in levelled]))
+    with np.errstate(invalid="ignore"):
+        gaps = np.abs(trained - twins)
+    gap = float(gaps[np.isfinite(gaps)].mean()) if np.isfinite(gaps).any() else math.nan
+    if not gap > _GAP:
+        return
+
+    def cluster(pair: tuple[_Block, float]) -> tuple[int, int]:
+        return pair[0].world_seed, pair[0].seed
+
+    kept = [pair for pair in zip(levelled, twins.tolist(), strict=True) if math.isfinite(pair[1])]
+    for _, some in groupby(sorted(kept, key=cluster), cluster):
+        pairs = list(some)
+        x = np.log2([float(block.exposures or 1) for block, _ in pairs])
+        y = np.array([value for _, value in pairs])
+        if len(set(x.tolist())) < 2:
+            continue
+        slope = float(((x - x.mean()) * (y - y.mean())).sum() / ((x - x.mean()) ** 2).sum())
+        yield _part(measure, "frequency", pairs[0][0], slope / gap)
+
+
+def _levels(measure: str, blocks: list[_Block]) -> Iterator[dict[str, Any]]:
+    """The area of trained model against twin, over clusters, for facts of equal exposures."""
+    judged = JUDGED[measure]
+    for level in sorted({block.exposures for block in blocks}, key=lambda each: each or 0):
+        own = [block for block in blocks if block.exposures == level]
+        before = np.array([block.of("trained", measure) for block in own])
+        after = np.array([block.of("twin", measure) for block in own])
+        known = ~(np.isnan(before) | np.isnan(after))
+        if not known.any():
+            continue
+        yield {
+            "measure": measure,
+            "exposures": level,
+            "area": area(judged.badness(before[known]), judged.badness(after[known])),
+            "trained": float(before[known].mean()),
+            "twin": float(after[known].mean()),
+            "clusters": len({(b.world_seed, b.seed) for b, k in zip(own, known, strict=True) if k}),
+        }
+
+
+def _told(measure: str, levels: pl.DataFrame, clusters: int) -> dict[str, Any]:
+    judged = JUDGED[measure]
+    own = levels.filter(measure=measure)
+    value = math.nan if own.is_empty() else float(own["area"].mean())  # type: ignore[arg-type]
+    least = 0 if own.is_empty() else int(own["clusters"].min())  # type: ignore[arg-type]
+    # A mean over levels of the same clusters is taken to be as sure as one level of them.
+    ends = area_interval(value, least, least)
+    return {
+        "measure": measure,
+        "about": judged.about,
+        "better": judged.better,
+        "area": None if math.isnan(value) else value,
+        "area_low": None if ends is None else ends[0],
+        "area_high": None if ends is None else ends[1],
+        "clusters": clusters,
+    }

@@ -1,0 +1,80 @@
+"""The page of metrics: its table, its figure, what it says, and when there is one."""
+
+import math
+import runpy
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+pytest.importorskip("altair", reason="the report's packages are not installed")
+
+from behemoth.report.charts.meta_evaluation import SERIES, meta_evaluation_figure
+from behemoth.report.meta_evaluation import (
+    MetaEvaluationPage,
+    findings,
+    metric_table,
+    render_meta_evaluation,
+)
+from behemoth.report.page import Table
+from behemoth.report.style import Absent, Figure
+from behemoth.study.analysis.meta_evaluation import READINGS, judge
+
+drawn = runpy.run_path(
+    str(Path(__file__).parents[1] / "study" / "analysis" / "test_meta_evaluation.py")
+)["drawn"]
+
+
+@pytest.fixture(scope="module")
+def rows():
+    def recall(role, far, cluster, level, label):
+        return 0.0 if label in ("a, 0", "a, 1") else far / 4 + 0.01 * cluster
+
+    steps = lambda role, far, *_: math.inf if role == "twin" else 40 - 9 * far  # noqa: E731
+    measures = {"forget_recall": recall, "relearning_steps": steps,
+                "linear_probe": lambda role, far, *_: far}  # fmt: skip
+    return drawn(measures, refusing=("a, 0", "a, 1"), levels=(16, 64))
+
+
+@pytest.fixture(scope="module")
+def found(rows):
+    return judge(rows)
+
+
+def test_the_headline_counts_metrics_and_models(found):
+    title, *details = findings(found)
+    assert "of 3 metrics of forgetting rank methods" in title
+    assert any("Of 20 models that refuse" in said and "by 1 of 3 metrics" in said
+               for said in details)  # fmt: skip
+    assert findings(judge(pl.DataFrame(schema=READINGS))) == [
+        "No finished trial says yet how a metric ranks methods."
+    ]
+
+
+def test_the_table_has_a_row_a_metric_and_columns_with_answers(found):
+    table = metric_table(found)
+    assert [row[0] for row in table.rows] == ["forget_recall", "linear_probe", "relearning_steps"]
+    assert "#fooled by refusal" in table.columns and "#by rounding" not in table.columns
+    assert all(len(row) == len(table.columns) for row in table.rows)
+    assert any("\n" in cell for cell in table.rows[0])  # intervals stand below
+
+
+def test_the_figure_has_the_numbers_of_the_table(found):
+    figure = meta_evaluation_figure(found)
+    assert isinstance(figure, Figure) and len(figure.panels) == 4
+    asked = figure.frame.filter(measure="linear_probe", series="held to the twin")["value"].item()
+    assert asked == found.table.filter(measure="linear_probe")["ranks_twin"].item() == 1
+    assert {name for name, _ in figure.legend} == set(SERIES) - {"rounding"}
+    assert isinstance(meta_evaluation_figure(judge(pl.DataFrame(schema=READINGS))), Absent)
+
+
+def test_the_page_escapes_and_says_failures(rows, found):
+    page = MetaEvaluationPage(
+        name="x", question="<which>?", made="today", state="half", counts=[("metrics", "3")],
+        readings=rows, found=found, figure=meta_evaluation_figure(found),
+        run=Table(("what", "~value"), []), failures=[("c", "m", "a <loss>")], study="name = 1",
+        command="behemoth",
+    )  # fmt: skip
+    html = render_meta_evaluation(page)
+    assert "&lt;which&gt;" in html and "a &lt;loss&gt;" in html and "half" in html
+    assert "spec-metrics-3" in html and ">linear_probe<" in html
