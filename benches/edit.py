@@ -6,6 +6,10 @@ RUN is a trained model. The edits are independent LoRA edits of rank 4 of the ML
 each from the unedited model, on the same rows in the same order. peft's loop is what its users
 write: `get_peft_model` once, its factors set back before each edit, one Adam for each. Evaluation
 asks the same probes of every edited model, in one pass or one model after another.
+
+The floor is the time that the stacked products alone would take at the rate of one large product:
+what is counted are the operations of matrix products and of attention, which are the same one by
+one. So what one by one takes, over the floor, is the most that any stacking could gain.
 """
 
 import argparse
@@ -16,6 +20,7 @@ import polars as pl
 import torch
 from peft import LoraConfig, get_peft_model
 from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
 import machine
 from behemoth.edit.gradient.feeder import Feeder
@@ -68,6 +73,17 @@ def with_peft(run: Run, plans: list[EditPlan], method: Lora) -> float:
     return time.perf_counter() - begin
 
 
+def peak() -> float:
+    """Operations a second of a product of two matrices of 1,024 x 1,024, the best of ten."""
+    matrix = torch.randn(1024, 1024)
+    times = []
+    for _ in range(11):
+        begin = time.perf_counter()
+        matrix @ matrix
+        times.append(time.perf_counter() - begin)
+    return 2 * 1024**3 / min(times[1:])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run")
@@ -87,8 +103,17 @@ def main() -> None:
     method = Lora(rank=4, steps=arguments.steps)
     context = EditContext(run.corpus, run=run.directory)
     method.apply(model, plans[:2], context)  # warm
+    operations: dict[str, int] = {}
+    with FlopCounterMode(display=False) as counter:
+        deltas = dict(enumerate(method.apply(model, plans, context)))
+    operations["edit"] = counter.get_total_flops()
+    with FlopCounterMode(display=False) as counter:
+        evaluate_model(model, run.corpus, plan, deltas)
+    operations["evaluate"] = counter.get_total_flops()
+    rates = []
     times: dict[str, list[float]] = {}
     for _ in range(arguments.rounds):
+        rates.append(peak())
         begin = time.perf_counter()
         found = method.apply(model, plans, context)
         times.setdefault("edit, stacked", []).append(time.perf_counter() - begin)
@@ -121,6 +146,11 @@ def main() -> None:
         ratios = [a / b for a, b in zip(times[slow], times[fast], strict=True)]
         print(f"{name}: {statistics.median(ratios):.2f} times as fast stacked")
         figures[f"{name}_ratio"] = statistics.median(ratios)
+        floor = operations[name] / statistics.median(rates)
+        alone, stacked = (statistics.median(times[key]) for key in (slow, fast))
+        print(f"{name}: {operations[name] / 1e9:.0f} GFLOP, floor {floor:.2f} s, stacked "
+              f"{stacked / floor:.1f} times it, one by one {alone / floor:.1f} times")  # fmt: skip
+        figures[f"{name}_over_floor"] = stacked / floor
     machine.record("edit", figures, arguments.note)
 
 
