@@ -150,6 +150,28 @@ def spawn(command):
 
 
 @pytest.fixture(scope="session")
+def on_nodes():
+    """Run a command on a Ray cluster of two nodes: on_nodes(task, "gen", ...) -> Ran.
+
+    The second node is killed at the first task of that name; none with None.
+    """
+    pytest.importorskip("ray")
+
+    def on_nodes(task, *words):
+        script = Path(__file__).with_name("nodes.py")
+        command = [sys.executable, script, task or "-", *words]
+        done = subprocess.run(
+            [*map(str, command)], capture_output=True, text=True, check=False,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        nodes = f"{1 if task else 2} nodes at the end"
+        assert nodes in done.stderr, done.stderr
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+    return on_nodes
+
+
+@pytest.fixture(scope="session")
 def contents():
     """Hashes of the files of a directory by name, without records of time."""
 

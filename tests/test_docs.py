@@ -30,7 +30,7 @@ GROUPS = ("grammar", "study", "tokenizer", "zoo")
 FROM = ["from-easyedit.md", "from-open-unlearning.md", "from-tofu.md"]
 PAGES = [
     "tutorial.md", "adding-a-method.md", "leaderboard.md", "suites.md", "studies.md", "export.md",
-    "worlds.md", "json.md", "streaming.md", "zoo.md", *FROM,
+    "worlds.md", "json.md", "streaming.md", "zoo.md", "clusters.md", *FROM,
 ]  # fmt: skip
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _FILE = re.compile(r"# ([\w./-]+\.(?:toml|py))\n")
@@ -72,7 +72,7 @@ def page(run, in_process_engine, tmp_path, monkeypatch):
                 with contextlib.redirect_stdout(io.StringIO()) as said:
                     exec(compile(body, f"{name}: {body.splitlines()[0]}", "exec"), names)
                 printed = said.getvalue()
-            else:
+            elif kind != "bash":  # which needs a cluster, and is only shown
                 assert kind == "text", f"{name}: a block of kind {kind!r} that nothing runs"
                 assert printed, f"{name}: text that no block prints:\n{body}"
                 _same(printed, body, name)
@@ -129,6 +129,7 @@ def _shape(line):
         "worlds.md",
         "json.md",
         "streaming.md",
+        "clusters.md",
         *FROM,
     ],
 )
@@ -156,6 +157,11 @@ def test_blocks_make_sense(name, run):
                     text = run(*verb, "--help").out
                     missing = [w for w in words if w.startswith("--") and w not in text]
                     assert not missing, line
+
+
+def test_the_recipe_for_slurm_is_the_file_that_is_tested():
+    recipe = (DOCS.parent / "examples" / "slurm" / "train.sbatch").read_text()
+    assert f"```bash\n{recipe}```" in (DOCS / "clusters.md").read_text()
 
 
 def test_the_table_of_methods_is_that_of_the_registry():

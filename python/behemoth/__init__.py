@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors
         check_grammar as check_grammar,
         encode_documents as encode_documents,
         facts as facts,
+        finish_corpus as finish_corpus,
         gen as gen,
         import_ as import_,
         inspect as inspect,

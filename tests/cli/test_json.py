@@ -34,6 +34,7 @@ name = "lora"
 # Each in the folder that the earlier ones have left.
 COMMANDS = {
     "gen": "gen --facts 60 --out o",
+    "gen --finish": "gen --finish o",
     "gen --dry-run": "gen --facts 60 --dry-run",
     "inspect CORPUS": "inspect c",
     "inspect RUN": "inspect run",

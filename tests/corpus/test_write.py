@@ -1,11 +1,12 @@
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import polars as pl
 import pytest
 
-from behemoth import ArgumentError, Corpus, CorpusError, World, gen
+from behemoth import ArgumentError, Corpus, CorpusError, World, finish_corpus, gen
 from behemoth.corpus.write import estimate
 
 
@@ -76,6 +77,62 @@ def test_parts_do_not_change_a_byte(tmp_path, sharded, contents, parts, order):
     assert contents(tmp_path / "whole") == contents(tmp_path / "parts")
     assert [result.complete for result in results] == [False] * (parts - 1) + [True]
     assert sum(result.tokens for result in results) == sharded.count_tokens()
+
+
+def test_parts_at_once_make_one_corpus(tmp_path, sharded, contents):
+    out = tmp_path / "parts"
+    with ThreadPoolExecutor(5) as pool:
+        results = pool.map(lambda part: sharded.write(out, part=(part, 5), probes=100), range(5))
+    assert any(result.complete for result in results)
+    sharded.write(tmp_path / "whole", probes=100)
+    assert contents(out) == contents(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("lost", [0, 2])
+def test_what_a_lost_part_has_not_written_is_finished(tmp_path, sharded, contents, lost):
+    out = tmp_path / "parts"
+    for part in {0, 1, 2} - {lost}:
+        assert not sharded.write(out, part=(part, 3)).complete
+    missing = len({*range(sharded.num_shards)} - {int(p.stem) for p in out.glob("tokens/*.bin")})
+    assert missing > 0
+    done = finish_corpus(out, threads=1)
+    assert (done.complete, done.shards_written) == (True, missing)
+    sharded.write(tmp_path / "whole")
+    assert contents(out) == contents(tmp_path / "whole")
+    again = finish_corpus(out)
+    assert (again.complete, again.shards_written) == (True, 0)
+    assert contents(out) == contents(tmp_path / "whole")
+
+
+def test_finishing_keeps_the_probes_that_are_there(tmp_path, sharded):
+    out = tmp_path / "corpus"
+    sharded.write(out, part=(0, 2), probes=7)
+    finish_corpus(out)
+    assert pl.read_parquet(out / "probes" / "default.parquet").height == 7
+
+
+def test_finishing_names_what_is_damaged_and_what_is_no_corpus(tmp_path, sharded):
+    out = tmp_path / "corpus"
+    sharded.write(out, part=(0, 2), probes=7)
+    (out / "probes" / "default.parquet").write_bytes(b"PAR1")
+    with pytest.raises(CorpusError, match=r"default\.parquet is damaged"):
+        finish_corpus(out)
+    with pytest.raises(ArgumentError, match=r"'directory': got .*allowed: a corpus that"):
+        finish_corpus(tmp_path / "nowhere")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs flock")
+def test_finishing_waits_for_no_one_who_still_writes(tmp_path, sharded):
+    import fcntl
+
+    out = tmp_path / "corpus"
+    sharded.write(out, part=(0, 2), probes=0)
+    missing = next(i for i in range(10) if not (out / "tokens" / f"{i:05}.bin").is_file())
+    with (out / "tokens" / f"{missing:05}.bin.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(CorpusError, match=r"1 of 12 shards are being written by other"):
+            finish_corpus(out)
+    assert finish_corpus(out).complete
 
 
 def test_writing_again_only_adds_what_is_missing(tmp_path, sharded, contents):

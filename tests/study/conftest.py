@@ -60,7 +60,7 @@ def in_process(in_process_engine):
     def in_process(study, out, stop_after=None, **options):
         engines = []
 
-        def make(name, path, workers, threads, work):
+        def make(name, path, *others):
             engines.append(in_process_engine(path, stop_after))
             return engines[-1]
 

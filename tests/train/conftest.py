@@ -1,4 +1,8 @@
+import json
+import subprocess
+import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -27,3 +31,49 @@ def config():
         return default_config("nano", **{**SMALL, **settings})
 
     return config
+
+
+class Launched:
+    """A command in several processes."""
+
+    def __init__(self, launcher, pids, out):
+        self._launcher, self.pids, self._out = launcher, pids, out
+
+    def ended(self):
+        """Exit code, stdout and stderr of each process."""
+        codes = json.loads(self._launcher.stdout.readline())
+        texts = [
+            [(self._out / f"{rank}.{name}").read_text() for name in ("out", "err")]
+            for rank in range(len(codes))
+        ]
+        return [(code, *text) for code, text in zip(codes, texts, strict=True)]
+
+
+@pytest.fixture(scope="session")
+def launcher():
+    """The process that starts others; see launcher.py."""
+    with subprocess.Popen(
+        [sys.executable, "-W", "ignore", Path(__file__).with_name("launcher.py")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        yield process
+        process.stdin.close()
+
+
+@pytest.fixture
+def launch(launcher, tmp_path_factory):
+    """Start a command in several processes: launch(2, "train", ...) -> Launched."""
+
+    def launch(processes, *words, killed_at=None):
+        out = tmp_path_factory.mktemp("said")
+        job = {
+            "processes": processes, "words": [*map(str, words)], "out": str(out),
+            "killed_at": killed_at,
+        }  # fmt: skip
+        launcher.stdin.write(json.dumps(job) + "\n")
+        launcher.stdin.flush()
+        return Launched(launcher, json.loads(launcher.stdout.readline()), out)
+
+    return launch

@@ -308,35 +308,3 @@ def test_a_killed_run_ends_with_the_same_weights(small, tmp_path):
     assert first > 20
     assert process.returncode == 0
     assert same(tmp_path / "whole", tmp_path / "killed")
-
-
-DISTRIBUTED = textwrap.dedent(
-    """
-    import sys
-    from behemoth.train import default_config, train
-
-    config = default_config("nano", steps=6, block_length=32, batch_size=8, threads=1,
-                            device="cpu", precision="fp32", tensorboard=False, probe_facts=10,
-                            answers_only=True, accumulate=2)
-    train(sys.argv[1], out=sys.argv[2], config=config)
-    """
-)
-
-
-@pytest.mark.slow
-def test_two_processes_train_as_one_does(small, tmp_path):
-    (tmp_path / "spec.toml").write_text(small.spec_toml)
-    (tmp_path / "script.py").write_text(DISTRIBUTED)
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    for out, words in (("one", []), ("two", launch)):
-        command = [sys.executable, *words, tmp_path / "script.py", tmp_path / "spec.toml",
-                   tmp_path / out]  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-    record = json.loads((tmp_path / "two" / "run.json").read_text())
-    assert record["world_size"] == 2
-    one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
-    assert all(torch.allclose(one[name], two[name], atol=1e-4) for name in one)
-    rows = pl.read_parquet(tmp_path / "two" / "metrics.parquet").filter(kind="train")
-    alone = pl.read_parquet(tmp_path / "one" / "metrics.parquet").filter(kind="train")
-    assert rows["loss"][-1] == pytest.approx(alone["loss"][-1], rel=1e-3)

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from behemoth.corpus.spec import PROBED_FACTS
 from behemoth.support.bars import Bars
-from behemoth.support.errors import ArgumentError
+from behemoth.support.errors import ArgumentError, renamed
 
 from . import parse
 from .console import keep_interrupts, resumable, write_json
 from .options import Option, command, flag, force
 from .show import show_estimate, show_written
 from .spec_options import SPEC_OPTIONS, spec_changes
+
+if TYPE_CHECKING:
+    from behemoth.corpus.corpus import Corpus
+    from behemoth.corpus.write import Written
 
 _REPORTED = (
     "out", "facts", "sentences", "tokens", "bytes", "seconds", "tokens_per_second",
@@ -45,6 +49,8 @@ OPTIONS = (
     *SPEC_OPTIONS,
     *_WRITTEN,
     flag("dry_run", "Show sizes, vocabulary, bits and the disk needed; write nothing."),
+    Option("finish", "DIR",
+           "Check a corpus that parts have written, and write what is missing (takes --threads)."),
 )  # fmt: skip
 
 
@@ -58,6 +64,9 @@ def gen(given: dict[str, Any], json: bool) -> None:
     """
     from behemoth.corpus.source import Source, read_source
 
+    if "finish" in given:
+        _finish(given, json)
+        return
     out: str | None = given.get("out")
     dry = given.get("dry_run", False)
     if out is None and not dry:
@@ -85,8 +94,26 @@ def gen(given: dict[str, Any], json: bool) -> None:
     keep_interrupts()
     with resumable(out):
         done = write(corpus, out, progress=Bars(), **written)
+    _show(corpus, done, written.get("part", (0, 1)), json)
+
+
+def _finish(given: dict[str, Any], json: bool) -> None:
+    from behemoth.corpus import Corpus, finish_corpus
+
+    place: str = given.pop("finish")
+    names = {row.key: row.name for row in OPTIONS}
+    others = [names.get(key, key) for key in given if key != "threads"]
+    if others:
+        raise ArgumentError(others[0], "an option", "none beside --finish but --threads")
+    keep_interrupts()
+    with resumable(place), renamed(directory="--finish"):
+        done = finish_corpus(place, progress=Bars(), **given)
+    _show(Corpus.open(place), done, (0, 1), json)
+
+
+def _show(corpus: Corpus, done: Written, part: tuple[int, int], json: bool) -> None:
     if json:
         report = asdict(done)
         write_json({key: report[key] for key in _REPORTED})
     else:
-        show_written(corpus, done, written.get("part", (0, 1)))
+        show_written(corpus, done, part)

@@ -1,8 +1,9 @@
 """The `behemoth` command: verbs, and what becomes of their errors.
 
-Exit codes: 0 done, 1 a failed run, 2 a bad argument, 130 stopped by Ctrl-C, 143 by SIGTERM. Errors
-are one line on stderr; ``--debug`` anywhere on the line shows the traceback as well, and
-``--no-verify`` anywhere reads files whatever their hashes say.
+Exit codes: 0 done, 1 a failed run, 2 a bad argument, 130 stopped by Ctrl-C, 143 by SIGTERM, 138 by
+SIGUSR1 (128 and the signal's number). Errors are one line on stderr; ``--debug`` anywhere on the
+line shows the traceback as well, and ``--no-verify`` anywhere reads files whatever their hashes
+say.
 Nothing heavy is imported before a verb runs.
 """
 
@@ -132,6 +133,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if type(error).__name__ == "Abort":  # what older versions of Typer make of Ctrl-C
             return _fail("stopped", stops.exit_code(error))
+        if _is_told_elsewhere(error):
+            return 1
         if debug:
             import traceback
 
@@ -164,6 +167,14 @@ def _speak_utf8() -> None:
 def _exit_code(error: Exception) -> int:
     # ArgumentError and ArgumentError are ValueErrors; what Typer refuses has a message to format.
     return 2 if isinstance(error, ValueError) or hasattr(error, "format_message") else 1
+
+
+def _is_told_elsewhere(error: Exception) -> bool:
+    """Whether this is one of several processes of a run, and the first has said what is wrong."""
+    from behemoth.support.process import rank
+    from behemoth.train.errors import ElsewhereError
+
+    return isinstance(error, ElsewhereError) and rank() > 0
 
 
 def _message(error: Exception, words: Sequence[str]) -> str:
@@ -232,5 +243,12 @@ def _arguments(context: Any) -> list[str]:
 
 
 def _fail(message: str, code: int) -> int:
+    from behemoth.support.process import rank
+
+    # Of several processes all are stopped at once, and the first says it.
+    if (number := rank()) > 0:
+        if message.startswith("stopped"):
+            return code
+        message = f"process {number}: {message}"
     typer.echo(f"behemoth: {message}", err=True)
     return code

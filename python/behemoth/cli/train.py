@@ -10,7 +10,7 @@ import typer
 from behemoth.model.sizes import SIZES
 from behemoth.support.bars import Bars
 from behemoth.support.extras import needed
-from behemoth.support.process import prepare
+from behemoth.support.process import prepare, rank
 from behemoth.train.config import TrainConfig, default_config
 
 from .console import resumable, write_json
@@ -56,4 +56,5 @@ def train(
         from behemoth.train import train as train_model
 
         result = train_model(source, config=config, progress=Bars(), **given)
-    write_json(asdict(result)) if json else show_result(result)
+    if rank() == 0:  # of several processes the first speaks for all
+        write_json(asdict(result)) if json else show_result(result)

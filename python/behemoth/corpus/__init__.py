@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors
     from .background import Background as Background
     from .corpus import Corpus as Corpus
     from .encoding import encode_documents as encode_documents
+    from .finish import finish_corpus as finish_corpus
     from .grammar import Grammar as Grammar
     from .grammar_check import check_grammar as check_grammar
     from .inspection import inspect as inspect, verify as verify
@@ -28,6 +29,7 @@ __all__, __dir__, __getattr__ = lazy(
         "background": "Background",
         "corpus": "Corpus",
         "encoding": "encode_documents",
+        "finish": "finish_corpus",
         "grammar": "Grammar",
         "grammar_check": "check_grammar",
         "inspection": "inspect verify",

@@ -1,12 +1,15 @@
-"""A corpus written by a Ray cluster: every core writes a part of the shards.
+"""A corpus written by a Ray cluster: every core writes parts of the shards, one after the other.
 
 The tasks get specs and arrays and make the corpus for themselves; nothing else
-crosses the network, and no part knows of another.
+crosses the network, and no part knows of another. Tasks of a node that is lost are carried out
+elsewhere, and keep the shards that are there.
 """
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -25,6 +28,11 @@ if TYPE_CHECKING:
     from .write import Written
 
 
+_PARTS = 4  # of a core
+_RETRIES = 10  # of a part, when the node or the process that it was given to is lost
+_PAUSE, _PATIENCE = 1.0, 60.0  # seconds until a shard that is held is asked for again, and in all
+
+
 def write_with_ray(
     corpus: Corpus,
     out: str,
@@ -33,7 +41,7 @@ def write_with_ray(
     combinations: bool = False,
     progress: Looking = None,
 ) -> Written:
-    """Write a corpus in as many parts as the cluster has cores.
+    """Write a corpus in a few parts for each core of the cluster.
 
     Parameters
     ----------
@@ -65,21 +73,24 @@ def write_with_ray(
     ours = not ray.is_initialized()
     if ours:
         ray.init(log_to_driver=False)
+    out = str(Path(out).absolute())  # tasks have working directories of their own
     try:
-        with task(progress, "writing", "parts") as step:
-            done = _write_parts(ray, corpus, out, probes, combinations, step)
+        with task(progress, "writing", "bytes") as step:
+            before, began = _tokens_there(corpus, Path(out)), time.perf_counter()
+            done = _write_all(ray, corpus, out, probes, combinations, step)
+            seconds = time.perf_counter() - began
     finally:
         # Also on Ctrl-C: the workers stop, and another call goes on with what they left.
         if ours:
             ray.shutdown()
-    seconds = max(part.seconds for part in done)
-    fresh = sum(part.tokens_per_second * part.seconds for part in done)
+    tokens = sum(part.tokens for part in done)
     return replace(
         done[0],
-        tokens=sum(part.tokens for part in done),
+        tokens=tokens,
         bytes=sum(part.bytes for part in done),
         seconds=seconds,
-        tokens_per_second=fresh / seconds if seconds > 0 else 0.0,
+        # What a node wrote before it was lost was written in this time, too.
+        tokens_per_second=max(0, tokens - before) / seconds if seconds > 0 else 0.0,
         shards_written=sum(part.shards_written for part in done),
         shards_present=sum(part.shards_present for part in done),
         shards_locked=sum(part.shards_locked for part in done),
@@ -87,7 +98,7 @@ def write_with_ray(
     )
 
 
-def _write_parts(
+def _write_all(
     ray: Any,
     corpus: Corpus,
     out: str,
@@ -95,32 +106,65 @@ def _write_parts(
     combinations: bool,
     step: Step,
 ) -> list[Written]:
-    parts = max(1, min(int(ray.cluster_resources().get("CPU", 1)), corpus.num_shards))
-    task = ray.remote(num_cpus=1)(_write_part)
+    """Write all parts; gives the last that was said of each."""
+    cores = max(1, int(ray.cluster_resources().get("CPU", 1)))
+    # Several for a core: they even out, and say how far the whole is.
+    parts = max(1, min(cores * _PARTS, corpus.num_shards))
+    remote = ray.remote(num_cpus=1, max_retries=_RETRIES)(_write_part)
     # Put once: a table may be large, and the tasks of a node share it.
     table = None if corpus.world._table is None else ray.put(corpus.world._table)
     exposures = None if corpus._exposures is None else ray.put(corpus._exposures)
-    waiting = [
-        task.remote(
-            corpus.spec,
-            table,
-            corpus.world.names,
-            exposures,
-            corpus._text,
-            corpus._background,
-            out,
-            (part, parts),
-            probes,
-            combinations,
-        )
-        for part in range(parts)
-    ]
-    done: list[Written] = []
+    world = (corpus.spec, table, corpus.world.names, exposures, corpus._text, corpus._background)
+
+    def begin(part: int) -> Any:
+        return remote.remote(*world, out, (part, parts), probes, combinations)
+
+    total = corpus._native.estimated_bytes
+    waiting = {begin(part): part for part in range(parts)}
+    done: dict[int, Written] = {}
+    until = 0.0
     while waiting:
-        finished, waiting = ray.wait(waiting, num_returns=1)
-        done += ray.get(finished)
-        step(len(done), parts)
-    return done
+        (finished, *_), _ = ray.wait(list(waiting), num_returns=1)
+        part = waiting.pop(finished)
+        done[part] = _result(ray, finished)
+        there = sum(written.bytes for written in done.values())
+        step(there, max(there, total))
+        if waiting:
+            continue
+        # Processes of a node that was lost hold their shards until they are gone as well; the
+        # part that comes last must see all others done.
+        behind = [part for part, written in done.items() if written.shards_locked]
+        if not behind:
+            step(there, there)
+            break
+        until = until or time.monotonic() + _PATIENCE
+        if time.monotonic() > until:
+            break
+        time.sleep(_PAUSE)
+        waiting = {begin(part): part for part in behind}
+    return [done[part] for part in range(parts)]
+
+
+def _result(ray: Any, task: Any) -> Written:
+    """What a task gave; what it raised, as itself and without the trace that Ray puts before it."""
+    try:
+        written: Written = ray.get(task)
+    except Exception as error:
+        cause: object = getattr(error, "cause", None)
+        if isinstance(cause, Exception):
+            raise cause from None
+        raise
+    return written
+
+
+def _tokens_there(corpus: Corpus, out: Path) -> int:
+    """Tokens of the shards that are whole."""
+    size = corpus.dtype.itemsize
+    return sum(
+        path.stat().st_size // size
+        for path in (out / "tokens").glob("[0-9]*.bin")
+        if path.with_suffix(".json").is_file()
+    )
 
 
 def _write_part(

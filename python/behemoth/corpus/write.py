@@ -203,8 +203,10 @@ def write(
     probes: int | Literal["all"],
     combinations: bool,
     progress: Looking,
+    *,
+    companions: bool = True,
 ) -> Written:
-    """Write the shards of a part and, with part 0, all that lies beside them."""
+    """Write the shards of a part and, with part 0 and `companions`, all that lies beside them."""
     check_written(part, probes)
     if out.exists() and not out.is_dir():
         raise ArgumentError("out", f"{out}, a file", "a new or empty directory")
@@ -236,7 +238,7 @@ def write(
             # The engine's total was an estimate where documents vary in length.
             step(summary["bytes"], summary["bytes"])
         seconds = time.perf_counter() - began
-        if part[0] == 0:
+        if part[0] == 0 and companions:
             write_companions(corpus, out, probes, combinations, progress)
         if summary["complete"]:
             write_sums(corpus, out)

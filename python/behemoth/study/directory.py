@@ -15,6 +15,7 @@ any moment goes on with what is missing. Folders of another study may be copied 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from os import PathLike, fspath
@@ -43,6 +44,8 @@ TRIAL = Kind(
     ),
 )  # fmt: skip
 """What the folder of a trial owns."""
+
+_BEGUN = re.compile(r"\.lock|study\.toml|study\.json|\.study\.(toml|json)\..*\.tmp")
 
 
 class StudyError(RuntimeError):
@@ -90,7 +93,9 @@ class StudyDirectory:
         if not self.path.is_dir() or not any(self.path.iterdir()):
             return
         if not (self.path / "study.json").is_file():
-            if not {entry.name for entry in self.path.iterdir()} <= {".lock"}:
+            # With a lock it is one that a run begins right now, or was killed while it began.
+            names = {entry.name for entry in self.path.iterdir()}
+            if ".lock" not in names or not all(map(_BEGUN.fullmatch, names)):
                 raise ArgumentError(
                     "out", f"{fspath(self.path)}, which holds something else", allowed
                 )

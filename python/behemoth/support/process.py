@@ -38,3 +38,9 @@ def prepare() -> None:
         libc = ctypes.CDLL(None)
         for name in (_TRIM_THRESHOLD, _MMAP_THRESHOLD):
             libc.mallopt(name, _NEVER)
+
+
+def rank() -> int:
+    """Which of the processes of a run this is, as `torchrun` and its like say; 0 where alone."""
+    number = os.environ.get("RANK", "")
+    return int(number) if number.isdecimal() else 0

@@ -1,4 +1,4 @@
-"""SIGTERM as Ctrl-C is: what schedulers send first is answered like what people press."""
+"""SIGTERM and SIGUSR1 as Ctrl-C is: what schedulers send is answered like what people press."""
 
 from __future__ import annotations
 
@@ -7,35 +7,39 @@ import threading
 
 __all__ = ["Stops", "Terminated"]
 
+_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name))
+
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM: whatever cleans up after Ctrl-C does so after it, too."""
+    """SIGTERM or SIGUSR1: whatever cleans up after Ctrl-C does so after it, too."""
 
 
 class Stops:
-    """What a process was stopped by; from `listen` on SIGTERM raises `Terminated`."""
+    """What a process was stopped by; from `listen` on the signals raise `Terminated`."""
 
     def __init__(self) -> None:
-        self._terminated = False
+        self._number: int | None = None
 
     def listen(self) -> None:
-        """Answer SIGTERM, for the rest of this process.
+        """Answer the signals, for the rest of this process.
 
-        It is for programs to ask for, not for a library. A process that was started to ignore the
-        signal goes on doing so.
+        It is for programs to ask for, not for a library. A process that was started to ignore one
+        goes on doing so.
         """
-        main = threading.current_thread() is threading.main_thread()
-        if main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-            signal.signal(signal.SIGTERM, self._terminate)
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in _SIGNALS:
+            if signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, self._terminate)
 
     def _terminate(self, number: int, frame: object) -> None:
-        self._terminated = True
+        self._number = number
         raise Terminated
 
     def exit_code(self, stop: BaseException | None = None) -> int:
-        """130 after Ctrl-C, 143 after SIGTERM, whatever was made of it on the way out."""
-        terminated = self._terminated
-        while stop is not None and not terminated:
-            terminated = getattr(stop, "signal_number", None) == signal.SIGTERM
+        """128 and the signal's number, whatever was made of it on the way out; 130 of Ctrl-C."""
+        number = self._number
+        while stop is not None and number is None:
+            number = getattr(stop, "signal_number", None)
             stop = stop.__cause__ or stop.__context__
-        return 128 + (signal.SIGTERM if terminated else signal.SIGINT)
+        return 128 + (signal.SIGINT if number is None else number)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,8 @@ from behemoth.support.errors import CorpusError
 from behemoth.support.files import as_json, replacing, sweep_folder, write_bytes
 
 from .errors import TrainError
-from .optimiser import load_optimiser, optimiser_tensors
+from .optimiser import load_optimiser
+from .sharding import part_of
 
 _WEIGHTS, _OPTIMISER, _STATE = "model.safetensors", "optimiser.safetensors", "state.json"
 _RANDOM = "random"
@@ -69,14 +71,16 @@ class Checkpoints:
         """Where the checkpoint of a step is, or would be."""
         return self.directory / f"step-{step:08}"
 
-    def save(self, model: PreTrainedModel, optimiser: AdamW | None, state: State) -> Path:
-        """Write a checkpoint; without an optimiser, one that is only looked at."""
+    def save(
+        self, model: PreTrainedModel, optimiser: Mapping[str, Tensor] | None, state: State
+    ) -> Path:
+        """Write a checkpoint; without `optimiser_tensors`, one that is only looked at."""
         path = self.path(state.step)
         with replacing(path) as temporary:
             temporary.mkdir()
             save_model(model, temporary)
             if optimiser is not None:
-                tensors = optimiser_tensors(model, optimiser) | _random_states()
+                tensors = {**optimiser, **_random_states()}
                 save_file(_contiguous(tensors), temporary / _OPTIMISER)
             about = {"resumable": optimiser is not None, **vars(state)}
             files = digests(temporary, (_WEIGHTS, "config.json", _OPTIMISER))
@@ -94,8 +98,12 @@ class Checkpoints:
         Raises
         ------
         TrainError
-            When it is damaged.
+            When it is damaged, or not there.
         """
+        if not path.is_dir():
+            raise TrainError(
+                f"checkpoint {path} is not there: all processes of a run need the disk it is on"
+            )
         hint = f"remove {path} to go on from the one before"
         try:
             state = read_sealed(path / _STATE, "a checkpoint")
@@ -117,7 +125,7 @@ class Checkpoints:
         resumable = [path for path in paths if (path / _OPTIMISER).is_file()]
         kept = set(resumable[len(resumable) - keep :]) if keep else set()
         for path in set(paths) - kept:
-            if _step(path) in history:
+            if step_of(path) in history:
                 (path / _OPTIMISER).unlink(missing_ok=True)
             else:
                 shutil.rmtree(path)
@@ -127,13 +135,13 @@ class Checkpoints:
         """Drop what a finished run was to go on from, and was killed before it had dropped."""
         for path in self._all():
             if (path / _OPTIMISER).is_file():
-                if _step(path) in history:
+                if step_of(path) in history:
                     (path / _OPTIMISER).unlink()
                 else:
                     shutil.rmtree(path)
 
     def _all(self) -> list[Path]:
-        return sorted(self.directory.glob("step-*"), key=_step)
+        return sorted(self.directory.glob("step-*"), key=step_of)
 
 
 def save_model(model: PreTrainedModel, directory: Path) -> None:
@@ -154,20 +162,28 @@ def fill(model: PreTrainedModel, tensors: dict[str, Tensor]) -> None:
     RuntimeError
         When they are those of another model.
     """
-    missing = model.state_dict().keys() - _untied(model).keys()
-    own = model.state_dict()
-    names = {own[name].data_ptr(): name for name in tensors.keys() & own.keys()}
-    shared = {name: tensors[names[own[name].data_ptr()]] for name in missing - tensors.keys()}
-    model.load_state_dict(tensors | shared)
+    own, first = model.state_dict(), _first_names(model)
+    given = {first.get(name, name): tensor for name, tensor in tensors.items()}
+    every = {name: given.get(first.get(name, name)) for name in own} | tensors
+    parts = {
+        name: part_of(tensor, own[name]) if name in own else tensor
+        for name, tensor in every.items()
+        if tensor is not None
+    }
+    model.load_state_dict(parts)
 
 
 def _untied(model: PreTrainedModel) -> dict[str, Tensor]:
     """The weights of a model; what modules share, as a tied head does, by its first name alone."""
+    first = _first_names(model)
+    return {n: tensor for n, tensor in model.state_dict().items() if first.get(n, n) == n}
+
+
+def _first_names(model: PreTrainedModel) -> dict[str, str]:
+    """By the name of each parameter, that by which it comes first."""
     found: dict[int, str] = {}
-    weights = model.state_dict()
-    for name, tensor in weights.items():
-        found.setdefault(tensor.data_ptr(), name)
-    return {name: weights[name] for name in found.values()}
+    named = model.named_parameters(remove_duplicate=False)
+    return {name: found.setdefault(id(parameter), name) for name, parameter in named}
 
 
 def load_weights(path: Path, model: PreTrainedModel) -> None:
@@ -193,7 +209,8 @@ def history_steps(count: int, steps: int) -> frozenset[int]:
     return frozenset({0, *(round(steps**place) for place in places)})
 
 
-def _step(path: Path) -> int:
+def step_of(path: Path) -> int:
+    """The step of a checkpoint."""
     return int(path.name.removeprefix("step-"))
 
 

@@ -16,8 +16,10 @@ from behemoth.support.fields import made
 # What may change between a run and its resumption: none of these moves a weight.
 FREE = (
     "log_interval", "eval_interval", "probe_facts", "checkpoint_interval", "checkpoint_history",
-    "tensorboard", "prefetch",
+    "tensorboard", "prefetch", "fully_shard",
 )  # fmt: skip
+# These move them by rounding alone, as the number of processes does, and must fit to that.
+RESUMED = (*FREE, "accumulate")
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,9 @@ class TrainConfig:
         Such as cpu, cuda or mps; auto is cuda where there is one, else cpu.
     threads : int
         CPU threads, 0 for all cores. Weights are the same bits only for the same number.
+    fully_shard : bool
+        With several processes, share out weights, gradients and optimiser over them (FSDP2), for
+        models that a device cannot hold; slower, with the same results up to rounding.
     vocabulary_multiple : int
         The vocabulary is padded to a multiple of this; 0 for 64 on a GPU and 8 on a CPU.
     log_interval : int
@@ -131,6 +136,7 @@ class TrainConfig:
     compile: Literal["auto", "on", "off"] = "auto"
     device: str = "auto"
     threads: int = 0
+    fully_shard: bool = False
     vocabulary_multiple: int = 0
     log_interval: int = 10
     eval_interval: int = 0
@@ -185,6 +191,8 @@ class TrainConfig:
                 f"{self.batch_size:,} blocks of {self.block_length:,} tokens",
                 f"up to {_STEP_TOKENS:,} tokens in an update",
             )
+        if self.fully_shard and self.compile == "on":
+            raise ArgumentError("compile", "on", "off or auto beside fully_shard")
         if self.batch_size % self.accumulate:
             raise ArgumentError(
                 "accumulate", self.accumulate, f"a divisor of the batch size {self.batch_size}"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from behemoth.support.errors import ArgumentError
 from behemoth.support.provenance import cores, processor
 
+from .agreement import Agreement
 from .config import TrainConfig
 
 # Below this many floating-point operations compiling takes longer than it saves.
@@ -35,6 +36,8 @@ class Machine:
         Which of how many processes this is.
     accelerator : accelerate.Accelerator, optional
         Where there are several.
+    agreement : Agreement
+        What all processes hear.
     """
 
     device: torch.device
@@ -43,6 +46,7 @@ class Machine:
     rank: int = 0
     world_size: int = 1
     accelerator: Any = None
+    agreement: Agreement = field(default_factory=lambda: Agreement(1, 0))
 
     @classmethod
     def find(cls, config: TrainConfig) -> Machine:
@@ -61,14 +65,17 @@ class Machine:
 
             accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision="no")
             device = accelerator.device
+        rank = 0 if accelerator is None else accelerator.process_index
+        processes = 1 if accelerator is None else accelerator.num_processes
         near = int(os.environ.get("LOCAL_WORLD_SIZE", world_size))
         return cls(
             device=device,
             dtype=_dtype(config.precision, device),
             threads=config.threads or max(1, cores() // near),
-            rank=0 if accelerator is None else accelerator.process_index,
-            world_size=1 if accelerator is None else accelerator.num_processes,
+            rank=rank,
+            world_size=processes,
             accelerator=accelerator,
+            agreement=Agreement(processes, rank),
         )
 
     @property
@@ -106,18 +113,33 @@ class Machine:
 
     def compiles(self, config: TrainConfig, flops: float) -> bool:
         """Whether to compile a run of so many floating-point operations."""
+        if self.shares(config):
+            return False
         if config.compile != "auto":
             return config.compile == "on"
         return self.device.type == "cuda" and flops > _WORTH_COMPILING
+
+    def shares(self, config: TrainConfig) -> bool:
+        """Whether several processes share out a model, and not its batches alone."""
+        return config.fully_shard and self.world_size > 1
 
     def prepare(self, module: nn.Module) -> nn.Module:
         """Move a module here; with several processes, one that averages gradients over them."""
         module.to(self.device)
         return module if self.accelerator is None else self.accelerator.prepare_model(module)
 
-    def accumulating(self, module: nn.Module) -> AbstractContextManager[Any]:
+    @contextmanager
+    def accumulating(self, module: nn.Module) -> Generator[None]:
         """Let gradients add up here, before the others have to know."""
-        return nullcontext() if self.accelerator is None else self.accelerator.no_sync(module)
+        if self.accelerator is None:
+            yield
+        elif (sync := getattr(module, "set_requires_gradient_sync", None)) is not None:
+            sync(False)  # of a module that is shared out
+            yield
+            sync(True)
+        else:
+            with self.accelerator.no_sync(module):
+                yield
 
     def total(self, value: Tensor) -> Tensor:
         """The sum of a value over all processes."""
@@ -125,8 +147,7 @@ class Machine:
 
     def wait(self) -> None:
         """Wait for the other processes."""
-        if self.accelerator is not None:
-            self.accelerator.wait_for_everyone()
+        self.agreement.wait()
 
     def close(self) -> None:
         """Part from the other processes."""

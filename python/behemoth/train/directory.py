@@ -29,7 +29,7 @@ from behemoth.support.files import replacing, write_bytes
 from behemoth.support.locks import holder, lock_folder
 from behemoth.support.replacement import Kind, finish, foreign, recover, succeeds, succession
 
-from .config import FREE, TrainConfig
+from .config import RESUMED, TrainConfig
 from .errors import TrainError
 from .result import TrainResult
 from .run import RECORD, RunRecord, read_record
@@ -118,7 +118,7 @@ class RunDirectory:
             )
         for field in fields(TrainConfig):
             there, now = getattr(record.config, field.name), getattr(config, field.name)
-            if field.name not in FREE and there != now:
+            if field.name not in RESUMED and there != now:
                 return ArgumentError(
                     "out", f"{self.path}, a run with {field.name} {there} and not {now}", allowed
                 )

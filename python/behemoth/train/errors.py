@@ -7,13 +7,17 @@ class TrainError(RuntimeError):
     """A run failed: the loss diverged, memory ran out, or a checkpoint is damaged."""
 
 
+class ElsewhereError(TrainError):
+    """Another process of the run ended it, and says why."""
+
+
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM; the message says what was saved.
+    """Ctrl-C, SIGTERM or SIGUSR1; the message says what was saved.
 
     Attributes
     ----------
     signal_number : int
-        Which of the two.
+        Which of the three.
     """
 
     def __init__(self, message: str, signal_number: int) -> None:

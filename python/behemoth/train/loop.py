@@ -7,7 +7,6 @@ update is made is `update`'s to know, where is `device`'s, and what a run direct
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -27,20 +26,22 @@ from behemoth.support.files import replacing
 from behemoth.support.progress import Looking, task
 from behemoth.support.provenance import versions
 
-from .checkpoint import Checkpoints, State, history_steps, save_model
+from .checkpoint import Checkpoints, State, history_steps, save_model, step_of
 from .config import TrainConfig
 from .data import BlockStream, DataConfig
 from .device import Machine
 from .directory import RunDirectory
-from .errors import Interrupted, TrainError
+from .errors import ElsewhereError, Interrupted, TrainError
 from .flops import peak_flops, token_flops
 from .interrupts import interruptible
 from .metrics import Metrics, write_parquet
+from .optimiser import optimiser_tensors
 from .probing import probed_facts, recall_by_exposures
 from .report import Report
 from .result import TrainResult
 from .run import RunRecord
 from .schedule import learning_rate
+from .sharding import Whole
 from .subject import model_of
 from .update import Updater
 
@@ -99,7 +100,10 @@ class Loop:
         self.steps = config.total_steps(self.stream.blocks)
         self.model = _begun(corpus, config, machine)
         size, vocabulary = config.size, self.model.config.vocab_size
-        nn.Module.to(self.model, machine.device)
+        shared = machine.shares(config)
+        self.whole = Whole(self.model, machine, shared=shared)
+        if not shared:  # else no device need hold it
+            nn.Module.to(self.model, machine.device)
         self.token_flops = token_flops(size, vocabulary, config.block_length)
         self.compiled = machine.compiles(config, self.token_flops * self.steps * config.step_tokens)
         self.update = Updater(self.model, config, machine, compiled=self.compiled)
@@ -136,12 +140,14 @@ class Loop:
                 norms += norm
                 self.step += 1
                 step = self.step
-                # Asked once: one that comes later is for the next step.
-                stops = bool(interrupted) and step < steps
                 logged = step % config.log_interval == 0 or step == steps
                 probes = step % self.eval_interval == 0 and step < steps
-                now = time.perf_counter()
-                saves = machine.main and step < steps and self._save_due(now - last_save)
+                due = machine.main and self._save_due(time.perf_counter() - last_save)
+                # Asked once: a signal that comes later is for the next step.
+                number, late = machine.agreement.vote(interrupted.signal_number or 0, int(due))
+                stops = number > 0 and step < steps
+                interval = config.checkpoint_interval
+                saves = (step % interval == 0 if interval else late > 0) and step < steps
                 if not (logged or probes or saves or step in self.history or stops):
                     continue
                 # From here on something may take time that is none of training's.
@@ -150,26 +156,28 @@ class Loop:
                 seconds = time.perf_counter() - began
                 self.seconds += seconds
                 self._check(mean, norm_mean)
+                tokens_per_second = (step - since) * config.step_tokens / seconds
+                wait = (self.stream.wait_seconds - waited) / seconds
+                mfu = (
+                    None
+                    if peak is None
+                    else tokens_per_second * self.token_flops / (peak * machine.world_size)
+                )
                 if machine.main:
-                    tokens_per_second = (step - since) * config.step_tokens / seconds
-                    wait = (self.stream.wait_seconds - waited) / seconds
-                    mfu = (
-                        None
-                        if peak is None
-                        else tokens_per_second * self.token_flops / (peak * machine.world_size)
-                    )
                     metrics.add(
                         "train", step, tokens=step * config.step_tokens, seconds=self.seconds,
                         loss=mean, learning_rate=rate, gradient_norm=norm_mean,
                         tokens_per_second=tokens_per_second, wait_share=wait, mfu=mfu,
                     )  # fmt: skip
-                    if step in self.history and step < steps:
-                        self._save_history()
-                    if saves or stops:
-                        self._save()
-                        last_save = time.perf_counter()
-                    if probes and self.facts is not None and not stops:
-                        self._probe(metrics, self.facts)
+                # These are steps that all processes take.
+                if step in self.history and step < steps:
+                    self._save_history()
+                if saves or stops:
+                    self._save()
+                    last_save = time.perf_counter()
+                if probes and self.facts is not None and not stops:
+                    self._probe(metrics, self.facts)
+                if machine.main:
                     left = (steps - step) * config.step_tokens / tokens_per_second
                     report = Report(
                         step, steps, step * config.step_tokens, mean, rate, norm_mean,
@@ -179,7 +187,7 @@ class Loop:
                 if stops:
                     if machine.main:
                         self.directory.update(status="stopped")
-                    number = interrupted.signal_number or signal.SIGINT
+                    machine.wait()  # launchers end all when the first one ends
                     raise Interrupted(f"checkpoint at step {step} of {steps} saved", number)
                 losses.zero_()
                 norms.zero_()
@@ -199,6 +207,9 @@ class Loop:
             return
         if self.machine.main:
             self.directory.update(status="diverged")
+        self.machine.wait()  # launchers end all when the first one ends
+        if not self.machine.main:
+            raise ElsewhereError("the loss diverged; the first process of the run says more")
         last = self.checkpoints.last()
         kept = "there is no checkpoint" if last is None else f"the last good checkpoint is {last}"
         raise TrainError(
@@ -207,8 +218,6 @@ class Loop:
         )
 
     def _save_due(self, since: float) -> bool:
-        if interval := self.config.checkpoint_interval:
-            return self.step % interval == 0
         return since > max(_CHECKPOINT_SECONDS, self.save_seconds / _CHECKPOINT_SHARE)
 
     def _state(self) -> State:
@@ -217,28 +226,36 @@ class Loop:
 
     def _save(self) -> None:
         began = time.perf_counter()
-        self.checkpoints.save(self.model, self.update.optimiser, self._state())
-        self.checkpoints.prune(1, self.history)
+        model, main = self.whole.model(), self.machine.main
+        tensors = optimiser_tensors(self.model, self.update.optimiser, kept=main)
+        if main:
+            self.checkpoints.save(model, tensors, self._state())
+            self.checkpoints.prune(1, self.history)
         self.save_seconds = time.perf_counter() - began
 
     def _save_history(self) -> None:
-        wanted = self.machine.main and self.step in self.history
-        if wanted and not self.checkpoints.path(self.step).exists():
-            self.checkpoints.save(self.model, None, self._state())
+        if self.step not in self.history:
+            return
+        model = self.whole.model()
+        if self.machine.main and not self.checkpoints.path(self.step).exists():
+            self.checkpoints.save(model, None, self._state())
 
     def _resume(self) -> None:
         """Take up the last checkpoint, or begin."""
-        self.machine.wait()
-        last = self.checkpoints.last()
-        if self.directory.record() is None and self.machine.main:
+        main = self.machine.main
+        if main and self.directory.record() is None:
             self.directory.begin(self.corpus, self._record())
-        if last is not None:
+        found = self.checkpoints.last() if main else None
+        # What a disk that is shared shows to the others may be older.
+        step = self.machine.agreement.tell(-1 if found is None else step_of(found))
+        if step >= 0:
+            last = self.checkpoints.path(step)
             state = self.checkpoints.load(last, self.model, self.update.optimiser)
             self.stream.load_state_dict(state.stream)
             self.step, self.seconds, self.first_loss = state.step, state.seconds, state.first_loss
-        elif self.machine.main:
+        elif main:
             self.checkpoints.prune(0, self.history)
-        if self.machine.main:
+        if main:
             self.directory.update(status="running")
 
     def _record(self) -> RunRecord:
@@ -272,7 +289,10 @@ class Loop:
             yield metrics
 
     def _probe(self, metrics: Metrics, facts: Any) -> None:
-        frame = recall_by_exposures(self.model, self.corpus, facts)
+        with self.whole.placed() as model:
+            if not self.machine.main:
+                return
+            frame = recall_by_exposures(model, self.corpus, facts)
         self.recall = dict(zip(frame["exposures"], frame["recall"], strict=True))
         for row in frame.iter_rows(named=True):
             metrics.add("recall", self.step, **row)
@@ -289,12 +309,14 @@ class Loop:
             loss=self.loss,
             recall={},
         )
+        self._probe(metrics, probed_facts(self.corpus))
+        model = self.whole.model()
         if not self.machine.main:
             self.machine.wait()
-            return result
-        self._probe(metrics, probed_facts(self.corpus))
+            record = self.directory.record()
+            return result if record is None or record.result is None else record.result
         result = replace(result, recall=self.recall)
-        save_model(self.model, self.directory.path)
+        save_model(model, self.directory.path)
         end = self.corpus.end_of_document
         ids = {"bos_token_id": end, "eos_token_id": end, "pad_token_id": PADDING}
         with replacing(self.directory.path / "generation_config.json") as file:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.optim import AdamW
 
 from .config import TrainConfig
+from .sharding import part_of, whole
 
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
@@ -24,23 +25,32 @@ def make_optimiser(model: nn.Module, config: TrainConfig) -> AdamW:
     return AdamW(groups, lr=config.learning_rate, betas=(config.beta1, config.beta2), fused=fused)
 
 
-def optimiser_tensors(model: nn.Module, optimiser: AdamW) -> dict[str, Tensor]:
-    """Give the optimiser's state as tensors named ``PARAMETER.MOMENT``."""
-    return {
-        f"{name}.{moment}": optimiser.state[parameter][moment]
-        for name, parameter in model.named_parameters()
-        for moment in _MOMENTS
-        if parameter in optimiser.state
-    }
+def optimiser_tensors(
+    model: nn.Module, optimiser: AdamW, *, kept: bool = True
+) -> dict[str, Tensor]:
+    """Give the optimiser's state as whole tensors named ``PARAMETER.MOMENT``.
+
+    Of a model that is shared out all processes call this; those that have not `kept` them have
+    done their part, and get nothing.
+    """
+    found: dict[str, Tensor] = {}
+    for name, parameter in model.named_parameters():
+        for moment, tensor in optimiser.state.get(parameter, {}).items():
+            full = whole(tensor)
+            if kept:
+                # What was put together goes to the CPU: a device need not hold it all.
+                found[f"{name}.{moment}"] = full if full is tensor else full.cpu()
+    return found
 
 
 @torch.no_grad()
 def load_optimiser(model: nn.Module, optimiser: AdamW, tensors: Mapping[str, Tensor]) -> None:
     """Put back what `optimiser_tensors` gave."""
     for name, parameter in model.named_parameters():
+        state = {moment: tensors[f"{name}.{moment}"] for moment in _MOMENTS}
         optimiser.state[parameter] = {
-            moment: tensors[f"{name}.{moment}"].to(
-                parameter.device if moment != "step" or parameter.device.type != "cpu" else "cpu"
+            moment: (tensor if moment == "step" else part_of(tensor, parameter)).to(
+                parameter.device
             )
-            for moment in _MOMENTS
+            for moment, tensor in state.items()
         }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
 from os import PathLike
 
 from behemoth.corpus.corpus import Corpus
@@ -14,12 +16,16 @@ from .checkpoint import Checkpoints, history_steps
 from .config import TrainConfig, default_config
 from .device import Machine, is_out_of_memory
 from .directory import RunDirectory
-from .errors import TrainError
+from .errors import ElsewhereError, TrainError
 from .loop import Loop
 from .result import TrainResult
 from .run import RunRecord
 
 __all__ = ["run"]
+
+_FINISHED = 1
+# What gloo and NCCL say when the other side is gone.
+_LOST = ("Connection closed", "Connection reset", "Broken pipe", "remote process exited")
 
 
 def run(
@@ -37,37 +43,52 @@ def run(
     corpus = source if isinstance(source, Corpus) else _open(source)
     directory = RunDirectory(path_of("out", out))
     machine = Machine.find(config)
-    with machine.settings():
-        try:
-            if not machine.main:
-                return Loop(corpus, config, machine, directory, progress).train()
-            with directory.locked():
+    with machine.settings(), _failures(machine, config):
+        if not machine.main:
+            if machine.agreement.tell() == _FINISHED:
+                return _result(directory, directory.record())
+            return Loop(corpus, config, machine, directory, progress).train()
+        with ExitStack() as held:
+            with machine.agreement.refusing() as tell:
+                held.enter_context(directory.locked())
                 record, replaces = directory.check(corpus, config, force)
-                if record is not None and record.status == "finished":
-                    history = history_steps(config.checkpoint_history, record.steps)
-                    Checkpoints(directory.path / "checkpoints").settle(history)
-                    directory.finished()
-                    return _result(directory, record)
-                # Made before anything is written or set aside: what it refuses changes nothing.
-                whole = Loop(corpus, config, machine, directory, progress)
-                with directory.begun(replaces=replaces):
-                    try:
-                        return whole.train()
-                    except (MemoryError, RuntimeError) as error:
-                        # With other settings it will be another run: this one never began.
-                        if record is None and not whole.step and is_out_of_memory(error):
-                            directory.discard()
-                        raise
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
+                finished = record is not None and record.status == "finished"
+                tell(_FINISHED if finished else 0)
+            if finished:
+                assert record is not None
+                history = history_steps(config.checkpoint_history, record.steps)
+                Checkpoints(directory.path / "checkpoints").settle(history)
+                directory.finished()
+                return _result(directory, record)
+            # Made before anything is written or set aside: what it refuses changes nothing.
+            whole = Loop(corpus, config, machine, directory, progress)
+            with directory.begun(replaces=replaces):
+                try:
+                    return whole.train()
+                except (MemoryError, RuntimeError) as error:
+                    # With other settings it will be another run: this one never began.
+                    if record is None and not whole.step and is_out_of_memory(error):
+                        directory.discard()
+                    raise
+
+
+@contextmanager
+def _failures(machine: Machine, config: TrainConfig) -> Generator[None]:
+    """Part from the other processes at the end, and say what was wrong in our own words."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if is_out_of_memory(error):
             raise TrainError(
                 f"out of memory on {machine.device}: raise accumulate (now {config.accumulate}), "
                 f"which keeps the batch, or lower batch_size (now {config.batch_size}) or "
                 f"block_length (now {config.block_length})"
             ) from error
-        finally:
-            machine.close()
+        if machine.world_size > 1 and any(word in str(error) for word in _LOST):
+            raise ElsewhereError("another process of the run has ended") from error
+        raise
+    finally:
+        machine.close()
 
 
 def _open(source: str | PathLike[str]) -> Corpus:
@@ -77,7 +98,7 @@ def _open(source: str | PathLike[str]) -> Corpus:
         return Corpus.open(place) if (place / MANIFEST).is_file() else Corpus.from_spec(place)
 
 
-def _result(directory: RunDirectory, record: RunRecord) -> TrainResult:
-    if record.result is None:
+def _result(directory: RunDirectory, record: RunRecord | None) -> TrainResult:
+    if record is None or record.result is None:
         raise CorpusError(f"{directory.path}: its record has no result")
     return record.result

@@ -8,16 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from behemoth.model.labels import IGNORED
 from behemoth.model.loss import training_loss
+from behemoth.model.plain_loss import PlainLoss
 
 from .config import TrainConfig
 from .data import Batch
 from .device import Machine
 from .optimiser import make_optimiser
+from .sharding import shard_model, whole
 
 __all__ = ["Updater"]
 
@@ -38,7 +40,12 @@ class Updater:
         self, model: PreTrainedModel, config: TrainConfig, machine: Machine, *, compiled: bool
     ) -> None:
         self.config, self.machine = config, machine
-        self.module = machine.prepare(training_loss(model, machine.dtype, compiled=compiled))
+        if machine.shares(config):
+            # Through the model's own blocks, which put themselves together when they are called.
+            self.module: nn.Module = PlainLoss(model, machine.dtype)
+            shard_model(model, self.module, machine)
+        else:
+            self.module = machine.prepare(training_loss(model, machine.dtype, compiled=compiled))
         self.optimiser = make_optimiser(model, config)
         self.parameters = list(model.parameters())
 
@@ -74,7 +81,7 @@ class Updater:
                 loss.backward()
             total += loss.detach()
         limit = config.clip or float("inf")
-        norm = torch.nn.utils.clip_grad_norm_(self.parameters, limit)
+        norm = whole(torch.nn.utils.clip_grad_norm_(self.parameters, limit))
         self.optimiser.step()
         self.optimiser.zero_grad()
         return total, norm

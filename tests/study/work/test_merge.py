@@ -2,14 +2,19 @@
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from polars.testing import assert_frame_equal
 
 from behemoth import ArgumentError
 from behemoth.study import merge_studies
+from behemoth.study.directory import StudyDirectory, StudyError
 from behemoth.study.file.spec import Study
 from behemoth.study.results import Results
+from behemoth.study.trial.laboratory import Laboratory
+from behemoth.study.work import run
+from behemoth.support.locks import lock
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +35,43 @@ def test_parts_make_a_whole(parts, tmp_path):
     own = Results.open(parts[0]).edits.collect().sort("trial", "edit")
     both = results.edits.collect().filter(trial=own["trial"][0])
     assert_frame_equal(both.sort("edit"), own.filter(trial=own["trial"][0]).sort("edit"))
+
+
+def test_parts_share_a_directory_at_once(tiny, in_process_engine, tmp_path, monkeypatch):
+    """Two of the three come to the same model and its trial: one makes them, the other waits."""
+    made = []
+    for name in ("_train", "_carry_out"):
+        own = getattr(Laboratory, name)
+
+        def told(self, unit, *others, own=own):
+            made.append(unit.id)
+            return own(self, unit, *others)
+
+        monkeypatch.setattr(Laboratory, name, told)
+    monkeypatch.setattr(run, "_engine", lambda name, path, *_: in_process_engine(path))
+    head, _, rest = tiny.replace("rank = [1, 4]", "rank = [1]").partition(
+        '[[method]]\nname = "grad'
+    )
+    study, out = Study.parse(head + rest[rest.index("[grid]") :]), tmp_path / "s"
+    with ThreadPoolExecutor(3) as pool:
+        results = pool.map(
+            lambda part: run.run_study(study, out, part=part), [(1, 2), (0, 2), (0, 3)]
+        )
+    assert [result.failures for result in results] == [[], [], []]
+    assert len(made) == len(set(made)) == 4
+    # Without a part it does what is missing, which is nothing.
+    whole = run.run_study(study, out)
+    assert (whole.done, whole.trained, whole.carried_out, len(made)) == (2, 0, 0, 4)
+    assert Results.open(out).edits.collect()["trial"].n_unique() == 2
+
+
+def test_a_whole_run_and_parts_keep_out_of_each_others_way(tiny, tmp_path):
+    place, study = tmp_path / "s", Study.parse(tiny)
+    place.mkdir()
+    with lock(place / ".lock", shared=True), pytest.raises(StudyError, match="another process"):
+        run.run_study(study, place)
+    with lock(place / ".lock"), pytest.raises(StudyError, match="another process is running"):
+        run.run_study(study, place, part=(0, 2))
 
 
 def test_a_merge_that_was_killed_goes_on(parts, tmp_path):
@@ -78,3 +120,20 @@ def test_parts_are_disjoint_and_all(tiny, in_process, tmp_path):
     assert [len(part.models) for part in some] == [1, 1, 0]
     with pytest.raises(ArgumentError, match="part': got"):
         in_process(tiny, tmp_path / "s", part=(2, 2))
+
+
+def test_a_study_that_was_killed_while_it_began_is_gone_on_with(tiny, tmp_path):
+    place = tmp_path / "s"
+    place.mkdir()
+    for name in (".lock", "study.toml", ".study.json.abcdefgh.tmp"):
+        (place / name).touch()
+        StudyDirectory(place).check("tiny")
+    (place / "notes.txt").touch()
+    with pytest.raises(ArgumentError, match="which holds something else"):
+        StudyDirectory(place).check("tiny")
+    for mine in ("study.toml", "notes.txt"):
+        other = tmp_path / mine.partition(".")[0]
+        other.mkdir()
+        (other / mine).touch()
+        with pytest.raises(ArgumentError, match="which holds something else"):
+            StudyDirectory(other).check("tiny")

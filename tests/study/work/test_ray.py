@@ -3,10 +3,13 @@
 import sys
 from types import SimpleNamespace
 
+import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from behemoth import ArgumentError
 from behemoth.study.file.spec import Study
+from behemoth.study.results import Results
 from behemoth.study.work.ray import RayEngine
 from behemoth.study.work.run import run_study
 
@@ -16,7 +19,7 @@ def test_a_study_on_a_cluster(fake_ray, tiny, finished, tmp_path):
     result = run_study(study, tmp_path / "s", engine="ray", threads=1)
     assert (result.done, result.failed, result.trained) == (4, 0, 1)
     assert fake_ray.calls == ["init", "shutdown"]
-    assert fake_ray.options == [{"num_cpus": 1, "num_gpus": 0, "max_retries": 0}]
+    assert fake_ray.options == [{"num_cpus": 1, "num_gpus": 0, "max_retries": 3}]
 
 
 def test_slots(fake_ray, tmp_path):
@@ -53,9 +56,33 @@ def test_without_ray(monkeypatch, tmp_path):
         RayEngine(tmp_path, None, 1)
 
 
-@pytest.mark.slow
-def test_a_real_cluster_where_ray_is_installed(tiny, tmp_path):
-    pytest.importorskip("ray")
-    study = Study.parse(tiny.replace("[0, 1]", "[0]"))
-    result = run_study(study, tmp_path / "s", engine="ray", workers=2)
-    assert (result.done, result.failed, result.trained) == (4, 0, 1)
+@pytest.fixture(scope="module")
+def short(tiny, in_process, tmp_path_factory):
+    """Two models with two trials each, and where one process has carried them out."""
+    head, _, rest = tiny.partition('[[method]]\nname = "grad_ascent"')
+    text = head + rest[rest.index("[grid]") :]
+    out = tmp_path_factory.mktemp("studies") / "here"
+    in_process(text, out)
+    return text, out
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("task", [None, "_carry_out"], ids=["whole", "a node lost"])
+def test_two_nodes_find_what_one_process_finds(on_nodes, short, tmp_path, task):
+    (tmp_path / "study.toml").write_text(short[0])
+    out = tmp_path / "s"
+    ran = on_nodes(task, "study", "run", tmp_path / "study.toml", "--out", out, "--engine", "ray",
+                   "--threads", "1", "--json")  # fmt: skip
+    report = ran.json()
+    assert (report["done"], report["failed"], report["trained"]) == (4, 0, 2)
+    for name, keys in {"edits": [], "probes": ["probe", "stage"]}.items():
+        mine, theirs = (
+            getattr(Results.open(place), name).collect().sort("trial", "edit", *keys)
+            for place in (out, short[1])
+        )
+        assert_frame_equal(
+            mine.select(~pl.selectors.contains("seconds")),
+            theirs.select(~pl.selectors.contains("seconds")),
+            abs_tol=1e-4,
+        )

@@ -6,8 +6,10 @@ mostly another method on the same ones.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import polars as pl
@@ -26,6 +28,7 @@ from behemoth.study.file.units import ModelUnit, PlanUnit, TrialUnit
 from behemoth.study.load import facts_per_object
 from behemoth.study.records import ModelRecord, TrialRecord
 from behemoth.study.schemas import RECALL
+from behemoth.support.errors import CorpusError
 from behemoth.support.files import replacing
 from behemoth.support.locks import lock
 from behemoth.support.progress import Step, silent
@@ -44,6 +47,8 @@ if TYPE_CHECKING:
     from behemoth.evaluate.suites.bench import Bench
 
 __all__ = ["Laboratory"]
+
+R = TypeVar("R", ModelRecord, TrialRecord)
 
 _DECOMPOSED = 8  # edits of each level of exposures whose dense changes are decomposed
 
@@ -66,6 +71,8 @@ class Laboratory:
     def train(self, unit: ModelUnit, step: Step = silent) -> ModelRecord:
         """Train a model, or go on where a stopped run left it, and ask it all facts.
 
+        Where another process is at it, that is waited for, and what it made is given.
+
         Parameters
         ----------
         unit : ModelUnit
@@ -81,8 +88,13 @@ class Laboratory:
         TrainError
             When the loss diverged or memory ran out.
         """
-        clock = Clock()
         place = self.directory.model(unit.id)
+        with lock(place.parent / f".{unit.id}.lock"):
+            made = _done(self.directory.model_record, unit.id)
+            return self._train(unit, place, step) if made is None else made
+
+    def _train(self, unit: ModelUnit, place: Path, step: Step) -> ModelRecord:
+        clock = Clock()
         corpus = unit.corpus.make()
         with clock("train"):
             result = train(
@@ -125,6 +137,8 @@ class Laboratory:
     def carry_out(self, unit: TrialUnit, step: Step = silent) -> TrialRecord:
         """Carry out a trial on a model that is trained, and write its frames.
 
+        Where another process is at it, that is waited for, and what it made is given.
+
         Parameters
         ----------
         unit : TrialUnit
@@ -142,6 +156,11 @@ class Laboratory:
         ArgumentError
             When there are not enough facts for the plan.
         """
+        with lock(self.directory.trial(unit.id).parent / f".{unit.id}.lock"):
+            made = _done(self.directory.trial_record, unit.id)
+            return self._carry_out(unit, step) if made is None else made
+
+    def _carry_out(self, unit: TrialUnit, step: Step) -> TrialRecord:
         clock = Clock()
         with clock("load"):
             run, model = self._model(unit.model, None)
@@ -231,6 +250,15 @@ class Laboratory:
                 unit.id, plan, about, singles if independent else {}, first["edit"].to_list()
             )
         return self._planned
+
+
+def _done(read: Callable[[str], R | None], name: str) -> R | None:
+    """The record of a unit that is finished, and did not fail."""
+    try:
+        record = read(name)
+    except CorpusError:  # it is made again
+        return None
+    return record if record is not None and record.status == "done" else None
 
 
 def _compile(unit: PlanUnit, corpus: Corpus) -> EditPlan:

@@ -51,6 +51,8 @@ class LocalEngine:
         CPU threads of each.
     devices : int
         GPUs to deal out to the workers, 0 for none.
+    alone : bool
+        Wait for workers of other runs to end; those of other parts need not.
 
     Raises
     ------
@@ -58,10 +60,12 @@ class LocalEngine:
         When workers of a run that was killed do not end.
     """
 
-    def __init__(self, path: Path, workers: int, threads: int, devices: int = 0) -> None:
+    def __init__(
+        self, path: Path, workers: int, threads: int, devices: int = 0, *, alone: bool = True
+    ) -> None:
         self.path, self.threads, self.devices = path.resolve(), threads, devices
         until = time.monotonic() + _PATIENCE
-        while True:
+        while alone:
             with lock(self.path / ".workers.lock", wait=False) as free:
                 if free:
                     break

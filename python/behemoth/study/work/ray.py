@@ -1,7 +1,8 @@
 """The Ray engine: units as tasks of a cluster, one GPU a task where there are GPUs.
 
 The study's directory is on a disk that all nodes share. Tasks get plain values and write files;
-nothing but a record comes back.
+nothing but a record comes back. Units of a node that is lost are carried out elsewhere: training
+goes on from its last checkpoint, a trial begins anew.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from behemoth.support.progress import silent
 from .engine import Event, Performed, perform
 
 __all__ = ["RayEngine"]
+
+_RETRIES = 3
 
 
 class RayEngine:
@@ -54,8 +57,11 @@ class RayEngine:
         most = devices or max(1, int(there.get("CPU", 1)) // threads)
         self._slots = most if workers is None else workers
         share = min(1.0, devices / self._slots) if devices else 0
-        # A task that dies is a unit that failed: trying again is the user's to decide.
-        self._task: Any = ray.remote(num_cpus=threads, num_gpus=share, max_retries=0)(_carry_out)
+        # With a node its tasks are lost, which is no fault of theirs. What they raise is caught in
+        # them; one that ends its process each time is a unit that failed.
+        self._task: Any = ray.remote(num_cpus=threads, num_gpus=share, max_retries=_RETRIES)(
+            _carry_out
+        )
         self._threads = threads
         self._running: dict[Any, int] = {}
 

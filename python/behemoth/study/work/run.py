@@ -181,8 +181,9 @@ def run_study(
         CPU threads of a worker. Weights depend on it; 1 by default, or what the study was
         begun with.
     part : (int, int)
-        ``(i, n)`` carries out part i of n, from 0: every n-th model and the trials on it. Parts in
-        directories of several machines are put together by `merge_studies`.
+        ``(i, n)`` carries out part i of n, from 0: every n-th model and the trials on it. Parts may
+        share a directory, all at once and in any order; those in directories of several machines
+        are put together by `merge_studies`. A run of no part does what is still missing.
     progress : callable or Progress, optional
         Who looks on, a few times a second: models, and trials, whose details are a `Status`.
 
@@ -212,7 +213,8 @@ def run_study(
     threads, made = _threads(directory, threads), _in_its_version(directory, made)
     expansion = made.expand(threads)
     directory.path.mkdir(parents=True, exist_ok=True)
-    with lock(directory.path / ".lock", wait=False) as ours:
+    # Parts share a directory; what two of them come to is done by one, and the other waits.
+    with lock(directory.path / ".lock", shared=part[1] > 1, wait=False) as ours:
         if not ours:
             raise StudyError(
                 f"another process is running the study in {fspath(out)}: "
@@ -222,7 +224,7 @@ def run_study(
         began = time.perf_counter()
         work = Work(directory, expansion.part(*part), progress)
         if work.models or work.trials:
-            with_engine = _engine(engine, directory.path, workers, threads, work)
+            with_engine = _engine(engine, directory.path, workers, threads, work, part)
             try:
                 work.carry_out(with_engine)
             finally:
@@ -325,7 +327,14 @@ def _in_its_version(directory: StudyDirectory, study: Study) -> Study:
     return replace(study, format_version=version)
 
 
-def _engine(name: str, path: Path, workers: int | None, threads: int, work: Work) -> Engine:
+def _engine(
+    name: str,
+    path: Path,
+    workers: int | None,
+    threads: int,
+    work: Work,
+    part: tuple[int, int],
+) -> Engine:
     if name == "ray":
         from .ray import RayEngine
 
@@ -336,7 +345,8 @@ def _engine(name: str, path: Path, workers: int | None, threads: int, work: Work
 
     devices = gpus()
     count = workers or devices or max(1, cores() // threads)
-    return LocalEngine(path, min(count, max(len(work.models), len(work.trials))), threads, devices)
+    count = min(count, max(len(work.models), len(work.trials)))
+    return LocalEngine(path, count, threads, devices, alone=part[1] == 1)
 
 
 def _foreign(directory: StudyDirectory, expansion: Expansion) -> list[TrialRow]:

@@ -1,0 +1,75 @@
+"""The end of a corpus that parts have written: what is missing is made, what is there checked."""
+
+from __future__ import annotations
+
+from os import PathLike, fspath
+
+from behemoth.support.checks import path_of
+from behemoth.support.digests import check
+from behemoth.support.errors import ArgumentError, CorpusError
+from behemoth.support.progress import Looking
+
+from .source import MANIFEST, read_source
+from .spec import PROBED_FACTS
+from .write import Written, read_sums, write
+
+__all__ = ["finish_corpus"]
+
+
+def finish_corpus(
+    directory: str | PathLike[str], *, threads: int = 0, progress: Looking = None
+) -> Written:
+    """Finish a corpus that was written in parts, or say that it is finished.
+
+    Shards that are missing are written, and so is what lies beside them where part 0 has not;
+    files beside the shards are held to their digests, and shards to their length (`verify`
+    recomputes them). It may be called again.
+
+    Parameters
+    ----------
+    directory : path
+        Of the corpus. What it rests on, such as a table, part 0 has written there.
+    threads : int
+        0 for all cores.
+    progress : callable or Progress, optional
+        Who looks on; what it raises stops the work.
+
+    Returns
+    -------
+    Written
+
+    Raises
+    ------
+    ArgumentError
+        When no part of a corpus is there.
+    CorpusError
+        When something is damaged, or others are still writing.
+
+    Examples
+    --------
+    >>> import behemoth as bh
+    >>> corpus = bh.Corpus(bh.World(subjects=40, relations=2, objects=5))
+    >>> corpus.write("corpus", part=(1, 2)).complete
+    False
+    >>> bh.finish_corpus("corpus")
+    Written('corpus', 80 facts, 880 tokens)
+    """
+    place = path_of("directory", directory, "a corpus that parts have written")
+    if not (place / MANIFEST).is_file():
+        raise ArgumentError(
+            "directory", fspath(directory), "a corpus that parts have written (`gen --part`)"
+        )
+    corpus = read_source(place).make_corpus()
+    sums = read_sums(corpus, place)
+    # The manifest changes until all shards are there.
+    check(place, sums, *(name for name in sums or () if name != MANIFEST))
+    done = write(
+        corpus, place, threads, (0, 1), False, PROBED_FACTS, False, progress,
+        companions=sums is None,
+    )  # fmt: skip
+    if done.shards_locked:
+        raise CorpusError(
+            f"{fspath(directory)}: {done.shards_locked} of {done.shards} shards are being written "
+            "by other processes; run this again when they are done"
+        )
+    return done

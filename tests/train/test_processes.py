@@ -1,0 +1,175 @@
+"""Several processes train as one does: the same order, the same losses, the same files."""
+
+import json
+import os
+import signal
+import time
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
+
+SETTINGS = (
+    "--model", "pico", "--steps", 8, "--block-length", 32, "--batch-size", 8, "--threads", 1,
+    "--no-tensorboard", "--log-interval", 1, "--device", "cpu", "--precision", "fp32",
+    "--eval-interval", 4,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def spec(small, tmp_path_factory):
+    path = tmp_path_factory.mktemp("specs") / "spec.toml"
+    path.write_text(small.spec_toml)
+    return path
+
+
+@pytest.fixture(scope="session")
+def alone(small, tmp_path_factory):
+    """The run of one process."""
+    from behemoth.train import default_config, train
+
+    out = tmp_path_factory.mktemp("runs") / "alone"
+    config = default_config(
+        "pico", steps=8, block_length=32, batch_size=8, threads=1, tensorboard=False,
+        log_interval=1, device="cpu", precision="fp32", eval_interval=4,
+    )  # fmt: skip
+    train(small, out=out, config=config)
+    return out
+
+
+def losses(run):
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [row["loss"] for row in rows if row["kind"] == "train"]
+
+
+def assert_same(run, other):
+    """Hold a run to another: the same losses, answers and files.
+
+    Not the same weights: where a gradient is nothing but rounding, as of biases of keys, AdamW
+    makes whole steps of it.
+    """
+    assert losses(run) == pytest.approx(losses(other), abs=1e-4)
+    one, two = (load_file(place / "model.safetensors") for place in (run, other))
+    assert {name: tensor.shape for name, tensor in one.items()} == {
+        name: tensor.shape for name, tensor in two.items()
+    }
+    # A run that took long has saved on its way, and has an empty folder of that.
+    files = [{path.name for path in p.iterdir()} - {"checkpoints"} for p in (run, other)]
+    assert files[0] == files[1]
+    # What was measured at the step of a checkpoint is lost with who is killed there.
+    asked = [
+        pl.read_parquet(place / "metrics.parquet")
+        .filter(pl.col("step") > 3, kind="recall")
+        .select("step", "exposures", "n", "log_probability")
+        for place in (run, other)
+    ]
+    assert_frame_equal(*asked, abs_tol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param((), marks=pytest.mark.slow),
+        pytest.param(("--accumulate", 4), marks=pytest.mark.slow),
+        ("--fully-shard", "--accumulate", 2),
+        pytest.param(("--fully-shard",), marks=pytest.mark.slow),
+    ],
+    ids=lambda words: " ".join(map(str, words)) or "plain",
+)
+def test_two_processes_train_as_one(launch, spec, alone, tmp_path, words):
+    ranks = launch(2, "train", spec, "--out", tmp_path / "run", *SETTINGS, *words, "--json").ended()
+    assert [code for code, _, _ in ranks] == [0, 0], ranks
+    (_, out, _), (_, quiet, silent) = ranks
+    said = json.loads(out)
+    assert (out.count("\n"), quiet, silent) == (1, "", "")
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert (record["world_size"], record["status"]) == (2, "finished")
+    assert said["recall"] == record["result"]["recall"]
+    assert_same(tmp_path / "run", alone)
+
+
+@pytest.fixture
+def stopped(launch, spec, tmp_path):
+    """Start a run in some processes, send one of them a signal, and give what they said."""
+
+    def stopped(processes, *words, number=signal.SIGUSR1, rank=0):
+        run = tmp_path / "run"
+        words = ("train", spec, "--out", run, *SETTINGS, *words)
+        launched = launch(processes, *words, "--checkpoint-interval", 1)
+        until = time.monotonic() + 60
+        while not list((run / "checkpoints").glob("step-*")) and time.monotonic() < until:
+            time.sleep(0.01)
+        os.kill(launched.pids[rank], number)
+        return run, launched.ended()
+
+    return stopped
+
+
+# The second process saves nothing, and has to be heard by the first.
+def test_a_signal_to_one_process_stops_all_at_one_step(stopped, launch, spec):
+    run, ranks = stopped(2, "--steps", 100_000, rank=1)
+    assert [code for code, _, _ in ranks] == [128 + signal.SIGUSR1] * 2, ranks
+    assert "saved; run the same command again to go on with" in ranks[0][2]
+    assert (ranks[0][1], ranks[1][1], ranks[1][2]) == ("", "", "")
+    assert json.loads((run / "run.json").read_text())["status"] == "stopped"
+    (kept,) = (run / "checkpoints").iterdir()
+    step = int(kept.name.removeprefix("step-"))
+    assert f"checkpoint at step {step} of 100000 saved" in ranks[0][2]
+    assert losses(run)[-1] and len(losses(run)) == step
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ((2, "--fully-shard"), (1, "--accumulate", 2)),
+        pytest.param((1,), (2, "--fully-shard"), marks=pytest.mark.slow),
+        pytest.param((2,), (1,), marks=pytest.mark.slow),
+        pytest.param((1,), (2,), marks=pytest.mark.slow),
+    ],
+    ids=str,
+)
+def test_another_number_of_processes_goes_on(launch, spec, alone, tmp_path, before, after):
+    run = tmp_path / "run"
+    words = ("train", spec, "--out", run, *SETTINGS, "--checkpoint-interval", 3)
+    killed, *others = launch(before[0], *words, *before[1:], killed_at=3).ended()
+    assert killed[0] == -signal.SIGKILL
+    # They end as well, and leave it to others to say why.
+    assert [(code, err) for code, _, err in others] == [(1, "")] * len(others)
+    (kept,) = (run / "checkpoints").iterdir()
+    assert AutoModelForCausalLM.from_pretrained(kept)
+    ranks = launch(after[0], *words, *after[1:]).ended()
+    assert [code for code, _, _ in ranks] == [0] * after[0], ranks
+    assert_same(run, alone)
+
+
+# What the first process alone does at a step, such as a checkpoint, must not shift the others.
+def test_checkpoints_between_the_lines_of_the_metrics(launch, spec, tmp_path):
+    run = tmp_path / "run"
+    words = ("--log-interval", 4, "--checkpoint-interval", 3, "--checkpoint-history", 3)
+    ranks = launch(2, "train", spec, "--out", run, *SETTINGS, *words, "--eval-interval", 5).ended()
+    assert [code for code, _, _ in ranks] == [0, 0], ranks
+    steps = pl.read_parquet(run / "metrics.parquet").filter(kind="train")["step"]
+    assert steps.to_list() == [1, 3, 4, 5, 6, 8]
+    # And a run that is finished is left as it is, by all of them.
+    before = (run / "model.safetensors").stat().st_mtime_ns
+    ranks = launch(2, "train", spec, "--out", run, *SETTINGS, *words[2:], "--json").ended()
+    assert [code for code, _, _ in ranks] == [0, 0], ranks
+    assert json.loads(ranks[0][1])["steps"] == 8
+    assert ranks[1][1:] == ("", "")
+    assert (run / "model.safetensors").stat().st_mtime_ns == before
+    # One of other settings is refused, once.
+    ranks = launch(2, "train", spec, "--out", run, *SETTINGS, "--seed", 1).ended()
+    assert [code for code, _, _ in ranks] == [2, 1], ranks
+    assert "a run with seed 0 and not 1" in ranks[0][2]
+    assert ranks[1][1:] == ("", "")
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(launch, spec, tmp_path):
+    words = ("--batch-size", 9, "--out", tmp_path / "run")
+    ranks = launch(2, "train", spec, *SETTINGS, *words).ended()
+    assert [code for code, _, _ in ranks] == [2, 2], ranks
+    assert "'batch_size': got 9, allowed: a multiple of 2 (2 processes" in ranks[0][2]
+    assert ranks[1][2].startswith("behemoth: process 1: error: ")
+    assert not (tmp_path / "run").exists()
