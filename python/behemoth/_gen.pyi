@@ -34,11 +34,14 @@ __all__ = [
     "TEMPLATES",
     "Background",
     "Corpus",
+    "Decoder",
     "Lexicon",
     "World",
     "digest",
     "digest_file",
     "edit_prompts",
+    "label_answers",
+    "number_documents",
     "refusal_answers",
     "refusals",
     "version",
@@ -67,6 +70,22 @@ def version() -> str:
 
 def digest(data: bytes) -> str:
     """BLAKE3 of bytes, 64 hexadecimal digits."""
+
+def label_answers(structure: NDArray[np.uint8], tokens: _I64, labels: _I64) -> None:
+    """Write the labels of the last ``len(labels)`` tokens of a piece of a stream.
+
+    A label is the token where that belongs to an answer, else -100. `structure` says by id what
+    a token does: 1 names something, 2 opens an answer behind two names, 3 closes it.
+    """
+
+def number_documents(
+    tokens: _I64, length: int, end: int, positions: _I64, numbers: _I64, labels: _I64
+) -> None:
+    """Write the place of each token in its document and the number of its document.
+
+    Both count from 0 in every block of `length` tokens. The first tokens of documents get -100
+    for a label; other labels stay. All arrays are of one length, and none is another.
+    """
 
 def refusals(
     corpus: Corpus, facts: _U64, wording_index: int
@@ -196,6 +215,34 @@ class Lexicon:
         """Where two facts read alike, or an answer begins as another one does."""
     def objects(self, relation: int, objects: _U32) -> list[str]:
         """How objects are written where nothing touches them."""
+
+@final
+class Decoder:
+    """Writes documents as text, by a table of the bytes of every token.
+
+    Parameters
+    ----------
+    opening : bytes
+        Those of every token where it opens a document, by id and end to end.
+    opening_ends : uint64[tokens]
+        Where those of each end.
+    within, within_ends : bytes, uint64[tokens]
+        The same behind other tokens.
+    end : int
+        The token that ends a document.
+    """
+
+    def __new__(
+        cls, opening: bytes, opening_ends: _U64, within: bytes, within_ends: _U64, end: int
+    ) -> Decoder: ...
+    def lines(self, tokens: _Tokens) -> NDArray[np.uint8]:
+        """Documents as lines of UTF-8; what ends a line inside of one is a space.
+
+        Tokens behind the last end of a document are left out; bytes that are no UTF-8 are U+FFFD.
+        """
+
+    def texts(self, tokens: _Tokens, ends: _U64) -> list[str]:
+        """Documents as texts; `ends` has one past the last token of each, which is left out."""
 
 @final
 class Background:

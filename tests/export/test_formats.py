@@ -9,7 +9,6 @@ import pytest
 
 from behemoth import Corpus, World
 from behemoth.export import FORMATS, export, get_format
-from behemoth.export.source import Source
 
 BLOCK = 100
 
@@ -113,7 +112,7 @@ def test_llmc(exported):
 
 def test_text_splits_back_into_the_same_tokens(exported, corpus):
     out, tokens = exported("text")
-    ids = {name: index for index, name in enumerate(Source(corpus[0]).names)}
+    ids = {name: index for index, name in enumerate(Corpus.open(corpus[0]).token_names)}
     found = []
     for file in sorted(out.glob("*.txt")):
         for line in file.read_text().splitlines():

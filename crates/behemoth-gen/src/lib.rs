@@ -68,7 +68,8 @@
 //! # The tree
 //!
 //! Each module knows only those before it (`tests/tree.rs` holds it to that): [`error`], `numbers`,
-//! `value`; [`hash`], [`permutation`]; [`vocabulary`]; then what there is to choose from, one file
+//! `value`; [`hash`], [`permutation`]; [`vocabulary`], [`decode`],
+//! [`labels`]; then what there is to choose from, one file
 //! for each choice: [`relation`] kinds, [`exposure`] forms, [`schedule`], [`filler`],
 //! [`background`], [`insert`], [`grammar`] templates, [`document`] kinds; then [`spec`], [`world`],
 //! [`corpus`], [`shard`]. A refusal is an [`Error`] with the path of the value, the value got and
@@ -87,6 +88,7 @@
 
 pub mod background;
 pub mod corpus;
+pub mod decode;
 pub mod document;
 pub mod error;
 pub mod exposure;
@@ -94,6 +96,7 @@ pub mod filler;
 pub mod grammar;
 pub mod hash;
 pub mod insert;
+pub mod labels;
 mod numbers;
 pub mod permutation;
 #[cfg(feature = "python")]

@@ -4,13 +4,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// In the order of the data; `lib.rs` and the binding know all of them.
-const ORDER: [&str; 18] = [
+const ORDER: [&str; 20] = [
     "error",
     "numbers",
     "value",
     "hash",
     "permutation",
     "vocabulary",
+    "decode",
+    "labels",
     "relation",
     "exposure",
     "schedule",

@@ -34,6 +34,7 @@ from .world import World
 if TYPE_CHECKING:
     import polars as pl
 
+    from .decoding import Decoder
     from .names import Names
     from .write import Written
 
@@ -425,6 +426,13 @@ class Corpus:
         if self._text.tokenizer is None:
             return "".join([self.token_names[token] for token in ids])
         return self._text.tokenizer.decode(ids)
+
+    @cached_property
+    def decoder(self) -> Decoder:
+        """What writes many documents as text at once, each as `decode` does."""
+        from .decoding import decoder_of
+
+        return decoder_of(self)
 
     def texts(self, start: int, stop: int) -> list[str]:
         """Documents start..stop (`stop` excluded) as their text.

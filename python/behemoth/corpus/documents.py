@@ -16,14 +16,10 @@ Columns of a frame of documents:
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
-
-from .tokenizer import decode
 
 if TYPE_CHECKING:
     from .corpus import Corpus
@@ -121,21 +117,20 @@ def document_texts(corpus: Corpus, start: int, stop: int) -> list[str]:
     native = corpus._native
     kinds = native.document_kinds(start, stop)
     if corpus.grammar is None:
-        texts = [""] * len(kinds)
-        chosen = range(len(kinds))
-        written: Callable[[list[int]], str] = partial(decode, names=corpus.token_names)
-    else:
-        # The engine knows a background as tokens alone.
-        chosen = np.flatnonzero(kinds).tolist()
-        all_are = len(chosen) == len(kinds)
-        texts = [""] * len(kinds) if all_are else native.texts(start, stop)
-        written = corpus.decode
-    if not chosen:
-        return texts
-    tokens = corpus.tokens(start, stop).tolist()
-    ends = np.cumsum(native.document_lengths(start, stop), dtype=np.int64).tolist()
-    for number in chosen:
-        first, last = ends[number - 1] if number else 0, ends[number]
-        if first < last:
-            texts[number] = written(tokens[first : last - 1])
+        return _decoded(corpus, start, stop)
+    # The engine knows a background as tokens alone.
+    chosen = np.flatnonzero(kinds).tolist()
+    if len(chosen) == len(kinds):
+        return _decoded(corpus, start, stop)
+    texts = native.texts(start, stop)
+    if chosen:
+        decoded = _decoded(corpus, start, stop)
+        for number in chosen:
+            texts[number] = decoded[number]
     return texts
+
+
+def _decoded(corpus: Corpus, start: int, stop: int) -> list[str]:
+    tokens = corpus.tokens(start, stop)
+    ends = np.cumsum(corpus._native.document_lengths(start, stop), dtype=np.uint64)
+    return corpus.decoder.texts(tokens, ends)

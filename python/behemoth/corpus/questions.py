@@ -15,15 +15,13 @@ Rows are in the order of facts, those of a fact in that of wordings.
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from .corpus import Corpus
 
 __all__ = ["SCHEMA", "question_frame", "question_wordings"]
@@ -104,11 +102,11 @@ def _texts_of_templates(
 ) -> tuple[list[str], list[str]]:
     """Without the words that say what follows: question, answer and object."""
     asked, asked_ends, answers, answer_ends, _, _ = corpus._native.probes(facts, wording)
-    names = corpus.token_names
-
-    def cut(tokens: NDArray[np.uint32], ends: NDArray[np.uint64], behind: int) -> list[str]:
-        words = list(map(names.__getitem__, tokens.tolist()))
-        bounds = pairwise([0, *ends.tolist()])
-        return [" ".join(words[first + 1 : last - behind]) for first, last in bounds]
-
-    return cut(asked, asked_ends, 1), cut(answers, answer_ends, 0)
+    # The decoder leaves out the last token of each. Of an answer that is to be the first one, which
+    # goes to the end of the one before it.
+    there = np.diff(asked_ends, prepend=np.uint64(0)) > 0
+    firsts = (asked_ends - np.diff(asked_ends, prepend=np.uint64(0)))[there]
+    rest = np.delete(asked, firsts.astype(np.int64))
+    ends = asked_ends - np.cumsum(there, dtype=np.uint64)
+    decoder = corpus.decoder
+    return decoder.texts(rest, ends), decoder.texts(np.roll(answers, -1), answer_ends)

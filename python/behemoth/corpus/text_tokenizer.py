@@ -112,6 +112,11 @@ class TextTokenizer:
         """Write tokens as text."""
         return self._tokenizer.decode(list(tokens), skip_special_tokens=False)
 
+    def decode_batch(self, documents: Sequence[Sequence[int]]) -> list[str]:
+        """Write the tokens of each document as text, on all cores."""
+        lists = [list(document) for document in documents]
+        return self._tokenizer.decode_batch(lists, skip_special_tokens=False)
+
     def words(self) -> tuple[list[tuple[str, str]], list[int]]:
         """Give the tokens that may be words, of two small letters or more, in the order of ids.
 

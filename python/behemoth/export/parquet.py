@@ -6,36 +6,46 @@ UInt32, with it). Files hold about four million tokens each, for they are made i
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from behemoth.support.files import replacing
 
 from .protocol import SHARD, Format, by_shard
-from .source import Shard, Source
-from .text import Lines
+from .source import Shard, Source, Tokens
+from .text import lines
 
 _PIECE = 1 << 22  # tokens of a file
 
 
 def _write(source: Source, shard: Shard, out: Path, block_length: int) -> None:
-    lines = Lines(source)
-    for number, tokens in enumerate(shard.documents(_PIECE)):
-        target = out / f"{shard.name}-{number:03}.parquet"
-        if target.exists():
-            continue
-        ended = tokens == shard.end_of_document
-        document = np.cumsum(ended) - ended
-        frame = (
-            pl.DataFrame({"document": document, "input_ids": np.asarray(tokens)})
-            .group_by("document", maintain_order=True)
-            .agg("input_ids")
-        )
-        text = pl.Series("text", lines.write(tokens).splitlines(), dtype=pl.String)
-        with replacing(target) as temporary:
-            frame.select(text, "input_ids").write_parquet(temporary)
+    targets: list[Path] = []
+
+    def missing() -> Iterator[Tokens]:
+        for number, tokens in enumerate(shard.documents(_PIECE)):
+            target = out / f"{shard.name}-{number:03}.parquet"
+            if not target.exists():
+                targets.append(target)
+                yield tokens
+
+    # One file is decoded while the one before is compressed, which keeps all cores busy.
+    for number, (tokens, text) in enumerate(lines(source.corpus.decoder, missing(), 1)):
+        with replacing(targets[number]) as temporary:
+            _frame(tokens, text, shard.end_of_document).write_parquet(temporary)
+
+
+def _frame(tokens: Tokens, text: NDArray[np.uint8], end: int) -> pl.DataFrame:
+    ended = tokens == end
+    # That it is sorted, groups are runs: said, it is four times as fast.
+    document = pl.Series("document", np.cumsum(ended) - ended).set_sorted()
+    ids = pl.Series("input_ids", np.asarray(tokens))
+    grouped = pl.DataFrame([document, ids]).group_by("document", maintain_order=True)
+    said = pl.Series("text", str(text.data, "utf-8").splitlines(), dtype=pl.String)
+    return grouped.agg("input_ids").select(said, "input_ids")
 
 
 FORMAT = Format(

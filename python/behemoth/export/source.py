@@ -7,7 +7,6 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import replacing, sync
 
 _PIECE = 1 << 24  # tokens that are looked at or copied at once
+_STEP = 1 << 12  # tokens in which the end of a document is looked for
 
 Tokens = NDArray[np.unsignedinteger[Any]]
 
@@ -60,14 +60,37 @@ class Shard:
             yield np.flatnonzero(piece == self.end_of_document) + (start + 1)
 
     def documents(self, tokens: int) -> Iterator[Tokens]:
-        """The shard in pieces of whole documents, each of at least one and about `tokens`."""
+        """The shard in pieces of whole documents, each of at least one and at most about `tokens`.
+
+        Raises
+        ------
+        CorpusError
+            When the last document does not end.
+        """
         start = 0
-        ends = np.concatenate([np.empty(0, np.int64), *self.document_ends()])
         while start < len(self.tokens):
-            place = np.searchsorted(ends, start + tokens, "right") - 1
-            stop = int(ends[max(place, np.searchsorted(ends, start, "right"))])
+            stop = self._last_end(start, min(start + tokens, len(self.tokens)))
+            stop = stop or self._first_end(start + tokens)
             yield self.tokens[start:stop]
             start = stop
+
+    def _last_end(self, start: int, stop: int) -> int:
+        """The last end of a document from start to stop, or 0; looked for from the back."""
+        step = _STEP
+        while start < stop:
+            first = max(start, stop - step)
+            found = np.flatnonzero(self.tokens[first:stop] == self.end_of_document)
+            if len(found):
+                return first + int(found[-1]) + 1
+            stop, step = first, step * 2
+        return 0
+
+    def _first_end(self, start: int) -> int:
+        for first in range(start, len(self.tokens), _STEP):
+            found = np.flatnonzero(self.tokens[first : first + _STEP] == self.end_of_document)
+            if len(found):
+                return first + int(found[0]) + 1
+        raise CorpusError(f"{self.path} ends inside a document")
 
 
 class Source:
@@ -125,11 +148,6 @@ class Source:
                 f"{to} for shards of {largest:,} bytes",
                 f"below {most >> 30} GiB (shard_bytes of the corpus)",
             )
-
-    @cached_property
-    def names(self) -> list[str]:
-        """Names of all tokens, as the tokenizer writes them."""
-        return self.corpus.token_names
 
     def pieces(self, start: int, stop: int) -> Iterator[Tokens]:
         """Tokens from `start` to `stop`, exclusive, of the whole corpus, across its shards."""

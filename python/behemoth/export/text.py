@@ -2,50 +2,57 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from behemoth.corpus.decoding import Decoder
 from behemoth.support.files import replacing
+from behemoth.support.provenance import cores
 
 from .protocol import SHARD, Format, by_shard
 from .source import Shard, Source, Tokens
 
-_PIECE = 1 << 20  # tokens
+_PIECE = 1 << 18  # tokens: with their text they lie in the caches
 
 
-class Lines:
-    """Writes pieces of whole documents as lines.
+def lines(
+    decoder: Decoder, pieces: Iterator[Tokens], threads: int
+) -> Iterator[tuple[Tokens, NDArray[np.uint8]]]:
+    """Decode pieces of whole documents, some ahead; each with its lines, in order.
 
     Parameters
     ----------
-    source : Source
+    decoder : Decoder
+    pieces : iterator of uint16[n] or uint32[n]
+    threads : int
+        As many pieces are being decoded, and one more may wait, while one is written.
     """
-
-    def __init__(self, source: Source) -> None:
-        self._corpus = source.corpus
-        # A token and the space behind it; documents end in token 0.
-        self._words = ["\n", *(f"{name} " for name in source.names[1:])]
-
-    def write(self, tokens: Tokens) -> str:
-        """The lines of some documents, each with its end; a line break in a text is a space."""
-        if self._corpus.grammar is not None:
-            ends = np.flatnonzero(tokens == self._corpus.end_of_document)
-            documents = np.split(tokens, ends + 1)[: len(ends)]
-            texts = (self._corpus.decode(document[:-1]) for document in documents)
-            return "".join([f"{' '.join(text.splitlines())}\n" for text in texts])
-        text = "".join(map(self._words.__getitem__, tokens.tolist()))
-        return text.replace(" \n", "\n")
+    pool = ThreadPoolExecutor(threads, "behemoth-text")
+    try:
+        ahead = deque[tuple[Tokens, Future[NDArray[np.uint8]]]]()
+        for piece in pieces:
+            ahead.append((piece, pool.submit(decoder.lines, piece)))
+            if len(ahead) > threads:
+                first, made = ahead.popleft()
+                yield first, made.result()
+        for first, made in ahead:
+            yield first, made.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _write(source: Source, shard: Shard, out: Path, block_length: int) -> None:
     target = out / f"{shard.name}.txt"
     if target.exists():
         return
-    lines = Lines(source)
     with replacing(target) as temporary, temporary.open("wb") as file:
-        for tokens in shard.documents(_PIECE):
-            file.write(lines.write(tokens).encode())
+        for _, made in lines(source.corpus.decoder, shard.documents(_PIECE), cores()):
+            file.write(made.data)
 
 
 FORMAT = Format("text", "anything; a document a line", by_shard(_write), (f"{SHARD}.txt",))

@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from behemoth.corpus.corpus import Corpus
-from behemoth.model.labels import IGNORED
 from behemoth.support.errors import ArgumentError
 
 from .memory import Memory
@@ -283,8 +282,7 @@ class BlockStream(IterableDataset[Batch]):
         if config.document_mask:
             parts["position_ids"], parts["document_ids"] = memory.take(*shape), memory.take(*shape)
             tokens, labelled, positions, numbers = (part.numpy() for part in parts.values())
-            documents(tokens, positions, numbers, self._end)
-            labelled[positions == 0] = IGNORED
+            documents(tokens, positions, numbers, labelled, self._end)
         batches = [{name: part[i] for name, part in parts.items()} for i in range(len(blocks))]
         for batch in batches:
             batch.setdefault("labels", batch["input_ids"])

@@ -26,6 +26,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from behemoth import _gen
 from behemoth.corpus.roles import OBJECT
 from behemoth.corpus.tokens import END_OF_DOCUMENT
 from behemoth.model.labels import IGNORED
@@ -85,20 +86,7 @@ class Answers:
         start : int
             Place of the first token in the stream; the ids say enough without it.
         """
-        structure = self._structure.take(tokens, mode="clip")  # three times as fast as [tokens]
-        at = np.flatnonzero(structure != 0)
-        kind = structure[at]
-        named, closes = kind == _NAMES, kind == _CLOSES
-        opens = np.zeros(len(kind), np.bool_)
-        opens[2:] = (kind[2:] == _OPENS) & named[1:-1] & named[:-2]
-        starts = at[opens] + 1
-        # One more period beyond the end closes what this piece leaves open.
-        periods = np.append(at[closes] + 1, len(tokens))
-        stops = periods[np.cumsum(closes)[opens]]
-        before = len(tokens) - len(labels)
-        labels.fill(IGNORED)
-        inside = _ranges(np.maximum(starts, before), np.maximum(stops, before))
-        labels[inside - before] = tokens[inside]
+        _gen.label_answers(self._structure, tokens, labels)
 
 
 class TextAnswers:
@@ -130,17 +118,11 @@ class TextAnswers:
         labels[:] = np.where(answer[before:], tokens[before:], IGNORED)
 
 
-def _ranges(starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.int64]:
-    """All numbers of the ranges starts[i]..stops[i], end to end."""
-    lengths = stops - starts
-    ends = np.cumsum(lengths)
-    return np.arange(ends[-1] if len(ends) else 0) + np.repeat(stops - ends, lengths)
-
-
 def documents(
     blocks: NDArray[np.int64],
     positions: NDArray[np.int64],
     numbers: NDArray[np.int64],
+    labels: NDArray[np.int64],
     end: int = END_OF_DOCUMENT,
 ) -> None:
     """Write the place of each token in its document and the number of its document.
@@ -151,25 +133,13 @@ def documents(
     Parameters
     ----------
     blocks : int64[..., T]
-    positions, numbers : int64[..., T], contiguous
+    positions, numbers : int64[..., T]
+    labels : int64[..., T]
+        Gets `IGNORED` at the first token of each document, which nothing before it foretells.
     end : int
         The token that ends a document.
+
+    All are contiguous, and none is another.
     """
-    length = blocks.shape[-1]
-    # Both are running sums of steps: 1 and 0 inside a document, and whatever leads to the right
-    # number at its first token.
-    begins = np.zeros(blocks.size, np.bool_)
-    np.equal(blocks.ravel()[:-1], end, out=begins[1:])
-    steps = numbers.reshape(-1)
-    steps[:] = begins
-    before = begins.reshape(-1, length)[:, 1:].sum(axis=1)
-    steps[::length] = 0
-    steps[length::length] -= before[:-1]
-    np.cumsum(steps, out=steps)
-    begins[::length] = True
-    starts = np.flatnonzero(begins)
-    steps = positions.reshape(-1)
-    steps.fill(1)
-    steps[0] = 0
-    steps[starts[1:]] = 1 - np.diff(starts)
-    np.cumsum(steps, out=steps)
+    flat = (part.reshape(-1) for part in (positions, numbers, labels))
+    _gen.number_documents(blocks.reshape(-1), blocks.shape[-1], end, *flat)

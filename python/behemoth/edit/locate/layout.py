@@ -99,8 +99,8 @@ class Layout:
 
 def _rows(blocks: NDArray[np.int64], end: int) -> Iterator[tuple[Tensor, Tensor]]:
     """The documents of blocks, a row each; those of like lengths together."""
-    positions, numbers = np.empty_like(blocks), np.empty_like(blocks)
-    documents(blocks, positions, numbers, end)
+    positions, numbers, labels = (np.empty_like(blocks) for _ in range(3))
+    documents(blocks, positions, numbers, labels, end)
     flat = blocks.ravel()
     first = np.flatnonzero(positions.ravel() == 0)
     length = np.diff(first, append=flat.size)

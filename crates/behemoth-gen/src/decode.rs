@@ -1,0 +1,307 @@
+//! Tokens as text, by a table of the bytes of each.
+//!
+//! A token is written as one run of bytes where it opens a document and as another behind other
+//! tokens, which is all that a tokenizer of words and most of those of pieces need: names with
+//! spaces between them, a grammar's words with their own spaces, the bytes of a byte-level BPE.
+//! Bytes that are no UTF-8 are written as U+FFFD, as libraries do; they are looked for only in
+//! documents with a token that does not stand for whole letters.
+
+use std::ops::Range;
+
+use crate::error::{Error, Result};
+use crate::vocabulary::Token;
+
+/// Bytes of a token that are copied without a look at how many there are. Eight in ten tokens of
+/// text are shorter than 8, and names of template words than 10.
+const SLOT: usize = 16;
+
+/// Where the bytes of a token are.
+#[derive(Clone, Copy)]
+struct Piece {
+    /// The first of them, and zeros.
+    slot: [u8; SLOT],
+    /// All of them, in the bytes of the table.
+    first: u32,
+    length: u32,
+    /// Whether they are to be looked at: no whole letters, or among them the end of a line.
+    odd: bool,
+}
+
+/// The bytes of every token in one place of a document.
+struct Table {
+    pieces: Vec<Piece>,
+    bytes: Vec<u8>,
+}
+
+impl Table {
+    fn new(name: &str, bytes: &[u8], ends: &[u64]) -> Result<Self> {
+        let refused = |got: String| {
+            let allowed = format!("ends that rise to the {} bytes", bytes.len());
+            Error::argument(name, got, allowed)
+        };
+        if u32::try_from(bytes.len()).is_err() {
+            return Err(refused(format!("{} bytes", bytes.len())));
+        }
+        let mut first = 0;
+        let mut pieces = Vec::with_capacity(ends.len());
+        for &end in ends {
+            let own = usize::try_from(end)
+                .ok()
+                .and_then(|end| bytes.get(first..end))
+                .ok_or_else(|| refused(format!("an end {end} behind {first}")))?;
+            let mut slot = [0; SLOT];
+            let short = own.len().min(SLOT);
+            slot[..short].copy_from_slice(&own[..short]);
+            pieces.push(Piece {
+                slot,
+                first: first as u32,
+                length: own.len() as u32,
+                odd: std::str::from_utf8(own).map_or(true, |text| text.contains(is_line_end)),
+            });
+            first += own.len();
+        }
+        if first != bytes.len() {
+            return Err(refused(format!("a last end {first}")));
+        }
+        Ok(Table {
+            pieces,
+            bytes: bytes.to_vec(),
+        })
+    }
+
+    /// Writes a token behind what is there; says whether it is odd.
+    #[inline(always)]
+    fn write(&self, token: u32, out: &mut Out) -> Result<bool> {
+        let Some(piece) = self.pieces.get(token as usize) else {
+            let allowed = format!("ids below {}", self.pieces.len());
+            return Err(Error::argument("tokens", token, allowed));
+        };
+        let length = piece.length as usize;
+        if length <= SLOT {
+            out.slot(&piece.slot, length);
+        } else {
+            out.long(&self.bytes[piece.first as usize..][..length]);
+        }
+        Ok(piece.odd)
+    }
+}
+
+/// Bytes that grow in steps, with room for a slot behind them.
+struct Out {
+    bytes: Vec<u8>,
+    length: usize,
+}
+
+impl Out {
+    /// For so many tokens, of about six bytes each.
+    fn new(tokens: usize) -> Self {
+        Out {
+            bytes: vec![0; tokens * 6 + SLOT],
+            length: 0,
+        }
+    }
+
+    #[inline(always)]
+    fn slot(&mut self, slot: &[u8; SLOT], length: usize) {
+        if self.bytes.len() < self.length + SLOT {
+            self.grow(SLOT);
+        }
+        self.bytes[self.length..self.length + SLOT].copy_from_slice(slot);
+        self.length += length;
+    }
+
+    #[cold]
+    fn grow(&mut self, more: usize) {
+        let size = (self.bytes.len() * 3 / 2).max(self.length + more);
+        self.bytes.resize(size, 0);
+    }
+
+    fn long(&mut self, bytes: &[u8]) {
+        if self.bytes.len() < self.length + bytes.len() {
+            self.grow(bytes.len());
+        }
+        self.bytes[self.length..][..bytes.len()].copy_from_slice(bytes);
+        self.length += bytes.len();
+    }
+
+    fn finish(mut self) -> Vec<u8> {
+        self.bytes.truncate(self.length);
+        self.bytes
+    }
+}
+
+/// Writes documents as text.
+pub struct Decoder {
+    opening: Table,
+    within: Table,
+    end: u32,
+}
+
+impl Decoder {
+    /// From the bytes of every token, by id: where it opens a document, and behind other tokens.
+    /// They lie end to end; `ends` says where those of each end. `end` ends documents.
+    pub fn new(
+        (opening, opening_ends): (&[u8], &[u64]),
+        (within, within_ends): (&[u8], &[u64]),
+        end: u32,
+    ) -> Result<Self> {
+        if opening_ends.len() != within_ends.len() {
+            return Err(Error::argument(
+                "within_ends",
+                format!("{} tokens beside {}", within_ends.len(), opening_ends.len()),
+                "as many",
+            ));
+        }
+        Ok(Decoder {
+            opening: Table::new("opening", opening, opening_ends)?,
+            within: Table::new("within", within, within_ends)?,
+            end,
+        })
+    }
+
+    /// Documents as lines, without the tokens that end them; what ends a line inside of a
+    /// document is a space. What follows the last document's end is left out.
+    pub fn lines<T: Token + Into<u32>>(&self, tokens: &[T]) -> Result<Vec<u8>> {
+        let mut out = Out::new(tokens.len());
+        let mut at = 0;
+        let mut last = 0;
+        while let Some(&token) = tokens.get(at) {
+            let begin = out.length;
+            let mut token: u32 = token.into();
+            let mut odd = false;
+            let mut table = &self.opening;
+            while token != self.end {
+                odd |= table.write(token, &mut out)?;
+                table = &self.within;
+                at += 1;
+                let Some(&next) = tokens.get(at) else {
+                    out.length = last;
+                    return Ok(out.finish());
+                };
+                token = next.into();
+            }
+            at += 1;
+            if odd {
+                let line = one_line(&String::from_utf8_lossy(&out.bytes[begin..out.length]));
+                out.length = begin;
+                out.long(line.as_bytes());
+            }
+            out.long(b"\n");
+            last = out.length;
+        }
+        Ok(out.finish())
+    }
+
+    /// Ranges of tokens as texts.
+    pub fn texts<T: Token + Into<u32>>(
+        &self,
+        tokens: &[T],
+        ranges: impl Iterator<Item = Range<usize>>,
+    ) -> Result<Vec<String>> {
+        let mut texts = Vec::new();
+        let mut out = Out::new(0);
+        for range in ranges {
+            let Some(own) = tokens.get(range.clone()) else {
+                let got = format!("tokens {} to {}", range.start, range.end);
+                return Err(Error::argument(
+                    "ends",
+                    got,
+                    format!("up to {}", tokens.len()),
+                ));
+            };
+            out.length = 0;
+            for (at, &token) in own.iter().enumerate() {
+                let table = if at == 0 { &self.opening } else { &self.within };
+                table.write(token.into(), &mut out)?;
+            }
+            texts.push(String::from_utf8_lossy(&out.bytes[..out.length]).into_owned());
+        }
+        Ok(texts)
+    }
+}
+
+/// What ends a line in Python's `str.splitlines`.
+fn is_line_end(letter: char) -> bool {
+    matches!(
+        letter,
+        '\n'..='\r' | '\x1c'..='\x1e' | '\u{85}' | '\u{2028}' | '\u{2029}'
+    )
+}
+
+/// The lines of a text with a space between them, as `" ".join(text.splitlines())` gives them.
+fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(is_line_end) {
+        line.push_str(&rest[..at]);
+        let letters = if rest[at..].starts_with("\r\n") { 2 } else { 1 };
+        let next = rest[at..].char_indices().nth(letters);
+        rest = next.map_or("", |(bytes, _)| &rest[at + bytes..]);
+        if !rest.is_empty() {
+            line.push(' ');
+        }
+    }
+    line + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decoder(opening: &[&[u8]], within: &[&[u8]]) -> Decoder {
+        let joined = |pieces: &[&[u8]]| {
+            let ends = pieces.iter().scan(0, |end, piece| {
+                *end += piece.len() as u64;
+                Some(*end)
+            });
+            (pieces.concat(), ends.collect::<Vec<u64>>())
+        };
+        let (opening, within) = (joined(opening), joined(within));
+        Decoder::new((&opening.0, &opening.1), (&within.0, &within.1), 0).unwrap()
+    }
+
+    #[test]
+    fn documents_are_lines_and_what_is_open_is_left_out() {
+        let long = "a name of more than sixteen letters";
+        let names = ["<end>", "one", "two", long];
+        let spaced: Vec<String> = names.iter().map(|name| format!(" {name}")).collect();
+        let opening: Vec<&[u8]> = names.iter().map(|name| name.as_bytes()).collect();
+        let within: Vec<&[u8]> = spaced.iter().map(|name| name.as_bytes()).collect();
+        let decoder = decoder(&opening, &within);
+        let lines = decoder.lines(&[1u16, 2, 0, 0, 3, 3, 1, 0, 2, 2]).unwrap();
+        let expected = format!("one two\n\n{long} {long} one\n");
+        assert_eq!(String::from_utf8(lines).unwrap(), expected);
+        let texts = decoder.texts(&[1u32, 2, 0, 3, 0], [0..2, 3..4, 2..2].into_iter());
+        assert_eq!(texts.unwrap(), ["one two", long, ""]);
+        assert!(decoder.lines(&[] as &[u16]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn letters_of_several_tokens_are_whole_and_others_are_replaced() {
+        // U+2028 in three tokens ends a line, and so does a carriage return with its line feed.
+        let pieces: [&[u8]; 7] = [b"", b"\xe2", b"\x80", b"\xa8", b"x", b"\r", b"\n"];
+        let decoder = decoder(&pieces, &pieces);
+        let lines = |tokens: &[u16]| String::from_utf8(decoder.lines(tokens).unwrap()).unwrap();
+        assert_eq!(lines(&[4, 1, 2, 3, 4, 0, 4, 0]), "x x\nx\n");
+        assert_eq!(lines(&[4, 1, 2, 0, 2, 4, 0]), "x\u{fffd}\n\u{fffd}x\n");
+        assert_eq!(lines(&[5, 6, 4, 6, 5, 6, 0]), " x \n");
+        assert_eq!(lines(&[6, 0]), "\n");
+    }
+
+    #[test]
+    fn what_is_no_table_or_no_token_is_refused() {
+        let refused = |opening: (&[u8], &[u64]), within: (&[u8], &[u64])| {
+            Decoder::new(opening, within, 0).err().unwrap().to_string()
+        };
+        let good: (&[u8], &[u64]) = (b"ab", &[1, 2]);
+        assert!(refused((b"ab", &[1, 3]), good).contains("an end 3 behind 1"));
+        assert!(refused((b"ab", &[2, 1]), good).contains("an end 1 behind 2"));
+        assert!(refused(good, (b"ab", &[0, 1])).contains("a last end 1"));
+        assert!(refused(good, (b"ab", &[2])).contains("1 tokens beside 2"));
+        let decoder = Decoder::new(good, good, 0).unwrap();
+        let error = decoder.lines(&[1u16, 2, 0]).unwrap_err().to_string();
+        assert!(error.contains("ids below 2"), "{error}");
+        let beyond = std::iter::once(0..3);
+        assert!(decoder.texts(&[1u16], beyond).is_err());
+    }
+}

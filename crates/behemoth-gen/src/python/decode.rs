@@ -1,0 +1,83 @@
+//! `behemoth._gen.Decoder`.
+
+use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1, PyUntypedArray, PyUntypedArrayMethods};
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList, PyString};
+
+use super::arguments::slice;
+use crate::decode::Decoder as Engine;
+
+/// Writes documents as text.
+#[pyclass(module = "behemoth._gen", frozen)]
+pub(super) struct Decoder {
+    inner: Engine,
+}
+
+/// Calls `work` with tokens of either width.
+macro_rules! with_tokens {
+    ($tokens:expr, |$slice:ident| $work:expr) => {
+        if let Ok(array) = $tokens.extract::<PyReadonlyArray1<'_, u16>>() {
+            let $slice = slice(&array)?;
+            $work
+        } else if let Ok(array) = $tokens.extract::<PyReadonlyArray1<'_, u32>>() {
+            let $slice = slice(&array)?;
+            $work
+        } else {
+            Err(PyTypeError::new_err(format!(
+                "argument 'tokens': got an array of {} with {} dimensions, allowed: a \
+                 one-dimensional array of uint16 or uint32",
+                $tokens.dtype(),
+                $tokens.ndim()
+            )))
+        }
+    };
+}
+
+#[pymethods]
+impl Decoder {
+    #[new]
+    fn new(
+        opening: &Bound<'_, PyBytes>,
+        opening_ends: PyReadonlyArray1<'_, u64>,
+        within: &Bound<'_, PyBytes>,
+        within_ends: PyReadonlyArray1<'_, u64>,
+        end: u32,
+    ) -> PyResult<Self> {
+        let opening = (opening.as_bytes(), slice(&opening_ends)?);
+        let within = (within.as_bytes(), slice(&within_ends)?);
+        Ok(Decoder {
+            inner: Engine::new(opening, within, end)?,
+        })
+    }
+
+    /// Documents as lines of UTF-8.
+    fn lines<'py>(
+        &self,
+        py: Python<'py>,
+        tokens: &Bound<'py, PyUntypedArray>,
+    ) -> PyResult<Bound<'py, PyArray1<u8>>> {
+        with_tokens!(tokens, |tokens| {
+            let lines = py.detach(|| self.inner.lines(tokens))?;
+            Ok(lines.into_pyarray(py))
+        })
+    }
+
+    /// Documents as texts, by where each ends; the token at its end is left out.
+    fn texts<'py>(
+        &self,
+        py: Python<'py>,
+        tokens: &Bound<'py, PyUntypedArray>,
+        ends: PyReadonlyArray1<'py, u64>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let ends = slice(&ends)?;
+        let firsts = std::iter::once(0).chain(ends.iter().copied());
+        let ranges = firsts
+            .zip(ends)
+            .map(|(first, &end)| first as usize..(end.saturating_sub(1).max(first)) as usize);
+        with_tokens!(tokens, |tokens| {
+            let texts = py.detach(|| self.inner.texts(tokens, ranges))?;
+            PyList::new(py, texts.iter().map(|text| PyString::new(py, text)))
+        })
+    }
+}

@@ -1,0 +1,156 @@
+"""Tokens of many documents as text: by the engine where a table of bytes says it all.
+
+A table has the bytes of every token twice, as it opens a document and as it stands behind another
+token. Names with spaces between them are such, a grammar's own words, the bytes of a byte-level
+BPE, and pieces that are marked at the beginning of words. Other tokenizers (byte fallback,
+suffixes that end a word) decode by their own library, in batches.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from behemoth import _gen
+
+from .text_tokenizer import TOKENIZER_FILE, TextTokenizer
+
+if TYPE_CHECKING:
+    from .corpus import Corpus
+
+__all__ = ["Decoder", "decoder_of", "text_decoder"]
+
+_LOCAL = {None, "Metaspace", "WordPiece", "Fuse"}  # decoders that look at no neighbours
+
+
+class Decoder(Protocol):
+    """Writes documents as text."""
+
+    def lines(self, tokens: NDArray[Any]) -> NDArray[np.uint8]:
+        """Documents as lines of UTF-8, each with what ends it.
+
+        Parameters
+        ----------
+        tokens : uint16[n] or uint32[n]
+            Whole documents with the tokens that end them. What ends a line inside of a document
+            is written as a space.
+        """
+        ...
+
+    def texts(self, tokens: NDArray[Any], ends: NDArray[np.uint64]) -> list[str]:
+        """Documents as texts.
+
+        Parameters
+        ----------
+        tokens : uint16[n] or uint32[n]
+        ends : uint64[documents]
+            One past the last token of each document; that token is left out.
+        """
+        ...
+
+
+def decoder_of(corpus: Corpus) -> Decoder:
+    """Give what decodes the documents of a corpus; equal to `Corpus.decode` of each."""
+    end, text = corpus.end_of_document, corpus._text
+    if text is None:
+        names = [name.encode() for name in corpus.token_names]
+        return _native(names, [b" " + name for name in names], end)
+    if text.tokenizer is None:
+        names = [name.encode() for name in corpus.token_names]
+        return _native(names, names, end)
+    return text_decoder(text.tokenizer, end)
+
+
+def text_decoder(tokenizer: TextTokenizer, end: int) -> Decoder:
+    """Give what decodes documents that end in a token, equal to `TextTokenizer.decode` of each."""
+    table = _table(tokenizer)
+    return _Library(tokenizer, end) if table is None else _native(*table, end)
+
+
+def _native(opening: Sequence[bytes], within: Sequence[bytes], end: int) -> _gen.Decoder:
+    return _gen.Decoder(
+        b"".join(opening), _ends(map(len, opening)), b"".join(within), _ends(map(len, within)), end
+    )
+
+
+def _ends(lengths: Iterable[int]) -> NDArray[np.uint64]:
+    return np.cumsum(np.fromiter(lengths, np.uint64), dtype=np.uint64)
+
+
+class _Library:
+    """Decodes by the library that the tokenizer is of."""
+
+    def __init__(self, tokenizer: TextTokenizer, end: int) -> None:
+        self._tokenizer, self._end = tokenizer, end
+
+    def lines(self, tokens: NDArray[Any]) -> NDArray[np.uint8]:
+        ends = np.flatnonzero(tokens == self._end) + 1
+        lines = (" ".join(text.splitlines()) for text in self.texts(tokens, ends))
+        return np.frombuffer("".join([f"{line}\n" for line in lines]).encode(), np.uint8)
+
+    def texts(self, tokens: NDArray[Any], ends: NDArray[Any]) -> list[str]:
+        stops, ids = ends.tolist(), tokens.tolist()
+        documents = [ids[a : max(a, b - 1)] for a, b in pairwise([0, *stops])]
+        return self._tokenizer.decode_batch(documents)
+
+
+def _table(tokenizer: TextTokenizer) -> tuple[list[bytes], list[bytes]] | None:
+    """The bytes of every token, or None where they do not say it all."""
+    kind = (json.loads(tokenizer.files[TOKENIZER_FILE]).get("decoder") or {}).get("type")
+    if kind == "ByteLevel":
+        opening = within = [_bytes_of(name) for name in tokenizer.names]
+    elif kind in _LOCAL and "" not in tokenizer.names:
+        opening, within = _probed(tokenizer)
+    else:
+        return None
+    return (opening, within) if _agrees(tokenizer, opening, within) else None
+
+
+def _probed(tokenizer: TextTokenizer) -> tuple[list[bytes], list[bytes]]:
+    """What the library makes of each token alone, and behind the first one."""
+    ids = range(tokenizer.size)
+    before = tokenizer.decode([0])
+    opening = tokenizer.decode_batch([[token] for token in ids])
+    behind = tokenizer.decode_batch([[0, token] for token in ids])
+    within = [text[len(before) :] for text in behind]
+    return [text.encode() for text in opening], [text.encode() for text in within]
+
+
+def _agrees(tokenizer: TextTokenizer, opening: list[bytes], within: list[bytes]) -> bool:
+    """Whether the table says what the library does, of all tokens in two orders."""
+    ids = list(range(tokenizer.size))
+
+    def said(order: list[int]) -> str:
+        written = [opening[order[0]], *(within[token] for token in order[1:])] if order else []
+        return b"".join(written).decode(errors="replace")
+
+    return all(said(order) == tokenizer.decode(order) for order in (ids, ids[::-1]))
+
+
+def _letters() -> dict[str, int]:
+    """The letters that byte-level tokenizers write for bytes: printable ones for themselves."""
+    plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in plain]
+    return {chr(byte): byte for byte in plain} | {
+        chr(256 + number): byte for number, byte in enumerate(others)
+    }
+
+
+def _byte_maker() -> Callable[[str], bytes]:
+    letters = _letters()
+
+    def bytes_of(name: str) -> bytes:
+        """Bytes of a name; one with other letters is a word of its own, as it stands."""
+        if all(letter in letters for letter in name):
+            return bytes(letters[letter] for letter in name)
+        return name.encode()
+
+    return bytes_of
+
+
+_bytes_of = _byte_maker()
