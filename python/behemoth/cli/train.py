@@ -13,7 +13,7 @@ from behemoth.support.extras import needed
 from behemoth.support.process import prepare
 from behemoth.train.config import TrainConfig, default_config
 
-from .console import resumable, write_json
+from .console import keep_interrupts, resumable, write_json
 from .options import Option, command, field_options, force
 from .show_run import show_result
 
@@ -51,6 +51,7 @@ def train(
     """
     settings = {row.key: given.pop(row.key) for row in _FIELDS if row.key in given}
     config = default_config(**settings)
+    keep_interrupts()
     prepare()
     with needed(), resumable(given["out"]):
         from behemoth.train import train as train_model
