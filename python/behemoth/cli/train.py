@@ -10,6 +10,7 @@ import typer
 from behemoth.model.sizes import SIZES
 from behemoth.support.bars import Bars
 from behemoth.support.extras import needed
+from behemoth.support.memory import bytes_of
 from behemoth.support.process import prepare
 from behemoth.train.config import TrainConfig, default_config
 
@@ -29,6 +30,8 @@ OPTIONS = (
     Option("out", "RUN", "Directory to write; one that is unfinished is resumed.",
            required="a directory to write"),
     *_FIELDS,
+    Option("memory", "SIZE", "Memory that it may take on a CPU, such as 8GB [what is free].",
+           bytes_of),
     force("the run that is there", "RUN"),
 )  # fmt: skip
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from behemoth._gen import FORMAT_VERSIONS
 from behemoth.support.checks import path_of
-from behemoth.support.digests import damaged, no_record
+from behemoth.support.digests import no_record
 from behemoth.support.errors import ArgumentError, CorpusError, nearest
 from behemoth.support.text import toml_text
 from behemoth.support.toml import read_toml
@@ -139,9 +139,9 @@ class Source:
         try:
             corpus = self._make_corpus(world)
         except ArgumentError as error:
-            raise damaged(self.directory, f"is damaged: {error}") from None
+            raise CorpusError(f"{self.directory} is damaged: {error}") from None
         if self.manifest["spec_hash"] != corpus.spec_hash:
-            raise damaged(self.directory, "is damaged: spec and hash do not agree")
+            raise CorpusError(f"{self.directory} is damaged: spec and hash do not agree")
         return corpus
 
     def _make_corpus(self, world: World | None) -> Corpus:

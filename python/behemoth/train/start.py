@@ -6,7 +6,7 @@ from os import PathLike
 
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.source import MANIFEST
-from behemoth.support.checks import path_of
+from behemoth.support.checks import path_of, whole_number
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.progress import Looking
 
@@ -28,19 +28,22 @@ def run(
     out: str | PathLike[str],
     config: TrainConfig | None = None,
     force: bool = False,
+    memory: int | None = None,
     progress: Looking = None,
 ) -> TrainResult:
     """Train a model; see `behemoth.train.train`."""
     config = default_config() if config is None else config
     if not isinstance(config, TrainConfig):
         raise ArgumentError("config", config, "a TrainConfig; behemoth.default_config makes one")
+    if memory is not None:
+        whole_number("memory", memory, 1)
     corpus = source if isinstance(source, Corpus) else _open(source)
     directory = RunDirectory(path_of("out", out))
     machine = Machine.find(config)
     with machine.settings():
         try:
             if not machine.main:
-                return Loop(corpus, config, machine, directory, progress).train()
+                return Loop(corpus, config, machine, directory, progress, memory).train()
             with directory.locked():
                 record, replaces = directory.check(corpus, config, force)
                 if record is not None and record.status == "finished":
@@ -49,7 +52,7 @@ def run(
                     directory.finished()
                     return _result(directory, record)
                 # Made before anything is written or set aside: what it refuses changes nothing.
-                whole = Loop(corpus, config, machine, directory, progress)
+                whole = Loop(corpus, config, machine, directory, progress, memory)
                 with directory.begun(replaces=replaces):
                     try:
                         return whole.train()
