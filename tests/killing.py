@@ -1,4 +1,4 @@
-"""The command line, killed before any change that it makes to the disk: to find what that loses.
+"""The command line, killed or stopped before any change that it makes to the disk.
 
 ``python killing.py`` loads torch once and waits for lines of JSON: words of a command, and at which
 of its changes to die. Each command is carried out by a copy of this process, so that one takes a
@@ -13,6 +13,8 @@ import os
 import runpy
 import signal
 import sys
+import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -20,32 +22,41 @@ CHANGES = {"os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.trun
 _WRITING = os.O_WRONLY | os.O_RDWR
 
 
-def carry_out(words: list[str], kill: int | None) -> tuple[int, int]:
+def carry_out(
+    words: list[str], kill: int | None, number: int = signal.SIGKILL
+) -> tuple[int, int, str, float]:
     """Run a command in a copy of this process.
 
     Parameters
     ----------
     words : list of str
     kill : int, optional
-        Which change it is killed before, from 0.
+        Which change it gets the signal before, from 0.
+    number : int
+        The signal.
 
     Returns
     -------
-    tuple of int
-        Changes that it began, the exit code.
+    tuple
+        Changes that it began, the exit code, what it said last on stderr, and for how many seconds
+        it went on after the signal.
     """
     reader, writer = os.pipe()
+    said = tempfile.TemporaryFile()  # noqa: SIM115 - closed below, by whichever process reads it
     child = os.fork()
     if child == 0:
         os.close(reader)
+        os.dup2(said.fileno(), 2)
         begun = 0
 
         def count(event: str, arguments: tuple[Any, ...]) -> None:
             nonlocal begun
             if event in CHANGES or (event == "open" and (arguments[2] or 0) & _WRITING):
-                if begun == kill:
-                    os.kill(os.getpid(), signal.SIGKILL)
                 begun += 1
+                if begun - 1 == kill:
+                    said.write(f"{time.monotonic()}\n".encode())
+                    said.flush()
+                    os.kill(os.getpid(), number)
                 os.write(writer, b".")
 
         from behemoth.cli.main import main
@@ -53,11 +64,20 @@ def carry_out(words: list[str], kill: int | None) -> tuple[int, int]:
         if words[:2] == ["study", "run"]:
             _work_here()
         sys.addaudithook(count)
-        os._exit(main(words))
+        sys.argv = ["behemoth", *words]
+        code = main()
+        sys.stderr.flush()
+        os._exit(code)
     os.close(writer)
     with os.fdopen(reader, "rb") as told:
         begun = len(told.read())
-    return begun, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    ended = time.monotonic()
+    with said:
+        said.seek(0)
+        lines = said.read().decode().splitlines()
+    at = [float(line) for line in lines if line.replace(".", "", 1).isdigit()]
+    return begun, code, lines[-1] if lines else "", ended - at[0] if at else 0.0
 
 
 def _work_here() -> None:
@@ -83,7 +103,8 @@ def serve() -> None:
     assert pl and torch and transformers and behemoth
     for line in sys.stdin:
         asked = json.loads(line)
-        answers.write(json.dumps(carry_out(asked["words"], asked["kill"])) + "\n")
+        found = carry_out(asked["words"], asked["kill"], asked.get("signal", signal.SIGKILL))
+        answers.write(json.dumps(found if "signal" in asked else found[:2]) + "\n")
         answers.flush()
 
 

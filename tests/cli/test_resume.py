@@ -135,7 +135,8 @@ def test_ctrl_c_stops_a_table_of_facts(spawn, spec, tmp_path):
     process = spawn("facts", spec(200_000_000), "--out", out)
     error = interrupt(process, lambda: any(tmp_path.glob(".f.parquet*")))
     assert process.returncode == 130
-    assert error.splitlines()[-1] == "behemoth: stopped"
+    said = "behemoth: stopped: run the same command again, which begins anew"
+    assert error.splitlines()[-1] == said
     assert "Traceback" not in error
     assert not list(tmp_path.glob("*.parquet*"))
     assert not list(tmp_path.glob(".*.parquet*"))

@@ -2,6 +2,7 @@
 
 import json
 import random
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -37,8 +38,8 @@ def carry_out(directories):
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=directories,
     )  # fmt: skip
 
-    def carry_out(words, kill=None):
-        asked = {"words": list(map(str, words)), "kill": kill}
+    def carry_out(words, kill=None, **others):
+        asked = {"words": list(map(str, words)), "kill": kill, **others}
         process.stdin.write(json.dumps(asked) + "\n")
         process.stdin.flush()
         return json.loads(process.stdout.readline())
@@ -104,6 +105,48 @@ def test_what_was_killed_goes_on_to_the_same_bytes(carry_out, tmp_path, rounds, 
         if verb != "tune":  # whose records are no directory of those that are verified
             assert bh.verify(out).ok
         assert not list(out.rglob("*.tmp")), point
+
+
+# And those that write one file or nothing, which begin anew.
+_AT_ONCE = {
+    "evaluate": ("evaluate", "edit", "--plan", "plan"),
+    "trace": ("trace", "run", "--plan", "plan", "--facts", 1),
+    "facts": ("facts", "corpus"),
+}
+_GOES_ON = "to go on with"
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize(
+    "verb",
+    [
+        pytest.param(verb, marks=() if verb == "train" else pytest.mark.faults)
+        for verb in (*COMMANDS, *_AT_ONCE)
+    ],
+)
+def test_a_signal_stops_a_command_which_says_how_to_go_on(carry_out, tmp_path, rounds, verb):
+    words = COMMANDS.get(verb) or _AT_ONCE[verb]
+    ending = "" if verb in COMMANDS else ".parquet"
+    count, code = carry_out([*words, "--out", tmp_path / f"straight{ending}"])
+    assert code == 0
+    draw = random.Random(verb)
+    for number in range(rounds(1)):
+        out = tmp_path / f"out{number}{ending}"
+        for how in (signal.SIGINT, signal.SIGTERM):
+            point = draw.randrange(count)
+            _, code, said, seconds = carry_out([*words, "--out", out], point, signal=int(how))
+            if code == 0:  # there was not so much left to do
+                continue
+            assert code == 128 + how, (said, point)
+            assert said.startswith("behemoth: stopped: ") and "run the same command again" in said
+            assert said.endswith(f" {out}") or _GOES_ON not in said
+            assert seconds < 3, point  # a second, and two for a busy machine
+            assert not list(tmp_path.rglob("*.tmp")), point
+        assert carry_out([*words, "--out", out])[1] == 0, point
+    if ending:
+        assert_frame_equal(_read(out), _read(tmp_path / "straight.parquet"))
+    else:
+        assert_same(meaning(out), meaning(tmp_path / "straight"), **_ROUNDED.get(verb, {}))
 
 
 HOLDING = """

@@ -7,6 +7,9 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// Bytes left free on the disk for the small files of a corpus.
+pub(crate) const DISK_RESERVE: u64 = 16 << 20;
+
 /// One step on the way to a refused value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Key {
@@ -231,8 +234,10 @@ impl fmt::Display for Error {
             Error::Corpus { path, reason } => write!(f, "{}: {reason}", path.display()),
             Error::Disk { path, needed, free } => write!(
                 f,
-                "not enough disk for {}: {needed} bytes needed, {free} bytes free",
-                path.display()
+                "not enough disk for {}: {needed} bytes needed and {} MiB to be left free, \
+                 {free} bytes free",
+                path.display(),
+                DISK_RESERVE >> 20
             ),
             Error::Cancelled => f.write_str("cancelled"),
         }

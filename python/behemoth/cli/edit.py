@@ -13,7 +13,7 @@ from behemoth.support.extras import needed
 from behemoth.support.process import prepare
 
 from . import parse
-from .console import console, resumable, write_json
+from .console import console, keep_interrupts, resumable, write_json
 from .options import Option, command, flag, force
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ def edit(
     directory that transformers wrote, of a family that is known (`behemoth models`), with the
     corpus whose facts it knows.
     """
+    keep_interrupts()
     prepare()
     with needed(), resumable(given["out"]):
         from behemoth.edit import edit as apply, get_method

@@ -13,7 +13,7 @@ from behemoth.support.extras import needed
 from behemoth.support.process import prepare
 
 from . import parse
-from .console import console, write_json
+from .console import console, keep_interrupts, write_json
 from .edit import CORPUS, DEVICE
 from .options import Option, command, flag
 
@@ -60,6 +60,7 @@ def evaluate(
     suite are taken, and one that cannot be says what is missing: DIR gets suite.json and the rows.
     Their intervals are of a bootstrap over the subjects of this one model.
     """
+    keep_interrupts()
     prepare()
     suite = given.pop("suite", None)
     if suite is not None:

@@ -12,7 +12,7 @@ from behemoth.support.bars import Bars
 from behemoth.support.text import bytes_text
 
 from . import parse
-from .console import console, resumable, write_json
+from .console import console, keep_interrupts, resumable, write_json
 from .options import Option, command, force
 
 OPTIONS = (
@@ -58,6 +58,7 @@ def export(
     Of an edit (--to hf) DIR2 is a model that AutoModelForCausalLM.from_pretrained loads, with the
     edit in its weights, its tokenizer and a model card; single edits have a model each.
     """
+    keep_interrupts()
     with resumable(given["out"]):
         from behemoth.export import export as write
 

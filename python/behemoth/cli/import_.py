@@ -10,7 +10,7 @@ import typer
 from behemoth.support.errors import ArgumentError
 
 from . import parse
-from .console import console, write_json
+from .console import console, keep_interrupts, write_json
 from .options import Option, command, force
 
 
@@ -53,6 +53,7 @@ def import_(
     """
     from behemoth.corpus import import_ as read
 
+    keep_interrupts()
     made = read(table, **given)
     if json:
         write_json(asdict(made))

@@ -70,6 +70,9 @@ app.add_typer(tokenizer.app, name="tokenizer")
 app.add_typer(study.app, name="study")
 app.add_typer(zoo.app, name="zoo")
 
+# Of what begins anew; what goes on says so by `console.resumable`.
+_STOPPED = "stopped: run the same command again, which begins anew"
+
 
 def _show_version(wanted: bool) -> None:
     if wanted:
@@ -127,12 +130,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with _reading(trusting):
             result = command.main(words, prog_name="behemoth", standalone_mode=False)
     except KeyboardInterrupt as stop:
-        return _fail("stopped", stops.exit_code(stop))
+        return _fail(_STOPPED, stops.exit_code(stop))
     except Stopped as stop:
         return _fail(f"stopped: {'; '.join([str(stop), *_notes(stop)])}", stops.exit_code(stop))
     except Exception as error:
         if type(error).__name__ == "Abort":  # what older versions of Typer make of Ctrl-C
-            return _fail("stopped", stops.exit_code(error))
+            return _fail(_STOPPED, stops.exit_code(error))
         if _is_told_elsewhere(error):
             return 1
         if debug:
@@ -142,7 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         message = "; ".join([_message(error, words), *_notes(error)])
         return _fail(f"error: {' '.join(message.split())}", _exit_code(error))
     if result == 130:  # what newer ones make of it
-        return _fail("stopped", stops.exit_code())
+        return _fail(_STOPPED, stops.exit_code())
     return result if isinstance(result, int) else 0
 
 

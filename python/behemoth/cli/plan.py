@@ -12,7 +12,7 @@ from behemoth.support.bars import Bars
 from behemoth.support.errors import renamed
 
 from . import parse
-from .console import console, write_json
+from .console import console, keep_interrupts, write_json
 from .options import Option, command, field_options, flag, force
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def plan(
     from behemoth.export.litgpt import export_litgpt
     from behemoth.plan import plan as compile_plan
 
+    keep_interrupts()
     out, litgpt = given["out"], given.pop("litgpt", False)
     with renamed(spec="RUN_OR_CORPUS", directory="--out"):
         corpus = read_source(source).make_corpus()
@@ -116,8 +117,11 @@ def _show(made: EditPlan, source: str, out: str, corpus: Corpus) -> None:
             )
         if len(made) > _NAMED:
             screen.print("...")
+    run, first = source, ""
+    if not (Path(source) / "run.json").is_file():  # of a corpus there is nothing to edit yet
+        run, first = "RUN", f"behemoth train {source} --out RUN, then "
     console(stderr=True).print(
-        f"next: behemoth edit {source} --plan {out} --method NAME --out EDIT"
+        f"next: {first}behemoth edit {run} --plan {out} --method NAME --out EDIT", markup=False
     )
 
 

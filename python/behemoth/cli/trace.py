@@ -13,7 +13,7 @@ from behemoth.support.extras import MissingExtraError, needed
 from behemoth.support.process import prepare
 
 from . import parse
-from .console import console, write_json
+from .console import console, keep_interrupts, write_json
 from .edit import CORPUS, DEVICE
 from .options import Option, command, flag
 
@@ -48,6 +48,7 @@ def trace(
     comes back with one state of the undisturbed model, by token and layer. DIR gets the
     frames facts.parquet and summary.parquet and, with the extra report, the chart as SVG and PNG.
     """
+    keep_interrupts()
     prepare()
     with needed():
         from behemoth.evaluate import trace as find

@@ -10,10 +10,11 @@ import typer
 from behemoth.model.sizes import SIZES
 from behemoth.support.bars import Bars
 from behemoth.support.extras import needed
+from behemoth.support.memory import bytes_of
 from behemoth.support.process import prepare, rank
 from behemoth.train.config import TrainConfig, default_config
 
-from .console import resumable, write_json
+from .console import keep_interrupts, resumable, write_json
 from .options import Option, command, field_options, force
 from .show_run import show_result
 
@@ -29,6 +30,8 @@ OPTIONS = (
     Option("out", "RUN", "Directory to write; one that is unfinished is resumed.",
            required="a directory to write"),
     *_FIELDS,
+    Option("memory", "SIZE", "Memory that it may take on a CPU, such as 8GB [what is free].",
+           bytes_of),
     force("the run that is there", "RUN"),
 )  # fmt: skip
 
@@ -51,6 +54,7 @@ def train(
     """
     settings = {row.key: given.pop(row.key) for row in _FIELDS if row.key in given}
     config = default_config(**settings)
+    keep_interrupts()
     prepare()
     with needed(), resumable(given["out"]):
         from behemoth.train import train as train_model

@@ -13,7 +13,7 @@ from behemoth.support.process import prepare
 from behemoth.support.text import bytes_text
 
 from . import parse
-from .console import console, resumable, write_json
+from .console import console, keep_interrupts, resumable, write_json
 from .options import Option, command, force
 
 app = typer.Typer(
@@ -47,6 +47,7 @@ def make(given: dict[str, Any], json: bool) -> None:
     ZOO/zoo.json lists every file with its hash: `behemoth verify ZOO` compares. `smoke` is 4 models
     and 4 twins of a minute together, `desk` 12 and 12 of larger worlds.
     """
+    keep_interrupts()
     prepare()
     with needed(), resumable(given["out"]):
         from behemoth.zoo import make_zoo

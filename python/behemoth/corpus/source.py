@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from behemoth._gen import FORMAT_VERSIONS
 from behemoth.support.checks import path_of
+from behemoth.support.digests import no_record
 from behemoth.support.errors import ArgumentError, CorpusError, nearest
 from behemoth.support.text import toml_text
 from behemoth.support.toml import read_toml
@@ -377,7 +378,7 @@ def read_manifest(directory: Path) -> dict[str, Any]:
         if not sound:
             raise ValueError
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise CorpusError(f"{fspath(file)} is damaged: it is no manifest of a corpus") from None
+        raise no_record(file, "manifest of a corpus") from None
     if version not in FORMAT_VERSIONS:
         raise CorpusError(
             f"{fspath(file)}: format version {version}, and this version of behemoth reads "

@@ -180,6 +180,12 @@ def edit(
     checkpoints = _checkpoints(single, sequential, checkpoint_at, len(made))
     if sequential and adapter:
         raise ArgumentError("adapter", True, "false for a sequence, whose sum is of full rank")
+    if adapter and not answers(chosen).low_rank():
+        raise ArgumentError(
+            "adapter",
+            f"true for {chosen.info.name}",
+            "false, or a method with changes of low rank, such as lora",
+        )
     made.check(ran.corpus)
     check_kinds(chosen, [made])
     record = EditRecord(

@@ -268,6 +268,11 @@ class Answers:
             return own(model, count)
         return 4 * count * sum(parameter.numel() for parameter in model.parameters())
 
+    def low_rank(self) -> bool:
+        """Whether its deltas are changes of low rank, as adapters are; by default they may be."""
+        own = self._own("low_rank")
+        return True if own is None else own()
+
     def searched(self) -> Searched:
         """What may be tried of its settings when it is tuned; nothing by default."""
         return getattr(self.method, "searched", {})

@@ -15,7 +15,7 @@ from typing import Any
 
 from behemoth.delta.delta import EditDelta
 from behemoth.support.checks import path_of
-from behemoth.support.digests import damaged, read_sealed, sealed
+from behemoth.support.digests import no_record, read_sealed, sealed
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.fields import made
 from behemoth.support.files import as_json, write_bytes
@@ -182,7 +182,7 @@ class EditRecord:
         try:
             return cls._of(directory, values)
         except (ValueError, KeyError, TypeError):
-            raise damaged(file, "is damaged: it is no record of an edit") from None
+            raise no_record(file, "record of an edit") from None
 
     @classmethod
     def _of(cls, directory: Path, values: Mapping[str, Any]) -> EditRecord:

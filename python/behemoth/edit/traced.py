@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from behemoth.support.digests import damaged, read_sealed, sealed
+from behemoth.support.digests import no_record, read_sealed, sealed
 from behemoth.support.fields import made
 from behemoth.support.files import as_json, write_bytes
 from behemoth.train.directory import TRACE
@@ -99,7 +99,7 @@ class TraceRecord:
             places = tuple(made(Place, place) for place in own["places"])
             return made(cls, {**own, "places": places})
         except (ValueError, KeyError, TypeError):
-            raise damaged(file, f"is damaged: it is no record of {_WHAT}") from None
+            raise no_record(file, f"record of {_WHAT}") from None
 
 
 def at_traced_place(name: str, settings: Mapping[str, object] | None, run: Path) -> dict[str, Any]:

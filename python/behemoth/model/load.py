@@ -21,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging
 
+from behemoth.support.digests import no_record
 from behemoth.support.errors import CorpusError
 
 __all__ = ["CONFIG", "WEIGHTS", "load_model"]
@@ -90,14 +91,14 @@ def _check_layers(config: Path, weights: Sequence[Path]) -> bool:
         layers = said["n_layer"] if "n_layer" in said else said["num_hidden_layers"]
         capped = said.get("attn_logit_softcapping") is not None
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise CorpusError(f"{config} is damaged: it is no configuration of a model") from None
+        raise no_record(config, "configuration of a model") from None
     names: list[str] = []
     for part in weights:
         try:
             with safe_open(part, framework="pt") as file:
                 names += file.keys()
         except (OSError, SafetensorError):
-            raise CorpusError(f"{part} is damaged: it is no safetensors") from None
+            raise no_record(part, "safetensors") from None
     there = {int(match[1]) for name in names if (match := _LAYER.search(name))}
     if layers != len(there):
         raise CorpusError(

@@ -20,7 +20,7 @@ import polars as pl
 
 from behemoth.corpus.corpus import Corpus
 from behemoth.support.checks import path_of
-from behemoth.support.digests import FILES, SEAL, check, digests, sealed, unsealed
+from behemoth.support.digests import FILES, SEAL, check, digests, no_record, sealed, unsealed
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.files import replacing, write_bytes
 from behemoth.support.locks import lock_folder
@@ -387,7 +387,7 @@ def read_head(place: Path) -> Mapping[str, Any] | None:
     try:
         values = read_toml(file.read_text(encoding="utf-8"))
     except ValueError:
-        raise CorpusError(f"{file} is damaged: it is no plan") from None
+        raise no_record(file, "plan") from None
     return unsealed(file, values, "a plan", FORMAT_VERSION)
 
 

@@ -25,8 +25,8 @@ from typing import Any, TypeVar
 from behemoth.study.file.identity import FORMAT
 from behemoth.study.records import ModelRecord, StudyRecord, TrialRecord
 from behemoth.support.checks import path_of
-from behemoth.support.digests import damaged, digests, read_sealed, sealed
-from behemoth.support.errors import ArgumentError, CorpusError
+from behemoth.support.digests import damaged, digests, no_record, read_sealed, sealed
+from behemoth.support.errors import ArgumentError
 from behemoth.support.files import as_json, write_bytes
 from behemoth.support.replacement import Kind, clear
 
@@ -130,7 +130,7 @@ class StudyDirectory:
         try:
             return StudyRecord.from_dict(_without_version(about))
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise CorpusError(f"{file} is damaged: it is no record of a study") from None
+            raise no_record(file, "record of a study") from None
 
     def model_record(self, name: str) -> ModelRecord | None:
         """What is recorded of a model; none where it is not finished.
@@ -183,7 +183,7 @@ def _read_record(kind: type[R], file: Path, name: str) -> R | None:
     try:
         record = kind.from_dict(_without_version(values))
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise damaged(file, f"is damaged: it is no record of {what}") from None
+        raise no_record(file, f"record of {what}") from None
     if record.id != name:
         raise damaged(file, f"is of {record.id}: it was copied here from elsewhere")
     return record

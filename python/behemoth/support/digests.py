@@ -21,8 +21,8 @@ from behemoth._gen import digest, digest_file
 from .errors import CorpusError
 
 __all__ = [
-    "FILES", "SEAL", "Checked", "check", "damaged", "digests", "leads_out", "read_sealed",
-    "sealed", "unchecked", "unsealed",
+    "FILES", "SEAL", "Checked", "check", "damaged", "digests", "leads_out", "no_record",
+    "read_sealed", "sealed", "unchecked", "unsealed",
 ]  # fmt: skip
 
 FILES = "files"
@@ -124,6 +124,11 @@ def damaged(file: Path, why: str = _CHANGED) -> CorpusError:
     return CorpusError(f"{file} {why}")
 
 
+def no_record(file: Path, what: str) -> CorpusError:
+    """Make the error of a file that cannot be read as what it should be: "record of a run"."""
+    return damaged(file, f"is damaged: it is no {what}")
+
+
 def digests(place: Path, names: Iterable[str | Path]) -> dict[str, str]:
     """BLAKE3 of some files of a directory, by name; of those that are there."""
     found = sorted(Path(name).as_posix() for name in names)
@@ -186,7 +191,7 @@ def unsealed(
     if version is not None:
         there = values.get("format_version")
         if not isinstance(there, int):
-            raise damaged(file, f"is damaged: it is no record of {what}")
+            raise no_record(file, f"record of {what}")
         if there != version:
             raise CorpusError(
                 f"{file}: format version {there}, and this version of behemoth reads {version}"
@@ -210,7 +215,7 @@ def read_sealed(file: Path, what: str, version: int | None = None) -> dict[str, 
     except (ValueError, RecursionError):
         values = None
     if not isinstance(values, dict):
-        raise damaged(file, f"is damaged: it is no record of {what}")
+        raise no_record(file, f"record of {what}")
     return unsealed(file, values, what, version)
 
 

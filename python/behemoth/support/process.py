@@ -11,6 +11,8 @@ import os
 import platform
 import sys
 
+from .lean import lean
+
 # What libraries read once, when they are loaded.
 ENVIRONMENT = {
     # Threads of libgomp wait for each other in a loop, for milliseconds; where others want the
@@ -30,8 +32,9 @@ def prepare() -> None:
 
     What the environment says already stays. With glibc, memory that was freed stays with the
     process: given back, it is cleared by the kernel before it comes again, which took a tenth of
-    a step of training.
+    a step of training. torch and transformers load only what is used (`behemoth.support.lean`).
     """
+    lean()
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":

@@ -38,6 +38,7 @@ def train(
     out: str | PathLike[str],
     config: TrainConfig | None = None,
     force: bool = False,
+    memory: int | None = None,
     progress: Looking = None,
 ) -> TrainResult:
     """Train a model on a corpus, or go on where a stopped run left it.
@@ -54,6 +55,9 @@ def train(
         `default_config` by default.
     force : bool
         Replace the run that is there, be it the same, another or damaged.
+    memory : int, optional
+        Bytes of memory that it may take on a CPU, beside what the process has; what would take
+        more is refused beforehand, by a reckoning. By default what is free.
     progress : callable or Progress, optional
         Who looks on; details are a `Report`. What it raises stops the work.
 
@@ -85,4 +89,4 @@ def train(
     with needed():
         from .start import run
 
-    return run(source, out=out, config=config, force=force, progress=progress)
+    return run(source, out=out, config=config, force=force, memory=memory, progress=progress)

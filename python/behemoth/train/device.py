@@ -161,7 +161,8 @@ class Machine:
         deterministic = torch.are_deterministic_algorithms_enabled()
         warns = torch.is_deterministic_algorithms_warn_only_enabled()
         torch.set_num_threads(self.threads)
-        if self.device.type == "cuda":
+        on_gpu = self.device.type == "cuda"
+        if on_gpu:
             # Only before the first use of cuBLAS does this say anything to it.
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             torch.use_deterministic_algorithms(True, warn_only=True)
@@ -169,7 +170,8 @@ class Machine:
             yield
         finally:
             torch.set_num_threads(threads)
-            torch.use_deterministic_algorithms(deterministic, warn_only=warns)
+            if on_gpu:  # elsewhere it would only load torch's compiler, for two seconds
+                torch.use_deterministic_algorithms(deterministic, warn_only=warns)
 
 
 def device_name(device: torch.device) -> str:

@@ -39,6 +39,7 @@ from .optimiser import optimiser_tensors
 from .probing import probed_facts, recall_by_exposures
 from .report import Report
 from .result import TrainResult
+from .room import require_room
 from .run import RunRecord
 from .schedule import learning_rate
 from .sharding import Whole
@@ -80,6 +81,7 @@ class Loop:
         machine: Machine,
         directory: RunDirectory,
         progress: Looking,
+        memory: int | None = None,
     ) -> None:
         self.corpus, self.config, self.machine = corpus, config, machine
         self.directory, self.progress = directory, progress
@@ -98,6 +100,8 @@ class Loop:
             pin_memory=machine.device.type == "cuda",
         )
         self.steps = config.total_steps(self.stream.blocks)
+        if machine.device.type == "cpu":
+            require_room(config, corpus.vocabulary_size, machine.world_size, memory)
         self.model = _begun(corpus, config, machine)
         size, vocabulary = config.size, self.model.config.vocab_size
         shared = machine.shares(config)

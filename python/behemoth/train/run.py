@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from behemoth._gen import digest
 from behemoth.support.checks import path_of
-from behemoth.support.digests import check, read_sealed, sealed
+from behemoth.support.digests import check, no_record, read_sealed, sealed
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.files import as_json, write_bytes
 
@@ -130,7 +130,7 @@ def read_record(directory: str | PathLike[str]) -> RunRecord | None:
     try:
         return RunRecord.from_dict(values)
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise CorpusError(f"{file} is damaged: it is no record of a run") from None
+        raise no_record(file, "record of a run") from None
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from os import PathLike
 
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.source import MANIFEST
-from behemoth.support.checks import path_of
+from behemoth.support.checks import path_of, whole_number
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.progress import Looking
 
@@ -34,12 +34,15 @@ def run(
     out: str | PathLike[str],
     config: TrainConfig | None = None,
     force: bool = False,
+    memory: int | None = None,
     progress: Looking = None,
 ) -> TrainResult:
     """Train a model; see `behemoth.train.train`."""
     config = default_config() if config is None else config
     if not isinstance(config, TrainConfig):
         raise ArgumentError("config", config, "a TrainConfig; behemoth.default_config makes one")
+    if memory is not None:
+        whole_number("memory", memory, 1)
     corpus = source if isinstance(source, Corpus) else _open(source)
     directory = RunDirectory(path_of("out", out))
     machine = Machine.find(config)
@@ -47,7 +50,7 @@ def run(
         if not machine.main:
             if machine.agreement.tell() == _FINISHED:
                 return _result(directory, directory.record())
-            return Loop(corpus, config, machine, directory, progress).train()
+            return Loop(corpus, config, machine, directory, progress, memory).train()
         with ExitStack() as held:
             with machine.agreement.refusing() as tell:
                 held.enter_context(directory.locked())
@@ -61,7 +64,7 @@ def run(
                 directory.finished()
                 return _result(directory, record)
             # Made before anything is written or set aside: what it refuses changes nothing.
-            whole = Loop(corpus, config, machine, directory, progress)
+            whole = Loop(corpus, config, machine, directory, progress, memory)
             with directory.begun(replaces=replaces):
                 try:
                     return whole.train()

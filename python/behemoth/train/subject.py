@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from behemoth.model.architectures import find_family
 from behemoth.model.sizes import Size
 from behemoth.support.checks import path_of
-from behemoth.support.errors import ArgumentError, CorpusError, renamed
+from behemoth.support.digests import no_record
+from behemoth.support.errors import ArgumentError, renamed
 
 if TYPE_CHECKING:
     import torch
@@ -123,7 +124,7 @@ def read_config(directory: Path, name: str = "directory") -> Mapping[str, Any]:
     except (OSError, ValueError, AttributeError) as error:
         if isinstance(error, ArgumentError):
             raise
-        raise CorpusError(f"{file} is damaged: it is no configuration of a model") from None
+        raise no_record(file, "configuration of a model") from None
     if config.get("quantization_config") is not None:
         raise ArgumentError(name, f"{directory}, whose weights are quantised", "plain weights")
     return config

@@ -24,7 +24,8 @@ from typing import Any
 
 import polars as pl
 
-from behemoth.support.errors import ArgumentError, CorpusError
+from behemoth.support.digests import no_record
+from behemoth.support.errors import ArgumentError
 from behemoth.support.fields import made
 from behemoth.support.files import as_json, replacing, write_bytes
 
@@ -126,7 +127,7 @@ class TuningDirectory:
             try:
                 found.append(made(Tried, values))
             except ArgumentError:
-                raise CorpusError(f"{file} is damaged: it is no trial of a tuning") from None
+                raise no_record(file, "trial of a tuning") from None
         return found
 
     def write(self, tried: Tried) -> None:
@@ -161,5 +162,5 @@ def _read(file: Path) -> dict[str, Any]:
         values = json.loads(file.read_text(encoding="utf-8"))
         assert isinstance(values, dict)
     except (OSError, ValueError, AssertionError):
-        raise CorpusError(f"{file} is damaged: it is no record of a tuning") from None
+        raise no_record(file, "record of a tuning") from None
     return values

@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from behemoth._gen import digest
-from behemoth.support.digests import damaged, read_sealed, sealed
+from behemoth.support.digests import no_record, read_sealed, sealed
 from behemoth.support.fields import made
 from behemoth.support.files import as_json, write_bytes
 from behemoth.support.replacement import Kind
@@ -125,4 +125,4 @@ class ZooRecord:
             files = {name: made(Listed, row) for name, row in values["files"].items()}
             return cls(values["size"], values["behemoth"], models, files)
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise damaged(file, "is damaged: it is no record of a zoo") from None
+            raise no_record(file, "record of a zoo") from None

@@ -164,7 +164,7 @@ def test_methods_may_be_kept_to_some_points(tiny):
     said = {
         "world.subjects": "20",
         "corpus.swap": "0",
-        "train.batch_size.x": "0",
+        "train.seed": "0",
     }
     for name, value in said.items():
         where = f'"{name}" = [{value}]'
@@ -174,6 +174,8 @@ def test_methods_may_be_kept_to_some_points(tiny):
     for where, allowed in (
         ('"world.seed" = [3]', "what some point of the grid has"),
         ('"wrold.seed" = [0]', "world, corpus"),
+        ('"world.sed" = [0]', r"world.subjects.*\(did you mean world.seed\?\)"),
+        ('"train.batch_size.x" = [0]', "train.batch_size"),
     ):
         with pytest.raises(ArgumentError, match=f"where'.*{allowed}"):
             Study.parse(changed(tiny, 'label = "ascent"', f'label = "a"\nwhere = {{ {where} }}'))

@@ -12,11 +12,8 @@ use super::manifest::{Found, Manifest, ShardRecord, read_record};
 use super::names::{self, FOLDERS, MANIFEST, SPEC, TOKENS, shard_file};
 use super::plan::ShardPlan;
 use crate::corpus::Corpus;
-use crate::error::{Error, Result};
+use crate::error::{DISK_RESERVE, Error, Result};
 use crate::spec::Spec;
-
-/// Bytes left free on the disk for the small files of a corpus.
-const RESERVE: u64 = 16 << 20;
 
 /// Refuses a directory of something else; gives whether it is to be begun anew.
 pub(super) fn prepare(directory: &Path, corpus: &Corpus, force: bool) -> Result<bool> {
@@ -146,7 +143,7 @@ pub(super) fn whole(directory: &Path, shard: u64, spec_hash: &str) -> Result<Opt
 /// Refuses to begin what cannot be finished for want of disk.
 pub(super) fn require_room(directory: &Path, needed: u64, freed: u64) -> Result<()> {
     let free = free_bytes(directory)?.saturating_add(freed);
-    if needed.saturating_add(RESERVE) > free {
+    if needed.saturating_add(DISK_RESERVE) > free {
         return Err(Error::Disk {
             path: directory.to_path_buf(),
             needed,

@@ -232,7 +232,7 @@ fn too_little_disk_is_found_before_anything_is_written() {
     assert_eq!(
         error.to_string(),
         format!(
-            "not enough disk for {}: {needed} bytes needed, {free} bytes free",
+            "not enough disk for {}: {needed} bytes needed and 16 MiB to be left free, {free} bytes free",
             path.display()
         )
     );

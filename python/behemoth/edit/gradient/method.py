@@ -102,6 +102,10 @@ class GradientMethod(Budget, ABC):
         """Layers whose linear modules change; none for all."""
         return self.layers
 
+    def low_rank(self) -> bool:
+        """Whether there is a rank."""
+        return self.rank is not None
+
     def effort(self) -> Effort:
         """Rows that carry the edit, and rows that hold the rest in place."""
         return Effort(self.steps, self.edit_rows + self.retain_rows)

@@ -55,6 +55,10 @@ class TruncatedFineTuning(FineTuning):
         if self.part == "all":
             raise ArgumentError("part", "'all'", "mlp, attention, both")
 
+    def low_rank(self) -> bool:
+        """That is what it cuts its changes to."""
+        return True
+
     def as_returned(self, stacked: StackedDeltas) -> StackedDeltas:
         """Every change cut to the rank."""
         from behemoth.delta.stack import StackedDeltas

@@ -85,6 +85,10 @@ class Grace:
         if not self.stop_loss >= 0:
             raise ArgumentError("stop_loss", self.stop_loss, "from 0")
 
+    def low_rank(self) -> bool:
+        """It has a module beside the weights."""
+        return False
+
     def effort(self) -> Effort:
         """Steps of the search for values, in every wording."""
         return Effort(self.steps, _WORDINGS)

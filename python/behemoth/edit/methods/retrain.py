@@ -52,6 +52,10 @@ class Retraining:
         doses=False,
     )
 
+    def low_rank(self) -> bool:
+        """Everything is trained anew."""
+        return False
+
     def effort(self) -> Effort:
         """One training."""
         return Effort(steps=0, rows=0, trainings=1)

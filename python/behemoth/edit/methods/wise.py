@@ -107,6 +107,10 @@ class Wise:
             if not getattr(self, name) >= 0:
                 raise ArgumentError(name, getattr(self, name), "from 0")
 
+    def low_rank(self) -> bool:
+        """It has a module beside the weights."""
+        return False
+
     def effort(self) -> Effort:
         """Steps with the rows of the edit; retained rows are looked at once."""
         return Effort(self.steps, _ROWS)

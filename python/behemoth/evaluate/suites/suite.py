@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from behemoth.support.digests import no_record
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import as_json, replacing, write_bytes
 from behemoth.support.progress import Looking, task
@@ -238,7 +239,7 @@ class SuiteResult:
                 frame = pl.read_parquet(file.with_name(FRAME))
                 return cls(**{name: values[name] for name in own}, measures=measures, frame=frame)
         except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError):
-            raise CorpusError(f"{file} is damaged: it is no result of a suite") from None
+            raise no_record(file, "result of a suite") from None
         raise CorpusError(
             f"{file}: format version {version}, and this version of behemoth reads {FORMAT_VERSION}"
         )

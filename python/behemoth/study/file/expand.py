@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Expansion", "expand"]
 
+# What is 0 where nobody says it.
+_ZERO = {"world.seed", "train.seed", "plan.seed", ".".join(ROTATION), ".".join(SWAP)}
 # A study measures recall once, on all facts, and needs no curves of each of its models.
 _QUIET: dict[str, Any] = {"tensorboard": False, "probe_facts": 0}
 
@@ -72,8 +74,10 @@ def expand(study: Study, threads: int) -> Expansion:
     models: dict[str, ModelUnit] = {}
     trials: dict[str, TrialUnit] = {}
     made: dict[str, Corpus] = {}
+    said: set[str] = set()
     for values in study.points:
         point = _Point(study, values, threads, made)
+        said.update(_names(point.tables))
         models.setdefault(point.model.id, point.model)
         for trial, twin in point.trials():
             if twin is not None:
@@ -85,11 +89,21 @@ def expand(study: Study, threads: int) -> Expansion:
                 )
     used = {trial.choice.label for trial in trials.values()}
     for choice in study.methods:
-        if choice.label not in used:  # a name or a value that is misspelt would pass in silence
+        # What no point says is 0 at all of them, so that a misspelt name of a 0 would hold.
+        for name in choice.where.keys() - said - _ZERO:
+            raise ArgumentError.unknown("where", name, sorted(said | _ZERO)).within("method")
+        if choice.label not in used:  # a value that is misspelt would pass in silence
             allowed = "what some point of the grid has"
             raise ArgumentError("where", f"{choice.where} of {choice.label!r}", allowed)
     order = {name: place for place, name in enumerate(models)}
     return Expansion(models, sorted(trials.values(), key=lambda trial: order[trial.model]))
+
+
+def _names(tables: Mapping[str, Any], within: str = "") -> Iterator[str]:
+    for key, value in tables.items():
+        yield f"{within}{key}"
+        if isinstance(value, Mapping):
+            yield from _names(value, f"{within}{key}.")
 
 
 class _Point:

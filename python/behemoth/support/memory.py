@@ -1,0 +1,65 @@
+"""Memory: how much there is for this process, and amounts of it as people write them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from .errors import ArgumentError
+
+__all__ = ["available", "bytes_of"]
+
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
+          "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}  # fmt: skip
+_LARGEST = 2**63 - 1
+# Limits of a container: version 2 of cgroups, and version 1.
+_LIMITS = (
+    ("sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory.current"),
+    ("sys/fs/cgroup/memory/memory.limit_in_bytes", "sys/fs/cgroup/memory/memory.usage_in_bytes"),
+)
+
+
+def available(root: Path = Path("/")) -> int | None:
+    """Bytes that this process may still take without swapping; none where nobody says.
+
+    What Linux says of the machine, or what a container has left, whichever is less.
+
+    Parameters
+    ----------
+    root : Path
+        Of the file system.
+    """
+    found: list[int] = []
+    rows = _read(root / "proc/meminfo").splitlines()
+    found += [int(row.split()[1]) * 1024 for row in rows if row.startswith("MemAvailable:")]
+    for limit, used in _LIMITS:
+        most, taken = _read(root / limit).strip(), _read(root / used).strip()
+        if most.isdigit() and taken.isdigit():
+            found.append(max(0, int(most) - int(taken)))
+    return min(found, default=None)
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="ascii")
+    except (OSError, ValueError):
+        return ""
+
+
+def bytes_of(name: str, text: str) -> int:
+    """Read ``8GB``, ``500 MB``, ``2GiB`` or a number of bytes.
+
+    Raises
+    ------
+    ArgumentError
+
+    Examples
+    --------
+    >>> bytes_of("memory", "1.5 GB"), bytes_of("memory", "2GiB"), bytes_of("memory", "1e9")
+    (1500000000, 2147483648, 1000000000)
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?(?:[eE]\d{1,2})?)\s*([A-Za-z]*)\s*", text, re.ASCII)
+    unit = _UNITS.get(match[2].upper()) if match is not None else None
+    if match is None or unit is None or not 1 <= float(match[1]) * unit <= _LARGEST:
+        raise ArgumentError(name, text, "an amount of memory, such as 8GB, 500MB or 2GiB")
+    return int(float(match[1]) * unit)

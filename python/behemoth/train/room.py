@@ -1,0 +1,64 @@
+"""Whether a step of training will fit into memory, and what would: told before anything is made."""
+
+from __future__ import annotations
+
+from behemoth.model.memory import training_bytes
+from behemoth.support.errors import ArgumentError
+from behemoth.support.memory import available
+from behemoth.support.text import bytes_text
+
+from .config import TrainConfig
+
+__all__ = ["require_room"]
+
+
+def require_room(
+    config: TrainConfig, vocabulary: int, processes: int = 1, memory: int | None = None
+) -> None:
+    """Refuse a run on a CPU that would take more memory than there is.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    vocabulary : int
+        Rows of the embedding and of the head.
+    processes : int
+        How many share a batch.
+    memory : int, optional
+        Bytes that this process may take; what the machine or the container has free by default.
+
+    Raises
+    ------
+    ArgumentError
+        With the largest batch that would fit, or how often to accumulate for this one.
+    """
+    free = available() if memory is None else memory
+    if free is None:
+        return
+
+    def takes(blocks: int) -> int:
+        return training_bytes(config.size, vocabulary, blocks * config.block_length)
+
+    shares = [
+        config.batch_size // (processes * times)
+        for times in range(config.accumulate, config.batch_size + 1)
+        if config.batch_size % (processes * times) == 0
+    ]
+    if not shares or takes(shares[0]) <= free:
+        return
+    need = f"takes about {bytes_text(takes(shares[0]))} of memory, and {bytes_text(free)} are"
+    need += " free" if memory is None else " allowed"
+    fits = next((blocks for blocks in shares if takes(blocks) <= free), 0)
+    if not fits:
+        raise ArgumentError(
+            "model",
+            f"{config.size.name}, which with one block of {config.block_length:,} tokens takes "
+            f"about {bytes_text(takes(1))} of memory",
+            f"what fits into {bytes_text(free)}: a smaller model, or shorter blocks",
+        )
+    raise ArgumentError(
+        "batch_size",
+        f"{config.batch_size:,}, which {need}",
+        f"up to {processes * config.accumulate * fits:,}, or accumulate = "
+        f"{config.batch_size // (processes * fits)} with this one",
+    )

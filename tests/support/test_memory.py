@@ -1,0 +1,44 @@
+"""How much memory there is, by a file system of its own, and amounts as people write them."""
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from behemoth.support.errors import ArgumentError
+from behemoth.support.memory import available, bytes_of
+
+
+def lay(place, name, text):
+    (place / name).parent.mkdir(parents=True, exist_ok=True)
+    (place / name).write_text(text)
+
+
+def test_what_is_free_is_what_the_machine_or_the_container_has_less(tmp_path):
+    assert available(tmp_path) is None
+    lay(tmp_path, "proc/meminfo", "MemTotal: 9000 kB\nMemAvailable: 5000 kB\n")
+    assert available(tmp_path) == 5000 * 1024
+    lay(tmp_path, "sys/fs/cgroup/memory.max", "max\n")
+    lay(tmp_path, "sys/fs/cgroup/memory.current", "1000\n")
+    assert available(tmp_path) == 5000 * 1024
+    lay(tmp_path, "sys/fs/cgroup/memory.max", "4000\n")
+    assert available(tmp_path) == 3000
+    lay(tmp_path, "sys/fs/cgroup/memory.current", "9000\n")
+    assert available(tmp_path) == 0
+
+
+@given(st.text(max_size=8) | st.from_regex(r"[0-9.eE]{1,6} ?[kKmMgGiIbB]{0,3}", fullmatch=True))
+@settings(max_examples=80, deadline=None, derandomize=True, database=None)
+def test_an_amount_is_read_or_refused_in_one_line(text):
+    try:
+        value = bytes_of("--memory", text)
+    except ArgumentError as error:
+        refusal = str(error)
+    else:
+        assert value >= 1 and bytes_of("--memory", str(value)) == value
+        return
+    assert len(refusal.splitlines()) == 1 and "such as 8GB" in refusal
+
+
+@pytest.mark.parametrize("text", ["", "8G B", "0", "-1GB", "1e99", "many", "8GX", "inf"])
+def test_what_is_no_amount(text):
+    with pytest.raises(ArgumentError, match="allowed: an amount of memory"):
+        bytes_of("--memory", text)
