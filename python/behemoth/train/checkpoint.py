@@ -18,7 +18,6 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from torch.optim import AdamW
 from transformers import PreTrainedModel
 
 from behemoth.support.digests import FILES, check, digests, read_sealed, sealed
@@ -26,7 +25,7 @@ from behemoth.support.errors import CorpusError
 from behemoth.support.files import as_json, replacing, sweep_folder, write_bytes
 
 from .errors import TrainError
-from .optimiser import load_optimiser, optimiser_tensors
+from .trained import Trained
 
 _WEIGHTS, _OPTIMISER, _STATE = "model.safetensors", "optimiser.safetensors", "state.json"
 _RANDOM = "random"
@@ -69,16 +68,16 @@ class Checkpoints:
         """Where the checkpoint of a step is, or would be."""
         return self.directory / f"step-{step:08}"
 
-    def save(self, model: PreTrainedModel, optimiser: AdamW | None, state: State) -> Path:
-        """Write a checkpoint; without an optimiser, one that is only looked at."""
+    def save(self, model: PreTrainedModel, trained: Trained | None, state: State) -> Path:
+        """Write a checkpoint; without what it is trained by, one that is only looked at."""
         path = self.path(state.step)
         with replacing(path) as temporary:
             temporary.mkdir()
             save_model(model, temporary)
-            if optimiser is not None:
-                tensors = optimiser_tensors(model, optimiser) | _random_states()
+            if trained is not None:
+                tensors = trained.tensors() | _random_states()
                 save_file(_contiguous(tensors), temporary / _OPTIMISER)
-            about = {"resumable": optimiser is not None, **vars(state)}
+            about = {"resumable": trained is not None, **vars(state)}
             files = digests(temporary, (_WEIGHTS, "config.json", _OPTIMISER))
             (temporary / _STATE).write_bytes(as_json(sealed({**about, FILES: files})))
         return path
@@ -88,7 +87,7 @@ class Checkpoints:
         found = [path for path in self._all() if (path / _OPTIMISER).is_file()]
         return found[-1] if found else None
 
-    def load(self, path: Path, model: PreTrainedModel, optimiser: AdamW) -> State:
+    def load(self, path: Path, model: PreTrainedModel, trained: Trained) -> State:
         """Put back a checkpoint.
 
         Raises
@@ -102,7 +101,7 @@ class Checkpoints:
             check(path, state.pop(FILES, None), _WEIGHTS, _OPTIMISER)
             fill(model, load_file(path / _WEIGHTS))
             tensors = load_file(path / _OPTIMISER)
-            load_optimiser(model, optimiser, tensors)
+            trained.load(tensors)
             _set_random_states(tensors)
             state.pop("resumable")
             return State(**state)

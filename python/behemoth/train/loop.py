@@ -62,7 +62,8 @@ def _begun(corpus: Corpus, config: TrainConfig, machine: Machine) -> PreTrainedM
             block_length=config.block_length,
             end_of_document=corpus.end_of_document,
         )
-    model = model_of(Path(config.start), corpus, "start").load_model("cpu")
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[config.weights]
+    model = model_of(Path(config.start), corpus, "start").load_model("cpu", dtype)
     positions = model.config.max_position_embeddings
     if config.block_length > positions:
         raise ArgumentError("block_length", config.block_length, f"up to {positions}, as the model")
@@ -217,7 +218,7 @@ class Loop:
 
     def _save(self) -> None:
         began = time.perf_counter()
-        self.checkpoints.save(self.model, self.update.optimiser, self._state())
+        self.checkpoints.save(self.model, self.update.trained, self._state())
         self.checkpoints.prune(1, self.history)
         self.save_seconds = time.perf_counter() - began
 
@@ -233,7 +234,7 @@ class Loop:
         if self.directory.record() is None and self.machine.main:
             self.directory.begin(self.corpus, self._record())
         if last is not None:
-            state = self.checkpoints.load(last, self.model, self.update.optimiser)
+            state = self.checkpoints.load(last, self.model, self.update.trained)
             self.stream.load_state_dict(state.stream)
             self.step, self.seconds, self.first_loss = state.step, state.seconds, state.first_loss
         elif self.machine.main:

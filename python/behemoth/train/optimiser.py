@@ -13,9 +13,9 @@ from .config import TrainConfig
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 
-def make_optimiser(model: nn.Module, config: TrainConfig) -> AdamW:
-    """Make the optimiser of a model, fused where the device has a kernel for that."""
-    parameters = list(model.parameters())
+def make_optimiser(named: Mapping[str, nn.Parameter], config: TrainConfig) -> AdamW:
+    """Make the optimiser of parameters, fused where the device has a kernel for that."""
+    parameters = list(named.values())
     groups = [
         {"params": [p for p in parameters if p.dim() > 1], "weight_decay": config.weight_decay},
         {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
@@ -24,20 +24,22 @@ def make_optimiser(model: nn.Module, config: TrainConfig) -> AdamW:
     return AdamW(groups, lr=config.learning_rate, betas=(config.beta1, config.beta2), fused=fused)
 
 
-def optimiser_tensors(model: nn.Module, optimiser: AdamW) -> dict[str, Tensor]:
+def optimiser_tensors(named: Mapping[str, nn.Parameter], optimiser: AdamW) -> dict[str, Tensor]:
     """Give the optimiser's state as tensors named ``PARAMETER.MOMENT``."""
     return {
         f"{name}.{moment}": optimiser.state[parameter][moment]
-        for name, parameter in model.named_parameters()
+        for name, parameter in named.items()
         for moment in _MOMENTS
         if parameter in optimiser.state
     }
 
 
 @torch.no_grad()
-def load_optimiser(model: nn.Module, optimiser: AdamW, tensors: Mapping[str, Tensor]) -> None:
+def load_optimiser(
+    named: Mapping[str, nn.Parameter], optimiser: AdamW, tensors: Mapping[str, Tensor]
+) -> None:
     """Put back what `optimiser_tensors` gave."""
-    for name, parameter in model.named_parameters():
+    for name, parameter in named.items():
         optimiser.state[parameter] = {
             moment: tensors[f"{name}.{moment}"].to(
                 parameter.device if moment != "step" or parameter.device.type != "cpu" else "cpu"
