@@ -52,3 +52,9 @@ def test_every_field_is_documented():
     from behemoth.cli.options import field_help
 
     assert set(field_help(TrainConfig)) == {field.name for field in fields(TrainConfig)}
+
+
+@pytest.mark.parametrize("given", [{"lora_rank": 2}, {"weights": "bf16"}])
+def test_what_follows_other_weights_is_not_shared_out(given):
+    with pytest.raises(ArgumentError, match="beside fully_shard"):
+        TrainConfig(start="model", fully_shard=True, **given)

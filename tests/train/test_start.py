@@ -47,9 +47,116 @@ def test_the_command_and_a_checkpoint(run, corpus, first, tmp_path):
               "--checkpoint-history", 2, "--out", tmp_path / "one", "--json")  # fmt: skip
     assert one.json()["steps"] == 2
     [step] = (tmp_path / "one" / "checkpoints").glob("step-*1")
-    two = run("train", spec, "--from", step, *words, "--no-tensorboard",
-              "--out", tmp_path / "two", "--json")  # fmt: skip
+    two = run("train", spec, "--from", step, *words, "--no-tensorboard", "--lora-rank", 2,
+              "--weights", "bf16", "--out", tmp_path / "two", "--json")  # fmt: skip
     assert two.json()["loss"] < one.json()["loss"] + 0.5
+
+
+def test_changes_of_low_rank_are_all_that_is_trained(corpus, first, tmp_path):
+    config = default_config(start=first, steps=4, lora_rank=2, lora_alpha=4, **SETTINGS)
+    result = train(corpus, out=tmp_path / "on", config=config)
+    before, after = (load_file(place / "model.safetensors") for place in (first, tmp_path / "on"))
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert moved == {name for name in before if "layers" in name and "norm" not in name}
+    for name in moved:
+        values = torch.linalg.svdvals(after[name] - before[name])
+        assert int((values > 1e-4 * values[0]).sum()) == 2, name
+    assert result.steps == 4
+
+
+@pytest.mark.parametrize("settings", [{"lora_rank": 2}, {}], ids=["low rank", "all"])
+def test_weights_in_bfloat16_are_kept_so(corpus, first, tmp_path, settings):
+    from behemoth.train.run import read_run
+
+    settings = {**SETTINGS, "learning_rate": 1e-3, "steps": 6, **settings}
+    whole, short = (
+        train(corpus, out=tmp_path / weights, config=default_config(start=first, weights=weights,
+                                                                    **settings))
+        for weights in ("fp32", "bf16")
+    )  # fmt: skip
+    assert short.loss == pytest.approx(whole.loss, abs=0.02)
+    began, weights = (
+        load_file(place / "model.safetensors") for place in (first, tmp_path / "bf16")
+    )
+    assert {weight.dtype for weight in weights.values()} == {torch.bfloat16}
+    for name, weight in began.items():
+        if "proj" in name:
+            assert not torch.equal(weight.bfloat16(), weights[name]), name
+    model = read_run(tmp_path / "bf16").load_model("cpu")
+    assert model.dtype == torch.float32, "others look at it as at every model"
+    size = (tmp_path / "bf16" / "model.safetensors").stat().st_size
+    assert size < 0.6 * (first / "model.safetensors").stat().st_size
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_gradients_of_factors_are_those_of_the_sum(family, corpus):
+    from behemoth.model.build import build_model
+    from behemoth.model.sizes import Size
+    from behemoth.train.trained import LowRank
+
+    size = Size("tiny", 32, 2, 4, 48, family, key_value_heads=2, head_width=8)
+    model = build_model(size, 40, seed=0, block_length=64)
+    config = default_config(start=None, **SETTINGS)
+    object.__setattr__(config, "lora_rank", 3)
+    object.__setattr__(config, "lora_alpha", 6.0)
+    made = LowRank(model, config)
+    tokens = torch.randint(2, 40, (3, 9), generator=torch.Generator().manual_seed(1))
+    for _ in range(2):  # of the first step one factor is zero
+        model(input_ids=tokens, labels=tokens).loss.backward()
+        made.gather()
+        own = dict(made._own)
+        leaves = {name: factor.detach().clone().requires_grad_() for name, factor in own.items()}
+        sums = {}
+        for name, before in made._before.items():
+            change = 2 * leaves[f"{name}.left"] @ leaves[f"{name}.right"]
+            sums[name] = before + (change.T if family == "gpt2" else change)
+        out = torch.func.functional_call(
+            model, sums, kwargs={"input_ids": tokens, "labels": tokens}
+        )
+        wanted = torch.autograd.grad(out.loss, list(leaves.values()))
+        for (name, factor), gradient in zip(own.items(), wanted, strict=True):
+            torch.testing.assert_close(factor.grad, gradient, rtol=1e-4, atol=1e-6, msg=name)
+        made.optimiser.step()
+        made.write()
+
+
+@pytest.mark.exact
+@pytest.mark.parametrize("kind", ["low rank", "masters"])
+def test_what_is_kept_goes_on_with_the_same_bits(kind):
+    from behemoth.model.build import build_model
+    from behemoth.model.sizes import Size
+    from behemoth.train.trained import LowRank, Masters
+
+    size = Size("tiny", 32, 2, 4, 48, "llama", key_value_heads=2, head_width=8)
+    config = default_config(**SETTINGS)
+    object.__setattr__(config, "lora_rank", 3)
+
+    def begun():
+        model = build_model(size, 40, seed=0, block_length=64).bfloat16()
+        return model, (LowRank if kind == "low rank" else Masters)(model, config)
+
+    def steps(model, made, numbers):
+        for number in numbers:
+            tokens = torch.randint(2, 40, (3, 9), generator=torch.Generator().manual_seed(number))
+            model(input_ids=tokens, labels=tokens).loss.backward()
+            made.gather()
+            made.optimiser.step()
+            made.optimiser.zero_grad()
+            made.write()
+
+    model, made = begun()
+    steps(model, made, [1, 2])
+    weights = {name: value.clone() for name, value in model.state_dict().items()}
+    kept = {name: value.clone() for name, value in made.tensors().items()}
+    steps(model, made, [3])
+    again, resumed = begun()
+    again.load_state_dict(weights)
+    resumed.load(kept)
+    steps(again, resumed, [3])
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name]), name
+        if "layers" in name and "norm" not in name:
+            assert not torch.equal(value, weights[name]), name
 
 
 def test_what_it_cannot_go_on_from_is_refused(corpus, first, tmp_path):
@@ -63,6 +170,10 @@ def test_what_it_cannot_go_on_from_is_refused(corpus, first, tmp_path):
     refused("'architecture': got a configuration, allowed: none beside start",
             architecture={"model_type": "llama"})  # fmt: skip
     refused("'model': got nano, allowed: none beside architecture", model="nano")
+    refused("'lora_rank': got 0, allowed: a whole number from 1", lora_rank=0)
+    refused("'lora_rank': got 2, allowed: only beside start", start=None, lora_rank=2)
+    refused("'weights': got bf16, allowed: only beside start", start=None, weights="bf16")
+    refused("'lora_alpha': got 2.0, allowed: none without lora_rank", lora_alpha=2.0)
     large = Corpus(World(subjects=5000, relations=2, objects=900), exposures=1)
     refused(r"'start': got a model of \d+ tokens, allowed: one of \d+ or more", large)
     refused("'block_length': got 4096, allowed: up to 2048", block_length=4096,

@@ -31,14 +31,16 @@ _LAYER = re.compile(r"\.(?:layers|h)\.(\d+)\.")
 _CONFIG_BYTES = 1 << 20
 
 
-def load_model(directory: Path) -> PreTrainedModel:
-    """Load a model, in float32 on the CPU.
+def load_model(directory: Path, dtype: torch.dtype | None = None) -> PreTrainedModel:
+    """Load a model on the CPU.
 
     Parameters
     ----------
     directory : Path
         Of ``config.json`` and ``model.safetensors``, or the parts that
         ``model.safetensors.index.json`` lists.
+    dtype : torch.dtype, optional
+        What its weights are held in; float32 by default, whatever the files have.
 
     Raises
     ------
@@ -58,8 +60,8 @@ def load_model(directory: Path) -> PreTrainedModel:
         try:
             # A pair, with output_loading_info, which the types do not know.
             loaded: Any = AutoModelForCausalLM.from_pretrained(
-                directory, dtype=torch.float32, use_safetensors=True, trust_remote_code=False,
-                local_files_only=True, output_loading_info=True,
+                directory, dtype=dtype or torch.float32, use_safetensors=True,
+                trust_remote_code=False, local_files_only=True, output_loading_info=True,
                 # Said here, since a configuration may name kernels to be fetched and run.
                 attn_implementation="eager" if capped else "sdpa",
             )  # fmt: skip

@@ -32,13 +32,14 @@ def training_loss(
     Parameters
     ----------
     model : PreTrainedModel
-        With weights in float32.
+        Fused blocks want weights in float32.
     dtype : torch.dtype
         Of the matrix products: float32 or bfloat16.
     compiled : bool
         Hand the way to the last norm to `torch.compile`.
     """
-    if isinstance(model, GPTNeoXForCausalLM) and _is_pythias(model.config):
+    whole = model.dtype == torch.float32
+    if whole and isinstance(model, GPTNeoXForCausalLM) and _is_pythias(model.config):
         return TrainingLoss(model, dtype, compiled=compiled)
     return PlainLoss(model, dtype, compiled=compiled)
 

@@ -19,7 +19,6 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from torch.optim import AdamW
 from transformers import PreTrainedModel
 
 from behemoth.support.digests import FILES, check, digests, read_sealed, sealed
@@ -27,8 +26,8 @@ from behemoth.support.errors import CorpusError
 from behemoth.support.files import as_json, replacing, sweep_folder, write_bytes
 
 from .errors import TrainError
-from .optimiser import load_optimiser
 from .sharding import part_of
+from .trained import Trained
 
 _WEIGHTS, _OPTIMISER, _STATE = "model.safetensors", "optimiser.safetensors", "state.json"
 _RANDOM = "random"
@@ -72,17 +71,17 @@ class Checkpoints:
         return self.directory / f"step-{step:08}"
 
     def save(
-        self, model: PreTrainedModel, optimiser: Mapping[str, Tensor] | None, state: State
+        self, model: PreTrainedModel, trained: Mapping[str, Tensor] | None, state: State
     ) -> Path:
-        """Write a checkpoint; without `optimiser_tensors`, one that is only looked at."""
+        """Write a checkpoint; without the tensors of `Trained`, one that is only looked at."""
         path = self.path(state.step)
         with replacing(path) as temporary:
             temporary.mkdir()
             save_model(model, temporary)
-            if optimiser is not None:
-                tensors = {**optimiser, **_random_states()}
+            if trained is not None:
+                tensors = {**trained, **_random_states()}
                 save_file(_contiguous(tensors), temporary / _OPTIMISER)
-            about = {"resumable": optimiser is not None, **vars(state)}
+            about = {"resumable": trained is not None, **vars(state)}
             files = digests(temporary, (_WEIGHTS, "config.json", _OPTIMISER))
             (temporary / _STATE).write_bytes(as_json(sealed({**about, FILES: files})))
         return path
@@ -92,7 +91,7 @@ class Checkpoints:
         found = [path for path in self._all() if (path / _OPTIMISER).is_file()]
         return found[-1] if found else None
 
-    def load(self, path: Path, model: PreTrainedModel, optimiser: AdamW) -> State:
+    def load(self, path: Path, model: PreTrainedModel, trained: Trained) -> State:
         """Put back a checkpoint.
 
         Raises
@@ -110,7 +109,7 @@ class Checkpoints:
             check(path, state.pop(FILES, None), _WEIGHTS, _OPTIMISER)
             fill(model, load_file(path / _WEIGHTS))
             tensors = load_file(path / _OPTIMISER)
-            load_optimiser(model, optimiser, tensors)
+            trained.load(tensors)
             _set_random_states(tensors)
             state.pop("resumable")
             return State(**state)

@@ -103,6 +103,14 @@ class TrainConfig:
     start : str, optional
         Directory of a model to go on from, with a new optimiser: a run, one of its checkpoints,
         or what transformers wrote. Its tokens must be the corpus's; `architecture` is its own.
+    lora_rank : int, optional
+        Train changes of this rank to the linear modules of all blocks of the model in `start`, and
+        nothing else; what is saved is the sum. All parameters by default.
+    lora_alpha : float, optional
+        Factor of such a change, over its rank; the rank by default.
+    weights : {'fp32', 'bf16'}
+        What the weights of the model in `start` are held and saved in; with bf16 the optimiser has
+        copies in fp32, of which they are the rounded values.
 
     Examples
     --------
@@ -147,6 +155,9 @@ class TrainConfig:
     prefetch: int = 4
     architecture: Mapping[str, Any] | None = field(default=None, hash=False)
     start: str | None = None
+    lora_rank: int | None = None
+    lora_alpha: float | None = None
+    weights: Literal["fp32", "bf16"] = "fp32"
 
     def __post_init__(self) -> None:
         if self.start is not None and self.architecture is None:
@@ -178,6 +189,11 @@ class TrainConfig:
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ArgumentError.unknown(name, getattr(self, name), choices)
+        if self.lora_alpha is not None and self.lora_rank is None:
+            raise ArgumentError("lora_alpha", self.lora_alpha, "none without lora_rank")
+        for name in ("lora_rank", "weights"):
+            if self.start is None and getattr(self, name) not in (None, "fp32"):
+                raise ArgumentError(name, getattr(self, name), "only beside start")
         given = [name for name in ("epochs", "steps", "tokens") if getattr(self, name) is not None]
         if len(given) > 1:
             raise ArgumentError(given[1], getattr(self, given[1]), f"one of {' and '.join(given)}")
@@ -191,6 +207,9 @@ class TrainConfig:
                 f"{self.batch_size:,} blocks of {self.block_length:,} tokens",
                 f"up to {_STEP_TOKENS:,} tokens in an update",
             )
+        for name in ("lora_rank", "weights"):
+            if self.fully_shard and getattr(self, name) not in (None, "fp32"):
+                raise ArgumentError(name, getattr(self, name), "what it is by default beside fully_shard")
         if self.fully_shard and self.compile == "on":
             raise ArgumentError("compile", "on", "off or auto beside fully_shard")
         if self.batch_size % self.accumulate:
@@ -232,23 +251,25 @@ class TrainConfig:
 _HUGE = 1e9
 _LARGEST = 2**63 - 1
 _STEP_TOKENS = 1 << 31
-_MOST = {"threads": 1024, "prefetch": 1 << 16, "vocabulary_multiple": 1 << 20,
+_MOST = {"threads": 1024, "lora_rank": 1 << 16, "prefetch": 1 << 16, "vocabulary_multiple": 1 << 20,
          "checkpoint_history": 1 << 20}  # fmt: skip
 _LEAST = {
     "steps": 1, "tokens": 1, "block_length": 2, "batch_size": 1, "accumulate": 1, "seed": 0,
     "threads": 0, "vocabulary_multiple": 0, "log_interval": 1, "eval_interval": 0,
     "probe_facts": 0, "checkpoint_interval": 0, "checkpoint_history": 0, "prefetch": 0,
+    "lora_rank": 1,
 }  # fmt: skip
 _RANGES = {
     "epochs": (0, _HUGE, True), "learning_rate": (0, _HUGE, True),
     "warmup": (0, 1, False), "decay": (0, 1, False), "final_learning_rate": (0, 1, False),
     "weight_decay": (0, _HUGE, False), "beta1": (0, 1, False), "beta2": (0, 1, False),
-    "clip": (0, _HUGE, False),
+    "clip": (0, _HUGE, False), "lora_alpha": (0, _HUGE, True),
 }  # fmt: skip
 _CHOICES = {
     "schedule": ("cosine", "wsd"),
     "precision": ("auto", "fp32", "bf16"),
     "compile": ("auto", "on", "off"),
+    "weights": ("fp32", "bf16"),
 }
 
 # Sizes whose defaults were chosen by runs of our own.

@@ -35,7 +35,6 @@ from .errors import ElsewhereError, Interrupted, TrainError
 from .flops import peak_flops, token_flops
 from .interrupts import interruptible
 from .metrics import Metrics, write_parquet
-from .optimiser import optimiser_tensors
 from .probing import probed_facts, recall_by_exposures
 from .report import Report
 from .result import TrainResult
@@ -64,7 +63,8 @@ def _begun(corpus: Corpus, config: TrainConfig, machine: Machine) -> PreTrainedM
             block_length=config.block_length,
             end_of_document=corpus.end_of_document,
         )
-    model = model_of(Path(config.start), corpus, "start").load_model("cpu")
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[config.weights]
+    model = model_of(Path(config.start), corpus, "start").load_model("cpu", dtype)
     positions = model.config.max_position_embeddings
     if config.block_length > positions:
         raise ArgumentError("block_length", config.block_length, f"up to {positions}, as the model")
@@ -231,7 +231,7 @@ class Loop:
     def _save(self) -> None:
         began = time.perf_counter()
         model, main = self.whole.model(), self.machine.main
-        tensors = optimiser_tensors(self.model, self.update.optimiser, kept=main)
+        tensors = self.update.trained.tensors(kept=main)
         if main:
             self.checkpoints.save(model, tensors, self._state())
             self.checkpoints.prune(1, self.history)
@@ -254,7 +254,7 @@ class Loop:
         step = self.machine.agreement.tell(-1 if found is None else step_of(found))
         if step >= 0:
             last = self.checkpoints.path(step)
-            state = self.checkpoints.load(last, self.model, self.update.optimiser)
+            state = self.checkpoints.load(last, self.model, self.update.trained)
             self.stream.load_state_dict(state.stream)
             self.step, self.seconds, self.first_loss = state.step, state.seconds, state.first_loss
         elif main:

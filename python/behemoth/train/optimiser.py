@@ -14,9 +14,9 @@ from .sharding import part_of, whole
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 
-def make_optimiser(model: nn.Module, config: TrainConfig) -> AdamW:
-    """Make the optimiser of a model, fused where the device has a kernel for that."""
-    parameters = list(model.parameters())
+def make_optimiser(named: Mapping[str, nn.Parameter], config: TrainConfig) -> AdamW:
+    """Make the optimiser of parameters, fused where the device has a kernel for that."""
+    parameters = list(named.values())
     groups = [
         {"params": [p for p in parameters if p.dim() > 1], "weight_decay": config.weight_decay},
         {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
@@ -26,7 +26,7 @@ def make_optimiser(model: nn.Module, config: TrainConfig) -> AdamW:
 
 
 def optimiser_tensors(
-    model: nn.Module, optimiser: AdamW, *, kept: bool = True
+    named: Mapping[str, nn.Parameter], optimiser: AdamW, *, kept: bool = True
 ) -> dict[str, Tensor]:
     """Give the optimiser's state as whole tensors named ``PARAMETER.MOMENT``.
 
@@ -34,7 +34,7 @@ def optimiser_tensors(
     done their part, and get nothing.
     """
     found: dict[str, Tensor] = {}
-    for name, parameter in model.named_parameters():
+    for name, parameter in named.items():
         for moment, tensor in optimiser.state.get(parameter, {}).items():
             full = whole(tensor)
             if kept:
@@ -44,9 +44,11 @@ def optimiser_tensors(
 
 
 @torch.no_grad()
-def load_optimiser(model: nn.Module, optimiser: AdamW, tensors: Mapping[str, Tensor]) -> None:
+def load_optimiser(
+    named: Mapping[str, nn.Parameter], optimiser: AdamW, tensors: Mapping[str, Tensor]
+) -> None:
     """Put back what `optimiser_tensors` gave."""
-    for name, parameter in model.named_parameters():
+    for name, parameter in named.items():
         state = {moment: tensors[f"{name}.{moment}"] for moment in _MOMENTS}
         optimiser.state[parameter] = {
             moment: (tensor if moment == "step" else part_of(tensor, parameter)).to(

@@ -68,8 +68,10 @@ class Subject:
         """Parameters but those of embedding, positions and head."""
         return Size.of(read_config(self.directory), "directory").parameters
 
-    def load_model(self, device: torch.device | str | None = None) -> PreTrainedModel:
-        """Load the model, in float32 and without dropout; on a GPU where there is one.
+    def load_model(
+        self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> PreTrainedModel:
+        """Load the model, without dropout; on a GPU where there is one, in float32 by default.
 
         Raises
         ------
@@ -85,7 +87,7 @@ class Subject:
         place: Any = find_device("auto" if device is None else str(device))
         read_config(self.directory)
         self.check_files()
-        return load_model(self.directory).to(place).eval()
+        return load_model(self.directory, dtype).to(place).eval()
 
     def check_files(self) -> None:
         """Hold the model's files to what is recorded of them: nothing, but of runs."""

@@ -18,8 +18,8 @@ from behemoth.model.plain_loss import PlainLoss
 from .config import TrainConfig
 from .data import Batch
 from .device import Machine
-from .optimiser import make_optimiser
 from .sharding import shard_model, whole
+from .trained import trained
 
 __all__ = ["Updater"]
 
@@ -44,10 +44,11 @@ class Updater:
             # Through the model's own blocks, which put themselves together when they are called.
             self.module: nn.Module = PlainLoss(model, machine.dtype)
             shard_model(model, self.module, machine)
+            self.trained = trained(model, config)
         else:
+            # First, since it says which of the model's parameters want gradients.
+            self.trained = trained(model, config)
             self.module = machine.prepare(training_loss(model, machine.dtype, compiled=compiled))
-        self.optimiser = make_optimiser(model, config)
-        self.parameters = list(model.parameters())
 
     def __call__(self, micro: Iterator[Batch], rate: float) -> tuple[Tensor, Tensor]:
         """Make one update.
@@ -67,7 +68,8 @@ class Updater:
         config, machine = self.config, self.machine
         batches = [next(micro) for _ in range(config.accumulate)]
         labels = self._labels(batches)
-        for group in self.optimiser.param_groups:
+        optimiser = self.trained.optimiser
+        for group in optimiser.param_groups:
             group["lr"] = rate
         total = torch.zeros((), device=machine.device)
         for place, batch in enumerate(batches):
@@ -81,9 +83,11 @@ class Updater:
                 loss.backward()
             total += loss.detach()
         limit = config.clip or float("inf")
-        norm = whole(torch.nn.utils.clip_grad_norm_(self.parameters, limit))
-        self.optimiser.step()
-        self.optimiser.zero_grad()
+        self.trained.gather()
+        norm = whole(torch.nn.utils.clip_grad_norm_(self.trained.parameters, limit))
+        optimiser.step()
+        optimiser.zero_grad()
+        self.trained.write()
         return total, norm
 
     def _labels(self, batches: list[Batch]) -> float | Tensor:

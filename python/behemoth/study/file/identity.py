@@ -51,9 +51,12 @@ def model_id(spec: Mapping[str, Any], config: TrainConfig) -> str:
         16 hexadecimal digits.
     """
     train = {name: value for name, value in asdict(config).items() if name not in FREE}
-    for name in ("architecture", "start"):  # of named sizes, as it was before there were others
+    # Of named sizes, trained as a whole: as it was before there were others.
+    for name in ("architecture", "start", "lora_rank", "lora_alpha"):
         if train[name] is None:
             del train[name]
+    if train["weights"] == "fp32":
+        del train["weights"]
     if config.start is not None:  # what is there counts, and not where
         weights = sorted(Path(config.start).glob("*.safetensors"))
         train["start"] = [digest_file(file) for file in weights]

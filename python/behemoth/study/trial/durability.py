@@ -123,7 +123,7 @@ def train_on(
     micro = machine.micro_batch(config)
     data = DataConfig(config.block_length, micro, config.document_mask, config.answers_only)
     stream = BlockStream(corpus, data)
-    optimiser = make_optimiser(model, config)
+    optimiser = make_optimiser(dict(model.named_parameters()), config)
     module = training_loss(model, machine.dtype)
     parameters = list(model.parameters())
     limit = config.clip or float("inf")
