@@ -209,7 +209,7 @@ class TrainConfig:
             )
         for name in ("lora_rank", "weights"):
             if self.fully_shard and getattr(self, name) not in (None, "fp32"):
-                raise ArgumentError(name, getattr(self, name), "what it is by default beside fully_shard")
+                raise ArgumentError(name, getattr(self, name), "its default beside fully_shard")
         if self.fully_shard and self.compile == "on":
             raise ArgumentError("compile", "on", "off or auto beside fully_shard")
         if self.batch_size % self.accumulate:
