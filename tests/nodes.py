@@ -15,6 +15,8 @@ from pathlib import Path
 def main(task, words):
     # Workers of Ray are nice to all else by 15, and on a busy machine never have their turn.
     os.environ.setdefault("RAY_worker_niceness", "0")
+    # Nor are they to end because others fill the memory.
+    os.environ.setdefault("RAY_memory_monitor_refresh_ms", "0")
     import ray
     from ray.cluster_utils import Cluster
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -37,6 +39,7 @@ def main(task, words):
     try:
         return behemoth(words)
     finally:
+        sys.stdout = sys.stderr  # where Ray says what it has to say of nodes
         alive = sum(node["Alive"] for node in ray.nodes())
         sys.stderr.write(f"{alive} nodes at the end\n")
         ray.shutdown()
