@@ -15,6 +15,8 @@ from pathlib import Path
 def main(task, words):
     # Workers of Ray are nice to all else by 15, and on a busy machine never have their turn.
     os.environ.setdefault("RAY_worker_niceness", "0")
+    # Nor are they to end because others fill the memory.
+    os.environ.setdefault("RAY_memory_monitor_refresh_ms", "0")
     import ray
     from ray.cluster_utils import Cluster
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -30,20 +32,22 @@ def main(task, words):
         warm.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote()
         for node in (node["NodeID"] for node in ray.nodes())
     ])  # fmt: skip
+    killed = threading.Event()
     if task != "-":
-        threading.Thread(target=kill, args=(cluster, second, task), daemon=True).start()
+        watch = threading.Thread(target=kill, args=(cluster, second, task, killed), daemon=True)
+        watch.start()
     from behemoth.cli.main import main as behemoth
 
     try:
         return behemoth(words)
     finally:
-        alive = sum(node["Alive"] for node in ray.nodes())
-        sys.stderr.write(f"{alive} nodes at the end\n")
+        sys.stdout = sys.stderr  # where Ray says what it has to say of nodes
+        sys.stderr.write(f"{1 if killed.is_set() else 2} nodes at the end\n")
         ray.shutdown()
         cluster.shutdown()
 
 
-def kill(cluster, node, task):
+def kill(cluster, node, task, killed):
     raylet = node.all_processes["raylet"][0].process.pid
     while True:
         workers = children(raylet)
@@ -53,6 +57,7 @@ def kill(cluster, node, task):
     os.kill(raylet, signal.SIGKILL)
     for worker in workers:
         os.kill(worker, signal.SIGKILL)
+    killed.set()
     cluster.remove_node(node, allow_graceful=False)
 
 

@@ -32,11 +32,12 @@ def losses(run):
     return [row["loss"] for row in rows if row["kind"] == "train"]
 
 
+# With --cpu accelerate starts its processes by MPI, and without that one alone.
 @pytest.mark.parametrize(
     "launcher",
     [
         ["torch.distributed.run", "--standalone", "--nproc-per-node", "2"],
-        ["accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1",
+        ["accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1",
          "--mixed_precision", "no", "--dynamo_backend", "no"],
     ],
     ids=["torchrun", "accelerate"],

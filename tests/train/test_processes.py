@@ -123,7 +123,7 @@ def test_a_signal_to_one_process_stops_all_at_one_step(stopped, launch, spec):
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        ((2, "--fully-shard"), (1, "--accumulate", 2)),
+        pytest.param((2, "--fully-shard"), (1, "--accumulate", 2), marks=pytest.mark.slow),
         pytest.param((1,), (2, "--fully-shard"), marks=pytest.mark.slow),
         pytest.param((2,), (1,), marks=pytest.mark.slow),
         pytest.param((1,), (2,), marks=pytest.mark.slow),

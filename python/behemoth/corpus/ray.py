@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from behemoth.support.cluster import ray_cluster
 from behemoth.support.errors import ArgumentError
 from behemoth.support.progress import Looking, Step, task
 
@@ -62,30 +63,17 @@ def write_with_ray(
     ArgumentError
         When Ray is not installed, or `force` is asked for.
     """
-    try:
-        import ray
-    except ImportError:
-        raise ArgumentError(
-            "engine", "ray", "local; ray where it is installed: pip install 'behemoth[ray]'"
-        ) from None
+    place = Path(out).absolute()  # tasks have working directories of their own
     if force:
         raise ArgumentError("force", "true with engine 'ray'", "false; remove the directory")
-    ours = not ray.is_initialized()
-    if ours:
-        ray.init(log_to_driver=False)
-    out = str(Path(out).absolute())  # tasks have working directories of their own
-    try:
-        with task(progress, "writing", "bytes") as step:
-            before, began = _tokens_there(corpus, Path(out)), time.perf_counter()
-            done = _write_all(ray, corpus, out, probes, combinations, step)
-            seconds = time.perf_counter() - began
-    finally:
-        # Also on Ctrl-C: the workers stop, and another call goes on with what they left.
-        if ours:
-            ray.shutdown()
+    with ray_cluster() as ray, task(progress, "writing", "bytes") as step:
+        before, began = _tokens_there(corpus, place), time.perf_counter()
+        done = _write_all(ray, corpus, str(place), probes, combinations, step)
+        seconds = time.perf_counter() - began
     tokens = sum(part.tokens for part in done)
     return replace(
         done[0],
+        out=out,
         tokens=tokens,
         bytes=sum(part.bytes for part in done),
         seconds=seconds,

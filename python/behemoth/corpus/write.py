@@ -58,6 +58,8 @@ CORPUS = Kind(
 )  # fmt: skip
 """What a corpus directory owns."""
 
+_PATIENCE = 3.0  # seconds in which parts that begin at once get out of each other's way
+
 # What a probe and a token's name take on the disk, about: 6 to 10 and 16 to 20 were measured.
 _PROBE_BYTES = 16
 _NAME_BYTES = 24
@@ -221,7 +223,7 @@ def write(
     # The engine refuses force for a part; it would remove at once what stays here.
     replaces = force and part == (0, 1) and _is_replaced(corpus, out)
     with ExitStack() as stack:
-        if not stack.enter_context(lock_folder(out, shared=not replaces, wait=False)):
+        if not _locked(stack, out, alone=replaces):
             raise CorpusError(
                 f"another process is {'writing' if replaces else 'replacing'} the corpus in {out}: "
                 f"{holder(out)}"
@@ -261,6 +263,22 @@ def write(
         shards=corpus.num_shards,
         complete=summary["complete"],
     )
+
+
+def _locked(stack: ExitStack, out: Path, *, alone: bool) -> bool:
+    """Hold the lock of a directory to the end of `stack`, if it can be had.
+
+    Parts that begin at once each have it alone for a moment, to look at what was left there.
+    """
+    until = time.monotonic() + _PATIENCE
+    while True:
+        with ExitStack() as attempt:
+            if attempt.enter_context(lock_folder(out, shared=not alone, wait=False)):
+                stack.push(attempt.pop_all())
+                return True
+        if alone or time.monotonic() > until:
+            return False
+        time.sleep(0.02)
 
 
 def _is_replaced(corpus: Corpus, out: Path) -> bool:

@@ -8,11 +8,12 @@ goes on from its last checkpoint, a trial begins anew.
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from behemoth.study.file.units import Unit
-from behemoth.support.errors import ArgumentError
+from behemoth.support.cluster import ray_cluster
 from behemoth.support.progress import silent
 
 from .engine import Event, Performed, perform
@@ -41,17 +42,10 @@ class RayEngine:
     """
 
     def __init__(self, path: Path, workers: int | None, threads: int) -> None:
-        try:
-            import ray
-        except ImportError:
-            raise ArgumentError(
-                "engine", "ray", "local; ray where it is installed: pip install 'behemoth[ray]'"
-            ) from None
-        self._ray: Any = ray
         self._path = str(path.resolve())
-        self._ours = not ray.is_initialized()
-        if self._ours:
-            ray.init(log_to_driver=False)
+        self._cluster = ExitStack()
+        self._ray: Any = self._cluster.enter_context(ray_cluster())
+        ray = self._ray
         there = ray.cluster_resources()
         devices = int(there.get("GPU", 0))
         most = devices or max(1, int(there.get("CPU", 1)) // threads)
@@ -95,8 +89,7 @@ class RayEngine:
         """Stop what is running, and the cluster if it was started here."""
         for task in self._running:
             self._ray.cancel(task, force=True)
-        if self._ours:
-            self._ray.shutdown()
+        self._cluster.close()
 
 
 def _carry_out(path: str, unit: dict[str, Any], threads: int) -> Performed:
