@@ -149,6 +149,8 @@ bench: $(EXTENSION) ## the Rust benches, then the end-to-end benches (3 GB of di
 	$(BIN)/python benches/engine.py
 	$(BIN)/python benches/generate.py
 	$(BIN)/python benches/text.py
+	$(BIN)/python benches/export.py
+	$(BIN)/python benches/scaling.py
 
 ##@ Tidy up
 

@@ -8,12 +8,16 @@ as JSON. It asserts on no time.
 
 Measured are whole processes, as a user starts them. The plain write and `gen` take turns in one
 run and on one file system, since the speed of a disk drifts by more than the difference between
-them; both end only when their data is on the disk (fsync). This process imports nothing heavy:
+them; both end only when their data is on the disk (fsync). `gen` writes past the page cache where
+that can be done, so a plain write that does so is measured too; in `--directory /dev/shm`, where
+it cannot, both go through the cache. This process imports nothing heavy:
 on Linux a child's peak memory is at least what its parent had when it started it.
 """
 
 import argparse
+import errno
 import json
+import mmap
 import os
 import shutil
 import statistics
@@ -78,12 +82,19 @@ def gen(directory: Path, facts: str, part: str | None = None) -> tuple[Finished,
     return finished, {**json.loads(finished.stdout), "bytes": size}
 
 
-def plain_write(path: Path, size: int) -> float:
-    """Seconds to write `size` bytes to a fresh file from one buffer, and to sync it."""
-    buffer = memoryview(os.urandom(BUFFER_BYTES))
+def plain_write(path: Path, size: int, flags: int = 0) -> float:
+    """Seconds to write `size` bytes to a fresh file from one buffer, and to sync it.
+
+    With ``os.O_DIRECT`` among the flags past the page cache, `size` rounded up to whole pages.
+    """
+    # Memory of its own pages, which direct writes want.
+    buffer = memoryview(mmap.mmap(-1, BUFFER_BYTES))
+    buffer[:] = os.urandom(BUFFER_BYTES)
+    if flags:
+        size = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
     try:
         start = time.perf_counter()
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | flags, 0o644)
         try:
             position = 0
             while position < size:
@@ -96,12 +107,23 @@ def plain_write(path: Path, size: int) -> float:
         path.unlink(missing_ok=True)
 
 
+def direct_write(path: Path, size: int) -> float | None:
+    """The same past the page cache; none where the file system does not do that."""
+    try:
+        return plain_write(path, size, getattr(os, "O_DIRECT", 0))
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        return None
+
+
 def bench_write(directory: Path, facts: str, rounds: int) -> dict[str, object]:
     """Time `gen` and a plain write of the same bytes, in turns."""
     report(f"gen of {facts} facts against a plain write")
     gen(directory, "1e4")  # the files of the program itself come from memory from here on
     gens: list[float] = []
     writes: list[float] = []
+    directs: list[float] = []
     summary: dict[str, object] = {}
     for round_ in range(rounds):
         os.sync()
@@ -109,7 +131,11 @@ def bench_write(directory: Path, facts: str, rounds: int) -> dict[str, object]:
         gens.append(finished.seconds)
         os.sync()
         writes.append(plain_write(directory / "plain", size_of(summary)))
-        report(f"  round {round_ + 1}: gen {gens[-1]:.2f} s, plain write {writes[-1]:.2f} s")
+        os.sync()
+        direct = direct_write(directory / "plain", size_of(summary))
+        directs += [] if direct is None else [direct]
+        told = "" if direct is None else f", direct {direct:.2f} s"
+        report(f"  round {round_ + 1}: gen {gens[-1]:.2f} s, plain write {writes[-1]:.2f} s{told}")
     seconds = statistics.median(gens)
     return {
         "facts": facts,
@@ -121,6 +147,8 @@ def bench_write(directory: Path, facts: str, rounds: int) -> dict[str, object]:
         "gen_median_seconds": seconds,
         "write_median_seconds": statistics.median(writes),
         "ratio": seconds / statistics.median(writes),
+        "direct_median_seconds": statistics.median(directs) if directs else None,
+        "direct_ratio": seconds / statistics.median(directs) if directs else None,
         "tokens_per_second": float(str(summary["tokens"])) / seconds,
         "sentences_per_second": float(str(summary["sentences"])) / seconds,
     }
@@ -193,6 +221,11 @@ def table(results: dict[str, object]) -> str:
         ),
         ("`gen` : plain write", f"{write['ratio']:.2f}"),
     ]
+    if write["direct_ratio"] is not None:
+        rows += [
+            ("the same past the page cache", f"{write['direct_median_seconds']:.2f} s"),
+            ("`gen` : direct write", f"{write['direct_ratio']:.2f}"),
+        ]
     for entry in memory:
         part = f" --part {entry['part']}" if entry["part"] else ""
         rows.append(
@@ -235,7 +268,7 @@ def table(results: dict[str, object]) -> str:
     return "\n".join(lines)
 
 
-def figures(results: dict[str, Any]) -> dict[str, float]:
+def figures(results: dict[str, Any]) -> dict[str, float | None]:
     """What is kept of them in history.jsonl."""
     found = {
         f"{name}_{unit}": results["write"][key]
@@ -243,6 +276,8 @@ def figures(results: dict[str, Any]) -> dict[str, float]:
             ("gen", "seconds", "gen_median_seconds"),
             ("plain_write", "seconds", "write_median_seconds"),
             ("gen_to_plain_write", "ratio", "ratio"),
+            ("direct_write", "seconds", "direct_median_seconds"),
+            ("gen_to_direct_write", "ratio", "direct_ratio"),
             ("gen", "bytes", "bytes"),
         )
     }
