@@ -110,7 +110,6 @@ def test_what_was_killed_goes_on_to_the_same_bytes(carry_out, tmp_path, rounds, 
 # And those that write one file or nothing, which begin anew.
 _AT_ONCE = {
     "evaluate": ("evaluate", "edit", "--plan", "plan"),
-    "trace": ("trace", "run", "--plan", "plan", "--samples", 1),
     "facts": ("facts", "corpus"),
 }
 _GOES_ON = "to go on with"
@@ -126,7 +125,7 @@ _GOES_ON = "to go on with"
 )
 def test_a_signal_stops_a_command_which_says_how_to_go_on(carry_out, tmp_path, rounds, verb):
     words = COMMANDS.get(verb) or _AT_ONCE[verb]
-    ending = ".parquet" if verb in ("evaluate", "facts") else ""
+    ending = ".parquet" if verb in _AT_ONCE else ""
     count, code = carry_out([*words, "--out", tmp_path / f"straight{ending}"])
     assert code == 0
     draw = random.Random(verb)
