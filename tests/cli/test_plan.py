@@ -21,7 +21,7 @@ def test_people_see_the_groups_and_what_is_next(run, written, tmp_path):
     lines = [line.split() for line in ran.out.splitlines()]
     assert ["edited", "5", "5"] in lines
     assert ["same_relation", "50", "0"] in lines
-    assert f"next: behemoth edit {written} --plan {tmp_path / 'p'} --method" in ran.err
+    assert f"next: behemoth train {written} --out RUN, then behemoth edit RUN --plan" in ran.err
     plan = EditPlan.load(tmp_path / "p", Corpus.open(written))
     assert plan.edits["relation"].to_list() == [1] * 5
 

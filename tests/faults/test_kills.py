@@ -110,7 +110,6 @@ def test_what_was_killed_goes_on_to_the_same_bytes(carry_out, tmp_path, rounds, 
 # And those that write one file or nothing, which begin anew.
 _AT_ONCE = {
     "evaluate": ("evaluate", "edit", "--plan", "plan"),
-    "trace": ("trace", "run", "--plan", "plan", "--facts", 1),
     "facts": ("facts", "corpus"),
 }
 _GOES_ON = "to go on with"
@@ -126,7 +125,7 @@ _GOES_ON = "to go on with"
 )
 def test_a_signal_stops_a_command_which_says_how_to_go_on(carry_out, tmp_path, rounds, verb):
     words = COMMANDS.get(verb) or _AT_ONCE[verb]
-    ending = "" if verb in COMMANDS else ".parquet"
+    ending = ".parquet" if verb in _AT_ONCE else ""
     count, code = carry_out([*words, "--out", tmp_path / f"straight{ending}"])
     assert code == 0
     draw = random.Random(verb)
@@ -147,6 +146,22 @@ def test_a_signal_stops_a_command_which_says_how_to_go_on(carry_out, tmp_path, r
         assert_frame_equal(_read(out), _read(tmp_path / "straight.parquet"))
     else:
         assert_same(meaning(out), meaning(tmp_path / "straight"), **_ROUNDED.get(verb, {}))
+
+
+def test_a_sequence_that_was_whole_and_not_yet_settled_is_settled(
+    directories, run, tmp_path, monkeypatch
+):
+    """Killed between the last sum and the removal of what it went on from."""
+    from behemoth.edit import sequential
+
+    monkeypatch.chdir(directories)
+    words = (*COMMANDS["edit"], "--out", tmp_path / "out")
+    with monkeypatch.context() as patch:
+        patch.setattr(sequential, "settle", lambda record: None)
+        assert run(*words).code == 0
+    assert list((tmp_path / "out").rglob("memory.safetensors"))
+    assert run(*words).code == 0
+    assert not list((tmp_path / "out").rglob("memory.safetensors"))
 
 
 HOLDING = """

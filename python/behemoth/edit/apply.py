@@ -28,7 +28,7 @@ from behemoth.train.run import Run, read_subject
 from .protocol import EditContext, EditMethod, answers, settings_of
 from .record import EDIT, EditRecord, FailedEdit, check_place, told_edits
 from .registry import get_method
-from .sequential import carry_out_in_sequence, checkpoints_of
+from .sequential import carry_out_in_sequence, checkpoints_of, settle
 from .settings import read_settings
 from .stacking import stack_size
 from .traced import at_traced_place, is_traced
@@ -226,6 +226,8 @@ def edit(
                             f"{dict(record.settings)}; lower what it is made of, or stack "
                             f"(now {stack})"
                         ) from error
+            if sequential and model is None:  # killed when it was whole, and not yet settled
+                settle(record)
             deltas = record.deltas()
             failed = _failed(deltas, sequential)
             # Adapters of an earlier call stay what they were then.

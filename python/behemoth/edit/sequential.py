@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from behemoth.plan.edit_plan import EditPlan
 
-__all__ = ["SAVED_EVERY", "carry_out_in_sequence", "checkpoints_of"]
+__all__ = ["SAVED_EVERY", "carry_out_in_sequence", "checkpoints_of", "settle"]
 
 SAVED_EVERY = 200
 """Edits between two points to go on from."""
@@ -251,7 +251,8 @@ class _Keeper:
         delta.save(place)
         if last:
             delta.save(record.delta_place(None))
-            shutil.rmtree(point.parent, ignore_errors=True)
+            settle(record)
+            return
         # The newest is enough to go on from; those at checkpoints keep their sums alone.
         for folder in record.folders_of_sums():
             for old in folder.glob("[0-9]*"):
@@ -264,6 +265,14 @@ class _Keeper:
 
     def _remembered(self, place: Path) -> bool:
         return not isinstance(self.delta_of, Remembering) or (place / _MEMORY).is_file()
+
+
+def settle(record: EditRecord) -> None:
+    """Remove what a sequence was gone on from, once it is whole."""
+    shutil.rmtree(record.point_place(0).parent, ignore_errors=True)
+    for folder in record.folders_of_sums():
+        for old in folder.glob("[0-9]*"):
+            (old / _MEMORY).unlink(missing_ok=True)
 
 
 def _failure(done: int, failures: Sequence[FailedEdit]) -> str | None:

@@ -167,7 +167,11 @@ def _private(path: Path) -> Generator[Path]:
         try:
             yield room
         finally:
-            shutil.rmtree(room, ignore_errors=True)
+            try:
+                shutil.rmtree(room, ignore_errors=True)
+            except KeyboardInterrupt:  # it came while this was going on, and stops what is next
+                shutil.rmtree(room, ignore_errors=True)
+                raise
 
 
 def _hold(room: Path, stack: ExitStack) -> bool:
