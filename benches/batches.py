@@ -30,8 +30,8 @@ from tune import half_of
 # The first value of each is what single edits had been tuned to.
 GRIDS = {
     "rome": {"ridge": (1e-5,)},
-    "memit": {"weight": (300.0, 1000.0, 3000.0, 6000.0, 10000.0)},
-    "emmet": {"slack": (0.0, 1000.0, 3000.0, 6000.0, 10000.0)},
+    "memit": {"weight": (0.05, 0.1, 0.2, 0.5, 1.0)},
+    "emmet": {"slack": (0.0, 0.1, 0.2, 0.5, 1.0)},
     "alphaedit": {"damping": (0.1, 0.3, 1.0, 3.0)},
 }
 EDITS = 40  # at least, over the batches of one size

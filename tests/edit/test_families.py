@@ -152,7 +152,7 @@ def test_contract(family, name, contract_corpus, made, tmp_path):
 
 
 @pytest.mark.parametrize(("name", "settings"), [
-    ("rome", {}), ("memit", {"layers": (0, 1), "weight": 1.0}),
+    ("rome", {}), ("memit", {"layers": (0, 1), "weight": 0.01}),
     ("lora", {"steps": 30, "learning_rate": 3e-2}),
     ("grace", {"steps": 60, "layer": -1}), ("wise", {"steps": 60, "layer": -1}),
 ])  # fmt: skip

@@ -1,11 +1,14 @@
 """MEMIT: its update solves the normal equations, and layers share what is missing."""
 
+import dataclasses
+
 import pytest
 import torch
 
 from behemoth.edit.locate.keys import observe
 from behemoth.edit.locate.sites import Places, sites_of
 from behemoth.edit.locate.target import optimise_targets
+from behemoth.edit.methods.emmet import Emmet
 from behemoth.edit.methods.memit import Memit
 from behemoth.edit.protocol import EditContext
 
@@ -14,7 +17,7 @@ FEW = {"token": "subject", "steps": 5, "learning_rate": 0.5, "samples": 2_000, "
 
 def test_update_solves_the_normal_equations(equations):
     keys, residuals, covariance = equations(5)
-    method = Memit(weight=7.0, ridge=0.0)
+    method = Memit(weight=7.0, absolute=True, ridge=0.0)
     change = method.solve(keys, residuals, covariance, keys.T[:0])
     left = change.to_dense() @ (7.0 * covariance.matrix_ff + keys @ keys.T)
     torch.testing.assert_close(left, residuals @ keys.T, rtol=0, atol=1e-10)
@@ -23,7 +26,9 @@ def test_update_solves_the_normal_equations(equations):
 
 def test_ridge_is_part_of_the_equations(equations):
     keys, residuals, covariance = equations(2)
-    change = Memit(weight=3.0, ridge=0.5).solve(keys, residuals, covariance, keys.T[:0])
+    change = Memit(weight=3.0, absolute=True, ridge=0.5).solve(
+        keys, residuals, covariance, keys.T[:0]
+    )
     matrix = covariance.matrix_ff
     ridged = matrix + 0.5 * matrix.trace() / len(matrix) * torch.eye(24).double()
     left = change.to_dense() @ (3.0 * ridged + keys @ keys.T)
@@ -67,3 +72,14 @@ def test_plans_side_by_side_equal_one_by_one(network, compiled, small_corpus):
 def test_refuses_a_weight_of_nothing():
     with pytest.raises(ValueError, match="'weight': got 0"):
         Memit(weight=0)
+
+
+@pytest.mark.parametrize("scale", [1.0, 50.0])
+def test_a_single_edit_comes_about_by_its_weight_alone(equations, scale):
+    """Whatever share of the corpus a key is: that is what an absolute weight leaves to chance."""
+    keys, residuals, covariance = equations(1)
+    covariance = dataclasses.replace(covariance, matrix_ff=covariance.matrix_ff * scale)
+    change = Memit(weight=0.25).solve(keys, residuals, covariance, keys.T[:0]).to_dense()
+    torch.testing.assert_close(change @ keys, residuals / 1.25)
+    slack = Emmet(slack=0.25).solve(keys, residuals, covariance, keys.T[:0]).to_dense()
+    torch.testing.assert_close(slack @ keys, residuals / 1.25)

@@ -148,7 +148,7 @@ def test_rome(model, compiled, small_corpus, context, token):
 @pytest.mark.parametrize(("token", "layers"), [("subject", (0, 1)), ("prompt", (0, 1, 2))])
 def test_memit(model, compiled, small_corpus, context, token, layers):
     plan = compiled(4)
-    method = Memit(layers=layers, token=token, weight=20.0, **COMMON)
+    method = Memit(layers=layers, token=token, weight=20.0, absolute=True, **COMMON)
     [delta] = method.apply(model, [plan], context)
     sites = site_list(plan, small_corpus, method)
     goals = goals_of(model, sites, layers[-1], method)
@@ -163,7 +163,7 @@ def test_memit(model, compiled, small_corpus, context, token, layers):
 @pytest.mark.parametrize("slack", [0.0, 0.5])
 def test_emmet(model, compiled, small_corpus, context, slack):
     plan = compiled(4)
-    method = Emmet(layers=(0, 1), token="subject", slack=slack, **COMMON)
+    method = Emmet(layers=(0, 1), token="subject", slack=slack, absolute=True, **COMMON)
     [delta] = method.apply(model, [plan], context)
     sites = site_list(plan, small_corpus, method)
     goals = goals_of(model, sites, 1, method)

@@ -25,15 +25,18 @@ class Emmet(LocateAndEdit):
     ----------
     slack : float
         Lets the equalities give way, for bystanders and where subjects' keys are nearly
-        dependent; 0 meets them exactly.
+        dependent, as a share of the mean leverage of the edit's keys; 0 meets them exactly.
+    absolute : bool
+        Whether the slack is that number itself, as published (100 in these units).
     """
 
-    slack: float = 6000.0
+    slack: float = 0.5
+    absolute: bool = False
 
     published: ClassVar[str] = "the subject's last token, layer 17 of 48"
     searched: ClassVar[Searched] = {
         **LocateAndEdit.searched,
-        "slack": Range(100.0, 100_000.0, log=True),
+        "slack": Range(0.01, 10.0, log=True),
     }
     info: ClassVar[MethodInfo] = MethodInfo(
         name="emmet",
@@ -58,7 +61,8 @@ class Emmet(LocateAndEdit):
 
         directions_fn = solved(covariance.regularised(self.ridge), keys_fn)
         gram_nn = keys_fn.T @ directions_fn
-        gram_nn = gram_nn + self.slack * torch.eye(
+        scale = 1.0 if self.absolute else gram_nn.diagonal().mean()
+        gram_nn = gram_nn + self.slack * scale * torch.eye(
             len(gram_nn), dtype=gram_nn.dtype, device=gram_nn.device
         )
         return LowRank(residuals_dn, solved(gram_nn, directions_fn.T))

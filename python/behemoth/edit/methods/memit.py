@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.delta.delta import LowRank
-from behemoth.edit.locate.method import LocateAndEdit, solved
+from behemoth.edit.locate.method import LocateAndEdit, leverage, solved
 from behemoth.edit.protocol import MethodInfo
 from behemoth.edit.search import Range, Searched
 from behemoth.support.errors import ArgumentError
@@ -24,17 +24,21 @@ class Memit(LocateAndEdit):
     Attributes
     ----------
     weight : float
-        How many keys the covariance stands for: the more, the less bystanders change.
+        How many keys the covariance stands for, as a share of the mean leverage of the edit's keys:
+        the more, the less bystanders change. Of a single edit 1 / (1 + weight) comes about.
+    absolute : bool
+        Whether the weight is that number of keys itself, as published (15,000 or 20,000).
     """
 
     steps: int = 25
-    weight: float = 6000.0
+    weight: float = 0.5
+    absolute: bool = False
 
     banded: ClassVar[bool] = True
     published: ClassVar[str] = "the subject's last token, layers 13 to 17 of 48"
     searched: ClassVar[Searched] = {
         **LocateAndEdit.searched,
-        "weight": Range(100.0, 100_000.0, log=True),
+        "weight": Range(0.01, 10.0, log=True),
     }
     info: ClassVar[MethodInfo] = MethodInfo(
         name="memit",
@@ -55,5 +59,7 @@ class Memit(LocateAndEdit):
         self, keys_fn: Tensor, residuals_dn: Tensor, covariance: Covariance, earlier_mf: Tensor
     ) -> LowRank:
         """Least squares over the new facts and, by the covariance, over all that there were."""
-        normal_ff = self.weight * covariance.regularised(self.ridge) + keys_fn @ keys_fn.T
+        regular_ff = covariance.regularised(self.ridge)
+        weight = self.weight if self.absolute else self.weight * leverage(regular_ff, keys_fn)
+        normal_ff = weight * regular_ff + keys_fn @ keys_fn.T
         return LowRank(residuals_dn, solved(normal_ff, keys_fn).T)
