@@ -1,3 +1,4 @@
+import numpy as np
 import polars as pl
 import pytest
 import torch
@@ -7,6 +8,7 @@ from behemoth.delta.delta import EditDelta
 from behemoth.evaluate import continued
 from behemoth.evaluate.continued import continue_training
 from behemoth.evaluate.relearning import RELEARNING
+from behemoth.evaluate.text_losses import document_losses
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.request import EditRequest
 
@@ -59,6 +61,25 @@ def test_the_text_is_learnt(asked, random_model):
     # Sentences of the same form make objects likelier than other tokens, whichever they are.
     first, last = (one.filter(step=step)["log_probability_old"].mean() for step in (0, 30))
     assert last > first + 0.5
+
+
+def test_documents_by_length_have_the_loss_of_documents_together(random_model):
+    model = random_model(60)
+    generator = np.random.default_rng(0)
+    documents = [generator.integers(2, 60, size) for size in (7, 30, 2, 12, 30, 9, 5, 21, 3, 16)]
+    losses, counts = document_losses(model, documents)
+    assert continued._loss(model, documents).item() == pytest.approx(
+        losses.sum() / counts.sum(), rel=1e-5
+    )
+
+
+def test_it_ends_where_enough_is_back(asked, random_model):
+    corpus, plan = asked
+    model = random_model(corpus.vocabulary_size)
+    frame = continue_training(model, corpus, plan, empty(), steps=(0, 1), until=0.0)
+    assert frame["step"].unique().to_list() == [0]
+    never = continue_training(model, corpus, plan, empty(), steps=(0, 1), until=1.1)
+    assert never["step"].unique().sort().to_list() == [0, 1]
 
 
 def test_errors(asked, random_model):

@@ -64,6 +64,9 @@ def test_rounding_undoes_what_is_smaller_than_a_step(random_model):
     assert kl[8] < kl[32] / 100
     edited = evaluate_model(model, corpus, plan, {None: delta}).filter(stage="after")
     assert_frame_equal(frame.filter(bits=32).drop("bits"), edited, abs_tol=1e-5)
+    some = evaluate_quantised(model, corpus, plan, delta, bits=(8,), groups=("forget",))
+    wanted = frame.filter(group="forget").drop("edit_known", "plan")
+    assert_frame_equal(some.drop("edit_known", "plan"), wanted, abs_tol=1e-5)
 
 
 def test_errors(random_model):

@@ -5,7 +5,8 @@ from polars.testing import assert_frame_equal
 
 from behemoth import ArgumentError, Corpus, World
 from behemoth.delta.delta import Dense, EditDelta
-from behemoth.evaluate.relearning import RELEARNING, relearn
+from behemoth.evaluate.relearning import RELEARNING, relearn, summed_loss
+from behemoth.model.labels import IGNORED
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.request import EditRequest
 
@@ -60,6 +61,50 @@ def test_the_seed_says_who_is_taught(asked, random_model):
         tuple(relearn(model, corpus, plan, empty(), steps=(0,), seed=s)["taught"]) for s in range(6)
     }
     assert len(groups) > 1
+
+
+def test_it_ends_where_enough_is_back_and_says_the_same_until_then(asked, random_model):
+    corpus, plan = asked
+    model = random_model(corpus.vocabulary_size)
+    taught = {"steps": (0, 5, 10, 20, 40), "learning_rate": 3e-3, "share": 0.25}
+    whole = relearn(model, corpus, plan, empty(), **taught)
+    nothing = relearn(model, corpus, plan, empty(), until=0.0, **taught)
+    assert nothing["step"].unique().to_list() == [0]
+    assert_frame_equal(nothing, whole.filter(step=0), abs_tol=1e-5)
+    shares = whole.filter(~pl.col("taught")).group_by("step").agg(pl.col("old_match").mean())
+    reached = shares.filter(pl.col("old_match") >= 1 / 3)["step"]
+    part = relearn(model, corpus, plan, empty(), until=1 / 3, **taught)
+    last = 40 if reached.is_empty() else reached.min()
+    assert_frame_equal(part, whole.filter(pl.col("step") <= last), abs_tol=1e-2)
+
+
+def test_the_loss_and_its_gradient_are_those_of_all_logits(random_model):
+    model = random_model(300)
+    generator = torch.Generator().manual_seed(0)
+    tokens = torch.randint(2, 300, (5, 12), generator=generator)
+    labels = torch.where(torch.rand(5, 12, generator=generator) < 0.6, tokens, IGNORED)
+    head = model.get_output_embeddings()
+    for answer in (None, lambda _, inputs, output: output + inputs[0].sum(-1, keepdim=True).sin()
+                   * torch.arange(300) / 300):  # fmt: skip
+        handle = None if answer is None else head.register_forward_hook(answer)
+        found = []
+        for ours in (True, False):
+            model.zero_grad()
+            if ours:
+                loss = summed_loss(model, tokens, labels)
+            else:
+                logits = model(input_ids=tokens).logits[:, :-1].flatten(0, 1)
+                loss = torch.nn.functional.cross_entropy(
+                    logits, labels[:, 1:].flatten(), ignore_index=IGNORED, reduction="sum"
+                )
+            loss.backward()
+            gradients = [p.grad.clone() for p in model.parameters()]
+            found.append((loss.item(), gradients))
+        assert found[0][0] == pytest.approx(found[1][0], rel=1e-5)
+        for one, other in zip(found[0][1], found[1][1], strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+        if handle is not None:
+            handle.remove()
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from polars.testing import assert_frame_equal
 
 import behemoth as bh
 from behemoth import ArgumentError, Corpus, Groups, Questions, World
@@ -16,6 +17,8 @@ from behemoth.delta.delta import EditDelta
 from behemoth.edit import edit
 from behemoth.evaluate import SUITES, evaluate_suite
 from behemoth.evaluate.membership import membership, unwritten_pairs
+from behemoth.evaluate.suites.bench import Bench
+from behemoth.evaluate.suites.suite import take
 from behemoth.evaluate.text_losses import document_divergences, document_losses, perplexity
 from behemoth.evaluate.twin import parameter_distance, twin_divergences
 
@@ -106,6 +109,25 @@ def test_a_run_without_edit_or_twin_says_so(made):
     assert missing["damage_unrelated"].startswith("an edit") and "efficacy" not in missing
     with pytest.raises(ArgumentError, match="'suite': got edit, allowed: editing, unlearning"):
         evaluate_suite(run, "edit", plan)
+
+
+def test_a_twin_is_asked_once_for_several_edits_and_a_frame_that_is_there_is_taken(made):
+    _, twin, plan, edited = made
+    first = Bench.open(edited, plan, twin)
+    taken = take(SUITES["unlearning"], first).table()
+    asked = []
+    load = first.twin._load
+    first.twin._load = lambda: asked.append(1) or load()
+    measured = first.twin.run.corpus, dict(first.twin._taken)
+    second = Bench(
+        first.source, first.run, first.plan, first.deltas, first._load, first.edit, first.twin,
+        frame=first.frame.with_columns(pl.lit("other").alias("run")),
+    )  # fmt: skip
+    again = take(SUITES["unlearning"], second).table()
+    assert not asked and measured[1] == first.twin._taken
+    assert_frame_equal(taken, again, abs_tol=1e-3)
+    names = set(taken.filter(pl.col("twin").is_not_null())["measure"])
+    assert names <= set(first.twin._taken) and "perplexity_corpus" in names
 
 
 @pytest.mark.exact

@@ -24,7 +24,10 @@ VALUES = {"ft </script>": [0.8, 0.82, 0.84], "b": [0.79, 0.84, 0.81], "c": [0.1,
 
 @pytest.fixture(scope="module")
 def board():
-    [board] = boards(drawn(VALUES, LEGS), failed={"c": 2})
+    tuning = {"trials": 20, "seconds": 75.4}
+    said = [{"label": "b", "whence": "tuned", "tuning": tuning}, {"label": "c", "whence": "given"},
+            {"label": "ft </script>", "whence": "default"}]  # fmt: skip
+    [board] = boards(drawn(VALUES, LEGS), failed={"c": 2}, methods=said)
     return board
 
 
@@ -57,7 +60,9 @@ def test_every_method_has_a_row_and_a_section(html):
     for label in VALUES:
         assert f'<section id="{anchor(label)}">' in html and f'href="#{anchor(label)}"' in html
     assert "1\u20132" in html and ">oracle<" in html and "2 failed" in html
-    assert "steps 3" in html and "a &lt;loss&gt;" in html
+    assert "settings tuned, 20 trials, 1 min 15 s: steps 3." in html
+    assert "settings by hand: none." in html and "settings default: none." in html
+    assert "a &lt;loss&gt;" in html
     assert "ft &lt;/script&gt;" in html and "kl_filler needs a filler" in html
 
 

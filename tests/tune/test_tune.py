@@ -56,7 +56,13 @@ def test_the_defaults_are_the_first_trial_and_the_best_is_no_worse(tuned):
 def test_what_was_chosen_is_a_file_that_edits_and_studies_take(tuned, ran, tmp_path, run):
     done, out = tuned
     table = tomllib.loads((out / "best.toml").read_text())
-    assert table == {"name": "ft", "settings": done.settings}
+    seconds = round(done.seconds, 3)
+    assert table == {
+        "name": "ft",
+        "settings": done.settings,
+        "tuning": {"objective": "editing", "trials": 3, "seconds": seconds, "rows": 32,
+                   "score": done.score, "default_score": done.default_score},
+    }  # fmt: skip
     plan = bh.plan(ran, edits=2, repeats=2, probes=1)
     edited = bh.edit(ran, plan, "ft", tmp_path / "edit", settings=done)
     assert edited.settings["learning_rate"] == done.settings["learning_rate"]

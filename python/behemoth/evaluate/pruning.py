@@ -84,7 +84,7 @@ def evaluate_pruned(
     shares : sequence of float
         What is cut, as of `prune`.
     groups : collection of str, optional
-        Groups of probes that are asked; all by default.
+        Groups of probes that are asked, as a plan of theirs (`EditPlan.asking`); all by default.
     batch_size : int, optional
 
     Returns

@@ -83,7 +83,7 @@ def evaluate_quantised(
         Of the whole plan.
     bits : sequence of int
     groups : collection of str, optional
-        Groups of probes that are asked; all by default.
+        Groups of probes that are asked, as a plan of theirs (`EditPlan.asking`); all by default.
     batch_size : int, optional
 
     Returns

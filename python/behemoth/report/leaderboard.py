@@ -22,6 +22,7 @@ from .tables import duration
 __all__ = ["Leaderboard", "anchor", "leaderboard_of", "render_leaderboard"]
 
 _NOTHING = "\u2013"
+_NEWLINE = "\n"
 _FIELDS = {"editing": "Editing", "unlearning": "Unlearning"}
 _HEADS = {
     "exact_efficacy": "exact efficacy",
@@ -40,7 +41,8 @@ _HOW = (
     "(world, initialisation). The place is all ranks that the intervals leave open: a method is "
     "before another only where its interval lies wholly above, so 1\u20133 is a tie. {oracle}"
     "Seconds are of making all edits of a plan, evaluation apart; memory is the most that tensors "
-    "take at once beside the model."
+    "take at once beside the model. Settings are those that a method has by "
+    "default, were given by hand, or were tuned, by so many trials of so much time of edits."
 )
 _ORACLE = "Oracles are trained anew on the twin corpus and have no place. "
 
@@ -99,6 +101,7 @@ def leaderboard_of(
         failed=failed,
         seconds=results.edit_seconds,
         costs=results.edit_costs,
+        methods=results.about.methods,
     )
     index = results.index.select("label", "settings").unique("label").collect()
     models = results.models.collect()
@@ -161,7 +164,9 @@ def render_leaderboard(page: Leaderboard) -> str:
         field = _FIELDS[board.suite]
         parts.append(f'<h2 id="{board.suite}">{field}</h2>')
         parts.append(f"<p>{escape(_how(board))}</p>")
-        parts.append(table_part(_board_table(board), f"{field}: the methods", _links(board)))
+        parts.append(
+            table_part(_board_table(board), f"{field}: the methods", _links(board), whole=True)
+        )
         if isinstance(figure, Figure):
             parts += figure_parts(number_of[figure.name], figure)
         else:
@@ -223,24 +228,27 @@ def _links(board: Board) -> list[str]:
 def _board_table(board: Board) -> Table:
     shown = [name for name in SHOWN[board.suite] if board.table[name].is_not_null().any()]
     costs = board.table["memory"].is_not_null().any()
+    said = board.table["settings"].is_not_null().any()
     heads = (
         "method",
         "#place",
-        *(f"#{_HEADS.get(name, name)}" for name in shown),
+        "#score",
         "#seconds",
         *(("#memory, MB",) if costs else ()),
+        *(("#settings",) if said else ()),
+        *(f"#{_HEADS.get(name, name)}" for name in shown if name != "score"),
         "#trials",
-        "#clusters",
     )
     rows = [
         [
             row["label"],
             _place(row),
-            *(_cell(row, name) for name in shown),
+            _cell(row, "score"),
             number(row["seconds"], 2),
             *((_megabytes(row["memory"]),) if costs else ()),
-            f"{row['trials']:,}" + (f"\n{row['failed']:,} failed" if row["failed"] else ""),
-            str(row["clusters"]),
+            *((_settings(row),) if said else ()),
+            *(_cell(row, name) for name in shown if name != "score"),
+            _trials(row),
         ]
         for row in board.table.iter_rows(named=True)
     ]
@@ -248,6 +256,20 @@ def _board_table(board: Board) -> Table:
               if row["first"] == 1}  # fmt: skip
     # Where all are tied none stands out.
     return Table(heads, rows, frozenset(marked if len(marked) < board.table.height - 1 else ()))
+
+
+def _settings(row: Mapping[str, Any]) -> str:
+    """Whence the settings are, and what choosing them took."""
+    if row["settings"] != "tuned":
+        return {"default": "default", "given": "by hand"}.get(row["settings"], _NOTHING)
+    spent = duration(row["tuning_seconds"])
+    return f"tuned\n{row['tuning_trials']:,} trials, {spent}"
+
+
+def _trials(row: Mapping[str, Any]) -> str:
+    failed = f", {row['failed']:,} failed" if row["failed"] else ""
+    clusters = "1 cluster" if row["clusters"] == 1 else f"{row['clusters']} clusters"
+    return f"{row['trials']:,}\n{clusters}{failed}"
 
 
 def _megabytes(memory: float | None) -> str:
@@ -286,6 +308,8 @@ def _method(page: Leaderboard, board: Board, label: str) -> Iterator[str]:
         if value is not None
     }
     said = ", ".join(f"{key} {value}" for key, value in settings.items())
+    if row["settings"] is not None:
+        said = f"settings {_settings(row).replace(_NEWLINE, ', ')}: {said or 'none'}"
     place = _place(row)
     ranked = "" if place in (_NOTHING, "oracle") else f"Place {place} in {board.suite}. "
     yield f"<p>{escape(ranked)}{escape(row['family'])}; {escape(said or 'no settings')}.</p>"

@@ -245,7 +245,7 @@ def _linked(html: str, link: str) -> str:
     return f'<a href="{escape(link)}">{html}</a>' if link else html
 
 
-def table_part(table: Table, name: str, links: Sequence[str] = ()) -> str:
+def table_part(table: Table, name: str, links: Sequence[str] = (), *, whole: bool = False) -> str:
     """A table as HTML.
 
     Parameters
@@ -255,7 +255,10 @@ def table_part(table: Table, name: str, links: Sequence[str] = ()) -> str:
         Said to who does not see it.
     links : sequence of str, optional
         Where the first cell of each row leads.
+    whole : bool
+        All rows at once, where a table is what the page is for; long ones scroll otherwise.
     """
+    shown = "table whole" if whole else "table"
     kinds = ["number" if head[:1] == "#" else "wrap" if head[:1] == "~" else ""
              for head in table.columns]  # fmt: skip
     heads = "".join(
@@ -272,6 +275,7 @@ def table_part(table: Table, name: str, links: Sequence[str] = ()) -> str:
         for place, row in enumerate(table.rows)
     )
     return (
-        f'<div class="table" tabindex="0" role="region" aria-label="{escape(name)}"><table><thead>'
+        f'<div class="{shown}" tabindex="0" role="region" aria-label="{escape(name)}">'
+        "<table><thead>"
         f"<tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
     )

@@ -188,8 +188,7 @@ def tune(
                     directory.write(done[-1])
                     carried_out += 1
                     step(len(done), trials)
-        said = f"Of {len(done)} trials of behemoth tune {method}, by the score of {objective}."
-        best = directory.conclude(done, method, said)
+        best = directory.conclude(done, method, objective, rows)
     return Tuned(
         out=fspath(out),
         method=method,

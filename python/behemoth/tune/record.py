@@ -24,6 +24,7 @@ from typing import Any
 
 import polars as pl
 
+from behemoth.edit.settings import Tuning
 from behemoth.support.digests import no_record
 from behemoth.support.errors import ArgumentError
 from behemoth.support.fields import made
@@ -135,8 +136,16 @@ class TuningDirectory:
         self._trial(tried.number).parent.mkdir(exist_ok=True)
         write_bytes(self._trial(tried.number), as_json(asdict(tried)))
 
-    def conclude(self, trials: Sequence[Tried], method: str, said: str) -> Tried:
-        """Write the curve and what was chosen, and give it: the first of the highest scores."""
+    def conclude(self, trials: Sequence[Tried], method: str, objective: str, most: int) -> Tried:
+        """Write the curve and what was chosen, and give it: the first of the highest scores.
+
+        Parameters
+        ----------
+        trials : sequence of Tried
+        method, objective : str
+        most : int
+            Rows that an edit could take.
+        """
         best = max(trials, key=lambda trial: (trial.score, -trial.number))
         rows: list[dict[str, Any]] = []
         for trial in trials:
@@ -148,9 +157,18 @@ class TuningDirectory:
             )  # fmt: skip
         with replacing(self.path / "curve.parquet") as temporary:
             pl.DataFrame(rows, schema=CURVE).write_parquet(temporary)
-        lines = [f"{key} = {json.dumps(value)}" for key, value in best.settings.items()]
-        text = "\n".join([f"# {said}", f"name = {json.dumps(method)}", "[settings]", *lines, ""])
-        write_bytes(self.path / "best.toml", text.encode())
+        seconds = round(sum(trial.seconds for trial in trials), 3)
+        tuning = Tuning(objective, len(trials), seconds, most, best.score, trials[0].score)
+        lines = [
+            f"# Of {len(trials)} trials of behemoth tune {method}, by the score of {objective}.",
+            f"name = {json.dumps(method)}",
+            "[settings]",
+            *(f"{key} = {json.dumps(value)}" for key, value in best.settings.items()),
+            "[tuning]",
+            *(f"{key} = {json.dumps(value)}" for key, value in tuning.to_dict().items()),
+            "",
+        ]
+        write_bytes(self.path / "best.toml", "\n".join(lines).encode())
         return best
 
     def _trial(self, number: int) -> Path:

@@ -3,6 +3,8 @@
 import pytest
 
 from behemoth import ArgumentError
+from behemoth.study.file.measure import Measure
+from behemoth.study.file.method import MethodChoice
 from behemoth.study.file.spec import Study
 from behemoth.study.results import Results
 
@@ -103,7 +105,10 @@ def test_what_takes_no_suite_has_the_id_that_it_had():
         'measure = { suite = "unlearning", twin = true }', ""
     )
     measure = Study.parse(plain).expand().trials[0].measure
-    assert "suite" not in measure.to_dict() and "twin" not in measure.to_dict()
+    assert not {"suite", "twin", "continued"} & set(measure.to_dict())
+    assert "continued" not in Measure(suite="unlearning").to_dict()
+    shorter = Measure(suite="unlearning", continued=4)
+    assert shorter.to_dict()["continued"] == 4 and Measure.from_dict(shorter.to_dict()) == shorter
     assert type(measure).from_dict(measure.to_dict()) == measure
 
 
@@ -112,6 +117,7 @@ def test_what_takes_no_suite_has_the_id_that_it_had():
     [
         ('"editing"', '"recall"', "suite': got recall, allowed: editing, unlearning"),
         ('suite = "editing"', "twin = true", "twin': got True, allowed: false without a suite"),
+        ("twin = true }", "continued = 0 }", "continued': got 0, allowed: a whole number from 1"),
         ('name = "ft"', 'family = "tuning"', "family': got tuning, allowed: fine-tuning"),
         ('name = "ft"', 'family = "oracle"', "label': got ft, allowed: none with a family"),
         ('label = "npo"', 'label = "npo"\nwithout = ["ft"]', "without': got .*none but with a fam"),
@@ -138,7 +144,20 @@ def test_settings_may_lie_in_a_file(tmp_path):
     file.parent.mkdir()
     file.write_text('name = "ft"\n[settings]\nsteps = 7\n')
     text = TEXT.replace("settings = { steps = 2 }", 'settings = "tuned/{method}.toml"', 1)
-    assert Study.parse(text, tmp_path).methods[0].settings["steps"] == 7
+    first = Study.parse(text, tmp_path)
+    assert first.methods[0].settings["steps"] == 7 and first.methods[0].whence == "given"
+    tuning = '[tuning]\nobjective = "editing"\ntrials = 3\nseconds = 1.5\nrows = 32\nscore = 0.9\n'
+    file.write_text(file.read_text() + tuning + "default_score = 0.8\n")
+    tuned = Study.parse(text, tmp_path)
+    said = tuned.methods[0].to_dict()
+    assert said["whence"] == "tuned" and said["tuning"]["trials"] == 3
+    assert MethodChoice.from_dict(said).tuning == tuned.methods[0].tuning
+    # Equal settings are equal work, however they were found.
+    ids = [[trial.id for trial in study.expand().trials] for study in (first, tuned)]
+    assert ids[0] == ids[1] and tuned.methods[1].whence in ("default", "given")
+    file.write_text(file.read_text().replace("trials", "tries"))
+    with pytest.raises(ArgumentError, match=r"tuning\.tries"):
+        Study.parse(text, tmp_path)
     file.write_text('name = "lora"\n')
     with pytest.raises(
         ArgumentError, match=r"settings': got .*ft\.toml, of 'lora', allowed: of 'ft'"

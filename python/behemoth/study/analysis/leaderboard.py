@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
@@ -42,6 +43,9 @@ BOARDS = {
     "seconds": pl.Float64,
     "flops": pl.Float64,
     "memory": pl.Float64,
+    "settings": pl.String,
+    "tuning_trials": pl.UInt32,
+    "tuning_seconds": pl.Float64,
 }
 """Columns of a board, beside the measures with their intervals; see `leaderboard`."""
 
@@ -128,6 +132,7 @@ def leaderboard(
     failed: Mapping[str, int] | None = None,
     seconds: Mapping[str, float] | None = None,
     costs: Mapping[str, tuple[float, int]] | None = None,
+    methods: Sequence[Mapping[str, Any]] = (),
 ) -> pl.DataFrame:
     """The methods of a suite, the best first.
 
@@ -142,6 +147,8 @@ def leaderboard(
         That the edits of each trial took, by its id.
     costs : mapping of str to (float, int), optional
         Operations of one edit and bytes of tensors, as `Results.edit_costs` has them.
+    methods : sequence of mapping, optional
+        What the study says of its methods (`StudyRecord.methods`).
 
     Returns
     -------
@@ -154,6 +161,9 @@ def leaderboard(
           what methods may not.
         - seconds: mean of making a plan's edits, evaluation apart; flops: operations of one edit,
           mean; memory: bytes of tensors that are in use at once beside the model, the most of
+          all trials.
+        - settings: ``default``, ``tuned`` (`behemoth tune`) or ``given`` by hand, null where the
+          study does not say; tuning_trials, tuning_seconds: what choosing them took, all edits of
           all trials.
     """
     own = rows.filter(pl.col("suite") == suite)
@@ -168,12 +178,18 @@ def leaderboard(
     spent, dear = seconds or {}, costs or {}
     times = [[spent[each] for each in trials if each in spent] for trials in table["_trials"]]
     counted = [[dear[each] for each in trials if each in dear] for trials in table["_trials"]]
+    whence = {own["label"]: own for own in methods}
+    chosen = [whence.get(label, {}) for label in table["label"]]
+    tunings = [own.get("tuning") or {} for own in chosen]
     most = [max((memory for _, memory in each), default=None) for each in counted]
     table = table.with_columns(
         pl.Series("failed", [(failed or {}).get(label, 0) for label in table["label"]], pl.UInt32),
         pl.Series("seconds", list(map(_mean, times)), pl.Float64),
         pl.Series("flops", [_mean([flops for flops, _ in each]) for each in counted], pl.Float64),
         pl.Series("memory", most, pl.Float64),
+        pl.Series("settings", [own.get("whence") for own in chosen], pl.String),
+        pl.Series("tuning_trials", [own.get("trials") for own in tunings], pl.UInt32),
+        pl.Series("tuning_seconds", [own.get("seconds") for own in tunings], pl.Float64),
     )
     for name in SHOWN[suite]:
         share = name in {*_SHARES, *(leg.name for leg in LEGS[suite])}
@@ -221,6 +237,7 @@ def boards(
     failed: Mapping[str, int] | None = None,
     seconds: Mapping[str, float] | None = None,
     costs: Mapping[str, tuple[float, int]] | None = None,
+    methods: Sequence[Mapping[str, Any]] = (),
 ) -> list[Board]:
     """The leaderboards of a study, one a suite; parameters as of `leaderboard`."""
     rows = taken(suites)
@@ -236,7 +253,9 @@ def boards(
         found.append(
             Board(
                 suite=suite,
-                table=leaderboard(suite, rows, failed=failed, seconds=seconds, costs=costs),
+                table=leaderboard(
+                    suite, rows, failed=failed, seconds=seconds, costs=costs, methods=methods
+                ),
                 cells=means(
                     own.filter(pl.col("measure").is_in(SHOWN[suite])), "value",
                     ("grammar", "edits", "label", "measure"), within=(0.0, math.inf),

@@ -14,9 +14,10 @@ from typing import Any, get_args
 
 from behemoth.edit.protocol import EditMethod, Family, settings_of
 from behemoth.edit.registry import get_method, method_names, method_type
-from behemoth.edit.settings import read_settings
+from behemoth.edit.settings import Tuning, read_settings, read_tuning
 from behemoth.plan.request import EditRequest
 from behemoth.support.errors import ArgumentError, check_keys, within
+from behemoth.support.fields import made
 
 from .grid import SECTIONS, check_size, table_of
 from .measure import Measure
@@ -43,6 +44,8 @@ class MethodChoice:
     where : mapping of dotted name to list
         Only at points of the grid with these values is it carried out; at all by default. What
         neither point nor section says is 0, as seeds, rotations and swaps are by default.
+    tuning : Tuning, optional
+        What it took to choose the settings, where their file says so; no part of any id.
     """
 
     name: str
@@ -51,6 +54,7 @@ class MethodChoice:
     plan: Mapping[str, Any]
     where: Mapping[str, list[Any]] = field(default_factory=dict)
     measure: Mapping[str, Any] = field(default_factory=dict)
+    tuning: Tuning | None = None
 
     def is_at(self, tables: Mapping[str, Any]) -> bool:
         """Whether it is carried out at a point, which the sections are given with."""
@@ -61,18 +65,31 @@ class MethodChoice:
         """All settings of the method, defaults included, as plain values."""
         return settings_of(self.method)
 
+    @property
+    def whence(self) -> str:
+        """Where the settings are from: ``default``, ``tuned`` or ``given``, by hand."""
+        if self.tuning is not None:
+            return "tuned"
+        own = self.settings == settings_of(method_type(self.name)())
+        return "default" if own else "given"
+
     def to_dict(self) -> dict[str, Any]:
         """Give it as plain values."""
-        return {
+        values = {
             "label": self.label, "name": self.name, "family": self.method.info.family,
-            "settings": self.settings, "plan": dict(self.plan),
+            "settings": self.settings, "plan": dict(self.plan), "whence": self.whence,
         }  # fmt: skip
+        return values if self.tuning is None else {**values, "tuning": self.tuning.to_dict()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> MethodChoice:
         """Make the choice that `to_dict` gave."""
         method = get_method(values["name"], values["settings"])
-        return cls(values["name"], values["label"], method, values["plan"])
+        tuning = values.get("tuning")
+        return cls(
+            values["name"], values["label"], method, values["plan"],
+            tuning=None if tuning is None else made(Tuning, tuning),
+        )  # fmt: skip
 
 
 def _said(tables: Mapping[str, Any], name: str) -> Any:
@@ -140,7 +157,7 @@ def _choices(name: str, table: Mapping[str, Any], directory: Path | None) -> lis
     label = table.get("label")
     if label is not None and (not isinstance(label, str) or not label):
         raise ArgumentError("label", label, "a text")
-    settings = _settings(name, table.get("settings", {}), directory)
+    settings, tuning = _settings(name, table.get("settings", {}), directory)
     plan = _fields_of("plan", table, EditRequest)
     measure = _fields_of("measure", table, Measure)
     where = table_of("where", table.get("where", {}))
@@ -167,7 +184,9 @@ def _choices(name: str, table: Mapping[str, Any], directory: Path | None) -> lis
         except ArgumentError as error:
             raise error.within("grid" if error.path[0] in own else "settings") from None
         called = ", ".join([label or name, *words])
-        found.append(MethodChoice(name, called, method, plan, where, measure))
+        # Settings that a grid replaces are no longer those that were chosen.
+        chosen = None if own else tuning
+        found.append(MethodChoice(name, called, method, plan, where, measure, chosen))
     return found
 
 
@@ -178,9 +197,11 @@ def _fields_of(key: str, table: Mapping[str, Any], kind: type) -> dict[str, Any]
     return values
 
 
-def _settings(name: str, value: object, directory: Path | None) -> Mapping[str, Any]:
+def _settings(
+    name: str, value: object, directory: Path | None
+) -> tuple[Mapping[str, Any], Tuning | None]:
     """Settings as a table, or that of a file, as `behemoth tune` writes one."""
     if not isinstance(value, str):
-        return table_of("settings", value)
+        return table_of("settings", value), None
     file = (directory or Path()) / value.replace("{method}", name)
-    return read_settings(file, name)
+    return read_settings(file, name), read_tuning(file)
