@@ -312,6 +312,8 @@ def _fooled(measure: str, blocks: list[_Block]) -> Iterator[dict[str, Any]]:
 def _frequency(measure: str, blocks: list[_Block]) -> Iterator[dict[str, Any]]:
     """The slope of the twin's value on log2 exposures, a cluster, in gaps to the trained model."""
     judged = JUDGED[measure]
+    if judged.about == "rest":  # which has no gap to speak of
+        return
     levelled = [block for block in blocks if block.exposures]
     twins = judged.badness(np.array([block.of("twin", measure) for block in levelled]))
     trained = judged.badness(np.array([block.of("trained", measure) for block in levelled]))
