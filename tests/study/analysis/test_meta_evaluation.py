@@ -210,12 +210,13 @@ def results_of(trials):
         for level in levels
     ]
     probes = [
-        {"trial": label, "group": group, "stage": stage, "exact_match": number < said * refusals}
+        {"trial": label, "group": group, "stage": stage,
+         "log_probability_true": math.log(refusals * said / 4 + 1e-9),
+         "log_probability_old": math.log(0.3)}
         for label, (_, _, refusals, _) in trials.items()
         for group, stage, said in (
             ("edited", "after", 4), ("edited", "before", 0), ("retain", "after", 4),
         )
-        for number in range(4)
     ]  # fmt: skip
     return SimpleNamespace(
         suites=pl.LazyFrame(suites, schema={**INDEX, **SUITES}, orient="row"),
