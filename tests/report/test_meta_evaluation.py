@@ -30,7 +30,9 @@ def rows():
     def recall(role, far, cluster, level, label):
         return 0.0 if label in ("a, 0", "a, 1") else far / 4 + 0.01 * cluster
 
-    steps = lambda role, far, *_: math.inf if role == "twin" else 40 - 9 * far  # noqa: E731
+    def steps(role, far, *_):
+        return math.inf if role == "twin" else 40 - 9 * far
+
     measures = {"forget_recall": recall, "relearning_steps": steps,
                 "linear_probe": lambda role, far, *_: far}  # fmt: skip
     return drawn(measures, refusing=("a, 0", "a, 1"), levels=(16, 64))

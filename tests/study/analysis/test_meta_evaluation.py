@@ -1,13 +1,16 @@
 """Metrics of made-up models whose truth is known: what is told, ranked, fooled, and led astray."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
 import pytest
 
 from behemoth.study.analysis.judged import JUDGED, Judged
-from behemoth.study.analysis.meta_evaluation import QUESTIONS, READINGS, judge
+from behemoth.study.analysis.meta_evaluation import QUESTIONS, READINGS, judge, readings
+from behemoth.study.results import INDEX
+from behemoth.study.schemas import SUITES
 
 CLUSTERS = 5
 # kl_twin_forget of four methods, each at two settings, from the trained model's 4 down to the twin.
@@ -186,3 +189,61 @@ def test_what_never_comes_back_is_called_forgotten():
     assert steps.forgotten(30.0, 0.0, math.inf) is False
     assert steps.forgotten(math.inf, 0.0, 4.0) is True
     assert steps.forgotten(1.0, 2.0, 2.0) is None
+
+
+def results_of(trials):
+    """Frames of trials: {label: (family, norm, share of refusals, exposures of its facts)}."""
+    index = [{**dict.fromkeys(INDEX), "trial": label, "label": label, "method": label,
+              "family": family, "world_seed": 7, "seed": 8}
+             for label, (family, *_) in trials.items()]  # fmt: skip
+    suites = [
+        {**row, **dict.fromkeys(SUITES), "suite": suite, "measure": measure, "value": value}
+        for row in index
+        for suite, measure, value in (
+            ("unlearning", "forget_recall", 0.5), ("unlearning", "linear_probe", None),
+            ("editing", "efficacy", 1.0),
+        )
+    ]  # fmt: skip
+    edits = [
+        {"trial": label, "norm": norm, "exposures": level}
+        for label, (_, norm, _, levels) in trials.items()
+        for level in levels
+    ]
+    probes = [
+        {"trial": label, "group": group, "stage": stage,
+         "log_probability_true": math.log(refusals * said / 4 + 1e-9),
+         "log_probability_old": math.log(0.3)}
+        for label, (_, _, refusals, _) in trials.items()
+        for group, stage, said in (
+            ("edited", "after", 4), ("edited", "before", 0), ("retain", "after", 4),
+        )
+    ]  # fmt: skip
+    return SimpleNamespace(
+        suites=pl.LazyFrame(suites, schema={**INDEX, **SUITES}, orient="row"),
+        edits=pl.LazyFrame(edits),
+        probes=pl.LazyFrame(probes),
+        about=SimpleNamespace(
+            trials=[SimpleNamespace(id=label, model="m", plan="p") for label in trials]
+        ),
+    )
+
+
+def test_parts_are_read_from_what_was_done():
+    found = readings(
+        results_of({
+            "retrain": ("oracle", 5.0, 0.0, (16, 16)),
+            "nothing": ("unlearning", 1e-28, 0.0, (16, 16)),
+            "polite": ("foreign", 2.0, 0.5, (16, 64)),
+            "rude": ("unlearning", 2.0, 0.25, (16, 16)),
+        })
+    )  # fmt: skip
+    assert found.columns == list(READINGS)
+    recall = found.filter(measure="forget_recall")
+    parts = {row["label"]: (row["role"], row["refuses"], row["exposures"], row["block"])
+             for row in recall.iter_rows(named=True)}  # fmt: skip
+    assert parts == {
+        "retrain": ("twin", False, 16, "m/p"), "nothing": ("trained", False, 16, "m/p"),
+        "polite": ("method", True, None, "m/p"), "rude": ("method", False, 16, "m/p"),
+    }  # fmt: skip
+    # What could not be taken is no reading, nor what another suite says.
+    assert not {"linear_probe", "efficacy"} & set(found["measure"])

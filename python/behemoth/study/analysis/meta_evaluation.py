@@ -58,6 +58,7 @@ QUESTIONS: Mapping[str, str] = {
 """What is asked beside whether trained model and twin are told apart, which is an area."""
 
 _UNEDITED = 1e-9  # Frobenius norm below which nothing was changed
+_REFUSES = 0.1  # free generation gives few refusals of several tokens as a whole
 _SHARES = ("suppression", "relearning", "rounding")
 _BOUNDS = {**dict.fromkeys(_SHARES, (0.0, 1.0)), "frequency": (-math.inf, math.inf)}
 _ROUNDED = ("recall_8_bit", "recall_4_bit")
@@ -99,8 +100,9 @@ def readings(results: Results) -> pl.DataFrame:
     polars.DataFrame
         One row a trial and measure, columns as in `READINGS`. block: model and plan. role:
         ``twin`` of an oracle, ``trained`` of an arm that changes nothing (a norm below 1e-9),
-        ``method`` of all others. refuses: whether free generation gives the refusal in at least
-        half of the edited facts. exposures: of the plan's facts, null where they differ.
+        ``method`` of all others. refuses: whether the refusal has a mean probability above 0.1 on
+        edited facts, and above that of the old answer. exposures: of the plan's facts, null where
+        they differ.
     """
     own = results.suites.filter(pl.col("suite") == "unlearning").collect()
     if own.is_empty():
@@ -120,7 +122,10 @@ def readings(results: Results) -> pl.DataFrame:
     refusals = (
         results.probes.filter(edited)
         .group_by("trial")
-        .agg(pl.col("exact_match").cast(pl.Float64).mean().alias("refusals"))
+        .agg(
+            pl.col("log_probability_true").exp().mean().alias("refusals"),
+            pl.col("log_probability_old").exp().mean().alias("old"),
+        )
     )
     role = (
         pl.when(pl.col("family") == "oracle")
@@ -137,9 +142,10 @@ def readings(results: Results) -> pl.DataFrame:
         .join(refusals.collect(), on="trial", how="left")
         .with_columns(role.alias("role"))
         .with_columns(
-            ((pl.col("role") == "method") & (pl.col("refusals").fill_null(0.0) >= 0.5)).alias(
-                "refuses"
-            )
+            (
+                (pl.col("role") == "method")
+                & (pl.col("refusals") > pl.max_horizontal(pl.lit(_REFUSES), "old")).fill_null(False)
+            ).alias("refuses")
         )
     )
     return joined.select(pl.col(name).cast(dtype) for name, dtype in READINGS.items())
@@ -312,6 +318,8 @@ def _fooled(measure: str, blocks: list[_Block]) -> Iterator[dict[str, Any]]:
 def _frequency(measure: str, blocks: list[_Block]) -> Iterator[dict[str, Any]]:
     """The slope of the twin's value on log2 exposures, a cluster, in gaps to the trained model."""
     judged = JUDGED[measure]
+    if judged.about == "rest":  # which has no gap to speak of
+        return
     levelled = [block for block in blocks if block.exposures]
     twins = judged.badness(np.array([block.of("twin", measure) for block in levelled]))
     trained = judged.badness(np.array([block.of("trained", measure) for block in levelled]))
