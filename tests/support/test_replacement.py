@@ -209,3 +209,18 @@ def test_what_fails_before_it_begins_leaves_nothing(tmp_path):
     with pytest.raises(ZeroDivisionError), succession(tmp_path, kind, force=False):
         raise ZeroDivisionError
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_killed_while_it_said_that_it_had_begun_is_no_obstacle(tmp_path):
+    (tmp_path / "..unfinished.abcdefgh.tmp").mkdir()
+    (tmp_path / "..unfinished.abcdefgh.tmp" / ".unfinished").write_text("run")
+    assert foreign(tmp_path, KIND) is None
+    with succession(tmp_path, KIND, force=False):
+        (tmp_path / "run.json").write_text("{}")
+    assert names(tmp_path) == ["run.json"]
+
+
+@pytest.mark.parametrize("name", ["..unfinished.abc.tmp", "..unfinished.abcdefgh.tmp.txt"])
+def test_what_is_called_nearly_so_is_somebody_elses(tmp_path, name):
+    (tmp_path / name).mkdir()
+    assert foreign(tmp_path, KIND) == name

@@ -119,7 +119,7 @@ def sync(path: Path) -> None:
 
 def sweep(path: Path) -> None:
     """Remove what killed writers of `path` left; of those that are at work nothing."""
-    for room in _rooms(path):
+    for room in left_by_writers(path):
         try:
             descriptor = os.open(room, os.O_RDONLY)
         except OSError:  # gone by now
@@ -149,7 +149,8 @@ def _clear(room: Path, path: Path) -> None:
     shutil.rmtree(room, ignore_errors=True)
 
 
-def _rooms(path: Path) -> Iterator[Path]:
+def left_by_writers(path: Path) -> Iterator[Path]:
+    """Folders of writers of `path`, killed ones or at work."""
     name = re.compile(rf"\.{re.escape(path.name)}\.[a-z0-9_]{{8}}\.tmp")
     if path.parent.is_dir():
         for entry in path.parent.iterdir():

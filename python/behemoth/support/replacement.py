@@ -22,7 +22,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from .files import sweep_folder, write_bytes
+from .files import left_by_writers, sweep_folder, write_bytes
 
 __all__ = [
     "RECORDS", "Kind", "clear", "finish", "foreign", "recover", "replaced", "succeeds",
@@ -81,7 +81,9 @@ def foreign(place: Path, kind: Kind) -> str | None:
     other = [name for name in names if name in RECORDS and name != kind.record]
     if other or (place / kind.record).is_file() or _is_under_way(place, kind):
         return other[0] if other else None
-    return next((name for name in names if not _NAME.fullmatch(name)), None)
+    # Killed while it said that it had begun: the first that is written, so it may lie here alone.
+    left = {room.name for room in left_by_writers(place / _UNFINISHED)}
+    return next((name for name in names if not _NAME.fullmatch(name) and name not in left), None)
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from behemoth.edit.settings import Tuning
 from behemoth.support.digests import no_record
 from behemoth.support.errors import ArgumentError
 from behemoth.support.fields import made
-from behemoth.support.files import as_json, replacing, write_bytes
+from behemoth.support.files import as_json, replacing, sweep_folder, write_bytes
 
 __all__ = ["CURVE", "Tried", "TuningDirectory"]
 
@@ -96,6 +96,8 @@ class TuningDirectory:
             When its record is damaged.
         """
         place, file = self.path, self.path / "tuning.json"
+        for folder in (place, self._trial(0).parent):  # under a lock: nobody else is at work
+            sweep_folder(folder)
         if place.exists() and not place.is_dir():
             raise ArgumentError("out", f"{fspath(place)}, a file", "a new or empty directory")
         if file.is_file():
