@@ -101,6 +101,9 @@ def test_every_method_has_a_cost(name, contract_corpus, contract_run, tmp_path):
     if name == "retrain":
         assert cost is None
         return
+    if get_method(name).info.family == "in-context":  # only writes down what is to be read
+        assert (cost.flops, 0 < cost.memory < 1e6) == (0, True)
+        return
     # At least a pass over the prompt, and at least the change itself.
     parameters = sum(value.numel() for value in model.parameters())
     assert parameters < cost.flops < 1e13

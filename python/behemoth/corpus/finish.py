@@ -49,7 +49,7 @@ def finish_corpus(
     --------
     >>> import behemoth as bh
     >>> corpus = bh.Corpus(bh.World(subjects=40, relations=2, objects=5))
-    >>> corpus.write("corpus", part=(1, 2)).complete
+    >>> corpus.write("corpus", part=(0, 2)).complete
     False
     >>> bh.finish_corpus("corpus")
     Written('corpus', 80 facts, 880 tokens)

@@ -160,6 +160,9 @@ class TrainConfig:
     weights: Literal["fp32", "bf16"] = "fp32"
 
     def __post_init__(self) -> None:
+        for name in ("lora_rank", "weights"):
+            if self.fully_shard and getattr(self, name) not in (None, "fp32"):
+                raise ArgumentError(name, getattr(self, name), "its default beside fully_shard")
         if self.start is not None and self.architecture is None:
             raise ArgumentError("architecture", None, "that of the model in start (default_config)")
         if self.architecture is None:
@@ -207,9 +210,6 @@ class TrainConfig:
                 f"{self.batch_size:,} blocks of {self.block_length:,} tokens",
                 f"up to {_STEP_TOKENS:,} tokens in an update",
             )
-        for name in ("lora_rank", "weights"):
-            if self.fully_shard and getattr(self, name) not in (None, "fp32"):
-                raise ArgumentError(name, getattr(self, name), "its default beside fully_shard")
         if self.fully_shard and self.compile == "on":
             raise ArgumentError("compile", "on", "off or auto beside fully_shard")
         if self.batch_size % self.accumulate:

@@ -37,7 +37,7 @@ def test_the_frame_of_a_study(finished):
 
 @pytest.fixture
 def ran(finished):
-    run = read_run(next((finished[0] / "models").glob("*")))
+    run = read_run(next((finished[0] / "models").glob("[!.]*")))
     request = EditRequest(edits=6, independent=True, repeats=2, regular=4, probes=0)
     return run, run.load_model("cpu"), compile_plan(run.corpus, request)
 

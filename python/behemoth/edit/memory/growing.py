@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["GrowingRows"]
 
@@ -36,6 +38,8 @@ class GrowingRows:
         count = self._count + len(more)
         room, used = self._room, self._used
         if used[0] != self._count or count > len(room):
+            import torch
+
             room = torch.cat([self.rows, more.new_empty(max(count, 8), *more.shape[1:])])
             used = [self._count]
         room[self._count : count] = more

@@ -7,10 +7,6 @@ from dataclasses import dataclass
 from itertools import cycle
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-import polars as pl
-
-from behemoth.corpus.templates import TEXT
 from behemoth.corpus.tokens import PERIOD
 from behemoth.delta.context import Context
 from behemoth.delta.delta import EditDelta
@@ -31,7 +27,6 @@ Tokens = tuple[int, ...]
 
 # One of a fact said again, three of it in other words, four of facts that stay, as published.
 _KINDS = ("copy", "retain", "update", "retain", "update", "retain", "update", "retain")
-_UNSAID = frozenset(facts.name for facts in TEXT)  # templates whose sentences have no period
 _NEAR = {"same_relation": 0, "same_object": 1, "new_object": 2, "regular": 3}
 
 
@@ -187,6 +182,9 @@ class _Demonstrations:
     """
 
     def __init__(self, plan: EditPlan, context: EditContext) -> None:
+        import numpy as np
+        import polars as pl
+
         self._random = np.random.default_rng(context.seed_of(plan))
         stay = plan.training.filter(pl.col("role") != "edit").unique("fact", maintain_order=True)
         stay = stay[self._random.permutation(len(stay))]
@@ -233,6 +231,8 @@ class _Demonstrations:
 
 def _facts(plan: EditPlan) -> list[Tokens]:
     """Each edit's new fact, as the first of its wordings says it."""
+    import polars as pl
+
     first: dict[int, Tokens] = {}
     for row in plan.training.filter(pl.col("role") == "edit").iter_rows(named=True):
         first.setdefault(row["edit"], _sentence(row, row["answer"]))
@@ -241,5 +241,8 @@ def _facts(plan: EditPlan) -> list[Tokens]:
 
 def _sentence(row: Mapping[str, Any], answer: Sequence[int]) -> Tokens:
     """What a row says with an answer; in a grammar's text it ends in its object."""
-    end = () if row["template"] in _UNSAID else (PERIOD,)
+    from behemoth.corpus.templates import TEXT
+
+    unsaid = {facts.name for facts in TEXT}  # templates whose sentences have no period
+    end = () if row["template"] in unsaid else (PERIOD,)
     return (*row["prompt"], *answer, *end)

@@ -107,7 +107,7 @@ def area_interval(
     Examples
     --------
     >>> [round(end, 2) for end in area_interval(1.0, 5, 5)]
-    [0.66, 1.0]
+    [0.64, 1.0]
     """
     if not math.isfinite(value) or min(high, low) < LEAST:
         return None
