@@ -230,6 +230,8 @@ def _between(row: Mapping[str, Any], name: str) -> str:
     value, low, high = (row[f"{name}{end}"] for end in ("", "_low", "_high"))
     if value is None:
         return _NOTHING
+    # A mean of taus that cancel is 0 but for rounding.
+    value = round(value, 12)
     if low is None or high is None:
         return number(value, 2)
     return f"{number(value, 2)} ({number(low, 2)} to {number(high, 2)})"
