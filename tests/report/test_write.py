@@ -58,6 +58,8 @@ def test_figures_say_what_they_show(report):
     assert said["damage"].startswith("Edits cost")
     start = "Of edits with mlp, rank 1 against mlp, rank 16, at the same KL on bystanders "
     assert re.match(rf"{start}\d+\.\d percentage points (more|fewer) flip", said["matched"])
+    # What the question of a study of ranks is about stands on top, too.
+    assert said["matched"] in text[: text.index('<h2 id="methods">')]
 
 
 def test_nothing_is_loaded_from_anywhere(report):

@@ -105,7 +105,7 @@ def render(page: Page) -> str:
         *([f'<p class="state" role="status">{escape(page.state)}</p>'] if page.state else []),
         f'<div class="headline" data-verdict="{escape(page.headline.verdict)}">'
         f"<strong>{escape(page.headline.title)}</strong><p>{escape(page.headline.text)}</p>"
-        f"{_details(page.headline)}"
+        f"{_details(page.headline)}{_compared(drawn)}"
         f'<p class="stated">{escape(page.stated)}</p></div>',
         f'<dl class="figures">{counts}</dl>',
         *_methods(page.methods),
@@ -168,6 +168,12 @@ _METHODS = (
 
 def _details(headline: Headline) -> str:
     return f'<p class="details">{escape(headline.details)}</p>' if headline.details else ""
+
+
+def _compared(drawn: Sequence[Figure]) -> str:
+    """What arms that differ in rank or place alone say, at the same cost."""
+    found = next((figure.finding for figure in drawn if figure.name == "matched"), "")
+    return f'<p class="details">{escape(found)}</p>' if found else ""
 
 
 def _methods(table: Table | None) -> list[str]:
