@@ -50,6 +50,22 @@ optimiser = torch.optim.AdamW([torch.nn.Parameter(torch.ones(2))])
 optimiser.zero_grad()
 """
 
+# A version of transformers that takes more of the compiler than the one class gets all of it.
+MORE = """
+from types import ModuleType
+from behemoth.support.lean import _Masks, lean
+lean()
+import torch
+class Loader:
+    def exec_module(self, module):
+        from torch._dynamo import _trace_wrapped_higher_order_op as more
+        from torch._dynamo._trace_wrapped_higher_order_op import trace_wrapped
+        module.taken = more.TransformGetItemToIndex, trace_wrapped
+module = ModuleType("masks")
+_Masks(Loader()).exec_module(module)
+assert module.taken[0] is sys.modules[module.taken[0].__module__].TransformGetItemToIndex
+"""
+
 
 def carry_out(script, place):
     done = subprocess.run(
@@ -75,3 +91,7 @@ def test_nothing_changes_where_torch_is_loaded_or_several_processes_are_one(tmp_
         "lean()\nassert len(sys.meta_path) == len(before) + 1\n",
         tmp_path,
     )
+
+
+def test_what_takes_more_of_the_compiler_has_it(tmp_path):
+    carry_out("import sys\n" + MORE, tmp_path)

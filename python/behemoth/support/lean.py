@@ -169,6 +169,10 @@ class _Masks(_Around):
         sys.modules[_INDEXING] = stand_in
         try:
             super().exec_module(module)
+        except ImportError:  # a version that takes more of it gets all of it
+            del sys.modules[_INDEXING]
+            importlib.import_module(_INDEXING)
+            super().exec_module(module)
         finally:
             if sys.modules.get(_INDEXING) is stand_in:
                 del sys.modules[_INDEXING]
