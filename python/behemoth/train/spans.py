@@ -139,6 +139,8 @@ def documents(
     end : int
         The token that ends a document.
 
+    Notes
+    -----
     All are contiguous, and none is another.
     """
     flat = (part.reshape(-1) for part in (positions, numbers, labels))
