@@ -2,7 +2,7 @@
 
 import pytest
 
-from behemoth.support import replacement
+from behemoth.support import locks, replacement
 from behemoth.support.locks import lock_folder
 from behemoth.support.replacement import (
     Kind,
@@ -224,3 +224,18 @@ def test_what_was_killed_while_it_said_that_it_had_begun_is_no_obstacle(tmp_path
 def test_what_is_called_nearly_so_is_somebody_elses(tmp_path, name):
     (tmp_path / name).mkdir()
     assert foreign(tmp_path, KIND) == name
+
+
+def test_a_folder_that_goes_before_it_is_locked_is_made_anew(tmp_path, monkeypatch):
+    place, real = tmp_path / "parts", locks.os.open
+    times = iter(range(2))
+
+    def late(path, *how):
+        if path == place and next(times, None) is not None:
+            place.rmdir()  # another, who had made it, leaves it empty
+        return real(path, *how)
+
+    monkeypatch.setattr(locks.os, "open", late)
+    with lock_folder(place) as held:
+        assert held and place.is_dir() and next(times, None) is None
+    assert not place.exists()

@@ -7,7 +7,7 @@ import logging
 import os
 import platform
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,15 +52,19 @@ def lock(path: Path, *, shared: bool = False, wait: bool = True) -> Generator[He
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
         descriptor = os.open(path, flags, 0o644)
     try:
-        held = lock_descriptor(descriptor, shared=shared, wait=False)
-        if wait and not held:
-            if path.is_dir():  # of work that takes long; files are held for moments
-                who = holder(path)
-                logging.getLogger(__name__).warning("waiting for %s in %s", who, path)
-            held = lock_descriptor(descriptor, shared=shared)
-        yield held
+        yield _taken(descriptor, path, shared=shared, wait=wait)
     finally:
         os.close(descriptor)
+
+
+def _taken(descriptor: int, path: Path, *, shared: bool, wait: bool) -> Held:
+    held = lock_descriptor(descriptor, shared=shared, wait=False)
+    if wait and not held:
+        if path.is_dir():  # of work that takes long; files are held for moments
+            who = holder(path)
+            logging.getLogger(__name__).warning("waiting for %s in %s", who, path)
+        held = lock_descriptor(descriptor, shared=shared)
+    return held
 
 
 def lock_descriptor(descriptor: int, *, shared: bool = False, wait: bool = True) -> Held:
@@ -106,13 +110,29 @@ def lock_folder(path: Path, *, shared: bool = False, wait: bool = True) -> Gener
         yield Held(True, real=False)
         return
     made = [place for place in (path, *path.parents) if not place.exists()]
-    path.mkdir(parents=True, exist_ok=True)
     try:
-        with lock(path, shared=shared, wait=wait) as held:
-            yield held
+        with ExitStack() as stack:
+            yield _locked_folder(path, stack, shared=shared, wait=wait)
     finally:
         for place in made:
             try:
                 place.rmdir()
             except OSError:
                 break
+
+
+def _locked_folder(path: Path, stack: ExitStack, *, shared: bool, wait: bool) -> Held:
+    """Lock a folder to the end of `stack`; made anew where another took it away as empty."""
+    while True:
+        path.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(path, os.O_RDONLY)
+        except FileNotFoundError:
+            continue
+        with ExitStack() as attempt:
+            attempt.callback(os.close, descriptor)
+            held = _taken(descriptor, path, shared=shared, wait=wait)
+            # A lock on a folder that is gone keeps nobody from the one in its place.
+            if not held or (path.exists() and os.path.samestat(os.fstat(descriptor), path.stat())):
+                stack.push(attempt.pop_all())
+                return held
