@@ -15,7 +15,17 @@ from behemoth.study.analysis.leaderboard import SHOWN, Board, boards
 from behemoth.study.results import Results
 
 from .charts.pareto import pareto
-from .page import Table, document, figure_parts, table_part
+from .page import (
+    COMMAND,
+    Table,
+    closing,
+    counts_part,
+    document,
+    failures_part,
+    figure_parts,
+    opening,
+    table_part,
+)
 from .style import Absent, Figure, number
 from .tables import duration
 
@@ -125,7 +135,7 @@ def leaderboard_of(
         run=run,
         failures=[(each.label, each.model, each.reason) for each in results.failures],
         study=study,
-        command="behemoth study run study.toml --out STUDY\nbehemoth study report STUDY",
+        command=COMMAND,
     )
 
 
@@ -144,20 +154,14 @@ def anchor(label: str) -> str:
 def render_leaderboard(page: Leaderboard) -> str:
     """Give the whole file."""
     drawn = [figure for figure in page.figures if isinstance(figure, Figure)]
-    counts = "".join(
-        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in page.counts
-    )
     parts = [
-        f'<p class="eyebrow">Behemoth leaderboard · {escape(page.made)}</p>',
-        f"<h1>{escape(page.name)}</h1>",
-        f'<p class="question">{escape(page.question)}</p>',
-        *([f'<p class="state" role="status">{escape(page.state)}</p>'] if page.state else []),
+        *opening(page, "leaderboard"),
         *(
             f'<div class="headline"><strong>{escape(_FIELDS[board.suite])}: '
             f"{escape(leader(board))}</strong></div>"
             for board in page.boards
         ),
-        f'<dl class="figures">{counts}</dl>',
+        counts_part(page.counts),
     ]
     number_of = {figure.name: place + 1 for place, figure in enumerate(drawn)}
     for board, figure in zip(page.boards, page.figures, strict=True):
@@ -181,20 +185,8 @@ def render_leaderboard(page: Leaderboard) -> str:
     for board in page.boards:
         for label in board.table["label"]:
             parts += _method(page, board, label)
-    if page.failures:
-        rows = [list(each) for each in page.failures]
-        parts += [
-            "<h2>Failures</h2>",
-            table_part(Table(("method", "model", "~reason"), rows), "Failures"),
-        ]
-    parts += [
-        '<h2 id="run">What was run</h2>',
-        table_part(page.run, "What was run"),
-        '<h2 id="reproduce">How to reproduce it</h2>',
-        f"<pre>{escape(page.command)}</pre>",
-        "<p>The study, <code>study.toml</code>:</p>",
-        f"<pre>{escape(page.study)}</pre>",
-    ]
+    parts += failures_part(page.failures)
+    parts += closing(page)
     return document(f"{page.name}: a Behemoth leaderboard", parts, drawn)
 
 

@@ -14,7 +14,17 @@ from behemoth.study.analysis.meta_evaluation import MetaEvaluation, judge, readi
 from behemoth.study.results import Results
 
 from .charts.meta_evaluation import meta_evaluation_figure
-from .page import Table, document, figure_parts, table_part
+from .page import (
+    COMMAND,
+    Table,
+    closing,
+    counts_part,
+    document,
+    failures_part,
+    figure_parts,
+    opening,
+    table_part,
+)
 from .style import Absent, Figure, number
 from .tables import duration
 
@@ -125,25 +135,19 @@ def meta_evaluation_of(
         run=run,
         failures=[(each.label, each.model, each.reason) for each in results.failures],
         study=study,
-        command="behemoth study run study.toml --out STUDY\nbehemoth study report STUDY",
+        command=COMMAND,
     )
 
 
 def render_meta_evaluation(page: MetaEvaluationPage) -> str:
     """Give the whole file."""
     drawn = [page.figure] if isinstance(page.figure, Figure) else []
-    counts = "".join(
-        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in page.counts
-    )
     title, *details = findings(page.found)
     parts = [
-        f'<p class="eyebrow">Behemoth study · {escape(page.made)}</p>',
-        f"<h1>{escape(page.name)}</h1>",
-        f'<p class="question">{escape(page.question)}</p>',
-        *([f'<p class="state" role="status">{escape(page.state)}</p>'] if page.state else []),
+        *opening(page, "study"),
         f'<div class="headline"><strong>{escape(title)}</strong>'
         f"{''.join(f'<p>{escape(said)}</p>' for said in details)}</div>",
-        f'<dl class="figures">{counts}</dl>',
+        counts_part(page.counts),
         '<h2 id="metrics-table">The metrics, one by one</h2>',
         f"<p>{escape(_HOW)}</p>",
         table_part(metric_table(page.found), "The metrics, one by one"),
@@ -152,20 +156,8 @@ def render_meta_evaluation(page: MetaEvaluationPage) -> str:
         parts += figure_parts(1, page.figure)
     else:
         parts.append(f"<p>{escape(page.figure.title)}: {escape(page.figure.why)}</p>")
-    if page.failures:
-        rows = [list(each) for each in page.failures]
-        parts += [
-            "<h2>Failures</h2>",
-            table_part(Table(("method", "model", "~reason"), rows), "Failures"),
-        ]
-    parts += [
-        '<h2 id="run">What was run</h2>',
-        table_part(page.run, "What was run"),
-        '<h2 id="reproduce">How to reproduce it</h2>',
-        f"<pre>{escape(page.command)}</pre>",
-        "<p>The study, <code>study.toml</code>:</p>",
-        f"<pre>{escape(page.study)}</pre>",
-    ]
+    parts += failures_part(page.failures)
+    parts += closing(page)
     return document(f"{page.name}: a Behemoth study", parts, drawn)
 
 

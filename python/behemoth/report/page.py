@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 from importlib import resources
 from itertools import zip_longest
-from typing import Any
+from typing import Any, Protocol
 
 from behemoth.study.analysis.cases import Case
 from behemoth.study.analysis.headline import Headline
@@ -17,7 +17,13 @@ from .cases import case_section
 from .render import embedded, javascript
 from .style import Absent, Figure
 
-__all__ = ["Page", "Table", "document", "figure_parts", "render", "table_part"]
+__all__ = [
+    "COMMAND", "Page", "Table", "closing", "counts_part", "document", "failures_part",
+    "figure_parts", "opening", "render", "table_part",
+]  # fmt: skip
+
+COMMAND = "behemoth study run study.toml --out STUDY\nbehemoth study report STUDY"
+"""How any study is carried out again, from its file."""
 
 
 @dataclass(frozen=True)
@@ -95,19 +101,13 @@ def render(page: Page) -> str:
     """Give the whole file."""
     drawn = [figure for figure in page.figures if isinstance(figure, Figure)]
     absent = [figure for figure in page.figures if isinstance(figure, Absent)]
-    counts = "".join(
-        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in page.counts
-    )
     parts = [
-        f'<p class="eyebrow">Behemoth study · {escape(page.made)}</p>',
-        f"<h1>{escape(page.name)}</h1>",
-        f'<p class="question">{escape(page.question)}</p>',
-        *([f'<p class="state" role="status">{escape(page.state)}</p>'] if page.state else []),
+        *opening(page, "study"),
         f'<div class="headline" data-verdict="{escape(page.headline.verdict)}">'
         f"<strong>{escape(page.headline.title)}</strong><p>{escape(page.headline.text)}</p>"
         f"{_details(page.headline)}{_compared(drawn)}"
         f'<p class="stated">{escape(page.stated)}</p></div>',
-        f'<dl class="figures">{counts}</dl>',
+        counts_part(page.counts),
         *_methods(page.methods),
         '<h2 id="results">What was found</h2>',
         *([f"<p>{escape(page.left_out)}</p>"] if page.left_out else []),
@@ -125,16 +125,64 @@ def render(page: Page) -> str:
             parts.append(f"<p>{escape(text)}</p>")
         if table is not None:
             parts.append(table_part(table, title))
-    parts += [
+    parts += closing(page, table_part(page.models, "Models"))
+    return document(f"{page.name}: a Behemoth study", parts, drawn)
+
+
+class _Told(Protocol):
+    """What every page says of its study."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def question(self) -> str: ...
+    @property
+    def made(self) -> str: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def run(self) -> Table: ...
+    @property
+    def command(self) -> str: ...
+    @property
+    def study(self) -> str: ...
+
+
+def opening(page: _Told, kind: str) -> list[str]:
+    """What stands on top: what it is of, what it asks, and whether it is all there."""
+    return [
+        f'<p class="eyebrow">Behemoth {kind} · {escape(page.made)}</p>',
+        f"<h1>{escape(page.name)}</h1>",
+        f'<p class="question">{escape(page.question)}</p>',
+        *([f'<p class="state" role="status">{escape(page.state)}</p>'] if page.state else []),
+    ]
+
+
+def counts_part(counts: Sequence[tuple[str, str]]) -> str:
+    """What was run, in a few numbers."""
+    each = (f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in counts)
+    return f'<dl class="figures">{"".join(each)}</dl>'
+
+
+def failures_part(failures: Sequence[tuple[str, str, str]]) -> list[str]:
+    """Trials that failed: label, model and reason of each."""
+    if not failures:
+        return []
+    table = Table(("method", "model", "~reason"), failures)
+    return ["<h2>Failures</h2>", table_part(table, "Failures")]
+
+
+def closing(page: _Told, *tables: str) -> list[str]:
+    """What stands at the end: what was run, and how to run it again."""
+    return [
         '<h2 id="run">What was run</h2>',
         table_part(page.run, "What was run"),
-        table_part(page.models, "Models"),
+        *tables,
         '<h2 id="reproduce">How to reproduce it</h2>',
         f"<pre>{escape(page.command)}</pre>",
         "<p>The study, <code>study.toml</code>:</p>",
         f"<pre>{escape(page.study)}</pre>",
     ]
-    return document(f"{page.name}: a Behemoth study", parts, drawn)
 
 
 def document(title: str, parts: Sequence[str], drawn: Sequence[Figure]) -> str:

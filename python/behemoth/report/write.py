@@ -23,7 +23,7 @@ from behemoth.support.provenance import cores, listed, processor, versions
 from .charts import CHARTS
 from .leaderboard import leaderboard_of, render_leaderboard
 from .meta_evaluation import meta_evaluation_of, render_meta_evaluation
-from .page import Page, render
+from .page import COMMAND, Page, render
 from .render import pdf, png, svg
 from .selection import drawn_methods
 from .style import STYLES, Figure
@@ -121,7 +121,7 @@ def write_report(
         sections=_sections(results, summary),
         run=run_table(_run(results, summary)),
         models=model_table(summary),
-        command="behemoth study run study.toml --out STUDY\nbehemoth study report STUDY",
+        command=COMMAND,
         study=_toml(results),
     )
     file = place / "report.html"
