@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from os import PathLike, fspath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from behemoth._gen import digest, digest_file
@@ -28,10 +29,7 @@ def weights_digest(model: str | PathLike[str]) -> str:
     ArgumentError
         When there is no model.
     """
-    place = path_of("model", model, _ALLOWED)
-    if not is_model(place):
-        raise ArgumentError("model", fspath(place), _ALLOWED)
-    files = sorted(place.glob("*.safetensors"))
+    files = sorted(_place_of(model).glob("*.safetensors"))
     return digest("\n".join(map(digest_file, files)).encode())[:16]
 
 
@@ -67,10 +65,7 @@ def foreign_delta(
 
     from behemoth.model.load import load_model
 
-    place = path_of("model", model, _ALLOWED)
-    if not is_model(place):
-        raise ArgumentError("model", fspath(place), _ALLOWED)
-    new = dict(load_model(place).named_parameters())
+    new = dict(load_model(_place_of(model)).named_parameters())
     own = dict(unedited.named_parameters())
     odd = sorted(own.keys() ^ new.keys()) or [
         each for each in own if own[each].shape != new[each].shape
@@ -88,3 +83,10 @@ def foreign_delta(
     return EditDelta(
         changes=changes, method=name, settings={}, plan_hash=plan.plan_hash, seed=0
     )  # fmt: skip
+
+
+def _place_of(model: str | PathLike[str]) -> Path:
+    place = path_of("model", model, _ALLOWED)
+    if not is_model(place):
+        raise ArgumentError("model", fspath(place), _ALLOWED)
+    return place

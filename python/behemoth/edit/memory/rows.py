@@ -1,6 +1,6 @@
 """What goes into one matrix and comes out of it, and the loss of each row's answer.
 
-Shape letters: n rows, T positions, i inputs, o outputs.
+Shape letters: n rows, T positions, a answer tokens, V words, i inputs, o outputs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from behemoth.model.labels import IGNORED
 from behemoth.model.modules import backbone
 from behemoth.model.precision import widened
 
-__all__ = ["answer_losses", "answering", "prompt_ends", "seen_by"]
+__all__ = ["answer_losses", "answering", "mean_losses", "prompt_ends", "seen_by"]
 
 
 def prompt_ends(labels_nt: Tensor) -> Tensor:
@@ -44,10 +44,15 @@ def answer_losses(model: nn.Module, tokens_nt: Tensor, labels_nt: Tensor) -> Ten
     hidden = backbone(model)(input_ids=tokens_nt, use_cache=False)[0]
     architecture = Architecture.of(model)
     head = model.get_submodule(architecture.head)
-    logits = widened(architecture.logits(head, hidden[rows, columns - 1]))
-    nll = F.cross_entropy(logits, labels_nt[rows, columns], reduction="none")
-    tokens = nll.new_zeros(len(tokens_nt)).index_add(0, rows, torch.ones_like(nll))
-    return nll.new_zeros(len(tokens_nt)).index_add(0, rows, nll) / tokens
+    logits = architecture.logits(head, hidden[rows, columns - 1])
+    return mean_losses(logits, labels_nt[rows, columns], rows, len(tokens_nt))
+
+
+def mean_losses(logits_av: Tensor, labels_a: Tensor, rows_a: Tensor, count: int) -> Tensor:
+    """Mean negative log-likelihood of the answer tokens of each of `count` rows, in nats: [n]."""
+    nll = F.cross_entropy(widened(logits_av), labels_a, reduction="none")
+    tokens = torch.bincount(rows_a, minlength=count)
+    return nll.new_zeros(count).index_add(0, rows_a, nll) / tokens
 
 
 @contextmanager

@@ -14,15 +14,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from behemoth.edit.locate.keys import watching
 from behemoth.model.architecture import Architecture
 from behemoth.model.labels import IGNORED
 from behemoth.model.modules import backbone
-from behemoth.model.precision import widened
 
-from .rows import answering
+from .rows import answering, mean_losses
 
 __all__ = ["Tail"]
 
@@ -72,10 +70,8 @@ class Tail:
         self._behind = nn.Identity() if name is None else model.get_submodule(name)
         self._norm = model.get_submodule(architecture.final_norm)
         self._head, self._logits = model.get_submodule(architecture.head), architecture.logits
-        self._rows, columns = torch.nonzero(labels_nt != IGNORED, as_tuple=True)
-        self._labels = labels_nt[self._rows, columns]
-        self._asking = (self._rows, columns - 1)
-        self._tokens_n = torch.bincount(self._rows, minlength=len(tokens_nt))
+        rows, columns = torch.nonzero(labels_nt != IGNORED, as_tuple=True)
+        self._labels, self._asking = labels_nt[rows, columns], (rows, columns - 1)
         module = model.get_submodule(architecture.mlp_out(layer))
         self._said: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
         with torch.no_grad(), ExitStack() as entered:
@@ -101,9 +97,8 @@ class Tail:
         for block, (others, said) in zip(self._blocks, self._said, strict=True):
             stream = block(stream, *others, **said)
             stream = stream[0] if isinstance(stream, tuple) else stream
-        logits = widened(self._logits(self._head, self._norm(stream[self._asking])))
-        nll = F.cross_entropy(logits, self._labels, reduction="none")
-        return nll.new_zeros(len(self._tokens_n)).index_add(0, self._rows, nll) / self._tokens_n
+        logits = self._logits(self._head, self._norm(stream[self._asking]))
+        return mean_losses(logits, self._labels, self._asking[0], len(stream))
 
     @contextmanager
     def _noting(self, block: nn.Module) -> Generator[None]:
