@@ -8,6 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "python" / "behemoth"
 ORDER = (
     "support",
+    "store",
     "corpus",
     "model",
     "recall",

@@ -37,6 +37,7 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors
     from .plan import EditPlan as EditPlan, EditRequest as EditRequest, plan as plan
     from .recall import recall as recall
     from .report import write_report as report  # noqa: F401  # pyright: ignore[reportUnusedImport]
+    from .store import StoreError as StoreError, pull as pull, push as push
     from .study import Results as Results, Study as Study, study as study
     from .support.bars import bars as bars
     from .support.digests import unchecked as unchecked
@@ -62,6 +63,7 @@ __all__, __dir__, __getattr__ = lazy(
         "evaluate": "evaluate_suite trace",
         "loading": "load",
         "plan": "EditPlan EditRequest",
+        "store": "StoreError pull push",
         "study": "Results Study",
         "support.bars": "bars",
         "support.digests": "unchecked",

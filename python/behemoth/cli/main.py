@@ -29,6 +29,8 @@ from behemoth.cli import (
     methods,
     models,
     plan,
+    pull,
+    push,
     study,
     tokenizer,
     trace,
@@ -65,6 +67,8 @@ app.command("tune")(tune.tune)
 app.command("evaluate")(evaluate.evaluate)
 app.command("trace")(trace.trace)
 app.command("methods")(methods.methods)
+app.command("push")(push.push)
+app.command("pull")(pull.pull)
 app.add_typer(grammar.app, name="grammar")
 app.add_typer(tokenizer.app, name="tokenizer")
 app.add_typer(study.app, name="study")

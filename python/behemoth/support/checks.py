@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from numbers import Integral
 from os import PathLike
 from pathlib import Path
 
 from .errors import ArgumentError
 
-__all__ = ["path_of", "whole_number"]
+__all__ = ["is_url", "path_of", "whole_number"]
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+
+def is_url(value: object) -> bool:
+    """Whether a value is text that names a place by a protocol, such as ``s3://bucket/corpus``."""
+    return isinstance(value, str) and _URL.match(value) is not None
 
 
 def path_of(name: str, value: object, allowed: str = "a path") -> Path:
@@ -20,6 +28,9 @@ def path_of(name: str, value: object, allowed: str = "a path") -> Path:
     """
     if not isinstance(value, str | PathLike) or value == "":
         raise ArgumentError(name, value, allowed)
+    if is_url(value):
+        here = "a path of this machine (`behemoth pull` brings what is in a store, `push` takes it)"
+        raise ArgumentError(name, value, here)
     return Path(value)
 
 

@@ -19,6 +19,7 @@ _EXTRAS = {
     "report": ("altair", "pandas", "statsmodels", "vl_convert"),
     "ray": ("ray",),
     "tune": ("optuna",),
+    "remote": ("fsspec", "s3fs"),
 }
 
 

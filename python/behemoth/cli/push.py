@@ -1,0 +1,51 @@
+"""`behemoth push`: send a directory to a store."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from behemoth.support.bars import Bars
+from behemoth.support.extras import needed
+from behemoth.support.text import bytes_text
+
+from .console import console, keep_interrupts, resumable, write_json
+from .options import command, flag
+
+OPTIONS = (flag("force", "Replace what is there of another directory."),)
+
+
+@command(*OPTIONS)
+def push(
+    directory: Annotated[
+        str,
+        typer.Argument(
+            metavar="DIR", help="A corpus, a run, a plan, an edit, a study, an export or a zoo."
+        ),
+    ],
+    url: Annotated[
+        str, typer.Argument(metavar="URL", help="Such as s3://BUCKET/PATH (docs/stores.md).")
+    ],
+    given: dict[str, Any],
+    json: bool,
+) -> None:
+    """Send a directory to a store: s3://, gs://, hf:// or file://.
+
+    Running it again sends what is missing, or has changed since. The record that makes the
+    directory valid comes last.
+    """
+    keep_interrupts()
+    with needed(), resumable(url):
+        from behemoth.store import push as send
+
+        done = send(directory, url, progress=Bars(), **given)
+    if json:
+        write_json(asdict(done))
+    else:
+        console().print(
+            f"{done.url}: {done.files:,} files, {bytes_text(done.bytes)}; sent {done.sent:,}, "
+            f"{bytes_text(done.bytes_sent)}, {done.seconds:.1f} s",
+            markup=False,
+        )

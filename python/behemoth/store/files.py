@@ -1,0 +1,125 @@
+"""What of a directory goes into a store, and in which order.
+
+A record makes what lies beside it valid, so it comes after all of that, and the record of the
+whole directory comes last: whoever looks into a store meanwhile finds a directory that is not there
+yet, and none that is torn.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from os import fspath
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from behemoth._gen import digest_file
+from behemoth.support.digests import no_record
+from behemoth.support.errors import ArgumentError, CorpusError
+from behemoth.support.replacement import RECORDS
+
+__all__ = ["DIRECTORIES", "files_of", "identity_of", "in_order", "record_of", "unfinished"]
+
+DIRECTORIES = "a directory of a corpus, a run, a plan, an edit, a study, gates, an export or a zoo"
+STUDY = "study.json"
+_UNIT_RECORDS = ("model.json", "trial.json")
+_INNER_RECORDS = (*RECORDS, "delta.json", "state.json")
+
+
+def record_of(directory: Path) -> str:
+    """The record that makes a directory one of ours.
+
+    Raises
+    ------
+    ArgumentError
+        When it has none.
+    """
+    for name in RECORDS:
+        if (directory / name).is_file():
+            return name
+    raise ArgumentError("directory", fspath(directory), DIRECTORIES)
+
+
+def unfinished(directory: Path, record: str) -> bool:
+    """Whether somebody is writing a directory, or was killed while they did.
+
+    A study is whole at any time: its trials and models are finished one by one.
+    """
+    if record == STUDY:
+        return False
+    if (directory / ".unfinished").exists():
+        return True
+    read = _json(directory / record) if record.endswith(".json") else {}
+    if record == "run.json":
+        return read.get("status") != "finished"
+    return record == "manifest.json" and read.get("complete") is not True
+
+
+def identity_of(directory: Path, record: str) -> str:
+    """What two directories have in common where one may be gone on with as the other."""
+    if record == "manifest.json":
+        return str(_json(directory / record).get("spec_hash"))
+    if record == STUDY:
+        return str(_json(directory / record).get("name"))
+    return digest_file(directory / record)
+
+
+def files_of(directory: Path, record: str) -> list[str]:
+    """Names of the files of a directory, sorted; of a study those of what is finished.
+
+    Hidden files are locks and what is under way, and are left out.
+    """
+    found: list[str] = []
+    seen: set[str] = set()
+    # A folder may be a link to another disk.
+    for place, folders, names in os.walk(directory, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:
+            raise CorpusError(f"{place} is a link to a folder that it lies in, or to another's")
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        if record == STUDY and _is_unit_under_way(Path(place), directory):
+            folders.clear()
+            continue
+        within = Path(place).relative_to(directory)
+        found += [
+            (within / name).as_posix()
+            for name in names
+            if not name.startswith(".") and (Path(place) / name).is_file()
+        ]
+    return sorted(found)
+
+
+def in_order(names: Iterable[str], record: str) -> list[list[str]]:
+    """Names in groups, each of which is to be whole before the next is begun."""
+    groups: list[list[str]] = [[] for _ in range(4)]
+    for name in names:
+        path = PurePosixPath(name)
+        shard = path.parent.name == "tokens" and path.suffix == ".json"
+        if name == record:
+            rank = 3
+        elif path.name in _UNIT_RECORDS:
+            rank = 2
+        else:
+            rank = 1 if shard or path.name in _INNER_RECORDS else 0
+        groups[rank].append(name)
+    return [group for group in groups if group]
+
+
+def _is_unit_under_way(place: Path, study: Path) -> bool:
+    parts = place.relative_to(study).parts
+    if len(parts) != 2 or parts[0] not in ("models", "plans", "trials"):
+        return False
+    records = {"models": "model.json", "plans": "plan.toml", "trials": "trial.json"}
+    return not (place / records[parts[0]]).is_file()
+
+
+def _json(file: Path) -> Mapping[str, Any]:
+    try:
+        read = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        read = None
+    if not isinstance(read, dict):
+        raise no_record(file, "record of a directory")
+    return read

@@ -1,0 +1,74 @@
+"""``file://``: a folder of a disk that is mounted here, kept as a store is.
+
+Without fsspec, whose local files are written in place: one that was killed would leave half a file
+under the name of a whole one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from behemoth.support.files import replacing, write_bytes
+
+from .place import RANGE, Moved
+from .url import Url
+
+__all__ = ["Folder"]
+
+
+class Folder:
+    """A folder; see `behemoth.store.place.Place`."""
+
+    def __init__(self, url: Url) -> None:
+        self.url = str(url)
+        self._path = Path(url.path)
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes of all files, by name; not of those that are being written."""
+        return {
+            path.relative_to(self._path).as_posix(): path.stat().st_size
+            for path in (self._path.rglob("*") if self._path.is_dir() else ())
+            if path.is_file() and not path.parent.name.endswith(".tmp")
+        }
+
+    def read(self, name: str) -> bytes | None:
+        """What a small file holds."""
+        path = self._path / name
+        return path.read_bytes() if path.is_file() else None
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a small file."""
+        write_bytes(self._path / name, data)
+
+    def send(self, name: str, file: Path, moved: Moved) -> None:
+        """Copy a file."""
+        with (
+            replacing(self._path / name) as temporary,
+            temporary.open("xb") as target,
+            file.open("rb") as source,
+        ):
+            while data := source.read(RANGE):
+                moved(0)
+                target.write(data)
+                moved(len(data))
+
+    def fetch(self, name: str, file: Path, size: int, moved: Moved) -> None:
+        """Copy what is missing of a file."""
+        with (self._path / name).open("rb") as source, file.open("ab") as target:
+            source.seek(target.tell())
+            while data := source.read(RANGE):
+                moved(0)
+                target.write(data)
+                moved(len(data))
+
+    def remove(self, names: Iterable[str]) -> None:
+        """Remove files, and folders that are empty then."""
+        for name in names:
+            path = self._path / name
+            path.unlink(missing_ok=True)
+            for parent in path.relative_to(self._path).parents[:-1]:
+                try:
+                    (self._path / parent).rmdir()
+                except OSError:  # not empty
+                    break

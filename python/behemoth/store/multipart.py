@@ -1,0 +1,97 @@
+"""Large files to S3 in parts: one that was killed goes on with the parts that are there.
+
+A store keeps the parts of an upload that nobody has finished, and lists them with their MD5: those
+that are the file's are not sent again. Other stores are given a file whole, by fsspec.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from .place import Moved
+from .work import carry_out
+
+__all__ = ["part_bytes", "send_in_parts", "worth_parts"]
+
+_PART = 16 << 20
+_MOST = 9_000  # parts of a file; S3 takes 10,000
+_AT_ONCE = 4
+
+
+def worth_parts(size: int) -> bool:
+    """Whether a file of so many bytes is sent in parts."""
+    return size > 2 * _PART
+
+
+def part_bytes(size: int) -> int:
+    """Bytes of the parts of a file of `size` bytes, the last one apart: whole MiB from 16 on."""
+    least = -(-size // _MOST)
+    return max(_PART, -(-least // (1 << 20)) << 20)
+
+
+def send_in_parts(fs: Any, path: str, file: Path, moved: Moved) -> None:
+    """Send a file to S3 in parts, four at once.
+
+    Parameters
+    ----------
+    fs : s3fs.S3FileSystem
+    path : str
+        Bucket and key.
+    file : Path
+    moved : callable
+        Is told of parts that are there already, too.
+    """
+    bucket, key, _ = fs.split_path(path)
+    size = file.stat().st_size
+    step = part_bytes(size)
+    upload, there = _begun(fs, bucket, key)
+    if upload is None:
+        upload = fs.call_s3("create_multipart_upload", Bucket=bucket, Key=key)["UploadId"]
+    about = {"Bucket": bucket, "Key": key, "UploadId": upload}
+
+    parts: dict[int, str] = {}
+
+    def send(number: int, go_on: Moved) -> None:
+        go_on(0)
+        moved(0)
+        with file.open("rb") as source:
+            source.seek((number - 1) * step)
+            data = source.read(step)
+        tag = f'"{hashlib.md5(data, usedforsecurity=False).hexdigest()}"'
+        if there.get(number) != tag:
+            tag = fs.call_s3("upload_part", PartNumber=number, Body=data, **about)["ETag"]
+        parts[number] = tag
+        moved(len(data))
+
+    carry_out(range(1, -(-size // step) + 1), send, workers=_AT_ONCE)
+    tags = [{"PartNumber": number, "ETag": parts[number]} for number in sorted(parts)]
+    fs.call_s3("complete_multipart_upload", MultipartUpload={"Parts": tags}, **about)
+
+
+def _begun(fs: Any, bucket: str, key: str) -> tuple[str | None, dict[int, str]]:
+    """The last upload of a key that was not finished, and the tags of its parts by number.
+
+    Earlier ones are given up: a store keeps, and charges for, their parts. Stores that list no
+    uploads have none to go on with.
+    """
+    try:
+        listed = fs.call_s3("list_multipart_uploads", Bucket=bucket, Prefix=key)
+        uploads = [row for row in listed.get("Uploads", ()) if row["Key"] == key]
+        uploads.sort(key=lambda row: row["Initiated"])
+        for row in uploads[:-1]:
+            fs.call_s3("abort_multipart_upload", Bucket=bucket, Key=key, UploadId=row["UploadId"])
+        if not uploads:
+            return None, {}
+        upload, there, marker = uploads[-1]["UploadId"], dict[int, str](), 0
+        while True:
+            page = fs.call_s3(
+                "list_parts", Bucket=bucket, Key=key, UploadId=upload, PartNumberMarker=marker
+            )
+            there |= {row["PartNumber"]: row["ETag"] for row in page.get("Parts", ())}
+            if not page.get("IsTruncated"):
+                return upload, there
+            marker = page["NextPartNumberMarker"]
+    except OSError:  # which s3fs makes of what a store refuses
+        return None, {}

@@ -1,0 +1,124 @@
+"""Stores of objects, through fsspec: S3 and what speaks its language, Google's, Hugging Face's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from behemoth.support.extras import MissingExtraError, needed
+
+from .errors import about
+from .multipart import send_in_parts, worth_parts
+from .place import RANGE, Moved
+from .url import Url
+
+__all__ = ["Objects"]
+
+_PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "hf": "huggingface_hub"}
+
+
+class Objects:
+    """A prefix of a bucket; see `behemoth.store.place.Place`.
+
+    Credentials, regions and endpoints are those that the protocol's own tools find: in the
+    environment (``AWS_ENDPOINT_URL``, ``AWS_PROFILE``, ...) or in their files.
+    """
+
+    def __init__(self, url: Url) -> None:
+        self.url = str(url)
+        self._path, self._protocol = url.path, url.protocol
+        with needed():
+            import fsspec
+        _check_installed(url.protocol)
+        with about(self.url):
+            # Listings that are kept would not show what another process has sent since.
+            self._fs: Any = fsspec.filesystem(
+                url.protocol, use_listings_cache=False, skip_instance_cache=True
+            )
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes of all objects, by name."""
+        with about(self.url):
+            found = self._fs.find(self._path, detail=True)
+        root = self._path.strip("/") + "/"
+        return {
+            name.strip("/").removeprefix(root): int(info["size"])
+            for name, info in found.items()
+            if name.strip("/").startswith(root)
+        }
+
+    def read(self, name: str) -> bytes | None:
+        """What a small object holds."""
+        with about(self._url(name)):
+            try:
+                data: bytes = self._fs.cat_file(self._at(name))
+            except FileNotFoundError as error:
+                if error.__cause__ is not None and "ucket" in str(error):  # it is the bucket
+                    raise
+                return None
+        return data
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a small object."""
+        with about(self._url(name)):
+            self._fs.pipe_file(self._at(name), data)
+
+    def send(self, name: str, file: Path, moved: Moved) -> None:
+        """Send a file; a large one in parts, of which those that are there are not sent again."""
+        moved(0)
+        size = file.stat().st_size
+        if self._protocol == "s3" and worth_parts(size):
+            with about(self._url(name)):
+                send_in_parts(self._fs, self._at(name), file, moved)
+            return
+        with about(self._url(name)):
+            self._fs.put_file(str(file), self._at(name))
+        moved(size)
+
+    def fetch(self, name: str, file: Path, size: int, moved: Moved) -> None:
+        """Bring what is missing of an object, range by range."""
+        with file.open("ab") as target:
+            while (start := target.tell()) < size:
+                moved(0)
+                stop = min(start + RANGE, size)
+                with about(self._url(name)):
+                    data: bytes = self._fs.cat_file(self._at(name), start=start, end=stop)
+                if not data:  # it is shorter now
+                    return
+                target.write(data)
+                moved(len(data))
+
+    def remove(self, names: Iterable[str]) -> None:
+        """Remove objects."""
+        with about(self.url):
+            there = self.sizes()
+            if gone := [self._at(name) for name in names if name in there]:
+                self._fs.rm(gone)
+
+    def _at(self, name: str) -> str:
+        return f"{self._path}/{name}"
+
+    def _url(self, name: str) -> str:
+        return f"{self.url}/{name}"
+
+
+def _check_installed(protocol: str) -> None:
+    """Refuse a protocol whose package is not there.
+
+    Raises
+    ------
+    MissingExtraError
+    """
+    package = _PACKAGES.get(protocol)
+    with needed():
+        try:
+            if package is not None:
+                import_module(package)
+        except ModuleNotFoundError as error:
+            if error.name != package or protocol == "s3":
+                raise
+            raise MissingExtraError(
+                f"{package} is not installed: pip install {package}", name=package
+            ) from error

@@ -1,0 +1,253 @@
+"""A directory brought from a store: what `behemoth pull` calls."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass
+from os import PathLike, fspath
+from pathlib import Path
+
+from behemoth._gen import digest, digest_file
+from behemoth.support.checks import path_of
+from behemoth.support.errors import ArgumentError, CorpusError
+from behemoth.support.files import sync, write_bytes
+from behemoth.support.locks import holder, lock_folder
+from behemoth.support.progress import Looking, Step, task
+
+from .files import identity_of, in_order
+from .ledger import Entry, Ledger, read_ledger
+from .place import Moved, Place, open_place
+from .work import carry_out
+
+__all__ = ["Pulled", "bring", "pull", "source_of"]
+
+WORKERS = 8
+_UNFINISHED = ".unfinished"
+_ROOM = ".pulling"
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """What a directory holds after `pull`.
+
+    Parameters
+    ----------
+    url, directory : str
+    record : str
+        The file that makes it what it is.
+    files, bytes : int
+        Of the directory.
+    fetched, bytes_fetched : int
+        Files and bytes that this call brought; the others were there.
+    seconds : float
+    """
+
+    url: str
+    directory: str
+    record: str
+    files: int
+    bytes: int
+    fetched: int
+    bytes_fetched: int
+    seconds: float
+
+
+def pull(url: str, directory: str | PathLike[str], *, progress: Looking = None) -> Pulled:
+    """Bring a directory from a store, or go on where a stopped call left it.
+
+    Every file is held to the size and the digest with which it was sent; what is there already is
+    not fetched again, and half a file is gone on with. The record that makes the directory valid
+    comes last.
+
+    Parameters
+    ----------
+    url : str
+        What `push` or `gen` sent something to, all of it.
+    directory : path
+        A new directory, or one of the same that is there: what differs in it, or is missing, is
+        brought anew, and other files stay.
+    progress : callable or Progress, optional
+        Who looks on, in bytes; what it raises stops the work.
+
+    Raises
+    ------
+    ArgumentError
+        When there is nothing of ours at the URL, or the directory holds something else.
+    CorpusError
+        When what is in the store is not finished, or a file of it is damaged, with its name.
+    StoreError
+        When the store cannot be reached, or refuses.
+    MissingExtraError
+        When the package that knows the protocol is not installed.
+
+    Examples
+    --------
+    >>> import behemoth as bh
+    >>> _ = bh.gen(bh.Corpus(bh.World(subjects=10, relations=2, objects=5)), "corpus")
+    >>> _ = bh.push("corpus", "memory://corpora/pulled")
+    >>> bh.pull("memory://corpora/pulled", "copy").record
+    'manifest.json'
+    >>> bh.verify("copy").ok
+    True
+    """
+    began = time.perf_counter()
+    target = path_of("directory", directory)
+    place, ledger = source_of("url", url)
+    if not ledger.complete:
+        raise CorpusError(f"{place.url} is not finished: push it again, or run its `gen` again")
+    with lock_folder(target, wait=False) as ours:
+        if not ours:
+            raise CorpusError(f"another process is writing to {target}: {holder(target)}")
+        _check(target, ledger)
+        fetched = bring(place, ledger, target, progress)
+    return Pulled(
+        url=place.url,
+        directory=fspath(directory),
+        record=ledger.record,
+        files=len(ledger.files),
+        bytes=ledger.bytes,
+        fetched=len(fetched),
+        bytes_fetched=sum(ledger.files[name].size for name in fetched),
+        seconds=time.perf_counter() - began,
+    )
+
+
+def source_of(argument: str, url: str) -> tuple[Place, Ledger]:
+    """Open a place that something of ours was sent to.
+
+    Raises
+    ------
+    ArgumentError
+        When there is nothing of ours.
+    CorpusError, StoreError
+    """
+    place = open_place(argument, url)
+    ledger = read_ledger(place)
+    if ledger is None:
+        raise ArgumentError(
+            argument, url, "a place that `behemoth push` or `behemoth gen --out` has written"
+        )
+    return place, ledger
+
+
+def bring(place: Place, ledger: Ledger, target: Path, progress: Looking = None) -> list[str]:
+    """Bring what is missing or different, the records last; gives the names of what was brought.
+
+    Raises
+    ------
+    CorpusError
+        When a file in the store is damaged or missing.
+    """
+    names = list(ledger.files)
+    wanted: list[str] = []
+
+    def look(name: str, moved: Moved) -> None:
+        moved(0)
+        if not _is_there(target / name, ledger.files[name]):
+            wanted.append(name)
+
+    with task(progress, "looking", "files") as step:
+        carry_out(names, look, workers=WORKERS)
+        step(len(names), len(names))
+    record = target / ledger.record
+    if not wanted:
+        if (target / _UNFINISHED).exists():
+            _end(target)
+        return []
+    if ledger.record not in wanted:
+        wanted.append(ledger.record)
+    sizes = place.sizes()
+    for name in wanted:
+        _check_size(place, name, ledger.files[name], sizes)
+    write_bytes(target / _UNFINISHED, _mark(ledger))
+    record.unlink(missing_ok=True)  # until all else is there it is none
+    there = ledger.bytes - sum(ledger.files[name].size for name in wanted)
+    with task(progress, "fetching", "bytes") as step:
+        _fetch(place, ledger, wanted, target, step, there)
+    _end(target)
+    return sorted(wanted)
+
+
+def _fetch(
+    place: Place, ledger: Ledger, names: list[str], target: Path, step: Step, before: int
+) -> None:
+    room = target / _ROOM
+    room.mkdir(exist_ok=True)
+    for group in in_order(sorted(names), ledger.record):
+
+        def told(moved: int, before: int = before) -> None:
+            step(before + moved, ledger.bytes)
+
+        def work(name: str, moved: Moved) -> None:
+            _fetch_one(place, name, ledger.files[name], target, moved)
+
+        carry_out(group, work, workers=WORKERS, told=told)
+        before += sum(ledger.files[name].size for name in group)
+
+
+def _fetch_one(place: Place, name: str, entry: Entry, target: Path, moved: Moved) -> None:
+    # By its digest: half of another version is never gone on with.
+    half = target / _ROOM / f"{entry.blake3}-{digest(name.encode())[:16]}"
+    resumed = half.stat().st_size if half.exists() else 0
+    moved(min(resumed, entry.size))
+    place.fetch(name, half, entry.size, moved)
+    if not _is_there(half, entry) and resumed:
+        half.unlink()
+        place.fetch(name, half, entry.size, moved)
+    if not _is_there(half, entry):
+        half.unlink(missing_ok=True)
+        raise CorpusError(f"{place.url}/{name} is damaged: it is not what was sent")
+    sync(half)
+    path = target / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half.replace(path)
+
+
+def _check_size(place: Place, name: str, entry: Entry, sizes: dict[str, int]) -> None:
+    if name not in sizes:
+        raise CorpusError(f"{place.url}/{name} is missing")
+    if sizes[name] != entry.size:
+        raise CorpusError(
+            f"{place.url}/{name} is damaged: it has {sizes[name]:,} bytes and not {entry.size:,}"
+        )
+
+
+def _is_there(path: Path, entry: Entry) -> bool:
+    if not path.is_file() or path.stat().st_size != entry.size:
+        return False
+    return digest_file(path) == entry.blake3
+
+
+def _check(target: Path, ledger: Ledger) -> None:
+    """Refuse a directory that holds anything but this, whole or begun."""
+    allowed = "a new or empty directory, or one that was pulled from there"
+    if target.exists() and not target.is_dir():
+        raise ArgumentError("directory", f"{fspath(target)}, a file", allowed)
+    marker = target / _UNFINISHED
+    if marker.is_file() and marker.read_bytes() == _mark(ledger):
+        return
+    if (target / ledger.record).is_file() and not marker.exists():
+        if identity_of(target, ledger.record) == ledger.identity:
+            return
+        other = ledger.record
+    else:
+        # Killed while it said that it had begun, it may have left no more than that.
+        begun = f".{_UNFINISHED}."
+        there = target.iterdir() if target.is_dir() else ()
+        names = [path.name for path in there if not path.name.startswith(begun)]
+        if not names:
+            return
+        other = min(names)
+    raise ArgumentError(
+        "directory", f"{fspath(target)}, which holds something else ({other})", allowed
+    )
+
+
+def _mark(ledger: Ledger) -> bytes:
+    return f"pull of {ledger.record} {ledger.identity}\n".encode()
+
+
+def _end(target: Path) -> None:
+    shutil.rmtree(target / _ROOM, ignore_errors=True)
+    (target / _UNFINISHED).unlink(missing_ok=True)

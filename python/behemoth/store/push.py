@@ -1,0 +1,239 @@
+"""A directory sent to a store: what `behemoth push` calls."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from os import PathLike, fspath
+from pathlib import Path
+
+from behemoth._gen import digest_file
+from behemoth.support.checks import path_of
+from behemoth.support.errors import CorpusError
+from behemoth.support.progress import Looking, Step, task
+
+from .files import DIRECTORIES, files_of, identity_of, in_order, record_of, unfinished
+from .ledger import FOLDER, LEDGER, Book, Entry, Ledger, parts_of, read_ledger
+from .place import Moved, Place, open_place
+from .work import carry_out
+
+__all__ = ["WORKERS", "Pushed", "Target", "push", "target_of"]
+
+WORKERS = 8
+"""Files that are on their way at once."""
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """What a store holds after `push`.
+
+    Parameters
+    ----------
+    directory, url : str
+    record : str
+        The file that makes it what it is.
+    files, bytes : int
+        Of the directory.
+    sent, bytes_sent : int
+        Files and bytes that this call sent; the others were there.
+    removed : int
+        Files that were there and no longer belong to it.
+    seconds : float
+    """
+
+    directory: str
+    url: str
+    record: str
+    files: int
+    bytes: int
+    sent: int
+    bytes_sent: int
+    removed: int
+    seconds: float
+
+
+def push(
+    directory: str | PathLike[str],
+    url: str,
+    *,
+    force: bool = False,
+    progress: Looking = None,
+) -> Pushed:
+    """Send a directory to a store, or go on where a stopped call left it.
+
+    What is there already, by its size and the digest in the store's ledger, is not sent again. The
+    record that makes the directory valid is sent last. Of a study all that is finished is sent, and
+    it may be sent again when there is more.
+
+    Parameters
+    ----------
+    directory : path
+        Of a corpus, a run, a plan, an edit, a study, gates, an export or a zoo, which is finished.
+    url : str
+        Such as ``s3://bucket/corpus``.
+    force : bool
+        Replace what is there of another directory.
+    progress : callable or Progress, optional
+        Who looks on, in bytes; what it raises stops the work.
+
+    Raises
+    ------
+    ArgumentError
+        When `directory` is none of these, or `url` none of a store.
+    CorpusError
+        When the directory is not finished, or the URL holds something else.
+    StoreError
+        When the store cannot be reached, or refuses.
+    MissingExtraError
+        When the package that knows the protocol is not installed.
+
+    Examples
+    --------
+    >>> import behemoth as bh
+    >>> _ = bh.gen(bh.Corpus(bh.World(subjects=10, relations=2, objects=5)), "corpus")
+    >>> sent = bh.push("corpus", "memory://corpora/small")
+    >>> sent.files == sent.sent, bh.push("corpus", "memory://corpora/small").sent
+    (True, 0)
+    """
+    began = time.perf_counter()
+    source = path_of("directory", directory, DIRECTORIES)
+    record = record_of(source)
+    if unfinished(source, record):
+        raise CorpusError(
+            f"{fspath(directory)} is not finished: run the command that made it again"
+        )
+    target = target_of("url", url, record, identity_of(source, record), force=force)
+    place, sizes = target.place, target.sizes
+    book = Book(place, target.ledger)
+    if target.replaces is not None:  # without its record what is there is none
+        book.begin()
+        place.remove([target.replaces])
+        sizes.pop(target.replaces, None)
+    names = files_of(source, record)
+    total = sum((source / name).stat().st_size for name in names)
+    sent: dict[str, int] = {}
+
+    def work(name: str, moved: Moved) -> None:
+        moved(0)
+        file = source / name
+        entry = Entry(file.stat().st_size, digest_file(file))
+        if book.ledger.files.get(name) == entry and sizes.get(name) == entry.size:
+            moved(entry.size)
+            return
+        book.begin()
+        place.send(name, file, moved)
+        book.enter(name, entry)
+        sent[name] = entry.size
+
+    with task(progress, "sending", "bytes") as step:
+        _in_groups(in_order(names, record), source, work, step, total)
+    gone = _left_over(book.ledger, names, sizes)
+    if gone:
+        book.begin()
+        place.remove(gone)
+        book.strike(gone)
+    if sent or gone or not book.ledger.complete:
+        book.close(complete=True)
+    if parts := [name for name in sizes if name.startswith(f"{FOLDER}/part-")]:
+        place.remove(parts)
+    return Pushed(
+        directory=fspath(directory),
+        url=place.url,
+        record=record,
+        files=len(names),
+        bytes=total,
+        sent=len(sent),
+        bytes_sent=sum(sent.values()),
+        removed=len(gone),
+        seconds=time.perf_counter() - began,
+    )
+
+
+@dataclass(frozen=True)
+class Target:
+    """A place that a directory is sent to.
+
+    Parameters
+    ----------
+    place : Place
+    ledger : Ledger
+        Of the directory that is sent, with all files that are there.
+    sizes : dict of str to int
+        What is there.
+    replaces : str, optional
+        The record of another directory, which is to go.
+    """
+
+    place: Place
+    ledger: Ledger
+    sizes: dict[str, int]
+    replaces: str | None = None
+
+
+def target_of(
+    argument: str, url: str, record: str, identity: str | None, *, force: bool = False
+) -> Target:
+    """Open a place to send a directory to, and refuse one that holds something else.
+
+    Parameters
+    ----------
+    argument : str
+        What the URL is called where it was given.
+    url : str
+    record : str
+    identity : str, optional
+        None where it is not known yet.
+    force : bool
+        Take what is there of another directory for something to replace.
+
+    Raises
+    ------
+    ArgumentError, CorpusError, StoreError
+    """
+    place = open_place(argument, url)
+    sizes = place.sizes()
+    there = read_ledger(place) if LEDGER in sizes else None
+    parts = parts_of(place, sizes)
+    first = there if there is not None else next(iter(parts.values()), None)
+    if first is None:
+        if sizes:
+            raise CorpusError(
+                f"{place.url} holds something else ({min(sizes)}); choose another place"
+            )
+        return Target(place, Ledger(record, identity or ""), sizes)
+    same = first.record == record and identity in (None, first.identity)
+    if not same and not force:
+        what = "another directory" if first.record == record else "something else"
+        raise CorpusError(
+            f"{place.url} holds {what} ({first.record}); choose another place or use force"
+        )
+    files = dict(first.files)
+    for part in parts.values():
+        files |= part.files
+    ledger = Ledger(record, identity or first.identity, first.complete and same, files)
+    return Target(place, ledger, sizes, None if same else first.record)
+
+
+def _in_groups(
+    groups: list[list[str]],
+    source: Path,
+    work: Callable[[str, Moved], None],
+    step: Step,
+    total: int,
+) -> None:
+    before = 0
+    for group in groups:
+
+        def told(moved: int, before: int = before) -> None:
+            step(before + moved, total)
+
+        carry_out(group, work, workers=WORKERS, told=told)
+        before += sum((source / name).stat().st_size for name in group)
+    step(total, total)
+
+
+def _left_over(ledger: Ledger, names: list[str], sizes: dict[str, int]) -> list[str]:
+    """Files of an earlier directory, the record first: without it what is left is none."""
+    there = set(ledger.files) & set(sizes)
+    return sorted(there - set(names), key=lambda name: (name != ledger.record, name))

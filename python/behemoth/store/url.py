@@ -1,0 +1,74 @@
+"""URLs of directories in stores: which protocols there are, and what each is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from behemoth.support.errors import ArgumentError, nearest
+
+__all__ = ["ALLOWED", "Url", "read_url"]
+
+ALLOWED = (
+    "s3://BUCKET/PATH, gs://BUCKET/PATH, hf://datasets/OWNER/NAME/PATH or file:///PATH"
+)  # fmt: skip
+# The last is a store of this process, for tests and notebooks.
+_PROTOCOLS = ("file", "gs", "hf", "s3", "memory")
+_LEAST = {"hf": 3, "file": 1, "memory": 1}
+_REPOSITORIES = ("datasets", "spaces", "buckets")
+
+
+@dataclass(frozen=True)
+class Url:
+    """A directory in a store.
+
+    Parameters
+    ----------
+    protocol, path : str
+        The path without the slashes around it, and for a file with the first.
+    """
+
+    protocol: str
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.protocol}://{self.path}"
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self.path.rpartition("/")[2]
+
+
+def read_url(argument: str, text: object) -> Url:
+    """Read a URL of a directory in a store.
+
+    Raises
+    ------
+    ArgumentError
+        When it has another protocol, or names no directory below a bucket or repository.
+
+    Examples
+    --------
+    >>> read_url("url", "s3://bucket/corpora/bios/")
+    Url(protocol='s3', path='bucket/corpora/bios')
+    """
+    protocol, mark, rest = str(text).partition("://")
+    protocol = protocol.lower()
+    if not isinstance(text, str) or not mark:
+        raise ArgumentError(argument, text, ALLOWED)
+    if protocol not in _PROTOCOLS:
+        raise ArgumentError(argument, text, ALLOWED, nearest(protocol, _PROTOCOLS))
+    if protocol == "file":
+        # As in RFC 8089: the host is empty or this one, and the path is of this machine.
+        host, _, rest = rest.partition("/")
+        rest = unquote(rest)
+        if host not in ("", "localhost"):
+            raise ArgumentError(argument, text, "file:///PATH, with three slashes")
+    parts = [part for part in rest.split("/") if part]
+    least = _LEAST.get(protocol, 2)
+    if protocol == "hf" and parts and parts[0] not in _REPOSITORIES:
+        least = 2  # of a model: OWNER/NAME
+    if len(parts) < least or ".." in parts or "." in parts:
+        raise ArgumentError(argument, text, ALLOWED)
+    return Url(protocol, ("/" if protocol == "file" else "") + "/".join(parts))

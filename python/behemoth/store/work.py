@@ -1,0 +1,92 @@
+"""Many files at once, in threads that nobody has to wait for.
+
+Threads of `concurrent.futures` are joined when Python ends, so that Ctrl-C would wait for whatever
+is on its way. These are not: what they have half sent is no object yet, and what they have half
+brought has a name of its own.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
+from typing import TypeVar
+
+from .place import Moved
+
+__all__ = ["carry_out"]
+
+Job = TypeVar("Job")
+_LOOK = 0.1  # seconds between looks at how far it is
+
+
+class _Halted(BaseException):
+    """Another job has failed; no `Exception`, which would be taken for one of a library."""
+
+
+def _nothing(size: int) -> None:
+    """Say nothing of bytes."""
+
+
+def carry_out(
+    jobs: Sequence[Job],
+    work: Callable[[Job, Moved], object],
+    *,
+    workers: int,
+    told: Callable[[int], object] = _nothing,
+) -> None:
+    """Do some work for each of `jobs`, a few at once.
+
+    Parameters
+    ----------
+    jobs : sequence
+    work : callable
+        Is called with a job and what it tells of bytes that it moves, which raises when it is to
+        stop.
+    workers : int
+    told : callable
+        Is called in this thread with all bytes that were moved so far; what it raises stops the
+        work, as what a job raises does.
+    """
+    waiting: SimpleQueue[Job] = SimpleQueue()
+    ended: SimpleQueue[BaseException | None] = SimpleQueue()
+    for job in jobs:
+        waiting.put(job)
+    stop, lock, total = threading.Event(), threading.Lock(), 0
+
+    def moved(size: int) -> None:
+        nonlocal total
+        if stop.is_set():
+            raise _Halted
+        with lock:
+            total += size
+
+    def run() -> None:
+        while not stop.is_set():
+            try:
+                job = waiting.get_nowait()
+            except Empty:
+                return
+            try:
+                work(job, moved)
+            except BaseException as error:  # which the caller raises
+                ended.put(error)
+                return
+            ended.put(None)
+
+    for _ in range(min(workers, len(jobs))):
+        threading.Thread(target=run, daemon=True).start()
+    left = len(jobs)
+    try:
+        while left:
+            try:
+                error = ended.get(timeout=_LOOK)
+            except Empty:
+                told(total)
+                continue
+            if error is not None:
+                raise error
+            left -= 1
+            told(total)
+    finally:
+        stop.set()

@@ -1,0 +1,181 @@
+"""Directories are sent whole, once, and in an order in which none is ever torn."""
+
+import json
+import shutil
+
+import pytest
+
+import behemoth as bh
+from behemoth.store import ledger as ledgers, place as places
+from behemoth.store.multipart import part_bytes
+
+URLS = ["s3://corpora/mine", "memory://mine-{}", "file://{}/store"]
+
+
+@pytest.fixture(params=URLS, ids=["s3", "memory", "file"])
+def url(request, s3, tmp_path):
+    return request.param.format(tmp_path)
+
+
+@pytest.fixture
+def ledger():
+    def ledger(url):
+        return ledgers.read_ledger(places.open_place("url", url))
+
+    return ledger
+
+
+def test_what_is_sent_is_what_is_there(directory, url, files, ledger):
+    sent = bh.push(directory, url)
+    there, place = files(directory), places.open_place("url", url)
+    assert sent.sent == sent.files == len(there)
+    assert sent.bytes == sent.bytes_sent == sum(map(len, there.values()))
+    assert {name: place.read(name) for name in there} == there
+    assert set(place.sizes()) == {*there, ".behemoth/ledger.json"}
+    assert ledger(url).complete and ledger(url).record == "manifest.json"
+
+
+def test_again_sends_nothing(directory, url):
+    bh.push(directory, url)
+    again = bh.push(directory, url)
+    assert (again.sent, again.bytes_sent, again.removed) == (0, 0, 0)
+
+
+def test_what_was_lost_in_the_store_is_sent_again(directory, url):
+    bh.push(directory, url)
+    place = places.open_place("url", url)
+    place.remove(["tokens/00000.bin"])
+    place.write("spec.toml", b"half")
+    assert bh.push(directory, url).sent == 2
+    assert place.read("spec.toml") == (directory / "spec.toml").read_bytes()
+
+
+def test_the_record_is_sent_last(directory, s3, monkeypatch):
+    from behemoth.store.objects import Objects
+
+    order, send = [], Objects.send
+
+    def noted(self, name, file, moved):
+        order.append(name)
+        send(self, name, file, moved)
+
+    monkeypatch.setattr(Objects, "send", noted)
+    bh.push(directory, "s3://corpora/ordered")
+    assert order[-1] == "manifest.json"
+    shards = [name for name in order if name.startswith("tokens/")]
+    records = [name for name in shards if name.endswith(".json")]
+    assert records
+    assert all(order.index(name) > order.index(name[:-4] + "bin") for name in records)
+
+
+def test_another_corpus_is_replaced_by_force_alone(directory, url, tmp_path, files):
+    bh.push(directory, url)
+    bh.Corpus(bh.World(50, 2, 5)).write(tmp_path / "other", probes=0)
+    with pytest.raises(bh.CorpusError, match=r"holds another directory \(manifest.json\)"):
+        bh.push(tmp_path / "other", url)
+    done = bh.push(tmp_path / "other", url, force=True)
+    assert done.removed > 0
+    place = places.open_place("url", url)
+    assert set(place.sizes()) == {*files(tmp_path / "other"), ".behemoth/ledger.json"}
+    bh.pull(url, tmp_path / "back")
+    assert files(tmp_path / "back") == files(tmp_path / "other")
+
+
+def test_what_is_none_of_ours_is_not_touched(directory, url):
+    place = places.open_place("url", url)
+    place.write("notes.txt", b"mine")
+    with pytest.raises(bh.CorpusError, match=r"holds something else \(notes.txt\)"):
+        bh.push(directory, url, force=True)
+    assert set(place.sizes()) == {"notes.txt"}
+
+
+def test_a_corpus_that_is_not_whole_is_not_sent(corpus, s3, tmp_path):
+    corpus.write(tmp_path / "part", part=(0, 3), probes=0)
+    with pytest.raises(bh.CorpusError, match="is not finished: run the command that made it"):
+        bh.push(tmp_path / "part", "s3://corpora/part")
+    assert not s3.find("corpora/part")
+
+
+@pytest.mark.parametrize("moved", [0, 70_000, 200_000])
+def test_killed_it_goes_on(directory, s3, killed, ledger, files, tmp_path, moved):
+    url = "s3://corpora/killed"
+    call = f"bh.push({str(directory)!r}, {url!r}, progress=look)"
+    assert killed(call, moved)
+    # Whatever is there, it does not pass for a corpus.
+    assert not s3.exists("corpora/killed/manifest.json")
+    if (begun := ledger(url)) is not None:
+        assert not begun.complete
+        with pytest.raises(bh.CorpusError, match="is not finished: push it again"):
+            bh.pull(url, tmp_path / "early")
+    done = bh.push(directory, url)
+    assert done.sent + (len(begun.files) if begun else 0) == done.files
+    bh.pull(url, tmp_path / "back")
+    assert files(tmp_path / "back") == files(directory)
+
+
+def test_a_large_file_goes_on_with_the_parts_that_are_there(s3, killed, tmp_path, monkeypatch):
+    small = bh.World(subjects=1_000, relations=2, objects=5)
+    bh.Corpus(small, exposures=1_600, shard_bytes=1 << 30).write(tmp_path / "c", probes=0)
+    size = (tmp_path / "c/tokens/00000.bin").stat().st_size
+    parts = -(-size // part_bytes(size))
+    assert parts >= 4
+    url = "s3://corpora/large"
+    assert killed(f"bh.push('c', {url!r}, progress=look)", part_bytes(size))
+    begun = s3.call_s3("list_multipart_uploads", Bucket="corpora")["Uploads"]
+    assert [row["Key"] for row in begun] == ["large/tokens/00000.bin"]
+    there = s3.call_s3(
+        "list_parts", Bucket="corpora", Key=begun[0]["Key"], UploadId=begun[0]["UploadId"]
+    )["Parts"]
+    assert 1 <= len(there) < parts
+    sent = []
+    import s3fs
+
+    real = s3fs.S3FileSystem.call_s3
+
+    def counted(self, method, *words, **more):
+        if method == "upload_part":
+            sent.append(more["PartNumber"])
+        return real(self, method, *words, **more)
+
+    monkeypatch.setattr(s3fs.S3FileSystem, "call_s3", counted)
+    bh.push(tmp_path / "c", url)
+    assert sorted({row["PartNumber"] for row in there} | set(sent)) == list(range(1, parts + 1))
+    assert not {row["PartNumber"] for row in there} & set(sent)
+    assert (
+        s3.cat_file("corpora/large/tokens/00000.bin")
+        == (tmp_path / "c/tokens/00000.bin").read_bytes()
+    )
+    assert not s3.call_s3("list_multipart_uploads", Bucket="corpora").get("Uploads")
+
+
+def test_parts_are_as_many_as_s3_takes():
+    assert part_bytes(40 << 20) == 16 << 20
+    assert part_bytes(5 << 40) % (1 << 20) == 0
+    assert (5 << 40) / part_bytes(5 << 40) <= 10_000
+
+
+def test_a_run_is_sent_with_its_checkpoints(trained, s3, tmp_path, files):
+    bh.push(trained, "s3://corpora/run")
+    bh.pull("s3://corpora/run", tmp_path / "run")
+    own = {name: data for name, data in files(trained).items() if not name.startswith(".")}
+    assert files(tmp_path / "run") == own
+    assert bh.load(tmp_path / "run").record.status == "finished"
+
+
+def test_files_that_are_hidden_stay_here(directory, s3, tmp_path):
+    shutil.copytree(directory, tmp_path / "c")
+    (tmp_path / "c/.lock").write_text("")
+    (tmp_path / "c/.secret").mkdir()
+    (tmp_path / "c/.secret/key").write_text("mine")
+    bh.push(tmp_path / "c", "s3://corpora/c")
+    assert not [name for name in s3.find("corpora/c") if "key" in name or ".lock" in name]
+
+
+def test_a_damaged_ledger_is_named(directory, url):
+    bh.push(directory, url)
+    place = places.open_place("url", url)
+    told = json.loads(place.read(".behemoth/ledger.json"))
+    told["files"]["spec.toml"][0] += 1
+    place.write(".behemoth/ledger.json", json.dumps(told).encode())
+    with pytest.raises(bh.CorpusError, match=r"\.behemoth/ledger\.json is damaged"):
+        bh.push(directory, url)
