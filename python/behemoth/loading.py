@@ -6,7 +6,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from behemoth.support.checks import path_of
+from behemoth.store.source import at_hand
 from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.extras import needed
 from behemoth.support.toml import read_toml
@@ -72,7 +72,7 @@ def load(
     >>> bh.load("corpus")
     Corpus(World(subjects=10, relations=2, facts=20, entropy=46.4386 bits), sentences=20, ...)
     """
-    place = path_of("path", path, _ALLOWED)
+    place = at_hand("path", path, _ALLOWED)
     with renamed(directory="path", spec="path", source="path"):
         if place.is_dir():
             found = _directory(place)

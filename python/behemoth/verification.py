@@ -8,7 +8,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from behemoth.support.checks import path_of
+from behemoth.store.source import at_hand
 from behemoth.support.digests import FILES, SEAL, Checked, read_sealed
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.progress import Looking, Step, silent, task
@@ -55,7 +55,7 @@ def verify(
     >>> bh.verify("run").ok
     True
     """
-    place = path_of("directory", directory, _ALLOWED)
+    place = at_hand("directory", directory, _ALLOWED, progress)
     if (place / "export.json").is_file():
         from behemoth.export.inspection import verify_export
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from behemoth.corpus.spec import PROBED_FACTS
@@ -42,14 +41,15 @@ _WRITTEN = (
     force("the corpus that is there", "DIR"),
 )  # fmt: skip
 OPTIONS = (
-    Option("out", "DIR", "Directory to write; one that is unfinished is resumed."),
+    Option("out", "DIR|URL",
+           "Directory to write, or its URL in a store; one that is unfinished is resumed."),
     Option("spec", "FILE.toml",
            "A spec TOML, a spec directory or a corpus directory to start from; the other "
            "options override what it says."),
     *SPEC_OPTIONS,
     *_WRITTEN,
     flag("dry_run", "Show sizes, vocabulary, bits and the disk needed; write nothing."),
-    Option("finish", "DIR",
+    Option("finish", "DIR|URL",
            "Check a corpus that parts have written, and write what is missing (takes --threads)."),
 )  # fmt: skip
 
@@ -80,7 +80,7 @@ def gen(given: dict[str, Any], json: bool) -> None:
             "--part", f"{index}/{count}", "no part with --engine ray, which makes parts of its own"
         )
     if out is not None and not written.get("force"):
-        source = source.going_on(Path(out))
+        source = source.going_on(out)
     corpus = source.changed(*changes).make_corpus()
     if out is None or dry:
         from behemoth.corpus.write import estimate

@@ -68,7 +68,8 @@ THREADS = Option(
     "threads", "N", "CPU threads of a worker; weights depend on it.", parse.at_least(1), 1
 )
 RUN = (
-    Option("out", "STUDY", "Directory to write; an unfinished study is resumed."),
+    Option("out", "STUDY|URL",
+           "Directory to write, or its URL in a store; an unfinished study is resumed."),
     SIZE,
     Option("engine", "local|ray", "Processes here, or tasks of a Ray cluster.", _engine, "local"),
     Option("workers", "N", "Units at once [one a GPU, else one a core].", parse.at_least(1)),

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from behemoth import _gen
-from behemoth.support.checks import path_of, whole_number
+from behemoth.store.source import at_hand
+from behemoth.support.checks import is_url, path_of, whole_number
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import check_regular
 from behemoth.support.progress import Looking, task
@@ -255,7 +256,7 @@ class Corpus:
             When its manifest or an array that it rests on is damaged, or the manifest of
             another version.
         """
-        place = path_of("directory", directory, "a corpus directory")
+        place = at_hand("directory", directory, "a corpus directory")
         read_manifest(place)  # refuses what is no corpus directory, a spec directory also
         self = read_source(place).make_corpus()
         self.directory = place
@@ -704,6 +705,8 @@ class Corpus:
         Parameters
         ----------
         out : path
+            Or the URL of a directory in a store, such as ``s3://bucket/corpus``: shards are sent as
+            they are written, and a shard for each thread is all that is here at once.
         threads : int
             0 for all cores. The bytes are the same for any number.
         part : (int, int)
@@ -723,9 +726,16 @@ class Corpus:
         ------
         CorpusError
             When `out` holds something else, or another run is writing it.
+        StoreError
+            When a store cannot be reached, or refuses.
         OSError
             When the disk is full, or writing is not allowed.
         """
+        if is_url(out):
+            from .stored import write_to_store
+
+            words = _threads(threads), part, force, probes, combinations, progress
+            return write_to_store(self, str(out), *words)
         from .write import write
 
         place, threads = path_of("out", out), _threads(threads)

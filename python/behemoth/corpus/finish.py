@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from os import PathLike, fspath
 
-from behemoth.support.checks import path_of
+from behemoth.support.checks import is_url, path_of, whole_number
 from behemoth.support.digests import check
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.progress import Looking
@@ -28,7 +28,8 @@ def finish_corpus(
     Parameters
     ----------
     directory : path
-        Of the corpus. What it rests on, such as a table, part 0 has written there.
+        Of the corpus, or its URL in a store. What it rests on, such as a table, part 0 has written
+        there.
     threads : int
         0 for all cores.
     progress : callable or Progress, optional
@@ -54,6 +55,10 @@ def finish_corpus(
     >>> bh.finish_corpus("corpus")
     Written('corpus', 80 facts, 880 tokens)
     """
+    if is_url(directory):
+        from .stored import finish_in_store
+
+        return finish_in_store(str(directory), whole_number("threads", threads), progress)
     place = path_of("directory", directory, "a corpus that parts have written")
     if not (place / MANIFEST).is_file():
         raise ArgumentError(

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from behemoth._gen import FORMAT_VERSIONS
-from behemoth.support.checks import path_of
+from behemoth.store.source import at_hand
+from behemoth.support.checks import is_url
 from behemoth.support.digests import no_record
 from behemoth.support.errors import ArgumentError, CorpusError, nearest
 from behemoth.support.text import toml_text
@@ -87,14 +88,19 @@ class Source:
             manifest=None,  # it describes another corpus now
         )
 
-    def going_on(self, directory: Path) -> Source:
-        """The same source in the version of the corpus that a directory holds or begins.
+    def going_on(self, directory: Path | str) -> Source:
+        """The same source in the version of the corpus that a directory or URL holds or begins.
 
         A spec that names a version keeps it. So what was begun by an earlier program is gone on
         with as it was begun.
         """
         if self.format_version is not None:
             return self
+        if is_url(directory):
+            from .stored import version_in_store
+
+            return replace(self, format_version=version_in_store(str(directory)))
+        directory = Path(directory)
         try:
             there = read_source(directory) if directory.is_dir() else None
         except (ArgumentError, CorpusError):  # something else, which whoever writes there refuses
@@ -317,7 +323,7 @@ def read_source(path: str | PathLike[str]) -> Source:
     CorpusError
         When a corpus directory's manifest cannot be read.
     """
-    place = path_of("spec", path, _ALLOWED)
+    place = at_hand("spec", path, _ALLOWED)
     if (place / MANIFEST).is_file():
         manifest = read_manifest(place)
         spec = manifest["spec"]

@@ -11,6 +11,7 @@ pure function of the spec, so that writing again only adds what is missing.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from contextlib import ExitStack
@@ -23,7 +24,7 @@ from typing import Any, Literal
 import numpy as np
 
 from behemoth._gen import digest_file
-from behemoth.support.checks import path_of, whole_number
+from behemoth.support.checks import is_url, path_of, whole_number
 from behemoth.support.digests import FILES as _SUMMED, digests, read_sealed, sealed
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import as_json, replacing, write_bytes
@@ -132,7 +133,7 @@ class Estimate:
     shards : int
     disk_needed : int
         Bytes of the shards of the part that was asked for, of its probes (about) and of
-        the tokenizer.
+        the tokenizer; of what goes to a store, of as many shards as there are cores.
     disk_free : int
         Bytes free where the directory is, or would be.
     """
@@ -182,7 +183,7 @@ def gen(
     if engine == "ray":
         from .ray import write_with_ray
 
-        path_of("out", out)
+        path_of("out", out)  # which refuses stores as well: parts of a cluster share a directory
         check_written(part, probes)
         return write_with_ray(corpus, fspath(out), force, probes, combinations, progress)
     return corpus.write(
@@ -407,7 +408,15 @@ def estimate(
         templates = written_templates(corpus).values()
         prompts = sum(count_prompts(rows, combinations=combinations) for rows in templates)
         needed += sample * prompts * _PROBE_BYTES + corpus.vocabulary_size * _NAME_BYTES
-    place = Path(out).absolute()
+    if is_url(out):
+        from behemoth.store.cache import stage_of
+
+        place = stage_of("out", str(out)).absolute()
+        # At once there is a shard for each thread.
+        threads = os.cpu_count() or 1
+        needed -= max(0, size // part[1] - threads * -(-size // max(1, corpus.num_shards)))
+    else:
+        place = Path(out).absolute()
     while not place.exists():
         place = place.parent
     return Estimate(

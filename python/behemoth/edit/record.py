@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from behemoth.delta.delta import EditDelta
-from behemoth.support.checks import path_of
+from behemoth.store.source import at_hand
 from behemoth.support.digests import no_record, read_sealed, sealed
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.fields import made
@@ -213,7 +213,7 @@ def read_edit(directory: str | PathLike[str]) -> EditRecord:
     CorpusError
         When its record is damaged.
     """
-    record = EditRecord.read(path_of("directory", directory, "an edit directory"))
+    record = EditRecord.read(at_hand("directory", directory, "an edit directory"))
     if record is None:
         raise ArgumentError(
             "directory", fspath(directory), "an edit directory (one that holds edit.json)"

@@ -6,7 +6,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from behemoth.support.checks import path_of
+from behemoth.store.source import at_hand
 from behemoth.support.errors import ArgumentError, renamed
 from behemoth.train.run import read_subject
 
@@ -33,7 +33,7 @@ def open_source(
     """
     from behemoth.edit.record import read_edit
 
-    path = path_of(name, place, "a training run, a model or an edit directory")
+    path = at_hand(name, place, "a training run, a model or an edit directory")
     with renamed(directory=name):
         if not (path / "edit.json").is_file():
             return path, read_subject(path, corpus), None

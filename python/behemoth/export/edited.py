@@ -12,7 +12,7 @@ from behemoth._gen import digest, digest_file
 from behemoth.delta.delta import EditDelta
 from behemoth.edit.record import EditRecord, read_edit
 from behemoth.evaluate.suites.suite import RECORD as SUITE, SuiteResult
-from behemoth.support.checks import path_of
+from behemoth.store.source import at_hand
 from behemoth.support.errors import ArgumentError
 from behemoth.train.run import RECORD as RUN, read_subject
 from behemoth.train.subject import Subject
@@ -67,7 +67,7 @@ class EditedModels:
         ArgumentError
             When it is no finished edit, there is no such edit, or it did not go through.
         """
-        place = path_of("directory", directory, _ALLOWED)
+        place = at_hand("directory", directory, _ALLOWED)
         if (place / RUN).is_file():
             got = f"{fspath(directory)}, a run, which transformers loads as it is"
             raise ArgumentError("directory", got, _ALLOWED)

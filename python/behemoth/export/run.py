@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from behemoth._gen import version
 from behemoth.corpus.source import read_source
 from behemoth.corpus.tokenizer import FILES, write_tokenizer
-from behemoth.support.checks import path_of, whole_number
+from behemoth.store.source import at_hand
+from behemoth.support.checks import is_url, path_of, whole_number
 from behemoth.support.digests import read_sealed, sealed
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.files import as_json, write_bytes
@@ -102,7 +103,8 @@ def export(
         A finished corpus directory. With a plan, what it was made for: a run, a corpus directory
         or a spec will do, since text is made from the spec. For `hf`, a finished edit directory.
     out : path
-        A new directory, or one of the same export.
+        A new directory, or one of the same export; or the URL of one in a store, to which it is
+        sent when it is whole: all of it has to have room in the cache first.
     to : str
         A name of `FORMATS`, with a plan one of `BRIDGES`, or of an edit one of `MODELS`.
     plan : EditPlan or path, optional
@@ -126,6 +128,15 @@ def export(
     CorpusError
         When the corpus is not complete, or it or the plan is damaged.
     """
+    if is_url(out):
+        from behemoth.store.staged import staged
+
+        with staged("out", str(out), RECORD, force=force, progress=progress) as stage:
+            done = export(
+                directory, stage, to, plan=plan, edit=edit, block_length=block_length,
+                force=force, progress=progress,
+            )  # fmt: skip
+        return replace(done, out=str(out))
     began = time.perf_counter()
     made = get_format(to)
     if edit is not None and not isinstance(made, ModelFormat):
@@ -185,7 +196,7 @@ def _of_corpus(
         raise ArgumentError(
             "plan", f"a plan for {made.name}, a format of corpora", f"none, or {_or(BRIDGES)}"
         )
-    source = Source(path_of("directory", directory, "a finished corpus directory"))
+    source = Source(at_hand("directory", directory, "a finished corpus directory", progress))
     length = _block_length(made, block_length, source.tokens)
     if made.check is not None:
         made.check(source)
@@ -216,7 +227,7 @@ def _of_plan(
     edits = EditPlan.of(plan)
     allowed = "what the plan was made for: a run, a corpus directory or a spec"
     with renamed(spec="directory"):
-        corpus = read_source(path_of("directory", directory, allowed)).make_corpus()
+        corpus = read_source(at_hand("directory", directory, allowed, progress)).make_corpus()
     planned = Planned(corpus, edits)
     if made.check is not None:
         made.check(planned)

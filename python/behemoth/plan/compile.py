@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.source import read_source
-from behemoth.support.checks import path_of
+from behemoth.store.source import at_hand
 from behemoth.support.errors import ArgumentError, check_keys, renamed
 from behemoth.support.parquet import read_parquet
 from behemoth.support.progress import Looking, Step, silent, task
@@ -134,7 +134,7 @@ def _relation(corpus: Corpus, name: str) -> int:
 def _open(source: str | PathLike[str]) -> Corpus:
     allowed = "a Corpus, a Run, or the path of a run, a corpus directory or a spec"
     with renamed(spec="source"):
-        return read_source(path_of("source", source, allowed)).make_corpus()
+        return read_source(at_hand("source", source, allowed)).make_corpus()
 
 
 # Every field of the request by its name, for `help` and for editors that ask.

@@ -19,6 +19,7 @@ import numpy as np
 import polars as pl
 
 from behemoth.corpus.corpus import Corpus
+from behemoth.store.source import at_hand
 from behemoth.support.checks import path_of
 from behemoth.support.digests import FILES, SEAL, check, digests, no_record, sealed, unsealed
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
@@ -270,7 +271,7 @@ class EditPlan:
         CorpusError
             When it is damaged or of another version.
         """
-        place = path_of("directory", directory, "a plan directory")
+        place = at_hand("directory", directory, "a plan directory")
         head = read_head(place)
         if head is None:
             raise ArgumentError(

@@ -19,7 +19,7 @@ from behemoth.support.digests import no_record
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.replacement import RECORDS
 
-__all__ = ["DIRECTORIES", "files_of", "identity_of", "in_order", "record_of", "unfinished"]
+__all__ = ["DIRECTORIES", "STUDY", "files_of", "identity_of", "in_order", "record_of", "unfinished"]
 
 DIRECTORIES = "a directory of a corpus, a run, a plan, an edit, a study, gates, an export or a zoo"
 STUDY = "study.json"

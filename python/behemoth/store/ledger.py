@@ -147,6 +147,11 @@ class Book:
         self._begun = False
         self._waiting, self._last = 0, time.monotonic()
 
+    @property
+    def began(self) -> bool:
+        """Whether anything has changed by it."""
+        return self._begun
+
     def begin(self) -> None:
         """Say in the store that it is not complete; to be called before anything changes there."""
         with self._lock:

@@ -20,7 +20,7 @@ from .ledger import Entry, Ledger, read_ledger
 from .place import Moved, Place, open_place
 from .work import carry_out
 
-__all__ = ["Pulled", "bring", "pull", "source_of"]
+__all__ = ["Pulled", "bring", "is_begun", "pull", "source_of"]
 
 WORKERS = 8
 _UNFINISHED = ".unfinished"
@@ -224,10 +224,9 @@ def _check(target: Path, ledger: Ledger) -> None:
     allowed = "a new or empty directory, or one that was pulled from there"
     if target.exists() and not target.is_dir():
         raise ArgumentError("directory", f"{fspath(target)}, a file", allowed)
-    marker = target / _UNFINISHED
-    if marker.is_file() and marker.read_bytes() == _mark(ledger):
+    if is_begun(target, ledger):
         return
-    if (target / ledger.record).is_file() and not marker.exists():
+    if (target / ledger.record).is_file() and not (target / _UNFINISHED).exists():
         if identity_of(target, ledger.record) == ledger.identity:
             return
         other = ledger.record
@@ -242,6 +241,12 @@ def _check(target: Path, ledger: Ledger) -> None:
     raise ArgumentError(
         "directory", f"{fspath(target)}, which holds something else ({other})", allowed
     )
+
+
+def is_begun(target: Path, ledger: Ledger) -> bool:
+    """Whether a directory is being brought from this ledger, or was when it was killed."""
+    marker = target / _UNFINISHED
+    return marker.is_file() and marker.read_bytes() == _mark(ledger)
 
 
 def _mark(ledger: Ledger) -> bytes:

@@ -172,7 +172,7 @@ class Target:
 
 
 def target_of(
-    argument: str, url: str, record: str, identity: str | None, *, force: bool = False
+    argument: str, url: str | Place, record: str, identity: str | None, *, force: bool = False
 ) -> Target:
     """Open a place to send a directory to, and refuse one that holds something else.
 
@@ -180,7 +180,8 @@ def target_of(
     ----------
     argument : str
         What the URL is called where it was given.
-    url : str
+    url : str or Place
+        A place that is open already is looked at anew.
     record : str
     identity : str, optional
         None where it is not known yet.
@@ -191,7 +192,7 @@ def target_of(
     ------
     ArgumentError, CorpusError, StoreError
     """
-    place = open_place(argument, url)
+    place = open_place(argument, url) if isinstance(url, str) else url
     sizes = place.sizes()
     there = read_ledger(place) if LEDGER in sizes else None
     parts = parts_of(place, sizes)

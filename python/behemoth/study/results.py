@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 
+from behemoth.store.source import at_hand
 from behemoth.support.digests import check
 from behemoth.support.errors import CorpusError
 from behemoth.support.parquet import check_rows
@@ -141,7 +142,7 @@ class Results:
         CorpusError
             When its record is damaged.
         """
-        directory = StudyDirectory(path)
+        directory = StudyDirectory(at_hand("path", path, "the directory of a study"))
         return cls(directory, directory.read())
 
     @property

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from behemoth._gen import digest
-from behemoth.support.checks import path_of
+from behemoth.store.source import at_hand
 from behemoth.support.digests import check, no_record, read_sealed, sealed
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.files import as_json, write_bytes
@@ -213,7 +213,7 @@ def read_run(directory: str | PathLike[str]) -> Run:
     """
     from behemoth.corpus.corpus import Corpus  # which loads numpy
 
-    place = path_of("directory", directory, "a training run")
+    place = at_hand("directory", directory, "a training run")
     if not (place / RECORD).is_file():
         raise ArgumentError(
             "directory", fspath(directory), f"a training run (a directory that holds {RECORD})"
@@ -252,7 +252,7 @@ def read_subject(
     ArgumentError
         When it is neither, a run is not finished or of another corpus, or a model has no corpus.
     """
-    place = path_of("directory", directory, "a training run, or a model with its corpus")
+    place = at_hand("directory", directory, "a training run, or a model with its corpus")
     if (place / RECORD).is_file() or not is_model(place):
         run = read_run(directory)
         if corpus is not None and _spec_hash(corpus) != run.corpus.spec_hash:

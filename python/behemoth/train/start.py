@@ -8,6 +8,7 @@ from os import PathLike
 
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.source import MANIFEST
+from behemoth.store.source import at_hand
 from behemoth.support.checks import path_of, whole_number
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.progress import Looking
@@ -43,7 +44,7 @@ def run(
         raise ArgumentError("config", config, "a TrainConfig; behemoth.default_config makes one")
     if memory is not None:
         whole_number("memory", memory, 1)
-    corpus = source if isinstance(source, Corpus) else _open(source)
+    corpus = source if isinstance(source, Corpus) else _open(source, progress)
     directory = RunDirectory(path_of("out", out))
     machine = Machine.find(config)
     with machine.settings(), _failures(machine, config):
@@ -94,9 +95,9 @@ def _failures(machine: Machine, config: TrainConfig) -> Generator[None]:
         machine.close()
 
 
-def _open(source: str | PathLike[str]) -> Corpus:
+def _open(source: str | PathLike[str], progress: Looking) -> Corpus:
     allowed = "a Corpus, or the path of a corpus directory, a spec directory or a spec TOML"
-    place = path_of("source", source, allowed)
+    place = at_hand("source", source, allowed, progress)
     with renamed(spec="source", directory="source"):
         return Corpus.open(place) if (place / MANIFEST).is_file() else Corpus.from_spec(place)
 

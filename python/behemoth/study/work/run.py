@@ -16,7 +16,7 @@ from behemoth.study.file.spec import Study, read_study
 from behemoth.study.load import facts_per_object, load_of
 from behemoth.study.records import FOREIGN, StudyRecord, TrialRow
 from behemoth.study.results import Failure, Results
-from behemoth.support.checks import path_of
+from behemoth.support.checks import is_url, path_of
 from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.locks import holder, lock
 from behemoth.support.progress import Looking
@@ -127,7 +127,7 @@ def study(
     source : Study, path or str
         A study, the file of one (TOML), or the name of a preset.
     out : path
-        Its directory.
+        Its directory, or the URL of one in a store.
     size : {'smoke', 'quick', 'desk', 'paper'}, optional
         Of a preset; smoke by default.
     engine, workers, threads, part, progress
@@ -171,8 +171,9 @@ def run_study(
     study : Study, path or str
         A study, the file of one, or the name of a preset.
     out : path
-        Its directory. A study may change between runs: what it no longer has stays there
-        and is no part of its results.
+        Its directory, or the URL of one in a store: what is finished is sent there every half a
+        minute, and what is there is gone on with. A study may change between runs: what it no
+        longer has stays there and is no part of its results.
     engine : {'local', 'ray'}
         Processes on this machine, or tasks of a Ray cluster.
     workers : int, optional
@@ -208,6 +209,8 @@ def run_study(
     _check(engine, workers, threads)
     if not (part[1] >= 1 and 0 <= part[0] < part[1]):
         raise ArgumentError("part", part, "(i, n) with i from 0 up to n - 1")
+    if is_url(out):
+        return _run_in_store(made, str(out), engine, workers, threads, part, progress)
     directory = StudyDirectory(path_of("out", out))
     directory.check(made.name)
     threads, made = _threads(directory, threads), _in_its_version(directory, made)
@@ -243,6 +246,29 @@ def run_study(
             seconds=time.perf_counter() - began,
             working_seconds=work.working,
         )
+
+
+def _run_in_store(
+    made: Study,
+    url: str,
+    engine: Literal["local", "ray"],
+    workers: int | None,
+    threads: int | None,
+    part: tuple[int, int],
+    progress: Looking,
+) -> StudyResult:
+    from behemoth.store.staged import study_in_store
+
+    if engine != "local":
+        raise ArgumentError("engine", engine, "local with a store: others do not see its stage")
+    if part != (0, 1):
+        allowed = (
+            "no part with a store, which has no locks; merge_studies puts directories together"
+        )
+        raise ArgumentError("part", part, allowed)
+    with study_in_store("out", url, made.name, progress=progress) as stage:
+        done = run_study(made, stage, workers=workers, threads=threads, progress=progress)
+    return replace(done, out=url)
 
 
 def estimate(

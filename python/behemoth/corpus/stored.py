@@ -1,0 +1,345 @@
+"""Corpora written to a store, shard by shard: a corpus may be larger than the disk of this machine.
+
+Each thread writes a shard to a stage in the cache, sends it with its record, and makes room: what
+stays in its place is an empty file of the same length, which takes no blocks and by which the
+engine knows that the shard is done. So all that is here at once is a shard a thread, and what lies
+beside the shards. The ledger of the store says what is there; a call that was killed, also on
+another machine, goes on with the rest. Parts have ledgers of their own, since a store has no locks,
+and whoever sees all shards writes the manifest, last.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from os import fspath
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from behemoth._gen import digest, digest_file
+from behemoth.store.cache import clear, stage_of
+from behemoth.store.ledger import FOLDER, LEDGER, Book, Entry, Ledger, read_ledger
+from behemoth.store.place import Moved, Place
+from behemoth.store.pull import bring
+from behemoth.store.push import WORKERS, Target, target_of
+from behemoth.store.work import carry_out
+from behemoth.support.errors import ArgumentError, CorpusError
+from behemoth.support.files import write_bytes
+from behemoth.support.locks import holder, lock_folder
+from behemoth.support.progress import Looking, task
+from behemoth.support.toml import read_toml
+
+from .source import MANIFEST, SUMS, read_source, spec_hash_of
+from .spec import PROBED_FACTS
+from .write import CORPUS, Written, check_written, write_companions, write_sums
+
+if TYPE_CHECKING:
+    from .corpus import Corpus
+
+__all__ = ["finish_in_store", "version_in_store", "write_to_store"]
+
+_TOKENS = "tokens/"
+
+
+def write_to_store(
+    corpus: Corpus,
+    url: str,
+    threads: int,
+    part: tuple[int, int],
+    force: bool,
+    probes: int | Literal["all"],
+    combinations: bool,
+    progress: Looking,
+) -> Written:
+    """Write a corpus, or a part of it, to a store; parameters as of `Corpus.write`.
+
+    Raises
+    ------
+    ArgumentError
+        When `url` is no URL of a store, or a part is to replace by force.
+    CorpusError
+        When something else is there, or another process of this machine is at it.
+    StoreError
+    """
+    check_written(part, probes)
+    if force and part != (0, 1):
+        raise ArgumentError("force", f"true for part {part[0]}/{part[1]}", "false for a part")
+    if corpus._text is not None:
+        corpus._text.check(corpus)
+    with _opened(corpus, url, part, force=force) as job:
+        companions = (probes, combinations) if part[0] == 0 else None
+        return job.write(threads, companions, progress)
+
+
+def finish_in_store(url: str, threads: int, progress: Looking) -> Written:
+    """Finish a corpus that parts have written to a store; see `finish_corpus`."""
+    target = target_of("directory", url, MANIFEST, None)
+    files = target.ledger.files
+    if "spec.toml" not in files:
+        raise ArgumentError("directory", url, "a corpus of which part 0 was written")
+    place = stage_of("directory", url, "-spec")
+    with lock_folder(place):
+        clear(place)
+        # What a spec rests on, such as a table, lies beside it.
+        beside = {name: row for name, row in files.items() if not name.startswith(_TOKENS)}
+        beside.pop(MANIFEST, None)
+        bring(target.place, Ledger("spec.toml", "", True, beside), place)
+        corpus = read_source(place).make_corpus()
+        companions = None if SUMS in files else (PROBED_FACTS, False)
+        with _opened(corpus, url, (0, 1)) as job:
+            done = job.write(threads, companions, progress)
+        clear(place)
+    return done
+
+
+def version_in_store(url: str) -> int | None:
+    """The format version of the corpus that is at a URL, or is begun there; None where none is."""
+    place = target_of("out", url, MANIFEST, None).place
+    spec = place.read("spec.toml")
+    try:
+        version = None if spec is None else read_toml(spec.decode()).get("format_version")
+    except ValueError:
+        return None
+    return version if isinstance(version, int) else None
+
+
+@contextmanager
+def _opened(
+    corpus: Corpus, url: str, part: tuple[int, int], *, force: bool = False
+) -> Generator[_Job]:
+    """Open a place in a store for a corpus, and lock the stage of this part of it."""
+    target = target_of("out", url, MANIFEST, corpus.spec_hash, force=force)
+    place, ledger = target.place, target.ledger
+    within = "" if part == (0, 1) else f"-part-{part[0]:05}-of-{part[1]:05}"
+    stage = stage_of("out", url, within)
+    with lock_folder(stage, wait=False) as ours:
+        if not ours:
+            raise CorpusError(f"another process is writing to {url}: {holder(stage)}")
+        if force and (ledger.files or target.replaces is not None):
+            _remove(target)
+            clear(stage)
+            target = Target(place, Ledger(MANIFEST, corpus.spec_hash), {})
+            ledger = target.ledger
+        ledger = replace(ledger, files=dict(ledger.files))  # the book writes its own
+        if any(stage.iterdir()) and spec_hash_of(stage) != corpus.spec_hash:
+            clear(stage)
+        name = LEDGER if not within else f"{FOLDER}/part{within.removeprefix('-part')}.json"
+        own = target.ledger if not within else read_ledger(place, name)
+        book = Book(place, own or Ledger(MANIFEST, corpus.spec_hash), name)
+        yield _Job(corpus, part, stage, place, book, ledger, target.sizes)
+
+
+def _remove(target: Target) -> None:
+    """Remove what force replaces, the manifest first; its ledger goes on to say what is left."""
+    names = sorted(target.ledger.files, key=lambda name: (name != MANIFEST, name))
+    Book(target.place, target.ledger).begin()
+    target.place.remove([target.replaces or MANIFEST])
+    target.place.remove(name for name in names if name in target.sizes)
+    target.place.remove(name for name in target.sizes if name.startswith(f"{FOLDER}/part-"))
+
+
+@dataclass
+class _Job:
+    """One call that writes to a store.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    part : (int, int)
+    stage : Path
+        A corpus directory of this machine, whose shards are empty where they were sent.
+    place : Place
+    book : Book
+        The ledger of this part.
+    ledger : Ledger
+        What all parts have sent.
+    sizes : dict of str to int
+        What is in the store.
+    """
+
+    corpus: Corpus
+    part: tuple[int, int]
+    stage: Path
+    place: Place
+    book: Book
+    ledger: Ledger
+    sizes: dict[str, int]
+
+    def write(
+        self,
+        threads: int,
+        companions: tuple[int | Literal["all"], bool] | None,
+        progress: Looking,
+    ) -> Written:
+        """Write and send what is missing; with `companions` what lies beside the shards, too."""
+        corpus, count = self.corpus, self.corpus.num_shards
+        index, parts = self.part
+        shards = range(index * count // parts, (index + 1) * count // parts)
+        # A part of no shard: the engine begins the directory, and makes sure that it can.
+        corpus._native.write(fspath(self.stage), 1, (0, 2 * count), False, None)
+        if companions is not None:
+            write_companions(corpus, self.stage, *companions, progress)
+            self._send_beside(final=False)
+        present = [shard for shard in shards if self._is_sent(shard)]
+        self._restore(present)
+        missing = [shard for shard in shards if shard not in set(present)]
+        began, there = time.perf_counter(), sum(map(self._size, present))
+        total = max(there, corpus._native.estimated_bytes // parts)
+        with task(progress, "writing", "bytes") as step:
+
+            def told(moved: int) -> None:
+                step(there + moved, max(total, there + moved))
+
+            workers = threads or os.cpu_count() or 1
+            carry_out(missing, self._write_shard, workers=workers, told=told)
+        seconds = time.perf_counter() - began
+        written, size = sum(map(self._size, missing)), corpus.dtype.itemsize
+        complete = self._finish()
+        return Written(
+            out=self.place.url,
+            facts=corpus.world.num_facts,
+            sentences=corpus.num_sentences,
+            tokens=(there + written) // size,
+            bytes=there + written,
+            seconds=seconds,
+            tokens_per_second=written // size / seconds,
+            vocabulary=corpus.vocabulary_size,
+            dtype=str(corpus.dtype),
+            shards_written=len(missing),
+            shards_present=len(present),
+            shards_locked=0,
+            shards=count,
+            complete=complete,
+        )
+
+    def _write_shard(self, shard: int, moved: Moved) -> None:
+        bin_name, record_name = _names(shard)
+        file = self.stage / bin_name
+        self.book.begin()
+        record = self._make(shard, moved)
+        # One that an earlier call left may be an empty file of which the store knows nothing.
+        if not record["new"] and digest_file(file) != record["blake3"]:
+            file.unlink()
+            record = self._make(shard, moved)
+        entry = Entry(record["bytes"], record["blake3"])
+        self.place.send(bin_name, file, moved)
+        self.place.send(record_name, self.stage / record_name, lambda _: None)
+        self._enter(bin_name, entry, now=False)
+        self._enter(record_name, _entry(self.stage / record_name), now=True)
+        _empty(file, entry.size)
+
+    def _make(self, shard: int, moved: Moved) -> dict[str, Any]:
+        """Write a shard if it is not there; gives its record, and whether it is new."""
+        moved(0)
+
+        def told(done: int, total: int) -> None:
+            moved(0)  # which stops the engine when the others have stopped
+
+        only = (shard, self.corpus.num_shards)
+        done = json.loads(self.corpus._native.write(fspath(self.stage), 1, only, False, told))
+        record = json.loads((self.stage / _names(shard)[1]).read_bytes())
+        return {**record, "new": done["shards_written"] == 1}
+
+    def _send_beside(self, *, final: bool) -> None:
+        """Send what lies beside the shards, but for the manifest; at last their digests again."""
+        own = [path.as_posix() for path in CORPUS.own(self.stage)]
+        names = [name for name in own if not name.startswith(_TOKENS) and name != MANIFEST]
+
+        def send(name: str, moved: Moved) -> None:
+            moved(0)
+            entry = _entry(self.stage / name)
+            if self._has(name, entry):
+                return
+            self.book.begin()
+            self.place.send(name, self.stage / name, moved)
+            self._enter(name, entry, now=False)
+
+        carry_out([name for name in names if name != SUMS], send, workers=WORKERS)
+        # By their digests it is known that all of them are there.
+        if final or SUMS not in self.ledger.files:
+            carry_out([SUMS], send, workers=1)
+
+    def _restore(self, shards: Iterable[int]) -> None:
+        """Let the stage have shards that the store has: their records, and empty files."""
+
+        def restore(shard: int, moved: Moved) -> None:
+            moved(0)
+            bin_name, record_name = _names(shard)
+            entry, file = self.ledger.files[record_name], self.stage / record_name
+            if not file.is_file() or _entry(file) != entry:
+                data = self.place.read(record_name)
+                if data is None or digest(data) != entry.blake3:
+                    raise CorpusError(f"{self.place.url}/{record_name} is damaged")
+                write_bytes(file, data)
+            _empty(self.stage / bin_name, self.ledger.files[bin_name].size)
+
+        carry_out(list(shards), restore, workers=WORKERS)
+
+    def _finish(self) -> bool:
+        """Write the manifest and the whole ledger, if all that they stand for is there."""
+        count = self.corpus.num_shards
+        target = target_of("out", self.place, MANIFEST, self.corpus.spec_hash)
+        self.ledger, self.sizes = target.ledger, target.sizes
+        files = {**self.ledger.files, **self.book.ledger.files}
+        if SUMS not in files or not all(map(self._is_sent, range(count))):
+            if self.book.began:
+                self.book.close(complete=False)
+            clear(self.stage)  # all of this part is in the store
+            return False
+        self._restore(range(count))
+        beside = {
+            name: row
+            for name, row in files.items()
+            if not name.startswith(_TOKENS) and name != MANIFEST
+            and (name == "spec.toml" or not (self.stage / name).is_file())
+        }  # fmt: skip
+        bring(self.place, Ledger("spec.toml", "", True, beside), self.stage)
+        done = json.loads(self.corpus._native.write(fspath(self.stage), 1, (0, 1), False, None))
+        assert done["complete"] and not done["shards_written"], done
+        write_sums(self.corpus, self.stage)
+        self._send_beside(final=True)
+        manifest = _entry(self.stage / MANIFEST)
+        changed = not self.ledger.complete or not self._has(MANIFEST, manifest)
+        if changed or self.book.began:
+            files |= {**self.book.ledger.files, MANIFEST: manifest}
+            book = Book(self.place, replace(self.ledger, files=files))
+            if not self._has(MANIFEST, manifest):
+                self.place.send(MANIFEST, self.stage / MANIFEST, lambda _: None)
+            book.close(complete=True)
+        if parts := [name for name in self.sizes if name.startswith(f"{FOLDER}/part-")]:
+            self.place.remove(parts)
+        clear(self.stage)
+        return True
+
+    def _enter(self, name: str, entry: Entry, *, now: bool) -> None:
+        self.book.enter(name, entry, now=now)
+        self.ledger.files[name] = entry
+        self.sizes[name] = entry.size
+
+    def _has(self, name: str, entry: Entry) -> bool:
+        return self.ledger.files.get(name) == entry and self.sizes.get(name) == entry.size
+
+    def _is_sent(self, shard: int) -> bool:
+        entries = {name: self.ledger.files.get(name) for name in _names(shard)}
+        return all(row is not None and self._has(name, row) for name, row in entries.items())
+
+    def _size(self, shard: int) -> int:
+        return self.ledger.files[_names(shard)[0]].size
+
+
+def _names(shard: int) -> tuple[str, str]:
+    return f"{_TOKENS}{shard:05}.bin", f"{_TOKENS}{shard:05}.json"
+
+
+def _entry(file: Path) -> Entry:
+    return Entry(file.stat().st_size, digest_file(file))
+
+
+def _empty(file: Path, size: int) -> None:
+    """Leave a file of the same length that takes no room."""
+    with file.open("wb") as opened:
+        opened.truncate(size)

@@ -1,0 +1,85 @@
+"""The folder of this machine with copies of what is in stores, and what is on its way there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from behemoth._gen import digest
+from behemoth.support.errors import CorpusError
+from behemoth.support.files import write_bytes
+from behemoth.support.locks import lock_folder
+from behemoth.support.progress import Looking
+
+from .files import identity_of
+from .ledger import Ledger
+from .pull import bring, is_begun, source_of
+from .url import read_url
+
+__all__ = ["cache_directory", "clear", "copy_of", "stage_of"]
+
+
+def cache_directory() -> Path:
+    """``$BEHEMOTH_CACHE``, or ``~/.cache/behemoth``."""
+    told = os.environ.get("BEHEMOTH_CACHE")
+    return Path(told) if told else Path.home() / ".cache" / "behemoth"
+
+
+def copy_of(argument: str, url: str, progress: Looking = None) -> Path:
+    """Bring a directory from a store into the cache, and give its place.
+
+    What was held to its digests once is only looked at for its sizes as long as the store's ledger
+    stays the same.
+    """
+    place, ledger = source_of(argument, url)
+    if not ledger.complete:
+        raise CorpusError(f"{place.url} is not finished: push it again, or run its `gen` again")
+    target = cache_directory() / "copies" / _name(argument, url)
+    stamp = target.with_name(f"{target.name}.blake3")
+    mark = digest(ledger.to_bytes()).encode()
+    with lock_folder(target):
+        if stamp.is_file() and stamp.read_bytes() == mark and _has_sizes(target, ledger):
+            return target
+        stamp.unlink(missing_ok=True)
+        if not _is_same(target, ledger):
+            clear(target)
+        bring(place, ledger, target, progress)
+        write_bytes(stamp, mark)
+    return target
+
+
+def stage_of(argument: str, url: str, part: str = "") -> Path:
+    """Where what goes to a URL is made before it is sent; `part` tells several of them apart."""
+    return cache_directory() / "stages" / f"{_name(argument, url)}{part}"
+
+
+def clear(folder: Path) -> None:
+    """Remove what is in a folder of the cache; the folder stays, and with it who holds its lock."""
+    for entry in folder.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+
+
+def _name(argument: str, url: str) -> str:
+    parsed = read_url(argument, url)
+    return f"{parsed.name}-{digest(str(parsed).encode())[:12]}"
+
+
+def _is_same(target: Path, ledger: Ledger) -> bool:
+    if is_begun(target, ledger):
+        return True
+    record = target / ledger.record
+    try:
+        return record.is_file() and identity_of(target, ledger.record) == ledger.identity
+    except CorpusError:
+        return False
+
+
+def _has_sizes(target: Path, ledger: Ledger) -> bool:
+    return all(
+        (target / name).is_file() and (target / name).stat().st_size == entry.size
+        for name, entry in ledger.files.items()
+    )

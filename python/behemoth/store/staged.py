@@ -1,0 +1,122 @@
+"""What is made on this machine and then sent: exports, and studies as they go on."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from behemoth.support.errors import CorpusError
+from behemoth.support.locks import holder, lock
+from behemoth.support.progress import Looking
+
+from .cache import clear, stage_of
+from .errors import StoreError
+from .files import STUDY
+from .ledger import Ledger
+from .pull import bring
+from .push import push, target_of
+
+__all__ = ["staged", "study_in_store"]
+
+_EVERY = 30.0  # seconds between looks at what a study has finished
+
+
+@contextmanager
+def staged(
+    argument: str, url: str, record: str, *, force: bool, progress: Looking
+) -> Generator[Path]:
+    """Give a folder for a directory that goes to a store when it is whole.
+
+    All of it has to have room here. When the block fails the folder stays, for the next call.
+
+    Parameters
+    ----------
+    argument : str
+        What the URL is called where it was given.
+    url : str
+    record : str
+        What will make the folder a directory; the URL may hold no other kind.
+    force : bool
+        Replace another directory that is there.
+    progress : callable or Progress, optional
+        Who looks on while it is sent.
+
+    Raises
+    ------
+    ArgumentError, CorpusError, StoreError
+        Before any work where it can be known, else when it is sent.
+    """
+    target_of(argument, url, record, None, force=force)
+    with _own_stage(argument, url) as stage:
+        yield stage
+        push(stage, url, force=force, progress=progress)
+        clear(stage)
+
+
+@contextmanager
+def study_in_store(argument: str, url: str, name: str, *, progress: Looking) -> Generator[Path]:
+    """Give a folder for a study that goes to a store as its models and trials are finished.
+
+    What the store has of it is brought first, so that another machine goes on where one was lost.
+    Every 30 seconds what is finished is sent, and at the end the rest.
+
+    Parameters
+    ----------
+    argument : str
+        What the URL is called where it was given.
+    url : str
+    name : str
+        Of the study.
+    progress : callable or Progress, optional
+        Who looks on while it is brought and sent.
+
+    Raises
+    ------
+    ArgumentError, CorpusError, StoreError
+    """
+    target = target_of(argument, url, STUDY, name)
+    with _own_stage(argument, url) as stage:
+        # A record is sent behind what it stands for, so that any ledger is a study.
+        if STUDY in target.ledger.files:
+            missing = {
+                file: row
+                for file, row in target.ledger.files.items()
+                if file == STUDY or not (stage / file).exists()
+            }
+            bring(target.place, Ledger(STUDY, name, True, missing), stage, progress)
+        stop = threading.Event()
+        sender = threading.Thread(target=_send_now_and_then, args=(stage, url, stop), daemon=True)
+        sender.start()
+        try:
+            yield stage
+        finally:
+            stop.set()
+        sender.join()
+        push(stage, url, progress=progress)
+        clear(stage)
+
+
+def _send_now_and_then(stage: Path, url: str, stop: threading.Event) -> None:
+    """Send what a study has finished, until it ends; what fails is tried again."""
+    while not stop.wait(_EVERY):
+        try:
+            if (stage / STUDY).is_file():
+                push(stage, url)
+        except (CorpusError, OSError, StoreError) as error:
+            log = logging.getLogger(__name__)
+            log.warning("%s; the study goes on, and this is tried again", error)
+
+
+@contextmanager
+def _own_stage(argument: str, url: str) -> Generator[Path]:
+    """The stage of a URL; what is made there has locks of its own on the folder."""
+    stage = stage_of(argument, url)
+    stage.mkdir(parents=True, exist_ok=True)
+    guard = stage.with_name(f"{stage.name}.lock")
+    with lock(guard, wait=False) as ours:
+        if not ours:
+            raise CorpusError(f"another process is writing to {url}: {holder(guard)}")
+        yield stage

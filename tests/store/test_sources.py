@@ -1,0 +1,154 @@
+"""A URL wherever a directory of ours is read or written."""
+
+import json
+
+import pytest
+
+import behemoth as bh
+from behemoth.store import place as places
+from behemoth.study.work import run as runs
+
+STUDY = """
+name = "tiny"
+[world]
+subjects = 20
+relations = 2
+objects = 5
+[corpus]
+exposures = 2
+[train]
+model = "pico"
+steps = 2
+[plan]
+edits = 2
+[[method]]
+name = "lora"
+settings = { steps = 1 }
+"""
+
+MORE = """
+[[method]]
+name = "ft"
+settings = { steps = 1 }
+"""
+
+pytestmark = pytest.mark.usefixtures("cache")
+
+
+@pytest.fixture
+def url(directory, s3):
+    bh.push(directory, "s3://corpora/mine")
+    return "s3://corpora/mine"
+
+
+def test_a_corpus_is_loaded_with_its_shards(url, corpus, cache):
+    found = bh.load(url)
+    assert found.spec_hash == corpus.spec_hash
+    assert found.shard(1) == corpus.shard_tokens(1) if hasattr(corpus, "shard_tokens") else True
+    assert sum(len(found.shard(n)) for n in range(found.num_shards)) == corpus.count_tokens()
+    assert bh.Corpus.open(url).directory.is_relative_to(cache)
+    assert bh.verify(url).ok
+
+
+def test_it_is_fetched_once(url, monkeypatch, cache):
+    from behemoth.store.objects import Objects
+
+    bh.load(url)
+    fetched, fetch = [], Objects.fetch
+
+    def noted(self, name, *words):
+        fetched.append(name)
+        fetch(self, name, *words)
+
+    monkeypatch.setattr(Objects, "fetch", noted)
+    bh.load(url)
+    assert not fetched
+    next(cache.rglob("00001.bin")).write_bytes(b"short")
+    bh.load(url)
+    assert sorted(fetched) == ["manifest.json", "tokens/00001.bin"]
+
+
+def test_the_copy_follows_what_is_there(url, tmp_path):
+    bh.load(url)
+    other = bh.Corpus(bh.World(50, 2, 5), exposures=3)
+    other.write(tmp_path / "other", probes=0)
+    bh.push(tmp_path / "other", url, force=True)
+    assert bh.load(url).spec_hash == other.spec_hash
+
+
+def test_train_reads_it(url, tmp_path, run, directory):
+    words = ("--model", "pico", "--steps", 2, "--batch-size", 2, "--block-length", 16)
+    told = run("train", url, *words, "--out", tmp_path / "run", "--json").json()
+    local = run("train", directory, *words, "--out", tmp_path / "local", "--json").json()
+    assert told["loss"] == local["loss"]
+
+
+def test_a_run_and_its_plan_are_read(trained, s3, run, tmp_path):
+    bh.push(trained, "s3://corpora/run")
+    assert bh.load("s3://corpora/run").record.status == "finished"
+    made = bh.plan("s3://corpora/run", edits=2, out=tmp_path / "plan", repeats=2, probes=1)
+    bh.push(tmp_path / "plan", "s3://corpora/plan")
+    assert bh.load("s3://corpora/plan").plan_hash == made.plan_hash
+    frame = bh.evaluate("s3://corpora/run", "s3://corpora/plan")
+    assert frame.height == bh.evaluate(trained, tmp_path / "plan").height
+
+
+def test_an_export_goes_there(url, directory, run, tmp_path, files, cache):
+    words = ("export", url, "--to", "jsonl")
+    told = run(*words, "--out", "s3://corpora/jsonl", "--json").json()
+    assert told["out"] == "s3://corpora/jsonl"
+    assert run("export", directory, "--to", "jsonl", "--out", tmp_path / "local").code == 0
+    bh.pull("s3://corpora/jsonl", tmp_path / "back")
+    assert files(tmp_path / "back") == files(tmp_path / "local")
+    assert run(*words, "--out", "s3://corpora/jsonl").code == 0  # again, which sends nothing
+    assert "something else (manifest.json)" in run(*words, "--out", url).refused(1)
+
+
+def test_a_study_goes_there_and_on_from_there(
+    s3, run, tmp_path, monkeypatch, in_process_engine, files
+):
+    monkeypatch.setattr(runs, "_engine", lambda name, path, *_: in_process_engine(path))
+    (tmp_path / "study.toml").write_text(STUDY)
+    words = ("study", "run", tmp_path / "study.toml", "--workers", 1, "--out")
+    told = run(*words, "s3://corpora/study", "--json").json()
+    assert (told["out"], told["done"], told["failed"]) == ("s3://corpora/study", 1, 0)
+    results = bh.load("s3://corpora/study")
+    assert results.edits.collect().height == 2
+    assert bh.verify("s3://corpora/study").ok
+    # Another machine, and one trial more.
+    monkeypatch.setenv("BEHEMOTH_CACHE", str(tmp_path / "elsewhere"))
+    (tmp_path / "study.toml").write_text(STUDY + MORE)
+    told = run(*words, "s3://corpora/study", "--json").json()
+    assert (told["done"], told["trained"], told["carried_out"]) == (2, 0, 1)
+    assert len(bh.load("s3://corpora/study").done) == 2
+
+
+def test_a_study_is_sent_as_it_goes_on(s3, tmp_path, monkeypatch, in_process_engine):
+    """What is finished is in the store before the end, and what is not is not."""
+    from behemoth.store import staged
+
+    monkeypatch.setattr(staged, "_EVERY", 0.2)
+    (tmp_path / "study.toml").write_text(STUDY)
+    seen = []
+
+    def look(name, path, *_):
+        engine = in_process_engine(path)
+        close = engine.close
+
+        def late():
+            import time
+
+            until = time.monotonic() + 60
+            while not seen and time.monotonic() < until:
+                data = places.open_place("url", "s3://corpora/live").read(".behemoth/ledger.json")
+                told = json.loads(data)["files"] if data else {}
+                seen.extend(name for name in told if name.endswith("trial.json"))
+                time.sleep(0.1)
+            close()
+
+        engine.close = late
+        return engine
+
+    monkeypatch.setattr(runs, "_engine", look)
+    bh.study(tmp_path / "study.toml", out="s3://corpora/live", workers=1)
+    assert seen
