@@ -92,7 +92,10 @@ def things(trained, tmp_path_factory):
 def test_it_is_refused(words, said, things, run, monkeypatch):
     place, there = things
     monkeypatch.chdir(place)
-    message = run(*shlex.split(words)).refused(2 if said.startswith("argument ") else 1)
+    monkeypatch.setenv("BEHEMOTH_CACHE", str(place / "cache"))
+    message = run(*shlex.split(words.replace("HERE", str(place)))).refused(
+        2 if said.startswith("argument ") else 1
+    )
     pattern = ".*".join(map(re.escape, said.replace("HERE", str(place)).split("...")))
     assert re.fullmatch(pattern, message), message
     assert set(place.rglob("*")) == there

@@ -25,6 +25,12 @@ WITHOUT = (
          "torch is not installed: pip install 'behemoth[train]'"),
         ("from behemoth.report import write_report", "altair",
          "altair is not installed: pip install 'behemoth[report]'"),
+        ("import behemoth; behemoth.load('s3://bucket/corpus')", "fsspec",
+         "fsspec is not installed: pip install 'behemoth[remote]'"),
+        ("import behemoth; behemoth.load('s3://bucket/corpus')", "s3fs",
+         "s3fs is not installed: pip install 'behemoth[remote]'"),
+        ("import behemoth; behemoth.load('gs://bucket/corpus')", "gcsfs",
+         "gcsfs is not installed: pip install gcsfs"),
     ],
 )  # fmt: skip
 def test_the_line_names_the_extra(statement, packages, message):

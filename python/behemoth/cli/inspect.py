@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from behemoth.support.bars import Bars
+from behemoth.support.checks import is_url
 from behemoth.support.errors import renamed
 from behemoth.support.extras import needed
 from behemoth.support.text import bytes_text
@@ -41,8 +43,11 @@ def inspect(
     or a zoo its counts, and how far it came.
     """
     from behemoth.corpus.source import MANIFEST
+    from behemoth.store.source import at_hand
     from behemoth.train.inspection import inspect_run, is_run
 
+    if is_url(directory):
+        directory = str(at_hand("directory", directory, progress=Bars()))
     if is_run(directory):
         run = inspect_run(directory)
         write_json(asdict(run)) if json else show_run(run)

@@ -1,0 +1,78 @@
+"""A store that fails says so in one line that names the place, and leaves nothing half done."""
+
+import pytest
+
+import behemoth as bh
+
+pytestmark = pytest.mark.usefixtures("cache")
+
+
+def test_a_bucket_that_is_not_there(directory, s3, run, tmp_path, corpus):
+    said = "s3://nobody/c: The specified bucket does not exist"
+    assert run("push", directory, "s3://nobody/c").refused(1) == said
+    assert run("pull", "s3://nobody/c", tmp_path / "o").refused(1).startswith("s3://nobody/c")
+    assert run("gen", "--facts", 60, "--out", "s3://nobody/c").refused(1) == said
+    assert not (tmp_path / "o").exists()
+
+
+def test_no_credentials(directory, s3, run, monkeypatch, tmp_path):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    message = run("push", directory, "s3://corpora/c").refused(1)
+    assert message == "s3://corpora/c: Unable to locate credentials"
+
+
+def test_a_server_that_does_not_answer(directory, s3, run, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    message = run("push", directory, "s3://corpora/c").refused(1)
+    assert message.startswith("s3://corpora/c: Could not connect to the endpoint URL")
+
+
+def test_a_store_that_fails_on_the_way(directory, s3, monkeypatch, tmp_path, files):
+    """What was sent before is kept, and the next call sends the rest."""
+    from behemoth.store.objects import Objects
+
+    sent, send = [], Objects.send
+
+    def fail(self, name, file, moved):
+        if len(sent) == 4:
+            raise bh.StoreError(f"{self.url}/{name}: Please reduce your request rate")
+        sent.append(name)
+        send(self, name, file, moved)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Objects, "send", fail)
+        with pytest.raises(bh.StoreError, match="reduce your request rate"):
+            bh.push(directory, "s3://corpora/c")
+    assert not s3.exists("corpora/c/manifest.json")
+    bh.push(directory, "s3://corpora/c")
+    bh.pull("s3://corpora/c", tmp_path / "back")
+    assert files(tmp_path / "back") == files(directory)
+
+
+def test_what_an_onlooker_raises_stops_gen(corpus, s3):
+    class Enough(Exception):  # noqa: N818
+        pass
+
+    def look(moment):
+        if moment.label == "writing":
+            raise Enough
+
+    with pytest.raises(Enough):
+        bh.gen(corpus, "s3://corpora/c", progress=look)
+    assert not s3.exists("corpora/c/manifest.json")
+    assert bh.gen(corpus, "s3://corpora/c").complete
+
+
+def test_one_writes_at_a_time(corpus, cache, tmp_path):
+    from behemoth.store.cache import stage_of
+    from behemoth.support.locks import lock_folder
+
+    url = f"file://{tmp_path}/store"
+    with (
+        lock_folder(stage_of("out", url)),
+        pytest.raises(bh.CorpusError, match="another process is writing to file:///"),
+    ):
+        bh.gen(corpus, url)
