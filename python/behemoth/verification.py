@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from os import PathLike, fspath
 from pathlib import Path
@@ -59,7 +60,7 @@ def verify(
     if (place / "export.json").is_file():
         from behemoth.export.inspection import verify_export
 
-        return verify_export(place, progress=progress)
+        return replace(verify_export(place, progress=progress), directory=fspath(directory))
     found = Checked(fspath(directory))
     for record, look in _KINDS.items():
         if (place / record).is_file():
@@ -71,7 +72,8 @@ def verify(
 
     if not (place / MANIFEST).is_file():
         raise ArgumentError("directory", fspath(directory), _ALLOWED)
-    return verify_corpus(place, threads=threads, progress=progress)
+    done = verify_corpus(place, threads=threads, progress=progress)
+    return replace(done, directory=fspath(directory))
 
 
 def _run(found: Checked, place: Path, within: str, step: Step) -> None:

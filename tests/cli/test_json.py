@@ -59,6 +59,8 @@ COMMANDS = {
     "grammar show NAME": "grammar show bios-en",
     "tokenizer train": "tokenizer train --grammar bios-en --vocabulary 300 --documents 20 --out t",
     "tokenizer encode": "tokenizer encode texts.jsonl --tokenizer t --out tokens",
+    "push": "push c memory://test-json",
+    "pull": "pull memory://test-json back",
     "study run --dry-run": "study run study.toml --dry-run",
     "study presets": "study presets",
     "study show": "study show frequency",

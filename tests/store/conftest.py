@@ -1,6 +1,5 @@
-"""A server that speaks S3 in this process, a bucket, and a corpus to send there."""
+"""A corpus to send to a store, and what kills those who send it."""
 
-import logging
 import os
 import subprocess
 import sys
@@ -8,44 +7,6 @@ import sys
 import pytest
 
 from behemoth import Corpus, Groups, World
-
-
-@pytest.fixture(scope="session")
-def endpoint():
-    """The URL of moto's server, which keeps objects in the memory of this process."""
-    server_module = pytest.importorskip("moto.server")
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-@pytest.fixture
-def s3(endpoint, monkeypatch):
-    """A file system of an empty server with the bucket ``corpora``."""
-    import urllib.request
-
-    import s3fs
-
-    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    request = urllib.request.Request(f"{endpoint}/moto-api/reset", method="POST")
-    urllib.request.urlopen(request).close()
-    found = s3fs.S3FileSystem(use_listings_cache=False, skip_instance_cache=True)
-    found.mkdir("corpora")
-    return found
-
-
-@pytest.fixture
-def cache(tmp_path, monkeypatch):
-    """Where copies of what is in stores are kept, for this test alone."""
-    monkeypatch.setenv("BEHEMOTH_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from behemoth.corpus.spec import PROBED_FACTS
 from behemoth.support.bars import Bars
+from behemoth.support.checks import is_url
 from behemoth.support.errors import ArgumentError, renamed
 
 from . import parse
@@ -99,6 +100,7 @@ def gen(given: dict[str, Any], json: bool) -> None:
 
 def _finish(given: dict[str, Any], json: bool) -> None:
     from behemoth.corpus import Corpus, finish_corpus
+    from behemoth.corpus.stored import corpus_in_store
 
     place: str = given.pop("finish")
     names = {row.key: row.name for row in OPTIONS}
@@ -108,7 +110,8 @@ def _finish(given: dict[str, Any], json: bool) -> None:
     keep_interrupts()
     with resumable(place), renamed(directory="--finish"):
         done = finish_corpus(place, progress=Bars(), **given)
-    _show(Corpus.open(place), done, (0, 1), json)
+    corpus = corpus_in_store(place) if is_url(place) else Corpus.open(place)
+    _show(corpus, done, (0, 1), json)
 
 
 def _show(corpus: Corpus, done: Written, part: tuple[int, int], json: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -46,10 +46,11 @@ def inspect(
     from behemoth.store.source import at_hand
     from behemoth.train.inspection import inspect_run, is_run
 
+    named = directory
     if is_url(directory):
         directory = str(at_hand("directory", directory, progress=Bars()))
     if is_run(directory):
-        run = inspect_run(directory)
+        run = replace(inspect_run(directory), directory=named)
         write_json(asdict(run)) if json else show_run(run)
         return
     if not (Path(directory) / MANIFEST).is_file():
@@ -57,11 +58,11 @@ def inspect(
 
         with needed(), renamed(path="directory"):
             found = describe(directory)
-        write_json({"directory": directory, **found}) if json else show_found(directory, found)
+        write_json({"directory": named, **found}) if json else show_found(named, found)
         return
     from behemoth.corpus import inspect as look
 
-    report = look(directory, **given)
+    report = replace(look(directory, **given), directory=named)
     write_json(asdict(report)) if json else _show(report)
 
 

@@ -40,7 +40,7 @@ from .write import CORPUS, Written, check_written, write_companions, write_sums
 if TYPE_CHECKING:
     from .corpus import Corpus
 
-__all__ = ["finish_in_store", "version_in_store", "write_to_store"]
+__all__ = ["corpus_in_store", "finish_in_store", "version_in_store", "write_to_store"]
 
 _TOKENS = "tokens/"
 
@@ -77,23 +77,39 @@ def write_to_store(
 
 def finish_in_store(url: str, threads: int, progress: Looking) -> Written:
     """Finish a corpus that parts have written to a store; see `finish_corpus`."""
+    corpus, files = _begun(url)
+    companions = None if SUMS in files else (PROBED_FACTS, False)
+    with _opened(corpus, url, (0, 1)) as job:
+        return job.write(threads, companions, progress)
+
+
+def corpus_in_store(url: str) -> Corpus:
+    """The corpus that is at a URL, or is begun there, without its shards.
+
+    Raises
+    ------
+    ArgumentError
+        When there is none, or no part 0 of one.
+    """
+    return _begun(url)[0]
+
+
+def _begun(url: str) -> tuple[Corpus, dict[str, Entry]]:
+    """The corpus of what lies beside the shards at a URL, and all files that are there."""
     target = target_of("directory", url, MANIFEST, None)
     files = target.ledger.files
     if "spec.toml" not in files:
         raise ArgumentError("directory", url, "a corpus of which part 0 was written")
+    # What a spec rests on, such as a table, lies beside it.
+    beside = {name: row for name, row in files.items() if not name.startswith(_TOKENS)}
+    beside.pop(MANIFEST, None)
     place = stage_of("directory", url, "-spec")
     with lock_folder(place):
         clear(place)
-        # What a spec rests on, such as a table, lies beside it.
-        beside = {name: row for name, row in files.items() if not name.startswith(_TOKENS)}
-        beside.pop(MANIFEST, None)
         bring(target.place, Ledger("spec.toml", "", True, beside), place)
         corpus = read_source(place).make_corpus()
-        companions = None if SUMS in files else (PROBED_FACTS, False)
-        with _opened(corpus, url, (0, 1)) as job:
-            done = job.write(threads, companions, progress)
         clear(place)
-    return done
+    return corpus, files
 
 
 def version_in_store(url: str) -> int | None:
