@@ -76,3 +76,47 @@ def test_one_writes_at_a_time(corpus, cache, tmp_path):
         pytest.raises(bh.CorpusError, match="another process is writing to file:///"),
     ):
         bh.gen(corpus, url)
+
+
+@pytest.mark.parametrize("verb", ["push", "gen"])
+def test_ctrl_c_stops_at_once_and_says_how_to_go_on(verb, s3, spawn, tmp_path):
+    """While bytes are on their way to the store."""
+    import signal
+    import time
+
+    big = bh.World(subjects=1_000, relations=2, objects=5)
+    large = bh.Corpus(big, exposures=3_000, shard_bytes=1 << 30)
+    if verb == "push":
+        large.write(tmp_path / "c", probes=0)
+        words = ("push", tmp_path / "c", "s3://corpora/c")
+    else:
+        (tmp_path / "spec.toml").write_text(large.spec_toml)
+        words = ("gen", "--spec", tmp_path / "spec.toml", "--out", "s3://corpora/c", "--probes", 0)
+    process = spawn(*words)
+    until = time.monotonic() + 120
+    while not s3.call_s3("list_multipart_uploads", Bucket="corpora").get("Uploads"):
+        assert time.monotonic() < until and process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    said = said if isinstance(said, str) else said.decode()
+    last = said.strip().splitlines()[-1]
+    assert process.returncode == 130, said
+    assert last == "behemoth: stopped: run the same command again to go on with s3://corpora/c"
+    assert not s3.exists("corpora/c/manifest.json")
+
+
+def test_a_store_that_finds_nothing_by_an_error_is_empty(directory, monkeypatch, tmp_path, files):
+    """As that of Hugging Face does of a folder that is not there."""
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    find = MemoryFileSystem.find
+
+    def strict(self, path, **more):
+        found = find(self, path, **more)
+        if not found:
+            raise FileNotFoundError(path)
+        return found
+
+    monkeypatch.setattr(MemoryFileSystem, "find", strict)
+    assert bh.push(directory, "memory://strict").sent == len(files(directory))

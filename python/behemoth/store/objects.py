@@ -41,7 +41,12 @@ class Objects:
     def sizes(self) -> dict[str, int]:
         """Bytes of all objects, by name."""
         with about(self.url):
-            found = self._fs.find(self._path, detail=True)
+            self._fs.invalidate_cache()
+            try:
+                found = self._fs.find(self._path, detail=True)
+            except FileNotFoundError as error:  # of some stores, where nothing is there yet
+                _raise_without_bucket(error)
+                found = {}
         root = self._path.strip("/") + "/"
         return {
             name.strip("/").removeprefix(root): int(info["size"])
@@ -52,11 +57,11 @@ class Objects:
     def read(self, name: str) -> bytes | None:
         """What a small object holds."""
         with about(self._url(name)):
+            self._fs.invalidate_cache()
             try:
                 data: bytes = self._fs.cat_file(self._at(name))
             except FileNotFoundError as error:
-                if error.__cause__ is not None and "ucket" in str(error):  # it is the bucket
-                    raise
+                _raise_without_bucket(error)
                 return None
         return data
 
@@ -102,6 +107,12 @@ class Objects:
 
     def _url(self, name: str) -> str:
         return f"{self.url}/{name}"
+
+
+def _raise_without_bucket(error: FileNotFoundError) -> None:
+    """Raise what says that there is no bucket, and not that there is nothing in it."""
+    if error.__cause__ is not None and "bucket" in str(error).lower():
+        raise error
 
 
 def _check_installed(protocol: str) -> None:

@@ -1,13 +1,14 @@
 """Many files at once, in threads that nobody has to wait for.
 
 Threads of `concurrent.futures` are joined when Python ends, so that Ctrl-C would wait for whatever
-is on its way. These are not: what they have half sent is no object yet, and what they have half
-brought has a name of its own.
+is on its way. These are waited for half a second, in which the engine stops: what they have half
+sent is no object yet, and what they have half brought has a name of its own.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import TypeVar
@@ -18,6 +19,7 @@ __all__ = ["carry_out"]
 
 Job = TypeVar("Job")
 _LOOK = 0.1  # seconds between looks at how far it is
+_PATIENCE = 0.5  # seconds that threads have to stop
 
 
 class _Halted(BaseException):
@@ -74,8 +76,11 @@ def carry_out(
                 return
             ended.put(None)
 
-    for _ in range(min(workers, len(jobs))):
-        threading.Thread(target=run, daemon=True).start()
+    threads = [
+        threading.Thread(target=run, daemon=True) for _ in range(min(workers, len(jobs)))
+    ]  # fmt: skip
+    for thread in threads:
+        thread.start()
     left = len(jobs)
     try:
         while left:
@@ -90,3 +95,6 @@ def carry_out(
             told(total)
     finally:
         stop.set()
+        until = time.monotonic() + _PATIENCE
+        for thread in threads:
+            thread.join(max(0.0, until - time.monotonic()))
