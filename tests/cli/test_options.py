@@ -5,7 +5,7 @@ import inspect
 import pytest
 
 import behemoth as bh
-from behemoth.cli import edit, evaluate, export, gen, import_, plan, study, train, tune
+from behemoth.cli import edit, evaluate, export, gen, import_, plan, push, study, train, tune
 from behemoth.cli.options import Option, command
 from behemoth.corpus import spec
 
@@ -16,6 +16,7 @@ COMMANDS = (
     (gen._WRITTEN, "gen"),
     (import_.OPTIONS, "import_"),
     (plan.OPTIONS, "plan"),
+    (push.OPTIONS, "push"),
     (tune.OPTIONS, "tune"),
 )
 
