@@ -9,7 +9,7 @@ from behemoth.edit.methods.alphaedit import AlphaEdit
 from behemoth.edit.methods.emmet import Emmet
 from behemoth.edit.methods.lora import Lora
 from behemoth.edit.protocol import EditContext
-from behemoth.edit.sequence import edit_in_sequence
+from behemoth.edit.plan_sequence import edit_in_sequence
 
 FEW = {"layers": (1,), "steps": 4, "samples": 2_000, "prefixes": 1, "kept": 1}
 
