@@ -8,8 +8,8 @@ from behemoth.delta.delta import EditDelta
 from behemoth.edit.methods.alphaedit import AlphaEdit
 from behemoth.edit.methods.emmet import Emmet
 from behemoth.edit.methods.lora import Lora
-from behemoth.edit.protocol import EditContext
 from behemoth.edit.plan_sequence import edit_in_sequence
+from behemoth.edit.protocol import EditContext
 
 FEW = {"layers": (1,), "steps": 4, "samples": 2_000, "prefixes": 1, "kept": 1}
 
