@@ -20,10 +20,10 @@ __all__, __dir__, __getattr__ = lazy(
     {
         "apply": "Edited edit",
         "contract": "Promise check_method",
+        "plan_sequence": "edit_in_sequence",
         "protocol": "EditContext EditMethod",
         "record": "EditRecord read_edit",
         "registry": "get_method method_names",
-        "sequence": "edit_in_sequence",
     },
     verb="edit",
 )
