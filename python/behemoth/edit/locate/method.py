@@ -8,8 +8,9 @@ The defaults are for models like `nano` and `14m`, whose tables are in docs/meth
 (`benches/places.py`): tracing finds facts of one-token objects at the prompt's last token, in the
 last layer, and there single edits in three wordings flip every fact, 0.92 or more in wordings held
 out, and keep 0.95 or more of what should stay. Attention of so shallow a model fetches subject and
-relation for that token, and the fact is looked up there. Of an object of several tokens the last
-layer's place decides the first alone.
+relation for that token, and the fact is looked up there. What the last layer writes decides one
+token, so of an object of several each is edited where it is predicted (`sites`): with one place
+for all of them, objects of two tokens were edited nowhere.
 
 Shape letters: s sites, n sites of one plan, m earlier keys, d residual stream, f MLP units.
 """
@@ -64,7 +65,7 @@ class LocateAndEdit(TargetBudget, ABC):
         last of them. By default what the method's `default_layers` says.
     token : {'subject', 'prompt'}
         Which token of a prompt is edited at: the last of the subject, as published, or the
-        last of all.
+        last of all, and with an answer of several tokens each of these but the last.
     prefixes : int, optional
         Documents of the corpus that keys and targets are averaged over, beside no prefix. By
         default 4 of a model that has seen documents behind others, and none of one that was
