@@ -174,9 +174,12 @@ impl Value {
         self.integer()
     }
 
-    /// An id of 64 bits.
+    /// An id of what counts go up to; written as a count is, and as TOML can write it again.
     pub(crate) fn id64(&self) -> Result<u64> {
-        self.integer()
+        match self.integer()? {
+            id if id < COUNT_LIMIT => Ok(id),
+            id => Err(Error::value(id, format!("below {COUNT_LIMIT}"))),
+        }
     }
 
     /// Any number.
