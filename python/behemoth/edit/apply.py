@@ -224,7 +224,8 @@ def edit(
         if model is not None:
             context = EditContext(ran.corpus, seed=seed, run=ran.directory)
             asked = made.singles() if single or sequential else [made]
-            most = fitting(chosen, model, asked, context, 1 if sequential else stack, memory)
+            side = 1 if sequential else stack_size(chosen, model, stack)
+            most = fitting(chosen, model, asked, context, side, memory)
         with succession(place, EDIT, force=replaces):
             if model is not None:
                 kept = None if cache is None else Path(cache)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["edit_bytes", "fitting"]
 
 # Libraries that the first edit loads, buffers of kernels, the plan and its deltas.
-_FIXED = 104 << 20
+_FIXED = 96 << 20
 # Numbers for each token of an answer and word of the vocabulary: logits, their logarithms, their
 # gradients, and the logits of a model that is held on to.
 _LOGITS = 4

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["fitting", "pass_bytes"]
 
 # Libraries that the first pass loads, buffers of kernels, the plan and the frame.
-_FIXED = 128 << 20
+_FIXED = 96 << 20
 # Bytes for a prompt and a word of the vocabulary: log-probabilities in double precision, of the
 # model with and without the edit, and what their divergence is worked out by.
 _OF_A_WORD = 8 * 6
