@@ -174,12 +174,9 @@ impl Value {
         self.integer()
     }
 
-    /// An id of what counts go up to; written as a count is, and as TOML can write it again.
+    /// An id of what is counted, which TOML can write again.
     pub(crate) fn id64(&self) -> Result<u64> {
-        match self.integer()? {
-            id if id < COUNT_LIMIT => Ok(id),
-            id => Err(Error::value(id, format!("below {COUNT_LIMIT}"))),
-        }
+        self.integer().and_then(|id: u64| Value::Whole(id).count())
     }
 
     /// Any number.
