@@ -48,6 +48,7 @@ __all__ = ["LocateAndEdit", "leverage", "solved"]
 
 _WORDINGS = 3  # of an edited fact, mostly
 _SENTENCE = 8  # tokens
+_SOLVED = 3  # matrices beside a covariance: with its ridge, its factor, a product
 _PREFIXES = 4  # where the model knows what stands before a document
 # Bytes that a block keeps for a token's gradients, for each unit of width: 17 numbers of 4 bytes
 # (Korthikanti et al. 2022, arXiv 2205.05198, table 2).
@@ -161,12 +162,30 @@ class LocateAndEdit(TargetBudget, ABC):
 
     def stack_bytes(self, model: nn.Module, count: int) -> int:
         """What the search keeps for its gradients, which end at the last layer that changes."""
+        return self._search_bytes(model, count * _WORDINGS, count)
+
+    def plans_bytes(self, model: nn.Module, plans: Sequence[EditPlan]) -> int:
+        """The same with as many wordings as each plan has."""
+        edits = sum(len(plan) for plan in plans)
+        rows = sum(int((plan.training["role"] == "edit").sum()) for plan in plans)
+        return self._search_bytes(model, rows, edits)
+
+    def step_rows(self, plan: EditPlan) -> int:
+        """One: rows of the search are what `plans_bytes` counts."""
+        return 1
+
+    def _search_bytes(self, model: nn.Module, wordings: int, edits: int) -> int:
         architecture = Architecture.of(model)
         behind = architecture.layers - self._layers(model)[-1]
         prefixes = _PREFIXES if self.prefixes is None else self.prefixes
-        rows = _WORDINGS * (prefixes + 1) + self.kept
+        rows = wordings * (prefixes + 1) + edits * self.kept
         tokens = rows * (self.prefix_tokens + _SENTENCE)
-        return count * tokens * behind * _ACTIVATIONS * architecture.width
+        return tokens * behind * _ACTIVATIONS * architecture.width
+
+    def shared_bytes(self, model: nn.Module) -> int:
+        """A covariance in double precision for each layer that changes, and what solving takes."""
+        hidden = max(model.get_parameter(f"{Architecture.of(model).mlp_out(0)}.weight").shape)
+        return 8 * hidden * hidden * (len(self._layers(model)) + _SOLVED)
 
     def in_sequence(
         self, model: nn.Module, context: EditContext
