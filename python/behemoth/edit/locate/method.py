@@ -165,9 +165,11 @@ class LocateAndEdit(TargetBudget, ABC):
         return self._search_bytes(model, count * _WORDINGS, count)
 
     def plans_bytes(self, model: nn.Module, plans: Sequence[EditPlan]) -> int:
-        """The same with as many wordings as each plan has."""
+        """The same with as many wordings as each plan has, and tokens of answers."""
         edits = sum(len(plan) for plan in plans)
-        rows = sum(int((plan.training["role"] == "edit").sum()) for plan in plans)
+        own = [plan.training.filter(plan.training["role"] == "edit") for plan in plans]
+        whole = self.token == "subject"
+        rows = sum(each.height if whole else each["answer"].list.len().sum() for each in own)
         return self._search_bytes(model, rows, edits)
 
     def step_rows(self, plan: EditPlan) -> int:
