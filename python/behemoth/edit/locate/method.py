@@ -169,7 +169,7 @@ class LocateAndEdit(TargetBudget, ABC):
         edits = sum(len(plan) for plan in plans)
         own = [plan.training.filter(plan.training["role"] == "edit") for plan in plans]
         whole = self.token == "subject"
-        rows = sum(each.height if whole else each["answer"].list.len().sum() for each in own)
+        rows = sum(each.height if whole else int(each["answer"].list.len().sum()) for each in own)
         return self._search_bytes(model, rows, edits)
 
     def step_rows(self, plan: EditPlan) -> int:
