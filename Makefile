@@ -7,6 +7,7 @@ PYTHON ?= python3
 FACTS  ?= 1e8
 OUT    ?= corpus
 FAULTS ?= 20
+FUZZ   ?= 60
 
 # Tests run on two cores, a file on one of them; `make test-python PYTEST="-n 0"` runs them in one
 # process, for debuggers.
@@ -110,6 +111,18 @@ test-foreign: $(VENV)/.stamp-foreign $(EXTENSION) ## what others' programs make 
 faults: $(VENV)/.stamp-test $(EXTENSION) ## flipped bits, hostile files, full disks and kills, FAULTS times as often
 	@FAULTS=$(FAULTS) $(BIN)/python -m pytest -m "not gpu and not benchmark" --timeout 3600 \
 		tests/faults tests/cli/test_killed.py tests/cli/test_resume.py $(PYTEST)
+
+# cargo-fuzz needs nightly Rust. What it finds new stays in fuzz/found, and what fails in
+# fuzz/artifacts; the inputs in fuzz/corpus, which `make test-rust` mutates, are only read.
+.PHONY: fuzz
+fuzz: ## every parser of the engine, FUZZ seconds each (cargo-fuzz, nightly Rust)
+	@cargo +nightly fuzz --version >/dev/null || { \
+		echo "make: no cargo-fuzz: rustup toolchain install nightly && cargo install cargo-fuzz" >&2; exit 2; }
+	@cd crates/behemoth-gen && for target in $$(ls fuzz/corpus); do \
+		mkdir -p fuzz/found/$$target; \
+		cargo +nightly fuzz run $$target fuzz/found/$$target fuzz/corpus/$$target -- \
+			-max_total_time=$(FUZZ) -timeout=20 -rss_limit_mb=2048 -malloc_limit_mb=512; \
+	done
 
 .PHONY: lint
 lint: lint-rust lint-python lint-forms ## every linter, type checker and format check; changes nothing

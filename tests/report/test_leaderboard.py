@@ -1,6 +1,7 @@
 """The page of a leaderboard: what it says of ties, of what is missing, and of each method."""
 
 import runpy
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -9,7 +10,13 @@ import pytest
 pytest.importorskip("altair", reason="the report's packages are not installed")
 
 from behemoth.report.charts.pareto import front, pareto
-from behemoth.report.leaderboard import Leaderboard, anchor, leader, render_leaderboard
+from behemoth.report.leaderboard import (
+    Leaderboard,
+    anchor,
+    by_world,
+    leader,
+    render_leaderboard,
+)
 from behemoth.report.page import Table
 from behemoth.report.style import Absent, Figure
 from behemoth.study.analysis.leaderboard import boards
@@ -64,6 +71,31 @@ def test_every_method_has_a_row_and_a_section(html):
     assert "settings by hand: none." in html and "settings default: none." in html
     assert "a &lt;loss&gt;" in html
     assert "ft &lt;/script&gt;" in html and "kl_filler needs a filler" in html
+
+
+def test_columns_that_say_nothing_are_sentences():
+    said = [{"label": label, "whence": "default"} for label in VALUES]
+    [even] = boards(drawn(VALUES, LEGS), methods=said)
+    html = render_leaderboard(
+        Leaderboard(
+            name="x", question="who?", made="today", state="", counts=[], boards=[even],
+            figures=[pareto(even)], settings={}, run=Table(("what", "~value"), []), failures=[],
+            study="name = 1", command="behemoth",
+        )
+    )  # fmt: skip
+    assert "All methods have the settings that they have by default. Each has 3 trials in" in html
+    table = html[html.index("<table") : html.index("</table>")]
+    assert (
+        ">settings<" not in table and ">trials<" not in table and "the score by world" not in html
+    )
+
+
+def test_scores_by_world_stand_side_by_side(board):
+    cells = [board.cells, board.cells.with_columns(pl.lit("bios-en").alias("grammar"))]
+    two = replace(board, cells=pl.concat(cells).with_columns(pl.col("grammar").cast(pl.String)))
+    parts = "".join(by_world(two))
+    assert "tokens of its own, " in parts and "bios-en, " in parts
+    assert parts.count('href="#method-') == len(VALUES)
 
 
 def test_the_oracle_is_drawn_and_on_no_front(board):

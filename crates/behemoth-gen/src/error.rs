@@ -3,7 +3,7 @@
 // Reads what users wrote: nothing here may be out of bounds.
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -102,7 +102,7 @@ impl Error {
     ) -> Self {
         Error::Argument {
             path: vec![key.into()],
-            got: got.to_string(),
+            got: cut(got.to_string()),
             allowed: allowed.into(),
             nearest: None,
         }
@@ -112,7 +112,7 @@ impl Error {
     pub(crate) fn value(got: impl fmt::Display, allowed: impl Into<String>) -> Self {
         Error::Argument {
             path: Vec::new(),
-            got: got.to_string(),
+            got: cut(got.to_string()),
             allowed: allowed.into(),
             nearest: None,
         }
@@ -167,6 +167,39 @@ impl Error {
     }
 }
 
+/// Most letters of a value that a refusal shows: more than a path or a line of exposures has.
+const SHOWN: usize = 400;
+
+/// The value that was given, its end left out where it is longer than anybody reads.
+fn cut(mut got: String) -> String {
+    if let Some((end, _)) = got.char_indices().nth(SHOWN) {
+        got.truncate(end);
+        got.push_str("...");
+    }
+    got
+}
+
+/// Text in which what would end a line, or move the cursor of a terminal, is written out.
+struct OneLine<'a, W>(&'a mut W);
+
+impl<W: fmt::Write> fmt::Write for OneLine<'_, W> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let ends_line =
+            |letter: char| letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}');
+        for part in text.split_inclusive(ends_line) {
+            match part.char_indices().next_back() {
+                Some((at, last)) if ends_line(last) => {
+                    let (plain, _) = part.split_at(at);
+                    self.0.write_str(plain)?;
+                    write!(self.0, "{}", last.escape_default())?;
+                }
+                _ => self.0.write_str(part)?,
+            }
+        }
+        Ok(())
+    }
+}
+
 /// The name that takes the fewest changes of one letter, if they are at most two fifths of it: as
 /// generous as `difflib`, by which Python names neighbours.
 fn nearest_name<'a>(written: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -198,7 +231,7 @@ fn distance(a: &str, b: &str) -> usize {
 }
 
 /// `a.b[2]`: the keys of a path as people write them.
-fn write_path(path: &[Key], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+fn write_path(path: &[Key], f: &mut impl fmt::Write) -> fmt::Result {
     for (at, key) in path.iter().enumerate() {
         match key {
             Key::Name(name) if at == 0 => f.write_str(name)?,
@@ -211,6 +244,7 @@ fn write_path(path: &[Key], f: &mut fmt::Formatter<'_>) -> fmt::Result {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let f = &mut OneLine(f);
         match self {
             Error::Argument {
                 path,
@@ -277,6 +311,19 @@ mod tests {
         assert_eq!(nearest_name("sead", names), Some("seed"));
         assert_eq!(nearest_name("alfa", ["alpha"]), Some("alpha"));
         assert_eq!(nearest_name("templates", names), None);
+    }
+
+    #[test]
+    fn whatever_was_got_a_refusal_is_one_line_of_some_length() {
+        let error = Error::argument("a\nb", "groups:1\r\n\u{2028}ü\u{1b}[2J", "1");
+        assert_eq!(
+            error.to_string(),
+            "argument 'a\\nb': got groups:1\\r\\n\\u{2028}ü\\u{1b}[2J, allowed: 1"
+        );
+        let error = Error::corpus("a\nb", "no");
+        assert_eq!(error.to_string(), "a\\nb: no");
+        let long = Error::argument("a", "ü".repeat(1 << 20), "1").to_string();
+        assert!(long.ends_with("üü..., allowed: 1") && long.len() < 1000);
     }
 
     #[test]

@@ -174,9 +174,9 @@ impl Value {
         self.integer()
     }
 
-    /// An id of 64 bits.
+    /// An id of what is counted, which TOML can write again.
     pub(crate) fn id64(&self) -> Result<u64> {
-        self.integer()
+        self.integer().and_then(|id: u64| Value::Whole(id).count())
     }
 
     /// Any number.

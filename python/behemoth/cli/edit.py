@@ -10,6 +10,7 @@ import typer
 
 from behemoth.support.bars import Bars
 from behemoth.support.extras import needed
+from behemoth.support.memory import bytes_of
 from behemoth.support.process import prepare
 
 from . import parse
@@ -30,6 +31,9 @@ CORPUS = Option(
     "corpus", "CORPUS", "Of a model that is no run: the corpus or spec that the plan was made of."
 )
 DEVICE = Option("device", "cpu|cuda", "Where the model goes [a GPU if any].")
+MEMORY = Option(
+    "memory", "SIZE", "Memory that it may take on a CPU, such as 8GB [what is free].", bytes_of
+)
 OPTIONS = (
     Option("plan", "PLAN", "A plan of edits (`behemoth plan`).",
            required="a plan directory (`behemoth plan`)"),
@@ -50,6 +54,7 @@ OPTIONS = (
     Option("cache", "DIR", "Where covariances are kept between calls."),
     CORPUS,
     DEVICE,
+    MEMORY,
     force("the edit that is there", "EDIT"),
 )  # fmt: skip
 

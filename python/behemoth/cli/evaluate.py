@@ -14,7 +14,7 @@ from behemoth.support.process import prepare
 
 from . import parse
 from .console import console, keep_interrupts, write_json
-from .edit import CORPUS, DEVICE
+from .edit import CORPUS, DEVICE, MEMORY
 from .options import Option, command, flag
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ OPTIONS = (
     Option("batch_size", "N", "Prompts in one pass [512 on a CPU, else 4096].", parse.at_least(1)),
     CORPUS,
     DEVICE,
+    MEMORY,
 )  # fmt: skip
 
 SUITE = (
@@ -88,7 +89,7 @@ def evaluate(
 
 
 def _take(source: str, suite: str, given: dict[str, Any], json: bool) -> None:
-    for name in ("stack", "batch_size", "rank"):
+    for name in ("stack", "batch_size", "rank", "memory"):
         if name in given:
             raise ArgumentError(f"--{name.replace('_', '-')}", given[name], "none with --suite")
     with needed():

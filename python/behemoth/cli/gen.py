@@ -9,6 +9,7 @@ from behemoth.corpus.spec import PROBED_FACTS
 from behemoth.support.bars import Bars
 from behemoth.support.checks import is_url
 from behemoth.support.errors import ArgumentError, renamed
+from behemoth.support.memory import bytes_of
 
 from . import parse
 from .console import keep_interrupts, resumable, write_json
@@ -39,6 +40,8 @@ _WRITTEN = (
     Option("threads", "N", "0 for all cores; the bytes are the same.", parse.count, 0),
     Option("part", "i/n", "Write only part i of n (i from 0), for job arrays.", parse.part),
     Option("engine", "local|ray", "Where to write.", _engine, "local"),
+    Option("memory", "SIZE", "Memory that it may take, such as 500MB: of the threads so many write "
+           "as fit.", bytes_of),
     force("the corpus that is there", "DIR"),
 )  # fmt: skip
 OPTIONS = (

@@ -10,11 +10,11 @@ import typer
 from behemoth.model.sizes import SIZES
 from behemoth.support.bars import Bars
 from behemoth.support.extras import needed
-from behemoth.support.memory import bytes_of
 from behemoth.support.process import prepare, rank
 from behemoth.train.config import TrainConfig, default_config
 
 from .console import keep_interrupts, resumable, write_json
+from .edit import MEMORY
 from .options import Option, command, field_options, force
 from .show_run import show_result
 
@@ -30,8 +30,7 @@ OPTIONS = (
     Option("out", "RUN", "Directory to write; one that is unfinished is resumed.",
            required="a directory to write"),
     *_FIELDS,
-    Option("memory", "SIZE", "Memory that it may take on a CPU, such as 8GB [what is free].",
-           bytes_of),
+    MEMORY,
     force("the run that is there", "RUN"),
 )  # fmt: skip
 

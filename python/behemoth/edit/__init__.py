@@ -10,20 +10,20 @@ from behemoth.support.lazy import lazy
 if TYPE_CHECKING:  # the same names again, for type checkers and editors
     from .apply import Edited as Edited, edit as edit
     from .contract import Promise as Promise, check_method as check_method
+    from .plan_sequence import edit_in_sequence as edit_in_sequence
     from .protocol import EditContext as EditContext, EditMethod as EditMethod
     from .record import EditRecord as EditRecord, read_edit as read_edit
     from .registry import get_method as get_method, method_names as method_names
-    from .sequence import edit_in_sequence as edit_in_sequence
 
 __all__, __dir__, __getattr__ = lazy(
     __name__,
     {
         "apply": "Edited edit",
         "contract": "Promise check_method",
+        "plan_sequence": "edit_in_sequence",
         "protocol": "EditContext EditMethod",
         "record": "EditRecord read_edit",
         "registry": "get_method method_names",
-        "sequence": "edit_in_sequence",
     },
     verb="edit",
 )

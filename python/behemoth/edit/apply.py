@@ -23,11 +23,13 @@ from behemoth.support.locks import holder, lock_folder
 from behemoth.support.progress import Looking, Step, silent, task
 from behemoth.support.replacement import recover, succession
 from behemoth.train.device import find_device, is_out_of_memory
+from behemoth.train.room import require_weights
 from behemoth.train.run import Run, read_subject
 
 from .protocol import EditContext, EditMethod, answers, settings_of
 from .record import EDIT, EditRecord, FailedEdit, check_place, told_edits
 from .registry import get_method
+from .room import fitting
 from .sequential import carry_out_in_sequence, checkpoints_of, settle
 from .settings import read_settings
 from .stacking import stack_size
@@ -106,6 +108,7 @@ def edit(
     force: bool = False,
     cache: str | PathLike[str] | None = None,
     device: torch.device | str | None = None,
+    memory: int | None = None,
     progress: Looking = None,
 ) -> Edited:
     """Apply a method and write what it changed; an unfinished directory is gone on with.
@@ -147,6 +150,10 @@ def edit(
         Where methods keep covariances.
     device : optional
         A GPU where there is one by default.
+    memory : int, optional
+        Bytes of memory that it may take on a CPU, beside what the process has; fewer single edits
+        are made at once to fit, and what would take more even so is refused beforehand. By
+        default what the machine or the container has free.
     progress : callable or Progress, optional
         Who looks on; what it raises stops the work.
 
@@ -170,6 +177,8 @@ def edit(
     """
     whole_number("stack", stack, 1)
     whole_number("seed", seed)
+    if memory is not None:
+        whole_number("memory", memory, 1)
     place = path_of("out", out)
     if device is not None:
         find_device(str(device))
@@ -208,16 +217,22 @@ def edit(
         recover(place, EDIT)
         replaces = check_place(record, force)
         missing = [key for key in record.keys if replaces or not record.is_there(key)]
-        # Loaded before anything is set aside.
-        model = ran.load_model(device) if missing else None
+        # Loaded, and found to fit, before anything is set aside.
+        model = _loaded(ran, device, memory) if missing else None
         record = replace(record, place=_place(chosen, model, record))
+        most = stack
+        if model is not None:
+            context = EditContext(ran.corpus, seed=seed, run=ran.directory)
+            asked = made.singles() if single or sequential else [made]
+            side = 1 if sequential else stack_size(chosen, model, stack)
+            most = fitting(chosen, model, asked, context, side, memory)
         with succession(place, EDIT, force=replaces):
             if model is not None:
                 kept = None if cache is None else Path(cache)
                 with task(progress, "editing", "edits") as step:
                     work = _Work(ran, made, chosen, record, kept, step)
                     try:
-                        seconds = work.carry_out(model, missing, stack)
+                        seconds = work.carry_out(model, missing, most)
                     except (MemoryError, RuntimeError) as error:
                         if not is_out_of_memory(error):
                             raise
@@ -257,6 +272,13 @@ def edit(
         place=None if model is None else record.place,
         sequential=sequential,
     )
+
+
+def _loaded(run: Subject, device: torch.device | str | None, memory: int | None) -> PreTrainedModel:
+    """The model of a run, where there is memory for it."""
+    if find_device("auto" if device is None else str(device)).type == "cpu":
+        require_weights(run.directory, memory)
+    return run.load_model(device)
 
 
 def _place(method: EditMethod, model: PreTrainedModel | None, record: EditRecord) -> str | None:

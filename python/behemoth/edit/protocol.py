@@ -268,6 +268,26 @@ class Answers:
             return own(model, count)
         return 4 * count * sum(parameter.numel() for parameter in model.parameters())
 
+    def plans_bytes(self, model: nn.Module, plans: Sequence[EditPlan]) -> int:
+        """The same of these plans, by what is in them; by default `stack_bytes` of so many."""
+        own = self._own("plans_bytes")
+        return self.stack_bytes(model, len(plans)) if own is None else own(model, plans)
+
+    def shared_bytes(self, model: nn.Module) -> int:
+        """Bytes that it takes beside the model whatever the number of plans; none by default."""
+        own = self._own("shared_bytes")
+        return 0 if own is None else own(model)
+
+    def step_rows(self, plan: EditPlan) -> int:
+        """Rows of a plan that go through the model at once, with gradients.
+
+        By default those of its `effort`, if the mixture has so many.
+        """
+        own = self._own("step_rows")
+        if own is not None:
+            return own(plan)
+        return max(1, min(self.effort().rows, plan.training.height))
+
     def low_rank(self) -> bool:
         """Whether its deltas are changes of low rank, as adapters are; by default they may be."""
         own = self._own("low_rank")

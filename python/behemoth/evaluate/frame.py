@@ -24,9 +24,12 @@ from behemoth.support.errors import ArgumentError
 from behemoth.support.files import replacing
 from behemoth.support.parquet import check_target
 from behemoth.support.progress import Looking, task
+from behemoth.train.device import find_device
+from behemoth.train.room import require_weights
 
 from .prompted import Prompted, unwanted_words
 from .ranking import Ranking
+from .room import fitting
 from .scores import Scores, score, score_stacked
 from .source import check_plan, open_source
 from .table import finish, laid_out
@@ -54,6 +57,7 @@ def evaluate(
     batch_size: int | None = None,
     device: torch.device | str | None = None,
     out: str | PathLike[str] | None = None,
+    memory: int | None = None,
     progress: Looking = None,
 ) -> pl.DataFrame:
     """Ask a run, or what an edit made of it, all probes of a plan.
@@ -79,6 +83,10 @@ def evaluate(
         Where the model goes; a GPU where there is one by default.
     out : path, optional
         Parquet file to write the frame to, as well.
+    memory : int, optional
+        Bytes of memory that it may take on a CPU, beside what the process has: of rows and edits
+        so many go through a pass as fit, and what would take more even so is refused beforehand.
+        By default what the machine or the container has free.
     progress : callable or Progress, optional
         Who looks on; what it raises stops the work.
 
@@ -133,11 +141,17 @@ def evaluate(
     whole_number("stack", stack, 1)
     if batch_size is not None:
         whole_number("batch_size", batch_size, 1)
+    if memory is not None:
+        whole_number("memory", memory, 1)
     check_plan(made, run, edit)
     check_rank(rank, run.corpus)
+    if find_device("auto" if device is None else str(device)).type == "cpu":
+        require_weights(run.directory, memory, "source")
     deltas = {} if edit is None else edit.deltas()
+    model = run.load_model(device)
+    stack, batch_size = fitting(model, made.probes, deltas, stack, batch_size, memory)
     frame = evaluate_model(
-        run.load_model(device),
+        model,
         run.corpus,
         made,
         deltas,

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from .sizes import Size
 
-__all__ = ["training_bytes"]
+__all__ = ["LOADED", "activation_bytes", "training_bytes"]
+
+LOADED = 2
+"""What loading a model takes, in its weights: they themselves, and what is read of their file."""
 
 # Libraries that the first step loads, buffers of kernels, batches that are made beforehand.
 _FIXED = 96 << 20
@@ -36,7 +39,18 @@ def training_bytes(size: Size, vocabulary: int, tokens: int) -> int:
         Tokens of a micro-batch: blocks times their length.
     """
     weights = _OF_A_WEIGHT * size.parameters_with(vocabulary)
+    return _FIXED + weights + activation_bytes(size, vocabulary) * tokens
+
+
+def activation_bytes(size: Size, vocabulary: int) -> int:
+    """Bytes that autograd keeps of a token, in single precision; logits but of GPT-NeoX apart.
+
+    Parameters
+    ----------
+    size : Size
+    vocabulary : int
+    """
     token = size.layers * (_BY_WIDTH * size.width + _BY_HIDDEN * size.hidden) + 4 * size.width
     if size.family != "gpt_neox":
         token = _UNFUSED * token + _LOGITS * vocabulary
-    return _FIXED + weights + 4 * token * tokens
+    return 4 * token

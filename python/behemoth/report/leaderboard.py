@@ -50,10 +50,14 @@ _HOW = (
     "edits of one plan on one model; ranges are 95 % intervals of the cluster jackknife over "
     "(world, initialisation). The place is all ranks that the intervals leave open: a method is "
     "before another only where its interval lies wholly above, so 1\u20133 is a tie. {oracle}"
-    "Seconds are of making all edits of a plan, evaluation apart; memory is the most that tensors "
-    "take at once beside the model. Settings are those that a method has by "
-    "default, were given by hand, or were tuned, by so many trials of so much time of edits."
+    "Seconds are of making all edits of a plan, evaluation apart; MB is the most that tensors take "
+    "at once beside the model. {settings}{trials}"
 )
+_SETTINGS = (
+    "Settings are those that a method has by default, were given by hand, or were tuned, by so "
+    "many trials of so much time of edits."
+)
+_DEFAULT = "All methods have the settings that they have by default."
 _ORACLE = "Oracles are trained anew on the twin corpus and have no place. "
 
 
@@ -171,6 +175,7 @@ def render_leaderboard(page: Leaderboard) -> str:
         parts.append(
             table_part(_board_table(board), f"{field}: the methods", _links(board), whole=True)
         )
+        parts += by_world(board)
         if isinstance(figure, Figure):
             parts += figure_parts(number_of[figure.name], figure)
         else:
@@ -210,7 +215,49 @@ def leader(board: Board) -> str:
 def _how(board: Board) -> str:
     legs = "; ".join(f"{leg.name} ({leg.meaning})" for leg in LEGS[board.suite])
     oracle = _ORACLE if "oracle" in set(board.table["family"]) else ""
-    return _HOW.format(legs=legs, oracle=oracle)
+    settings = {True: _SETTINGS, False: _DEFAULT, None: ""}[_varied(board)]
+    row = board.table.row(0, named=True)
+    trials = "" if _uneven(board) else f" Each has {row['trials']:,} trials in {_clusters(row)}."
+    return _HOW.format(legs=legs, oracle=oracle, settings=settings, trials=trials)
+
+
+def _varied(board: Board) -> bool | None:
+    """Whether any method has other settings than those by default; None where that is not known."""
+    known = board.table["settings"].drop_nulls()
+    return None if known.is_empty() else bool((known != "default").any())
+
+
+def _uneven(board: Board) -> bool:
+    """Whether methods differ in their trials, or some failed."""
+    counts = board.table.select("trials", "clusters").unique().height
+    return counts > 1 or bool(board.table["failed"].sum())
+
+
+def by_world(board: Board) -> Iterator[str]:
+    """The scores by world and number of edits, a row each method, where there are several."""
+    cells = board.cells.filter(measure="score")
+    places = list(
+        cells.select("grammar", "edits").unique().sort("grammar", "edits", nulls_last=False)
+        .iter_rows()
+    )  # fmt: skip
+    if len(places) < 2:
+        return
+    said = {
+        (row["label"], row["grammar"], row["edits"]): _between(row["mean"], row["low"], row["high"])
+        for row in cells.iter_rows(named=True)
+    }
+    heads = ("method", *(f"#{_world(grammar)}, {edits:,} edits" for grammar, edits in places))
+    rows = [
+        [label, *(said.get((label, *place), _NOTHING) for place in places)]
+        for label in board.table["label"]
+    ]
+    field = _FIELDS[board.suite]
+    yield f"<h3>{escape(field)}: the score by world and number of edits</h3>"
+    yield table_part(Table(heads, rows), f"{field}, by world", _links(board), whole=True)
+
+
+def _world(grammar: str | None) -> str:
+    return grammar or "tokens of its own"
 
 
 def _links(board: Board) -> list[str]:
@@ -219,28 +266,25 @@ def _links(board: Board) -> list[str]:
 
 def _board_table(board: Board) -> Table:
     shown = [name for name in SHOWN[board.suite] if board.table[name].is_not_null().any()]
-    costs = board.table["memory"].is_not_null().any()
-    said = board.table["settings"].is_not_null().any()
+    said, uneven = _varied(board), _uneven(board)
     heads = (
         "method",
         "#place",
         "#score",
         "#seconds",
-        *(("#memory, MB",) if costs else ()),
         *(("#settings",) if said else ()),
         *(f"#{_HEADS.get(name, name)}" for name in shown if name != "score"),
-        "#trials",
+        *(("#trials",) if uneven else ()),
     )
     rows = [
         [
             row["label"],
             _place(row),
             _cell(row, "score"),
-            number(row["seconds"], 2),
-            *((_megabytes(row["memory"]),) if costs else ()),
+            _cost(row),
             *((_settings(row),) if said else ()),
             *(_cell(row, name) for name in shown if name != "score"),
-            _trials(row),
+            *((_trials(row),) if uneven else ()),
         ]
         for row in board.table.iter_rows(named=True)
     ]
@@ -260,12 +304,16 @@ def _settings(row: Mapping[str, Any]) -> str:
 
 def _trials(row: Mapping[str, Any]) -> str:
     failed = f", {row['failed']:,} failed" if row["failed"] else ""
-    clusters = "1 cluster" if row["clusters"] == 1 else f"{row['clusters']} clusters"
-    return f"{row['trials']:,}\n{clusters}{failed}"
+    return f"{row['trials']:,}\n{_clusters(row)}{failed}"
 
 
-def _megabytes(memory: float | None) -> str:
-    return number(None if memory is None else memory / 1e6, 2)
+def _clusters(row: Mapping[str, Any]) -> str:
+    return "1 cluster" if row["clusters"] == 1 else f"{row['clusters']} clusters"
+
+
+def _cost(row: Mapping[str, Any]) -> str:
+    seconds = number(row["seconds"], 2)
+    return seconds if row["memory"] is None else f"{seconds}\n{number(row['memory'] / 1e6, 2)} MB"
 
 
 def _place(row: Mapping[str, Any]) -> str:
@@ -315,7 +363,7 @@ def _method(page: Leaderboard, board: Board, label: str) -> Iterator[str]:
         by = {each["measure"]: each for each in own.iter_rows(named=True)}
         rows.append(
             [
-                grammar or "tokens of its own",
+                _world(grammar),
                 f"{edits:,}",
                 *(
                     _between(*(by[name][end] for end in ("mean", "low", "high")))

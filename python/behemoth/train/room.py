@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from behemoth.model.memory import training_bytes
+from pathlib import Path
+
+from behemoth.model.memory import LOADED, training_bytes
 from behemoth.support.errors import ArgumentError
 from behemoth.support.memory import available
 from behemoth.support.text import bytes_text
 
 from .config import TrainConfig
 
-__all__ = ["require_room"]
+__all__ = ["require_room", "require_weights"]
 
 
 def require_room(
@@ -62,3 +64,29 @@ def require_room(
         f"up to {processes * config.accumulate * fits:,}, or accumulate = "
         f"{config.batch_size // (processes * fits)} with this one",
     )
+
+
+def require_weights(directory: Path, memory: int | None = None, name: str = "run") -> None:
+    """Refuse a model whose weights alone are more than there is memory for, before it is loaded.
+
+    Parameters
+    ----------
+    directory : Path
+        Of the model.
+    memory : int, optional
+        Bytes that this process may take; what the machine or the container has free by default.
+    name : str
+        The argument that gave the model.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    free = available() if memory is None else memory
+    needed = LOADED * sum(file.stat().st_size for file in directory.glob("*.safetensors"))
+    if free is not None and needed > free:
+        raise ArgumentError(
+            name,
+            f"{directory}, which takes about {bytes_text(needed)} of memory to load",
+            f"what fits into {bytes_text(free)}: a smaller model",
+        )

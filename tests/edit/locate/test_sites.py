@@ -78,6 +78,28 @@ def test_what_follows_from_the_edit_is_not_kept(small_corpus, compiled):
 def test_sites_are_subjects_or_edits(small_corpus, compiled):
     plan = compiled(30, independent=True)
     assert len(make(plan, small_corpus)) == plan.edits["subject"].n_unique()
-    by_edit = make(plan, small_corpus, "prompt")
-    assert len(by_edit) == 30
-    assert not any(site.kept for site in by_edit)
+    by_token = make(plan, small_corpus, "prompt")
+    assert len({site.edits for site in by_token}) == 30
+    assert not any(site.kept for site in by_token)
+
+
+def test_an_answer_of_several_tokens_has_a_site_for_each(small_corpus, compiled):
+    plan = compiled(30, independent=True)
+    parts: dict = {}
+    for site in make(plan, small_corpus, "prompt"):
+        [sentence] = site.edited
+        parts.setdefault(site.edits, []).append(sentence)
+        assert sentence.place == len(sentence.prompt) - 1 and len(sentence.answer) == 1
+    assert any(len(own) > 1 for own in parts.values())
+    rows = plan.training.filter(role="edit").unique("edit").sort("edit")
+    for row in rows.iter_rows(named=True):
+        own = parts[(row["edit"],)]
+        assert [token for sentence in own for token in sentence.answer] == row["answer"]
+        for number, sentence in enumerate(own):
+            assert list(sentence.prompt) == row["prompt"] + row["answer"][:number]
+        # Where old and new answer part, and nowhere else, it is said what was right.
+        [parted] = [sentence for sentence in own if sentence.old_answer is not None]
+        assert parted.old_answer != parted.answer
+        before = own.index(parted)
+        assert row["answer"][:before] == row["old_answer"][:before]
+        assert parted.old_answer == (row["old_answer"][before],)

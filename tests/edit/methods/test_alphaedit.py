@@ -58,6 +58,8 @@ def test_earlier_keys_are_held(equations):
 
 def test_applies(network, compiled, small_corpus):
     method = AlphaEdit(layers=(0, 1), steps=3, samples=2_000, prefixes=1)
-    [delta] = method.apply(network, [compiled(3)], EditContext(small_corpus))
+    plan = compiled(3)
+    [delta] = method.apply(network, [plan], EditContext(small_corpus))
     assert delta.failure is None
-    assert {change.rank for change in delta.changes.values()} == {3}
+    tokens = plan.training.filter(role="edit").unique("edit")["answer"].list.len().sum()
+    assert {change.rank for change in delta.changes.values()} == {tokens}

@@ -136,13 +136,24 @@ def test_rome(model, compiled, small_corpus, context, token):
     method = Rome(layers=(1,), token=token, **COMMON)
     [delta] = method.apply(model, [plan], context)
     sites = site_list(plan, small_corpus, method)
-    added = goals_of(model, sites, 1, method)[:, 0]
-    key = means(model, sites, 1, 0)[:, 0]
+    # At the prompt's last token each token of the answer has a key, one after another.
+    [row] = plan.training.filter(role="edit").iter_rows(named=True)
+    assert (
+        len(sites) == (1 if token == "subject" else len(row["answer"])) and len(row["answer"]) > 1
+    )
     _, ridged = covariance(model, small_corpus, 1)
-    u = torch.linalg.inv(ridged) @ key
-    u = u / u.norm()
-    # v* = W k + b + added, and (W + Lambda u^T) k + b = v*.
-    compare(delta, {1: torch.outer(added / (key @ u), u)})
+    edited, total = deepcopy(model), 0.0
+    for site in sites:
+        added = goals_of(edited, [site], 1, method)[:, 0]
+        key = means(edited, [site], 1, 0)[:, 0]
+        u = torch.linalg.inv(ridged) @ key
+        u = u / u.norm()
+        # v* = W k + b + added, and (W + Lambda u^T) k + b = v*.
+        change = torch.outer(added / (key @ u), u)
+        total = total + change
+        with torch.no_grad():
+            weight(edited, 1).add_(change)
+    compare(delta, {1: total})
 
 
 @pytest.mark.parametrize(("token", "layers"), [("subject", (0, 1)), ("prompt", (0, 1, 2))])

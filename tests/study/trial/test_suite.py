@@ -144,7 +144,9 @@ def test_settings_may_lie_in_a_file(tmp_path):
     file.parent.mkdir()
     file.write_text('name = "ft"\n[settings]\nsteps = 7\n')
     text = TEXT.replace("settings = { steps = 2 }", 'settings = "tuned/{method}.toml"', 1)
+    text = text.replace('label = "ft"\n', "", 1)
     first = Study.parse(text, tmp_path)
+    assert first.methods[0].label == "ft"  # and not its settings, of which a file has all
     assert first.methods[0].settings["steps"] == 7 and first.methods[0].whence == "given"
     tuning = '[tuning]\nobjective = "editing"\ntrials = 3\nseconds = 1.5\nrows = 32\nscore = 0.9\n'
     file.write_text(file.read_text() + tuning + "default_score = 0.8\n")

@@ -126,10 +126,10 @@ pub(super) fn sync_directory(path: &Path) -> Result<()> {
         .map_err(Error::io("sync", path))
 }
 
-/// The text of a file; nothing if there is none.
-pub(super) fn read_if_there(path: &Path) -> Result<Option<String>> {
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
+/// The bytes of a file, which may be no text; nothing if there is none.
+pub(super) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
         Err(e) => Err(Error::io("read", path)(e)),
     }

@@ -142,7 +142,10 @@ impl Manifest {
                 facts: world.facts(),
                 sentences: corpus.sentences(),
                 documents: corpus.documents(),
-                tokens: complete.then(|| records.iter().flatten().map(|r| r.tokens).sum()),
+                // Records may be of anybody: a sum beyond 64 bits is none.
+                tokens: records
+                    .iter()
+                    .try_fold(0u64, |sum, record| sum.checked_add(record.as_ref()?.tokens)),
             },
             vocabulary: parse(&corpus.vocabulary().to_json()),
             shards,
@@ -156,7 +159,7 @@ impl Manifest {
         let Some(text) = read_if_there(&path)? else {
             return Ok(Found::Nothing);
         };
-        let found: Identity = match serde_json::from_str(&text) {
+        let found: Identity = match serde_json::from_slice(&text) {
             Ok(found) => found,
             Err(e) => {
                 let reason = format!("not a manifest of behemoth: {e}");
@@ -232,7 +235,7 @@ pub(super) fn read_record(
     let Some(text) = read_if_there(&path)? else {
         return Ok(None);
     };
-    Ok(serde_json::from_str::<ShardRecord>(&text)
+    Ok(serde_json::from_slice::<ShardRecord>(&text)
         .ok()
         .filter(|record| record.spec_hash == spec_hash))
 }

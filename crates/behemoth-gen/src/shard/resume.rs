@@ -35,11 +35,14 @@ pub(super) fn prepare(directory: &Path, corpus: &Corpus, force: bool) -> Result<
     // Two jobs of an array may meet here: what another has begun, spec first, is not foreign. So
     // the spec is read after the names: a name that was seen has its spec beside it by now.
     let spec = read_if_there(&directory.join(SPEC))?;
-    let begun = spec.as_ref() == Some(&corpus.spec().to_toml());
+    let begun = spec.as_deref() == Some(corpus.spec().to_toml().as_bytes());
     // A removal by force that was killed leaves the spec and some shards. Without shards it may
     // be a directory that `behemoth import` wrote, and its table the only copy.
     let killed = directory.join(TOKENS).is_dir();
-    if force && killed && spec.is_some_and(|text| Spec::from_toml(&text).is_ok()) {
+    let is_spec = |bytes: Vec<u8>| {
+        std::str::from_utf8(&bytes).is_ok_and(|text| Spec::from_toml(text).is_ok())
+    };
+    if force && killed && spec.is_some_and(is_spec) {
         return Ok(true);
     }
     for name in names {
@@ -128,7 +131,12 @@ pub(super) fn sweep(directory: &Path) {
 
 /// The record of a shard that is there in full length.
 pub(super) fn whole(directory: &Path, shard: u64, spec_hash: &str) -> Result<Option<ShardRecord>> {
-    let Some(record) = read_record(directory, shard, spec_hash)? else {
+    // A record may be of anybody: it is of this file, and of tokens that such a file can hold.
+    let is_its_own = |record: &ShardRecord| {
+        let widths = [2, 4].map(|width| record.tokens.checked_mul(width));
+        record.file == shard_file(shard) && widths.contains(&Some(record.bytes))
+    };
+    let Some(record) = read_record(directory, shard, spec_hash)?.filter(is_its_own) else {
         return Ok(None);
     };
     let path = directory.join(shard_file(shard));

@@ -118,7 +118,7 @@ fn check_descriptions(corpus: &Corpus, directory: &Path, plan: &ShardPlan) -> Re
         &["behemoth"]
     };
     let path = directory.join(MANIFEST);
-    let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+    let text = fs::read(&path).map_err(Error::io("read", &path))?;
     let mut bad = Vec::new();
     let mut report = |file: &str, reason: String| {
         bad.push(BadFile {
@@ -128,7 +128,7 @@ fn check_descriptions(corpus: &Corpus, directory: &Path, plan: &ShardPlan) -> Re
         });
     };
     let wanted = serde_json::to_value(Manifest::new(corpus, plan, &records)).expect("plain data");
-    let got: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+    let got: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
     let fields = wanted.as_object().into_iter().flatten();
     for (field, value) in fields.filter(|(field, _)| !unknown.contains(&field.as_str())) {
         if got.get(field) != Some(value) {
@@ -138,7 +138,8 @@ fn check_descriptions(corpus: &Corpus, directory: &Path, plan: &ShardPlan) -> Re
             );
         }
     }
-    if read_if_there(&directory.join(SPEC))?.as_deref() != Some(corpus.spec().to_toml().as_str()) {
+    let spec = read_if_there(&directory.join(SPEC))?;
+    if spec.as_deref() != Some(corpus.spec().to_toml().as_bytes()) {
         report(SPEC, "is not the spec of the manifest".into());
     }
     Ok(bad)
@@ -197,8 +198,11 @@ fn check_shard<T: Token + bytemuck::Pod + PartialEq>(
             documents.end - documents.start,
             at / T::BYTES as u64,
         )
+        || record.file != shard_file(shard)
     {
-        return Ok(Checked::Bad("has a record with other counts".into()));
+        return Ok(Checked::Bad(
+            "has a record with other counts or of another file".into(),
+        ));
     }
     Ok(Checked::Good(record.tokens))
 }

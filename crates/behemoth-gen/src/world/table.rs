@@ -10,6 +10,11 @@ use crate::spec::{FormatVersion, TableRelation, TableSpec, WorldSpec};
 /// Most places for facts of a table: 4 bytes each.
 const TABLE_LIMIT: u64 = 1 << 32;
 
+/// Places for facts and for nested objects that any table may have, and beyond that so many for
+/// each of its rows: what a spec says of a table of few rows takes no memory of its own.
+const FREE_PLACES: u64 = 1 << 24;
+const PLACES_PER_ROW: u64 = 1 << 10;
+
 /// Rows of a table world: parallel columns, in any order.
 #[derive(Clone, Debug, Default)]
 pub struct Table {
@@ -72,6 +77,22 @@ impl Table {
                 "columns of equal length",
             ))
         }
+    }
+
+    /// Refuses sizes that have far more places than the rows could fill.
+    fn check_places(&self, spec: &TableSpec, dense: u64) -> Result<()> {
+        let rows = self.subject.len() as u64;
+        let with_nested = spec.relations.iter().filter(|r| r.nested.is_some());
+        let objects: u64 = with_nested.map(|relation| relation.objects).sum();
+        let (places, limit) = (dense + objects, FREE_PLACES + PLACES_PER_ROW * rows);
+        if places <= limit {
+            return Ok(());
+        }
+        Err(Error::argument(
+            "table",
+            format!("{rows} rows with {places} places for facts and nested objects"),
+            format!("up to {limit} places for so many rows, which are kept in memory"),
+        ))
     }
 
     fn row(&self, row: usize) -> Option<Row> {
@@ -243,6 +264,7 @@ impl World {
                 format!("up to {TABLE_LIMIT} in a table, which is kept in memory"),
             ));
         }
+        table.check_places(named, dense_len)?;
         let stored = table.load(named, spec.subjects, dense_len)?;
         let mut draws: Vec<Draw> = Vec::new();
         let mut objects = Vec::new();

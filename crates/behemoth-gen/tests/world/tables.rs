@@ -65,6 +65,25 @@ fn a_complete_table_is_the_world_it_says() {
     );
 }
 
+/// Sizes are of whoever wrote the spec: they take memory only as far as there are rows for them.
+#[test]
+fn few_rows_with_many_places_are_refused() {
+    let rows = [(5, 0, 1, NONE, 0)];
+    let refused = |subjects, relations: &str| {
+        let error = World::from_table(table_spec(subjects, relations), &table(&rows));
+        error.unwrap_err().to_string()
+    };
+    assert_eq!(
+        refused(1 << 31, r#"{"objects": 9, "nested": 4}"#),
+        "argument 'table': got 1 rows with 2147483657 places for facts and nested objects, \
+         allowed: up to 16778240 places for so many rows, which are kept in memory"
+    );
+    let many = refused(6, r#"{"objects": 4294967294, "nested": 4}"#);
+    assert!(many.contains("4294967300 places"), "{many}");
+    let spec = table_spec(1 << 20, r#"{"objects": 9, "nested": 4}"#);
+    assert_eq!(World::from_table(spec, &table(&rows)).unwrap().facts(), 3);
+}
+
 /// How the facts of a table were drawn moves no byte, but is known to those who ask.
 #[test]
 fn relations_of_a_table_may_be_known_to_be_correlated() {

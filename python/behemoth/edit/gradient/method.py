@@ -115,6 +115,11 @@ class GradientMethod(Budget, ABC):
         changes = self.stacked(model, 1, 0).parameters()
         return count * _COPIES * sum(change.numel() * change.element_size() for change in changes)
 
+    def step_rows(self, plan: EditPlan) -> int:
+        """Rows that carry the edit, and rows that hold the rest in place, as far as there are."""
+        own = int((plan.training["role"] == "edit").sum())
+        return min(self.edit_rows, own) + min(self.retain_rows, plan.training.height - own)
+
     def for_batch(self, edits: int) -> Self:
         """As many rows a step as there are edits, so that each is seen as often as a single one."""
         rows = min(_BATCH_ROWS, max(self.edit_rows, edits))

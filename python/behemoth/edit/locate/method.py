@@ -8,8 +8,9 @@ The defaults are for models like `nano` and `14m`, whose tables are in docs/meth
 (`benches/places.py`): tracing finds facts of one-token objects at the prompt's last token, in the
 last layer, and there single edits in three wordings flip every fact, 0.92 or more in wordings held
 out, and keep 0.95 or more of what should stay. Attention of so shallow a model fetches subject and
-relation for that token, and the fact is looked up there. Of an object of several tokens the last
-layer's place decides the first alone.
+relation for that token, and the fact is looked up there. What the last layer writes decides one
+token, so of an object of several each is edited where it is predicted (`sites`): with one place
+for all of them, objects of two tokens were edited nowhere.
 
 Shape letters: s sites, n sites of one plan, m earlier keys, d residual stream, f MLP units.
 """
@@ -47,6 +48,7 @@ __all__ = ["LocateAndEdit", "leverage", "solved"]
 
 _WORDINGS = 3  # of an edited fact, mostly
 _SENTENCE = 8  # tokens
+_SOLVED = 3  # matrices beside a covariance: with its ridge, its factor, a product
 _PREFIXES = 4  # where the model knows what stands before a document
 # Bytes that a block keeps for a token's gradients, for each unit of width: 17 numbers of 4 bytes
 # (Korthikanti et al. 2022, arXiv 2205.05198, table 2).
@@ -64,7 +66,7 @@ class LocateAndEdit(TargetBudget, ABC):
         last of them. By default what the method's `default_layers` says.
     token : {'subject', 'prompt'}
         Which token of a prompt is edited at: the last of the subject, as published, or the
-        last of all.
+        last of all, and with an answer of several tokens each of these but the last.
     prefixes : int, optional
         Documents of the corpus that keys and targets are averaged over, beside no prefix. By
         default 4 of a model that has seen documents behind others, and none of one that was
@@ -160,12 +162,32 @@ class LocateAndEdit(TargetBudget, ABC):
 
     def stack_bytes(self, model: nn.Module, count: int) -> int:
         """What the search keeps for its gradients, which end at the last layer that changes."""
+        return self._search_bytes(model, count * _WORDINGS, count)
+
+    def plans_bytes(self, model: nn.Module, plans: Sequence[EditPlan]) -> int:
+        """The same with as many wordings as each plan has, and tokens of answers."""
+        edits = sum(len(plan) for plan in plans)
+        own = [plan.training.filter(plan.training["role"] == "edit") for plan in plans]
+        whole = self.token == "subject"
+        rows = sum(each.height if whole else int(each["answer"].list.len().sum()) for each in own)
+        return self._search_bytes(model, rows, edits)
+
+    def step_rows(self, plan: EditPlan) -> int:
+        """One: rows of the search are what `plans_bytes` counts."""
+        return 1
+
+    def _search_bytes(self, model: nn.Module, wordings: int, edits: int) -> int:
         architecture = Architecture.of(model)
         behind = architecture.layers - self._layers(model)[-1]
         prefixes = _PREFIXES if self.prefixes is None else self.prefixes
-        rows = _WORDINGS * (prefixes + 1) + self.kept
+        rows = wordings * (prefixes + 1) + edits * self.kept
         tokens = rows * (self.prefix_tokens + _SENTENCE)
-        return count * tokens * behind * _ACTIVATIONS * architecture.width
+        return tokens * behind * _ACTIVATIONS * architecture.width
+
+    def shared_bytes(self, model: nn.Module) -> int:
+        """A covariance in double precision for each layer that changes, and what solving takes."""
+        hidden = max(model.get_parameter(f"{Architecture.of(model).mlp_out(0)}.weight").shape)
+        return 8 * hidden * hidden * (len(self._layers(model)) + _SOLVED)
 
     def in_sequence(
         self, model: nn.Module, context: EditContext

@@ -5,7 +5,9 @@ subject meet at one key, so they are one site with one target vector: two target
 contradict each other.
 
 Models of few layers may look a fact up at the last token of the prompt instead, where attention
-has brought subject and relation together; there every edit is a site of its own.
+has brought subject and relation together; there every edit is a site of its own. What is written
+there by the last layer decides the next token and no other, so an answer of several tokens has a
+site for each: behind the prompt, and behind the prompt and each token of the answer but the last.
 """
 
 from __future__ import annotations
@@ -58,7 +60,7 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Site:
-    """An edited key of a plan: a subject, or a subject with a relation.
+    """An edited key of a plan: a subject, or what comes before a token of an edit's answer.
 
     Attributes
     ----------
@@ -89,7 +91,8 @@ class Places:
     ----------
     corpus : Corpus
     token : {'subject', 'prompt'}
-        Which token of a prompt is edited at: the last of the subject, or the last of all.
+        Which token of a prompt is edited at: the last of the subject, or the last of all, where
+        the answer is predicted.
     """
 
     def __init__(self, corpus: Corpus, token: Token = "subject") -> None:
@@ -212,18 +215,12 @@ def sites_of(
         sites: list[Site] = []
         by_key: dict[Any, list[dict[str, Any]]] = {}
         for row, key in zip(rows.iter_rows(named=True), bystanders.keys(rows), strict=True):
-            row["span"] = next(spans)
-            by_key.setdefault(key, []).append(row)
+            span = next(spans)
+            for part, sentence in enumerate(_parts(row, places.of(span, row["prompt"]), places)):
+                said = {**row, "span": span, "sentence": sentence}
+                by_key.setdefault((key, part), []).append(said)
         for own in by_key.values():
-            edited = tuple(
-                Sentence(
-                    tuple(row["prompt"]),
-                    tuple(row["answer"]),
-                    places.of(row["span"], row["prompt"]),
-                    _optional(row["old_answer"]),
-                )
-                for row in own
-            )
+            edited = tuple(row["sentence"] for row in own)
             edits = tuple(dict.fromkeys(row["edit"] for row in own))
             word = tuple(own[0]["prompt"][slice(*own[0]["span"])])
             sites.append(Site(edits, edited, (), drawn.without(word, prefixes)))
@@ -231,6 +228,28 @@ def sites_of(
         found.append(sites)
     sentences = iter(bystanders.sentences())
     return [[replace(site, kept=next(sentences)) for site in sites] for sites in found]
+
+
+def _parts(row: dict[str, Any], place: int, places: Places) -> list[Sentence]:
+    """A row of an edit as one sentence, or at a prompt's last token as one for each answer token.
+
+    The old answer stays with the token at which the two part.
+    """
+    prompt, answer, old = tuple(row["prompt"]), tuple(row["answer"]), _optional(row["old_answer"])
+    if places.token == "subject" or len(answer) == 1:
+        return [Sentence(prompt, answer, place, old)]
+    same = 0
+    while old is not None and answer[same : same + 1] == old[same : same + 1] != ():
+        same += 1
+    return [
+        Sentence(
+            prompt + answer[:part],
+            (token,),
+            place + part,
+            (old[same : same + 1] or None) if old is not None and part == same else None,
+        )
+        for part, token in enumerate(answer)
+    ]
 
 
 def _edit_rows(plan: EditPlan) -> pl.DataFrame:

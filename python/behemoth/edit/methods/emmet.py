@@ -42,7 +42,7 @@ class Emmet(LocateAndEdit):
         name="emmet",
         family="locate-and-edit",
         source="Gupta et al. 2024, arXiv 2403.14236",
-        changes="MLP output matrices, rank at most the number of subjects",
+        changes="MLP output matrices, rank at most the number of keys",
         kinds=frozenset({"remap", "censor", "refusal", "question_refusal"}),
         stacks=True,
         doses=False,  # steps are of the search for target vectors

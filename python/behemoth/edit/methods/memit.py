@@ -44,7 +44,7 @@ class Memit(LocateAndEdit):
         name="memit",
         family="locate-and-edit",
         source="Meng et al. 2022, arXiv 2210.07229",
-        changes="MLP output matrices of one or more layers, rank at most the number of subjects",
+        changes="MLP output matrices of one or more layers, rank at most the number of keys",
         kinds=frozenset({"remap", "censor", "refusal", "question_refusal"}),
         stacks=True,
         doses=False,  # steps are of the search for target vectors

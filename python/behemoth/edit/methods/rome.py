@@ -26,7 +26,8 @@ class Rome(LocateAndEdit):
 
     The key is the average over prefixes wherever it occurs: the original divides by the key
     of the bare prompt, and single edits then make models collapse (Gupta et al. 2024, arXiv
-    2403.07175). A plan of several subjects is edited one subject after another.
+    2403.07175). A plan of several keys (subjects, or
+    tokens of answers) is edited one key after another.
     """
 
     published: ClassVar[str] = "the subject's last token, layer 17 of 48"
@@ -34,7 +35,7 @@ class Rome(LocateAndEdit):
         name="rome",
         family="locate-and-edit",
         source="Meng et al. 2022, arXiv 2202.05262; averaged keys, Gupta et al. 2024",
-        changes="one MLP output matrix, rank 1 for each subject",
+        changes="one MLP output matrix, rank 1 for each key",
         kinds=frozenset({"remap", "censor", "refusal", "question_refusal"}),
         stacks=True,
         doses=False,  # steps are of the search for target vectors
@@ -65,7 +66,7 @@ class Rome(LocateAndEdit):
         memory: Memory,
         context: EditContext,
     ) -> list[Worked]:
-        """The first subjects of all plans together, further ones with the earlier changes in."""
+        """The first keys of all plans together, further ones with the earlier changes in."""
         worked = super()._edit_sites(model, [own[:1] for own in sites], memory, context)
         for one, own in zip(worked, sites, strict=True):
             for site in own[1:]:

@@ -22,7 +22,7 @@ __all__ = ["BOARDS", "SHOWN", "Board", "boards", "leaderboard", "taken"]
 
 SHOWN: Mapping[str, tuple[str, ...]] = {
     "editing": ("score", "efficacy", "paraphrase", "neighbourhood", "exact_efficacy", "damage",
-                "kl", "norm"),
+                "kl"),
     "unlearning": ("score", "forgetting", "utility", "privacy", "forget_recall", "leak_at_64",
                    "relearned", "linear_probe", "kl_twin_retain"),
 }  # fmt: skip
@@ -192,9 +192,9 @@ def leaderboard(
         pl.Series("tuning_seconds", [own.get("seconds") for own in tunings], pl.Float64),
     )
     for name in SHOWN[suite]:
-        share = name in {*_SHARES, *(leg.name for leg in LEGS[suite])}
-        within = (0.0, 1.0 if share else math.inf)
-        found = means(own.filter(measure=name), "value", ("label",), within=within).select(
+        found = means(
+            own.filter(measure=name), "value", ("label",), within=_bounds(suite, name)
+        ).select(
             "label",
             pl.col("mean").alias(name),
             pl.col("low").alias(f"{name}_low"),
@@ -206,6 +206,12 @@ def leaderboard(
     return table.sort("score", descending=True, nulls_last=True, maintain_order=True).select(
         *(pl.col(name).cast(dtype) for name, dtype in BOARDS.items()), *ends
     )
+
+
+def _bounds(suite: str, name: str) -> tuple[float, float]:
+    """What intervals of a measure are cut to."""
+    share = name in {*_SHARES, *(leg.name for leg in LEGS[suite])}
+    return (0.0, 1.0 if share else math.inf)
 
 
 def _mean(values: Sequence[float]) -> float | None:
@@ -256,9 +262,12 @@ def boards(
                 table=leaderboard(
                     suite, rows, failed=failed, seconds=seconds, costs=costs, methods=methods
                 ),
-                cells=means(
-                    own.filter(pl.col("measure").is_in(SHOWN[suite])), "value",
-                    ("grammar", "edits", "label", "measure"), within=(0.0, math.inf),
+                cells=pl.concat(
+                    means(
+                        own.filter(measure=name), "value",
+                        ("grammar", "edits", "label", "measure"), within=_bounds(suite, name),
+                    )
+                    for name in SHOWN[suite]
                 ),
                 measures=measures,
                 missing=absent.group_by("measure", maintain_order=True).agg(

@@ -178,7 +178,9 @@ def _choices(name: str, table: Mapping[str, Any], directory: Path | None) -> lis
     for values in product(*grid.values()):
         own = dict(zip(grid, values, strict=True))
         given = {**settings, **own}
-        words = [f"{key} {value}" for key, value in (own if label else given).items()]
+        # A file is named in the study, and its settings are many.
+        listed = own if label or isinstance(table.get("settings"), str) else given
+        words = [f"{key} {value}" for key, value in listed.items()]
         try:
             method = get_method(name, given, text=True)  # TOML has no word of its own for none
         except ArgumentError as error:

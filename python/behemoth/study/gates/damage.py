@@ -12,9 +12,9 @@ import numpy as np
 import polars as pl
 
 from behemoth.delta.delta import Change, EditDelta, add_changes
+from behemoth.edit.plan_sequence import edit_in_sequence
 from behemoth.edit.protocol import EditContext
 from behemoth.edit.registry import get_method
-from behemoth.edit.sequence import edit_in_sequence
 from behemoth.plan.compile import compile_plan
 from behemoth.recall.facts import recall
 

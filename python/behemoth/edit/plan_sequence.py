@@ -1,4 +1,4 @@
-"""Edits one after another, each on the model that the earlier ones left, and what stays of them.
+"""Whole plans one after another, each on the model that earlier ones left, and what stays of them.
 
 Every delta of a sequence adds to those before it. Locate-and-edit methods go on with what they
 know of the unedited model: its covariances, and (AlphaEdit) the keys of earlier edits.

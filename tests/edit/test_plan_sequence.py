@@ -8,8 +8,8 @@ from behemoth.delta.delta import EditDelta
 from behemoth.edit.methods.alphaedit import AlphaEdit
 from behemoth.edit.methods.emmet import Emmet
 from behemoth.edit.methods.lora import Lora
+from behemoth.edit.plan_sequence import edit_in_sequence
 from behemoth.edit.protocol import EditContext
-from behemoth.edit.sequence import edit_in_sequence
 
 FEW = {"layers": (1,), "steps": 4, "samples": 2_000, "prefixes": 1, "kept": 1}
 
@@ -33,6 +33,11 @@ def test_retention_has_a_row_an_edit_and_a_column_a_fact(network, compiled, cont
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
 
 
+def answer_tokens(plan):
+    """Of all edits: each has a key of its own."""
+    return plan.training.filter(role="edit").unique("edit")["answer"].list.len().sum()
+
+
 def test_each_edit_sees_the_earlier_ones(network, compiled, context):
     plans = [compiled(1, seed=1), compiled(1, seed=2)]
     found = edit_in_sequence(network, Emmet(**FEW), plans, context)
@@ -47,7 +52,7 @@ def test_merged_deltas_equal_the_sequence(network, compiled, context):
     plans = [compiled(1, seed=1), compiled(2, seed=2)]
     found = edit_in_sequence(network, Emmet(**FEW), plans, context)
     merged = found.merged()
-    assert [change.rank for change in merged.values()] == [3]
+    assert [change.rank for change in merged.values()] == [sum(map(answer_tokens, plans))]
     delta = EditDelta(merged, "emmet", {}, "0", 0)
     tokens = torch.tensor([plans[0].training["prompt"][0].to_list()])
     with torch.no_grad():
@@ -67,7 +72,7 @@ def test_alphaedit_keeps_the_keys_of_earlier_edits(network, compiled, context):
         delta = method.edit_next(network, plan, context, memory)
         assert delta.failure is None
         counts.append(len(memory.earlier_mf[1]))
-    assert counts == [2, 3]
+    assert counts == [answer_tokens(plans[0]), sum(map(answer_tokens, plans))]
 
 
 def test_alphaedit_disturbs_earlier_facts_less_with_memory(network, compiled, context):

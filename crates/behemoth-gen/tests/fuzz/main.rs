@@ -1,0 +1,104 @@
+//! Every parser, held to its target over the inputs of `fuzz/corpus` and over mutations of them:
+//! what a run of `cargo fuzz` does for hours, here for some seconds and with stable Rust.
+//!
+//! `FUZZ_ROUNDS` sets how many mutations of each set of inputs; each is a function of its number,
+//! so that one that fails fails again. Where the process is aborted, `FUZZ_KEEP=1` leaves the
+//! input under way in `fuzz-TARGET` in Cargo's folder of temporary files.
+
+mod memory;
+mod mutate;
+mod targets;
+
+use std::fs;
+use std::panic;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use mutate::{Draws, mutated};
+use targets::Target;
+
+#[global_allocator]
+static MEMORY: memory::Counting = memory::Counting::new();
+
+/// Mutations of the inputs of a target, and of those that make a corpus or a directory for each.
+const ROUNDS: u64 = 2000;
+const FEWER_ROUNDS: u64 = 200;
+
+/// What an input may take beside a fixed amount, for each of its bytes.
+const MEMORY_FIXED: usize = 160 << 20;
+const MEMORY_PER_BYTE: usize = 64 << 10;
+
+/// Far more than any takes, on a machine that does other things as well.
+const TIME: Duration = Duration::from_secs(20);
+
+/// The inputs that are checked in, in the order of their names.
+fn seeds(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fuzz/corpus")
+        .join(target);
+    let entries = fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    assert!(!paths.is_empty(), "{} has inputs", folder.display());
+    paths
+        .into_iter()
+        .map(|path| (path.clone(), fs::read(path).unwrap()))
+        .collect()
+}
+
+/// Runs a target over one input: within time and memory, and without a panic.
+fn hold(name: &str, target: Target, what: &str, input: &[u8]) {
+    if std::env::var_os("FUZZ_KEEP").is_some() {
+        let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("fuzz-{name}"));
+        fs::write(&kept, input).unwrap();
+    }
+    let started = Instant::now();
+    let (outcome, taken) = MEMORY.most_during(|| panic::catch_unwind(|| target(input)));
+    let shown = || format!("{name}, {what}: {:?}", String::from_utf8_lossy(input));
+    assert!(outcome.is_ok(), "{}", shown());
+    let allowed = MEMORY_FIXED + MEMORY_PER_BYTE * input.len();
+    assert!(taken <= allowed, "{} takes {taken} bytes", shown());
+    let seconds = started.elapsed();
+    assert!(seconds < TIME, "{} takes {seconds:?}", shown());
+}
+
+fn rounds(name: &str) -> u64 {
+    match std::env::var("FUZZ_ROUNDS") {
+        Ok(rounds) => rounds.parse().expect("a number of rounds"),
+        Err(_) if ["corpus", "manifest", "record"].contains(&name) => FEWER_ROUNDS,
+        Err(_) => ROUNDS,
+    }
+}
+
+/// One test, since the memory that is counted is that of the process.
+#[test]
+fn whatever_a_parser_is_given_it_keeps_its_word() {
+    for (name, target) in targets::ALL {
+        let (seeds, started) = (seeds(name), Instant::now());
+        for (path, input) in &seeds {
+            hold(name, target, &path.display().to_string(), input);
+        }
+        for round in 0..rounds(name) {
+            let input = mutated(&seeds, &mut Draws::new(round));
+            hold(name, target, &format!("mutation {round}"), &input);
+        }
+        println!("{name}: {:.1?}", started.elapsed());
+    }
+}
+
+/// Targets and folders of inputs are the same, and so are the programs that `cargo fuzz` builds.
+#[test]
+fn every_target_has_inputs_and_a_program() {
+    let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+    let names = |folder: &str| {
+        let entries = fs::read_dir(fuzz.join(folder)).unwrap();
+        let stem = |path: PathBuf| path.file_stem().unwrap().to_str().unwrap().to_string();
+        let mut names: Vec<String> = entries.map(|entry| stem(entry.unwrap().path())).collect();
+        names.sort();
+        names
+    };
+    let mut targets: Vec<&str> = targets::ALL.iter().map(|&(name, _)| name).collect();
+    targets.sort_unstable();
+    assert_eq!(names("corpus"), targets);
+    assert_eq!(names("fuzz_targets"), targets);
+}

@@ -1,0 +1,36 @@
+//! Corpora of specs: what the numbers of a spec make together.
+
+use behemoth_gen::{Corpus, Progress, Spec};
+
+use super::assert_refusal;
+
+/// Documents that are made of a corpus, at its beginning and at its end.
+const DOCUMENTS: u64 = 2;
+
+/// A corpus is refused, or its first and its last documents can be made, in whatever pieces.
+pub fn corpus(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let Ok(spec) = Spec::from_toml(text) else {
+        return; // `spec` looks at these.
+    };
+    let corpus = match Corpus::from_spec(spec) {
+        Ok(corpus) => corpus,
+        Err(error) => return assert_refusal(&error),
+    };
+    let documents = corpus.documents();
+    let few = DOCUMENTS.min(documents);
+    for range in [0..few, documents - few..documents] {
+        let tokens = |range| corpus.tokens::<u32>(range, 1, &Progress::default());
+        match tokens(range.clone()) {
+            Err(error) => assert_refusal(&error),
+            Ok(all) => {
+                let vocabulary = corpus.vocabulary().size();
+                assert!(all.iter().all(|&token| u64::from(token) < vocabulary));
+                let pieces = range.flat_map(|document| tokens(document..document + 1).unwrap());
+                assert!(all.iter().copied().eq(pieces), "a document by itself");
+            }
+        }
+    }
+}

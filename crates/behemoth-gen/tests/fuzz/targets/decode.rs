@@ -1,0 +1,51 @@
+//! Tables of the bytes of tokens, as they are made of the tokenizer files of others.
+
+use behemoth_gen::decode::Decoder;
+
+use super::assert_refusal;
+use super::bytes::Bytes;
+
+/// A table is refused, or documents are as many lines as have an end, and the texts of them.
+///
+/// The input: the number of tokens (one byte), where the bytes of each end, in documents and
+/// at their beginning (2 bytes each); the number of these bytes (2 bytes each), the bytes; then
+/// the tokens (one byte each), of which 0 ends documents.
+pub fn decode(data: &[u8]) {
+    let Some(((opening, opening_ends), (within, within_ends), tokens)) = read(data) else {
+        return;
+    };
+    let decoder = match Decoder::new((opening, &opening_ends), (within, &within_ends), 0) {
+        Ok(decoder) => decoder,
+        Err(error) => return assert_refusal(&error),
+    };
+    let tokens: Vec<u32> = tokens.iter().map(|&token| u32::from(token)).collect();
+    match decoder.lines(&tokens) {
+        Err(error) => assert_refusal(&error),
+        Ok(lines) => {
+            let ends = tokens.iter().filter(|&&token| token == 0).count();
+            let text = String::from_utf8(lines).expect("UTF-8");
+            assert_eq!(text.matches('\n').count(), ends);
+        }
+    }
+    let whole = 0..tokens.len();
+    match decoder.texts(&tokens, [whole.clone()].into_iter()) {
+        Err(error) => assert_refusal(&error),
+        Ok(texts) => assert_eq!(texts.len(), 1),
+    }
+    let beyond = whole.start..whole.end + 1;
+    assert!(decoder.texts(&tokens, [beyond].into_iter()).is_err());
+}
+
+type Bytewise<'a> = (&'a [u8], Vec<u64>);
+
+fn read(data: &[u8]) -> Option<(Bytewise<'_>, Bytewise<'_>, &[u8])> {
+    let mut bytes = Bytes(data);
+    let count = bytes.u8()?;
+    let mut ends =
+        || -> Option<Vec<u64>> { (0..count).map(|_| bytes.u16().map(u64::from)).collect() };
+    let (opening_ends, within_ends) = (ends()?, ends()?);
+    let (opening, within) = (bytes.u16()?, bytes.u16()?);
+    let opening = bytes.slice(usize::from(opening));
+    let within = bytes.slice(usize::from(within));
+    Some(((opening, opening_ends), (within, within_ends), bytes.0))
+}

@@ -1,0 +1,23 @@
+//! Exposures in one line, with counts as people write them: `groups:1,4,1e3`.
+
+use behemoth_gen::exposure::ExposureSpec;
+use behemoth_gen::{CorpusSpec, Spec};
+
+use super::assert_refusal;
+
+/// A line is refused, or is the same exposures as the table that it is written as.
+pub fn exposures(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    match text.parse::<ExposureSpec>() {
+        Err(error) => assert_refusal(&error),
+        Ok(exposures) => {
+            let table = serde_json::json!({ "exposures": exposures }).to_string();
+            let read = CorpusSpec::from_json(&table).unwrap_or_else(|e| panic!("{e}\n{table}"));
+            assert_eq!(read.exposures, exposures);
+            let line = serde_json::json!({"world": {}, "corpus": {"exposures": text}}).to_string();
+            assert_eq!(Spec::from_json(&line).unwrap().corpus.exposures, exposures);
+        }
+    }
+}

@@ -1,0 +1,155 @@
+"""What is reckoned of the memory of an edit beside what a process took: its peak."""
+
+import dataclasses
+import subprocess
+import sys
+
+import pytest
+
+import behemoth as bh
+from behemoth import ArgumentError
+from behemoth.edit import get_method
+from behemoth.edit.protocol import EditContext
+from behemoth.edit.room import edit_bytes, fitting
+from behemoth.support.text import bytes_text
+
+FACTOR = 2.0
+
+# The peak of a process that has loaded what every edit does, and what was reckoned of it.
+PEAK = """
+import json, resource, sys
+import behemoth as bh, torch
+import behemoth.edit.apply, behemoth.edit.gradient.optimise, behemoth.model.build
+import behemoth.model.loss
+from behemoth.edit import get_method
+from behemoth.edit.protocol import EditContext
+from behemoth.edit.room import edit_bytes
+from behemoth.train.run import read_subject
+name, single, settings, run, out = sys.argv[1], sys.argv[2] == "single", *sys.argv[3:6]
+torch.set_num_threads(1)
+method, plan = get_method(name, json.loads(settings)), bh.EditPlan.load(run + "-plan")
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+bh.edit(run, plan, method, out, single=single, device="cpu")
+peak = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+subject = read_subject(run, None)
+plans = plan.singles() if single else [plan]
+plans = plans if method.info.stacks else plans[:1]
+print(peak, edit_bytes(method, subject.load_model("cpu"), plans, EditContext(subject.corpus)))
+"""
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Runs of one step, each with a plan of 32 edits beside it, by the size of the model."""
+    folder = tmp_path_factory.mktemp("runs")
+    made = {}
+
+    def of(name):
+        if name not in made:
+            corpus = bh.Corpus(bh.World(2000, 4, 50), exposures=4)
+            config = bh.default_config(name, steps=1, batch_size=16, block_length=64, threads=1,
+                tensorboard=False, probe_facts=0, device="cpu", precision="fp32")  # fmt: skip
+            bh.train(corpus, out=folder / name, config=config)
+            bh.plan(folder / name, edits=32, independent=True, out=folder / f"{name}-plan")
+            made[name] = folder / name
+        return made[name]
+
+    return of
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="peaks are in other units")
+@pytest.mark.parametrize("size", ["pico", "nano", "14m"])
+@pytest.mark.parametrize("mode", ["single", "batch"])
+@pytest.mark.parametrize(
+    "method", ["ft", "lora", "rome", "memit", "npo", "grad_diff", "ultraedit", "wise"]
+)
+def test_a_peak_is_below_what_is_reckoned_and_above_half_of_it(runs, tmp_path, size, mode, method):
+    settings = "{}" if method == "ultraedit" else '{"steps": 2}'
+    run = runs(size)
+    words = [sys.executable, "-c", PEAK, method, mode, settings, run, tmp_path / "edit"]
+    done = subprocess.run(list(map(str, words)), capture_output=True, text=True, check=True)
+    peak, reckoned = map(int, done.stdout.split())
+    assert peak <= reckoned <= FACTOR * peak, f"{peak >> 20} MiB, reckoned {reckoned >> 20}"
+
+
+@pytest.fixture
+def small(runs):
+    """A model of `pico`'s size, its plans and a context."""
+    subject = bh.load(runs("pico"))
+    plans = bh.EditPlan.load(f"{subject.directory}-plan").singles()
+    return subject.load_model("cpu"), plans, EditContext(subject.corpus)
+
+
+def test_more_of_anything_takes_more(small):
+    model, plans, context = small
+    method = get_method("ft")
+    base = edit_bytes(method, model, plans[:2], context)
+    assert edit_bytes(method, model, plans[:4], context) > base
+    more = dataclasses.replace(method, edit_rows=16, retain_rows=16)
+    assert edit_bytes(more, model, plans[:2], context) >= base
+    assert edit_bytes(get_method("lora"), model, plans[:2], context) < base
+
+
+@pytest.mark.parametrize("name", ["ft", "lora", "rome", "npo"])
+def test_so_many_plans_as_fit_are_taken_at_once(small, name):
+    model, plans, context = small
+    method = get_method(name)
+    one, all_of = (edit_bytes(method, model, plans[:count], context) for count in (1, 32))
+    assert fitting(method, model, plans, context, 32, all_of) == 32
+    assert fitting(method, model, plans, context, 4, all_of) == 4
+    counts = []
+    for share in (0.0, 0.3, 0.6):
+        memory = int(one + share * (all_of - one))
+        counts.append(fitting(method, model, plans, context, 32, memory))
+        assert edit_bytes(method, model, plans[: counts[-1]], context) <= memory
+    assert 1 == counts[0] < counts[1] < counts[2] < 32
+
+
+def test_what_is_refused_names_what_fits_and_that_does(small):
+    model, plans, context = small
+    method = get_method("ft")
+    memory = edit_bytes(method, model, plans[:1], context) - 1
+    with pytest.raises(ArgumentError) as caught:
+        fitting(method, model, plans, context, 32, memory)
+    takes, allowed = bytes_text(memory + 1), bytes_text(memory)
+    assert str(caught.value) == (
+        f"argument 'method': got ft, which takes about {takes} of memory, and {allowed} are "
+        "allowed, allowed: with rank = 1 and part = mlp, which fits"
+    )
+    own = dataclasses.replace(method, rank=1, part="mlp")
+    assert fitting(own, model, plans, context, 1, memory) == 1
+    with pytest.raises(ArgumentError, match="allowed: what fits: a smaller model"):
+        fitting(method, model, plans, context, 32, 1 << 20)
+
+
+def test_fewer_at_once_make_the_same_edits(runs, tmp_path):
+    run = runs("pico")
+    plan = bh.plan(run, edits=4, independent=True)
+    subject = bh.load(run)
+    method = get_method("lora", {"steps": 2})
+    model = subject.load_model("cpu")
+    memory = edit_bytes(method, model, plan.singles()[:2], EditContext(subject.corpus))
+    little = bh.edit(run, plan, method, tmp_path / "little", single=True, memory=memory,
+                     device="cpu")  # fmt: skip
+    much = bh.edit(run, plan, method, tmp_path / "much", single=True, device="cpu")
+    for key, delta in bh.load(much).deltas().items():
+        other = bh.load(little).deltas()[key]
+        for name, change in delta.changes.items():
+            for part, tensor in vars(change).items():
+                assert tensor.allclose(getattr(other.changes[name], part), atol=1e-5)
+
+
+def test_the_command_refuses_before_it_makes_anything(run, runs, tmp_path):
+    place = runs("pico")
+    out = tmp_path / "edit"
+    words = ("edit", place, "--plan", f"{place}-plan", "--method", "ft", "--device", "cpu",
+             "--out", out)  # fmt: skip
+    assert "to load, allowed: what fits into 1" in run(*words, "--memory", "1MB").refused(2)
+    message = run(*words, "--memory", "60MB").refused(2)
+    assert message.startswith("argument 'method': got ft, which takes about ")
+    assert message.endswith("and 60.0 MB are allowed, allowed: what fits: a smaller model")
+    assert "got much, allowed: an amount of memory" in run(*words, "--memory", "much").refused(2)
+    assert not any(out.glob("*.json"))
+    with pytest.raises(ArgumentError, match="argument 'memory': got 0, allowed"):
+        bh.edit(place, f"{place}-plan", "ft", out, memory=0)

@@ -1,0 +1,105 @@
+"""What is reckoned of the memory of an evaluation beside what a process took: its peak."""
+
+import subprocess
+import sys
+
+import pytest
+
+import behemoth as bh
+from behemoth import ArgumentError
+from behemoth.evaluate.room import _bytes_of, fitting, pass_bytes
+
+FACTOR = 2.0
+
+PEAK = """
+import resource, sys
+import behemoth as bh, torch
+import behemoth.evaluate, behemoth.edit.apply, behemoth.model.build, behemoth.model.loss
+from behemoth.evaluate.room import _bytes_of, pass_bytes
+torch.set_num_threads(1)
+edit, run = sys.argv[1:3]
+plan = bh.EditPlan.load(run + "-plan")
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+bh.evaluate(edit, plan, device="cpu")
+peak = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+sizes = [_bytes_of(delta) for delta in bh.load(edit).deltas().values()]
+model = bh.load(run).load_model("cpu")
+print(peak, pass_bytes(model, plan.probes, sum(sizes), sum(sizes), 512))
+"""
+
+
+@pytest.fixture(scope="module")
+def edited(tmp_path_factory):
+    """Edits of a run of one step, each single edit of its plan, by size of model and method."""
+    folder = tmp_path_factory.mktemp("edits")
+
+    def of(size, method, edits=32):
+        run = folder / size
+        if not run.exists():
+            corpus = bh.Corpus(bh.World(2000, 4, 50), exposures=4)
+            config = bh.default_config(size, steps=1, batch_size=16, block_length=64, threads=1,
+                tensorboard=False, probe_facts=0, device="cpu", precision="fp32")  # fmt: skip
+            bh.train(corpus, out=run, config=config)
+            bh.plan(run, edits=edits, independent=True, out=f"{run}-plan")
+        out = folder / f"{size}-{method}"
+        if not out.exists():
+            bh.edit(run, f"{run}-plan", method, out, settings={"steps": 1}, single=True,
+                    device="cpu")  # fmt: skip
+        return run, out
+
+    return of
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="peaks are in other units")
+@pytest.mark.parametrize("size", ["pico", "nano", "14m"])
+@pytest.mark.parametrize("method", ["lora", "ft"])
+def test_a_peak_is_below_what_is_reckoned_and_above_half_of_it(edited, size, method):
+    run, out = edited(size, method)
+    words = [sys.executable, "-c", PEAK, str(out), str(run)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    peak, reckoned = map(int, done.stdout.split())
+    assert peak <= reckoned <= FACTOR * peak, f"{peak >> 20} MiB, reckoned {reckoned >> 20}"
+
+
+def test_so_many_rows_and_edits_as_fit_go_through_a_pass(edited):
+    run, out = edited("pico", "ft")
+    model, deltas = bh.load(run).load_model("cpu"), bh.load(out).deltas()
+    probes = bh.EditPlan.load(f"{run}-plan").probes
+    one = _bytes_of(deltas[min(deltas)])
+
+    def takes(edits, rows):
+        return pass_bytes(model, probes, edits * one, len(deltas) * one, rows)
+
+    assert fitting(model, probes, deltas, 64, None, takes(32, 512)) == (64, 512)
+    assert fitting(model, probes, deltas, 64, None, takes(32, 512) - 1) == (16, 512)
+    assert fitting(model, probes, deltas, 64, None, takes(1, 128)) == (1, 128)
+    assert fitting(model, probes, deltas, 64, 100, takes(1, 100)) == (1, 100)
+    with pytest.raises(ArgumentError, match=r"argument 'batch_size': got 512, .* up to 64$"):
+        fitting(model, probes, deltas, 64, 512, takes(1, 64))
+    with pytest.raises(ArgumentError, match=r"argument 'source': got a model and its edits that"):
+        fitting(model, probes, deltas, 64, None, takes(1, 1) - 1)
+
+
+def test_less_memory_gives_the_same_rows(edited):
+    run, out = edited("pico", "lora")
+    plan = bh.EditPlan.load(f"{run}-plan")
+    model = bh.load(run).load_model("cpu")
+    little = bh.evaluate(out, plan, device="cpu", memory=pass_bytes(model, plan.probes, 0, 0, 96))
+    much = bh.evaluate(out, plan, device="cpu")
+    numbers = ["log_probability_old", "kl"]
+    for name in numbers:
+        assert little[name].to_numpy() == pytest.approx(much[name].to_numpy(), abs=1e-5)
+    assert little.select("edit", "stage", "probe").equals(much.select("edit", "stage", "probe"))
+
+
+def test_the_command_refuses_before_it_asks_anything(run, edited, tmp_path):
+    place, out = edited("pico", "lora")
+    frame = tmp_path / "frame.parquet"
+    words = ("evaluate", out, "--plan", f"{place}-plan", "--device", "cpu", "--out", frame)
+    assert "to load, allowed: what fits into 1" in run(*words, "--memory", "1MB").refused(2)
+    message = run(*words, "--memory", "60MB").refused(2)
+    assert "that take about" in message and "60.0 MB are allowed" in message
+    assert not frame.exists()
+    words = ("evaluate", out, "--plan", f"{place}-plan", "--suite", "editing", "--out", tmp_path)
+    assert "allowed: none with --suite" in run(*words, "--memory", "1GB").refused(2)
