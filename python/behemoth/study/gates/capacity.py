@@ -36,7 +36,6 @@ class Capacity:
         Reason("the rate: half of it", {"rate": 2e-3}),
         Reason("the world offers 0.64 bits a parameter, of the 1 published at 100: three times",
                {"subjects": 10_000}),
-        Reason("embeddings are a large part of so small a model, and store little"),
     )  # fmt: skip
 
     size: str = "pico"
