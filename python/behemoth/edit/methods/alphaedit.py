@@ -49,7 +49,7 @@ class AlphaEdit(LocateAndEdit):
     published: ClassVar[str] = "the subject's last token, layers 13 to 17 of 48"
     searched: ClassVar[Searched] = {
         **LocateAndEdit.searched,
-        "energy": Range(0.9, 0.9999),
+        "energy": Range(0.5, 0.9999),  # 0.999 leaves hardly anything where keys are of text
         "damping": Range(0.01, 100.0, log=True),
     }
     info: ClassVar[MethodInfo] = MethodInfo(
