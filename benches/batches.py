@@ -27,11 +27,11 @@ from behemoth.plan.request import EditRequest
 from behemoth.train.run import Run, read_run
 from tune import half_of
 
-# The first value of each is what single edits had been tuned to.
+# From what single edits are best with to what hardly any edit survives.
 GRIDS = {
     "rome": {"ridge": (1e-5,)},
-    "memit": {"weight": (0.05, 0.1, 0.2, 0.5, 1.0)},
-    "emmet": {"slack": (0.0, 0.1, 0.2, 0.5, 1.0)},
+    "memit": {"weight": (0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0)},
+    "emmet": {"slack": (0.0, 0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0)},
     "alphaedit": {"damping": (0.1, 0.3, 1.0, 3.0)},
 }
 EDITS = 40  # at least, over the batches of one size
