@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from behemoth._gen import digest, digest_file
 from behemoth.store.cache import clear, stage_of
-from behemoth.store.ledger import FOLDER, LEDGER, Book, Entry, Ledger, read_ledger
+from behemoth.store.ledger import FOLDER, LEDGER, Book, Entry, Ledger, part_names, read_ledger
 from behemoth.store.place import Moved, Place
 from behemoth.store.pull import bring
-from behemoth.store.push import WORKERS, Target, target_of
-from behemoth.store.work import carry_out
+from behemoth.store.push import Target, target_of
+from behemoth.store.work import WORKERS, carry_out
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import write_bytes
 from behemoth.support.locks import holder, lock_folder
@@ -155,7 +155,7 @@ def _remove(target: Target) -> None:
     Book(target.place, target.ledger).begin()
     target.place.remove([target.replaces or MANIFEST])
     target.place.remove(name for name in names if name in target.sizes)
-    target.place.remove(name for name in target.sizes if name.startswith(f"{FOLDER}/part-"))
+    target.place.remove(part_names(target.sizes))
 
 
 @dataclass
@@ -245,7 +245,7 @@ class _Job:
         self.place.send(bin_name, file, moved)
         self.place.send(record_name, self.stage / record_name, lambda _: None)
         self._enter(bin_name, entry, now=False)
-        self._enter(record_name, _entry(self.stage / record_name), now=True)
+        self._enter(record_name, Entry.of(self.stage / record_name), now=True)
         _empty(file, entry.size)
 
     def _make(self, shard: int, moved: Moved) -> dict[str, Any]:
@@ -267,7 +267,7 @@ class _Job:
 
         def send(name: str, moved: Moved) -> None:
             moved(0)
-            entry = _entry(self.stage / name)
+            entry = Entry.of(self.stage / name)
             if self._has(name, entry):
                 return
             self.book.begin()
@@ -286,7 +286,7 @@ class _Job:
             moved(0)
             bin_name, record_name = _names(shard)
             entry, file = self.ledger.files[record_name], self.stage / record_name
-            if not file.is_file() or _entry(file) != entry:
+            if not file.is_file() or Entry.of(file) != entry:
                 data = self.place.read(record_name)
                 if data is None or digest(data) != entry.blake3:
                     raise CorpusError(f"{self.place.url}/{record_name} is damaged")
@@ -318,7 +318,7 @@ class _Job:
         assert done["complete"] and not done["shards_written"], done
         write_sums(self.corpus, self.stage)
         self._send_beside(final=True)
-        manifest = _entry(self.stage / MANIFEST)
+        manifest = Entry.of(self.stage / MANIFEST)
         changed = not self.ledger.complete or not self._has(MANIFEST, manifest)
         if changed or self.book.began:
             files |= {**self.book.ledger.files, MANIFEST: manifest}
@@ -326,7 +326,7 @@ class _Job:
             if not self._has(MANIFEST, manifest):
                 self.place.send(MANIFEST, self.stage / MANIFEST, lambda _: None)
             book.close(complete=True)
-        if parts := [name for name in self.sizes if name.startswith(f"{FOLDER}/part-")]:
+        if parts := part_names(self.sizes):
             self.place.remove(parts)
         clear(self.stage)
         return True
@@ -349,10 +349,6 @@ class _Job:
 
 def _names(shard: int) -> tuple[str, str]:
     return f"{_TOKENS}{shard:05}.bin", f"{_TOKENS}{shard:05}.json"
-
-
-def _entry(file: Path) -> Entry:
-    return Entry(file.stat().st_size, digest_file(file))
 
 
 def _empty(file: Path, size: int) -> None:

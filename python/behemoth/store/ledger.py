@@ -12,8 +12,10 @@ import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
+from behemoth._gen import digest_file
 from behemoth.support.digests import SEAL, leads_out, sealed
 from behemoth.support.errors import CorpusError
 from behemoth.support.files import as_json
@@ -21,7 +23,9 @@ from behemoth.support.replacement import RECORDS
 
 from .place import Place
 
-__all__ = ["FOLDER", "LEDGER", "Book", "Entry", "Ledger", "parts_of", "read_ledger"]
+__all__ = [
+    "FOLDER", "LEDGER", "Book", "Entry", "Ledger", "part_names", "parts_of", "read_ledger",
+]  # fmt: skip
 
 FOLDER = ".behemoth"
 LEDGER = f"{FOLDER}/ledger.json"
@@ -42,6 +46,11 @@ class Entry:
 
     size: int
     blake3: str
+
+    @classmethod
+    def of(cls, file: Path) -> Entry:
+        """What a file would be entered as."""
+        return cls(file.stat().st_size, digest_file(file))
 
 
 @dataclass(frozen=True)
@@ -95,12 +104,16 @@ def read_ledger(place: Place, name: str = LEDGER) -> Ledger | None:
 def parts_of(place: Place, sizes: Iterable[str]) -> dict[str, Ledger]:
     """The ledgers of parts of a corpus that are being written, by name."""
     found: dict[str, Ledger] = {}
-    for name in sizes:
-        if name.startswith(f"{FOLDER}/part-"):
-            ledger = read_ledger(place, name)
-            if ledger is not None:
-                found[name] = ledger
+    for name in part_names(sizes):
+        ledger = read_ledger(place, name)
+        if ledger is not None:
+            found[name] = ledger
     return found
+
+
+def part_names(names: Iterable[str]) -> list[str]:
+    """Those of some files that are ledgers of parts."""
+    return [name for name in names if name.startswith(f"{FOLDER}/part-")]
 
 
 def _parsed(data: bytes, url: str) -> Ledger:

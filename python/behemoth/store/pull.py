@@ -18,11 +18,10 @@ from behemoth.support.progress import Looking, Step, task
 from .files import identity_of, in_order
 from .ledger import Entry, Ledger, read_ledger
 from .place import Moved, Place, open_place
-from .work import carry_out
+from .work import WORKERS, carry_out, carry_out_in_turn
 
 __all__ = ["Pulled", "bring", "is_begun", "pull", "source_of"]
 
-WORKERS = 8
 _UNFINISHED = ".unfinished"
 _ROOM = ".pulling"
 
@@ -94,8 +93,6 @@ def pull(url: str, directory: str | PathLike[str], *, progress: Looking = None) 
     began = time.perf_counter()
     target = path_of("directory", directory)
     place, ledger = source_of("url", url)
-    if not ledger.complete:
-        raise CorpusError(f"{place.url} is not finished: push it again, or run its `gen` again")
     with lock_folder(target, wait=False) as ours:
         if not ours:
             raise CorpusError(f"another process is writing to {target}: {holder(target)}")
@@ -114,13 +111,15 @@ def pull(url: str, directory: str | PathLike[str], *, progress: Looking = None) 
 
 
 def source_of(argument: str, url: str) -> tuple[Place, Ledger]:
-    """Open a place that something of ours was sent to.
+    """Open a place that something of ours was sent to, all of it.
 
     Raises
     ------
     ArgumentError
         When there is nothing of ours.
-    CorpusError, StoreError
+    CorpusError
+        When it is not finished, or its ledger is damaged.
+    StoreError
     """
     place = open_place(argument, url)
     ledger = read_ledger(place)
@@ -128,6 +127,8 @@ def source_of(argument: str, url: str) -> tuple[Place, Ledger]:
         raise ArgumentError(
             argument, url, "a place that `behemoth push` or `behemoth gen --out` has written"
         )
+    if not ledger.complete:
+        raise CorpusError(f"{place.url} is not finished: push it again, or run its `gen` again")
     return place, ledger
 
 
@@ -174,16 +175,15 @@ def _fetch(
 ) -> None:
     room = target / _ROOM
     room.mkdir(exist_ok=True)
-    for group in in_order(sorted(names), ledger.record):
 
-        def told(moved: int, before: int = before) -> None:
-            step(before + moved, ledger.bytes)
+    def work(name: str, moved: Moved) -> None:
+        _fetch_one(place, name, ledger.files[name], target, moved)
 
-        def work(name: str, moved: Moved) -> None:
-            _fetch_one(place, name, ledger.files[name], target, moved)
+    def size_of(name: str) -> int:
+        return ledger.files[name].size
 
-        carry_out(group, work, workers=WORKERS, told=told)
-        before += sum(ledger.files[name].size for name in group)
+    groups = in_order(sorted(names), ledger.record)
+    carry_out_in_turn(groups, work, size_of, step, ledger.bytes, before)
 
 
 def _fetch_one(place: Place, name: str, entry: Entry, target: Path, moved: Moved) -> None:

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from os import PathLike, fspath
-from pathlib import Path
 
-from behemoth._gen import digest_file
 from behemoth.support.checks import path_of
 from behemoth.support.errors import CorpusError
-from behemoth.support.progress import Looking, Step, task
+from behemoth.support.progress import Looking, task
 
 from .files import DIRECTORIES, files_of, identity_of, in_order, record_of, unfinished
-from .ledger import FOLDER, LEDGER, Book, Entry, Ledger, parts_of, read_ledger
+from .ledger import LEDGER, Book, Entry, Ledger, part_names, parts_of, read_ledger
 from .place import Moved, Place, open_place
-from .work import carry_out
+from .work import carry_out_in_turn
 
-__all__ = ["WORKERS", "Pushed", "Target", "push", "target_of"]
-
-WORKERS = 8
-"""Files that are on their way at once."""
+__all__ = ["Pushed", "Target", "push", "target_of"]
 
 
 @dataclass(frozen=True)
@@ -111,13 +105,17 @@ def push(
         place.remove([target.replaces])
         sizes.pop(target.replaces, None)
     names = files_of(source, record)
-    total = sum((source / name).stat().st_size for name in names)
+
+    def size_of(name: str) -> int:
+        return (source / name).stat().st_size
+
+    total = sum(map(size_of, names))
     sent: dict[str, int] = {}
 
     def work(name: str, moved: Moved) -> None:
         moved(0)
         file = source / name
-        entry = Entry(file.stat().st_size, digest_file(file))
+        entry = Entry.of(file)
         if book.ledger.files.get(name) == entry and sizes.get(name) == entry.size:
             moved(entry.size)
             return
@@ -127,7 +125,8 @@ def push(
         sent[name] = entry.size
 
     with task(progress, "sending", "bytes") as step:
-        _in_groups(in_order(names, record), source, work, step, total)
+        carry_out_in_turn(in_order(names, record), work, size_of, step, total)
+        step(total, total)
     gone = _left_over(book.ledger, names, sizes)
     if gone:
         book.begin()
@@ -135,7 +134,7 @@ def push(
         book.strike(gone)
     if sent or gone or not book.ledger.complete:
         book.close(complete=True)
-    if parts := [name for name in sizes if name.startswith(f"{FOLDER}/part-")]:
+    if parts := part_names(sizes):
         place.remove(parts)
     return Pushed(
         directory=fspath(directory),
@@ -214,24 +213,6 @@ def target_of(
         files |= part.files
     ledger = Ledger(record, identity or first.identity, first.complete and same, files)
     return Target(place, ledger, sizes, None if same else first.record)
-
-
-def _in_groups(
-    groups: list[list[str]],
-    source: Path,
-    work: Callable[[str, Moved], None],
-    step: Step,
-    total: int,
-) -> None:
-    before = 0
-    for group in groups:
-
-        def told(moved: int, before: int = before) -> None:
-            step(before + moved, total)
-
-        carry_out(group, work, workers=WORKERS, told=told)
-        before += sum((source / name).stat().st_size for name in group)
-    step(total, total)
 
 
 def _left_over(ledger: Ledger, names: list[str], sizes: dict[str, int]) -> list[str]:

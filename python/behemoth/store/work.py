@@ -9,13 +9,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from queue import Empty, SimpleQueue
 from typing import TypeVar
 
+from behemoth.support.progress import Step
+
 from .place import Moved
 
-__all__ = ["carry_out"]
+__all__ = ["WORKERS", "carry_out", "carry_out_in_turn"]
+
+WORKERS = 8
+"""Files that are on their way at once."""
 
 Job = TypeVar("Job")
 _LOOK = 0.1  # seconds between looks at how far it is
@@ -98,3 +103,35 @@ def carry_out(
         until = time.monotonic() + _PATIENCE
         for thread in threads:
             thread.join(max(0.0, until - time.monotonic()))
+
+
+def carry_out_in_turn(
+    groups: Iterable[Sequence[str]],
+    work: Callable[[str, Moved], object],
+    size_of: Callable[[str], int],
+    step: Step,
+    total: int,
+    before: int = 0,
+) -> None:
+    """Do some work for files in groups, each of which is whole before the next is begun.
+
+    Parameters
+    ----------
+    groups : iterable of sequence of str
+        As of `in_order`.
+    work : callable
+        As of `carry_out`.
+    size_of : callable
+        Bytes of a file.
+    step : callable
+        Is told of bytes that are done, of `total`.
+    total, before : int
+        Bytes of all, and of what is done already.
+    """
+    for group in groups:
+
+        def told(moved: int, before: int = before) -> None:
+            step(before + moved, total)
+
+        carry_out(group, work, workers=WORKERS, told=told)
+        before += sum(map(size_of, group))
