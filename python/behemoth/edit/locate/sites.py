@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from behemoth.corpus.corpus import Corpus
     from behemoth.plan.edit_plan import EditPlan
 
-__all__ = ["Places", "Prefixes", "Sentence", "Site", "sites_of"]
+__all__ = ["Places", "Prefixes", "Sentence", "Site", "parting", "sites_of"]
 
 Tokens = tuple[int, ...]
 
@@ -238,18 +238,22 @@ def _parts(row: dict[str, Any], place: int, places: Places) -> list[Sentence]:
     prompt, answer, old = tuple(row["prompt"]), tuple(row["answer"]), _optional(row["old_answer"])
     if places.token == "subject" or len(answer) == 1:
         return [Sentence(prompt, answer, place, old)]
-    same = 0
-    while old is not None and answer[same : same + 1] == old[same : same + 1] != ():
-        same += 1
+    parted = parting(answer, old)
     return [
         Sentence(
             prompt + answer[:part],
             (token,),
             place + part,
-            (old[same : same + 1] or None) if old is not None and part == same else None,
+            old[part : part + 1] if old is not None and part == parted else None,
         )
         for part, token in enumerate(answer)
     ]
+
+
+def parting(answer: Tokens, old_answer: Tokens | None) -> int | None:
+    """Where new and old answer part: the first place at which each has another token."""
+    pairs = enumerate(zip(answer, old_answer or (), strict=False))
+    return next((place for place, (new, old) in pairs if new != old), None)
 
 
 def _edit_rows(plan: EditPlan) -> pl.DataFrame:

@@ -27,7 +27,7 @@ from behemoth.model.precision import wide_type, widened
 from behemoth.support.progress import Step, silent
 
 from .budget import TargetBudget
-from .sites import Sentence, Site
+from .sites import Sentence, Site, parting
 
 __all__ = ["Targets", "optimise_targets"]
 
@@ -272,8 +272,8 @@ def _answer_tokens(site: Site) -> int:
 
 def _parting(sentence: Sentence) -> tuple[int, int, int] | None:
     """Where old and new answer part: place in the answer, new token, old token."""
-    pairs = enumerate(zip(sentence.answer, sentence.old_answer or (), strict=False))
-    return next(((i, new, old) for i, (new, old) in pairs if new != old), None)
+    old, place = sentence.old_answer, parting(sentence.answer, sentence.old_answer)
+    return None if old is None or place is None else (place, sentence.answer[place], old[place])
 
 
 def _site_means(values: Tensor, share: Tensor, site: Tensor, count: int) -> Tensor:
