@@ -29,7 +29,7 @@ from .page import (
 from .style import Absent, Figure, number
 from .tables import duration
 
-__all__ = ["Leaderboard", "anchor", "leaderboard_of", "render_leaderboard"]
+__all__ = ["Leaderboard", "anchor", "by_world", "leaderboard_of", "render_leaderboard"]
 
 _NOTHING = "\u2013"
 _NEWLINE = "\n"
@@ -37,7 +37,6 @@ _FIELDS = {"editing": "Editing", "unlearning": "Unlearning"}
 _HEADS = {
     "exact_efficacy": "exact efficacy",
     "kl": "KL on bystanders, nats",
-    "norm": "relative norm",
     "forget_recall": "still said",
     "leak_at_64": "leak at 64",
     "relearned": "relearned in 40 steps",
@@ -236,10 +235,7 @@ def _uneven(board: Board) -> bool:
 def by_world(board: Board) -> Iterator[str]:
     """The scores by world and number of edits, a row each method, where there are several."""
     cells = board.cells.filter(measure="score")
-    places = list(
-        cells.select("grammar", "edits").unique().sort("grammar", "edits", nulls_last=False)
-        .iter_rows()
-    )  # fmt: skip
+    places = _worlds(cells)
     if len(places) < 2:
         return
     said = {
@@ -254,6 +250,12 @@ def by_world(board: Board) -> Iterator[str]:
     field = _FIELDS[board.suite]
     yield f"<h3>{escape(field)}: the score by world and number of edits</h3>"
     yield table_part(Table(heads, rows), f"{field}, by world", _links(board), whole=True)
+
+
+def _worlds(cells: pl.DataFrame) -> list[tuple[str | None, int]]:
+    """Grammar and number of edits, each pair once, worlds of tokens first."""
+    found = cells.select("grammar", "edits").unique().sort("grammar", "edits", nulls_last=False)
+    return list(found.iter_rows())
 
 
 def _world(grammar: str | None) -> str:
@@ -356,9 +358,7 @@ def _method(page: Leaderboard, board: Board, label: str) -> Iterator[str]:
     shown = [name for name in SHOWN[board.suite] if board.table[name].is_not_null().any()]
     cells = board.cells.filter(label=label)
     rows = []
-    for grammar, edits in cells.select("grammar", "edits").unique().sort(
-        "grammar", "edits", nulls_last=False
-    ).iter_rows():  # fmt: skip
+    for grammar, edits in _worlds(cells):
         own = cells.filter(pl.col("grammar").eq_missing(grammar) & (pl.col("edits") == edits))
         by = {each["measure"]: each for each in own.iter_rows(named=True)}
         rows.append(
