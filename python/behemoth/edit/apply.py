@@ -218,21 +218,22 @@ def edit(
         replaces = check_place(record, force)
         missing = [key for key in record.keys if replaces or not record.is_there(key)]
         # Loaded, and found to fit, before anything is set aside.
-        model = _loaded(ran, device, memory) if missing else None
-        record = replace(record, place=_place(chosen, model, record))
-        most = stack
-        if model is not None:
+        model, most = None, 1
+        plans = made.singles() if missing and (single or sequential) else [made]
+        if missing:
+            require_weights(ran.directory, device, memory)
+            model = ran.load_model(device)
             context = EditContext(ran.corpus, seed=seed, run=ran.directory)
-            asked = made.singles() if single or sequential else [made]
-            side = 1 if sequential else stack_size(chosen, model, stack)
-            most = fitting(chosen, model, asked, context, side, memory)
+            most = 1 if sequential else stack_size(chosen, model, stack)
+            most = fitting(chosen, model, plans, context, most, memory)
+        record = replace(record, place=_place(chosen, model, record))
         with succession(place, EDIT, force=replaces):
             if model is not None:
                 kept = None if cache is None else Path(cache)
                 with task(progress, "editing", "edits") as step:
                     work = _Work(ran, made, chosen, record, kept, step)
                     try:
-                        seconds = work.carry_out(model, missing, most)
+                        seconds = work.carry_out(model, missing, plans, most)
                     except (MemoryError, RuntimeError) as error:
                         if not is_out_of_memory(error):
                             raise
@@ -272,13 +273,6 @@ def edit(
         place=None if model is None else record.place,
         sequential=sequential,
     )
-
-
-def _loaded(run: Subject, device: torch.device | str | None, memory: int | None) -> PreTrainedModel:
-    """The model of a run, where there is memory for it."""
-    if find_device("auto" if device is None else str(device)).type == "cpu":
-        require_weights(run.directory, memory)
-    return run.load_model(device)
 
 
 def _place(method: EditMethod, model: PreTrainedModel | None, record: EditRecord) -> str | None:
@@ -337,18 +331,22 @@ class _Work:
     cache: Path | None
     step: Step
 
-    def carry_out(self, model: PreTrainedModel, missing: Sequence[int | None], stack: int) -> float:
-        """Make the deltas that are missing; gives the seconds it took."""
+    def carry_out(
+        self,
+        model: PreTrainedModel,
+        missing: Sequence[int | None],
+        plans: Sequence[EditPlan],
+        most: int,
+    ) -> float:
+        """Make the deltas that are missing, `most` at once; gives the seconds it took."""
         if self.record.checkpoints:
             context = self._context(silent)
             method, record = self.method, self.record
             return carry_out_in_sequence(model, method, self.plan, context, record, self.step)
         begin = time.perf_counter()
         total = len(self.plan)
-        plans: dict[int | None, EditPlan] = {None: self.plan}
-        if self.record.single:
-            plans = {int(p.edits["edit"].item()): p for p in self.plan.singles()}
-        most = stack_size(self.method, model, stack)
+        single = self.record.single
+        by_key = {int(own.edits["edit"].item()) if single else None: own for own in plans}
         present = len(self.record.keys) - len(missing)
         for first in range(0, len(missing), most):
             some = missing[first : first + most]
@@ -361,7 +359,7 @@ class _Work:
                 self.step(done + share * step // max(steps, 1), total)
 
             context = self._context(forward)
-            found = self.method.apply(model, [plans[key] for key in some], context)
+            found = self.method.apply(model, [by_key[key] for key in some], context)
             if not first:  # what refuses a setting for this model has had its say
                 self.record.write()
             for key, delta in zip(some, found, strict=True):

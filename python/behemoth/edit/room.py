@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from behemoth.model.memory import LOADED, activation_bytes, training_bytes
+from behemoth.model.memory import LOADED, activation_bytes, training_bytes, weight_bytes
 from behemoth.model.sizes import Size
 from behemoth.support.errors import ArgumentError
 from behemoth.support.memory import available
@@ -60,7 +60,7 @@ def edit_bytes(
     config: Any = model.config
     vocabulary = int(config.vocab_size)
     size = Size.of(config.to_dict(), "model")
-    weights = sum(each.numel() * each.element_size() for each in model.parameters())
+    weights = weight_bytes(model)
     if said.effort().trainings:
         training = context.training()
         blocks = -(-training.batch_size // training.accumulate)
@@ -113,7 +113,7 @@ def fitting(
         return most
     loaded = 0
     if memory is None:  # what is free now is so beside the model, which is there
-        loaded = LOADED * sum(each.numel() * each.element_size() for each in model.parameters())
+        loaded = LOADED * weight_bytes(model)
 
     def takes(own: EditMethod, count: int) -> int:
         return edit_bytes(own, model, plans[:count], context) - loaded

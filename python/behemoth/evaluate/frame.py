@@ -24,7 +24,6 @@ from behemoth.support.errors import ArgumentError
 from behemoth.support.files import replacing
 from behemoth.support.parquet import check_target
 from behemoth.support.progress import Looking, task
-from behemoth.train.device import find_device
 from behemoth.train.room import require_weights
 
 from .prompted import Prompted, unwanted_words
@@ -145,8 +144,7 @@ def evaluate(
         whole_number("memory", memory, 1)
     check_plan(made, run, edit)
     check_rank(rank, run.corpus)
-    if find_device("auto" if device is None else str(device)).type == "cpu":
-        require_weights(run.directory, memory, "source")
+    require_weights(run.directory, device, memory, "source")
     deltas = {} if edit is None else edit.deltas()
     model = run.load_model(device)
     stack, batch_size = fitting(model, made.probes, deltas, stack, batch_size, memory)

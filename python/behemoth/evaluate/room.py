@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from behemoth.model.memory import LOADED
+from behemoth.model.memory import LOADED, weight_bytes
 from behemoth.model.sizes import Size
 from behemoth.support.errors import ArgumentError
 from behemoth.support.memory import available
@@ -60,7 +60,7 @@ def pass_bytes(
     cache = 2 * size.layers * size.width
     token = cache + _BY_WIDTH * size.width + _BY_HIDDEN * size.hidden
     row = (_OF_A_WORD + 4 * 2 * (answer + 1)) * vocabulary + 4 * token * width
-    return _FIXED + LOADED * _weights(model) + kept + changes + batch_size * row
+    return _FIXED + LOADED * weight_bytes(model) + kept + changes + batch_size * row
 
 
 def fitting(
@@ -103,13 +103,13 @@ def fitting(
     sizes = [_bytes_of(delta) for delta in deltas.values()]
     kept, largest = sum(sizes), max(sizes, default=0)
     # What is free now is so beside the model and the changes, which are there.
-    loaded = LOADED * _weights(model) + kept if memory is None else 0
+    loaded = LOADED * weight_bytes(model) + kept if memory is None else 0
     most = min(stack, max(len(sizes), 1))
 
     def takes(edits: int, rows: int) -> int:
         return pass_bytes(model, probes, edits * largest, kept, rows) - loaded
 
-    for rows in _halves(batch_size or 512) if batch_size is None else [batch_size]:
+    for rows in _halves(512) if batch_size is None else [batch_size]:
         for edits in _halves(most):
             if takes(edits, rows) <= free:
                 return (stack if edits == most else edits), rows
@@ -132,10 +132,6 @@ def _halves(most: int) -> Iterator[int]:
         yield most
         most //= 2
     yield 1
-
-
-def _weights(model: nn.Module) -> int:
-    return sum(each.numel() * each.element_size() for each in model.parameters())
 
 
 def _bytes_of(delta: EditDelta) -> int:

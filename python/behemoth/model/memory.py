@@ -6,9 +6,14 @@ beside them; the constants are fits to the peak of resident memory (tests/model/
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from .sizes import Size
 
-__all__ = ["LOADED", "activation_bytes", "training_bytes"]
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["LOADED", "activation_bytes", "training_bytes", "weight_bytes"]
 
 LOADED = 2
 """What loading a model takes, in its weights: they themselves, and what is read of their file."""
@@ -54,3 +59,8 @@ def activation_bytes(size: Size, vocabulary: int) -> int:
     if size.family != "gpt_neox":
         token = _UNFUSED * token + _LOGITS * vocabulary
     return 4 * token
+
+
+def weight_bytes(model: nn.Module) -> int:
+    """Bytes of a model's parameters."""
+    return sum(each.numel() * each.element_size() for each in model.parameters())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from behemoth.model.memory import LOADED, training_bytes
 from behemoth.support.errors import ArgumentError
@@ -10,6 +11,10 @@ from behemoth.support.memory import available
 from behemoth.support.text import bytes_text
 
 from .config import TrainConfig
+from .device import find_device
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["require_room", "require_weights"]
 
@@ -66,13 +71,20 @@ def require_room(
     )
 
 
-def require_weights(directory: Path, memory: int | None = None, name: str = "run") -> None:
+def require_weights(
+    directory: Path,
+    device: torch.device | str | None,
+    memory: int | None = None,
+    name: str = "run",
+) -> None:
     """Refuse a model whose weights alone are more than there is memory for, before it is loaded.
 
     Parameters
     ----------
     directory : Path
         Of the model.
+    device : optional
+        Where it goes, as of `Subject.load_model`; on a GPU nothing is reckoned.
     memory : int, optional
         Bytes that this process may take; what the machine or the container has free by default.
     name : str
@@ -82,6 +94,8 @@ def require_weights(directory: Path, memory: int | None = None, name: str = "run
     ------
     ArgumentError
     """
+    if find_device("auto" if device is None else str(device)).type != "cpu":
+        return
     free = available() if memory is None else memory
     needed = LOADED * sum(file.stat().st_size for file in directory.glob("*.safetensors"))
     if free is not None and needed > free:
