@@ -1,6 +1,6 @@
 """Bench of the data alone: tokens a second as int64 torch batches, with no model behind them.
 
-    python benches/data.py             # about 200 MB of disk, a minute
+    python benches/data.py             # about 200 MB of disk, two minutes
     python benches/data.py --rounds 9
 
 One corpus comes in three ways: from its spec (nothing on the disk), from its shards (np.memmap,
@@ -8,8 +8,8 @@ in the page cache), and from the same shards by the loop that small training scr
 of the map, astype, from_numpy, stack, for each block). All take turns, so that a drift of the
 machine's clock meets all of them. It asserts on no time.
 
-"One thread" is a stream whose batches are made by one thread beside an idle consumer, as in
-training on a GPU; "all cores" leaves the engine as many as there are, for large batches.
+A stream's batches are made by one thread beside an idle consumer, as in training on a GPU, or by
+as many threads as there are cores where a way says so.
 """
 
 import argparse
@@ -18,6 +18,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,14 +84,22 @@ def bench(rounds: int, directory: Path) -> dict[str, Any]:
     ways: dict[str, Callable[[], Iterator[torch.Tensor]]] = {
         f"spec, one thread, batches of {SMALL}": lambda: stream(corpus, SMALL),
         f"spec, one thread, batches of {LARGE}": lambda: stream(corpus, LARGE),
+        f"spec, all cores, batches of {SMALL}": lambda: stream(corpus, SMALL, threads=0),
         f"spec, all cores, batches of {LARGE}": lambda: stream(corpus, LARGE, threads=0),
         f"shards, one thread, batches of {SMALL}": lambda: stream(stored, SMALL),
         f"shards, one thread, batches of {LARGE}": lambda: stream(stored, LARGE),
         f"shards, a script's loop, batches of {SMALL}": lambda: script(stored, SMALL),
-        "spec, answers only": lambda: stream(corpus, SMALL, answers_only=True),
-        "spec, document mask": lambda: stream(corpus, SMALL, document_mask=True),
-        "spec, sentences of varying length": lambda: stream(repeats, SMALL),
     }
+    modes: dict[str, tuple[bh.Corpus, dict[str, Any]]] = {
+        "spec, answers only": (corpus, {"answers_only": True}),
+        "spec, document mask": (corpus, {"document_mask": True}),
+        "spec, answers and mask": (corpus, {"answers_only": True, "document_mask": True}),
+        "spec, sentences of varying length": (repeats, {}),
+        "spec, varying length, answers only": (repeats, {"answers_only": True}),
+    }
+    for name, (source, mode) in modes.items():
+        ways[name] = partial(stream, source, SMALL, **mode)
+        ways[f"{name}, all cores"] = partial(stream, source, SMALL, threads=0, **mode)
     rates: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, way in ways.items():
@@ -135,8 +144,8 @@ def main() -> None:
     )
     print("of all threads of this process: what a busy machine cannot take away.\n")
     machine.show()
-    rates = {f"{way['way']}_tokens_per_second": way["tokens_per_second"]
-             for way in results["ways"]}  # fmt: skip
+    kinds = "tokens_per_second", "tokens_per_processor_second"
+    rates = {f"{way['way']}_{kind}": way[kind] for kind in kinds for way in results["ways"]}
     machine.record("data", rates, options.note)
 
 

@@ -79,12 +79,18 @@ def label_answers(structure: NDArray[np.uint8], tokens: _I64, labels: _I64) -> N
     """
 
 def number_documents(
-    tokens: _I64, length: int, end: int, positions: _I64, numbers: _I64, labels: _I64
+    tokens: _I64,
+    length: int,
+    end: int,
+    positions: _I64,
+    numbers: _I64,
+    labels: _I64,
+    copied: bool,
 ) -> None:
     """Write the place of each token in its document and the number of its document.
 
     Both count from 0 in every block of `length` tokens. The first tokens of documents get -100
-    for a label; other labels stay. All arrays are of one length, and none is another.
+    for a label; other labels are the tokens if `copied`, and else stay. All arrays are of one length, and none is another.
     """
 
 def refusals(

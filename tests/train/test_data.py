@@ -1,5 +1,6 @@
 from itertools import islice
 from multiprocessing.reduction import ForkingPickler
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -172,6 +173,43 @@ def test_batches_that_are_kept_are_not_written_again(rich_corpus, everything, mo
     before = row.clone()
     take(stream, 20)
     assert torch.equal(row, before)
+
+
+@pytest.mark.parametrize("threads", [0, 3])
+@pytest.mark.parametrize("chunk", [1, 4 * LENGTH * BATCH])
+@pytest.mark.parametrize(
+    "options", [{}, {"answers_only": True}, {"answers_only": True, "document_mask": True}]
+)
+def test_threads_side_by_side_make_the_same_batches(
+    rich_corpus, stored, options, chunk, threads, monkeypatch
+):
+    monkeypatch.setattr("behemoth.train.data._CHUNK_TOKENS", chunk)
+    one = BlockStream(rich_corpus, DataConfig(LENGTH, BATCH, **options))
+    config = DataConfig(LENGTH, BATCH, prefetch=1, threads=threads, **options)
+    several = [BlockStream(corpus, config) for corpus in (rich_corpus, stored)]
+    kept = []
+    for batch, *others in islice(zip(one, *several, strict=True), one.blocks // BATCH + 9):
+        for other in others:
+            assert list(other) == list(batch)
+            assert all(torch.equal(other[key], value) for key, value in batch.items())
+        kept.append((batch, {key: value.clone() for key, value in batch.items()}))
+    assert several[0].state_dict() == one.state_dict()
+    # And none of them has written into a batch that is still held.
+    for batch, before in kept:
+        assert all(torch.equal(value, before[key]) for key, value in batch.items())
+
+
+def test_as_many_threads_as_asked_for_make_batches_at_once(rich_corpus, monkeypatch):
+    stream = BlockStream(rich_corpus, DataConfig(LENGTH, BATCH, prefetch=1, threads=3))
+    together, fill = Barrier(3, timeout=60), stream._reader.fill
+
+    def wait(out, token):
+        together.wait()
+        fill(out, token)
+
+    # Every thread waits in its first chunks for the two others.
+    monkeypatch.setattr(stream._reader, "fill", wait)
+    next(iter(stream))
 
 
 def test_memory_is_used_again(rich_corpus, monkeypatch):

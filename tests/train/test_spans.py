@@ -7,6 +7,7 @@ import torch
 
 from behemoth import ArgumentError, Composed, Corpus, Groups, Independent, World
 from behemoth.train.data import BlockStream, DataConfig
+from behemoth.train.spans import documents
 
 
 def take(stream, batches, key):
@@ -38,6 +39,25 @@ def test_documents_against_a_loop(rich_corpus):
                 assert batch["document_ids"][row, place] == number
                 assert batch["labels"][row, place] == (token if position else -100)
                 position, number = (0, number + 1) if token == 0 else (position + 1, number)
+
+
+@pytest.mark.parametrize("length", [2, 7, 48, 400])
+@pytest.mark.parametrize("ids", [1, 3, 150])
+def test_documents_of_random_tokens_against_a_loop(ids, length):
+    # Among them empty documents, and with 150 ids some that are longer than a block.
+    blocks = np.random.default_rng(ids).integers(0, ids, (2400 // length, length))
+    expected = np.empty((3, *blocks.shape), np.int64)
+    for row, block in enumerate(blocks.tolist()):
+        position = number = 0
+        for place, token in enumerate(block):
+            label = token if position else -100
+            expected[:, row, place] = position, number, label
+            position, number = (0, number + 1) if token == 0 else (position + 1, number)
+    for copied in (True, False):
+        labels = np.full_like(blocks, 7) if copied else blocks.copy()
+        positions, numbers = np.full_like(blocks, 7), np.full_like(blocks, 7)
+        documents(blocks, positions, numbers, labels, copied=copied)
+        np.testing.assert_array_equal((positions, numbers, labels), expected)
 
 
 def answers(corpus, length=4096):

@@ -23,6 +23,7 @@ from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from behemoth.corpus.corpus import Corpus
 from behemoth.support.errors import ArgumentError
+from behemoth.support.provenance import cores
 
 from .memory import Memory
 from .reader import RoleReader, open_reader
@@ -30,10 +31,11 @@ from .spans import Answers, TextAnswers, documents
 
 Batch: TypeAlias = dict[str, torch.Tensor]
 
-# Tokens made at a time where batches are smaller. A call to the engine costs about 10
-# microseconds and a thread's turn 50 more, which a batch of nano's 4,096 tokens (10) does not
-# pay; 2 MB still lie in the second-level cache when the labels are made.
-_CHUNK_TOKENS = 1 << 18
+# Tokens made at a time where batches are smaller. A turn of a thread costs 50 microseconds on an
+# idle machine and 200 on a busy one, whose other programs have the caches meanwhile: on such a one
+# chunks of an eighth, which lie in the second-level cache, halved the rate. Arrays of 4 MB are
+# also the smallest for which numpy asks for huge pages.
+_CHUNK_TOKENS = 1 << 19
 
 
 @dataclass(frozen=True)
@@ -52,10 +54,10 @@ class DataConfig:
     answers_only : bool
         Loss on the tokens of answers only; see `behemoth.train.spans`.
     prefetch : int
-        Batches made ahead in a thread, 0 for none.
+        Batches made ahead in threads, 0 for none. With several threads at least one for each.
     threads : int
-        Threads that make tokens from a spec, 0 for all cores. One makes hundreds of millions
-        of tokens a second.
+        Threads that make batches, 0 for all cores; their number changes no batch. One makes
+        hundreds of millions of tokens a second.
     """
 
     block_length: int = 512
@@ -118,7 +120,7 @@ class BlockDataset(Dataset[torch.Tensor]):
 
 
 class BlockStream(IterableDataset[Batch]):
-    """An endless stream of batches, made ahead of their use by a thread.
+    """An endless stream of batches, made ahead of their use by threads.
 
     A batch is a dict of int64 tensors of shape [batch_size, block_length]: ``input_ids``;
     ``labels``, which the model shifts and which are `input_ids` itself where all tokens have
@@ -183,9 +185,11 @@ class BlockStream(IterableDataset[Batch]):
         self._block = start_block
         self._pin_memory = pin_memory
         self._end = corpus.end_of_document
-        self._reader = open_reader(corpus, config.threads)
+        # Threads that make batches side by side make each of them alone.
+        threads = 1 if config.prefetch else config.threads
+        self._reader = open_reader(corpus, threads)
         self.blocks = _whole_blocks(self._reader.tokens, config.block_length)
-        self._answers = _answers(corpus, config.threads) if config.answers_only else None
+        self._answers = _answers(corpus, threads) if config.answers_only else None
 
     @property
     def step_blocks(self) -> int:
@@ -223,43 +227,49 @@ class BlockStream(IterableDataset[Batch]):
         stride = self.step_blocks * workers
         first = self._block + self.step_blocks * worker + self._rank * self.config.batch_size
         together = max(1, _CHUNK_TOKENS // (self.config.batch_size * self.config.block_length))
+        threads = self.config.threads or cores()
         # The workers of a DataLoader are themselves ahead of their consumer.
         ahead = 0 if info is not None else -(-self.config.prefetch // together)
-        # One chunk is with the consumer and one with the thread; ids and labels, or what
+        ahead = max(ahead, threads) if ahead else 0
+        # One chunk is with the consumer and the rest with the threads; ids and labels, or what
         # `document_mask` adds, are of one size.
         memory = Memory(4 * (ahead + 2), self._pin_memory and info is None)
 
-        def make(chunk: int) -> list[Batch]:
+        def make(chunk: int) -> Batch:
             start = first + chunk * together * stride
             return self._make([start + i * stride for i in range(together)], memory)
 
-        for batches in self._made(make, ahead):
-            for batch in batches:
+        for parts in self._made(make, ahead, threads):
+            # All views at once: one at a time they cost more than the tokens in them.
+            for views in zip(*(part.unbind() for part in parts.values()), strict=True):
+                batch = dict(zip(parts, views, strict=True))
+                batch.setdefault("labels", batch["input_ids"])
                 self._block += stride
                 yield batch
 
-    def _made(self, make: Callable[[int], list[Batch]], ahead: int) -> Iterator[list[Batch]]:
-        """Make chunks 0, 1, ... in order, so many of them ahead in a thread."""
+    def _made(self, make: Callable[[int], Batch], ahead: int, threads: int) -> Iterator[Batch]:
+        """Make chunks 0, 1, ... in order, so many of them ahead in threads."""
         if ahead == 0:
             for chunk in count():
                 began = time.perf_counter()
-                batches = make(chunk)
+                parts = make(chunk)
                 self.wait_seconds += time.perf_counter() - began
-                yield batches
-        pool = ThreadPoolExecutor(1, "behemoth-data")
+                yield parts
+        pool = ThreadPoolExecutor(threads, "behemoth-data")
         try:
             pending = deque(pool.submit(make, chunk) for chunk in range(ahead))
             for chunk in count(ahead):
-                began = time.perf_counter()
-                batches = pending.popleft().result()
-                self.wait_seconds += time.perf_counter() - began
+                # First what comes next: a thread that is done must not wait for the consumer.
                 pending.append(pool.submit(make, chunk))
-                yield batches
+                began = time.perf_counter()
+                parts = pending.popleft().result()
+                self.wait_seconds += time.perf_counter() - began
+                yield parts
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _make(self, blocks: list[int], memory: Memory) -> list[Batch]:
-        """Make the batches that begin with the blocks given."""
+    def _make(self, blocks: list[int], memory: Memory) -> Batch:
+        """Make the batches that begin with the blocks given, stacked."""
         config = self.config
         size = config.batch_size
         # Where no other process has a share, a chunk's batches are one run of the stream.
@@ -282,14 +292,12 @@ class BlockStream(IterableDataset[Batch]):
         if config.document_mask:
             parts["position_ids"], parts["document_ids"] = memory.take(*shape), memory.take(*shape)
             tokens, labelled, positions, numbers = (part.numpy() for part in parts.values())
-            documents(tokens, positions, numbers, labelled, self._end)
-        batches = [{name: part[i] for name, part in parts.items()} for i in range(len(blocks))]
-        for batch in batches:
-            batch.setdefault("labels", batch["input_ids"])
-        return batches
+            copied = self._answers is None
+            documents(tokens, positions, numbers, labelled, self._end, copied=copied)
+        return parts
 
     def _fill(self, ids: NDArray[np.int64], labels: NDArray[np.int64] | None, block: int) -> None:
-        """Fill a run of the stream from a block on, behind its context, and its labels."""
+        """Fill a run of the stream from a block on, behind its context, and label its answers."""
         length = self.config.block_length
         context = 0 if self._answers is None else self._answers.context
         done, count = 0, (len(ids) - context) // length
@@ -300,12 +308,10 @@ class BlockStream(IterableDataset[Batch]):
             # A new epoch begins with a document: the end of the last one is no context of it.
             before = min(context, first * length) if done == 0 else 0
             self._reader.fill(ids[at - before : end], first * length - before)
-            if labels is not None:
+            if self._answers is not None:
+                assert labels is not None
                 place = labels[at - context : end - context]
-                if self._answers is not None:
-                    self._answers.label(ids[at - before : end], place, first * length - before)
-                else:
-                    place[:] = ids[at:end]
+                self._answers.label(ids[at - before : end], place, first * length - before)
             done += part
 
 

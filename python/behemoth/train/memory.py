@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from threading import Lock
 
 import numpy as np
 import torch
@@ -15,6 +16,8 @@ class Memory:
     Fresh memory for every batch would cost more than its tokens, for the kernel clears it. A
     tensor made by `torch.from_numpy` keeps the array alive through all its views, and through
     what autograd saved of them, so that the array's reference count says whether it is in use.
+
+    Several threads may take at once.
 
     Page-locked memory is asked for anew each time: torch keeps it, and knows which copies to a
     GPU are still under way.
@@ -29,6 +32,7 @@ class Memory:
 
     def __init__(self, kept: int, pinned: bool = False) -> None:
         self._kept, self._pinned = kept, pinned
+        self._lock = Lock()
         self._arrays: dict[int, list[NDArray[np.int64]]] = {}
         # What the count is when only the list and the loop in `take` know an array; it is not
         # the same number in every version of Python.
@@ -41,12 +45,15 @@ class Memory:
         if self._pinned:
             return torch.empty(shape, dtype=torch.int64, pin_memory=True)
         size = int(np.prod(shape))
-        arrays = self._arrays.setdefault(size, [])
-        for array in arrays:
-            if sys.getrefcount(array) == self._unused:
-                break
-        else:
-            array = np.empty(size, np.int64)
-            if len(arrays) < self._kept:
-                arrays.append(array)
-        return torch.from_numpy(array).view(shape)
+        # Held until the tensor is one more reference to its array.
+        with self._lock:
+            arrays = self._arrays.setdefault(size, [])
+            for array in arrays:
+                if sys.getrefcount(array) == self._unused:
+                    break
+            else:
+                array = np.empty(size, np.int64)
+                if len(arrays) < self._kept:
+                    arrays.append(array)
+            tensor = torch.from_numpy(array)
+        return tensor.view(shape)

@@ -124,6 +124,8 @@ def documents(
     numbers: NDArray[np.int64],
     labels: NDArray[np.int64],
     end: int = END_OF_DOCUMENT,
+    *,
+    copied: bool = False,
 ) -> None:
     """Write the place of each token in its document and the number of its document.
 
@@ -138,10 +140,12 @@ def documents(
         Gets `IGNORED` at the first token of each document, which nothing before it foretells.
     end : int
         The token that ends a document.
+    copied : bool
+        Whether `labels` gets all other tokens as well, whatever is in it.
 
     Notes
     -----
     All are contiguous, and none is another.
     """
     flat = (part.reshape(-1) for part in (positions, numbers, labels))
-    _gen.number_documents(blocks.reshape(-1), blocks.shape[-1], end, *flat)
+    _gen.number_documents(blocks.reshape(-1), blocks.shape[-1], end, *flat, copied)

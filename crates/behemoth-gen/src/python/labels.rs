@@ -21,7 +21,7 @@ fn label_answers(
     Ok(())
 }
 
-/// Writes places and numbers of documents, and takes the labels of their first tokens away.
+/// Writes places and numbers of documents, and labels, of which their first tokens have none.
 #[pyfunction]
 fn number_documents(
     py: Python<'_>,
@@ -31,6 +31,7 @@ fn number_documents(
     positions: &Bound<'_, PyArray1<i64>>,
     numbers: &Bound<'_, PyArray1<i64>>,
     labels: &Bound<'_, PyArray1<i64>>,
+    copied: bool,
 ) -> PyResult<()> {
     let mut positions = writeable("positions", positions)?;
     let mut numbers = writeable("numbers", numbers)?;
@@ -38,7 +39,12 @@ fn number_documents(
     let tokens = slice(&tokens)?;
     let (positions, numbers) = (out(&mut positions)?, out(&mut numbers)?);
     let labels = out(&mut labels)?;
-    py.detach(|| labels::number_documents(tokens, length, end, positions, numbers, labels))?;
+    let places = labels::Places {
+        positions,
+        numbers,
+        labels,
+    };
+    py.detach(|| labels::number_documents(tokens, length, end, places, copied))?;
     Ok(())
 }
 
