@@ -90,7 +90,8 @@ def number_documents(
     """Write the place of each token in its document and the number of its document.
 
     Both count from 0 in every block of `length` tokens. The first tokens of documents get -100
-    for a label; other labels are the tokens if `copied`, and else stay. All arrays are of one length, and none is another.
+    for a label; other labels are the tokens if `copied`, and else stay. All arrays are of one
+    length, and none is another.
     """
 
 def refusals(

@@ -147,5 +147,6 @@ def documents(
     -----
     All are contiguous, and none is another.
     """
-    flat = (part.reshape(-1) for part in (positions, numbers, labels))
-    _gen.number_documents(blocks.reshape(-1), blocks.shape[-1], end, *flat, copied)
+    flat = [part.reshape(-1) for part in (blocks, positions, numbers, labels)]
+    tokens, positions, numbers, labels = flat
+    _gen.number_documents(tokens, blocks.shape[-1], end, positions, numbers, labels, copied)

@@ -24,7 +24,6 @@ fn label_answers(
 /// Writes places and numbers of documents, and labels, of which their first tokens have none.
 #[pyfunction]
 fn number_documents(
-    py: Python<'_>,
     tokens: PyReadonlyArray1<'_, i64>,
     length: usize,
     end: i64,
@@ -33,6 +32,7 @@ fn number_documents(
     labels: &Bound<'_, PyArray1<i64>>,
     copied: bool,
 ) -> PyResult<()> {
+    let py = labels.py();
     let mut positions = writeable("positions", positions)?;
     let mut numbers = writeable("numbers", numbers)?;
     let mut labels = writeable("labels", labels)?;
