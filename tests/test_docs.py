@@ -30,7 +30,8 @@ GROUPS = ("grammar", "study", "tokenizer", "zoo")
 FROM = ["from-easyedit.md", "from-open-unlearning.md", "from-tofu.md"]
 PAGES = [
     "tutorial.md", "adding-a-method.md", "leaderboard.md", "suites.md", "studies.md", "export.md",
-    "worlds.md", "json.md", "streaming.md", "zoo.md", "clusters.md", "stores.md", *FROM,
+    "worlds.md", "json.md", "streaming.md", "zoo.md", "clusters.md", "stores.md", "metrics.md",
+    *FROM,
 ]  # fmt: skip
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _FILE = re.compile(r"# ([\w./-]+\.(?:toml|py))\n")
@@ -122,6 +123,7 @@ def _shape(line):
         pytest.param("tutorial.md", marks=pytest.mark.slow),  # they train: a minute of one core
         pytest.param("adding-a-method.md", marks=pytest.mark.slow),
         pytest.param("leaderboard.md", marks=pytest.mark.slow),
+        pytest.param("metrics.md", marks=pytest.mark.slow),
         pytest.param("suites.md", marks=pytest.mark.slow),
         pytest.param("zoo.md", marks=pytest.mark.slow),
         "studies.md",

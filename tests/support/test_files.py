@@ -10,7 +10,15 @@ import time
 
 import pytest
 
-from behemoth.support.files import open_to_append, replacing, sweep, sweep_folder, write_bytes
+from behemoth.support import files
+from behemoth.support.files import (
+    open_to_append,
+    remove_folder,
+    replacing,
+    sweep,
+    sweep_folder,
+    write_bytes,
+)  # fmt: skip
 
 
 def started(script, *words):
@@ -116,6 +124,18 @@ def test_what_a_killed_writer_left_goes_and_what_one_is_at_stays(tmp_path):
         sweep_folder(tmp_path)
     assert names(tmp_path) == ["a"]
     assert file.read_bytes() == b"whole"
+
+
+def test_a_folder_is_removed_whole(tmp_path, monkeypatch):
+    folder = tmp_path / "step-2"
+    folder.mkdir()
+    (folder / "state").write_text("whole")
+    with monkeypatch.context() as killed:
+        killed.setattr(files.shutil, "rmtree", lambda *_, **__: None)
+        remove_folder(folder)
+    assert not folder.exists() and len(list(tmp_path.iterdir())) == 1
+    sweep_folder(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_folders_of_others_are_not_swept(tmp_path):

@@ -14,7 +14,7 @@ from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.files import replacing, write_bytes
 from behemoth.support.locks import lock_folder
 from behemoth.support.progress import Looking, task
-from behemoth.support.replacement import Kind, foreign, recover, succession
+from behemoth.support.replacement import Kind, foreign, is_under_way, recover, succession
 
 from .source import TABLE_FILE, read_source
 
@@ -195,5 +195,7 @@ def _check(directory: Path, force: bool) -> None:
         raise CorpusError(
             f"{fspath(directory)} holds something else ({other}); allowed: a new or empty directory"
         )
-    if (directory / SPEC.record).exists() and not force:
+    # One that was killed between its last file and its end is gone on with.
+    there = (directory / SPEC.record).exists() and not is_under_way(directory, SPEC)
+    if there and not force:
         raise CorpusError(f"{fspath(directory)} holds a spec already; --force replaces it")

@@ -29,6 +29,7 @@ __all__ = ["document_divergences", "document_losses", "perplexity"]
 
 _TOKENS = 1 << 13  # of a pass
 _LOGITS = 1 << 20  # that are there at a time: 4 MB in float32, about a second-level cache
+_WAITING = 1 << 25  # logits of a pass that are kept until it is edited: 128 MB in float32
 
 
 def document_losses(
@@ -68,12 +69,14 @@ def document_divergences(
         The sum over what is predicted of each document, and how many tokens that are.
     """
     sums, counts = np.zeros(len(documents)), np.zeros(len(documents), np.int64)
+    # The unedited logits of a pass wait for the edited ones.
+    most = max(64, _WAITING // model.config.vocab_size)
     with evaluating(model), torch.no_grad():
-        for chosen, tokens, inside in _batches(model, documents, delta):
-            before = _log_probabilities(model, tokens)
+        for chosen, tokens, inside in _batches(model, documents, delta, min(most, _TOKENS)):
+            before = torch.cat([*_logits(model, tokens, inside)])
+            own = torch.zeros(inside.shape, dtype=torch.float64, device=inside.device)
             with delta.apply(model):
-                after = _log_probabilities(model, tokens)
-            own = (before.exp() * (before - after)).sum(2).masked_fill(~inside, 0.0)
+                own[inside] = _divergences(before, _logits(model, tokens, inside))
             sums[chosen] = own.sum(1).cpu().numpy()
             counts[chosen] = inside.sum(1).cpu().numpy()
     return sums, counts
@@ -89,6 +92,7 @@ def _batches(
     model: PreTrainedModel,
     documents: Sequence[NDArray[np.integer]],
     delta: EditDelta | None = None,
+    most_tokens: int = _TOKENS,
 ) -> Iterator[tuple[NDArray[np.intp], Tensor, Tensor]]:
     """Documents of about one length: which they are, tokens [B, T], what is predicted [B, T-1]."""
     device = next(model.parameters()).device
@@ -98,7 +102,7 @@ def _batches(
     first = 0
     while first < len(order):
         last = first + 1
-        while last < len(order) and (last + 1 - first) * lengths[order[last]] <= _TOKENS:
+        while last < len(order) and (last + 1 - first) * lengths[order[last]] <= most_tokens:
             last += 1
         chosen = order[first:last]
         width = max(int(lengths[chosen].max()), 2)
@@ -112,7 +116,38 @@ def _batches(
 
 
 def _losses(model: PreTrainedModel, tokens: Tensor, inside: Tensor) -> Tensor:
-    """Of what is predicted inside documents, in order: float64 [predicted].
+    """Of what is predicted inside documents, in order: float64 [predicted]."""
+    wanted = tokens[:, 1:][inside][:, None]
+    found, first = [wanted.new_empty(0, dtype=torch.float64)], 0
+    for logits in _logits(model, tokens, inside):
+        own = wanted[first : first + len(logits)]
+        found.append((logits.logsumexp(1) - logits.gather(1, own)[:, 0]).double())
+        first += len(logits)
+    return torch.cat(found)
+
+
+def _divergences(before_pv: Tensor, edited: Iterator[Tensor]) -> Tensor:
+    """KL(unedited || edited) of what is predicted, in order: float64 [predicted].
+
+    In float64, since differences of small probabilities are looked at.
+
+    Parameters
+    ----------
+    before_pv : float [p, V]
+        Logits.
+    edited : iterator of float [rows, V]
+        The edited model's, in parts.
+    """
+    found, first = [before_pv.new_empty(0, dtype=torch.float64)], 0
+    for logits in edited:
+        own = before_pv[first : first + len(logits)].double().log_softmax(1)
+        found.append((own.exp() * (own - logits.double().log_softmax(1))).sum(1))
+        first += len(logits)
+    return torch.cat(found)
+
+
+def _logits(model: PreTrainedModel, tokens: Tensor, inside: Tensor) -> Iterator[Tensor]:
+    """Of what is predicted inside documents, in order, some rows at a time: float [rows, V].
 
     Logits of padding are not worked out, and those of a few rows are there at a time: of a text's
     tokenizer they are many, and memory is what such a pass would wait for.
@@ -120,15 +155,6 @@ def _losses(model: PreTrainedModel, tokens: Tensor, inside: Tensor) -> Tensor:
     architecture = Architecture.of(model)
     head = model.get_submodule(architecture.head)
     states = backbone(model)(input_ids=tokens, use_cache=False)[0][:, :-1][inside]
-    wanted = tokens[:, 1:][inside][:, None]
     rows = max(64, _LOGITS // model.config.vocab_size)
-    found = []
-    for part, own in zip(states.split(rows), wanted.split(rows), strict=True):
-        logits = architecture.logits(head, part).float()
-        found.append((logits.logsumexp(1) - logits.gather(1, own)[:, 0]).double())
-    return torch.cat(found) if found else states.new_empty(0, dtype=torch.float64)
-
-
-def _log_probabilities(model: PreTrainedModel, tokens: Tensor) -> Tensor:
-    """Of all tokens that can come next, in float64: differences of small ones are looked at."""
-    return model(input_ids=tokens, use_cache=False).logits[:, :-1].double().log_softmax(-1)
+    for part in states.split(rows):
+        yield architecture.logits(head, part).float()

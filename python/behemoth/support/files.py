@@ -140,6 +140,12 @@ def sweep_folder(folder: Path) -> None:
         sweep(folder / name)
 
 
+def remove_folder(path: Path) -> None:
+    """Remove a folder with all that is in it: a kill leaves it whole, or what `sweep` knows."""
+    with _private(path) as room:
+        path.rename(room / path.name)
+
+
 def _clear(room: Path, path: Path) -> None:
     old = room / f"{path.name}{_OLD}"
     if not room.is_dir() or not {entry.name for entry in room.iterdir()} <= {path.name, old.name}:

@@ -15,6 +15,7 @@ All moves are renames on one file system. While there are several to do the fold
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Generator, Iterable
@@ -25,8 +26,8 @@ from pathlib import Path
 from .files import left_by_writers, sweep_folder, write_bytes
 
 __all__ = [
-    "RECORDS", "Kind", "clear", "finish", "foreign", "recover", "replaced", "succeeds",
-    "succession",
+    "RECORDS", "Kind", "clear", "finish", "foreign", "is_under_way", "recover", "replaced",
+    "succeeds", "succession",
 ]  # fmt: skip
 
 RECORDS = (
@@ -79,7 +80,7 @@ def foreign(place: Path, kind: Kind) -> str | None:
         return _UNFINISHED
     names = sorted(entry.name for entry in place.iterdir())
     other = [name for name in names if name in RECORDS and name != kind.record]
-    if other or (place / kind.record).is_file() or _is_under_way(place, kind):
+    if other or (place / kind.record).is_file() or is_under_way(place, kind):
         return other[0] if other else None
     # Killed while it said that it had begun: the first that is written, so it may lie here alone.
     left = {room.name for room in left_by_writers(place / _UNFINISHED)}
@@ -125,7 +126,13 @@ def replaced(place: Path) -> Path | None:
 
 def succeeds(place: Path, kind: Kind) -> bool:
     """Whether what is there replaces something and is not whole: `force` goes on with it."""
-    return _is_under_way(place, kind) and replaced(place) is not None
+    return is_under_way(place, kind) and replaced(place) is not None
+
+
+def is_under_way(place: Path, kind: Kind) -> bool:
+    """Whether a directory of a kind was begun, and not ended."""
+    file = place / _UNFINISHED
+    return file.is_file() and file.read_text(encoding="utf-8").strip() == kind.record
 
 
 def recover(place: Path, kind: Kind) -> None:
@@ -143,20 +150,15 @@ def recover(place: Path, kind: Kind) -> None:
 def finish(place: Path) -> None:
     """Remove what was set aside: its successor is whole."""
     (place / _UNFINISHED).unlink(missing_ok=True)
-    if place.is_dir():
-        for folder in (place, *(path for path in place.iterdir() if _is_folder(path))):
-            sweep_folder(folder)
+    for folder, inside, _ in os.walk(place):  # follows no links
+        inside[:] = [name for name in inside if not name.startswith(".")]
+        sweep_folder(Path(folder))
     for number, path in _folders(place, _ASIDE):
         going = place / f"{_GOING}{number}"
         # Parts of one corpus may come to its end at once.
         with suppress(FileNotFoundError):
             path.rename(going)
             shutil.rmtree(going)
-
-
-def _is_under_way(place: Path, kind: Kind) -> bool:
-    file = place / _UNFINISHED
-    return file.is_file() and file.read_text(encoding="utf-8").strip() == kind.record
 
 
 def _set_aside(place: Path, kind: Kind) -> Path | None:

@@ -9,7 +9,6 @@ It is written under another name, synced and renamed. Checkpoints of the history
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ from transformers import PreTrainedModel
 
 from behemoth.support.digests import FILES, check, digests, read_sealed, sealed
 from behemoth.support.errors import CorpusError
-from behemoth.support.files import as_json, replacing, sweep_folder, write_bytes
+from behemoth.support.files import as_json, remove_folder, replacing, sweep_folder, write_bytes
 
 from .errors import TrainError
 from .sharding import part_of
@@ -127,7 +126,7 @@ class Checkpoints:
             if step_of(path) in history:
                 (path / _OPTIMISER).unlink(missing_ok=True)
             else:
-                shutil.rmtree(path)
+                remove_folder(path)
         sweep_folder(self.directory)
 
     def settle(self, history: frozenset[int]) -> None:
@@ -137,7 +136,8 @@ class Checkpoints:
                 if step_of(path) in history:
                     (path / _OPTIMISER).unlink()
                 else:
-                    shutil.rmtree(path)
+                    remove_folder(path)
+        sweep_folder(self.directory)
 
     def _all(self) -> list[Path]:
         return sorted(self.directory.glob("step-*"), key=step_of)

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from behemoth.model.architecture import Architecture
 from behemoth.model.modules import backbone
 from behemoth.support.errors import ArgumentError
-from behemoth.support.files import replacing
+from behemoth.support.files import replacing, sweep
 from behemoth.support.progress import Step, silent
 
 from .keys import watching
@@ -92,6 +92,8 @@ def covariances(
     if cache is not None:
         name = f"{model_hash(model)[:24]}-{corpus.spec_hash[:24]}-{layout.name}-{samples}"
         files = {layer: cache / "covariances" / f"{name}-{layer}.safetensors" for layer in layers}
+    for file in files.values():  # a killed writer may have left its folder beside a whole file
+        sweep(file)
     device = next(model.parameters()).device
     found = {layer: _load(file, device) for layer, file in files.items() if file.exists()}
     missing = [layer for layer in layers if layer not in found]

@@ -31,7 +31,7 @@ from behemoth.plan.compile import compile_plan
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.plan.request import EditRequest
 from behemoth.support.errors import ArgumentError
-from behemoth.support.files import replacing
+from behemoth.support.files import replacing, sweep
 from behemoth.support.progress import Step
 
 from .factors import factors_of
@@ -120,6 +120,8 @@ def taught(
     """
     parameter = next(model.parameters())
     like = torch.empty(0, dtype=wide_type(parameter.dtype), device=parameter.device)
+    if file is not None:
+        sweep(file)  # a killed writer may have left its folder beside a whole file
     if file is not None and file.exists():
         return restored(load_file(file), like)
     editors = _Class(model, modules, _practice(corpus, half, lesson), lesson, like).train(step)
