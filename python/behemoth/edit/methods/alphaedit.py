@@ -28,10 +28,9 @@ class AlphaEdit(LocateAndEdit):
 
     A small model's covariance has no null space, and how fast its spectrum falls depends on what
     the model reads: a thousandth of the trace is a quarter of the directions where facts are
-    sentences of tokens, and one in sixty where they are text. Of the publication's models it is
-    most of them. So half of the directions are in it at the least. That share and the damping
-    are those with the best mean, over three models of either kind, of the harmonic mean of edits
-    that come off and known bystanders that stay, as benches/batches.py chooses.
+    sentences of tokens, and one in sixty where they are text, so half of the directions are in it
+    at the least. That share and the damping are those with the best mean, over three models of
+    either kind, of the harmonic mean of edits that come off and known bystanders that stay.
 
     Attributes
     ----------
