@@ -289,7 +289,7 @@ class Entries:
         self.radii = self.radii.clone()
         self.radii[place] = radius
 
-    def _add(self, key: Tensor, answer: tuple[int, ...], value: Tensor, radius: float) -> None:
+    def _add(self, key: Tensor, answer: int, value: Tensor, radius: float) -> None:
         import torch
 
         own, square = key.new_tensor([radius]), key.square().sum()[None]
