@@ -32,7 +32,7 @@ GRIDS = {
     "rome": {"ridge": (1e-5,)},
     "memit": {"weight": (0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0)},
     "emmet": {"slack": (0.0, 0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0)},
-    "alphaedit": {"damping": (0.1, 0.3, 1.0, 3.0)},
+    "alphaedit": {"damping": (0.1, 0.3, 0.5, 1.0, 3.0)},
 }
 EDITS = 40  # at least, over the batches of one size
 

@@ -5,6 +5,7 @@ import torch
 
 from behemoth.edit.methods.alphaedit import AlphaEdit
 from behemoth.edit.methods.emmet import Emmet
+from behemoth.edit.methods.grace import Grace
 from behemoth.edit.methods.memit import Memit
 from behemoth.edit.methods.rome import Rome
 from behemoth.edit.protocol import EditContext
@@ -20,6 +21,7 @@ FEW = {"samples": 2_000, "prefixes": 0, "steps": 60, "learning_rate": 0.3, "deca
         Memit(**FEW, weight=0.01),
         Emmet(**FEW, slack=0.0),
         AlphaEdit(**FEW, damping=0.001, energy=0.5),
+        Grace(layer=-1, learning_rate=0.3),
     ],
     ids=lambda method: method.info.name,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from behemoth.edit.memory.rows import answer_losses, answering, prompt_ends, seen_by
+from behemoth.edit.memory.rows import answer_losses, answering, deciding, seen_by
 from behemoth.edit.memory.tail import Tail
 from behemoth.edit.methods.grace import Grace
 from behemoth.edit.methods.wise import Wise
@@ -57,7 +57,8 @@ def test_losses_and_gradients_are_those_of_the_whole_model(family, layer):
     labels = torch.full_like(tokens, IGNORED)
     for row, (begin, end) in enumerate([(4, 5), (5, 8), (8, 9)]):
         labels[row, begin:end] = tokens[row, begin:end]
-    places = (torch.arange(3), prompt_ends(labels))
+    places = deciding(labels)
+    assert [each.tolist() for each in places] == [[0, 1, 1, 1, 2], [3, 4, 5, 6, 7]]
     found = []
     for way in (Tail, WholeModel):
         one = way(model, layer, tokens, labels, places)

@@ -1,7 +1,10 @@
-"""AlphaEdit: preserved keys keep their outputs, and the projector is a null space by energy."""
+"""AlphaEdit: preserved keys keep their outputs; the null space by energy and by directions."""
 
+import pytest
 import torch
 
+from behemoth import ArgumentError
+from behemoth.edit.locate.covariance import Covariance
 from behemoth.edit.methods.alphaedit import AlphaEdit, null_space
 from behemoth.edit.protocol import EditContext
 
@@ -17,6 +20,29 @@ def test_null_space_leaves_out_the_share_of_energy():
         torch.testing.assert_close(projector @ projector, projector)
         wanted = rotation[:, 6 - kept :] @ rotation[:, 6 - kept :].T
         torch.testing.assert_close(projector, wanted, rtol=0, atol=1e-9)
+
+
+def test_null_space_has_a_share_of_the_directions_where_the_spectrum_is_flat():
+    values = torch.tensor([2.0, 1.8, 1.6, 1.4, 1.2, 1.0], dtype=torch.float64)
+    rotation, _ = torch.linalg.qr(torch.randn(6, 6, dtype=torch.float64))
+    matrix = rotation @ torch.diag(values) @ rotation.T
+    assert null_space(matrix, 0.999).shape == (6, 0)
+    for directions, kept in ((0.5, 3), (0.7, 4), (0.99, 5)):
+        basis = null_space(matrix, 0.999, directions)
+        wanted = rotation[:, 6 - kept :] @ rotation[:, 6 - kept :].T
+        torch.testing.assert_close(basis @ basis.T, wanted, rtol=0, atol=1e-9)
+    # Where energy leaves more to the null space it decides, and an eigenvalue does before both.
+    assert null_space(matrix, 0.3, 0.5).shape == (6, 4)
+    assert null_space(matrix, 0.999, 0.5, eigenvalue=1.1).shape == (6, 1)
+
+
+def test_an_edit_comes_about_where_the_spectrum_is_flat(equations):
+    keys, residuals, _ = equations(3)
+    covariance = Covariance(torch.diag(torch.linspace(1, 2, 24, dtype=torch.float64)), 500)
+    change = AlphaEdit().solve(keys, residuals, covariance, keys.T[:0]).to_dense()
+    assert (change @ keys).norm() > 0.3 * residuals.norm()
+    alone = AlphaEdit(directions=0).solve(keys, residuals, covariance, keys.T[:0]).to_dense()
+    assert not alone.any(), "by energy alone there is no null space"
 
 
 def test_null_space_does_not_depend_on_the_scale(equations):
@@ -38,7 +64,7 @@ def test_preserved_keys_keep_their_outputs(equations):
 def test_update_solves_the_published_equations(equations):
     keys, residuals, covariance = equations(3, rank=12)
     earlier = torch.randn(5, 24, dtype=torch.float64)
-    method = AlphaEdit(energy=0.999, damping=0.3)
+    method = AlphaEdit(energy=0.999, directions=0, damping=0.3)
     dense = method.solve(keys, residuals, covariance, earlier).to_dense()
     basis = null_space(covariance.matrix_ff, 0.999)
     projector = basis @ basis.T
@@ -63,3 +89,9 @@ def test_applies(network, compiled, small_corpus):
     assert delta.failure is None
     tokens = plan.training.filter(role="edit").unique("edit")["answer"].list.len().sum()
     assert {change.rank for change in delta.changes.values()} == {tokens}
+
+
+@pytest.mark.parametrize("directions", [-0.1, 1.0])
+def test_what_is_refused(directions):
+    with pytest.raises(ArgumentError, match=r"argument 'directions': got .*, allowed: from 0 and"):
+        AlphaEdit(directions=directions)

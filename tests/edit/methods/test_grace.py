@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from behemoth import ArgumentError
-from behemoth.edit.methods.grace import Entries, Grace
+from behemoth.edit.methods.grace import Entries, Grace, _Search
 from behemoth.edit.protocol import EditContext, Remembering
 
 
@@ -43,8 +43,8 @@ def test_entries_follow_the_published_rules(epsilon):
     answers = torch.randint(0, 2, (60,), generator=generator).tolist()
     entries, published = Entries(), Published()
     for key, answer in zip(keys, answers, strict=True):
-        entries.take(key, (answer,), torch.zeros(3), epsilon)
-        published.take(key.tolist(), (answer,), epsilon)
+        entries.take(key, answer, torch.zeros(3), epsilon)
+        published.take(key.tolist(), answer, epsilon)
     assert entries.answers == [entry[2] for entry in published.book]
     torch.testing.assert_close(entries.keys, torch.tensor([e[0] for e in published.book]).double())
     wanted = torch.tensor([entry[1] for entry in published.book]).double()
@@ -56,7 +56,7 @@ def test_a_radius_that_was_widened_holds_the_key_it_was_widened_for():
     entries = Entries()
     first, second = torch.zeros(2).double(), torch.tensor([0.7, 0.4]).double()
     for key in (first, second):
-        entries.take(key, (1,), torch.zeros(3), 0.5)
+        entries.take(key, 1, torch.zeros(3), 0.5)
     assert len(entries) == 1
     x, own = second[None], torch.ones(1, 3)
     assert torch.equal(entries.codebook().alone().respond(x, own), torch.zeros(1, 3))
@@ -66,8 +66,8 @@ def test_the_same_prompt_again_gets_its_latest_answer():
     entries = Entries()
     key = torch.tensor([0.3, 0.4]).double()
     for answer in (1, 2):
-        entries.take(key, (answer,), torch.zeros(3), 0.5)
-    assert entries.answers == [(2,)] and float(entries.radii) == 0.5
+        entries.take(key, answer, torch.zeros(3), 0.5)
+    assert entries.answers == [2] and float(entries.radii) == 0.5
 
 
 def test_the_loss_of_the_search_is_that_of_the_edited_model(model, compiled, small_corpus):
@@ -89,13 +89,59 @@ def test_the_loss_of_the_search_is_that_of_the_edited_model(model, compiled, sma
     own = (losses.sum(1) / (labels != IGNORED).sum(1)).mean()
     assert delta.trace[-1]["loss"] == pytest.approx(float(own), rel=1e-9)
     assert delta.trace[-1]["loss"] < delta.trace[0]["loss"] - 1
-    # Nothing moves before the token that asks.
+    # Nothing moves before the token that asks, and every token of an answer has an entry.
     first = (rows.labels != IGNORED).int().argmax(1) - 1
     for row, place in enumerate(first.tolist()):
         torch.testing.assert_close(logits[row, :place], before[row, :place])
         assert not torch.allclose(logits[row, place], before[row, place])
     [memory] = delta.of_modules.values()
-    assert delta.of_parameters == {} and len(memory.radii) == len(rows)
+    assert delta.of_parameters == {} and len(memory.radii) == (labels != IGNORED).sum()
+
+
+def test_every_token_of_an_answer_has_an_entry_where_it_is_decided(model, compiled, small_corpus):
+    plan = compiled(2, seed=1)
+    going = Grace(layer=1, epsilon=1e-6, steps=1).in_sequence(model, EditContext(small_corpus))
+    going(plan)
+    memory = going.memory()
+    keys, said = [], []
+    inputs = []
+    handle = model.gpt_neox.layers[1].mlp.dense_4h_to_h.register_forward_pre_hook(
+        lambda _, given: inputs.append(given[0][0])
+    )
+    for row in plan.training.filter(role="edit").unique("prompt").iter_rows(named=True):
+        prompt, answer = row["prompt"], row["answer"]
+        assert len(answer) > 1
+        for place, token in enumerate(answer):
+            with torch.no_grad():
+                model(input_ids=torch.tensor([prompt + answer[:place]]))
+            keys.append(inputs[-1][-1])
+            said.append(token)
+    handle.remove()
+    distances = torch.cdist(torch.stack(keys), memory["keys"])
+    nearest = distances.argmin(1)
+    assert sorted(nearest.tolist()) == list(range(len(keys))), "one entry for each token"
+    assert distances.amin(1).max() < 1e-6
+    assert memory["answers"][nearest, 0].tolist() == said
+
+
+def test_a_value_that_another_of_its_row_undoes_is_gone_on_with():
+    search = object.__new__(_Search)
+    search.method = Grace(steps=100, learning_rate=0.1, stop_loss=0.05)
+    # The first is right while the second is nothing, and has to follow it.
+    search._losses = lambda values: torch.stack([
+        (values[0] - values[1]).square().sum(), (values[1] - 1).square().sum()
+    ])  # fmt: skip
+    values, losses = search._adam(torch.zeros(2, 1), EditContext(corpus=None))
+    assert losses[0].tolist() == [0.0, 1.0]
+    assert float(losses[-1].max()) < 0.05 and float(values[0]) > 0.6
+
+
+def test_a_memory_with_whole_answers_is_gone_on_with_by_their_first_tokens(model, small_corpus):
+    going = Grace(layer=1).in_sequence(model, EditContext(small_corpus))
+    keys, values = torch.eye(2, 24).double(), torch.zeros(2, 16).double()
+    whole = torch.tensor([[7, 9, -1], [8, -1, -1]])
+    going.recall({"keys": keys, "values": values, "radii": torch.ones(2), "answers": whole})
+    assert going.memory()["answers"].tolist() == [[7], [8]]
 
 
 @pytest.mark.exact

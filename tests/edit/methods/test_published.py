@@ -187,19 +187,23 @@ def test_emmet(model, compiled, small_corpus, context, slack):
     compare(delta, layer_by_layer(model, sites, (0, 1), goals, update))
 
 
-@pytest.mark.parametrize("published", [True, False])
-def test_alphaedit_in_sequence(model, compiled, small_corpus, context, published):
+@pytest.mark.parametrize("null", ["eigenvalue", "energy", "directions"])
+def test_alphaedit_in_sequence(model, compiled, small_corpus, context, null):
     plans = [compiled(3, seed=1), compiled(2, seed=8)]
-    settings = {"damping": 0.1}
-    if published:
-        settings = {"eigenvalue": 0.02, "damping": 10.0, "absolute": True}
-    method = AlphaEdit(layers=(0, 1), token="subject", energy=0.99, **settings, **COMMON)
+    settings = {
+        "eigenvalue": {"eigenvalue": 0.02, "damping": 10.0, "absolute": True},
+        "energy": {"energy": 0.99, "directions": 0, "damping": 0.1},
+        "directions": {"energy": 0.9999, "directions": 0.75, "damping": 0.1},
+    }[null]
+    method = AlphaEdit(layers=(0, 1), token="subject", **settings, **COMMON)
     projectors = {}
     for layer in (0, 1):
         matrix, _ = covariance(model, small_corpus, layer)
         values, vectors = torch.linalg.eigh(matrix)
-        if published:
+        if null == "eigenvalue":
             left_out = values >= 0.02
+        elif null == "directions":
+            left_out = torch.arange(24) >= 18
         else:
             left_out = values.flip(0).cumsum(0).flip(0) < 0.99 * values.sum() + values
         basis = vectors[:, ~left_out]
@@ -217,7 +221,9 @@ def test_alphaedit_in_sequence(model, compiled, small_corpus, context, published
 
         def update(keys, residuals, layer, seen=seen):
             projector = projectors[layer]
-            damping = 10.0 if published else 0.1 * (projector @ keys).square().sum(0).mean()
+            damping = (
+                10.0 if null == "eigenvalue" else 0.1 * (projector @ keys).square().sum(0).mean()
+            )
             seen[layer] = keys @ keys.T
             left = projector @ (keys @ keys.T + earlier[layer]) + damping * identity(projector)
             return torch.linalg.solve(left, projector @ keys @ residuals.T).T

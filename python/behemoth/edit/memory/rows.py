@@ -19,12 +19,16 @@ from behemoth.model.labels import IGNORED
 from behemoth.model.modules import backbone
 from behemoth.model.precision import widened
 
-__all__ = ["answer_losses", "answering", "mean_losses", "prompt_ends", "seen_by"]
+__all__ = ["answer_losses", "answering", "deciding", "mean_losses", "seen_by"]
 
 
-def prompt_ends(labels_nt: Tensor) -> Tensor:
-    """The place of each prompt's last token: int64 [n]."""
-    return (labels_nt != IGNORED).int().argmax(1) - 1
+def deciding(labels_nt: Tensor) -> tuple[Tensor, Tensor]:
+    """Where tokens of answers are decided, one place before them: rows and columns, int64 [p].
+
+    They are in the order of the rows, and of the tokens in a row.
+    """
+    rows, columns = torch.nonzero(labels_nt != IGNORED, as_tuple=True)
+    return rows, columns - 1
 
 
 @torch.no_grad()
@@ -40,12 +44,12 @@ def answer_losses(model: nn.Module, tokens_nt: Tensor, labels_nt: Tensor) -> Ten
 
     No row's loss depends on which others it is with.
     """
-    rows, columns = torch.nonzero(labels_nt != IGNORED, as_tuple=True)
+    rows, columns = deciding(labels_nt)
     hidden = backbone(model)(input_ids=tokens_nt, use_cache=False)[0]
     architecture = Architecture.of(model)
     head = model.get_submodule(architecture.head)
-    logits = architecture.logits(head, hidden[rows, columns - 1])
-    return mean_losses(logits, labels_nt[rows, columns], rows, len(tokens_nt))
+    logits = architecture.logits(head, hidden[rows, columns])
+    return mean_losses(logits, labels_nt[rows, columns + 1], rows, len(tokens_nt))
 
 
 def mean_losses(logits_av: Tensor, labels_a: Tensor, rows_a: Tensor, count: int) -> Tensor:

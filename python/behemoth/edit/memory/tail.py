@@ -17,10 +17,9 @@ from torch import Tensor, nn
 
 from behemoth.edit.locate.keys import watching
 from behemoth.model.architecture import Architecture
-from behemoth.model.labels import IGNORED
 from behemoth.model.modules import backbone
 
-from .rows import answering, mean_losses
+from .rows import answering, deciding, mean_losses
 
 __all__ = ["Tail"]
 
@@ -70,8 +69,8 @@ class Tail:
         self._behind = nn.Identity() if name is None else model.get_submodule(name)
         self._norm = model.get_submodule(architecture.final_norm)
         self._head, self._logits = model.get_submodule(architecture.head), architecture.logits
-        rows, columns = torch.nonzero(labels_nt != IGNORED, as_tuple=True)
-        self._labels, self._asking = labels_nt[rows, columns], (rows, columns - 1)
+        rows, columns = deciding(labels_nt)
+        self._labels, self._asking = labels_nt[rows, columns + 1], (rows, columns)
         module = model.get_submodule(architecture.mlp_out(layer))
         self._said: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
         with torch.no_grad(), ExitStack() as entered:

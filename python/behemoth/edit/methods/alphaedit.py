@@ -26,12 +26,21 @@ class AlphaEdit(LocateAndEdit):
     P projects on the null space of the covariance, so what corpus keys give stays; Kp are the
     keys of earlier edits of a sequence, which stay as well.
 
+    A small model's covariance has no null space, and how fast its spectrum falls depends on what
+    the model reads: a thousandth of the trace is a quarter of the directions where facts are
+    sentences of tokens, and one in sixty where they are text, so half of the directions are in it
+    at the least. That share and the damping are those with the best mean, over three models of
+    either kind, of the harmonic mean of edits that come off and known bystanders that stay.
+
     Attributes
     ----------
     energy : float
         Share of the covariance's trace that the null space leaves out.
+    directions : float
+        Share of the directions that the null space has at least, whatever `energy` says; with 0
+        `energy` alone decides.
     eigenvalue : float, optional
-        The null space is that of the eigenvalues below this one, whatever `energy` says; 0.02 as
+        The null space is that of the eigenvalues below this one, whatever both say; 0.02 as
         published, which means something else for every model.
     damping : float
         Weight of the change's norm, relative to the mean squared norm of the projected keys.
@@ -41,15 +50,16 @@ class AlphaEdit(LocateAndEdit):
 
     steps: int = 25
     energy: float = 0.999
+    directions: float = 0.5
     eigenvalue: float | None = None
-    damping: float = 1.0
+    damping: float = 0.5
     absolute: bool = False
 
     banded: ClassVar[bool] = True
     published: ClassVar[str] = "the subject's last token, layers 13 to 17 of 48"
     searched: ClassVar[Searched] = {
         **LocateAndEdit.searched,
-        "energy": Range(0.5, 0.9999),  # 0.999 leaves hardly anything where keys are of text
+        "directions": Range(0.1, 0.95),
         "damping": Range(0.01, 100.0, log=True),
     }
     info: ClassVar[MethodInfo] = MethodInfo(
@@ -66,6 +76,8 @@ class AlphaEdit(LocateAndEdit):
         super().__post_init__()
         if not 0 < self.energy < 1:
             raise ArgumentError("energy", self.energy, "between 0 and 1")
+        if not 0 <= self.directions < 1:
+            raise ArgumentError("directions", self.directions, "from 0 and below 1")
         if self.eigenvalue is not None and not self.eigenvalue > 0:
             raise ArgumentError("eigenvalue", self.eigenvalue, "above 0")
         if not self.damping > 0:
@@ -77,7 +89,7 @@ class AlphaEdit(LocateAndEdit):
         """Least squares over the new and the earlier edits within the null space."""
         import torch
 
-        basis_fz = null_space(covariance.matrix_ff, self.energy, self.eigenvalue)
+        basis_fz = null_space(covariance.matrix_ff, self.energy, self.directions, self.eigenvalue)
         # Coordinates in the null space: P = Z Z^T turns the equations into symmetric ones.
         keys_zn, earlier_zm = basis_fz.T @ keys_fn, basis_fz.T @ earlier_mf.T
         scale = 1.0 if self.absolute else keys_zn.square().sum(0).mean()
@@ -88,7 +100,9 @@ class AlphaEdit(LocateAndEdit):
         return LowRank(residuals_dn, (basis_fz @ solved(normal_zz, keys_zn)).T)
 
 
-def null_space(matrix_ff: Tensor, energy: float, eigenvalue: float | None = None) -> Tensor:
+def null_space(
+    matrix_ff: Tensor, energy: float, directions: float = 0.0, eigenvalue: float | None = None
+) -> Tensor:
     """The directions that carry the least of a covariance.
 
     Parameters
@@ -97,6 +111,8 @@ def null_space(matrix_ff: Tensor, energy: float, eigenvalue: float | None = None
         Symmetric, positive semi-definite.
     energy : float
         The largest eigenvalues that together reach this share of the trace are left out.
+    directions : float
+        But of this share of the directions none is.
     eigenvalue : float, optional
         Those from this one on are left out instead.
 
@@ -112,4 +128,5 @@ def null_space(matrix_ff: Tensor, energy: float, eigenvalue: float | None = None
         return vectors_ff[:, values_f < eigenvalue]
     share_f = values_f.clamp_min(0).cumsum(0) / values_f.clamp_min(0).sum()
     # Eigenvalues rise: those whose running share stays within 1 - energy are the null space.
-    return vectors_ff[:, share_f <= 1 - energy]
+    count = max(int((share_f <= 1 - energy).sum()), int(directions * len(values_f)))
+    return vectors_ff[:, :count]

@@ -38,11 +38,12 @@ _ROUNDED = 1e-15
 class Grace:
     """Answers kept beside the model, by key (Hartvigsen et al., 2023, algorithm 1).
 
-    The key of a prompt is what goes into the MLP's output matrix of a layer at its last token. A
-    token whose key lies within the radius of the nearest entry gets the entry's value in place of
-    what the matrix gives. A key that is far from all entries becomes one; near one with the same
-    answer it widens that, and near one with another answer the two share the distance between
-    them. Values are found by Adam, from what the matrix gives, so that the answer is said.
+    The key of a token of an answer is what goes into the MLP's output matrix of a layer where that
+    token is decided: at the prompt's last token, and for the tokens after the first at the one
+    before. A token whose key lies within the radius of the nearest entry gets the entry's value in
+    place of what the matrix gives. A key that is far from all entries becomes one; near one that
+    says the same token it widens that, and near one that says another the two share the distance
+    between them. Values are found by Adam, from what the matrix gives, so that the answer is said.
 
     Attributes
     ----------
@@ -173,16 +174,13 @@ class _Sequence:
         return delta
 
     def memory(self) -> dict[str, Tensor]:
-        """Keys, values, radii and answers; answers int64 [n, most tokens], -1 beyond their ends."""
+        """Keys, values, radii and answers; answers int64 [n, 1], the token that each entry says."""
         import torch
 
         own = self.entries
         if not len(own):
             return {}
-        answers = torch.full((len(own), max(map(len, own.answers))), -1)
-        for row, answer in enumerate(own.answers):
-            answers[row, : len(answer)] = torch.tensor(answer)
-        return {**own.codebook().parts(), "answers": answers}
+        return {**own.codebook().parts(), "answers": torch.tensor(own.answers)[:, None]}
 
     def recall(self, memory: Mapping[str, Tensor]) -> None:
         """Take these for the entries of earlier edits."""
@@ -190,14 +188,13 @@ class _Sequence:
         if memory:
             device = next(self.model.parameters()).device
             keys, values, radii = (memory[name].to(device) for name in ("keys", "values", "radii"))
-            answers = [
-                tuple(token for token in row if token >= 0) for row in memory["answers"].tolist()
-            ]
+            # More columns are of a time when an entry was for all tokens of an answer.
+            answers = memory["answers"][:, 0].tolist()
             self.entries = Entries(keys, values, radii, answers)
 
 
 class Entries:
-    """A codebook that grows, with the answer that each entry is for.
+    """A codebook that grows, with the token that each entry is to have said.
 
     Its tensors are replaced and never written to, so that deltas may hold them.
     """
@@ -207,7 +204,7 @@ class Entries:
         keys: Tensor | None = None,
         values: Tensor | None = None,
         radii: Tensor | None = None,
-        answers: Sequence[tuple[int, ...]] = (),
+        answers: Sequence[int] = (),
     ) -> None:
         self.values, self.radii = values, radii
         self.answers = list(answers)
@@ -258,13 +255,14 @@ class Entries:
             found.append((int(places[best]), float(distances[best])))
         return found
 
-    def take(self, key: Tensor, answer: tuple[int, ...], value: Tensor, epsilon: float) -> None:
+    def take(self, key: Tensor, answer: int, value: Tensor, epsilon: float) -> None:
         """Make room for a key and its answer.
 
         Parameters
         ----------
         key : float64 [i]
-        answer : tuple of int
+        answer : int
+            The token to be said there.
         value : float [o]
             What a new entry begins with.
         epsilon : float
@@ -291,7 +289,7 @@ class Entries:
         self.radii = self.radii.clone()
         self.radii[place] = radius
 
-    def _add(self, key: Tensor, answer: tuple[int, ...], value: Tensor, radius: float) -> None:
+    def _add(self, key: Tensor, answer: int, value: Tensor, radius: float) -> None:
         import torch
 
         own, square = key.new_tensor([radius]), key.square().sum()[None]
@@ -309,8 +307,12 @@ class Entries:
 class _Search:
     """The values of the entries that answer some rows, found in one batch.
 
-    A row looks at the entry that answers its prompt, and at no other, so that no value depends on
-    which other rows there are.
+    A row looks at the entries that say the tokens of its answer, each where that token is decided,
+    and at no other, so that no value depends on rows that share none with its own. The blocks
+    behind read what stands at earlier tokens, so the values of a row are found together.
+
+    Shape letters: n rows, p places at which a token of an answer is decided, e entries, i inputs,
+    o outputs.
     """
 
     def __init__(
@@ -319,9 +321,8 @@ class _Search:
         """Take up the rows of each plan, and make room for them in its entries."""
         import torch
 
-        from behemoth.edit.memory.rows import prompt_ends
+        from behemoth.edit.memory.rows import deciding
         from behemoth.edit.memory.tail import Tail
-        from behemoth.model.labels import IGNORED
 
         self.method, self.books = method, books
         self.device = next(model.parameters()).device
@@ -329,25 +330,25 @@ class _Search:
         padded = [rows.padded(longest) for rows in each]
         tokens_nt = torch.cat([rows.tokens for rows in padded]).to(self.device)
         labels_nt = torch.cat([rows.labels for rows in padded]).to(self.device)
-        asking = (torch.arange(len(tokens_nt), device=self.device), prompt_ends(labels_nt))
-        self.tail = Tail(model, method.layer_of(model), tokens_nt, labels_nt, asking)
-        keys_ni, values_no = self.tail.inputs.double(), widened(self.tail.outputs)
+        row_p, column_p = deciding(labels_nt)
+        self.row_p, said = row_p, labels_nt[row_p, column_p + 1].tolist()
+        self.tail = Tail(model, method.layer_of(model), tokens_nt, labels_nt, (row_p, column_p))
+        keys_pi, values_po = self.tail.inputs.double(), widened(self.tail.outputs)
         # Which entries of its book a plan's rows look at, and the places of these in the batch.
         self.chosen: list[list[int]] = []
-        entry_n: list[int] = []
+        entry_p: list[int] = []
         first = count = 0
         for book, rows in zip(books, each, strict=True):
-            mine = slice(first, first + len(rows))
-            for key, value, labels in zip(keys_ni[mine], values_no[mine], rows.labels, strict=True):
-                answer = tuple(labels[labels != IGNORED].tolist())
-                book.take(key, answer, value, method.epsilon * float(key.norm()))
+            mine = slice(first, first + len(deciding(rows.labels)[0]))
+            for key, value, token in zip(keys_pi[mine], values_po[mine], said[mine], strict=True):
+                book.take(key, token, value, method.epsilon * float(key.norm()))
             # Entries that came later may be nearer.
-            owners = [place for place, _ in book.nearest(keys_ni[mine])]
+            owners = [place for place, _ in book.nearest(keys_pi[mine])]
             own = sorted(set(owners))
-            entry_n += [count + own.index(owner) for owner in owners]
+            entry_p += [count + own.index(owner) for owner in owners]
             self.chosen.append(own)
-            first, count = first + len(rows), count + len(own)
-        self.entry_n = torch.tensor(entry_n, device=self.device)
+            first, count = mine.stop, count + len(own)
+        self.entry_p = torch.tensor(entry_p, device=self.device)
 
     def run(self, context: EditContext) -> tuple[list[str | None], list[list[dict[str, Any]]]]:
         """Find the values; gives why there are none, and the losses by step, plan by plan."""
@@ -376,16 +377,15 @@ class _Search:
         """Values [e, o], and the loss of each of them after every step [e]."""
         import torch
 
-        method, count = self.method, len(start_eo)
+        method = self.method
         values = start_eo.detach().clone().requires_grad_()
         optimiser = torch.optim.Adam([values], lr=method.learning_rate)
-        done = torch.zeros(count, dtype=torch.bool, device=self.device)
         losses: list[Tensor] = []
         for step in range(method.steps + 1):
             loss_e = self._losses(values)
-            shown = loss_e.detach()
-            losses.append(shown if not losses else torch.where(done, losses[-1], shown))
-            done |= ~shown.isfinite() | (shown < method.stop_loss)
+            losses.append(loss_e.detach())
+            # Another value of the row may undo what one has reached, which then goes on.
+            done = ~losses[-1].isfinite() | (losses[-1] < method.stop_loss)
             if step == method.steps or bool(done.all()):
                 break
             before = values.detach().clone()
@@ -400,12 +400,12 @@ class _Search:
         return values.detach(), losses
 
     def _losses(self, values_eo: Tensor) -> Tensor:
-        """Mean over an entry's rows of the losses of their answers: [e]."""
+        """Mean over an entry's places of the losses of their rows' answers: [e]."""
         import torch
 
-        given_no = values_eo[self.entry_n].to(self.tail.outputs.dtype)
-        loss_n = self.tail.losses(given_no)
-        share_e = loss_n.new_zeros(len(values_eo)).index_add(
-            0, self.entry_n, torch.ones_like(loss_n)
+        given_po = values_eo[self.entry_p].to(self.tail.outputs.dtype)
+        loss_p = self.tail.losses(given_po)[self.row_p]
+        share_e = loss_p.new_zeros(len(values_eo)).index_add(
+            0, self.entry_p, torch.ones_like(loss_p)
         )
-        return loss_n.new_zeros(len(values_eo)).index_add(0, self.entry_n, loss_n) / share_e
+        return loss_p.new_zeros(len(values_eo)).index_add(0, self.entry_p, loss_p) / share_e

@@ -261,9 +261,8 @@ class _Training:
         import torch
 
         from behemoth.edit.batch import Order, edit_rows_of, retain_rows_of
-        from behemoth.edit.memory.rows import seen_by
+        from behemoth.edit.memory.rows import deciding, seen_by
         from behemoth.edit.memory.tail import Tail
-        from behemoth.model.labels import IGNORED
 
         self.method, self.context = method, context
         name = method.module(model)
@@ -272,14 +271,12 @@ class _Training:
         rows = edit_rows_of(plan, "answer")
         like = next(model.parameters())
         tokens, labels = rows.tokens.to(like.device), rows.labels.to(like.device)
-        # A token is predicted one place before it.
-        row, column = (labels != IGNORED).roll(-1, 1).nonzero(as_tuple=True)
         self.tail = Tail(
             model,
             method.layer_of(model),
             tokens,
             labels,
-            (row, column),
+            deciding(labels),
             lambda x, _: self._given(x),
         )
         dtype = wide_type(like.dtype)
