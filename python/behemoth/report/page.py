@@ -266,9 +266,10 @@ def _legend(figure: Figure) -> str:
     if not figure.legend:
         return ""
     title = f"<span>{escape(figure.legend_title)}</span>" if figure.legend_title else ""
+    shapes = dict.fromkeys(figure.diamonds, ' class="diamond"')
     entries = "".join(
         f'<button type="button" aria-pressed="false" data-entry="{escape(name)}">'
-        f'<i style="background: {colour}"></i>{escape(name)}</button>'
+        f'<i{shapes.get(name, "")} style="background: {colour}"></i>{escape(name)}</button>'
         for name, colour in figure.legend
     )
     marks = f"<span>{escape(figure.marks)}</span>" if figure.marks else ""

@@ -50,13 +50,16 @@ def exported(figure: Figure, style: Style = SCREEN) -> dict[str, Any]:
 def _with_legend(spec: dict[str, Any], figure: Figure) -> None:
     """Give back to colours the legend that on the page is HTML."""
     legend = {"title": figure.legend_title or None, "orient": "bottom", "direction": "horizontal",
-              "columns": 4, "symbolType": "circle", "symbolOpacity": 1}  # fmt: skip
+              "columns": 4, "symbolOpacity": 1}  # fmt: skip
+    if not figure.diamonds:  # else shapes are in it, too
+        legend["symbolType"] = "circle"
 
     def walk(node: Any) -> None:
         if isinstance(node, dict):
-            colour = node.get("color")
-            if isinstance(colour, dict) and "legend" in colour and colour["legend"] is None:
-                colour["legend"] = legend
+            for channel in ("color", "shape") if figure.diamonds else ("color",):
+                encoded = node.get(channel)
+                if isinstance(encoded, dict) and "legend" in encoded and encoded["legend"] is None:
+                    encoded["legend"] = legend
             for child in node.values():
                 walk(child)
         elif isinstance(node, list):

@@ -8,7 +8,7 @@ stand on a log2 axis with plain numbers, on all charts alike.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +39,7 @@ __all__ = [
     "only",
     "positions",
     "rows",
+    "shape_of",
 ]
 
 BLUE, ORANGE, INK, QUIET = "#0072B2", "#D55E00", "#1f2328", "#59636e"
@@ -124,6 +125,8 @@ class Figure:
         A line beside the legend that explains open points and the like.
     finding : str
         What it shows, in one sentence with the size of the effect; empty where nothing can be said.
+    diamonds : frozenset of str
+        Entries whose points are diamonds, for those that share a colour with another.
     """
 
     name: str
@@ -135,6 +138,7 @@ class Figure:
     legend_title: str = ""
     marks: str = ""
     finding: str = ""
+    diamonds: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -207,6 +211,13 @@ def colour_of(field: str, colours: dict[str, str]) -> alt.Color:
     """Colour by a field whose legend the page draws itself."""
     scale = alt.Scale(domain=list(colours), range=list(colours.values()))
     return alt.Color(f"{field}:N", scale=scale, legend=None)
+
+
+def shape_of(field: str, entries: Iterable[str], diamonds: Container[str]) -> alt.Shape:
+    """Shape by the same field: circles, and diamonds for entries that share a colour with one."""
+    names = list(entries)
+    shapes = ["diamond" if name in diamonds else "circle" for name in names]
+    return alt.Shape(f"{field}:N", scale=alt.Scale(domain=names, range=shapes), legend=None)
 
 
 def faded(field: str, strong: float = 1.0) -> Any:

@@ -19,6 +19,7 @@ from behemoth.report.style import (
     label_colours,
     only,
     rows,
+    shape_of,
 )
 from behemoth.study.analysis.leaderboard import Board
 
@@ -71,21 +72,19 @@ def pareto(board: Board) -> Figure | Absent:
         return Absent(name, title, "No finished trial has both measures.")
     ends = [f"{which}{end}" for which in (across, up) for end in ("", "_low", "_high")]
     frame = frame.select("label", "family", "clusters", *ends).with_columns(
-        _front(frame, across, up),
-        pl.Series(
-            "shape",
-            ["circle" if place < _COLOURS else "diamond" for place in range(frame.height)],
-        ),
+        _front(frame, across, up)
     )
     colours = label_colours(frame["label"].to_list())
-    chart = _chart(frame, across, up, colours)
+    diamonds = frozenset(list(colours)[_COLOURS:])
+    chart = _chart(frame, across, up, colours, diamonds)
     caption = (
         f"One point a method, mean over trials; {JACKKNIFE}. The line joins methods that no other "
         "method beats on both axes, and these are named; the legend picks one out."
     )
     return Figure(
-        name, title, caption, (Panel("", chart, 380),), frame, tuple(colours.items()), "method"
-    )
+        name, title, caption, (Panel("", chart, 380),), frame, tuple(colours.items()), "method",
+        diamonds=diamonds,
+    )  # fmt: skip
 
 
 def _front(frame: pl.DataFrame, across: str, up: str) -> pl.Series:
@@ -98,7 +97,9 @@ def _front(frame: pl.DataFrame, across: str, up: str) -> pl.Series:
     return frame["label"].is_in(labels.implode()).alias("front")
 
 
-def _chart(frame: pl.DataFrame, across: str, up: str, colours: dict[str, str]) -> Any:
+def _chart(
+    frame: pl.DataFrame, across: str, up: str, colours: dict[str, str], diamonds: frozenset[str]
+) -> Any:
     top = max(1e-3, float(frame.select(pl.max_horizontal(across, f"{across}_high").max()).item()))
     domain = [0, min(1.0, top * 1.1)] if across in _LESS_IS_MORE else [0, 1]
     x_scale, y_scale = alt.Scale(domain=domain, clamp=True), alt.Scale(domain=[0, 1], clamp=True)
@@ -123,7 +124,7 @@ def _chart(frame: pl.DataFrame, across: str, up: str, colours: dict[str, str]) -
                                   y=y)
         + base.mark_rule().encode(x=x, y=alt.Y(f"{up}_low:Q", scale=y_scale), y2=f"{up}_high:Q")
         + base.mark_point(size=90).encode(
-            x=x, y=y, shape=alt.Shape("shape:N", scale=None, legend=None)
+            x=x, y=y, shape=shape_of("label", colours, diamonds)
         )
         + alt.layer(*_names(best, across, up, domain[1] / 2, x, y))
     ).add_params(only())  # fmt: skip
