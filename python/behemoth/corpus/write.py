@@ -214,12 +214,12 @@ def gen(
 
 
 def _threads_within(memory: int, threads: int) -> int:
-    """So many of the threads that were asked for, 0 for all cores, as there is memory for."""
+    """So many of the threads that were asked for, 0 for two a core, as there is memory for."""
     fits = (memory - _FIXED_BYTES) // _THREAD_BYTES
     if fits < 1:
         allowed = f"{bytes_text(_FIXED_BYTES + _THREAD_BYTES)} or more, which one thread takes"
         raise ArgumentError("memory", bytes_text(memory), allowed)
-    return min(threads or os.cpu_count() or 1, fits)
+    return min(threads or 2 * (os.cpu_count() or 1), fits)
 
 
 def write(

@@ -27,7 +27,7 @@ const SHARD_LIMIT: u64 = 1 << 20;
 /// How a corpus is written.
 #[derive(Clone, Copy, Debug)]
 pub struct WriteOptions {
-    /// Number of threads; 0 for all there are.
+    /// Number of threads; 0 for two of each core.
     pub threads: usize,
     /// Which part of how many, from 0: for arrays of jobs that share a directory.
     pub part: (u64, u64),
@@ -176,7 +176,13 @@ impl Job<'_> {
     fn write_all(&self, waiting: &[u64], threads: usize, summary: &mut Summary) -> Result<()> {
         let next = AtomicUsize::new(0);
         let written = Mutex::new(summary);
-        let threads = threads_or_all(threads).min(waiting.len()).max(1);
+        // A thread makes tokens or waits for the disk: with one of each core, 2 cores wrote 1e8 facts
+        // in 4.3 s, with two in 3.5 s, and with three or four no faster; into memory all alike.
+        let wanted = match threads {
+            0 => 2 * threads_or_all(0),
+            asked => asked,
+        };
+        let threads = wanted.min(waiting.len()).max(1);
         on_threads(threads, || {
             let result = if self.corpus.token_bytes() == 2 {
                 self.write_in_turn::<u16>(waiting, &next, &written)
