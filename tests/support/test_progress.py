@@ -74,11 +74,11 @@ def test_a_log_gets_a_line_every_half_minute():
         step(130, 1000)
         step(131, 1000)
         step(140, 1000)
-        step(161, 1000, "loss 1.5")
+        step(161, 1000, "step 161 of 1,000, loss 1.5, 0:13:20 left")
         step(1000, 1000)
     assert stream.getvalue() == (
         "training: 131 of 1.00 k steps, 1/s, 0:14:29 left\n"
-        "training: 161 of 1.00 k steps, 1/s, 0:13:59 left, loss 1.5\n"
+        "training: step 161 of 1,000, loss 1.5, 0:13:20 left\n"
         "training: 1.00 k of 1.00 k steps, 0:00:00 left\n"
     )
 

@@ -117,10 +117,10 @@ class Log:
                 return
             last = now
             said = [amount_text(unit, done, total)]
-            if speed := (done - first) / (now - begin):
+            if details is not None:  # which say it themselves, and better: trials wait for models
+                said = [str(details)]
+            elif speed := (done - first) / (now - begin):
                 said += [*_rate(unit, speed), f"{clock_text((total - done) / speed)} left"]
-            if details is not None:
-                said.append(str(details))
             self._stream.write(f"{label}: {', '.join(said)}\n")
             self._stream.flush()
 
