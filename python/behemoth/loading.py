@@ -75,7 +75,7 @@ def load(
     place = at_hand("path", path, _ALLOWED)
     with renamed(directory="path", spec="path", source="path"):
         if place.is_dir():
-            found = _directory(place)
+            found = _directory(place, path)
         elif place.suffix == ".parquet" and place.is_file():
             found = _frame(place)
         elif place.suffix == ".toml" and place.is_file():
@@ -88,7 +88,7 @@ def load(
 
 
 def _directory(
-    place: Path,
+    place: Path, given: str | PathLike[str]
 ) -> Corpus | Run | EditPlan | EditRecord | EditDelta | Results | Zoo | None:
     """Load a directory by the file that makes it what it is. A run has a spec too: that is last."""
     with needed():
@@ -107,7 +107,7 @@ def _directory(
         if (place / "edit.json").is_file():
             from behemoth.edit import read_edit
 
-            return read_edit(place)
+            return read_edit(given)  # which finds its run by it
         if (place / "delta.json").is_file():
             from behemoth.delta import EditDelta
 

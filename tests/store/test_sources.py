@@ -1,6 +1,7 @@
 """A URL wherever a directory of ours is read or written."""
 
 import json
+import shutil
 
 import pytest
 
@@ -91,6 +92,25 @@ def test_a_run_and_its_plan_are_read(trained, s3, run, tmp_path):
     assert bh.load("s3://corpora/plan").plan_hash == made.plan_hash
     frame = bh.evaluate("s3://corpora/run", "s3://corpora/plan")
     assert frame.height == bh.evaluate(trained, tmp_path / "plan").height
+    words = ("--method", "ft", "--set", "steps=2", "--json")
+    told = run("edit", "s3://corpora/run", "--plan", "s3://corpora/plan", "--out",
+               tmp_path / "edit", *words).json()  # fmt: skip
+    assert told["edits"] == 2 and not told["failed"]
+    bh.push(tmp_path / "edit", "s3://corpora/edit")
+    stored = bh.evaluate("s3://corpora/edit", "s3://corpora/plan")
+    assert stored.drop("run").equals(bh.evaluate(tmp_path / "edit", tmp_path / "plan").drop("run"))
+
+
+def test_an_edit_finds_its_run_beside_it_in_the_store(trained, s3, tmp_path):
+    s3.mkdir("lab")
+    shutil.copytree(trained, tmp_path / "run")
+    plan = bh.plan(tmp_path / "run", edits=2, out=tmp_path / "plan", repeats=2, probes=1)
+    bh.edit(tmp_path / "run", plan, "ft", tmp_path / "edit", settings={"steps": 2})
+    for name in ("run", "edit"):
+        bh.push(tmp_path / name, f"s3://lab/{name}")
+    shutil.rmtree(tmp_path / "run")
+    assert bh.evaluate("s3://lab/edit", plan).height
+    assert bh.load("s3://lab/edit").run == "s3://lab/run"
 
 
 def test_an_export_goes_there(url, directory, run, tmp_path, files, cache):

@@ -27,7 +27,7 @@ from behemoth.train.room import require_weights
 from behemoth.train.run import Run, read_subject
 
 from .protocol import EditContext, EditMethod, answers, settings_of
-from .record import EDIT, EditRecord, FailedEdit, check_place, told_edits
+from .record import EDIT, EditRecord, FailedEdit, check_place, source_of, told_edits
 from .registry import get_method
 from .room import fitting
 from .sequential import carry_out_in_sequence, checkpoints_of, settle
@@ -199,7 +199,7 @@ def edit(
     check_kinds(chosen, [made])
     record = EditRecord(
         directory=place,
-        run=Path(run).resolve(),
+        run=source_of(run),
         spec_hash=ran.corpus.spec_hash,
         plan_hash=made.plan_hash,
         method=chosen.info.name,
@@ -208,7 +208,7 @@ def edit(
         single=single,
         edits=tuple(made.edits["edit"]),
         checkpoints=checkpoints,
-        corpus=None if corpus is None or isinstance(ran, Run) else Path(corpus).resolve(),
+        corpus=None if corpus is None or isinstance(ran, Run) else source_of(corpus),
     )
     seconds = 0.0
     with lock_folder(place, wait=False) as ours:
@@ -226,7 +226,7 @@ def edit(
             context = EditContext(ran.corpus, seed=seed, run=ran.directory)
             most = 1 if sequential else stack_size(chosen, model, stack)
             most = fitting(chosen, model, plans, context, most, memory)
-        record = replace(record, place=_place(chosen, model, record))
+        record = replace(record, place=_place(chosen, model, record, ran.directory))
         with succession(place, EDIT, force=replaces):
             if model is not None:
                 kept = None if cache is None else Path(cache)
@@ -252,7 +252,7 @@ def edit(
             if adapter:
                 for key, delta in deltas.items():
                     if delta.failure is None:
-                        save_adapter(delta, record.adapter_place(key), record.run)
+                        save_adapter(delta, record.adapter_place(key), ran.directory.resolve())
                 own = [name for name in EDIT.own(place) if name.parts[0].startswith("adapter")]
                 files |= digests(place, own)
             replace(record, failed=tuple(failed), complete=True, files=files).write()
@@ -275,13 +275,15 @@ def edit(
     )
 
 
-def _place(method: EditMethod, model: PreTrainedModel | None, record: EditRecord) -> str | None:
+def _place(
+    method: EditMethod, model: PreTrainedModel | None, record: EditRecord, run: Path
+) -> str | None:
     """Where a method edits, and whether that is where tracing found the facts."""
     if model is None:
         there = EditRecord.read(record.directory)
         return None if there is None else there.place
     place = answers(method).place(model)
-    return f"{place}, as traced" if place is not None and is_traced(method, record.run) else place
+    return f"{place}, as traced" if place is not None and is_traced(method, run) else place
 
 
 def _checkpoints(

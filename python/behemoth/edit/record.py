@@ -7,21 +7,23 @@ A delta is there as a whole or not at all: ``delta/`` for a plan as one batch, o
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
 from behemoth.delta.delta import EditDelta
 from behemoth.store.source import at_hand
+from behemoth.support.checks import is_url
 from behemoth.support.digests import no_record, read_sealed, sealed
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.fields import made
 from behemoth.support.files import as_json, write_bytes
 from behemoth.support.replacement import Kind, foreign, succeeds
 
-__all__ = ["EDIT", "EditRecord", "FailedEdit", "check_place", "read_edit"]
+__all__ = ["EDIT", "EditRecord", "FailedEdit", "check_place", "read_edit", "source_of"]
 
 FORMAT_VERSION = 1
 _DELTA = ("delta.json", "delta.safetensors")
@@ -66,8 +68,8 @@ class EditRecord:
     Attributes
     ----------
     directory : Path
-    run : Path
-        The training run that was edited, or another model.
+    run : Path or str
+        The training run that was edited, or another model; text is a URL.
     spec_hash : str
         Of its corpus.
     plan_hash, method, settings, seed, single
@@ -90,7 +92,7 @@ class EditRecord:
     """
 
     directory: Path
-    run: Path
+    run: Path | str
     spec_hash: str
     plan_hash: str
     method: str
@@ -101,7 +103,7 @@ class EditRecord:
     checkpoints: tuple[int, ...] = ()
     complete: bool = False
     failed: tuple[FailedEdit, ...] = ()
-    corpus: Path | None = None
+    corpus: Path | str | None = None
     files: dict[str, str] | None = None
     place: str | None = None
 
@@ -159,11 +161,11 @@ class EditRecord:
         values = {
             "format_version": FORMAT_VERSION,
             **asdict(self),
-            "run": os.path.relpath(self.run, self.directory.resolve()),
+            "run": _told(self.run, self.directory),
         }
         del values["directory"], values["corpus"]
         if self.corpus is not None:
-            values["corpus"] = os.path.relpath(self.corpus, self.directory.resolve())
+            values["corpus"] = _told(self.corpus, self.directory)
         write_bytes(self.directory / EDIT.record, as_json(sealed(values)))
 
     @classmethod
@@ -188,13 +190,35 @@ class EditRecord:
     def _of(cls, directory: Path, values: Mapping[str, Any]) -> EditRecord:
         own = {key: value for key, value in values.items() if key != "format_version"}
         failed = tuple(made(FailedEdit, row) for row in own.get("failed", ()))
-        run = (directory / own["run"]).resolve()
-        corpus = (directory / own["corpus"]).resolve() if "corpus" in own else None
+        run = _found(own["run"], directory)
+        corpus = _found(own["corpus"], directory) if "corpus" in own else None
         places = {"directory": directory, "run": run, "corpus": corpus}
         return made(cls, {**own, **places, "failed": failed})
 
     def _place(self, name: str, key: int | None) -> Path:
         return self.directory / (name if key is None else f"{name}s/{key:05}")
+
+
+def source_of(value: str | PathLike[str]) -> Path | str:
+    """What was edited, as a record knows it: a path from the root on, or a URL."""
+    return value if isinstance(value, str) and is_url(value) else Path(value).resolve()
+
+
+def _told(place: Path | str, directory: Path) -> str:
+    return place if isinstance(place, str) else os.path.relpath(place, directory.resolve())
+
+
+def _found(told: str, directory: Path) -> Path | str:
+    return told if is_url(told) else (directory / told).resolve()
+
+
+def _beside(place: Path | str | None, directory: Path, url: str) -> Path | str | None:
+    """What lies beside an edit that came from a store is there, too."""
+    if not isinstance(place, Path):
+        return place
+    scheme, path = url.split("://", 1)
+    told = posixpath.normpath(f"{path}/{os.path.relpath(place, directory.resolve())}")
+    return place if told.startswith("..") else f"{scheme}://{told}"
 
 
 def told_edits(count: int, single: bool, method: str, sequential: bool = False) -> str:
@@ -213,7 +237,8 @@ def read_edit(directory: str | PathLike[str]) -> EditRecord:
     CorpusError
         When its record is damaged.
     """
-    record = EditRecord.read(at_hand("directory", directory, "an edit directory"))
+    place = at_hand("directory", directory, "an edit directory")
+    record = EditRecord.read(place)
     if record is None:
         raise ArgumentError(
             "directory", fspath(directory), "an edit directory (one that holds edit.json)"
@@ -224,6 +249,9 @@ def read_edit(directory: str | PathLike[str]) -> EditRecord:
             f"{fspath(directory)!r}, which is not finished",
             "a finished one (`behemoth edit` with the same arguments goes on with it)",
         )
+    if isinstance(directory, str) and is_url(directory):
+        run, corpus = (_beside(own, place, directory) for own in (record.run, record.corpus))
+        return replace(record, run=run, corpus=corpus)
     return record
 
 

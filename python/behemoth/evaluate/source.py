@@ -37,7 +37,7 @@ def open_source(
     with renamed(directory=name):
         if not (path / "edit.json").is_file():
             return path, read_subject(path, corpus), None
-        edit = read_edit(path)
+        edit = read_edit(place)
         return path, read_subject(edit.run, edit.corpus if corpus is None else corpus), edit
 
 

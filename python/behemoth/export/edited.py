@@ -71,7 +71,7 @@ class EditedModels:
         if (place / RUN).is_file():
             got = f"{fspath(directory)}, a run, which transformers loads as it is"
             raise ArgumentError("directory", got, _ALLOWED)
-        record = read_edit(place)
+        record = read_edit(directory)
         run = read_subject(record.run, record.corpus)
         failed = {row.edit: row.failure for row in record.failed}
         if edit is not None:
