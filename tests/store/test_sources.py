@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 import behemoth as bh
+from behemoth.edit import record
 from behemoth.store import place as places
 from behemoth.study.work import run as runs
 
@@ -172,3 +173,21 @@ def test_a_study_is_sent_as_it_goes_on(s3, tmp_path, monkeypatch, in_process_eng
     monkeypatch.setattr(runs, "_engine", look)
     bh.study(tmp_path / "study.toml", out="s3://corpora/live", workers=1)
     assert seen
+
+
+@pytest.mark.parametrize(
+    ("url", "told", "wanted"),
+    [
+        ("s3://lab/edits/one", "../../runs/one", "s3://lab/runs/one"),
+        ("s3://lab/a/b/c/d/e/f", "../../../../../../run", "s3://lab/run"),
+        ("file:///data/edits/one", "../../runs/one", "file:///data/runs/one"),
+        ("s3://lab/edit", "s3://other/run", "s3://other/run"),
+        # What leads out of the bucket leads nowhere else.
+        ("s3://lab/edits/one", "../../../runs/one", None),
+        ("s3://lab/one", "../../runs/one", None),
+        ("file:///data/edits/one", "../../../../runs/one", None),
+    ],
+)
+def test_what_lies_beside_an_edit_is_in_its_bucket(tmp_path, url, told, wanted):
+    found = record._found(told, tmp_path / "copy", url)
+    assert found == (wanted or (tmp_path / "copy" / told).resolve())

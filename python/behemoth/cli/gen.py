@@ -37,7 +37,8 @@ _WRITTEN = (
     flag("combinations",
          "Probes of the repeats grammar with all 432 combinations of its fillers, in place of one "
          "drawn for each fact."),
-    Option("threads", "N", "0 for two a core; the bytes are the same.", parse.count, 0),
+    Option("threads", "N", "0 for two a core, to a store one; the bytes are the same.",
+           parse.count, 0),
     Option("part", "i/n", "Write only part i of n (i from 0), for job arrays.", parse.part),
     Option("engine", "local|ray", "Where to write.", _engine, "local"),
     Option("memory", "SIZE", "Memory that it may take, such as 500MB: of the threads so many write "

@@ -57,7 +57,7 @@ def inspect(
         from .show_found import describe, show_found
 
         with needed(), renamed(path="directory"):
-            found = describe(directory)
+            found = describe(directory, named if is_url(named) else None)
         write_json({"directory": named, **found}) if json else show_found(named, found)
         return
     from behemoth.corpus import inspect as look

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["describe", "show_found"]
 
 
-def describe(directory: str) -> dict[str, Any]:
+def describe(directory: str, url: str | None = None) -> dict[str, Any]:
     """Say what a directory is, as plain values: the first is what it is called.
+
+    It may be a copy of what is at a URL.
 
     Raises
     ------
@@ -33,7 +35,7 @@ def describe(directory: str) -> dict[str, Any]:
     if is_export(directory):
         return _export(inspect_export(directory))
     # `load` refuses an edit that is not finished.
-    record = EditRecord.read(Path(directory))
+    record = EditRecord.read(Path(directory), url)
     if record is not None:
         return _edit(record)
     from behemoth import EditDelta, EditPlan, Results, Zoo, load

@@ -708,7 +708,8 @@ class Corpus:
             Or the URL of a directory in a store, such as ``s3://bucket/corpus``: shards are sent as
             they are written, and a shard for each thread is all that is here at once.
         threads : int
-            0 for two a core: one waits for the disk. The bytes are the same for any number.
+            0 for two a core, of which one may wait for the disk, and to a store for one a core.
+            The bytes are the same for any number.
         part : (int, int)
             Write only the shards of part i of n. Parts may run anywhere, at any time,
             also at once. Part 0 writes the tokenizer and the probes too.

@@ -11,7 +11,6 @@ and whoever sees all shards writes the manifest, last.
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
@@ -31,6 +30,7 @@ from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import write_bytes
 from behemoth.support.locks import holder, lock_folder
 from behemoth.support.progress import Looking, task
+from behemoth.support.provenance import cores
 from behemoth.support.toml import read_toml
 
 from .source import MANIFEST, SUMS, read_source, spec_hash_of
@@ -210,7 +210,7 @@ class _Job:
             def told(moved: int) -> None:
                 step(there + moved, max(total, there + moved))
 
-            workers = threads or os.cpu_count() or 1
+            workers = threads or cores()
             carry_out(missing, self._write_shard, workers=workers, told=told)
         seconds = time.perf_counter() - began
         written, size = sum(map(self._size, missing)), corpus.dtype.itemsize

@@ -166,7 +166,7 @@ def import_(
     spec = corpus.spec_toml
     with lock_folder(directory):
         recover(directory, SPEC)
-        _check(directory, force)
+        _check(directory, spec, force)
         with succession(directory, SPEC, force=force):
             with replacing(directory / TABLE_FILE) as temporary:
                 read.frame.write_parquet(temporary)
@@ -187,7 +187,7 @@ def import_(
     )
 
 
-def _check(directory: Path, force: bool) -> None:
+def _check(directory: Path, spec: str, force: bool) -> None:
     """Refuse a directory that is not ours to write into."""
     if directory.exists() and not directory.is_dir():
         raise ArgumentError("out", f"{fspath(directory)}, a file", "a new or empty directory")
@@ -195,7 +195,8 @@ def _check(directory: Path, force: bool) -> None:
         raise CorpusError(
             f"{fspath(directory)} holds something else ({other}); allowed: a new or empty directory"
         )
-    # One that was killed between its last file and its end is gone on with.
-    there = (directory / SPEC.record).exists() and not is_under_way(directory, SPEC)
-    if there and not force:
+    file = directory / SPEC.record
+    # This one itself, killed between its last file and its end, is gone on with.
+    own = is_under_way(directory, SPEC) and file.is_file() and file.read_bytes() == spec.encode()
+    if file.exists() and not own and not force:
         raise CorpusError(f"{fspath(directory)} holds a spec already; --force replaces it")

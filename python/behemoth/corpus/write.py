@@ -11,7 +11,6 @@ pure function of the spec, so that writing again only adds what is missing.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import time
 from contextlib import ExitStack
@@ -30,6 +29,7 @@ from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import as_json, replacing, write_bytes
 from behemoth.support.locks import holder, lock_folder
 from behemoth.support.progress import Looking, task
+from behemoth.support.provenance import cores
 from behemoth.support.replacement import Kind, finish, foreign, recover, succeeds, succession
 from behemoth.support.text import bytes_text
 
@@ -195,7 +195,8 @@ def gen(
         if engine == "ray":
             raise ArgumentError("memory", memory, "none with engine 'ray', whose workers have own")
         whole_number("memory", memory, 1)
-        threads = _threads_within(memory, whole_number("threads", threads))
+        usual = cores() if is_url(out) else 2 * cores()
+        threads = _threads_within(memory, whole_number("threads", threads) or usual)
     if engine == "ray":
         from .ray import write_with_ray
 
@@ -214,12 +215,12 @@ def gen(
 
 
 def _threads_within(memory: int, threads: int) -> int:
-    """So many of the threads that were asked for, 0 for two a core, as there is memory for."""
+    """So many of the threads as there is memory for."""
     fits = (memory - _FIXED_BYTES) // _THREAD_BYTES
     if fits < 1:
         allowed = f"{bytes_text(_FIXED_BYTES + _THREAD_BYTES)} or more, which one thread takes"
         raise ArgumentError("memory", bytes_text(memory), allowed)
-    return min(threads or 2 * (os.cpu_count() or 1), fits)
+    return min(threads, fits)
 
 
 def write(
@@ -438,8 +439,7 @@ def estimate(
 
         place = stage_of("out", str(out)).absolute()
         # At once there is a shard for each thread.
-        threads = os.cpu_count() or 1
-        needed -= max(0, size // part[1] - threads * -(-size // max(1, corpus.num_shards)))
+        needed -= max(0, size // part[1] - cores() * -(-size // max(1, corpus.num_shards)))
     else:
         place = Path(out).absolute()
     while not place.exists():

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,7 @@ class EditRecord:
         Whether all deltas are there.
     failed : tuple of FailedEdit
         Edits that broke down.
-    corpus : Path, optional
+    corpus : Path or str, optional
         Of a model that is no run.
     files : dict of str, optional
         Digests of adapters; deltas have those of their own files.
@@ -169,8 +169,14 @@ class EditRecord:
         write_bytes(self.directory / EDIT.record, as_json(sealed(values)))
 
     @classmethod
-    def read(cls, directory: Path) -> EditRecord | None:
+    def read(cls, directory: Path, url: str | None = None) -> EditRecord | None:
         """Read ``edit.json``; none where there is none.
+
+        Parameters
+        ----------
+        directory : path
+        url : str, optional
+            Where in a store it is, of which the directory is a copy.
 
         Raises
         ------
@@ -182,16 +188,16 @@ class EditRecord:
             return None
         values = read_sealed(file, "an edit", FORMAT_VERSION)
         try:
-            return cls._of(directory, values)
+            return cls._of(directory, values, url)
         except (ValueError, KeyError, TypeError):
             raise no_record(file, "record of an edit") from None
 
     @classmethod
-    def _of(cls, directory: Path, values: Mapping[str, Any]) -> EditRecord:
+    def _of(cls, directory: Path, values: Mapping[str, Any], url: str | None) -> EditRecord:
         own = {key: value for key, value in values.items() if key != "format_version"}
         failed = tuple(made(FailedEdit, row) for row in own.get("failed", ()))
-        run = _found(own["run"], directory)
-        corpus = _found(own["corpus"], directory) if "corpus" in own else None
+        run = _found(own["run"], directory, url)
+        corpus = _found(own["corpus"], directory, url) if "corpus" in own else None
         places = {"directory": directory, "run": run, "corpus": corpus}
         return made(cls, {**own, **places, "failed": failed})
 
@@ -208,17 +214,19 @@ def _told(place: Path | str, directory: Path) -> str:
     return place if isinstance(place, str) else os.path.relpath(place, directory.resolve())
 
 
-def _found(told: str, directory: Path) -> Path | str:
-    return told if is_url(told) else (directory / told).resolve()
-
-
-def _beside(place: Path | str | None, directory: Path, url: str) -> Path | str | None:
-    """What lies beside an edit that came from a store is there, too."""
-    if not isinstance(place, Path):
-        return place
-    scheme, path = url.split("://", 1)
-    told = posixpath.normpath(f"{path}/{os.path.relpath(place, directory.resolve())}")
-    return place if told.startswith("..") else f"{scheme}://{told}"
+def _found(told: str, directory: Path, url: str | None) -> Path | str:
+    """What a record says was edited; what lies beside an edit in a store is there, too."""
+    if is_url(told):
+        return told
+    if url is not None and not posixpath.isabs(told):
+        # By the text of the record: a copy lies elsewhere, and less deep.
+        scheme, path = url.split("://", 1)
+        bucket, _, key = path.partition("/")
+        beside = posixpath.normpath(posixpath.join(key or ".", told))
+        # Another bucket is nobody's who pushed this.
+        if beside != ".." and not beside.startswith("../"):
+            return f"{scheme}://{bucket}/{beside}"
+    return (directory / told).resolve()
 
 
 def told_edits(count: int, single: bool, method: str, sequential: bool = False) -> str:
@@ -238,7 +246,8 @@ def read_edit(directory: str | PathLike[str]) -> EditRecord:
         When its record is damaged.
     """
     place = at_hand("directory", directory, "an edit directory")
-    record = EditRecord.read(place)
+    url = directory if isinstance(directory, str) and is_url(directory) else None
+    record = EditRecord.read(place, url)
     if record is None:
         raise ArgumentError(
             "directory", fspath(directory), "an edit directory (one that holds edit.json)"
@@ -249,9 +258,6 @@ def read_edit(directory: str | PathLike[str]) -> EditRecord:
             f"{fspath(directory)!r}, which is not finished",
             "a finished one (`behemoth edit` with the same arguments goes on with it)",
         )
-    if isinstance(directory, str) and is_url(directory):
-        run, corpus = (_beside(own, place, directory) for own in (record.run, record.corpus))
-        return replace(record, run=run, corpus=corpus)
     return record
 
 

@@ -29,7 +29,7 @@ __all__ = ["document_divergences", "document_losses", "perplexity"]
 
 _TOKENS = 1 << 13  # of a pass
 _LOGITS = 1 << 20  # that are there at a time: 4 MB in float32, about a second-level cache
-_WAITING = 1 << 25  # logits of a pass that are kept until it is edited: 128 MB in float32
+_WAITING = 1 << 26  # logits of a pass that are kept until it is edited: 256 MB in float32
 
 
 def document_losses(

@@ -22,7 +22,7 @@ class Step(Protocol):
     """What a task calls as it goes on."""
 
     def __call__(self, done: int, total: int, details: object = None, /) -> object:
-        """Say what is done, of how much; `details` are more than that, and text with `str`."""
+        """Say what is done, of how much; `details` say that and more, as text with `str`."""
         ...
 
 

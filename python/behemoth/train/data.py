@@ -54,7 +54,8 @@ class DataConfig:
     answers_only : bool
         Loss on the tokens of answers only; see `behemoth.train.spans`.
     prefetch : int
-        Batches made ahead in threads, 0 for none. With several threads at least one for each.
+        Batches made ahead in threads, 0 for none. With several threads at least a chunk for
+        each: half a million tokens, or a batch where that is more.
     threads : int
         Threads that make batches, 0 for all cores; their number changes no batch. One makes
         hundreds of millions of tokens a second.

@@ -65,7 +65,7 @@ class Grace:
     epsilon: float = 0.2
     stop_loss: float = 0.05
 
-    usual: ClassVar[str] = "the prompt's last token, the layer before the last"
+    usual: ClassVar[str] = "where tokens of the answer are decided, the layer before the last"
     published: ClassVar[str] = "the input's last token, layer 35 of 48"
     info: ClassVar[MethodInfo] = MethodInfo(
         name="grace",
@@ -103,7 +103,7 @@ class Grace:
     def place(self, model: nn.Module) -> str:
         """Where it looks up, with the publication's place beside it."""
         said = f"layer {self.layer_of(model)} of {Architecture.of(model).layers}"
-        return f"the prompt's last token, {said} (published: {self.published})"
+        return f"where tokens of the answer are decided, {said} (published: {self.published})"
 
     def apply(
         self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
@@ -307,9 +307,9 @@ class Entries:
 class _Search:
     """The values of the entries that answer some rows, found in one batch.
 
-    A row looks at the entries that say the tokens of its answer, each where that token is decided,
-    and at no other, so that no value depends on rows that share none with its own. The blocks
-    behind read what stands at earlier tokens, so the values of a row are found together.
+    A row looks at the nearest entries where the tokens of its answer are decided, and at no other,
+    so that no value depends on rows that share none with its own. The blocks behind read what
+    stands at earlier tokens, so the values of a row are found together.
 
     Shape letters: n rows, p places at which a token of an answer is decided, e entries, i inputs,
     o outputs.

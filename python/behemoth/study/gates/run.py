@@ -172,7 +172,8 @@ def run_gates(
         laboratory = _Laboratory(directory, threads, workers, progress)
         with laboratory.open(), task(progress, "gates", "gates") as step:
             for done, one in enumerate(chosen, 1):
-                step(done - 1, len(chosen), f"gate {one.number}: {one.title}")
+                named = f"gate {one.number}: {one.title}"
+                step(done - 1, len(chosen), f"{done - 1} of {len(chosen)}, {named}")
                 try:
                     records.append(_run(laboratory, one, reasons=reasons))
                 except StudyError as error:
@@ -181,7 +182,7 @@ def run_gates(
                     about = {"identity": identity(one), **plain(records[-1].to_dict())}
                     before[one.number] = about
                     _write(directory.path, before)
-                step(done, len(chosen), f"gate {one.number}: {one.title}")
+                step(done, len(chosen), f"{done} of {len(chosen)}, {named}")
         states = _states(directory, chosen, threads, before)
         seconds = time.perf_counter() - began
         return GatesResult(fspath(out), tuple(records), failures, seconds, states)
