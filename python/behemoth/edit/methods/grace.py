@@ -65,7 +65,7 @@ class Grace:
     epsilon: float = 0.2
     stop_loss: float = 0.05
 
-    usual: ClassVar[str] = "where tokens of the answer are decided, the layer before the last"
+    usual: ClassVar[str] = "the tokens before the answer's, the layer before the last"
     published: ClassVar[str] = "the input's last token, layer 35 of 48"
     info: ClassVar[MethodInfo] = MethodInfo(
         name="grace",
@@ -103,7 +103,7 @@ class Grace:
     def place(self, model: nn.Module) -> str:
         """Where it looks up, with the publication's place beside it."""
         said = f"layer {self.layer_of(model)} of {Architecture.of(model).layers}"
-        return f"where tokens of the answer are decided, {said} (published: {self.published})"
+        return f"the tokens before the answer's, {said} (published: {self.published})"
 
     def apply(
         self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
