@@ -97,7 +97,7 @@ def test_a_run_goes_on_where_it_was_stopped(units, tmp_path, monkeypatch):
     assert len(units) == carried_out
     assert result.failures == []
     assert result.states[0].verdict == result.gates[0].verdict
-    assert f"gate 7: {gate.title}" in [moment.details for moment in said]
+    assert f"0 of 1, gate 7: {gate.title}" in [moment.details for moment in said]
     written = json.loads((out / "gates.json").read_text())
     assert written["gates"][0]["rows"] == result.to_dict()["gates"][0]["rows"]
     # Again: the same numbers, and nothing is done.
