@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from behemoth.store.source import at_hand
+from behemoth.support.checks import url_or_none
 from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.extras import needed
 from behemoth.support.toml import read_toml
@@ -75,7 +76,7 @@ def load(
     place = at_hand("path", path, _ALLOWED)
     with renamed(directory="path", spec="path", source="path"):
         if place.is_dir():
-            found = _directory(place, path)
+            found = _directory(place, url_or_none(path))
         elif place.suffix == ".parquet" and place.is_file():
             found = _frame(place)
         elif place.suffix == ".toml" and place.is_file():
@@ -88,7 +89,7 @@ def load(
 
 
 def _directory(
-    place: Path, given: str | PathLike[str]
+    place: Path, url: str | None
 ) -> Corpus | Run | EditPlan | EditRecord | EditDelta | Results | Zoo | None:
     """Load a directory by the file that makes it what it is. A run has a spec too: that is last."""
     with needed():
@@ -107,7 +108,7 @@ def _directory(
         if (place / "edit.json").is_file():
             from behemoth.edit import read_edit
 
-            return read_edit(given)  # which finds its run by it
+            return read_edit(place, url)
         if (place / "delta.json").is_file():
             from behemoth.delta import EditDelta
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from behemoth.support.bars import Bars
-from behemoth.support.checks import is_url
+from behemoth.support.checks import is_url, url_or_none
 from behemoth.support.errors import renamed
 from behemoth.support.extras import needed
 from behemoth.support.text import bytes_text
@@ -57,7 +57,7 @@ def inspect(
         from .show_found import describe, show_found
 
         with needed(), renamed(path="directory"):
-            found = describe(directory, named if is_url(named) else None)
+            found = describe(directory, url_or_none(named))
         write_json({"directory": named, **found}) if json else show_found(named, found)
         return
     from behemoth.corpus import inspect as look

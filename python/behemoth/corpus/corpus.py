@@ -1,4 +1,8 @@
-"""A corpus: the ordered token stream of all sentences of a world, with or without a directory."""
+"""A corpus: the ordered token stream of all sentences of a world, with or without a directory.
+
+It is one class, and longer than other files, since it is all that a corpus can be asked: each
+method is documented here and carried out in a module beside this one.
+"""
 
 from __future__ import annotations
 

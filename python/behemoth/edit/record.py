@@ -16,7 +16,7 @@ from typing import Any
 
 from behemoth.delta.delta import EditDelta
 from behemoth.store.source import at_hand
-from behemoth.support.checks import is_url
+from behemoth.support.checks import is_url, url_or_none
 from behemoth.support.digests import no_record, read_sealed, sealed
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.fields import made
@@ -207,7 +207,7 @@ class EditRecord:
 
 def source_of(value: str | PathLike[str]) -> Path | str:
     """What was edited, as a record knows it: a path from the root on, or a URL."""
-    return value if isinstance(value, str) and is_url(value) else Path(value).resolve()
+    return url_or_none(value) or Path(value).resolve()
 
 
 def _told(place: Path | str, directory: Path) -> str:
@@ -235,8 +235,14 @@ def told_edits(count: int, single: bool, method: str, sequential: bool = False) 
     return f"{count:,} {'single edits' if single else batch} by {method}"
 
 
-def read_edit(directory: str | PathLike[str]) -> EditRecord:
+def read_edit(directory: str | PathLike[str], url: str | None = None) -> EditRecord:
     """Read what an edit directory says.
+
+    Parameters
+    ----------
+    directory : path
+    url : str, optional
+        Where in a store it is, of which the directory is a copy that was just brought.
 
     Raises
     ------
@@ -246,16 +252,15 @@ def read_edit(directory: str | PathLike[str]) -> EditRecord:
         When its record is damaged.
     """
     place = at_hand("directory", directory, "an edit directory")
-    url = directory if isinstance(directory, str) and is_url(directory) else None
+    url = url_or_none(directory) or url
     record = EditRecord.read(place, url)
+    told = url or fspath(directory)
     if record is None:
-        raise ArgumentError(
-            "directory", fspath(directory), "an edit directory (one that holds edit.json)"
-        )
+        raise ArgumentError("directory", told, "an edit directory (one that holds edit.json)")
     if not record.complete:
         raise ArgumentError(
             "directory",
-            f"{fspath(directory)!r}, which is not finished",
+            f"{told!r}, which is not finished",
             "a finished one (`behemoth edit` with the same arguments goes on with it)",
         )
     return record

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from behemoth.store.source import at_hand
+from behemoth.support.checks import url_or_none
 from behemoth.support.errors import ArgumentError, renamed
 from behemoth.train.run import read_subject
 
@@ -37,7 +38,7 @@ def open_source(
     with renamed(directory=name):
         if not (path / "edit.json").is_file():
             return path, read_subject(path, corpus), None
-        edit = read_edit(place)
+        edit = read_edit(path, url_or_none(place))
         return path, read_subject(edit.run, edit.corpus if corpus is None else corpus), edit
 
 

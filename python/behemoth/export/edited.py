@@ -13,6 +13,7 @@ from behemoth.delta.delta import EditDelta
 from behemoth.edit.record import EditRecord, read_edit
 from behemoth.evaluate.suites.suite import RECORD as SUITE, SuiteResult
 from behemoth.store.source import at_hand
+from behemoth.support.checks import url_or_none
 from behemoth.support.errors import ArgumentError
 from behemoth.train.run import RECORD as RUN, read_subject
 from behemoth.train.subject import Subject
@@ -71,7 +72,7 @@ class EditedModels:
         if (place / RUN).is_file():
             got = f"{fspath(directory)}, a run, which transformers loads as it is"
             raise ArgumentError("directory", got, _ALLOWED)
-        record = read_edit(directory)
+        record = read_edit(place, url_or_none(directory))
         run = read_subject(record.run, record.corpus)
         failed = {row.edit: row.failure for row in record.failed}
         if edit is not None:

@@ -9,14 +9,19 @@ from pathlib import Path
 
 from .errors import ArgumentError
 
-__all__ = ["is_url", "path_of", "whole_number"]
+__all__ = ["is_url", "path_of", "url_or_none", "whole_number"]
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 def is_url(value: object) -> bool:
     """Whether a value is text that names a place by a protocol, such as ``s3://bucket/corpus``."""
-    return isinstance(value, str) and _URL.match(value) is not None
+    return url_or_none(value) is not None
+
+
+def url_or_none(value: object) -> str | None:
+    """Give a value that is such text, and nothing of any other."""
+    return value if isinstance(value, str) and _URL.match(value) else None
 
 
 def path_of(name: str, value: object, allowed: str = "a path") -> Path:
