@@ -133,6 +133,10 @@ class Watch:
     bystanders: int = 8
 
 
+def _unheard(_: float) -> None:
+    pass
+
+
 @dataclass(frozen=True)
 class EditContext:
     """What a method may use besides the model and the plans.
@@ -155,6 +159,10 @@ class EditContext:
         Called with (done, total) steps.
     watch : Watch, optional
         What is looked at on the way beside the edit's own rows; nothing by default.
+    retrained : sequence of Path
+        Runs that lie by. An oracle takes one over that is what it would train.
+    saved : callable, optional
+        Told of the seconds of a training that was taken over.
     """
 
     corpus: Corpus
@@ -164,6 +172,8 @@ class EditContext:
     trained: TrainConfig | None = None
     progress: Step = silent
     watch: Watch | None = None
+    retrained: Sequence[Path] = ()
+    saved: Callable[[float], None] = _unheard
 
     def seed_of(self, plan: EditPlan) -> int:
         """Seed of the draws for one plan, the same alone and among others: from 0 below 2**60."""

@@ -7,7 +7,7 @@
     STUDY/models/ID/     a training run, recall.parquet and, when that is there, model.json
     STUDY/plans/ID/      a plan of edits
     STUDY/trials/ID/     frames of one trial and, when they are there, trial.json
-    STUDY/cache/         covariances
+    STUDY/cache/         covariances, networks of `mend`, counted costs
 
 A record is written last and makes what it stands beside finished, so a study that was killed at
 any moment goes on with what is missing. Folders of another study may be copied in.

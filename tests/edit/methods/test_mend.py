@@ -108,19 +108,54 @@ def test_an_edit_is_made_by_editors_that_saw_the_other_half(
     assert halves(plans[0].edits["fact"].to_numpy())[0] == 1 - half
 
 
+def class_of(model, corpus, settings):
+    """The training of the editors of half 0."""
+    lesson = Mend(**QUICK | settings).lesson(0, edits=1)
+    plans = training._practice(corpus, 0, lesson)
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    return training._Class(model, NAMES, plans, lesson, torch.empty(0, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("together", [1, 2, 3])
+def test_the_loss_is_that_of_models_with_the_updates_in(model, small_corpus, together):
+    """One group of edits after the other, each in a model of its own, the whole of it."""
+    one = class_of(model, small_corpus, {"together": together, "training_batch": 7})
+    assert one.size == 7 // together * together
+    factors = {name: found[0].shape[-1] + found[1].shape[-1] for name, found in one.factors.items()}
+    editors = {name: drawn(width, seed) for seed, (name, width) in enumerate(factors.items())}
+    chosen = torch.randperm(12, generator=torch.Generator().manual_seed(5))[: one.size]
+    plain = {name: parameter.clone() for name, parameter in model.named_parameters()}
+    nll, divergence = [], []
+    for start in range(0, one.size, together):
+        group = chosen[start : start + together]
+        tokens, labels = one.tokens_kbt[group].flatten(0, 1), one.labels_kbt[group].flatten(0, 1)
+        rows, columns = torch.nonzero(labels != IGNORED, as_tuple=True)
+        before = model(input_ids=tokens).logits.log_softmax(-1)[rows, columns - 1]
+        first = one.tokens_kbt[group, 0], one.labels_kbt[group, 0]
+        made = changes_of(editors, factors_of(model, *first, NAMES), torch.ones(together).double())
+        changed = {f"{name}.weight": plain[f"{name}.weight"] + change.to_dense()
+                   for name, change in made.items()}  # fmt: skip
+        logits = torch.func.functional_call(model, changed, (), {"input_ids": tokens}).logits
+        after = logits.log_softmax(-1)[rows, columns - 1]
+        is_edit = rows % one.tokens_kbt.shape[1] == 0
+        nll += (-after[is_edit].gather(1, labels[rows, columns][is_edit, None])).flatten().tolist()
+        divergence += (before.exp() * (before - after)).sum(1)[~is_edit].tolist()
+    wanted = one.lesson.edited * np.mean(nll) + np.mean(divergence)
+    assert float(one._loss(editors, chosen)) == pytest.approx(wanted, rel=1e-9)
+
+
 def test_training_makes_the_loss_smaller(model, small_corpus):
     from behemoth.support.progress import silent
 
     losses = []
-    lesson = Mend(**QUICK | {"training_steps": 60, "learning_rate": 0.01, "edited": 1.0}).lesson(0)
-    plans = training._practice(small_corpus, 0, lesson)
-    for parameter in model.parameters():
-        parameter.requires_grad_(False)
-    like = torch.empty(0, dtype=torch.float64)
-    one = training._Class(model, NAMES, plans, lesson, like)
+    settings = {"training_steps": 60, "learning_rate": 0.01, "edited": 1.0, "together": 2}
+    one = class_of(model, small_corpus, settings)
     loss = one._loss
     one._loss = lambda *given: losses.append(loss(*given)) or losses[-1]
-    one.train(silent)
+    editors = one.train(silent)
+    for editor in editors.values():  # both of its layers, the first of which begins at relu(0)
+        assert editor.first_out.norm() > 0.01 and editor.second_out.norm() > 0.01
     losses = [float(value.detach()) for value in losses]
     assert sum(losses[-10:]) < 0.8 * sum(losses[:10])
 
@@ -148,7 +183,7 @@ def test_networks_are_kept_by_the_model_and_give_the_same_bits(
 
 def test_a_batch_is_the_sum_of_its_edits(model, compiled, small_corpus, tmp_path):
     plan = compiled(4, seed=1)
-    method, context = Mend(**QUICK), EditContext(small_corpus, cache=tmp_path)
+    method, context = Mend(**QUICK, together=1), EditContext(small_corpus, cache=tmp_path)
     [whole] = method.apply(model, [plan], context)
     parts = method.apply(model, plan.singles(), context)
     for name, change in whole.changes.items():
@@ -156,11 +191,26 @@ def test_a_batch_is_the_sum_of_its_edits(model, compiled, small_corpus, tmp_path
         torch.testing.assert_close(change.to_dense(), wanted)
 
 
+def test_networks_are_taught_for_as_many_edits_as_a_plan_has(
+    model, compiled, small_corpus, tmp_path
+):
+    plan = compiled(6, seed=1)
+    method, context = Mend(**QUICK), EditContext(small_corpus, cache=tmp_path)
+    assert method.lesson(0, edits=1).together == 1
+    assert method.lesson(0, edits=6).together == QUICK["training_batch"]
+    [whole] = method.apply(model, [plan], context)
+    once = {file.name for file in (tmp_path / "mend").iterdir()}
+    [apart] = method.apply(model, plan.singles()[:1], context)
+    assert once < {file.name for file in (tmp_path / "mend").iterdir()}
+    assert whole.changes.keys() == apart.changes.keys()
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"rank": 0}, "argument 'rank': got 0, allowed: at least 1"),
         ({"edit_rate": 0.0}, "argument 'edit_rate': got 0.0, allowed: above 0"),
+        ({"together": 17}, "argument 'together': got 17, allowed: 1 to training_batch"),
         ({"layers": ()}, "argument 'layers': got none, allowed: at least one layer"),
     ],
 )

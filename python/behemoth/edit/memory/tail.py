@@ -8,15 +8,15 @@ Shape letters: n rows, T positions, p places, i inputs, o outputs, d residual st
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from contextlib import ExitStack, contextmanager, nullcontext
-from typing import Any
+from collections.abc import Callable
+from contextlib import ExitStack, nullcontext
 
 import torch
 from torch import Tensor, nn
 
 from behemoth.edit.locate.keys import watching
 from behemoth.model.architecture import Architecture
+from behemoth.model.blocks import LastBlocks
 from behemoth.model.modules import backbone
 
 from .rows import answering, deciding, mean_losses
@@ -61,24 +61,18 @@ class Tail:
     ) -> None:
         architecture = Architecture.of(model)
         self._places = places
-        self._blocks = [
-            model.get_submodule(architecture.block(behind))
-            for behind in range(layer + 1, architecture.layers)
-        ]
+        self._blocks = LastBlocks(model, layer + 1)
         name = architecture.mlp_post_norm(layer)
         self._behind = nn.Identity() if name is None else model.get_submodule(name)
-        self._norm = model.get_submodule(architecture.final_norm)
         self._head, self._logits = model.get_submodule(architecture.head), architecture.logits
         rows, columns = deciding(labels_nt)
         self._labels, self._asking = labels_nt[rows, columns + 1], (rows, columns)
         module = model.get_submodule(architecture.mlp_out(layer))
-        self._said: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
         with torch.no_grad(), ExitStack() as entered:
             entered.enter_context(nullcontext() if answer is None else answering(module, answer))
             inner = entered.enter_context(watching(module))
             outer = entered.enter_context(watching(model.get_submodule(architecture.block(layer))))
-            for block in self._blocks:
-                entered.enter_context(self._noting(block))
+            self._calls = entered.enter_context(self._blocks.noting())
             backbone(model)(input_ids=tokens_nt, use_cache=False)
             self.inputs, self.outputs = inner["input"][places], inner["output"][places]
             self._stream, self._from = outer["output"], self._behind(self.outputs)
@@ -93,22 +87,6 @@ class Tail:
         """
         added_pd = self._behind(given_po) - self._from
         stream = self._stream.index_put(self._places, added_pd, accumulate=True)
-        for block, (others, said) in zip(self._blocks, self._said, strict=True):
-            stream = block(stream, *others, **said)
-            stream = stream[0] if isinstance(stream, tuple) else stream
-        logits = self._logits(self._head, self._norm(stream[self._asking]))
+        stream = self._blocks(stream, self._calls)
+        logits = self._logits(self._head, self._blocks.normed(stream[self._asking]))
         return mean_losses(logits, self._labels, self._asking[0], len(stream))
-
-    @contextmanager
-    def _noting(self, block: nn.Module) -> Generator[None]:
-        """Note what a block is called with beside the stream: masks, angles and positions."""
-
-        def note(_: nn.Module, inputs: tuple[Any, ...], said: dict[str, Any]) -> None:
-            others = {name: value for name, value in said.items() if name != "hidden_states"}
-            self._said.append((inputs[1:], others))
-
-        handle = block.register_forward_pre_hook(note, with_kwargs=True)
-        try:
-            yield
-        finally:
-            handle.remove()

@@ -94,7 +94,9 @@ class Editor:
     def __call__(self, features: Tensor) -> Tensor:
         """Factors [..., f] of the update."""
         z = (features - self.mean) / (self.spread + 1e-7)
-        h = z + (z @ self.first_in.T @ self.first_out.T + self.first_bias).clamp_min(0)
+        hidden = z @ self.first_in.T @ self.first_out.T + self.first_bias
+        # It begins at 0, where relu and clamp have no gradient: nothing of it would ever learn.
+        h = z + torch.where(hidden >= 0, hidden, 0)
         return h + h @ self.second_in.T @ self.second_out.T + self.second_bias
 
 

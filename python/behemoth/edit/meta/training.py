@@ -24,6 +24,7 @@ from behemoth.corpus.corpus import Corpus
 from behemoth.delta.stack import StackedDeltas
 from behemoth.edit.batch import Rows, edit_rows_of, retain_rows_of
 from behemoth.model.architecture import Architecture
+from behemoth.model.blocks import LastBlocks
 from behemoth.model.labels import IGNORED
 from behemoth.model.modules import backbone
 from behemoth.model.precision import wide_type, widened
@@ -53,7 +54,9 @@ class Lesson:
     steps : int
         Adam steps.
     batch : int
-        Edits of a step, each by itself.
+        Edits of a step.
+    together : int
+        Of these, how many are made in one model: the sum of their updates.
     learning_rate : float
         Of the editors' weights.
     rank : int
@@ -68,6 +71,7 @@ class Lesson:
     facts: int
     steps: int
     batch: int
+    together: int
     learning_rate: float
     rank: int
     edit_rate: float
@@ -163,7 +167,13 @@ class _Class:
         self.generator = torch.Generator().manual_seed(lesson.seed)
         self.architecture = Architecture.of(model)
         self.head = model.get_submodule(self.architecture.head)
-        self.tokens_kbt, self.labels_kbt = _grid(plans)
+        device = like.device
+        self.tokens_kbt, self.labels_kbt = (part.to(device) for part in _grid(plans))
+        self.together = min(lesson.together, lesson.batch, len(self.tokens_kbt))
+        # Whole groups; what is left over has its turn in another order.
+        self.size = min(lesson.batch, len(self.tokens_kbt)) // self.together * self.together
+        self.asked_kbt = self.labels_kbt != IGNORED
+        self._look()
 
     def train(self, step: Step) -> Editors:
         """Take the steps."""
@@ -176,12 +186,12 @@ class _Class:
             # A step size has far to go, and is one number.
             {"params": [one.rate for one in editors.values()], "lr": 10 * lesson.learning_rate},
         ]
-        optimiser = torch.optim.Adam(groups, lr=lesson.learning_rate)
+        optimiser = torch.optim.Adam(groups, lr=lesson.learning_rate, fused=True)
         waiting = torch.empty(0, dtype=torch.int64)
         for done in range(lesson.steps):
-            if len(waiting) < min(lesson.batch, count):
+            if len(waiting) < self.size:
                 waiting = torch.randperm(count, generator=self.generator)
-            chosen, waiting = waiting[: lesson.batch], waiting[lesson.batch :]
+            chosen, waiting = waiting[: self.size], waiting[self.size :]
             loss = self._loss(editors, chosen)
             gradients = torch.autograd.grad(loss, learnt)
             norm = torch.stack([gradient.norm() for gradient in gradients]).norm()
@@ -194,15 +204,54 @@ class _Class:
             part.requires_grad_(False)
         return editors
 
+    @torch.no_grad()
+    def _look(self) -> None:
+        """Work out all that no training changes: it is half of a step otherwise.
+
+        These are the factors of each edit's gradient, what goes into the first block with an
+        editor, and the answers of what is to stay.
+        """
+        found = factors_of(self.model, self.tokens_kbt[:, 0], self.labels_kbt[:, 0], self.modules)
+        self.factors = {
+            name: (inputs.to(self.like), gradients.to(self.like))
+            for name, (inputs, gradients) in found.items()
+        }
+        self.last = LastBlocks(self.model, self._first_layer())
+        count, streams, hidden = len(self.tokens_kbt), [], []
+        for start in range(0, count, self.size):
+            # In batches of a step's shape, which the calls of the blocks are noted of.
+            chosen = torch.arange(start, start + self.size) % count
+            with self.last.noting() as self.calls:
+                states = backbone(self.model)(
+                    input_ids=self.tokens_kbt[chosen].flatten(0, 1), use_cache=False
+                )[0]
+            own = min(self.size, count - start)
+            streams.append(self.calls.streams[0].unflatten(0, (self.size, -1))[:own])
+            states = states.unflatten(0, (self.size, -1))[:own]
+            hidden.append(self._deciding(states, self.asked_kbt[start : start + own]))
+        self.stream_kbtd, self.before_ad = torch.cat(streams), torch.cat(hidden)
+        self.number_kbt = self.asked_kbt.flatten().cumsum(0).view_as(self.asked_kbt) - 1
+
+    def _first_layer(self) -> int:
+        """The first layer with an editor."""
+        blocks = map(self.architecture.block, range(self.architecture.layers))
+        return next(
+            layer
+            for layer, block in enumerate(blocks)
+            if any(name.startswith(f"{block}.") for name in self.modules)
+        )
+
+    @staticmethod
+    def _deciding(states_kbtd: Tensor, asked_kbt: Tensor) -> Tensor:
+        """States at the tokens before those that are asked for: [a, d]."""
+        edits, rows, columns = torch.nonzero(asked_kbt, as_tuple=True)
+        return states_kbtd[edits, rows, columns - 1]
+
     def _begin(self) -> dict[str, Editor]:
         """The identity, over the factors of all edits to practise on."""
-        device = self.like.device
-        tokens, labels = self.tokens_kbt[:, 0].to(device), self.labels_kbt[:, 0].to(device)
-        found = factors_of(self.model, tokens, labels, self.modules)
         editors = {}
-        for name, (inputs, gradients) in found.items():
-            features = torch.cat([inputs, gradients], -1).to(self.like)
-            features = features[(gradients != 0).any(-1)]
+        for name, (inputs, gradients) in self.factors.items():
+            features = torch.cat([inputs, gradients], -1)[(gradients != 0).any(-1)]
             editors[name] = Editor.begin(
                 features, self.lesson.rank, self.lesson.edit_rate, self.generator
             )
@@ -210,32 +259,35 @@ class _Class:
 
     def _loss(self, editors: Editors, chosen: Tensor) -> Tensor:
         """Mean over edits of the new answer's loss and of the divergence on what is to stay."""
-        device = self.like.device
-        tokens, labels = self.tokens_kbt[chosen].to(device), self.labels_kbt[chosen].to(device)
-        factors = factors_of(self.model, tokens[:, 0], labels[:, 0], self.modules)
+        chosen = chosen.to(self.like.device)
         changes = {}
-        for name, (inputs, gradients) in factors.items():
-            left, right = update(editors[name], inputs.to(self.like), gradients.to(self.like))
+        for name, (inputs, gradients) in self.factors.items():
+            made = update(editors[name], inputs[chosen], gradients[chosen])
+            left, right = (self._summed(part) for part in (made[0], made[1].mT))
+            right = right.mT
             turned = self.architecture.transposed
             changes[f"{name}.weight"] = (right.mT, left.mT) if turned else (left, right)
-        stacked = StackedDeltas(self.model, changes)
-        rows, columns = torch.nonzero(labels.flatten(0, 1) != IGNORED, as_tuple=True)
-        at = rows, columns
+        asked = self.asked_kbt[chosen]
+        with StackedDeltas(self.model, changes).attached():
+            stream = self.last(self.stream_kbtd[chosen].flatten(0, 1), self.calls)
+        states = self._deciding(stream.unflatten(0, asked.shape[:2]), asked)
+        after = self._scores(self.last.normed(states))
         with torch.no_grad():
-            before = self._scores(tokens, at)
-        with stacked.attached():
-            after = self._scores(tokens, at)
-        edited = at[0] % tokens.shape[1] == 0
-        nll = F.nll_loss(after, labels.flatten(0, 1)[at], reduction="none")
+            before = self._scores(self.before_ad[self.number_kbt[chosen][asked]])
+        edited = torch.nonzero(asked)[:, 1] == 0
+        nll = F.nll_loss(after, self.labels_kbt[chosen][asked], reduction="none")
         divergence = (before.exp() * (before - after)).sum(1)
         kept = divergence[~edited].mean() if bool((~edited).any()) else 0.0
         return self.lesson.edited * nll[edited].mean() + kept
 
-    def _scores(self, tokens_kbt: Tensor, at: tuple[Tensor, Tensor]) -> Tensor:
-        """Log-probabilities where answers are predicted: [a, v]."""
-        hidden = backbone(self.model)(input_ids=tokens_kbt.flatten(0, 1), use_cache=False)[0]
-        logits = self.architecture.logits(self.head, hidden[at[0], at[1] - 1])
-        return widened(logits).log_softmax(-1)
+    def _summed(self, factors_kwt: Tensor) -> Tensor:
+        """Those of the edits of a group side by side: [K / g, w, g T]."""
+        groups = factors_kwt.unflatten(0, (-1, self.together))
+        return groups.transpose(1, 2).flatten(2)
+
+    def _scores(self, states_ad: Tensor) -> Tensor:
+        """Log-probabilities of what comes behind: [a, v]."""
+        return widened(self.architecture.logits(self.head, states_ad)).log_softmax(-1)
 
 
 def _grid(plans: Sequence[EditPlan]) -> tuple[Tensor, Tensor]:

@@ -44,7 +44,11 @@ class Mend:
     training_steps : int
         Adam steps of their training.
     training_batch : int
-        Edits of a step, each by itself.
+        Edits of a step.
+    together : int, optional
+        Edits that a model gets at once in training, the sum of their updates: as many as a plan
+        has by default, at most `training_batch`. Networks that were trained on edits alone take a
+        model apart when 16 of their updates are added up.
     learning_rate : float
         Step size of their training.
     rank : int
@@ -59,6 +63,7 @@ class Mend:
     facts: int = 256
     training_steps: int = 400
     training_batch: int = 16
+    together: int | None = None
     learning_rate: float = 1e-3
     rank: int = 128
     edit_rate: float = 1e-3
@@ -78,6 +83,8 @@ class Mend:
         for name in ("facts", "training_steps", "training_batch", "rank"):
             if getattr(self, name) < 1:
                 raise ArgumentError(name, getattr(self, name), "at least 1")
+        if self.together is not None and not 1 <= self.together <= self.training_batch:
+            raise ArgumentError("together", self.together, "1 to training_batch")
         for name in ("learning_rate", "edit_rate", "edited"):
             if not getattr(self, name) > 0:
                 raise ArgumentError(name, getattr(self, name), "above 0")
@@ -108,7 +115,7 @@ class Mend:
         self, model: nn.Module, context: EditContext
     ) -> Callable[[EditPlan], EditDelta]:
         """Go on with the networks of the unedited model."""
-        editing = _Editing(self, model, context, {})
+        editing = _Editing(self, model, context, {}, sequence=True)
         editing.prepare()
         return editing
 
@@ -116,36 +123,40 @@ class Mend:
         """The linear modules whose weights change."""
         return Architecture.of(model).linear_modules("mlp", chosen_layers(model, self.layers))
 
-    def lesson(self, seed: int) -> Lesson:
-        """How its networks are trained."""
+    def lesson(self, seed: int, edits: int) -> Lesson:
+        """How its networks are trained, for so many edits at once."""
         from behemoth.edit.meta.training import Lesson
+
+        together = min(edits, self.training_batch) if self.together is None else self.together
 
         return Lesson(
             facts=self.facts, steps=self.training_steps, batch=self.training_batch,
-            learning_rate=self.learning_rate, rank=self.rank, edit_rate=self.edit_rate,
-            edited=self.edited, seed=seed,
+            together=together, learning_rate=self.learning_rate, rank=self.rank,
+            edit_rate=self.edit_rate, edited=self.edited, seed=seed,
         )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class _Editing:
-    """Gives the deltas of plans, with the networks of each half."""
+    """Gives the deltas of plans, with the networks of each half and number of edits at once."""
 
     method: Mend
     model: nn.Module
     context: EditContext
-    editors: dict[int, Editors]
+    editors: dict[tuple[int, int], Editors]
+    sequence: bool = False
 
     def prepare(self, plan: EditPlan | None = None) -> None:
-        """Have the networks for a plan, or for all there are."""
+        """Have the networks for a plan, or for all single edits, one after the other."""
         from behemoth.edit.locate.covariance import model_hash
         from behemoth.edit.meta.training import halves, taught
 
         wanted = {0, 1}
         if plan is not None:
             wanted = {1 - int(half) for half in halves(plan.edits["fact"].to_numpy())}
-        for half in sorted(wanted - self.editors.keys()):
-            lesson, modules = self.method.lesson(self.context.seed), self.method.modules(self.model)
+        lesson, modules = self.lesson(plan), self.method.modules(self.model)
+        wanted -= {half for half, together in self.editors if together == lesson.together}
+        for half in sorted(wanted):
             file = None
             if self.context.cache is not None:
                 corpus = self.context.corpus.spec_hash[:24]
@@ -158,7 +169,7 @@ class _Editing:
             for parameter in frozen:
                 parameter.requires_grad_(False)
             try:
-                self.editors[half] = taught(
+                self.editors[half, lesson.together] = taught(
                     self.model, self.context.corpus, modules, half, lesson, file,
                     self.context.progress,
                 )  # fmt: skip
@@ -166,6 +177,11 @@ class _Editing:
                 self.model.train(training)
                 for parameter in frozen:
                     parameter.requires_grad_(True)
+
+    def lesson(self, plan: EditPlan | None) -> Lesson:
+        """What the networks of a plan are taught, or of edits that all stay in one model."""
+        edits = self.method.training_batch if plan is None or self.sequence else len(plan)
+        return self.method.lesson(self.context.seed, edits)
 
     def __call__(self, plan: EditPlan) -> EditDelta:
         check_kinds(self.method, [plan])
@@ -207,6 +223,7 @@ class _Editing:
         rows = edit_rows_of(plan, "answer")
         half = torch.from_numpy(halves(frame["fact"].to_numpy()))
         share = 1 / torch.tensor(frame.select(pl.len().over("edit")).to_series().to_list())
+        together = self.lesson(plan).together
         total: dict[str, Change] = {}
         for number in sorted(set(half.tolist())):
             mine = half == number
@@ -216,7 +233,7 @@ class _Editing:
             found = factors_of(self.model, tokens, labels, self.method.modules(self.model))
             wide = {name: (u.to(dtype), delta.to(dtype)) for name, (u, delta) in found.items()}
             shares = share[mine].to(parameter.device, dtype)
-            made = changes_of(self.editors[1 - number], wide, shares)
+            made = changes_of(self.editors[1 - number, together], wide, shares)
             turned = Architecture.of(self.model).transposed
             for name, change in made.items():
                 own = change.transposed() if turned else change

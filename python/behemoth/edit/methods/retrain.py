@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from behemoth.corpus.corpus import Corpus
     from behemoth.edit.gradient.optimise import Outcome
     from behemoth.plan.edit_plan import EditPlan
+    from behemoth.train.result import TrainResult
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Retraining:
 
     The twin corpus is the run's own, token by token, but for the sentences of the edited facts:
     they say the new object, or are left out. Seed, order, steps and schedule are the run's.
+    Where such a run is at hand already, as the twins of a study are, it is taken over.
 
     Attributes
     ----------
@@ -69,7 +71,7 @@ class Retraining:
         outcomes = []
         for number, plan in enumerate(plans):
             twin = self.twin_of(plan, context.corpus)
-            outcomes.append(_retrain(model, twin, config))
+            outcomes.append(_retrain(model, twin, config, context))
             context.progress(number + 1, len(plans))
         return deltas_of(self, plans, outcomes, context)
 
@@ -102,15 +104,21 @@ def _run_config(context: EditContext) -> TrainConfig:
     return record.config
 
 
-def _retrain(model: nn.Module, twin: Corpus, config: TrainConfig) -> Outcome:
+def _retrain(model: nn.Module, twin: Corpus, config: TrainConfig, context: EditContext) -> Outcome:
     import torch
 
     from behemoth.edit.gradient.optimise import Outcome
     from behemoth.model.load import load_model
 
-    with tempfile.TemporaryDirectory(prefix="behemoth-retrain-") as folder:
-        result = train(twin, out=Path(folder) / "run", config=config)
-        retrained = load_model(Path(folder) / "run")
+    taken = _taken_over(context.retrained, twin, config)
+    if taken is not None:
+        run, result = taken
+        context.saved(result.seconds)
+        retrained = load_model(run)
+    else:
+        with tempfile.TemporaryDirectory(prefix="behemoth-retrain-") as folder:
+            result = train(twin, out=Path(folder) / "run", config=config)
+            retrained = load_model(Path(folder) / "run")
     new = dict(retrained.named_parameters())
     changes: dict[str, Change] = {}
     with torch.no_grad():
@@ -118,3 +126,16 @@ def _retrain(model: nn.Module, twin: Corpus, config: TrainConfig) -> Outcome:
             difference = new[name].to(parameter.device) - parameter.float()
             changes[name] = Dense(difference)
     return Outcome(changes, result.steps, [])
+
+
+def _taken_over(
+    runs: Sequence[Path], twin: Corpus, config: TrainConfig
+) -> tuple[Path, TrainResult] | None:
+    """A finished run on the twin corpus, trained in the same way: the same weights."""
+    for run in runs:
+        record = read_record(run)
+        if record is None or record.result is None:
+            continue
+        if record.spec_hash == twin.spec_hash and record.config == config:
+            return run, record.result
+    return None

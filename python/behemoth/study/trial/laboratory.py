@@ -15,7 +15,6 @@ import numpy as np
 import polars as pl
 
 from behemoth.corpus.corpus import Corpus
-from behemoth.edit.cost import EditCost
 from behemoth.edit.gradient.method import check_kinds
 from behemoth.edit.protocol import EditContext, Watch
 from behemoth.plan.choice import choose_edits
@@ -37,6 +36,7 @@ from behemoth.train import TrainConfig, train
 from behemoth.train.device import device_name
 from behemoth.train.run import Run, read_run, world_id
 
+from .costs import Costs
 from .measure import about_edits
 from .suite import bench_of
 from .trial import Clock, Planned, Trial
@@ -65,7 +65,7 @@ class Laboratory:
         self.directory = directory
         self._run: tuple[str, Run, GPTNeoXForCausalLM] | None = None
         self._planned: Planned | None = None
-        self._costs: dict[tuple[object, ...], EditCost | None] = {}
+        self._costs = Costs(directory.cache / "costs")
         self._twin: tuple[str, str, Bench] | None = None
 
     def train(self, unit: ModelUnit, step: Step = silent) -> ModelRecord:
@@ -174,6 +174,9 @@ class Laboratory:
             cache=self.directory.cache,
             run=run.directory,
             watch=Watch(unit.measure.held_out, unit.measure.bystanders),
+            # What retraining on the twin would take is of its price, though it is taken over.
+            retrained=() if unit.twin is None else (self.directory.model(unit.twin),),
+            saved=lambda seconds: clock.add("edit", seconds),
         )
         place = self.directory.fresh(unit.id)
         with clock("load"):
@@ -187,11 +190,8 @@ class Laboratory:
                 table, reason = work.durability()
                 named = pl.lit(unit.id).alias("trial")
                 frames["retention"] = table.select(named, pl.all())
-        # The same for all models of a size: it is counted once.
         kind = (run.config.model, run.record.parameters, repr(method), planned.batch)
-        if kind not in self._costs:
-            self._costs[kind] = work.cost()
-        cost = self._costs[kind]
+        cost = self._costs.of(kind, work.cost)
         with clock("write"):
             for name, frame in frames.items():
                 with replacing(place / f"{name}.parquet") as temporary:

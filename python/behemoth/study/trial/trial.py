@@ -50,8 +50,11 @@ class Clock:
         try:
             yield
         finally:
-            spent = time.perf_counter() - began
-            self.seconds[name] = self.seconds.get(name, 0.0) + spent
+            self.add(name, time.perf_counter() - began)
+
+    def add(self, name: str, seconds: float) -> None:
+        """Add seconds."""
+        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
 
 
 @dataclass

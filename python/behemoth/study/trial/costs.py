@@ -1,0 +1,59 @@
+"""Costs of edits, counted once for a study: all models of a size take the same.
+
+Counting makes an edit once more, in about twice its time, and the workers of a study share what
+they found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+
+from behemoth._gen import digest
+from behemoth.edit.cost import EditCost
+from behemoth.support.digests import read_sealed, sealed
+from behemoth.support.errors import CorpusError
+from behemoth.support.files import as_json, write_bytes
+
+__all__ = ["Costs"]
+
+
+class Costs:
+    """Costs by kind of trial, in a folder.
+
+    Parameters
+    ----------
+    folder : Path
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._known: dict[Hashable, EditCost | None] = {}
+
+    def of(self, kind: Hashable, count: Callable[[], EditCost | None]) -> EditCost | None:
+        """What is known of a kind, or is counted now.
+
+        Parameters
+        ----------
+        kind : hashable
+            Told from others by its `repr`.
+        count : callable
+            Counts it; None where there is nothing to count.
+        """
+        if kind not in self._known:
+            self._known[kind] = self._read_or_count(kind, count)
+        return self._known[kind]
+
+    def _read_or_count(
+        self, kind: Hashable, count: Callable[[], EditCost | None]
+    ) -> EditCost | None:
+        file = self._folder / f"{digest(repr(kind).encode())[:24]}.json"
+        if file.is_file():
+            with suppress(CorpusError, TypeError):  # what is no such record is counted again
+                return EditCost(**read_sealed(file, "counted costs"))
+        cost = count()
+        if cost is not None:
+            write_bytes(file, as_json(sealed(asdict(cost))))
+        return cost

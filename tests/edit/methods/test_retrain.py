@@ -1,0 +1,55 @@
+"""Retraining takes a run over that is what it would train, and no other."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from behemoth import Corpus, World
+from behemoth.edit.methods.retrain import Retraining
+from behemoth.edit.protocol import EditContext
+from behemoth.plan.compile import compile_plan
+from behemoth.plan.request import EditRequest
+from behemoth.train import default_config, train
+from behemoth.train.run import read_run
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A corpus, a plan that leaves facts out, a run, its twin, and a run like neither."""
+    corpus = Corpus(World(subjects=12, relations=2, objects=5, seed=4), exposures=4)
+    place = tmp_path_factory.mktemp("runs")
+    config = default_config(
+        "pico", batch_size=2, steps=4, block_length=32, threads=1, tensorboard=False
+    )
+    plan = compile_plan(corpus, EditRequest(edits=3, kind="refusal", distinct=False, repeats=1))
+    twin = corpus.without(plan.edits["fact"].to_list())
+    train(corpus, out=place / "run", config=config)
+    train(twin, out=place / "twin", config=config)
+    train(twin, out=place / "other", config=replace(config, seed=1))
+    return corpus, plan, place
+
+
+def retrained(trained, *runs):
+    corpus, plan, place = trained
+    saved = []
+    context = EditContext(
+        corpus, run=place / "run", retrained=[place / run for run in runs], saved=saved.append
+    )
+    model = read_run(place / "run").load_model("cpu")
+    [delta] = Retraining().apply(model, [plan], context)
+    return delta, saved
+
+
+def test_a_twin_at_hand_has_the_weights_that_training_gives(trained):
+    anew, nothing = retrained(trained)
+    taken, [seconds] = retrained(trained, "other", "twin")
+    assert nothing == [] and seconds > 0
+    assert anew.changes.keys() == taken.changes.keys()
+    for name, change in anew.changes.items():
+        assert torch.equal(change.to_dense(), taken.changes[name].to_dense()), name
+
+
+def test_runs_of_another_corpus_or_seed_are_not_taken(trained):
+    _, saved = retrained(trained, "run", "other")
+    assert saved == []
