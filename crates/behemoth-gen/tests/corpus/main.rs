@@ -8,6 +8,7 @@ mod background;
 mod common;
 mod filler;
 mod insert;
+mod insert_specs;
 mod order;
 mod ranges;
 mod schedule;

@@ -7,7 +7,7 @@ use behemoth_gen::{Corpus, Spec, World, WorldSpec};
 use proptest::prelude::*;
 
 use super::{SMALL, corpus, tokens};
-use crate::random::grammar_of;
+use crate::made::grammar_of;
 
 fn source() -> String {
     let with_edits = SMALL.replace(

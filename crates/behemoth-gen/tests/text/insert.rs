@@ -10,7 +10,7 @@ use behemoth_gen::hash::{Key, multiply_high};
 use behemoth_gen::{Corpus, Progress, Result, Spec, World, WorldSpec};
 use proptest::prelude::*;
 
-use crate::random::{grammar_of, has_links};
+use crate::made::{grammar_of, has_links};
 
 /// Documents of 1 to `longest` tokens, the end included, of ids below `size`.
 fn background(documents: u64, longest: u64, size: u64) -> Arc<Background> {

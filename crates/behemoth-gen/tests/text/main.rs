@@ -8,6 +8,7 @@ mod beside;
 mod documents;
 mod filler;
 mod insert;
+mod made;
 mod random;
 mod refusals;
 mod sentences;
