@@ -39,9 +39,11 @@ def _write(source: Source, shard: Shard, out: Path, block_length: int) -> None:
 
 
 def _frame(tokens: Tokens, text: NDArray[np.uint8], end: int) -> pl.DataFrame:
-    ended = tokens == end
+    ends = np.flatnonzero(tokens == end) + 1
+    numbers = np.arange(len(ends), dtype=np.uint32)
+    # Numbered by their lengths: a running sum of the ends took as long as all else here together.
     # That it is sorted, groups are runs: said, it is four times as fast.
-    document = pl.Series("document", np.cumsum(ended) - ended).set_sorted()
+    document = pl.Series("document", np.repeat(numbers, np.diff(ends, prepend=0))).set_sorted()
     ids = pl.Series("input_ids", np.asarray(tokens))
     grouped = pl.DataFrame([document, ids]).group_by("document", maintain_order=True)
     said = pl.Series("text", str(text.data, "utf-8").splitlines(), dtype=pl.String)
