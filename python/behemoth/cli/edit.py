@@ -51,7 +51,7 @@ OPTIONS = (
     Option("seed", "N", "Key of the method's draws.", parse.count, 0),
     Option("stack", "N", "Most single edits at once, where methods stack.", parse.at_least(1), 64),
     flag("adapter", "Write low-rank changes as PEFT adapters, too."),
-    Option("cache", "DIR", "Where covariances are kept between calls."),
+    Option("cache", "DIR", "Where covariances and trained networks are kept between calls."),
     CORPUS,
     DEVICE,
     MEMORY,

@@ -32,7 +32,7 @@ OPTIONS = (
     Option("apart", "PLAN", "A plan whose facts are left alone."),
     Option("rows", "N", "Most rows that the steps of an edit may take.", parse.at_least(1), 1280),
     Option("seed", "N", "Key of the plan and of the search.", parse.count, 0),
-    Option("cache", "DIR", "Where covariances are kept [DIR/cache]."),
+    Option("cache", "DIR", "Where covariances and trained networks are kept [DIR/cache]."),
     DEVICE,
 )  # fmt: skip
 

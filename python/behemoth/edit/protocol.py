@@ -243,11 +243,14 @@ class Effort:
         Rows of a mixture, which are short sentences, that each step takes forward and backward.
     trainings : int
         How often the model is trained again from its beginning.
+    prepared : int
+        Rows that are taken forward and backward once for a model, before its first edit.
     """
 
     steps: int
     rows: int
     trainings: int = 0
+    prepared: int = 0
 
 
 class Answers:

@@ -75,7 +75,7 @@ class Metric:
     whole: bool = True
 
 
-def _more_likely(one: str, other: str) -> pl.Expr:
+def more_likely(one: str, other: str) -> pl.Expr:
     """1 where an answer is more likely than another one; 0 on ties and what is no number."""
     a, b = pl.col(f"log_probability_{one}"), pl.col(f"log_probability_{other}")
     # Polars holds NaN to be above all numbers.
@@ -99,9 +99,9 @@ def truth_ratio() -> pl.Expr:
     return (pl.col("log_probability_wrong") - pl.col("log_probability_old")).exp()
 
 
-_EFFICACY = Mean(("edited",), _more_likely("true", "old"))
-_PARAPHRASE = Mean(PARAPHRASED, _more_likely("true", "old"))
-_NEIGHBOURHOOD = Mean(NEIGHBOURS, _more_likely("old", "new"), must_change=False)
+_EFFICACY = Mean(("edited",), more_likely("true", "old"))
+_PARAPHRASE = Mean(PARAPHRASED, more_likely("true", "old"))
+_NEIGHBOURHOOD = Mean(NEIGHBOURS, more_likely("old", "new"), must_change=False)
 _EXACT = _share("exact_match")
 _EXACT_EFFICACY = Mean(("edited",), _EXACT)
 _EXACT_GENERALIZATION = Mean((*PARAPHRASED, "edited_question"), _EXACT)

@@ -147,7 +147,7 @@ def ask_on_the_way(
     frames = []
     last, rest = max(steps), ~about["taught"].to_numpy()
     kept = {name: value.detach().clone() for name, value in model.named_parameters()}
-    optimiser = torch.optim.Adam(model.parameters(), lr=learning_rate)
+    optimiser = torch.optim.Adam(model.parameters(), lr=learning_rate, fused=True)
     try:
         for step in range(last + 1):
             if step in steps:

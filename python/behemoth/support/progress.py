@@ -15,7 +15,7 @@ from typing import Protocol, TypeAlias
 from .errors import ArgumentError
 from .text import bytes_text, count_text
 
-__all__ = ["Looking", "Moment", "Progress", "Step", "amount_text", "silent", "task"]
+__all__ = ["Looking", "Moment", "Progress", "Step", "amount_text", "part_of", "silent", "task"]
 
 
 class Step(Protocol):
@@ -71,6 +71,19 @@ Looking: TypeAlias = Progress | Callable[[Moment], object] | None
 
 def silent(done: int, total: int, details: object = None, /) -> None:
     """Say nothing of a step."""
+
+
+def part_of(step: Step, number: int, parts: int) -> Step:
+    """One of some equal parts of a task, as a task of its own.
+
+    Examples
+    --------
+    >>> part_of(print, 1, 3)(5, 10)
+    15 30
+    """
+    if parts == 1:
+        return step
+    return lambda done, total, _=None, /: step(number * total + done, parts * total)
 
 
 @contextmanager

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
+from behemoth import ArgumentError
 from behemoth.edit.gradient.method import GradientMethod
 from behemoth.edit.registry import get_method, method_names, method_type
 
@@ -40,6 +42,73 @@ def test_a_stack_gives_what_one_at_a_time_gives(name, model, plans, context):
                 torch.testing.assert_close(model(input_ids=ids).logits, wanted, rtol=0, atol=1e-7)
         losses = [[row["loss"] for row in delta.trace] for delta in (stacked, alone)]
         assert losses[0] == pytest.approx(losses[1], rel=1e-7, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", ["ft", "lora", "rmu", "pdu"])
+def test_neighbours_with_fewer_rows_change_nothing(name, model, plan_of, context):
+    """Of plans with 0 to 5 retained rows each takes its own, in the order they were given."""
+    model = model.double()
+    plans = [plan_of(number, retained=count) for number, count in enumerate([2, 0, 5, 1, 0, 3])]
+    method = get_method(name, {"steps": 3, "retain_rows": 4})
+    for plan, stacked in zip(plans, method.apply(model, plans, context), strict=True):
+        (alone,) = method.apply(model, [plan], context)
+        assert stacked.plan_hash == plan.plan_hash
+        for parameter, change in alone.changes.items():
+            one, other = change.to_dense(), stacked.changes[parameter].to_dense()
+            assert (one - other).norm() <= 1e-6 * one.norm(), parameter
+
+
+def test_progress_of_plans_that_are_not_alike_is_that_of_all(model, plan_of, context):
+    seen = []
+    told = replace(context, progress=lambda done, total, _=None: seen.append((done, total)))
+    plans = [plan_of(number, retained=count) for number, count in enumerate([2, 0, 2])]
+    get_method("ft", {"steps": 2}).apply(model, plans, told)
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+@pytest.mark.parametrize("name", ["npo", "grad_ascent", "task_vector"])
+def test_what_forgets_stops_when_the_old_answers_have_gone(name, model, plan_of, context):
+    """Their loss begins where a model that knows them has it, and is to rise."""
+    plan = plan_of(0)
+    [free] = get_method(name, {"steps": 30, "learning_rate": 1e-3}).apply(model, [plan], context)
+    old = [-row["log_probability_old"] for row in free.trace]
+    bound = (old[0] + old[-1]) / 2
+    assert old[-1] > bound
+    settings = {"steps": 30, "learning_rate": 1e-3, "stop_loss": bound}
+    [delta] = get_method(name, settings).apply(model, [plan], context)
+    last = delta.trace[-1]
+    wanted = next(step for step, loss in enumerate(old) if loss > bound)
+    assert last["stopped"] and 0 < last["step"] == wanted < 30
+    norms = [sum(float(change.to_dense().norm()) for change in one.changes.values())
+             for one in (delta, free)]  # fmt: skip
+    assert 0 < norms[0] < norms[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("ft", {"stop_loss": -1.0}, "argument 'stop_loss': got -1.0, allowed: from 0"),
+        ("kl_min", {"retain": -1.0}, "argument 'retain': got -1.0, allowed: from 0"),
+        ("grad_ascent", {"retain_rows": 8}, "argument 'retain_rows': got 8, allowed: 0: its loss"),
+        ("task_vector", {"strength": 0.0}, "argument 'strength': got 0.0, allowed: any number but"),
+        ("ultraedit", {"layers": ()}, "argument 'layers': got none, allowed: at least one layer"),
+    ],
+)
+def test_settings_that_would_do_nothing_or_the_contrary_are_refused(name, settings, message):
+    with pytest.raises(ArgumentError, match=message):
+        get_method(name, settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"layer": 0, "layers": (-1,)}, "argument 'layers': got -1, allowed: some up to 0, the"),
+        ({"part": "head"}, "argument 'part': got 'head', allowed: what lies before the block"),
+    ],
+)
+def test_rmu_refuses_to_change_only_what_lies_behind_the_block(settings, message, model, context):
+    with pytest.raises(ArgumentError, match=message):
+        get_method("rmu", settings).stacked(model, 1, 0)
 
 
 def test_lora_flips_the_answer_and_its_trace_says_when(model, plans, context):

@@ -1,6 +1,7 @@
 """MEND: its networks token by token, and that no fact of a half teaches its own editors."""
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 
@@ -114,7 +115,7 @@ def class_of(model, corpus, settings):
     plans = training._practice(corpus, 0, lesson)
     for parameter in model.parameters():
         parameter.requires_grad_(False)
-    return training._Class(model, NAMES, plans, lesson, torch.empty(0, dtype=torch.float64))
+    return training._Class(model, NAMES, plans, 0, lesson, torch.empty(0, dtype=torch.float64))
 
 
 @pytest.mark.parametrize("together", [1, 2, 3])
@@ -189,6 +190,34 @@ def test_a_batch_is_the_sum_of_its_edits(model, compiled, small_corpus, tmp_path
     for name, change in whole.changes.items():
         wanted = sum(part.changes[name].to_dense() for part in parts)
         torch.testing.assert_close(change.to_dense(), wanted)
+
+
+def test_no_fact_of_the_other_half_is_practised_on_or_held(small_corpus, monkeypatch):
+    lesson = Mend(**QUICK).lesson(0, edits=1)
+    for half in (0, 1):
+        held = []
+        retain = training.retain_rows_of
+
+        def rows(plan, held=held, retain=retain):
+            held.append(retain(plan))
+            return held[-1]
+
+        monkeypatch.setattr(training, "retain_rows_of", rows)
+        plans = training._practice(small_corpus, half, lesson)
+        for plan in plans:
+            taken = training._retained(plan, half)
+            facts = plan.training.filter(pl.col("role") != "edit")["fact"].to_numpy()
+            mine = np.flatnonzero(halves(facts) == half)[: len(taken)]
+            assert 0 < len(taken) <= 8
+            assert torch.equal(taken.tokens, held[-1].tokens[mine])
+            assert (halves(plan.edits["fact"].to_numpy()) == half).all()
+        monkeypatch.undo()
+
+
+def test_lessons_that_differ_have_names_that_do():
+    names = {Mend(learning_rate=1e-3 + step).lesson(10_000_000 + seed, 1).name
+             for step in (0, 1e-12) for seed in range(3)}  # fmt: skip
+    assert len(names) == 6
 
 
 def test_networks_are_taught_for_as_many_edits_as_a_plan_has(

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from behemoth import ArgumentError
+from behemoth.edit.methods import ultraedit
 from behemoth.edit.methods.ultraedit import Statistics, UltraEdit, ridge_step
 from behemoth.edit.protocol import EditContext
 
@@ -82,6 +83,26 @@ def test_a_step_raises_the_new_answers(model, compiled, small_corpus):
     before = score()
     with delta.apply(model):
         assert score() > before
+
+
+def test_an_edit_that_breaks_down_leaves_the_statistics_as_they_were(
+    model, compiled, small_corpus, monkeypatch
+):
+    first, second = compiled(2, seed=1).singles()
+    edit = UltraEdit(layers=(1,)).in_sequence(model, EditContext(small_corpus))
+    assert edit(first).failure is None
+    before = dict(edit.seen)
+    features = ultraedit._features
+
+    def broken(*given):
+        return {name: (inputs * torch.nan, gradients)
+                for name, (inputs, gradients) in features(*given).items()}  # fmt: skip
+
+    monkeypatch.setattr(ultraedit, "_features", broken)
+    assert "no finite solution" in edit(second).failure
+    assert edit.seen == before
+    monkeypatch.setattr(ultraedit, "_features", features)
+    assert edit(second).failure is None and edit.seen != before
 
 
 @pytest.mark.parametrize("settings", [{"learning_rate": 0.0}, {"ridge": 0.0}, {"imagined": 1}])

@@ -31,7 +31,8 @@ class Budget:
     clip : float
         Largest norm of a plan's gradient.
     stop_loss : float, optional
-        Stop a plan when its loss on the edit's rows falls below this; never by default.
+        Stop a plan when its loss on the edit's rows falls below this, or rises above it where it
+        is the old answers that are to go: mean nats of a token; never by default.
     """
 
     steps: int = 40
@@ -51,3 +52,5 @@ class Budget:
         for name in ("learning_rate", "clip"):
             if not getattr(self, name) > 0:
                 raise ArgumentError(name, getattr(self, name), "above 0")
+        if self.stop_loss is not None and not self.stop_loss >= 0:
+            raise ArgumentError("stop_loss", self.stop_loss, "from 0")

@@ -16,6 +16,7 @@ from behemoth.edit.parametrise import OUTSIDE, Part, dense_changes, low_rank_cha
 from behemoth.edit.protocol import EditContext, EditMethod, Effort, MethodInfo, settings_of
 from behemoth.edit.search import Range, Searched
 from behemoth.support.errors import ArgumentError
+from behemoth.support.progress import part_of
 
 from .budget import Budget
 
@@ -65,6 +66,9 @@ class GradientMethod(Budget, ABC):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for name in ("retain", "forget"):  # weights of terms, which most methods have
+            if not getattr(self, name, 0.0) >= 0:
+                raise ArgumentError(name, getattr(self, name), "from 0")
         if self.layers is not None and self.part in OUTSIDE:
             raise ArgumentError("part", f"{self.part!r} with layers", "mlp, attention, both")
         if self.rank is not None:
@@ -116,9 +120,13 @@ class GradientMethod(Budget, ABC):
         return count * _COPIES * sum(change.numel() * change.element_size() for change in changes)
 
     def step_rows(self, plan: EditPlan) -> int:
+        """Rows that a step takes of a plan."""
+        return sum(self._rows_of(plan))
+
+    def _rows_of(self, plan: EditPlan) -> tuple[int, int]:
         """Rows that carry the edit, and rows that hold the rest in place, as far as there are."""
         own = int((plan.training["role"] == "edit").sum())
-        return min(self.edit_rows, own) + min(self.retain_rows, plan.training.height - own)
+        return min(self.edit_rows, own), min(self.retain_rows, plan.training.height - own)
 
     def for_batch(self, edits: int) -> Self:
         """As many rows a step as there are edits, so that each is seen as often as a single one."""
@@ -128,10 +136,27 @@ class GradientMethod(Budget, ABC):
     def apply(
         self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
     ) -> list[EditDelta]:
-        """One delta for each plan, all of them trained side by side."""
+        """One delta for each plan, those that have as many rows trained side by side.
+
+        With others of more rows or fewer a plan would get other rows than by itself: a stack takes
+        as many of each.
+        """
+        check_kinds(self, plans)
+        alike: dict[tuple[int, int], list[int]] = {}
+        for number, plan in enumerate(plans):
+            alike.setdefault(self._rows_of(plan), []).append(number)
+        found: dict[int, EditDelta] = {}
+        for done, numbers in enumerate(alike.values()):
+            part = replace(context, progress=part_of(context.progress, done, len(alike)))
+            own = [plans[number] for number in numbers]
+            found |= zip(numbers, self._apply_alike(model, own, part), strict=True)
+        return [found[number] for number in range(len(plans))]
+
+    def _apply_alike(
+        self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
+    ) -> list[EditDelta]:
         from .optimise import optimise
 
-        check_kinds(self, plans)
         stacked = self.stacked(model, len(plans), context.seed)
         objective = self.objective(model, plans, context)
         outcomes = optimise(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -116,7 +116,9 @@ def optimise(
             if watching is not None:
                 with torch.no_grad():
                     watching.look(leaving, trace.rows, live, last=last)
-            _settle(leaving, step, losses.detach(), number, budget, trace, outcomes)
+            own = shown[:, : feeder.edit_rows]
+            done = _is_done(own, step, objective, budget.stop_loss)
+            _settle(leaving, done, losses.detach(), number, trace, outcomes)
             if last or all(outcome is not None for outcome in outcomes):
                 break
             optimiser.zero_grad(set_to_none=True)
@@ -139,23 +141,33 @@ def optimise(
     ]
 
 
+def _is_done(
+    logits: Tensor, step: Step, objective: Objective, stop_loss: float | None
+) -> list[bool]:
+    """Whether each plan has what it wanted, by the logits [K, b, A, V] of what it gives back."""
+    if stop_loss is None:
+        return [False] * len(logits)
+    rows = replace(step, logits=logits, labels=step.labels[:, step.edit()])
+    loss = rows.mean_nll().mean(-1)
+    forgets = objective.columns[0] == "old_answer"
+    return (loss > stop_loss if forgets else loss < stop_loss).tolist()
+
+
 def _settle(
     stacked: StackedDeltas,
-    step: Step,
+    done: Sequence[bool],
     losses: Tensor,
     number: int,
-    budget: Budget,
     trace: Trace,
     outcomes: list[Outcome | None],
 ) -> None:
     """Put aside the plans that broke down, or have what they wanted."""
-    edit_loss = step.mean_nll()[:, step.edit()].mean(-1).tolist()
     for k, loss in enumerate(losses.tolist()):
         if outcomes[k] is not None:
             continue
         if not math.isfinite(loss):
             outcomes[k] = Outcome({}, number, trace.rows[k], f"loss {loss} at step {number}")
-        elif budget.stop_loss is not None and edit_loss[k] < budget.stop_loss:
+        elif done[k]:
             trace.rows[k][-1]["stopped"] = True
             outcomes[k] = Outcome(stacked.unstack(k), number, trace.rows[k])
 

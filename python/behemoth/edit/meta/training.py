@@ -81,7 +81,7 @@ class Lesson:
     @property
     def name(self) -> str:
         """A few letters that tell lessons apart, for the names of files."""
-        return "-".join(f"{value:g}" for value in vars(self).values())
+        return "-".join(str(value) for value in vars(self).values())
 
 
 def halves(facts: NDArray[np.uint64]) -> NDArray[np.int64]:
@@ -128,7 +128,8 @@ def taught(
         sweep(file)  # a killed writer may have left its folder beside a whole file
     if file is not None and file.exists():
         return restored(load_file(file), like)
-    editors = _Class(model, modules, _practice(corpus, half, lesson), lesson, like).train(step)
+    plans = _practice(corpus, half, lesson)
+    editors = _Class(model, modules, plans, half, lesson, like).train(step)
     if file is not None:
         tensors = {name: part.detach().cpu().contiguous() for name, part in saved(editors).items()}
         # Trials that run side by side may share a cache: each writes under a name of its own.
@@ -145,9 +146,11 @@ def _practice(corpus: Corpus, half: int, lesson: Lesson) -> list[EditPlan]:
     chosen = generator.permutation(mine)[: lesson.facts]
     if len(chosen) < 2:
         raise ArgumentError("facts", f"{len(chosen)} in half of the world", "2 or more")
+    # Twice as many rows that are to stay as are taken: of about half the facts are in the other
+    # half, and are not practised on either.
     request = EditRequest(
         facts=pl.DataFrame({"fact": chosen}), independent=True, distinct=False, repeats=1,
-        same_object=2, same_relation=3, regular=3, probes=0, seed=lesson.seed,
+        same_object=4, same_relation=6, regular=6, probes=0, seed=lesson.seed,
     )  # fmt: skip
     return compile_plan(corpus, request).singles()
 
@@ -160,6 +163,7 @@ class _Class:
         model: nn.Module,
         modules: Sequence[str],
         plans: Sequence[EditPlan],
+        half: int,
         lesson: Lesson,
         like: Tensor,
     ) -> None:
@@ -168,7 +172,7 @@ class _Class:
         self.architecture = Architecture.of(model)
         self.head = model.get_submodule(self.architecture.head)
         device = like.device
-        self.tokens_kbt, self.labels_kbt = (part.to(device) for part in _grid(plans))
+        self.tokens_kbt, self.labels_kbt = (part.to(device) for part in _grid(plans, half))
         self.together = min(lesson.together, lesson.batch, len(self.tokens_kbt))
         # Whole groups; what is left over has its turn in another order.
         self.size = min(lesson.batch, len(self.tokens_kbt)) // self.together * self.together
@@ -290,14 +294,22 @@ class _Class:
         return widened(self.architecture.logits(self.head, states_ad)).log_softmax(-1)
 
 
-def _grid(plans: Sequence[EditPlan]) -> tuple[Tensor, Tensor]:
+def _retained(plan: EditPlan, half: int) -> Rows:
+    """What is to stay of the facts of a half."""
+    facts = plan.training.filter(pl.col("role") != "edit")["fact"]
+    mine = torch.from_numpy(halves(facts.to_numpy()) == half).nonzero()[:_RETAINED, 0]
+    rows = retain_rows_of(plan)
+    return Rows(rows.tokens[mine], rows.labels[mine], rows.weight[mine])
+
+
+def _grid(plans: Sequence[EditPlan], half: int) -> tuple[Tensor, Tensor]:
     """One row of each edit and what is to stay: tokens and labels [K, b, T], the edit's first."""
     parts: list[Rows] = []
     for plan in plans:
-        edit, retained = edit_rows_of(plan, "answer"), retain_rows_of(plan)
+        edit, retained = edit_rows_of(plan, "answer"), _retained(plan, half)
         length = max(edit.tokens.shape[1], retained.tokens.shape[1])
         first, rest = edit.padded(length), retained.padded(length)
-        rows = [torch.cat([getattr(first, name)[:1], getattr(rest, name)[:_RETAINED]])
+        rows = [torch.cat([getattr(first, name)[:1], getattr(rest, name)])
                 for name in ("tokens", "labels", "weight")]  # fmt: skip
         parts.append(Rows(*rows))
     length = max(part.tokens.shape[1] for part in parts)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from behemoth.edit.gradient.method import GradientMethod
 from behemoth.edit.gradient.objectives import Forgetting
 from behemoth.edit.protocol import EditContext, EditKind, MethodInfo
+from behemoth.support.errors import ArgumentError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -48,6 +49,11 @@ class GradientAscent(GradientMethod):
         kinds=FORGETTING_KINDS,
         stacks=True,
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.retain_rows:
+            raise ArgumentError("retain_rows", self.retain_rows, "0: its loss holds nothing")
 
     def objective(
         self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Mend"]
 
+_ROWS = 9  # of an edit that is practised: its own, and those that are to stay
+
 
 @dataclass(frozen=True)
 class Mend:
@@ -66,8 +68,8 @@ class Mend:
     together: int | None = None
     learning_rate: float = 1e-3
     rank: int = 128
-    edit_rate: float = 1e-3
-    edited: float = 0.1
+    edit_rate: float = 5e-3
+    edited: float = 1.0
 
     info: ClassVar[MethodInfo] = MethodInfo(
         name="mend",
@@ -92,8 +94,9 @@ class Mend:
             raise ArgumentError("layers", "none", "at least one layer")
 
     def effort(self) -> Effort:
-        """One step; the training of the networks, once for a model, is not in it."""
-        return Effort(1, 4)
+        """One step, and once for a model the training of the networks of both halves."""
+        rows = 2 * self.training_steps * self.training_batch
+        return Effort(1, 4, prepared=rows * _ROWS)
 
     def stack_bytes(self, model: nn.Module, count: int) -> int:
         """Factors of each edit's updates."""

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.edit.gradient.method import GradientMethod
 from behemoth.edit.gradient.objectives import Forgetting, Positions, by_row
-from behemoth.edit.parametrise import Part, chosen_layers
+from behemoth.edit.parametrise import OUTSIDE, Part, chosen_layers
 from behemoth.edit.protocol import EditContext, MethodInfo
 from behemoth.edit.search import Range, Searched
 from behemoth.model.architecture import Architecture
 from behemoth.model.precision import wide_type, widened
+from behemoth.support.errors import ArgumentError
 
 from .grad_ascent import FORGETTING_KINDS
 
@@ -92,10 +93,18 @@ class RepresentationMisdirection(GradientMethod):
         stacks=True,
     )
 
-    def changed_layers(self, model: nn.Module) -> tuple[int, ...]:
+    def changed_layers(self, model: nn.Module) -> tuple[int, ...] | None:
         """`layers`, or the layer that is steered and the two before it."""
         (layer,) = chosen_layers(model, (self.layer,))
-        return self.layers or tuple(range(max(layer - 2, 0), layer + 1))
+        if self.part == "head":
+            raise ArgumentError("part", "'head'", "what lies before the block that is steered")
+        if self.part in OUTSIDE:
+            return None
+        chosen = tuple(range(max(layer - 2, 0), layer + 1)) if self.layers is None else self.layers
+        if min(chosen_layers(model, chosen)) > layer:
+            allowed = f"some up to {layer}, the block that is steered"
+            raise ArgumentError("layers", ", ".join(map(str, chosen)), allowed)
+        return chosen
 
     def objective(
         self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext

@@ -10,6 +10,7 @@ from behemoth.edit.gradient.method import GradientMethod
 from behemoth.edit.gradient.objectives import AnswerLikelihood
 from behemoth.edit.protocol import EditContext, MethodInfo
 from behemoth.edit.search import Range, Searched
+from behemoth.support.errors import ArgumentError
 
 from .grad_ascent import FORGETTING_KINDS
 
@@ -47,6 +48,11 @@ class TaskVector(GradientMethod):
         kinds=FORGETTING_KINDS,
         stacks=True,
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.strength:  # below 0 it adds what was learnt
+            raise ArgumentError("strength", self.strength, "any number but 0")
 
     def objective(
         self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext

@@ -74,6 +74,8 @@ class UltraEdit:
             raise ArgumentError("learning_rate", self.learning_rate, "above 0")
         if not self.ridge > 0:
             raise ArgumentError("ridge", self.ridge, "above 0")
+        if self.layers is not None and not self.layers:
+            raise ArgumentError("layers", "none", "at least one layer")
         if self.imagined < 2:
             raise ArgumentError("imagined", self.imagined, "at least 2")
 
@@ -117,6 +119,7 @@ class _Sequence:
             self._see(_features(self.model, imagined, method.modules(self.model)))
         rows = edit_rows_of(plan, "answer")
         features = _features(self.model, rows, method.modules(self.model))
+        before = dict(self.seen)
         self._see(features)
         transposed = Architecture.of(self.model).transposed
         changes: dict[str, Change] = {}
@@ -128,6 +131,9 @@ class _Sequence:
             if not bool(change.left.isfinite().all() and change.right.isfinite().all()):
                 failure = f"the equations of {name} have no finite solution"
                 changes = {}
+                # What is no number would be in the statistics of all later edits.
+                self.seen.clear()
+                self.seen.update(before)
                 break
             if transposed:
                 change = change.transposed()

@@ -17,6 +17,7 @@ from behemoth.delta.delta import EditDelta, parameters_of
 from behemoth.evaluate.damage import BYSTANDERS, known_bystanders
 from behemoth.evaluate.frame import evaluate_model
 from behemoth.evaluate.geometry import changed_parameter
+from behemoth.evaluate.metrics import more_likely
 
 from .bench import Bench
 from .suite import Found, Measure, MissingError, Suite
@@ -122,7 +123,7 @@ def _hold(bench: Bench, edits: int) -> Found:
 
 
 def _efficacy(bench: Bench, edits: int) -> Found:
-    flipped = pl.col("log_probability_new") > pl.col("log_probability_old")
+    flipped = more_likely("new", "old")
     return bench.mean(_made(bench, edits), flipped, "edits with a new object")
 
 

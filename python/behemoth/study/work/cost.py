@@ -1,13 +1,15 @@
 """What a study will cost, before it runs: tokens to train on, edits and steps, and seconds.
 
 Seconds follow from operations at stated rates, and are meant to be right within a factor of two or
-so; while a study runs they are corrected by what finished units took.
+so; while a study runs they are corrected by what finished units took. What a model's first edit
+prepares is in the estimate of each of its trials by that method.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from behemoth.corpus.corpus import Corpus
 from behemoth.edit.protocol import answers
 from behemoth.study.file.units import ModelUnit, TrialUnit
 from behemoth.train.flops import token_flops
@@ -22,6 +24,9 @@ GPU_RATE = 1e14
 GPU_STEP = 0.01
 _SENTENCE = 8  # tokens of a row of a mixture, or of a probe
 _PROBES = 60  # probes of an edit, in both stages together
+_SUITE = 4000  # rows that a suite asks
+_RELEARNED = 40 * 32  # rows that are taught again
+_DOCUMENTS = 32  # of a step of continued training
 _OTHER = 0.5  # seconds of a trial for reading and writing
 
 
@@ -79,11 +84,25 @@ def cost_of_trial(unit: TrialUnit, model: ModelUnit, *, gpu: bool = False) -> Co
         whole = cost_of_model(model, gpu=gpu)
         tokens = trainings * whole.tokens
         seconds += trainings * whole.seconds
+    work = effort.prepared * _SENTENCE * flops + _suite(unit, corpus) * flops
+    seconds += work / (GPU_RATE / 10) if gpu else work / (CPU_RATE * threads)
     durability = unit.measure.durability
     if durability:
         train = durability * model.config.step_tokens * flops
         seconds += train / GPU_RATE if gpu else train / (CPU_RATE * threads)
     return Cost(tokens, edits, effort.steps, seconds + _OTHER)
+
+
+def _suite(unit: TrialUnit, corpus: Corpus) -> float:
+    """Tokens that a trial's suite takes forward and backward."""
+    suite = unit.measure.suite
+    if suite is None:
+        return 0.0
+    tokens = float(_SUITE * _SENTENCE)
+    if suite == "unlearning":  # where nothing comes back, all steps are taken
+        length = corpus.count_tokens(threads=1) / max(1, corpus.num_documents)
+        tokens += _RELEARNED * _SENTENCE + unit.measure.continued * _DOCUMENTS * length
+    return tokens
 
 
 def _token_flops(unit: ModelUnit, vocabulary: int) -> float:
