@@ -49,8 +49,8 @@ class Mend:
         Edits of a step.
     together : int, optional
         Edits that a model gets at once in training, the sum of their updates: as many as a plan
-        has by default, at most `training_batch`. Networks that were trained on edits alone take a
-        model apart when 16 of their updates are added up.
+        has by default, at most `training_batch`, and 1 in a sequence. Networks that were trained
+        on edits alone take a model apart when 16 of their updates are added up.
     learning_rate : float
         Step size of their training.
     rank : int
@@ -182,8 +182,8 @@ class _Editing:
                     parameter.requires_grad_(True)
 
     def lesson(self, plan: EditPlan | None) -> Lesson:
-        """What the networks of a plan are taught, or of edits that all stay in one model."""
-        edits = self.method.training_batch if plan is None or self.sequence else len(plan)
+        """What the networks of a plan are taught; in a sequence edits come by themselves."""
+        edits = 1 if plan is None or self.sequence else len(plan)
         return self.method.lesson(self.context.seed, edits)
 
     def __call__(self, plan: EditPlan) -> EditDelta:
