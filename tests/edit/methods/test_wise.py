@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from behemoth import ArgumentError
-from behemoth.edit.methods.wise import Wise, ties
+from behemoth.edit.methods.wise import Wise, _Training, ties
 from behemoth.edit.protocol import EditContext, Remembering
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.request import EditRequest
@@ -127,6 +127,20 @@ def test_without_retained_rows_there_is_no_margin_to_them(model, compiled, small
     plan = compiled(1, seed=1)
     [delta] = Wise(**QUICK).apply(model, [plan], EditContext(small_corpus))
     assert delta.failure is None and float(side_of(delta).change.norm()) > 0
+
+
+@pytest.mark.parametrize("retain_rows", [0, 64])
+def test_margins_are_shares_of_what_the_matrix_gives(model, plan, small_corpus, retain_rows):
+    """A matrix that gives four times as much has margins of four times the length."""
+    method = Wise(**QUICK, retain_rows=retain_rows)
+    matrix = model.get_submodule(method.module(model))
+    before = _Training(method, model, plan, EditContext(small_corpus)).scale
+    with torch.no_grad():
+        for parameter in matrix.parameters():
+            parameter.mul_(4)
+    assert before > 0
+    after = _Training(method, model, plan, EditContext(small_corpus)).scale
+    assert after == pytest.approx(4 * before, rel=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -49,8 +49,8 @@ class Wise:
     layer : int
         Whose MLP output matrix has the copy; negative numbers count from the last.
     margin : float
-        b, as a multiple of the mean norm of what the matrix gives on retained rows; a is a
-        quarter of it and g a half, as published.
+        b, as a multiple of the mean norm of what the matrix gives on retained rows, or on the
+        edit's where there are none; a is a quarter of it and g a half, as published.
     ratio : float
         The threshold, as a share of the least |C x| of the edits.
     mask : float
@@ -282,14 +282,16 @@ class _Training:
         dtype = wide_type(like.dtype)
         self.edited = self.tail.inputs.to(dtype)
         retained = retain_rows_of(plan)
-        self.looked_at, self.scale = self.edited, 1.0
+        self.looked_at = measured = self.edited
         if len(retained) and method.retain_rows:
             count = min(method.retain_rows, len(retained))
             chosen = Order(retained.weight, plan, context.seed, 1).take(count)
             inputs, _ = seen_by(model, name, retained.tokens[chosen].to(like.device))
             inside = inputs[_inside(retained, chosen).to(like.device)]
-            self.looked_at = torch.cat([self.edited, inside.to(dtype)])
-            self.scale = float(self._given(inside).detach().norm(dim=1).mean())
+            measured = inside.to(dtype)
+            self.looked_at = torch.cat([self.edited, measured])
+        given = self._given(measured.to(like.dtype)).detach()
+        self.scale = float(given.norm(dim=1).mean())
 
     def run(self, memory: _Memory, trace: list[dict[str, Any]]) -> str | None:
         """Add the edits to a memory; gives why it did not work."""
