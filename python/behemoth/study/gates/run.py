@@ -14,7 +14,7 @@ from typing import Any
 from behemoth.study.directory import StudyDirectory, StudyError
 from behemoth.study.file.expand import Expansion
 from behemoth.study.file.units import ModelUnit, TrialUnit
-from behemoth.study.work.cost import cost_of_model, cost_of_trial
+from behemoth.study.work.cost import Estimator
 from behemoth.study.work.engine import Engine
 from behemoth.study.work.schedule import Work
 from behemoth.support.errors import ArgumentError
@@ -288,9 +288,10 @@ def _states(
     for gate in gates:
         everything = _expansion([gate.units(seed, threads) for seed in range(gate.seeds)])
         work = Work(directory, everything, None)
-        left = sum(cost_of_model(unit).seconds for unit in work.models.values())
+        costs = Estimator()
+        left = sum(costs.model(unit).seconds for unit in work.models.values())
         left += sum(
-            cost_of_trial(unit, everything.models[unit.model]).seconds
+            costs.trial(unit, everything.models[unit.model]).seconds
             for unit in work.trials.values()
         )
         record = records.get(gate.number, {})

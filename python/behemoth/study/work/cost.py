@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from behemoth.corpus.corpus import Corpus
 from behemoth.edit.protocol import answers
 from behemoth.study.file.units import ModelUnit, TrialUnit
 from behemoth.train.flops import token_flops
 
-__all__ = ["Cost", "cost_of_model", "cost_of_trial"]
+__all__ = ["Cost", "Estimator"]
 
-# Operations per second that training reaches: on one CPU thread (measured with nano on a Xeon with
-# AMX: 23,000 tokens/s), and on a GPU where the model is large enough to fill it.
-CPU_RATE = 1e11
+# Operations per second that training reaches: on one CPU thread (measured with nano: 1e11 on a Xeon
+# with AMX, 5e10 on one without), and on a GPU where the model is large enough to fill it.
+CPU_RATE = 6e10
 GPU_RATE = 1e14
 # No step of a GPU is shorter, however small the model.
 GPU_STEP = 0.01
@@ -50,60 +49,91 @@ class Cost:
     seconds: float
 
 
-def cost_of_model(unit: ModelUnit, *, gpu: bool = False) -> Cost:
-    """The cost of training a model."""
-    corpus, config = unit.corpus.make(), unit.config
-    blocks = max(1, corpus.count_tokens(threads=1) // config.block_length)
-    steps = config.total_steps(blocks)
-    tokens = steps * config.step_tokens
-    flops = tokens * _token_flops(unit, corpus.vocabulary_size)
-    threads = max(1, config.threads)
-    seconds = max(flops / GPU_RATE, steps * GPU_STEP) if gpu else flops / (CPU_RATE * threads)
-    return Cost(tokens, 0, 0, seconds)
+class Estimator:
+    """Tells what units cost; what it learns of a corpus serves all trials on it.
+
+    Parameters
+    ----------
+    gpu : bool, optional
+        Whether they have a GPU.
+    """
+
+    def __init__(self, *, gpu: bool = False) -> None:
+        self._gpu = gpu
+        self._written: dict[str, _Written] = {}
+
+    def model(self, unit: ModelUnit) -> Cost:
+        """The cost of training a model."""
+        written, config = self._written_of(unit), unit.config
+        blocks = max(1, written.tokens // config.block_length)
+        steps = config.total_steps(blocks)
+        tokens = steps * config.step_tokens
+        work = tokens * _token_flops(unit, written)
+        seconds = self._seconds(work, unit, GPU_RATE)
+        if self._gpu:
+            seconds = max(seconds, steps * GPU_STEP)
+        return Cost(tokens, 0, 0, seconds)
+
+    def trial(self, unit: TrialUnit, model: ModelUnit) -> Cost:
+        """The cost of a trial on a model."""
+        request, written = unit.plan.request, self._written_of(model)
+        if request.count is not None:
+            edits = request.count * len(request.exposures or (0,))
+        else:
+            edits = max(1, round((request.fraction or 1.0) * written.subjects))
+        effort = answers(unit.choice.method).effort()
+        plans = edits if request.independent else 1
+        rows = plans * effort.steps * effort.rows + edits * _PROBES + effort.prepared
+        flops = _token_flops(model, written)
+        work = (rows * _SENTENCE + _suite(unit, written)) * flops
+        seconds = self._seconds(work, model, GPU_RATE / 10)
+        if self._gpu:
+            seconds += effort.steps * GPU_STEP
+        tokens = 0
+        if trainings := effort.trainings * plans:
+            whole = self.model(model)
+            tokens = trainings * whole.tokens
+            seconds += trainings * whole.seconds
+        durability = unit.measure.durability * model.config.step_tokens * flops
+        seconds += self._seconds(durability, model, GPU_RATE)
+        return Cost(tokens, edits, effort.steps, seconds + _OTHER)
+
+    def _seconds(self, flops: float, model: ModelUnit, gpu_rate: float) -> float:
+        return flops / (gpu_rate if self._gpu else CPU_RATE * max(1, model.config.threads))
+
+    def _written_of(self, unit: ModelUnit) -> _Written:
+        if unit.id not in self._written:
+            corpus = unit.corpus.make()
+            self._written[unit.id] = _Written(
+                corpus.count_tokens(threads=1),
+                max(1, corpus.num_documents),
+                corpus.vocabulary_size,
+                corpus.world.num_subjects,
+            )
+        return self._written[unit.id]
 
 
-def cost_of_trial(unit: TrialUnit, model: ModelUnit, *, gpu: bool = False) -> Cost:
-    """The cost of a trial on a model."""
-    request = unit.plan.request
-    corpus = model.corpus.make()
-    if request.count is not None:
-        edits = request.count * len(request.exposures or (0,))
-    else:
-        edits = max(1, round((request.fraction or 1.0) * corpus.world.num_subjects))
-    effort = answers(unit.choice.method).effort()
-    plans = edits if request.independent else 1
-    flops = _token_flops(model, corpus.vocabulary_size)
-    work = (plans * effort.steps * effort.rows + edits * _PROBES) * _SENTENCE * flops
-    threads = max(1, model.config.threads)
-    if gpu:
-        seconds = work / (GPU_RATE / 10) + effort.steps * GPU_STEP
-    else:
-        seconds = work / (CPU_RATE * threads)
-    tokens = 0
-    if trainings := effort.trainings * plans:
-        whole = cost_of_model(model, gpu=gpu)
-        tokens = trainings * whole.tokens
-        seconds += trainings * whole.seconds
-    work = effort.prepared * _SENTENCE * flops + _suite(unit, corpus) * flops
-    seconds += work / (GPU_RATE / 10) if gpu else work / (CPU_RATE * threads)
-    durability = unit.measure.durability
-    if durability:
-        train = durability * model.config.step_tokens * flops
-        seconds += train / GPU_RATE if gpu else train / (CPU_RATE * threads)
-    return Cost(tokens, edits, effort.steps, seconds + _OTHER)
+@dataclass(frozen=True)
+class _Written:
+    """What a corpus comes to."""
+
+    tokens: int
+    documents: int
+    vocabulary: int
+    subjects: int
 
 
-def _suite(unit: TrialUnit, corpus: Corpus) -> float:
+def _suite(unit: TrialUnit, written: _Written) -> float:
     """Tokens that a trial's suite takes forward and backward."""
     suite = unit.measure.suite
     if suite is None:
         return 0.0
     tokens = float(_SUITE * _SENTENCE)
     if suite == "unlearning":  # where nothing comes back, all steps are taken
-        length = corpus.count_tokens(threads=1) / max(1, corpus.num_documents)
+        length = written.tokens / written.documents
         tokens += _RELEARNED * _SENTENCE + unit.measure.continued * _DOCUMENTS * length
     return tokens
 
 
-def _token_flops(unit: ModelUnit, vocabulary: int) -> float:
-    return token_flops(unit.config.size, vocabulary, unit.config.block_length)
+def _token_flops(unit: ModelUnit, written: _Written) -> float:
+    return token_flops(unit.config.size, written.vocabulary, unit.config.block_length)

@@ -21,7 +21,7 @@ from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.locks import holder, lock
 from behemoth.support.progress import Looking
 
-from .cost import cost_of_model, cost_of_trial
+from .cost import Estimator
 from .engine import Engine
 from .schedule import Status, Work
 
@@ -298,11 +298,9 @@ def estimate(
     expansion = study.expand(threads)
     work = Work(directory, expansion, None)
     devices = gpus()
-    models = [cost_of_model(unit, gpu=devices > 0) for unit in work.models.values()]
-    trials = [
-        cost_of_trial(unit, expansion.models[unit.model], gpu=devices > 0)
-        for unit in work.trials.values()
-    ]
+    costs = Estimator(gpu=devices > 0)
+    models = [costs.model(unit) for unit in work.models.values()]
+    trials = [costs.trial(unit, expansion.models[unit.model]) for unit in work.trials.values()]
     labels: dict[str, int] = {}
     for trial in expansion.trials:
         labels[trial.choice.label] = labels.get(trial.choice.label, 0) + 1

@@ -15,7 +15,7 @@ from behemoth.support.errors import CorpusError
 from behemoth.support.progress import Looking, task
 from behemoth.support.text import clock_text
 
-from .cost import cost_of_model, cost_of_trial
+from .cost import Estimator
 from .engine import Engine, Event
 
 __all__ = ["Status", "Work"]
@@ -112,12 +112,11 @@ class Work:
         """Do it all."""
         from .local import gpus
 
-        gpu = gpus() > 0
+        costs = Estimator(gpu=gpus() > 0)
         for name, unit in self.models.items():
-            self.estimates[name] = cost_of_model(unit, gpu=gpu).seconds
+            self.estimates[name] = costs.model(unit).seconds
         for name, unit in self.trials.items():
-            model = self.expansion.models[unit.model]
-            self.estimates[name] = cost_of_trial(unit, model, gpu=gpu).seconds
+            self.estimates[name] = costs.trial(unit, self.expansion.models[unit.model]).seconds
         slots = engine.slots
         models, trials = (
             task(self.progress, "models", "models"),
