@@ -68,6 +68,9 @@ def test_doses_of_deltas():
         1: EditDelta({}, "m", {}, "", 0, trace=trace_of([-1] * 5)),
         2: EditDelta({}, "m", {}, "", 0, failure="loss nan at step 0"),
     }
+    # A trace may have flipped before its edit broke down, which is empty then.
+    lost = EditDelta({}, "m", {}, "", 0, failure="nan", trace=trace_of([-1, 1, 1, 1, 1]))
+    assert doses({0: lost}, Plan()).row(0)[-2:] == (False, "nan")
     assert doses(deltas, Plan()).rows() == [
         (0, 10, 1, 1, 0, True, None),
         (1, 11, 4, 1, 1, False, None),

@@ -72,6 +72,10 @@ def test_area_under_the_curve():
     # Pairs: 3 > 2, 3 > 1, 1 < 2, 1 = 1.
     assert auc(frame, "loss") == 2.5 / 4
     assert math.isnan(auc(frame.filter("member"), "loss"))
+    # A model that gives no numbers tells nothing: ranked, they would be ties, perfect privacy.
+    nan = frame.with_columns(pl.lit(float("nan")).alias("loss"))
+    assert math.isnan(auc(nan, "loss")) and math.isnan(auc(pl.concat([frame, nan]), "loss"))
+    assert auc(frame.with_columns(pl.col("loss") * -float("inf")), "loss") == 0.5
 
 
 def test_the_distance_from_the_twin():

@@ -308,3 +308,27 @@ def test_a_sample_of_a_long_sequence_has_its_first_edits():
     assert len(long) <= 256 and long[0] == 0 and long[-1] == 9_999
     assert set(range(5)) <= set(long.tolist())
     assert (np.diff(long) > 0).all() and np.diff(long).max() < 100
+
+
+def test_the_layer_of_linear_probes_is_not_chosen_by_what_is_reported():
+    """With layers that are all as good, forgotten facts and those that stay come out alike."""
+    from behemoth.evaluate.suites.unlearning import _linear
+
+    class Bench:
+        def __init__(self, seed):
+            random = np.random.default_rng(seed)
+            self.linear_probes = pl.DataFrame(
+                [
+                    {"fact": fact, "forgotten": fact >= 40, "layer": layer,
+                     "match": float(random.random() < 0.3)}
+                    for fact in range(80) for layer in range(12)
+                ]
+            )  # fmt: skip
+
+        def mean(self, rows, value, missing):
+            return rows.select(value.mean()).item()
+
+    found = [[_linear(Bench(seed), forgotten) for forgotten in (True, False)] for seed in range(60)]
+    gone, stay = np.mean(found, axis=0)
+    # Standard errors are 0.3 ** 0.5 * 0.7 ** 0.5 / (20 * 60) ** 0.5 = 0.013 at most.
+    assert abs(gone - 0.3) < 0.04 and abs(stay - 0.3) < 0.04

@@ -4,7 +4,7 @@ import json
 import math
 import shutil
 import tomllib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from os import fspath
 from typing import ClassVar
 
@@ -111,7 +111,16 @@ def test_facts_of_a_plan_are_left_alone(ran, tmp_path):
     other.save(tmp_path / "other")
     tune("ft", ran, tmp_path / "t", **{**FEW, "trials": 1}, apart=tmp_path / "other")
     mine = bh.EditPlan.load(tmp_path / "t" / "plan")
-    assert not set(mine.edits["fact"]) & set(other.edits["fact"])
+    for table in (mine.edits, mine.training, mine.probes):
+        assert table.height and not set(table["fact"]) & set(other.edits["fact"])
+
+
+def test_a_tuning_on_another_model_of_the_corpus_is_another_one(ran, tmp_path):
+    tune("ft", ran, tmp_path / "t", **{**FEW, "trials": 1})
+    config = replace(bh.load(ran).config, seed=1)
+    other = bh.train(bh.load(ran).corpus, out=tmp_path / "other", config=config)
+    with pytest.raises(ArgumentError, match="a tuning with weights"):
+        tune("ft", other, tmp_path / "t", **{**FEW, "trials": 1})
 
 
 def test_an_edit_that_breaks_down_scores_nothing(ran, tmp_path, monkeypatch):
@@ -197,6 +206,9 @@ def test_suggestions_keep_to_their_ranges_and_find_what_is_better():
     assert sum(1e-3 < rate < 1e-1 for rate in late) >= 7
     assert suggested(searched, past, seed=3) == suggested(searched, past, seed=3)
     assert suggested(searched, past, seed=4) != suggested(searched, past, seed=3)
+    # Nor is the next seed's the same, a trial later: each trial of a seed has a draw of its own.
+    first = [suggested(searched, past[:count], seed) for seed, count in ((0, 2), (1, 1), (2, 0))]
+    assert first[0] != first[1] != first[2]
 
 
 def test_ranges_are_checked():

@@ -29,7 +29,7 @@ OPTIONS = (
            "Whose score decides [by what the method's edits are judged by]."),
     Option("edits", "N", "Edits of the plan, of each level.", parse.at_least(1), 8),
     Option("exposures", "N,N", "Levels of exposures of its facts [any above 0].", parse.levels),
-    Option("apart", "PLAN", "A plan whose facts are left alone."),
+    Option("apart", "PLAN", "A plan whose edited facts are left alone."),
     Option("rows", "N", "Most rows that the steps of an edit may take.", parse.at_least(1), 1280),
     Option("seed", "N", "Key of the plan and of the search.", parse.count, 0),
     Option("cache", "DIR", "Where covariances and trained networks are kept [DIR/cache]."),

@@ -126,7 +126,8 @@ def doses(deltas: Mapping[int | None, EditDelta], plan: EditPlan) -> pl.DataFram
     polars.DataFrame
         Columns as in `DOSES`. dose: steps, of those not reached the last step that could have
         been one, null without a trace and for methods whose steps are no doses; dose_low: the
-        last step looked at before it; reached: whether p(new) > p(old) came about, and held.
+        last step looked at before it; reached: whether p(new) > p(old) came about, and held, in an
+        edit that did not break down.
     """
     facts = {row["edit"]: row for row in plan.edits.iter_rows(named=True)}
     rows = []
@@ -140,7 +141,8 @@ def doses(deltas: Mapping[int | None, EditDelta], plan: EditPlan) -> pl.DataFram
                 "exposures": about.get("exposures"),
                 "dose": None if dose is None else dose.dose,
                 "dose_low": None if dose is None else dose.low,
-                "reached": None if dose is None else dose.reached,
+                # The trace of one that broke down may have flipped; its empty delta did not.
+                "reached": None if dose is None else dose.reached and delta.failure is None,
                 "failure": delta.failure,
             }
         )

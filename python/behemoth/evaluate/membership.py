@@ -100,7 +100,12 @@ def _counterfactual_pairs(corpus: Corpus, plan: EditPlan, seed: int) -> pl.DataF
 
 
 def auc(frame: pl.DataFrame, score: str) -> float:
-    """Chance that a member scores above a non-member, ties counting half (Mann and Whitney)."""
+    """Chance that a member scores above a non-member, ties counting half (Mann and Whitney).
+
+    NaN where a score is none: ranked, they would be ties, and the best that privacy can be.
+    """
+    if frame[score].is_nan().fill_null(True).any():
+        return float("nan")
     ranked = frame.select(pl.col(score).rank("average").alias("rank"), "member")
     members = ranked.filter(pl.col("member"))["rank"]
     count, rest = len(members), len(ranked) - len(members)

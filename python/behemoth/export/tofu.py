@@ -49,7 +49,9 @@ _WORDED = ("fact", "template", "wording")
 
 
 def _write(planned: Planned, out: Path, progress: Looking) -> None:
-    kept = planned.plan.training.filter(pl.col("role") != "edit").unique(
+    # Independent edits have mixtures of their own, in which other edits' facts may stand.
+    stays = ~pl.col("fact").is_in(planned.plan.edits["fact"].implode())
+    kept = planned.plan.training.filter((pl.col("role") != "edit") & stays).unique(
         _WORDED, keep="first", maintain_order=True
     )
     forgotten = planned.plan.edits["fact"].n_unique()
@@ -60,7 +62,7 @@ def _write(planned: Planned, out: Path, progress: Looking) -> None:
         save_lines(_perturbed(planned, step), out / f"forget{share:02}_perturbed.json")
     if kept.height:
         save_lines(_pairs(planned, kept, "answer"), out / f"retain{100 - share:02}.json")
-    asked = planned.plan.probes.filter(pl.col("group").is_in(KEPT) & ~pl.col("must_change"))
+    asked = planned.plan.probes.filter(pl.col("group").is_in(KEPT) & ~pl.col("must_change") & stays)
     asked = asked.unique(_WORDED, keep="first", maintain_order=True)
     if asked.height:
         save_lines(_kept(planned, asked), out / "retain_perturbed.json")

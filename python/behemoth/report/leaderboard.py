@@ -201,16 +201,23 @@ def leader(board: Board) -> str:
     table = board.table.filter((pl.col("family") != "oracle") & pl.col("score").is_not_null())
     if table.is_empty():
         return "no method has a score yet."
-    best = table.row(0, named=True)
+    ranked = table.filter(pl.col("first").is_not_null())
+    best = (table if ranked.is_empty() else ranked).row(0, named=True)
     said = f"{best['label']} has the highest score, {number(best['score'], 2)}"
-    if best["first"] is None:
-        return f"{said}; one cluster gives no interval, so nothing is ranked."
+    if ranked.is_empty():
+        return f"{said}; without intervals nothing is ranked."
+    apart = table.filter(pl.col("first").is_null())["label"].to_list()
+    if apart:
+        said = f"of those that are ranked {said}"
+    without = f" Not ranked: {', '.join(apart)}." if apart else ""
+    table = ranked
     tied = table.filter((pl.col("first") == 1) & (pl.col("label") != best["label"]))["label"]
     if tied.is_empty():
-        return f"{said}, and its interval lies above all others."
+        return f"{said}, and its interval lies above all others.{without}"
     names = ", ".join(tied.to_list())
     how = "is" if len(tied) == 1 else "are"
-    return f"{said}, and {len(tied)} of {table.height - 1} others {how} tied with it: {names}."
+    others = f"{len(tied)} of {table.height - 1} others {how} tied with it: {names}"
+    return f"{said}, and {others}.{without}"
 
 
 def _how(board: Board) -> str:

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import polars as pl
 
+from behemoth._gen import digest_file
 from behemoth.edit.protocol import EditContext, EditMethod, answers, settings_of
 from behemoth.edit.registry import get_method
 from behemoth.edit.search import Searched
@@ -31,6 +33,7 @@ from behemoth.support.locks import lock
 from behemoth.support.progress import Looking, task
 from behemoth.train import train
 from behemoth.train.run import Run, read_run
+from behemoth.train.subject import WEIGHTS
 
 from .record import Tried, TuningDirectory
 from .sampler import suggested
@@ -115,7 +118,8 @@ def tune(
     exposures : sequence of int, optional
         Levels of exposures of the facts; any above 0 by default.
     apart : path, optional
-        A plan whose facts are left alone, where the run is one that is reported on.
+        A plan that is reported on, where the run is one of those: the facts that it edits are
+        neither edited nor asked nor held in place here. Its bystanders may be.
     rows : int
         Most rows of a mixture that an edit takes forward and backward, steps times rows a step:
         what would take more gets fewer steps.
@@ -174,7 +178,8 @@ def tune(
         directory.begin(
             {"method": method, "objective": objective, "spec_hash": run.corpus.spec_hash,
              "plan_hash": plan.plan_hash, "rows": rows, "seed": seed,
-             "searched": sorted(searched)}
+             "weights": digest_file(run.directory / WEIGHTS),
+             "searched": {name: repr(one) for name, one in sorted(searched.items())}}
         )  # fmt: skip
         done = directory.tried()
         carried_out = 0
@@ -227,14 +232,21 @@ def _searched(method: EditMethod) -> Searched:
 
 def _plan(run: Run, request: EditRequest, apart: str | PathLike[str] | None) -> EditPlan:
     """The plan that settings are tried on, without the facts of another one."""
-    known = None
-    if apart is not None:
-        with renamed(plan="apart"):
-            other = EditPlan.of(apart)
-            other.check(run.corpus)
-        every = np.arange(run.corpus.world.num_facts, dtype=np.uint64)
-        known = np.setdiff1d(every, other.edits["fact"].to_numpy())
-    return compile_plan(run.corpus, request, known=known)
+    if apart is None:
+        return compile_plan(run.corpus, request)
+    with renamed(plan="apart"):
+        other = EditPlan.of(apart)
+        other.check(run.corpus)
+    every = np.arange(run.corpus.world.num_facts, dtype=np.uint64)
+    reported = other.edits["fact"]
+    known = np.setdiff1d(every, reported.to_numpy())
+    plan = compile_plan(run.corpus, request, known=known)
+    # Neither edited, nor held in place, nor asked as bystanders.
+    stays = ~pl.col("fact").is_in(reported.implode())
+    return EditPlan(
+        plan.request, plan.spec_hash, plan.edits, plan.training.filter(stays),
+        plan.probes.filter(stays),
+    )  # fmt: skip
 
 
 def _next(

@@ -10,6 +10,8 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from behemoth.edit.search import Choice, Range, Searched
 
 if TYPE_CHECKING:
@@ -42,7 +44,9 @@ def suggested(
     space = {name: _distribution(one) for name, one in searched.items()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        sampler = optuna.samplers.TPESampler(seed=seed + len(past), multivariate=True)
+        # A draw of each trial's own: seed + number would be the next seed's trial before it.
+        [key] = np.random.SeedSequence([seed, len(past)]).generate_state(1).tolist()
+        sampler = optuna.samplers.TPESampler(seed=key, multivariate=True)
     study = optuna.create_study(direction="maximize", sampler=sampler)
     for settings, score in past:
         own = {name: settings.get(name) for name in space}

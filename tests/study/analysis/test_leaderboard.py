@@ -52,6 +52,22 @@ def test_methods_whose_intervals_overlap_are_tied():
     assert ranks == {"a": (1, 2), "b": (1, 2), "c": (3, 3)}
 
 
+def test_a_trial_that_gives_no_number_has_the_worst_score_there_is():
+    """Left out, a method that diverges half of the time would be before one that never does."""
+    nan = float("nan")
+    values = {"half": [0.9, 0.88, nan, nan], "sound": [0.7, 0.72, 0.71, 0.73]}
+    [board] = boards(drawn(values, LEGS))
+    assert board.table["label"].to_list() == ["sound", "half"]
+    assert board.table["score"].to_list() == pytest.approx([0.715, 0.445])
+
+
+def test_what_failed_and_what_agrees_to_the_last_digit_have_no_rank():
+    values = {"a": [0.8, 0.8], "b": [0.79, 0.78], "c": [0.1, 0.2]}
+    [board] = boards(drawn(values, LEGS), failed={"c": 1})
+    ranks = {row["label"]: (row["first"], row["last"]) for row in board.table.to_dicts()}
+    assert ranks == {"a": (None, None), "b": (1, 1), "c": (None, None)}
+
+
 def test_one_cluster_ranks_nothing_and_oracles_have_no_place():
     [board] = boards(drawn({"a": [0.8], "b": [0.1]}, LEGS))
     assert board.table["first"].to_list() == [None, None]

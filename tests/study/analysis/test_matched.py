@@ -54,6 +54,39 @@ def test_what_never_flips_did_not_within_any_budget():
     assert some.value == pytest.approx(0.45 * 0.5, abs=0.06)
 
 
+def test_an_edit_that_broke_down_did_not_flip_whatever_its_trace_says():
+    sound = edits(0.1)
+    broken = sound.with_columns(
+        pl.when(pl.int_range(pl.len()) % 4 > 0).then(pl.lit("loss nan")).alias("failure")
+    )
+    found, _ = flips_at_matched_cost(broken, sound)
+    quarter, _ = flips_at_matched_cost(edits(0.1, reached=0.9 / 4), sound)
+    assert found.value < 0 and found.value == pytest.approx(quarter.value, abs=0.05)
+
+
+def test_success_at_matched_cost_counts_what_broke_down_as_none():
+    def sweep(success, broken):
+        random = np.random.default_rng(3)
+        parts = []
+        for world in range(4):
+            for label, kl in (("slow", 0.1), ("fast", 1.0)):
+                failed = random.random(50) < broken
+                won = np.where(failed, 0.0, (random.random(50) < success).astype(float))
+                parts.append(
+                    pl.DataFrame(
+                        {"world_seed": world, "seed": 0, "label": label, "success": won,
+                         "kl": np.where(failed, np.nan, kl * np.exp(random.normal(0, 0.1, 50))),
+                         "failure": np.where(failed, "loss nan", "")}
+                    )
+                )  # fmt: skip
+        return pl.concat(parts).with_columns(
+            pl.col("kl").fill_nan(None), pl.col("failure").replace("", None)
+        )
+
+    found, _ = outcomes_at_matched_cost(sweep(1.0, 0.9), sweep(0.9, 0.0), "success")
+    assert found.value == pytest.approx(-0.8, abs=0.05) and found.clear
+
+
 def test_costs_that_are_not_there():
     one = edits(0.1)
     none = one.with_columns(pl.lit(None, pl.Float64).alias("kl_at_flip"))

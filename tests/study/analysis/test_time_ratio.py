@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from behemoth.study.analysis.slope import linear_slope, outcome_slope
 from behemoth.study.analysis.time_ratio import (
     already_slope,
     curvature,
@@ -75,6 +76,23 @@ def test_a_model_of_which_nothing_is_reached_says_nothing():
     assert (found.clusters, found.rows) == (2, wanted.rows)
     for name in ("value", "low", "high"):
         assert getattr(found, name) == pytest.approx(getattr(wanted, name), abs=0.002)
+
+
+def test_a_model_of_one_level_says_nothing_of_a_slope():
+    edits = edits_of(worlds=3)
+    levels = edits["exposures"].unique().sort()
+    rest = pl.col("world_seed") != 0
+    one = rest | (pl.col("exposures") == levels[-1])
+    found, wanted = time_ratio(edits.filter(one)), time_ratio(edits.filter(rest))
+    assert (found.clusters, found.rows) == (2, wanted.rows)
+    for name in ("value", "low", "high"):
+        assert getattr(found, name) == pytest.approx(getattr(wanted, name), abs=1e-9)
+    for slope in (outcome_slope, linear_slope):
+        drawn = edits.with_columns((pl.col("dose") > 12).cast(pl.Float64).alias("outcome"))
+        found = slope(drawn.filter(one), "outcome")
+        wanted = slope(drawn.filter(rest), "outcome")
+        assert found.clusters == wanted.clusters == 2
+        assert (found.low, found.high) == (wanted.low, wanted.high)
 
 
 def test_nor_does_one_of_which_no_edit_has_dose_0():

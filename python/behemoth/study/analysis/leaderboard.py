@@ -100,7 +100,12 @@ def taken(suites: pl.DataFrame) -> pl.DataFrame:
             row["measure"]: Reading(row["value"], row["twin"])
             for row in rows.select("measure", "value", "twin").iter_rows(named=True)
         }
-        values = {**legs_of(suite, readings), "score": score_of(suite, readings)}
+        score = score_of(suite, readings)
+        if score is not None and not math.isfinite(score):
+            score = (
+                0.0  # a model that gives no numbers; left out, it would be as if it had not been
+            )
+        values = {**legs_of(suite, readings), "score": score}
         lost = [
             reading.value
             for group in BYSTANDERS
@@ -157,8 +162,9 @@ def leaderboard(
 
         - first, last: ranks that it may have by its score. A method is before another where its
           interval lies wholly above; so methods whose intervals overlap are tied, and first is 1
-          more than how many are before it. Null without an interval, and of oracles, which know
-          what methods may not.
+          more than how many are before it. Null without an interval, as where all clusters have
+          the same score, of methods of which trials failed, and of oracles, which know what methods
+          may not.
         - seconds: mean of making a plan's edits, evaluation apart; flops: operations of one edit,
           mean; memory: bytes of tensors that are in use at once beside the model, the most of
           all trials.
@@ -220,9 +226,11 @@ def _mean(values: Sequence[float]) -> float | None:
 
 def _ranks(table: pl.DataFrame) -> list[pl.Series]:
     """Ranks from and to, by intervals of the score."""
+    rows = table.select("family", "failed", "score_low", "score_high").iter_rows()
     ends = [
-        None if family == _ORACLE or low is None or high is None else (low, high)
-        for family, low, high in table.select("family", "score_low", "score_high").iter_rows()
+        # Scores that agree to the last digit do so by chance: that is not certainty.
+        None if family == _ORACLE or failed or low is None or low == high else (low, high)
+        for family, failed, low, high in rows
     ]
     ranked = [pair for pair in ends if pair is not None]
     first, last = [], []

@@ -108,9 +108,12 @@ def _flipped(frame: pl.DataFrame, cost: str) -> pl.DataFrame:
     value = pl.lit(None, pl.Float64)
     if cost in frame.columns:
         value = pl.col(cost).cast(pl.Float64)
-    there = pl.col("reached") & value.is_finite() & (value > 0)
+    reached = pl.col("reached")
+    if "failure" in frame.columns:  # the trace of what broke down may have flipped, its delta not
+        reached = reached & pl.col("failure").is_null()
+    there = reached & value.is_finite() & (value > 0)
     return frame.drop_nulls("reached").select(
-        *keys, "reached", pl.when(there).then(value).alias("cost")
+        *keys, reached.alias("reached"), pl.when(there).then(value).alias("cost")
     )
 
 
@@ -129,9 +132,10 @@ def outcomes_at_matched_cost(
     first, second : polars.DataFrame
         Edits of two methods over all settings of their sweeps.
     outcome : str
-        Column to average; rows without it do not count.
+        Column to average; rows without it do not count, but of edits that broke down it is 0.
     cost : str
-        Column above 0: ``kl`` (nats on bystanders) or ``norm``.
+        Column above 0: ``kl`` (nats on bystanders) or ``norm``. Of edits that broke down it is
+        not known, and they are taken to have cost what the others of their setting did.
     setting : str
         Column of what a sweep goes over: each value is a point, at the geometric mean of its cost.
 
@@ -147,27 +151,38 @@ def outcomes_at_matched_cost(
             return Estimate(None, note=f"no column {outcome!r} or {cost!r}"), None
         value = pl.col(cost).cast(pl.Float64)
         keys = [name for name in ("world_seed", "world", "seed") if name in frame.columns]
+        broken = pl.lit(False)
+        if "failure" in frame.columns:
+            broken = pl.col("failure").is_not_null()
+        whole = value.is_finite() & (value > 0) & pl.col(outcome).is_not_null()
         parts.append(
-            frame.filter(value.is_finite() & (value > 0) & pl.col(outcome).is_not_null()).select(
+            frame.filter(broken | whole).select(
                 *keys,
-                value.log().alias("cost"),
-                pl.col(outcome).cast(pl.Float64).alias("outcome"),
+                pl.when(~broken).then(value.log()).alias("cost"),
+                pl.when(broken)
+                .then(0.0)
+                .otherwise(pl.col(outcome).cast(pl.Float64))
+                .alias("outcome"),
                 pl.col(setting).cast(pl.String).alias("setting"),
                 pl.lit(sign).alias("side"),
             )
         )
     both = pl.concat(parts)
-    side, value, result = (both[name].to_numpy() for name in ("side", "cost", "outcome"))
+    side, result = both["side"].to_numpy(), both["outcome"].to_numpy()
+    value = both["cost"].fill_null(float("nan")).to_numpy()
     point = both.select(pl.struct("side", "setting").rank("dense") - 1).to_series().to_numpy()
 
     def curves(chosen: NDArray[np.bool_]) -> list[tuple[NDArray[Any], NDArray[Any]]]:
         found = []
         for which in (0, 1):
             rows = chosen & (side == which)
-            count = np.bincount(point[rows])
-            there = count > 0
-            x = np.bincount(point[rows], value[rows])[there] / count[there]
-            y = np.bincount(point[rows], result[rows])[there] / count[there]
+            known = rows & np.isfinite(value)
+            size = int(point.max(initial=0)) + 1
+            count = np.bincount(point[rows], minlength=size)
+            priced = np.bincount(point[known], minlength=size)
+            there = priced > 0
+            x = np.bincount(point[known], value[known], minlength=size)[there] / priced[there]
+            y = np.bincount(point[rows], result[rows], minlength=size)[there] / count[there]
             order = np.argsort(x)
             found.append((x[order], y[order]))
         return found

@@ -66,6 +66,15 @@ def log_dose_slope(edits: pl.DataFrame) -> Estimate:
     return found.saying(FEW) if levels(rows) < 2 else found
 
 
+def varying(values: NDArray[np.float64], model: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which rows are of models that have more than one of some values: bool [n]."""
+    count = int(model.max(initial=-1)) + 1
+    most, least = np.full(count, -np.inf), np.full(count, np.inf)
+    np.maximum.at(most, model, values)
+    np.minimum.at(least, model, values)
+    return np.greater(most, least)[model]
+
+
 def outcome_slope(frame: pl.DataFrame, outcome: str, *, exposures: str = "exposures") -> Estimate:
     """Log odds ratio of a yes-or-no outcome, per doubling of exposures (logistic regression).
 
@@ -89,7 +98,8 @@ def outcome_slope(frame: pl.DataFrame, outcome: str, *, exposures: str = "exposu
     # Models with one outcome alone say nothing of a slope, so they are no clusters of it either.
     own = pl.struct("model") if "model" in keys else pl.struct(keys)
     won, of = pl.col("events").sum().over(own), pl.col("risk").sum().over(own)
-    telling = table.filter((won > 0) & (won < of))
+    # Nor do those whose edits all have as many exposures.
+    telling = table.filter((won > 0) & (won < of) & (pl.col("doublings").n_unique().over(own) > 1))
     table = telling if telling.height else table
     events, risk = table["events"].to_numpy(), table["risk"].to_numpy()
     columns = table.select("doublings").to_numpy()
@@ -112,6 +122,9 @@ def linear_slope(frame: pl.DataFrame, outcome: str, *, exposures: str = "exposur
     rows = rows.filter(pl.col(outcome).cast(pl.Float64).is_finite())
     if not rows.height:
         return Estimate(None, note="no rows")
+    # A model whose edits all have as many exposures says nothing, and is no cluster.
+    told = varying(rows["doublings"].cast(pl.Float64).to_numpy(), model_of(rows))
+    rows = rows.filter(pl.Series(told)) if told.any() else rows
     x, y = rows["doublings"].to_numpy(), rows[outcome].cast(pl.Float64).to_numpy()
     model = model_of(rows)
 

@@ -16,7 +16,7 @@ from .cases import Case, cases_of
 from .collateral import damage, damage_by, damage_by_exposures, damage_of_edits
 from .consequences import consequences, consequences_by
 from .contrasts import contrasts
-from .dose import FILTERS, dose_table, filtered
+from .dose import FILTERS, dose_table, dosed, filtered
 from .estimate import cluster_of, means, means_of
 from .matched import matched_table
 from .mediation import Mediation, mediation
@@ -208,7 +208,7 @@ def _shapes(edits: pl.DataFrame) -> pl.DataFrame:
 
 
 def _at_flip(edits: pl.DataFrame) -> pl.DataFrame:
-    flipped = edits.filter(pl.col("reached").fill_null(False) & (pl.col("dose") > 0))
+    flipped = dosed(edits).filter(pl.col("reached") & (pl.col("dose") > 0))
     bounds = {name: (0.0, float("inf")) for name in ("kl_at_flip", "norm_at_flip")}
     return means_of(flipped, bounds, ("label", "exposures"))
 

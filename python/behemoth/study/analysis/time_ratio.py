@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from .aft import Distribution, Fit, fit
 from .dose import already, timed
 from .estimate import Estimate, cluster_keys, cluster_of, jackknife
-from .slope import FEW, doubled, levels, model_of, outcome_slope
+from .slope import FEW, doubled, levels, model_of, outcome_slope, varying
 
 __all__ = [
     "already_slope",
@@ -86,18 +86,22 @@ def _apart(values: NDArray[np.float64], group: NDArray[np.int64]) -> NDArray[np.
 
 
 def telling(
-    low: NDArray[np.float64], high: NDArray[np.float64], model: NDArray[np.int64]
+    low: NDArray[np.float64],
+    high: NDArray[np.float64],
+    columns: NDArray[np.float64],
+    model: NDArray[np.int64],
 ) -> NDArray[np.bool_]:
     """Which edits are of models that say something of a slope: bool [n].
 
     Models none of whose edits were reached, or all of them at the first look, say nothing: their
-    intercepts are infinite. Nor do they count as clusters, since one that moves nothing when it is
-    left out would make an interval narrower.
+    intercepts are infinite. Nor do those in which the first column, which the slope is of, does
+    not vary, since the intercept takes everything. Neither count as clusters: one that moves
+    nothing when it is left out would make an interval narrower.
     """
     count = int(model.max(initial=-1)) + 1
     above = np.bincount(model[np.isfinite(high)], minlength=count)
     below = np.bincount(model[low > 0], minlength=count)
-    return ((above > 0) & (below > 0))[model]
+    return ((above > 0) & (below > 0))[model] & varying(columns[:, 0], model)
 
 
 def within_models(
@@ -113,7 +117,7 @@ def within_models(
 
     Models that say nothing (`telling`) are left out.
     """
-    kept = telling(low, high, model)
+    kept = telling(low, high, columns, model)
     names = np.unique(model[kept])
     dummies = (model[kept, None] == names).astype(np.float64)
     design = np.concatenate([columns[kept], dummies], axis=1)
@@ -127,9 +131,10 @@ def within_models(
     return fit(low[kept], high[kept], design, distribution=distribution, start=near), names
 
 
-def told(rows: pl.DataFrame) -> pl.DataFrame:
+def told(rows: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
     """Give the rows of `prepared` that are `telling`; all where none is, so that a note says so."""
-    kept = telling(rows["low"].to_numpy(), rows["high"].to_numpy(), model_of(rows))
+    values = rows.select(list(columns)).cast(pl.Float64).to_numpy().reshape(-1, len(columns))
+    kept = telling(rows["low"].to_numpy(), rows["high"].to_numpy(), values, model_of(rows))
     return rows.filter(pl.Series(kept)) if kept.any() else rows
 
 
@@ -151,7 +156,7 @@ def dose_fits(
     list of Estimate
         One for each column: the natural logarithm of the time ratio per unit of it.
     """
-    rows = told(rows.drop_nulls(list(columns)))
+    rows = told(rows.drop_nulls(list(columns)), columns)
     low, high = rows["low"].to_numpy(), rows["high"].to_numpy()
     values = rows.select(list(columns)).cast(pl.Float64).to_numpy().reshape(-1, len(columns))
     model = model_of(rows)

@@ -190,7 +190,8 @@ class Laboratory:
                 table, reason = work.durability()
                 named = pl.lit(unit.id).alias("trial")
                 frames["retention"] = table.select(named, pl.all())
-        kind = (run.config.model, run.record.parameters, repr(method), planned.batch)
+        kind = (run.config.model, run.record.parameters, str(model.device), repr(method),
+                planned.batch, *planned.shape)  # fmt: skip
         cost = self._costs.of(kind, work.cost)
         with clock("write"):
             for name, frame in frames.items():

@@ -68,6 +68,13 @@ class Planned:
     decomposed: list[int]
 
     @property
+    def shape(self) -> tuple[int | str, ...]:
+        """What its rows are like, which says what an edit costs: kind, rows and longest parts."""
+        rows = self.plan.training
+        longest = [int(rows[name].list.len().max() or 0) for name in ("prompt", "answer")]  # type: ignore[arg-type]
+        return (self.plan.request.kind, rows.height, *longest)
+
+    @property
     def batch(self) -> int:
         """Edits that are made together."""
         return 1 if self.singles else len(self.plan)
@@ -121,7 +128,7 @@ class Trial:
     def cost(self) -> EditCost | None:
         """Make one edit, or the batch, once more, and count what it takes."""
         plan = next(iter(self.planned.singles.values()), self.planned.plan)
-        context = replace(self.context, progress=silent)
+        context = replace(self.context, progress=silent, watch=None)  # of the edit alone
         with self.clock("cost"):
             return edit_cost(self.method, self.model, [plan], context)
 
