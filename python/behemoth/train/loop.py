@@ -31,6 +31,7 @@ from .config import TrainConfig
 from .data import BlockStream, DataConfig
 from .device import Machine
 from .directory import RunDirectory
+from .dropout import drawing, seed_dropout
 from .errors import ElsewhereError, Interrupted, TrainError
 from .flops import peak_flops, token_flops
 from .interrupts import interruptible
@@ -124,7 +125,12 @@ class Loop:
 
     def train(self) -> TrainResult:
         """Train to the end."""
-        self._resume()
+        with drawing(self.machine.device):  # what is resumed draws on where it had been
+            seed_dropout(self.machine.device, self.config.seed, self.machine.rank)
+            self._resume()
+            return self._train()
+
+    def _train(self) -> TrainResult:
         config, machine, steps = self.config, self.machine, self.steps
         peak = peak_flops(machine.device, machine.dtype) if machine.main else None
         last_save = time.perf_counter()
@@ -246,16 +252,18 @@ class Loop:
 
     def _resume(self) -> None:
         """Take up the last checkpoint, or begin."""
-        main = self.machine.main
+        machine, main = self.machine, self.machine.main
         if main and self.directory.record() is None:
             self.directory.begin(self.corpus, self._record())
         found = self.checkpoints.last() if main else None
         # What a disk that is shared shows to the others may be older.
-        step = self.machine.agreement.tell(-1 if found is None else step_of(found))
+        step = machine.agreement.tell(-1 if found is None else step_of(found))
         if step >= 0:
             last = self.checkpoints.path(step)
             state = self.checkpoints.load(last, self.model, self.update.trained)
             self.stream.load_state_dict(state.stream)
+            if not main:  # what is saved is where the first process drew
+                seed_dropout(machine.device, self.config.seed, machine.rank, state.step)
             self.step, self.seconds, self.first_loss = state.step, state.seconds, state.first_loss
         elif main:
             self.checkpoints.prune(0, self.history)
