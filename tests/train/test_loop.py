@@ -216,6 +216,36 @@ def test_a_diverged_loss_stops_and_keeps_the_last_good_checkpoint(small, config,
     assert all(tensor.isfinite().all() for tensor in weights(kept).values())
 
 
+@pytest.mark.parametrize(
+    ("losses", "diverges"),
+    [
+        ([0.01, 0.05, 1.9], False),  # of a model that knows the corpus
+        ([0.0, 0.5], False),
+        ([0.01, 0.05, 2.1], True),
+        ([3.0, 5.9], False),
+        ([3.0, 6.1], True),
+        ([float("nan")], True),
+        ([3.0, float("inf")], True),
+    ],
+)
+def test_a_loss_has_diverged_far_above_where_it_began(
+    small, config, tmp_path, monkeypatch, losses, diverges
+):
+    said = iter(losses)
+
+    def update(self, micro, rate):
+        next(micro)
+        return torch.tensor(next(said)), torch.tensor(1.0)
+
+    monkeypatch.setattr("behemoth.train.update.Updater.__call__", update)
+    settings = config(steps=len(losses), log_interval=1, probe_facts=0)
+    if not diverges:
+        assert train(small, out=tmp_path / "run", config=settings).loss == pytest.approx(losses[-1])
+        return
+    with pytest.raises(TrainError, match=f"diverged: .*, after {losses[0]:.4g} at the start"):
+        train(small, out=tmp_path / "run", config=settings)
+
+
 def test_a_damaged_checkpoint_is_named(small, config, tmp_path):
     config = config(checkpoint_interval=2)
     with pytest.raises(Stop):

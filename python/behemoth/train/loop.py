@@ -46,8 +46,10 @@ from .sharding import Whole
 from .subject import model_of
 from .update import Updater
 
-# Far above where it began, a loss does not come back.
+# Far above where it began, a loss does not come back: above twice that, and by 2 nats or more. That
+# of a model that knows the corpus begins near 0.
 _DIVERGED = 2.0
+_DIVERGED_NATS = 2.0
 # Checkpoints by the clock: so far apart that writing them takes a hundredth of the time.
 _CHECKPOINT_SECONDS = 30.0
 _CHECKPOINT_SHARE = 0.01
@@ -209,11 +211,10 @@ class Loop:
 
     def _check(self, loss: float, norm: float) -> None:
         """Stop where training makes no sense any more."""
-        first = self.first_loss
+        first = loss if self.first_loss is None else self.first_loss
         # A comparison with what is no number is false, so that it is asked this way round.
-        if norm < float("inf") and loss < _DIVERGED * (loss if first is None else first):
-            self.first_loss = loss if first is None else first
-            self.loss = loss
+        if norm < float("inf") and loss < max(_DIVERGED * first, first + _DIVERGED_NATS):
+            self.first_loss, self.loss = first, loss
             return
         if self.machine.main:
             self.directory.update(status="diverged")
@@ -223,7 +224,7 @@ class Loop:
         last = self.checkpoints.last()
         kept = "there is no checkpoint" if last is None else f"the last good checkpoint is {last}"
         raise TrainError(
-            f"the loss diverged: {loss:.4g} at step {self.step}, after {first or loss:.4g} at the "
+            f"the loss diverged: {loss:.4g} at step {self.step}, after {first:.4g} at the "
             f"start (learning_rate {self.config.learning_rate:g}, gradient norm {norm:.3g}); {kept}"
         )
 
