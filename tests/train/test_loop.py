@@ -6,7 +6,9 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
@@ -295,6 +297,43 @@ def test_ctrl_c_saves_and_says_so(small, config, tmp_path):
     train(small, out=tmp_path / "run", config=config())
     train(small, out=tmp_path / "whole", config=config())
     assert same(tmp_path / "run", tmp_path / "whole")
+
+
+@pytest.mark.parametrize(("late", "saves"), [(0, [4, 8]), (1, [5, 10])])
+def test_a_checkpoint_by_the_clock_is_written_once(
+    small, config, tmp_path, monkeypatch, late, saves
+):
+    """Of several processes all hear at a step what was wished at the one before."""
+    from behemoth.train import loop
+    from behemoth.train.agreement import Agreement
+    from behemoth.train.checkpoint import Checkpoints
+    from behemoth.train.device import Machine
+    from behemoth.train.update import Updater
+
+    class Late(Agreement):
+        delay, heard = late, (0, 0)
+
+        def vote(self, *wishes):
+            heard, self.heard = self.heard, wishes
+            return heard if self.delay else wishes
+
+    seconds, written = [0.0], []
+    find, update, save = Machine.find, Updater.__call__, Checkpoints.save
+
+    def slowly(self, micro, rate):
+        seconds[0] += 10.0  # and a checkpoint is due after 30
+        return update(self, micro, rate)
+
+    def noted(self, model, trained, state):
+        written.append(state.step)
+        return save(self, model, trained, state)
+
+    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: seconds[0]))
+    monkeypatch.setattr(Updater, "__call__", slowly)
+    monkeypatch.setattr(Checkpoints, "save", noted)
+    monkeypatch.setattr(Machine, "find", lambda config: replace(find(config), agreement=Late(1, 0)))
+    train(small, out=tmp_path / "run", config=config(steps=12, log_interval=5, probe_facts=0))
+    assert written == saves
 
 
 SCRIPT = textwrap.dedent(

@@ -135,7 +135,7 @@ class Loop:
     def _train(self) -> TrainResult:
         config, machine, steps = self.config, self.machine, self.steps
         peak = peak_flops(machine.device, machine.dtype) if machine.main else None
-        last_save = time.perf_counter()
+        last_save, saved = time.perf_counter(), -1
         losses = torch.zeros((), device=machine.device)
         norms = torch.zeros((), device=machine.device)
         micro = iter(self.stream)
@@ -159,6 +159,8 @@ class Loop:
                 number, late = machine.agreement.vote(interrupted.signal_number or 0, int(due))
                 stops = number > 0 and step < steps
                 interval = config.checkpoint_interval
+                # What is heard next was wished before the checkpoint, and is for that one.
+                late = late if step > saved + machine.agreement.delay else 0
                 saves = (step % interval == 0 if interval else late > 0) and step < steps
                 if not (logged or probes or saves or step in self.history or stops):
                     continue
@@ -186,7 +188,7 @@ class Loop:
                     self._save_history()
                 if saves or stops:
                     self._save()
-                    last_save = time.perf_counter()
+                    last_save, saved = time.perf_counter(), step
                 if probes and self.facts is not None and not stops:
                     self._probe(metrics, self.facts)
                 if machine.main:
