@@ -6,7 +6,9 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
@@ -216,6 +218,36 @@ def test_a_diverged_loss_stops_and_keeps_the_last_good_checkpoint(small, config,
     assert all(tensor.isfinite().all() for tensor in weights(kept).values())
 
 
+@pytest.mark.parametrize(
+    ("losses", "diverges"),
+    [
+        ([0.01, 0.05, 1.9], False),  # of a model that knows the corpus
+        ([0.0, 0.5], False),
+        ([0.01, 0.05, 2.1], True),
+        ([3.0, 5.9], False),
+        ([3.0, 6.1], True),
+        ([float("nan")], True),
+        ([3.0, float("inf")], True),
+    ],
+)
+def test_a_loss_has_diverged_far_above_where_it_began(
+    small, config, tmp_path, monkeypatch, losses, diverges
+):
+    said = iter(losses)
+
+    def update(self, micro, rate):
+        next(micro)
+        return torch.tensor(next(said)), torch.tensor(1.0)
+
+    monkeypatch.setattr("behemoth.train.update.Updater.__call__", update)
+    settings = config(steps=len(losses), log_interval=1, probe_facts=0)
+    if not diverges:
+        assert train(small, out=tmp_path / "run", config=settings).loss == pytest.approx(losses[-1])
+        return
+    with pytest.raises(TrainError, match=f"diverged: .*, after {losses[0]:.4g} at the start"):
+        train(small, out=tmp_path / "run", config=settings)
+
+
 def test_a_damaged_checkpoint_is_named(small, config, tmp_path):
     config = config(checkpoint_interval=2)
     with pytest.raises(Stop):
@@ -265,6 +297,43 @@ def test_ctrl_c_saves_and_says_so(small, config, tmp_path):
     train(small, out=tmp_path / "run", config=config())
     train(small, out=tmp_path / "whole", config=config())
     assert same(tmp_path / "run", tmp_path / "whole")
+
+
+@pytest.mark.parametrize(("late", "saves"), [(0, [4, 8]), (1, [5, 10])])
+def test_a_checkpoint_by_the_clock_is_written_once(
+    small, config, tmp_path, monkeypatch, late, saves
+):
+    """Of several processes all hear at a step what was wished at the one before."""
+    from behemoth.train import loop
+    from behemoth.train.agreement import Agreement
+    from behemoth.train.checkpoint import Checkpoints
+    from behemoth.train.device import Machine
+    from behemoth.train.update import Updater
+
+    class Late(Agreement):
+        delay, heard = late, (0, 0)
+
+        def vote(self, *wishes):
+            heard, self.heard = self.heard, wishes
+            return heard if self.delay else wishes
+
+    seconds, written = [0.0], []
+    find, update, save = Machine.find, Updater.__call__, Checkpoints.save
+
+    def slowly(self, micro, rate):
+        seconds[0] += 10.0  # and a checkpoint is due after 30
+        return update(self, micro, rate)
+
+    def noted(self, model, trained, state):
+        written.append(state.step)
+        return save(self, model, trained, state)
+
+    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: seconds[0]))
+    monkeypatch.setattr(Updater, "__call__", slowly)
+    monkeypatch.setattr(Checkpoints, "save", noted)
+    monkeypatch.setattr(Machine, "find", lambda config: replace(find(config), agreement=Late(1, 0)))
+    train(small, out=tmp_path / "run", config=config(steps=12, log_interval=5, probe_facts=0))
+    assert written == saves
 
 
 SCRIPT = textwrap.dedent(

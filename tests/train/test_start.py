@@ -1,5 +1,8 @@
 """Training that goes on from a model on disk."""
 
+import json
+import signal
+
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -7,6 +10,7 @@ from safetensors.torch import load_file
 from behemoth import ArgumentError, Corpus, World
 from behemoth.study.file.identity import model_id
 from behemoth.train import default_config, train
+from behemoth.train.errors import Interrupted
 
 SETTINGS = {"batch_size": 4, "block_length": 32, "threads": 1, "tensorboard": False,
             "precision": "fp32", "device": "cpu"}  # fmt: skip
@@ -191,3 +195,47 @@ def test_a_start_counts_by_what_is_there(corpus, first, tmp_path):
     weights[-1] ^= 1
     (copy / "model.safetensors").write_bytes(weights)
     assert model_id(corpus.spec, default_config(start=copy, steps=1)) not in names
+
+
+@pytest.fixture(scope="module")
+def dropping(corpus, tmp_path_factory):
+    """A GPT-2 with the dropout that its configuration has by default."""
+    place = tmp_path_factory.mktemp("runs") / "dropping"
+    architecture = {"model_type": "gpt2", "n_embd": 32, "n_layer": 2, "n_head": 2}
+    train(corpus, out=place, config=default_config(architecture=architecture, steps=1, **SETTINGS))
+    about = json.loads((place / "config.json").read_text())
+    about |= {"resid_pdrop": 0.1, "embd_pdrop": 0.1, "attn_pdrop": 0.1}
+    (place / "config.json").write_text(json.dumps(about))
+    return place
+
+
+@pytest.mark.exact
+def test_the_seed_is_that_of_dropout_too(corpus, dropping, tmp_path):
+    def weights(name, **settings):
+        config = default_config(start=dropping, steps=3, **settings, **SETTINGS)
+        train(corpus, out=tmp_path / name, config=config)
+        return load_file(tmp_path / name / "model.safetensors")["transformer.wte.weight"]
+
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    one = weights("one")
+    assert torch.equal(torch.get_rng_state(), before), "the caller draws on where it was"
+    torch.manual_seed(2)
+    assert torch.equal(weights("again"), one)
+    assert not torch.equal(weights("other", seed=1), one)
+
+
+@pytest.mark.exact
+def test_a_stopped_run_with_dropout_ends_with_the_same_weights(corpus, dropping, tmp_path):
+    def stop(moment):
+        if moment.done == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    config = default_config(start=dropping, steps=6, log_interval=1, **SETTINGS)
+    train(corpus, out=tmp_path / "whole", config=config)
+    with pytest.raises(Interrupted, match="checkpoint at step 3 of 6 saved"):
+        train(corpus, out=tmp_path / "cut", config=config, progress=stop)
+    torch.manual_seed(3)
+    train(corpus, out=tmp_path / "cut", config=config)
+    whole, cut = (load_file(tmp_path / run / "model.safetensors") for run in ("whole", "cut"))
+    assert all(torch.equal(tensor, cut[name]) for name, tensor in whole.items())

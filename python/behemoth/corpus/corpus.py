@@ -666,13 +666,15 @@ class Corpus:
         Raises
         ------
         ArgumentError
-            When a fact is there twice, or is none of a subject.
+            When a fact is there twice, or is none of a subject, or when one of the corpus has
+            2^32 exposures or more.
         """
         facts = whole(pairs, "pairs", np.uint64).reshape(-1, 2)
         count = self.world.num_subject_facts
         if len(np.unique(facts)) < facts.size or (facts >= count).any():
             raise ArgumentError("pairs", facts.tolist(), f"facts below {count}, each once")
-        exposures = self.exposures(np.arange(count, dtype=np.uint64)).astype(np.uint32)
+        every = self.exposures(np.arange(count, dtype=np.uint64))
+        exposures = whole(every, "exposures", np.uint32)  # as a table of them holds
         exposures[facts] = exposures[facts[:, ::-1]]
         own = {**self.spec["corpus"], "exposures": {"kind": "array"}}
         return type(self).from_arrays(self.world, own, exposures, self._text, self._background)

@@ -44,6 +44,11 @@ class Agreement:
         )
         self._asked: tuple[Any, torch.Tensor] | None = None
 
+    @property
+    def delay(self) -> int:
+        """Steps between what a process wishes in a `vote` and that it is heard."""
+        return int(self._several)
+
     def tell(self, number: int = 0) -> int:
         """Give everyone the first process' number, an int64; all processes call this.
 

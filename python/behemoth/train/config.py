@@ -63,7 +63,7 @@ class TrainConfig:
     clip : float
         Largest norm of the gradient, 0 for any.
     seed : int
-        Key of the first weights.
+        Key of the first weights, and of the dropout of a model that has some.
     document_mask : bool
         Attention inside documents only, and positions from each one's start.
     answers_only : bool

@@ -31,6 +31,7 @@ from .config import TrainConfig
 from .data import BlockStream, DataConfig
 from .device import Machine
 from .directory import RunDirectory
+from .dropout import drawing, seed_dropout
 from .errors import ElsewhereError, Interrupted, TrainError
 from .flops import peak_flops, token_flops
 from .interrupts import interruptible
@@ -45,8 +46,10 @@ from .sharding import Whole
 from .subject import model_of
 from .update import Updater
 
-# Far above where it began, a loss does not come back.
+# Far above where it began, a loss does not come back: above twice that, and by 2 nats or more. That
+# of a model that knows the corpus begins near 0.
 _DIVERGED = 2.0
+_DIVERGED_NATS = 2.0
 # Checkpoints by the clock: so far apart that writing them takes a hundredth of the time.
 _CHECKPOINT_SECONDS = 30.0
 _CHECKPOINT_SHARE = 0.01
@@ -124,10 +127,15 @@ class Loop:
 
     def train(self) -> TrainResult:
         """Train to the end."""
-        self._resume()
+        with drawing(self.machine.device):  # what is resumed draws on where it had been
+            seed_dropout(self.machine.device, self.config.seed, self.machine.rank)
+            self._resume()
+            return self._train()
+
+    def _train(self) -> TrainResult:
         config, machine, steps = self.config, self.machine, self.steps
         peak = peak_flops(machine.device, machine.dtype) if machine.main else None
-        last_save = time.perf_counter()
+        last_save, saved = time.perf_counter(), -1
         losses = torch.zeros((), device=machine.device)
         norms = torch.zeros((), device=machine.device)
         micro = iter(self.stream)
@@ -151,6 +159,8 @@ class Loop:
                 number, late = machine.agreement.vote(interrupted.signal_number or 0, int(due))
                 stops = number > 0 and step < steps
                 interval = config.checkpoint_interval
+                # What is heard next was wished before the checkpoint, and is for that one.
+                late = late if step > saved + machine.agreement.delay else 0
                 saves = (step % interval == 0 if interval else late > 0) and step < steps
                 if not (logged or probes or saves or step in self.history or stops):
                     continue
@@ -178,7 +188,7 @@ class Loop:
                     self._save_history()
                 if saves or stops:
                     self._save()
-                    last_save = time.perf_counter()
+                    last_save, saved = time.perf_counter(), step
                 if probes and self.facts is not None and not stops:
                     self._probe(metrics, self.facts)
                 if machine.main:
@@ -203,11 +213,10 @@ class Loop:
 
     def _check(self, loss: float, norm: float) -> None:
         """Stop where training makes no sense any more."""
-        first = self.first_loss
+        first = loss if self.first_loss is None else self.first_loss
         # A comparison with what is no number is false, so that it is asked this way round.
-        if norm < float("inf") and loss < _DIVERGED * (loss if first is None else first):
-            self.first_loss = loss if first is None else first
-            self.loss = loss
+        if norm < float("inf") and loss < max(_DIVERGED * first, first + _DIVERGED_NATS):
+            self.first_loss, self.loss = first, loss
             return
         if self.machine.main:
             self.directory.update(status="diverged")
@@ -217,7 +226,7 @@ class Loop:
         last = self.checkpoints.last()
         kept = "there is no checkpoint" if last is None else f"the last good checkpoint is {last}"
         raise TrainError(
-            f"the loss diverged: {loss:.4g} at step {self.step}, after {first or loss:.4g} at the "
+            f"the loss diverged: {loss:.4g} at step {self.step}, after {first:.4g} at the "
             f"start (learning_rate {self.config.learning_rate:g}, gradient norm {norm:.3g}); {kept}"
         )
 
@@ -246,16 +255,18 @@ class Loop:
 
     def _resume(self) -> None:
         """Take up the last checkpoint, or begin."""
-        main = self.machine.main
+        machine, main = self.machine, self.machine.main
         if main and self.directory.record() is None:
             self.directory.begin(self.corpus, self._record())
         found = self.checkpoints.last() if main else None
         # What a disk that is shared shows to the others may be older.
-        step = self.machine.agreement.tell(-1 if found is None else step_of(found))
+        step = machine.agreement.tell(-1 if found is None else step_of(found))
         if step >= 0:
             last = self.checkpoints.path(step)
             state = self.checkpoints.load(last, self.model, self.update.trained)
             self.stream.load_state_dict(state.stream)
+            if not main:  # what is saved is where the first process drew
+                seed_dropout(machine.device, self.config.seed, machine.rank, state.step)
             self.step, self.seconds, self.first_loss = state.step, state.seconds, state.first_loss
         elif main:
             self.checkpoints.prune(0, self.history)

@@ -54,6 +54,18 @@ def test_facts_are_exchanged_once(square):
             square.exchanged(pairs)
 
 
+def test_exposures_beyond_a_table_of_them_are_refused():
+    world = World(subjects=4, relations=1, objects=2)
+    most = 2**32 - 1
+    assert (
+        Corpus(world, exposures=most).exchanged([[0, 1]]).exposures([0, 1]).tolist() == [most] * 2
+    )
+    with pytest.raises(
+        ArgumentError, match="'exposures': got 4294967296, allowed: whole numbers 0 to 4294967295"
+    ):
+        Corpus(world, exposures=2**32).exchanged([[0, 1]])
+
+
 def test_more_pairs_than_there_are_edits(square):
     request = EditRequest(edits=2, exposures=LEVELS, independent=True)
     with pytest.raises(ArgumentError, match=r"argument 'corpus.swap': got 9, allowed: up to [78]"):
