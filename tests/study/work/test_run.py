@@ -9,6 +9,7 @@ from behemoth.study.directory import StudyDirectory, StudyError
 from behemoth.study.file.spec import Study
 from behemoth.study.records import StudyRecord
 from behemoth.study.work.run import estimate, run_study
+from behemoth.study.work.schedule import Work
 from behemoth.support.locks import lock
 
 
@@ -140,3 +141,14 @@ def test_estimates(tiny, finished):
     whole = Study.parse((finished[0] / "study.toml").read_text())
     again = estimate(whole, finished[0])
     assert (again.models_done, again.trials_done, again.tokens, again.edits) == (2, 8, 0, 0)
+
+
+def test_a_failure_is_not_written_over_what_another_part_has_made(finished, tiny):
+    """A worker that waited for that part's result was killed."""
+    directory, expansion = StudyDirectory(finished[0]), Study.parse(tiny).expand()
+    work = Work(directory, expansion, None)
+    model, trial = next(iter(expansion.models.values())), expansion.trials[0]
+    work._fail(model, "killed")
+    work._fail(trial, "killed")
+    assert directory.model_record(model.id).status == "done"
+    assert directory.trial_record(trial.id).status == "done" and work.failed == 0

@@ -12,6 +12,7 @@ from behemoth.study.file.expand import Expansion
 from behemoth.study.file.units import ModelUnit, TrialUnit, Unit
 from behemoth.study.records import ModelRecord, TrialRecord
 from behemoth.support.errors import CorpusError
+from behemoth.support.locks import lock
 from behemoth.support.progress import Looking, task
 from behemoth.support.text import clock_text
 
@@ -188,20 +189,31 @@ class Work:
 
     def _fail(self, unit: Unit, reason: str) -> None:
         """Record that a unit failed, and with a model its trials."""
+        if not self._record(unit, reason):
+            return
         self.failed += 1
         if isinstance(unit, TrialUnit):
-            self._record(unit, reason)
             return
-        self.directory.write(ModelRecord(unit.id, "failed", reason))
         for trial in [trial for trial in self.trials.values() if unit.id in trial.models]:
             del self.trials[trial.id]
-            self._record(trial, f"model {unit.id}: {reason}")
-            self.failed += 1
+            self.failed += self._record(trial, f"model {unit.id}: {reason}")
 
-    def _record(self, unit: TrialUnit, reason: str) -> None:
-        self.directory.write(
-            TrialRecord(**vars(unit.row()), status="failed", reason=reason, seconds={})
-        )
+    def _record(self, unit: Unit, reason: str) -> bool:
+        """Record a failure, unless another part of the study has carried the unit out meanwhile.
+
+        A worker that waits for another part's result may be killed; what that part made stays.
+        """
+        trial = isinstance(unit, TrialUnit)
+        place = self.directory.trial(unit.id) if trial else self.directory.model(unit.id)
+        with lock(place.parent / f".{unit.id}.lock"):
+            if self.is_done("trial" if trial else "model", unit.id):
+                return False
+            if isinstance(unit, TrialUnit):
+                row = vars(unit.row())
+                self.directory.write(TrialRecord(**row, status="failed", reason=reason, seconds={}))
+            else:
+                self.directory.write(ModelRecord(unit.id, "failed", reason))
+        return True
 
     def _status(self, slots: int) -> Status:
         models, trials = len(self.expansion.models), len(self.expansion.trials)
