@@ -145,9 +145,9 @@ def test_estimates(tiny, finished):
 
 def test_a_failure_is_not_written_over_what_another_part_has_made(finished, tiny):
     """A worker that waited for that part's result was killed."""
-    directory, expansion = StudyDirectory(finished[0]), Study.parse(tiny).expand()
-    work = Work(directory, expansion, None)
-    model, trial = next(iter(expansion.models.values())), expansion.trials[0]
+    place, _, engine = finished
+    directory, model, trial = StudyDirectory(place), engine.done[0], engine.done[-1]
+    work = Work(directory, Study.parse(tiny).expand(), None)
     work._fail(model, "killed")
     work._fail(trial, "killed")
     assert directory.model_record(model.id).status == "done"
