@@ -8,7 +8,7 @@ import torch
 from behemoth import CorpusError
 from behemoth.delta.delta import Dense, EditDelta, add_changes
 from behemoth.delta.module import Codebook, SideMemory
-from behemoth.delta.stack import stack_deltas
+from behemoth.delta.stack import StackedDeltas, stack_deltas
 from behemoth.support.digests import unchecked
 
 MLP = "gpt_neox.layers.0.mlp.dense_4h_to_h"
@@ -137,6 +137,17 @@ def test_a_file_that_lacks_a_part_is_damaged(model, tmp_path):
         EditDelta.load(tmp_path)
     with unchecked(), pytest.raises(CorpusError, match="the delta is damaged"):
         EditDelta.load(tmp_path)
+
+
+def test_a_stack_of_memories_alone_knows_how_many_edits_it_has(model):
+    book, side = memories(model)
+    stack = stack_deltas(model, [delta_of({MLP: one}) for one in (book, side, book)])
+    for same in (stack, stack.scaled(0.5), StackedDeltas(model, {}, memories=stack.memories)):
+        assert same.count == 3
+        few = same.some([2, 1])
+        assert few.count == few.scaled(2.0).count == 2
+        assert [len(memory.parts()["keys"]) for memory in few.memories[MLP][:1]] == [2]
+    assert stack_deltas(model, [delta_of({})] * 3).scaled(2.0).count == 3
 
 
 def test_rows_of_a_stack_have_memories_of_their_own(model):
