@@ -113,6 +113,23 @@ def test_a_later_one_of_its_kind_stands_in_for_an_earlier_one(model):
     assert add_changes({MLP: first}, {MLP: second}) == {MLP: second}
 
 
+@pytest.mark.exact
+@pytest.mark.parametrize("kind", [0, 1])
+def test_one_that_is_in_effect_again_has_its_place_before_those_of_other_kinds(model, kind):
+    book, side = memories(model)
+    side = SideMemory(side.change, torch.zeros(()).double())  # it answers every token
+    lower, upper = (book, side) if kind == 0 else (side, book)
+    with delta_of({MLP: upper}).apply(model), delta_of({MLP: lower}).apply(model):
+        turned = seen(model)[1]
+    with delta_of({MLP: lower}).apply(model), delta_of({MLP: upper}).apply(model):
+        wanted = seen(model)[1]
+        assert not torch.equal(wanted, turned), "the order is seen"
+        with delta_of({MLP: lower}).apply(model), delta_of({MLP: lower}).apply(model):
+            assert torch.equal(seen(model)[1], turned)
+        assert torch.equal(seen(model)[1], wanted)
+    assert not model.get_submodule(MLP)._forward_hooks
+
+
 def test_save_and_load_keep_every_kind_in_one_file(model, tmp_path):
     book, side = memories(model)
     other = MLP.replace("0", "1", 1)
