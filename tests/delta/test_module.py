@@ -8,7 +8,7 @@ import torch
 from behemoth import CorpusError
 from behemoth.delta.delta import Dense, EditDelta, add_changes
 from behemoth.delta.module import Codebook, SideMemory
-from behemoth.delta.stack import stack_deltas
+from behemoth.delta.stack import StackedDeltas, stack_deltas
 from behemoth.support.digests import unchecked
 
 MLP = "gpt_neox.layers.0.mlp.dense_4h_to_h"
@@ -113,6 +113,23 @@ def test_a_later_one_of_its_kind_stands_in_for_an_earlier_one(model):
     assert add_changes({MLP: first}, {MLP: second}) == {MLP: second}
 
 
+@pytest.mark.exact
+@pytest.mark.parametrize("kind", [0, 1])
+def test_one_that_is_in_effect_again_has_its_place_before_those_of_other_kinds(model, kind):
+    book, side = memories(model)
+    side = SideMemory(side.change, torch.zeros(()).double())  # it answers every token
+    lower, upper = (book, side) if kind == 0 else (side, book)
+    with delta_of({MLP: upper}).apply(model), delta_of({MLP: lower}).apply(model):
+        turned = seen(model)[1]
+    with delta_of({MLP: lower}).apply(model), delta_of({MLP: upper}).apply(model):
+        wanted = seen(model)[1]
+        assert not torch.equal(wanted, turned), "the order is seen"
+        with delta_of({MLP: lower}).apply(model), delta_of({MLP: lower}).apply(model):
+            assert torch.equal(seen(model)[1], turned)
+        assert torch.equal(seen(model)[1], wanted)
+    assert not model.get_submodule(MLP)._forward_hooks
+
+
 def test_save_and_load_keep_every_kind_in_one_file(model, tmp_path):
     book, side = memories(model)
     other = MLP.replace("0", "1", 1)
@@ -137,6 +154,17 @@ def test_a_file_that_lacks_a_part_is_damaged(model, tmp_path):
         EditDelta.load(tmp_path)
     with unchecked(), pytest.raises(CorpusError, match="the delta is damaged"):
         EditDelta.load(tmp_path)
+
+
+def test_a_stack_of_memories_alone_knows_how_many_edits_it_has(model):
+    book, side = memories(model)
+    stack = stack_deltas(model, [delta_of({MLP: one}) for one in (book, side, book)])
+    for same in (stack, stack.scaled(0.5), StackedDeltas(model, {}, memories=stack.memories)):
+        assert same.count == 3
+        few = same.some([2, 1])
+        assert few.count == few.scaled(2.0).count == 2
+        assert [len(memory.parts()["keys"]) for memory in few.memories[MLP][:1]] == [2]
+    assert stack_deltas(model, [delta_of({})] * 3).scaled(2.0).count == 3
 
 
 def test_rows_of_a_stack_have_memories_of_their_own(model):

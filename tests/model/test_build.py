@@ -36,6 +36,26 @@ def test_weights_are_a_function_of_the_seed_and_leave_the_global_generator_alone
     assert not torch.equal(one.lm_head.weight, other.lm_head.weight)
 
 
+def test_generators_of_gpus_are_left_alone(monkeypatch):
+    begun = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", begun.append)
+    build_model(Size("tiny", 32, 2, 2, 64, "gpt2"), 56, seed=3)
+    assert not begun
+    torch.manual_seed(0)
+    assert begun == [0], "it is what a GPU would have begun with"
+
+
+@pytest.mark.exact
+def test_weights_of_other_families_are_what_transformers_draws_from_the_seed():
+    from transformers import AutoModelForCausalLM
+
+    built = build_model(Size("tiny", 32, 2, 2, 64, "gpt2"), 56, seed=3)
+    torch.manual_seed(3)
+    drawn = AutoModelForCausalLM.from_config(built.config, dtype=torch.float32)
+    pairs = zip(built.parameters(), drawn.parameters(), strict=True)
+    assert all(torch.equal(own, other) for own, other in pairs)
+
+
 def test_deviations_are_those_of_pythia():
     model = build_model(SIZES["nano"], 1000)
     layer = model.gpt_neox.layers[0]

@@ -26,6 +26,23 @@ def test_facts_of_a_request_are_the_table_of_a_plan(corpus):
     assert plan.edits["new_object"][0] == 3
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_drawn_objects_are_none_of_those_given_beside_them(corpus, seed):
+    rows = corpus.world.facts().filter(pl.col("object") < 4, relation=1).head(6)
+    facts = {"fact": rows["fact"], "object": [6, None, 9, None, None, 4]}
+    new = bh.plan(corpus, facts=facts, seed=seed, **SMALL).edits["new_object"].to_list()
+    assert (new[0], new[2], new[5]) == (6, 9, 4)
+    assert len(set(new)) == 6 and not set(new) & set(rows["object"])
+
+
+def test_drawn_objects_recur_where_those_given_leave_none(corpus):
+    rows = corpus.world.facts().filter(pl.col("object") > 0, relation=1).unique("object")
+    rows = rows.sort("object")  # of 12 objects, 0 alone is none of theirs
+    facts = {"fact": rows["fact"], "object": [0, *[None] * 10]}
+    new = bh.plan(corpus, facts=facts, **SMALL).edits["new_object"].to_list()
+    assert new == [0] * 11
+
+
 def test_such_a_plan_is_saved_like_others(corpus, tmp_path):
     plan = bh.plan(corpus, facts={"fact": [4]}, kind="refusal", out=tmp_path / "plan", **SMALL)
     again = bh.load(tmp_path / "plan")
@@ -65,6 +82,16 @@ def test_refusals_name_the_argument(corpus):
         ({"fact": [1, 1]}, {}, "'facts': got 2 rows of 1 facts"),
         ({"subject": [1]}, {}, "'facts': got columns subject, allowed: fact, or subject and"),
         ({"subject": ["Ada"], "relation": [0]}, {}, "'facts': got 'Ada' as subject"),
+        (
+            {"fact": [1, 2], "object": [None, -3]},
+            {},
+            "'facts': got object -3 in row 1, allowed: an",
+        ),
+        (
+            {"fact": [1, 2], "object": [None, -1]},
+            {},
+            "'facts': got object -1 in row 1, allowed: an",
+        ),
         ({"fact": [1]}, {"edits": 2}, "'facts': got a table, allowed: either a table or edits"),
         ({"fact": [1]}, {"table": pl.DataFrame({"fact": [2]})}, "'table': got a table beside"),
     ):

@@ -7,10 +7,10 @@ document can be made alone, and the ledger says where each copy stands.
 that their fraction of the corpus says, rounded down. So do the windows of ``spaced`` and ``bursts``
 where enough other documents (facts of no part, filler) fill them up; where such copies are all
 there is, the edges of windows are off by fewer documents than there are copies in the bursts that
-meet there, and three. The facts of a part are an exact share (rounded down) of those of each level
-of exposures, chosen by the world's seed; a larger share has the facts of a smaller. What is in no
-part stands anywhere that is left. In order ``bios`` the documents of a subject are placed, and
-shares are of subjects.
+meet there, and three. The facts of a part are a share of those of each level of exposures, chosen
+by the world's seed; a larger share has the facts of a smaller. Parts follow upon each other, and
+each ends at the sum of the shares up to its own, rounded down. What is in no part stands anywhere
+that is left. In order ``bios`` the documents of a subject are placed, and shares are of subjects.
 
 **Filler** has an exact number of tokens: its own, or what facts leave of ``total_tokens``. The
 latter needs a count of the facts' tokens, which is instant where documents have one length and

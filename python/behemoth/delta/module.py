@@ -276,13 +276,19 @@ def is_last(module: nn.Module, mark: object) -> bool:
 
 
 def unseat(module: nn.Module, mark: object) -> None:
-    """Take the last change out; the one of its kind below it is in effect again."""
+    """Take the last change out; the one of its kind below it is in effect again, in its place."""
     *seats, mine = getattr(module, _IN)
     assert mine is mark
     mine.rest()
-    below = next((o for o in reversed(seats) if type(o.change) is type(mine.change)), None)
+    last: dict[type[ModuleChange], _Seat] = {type(seat.change): seat for seat in seats}
+    below = last.get(type(mine.change))
     if below is not None:
-        below.rise(module)
+        # Hooks run in the order in which they were put in, so that those behind it come out too.
+        behind = [seat for seat in seats[seats.index(below) + 1 :] if seat.handles]
+        for seat in behind:
+            seat.rest()
+        for seat in (below, *behind):
+            seat.rise(module)
     if seats:
         setattr(module, _IN, seats)
     else:

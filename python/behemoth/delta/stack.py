@@ -88,7 +88,7 @@ class StackedDeltas:
         self.scale = scale
         self.changes = dict(changes)
         self.memories = {} if memories is None else dict(memories)
-        self.count = next(iter(self.changes.values()))[0].shape[0] if self.changes else 1
+        self.count = _count(self.changes, self.memories)
         self._by_module: dict[str, dict[str, StackedChange]] = {}
         parameters = parameters_of(model)
         check_tied(parameters, self.changes)
@@ -148,7 +148,9 @@ class StackedDeltas:
 
     def scaled(self, factor: float) -> StackedDeltas:
         """The same tensors, times a factor."""
-        return StackedDeltas(self.model, self.changes, self.scale * factor, self.memories)
+        scaled = StackedDeltas(self.model, self.changes, self.scale * factor, self.memories)
+        scaled.count = self.count
+        return scaled
 
     def some(self, edits: Sequence[int]) -> StackedDeltas:
         """Copies of the changes of some edits, in that order."""
@@ -161,7 +163,9 @@ class StackedDeltas:
         memories = {
             name: [memory.some(edits) for memory in own] for name, own in self.memories.items()
         }
-        return StackedDeltas(self.model, chosen, self.scale, memories)
+        some = StackedDeltas(self.model, chosen, self.scale, memories)
+        some.count = len(edits)
+        return some
 
     def norms(self) -> Tensor:
         """Frobenius norm of the changes of each edit, over all parameters: float [K]."""
@@ -185,6 +189,17 @@ class StackedDeltas:
             first *= self.scale
             result[name] = LowRank(first, *rest) if rest else Dense(first)
         return result
+
+
+def _count(
+    changes: Mapping[str, StackedChange], memories: Mapping[str, Sequence[ModuleChange]]
+) -> int:
+    """How many edits the tensors are of; one where there are none."""
+    stacked = [
+        *(tensor for change in changes.values() for tensor in change),
+        *(tensor for own in memories.values() for one in own for tensor in one.parts().values()),
+    ]
+    return stacked[0].shape[0] if stacked else 1
 
 
 def _square_norm(first: Tensor, second: Tensor | None = None) -> Tensor:

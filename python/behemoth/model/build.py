@@ -119,7 +119,7 @@ def build_model(
     config = model_config(size, vocabulary, block_length, end_of_document)
     # transformers draws weights of its own from the global generator, which is left as it was.
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed begins those of GPUs as well
         model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     if size.family == "gpt_neox":
         initialise(model, seed)

@@ -50,9 +50,11 @@ def read_edits(
     if "object" not in table.columns or request.kind != "remap":
         return Edits(facts, new_objects(structure, request, facts), facts[:0])
     objects = pl.DataFrame({"relation": facts.relation, "object": table["object"]})
-    given = _numbered(corpus, objects)["object"].cast(pl.Int64).fill_null(-1).to_numpy()
-    new = np.where(given >= 0, given, new_objects(structure, request, facts))
-    bad = (new >= structure.objects[facts.relation]) | (new == facts.object)
+    given = _numbered(corpus, objects)["object"].cast(pl.Int64)
+    known = given.fill_null(-1).to_numpy()
+    drawn = new_objects(structure, request, facts, known)
+    new = np.where(given.is_not_null().to_numpy(), known, drawn)
+    bad = (new < 0) | (new >= structure.objects[facts.relation]) | (new == facts.object)
     for relation in distinct(facts.relation):
         mine = facts.relation == relation
         bad |= mine & ~np.isin(new, structure.choices(int(relation)))

@@ -12,11 +12,25 @@ from .sampling import Facts, distinct, round_keys
 from .structure import Structure
 
 
-def new_objects(structure: Structure, request: EditRequest, facts: Facts) -> NDArray[np.int64]:
+def new_objects(
+    structure: Structure,
+    request: EditRequest,
+    facts: Facts,
+    given: NDArray[np.int64] | None = None,
+) -> NDArray[np.int64]:
     """Choose the object that each fact gets: int64[n], -1 for refusals.
 
     New objects are none of the old ones in use in their relation, and distinct as far as
     there are enough; of independent edits each only differs from its own old object.
+
+    Parameters
+    ----------
+    structure : Structure
+    request : EditRequest
+    facts : Facts
+    given : int64[n], optional
+        Of a remap, objects that are chosen already, -1 for those that are not. Where new ones are
+        to be distinct they differ from these too.
     """
     new = np.full(len(facts), -1, np.int64)
     if request.refuses:
@@ -29,6 +43,13 @@ def new_objects(structure: Structure, request: EditRequest, facts: Facts) -> NDA
         old = facts.object[mine]
         choices = structure.choices(int(relation))
         free = choices[~np.isin(choices, old)]
+        if given is not None:
+            new[mine] = given[mine]
+            untaken = free[~np.isin(free, given[mine])]
+            if request.to == "distinct" and len(untaken) >= (1 if request.distinct else 2):
+                free = untaken
+            mine = mine[given[mine] < 0]
+            old = facts.object[mine]
         if request.independent or (not len(free)) or (not request.distinct and len(free) < 2):
             new[mine] = _others(choices, old, generator)
         else:

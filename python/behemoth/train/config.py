@@ -32,7 +32,9 @@ class TrainConfig:
         Size of the model: pico, nano, micro, 14m, 31m, 70m, 160m or 410m of GPT-NeoX, and such
         as llama-nano of other families (`behemoth models` lists them).
     epochs : float, optional
-        Length of the run in passes over the corpus; 1 unless steps or tokens are given.
+        Length of the run in passes over the corpus; 1 unless steps or tokens are given. Updates are
+        rounded down to whole batches, and are one at least: of the last pass, up to a batch of
+        blocks is left out.
     steps : int, optional
         Length of the run in updates.
     tokens : int, optional
@@ -92,7 +94,8 @@ class TrainConfig:
     checkpoint_interval : int
         Steps between checkpoints; 0 for one every minute or so, of which the last is kept.
     checkpoint_history : int
-        Checkpoints to keep at log-spaced steps from the first to the last, and at 0.
+        Checkpoints to keep at log-spaced steps from the first to the last, and at 0; what is kept
+        of the last step is the run itself.
     tensorboard : bool
         Write TensorBoard's events too, where it is installed.
     prefetch : int

@@ -47,7 +47,9 @@ pub struct Part {
     /// Where they stand.
     #[serde(flatten)]
     pub placement: Placement,
-    /// Exact share of the facts, rounded down; of those of each level of exposures by itself.
+    /// Share of the facts, of those of each level of exposures by itself. Parts follow upon each
+    /// other, and each ends at the sum of the shares up to its own, rounded down: so a part may
+    /// have one fact more than its own share, rounded down.
     pub share: f64,
     /// Only facts with so many exposures.
     #[serde(skip_serializing_if = "Option::is_none")]
