@@ -92,7 +92,7 @@ def corpus_with(key, table, **more):
 # By heading and number of its table of keys: specs that are sound, by the kind of thing, and where
 # in them the table of keys is.
 PLACES = {
-    ("The file", 0): {None: (SMALL | {"corpus": {}, "format_version": 2}, ())},
+    ("The file", 0): {None: (SMALL | {"corpus": {}, "format_version": 3}, ())},
     ("`[world]`", 0): {None: ({"world": {}}, ("world",))},
     ("`correlated`", 0): {
         None: ({"world": {**SMALL["world"], "correlated": {"strength": 0.9}}},

@@ -63,10 +63,10 @@ def test_a_directory_of_version_1_is_gone_on_with_as_such(run, tmp_path):
     # By itself, by force and where a spec says so it is of the latest version.
     run("gen", *words.split(), "--out", tmp_path / "new", "--json").json()
     latest = Corpus.open(tmp_path / "new")
-    assert latest.spec["format_version"] == 2
+    assert latest.spec["format_version"] == 3
     spec.write_text(latest.spec_toml)
     said = run("gen", "--spec", spec, "--probes", 0, "--out", out).refused(1)
-    assert "holds a corpus of format version 1, and 2 is asked for" in said
+    assert "holds a corpus of format version 1, and 3 is asked for" in said
     run("gen", *words.split(), "--out", out, "--force", "--json").json()
     assert Corpus.open(out).spec_hash == latest.spec_hash
 

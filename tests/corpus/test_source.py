@@ -62,7 +62,7 @@ def test_the_spec_that_a_corpus_gives_makes_it_again(spec, rich_corpus):
 
 def test_a_spec_says_which_version_it_is_of(spec):
     latest = Corpus.from_spec(spec)
-    assert latest.spec["format_version"] == latest.world.format_version == FORMAT_VERSION == 2
+    assert latest.spec["format_version"] == latest.world.format_version == FORMAT_VERSION == 3
     spec.write_text(f"format_version = 1\n{TOML}")
     corpus = Corpus.from_spec(spec)
     assert corpus.spec["format_version"] == corpus.world.format_version == 1
@@ -93,7 +93,7 @@ def test_version_1_is_read_written_and_resumed_as_version_1(tmp_path):
     latest = Corpus.from_spec(path)
     assert (latest.ledger(np.arange(16))["template"] == "question").sum() == 32
     assert latest.world.facts()["minority_object"].count() == 6
-    with pytest.raises(CorpusError, match=r"holds a corpus of format version 1, and 2 is asked"):
+    with pytest.raises(CorpusError, match=r"holds a corpus of format version 1, and 3 is asked"):
         latest.write(tmp_path / "corpus", probes=0)
 
 
@@ -116,7 +116,7 @@ def test_numbers_may_be_written_as_floats(tmp_path):
         ("[world]\nsubject = 3", "subject"),
         ("[world]\nsubjects = 1.5", "argument 'subjects': got 1.5, allowed: a whole number"),
         ("[world]\nsubjects = -1", "argument 'subjects': got -1, allowed: a whole number"),
-        ("format_version = 3", "argument 'format_version': got 3, allowed: 1 and 2"),
+        ("format_version = 4", "argument 'format_version': got 4, allowed: 1, 2 and 3"),
         ("[corpus]\norder = 'none'", "argument 'order'"),
         ("[[world.relations]]\nkind = 'independant'", "relations"),
         ("[corpus.exposures]\nkind = 'array'\ndigest = 'x'", "got no exposures.parquet beside it"),

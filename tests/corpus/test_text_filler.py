@@ -51,6 +51,19 @@ def test_total_tokens_stay_at_any_exposures_and_facts_keep_theirs(grammar, bpe, 
     assert (again.shard(0) == corpora[1].tokens(0, corpora[1].num_documents)).all()
 
 
+def test_a_twin_with_other_objects_has_every_document_in_its_place(grammar):
+    corpus = corpus_of(grammar, 6)
+    own, tokens = int(corpus.world.facts()["object"][2]), corpus.object_tokens(2)
+    longer = [len(tokens.of(number)) - len(tokens.of(own)) for number in range(20)]
+    other = next(number for number in range(20) if longer[number])
+    twin = corpus.override({2: other})
+    assert twin.count_tokens() == 60_000 + 6 * longer[other]
+    says = set(corpus.ledger([2])["document"])
+    assert twin.num_documents == corpus.num_documents
+    both = zip(*(it.texts(0, it.num_documents) for it in (corpus, twin)), strict=True)
+    assert {number for number, (before, after) in enumerate(both) if before != after} == says
+
+
 def test_text_of_a_filler_has_its_tokens_again(grammar, bpe):
     corpus = corpus_of(grammar, 2, bpe)
     tokenizer = bh.corpus.text_tokenizer.read_tokenizer(bpe)

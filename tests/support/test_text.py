@@ -1,6 +1,6 @@
 import pytest
 
-from behemoth.support.text import columns_text
+from behemoth.support.text import columns_text, listed_text
 
 ROWS = [["name", "what it is", "count"], ["one", "a cell of several words", "1,234,567"]]
 
@@ -21,3 +21,7 @@ def test_the_widest_column_is_broken_between_words():
 def test_no_word_is_broken_however_narrow(width):
     text = columns_text(ROWS, width)
     assert "1,234,567" in text and "several" in text
+
+
+def test_values_are_listed_as_in_a_sentence():
+    assert [listed_text(range(n)) for n in (1, 2, 3)] == ["0", "0 and 1", "0, 1 and 2"]

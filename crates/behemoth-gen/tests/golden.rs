@@ -4,7 +4,10 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use behemoth_gen::exposure::Array;
+use behemoth_gen::grammar::{Lexicon, TextGrammar, WordTokenizer};
 use behemoth_gen::{Corpus, CorpusSpec, FormatVersion, Progress, Spec, Table, World, WorldSpec};
 use common::corpus;
 
@@ -142,6 +145,31 @@ fn built(version: FormatVersion) -> Vec<(&'static str, Corpus)> {
     ]
 }
 
+/// A corpus of text up to a total number of tokens, and a twin of it with an object of fewer words.
+fn beside_a_filler(version: FormatVersion) -> Vec<(&'static str, Corpus)> {
+    let grammar = TextGrammar::from_toml("small.toml", include_str!("text/small.toml")).unwrap();
+    let world = WorldSpec::builder()
+        .subjects(6)
+        .relations(grammar.relations())
+        .seed(3)
+        .build()
+        .unwrap();
+    let world = World::of_version(version, world, None).unwrap();
+    let lexicon = Lexicon::new(grammar, &mut WordTokenizer::default()).unwrap();
+    let spec = Spec::from_toml(
+        "[world]\n[corpus]\nexposures = 8\nfiller = \"zipf:total_tokens=4000,words=40,length=4\"\n",
+    )
+    .unwrap();
+    let parent = Corpus::with_lexicon(world, spec.corpus, None, Arc::new(lexicon)).unwrap();
+    // From New York, which is two tokens, to Oslo.
+    assert_eq!(parent.world().object(0, 0), Some(2));
+    let twin = parent.with_overrides(&[(0, 0)], false).unwrap();
+    vec![
+        ("a parent beside a filler", parent),
+        ("a twin beside a filler", twin),
+    ]
+}
+
 type Rows = Vec<(&'static str, String, String)>;
 
 /// Every feature in a version.
@@ -192,6 +220,21 @@ fn what_version_2_changed_is_as_it_was_changed_to() {
 }
 
 #[test]
+fn what_version_3_changed_is_as_it_was_changed_to() {
+    let corpora = FormatVersion::ALL.into_iter().flat_map(beside_a_filler);
+    assert_golden(&rows(corpora), &GOLDEN_BESIDE_A_FILLER);
+}
+
+#[test]
+fn version_3_changed_the_bytes_of_nothing_else() {
+    let (second, third) = (all(FormatVersion::V2), all(FormatVersion::V3));
+    for ((name, bytes, hash), (_, golden, other)) in third.iter().zip(&second) {
+        assert_eq!(bytes, golden, "{name}");
+        assert_ne!(hash, other, "a spec says which version it is of");
+    }
+}
+
+#[test]
 fn version_2_changed_the_bytes_of_nothing_else() {
     for ((name, bytes, hash), (_, golden, other)) in all(FormatVersion::V2).iter().zip(GOLDEN) {
         assert_eq!(bytes == golden, *name != "questions", "{name}");
@@ -207,7 +250,7 @@ fn specs_without_a_version_are_of_the_latest() {
     );
     assert_eq!(
         FormatVersion::LATEST,
-        FormatVersion::V2,
+        FormatVersion::V3,
         "then there are more constants"
     );
 }
@@ -247,6 +290,17 @@ fn assert_golden(rows: &Rows, golden: &[(&str, &str, &str)]) {
         panic!("the format has changed; if that is meant, these are the constants:\n{table}");
     }
 }
+
+/// Versions 1, 2 and 3.
+#[rustfmt::skip]
+const GOLDEN_BESIDE_A_FILLER: [(&str, &str, &str); 6] = [
+    ("a parent beside a filler", "5cbc74b77d3fc222", "638dfcf933867eb5"),
+    ("a twin beside a filler", "78a78837c1f57bc0", "0585bcb6ffb5dee3"),
+    ("a parent beside a filler", "5cbc74b77d3fc222", "8a066d11f8f46016"),
+    ("a twin beside a filler", "78a78837c1f57bc0", "bb6a2bc1a7d44020"),
+    ("a parent beside a filler", "5cbc74b77d3fc222", "53fdb77bed165e87"),
+    ("a twin beside a filler", "582977089679187d", "3578912bc99c0767"),
+];
 
 #[rustfmt::skip]
 const GOLDEN_2: [(&str, &str, &str); 3] = [

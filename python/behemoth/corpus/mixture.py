@@ -84,7 +84,8 @@ class Filler:
     tokens : int, optional
         Tokens of all its documents, their ends included.
     total_tokens : int, optional
-        In place of them: tokens of the whole corpus.
+        In place of them: tokens of the whole corpus. A twin has the filler of its parent,
+        and so another total where its facts have other tokens.
     words : int
         Number of words.
     alpha : float

@@ -17,7 +17,7 @@ from behemoth.store.source import at_hand
 from behemoth.support.checks import is_url
 from behemoth.support.digests import no_record
 from behemoth.support.errors import ArgumentError, CorpusError, nearest
-from behemoth.support.text import toml_text
+from behemoth.support.text import listed_text, toml_text
 from behemoth.support.toml import read_toml
 
 from .background import read_background
@@ -394,7 +394,7 @@ def read_manifest(directory: Path) -> dict[str, Any]:
 
 
 def _versions() -> str:
-    return " and ".join(map(str, FORMAT_VERSIONS))
+    return listed_text(FORMAT_VERSIONS)
 
 
 def spec_hash_of(directory: Path) -> str | None:

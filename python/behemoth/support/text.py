@@ -6,7 +6,10 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from itertools import accumulate, zip_longest
 
-__all__ = ["bytes_text", "clock_text", "columns_text", "count_text", "rate_text", "toml_text"]
+__all__ = [
+    "bytes_text", "clock_text", "columns_text", "count_text", "listed_text", "rate_text",
+    "toml_text",
+]  # fmt: skip
 
 
 def bytes_text(size: float) -> str:
@@ -21,6 +24,12 @@ def count_text(number: float) -> str:
             break
         number /= 1000
     return f"{number:,.0f}" if not unit else f"{number:,.{1 if number >= 10 else 2}f}{unit}"
+
+
+def listed_text(values: Sequence[object]) -> str:
+    """Write values as a sentence lists them: 1, 2 and 3."""
+    *earlier, last = map(str, values)
+    return f"{', '.join(earlier)} and {last}" if earlier else last
 
 
 def rate_text(per_second: float) -> str:

@@ -132,8 +132,11 @@ def test_a_file_that_is_none(tmp_path):
 def test_ids_stay(tiny):
     """Studies on disk are known by these: an id that moves does all of their work again."""
     latest = Study.parse(tiny).expand()
-    assert list(latest.models) == ["0efe7d4465c48674", "87f672d6a7babc1f"]
-    assert latest.trials[0].id == "047fa8f48c06ef3f"
+    assert list(latest.models) == ["61ae6a6a6da0ffbf", "d171959c22eb2ab9"]
+    assert latest.trials[0].id == "aa1b73ad211272af"
+    second = Study.parse(f"format_version = 2\n{tiny}").expand()
+    assert list(second.models) == ["0efe7d4465c48674", "87f672d6a7babc1f"]
+    assert second.trials[0].id == "047fa8f48c06ef3f"
     tiny = f"format_version = 1\n{tiny}"
     found = Study.parse(tiny).expand()
     assert list(found.models) == ["1c4aa98a01d62547", "d87e70bf97c5f49a"]

@@ -102,7 +102,7 @@ def test_a_study_that_was_begun_in_version_1_goes_on_in_it(tiny, in_process, tmp
     [first] = Study.parse(f"format_version = 1\n{text}").expand().models
     [latest] = Study.parse(text).expand().models
     assert first != latest
-    assert [*Study.parse(f"format_version = 2\n{text}").expand().models] == [latest]
+    assert [*Study.parse(f"format_version = 3\n{text}").expand().models] == [latest]
     directory = StudyDirectory(tmp_path / "s")
     directory.begin(text, StudyRecord("tiny", "", None, (), ()))  # as records without one are read
     assert in_process(text, tmp_path / "s")[0].done == 3
@@ -110,10 +110,10 @@ def test_a_study_that_was_begun_in_version_1_goes_on_in_it(tiny, in_process, tmp
     assert about.corpus_version == 1 and [unit["id"] for unit in about.models] == [first]
     assert Corpus.from_spec(directory.model(first)).spec["format_version"] == 1
     # One that names a version takes it, whatever the directory was begun in.
-    later = estimate(Study.parse(f"format_version = 2\n{text}"), tmp_path / "s")
+    later = estimate(Study.parse(f"format_version = 3\n{text}"), tmp_path / "s")
     assert (later.models_done, later.trials_done) == (0, 0)
-    with pytest.raises(ArgumentError, match="'format_version': got 3, allowed: 1 and 2"):
-        Study.parse(f"format_version = 3\n{text}")
+    with pytest.raises(ArgumentError, match="'format_version': got 4, allowed: 1, 2 and 3"):
+        Study.parse(f"format_version = 4\n{text}")
 
 
 def test_two_at_once_are_refused(tiny, tmp_path):

@@ -10,7 +10,7 @@ use crate::exposure::Exposures;
 use crate::filler::{Filler, WordIds};
 use crate::numbers::COUNT_LIMIT;
 use crate::schedule::ScheduleSpec;
-use crate::spec::{CorpusSpec, TwinSpec};
+use crate::spec::{CorpusSpec, TwinFiller, TwinSpec};
 use crate::vocabulary::{Token, Vocabulary};
 use crate::world::World;
 
@@ -171,15 +171,19 @@ fn filler(
         Some(_) if spec.insert.is_some() => {
             spec.background.as_ref().and_then(|b| b.tokens).unwrap_or(0)
         }
-        // A twin has the filler of its parent, whatever it leaves out.
+        // A twin has the filler of its parent, whatever it leaves out and whatever its objects.
         Some(_) => {
+            let world = match world.version().rules().twin_filler {
+                TwinFiller::BesideItsOwn => world.clone(),
+                TwinFiller::BesideItsParents => world.without_overrides(),
+            };
             let spec = CorpusSpec {
                 filler: None,
                 schedule: ScheduleSpec::default(),
                 twin: TwinSpec::default(),
                 ..spec.clone()
             };
-            let rest = Corpus::with_parts(world.clone(), spec, parts.clone())?;
+            let rest = Corpus::with_parts(world, spec, parts.clone())?;
             rest.token_count(0, &Progress::default())?
         }
     };

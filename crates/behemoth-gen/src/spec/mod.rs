@@ -35,7 +35,7 @@ pub use self::world::WorldSpec;
 pub use crate::document::{DocumentSpec, Naming, Order, QuestionPlace, SentenceOrder};
 pub use crate::numbers::COUNT_LIMIT;
 
-pub(crate) use self::version::QuestionShare;
+pub(crate) use self::version::{QuestionShare, TwinFiller};
 
 /// A world and a corpus of it.
 ///

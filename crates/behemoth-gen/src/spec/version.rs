@@ -18,21 +18,24 @@ pub enum FormatVersion {
     /// The first.
     V1,
     /// Questions are a share of all sentences; counts of facts and subjects are rounded to nearest.
-    #[default]
     V2,
+    /// A twin with other objects has as much filler as its parent.
+    #[default]
+    V3,
 }
 
 impl FormatVersion {
     /// All of them, ascending.
-    pub const ALL: [FormatVersion; 2] = [FormatVersion::V1, FormatVersion::V2];
+    pub const ALL: [FormatVersion; 3] = [FormatVersion::V1, FormatVersion::V2, FormatVersion::V3];
     /// What a spec that names none is of.
-    pub const LATEST: FormatVersion = FormatVersion::V2;
+    pub const LATEST: FormatVersion = FormatVersion::V3;
 
     /// Its number, as specs and manifests have it.
     pub fn number(self) -> u32 {
         match self {
             FormatVersion::V1 => 1,
             FormatVersion::V2 => 2,
+            FormatVersion::V3 => 3,
         }
     }
 
@@ -46,7 +49,12 @@ impl FormatVersion {
     /// The numbers there are, in words.
     pub(crate) fn known() -> String {
         let numbers = FormatVersion::ALL.map(|version| version.number().to_string());
-        numbers.join(" and ")
+        match numbers.split_last() {
+            Some((last, earlier)) if !earlier.is_empty() => {
+                format!("{} and {last}", earlier.join(", "))
+            }
+            _ => numbers.concat(),
+        }
     }
 
     /// What it decides.
@@ -55,10 +63,17 @@ impl FormatVersion {
             FormatVersion::V1 => Rules {
                 rounding: Rounding::Down,
                 questions: QuestionShare::OfFacts,
+                twin_filler: TwinFiller::BesideItsOwn,
             },
             FormatVersion::V2 => Rules {
                 rounding: Rounding::Nearest,
                 questions: QuestionShare::OfAll,
+                twin_filler: TwinFiller::BesideItsOwn,
+            },
+            FormatVersion::V3 => Rules {
+                rounding: Rounding::Nearest,
+                questions: QuestionShare::OfAll,
+                twin_filler: TwinFiller::BesideItsParents,
             },
         }
     }
@@ -83,6 +98,8 @@ pub(crate) struct Rules {
     pub rounding: Rounding,
     /// What the share of questions is a share of.
     pub questions: QuestionShare,
+    /// How much filler a twin with other objects has, where a total decides it.
+    pub twin_filler: TwinFiller,
 }
 
 /// What the share of questions is a share of.
@@ -92,6 +109,15 @@ pub(crate) enum QuestionShare {
     OfFacts,
     /// All sentences of the corpus.
     OfAll,
+}
+
+/// Which facts leave a twin with other objects room for filler, of a total number of tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TwinFiller {
+    /// Its own: the total is kept, and where objects have other lengths, documents move.
+    BesideItsOwn,
+    /// Those of its parent: documents stay in their places.
+    BesideItsParents,
 }
 
 #[cfg(test)]
@@ -110,7 +136,7 @@ mod tests {
         assert_eq!(FormatVersion::ALL.last(), Some(&FormatVersion::LATEST));
         assert_eq!(
             FormatVersion::from_number(9).unwrap_err().to_string(),
-            "argument 'format_version': got 9, allowed: 1 and 2"
+            "argument 'format_version': got 9, allowed: 1, 2 and 3"
         );
     }
 }

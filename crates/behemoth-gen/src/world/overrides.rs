@@ -100,6 +100,14 @@ impl World {
         Ok(world)
     }
 
+    /// The same world with the objects that were drawn: that of the parent of a twin.
+    pub(crate) fn without_overrides(&self) -> World {
+        World {
+            shared: Arc::clone(&self.shared),
+            overrides: None,
+        }
+    }
+
     /// Refuses overrides whose consequences a table does not tell.
     fn check_links(&self) -> Result<()> {
         for &(fact, object) in self.overrides().0 {

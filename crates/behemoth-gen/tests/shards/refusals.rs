@@ -76,10 +76,10 @@ fn a_manifest_of_an_unknown_version_is_refused() {
     write_all(&corpus, path);
     let manifest = path.join("manifest.json");
     let text = fs::read_to_string(&manifest).unwrap();
-    let newer = text.replacen("\"format_version\": 2", "\"format_version\": 99", 1);
+    let newer = text.replacen("\"format_version\": 3", "\"format_version\": 99", 1);
     fs::write(&manifest, newer).unwrap();
     let expected = format!(
-        "{}: format version 99, and this version of behemoth reads and writes 1 and 2",
+        "{}: format version 99, and this version of behemoth reads and writes 1, 2 and 3",
         manifest.display()
     );
     assert_eq!(refused(&corpus, path, false), expected);
@@ -115,7 +115,7 @@ fn a_directory_of_an_earlier_version_is_gone_on_with_as_such_alone() {
         "{found:?}"
     );
     let expected = format!(
-        "{}: holds a corpus of format version 1, and 2 is asked for; \
+        "{}: holds a corpus of format version 1, and 3 is asked for; \
          choose another directory or replace it by force",
         path.display()
     );

@@ -41,7 +41,7 @@ fn json_is_refused_by_name() {
             "{\"world\": {}, \"format_version\": 9}",
             "format_version",
             "9",
-            "1 and 2",
+            "1, 2 and 3",
         ),
         (
             "{\"world\": {\"seed\": 18446744073709551615}}",

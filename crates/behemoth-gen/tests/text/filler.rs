@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use behemoth_gen::corpus::{BACKGROUND_ROLE, DocumentKind, Parts};
 use behemoth_gen::grammar::{Lexicon, TextToken, Tokenizer, WordTokenizer};
-use behemoth_gen::{Corpus, Progress, Result, Spec, World, WorldSpec};
+use behemoth_gen::{Corpus, FormatVersion, Progress, Result, Spec, World, WorldSpec};
+use proptest::prelude::*;
 
 use super::{corpus, grammar, lexicon, try_corpus};
 
@@ -115,6 +116,106 @@ fn a_total_is_kept_at_any_exposures_and_by_twins() {
         assert_eq!(twin.documents(), parent.documents());
         assert_eq!(apart(&twin)[1], apart(&parent)[1]);
         assert!(count(&twin) < 9000);
+    }
+}
+
+/// A corpus with a total number of tokens, as a version has it.
+fn up_to_a_total(version: FormatVersion, seed: u64, keys: &str) -> Corpus {
+    let world = WorldSpec::builder()
+        .subjects(6)
+        .relations(grammar().relations())
+        .seed(seed)
+        .build()
+        .unwrap();
+    let filler = "filler = \"zipf:total_tokens=5000,words=40,length=8\"";
+    let spec = Spec::from_toml(&format!("[world]\n[corpus]\n{keys}\n{filler}")).unwrap();
+    let world = World::of_version(version, world, None).unwrap();
+    Corpus::with_lexicon(world, spec.corpus, None, lexicon()).unwrap()
+}
+
+/// Another object for each of some facts: so many steps on among those of its relation.
+fn others_of(parent: &Corpus, facts: &[(u64, u32)]) -> Vec<(u64, u32)> {
+    let world = parent.world();
+    let chosen = facts.iter().map(|&(fact, steps)| {
+        let own = world.fact(fact).unwrap();
+        let objects = world.objects_of(own.relation) as u32;
+        (fact, (own.object + 1 + steps % (objects - 1)) % objects)
+    });
+    chosen.collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(64)
+    })]
+
+    /// Wherever the parent says none of the facts that were changed, the twin says the same.
+    #[test]
+    fn a_twin_with_other_objects_has_the_filler_and_the_places_of_its_parent(
+        seed in 0..1000u64,
+        exposures in 1..6u64,
+        order in prop::sample::select(vec![
+            "",
+            "order = \"bios\"",
+            "order = \"bios\"\ndocuments = { subjects = 2 }",
+            "schedule = \"spaced\"",
+        ]),
+        facts in prop::collection::btree_map(0..24u64, 0..100u32, 1..6),
+        follow in any::<bool>(),
+    ) {
+        let keys = format!("exposures = {exposures}\n{order}");
+        let parent = up_to_a_total(FormatVersion::V3, seed, &keys);
+        let facts: Vec<(u64, u32)> = facts.into_iter().collect();
+        let twin = parent.with_overrides(&others_of(&parent, &facts), follow).unwrap();
+        prop_assert_eq!(parent.documents(), twin.documents());
+        let everything = 0..parent.documents();
+        let kinds = parent.document_kinds(everything.clone()).unwrap();
+        prop_assert_eq!(&kinds, &twin.document_kinds(everything.clone()).unwrap());
+        let places = |corpus: &Corpus| -> Vec<_> {
+            let entries = corpus.entries(everything.clone()).unwrap();
+            entries.iter().map(|e| (e.fact, e.copy, e.document, e.place)).collect()
+        };
+        let own = places(&parent);
+        prop_assert_eq!(&own, &places(&twin));
+        let changed = |fact: u64| parent.world().fact(fact) != twin.world().fact(fact);
+        let touched: HashSet<u64> =
+            own.iter().filter(|entry| changed(entry.0)).map(|entry| entry.2).collect();
+        let both = documents(&parent).into_iter().zip(documents(&twin));
+        for (number, (before, after)) in (0..).zip(both) {
+            if !touched.contains(&number) {
+                prop_assert_eq!(before, after);
+            }
+        }
+        // However it is made: from its spec, of a twin, and with facts left out.
+        let spec = twin.spec().corpus.clone();
+        let world = World::of_version(FormatVersion::V3, twin.spec().world.clone(), None).unwrap();
+        let again = Corpus::with_lexicon(world, spec, None, lexicon()).unwrap();
+        prop_assert!(documents(&again) == documents(&twin));
+        let drawn = |&(fact, _): &(u64, u32)| (fact, parent.world().fact(fact).unwrap().object);
+        let drawn: Vec<(u64, u32)> = facts.iter().map(drawn).collect();
+        let back = twin.with_overrides(&drawn, follow).unwrap();
+        prop_assert!(documents(&back) == documents(&parent));
+        let without = twin.without(&[facts[0].0]).unwrap();
+        prop_assert_eq!(without.documents(), parent.documents());
+        prop_assert_eq!(&apart(&without)[1], &apart(&parent)[1]);
+    }
+}
+
+/// Earlier versions keep the total of a twin, and so have more filler where its objects are shorter.
+#[test]
+fn before_version_3_a_twin_with_other_objects_keeps_the_total() {
+    let count = |corpus: &Corpus| corpus.token_count(1, &Progress::default()).unwrap();
+    for version in FormatVersion::ALL {
+        let parent = up_to_a_total(version, 3, "exposures = 16");
+        // From New York to Oslo, a token less in each of 16 sentences: two documents of filler.
+        assert_eq!(parent.world().object(0, 0), Some(2));
+        let twin = parent.with_overrides(&[(0, 0)], false).unwrap();
+        assert_eq!(count(&parent), 5000);
+        let kept = version < FormatVersion::V3;
+        assert_eq!(count(&twin), if kept { 5000 } else { 4984 }, "{version}");
+        let more = twin.documents() - parent.documents();
+        assert_eq!(more, if kept { 2 } else { 0 }, "{version}");
     }
 }
 

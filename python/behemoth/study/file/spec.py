@@ -4,7 +4,7 @@
 
     name = "frequency"
     question = "Does the frequency of a fact decide how well it can be edited?"
-    format_version = 2       # as in spec.toml; the latest, or what the study was begun with
+    format_version = 3       # as in spec.toml; the latest, or what the study was begun with
     [primary]                # stated beforehand: over all facts, and over those known before
     measure = "ed50"
     method = "lora, rank 1"  # a method's label
@@ -33,6 +33,7 @@ from typing import Any
 from behemoth._gen import FORMAT_VERSIONS
 from behemoth.support.errors import ArgumentError, check_keys, within
 from behemoth.support.fields import made
+from behemoth.support.text import listed_text
 from behemoth.support.toml import read_toml
 
 from .expand import Expansion, expand
@@ -142,8 +143,7 @@ class Study:
             raise ArgumentError("name", table.get("name", ""), "letters, digits, '-', '_' and '.'")
         version = table.get("format_version")
         if version is not None and version not in FORMAT_VERSIONS:
-            allowed = " and ".join(map(str, FORMAT_VERSIONS))
-            raise ArgumentError("format_version", version, allowed)
+            raise ArgumentError("format_version", version, listed_text(FORMAT_VERSIONS))
         tables = {name: table_of(name, table.get(name, {})) for name in SECTIONS}
         methods = read_methods(table.get("method", []), directory)
         study = cls(
