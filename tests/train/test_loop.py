@@ -299,6 +299,29 @@ def test_ctrl_c_saves_and_says_so(small, config, tmp_path):
     assert same(tmp_path / "run", tmp_path / "whole")
 
 
+def test_a_run_that_was_stopped_where_it_measures_makes_up_for_it(small, config, tmp_path):
+    own = config(eval_interval=5, probe_facts=20)
+
+    def interrupt(moment):
+        if moment.done == 4:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(Interrupted, match="checkpoint at step 5 of 8 saved"):
+        train(small, out=tmp_path / "run", config=own, progress=interrupt)
+    # Killed in the middle of it, too: what it wrote of it goes.
+    with (tmp_path / "run" / "metrics.jsonl").open("a") as file:
+        file.write('{"kind": "recall", "step": 5, "exposures": 1, "recall": 0.5}\n')
+    train(small, out=tmp_path / "run", config=own)
+    train(small, out=tmp_path / "whole", config=own)
+    rows, wanted = (
+        list(map(json.loads, (tmp_path / name / "metrics.jsonl").read_text().splitlines()))
+        for name in ("run", "whole")
+    )
+    asked = [row for row in rows if row["kind"] == "recall"]
+    assert asked == [row for row in wanted if row["kind"] == "recall"]
+    assert {row["step"] for row in asked} == {5, 8}
+
+
 @pytest.mark.parametrize(("late", "saves"), [(0, [4, 8]), (1, [5, 10])])
 def test_a_checkpoint_by_the_clock_is_written_once(
     small, config, tmp_path, monkeypatch, late, saves

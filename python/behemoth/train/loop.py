@@ -144,6 +144,8 @@ class Loop:
         with interruptible() as interrupted, self._metrics() as metrics, looked as tell:
             if self.step == 0:
                 self._save_history()
+            elif self._measures(self.step) and self.facts is not None:
+                self._probe(metrics, self.facts)  # which a run that was stopped there did not
             began, waited, since = time.perf_counter(), self.stream.wait_seconds, self.step
             while self.step < steps:
                 rate = learning_rate(config, self.step, steps)
@@ -153,7 +155,7 @@ class Loop:
                 self.step += 1
                 step = self.step
                 logged = step % config.log_interval == 0 or step == steps
-                probes = step % self.eval_interval == 0 and step < steps
+                probes = self._measures(step)
                 due = machine.main and self._save_due(time.perf_counter() - last_save)
                 # Asked once: a signal that comes later is for the next step.
                 number, late = machine.agreement.vote(interrupted.signal_number or 0, int(due))
@@ -207,6 +209,10 @@ class Loop:
                 norms.zero_()
                 began, waited, since = time.perf_counter(), self.stream.wait_seconds, step
             return self._finish(metrics)
+
+    def _measures(self, step: int) -> bool:
+        """Whether facts are asked behind a step; behind the last one all are."""
+        return step % self.eval_interval == 0 and step < self.steps
 
     def _mean(self, losses: Tensor, steps: int) -> float:
         return float(self.machine.total(losses / steps)) / self.machine.world_size

@@ -32,12 +32,17 @@ class Metrics:
     directory : Path
     tensorboard : bool
     step : int
-        Where the run goes on: rows of later steps are of work that was lost, and are dropped.
+        Where the run goes on: rows of later steps are of work that was lost, and are dropped. So
+        are those of recall at this one, which is measured behind its checkpoint, and so anew.
     """
 
     def __init__(self, directory: Path, tensorboard: bool = True, step: int = 0) -> None:
         self.path = directory / "metrics.jsonl"
-        kept = [row for row in read_rows(self.path) if row["step"] <= step]
+        kept = [
+            row
+            for row in read_rows(self.path)
+            if row["step"] < step or (row["step"] == step and row["kind"] != "recall")
+        ]
         with replacing(self.path) as temporary:
             temporary.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
         self._file = open_to_append(self.path)
