@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from behemoth.edit.cache import read_tensors, write_tensors
 from behemoth.model.architecture import Architecture
 from behemoth.model.modules import backbone
 from behemoth.support.errors import ArgumentError
-from behemoth.support.files import replacing, sweep
 from behemoth.support.progress import Step, silent
 
 from .keys import watching
@@ -92,10 +91,9 @@ def covariances(
     if cache is not None:
         name = f"{model_hash(model)[:24]}-{corpus.spec_hash[:24]}-{layout.name}-{samples}"
         files = {layer: cache / "covariances" / f"{name}-{layer}.safetensors" for layer in layers}
-    for file in files.values():  # a killed writer may have left its folder beside a whole file
-        sweep(file)
     device = next(model.parameters()).device
-    found = {layer: _load(file, device) for layer, file in files.items() if file.exists()}
+    kept = {layer: _load(file, device) for layer, file in files.items()}
+    found = {layer: covariance for layer, covariance in kept.items() if covariance is not None}
     missing = [layer for layer in layers if layer not in found]
     if missing:
         made = _accumulate(model, corpus, missing, samples, layout, step)
@@ -157,16 +155,13 @@ def _accumulate(
     return {layer: Covariance(sums[layer] / counts[layer], counts[layer]) for layer in layers}
 
 
-def _load(file: Path, device: torch.device) -> Covariance:
-    tensors = load_file(file)
+def _load(file: Path, device: torch.device) -> Covariance | None:
+    tensors = read_tensors(file)
+    if tensors is None:
+        return None
     return Covariance(tensors["covariance"].to(device), int(tensors["samples"]))
 
 
 def _save(covariance: Covariance, file: Path) -> None:
-    tensors = {
-        "covariance": covariance.matrix_ff.cpu().contiguous(),
-        "samples": torch.tensor(covariance.samples),
-    }
-    # Trials that run side by side may share a cache: each writes under a name of its own.
-    with replacing(file) as temporary:
-        save_file(tensors, temporary)
+    samples = torch.tensor(covariance.samples)
+    write_tensors(file, {"covariance": covariance.matrix_ff, "samples": samples})

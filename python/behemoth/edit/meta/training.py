@@ -16,13 +16,13 @@ import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from behemoth.corpus.corpus import Corpus
 from behemoth.delta.stack import StackedDeltas
 from behemoth.edit.batch import Rows, edit_rows_of, retain_rows_of
+from behemoth.edit.cache import read_tensors, write_tensors
 from behemoth.model.architecture import Architecture
 from behemoth.model.blocks import LastBlocks
 from behemoth.model.labels import IGNORED
@@ -32,7 +32,6 @@ from behemoth.plan.compile import compile_plan
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.plan.request import EditRequest
 from behemoth.support.errors import ArgumentError
-from behemoth.support.files import replacing, sweep
 from behemoth.support.progress import Step
 
 from .factors import factors_of
@@ -124,17 +123,12 @@ def taught(
     """
     parameter = next(model.parameters())
     like = torch.empty(0, dtype=wide_type(parameter.dtype), device=parameter.device)
-    if file is not None:
-        sweep(file)  # a killed writer may have left its folder beside a whole file
-    if file is not None and file.exists():
-        return restored(load_file(file), like)
+    if file is not None and (kept := read_tensors(file)) is not None:
+        return restored(kept, like)
     plans = _practice(corpus, half, lesson)
     editors = _Class(model, modules, plans, half, lesson, like).train(step)
     if file is not None:
-        tensors = {name: part.detach().cpu().contiguous() for name, part in saved(editors).items()}
-        # Trials that run side by side may share a cache: each writes under a name of its own.
-        with replacing(file) as temporary:
-            save_file(tensors, temporary)
+        write_tensors(file, saved(editors))
     return editors
 
 

@@ -1,0 +1,54 @@
+"""Tensors that methods keep between calls: what was written, or made again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from behemoth._gen import digest
+from behemoth.support.files import replacing, sweep
+
+__all__ = ["read_tensors", "write_tensors"]
+
+_DIGEST = "blake3"
+
+
+def read_tensors(file: Path) -> dict[str, Tensor] | None:
+    """Read what `write_tensors` wrote; None where there is nothing, or something else."""
+    sweep(file)  # a killed writer may have left its folder beside a whole file
+    if not file.is_file():
+        return None
+    try:
+        with safe_open(file, "pt") as opened:
+            # Copies: tensors that lie in a file's bytes round otherwise in products.
+            tensors = {name: opened.get_tensor(name).clone() for name in opened.keys()}  # noqa: SIM118
+            said = (opened.metadata() or {}).get(_DIGEST)
+    except SafetensorError:
+        return None
+    # A flipped bit would be in every edit that is made with them, and nobody would know.
+    return tensors if said == _digest_of(tensors) else None
+
+
+def write_tensors(file: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors with their digest; trials that run side by side may share a folder."""
+    own = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with replacing(file) as temporary:
+        save_file(own, temporary, metadata={_DIGEST: _digest_of(own)})
+
+
+def _digest_of(tensors: Mapping[str, Tensor]) -> str:
+    told = [
+        (name, str(tensor.dtype), list(tensor.shape), _bytes_of(tensor))
+        for name, tensor in sorted(tensors.items())
+    ]
+    return digest(json.dumps(told).encode())
+
+
+def _bytes_of(tensor: Tensor) -> str:
+    return digest(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
