@@ -7,10 +7,10 @@ from dataclasses import replace
 from functools import partial
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from behemoth.store.source import at_hand
-from behemoth.support.digests import FILES, SEAL, Checked, no_record, read_sealed
+from behemoth.support.digests import FILES, SEAL, Checked, read_sealed
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.progress import Looking, Step, silent, task
 
@@ -158,15 +158,8 @@ def _study(found: Checked, place: Path, within: str, step: Step) -> None:
             _delta(found, delta.parent, f"{within_trial}deltas/{delta.parent.name}/", silent)
         step(done := done + 1, total)
     for cost in sorted(directory.cache.glob("costs/*.json")):
-        _noted(found, f"cache/costs/{cost.name}", partial(_cost, cost))
-
-
-def _cost(file: Path) -> dict[str, Any]:
-    """What a study counted, which has been sealed from the first."""
-    values = read_sealed(file, "counted costs")
-    if f'"{SEAL}"' not in file.read_text(encoding="utf-8"):
-        raise no_record(file, "record of counted costs")
-    return values
+        read_cost = partial(read_sealed, cost, "counted costs", always=True)
+        _noted(found, f"cache/costs/{cost.name}", read_cost)
 
 
 def _zoo(found: Checked, place: Path, within: str, step: Step) -> None:

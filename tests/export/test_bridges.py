@@ -234,22 +234,6 @@ def test_tofu(exported, planned):
 
 
 @plain
-def test_tofu_keeps_no_forgotten_fact_of_independent_edits(planned, tmp_path):
-    directory, corpus, _ = planned
-    plan = bh.plan(corpus, edits=8, independent=True, repeats=2, regular=40, same_relation=20)
-    edited = plan.edits["fact"].implode()
-    rest = plan.training.filter(pl.col("role") != "edit")
-    assert rest["fact"].is_in(edited).any()  # held in place beside another edit
-    out = tmp_path / "tofu"
-    export(directory, out, "tofu", plan=plan)
-    [forget] = [path for path in out.glob("forget*.json") if "_" not in path.name]
-    forgotten = {row["question"] for row in lines(forget)}
-    kept = list(out.glob("retain*.json"))
-    assert len(kept) == 2
-    assert not any(row["question"] in forgotten for path in kept for row in lines(path))
-
-
-@plain
 def test_tofu_holds_out_what_was_never_written(exported, planned):
     _, corpus, plan = planned
     rows = lines(next(exported("tofu").glob("holdout*.json")))

@@ -70,6 +70,9 @@ class StackedDeltas:
         Changes of modules, stacked, at most one of each kind. They have no scale, and nothing that
         is asked of the changes of parameters is of them.
 
+    count : int, optional
+        K; what the tensors say by default, and 1 where there are none.
+
     Raises
     ------
     ValueError
@@ -83,12 +86,13 @@ class StackedDeltas:
         changes: Mapping[str, StackedChange],
         scale: float = 1.0,
         memories: Mapping[str, Sequence[ModuleChange]] | None = None,
+        count: int | None = None,
     ) -> None:
         self.model = model
         self.scale = scale
         self.changes = dict(changes)
         self.memories = {} if memories is None else dict(memories)
-        self.count = _count(self.changes, self.memories)
+        self.count = _count(self.changes, self.memories) if count is None else count
         self._by_module: dict[str, dict[str, StackedChange]] = {}
         parameters = parameters_of(model)
         check_tied(parameters, self.changes)
@@ -148,9 +152,8 @@ class StackedDeltas:
 
     def scaled(self, factor: float) -> StackedDeltas:
         """The same tensors, times a factor."""
-        scaled = StackedDeltas(self.model, self.changes, self.scale * factor, self.memories)
-        scaled.count = self.count
-        return scaled
+        scale = self.scale * factor
+        return StackedDeltas(self.model, self.changes, scale, self.memories, self.count)
 
     def some(self, edits: Sequence[int]) -> StackedDeltas:
         """Copies of the changes of some edits, in that order."""
@@ -163,9 +166,7 @@ class StackedDeltas:
         memories = {
             name: [memory.some(edits) for memory in own] for name, own in self.memories.items()
         }
-        some = StackedDeltas(self.model, chosen, self.scale, memories)
-        some.count = len(edits)
-        return some
+        return StackedDeltas(self.model, chosen, self.scale, memories, len(edits))
 
     def norms(self) -> Tensor:
         """Frobenius norm of the changes of each edit, over all parameters: float [K]."""
@@ -247,9 +248,7 @@ def stack_deltas(model: nn.Module, deltas: Sequence[EditDelta]) -> StackedDeltas
                 if change is not None:
                     dense[k] = change.to_dense().to(like.device)
             stacked[name] = (dense,)
-    result = StackedDeltas(model, stacked, memories=_memories(model, deltas))
-    result.count = len(deltas)
-    return result
+    return StackedDeltas(model, stacked, memories=_memories(model, deltas), count=len(deltas))
 
 
 def _memories(model: nn.Module, deltas: Sequence[EditDelta]) -> dict[str, list[ModuleChange]]:

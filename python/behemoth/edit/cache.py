@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,12 +11,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from behemoth._gen import digest
 from behemoth.support.files import replacing, sweep
 
-__all__ = ["read_tensors", "write_tensors"]
+__all__ = ["digest_of", "read_tensors", "write_tensors"]
 
-_DIGEST = "blake3"
+_DIGEST = "sha256"
 
 
 def read_tensors(file: Path) -> dict[str, Tensor] | None:
@@ -32,23 +31,21 @@ def read_tensors(file: Path) -> dict[str, Tensor] | None:
     except SafetensorError:
         return None
     # A flipped bit would be in every edit that is made with them, and nobody would know.
-    return tensors if said == _digest_of(tensors) else None
+    return tensors if said == digest_of(tensors) else None
 
 
 def write_tensors(file: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write tensors with their digest; trials that run side by side may share a folder."""
     own = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with replacing(file) as temporary:
-        save_file(own, temporary, metadata={_DIGEST: _digest_of(own)})
+        save_file(own, temporary, metadata={_DIGEST: digest_of(own)})
 
 
-def _digest_of(tensors: Mapping[str, Tensor]) -> str:
-    told = [
-        (name, str(tensor.dtype), list(tensor.shape), _bytes_of(tensor))
-        for name, tensor in sorted(tensors.items())
-    ]
-    return digest(json.dumps(told).encode())
-
-
-def _bytes_of(tensor: Tensor) -> str:
-    return digest(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+def digest_of(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of tensors with their names, shapes and types."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
+        bits = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        digest.update(bits.numpy().tobytes())
+    return digest.hexdigest()

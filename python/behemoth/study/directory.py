@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
@@ -28,6 +29,7 @@ from behemoth.support.checks import path_of
 from behemoth.support.digests import damaged, digests, no_record, read_sealed, sealed
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import as_json, write_bytes
+from behemoth.support.locks import Held, lock
 from behemoth.support.replacement import Kind, clear
 
 __all__ = ["FRAMES", "RECALL", "RECORD", "TRIAL", "StudyDirectory", "StudyError"]
@@ -74,6 +76,10 @@ class StudyDirectory:
     def trial(self, name: str) -> Path:
         """Where a trial is."""
         return self.path / "trials" / name
+
+    def holding(self, place: Path) -> AbstractContextManager[Held]:
+        """Wait for whoever is at a model, plan or trial, and keep others from it."""
+        return lock(place.parent / f".{place.name}.lock")
 
     @property
     def cache(self) -> Path:

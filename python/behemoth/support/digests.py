@@ -202,8 +202,15 @@ def unsealed(
     return own
 
 
-def read_sealed(file: Path, what: str, version: int | None = None) -> dict[str, Any]:
+def read_sealed(
+    file: Path, what: str, version: int | None = None, *, always: bool = False
+) -> dict[str, Any]:
     """Read a record of JSON, and check its seal; parameters as of `unsealed`.
+
+    Parameters
+    ----------
+    always : bool
+        Whether every version sealed such records, so that one without a seal is none.
 
     Raises
     ------
@@ -214,7 +221,7 @@ def read_sealed(file: Path, what: str, version: int | None = None) -> dict[str, 
         values = json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, RecursionError):
         values = None
-    if not isinstance(values, dict):
+    if not isinstance(values, dict) or (always and SEAL not in values):
         raise no_record(file, f"record of {what}")
     return unsealed(file, values, what, version)
 

@@ -205,7 +205,7 @@ def test_no_fact_of_the_other_half_is_practised_on_or_held(small_corpus, monkeyp
         monkeypatch.setattr(training, "retain_rows_of", rows)
         plans = training._practice(small_corpus, half, lesson)
         for plan in plans:
-            taken = training._retained(plan, half)
+            taken = training._retained(plan, half, 8)
             facts = plan.training.filter(pl.col("role") != "edit")["fact"].to_numpy()
             mine = np.flatnonzero(halves(facts) == half)[: len(taken)]
             assert 0 < len(taken) <= 8

@@ -8,7 +8,6 @@ prompt's last token kept a fifth of the facts with the same object, and over doc
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from behemoth.edit.cache import read_tensors, write_tensors
+from behemoth.edit.cache import digest_of, read_tensors, write_tensors
 from behemoth.model.architecture import Architecture
 from behemoth.model.modules import backbone
 from behemoth.support.errors import ArgumentError
@@ -106,12 +105,7 @@ def covariances(
 
 def model_hash(model: nn.Module) -> str:
     """SHA-256 of all parameters with their names, shapes and types."""
-    digest = hashlib.sha256()
-    for name, parameter in sorted(model.named_parameters()):
-        digest.update(f"{name} {tuple(parameter.shape)} {parameter.dtype}\n".encode())
-        bits = parameter.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-        digest.update(bits.numpy().tobytes())
-    return digest.hexdigest()
+    return digest_of(dict(model.named_parameters()))
 
 
 @torch.no_grad()

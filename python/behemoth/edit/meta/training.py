@@ -39,8 +39,6 @@ from .network import Editor, Editors, restored, saved, update
 
 __all__ = ["Lesson", "halves", "taught"]
 
-_RETAINED = 8  # rows of an edit that are to stay
-
 
 @dataclass(frozen=True)
 class Lesson:
@@ -50,6 +48,8 @@ class Lesson:
     ----------
     facts : int
         Facts to practise on, fewer where a half has fewer.
+    retained : int
+        Rows of an edit that are to stay, at most.
     steps : int
         Adam steps.
     batch : int
@@ -68,6 +68,7 @@ class Lesson:
     """
 
     facts: int
+    retained: int
     steps: int
     batch: int
     together: int
@@ -166,7 +167,8 @@ class _Class:
         self.architecture = Architecture.of(model)
         self.head = model.get_submodule(self.architecture.head)
         device = like.device
-        self.tokens_kbt, self.labels_kbt = (part.to(device) for part in _grid(plans, half))
+        grid = _grid(plans, half, lesson.retained)
+        self.tokens_kbt, self.labels_kbt = (part.to(device) for part in grid)
         self.together = min(lesson.together, lesson.batch, len(self.tokens_kbt))
         # Whole groups; what is left over has its turn in another order.
         self.size = min(lesson.batch, len(self.tokens_kbt)) // self.together * self.together
@@ -288,21 +290,21 @@ class _Class:
         return widened(self.architecture.logits(self.head, states_ad)).log_softmax(-1)
 
 
-def _retained(plan: EditPlan, half: int) -> Rows:
+def _retained(plan: EditPlan, half: int, most: int) -> Rows:
     """What is to stay of the facts of a half."""
     facts = plan.training.filter(pl.col("role") != "edit")["fact"]
-    mine = torch.from_numpy(halves(facts.to_numpy()) == half).nonzero()[:_RETAINED, 0]
+    mine = torch.from_numpy(halves(facts.to_numpy()) == half).nonzero()[:most, 0]
     rows = retain_rows_of(plan)
     return Rows(rows.tokens[mine], rows.labels[mine], rows.weight[mine])
 
 
-def _grid(plans: Sequence[EditPlan], half: int) -> tuple[Tensor, Tensor]:
+def _grid(plans: Sequence[EditPlan], half: int, retained: int) -> tuple[Tensor, Tensor]:
     """One row of each edit and what is to stay: tokens and labels [K, b, T], the edit's first."""
     parts: list[Rows] = []
     for plan in plans:
-        edit, retained = edit_rows_of(plan, "answer"), _retained(plan, half)
-        length = max(edit.tokens.shape[1], retained.tokens.shape[1])
-        first, rest = edit.padded(length), retained.padded(length)
+        edit, stay = edit_rows_of(plan, "answer"), _retained(plan, half, retained)
+        length = max(edit.tokens.shape[1], stay.tokens.shape[1])
+        first, rest = edit.padded(length), stay.padded(length)
         rows = [torch.cat([getattr(first, name)[:1], getattr(rest, name)])
                 for name in ("tokens", "labels", "weight")]  # fmt: skip
         parts.append(Rows(*rows))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Mend"]
 
-_ROWS = 9  # of an edit that is practised: its own, and those that are to stay
+_RETAINED = 8  # rows that are to stay, of an edit that is practised
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,8 @@ class Mend:
 
     def effort(self) -> Effort:
         """One step, and once for a model the training of the networks of both halves."""
-        rows = 2 * self.training_steps * self.training_batch
-        return Effort(1, 4, prepared=rows * _ROWS)
+        edits = 2 * self.training_steps * self.training_batch
+        return Effort(1, 4, prepared=edits * (1 + _RETAINED))
 
     def stack_bytes(self, model: nn.Module, count: int) -> int:
         """Factors of each edit's updates."""
@@ -131,9 +131,9 @@ class Mend:
         from behemoth.edit.meta.training import Lesson
 
         together = min(edits, self.training_batch) if self.together is None else self.together
-
         return Lesson(
-            facts=self.facts, steps=self.training_steps, batch=self.training_batch,
+            facts=self.facts, retained=_RETAINED, steps=self.training_steps,
+            batch=self.training_batch,
             together=together, learning_rate=self.learning_rate, rank=self.rank,
             edit_rate=self.edit_rate, edited=self.edited, seed=seed,
         )  # fmt: skip

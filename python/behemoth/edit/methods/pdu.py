@@ -107,7 +107,7 @@ class PrimalDualUnlearning(GradientMethod):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("forget", "retain", "slack", "dual_rate", "warm_up"):
+        for name in ("slack", "dual_rate", "warm_up"):
             if not getattr(self, name) >= 0:
                 raise ArgumentError(name, getattr(self, name), "from 0")
 

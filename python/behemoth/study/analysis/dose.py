@@ -25,8 +25,13 @@ def filtered(frame: pl.DataFrame, name: str) -> pl.DataFrame:
 def dosed(edits: pl.DataFrame) -> pl.DataFrame:
     """Give the edits that have a dose: those of methods that go step by step, not broken down."""
     there = edits.filter(pl.col("dose").is_not_null() & pl.col("reached").is_not_null())
-    # The trace of one that broke down may have flipped; its delta, which is empty, did not.
-    return there.filter(pl.col("failure").is_null()) if "failure" in there.columns else there
+    return there.filter(~broke_down(there))
+
+
+def broke_down(edits: pl.DataFrame) -> pl.Expr:
+    """Give whether each edit did: its trace may have flipped, its empty delta did not."""
+    there = "failure" in edits.columns
+    return pl.col("failure").is_not_null() if there else pl.lit(value=False)
 
 
 def already(edits: pl.DataFrame) -> pl.DataFrame:

@@ -102,9 +102,8 @@ def taken(suites: pl.DataFrame) -> pl.DataFrame:
         }
         score = score_of(suite, readings)
         if score is not None and not math.isfinite(score):
-            score = (
-                0.0  # a model that gives no numbers; left out, it would be as if it had not been
-            )
+            # A model that gives no numbers: left out, it would be as if it had not been.
+            score = 0.0
         values = {**legs_of(suite, readings), "score": score}
         lost = [
             reading.value

@@ -20,6 +20,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from .dose import broke_down
 from .estimate import Estimate, cluster_of, jackknife
 
 __all__ = ["COSTS", "MATCHED", "PLACES", "flips_at_matched_cost", "matched_table",
@@ -108,9 +109,7 @@ def _flipped(frame: pl.DataFrame, cost: str) -> pl.DataFrame:
     value = pl.lit(None, pl.Float64)
     if cost in frame.columns:
         value = pl.col(cost).cast(pl.Float64)
-    reached = pl.col("reached")
-    if "failure" in frame.columns:  # the trace of what broke down may have flipped, its delta not
-        reached = reached & pl.col("failure").is_null()
+    reached = pl.col("reached") & ~broke_down(frame)
     there = reached & value.is_finite() & (value > 0)
     return frame.drop_nulls("reached").select(
         *keys, reached.alias("reached"), pl.when(there).then(value).alias("cost")
@@ -151,9 +150,7 @@ def outcomes_at_matched_cost(
             return Estimate(None, note=f"no column {outcome!r} or {cost!r}"), None
         value = pl.col(cost).cast(pl.Float64)
         keys = [name for name in ("world_seed", "world", "seed") if name in frame.columns]
-        broken = pl.lit(False)
-        if "failure" in frame.columns:
-            broken = pl.col("failure").is_not_null()
+        broken = broke_down(frame)
         whole = value.is_finite() & (value > 0) & pl.col(outcome).is_not_null()
         parts.append(
             frame.filter(broken | whole).select(
@@ -171,13 +168,13 @@ def outcomes_at_matched_cost(
     side, result = both["side"].to_numpy(), both["outcome"].to_numpy()
     value = both["cost"].fill_null(float("nan")).to_numpy()
     point = both.select(pl.struct("side", "setting").rank("dense") - 1).to_series().to_numpy()
+    size = int(point.max(initial=0)) + 1
 
     def curves(chosen: NDArray[np.bool_]) -> list[tuple[NDArray[Any], NDArray[Any]]]:
         found = []
         for which in (0, 1):
             rows = chosen & (side == which)
             known = rows & np.isfinite(value)
-            size = int(point.max(initial=0)) + 1
             count = np.bincount(point[rows], minlength=size)
             priced = np.bincount(point[known], minlength=size)
             there = priced > 0

@@ -81,7 +81,7 @@ def mediation(edits: pl.DataFrame) -> Mediation | None:
         more.
     """
     rows, held = prepared(margin_bins(edits))
-    rows = told(rows, ["doublings"])
+    rows = told(rows, "doublings")
     if rows.height < _FEWEST or levels(rows) < 2:
         return None
     total, direct, indirect, share, margin = _parts(rows, held)

@@ -88,20 +88,20 @@ def _apart(values: NDArray[np.float64], group: NDArray[np.int64]) -> NDArray[np.
 def telling(
     low: NDArray[np.float64],
     high: NDArray[np.float64],
-    columns: NDArray[np.float64],
+    column: NDArray[np.float64],
     model: NDArray[np.int64],
 ) -> NDArray[np.bool_]:
     """Which edits are of models that say something of a slope: bool [n].
 
     Models none of whose edits were reached, or all of them at the first look, say nothing: their
-    intercepts are infinite. Nor do those in which the first column, which the slope is of, does
-    not vary, since the intercept takes everything. Neither count as clusters: one that moves
+    intercepts are infinite. Nor do those in which the column that the slope is of does not
+    vary, since the intercept takes everything. Neither count as clusters: one that moves
     nothing when it is left out would make an interval narrower.
     """
     count = int(model.max(initial=-1)) + 1
     above = np.bincount(model[np.isfinite(high)], minlength=count)
     below = np.bincount(model[low > 0], minlength=count)
-    return ((above > 0) & (below > 0))[model] & varying(columns[:, 0], model)
+    return ((above > 0) & (below > 0))[model] & varying(column, model)
 
 
 def within_models(
@@ -117,7 +117,7 @@ def within_models(
 
     Models that say nothing (`telling`) are left out.
     """
-    kept = telling(low, high, columns, model)
+    kept = telling(low, high, columns[:, 0], model)
     names = np.unique(model[kept])
     dummies = (model[kept, None] == names).astype(np.float64)
     design = np.concatenate([columns[kept], dummies], axis=1)
@@ -131,10 +131,10 @@ def within_models(
     return fit(low[kept], high[kept], design, distribution=distribution, start=near), names
 
 
-def told(rows: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+def told(rows: pl.DataFrame, column: str) -> pl.DataFrame:
     """Give the rows of `prepared` that are `telling`; all where none is, so that a note says so."""
-    values = rows.select(list(columns)).cast(pl.Float64).to_numpy().reshape(-1, len(columns))
-    kept = telling(rows["low"].to_numpy(), rows["high"].to_numpy(), values, model_of(rows))
+    low, high = rows["low"].to_numpy(), rows["high"].to_numpy()
+    kept = telling(low, high, rows[column].cast(pl.Float64).to_numpy(), model_of(rows))
     return rows.filter(pl.Series(kept)) if kept.any() else rows
 
 
@@ -149,6 +149,7 @@ def dose_fits(
         Of `prepared`, with the columns; rows that lack one are left out, and so are models that
         say nothing of a slope.
     columns : sequence of str
+        That whose slope is asked for first.
     distribution : {'lognormal', 'weibull'}
 
     Returns
@@ -156,7 +157,7 @@ def dose_fits(
     list of Estimate
         One for each column: the natural logarithm of the time ratio per unit of it.
     """
-    rows = told(rows.drop_nulls(list(columns)), columns)
+    rows = told(rows.drop_nulls(list(columns)), columns[0])
     low, high = rows["low"].to_numpy(), rows["high"].to_numpy()
     values = rows.select(list(columns)).cast(pl.Float64).to_numpy().reshape(-1, len(columns))
     model = model_of(rows)

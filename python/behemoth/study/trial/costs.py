@@ -52,7 +52,7 @@ class Costs:
         file = self._folder / f"{digest(repr(kind).encode())[:24]}.json"
         if file.is_file():
             with suppress(CorpusError, TypeError):  # what is no such record is counted again
-                return EditCost(**read_sealed(file, "counted costs"))
+                return EditCost(**read_sealed(file, "counted costs", always=True))
         cost = count()
         if cost is not None:
             write_bytes(file, as_json(sealed(asdict(cost))))

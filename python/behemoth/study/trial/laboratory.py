@@ -29,7 +29,6 @@ from behemoth.study.records import ModelRecord, TrialRecord
 from behemoth.study.schemas import RECALL
 from behemoth.support.errors import CorpusError
 from behemoth.support.files import replacing
-from behemoth.support.locks import lock
 from behemoth.support.progress import Step, silent
 from behemoth.support.provenance import versions
 from behemoth.train import TrainConfig, train
@@ -89,7 +88,7 @@ class Laboratory:
             When the loss diverged or memory ran out.
         """
         place = self.directory.model(unit.id)
-        with lock(place.parent / f".{unit.id}.lock"):
+        with self.directory.holding(place):
             made = _done(self.directory.model_record, unit.id)
             return self._train(unit, place, step) if made is None else made
 
@@ -156,7 +155,7 @@ class Laboratory:
         ArgumentError
             When there are not enough facts for the plan.
         """
-        with lock(self.directory.trial(unit.id).parent / f".{unit.id}.lock"):
+        with self.directory.holding(self.directory.trial(unit.id)):
             made = _done(self.directory.trial_record, unit.id)
             return self._carry_out(unit, step) if made is None else made
 
@@ -239,7 +238,7 @@ class Laboratory:
             self._planned = None
             place = self.directory.plan(unit.id)
             # Models of one corpus share a plan, and their trials may come to it at once.
-            with lock(place.parent / f".{unit.id}.lock"):
+            with self.directory.holding(place):
                 if not (place / "plan.toml").is_file():
                     _compile(unit, corpus).save(place)
                 plan = EditPlan.load(place, corpus)

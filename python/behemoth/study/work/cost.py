@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from behemoth.corpus.corpus import Corpus
 from behemoth.edit.protocol import answers
 from behemoth.study.file.units import ModelUnit, TrialUnit
 from behemoth.train.flops import token_flops
@@ -60,15 +61,15 @@ class Estimator:
 
     def __init__(self, *, gpu: bool = False) -> None:
         self._gpu = gpu
-        self._written: dict[str, _Written] = {}
+        self._written: dict[str, tuple[Corpus, int]] = {}
 
     def model(self, unit: ModelUnit) -> Cost:
         """The cost of training a model."""
-        written, config = self._written_of(unit), unit.config
-        blocks = max(1, written.tokens // config.block_length)
+        (corpus, written), config = self._written_of(unit), unit.config
+        blocks = max(1, written // config.block_length)
         steps = config.total_steps(blocks)
         tokens = steps * config.step_tokens
-        work = tokens * _token_flops(unit, written)
+        work = tokens * _token_flops(unit, corpus)
         seconds = self._seconds(work, unit, GPU_RATE)
         if self._gpu:
             seconds = max(seconds, steps * GPU_STEP)
@@ -76,16 +77,17 @@ class Estimator:
 
     def trial(self, unit: TrialUnit, model: ModelUnit) -> Cost:
         """The cost of a trial on a model."""
-        request, written = unit.plan.request, self._written_of(model)
+        request, (corpus, written) = unit.plan.request, self._written_of(model)
         if request.count is not None:
             edits = request.count * len(request.exposures or (0,))
         else:
-            edits = max(1, round((request.fraction or 1.0) * written.subjects))
+            edits = max(1, round((request.fraction or 1.0) * corpus.world.num_subjects))
         effort = answers(unit.choice.method).effort()
         plans = edits if request.independent else 1
         rows = plans * effort.steps * effort.rows + edits * _PROBES + effort.prepared
-        flops = _token_flops(model, written)
-        work = (rows * _SENTENCE + _suite(unit, written)) * flops
+        flops = _token_flops(model, corpus)
+        length = written / max(1, corpus.num_documents)
+        work = (rows * _SENTENCE + _suite(unit, length)) * flops
         seconds = self._seconds(work, model, GPU_RATE / 10)
         if self._gpu:
             seconds += effort.steps * GPU_STEP
@@ -101,39 +103,28 @@ class Estimator:
     def _seconds(self, flops: float, model: ModelUnit, gpu_rate: float) -> float:
         return flops / (gpu_rate if self._gpu else CPU_RATE * max(1, model.config.threads))
 
-    def _written_of(self, unit: ModelUnit) -> _Written:
+    def corpus(self, unit: ModelUnit) -> Corpus:
+        """What a model is trained on."""
+        return self._written_of(unit)[0]
+
+    def _written_of(self, unit: ModelUnit) -> tuple[Corpus, int]:
+        """The corpus of a model, and its tokens."""
         if unit.id not in self._written:
             corpus = unit.corpus.make()
-            self._written[unit.id] = _Written(
-                corpus.count_tokens(threads=1),
-                max(1, corpus.num_documents),
-                corpus.vocabulary_size,
-                corpus.world.num_subjects,
-            )
+            self._written[unit.id] = corpus, corpus.count_tokens(threads=1)
         return self._written[unit.id]
 
 
-@dataclass(frozen=True)
-class _Written:
-    """What a corpus comes to."""
-
-    tokens: int
-    documents: int
-    vocabulary: int
-    subjects: int
-
-
-def _suite(unit: TrialUnit, written: _Written) -> float:
-    """Tokens that a trial's suite takes forward and backward."""
+def _suite(unit: TrialUnit, length: float) -> float:
+    """Tokens that a trial's suite takes forward and backward, with documents of a mean length."""
     suite = unit.measure.suite
     if suite is None:
         return 0.0
     tokens = float(_SUITE * _SENTENCE)
     if suite == "unlearning":  # where nothing comes back, all steps are taken
-        length = written.tokens / written.documents
         tokens += _RELEARNED * _SENTENCE + unit.measure.continued * _DOCUMENTS * length
     return tokens
 
 
-def _token_flops(unit: ModelUnit, written: _Written) -> float:
-    return token_flops(unit.config.size, written.vocabulary, unit.config.block_length)
+def _token_flops(unit: ModelUnit, corpus: Corpus) -> float:
+    return token_flops(unit.config.size, corpus.vocabulary_size, unit.config.block_length)

@@ -304,7 +304,7 @@ def estimate(
     labels: dict[str, int] = {}
     for trial in expansion.trials:
         labels[trial.choice.label] = labels.get(trial.choice.label, 0) + 1
-    made = [(unit.corpus.make(), unit.config.size) for unit in expansion.models.values()]
+    made = [(costs.corpus(unit), unit.config.size) for unit in expansion.models.values()]
     count = workers or devices or max(1, cores() // threads)
     return Estimate(
         name=study.name,

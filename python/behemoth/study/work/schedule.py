@@ -12,7 +12,6 @@ from behemoth.study.file.expand import Expansion
 from behemoth.study.file.units import ModelUnit, TrialUnit, Unit
 from behemoth.study.records import ModelRecord, TrialRecord
 from behemoth.support.errors import CorpusError
-from behemoth.support.locks import lock
 from behemoth.support.progress import Looking, task
 from behemoth.support.text import clock_text
 
@@ -205,7 +204,7 @@ class Work:
         """
         trial = isinstance(unit, TrialUnit)
         place = self.directory.trial(unit.id) if trial else self.directory.model(unit.id)
-        with lock(place.parent / f".{unit.id}.lock"):
+        with self.directory.holding(place):
             if self.is_done("trial" if trial else "model", unit.id):
                 return False
             if isinstance(unit, TrialUnit):

@@ -1,0 +1,29 @@
+"""What formats make of independent edits, whose mixtures hold each other's facts in place."""
+
+import json
+
+import polars as pl
+
+import behemoth as bh
+from behemoth import export
+
+
+def lines(file):
+    return list(map(json.loads, file.read_text(encoding="utf-8").splitlines()))
+
+
+def test_tofu_keeps_no_forgotten_fact_of_independent_edits(tmp_path):
+    corpus = bh.Corpus(bh.World(subjects=60, relations=4, objects=12, seed=3))
+    directory = tmp_path / "corpus"
+    corpus.write(directory, probes=0)
+    plan = bh.plan(corpus, edits=8, independent=True, repeats=2, regular=40, same_relation=20)
+    edited = plan.edits["fact"].implode()
+    rest = plan.training.filter(pl.col("role") != "edit")
+    assert rest["fact"].is_in(edited).any()  # held in place beside another edit
+    out = tmp_path / "tofu"
+    export(directory, out, "tofu", plan=plan)
+    [forget] = [path for path in out.glob("forget*.json") if "_" not in path.name]
+    forgotten = {row["question"] for row in lines(forget)}
+    kept = list(out.glob("retain*.json"))
+    assert len(kept) == 2
+    assert not any(row["question"] in forgotten for path in kept for row in lines(path))
