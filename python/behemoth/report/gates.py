@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import altair as alt
+import polars as pl
 import vl_convert
 
-from behemoth.study.gates.conditions import VERDICTS
+from behemoth.study.gates.conditions import MOST_MODELS, VERDICTS
 from behemoth.study.gates.measures import gaps
 from behemoth.study.gates.picture import Picture, means
 from behemoth.study.gates.record import Gate, shown
@@ -90,7 +91,7 @@ def write_gate_pages(
         picture = gate.picture(gaps(record["rows"]))
         write_bytes(place / f"{name}.svg", (drawn(picture) + "\n").encode())
         write_bytes(place / f"{name}.json", as_json(record))
-        text = page(record, picture.claim, gate.pilot)
+        text = page(record, picture, gate.pilot)
         write_bytes(place / f"{name}.md", text.encode())
     there = read_records(place)
     for gate in GATES:
@@ -110,9 +111,9 @@ def read_records(place: Path) -> dict[int, dict[str, Any]]:
     return found
 
 
-def page(record: Mapping[str, Any], claim: str, pilot: str) -> str:
+def page(record: Mapping[str, Any], picture: Picture, pilot: str) -> str:
     """The page of a gate, from what its record's `to_dict` gives."""
-    name = page_name(record["number"], record["name"])
+    name, claim = page_name(record["number"], record["name"]), picture.claim
     models = len(record["rows"])
     lines = [
         f"# {record['number']}. {record['title']}",
@@ -123,7 +124,7 @@ def page(record: Mapping[str, Any], claim: str, pilot: str) -> str:
         f"![{claim}]({name}.svg)",
         "",
         f"The claim: {_lower(claim)} Large points are means over models with 95% intervals "
-        "(Student's t), small ones the models.",
+        f"(Student's t), small ones the models.{_missing(picture)}",
         "",
         "## Setting",
         "",
@@ -132,8 +133,8 @@ def page(record: Mapping[str, Any], claim: str, pilot: str) -> str:
         "## Rule and result",
         "",
         "All must hold. An interval on the right side of the bound holds, one on the wrong side "
-        "fails. With the bound inside it fails where an effect of the stated size would have been "
-        "seen with a power of 0.8, and is open where not.",
+        "fails. With the bound inside it fails where it ends before the smallest effect that "
+        "counts, and is open where it holds that too; open is also what a model has no number of.",
         "",
         *_table(record["conditions"]),
         "",
@@ -143,11 +144,12 @@ def page(record: Mapping[str, Any], claim: str, pilot: str) -> str:
         "## Command",
         "",
         "```console",
-        f"$ {command(record['number'])}",
+        f"$ {command(record['number'])}{_threads(record['threads'])}",
         "```",
         "",
-        f"{clock_text(record['seconds'])} of one core, models that other gates share included, on "
-        f"{record['processor']} beside other work; {listed(record['versions'])}. "
+        f"{clock_text(record['seconds'])} by the clock of workers of {_cores(record['threads'])}, "
+        f"models that other gates share included, on {record['processor']}; "
+        f"{listed(record['versions'])}. "
         f"[{name}.json]({name}.json) has the numbers of every model.",
         "",
     ]
@@ -158,18 +160,50 @@ def _lower(sentence: str) -> str:
     return sentence[0].lower() + sentence[1:]
 
 
+def _upper(sentence: str) -> str:
+    return sentence[0].upper() + sentence[1:]
+
+
+def _threads(threads: int) -> str:
+    return "" if threads == 1 else f" --threads {threads}"
+
+
+def _cores(threads: int) -> str:
+    return "one thread" if threads == 1 else f"{threads} threads"
+
+
+def _missing(picture: Picture) -> str:
+    """What the figure leaves out, and its note."""
+    table, frame = means(picture.frame), picture.frame
+    fewer = int((table["missing"] > 0).sum())
+    places = frame.group_by("series", "x").len().height
+    none = places - table.height
+    said = ""
+    if fewer:
+        said = f" {fewer} of {places} means are of some of the models, and drawn as triangles."
+    if none:
+        said += f" {none} of {places} points are not drawn, since no model has one."
+    if said:
+        said += f" Where a model has none, {picture.missing}."
+    return f"{said} {picture.note}".rstrip()
+
+
 def _table(conditions: Sequence[Mapping[str, Any]]) -> list[str]:
     rows = ["| what | mean [95% interval] | must be | |", "|---|---|---|---|"]
     for one in conditions:
         side = "below" if one["below"] else "above"
         number = shown(one["mean"])
+        if one["missing"]:
+            number = f"none in {one['missing']} of {one['models']} models"
         if one["low"] is not None:
             number += f" [{shown(one['low'])}, {shown(one['high'])}]"
         outcome = _OUTCOMES[one["outcome"]]
         if one["power"] is not None:
+            needed = one["needed"]
+            models = f"more than {MOST_MODELS:,}" if needed is None else f"{needed:,}"
             outcome += (
                 f": power {one['power']:.2f} to see {shown(one['effect'])}, "
-                f"{one['needed']:,} models for 0.80"
+                f"{models} models for 0.80"
             )
         rows.append(f"| {one['says']} | {number} | {side} {shown(one['bound'])} | {outcome} |")
     return rows
@@ -181,7 +215,7 @@ def _reasons(reasons: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = ["## Why it may not be seen", ""]
     for reason in reasons:
         changes = ", ".join(f"`{name}={value}`" for name, value in reason["changes"].items())
-        said = f"- {reason['says'].capitalize()}"
+        said = f"- {_upper(reason['says'])}"
         if "conditions" in reason:
             missed = [one for one in reason["conditions"] if one["outcome"] != "holds"]
             still = "; ".join(
@@ -229,11 +263,12 @@ def index(records: Mapping[int, Mapping[str, Any]]) -> str:
             "Twelve curves that a correct laboratory must show, each at a size that a CPU can do. "
             "A gate states its setting and its rule beforehand, in code; the rule judges intervals "
             "over trained models, and what fails is reported as failing. Pages are written by "
-            "`behemoth study gates --pages docs/gates`.",
+            "`behemoth study gates --pages docs/gates`. A world is a (world, initialisation), of "
+            "one model or several.",
             "",
             f"Of {len(GATES)}: {told}.",
             "",
-            "| gate | claim | verdict | models |",
+            "| gate | claim | verdict | worlds |",
             "|---|---|---|---|",
             *rows,
             "",
@@ -251,7 +286,7 @@ def index(records: Mapping[int, Mapping[str, Any]]) -> str:
 
 def readme_table(records: Mapping[int, Mapping[str, Any]]) -> str:
     """The table of README: a row a gate."""
-    rows = ["| gate | claim | verdict | models |", "|---|---|---|---|"]
+    rows = ["| gate | claim | verdict | worlds |", "|---|---|---|---|"]
     for gate in GATES:
         record = records.get(gate.number)
         verdict = NOT_RUN if record is None else record["verdict"]
@@ -266,25 +301,31 @@ def readme_table(records: Mapping[int, Mapping[str, Any]]) -> str:
 def drawn(picture: Picture) -> str:
     """Draw the figure of a gate as SVG."""
     frame = picture.frame
-    table = means(frame)
+    table = means(frame).with_columns((pl.col("missing") > 0).alias("some"))
     colours = label_colours(table["series"].unique(maintain_order=True).to_list())
     colour = alt.Color(
         "series:N",
         scale=alt.Scale(domain=list(colours), range=list(colours.values())),
-        legend=alt.Legend(title=None, orient="bottom", columns=2) if len(colours) > 1 else None,
+        legend=alt.Legend(title=None, orient="bottom", columns=2, labelLimit=400)
+        if len(colours) > 1
+        else None,
     )
     x = _x(picture)
     base: Any = alt.Chart(rows(table)).encode(x=x, color=colour)
     y = alt.Y("mean:Q", title=picture.y)
     every = (
-        alt.Chart(rows(frame))
+        alt.Chart(rows(frame.drop_nulls("y")))
         .mark_point(size=14, opacity=0.45)
         .encode(x=x, y=alt.Y("y:Q", title=picture.y), color=colour)
     )
     layers = [every, base.mark_rule().encode(y=alt.Y("low:Q", title=picture.y), y2="high:Q")]
     if not picture.names:
         layers.append(base.mark_line().encode(y=y))
-    layers.append(base.mark_point().encode(y=y))
+    shape = alt.Shape(
+        "some:N", scale=alt.Scale(domain=[False, True], range=["circle", "triangle-up"]),
+        legend=None,
+    )  # fmt: skip
+    layers.append(base.mark_point().encode(y=y, shape=shape))
     chart = alt.layer(*layers).properties(width=520, height=280)
     version = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
     spec = {**chart.to_dict(), "config": config()}

@@ -31,23 +31,40 @@ def test_the_interval_is_student_s():
     assert held.high == pytest.approx(2 + half)
 
 
-def test_power_decides_what_the_interval_leaves_open():
-    # Little spread: an effect of 1 had been seen, so that it is not there.
+def test_an_interval_that_leaves_out_every_effect_that_counts_fails_and_another_is_open():
     missed = outcome([-0.05, 0.1, 0.02])
+    assert missed.low < 0 < missed.high < 1
     assert missed.outcome == "fails"
     assert missed.power > 0.8
     assert missed.needed <= 3
+    # The test would have power enough if the spread of three were the true one; the interval
+    # holds the effect all the same.
+    inside = outcome([0.03, 0.06, 0.075], effect=0.1)
+    assert inside.low < 0 and inside.high > 0.1
+    assert inside.power > 0.8
+    assert inside.outcome == "open"
     # Much spread: it had not.
     unsure = outcome([-2.0, 3.0, 0.5])
     assert unsure.outcome == "open"
     assert unsure.power < 0.8
     assert unsure.needed > 3
     assert power(1.0, float(np.std([-2.0, 3.0, 0.5], ddof=1)), unsure.needed) >= 0.8
+    assert outcome([-2.0, 3.0, 0.5], effect=1e-3).needed is None, "more than are tried"
 
 
-def test_what_has_no_number_fails_and_one_model_decides_nothing():
-    assert outcome([1.0, math.nan, 1.0]).outcome == "fails"
-    assert outcome([]).outcome == "fails"
+def test_what_is_called_a_failure_is_seldom_an_effect_that_counts():
+    # Half of a two-sided 5%: of 2,000 true effects of the size that counts, at most 2.5% and two
+    # standard errors of that may be called absent (false alarm 2%).
+    generator = np.random.default_rng(5)
+    values = generator.normal(1.0, 1.0, size=(2000, 4))
+    failed = sum(outcome(list(row)).outcome == "fails" for row in values)
+    assert 0 < failed <= 2000 * 0.025 + 2 * math.sqrt(2000 * 0.025 * 0.975)
+
+
+def test_what_has_no_number_is_not_refuted_and_one_model_decides_nothing():
+    missing = outcome([1.0, math.nan, 1.0])
+    assert missing.outcome == "open" and missing.missing == 1
+    assert outcome([]).outcome == "open"
     assert outcome([1.0]).outcome == "open"
 
 

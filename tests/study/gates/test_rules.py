@@ -58,10 +58,10 @@ def row_of(number):
     if number == 6:
         steps = forgetting.readings(1000, 30)
         retained = [1 - 0.1 * math.log(step) + 0.002 * (-1) ** step for step in steps]
-        return {"steps": steps, "retained": retained, "recall": [0.95, 0.5],
-                **forgetting.laws(steps, retained)}  # fmt: skip
+        return {"steps": steps, "retained": retained, "recall": [0.95, 0.5]}
     if number == 7:
-        found = {"exposures": [4, 16, 64], "ed50": [5.0, 8.0, None], "rho": 0.5}
+        found = {"exposures": [4, 16, 64], "ed50": [5.0, 8.0, None], "rho": 0.5,
+                 "edits": [7, 12, 12]}  # fmt: skip
         return {"edit": found, "unlearn": found}
     if number == 8:
         return {"closeness": dict.fromkeys(damage.CLOSE, 2.0),
@@ -85,11 +85,11 @@ def row_of(number):
 # What turns a claim into its opposite: a place in the row, and a number.
 OPPOSITE = {
     1: (("pico", "threshold"), 1.0),
-    2: (("300", "bits_per_parameter"), 2.6),
+    2: (("300", "bits_per_parameter"), 0.8),
     3: (("skewed", "end"), 90.0),
     4: (("single", "extracted"), 0.97),
     5: (("one", "subject"), 0.6),
-    6: (("exponential",), -1000.0),
+    6: (("retained",), [math.exp(-step / 200) for step in forgetting.readings(1000, 30)]),
     7: (("unlearn", "rho"), -0.4),
     8: (("closeness", "same_object"), -1.0),
     9: (("both full", "1", "kl"), 4.0),
@@ -243,3 +243,71 @@ def test_numbers_for_people():
     assert [shown(value) for value in (None, 0.0, 0.05123, 12, 123456)] == [
         "none", "0", "0.0512", "12", "123,456",
     ]  # fmt: skip
+
+
+def test_the_best_of_several_ranks_is_not_above_full_rank_by_noise():
+    # All arms alike: the interval lies above 0 in 2.5% of the runs. With 400 of them more than
+    # 4.9% are seen in 1 of 1,000 (the best of four differences was in 22%).
+    generator = np.random.default_rng(3)
+    gate = rank_and_part.RankAndPart()
+    names = [f"{part} {rank}" for part in ("mlp", "both") for rank in ("1", "16", "full")]
+    held = 0
+    for _ in range(400):
+        rows = [
+            {name: {f"{rate:g}": {"success": 1.0, "kl": float(np.exp(0.5 * generator.normal())),
+                                  "followed": 0.0} for rate in gate.rates} for name in names}
+            for _ in range(3)
+        ]  # fmt: skip
+        held += gate.conditions(rows)[0].judge().outcome == "holds"
+    assert held <= 400 * 0.049
+
+
+def test_ranks_are_compared_where_as_many_edits_succeed():
+    low = {"1": {"success": 0.92, "kl": 0.1}, "3": {"success": 1.0, "kl": 0.3}}
+    full = {"1": {"success": 0.94, "kl": 0.15}, "3": {"success": 1.0, "kl": 0.2}}
+    assert [row["kl"] for row in rank_and_part.matched(low, full)] == [0.3, 0.2]
+    weak = {"1": {"success": 0.93, "kl": 0.1}}
+    assert [row["kl"] for row in rank_and_part.matched(weak, full)] == [0.1, 0.15]
+    assert rank_and_part.matched({"1": {"success": 0.8, "kl": 0.1}}, full) is None
+
+
+def test_facts_that_were_never_known_are_not_forgotten():
+    row = {"then": 0.04, "last": [0.2, 0.4, 0.6, 0.8, 1.0],
+           "recall": [0.0, 0.01, 0.02, 0.03, 0.04]}  # fmt: skip
+    assert verdict_of(judged(get_gates([11])[0], row)) == NO
+    # The last group is part of the order.
+    row = {"then": 0.9, "last": [0.2, 0.4, 0.6, 0.8, 1.0], "recall": [0.3, 0.4, 0.6, 0.8, 0.0]}
+    found = {one.says.split(" ")[0]: one.outcome for one in judged(get_gates([11])[0], row)}
+    assert found["slope"] != "holds"
+
+
+def test_a_straight_line_is_no_exponential():
+    steps = np.array(forgetting.readings(800, 30), np.float64)
+    found = forgetting.laws(steps, 1 - steps / 1000 + 0.01 * np.sin(steps))
+    assert found["scale"] <= 800
+
+
+def test_what_a_figure_leaves_out_is_said():
+    from behemoth.report.gates import page
+
+    rows = [copy.deepcopy(row_of(7)) for _ in range(3)]
+    rows[0]["edit"]["ed50"][1] = None
+    gate = get_gates([7])[0]
+    picture = gate.picture(rows)
+    table = means(picture.frame).filter(series=picture.points[0][0])
+    assert table["x"].to_list() == [4, 16], "none has one at 64"
+    assert table["missing"].to_list() == [0, 1] and table["models"].to_list() == [3, 2]
+    one = means(picture.frame.filter(pl.col("model") == 1))
+    assert one["low"].null_count() == len(one), "one model has no interval"
+    record = {"number": 7, "name": gate.name, "title": gate.title, "verdict": YES, "rows": rows,
+              "source": gate.source, "setting": gate.setting, "seconds": 5.0, "threads": 2,
+              "processor": "x", "versions": {}, "reasons": [
+                  {"says": "LoRA of 31 M parameters", "changes": {}}],
+              "conditions": [dataclasses.asdict(one.judge()) for one in gate.conditions(rows)],
+              }  # fmt: skip
+    said = page(record, picture, gate.pilot)
+    assert "2 of 6 means are of some of the models, and drawn as triangles." in said
+    assert "2 of 6 points are not drawn" in said
+    assert "A model's median is of 7 to 12 facts." in said
+    assert "--threads 2" in said and "workers of 2 threads" in said
+    assert "- LoRA of 31 M parameters: not tested." in said

@@ -3,7 +3,7 @@
 A gate says which models and trials it needs, measures them one (world, initialisation) at a time,
 and judges intervals over these by a rule that it states. Its verdict comes from the numbers alone:
 what a small model does not show is reported as not reproduced, and as not decidable only where the
-power of the test says so.
+interval holds the effect that would count.
 """
 
 from typing import TYPE_CHECKING

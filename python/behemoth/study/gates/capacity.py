@@ -1,4 +1,4 @@
-"""Gate 2: bits stored per parameter rise with exposures and never exceed about 2."""
+"""Gate 2: bits stored per parameter rise with exposures."""
 
 from __future__ import annotations
 
@@ -17,25 +17,34 @@ from .record import Reason, Row
 
 __all__ = ["Capacity"]
 
-_LIMIT = 2.3  # bits a parameter: the upper limit that was measured
 _AT_100 = 0.5  # bits a parameter at the exposures nearest to 100, of the 1 that was published
+_LEFT = 0.1  # bits a parameter on offer beyond what is stored, at the most exposures
 
 
 @dataclass(frozen=True)
 class Capacity:
-    """A model for each level of exposures, in a world that offers more bits than it can store."""
+    """A model for each level of exposures, in a world that is to offer more bits than it stores.
+
+    That about 2 bits a parameter are the most is no part of the rule: a model of this size would
+    have to be offered more than that, at a thousand exposures.
+    """
 
     number: ClassVar[int] = 2
     name: ClassVar[str] = "capacity"
-    title: ClassVar[str] = "Bits stored per parameter rise with exposures, up to about 2"
+    title: ClassVar[str] = "Bits stored per parameter rise with exposures, to 1 at 100"
     source: ClassVar[str] = "Allen-Zhu and Li 2024, arXiv 2404.05405, section 2"
-    pilot: ClassVar[str] = "no model of this world was looked at"
+    pilot: ClassVar[str] = (
+        "no model of this world was looked at. Afterwards a part was taken out of the rule that "
+        "could not fail (less than 2.3 bits a parameter, where fewer are on offer), and what is "
+        "on offer and not stored has to be 0.1, where it had to be above 0, which it always is"
+    )
+    # at the level alone that was missed: what the others say of rising needs all three
     reasons: ClassVar[tuple[Reason, ...]] = (
         Reason("a larger batch than the published one, in updates a fact: half of it",
-               {"batch_size": 16}),
-        Reason("the rate: half of it", {"rate": 2e-3}),
+               {"batch_size": 16, "levels": (100,)}),
+        Reason("the rate: half of it", {"rate": 2e-3, "levels": (100,)}),
         Reason("the world offers 0.64 bits a parameter, of the 1 published at 100: three times",
-               {"subjects": 10_000}),
+               {"subjects": 10_000, "levels": (100,)}),
     )  # fmt: skip
 
     size: str = "pico"
@@ -85,7 +94,7 @@ class Capacity:
         return found
 
     def conditions(self, rows: Sequence[Row]) -> list[Condition]:
-        """They rise, stay below the limit, and are about right at 100 exposures."""
+        """They rise, are about right at 100 exposures, and are not all there is to store."""
         bits = {
             level: [row[str(level)]["bits_per_parameter"] for row in rows] for level in self.levels
         }
@@ -102,10 +111,9 @@ class Capacity:
         left = [have - store for have, store in zip(offered, bits[top], strict=True)]
         return [
             *held,
-            Condition(f"bits a parameter at {top} exposures", bits[top], _LIMIT, 0.2, below=True),
             Condition(f"bits a parameter at {near} exposures", bits[near], _AT_100, 0.25),
             Condition(f"bits a parameter on offer and not stored at {top} exposures", left,
-                      0.0, 0.1),
+                      _LEFT, 0.1),
         ]  # fmt: skip
 
     def picture(self, rows: Sequence[Row]) -> Picture:
@@ -120,5 +128,5 @@ class Capacity:
             for level in self.levels
         ]
         return Picture("exposures of every fact", "bits per parameter", points,
-                       "More exposures store more bits, and never more than about two.",
+                       "More exposures store more bits of what is on offer.",
                        log=True)  # fmt: skip

@@ -2,9 +2,10 @@
 
 A rule is a list of conditions. Each has one number a trained model, since a (world, initialisation)
 is one observation however many facts it holds, and a bound that their mean must lie above or below.
-Student's interval over models decides. Where it leaves the bound inside, the power of the test says
-whether the smallest effect that would count had been seen, had it been there: only where it would
-not have been, nothing is decided.
+Student's interval over models decides. Where it leaves the bound inside, a condition fails if it
+leaves out every effect that would count, and nothing is decided if it does not; then the power of
+the test says how many models it would have taken. (Power alone had decided before: with the spread
+of three models taken for the true one, intervals were called a failure that held the effect.)
 
 All conditions must hold together for a claim to stand, so none is corrected for the others (Berger,
 1982, "Multiparameter hypothesis testing and acceptance sampling", an intersection-union test).
@@ -19,15 +20,16 @@ from typing import Any, Literal
 
 import numpy as np
 
-__all__ = ["VERDICTS", "Condition", "Held", "Verdict", "power", "verdict_of"]
+__all__ = ["MOST_MODELS", "VERDICTS", "Condition", "Held", "Verdict", "power", "verdict_of"]
 
 Verdict = Literal["reproduced", "not reproduced", "not decidable at this size"]
 VERDICTS: tuple[Verdict, ...] = ("reproduced", "not reproduced", "not decidable at this size")
 """What a gate may come to."""
 
 _LEVEL = 0.95
-_POWER = 0.8  # of a test that decides
-_MOST = 1000  # models: more are not asked for
+_POWER = 0.8  # of a test that would decide
+MOST_MODELS = 1000
+"""How many are tried for the power that is wanted."""
 
 
 def power(effect: float, spread: float, models: int) -> float:
@@ -76,12 +78,15 @@ class Held:
     models : int
     outcome : {'holds', 'fails', 'open'}
         'holds' and 'fails' where the interval lies on one side of the bound; 'fails' also where it
-        lies on both and an effect that counts would have been seen with a power of 0.8; 'open'
-        where it would not.
+        lies on both and ends nearer than `effect`; 'open' where it holds `effect` too, and where a
+        model has no number: what was not reached is not refuted.
     power : float or None
         To see `effect`, with so many models of this spread; None where the interval decides.
     needed : int or None
-        Models that a power of 0.8 takes; None where the interval decides.
+        Models that a power of 0.8 takes; None where the interval decides, and where it is more
+        than 1,000.
+    missing : int
+        Models that have no number.
     """
 
     says: str
@@ -95,6 +100,7 @@ class Held:
     outcome: Literal["holds", "fails", "open"]
     power: float | None = None
     needed: int | None = None
+    missing: int = 0
 
 
 @dataclass(frozen=True)
@@ -127,8 +133,9 @@ class Condition:
         values = np.asarray(self.values, np.float64)
         about = (self.says, self.bound, self.below, self.effect)
         count = len(values)
-        if not count or not np.isfinite(values).all():
-            return Held(*about, None, None, None, count, "fails")
+        missing = int((~np.isfinite(values)).sum())
+        if not count or missing:
+            return Held(*about, None, None, None, count, "open", missing=missing)
         mean = float(values.mean())
         if count == 1:
             return Held(*about, mean, None, None, 1, "open")
@@ -138,15 +145,13 @@ class Condition:
         sign = -1.0 if self.below else 1.0
         nearest, farthest = sorted((sign * (low - self.bound), sign * (high - self.bound)))
         if nearest > 0 or farthest <= 0:
-            outcome: Literal["holds", "fails"] = "holds" if nearest > 0 else "fails"
-            return Held(*about, mean, low, high, count, outcome)
+            decided: Literal["holds", "fails"] = "holds" if nearest > 0 else "fails"
+            return Held(*about, mean, low, high, count, decided)
         seen = power(self.effect, spread, count)
-        needed = next(
-            (n for n in range(2, _MOST) if power(self.effect, spread, n) >= _POWER), _MOST
-        )
-        return Held(
-            *about, mean, low, high, count, "fails" if seen >= _POWER else "open", seen, needed
-        )
+        tried = range(2, MOST_MODELS + 1)
+        needed = next((n for n in tried if power(self.effect, spread, n) >= _POWER), None)
+        outcome: Literal["fails", "open"] = "fails" if farthest < self.effect else "open"
+        return Held(*about, mean, low, high, count, outcome, seen, needed)
 
 
 def verdict_of(held: Sequence[Held]) -> Verdict:

@@ -82,7 +82,8 @@ class Doses:
         return (
             f"{self.world.told}; pico; {self.edits} single edits a level by LoRA of rank 1 on the "
             f"MLP (rate {2e-3 / self.slower:g}) and the same facts unlearned by gradient ascent "
-            f"(rate {3e-4 / self.slower:g}), up to {self.steps} steps; known facts alone"
+            f"(rate {3e-4 / self.slower:g}), up to {self.steps} steps. Of these the known facts "
+            "count, which are fewer at few exposures"
         )
 
     def units(self, seed: int, threads: int) -> Units:
@@ -128,6 +129,13 @@ class Doses:
             for model, row in enumerate(rows)
             for level, dose in zip(row[name]["exposures"], row[name]["ed50"], strict=True)
         ]
-        return Picture("exposures of the fact", "median dose (steps)", points,
-                       "Facts that were said more often take more steps to change.",
-                       log=True)  # fmt: skip
+        edits = [count for row in rows for name in _KINDS for count in row[name]["edits"]]
+        return Picture(
+            "exposures of the fact",
+            "median dose (steps)",
+            points,
+            "Facts that were said more often take more steps to change.",
+            log=True,
+            missing="half of the known facts are not changed by the last step",
+            note=f"A model's median is of {min(edits)} to {max(edits)} facts.",
+        )

@@ -26,7 +26,7 @@ _FORMAT = 1  # of the numbers: raised where what is measured is another thing
 
 
 def identity(gate: Gate) -> str:
-    """Name a gate of one size: 16 hexadecimal digits."""
+    """Name a gate of one size, with any number of seeds: 16 hexadecimal digits."""
     size: Any = gate
     what = {key: value for key, value in asdict(size).items() if key != "seeds"}
     return digest(canonical([_FORMAT, gate.number, plain(what)]).encode())[:16]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
@@ -29,6 +30,10 @@ class Picture:
         What x = 0, 1, ... stand for, where they are no numbers.
     claim : str
         What the figure is to show, in a sentence.
+    missing : str
+        Why a model may have no number at a point, in a clause.
+    note : str
+        What else a reader has to know, in sentences.
     """
 
     x: str
@@ -37,28 +42,42 @@ class Picture:
     claim: str
     log: bool = False
     names: tuple[str, ...] = ()
+    missing: str = "it has no number there"
+    note: str = ""
 
     @property
     def frame(self) -> pl.DataFrame:
-        """series, x, y, model: one row a model and point."""
+        """series, x, y, model: one row a model and point; y is null where there is no number."""
         schema = {"series": pl.String, "x": pl.Float64, "y": pl.Float64, "model": pl.Int64}
-        return pl.DataFrame(list(self.points), schema=schema, orient="row").filter(
-            pl.col("y").is_finite()
-        )
+        frame = pl.DataFrame(list(self.points), schema=schema, orient="row")
+        return frame.with_columns(pl.when(pl.col("y").is_finite()).then("y").alias("y"))
 
 
 def means(frame: pl.DataFrame) -> pl.DataFrame:
-    """Mean, low and high (95%, Student's t over models) by series and x; models."""
+    """Mean of the models that have a number, by series and x.
+
+    Returns
+    -------
+    polars.DataFrame
+        series, x, mean, low, high (95%, Student's t over models; null for one alone), models
+        (that have a number) and missing (that have none). No row where none has one.
+    """
     from scipy import stats
 
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for (series, x), part in frame.group_by("series", "x", maintain_order=True):
-        values = part["y"].to_numpy()
-        count, mean = len(values), float(values.mean())
-        half = (
-            float(stats.t.ppf(0.975, count - 1)) * float(values.std(ddof=1)) / math.sqrt(count)
-            if count > 1
-            else 0.0
-        )
-        rows.append((series, x, mean, mean - half, mean + half, count))
-    return pl.DataFrame(rows, schema=["series", "x", "mean", "low", "high", "models"], orient="row")
+        values = part["y"].drop_nulls().to_numpy()
+        count = len(values)
+        if not count:
+            continue
+        mean, low, high = float(values.mean()), None, None
+        if count > 1:
+            edge = float(stats.t.ppf(0.975, count - 1))
+            half = edge * float(values.std(ddof=1)) / math.sqrt(count)
+            low, high = mean - half, mean + half
+        rows.append((series, x, mean, low, high, count, part.height - count))
+    schema: dict[str, Any] = {
+        "series": pl.String, "x": pl.Float64, "mean": pl.Float64, "low": pl.Float64,
+        "high": pl.Float64, "models": pl.Int64, "missing": pl.Int64,
+    }  # fmt: skip
+    return pl.DataFrame(rows, schema=schema, orient="row")

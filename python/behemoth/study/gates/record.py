@@ -95,6 +95,8 @@ class GateRecord:
     seconds : float
         Of workers, for the models and trials it rests on (those of other gates too), and of
         looking at them.
+    threads : int
+        CPU threads of a worker.
     source : str
         Where it was published.
     processor : str
@@ -112,6 +114,7 @@ class GateRecord:
     conditions: tuple[Held, ...]
     rows: tuple[Row, ...]
     seconds: float
+    threads: int
     source: str
     processor: str
     versions: Mapping[str, str]

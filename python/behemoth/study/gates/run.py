@@ -253,6 +253,7 @@ def _run(laboratory: _Laboratory, gate: Gate, *, reasons: bool) -> GateRecord:
         conditions=held,
         rows=tuple(rows),
         seconds=seconds,
+        threads=laboratory.threads,
         source=gate.source,
         processor=processor(),
         versions=versions("behemoth", "torch", "transformers"),
@@ -295,7 +296,7 @@ def _states(
             for unit in work.trials.values()
         )
         record = records.get(gate.number, {})
-        same = record.get("identity") == identity(gate)
+        same = record.get("identity") == identity(gate) and len(record["rows"]) == gate.seeds
         models, trials = len(everything.models), len(everything.trials)
         states.append(
             GateState(

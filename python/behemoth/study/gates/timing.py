@@ -18,6 +18,7 @@ from .record import Reason, Row
 
 __all__ = ["Timing"]
 
+_KNOWN = 0.5  # recall from which early facts count as known
 _HISTORY = 32  # log-spaced checkpoints, one of which lies just behind the first part
 
 
@@ -30,28 +31,29 @@ class Timing:
     title: ClassVar[str] = "Timing: facts seen early only are forgotten; recall follows last sight"
     source: ClassVar[str] = "Hubble, arXiv 2510.19811"
     pilot: ClassVar[str] = (
-        "one model of another seed was looked at. The rule had asked for a recall above "
-        "0.5 of facts that come in the last fifth only, and that model had 0.22 at the "
-        "falling rate; this part was taken out, since no source claims it, and that early "
-        "facts were better known when their part was over was put in"
+        "with 16 exposures and a falling rate three models held a weaker rule: early facts had "
+        "hardly been known (0.14 when their part was over), and the last fact seen was left out "
+        "of the order, which it would have broken at 0.20. Four settings of one other seed were "
+        "looked at then. With 48 exposures early facts were known (0.88 and more) and "
+        "forgotten in all four; at a constant rate the order held throughout, at a falling one "
+        "facts of the last fifth alone came after those of the first four"
     )
     reasons: ClassVar[tuple[Reason, ...]] = (
-        Reason("so many exposures that an early fact is never forgotten: a quarter of them",
-               {"exposures": 4}),
-        Reason("the rate falls while late facts come: constant to the last fifth",
-               {"schedule": "wsd"}),
+        Reason("so many exposures that an early fact is never forgotten: a third of them",
+               {"exposures": 16}),
+        Reason("a constant rate forgets more than one that falls", {"schedule": "cosine"}),
         Reason("what comes later displaces too little in a world far below capacity"),
     )  # fmt: skip
 
     subjects: int = 300
     relations: int = 4
     objects: int = 50
-    exposures: int = 16
+    exposures: int = 48
     others: int = 64
     windows: tuple[float, ...] = (0.2, 0.4, 0.6, 0.8)
     batch_size: int = 8
     rate: float = 4e-3
-    schedule: str = "cosine"
+    schedule: str = "wsd"
     seeds: int = 3
 
     @property
@@ -61,8 +63,9 @@ class Timing:
             f"{self.subjects * self.relations:,} facts of {self.objects} objects, half of them "
             f"{self.others} times all over the corpus, half {self.exposures} times: a fifth of "
             f"these each in its first {', '.join(f'{w:.0%}' for w in self.windows)} only, and in "
-            f"its last {self.windows[0]:.0%} only; pico, one pass, batches of {self.batch_size} x "
-            f"128 tokens, rate {self.rate:g}, schedule {self.schedule}"
+            f"its last {self.windows[0]:.0%} only (so copies stand farther apart where they end "
+            f"later); pico, one pass, batches of {self.batch_size} x 128 tokens, rate "
+            f"{self.rate:g}, schedule {self.schedule}"
         )
 
     def units(self, seed: int, threads: int) -> Units:
@@ -125,15 +128,18 @@ class Timing:
 
     def conditions(self, rows: Sequence[Row]) -> list[Condition]:
         """Early facts were known and are forgotten, late ones are not, and there is an order."""
+        known = [row["then"] for row in rows]
         late = [row["recall"][-1] - row["recall"][0] for row in rows]
         lost = [row["then"] - row["recall"][0] for row in rows]
-        slopes = [float(np.polyfit(row["last"][:-1], row["recall"][:-1], 1)[0]) for row in rows]
+        slopes = [float(np.polyfit(row["last"], row["recall"], 1)[0]) for row in rows]
         return [
+            Condition("recall of facts seen early only, when their part was over", known,
+                      _KNOWN, 0.1),
             Condition("recall of facts seen early only, when their part was over less at the end",
                       lost, 0.0, 0.1),
             Condition("recall, seen late less seen early only", late, 0.0, 0.1),
-            Condition("slope of recall on the place of the last copy (share of the corpus), "
-                      "facts that come from the beginning on", slopes, 0.0, 0.1),
+            Condition("slope of recall on the place of the last copy (share of the corpus)",
+                      slopes, 0.0, 0.1),
         ]  # fmt: skip
 
     def picture(self, rows: Sequence[Row]) -> Picture:
