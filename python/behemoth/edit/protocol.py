@@ -29,6 +29,7 @@ __all__ = [
     "EditMethod",
     "Effort",
     "Family",
+    "Foreseeing",
     "Goal",
     "MethodInfo",
     "Remembering",
@@ -228,6 +229,22 @@ class Remembering(Protocol):
 
     def recall(self, memory: Mapping[str, Tensor]) -> None:
         """Remember what `memory` gave, in place of what it does."""
+        ...
+
+
+@runtime_checkable
+class Foreseeing(Protocol):
+    """What gives the deltas of a sequence and can work on several of the next plans at once.
+
+    Its deltas are those that it would give of each plan by itself, but for rounding.
+    """
+
+    def __call__(self, plan: EditPlan) -> EditDelta:
+        """The delta of the next plan."""
+        ...
+
+    def ahead(self, plans: Sequence[EditPlan]) -> None:
+        """Which plans come next, in their order, each with the deltas before it in the model."""
         ...
 
 

@@ -23,7 +23,7 @@ from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import replacing
 from behemoth.support.progress import Step
 
-from .protocol import EditContext, EditMethod, Remembering, answers
+from .protocol import EditContext, EditMethod, Foreseeing, Remembering, answers
 from .record import EditRecord, FailedEdit
 
 if TYPE_CHECKING:
@@ -99,6 +99,8 @@ def carry_out_in_sequence(
     try:
         for end in _ends(record.checkpoints, done, len(singles)):
             sums.settle()
+            if isinstance(delta_of, Foreseeing):
+                delta_of.ahead(singles[done:end])
             for place in range(done, end):
                 delta = delta_of(singles[place])
                 if delta.failure is None:

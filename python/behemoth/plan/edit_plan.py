@@ -342,15 +342,26 @@ def hash_plan(request: EditRequest, spec_hash: str, frames: Iterable[pl.DataFram
 
 
 def _hash_column(digest: Any, column: pl.Series) -> None:
-    digest.update(np.packbits(column.is_null().to_numpy()).tobytes())
-    if column.dtype == _TOKENS:
-        digest.update(column.list.len().fill_null(0).to_numpy().astype("<u4").tobytes())
-        column = column.drop_nulls().list.explode() if column.len() else pl.Series(dtype=pl.UInt32)
-        column = column.drop_nulls()
-    if column.dtype == pl.String:
-        digest.update("\0".join(column.fill_null("").to_list()).encode())
+    # A plan of one edit is a few rows, and what Polars takes to start is most of the time of a
+    # call: so nulls are looked for where there are some alone.
+    if column.null_count():
+        nulls = column.is_null().to_numpy()
     else:
-        digest.update(column.cast(pl.UInt64).fill_null(0).to_numpy().astype("<u8").tobytes())
+        nulls = np.zeros(column.len(), bool)
+    digest.update(np.packbits(nulls).tobytes())
+    if column.dtype == _TOKENS:
+        digest.update(_filled(column.list.len(), 0).to_numpy().astype("<u4").tobytes())
+        column = column.explode() if column.len() else pl.Series(dtype=pl.UInt32)
+        column = column.drop_nulls() if column.null_count() else column
+    if column.dtype == pl.String:
+        digest.update("\0".join(_filled(column, "").to_list()).encode())
+    else:
+        digest.update(_filled(column.cast(pl.UInt64), 0).to_numpy().astype("<u8").tobytes())
+
+
+def _filled(column: pl.Series, value: int | str) -> pl.Series:
+    """The column, with a value in the place of nulls."""
+    return column.fill_null(value) if column.null_count() else column
 
 
 def _is_there(place: Path, plan_hash: str, force: bool) -> bool:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 from transformers import DynamicCache, GPTNeoXForCausalLM
 
 from behemoth.corpus.tokens import END_OF_DOCUMENT, PADDING, PERIOD
@@ -207,7 +208,7 @@ def device_of(model: PreTrainedModel, device: torch.device | str | None = None) 
 
 
 @contextmanager
-def evaluating(model: PreTrainedModel) -> Generator[None]:
+def evaluating(model: nn.Module) -> Generator[None]:
     """Without dropout, and as it was afterwards."""
     training = model.training
     model.eval()

@@ -1,13 +1,15 @@
 """GRACE: its codebook against the published rules in plain Python, and what edits leave behind."""
 
 import math
+from contextlib import ExitStack
 
 import pytest
 import torch
 
 from behemoth import ArgumentError
-from behemoth.edit.methods.grace import Entries, Grace, _Search
-from behemoth.edit.protocol import EditContext, Remembering
+from behemoth.edit.memory.entries import Entries
+from behemoth.edit.methods.grace import Grace, _Search
+from behemoth.edit.protocol import EditContext, Foreseeing, Remembering
 
 
 @pytest.fixture
@@ -178,6 +180,78 @@ def test_an_edit_that_breaks_down_leaves_the_codebook_as_it_was(model, compiled,
     delta = going(second)
     assert delta.failure == "loss nan of a value" and not delta.changes
     assert all(torch.equal(going.memory()[name], kept[name]) for name in kept)
+
+
+def carried_out(method, model, plans, context, ahead):
+    """The deltas of a sequence, each in the model when the next is made, and what is remembered."""
+    going = method.in_sequence(model, context)
+    assert isinstance(going, Foreseeing)
+    if ahead:
+        going.ahead(plans)
+    deltas = []
+    with ExitStack() as applied:
+        for plan in plans:
+            deltas.append(going(plan))
+            applied.enter_context(deltas[-1].apply(model))
+    return deltas, going.memory()
+
+
+@pytest.mark.parametrize("epsilon", [0.01, 0.3, 1.0])
+@pytest.mark.parametrize("again", [False, True])
+def test_values_found_together_are_those_of_edits_by_themselves(
+    model, compiled, small_corpus, epsilon, again, monkeypatch
+):
+    searches = []
+    run = _Search.run
+    monkeypatch.setattr(
+        _Search, "run", lambda self, context: searches.append(len(self.books)) or run(self, context)
+    )
+    context = EditContext(small_corpus)
+    method = Grace(layer=1, epsilon=epsilon, steps=6)
+    plans = compiled(12, seed=2).singles()
+    if again:  # the same facts once more, to other objects
+        plans += compiled(12, seed=3).singles()
+    alone, kept = carried_out(method, model, plans, context, ahead=False)
+    assert searches == [1] * len(plans)
+    searches.clear()
+    together, found = carried_out(method, model, plans, context, ahead=True)
+    assert sum(searches) == len(plans)
+    assert max(searches) > 1 or epsilon == 1.0
+    if epsilon == 1.0:
+        assert len(searches) > 1, "entries reach others here"
+    for name in kept:
+        torch.testing.assert_close(found[name], kept[name], rtol=1e-9, atol=1e-12)
+    for one, other in zip(alone, together, strict=True):
+        assert one.plan_hash == other.plan_hash
+        [mine], [yours] = one.of_modules.values(), other.of_modules.values()
+        for name, part in mine.parts().items():
+            torch.testing.assert_close(yours.parts()[name], part, rtol=1e-9, atol=1e-12)
+
+
+def test_edits_behind_one_that_breaks_down_do_not_see_its_entries(
+    model, compiled, small_corpus, monkeypatch
+):
+    context, method = EditContext(small_corpus), Grace(layer=1, epsilon=0.05, steps=4)
+    plans = compiled(6, seed=2).singles()
+    losses, bad = _Search._losses, plans[2].plan_hash
+
+    def breaking(self, values):
+        found = losses(self, values)
+        hashes = [plan.plan_hash for plan in self.plans]
+        if bad in hashes:
+            place = hashes.index(bad)
+            first = sum(map(len, self.chosen[:place]))
+            found = found.clone()
+            found[first : first + len(self.chosen[place])] = torch.nan
+        return found
+
+    monkeypatch.setattr(_Search, "_losses", breaking)
+    alone, kept = carried_out(method, model, plans, context, ahead=False)
+    together, found = carried_out(method, model, plans, context, ahead=True)
+    assert [delta.failure is not None for delta in alone] == [False, False, True] + [False] * 3
+    assert [delta.failure for delta in together] == [delta.failure for delta in alone]
+    for name in kept:
+        torch.testing.assert_close(found[name], kept[name], rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,8 @@ class Tail:
         What goes into the matrix at the places.
     outputs : float [p, o]
         What it gives there.
+    seen : float [n, T, i]
+        What goes into it at all tokens.
     """
 
     def __init__(
@@ -74,7 +76,8 @@ class Tail:
             outer = entered.enter_context(watching(model.get_submodule(architecture.block(layer))))
             self._calls = entered.enter_context(self._blocks.noting())
             backbone(model)(input_ids=tokens_nt, use_cache=False)
-            self.inputs, self.outputs = inner["input"][places], inner["output"][places]
+            self.seen = inner["input"]
+            self.inputs, self.outputs = self.seen[places], inner["output"][places]
             self._stream, self._from = outer["output"], self._behind(self.outputs)
 
     def losses(self, given_po: Tensor) -> Tensor:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.delta.delta import EditDelta
-from behemoth.delta.module import Codebook
 from behemoth.edit.gradient.method import check_kinds
-from behemoth.edit.memory.growing import GrowingRows
+from behemoth.edit.memory.entries import Entries, Reach
 from behemoth.edit.parametrise import chosen_layers
 from behemoth.edit.protocol import EditContext, Effort, MethodInfo, settings_of
 from behemoth.model.architecture import Architecture
@@ -20,18 +21,14 @@ from behemoth.support.errors import ArgumentError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from behemoth.edit.batch import Rows
     from behemoth.plan.edit_plan import EditPlan
 
-__all__ = ["Entries", "Grace"]
+__all__ = ["Grace"]
 
+_TOGETHER = 32  # edits of a sequence whose values are found at once, at most
 _WORDINGS = 4  # of an edited fact, at most as a rule
 _SENTENCE = 8  # tokens
 _ACTIVATIONS = 68  # bytes for each token and unit of width, see locate/method.py
-# A radius that ends at a key has to hold it, whatever is rounded on the way there.
-_SLACK = 1e-6
-# More than a term of a sum of products in float64 is rounded by.
-_ROUNDED = 1e-15
 
 
 @dataclass(frozen=True)
@@ -109,7 +106,15 @@ class Grace:
         self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
     ) -> list[EditDelta]:
         """One codebook for each plan; values of all of them are found together."""
-        return self._extended(model, plans, [Entries() for _ in plans], context)
+        from behemoth.recall.generation import evaluating
+
+        check_kinds(self, plans)
+        with evaluating(model):
+            search = _Search(self, model, plans)
+            for _ in plans:
+                search.take(Entries())
+            found = search.run(context)
+        return [delta for delta, _ in found]
 
     def in_sequence(
         self, model: nn.Module, context: EditContext
@@ -126,50 +131,33 @@ class Grace:
         [layer] = chosen_layers(model, (self.layer,))
         return layer
 
-    def _extended(
-        self,
-        model: nn.Module,
-        plans: Sequence[EditPlan],
-        books: Sequence[Entries],
-        context: EditContext,
-    ) -> list[EditDelta]:
-        """Add the edits of each plan to its entries; what failed leaves them as they were."""
-        from behemoth.edit.batch import edit_rows_of
-
-        check_kinds(self, plans)
-        training = model.training
-        model.eval()
-        try:
-            search = _Search(self, model, books, [edit_rows_of(plan, "answer") for plan in plans])
-            failures, traces = search.run(context)
-        finally:
-            model.train(training)
-        return [
-            EditDelta(
-                changes={} if failure else {self.module(model): book.codebook()},
-                method=self.info.name,
-                settings=settings_of(self),
-                plan_hash=plan.plan_hash,
-                seed=context.seed,
-                failure=failure,
-                trace=[] if failure else trace,
-            )
-            for plan, book, failure, trace in zip(plans, books, failures, traces, strict=True)
-        ]
-
 
 class _Sequence:
-    """Gives the deltas of a sequence, each the whole codebook so far."""
+    """Gives the deltas of a sequence, each the whole codebook so far.
+
+    Values of edits whose entries and tokens have nothing to do with each other are found together,
+    as far as the plans that come next are known.
+    """
 
     def __init__(self, method: Grace, model: nn.Module, context: EditContext) -> None:
         self.method, self.model, self.context = method, model, context
         self.entries = Entries()
+        self._coming: deque[EditPlan] = deque()
+        self._found: deque[tuple[EditDelta, Entries]] = deque()
+        self._together = 1
+
+    def ahead(self, plans: Sequence[EditPlan]) -> None:
+        """These come next."""
+        self._coming, self._together = deque(plans), _TOGETHER
+        self._found.clear()
 
     def __call__(self, plan: EditPlan) -> EditDelta:
-        grown = self.entries.copy()
-        [delta] = self.method._extended(self.model, [plan], [grown], self.context)
-        if delta.failure is None:
-            self.entries = grown
+        if not (self._coming and self._coming[0] is plan):
+            self.ahead([plan])
+        if not self._found:
+            self._search()
+        self._coming.popleft()
+        delta, self.entries = self._found.popleft()
         self.context.progress(1, 1)
         return delta
 
@@ -192,116 +180,27 @@ class _Sequence:
             answers = memory["answers"][:, 0].tolist()
             self.entries = Entries(keys, values, radii, answers)
 
+    def _search(self) -> None:
+        """Find the next deltas: of the plans that come, as many as go together."""
+        from behemoth.recall.generation import evaluating
 
-class Entries:
-    """A codebook that grows, with the token that each entry is to have said.
+        plans = list(itertools.islice(self._coming, self._together))
+        check_kinds(self.method, plans)
+        with evaluating(self.model):
+            search = _Search(self.method, self.model, plans)
+            while (count := search.take_in_turn(self.entries)) < len(plans):
+                plans = plans[:count]  # rows of the others would go along at every step
+                search = _Search(self.method, self.model, plans)
+            for delta, entries in search.run(self.context):
+                self._found.append((delta, entries))
+                if delta.failure is not None:
+                    # Those behind it found its entries in the codebook, which do not stay there.
+                    self._found[-1] = delta, self._before(len(self._found) - 1)
+                    break
+        self._together = min(_TOGETHER, 2 * len(self._found))
 
-    Its tensors are replaced and never written to, so that deltas may hold them.
-    """
-
-    def __init__(
-        self,
-        keys: Tensor | None = None,
-        values: Tensor | None = None,
-        radii: Tensor | None = None,
-        answers: Sequence[int] = (),
-    ) -> None:
-        self.values, self.radii = values, radii
-        self.answers = list(answers)
-        self._keys = None if keys is None else GrowingRows(keys)
-        self._squares = None if keys is None else GrowingRows(keys.square().sum(1))
-
-    def __len__(self) -> int:
-        return len(self.answers)
-
-    def copy(self) -> Entries:
-        """Another one that begins with the same."""
-        other = Entries(None, self.values, self.radii, self.answers)
-        other._keys, other._squares = self._keys, self._squares
-        return other
-
-    @property
-    def keys(self) -> Tensor | None:
-        """What the entries are found by: float64 [n, i]."""
-        return None if self._keys is None else self._keys.rows
-
-    def codebook(self) -> Codebook:
-        """The change of the module."""
-        assert self.keys is not None and self.values is not None and self.radii is not None
-        return Codebook(self.keys, self.values, self.radii)
-
-    def nearest(self, keys_mi: Tensor) -> list[tuple[int, float]]:
-        """The entry that is nearest to each key, of those that answer, and the distance.
-
-        Parameters
-        ----------
-        keys_mi : float64 [m, i]
-        """
-        import torch
-
-        assert self._keys is not None and self._squares is not None and self.radii is not None
-        known_ni, known_n = self._keys.rows, self._squares.rows
-        # By one product for all entries, which reads each once; what rounding may have put in
-        # the wrong order is subtracted entry by entry.
-        sums_mn = known_n + keys_mi.square().sum(1, keepdim=True)
-        squares_mn = (sums_mn - 2 * keys_mi @ known_ni.T).masked_fill(self.radii < 0, torch.inf)
-        slack_mn = _ROUNDED * known_ni.shape[1] * sums_mn
-        least_m1 = (squares_mn + slack_mn).amin(1, keepdim=True)
-        found = []
-        for key, near in zip(keys_mi, squares_mn - slack_mn <= least_m1, strict=True):
-            [places] = near.nonzero(as_tuple=True)
-            distances = (known_ni[places] - key).norm(dim=1)
-            best = int(distances.argmin())
-            found.append((int(places[best]), float(distances[best])))
-        return found
-
-    def take(self, key: Tensor, answer: int, value: Tensor, epsilon: float) -> None:
-        """Make room for a key and its answer.
-
-        Parameters
-        ----------
-        key : float64 [i]
-        answer : int
-            The token to be said there.
-        value : float [o]
-            What a new entry begins with.
-        epsilon : float
-            The radius of an entry that is far from all others.
-        """
-        if not self.answers:
-            self._add(key, answer, value, epsilon)
-            return
-        assert self.radii is not None
-        [(place, distance)] = self.nearest(key[None])
-        radius = float(self.radii[place])
-        if distance > epsilon + radius:
-            self._add(key, answer, value, epsilon)
-        elif self.answers[place] == answer:
-            self._set_radius(place, max(radius, distance * (1 + _SLACK)))
-        elif distance <= _SLACK * float(key.norm()):
-            self.answers[place] = answer  # the same prompt again: its latest answer counts
-        else:
-            self._set_radius(place, distance / 2 * (1 - _SLACK))
-            self._add(key, answer, value, distance / 2)
-
-    def _set_radius(self, place: int, radius: float) -> None:
-        assert self.radii is not None
-        self.radii = self.radii.clone()
-        self.radii[place] = radius
-
-    def _add(self, key: Tensor, answer: int, value: Tensor, radius: float) -> None:
-        import torch
-
-        own, square = key.new_tensor([radius]), key.square().sum()[None]
-        if self._keys is None or self._squares is None or self.values is None or self.radii is None:
-            self._keys, self._squares = GrowingRows(key[None]), GrowingRows(square)
-            self.values, self.radii = value[None], own
-        else:
-            self._keys = self._keys.with_more(key[None])
-            self._squares = self._squares.with_more(square)
-            self.values = torch.cat([self.values, value[None]])
-            self.radii = torch.cat([self.radii, own])
-        self.answers.append(answer)
+    def _before(self, place: int) -> Entries:
+        return self._found[place - 1][1] if place else self.entries
 
 
 class _Search:
@@ -315,63 +214,94 @@ class _Search:
     o outputs.
     """
 
-    def __init__(
-        self, method: Grace, model: nn.Module, books: Sequence[Entries], each: Sequence[Rows]
-    ) -> None:
-        """Take up the rows of each plan, and make room for them in its entries."""
+    def __init__(self, method: Grace, model: nn.Module, plans: Sequence[EditPlan]) -> None:
+        """See what goes into the matrix; entries are taken afterwards, plan by plan."""
         import torch
 
+        from behemoth.edit.batch import edit_rows_of
         from behemoth.edit.memory.rows import deciding
         from behemoth.edit.memory.tail import Tail
 
-        self.method, self.books = method, books
+        self.method, self.plans = method, plans
+        self.module = method.module(model)
         self.device = next(model.parameters()).device
+        each = [edit_rows_of(plan, "answer") for plan in plans]
         longest = max(rows.tokens.shape[1] for rows in each)
         padded = [rows.padded(longest) for rows in each]
         tokens_nt = torch.cat([rows.tokens for rows in padded]).to(self.device)
         labels_nt = torch.cat([rows.labels for rows in padded]).to(self.device)
         row_p, column_p = deciding(labels_nt)
-        self.row_p, said = row_p, labels_nt[row_p, column_p + 1].tolist()
+        self.row_p, self.said = row_p, labels_nt[row_p, column_p + 1].tolist()
         self.tail = Tail(model, method.layer_of(model), tokens_nt, labels_nt, (row_p, column_p))
-        keys_pi, values_po = self.tail.inputs.double(), widened(self.tail.outputs)
-        # Which entries of its book a plan's rows look at, and the places of these in the batch.
+        self.rows = _slices(len(rows) for rows in each)
+        self.places = _slices(len(deciding(rows.labels)[0]) for rows in each)
+        last_n = torch.zeros_like(tokens_nt[:, 0]).scatter_reduce(0, row_p, column_p, "amax")
+        # What comes later is read by no token that decides.
+        self.read_nt = torch.arange(longest, device=self.device) <= last_n[:, None]
+        # Of each plan: its book, and which entries of that its rows look at.
+        self.books: list[Entries] = []
         self.chosen: list[list[int]] = []
-        entry_p: list[int] = []
-        first = count = 0
-        for book, rows in zip(books, each, strict=True):
-            mine = slice(first, first + len(deciding(rows.labels)[0]))
-            for key, value, token in zip(keys_pi[mine], values_po[mine], said[mine], strict=True):
-                book.take(key, token, value, method.epsilon * float(key.norm()))
-            # Entries that came later may be nearer.
-            owners = [place for place, _ in book.nearest(keys_pi[mine])]
-            own = sorted(set(owners))
-            entry_p += [count + own.index(owner) for owner in owners]
-            self.chosen.append(own)
-            first, count = mine.stop, count + len(own)
-        self.entry_p = torch.tensor(entry_p, device=self.device)
+        self._entry_p: list[int] = []
+        self._in_turn = False
 
-    def run(self, context: EditContext) -> tuple[list[str | None], list[list[dict[str, Any]]]]:
-        """Find the values; gives why there are none, and the losses by step, plan by plan."""
+    def take(self, book: Entries) -> None:
+        """Make room in a book for the rows of the next plan."""
+        method, mine = self.method, self.places[len(self.books)]
+        keys_pi, values_po = self.tail.inputs[mine].double(), widened(self.tail.outputs[mine])
+        for key, value, token in zip(keys_pi, values_po, self.said[mine], strict=True):
+            book.take(key, token, value, method.epsilon * float(key.norm()))
+        # Entries that came later may be nearer.
+        owners = [place for place, _ in book.nearest(keys_pi)]
+        own, first = sorted(set(owners)), sum(map(len, self.chosen))
+        self._entry_p += [first + own.index(owner) for owner in owners]
+        self.books.append(book)
+        self.chosen.append(own)
+
+    def take_in_turn(self, book: Entries) -> int:
+        """Take plans as if each came after the values of those before it; gives how many can.
+
+        A plan cannot if one of its tokens, or an entry of its own, has been within reach of an
+        entry that those before it made or moved: what it begins with would be another.
+        """
+        self._in_turn, changed = True, Reach()
+        for number, rows in enumerate(self.rows):
+            if changed.holds(self.tail.seen[rows][self.read_nt[rows]].double()):
+                return number
+            before, book = book, book.copy()
+            self.take(book)
+            if changed.among(self.chosen[-1]):
+                return number
+            changed.add(before, book, self.chosen[-1])
+        return len(self.rows)
+
+    def run(self, context: EditContext) -> list[tuple[EditDelta, Entries]]:
+        """Find the values: the delta of each plan, and its book with them."""
         import torch
 
         start = torch.cat([
             book.codebook().values[own] for book, own in zip(self.books, self.chosen, strict=True)
         ])  # fmt: skip
+        self.entry_p = torch.tensor(self._entry_p, device=self.device)
         values_eo, losses = self._adam(start, context)
-        failures: list[str | None] = []
-        traces: list[list[dict[str, Any]]] = []
-        first = 0
-        for book, own in zip(self.books, self.chosen, strict=True):
-            mine = slice(first, first + len(own))
-            places = torch.tensor(own, device=self.device)
-            book.values = book.codebook().values.index_copy(0, places, values_eo[mine])
+        found: list[tuple[EditDelta, Entries]] = []
+        everything = list(itertools.chain.from_iterable(self.chosen))
+        mines = _slices(map(len, self.chosen))
+        for plan, book, mine in zip(self.plans, self.books, mines, strict=True):
+            known = slice(0, mine.stop) if self._in_turn else mine
+            book.set_values(everything[known], values_eo[known])
             bad = [float(x) for x in losses[-1][mine] if not math.isfinite(float(x))]
-            failures.append(f"loss {bad[0]} of a value" if bad else None)
-            traces.append(
-                [{"step": n, "loss": float(loss[mine].mean())} for n, loss in enumerate(losses)]
+            trace = [{"step": n, "loss": float(loss[mine].mean())} for n, loss in enumerate(losses)]
+            delta = EditDelta(
+                changes={} if bad else {self.module: book.codebook()},
+                method=self.method.info.name,
+                settings=settings_of(self.method),
+                plan_hash=plan.plan_hash,
+                seed=context.seed,
+                failure=f"loss {bad[0]} of a value" if bad else None,
+                trace=[] if bad else trace,
             )
-            first += len(own)
-        return failures, traces
+            found.append((delta, book))
+        return found
 
     def _adam(self, start_eo: Tensor, context: EditContext) -> tuple[Tensor, list[Tensor]]:
         """Values [e, o], and the loss of each of them after every step [e]."""
@@ -409,3 +339,9 @@ class _Search:
             0, self.entry_p, torch.ones_like(loss_p)
         )
         return loss_p.new_zeros(len(values_eo)).index_add(0, self.entry_p, loss_p) / share_e
+
+
+def _slices(lengths: Iterable[int]) -> list[slice]:
+    """Where parts of these lengths lie, one behind the other."""
+    ends = [0, *itertools.accumulate(lengths)]
+    return [slice(first, end) for first, end in itertools.pairwise(ends)]

@@ -1,0 +1,185 @@
+"""Entries of a codebook that grows: which key gets one, how far it reaches, and what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from behemoth.delta.module import Codebook
+
+from .growing import GrowingRows
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Entries", "Reach"]
+
+# A radius that ends at a key has to hold it, whatever is rounded on the way there.
+_SLACK = 1e-6
+# More than a term of a sum of products in float64 is rounded by.
+_ROUNDED = 1e-15
+
+
+class Entries:
+    """A codebook that grows, with the token that each entry is to have said.
+
+    Its tensors are replaced and never written to, so that deltas may hold them.
+    """
+
+    def __init__(
+        self,
+        keys: Tensor | None = None,
+        values: Tensor | None = None,
+        radii: Tensor | None = None,
+        answers: Sequence[int] = (),
+    ) -> None:
+        self.values, self.radii = values, radii
+        self.answers = list(answers)
+        self._keys = None if keys is None else GrowingRows(keys)
+        self._squares = None if keys is None else GrowingRows(keys.square().sum(1))
+
+    def __len__(self) -> int:
+        return len(self.answers)
+
+    def copy(self) -> Entries:
+        """Another one that begins with the same."""
+        other = Entries(None, self.values, self.radii, self.answers)
+        other._keys, other._squares = self._keys, self._squares
+        return other
+
+    @property
+    def keys(self) -> Tensor | None:
+        """What the entries are found by: float64 [n, i]."""
+        return None if self._keys is None else self._keys.rows
+
+    def codebook(self) -> Codebook:
+        """The change of the module."""
+        assert self.keys is not None and self.values is not None and self.radii is not None
+        return Codebook(self.keys, self.values, self.radii)
+
+    def nearest(self, keys_mi: Tensor) -> list[tuple[int, float]]:
+        """The entry that is nearest to each key, of those that answer, and the distance.
+
+        Parameters
+        ----------
+        keys_mi : float64 [m, i]
+        """
+        import torch
+
+        assert self._keys is not None and self._squares is not None and self.radii is not None
+        known_ni, known_n = self._keys.rows, self._squares.rows
+        # By one product for all entries, which reads each once; what rounding may have put in
+        # the wrong order is subtracted entry by entry.
+        sums_mn = known_n + keys_mi.square().sum(1, keepdim=True)
+        squares_mn = (sums_mn - 2 * keys_mi @ known_ni.T).masked_fill(self.radii < 0, torch.inf)
+        slack_mn = _ROUNDED * known_ni.shape[1] * sums_mn
+        least_m1 = (squares_mn + slack_mn).amin(1, keepdim=True)
+        found = []
+        for key, near in zip(keys_mi, squares_mn - slack_mn <= least_m1, strict=True):
+            [places] = near.nonzero(as_tuple=True)
+            distances = (known_ni[places] - key).norm(dim=1)
+            best = int(distances.argmin())
+            found.append((int(places[best]), float(distances[best])))
+        return found
+
+    def take(self, key: Tensor, answer: int, value: Tensor, epsilon: float) -> None:
+        """Make room for a key and its answer.
+
+        Parameters
+        ----------
+        key : float64 [i]
+        answer : int
+            The token to be said there.
+        value : float [o]
+            What a new entry begins with.
+        epsilon : float
+            The radius of an entry that is far from all others.
+        """
+        if not self.answers:
+            self._add(key, answer, value, epsilon)
+            return
+        assert self.radii is not None
+        [(place, distance)] = self.nearest(key[None])
+        radius = float(self.radii[place])
+        if distance > epsilon + radius:
+            self._add(key, answer, value, epsilon)
+        elif self.answers[place] == answer:
+            self._set_radius(place, max(radius, distance * (1 + _SLACK)))
+        elif distance <= _SLACK * float(key.norm()):
+            self.answers[place] = answer  # the same prompt again: its latest answer counts
+        else:
+            self._set_radius(place, distance / 2 * (1 - _SLACK))
+            self._add(key, answer, value, distance / 2)
+
+    def set_values(self, places: Sequence[int], values: Tensor) -> None:
+        """Have some entries answer with other values, [n, o]."""
+        import torch
+
+        assert self.values is not None
+        index = torch.tensor(places, device=self.values.device)
+        self.values = self.values.index_copy(0, index, values)
+
+    def _set_radius(self, place: int, radius: float) -> None:
+        assert self.radii is not None
+        self.radii = self.radii.clone()
+        self.radii[place] = radius
+
+    def _add(self, key: Tensor, answer: int, value: Tensor, radius: float) -> None:
+        import torch
+
+        own, square = key.new_tensor([radius]), key.square().sum()[None]
+        if self._keys is None or self._squares is None or self.values is None or self.radii is None:
+            self._keys, self._squares = GrowingRows(key[None]), GrowingRows(square)
+            self.values, self.radii = value[None], own
+        else:
+            self._keys = self._keys.with_more(key[None])
+            self._squares = self._squares.with_more(square)
+            self.values = torch.cat([self.values, value[None]])
+            self.radii = torch.cat([self.radii, own])
+        self.answers.append(answer)
+
+
+class Reach:
+    """What entries that were made or moved answer, or answered before."""
+
+    def __init__(self) -> None:
+        self._places: set[int] = set()
+        self._keys: list[Tensor] = []
+        self._radii: list[Tensor] = []
+
+    def add(self, before: Entries, after: Entries, own: Sequence[int]) -> None:
+        """Take in what some keys changed of a book.
+
+        Parameters
+        ----------
+        before, after : Entries
+            Without these keys, and with them.
+        own : sequence of int
+            Entries whose values they get: these change as well.
+        """
+        import torch
+
+        assert after.keys is not None and after.radii is not None
+        count = len(before)
+        moved = set(own) | set(range(count, len(after)))
+        wide = after.radii
+        if before.radii is not None:
+            moved |= set((after.radii[:count] != before.radii).nonzero()[:, 0].tolist())
+            wide = torch.cat([torch.maximum(before.radii, after.radii[:count]), wide[count:]])
+        self._places |= moved
+        places = torch.tensor(sorted(moved), device=wide.device)
+        self._keys.append(after.keys[places])
+        self._radii.append(wide[places] * (1 + _SLACK))
+
+    def among(self, places: Sequence[int]) -> bool:
+        """Whether some entries are of these."""
+        return not self._places.isdisjoint(places)
+
+    def holds(self, keys_mi: Tensor) -> bool:
+        """Whether one of them reaches some keys, float64 [m, i]."""
+        import torch
+
+        if not self._keys:
+            return False
+        distances_mc = torch.cdist(keys_mi, torch.cat(self._keys))
+        return bool((distances_mc <= torch.cat(self._radii)).any())
