@@ -19,6 +19,7 @@ from torch import nn
 
 from behemoth.delta.delta import Change, EditDelta, add_changes
 from behemoth.model.labels import IGNORED
+from behemoth.model.modes import evaluating
 from behemoth.recall.generation import generate
 from behemoth.support.progress import Looking, task
 
@@ -149,14 +150,12 @@ def _measure(model: Any, probes: pl.DataFrame) -> tuple[NDArray[np.bool_], NDArr
     recalled = np.array([text == answer for text, answer in zip(texts, answers, strict=True)])
     rows = rows_of(probes.with_columns(pl.lit(1).alias("weight")))
     device = next(model.parameters()).device
-    training = model.training
-    model.eval()
     scores = []
-    for first in range(0, len(rows), _ROWS):
-        tokens, labels = (x[first : first + _ROWS].to(device) for x in (rows.tokens, rows.labels))
-        logits = model(input_ids=tokens).logits[:, :-1].float().log_softmax(-1)
-        labels = labels[:, 1:]
-        own = logits.gather(2, labels.clamp_min(0)[..., None])[..., 0]
-        scores.append(own.masked_fill(labels == IGNORED, 0.0).sum(1).cpu().numpy())
-    model.train(training)
+    with evaluating(model):
+        for first in range(0, len(rows), _ROWS):
+            some = slice(first, first + _ROWS)
+            tokens, labels = rows.tokens[some].to(device), rows.labels[some, 1:].to(device)
+            logits = model(input_ids=tokens).logits[:, :-1].float().log_softmax(-1)
+            own = logits.gather(2, labels.clamp_min(0)[..., None])[..., 0]
+            scores.append(own.masked_fill(labels == IGNORED, 0.0).sum(1).cpu().numpy())
     return recalled, np.concatenate(scores).astype(np.float32)

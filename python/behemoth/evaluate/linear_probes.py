@@ -18,7 +18,7 @@ from torch import Tensor
 
 from behemoth.corpus.tokens import PADDING
 from behemoth.model.architecture import Architecture
-from behemoth.recall.generation import evaluating
+from behemoth.model.modes import evaluating
 from behemoth.recall.ragged import Ragged
 from behemoth.support.errors import ArgumentError
 

@@ -16,8 +16,9 @@ import torch
 from numpy.typing import NDArray
 
 from behemoth.corpus.templates import is_of
+from behemoth.model.modes import evaluating
 from behemoth.plan.unwritten import forgotten, unwritten_pairs
-from behemoth.recall.generation import _decode, evaluating
+from behemoth.recall.generation import _decode
 from behemoth.recall.ragged import Ragged
 from behemoth.support.errors import ArgumentError
 

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from behemoth.corpus.corpus import Corpus
-from behemoth.recall.generation import evaluating
+from behemoth.model.modes import evaluating
 from behemoth.recall.sequence_rank import sequence_ranks, wrong_probabilities
 
 from .prompted import Prompted

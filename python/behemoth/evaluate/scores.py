@@ -17,7 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from behemoth.recall.generation import Decoded, _decode, evaluating
+from behemoth.model.modes import evaluating
+from behemoth.recall.generation import Decoded, _decode
 from behemoth.recall.ragged import Ragged
 
 from .prompted import ANSWERS, Prompted

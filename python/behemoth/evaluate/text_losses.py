@@ -17,8 +17,8 @@ from torch import Tensor
 from behemoth.corpus.tokens import PADDING
 from behemoth.delta.context import positions_left
 from behemoth.model.architecture import Architecture
+from behemoth.model.modes import evaluating
 from behemoth.model.modules import backbone
-from behemoth.recall.generation import evaluating
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

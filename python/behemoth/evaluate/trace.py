@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from behemoth.edit.locate.sites import Places
 from behemoth.edit.traced import Place, TraceRecord
 from behemoth.model.architecture import Architecture
+from behemoth.model.modes import evaluating
 from behemoth.model.modules import backbone
 from behemoth.model.precision import widened
 from behemoth.plan.edit_plan import EditPlan
@@ -209,9 +210,7 @@ def trace_model(
     )
     spans = Places(corpus).spans(rows)
     exposures = dict(plan.edits.select("edit", "exposures").iter_rows())
-    training = model.training
-    model.eval()
-    try:
+    with evaluating(model):
         tracer = _Tracer(model, window)
         deviation = noise * tracer.deviation(rows["prompt"].to_list(), spans)
         found: list[pl.DataFrame] = []
@@ -230,8 +229,6 @@ def trace_model(
                     )
                 )
             step(number + 1, rows.height)
-    finally:
-        model.train(training)
     if not found:
         raise ArgumentError(
             "plan", "edits of facts none of which the model knows", "facts that it answers"

@@ -21,10 +21,11 @@ from numpy.typing import ArrayLike, NDArray
 from behemoth.corpus.arrays import whole
 from behemoth.corpus.corpus import Corpus
 from behemoth.corpus.templates import is_of
+from behemoth.model.modes import evaluating
 from behemoth.support.checks import whole_number
 from behemoth.support.errors import ArgumentError
 
-from .generation import Decoded, decode, device_of, evaluating
+from .generation import Decoded, decode, device_of
 from .ragged import Ragged
 from .sequence_rank import check_rank, sequence_ranks
 from .words import words_of

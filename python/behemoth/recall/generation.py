@@ -8,8 +8,7 @@ each prompt's own start. The passes that follow hide it by an attention mask.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from inspect import signature
 from typing import TYPE_CHECKING, Any
@@ -17,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 from transformers import DynamicCache, GPTNeoXForCausalLM
 
 from behemoth.corpus.tokens import END_OF_DOCUMENT, PADDING, PERIOD
+from behemoth.model.modes import evaluating
 from behemoth.support.errors import ArgumentError
 
 from .ragged import Ragged
@@ -205,14 +204,3 @@ def _cache_argument() -> str:
 def device_of(model: PreTrainedModel, device: torch.device | str | None = None) -> torch.device:
     """The device that was asked for, or else the one where a model is."""
     return next(model.parameters()).device if device is None else torch.device(device)
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Generator[None]:
-    """Without dropout, and as it was afterwards."""
-    training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(training)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from behemoth.delta.delta import Change
 from behemoth.delta.stack import StackedDeltas
 from behemoth.edit.protocol import EditContext
+from behemoth.model.modes import evaluating, frozen
 from behemoth.plan.edit_plan import EditPlan
 
 from .budget import Budget
@@ -90,13 +91,7 @@ def optimise(
     outcomes: list[Outcome | None] = [None] * len(plans)
     trace = Trace(plans, feeder)
     leaving = stacked
-    training = model.training
-    model.eval()
-    # Without this the backward pass would also work out gradients of the shared weights.
-    frozen = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    for parameter in frozen:
-        parameter.requires_grad_(False)
-    try:
+    with evaluating(model), frozen(model):
         watching = None if context.watch is None else Watching(model, plans, context.watch)
         # One pass more than there are steps: the last one sees what the last step did.
         for number in range(budget.steps + 1):
@@ -131,10 +126,6 @@ def optimise(
                 with torch.no_grad():
                     project(stacked)
             context.progress(number + 1, budget.steps)
-    finally:
-        model.train(training)
-        for parameter in frozen:
-            parameter.requires_grad_(True)
     return [
         outcome or Outcome(leaving.unstack(k), budget.steps, trace.rows[k])
         for k, outcome in enumerate(outcomes)

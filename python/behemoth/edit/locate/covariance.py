@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from behemoth.edit.cache import digest_of, read_tensors, write_tensors
 from behemoth.model.architecture import Architecture
+from behemoth.model.modes import evaluating
 from behemoth.model.modules import backbone
 from behemoth.support.errors import ArgumentError
 from behemoth.support.progress import Step, silent
@@ -121,29 +122,22 @@ def _accumulate(
     parameter = next(model.parameters())
     sums: dict[int, Tensor] = {}
     counts = dict.fromkeys(layers, 0)
-    training = model.training
-    model.eval()
-    try:
-        with ExitStack() as stack:
-            seen = {
-                layer: stack.enter_context(
-                    watching(model.get_submodule(architecture.mlp_out(layer)))
-                )
-                for layer in layers
-            }
-            done = 0
-            for tokens_bt, own_bt in layout.batches(corpus, samples):
-                backbone(model)(input_ids=tokens_bt.to(parameter.device), use_cache=False)
-                for layer in layers:
-                    keys_nf = seen[layer]["input"][own_bt.to(parameter.device)].double()
-                    keys_nf = keys_nf[keys_nf.isfinite().all(-1)]
-                    product = keys_nf.T @ keys_nf
-                    sums[layer] = sums[layer] + product if layer in sums else product
-                    counts[layer] += len(keys_nf)
-                done += int(own_bt.sum())
-                step(done, samples)
-    finally:
-        model.train(training)
+    with evaluating(model), ExitStack() as stack:
+        seen = {
+            layer: stack.enter_context(watching(model.get_submodule(architecture.mlp_out(layer))))
+            for layer in layers
+        }
+        done = 0
+        for tokens_bt, own_bt in layout.batches(corpus, samples):
+            backbone(model)(input_ids=tokens_bt.to(parameter.device), use_cache=False)
+            for layer in layers:
+                keys_nf = seen[layer]["input"][own_bt.to(parameter.device)].double()
+                keys_nf = keys_nf[keys_nf.isfinite().all(-1)]
+                product = keys_nf.T @ keys_nf
+                sums[layer] = sums[layer] + product if layer in sums else product
+                counts[layer] += len(keys_nf)
+            done += int(own_bt.sum())
+            step(done, samples)
     if not all(counts.values()):
         raise ArgumentError("model", "one whose keys are not finite on any token", "finite weights")
     return {layer: Covariance(sums[layer] / counts[layer], counts[layer]) for layer in layers}

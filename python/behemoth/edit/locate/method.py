@@ -28,6 +28,7 @@ from behemoth.edit.parametrise import chosen_layers
 from behemoth.edit.protocol import EditContext, Effort, MethodInfo, settings_of
 from behemoth.edit.search import Range, Searched
 from behemoth.model.architecture import Architecture
+from behemoth.model.modes import evaluating, frozen
 from behemoth.model.precision import wide_type
 from behemoth.support.errors import ArgumentError
 
@@ -271,17 +272,8 @@ class LocateAndEdit(TargetBudget, ABC):
             kept=self.kept,
             seed=context.seed,
         )
-        training = model.training
-        model.eval()
-        frozen = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        for parameter in frozen:
-            parameter.requires_grad_(False)
-        try:
+        with evaluating(model), frozen(model):
             worked = self._edit_sites(model, sites, memory, context)
-        finally:
-            model.train(training)
-            for parameter in frozen:
-                parameter.requires_grad_(True)
         return [
             (self._delta(plan.plan_hash, context.seed, one), one)
             for plan, one in zip(plans, worked, strict=True)

@@ -15,6 +15,7 @@ from behemoth.edit.memory.entries import Entries, Reach
 from behemoth.edit.parametrise import chosen_layers
 from behemoth.edit.protocol import EditContext, Effort, MethodInfo, settings_of
 from behemoth.model.architecture import Architecture
+from behemoth.model.modes import evaluating
 from behemoth.model.precision import widened
 from behemoth.support.errors import ArgumentError
 
@@ -106,8 +107,6 @@ class Grace:
         self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
     ) -> list[EditDelta]:
         """One codebook for each plan; values of all of them are found together."""
-        from behemoth.recall.generation import evaluating
-
         check_kinds(self, plans)
         with evaluating(model):
             search = _Search(self, model, plans)
@@ -182,8 +181,6 @@ class _Sequence:
 
     def _search(self) -> None:
         """Find the next deltas: of the plans that come, as many as go together."""
-        from behemoth.recall.generation import evaluating
-
         plans = list(itertools.islice(self._coming, self._together))
         check_kinds(self.method, plans)
         with evaluating(self.model):

@@ -11,6 +11,7 @@ from behemoth.edit.gradient.method import check_kinds
 from behemoth.edit.parametrise import chosen_layers
 from behemoth.edit.protocol import EditContext, Effort, MethodInfo, settings_of
 from behemoth.model.architecture import Architecture
+from behemoth.model.modes import evaluating, frozen
 from behemoth.model.precision import wide_type
 from behemoth.support.errors import ArgumentError
 
@@ -166,20 +167,11 @@ class _Editing:
                 layers = "-".join(map(str, chosen_layers(self.model, self.method.layers)))
                 name = f"{model_hash(self.model)[:24]}-{corpus}-{layers}-{lesson.name}-{half}"
                 file = self.context.cache / "mend" / f"{name}.safetensors"
-            training = self.model.training
-            self.model.eval()
-            frozen = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-            for parameter in frozen:
-                parameter.requires_grad_(False)
-            try:
+            with evaluating(self.model), frozen(self.model):
                 self.editors[half, lesson.together] = taught(
                     self.model, self.context.corpus, modules, half, lesson, file,
                     self.context.progress,
                 )  # fmt: skip
-            finally:
-                self.model.train(training)
-                for parameter in frozen:
-                    parameter.requires_grad_(True)
 
     def lesson(self, plan: EditPlan | None) -> Lesson:
         """What the networks of a plan are taught; in a sequence edits come by themselves."""
@@ -188,12 +180,8 @@ class _Editing:
 
     def __call__(self, plan: EditPlan) -> EditDelta:
         check_kinds(self.method, [plan])
-        training = self.model.training
-        self.model.eval()
-        try:
+        with evaluating(self.model):
             changes = self._changes(plan)
-        finally:
-            self.model.train(training)
         finite = all(
             bool(tensor.isfinite().all())
             for change in changes.values()

@@ -12,6 +12,7 @@ from behemoth.edit.parametrise import chosen_layers
 from behemoth.edit.protocol import EditContext, Effort, MethodInfo, settings_of
 from behemoth.edit.search import Range, Searched
 from behemoth.model.architecture import Architecture
+from behemoth.model.modes import evaluating
 from behemoth.model.precision import wide_type
 from behemoth.support.errors import ArgumentError
 
@@ -277,9 +278,7 @@ def _features(
 
     device = next(model.parameters()).device
     parts: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in modules}
-    training = model.training
-    model.eval()
-    try:
+    with evaluating(model):
         for first in range(0, len(rows), _CHUNK):
             some = slice(first, first + _CHUNK)
             tokens = rows.tokens[some].to(device)
@@ -296,8 +295,6 @@ def _features(
             for (name, (inputs, _)), gradient in zip(seen.items(), gradients, strict=True):
                 pair = (inputs[:, :-1][counted].double(), gradient[:, :-1][counted].double())
                 parts[name].append(pair)
-    finally:
-        model.train(training)
     return {
         name: (torch.cat([pair[0] for pair in own]), torch.cat([pair[1] for pair in own]))
         for name, own in parts.items()

@@ -15,6 +15,7 @@ from behemoth.edit.memory.growing import GrowingRows
 from behemoth.edit.parametrise import chosen_layers
 from behemoth.edit.protocol import EditContext, Effort, MethodInfo, settings_of
 from behemoth.model.architecture import Architecture
+from behemoth.model.modes import evaluating
 from behemoth.model.precision import wide_type
 from behemoth.support.errors import ArgumentError
 
@@ -196,17 +197,13 @@ class _Sequence:
         method, model = self.method, self.model
         check_kinds(method, [plan])
         grown = self.remembered.copy()
-        training = model.training
-        model.eval()
         trace: list[dict[str, Any]] = []
-        try:
-            failure = None
+        failure = None
+        with evaluating(model):
             for part in self._parts(plan, grown.edits):
                 failure = _Training(method, model, part, self.context).run(grown, trace)
                 if failure is not None:
                     break
-        finally:
-            model.train(training)
         if failure is None:
             self.remembered = grown
         self.context.progress(1, 1)
