@@ -8,6 +8,7 @@ import torch
 from behemoth import ArgumentError, Composed, Corpus, Groups, Independent, Questions, World
 from behemoth.delta.delta import Dense, EditDelta, LowRank
 from behemoth.evaluate import evaluate_model
+from behemoth.evaluate.metrics import more_likely
 from behemoth.evaluate.schema import SCHEMA
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.request import EditRequest
@@ -121,6 +122,9 @@ def test_it_is_what_whole_passes_say(random_model):
             said = generate(model, plan.probes["prompt"].to_list(), most=8)
     for name, column in (("old", "old_answer"), ("true", "answer"), ("new", "new_answer")):
         wanted = [row[column] for row in edited]
+        if name == "new":  # none to those that have it and keep it
+            has = (~plan.probes["must_change"]) & (plan.probes[column] == plan.probes["old_answer"])
+            wanted = [None if tie else value for tie, value in zip(has, wanted, strict=True)]
         found = after[f"log_probability_{name}"].to_list()
         assert [value is None for value in wanted] == [value is None for value in found]
         pairs = [(a, b) for a, b in zip(wanted, found, strict=True) if a is not None]
@@ -215,6 +219,21 @@ def test_the_right_word_scores_1_and_leaks_elsewhere(bigrams, asked):
     np.testing.assert_allclose(edited["log_probability_wrong"], wrong, rtol=1e-6)
     other = frame.filter((pl.col("edit") == 1) & (pl.col("group") == "edited"))
     assert not other["exact_match"].any()
+
+
+def test_a_neighbour_that_has_the_new_object_is_no_test_of_it(random_model):
+    corpus = Corpus(World(200, [Independent(4)], seed=1), exposures=2)
+    plan = compile_plan(corpus, EditRequest(edits=20, seed=3, distinct=False, probes=8))
+    tie = (~pl.col("must_change")) & (pl.col("old_answer") == pl.col("new_answer"))
+    ties = plan.probes.filter(tie)
+    assert ties.height > 20
+    frame = evaluate_model(random_model(corpus.vocabulary_size), corpus, plan, {})
+    after = frame.filter(pl.col("group").is_in(["same_relation", "same_object"]))
+    alone = after["probe"].is_in(ties["probe"].implode())
+    assert after.filter(alone)["log_probability_new"].is_null().all()
+    assert after.filter(~alone)["log_probability_new"].is_not_null().all()
+    ahead = after.select(more_likely("old", "new")).to_series()
+    assert ahead.is_null().to_list() == alone.to_list(), "and its rows drop out of means"
 
 
 def test_what_was_known_before(bigrams, asked):

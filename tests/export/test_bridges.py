@@ -283,6 +283,7 @@ def test_lm_eval(exported, planned):
             assert document["prompt"] == asked_for(corpus, row["prompt"])
             answers = [f" {answered(corpus, row[name])}" for name in (wrong, right)]
             assert (document["choices"], document["label"]) == (answers, 1)
+            assert answers[0] != answers[1]
     yaml = (out / "efficacy.yaml").read_text()
     assert yaml.startswith("task: behemoth_efficacy\ntag: behemoth\n")
     assert "    test: efficacy.jsonl\n" in yaml

@@ -97,3 +97,30 @@ def test_refusals_name_the_argument(corpus):
     ):
         with pytest.raises(ArgumentError, match=match):
             bh.plan(corpus, facts=facts, **request, **SMALL)
+
+
+def test_what_a_table_edits_as_well_is_asked_for_no_other_edit(corpus):
+    facts = {"subject": [3, 3, 3, 5, 5], "relation": [0, 1, 2, 0, 1]}
+    for kind in ("refusal", "remap"):
+        plan = bh.plan(corpus, facts=facts, kind=kind, **SMALL)
+        edited = set(plan.edits["fact"])
+        stay = plan.probes.filter(pl.col("must_change").not_())
+        assert stay.height and not edited & set(stay["fact"])
+        assert stay.filter(group="same_subject")["subject"].to_list() == [5, 5]
+    alone = bh.plan(corpus, facts=facts, independent=True, **SMALL)
+    assert alone.probes.filter(group="same_subject").height == 10, "each in a model of its own"
+
+
+def test_a_table_is_held_to_what_is_known_and_asked_for(corpus):
+    with pytest.raises(ArgumentError, match=r"table.*fact 1 of 2 that are not known.*known facts"):
+        bh.plan.compile_plan(
+            corpus, bh.EditRequest(**SMALL), table=pl.DataFrame({"fact": [1, 5, 9]}), known=[5]
+        )
+    with pytest.raises(ArgumentError, match=r"correlated_only.*False beside a table"):
+        bh.plan(corpus, facts={"fact": [1]}, correlated_only=True, **SMALL)
+    nested = Corpus(World(subjects=40, relations=2, objects=12, nested=4, seed=1), exposures=2)
+    with pytest.raises(ArgumentError, match=r"fact of relation 0.*target 'subject_nested'"):
+        bh.plan(nested, facts={"fact": [0]}, target="subject_nested", **SMALL)
+    zero = corpus.world.facts().filter(object=0, relation=1)["fact"].head(2).to_list()
+    with pytest.raises(ArgumentError, match=rf"fact {zero[0]} in row 0.*does not say object 0"):
+        bh.plan(corpus, facts={"fact": zero}, kind="censor", relation=1, **SMALL)

@@ -117,3 +117,28 @@ def test_what_a_grammar_does_not_have_is_refused(corpus, grammar):
         ArgumentError, match="'edit_sentences': got 1, allowed: none without a gram"
     ):
         compile_plan(Corpus(World(10, 2, 5)), EditRequest(edits=1, edit_sentences=1))
+
+
+@pytest.mark.parametrize("name", ["bios-en", "stories-en", "encyclopedia-en", "bios-de"])
+def test_probes_of_edited_facts_are_what_their_group_says_and_come_once(name):
+    grammar = Grammar.named(name)
+    corpus = Corpus(grammar.world(40, seed=3), exposures=2, order="bios", grammar=grammar)
+    for seed in range(3):
+        plan = compile_plan(
+            corpus,
+            EditRequest(edits=12, seed=seed, wordings=2, independent=True, distinct=False),
+        )
+        trained = {
+            (row["edit"], tuple(row["prompt"]))
+            for row in plan.training.filter(role="edit").iter_rows(named=True)
+        }
+        probes = plan.probes.filter(pl.col("group").str.starts_with("edited_"))
+        assert probes.height
+        for row in probes.iter_rows(named=True):
+            assert (row["edit"], tuple(row["prompt"])) not in trained
+            if row["group"] == "edited_held_out":
+                assert row["held_out"]
+            if row["group"] == "edited_question":
+                assert row["template"] == "text_question"
+        assert not probes.select("edit", "group", "prompt").is_duplicated().any()
+        assert set(plan.probes.filter(group="edited")["edit"]) == set(range(12))

@@ -76,7 +76,10 @@ class Metric:
 
 
 def more_likely(one: str, other: str) -> pl.Expr:
-    """1 where an answer is more likely than another one; 0 on ties and what is no number."""
+    """1 where an answer is more likely than another one; 0 on ties and what is no number.
+
+    Null where there is no other one.
+    """
     a, b = pl.col(f"log_probability_{one}"), pl.col(f"log_probability_{other}")
     # Polars holds NaN to be above all numbers.
     return ((a > b) & a.is_not_nan() & b.is_not_nan()).cast(pl.Float64)
@@ -125,16 +128,17 @@ METRICS: dict[str, Metric] = {
             (Mean(PARAPHRASED, _difference("true", "old")),),
         ),
         Metric(
-            "neighbourhood", 1,
-            "NS: p(old) > p(new) for facts of the same relation, with the same object or not",
+            "neighbourhood", 2,  # 1: a fact that has the new object counted as lost
+            "NS: p(old) > p(new) for facts of the same relation, with the same object or not, "
+            "and not with the new one",
             (_NEIGHBOURHOOD,),
         ),
         Metric(
-            "neighbourhood_magnitude", 1, "NM: p(old) - p(new) for these facts",
+            "neighbourhood_magnitude", 2, "NM: p(old) - p(new) for these facts",
             (Mean(NEIGHBOURS, _difference("old", "new"), must_change=False),),
         ),
         Metric(
-            "score", 1, "harmonic mean of efficacy, paraphrase and neighbourhood",
+            "score", 2, "harmonic mean of efficacy, paraphrase and neighbourhood",
             (_EFFICACY, _PARAPHRASE, _NEIGHBOURHOOD),
         ),
         Metric(

@@ -38,7 +38,7 @@ class Prompted:
     answers : dict of str to Ragged
         By name of `ANSWERS`; where there is none, the old one stands in.
     there : dict of str to bool[n]
-        Whether there is that answer.
+        Whether there is that answer; the new object's is none to a bystander that has it already.
     apart : dict of str to bool[n]
         Whether it differs from the old one in more than its last token.
     widths : int64[n]
@@ -79,6 +79,8 @@ class Prompted:
             for name, column in columns.items()
         }
         there = {name: probes[column].is_not_null().to_numpy() for name, column in columns.items()}
+        tie = ~probes["must_change"] & (probes["new_answer"] == probes["old_answer"])
+        there["new"] &= ~tie.fill_null(value=False).to_numpy()
         prompts = ragged(probes["prompt"])
         relation = probes["relation"].to_numpy()
         marked = words.marked(answers["old"].lengths, relation)

@@ -45,7 +45,7 @@ def _pair(wrong: str, right: str) -> Callable[[Planned, pl.DataFrame], Iterator[
     def choices(planned: Planned, frame: pl.DataFrame) -> Iterator[list[str]]:
         for own in planned.asked(frame):
             found = getattr(own, wrong), getattr(own, right)
-            yield [] if None in found else list(found)
+            yield [] if None in found or found[0] == found[1] else list(found)
 
     return choices
 

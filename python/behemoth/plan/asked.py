@@ -89,7 +89,12 @@ class Setting:
 
 
 def kept(setting: Setting, group: str, rows: Index, facts: Ids, new: Index | None = None) -> Asked:
-    """Facts that say after the edit what they said before."""
+    """Facts that say after the edit what they said before.
+
+    Those that the plan edits as well, or puts in doubt, do not.
+    """
+    stays = ~setting.bystanders.concerned(setting.probed[rows], facts)
+    rows, facts, new = rows[stays], facts[stays], None if new is None else new[stays]
     right = setting.corpus.world._native.facts_of(facts)[2].astype(np.int64)
     none = np.full(len(facts), NONE, np.int64)
     stay = np.zeros(len(facts), bool)

@@ -115,6 +115,16 @@ class Bystanders:
                 columns.append(column)
         return np.stack(columns, axis=1)
 
+    def concerned(self, edits: Index, facts: Ids) -> Mask:
+        """Give which facts are edited or put in doubt by their inverse: bool[n].
+
+        By any edit of a batch; of independent edits by the one beside them.
+        """
+        if not self._request.independent:
+            return among(facts, self._edited) | among(facts, self._avoided_sorted)
+        own = self._edits.facts.fact[edits] == facts
+        return own | (self._avoided[edits] == facts[:, None]).any(1)
+
     def untouched(self, facts: Facts) -> Mask:
         """Give which facts no edit of a batch concerns: bool[n]."""
         keep = (facts.exposures > 0) & ~among(facts.fact, self._edited)

@@ -235,7 +235,7 @@ def compile_plan(
         edits = choose_edits(corpus, structure, request, known)
     else:
         with renamed(table=given):
-            edits = read_edits(corpus, structure, request, table)
+            edits = read_edits(corpus, structure, request, table, known)
     step(1, _STEPS)
     bystanders = Bystanders(corpus, structure, request, edits)
     most = _PROBED if request.fraction is not None else len(edits)
@@ -248,7 +248,7 @@ def compile_plan(
     step(2, _STEPS)
     training = _training(setting, prompts)
     step(3, _STEPS)
-    probes = _probes(setting, prompts, asked)
+    probes = _probes(setting, prompts, asked, training)
     step(_STEPS, _STEPS)
     frame = _edit_frame(request, edits, corpus.world.num_relations)
     return EditPlan(request, corpus.spec_hash, frame, training, probes)
@@ -366,7 +366,9 @@ def _rows(frame: pl.DataFrame, role: str, edit: Index, share: Index, weight: int
     ).drop("seen", "held_out", "subject", "relation", "object", "exposures")
 
 
-def _probes(setting: Setting, prompts: Prompts, asked: list[Asked]) -> pl.DataFrame:
+def _probes(
+    setting: Setting, prompts: Prompts, asked: list[Asked], training: pl.DataFrame
+) -> pl.DataFrame:
     """Write the probes of all groups, sorted by edit, group and wording."""
     frames = [pl.DataFrame(schema=PROBES)]
     links = np.uint64(setting.corpus.world.num_subject_facts)
@@ -386,12 +388,33 @@ def _probes(setting: Setting, prompts: Prompts, asked: list[Asked]) -> pl.DataFr
         {group: number for number, group in enumerate(GROUPS)}, return_dtype=pl.UInt8
     )
     return (
-        pl.concat(frames)
+        _in_other_words(setting.corpus, pl.concat(frames), training)
         .with_columns(place.alias("place"))
         .sort("edit", "place", nulls_last=True, maintain_order=True)
         .drop("place", "probe")
         .with_row_index("probe")
         .select(pl.col(name).cast(dtype) for name, dtype in PROBES.items())
+    )
+
+
+def _in_other_words(corpus: Corpus, probes: pl.DataFrame, training: pl.DataFrame) -> pl.DataFrame:
+    """Leave out probes of edited facts that are not what their group says, or that come again.
+
+    A grammar may have fewer wordings than are asked for, or none of a kind; then facts are asked in
+    what there is, which the edit may have been trained in.
+    """
+    group = pl.col("group")
+    questions = [row["name"] for row in corpus.templates if row["is_question"]]
+    apart = group.is_in(("edited_paraphrase", "edited_held_out", "edited_question"))
+    kept = pl.when(group == "edited_held_out").then("held_out").otherwise(
+        (group != "edited_question") | pl.col("template").is_in(questions)
+    )  # fmt: skip
+    trained = training.filter(role="edit").select("edit", "prompt", trained=True)
+    first = pl.struct("edit", "group", "prompt").is_first_distinct()
+    return (
+        probes.join(trained.unique(), on=["edit", "prompt"], how="left", maintain_order="left")
+        .filter(~apart | (kept & first & pl.col("trained").is_null()))
+        .drop("trained")
     )
 
 

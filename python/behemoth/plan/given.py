@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
+from numpy.typing import ArrayLike
 
 from behemoth.corpus.arrays import whole
 from behemoth.corpus.corpus import Corpus
@@ -12,14 +13,18 @@ from behemoth.support.errors import ArgumentError
 from .choice import Edits
 from .objects import new_objects
 from .request import EditRequest
-from .sampling import Facts, Ids, distinct
+from .sampling import Facts, Ids, among, distinct
 from .structure import Structure
 
 __all__ = ["read_edits"]
 
 
 def read_edits(
-    corpus: Corpus, structure: Structure, request: EditRequest, table: pl.DataFrame
+    corpus: Corpus,
+    structure: Structure,
+    request: EditRequest,
+    table: pl.DataFrame,
+    known: ArrayLike | None,
 ) -> Edits:
     """Take the edits of a table: fact, or subject and relation, and perhaps object.
 
@@ -29,10 +34,13 @@ def read_edits(
     Raises
     ------
     ArgumentError
-        When a column is missing, or a row has no fact of the world or nothing to change.
+        When a column is missing, or a row has no fact of the world, one that the request does not
+        edit, one that is not known, or nothing to change.
     """
     if any(own is not None for own in (request.count, request.fraction, request.exposures)):
         raise ArgumentError("table", "a table", "either a table or edits")
+    if request.correlated_only:
+        raise ArgumentError("correlated_only", True, "False beside a table, which names the facts")
     ids = _table_facts(corpus, table)
     facts = Facts.of(corpus, ids)
     if len(distinct(ids)) < len(ids) or not len(ids):
@@ -47,8 +55,22 @@ def read_edits(
             f"a fact of relation {facts.relation[facts.relation != request.relation][0]}",
             f"those of relation {request.relation}",
         )
+    _check_target(structure, request, facts)
+    if known is not None:
+        unknown = ids[~among(ids, distinct(whole(known, "known", np.uint64)))]
+        if len(unknown):
+            raise ArgumentError(
+                "table", f"fact {unknown[0]} of {len(unknown)} that are not known", "known facts"
+            )
     if "object" not in table.columns or request.kind != "remap":
-        return Edits(facts, new_objects(structure, request, facts), facts[:0])
+        new = new_objects(structure, request, facts)
+        if (same := (new == facts.object)).any():
+            row = int(np.flatnonzero(same)[0])
+            raise ArgumentError(
+                "table", f"fact {facts.fact[row]} in row {row}",
+                f"one that does not say object {new[row]} before",
+            )  # fmt: skip
+        return Edits(facts, new, facts[:0])
     objects = pl.DataFrame({"relation": facts.relation, "object": table["object"]})
     given = _numbered(corpus, objects)["object"].cast(pl.Int64)
     known = given.fill_null(-1).to_numpy()
@@ -67,6 +89,19 @@ def read_edits(
             f"below {structure.objects[facts.relation[row]]}",
         )
     return Edits(facts, new, facts[:0])
+
+
+def _check_target(structure: Structure, request: EditRequest, facts: Facts) -> None:
+    """Refuse facts of a kind that the request does not edit."""
+    allowed = structure.targets(request)
+    other = facts.relation[~np.isin(facts.relation, np.array(allowed, np.uint32))]
+    if len(other):
+        kinds = ", ".join(map(str, allowed))
+        raise ArgumentError(
+            "table",
+            f"a fact of relation {other[0]}",
+            f"those of target '{request.target}': of relations {kinds}",
+        )
 
 
 def _numbered(corpus: Corpus, table: pl.DataFrame) -> pl.DataFrame:

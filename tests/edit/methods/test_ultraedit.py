@@ -1,12 +1,18 @@
 """UltraEdit against its paper's equations, token by token in float64."""
 
+import polars as pl
 import pytest
 import torch
 
-from behemoth import ArgumentError
+from behemoth import ArgumentError, Corpus, World
 from behemoth.edit.methods import ultraedit
-from behemoth.edit.methods.ultraedit import Statistics, UltraEdit, ridge_step
+from behemoth.edit.methods.ultraedit import Statistics, UltraEdit, _imagined, ridge_step
 from behemoth.edit.protocol import EditContext
+from behemoth.model.build import build_model
+from behemoth.model.labels import IGNORED
+from behemoth.model.sizes import find_size
+from behemoth.plan.compile import compile_plan
+from behemoth.plan.request import EditRequest
 
 
 @pytest.fixture
@@ -110,3 +116,24 @@ def test_bad_settings(settings):
     [name] = settings
     with pytest.raises(ArgumentError, match=f"argument '{name}'"):
         UltraEdit(**settings)
+
+
+def test_statistics_begin_with_rows_of_several_answers_and_an_edit_without_any_fails():
+    corpus = Corpus(World(subjects=2000, relations=3, objects=8), exposures=1)
+    plan = compile_plan(corpus, EditRequest(edits=1, relation=2))
+    listed = plan.training.filter(pl.col("role") != "edit")["answer"].head(64)
+    assert listed.n_unique() == 1, "those with the edit's old object come first"
+    imagined = _imagined(plan, 64, seed=0)
+    assert len(imagined) > 32
+    answers = {tuple(row[row != IGNORED].tolist()) for row in imagined.labels}
+    assert len(answers) > 2
+    other = build_model(find_size("pico"), corpus.vocabulary_size, seed=0)
+    [delta] = UltraEdit().apply(other, [plan], EditContext(corpus))
+    assert delta.failure is None
+    # The first layer's MLP sees the last token alone, beside attention, which is always the same.
+    moved = {name for name, change in delta.changes.items() if change.to_dense().any()}
+    assert {name for name in delta.changes if ".layers.1." in name} <= moved
+    few = {"repeats": 1, "same_object": 0, "new_object": 0, "same_relation": 0, "regular": 0}
+    bare = compile_plan(corpus, EditRequest(edits=1, relation=2, probes=0, **few))
+    [nothing] = UltraEdit().apply(other, [bare], EditContext(corpus))
+    assert nothing.failure == "statistics of features that never varied" and not nothing.changes

@@ -116,7 +116,10 @@ class _Sequence:
 
         method = self.method
         check_kinds(method, [plan])
-        if not self.seen and (imagined := _imagined(plan, method.imagined)) is not None:
+        imagined = None
+        if not self.seen:
+            imagined = _imagined(plan, method.imagined, self.context.seed)
+        if imagined is not None:
             self._see(_features(self.model, imagined, method.modules(self.model)))
         rows = edit_rows_of(plan, "answer")
         features = _features(self.model, rows, method.modules(self.model))
@@ -124,7 +127,7 @@ class _Sequence:
         self._see(features)
         transposed = Architecture.of(self.model).transposed
         changes: dict[str, Change] = {}
-        failure = None
+        failure, moved = None, False
         for name, (inputs_nf, gradients_nd) in features.items():
             change = ridge_step(
                 inputs_nf, gradients_nd, self.seen[name], method.learning_rate, method.ridge
@@ -138,8 +141,12 @@ class _Sequence:
                 break
             if transposed:
                 change = change.transposed()
+            moved = moved or bool(change.left.any() and change.right.any())
             wide = wide_type(self.model.get_parameter(f"{name}.weight").dtype)
             changes[f"{name}.weight"] = LowRank(change.left.to(wide), change.right.to(wide))
+        if failure is None and not moved:
+            # Normalised by their own statistics alone, rows that are all alike are 0.
+            failure, changes = "statistics of features that never varied", {}
         self.context.progress(1, 1)
         return EditDelta(
             changes=changes,
@@ -245,13 +252,20 @@ def ridge_step(
     return LowRank(torch.linalg.solve(gram_nn, wanted_nd).T, inputs_nf)
 
 
-def _imagined(plan: EditPlan, most: int) -> Rows | None:
-    """Retained rows, each with the answer of the next that has another; none without any."""
+def _imagined(plan: EditPlan, most: int, seed: int) -> Rows | None:
+    """Retained rows, each with the answer of the next that has another; none without any.
+
+    They are drawn: a plan lists those with the edit's old object first, which have one answer.
+    """
     import polars as pl
 
-    from behemoth.edit.batch import rows_of
+    from behemoth.edit.batch import Order, retain_rows_of, rows_of
 
-    rows = plan.training.filter(pl.col("role") != "edit").head(most)
+    rows = plan.training.filter(pl.col("role") != "edit")
+    if not rows.height:
+        return None
+    drawn = Order(retain_rows_of(plan).weight, plan, seed, 1).take(min(most, rows.height))
+    rows = rows[drawn.unique().tolist()]
     answers = rows["answer"].to_list()
     others = []
     for place, own in enumerate(answers):
