@@ -41,7 +41,10 @@ __all__ = [
     "spread",
 ]
 
-JACKKNIFE = "bars are 95 % intervals by the cluster jackknife over (world, initialisation)"
+JACKKNIFE = (
+    "bars are 95 % intervals by the cluster jackknife over (world, initialisation), and points "
+    "without one are of one cluster or the same in all"
+)
 
 
 def first_labels(frame: pl.DataFrame, column: str = "label") -> list[str]:

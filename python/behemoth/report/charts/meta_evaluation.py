@@ -65,7 +65,8 @@ _CAPTION = (
     "bits, whose value is nearer the twin's than the trained model's; what rests on recall itself "
     "is 1 by construction in the last two. Frequency: how the twin's value moves with the "
     "exposures that the facts would have had. Bars are 95 % intervals over (world, initialisation) "
-    "by the cluster jackknife but for the first; points without one are the same in every cluster."
+    "by the cluster jackknife but for the first; points without one are of one cluster or the same "
+    "in all."
 )
 
 
@@ -146,6 +147,7 @@ def _chart(
             ],
         )
         ends = alt.X("low:Q", title=title, scale=scale)
-        layers.append(own.mark_rule(yOffset=aside).encode(x=ends, x2="high:Q"))
+        if frame.filter(series=name)["low"].drop_nulls().len():
+            layers.append(own.mark_rule(yOffset=aside).encode(x=ends, x2="high:Q"))
         layers.append(own.mark_point(size=36, yOffset=aside).encode(x=x))
     return alt.layer(*layers).add_params(only())

@@ -75,8 +75,9 @@ class MetaEvaluation:
         One row a measure, in the order of `JUDGED`: measure, about, better, area (of telling the
         trained model from the twin; 1 where the twin is always the better one), area_low,
         area_high, clusters (UInt32), then each of `QUESTIONS` with ``_low``, ``_high``
-        (95%, cluster jackknife; null where all clusters say the same) and ``_count`` (UInt32:
-        blocks, models, or worlds that it rests on). A block is a plan on a model.
+        (95%, cluster jackknife; null of one cluster, and where all say the same), ``_count``
+        (UInt32: blocks, models, or worlds that it rests on) and ``_clusters`` (UInt32: those that
+        have an answer). A block is a plan on a model.
     levels : polars.DataFrame
         measure, exposures, area, trained, twin: the first by exposures of the facts, with means.
     parts : polars.DataFrame
@@ -209,17 +210,16 @@ def judge(rows: pl.DataFrame) -> MetaEvaluation:
     clusters = len({(block.world_seed, block.seed) for block in blocks})
     table = pl.DataFrame([_told(name, levels, clusters) for name in measures], schema=_TOLD)
     found = means(parts, "value", ("question", "measure"))
-    still = pl.col("low") == pl.col("high")  # the same in every cluster is not certainty
     for question in QUESTIONS:
         within = _BOUNDS.get(question, (-1.0, 1.0))
         own = found.filter(question=question).select(
             "measure",
             pl.col("mean").alias(question),
             *(
-                pl.when(~still).then(pl.col(end).clip(*within)).alias(f"{question}_{end}")
-                for end in ("low", "high")
+                pl.col(end).clip(*within).alias(f"{question}_{end}") for end in ("low", "high")
             ),
             pl.col("rows").alias(f"{question}_count"),
+            pl.col("clusters").alias(f"{question}_clusters"),
         )
         table = table.join(own, on="measure", how="left", maintain_order="left")
     return MetaEvaluation(table, levels, parts)
