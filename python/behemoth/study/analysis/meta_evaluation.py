@@ -215,9 +215,7 @@ def judge(rows: pl.DataFrame) -> MetaEvaluation:
         own = found.filter(question=question).select(
             "measure",
             pl.col("mean").alias(question),
-            *(
-                pl.col(end).clip(*within).alias(f"{question}_{end}") for end in ("low", "high")
-            ),
+            *(pl.col(end).clip(*within).alias(f"{question}_{end}") for end in ("low", "high")),
             pl.col("rows").alias(f"{question}_count"),
             pl.col("clusters").alias(f"{question}_clusters"),
         )
