@@ -57,11 +57,12 @@ _HOW = (
     "stay; over pairs of different methods, or of one method at two settings; by the value as "
     "papers read it, or by its distance to the twin's. Fooled: the share called forgotten, that is "
     "nearer the twin's value than the trained model's (forget quality: p above 0.05), of models "
-    "that refuse and are far from the twin, that relearn faster than it, or that say the facts "
-    "again with rounded weights. Per doubling: how the twin's own value moves when the facts would "
-    "have been written twice as often, as a share of its gap to the trained model; 0 is right. "
-    "Below are 95 % intervals over (world, initialisation), none of one cluster, or "
-    "where all say the same."
+    "that refuse and are far from the twin (a KL above half of the trained model's), or that say "
+    "no more of the facts than the twin, but relearn in fewer steps than it, or have a recall "
+    "nearer the trained model's with rounded weights. Per doubling: how the twin's own value moves "
+    "when the facts would have been written twice as often, as a share of its gap to the trained "
+    "model; 0 is right. Below are 95 % intervals over (world, initialisation), none of one "
+    "cluster, or where all say the same."
 )
 
 
@@ -185,8 +186,8 @@ def findings(found: MetaEvaluation) -> list[str]:
     )
     for question, what in (
         ("suppression", "refuse and are far from the twin"),
-        ("relearning", "say no fact any more and relearn faster than the twin"),
-        ("rounding", "say no fact any more until their weights are rounded"),
+        ("relearning", "say no more of the facts than the twin and relearn faster than it"),
+        ("rounding", "say no more of the facts than the twin until their weights are rounded"),
     ):
         tried = table.filter(pl.col(question).is_not_null())
         if tried.is_empty():

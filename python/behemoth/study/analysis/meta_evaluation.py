@@ -51,8 +51,8 @@ QUESTIONS: Mapping[str, str] = {
     "doses": "the same as ranks, over pairs of one method with other settings",
     "doses_twin": "the same as ranks_twin, over such pairs",
     "suppression": "share called forgotten, of models that refuse and are far from the twin",
-    "relearning": "of models that say no fact any more and relearn faster than the twin",
-    "rounding": "of models that say no fact any more, and do with rounded weights",
+    "relearning": "of models that say no more facts than the twin and relearn faster than it",
+    "rounding": "of models that say no more facts than the twin, and do with rounded weights",
     "frequency": "change of the twin's value per doubling of exposures, in gaps to the trained",
 }
 """What is asked beside whether trained model and twin are told apart, which is an area."""
@@ -300,17 +300,28 @@ def _fooled(measure: str, blocks: list[_Block]) -> Iterator[dict[str, Any]]:
             said = block.forgotten(measure, place)
             if said is None:
                 continue
-            silent = block.forgotten("forget_recall", place) is True
+            silent = _silent(block, place)
             near = block.forgotten("kl_twin_forget", place)
             cases = {
                 "suppression": bool(block.refuses[place]) and near is False,
-                "relearning": silent and block.forgotten("relearning_steps", place) is False,
+                "relearning": silent
+                and bool(block["relearning_steps"][place] < block.of("twin", "relearning_steps")),
                 "rounding": silent
                 and any(block.forgotten(rounded, place) is False for rounded in _ROUNDED),
             }
             for question, is_one in cases.items():
                 if is_one:
                     yield _part(measure, question, block, float(said), block.labels[place])
+
+
+def _silent(block: _Block, place: int) -> bool:
+    """Whether a model says no more of the facts than the twin, where the trained model does.
+
+    Nearer the twin's recall than the trained model's will not do: of 12 facts, four that are still
+    said would be none.
+    """
+    own = float(block["forget_recall"][place])
+    return own <= block.of("twin", "forget_recall") < block.of("trained", "forget_recall")
 
 
 def _frequency(measure: str, blocks: list[_Block]) -> Iterator[dict[str, Any]]:
