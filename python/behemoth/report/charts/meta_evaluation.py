@@ -65,9 +65,8 @@ _CAPTION = (
     "weights rounded to 8 or 4 bits, whose value is nearer the twin's than the trained model's; "
     "what rests on recall itself is 1 by construction in the last two. Frequency: how the twin's "
     "value moves with the exposures that the facts would have had. Bars are 95 % intervals over "
-    "(world, initialisation) "
-    "by the cluster jackknife but for the first; points without one are of one cluster or the same "
-    "in all."
+    "(world, initialisation) by the cluster jackknife but for the first; points without one are of "
+    "one cluster or the same in all."
 )
 
 
