@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from .cases import Case, cases_of
 from .collateral import damage, damage_by, damage_by_exposures, damage_of_edits
 from .consequences import consequences, consequences_by
 from .contrasts import contrasts
-from .dose import FILTERS, dose_table, dosed, filtered
+from .dose import FILTERS, dose_table, dosed, filtered, scored
 from .estimate import cluster_of, means, means_of
 from .matched import matched_table
 from .mediation import Mediation, mediation
@@ -36,7 +37,7 @@ class Summary:
     Attributes
     ----------
     edits : polars.DataFrame
-        The study's frame of edits.
+        The study's frame of edits; of those that broke down efficacy and success are 0.
     models : polars.DataFrame
         One row a trained model.
     methods : polars.DataFrame
@@ -144,7 +145,8 @@ def summarise(
     step : callable, optional
         Called with (methods done, methods).
     """
-    edits, recall, models = frames.edits.collect(), frames.recall.collect(), frames.models.collect()
+    edits = scored(frames.edits.collect())
+    recall, models = frames.recall.collect(), frames.models.collect()
     retention = frames.retention.collect()
     bystanders = damage(frames.probes)
     of_edits = damage_of_edits(bystanders)
@@ -162,7 +164,14 @@ def summarise(
     return Summary(
         edits=edits,
         models=models,
-        methods=methods_of(edits, frames.probes, of_edits, frames.edit_seconds, frames.edit_costs),
+        methods=methods_of(
+            edits,
+            frames.probes,
+            of_edits,
+            frames.edit_seconds,
+            frames.edit_costs,
+            Counter(each.label for each in frames.failures),
+        ),
         doses=dose_table(edits, resamples=resamples),
         doses_by_label=by_label,
         contrasts=contrasts(edits, bystanders, of_edits, models, primary, step=step),
