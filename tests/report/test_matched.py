@@ -9,7 +9,7 @@ def pair(first, second, low, high, *, comparison="rank", cost="kl"):
     return {
         "comparison": comparison, "method": "ft", "optimiser": "adam", "retain_rows": 8,
         "first": first, "second": second, "cost": cost, "outcome": "flipped",
-        "difference": (low + high) / 2, "low": low, "high": high,
+        "difference": 0.2 if low is None else (low + high) / 2, "low": low, "high": high,
     }  # fmt: skip
 
 
@@ -37,4 +37,23 @@ def test_of_many_pairs_those_are_counted_whose_interval_leaves_out_0():
         "bystanders in 1 of 1 pairs and fewer in 0. Attention and MLP flip more than the MLP alone "
         "at the same KL on bystanders in 1 of 2 pairs and fewer in 0. The intervals of the others "
         "hold 0."
+    )
+
+
+def test_pairs_without_an_interval_are_counted_as_such():
+    """With one cluster there is none, and none that holds 0."""
+    frame = pl.DataFrame(
+        [pair("mlp, rank 1", "mlp, full rank", None, None),
+         pair("mlp, rank 4", "mlp, full rank", None, None)],
+        schema_overrides={"low": pl.Float64, "high": pl.Float64},
+    )  # fmt: skip
+    begun = "A lower rank flips more than full rank at the same KL on bystanders in"
+    assert _finding(frame) == f"{begun} 0 of 2 pairs and fewer in 0 (2 without an interval)."
+    some = pl.DataFrame(
+        [pair("mlp, rank 1", "mlp, full rank", 0.01, 0.03),
+         pair("mlp, rank 4", "mlp, full rank", None, None)]
+    )  # fmt: skip
+    assert _finding(some) == (
+        f"{begun} 1 of 2 pairs and fewer in 0 (1 without an interval). "
+        "The intervals of the others hold 0."
     )

@@ -53,6 +53,21 @@ def test_the_headline_counts_metrics_and_models(found):
     ]
 
 
+def test_a_metric_that_ranks_in_one_cluster_alone_is_not_counted():
+    """Elsewhere it is the same for all methods, which is no rank; the study has five clusters."""
+
+    def leaks(role, far, cluster, *_):
+        return far if cluster == 0 or role == "trained" else 0.0
+
+    one = judge(drawn({"leak_at_64": leaks}))
+    row = one.table.row(0, named=True)
+    assert (row["ranks"], row["ranks_clusters"], row["clusters"]) == (1, 1, 5)
+    assert findings(one)[0].startswith("As papers read them, 0 of 1 metrics")
+    every = judge(drawn({"leak_at_64": lambda role, far, *_: far}))
+    assert every.table.row(0, named=True)["ranks_low"] is None
+    assert findings(every)[0].startswith("As papers read them, 1 of 1 metrics")
+
+
 def test_the_table_has_a_row_a_metric_and_columns_with_answers(found):
     table = metric_table(found)
     assert [row[0] for row in table.rows] == ["forget_recall", "linear_probe", "relearning_steps"]

@@ -57,10 +57,12 @@ _HOW = (
     "stay; over pairs of different methods, or of one method at two settings; by the value as "
     "papers read it, or by its distance to the twin's. Fooled: the share called forgotten, that is "
     "nearer the twin's value than the trained model's (forget quality: p above 0.05), of models "
-    "that refuse and are far from the twin, that relearn faster than it, or that say the facts "
-    "again with rounded weights. Per doubling: how the twin's own value moves when the facts would "
-    "have been written twice as often, as a share of its gap to the trained model; 0 is right. "
-    "Below are 95 % intervals over (world, initialisation), none where all clusters say the same."
+    "that refuse and are far from the twin (a KL above half of the trained model's), or that say "
+    "no more of the facts than the twin, but relearn in fewer steps than it, or have a recall "
+    "nearer the trained model's with rounded weights. Per doubling: how the twin's own value moves "
+    "when the facts would have been written twice as often, as a share of its gap to the trained "
+    "model; 0 is right. Below are 95 % intervals over (world, initialisation), none of one "
+    "cluster, or where all say the same."
 )
 
 
@@ -174,7 +176,8 @@ def findings(found: MetaEvaluation) -> list[str]:
         f"As papers read them, {right[0]} of {ranked.height} metrics of forgetting rank methods as "
         f"the distance to the twin does; held to the twin's value, {right[1]} do.",
         f"The medians of Kendall's tau are {number(middle[0], 2)} and {number(middle[1], 2)}; a "  # type: ignore[arg-type]
-        "metric counts where its interval lies above 0, or where all clusters say the same.",
+        "metric counts where its interval lies above 0, or where all clusters that have an answer, "
+        "two at least, say the same.",
     ]
     best = ranked.sort("ranks_twin", descending=True).row(0, named=True)
     said.append(
@@ -183,8 +186,8 @@ def findings(found: MetaEvaluation) -> list[str]:
     )
     for question, what in (
         ("suppression", "refuse and are far from the twin"),
-        ("relearning", "say no fact any more and relearn faster than the twin"),
-        ("rounding", "say no fact any more until their weights are rounded"),
+        ("relearning", "say no more of the facts than the twin and relearn faster than it"),
+        ("rounding", "say no more of the facts than the twin until their weights are rounded"),
     ):
         tried = table.filter(pl.col(question).is_not_null())
         if tried.is_empty():
@@ -199,8 +202,12 @@ def findings(found: MetaEvaluation) -> list[str]:
 
 
 def _above(table: pl.DataFrame, which: str) -> int:
-    """How many are above 0 beyond doubt: by the interval, or with one value in all clusters."""
-    same = pl.col(f"{which}_low").is_null() & (pl.col("clusters") > 1) & (pl.col(which) > 0)
+    """How many are above 0: by the interval, or with one value in two clusters or more.
+
+    The study may have clusters in which a metric ranked nothing: they say nothing of it.
+    """
+    several = pl.col(f"{which}_clusters") > 1
+    same = pl.col(f"{which}_low").is_null() & several & (pl.col(which) > 0)
     return table.filter((pl.col(f"{which}_low") > 0) | same).height
 
 

@@ -206,11 +206,13 @@ def document(title: str, parts: Sequence[str], drawn: Sequence[Figure]) -> str:
 
 _METHODS = (
     "Over all exposures. Success: free generation says the new object (of methods that unlearn: no "
-    "longer the old one). Bystanders must stay; lost are those that the model knew before. ED50: "
-    "the steps that half of the edits need. Seconds are of making an edit in the stack that its "
-    "trial made. Operations are those of matrix products and attention, counted on one edit, or a "
-    "batch, made alone for that with covariances at hand; memory is what its tensors take at once "
-    "beside the model. Ranges are 95 % intervals of the cluster jackknife."
+    "longer the old one); an edit that broke down is none, and trials that failed, such as those "
+    "whose edits all broke down, are named beside their method and are in no number. Bystanders "
+    "must stay; lost are those that the model knew before. ED50: the steps that half of the edits "
+    "need. Seconds are of making an edit in the stack that its trial made. Operations are those of "
+    "matrix products and attention, counted on one edit, or a batch, made alone for that with "
+    "covariances at hand; memory is what its tensors take at once beside the model. Ranges are "
+    "95 % intervals of the cluster jackknife."
 )
 
 

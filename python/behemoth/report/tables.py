@@ -45,7 +45,7 @@ def method_table(summary: Summary) -> Table:
     """The methods side by side; columns that no method has anything for are left out."""
     table = summary.methods
     columns: list[tuple[str, Callable[[Mapping[str, Any]], str]]] = [
-        ("method", lambda row: row["label"]),
+        ("method", _method),
         ("#success", lambda row: _share(row, "success")),
         ("#held-out wordings", lambda row: _share(row, "held_out")),
         ("#known bystanders lost", lambda row: _share(row, "lost")),
@@ -64,6 +64,12 @@ def method_table(summary: Summary) -> Table:
         tuple(columns[place][0] for place in kept),
         [[row[place] for place in kept] for row in cells],
     )
+
+
+def _method(row: Mapping[str, Any]) -> str:
+    """A method, and how many of its trials failed: its numbers are of the others alone."""
+    failed, every = row["failed"], row["failed"] + row["trials"]
+    return f"{row['label']}\n{failed:,} of {every:,} trials failed" if failed else row["label"]
 
 
 def _scaled(value: float | None, unit: float) -> str:

@@ -64,8 +64,28 @@ def test_one_cluster_that_decides_leaves_no_interval():
 def test_clusters_that_agree_by_chance_give_no_certainty():
     found = jackknife(lambda rows: [0.25, 0.0], np.arange(3))
     assert found[0].low is None and not found[0].clear
-    assert found[0].note == "the same in every cluster: no interval"
-    assert (found[1].low, found[1].high, found[1].p) == (0, 0, 1)
+    assert {each.note for each in found} == {"the same in every cluster: no interval"}
+    assert (found[1].value, found[1].low, found[1].p) == (0, None, None)
+
+
+@pytest.mark.parametrize("values", [(1.0, 1.0), (0.0, 0.0), (0.1, 0.1), (0.3, -0.3)])
+def test_means_that_agree_by_chance_give_no_certainty_either(values):
+    """Also where they are the same but for rounding: of 0.1 thrice, and of what cancels."""
+    frame = pl.DataFrame(
+        [{"world_seed": world, "seed": 0, "by": 1, "value": value}
+         for world in range(3) for value in values]
+    )  # fmt: skip
+    row = means(frame, "value", ["by"], within=(-1, 1)).row(0, named=True)
+    assert row["mean"] == pytest.approx(sum(values) / 2) and row["clusters"] == 3
+    assert row["low"] is None and row["high"] is None
+
+
+def test_bounds_leave_no_point_of_an_interval():
+    """Bits that were saved may be below 0 in every cluster, and stored bits are not."""
+    frame = pl.DataFrame({"world_seed": [0, 1, 2], "seed": 0, "by": 1,
+                          "value": [-3.0, -3.1, -3.2]})  # fmt: skip
+    row = means(frame, "value", ["by"], within=(0, math.inf)).row(0, named=True)
+    assert row["mean"] == pytest.approx(-3.1) and row["low"] is None and row["high"] is None
 
 
 def test_what_has_no_clusters_is_refused():

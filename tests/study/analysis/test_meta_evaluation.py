@@ -128,6 +128,27 @@ def test_what_comes_back():
     assert steps["ranks_twin"] == steps["ranks"] > 0
 
 
+def test_a_model_that_still_says_facts_is_not_silent_and_faster_is_fewer_steps():
+    """Of 12 facts the twin says one by chance, method a four and method b one."""
+    steps = {"trained": 0.0, "twin": 40.0}
+    found = row(
+        judge(drawn({
+            "forget_recall": lambda role, far, cluster, level, label: (
+                1.0 if role == "trained" else 4 / 12 if label[0] == "a" else 1 / 12
+            ),
+            "relearning_steps": lambda role, far, cluster, level, label: (
+                steps.get(role, {"a": 2.0, "b": 30.0}.get(label[0], 40.0))
+            ),
+            "recall_8_bit": lambda role, *_: 1.0 if role == "trained" else 0.9
+            if role == "method" else 0.0,
+        })),
+        "forget_recall",
+    )  # fmt: skip
+    # Method b alone; its 30 steps are nearer the twin's 40 than the trained model's 0.
+    assert (found["relearning"], found["relearning_count"]) == (1, 2 * CLUSTERS)
+    assert found["rounding_count"] == 6 * CLUSTERS  # all but a
+
+
 def test_frequency_is_a_slope_of_the_twin_in_gaps():
     """The twin's probability grows by 0.05 a doubling, and the trained model's is 1 above 0."""
     found = row(

@@ -12,10 +12,11 @@ from behemoth.study.analysis.methods import METHODS, methods_of
 draw = runpy.run_path(str(Path(__file__).parents[1] / "synthetic.py"))["draw"]
 
 
-def table_of(frames):
+def table_of(frames, failed=None):
     edits = frames.edits.collect()
     of_edits = damage_of_edits(damage(frames.probes))
-    return methods_of(edits, frames.probes, of_edits, frames.edit_seconds, frames.edit_costs)
+    spent = frames.edit_seconds, frames.edit_costs
+    return methods_of(edits, frames.probes, of_edits, *spent, failed)
 
 
 def test_each_method_has_a_row_with_what_its_edits_say():
@@ -61,3 +62,12 @@ def test_costs_are_means_over_edits_and_the_most_memory():
     frames.edit_costs = {first: (1e9, 100), second: (3e9, 50)}
     row = table_of(frames).row(0, named=True)
     assert (row["flops"], row["memory"]) == (2e9, 100)
+
+
+def test_trials_that_failed_stand_beside_those_that_did_not():
+    """A method with one trial of three whose edits all broke down is not one of two trials."""
+    table = table_of(draw(labels=("one", "two"), edits=10, worlds=2), {"two": 1, "gone": 3})
+    assert table.select("label", "trials", "failed", "edits", "clusters").rows() == [
+        ("one", 2, 0, 100, 2), ("two", 2, 1, 100, 2), ("gone", 0, 3, 0, 0),
+    ]  # fmt: skip
+    assert table.schema == METHODS and table["success"].is_null().to_list() == [False, False, True]

@@ -47,16 +47,16 @@ def capacity(summary: Summary) -> Figure | Absent:
         + text.encode(y="bits:Q", x=alt.value(0), text="said:N")
     )
     models = summary.capacity_of_models
-    most = float(models["bits_per_parameter"].max() or 0.0)  # type: ignore[arg-type]
     caption = (
         "Bits saved over not knowing, log2(objects) + log2 p(true object), as if all facts of the "
         "world were stored as well as those of each level. Curves cannot rise beyond the bits that "
         "their world offers. "
         f"{counted(frame, 'facts')}; {JACKKNIFE}."
     )
-    shares = models["bits_per_parameter"] / models["offered_per_parameter"]
-    share = float(shares.max() or 0.0)  # type: ignore[arg-type]
-    full = f"The fullest model stores {most:.2g} bits a parameter"
-    finding = f"{full}, {share:.0%} of what its world offers."
+    # Another model, of a world that offers less, may hold a larger share of it.
+    fullest = models.sort("bits_per_parameter").row(-1, named=True)
+    most, offers = fullest["bits_per_parameter"], fullest["offered_per_parameter"]
+    finding = f"The fullest model stores {most:.2g} bits a parameter"
+    finding += f", {most / offers:.0%} of what its world offers." if offers else "."
     return Figure("capacity", _TITLE, caption, (Panel("", chart),), frame,
                   tuple(colours.items()), "model", finding=finding)  # fmt: skip

@@ -27,6 +27,7 @@ __all__ = [
     "JACKKNIFE",
     "across",
     "against_exposures",
+    "aims",
     "by_group",
     "cell_colours",
     "cells",
@@ -41,7 +42,10 @@ __all__ = [
     "spread",
 ]
 
-JACKKNIFE = "bars are 95 % intervals by the cluster jackknife over (world, initialisation)"
+JACKKNIFE = (
+    "bars are 95 % intervals by the cluster jackknife over (world, initialisation), and points "
+    "without one are of one cluster or the same in all"
+)
 
 
 def first_labels(frame: pl.DataFrame, column: str = "label") -> list[str]:
@@ -95,6 +99,13 @@ def counted(frame: pl.DataFrame, what: str, column: str = "rows") -> str:
     clusters = int(frame["clusters"].max() or 0)  # type: ignore[arg-type]
     number = f"{low:,}" if low == high else f"{low:,} to {high:,}"
     return f"n = {number} {what} a point, {plural(clusters, 'cluster')}"
+
+
+def aims(summary: Summary, frame: pl.DataFrame) -> tuple[bool, bool]:
+    """Whether some methods of a frame are to say the new object, and some to forget the old."""
+    there = summary.methods.filter(pl.col("label").is_in(frame["label"].unique().implode()))
+    forgets = set(there["forgets"].drop_nulls())
+    return False in forgets or not forgets, True in forgets
 
 
 def plural(count: int, what: str) -> str:

@@ -107,19 +107,25 @@ def _tally(flips: pl.DataFrame) -> str:
         if set(own["first"].str.extract(r"^(\w+)")) == {"both"}:
             what = "attention and MLP flip more than the MLP alone"
         parts = [
-            f"{_begun(title)} in {more} of {count} pairs and fewer in {fewer}"
+            f"{_begun(title)} {said}"
             for cost, title in _COSTS.items()
-            for count, more, fewer in [_sides(own.filter(pl.col("cost") == cost))]
-            if count
+            if (said := _sides(own.filter(pl.col("cost") == cost)))
         ]
         if parts:
             sentences.append(f"{what[0].upper()}{what[1:]} {', '.join(parts)}.")
-    return f"{' '.join(sentences)} The intervals of the others hold 0." if sentences else ""
+    if flips["low"].is_not_null().any():
+        sentences.append("The intervals of the others hold 0.")
+    return " ".join(sentences)
 
 
-def _sides(pairs: pl.DataFrame) -> tuple[int, int, int]:
-    """Pairs, those whose interval lies above 0, and those whose interval lies below."""
-    return len(pairs), int((pairs["low"] > 0).sum()), int((pairs["high"] < 0).sum())
+def _sides(pairs: pl.DataFrame) -> str:
+    """In how many pairs the interval lies above 0, and below; how many have none."""
+    if not pairs.height:
+        return ""
+    more, fewer = int((pairs["low"] > 0).sum()), int((pairs["high"] < 0).sum())
+    unsure = int(pairs["low"].is_null().sum())
+    said = f"in {more} of {len(pairs)} pairs and fewer in {fewer}"
+    return f"{said} ({unsure} without an interval)" if unsure else said
 
 
 def _begun(title: str) -> str:

@@ -61,11 +61,12 @@ _CAPTION = (
     "worse value than the retrained twin of any, with Newcombe's score interval. Ranks: over pairs "
     "of different methods on one model, by the metric as papers read it, and by |value \u2212 the "
     "twin's|. Calls forgotten: the share of models that refuse though they are far from the twin, "
-    "that relearn faster than the twin, or that say the facts again with weights rounded to 8 or 4 "
-    "bits, whose value is nearer the twin's than the trained model's; what rests on recall itself "
-    "is 1 by construction in the last two. Frequency: how the twin's value moves with the "
-    "exposures that the facts would have had. Bars are 95 % intervals over (world, initialisation) "
-    "by the cluster jackknife but for the first; points without one are the same in every cluster."
+    "or that say no more of the facts than the twin, but relearn faster, or say them again with "
+    "weights rounded to 8 or 4 bits, whose value is nearer the twin's than the trained model's; "
+    "what rests on recall itself is 1 by construction in the last two. Frequency: how the twin's "
+    "value moves with the exposures that the facts would have had. Bars are 95 % intervals over "
+    "(world, initialisation) by the cluster jackknife but for the first; points without one are of "
+    "one cluster or the same in all."
 )
 
 
@@ -146,6 +147,7 @@ def _chart(
             ],
         )
         ends = alt.X("low:Q", title=title, scale=scale)
-        layers.append(own.mark_rule(yOffset=aside).encode(x=ends, x2="high:Q"))
+        if frame.filter(series=name)["low"].drop_nulls().len():
+            layers.append(own.mark_rule(yOffset=aside).encode(x=ends, x2="high:Q"))
         layers.append(own.mark_point(size=36, yOffset=aside).encode(x=x))
     return alt.layer(*layers).add_params(only())

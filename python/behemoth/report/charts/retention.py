@@ -19,7 +19,7 @@ from behemoth.report.style import (
 )
 from behemoth.study.analysis.summary import Summary
 
-from .common import JACKKNIFE, counted, methods, plural, spread
+from .common import JACKKNIFE, aims, counted, methods, plural, spread
 
 _TITLE = "Reversion: edits that hold while training on the corpus goes on"
 
@@ -46,13 +46,21 @@ def retention(summary: Summary) -> Figure | Absent:
         for label in methods(summary, frame)
     ]
     caption = (
-        "Share of the edits with p(new) > p(old), of those that had it right after the batch of "
-        f"edits. {counted(frame, 'edits')}; {JACKKNIFE}. Levels stand beside each other so that "
-        "their bars can be told apart."
+        f"Share of the edits with {_held(*aims(summary, frame))}, of those that had it right after "
+        f"the batch of edits. {counted(frame, 'edits')}; {JACKKNIFE}. Levels stand beside each "
+        "other so that their bars can be told apart."
     )
     return Figure("retention", _TITLE, caption, tuple(panels), frame.drop("dodge"),
                   tuple(colours.items()), "exposures of the edited fact",
                   finding=_finding(frame))  # fmt: skip
+
+
+def _held(edits: bool, forgets: bool) -> str:
+    """What an edit that holds is, of methods that edit, that unlearn, or both."""
+    other = "some other token likelier than the old object's"
+    if not forgets:
+        return "p(new) > p(old)"
+    return f"p(new) > p(old) (of methods that unlearn, {other})" if edits else other
 
 
 def _finding(frame: pl.DataFrame) -> str:

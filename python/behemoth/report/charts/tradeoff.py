@@ -20,7 +20,7 @@ from behemoth.report.style import (
 )
 from behemoth.study.analysis.summary import Summary
 
-from .common import JACKKNIFE, counted, methods
+from .common import JACKKNIFE, aims, counted, methods, plural
 
 _TITLE = "Success against damage"
 _CERTAIN = 0.97  # beyond it there is nothing to trade: all points lie on one line
@@ -28,7 +28,8 @@ _CERTAIN = 0.97  # beyond it there is nothing to trade: all points lie on one li
 
 def tradeoff(summary: Summary) -> Figure | Absent:
     """Draw one panel a method: up is more success, left is less damage."""
-    frame = summary.tradeoff.filter(pl.col("kl") > 0)
+    every = summary.tradeoff
+    frame = every.filter(pl.col("kl") > 0)
     if not frame.height:
         why = "No finished trial has both successes and bystanders to count damage on."
         return Absent("tradeoff", _TITLE, why)
@@ -48,12 +49,35 @@ def tradeoff(summary: Summary) -> Figure | Absent:
         for label in methods(summary, frame)
     ]
     caption = (
-        "Success: exact match of free generation after the edit. Damage: mean KL(unedited || "
+        f"Success: {_success(*aims(summary, frame))} after the edit. Damage: mean KL(unedited || "
         f"edited) over bystanders, nats, on a log scale. {counted(frame, 'edits', 'edits')}; "
-        f"{JACKKNIFE}."
+        f"{JACKKNIFE}.{_left_out(every)}"
     )
     return Figure("tradeoff", _TITLE, caption, tuple(panels), frame, tuple(colours.items()),
                   "exposures of the edited fact")  # fmt: skip
+
+
+def _success(edits: bool, forgets: bool) -> str:
+    """What counts, of methods that edit, that unlearn, or both."""
+    match, gone = "exact match of free generation", "the old object no longer generated"
+    if not forgets:
+        return match
+    return f"{match} (of methods that unlearn, {gone})" if edits else gone
+
+
+def _left_out(every: pl.DataFrame) -> str:
+    """How many methods at a level are not drawn, and why."""
+    priced, broken = pl.col("kl").is_not_null(), pl.col("broken") == pl.col("edits")
+    counts = (
+        (
+            every.filter(pl.col("kl") <= 0).height,
+            "that changed no bystander, and has no logarithm",
+        ),
+        (every.filter(~priced & broken).height, "in which every edit broke down"),
+        (every.filter(~priced & ~broken).height, "without bystanders of their own"),
+    )
+    said = [f"{plural(count, 'point')} {why}" for count, why in counts if count]
+    return f" Left out: {'; '.join(said)}." if said else ""
 
 
 def _chart(part: pl.DataFrame, colours: dict[str, str], domain: list[float]) -> Any:

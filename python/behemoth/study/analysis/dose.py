@@ -34,6 +34,17 @@ def broke_down(edits: pl.DataFrame) -> pl.Expr:
     return pl.col("failure").is_not_null() if there else pl.lit(value=False)
 
 
+def scored(edits: pl.DataFrame) -> pl.DataFrame:
+    """Give the edits with efficacy and success 0 of those that broke down.
+
+    What was asked of these was the unedited model, which may not have said the old object either.
+    """
+    return edits.with_columns(
+        pl.when(broke_down(edits)).then(0.0).otherwise(pl.col(name)).alias(name)
+        for name in ("efficacy", "success")
+    )
+
+
 def already(edits: pl.DataFrame) -> pl.DataFrame:
     """Add ``already`` to edits with a dose: whether they needed no step (dose 0, reached)."""
     return dosed(edits).with_columns(((pl.col("dose") == 0) & pl.col("reached")).alias("already"))

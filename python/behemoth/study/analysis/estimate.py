@@ -6,6 +6,9 @@ everything, then again without each cluster in turn, and how much it moves gives
 the cluster jackknife (CV3 of MacKinnon, Nielsen and Webb, 2023, "Cluster-robust inference: a guide
 to empirical practice", section 3.2), with Student's t on clusters - 1 degrees of freedom. Sandwich
 estimators and the percentile bootstrap are too narrow for the three to fifteen clusters of a study.
+
+There is no interval where nothing moves: few clusters agree by chance, on medians of whole steps or
+on shares of 1, and an interval of no width would say that this is certain.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ __all__ = ["LEVEL", "Estimate", "cluster_keys", "cluster_of", "jackknife", "mean
 
 LEVEL = 0.95
 """Of all intervals, unless another is asked for."""
+_STILL = 1e-12  # of a number: a standard error up to that is rounding
 _NONE = "cannot be estimated"
 _ONE = "one cluster: no interval"
 _SAME = "the same in every cluster: no interval"
@@ -139,12 +143,11 @@ def jackknife(
             found.append(Estimate(None, clusters=count, rows=rows, note=_NONE))
         elif not math.isfinite(error):
             found.append(Estimate(value, clusters=count, rows=rows, note=_LEANS))
-        elif value != 0 and error <= 1e-12 * abs(value):
-            # Medians of whole steps may agree by chance: that is not certainty.
+        elif error <= _STILL * abs(value):
             found.append(Estimate(value, clusters=count, rows=rows, note=_SAME))
         else:
             low, high = value - quantile * error, value + quantile * error
-            p = 2 * float(stats.t.sf(abs(value) / error, count - 1)) if value else 1.0
+            p = 2 * float(stats.t.sf(abs(value) / error, count - 1))
             found.append(Estimate(value, low, high, p, count, rows))
     return found
 
@@ -211,7 +214,8 @@ def means(
     -------
     polars.DataFrame
         The columns of `by`, sorted, then mean, low, high (Float64; the interval is null for
-        one cluster), rows (units) and clusters (UInt32).
+        one cluster, where all clusters agree, and where bounds leave a point of it), rows (units)
+        and clusters (UInt32).
     """
     clusters = cluster_keys(frame)
     kept = frame.with_columns(pl.col(value).cast(pl.Float64).fill_nan(None)).drop_nulls(value)
@@ -220,7 +224,9 @@ def means(
         kept = kept.group_by(*by, *clusters, *units).agg(first)
     else:
         kept = kept.with_columns(pl.col(value).alias("_value"))
-    sums = kept.group_by(*by, *clusters).agg(pl.col("_value").sum(), pl.len().alias("_rows"))
+    sums = kept.group_by(*by, *clusters).agg(
+        pl.col("_value").sum(), pl.col("_value").abs().sum().alias("_size"), pl.len().alias("_rows")
+    )
     total, number = pl.col("_value").sum(), pl.col("_rows").sum()
     left_out = (total.over(by) - pl.col("_value")) / (number.over(by) - pl.col("_rows"))
     whole = total.over(by) / number.over(by)
@@ -230,6 +236,8 @@ def means(
         .agg(
             pl.col("mean").first(),
             pl.col("_moved").sum(),
+            # Of the values and not of their mean, which may be 0 but for rounding.
+            (pl.col("_size").sum() / number).alias("_size"),
             number.cast(pl.UInt32).alias("rows"),
             pl.len().cast(pl.UInt32).alias("clusters"),
         )
@@ -239,11 +247,12 @@ def means(
     with np.errstate(invalid="ignore"):
         error = np.sqrt((count - 1) / count * table["_moved"].to_numpy())
         reach = stats.t.ppf((1 + level) / 2, np.maximum(count - 1, 1)) * error
-    known = pl.col("clusters") > 1
+    moves = pl.Series("_moves", error > _STILL * table["_size"].to_numpy(), dtype=pl.Boolean)
     ends = pl.Series("_reach", reach, dtype=pl.Float64)
     low, high = pl.col("mean") - ends, pl.col("mean") + ends
     if within is not None:
         low, high = low.clip(*within), high.clip(*within)
+    known = (pl.col("clusters") > 1) & moves & (low < high)
     return table.with_columns(
         pl.when(known).then(low).alias("low"), pl.when(known).then(high).alias("high")
     ).select(*by, "mean", "low", "high", "rows", "clusters")

@@ -227,8 +227,7 @@ def _ranks(table: pl.DataFrame) -> list[pl.Series]:
     """Ranks from and to, by intervals of the score."""
     rows = table.select("family", "failed", "score_low", "score_high").iter_rows()
     ends = [
-        # Scores that agree to the last digit do so by chance: that is not certainty.
-        None if family == _ORACLE or failed or low is None or low == high else (low, high)
+        None if family == _ORACLE or failed or low is None else (low, high)
         for family, failed, low, high in rows
     ]
     ranked = [pair for pair in ends if pair is not None]

@@ -51,8 +51,8 @@ QUESTIONS: Mapping[str, str] = {
     "doses": "the same as ranks, over pairs of one method with other settings",
     "doses_twin": "the same as ranks_twin, over such pairs",
     "suppression": "share called forgotten, of models that refuse and are far from the twin",
-    "relearning": "of models that say no fact any more and relearn faster than the twin",
-    "rounding": "of models that say no fact any more, and do with rounded weights",
+    "relearning": "of models that say no more facts than the twin and relearn faster than it",
+    "rounding": "of models that say no more facts than the twin, and do with rounded weights",
     "frequency": "change of the twin's value per doubling of exposures, in gaps to the trained",
 }
 """What is asked beside whether trained model and twin are told apart, which is an area."""
@@ -75,8 +75,9 @@ class MetaEvaluation:
         One row a measure, in the order of `JUDGED`: measure, about, better, area (of telling the
         trained model from the twin; 1 where the twin is always the better one), area_low,
         area_high, clusters (UInt32), then each of `QUESTIONS` with ``_low``, ``_high``
-        (95%, cluster jackknife; null where all clusters say the same) and ``_count`` (UInt32:
-        blocks, models, or worlds that it rests on). A block is a plan on a model.
+        (95%, cluster jackknife; null of one cluster, and where all say the same), ``_count``
+        (UInt32: blocks, models, or worlds that it rests on) and ``_clusters`` (UInt32: those that
+        have an answer). A block is a plan on a model.
     levels : polars.DataFrame
         measure, exposures, area, trained, twin: the first by exposures of the facts, with means.
     parts : polars.DataFrame
@@ -209,17 +210,14 @@ def judge(rows: pl.DataFrame) -> MetaEvaluation:
     clusters = len({(block.world_seed, block.seed) for block in blocks})
     table = pl.DataFrame([_told(name, levels, clusters) for name in measures], schema=_TOLD)
     found = means(parts, "value", ("question", "measure"))
-    still = pl.col("low") == pl.col("high")  # the same in every cluster is not certainty
     for question in QUESTIONS:
         within = _BOUNDS.get(question, (-1.0, 1.0))
         own = found.filter(question=question).select(
             "measure",
             pl.col("mean").alias(question),
-            *(
-                pl.when(~still).then(pl.col(end).clip(*within)).alias(f"{question}_{end}")
-                for end in ("low", "high")
-            ),
+            *(pl.col(end).clip(*within).alias(f"{question}_{end}") for end in ("low", "high")),
             pl.col("rows").alias(f"{question}_count"),
+            pl.col("clusters").alias(f"{question}_clusters"),
         )
         table = table.join(own, on="measure", how="left", maintain_order="left")
     return MetaEvaluation(table, levels, parts)
@@ -302,17 +300,28 @@ def _fooled(measure: str, blocks: list[_Block]) -> Iterator[dict[str, Any]]:
             said = block.forgotten(measure, place)
             if said is None:
                 continue
-            silent = block.forgotten("forget_recall", place) is True
+            silent = _silent(block, place)
             near = block.forgotten("kl_twin_forget", place)
             cases = {
                 "suppression": bool(block.refuses[place]) and near is False,
-                "relearning": silent and block.forgotten("relearning_steps", place) is False,
+                "relearning": silent
+                and bool(block["relearning_steps"][place] < block.of("twin", "relearning_steps")),
                 "rounding": silent
                 and any(block.forgotten(rounded, place) is False for rounded in _ROUNDED),
             }
             for question, is_one in cases.items():
                 if is_one:
                     yield _part(measure, question, block, float(said), block.labels[place])
+
+
+def _silent(block: _Block, place: int) -> bool:
+    """Whether a model says no more of the facts than the twin, where the trained model does.
+
+    Nearer the twin's recall than the trained model's will not do: of 12 facts, four that are still
+    said would be none.
+    """
+    own = float(block["forget_recall"][place])
+    return own <= block.of("twin", "forget_recall") < block.of("trained", "forget_recall")
 
 
 def _frequency(measure: str, blocks: list[_Block]) -> Iterator[dict[str, Any]]:

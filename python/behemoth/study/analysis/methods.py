@@ -15,6 +15,7 @@ __all__ = ["METHODS", "methods_of"]
 METHODS: dict[str, Any] = {
     "label": pl.String,
     "trials": pl.UInt32,
+    "failed": pl.UInt32,
     "edits": pl.UInt32,
     "clusters": pl.UInt32,
     "forgets": pl.Boolean,
@@ -42,6 +43,7 @@ def methods_of(
     of_edits: pl.DataFrame,
     seconds: Mapping[str, float],
     costs: Mapping[str, tuple[float, int]],
+    failed: Mapping[str, int] | None = None,
 ) -> pl.DataFrame:
     """Sum up each method over all levels of exposures.
 
@@ -57,12 +59,16 @@ def methods_of(
         Seconds that the edits of each trial took, by its id.
     costs : mapping of str to (float, int)
         Operations of one edit of each trial and bytes that it takes, by its id, where counted.
+    failed : mapping of str to int, optional
+        Trials that failed, by label: of those there are no edits.
 
     Returns
     -------
     polars.DataFrame
         One row a method, in the order of the study, columns as in `METHODS`.
 
+        - trials: those that the numbers are of; failed: those that failed and are in none of
+          them. Methods of which all failed stand last.
         - forgets: whether success means that the old object is no longer said.
         - success: share of the edits that free generation shows, in trained wordings; held_out:
           the same in wordings that training never had, null where none were asked.
@@ -114,9 +120,16 @@ def methods_of(
         .join(cost, on="label", how="left")
         .join(_counted(spent, costs), on="label", how="left")
     )
-    order = pl.DataFrame({"label": labels})
-    return order.join(table, on="label", how="left", maintain_order="left").select(
-        pl.col(name).cast(dtype) for name, dtype in METHODS.items()
+    lost = failed or {}
+    order = [*labels, *(label for label in lost if label not in set(labels))]
+    return (
+        pl.DataFrame(
+            {"label": order, "failed": [lost.get(label, 0) for label in order]},
+            schema={name: METHODS[name] for name in ("label", "failed")},
+        )
+        .join(table, on="label", how="left", maintain_order="left")
+        .with_columns(pl.col("trials", "edits", "clusters").fill_null(0))
+        .select(pl.col(name).cast(dtype) for name, dtype in METHODS.items())
     )
 
 
@@ -141,10 +154,12 @@ def _held_out(edits: pl.DataFrame, probes: pl.LazyFrame) -> pl.DataFrame:
     )
     asked = (
         probes.filter((pl.col("stage") == "after") & (pl.col("group") == "edited_held_out"))
-        .select("label", "trial", "edit", "exact_match", "old_match")
+        .select("label", "trial", "edit", "exact_match", "old_match", "failure")
         .collect()
     )
-    shown = pl.when("forgets").then(~pl.col("old_match")).otherwise(pl.col("exact_match"))
+    # Of an edit that broke down it is the unedited model that was asked.
+    made = pl.col("failure").is_null()
+    shown = made & pl.when("forgets").then(~pl.col("old_match")).otherwise(pl.col("exact_match"))
     return asked.join(goals, on="trial", how="left").with_columns(
         shown.cast(pl.Float64).alias("held_out")
     )

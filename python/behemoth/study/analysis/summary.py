@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from .cases import Case, cases_of
 from .collateral import damage, damage_by, damage_by_exposures, damage_of_edits
 from .consequences import consequences, consequences_by
 from .contrasts import contrasts
-from .dose import FILTERS, dose_table, dosed, filtered
+from .dose import FILTERS, broke_down, dose_table, dosed, filtered, scored
 from .estimate import cluster_of, means, means_of
 from .matched import matched_table
 from .mediation import Mediation, mediation
@@ -36,7 +37,7 @@ class Summary:
     Attributes
     ----------
     edits : polars.DataFrame
-        The study's frame of edits.
+        The study's frame of edits; of those that broke down efficacy and success are 0.
     models : polars.DataFrame
         One row a trained model.
     methods : polars.DataFrame
@@ -56,8 +57,9 @@ class Summary:
     consequences : polars.DataFrame
         See `behemoth.study.analysis.consequences`.
     tradeoff : polars.DataFrame
-        label, exposures, success, success_low, success_high (shares), kl, kl_low, kl_high (nats),
-        lost, edits, clusters.
+        label, exposures, success, success_low, success_high (shares), kl, kl_low, kl_high (nats,
+        null without bystanders of edits that were made), lost, edits, broken (edits that broke
+        down), clusters.
     at_flip : polars.DataFrame
         label, exposures, measure (kl_at_flip, nats, or norm_at_flip), mean, low, high, rows,
         clusters: at the dose of edits that needed a step and got there.
@@ -144,7 +146,8 @@ def summarise(
     step : callable, optional
         Called with (methods done, methods).
     """
-    edits, recall, models = frames.edits.collect(), frames.recall.collect(), frames.models.collect()
+    edits = scored(frames.edits.collect())
+    recall, models = frames.recall.collect(), frames.models.collect()
     retention = frames.retention.collect()
     bystanders = damage(frames.probes)
     of_edits = damage_of_edits(bystanders)
@@ -162,7 +165,14 @@ def summarise(
     return Summary(
         edits=edits,
         models=models,
-        methods=methods_of(edits, frames.probes, of_edits, frames.edit_seconds, frames.edit_costs),
+        methods=methods_of(
+            edits,
+            frames.probes,
+            of_edits,
+            frames.edit_seconds,
+            frames.edit_costs,
+            Counter(each.label for each in frames.failures),
+        ),
         doses=dose_table(edits, resamples=resamples),
         doses_by_label=by_label,
         contrasts=contrasts(edits, bystanders, of_edits, models, primary, step=step),
@@ -187,6 +197,7 @@ def summarise(
 
 def _tradeoff(edits: pl.DataFrame, of_edits: pl.DataFrame) -> pl.DataFrame:
     by = ("label", "exposures")
+    broken = edits.group_by(by).agg(broke_down(edits).sum().cast(pl.UInt32).alias("broken"))
     success = means(edits, "success", by, within=(0.0, 1.0))
     damaged = of_edits.with_columns(pl.col("edit_exposures").alias("exposures"))
     kl = means(damaged, "kl", by, within=(0.0, float("inf")))
@@ -196,8 +207,9 @@ def _tradeoff(edits: pl.DataFrame, of_edits: pl.DataFrame) -> pl.DataFrame:
                        pl.col("high").alias("success_high"), pl.col("rows").alias("edits"),
                        "clusters")
         .join(kl.select(*by, pl.col("mean").alias("kl"), pl.col("low").alias("kl_low"),
-                        pl.col("high").alias("kl_high")), on=by)
+                        pl.col("high").alias("kl_high")), on=by, how="left")
         .join(lost.select(*by, pl.col("mean").alias("lost")), on=by, how="left")
+        .join(broken, on=by, how="left", nulls_equal=True)
         .sort(by)
     )  # fmt: skip
 
