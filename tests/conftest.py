@@ -393,6 +393,7 @@ def fake_ray(monkeypatch):
         init=lambda log_to_driver: calls.append("init"),
         shutdown=lambda: calls.append("shutdown"),
         cluster_resources=lambda: {"CPU": 4.0},
+        nodes=lambda: [{"Alive": True, "Resources": {"CPU": 4.0}}],
         put=lambda value: value,
         remote=remote,
         wait=lambda waiting, num_returns, timeout=None: (waiting[-1:], waiting[:-1]),

@@ -59,6 +59,39 @@ def test_the_commands_that_list_load_nothing_heavy(command):
     assert not imported(f"{written}; {silent}; sys.stdout = sys.__stdout__") & heavy
 
 
+def test_a_place_that_is_not_there_is_refused_before_torch_is_loaded(tmp_path, monkeypatch):
+    """Loading it takes seconds, after which one would read of a typing error."""
+    monkeypatch.chdir(tmp_path)
+    for folder, record in (("run", "run.json"), ("plan", "plan.toml"), ("edit", "edit.json")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / record).touch()
+    method, twin = "--method rome --out e", "--suite unlearning --twin nowhere --out s"
+    words = [
+        f"edit nowhere --plan plan {method}",
+        f"edit run --plan nowhere {method}",
+        f"edit run --plan plan --corpus nowhere {method}",
+        f"edit run --plan plan --set nowhere.toml {method}",
+        "edit run --plan plan --method rom --out e",
+        "evaluate nowhere --plan plan --out f.parquet",
+        "evaluate edit --plan nowhere --out f.parquet",
+        f"evaluate edit --plan plan {twin}",
+        "trace nowhere --plan plan --out t",
+        "trace run --plan nowhere --out t",
+        "tune lora --on nowhere --out t",
+        "tune lora --on run --apart nowhere --out t",
+        "train nowhere --out r",
+    ]
+    script = f"[print(main(line.split()), file=sys.stderr) for line in {words}]"
+    written = f"import sys; from behemoth.cli.main import main; {script}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", written], capture_output=True, text=True)
+    said = done.stderr.splitlines()
+    assert len(said) == 2 * len(words) and set(said[1::2]) == {"2"}, said
+    for line, message in zip(words, said[::2], strict=True):
+        assert message.startswith("behemoth: error: argument '") and ", allowed: " in message, line
+    loaded = set(done.stdout.split())
+    assert "behemoth.cli.train" in loaded and not loaded & {"torch", "transformers"}
+
+
 def test_a_world_needs_numpy_and_not_the_optional_packages():
     loaded = imported("import behemoth; behemoth.World(2, 1, 2)")
     assert "numpy" in loaded

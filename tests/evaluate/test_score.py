@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from behemoth import ArgumentError
@@ -26,6 +28,25 @@ def test_the_twin_scores_one_and_forgetting_more_than_it_is_no_better():
     assert more["forgetting"] == less["forgetting"] == pytest.approx(0.8)
     assert score_of("unlearning", {**twin, "model_utility": Reading(0.9, 0.6)}) == 1
     assert score_of("unlearning", {**twin, "model_utility": Reading(0.9)}) is None
+
+
+@pytest.mark.parametrize("broken", [math.nan, math.inf, -math.inf])
+def test_a_model_that_gives_no_numbers_scores_nothing(broken):
+    """min(1.0, nan) is 1.0: such a model was as good as the twin."""
+    twin = {"forget_probability": Reading(0.2, 0.2), "model_utility": Reading(0.6, 0.6),
+            "privacy_loss": Reading(0.0)}  # fmt: skip
+    legs = ("forgetting", "utility", "privacy")
+    for leg, measure in zip(legs, twin, strict=True):
+        found = {**twin, measure: Reading(broken, twin[measure].twin)}
+        assert legs_of("unlearning", found) == {**dict.fromkeys(legs, 1.0), leg: 0.0}
+        assert score_of("unlearning", found) == 0
+    beside = {**twin, "model_utility": Reading(0.6, broken)}
+    assert legs_of("unlearning", beside)["utility"] == 0
+    assert score_of("editing", {"efficacy": Reading(broken), "neighbourhood": Reading(0.5)}) == 0
+
+
+def test_a_mean_of_what_is_no_number_is_0_whatever_its_place():
+    assert harmonic_mean([math.nan, 0.0]) == harmonic_mean([0.5, math.nan]) == 0
 
 
 def test_a_suite_without_a_score_is_refused():

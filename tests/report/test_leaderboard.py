@@ -21,9 +21,8 @@ from behemoth.report.page import Table
 from behemoth.report.style import Absent, Figure
 from behemoth.study.analysis.leaderboard import boards
 
-drawn = runpy.run_path(
-    str(Path(__file__).parents[1] / "study" / "analysis" / "test_leaderboard.py")
-)["drawn"]
+made = runpy.run_path(str(Path(__file__).parents[1] / "study" / "analysis" / "test_leaderboard.py"))
+drawn, broken_in_the_first = made["drawn"], made["broken_in_the_first"]
 LEGS = ("efficacy", "paraphrase", "neighbourhood", "damage_unrelated")
 VALUES = {"ft </script>": [0.8, 0.82, 0.84], "b": [0.79, 0.84, 0.81], "c": [0.1, 0.1, 0.11],
           "retrain": [0.99, 0.98, 0.99]}  # fmt: skip
@@ -104,9 +103,45 @@ def test_the_oracle_is_drawn_and_on_no_front(board):
     figure = pareto(board)
     assert isinstance(figure, Figure)
     rows = dict(figure.frame.select("label", "front").iter_rows())
-    assert rows["retrain"] is False and rows["c"] is True  # it damages least
+    assert rows == {"ft </script>": True, "b": True, "retrain": False}
     [empty] = boards(drawn({"a": [0.5]}, ("efficacy",)))
     assert isinstance(pareto(empty), Absent)
+
+
+def test_what_has_failed_or_gives_no_numbers_is_on_no_front(board):
+    figure = pareto(board)
+    assert isinstance(figure, Figure)
+    assert figure.caption.endswith("Left out, as trials failed or have not both numbers: c.")
+    values = {"a": [0.8, 0.8], "b": [0.7, 0.7]}
+    whole = drawn(values, LEGS)
+    lost = (pl.col("label") == "b") & (pl.col("measure") == "damage_unrelated")
+    first = pl.col("world_seed") == 0
+    [partly] = boards(
+        whole.with_columns(
+            pl.when(lost & first).then(float("nan")).otherwise("value").alias("value")
+        )
+    )
+    figure = pareto(partly)
+    assert isinstance(figure, Figure) and figure.frame["label"].to_list() == ["a"]
+    assert figure.caption.endswith("numbers: b.")
+    [entire] = boards(whole)
+    figure = pareto(entire)
+    assert isinstance(figure, Figure) and "Left out" not in figure.caption
+    assert set(figure.frame["label"]) == {"a", "b"}
+
+
+def test_a_number_that_is_not_of_all_trials_says_so(html):
+    assert "not of all trials" not in html
+    [board] = boards(broken_in_the_first({"kl_twin_retain"}))
+    page = Leaderboard(
+        name="x", question="who?", made="today", state="", counts=[], boards=[board],
+        figures=[pareto(board)], settings={}, run=Table(("what", "~value"), []), failures=[],
+        study="name = 1", command="behemoth",
+    )  # fmt: skip
+    html = render_leaderboard(page)
+    assert "Each has 3 trials in 3 clusters. A trial whose model gives no numbers has 0" in html
+    # In the table of the board, and in that of the method by world.
+    assert html.count("2 of 3 trials") == 2
 
 
 def test_a_study_of_suites_is_reported_as_a_leaderboard(tmp_path, monkeypatch):

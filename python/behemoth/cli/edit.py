@@ -16,6 +16,7 @@ from behemoth.support.process import prepare
 from . import parse
 from .console import console, keep_interrupts, resumable, write_json
 from .options import Option, command, flag, force
+from .places import check_corpus, check_plan, check_run
 
 if TYPE_CHECKING:
     from behemoth.edit import Edited
@@ -74,7 +75,10 @@ def edit(
     keep_interrupts()
     prepare()
     with needed(), resumable(given["out"]):
-        from behemoth.edit import edit as apply, get_method
+        check_run("run", run, model=True)
+        check_plan("plan", given["plan"])
+        check_corpus("corpus", given.get("corpus"))
+        from behemoth.edit.registry import get_method
         from behemoth.edit.settings import read_settings
         from behemoth.edit.traced import at_traced_place
 
@@ -83,6 +87,8 @@ def edit(
             settings = read_settings(settings, given["method"])
         settings = at_traced_place(given["method"], settings, Path(run))
         given["method"] = get_method(given["method"], settings, text=True)
+        from behemoth.edit import edit as apply  # with torch, after all that needs none
+
         done = apply(run, progress=Bars(), **given)
     if json:
         write_json(asdict(done))

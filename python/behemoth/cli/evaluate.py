@@ -16,6 +16,7 @@ from . import parse
 from .console import console, keep_interrupts, write_json
 from .edit import CORPUS, DEVICE, MEMORY
 from .options import Option, command, flag
+from .places import check_corpus, check_plan, check_source
 
 if TYPE_CHECKING:
     import polars as pl
@@ -63,6 +64,9 @@ def evaluate(
     """
     keep_interrupts()
     prepare()
+    check_source("source", source)
+    check_plan("plan", given["plan"])
+    check_corpus("corpus", given.get("corpus"))
     suite = given.pop("suite", None)
     if suite is not None:
         _take(source, suite, given, json)
@@ -92,6 +96,7 @@ def _take(source: str, suite: str, given: dict[str, Any], json: bool) -> None:
     for name in ("stack", "batch_size", "rank", "memory"):
         if name in given:
             raise ArgumentError(f"--{name.replace('_', '-')}", given[name], "none with --suite")
+    check_source("twin", given.get("twin"))
     with needed():
         from behemoth.evaluate import evaluate_suite
 

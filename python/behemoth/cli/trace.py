@@ -16,6 +16,7 @@ from . import parse
 from .console import console, keep_interrupts, write_json
 from .edit import CORPUS, DEVICE
 from .options import Option, command, flag
+from .places import check_corpus, check_plan, check_run
 
 if TYPE_CHECKING:
     from behemoth.evaluate.trace import Traced
@@ -51,6 +52,9 @@ def trace(
     keep_interrupts()
     prepare()
     with needed():
+        check_run("run", run, model=True)
+        check_plan("plan", given["plan"])
+        check_corpus("corpus", given.get("corpus"))
         from behemoth.evaluate import trace as find
 
         begin = time.perf_counter()

@@ -16,6 +16,7 @@ from behemoth.train.config import TrainConfig, default_config
 from .console import keep_interrupts, resumable, write_json
 from .edit import MEMORY
 from .options import Option, command, field_options, force
+from .places import check_corpus
 from .show_run import show_result
 
 _FIELDS = field_options(
@@ -56,6 +57,7 @@ def train(
     keep_interrupts()
     prepare()
     with needed(), resumable(given["out"]):
+        check_corpus("source", source)
         from behemoth.train import train as train_model
 
         result = train_model(source, config=config, progress=Bars(), **given)

@@ -15,6 +15,7 @@ from . import parse
 from .console import console, keep_interrupts, resumable, write_json
 from .edit import DEVICE
 from .options import Option, command
+from .places import check_plan, check_run
 
 if TYPE_CHECKING:
     from behemoth.tune import Tuned
@@ -51,6 +52,8 @@ def tune(
     keep_interrupts()
     prepare()
     with needed(), resumable(given["out"]):
+        check_run("on", given["on"])
+        check_plan("apart", given.get("apart"))
         from behemoth.tune import tune as choose
 
         done = choose(method, progress=Bars(), **given)

@@ -313,6 +313,24 @@ _SPEC_KEYS = (*_SPEC_TABLES, "grammar", "format_version")
 _GRAMMAR_KEYS = ("name", "file", "digest", "tokenizer")
 
 
+def source_place(path: str | PathLike[str]) -> Path:
+    """Give the place of a spec TOML, a spec directory or a corpus directory, without reading it.
+
+    Raises
+    ------
+    ArgumentError
+        When `path` is none of these.
+    """
+    place = at_hand("spec", path, _ALLOWED)
+    if not ((place / MANIFEST).is_file() or _spec_file(place).is_file()):
+        raise ArgumentError("spec", fspath(path), _ALLOWED)
+    return place
+
+
+def _spec_file(place: Path) -> Path:
+    return place / "spec.toml" if place.is_dir() else place
+
+
 def read_source(path: str | PathLike[str]) -> Source:
     """Read what a spec TOML, a spec directory or a corpus directory says.
 
@@ -323,15 +341,13 @@ def read_source(path: str | PathLike[str]) -> Source:
     CorpusError
         When a corpus directory's manifest cannot be read.
     """
-    place = at_hand("spec", path, _ALLOWED)
+    place = source_place(path)
     if (place / MANIFEST).is_file():
         manifest = read_manifest(place)
         spec = manifest["spec"]
         version = manifest["format_version"]
         return Source(spec["world"], spec["corpus"], place, manifest, version)
-    file = place / "spec.toml" if place.is_dir() else place
-    if not file.is_file():
-        raise ArgumentError("spec", fspath(path), _ALLOWED)
+    file = _spec_file(place)
     try:
         spec = read_toml(file.read_text(encoding="utf-8"))
     except ValueError as error:  # both of TOML and of UTF-8

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from behemoth.plan.edit_plan import EditPlan
     from behemoth.train.subject import Subject
 
-__all__ = ["check_plan", "open_source"]
+__all__ = ["check_plan", "is_edit", "open_source"]
 
 
 def open_source(
@@ -36,10 +36,15 @@ def open_source(
 
     path = at_hand(name, place, "a training run, a model or an edit directory")
     with renamed(directory=name):
-        if not (path / "edit.json").is_file():
+        if not is_edit(path):
             return path, read_subject(path, corpus), None
         edit = read_edit(path, url_or_none(place))
         return path, read_subject(edit.run, edit.corpus if corpus is None else corpus), edit
+
+
+def is_edit(place: str | PathLike[str]) -> bool:
+    """Whether a directory is one of an edit, be it finished or not."""
+    return (Path(place) / "edit.json").is_file()
 
 
 def check_plan(plan: EditPlan, run: Subject, edit: EditRecord | None) -> None:

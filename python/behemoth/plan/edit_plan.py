@@ -11,7 +11,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from os import PathLike, fspath
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ import numpy as np
 import polars as pl
 
 from behemoth.corpus.corpus import Corpus
-from behemoth.store.source import at_hand
 from behemoth.support.checks import path_of
 from behemoth.support.digests import FILES, SEAL, check, digests, no_record, sealed, unsealed
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
@@ -29,6 +28,7 @@ from behemoth.support.parquet import read_parquet
 from behemoth.support.replacement import Kind, finish, foreign, recover, succession
 from behemoth.support.toml import read_toml
 
+from .place import RECORD, plan_place
 from .request import EditRequest
 
 FORMAT_VERSION = 1
@@ -85,7 +85,6 @@ PROBES: dict[str, Any] = {
 
 _FRAMES: dict[str, dict[str, Any]] = {"edits": EDITS, "training": TRAINING, "probes": PROBES}
 
-RECORD = "plan.toml"
 PLAN = Kind(
     RECORD,
     (*(f"{name}.parquet" for name in _FRAMES),
@@ -271,12 +270,10 @@ class EditPlan:
         CorpusError
             When it is damaged or of another version.
         """
-        place = at_hand("directory", directory, "a plan directory")
+        place = plan_place(directory)
         head = read_head(place)
-        if head is None:
-            raise ArgumentError(
-                "directory", fspath(directory), "a plan directory (one that holds plan.toml)"
-            )
+        if head is None:  # gone since
+            raise no_record(place / RECORD, "plan")
         check(place, head.get(FILES), *(f"{name}.parquet" for name in _FRAMES))
         try:
             request = EditRequest.from_dict(head["request"])

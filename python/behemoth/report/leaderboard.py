@@ -50,13 +50,17 @@ _HOW = (
     "(world, initialisation). The place is all ranks that the intervals leave open: a method is "
     "before another only where its interval lies wholly above, so 1\u20133 is a tie. {oracle}"
     "Seconds are of making all edits of a plan, evaluation apart; MB is the most that tensors take "
-    "at once beside the model. {settings}{trials}"
+    "at once beside the model. {settings}{trials}{fewer}"
 )
 _SETTINGS = (
     "Settings are those that a method has by default, were given by hand, or were tuned, by so "
     "many trials of so much time of edits."
 )
 _DEFAULT = "All methods have the settings that they have by default."
+_FEWER = (
+    " A trial whose model gives no numbers has 0 in the score and its legs; another number that is "
+    "not of all trials says of how many it is."
+)
 _ORACLE = "Oracles are trained anew on the twin corpus and have no place. "
 
 
@@ -226,7 +230,8 @@ def _how(board: Board) -> str:
     settings = {True: _SETTINGS, False: _DEFAULT, None: ""}[_varied(board)]
     row = board.table.row(0, named=True)
     trials = "" if _uneven(board) else f" Each has {row['trials']:,} trials in {_clusters(row)}."
-    return _HOW.format(legs=legs, oracle=oracle, settings=settings, trials=trials)
+    fewer = _FEWER if _partial(board) else ""
+    return _HOW.format(legs=legs, oracle=oracle, settings=settings, trials=trials, fewer=fewer)
 
 
 def _varied(board: Board) -> bool | None:
@@ -239,6 +244,13 @@ def _uneven(board: Board) -> bool:
     """Whether methods differ in their trials, or some failed."""
     counts = board.table.select("trials", "clusters").unique().height
     return counts > 1 or bool(board.table["failed"].sum())
+
+
+def _partial(board: Board) -> bool:
+    """Whether some number that is shown is of fewer trials than its method has."""
+    shown = board.measures.filter(pl.col("measure").is_in(SHOWN[board.suite]))
+    trials = board.table.select("label", "trials")
+    return not shown.join(trials, on="label").filter(pl.col("rows") < pl.col("trials")).is_empty()
 
 
 def by_world(board: Board) -> Iterator[str]:
@@ -291,13 +303,14 @@ def _board_table(board: Board) -> Table:
         [
             row["label"],
             _place(row),
-            _cell(row, "score"),
+            _cell(row, "score", of),
             _cost(row),
             *((_settings(row),) if said else ()),
-            *(_cell(row, name) for name in shown if name != "score"),
+            *(_cell(row, name, of) for name in shown if name != "score"),
             *((_trials(row),) if uneven else ()),
         ]
         for row in board.table.iter_rows(named=True)
+        for of in (board.counts(row["label"]),)
     ]
     marked = {place for place, row in enumerate(board.table.iter_rows(named=True))
               if row["first"] == 1}  # fmt: skip
@@ -336,9 +349,14 @@ def _place(row: Mapping[str, Any]) -> str:
     return str(first) if first == last else f"{first}\u2013{last}"
 
 
-def _cell(row: Mapping[str, Any], name: str) -> str:
+def _cell(row: Mapping[str, Any], name: str, of: Mapping[str, int]) -> str:
     value, low, high = (row[f"{name}{end}"] for end in ("", "_low", "_high"))
-    return _between(value, low, high)
+    return _between(value, low, high) + _fewer(of.get(name, 0), row["trials"])
+
+
+def _fewer(count: int, trials: int) -> str:
+    """Of how many trials a number is, where it is not of all."""
+    return f"\n{count:,} of {trials:,} trials" if 0 < count < trials else ""
 
 
 def _between(value: float | None, low: float | None, high: float | None) -> str:
@@ -370,12 +388,14 @@ def _method(page: Leaderboard, board: Board, label: str) -> Iterator[str]:
     for grammar, edits in _worlds(cells):
         own = cells.filter(pl.col("grammar").eq_missing(grammar) & (pl.col("edits") == edits))
         by = {each["measure"]: each for each in own.iter_rows(named=True)}
+        trials = max(each["rows"] for each in by.values())
         rows.append(
             [
                 _world(grammar),
                 f"{edits:,}",
                 *(
                     _between(*(by[name][end] for end in ("mean", "low", "high")))
+                    + _fewer(by[name]["rows"], trials)
                     if name in by
                     else _NOTHING
                     for name in shown

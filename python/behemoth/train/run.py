@@ -25,7 +25,8 @@ from .subject import CONFIG, WEIGHTS, Subject, is_model, read_model
 if TYPE_CHECKING:
     from behemoth.corpus.corpus import Corpus
 
-__all__ = ["RECORD", "Run", "RunRecord", "read_record", "read_run", "read_subject", "world_id"]
+__all__ = ["RECORD", "Run", "RunRecord", "read_record", "read_run", "read_subject", "run_place",
+           "world_id"]  # fmt: skip
 
 RECORD = "run.json"
 _ARRAYS = ("table.parquet", "exposures.parquet", "s.parquet")
@@ -201,6 +202,28 @@ class Run(Subject):
         check(self.directory, self.record.files, CONFIG, WEIGHTS)
 
 
+def run_place(directory: str | PathLike[str], *, model: bool = False) -> Path:
+    """Give the place of a run; of a URL that of its copy. What it says is not read.
+
+    Parameters
+    ----------
+    directory : path
+    model : bool
+        Whether it may be a model of transformers too.
+
+    Raises
+    ------
+    ArgumentError
+        When there is none.
+    """
+    place = at_hand("directory", directory, "a training run")
+    if not ((place / RECORD).is_file() or (model and is_model(place))):
+        raise ArgumentError(
+            "directory", fspath(directory), f"a training run (a directory that holds {RECORD})"
+        )
+    return place
+
+
 def read_run(directory: str | PathLike[str]) -> Run:
     """Read what a run directory says, without its model.
 
@@ -213,11 +236,7 @@ def read_run(directory: str | PathLike[str]) -> Run:
     """
     from behemoth.corpus.corpus import Corpus  # which loads numpy
 
-    place = at_hand("directory", directory, "a training run")
-    if not (place / RECORD).is_file():
-        raise ArgumentError(
-            "directory", fspath(directory), f"a training run (a directory that holds {RECORD})"
-        )
+    place = run_place(directory)
     record = read_record(place)
     # Weights come before the record that says so, and what belongs to them in between.
     if record is None or record.status != "finished" or not list(place.glob("*.safetensors")):

@@ -61,6 +61,50 @@ def test_a_trial_that_gives_no_number_has_the_worst_score_there_is():
     assert board.table["score"].to_list() == pytest.approx([0.715, 0.445])
 
 
+def broken_in_the_first(measures):
+    """Two methods that unlearn; in its first trial "broken" gives no numbers for some measures."""
+    values = {
+        "forget_probability": (0.0, [0.1, 0.11, 0.12], [0.0, 0.01, 0.02]),
+        "model_utility": (1.0, [0.9, 0.9, 0.9], [0.95, 0.95, 0.95]),
+        "privacy_loss": (None, [0.1, 0.1, 0.1], [0.05, 0.05, 0.05]),
+        "kl_twin_retain": (None, [0.2, 0.21, 0.22], [0.1, 0.11, 0.12]),
+        "relearning_steps": (None, [5.0, 5.0, 5.0], [5.0, 5.0, float("inf")]),
+    }
+    frames = []
+    for name, (twin, good, broken) in values.items():
+        first = float("nan") if name in measures else broken[0]
+        own = {"good": good, "broken": [first, *broken[1:]]}
+        frames.append(drawn(own, (name,), "unlearning", "unlearning", {name: twin}))
+    return pl.concat(frames)
+
+
+def test_a_trial_that_gives_no_number_has_0_in_legs_and_is_not_counted_elsewhere():
+    """Left out of the legs, what breaks down would be the better for it."""
+    frame = broken_in_the_first(
+        {"forget_probability", "model_utility", "kl_twin_retain", "relearning_steps"}
+    )
+    [board] = boards(frame)
+    row = board.table.filter(label="broken").row(0, named=True)
+    assert row["forgetting"] == pytest.approx((0 + 0.99 + 0.98) / 3)
+    assert row["utility"] == pytest.approx(0.95 * 2 / 3)
+    assert row["privacy"] == pytest.approx(0.95)
+    assert row["kl_twin_retain"] == pytest.approx(0.115)
+    assert row["relearned"] == pytest.approx(0.5)
+    counts = board.counts("broken")
+    assert [counts[name] for name in ("score", "forgetting", "utility", "privacy")] == [3] * 4
+    assert (counts["kl_twin_retain"], counts["relearned"]) == (2, 2)
+    assert board.counts("good")["kl_twin_retain"] == 3
+
+
+def test_a_leg_that_is_a_measure_itself_is_0_where_it_is_no_number():
+    nan = float("nan")
+    [board] = boards(drawn({"half": [0.9, nan], "sound": [0.7, 0.72]}, LEGS))
+    assert board.table["label"].to_list() == ["sound", "half"]
+    for name in LEGS:
+        assert board.table[name].to_list() == pytest.approx([0.71, 0.45])
+        assert board.counts("half")[name] == 2
+
+
 def test_what_failed_and_what_agrees_to_the_last_digit_have_no_rank():
     values = {"a": [0.8, 0.8], "b": [0.79, 0.78], "c": [0.1, 0.2]}
     [board] = boards(drawn(values, LEGS), failed={"c": 1})

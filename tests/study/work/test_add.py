@@ -95,6 +95,22 @@ def test_it_stays_when_the_study_is_run_or_merged(copy, study, theirs, in_proces
     assert len(Results.open(tmp_path / "c").done) == 2
 
 
+def test_what_another_adds_meanwhile_stays(copy, theirs, monkeypatch):
+    from behemoth.study.work import add
+
+    digest = add.weights_digest
+
+    def meanwhile(model):
+        monkeypatch.setattr(add, "weights_digest", digest)
+        add_model(copy, theirs, name="others", **ids(copy))
+        return digest(model)
+
+    monkeypatch.setattr(add, "weights_digest", meanwhile)
+    add_model(copy, theirs, name="theirs", **ids(copy))
+    assert {row.label for row in StudyDirectory(copy).read().trials} == {"ft", "others", "theirs"}
+    assert set(Results.open(copy).suites.collect()["label"]) == {"ft", "others", "theirs"}
+
+
 def test_refusals(copy, theirs, tmp_path):
     known = ids(copy)
     with pytest.raises(ArgumentError, match="name': got ft, allowed: a label that no method"):

@@ -1,6 +1,7 @@
 """The Ray engine: with a stand-in for Ray, and a real cluster where there is one."""
 
 import sys
+from os import fspath
 from types import SimpleNamespace
 
 import polars as pl
@@ -10,8 +11,10 @@ from polars.testing import assert_frame_equal
 from behemoth import ArgumentError
 from behemoth.study.file.spec import Study
 from behemoth.study.results import Results
+from behemoth.study.work.engine import Performed, perform
 from behemoth.study.work.ray import RayEngine
 from behemoth.study.work.run import run_study
+from behemoth.support.progress import silent
 
 
 def test_a_study_on_a_cluster(fake_ray, tiny, finished, tmp_path):
@@ -25,11 +28,69 @@ def test_a_study_on_a_cluster(fake_ray, tiny, finished, tmp_path):
 def test_slots(fake_ray, tmp_path):
     assert RayEngine(tmp_path, None, 2).slots == 2
     assert RayEngine(tmp_path, 3, 1).slots == 3
-    fake_ray.cluster_resources = lambda: {"CPU": 64.0, "GPU": 2.0}
+    fake_ray.nodes = nodes({"CPU": 64.0, "GPU": 2.0})
     assert RayEngine(tmp_path, None, 1).slots == 2
     assert fake_ray.options[-1]["num_gpus"] == 1
     assert RayEngine(tmp_path, 8, 1).slots == 8
     assert fake_ray.options[-1]["num_gpus"] == 0.25
+
+
+def nodes(*resources):
+    """What Ray says of nodes with these resources, after one that has left the cluster."""
+    gone = {"Alive": False, "Resources": {"CPU": 1000.0, "GPU": 8.0}}
+    return lambda: [gone, *({"Alive": True, "Resources": each} for each in resources)]
+
+
+@pytest.mark.parametrize("workers", range(1, 20))
+def test_as_many_tasks_have_a_share_of_a_gpu_as_there_are_workers(fake_ray, tmp_path, workers):
+    """Each has its share of one GPU: 3 with 2/3 of 2 GPUs are 2 at once, and one that waits."""
+    fake_ray.nodes = nodes({"CPU": 64.0, "GPU": 2.0})
+    assert RayEngine(tmp_path, workers, 1).slots == workers
+    share = round(fake_ray.options[-1]["num_gpus"] * 10_000)  # in Ray's smallest parts
+    assert 2 * (10_000 // share) >= workers
+    assert workers < 3 or 2 * (10_000 // share) < workers + 2  # and no smaller than it must be
+
+
+def test_a_node_has_room_for_what_fits_on_it(fake_ray, tmp_path):
+    fake_ray.nodes = nodes({"CPU": 3.0}, {"CPU": 3.0}, {"CPU": 1.0}, {})
+    assert RayEngine(tmp_path, None, 2).slots == 2
+    fake_ray.nodes = nodes({"CPU": 64.0}, {"CPU": 5.0, "GPU": 4.0}, {"CPU": 1.0, "GPU": 4.0})
+    assert RayEngine(tmp_path, None, 2).slots == 2
+    assert fake_ray.options[-1]["num_gpus"] == 1
+
+
+@pytest.mark.parametrize(
+    ("resources", "said"),
+    [
+        ([{"CPU": 4.0}, {"CPU": 8.0}], "up to 8, the most cores that a node of the cluster has"),
+        ([{"CPU": 64.0}, {"CPU": 8.0, "GPU": 1.0}], "up to 8, the most cores that a node with a G"),
+    ],
+)
+def test_threads_that_no_node_has_cores_for_are_refused(fake_ray, tmp_path, resources, said):
+    """Ray would wait for such a node for good."""
+    fake_ray.nodes = nodes(*resources)
+    with pytest.raises(ArgumentError, match=f"argument 'threads': got 9, allowed: {said}"):
+        RayEngine(tmp_path, None, 9)
+    assert fake_ray.calls == ["init", "shutdown"]
+    assert RayEngine(tmp_path, None, 8).slots == 1
+
+
+def test_the_time_of_work_leaves_waiting_out(fake_ray, tiny, tmp_path, monkeypatch):
+    """Tasks are handed in whether there is room for them or not."""
+    monkeypatch.setattr(
+        "behemoth.study.work.ray.perform",
+        lambda *_: Performed("done", seconds=100.0),
+    )
+    study = Study.parse(tiny.replace("[0, 1]", "[0]"))
+    result = run_study(study, tmp_path / "s", engine="ray", threads=1)
+    assert (result.trained, result.carried_out) == (1, 4)
+    assert result.working_seconds == pytest.approx(500.0)
+
+
+def test_what_is_carried_out_says_what_it_took(tmp_path):
+    failed = perform(fspath(tmp_path / "nothing"), {"kind": "?"}, silent)
+    assert failed.status is None and failed.seconds is not None and failed.seconds >= 0
+    assert failed.event(3).seconds == failed.seconds
 
 
 def test_a_task_that_dies_is_a_unit_that_failed(fake_ray, tmp_path):

@@ -2,11 +2,13 @@
 
 Editing is scored as its papers do. Unlearning is scored against the retrained twin, leg by leg:
 what is said of the facts as the twin says it, what stays as the twin has it, and what can be told
-as it can be told of the twin. The twin itself has 1.
+as it can be told of the twin. The twin itself has 1. A model that gives no numbers has 0 in the leg
+that it gives none for, and so no score above 0.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -67,6 +69,8 @@ def _forgetting(reading: Reading) -> float | None:
 def _utility(reading: Reading) -> float | None:
     if reading.value is None or reading.twin is None:
         return None
+    if not (math.isfinite(reading.value) and math.isfinite(reading.twin)):
+        return math.nan  # min(1.0, nan) is 1.0, and nan > 0 is false
     # Where the twin has nothing there is nothing to lose.
     return min(1.0, reading.value / reading.twin) if reading.twin > 0 else 1.0
 
@@ -108,20 +112,22 @@ they could be taken, as wordings and facts that are never written are not in eve
 
 
 def harmonic_mean(values: Sequence[float]) -> float:
-    """The harmonic mean; 0 where one is not above 0.
+    """The harmonic mean; 0 where one is not above 0, or no number.
 
     Examples
     --------
     >>> harmonic_mean([1.0, 0.5])
     0.6666666666666666
     """
-    if not values or min(values) <= 0:
+    if not values or not all(value > 0 for value in values):  # nan is not, whatever its place
         return 0.0
     return len(values) / sum(1.0 / value for value in values)
 
 
 def legs_of(suite: str, readings: Mapping[str, Reading]) -> dict[str, float | None]:
-    """The legs of a suite's score, by name; none where its measures could not be taken.
+    """The legs of a suite's score, by name.
+
+    None where its measures could not be taken, and 0 where they were and are not finite.
 
     Raises
     ------
@@ -131,9 +137,13 @@ def legs_of(suite: str, readings: Mapping[str, Reading]) -> dict[str, float | No
     if suite not in LEGS:
         raise ArgumentError.unknown("suite", suite, LEGS)
     nothing = Reading(None)
-    return {
+    found = {
         leg.name: leg.value(*(readings.get(name, nothing) for name in leg.measures))
         for leg in LEGS[suite]
+    }
+    return {
+        name: value if value is None or math.isfinite(value) else 0.0
+        for name, value in found.items()
     }
 
 

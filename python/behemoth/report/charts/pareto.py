@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -64,12 +64,17 @@ def front(x: Sequence[float], y: Sequence[float], *, less: bool) -> list[bool]:
 
 
 def pareto(board: Board) -> Figure | Absent:
-    """Draw the methods of a board; the line joins those that none beats on both axes."""
+    """Draw the methods of a board; the line joins those that none beats on both axes.
+
+    Methods that have not both numbers in all of their trials are left out, and named: what broke
+    down would be the better for it.
+    """
     across, up = AXES[board.suite]
     name, title = f"pareto-{board.suite}", _TITLES[board.suite]
-    frame = board.table.drop_nulls([across, up])
+    whole = _whole(board, across, up)
+    frame = board.table.filter(whole)
     if frame.is_empty():
-        return Absent(name, title, "No finished trial has both measures.")
+        return Absent(name, title, "No method has both measures in all of its trials.")
     ends = [f"{which}{end}" for which in (across, up) for end in ("", "_low", "_high")]
     frame = frame.select("label", "family", "clusters", *ends).with_columns(
         _front(frame, across, up)
@@ -81,10 +86,23 @@ def pareto(board: Board) -> Figure | Absent:
         f"One point a method, mean over trials; {JACKKNIFE}. The line joins methods that no other "
         "method beats on both axes, and these are named; the legend picks one out."
     )
+    apart = board.table.filter(~whole)["label"].to_list()
+    if apart:
+        caption += f" Left out, as trials failed or have not both numbers: {', '.join(apart)}."
     return Figure(
         name, title, caption, (Panel("", chart, 380),), frame, tuple(colours.items()), "method",
         diamonds=diamonds,
     )  # fmt: skip
+
+
+def _whole(board: Board, across: str, up: str) -> pl.Series:
+    """Which methods have both numbers in all of their trials."""
+
+    def whole(row: Mapping[str, Any]) -> bool:
+        counts = board.counts(row["label"])
+        return not row["failed"] and counts.get(across) == counts.get(up) == row["trials"]
+
+    return pl.Series(map(whole, board.table.iter_rows(named=True)), dtype=pl.Boolean)
 
 
 def _front(frame: pl.DataFrame, across: str, up: str) -> pl.Series:

@@ -75,6 +75,10 @@ class Board:
     measures: pl.DataFrame
     missing: pl.DataFrame
 
+    def counts(self, label: str) -> dict[str, int]:
+        """Of how many trials of a method each measure is, by its name."""
+        return dict(self.measures.filter(label=label).select("measure", "rows").iter_rows())
+
 
 def taken(suites: pl.DataFrame) -> pl.DataFrame:
     """One row a trial and measure, what is made of several measures included.
@@ -90,7 +94,9 @@ def taken(suites: pl.DataFrame) -> pl.DataFrame:
         The columns of trials, then measure, value and twin. Beside the suite's own there are its
         score and the legs of it; of edits damage, the mean over groups of bystanders of the share
         of known facts that are no longer said; of unlearning relearned, 1 where some number of
-        `relearning_steps` brings half of the facts back and 0 where none does.
+        `relearning_steps` brings half of the facts back and 0 where none does. Where a model gave
+        no number a leg is 0, as the score is: left out, it would be as if it had not been. Other
+        measures are NaN there, and their means are of fewer trials.
     """
     made: list[pl.DataFrame] = []
     known = suites.filter(pl.col("missing").is_null())
@@ -100,11 +106,7 @@ def taken(suites: pl.DataFrame) -> pl.DataFrame:
             row["measure"]: Reading(row["value"], row["twin"])
             for row in rows.select("measure", "value", "twin").iter_rows(named=True)
         }
-        score = score_of(suite, readings)
-        if score is not None and not math.isfinite(score):
-            # A model that gives no numbers: left out, it would be as if it had not been.
-            score = 0.0
-        values = {**legs_of(suite, readings), "score": score}
+        values = {**legs_of(suite, readings), "score": score_of(suite, readings)}
         lost = [
             reading.value
             for group in BYSTANDERS
@@ -114,7 +116,8 @@ def taken(suites: pl.DataFrame) -> pl.DataFrame:
             values["damage"] = sum(lost) / len(lost)
         steps = readings.get("relearning_steps")
         if steps is not None and steps.value is not None:
-            values["relearned"] = float(math.isfinite(steps.value))
+            never = math.isinf(steps.value)
+            values["relearned"] = steps.value if math.isnan(steps.value) else float(not never)
         new = {
             name: value for name, value in values.items() if name == "score" or name not in readings
         }
@@ -125,7 +128,11 @@ def taken(suites: pl.DataFrame) -> pl.DataFrame:
         ).with_columns(pl.lit(None, pl.Float64).alias("twin"))
         made.append(first.join(table, how="cross"))
     # The suite's own score of edits is ours where it could be taken; one name, one number.
-    rest = known.filter(pl.col("measure") != "score")
+    own_legs = [leg.name for legs in LEGS.values() for leg in legs]
+    silent = pl.col("measure").is_in(own_legs) & ~pl.col("value").is_finite()
+    rest = known.filter(pl.col("measure") != "score").with_columns(
+        pl.when(silent).then(0.0).otherwise("value").alias("value")
+    )
     return pl.concat([rest, *(part.select(rest.columns) for part in made)])
 
 

@@ -96,8 +96,7 @@ def add_model(
     directory = StudyDirectory(study)
     with renamed(path="study"):
         about = directory.read()
-    if not name or any(row.label == name and row.family != FOREIGN for row in about.trials):
-        raise ArgumentError("name", name, "a label that no method of the study has")
+    _check_label(about, name)
     beside = _beside(directory, about, run, plan)
     measured = Measure.from_dict(beside.measure)
     forgets = get_method(beside.method, beside.settings).info.forgets(nameless=True)
@@ -113,12 +112,20 @@ def add_model(
     with lock(directory.path / ".lock", wait=False) as ours:
         if not ours:
             raise StudyError(f"another process is running the study in {fspath(study)}")
+        # What is run, merged or added while it was not ours is in the record by now.
+        about = directory.read()
+        _check_label(about, name)
         record = Laboratory(directory).carry_out(unit)
         row = replace(unit.row(), family=FOREIGN)
         others = tuple(trial for trial in about.trials if trial.id != row.id)
         text = (directory.path / "study.toml").read_text(encoding="utf-8")
         directory.begin(text, replace(about, trials=(*others, row)))
     return record
+
+
+def _check_label(about: StudyRecord, name: str) -> None:
+    if not name or any(row.label == name and row.family != FOREIGN for row in about.trials):
+        raise ArgumentError("name", name, "a label that no method of the study has")
 
 
 def _beside(directory: StudyDirectory, about: StudyRecord, run: str, plan: str) -> TrialRow:

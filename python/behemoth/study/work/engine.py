@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -31,6 +32,9 @@ class Event:
         What the record of a unit that is done says of it.
     reason : str
         Why one failed.
+    seconds : float, optional
+        That a unit took which is over; where an engine does not know when it began, all since it
+        was handed in.
     """
 
     slot: int
@@ -38,6 +42,7 @@ class Event:
     share: float = 0.0
     status: Outcome = "done"
     reason: str = ""
+    seconds: float | None = None
 
 
 class Engine(Protocol):
@@ -71,16 +76,19 @@ class Performed:
         What the unit's record says of it; none where there is none.
     reason : str
         Why there is none.
+    seconds : float, optional
+        That it took.
     """
 
     status: Outcome | None = None
     reason: str = ""
+    seconds: float | None = None
 
     def event(self, slot: int) -> Event:
         """What an engine tells of it."""
         if self.status is None:
-            return Event(slot, "failed", reason=self.reason)
-        return Event(slot, "done", 1.0, self.status)
+            return Event(slot, "failed", reason=self.reason, seconds=self.seconds)
+        return Event(slot, "done", 1.0, self.status, seconds=self.seconds)
 
 
 def perform(
@@ -105,13 +113,18 @@ def perform(
     from behemoth.study.trial.laboratory import Laboratory
 
     kept = {} if laboratories is None else laboratories
+    began = time.monotonic()
+
+    def over(status: Outcome | None = None, reason: str = "") -> Performed:
+        return Performed(status, reason, time.monotonic() - began)
+
     try:
         laboratory = kept.get(path) or Laboratory(StudyDirectory(path))
         kept[path] = laboratory
         own = unit_from_dict(unit)
         if isinstance(own, ModelUnit):
-            return Performed(laboratory.train(own, step).status)
-        return Performed(laboratory.carry_out(own, step).status)
+            return over(laboratory.train(own, step).status)
+        return over(laboratory.carry_out(own, step).status)
     except Exception as error:
         kept.clear()  # whatever broke may be in there
-        return Performed(reason=" ".join(f"{type(error).__name__}: {error}".split()))
+        return over(reason=" ".join(f"{type(error).__name__}: {error}".split()))

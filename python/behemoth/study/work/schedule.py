@@ -174,7 +174,9 @@ class Work:
             run.share = event.share
             return
         del self.running[event.slot]
-        seconds = time.monotonic() - run.began
+        # Tasks of a cluster may wait for room: those say themselves what they took.
+        since = time.monotonic() - run.began
+        seconds = since if event.seconds is None else event.seconds
         self.working += seconds
         if event.kind == "failed":
             self._fail(run.unit, event.reason)

@@ -1,0 +1,29 @@
+"""What makes a directory a plan, without the frames and what reads them."""
+
+from __future__ import annotations
+
+from os import PathLike, fspath
+from pathlib import Path
+
+from behemoth.store.source import at_hand
+from behemoth.support.errors import ArgumentError
+
+__all__ = ["RECORD", "plan_place"]
+
+RECORD = "plan.toml"
+
+
+def plan_place(directory: str | PathLike[str]) -> Path:
+    """Give the place of a plan; of a URL that of its copy. What it says is not read.
+
+    Raises
+    ------
+    ArgumentError
+        When there is no plan.
+    """
+    place = at_hand("directory", directory, "a plan directory")
+    if not (place / RECORD).is_file():
+        raise ArgumentError(
+            "directory", fspath(directory), f"a plan directory (one that holds {RECORD})"
+        )
+    return place
