@@ -289,9 +289,8 @@ class _Laboratory:
         if objective == "unlearning":
             facts = plan.edits["fact"].to_numpy()
             train(run.corpus.without(facts), out=directory.twin, config=run.config)
-            own = read_run(directory.twin)
-            beside = own.load_model(device)
-            twin = Bench(own.directory, own, plan, {}, lambda: beside)
+            beside = read_run(directory.twin).load_model(device)
+            twin = Bench(run.directory, run, plan, {}, lambda: beside)  # asked the same
         context = EditContext(run.corpus, seed=seed, cache=cache, run=run.directory)
         return cls(run, plan, objective, run.load_model(device), twin, context)
 

@@ -77,6 +77,22 @@ def test_one_cluster_ranks_nothing_and_oracles_have_no_place():
     assert ranks == {"a": (1, 1), "b": (2, 2), "retrain": (None, None)}
 
 
+def test_a_twin_of_an_older_trial_is_held_to_the_text_of_its_run():
+    """It was asked for its own corpus, without the facts, and what was retrained for the run's."""
+    name = "perplexity_corpus"
+    values = {"npo": [2.5, 2.6], "retrain": [2.0, 2.1]}
+    frame = drawn(values, (name,), "unlearning", "unlearning", {name: 1.9}).with_columns(
+        pl.format("m-{}", "world_seed").alias("model")
+    )
+    [board] = boards(frame)
+    found = dict(board.measures.filter(measure=name).select("label", "twin").iter_rows())
+    assert found == {"npo": pytest.approx(2.05), "retrain": pytest.approx(2.05)}
+    [alone] = boards(frame.filter(label="npo"))
+    assert alone.measures.filter(measure=name)["twin"].to_list() == [None]
+    [new] = boards(frame.with_columns(pl.lit(2, pl.UInt32).alias("version")))
+    assert set(new.measures.filter(measure=name)["twin"]) == {1.9}
+
+
 def test_unlearning_is_scored_against_the_twin():
     twins = {"forget_probability": 0.1, "model_utility": 0.5}
     frame = drawn({"npo": [0.3, 0.3]}, tuple(twins), "unlearning", "unlearning", twins)

@@ -17,6 +17,7 @@ from behemoth.evaluate.damage import BYSTANDERS
 from behemoth.evaluate.suites.score import LEGS, Reading, legs_of, score_of
 
 from .estimate import cluster_keys, means
+from .twins import on_one_text
 
 __all__ = ["BOARDS", "SHOWN", "Board", "boards", "leaderboard", "taken"]
 
@@ -253,6 +254,7 @@ def boards(
     methods: Sequence[Mapping[str, Any]] = (),
 ) -> list[Board]:
     """The leaderboards of a study, one a suite; parameters as of `leaderboard`."""
+    suites = on_one_text(suites)
     rows = taken(suites)
     found: list[Board] = []
     for suite in (name for name in SHOWN if name in set(suites["suite"])):
