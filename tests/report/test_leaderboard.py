@@ -1,5 +1,6 @@
 """The page of a leaderboard: what it says of ties, of what is missing, and of each method."""
 
+import re
 import runpy
 from dataclasses import replace
 from pathlib import Path
@@ -20,12 +21,22 @@ from behemoth.report.leaderboard import (
 from behemoth.report.page import Table
 from behemoth.report.style import Absent, Figure
 from behemoth.study.analysis.leaderboard import boards
+from behemoth.study.analysis.learnt import LEARNT
 
 made = runpy.run_path(str(Path(__file__).parents[1] / "study" / "analysis" / "test_leaderboard.py"))
 drawn, broken_in_the_first = made["drawn"], made["broken_in_the_first"]
 LEGS = ("efficacy", "paraphrase", "neighbourhood", "damage_unrelated")
 VALUES = {"ft </script>": [0.8, 0.82, 0.84], "b": [0.79, 0.84, 0.81], "c": [0.1, 0.1, 0.11],
           "retrain": [0.99, 0.98, 0.99]}  # fmt: skip
+
+
+def page_of(board, **others):
+    plain = Leaderboard(
+        name="x", question="who?", made="today", state="", counts=[], boards=[board],
+        figures=[pareto(board)], settings={}, run=Table(("what", "~value"), []), failures=[],
+        study="name = 1", command="behemoth",
+    )  # fmt: skip
+    return replace(plain, **others)
 
 
 @pytest.fixture(scope="module")
@@ -39,12 +50,8 @@ def board():
 
 @pytest.fixture(scope="module")
 def html(board):
-    page = Leaderboard(
-        name="x", question="who?", made="today", state="", counts=[("trials", "3")],
-        boards=[board], figures=[pareto(board)], settings={"b": '{"steps": 3}'},
-        run=Table(("what", "~value"), []), failures=[("c", "m", "a <loss>")], study="name = 1",
-        command="behemoth",
-    )  # fmt: skip
+    page = page_of(board, counts=[("trials", "3")], settings={"b": '{"steps": 3}'},
+                   failures=[("c", "m", "a <loss>")])  # fmt: skip
     return render_leaderboard(page)
 
 
@@ -58,10 +65,44 @@ def test_ties_are_said(board):
     said = leader(board)
     assert said.startswith("of those that are ranked ft")
     assert said.endswith("1 of 1 others is tied with it: b. Not ranked: c.")  # of which two failed
-    [alone] = boards(drawn({"a": [0.9, 0.9001], "b": [0.1, 0.1001]}, LEGS))
-    assert leader(alone) == "a has the highest score, 0.90, and its interval lies above all others."
+    apart = {"a": [0.9, 0.9001, 0.9], "b": [0.1, 0.1001, 0.1]}
+    [first] = boards(drawn(apart, LEGS))
+    assert leader(first) == "a has the highest score, 0.90, and its interval lies above all others."
     [single] = boards(drawn({"a": [0.9], "b": [0.1]}, LEGS))
     assert "nothing is ranked" in leader(single)
+
+
+def test_a_field_of_one_is_not_won():
+    values = {"a": [0.9, 0.9001, 0.9], "retrain": [1.0, 0.99, 1.0]}
+    for own in (values, {"a": values["a"]}):
+        [alone] = boards(drawn(own, LEGS))
+        said = leader(alone)
+        assert said == "a is the only method with a score, 0.90: there is no other."
+        html = render_leaderboard(page_of(alone))
+        assert said in html and 'class="primary"' not in html
+    [ranked] = boards(drawn({**values, "b": [0.95, 0.94, 0.95]}, LEGS), failed={"b": 1})
+    assert leader(ranked) == "a is the only method that is ranked; it has 0.90. Not ranked: b."
+    assert 'class="primary"' not in render_leaderboard(page_of(ranked))
+
+
+def test_what_was_not_learnt_is_said_aloud(board):
+    columns = {"suite": "editing", "edits": 6, "models": 2, "recall": 0.1}
+    rows = [{**columns, "grammar": None, "known": 11, "facts": 12, "share": 11 / 12},
+            {**columns, "grammar": "bios-en", "known": 2, "facts": 12, "share": 1 / 6}]  # fmt: skip
+    html = render_leaderboard(page_of(board, learnt=pl.DataFrame(rows, schema=LEARNT)))
+    said = re.findall(r'<p class="state" role="status">(.*?)</p>', html)
+    assert len(said) == 1
+    assert said[0].startswith("Editing, bios-en, 6 edits, was hardly learnt: models knew 2 of the ")
+    assert "12 edited facts before (17%)" in said[0]
+    assert html.index(said[0]) < html.index("<table")
+    assert "11 of 12" in html and "Editing: what the models knew before" in html
+    well = pl.DataFrame(rows[:1], schema=LEARNT)
+    assert 'class="state"' not in render_leaderboard(page_of(board, learnt=well))
+    assert "knew before" not in render_leaderboard(page_of(board))
+
+
+def test_ranges_say_what_they_are_cut_to(html):
+    assert "cut to what a measure can be, and there are none of fewer than 3 clusters" in html
 
 
 def test_every_method_has_a_row_and_a_section(html):
@@ -77,13 +118,7 @@ def test_every_method_has_a_row_and_a_section(html):
 def test_columns_that_say_nothing_are_sentences():
     said = [{"label": label, "whence": "default"} for label in VALUES]
     [even] = boards(drawn(VALUES, LEGS), methods=said)
-    html = render_leaderboard(
-        Leaderboard(
-            name="x", question="who?", made="today", state="", counts=[], boards=[even],
-            figures=[pareto(even)], settings={}, run=Table(("what", "~value"), []), failures=[],
-            study="name = 1", command="behemoth",
-        )
-    )  # fmt: skip
+    html = render_leaderboard(page_of(even))
     assert "All methods have the settings that they have by default. Each has 3 trials in" in html
     table = html[html.index("<table") : html.index("</table>")]
     assert (

@@ -17,7 +17,8 @@ from behemoth.edit.protocol import answers
 from behemoth.edit.registry import get_method, method_names
 from behemoth.edit.search import Choice, Range
 from behemoth.tune import tune
-from behemoth.tune.choose import _below
+from behemoth.tune.choose import _below, _flat
+from behemoth.tune.record import Tried
 from behemoth.tune.sampler import suggested
 
 pytest.importorskip("optuna", reason="the extra tune is not installed")
@@ -130,13 +131,36 @@ def test_an_edit_that_breaks_down_scores_nothing(ran, tmp_path, monkeypatch):
     done = tune("ft", ran, tmp_path / "t", **{**FEW, "trials": 2})
     broken = json.loads((tmp_path / "t" / "trials" / "0001.json").read_text())
     assert broken["score"] == 0 and "loss" in broken["failure"] and done.trial == 0
+    assert done.flat is None or done.flat.startswith("all 2 trials score 0.000, as ")
+
+
+def tried(*scores, legs=None, failure=None):
+    return [
+        Tried(number, {}, score, {} if failure else dict(legs or {"utility": score}), 1.0, failure)
+        for number, score in enumerate(scores)
+    ]
+
+
+def test_a_flat_objective_says_why():
+    assert _flat(tried(0.2, 0.3)) is None and _flat(tried(0.5)) is None
+    legs = {"forgetting": 0.9, "utility": 0.0, "privacy": None}
+    said = "all 3 trials score 0.000, as utility is 0 in each, and so is a harmonic mean with it"
+    assert _flat(tried(0.0, 0.0, 0.0, legs=legs)) == said
+    assert _flat(tried(0.0, legs=legs)).startswith("one trial scores 0.000, as utility is 0")
+    assert _flat(tried(0.7, 0.7)) == "all 2 trials score 0.700"
+    other = [*tried(0.0, legs=legs), *tried(0.0, legs={**legs, "utility": 0.2, "forgetting": 0.0})]
+    assert _flat(other) == (
+        "all 2 trials score 0.000, as some leg is 0 in each, and so is a harmonic mean with it"
+    )
+    said = "all 2 trials score 0.000, as every edit broke down: the loss is nan"
+    assert _flat(tried(0.0, 0.0, failure="the loss is nan")) == said
 
 
 @pytest.mark.parametrize(
     ("method", "options", "said"),
     [
         ("fft", {}, "method': got fft, allowed: "),
-        ("retrain", {}, "method': got retrain, allowed: one that says what"),
+        ("retrain", {}, r"got retrain, allowed: one that says what .*: ft, ft_l, .*task_vector$"),
         ("ft", {"objective": "speed"}, "objective': got speed, allowed: editing, unlearning"),
         ("npo", {"objective": "editing", "trials": 0}, "trials': got 0"),
         ("ft", {"edits": 500}, "edits': got 500, allowed: up to"),
@@ -236,5 +260,11 @@ def test_the_command_says_what_it_chose(ran, tmp_path, run):
     )
     said = run("tune", "ft_l", *words)
     assert said.code == 0 and "ft_l, 2 trials (2 in this run), score" in said.out
-    assert run("tune", "ft_l", *words, "--json").json()["carried_out"] == 0
+    report = run("tune", "ft_l", *words, "--json").json()
+    assert report["carried_out"] == 0
+    legs = report["legs"]
+    assert set(legs) == {"efficacy", "paraphrase", "neighbourhood"}
+    shown = [f"{name} {'not taken' if one is None else f'{one:.3f}'}" for name, one in legs.items()]
+    assert f"  harmonic mean of {', '.join(shown)}" in said.out
+    assert ("nothing to choose by: " in said.err) == (report["flat"] is not None)
     assert "argument '--on': got nothing" in run("tune", "ft_l", "--out", "x").refused()

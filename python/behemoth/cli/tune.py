@@ -68,10 +68,17 @@ def _show(done: Tuned) -> None:
         f"{done.seconds:.1f} s of edits",
         markup=False,
     )
+    legs = [f"{name} {'not taken' if value is None else f'{value:.3f}'}"
+            for name, value in done.legs.items()]  # fmt: skip
+    if legs:
+        screen.print(f"  harmonic mean of {', '.join(legs)}", markup=False)
     for name, value in done.settings.items():
         shown = f"{value:.3g}" if isinstance(value, float) else value
         screen.print(f"  {name} = {shown}", markup=False)
-    console(stderr=True).print(
+    messages = console(stderr=True)
+    if done.flat is not None:
+        messages.print(f"nothing to choose by: {done.flat}", markup=False)
+    messages.print(
         f"next: behemoth edit RUN --plan PLAN --method {done.method} --set {done.out}/best.toml "
         "--out EDIT",
         markup=False,

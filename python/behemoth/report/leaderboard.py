@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
 import polars as pl
 
 from behemoth.evaluate.suites.score import LEGS
-from behemoth.study.analysis.leaderboard import SHOWN, Board, boards
+from behemoth.study.analysis.leaderboard import FEWEST, SHOWN, Board, boards
+from behemoth.study.analysis.learnt import LEARNT, learnt
 from behemoth.study.results import Results
 
 from .charts.pareto import pareto
+from .learnt import learnt_parts, unlearnt, world_name
 from .page import (
     COMMAND,
     Table,
@@ -47,7 +49,8 @@ _HEADS = {
 _HOW = (
     "The score is the harmonic mean of {legs}. Numbers are means over trials, each a method's "
     "edits of one plan on one model; ranges are 95 % intervals of the cluster jackknife over "
-    "(world, initialisation). The place is all ranks that the intervals leave open: a method is "
+    "(world, initialisation), cut to what a measure can be, and there are none of fewer than "
+    f"{FEWEST} clusters. The place is all ranks that the intervals leave open: a method is "
     "before another only where its interval lies wholly above, so 1\u20133 is a tie. {oracle}"
     "Seconds are of making all edits of a plan, evaluation apart; MB is the most that tensors take "
     "at once beside the model. {settings}{trials}{fewer}"
@@ -78,6 +81,8 @@ class Leaderboard:
         One a board.
     settings : mapping of str to str
         Of each label, as JSON.
+    learnt : polars.DataFrame, optional
+        What the models knew before, as `behemoth.study.analysis.learnt.learnt` gives it.
     run : Table
     failures : sequence of (str, str, str)
         Label, model and reason of trials that failed.
@@ -95,6 +100,7 @@ class Leaderboard:
     failures: Sequence[tuple[str, str, str]]
     study: str
     command: str
+    learnt: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LEARNT))
 
 
 def leaderboard_of(
@@ -113,8 +119,9 @@ def leaderboard_of(
     failed: dict[str, int] = {}
     for each in results.failures:
         failed[each.label] = failed.get(each.label, 0) + 1
+    suites, recall = results.suites.collect(), results.recall.collect()
     found = boards(
-        results.suites.collect(),
+        suites,
         failed=failed,
         seconds=results.edit_seconds,
         costs=results.edit_costs,
@@ -127,7 +134,7 @@ def leaderboard_of(
     counts = [
         ("models edited", f"{models.height:,}"),
         ("clusters (world, init)", str(models.select("world_seed", "seed").unique().height)),
-        ("facts recalled before", _spread(models["recall"])),
+        ("written facts recalled before", _spread(_recalled(recall))),
         ("trials", f"{len(results.done):,}"),
         ("methods", f"{apart:,}"),
         ("time of work", duration(sum(results.seconds.values()))),
@@ -145,7 +152,14 @@ def leaderboard_of(
         failures=[(each.label, each.model, each.reason) for each in results.failures],
         study=study,
         command=COMMAND,
+        learnt=learnt(results.edits.collect(), suites, recall),
     )
+
+
+def _recalled(recall: pl.DataFrame) -> pl.Series:
+    """The share of the facts that are written that each model said."""
+    written = recall.filter(pl.col("exposures") > 0)
+    return written.group_by("model").agg(pl.col("exact_match").mean())["exact_match"]
 
 
 def _spread(values: pl.Series) -> str:
@@ -170,6 +184,11 @@ def render_leaderboard(page: Leaderboard) -> str:
             f"{escape(leader(board))}</strong></div>"
             for board in page.boards
         ),
+        *(
+            f'<p class="state" role="status">{escape(_FIELDS[board.suite])}, {escape(said)}</p>'
+            for board in page.boards
+            for said in unlearnt(page.learnt.filter(suite=board.suite))
+        ),
         counts_part(page.counts),
     ]
     number_of = {figure.name: place + 1 for place, figure in enumerate(drawn)}
@@ -180,6 +199,7 @@ def render_leaderboard(page: Leaderboard) -> str:
         parts.append(
             table_part(_board_table(board), f"{field}: the methods", _links(board), whole=True)
         )
+        parts += learnt_parts(page.learnt.filter(suite=board.suite), field)
         parts += by_world(board)
         if isinstance(figure, Figure):
             parts += figure_parts(number_of[figure.name], figure)
@@ -207,13 +227,18 @@ def leader(board: Board) -> str:
         return "no method has a score yet."
     ranked = table.filter(pl.col("first").is_not_null())
     best = (table if ranked.is_empty() else ranked).row(0, named=True)
-    said = f"{best['label']} has the highest score, {number(best['score'], 2)}"
+    score = number(best["score"], 2)
+    if table.height == 1:
+        return f"{best['label']} is the only method with a score, {score}: there is no other."
+    said = f"{best['label']} has the highest score, {score}"
     if ranked.is_empty():
         return f"{said}; without intervals nothing is ranked."
     apart = table.filter(pl.col("first").is_null())["label"].to_list()
     if apart:
         said = f"of those that are ranked {said}"
     without = f" Not ranked: {', '.join(apart)}." if apart else ""
+    if ranked.height == 1:
+        return f"{best['label']} is the only method that is ranked; it has {score}.{without}"
     table = ranked
     tied = table.filter((pl.col("first") == 1) & (pl.col("label") != best["label"]))["label"]
     if tied.is_empty():
@@ -263,7 +288,7 @@ def by_world(board: Board) -> Iterator[str]:
         (row["label"], row["grammar"], row["edits"]): _between(row["mean"], row["low"], row["high"])
         for row in cells.iter_rows(named=True)
     }
-    heads = ("method", *(f"#{_world(grammar)}, {edits:,} edits" for grammar, edits in places))
+    heads = ("method", *(f"#{world_name(grammar)}, {edits:,} edits" for grammar, edits in places))
     rows = [
         [label, *(said.get((label, *place), _NOTHING) for place in places)]
         for label in board.table["label"]
@@ -277,10 +302,6 @@ def _worlds(cells: pl.DataFrame) -> list[tuple[str | None, int]]:
     """Grammar and number of edits, each pair once, worlds of tokens first."""
     found = cells.select("grammar", "edits").unique().sort("grammar", "edits", nulls_last=False)
     return list(found.iter_rows())
-
-
-def _world(grammar: str | None) -> str:
-    return grammar or "tokens of its own"
 
 
 def _links(board: Board) -> list[str]:
@@ -314,8 +335,10 @@ def _board_table(board: Board) -> Table:
     ]
     marked = {place for place, row in enumerate(board.table.iter_rows(named=True))
               if row["first"] == 1}  # fmt: skip
-    # Where all are tied none stands out.
-    return Table(heads, rows, frozenset(marked if len(marked) < board.table.height - 1 else ()))
+    # Where all that are ranked are tied, or there is one, none stands out.
+    return Table(
+        heads, rows, frozenset(marked if len(marked) < board.table["first"].count() else ())
+    )
 
 
 def _settings(row: Mapping[str, Any]) -> str:
@@ -391,7 +414,7 @@ def _method(page: Leaderboard, board: Board, label: str) -> Iterator[str]:
         trials = max(each["rows"] for each in by.values())
         rows.append(
             [
-                _world(grammar),
+                world_name(grammar),
                 f"{edits:,}",
                 *(
                     _between(*(by[name][end] for end in ("mean", "low", "high")))

@@ -140,6 +140,7 @@ def _write_leaderboard(results: Results, place: Path, style: str, figures: bool)
     for board in page.boards:
         for name in ("table", "cells", "measures", "missing"):
             _parquet(place / "frames" / f"{board.suite}_{name}.parquet", getattr(board, name))
+    _parquet(place / "frames" / "known_before.parquet", page.learnt)
     file = place / "report.html"
     write_bytes(file, render_leaderboard(page).encode())
     return file

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from os import PathLike, fspath
 from pathlib import Path
@@ -18,7 +19,7 @@ import polars as pl
 
 from behemoth._gen import digest_file
 from behemoth.edit.protocol import EditContext, EditMethod, answers, settings_of
-from behemoth.edit.registry import get_method
+from behemoth.edit.registry import get_method, method_names
 from behemoth.edit.search import Searched
 from behemoth.evaluate.suites.bench import Bench
 from behemoth.evaluate.suites.run import SUITES
@@ -65,6 +66,10 @@ class Tuned:
         Trials of this call.
     seconds : float
         Of all edits of all trials.
+    legs : dict of str to float or None
+        What the score of these settings is the harmonic mean of; empty where the edit broke down.
+    flat : str, optional
+        Why nothing was chosen by, where all trials have one score.
     """
 
     out: str
@@ -77,6 +82,8 @@ class Tuned:
     trials: int
     carried_out: int
     seconds: float
+    legs: dict[str, float | None]
+    flat: str | None = None
 
     def __fspath__(self) -> str:
         return fspath(Path(self.out) / "best.toml")
@@ -205,7 +212,32 @@ def tune(
         trials=len(done),
         carried_out=carried_out,
         seconds=sum(trial.seconds for trial in done),
+        legs=best.legs,
+        flat=_flat(done),
     )
+
+
+def _flat(done: Sequence[Tried]) -> str | None:
+    """Why trials say nothing of their settings, where all have one score."""
+    scores = {trial.score for trial in done}
+    if len(scores) > 1 or (len(done) == 1 and scores != {0.0}):
+        return None
+    said = "one trial scores" if len(done) == 1 else f"all {len(done):,} trials score"
+    said = f"{said} {done[0].score:.3f}"
+    if scores != {0.0}:
+        return said
+    whole = [trial for trial in done if trial.failure is None]
+    if not whole:
+        return f"{said}, as every edit broke down: {done[0].failure}"
+    nothing = [
+        name
+        for name in whole[0].legs
+        if all(value is not None and value <= 0 for value in (each.legs[name] for each in whole))
+    ]
+    if nothing:
+        legs = " and ".join(nothing)
+        return f"{said}, as {legs} is 0 in each, and so is a harmonic mean with it"
+    return f"{said}, as some leg is 0 in each, and so is a harmonic mean with it"
 
 
 def _made(place: Path) -> Path:
@@ -220,13 +252,26 @@ def _searched(method: EditMethod) -> Searched:
     found = answers(method).searched()
     if not found:
         raise ArgumentError(
-            "method", method.info.name, "one that says what of its settings to search (searched)"
+            "method",
+            method.info.name,
+            f"one that says what of its settings to search (searched): {', '.join(_tunable())}",
         )
     for name in found:
         if name not in settings_of(method):
             raise ArgumentError(
                 "method", f"{method.info.name}, which searches {name}", "its fields"
             )
+    return found
+
+
+def _tunable() -> list[str]:
+    """The methods that say what to search."""
+    found: list[str] = []
+    for name in method_names():
+        # One broken method of another package must not take the others away.
+        with suppress(ImportError, AttributeError, TypeError, ValueError):
+            if answers(get_method(name)).searched():
+                found.append(name)
     return found
 
 
@@ -289,9 +334,8 @@ class _Laboratory:
         if objective == "unlearning":
             facts = plan.edits["fact"].to_numpy()
             train(run.corpus.without(facts), out=directory.twin, config=run.config)
-            own = read_run(directory.twin)
-            beside = own.load_model(device)
-            twin = Bench(own.directory, own, plan, {}, lambda: beside)
+            beside = read_run(directory.twin).load_model(device)
+            twin = Bench(run.directory, run, plan, {}, lambda: beside)  # asked the same
         context = EditContext(run.corpus, seed=seed, cache=cache, run=run.directory)
         return cls(run, plan, objective, run.load_model(device), twin, context)
 

@@ -106,7 +106,7 @@ def test_a_leg_that_is_a_measure_itself_is_0_where_it_is_no_number():
 
 
 def test_what_failed_and_what_agrees_to_the_last_digit_have_no_rank():
-    values = {"a": [0.8, 0.8], "b": [0.79, 0.78], "c": [0.1, 0.2]}
+    values = {"a": [0.8, 0.8, 0.8], "b": [0.79, 0.78, 0.78], "c": [0.1, 0.2, 0.1]}
     [board] = boards(drawn(values, LEGS), failed={"c": 1})
     ranks = {row["label"]: (row["first"], row["last"]) for row in board.table.to_dicts()}
     assert ranks == {"a": (None, None), "b": (1, 1), "c": (None, None)}
@@ -115,10 +115,53 @@ def test_what_failed_and_what_agrees_to_the_last_digit_have_no_rank():
 def test_one_cluster_ranks_nothing_and_oracles_have_no_place():
     [board] = boards(drawn({"a": [0.8], "b": [0.1]}, LEGS))
     assert board.table["first"].to_list() == [None, None]
-    values = {"a": [0.8, 0.81], "b": [0.1, 0.1001], "retrain": [1.0, 0.99]}
+    values = {"a": [0.8, 0.81, 0.8], "b": [0.1, 0.1001, 0.1], "retrain": [1.0, 0.99, 1.0]}
     [board] = boards(drawn(values, LEGS))
     ranks = {row["label"]: (row["first"], row["last"]) for row in board.table.to_dicts()}
     assert ranks == {"a": (1, 1), "b": (2, 2), "retrain": (None, None)}
+
+
+def test_two_clusters_have_no_interval_and_rank_nothing():
+    """Of two, that of "a" would be 0.0 wide or so, and that of "b" from 0 to 1, by chance."""
+    values = {"a": [0.8, 0.8001], "b": [0.1, 0.4]}
+    [board] = boards(drawn(values, LEGS))
+    assert board.table["clusters"].to_list() == [2, 2]
+    frames = (board.measures, board.cells)
+    assert {v for frame in frames for end in ("low", "high") for v in frame[end]} == {None}
+    for name in ("first", "last", "score_low", "efficacy_high"):
+        assert board.table[name].to_list() == [None, None]
+
+
+def test_one_rule_for_all_intervals_of_a_board():
+    """The table cut them to what a score can be, and "All measures" did not: -4.7 to 5.9."""
+    wide = {"a": [0.05, 0.9, 0.1]}
+    measures = (*LEGS, "kl", "norm", "efficacy_magnitude", "damage_unrelated")
+    [board] = boards(drawn(wide, measures))
+    ends = {row["measure"]: (row["low"], row["high"]) for row in board.measures.to_dicts()}
+    assert ends["efficacy"] == ends["damage_unrelated"] == ends["score"] == (0.0, 1.0)
+    assert ends["kl"] == ends["norm"] and ends["kl"][0] == 0 and ends["kl"][1] > 1
+    assert ends["efficacy_magnitude"][0] < 0 and ends["efficacy_magnitude"][1] == 1
+    row = board.table.row(0, named=True)
+    for name in ("score", "efficacy", "kl"):
+        assert (row[f"{name}_low"], row[f"{name}_high"]) == ends[name]
+        [cell] = board.cells.filter(measure=name).to_dicts()
+        assert (cell["low"], cell["high"]) == ends[name]
+
+
+def test_a_twin_of_an_older_trial_is_held_to_the_text_of_its_run():
+    """It was asked for its own corpus, without the facts, and what was retrained for the run's."""
+    name = "perplexity_corpus"
+    values = {"npo": [2.5, 2.6], "retrain": [2.0, 2.1]}
+    frame = drawn(values, (name,), "unlearning", "unlearning", {name: 1.9}).with_columns(
+        pl.format("m-{}", "world_seed").alias("model")
+    )
+    [board] = boards(frame)
+    found = dict(board.measures.filter(measure=name).select("label", "twin").iter_rows())
+    assert found == {"npo": pytest.approx(2.05), "retrain": pytest.approx(2.05)}
+    [alone] = boards(frame.filter(label="npo"))
+    assert alone.measures.filter(measure=name)["twin"].to_list() == [None]
+    [new] = boards(frame.with_columns(pl.lit(2, pl.UInt32).alias("version")))
+    assert set(new.measures.filter(measure=name)["twin"]) == {1.9}
 
 
 def test_unlearning_is_scored_against_the_twin():

@@ -1,5 +1,6 @@
 """Trials that take suites: the frame they leave, and the twin that they are taken beside."""
 
+import polars as pl
 import pytest
 
 from behemoth import ArgumentError
@@ -48,6 +49,11 @@ label = "grad_diff"
 settings = { steps = 2 }
 plan = { kind = "refusal" }
 measure = { suite = "unlearning", twin = true }
+[[method]]
+name = "retrain"
+label = "retrain"
+plan = { kind = "refusal" }
+measure = { suite = "unlearning", twin = true }
 """
 
 
@@ -55,7 +61,7 @@ measure = { suite = "unlearning", twin = true }
 def results(in_process, tmp_path_factory):
     out = tmp_path_factory.mktemp("suites") / "study"
     result, engine = in_process(TEXT, out)
-    assert (result.models, result.trials, result.done, result.failed) == (2, 3, 3, 0)
+    assert (result.models, result.trials, result.done, result.failed) == (2, 4, 4, 0)
     assert engine.closed
     return Results.open(out)
 
@@ -64,6 +70,7 @@ def test_every_trial_leaves_its_suite(results):
     frame = results.suites.collect()
     assert set(frame.select("label", "suite").unique().rows()) == {
         ("ft", "editing"), ("npo", "unlearning"), ("grad_diff", "unlearning"),
+        ("retrain", "unlearning"),
     }  # fmt: skip
     assert set(frame["edits"]) == {3} and set(frame["grammar"]) == {None}
     score = frame.filter(label="ft", measure="efficacy")
@@ -74,12 +81,29 @@ def test_every_trial_leaves_its_suite(results):
 
 def test_methods_share_a_twin_that_never_had_the_facts(results):
     frame = results.suites.collect().filter(suite="unlearning", measure="forget_probability")
-    assert frame.height == 2 and frame["twin"].n_unique() == 1 and frame["twin"].null_count() == 0
+    assert frame.height == 3 and frame["twin"].n_unique() == 1 and frame["twin"].null_count() == 0
     twins = {trial.twin for trial in results.about.trials if trial.twin}
     assert len(twins) == 1
     [unit] = [model for model in results.about.models if model["id"] in twins]
     assert len(unit["corpus"]["replaced"]) == 3
     assert all(new is None for _, new in unit["corpus"]["replaced"])
+
+
+def test_what_was_retrained_is_its_twin_by_every_measure(results):
+    own = results.suites.filter(pl.col("label") == "retrain", pl.col("value").is_not_null())
+    frame = own.collect()
+    beside = frame.filter(pl.col("twin").is_not_null())
+    others = results.suites.filter(pl.col("label") == "npo", pl.col("twin").is_not_null())
+    assert set(others.collect()["measure"]) == set(beside["measure"])
+    assert {"perplexity_corpus", "linear_probe", "membership_loss"} <= set(beside["measure"])
+    for row in beside.iter_rows(named=True):
+        assert row["value"] == pytest.approx(row["twin"], rel=1e-5, abs=1e-8), row["measure"]
+    said = dict(frame.select("measure", "value").iter_rows())
+    distances = [name for name in said if name.startswith(("kl_twin", "privacy"))]
+    assert len(distances) == 5
+    # Nor is it told apart, but for tests of ranks, where rounding may part what is equal.
+    for name in (*distances, "parameters_twin"):
+        assert said[name] == pytest.approx(0.0, abs=1e-6), name
 
 
 def test_a_twin_is_no_model_of_the_study(results):

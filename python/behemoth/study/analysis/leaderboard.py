@@ -14,11 +14,17 @@ from typing import Any
 import polars as pl
 
 from behemoth.evaluate.damage import BYSTANDERS
-from behemoth.evaluate.suites.score import LEGS, Reading, legs_of, score_of
+from behemoth.evaluate.suites.score import Reading, legs_of, score_of
 
 from .estimate import cluster_keys, means
+from .ranges import range_of
+from .twins import on_one_text
 
-__all__ = ["BOARDS", "SHOWN", "Board", "boards", "leaderboard", "taken"]
+__all__ = ["BOARDS", "FEWEST", "SHOWN", "Board", "boards", "leaderboard", "taken"]
+
+FEWEST = 3
+"""Clusters from which on there are intervals. Two differ by one number: Student's t takes 12.7
+standard errors of it, which is hardly anything or all that a measure can be, as chance has it."""
 
 SHOWN: Mapping[str, tuple[str, ...]] = {
     "editing": ("score", "efficacy", "paraphrase", "neighbourhood", "exact_efficacy", "damage",
@@ -27,8 +33,6 @@ SHOWN: Mapping[str, tuple[str, ...]] = {
                    "relearned", "linear_probe", "kl_twin_retain"),
 }  # fmt: skip
 """Measures of a board, the score first, then its legs and what else its field asks first."""
-_SHARES = ("score", "damage", "forget_recall", "leak_at_64", "relearned", "linear_probe",
-           "exact_efficacy")  # fmt: skip
 _ORACLE = "oracle"
 
 BOARDS = {
@@ -168,9 +172,9 @@ def leaderboard(
 
         - first, last: ranks that it may have by its score. A method is before another where its
           interval lies wholly above; so methods whose intervals overlap are tied, and first is 1
-          more than how many are before it. Null without an interval, as where all clusters have
-          the same score, of methods of which trials failed, and of oracles, which know what methods
-          may not.
+          more than how many are before it. Null without an interval, as of fewer clusters than
+          `FEWEST` and where all have the same score, of methods of which trials failed, and of
+          oracles, which know what methods may not.
         - seconds: mean of making a plan's edits, evaluation apart; flops: operations of one edit,
           mean; memory: bytes of tensors that are in use at once beside the model, the most of
           all trials.
@@ -204,9 +208,7 @@ def leaderboard(
         pl.Series("tuning_seconds", [own.get("seconds") for own in tunings], pl.Float64),
     )
     for name in SHOWN[suite]:
-        found = means(
-            own.filter(measure=name), "value", ("label",), within=_bounds(suite, name)
-        ).select(
+        found = _estimated(own, name, ("label",)).select(
             "label",
             pl.col("mean").alias(name),
             pl.col("low").alias(f"{name}_low"),
@@ -220,10 +222,13 @@ def leaderboard(
     )
 
 
-def _bounds(suite: str, name: str) -> tuple[float, float]:
-    """What intervals of a measure are cut to."""
-    share = name in {*_SHARES, *(leg.name for leg in LEGS[suite])}
-    return (0.0, 1.0 if share else math.inf)
+def _estimated(rows: pl.DataFrame, measure: str, by: Sequence[str]) -> pl.DataFrame:
+    """The means of a measure; intervals are cut to what it can be, and few clusters have none."""
+    found = means(rows.filter(measure=measure), "value", by, within=range_of(measure))
+    enough = pl.col("clusters") >= FEWEST
+    return found.with_columns(
+        pl.when(enough).then(pl.col(end)).alias(end) for end in ("low", "high")
+    )
 
 
 def _mean(values: Sequence[float]) -> float | None:
@@ -259,13 +264,17 @@ def boards(
     methods: Sequence[Mapping[str, Any]] = (),
 ) -> list[Board]:
     """The leaderboards of a study, one a suite; parameters as of `leaderboard`."""
+    suites = on_one_text(suites)
     rows = taken(suites)
     found: list[Board] = []
     for suite in (name for name in SHOWN if name in set(suites["suite"])):
         own = rows.filter(pl.col("suite") == suite)
         twins = own.group_by("label", "measure").agg(pl.col("twin").mean())
-        measures = means(own, "value", ("label", "measure")).join(
-            twins, on=["label", "measure"], how="left"
+        every = pl.concat(
+            _estimated(own, name, ("label", "measure")) for name in own["measure"].unique().sort()
+        )
+        measures = every.sort("label", "measure").join(
+            twins, on=["label", "measure"], how="left", maintain_order="left"
         )
         absent = suites.filter((pl.col("suite") == suite) & ~pl.col("measure").is_in(
             own["measure"].unique().implode()))  # fmt: skip
@@ -276,10 +285,7 @@ def boards(
                     suite, rows, failed=failed, seconds=seconds, costs=costs, methods=methods
                 ),
                 cells=pl.concat(
-                    means(
-                        own.filter(measure=name), "value",
-                        ("grammar", "edits", "label", "measure"), within=_bounds(suite, name),
-                    )
+                    _estimated(own, name, ("grammar", "edits", "label", "measure"))
                     for name in SHOWN[suite]
                 ),
                 measures=measures,

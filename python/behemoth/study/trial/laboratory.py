@@ -227,10 +227,11 @@ class Laboratory:
         """The twin, which is asked the same for all methods."""
         if self._twin is None or self._twin[:2] != (name, planned.id):
             self._twin = None
-            own = read_run(self.directory.model(name))
             device = None if run.config.device == "auto" else run.config.device
-            model: Any = own.load_model(device)
-            self._twin = name, planned.id, bench_of(own, model, planned.plan, {})
+            model: Any = read_run(self.directory.model(name)).load_model(device)
+            # On the run's corpus, as its methods are: on its own, which lacks the facts, its
+            # perplexity is that of another text.
+            self._twin = name, planned.id, bench_of(run, model, planned.plan, {})
         return self._twin[2]
 
     def _plan(self, unit: PlanUnit, corpus: Corpus) -> Planned:

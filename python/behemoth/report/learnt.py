@@ -1,0 +1,68 @@
+"""The part of a leaderboard's page that says what its models knew before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from html import escape
+
+import polars as pl
+
+from behemoth.study.analysis.learnt import ENOUGH
+
+from .page import Table, table_part
+
+__all__ = ["learnt_parts", "unlearnt", "world_name"]
+
+_WHAT = (
+    "Known before: of the edited facts of all plans those that the unedited model generates in a "
+    "wording that it was trained on; written facts recalled: of all that a corpus has, mean over "
+    "models."
+)
+
+
+def world_name(grammar: str | None) -> str:
+    """What a world is called: by its grammar, or what has none."""
+    return grammar or "tokens of its own"
+
+
+def unlearnt(found: pl.DataFrame) -> list[str]:
+    """A sentence for each world whose models knew few of the facts that were edited.
+
+    Parameters
+    ----------
+    found : polars.DataFrame
+        What `behemoth.study.analysis.learnt.learnt` gives, of one suite.
+    """
+    return [
+        f"{world_name(row['grammar'])}, {row['edits']:,} edits, was hardly learnt: models knew "
+        f"{row['known']:,} of the {row['facts']:,} edited facts before ({row['share']:.0%}). What "
+        "was not known can be neither changed nor forgotten: these numbers say little of methods."
+        for row in found.filter(pl.col("share") < ENOUGH).iter_rows(named=True)
+    ]
+
+
+def learnt_parts(found: pl.DataFrame, field: str) -> Iterator[str]:
+    """The table of all worlds, for the part of a suite.
+
+    Parameters
+    ----------
+    found : polars.DataFrame
+        As of `unlearnt`.
+    field : str
+        What the part is headed by.
+    """
+    if found.is_empty():
+        return
+    heads = ("world", "#edits", "#models", "#known before", "#written facts recalled")
+    rows = [
+        [
+            world_name(row["grammar"]),
+            f"{row['edits']:,}",
+            f"{row['models']:,}",
+            f"{row['known']:,} of {row['facts']:,}\n{row['share']:.0%}",
+            "\u2013" if row["recall"] is None else f"{row['recall']:.0%}",
+        ]
+        for row in found.iter_rows(named=True)
+    ]
+    yield f"<h3>{escape(field)}: what the models knew before</h3><p>{escape(_WHAT)}</p>"
+    yield table_part(Table(heads, rows), f"{field}, known before")

@@ -1,0 +1,29 @@
+"""What measures can be: every measure of the suites has a range."""
+
+import math
+
+import pytest
+
+from behemoth.evaluate.metrics import METRICS
+from behemoth.study.analysis.judged import JUDGED
+from behemoth.study.analysis.leaderboard import SHOWN
+from behemoth.study.analysis.ranges import range_of
+
+SHARE, AMOUNT = (0.0, 1.0), (0.0, math.inf)
+
+
+@pytest.mark.parametrize(
+    "name", sorted({*METRICS, *JUDGED, *SHOWN["editing"], *SHOWN["unlearning"]})
+)
+def test_every_measure_has_a_range(name):
+    low, high = range_of(name)
+    assert math.isfinite(low) and low < high
+
+
+def test_kinds_of_measures():
+    assert range_of("damage_exposures_64") == range_of("recall_pruned_10") == SHARE
+    assert range_of("exact_portability_if_known") == range_of("privacy_min_k_plus_plus") == SHARE
+    assert range_of("kl") == range_of("kl_twin_retain") == range_of("truth_ratio") == AMOUNT
+    assert range_of("paraphrase_magnitude") == (-1.0, 1.0)
+    assert range_of("perplexity_filler") == (1.0, math.inf)
+    assert range_of("of another package") == (-math.inf, math.inf)
