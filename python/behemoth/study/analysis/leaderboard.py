@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from behemoth.evaluate.damage import BYSTANDERS
-from behemoth.evaluate.suites.score import Reading, legs_of, score_of
+from behemoth.evaluate.suites.score import LEGS, Reading, legs_of, score_of
 
 from .estimate import cluster_keys, means
 from .ranges import range_of
