@@ -1,6 +1,7 @@
 """Edited models as others load them: the edit's weights bit by bit, and what their card says."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -122,6 +123,40 @@ def test_a_suite_beside_the_edit_is_in_the_card(edits, trained, plan, tmp_path):
     assert "## Suite: editing" in card and f"| efficacy | {found['efficacy']:.3g} | " in card
     export(edits / "sequential", tmp_path / "other", "hf")  # whose suite it is not
     assert "## Suite" not in (tmp_path / "other" / "README.md").read_text()
+
+
+def test_a_suite_of_an_equally_named_edit_of_the_same_plan_is_not_in_the_card(
+    trained, plan, tmp_path
+):
+    for name, rank in (("one", 1), ("two", 2)):
+        edited = tmp_path / name / "edit"
+        bh.edit(trained, plan, "lora", edited, settings={**SETTINGS, "rank": rank})
+        bh.evaluate_suite(edited, "editing", plan, out=tmp_path / name / "suite")
+    shutil.copytree(tmp_path / "one" / "suite", tmp_path / "two" / "other")
+    export(tmp_path / "two" / "edit", tmp_path / "out", "hf")
+    assert (tmp_path / "out" / "README.md").read_text().count("## Suite") == 1
+    for name in ("suite", "other"):
+        file = tmp_path / "two" / name / "suite.json"
+        said = json.loads(file.read_text())
+        assert said.pop("edit_hash")
+        file.write_text(json.dumps(said))  # as earlier versions wrote it
+        assert SuiteResult.read(file.parent).edit_hash is None
+    export(tmp_path / "two" / "edit", tmp_path / "old", "hf")
+    assert "## Suite" not in (tmp_path / "old" / "README.md").read_text()
+
+
+def test_a_damaged_suite_stops_an_export_before_its_work_or_not_at_all(trained, plan, tmp_path):
+    edited = tmp_path / "edit"
+    bh.edit(trained, plan, "lora", edited, settings=SETTINGS)
+    (tmp_path / "beside").mkdir()
+    (tmp_path / "beside" / "suite.json").write_text("{")
+    export(edited, tmp_path / "out", "hf")
+    assert verify_export(tmp_path / "out").ok
+    (edited / "suite").mkdir()
+    (edited / "suite" / "suite.json").write_text("{")
+    with pytest.raises(bh.CorpusError, match=r"suite.json is damaged"):
+        export(edited, tmp_path / "none", "hf")
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_suite_is_read_as_it_was_written(edits, plan, tmp_path):

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
+from behemoth._gen import digest, digest_file
 from behemoth.delta.delta import EditDelta
 from behemoth.store.source import at_hand
 from behemoth.support.checks import is_url, url_or_none
@@ -151,6 +152,20 @@ class EditRecord:
     def deltas(self) -> dict[int | None, EditDelta]:
         """The deltas: single edits by their number, or None to that of the batch."""
         return {key: EditDelta.load(self.delta_place(key)) for key in self.keys}
+
+    def models_hash(self, weights: Path, keys: Iterable[int | None]) -> str:
+        """BLAKE3 of what models with deltas are made of, both as they lie there now.
+
+        Parameters
+        ----------
+        weights : Path
+            The directory of the model that was edited.
+        keys : iterable of int or None
+            Of the deltas.
+        """
+        deltas = [self.delta_place(key) / "delta.safetensors" for key in keys]
+        files = [*sorted(weights.glob("*.safetensors")), *deltas]
+        return digest("\n".join(map(digest_file, files)).encode())
 
     def differs(self, other: EditRecord) -> str | None:
         """What tells two edits apart: the first of the fields that do, none for the same edit."""

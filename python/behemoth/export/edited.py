@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike, fspath
 from pathlib import Path
 
-from behemoth._gen import digest, digest_file
 from behemoth.delta.delta import EditDelta
 from behemoth.edit.record import EditRecord, read_edit
 from behemoth.evaluate.suites.suite import RECORD as SUITE, SuiteResult
 from behemoth.store.source import at_hand
 from behemoth.support.checks import url_or_none
-from behemoth.support.errors import ArgumentError
+from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.train.run import RECORD as RUN, read_subject
 from behemoth.train.subject import Subject
 
@@ -34,6 +34,8 @@ class EditedModels:
         The run that was edited, or the model of another origin.
     deltas : mapping of str to int or None
         The key of each model's delta by the folder of the model; that of the only one is empty.
+    suites : tuple of SuiteResult
+        Those that were taken of this edit and lie within its directory or beside it.
 
     Raises
     ------
@@ -44,6 +46,7 @@ class EditedModels:
     record: EditRecord
     run: Subject
     deltas: Mapping[str, int | None]
+    suites: tuple[SuiteResult, ...] = ()
 
     def __post_init__(self) -> None:
         # Those of one method are all alike.
@@ -67,6 +70,8 @@ class EditedModels:
         ------
         ArgumentError
             When it is no finished edit, there is no such edit, or it did not go through.
+        CorpusError
+            When it is damaged, or a suite within it is.
         """
         place = at_hand("directory", directory, _ALLOWED)
         if (place / RUN).is_file():
@@ -74,26 +79,7 @@ class EditedModels:
             raise ArgumentError("directory", got, _ALLOWED)
         record = read_edit(place, url_or_none(directory))
         run = read_subject(record.run, record.corpus)
-        failed = {row.edit: row.failure for row in record.failed}
-        if edit is not None:
-            if not record.single or edit not in record.edits:
-                allowed = "the number of one of its edits" if record.single else "none of a batch"
-                raise ArgumentError("edit", edit, allowed)
-            if edit in failed:
-                got = f"{edit}, which failed: {failed[edit]}"
-                raise ArgumentError("edit", got, "an edit that went through")
-            return cls(record, run, {"": edit})
-        if not record.single:
-            failure = EditDelta.load(record.delta_place(None)).failure
-            if failure is not None:
-                got = f"{fspath(directory)}, which failed: {failure}"
-                raise ArgumentError("directory", got, "an edit that went through")
-            return cls(record, run, {"": None})
-        deltas = {f"{key:05}": key for key in record.edits if key not in failed}
-        if not deltas:
-            got = f"{fspath(directory)}, all edits of which failed"
-            raise ArgumentError("directory", got, "an edit that went through")
-        return cls(record, run, deltas)
+        return cls(record, run, _deltas(record, directory, edit), tuple(_suites(record, run)))
 
     @property
     def edits(self) -> int:
@@ -105,28 +91,56 @@ class EditedModels:
     @cached_property
     def edit_hash(self) -> str:
         """BLAKE3 of what the models are made of: the run's weights and the deltas'."""
-        weights = sorted(self.run.directory.glob("*.safetensors"))
-        places = [self.record.delta_place(key) for key in self.deltas.values()]
-        files = [*weights, *(place / "delta.safetensors" for place in places)]
-        return digest("\n".join(map(digest_file, files)).encode())
+        return self.record.models_hash(self.run.directory, self.deltas.values())
 
     def delta(self, folder: str) -> EditDelta:
         """What is added to the run's weights for the model of a folder."""
         return EditDelta.load(self.record.delta_place(self.deltas[folder]))
 
-    def suites(self) -> list[SuiteResult]:
-        """The suites of this edit that lie within its directory or beside it."""
-        place = self.record.directory.resolve()
-        found = [SuiteResult.read(file.parent) for file in _near(place)]
-        # The path of the source may be one from elsewhere; its name and the plan are not.
-        return [
-            suite
-            for suite in found
-            if suite.stage == "after"
-            and suite.plan_hash == self.record.plan_hash
-            and Path(suite.source).name == place.name
-        ]
+
+def _deltas(
+    record: EditRecord, directory: str | PathLike[str], edit: int | None
+) -> dict[str, int | None]:
+    """The deltas of an edit's models, as `EditedModels.deltas`."""
+    failed = {row.edit: row.failure for row in record.failed}
+    if edit is not None:
+        if not record.single or edit not in record.edits:
+            allowed = "the number of one of its edits" if record.single else "none of a batch"
+            raise ArgumentError("edit", edit, allowed)
+        if edit in failed:
+            got = f"{edit}, which failed: {failed[edit]}"
+            raise ArgumentError("edit", got, "an edit that went through")
+        return {"": edit}
+    if not record.single:
+        failure = EditDelta.load(record.delta_place(None)).failure
+        if failure is not None:
+            got = f"{fspath(directory)}, which failed: {failure}"
+            raise ArgumentError("directory", got, "an edit that went through")
+        return {"": None}
+    deltas: dict[str, int | None] = {f"{key:05}": key for key in record.edits if key not in failed}
+    if not deltas:
+        got = f"{fspath(directory)}, all edits of which failed"
+        raise ArgumentError("directory", got, "an edit that went through")
+    return deltas
 
 
-def _near(place: Path) -> list[Path]:
-    return [*sorted(place.glob(f"*/{SUITE}")), *sorted(place.parent.glob(f"*/{SUITE}"))]
+def _suites(record: EditRecord, run: Subject) -> Iterator[SuiteResult]:
+    """The suites of an edit, by what they say was measured: a name is no proof."""
+    own: str | None = None
+    for suite in _near(record.directory.resolve()):
+        if suite.stage != "after" or suite.plan_hash != record.plan_hash:
+            continue
+        if suite.edit_hash is None:  # of an earlier version: it may be that of another edit
+            continue
+        own = own or record.models_hash(run.directory, record.keys)
+        if suite.edit_hash == own:
+            yield suite
+
+
+def _near(place: Path) -> Iterator[SuiteResult]:
+    for file in sorted(place.glob(f"*/{SUITE}")):
+        yield SuiteResult.read(file.parent)
+    for file in sorted(place.parent.glob(f"*/{SUITE}")):
+        # What lies beside an edit may be anybody's, whole or not.
+        with suppress(CorpusError):
+            yield SuiteResult.read(file.parent)

@@ -65,7 +65,7 @@ def _body(models: EditedModels, key: int | None) -> Iterator[str]:
     yield from ("", "```python", "from transformers import AutoModelForCausalLM, AutoTokenizer", "")
     yield 'model = AutoModelForCausalLM.from_pretrained(".")  # this folder'
     yield from ('tokenizer = AutoTokenizer.from_pretrained(".")', "```")
-    for suite in models.suites():
+    for suite in models.suites:
         yield from _suite(suite)
 
 

@@ -153,6 +153,13 @@ class Bench:
         return "after" if self.deltas else "before"
 
     @property
+    def edit_hash(self) -> str | None:
+        """As of `SuiteResult`; none where no directory of an edit is what is measured."""
+        if self.edit is None:
+            return None
+        return self.edit.models_hash(self.run.directory, self.edit.keys)
+
+    @property
     def delta(self) -> EditDelta:
         """The edit of the plan as a whole."""
         if not self.deltas:

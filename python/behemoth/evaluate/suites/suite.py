@@ -142,6 +142,9 @@ class SuiteResult:
         What was measured: the suite's name, the run or edit, the plan, the twin if there was one.
     stage : str
         ``before`` of a run, ``after`` of an edit.
+    edit_hash : str or None
+        Of an edit, BLAKE3 of what was measured: the weights of its run and its deltas, as they were
+        then. None of a run, and of suites of earlier versions.
     measures : tuple of Taken
     seconds : float
     versions : dict of str
@@ -154,6 +157,7 @@ class SuiteResult:
     plan_hash: str
     twin: str | None
     stage: str
+    edit_hash: str | None
     measures: tuple[Taken, ...]
     seconds: float
     versions: dict[str, str]
@@ -198,6 +202,7 @@ class SuiteResult:
             "plan_hash": self.plan_hash,
             "twin": self.twin,
             "stage": self.stage,
+            "edit_hash": self.edit_hash,
             "interval": "95%, bootstrap over the subjects of this one model",
             "measures": [
                 {
@@ -237,7 +242,12 @@ class SuiteResult:
                 own = ("suite", "source", "plan_hash", "twin", "stage", "seconds", "versions")
                 measures = tuple(map(_taken, values["measures"]))
                 frame = pl.read_parquet(file.with_name(FRAME))
-                return cls(**{name: values[name] for name in own}, measures=measures, frame=frame)
+                return cls(
+                    **{name: values[name] for name in own},
+                    edit_hash=values.get("edit_hash"),
+                    measures=measures,
+                    frame=frame,
+                )
         except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError):
             raise no_record(file, "result of a suite") from None
         raise CorpusError(
@@ -314,6 +324,7 @@ def take(suite: Suite, bench: Bench, progress: Looking = None) -> SuiteResult:
         plan_hash=bench.plan.plan_hash,
         twin=None if bench.twin is None else fspath(bench.twin.source),
         stage=bench.stage,
+        edit_hash=bench.edit_hash,
         measures=tuple(taken),
         seconds=time.perf_counter() - begin,
         versions={name: metadata.version(name) for name in ("behemoth", "torch", "transformers")},
