@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+import behemoth as bh
 from behemoth import ArgumentError, Corpus, CorpusError, World
 from behemoth.export import FORMATS, export, inspect_export, verify_export
 from behemoth.support.digests import SEAL
@@ -64,6 +65,22 @@ def test_again_makes_no_damaged_file_a_good_one(corpus, tmp_path):
     place.unlink()
     export(corpus.directory, tmp_path / "out", "jsonl")
     assert verify_export(tmp_path / "out").ok and place.read_bytes() == whole
+
+
+@pytest.mark.parametrize("to", ["hf-dataset", "tofu"])
+def test_again_by_another_version_leaves_the_card(corpus, tmp_path, monkeypatch, to):
+    out, plan = tmp_path / "out", None
+    if to == "tofu":
+        plan = bh.plan(corpus, edits=2, repeats=2, probes=1)
+    export(corpus.directory, out, to, plan=plan)
+    card = (out / "README.md").read_bytes()
+    for module in ("card", "tofu"):
+        monkeypatch.setattr(f"behemoth.export.{module}.version", lambda: "9.9.9")
+    export(corpus.directory, out, to, plan=plan)
+    assert (out / "README.md").read_bytes() == card and verify_export(out).ok
+    (out / "README.md").unlink()
+    export(corpus.directory, out, to, plan=plan)
+    assert "9.9.9" in (out / "README.md").read_text() and verify_export(out).ok
 
 
 def test_one_that_was_stopped_is_not_complete(corpus, tmp_path):

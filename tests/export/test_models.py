@@ -121,6 +121,14 @@ def test_a_suite_beside_the_edit_is_in_the_card(edits, trained, plan, tmp_path):
     export(edits / "batch", tmp_path / "out", "hf")
     card = (tmp_path / "out" / "README.md").read_text()
     assert "## Suite: editing" in card and f"| efficacy | {found['efficacy']:.3g} | " in card
+    bh.evaluate_suite(edits / "batch", "recall", plan, out=edits / "batch-recall")
+    export(edits / "batch", tmp_path / "out", "hf")
+    assert (tmp_path / "out" / "README.md").read_text() == card
+    assert verify_export(tmp_path / "out").ok
+    (tmp_path / "out" / "README.md").unlink()
+    export(edits / "batch", tmp_path / "out", "hf")
+    assert "## Suite: recall" in (tmp_path / "out" / "README.md").read_text()
+    assert verify_export(tmp_path / "out").ok
     export(edits / "sequential", tmp_path / "other", "hf")  # whose suite it is not
     assert "## Suite" not in (tmp_path / "other" / "README.md").read_text()
 

@@ -51,9 +51,11 @@ _MEANINGS = {
 
 
 def write_card(tables: Sequence[Table], suffix: str) -> Callable[[Source, Path, int], None]:
-    """Give what writes the card of an export that is made of tables."""
+    """Give what writes the card of an export that is made of tables, where there is none yet."""
 
     def finish(source: Source, out: Path, block_length: int) -> None:
+        if (out / CARD).is_file():  # it names the version that wrote it
+            return
         there = [table for table in tables if table.each(source)]
         write_bytes(out / CARD, "\n".join(_lines(source, there, suffix)).encode())
 

@@ -31,7 +31,8 @@ def _write(models: EditedModels, out: Path, progress: Looking) -> None:
                 model = models.run.load_model("cpu") if model is None else model
                 with models.delta(folder).apply(model):
                     _save(model, place)
-            write_bytes(place / CARD, model_card(models, key).encode())
+            if not (place / CARD).is_file():  # it names the version that wrote it
+                write_bytes(place / CARD, model_card(models, key).encode())
             step(number + 1, len(models.deltas))
 
 

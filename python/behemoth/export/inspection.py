@@ -1,12 +1,12 @@
 """Exports, read: what `behemoth inspect` and `behemoth verify` call.
 
 ``sums.json`` lists the files of a finished export, with the bytes and the BLAKE3 of each as they
-were when it was finished first: running an export again does not make a damaged file a good one.
+were when they were made first: running an export again does not make a damaged file a good one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
@@ -159,7 +159,9 @@ def verify_export(
     )
 
 
-def write_sums(place: Path, files: Iterable[Path], known: Mapping[int, str]) -> None:
+def write_sums(
+    place: Path, files: Iterable[Path], known: Mapping[int, str], made: Container[Path] = ()
+) -> None:
     """Write down what the files of an export hold.
 
     Parameters
@@ -168,12 +170,14 @@ def write_sums(place: Path, files: Iterable[Path], known: Mapping[int, str]) -> 
     files : iterable of Path
     known : mapping
         Digests by the number of a file's inode: of shards, which links are.
+    made : container of Path
+        Files that were not there and have just been made, perhaps by another version.
     """
     there = read_sums(place) if (place / SUMS).is_file() else {}
     sums: dict[str, dict[str, Any]] = {}
     for path in sorted(files):
         name = path.relative_to(place).as_posix()
-        if name in there:
+        if name in there and path not in made:
             sums[name] = there[name]
         else:
             status = path.stat()

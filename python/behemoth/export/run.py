@@ -162,6 +162,7 @@ def export(
             raise CorpusError(f"another process is writing to {place}: {holder(place)}")
         kind, replaces = _check(place, about, force)
         with succession(place, kind or _kind(made), force=replaces):
+            there = {path for name in _patterns(made) for path in place.glob(name)}
             write_bytes(place / RECORD, as_json(sealed(about)))
             for folder in content.tokenizer:
                 write_tokenizer(place / folder, corpus.tokenizer_files)
@@ -172,7 +173,7 @@ def export(
                 for folder in content.tokenizer
                 for name in corpus.tokenizer_files
             ]
-            write_sums(place, [*files, *tokenizer], content.digests)
+            write_sums(place, [*files, *tokenizer], content.digests, set(files) - there)
     return Exported(
         out=fspath(out),
         to=to,

@@ -69,8 +69,9 @@ def _write(planned: Planned, out: Path, progress: Looking) -> None:
     unwritten = _unwritten(planned)
     if unwritten.height:
         save_lines(_pairs(planned, unwritten, "answer"), out / f"holdout{share:02}.json")
-    names = sorted(path.stem for pattern in _FILES for path in out.glob(pattern))
-    write_bytes(out / CARD, "\n".join(_card(planned, names)).encode())
+    if not (out / CARD).is_file():  # it names the version that wrote it
+        names = sorted(path.stem for pattern in _FILES for path in out.glob(pattern))
+        write_bytes(out / CARD, "\n".join(_card(planned, names)).encode())
 
 
 def _pairs(planned: Planned, frame: pl.DataFrame, answer: str) -> Iterator[dict[str, Any]]:
