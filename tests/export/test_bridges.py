@@ -111,7 +111,9 @@ def test_counterfact(exported, planned):
             prompts(corpus, group(plan, edit["edit"], name))
             for name in ("edited_held_out", "edited_paraphrase")
         )
-        assert record["paraphrase_prompts"] == held_out + other
+        own_prompt = asked["prompt"].format(asked["subject"])
+        wordings = [own for own in dict.fromkeys(held_out + other) if own != own_prompt]
+        assert record["paraphrase_prompts"] == wordings
         for name, groups in (
             ("neighborhood_prompts", ["same_object"]),
             ("attribute_prompts", ["new_object"]),
@@ -248,6 +250,32 @@ def test_tofu_holds_out_what_was_never_written(exported, planned):
     around = [(edit["old_object"] + step) % 12 for step in range(1, 12)]
     words = [f"O{edit['relation']}:{own}" for own in around if own != edit["new_object"]]
     assert wrong == words[:5]
+
+
+@pytest.mark.parametrize("planned", ["text"], indirect=True)
+def test_what_a_plan_asks_again_is_exported_once(exported, planned):
+    plan = planned[2]
+    keys = ("edit", "group", "prompt")
+    assert plan.probes.select(*keys).is_duplicated().any()  # bios-en has few wordings held out
+    records = read(exported("counterfact") / "counterfact.json")
+    assert any(record["paraphrase_prompts"] for record in records)
+    for record in records:
+        asked = record["requested_rewrite"]
+        wordings = [asked["prompt"].format(asked["subject"]), *record["paraphrase_prompts"]]
+        assert len(set(wordings)) == len(wordings)
+    edits = dict(plan.probes.select("probe", "edit").iter_rows())
+    for file in exported("lm-eval").glob("*.jsonl"):
+        rows = [(edits[row["probe"]], row["group"], row["prompt"]) for row in lines(file)]
+        assert rows and len(set(rows)) == len(rows), file.name
+
+
+def test_tofu_has_no_paraphrase_where_there_is_one_wording(tmp_path):
+    corpus = Corpus(World(subjects=40, relations=2, objects=8), exposures=2)
+    corpus.write(tmp_path / "c", probes=0)
+    plan = bh.plan(corpus, edits=2, repeats=2, probes=2)
+    export(tmp_path / "c", tmp_path / "out", "tofu", plan=plan)
+    rows = lines(next((tmp_path / "out").glob("forget*_perturbed.json")))
+    assert rows and all("paraphrased_question" not in row for row in rows)
 
 
 @plain

@@ -1,9 +1,10 @@
 """lm-evaluation-harness: a folder of tasks, one YAML file with its JSON lines each.
 
 All are of the type ``multiple_choice`` with the tag ``behemoth``, so that ``--tasks behemoth`` asks
-them all; documents are probes, and ``acc`` is the mean over them. Three compare two answers, as our
-metrics of the same names do, the wrong one first: on a tie the harness takes the first, and our
-metrics give nothing. Two choose among all objects of a relation, where these are not many:
+them all; documents are probes, each once, and ``acc`` is the mean over them. Three compare two
+answers, as our metrics of the same names do, the wrong one first: on a tie the harness takes the
+first, and our metrics give nothing. Two choose among all objects of a relation, where these are not
+many:
 
 - ``behemoth_edited``: edited facts in all wordings, right after the edit;
 - ``behemoth_kept``: facts that must stay.
@@ -80,7 +81,7 @@ def _write(planned: Planned, out: Path, progress: Looking) -> None:
 
 
 def _probes(planned: Planned, own: _Task) -> pl.DataFrame:
-    frame = planned.plan.probes.filter(pl.col("group").is_in(own.groups))
+    frame = planned.probes.filter(pl.col("group").is_in(own.groups))
     if own.must_change is not None:
         frame = frame.filter(pl.col("must_change") == own.must_change)
     return frame

@@ -111,6 +111,15 @@ class Planned:
         own = self.plan.training.filter(pl.col("role") == "edit")
         return own.unique("edit", keep="first", maintain_order=True)
 
+    @cached_property
+    def probes(self) -> pl.DataFrame:
+        """The probes of the plan, each once.
+
+        Where a grammar has fewer wordings than a plan asks for the plan has some of them again.
+        """
+        own = ("edit", "group", "prompt", "answer")
+        return self.plan.probes.unique(own, keep="first", maintain_order=True)
+
     def edits(self) -> Iterator[tuple[Edit, list[Asked]]]:
         """Every edit with the probes that are its own, in the order of the plan.
 
@@ -119,7 +128,7 @@ class Planned:
         ArgumentError
             When a prompt has no place for a subject.
         """
-        probes = self.plan.probes.partition_by("edit", as_dict=True)
+        probes = self.probes.partition_by("edit", as_dict=True)
         known = {row["edit"]: row for row in self.plan.edits.iter_rows(named=True)}
         spans = Places(self.corpus).spans(self.trained)
         for row, span in zip(self.trained.iter_rows(named=True), spans, strict=True):
@@ -138,7 +147,7 @@ class Planned:
                 new_object=own["new_object"],
                 old_object=own["old_object"],
             )
-            asked = probes.get((row["edit"],), self.plan.probes.clear())
+            asked = probes.get((row["edit"],), self.probes.clear())
             yield edit, [self._asked(probe) for probe in asked.iter_rows(named=True)]
 
     def asked(self, frame: pl.DataFrame) -> Iterator[Asked]:
@@ -231,10 +240,15 @@ def bare(answer: str) -> str:
 
 
 def rewordings(edit: Edit, asked: Sequence[Asked]) -> list[str]:
-    """Prompts of an edit in other wordings that have the same answer, those held out first."""
-    return [
+    """Prompts of an edit in other wordings that have the same answer, those held out first.
+
+    Each once: a relation of a grammar that has none held out is asked in those that it has, of
+    which the first is the edit's own.
+    """
+    found = [
         own.prompt
         for group in _OTHER_WORDINGS
         for own in asked
         if own.group == group and own.answer == edit.new
     ]
+    return [prompt for prompt in dict.fromkeys(found) if prompt != edit.prompt]

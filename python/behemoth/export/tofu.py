@@ -4,9 +4,9 @@ Maini et al., 2024 (arXiv 2401.06121). XX is the percentage that the edited fact
 that the plan's mixture is about, 1 to 99:
 
 - ``forgetXX.json``: what the corpus says of the edited facts;
-- ``forgetXX_perturbed.json``: the same with paraphrased_question (another wording),
-  paraphrased_answer (the answer again: an object has one word) and perturbed_answer (up to five
-  other objects);
+- ``forgetXX_perturbed.json``: the same with paraphrased_question (another wording, where the plan
+  asks in one), paraphrased_answer (the answer again: an object has one word) and perturbed_answer
+  (up to five other objects);
 - ``retainYY.json``, YY = 100 - XX: the other facts of the mixture, each once;
 - ``retain_perturbed.json``: facts that are asked about and must stay;
 - ``holdoutXX.json``: facts of the same relations that are never written, as many as are forgotten,
@@ -84,10 +84,11 @@ def _perturbed(planned: Planned, step: Step) -> Iterator[dict[str, Any]]:
     words = planned.words(planned.trained, _WRONG + 2)
     for number, ((edit, asked), every) in enumerate(zip(planned.edits(), words, strict=True)):
         answer = bare(edit.old)
+        other = rewordings(edit, asked)
         yield {
             "question": edit.prompt,
             "answer": answer,
-            "paraphrased_question": next(iter(rewordings(edit, asked)), edit.prompt),
+            **({"paraphrased_question": other[0]} if other else {}),
             "paraphrased_answer": answer,
             "perturbed_answer": _wrong(every, edit.old, edit.new),
         }
