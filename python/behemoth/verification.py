@@ -9,7 +9,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from behemoth.store.source import at_hand
+from behemoth.support.checks import is_url, path_of
 from behemoth.support.digests import FILES, SEAL, Checked, read_sealed
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.progress import Looking, Step, silent, task
@@ -31,7 +31,9 @@ def verify(
     Parameters
     ----------
     directory : path
-        Of a corpus, a run, a plan, an edit, a delta, a study, an export or a zoo.
+        Of a corpus, a run, a plan, an edit, a delta, a study, an export or a zoo. Of a URL all
+        files are fetched and held to the ledger of the store first; where one of them is bad or
+        missing, that is what is found.
     threads : int
         0 for all cores, of a corpus.
     progress : callable or Progress, optional
@@ -56,7 +58,14 @@ def verify(
     >>> bh.verify("run").ok
     True
     """
-    place = at_hand("directory", directory, _ALLOWED, progress)
+    if is_url(directory):
+        from behemoth.store.cache import verified_copy_of
+
+        place, stored = verified_copy_of("directory", str(directory), progress)
+        if not stored.ok:
+            return replace(stored, directory=fspath(directory))
+    else:
+        place = path_of("directory", directory, _ALLOWED)
     if (place / "export.json").is_file():
         from behemoth.export.inspection import verify_export
 

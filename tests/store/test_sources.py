@@ -70,6 +70,61 @@ def test_it_is_fetched_once(url, monkeypatch, cache):
     assert sorted(fetched) == ["manifest.json", "tokens/00001.bin"]
 
 
+def test_verify_looks_into_the_store(url, run, directory, cache, files):
+    assert bh.verify(url).ok
+    place = places.open_place("url", url)
+    data = bytearray(place.read("tokens/00001.bin"))
+    data[7] ^= 1
+    place.write("tokens/00001.bin", bytes(data))
+    place.write("spec.toml", b"half")
+    place.remove(["tokens/00000.json"])
+    found = bh.verify(url)
+    size = (directory / "spec.toml").stat().st_size
+    assert found.bad == [
+        {"file": "spec.toml", "reason": f"has 4 bytes, not {size:,}"},
+        {"file": "tokens/00001.bin", "reason": "is not what was sent"},
+    ]
+    assert (found.directory, found.missing, found.ok) == (url, ["tokens/00000.json"], False)
+    said = run("verify", url)
+    assert said.code == 1 and "tokens/00001.bin: is not what was sent" in said.err
+    assert bh.load(url).spec_hash  # the copy is what was sent
+
+
+def test_verify_mends_a_damaged_copy(url, directory, cache, monkeypatch):
+    from behemoth.store.objects import Objects
+
+    fetched, fetch = [], Objects.fetch
+
+    def noted(self, name, *words):
+        fetched.append(name)
+        fetch(self, name, *words)
+
+    bh.load(url)
+    file = next(cache.rglob("00001.bin"))
+    data = bytearray(file.read_bytes())
+    data[7] ^= 1
+    file.write_bytes(data)
+    monkeypatch.setattr(Objects, "fetch", noted)
+    assert bh.verify(url).ok
+    assert file.read_bytes() == (directory / "tokens" / "00001.bin").read_bytes()
+    there = {path.relative_to(directory).as_posix() for path in directory.rglob("*")}
+    assert set(fetched) == {name for name in there if (directory / name).is_file()}
+    assert not list(cache.rglob(".pulling"))
+
+
+def test_a_copy_that_a_reader_finds_damaged_is_brought_anew(corpus, tmp_path, cache):
+    plan, url = bh.plan(corpus, edits=2, repeats=2, probes=1), (tmp_path / "store").as_uri()
+    bh.push(plan.save(tmp_path / "plan"), url)
+    bh.load(url)
+    [file] = cache.rglob("probes.parquet")
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(bh.CorpusError, match=r"probes.parquet is damaged"):
+        bh.load(url)
+    assert bh.load(url).plan_hash == plan.plan_hash
+
+
 def test_the_copy_follows_what_is_there(url, tmp_path):
     bh.load(url)
     other = bh.Corpus(bh.World(50, 2, 5), exposures=3)

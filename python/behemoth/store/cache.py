@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from behemoth._gen import digest
+from behemoth.support.digests import COPY, Checked
 from behemoth.support.errors import CorpusError
 from behemoth.support.files import write_bytes
 from behemoth.support.locks import lock_folder
@@ -14,10 +15,11 @@ from behemoth.support.progress import Looking
 
 from .files import identity_of
 from .ledger import Ledger
-from .pull import bring, is_begun, source_of
+from .place import Place
+from .pull import bring, is_begun, look, source_of
 from .url import read_url
 
-__all__ = ["cache_directory", "clear", "copy_of", "stage_of"]
+__all__ = ["cache_directory", "clear", "copy_of", "stage_of", "verified_copy_of"]
 
 
 def cache_directory() -> Path:
@@ -30,21 +32,51 @@ def copy_of(argument: str, url: str, progress: Looking = None) -> Path:
     """Bring a directory from a store into the cache, and give its place.
 
     What was held to its digests once is only looked at for its sizes as long as the store's ledger
-    stays the same.
+    stays the same, and nobody has found a file of it damaged.
     """
     place, ledger = source_of(argument, url)
-    target = cache_directory() / "copies" / _name(argument, url)
-    stamp = target.with_name(f"{target.name}.blake3")
-    mark = digest(ledger.to_bytes()).encode()
+    target = _copy(argument, url)
+    stamp, mark = target / COPY, digest(ledger.to_bytes()).encode()
     with lock_folder(target):
         if stamp.is_file() and stamp.read_bytes() == mark and _has_sizes(target, ledger):
             return target
-        stamp.unlink(missing_ok=True)
+        _update(place, ledger, target, progress)
+    return target
+
+
+def verified_copy_of(argument: str, url: str, progress: Looking = None) -> tuple[Path, Checked]:
+    """Fetch all of a directory in a store, hold it to the ledger, and give its copy.
+
+    Returns
+    -------
+    Path
+        Of the copy, which is brought up to date where nothing is bad or missing in the store.
+    Checked
+        What was found in the store.
+    """
+    place, ledger = source_of(argument, url)
+    target = _copy(argument, url)
+    with lock_folder(target):
+        (target / COPY).unlink(missing_ok=True)
         if not _is_same(target, ledger):
             clear(target)
-        bring(place, ledger, target, progress)
-        write_bytes(stamp, mark)
-    return target
+        found = look(place, ledger, target, progress)
+        if found.ok:
+            _update(place, ledger, target, progress)
+    return target, found
+
+
+def _update(place: Place, ledger: Ledger, target: Path, progress: Looking) -> None:
+    """Hold a copy to its digests, and bring what is not there; to be called under its lock."""
+    (target / COPY).unlink(missing_ok=True)
+    if not _is_same(target, ledger):
+        clear(target)
+    bring(place, ledger, target, progress)
+    write_bytes(target / COPY, digest(ledger.to_bytes()).encode())
+
+
+def _copy(argument: str, url: str) -> Path:
+    return cache_directory() / "copies" / _name(argument, url)
 
 
 def stage_of(argument: str, url: str, part: str = "") -> Path:

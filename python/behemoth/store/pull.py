@@ -10,6 +10,7 @@ from pathlib import Path
 
 from behemoth._gen import digest, digest_file
 from behemoth.support.checks import path_of
+from behemoth.support.digests import Checked
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import sync, write_bytes
 from behemoth.support.locks import holder, lock_folder
@@ -20,7 +21,7 @@ from .ledger import Entry, Ledger, read_ledger
 from .place import Moved, Place, open_place
 from .work import WORKERS, carry_out, carry_out_in_turn
 
-__all__ = ["Pulled", "bring", "is_begun", "pull", "source_of"]
+__all__ = ["Pulled", "bring", "is_begun", "look", "pull", "source_of"]
 
 _UNFINISHED = ".unfinished"
 _ROOM = ".pulling"
@@ -170,6 +171,59 @@ def bring(place: Place, ledger: Ledger, target: Path, progress: Looking = None) 
     return sorted(wanted)
 
 
+def look(place: Place, ledger: Ledger, target: Path, progress: Looking = None) -> Checked:
+    """Fetch every file, and hold it to the size and the digest of the ledger.
+
+    Parameters
+    ----------
+    place : Place
+    ledger : Ledger
+    target : Path
+        Where a copy is to be. What is whole in the store and not there is kept for `bring`, which
+        fetches it no second time.
+    progress : callable or Progress, optional
+
+    Returns
+    -------
+    Checked
+    """
+    found = Checked(place.url)
+    sizes = place.sizes()
+    whole: list[str] = []
+    for name, entry in sorted(ledger.files.items()):
+        if name not in sizes:
+            found.missing.append(name)
+        elif sizes[name] != entry.size:
+            reason = f"has {sizes[name]:,} bytes, not {entry.size:,}"
+            found.bad.append({"file": name, "reason": reason})
+        else:
+            whole.append(name)
+    (target / _ROOM).mkdir(parents=True, exist_ok=True)
+
+    def work(name: str, moved: Moved) -> None:
+        entry, half = ledger.files[name], _half(target, name, ledger.files[name])
+        half.unlink(missing_ok=True)
+        place.fetch(name, half, entry.size, moved)
+        if not _is_there(half, entry):
+            half.unlink(missing_ok=True)
+            found.bad.append({"file": name, "reason": "is not what was sent"})
+        elif _is_there(target / name, entry):
+            half.unlink()
+
+    found.files = len(whole)
+    found.bytes = sum(ledger.files[name].size for name in whole)
+    with task(progress, "fetching", "bytes") as step:
+        carry_out(whole, work, workers=WORKERS, told=lambda moved: step(moved, found.bytes))
+    found.bad.sort(key=lambda row: row["file"])
+    return found
+
+
+def _half(target: Path, name: str, entry: Entry) -> Path:
+    """Where a file is while it is fetched."""
+    # By its digest: half of another version is never gone on with.
+    return target / _ROOM / f"{entry.blake3}-{digest(name.encode())[:16]}"
+
+
 def _fetch(
     place: Place, ledger: Ledger, names: list[str], target: Path, step: Step, before: int
 ) -> None:
@@ -187,8 +241,7 @@ def _fetch(
 
 
 def _fetch_one(place: Place, name: str, entry: Entry, target: Path, moved: Moved) -> None:
-    # By its digest: half of another version is never gone on with.
-    half = target / _ROOM / f"{entry.blake3}-{digest(name.encode())[:16]}"
+    half = _half(target, name, entry)
     resumed = half.stat().st_size if half.exists() else 0
     moved(min(resumed, entry.size))
     place.fetch(name, half, entry.size, moved)

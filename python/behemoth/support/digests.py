@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator, Iterable, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePath
@@ -21,7 +21,7 @@ from behemoth._gen import digest, digest_file
 from .errors import CorpusError
 
 __all__ = [
-    "FILES", "SEAL", "Checked", "check", "damaged", "digests", "leads_out", "no_record",
+    "COPY", "FILES", "SEAL", "Checked", "check", "damaged", "digests", "leads_out", "no_record",
     "read_sealed", "sealed", "unchecked", "unsealed",
 ]  # fmt: skip
 
@@ -30,6 +30,9 @@ FILES = "files"
 
 SEAL = "blake3"
 """The key of a record that holds the digest of all its other keys."""
+
+COPY = ".behemoth-copy"
+"""The file in a copy of what is in a store that says what all of it was held to."""
 
 _CHECKED = ContextVar("checked", default=True)
 _CHANGED = "is damaged: it is not what was written"
@@ -120,7 +123,14 @@ def leads_out(name: str) -> bool:
 
 
 def damaged(file: Path, why: str = _CHANGED) -> CorpusError:
-    """Make the error of a file that is damaged."""
+    """Make the error of a file that is damaged.
+
+    Of a copy of what is in a store it is no longer known what is whole: who reads it next holds
+    all of it to its digests, and brings what is not.
+    """
+    for folder in file.parents:
+        with suppress(OSError):
+            (folder / COPY).unlink(missing_ok=True)
     return CorpusError(f"{file} {why}")
 
 
