@@ -50,6 +50,25 @@ def test_what_was_lost_in_the_store_is_sent_again(directory, url):
     assert place.read("spec.toml") == (directory / "spec.toml").read_bytes()
 
 
+def test_force_sends_all_again_and_mends_what_is_damaged(directory, url):
+    files = bh.push(directory, url).files
+    place = places.open_place("url", url)
+    whole = place.read("tokens/00001.bin")
+    place.write("tokens/00001.bin", bytes([whole[0] ^ 1]) + whole[1:])
+    assert bh.push(directory, url).sent == 0
+
+    def stop(moment):
+        if moment.unit == "bytes" and moment.done > 0:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        bh.push(directory, url, force=True, progress=stop)
+    rest = bh.push(directory, url)  # goes on with what was to be sent
+    assert 0 < rest.sent <= files and place.read("tokens/00001.bin") == whole
+    assert bh.push(directory, url, force=True).sent == files
+    assert bh.push(directory, url).sent == 0
+
+
 def test_the_record_is_sent_last(directory, s3, monkeypatch):
     from behemoth.store.objects import Objects
 

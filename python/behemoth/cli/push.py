@@ -14,7 +14,7 @@ from behemoth.support.text import bytes_text
 from .console import console, keep_interrupts, resumable, write_json
 from .options import command, flag
 
-OPTIONS = (flag("force", "Replace what is there of another directory."),)
+OPTIONS = (flag("force", "Replace another directory that is there; of the same send all again."),)
 
 
 @command(*OPTIONS)

@@ -67,7 +67,8 @@ def push(
     url : str
         Such as ``s3://bucket/corpus``.
     force : bool
-        Replace what is there of another directory.
+        Replace what is there of another directory; of the same send every file again, which mends
+        what is damaged in the store.
     progress : callable or Progress, optional
         Who looks on, in bytes; what it raises stops the work.
 
@@ -105,6 +106,8 @@ def push(
         place.remove([target.replaces])
         sizes.pop(target.replaces, None)
     names = files_of(source, record)
+    if force and target.ledger.complete:  # what is there is not taken for what was sent
+        book.strike(names)
 
     def size_of(name: str) -> int:
         return (source / name).stat().st_size
