@@ -7,6 +7,7 @@ import pytest
 
 import behemoth as bh
 from behemoth.edit import record
+from behemoth.edit.traced import Place, TraceRecord
 from behemoth.store import place as places
 from behemoth.study.work import run as runs
 
@@ -155,6 +156,20 @@ def test_a_run_and_its_plan_are_read(trained, s3, run, tmp_path):
     bh.push(tmp_path / "edit", "s3://corpora/edit")
     stored = bh.evaluate("s3://corpora/edit", "s3://corpora/plan")
     assert stored.drop("run").equals(bh.evaluate(tmp_path / "edit", tmp_path / "plan").drop("run"))
+
+
+def test_the_command_edits_where_a_run_in_a_store_was_traced(trained, run, tmp_path, cache):
+    kept = shutil.copytree(trained, tmp_path / "run")
+    best = Place("subject", 0, 0.4, 0.3, 0.5)
+    TraceRecord("ab", 7, 10, 3.0, 1, 0, (best,)).write(kept)
+    url = (tmp_path / "store").as_uri()
+    bh.push(kept, url)
+    bh.plan(kept, edits=1, repeats=1, probes=1).save(tmp_path / "plan")
+    words = ["edit", url, "--plan", tmp_path / "plan", "--method", "rome", "--json"]
+    words += ["--set", "steps=1", "--set", "samples=500", "--out", tmp_path / "edit"]
+    done = run(*words).json()
+    assert done["place"].endswith(", as traced")
+    assert (done["settings"]["layers"], done["settings"]["steps"]) == ([0], 1)
 
 
 def test_an_edit_finds_its_run_beside_it_in_the_store(trained, s3, tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -79,14 +78,14 @@ def edit(
         check_plan("plan", given["plan"])
         check_corpus("corpus", given.get("corpus"))
         from behemoth.edit.registry import get_method
-        from behemoth.edit.settings import read_settings
-        from behemoth.edit.traced import at_traced_place
+        from behemoth.edit.settings import read_settings, read_words
 
-        settings = given.pop("settings", None)
+        settings, method = given.get("settings"), given["method"]
         if isinstance(settings, str):
-            settings = read_settings(settings, given["method"])
-        settings = at_traced_place(given["method"], settings, Path(run))
-        given["method"] = get_method(given["method"], settings, text=True)
+            given["settings"] = read_settings(settings, method)
+        elif settings is not None:
+            given["settings"] = read_words(settings, method)
+        get_method(method, given.get("settings"))  # so that what it refuses is refused at once
         from behemoth.edit import edit as apply  # with torch, after all that needs none
 
         done = apply(run, progress=Bars(), **given)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
-from behemoth.support.errors import ArgumentError
-from behemoth.support.fields import made
+from behemoth.support.errors import ArgumentError, check_keys
+from behemoth.support.fields import made, read_text
 
-__all__ = ["Tuning", "read_settings", "read_tuning"]
+from .registry import method_type
+
+__all__ = ["Tuning", "read_settings", "read_tuning", "read_words"]
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,27 @@ def read_settings(file: str | PathLike[str], name: str) -> dict[str, Any]:
     if not isinstance(settings, dict):
         raise ArgumentError("settings", settings, "a table")
     return settings
+
+
+def read_words(words: Mapping[str, str], name: str) -> dict[str, Any]:
+    """Read settings as a command line has them, by the types of a method's fields.
+
+    Parameters
+    ----------
+    words : mapping of str to str
+        Lists as ``2,3``, none as ``none``.
+    name : str
+        Of the method.
+
+    Raises
+    ------
+    ArgumentError
+        For an unknown method or setting, or a text that is no value of it.
+    """
+    kind = method_type(name)
+    check_keys(words, [field.name for field in fields(kind) if field.init])  # type: ignore[arg-type]
+    hints = get_type_hints(kind)
+    return {key: read_text(key, text, hints[key]) for key, text in words.items()}
 
 
 def read_tuning(file: str | PathLike[str]) -> Tuning | None:
