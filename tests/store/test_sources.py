@@ -195,6 +195,36 @@ def test_an_export_goes_there(url, directory, run, tmp_path, files, cache):
     assert "something else (manifest.json)" in run(*words, "--out", url).refused(1)
 
 
+def test_another_export_is_refused_before_its_work_and_jams_nothing(
+    directory, run, tmp_path, files, cache, monkeypatch
+):
+    url = (tmp_path / "store").as_uri()
+    bh.export(directory, url, "jsonl")
+
+    def never(*_):
+        raise AssertionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("behemoth.export.run._put", never)
+        said = run("export", directory, "--to", "text", "--out", url).refused()
+    assert f"argument 'out': got {url}, which holds another (export.json)" in said
+    # What an earlier version has left of the other one.
+    from behemoth.store.cache import stage_of
+
+    bh.export(directory, stage_of("out", url), "text")
+    bh.export(directory, url, "jsonl")
+    assert not list(stage_of("out", url).iterdir())
+    monkeypatch.setattr("behemoth.export.run.version", lambda: "9.9.9")
+    bh.export(directory, url, "jsonl")
+    bh.pull(url, tmp_path / "back")
+    assert bh.verify(tmp_path / "back").ok
+    assert '"9.9.9"' in (tmp_path / "back" / "export.json").read_text()
+    bh.export(directory, url, "text", force=True)
+    bh.pull(url, tmp_path / "text")
+    bh.export(directory, tmp_path / "local", "text")
+    assert files(tmp_path / "text") == files(tmp_path / "local")
+
+
 def test_a_study_goes_there_and_on_from_there(
     s3, run, tmp_path, monkeypatch, in_process_engine, files
 ):

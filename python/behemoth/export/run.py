@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -128,15 +129,6 @@ def export(
     CorpusError
         When the corpus is not complete, or it or the plan is damaged.
     """
-    if is_url(out):
-        from behemoth.store.staged import staged
-
-        with staged("out", str(out), RECORD, force=force, progress=progress) as stage:
-            done = export(
-                directory, stage, to, plan=plan, edit=edit, block_length=block_length,
-                force=force, progress=progress,
-            )  # fmt: skip
-        return replace(done, out=str(out))
     began = time.perf_counter()
     made = get_format(to)
     if edit is not None and not isinstance(made, ModelFormat):
@@ -147,16 +139,43 @@ def export(
         content = _of_plan(made, directory, plan, block_length, progress)
     else:
         content = _of_corpus(made, directory, plan, block_length, progress)
-    corpus = content.corpus
-    place = path_of("out", out)
     about = {
         "to": to,
         "block_length": content.block_length,
-        "spec_hash": corpus.spec_hash,
+        "spec_hash": content.corpus.spec_hash,
         "plan_hash": content.plan_hash,
         "edit_hash": content.edit_hash,
         "behemoth": version(),
     }
+    if is_url(out):
+        from behemoth.store.staged import staged
+
+        same, data = partial(_is_same, about), as_json(sealed(about))
+        with staged("out", str(out), RECORD, data, same, force=force, progress=progress) as stage:
+            files, size = _put(made, content, about, stage, force)
+    else:
+        files, size = _put(made, content, about, path_of("out", out), force)
+    return Exported(
+        out=fspath(out),
+        to=to,
+        block_length=content.block_length,
+        files=files,
+        tokens=content.tokens,
+        edits=content.edits,
+        bytes=size,
+        seconds=time.perf_counter() - began,
+    )
+
+
+def _put(
+    made: Format | Bridge | ModelFormat,
+    content: _Content,
+    about: Mapping[str, object],
+    place: Path,
+    force: bool,
+) -> tuple[int, int]:
+    """Write an export to a directory; gives the number of its files, and their bytes."""
+    corpus = content.corpus
     with lock_folder(place, wait=False) as ours:
         if not ours:
             raise CorpusError(f"another process is writing to {place}: {holder(place)}")
@@ -174,16 +193,7 @@ def export(
                 for name in corpus.tokenizer_files
             ]
             write_sums(place, [*files, *tokenizer], content.digests, set(files) - there)
-    return Exported(
-        out=fspath(out),
-        to=to,
-        block_length=content.block_length,
-        files=len(files),
-        tokens=content.tokens,
-        edits=content.edits,
-        bytes=sum(path.stat().st_size for path in files),
-        seconds=time.perf_counter() - began,
-    )
+    return len(files), sum(path.stat().st_size for path in files)
 
 
 def _of_corpus(
@@ -313,10 +323,7 @@ def _check(place: Path, about: Mapping[str, object], force: bool) -> tuple[Kind 
         return None, False
     try:
         there = read_sealed(place / RECORD, "an export")
-        names = ("to", "block_length", "spec_hash", "plan_hash", "edit_hash")
-        # Exports that are older know of no plans and no edits.
-        known = {"plan_hash": None, "edit_hash": None, **there}
-        same = all(known[name] == about[name] for name in names)
+        same = _is_same(about, there)
         kind = _kind(get_format(there["to"]))
     except (OSError, ValueError, KeyError, TypeError, CorpusError):
         raise something from None
@@ -327,3 +334,11 @@ def _check(place: Path, about: Mapping[str, object], force: bool) -> tuple[Kind 
             "a new directory, the same again, or force to replace it",
         )
     return kind, force and not (same and succeeds(place, kind))
+
+
+def _is_same(about: Mapping[str, object], there: Mapping[str, object]) -> bool:
+    """Whether what is to be exported is what a record says of an export; versions may differ."""
+    names = ("to", "block_length", "spec_hash", "plan_hash", "edit_hash")
+    # Exports that are older know of no plans and no edits.
+    known = {"plan_hash": None, "edit_hash": None, **there}
+    return all(known[name] == about[name] for name in names)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from behemoth.support.errors import CorpusError
+from behemoth._gen import digest
+from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.locks import holder, lock
 from behemoth.support.progress import Looking
 
@@ -26,11 +28,19 @@ _EVERY = 30.0  # seconds between looks at what a study has finished
 
 @contextmanager
 def staged(
-    argument: str, url: str, record: str, *, force: bool, progress: Looking
+    argument: str,
+    url: str,
+    record: str,
+    data: bytes,
+    same: Callable[[Mapping[str, object]], bool],
+    *,
+    force: bool,
+    progress: Looking,
 ) -> Generator[Path]:
     """Give a folder for a directory that goes to a store when it is whole.
 
-    All of it has to have room here. When the block fails the folder stays, for the next call.
+    All of it has to have room here. When the block fails the folder stays, for the next call; what
+    is left in it of another directory is removed.
 
     Parameters
     ----------
@@ -39,6 +49,10 @@ def staged(
     url : str
     record : str
         What will make the folder a directory; the URL may hold no other kind.
+    data : bytes
+        What that file will hold.
+    same : callable
+        Whether a directory whose record holds these values may be gone on with.
     force : bool
         Replace another directory that is there.
     progress : callable or Progress, optional
@@ -49,11 +63,30 @@ def staged(
     ArgumentError, CorpusError, StoreError
         Before any work where it can be known, else when it is sent.
     """
-    target_of(argument, url, record, None, force=force)
+    target, identity = target_of(argument, url, record, None, force=force), digest(data)
+    there = target.place.read(record) if target.replaces is None else None
+    if there is None:  # nothing, or half of one
+        target_of(argument, target.place, record, identity, force=force)
+    elif not force and not _says(there, same):
+        allowed = "a new place, the same again, or force to replace it"
+        raise ArgumentError(argument, f"{url}, which holds another ({record})", allowed)
     with _own_stage(argument, url) as stage:
+        left = stage / record
+        if left.is_file() and not _says(left.read_bytes(), same):
+            clear(stage)
         yield stage
-        push(stage, url, force=force, progress=progress)
+        # The same by another version has another record.
+        another = there is not None and digest(there) != identity
+        push(stage, url, force=force or another, progress=progress)
         clear(stage)
+
+
+def _says(data: bytes, same: Callable[[Mapping[str, object]], bool]) -> bool:
+    """Whether a record is one of the same; one that cannot be read is of another."""
+    try:
+        return same(json.loads(data))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return False
 
 
 @contextmanager
