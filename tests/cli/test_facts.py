@@ -23,6 +23,23 @@ def test_facts_of_a_corpus(run, written, tmp_path):
     assert pl.read_parquet(out)["fact"].to_list() == list(range(5, 100))
 
 
+@pytest.mark.parametrize("name", ["f[old].parquet", "f[", "f[/old].parquet", "f:ok:.parquet"])
+def test_names_are_shown_as_they_are(run, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "spec.toml").write_text("[world]\nsubjects = 10\nrelations = 2\n")
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    ran = run("facts", "spec.toml", "--out", name)
+    assert (ran.code, ran.out.startswith(f"{name}: 20 facts")) == (0, True), ran.err
+
+
+def test_a_corpus_in_brackets(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ran = run("gen", "--facts", 60, "--probes", 0, "--out", "c[/old]")
+    assert ran.code == 0 and "out        c[/old]" in ran.out
+    assert "c[/old]: a corpus of behemoth" in run("inspect", "c[/old]").out
+    assert "c[/old]: 1 shards" in run("verify", "c[/old]").out
+
+
 def test_facts_of_a_spec(run, tmp_path):
     (tmp_path / "spec.toml").write_text("[world]\nsubjects = 10\nrelations = 2\n")
     for source in (tmp_path, tmp_path / "spec.toml"):

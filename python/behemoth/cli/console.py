@@ -32,10 +32,10 @@ def keep_interrupts() -> None:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Make a console for results, or for messages."""
+    """Make a console for results, or for messages; paths and names may have brackets and colons."""
     from rich.console import Console
 
-    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+    return Console(stderr=stderr, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 def write_json(value: object) -> None:

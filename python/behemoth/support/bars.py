@@ -188,4 +188,5 @@ def _rich_progress() -> Any:
             return Text(", ".join(said))
 
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    return Progress(TextColumn("{task.description}"), BarColumn(20), Told(), console=console)
+    label = TextColumn("{task.description}", markup=False)
+    return Progress(label, BarColumn(20), Told(), console=console)
