@@ -42,6 +42,8 @@ COMMANDS = {
     "facts": "facts c --out f.parquet",
     "import": "import table.csv --out spec",
     "inspect SPEC": "inspect spec",
+    "inspect FRAME": "inspect f.parquet",
+    "inspect STUDY.toml": "inspect study.toml",
     "export": "export c --to jsonl --out export",
     "inspect EXPORT": "inspect export",
     "verify EXPORT": "verify export",

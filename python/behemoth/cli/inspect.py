@@ -25,12 +25,14 @@ if TYPE_CHECKING:
 _CLASSES = 12  # rows of the ledger shown; a Zipf corpus has thousands of classes
 
 
-@command(Option("samples", "N", "Documents to decode.", parse.count, 3))
+@command(Option("samples", "N", "Documents of a corpus to decode.", parse.count, 3))
 def inspect(
     directory: Annotated[
         str,
         typer.Argument(
-            metavar="DIR", help="A corpus, a run, a plan, an edit, an export, a study or a zoo."
+            metavar="DIR",
+            help="A corpus, a run, a plan, an edit, an export, a study or a zoo; or a file: a spec "
+            "or a study (.toml), or a frame (.parquet).",
         ),
     ],
     given: dict[str, Any],
@@ -40,7 +42,7 @@ def inspect(
 
     Of a corpus its spec and counts, sample sentences decoded, and how often facts are written;
     of a run its settings, how far it came, and its recall; of a plan, an edit, an export, a study
-    or a zoo its counts, and how far it came.
+    or a zoo its counts, and how far it came; of a file what it holds.
     """
     from behemoth.corpus.source import MANIFEST
     from behemoth.store.source import at_hand

@@ -14,21 +14,21 @@ if TYPE_CHECKING:
     from behemoth.corpus import Corpus
     from behemoth.delta import EditDelta
     from behemoth.plan import EditPlan
-    from behemoth.study import Results
+    from behemoth.study import Results, Study
     from behemoth.zoo import Zoo
 
 __all__ = ["describe", "show_found"]
 
 
 def describe(directory: str, url: str | None = None) -> dict[str, Any]:
-    """Say what a directory is, as plain values: the first is what it is called.
+    """Say what a directory or a file is, as plain values: the first is what it is called.
 
     It may be a copy of what is at a URL.
 
     Raises
     ------
     ArgumentError
-        When `behemoth.load` knows no such directory.
+        When `behemoth.load` knows no such thing.
     CorpusError
         When it is damaged.
     """
@@ -38,9 +38,15 @@ def describe(directory: str, url: str | None = None) -> dict[str, Any]:
     record = EditRecord.read(Path(directory), url)
     if record is not None:
         return _edit(record)
-    from behemoth import EditDelta, EditPlan, Results, Zoo, load
+    import polars as pl
+
+    from behemoth import EditDelta, EditPlan, Results, Study, Zoo, load
 
     found: Any = load(directory)
+    if isinstance(found, pl.DataFrame):
+        return {"is": "a frame", "rows": found.height, "columns": found.columns}
+    if isinstance(found, Study):
+        return _study_file(found)
     if isinstance(found, EditPlan):
         return _plan(found)
     if isinstance(found, Zoo):
@@ -128,6 +134,15 @@ def _study(results: Results) -> dict[str, Any]:
         "failed": len(results.failures),
         "missing": len(results.missing),
         "made_on": results.made_on,
+    }
+
+
+def _study_file(study: Study) -> dict[str, Any]:
+    return {
+        "is": f"a file of the study {study.name}",
+        "question": study.question,
+        "methods": [choice.label for choice in study.methods],
+        "points": len(study.points),
     }
 
 
