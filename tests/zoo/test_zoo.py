@@ -9,8 +9,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import behemoth as bh
 from behemoth import ArgumentError, CorpusError
-from behemoth.zoo import SIZES
-from behemoth.zoo.record import ZooRecord
+from behemoth._gen import digest_file
+from behemoth.zoo import SIZES, Zoo
+from behemoth.zoo.record import Listed, ZooModel, ZooRecord
 
 NAMES = ["w0-pico-s0", "w0-pico-s1", "w1-pico-s0", "w1-pico-s1"]
 TINY = replace(SIZES["smoke"], subjects=20, edits=1, steps=2, batch_size=4)
@@ -75,6 +76,24 @@ def test_recall_is_of_all_models(zoo):
     assert frame["name"].unique(maintain_order=True).to_list() == NAMES
     own = frame.filter(pl.col("name") == NAMES[2]).drop("name")
     assert own.equals(made.recall(NAMES[2])) and own["fact"].n_unique() == 80
+
+
+def test_frames_are_held_to_the_digests_of_the_record(tmp_path):
+    names = {"facts": "facts/w0.parquet", "recall": "recall/m.parquet"}
+    for name in names.values():
+        (tmp_path / name).parent.mkdir()
+        pl.DataFrame({"fact": [1, 2]}).write_parquet(tmp_path / name)
+    files = {
+        name: Listed((tmp_path / name).stat().st_size, digest_file(tmp_path / name))
+        for name in names.values()
+    }
+    record = ZooRecord("smoke", "0", (ZooModel("m", 0, "pico", 0, "", "", ""),), files)
+    made = Zoo(tmp_path, record)
+    for kind, name in names.items():
+        assert getattr(made, kind)("m")["fact"].to_list() == [1, 2]
+        pl.DataFrame({"fact": [1, 3]}).write_parquet(tmp_path / name)
+        with pytest.raises(bh.CorpusError, match=rf"{name} is damaged"):
+            getattr(made, kind)("m")
 
 
 def test_models_are_loaded_by_themselves(zoo):

@@ -11,7 +11,9 @@ import polars as pl
 from behemoth.corpus.corpus import Corpus
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.support.checks import path_of
+from behemoth.support.digests import check
 from behemoth.support.errors import ArgumentError
+from behemoth.support.parquet import read_parquet
 from behemoth.train.run import Run, read_run
 
 from .record import ZOO, ZooModel, ZooRecord
@@ -72,15 +74,31 @@ class Zoo:
         return Corpus.open(self.directory / "corpora" / f"w{self._row(name).world}")
 
     def facts(self, name: str) -> pl.DataFrame:
-        """All facts of its world: subject, relation, object, exposures, and edit of the plan's."""
-        return pl.read_parquet(self.directory / "facts" / f"w{self._row(name).world}.parquet")
+        """All facts of its world: subject, relation, object, exposures, and edit of the plan's.
+
+        Raises
+        ------
+        CorpusError
+            When the file is damaged.
+        """
+        return self._frame(f"facts/w{self._row(name).world}.parquet")
 
     def recall(self, name: str | None = None) -> pl.DataFrame:
-        """What a model knows, a row a wording; of all models, with their names, by default."""
+        """What a model knows, a row a wording; of all models, with their names, by default.
+
+        Raises
+        ------
+        CorpusError
+            When a file is damaged.
+        """
         if name is None:
             frames = [self.recall(own).select(pl.lit(own).alias("name"), "*") for own in self.names]
             return pl.concat(frames)
-        return pl.read_parquet(self.directory / "recall" / f"{self._row(name).name}.parquet")
+        return self._frame(f"recall/{self._row(name).name}.parquet")
+
+    def _frame(self, name: str) -> pl.DataFrame:
+        check(self.directory, {file: row.blake3 for file, row in self.record.files.items()}, name)
+        return read_parquet(self.directory / name)
 
     def _row(self, name: str) -> ZooModel:
         for row in self.record.models:
