@@ -108,6 +108,12 @@ def test_what_is_none_of_ours_is_not_touched(directory, url):
     assert set(place.sizes()) == {"notes.txt"}
 
 
+def test_gates_are_not_sent(tmp_path, cache):
+    (tmp_path / "gates.json").write_text("{}")
+    with pytest.raises(bh.ArgumentError, match=r"an edit, a study, an export or a zoo"):
+        bh.push(tmp_path, (tmp_path / "store").as_uri())
+
+
 def test_a_corpus_that_is_not_whole_is_not_sent(corpus, s3, tmp_path):
     corpus.write(tmp_path / "part", part=(0, 3), probes=0)
     with pytest.raises(bh.CorpusError, match="is not finished: run the command that made it"):

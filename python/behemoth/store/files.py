@@ -21,8 +21,9 @@ from behemoth.support.replacement import RECORDS
 
 __all__ = ["DIRECTORIES", "STUDY", "files_of", "identity_of", "in_order", "record_of", "unfinished"]
 
-DIRECTORIES = "a directory of a corpus, a run, a plan, an edit, a study, gates, an export or a zoo"
+DIRECTORIES = "a directory of a corpus, a run, a plan, an edit, a study, an export or a zoo"
 STUDY = "study.json"
+_GATES = "gates.json"  # of pages to read; nothing takes one from a store
 _UNIT_RECORDS = ("model.json", "trial.json")
 _INNER_RECORDS = (*RECORDS, "delta.json", "state.json")
 
@@ -36,7 +37,7 @@ def record_of(directory: Path) -> str:
         When it has none.
     """
     for name in RECORDS:
-        if (directory / name).is_file():
+        if name != _GATES and (directory / name).is_file():
             return name
     raise ArgumentError("directory", fspath(directory), DIRECTORIES)
 

@@ -63,7 +63,7 @@ def push(
     Parameters
     ----------
     directory : path
-        Of a corpus, a run, a plan, an edit, a study, gates, an export or a zoo, which is finished.
+        Of a corpus, a run, a plan, an edit, a study, an export or a zoo, which is finished.
     url : str
         Such as ``s3://bucket/corpus``.
     force : bool
