@@ -158,6 +158,13 @@ def test_a_run_and_its_plan_are_read(trained, s3, run, tmp_path):
     assert stored.drop("run").equals(bh.evaluate(tmp_path / "edit", tmp_path / "plan").drop("run"))
 
 
+def test_the_next_step_of_a_plan_for_a_run_in_a_store_is_its_edit(trained, run, tmp_path, cache):
+    url = (tmp_path / "store").as_uri()
+    bh.push(trained, url)
+    said = run("plan", url, "--edits", 1, "--repeats", 1, "--out", tmp_path / "plan")
+    assert f"next: behemoth edit {url} --plan" in said.err
+
+
 def test_the_command_edits_where_a_run_in_a_store_was_traced(trained, run, tmp_path, cache):
     kept = shutil.copytree(trained, tmp_path / "run")
     best = Place("subject", 0, 0.4, 0.3, 0.5)

@@ -60,6 +60,7 @@ def plan(
     from behemoth.corpus.source import read_source
     from behemoth.export.litgpt import export_litgpt
     from behemoth.plan import plan as compile_plan
+    from behemoth.store.source import at_hand
 
     keep_interrupts()
     out, litgpt = given["out"], given.pop("litgpt", False)
@@ -71,7 +72,7 @@ def plan(
     if json:
         write_json(_report(made, out))
     else:
-        _show(made, source, out, corpus)
+        _show(made, source, out, corpus, to_edit=(at_hand("source", source) / "run.json").is_file())
 
 
 def _report(made: EditPlan, out: str) -> dict[str, Any]:
@@ -92,7 +93,7 @@ def _report(made: EditPlan, out: str) -> dict[str, Any]:
 _NAMED = 3  # edits that are shown by the names of what they change
 
 
-def _show(made: EditPlan, source: str, out: str, corpus: Corpus) -> None:
+def _show(made: EditPlan, source: str, out: str, corpus: Corpus, *, to_edit: bool) -> None:
     from rich.table import Table
 
     screen = console()
@@ -118,7 +119,7 @@ def _show(made: EditPlan, source: str, out: str, corpus: Corpus) -> None:
         if len(made) > _NAMED:
             screen.print("...")
     run, first = source, ""
-    if not (Path(source) / "run.json").is_file():  # of a corpus there is nothing to edit yet
+    if not to_edit:  # of a corpus there is nothing to edit yet
         run, first = "RUN", f"behemoth train {source} --out RUN, then "
     console(stderr=True).print(
         f"next: {first}behemoth edit {run} --plan {out} --method NAME --out EDIT", markup=False
