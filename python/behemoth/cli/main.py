@@ -172,7 +172,7 @@ def _speak_utf8() -> None:
 
 
 def _exit_code(error: Exception) -> int:
-    # ArgumentError and ArgumentError are ValueErrors; what Typer refuses has a message to format.
+    # An ArgumentError is a ValueError; what Typer refuses has a message to format.
     return 2 if isinstance(error, ValueError) or hasattr(error, "format_message") else 1
 
 
