@@ -167,6 +167,20 @@ def test_without_a_fault_no_promise_is_broken(contract_corpus, contract_run, mod
     assert rest[0].broken == "a delta says it is of 'careless'"
 
 
+def test_who_looks_on_sees_each_promise(contract_corpus, contract_run, model, tmp_path):
+    bench = Bench(contract_corpus, contract_run, model, tmp_path)
+    moments = []
+    check_contract("careless", Careless("raises"), bench, progress=moments.append)
+    assert [moment.done for moment in moments] == [*range(1, len(PROMISES) + 1)]
+    assert {(moment.label, moment.total) for moment in moments} == {("checking", len(PROMISES))}
+
+    def stop(moment):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        check_contract("careless", Careless("raises"), bench, progress=stop)
+
+
 def test_seeds_of_plans(contract_corpus):
     one, other = plans_for(get_method("ft"), contract_corpus)
     context, later = (EditContext(corpus=contract_corpus, seed=seed) for seed in (0, 1))

@@ -20,7 +20,7 @@ from behemoth.delta.module import ModuleChange
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.request import KINDS, EditRequest
 from behemoth.support.errors import ArgumentError
-from behemoth.support.progress import Looking
+from behemoth.support.progress import Looking, task
 
 from .protocol import EditContext, EditMethod, answers
 from .registry import get_method, method_type
@@ -137,7 +137,7 @@ def check_method(name: str, *, progress: Looking = None) -> list[Promise]:
     method = quick_method(name)
     with TemporaryDirectory(prefix="behemoth-check-") as place:
         bench = Bench.train(Path(place), progress)
-        return check_contract(name, method, bench)
+        return check_contract(name, method, bench, progress=progress)
 
 
 def quick_method(name: str) -> EditMethod:
@@ -151,7 +151,12 @@ def quick_method(name: str) -> EditMethod:
 
 
 def check_contract(
-    name: str, method: EditMethod, bench: Bench, *, same: float = _SAME
+    name: str,
+    method: EditMethod,
+    bench: Bench,
+    *,
+    same: float = _SAME,
+    progress: Looking = None,
 ) -> list[Promise]:
     """Hold a method to what it owes.
 
@@ -163,6 +168,8 @@ def check_contract(
     bench : Bench
     same : float
         How far two deltas of one plan may differ, relative to a delta's norm.
+    progress : callable or Progress, optional
+        Who looks on; what it raises stops the work.
 
     Returns
     -------
@@ -172,14 +179,16 @@ def check_contract(
     """
     case = _Case(name, method, bench, same)
     found = []
-    for promise, look in PROMISES.items():
-        try:
-            look(case)
-        except Exception as error:
-            kind = "" if isinstance(error, _BrokenError) else f"{type(error).__name__}: "
-            found.append(Promise(promise, " ".join(f"{kind}{error}".split())))
-        else:
-            found.append(Promise(promise))
+    with task(progress, "checking", "promises") as step:
+        for promise, look in PROMISES.items():
+            try:
+                look(case)
+            except Exception as error:
+                kind = "" if isinstance(error, _BrokenError) else f"{type(error).__name__}: "
+                found.append(Promise(promise, " ".join(f"{kind}{error}".split())))
+            else:
+                found.append(Promise(promise))
+            step(len(found), len(PROMISES))
     return found
 
 

@@ -1,8 +1,10 @@
 """What a study will cost, before it runs: tokens to train on, edits and steps, and seconds.
 
-Seconds follow from operations at stated rates, and are meant to be right within a factor of two or
-so; while a study runs they are corrected by what finished units took. What a model's first edit
-prepares is in the estimate of each of its trials by that method.
+Seconds follow from operations at stated rates, and from what steps and suites take however small
+the model is; they are meant to be right within a factor of two or so, and while a study runs they
+are corrected by what finished units took. What a model's first edit prepares is in the estimate of
+each of its trials by that method; what counting an edit's operations takes, in that of the first of
+its kind, which all others take it over from.
 """
 
 from __future__ import annotations
@@ -14,20 +16,28 @@ from behemoth.edit.protocol import answers
 from behemoth.study.file.units import ModelUnit, TrialUnit
 from behemoth.train.flops import token_flops
 
-__all__ = ["Cost", "Estimator"]
+__all__ = ["START", "Cost", "Estimator"]
+
+START = 5.0
+"""Seconds until a worker is there: it loads torch."""
 
 # Operations per second that training reaches: on one CPU thread (measured with nano: 1e11 on a Xeon
 # with AMX, 5e10 on one without), and on a GPU where the model is large enough to fill it.
 CPU_RATE = 6e10
 GPU_RATE = 1e14
-# No step of a GPU is shorter, however small the model.
+# No step of a GPU is shorter, however small the model; and what one on a CPU takes beside its
+# operations (measured with pico: calls and the optimiser, on tensors of a few kB).
 GPU_STEP = 0.01
+CPU_STEP = 0.005
 _SENTENCE = 8  # tokens of a row of a mixture, or of a probe
 _PROBES = 60  # probes of an edit, in both stages together
 _SUITE = 4000  # rows that a suite asks
 _RELEARNED = 40 * 32  # rows that are taught again
 _DOCUMENTS = 32  # of a step of continued training
 _OTHER = 0.5  # seconds of a trial for reading and writing
+# Seconds of the many small passes of a suite beside their operations (measured with pico).
+_SUITES = {"editing": 0.5, "unlearning": 2.0}
+_COUNTED = 2.5  # edits that counting the operations of one takes as long as
 
 
 @dataclass(frozen=True)
@@ -62,6 +72,7 @@ class Estimator:
     def __init__(self, *, gpu: bool = False) -> None:
         self._gpu = gpu
         self._written: dict[str, tuple[Corpus, int]] = {}
+        self._counted: dict[tuple[object, ...], str] = {}
 
     def model(self, unit: ModelUnit) -> Cost:
         """The cost of training a model."""
@@ -69,11 +80,13 @@ class Estimator:
         blocks = max(1, written // config.block_length)
         steps = config.total_steps(blocks)
         tokens = steps * config.step_tokens
-        work = tokens * _token_flops(unit, corpus)
-        seconds = self._seconds(work, unit, GPU_RATE)
-        if self._gpu:
-            seconds = max(seconds, steps * GPU_STEP)
-        return Cost(tokens, 0, 0, seconds)
+        flops = _token_flops(unit, corpus)
+        seconds = self._seconds(tokens * flops, unit, GPU_RATE)
+        taken = self._steps(steps)
+        seconds = max(seconds, taken) if self._gpu else seconds + taken
+        # Every fact is asked once it is trained.
+        asked = corpus.world.num_facts * _SENTENCE * flops
+        return Cost(tokens, 0, 0, seconds + self._seconds(asked, unit, GPU_RATE / 10))
 
     def trial(self, unit: TrialUnit, model: ModelUnit) -> Cost:
         """The cost of a trial on a model."""
@@ -88,9 +101,14 @@ class Estimator:
         flops = _token_flops(model, corpus)
         length = written / max(1, corpus.num_documents)
         work = (rows * _SENTENCE + _suite(unit, length)) * flops
-        seconds = self._seconds(work, model, GPU_RATE / 10)
-        if self._gpu:
-            seconds += effort.steps * GPU_STEP
+        seconds = self._seconds(work, model, GPU_RATE / 10) + self._steps(effort.steps)
+        seconds += _SUITES.get(unit.measure.suite or "", 0.0)
+        how = (repr(unit.choice.method), request.kind, request.independent, edits)
+        kind = (model.config.model, corpus.vocabulary_size, *how)
+        if self._counted.setdefault(kind, unit.id) == unit.id:
+            own = effort.steps * effort.rows * _SENTENCE * flops
+            one = self._seconds(own, model, GPU_RATE / 10) + self._steps(effort.steps)
+            seconds += _COUNTED * one
         tokens = 0
         if trainings := effort.trainings * plans:
             whole = self.model(model)
@@ -102,6 +120,10 @@ class Estimator:
 
     def _seconds(self, flops: float, model: ModelUnit, gpu_rate: float) -> float:
         return flops / (gpu_rate if self._gpu else CPU_RATE * max(1, model.config.threads))
+
+    def _steps(self, count: int) -> float:
+        """Seconds that so many steps take beside their operations."""
+        return count * (GPU_STEP if self._gpu else CPU_STEP)
 
     def corpus(self, unit: ModelUnit) -> Corpus:
         """What a model is trained on."""

@@ -21,7 +21,7 @@ from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.locks import holder, lock
 from behemoth.support.progress import Looking
 
-from .cost import Estimator
+from .cost import START, Estimator
 from .engine import Engine
 from .schedule import Status, Work
 
@@ -299,6 +299,7 @@ def estimate(
     work = Work(directory, expansion, None)
     devices = gpus()
     costs = Estimator(gpu=devices > 0)
+    units = [*work.models, *work.trials]
     models = [costs.model(unit) for unit in work.models.values()]
     trials = [costs.trial(unit, expansion.models[unit.model]) for unit in work.trials.values()]
     labels: dict[str, int] = {}
@@ -317,7 +318,7 @@ def estimate(
         tokens=sum(cost.tokens for cost in models),
         edits=sum(cost.edits for cost in trials),
         steps=sum(cost.edits * cost.steps for cost in trials),
-        seconds=sum(cost.seconds for cost in [*models, *trials]) / count,
+        seconds=sum(cost.seconds for cost in [*models, *trials]) / count + START * bool(units),
         workers=count,
         labels=labels,
         facts=sorted({corpus.world.num_facts for corpus, _ in made}),

@@ -1,0 +1,66 @@
+"""What a study is estimated to take: what is in it beside operations."""
+
+import pytest
+
+from behemoth.study.file.spec import Study
+from behemoth.study.work.cost import START, Estimator
+from behemoth.study.work.run import estimate
+
+SUITES = """
+[measure]
+suite = "editing"
+[[method]]
+name = "npo"
+label = "npo"
+settings = { steps = 2 }
+plan = { kind = "refusal" }
+measure = { suite = "unlearning" }
+"""
+
+
+@pytest.fixture(scope="module")
+def plain(tiny):
+    return tiny.replace("independent = true", "distinct = false").replace(
+        "independent = false, ", ""
+    )
+
+
+def costs(text, **options):
+    """The seconds of each trial, by label, in their order."""
+    found, costs = Study.parse(text).expand(), Estimator(**options)
+    seconds: dict[str, list[float]] = {}
+    for unit in found.trials:
+        cost = costs.trial(unit, found.models[unit.model])
+        seconds.setdefault(unit.choice.label, []).append(cost.seconds)
+    return seconds
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+def test_the_operations_of_a_kind_of_edits_are_counted_once(plain, gpu):
+    for label, (first, second) in costs(plain, gpu=gpu).items():
+        assert first > second, label
+
+
+def test_a_suite_takes_what_it_takes_whatever_the_model(plain):
+    without = costs(plain)
+    taken = costs(plain.replace("[grid]", f"{SUITES}[grid]"))
+    for label, seconds in without.items():
+        for one, other in zip(seconds, taken[label], strict=True):
+            assert other - one > 0.5
+    assert min(taken["npo"]) > max(taken["batch"]) + 1
+
+
+def test_steps_take_time_beside_their_operations(plain):
+    short, long = (
+        costs(plain),
+        costs(plain.replace("settings = { steps = 3 }", "settings = { steps = 203 }")),
+    )
+    label = "LoRA, rank 1"
+    assert long[label][1] - short[label][1] > 200 * 0.005
+
+
+def test_workers_are_started_where_there_is_work(tiny, finished):
+    some = [estimate(Study.parse(tiny), workers=workers).seconds - START for workers in (1, 4)]
+    assert some[0] == pytest.approx(4 * some[1])
+    done = Study.parse((finished[0] / "study.toml").read_text())
+    assert estimate(done, finished[0]).seconds == 0
