@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from functools import cached_property, partial
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from behemoth.evaluate.aggregate import aggregate
 from behemoth.evaluate.frame import evaluate_model
@@ -53,7 +53,8 @@ class Bench:
         What it is of: a training run or an edit directory.
     run : Run
         Whose corpus it is asked about.
-    plan : EditPlan
+    plan : EditPlan, optional
+        None where nothing is asked that a plan says.
     deltas : mapping of int or None to EditDelta
         Single edits by number, or None to that of the whole plan; none of a run.
     load : callable
@@ -66,13 +67,15 @@ class Bench:
         What `evaluate_model` gives of these; it is worked out where it is not there already.
     continued : int
         Most Adam steps of training that goes on on the corpus, to see what comes back.
+    facts : array_like of int, optional
+        What `recall` asks; as of `behemoth.recall` by default.
     """
 
     def __init__(
         self,
         source: Path,
         run: Subject,
-        plan: EditPlan,
+        plan: EditPlan | None,
         deltas: Mapping[int | None, EditDelta],
         load: Callable[[], PreTrainedModel],
         edit: EditRecord | None = None,
@@ -80,44 +83,51 @@ class Bench:
         *,
         frame: pl.DataFrame | None = None,
         continued: int = CONTINUED,
+        facts: ArrayLike | None = None,
     ) -> None:
-        self.source, self.run, self.plan, self.deltas = source, run, plan, deltas
+        self.source, self.run, self._plan, self.deltas = source, run, plan, deltas
         self.edit, self.twin, self._load = edit, twin, load
-        self.continued = continued
+        self.continued, self._facts = continued, facts
         self._frame, self._taken = frame, dict[str, Found]()
 
     @classmethod
     def open(
         cls,
         source: str | PathLike[str],
-        plan: EditPlan | str | PathLike[str],
+        plan: EditPlan | str | PathLike[str] | None,
         twin: str | PathLike[str] | None = None,
         *,
         corpus: str | PathLike[str] | None = None,
+        facts: int | Literal["all"] | None = None,
         device: torch.device | str | None = None,
     ) -> Bench:
         """Open a run, a model with its corpus or an edit, and perhaps a twin.
 
-        A twin is a run, or an edit by `retrain`.
+        A twin is a run, or an edit by `retrain`. `recall` asks an exact sample of so many facts.
 
         Raises
         ------
         ArgumentError
             When one of them is none, or they do not belong together.
         """
-        asked = EditPlan.of(plan)
+        asked = None if plan is None else EditPlan.of(plan)
         path, run, edit = open_source("source", source, corpus)
-        check_plan(asked, run, edit)
+        if asked is not None:
+            check_plan(asked, run, edit)
         deltas = {} if edit is None else edit.deltas()
-        beside = None if twin is None else cls._of_twin(twin, run, asked, device)
-        return cls(path, run, asked, deltas, partial(run.load_model, device), edit, beside)
+        most = run.corpus.world.num_facts if facts == "all" else facts
+        some = None if most is None else run.corpus.sample_facts(most)
+        beside = None if twin is None else cls._of_twin(twin, run, asked, some, device)
+        load = partial(run.load_model, device)
+        return cls(path, run, asked, deltas, load, edit, beside, facts=some)
 
     @classmethod
     def _of_twin(
         cls,
         twin: str | PathLike[str],
         run: Subject,
-        plan: EditPlan,
+        plan: EditPlan | None,
+        facts: ArrayLike | None,
         device: torch.device | str | None,
     ) -> Bench:
         path, own, edit = open_source("twin", twin)
@@ -132,7 +142,20 @@ class Bench:
                 edit.deltas()[None].apply(model)
             return model
 
-        return cls(path, run, plan, {}, load)
+        return cls(path, run, plan, {}, load, facts=facts)
+
+    @property
+    def plan(self) -> EditPlan:
+        """The plan whose probes are asked."""
+        if self._plan is None:
+            raise MissingError("a plan: --plan PLAN, whose probes are asked")
+        return self._plan
+
+    @property
+    def plan_hash(self) -> str | None:
+        """Of the plan, or of that which the edit was made with; none of a run without a plan."""
+        known = self._plan if self._plan is not None else self.edit
+        return None if known is None else known.plan_hash
 
     @property
     def beside(self) -> Bench:
@@ -231,7 +254,7 @@ class Bench:
     def recall(self) -> pl.DataFrame:
         """What the model says of a sample of all facts, in every wording."""
         with self.edited() as model:
-            return recall(model, self.run.corpus)
+            return recall(model, self.run.corpus, facts=self._facts)
 
     @property
     def written_facts(self) -> float:
