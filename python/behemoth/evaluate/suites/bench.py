@@ -26,6 +26,7 @@ from behemoth.evaluate.source import check_plan, open_source
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.recall.facts import recall
 from behemoth.support.errors import ArgumentError
+from behemoth.train.run import Run
 from behemoth.train.subject import Subject
 
 from .suite import Found, Measure, MissingError
@@ -175,11 +176,18 @@ class Bench:
         """The stage of the frame that is looked at."""
         return "after" if self.deltas else "before"
 
+    def unedited(self) -> MissingError:
+        """What is missing where there is no edit."""
+        own = "a run as it was trained"
+        if not isinstance(self.run, Run):
+            own = "a model by itself, which does not say what an edit may have changed in it"
+        return MissingError(f"an edit: this is {own}")
+
     @property
     def delta(self) -> EditDelta:
         """The edit of the plan as a whole."""
         if not self.deltas:
-            raise MissingError("an edit: this is a run as it was trained")
+            raise self.unedited()
         if None not in self.deltas:
             raise MissingError("one edit of the whole plan: this is an edit made with --single")
         return self.deltas[None]
@@ -295,7 +303,7 @@ class Bench:
     def geometry(self) -> pl.DataFrame:
         """Size and shape of the changes."""
         if not self.deltas:
-            raise MissingError("an edit: this is a run as it was trained")
+            raise self.unedited()
         return geometry(self.deltas, self.model)
 
     @cached_property
