@@ -181,6 +181,16 @@ def test_the_table_of_methods_is_that_of_the_registry():
     assert text.count("| yes |") + text.count("| no |") == len(_OWN)
 
 
+def test_the_tables_of_measures_are_those_of_the_suites():
+    from behemoth.evaluate.catalogue import renewed
+    from behemoth.evaluate.suites.run import SUITES
+
+    text = (DOCS / "suites.md").read_text(encoding="utf-8")
+    assert renewed(text) == text, "run `python -m behemoth.evaluate.catalogue docs/suites.md`"
+    assert all(f"### `{name}`\n" in text for name in SUITES)
+    assert "| `norm` | norm of the change relative to that of what it changes" in text
+
+
 def test_the_names_that_a_method_is_written_from_are_there():
     """Module and parameters of each, as the table of docs/adding-a-method.md has them."""
     text = (DOCS / "adding-a-method.md").read_text(encoding="utf-8")
