@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import inspect
 import io
 import re
 import shlex
@@ -178,6 +179,27 @@ def test_the_table_of_methods_is_that_of_the_registry():
     text = (DOCS / "methods.md").read_text(encoding="utf-8")
     assert renewed(text) == text, "run `python -m behemoth.edit.catalogue docs/methods.md`"
     assert text.count("| yes |") + text.count("| no |") == len(_OWN)
+
+
+def test_the_tables_of_measures_are_those_of_the_suites():
+    from behemoth.evaluate.catalogue import renewed
+    from behemoth.evaluate.suites.run import SUITES
+
+    text = (DOCS / "suites.md").read_text(encoding="utf-8")
+    assert renewed(text) == text, "run `python -m behemoth.evaluate.catalogue docs/suites.md`"
+    assert all(f"### `{name}`\n" in text for name in SUITES)
+    assert "| `norm` | norm of the change relative to that of what it changes" in text
+
+
+def test_the_names_that_a_method_is_written_from_are_there():
+    """Module and parameters of each, as the table of docs/adding-a-method.md has them."""
+    text = (DOCS / "adding-a-method.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)(?:\((.*?)\))?` \| `(behemoth[\w.]*)` \|", text, re.MULTILINE)
+    assert len(rows) > 12
+    for name, parameters, module in rows:
+        named = getattr(importlib.import_module(module), name)
+        own = [own for own in inspect.signature(named).parameters if own != "nearest"]
+        assert not parameters or parameters.split(", ") == own, name
 
 
 @pytest.mark.parametrize("page", sorted(path.name for path in DOCS.glob("*.md")))

@@ -54,6 +54,40 @@ def test_a_run_has_the_stage_before_only(run, trained, plan, tmp_path):
     assert frame["method"].is_null().all()
 
 
+def test_recall_needs_no_plan_and_says_which_facts_may_be_edited(run, trained, plan, tmp_path):
+    out, other = tmp_path / "all", tmp_path / "some"
+    report = run("evaluate", trained, "--suite", "recall", "--out", out, "--json").json()
+    assert report["plan_hash"] is None
+    frame = pl.read_parquet(out / "frame.parquet")
+    assert frame["fact"].n_unique() == 360
+    assert report["measures"][0]["count"] == frame.filter(~pl.col("held_out"))["subject"].n_unique()
+    with_plan = ("--plan", plan, "--facts", "all", "--out", other)
+    run("evaluate", trained, "--suite", "recall", *with_plan, "--json").json()
+    assert pl.read_parquet(other / "frame.parquet").equals(frame)
+
+    # A model with random weights knows nothing of what is asked here.
+    known = frame.with_columns(exact_match=pl.col("fact") % 2 == 0)
+    known.write_parquet(out / "frame.parquet")
+    words = ("--edits", 3, "--any-objects", "--known", out / "frame.parquet", "--out")
+    ran = run("plan", trained, *words, tmp_path / "p")
+    assert ran.code == 0 and "facts" not in ran.err
+    edits = pl.read_parquet(tmp_path / "p" / "edits.parquet")
+    assert (edits["fact"] % 2 == 0).all()
+
+
+def test_a_sample_of_what_is_known_is_said_to_be_one(run, trained, tmp_path):
+    out = tmp_path / "some"
+    words = ("--suite", "recall", "--facts", 40, "--out", out)
+    assert run("evaluate", trained, *words, "--json").code == 0
+    frame = pl.read_parquet(out / "frame.parquet")
+    assert frame["fact"].n_unique() == 40
+    frame.with_columns(exact_match=True).write_parquet(out / "frame.parquet")
+    words = ("--edits", 1, "--known", out / "frame.parquet", "--out", tmp_path / "p")
+    ran = run("plan", trained, *words)
+    said = f"{out / 'frame.parquet'} asks 40 of 360 facts: of the others none is edited\n"
+    assert said in ran.err
+
+
 def test_the_plan_must_be_the_one_it_was_made_with(run, trained, plan, tmp_path):
     edit = edited(run, trained, plan, tmp_path / "e")
     other = tmp_path / "other"

@@ -142,8 +142,8 @@ def test_another_plan_is_not_replaced_unless_forced(run, written, tmp_path):
         ("--out p --edits 1 --exposures 1,a", "argument '--exposures': got a, allowed: a whole"),
         ("--out p --edits 1 --relation 7", "argument 'relation': got 7, allowed: 0, 1, 2"),
         ("--out p --edits 1 --correlated-only", "argument 'correlated_only': got True"),
-        ("--out p --table none", "argument 'table': got none, allowed: a Parquet or CSV file"),
-        ("--out p --edits 1 --known none", "argument 'known': got none, allowed: a Parquet"),
+        ("--out p --table none", "argument 'table': got none, which is not there"),
+        ("--out p --edits 1 --known none", "argument 'known': got none, which is not there"),
         ("--out p --edits 1 --fraction 0.5", "argument 'fraction': got 0.5, allowed: no fraction"),
     ],
 )

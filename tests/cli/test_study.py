@@ -76,6 +76,19 @@ def test_a_dry_run_writes_nothing(run, study, tmp_path):
     assert "with 3 workers" in ran.out
 
 
+def test_a_few_methods_of_a_study_are_the_study_of_these(run, study, in_process, tmp_path):
+    alone = STUDY.replace('[[method]]\nname = "ft"\nsettings = { steps = 2 }\n', "")
+    assert run("study", "show", study, "--methods", "lora").out == alone
+    (tmp_path / "alone.toml").write_text(alone)
+    ran = run("study", "run", study, "--methods", "lora", "--out", tmp_path / "s", "--json").json()
+    assert (ran["trials"], ran["done"], ran["carried_out"]) == (1, 1, 1)
+    assert (tmp_path / "s" / "study.toml").read_text() == alone
+    again = run("study", "run", tmp_path / "alone.toml", "--out", tmp_path / "s", "--json").json()
+    assert (again["trials"], again["carried_out"]) == (1, 0)
+    whole = run("study", "run", study, "--out", tmp_path / "s", "--json").json()
+    assert (whole["trials"], whole["carried_out"]) == (2, 1)
+
+
 def test_when_all_trials_fail_the_run_failed(run, study, in_process, tmp_path):
     study.write_text(STUDY.replace("edits = 2", "edits = 200"))
     ran = run("study", "run", study, "--out", tmp_path / "s")
@@ -105,6 +118,7 @@ def test_presets(run):
         ("run frequency --size big --out s", "argument '--size': got big, allowed: smoke"),
         ("run bad.toml --size quick --out s", "argument 'size': got quick, allowed: none with"),
         ("run frequency --engine dask --out s", "argument '--engine': got dask, allowed: local"),
+        ("run rank --methods lroa --out s", "argument 'methods': got lroa, allowed: lora, ft"),
         ("run frequency --workers 0 --out s", "argument '--workers': got 0, allowed: a whole"),
         ("run frequency --threads x --out s", "argument '--threads': got x, allowed: a whole"),
         ("run frequency --out bad.toml", "argument 'out': got bad.toml, a file, allowed: a new"),

@@ -103,6 +103,22 @@ def test_its_edit_is_exported(llama, spec, plan, tmp_path):
     assert "| run | `llama`: of another origin |" in card
 
 
+def test_an_edit_of_a_model_that_was_edited(llama, spec, plan, tmp_path):
+    settings = {"steps": 2}
+    bh.edit(llama, plan, "lora", tmp_path / "first", corpus=spec, settings=settings)
+    bh.export(tmp_path / "first", tmp_path / "once", "hf")
+    other = bh.plan(Corpus.from_spec(spec), edits=1, repeats=2, probes=2, seed=4)
+    bh.edit(tmp_path / "once", other, "lora", tmp_path / "second", corpus=spec, settings=settings)
+    bh.export(tmp_path / "second", tmp_path / "twice", "hf")
+    card = (tmp_path / "twice" / "README.md").read_text()
+    assert "`run` below is the model that was edited." in card and "unedited" not in card
+    assert "| run | `once`: of another origin |" in card
+    # The model has the edit in it, and is none.
+    found = bh.evaluate_suite(tmp_path / "once", "editing", plan, corpus=spec)
+    [norm] = [taken.missing for taken in found.measures if taken.name == "norm"]
+    assert norm.startswith("an edit: this is a model by itself, which does not say")
+
+
 def test_its_edit_is_found_again_and_goes_on(llama, spec, plan, tmp_path):
     settings = {"steps": 2}
     made = [

@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
 
 OPTIONS = (
-    Option("plan", "PLAN", "The plan whose probes are asked.",
-           required="a plan directory (`behemoth plan`)"),
+    Option("plan", "PLAN", "The plan whose probes are asked; suite recall needs none."),
     Option("out", "FRAME.parquet|DIR", "File to write; of a suite, directory.",
            required="a Parquet file to write, or of a suite a directory"),
     Option("rank", "first|sequence", "Rank objects by their first token or by whole names.",
@@ -42,6 +41,8 @@ SUITE = (
     Option("suite", "editing|unlearning|sequence|recall",
            "Take the measures of a suite, with intervals."),
     Option("twin", "RUN", "A run (or edit by retrain) without the plan's facts, for a suite."),
+    Option("facts", "N|all", "Of suite recall, how many facts are asked [10,000 at most].",
+           parse.sample),
     flag("force", "Replace the suite in DIR."),
 )  # fmt: skip
 """What is said of a suite alone."""
@@ -68,10 +69,12 @@ def evaluate(
     check_plan("plan", given["plan"])
     check_corpus("corpus", given.get("corpus"))
     suite = given.pop("suite", None)
+    if "plan" not in given and suite != "recall":
+        raise ArgumentError("--plan", "nothing", "a plan directory (`behemoth plan`)")
     if suite is not None:
         _take(source, suite, given, json)
         return
-    for name in ("twin", "force"):
+    for name in ("twin", "facts", "force"):
         if value := given.pop(name, None):
             allowed = "none without --suite editing, unlearning, sequence or recall"
             raise ArgumentError(f"--{name}", value, allowed)

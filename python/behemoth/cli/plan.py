@@ -64,6 +64,7 @@ def plan(
 
     keep_interrupts()
     out, litgpt = given["out"], given.pop("litgpt", False)
+    known = given.get("known")
     with renamed(spec="RUN_OR_CORPUS", directory="--out"):
         corpus = read_source(source).make_corpus()
         made = compile_plan(corpus, progress=Bars(), **given)
@@ -73,6 +74,20 @@ def plan(
         write_json(_report(made, out))
     else:
         _show(made, source, out, corpus, to_edit=(at_hand("source", source) / "run.json").is_file())
+    if known is not None:
+        _warn(known, corpus)
+
+
+def _warn(known: str, corpus: Corpus) -> None:
+    """Say where a frame of what a model knows is of some facts alone: no other is chosen."""
+    from behemoth.plan.compile import read_facts
+
+    frame = read_facts("known", known)
+    asked, facts = frame["fact"].n_unique(), corpus.world.num_facts
+    if "exact_match" in frame.columns and asked < facts:
+        console(stderr=True).print(
+            f"{known} asks {asked:,} of {facts:,} facts: of the others none is edited", markup=False
+        )
 
 
 def _report(made: EditPlan, out: str) -> dict[str, Any]:

@@ -55,6 +55,13 @@ def _presets() -> list[str]:
     return list(preset_names())
 
 
+def _names(name: str, text: str) -> list[str]:
+    names = [word.strip() for word in text.split(",")]
+    if not all(names):
+        raise ArgumentError(name, text, "names of methods, with commas between, such as npo,lora")
+    return names
+
+
 def _numbers(name: str, text: str) -> list[int]:
     numbers = parse.counts(name, text)
     return [numbers] if isinstance(numbers, int) else numbers
@@ -64,6 +71,9 @@ SIZE = Option(
     "size", "|".join(_SIZES),
     "Size of a preset: a minute, ten, or hours on 2 cores, or for one GPU.", _size, "smoke",
 )  # fmt: skip
+METHODS = Option(
+    "methods", "NAME,...", "Only these of its methods, such as npo,lora [all].", _names
+)
 THREADS = Option(
     "threads", "N", "CPU threads of a worker; weights depend on it.", parse.at_least(1), 1
 )
@@ -71,6 +81,7 @@ RUN = (
     Option("out", "STUDY|URL",
            "Directory to write, or its URL in a store; an unfinished study is resumed."),
     SIZE,
+    METHODS,
     Option("engine", "local|ray", "Processes here, or tasks of a Ray cluster.", _engine, "local"),
     Option("workers", "N", "Units at once [one a GPU, else one a core].", parse.at_least(1)),
     THREADS,
@@ -118,7 +129,7 @@ def run(
         from behemoth.study import read_study, run_study
         from behemoth.study.work.run import estimate
 
-        study = read_study(source, given.pop("size", None))
+        study = read_study(source, given.pop("size", None), given.pop("methods", None))
         if out is None or dry:
             given.pop("engine", None)
             given.pop("part", None)
@@ -248,7 +259,7 @@ def presets(given: dict[str, Any], json: bool) -> None:
 
 
 @app.command("show")
-@command(SIZE)
+@command(SIZE, METHODS)
 def show(
     source: Annotated[
         str,
@@ -264,7 +275,13 @@ def show(
     """Show the TOML of a preset, to start one's own study from, or of a study."""
     from behemoth.study.file.presets import study_text
 
-    text, _ = study_text(source, **given)
+    methods = given.pop("methods", None)
+    text, directory = study_text(source, **given)
+    if methods is not None:
+        with needed():
+            from behemoth.study.file.spec import Study
+
+            text = Study.parse(text, directory).with_methods(methods).text
     if json:
         write_json({"name": source, "toml": text})
     else:

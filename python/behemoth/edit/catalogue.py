@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from behemoth.plan.request import KINDS
-from behemoth.support.errors import ArgumentError
 from behemoth.support.files import write_bytes
+from behemoth.support.pages import between
 
 from .protocol import changes_of, settings_of
 from .registry import _OWN, method_type
@@ -54,11 +54,7 @@ def renewed(text: str) -> str:
     ArgumentError
         When the page lacks the marks.
     """
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ArgumentError("page", "one without marks", f"with {BEGIN} and {END}")
-    return f"{before}{BEGIN}\n\n{catalogue()}\n\n{END}{after}"
+    return between(text, BEGIN, END, catalogue())
 
 
 def _text(value: Any) -> str:

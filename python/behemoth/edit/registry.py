@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from importlib import import_module
 from importlib.metadata import entry_points
+from typing import Any
 
-from behemoth.support.errors import ArgumentError
+from behemoth.support.errors import ArgumentError, check_keys
 from behemoth.support.fields import made
 
 from .protocol import EditMethod
@@ -94,6 +96,9 @@ def get_method(
     kind = method_type(name)
     if not isinstance(settings, Mapping | None):
         raise ArgumentError("settings", settings, "a mapping of names to values")
+    own: Any = kind
+    known = [field.name for field in fields(own) if field.init]
+    check_keys(settings or {}, known, f"no setting of {name}")
     try:
         return made(kind, settings or {}, text=text)
     except ArgumentError:

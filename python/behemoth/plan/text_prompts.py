@@ -64,8 +64,8 @@ class TextPrompts:
 
         Relations have different numbers of sentences, and not each names its subject before its
         object; who asks for number 3 gets, of each relation, the third that can be asked, from the
-        first again where there are fewer. A plan then has probes of the same prompt, which are
-        asked and count again: plans keep their hashes so, and exports have each prompt once.
+        first again where there are fewer: of edited facts a plan keeps what it was not trained in,
+        once.
 
         Parameters
         ----------

@@ -132,8 +132,10 @@ def renamed(**names: str) -> Generator[None]:
         raise error.named(names[str(first)], *rest) from None
 
 
-def check_keys(table: Mapping[str, object], known: Iterable[str]) -> None:
-    """Refuse a table that has a key which is none of `known`.
+def check_keys(
+    table: Mapping[str, object], known: Iterable[str], none: str = "a key that is none"
+) -> None:
+    """Refuse a table that has a key which is none of `known`; `none` says what that is.
 
     Raises
     ------
@@ -142,7 +144,7 @@ def check_keys(table: Mapping[str, object], known: Iterable[str]) -> None:
     names = list(known)
     for key in table:
         if key not in names:
-            raise ArgumentError(key, "a key that is none", ", ".join(names), nearest(key, names))
+            raise ArgumentError(key, none, ", ".join(names) or "none", nearest(key, names))
 
 
 def nearest(word: str, names: Iterable[str]) -> str | None:

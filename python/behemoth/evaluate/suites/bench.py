@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from functools import cached_property, partial
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from behemoth.evaluate.aggregate import aggregate
 from behemoth.evaluate.frame import evaluate_model
@@ -26,6 +26,7 @@ from behemoth.evaluate.source import check_plan, open_source
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.recall.facts import recall
 from behemoth.support.errors import ArgumentError
+from behemoth.train.run import Run
 from behemoth.train.subject import Subject
 
 from .suite import Found, Measure, MissingError
@@ -53,7 +54,8 @@ class Bench:
         What it is of: a training run or an edit directory.
     run : Run
         Whose corpus it is asked about.
-    plan : EditPlan
+    plan : EditPlan, optional
+        None where nothing is asked that a plan says.
     deltas : mapping of int or None to EditDelta
         Single edits by number, or None to that of the whole plan; none of a run.
     load : callable
@@ -66,13 +68,15 @@ class Bench:
         What `evaluate_model` gives of these; it is worked out where it is not there already.
     continued : int
         Most Adam steps of training that goes on on the corpus, to see what comes back.
+    facts : array_like of int, optional
+        What `recall` asks; as of `behemoth.recall` by default.
     """
 
     def __init__(
         self,
         source: Path,
         run: Subject,
-        plan: EditPlan,
+        plan: EditPlan | None,
         deltas: Mapping[int | None, EditDelta],
         load: Callable[[], PreTrainedModel],
         edit: EditRecord | None = None,
@@ -80,44 +84,51 @@ class Bench:
         *,
         frame: pl.DataFrame | None = None,
         continued: int = CONTINUED,
+        facts: ArrayLike | None = None,
     ) -> None:
-        self.source, self.run, self.plan, self.deltas = source, run, plan, deltas
+        self.source, self.run, self._plan, self.deltas = source, run, plan, deltas
         self.edit, self.twin, self._load = edit, twin, load
-        self.continued = continued
+        self.continued, self._facts = continued, facts
         self._frame, self._taken = frame, dict[str, Found]()
 
     @classmethod
     def open(
         cls,
         source: str | PathLike[str],
-        plan: EditPlan | str | PathLike[str],
+        plan: EditPlan | str | PathLike[str] | None,
         twin: str | PathLike[str] | None = None,
         *,
         corpus: str | PathLike[str] | None = None,
+        facts: int | Literal["all"] | None = None,
         device: torch.device | str | None = None,
     ) -> Bench:
         """Open a run, a model with its corpus or an edit, and perhaps a twin.
 
-        A twin is a run, or an edit by `retrain`.
+        A twin is a run, or an edit by `retrain`. `recall` asks an exact sample of so many facts.
 
         Raises
         ------
         ArgumentError
             When one of them is none, or they do not belong together.
         """
-        asked = EditPlan.of(plan)
+        asked = None if plan is None else EditPlan.of(plan)
         path, run, edit = open_source("source", source, corpus)
-        check_plan(asked, run, edit)
+        if asked is not None:
+            check_plan(asked, run, edit)
         deltas = {} if edit is None else edit.deltas()
-        beside = None if twin is None else cls._of_twin(twin, run, asked, device)
-        return cls(path, run, asked, deltas, partial(run.load_model, device), edit, beside)
+        most = run.corpus.world.num_facts if facts == "all" else facts
+        some = None if most is None else run.corpus.sample_facts(most)
+        beside = None if twin is None else cls._of_twin(twin, run, asked, some, device)
+        load = partial(run.load_model, device)
+        return cls(path, run, asked, deltas, load, edit, beside, facts=some)
 
     @classmethod
     def _of_twin(
         cls,
         twin: str | PathLike[str],
         run: Subject,
-        plan: EditPlan,
+        plan: EditPlan | None,
+        facts: ArrayLike | None,
         device: torch.device | str | None,
     ) -> Bench:
         path, own, edit = open_source("twin", twin)
@@ -132,7 +143,20 @@ class Bench:
                 edit.deltas()[None].apply(model)
             return model
 
-        return cls(path, run, plan, {}, load)
+        return cls(path, run, plan, {}, load, facts=facts)
+
+    @property
+    def plan(self) -> EditPlan:
+        """The plan whose probes are asked."""
+        if self._plan is None:
+            raise MissingError("a plan: --plan PLAN, whose probes are asked")
+        return self._plan
+
+    @property
+    def plan_hash(self) -> str | None:
+        """Of the plan, or of that which the edit was made with; none of a run without a plan."""
+        known = self._plan if self._plan is not None else self.edit
+        return None if known is None else known.plan_hash
 
     @property
     def beside(self) -> Bench:
@@ -152,6 +176,13 @@ class Bench:
         """The stage of the frame that is looked at."""
         return "after" if self.deltas else "before"
 
+    def unedited(self) -> MissingError:
+        """What is missing where there is no edit."""
+        own = "a run as it was trained"
+        if not isinstance(self.run, Run):
+            own = "a model by itself, which does not say what an edit may have changed in it"
+        return MissingError(f"an edit: this is {own}")
+
     @property
     def edit_hash(self) -> str | None:
         """As of `SuiteResult`; none where no directory of an edit is what is measured."""
@@ -163,7 +194,7 @@ class Bench:
     def delta(self) -> EditDelta:
         """The edit of the plan as a whole."""
         if not self.deltas:
-            raise MissingError("an edit: this is a run as it was trained")
+            raise self.unedited()
         if None not in self.deltas:
             raise MissingError("one edit of the whole plan: this is an edit made with --single")
         return self.deltas[None]
@@ -238,7 +269,7 @@ class Bench:
     def recall(self) -> pl.DataFrame:
         """What the model says of a sample of all facts, in every wording."""
         with self.edited() as model:
-            return recall(model, self.run.corpus)
+            return recall(model, self.run.corpus, facts=self._facts)
 
     @property
     def written_facts(self) -> float:
@@ -279,7 +310,7 @@ class Bench:
     def geometry(self) -> pl.DataFrame:
         """Size and shape of the changes."""
         if not self.deltas:
-            raise MissingError("an edit: this is a run as it was trained")
+            raise self.unedited()
         return geometry(self.deltas, self.model)
 
     @cached_property

@@ -98,7 +98,7 @@ def question_match(bench: Bench) -> Found:
 def damage_of(bench: Bench, groups: Sequence[str], exposures: int | None = None) -> Found:
     """Share of bystanders that were right before and are not any more."""
     if not bench.deltas:
-        raise MissingError("an edit: this is a run as it was trained")
+        raise bench.unedited()
     rows = known_bystanders(bench.rows, groups)
     if exposures is not None:
         rows = rows.filter(exposures=exposures)
@@ -121,7 +121,7 @@ def _divergence(documents: str) -> Callable[[Bench], Found]:
 
 def _dose(bench: Bench) -> Found:
     if not bench.deltas:
-        raise MissingError("an edit: this is a run as it was trained")
+        raise bench.unedited()
     frame = doses(bench.deltas, bench.plan).drop_nulls("dose")
     if frame.is_empty():
         raise MissingError("a method that reports doses")

@@ -88,4 +88,10 @@ def _bits_per_parameter(bench: Bench) -> Found:
     return Found(found.value * facts, low, high, found.count, found.over)
 
 
-SUITE = Suite("recall", "a trained run: what it knows, and how many bits", _measures)
+SUITE = Suite(
+    "recall",
+    "a trained run: what it knows, and how many bits",
+    _measures,
+    frame=lambda bench: bench.recall,
+    needs_plan=False,
+)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from os import PathLike
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from behemoth.plan.edit_plan import EditPlan
+from behemoth.support.checks import whole_number
 from behemoth.support.errors import ArgumentError
 from behemoth.support.progress import Looking
 
@@ -28,10 +29,11 @@ SUITES: Mapping[str, Suite] = {
 def evaluate_suite(
     source: str | PathLike[str],
     suite: str,
-    plan: EditPlan | str | PathLike[str],
+    plan: EditPlan | str | PathLike[str] | None = None,
     *,
     twin: str | PathLike[str] | None = None,
     corpus: str | PathLike[str] | None = None,
+    facts: int | Literal["all"] | None = None,
     out: str | PathLike[str] | None = None,
     force: bool = False,
     device: torch.device | str | None = None,
@@ -44,13 +46,17 @@ def evaluate_suite(
     source : path
         A training run, a model or an edit directory.
     suite : {'editing', 'unlearning', 'sequence', 'recall'}
-    plan : EditPlan or path
-        The plan; of an edit, the one it was made with.
+    plan : EditPlan or path, optional
+        The plan; of an edit, the one it was made with. Suite ``recall`` needs none: it asks about
+        the facts of the corpus.
     twin : path, optional
         The gold of unlearning, trained the same way without the facts of the plan: a run, or an
         edit by ``retrain``.
     corpus : path, optional
         Of a model that is no run: the corpus directory or spec that the plan was made of.
+    facts : int or 'all', optional
+        Of suite ``recall``, how many facts are asked: an exact sample, the same each time. By
+        default all where there are up to 10,000, and else so many.
     out : path, optional
         Directory for ``suite.json`` and the rows, ``frame.parquet``.
     force : bool
@@ -81,9 +87,15 @@ def evaluate_suite(
     """
     if suite not in SUITES:
         raise ArgumentError.unknown("suite", suite, SUITES)
+    if plan is None and SUITES[suite].needs_plan:
+        raise ArgumentError("plan", plan, "a plan, or the path of one (`behemoth plan`)")
+    if facts is not None and suite != recall.SUITE.name:
+        raise ArgumentError("facts", facts, "none but of suite recall")
+    if facts is not None and facts != "all":
+        whole_number("facts", facts, 1)
     if out is not None:
         check_out(out, force)
-    bench = Bench.open(source, plan, twin, corpus=corpus, device=device)
+    bench = Bench.open(source, plan, twin, corpus=corpus, facts=facts, device=device)
     found = take(SUITES[suite], bench, progress)
     if out is not None:
         found.write(out)

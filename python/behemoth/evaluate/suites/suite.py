@@ -101,12 +101,15 @@ class Suite:
         The measures for a bench: some are one a group or level that is there.
     frame : callable
         The rows that it is made of; those of `evaluate` by default.
+    needs_plan : bool
+        Whether what it asks is what a plan says.
     """
 
     name: str
     about: str
     measures: Callable[[Bench], Sequence[Measure]]
     frame: Callable[[Bench], pl.DataFrame] = field(default=lambda bench: bench.named_frame)
+    needs_plan: bool = True
 
 
 @dataclass(frozen=True)
@@ -139,7 +142,8 @@ class SuiteResult:
     Attributes
     ----------
     suite, source, plan_hash, twin
-        What was measured: the suite's name, the run or edit, the plan, the twin if there was one.
+        What was measured: the suite's name, the run or edit, the plan and the twin if there were
+        such.
     stage : str
         ``before`` of a run, ``after`` of an edit.
     edit_hash : str or None
@@ -149,12 +153,13 @@ class SuiteResult:
     seconds : float
     versions : dict of str
     frame : polars.DataFrame
-        The rows of `evaluate` that most of it is made of.
+        The rows that most of it is made of: of `evaluate`, or of suite ``recall`` of
+        `behemoth.recall`.
     """
 
     suite: str
     source: str
-    plan_hash: str
+    plan_hash: str | None
     twin: str | None
     stage: str
     edit_hash: str | None
@@ -321,7 +326,7 @@ def take(suite: Suite, bench: Bench, progress: Looking = None) -> SuiteResult:
     return SuiteResult(
         suite=suite.name,
         source=fspath(bench.source),
-        plan_hash=bench.plan.plan_hash,
+        plan_hash=bench.plan_hash,
         twin=None if bench.twin is None else fspath(bench.twin.source),
         stage=bench.stage,
         edit_hash=bench.edit_hash,

@@ -22,7 +22,7 @@ from behemoth.support.fields import made
 from .grid import SECTIONS, check_size, table_of
 from .measure import Measure
 
-__all__ = ["MethodChoice", "read_methods"]
+__all__ = ["MethodChoice", "named_tables", "read_methods"]
 
 _KEYS = ("name", "family", "without", "label", "settings", "grid", "plan", "measure", "where")
 
@@ -118,7 +118,7 @@ def read_methods(value: object, directory: Path | None = None) -> tuple[MethodCh
     found: list[MethodChoice] = []
     for number, item in enumerate(value):
         with within("method", number):
-            for name, table in _named(table_of((), item)):
+            for name, table in named_tables(item):
                 for choice in _choices(name, table, directory):
                     if any(choice.label == other.label for other in found):
                         raise ArgumentError("label", choice.label, "each label once")
@@ -126,8 +126,9 @@ def read_methods(value: object, directory: Path | None = None) -> tuple[MethodCh
     return tuple(found)
 
 
-def _named(table: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """The methods that a table is about: one by its name, or all of a family."""
+def named_tables(value: object) -> list[tuple[str, Mapping[str, Any]]]:
+    """The methods that a ``[[method]]`` is about: one by its name, or all of a family."""
+    table = table_of((), value)
     check_keys(table, _KEYS)
     name, family, names = table.get("name"), table.get("family"), method_names()
     if family is None:

@@ -25,6 +25,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -39,6 +40,7 @@ from behemoth.support.toml import read_toml
 from .expand import Expansion, expand
 from .grid import SECTIONS, grid_points, table_of
 from .method import MethodChoice, read_methods
+from .narrowed import narrowed
 from .presets import study_text
 
 __all__ = ["MEASURES", "Primary", "Study", "read_study"]
@@ -160,6 +162,32 @@ class Study:
         study.expand()
         return study
 
+    def with_methods(self, names: Sequence[str]) -> Study:
+        """Give the study that has only some of its methods, as its own file would say it.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Of methods that it has; each with all tables that are about it.
+
+        Raises
+        ------
+        ArgumentError
+            For a method that it does not have, or where its primary contrast is about another.
+        """
+        known = list(dict.fromkeys(choice.name for choice in self.methods))
+        if isinstance(names, str) or not names:
+            raise ArgumentError("methods", names, f"names among {', '.join(known)}")
+        for name in names:
+            if name not in known:
+                raise ArgumentError.unknown("methods", name, known)
+        if "method" in read_toml(self.text).get("primary", {}):
+            [about] = {c.name for c in self.methods if c.label == self.primary.method}
+            if about not in names:
+                allowed = f"with {about}, which [primary] is about"
+                raise ArgumentError("methods", ", ".join(names), allowed)
+        return Study.parse(narrowed(self.text, list(dict.fromkeys(names))), self.directory)
+
     def expand(self, threads: int = 1) -> Expansion:
         """Give the models and trials that the study comes to.
 
@@ -176,8 +204,19 @@ class Study:
         return expand(self, threads)
 
 
-def read_study(source: str | PathLike[str], size: str | None = None) -> Study:
+def read_study(
+    source: str | PathLike[str],
+    size: str | None = None,
+    methods: Sequence[str] | None = None,
+) -> Study:
     """Read a study file, the study of a directory, or a preset; see `presets.study_text`.
+
+    Parameters
+    ----------
+    source, size
+        As of `presets.study_text`.
+    methods : sequence of str, optional
+        Names of some of its methods (`Study.with_methods`); all by default.
 
     Raises
     ------
@@ -189,7 +228,8 @@ def read_study(source: str | PathLike[str], size: str | None = None) -> Study:
     >>> read_study("frequency", "quick")
     Study(frequency, methods=4, points=6)
     """
-    return Study.parse(*study_text(source, size))
+    study = Study.parse(*study_text(source, size))
+    return study if methods is None else study.with_methods(methods)
 
 
 def _primary(value: object, methods: tuple[MethodChoice, ...]) -> Primary:

@@ -114,6 +114,7 @@ def study(
     *,
     out: str | PathLike[str],
     size: str | None = None,
+    methods: Sequence[str] | None = None,
     engine: Literal["local", "ray"] = "local",
     workers: int | None = None,
     threads: int | None = None,
@@ -130,6 +131,8 @@ def study(
         Its directory, or the URL of one in a store.
     size : {'smoke', 'quick', 'desk', 'paper'}, optional
         Of a preset; smoke by default.
+    methods : sequence of str, optional
+        Names of some of its methods, for the study that has these alone; all by default.
     engine, workers, threads, part, progress
         As of `run_study`, whose errors are those of this.
 
@@ -148,6 +151,7 @@ def study(
     2
     """
     made = source if isinstance(source, Study) else read_study(source, size)
+    made = made if methods is None else made.with_methods(methods)
     done = run_study(
         made, out, engine=engine, workers=workers, threads=threads, part=part, progress=progress
     )

@@ -1,0 +1,146 @@
+"""The table of measures in docs/suites.md, from what the suites say of themselves.
+
+``python -m behemoth.evaluate.catalogue docs/suites.md`` writes it anew between its two marks; a
+test holds the file to it. Names and meanings are those that ``suite.json`` has. What a number may
+be, and which is better, is said here for each family of measures; one without it is refused.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import polars as pl
+
+from behemoth.support.errors import ArgumentError
+from behemoth.support.files import write_bytes
+from behemoth.support.pages import between
+
+from .suites.run import SUITES
+
+__all__ = ["BEGIN", "END", "catalogue", "renewed"]
+
+BEGIN, END = "<!-- measures: written by behemoth.evaluate.catalogue -->", "<!-- end of measures -->"
+"""What stands around the table."""
+
+_LEVEL = 999  # stands for every number of exposures, or of edits made
+
+
+@dataclass(frozen=True)
+class _Read:
+    """How the numbers of some measures are read."""
+
+    range: str
+    better: str
+
+
+_SHARE_HIGH = _Read("0 to 1", "high")
+_SHARE_LOW = _Read("0 to 1", "low")
+_SHARE_TWIN = _Read("0 to 1", "the twin's; without one, low")
+_FROM_LOW = _Read("from 0", "low")
+_STEPS = _Read("from 0, or infinite", "high")
+_SIZE = _Read("from 0", "neither by itself")
+
+_READ: Mapping[str, Mapping[str, _Read]] = {
+    "editing": {
+        r"(efficacy|paraphrase|neighbourhood)_magnitude": _Read("-1 to 1", "high"),
+        r"efficacy|paraphrase|neighbourhood|score": _SHARE_HIGH,
+        r"exact_.*|question_match|portability_.*|validity": _SHARE_HIGH,
+        r"damage_.*|leakage.*": _SHARE_LOW,
+        r"kl.*": _FROM_LOW,
+        r"dose|norm|rank|effective_rank": _SIZE,
+    },
+    "unlearning": {
+        r"forget_probability|forget_recall.*|extraction_strength|leak_at_\d+": _SHARE_TWIN,
+        r"truth_ratio": _Read("from 0", "the twin's"),
+        r"retain_.*|model_utility": _SHARE_HIGH,
+        r"perplexity_.*": _Read("from 1", "low"),
+        r"forget_quality": _SHARE_HIGH,
+        r"forget_distance|privacy_.*": _SHARE_LOW,
+        r"membership_reference": _Read("0 to 1", "0.5: nothing can be told"),
+        r"membership_.*": _Read("0 to 1", "the twin's"),
+        r"relearning_steps|continued_steps": _STEPS,
+        r"recall_.*": _SHARE_LOW,
+        r"linear_probe": _SHARE_TWIN,
+        r"linear_probe_control": _SHARE_HIGH,
+        r"kl_twin_.*|parameters_twin": _FROM_LOW,
+    },
+    "sequence": {
+        r"(hold|efficacy|first)_after_.*": _SHARE_HIGH,
+        r"lost_after_.*": _SHARE_LOW,
+        r"kl_after_.*": _FROM_LOW,
+        r"norm_after_.*": _SIZE,
+        r"half_life": _Read("from 0", "high"),
+    },
+    "recall": {
+        r"recall.*|valid_object": _SHARE_HIGH,
+        r"bits_per_.*": _Read("from 0", "high"),
+    },
+}
+
+
+def catalogue() -> str:
+    """Give the measures of all suites as Markdown, a table a suite.
+
+    Raises
+    ------
+    ArgumentError
+        For a measure of which it is not said here how it is read.
+    """
+    # What measures there are follows from levels of exposures and from checkpoints: one of each.
+    bench: Any = SimpleNamespace(
+        plan=SimpleNamespace(
+            probes=pl.DataFrame({"group": ["unrelated"], "exposures": [_LEVEL]}),
+        ),
+        recall=pl.DataFrame({"exposures": [_LEVEL]}),
+        edit=SimpleNamespace(checkpoints=(_LEVEL,)),
+    )
+    lines: list[str] = []
+    for suite in SUITES.values():
+        lines += [f"### `{suite.name}`", "", f"{suite.about[:1].upper()}{suite.about[1:]}.", ""]
+        lines += ["| measure | what it is | numbers | better |", "|---|---|---|---|"]
+        for measure in suite.measures(bench):
+            name, meaning = (
+                text.replace(str(_LEVEL), "N") for text in (measure.name, measure.meaning)
+            )
+            said = re.sub(
+                r"arXiv (\d{4}\.\d{5})", r"[arXiv \1](https://arxiv.org/abs/\1)", meaning
+            ).replace("|", r"\|")
+            read = _read(suite.name, name)
+            beside = f" (v{measure.version})" if measure.version > 1 else ""
+            lines.append(f"| `{name}`{beside} | {said} | {read.range} | {read.better} |")
+        lines.append("")
+    return "\n".join(lines[:-1])
+
+
+def _read(suite: str, name: str) -> _Read:
+    for pattern, read in _READ[suite].items():
+        if re.fullmatch(pattern, name):
+            return read
+    raise ArgumentError("measure", f"{name} of suite {suite}", "one with its numbers in `_READ`")
+
+
+def renewed(text: str) -> str:
+    """Give the text of a page with the tables in it.
+
+    Raises
+    ------
+    ArgumentError
+        When the page lacks the marks.
+    """
+    return between(text, BEGIN, END, catalogue())
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Write the tables into a page, by name."""
+    page = Path(arguments[0])
+    write_bytes(page, renewed(page.read_text(encoding="utf-8")).encode())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
