@@ -15,7 +15,7 @@ from behemoth.evaluate.suites.suite import RECORD as SUITE, SuiteResult
 from behemoth.store.source import at_hand
 from behemoth.support.checks import url_or_none
 from behemoth.support.errors import ArgumentError
-from behemoth.train.run import RECORD as RUN, read_subject
+from behemoth.train.run import RECORD as RUN
 from behemoth.train.subject import Subject
 
 __all__ = ["EditedModels"]
@@ -38,7 +38,8 @@ class EditedModels:
     Raises
     ------
     ArgumentError
-        When no edit of it went through, or what it changed is not weights alone.
+        When no edit of it went through, what it changed is not weights alone, or the run has other
+        weights by now.
     """
 
     record: EditRecord
@@ -73,7 +74,7 @@ class EditedModels:
             got = f"{fspath(directory)}, a run, which transformers loads as it is"
             raise ArgumentError("directory", got, _ALLOWED)
         record = read_edit(place, url_or_none(directory))
-        run = read_subject(record.run, record.corpus)
+        run = record.open_run()
         failed = {row.edit: row.failure for row in record.failed}
         if edit is not None:
             if not record.single or edit not in record.edits:
