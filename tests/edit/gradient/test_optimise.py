@@ -9,10 +9,12 @@ import pytest
 import torch
 
 from behemoth import ArgumentError
+from behemoth.edit.gradient.feeder import Feeder
 from behemoth.edit.gradient.method import GradientMethod
 from behemoth.edit.registry import get_method, method_names, method_type
 
 TYPES = {name: method_type(name) for name in method_names()}
+GRADIENT = [name for name, kind in TYPES.items() if issubclass(kind, GradientMethod)]
 STACKING = [
     name
     for name, kind in TYPES.items()
@@ -42,6 +44,28 @@ def test_a_stack_gives_what_one_at_a_time_gives(name, model, plans, context):
                 torch.testing.assert_close(model(input_ids=ids).logits, wanted, rtol=0, atol=1e-7)
         losses = [[row["loss"] for row in delta.trace] for delta in (stacked, alone)]
         assert losses[0] == pytest.approx(losses[1], rel=1e-7, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in TYPES if issubclass(TYPES[name], GradientMethod)]
+)
+def test_a_method_says_how_many_rows_it_takes_forward(name, model, plan_of, context, monkeypatch):
+    taken = []
+
+    def fed(feeder):
+        taken.append(own := take(feeder))
+        return own
+
+    take = Feeder.next
+    monkeypatch.setattr(Feeder, "next", fed)
+    kind = "remap" if "remap" in TYPES[name].info.kinds else "refusal"
+    plan = plan_of(0, retained=5, kind=kind)
+    method = get_method(name, {"steps": 1, "edit_rows": 2})
+    [delta] = method.apply(model, [plan], context)
+    assert delta.failure is None
+    rows = [own.tokens.shape[1] for own in taken]
+    assert rows == [method.step_rows(plan)] * 2  # a step, and a look at what it did
+    assert method.effort().rows == rows[0] - min(method.retain_rows, 5) + method.retain_rows
 
 
 @pytest.mark.parametrize("name", ["ft", "lora", "rmu", "pdu"])
@@ -91,6 +115,7 @@ def test_what_forgets_stops_when_the_old_answers_have_gone(name, model, plan_of,
         ("kl_min", {"retain": -1.0}, "argument 'retain': got -1.0, allowed: from 0"),
         ("grad_ascent", {"retain_rows": 8}, "argument 'retain_rows': got 8, allowed: 0: its loss"),
         ("task_vector", {"strength": 0.0}, "argument 'strength': got 0.0, allowed: any number but"),
+        ("task_vector", {"retain_rows": 8}, "'retain_rows': got 8, allowed: 0 with a strength"),
         ("ultraedit", {"layers": ()}, "argument 'layers': got none, allowed: at least one layer"),
     ],
 )
@@ -133,7 +158,8 @@ def test_a_plan_that_breaks_down_is_reported_and_the_others_go_on(
     broken = plan_of(30)
     with torch.no_grad():
         model.gpt_neox.embed_in.weight[36] = math.nan  # the subject of the broken plan
-    method = get_method(name, {"steps": 3, "retain_rows": 2, "part": "mlp"})
+    rows = 0 if name == "task_vector" else 2
+    method = get_method(name, {"steps": 3, "retain_rows": rows, "part": "mlp"})
     first, failed, last = method.apply(model, [plans[0], broken, plans[2]], context)
     assert failed.failure is not None and "nan" in failed.failure and failed.changes == {}
     for plan, delta in ((plans[0], first), (plans[2], last)):
