@@ -62,7 +62,8 @@ def _numbers(name: str, text: str) -> list[int]:
 
 SIZE = Option(
     "size", "|".join(_SIZES),
-    "Size of a preset: a minute, ten, or hours on 2 cores, or for one GPU.", _size, "smoke",
+    "Size of a preset: minutes, up to half an hour, or hours on 2 cores, or for one GPU.", _size,
+    "smoke",
 )  # fmt: skip
 THREADS = Option(
     "threads", "N", "CPU threads of a worker; weights depend on it.", parse.at_least(1), 1
