@@ -47,6 +47,7 @@ COMMANDS = {
     "export": "export c --to jsonl --out export",
     "inspect EXPORT": "inspect export",
     "verify EXPORT": "verify export",
+    "verify RUN": "verify run",
     "train": "train c --out r --model pico --steps 1 --batch-size 2 --block-length 16",
     "models": "models",
     "plan": "plan c --edits 2 --repeats 2 --out plan",

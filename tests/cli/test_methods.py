@@ -24,6 +24,8 @@ def test_the_table_as_json(run):
         "; at the prompt's last token, last layer (published: the subject's last token, layers 13 "
         "to 17 of 48)"
     )
+    ike = next(row for row in rows if row["name"] == "ike")
+    assert "; before every prompt (published: before every prompt, with" in ike["changes"]
 
 
 def test_the_table_for_people(run):

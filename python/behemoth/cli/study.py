@@ -69,7 +69,8 @@ def _numbers(name: str, text: str) -> list[int]:
 
 SIZE = Option(
     "size", "|".join(_SIZES),
-    "Size of a preset: a minute, ten, or hours on 2 cores, or for one GPU.", _size, "smoke",
+    "Size of a preset: minutes, up to half an hour, or hours on 2 cores, or for one GPU.", _size,
+    "smoke",
 )  # fmt: skip
 METHODS = Option(
     "methods", "NAME,...", "Only these of its methods, such as npo,lora [all].", _names

@@ -364,7 +364,7 @@ def changes_of(kind: type[EditMethod]) -> str:
     place = getattr(kind, "usual", None)
     if place is None:
         return kind.info.changes
-    return f"{kind.info.changes}; at {place} (published: {getattr(kind, 'published', place)})"
+    return f"{kind.info.changes}; {place} (published: {getattr(kind, 'published', place)})"
 
 
 def settings_of(method: EditMethod) -> dict[str, Any]:

@@ -92,8 +92,8 @@ class LocateAndEdit(TargetBudget, ABC):
 
     banded: ClassVar[bool] = False
     """Whether it spreads an edit over several layers."""
-    usual: ClassVar[str] = "the prompt's last token, last layer"
-    """Where it edits by default: what tracing found in the models that defaults are for."""
+    usual: ClassVar[str] = "at the prompt's last token, last layer"
+    """Where it edits by default, with its preposition: what tracing found in small models."""
     published: ClassVar[str]
     """Where the publication edits, and of how many layers."""
     searched: ClassVar[Searched] = {

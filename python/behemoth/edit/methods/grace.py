@@ -63,7 +63,7 @@ class Grace:
     epsilon: float = 0.2
     stop_loss: float = 0.05
 
-    usual: ClassVar[str] = "the tokens before the answer's, the layer before the last"
+    usual: ClassVar[str] = "at the tokens before the answer's, the layer before the last"
     published: ClassVar[str] = "the input's last token, layer 35 of 48"
     info: ClassVar[MethodInfo] = MethodInfo(
         name="grace",

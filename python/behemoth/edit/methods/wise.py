@@ -80,7 +80,7 @@ class Wise:
     retain_rows: int = 64
     stop_loss: float = 0.02
 
-    usual: ClassVar[str] = "the layer before the last"
+    usual: ClassVar[str] = "at the layer before the last"
     published: ClassVar[str] = "layer 27 of 32"
     info: ClassVar[MethodInfo] = MethodInfo(
         name="wise",
