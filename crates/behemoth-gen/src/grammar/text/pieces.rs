@@ -16,6 +16,9 @@ use crate::error::{Error, Result};
 /// Most ways to fill one piece: two lists that touch each other have as many as their product.
 const FILLED_LIMIT: usize = 1 << 20;
 
+/// Most ways to fill all pieces: each takes about half a KiB, and is encoded.
+const ALL_FILLED_LIMIT: usize = 1 << 22;
+
 /// Tokens of a piece, or of one way to fill it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
@@ -84,6 +87,18 @@ fn push_text(piece: &mut Vec<Segment>, text: &str, role: TextRole) {
     }
 }
 
+/// A piece with all ways to fill it.
+struct Gathered {
+    segments: Vec<Segment>,
+    is_first: bool,
+    /// Its first entry, how many it has, and those of each word of the first of two lists.
+    first: usize,
+    count: usize,
+    stride: usize,
+    /// As people would write it.
+    name: String,
+}
+
 /// Texts to encode, each with the letters of it that name something.
 struct Filled {
     text: String,
@@ -95,9 +110,9 @@ struct Filled {
 pub(super) struct Pieces<'a> {
     lists: &'a [List],
     known: HashMap<(bool, Vec<Segment>), Piece>,
-    filled: Vec<Filled>,
-    /// The first entry of each piece, and how people would write it.
-    names: Vec<(usize, String)>,
+    gathered: Vec<Gathered>,
+    /// How many ways there are to fill those.
+    count: usize,
 }
 
 impl<'a> Pieces<'a> {
@@ -105,8 +120,8 @@ impl<'a> Pieces<'a> {
         Pieces {
             lists,
             known: HashMap::new(),
-            filled: Vec::new(),
-            names: Vec::new(),
+            gathered: Vec::new(),
+            count: 0,
         }
     }
 
@@ -157,38 +172,54 @@ impl<'a> Pieces<'a> {
                 ..*known
             });
         }
+        let name = self.written(segments);
+        if self.count + count > ALL_FILLED_LIMIT {
+            return Err(Error::value(
+                format!(
+                    "{:?}, a piece that {count} words fill, behind pieces that {} fill",
+                    name.trim(),
+                    self.count
+                ),
+                format!("pieces of sentences that up to {ALL_FILLED_LIMIT} words fill"),
+            ));
+        }
         let piece = Piece {
-            first: self.filled.len() as u32,
+            first: self.count as u32,
             stride: stride as u32,
             slots,
             role,
         };
-        self.names.push((self.filled.len(), self.written(segments)));
-        for index in 0..count {
-            let filled = self.fill(
-                segments,
-                [index / stride, index % stride],
-                is_first,
-                words.len(),
-            );
-            self.filled.push(filled);
-        }
+        self.gathered.push(Gathered {
+            segments: segments.to_vec(),
+            is_first,
+            first: self.count,
+            count,
+            stride,
+            name,
+        });
+        self.count += count;
         self.known.insert(key, piece);
         Ok(piece)
     }
 
-    fn fill(
-        &self,
-        segments: &[Segment],
-        digits: [usize; 2],
-        is_first: bool,
-        words: usize,
-    ) -> Filled {
+    /// All ways to fill all pieces, in their order.
+    fn filled(&self) -> Vec<Filled> {
+        let mut filled = Vec::with_capacity(self.count);
+        for piece in &self.gathered {
+            filled.extend((0..piece.count).map(|index| self.fill(piece, index)));
+        }
+        filled
+    }
+
+    fn fill(&self, piece: &Gathered, index: usize) -> Filled {
         let mut text = String::new();
         let mut letters = 0;
         let mut core: Option<(usize, usize)> = None;
+        let is_word = |segment: &&Segment| matches!(segment.content, Content::Word { .. });
+        let words = piece.segments.iter().filter(is_word).count();
+        let digits = [index / piece.stride, index % piece.stride];
         let mut digits = digits.iter().skip(2 - words);
-        for segment in segments {
+        for segment in &piece.segments {
             let start = letters;
             match &segment.content {
                 Content::Text(part) => {
@@ -199,12 +230,17 @@ impl<'a> Pieces<'a> {
                     list, is_capital, ..
                 } => {
                     let word = &self.lists[*list].words[*digits.next().unwrap_or(&0)];
+                    let capital;
+                    let word = match is_capital {
+                        true => {
+                            capital = capitalised(word);
+                            &capital
+                        }
+                        false => word,
+                    };
+                    // A capital may have other letters than the small one: that of "ß" is "SS".
                     letters += word.chars().count();
-                    if *is_capital {
-                        text.push_str(&capitalised(word));
-                    } else {
-                        text.push_str(word);
-                    }
+                    text.push_str(word);
                 }
             }
             if segment.role != TextRole::Grammar {
@@ -214,7 +250,7 @@ impl<'a> Pieces<'a> {
         Filled {
             text,
             core,
-            is_first,
+            is_first: piece.is_first,
         }
     }
 
@@ -233,8 +269,8 @@ impl<'a> Pieces<'a> {
     pub(super) fn encode(self, tokenizer: &mut dyn Tokenizer) -> Result<(Vec<u32>, Vec<Entry>)> {
         let anchor = tokenizer.encode(&[ANCHOR.to_string()])?;
         let anchor: Vec<u32> = anchor.iter().flatten().map(|token| token.id).collect();
-        let texts: Vec<String> = self
-            .filled
+        let all = self.filled();
+        let texts: Vec<String> = all
             .iter()
             .map(|filled| match filled.is_first {
                 true => filled.text.clone(),
@@ -243,12 +279,12 @@ impl<'a> Pieces<'a> {
             .collect();
         let encoded = tokenizer.encode(&texts)?;
         let mut pool = Vec::new();
-        let mut entries = Vec::with_capacity(self.filled.len());
-        for (index, (filled, tokens)) in self.filled.iter().zip(&encoded).enumerate() {
+        let mut entries = Vec::with_capacity(all.len());
+        for (index, (filled, tokens)) in all.iter().zip(&encoded).enumerate() {
             let name = || {
-                let at = self.names.partition_point(|&(first, _)| first <= index);
-                let piece = at.checked_sub(1).and_then(|at| self.names.get(at));
-                let piece = piece.map_or("", |(_, name)| name.as_str());
+                let at = self.gathered.partition_point(|piece| piece.first <= index);
+                let piece = at.checked_sub(1).and_then(|at| self.gathered.get(at));
+                let piece = piece.map_or("", |piece| piece.name.as_str());
                 format!("piece {piece:?} as {:?}", filled.text)
             };
             let own = if filled.is_first {
@@ -285,7 +321,7 @@ impl<'a> Pieces<'a> {
                 "fewer words",
             ));
         }
-        check_distinct(&self, &pool, &entries)?;
+        check_distinct(&self.gathered, &all, &pool, &entries)?;
         Ok((pool, entries))
     }
 }
@@ -311,15 +347,19 @@ fn core_tokens(tokens: &[TextToken], core: Option<(usize, usize)>, shift: usize)
 }
 
 /// Refuses two words of a list that have the same tokens.
-fn check_distinct(pieces: &Pieces<'_>, pool: &[u32], entries: &[Entry]) -> Result<()> {
-    let starts = pieces.names.iter().map(|&(first, _)| first);
-    let ends = starts.clone().skip(1).chain([entries.len()]);
-    for ((start, end), (_, name)) in starts.zip(ends).zip(&pieces.names) {
+fn check_distinct(
+    pieces: &[Gathered],
+    all: &[Filled],
+    pool: &[u32],
+    entries: &[Entry],
+) -> Result<()> {
+    for piece in pieces {
         let mut seen = HashMap::new();
-        for (index, entry) in (start..end).zip(&entries[start..end]) {
+        let (first, name) = (piece.first, &piece.name);
+        for (index, entry) in (first..).zip(&entries[first..][..piece.count]) {
             let tokens = &pool[entry.at as usize..][..usize::from(entry.tokens)];
             if let Some(first) = seen.insert(tokens, index) {
-                let (a, b) = (&pieces.filled[first].text, &pieces.filled[index].text);
+                let (a, b) = (&all[first].text, &all[index].text);
                 return Err(Error::argument(
                     "tokenizer",
                     format!("the same tokens for {a:?} and {b:?} (piece {name:?})"),
