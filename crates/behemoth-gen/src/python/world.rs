@@ -35,9 +35,14 @@ fn optional_column(table: &Bound<'_, PyDict>, name: &str) -> PyResult<Vec<u32>> 
         .iter()
         .map(|&value| match value {
             -1 => Ok(u32::MAX),
-            value => u32::try_from(value).map_err(|_| {
-                Error::argument(name, value, "-1 for none, or an id of 32 bits").into()
-            }),
+            // The engine has the largest number of 32 bits for none.
+            value => match u32::try_from(value) {
+                Ok(id) if id != u32::MAX => Ok(id),
+                _ => {
+                    let allowed = format!("-1 for none, or an id below {}", u32::MAX);
+                    Err(Error::argument(name, value, allowed).into())
+                }
+            },
         })
         .collect()
 }
