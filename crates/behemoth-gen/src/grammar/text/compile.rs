@@ -1,11 +1,12 @@
 //! Compiling a grammar with a tokenizer.
 
+use super::cut::cut;
 use super::expand::{About, Expansion, Mention, Segment};
 use super::file::{Joint, Relation, Sentence, TextGrammar};
 use super::image::Image;
 use super::lexicon::{Column, JointSentences, Lexicon, OfRelation, Placed, Plan, Says, ends};
 use super::pattern::Pattern;
-use super::pieces::{Piece, Pieces, cut};
+use super::pieces::{Piece, Pieces};
 use super::tokenizer::Tokenizer;
 use crate::error::{Error, Result};
 
