@@ -2,8 +2,13 @@
 
 Specs cross the border as JSON text and are validated in Rust alone. Counts are
 unsigned 64-bit integers. Arrays are numpy arrays; every array argument must be
-one-dimensional, contiguous and of exactly the dtype named here. All methods
-release the GIL while they work, and stop within a second of Ctrl-C.
+one-dimensional, contiguous and of exactly the dtype named here.
+
+What takes long releases the GIL. Methods that go through facts, documents or
+shards stop within about a second of Ctrl-C. What makes an object (`World`,
+`Corpus`, `Lexicon`, `Background`, `override`, `without`, `with_words`,
+`as_roles`), properties, the `Decoder`, `question_texts` and the last sorting
+of `sample_facts` run to their end.
 
 Errors (of `behemoth.support.errors`): `ArgumentError`, `CorpusError` for a directory that is
 damaged, locked or of another spec or version, `OSError` (`PermissionError`,
@@ -188,8 +193,8 @@ class Lexicon:
         The grammar, as TOML.
     tokenizer : (callable, str, int, int), optional
         Encodes texts to the ids, first letters and ends (in characters) of all their tokens, end
-        to end, and how many each text has; its digest; number of ids; the end of a document. By
-        default the words of the grammar are the tokens.
+        to end, and how many each text has; its digest; number of ids; the end of a document, one
+        of them. By default the words of the grammar are the tokens.
     """
 
     def __new__(
@@ -249,7 +254,10 @@ class Decoder:
         """
 
     def texts(self, tokens: _Tokens, ends: _U64) -> list[str]:
-        """Documents as texts; `ends` has one past the last token of each, which is left out."""
+        """Documents as texts; `ends` has one past the last token of each, which is left out.
+
+        Ends may be equal, and do not fall.
+        """
 
 @final
 class Background:
@@ -395,7 +403,8 @@ class Corpus:
         """Prompts and answers of facts in one wording, and what follows the answers.
 
         Prompt tokens end to end, where each prompt ends; the same of answers and of the rest of
-        the sentences. Of a fact that the wording cannot ask for, all are empty. Fillers of the
+        the sentences, which of templates is always a period, also where fillers stand before it
+        in the corpus. Of a fact that the wording cannot ask for, all are empty. Fillers of the
         repeats grammar are drawn, or those of a combination.
         """
     def answers(

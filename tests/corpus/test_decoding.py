@@ -130,3 +130,13 @@ def test_tokens_that_there_are_not_are_refused():
             call(np.array([60_000, 0], np.uint16))
     with pytest.raises(TypeError, match="uint16 or uint32"):
         decoder.lines(np.array([1.0, 0.0]))
+
+
+@pytest.mark.parametrize("make", [words, suffixes])
+def test_ends_that_fall_are_refused(make):
+    tokenizer = text_tokenizer(make())
+    decoder = text_decoder(tokenizer, tokenizer.end_of_document)
+    tokens = np.array([1, 2, 3, 1, 2], np.uint16)
+    assert len(decoder.texts(tokens, np.array([2, 2, 5], np.uint64))) == 3
+    with pytest.raises(ArgumentError, match="'ends': got 2 behind 5, allowed: ends that do not fa"):
+        decoder.texts(tokens, np.array([5, 2, 3], np.uint64))

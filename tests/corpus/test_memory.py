@@ -1,4 +1,7 @@
-"""Memory that writing a corpus may take: so many threads as fit, or none."""
+"""Memory: so many threads write as fit, or none; what does not fit is refused, and no crash."""
+
+import subprocess
+import sys
 
 import pytest
 
@@ -35,3 +38,50 @@ def test_less_than_one_thread_takes_is_refused(tmp_path):
     with pytest.raises(ArgumentError, match="none with engine 'ray'"):
         bh.gen(corpus(), tmp_path / "out", memory=10**9, engine="ray")
     assert not (tmp_path / "out").exists()
+
+
+# An address space of 6 GiB, as `ulimit -v` gives it: what is asked for takes many times that.
+LIMITED = """
+import resource
+
+import numpy as np
+
+import behemoth as bh
+from behemoth import ArgumentError
+
+resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30))
+world = bh.World(subjects=10**13, relations=10, objects=100)
+fixed, varied = bh.Corpus(world), bh.Corpus(world, templates={"nonsense": 1})
+for name, call in {
+    "tokens": lambda: fixed.tokens(0, 10**10),
+    "tokens of varied documents": lambda: varied.tokens(0, 10**10),
+    "pages of varied documents": lambda: varied.tokens(0, 10**13),
+    "index": lambda: varied._native.fill_tokens(np.zeros(10, np.uint32), 0),
+    "count": lambda: varied.count_tokens(),
+    "lengths": lambda: varied._native.document_lengths(0, 10**11),
+    "sample": lambda: varied.sample_facts(10**11),
+    "facts": lambda: world._native.facts_range(0, 10**11),
+}.items():
+    try:
+        call()
+    except ArgumentError as error:
+        print(f"{name}: {error}")
+"""
+
+
+def test_what_does_not_fit_memory_is_refused():
+    ran = subprocess.run(
+        [sys.executable, "-c", LIMITED], capture_output=True, text=True, timeout=300
+    )
+    assert ran.returncode == 0, ran.stderr
+    refused = [line.split(", allowed: ")[1] for line in ran.stdout.splitlines()]
+    assert refused == [
+        "as many tokens as fit memory",
+        "as many tokens as fit memory",
+        "as many pages of documents as fit memory",
+        "as many pages of documents as fit memory",
+        "as many pages of documents as fit memory",
+        "as many documents as fit memory",
+        "as many facts as fit memory",
+        "as many facts as fit memory",
+    ], ran.stdout

@@ -5,7 +5,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from behemoth import ArgumentError, Corpus, World
+from behemoth import ArgumentError, Corpus, World, _gen
 from behemoth.corpus.table import read_table
 
 
@@ -281,3 +281,20 @@ def test_a_file_that_is_not_there_or_no_text(tmp_path):
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 and then nothing of the kind")
     with pytest.raises(ArgumentError, match="can be read"):
         read_table(tmp_path / "bad.parquet")
+
+
+@pytest.mark.parametrize("column", ["minority", "nested"])
+@pytest.mark.parametrize("value", [2**32 - 1, 2**32, -2])
+def test_an_object_that_stands_for_none_is_refused(column, value):
+    relation = {"objects": 5, "nested": 3 if column == "nested" else None}
+    spec = json.dumps({"subjects": 1, "seed": 0, "table": {"relations": [relation]}})
+    none = np.full(1, -1)
+    table = {
+        "subject": np.zeros(1, np.uint64), "relation": np.zeros(1, np.uint32),
+        "object": np.zeros(1, np.uint32), "minority": none, "nested": none,
+    }  # fmt: skip
+    with pytest.raises(ArgumentError) as caught:
+        _gen.World(spec, {**table, column: np.array([value])})
+    assert str(caught.value) == (
+        f"argument '{column}': got {value}, allowed: -1 for none, or an id below 4294967295"
+    )

@@ -6,8 +6,9 @@ import struct
 import numpy as np
 import polars as pl
 import pytest
+from tokenizers import Tokenizer
 
-from behemoth import Corpus, World
+from behemoth import Corpus, Documents, Grammar, World
 from behemoth.export import FORMATS, export, get_format
 
 BLOCK = 100
@@ -133,6 +134,36 @@ def test_parquet_has_the_text_and_the_tokens_of_each_document(exported, corpus, 
     made = Corpus.open(corpus[0])
     for text, ids in frame.head(50).iter_rows():
         assert text == made.decode(ids[:-1])
+
+
+@pytest.fixture(scope="module")
+def lined(tmp_path_factory):
+    """A corpus whose documents have line ends in them: (directory, its texts)."""
+    grammar = Grammar.named("bios-en")
+    world, documents = grammar.world(30), Documents(subjects=3)
+    made = Corpus(world, exposures=2, order="bios", grammar=grammar, documents=documents)
+    directory = tmp_path_factory.mktemp("lined") / "corpus"
+    made.write(directory, probes=0)
+    texts = made.texts(0, made.num_documents)
+    assert sum("\n" in text for text in texts) > len(texts) / 2
+    return directory, texts
+
+
+def test_the_text_of_parquet_is_the_document_with_its_line_ends(lined, tmp_path):
+    directory, texts = lined
+    export(directory, tmp_path / "out", "parquet")
+    frame = pl.read_parquet(tmp_path / "out/*.parquet")
+    assert frame["text"].to_list() == texts
+    tokenizer = Tokenizer.from_file(str(tmp_path / "out/tokenizer/tokenizer.json"))
+    for text, ids in frame.iter_rows():
+        assert tokenizer.encode(text, add_special_tokens=False).ids == ids[:-1]
+
+
+def test_line_ends_inside_of_documents_are_spaces_in_text(lined, tmp_path):
+    directory, texts = lined
+    export(directory, tmp_path / "out", "text")
+    written = "".join(file.read_text() for file in sorted((tmp_path / "out").glob("*.txt")))
+    assert written.splitlines() == [" ".join(text.splitlines()) for text in texts]
 
 
 @pytest.mark.parametrize("to", FORMATS)

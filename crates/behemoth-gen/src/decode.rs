@@ -221,7 +221,7 @@ impl Decoder {
 }
 
 /// What ends a line in Python's `str.splitlines`.
-fn is_line_end(letter: char) -> bool {
+pub(crate) fn is_line_end(letter: char) -> bool {
     matches!(
         letter,
         '\n'..='\r' | '\x1c'..='\x1e' | '\u{85}' | '\u{2028}' | '\u{2029}'

@@ -97,6 +97,7 @@ pub mod grammar;
 pub mod hash;
 pub mod insert;
 pub mod labels;
+mod memory;
 mod numbers;
 pub mod permutation;
 #[cfg(feature = "python")]

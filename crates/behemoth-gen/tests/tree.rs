@@ -4,9 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// In the order of the data; `lib.rs` and the binding know all of them.
-const ORDER: [&str; 20] = [
+const ORDER: [&str; 21] = [
     "error",
     "numbers",
+    "memory",
     "value",
     "hash",
     "permutation",

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from behemoth import _gen
+from behemoth.support.errors import ArgumentError
 
 from .text_tokenizer import TOKENIZER_FILE, TextTokenizer
 
@@ -49,7 +50,8 @@ class Decoder(Protocol):
         ----------
         tokens : uint16[n] or uint32[n]
         ends : uint64[documents]
-            One past the last token of each document; that token is left out.
+            One past the last token of each document; that token is left out. Ends may be equal,
+            and do not fall.
         """
         ...
 
@@ -94,6 +96,12 @@ class _Library:
         return np.frombuffer("".join([f"{line}\n" for line in lines]).encode(), np.uint8)
 
     def texts(self, tokens: NDArray[Any], ends: NDArray[Any]) -> list[str]:
+        falls = np.flatnonzero(ends[1:] < ends[:-1])
+        if len(falls):
+            at = int(falls[0])
+            raise ArgumentError(
+                "ends", f"{ends[at + 1]} behind {ends[at]}", "ends that do not fall"
+            )
         stops, ids = ends.tolist(), tokens.tolist()
         documents = [ids[a : max(a, b - 1)] for a, b in pairwise([0, *stops])]
         return self._tokenizer.decode_batch(documents)

@@ -11,6 +11,7 @@ use super::style::{Pen, Templates};
 use super::{Corpus, PAGE_DOCUMENTS, Progress, on_threads};
 use crate::error::Result;
 use crate::grammar::Writer;
+use crate::memory::{room_for, zeros};
 use crate::numbers::product;
 use crate::vocabulary::Token;
 
@@ -33,9 +34,10 @@ impl Corpus {
     pub fn document_lengths(&self, documents: Range<u64>) -> Result<Vec<u64>> {
         self.check_documents(&documents)?;
         let writer = self.writer();
-        Ok(documents
-            .map(|document| self.count_tokens(&writer, document..document + 1))
-            .collect())
+        let mut lengths = room_for("stop", documents.end - documents.start, "documents")?;
+        lengths
+            .extend(documents.map(|document| self.count_tokens(&writer, document..document + 1)));
+        Ok(lengths)
     }
 
     /// Mean tokens of a document over the first pages; twins have that of their parent.
@@ -56,7 +58,7 @@ impl Corpus {
     }
 
     /// Tokens of a range of documents, counted without writing them.
-    fn count_tokens(&self, pen: &Pen<'_, u16>, documents: Range<u64>) -> u64 {
+    pub(super) fn count_tokens(&self, pen: &Pen<'_, u16>, documents: Range<u64>) -> u64 {
         if let Some(tokens) = self.document_tokens {
             return tokens * (documents.end - documents.start);
         }
@@ -111,7 +113,7 @@ impl Corpus {
             return Ok(index);
         }
         let pages = self.documents().div_ceil(PAGE_DOCUMENTS);
-        let mut counts = vec![0u64; pages as usize + 1];
+        let mut counts: Vec<u64> = zeros("corpus", pages + 1, "pages of documents")?;
         let next = AtomicU64::new(0);
         // Threads take runs of pages in turn, so that none waits long for another.
         const RUN: usize = 64;

@@ -8,6 +8,7 @@ use crate::background::Taken;
 use crate::error::{Error, Result};
 use crate::exposure::Exposures;
 use crate::filler::{Filler, WordIds};
+use crate::memory::room_for;
 use crate::numbers::COUNT_LIMIT;
 use crate::schedule::ScheduleSpec;
 use crate::spec::{CorpusSpec, TwinFiller, TwinSpec};
@@ -246,16 +247,18 @@ impl Corpus {
             None => DocumentKind::Facts,
             Some(number) => self.others.kind(number),
         };
-        Ok(documents.map(kind).collect())
+        let mut kinds = room_for("stop", documents.end - documents.start, "documents")?;
+        kinds.extend(documents.map(kind));
+        Ok(kinds)
     }
 
     /// Whether each of a range of documents says facts.
     pub fn says_facts(&self, documents: Range<u64>) -> Result<Vec<bool>> {
         self.check_documents(&documents)?;
         let says = |other: Option<u64>| other.is_none_or(|other| self.has_inserted(other));
-        Ok(documents
-            .map(|document| says(self.other(document)))
-            .collect())
+        let mut all = room_for("stop", documents.end - documents.start, "documents")?;
+        all.extend(documents.map(|document| says(self.other(document))));
+        Ok(all)
     }
 
     /// Documents of the filler's language that are in no corpus, by number: the same for every

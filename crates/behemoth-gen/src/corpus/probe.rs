@@ -1,11 +1,12 @@
 //! Prompts that ask for facts.
 
-use super::Corpus;
 use super::sentence::Sentence;
 use super::style::{Pen, Style};
+use super::{Corpus, Progress};
 use crate::error::{Error, Result};
 use crate::grammar::{Fill, Wording, Writer, probe};
 use crate::hash::Key;
+use crate::memory::room_for;
 use crate::permutation::Permutation;
 use crate::vocabulary::PERIOD;
 
@@ -24,7 +25,8 @@ pub struct Probe {
     pub prompt: Vec<u32>,
     /// The object (for questions of templates with the object marker before it).
     pub answer: Vec<u32>,
-    /// What follows it, without the end of the document.
+    /// What follows it in the sentence, without the end of the document; of templates always a
+    /// period, also where more follows in the corpus.
     pub rest: Vec<u32>,
 }
 
@@ -125,11 +127,20 @@ impl Corpus {
     }
 
     /// An exact sample of `count` facts (or all, if there are fewer), in ascending order.
-    pub fn sample_facts(&self, count: u64) -> Vec<u64> {
+    /// Progress is in facts.
+    pub fn sample_facts(&self, count: u64, progress: &Progress) -> Result<Vec<u64>> {
+        /// Facts drawn between two looks at whether to stop.
+        const PART: u64 = 1 << 16;
         let facts = self.world.facts();
+        let count = count.min(facts);
         let order = Permutation::new(facts, self.world.seed(), "sample", 0);
-        let mut sample: Vec<u64> = (0..count.min(facts)).map(|i| order.apply(i)).collect();
+        let mut sample = room_for("count", count, "facts")?;
+        for first in (0..count).step_by(PART as usize) {
+            let part = first..(first + PART).min(count);
+            sample.extend(part.clone().map(|i| order.apply(i)));
+            progress.add(part.end - part.start)?;
+        }
         sample.sort_unstable();
-        sample
+        Ok(sample)
     }
 }

@@ -7,20 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::emit::Scratch;
 use super::style::Pen;
 use super::{Corpus, PAGE_DOCUMENTS, Progress, on_threads, threads_or_all};
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::memory::{make_room, room_for, zeros};
 use crate::numbers::product;
 use crate::vocabulary::Token;
-
-/// Refuses more tokens than memory can hold, where making room for them would end the program.
-fn check_room<T>(tokens: usize) -> Result<()> {
-    Vec::<T>::new().try_reserve_exact(tokens).map_err(|_| {
-        Error::argument(
-            "stop",
-            format!("a range of {tokens} tokens"),
-            "one whose tokens fit memory",
-        )
-    })
-}
 
 impl Corpus {
     /// The tokens of a range of documents, on so many threads (0: all).
@@ -34,17 +24,18 @@ impl Corpus {
         self.check_token_type::<T>()?;
         let count = documents.end - documents.start;
         if let Some(each) = self.document_tokens {
-            let tokens = product("tokens", count, each)? as usize;
-            check_room::<T>(tokens)?;
-            let mut out = vec![T::default(); tokens];
+            let mut out = zeros("stop", product("tokens", count, each)?, "tokens")?;
             let start = product("tokens", documents.start, each)?;
             self.fill_tokens_fixed(&mut out, start, each, threads, progress)?;
             return Ok(out);
         }
         // Pieces are made by whoever is free and joined in order.
         let pieces = count.div_ceil(PAGE_DOCUMENTS);
+        let mut made = room_for::<Vec<T>>("stop", pieces, "pages of documents")?;
+        made.resize_with(pieces as usize, Vec::new);
+        self.check_room::<T>(&documents)?;
         let next = AtomicU64::new(0);
-        let made = Mutex::new(vec![Vec::new(); pieces as usize]);
+        let made = Mutex::new(made);
         on_threads(threads_or_all(threads).min(pieces as usize).max(1), || {
             let writer = self.writer::<T>();
             let mut scratch = Scratch::new(self);
@@ -56,13 +47,45 @@ impl Corpus {
                 let first = documents.start + piece * PAGE_DOCUMENTS;
                 let last = (first + PAGE_DOCUMENTS).min(documents.end);
                 let mut tokens = Vec::new();
-                scratch.for_each(&writer, first..last, |part| tokens.extend_from_slice(part));
+                let mut room = Ok(());
+                scratch.for_each(&writer, first..last, |part| {
+                    if room.is_ok() {
+                        room = make_room(&mut tokens, part.len(), "stop", "tokens");
+                    }
+                    if room.is_ok() {
+                        tokens.extend_from_slice(part);
+                    }
+                });
+                room?;
                 progress.add(tokens.len() as u64)?;
                 made.lock().expect("no thread panics")[piece as usize] = tokens;
             }
         })?;
         self.check_read()?;
-        Ok(made.into_inner().expect("no thread panics").concat())
+        let made = made.into_inner().expect("no thread panics");
+        let tokens: usize = made.iter().map(Vec::len).sum();
+        let mut out = room_for("stop", tokens as u64, "tokens")?;
+        // One piece after the other is let go, so that memory holds the tokens once.
+        made.into_iter()
+            .for_each(|piece| out.extend_from_slice(&piece));
+        Ok(out)
+    }
+
+    /// Refuses a long range that memory does not hold half of, by its first page: better before it
+    /// is full than when it is.
+    fn check_room<T: Token>(&self, documents: &Range<u64>) -> Result<()> {
+        const LONG: u64 = 1024 * PAGE_DOCUMENTS;
+        let count = documents.end - documents.start;
+        if count < LONG {
+            return Ok(());
+        }
+        let page = documents.start..documents.start + PAGE_DOCUMENTS;
+        let tokens = self.count_tokens(&self.writer::<u16>(), page);
+        let tokens = tokens.saturating_mul(count / PAGE_DOCUMENTS);
+        match room_for::<T>("stop", tokens / 2, "tokens") {
+            Ok(_) => Ok(()),
+            Err(_) => room_for::<T>("stop", tokens, "tokens").map(drop),
+        }
     }
 
     /// Fills `out` with the stream from a document on; gives the number of tokens written, fewer

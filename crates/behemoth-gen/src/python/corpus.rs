@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1, PyUntypedArray};
+use numpy::{PyArray1, PyReadonlyArray1, PyUntypedArray};
 use pyo3::prelude::*;
 
 use super::arguments::{known_facts, pairs, same_length, slice};
 use super::background::Background;
-use super::fill::{FillDocuments, FillTokens, fill_array, lists, tokens};
+use super::fill::{FillDocuments, FillTokens, fill_array, tokens};
 use super::lexicon::Lexicon;
 use super::threads::run;
 use super::world::World;
-use super::{ledger, shards, templates};
+use super::{documents, ledger, shards, templates};
 use crate::corpus::{Corpus as Engine, Parts, Progress};
 use crate::shard::{self, WriteOptions};
 use crate::spec::CorpusSpec;
@@ -37,12 +37,16 @@ impl Corpus {
         let spec = CorpusSpec::from_json(spec)?;
         let array = exposures.as_ref().map(|array| slice(array)).transpose()?;
         let world = world.inner.clone();
-        let parts = Parts {
-            array: array.map(<[u32]>::to_vec),
-            lexicon: lexicon.map(|lexicon| Arc::clone(&lexicon.inner)),
-            background: background.map(|background| Arc::clone(&background.inner)),
-        };
-        let inner = py.detach(|| Engine::with_parts(world, spec, parts))?;
+        let lexicon = lexicon.map(|lexicon| Arc::clone(&lexicon.inner));
+        let background = background.map(|background| Arc::clone(&background.inner));
+        let inner = py.detach(|| {
+            let parts = Parts {
+                array: array.map(<[u32]>::to_vec),
+                lexicon,
+                background,
+            };
+            Engine::with_parts(world, spec, parts)
+        })?;
         Ok(Corpus { inner })
     }
 
@@ -95,9 +99,7 @@ impl Corpus {
         start: u64,
         stop: u64,
     ) -> PyResult<Bound<'py, PyArray1<u8>>> {
-        let kinds = py.detach(|| self.inner.document_kinds(start..stop))?;
-        let codes: Vec<u8> = kinds.iter().map(|kind| kind.code()).collect();
-        Ok(codes.into_pyarray(py))
+        documents::kinds(py, &self.inner, start..stop)
     }
 
     /// The tokens of each document.
@@ -107,8 +109,7 @@ impl Corpus {
         start: u64,
         stop: u64,
     ) -> PyResult<Bound<'py, PyArray1<u64>>> {
-        let lengths = py.detach(|| self.inner.document_lengths(start..stop))?;
-        Ok(lengths.into_pyarray(py))
+        documents::lengths(py, &self.inner, start..stop)
     }
 
     /// Documents of the filler's language that are in no corpus.
@@ -118,7 +119,7 @@ impl Corpus {
         start: u64,
         stop: u64,
     ) -> PyResult<Vec<Bound<'py, PyArray1<u32>>>> {
-        Ok(lists(py, self.inner.filler_documents(start..stop)?))
+        documents::fillers(py, &self.inner, start..stop)
     }
 
     #[getter]
@@ -256,7 +257,7 @@ impl Corpus {
 
     /// Documents of a corpus that is written with a grammar, as text.
     fn texts(&self, py: Python<'_>, start: u64, stop: u64) -> PyResult<Vec<String>> {
-        Ok(py.detach(|| self.inner.texts(start..stop))?)
+        documents::texts(py, &self.inner, start..stop)
     }
 
     /// The same stream with the role of each token in its place.
@@ -267,8 +268,7 @@ impl Corpus {
 
     /// Where documents mention subjects and objects by name.
     fn spans<'py>(&self, py: Python<'py>, start: u64, stop: u64) -> PyResult<ledger::Spans<'py>> {
-        let spans = py.detach(|| self.inner.spans(start..stop))?;
-        Ok(ledger::spans(py, &spans))
+        ledger::spans(py, &self.inner, start..stop)
     }
 
     /// The answers that other objects would be, in the sentence that asks for each fact.
@@ -285,8 +285,8 @@ impl Corpus {
         ledger::answers(py, &self.inner, facts, objects, wording_index)
     }
 
-    fn sample_facts<'py>(&self, py: Python<'py>, n: u64) -> Bound<'py, PyArray1<u64>> {
-        py.detach(|| self.inner.sample_facts(n)).into_pyarray(py)
+    fn sample_facts<'py>(&self, py: Python<'py>, n: u64) -> PyResult<Bound<'py, PyArray1<u64>>> {
+        ledger::sample(py, &self.inner, n)
     }
 
     #[pyo3(signature = (facts, wording_index, combination=None))]
@@ -307,23 +307,25 @@ impl Corpus {
         facts: PyReadonlyArray1<'py, u64>,
     ) -> PyResult<Bound<'py, PyArray1<bool>>> {
         let facts = known_facts(&facts, self.inner.world())?;
-        Ok(ledger::seen_in_questions(py, &self.inner, facts))
+        ledger::seen_in_questions(py, &self.inner, facts)
     }
 
     #[pyo3(name = "override")]
     fn with_overrides(
         &self,
+        py: Python<'_>,
         facts: PyReadonlyArray1<'_, u64>,
         objects: PyReadonlyArray1<'_, u32>,
         follow: bool,
     ) -> PyResult<Corpus> {
         let changes = pairs(&facts, &objects)?;
-        let inner = self.inner.with_overrides(&changes, follow)?;
+        let inner = py.detach(|| self.inner.with_overrides(&changes, follow))?;
         Ok(Corpus { inner })
     }
 
-    fn without(&self, facts: PyReadonlyArray1<'_, u64>) -> PyResult<Corpus> {
-        let inner = self.inner.without(slice(&facts)?)?;
+    fn without(&self, py: Python<'_>, facts: PyReadonlyArray1<'_, u64>) -> PyResult<Corpus> {
+        let facts = slice(&facts)?;
+        let inner = py.detach(|| self.inner.without(facts))?;
         Ok(Corpus { inner })
     }
 

@@ -7,6 +7,7 @@ use pyo3::types::{PyBytes, PyList, PyString};
 
 use super::arguments::slice;
 use crate::decode::Decoder as Engine;
+use crate::error::Error;
 
 /// Writes documents as text.
 #[pyclass(module = "behemoth._gen", frozen)]
@@ -71,6 +72,10 @@ impl Decoder {
         ends: PyReadonlyArray1<'py, u64>,
     ) -> PyResult<Bound<'py, PyList>> {
         let ends = slice(&ends)?;
+        if let Some(pair) = ends.windows(2).find(|pair| pair[1] < pair[0]) {
+            let got = format!("{} behind {}", pair[1], pair[0]);
+            return Err(Error::argument("ends", got, "ends that do not fall").into());
+        }
         let firsts = std::iter::once(0).chain(ends.iter().copied());
         let ranges = firsts
             .zip(ends)

@@ -5,8 +5,10 @@ use std::ops::Range;
 use numpy::{Element, IntoPyArray, PyArray1};
 use pyo3::prelude::*;
 
-use super::threads::in_pieces;
-use crate::corpus::{Corpus, Entry, Probe, Prober, Span};
+use super::documents::of_documents;
+use super::threads::{in_pieces, run};
+use crate::corpus::{Corpus, Entry, Probe, Prober, Progress, Span};
+use crate::memory::make_room;
 
 type Column<'py, T> = Bound<'py, PyArray1<T>>;
 
@@ -32,7 +34,9 @@ pub(super) fn columns<'py>(
 ) -> PyResult<Columns<'py>> {
     let mut entries = Vec::new();
     in_pieces(py, facts.len(), |range| {
-        entries.extend(corpus.ledger_of(&facts[range])?);
+        let mut made = corpus.ledger_of(&facts[range])?;
+        make_room(&mut entries, made.len(), "facts", "sentences")?;
+        entries.append(&mut made);
         Ok(())
     })?;
     Ok(as_columns(py, &entries))
@@ -44,12 +48,8 @@ pub(super) fn entries<'py>(
     corpus: &Corpus,
     documents: Range<u64>,
 ) -> PyResult<Columns<'py>> {
-    corpus.check_documents(&documents)?;
-    let (start, mut entries) = (documents.start, Vec::new());
-    in_pieces(py, (documents.end - start) as usize, |piece| {
-        let documents = start + piece.start as u64..start + piece.end as u64;
-        entries.extend(corpus.entries(documents)?);
-        Ok(())
+    let entries = of_documents(py, corpus, documents, Vec::new(), |documents| {
+        corpus.entries(documents)
     })?;
     Ok(as_columns(py, &entries))
 }
@@ -81,6 +81,23 @@ fn as_columns<'py>(py: Python<'py>, entries: &[Entry]) -> Columns<'py> {
     )
 }
 
+/// Facts that are drawn faster than a thread is begun.
+const SMALL_SAMPLE: u64 = 1 << 16;
+
+/// So many facts.
+pub(super) fn sample<'py>(
+    py: Python<'py>,
+    corpus: &Corpus,
+    count: u64,
+) -> PyResult<Column<'py, u64>> {
+    let sample = |progress: &Progress| corpus.sample_facts(count, progress);
+    let facts = match count {
+        ..SMALL_SAMPLE => py.detach(|| sample(&Progress::default()))?,
+        _ => run(py, count, None, sample)?,
+    };
+    Ok(facts.into_pyarray(py))
+}
+
 /// How often each of the facts is written.
 pub(super) fn exposures<'py>(
     py: Python<'py>,
@@ -100,9 +117,14 @@ pub(super) fn seen_in_questions<'py>(
     py: Python<'py>,
     corpus: &Corpus,
     facts: &[u64],
-) -> Column<'py, bool> {
-    let seen = |&fact: &u64| corpus.seen_in_questions(fact).unwrap_or(false);
-    facts.iter().map(seen).collect::<Vec<_>>().into_pyarray(py)
+) -> PyResult<Column<'py, bool>> {
+    let mut seen = Vec::with_capacity(facts.len());
+    in_pieces(py, facts.len(), |range| {
+        let asked = |&fact: &u64| corpus.seen_in_questions(fact).unwrap_or(false);
+        seen.extend(facts[range].iter().map(asked));
+        Ok(())
+    })?;
+    Ok(seen.into_pyarray(py))
 }
 
 /// Prompt tokens end to end, where each prompt ends, and the same of answers and of what follows
@@ -218,7 +240,15 @@ pub(super) type Spans<'py> = (
 );
 
 /// Mentions of subjects and objects.
-pub(super) fn spans<'py>(py: Python<'py>, spans: &[Span]) -> Spans<'py> {
+pub(super) fn spans<'py>(
+    py: Python<'py>,
+    corpus: &Corpus,
+    documents: Range<u64>,
+) -> PyResult<Spans<'py>> {
+    let spans = of_documents(py, corpus, documents, Vec::new(), |documents| {
+        corpus.spans(documents)
+    })?;
+    let spans = &spans[..];
     fn column<'py, T: Element>(
         py: Python<'py>,
         spans: &[Span],
@@ -226,7 +256,7 @@ pub(super) fn spans<'py>(py: Python<'py>, spans: &[Span]) -> Spans<'py> {
     ) -> Column<'py, T> {
         spans.iter().map(field).collect::<Vec<_>>().into_pyarray(py)
     }
-    (
+    Ok((
         column(py, spans, |span| span.document),
         column(py, spans, |span| span.sentence),
         column(py, spans, |span| span.fact),
@@ -234,5 +264,5 @@ pub(super) fn spans<'py>(py: Python<'py>, spans: &[Span]) -> Spans<'py> {
         column(py, spans, |span| span.role.code()),
         column(py, spans, |span| span.start),
         column(py, spans, |span| span.end),
-    )
+    ))
 }

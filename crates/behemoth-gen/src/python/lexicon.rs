@@ -19,8 +19,8 @@ pub(super) struct Lexicon {
 }
 
 /// A tokenizer that Python has.
-struct PythonTokenizer<'py> {
-    encode: Bound<'py, PyAny>,
+struct PythonTokenizer {
+    encode: Py<PyAny>,
     digest: String,
     size: u64,
     end: u32,
@@ -36,8 +36,8 @@ type Encoded<'py> = (
     PyReadonlyArray1<'py, u32>,
 );
 
-impl<'py> From<(Bound<'py, PyAny>, String, u64, u32)> for PythonTokenizer<'py> {
-    fn from((encode, digest, size, end): (Bound<'py, PyAny>, String, u64, u32)) -> Self {
+impl From<(Py<PyAny>, String, u64, u32)> for PythonTokenizer {
+    fn from((encode, digest, size, end): (Py<PyAny>, String, u64, u32)) -> Self {
         PythonTokenizer {
             encode,
             digest,
@@ -48,9 +48,9 @@ impl<'py> From<(Bound<'py, PyAny>, String, u64, u32)> for PythonTokenizer<'py> {
     }
 }
 
-impl PythonTokenizer<'_> {
-    fn ask(&self, texts: &[String]) -> PyResult<Vec<Vec<TextToken>>> {
-        let encoded: Encoded<'_> = self.encode.call1((texts,))?.extract()?;
+impl PythonTokenizer {
+    fn ask(&self, py: Python<'_>, texts: &[String]) -> PyResult<Vec<Vec<TextToken>>> {
+        let encoded: Encoded<'_> = self.encode.bind(py).call1((texts,))?.extract()?;
         let (ids, starts) = (slice(&encoded.0)?, slice(&encoded.1)?);
         let (ends, lengths) = (slice(&encoded.2)?, slice(&encoded.3)?);
         same_length("tokenizer", texts.len(), lengths.len())?;
@@ -75,7 +75,7 @@ impl PythonTokenizer<'_> {
     }
 }
 
-impl Tokenizer for PythonTokenizer<'_> {
+impl Tokenizer for PythonTokenizer {
     fn digest(&self) -> String {
         self.digest.clone()
     }
@@ -89,7 +89,8 @@ impl Tokenizer for PythonTokenizer<'_> {
     }
 
     fn encode(&mut self, texts: &[String]) -> Result<Vec<Vec<TextToken>>> {
-        self.ask(texts).map_err(|error| {
+        let asked = Python::attach(|py| self.ask(py, texts));
+        asked.map_err(|error| {
             self.raised = Some(error);
             Error::argument("tokenizer", "an error", "one that encodes text")
         })
@@ -101,16 +102,17 @@ impl Lexicon {
     #[new]
     #[pyo3(signature = (file, text, tokenizer=None))]
     fn new(
+        py: Python<'_>,
         file: &str,
         text: &str,
-        tokenizer: Option<(Bound<'_, PyAny>, String, u64, u32)>,
+        tokenizer: Option<(Py<PyAny>, String, u64, u32)>,
     ) -> PyResult<Self> {
-        let grammar = TextGrammar::from_toml(file, text)?;
+        let grammar = || TextGrammar::from_toml(file, text);
         let inner = match tokenizer {
-            None => Engine::new(grammar, &mut WordTokenizer::default())?,
+            None => py.detach(|| Engine::new(grammar()?, &mut WordTokenizer::default()))?,
             Some(tokenizer) => {
                 let mut tokenizer = PythonTokenizer::from(tokenizer);
-                match Engine::new(grammar, &mut tokenizer) {
+                match py.detach(|| Engine::new(grammar()?, &mut tokenizer)) {
                     Ok(lexicon) => lexicon,
                     Err(error) => return Err(tokenizer.raised.unwrap_or_else(|| error.into())),
                 }
@@ -125,12 +127,15 @@ impl Lexicon {
     /// stand within one; and with which tokens begin with a space.
     fn with_words(
         &self,
-        tokenizer: (Bound<'_, PyAny>, String, u64, u32),
+        py: Python<'_>,
+        tokenizer: (Py<PyAny>, String, u64, u32),
         candidates: Vec<(String, String)>,
         begins: Vec<u32>,
     ) -> PyResult<Self> {
         let mut tokenizer = PythonTokenizer::from(tokenizer);
-        match Engine::clone(&self.inner).with_words(&mut tokenizer, &candidates, &begins) {
+        let made = py
+            .detach(|| Engine::clone(&self.inner).with_words(&mut tokenizer, &candidates, &begins));
+        match made {
             Ok(lexicon) => Ok(Lexicon {
                 inner: Arc::new(lexicon),
             }),
@@ -169,13 +174,12 @@ impl Lexicon {
     /// How the objects of a relation are written where nothing touches them.
     fn objects(
         &self,
+        py: Python<'_>,
         relation: usize,
         objects: PyReadonlyArray1<'_, u32>,
     ) -> PyResult<Vec<String>> {
-        Ok(self
-            .inner
-            .grammar()
-            .object_texts(relation, slice(&objects)?)?)
+        let objects = slice(&objects)?;
+        Ok(py.detach(|| self.inner.grammar().object_texts(relation, objects))?)
     }
 }
 

@@ -1,8 +1,9 @@
 //! The Python module `behemoth._gen`: the only code that knows Python.
 //!
 //! Specs come as JSON text, arrays as numpy arrays of exactly the dtype the stub names. Long calls
-//! run on a thread of their own with the interpreter released; the calling thread wakes ten times
-//! a second to report progress and to look for Ctrl-C.
+//! run on a thread of their own with the interpreter released, and the calling thread wakes ten
+//! times a second to report progress and to look for Ctrl-C; or they go on in pieces, with a look
+//! between them. What makes an object releases the interpreter and runs to its end.
 
 // The macros of pyo3 write the code that talks to the interpreter; none is written here.
 #![allow(unsafe_code)]
@@ -12,6 +13,7 @@ mod background;
 mod beside;
 mod corpus;
 mod decode;
+mod documents;
 mod errors;
 mod fill;
 mod labels;
@@ -37,8 +39,9 @@ fn version() -> &'static str {
 
 /// BLAKE3 of a bytes-like object, 64 hexadecimal digits.
 #[pyfunction]
-fn digest(data: &Bound<'_, PyBytes>) -> String {
-    blake3::hash(data.as_bytes()).to_hex().to_string()
+fn digest(py: Python<'_>, data: &Bound<'_, PyBytes>) -> String {
+    let data = data.as_bytes();
+    py.detach(|| blake3::hash(data)).to_hex().to_string()
 }
 
 #[pymodule]

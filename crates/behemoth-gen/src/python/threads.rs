@@ -1,5 +1,6 @@
 //! Long calls: on threads of their own, with the interpreter released.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -81,7 +82,7 @@ pub(super) fn run<R: Send>(
 pub(super) fn in_pieces(
     py: Python<'_>,
     count: usize,
-    mut piece: impl FnMut(std::ops::Range<usize>) -> crate::Result<()> + Send,
+    mut piece: impl FnMut(Range<usize>) -> crate::Result<()> + Send,
 ) -> PyResult<()> {
     let mut first = 0;
     while first < count {

@@ -7,6 +7,7 @@ use pyo3::types::PyDict;
 use super::arguments::{known_facts, pairs, same_length, slice};
 use super::threads::in_pieces;
 use crate::error::Error;
+use crate::memory::room_for;
 use crate::spec::{FormatVersion, WorldSpec};
 use crate::world::{Table, World as EngineWorld};
 
@@ -35,9 +36,14 @@ fn optional_column(table: &Bound<'_, PyDict>, name: &str) -> PyResult<Vec<u32>> 
         .iter()
         .map(|&value| match value {
             -1 => Ok(u32::MAX),
-            value => u32::try_from(value).map_err(|_| {
-                Error::argument(name, value, "-1 for none, or an id of 32 bits").into()
-            }),
+            // The engine has the largest number of 32 bits for none.
+            value => match u32::try_from(value) {
+                Ok(id) if id != u32::MAX => Ok(id),
+                _ => {
+                    let allowed = format!("-1 for none, or an id below {}", u32::MAX);
+                    Err(Error::argument(name, value, allowed).into())
+                }
+            },
         })
         .collect()
 }
@@ -75,10 +81,11 @@ impl World {
         count: usize,
         fact: impl Fn(usize) -> u64 + Sync + Send,
     ) -> PyResult<Arrays<'py>> {
-        let mut subjects = Vec::with_capacity(count);
-        let mut relations = Vec::with_capacity(count);
-        let mut objects = Vec::with_capacity(count);
-        let mut minorities = Vec::with_capacity(count);
+        let facts = count as u64;
+        let mut subjects = room_for("facts", facts, "facts")?;
+        let mut relations = room_for("facts", facts, "facts")?;
+        let mut objects = room_for("facts", facts, "facts")?;
+        let mut minorities = room_for("facts", facts, "facts")?;
         in_pieces(py, count, |range| {
             for i in range {
                 let fact = self.inner.existing_fact(fact(i));
@@ -237,13 +244,13 @@ impl World {
     #[pyo3(name = "override")]
     fn with_overrides(
         &self,
+        py: Python<'_>,
         facts: PyReadonlyArray1<'_, u64>,
         objects: PyReadonlyArray1<'_, u32>,
         follow: bool,
     ) -> PyResult<World> {
-        let inner = self
-            .inner
-            .with_overrides(&pairs(&facts, &objects)?, follow)?;
+        let changes = pairs(&facts, &objects)?;
+        let inner = py.detach(|| self.inner.with_overrides(&changes, follow))?;
         Ok(World { inner })
     }
 }

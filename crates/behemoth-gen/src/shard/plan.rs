@@ -3,6 +3,10 @@
 use std::ops::Range;
 
 use crate::corpus::{Corpus, PAGE_DOCUMENTS};
+use crate::error::{Error, Result};
+
+/// Most shards of a corpus: the manifest lists them.
+const SHARD_LIMIT: u64 = 1 << 20;
 
 /// The shards of a corpus: a function of the spec.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +36,18 @@ impl ShardPlan {
             each,
             documents,
         }
+    }
+
+    /// Refuses more shards than a corpus may have.
+    pub(super) fn check(&self) -> Result<()> {
+        if self.count <= SHARD_LIMIT {
+            return Ok(());
+        }
+        Err(Error::argument(
+            "shard_bytes",
+            format!("a size that makes {} shards", self.count),
+            format!("a size that makes at most {SHARD_LIMIT}"),
+        ))
     }
 
     /// The documents of a shard; none of one that the plan does not have.

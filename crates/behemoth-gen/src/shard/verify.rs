@@ -61,6 +61,7 @@ pub fn verify(
         }
     }
     let plan = ShardPlan::new(corpus);
+    plan.check()?;
     let found = Mutex::new(Verification {
         shards: plan.count,
         ..Verification::default()
@@ -74,6 +75,8 @@ pub fn verify(
                 if shard >= plan.count {
                     return Ok(());
                 }
+                // Of what is missing nothing else looks at whether to stop.
+                progress.add(0)?;
                 let documents = plan.documents(shard);
                 let checked = if corpus.token_bytes() == 2 {
                     check_shard::<u16>(corpus, directory, shard, documents, &spec_hash, progress)
@@ -99,15 +102,23 @@ pub fn verify(
     found.missing.sort();
     found
         .bad
-        .extend(check_descriptions(corpus, directory, &plan)?);
+        .extend(check_descriptions(corpus, directory, &plan, progress)?);
     Ok(found)
 }
 
 /// The manifest and the spec, against what they must say given the records that are there.
-fn check_descriptions(corpus: &Corpus, directory: &Path, plan: &ShardPlan) -> Result<Vec<BadFile>> {
+fn check_descriptions(
+    corpus: &Corpus,
+    directory: &Path,
+    plan: &ShardPlan,
+    progress: &Progress,
+) -> Result<Vec<BadFile>> {
     let spec_hash = corpus.spec().hash();
     let mut records = (0..plan.count)
-        .map(|shard| read_record(directory, shard, &spec_hash))
+        .map(|shard| {
+            progress.add(0)?;
+            read_record(directory, shard, &spec_hash)
+        })
         .collect::<Result<Vec<_>>>()?;
     // Where a record is missing, its shard is named already; the manifest is then held to what
     // does not hang on records.

@@ -21,9 +21,6 @@ use crate::vocabulary::Token;
 /// Bytes that go to the disk at once. Smaller writes cost calls, larger ones cache misses.
 const WRITE_BYTES: usize = 4 << 20;
 
-/// Most shards of a corpus: the manifest lists them.
-const SHARD_LIMIT: u64 = 1 << 20;
-
 /// How a corpus is written.
 #[derive(Clone, Copy, Debug)]
 pub struct WriteOptions {
@@ -116,15 +113,11 @@ pub fn write(
     options.check()?;
     let (part, parts) = options.part;
     let plan = ShardPlan::new(corpus);
-    if plan.count > SHARD_LIMIT {
+    plan.check().or_else(|error| {
         // A corpus of so many bytes fails for want of disk, whatever its shards are.
         require_room(directory, estimated_bytes(corpus) / parts, 0)?;
-        return Err(Error::argument(
-            "shard_bytes",
-            format!("a size that makes {} shards", plan.count),
-            format!("a size that makes at most {SHARD_LIMIT}"),
-        ));
-    }
+        Err(error)
+    })?;
     let spec_hash = corpus.spec().hash();
     let at = |part: u64| (u128::from(part) * u128::from(plan.count) / u128::from(parts)) as u64;
     let mut summary = Summary {

@@ -119,8 +119,9 @@ fn tokens_of<T: Token>(corpus: &Corpus, documents: Range<u64>, threads: usize) -
 #[test]
 fn samples_of_facts_are_exact() {
     let corpus = with(400, "");
+    let sample = |count| corpus.sample_facts(count, &Progress::default()).unwrap();
     for count in [0, 1, 600, 1199, 1200, 5000] {
-        let sample = corpus.sample_facts(count);
+        let sample = sample(count);
         assert_eq!(sample.len() as u64, count.min(1200));
         assert!(
             sample.is_sorted_by(|a, b| a < b),
@@ -128,7 +129,7 @@ fn samples_of_facts_are_exact() {
         );
         assert!(sample.iter().all(|&fact| fact < 1200));
     }
-    let (small, large) = (corpus.sample_facts(100), corpus.sample_facts(300));
+    let (small, large) = (sample(100), sample(300));
     assert!(
         small.iter().all(|fact| large.contains(fact)),
         "a larger sample keeps a smaller"

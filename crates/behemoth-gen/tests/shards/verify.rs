@@ -3,9 +3,12 @@
 
 use std::fs::{self, File};
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
-use behemoth_gen::shard::{ShardPlan, WriteOptions};
+use behemoth_gen::shard::{ShardPlan, WriteOptions, verify};
+use behemoth_gen::{Error, Progress};
 
+use crate::common::corpus;
 use crate::{assert_same, check, corpora, files, in_memory, small, whole, write_all, write_with};
 
 /// Everything that can be wrong with a shard, with what verify says of it.
@@ -194,4 +197,42 @@ fn a_half_written_directory_has_missing_shards_and_nothing_bad() {
     assert_eq!(found.missing[0], "tokens/00000.bin");
     assert_eq!(found.bad, []);
     assert_eq!(found.tokens, summary.tokens);
+}
+
+#[test]
+fn verify_stops_where_every_shard_is_missing() {
+    let corpus = small();
+    let directory = in_memory();
+    write_all(&corpus, directory.path());
+    fs::remove_dir_all(directory.path().join("tokens")).unwrap();
+    let progress = Progress::default();
+    let found = verify(&corpus, directory.path(), 2, &progress).unwrap();
+    assert_eq!(found.missing.len() as u64, found.shards);
+    progress.cancel.store(true, Ordering::Relaxed);
+    let stopped = verify(&corpus, directory.path(), 2, &progress);
+    assert!(matches!(stopped, Err(Error::Cancelled)), "{stopped:?}");
+}
+
+#[test]
+fn verify_refuses_as_many_shards_as_write_does() {
+    let corpus = corpus(
+        "[world]\nsubjects = 10_000_000_000\nrelations = 10\nobjects = 10\n\
+         [corpus]\nshard_bytes = 65_536\n",
+    );
+    let directory = in_memory();
+    let manifest = format!(
+        "{{\"format_version\": {}, \"spec_hash\": \"{}\"}}",
+        corpus.spec().format_version.number(),
+        corpus.spec().hash()
+    );
+    fs::write(directory.path().join("manifest.json"), manifest).unwrap();
+    let error = verify(&corpus, directory.path(), 1, &Progress::default()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "argument 'shard_bytes': got a size that makes {} shards, allowed: a size that makes \
+             at most 1048576",
+            ShardPlan::new(&corpus).count
+        )
+    );
 }

@@ -1,9 +1,10 @@
 //! Documents: pronouns, order, renderings, several subjects, questions, joint statements, twins.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use behemoth_gen::grammar::{END_ROLE, TextRole};
-use behemoth_gen::{Corpus, Progress};
+use behemoth_gen::grammar::{END_ROLE, Lexicon, TextGrammar, TextRole, WordTokenizer};
+use behemoth_gen::{Corpus, Progress, Spec, World, WorldSpec};
 
 use crate::{corpus, decoded, known, lexicon, object, tokens};
 
@@ -247,6 +248,44 @@ fn spans_are_names_and_objects() {
         .tokens(0..documents, 2, &Progress::default())
         .unwrap();
     assert_eq!(written, roles);
+}
+
+/// The capital of "ß" is "SS": a name has a letter more where it opens a sentence.
+#[test]
+fn a_name_whose_capital_has_more_letters_is_covered_whole() {
+    let text = "name = \"capitals\"\n\
+        [lists]\n\
+        object = [\"ßa.\", \"qq.\"]\n\
+        name = [\"ßb.\", \"pp.\", \"rr.\"]\n\
+        [subject]\nname = \"{name}\"\n\
+        [relations.r]\nobjects = \"{object}\"\n\
+        statements = [\"{Object} is of {subject}!\", \"{Subject} has {object}!\"]\n";
+    let grammar = TextGrammar::from_toml("capitals.toml", text).unwrap();
+    let world = WorldSpec::builder()
+        .subjects(3)
+        .relations(grammar.relations())
+        .build();
+    let lexicon = Arc::new(Lexicon::new(grammar, &mut WordTokenizer::default()).unwrap());
+    let spec = Spec::from_toml("[world]\n[corpus]\nexposures = 8").unwrap();
+    let world = World::new(world.unwrap()).unwrap();
+    let corpus = Corpus::with_lexicon(world, spec.corpus, None, Arc::clone(&lexicon)).unwrap();
+    let names = lexicon.names().unwrap();
+    let all = tokens(&corpus);
+    let documents: Vec<&[u16]> = all.split(|&token| token == 0).collect();
+    let mut found = BTreeSet::new();
+    for span in corpus.spans(0..corpus.documents()).unwrap() {
+        let own = &documents[span.document as usize][span.start as usize..span.end as usize];
+        let text: String = own.iter().map(|&t| names[t as usize].as_str()).collect();
+        found.insert((span.role.code(), text.trim().to_string()));
+    }
+    let expected = [
+        (1, ["Pp.", "Rr.", "SSb.", "pp.", "rr.", "ßb."].as_slice()),
+        (2, ["Qq.", "SSa.", "qq.", "ßa."].as_slice()),
+    ];
+    let expected = expected
+        .iter()
+        .flat_map(|&(role, texts)| texts.iter().map(move |text| (role, text.to_string())));
+    assert_eq!(found, expected.collect());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Grammars and corpora that are refused: one line each, with the place.
 
-use behemoth_gen::grammar::TextGrammar;
+use behemoth_gen::grammar::{Lexicon, TextGrammar, TextToken, Tokenizer, WordTokenizer};
 
 use crate::{SMALL, try_corpus};
 
@@ -36,4 +36,59 @@ fn a_world_that_the_grammar_cannot_name_is_refused() {
         .unwrap_err()
         .to_string();
     assert!(error.starts_with("argument 'templates': got "), "{error}");
+}
+
+#[test]
+fn more_words_than_can_be_compiled_are_refused_at_once() {
+    let statements: Vec<String> = (0..5)
+        .map(|i| format!("\"{{subject}} is x{i}{{object}}.\""))
+        .collect();
+    let text = format!(
+        "name = \"many\"\n[lists]\nname = [\"p\", \"q\"]\nobject = {{from = 1, to = 1000000}}\n\
+         [subject]\nname = \"{{name}}\"\n[relations.r]\nobjects = \"{{object}}\"\n\
+         statements = [{}]\n",
+        statements.join(", ")
+    );
+    let grammar = TextGrammar::from_toml("many.toml", &text).unwrap();
+    let error = Lexicon::new(grammar, &mut WordTokenizer::default()).unwrap_err();
+    let error = error.to_string();
+    assert!(
+        error.starts_with(
+            "argument 'many.toml, line 9: relations.r.statements[4]': got \"x4{object}.\", a piece \
+             that 1000000 words fill, behind pieces that 4000007 fill, allowed: pieces of sentences \
+             that up to 4194304 words fill"
+        ),
+        "{error}"
+    );
+}
+
+/// Words of the grammar as tokens, with another end of documents.
+struct Ends(WordTokenizer, u32);
+
+impl Tokenizer for Ends {
+    fn digest(&self) -> String {
+        self.0.digest()
+    }
+
+    fn size(&self) -> u64 {
+        1000
+    }
+
+    fn end_of_document(&self) -> u32 {
+        self.1
+    }
+
+    fn encode(&mut self, texts: &[String]) -> behemoth_gen::Result<Vec<Vec<TextToken>>> {
+        self.0.encode(texts)
+    }
+}
+
+#[test]
+fn a_tokenizer_without_its_own_end_of_documents_is_refused() {
+    let compiled = |end| Lexicon::new(crate::grammar(), &mut Ends(WordTokenizer::default(), end));
+    assert!(compiled(999).is_ok());
+    assert_eq!(
+        compiled(1000).unwrap_err().to_string(),
+        "argument 'tokenizer': got token 1000 for the end of a document, allowed: an id below 1000"
+    );
 }

@@ -1,13 +1,14 @@
 //! Compiling a grammar with a tokenizer.
 
+use super::cut::cut;
 use super::expand::{About, Expansion, Mention, Segment};
 use super::file::{Joint, Relation, Sentence, TextGrammar};
 use super::image::Image;
 use super::lexicon::{Column, JointSentences, Lexicon, OfRelation, Placed, Plan, Says, ends};
 use super::pattern::Pattern;
-use super::pieces::{Piece, Pieces, cut};
+use super::pieces::{Piece, Pieces};
 use super::tokenizer::Tokenizer;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// How many sentences of a relation are written, and how many held out, at the most.
 fn counts<'a>(lists: impl Iterator<Item = &'a [Sentence]>) -> (usize, usize) {
@@ -25,6 +26,20 @@ impl Lexicon {
     ///
     /// Fails where the tokens of a sentence would not be those of its pieces, and names the piece.
     pub fn new(grammar: TextGrammar, tokenizer: &mut dyn Tokenizer) -> Result<Lexicon> {
+        let (size, end) = (tokenizer.size(), tokenizer.end_of_document());
+        if u64::from(end) >= size {
+            let got = format!("token {end} for the end of a document");
+            return Err(Error::argument(
+                "tokenizer",
+                got,
+                format!("an id below {size}"),
+            ));
+        }
+        Lexicon::compile(grammar, tokenizer)
+    }
+
+    /// The same where no document has to end: a lexicon that is only read back has no token for it.
+    pub(super) fn compile(grammar: TextGrammar, tokenizer: &mut dyn Tokenizer) -> Result<Lexicon> {
         let mut compiler = Compiler {
             grammar: &grammar,
             pieces: Pieces::new(&grammar.lists),

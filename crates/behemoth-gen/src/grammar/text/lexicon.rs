@@ -180,7 +180,7 @@ impl Lexicon {
 
     /// The same grammar as text: each piece is a token.
     pub(crate) fn as_text(&self) -> Result<Lexicon> {
-        Lexicon::new(self.grammar.clone(), &mut PieceTokenizer::default())
+        Lexicon::compile(self.grammar.clone(), &mut PieceTokenizer::default())
     }
 
     /// The grammar.

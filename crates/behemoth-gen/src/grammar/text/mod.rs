@@ -8,6 +8,7 @@
 mod ask;
 mod beside;
 mod compile;
+mod cut;
 mod describe;
 mod expand;
 mod file;

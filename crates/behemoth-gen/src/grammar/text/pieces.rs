@@ -1,8 +1,8 @@
-//! Sentences cut into pieces, which are encoded once.
+//! The pieces that sentences are cut into, each encoded once.
 //!
-//! A cut is made before each space that something follows: tokens seldom go on over one. Pieces
-//! within a text are encoded after a mark, since its beginning may be encoded in a way of its own.
-//! Whether that holds is checked by the piece here, and by the document when a corpus is written.
+//! Pieces within a text are encoded after a mark, since its beginning may be encoded in a way of
+//! its own. Whether that holds is checked by the piece here, and by the document when a corpus is
+//! written.
 
 use std::collections::HashMap;
 
@@ -15,6 +15,9 @@ use crate::error::{Error, Result};
 
 /// Most ways to fill one piece: two lists that touch each other have as many as their product.
 const FILLED_LIMIT: usize = 1 << 20;
+
+/// Most ways to fill all pieces: each takes about half a KiB, and is encoded.
+const ALL_FILLED_LIMIT: usize = 1 << 22;
 
 /// Tokens of a piece, or of one way to fill it.
 #[derive(Clone, Copy, Debug)]
@@ -40,48 +43,16 @@ impl Piece {
     }
 }
 
-/// Cuts a sentence before each space that something follows.
-pub(super) fn cut(segments: &[Segment]) -> Vec<Vec<Segment>> {
-    let mut pieces: Vec<Vec<Segment>> = Vec::new();
-    let mut piece: Vec<Segment> = Vec::new();
-    for (at, segment) in segments.iter().enumerate() {
-        let Content::Text(text) = &segment.content else {
-            piece.push(segment.clone());
-            continue;
-        };
-        let mut start = 0;
-        for (place, letter) in text.char_indices() {
-            let after = &text[place + letter.len_utf8()..];
-            let follows = match (after.chars().next(), segments.get(at + 1)) {
-                (Some(next), _) => !next.is_whitespace(),
-                (None, None) => false,
-                (None, Some(next)) => match &next.content {
-                    Content::Text(next) => !next.starts_with(char::is_whitespace),
-                    Content::Word { .. } => true,
-                },
-            };
-            let is_begun = place > start || !piece.is_empty();
-            if letter.is_whitespace() && follows && is_begun {
-                push_text(&mut piece, &text[start..place], segment.role);
-                pieces.push(std::mem::take(&mut piece));
-                start = place;
-            }
-        }
-        push_text(&mut piece, &text[start..], segment.role);
-    }
-    if !piece.is_empty() {
-        pieces.push(piece);
-    }
-    pieces
-}
-
-fn push_text(piece: &mut Vec<Segment>, text: &str, role: TextRole) {
-    if !text.is_empty() {
-        piece.push(Segment {
-            content: Content::Text(text.to_string()),
-            role,
-        });
-    }
+/// A piece with all ways to fill it.
+struct Gathered {
+    segments: Vec<Segment>,
+    is_first: bool,
+    /// Its first entry, how many it has, and those of each word of the first of two lists.
+    first: usize,
+    count: usize,
+    stride: usize,
+    /// As people would write it.
+    name: String,
 }
 
 /// Texts to encode, each with the letters of it that name something.
@@ -95,9 +66,9 @@ struct Filled {
 pub(super) struct Pieces<'a> {
     lists: &'a [List],
     known: HashMap<(bool, Vec<Segment>), Piece>,
-    filled: Vec<Filled>,
-    /// The first entry of each piece, and how people would write it.
-    names: Vec<(usize, String)>,
+    gathered: Vec<Gathered>,
+    /// How many ways there are to fill those.
+    count: usize,
 }
 
 impl<'a> Pieces<'a> {
@@ -105,8 +76,8 @@ impl<'a> Pieces<'a> {
         Pieces {
             lists,
             known: HashMap::new(),
-            filled: Vec::new(),
-            names: Vec::new(),
+            gathered: Vec::new(),
+            count: 0,
         }
     }
 
@@ -157,38 +128,54 @@ impl<'a> Pieces<'a> {
                 ..*known
             });
         }
+        let name = self.written(segments);
+        if self.count + count > ALL_FILLED_LIMIT {
+            return Err(Error::value(
+                format!(
+                    "{:?}, a piece that {count} words fill, behind pieces that {} fill",
+                    name.trim(),
+                    self.count
+                ),
+                format!("pieces of sentences that up to {ALL_FILLED_LIMIT} words fill"),
+            ));
+        }
         let piece = Piece {
-            first: self.filled.len() as u32,
+            first: self.count as u32,
             stride: stride as u32,
             slots,
             role,
         };
-        self.names.push((self.filled.len(), self.written(segments)));
-        for index in 0..count {
-            let filled = self.fill(
-                segments,
-                [index / stride, index % stride],
-                is_first,
-                words.len(),
-            );
-            self.filled.push(filled);
-        }
+        self.gathered.push(Gathered {
+            segments: segments.to_vec(),
+            is_first,
+            first: self.count,
+            count,
+            stride,
+            name,
+        });
+        self.count += count;
         self.known.insert(key, piece);
         Ok(piece)
     }
 
-    fn fill(
-        &self,
-        segments: &[Segment],
-        digits: [usize; 2],
-        is_first: bool,
-        words: usize,
-    ) -> Filled {
+    /// All ways to fill all pieces, in their order.
+    fn filled(&self) -> Vec<Filled> {
+        let mut filled = Vec::with_capacity(self.count);
+        for piece in &self.gathered {
+            filled.extend((0..piece.count).map(|index| self.fill(piece, index)));
+        }
+        filled
+    }
+
+    fn fill(&self, piece: &Gathered, index: usize) -> Filled {
         let mut text = String::new();
         let mut letters = 0;
         let mut core: Option<(usize, usize)> = None;
+        let is_word = |segment: &&Segment| matches!(segment.content, Content::Word { .. });
+        let words = piece.segments.iter().filter(is_word).count();
+        let digits = [index / piece.stride, index % piece.stride];
         let mut digits = digits.iter().skip(2 - words);
-        for segment in segments {
+        for segment in &piece.segments {
             let start = letters;
             match &segment.content {
                 Content::Text(part) => {
@@ -199,12 +186,17 @@ impl<'a> Pieces<'a> {
                     list, is_capital, ..
                 } => {
                     let word = &self.lists[*list].words[*digits.next().unwrap_or(&0)];
+                    let capital;
+                    let word = match is_capital {
+                        true => {
+                            capital = capitalised(word);
+                            &capital
+                        }
+                        false => word,
+                    };
+                    // A capital may have other letters than the small one: that of "ß" is "SS".
                     letters += word.chars().count();
-                    if *is_capital {
-                        text.push_str(&capitalised(word));
-                    } else {
-                        text.push_str(word);
-                    }
+                    text.push_str(word);
                 }
             }
             if segment.role != TextRole::Grammar {
@@ -214,7 +206,7 @@ impl<'a> Pieces<'a> {
         Filled {
             text,
             core,
-            is_first,
+            is_first: piece.is_first,
         }
     }
 
@@ -233,8 +225,8 @@ impl<'a> Pieces<'a> {
     pub(super) fn encode(self, tokenizer: &mut dyn Tokenizer) -> Result<(Vec<u32>, Vec<Entry>)> {
         let anchor = tokenizer.encode(&[ANCHOR.to_string()])?;
         let anchor: Vec<u32> = anchor.iter().flatten().map(|token| token.id).collect();
-        let texts: Vec<String> = self
-            .filled
+        let all = self.filled();
+        let texts: Vec<String> = all
             .iter()
             .map(|filled| match filled.is_first {
                 true => filled.text.clone(),
@@ -243,12 +235,12 @@ impl<'a> Pieces<'a> {
             .collect();
         let encoded = tokenizer.encode(&texts)?;
         let mut pool = Vec::new();
-        let mut entries = Vec::with_capacity(self.filled.len());
-        for (index, (filled, tokens)) in self.filled.iter().zip(&encoded).enumerate() {
+        let mut entries = Vec::with_capacity(all.len());
+        for (index, (filled, tokens)) in all.iter().zip(&encoded).enumerate() {
             let name = || {
-                let at = self.names.partition_point(|&(first, _)| first <= index);
-                let piece = at.checked_sub(1).and_then(|at| self.names.get(at));
-                let piece = piece.map_or("", |(_, name)| name.as_str());
+                let at = self.gathered.partition_point(|piece| piece.first <= index);
+                let piece = at.checked_sub(1).and_then(|at| self.gathered.get(at));
+                let piece = piece.map_or("", |piece| piece.name.as_str());
                 format!("piece {piece:?} as {:?}", filled.text)
             };
             let own = if filled.is_first {
@@ -285,7 +277,7 @@ impl<'a> Pieces<'a> {
                 "fewer words",
             ));
         }
-        check_distinct(&self, &pool, &entries)?;
+        check_distinct(&self.gathered, &all, &pool, &entries)?;
         Ok((pool, entries))
     }
 }
@@ -311,15 +303,19 @@ fn core_tokens(tokens: &[TextToken], core: Option<(usize, usize)>, shift: usize)
 }
 
 /// Refuses two words of a list that have the same tokens.
-fn check_distinct(pieces: &Pieces<'_>, pool: &[u32], entries: &[Entry]) -> Result<()> {
-    let starts = pieces.names.iter().map(|&(first, _)| first);
-    let ends = starts.clone().skip(1).chain([entries.len()]);
-    for ((start, end), (_, name)) in starts.zip(ends).zip(&pieces.names) {
+fn check_distinct(
+    pieces: &[Gathered],
+    all: &[Filled],
+    pool: &[u32],
+    entries: &[Entry],
+) -> Result<()> {
+    for piece in pieces {
         let mut seen = HashMap::new();
-        for (index, entry) in (start..end).zip(&entries[start..end]) {
+        let (first, name) = (piece.first, &piece.name);
+        for (index, entry) in (first..).zip(&entries[first..][..piece.count]) {
             let tokens = &pool[entry.at as usize..][..usize::from(entry.tokens)];
             if let Some(first) = seen.insert(tokens, index) {
-                let (a, b) = (&pieces.filled[first].text, &pieces.filled[index].text);
+                let (a, b) = (&all[first].text, &all[index].text);
                 return Err(Error::argument(
                     "tokenizer",
                     format!("the same tokens for {a:?} and {b:?} (piece {name:?})"),

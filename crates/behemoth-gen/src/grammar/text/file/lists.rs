@@ -61,12 +61,23 @@ fn read_words(value: &Value) -> Result<Vec<String>> {
     Ok(words)
 }
 
+/// What stands between thousands, which may be a space.
+fn read_separator(value: &Value) -> Result<&str> {
+    let separator = value.text()?;
+    check_plain(&format!("0{separator}0")).map_err(|_| {
+        let allowed = "what may stand between digits on one line, without braces or two spaces in \
+                       a row";
+        Error::value(format!("{separator:?}"), allowed)
+    })?;
+    Ok(separator)
+}
+
 fn read_range(value: &Value) -> Result<Vec<String>> {
     let mut fields = value.table(&["from", "to", "step", "separator", "digits"])?;
     let from = fields.required("from", Value::count)?;
     let to = fields.required("to", Value::count)?;
     let step = fields.optional("step", Value::count)?.unwrap_or(1);
-    let separator = fields.optional("separator", Value::text)?.unwrap_or("");
+    let separator = fields.optional("separator", read_separator)?.unwrap_or("");
     let digits = fields.optional("digits", Value::count)?.unwrap_or(0);
     if step == 0 {
         return Err(Error::argument("step", 0, "at least 1"));

@@ -4,6 +4,7 @@
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
 use super::{DIGIT_LIMIT, TextGrammar};
+use crate::decode::is_line_end;
 use crate::error::{Error, Result};
 use crate::grammar::text::pattern::Pattern;
 use crate::value::Value;
@@ -14,7 +15,7 @@ pub(super) fn check_text(text: &str) -> Result<()> {
         || text.starts_with(char::is_whitespace)
         || text.ends_with(char::is_whitespace)
         || text.contains("  ")
-        || text.contains(|letter: char| letter.is_control());
+        || text.contains(|letter: char| letter.is_control() || is_line_end(letter));
     if is_bad {
         return Err(Error::value(
             format!("{text:?}"),

@@ -37,6 +37,14 @@ pub(super) fn read_sentences(
             return Err(Error::argument(at, "a text a second time", allowed));
         }
     }
+    let written = sentences.iter().filter(|sentence| !sentence.held_out);
+    let weights: f64 = written.map(|sentence| sentence.weight).sum();
+    if !weights.is_finite() {
+        return Err(Error::value(
+            "weights that add up to infinity",
+            "weights of sentences whose sum is finite",
+        ));
+    }
     let is_written = |sentence: &Sentence| !sentence.held_out && sentence.weight > 0.0;
     if matches!(role, Role::Statement(_) | Role::Joint(_)) && !sentences.iter().any(is_written) {
         return Err(Error::value(

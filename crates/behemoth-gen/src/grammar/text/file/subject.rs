@@ -64,9 +64,15 @@ fn check_classes(classes: Vec<Class>) -> Result<Vec<Class>> {
         return Err(Error::value(classes.len(), allowed));
     }
     let weights: f64 = classes.iter().map(|class| class.weight).sum();
-    if !(weights > 0.0 && weights.is_finite()) {
+    if !weights.is_finite() {
         return Err(Error::value(
-            format!("weights that add up to {weights}"),
+            "weights that add up to infinity",
+            "weights of classes whose sum is finite",
+        ));
+    }
+    if weights <= 0.0 {
+        return Err(Error::value(
+            "weights that add up to 0",
             "at least one class with a weight above 0",
         ));
     }

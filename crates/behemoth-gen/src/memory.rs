@@ -1,0 +1,67 @@
+//! Memory for what users ask for: there, or refused.
+//!
+//! Room that `Vec` makes by itself ends the program where there is none. That is right for what the
+//! engine needs, and wrong for a range, a sample or a corpus that somebody asked for.
+
+use crate::error::{Error, Result};
+
+/// An empty list with room for so many values, which people call `of`; refused as a value of
+/// `argument` where there is none.
+pub(crate) fn room_for<T>(argument: &str, count: u64, of: &str) -> Result<Vec<T>> {
+    let mut room = Vec::new();
+    let values = usize::try_from(count).unwrap_or(usize::MAX);
+    match room.try_reserve_exact(values) {
+        Ok(()) => Ok(room),
+        Err(_) => Err(refused(argument, count, of)),
+    }
+}
+
+/// The same, filled with zeros: what comes from the system is zero, and not touched for it.
+pub(crate) fn zeros<T: Clone + Default>(argument: &str, count: u64, of: &str) -> Result<Vec<T>> {
+    room_for::<T>(argument, count, of)?;
+    Ok(vec![T::default(); count as usize])
+}
+
+/// Makes room for so many values behind others; where there is none for both, none are left.
+pub(crate) fn make_room<T>(all: &mut Vec<T>, more: usize, argument: &str, of: &str) -> Result<()> {
+    if all.try_reserve(more).is_err() {
+        let count = all.len() as u64 + more as u64;
+        // An error takes a little room as well.
+        *all = Vec::new();
+        return Err(refused(argument, count, of));
+    }
+    Ok(())
+}
+
+fn refused(argument: &str, count: u64, of: &str) -> Error {
+    let got = format!("{count} {of}");
+    Error::argument(argument, got, format!("as many {of} as fit memory"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fits_is_there_and_what_does_not_is_refused() {
+        let room = room_for::<u64>("stop", 10, "tokens").unwrap();
+        assert!(room.is_empty() && room.capacity() >= 10);
+        assert_eq!(zeros::<u16>("stop", 3, "tokens").unwrap(), [0, 0, 0]);
+        let mut all = vec![1u8, 2];
+        make_room(&mut all, 5, "stop", "tokens").unwrap();
+        assert!(all == [1, 2] && all.capacity() >= 7);
+        let mut full = vec![1u16, 2];
+        for error in [
+            make_room(&mut full, (1 << 62) - 2, "stop", "tokens").unwrap_err(),
+            room_for::<u16>("stop", 1 << 62, "tokens").unwrap_err(),
+            zeros::<u16>("stop", 1 << 62, "tokens").unwrap_err(),
+        ] {
+            assert_eq!(
+                error.to_string(),
+                "argument 'stop': got 4611686018427387904 tokens, allowed: as many tokens as fit \
+                 memory"
+            );
+        }
+        assert!(full.is_empty());
+    }
+}

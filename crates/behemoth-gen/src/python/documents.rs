@@ -1,0 +1,100 @@
+//! What each of a range of documents is or says, in pieces with a look at Ctrl-C between them.
+
+use std::ops::Range;
+
+use numpy::{IntoPyArray, PyArray1};
+use pyo3::prelude::*;
+
+use super::fill::lists;
+use crate::corpus::Corpus;
+use crate::memory::{make_room, room_for};
+
+/// Documents handled between two looks at Ctrl-C, each of some hundred tokens.
+const AT_ONCE: u64 = 1 << 14;
+
+/// The same of documents of a filler, each of which may have a million.
+const FILLERS_AT_ONCE: u64 = 16;
+
+/// Makes something of each of a range of documents, behind what `all` has.
+pub(super) fn of_documents<R: Send>(
+    py: Python<'_>,
+    corpus: &Corpus,
+    documents: Range<u64>,
+    mut all: Vec<R>,
+    make: impl Fn(Range<u64>) -> crate::Result<Vec<R>> + Sync,
+) -> PyResult<Vec<R>> {
+    corpus.check_documents(&documents)?;
+    let mut first = documents.start;
+    // Once also of no documents: what cannot be made is refused.
+    loop {
+        let last = (first + AT_ONCE).min(documents.end);
+        py.detach(|| -> crate::Result<()> {
+            let mut made = make(first..last)?;
+            make_room(&mut all, made.len(), "stop", "values of documents")?;
+            all.append(&mut made);
+            Ok(())
+        })?;
+        py.check_signals()?;
+        first = last;
+        if first == documents.end {
+            return Ok(all);
+        }
+    }
+}
+
+/// Whether they say facts, a filler or a background, as codes.
+pub(super) fn kinds<'py>(
+    py: Python<'py>,
+    corpus: &Corpus,
+    documents: Range<u64>,
+) -> PyResult<Bound<'py, PyArray1<u8>>> {
+    let codes = of_documents(py, corpus, documents, Vec::new(), |piece| {
+        let kinds = corpus.document_kinds(piece)?;
+        Ok(kinds.iter().map(|kind| kind.code()).collect())
+    })?;
+    Ok(codes.into_pyarray(py))
+}
+
+/// Their tokens.
+pub(super) fn lengths<'py>(
+    py: Python<'py>,
+    corpus: &Corpus,
+    documents: Range<u64>,
+) -> PyResult<Bound<'py, PyArray1<u64>>> {
+    let count = documents.end.saturating_sub(documents.start);
+    let room = room_for("stop", count, "documents")?;
+    let lengths = of_documents(py, corpus, documents, room, |piece| {
+        corpus.document_lengths(piece)
+    })?;
+    Ok(lengths.into_pyarray(py))
+}
+
+/// What they say, of a corpus that is written with a grammar.
+pub(super) fn texts(
+    py: Python<'_>,
+    corpus: &Corpus,
+    documents: Range<u64>,
+) -> PyResult<Vec<String>> {
+    of_documents(py, corpus, documents, Vec::new(), |piece| {
+        corpus.texts(piece)
+    })
+}
+
+/// Documents of the filler's language that are in no corpus.
+pub(super) fn fillers<'py>(
+    py: Python<'py>,
+    corpus: &Corpus,
+    documents: Range<u64>,
+) -> PyResult<Vec<Bound<'py, PyArray1<u32>>>> {
+    let mut all = Vec::new();
+    let mut first = documents.start;
+    loop {
+        let last = first.saturating_add(FILLERS_AT_ONCE).min(documents.end);
+        all.extend(py.detach(|| corpus.filler_documents(first..last))?);
+        py.check_signals()?;
+        first = last;
+        if first >= documents.end {
+            return Ok(lists(py, all));
+        }
+    }
+}

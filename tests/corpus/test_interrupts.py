@@ -1,0 +1,90 @@
+"""Long calls of the engine let other threads run, and stop when they are interrupted."""
+
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import behemoth as bh
+from behemoth import _gen
+
+MANY = 2 * 10**8
+
+
+@pytest.fixture(scope="module")
+def templates():
+    world = bh.World(subjects=MANY, relations=1, objects=100)
+    return bh.Corpus(world, templates={"nonsense": 1})._native
+
+
+@pytest.fixture(scope="module")
+def text():
+    grammar = bh.Grammar.named("bios-en")
+    return bh.Corpus(grammar.world(10**7), exposures=100, grammar=grammar)._native
+
+
+@pytest.fixture(scope="module")
+def filler():
+    world = bh.World(subjects=10, relations=2, objects=10)
+    return bh.Corpus(world, filler="zipf:tokens=1e4,length=1e5")._native
+
+
+@pytest.mark.parametrize(
+    ("corpus", "call"),
+    [
+        ("templates", lambda corpus: corpus.sample_facts(MANY)),
+        ("templates", lambda corpus: corpus.document_lengths(0, MANY)),
+        ("templates", lambda corpus: corpus.entries(0, MANY)),
+        ("text", lambda corpus: corpus.texts(0, MANY)),
+        ("text", lambda corpus: corpus.spans(0, MANY)),
+        ("filler", lambda corpus: corpus.filler_documents(0, MANY)),
+    ],
+)
+def test_a_long_call_stops_when_it_is_interrupted(corpus, call, request):
+    corpus = request.getfixturevalue(corpus)
+    timer = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
+    start = time.monotonic()
+    timer.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            call(corpus)
+    finally:
+        timer.cancel()
+    # Each takes a minute or more to its end.
+    assert time.monotonic() - start < 15
+
+
+@pytest.fixture
+def ticks():
+    """How often another thread came to run."""
+    seen, stop = [], threading.Event()
+
+    def tick():
+        while not stop.is_set():
+            seen.append(None)
+            time.sleep(0.001)
+
+    thread = threading.Thread(target=tick)
+    thread.start()
+    yield seen
+    stop.set()
+    thread.join()
+
+
+def test_other_threads_run_while_objects_are_made(ticks):
+    world = bh.World(subjects=500_000, relations=4, objects=100)
+    exposures = np.random.default_rng(0).integers(1, 9, world.num_facts)
+    corpus = bh.Corpus(world, exposures=exposures)._native
+    facts, objects = np.array([5], np.uint64), np.array([7], np.uint32)
+    text = dict(_gen.GRAMMARS)["bios-en"]
+    for make in (
+        lambda: corpus.without(facts),
+        lambda: corpus.override(facts, objects, False),
+        lambda: _gen.Lexicon("bios-en", text),
+    ):
+        before = len(ticks)
+        make()
+        assert len(ticks) - before >= 3
