@@ -126,7 +126,8 @@ def _delta(found: Checked, place: Path, within: str, step: Step) -> None:
 
 
 def _plan(found: Checked, place: Path, within: str, step: Step) -> None:
-    from behemoth.plan.edit_plan import RECORD, EditPlan, read_head
+    from behemoth.plan.edit_plan import EditPlan, read_head
+    from behemoth.plan.place import RECORD
 
     head = _noted(found, within + RECORD, lambda: read_head(place))
     if head is None:
