@@ -66,7 +66,8 @@ def evaluate(
     keep_interrupts()
     prepare()
     check_source("source", source)
-    check_plan("plan", given["plan"])
+    if "plan" in given:
+        check_plan("plan", given["plan"])
     check_corpus("corpus", given.get("corpus"))
     suite = given.pop("suite", None)
     if "plan" not in given and suite != "recall":
