@@ -13,8 +13,12 @@ from behemoth.edit.apply import edit
 from behemoth.edit.methods.lora import Lora
 from behemoth.edit.record import FailedEdit, read_edit
 from behemoth.edit.registry import get_method
+from behemoth.evaluate.frame import evaluate
+from behemoth.export.edited import EditedModels
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.request import EditRequest
+from behemoth.support.digests import digests
+from behemoth.train.run import read_record
 
 QUICK = {"steps": 3, "rank": 2}
 
@@ -123,6 +127,53 @@ def test_another_edit_is_not_written_over(trained, plan, tmp_path):
         edit(trained, plan, "lora", tmp_path / "full", settings=QUICK, force=True)
     with pytest.raises(ArgumentError, match="a file, allowed: a new or empty directory"):
         edit(trained, plan, "lora", tmp_path / "full" / "mine.txt", settings=QUICK)
+
+
+def other_weights(run):
+    """Other weights in the place of a run's, as training it anew leaves them."""
+    model = GPTNeoXForCausalLM.from_pretrained(run)
+    with torch.no_grad():
+        model.get_output_embeddings().weight.mul_(1.5)
+    model.save_pretrained(run)
+    files = digests(run, ["config.json", "model.safetensors"])
+    replace(read_record(run), files=files).write(run)
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_deltas_of_other_weights_are_not_taken_for_those_of_a_run(
+    trained, plan, tmp_path, finished
+):
+    run, place = tmp_path / "run", tmp_path / "e"
+    shutil.copytree(trained, run)
+    options = {"settings": QUICK, "single": True}
+    edit(run, plan, "lora", place, **options)
+    if not finished:
+        replace(read_edit(place), complete=False).write()
+    other_weights(run)
+    with pytest.raises(CorpusError, match=r"holds another edit \(weights\); --force replaces it"):
+        edit(run, plan, "lora", place, **options)
+    if finished:
+        refused = r"%s': got .*e, whose deltas are of other weights than .*run has, allowed: an"
+        with pytest.raises(ArgumentError, match=refused % "source"):
+            evaluate(place, plan)
+        with pytest.raises(ArgumentError, match=refused % "directory"):
+            EditedModels.open(place)
+    assert edit(run, plan, "lora", place, **options, force=True).present == 0
+    assert evaluate(place, plan).height
+
+
+def test_an_edit_of_an_earlier_version_is_taken_as_it_is(trained, plan, tmp_path):
+    run, place = tmp_path / "run", tmp_path / "e"
+    shutil.copytree(trained, run)
+    edit(run, plan, "lora", place, settings=QUICK)
+    record = json.loads((place / "edit.json").read_text())
+    assert record.pop("weights") == digests(run, ["model.safetensors"])["model.safetensors"]
+    del record["blake3"]
+    (place / "edit.json").write_text(json.dumps(record))
+    other_weights(run)
+    assert edit(run, plan, "lora", place, settings=QUICK).present == 1
+    assert read_edit(place).weights is None  # nobody knows
+    assert evaluate(place, plan).height
 
 
 @dataclass(frozen=True)

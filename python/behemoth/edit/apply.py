@@ -209,6 +209,7 @@ def edit(
         edits=tuple(made.edits["edit"]),
         checkpoints=checkpoints,
         corpus=None if corpus is None or isinstance(ran, Run) else source_of(corpus),
+        weights=ran.weights_digest(),
     )
     seconds = 0.0
     with lock_folder(place, wait=False) as ours:
@@ -216,6 +217,9 @@ def edit(
             raise CorpusError(f"another process is writing to {place}: {holder(place)}")
         recover(place, EDIT)
         replaces = check_place(record, force)
+        if not replaces and (there := EditRecord.read(place)) is not None:
+            # Of deltas of an earlier version nobody knows whether they are of these weights.
+            record = replace(record, weights=there.weights)
         missing = [key for key in record.keys if replaces or not record.is_there(key)]
         # Loaded, and found to fit, before anything is set aside.
         model, most = None, 1

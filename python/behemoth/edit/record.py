@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from behemoth._gen import digest, digest_file
 from behemoth.delta.delta import EditDelta
@@ -23,6 +23,9 @@ from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.fields import made
 from behemoth.support.files import as_json, write_bytes
 from behemoth.support.replacement import Kind, foreign, succeeds
+
+if TYPE_CHECKING:
+    from behemoth.train.subject import Subject
 
 __all__ = ["EDIT", "EditRecord", "FailedEdit", "check_place", "read_edit", "source_of"]
 
@@ -43,7 +46,8 @@ EDIT = Kind(
 )
 """What an edit directory owns."""
 
-_KEY = ("run", "spec_hash", "plan_hash", "method", "settings", "seed", "single", "checkpoints")
+_KEY = ("run", "spec_hash", "weights", "plan_hash", "method", "settings", "seed", "single",
+        "checkpoints")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,8 @@ class EditRecord:
     place : str, optional
         Where in the model it was edited, for people, and whether that is what tracing found; none
         of methods that have no such place.
+    weights : str, optional
+        BLAKE3 of the weights that were edited; none in records of earlier versions.
     """
 
     directory: Path
@@ -107,6 +113,7 @@ class EditRecord:
     corpus: Path | str | None = None
     files: dict[str, str] | None = None
     place: str | None = None
+    weights: str | None = None
 
     def __fspath__(self) -> str:
         return fspath(self.directory)
@@ -169,7 +176,33 @@ class EditRecord:
 
     def differs(self, other: EditRecord) -> str | None:
         """What tells two edits apart: the first of the fields that do, none for the same edit."""
-        return next((key for key in _KEY if getattr(self, key) != getattr(other, key)), None)
+        # Which weights an edit of an earlier version is of is not known.
+        keys = [key for key in _KEY if key != "weights" or (self.weights and other.weights)]
+        return next((key for key in keys if getattr(self, key) != getattr(other, key)), None)
+
+    def open_run(self, corpus: str | PathLike[str] | None = None) -> Subject:
+        """Open what was edited.
+
+        Parameters
+        ----------
+        corpus : path, optional
+            Of a model that is no run; by default that of the record.
+
+        Raises
+        ------
+        ArgumentError
+            When it is not there, or has other weights by now.
+        """
+        from behemoth.train.run import read_subject
+
+        run = read_subject(self.run, self.corpus if corpus is None else corpus)
+        if self.weights is not None and run.weights_digest() != self.weights:
+            raise ArgumentError(
+                "directory",
+                f"{self.directory}, whose deltas are of other weights than {self.run} has",
+                "an edit of these weights (`behemoth edit --force` makes it anew)",
+            )
+        return run
 
     def write(self) -> None:
         """Write ``edit.json``."""

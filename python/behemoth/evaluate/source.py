@@ -31,6 +31,11 @@ def open_source(
     place : path
     corpus : path, optional
         Of a model that is no run; an edit knows that of its own.
+
+    Raises
+    ------
+    ArgumentError
+        When it is none of these, or what an edit is of has other weights by now.
     """
     from behemoth.edit.record import read_edit
 
@@ -39,7 +44,7 @@ def open_source(
         if not is_edit(path):
             return path, read_subject(path, corpus), None
         edit = read_edit(path, url_or_none(place))
-        return path, read_subject(edit.run, edit.corpus if corpus is None else corpus), edit
+        return path, edit.open_run(corpus), edit
 
 
 def is_edit(place: str | PathLike[str]) -> bool:

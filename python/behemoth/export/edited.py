@@ -15,7 +15,7 @@ from behemoth.evaluate.suites.suite import RECORD as SUITE, SuiteResult
 from behemoth.store.source import at_hand
 from behemoth.support.checks import url_or_none
 from behemoth.support.errors import ArgumentError, CorpusError
-from behemoth.train.run import RECORD as RUN, read_subject
+from behemoth.train.run import RECORD as RUN
 from behemoth.train.subject import Subject
 
 __all__ = ["EditedModels"]
@@ -40,7 +40,8 @@ class EditedModels:
     Raises
     ------
     ArgumentError
-        When no edit of it went through, or what it changed is not weights alone.
+        When no edit of it went through, what it changed is not weights alone, or the run has other
+        weights by now.
     """
 
     record: EditRecord
@@ -78,7 +79,7 @@ class EditedModels:
             got = f"{fspath(directory)}, a run, which transformers loads as it is"
             raise ArgumentError("directory", got, _ALLOWED)
         record = read_edit(place, url_or_none(directory))
-        run = read_subject(record.run, record.corpus)
+        run = record.open_run()
         return cls(record, run, _deltas(record, directory, edit), tuple(_suites(record, run)))
 
     @property

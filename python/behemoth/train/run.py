@@ -191,6 +191,10 @@ class Run(Subject):
         """Parameters but those of embedding, positions and head; 0 where no record says."""
         return self.record.parameters_without_embedding
 
+    def weights_digest(self) -> str:
+        """BLAKE3 of the weights, by the record where it has one: loading holds the file to it."""
+        return (self.record.files or {}).get(WEIGHTS) or super().weights_digest()
+
     def check_files(self) -> None:
         """Hold the model's files to their digests.
 

@@ -14,6 +14,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from behemoth._gen import digest, digest_file
 from behemoth.model.architectures import find_family
 from behemoth.model.sizes import Size
 from behemoth.support.checks import path_of
@@ -88,6 +89,11 @@ class Subject:
         read_config(self.directory)
         self.check_files()
         return load_model(self.directory, dtype).to(place).eval()
+
+    def weights_digest(self) -> str:
+        """BLAKE3 of the file of weights; of several files that of their digests."""
+        found = [digest_file(file) for file in sorted(self.directory.glob("*.safetensors"))]
+        return found[0] if len(found) == 1 else digest("\n".join(found).encode())
 
     def check_files(self) -> None:
         """Hold the model's files to what is recorded of them: nothing, but of runs."""
