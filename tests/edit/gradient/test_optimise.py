@@ -9,10 +9,12 @@ import pytest
 import torch
 
 from behemoth import ArgumentError
+from behemoth.edit.gradient.feeder import Feeder
 from behemoth.edit.gradient.method import GradientMethod
 from behemoth.edit.registry import get_method, method_names, method_type
 
 TYPES = {name: method_type(name) for name in method_names()}
+GRADIENT = [name for name, kind in TYPES.items() if issubclass(kind, GradientMethod)]
 STACKING = [
     name
     for name, kind in TYPES.items()
@@ -42,6 +44,28 @@ def test_a_stack_gives_what_one_at_a_time_gives(name, model, plans, context):
                 torch.testing.assert_close(model(input_ids=ids).logits, wanted, rtol=0, atol=1e-7)
         losses = [[row["loss"] for row in delta.trace] for delta in (stacked, alone)]
         assert losses[0] == pytest.approx(losses[1], rel=1e-7, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in TYPES if issubclass(TYPES[name], GradientMethod)]
+)
+def test_a_method_says_how_many_rows_it_takes_forward(name, model, plan_of, context, monkeypatch):
+    taken = []
+
+    def fed(feeder):
+        taken.append(own := take(feeder))
+        return own
+
+    take = Feeder.next
+    monkeypatch.setattr(Feeder, "next", fed)
+    kind = "remap" if "remap" in TYPES[name].info.kinds else "refusal"
+    plan = plan_of(0, retained=5, kind=kind)
+    method = get_method(name, {"steps": 1, "edit_rows": 2})
+    [delta] = method.apply(model, [plan], context)
+    assert delta.failure is None
+    rows = [own.tokens.shape[1] for own in taken]
+    assert rows == [method.step_rows(plan)] * 2  # a step, and a look at what it did
+    assert method.effort().rows == rows[0] - min(method.retain_rows, 5) + method.retain_rows
 
 
 @pytest.mark.parametrize("name", ["ft", "lora", "rmu", "pdu"])

@@ -63,6 +63,8 @@ class GradientMethod(Budget, ABC):
         "steps": Range(5, 80),
     }
     info: ClassVar[MethodInfo]
+    columns: ClassVar[int] = 1
+    """Of the objective: how often a step takes the edit's rows, each time with other answers."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -111,8 +113,8 @@ class GradientMethod(Budget, ABC):
         return self.rank is not None
 
     def effort(self) -> Effort:
-        """Rows that carry the edit, and rows that hold the rest in place."""
-        return Effort(self.steps, self.edit_rows + self.retain_rows)
+        """Rows that carry the edit, with each of their answers, and those that hold the rest."""
+        return Effort(self.steps, self.columns * self.edit_rows + self.retain_rows)
 
     def stack_bytes(self, model: nn.Module, count: int) -> int:
         """What optimisation keeps of each change."""
@@ -121,7 +123,8 @@ class GradientMethod(Budget, ABC):
 
     def step_rows(self, plan: EditPlan) -> int:
         """Rows that a step takes of a plan."""
-        return sum(self._rows_of(plan))
+        edit, retain = self._rows_of(plan)
+        return self.columns * edit + retain
 
     def _rows_of(self, plan: EditPlan) -> tuple[int, int]:
         """Rows that carry the edit, and rows that hold the rest in place, as far as there are."""

@@ -69,6 +69,7 @@ class RefusalPreferenceOptimisation(GradientMethod):
         "beta": Range(0.02, 2.0, log=True),
         "retain": Range(0.2, 25.0, log=True),
     }
+    columns: ClassVar[int] = len(RefusalPreference.columns)
     info: ClassVar[MethodInfo] = MethodInfo(
         name="dpo_refusal",
         family="unlearning",

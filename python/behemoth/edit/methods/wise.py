@@ -113,7 +113,7 @@ class Wise:
         return False
 
     def effort(self) -> Effort:
-        """Steps with the rows of the edit; retained rows are looked at once."""
+        """Steps with the rows of a single edit; retained rows are looked at once."""
         return Effort(self.steps, _ROWS)
 
     def stack_bytes(self, model: nn.Module, count: int) -> int:
