@@ -71,7 +71,8 @@ def probe_objects(
     controls : int
         Most facts of a relation that stay and are tried as well.
     ridge : float
-        Weight of the squared norm, relative to the mean squared length of the states.
+        Weight of the squared norm of the map, relative to the mean eigenvalue of the Gram matrix of
+        the states that are fitted on, less their mean: its trace / d.
     seed : int
 
     Returns
@@ -207,7 +208,8 @@ def ridge_scores(
     fitted, count : int
         Rows to fit on; objects that there are.
     ridge : float
-        Weight of the squared norm, relative to the mean squared length of the states.
+        Weight of the squared norm of the map, relative to the mean eigenvalue of the Gram matrix of
+        the states that are fitted on, less their mean: its trace / d.
 
     Returns
     -------
