@@ -18,9 +18,10 @@ from behemoth.edit import edit
 from behemoth.evaluate import SUITES, evaluate_suite
 from behemoth.evaluate.membership import membership, unwritten_pairs
 from behemoth.evaluate.suites.bench import Bench
-from behemoth.evaluate.suites.suite import take
+from behemoth.evaluate.suites.suite import MissingError, take
 from behemoth.evaluate.text_losses import document_divergences, document_losses, perplexity
 from behemoth.evaluate.twin import parameter_distance, twin_divergences
+from behemoth.plan.compile import compile_plan
 
 
 def run_of(place, corpus, seed):
@@ -332,3 +333,28 @@ def test_the_layer_of_linear_probes_is_not_chosen_by_what_is_reported():
     gone, stay = np.mean(found, axis=0)
     # Standard errors are 0.3 ** 0.5 * 0.7 ** 0.5 / (20 * 60) ** 0.5 = 0.013 at most.
     assert abs(gone - 0.3) < 0.04 and abs(stay - 0.3) < 0.04
+
+
+@pytest.mark.parametrize(
+    ("facts", "missing"), [(4, "5 facts that stay"), (9, "10 facts that stay"), (10, None)]
+)
+def test_linear_probes_of_few_facts_that_stay_say_what_is_missing(random_model, facts, missing):
+    from behemoth.evaluate.linear_probes import probe_objects
+    from behemoth.evaluate.suites.unlearning import _linear
+
+    corpus = Corpus(World(facts + 4, 2, 10), exposures=2)
+    request = bh.EditRequest(edits=4, distinct=False, relation=1, repeats=1, probes=1)
+    plan = compile_plan(corpus, request)
+    model = random_model(corpus.vocabulary_size)
+    bench = Bench(Path("run"), None, plan, {}, lambda: model)
+    bench.linear_probes = probe_objects(model, corpus, plan)
+    if missing is None:
+        assert _linear(bench, forgotten=False).count == 1
+    else:
+        with pytest.raises(MissingError, match=f"^{missing} of one of the relations"):
+            _linear(bench, forgotten=False)
+    if facts < 5:
+        with pytest.raises(MissingError, match=r"^5 facts that stay"):
+            _linear(bench, forgotten=True)
+    else:
+        assert _linear(bench, forgotten=True).count == 4

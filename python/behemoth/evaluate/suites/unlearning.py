@@ -301,19 +301,21 @@ def _still_said(bench: Bench, forgotten: pl.DataFrame) -> Found:
 
 
 def _linear(bench: Bench, forgotten: bool) -> Found:
-    tried = bench.linear_probes.filter(forgotten=forgotten)
-    if tried.is_empty():
+    if bench.linear_probes.is_empty():
         raise MissingError("facts to forget in the plan")
+    stay = bench.linear_probes.filter(forgotten=False)
+    if stay.is_empty():  # a fifth of them is tried, the others are fitted on
+        raise MissingError("5 facts that stay of one of the relations to forget in")
     # The layer is chosen on every other fact that stays, and the control is of the rest: where it
     # was chosen by what is reported, forgotten facts came out below their control by chance.
     number = pl.col("fact").rank("dense") % 2
-    stay = bench.linear_probes.filter(forgotten=False)
     best = stay.filter(number == 1).group_by("layer").agg(pl.col("match").mean())
-    rows = tried.filter(layer=best.sort("match", "layer")["layer"][-1])
+    layer = best.sort("match", "layer")["layer"][-1]
+    rows = bench.linear_probes.filter(forgotten=forgotten, layer=layer)
     if not forgotten:
         rows = rows.filter(number == 0)
         if rows.is_empty():
-            raise MissingError("two facts that stay")
+            raise MissingError("10 facts that stay of one of the relations to forget in")
     rows = rows.with_columns(subject=pl.col("fact"))
     return bench.mean(rows, pl.col("match"), "facts to forget in the plan")
 
