@@ -358,3 +358,13 @@ def test_linear_probes_of_few_facts_that_stay_say_what_is_missing(random_model, 
             _linear(bench, forgotten=True)
     else:
         assert _linear(bench, forgotten=True).count == 4
+
+
+def test_an_object_that_links_are_of_is_no_subject_of_its_number(made):
+    run, _, plan, _ = made
+    bench = Bench.open(run, plan)
+    rows = pl.DataFrame(
+        {"link": [False, False, True, True], "subject": [3, 4, 3, 3], "value": [1, 0, 1, 1]}
+    )
+    assert bench.mean(rows, pl.col("value"), "rows").count == 3
+    assert bench.mean(rows.drop("link"), pl.col("value"), "rows").count == 2

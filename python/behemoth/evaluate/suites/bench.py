@@ -228,11 +228,20 @@ class Bench:
         return Found(row["value"], row["low"], row["high"], row["clusters"], "subjects")
 
     def mean(self, rows: pl.DataFrame, value: pl.Expr, what: str) -> Found:
-        """The mean of something over rows, resampled by subject."""
-        found = rows.select("subject", value.cast(pl.Float64).alias("value")).drop_nulls()
+        """The mean of something over rows, resampled by subject.
+
+        An object that link facts are of is no subject of the same number.
+        """
+        keys = [name for name in ("link", "subject") if name in rows.columns]
+        found = rows.select(*keys, value.cast(pl.Float64).alias("value"))
+        found = found.drop_nulls(["subject", "value"])
         if found.is_empty():
             raise MissingError(what)
-        return _resampled(found["subject"].to_numpy(), found["value"].to_numpy())
+        clusters = found.select(keys).unique().sort(keys).with_row_index("cluster")
+        marked = found.join(clusters, on=keys, how="left", nulls_equal=True, maintain_order="left")
+        own = marked["cluster"].to_numpy()
+        sums = np.bincount(own, marked["value"].to_numpy()).astype(np.float64)
+        return resampled_ratio(sums, np.bincount(own), "subjects")
 
     @cached_property
     def recall(self) -> pl.DataFrame:
@@ -331,9 +340,3 @@ def resampled_ratio(sums: NDArray[np.float64], counts: NDArray[np.integer], over
     drawn = [(part @ sums) / (part @ counts) for part in weight_parts(len(sums), 1000, 0)]
     low, high = interval(np.concatenate(drawn), 0.95)
     return Found(value, low, high, len(sums), over)
-
-
-def _resampled(subject: NDArray[np.uint64], value: NDArray[np.float64]) -> Found:
-    _, own = np.unique(subject, return_inverse=True)
-    counts = np.bincount(own)
-    return resampled_ratio(np.bincount(own, value).astype(np.float64), counts, "subjects")

@@ -326,7 +326,7 @@ def _against_twin(bench: Bench, groups: Sequence[str]) -> Found:
         raise MissingError("probes of these groups in the plan")
     with bench.edited() as model:
         divergence = twin_divergences(bench.beside.model, model, probes["prompt"])
-    rows = probes.select("subject").with_columns(kl=pl.Series(divergence))
+    rows = probes.select("link", "subject").with_columns(kl=pl.Series(divergence))
     return bench.mean(rows, pl.col("kl"), "probes of these groups in the plan")
 
 
