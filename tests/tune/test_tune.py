@@ -16,6 +16,7 @@ from behemoth import ArgumentError, CorpusError
 from behemoth.edit.protocol import answers
 from behemoth.edit.registry import get_method, method_names
 from behemoth.edit.search import Choice, Range
+from behemoth.evaluate.suites.score import Reading
 from behemoth.tune import tune
 from behemoth.tune.choose import _below, _flat
 from behemoth.tune.record import Tried
@@ -154,6 +155,43 @@ def test_a_flat_objective_says_why():
     )
     said = "all 2 trials score 0.000, as every edit broke down: the loss is nan"
     assert _flat(tried(0.0, 0.0, failure="the loss is nan")) == said
+
+
+def test_an_edit_that_leaves_no_numbers_scores_nothing(ran, tmp_path, monkeypatch):
+    import behemoth.tune.choose as module
+
+    own, calls = module._readings, []
+
+    def readings(objective, bench):
+        calls.append(objective)
+        found = own(objective, bench)
+        return {**found, "neighbourhood": Reading(math.nan)} if len(calls) == 2 else found
+
+    monkeypatch.setattr(module, "_readings", readings)
+    done = tune("ft", ran, tmp_path / "t", **FEW)
+    file = tmp_path / "t" / "trials" / "0001.json"
+    broken = json.loads(file.read_text())
+    assert (broken["score"], broken["failure"]) == (0, "neighbourhood is no number")
+    assert done.carried_out == 3 and pl.read_parquet(tmp_path / "t" / "curve.parquet").height == 3
+    # A tuning that stopped at such a trial, as they were written once, goes on.
+    file.write_text(json.dumps({**broken, "score": math.nan, "failure": None}))
+    assert tune("ft", ran, tmp_path / "t", **{**FEW, "trials": 4}).carried_out == 1
+    assert "nan" in pl.read_parquet(tmp_path / "t" / "curve.parquet")["failure"][1]
+
+
+def test_a_tuning_with_other_settings_of_what_is_not_searched_is_another_one(tuned, ran, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(tuned[1], copy)
+    asked = json.loads((copy / "tuning.json").read_text())
+    other = {**asked, "settings": {**asked["settings"], "clip": 2.0}}
+    (copy / "tuning.json").write_text(json.dumps(other))
+    with pytest.raises(
+        ArgumentError, match=r"a tuning with settings\.clip 2\.0, allowed: one with"
+    ):
+        tune("ft", ran, copy, **FEW)
+    del other["settings"]  # as in earlier versions
+    (copy / "tuning.json").write_text(json.dumps(other))
+    assert tune("ft", ran, copy, **FEW).carried_out == 0
 
 
 @pytest.mark.parametrize(

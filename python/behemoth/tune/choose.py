@@ -6,6 +6,7 @@ each with the same ceiling of rows that its steps may take.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -185,7 +186,7 @@ def tune(
         directory.begin(
             {"method": method, "objective": objective, "spec_hash": run.corpus.spec_hash,
              "plan_hash": plan.plan_hash, "rows": rows, "seed": seed,
-             "weights": digest_file(run.directory / WEIGHTS),
+             "weights": digest_file(run.directory / WEIGHTS), "settings": settings_of(chosen),
              "searched": {name: repr(one) for name, one in sorted(searched.items())}}
         )  # fmt: skip
         done = directory.tried()
@@ -358,6 +359,8 @@ class _Laboratory:
         run = self.run
         bench = Bench(run.directory, run, self.plan, {None: delta}, lambda: model, None, self.twin)
         readings = _readings(self.objective, bench)
+        if broken := [name for name, reading in readings.items() if not _is_finite(reading)]:
+            return Tried(number, own, 0.0, {}, seconds, f"{broken[0]} is no number")
         score = score_of(self.objective, readings)
         if score is None:
             lacking = [
@@ -378,6 +381,10 @@ def _below(method: EditMethod, rows: int) -> EditMethod:
     if effort.steps <= most or "steps" not in settings_of(method):
         return method
     return replace(method, steps=most)  # type: ignore[type-var]
+
+
+def _is_finite(reading: Reading) -> bool:
+    return all(value is None or math.isfinite(value) for value in (reading.value, reading.twin))
 
 
 def _readings(objective: str, bench: Bench) -> dict[str, Reading]:

@@ -16,6 +16,7 @@ the next one.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from os import fspath
@@ -33,6 +34,7 @@ from behemoth.support.files import as_json, replacing, sweep_folder, write_bytes
 __all__ = ["CURVE", "Tried", "TuningDirectory"]
 
 FORMAT_VERSION = 1
+_SETTING = "settings."
 CURVE: dict[str, Any] = {
     "trial": pl.UInt32,
     "score": pl.Float64,
@@ -56,13 +58,13 @@ class Tried:
     settings : dict
         Those that are searched.
     score : float
-        0 where the edit broke down.
+        0 where the edit broke down, or left a model that gives no numbers.
     legs : dict of str to float
         What the score is the harmonic mean of.
     seconds : float
         Of the edit, measuring apart.
     failure : str, optional
-        Why it broke down.
+        Why it broke down, or what is no number.
     """
 
     number: int
@@ -101,9 +103,10 @@ class TuningDirectory:
         if place.exists() and not place.is_dir():
             raise ArgumentError("out", f"{fspath(place)}, a file", "a new or empty directory")
         if file.is_file():
-            there = _read(file)
-            for name, value in asked.items():
-                if there.get(name) != value:
+            there = _flat(_read(file))
+            # Of settings that are not searched, records of earlier versions say nothing.
+            for name, value in _flat(asked).items():
+                if there.get(name, value if name.startswith(_SETTING) else None) != value:
                     raise ArgumentError(
                         "out",
                         f"{fspath(place)}, a tuning with {name} {there.get(name)!r}",
@@ -127,6 +130,9 @@ class TuningDirectory:
         found: list[Tried] = []
         while (file := self._trial(len(found))).is_file():
             values = _read(file)
+            if isinstance(score := values.get("score"), float) and not math.isfinite(score):
+                # An earlier version wrote such trials, which no search goes on from.
+                values |= {"score": 0.0, "legs": {}, "failure": f"the score is {score}"}
             try:
                 found.append(made(Tried, values))
             except ArgumentError:
@@ -175,6 +181,13 @@ class TuningDirectory:
 
     def _trial(self, number: int) -> Path:
         return self.path / "trials" / f"{number:04}.json"
+
+
+def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What is asked for, with each of the settings by itself."""
+    others = {name: value for name, value in values.items() if name != "settings"}
+    settings = dict(values.get("settings", {}))
+    return others | {f"{_SETTING}{name}": value for name, value in settings.items()}
 
 
 def _read(file: Path) -> dict[str, Any]:
