@@ -99,6 +99,15 @@ def test_a_correlated_pair_is_noted_or_said(tmp_path):
     graph = noted(tmp_path, objects=9, correlated_pair=True, binarize_first_correlated=True)
     table = World.from_table(graph).relation_table
     assert table[0]["binarised"] and table[1]["with"] == 0
+    # The note is of relation 0, whatever pair is said.
+    shutil.rmtree(tmp_path / "metadata")
+    graph = noted(tmp_path, objects=9, relationships=3, correlated_pair=True,
+                  binarize_first_correlated=True)  # fmt: skip
+    for first, second in ((0, 1), (0, 2), (1, 2)):
+        table = World.from_table(graph, correlated=(first, second)).relation_table
+        assert [row.get("with") for row in table][second] == first
+        binarised = [relation for relation, row in enumerate(table) if row.get("binarised")]
+        assert binarised == ([] if first else [0])
     frame = pl.DataFrame({"subject": [0] * 3, "relation": [0, 1, 2], "object": [1, 7, 2]})
     world = World.from_table(frame, correlated=(0, 2))
     assert [row.get("with") for row in world.relation_table] == [None, None, 0]

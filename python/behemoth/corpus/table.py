@@ -192,7 +192,11 @@ def read_table(
     notes = found.notes
     if notes is not None and notes.correlated:
         found = replace(found, correlated=(0, 1), binarised=notes.binarised)
-    return found if correlated is None else replace(found, correlated=correlated)
+    if correlated is None:
+        return found
+    # The reference binarises relation 0, whatever pair is said.
+    binarised = found.binarised and correlated[0] == 0
+    return replace(found, correlated=correlated, binarised=binarised)
 
 
 def _read(table: str | PathLike[str], correlated: tuple[int, int] | None) -> Table:
