@@ -28,7 +28,7 @@ class TaskVector(GradientMethod):
     Attributes
     ----------
     strength : float
-        Lambda.
+        Lambda; below 0 it adds what was learnt, and retained rows may be learnt beside.
     """
 
     steps: int = 20
@@ -53,6 +53,9 @@ class TaskVector(GradientMethod):
         super().__post_init__()
         if not self.strength:  # below 0 it adds what was learnt
             raise ArgumentError("strength", self.strength, "any number but 0")
+        if self.retain_rows and self.strength > 0:
+            allowed = "0 with a strength above 0, which would turn round what is learnt of them too"
+            raise ArgumentError("retain_rows", self.retain_rows, allowed)
 
     def objective(
         self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
