@@ -168,12 +168,7 @@ def test_what_has_failed_or_gives_no_numbers_is_on_no_front(board):
 def test_a_number_that_is_not_of_all_trials_says_so(html):
     assert "not of all trials" not in html
     [board] = boards(broken_in_the_first({"kl_twin_retain"}))
-    page = Leaderboard(
-        name="x", question="who?", made="today", state="", counts=[], boards=[board],
-        figures=[pareto(board)], settings={}, run=Table(("what", "~value"), []), failures=[],
-        study="name = 1", command="behemoth",
-    )  # fmt: skip
-    html = render_leaderboard(page)
+    html = render_leaderboard(page_of(board))
     assert "Each has 3 trials in 3 clusters. A trial whose model gives no numbers has 0" in html
     # In the table of the board, and in that of the method by world.
     assert html.count("2 of 3 trials") == 2

@@ -103,10 +103,10 @@ def _show(done: Edited, plan: str) -> None:
     speed = f", {done.edits_per_second:,.1f} edits/s" if done.edits_per_second else ""
     console().print(f"{done.out}: {done.edits:,} {kind} by {done.method}{speed}")
     if done.place is not None:
-        console().print(f"edited at {done.place}", markup=False)
+        console().print(f"edited at {done.place}")
     messages = console(stderr=True)
     for row in done.failed:
         which = "the batch" if row.edit is None else f"edit {row.edit}"
-        messages.print(f"{which} failed: {row.failure}", markup=False)
+        messages.print(f"{which} failed: {row.failure}")
     suite = " --suite sequence --out DIR" if done.sequential else " --out FRAME.parquet"
     messages.print(f"next: behemoth evaluate {done.out} --plan {plan}{suite}")

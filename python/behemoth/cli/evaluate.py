@@ -118,7 +118,6 @@ def _show_suite(found: SuiteResult, out: str) -> None:
     screen.print(
         f"{out}: suite {found.suite} of {found.source}, {found.frame.height:,} rows, "
         f"{found.seconds:.1f} s",
-        markup=False,
     )
     table = Table(box=None, pad_edge=False, show_edge=False)
     twin = ("twin",) if found.twin is not None else ()
@@ -138,7 +137,7 @@ def _show_suite(found: SuiteResult, out: str) -> None:
         screen.print("\nNot taken:")
         for reason in dict.fromkeys(taken.missing for taken in missing):
             names = ", ".join(taken.name for taken in missing if taken.missing == reason)
-            screen.print(f"  {names}: needs {reason}", markup=False)
+            screen.print(f"  {names}: needs {reason}")
 
 
 def _warn(lost: pl.DataFrame) -> None:
@@ -148,7 +147,6 @@ def _warn(lost: pl.DataFrame) -> None:
         messages.print(
             f"damage: {row['group']}: {row['lost']:,} of {row['known']:,} facts that were known "
             f"and should have stayed are gone ({row['share']:.0%})",
-            markup=False,
         )
 
 

@@ -117,7 +117,7 @@ def _show(found: GrammarCheck) -> None:
     from rich.table import Table
 
     out = console()
-    out.print(f"{found.name} ({found.language}): {found.about}", markup=False)
+    out.print(f"{found.name} ({found.language}): {found.about}")
     classes = ", ".join(f"{one['name']} {one['weight']:g}" for one in found.classes)
     size = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     size.add_row("names", f"{found.names:,}")
@@ -148,10 +148,10 @@ def _show(found: GrammarCheck) -> None:
     for row in found.joint:
         out.print(f"{row['statements']} joint statements of {', '.join(row['relations'])}")
     for text in found.samples:
-        out.print(f"\n{text}", markup=False)
+        out.print(f"\n{text}")
     messages = console(stderr=True)
     for line in found.ambiguities:
-        messages.print(f"behemoth: warning: {line}", markup=False)
+        messages.print(f"behemoth: warning: {line}")
 
 
 def _counts(written: int, held_out: int) -> str:

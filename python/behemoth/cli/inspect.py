@@ -98,7 +98,7 @@ def _show(report: Inspection) -> None:
     out.print(facts)
     out.print("\nSamples")
     for text in report.samples:
-        out.print(f"  {text}", markup=False)
+        out.print(f"  {text}")
     ledger = Table(box=None, padding=(0, 2, 0, 0), title="\nLedger", title_justify="left")
     for name in ("exposures", "facts", "sentences"):
         ledger.add_column(name, justify="right")

@@ -44,7 +44,7 @@ def methods(
                 # One broken method of another package must not take the others away.
                 if getattr(error, "name", None) == "torch":
                     raise
-                console(stderr=True).print(f"method {name} cannot be loaded: {error}", markup=False)
+                console(stderr=True).print(f"method {name} cannot be loaded: {error}")
                 continue
             rows.append(
                 {
@@ -75,6 +75,6 @@ def _check(name: str, json: bool) -> None:
     messages = console(stderr=True)
     broken = [promise for promise in found if promise.broken]
     for promise in broken:
-        messages.print(f"broken: {promise.name}: {promise.broken}", markup=False)
+        messages.print(f"broken: {promise.name}: {promise.broken}")
     if broken:
         raise typer.Exit(1)

@@ -86,7 +86,7 @@ def _warn(known: str, corpus: Corpus) -> None:
     asked, facts = frame["fact"].n_unique(), corpus.world.num_facts
     if "exact_match" in frame.columns and asked < facts:
         console(stderr=True).print(
-            f"{known} asks {asked:,} of {facts:,} facts: of the others none is edited", markup=False
+            f"{known} asks {asked:,} of {facts:,} facts: of the others none is edited"
         )
 
 
@@ -129,7 +129,6 @@ def _show(made: EditPlan, source: str, out: str, corpus: Corpus, *, to_edit: boo
             new = made.request.kind if row["new_object"] is None else row["new_object_name"]
             screen.print(
                 f"{row['subject_name']}, {row['relation_name']}: {row['old_object_name']} -> {new}",
-                markup=False,
             )
         if len(made) > _NAMED:
             screen.print("...")
@@ -137,7 +136,7 @@ def _show(made: EditPlan, source: str, out: str, corpus: Corpus, *, to_edit: boo
     if not to_edit:  # of a corpus there is nothing to edit yet
         run, first = "RUN", f"behemoth train {source} --out RUN, then "
     console(stderr=True).print(
-        f"next: {first}behemoth edit {run} --plan {out} --method NAME --out EDIT", markup=False
+        f"next: {first}behemoth edit {run} --plan {out} --method NAME --out EDIT"
     )
 
 

@@ -40,5 +40,4 @@ def pull(
         console().print(
             f"{done.directory}: {done.files:,} files, {bytes_text(done.bytes)}; fetched "
             f"{done.fetched:,}, {bytes_text(done.bytes_fetched)}, {done.seconds:.1f} s",
-            markup=False,
         )

@@ -47,5 +47,4 @@ def push(
         console().print(
             f"{done.url}: {done.files:,} files, {bytes_text(done.bytes)}; sent {done.sent:,}, "
             f"{bytes_text(done.bytes_sent)}, {done.seconds:.1f} s",
-            markup=False,
         )

@@ -33,7 +33,7 @@ def show_written(corpus: Corpus, written: Written, part: tuple[int, int]) -> Non
     out = console()
     out.print(table)
     for text in sample_text(corpus, 2):
-        out.print(f"sample     {text}", markup=False)
+        out.print(f"sample     {text}")
 
 
 def headline(written: Written, part: tuple[int, int]) -> str:

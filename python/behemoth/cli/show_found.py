@@ -61,7 +61,7 @@ def show_found(directory: str, found: dict[str, Any]) -> None:
     from rich.table import Table
 
     out = console()
-    out.print(f"{directory}: {found['is']}\n", markup=False)
+    out.print(f"{directory}: {found['is']}\n")
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     for name, value in found.items():
         if name != "is":

@@ -193,7 +193,7 @@ def add(
     if json:
         write_json(done.to_dict())
     else:
-        console().print(f"{study}: trial {done.id}, {done.label}, {done.status}", markup=False)
+        console().print(f"{study}: trial {done.id}, {done.label}, {done.status}")
         console(stderr=True).print(f"next: behemoth study report {study}")
     if done.status == "failed":
         raise typer.Exit(1)
@@ -315,14 +315,14 @@ def gates(given: dict[str, Any], json: bool) -> None:
 
 def _show_estimate(found: Estimate) -> None:
     screen = console()
-    screen.print(f"{found.name}: {found.question}" if found.question else found.name, markup=False)
+    screen.print(f"{found.name}: {found.question}" if found.question else found.name)
     finished = f" ({found.models_done} and {found.trials_done} of them finished)"
     screen.print(
         f"{found.models:,} models, {found.plans:,} plans of edits, {found.trials:,} trials"
         + (finished if found.models_done or found.trials_done else "")
     )
     for label, count in found.labels.items():
-        screen.print(f"  {label}: {count:,} trials", markup=False)
+        screen.print(f"  {label}: {count:,} trials")
     screen.print(
         f"{count_text(found.tokens)} tokens to train on, {found.edits:,} edits, "
         f"{count_text(found.steps)} edit steps"
@@ -347,7 +347,7 @@ def _show_result(result: StudyResult) -> None:
     )
     messages = console(stderr=True)
     for reason, labels in _grouped(result.failures).items():
-        messages.print(f"{len(labels)} failed ({labels[0]}): {reason}", markup=False)
+        messages.print(f"{len(labels)} failed ({labels[0]}): {reason}")
     messages.print(f"next: behemoth study report {result.out}")
 
 
@@ -361,11 +361,11 @@ def _show_gates(result: GatesResult) -> None:
 
     screen = console()
     for gate in result.gates:
-        screen.print(f"{gate.number}. {gate.title}: {gate.verdict}", markup=False)
-        screen.print(f"   setting: {gate.setting}", markup=False)
+        screen.print(f"{gate.number}. {gate.title}: {gate.verdict}")
+        screen.print(f"   setting: {gate.setting}")
         for one in gate.conditions:
-            screen.print(f"   {_condition_text(one)}", markup=False)
-        screen.print(f"   source: {gate.source}\n", markup=False)
+            screen.print(f"   {_condition_text(one)}")
+        screen.print(f"   source: {gate.source}\n")
     table = Table(box=None, pad_edge=False, show_edge=False)
     for column in ("gate", "claim", "verdict", "models", "trials", "left"):
         table.add_column(column, no_wrap=column == "verdict")
@@ -384,10 +384,10 @@ def _show_gates(result: GatesResult) -> None:
     verdicts = [state.verdict or _NOT_RUN for state in result.states]
     counts = {verdict: verdicts.count(verdict) for verdict in (*_COLOURS, _NOT_RUN)}
     told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
-    screen.print(f"\n{result.out}: {told or 'no gate'}, {clock_text(result.seconds)}", markup=False)
+    screen.print(f"\n{result.out}: {told or 'no gate'}, {clock_text(result.seconds)}")
     messages = console(stderr=True)
     for failure in result.failures:
-        messages.print(f"gate {failure.number} failed: {failure.reason}", markup=False)
+        messages.print(f"gate {failure.number} failed: {failure.reason}")
 
 
 def _condition_text(one: Held) -> str:

@@ -51,7 +51,7 @@ def train(given: dict[str, Any], json: bool) -> None:
     if json:
         write_json({"out": out, "vocabulary": made.size, "digest": made.digest})
     else:
-        console().print(f"{out}: {made.size:,} token ids", markup=False)
+        console().print(f"{out}: {made.size:,} token ids")
 
 
 @app.command("encode")
@@ -83,4 +83,4 @@ def encode(
     if json:
         write_json({"out": out, "tokens": tokens})
     else:
-        console().print(f"{out}: {tokens:,} tokens", markup=False)
+        console().print(f"{out}: {tokens:,} tokens")

@@ -67,7 +67,7 @@ def trace(
         _show(found, given["out"])
     messages = console(stderr=True)
     if lacking is not None:
-        messages.print(f"no chart: {lacking}", markup=False)
+        messages.print(f"no chart: {lacking}")
     for place in found.places[:1]:
         where = f"--set token={place.token} --set layers={place.layer} "
         messages.print(
@@ -139,7 +139,6 @@ def _show(found: Traced, out: str) -> None:
         screen.print(
             f"token={place.token} layers={place.layer}: the MLP there gives back "
             f"{place.effect:.3f} [{place.low:.3f}, {place.high:.3f}]",
-            markup=False,
         )
 
 

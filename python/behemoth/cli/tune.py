@@ -66,20 +66,18 @@ def _show(done: Tuned) -> None:
         f"{done.out}: {done.method}, {done.trials} trials ({done.carried_out} in this run), "
         f"score {done.score:.3f} in trial {done.trial}, {done.default_score:.3f} by default, "
         f"{done.seconds:.1f} s of edits",
-        markup=False,
     )
     legs = [f"{name} {'not taken' if value is None else f'{value:.3f}'}"
             for name, value in done.legs.items()]  # fmt: skip
     if legs:
-        screen.print(f"  harmonic mean of {', '.join(legs)}", markup=False)
+        screen.print(f"  harmonic mean of {', '.join(legs)}")
     for name, value in done.settings.items():
         shown = f"{value:.3g}" if isinstance(value, float) else value
-        screen.print(f"  {name} = {shown}", markup=False)
+        screen.print(f"  {name} = {shown}")
     messages = console(stderr=True)
     if done.flat is not None:
-        messages.print(f"nothing to choose by: {done.flat}", markup=False)
+        messages.print(f"nothing to choose by: {done.flat}")
     messages.print(
         f"next: behemoth edit RUN --plan PLAN --method {done.method} --set {done.out}/best.toml "
         "--out EDIT",
-        markup=False,
     )

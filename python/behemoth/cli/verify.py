@@ -48,9 +48,7 @@ def verify(
     _complain(found.bad, found.missing)
     unhashed: Sequence[str] = getattr(found, "unhashed", ())
     for name in unhashed:
-        console(stderr=True).print(
-            f"behemoth: {name}: not hashed: written by an earlier version", markup=False
-        )
+        console(stderr=True).print(f"behemoth: {name}: not hashed: written by an earlier version")
     if not found.ok:
         raise typer.Exit(1)
     if not json:
@@ -61,6 +59,6 @@ def verify(
 def _complain(bad: Sequence[dict[str, Any]], missing: Sequence[str]) -> None:
     messages = console(stderr=True)
     for row in bad:
-        messages.print(f"behemoth: error: {row['file']}: {row['reason']}", markup=False)
+        messages.print(f"behemoth: error: {row['file']}: {row['reason']}")
     for name in missing:
-        messages.print(f"behemoth: error: {name}: is missing", markup=False)
+        messages.print(f"behemoth: error: {name}: is missing")

@@ -228,7 +228,8 @@ def edit(
             require_weights(ran.directory, device, memory)
             model = ran.load_model(device)
             context = EditContext(ran.corpus, seed=seed, run=ran.directory)
-            most = 1 if sequential else stack_size(chosen, model, stack)
+            foresees = answers(chosen).foresees
+            most = foresees if sequential else stack_size(chosen, model, stack)
             most = fitting(chosen, model, plans, context, most, memory)
         record = replace(record, place=_place(chosen, model, record, ran.directory))
         with succession(place, EDIT, force=replaces):
@@ -348,7 +349,7 @@ class _Work:
         if self.record.checkpoints:
             context = self._context(silent)
             method, record = self.method, self.record
-            return carry_out_in_sequence(model, method, self.plan, context, record, self.step)
+            return carry_out_in_sequence(model, method, self.plan, context, record, self.step, most)
         begin = time.perf_counter()
         total = len(self.plan)
         single = self.record.single

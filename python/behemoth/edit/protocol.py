@@ -243,8 +243,11 @@ class Foreseeing(Protocol):
         """The delta of the next plan."""
         ...
 
-    def ahead(self, plans: Sequence[EditPlan]) -> None:
-        """Which plans come next, in their order, each with the deltas before it in the model."""
+    def ahead(self, plans: Sequence[EditPlan], most: int) -> None:
+        """Which plans come next, in their order, each with the deltas before it in the model.
+
+        No more than `most` of them fit at once.
+        """
         ...
 
 
@@ -287,6 +290,11 @@ class Answers:
         """What one plan costs; by default `steps` of the settings, or 20, of 8 rows each."""
         own = self._own("effort")
         return Effort(getattr(self.method, "steps", 20), 8) if own is None else own()
+
+    @property
+    def foresees(self) -> int:
+        """How many of the next plans of a sequence it works on at once; see `Foreseeing`."""
+        return int(getattr(self.method, "foresees", 1))
 
     def stack_bytes(self, model: nn.Module, count: int) -> int:
         """Bytes that so many plans take at once, beside the model.

@@ -13,7 +13,7 @@ from behemoth.support.fields import made
 
 from .protocol import EditMethod
 
-__all__ = ["get_method", "method_names", "method_type"]
+__all__ = ["check_settings", "get_method", "method_names", "method_type"]
 
 ENTRY_POINTS = "behemoth.methods"
 
@@ -73,6 +73,19 @@ def method_type(name: str) -> type[EditMethod]:
     raise ArgumentError.unknown("method", name, names)
 
 
+def check_settings(settings: Mapping[str, object], name: str) -> None:
+    """Refuse names that are no settings of a method.
+
+    Raises
+    ------
+    ArgumentError
+        For an unknown method, or with the settings that it has.
+    """
+    kind: Any = method_type(name)
+    known = [field.name for field in fields(kind) if field.init]
+    check_keys(settings, known, f"no setting of {name}")
+
+
 def get_method(
     name: str, settings: Mapping[str, object] | None = None, *, text: bool = False
 ) -> EditMethod:
@@ -96,9 +109,7 @@ def get_method(
     kind = method_type(name)
     if not isinstance(settings, Mapping | None):
         raise ArgumentError("settings", settings, "a mapping of names to values")
-    own: Any = kind
-    known = [field.name for field in fields(own) if field.init]
-    check_keys(settings or {}, known, f"no setting of {name}")
+    check_settings(settings or {}, name)
     try:
         return made(kind, settings or {}, text=text)
     except ArgumentError:

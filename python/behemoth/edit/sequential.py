@@ -73,6 +73,7 @@ def carry_out_in_sequence(
     context: EditContext,
     record: EditRecord,
     step: Step,
+    together: int = 1,
 ) -> float:
     """Make the edits that are missing, and keep the sums; gives the seconds it took.
 
@@ -88,6 +89,8 @@ def carry_out_in_sequence(
         Whose directory is written; it is written itself when the first edit is there.
     step : callable
         Called with (edits made, edits).
+    together : int
+        Plans that fit at once, for what looks ahead.
     """
     begin = time.perf_counter()
     singles = plan.singles()
@@ -100,7 +103,7 @@ def carry_out_in_sequence(
         for end in _ends(record.checkpoints, done, len(singles)):
             sums.settle()
             if isinstance(delta_of, Foreseeing):
-                delta_of.ahead(singles[done:end])
+                delta_of.ahead(singles[done:end], together)
             for place in range(done, end):
                 delta = delta_of(singles[place])
                 if delta.failure is None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from behemoth.support.errors import ArgumentError, check_keys
+from behemoth.support.errors import ArgumentError
 from behemoth.support.fields import made, read_text
 
-from .registry import method_type
+from .registry import check_settings, method_type
 
 __all__ = ["Tuning", "read_settings", "read_tuning", "read_words"]
 
@@ -85,9 +85,8 @@ def read_words(words: Mapping[str, str], name: str) -> dict[str, Any]:
     ArgumentError
         For an unknown method or setting, or a text that is no value of it.
     """
-    kind = method_type(name)
-    check_keys(words, [field.name for field in fields(kind) if field.init])  # type: ignore[arg-type]
-    hints = get_type_hints(kind)
+    check_settings(words, name)
+    hints = get_type_hints(method_type(name))
     return {key: read_text(key, text, hints[key]) for key, text in words.items()}
 
 

@@ -73,9 +73,9 @@ def read_edits(
         return Edits(facts, new, facts[:0])
     objects = pl.DataFrame({"relation": facts.relation, "object": table["object"]})
     given = _numbered(corpus, objects)["object"].cast(pl.Int64)
-    known = given.fill_null(-1).to_numpy()
-    drawn = new_objects(structure, request, facts, known)
-    new = np.where(given.is_not_null().to_numpy(), known, drawn)
+    said = given.fill_null(-1).to_numpy()
+    drawn = new_objects(structure, request, facts, said)
+    new = np.where(given.is_not_null().to_numpy(), said, drawn)
     bad = (new < 0) | (new >= structure.objects[facts.relation]) | (new == facts.object)
     for relation in distinct(facts.relation):
         mine = facts.relation == relation
@@ -92,7 +92,9 @@ def read_edits(
 
 
 def _check_target(structure: Structure, request: EditRequest, facts: Facts) -> None:
-    """Refuse facts of a kind that the request does not edit."""
+    """Refuse facts of another kind than one that is asked for: by itself a table may name any."""
+    if request.target == "subject":
+        return
     allowed = structure.targets(request)
     other = facts.relation[~np.isin(facts.relation, np.array(allowed, np.uint32))]
     if len(other):

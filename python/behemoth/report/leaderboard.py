@@ -12,7 +12,7 @@ import polars as pl
 
 from behemoth.evaluate.suites.score import LEGS
 from behemoth.study.analysis.leaderboard import FEWEST, SHOWN, Board, boards
-from behemoth.study.analysis.learnt import LEARNT, learnt
+from behemoth.study.analysis.learnt import LEARNT, learnt, recalled
 from behemoth.study.results import Results
 
 from .charts.pareto import pareto
@@ -134,7 +134,7 @@ def leaderboard_of(
     counts = [
         ("models edited", f"{models.height:,}"),
         ("clusters (world, init)", str(models.select("world_seed", "seed").unique().height)),
-        ("written facts recalled before", _spread(_recalled(recall))),
+        ("written facts recalled before", _spread(recalled(recall)["recall"])),
         ("trials", f"{len(results.done):,}"),
         ("methods", f"{apart:,}"),
         ("time of work", duration(sum(results.seconds.values()))),
@@ -154,12 +154,6 @@ def leaderboard_of(
         command=COMMAND,
         learnt=learnt(results.edits.collect(), suites, recall),
     )
-
-
-def _recalled(recall: pl.DataFrame) -> pl.Series:
-    """The share of the facts that are written that each model said."""
-    written = recall.filter(pl.col("exposures") > 0)
-    return written.group_by("model").agg(pl.col("exact_match").mean())["exact_match"]
 
 
 def _spread(values: pl.Series) -> str:

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import polars as pl
 
-from behemoth._gen import digest_file
 from behemoth.edit.protocol import EditContext, EditMethod, answers, settings_of
 from behemoth.edit.registry import get_method, method_names
 from behemoth.edit.search import Searched
@@ -35,7 +34,6 @@ from behemoth.support.locks import lock
 from behemoth.support.progress import Looking, task
 from behemoth.train import train
 from behemoth.train.run import Run, read_run
-from behemoth.train.subject import WEIGHTS
 
 from .record import Tried, TuningDirectory
 from .sampler import suggested
@@ -186,7 +184,7 @@ def tune(
         directory.begin(
             {"method": method, "objective": objective, "spec_hash": run.corpus.spec_hash,
              "plan_hash": plan.plan_hash, "rows": rows, "seed": seed,
-             "weights": digest_file(run.directory / WEIGHTS), "settings": settings_of(chosen),
+             "weights": run.weights_digest(), "settings": settings_of(chosen),
              "searched": {name: repr(one) for name, one in sorted(searched.items())}}
         )  # fmt: skip
         done = directory.tried()

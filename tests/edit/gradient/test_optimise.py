@@ -46,9 +46,7 @@ def test_a_stack_gives_what_one_at_a_time_gives(name, model, plans, context):
         assert losses[0] == pytest.approx(losses[1], rel=1e-7, abs=1e-9)
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in TYPES if issubclass(TYPES[name], GradientMethod)]
-)
+@pytest.mark.parametrize("name", GRADIENT)
 def test_a_method_says_how_many_rows_it_takes_forward(name, model, plan_of, context, monkeypatch):
     taken = []
 
@@ -230,9 +228,6 @@ def test_answers_of_several_tokens(model, plan_of, context):
 def test_a_kind_that_a_method_cannot_do_is_said_before_any_work(model, plan_of, context):
     with pytest.raises(ValueError, match="got edits of kind remap, allowed: for refusal"):
         get_method("refusal").apply(model, [plan_of(0)], context)
-
-
-GRADIENT = [name for name, kind in TYPES.items() if issubclass(kind, GradientMethod)]
 
 
 @pytest.mark.parametrize("name", GRADIENT)

@@ -187,7 +187,7 @@ def carried_out(method, model, plans, context, ahead):
     going = method.in_sequence(model, context)
     assert isinstance(going, Foreseeing)
     if ahead:
-        going.ahead(plans)
+        going.ahead(plans, method.foresees)
     deltas = []
     with ExitStack() as applied:
         for plan in plans:

@@ -1,4 +1,4 @@
-"""What measures can be: every measure of the suites has a range."""
+"""What measures can be: metrics, what is judged and what boards show have a range."""
 
 import math
 

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Grace"]
 
-_TOGETHER = 32  # edits of a sequence whose values are found at once, at most
 _WORDINGS = 4  # of an edited fact, at most as a rule
 _SENTENCE = 8  # tokens
 _ACTIVATIONS = 68  # bytes for each token and unit of width, see locate/method.py
@@ -63,6 +62,8 @@ class Grace:
     epsilon: float = 0.2
     stop_loss: float = 0.05
 
+    foresees: ClassVar[int] = 32
+    """Edits of a sequence whose values are found at once, at most."""
     usual: ClassVar[str] = "at the tokens before the answer's, the layer before the last"
     published: ClassVar[str] = "the input's last token, layer 35 of 48"
     info: ClassVar[MethodInfo] = MethodInfo(
@@ -143,16 +144,17 @@ class _Sequence:
         self.entries = Entries()
         self._coming: deque[EditPlan] = deque()
         self._found: deque[tuple[EditDelta, Entries]] = deque()
-        self._together = 1
+        self._most = self._together = 1
 
-    def ahead(self, plans: Sequence[EditPlan]) -> None:
+    def ahead(self, plans: Sequence[EditPlan], most: int) -> None:
         """These come next."""
-        self._coming, self._together = deque(plans), _TOGETHER
+        self._coming, self._most = deque(plans), most
+        self._together = most
         self._found.clear()
 
     def __call__(self, plan: EditPlan) -> EditDelta:
         if not (self._coming and self._coming[0] is plan):
-            self.ahead([plan])
+            self.ahead([plan], 1)
         if not self._found:
             self._search()
         self._coming.popleft()
@@ -194,7 +196,7 @@ class _Sequence:
                     # Those behind it found its entries in the codebook, which do not stay there.
                     self._found[-1] = delta, self._before(len(self._found) - 1)
                     break
-        self._together = min(_TOGETHER, 2 * len(self._found))
+        self._together = min(self._most, 2 * len(self._found))
 
     def _before(self, place: int) -> Entries:
         return self._found[place - 1][1] if place else self.entries

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import polars as pl
 
-__all__ = ["ENOUGH", "LEARNT", "learnt"]
+__all__ = ["ENOUGH", "LEARNT", "learnt", "recalled"]
 
 ENOUGH = 0.5
 """The share of the edited facts from which on a world counts as learnt."""
@@ -50,13 +50,8 @@ def learnt(edits: pl.DataFrame, suites: pl.DataFrame, recall: pl.DataFrame) -> p
         .join(asked, on="trial")
         .unique(["suite", "grammar", "planned", "model", "fact", "link"])
     )
-    of_model = (
-        recall.filter(pl.col("exposures") > 0)
-        .group_by("model")
-        .agg(pl.col("exact_match").mean().alias("recall"))
-    )
     by = ["suite", "grammar", "planned"]
-    models = facts.select(*by, "model").unique().join(of_model, on="model", how="left")
+    models = facts.select(*by, "model").unique().join(recalled(recall), on="model", how="left")
     means = models.group_by(by).agg(pl.len().alias("models"), pl.col("recall").mean())
     return (
         facts.group_by(by)
@@ -70,3 +65,9 @@ def learnt(edits: pl.DataFrame, suites: pl.DataFrame, recall: pl.DataFrame) -> p
         .sort("suite", "grammar", "edits", nulls_last=False)
         .select(pl.col(name).cast(dtype) for name, dtype in LEARNT.items())
     )
+
+
+def recalled(recall: pl.DataFrame) -> pl.DataFrame:
+    """The share of the facts that are written that each model said: model, recall."""
+    written = recall.filter(pl.col("exposures") > 0)
+    return written.group_by("model").agg(pl.col("exact_match").mean().alias("recall"))
