@@ -91,6 +91,45 @@ def test_verify_looks_into_the_store(url, run, directory, cache, files):
     assert bh.load(url).spec_hash  # the copy is what was sent
 
 
+def test_the_first_verify_fetches_once_and_none_leaves_its_room(
+    url, directory, cache, files, monkeypatch
+):
+    from behemoth.store.objects import Objects
+
+    fetched, fetch = [], Objects.fetch
+
+    def noted(self, name, file, size, moved):
+        before = file.stat().st_size if file.exists() else 0
+        fetch(self, name, file, size, moved)
+        if file.stat().st_size > before:  # what is whole already is asked for no byte
+            fetched.append(name)
+
+    monkeypatch.setattr(Objects, "fetch", noted)
+    assert not list(cache.rglob("manifest.json"))
+    assert bh.verify(url).ok
+    assert sorted(fetched) == sorted(files(directory))
+    assert len(fetched) == len(set(fetched))
+    assert not list(cache.rglob(".pulling"))
+    fetched.clear()
+    assert bh.verify(url).ok  # of a copy that is whole
+    assert sorted(fetched) == sorted(files(directory))
+    assert not list(cache.rglob(".pulling"))
+
+
+@pytest.mark.parametrize("damage", ["missing", "shorter", "flipped"])
+def test_a_verify_that_finds_damage_keeps_nothing_of_what_it_fetched(url, cache, damage):
+    place = places.open_place("url", url)
+    data = bytearray(place.read("tokens/00001.bin"))
+    data[7] ^= 1
+    if damage == "missing":
+        place.remove(["tokens/00001.bin"])
+    else:
+        place.write("tokens/00001.bin", bytes(data if damage == "flipped" else data[:-1]))
+    assert not bh.verify(url).ok
+    assert not list(cache.rglob(".pulling"))
+    assert not list(cache.rglob("*.bin"))
+
+
 def test_verify_mends_a_damaged_copy(url, directory, cache, monkeypatch):
     from behemoth.store.objects import Objects
 

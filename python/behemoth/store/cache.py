@@ -40,7 +40,8 @@ def copy_of(argument: str, url: str, progress: Looking = None) -> Path:
     with lock_folder(target):
         if stamp.is_file() and stamp.read_bytes() == mark and _has_sizes(target, ledger):
             return target
-        _update(place, ledger, target, progress)
+        _make_ready(ledger, target)
+        _complete(place, ledger, target, progress)
     return target
 
 
@@ -57,20 +58,22 @@ def verified_copy_of(argument: str, url: str, progress: Looking = None) -> tuple
     place, ledger = source_of(argument, url)
     target = _copy(argument, url)
     with lock_folder(target):
-        (target / COPY).unlink(missing_ok=True)
-        if not _is_same(target, ledger):
-            clear(target)
+        _make_ready(ledger, target)
         found = look(place, ledger, target, progress)
         if found.ok:
-            _update(place, ledger, target, progress)
+            _complete(place, ledger, target, progress)
     return target, found
 
 
-def _update(place: Place, ledger: Ledger, target: Path, progress: Looking) -> None:
-    """Hold a copy to its digests, and bring what is not there; to be called under its lock."""
+def _make_ready(ledger: Ledger, target: Path) -> None:
+    """Take the mark off a copy, and empty one of something else; to be called under its lock."""
     (target / COPY).unlink(missing_ok=True)
     if not _is_same(target, ledger):
         clear(target)
+
+
+def _complete(place: Place, ledger: Ledger, target: Path, progress: Looking) -> None:
+    """Hold a copy to its digests, bring what is not there, and mark it; called under its lock."""
     bring(place, ledger, target, progress)
     write_bytes(target / COPY, digest(ledger.to_bytes()).encode())
 

@@ -179,8 +179,8 @@ def look(place: Place, ledger: Ledger, target: Path, progress: Looking = None) -
     place : Place
     ledger : Ledger
     target : Path
-        Where a copy is to be. What is whole in the store and not there is kept for `bring`, which
-        fetches it no second time.
+        Where a copy is to be. Where all is whole in the store, what is not there is kept for
+        `bring`, which fetches it no second time; where it is not, nothing is kept.
     progress : callable or Progress, optional
 
     Returns
@@ -198,7 +198,8 @@ def look(place: Place, ledger: Ledger, target: Path, progress: Looking = None) -
             found.bad.append({"file": name, "reason": reason})
         else:
             whole.append(name)
-    (target / _ROOM).mkdir(parents=True, exist_ok=True)
+    room = target / _ROOM
+    room.mkdir(parents=True, exist_ok=True)
 
     def work(name: str, moved: Moved) -> None:
         entry, half = ledger.files[name], _half(target, name, ledger.files[name])
@@ -215,6 +216,8 @@ def look(place: Place, ledger: Ledger, target: Path, progress: Looking = None) -
     with task(progress, "fetching", "bytes") as step:
         carry_out(whole, work, workers=WORKERS, told=lambda moved: step(moved, found.bytes))
     found.bad.sort(key=lambda row: row["file"])
+    if not found.ok or not any(room.iterdir()):
+        shutil.rmtree(room)
     return found
 
 
