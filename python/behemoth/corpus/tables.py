@@ -9,7 +9,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from behemoth.support.checks import path_of, whole_number
+from behemoth.support.checks import in_the_way, path_of, whole_number
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.files import replacing, write_bytes
 from behemoth.support.locks import lock_folder
@@ -189,7 +189,7 @@ def import_(
 
 def _check(directory: Path, spec: str, force: bool) -> None:
     """Refuse a directory that is not ours to write into."""
-    if directory.exists() and not directory.is_dir():
+    if in_the_way(directory):
         raise ArgumentError("out", f"{fspath(directory)}, a file", "a new or empty directory")
     if other := foreign(directory, SPEC):
         raise CorpusError(

@@ -23,7 +23,7 @@ from typing import Any, Literal
 import numpy as np
 
 from behemoth._gen import digest_file
-from behemoth.support.checks import is_url, path_of, whole_number
+from behemoth.support.checks import in_the_way, is_url, path_of, whole_number
 from behemoth.support.digests import FILES as _SUMMED, digests, read_sealed, sealed
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import as_json, replacing, write_bytes
@@ -237,7 +237,7 @@ def write(
 ) -> Written:
     """Write the shards of a part and, with part 0 and `companions`, all that lies beside them."""
     check_written(part, probes)
-    if out.exists() and not out.is_dir():
+    if in_the_way(out):
         raise ArgumentError("out", f"{out}, a file", "a new or empty directory")
     if corpus._text is not None:
         corpus._text.check(corpus)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from behemoth._gen import digest, digest_file
 from behemoth.delta.delta import EditDelta
 from behemoth.store.source import at_hand
-from behemoth.support.checks import is_url, url_or_none
+from behemoth.support.checks import in_the_way, is_url, url_or_none
 from behemoth.support.digests import no_record, read_sealed, sealed
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.fields import made
@@ -317,7 +317,7 @@ def read_edit(directory: str | PathLike[str], url: str | None = None) -> EditRec
 def check_place(record: EditRecord, force: bool) -> bool:
     """Refuse a place that is not ours to write; say whether an edit there is replaced."""
     place = record.directory
-    if place.exists() and not place.is_dir():
+    if in_the_way(place):
         raise ArgumentError("out", f"{place}, a file", "a new or empty directory")
     if other := foreign(place, EDIT):
         raise CorpusError(

@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 
 from behemoth.corpus.corpus import Corpus
-from behemoth.support.checks import path_of
+from behemoth.support.checks import in_the_way, path_of
 from behemoth.support.digests import FILES, SEAL, check, digests, no_record, sealed, unsealed
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.files import replacing, write_bytes
@@ -363,7 +363,7 @@ def _filled(column: pl.Series, value: int | str) -> pl.Series:
 
 def _is_there(place: Path, plan_hash: str, force: bool) -> bool:
     """Refuse a place that is not ours to write; say whether it holds this plan already."""
-    if place.exists() and not place.is_dir():
+    if in_the_way(place):
         raise ArgumentError("out", f"{place}, a file", "a new or empty directory")
     if other := foreign(place, PLAN):
         raise CorpusError(

@@ -9,7 +9,7 @@ from os import PathLike, fspath
 from pathlib import Path
 
 from behemoth._gen import digest, digest_file
-from behemoth.support.checks import path_of
+from behemoth.support.checks import in_the_way, path_of
 from behemoth.support.digests import Checked
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import sync, write_bytes
@@ -278,7 +278,7 @@ def _is_there(path: Path, entry: Entry) -> bool:
 def _check(target: Path, ledger: Ledger) -> None:
     """Refuse a directory that holds anything but this, whole or begun."""
     allowed = "a new or empty directory, or one that was pulled from there"
-    if target.exists() and not target.is_dir():
+    if in_the_way(target):
         raise ArgumentError("directory", f"{fspath(target)}, a file", allowed)
     if is_begun(target, ledger):
         return

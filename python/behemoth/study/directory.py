@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 
 from behemoth.study.file.identity import FORMAT
 from behemoth.study.records import ModelRecord, StudyRecord, TrialRecord
-from behemoth.support.checks import path_of
+from behemoth.support.checks import in_the_way, path_of
 from behemoth.support.digests import damaged, digests, no_record, read_sealed, sealed
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import as_json, write_bytes
@@ -94,7 +94,7 @@ class StudyDirectory:
         ArgumentError
         """
         allowed = "a new or empty directory, or one of this study"
-        if self.path.exists() and not self.path.is_dir():
+        if in_the_way(self.path):
             raise ArgumentError("out", f"{fspath(self.path)}, a file", allowed)
         if not self.path.is_dir() or not any(self.path.iterdir()):
             return

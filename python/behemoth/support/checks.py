@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import errno
 import re
+import stat
 from numbers import Integral
 from os import PathLike
 from pathlib import Path
 
 from .errors import ArgumentError
 
-__all__ = ["is_url", "path_of", "url_or_none", "whole_number"]
+__all__ = ["in_the_way", "is_url", "path_of", "url_or_none", "whole_number"]
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+
+def in_the_way(path: Path) -> bool:
+    """Whether something is at a path that is no directory.
+
+    Looked at once: of two looks, one whether it is there and one what it is, the second may find
+    nothing where several processes make a directory at a time, and would call it a file.
+    """
+    try:
+        return not stat.S_ISDIR(path.stat().st_mode)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            return False
+        raise
 
 
 def is_url(value: object) -> bool:

@@ -11,6 +11,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from .checks import in_the_way
+
 # What file systems say that have no locks, or none of folders.
 _WITHOUT = {errno.EBADF, errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL}
 
@@ -106,7 +108,7 @@ def holder(path: Path) -> str:
 @contextmanager
 def lock_folder(path: Path, *, shared: bool = False, wait: bool = True) -> Generator[Held]:
     """Hold a lock on a folder; one that is not there is made, and goes if it stays empty."""
-    if path.exists() and not path.is_dir():  # which its user has words for
+    if in_the_way(path):  # which its user has words for
         yield Held(True, real=False)
         return
     made = [place for place in (path, *path.parents) if not place.exists()]

@@ -28,7 +28,7 @@ from behemoth.evaluate.suites.suite import MissingError
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.plan.request import EditRequest
-from behemoth.support.checks import path_of, whole_number
+from behemoth.support.checks import in_the_way, path_of, whole_number
 from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.locks import lock
 from behemoth.support.progress import Looking, task
@@ -240,7 +240,7 @@ def _flat(done: Sequence[Tried]) -> str | None:
 
 
 def _made(place: Path) -> Path:
-    if place.exists() and not place.is_dir():
+    if in_the_way(place):
         raise ArgumentError("out", f"{fspath(place)}, a file", "a new or empty directory")
     place.mkdir(parents=True, exist_ok=True)
     return place

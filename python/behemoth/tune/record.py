@@ -26,6 +26,7 @@ from typing import Any
 import polars as pl
 
 from behemoth.edit.settings import Tuning
+from behemoth.support.checks import in_the_way
 from behemoth.support.digests import no_record
 from behemoth.support.errors import ArgumentError
 from behemoth.support.fields import made
@@ -100,7 +101,7 @@ class TuningDirectory:
         place, file = self.path, self.path / "tuning.json"
         for folder in (place, self._trial(0).parent):  # under a lock: nobody else is at work
             sweep_folder(folder)
-        if place.exists() and not place.is_dir():
+        if in_the_way(place):
             raise ArgumentError("out", f"{fspath(place)}, a file", "a new or empty directory")
         if file.is_file():
             there = _flat(_read(file))

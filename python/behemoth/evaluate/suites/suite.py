@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from behemoth.support.checks import in_the_way
 from behemoth.support.digests import no_record
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import as_json, replacing, write_bytes
@@ -290,7 +291,7 @@ def _taken(row: dict[str, Any]) -> Taken:
 def check_out(out: str | PathLike[str], force: bool) -> None:
     """Refuse a place that holds something else, or a result without `force`."""
     place = Path(out)
-    if place.exists() and not place.is_dir():
+    if in_the_way(place):
         raise ArgumentError("out", fspath(out), "a new or empty directory")
     if not place.is_dir():
         return

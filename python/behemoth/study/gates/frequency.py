@@ -137,5 +137,5 @@ class Doses:
             "Facts that were said more often take more steps to change.",
             log=True,
             missing="half of the known facts are not changed by the last step",
-            note=f"A model's median is of {min(edits)} to {max(edits)} facts.",
+            note=f"A model's median is of {min(edits)} to {max(edits)} facts." if edits else "",
         )

@@ -17,6 +17,7 @@ from behemoth.study.file.units import ModelUnit, TrialUnit
 from behemoth.study.work.cost import Estimator
 from behemoth.study.work.engine import Engine
 from behemoth.study.work.schedule import Work
+from behemoth.support.checks import in_the_way
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import as_json, write_bytes
 from behemoth.support.locks import lock
@@ -309,7 +310,7 @@ def _states(
 
 def _before(path: Path) -> dict[int, dict[str, Any]]:
     """Records of earlier runs, by number."""
-    if path.exists() and not path.is_dir():
+    if in_the_way(path):
         raise ArgumentError("out", fspath(path), "a directory")
     if not path.is_dir() or not {entry.name for entry in path.iterdir()} - {".lock"}:
         return {}
