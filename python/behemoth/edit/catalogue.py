@@ -6,15 +6,12 @@ holds the file to it.
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from behemoth.plan.request import KINDS
-from behemoth.support.files import write_bytes
-from behemoth.support.pages import between
+from behemoth.support.pages import between, linked, renew
 
 from .protocol import changes_of, settings_of
 from .registry import _OWN, method_type
@@ -35,9 +32,7 @@ def catalogue() -> str:
         kinds = ", ".join(known for known in KINDS if known in info.kinds)
         stacks = "yes" if info.stacks else "no"
         every = "all" if len(info.kinds) == len(KINDS) else kinds
-        source = re.sub(
-            r"arXiv (\d{4}\.\d{5})", r"[arXiv \1](https://arxiv.org/abs/\1)", info.source
-        )
+        source = linked(info.source)
         rows.append(
             f"| `{name}` | {info.family} | {changes_of(kind)} | {every} | {stacks} | {source} |"
         )
@@ -68,8 +63,7 @@ def _text(value: Any) -> str:
 
 def main(arguments: Sequence[str]) -> None:
     """Write the table into a page, by name."""
-    page = Path(arguments[0])
-    write_bytes(page, renewed(page.read_text(encoding="utf-8")).encode())
+    renew(arguments[0], renewed)
 
 
 if __name__ == "__main__":

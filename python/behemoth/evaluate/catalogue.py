@@ -11,15 +11,13 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
 
 from behemoth.support.errors import ArgumentError
-from behemoth.support.files import write_bytes
-from behemoth.support.pages import between
+from behemoth.support.pages import between, linked, renew
 
 from .suites.run import SUITES
 
@@ -108,9 +106,7 @@ def catalogue() -> str:
             name, meaning = (
                 text.replace(str(_LEVEL), "N") for text in (measure.name, measure.meaning)
             )
-            said = re.sub(
-                r"arXiv (\d{4}\.\d{5})", r"[arXiv \1](https://arxiv.org/abs/\1)", meaning
-            ).replace("|", r"\|")
+            said = linked(meaning).replace("|", r"\|")
             read = _read(suite.name, name)
             beside = f" (v{measure.version})" if measure.version > 1 else ""
             lines.append(f"| `{name}`{beside} | {said} | {read.range} | {read.better} |")
@@ -138,8 +134,7 @@ def renewed(text: str) -> str:
 
 def main(arguments: Sequence[str]) -> None:
     """Write the tables into a page, by name."""
-    page = Path(arguments[0])
-    write_bytes(page, renewed(page.read_text(encoding="utf-8")).encode())
+    renew(arguments[0], renewed)
 
 
 if __name__ == "__main__":

@@ -16,12 +16,12 @@ from behemoth.train.subject import is_model
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-__all__ = ["foreign_delta", "weights_digest"]
+__all__ = ["foreign_delta", "weights_id"]
 
 _ALLOWED = "a model of transformers (config.json and safetensors)"
 
 
-def weights_digest(model: str | PathLike[str]) -> str:
+def weights_id(model: str | PathLike[str]) -> str:
     """What the weights of a saved model are known by: 16 hexadecimal digits.
 
     Raises

@@ -98,14 +98,14 @@ def test_it_stays_when_the_study_is_run_or_merged(copy, study, theirs, in_proces
 def test_what_another_adds_meanwhile_stays(copy, theirs, monkeypatch):
     from behemoth.study.work import add
 
-    digest = add.weights_digest
+    digest = add.weights_id
 
     def meanwhile(model):
-        monkeypatch.setattr(add, "weights_digest", digest)
+        monkeypatch.setattr(add, "weights_id", digest)
         add_model(copy, theirs, name="others", **ids(copy))
         return digest(model)
 
-    monkeypatch.setattr(add, "weights_digest", meanwhile)
+    monkeypatch.setattr(add, "weights_id", meanwhile)
     add_model(copy, theirs, name="theirs", **ids(copy))
     assert {row.label for row in StudyDirectory(copy).read().trials} == {"ft", "others", "theirs"}
     assert set(Results.open(copy).suites.collect()["label"]) == {"ft", "others", "theirs"}

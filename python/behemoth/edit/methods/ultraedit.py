@@ -116,10 +116,8 @@ class _Sequence:
 
         method = self.method
         check_kinds(method, [plan])
-        imagined = None
-        if not self.seen:
-            imagined = _imagined(plan, method.imagined, self.context.seed)
-        if imagined is not None:
+        seed = self.context.seed
+        if not self.seen and (imagined := _imagined(plan, method.imagined, seed)) is not None:
             self._see(_features(self.model, imagined, method.modules(self.model)))
         rows = edit_rows_of(plan, "answer")
         features = _features(self.model, rows, method.modules(self.model))
@@ -153,7 +151,7 @@ class _Sequence:
             method=method.info.name,
             settings=settings_of(method),
             plan_hash=plan.plan_hash,
-            seed=self.context.seed,
+            seed=seed,
             failure=failure,
         )
 
@@ -259,12 +257,12 @@ def _imagined(plan: EditPlan, most: int, seed: int) -> Rows | None:
     """
     import polars as pl
 
-    from behemoth.edit.batch import Order, retain_rows_of, rows_of
+    from behemoth.edit.batch import Order, rows_of
 
     rows = plan.training.filter(pl.col("role") != "edit")
     if not rows.height:
         return None
-    drawn = Order(retain_rows_of(plan).weight, plan, seed, 1).take(min(most, rows.height))
+    drawn = Order(rows_of(rows).weight, plan, seed, 1).take(min(most, rows.height))
     rows = rows[drawn.unique().tolist()]
     answers = rows["answer"].to_list()
     others = []

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from behemoth.edit.protocol import EditContext, EditKind, Goal, MethodInfo
 from behemoth.edit.registry import get_method
-from behemoth.evaluate.foreign import foreign_delta, weights_digest
+from behemoth.evaluate.foreign import foreign_delta, weights_id
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.study.directory import StudyDirectory, StudyError
 from behemoth.study.file.measure import Measure
@@ -100,9 +100,7 @@ def add_model(
     beside = _beside(directory, about, run, plan)
     measured = Measure.from_dict(beside.measure)
     forgets = get_method(beside.method, beside.settings).info.forgets(nameless=True)
-    method: Any = _Foreign(
-        fspath(model), weights_digest(model), name, "forget" if forgets else "flip"
-    )
+    method: Any = _Foreign(fspath(model), weights_id(model), name, "forget" if forgets else "flip")
     choice = MethodChoice(name, name, method, {})
     made = EditPlan.load(directory.plan(plan))
     unit = TrialUnit.of(
