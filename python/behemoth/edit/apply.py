@@ -24,7 +24,7 @@ from behemoth.support.progress import Looking, Step, silent, task
 from behemoth.support.replacement import recover, succession
 from behemoth.train.device import find_device, is_out_of_memory
 from behemoth.train.room import require_weights
-from behemoth.train.run import Run, read_subject
+from behemoth.train.run import Run, read_model_source
 
 from .protocol import EditContext, EditMethod, answers, settings_of
 from .record import EDIT, EditRecord, FailedEdit, check_place, source_of, told_edits
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
-    from behemoth.train.subject import Subject
+    from behemoth.train.model_source import ModelSource
 
 __all__ = ["Edited", "edit"]
 
@@ -183,7 +183,7 @@ def edit(
     if device is not None:
         find_device(str(device))
     with renamed(directory="run"):
-        ran = read_subject(run, corpus)
+        ran = read_model_source(run, corpus)
     chosen = _chosen(method, settings, ran.directory)
     made = EditPlan.of(plan)
     checkpoints = _checkpoints(single, sequential, checkpoint_at, len(made))
@@ -331,7 +331,7 @@ def _chosen(
 class _Work:
     """One call's deltas, made and saved stack by stack."""
 
-    run: Subject
+    run: ModelSource
     plan: EditPlan
     method: EditMethod
     record: EditRecord

@@ -32,7 +32,7 @@ from behemoth.support.checks import path_of, whole_number
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.files import replacing
 from behemoth.support.progress import Looking, Step, silent, task
-from behemoth.train.run import read_subject
+from behemoth.train.run import read_model_source
 
 from .clusters import interval, resampled_weights
 
@@ -154,7 +154,7 @@ def trace(
         what = "holds something" if place.is_dir() else "is a file"
         raise CorpusError(f"{fspath(place)} {what}; allowed: a new or empty directory")
     with renamed(directory="run"):
-        ran = read_subject(run, corpus)
+        ran = read_model_source(run, corpus)
     made = EditPlan.of(plan)
     made.check(ran.corpus)
     model = ran.load_model(device)

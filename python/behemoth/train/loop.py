@@ -36,6 +36,7 @@ from .errors import ElsewhereError, Interrupted, TrainError
 from .flops import peak_flops, token_flops
 from .interrupts import interruptible
 from .metrics import Metrics, write_parquet
+from .model_source import model_of
 from .probing import probed_facts, recall_by_exposures
 from .report import Report
 from .result import TrainResult
@@ -43,7 +44,6 @@ from .room import require_room
 from .run import RunRecord
 from .schedule import learning_rate
 from .sharding import Whole
-from .subject import model_of
 from .update import Updater
 
 # Far above where it began, a loss does not come back: above twice that, and by 2 nats or more. That
