@@ -83,11 +83,11 @@ def subject_nested(setting: Setting) -> list[Asked]:
     """
     world, out = setting.corpus.world, []
     for relation, mine in setting.by_relation(links=False):
-        facts = setting.own.subject[mine]
+        subjects = setting.own.subject[mine]
         old, new = setting.own.object[mine], setting.new[mine]
         after = np.where(new < 0, old, new).astype(np.uint32)
         for composed, _, (before, then) in setting.structure.chain(relation, old, after):
-            ids = world.fact_ids(facts, composed)
+            ids = world.fact_ids(subjects, composed)
             out.append(_following(setting, mine, ids, before, then))
     for relation, mine in setting.by_relation(links=True):
         out += _inherited(setting, relation, mine)
