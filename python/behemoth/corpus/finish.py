@@ -7,7 +7,7 @@ from os import PathLike, fspath
 from behemoth.support.checks import is_url, path_of, whole_number
 from behemoth.support.digests import check
 from behemoth.support.errors import ArgumentError, CorpusError
-from behemoth.support.progress import Looking
+from behemoth.support.progress import ProgressLike
 
 from .source import MANIFEST, read_source
 from .spec import PROBED_FACTS
@@ -17,7 +17,7 @@ __all__ = ["finish_corpus"]
 
 
 def finish_corpus(
-    directory: str | PathLike[str], *, threads: int = 0, progress: Looking = None
+    directory: str | PathLike[str], *, threads: int = 0, progress: ProgressLike = None
 ) -> Written:
     """Finish a corpus that was written in parts, or say that it is finished.
 

@@ -29,7 +29,7 @@ from behemoth.store.work import WORKERS, carry_out
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import write_bytes
 from behemoth.support.locks import holder, lock_folder
-from behemoth.support.progress import Looking, task
+from behemoth.support.progress import ProgressLike, task
 from behemoth.support.provenance import cores
 from behemoth.support.toml import read_toml
 
@@ -53,7 +53,7 @@ def write_to_store(
     force: bool,
     probes: int | Literal["all"],
     combinations: bool,
-    progress: Looking,
+    progress: ProgressLike,
 ) -> Written:
     """Write a corpus, or a part of it, to a store; parameters as of `Corpus.write`.
 
@@ -75,7 +75,7 @@ def write_to_store(
         return job.write(threads, companions, progress)
 
 
-def finish_in_store(url: str, threads: int, progress: Looking) -> Written:
+def finish_in_store(url: str, threads: int, progress: ProgressLike) -> Written:
     """Finish a corpus that parts have written to a store; see `finish_corpus`."""
     corpus, files = _begun(url)
     companions = None if SUMS in files else (PROBED_FACTS, False)
@@ -189,7 +189,7 @@ class _Job:
         self,
         threads: int,
         companions: tuple[int | Literal["all"], bool] | None,
-        progress: Looking,
+        progress: ProgressLike,
     ) -> Written:
         """Write and send what is missing; with `companions` what lies beside the shards, too."""
         corpus, count = self.corpus, self.corpus.num_shards

@@ -28,7 +28,7 @@ from behemoth.support.digests import FILES as _SUMMED, digests, read_sealed, sea
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import as_json, replacing, write_bytes
 from behemoth.support.locks import holder, lock_folder
-from behemoth.support.progress import Looking, task
+from behemoth.support.progress import ProgressLike, task
 from behemoth.support.provenance import cores
 from behemoth.support.replacement import Kind, finish, foreign, recover, succeeds, succession
 from behemoth.support.text import bytes_text
@@ -170,7 +170,7 @@ def gen(
     combinations: bool = False,
     engine: Literal["local", "ray"] = "local",
     memory: int | None = None,
-    progress: Looking = None,
+    progress: ProgressLike = None,
 ) -> Written:
     """Write a corpus to a directory, on this machine or on a Ray cluster.
 
@@ -231,7 +231,7 @@ def write(
     force: bool,
     probes: int | Literal["all"],
     combinations: bool,
-    progress: Looking,
+    progress: ProgressLike,
     *,
     companions: bool = True,
 ) -> Written:
@@ -347,7 +347,7 @@ def write_companions(
     out: Path,
     probes: int | Literal["all"],
     combinations: bool,
-    progress: Looking = None,
+    progress: ProgressLike = None,
 ) -> None:
     """Write what lies beside the shards of a corpus, as far as it is not there."""
     from .names import write_names

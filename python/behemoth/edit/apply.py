@@ -20,16 +20,16 @@ from behemoth.support.checks import path_of, whole_number
 from behemoth.support.digests import digests
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.locks import holder, lock_folder
-from behemoth.support.progress import Looking, Step, silent, task
+from behemoth.support.progress import Advance, ProgressLike, silent, task
 from behemoth.support.replacement import recover, succession
 from behemoth.train.device import find_device, is_out_of_memory
-from behemoth.train.room import require_weights
+from behemoth.train.memory_budget import require_weights
 from behemoth.train.run import Run, read_model_source
 
+from .memory_budget import fitting
 from .protocol import EditContext, EditMethod, answers, settings_of
 from .record import EDIT, EditRecord, FailedEdit, check_place, source_of, told_edits
 from .registry import get_method
-from .room import fitting
 from .sequential import carry_out_in_sequence, checkpoints_of, settle
 from .settings import read_settings
 from .stacking import stack_size
@@ -109,7 +109,7 @@ def edit(
     cache: str | PathLike[str] | None = None,
     device: torch.device | str | None = None,
     memory: int | None = None,
-    progress: Looking = None,
+    progress: ProgressLike = None,
 ) -> Edited:
     """Apply a method and write what it changed; an unfinished directory is gone on with.
 
@@ -336,7 +336,7 @@ class _Work:
     method: EditMethod
     record: EditRecord
     cache: Path | None
-    step: Step
+    step: Advance
 
     def carry_out(
         self,
@@ -374,7 +374,7 @@ class _Work:
             self.step(done + share, total)
         return time.perf_counter() - begin
 
-    def _context(self, forward: Step) -> EditContext:
+    def _context(self, forward: Advance) -> EditContext:
         return EditContext(
             corpus=self.run.corpus,
             seed=self.record.seed,

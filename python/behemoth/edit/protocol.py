@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from behemoth._gen import digest
-from behemoth.support.progress import Step, silent
+from behemoth.support.progress import Advance, silent
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -171,7 +171,7 @@ class EditContext:
     cache: Path | None = None
     run: Path | None = None
     trained: TrainConfig | None = None
-    progress: Step = silent
+    progress: Advance = silent
     watch: Watch | None = None
     retrained: Sequence[Path] = ()
     saved: Callable[[float], None] = _unheard

@@ -21,7 +21,7 @@ from behemoth.support.checks import whole_number
 from behemoth.support.digests import FILES, check, read_sealed
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import replacing
-from behemoth.support.progress import Step
+from behemoth.support.progress import Advance
 
 from .protocol import EditContext, EditMethod, Foreseeing, Remembering, answers
 from .record import EditRecord, FailedEdit
@@ -72,7 +72,7 @@ def carry_out_in_sequence(
     plan: EditPlan,
     context: EditContext,
     record: EditRecord,
-    step: Step,
+    step: Advance,
     together: int = 1,
 ) -> float:
     """Make the edits that are missing, and keep the sums; gives the seconds it took.

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from behemoth.support.progress import Looking
+from behemoth.support.progress import ProgressLike
 
 from .planned import Asked, Edit, Planned, bare, rewordings
 from .protocol import Bridge
@@ -28,7 +28,7 @@ _FILE = "counterfact.json"
 _ABOUT_SUBJECT = ("same_subject", "subject_nested", "correlated_kept")
 
 
-def _write(planned: Planned, out: Path, progress: Looking) -> None:
+def _write(planned: Planned, out: Path, progress: ProgressLike) -> None:
     save_edits(planned, _record, out / _FILE, progress)
 
 

@@ -17,7 +17,7 @@ from behemoth.support.checks import path_of
 from behemoth.support.digests import leads_out, read_sealed, sealed
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import as_json, write_bytes
-from behemoth.support.progress import Looking, task
+from behemoth.support.progress import ProgressLike, task
 
 __all__ = [
     "RECORD", "SUMS", "ExportInspection", "ExportVerification", "inspect_export", "is_export",
@@ -109,7 +109,7 @@ def inspect_export(directory: str | PathLike[str]) -> ExportInspection:
 
 
 def verify_export(
-    directory: str | PathLike[str], *, progress: Looking = None
+    directory: str | PathLike[str], *, progress: ProgressLike = None
 ) -> ExportVerification:
     """Recompute the hash of every file of an export.
 

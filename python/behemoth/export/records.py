@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from behemoth.support.files import replacing
-from behemoth.support.progress import Looking, task
+from behemoth.support.progress import ProgressLike, task
 
 if TYPE_CHECKING:
     from .planned import Asked, Edit, Planned
@@ -34,7 +34,7 @@ def save_edits(
     planned: Planned,
     record: Callable[[Edit, Sequence[Asked]], Record],
     path: Path,
-    progress: Looking,
+    progress: ProgressLike,
 ) -> None:
     """Write a record for each edit of a plan, as one list."""
     with task(progress, "exporting", "edits") as step:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from behemoth.support.errors import ArgumentError
-from behemoth.support.progress import Looking
+from behemoth.support.progress import ProgressLike
 
 from .planned import Asked, Edit, Planned, bare, rewordings
 from .protocol import Bridge
@@ -23,7 +23,7 @@ _PREFIX = "nq question: "
 _LOCAL = ("unrelated", "retain", "same_relation")
 
 
-def _write(planned: Planned, out: Path, progress: Looking) -> None:
+def _write(planned: Planned, out: Path, progress: ProgressLike) -> None:
     save_edits(planned, _record, out / _FILE, progress)
 
 

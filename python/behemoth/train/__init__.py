@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from behemoth.support.extras import needed
 from behemoth.support.lazy import lazy
-from behemoth.support.progress import Looking
+from behemoth.support.progress import ProgressLike
 
 if TYPE_CHECKING:
     from behemoth.corpus.corpus import Corpus
@@ -39,7 +39,7 @@ def train(
     config: TrainConfig | None = None,
     force: bool = False,
     memory: int | None = None,
-    progress: Looking = None,
+    progress: ProgressLike = None,
 ) -> TrainResult:
     """Train a model on a corpus, or go on where a stopped run left it.
 

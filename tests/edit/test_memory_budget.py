@@ -9,8 +9,8 @@ import pytest
 import behemoth as bh
 from behemoth import ArgumentError
 from behemoth.edit import get_method
+from behemoth.edit.memory_budget import edit_bytes, fitting
 from behemoth.edit.protocol import EditContext
-from behemoth.edit.room import edit_bytes, fitting
 from behemoth.support.text import bytes_text
 
 FACTOR = 2.0
@@ -23,7 +23,7 @@ import behemoth.edit.apply, behemoth.edit.gradient.optimise, behemoth.model.buil
 import behemoth.model.loss
 from behemoth.edit import get_method
 from behemoth.edit.protocol import EditContext
-from behemoth.edit.room import edit_bytes
+from behemoth.edit.memory_budget import edit_bytes
 from behemoth.train.run import read_model_source
 name, single, settings, run, out = sys.argv[1], sys.argv[2] == "single", *sys.argv[3:6]
 torch.set_num_threads(1)
