@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from behemoth.delta.adapter import save_adapter
 from behemoth.delta.delta import EditDelta
-from behemoth.edit.gradient.method import check_kinds
+from behemoth.edit.protocol import check_kinds
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.support.checks import path_of, whole_number
 from behemoth.support.digests import digests

@@ -14,7 +14,7 @@ from behemoth.plan.request import KINDS
 from behemoth.support.pages import between, linked, renew
 
 from .protocol import changes_of, settings_of
-from .registry import _OWN, method_type
+from .registry import OWN_METHODS, method_type
 
 __all__ = ["BEGIN", "END", "catalogue", "renewed"]
 
@@ -26,7 +26,7 @@ def catalogue() -> str:
     """Give our own methods as Markdown: what they are, then the defaults of their settings."""
     rows = ["| name | family | changes | kinds | stacks | source |", "|---|---|---|---|---|---|"]
     defaults: list[str] = []
-    for name in _OWN:
+    for name in OWN_METHODS:
         kind = method_type(name)
         info = kind.info
         kinds = ", ".join(known for known in KINDS if known in info.kinds)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from behemoth._gen import digest
+from behemoth.support.errors import ArgumentError
 from behemoth.support.progress import Advance, silent
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ __all__ = [
     "Watch",
     "answers",
     "changes_of",
+    "check_kinds",
     "settings_of",
 ]
 
@@ -365,6 +367,19 @@ class Answers:
 def answers(method: EditMethod) -> Answers:
     """What is to be known of a method beside its `info`: the one place to ask."""
     return Answers(method)
+
+
+def check_kinds(method: EditMethod, plans: Sequence[EditPlan]) -> None:
+    """Refuse plans with kinds of edits that a method cannot carry out, before any work."""
+    info = method.info
+    for plan in plans:
+        kinds = set(plan.edits["kind"].unique().to_list())
+        if not kinds <= info.kinds:
+            raise ArgumentError(
+                "plan",
+                f"edits of kind {', '.join(sorted(kinds - info.kinds))}",
+                f"for {info.name}: {', '.join(sorted(info.kinds))}",
+            )
 
 
 def changes_of(kind: type[EditMethod]) -> str:

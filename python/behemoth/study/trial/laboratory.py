@@ -15,8 +15,7 @@ import numpy as np
 import polars as pl
 
 from behemoth.corpus.corpus import Corpus
-from behemoth.edit.gradient.method import check_kinds
-from behemoth.edit.protocol import EditContext, Watch
+from behemoth.edit.protocol import EditContext, Watch, check_kinds
 from behemoth.plan.choice import choose_edits
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.edit_plan import EditPlan
