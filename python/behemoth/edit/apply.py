@@ -228,8 +228,8 @@ def edit(
             require_weights(ran.directory, device, memory)
             model = ran.load_model(device)
             context = EditContext(ran.corpus, seed=seed, run=ran.directory)
-            foresees = answers(chosen).foresees
-            most = foresees if sequential else stack_size(chosen, model, stack)
+            lookahead = answers(chosen).lookahead
+            most = lookahead if sequential else stack_size(chosen, model, stack)
             most = fitting(chosen, model, plans, context, most, memory)
         record = replace(record, place=_place(chosen, model, record, ran.directory))
         with succession(place, EDIT, force=replaces):
