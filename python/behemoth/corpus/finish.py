@@ -11,7 +11,7 @@ from behemoth.support.progress import ProgressLike
 
 from .source import MANIFEST, read_source
 from .spec import PROBED_FACTS
-from .write import Written, read_sums, write
+from .write import Written, read_corpus_sums, write
 
 __all__ = ["finish_corpus"]
 
@@ -65,7 +65,7 @@ def finish_corpus(
             "directory", fspath(directory), "a corpus that parts have written (`gen --part`)"
         )
     corpus = read_source(place).make_corpus()
-    sums = read_sums(corpus, place)
+    sums = read_corpus_sums(corpus, place)
     # The manifest changes until all shards are there.
     check(place, sums, *(name for name in sums or () if name != MANIFEST))
     done = write(

@@ -215,10 +215,10 @@ def _verify_sums(
 ) -> list[str]:
     """Compare the files beside the shards with their digests; say what has none."""
     from .probes import written_templates
-    from .write import read_sums
+    from .write import read_corpus_sums
 
     try:
-        files = read_sums(corpus, directory)
+        files = read_corpus_sums(corpus, directory)
     except CorpusError:
         bad.append({"shard": None, "file": SUMS, "reason": "is damaged"})
         return []

@@ -35,7 +35,7 @@ from behemoth.support.toml import read_toml
 
 from .source import MANIFEST, SUMS, read_source, spec_hash_of
 from .spec import PROBED_FACTS
-from .write import CORPUS, Written, check_written, write_companions, write_sums
+from .write import CORPUS, Written, check_written, write_companions, write_corpus_sums
 
 if TYPE_CHECKING:
     from .corpus import Corpus
@@ -316,7 +316,7 @@ class _Job:
         bring(self.place, Ledger("spec.toml", "", True, beside), self.stage)
         done = json.loads(self.corpus._native.write(fspath(self.stage), 1, (0, 1), False, None))
         assert done["complete"] and not done["shards_written"], done
-        write_sums(self.corpus, self.stage)
+        write_corpus_sums(self.corpus, self.stage)
         self._send_beside(final=True)
         manifest = Entry.of(self.stage / MANIFEST)
         changed = not self.ledger.complete or not self._has(MANIFEST, manifest)

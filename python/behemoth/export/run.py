@@ -23,7 +23,7 @@ from behemoth.support.progress import ProgressLike
 from behemoth.support.replacement import Kind, foreign, recover, succeeds, succession
 
 from .formats import BRIDGES, FORMATS, MODELS, get_format
-from .inspection import RECORD, SUMS, write_sums
+from .inspection import RECORD, SUMS, write_export_sums
 from .protocol import Bridge, Format, ModelFormat
 from .source import Source
 
@@ -192,7 +192,7 @@ def _put(
                 for folder in content.tokenizer
                 for name in corpus.tokenizer_files
             ]
-            write_sums(place, [*files, *tokenizer], content.digests, set(files) - there)
+            write_export_sums(place, [*files, *tokenizer], content.digests, set(files) - there)
     return len(files), sum(path.stat().st_size for path in files)
 
 
