@@ -1,4 +1,8 @@
-"""Studies: a grid of trials, run, resumed and read as frames."""
+"""Studies: a grid of trials, run, resumed and read as frames.
+
+It knows whatever a trial is made of, from worlds to suites, and what its results amount to, and
+nothing of how they are drawn.
+"""
 
 from typing import TYPE_CHECKING
 

@@ -1,6 +1,7 @@
 """Training: from a corpus, or straight from a spec, to a model that recalls.
 
-What trains is imported when `train` is called; the settings of a run need no torch.
+It knows corpora, models and how recall is asked for, and nothing of plans or edits. What trains is
+imported when `train` is called; the settings of a run need no torch.
 """
 
 from __future__ import annotations
