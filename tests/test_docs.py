@@ -173,20 +173,22 @@ def test_the_recipe_for_slurm_is_the_file_that_is_tested():
 
 
 def test_the_table_of_methods_is_that_of_the_registry():
-    from behemoth.edit.catalogue import renewed
-    from behemoth.edit.registry import _OWN
+    from behemoth.edit.catalogue import SECTION
+    from behemoth.edit.registry import OWN_METHODS
 
     text = (DOCS / "methods.md").read_text(encoding="utf-8")
-    assert renewed(text) == text, "run `python -m behemoth.edit.catalogue docs/methods.md`"
-    assert text.count("| yes |") + text.count("| no |") == len(_OWN)
+    assert SECTION.renewed(text) == text, "python -m behemoth.edit.catalogue docs/methods.md"
+    assert text.count("| yes |") + text.count("| no |") == len(OWN_METHODS)
 
 
 def test_the_tables_of_measures_are_those_of_the_suites():
-    from behemoth.evaluate.catalogue import renewed
+    from behemoth.evaluate.catalogue import SECTION
     from behemoth.evaluate.suites.run import SUITES
 
     text = (DOCS / "suites.md").read_text(encoding="utf-8")
-    assert renewed(text) == text, "run `python -m behemoth.evaluate.catalogue docs/suites.md`"
+    assert SECTION.renewed(text) == text, (
+        "run `python -m behemoth.evaluate.catalogue docs/suites.md`"
+    )
     assert all(f"### `{name}`\n" in text for name in SUITES)
     assert "| `norm` | norm of the change relative to that of what it changes" in text
 

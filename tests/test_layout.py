@@ -1,6 +1,7 @@
 """The way of the data is the way of the tree: no package imports one that comes after it."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,31 @@ def test_imports_go_against_the_way_of_the_data_nowhere(file):
         if room(name) is not None and ORDER.index(room(name)) > ORDER.index(here)
     ]
     assert not against, f"{here} comes before {against}"
+
+
+@pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*/**/*.py")), ids=lambda file: file.stem)
+def test_the_command_line_alone_knows_the_front(file):
+    """What `import behemoth` gives, and the modules beside the packages, are for users."""
+    if file.relative_to(PACKAGE).parts[0] == "cli":
+        return
+    packages = {name.partition(".")[0] for name in ORDER}
+    front = {name for name in imports(file) if name.partition(".")[0] not in {*packages, "_gen"}}
+    assert not front
+
+
+def test_design_has_the_packages_in_this_order():
+    tree = (PACKAGE.parents[1] / "DESIGN.md").read_text(encoding="utf-8").split("```")[1]
+    packages = list(dict.fromkeys(name.partition(".")[0] for name in ORDER))
+    named = re.findall(r"(?:^|  )(\w+)/ ", tree, re.MULTILINE)
+    assert [name for name in named if name in packages] == packages
+    for file in PACKAGE.glob("*.py"):
+        assert file.name == "__init__.py" or file.name in tree
+
+
+@pytest.mark.parametrize("name", sorted({name.partition(".")[0] for name in ORDER}))
+def test_a_package_opens_with_what_it_knows(name):
+    source = (PACKAGE / name / "__init__.py").read_text(encoding="utf-8")
+    assert "It knows" in ast.get_docstring(ast.parse(source))
 
 
 def test_every_package_has_its_place():

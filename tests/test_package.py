@@ -45,7 +45,10 @@ def test_importing_the_command_line_loads_nothing_heavy():
 
 
 def test_what_there_is_can_be_listed_without_torch():
-    methods = "from behemoth.edit.registry import _OWN, method_type; [*map(method_type, _OWN)]"
+    methods = (
+        "from behemoth.edit.registry import OWN_METHODS, method_type; "
+        "[*map(method_type, OWN_METHODS)]"
+    )
     models = "from behemoth.model.sizes import SIZES; from behemoth.train import default_config"
     for statement in (methods, models):
         assert not imported(statement) & {"numpy", "polars", "scipy", "torch", "transformers"}

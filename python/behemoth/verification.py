@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from behemoth.support.checks import is_url, path_of
 from behemoth.support.digests import FILES, SEAL, Checked, read_sealed
 from behemoth.support.errors import ArgumentError, CorpusError
-from behemoth.support.progress import Looking, Step, silent, task
+from behemoth.support.progress import Advance, ProgressLike, silent, task
 
 if TYPE_CHECKING:
     from behemoth.corpus.inspection import Verification
@@ -24,7 +24,7 @@ _ALLOWED = "a directory of a corpus, a run, a plan, an edit, a delta, a study, a
 
 
 def verify(
-    directory: str | PathLike[str], *, threads: int = 0, progress: Looking = None
+    directory: str | PathLike[str], *, threads: int = 0, progress: ProgressLike = None
 ) -> Verification | ExportVerification | Checked:
     """Recompute every hash of a directory, and of a corpus every token and every count.
 
@@ -85,7 +85,7 @@ def verify(
     return replace(done, directory=fspath(directory))
 
 
-def _run(found: Checked, place: Path, within: str, step: Step) -> None:
+def _run(found: Checked, place: Path, within: str, step: Advance) -> None:
     from behemoth.edit.traced import TraceRecord
     from behemoth.train.directory import TRACE
     from behemoth.train.run import RECORD, read_record
@@ -104,7 +104,7 @@ def _run(found: Checked, place: Path, within: str, step: Step) -> None:
     step(1, 1)
 
 
-def _edit(found: Checked, place: Path, within: str, step: Step) -> None:
+def _edit(found: Checked, place: Path, within: str, step: Advance) -> None:
     from behemoth.edit.record import EDIT, EditRecord
 
     record = _noted(found, within + EDIT.record, lambda: EditRecord.read(place))
@@ -120,14 +120,14 @@ def _edit(found: Checked, place: Path, within: str, step: Step) -> None:
         step(number + 1, len(places))
 
 
-def _delta(found: Checked, place: Path, within: str, step: Step) -> None:
+def _delta(found: Checked, place: Path, within: str, step: Advance) -> None:
     # What a method remembers goes when its sequence goes on.
     _sealed(found, place, "delta.json", within, "memory.safetensors")
 
 
-def _plan(found: Checked, place: Path, within: str, step: Step) -> None:
+def _plan(found: Checked, place: Path, within: str, step: Advance) -> None:
+    from behemoth.plan.directory import RECORD
     from behemoth.plan.edit_plan import EditPlan, read_head
-    from behemoth.plan.place import RECORD
 
     head = _noted(found, within + RECORD, lambda: read_head(place))
     if head is None:
@@ -139,7 +139,7 @@ def _plan(found: Checked, place: Path, within: str, step: Step) -> None:
     step(1, 1)
 
 
-def _study(found: Checked, place: Path, within: str, step: Step) -> None:
+def _study(found: Checked, place: Path, within: str, step: Advance) -> None:
     from behemoth.study.directory import MODEL_RECORD, RECORD, TRIAL, StudyDirectory
 
     directory = StudyDirectory(place)
@@ -172,7 +172,7 @@ def _study(found: Checked, place: Path, within: str, step: Step) -> None:
         _noted(found, f"cache/costs/{cost.name}", read_cost)
 
 
-def _zoo(found: Checked, place: Path, within: str, step: Step) -> None:
+def _zoo(found: Checked, place: Path, within: str, step: Advance) -> None:
     from behemoth.zoo.record import ZOO, ZooRecord
 
     record = _noted(found, within + ZOO.record, lambda: ZooRecord.read(place))
@@ -185,7 +185,7 @@ def _zoo(found: Checked, place: Path, within: str, step: Step) -> None:
         step(number + 1, len(record.files))
 
 
-_KINDS: dict[str, Callable[[Checked, Path, str, Step], None]] = {
+_KINDS: dict[str, Callable[[Checked, Path, str, Advance], None]] = {
     "run.json": _run,
     "edit.json": _edit,
     "delta.json": _delta,

@@ -13,8 +13,7 @@ import torch
 from behemoth import ArgumentError
 from behemoth.delta.delta import Dense, EditDelta
 from behemoth.edit.contract import PROMISES, Bench, check_contract, quick_method
-from behemoth.edit.gradient.method import check_kinds
-from behemoth.edit.protocol import EditContext, EditMethod, MethodInfo, answers
+from behemoth.edit.protocol import EditContext, EditMethod, MethodInfo, answers, check_kinds
 from behemoth.edit.registry import get_method, method_names
 from behemoth.edit.stacking import stack_size
 from behemoth.model.architecture import Architecture

@@ -8,8 +8,8 @@ import pytest
 from behemoth import Corpus, World
 from behemoth.edit.protocol import EditContext
 from behemoth.edit.registry import get_method
+from behemoth.evaluate.forget_quality import forget_quality
 from behemoth.evaluate.frame import evaluate_model
-from behemoth.evaluate.unlearning import forget_quality
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.request import EditRequest
 from behemoth.train import default_config, train

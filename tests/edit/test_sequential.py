@@ -192,12 +192,12 @@ def test_what_does_not_go_together_is_refused(trained, plan, tmp_path):
 
 
 def test_keys_are_remembered_by_layer(network, compiled, small_corpus):
-    from behemoth.edit.protocol import EditContext, Remembering
+    from behemoth.edit.protocol import EditContext, Stateful
 
     context = EditContext(small_corpus)
     method = Emmet(layers=(1,), **EMMET)
     going = method.in_sequence(network, context)
-    assert isinstance(going, Remembering)
+    assert isinstance(going, Stateful)
     plan = compiled(2, seed=1)
     going(plan)
     kept = going.memory()

@@ -58,8 +58,7 @@ from typing import ClassVar
 import torch
 
 from behemoth.delta.delta import EditDelta, LowRank
-from behemoth.edit.gradient.method import check_kinds
-from behemoth.edit.protocol import Effort, MethodInfo, settings_of
+from behemoth.edit.protocol import Effort, MethodInfo, check_kinds, settings_of
 from behemoth.model.architecture import Architecture
 from behemoth.support.errors import ArgumentError
 

@@ -6,9 +6,9 @@ import pytest
 
 from behemoth import ArgumentError, CorpusError
 from behemoth.edit.registry import get_method, method_names
-from behemoth.edit.traced import Place, TraceRecord, at_traced_place, is_traced
+from behemoth.edit.traced import TracedSite, TraceRecord, at_traced_place, is_traced
 
-BEST, NEXT = Place("subject", 3, 0.4, 0.3, 0.5), Place("prompt", 5, 0.2, 0.1, 0.3)
+BEST, NEXT = TracedSite("subject", 3, 0.4, 0.3, 0.5), TracedSite("prompt", 5, 0.2, 0.1, 0.3)
 
 
 @pytest.fixture

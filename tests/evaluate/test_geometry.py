@@ -5,7 +5,7 @@ import torch
 from behemoth.delta.delta import Dense, EditDelta, LowRank
 from behemoth.delta.module import Codebook, SideMemory
 from behemoth.evaluate.geometry import GEOMETRY, geometry
-from behemoth.study.trial.geometry import shapes
+from behemoth.study.trial.batched_geometry import shapes
 
 
 def test_norm_rank_and_spectrum(random_model):

@@ -34,18 +34,6 @@ def test_linear_modules_are_all_matrices_of_a_part(model):
     assert len(names.linear_modules("mlp", [1])) == 2
 
 
-def test_queries_keys_and_values_are_taken_apart_as_the_model_does(model):
-    names = Architecture.of(model)
-    attention = model.gpt_neox.layers[0].attention
-    weight = attention.query_key_value.weight
-    stream = torch.randn(1, 3, 32)
-    # As modeling_gpt_neox does it: [B, T, heads, 3 * head] cut in three.
-    states = (stream @ weight.t()).view(1, 3, 2, 48).chunk(3, -1)
-    for part, expected in zip(names.split_qkv(weight), states, strict=True):
-        assert torch.allclose(stream @ part.t(), expected.flatten(2), atol=1e-5)
-    assert torch.equal(names.join_qkv(*names.split_qkv(weight)), weight)
-
-
 def test_another_architecture_is_refused():
     with pytest.raises(ValueError, match="got Linear, allowed: gpt_neox"):
         Architecture.of(torch.nn.Linear(2, 2))
@@ -67,15 +55,3 @@ def test_names_of_other_families_are_modules_of_their_models(name):
     assert modules[names.embedding] is model.get_input_embeddings()
     assert model.get_submodule(names.stream) is backbone(model)
     assert not names.parallel
-
-
-def test_fused_thirds_of_gpt2_are_taken_apart_as_the_model_does():
-    model = build_model(Size("tiny", 32, 2, 2, 64, "gpt2"), 56)
-    names = Architecture.of(model)
-    weight = model.transformer.h[0].attn.c_attn.weight  # [in, out]
-    stream = torch.randn(1, 3, 32)
-    for part, expected in zip(
-        names.split_qkv(weight.T), (stream @ weight).split(32, 2), strict=True
-    ):
-        assert torch.allclose(stream @ part.T, expected, atol=1e-5)
-    assert torch.equal(names.join_qkv(*names.split_qkv(weight.T)), weight.T)

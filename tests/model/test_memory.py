@@ -9,7 +9,7 @@ import behemoth as bh
 from behemoth import ArgumentError
 from behemoth.model.memory import training_bytes
 from behemoth.model.sizes import SIZES
-from behemoth.train.room import require_room
+from behemoth.train.memory_budget import require_room
 
 FACTOR = 1.5
 

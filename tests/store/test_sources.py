@@ -7,7 +7,7 @@ import pytest
 
 import behemoth as bh
 from behemoth.edit import record
-from behemoth.edit.traced import Place, TraceRecord
+from behemoth.edit.traced import TracedSite, TraceRecord
 from behemoth.store import place as places
 from behemoth.study.work import run as runs
 
@@ -206,7 +206,7 @@ def test_the_next_step_of_a_plan_for_a_run_in_a_store_is_its_edit(trained, run, 
 
 def test_the_command_edits_where_a_run_in_a_store_was_traced(trained, run, tmp_path, cache):
     kept = shutil.copytree(trained, tmp_path / "run")
-    best = Place("subject", 0, 0.4, 0.3, 0.5)
+    best = TracedSite("subject", 0, 0.4, 0.3, 0.5)
     TraceRecord("ab", 7, 10, 3.0, 1, 0, (best,)).write(kept)
     url = (tmp_path / "store").as_uri()
     bh.push(kept, url)

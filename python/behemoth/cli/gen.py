@@ -27,10 +27,6 @@ _REPORTED = (
 )  # fmt: skip
 
 
-def _engine(name: str, text: str) -> str:
-    return parse.choice(name, text, ("local", "ray"))
-
-
 _WRITTEN = (
     Option("probes", "N|all", "Facts to write probes for: an exact sample, all, or 0 for none.",
            parse.sample, PROBED_FACTS),
@@ -40,7 +36,7 @@ _WRITTEN = (
     Option("threads", "N", "0 for two a core, to a store one; the bytes are the same.",
            parse.count, 0),
     Option("part", "i/n", "Write only part i of n (i from 0), for job arrays.", parse.part),
-    Option("engine", "local|ray", "Where to write.", _engine, "local"),
+    Option("engine", "local|ray", "Where to write.", parse.engine, "local"),
     Option("memory", "SIZE", "Memory that it may take, such as 500MB: of the threads so many write "
            "as fit.", bytes_of),
     force("the corpus that is there", "DIR"),

@@ -156,6 +156,11 @@ def choice(name: str, text: str, allowed: tuple[str, ...]) -> Any:
     return text
 
 
+def engine(name: str, text: str) -> str:
+    """Read where work is done: by processes here, or by tasks of a Ray cluster."""
+    return choice(name, text, ("local", "ray"))
+
+
 def suggestion(word: str, known: tuple[str, ...]) -> str:
     """Name the known word that is nearest to one, for the end of an error; else nothing."""
     near = nearest(word, known)

@@ -46,7 +46,7 @@ def check_plan(name: str, place: str | None) -> None:
     ------
     ArgumentError
     """
-    from behemoth.plan.place import plan_place
+    from behemoth.plan.directory import plan_place
 
     if place is not None and _is_here(place):
         with renamed(directory=name):

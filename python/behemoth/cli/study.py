@@ -45,10 +45,6 @@ def _size(name: str, text: str) -> str:
     return parse.choice(name, text, _SIZES)
 
 
-def _engine(name: str, text: str) -> str:
-    return parse.choice(name, text, ("local", "ray"))
-
-
 def _presets() -> list[str]:
     from behemoth.study.file.presets import preset_names
 
@@ -83,7 +79,8 @@ RUN = (
            "Directory to write, or its URL in a store; an unfinished study is resumed."),
     SIZE,
     METHODS,
-    Option("engine", "local|ray", "Processes here, or tasks of a Ray cluster.", _engine, "local"),
+    Option("engine", "local|ray", "Processes here, or tasks of a Ray cluster.", parse.engine,
+           "local"),
     Option("workers", "N", "Units at once [one a GPU, else one a core].", parse.at_least(1)),
     THREADS,
     Option("part", "i/n", "Carry out only part i of n (i from 0), for several machines.",

@@ -21,7 +21,7 @@ from behemoth.store.source import at_hand
 from behemoth.support.checks import is_url, path_of, whole_number
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import check_regular
-from behemoth.support.progress import Looking, task
+from behemoth.support.progress import ProgressLike, task
 
 from .arrays import fillable, overrides, whole
 from .background import Background, background_of
@@ -378,7 +378,7 @@ class Corpus:
             return word_tokenizer_files(self.token_names)
         return dict(self._text.tokenizer.files)
 
-    def count_tokens(self, *, threads: int = 0, progress: Looking = None) -> int:
+    def count_tokens(self, *, threads: int = 0, progress: ProgressLike = None) -> int:
         """Exact number of tokens; needs a pass over the corpus where lengths vary."""
         with task(progress, "counting", "tokens") as step:
             return self._native.token_count(_threads(threads), None if progress is None else step)
@@ -704,7 +704,7 @@ class Corpus:
         force: bool = False,
         probes: int | Literal["all"] = PROBED_FACTS,
         combinations: bool = False,
-        progress: Looking = None,
+        progress: ProgressLike = None,
     ) -> Written:
         """Write the corpus to a directory, or go on where a stopped run left it.
 

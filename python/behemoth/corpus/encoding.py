@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from behemoth.support.checks import path_of
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import replacing
-from behemoth.support.progress import Looking, task
+from behemoth.support.progress import ProgressLike, task
 
 from .text_tokenizer import TextTokenizer, read_tokenizer
 
@@ -43,7 +43,7 @@ def encode_documents(
     out: str | PathLike[str],
     *,
     column: str | None = None,
-    progress: Looking = None,
+    progress: ProgressLike = None,
 ) -> int:
     """Write documents as tokens that ``--background`` reads.
 

@@ -7,17 +7,17 @@ from os import PathLike, fspath
 from behemoth.support.checks import is_url, path_of, whole_number
 from behemoth.support.digests import check
 from behemoth.support.errors import ArgumentError, CorpusError
-from behemoth.support.progress import Looking
+from behemoth.support.progress import ProgressLike
 
 from .source import MANIFEST, read_source
 from .spec import PROBED_FACTS
-from .write import Written, read_sums, write
+from .write import Written, read_corpus_sums, write
 
 __all__ = ["finish_corpus"]
 
 
 def finish_corpus(
-    directory: str | PathLike[str], *, threads: int = 0, progress: Looking = None
+    directory: str | PathLike[str], *, threads: int = 0, progress: ProgressLike = None
 ) -> Written:
     """Finish a corpus that was written in parts, or say that it is finished.
 
@@ -65,7 +65,7 @@ def finish_corpus(
             "directory", fspath(directory), "a corpus that parts have written (`gen --part`)"
         )
     corpus = read_source(place).make_corpus()
-    sums = read_sums(corpus, place)
+    sums = read_corpus_sums(corpus, place)
     # The manifest changes until all shards are there.
     check(place, sums, *(name for name in sums or () if name != MANIFEST))
     done = write(

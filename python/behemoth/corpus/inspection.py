@@ -14,7 +14,7 @@ from behemoth.support.checks import whole_number
 from behemoth.support.digests import Checked
 from behemoth.support.errors import CorpusError
 from behemoth.support.files import check_regular
-from behemoth.support.progress import Looking, task
+from behemoth.support.progress import ProgressLike, task
 
 from .corpus import Corpus
 from .source import MANIFEST, SUMS
@@ -158,7 +158,7 @@ def verify(
     directory: str | PathLike[str],
     *,
     threads: int = 0,
-    progress: Looking = None,
+    progress: ProgressLike = None,
 ) -> Verification:
     """Recompute every hash and every count of a corpus directory.
 
@@ -215,10 +215,10 @@ def _verify_sums(
 ) -> list[str]:
     """Compare the files beside the shards with their digests; say what has none."""
     from .probes import written_templates
-    from .write import read_sums
+    from .write import read_corpus_sums
 
     try:
-        files = read_sums(corpus, directory)
+        files = read_corpus_sums(corpus, directory)
     except CorpusError:
         bad.append({"shard": None, "file": SUMS, "reason": "is damaged"})
         return []

@@ -27,7 +27,7 @@ from behemoth import _gen
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import replacing
 from behemoth.support.parquet import sink_parquet
-from behemoth.support.progress import Step, silent
+from behemoth.support.progress import Advance, silent
 
 from .roles import roles_of_ids
 from .templates import EDIT
@@ -119,7 +119,7 @@ def write_probes(
     corpus: Corpus,
     directory: Path,
     facts: int | Literal["all"],
-    step: Step = silent,
+    step: Advance = silent,
     *,
     combinations: bool = False,
 ) -> list[Path]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from behemoth.support.cluster import ray_cluster
 from behemoth.support.errors import ArgumentError
-from behemoth.support.progress import Looking, Step, task
+from behemoth.support.progress import Advance, ProgressLike, task
 
 from .spec import PROBED_FACTS
 
@@ -40,7 +40,7 @@ def write_with_ray(
     force: bool = False,
     probes: int | Literal["all"] = PROBED_FACTS,
     combinations: bool = False,
-    progress: Looking = None,
+    progress: ProgressLike = None,
 ) -> Written:
     """Write a corpus in a few parts for each core of the cluster.
 
@@ -92,7 +92,7 @@ def _write_all(
     out: str,
     probes: int | Literal["all"],
     combinations: bool,
-    step: Step,
+    step: Advance,
 ) -> list[Written]:
     """Write all parts; gives the last that was said of each."""
     cores = max(1, int(ray.cluster_resources().get("CPU", 1)))

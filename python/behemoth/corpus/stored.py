@@ -29,13 +29,13 @@ from behemoth.store.work import WORKERS, carry_out
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import write_bytes
 from behemoth.support.locks import holder, lock_folder
-from behemoth.support.progress import Looking, task
+from behemoth.support.progress import ProgressLike, task
 from behemoth.support.provenance import cores
 from behemoth.support.toml import read_toml
 
 from .source import MANIFEST, SUMS, read_source, spec_hash_of
 from .spec import PROBED_FACTS
-from .write import CORPUS, Written, check_written, write_companions, write_sums
+from .write import CORPUS, Written, check_written, write_companions, write_corpus_sums
 
 if TYPE_CHECKING:
     from .corpus import Corpus
@@ -53,7 +53,7 @@ def write_to_store(
     force: bool,
     probes: int | Literal["all"],
     combinations: bool,
-    progress: Looking,
+    progress: ProgressLike,
 ) -> Written:
     """Write a corpus, or a part of it, to a store; parameters as of `Corpus.write`.
 
@@ -75,7 +75,7 @@ def write_to_store(
         return job.write(threads, companions, progress)
 
 
-def finish_in_store(url: str, threads: int, progress: Looking) -> Written:
+def finish_in_store(url: str, threads: int, progress: ProgressLike) -> Written:
     """Finish a corpus that parts have written to a store; see `finish_corpus`."""
     corpus, files = _begun(url)
     companions = None if SUMS in files else (PROBED_FACTS, False)
@@ -189,7 +189,7 @@ class _Job:
         self,
         threads: int,
         companions: tuple[int | Literal["all"], bool] | None,
-        progress: Looking,
+        progress: ProgressLike,
     ) -> Written:
         """Write and send what is missing; with `companions` what lies beside the shards, too."""
         corpus, count = self.corpus, self.corpus.num_shards
@@ -316,7 +316,7 @@ class _Job:
         bring(self.place, Ledger("spec.toml", "", True, beside), self.stage)
         done = json.loads(self.corpus._native.write(fspath(self.stage), 1, (0, 1), False, None))
         assert done["complete"] and not done["shards_written"], done
-        write_sums(self.corpus, self.stage)
+        write_corpus_sums(self.corpus, self.stage)
         self._send_beside(final=True)
         manifest = Entry.of(self.stage / MANIFEST)
         changed = not self.ledger.complete or not self._has(MANIFEST, manifest)

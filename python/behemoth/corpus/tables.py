@@ -13,7 +13,7 @@ from behemoth.support.checks import in_the_way, path_of, whole_number
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.files import replacing, write_bytes
 from behemoth.support.locks import lock_folder
-from behemoth.support.progress import Looking, task
+from behemoth.support.progress import ProgressLike, task
 from behemoth.support.replacement import Kind, foreign, is_under_way, recover, succession
 
 from .source import TABLE_FILE, read_source
@@ -62,7 +62,7 @@ def facts(
     *,
     start: int = 0,
     stop: int | None = None,
-    progress: Looking = None,
+    progress: ProgressLike = None,
 ) -> FactsWritten:
     """Write the facts of a corpus directory or a spec to a Parquet file.
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from behemoth.support.errors import ArgumentError
 from behemoth.support.extras import needed
-from behemoth.support.progress import Looking, task
+from behemoth.support.progress import ProgressLike, task
 
 from .grammar import Grammar
 from .text_tokenizer import TOKENIZER_FILE, TextTokenizer
@@ -31,7 +31,7 @@ def train_tokenizer(
     vocabulary: int = 4096,
     documents: int = 20_000,
     seed: int = 0,
-    progress: Looking = None,
+    progress: ProgressLike = None,
 ) -> TextTokenizer:
     """Train a byte-level BPE tokenizer on documents of a grammar.
 

@@ -28,7 +28,7 @@ from behemoth.support.digests import FILES as _SUMMED, digests, read_sealed, sea
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import as_json, replacing, write_bytes
 from behemoth.support.locks import holder, lock_folder
-from behemoth.support.progress import Looking, task
+from behemoth.support.progress import ProgressLike, task
 from behemoth.support.provenance import cores
 from behemoth.support.replacement import Kind, finish, foreign, recover, succeeds, succession
 from behemoth.support.text import bytes_text
@@ -170,7 +170,7 @@ def gen(
     combinations: bool = False,
     engine: Literal["local", "ray"] = "local",
     memory: int | None = None,
-    progress: Looking = None,
+    progress: ProgressLike = None,
 ) -> Written:
     """Write a corpus to a directory, on this machine or on a Ray cluster.
 
@@ -231,7 +231,7 @@ def write(
     force: bool,
     probes: int | Literal["all"],
     combinations: bool,
-    progress: Looking,
+    progress: ProgressLike,
     *,
     companions: bool = True,
 ) -> Written:
@@ -270,7 +270,7 @@ def write(
         if part[0] == 0 and companions:
             write_companions(corpus, out, probes, combinations, progress)
         if summary["complete"]:
-            write_sums(corpus, out)
+            write_corpus_sums(corpus, out)
             finish(out)
         elif replaces:
             raise CorpusError(f"another process is writing shards of {out}; run this again")
@@ -347,7 +347,7 @@ def write_companions(
     out: Path,
     probes: int | Literal["all"],
     combinations: bool,
-    progress: Looking = None,
+    progress: ProgressLike = None,
 ) -> None:
     """Write what lies beside the shards of a corpus, as far as it is not there."""
     from .names import write_names
@@ -365,17 +365,17 @@ def write_companions(
         _write_if_new(out / BACKGROUND_FILE, corpus.background.note)
     for name, data in corpus.tokenizer_files.items():
         _write_if_new(out / TOKENIZER_DIRECTORY / name, data)
-    for name, digest in (read_sums(corpus, out) or {}).items():
+    for name, digest in (read_corpus_sums(corpus, out) or {}).items():
         path = out / name
         # What is damaged is made again; all else of a probe file is told by what it says of itself.
         if name.startswith("probes/") and path.is_file() and digest_file(path) != digest:
             path.unlink()
     with task(progress, "probes", "probes") as step:
         write_probes(corpus, out / "probes", probes, step, combinations=combinations)
-    write_sums(corpus, out, begin=True)
+    write_corpus_sums(corpus, out, begin=True)
 
 
-def read_sums(corpus: Corpus, out: Path) -> dict[str, str] | None:
+def read_corpus_sums(corpus: Corpus, out: Path) -> dict[str, str] | None:
     """Digests of the files of a corpus directory but its shards; none where there are none.
 
     Raises
@@ -391,7 +391,7 @@ def read_sums(corpus: Corpus, out: Path) -> dict[str, str] | None:
     return told.get(_SUMMED) if told.get("spec_hash") == corpus.spec_hash else None
 
 
-def write_sums(corpus: Corpus, out: Path, *, begin: bool = False) -> None:
+def write_corpus_sums(corpus: Corpus, out: Path, *, begin: bool = False) -> None:
     """Write down what the files of a corpus directory hold but its shards, which have records.
 
     Parameters
@@ -401,7 +401,7 @@ def write_sums(corpus: Corpus, out: Path, *, begin: bool = False) -> None:
     begin : bool
         Also where there is nothing yet: by who has written all that lies beside the shards.
     """
-    there = read_sums(corpus, out)
+    there = read_corpus_sums(corpus, out)
     if there is None and not begin:
         return
     own = [path for path in CORPUS.own(out) if path.parts[0] not in ("tokens", "tokenizer", SUMS)]

@@ -14,22 +14,22 @@ from typing import TYPE_CHECKING, Any
 
 from behemoth.delta.adapter import save_adapter
 from behemoth.delta.delta import EditDelta
-from behemoth.edit.gradient.method import check_kinds
+from behemoth.edit.protocol import check_kinds
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.support.checks import path_of, whole_number
 from behemoth.support.digests import digests
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.locks import holder, lock_folder
-from behemoth.support.progress import Looking, Step, silent, task
+from behemoth.support.progress import Advance, ProgressLike, silent, task
 from behemoth.support.replacement import recover, succession
 from behemoth.train.device import find_device, is_out_of_memory
-from behemoth.train.room import require_weights
-from behemoth.train.run import Run, read_subject
+from behemoth.train.memory_budget import require_weights
+from behemoth.train.run import Run, read_model_source
 
+from .memory_budget import fitting
 from .protocol import EditContext, EditMethod, answers, settings_of
 from .record import EDIT, EditRecord, FailedEdit, check_place, source_of, told_edits
 from .registry import get_method
-from .room import fitting
 from .sequential import carry_out_in_sequence, checkpoints_of, settle
 from .settings import read_settings
 from .stacking import stack_size
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
-    from behemoth.train.subject import Subject
+    from behemoth.train.model_source import ModelSource
 
 __all__ = ["Edited", "edit"]
 
@@ -109,7 +109,7 @@ def edit(
     cache: str | PathLike[str] | None = None,
     device: torch.device | str | None = None,
     memory: int | None = None,
-    progress: Looking = None,
+    progress: ProgressLike = None,
 ) -> Edited:
     """Apply a method and write what it changed; an unfinished directory is gone on with.
 
@@ -183,7 +183,7 @@ def edit(
     if device is not None:
         find_device(str(device))
     with renamed(directory="run"):
-        ran = read_subject(run, corpus)
+        ran = read_model_source(run, corpus)
     chosen = _chosen(method, settings, ran.directory)
     made = EditPlan.of(plan)
     checkpoints = _checkpoints(single, sequential, checkpoint_at, len(made))
@@ -228,8 +228,8 @@ def edit(
             require_weights(ran.directory, device, memory)
             model = ran.load_model(device)
             context = EditContext(ran.corpus, seed=seed, run=ran.directory)
-            foresees = answers(chosen).foresees
-            most = foresees if sequential else stack_size(chosen, model, stack)
+            lookahead = answers(chosen).lookahead
+            most = lookahead if sequential else stack_size(chosen, model, stack)
             most = fitting(chosen, model, plans, context, most, memory)
         record = replace(record, place=_place(chosen, model, record, ran.directory))
         with succession(place, EDIT, force=replaces):
@@ -331,12 +331,12 @@ def _chosen(
 class _Work:
     """One call's deltas, made and saved stack by stack."""
 
-    run: Subject
+    run: ModelSource
     plan: EditPlan
     method: EditMethod
     record: EditRecord
     cache: Path | None
-    step: Step
+    step: Advance
 
     def carry_out(
         self,
@@ -374,7 +374,7 @@ class _Work:
             self.step(done + share, total)
         return time.perf_counter() - begin
 
-    def _context(self, forward: Step) -> EditContext:
+    def _context(self, forward: Advance) -> EditContext:
         return EditContext(
             corpus=self.run.corpus,
             seed=self.record.seed,

@@ -7,26 +7,22 @@ holds the file to it.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from typing import Any
 
 from behemoth.plan.request import KINDS
-from behemoth.support.pages import between, linked, renew
+from behemoth.support.pages import Section, linked
 
 from .protocol import changes_of, settings_of
-from .registry import _OWN, method_type
+from .registry import OWN_METHODS, method_type
 
-__all__ = ["BEGIN", "END", "catalogue", "renewed"]
-
-BEGIN, END = "<!-- methods: written by behemoth.edit.catalogue -->", "<!-- end of methods -->"
-"""What stands around the table."""
+__all__ = ["SECTION", "catalogue"]
 
 
 def catalogue() -> str:
     """Give our own methods as Markdown: what they are, then the defaults of their settings."""
     rows = ["| name | family | changes | kinds | stacks | source |", "|---|---|---|---|---|---|"]
     defaults: list[str] = []
-    for name in _OWN:
+    for name in OWN_METHODS:
         kind = method_type(name)
         info = kind.info
         kinds = ", ".join(known for known in KINDS if known in info.kinds)
@@ -41,17 +37,6 @@ def catalogue() -> str:
     return "\n".join([*rows, "", "## Defaults", "", *defaults])
 
 
-def renewed(text: str) -> str:
-    """Give the text of a page with the table in it.
-
-    Raises
-    ------
-    ArgumentError
-        When the page lacks the marks.
-    """
-    return between(text, BEGIN, END, catalogue())
-
-
 def _text(value: Any) -> str:
     """Write a setting as ``--set`` takes it."""
     if isinstance(value, list):
@@ -61,10 +46,13 @@ def _text(value: Any) -> str:
     return str(value).lower() if value is None or isinstance(value, bool) else str(value)
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Write the table into a page, by name."""
-    renew(arguments[0], renewed)
+SECTION = Section(
+    "<!-- methods: written by behemoth.edit.catalogue -->",
+    "<!-- end of methods -->",
+    catalogue,
+)
+"""Where it stands in docs/methods.md."""
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    SECTION.write(sys.argv[1])

@@ -20,7 +20,7 @@ from behemoth.delta.module import ModuleChange
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.request import KINDS, EditRequest
 from behemoth.support.errors import ArgumentError
-from behemoth.support.progress import Looking, task
+from behemoth.support.progress import ProgressLike, task
 
 from .protocol import EditContext, EditMethod, answers
 from .registry import get_method, method_type
@@ -83,7 +83,7 @@ class Bench:
     cache: Path
 
     @classmethod
-    def train(cls, place: Path, progress: Looking = None) -> Bench:
+    def train(cls, place: Path, progress: ProgressLike = None) -> Bench:
         """Train the model: one short pass over 120 facts, in seconds.
 
         Parameters
@@ -107,7 +107,7 @@ class Bench:
         return cls(corpus, place / "run", model, place / "cache")
 
 
-def check_method(name: str, *, progress: Looking = None) -> list[Promise]:
+def check_method(name: str, *, progress: ProgressLike = None) -> list[Promise]:
     """Hold a method to what all methods owe to their callers, on a small model trained for it.
 
     It is tried with few steps, where it has such settings, and else as it is by default.
@@ -156,7 +156,7 @@ def check_contract(
     bench: Bench,
     *,
     same: float = _SAME,
-    progress: Looking = None,
+    progress: ProgressLike = None,
 ) -> list[Promise]:
     """Hold a method to what it owes.
 

@@ -21,7 +21,7 @@ from behemoth.delta.delta import Change, EditDelta, add_changes
 from behemoth.model.labels import IGNORED
 from behemoth.model.modes import evaluating
 from behemoth.recall.generation import generate
-from behemoth.support.progress import Looking, task
+from behemoth.support.progress import ProgressLike, task
 
 from .batch import rows_of
 from .protocol import answers
@@ -95,7 +95,7 @@ def edit_in_sequence(
     method: EditMethod,
     plans: Sequence[EditPlan],
     context: EditContext,
-    progress: Looking = None,
+    progress: ProgressLike = None,
 ) -> EditSequence:
     """Apply plans in their order, and ask for all of their facts after each.
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from behemoth._gen import digest
-from behemoth.support.progress import Step, silent
+from behemoth.support.errors import ArgumentError
+from behemoth.support.progress import Advance, silent
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -29,13 +30,14 @@ __all__ = [
     "EditMethod",
     "Effort",
     "Family",
-    "Foreseeing",
     "Goal",
+    "Lookahead",
     "MethodInfo",
-    "Remembering",
+    "Stateful",
     "Watch",
     "answers",
     "changes_of",
+    "check_kinds",
     "settings_of",
 ]
 
@@ -171,7 +173,7 @@ class EditContext:
     cache: Path | None = None
     run: Path | None = None
     trained: TrainConfig | None = None
-    progress: Step = silent
+    progress: Advance = silent
     watch: Watch | None = None
     retrained: Sequence[Path] = ()
     saved: Callable[[float], None] = _unheard
@@ -213,7 +215,7 @@ class EditMethod(Protocol):
 
 
 @runtime_checkable
-class Remembering(Protocol):
+class Stateful(Protocol):
     """What gives the deltas of a sequence and remembers something of those that it gave.
 
     A sequence that was stopped goes on with the memory that it had, so it is tensors by name.
@@ -233,7 +235,7 @@ class Remembering(Protocol):
 
 
 @runtime_checkable
-class Foreseeing(Protocol):
+class Lookahead(Protocol):
     """What gives the deltas of a sequence and can work on several of the next plans at once.
 
     Its deltas are those that it would give of each plan by itself, but for rounding.
@@ -243,7 +245,7 @@ class Foreseeing(Protocol):
         """The delta of the next plan."""
         ...
 
-    def ahead(self, plans: Sequence[EditPlan], most: int) -> None:
+    def look_ahead(self, plans: Sequence[EditPlan], most: int) -> None:
         """Which plans come next, in their order, each with the deltas before it in the model.
 
         No more than `most` of them fit at once.
@@ -292,9 +294,9 @@ class Answers:
         return Effort(getattr(self.method, "steps", 20), 8) if own is None else own()
 
     @property
-    def foresees(self) -> int:
-        """How many of the next plans of a sequence it works on at once; see `Foreseeing`."""
-        return int(getattr(self.method, "foresees", 1))
+    def lookahead(self) -> int:
+        """How many of the next plans of a sequence it works on at once; see `Lookahead`."""
+        return int(getattr(self.method, "lookahead", 1))
 
     def stack_bytes(self, model: nn.Module, count: int) -> int:
         """Bytes that so many plans take at once, beside the model.
@@ -351,7 +353,7 @@ class Answers:
         """What gives the delta of the next plan, with those of all earlier ones in the model.
 
         It is asked for while the model is unedited. By default each plan is applied by itself.
-        What remembers earlier plans is `Remembering`, so that a sequence can be gone on with.
+        What remembers earlier plans is `Stateful`, so that a sequence can be gone on with.
         """
         own = self._own("in_sequence")
         if own is not None:
@@ -365,6 +367,19 @@ class Answers:
 def answers(method: EditMethod) -> Answers:
     """What is to be known of a method beside its `info`: the one place to ask."""
     return Answers(method)
+
+
+def check_kinds(method: EditMethod, plans: Sequence[EditPlan]) -> None:
+    """Refuse plans with kinds of edits that a method cannot carry out, before any work."""
+    info = method.info
+    for plan in plans:
+        kinds = set(plan.edits["kind"].unique().to_list())
+        if not kinds <= info.kinds:
+            raise ArgumentError(
+                "plan",
+                f"edits of kind {', '.join(sorted(kinds - info.kinds))}",
+                f"for {info.name}: {', '.join(sorted(info.kinds))}",
+            )
 
 
 def changes_of(kind: type[EditMethod]) -> str:

@@ -25,7 +25,7 @@ from behemoth.support.files import as_json, write_bytes
 from behemoth.support.replacement import Kind, foreign, succeeds
 
 if TYPE_CHECKING:
-    from behemoth.train.subject import Subject
+    from behemoth.train.model_source import ModelSource
 
 __all__ = ["EDIT", "EditRecord", "FailedEdit", "check_place", "read_edit", "source_of"]
 
@@ -180,7 +180,7 @@ class EditRecord:
         keys = [key for key in _KEY if key != "weights" or (self.weights and other.weights)]
         return next((key for key in keys if getattr(self, key) != getattr(other, key)), None)
 
-    def open_run(self, corpus: str | PathLike[str] | None = None) -> Subject:
+    def open_run(self, corpus: str | PathLike[str] | None = None) -> ModelSource:
         """Open what was edited.
 
         Parameters
@@ -193,9 +193,9 @@ class EditRecord:
         ArgumentError
             When it is not there, or has other weights by now.
         """
-        from behemoth.train.run import read_subject
+        from behemoth.train.run import read_model_source
 
-        run = read_subject(self.run, self.corpus if corpus is None else corpus)
+        run = read_model_source(self.run, self.corpus if corpus is None else corpus)
         if self.weights is not None and run.weights_digest() != self.weights:
             raise ArgumentError(
                 "directory",

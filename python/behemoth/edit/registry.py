@@ -13,11 +13,11 @@ from behemoth.support.fields import made
 
 from .protocol import EditMethod
 
-__all__ = ["check_settings", "get_method", "method_names", "method_type"]
+__all__ = ["OWN_METHODS", "check_settings", "get_method", "method_names", "method_type"]
 
 ENTRY_POINTS = "behemoth.methods"
 
-_OWN = {
+OWN_METHODS = {
     "ft": "ft:FineTuning",
     "ft_l": "ft_l:ConstrainedFineTuning",
     "ft_svd": "ft_svd:TruncatedFineTuning",
@@ -47,12 +47,13 @@ _OWN = {
     "task_vector": "task_vector:TaskVector",
     "retrain": "retrain:Retraining",
 }
+"""Our own by name: the module of `behemoth.edit.methods` and the class of each."""
 
 
 def method_names() -> list[str]:
     """Names of all methods, our own first, then those of other packages."""
     others = sorted(entry.name for entry in entry_points(group=ENTRY_POINTS))
-    return [*_OWN, *(name for name in others if name not in _OWN)]
+    return [*OWN_METHODS, *(name for name in others if name not in OWN_METHODS)]
 
 
 def method_type(name: str) -> type[EditMethod]:
@@ -63,8 +64,8 @@ def method_type(name: str) -> type[EditMethod]:
     ArgumentError
         For an unknown name; it suggests the nearest ones.
     """
-    if name in _OWN:
-        module, _, attribute = _OWN[name].partition(":")
+    if name in OWN_METHODS:
+        module, _, attribute = OWN_METHODS[name].partition(":")
         return getattr(import_module(f"{__package__}.methods.{module}"), attribute)
     for entry in entry_points(group=ENTRY_POINTS):
         if entry.name == name:

@@ -21,9 +21,9 @@ from behemoth.support.checks import whole_number
 from behemoth.support.digests import FILES, check, read_sealed
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import replacing
-from behemoth.support.progress import Step
+from behemoth.support.progress import Advance
 
-from .protocol import EditContext, EditMethod, Foreseeing, Remembering, answers
+from .protocol import EditContext, EditMethod, Lookahead, Stateful, answers
 from .record import EditRecord, FailedEdit
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def carry_out_in_sequence(
     plan: EditPlan,
     context: EditContext,
     record: EditRecord,
-    step: Step,
+    step: Advance,
     together: int = 1,
 ) -> float:
     """Make the edits that are missing, and keep the sums; gives the seconds it took.
@@ -102,8 +102,8 @@ def carry_out_in_sequence(
     try:
         for end in _ends(record.checkpoints, done, len(singles)):
             sums.settle()
-            if isinstance(delta_of, Foreseeing):
-                delta_of.ahead(singles[done:end], together)
+            if isinstance(delta_of, Lookahead):
+                delta_of.look_ahead(singles[done:end], together)
             for place in range(done, end):
                 delta = delta_of(singles[place])
                 if delta.failure is None:
@@ -232,7 +232,7 @@ class _Keeper:
             return 0, {}, []
         done, place = there[-1]
         delta = EditDelta.load(place)
-        if isinstance(self.delta_of, Remembering):
+        if isinstance(self.delta_of, Stateful):
             self.delta_of.recall(_read(place))
         return done, delta.changes, [FailedEdit(row["edit"], row["failure"]) for row in delta.trace]
 
@@ -251,7 +251,7 @@ class _Keeper:
             trace=[{"edit": row.edit, "failure": row.failure} for row in failures],
         )
         last = done == record.checkpoints[-1]
-        if isinstance(self.delta_of, Remembering) and not last:
+        if isinstance(self.delta_of, Stateful) and not last:
             _write(place / _MEMORY, self.delta_of.memory())
         delta.save(place)
         if last:
@@ -269,7 +269,7 @@ class _Keeper:
                     (old / _MEMORY).unlink(missing_ok=True)
 
     def _remembered(self, place: Path) -> bool:
-        return not isinstance(self.delta_of, Remembering) or (place / _MEMORY).is_file()
+        return not isinstance(self.delta_of, Stateful) or (place / _MEMORY).is_file()
 
 
 def settle(record: EditRecord) -> None:

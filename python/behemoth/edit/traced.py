@@ -20,7 +20,7 @@ from behemoth.train.directory import TRACE
 from .protocol import EditMethod
 from .registry import method_type
 
-__all__ = ["Place", "TraceRecord", "at_traced_place", "is_traced"]
+__all__ = ["TraceRecord", "TracedSite", "at_traced_place", "is_traced"]
 
 FORMAT_VERSION = 1
 _WHAT = "tracing"
@@ -28,7 +28,7 @@ _PLACE = ("token", "layers")  # settings that say where
 
 
 @dataclass(frozen=True)
-class Place:
+class TracedSite:
     """A token and a layer to edit at.
 
     Attributes
@@ -64,7 +64,7 @@ class TraceRecord:
         How many of them the model knew.
     samples, noise, window, seed
         As of `behemoth.evaluate.trace`.
-    places : tuple of Place
+    places : tuple of TracedSite
         Best first.
     """
 
@@ -74,7 +74,7 @@ class TraceRecord:
     noise: float
     window: int
     seed: int
-    places: tuple[Place, ...]
+    places: tuple[TracedSite, ...]
 
     def write(self, run: Path) -> None:
         """Write it to a run directory."""
@@ -96,7 +96,7 @@ class TraceRecord:
         values = read_sealed(file, _WHAT, FORMAT_VERSION)
         own = {key: value for key, value in values.items() if key != "format_version"}
         try:
-            places = tuple(made(Place, place) for place in own["places"])
+            places = tuple(made(TracedSite, place) for place in own["places"])
             return made(cls, {**own, "places": places})
         except (ValueError, KeyError, TypeError):
             raise no_record(file, f"record of {_WHAT}") from None

@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors
     from .continued import continue_training as continue_training
     from .damage import damage as damage, damaged as damaged
     from .dose import doses as doses, ed50 as ed50
+    from .forget_quality import forget_quality as forget_quality
     from .frame import evaluate as evaluate, evaluate_model as evaluate_model
     from .geometry import geometry as geometry
     from .hints import ask_with_hints as ask_with_hints
@@ -24,7 +25,6 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors
     from .relearning import relearn as relearn
     from .suites.run import SUITES as SUITES, evaluate_suite as evaluate_suite
     from .trace import Traced as Traced, trace as trace, trace_model as trace_model
-    from .unlearning import forget_quality as forget_quality
 
 __all__, __dir__, __getattr__ = lazy(
     __name__,
@@ -44,7 +44,7 @@ __all__, __dir__, __getattr__ = lazy(
         "relearning": "relearn",
         "suites.run": "SUITES evaluate_suite",
         "trace": "Traced trace trace_model",
-        "unlearning": "forget_quality",
+        "forget_quality": "forget_quality",
     },
     verb="evaluate",
 )

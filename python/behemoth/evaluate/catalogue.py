@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -17,14 +17,11 @@ from typing import Any
 import polars as pl
 
 from behemoth.support.errors import ArgumentError
-from behemoth.support.pages import between, linked, renew
+from behemoth.support.pages import Section, linked
 
 from .suites.run import SUITES
 
-__all__ = ["BEGIN", "END", "catalogue", "renewed"]
-
-BEGIN, END = "<!-- measures: written by behemoth.evaluate.catalogue -->", "<!-- end of measures -->"
-"""What stands around the table."""
+__all__ = ["SECTION", "catalogue"]
 
 _LEVEL = 999  # stands for every number of exposures, or of edits made
 
@@ -121,21 +118,13 @@ def _read(suite: str, name: str) -> _Read:
     raise ArgumentError("measure", f"{name} of suite {suite}", "one with its numbers in `_READ`")
 
 
-def renewed(text: str) -> str:
-    """Give the text of a page with the tables in it.
-
-    Raises
-    ------
-    ArgumentError
-        When the page lacks the marks.
-    """
-    return between(text, BEGIN, END, catalogue())
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Write the tables into a page, by name."""
-    renew(arguments[0], renewed)
+SECTION = Section(
+    "<!-- measures: written by behemoth.evaluate.catalogue -->",
+    "<!-- end of measures -->",
+    catalogue,
+)
+"""Where it stands in docs/suites.md."""
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    SECTION.write(sys.argv[1])

@@ -23,12 +23,12 @@ from behemoth.support.checks import whole_number
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import replacing
 from behemoth.support.parquet import check_target
-from behemoth.support.progress import Looking, task
-from behemoth.train.room import require_weights
+from behemoth.support.progress import ProgressLike, task
+from behemoth.train.memory_budget import require_weights
 
+from .memory_budget import fitting
 from .prompted import Prompted, unwanted_words
 from .ranking import Ranking
-from .room import fitting
 from .scores import Scores, score, score_stacked
 from .source import check_plan, open_source
 from .table import finish, laid_out
@@ -57,7 +57,7 @@ def evaluate(
     device: torch.device | str | None = None,
     out: str | PathLike[str] | None = None,
     memory: int | None = None,
-    progress: Looking = None,
+    progress: ProgressLike = None,
 ) -> pl.DataFrame:
     """Ask a run, or what an edit made of it, all probes of a plan.
 
@@ -178,7 +178,7 @@ def evaluate_model(
     rank: Literal["first", "sequence"] = "first",
     stack: int = STACK,
     batch_size: int | None = None,
-    progress: Looking = None,
+    progress: ProgressLike = None,
 ) -> pl.DataFrame:
     """Do the same for a model and deltas in memory.
 

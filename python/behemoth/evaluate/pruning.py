@@ -15,7 +15,7 @@ import polars as pl
 from behemoth.model.architecture import Architecture
 from behemoth.support.errors import ArgumentError
 
-from .changed import change_in_place, evaluate_changed
+from .perturbed import change_in_place, evaluate_changed
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

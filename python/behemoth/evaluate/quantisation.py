@@ -16,7 +16,7 @@ import torch
 from behemoth.model.modules import is_transposed
 from behemoth.support.errors import ArgumentError
 
-from .changed import change_in_place, evaluate_changed
+from .perturbed import change_in_place, evaluate_changed
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 from behemoth.store.source import at_hand
 from behemoth.support.checks import url_or_none
 from behemoth.support.errors import ArgumentError, renamed
-from behemoth.train.run import read_subject
+from behemoth.train.run import read_model_source
 
 if TYPE_CHECKING:
     from behemoth.edit.record import EditRecord
     from behemoth.plan.edit_plan import EditPlan
-    from behemoth.train.subject import Subject
+    from behemoth.train.model_source import ModelSource
 
 __all__ = ["check_plan", "is_edit", "open_source"]
 
 
 def open_source(
     name: str, place: str | PathLike[str], corpus: str | PathLike[str] | None = None
-) -> tuple[Path, Subject, EditRecord | None]:
+) -> tuple[Path, ModelSource, EditRecord | None]:
     """Open a run or a model with its corpus, or an edit and what it is of.
 
     Parameters
@@ -42,7 +42,7 @@ def open_source(
     path = at_hand(name, place, "a training run, a model or an edit directory")
     with renamed(directory=name):
         if not is_edit(path):
-            return path, read_subject(path, corpus), None
+            return path, read_model_source(path, corpus), None
         edit = read_edit(path, url_or_none(place))
         return path, edit.open_run(corpus), edit
 
@@ -52,7 +52,7 @@ def is_edit(place: str | PathLike[str]) -> bool:
     return (Path(place) / "edit.json").is_file()
 
 
-def check_plan(plan: EditPlan, run: Subject, edit: EditRecord | None) -> None:
+def check_plan(plan: EditPlan, run: ModelSource, edit: EditRecord | None) -> None:
     """Refuse a plan of another world, or another plan than the edit's."""
     plan.check(run.corpus)
     if edit is not None and edit.plan_hash != plan.plan_hash:

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from behemoth.edit.locate.sites import Places
-from behemoth.edit.traced import Place, TraceRecord
+from behemoth.edit.traced import TracedSite, TraceRecord
 from behemoth.model.architecture import Architecture
 from behemoth.model.modes import evaluating
 from behemoth.model.modules import backbone
@@ -31,15 +31,15 @@ from behemoth.plan.edit_plan import EditPlan
 from behemoth.support.checks import path_of, whole_number
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.files import replacing
-from behemoth.support.progress import Looking, Step, silent, task
-from behemoth.train.run import read_subject
+from behemoth.support.progress import Advance, ProgressLike, silent, task
+from behemoth.train.run import read_model_source
 
 from .clusters import interval, resampled_weights
 
 if TYPE_CHECKING:
     from behemoth.corpus.corpus import Corpus
 
-__all__ = ["KINDS", "ROLES", "Place", "Traced", "trace", "trace_model"]
+__all__ = ["KINDS", "ROLES", "Traced", "TracedSite", "trace", "trace_model"]
 
 KINDS = ("block", "mlp", "attention")
 """What is given back: the residual stream behind a block, or what its MLP or attention adds."""
@@ -66,7 +66,7 @@ class Traced:
     summary : polars.DataFrame
         One row a kind, layer and role: mean indirect_effect, low and high (of the mean over
         facts, 95%), facts.
-    places : list of Place
+    places : list of TracedSite
         Where MLPs carry most, best first: the best layer at each token that methods edit at.
     unknown : int
         Edits that were left out, as the model does not give their answer.
@@ -76,7 +76,7 @@ class Traced:
 
     facts: pl.DataFrame
     summary: pl.DataFrame
-    places: list[Place]
+    places: list[TracedSite]
     unknown: int
     noise: float
 
@@ -111,7 +111,7 @@ def trace(
     device: torch.device | str | None = None,
     out: str | PathLike[str] | None = None,
     save: bool = False,
-    progress: Looking = None,
+    progress: ProgressLike = None,
 ) -> Traced:
     """Trace the facts of a plan's edits in a run's model, as they are before the edits.
 
@@ -154,7 +154,7 @@ def trace(
         what = "holds something" if place.is_dir() else "is a file"
         raise CorpusError(f"{fspath(place)} {what}; allowed: a new or empty directory")
     with renamed(directory="run"):
-        ran = read_subject(run, corpus)
+        ran = read_model_source(run, corpus)
     made = EditPlan.of(plan)
     made.check(ran.corpus)
     model = ran.load_model(device)
@@ -186,7 +186,7 @@ def trace_model(
     noise: float = 3.0,
     window: int = 1,
     seed: int = 0,
-    step: Step = silent,
+    step: Advance = silent,
 ) -> Traced:
     """Trace the facts of a plan in a model that is loaded; see `trace`.
 
@@ -261,7 +261,7 @@ def _summary(facts: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(rows)
 
 
-def _places(summary: pl.DataFrame, architecture: Architecture) -> list[Place]:
+def _places(summary: pl.DataFrame, architecture: Architecture) -> list[TracedSite]:
     found = []
     for token in ("subject", "prompt"):
         own = summary.filter((pl.col("kind") == "mlp") & (pl.col("role") == f"{token}_last"))
@@ -270,7 +270,7 @@ def _places(summary: pl.DataFrame, architecture: Architecture) -> list[Place]:
             own = own.filter(pl.col("layer") < architecture.layers - 1)
         for row in own.sort("indirect_effect", descending=True).head(1).iter_rows(named=True):
             effect = row["indirect_effect"]
-            found.append(Place(token, row["layer"], effect, row["low"], row["high"]))
+            found.append(TracedSite(token, row["layer"], effect, row["low"], row["high"]))
     return sorted(found, key=lambda place: -place.effect)
 
 

@@ -15,21 +15,14 @@ record by its two targets.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from behemoth.support.progress import Looking
-
-from .planned import Asked, Edit, Planned, bare, rewordings
+from .planned import Asked, Edit, bare, rewordings
 from .protocol import Bridge
-from .records import save_edits
+from .records import edit_list
 
 _FILE = "counterfact.json"
 _ABOUT_SUBJECT = ("same_subject", "subject_nested", "correlated_kept")
-
-
-def _write(planned: Planned, out: Path, progress: Looking) -> None:
-    save_edits(planned, _record, out / _FILE, progress)
 
 
 def _record(edit: Edit, asked: Sequence[Asked]) -> dict[str, Any]:
@@ -63,7 +56,7 @@ def _name(number: int | None) -> str | None:
 FORMAT = Bridge(
     "counterfact",
     "ROME, MEMIT and what reads CounterFact",
-    _write,
+    edit_list(_record, _FILE),
     (_FILE,),
     check=lambda planned: planned.check_text("counterfact"),
 )

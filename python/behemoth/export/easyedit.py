@@ -15,7 +15,7 @@ from typing import Any
 from behemoth.evaluate.metrics import KEPT
 from behemoth.plan.groups import FOLLOWING
 from behemoth.support.files import write_bytes
-from behemoth.support.progress import Looking, task
+from behemoth.support.progress import ProgressLike, task
 
 from .planned import Asked, Planned, bare, rewordings
 from .protocol import Bridge
@@ -23,7 +23,7 @@ from .protocol import Bridge
 _FILE = "easyedit.json"
 
 
-def _write(planned: Planned, out: Path, progress: Looking) -> None:
+def _write(planned: Planned, out: Path, progress: ProgressLike) -> None:
     if (out / _FILE).exists():
         return
     edits: list[dict[str, Any]] = []

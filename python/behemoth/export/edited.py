@@ -15,8 +15,8 @@ from behemoth.evaluate.suites.suite import RECORD as SUITE, SuiteResult
 from behemoth.store.source import at_hand
 from behemoth.support.checks import url_or_none
 from behemoth.support.errors import ArgumentError, CorpusError
+from behemoth.train.model_source import ModelSource
 from behemoth.train.run import RECORD as RUN
-from behemoth.train.subject import Subject
 
 __all__ = ["EditedModels"]
 
@@ -30,7 +30,7 @@ class EditedModels:
     Attributes
     ----------
     record : EditRecord
-    run : Subject
+    run : ModelSource
         The run that was edited, or the model of another origin.
     deltas : mapping of str to int or None
         The key of each model's delta by the folder of the model; that of the only one is empty.
@@ -45,7 +45,7 @@ class EditedModels:
     """
 
     record: EditRecord
-    run: Subject
+    run: ModelSource
     deltas: Mapping[str, int | None]
     suites: tuple[SuiteResult, ...] = ()
 
@@ -125,7 +125,7 @@ def _deltas(
     return deltas
 
 
-def _suites(record: EditRecord, run: Subject) -> Iterator[SuiteResult]:
+def _suites(record: EditRecord, run: ModelSource) -> Iterator[SuiteResult]:
     """The suites of an edit, by what they say was measured: a name is no proof."""
     own: str | None = None
     for suite in _near(record.directory.resolve()):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from behemoth.support.files import replacing, write_bytes
-from behemoth.support.progress import Looking, task
+from behemoth.support.progress import ProgressLike, task
 
 from .edited import EditedModels
 from .model_card import CARD, model_card
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _WEIGHTS = ("model.safetensors", "config.json", "generation_config.json")
 
 
-def _write(models: EditedModels, out: Path, progress: Looking) -> None:
+def _write(models: EditedModels, out: Path, progress: ProgressLike) -> None:
     model: PreTrainedModel | None = None
     with task(progress, "exporting", "models") as step:
         for number, (folder, key) in enumerate(models.deltas.items()):

@@ -17,11 +17,11 @@ from behemoth.support.checks import path_of
 from behemoth.support.digests import leads_out, read_sealed, sealed
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import as_json, write_bytes
-from behemoth.support.progress import Looking, task
+from behemoth.support.progress import ProgressLike, task
 
 __all__ = [
     "RECORD", "SUMS", "ExportInspection", "ExportVerification", "inspect_export", "is_export",
-    "read_sums", "verify_export", "write_sums",
+    "read_export_sums", "verify_export", "write_export_sums",
 ]  # fmt: skip
 
 RECORD = "export.json"
@@ -97,7 +97,7 @@ def inspect_export(directory: str | PathLike[str]) -> ExportInspection:
     names = ("behemoth", "to", "block_length", "spec_hash")
     if not all(name in about for name in names):
         raise CorpusError(f"{place / RECORD} is damaged")
-    sums = read_sums(place) if (place / SUMS).is_file() else {}
+    sums = read_export_sums(place) if (place / SUMS).is_file() else {}
     return ExportInspection(
         directory=fspath(directory),
         **{name: about[name] for name in names},
@@ -109,7 +109,7 @@ def inspect_export(directory: str | PathLike[str]) -> ExportInspection:
 
 
 def verify_export(
-    directory: str | PathLike[str], *, progress: Looking = None
+    directory: str | PathLike[str], *, progress: ProgressLike = None
 ) -> ExportVerification:
     """Recompute the hash of every file of an export.
 
@@ -135,7 +135,7 @@ def verify_export(
         read_sealed(place / RECORD, "an export")
     except CorpusError:
         bad.append({"file": RECORD, "reason": "is not what was written"})
-    sums = read_sums(place)
+    sums = read_export_sums(place)
     total = sum(row["bytes"] for row in sums.values())
     done = 0
     with task(progress, "verifying", "bytes") as step:
@@ -159,7 +159,7 @@ def verify_export(
     )
 
 
-def write_sums(
+def write_export_sums(
     place: Path, files: Iterable[Path], known: Mapping[int, str], made: Container[Path] = ()
 ) -> None:
     """Write down what the files of an export hold.
@@ -173,7 +173,7 @@ def write_sums(
     made : container of Path
         Files that were not there and have just been made, perhaps by another version.
     """
-    there = read_sums(place) if (place / SUMS).is_file() else {}
+    there = read_export_sums(place) if (place / SUMS).is_file() else {}
     sums: dict[str, dict[str, Any]] = {}
     for path in sorted(files):
         name = path.relative_to(place).as_posix()
@@ -186,7 +186,7 @@ def write_sums(
     write_bytes(place / SUMS, as_json(sealed(sums)))
 
 
-def read_sums(place: Path) -> dict[str, dict[str, Any]]:
+def read_export_sums(place: Path) -> dict[str, dict[str, Any]]:
     """Read what the files of an export hold, by name.
 
     Raises

@@ -22,7 +22,7 @@ import polars as pl
 from behemoth.evaluate.metrics import KEPT, NEIGHBOURS, PARAPHRASED
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import write_bytes
-from behemoth.support.progress import Looking, Step, task
+from behemoth.support.progress import Advance, ProgressLike, task
 
 from .planned import Planned
 from .protocol import Bridge
@@ -70,7 +70,7 @@ _TASKS = (
 )
 
 
-def _write(planned: Planned, out: Path, progress: Looking) -> None:
+def _write(planned: Planned, out: Path, progress: ProgressLike) -> None:
     with task(progress, "exporting", "probes") as step:
         for own in _TASKS:
             frame = _probes(planned, own)
@@ -88,7 +88,7 @@ def _probes(planned: Planned, own: _Task) -> pl.DataFrame:
 
 
 def _documents(
-    planned: Planned, own: _Task, frame: pl.DataFrame, step: Step
+    planned: Planned, own: _Task, frame: pl.DataFrame, step: Advance
 ) -> Iterator[dict[str, Any]]:
     rows = zip(frame["probe"], planned.asked(frame), own.choices(planned, frame), strict=True)
     for number, (probe, asked, choices) in enumerate(rows):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from behemoth.support.progress import Looking, task
+from behemoth.support.progress import ProgressLike, task
 
 from .source import Shard, Source
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SHARD = "[0-9][0-9][0-9][0-9][0-9]"
 """Pattern of a shard's name."""
 
-Write: TypeAlias = Callable[[Source, Path, int, Looking], None]
+Write: TypeAlias = Callable[[Source, Path, int, ProgressLike], None]
 """``write(source, out, block_length, progress)`` writes what a format makes of a corpus."""
 
 
@@ -72,7 +72,7 @@ class Bridge:
 
     name: str
     reader: str
-    write: Callable[[Planned, Path, Looking], None]
+    write: Callable[[Planned, Path, ProgressLike], None]
     files: tuple[str, ...]
     check: Callable[[Planned], None] | None = None
 
@@ -94,14 +94,14 @@ class ModelFormat:
 
     name: str
     reader: str
-    write: Callable[[EditedModels, Path, Looking], None]
+    write: Callable[[EditedModels, Path, ProgressLike], None]
     files: tuple[str, ...]
 
 
 def by_shard(write: Callable[[Source, Shard, Path, int], None]) -> Write:
     """Go through the shards: ``write(source, shard, out, block_length)`` makes files of one."""
 
-    def write_all(source: Source, out: Path, block_length: int, progress: Looking) -> None:
+    def write_all(source: Source, out: Path, block_length: int, progress: ProgressLike) -> None:
         with task(progress, "exporting", "tokens") as step:
             for shard in source.shards:
                 write(source, shard, out, block_length)

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from behemoth.support.files import replacing
-from behemoth.support.progress import Looking, task
+from behemoth.support.progress import ProgressLike, task
 
 if TYPE_CHECKING:
     from .planned import Asked, Edit, Planned
 
-__all__ = ["Record", "save_edits", "save_lines", "save_list"]
+__all__ = ["Record", "edit_list", "save_lines", "save_list"]
 
 Record: TypeAlias = Mapping[str, Any]
 
@@ -30,21 +30,22 @@ def save_list(records: Iterable[Record], path: Path) -> None:
         file.write("[]\n" if between == "[\n" else "\n]\n")
 
 
-def save_edits(
-    planned: Planned,
-    record: Callable[[Edit, Sequence[Asked]], Record],
-    path: Path,
-    progress: Looking,
-) -> None:
-    """Write a record for each edit of a plan, as one list."""
-    with task(progress, "exporting", "edits") as step:
+def edit_list(
+    record: Callable[[Edit, Sequence[Asked]], Record], name: str
+) -> Callable[[Planned, Path, ProgressLike], None]:
+    """What writes a bridge of one file, by its name: a list of a record for each edit."""
 
-        def records() -> Iterator[Record]:
-            for number, (edit, asked) in enumerate(planned.edits()):
-                yield record(edit, asked)
-                step(number + 1, len(planned.plan))
+    def write(planned: Planned, out: Path, progress: ProgressLike) -> None:
+        with task(progress, "exporting", "edits") as step:
 
-        save_list(records(), path)
+            def records() -> Iterator[Record]:
+                for number, (edit, asked) in enumerate(planned.edits()):
+                    yield record(edit, asked)
+                    step(number + 1, len(planned.plan))
+
+            save_list(records(), out / name)
+
+    return write
 
 
 def save_lines(records: Iterable[Record], path: Path) -> None:

@@ -19,11 +19,11 @@ from behemoth.support.digests import read_sealed, sealed
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.files import as_json, write_bytes
 from behemoth.support.locks import holder, lock_folder
-from behemoth.support.progress import Looking
+from behemoth.support.progress import ProgressLike
 from behemoth.support.replacement import Kind, foreign, recover, succeeds, succession
 
 from .formats import BRIDGES, FORMATS, MODELS, get_format
-from .inspection import RECORD, SUMS, write_sums
+from .inspection import RECORD, SUMS, write_export_sums
 from .protocol import Bridge, Format, ModelFormat
 from .source import Source
 
@@ -90,7 +90,7 @@ def export(
     edit: int | None = None,
     block_length: int | None = None,
     force: bool = False,
-    progress: Looking = None,
+    progress: ProgressLike = None,
 ) -> Exported:
     """Write a corpus, a plan of edits, or an edited model in the format of others.
 
@@ -192,7 +192,7 @@ def _put(
                 for folder in content.tokenizer
                 for name in corpus.tokenizer_files
             ]
-            write_sums(place, [*files, *tokenizer], content.digests, set(files) - there)
+            write_export_sums(place, [*files, *tokenizer], content.digests, set(files) - there)
     return len(files), sum(path.stat().st_size for path in files)
 
 
@@ -201,7 +201,7 @@ def _of_corpus(
     directory: str | PathLike[str],
     plan: object,
     block_length: int | None,
-    progress: Looking,
+    progress: ProgressLike,
 ) -> _Content:
     if plan is not None:
         raise ArgumentError(
@@ -225,7 +225,7 @@ def _of_plan(
     directory: str | PathLike[str],
     plan: EditPlan | str | PathLike[str] | None,
     block_length: int | None,
-    progress: Looking,
+    progress: ProgressLike,
 ) -> _Content:
     from behemoth.plan.edit_plan import EditPlan
 
@@ -256,7 +256,7 @@ def _of_edit(
     plan: object,
     edit: int | None,
     block_length: int | None,
-    progress: Looking,
+    progress: ProgressLike,
 ) -> _Content:
     from .edited import EditedModels
 

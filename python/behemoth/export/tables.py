@@ -19,7 +19,7 @@ from behemoth.corpus import documents, questions
 from behemoth.corpus.corpus import Corpus
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import replacing
-from behemoth.support.progress import Looking, Step, task
+from behemoth.support.progress import Advance, ProgressLike, task
 
 from .protocol import SHARD, Write
 from .source import Source
@@ -68,7 +68,9 @@ class Table:
         """Pattern of the names of its files."""
         return f"{self.name}/{self.split}-{SHARD}*.{suffix}"
 
-    def write(self, source: Source, out: Path, suffix: str, save: Save, progress: Looking) -> None:
+    def write(
+        self, source: Source, out: Path, suffix: str, save: Save, progress: ProgressLike
+    ) -> None:
         """Write its files as far as they are not there; at least one, if the corpus has it."""
         each, count = self.each(source), self.count(source)
         if not each:
@@ -82,7 +84,9 @@ class Table:
                         save(self._frames(source, start, stop, step), temporary)
                 step(stop, count)
 
-    def _frames(self, source: Source, start: int, stop: int, step: Step) -> Iterator[pl.DataFrame]:
+    def _frames(
+        self, source: Source, start: int, stop: int, step: Advance
+    ) -> Iterator[pl.DataFrame]:
         yield pl.DataFrame(schema=self.schema)
         part = -(-(stop - start) // _PARTS) or 1
         for first in range(start, stop, part):
@@ -94,7 +98,7 @@ class Table:
 def write_tables(tables: tuple[Table, ...], suffix: str, save: Save) -> Write:
     """Write a format that is made of tables."""
 
-    def write(source: Source, out: Path, block_length: int, progress: Looking) -> None:
+    def write(source: Source, out: Path, block_length: int, progress: ProgressLike) -> None:
         for table in tables:
             table.write(source, out, suffix, save, progress)
 

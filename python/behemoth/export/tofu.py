@@ -29,7 +29,7 @@ from behemoth.evaluate.metrics import KEPT
 from behemoth.plan.unwritten import forgotten, unwritten_pairs
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import write_bytes
-from behemoth.support.progress import Looking, Step, task
+from behemoth.support.progress import Advance, ProgressLike, task
 
 from .card import CARD
 from .planned import Planned, bare, rewordings
@@ -48,7 +48,7 @@ _FILES = (
 _WORDED = ("fact", "template", "wording")
 
 
-def _write(planned: Planned, out: Path, progress: Looking) -> None:
+def _write(planned: Planned, out: Path, progress: ProgressLike) -> None:
     # Independent edits have mixtures of their own, in which other edits' facts may stand.
     stays = ~pl.col("fact").is_in(planned.plan.edits["fact"].implode())
     kept = planned.plan.training.filter((pl.col("role") != "edit") & stays).unique(
@@ -80,7 +80,7 @@ def _pairs(planned: Planned, frame: pl.DataFrame, answer: str) -> Iterator[dict[
         yield {"question": prompt, "answer": bare(text or "")}
 
 
-def _perturbed(planned: Planned, step: Step) -> Iterator[dict[str, Any]]:
+def _perturbed(planned: Planned, step: Advance) -> Iterator[dict[str, Any]]:
     words = planned.words(planned.trained, _WRONG + 2)
     for number, ((edit, asked), every) in enumerate(zip(planned.edits(), words, strict=True)):
         answer = bare(edit.old)

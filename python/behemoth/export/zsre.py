@@ -8,23 +8,17 @@ what must stay. Readers insist on ``nq question: `` before ``loc``, which no cor
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from behemoth.support.errors import ArgumentError
-from behemoth.support.progress import Looking
 
 from .planned import Asked, Edit, Planned, bare, rewordings
 from .protocol import Bridge
-from .records import save_edits
+from .records import edit_list
 
 _FILE = "zsre_mend_eval.json"
 _PREFIX = "nq question: "
 _LOCAL = ("unrelated", "retain", "same_relation")
-
-
-def _write(planned: Planned, out: Path, progress: Looking) -> None:
-    save_edits(planned, _record, out / _FILE, progress)
 
 
 def _record(edit: Edit, asked: Sequence[Asked]) -> dict[str, Any]:
@@ -65,7 +59,7 @@ def _check(planned: Planned) -> None:
 FORMAT = Bridge(
     "zsre",
     "MEND, EasyEdit's ZsreDataset and what reads zsRE",
-    _write,
+    edit_list(_record, _FILE),
     (_FILE,),
     check=_check,
 )

@@ -38,10 +38,6 @@ class Architecture:
         Size of the residual stream.
     head : str
         From the residual stream to the vocabulary.
-    key_value_heads : int
-        Heads of keys and values, each of which serves as many heads of queries.
-    head_width : int
-        Size of a head.
     parallel : bool
         Whether attention and MLP of a block read the same stream.
     soft_cap : float, optional
@@ -53,8 +49,6 @@ class Architecture:
     heads: int
     width: int
     head: str
-    key_value_heads: int
-    head_width: int
     parallel: bool
     soft_cap: float | None = None
 
@@ -74,15 +68,12 @@ class Architecture:
         family = FAMILIES[kind]
         modules = dict(model.named_modules())
         head = next(name for name in family.heads if name in modules)
-        heads, width = config.num_attention_heads, config.hidden_size
         return cls(
             family,
             config.num_hidden_layers,
-            heads,
-            width,
+            config.num_attention_heads,
+            config.hidden_size,
             head,
-            getattr(config, "num_key_value_heads", None) or heads,
-            getattr(config, "head_dim", None) or width // heads,
             kind == "gpt_neox" and getattr(config, "use_parallel_residual", True),
             getattr(config, "final_logit_softcapping", None),
         )
@@ -173,37 +164,3 @@ class Architecture:
         if self.soft_cap is None:
             return logits
         return (logits / self.soft_cap).tanh() * self.soft_cap
-
-    def split_qkv(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Outputs of a fused matrix, [3 * width, ...], as queries, keys, values: [width, ...].
-
-        Parameters
-        ----------
-        rows : [3 * width, ...] tensor
-            Such as its weight, [out, in], its transpose where the family's are `transposed`, or
-            its bias.
-
-        Raises
-        ------
-        ArgumentError
-            For a family whose matrices are not fused.
-        """
-        if self.family.fused is None:
-            raise ArgumentError("model", self.family.name, "one whose queries and keys are fused")
-        if self.family.fused == "blocks":
-            query, key, value = rows.chunk(3)
-            return query, key, value
-        shape = (self.heads, 3, self.head_width, *rows.shape[1:])
-        query, key, value = rows.reshape(shape).unbind(1)
-        return query.flatten(0, 1), key.flatten(0, 1), value.flatten(0, 1)
-
-    def join_qkv(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """The inverse of `split_qkv`."""
-        parts = [rows.unflatten(0, (self.heads, -1)) for rows in (query, key, value)]
-        axis = 1 if self.family.fused == "interleaved" else 0
-        shape = list(parts[0].shape)
-        shape.insert(axis, 3)
-        stacked = parts[0].new_empty(shape)
-        for place, rows in enumerate(parts):
-            stacked.select(axis, place).copy_(rows)
-        return stacked.flatten(0, 2)

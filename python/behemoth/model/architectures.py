@@ -43,9 +43,6 @@ class Family:
         Norms of what attention and MLP put out, before it is added to the stream.
     head_norms : tuple of str
         Norms of queries and of keys.
-    fused : {'interleaved', 'blocks'}, optional
-        How the outputs of a fused `attention_inputs` are laid out: [head, 3, head_dim], or
-        [3, head, head_dim].
     transposed : bool
         Whether the matrices of blocks are [in, out], as transformers' Conv1D has them.
     layer_norm : bool
@@ -75,7 +72,6 @@ class Family:
     attention_post_norm: str | None = None
     mlp_post_norm: str | None = None
     head_norms: tuple[str, ...] = ()
-    fused: Literal["interleaved", "blocks"] | None = None
     transposed: bool = False
     layer_norm: bool = False
     biases: tuple[str, ...] = ()
@@ -116,7 +112,6 @@ FAMILIES: dict[str, Family] = {
             mlp_out="mlp.dense_4h_to_h",
             attention_inputs=("attention.query_key_value",),
             attention_out="attention.dense",
-            fused="interleaved",
             layer_norm=True,
             biases=("attention_inputs", "attention_out", "mlp"),
         ),
@@ -132,7 +127,6 @@ FAMILIES: dict[str, Family] = {
             attention_out="attn.c_proj",
             attention_norm="ln_1",
             mlp_norm="ln_2",
-            fused="blocks",
             transposed=True,
             layer_norm=True,
             biases=("attention_inputs", "attention_out", "mlp"),

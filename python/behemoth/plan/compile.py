@@ -21,19 +21,19 @@ from behemoth.corpus.source import read_source
 from behemoth.store.source import at_hand
 from behemoth.support.errors import ArgumentError, check_keys, renamed
 from behemoth.support.parquet import read_parquet
-from behemoth.support.progress import Looking, Step, silent, task
+from behemoth.support.progress import Advance, ProgressLike, silent, task
 
-from .asked import Asked, Setting
 from .bystanders import Bystanders
 from .choice import Edits, choose_edits
-from .drawn import regular
 from .edit_plan import EDITS, PROBES, TRAINING, EditPlan
-from .given import read_edits
+from .group_rows import Asked, GroupContext
 from .groups import GROUPS, bystanding, structured
 from .prompts import REFUSED, Prompts
 from .request import EditRequest
+from .sampled_groups import regular
 from .sampling import Facts, Ids, Index, distinct
 from .structure import Structure
+from .table_edits import read_edits
 
 _STEPS = 4  # of a compilation, as those who look on count them
 _PROBED = 1000  # edits with probes, where a share of a relation is edited
@@ -46,7 +46,7 @@ def plan(
     table: pl.DataFrame | str | PathLike[str] | None = None,
     known: pl.DataFrame | ArrayLike | str | PathLike[str] | None = None,
     force: bool = False,
-    progress: Looking = None,
+    progress: ProgressLike = None,
     **request: Any,
 ) -> EditPlan:
     """Compile a plan of edits: the edits, their training mixture and their probes.
@@ -187,7 +187,7 @@ def compile_plan(
     *,
     table: pl.DataFrame | None = None,
     known: ArrayLike | None = None,
-    step: Step = silent,
+    step: Advance = silent,
 ) -> EditPlan:
     """Compile a request to a plan: edits, training mixture and probes.
 
@@ -241,28 +241,28 @@ def compile_plan(
     bystanders = Bystanders(corpus, structure, request, edits)
     most = _PROBED if request.fraction is not None else len(edits)
     probed = np.arange(min(len(edits), most if request.probed is None else request.probed))
-    setting = Setting(corpus, structure, request, edits, bystanders, probed)
-    asked = structured(setting)
-    bystanders.take(_kept_apart(setting, asked))
+    context = GroupContext(corpus, structure, request, edits, bystanders, probed)
+    asked = structured(context)
+    bystanders.take(_kept_apart(context, asked))
     if request.probes:
-        asked += bystanding(setting)
+        asked += bystanding(context)
     step(2, _STEPS)
-    training = _training(setting, prompts)
+    training = _training(context, prompts)
     step(3, _STEPS)
-    probes = _probes(setting, prompts, asked, training)
+    probes = _probes(context, prompts, asked, training)
     step(_STEPS, _STEPS)
     frame = _edit_frame(request, edits, corpus.world.num_relations)
     return EditPlan(request, corpus.spec_hash, frame, training, probes)
 
 
-def _kept_apart(setting: Setting, asked: list[Asked]) -> Ids:
+def _kept_apart(context: GroupContext, asked: list[Asked]) -> Ids:
     """Give the facts that are asked about for their ties to an edit: none of them is trained.
 
     The ties of independent edits are those of one model; links alone are of no subject.
     """
     facts = distinct(np.concatenate([part.fact for part in asked] or [np.empty(0, np.uint64)]))
-    if setting.request.independent:
-        return facts[facts >= np.uint64(setting.corpus.world.num_subject_facts)]
+    if context.request.independent:
+        return facts[facts >= np.uint64(context.corpus.world.num_subject_facts)]
     return facts
 
 
@@ -284,9 +284,9 @@ def _edit_frame(request: EditRequest, edits: Edits, relations: int) -> pl.DataFr
     )
 
 
-def _training(setting: Setting, prompts: Prompts) -> pl.DataFrame:
+def _training(context: GroupContext, prompts: Prompts) -> pl.DataFrame:
     """Write the training mixture: the edited facts, and what is to stay as it is."""
-    request, edits = setting.request, setting.edits
+    request, edits = context.request, context.edits
     everyone = np.arange(len(edits))
     right = np.where(edits.new_object < 0, REFUSED, edits.new_object)
     count = len(prompts.edits)
@@ -297,7 +297,7 @@ def _training(setting: Setting, prompts: Prompts) -> pl.DataFrame:
             frame = prompts.ask(wording, edits.facts.fact, right)
             frames.append(_rows(frame, "edit", everyone, everyone, weight))
     count = len(prompts.trained)
-    for role, owner, facts in _mixture(setting):
+    for role, owner, facts in _mixture(context):
         stay = facts.object.astype(np.int64)
         turn = np.arange(len(facts)) % count
         weight = _weight(request, role, len(edits))
@@ -313,16 +313,16 @@ def _training(setting: Setting, prompts: Prompts) -> pl.DataFrame:
     )
 
 
-def _mixture(setting: Setting) -> list[tuple[str, Index, Facts]]:
+def _mixture(context: GroupContext) -> list[tuple[str, Index, Facts]]:
     """Draw the facts of the mixture that are not edited, each with the edit it stands by."""
-    request, edits = setting.request, setting.edits
-    by = setting.bystanders
+    request, edits = context.request, context.edits
+    by = context.bystanders
     everyone = np.arange(len(edits))
     if request.by_rule:
         # What says already what the rule has it say is a part of it, too.
         said = edits.said
         wanted = request.regular_rows * (len(edits) + len(said))
-        parts = (("new_object", said), ("regular", _regular(setting, wanted)))
+        parts = (("new_object", said), ("regular", _regular(context, wanted)))
         return [(role, np.arange(len(facts)) % len(edits), facts) for role, facts in parts]
     out = []
     for role in ("same_object", "new_object", "same_relation", "regular"):
@@ -349,13 +349,13 @@ def _weight(request: EditRequest, role: str, edits: int) -> int:
     return 1
 
 
-def _regular(setting: Setting, count: int) -> Facts:
+def _regular(context: GroupContext, count: int) -> Facts:
     """Draw facts of other relations: of untouched subjects, and no others unless that is asked."""
-    found = regular(setting, count, "regular", probes=False, untouched=True)
-    if setting.request.regular is None or len(found) == count:
+    found = regular(context, count, "regular", probes=False, untouched=True)
+    if context.request.regular is None or len(found) == count:
         return found
-    more = regular(setting, count - len(found), "regular", probes=False, untouched=False)
-    return Facts.concat(setting.corpus, [found, more])
+    more = regular(context, count - len(found), "regular", probes=False, untouched=False)
+    return Facts.concat(context.corpus, [found, more])
 
 
 def _rows(frame: pl.DataFrame, role: str, edit: Index, share: Index, weight: int) -> pl.DataFrame:
@@ -368,11 +368,11 @@ def _rows(frame: pl.DataFrame, role: str, edit: Index, share: Index, weight: int
 
 
 def _probes(
-    setting: Setting, prompts: Prompts, asked: list[Asked], training: pl.DataFrame
+    context: GroupContext, prompts: Prompts, asked: list[Asked], training: pl.DataFrame
 ) -> pl.DataFrame:
     """Write the probes of all groups, sorted by edit, group and wording."""
     frames = [pl.DataFrame(schema=PROBES)]
-    links = np.uint64(setting.corpus.world.num_subject_facts)
+    links = np.uint64(context.corpus.world.num_subject_facts)
     for part in asked:
         wordings = prompts.wordings if part.group == "edited" else prompts.trained[:1]
         for wording in wordings:
@@ -389,7 +389,7 @@ def _probes(
         {group: number for number, group in enumerate(GROUPS)}, return_dtype=pl.UInt8
     )
     return (
-        _in_other_words(setting.corpus, pl.concat(frames), training)
+        _in_other_words(context.corpus, pl.concat(frames), training)
         .with_columns(place.alias("place"))
         .sort("edit", "place", nulls_last=True, maintain_order=True)
         .drop("place", "probe")

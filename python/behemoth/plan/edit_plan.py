@@ -28,7 +28,7 @@ from behemoth.support.parquet import read_parquet
 from behemoth.support.replacement import Kind, finish, foreign, recover, succession
 from behemoth.support.toml import read_toml
 
-from .place import RECORD, plan_place
+from .directory import RECORD, plan_place
 from .request import EditRequest
 
 FORMAT_VERSION = 1

@@ -11,8 +11,9 @@ the reference calls either of them "with the same value", by the kind of its rem
 
 from __future__ import annotations
 
-from .asked import Asked, Setting
-from .drawn import (
+from .derived_groups import correlated, edited, nested_links, same_subject, subject_nested
+from .group_rows import Asked, GroupContext
+from .sampled_groups import (
     implicit_remap,
     new_object,
     of_the_plan,
@@ -21,7 +22,6 @@ from .drawn import (
     same_relation,
     unrelated,
 )
-from .tied import correlated, edited, nested_links, same_subject, subject_nested
 
 __all__ = ["FOLLOWING", "GROUPS", "bystanding", "structured"]
 
@@ -49,26 +49,26 @@ FOLLOWING = ("subject_nested", "correlated_followed", "implicit_remap")
 """Groups that follow from an edit, where they must change."""
 
 
-def structured(setting: Setting) -> list[Asked]:
+def structured(context: GroupContext) -> list[Asked]:
     """Give the groups that are tied to the edited facts themselves."""
     return [
         asked
         for asked in (
-            *edited(setting),
-            *same_subject(setting),
-            *correlated(setting),
-            *subject_nested(setting),
-            *nested_links(setting),
+            *edited(context),
+            *same_subject(context),
+            *correlated(context),
+            *subject_nested(context),
+            *nested_links(context),
         )
         if len(asked.fact)
     ]
 
 
-def bystanding(setting: Setting) -> list[Asked]:
+def bystanding(context: GroupContext) -> list[Asked]:
     """Give the groups that are drawn from the rest of the world."""
-    if setting.request.by_rule:
-        found = [*implicit_remap(setting), *of_the_plan(setting)]
+    if context.request.by_rule:
+        found = [*implicit_remap(context), *of_the_plan(context)]
     else:
         groups = (same_object, new_object, same_relation, unrelated, retain)
-        found = [group(setting) for group in groups]
+        found = [group(context) for group in groups]
     return [asked for asked in found if len(asked.fact)]

@@ -17,7 +17,7 @@ from behemoth.study.results import Results
 from behemoth.support.checks import path_of, whole_number
 from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.files import replacing, write_bytes
-from behemoth.support.progress import Looking, task
+from behemoth.support.progress import ProgressLike, task
 from behemoth.support.provenance import cores, listed, processor, versions
 
 from .charts import CHARTS
@@ -51,7 +51,7 @@ def write_report(
     style: Literal["screen", "paper"] = "screen",
     figures: bool = False,
     resamples: int = 1000,
-    progress: Looking = None,
+    progress: ProgressLike = None,
 ) -> Path:
     """Write the report of a study, finished or not.
 

@@ -11,7 +11,7 @@ from behemoth.support.digests import COPY, Checked
 from behemoth.support.errors import CorpusError
 from behemoth.support.files import write_bytes
 from behemoth.support.locks import lock_folder
-from behemoth.support.progress import Looking
+from behemoth.support.progress import ProgressLike
 
 from .files import identity_of
 from .ledger import Ledger
@@ -28,7 +28,7 @@ def cache_directory() -> Path:
     return Path(told) if told else Path.home() / ".cache" / "behemoth"
 
 
-def copy_of(argument: str, url: str, progress: Looking = None) -> Path:
+def copy_of(argument: str, url: str, progress: ProgressLike = None) -> Path:
     """Bring a directory from a store into the cache, and give its place.
 
     What was held to its digests once is only looked at for its sizes as long as the store's ledger
@@ -45,7 +45,9 @@ def copy_of(argument: str, url: str, progress: Looking = None) -> Path:
     return target
 
 
-def verified_copy_of(argument: str, url: str, progress: Looking = None) -> tuple[Path, Checked]:
+def verified_copy_of(
+    argument: str, url: str, progress: ProgressLike = None
+) -> tuple[Path, Checked]:
     """Fetch all of a directory in a store, hold it to the ledger, and give its copy.
 
     Returns
@@ -72,7 +74,7 @@ def _make_ready(ledger: Ledger, target: Path) -> None:
         clear(target)
 
 
-def _complete(place: Place, ledger: Ledger, target: Path, progress: Looking) -> None:
+def _complete(place: Place, ledger: Ledger, target: Path, progress: ProgressLike) -> None:
     """Hold a copy to its digests, bring what is not there, and mark it; called under its lock."""
     bring(place, ledger, target, progress)
     write_bytes(target / COPY, digest(ledger.to_bytes()).encode())

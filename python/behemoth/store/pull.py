@@ -14,7 +14,7 @@ from behemoth.support.digests import Checked
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import sync, write_bytes
 from behemoth.support.locks import holder, lock_folder
-from behemoth.support.progress import Looking, Step, task
+from behemoth.support.progress import Advance, ProgressLike, task
 
 from .files import identity_of, in_order
 from .ledger import Entry, Ledger, read_ledger
@@ -53,7 +53,7 @@ class Pulled:
     seconds: float
 
 
-def pull(url: str, directory: str | PathLike[str], *, progress: Looking = None) -> Pulled:
+def pull(url: str, directory: str | PathLike[str], *, progress: ProgressLike = None) -> Pulled:
     """Bring a directory from a store, or go on where a stopped call left it.
 
     Every file is held to the size and the digest with which it was sent; what is there already is
@@ -133,7 +133,7 @@ def source_of(argument: str, url: str) -> tuple[Place, Ledger]:
     return place, ledger
 
 
-def bring(place: Place, ledger: Ledger, target: Path, progress: Looking = None) -> list[str]:
+def bring(place: Place, ledger: Ledger, target: Path, progress: ProgressLike = None) -> list[str]:
     """Bring what is missing or different, the records last; gives the names of what was brought.
 
     Raises
@@ -171,7 +171,7 @@ def bring(place: Place, ledger: Ledger, target: Path, progress: Looking = None) 
     return sorted(wanted)
 
 
-def look(place: Place, ledger: Ledger, target: Path, progress: Looking = None) -> Checked:
+def look(place: Place, ledger: Ledger, target: Path, progress: ProgressLike = None) -> Checked:
     """Fetch every file, and hold it to the size and the digest of the ledger.
 
     Parameters
@@ -228,7 +228,7 @@ def _half(target: Path, name: str, entry: Entry) -> Path:
 
 
 def _fetch(
-    place: Place, ledger: Ledger, names: list[str], target: Path, step: Step, before: int
+    place: Place, ledger: Ledger, names: list[str], target: Path, step: Advance, before: int
 ) -> None:
     room = target / _ROOM
     room.mkdir(exist_ok=True)

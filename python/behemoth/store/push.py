@@ -8,7 +8,7 @@ from os import PathLike, fspath
 
 from behemoth.support.checks import path_of
 from behemoth.support.errors import CorpusError
-from behemoth.support.progress import Looking, task
+from behemoth.support.progress import ProgressLike, task
 
 from .files import DIRECTORIES, files_of, identity_of, in_order, record_of, unfinished
 from .ledger import LEDGER, Book, Entry, Ledger, part_names, parts_of, read_ledger
@@ -52,7 +52,7 @@ def push(
     url: str,
     *,
     force: bool = False,
-    progress: Looking = None,
+    progress: ProgressLike = None,
 ) -> Pushed:
     """Send a directory to a store, or go on where a stopped call left it.
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from behemoth.support.checks import is_url, path_of
-from behemoth.support.progress import Looking
+from behemoth.support.progress import ProgressLike
 
 __all__ = ["at_hand"]
 
 
 def at_hand(
-    argument: str, value: object, allowed: str = "a path", progress: Looking = None
+    argument: str, value: object, allowed: str = "a path", progress: ProgressLike = None
 ) -> Path:
     """Give a directory as a path: of a URL that of its copy, which is brought up to date.
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from behemoth._gen import digest
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.locks import holder, lock
-from behemoth.support.progress import Looking
+from behemoth.support.progress import ProgressLike
 
 from .cache import clear, stage_of
 from .errors import StoreError
@@ -35,7 +35,7 @@ def staged(
     same: Callable[[Mapping[str, object]], bool],
     *,
     force: bool,
-    progress: Looking,
+    progress: ProgressLike,
 ) -> Generator[Path]:
     """Give a folder for a directory that goes to a store when it is whole.
 
@@ -90,7 +90,9 @@ def _says(data: bytes, same: Callable[[Mapping[str, object]], bool]) -> bool:
 
 
 @contextmanager
-def study_in_store(argument: str, url: str, name: str, *, progress: Looking) -> Generator[Path]:
+def study_in_store(
+    argument: str, url: str, name: str, *, progress: ProgressLike
+) -> Generator[Path]:
     """Give a folder for a study that goes to a store as its models and trials are finished.
 
     What the store has of it is brought first, so that another machine goes on where one was lost.

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from queue import Empty, SimpleQueue
 from typing import TypeVar
 
-from behemoth.support.progress import Step
+from behemoth.support.progress import Advance
 
 from .place import Moved
 
@@ -109,7 +109,7 @@ def carry_out_in_turn(
     groups: Iterable[Sequence[str]],
     work: Callable[[str, Moved], object],
     size_of: Callable[[str], int],
-    step: Step,
+    step: Advance,
     total: int,
     before: int = 0,
 ) -> None:

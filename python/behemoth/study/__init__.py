@@ -1,11 +1,15 @@
-"""Studies: a grid of trials, run, resumed and read as frames."""
+"""Studies: a grid of trials, run, resumed and read as frames.
+
+It knows whatever a trial is made of, from worlds to suites, and what its results amount to, and
+nothing of how they are drawn.
+"""
 
 from typing import TYPE_CHECKING
 
 from behemoth.support.lazy import lazy
 
 if TYPE_CHECKING:  # the same names again, for type checkers and editors
-    from .file.measure import Measure as Measure
+    from .file.measurement import Measurement as Measurement
     from .file.presets import preset_names as preset_names, preset_text as preset_text
     from .file.spec import Study as Study, read_study as read_study
     from .results import Results as Results
@@ -21,7 +25,7 @@ __all__, __dir__, __getattr__ = lazy(
         "work.add": "add_model",
         "work.merge": "Merged merge_studies",
         "work.run": "StudyResult run_study study",
-        "file.measure": "Measure",
+        "file.measurement": "Measurement",
         "file.spec": "Study read_study",
     },
     verb="study",

@@ -110,7 +110,7 @@ class TrialRow(_Record):
     settings : dict
         All of the method's.
     measure : dict
-        Fields of `Measure`.
+        Fields of `Measurement`.
     label : str
         What the method is called in the study.
     rotation : int

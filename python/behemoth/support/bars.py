@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TextIO
 
-from .progress import Progress, Step, amount_text
+from .progress import Advance, Progress, amount_text
 from .text import bytes_text, clock_text, count_text
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Bars:
         self._open = 0
 
     @contextmanager
-    def task(self, label: str, unit: str) -> Generator[Step]:
+    def task(self, label: str, unit: str) -> Generator[Advance]:
         """Show a task as a bar."""
         if self._progress is None:
             self._progress = _rich_progress()
@@ -104,7 +104,7 @@ class Log:
         self._stream, self._now = stream, now
 
     @contextmanager
-    def task(self, label: str, unit: str) -> Generator[Step]:
+    def task(self, label: str, unit: str) -> Generator[Advance]:
         """Tell of a task."""
         begin = last = self._now()
         first: int | None = None
@@ -134,7 +134,7 @@ class Lines:
         self._stream = stream
 
     @contextmanager
-    def task(self, label: str, unit: str) -> Generator[Step]:
+    def task(self, label: str, unit: str) -> Generator[Advance]:
         """Show a task as a line."""
         last, width = 0.0, 0
 

@@ -15,10 +15,19 @@ from typing import Protocol, TypeAlias
 from .errors import ArgumentError
 from .text import bytes_text, count_text
 
-__all__ = ["Looking", "Moment", "Progress", "Step", "amount_text", "part_of", "silent", "task"]
+__all__ = [
+    "Advance",
+    "Moment",
+    "Progress",
+    "ProgressLike",
+    "amount_text",
+    "part_of",
+    "silent",
+    "task",
+]
 
 
-class Step(Protocol):
+class Advance(Protocol):
     """What a task calls as it goes on."""
 
     def __call__(self, done: int, total: int, details: object = None, /) -> object:
@@ -29,8 +38,8 @@ class Step(Protocol):
 class Progress(Protocol):
     """Something that shows tasks."""
 
-    def task(self, label: str, unit: str) -> AbstractContextManager[Step]:
-        """Show a task from here to the end of the block; what `Step` raises stops the work."""
+    def task(self, label: str, unit: str) -> AbstractContextManager[Advance]:
+        """Show a task from here to the end of the block; what `Advance` raises stops the work."""
         ...
 
 
@@ -65,7 +74,7 @@ class Moment:
         return f"{self.label}: {amount_text(self.unit, self.done, self.total)}{details}"
 
 
-Looking: TypeAlias = Progress | Callable[[Moment], object] | None
+ProgressLike: TypeAlias = Progress | Callable[[Moment], object] | None
 """Who looks on: what an argument ``progress`` takes."""
 
 
@@ -73,7 +82,7 @@ def silent(done: int, total: int, details: object = None, /) -> None:
     """Say nothing of a step."""
 
 
-def part_of(step: Step, number: int, parts: int) -> Step:
+def part_of(step: Advance, number: int, parts: int) -> Advance:
     """One of some equal parts of a task, as a task of its own.
 
     Examples
@@ -87,7 +96,7 @@ def part_of(step: Step, number: int, parts: int) -> Step:
 
 
 @contextmanager
-def task(looking: Looking, label: str, unit: str) -> Generator[Step]:
+def task(progress: ProgressLike, label: str, unit: str) -> Generator[Advance]:
     """Begin a task, for whoever looks on.
 
     Examples
@@ -96,17 +105,19 @@ def task(looking: Looking, label: str, unit: str) -> Generator[Step]:
     ...     step(5, 10)
     counting: 5 of 10 tokens
     """
-    if looking is None:
+    if progress is None:
         yield silent
         return
-    show = getattr(looking, "task", None)
+    show = getattr(progress, "task", None)
     if show is not None:
         with show(label, unit) as step:
             yield step
         return
-    if not callable(looking):
-        raise ArgumentError("progress", looking, "None, a function of a Moment, or behemoth.bars()")
-    tell: Callable[[Moment], object] = looking
+    if not callable(progress):
+        raise ArgumentError(
+            "progress", progress, "None, a function of a Moment, or behemoth.bars()"
+        )
+    tell: Callable[[Moment], object] = progress
 
     def say(done: int, total: int, details: object = None, /) -> None:
         tell(Moment(label, unit, done, total, details))

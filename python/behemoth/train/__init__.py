@@ -1,6 +1,7 @@
 """Training: from a corpus, or straight from a spec, to a model that recalls.
 
-What trains is imported when `train` is called; the settings of a run need no torch.
+It knows corpora, models and how recall is asked for, and nothing of plans or edits. What trains is
+imported when `train` is called; the settings of a run need no torch.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from behemoth.support.extras import needed
 from behemoth.support.lazy import lazy
-from behemoth.support.progress import Looking
+from behemoth.support.progress import ProgressLike
 
 if TYPE_CHECKING:
     from behemoth.corpus.corpus import Corpus
@@ -39,7 +40,7 @@ def train(
     config: TrainConfig | None = None,
     force: bool = False,
     memory: int | None = None,
-    progress: Looking = None,
+    progress: ProgressLike = None,
 ) -> TrainResult:
     """Train a model on a corpus, or go on where a stopped run left it.
 

@@ -298,7 +298,7 @@ _GOING_ON = {"learning_rate": 3e-4}
 
 def _started(start: object, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Where a model is that training goes on from, and what it is."""
-    from .subject import is_model, read_config
+    from .model_source import is_model, read_config
 
     place = path_of("start", start, "the directory of a model")
     if settings.get("architecture") is not None:

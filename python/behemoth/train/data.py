@@ -25,7 +25,7 @@ from behemoth.corpus.corpus import Corpus
 from behemoth.support.errors import ArgumentError
 from behemoth.support.provenance import cores
 
-from .memory import Memory
+from .batch_buffers import BufferPool
 from .reader import RoleReader, open_reader
 from .spans import Answers, TextAnswers, documents
 
@@ -234,11 +234,11 @@ class BlockStream(IterableDataset[Batch]):
         ahead = max(ahead, threads) if ahead else 0
         # One chunk is with the consumer and the rest with the threads; ids and labels, or what
         # `document_mask` adds, are of one size.
-        memory = Memory(4 * (ahead + 2), self._pin_memory and info is None)
+        buffers = BufferPool(4 * (ahead + 2), self._pin_memory and info is None)
 
         def make(chunk: int) -> Batch:
             start = first + chunk * together * stride
-            return self._make([start + i * stride for i in range(together)], memory)
+            return self._make([start + i * stride for i in range(together)], buffers)
 
         for parts in self._made(make, ahead, threads):
             # All views at once cost two thirds of what they cost one at a time.
@@ -269,7 +269,7 @@ class BlockStream(IterableDataset[Batch]):
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _make(self, blocks: list[int], memory: Memory) -> Batch:
+    def _make(self, blocks: list[int], buffers: BufferPool) -> Batch:
         """Make the batches that begin with the blocks given, stacked."""
         config = self.config
         size = config.batch_size
@@ -277,9 +277,9 @@ class BlockStream(IterableDataset[Batch]):
         together = len(blocks) if blocks[-1] == blocks[0] + (len(blocks) - 1) * size else 1
         runs = len(blocks) // together
         context = 0 if self._answers is None else self._answers.context
-        ids = memory.take(runs, context + together * size * config.block_length)
+        ids = buffers.take(runs, context + together * size * config.block_length)
         labels = (
-            memory.take(runs, together * size * config.block_length)
+            buffers.take(runs, together * size * config.block_length)
             if config.answers_only or config.document_mask
             else None
         )
@@ -291,7 +291,10 @@ class BlockStream(IterableDataset[Batch]):
         if labels is not None:
             parts["labels"] = labels.view(shape)
         if config.document_mask:
-            parts["position_ids"], parts["document_ids"] = memory.take(*shape), memory.take(*shape)
+            parts["position_ids"], parts["document_ids"] = (
+                buffers.take(*shape),
+                buffers.take(*shape),
+            )
             tokens, labelled, positions, numbers = (part.numpy() for part in parts.values())
             copied = self._answers is None
             documents(tokens, positions, numbers, labelled, self._end, copied=copied)

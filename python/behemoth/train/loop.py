@@ -23,7 +23,7 @@ from behemoth.corpus.tokens import PADDING
 from behemoth.model.build import build_model, padded_vocabulary
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import replacing
-from behemoth.support.progress import Looking, task
+from behemoth.support.progress import ProgressLike, task
 from behemoth.support.provenance import versions
 
 from .checkpoint import Checkpoints, State, history_steps, save_model, step_of
@@ -35,15 +35,15 @@ from .dropout import drawing, seed_dropout
 from .errors import ElsewhereError, Interrupted, TrainError
 from .flops import peak_flops, token_flops
 from .interrupts import interruptible
+from .memory_budget import require_room
 from .metrics import Metrics, write_parquet
+from .model_source import model_of
 from .probing import probed_facts, recall_by_exposures
 from .report import Report
 from .result import TrainResult
-from .room import require_room
 from .run import RunRecord
 from .schedule import learning_rate
 from .sharding import Whole
-from .subject import model_of
 from .update import Updater
 
 # Far above where it began, a loss does not come back: above twice that, and by 2 nats or more. That
@@ -83,7 +83,7 @@ class Loop:
         config: TrainConfig,
         machine: Machine,
         directory: RunDirectory,
-        progress: Looking,
+        progress: ProgressLike,
         memory: int | None = None,
     ) -> None:
         self.corpus, self.config, self.machine = corpus, config, machine

@@ -19,14 +19,22 @@ from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.files import as_json, write_bytes
 
 from .config import TrainConfig
+from .model_source import CONFIG, WEIGHTS, ModelSource, is_model, read_model
 from .result import TrainResult
-from .subject import CONFIG, WEIGHTS, Subject, is_model, read_model
 
 if TYPE_CHECKING:
     from behemoth.corpus.corpus import Corpus
 
-__all__ = ["RECORD", "Run", "RunRecord", "read_record", "read_run", "read_subject", "run_place",
-           "world_id"]  # fmt: skip
+__all__ = [
+    "RECORD",
+    "Run",
+    "RunRecord",
+    "read_model_source",
+    "read_record",
+    "read_run",
+    "run_place",
+    "world_id",
+]  # fmt: skip
 
 RECORD = "run.json"
 _ARRAYS = ("table.parquet", "exposures.parquet", "s.parquet")
@@ -135,7 +143,7 @@ def read_record(directory: str | PathLike[str]) -> RunRecord | None:
 
 
 @dataclass(frozen=True, eq=False)
-class Run(Subject):
+class Run(ModelSource):
     """A finished training run; a path, of its directory, wherever one is asked for.
 
     Attributes
@@ -258,9 +266,9 @@ def read_run(directory: str | PathLike[str]) -> Run:
     return Run(place, corpus, record)
 
 
-def read_subject(
+def read_model_source(
     directory: str | PathLike[str], corpus: str | PathLike[str] | None = None
-) -> Subject:
+) -> ModelSource:
     """Read a run, or a model of another origin together with its corpus.
 
     Parameters

@@ -11,7 +11,7 @@ from behemoth.corpus.source import MANIFEST
 from behemoth.store.source import at_hand
 from behemoth.support.checks import path_of, whole_number
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
-from behemoth.support.progress import Looking
+from behemoth.support.progress import ProgressLike
 
 from .checkpoint import Checkpoints, history_steps
 from .config import TrainConfig, default_config
@@ -36,7 +36,7 @@ def run(
     config: TrainConfig | None = None,
     force: bool = False,
     memory: int | None = None,
-    progress: Looking = None,
+    progress: ProgressLike = None,
 ) -> TrainResult:
     """Train a model; see `behemoth.train.train`."""
     config = default_config() if config is None else config
@@ -95,7 +95,7 @@ def _failures(machine: Machine, config: TrainConfig) -> Generator[None]:
         machine.close()
 
 
-def _open(source: str | PathLike[str], progress: Looking) -> Corpus:
+def _open(source: str | PathLike[str], progress: ProgressLike) -> Corpus:
     allowed = "a Corpus, or the path of a corpus directory, a spec directory or a spec TOML"
     place = at_hand("source", source, allowed, progress)
     with renamed(spec="source", directory="source"):

@@ -31,7 +31,7 @@ from behemoth.plan.request import EditRequest
 from behemoth.support.checks import in_the_way, path_of, whole_number
 from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.locks import lock
-from behemoth.support.progress import Looking, task
+from behemoth.support.progress import ProgressLike, task
 from behemoth.train import train
 from behemoth.train.run import Run, read_run
 
@@ -102,7 +102,7 @@ def tune(
     seed: int = 0,
     cache: str | PathLike[str] | None = None,
     device: torch.device | str | None = None,
-    progress: Looking = None,
+    progress: ProgressLike = None,
 ) -> Tuned:
     """Choose settings by the score of a suite, in trials that can be stopped and gone on with.
 

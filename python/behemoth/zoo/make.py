@@ -25,7 +25,7 @@ from behemoth.support.checks import path_of
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import replacing, write_bytes
 from behemoth.support.locks import lock_folder
-from behemoth.support.progress import Looking, task
+from behemoth.support.progress import ProgressLike, task
 from behemoth.support.replacement import foreign, recover, succeeds, succession
 from behemoth.train import train
 from behemoth.train.config import TrainConfig, default_config
@@ -77,7 +77,7 @@ def make_zoo(
     size: str = "smoke",
     *,
     force: bool = False,
-    progress: Looking = None,
+    progress: ProgressLike = None,
 ) -> ZooMade:
     """Make a turnkey set: worlds, runs with labelled exposures, retrained twins, plans and cards.
 
@@ -151,7 +151,7 @@ class _Work:
     place: Path
     size: ZooSize
 
-    def carry_out(self, progress: Looking) -> ZooRecord:
+    def carry_out(self, progress: ProgressLike) -> ZooRecord:
         models: list[ZooModel] = []
         runs = self.size.worlds * self.size.inits * len(self.size.models)
         with task(progress, "making", "models") as step:

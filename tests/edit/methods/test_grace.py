@@ -9,7 +9,7 @@ import torch
 from behemoth import ArgumentError
 from behemoth.edit.memory.entries import Entries
 from behemoth.edit.methods.grace import Grace, _Search
-from behemoth.edit.protocol import EditContext, Foreseeing, Remembering
+from behemoth.edit.protocol import EditContext, Lookahead, Stateful
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ def test_a_sequence_keeps_earlier_entries_and_can_be_gone_on_with(model, compile
     method = Grace(layer=1, epsilon=0.01, steps=5)
     plans = compiled(4, seed=2).singles()
     going = method.in_sequence(model, context)
-    assert isinstance(going, Remembering) and going.memory() == {}
+    assert isinstance(going, Stateful) and going.memory() == {}
     deltas = [going(plan) for plan in plans]
     sizes = [len(next(iter(delta.of_modules.values())).radii) for delta in deltas]
     assert sizes == sorted(set(sizes)), "each edit adds to the codebook"
@@ -185,9 +185,9 @@ def test_an_edit_that_breaks_down_leaves_the_codebook_as_it_was(model, compiled,
 def carried_out(method, model, plans, context, ahead):
     """The deltas of a sequence, each in the model when the next is made, and what is remembered."""
     going = method.in_sequence(model, context)
-    assert isinstance(going, Foreseeing)
+    assert isinstance(going, Lookahead)
     if ahead:
-        going.ahead(plans, method.foresees)
+        going.look_ahead(plans, method.lookahead)
     deltas = []
     with ExitStack() as applied:
         for plan in plans:

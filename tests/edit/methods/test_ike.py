@@ -8,7 +8,7 @@ from behemoth import ArgumentError
 from behemoth.corpus.tokens import PERIOD
 from behemoth.delta.context import Context
 from behemoth.edit.methods.ike import InContextEditing
-from behemoth.edit.protocol import EditContext, Remembering
+from behemoth.edit.protocol import EditContext, Stateful
 from behemoth.evaluate.frame import evaluate_model
 from behemoth.evaluate.linear_probes import residual_stream
 from behemoth.plan.compile import compile_plan
@@ -88,7 +88,7 @@ def test_a_sequence_says_all_facts_until_there_is_no_room(network, plan, small_c
     room = network.config.max_position_embeddings - len(facts[0]) - len(facts[1])
     method = InContextEditing(demonstrations=0, room=room)
     going = method.in_sequence(network, context)
-    assert isinstance(going, Remembering) and going.memory() == {}
+    assert isinstance(going, Stateful) and going.memory() == {}
     first, second, third = plan.singles()
     assert tokens_of(going(first)) == [*facts[0]]
     resumed = method.in_sequence(network, context)

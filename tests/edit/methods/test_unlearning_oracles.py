@@ -347,9 +347,9 @@ def test_loss_and_gradient_are_those_of_the_formula(both, name, settings):
 
 def test_every_unlearning_method_has_an_oracle():
     from behemoth.edit.gradient.method import GradientMethod
-    from behemoth.edit.registry import _OWN, method_type
+    from behemoth.edit.registry import OWN_METHODS, method_type
 
-    kinds = {name: method_type(name) for name in _OWN}
+    kinds = {name: method_type(name) for name in OWN_METHODS}
     unlearning = {
         name
         for name, kind in kinds.items()

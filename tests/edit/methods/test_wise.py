@@ -5,7 +5,7 @@ import torch
 
 from behemoth import ArgumentError
 from behemoth.edit.methods.wise import Wise, _Training, ties
-from behemoth.edit.protocol import EditContext, Remembering
+from behemoth.edit.protocol import EditContext, Stateful
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.request import EditRequest
 
@@ -88,7 +88,7 @@ def test_shards_fill_up_in_their_order(model, plan, small_corpus):
     context = EditContext(small_corpus, seed=3)
     method = Wise(**QUICK, shard=2)
     going = method.in_sequence(model, context)
-    assert isinstance(going, Remembering) and going.memory() == {}
+    assert isinstance(going, Stateful) and going.memory() == {}
     for number, single in enumerate(plan.singles()):
         delta = going(single)
         kept = going.memory()

@@ -65,7 +65,7 @@ def test_names_with_and_without_sizes():
 
 @pytest.mark.parametrize("size", preset_sizes("leaderboard"))
 def test_the_leaderboard_has_every_method(size):
-    from behemoth.edit.registry import _OWN
+    from behemoth.edit.registry import OWN_METHODS
 
     labels = {choice.name for choice in Study.parse(preset_text("leaderboard", size)).methods}
-    assert set(_OWN) <= labels
+    assert set(OWN_METHODS) <= labels

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from behemoth import ArgumentError
-from behemoth.study.file.measure import Measure
+from behemoth.study.file.measurement import Measurement
 from behemoth.study.file.method import MethodChoice
 from behemoth.study.file.spec import Study
 from behemoth.study.results import Results
@@ -130,9 +130,11 @@ def test_what_takes_no_suite_has_the_id_that_it_had():
     )
     measure = Study.parse(plain).expand().trials[0].measure
     assert not {"suite", "twin", "continued"} & set(measure.to_dict())
-    assert "continued" not in Measure(suite="unlearning").to_dict()
-    shorter = Measure(suite="unlearning", continued=4)
-    assert shorter.to_dict()["continued"] == 4 and Measure.from_dict(shorter.to_dict()) == shorter
+    assert "continued" not in Measurement(suite="unlearning").to_dict()
+    shorter = Measurement(suite="unlearning", continued=4)
+    assert (
+        shorter.to_dict()["continued"] == 4 and Measurement.from_dict(shorter.to_dict()) == shorter
+    )
     assert type(measure).from_dict(measure.to_dict()) == measure
 
 

@@ -10,7 +10,6 @@
 
 mod arguments;
 mod background;
-mod beside;
 mod corpus;
 mod decode;
 mod documents;
@@ -22,6 +21,7 @@ mod lexicon;
 mod shards;
 mod templates;
 mod threads;
+mod unwritten;
 mod world;
 
 use pyo3::prelude::*;
@@ -56,7 +56,7 @@ fn _gen(py: Python<'_>, module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<decode::Decoder>()?;
     labels::add(module)?;
     lexicon::add(module)?;
-    beside::add(module)?;
+    unwritten::add(module)?;
     module.add_function(wrap_pyfunction!(version, module)?)?;
     module.add_function(wrap_pyfunction!(digest, module)?)?;
     module.add_function(wrap_pyfunction!(shards::digest_file, module)?)?;

@@ -4,7 +4,6 @@
 //! together by replacing holes in strings, which is not how the engine does it.
 
 mod background;
-mod beside;
 mod documents;
 mod filler;
 mod insert;
@@ -12,6 +11,7 @@ mod made;
 mod random;
 mod refusals;
 mod sentences;
+mod unwritten;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -9,10 +9,10 @@ from typing import ClassVar
 from torch import nn
 
 from behemoth.delta.delta import Change, Dense, EditDelta
-from behemoth.edit.gradient.method import check_kinds, deltas_of
+from behemoth.edit.gradient.method import deltas_of
 from behemoth.edit.gradient.optimise import Outcome
 from behemoth.edit.parametrise import chosen_layers
-from behemoth.edit.protocol import EditContext, Effort, MethodInfo
+from behemoth.edit.protocol import EditContext, Effort, MethodInfo, check_kinds
 from behemoth.model.architecture import Architecture
 from behemoth.plan import EditPlan
 from behemoth.support.errors import ArgumentError

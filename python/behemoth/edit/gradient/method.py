@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from behemoth.delta.delta import EditDelta
 from behemoth.edit.parametrise import OUTSIDE, Part, dense_changes, low_rank_changes
-from behemoth.edit.protocol import EditContext, EditMethod, Effort, MethodInfo, settings_of
+from behemoth.edit.protocol import (
+    EditContext,
+    EditMethod,
+    Effort,
+    MethodInfo,
+    check_kinds,
+    settings_of,
+)
 from behemoth.edit.search import Range, Searched
 from behemoth.support.errors import ArgumentError
 from behemoth.support.progress import part_of
@@ -29,7 +36,7 @@ if TYPE_CHECKING:
     from .optimise import Outcome
     from .step import Objective
 
-__all__ = ["GradientMethod", "check_kinds", "deltas_of"]
+__all__ = ["GradientMethod", "deltas_of"]
 
 _BATCH_ROWS = 256  # the most rows that a step of a batch gets
 # A change, its gradient, Adam's two moments, and a copy that is taken out of the stack.
@@ -166,19 +173,6 @@ class GradientMethod(Budget, ABC):
             model, stacked, plans, objective, self, context, self.project, self.as_returned
         )
         return deltas_of(self, plans, outcomes, context)
-
-
-def check_kinds(method: EditMethod, plans: Sequence[EditPlan]) -> None:
-    """Refuse plans with kinds of edits that a method cannot carry out, before any work."""
-    info = method.info
-    for plan in plans:
-        kinds = set(plan.edits["kind"].unique().to_list())
-        if not kinds <= info.kinds:
-            raise ArgumentError(
-                "plan",
-                f"edits of kind {', '.join(sorted(kinds - info.kinds))}",
-                f"for {info.name}: {', '.join(sorted(info.kinds))}",
-            )
 
 
 def deltas_of(

@@ -13,10 +13,14 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from behemoth.edit.protocol import EditKind
+
     from .step import Step
 
-__all__ = ["AnswerLikelihood", "Forgetting", "Positions", "by_row", "retained"]
+__all__ = ["FORGETTING_KINDS", "AnswerLikelihood", "Forgetting", "Positions", "by_row", "retained"]
 
+FORGETTING_KINDS: frozenset[EditKind] = frozenset({"remap", "censor", "refusal"})
+"""Edits whose old answers can be forgotten; what takes their place is not asked."""
 Positions = Literal["answers", "all"]
 """Where an objective looks at rows beside the likelihood of their answers: where their tokens are
 predicted, or at every token of prompt and answer. Padding is never looked at."""

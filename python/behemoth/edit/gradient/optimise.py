@@ -25,7 +25,7 @@ from behemoth.plan.edit_plan import EditPlan
 from .budget import Budget
 from .feeder import Feeder
 from .step import Objective, Step, edited_logits, forward
-from .trace import Trace
+from .step_log import StepLog
 from .watching import Watching
 
 __all__ = ["Outcome", "optimise"]
@@ -89,7 +89,7 @@ def optimise(
     kind = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[budget.optimiser]
     optimiser = kind(parameters, lr=budget.learning_rate, fused=device.type in ("cpu", "cuda"))
     outcomes: list[Outcome | None] = [None] * len(plans)
-    trace = Trace(plans, feeder)
+    log = StepLog(plans, feeder)
     leaving = stacked
     with evaluating(model), frozen(model):
         watching = None if context.watch is None else Watching(model, plans, context.watch)
@@ -107,13 +107,13 @@ def optimise(
                     leaving = as_returned(stacked)
                 if leaving is not stacked:
                     shown = edited_logits(model, leaving, fed, feeder.edit_rows)
-            trace.record(number, shown, losses.detach(), live)
+            log.record(number, shown, losses.detach(), live)
             if watching is not None:
                 with torch.no_grad():
-                    watching.look(leaving, trace.rows, live, last=last)
+                    watching.look(leaving, log.rows, live, last=last)
             own = shown[:, : feeder.edit_rows]
             done = _is_done(own, step, objective, budget.stop_loss)
-            _settle(leaving, done, losses.detach(), number, trace, outcomes)
+            _settle(leaving, done, losses.detach(), number, log, outcomes)
             if last or all(outcome is not None for outcome in outcomes):
                 break
             optimiser.zero_grad(set_to_none=True)
@@ -127,7 +127,7 @@ def optimise(
                     project(stacked)
             context.progress(number + 1, budget.steps)
     return [
-        outcome or Outcome(leaving.unstack(k), budget.steps, trace.rows[k])
+        outcome or Outcome(leaving.unstack(k), budget.steps, log.rows[k])
         for k, outcome in enumerate(outcomes)
     ]
 
@@ -149,7 +149,7 @@ def _settle(
     done: Sequence[bool],
     losses: Tensor,
     number: int,
-    trace: Trace,
+    log: StepLog,
     outcomes: list[Outcome | None],
 ) -> None:
     """Put aside the plans that broke down, or have what they wanted."""
@@ -157,10 +157,10 @@ def _settle(
         if outcomes[k] is not None:
             continue
         if not math.isfinite(loss):
-            outcomes[k] = Outcome({}, number, trace.rows[k], f"loss {loss} at step {number}")
+            outcomes[k] = Outcome({}, number, log.rows[k], f"loss {loss} at step {number}")
         elif done[k]:
-            trace.rows[k][-1]["stopped"] = True
-            outcomes[k] = Outcome(stacked.unstack(k), number, trace.rows[k])
+            log.rows[k][-1]["stopped"] = True
+            outcomes[k] = Outcome(stacked.unstack(k), number, log.rows[k])
 
 
 def _clip(parameters: Sequence[Tensor], largest: float) -> None:

@@ -22,7 +22,7 @@ from behemoth.plan.edit_plan import EditPlan
 
 from .feeder import Fed
 from .step import edited_logits
-from .trace import first_difference, log_probabilities
+from .step_log import first_difference, log_probabilities
 
 __all__ = ["Watching"]
 

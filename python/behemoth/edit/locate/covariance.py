@@ -22,7 +22,7 @@ from behemoth.model.architecture import Architecture
 from behemoth.model.modes import evaluating
 from behemoth.model.modules import backbone
 from behemoth.support.errors import ArgumentError
-from behemoth.support.progress import Step, silent
+from behemoth.support.progress import Advance, silent
 
 from .keys import watching
 from .layout import Layout
@@ -62,7 +62,7 @@ def covariances(
     layout: Layout,
     *,
     cache: Path | None = None,
-    step: Step = silent,
+    step: Advance = silent,
 ) -> dict[int, Covariance]:
     """The covariances of some layers, all in one pass over the start of the corpus.
 
@@ -116,7 +116,7 @@ def _accumulate(
     layers: Sequence[int],
     samples: int,
     layout: Layout,
-    step: Step,
+    step: Advance,
 ) -> dict[int, Covariance]:
     architecture = Architecture.of(model)
     parameter = next(model.parameters())

@@ -23,9 +23,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.delta.delta import EditDelta, LowRank
-from behemoth.edit.gradient.method import check_kinds
 from behemoth.edit.parametrise import chosen_layers
-from behemoth.edit.protocol import EditContext, Effort, MethodInfo, settings_of
+from behemoth.edit.protocol import EditContext, Effort, MethodInfo, check_kinds, settings_of
 from behemoth.edit.search import Range, Searched
 from behemoth.model.architecture import Architecture
 from behemoth.model.modes import evaluating, frozen
@@ -33,7 +32,7 @@ from behemoth.model.precision import wide_type
 from behemoth.support.errors import ArgumentError
 
 from .budget import TargetBudget, Token
-from .memory import Memory, Worked
+from .state import EditorState, Worked
 
 if TYPE_CHECKING:
     import torch
@@ -206,7 +205,7 @@ class LocateAndEdit(TargetBudget, ABC):
             for delta, _ in self._edit_plans(model, plans, context, self.start(model, context))
         ]
 
-    def start(self, model: nn.Module, context: EditContext) -> Memory:
+    def start(self, model: nn.Module, context: EditContext) -> EditorState:
         """What must be known of a model before its first edit."""
         from .covariance import covariances
         from .layout import Layout
@@ -221,12 +220,12 @@ class LocateAndEdit(TargetBudget, ABC):
             cache=context.cache,
             step=context.progress,
         )
-        return Memory(found)
+        return EditorState(found)
 
     def edit_next(
-        self, model: nn.Module, plan: EditPlan, context: EditContext, memory: Memory
+        self, model: nn.Module, plan: EditPlan, context: EditContext, state: EditorState
     ) -> EditDelta:
-        """The delta of the next plan of a sequence, whose keys join the memory.
+        """The delta of the next plan of a sequence, whose keys join the state.
 
         Parameters
         ----------
@@ -234,12 +233,12 @@ class LocateAndEdit(TargetBudget, ABC):
             With the deltas of all earlier plans in.
         plan : EditPlan
         context : EditContext
-        memory : Memory
+        state : EditorState
             What `start` gave for the unedited model.
         """
         check_kinds(self, [plan])
-        [(delta, worked)] = self._edit_plans(model, [plan], context, memory)
-        memory.remember(worked.keys_nf)
+        [(delta, worked)] = self._edit_plans(model, [plan], context, state)
+        state.remember(worked.keys_nf)
         return delta
 
     def _layers(self, model: nn.Module) -> list[int]:
@@ -254,7 +253,7 @@ class LocateAndEdit(TargetBudget, ABC):
         return layers
 
     def _edit_plans(
-        self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext, memory: Memory
+        self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext, state: EditorState
     ) -> list[tuple[EditDelta, Worked]]:
         from .sites import Places, sites_of
 
@@ -273,7 +272,7 @@ class LocateAndEdit(TargetBudget, ABC):
             seed=context.seed,
         )
         with evaluating(model), frozen(model):
-            worked = self._edit_sites(model, sites, memory, context)
+            worked = self._edit_sites(model, sites, state, context)
         return [
             (self._delta(plan.plan_hash, context.seed, one), one)
             for plan, one in zip(plans, worked, strict=True)
@@ -295,7 +294,7 @@ class LocateAndEdit(TargetBudget, ABC):
         self,
         model: nn.Module,
         sites: Sequence[Sequence[Site]],
-        memory: Memory,
+        state: EditorState,
         context: EditContext,
     ) -> list[Worked]:
         """Target vectors of all sites together, then layer by layer the change of each plan."""
@@ -342,7 +341,7 @@ class LocateAndEdit(TargetBudget, ABC):
             for one, own in zip(worked, sites, strict=True):
                 mine = slice(first, first + len(own))
                 self._solve_layer(
-                    one, architecture, dtype, layer, here.keys_sf[mine], missing_sd[mine], memory
+                    one, architecture, dtype, layer, here.keys_sf[mine], missing_sd[mine], state
                 )
                 first += len(own)
         for one, own in zip(worked, sites, strict=True):
@@ -357,14 +356,14 @@ class LocateAndEdit(TargetBudget, ABC):
         layer: int,
         keys_nf: Tensor,
         missing_nd: Tensor,
-        memory: Memory,
+        state: EditorState,
     ) -> None:
         going = [n for n, failure in enumerate(worked.failures) if failure is None]
         if not going:
             return
         keys_nf, missing_nd = keys_nf[going], missing_nd[going]
-        earlier_mf = memory.earlier_mf.get(layer, keys_nf[:0])
-        change = self.solve(keys_nf.T, missing_nd.T, memory.covariances[layer], earlier_mf)
+        earlier_mf = state.earlier_mf.get(layer, keys_nf[:0])
+        change = self.solve(keys_nf.T, missing_nd.T, state.covariances[layer], earlier_mf)
         if not bool(change.left.isfinite().all() and change.right.isfinite().all()):
             worked.failures = [
                 failure or f"the equations of layer {layer} have no finite solution"
@@ -385,7 +384,7 @@ class _Sequence:
     method: LocateAndEdit
     model: nn.Module
     context: EditContext
-    started: Memory
+    started: EditorState
 
     def __call__(self, plan: EditPlan) -> EditDelta:
         return self.method.edit_next(self.model, plan, self.context, self.started)

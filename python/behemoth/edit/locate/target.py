@@ -24,7 +24,7 @@ from behemoth.corpus.tokens import PADDING
 from behemoth.model.architecture import Architecture
 from behemoth.model.modules import backbone
 from behemoth.model.precision import wide_type, widened
-from behemoth.support.progress import Step, silent
+from behemoth.support.progress import Advance, silent
 
 from .budget import TargetBudget
 from .sites import Sentence, Site, parting
@@ -61,7 +61,7 @@ def optimise_targets(
     sites: Sequence[Site],
     origins_sd: Tensor,
     budget: TargetBudget,
-    tell: Step = silent,
+    tell: Advance = silent,
 ) -> Targets:
     """Find a vector for each site.
 

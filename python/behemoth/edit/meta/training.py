@@ -32,7 +32,7 @@ from behemoth.plan.compile import compile_plan
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.plan.request import EditRequest
 from behemoth.support.errors import ArgumentError
-from behemoth.support.progress import Step
+from behemoth.support.progress import Advance
 
 from .factors import factors_of
 from .network import Editor, Editors, restored, saved, update
@@ -98,7 +98,7 @@ def taught(
     half: int,
     lesson: Lesson,
     file: Path | None,
-    step: Step,
+    step: Advance,
 ) -> Editors:
     """Editors that have seen no fact of the other half.
 
@@ -175,7 +175,7 @@ class _Class:
         self.asked_kbt = self.labels_kbt != IGNORED
         self._look()
 
-    def train(self, step: Step) -> Editors:
+    def train(self, step: Advance) -> Editors:
         """Take the steps."""
         lesson, count = self.lesson, len(self.tokens_kbt)
         editors = self._begin()

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.delta.delta import EditDelta
-from behemoth.edit.gradient.method import check_kinds
 from behemoth.edit.memory.entries import Entries, Reach
 from behemoth.edit.parametrise import chosen_layers
-from behemoth.edit.protocol import EditContext, Effort, MethodInfo, settings_of
+from behemoth.edit.protocol import EditContext, Effort, MethodInfo, check_kinds, settings_of
 from behemoth.model.architecture import Architecture
 from behemoth.model.modes import evaluating
 from behemoth.model.precision import widened
@@ -62,7 +61,7 @@ class Grace:
     epsilon: float = 0.2
     stop_loss: float = 0.05
 
-    foresees: ClassVar[int] = 32
+    lookahead: ClassVar[int] = 32
     """Edits of a sequence whose values are found at once, at most."""
     usual: ClassVar[str] = "at the tokens before the answer's, the layer before the last"
     published: ClassVar[str] = "the input's last token, layer 35 of 48"
@@ -146,7 +145,7 @@ class _Sequence:
         self._found: deque[tuple[EditDelta, Entries]] = deque()
         self._most = self._together = 1
 
-    def ahead(self, plans: Sequence[EditPlan], most: int) -> None:
+    def look_ahead(self, plans: Sequence[EditPlan], most: int) -> None:
         """These come next."""
         self._coming, self._most = deque(plans), most
         self._together = most
@@ -154,7 +153,7 @@ class _Sequence:
 
     def __call__(self, plan: EditPlan) -> EditDelta:
         if not (self._coming and self._coming[0] is plan):
-            self.ahead([plan], 1)
+            self.look_ahead([plan], 1)
         if not self._found:
             self._search()
         self._coming.popleft()

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.edit.gradient.method import GradientMethod
-from behemoth.edit.gradient.objectives import Forgetting
-from behemoth.edit.protocol import EditContext, EditKind, MethodInfo
+from behemoth.edit.gradient.objectives import FORGETTING_KINDS, Forgetting
+from behemoth.edit.protocol import EditContext, MethodInfo
 from behemoth.support.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
     from behemoth.edit.gradient.step import Step
     from behemoth.plan.edit_plan import EditPlan
-
-FORGETTING_KINDS: frozenset[EditKind] = frozenset({"remap", "censor", "refusal"})
-"""Edits whose old answers can be forgotten; what takes their place is not asked."""
 
 
 @dataclass(frozen=True)

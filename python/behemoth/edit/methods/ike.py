@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from behemoth.corpus.tokens import PERIOD
 from behemoth.delta.context import Context
 from behemoth.delta.delta import EditDelta
-from behemoth.edit.gradient.method import check_kinds
-from behemoth.edit.protocol import EditContext, Effort, MethodInfo, settings_of
+from behemoth.edit.protocol import EditContext, Effort, MethodInfo, check_kinds, settings_of
 from behemoth.edit.search import Choice, Searched
 from behemoth.model.architecture import Architecture
 from behemoth.support.errors import ArgumentError

@@ -7,12 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.edit.gradient.method import GradientMethod
-from behemoth.edit.gradient.objectives import Forgetting, by_row
+from behemoth.edit.gradient.objectives import FORGETTING_KINDS, Forgetting, by_row
 from behemoth.edit.protocol import EditContext, MethodInfo
 from behemoth.model.precision import widened
 from behemoth.support.errors import ArgumentError
-
-from .grad_ascent import FORGETTING_KINDS
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from behemoth.delta.delta import Change, Dense, EditDelta
-from behemoth.edit.gradient.method import check_kinds, deltas_of
-from behemoth.edit.protocol import EditContext, EditKind, Effort, MethodInfo
+from behemoth.edit.gradient.method import deltas_of
+from behemoth.edit.protocol import EditContext, EditKind, Effort, MethodInfo, check_kinds
 from behemoth.support.errors import ArgumentError
 from behemoth.train import TrainConfig, train
 from behemoth.train.run import read_record

@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.edit.gradient.method import GradientMethod
-from behemoth.edit.gradient.objectives import Forgetting, Positions, by_row
+from behemoth.edit.gradient.objectives import FORGETTING_KINDS, Forgetting, Positions, by_row
 from behemoth.edit.parametrise import OUTSIDE, Part, chosen_layers
 from behemoth.edit.protocol import EditContext, MethodInfo
 from behemoth.edit.search import Range, Searched
 from behemoth.model.architecture import Architecture
 from behemoth.model.precision import wide_type, widened
 from behemoth.support.errors import ArgumentError
-
-from .grad_ascent import FORGETTING_KINDS
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.delta.delta import LowRank, add_changes
-from behemoth.edit.locate.memory import Memory, Worked
 from behemoth.edit.locate.method import LocateAndEdit, solved
+from behemoth.edit.locate.state import EditorState, Worked
 from behemoth.edit.protocol import EditContext, MethodInfo
 from behemoth.support.errors import ArgumentError
 
@@ -63,15 +63,15 @@ class Rome(LocateAndEdit):
         self,
         model: nn.Module,
         sites: Sequence[Sequence[Site]],
-        memory: Memory,
+        state: EditorState,
         context: EditContext,
     ) -> list[Worked]:
         """The first keys of all plans together, further ones with the earlier changes in."""
-        worked = super()._edit_sites(model, [own[:1] for own in sites], memory, context)
+        worked = super()._edit_sites(model, [own[:1] for own in sites], state, context)
         for one, own in zip(worked, sites, strict=True):
             for site in own[1:]:
                 with replace(self._delta("", 0, one), failure=None).apply(model):
-                    more = super()._edit_sites(model, [[site]], memory, context)[0]
+                    more = super()._edit_sites(model, [[site]], state, context)[0]
                 one.changes = add_changes(one.changes, more.changes)
                 one.failures += more.failures
                 one.trace += more.trace

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from behemoth.delta.delta import Change, EditDelta, LowRank
-from behemoth.edit.gradient.method import check_kinds
 from behemoth.edit.parametrise import chosen_layers
-from behemoth.edit.protocol import EditContext, Effort, MethodInfo, settings_of
+from behemoth.edit.protocol import EditContext, Effort, MethodInfo, check_kinds, settings_of
 from behemoth.edit.search import Range, Searched
 from behemoth.model.architecture import Architecture
 from behemoth.model.modes import evaluating

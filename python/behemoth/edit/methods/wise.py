@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from behemoth.delta.delta import EditDelta
 from behemoth.delta.module import SideMemory
-from behemoth.edit.gradient.method import check_kinds
 from behemoth.edit.memory.growing import GrowingRows
 from behemoth.edit.parametrise import chosen_layers
-from behemoth.edit.protocol import EditContext, Effort, MethodInfo, settings_of
+from behemoth.edit.protocol import EditContext, Effort, MethodInfo, check_kinds, settings_of
 from behemoth.model.architecture import Architecture
 from behemoth.model.modes import evaluating
 from behemoth.model.precision import wide_type

@@ -26,8 +26,8 @@ from behemoth.evaluate.source import check_plan, open_source
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.recall.facts import recall
 from behemoth.support.errors import ArgumentError
+from behemoth.train.model_source import ModelSource
 from behemoth.train.run import Run
-from behemoth.train.subject import Subject
 
 from .suite import Found, Measure, MissingError
 
@@ -75,7 +75,7 @@ class Bench:
     def __init__(
         self,
         source: Path,
-        run: Subject,
+        run: ModelSource,
         plan: EditPlan | None,
         deltas: Mapping[int | None, EditDelta],
         load: Callable[[], PreTrainedModel],
@@ -126,7 +126,7 @@ class Bench:
     def _of_twin(
         cls,
         twin: str | PathLike[str],
-        run: Subject,
+        run: ModelSource,
         plan: EditPlan | None,
         facts: ArrayLike | None,
         device: torch.device | str | None,

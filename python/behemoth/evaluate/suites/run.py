@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.support.checks import whole_number
 from behemoth.support.errors import ArgumentError
-from behemoth.support.progress import Looking
+from behemoth.support.progress import ProgressLike
 
 from . import editing, recall, sequence, unlearning
 from .bench import Bench
@@ -37,7 +37,7 @@ def evaluate_suite(
     out: str | PathLike[str] | None = None,
     force: bool = False,
     device: torch.device | str | None = None,
-    progress: Looking = None,
+    progress: ProgressLike = None,
 ) -> SuiteResult:
     """Take all measures of a suite of a run, or of what an edit made of it.
 

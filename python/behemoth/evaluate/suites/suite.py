@@ -18,7 +18,7 @@ from behemoth.support.checks import in_the_way
 from behemoth.support.digests import no_record
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import as_json, replacing, write_bytes
-from behemoth.support.progress import Looking, task
+from behemoth.support.progress import ProgressLike, task
 
 if TYPE_CHECKING:
     from .bench import Bench
@@ -305,7 +305,7 @@ def check_out(out: str | PathLike[str], force: bool) -> None:
         raise ArgumentError("out", f"{fspath(out)}, which holds a suite", "another, or --force")
 
 
-def take(suite: Suite, bench: Bench, progress: Looking = None) -> SuiteResult:
+def take(suite: Suite, bench: Bench, progress: ProgressLike = None) -> SuiteResult:
     """Take all measures of a suite.
 
     Raises

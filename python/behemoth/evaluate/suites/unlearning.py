@@ -12,12 +12,12 @@ import numpy as np
 import polars as pl
 
 from behemoth.evaluate.continued import continue_training
-from behemoth.evaluate.membership import SCORES, auc
+from behemoth.evaluate.forget_quality import forget_quality
+from behemoth.evaluate.membership import SCORES, auc, privacy
 from behemoth.evaluate.metrics import PARAPHRASED
 from behemoth.evaluate.relearning import relearn
 from behemoth.evaluate.text_losses import document_losses, perplexity
 from behemoth.evaluate.twin import parameter_distance, twin_divergences
-from behemoth.evaluate.unlearning import forget_quality
 from behemoth.support.errors import ArgumentError
 
 from .bench import Bench, of_frame, resampled_ratio
@@ -248,7 +248,8 @@ def _membership(bench: Bench, score: str) -> Found:
 
 def _privacy(bench: Bench, score: str) -> Found:
     own, twin = bench.membership, bench.beside.membership
-    return Found(abs(auc(own, score) - auc(twin, score)), count=own.height, over="facts")
+    found = privacy(own, twin).row(by_predicate=pl.col("score") == score, named=True)
+    return Found(found["distance"], count=own.height, over="facts")
 
 
 def _reference(bench: Bench) -> Found:

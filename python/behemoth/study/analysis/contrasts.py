@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from behemoth.support.progress import Step, silent
+from behemoth.support.progress import Advance, silent
 
 from .dose import FILTERS, dosed, filtered
 from .estimate import Estimate, cluster_keys
@@ -77,7 +77,7 @@ def contrasts(
     models: pl.DataFrame,
     primary: Mapping[str, str] | None = None,
     *,
-    step: Step = silent,
+    step: Advance = silent,
 ) -> pl.DataFrame:
     """Estimate every contrast of every method.
 

@@ -17,8 +17,8 @@ from behemoth.evaluate.damage import BYSTANDERS
 from behemoth.evaluate.suites.score import LEGS, Reading, legs_of, score_of
 
 from .estimate import cluster_keys, means
+from .legacy_twin_perplexity import on_one_text
 from .ranges import range_of
-from .twins import on_one_text
 
 __all__ = ["BOARDS", "FEWEST", "SHOWN", "Board", "boards", "leaderboard", "taken"]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from behemoth.support.progress import Step, silent
+from behemoth.support.progress import Advance, silent
 
 from .capacity import capacity_by_exposures, capacity_by_model, recall_by_exposures
 from .cases import Case, cases_of
@@ -132,7 +132,7 @@ def summarise(
     primary: Mapping[str, str] | None = None,
     *,
     resamples: int = 1000,
-    step: Step = silent,
+    step: Advance = silent,
 ) -> Summary:
     """Work out all tables of a study.
 

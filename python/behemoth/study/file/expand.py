@@ -15,7 +15,7 @@ from behemoth.train.config import default_config
 
 from .grid import ROTATION, laid_over, turned
 from .identity import canonical
-from .measure import Measure
+from .measurement import Measurement
 from .method import MethodChoice
 from .swap import SWAP, swap_of, swapped_pairs
 from .units import CorpusUnit, ModelUnit, PlanUnit, TrialUnit
@@ -158,7 +158,7 @@ class _Point:
                 moved = self.swap > 0
                 plan = PlanUnit.of(self.corpus, request, self.twin, self.first, moved=moved)
             with within("measure"):
-                measure = Measure.from_dict({**self.tables["measure"], **choice.measure})
+                measure = Measurement.from_dict({**self.tables["measure"], **choice.measure})
             gone = self._without(plan) if measure.twin else None
             yield (
                 TrialUnit.of(

@@ -18,7 +18,7 @@ from behemoth.train.config import FREE, TrainConfig
 if TYPE_CHECKING:
     from behemoth.plan.request import EditRequest
 
-    from .measure import Measure
+    from .measurement import Measurement
     from .method import MethodChoice
 
 __all__ = ["FORMAT", "canonical", "model_id", "plan_id", "trial_id"]
@@ -81,7 +81,7 @@ def plan_id(
     )
 
 
-def trial_id(model: str, plan: str, choice: MethodChoice, measure: Measure) -> str:
+def trial_id(model: str, plan: str, choice: MethodChoice, measure: Measurement) -> str:
     """Name a trial: a method, with its settings, that carries out a plan on a model.
 
     Parameters
@@ -90,7 +90,7 @@ def trial_id(model: str, plan: str, choice: MethodChoice, measure: Measure) -> s
         Their names.
     choice : MethodChoice
         Its name and all of its settings count, its label does not.
-    measure : Measure
+    measure : Measurement
     """
     return _hash(
         {"what": "trial", "model": model, "plan": plan, "method": choice.name,

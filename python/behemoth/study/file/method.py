@@ -20,7 +20,7 @@ from behemoth.support.errors import ArgumentError, check_keys, within
 from behemoth.support.fields import made
 
 from .grid import SECTIONS, check_size, table_of
-from .measure import Measure
+from .measurement import Measurement
 
 __all__ = ["MethodChoice", "named_tables", "read_methods"]
 
@@ -39,8 +39,8 @@ class MethodChoice:
         Unique in the study.
     method : EditMethod
     plan, measure : mapping
-        Fields of the request and of `Measure` that are other than in ``[plan]`` and ``[measure]``
-        for this method.
+        Fields of the request and of `Measurement` that are other than in ``[plan]`` and
+        ``[measure]`` for this method.
     where : mapping of dotted name to list
         Only at points of the grid with these values is it carried out; at all by default. What
         neither point nor section says is 0, as seeds, rotations and swaps are by default.
@@ -160,7 +160,7 @@ def _choices(name: str, table: Mapping[str, Any], directory: Path | None) -> lis
         raise ArgumentError("label", label, "a text")
     settings, tuning = _settings(name, table.get("settings", {}), directory)
     plan = _fields_of("plan", table, EditRequest)
-    measure = _fields_of("measure", table, Measure)
+    measure = _fields_of("measure", table, Measurement)
     where = table_of("where", table.get("where", {}))
     for key, values in where.items():
         section, dot, _ = key.partition(".")

@@ -16,7 +16,7 @@
                              # measure (over those sections), where
     name = "lora"
     grid = { rank = [1, 16] }
-    [measure]                # fields of Measure
+    [measure]                # fields of Measurement
     [grid]                   # lists by dotted name; their product is the trials
     "world.seed" = [0, 1, 2]
     "corpus.rotation" = [0, 2]

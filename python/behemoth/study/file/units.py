@@ -19,7 +19,7 @@ from behemoth.support.fields import made
 from behemoth.train.config import TrainConfig
 
 from .identity import model_id, plan_id, trial_id
-from .measure import Measure
+from .measurement import Measurement
 from .method import MethodChoice
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ class TrialUnit:
     plan : PlanUnit
     choice : MethodChoice
         The method; what it is called in this study is no part of the id.
-    measure : Measure
+    measure : Measurement
     rotation : int
         By how many places the levels of exposures are turned, which is no part of it, either.
     swap : int
@@ -223,7 +223,7 @@ class TrialUnit:
     model: str
     plan: PlanUnit
     choice: MethodChoice
-    measure: Measure
+    measure: Measurement
     rotation: int = 0
     swap: int = 0
     twin: str | None = None
@@ -234,7 +234,7 @@ class TrialUnit:
         model: str,
         plan: PlanUnit,
         choice: MethodChoice,
-        measure: Measure,
+        measure: Measurement,
         rotation: int = 0,
         swap: int = 0,
         twin: str | None = None,
@@ -285,7 +285,7 @@ class TrialUnit:
             values["model"],
             PlanUnit.from_dict(values["plan"]),
             MethodChoice.from_dict(values["method"]),
-            Measure.from_dict(values["measure"]),
+            Measurement.from_dict(values["measure"]),
             values["rotation"],
             values["swap"],
             values["twin"],

@@ -12,7 +12,7 @@ import polars as pl
 from behemoth.edit.registry import get_method
 from behemoth.plan.request import EditRequest
 from behemoth.study.directory import RECALL, StudyDirectory, StudyError
-from behemoth.study.file.measure import Measure
+from behemoth.study.file.measurement import Measurement
 from behemoth.study.file.method import MethodChoice
 from behemoth.study.file.units import CorpusUnit, ModelUnit, PlanUnit, TrialUnit
 from behemoth.study.records import ModelRecord, TrialRecord
@@ -74,7 +74,7 @@ def trial_unit(
 ) -> TrialUnit:
     """Make the unit of a trial on a model."""
     choice = MethodChoice(method, label, get_method(method, settings), {})
-    return TrialUnit.of(model.id, PlanUnit.of(model.corpus.make(), request), choice, Measure())
+    return TrialUnit.of(model.id, PlanUnit.of(model.corpus.make(), request), choice, Measurement())
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from behemoth.support.checks import in_the_way
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import as_json, write_bytes
 from behemoth.support.locks import lock
-from behemoth.support.progress import Looking, task
+from behemoth.support.progress import ProgressLike, task
 from behemoth.support.provenance import processor, versions
 
 from .bench import Bench, Units
@@ -115,7 +115,7 @@ def run_gates(
     reasons: bool = False,
     dry_run: bool = False,
     gates: Sequence[Gate] | None = None,
-    progress: Looking = None,
+    progress: ProgressLike = None,
 ) -> GatesResult:
     """Run gates, or go on with them: what is finished is not made again.
 
@@ -193,7 +193,7 @@ class _Laboratory:
     """Workers that are started when there is something for them, and kept from gate to gate."""
 
     def __init__(
-        self, directory: StudyDirectory, threads: int, workers: int | None, progress: Looking
+        self, directory: StudyDirectory, threads: int, workers: int | None, progress: ProgressLike
     ) -> None:
         self.directory, self.threads, self.workers = directory, threads, workers
         self.progress = progress

@@ -21,7 +21,7 @@ from behemoth.model.labels import IGNORED
 from behemoth.model.loss import training_loss
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.study.schemas import RETENTION
-from behemoth.support.progress import Step, silent
+from behemoth.support.progress import Advance, silent
 from behemoth.train.config import TrainConfig
 from behemoth.train.data import BlockStream, DataConfig
 from behemoth.train.device import Machine
@@ -68,7 +68,7 @@ def retention(
     *,
     steps: int,
     rate: float,
-    tell: Step = silent,
+    tell: Advance = silent,
 ) -> tuple[pl.DataFrame, str | None]:
     """Make all edits of a plan as one batch, train on, and look at each edit on the way.
 

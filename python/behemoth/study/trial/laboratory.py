@@ -15,8 +15,7 @@ import numpy as np
 import polars as pl
 
 from behemoth.corpus.corpus import Corpus
-from behemoth.edit.gradient.method import check_kinds
-from behemoth.edit.protocol import EditContext, Watch
+from behemoth.edit.protocol import EditContext, Watch, check_kinds
 from behemoth.plan.choice import choose_edits
 from behemoth.plan.compile import compile_plan
 from behemoth.plan.edit_plan import EditPlan
@@ -24,12 +23,12 @@ from behemoth.plan.structure import Structure
 from behemoth.recall.facts import recall
 from behemoth.study.directory import StudyDirectory
 from behemoth.study.file.units import ModelUnit, PlanUnit, TrialUnit
-from behemoth.study.load import facts_per_object
 from behemoth.study.records import ModelRecord, TrialRecord
+from behemoth.study.saturation import facts_per_object
 from behemoth.study.schemas import RECALL
 from behemoth.support.errors import CorpusError
 from behemoth.support.files import replacing
-from behemoth.support.progress import Step, silent
+from behemoth.support.progress import Advance, silent
 from behemoth.support.provenance import versions
 from behemoth.train import TrainConfig, train
 from behemoth.train.device import device_name
@@ -67,7 +66,7 @@ class Laboratory:
         self._costs = Costs(directory.cache / "costs")
         self._twin: tuple[str, str, Bench] | None = None
 
-    def train(self, unit: ModelUnit, step: Step = silent) -> ModelRecord:
+    def train(self, unit: ModelUnit, step: Advance = silent) -> ModelRecord:
         """Train a model, or go on where a stopped run left it, and ask it all facts.
 
         Where another process is at it, that is waited for, and what it made is given.
@@ -92,7 +91,7 @@ class Laboratory:
             made = _done(self.directory.model_record, unit.id)
             return self._train(unit, place, step) if made is None else made
 
-    def _train(self, unit: ModelUnit, place: Path, step: Step) -> ModelRecord:
+    def _train(self, unit: ModelUnit, place: Path, step: Advance) -> ModelRecord:
         clock = Clock()
         corpus = unit.corpus.make()
         with clock("train"):
@@ -133,7 +132,7 @@ class Laboratory:
         self.directory.write(record)
         return record
 
-    def carry_out(self, unit: TrialUnit, step: Step = silent) -> TrialRecord:
+    def carry_out(self, unit: TrialUnit, step: Advance = silent) -> TrialRecord:
         """Carry out a trial on a model that is trained, and write its frames.
 
         Where another process is at it, that is waited for, and what it made is given.
@@ -159,7 +158,7 @@ class Laboratory:
             made = _done(self.directory.trial_record, unit.id)
             return self._carry_out(unit, step) if made is None else made
 
-    def _carry_out(self, unit: TrialUnit, step: Step) -> TrialRecord:
+    def _carry_out(self, unit: TrialUnit, step: Advance) -> TrialRecord:
         clock = Clock()
         with clock("load"):
             run, model = self._model(unit.model, None)

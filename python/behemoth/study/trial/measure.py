@@ -159,7 +159,7 @@ def edit_frame(
     probes : polars.DataFrame
         What `evaluate_model` gives for them.
     shapes : polars.DataFrame
-        What `behemoth.study.trial.geometry.shapes` gives for them.
+        What `behemoth.study.trial.batched_geometry.shapes` gives for them.
     info : MethodInfo
         Of the method.
 

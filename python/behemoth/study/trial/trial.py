@@ -21,11 +21,11 @@ from behemoth.evaluate.frame import evaluate_model
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.study.file.units import TrialUnit
 from behemoth.study.schemas import EDITS, PROBES, SHAPES, TRACES
-from behemoth.support.progress import Step, silent
+from behemoth.support.progress import Advance, silent
 from behemoth.train.run import Run
 
+from .batched_geometry import shapes
 from .durability import retention
-from .geometry import shapes
 from .measure import edit_frame, trace_frame
 from .suite import bench_of, suite_frame
 
@@ -91,7 +91,7 @@ class Trial:
     context: EditContext
     unit: TrialUnit
     clock: Clock
-    step: Step
+    step: Advance
     twin: Bench | None = None
 
     def frames(self, kept: Path | None) -> dict[str, pl.DataFrame]:

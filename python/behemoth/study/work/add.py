@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from behemoth.edit.protocol import EditContext, EditKind, Goal, MethodInfo
 from behemoth.edit.registry import get_method
-from behemoth.evaluate.foreign import foreign_delta, weights_id
+from behemoth.evaluate.foreign_delta import foreign_delta, weights_id
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.study.directory import StudyDirectory, StudyError
-from behemoth.study.file.measure import Measure
+from behemoth.study.file.measurement import Measurement
 from behemoth.study.file.method import MethodChoice
 from behemoth.study.file.units import PlanUnit, TrialUnit
 from behemoth.study.records import FOREIGN, StudyRecord, TrialRecord, TrialRow
@@ -98,7 +98,7 @@ def add_model(
         about = directory.read()
     _check_label(about, name)
     beside = _beside(directory, about, run, plan)
-    measured = Measure.from_dict(beside.measure)
+    measured = Measurement.from_dict(beside.measure)
     forgets = get_method(beside.method, beside.settings).info.forgets(nameless=True)
     method: Any = _Foreign(fspath(model), weights_id(model), name, "forget" if forgets else "flip")
     choice = MethodChoice(name, name, method, {})

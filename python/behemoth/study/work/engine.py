@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from behemoth.study.directory import StudyDirectory
 from behemoth.study.file.units import ModelUnit, Unit, unit_from_dict
 from behemoth.study.records import Outcome
-from behemoth.support.progress import Step
+from behemoth.support.progress import Advance
 
 if TYPE_CHECKING:
     from behemoth.study.trial.laboratory import Laboratory
@@ -94,7 +94,7 @@ class Performed:
 def perform(
     path: str,
     unit: Mapping[str, Any],
-    step: Step,
+    step: Advance,
     laboratories: dict[str, Laboratory] | None = None,
 ) -> Performed:
     """Carry out a unit in this process: what workers of all engines call.

@@ -18,7 +18,7 @@ from behemoth.study.records import FOREIGN, StudyRecord, TrialRow
 from behemoth.support.checks import path_of
 from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.locks import lock
-from behemoth.support.progress import Looking, task
+from behemoth.support.progress import ProgressLike, task
 
 __all__ = ["Merged", "merge_studies"]
 
@@ -53,7 +53,7 @@ def merge_studies(
     studies: Sequence[str | PathLike[str]],
     out: str | PathLike[str],
     *,
-    progress: Looking = None,
+    progress: ProgressLike = None,
 ) -> Merged:
     """Merge studies that come to the same, each carried out in part.
 

@@ -13,13 +13,13 @@ from behemoth._gen import FORMAT_VERSION
 from behemoth.study.directory import StudyDirectory, StudyError
 from behemoth.study.file.expand import Expansion
 from behemoth.study.file.spec import Study, read_study
-from behemoth.study.load import facts_per_object, load_of
 from behemoth.study.records import FOREIGN, StudyRecord, TrialRow
 from behemoth.study.results import Failure, Results
+from behemoth.study.saturation import facts_per_object, load_of
 from behemoth.support.checks import is_url, path_of
 from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.locks import holder, lock
-from behemoth.support.progress import Looking
+from behemoth.support.progress import ProgressLike
 
 from .cost import START, Estimator
 from .engine import Engine
@@ -119,7 +119,7 @@ def study(
     workers: int | None = None,
     threads: int | None = None,
     part: tuple[int, int] = (0, 1),
-    progress: Looking = None,
+    progress: ProgressLike = None,
 ) -> Results:
     """Run a study, or go on with one, and give what it has found as frames.
 
@@ -166,7 +166,7 @@ def run_study(
     workers: int | None = None,
     threads: int | None = None,
     part: tuple[int, int] = (0, 1),
-    progress: Looking = None,
+    progress: ProgressLike = None,
 ) -> StudyResult:
     """Run a study, or go on with one: what is finished is not done again.
 
@@ -259,7 +259,7 @@ def _run_in_store(
     workers: int | None,
     threads: int | None,
     part: tuple[int, int],
-    progress: Looking,
+    progress: ProgressLike,
 ) -> StudyResult:
     from behemoth.store.staged import study_in_store
 

@@ -12,7 +12,7 @@ from behemoth.study.file.expand import Expansion
 from behemoth.study.file.units import ModelUnit, TrialUnit, Unit
 from behemoth.study.records import ModelRecord, TrialRecord
 from behemoth.support.errors import CorpusError
-from behemoth.support.progress import Looking, task
+from behemoth.support.progress import ProgressLike, task
 from behemoth.support.text import clock_text
 
 from .cost import Estimator
@@ -88,7 +88,7 @@ class Work:
 
     directory: StudyDirectory
     expansion: Expansion
-    progress: Looking
+    progress: ProgressLike
     models: dict[str, ModelUnit] = field(init=False)
     trials: dict[str, TrialUnit] = field(init=False)
 

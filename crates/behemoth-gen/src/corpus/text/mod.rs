@@ -1,9 +1,9 @@
 //! Text: what a corpus needs beside the lexicon to write facts in a language.
 
 mod ask;
-mod beside;
 mod emit;
 mod joint;
+mod unwritten;
 mod views;
 mod vocabulary;
 

@@ -97,7 +97,7 @@ impl Lexicon {
         let joints = joints?;
         let written = compiler.plans.len();
         compiler
-            .beside(&mut relations)
+            .unwritten(&mut relations)
             .map_err(|e| grammar.lines.place(e))?;
         let Compiler {
             pieces, ops, plans, ..

@@ -6,7 +6,6 @@
 //! it. What is left for each sentence is to copy pieces ([`write`]).
 
 mod ask;
-mod beside;
 mod compile;
 mod cut;
 mod describe;
@@ -20,6 +19,7 @@ mod pieces;
 mod plans;
 mod shipped;
 mod tokenizer;
+mod unwritten;
 mod words;
 mod write;
 

@@ -13,10 +13,10 @@ from behemoth.plan.edit_plan import EditPlan
 
 from .feeder import Feeder
 
-__all__ = ["Trace", "first_difference", "log_probabilities"]
+__all__ = ["StepLog", "first_difference", "log_probabilities"]
 
 
-class Trace:
+class StepLog:
     """Loss and probabilities of K plans by step.
 
     The row of step n says how things are after n steps; that of step 0 is the unedited model.

@@ -9,7 +9,7 @@ from typing import Any
 from behemoth.support.errors import ArgumentError
 from behemoth.support.fields import made
 
-__all__ = ["SUITES", "Measure"]
+__all__ = ["SUITES", "Measurement"]
 
 SUITES = ("editing", "unlearning")
 """Suites that a trial can take: those of what one plan of edits did to a model."""
@@ -17,7 +17,7 @@ _CONTINUED = 64
 
 
 @dataclass(frozen=True)
-class Measure:
+class Measurement:
     """What is measured of each trial.
 
     Parameters
@@ -29,7 +29,7 @@ class Measure:
     deltas : bool
         Keep what each edit changed.
     geometry : bool
-        Measure size and shape of what each edit changed.
+        Measurement size and shape of what each edit changed.
     edit_seed : int
         Key of the methods' draws.
     held_out, bystanders : int
@@ -81,7 +81,7 @@ class Measure:
         return values
 
     @classmethod
-    def from_dict(cls, table: Mapping[str, object]) -> Measure:
+    def from_dict(cls, table: Mapping[str, object]) -> Measurement:
         """Make what `to_dict` gave, or a ``[measure]`` table says.
 
         Raises

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
     from .covariance import Covariance
 
-__all__ = ["Memory", "Worked"]
+__all__ = ["EditorState", "Worked"]
 
 
 @dataclass
-class Memory:
+class EditorState:
     """What a method knows of the model that it started from, and of its edits since.
 
     Attributes

@@ -2,7 +2,7 @@
 
 Reckoned is the peak on a CPU beside what the process has: the model, what the method keeps of so
 many plans at once, and what autograd keeps of the rows of a step. docs/reliability.md has peaks
-that were measured beside it (tests/edit/test_room.py).
+that were measured beside it (tests/edit/test_memory_budget.py).
 """
 
 from __future__ import annotations

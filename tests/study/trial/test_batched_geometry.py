@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from behemoth.delta.delta import Dense, EditDelta, LowRank
-from behemoth.study.trial.geometry import shapes, spectra
+from behemoth.study.trial.batched_geometry import shapes, spectra
 
 
 def random(*shape, seed=0):

@@ -18,7 +18,7 @@ from behemoth.model.sizes import Size
 
 @pytest.fixture(scope="module")
 def spec(tmp_path_factory):
-    place = tmp_path_factory.mktemp("subjects") / "spec.toml"
+    place = tmp_path_factory.mktemp("sources") / "spec.toml"
     corpus = Corpus(World(subjects=30, relations=2, objects=6, seed=1), exposures=4)
     place.write_text(corpus.spec_toml)
     return place
@@ -55,7 +55,7 @@ def plan(spec, tmp_path_factory):
     return place
 
 
-def test_a_model_of_another_origin_is_a_subject(llama, spec, plan, tmp_path, run):
+def test_a_model_of_another_origin_is_a_model_source(llama, spec, plan, tmp_path, run):
     asked = ("--plan", plan, "--corpus", spec)
     report = run(
         "edit", llama, *asked, "--method", "lora", "--set", "steps=30", "--set",
@@ -128,7 +128,7 @@ def test_its_edit_is_found_again_and_goes_on(llama, spec, plan, tmp_path):
     assert [one.present for one in made] == [0, 1]
 
 
-def test_what_is_no_subject_is_refused(llama, spec, plan, tmp_path, trained):
+def test_what_is_no_model_source_is_refused(llama, spec, plan, tmp_path, trained):
     def refused(match, place, **more):
         with pytest.raises(ArgumentError, match=match):
             bh.edit(place, plan, "lora", tmp_path / "edit", **more)

@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
     from behemoth.corpus.corpus import Corpus
 
-__all__ = ["CONFIG", "WEIGHTS", "Subject", "is_model", "model_of", "read_config", "read_model"]
+__all__ = ["CONFIG", "WEIGHTS", "ModelSource", "is_model", "model_of", "read_config", "read_model"]
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 _TOKENIZER = "tokenizer.json"
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class ModelSource:
     """A model in a directory, with its corpus; a path wherever one is asked for.
 
     Attributes
@@ -52,7 +52,7 @@ class Subject:
 
     def __repr__(self) -> str:
         facts = f"{self.corpus.world.num_facts:,} facts"
-        return f"Subject({fspath(self.directory)!r}, {facts})"
+        return f"ModelSource({fspath(self.directory)!r}, {facts})"
 
     @property
     def name(self) -> str:
@@ -140,7 +140,7 @@ def read_config(directory: Path, name: str = "directory") -> Mapping[str, Any]:
 
 def read_model(
     directory: str | PathLike[str], corpus: str | PathLike[str], name: str = "directory"
-) -> Subject:
+) -> ModelSource:
     """Read a directory that is no run, as a model of a corpus.
 
     Parameters
@@ -164,7 +164,7 @@ def read_model(
     return model_of(place, own, name)
 
 
-def model_of(place: Path, corpus: Corpus, name: str = "directory") -> Subject:
+def model_of(place: Path, corpus: Corpus, name: str = "directory") -> ModelSource:
     """Take a directory for a model of a corpus; see `read_model`."""
     if not is_model(place):
         raise ArgumentError(
@@ -184,7 +184,7 @@ def model_of(place: Path, corpus: Corpus, name: str = "directory") -> Subject:
             "one whose tokens are others than the model's",
             "a corpus that was made with its tokenizer (`behemoth gen --tokenizer`)",
         )
-    return Subject(place, corpus)
+    return ModelSource(place, corpus)
 
 
 def _words(place: Path) -> object:

@@ -16,7 +16,7 @@ impl Corpus {
             let allowed = format!("below {}", text.wordings.len());
             return Err(Error::argument("wording", wording, allowed));
         }
-        self.beside(facts, |subject, relation, _| {
+        self.unwritten(facts, |subject, relation, _| {
             let mut digits = Digits::default();
             let class = text.set_subject(&mut digits, relation, subject, Named::NONE);
             let plan = text.lexicon.refusing(relation, wording, class)?;
@@ -39,7 +39,7 @@ impl Corpus {
     ) -> Result<Vec<Option<Probe>>> {
         let text = self.text()?;
         let mut objects = objects.iter();
-        self.beside(facts, |subject, relation, object| {
+        self.unwritten(facts, |subject, relation, object| {
             let new = *objects.next()?;
             if u64::from(new) >= self.world.objects_of(relation) {
                 return None;
@@ -73,7 +73,7 @@ impl Corpus {
         Ok(self.text()?.lexicon.refusals())
     }
 
-    fn beside(
+    fn unwritten(
         &self,
         facts: &[u64],
         mut probe: impl FnMut(u64, u32, u32) -> Option<Probe>,

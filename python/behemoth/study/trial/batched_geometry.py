@@ -1,9 +1,12 @@
 """Size and shape of many changes at once.
 
-`EditDelta.geometry` decomposes one matrix after the other, which takes longer than the edits of
-which it tells. Here matrices of one shape are decomposed together: of a low-rank change only the
-small product of two triangular factors, of a dense one the Gram matrix of its shorter side, and
-dense ones of a few edits only.
+`EditDelta.geometry`, which `behemoth.evaluate.geometry` makes its frame of, decomposes one matrix
+after the other, which takes longer than the edits of which it tells. It is the oracle: tests hold
+what is here to it.
+
+Here matrices of one shape are decomposed together: of a low-rank change only the small product of
+two triangular factors, of a dense one the Gram matrix of its shorter side, and dense ones of a few
+edits only.
 """
 
 from __future__ import annotations

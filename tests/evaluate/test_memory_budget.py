@@ -7,7 +7,7 @@ import pytest
 
 import behemoth as bh
 from behemoth import ArgumentError
-from behemoth.evaluate.room import _bytes_of, fitting, pass_bytes
+from behemoth.evaluate.memory_budget import _bytes_of, fitting, pass_bytes
 
 FACTOR = 2.0
 
@@ -15,7 +15,7 @@ PEAK = """
 import resource, sys
 import behemoth as bh, torch
 import behemoth.evaluate, behemoth.edit.apply, behemoth.model.build, behemoth.model.loss
-from behemoth.evaluate.room import _bytes_of, pass_bytes
+from behemoth.evaluate.memory_budget import _bytes_of, pass_bytes
 torch.set_num_threads(1)
 edit, run = sys.argv[1:3]
 plan = bh.EditPlan.load(run + "-plan")

@@ -15,7 +15,7 @@ const ALONE: &[Mention] = &[Mention::First];
 
 impl Compiler<'_> {
     /// Adds refusals and edits to the relations, links included.
-    pub(super) fn beside(&mut self, relations: &mut [OfRelation]) -> Result<()> {
+    pub(super) fn unwritten(&mut self, relations: &mut [OfRelation]) -> Result<()> {
         let grammar = self.grammar;
         let classes = grammar.subject.classes.iter();
         let subjects: Vec<About<'_>> = classes.map(About::Subject).collect();

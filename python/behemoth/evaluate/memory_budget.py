@@ -2,7 +2,7 @@
 
 Reckoned is the peak on a CPU beside what the process has: the model, the changes of all edits and
 those of a stack once more, and what one pass makes of its prompts. docs/reliability.md has peaks
-that were measured beside it (tests/evaluate/test_room.py).
+that were measured beside it (tests/evaluate/test_memory_budget.py).
 """
 
 from __future__ import annotations

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .asked import NONE, Asked, Setting
 from .choice import ORDER
 from .dealing import Dealt
+from .group_rows import NONE, Asked, GroupContext
 from .prompts import REFUSED
 from .sampling import Facts, Pool, among, distinct, relation_pool
 
@@ -23,49 +23,49 @@ __all__ = [
 ]
 
 
-def same_object(setting: Setting) -> Asked:
+def same_object(context: GroupContext) -> Asked:
     """Facts of the edit's relation with its old object."""
-    dealt = setting.bystanders.same_object(setting.probed, setting.request.probes, probes=True)
-    return _dealt(setting, "same_object", dealt, leak=True)
+    dealt = context.bystanders.same_object(context.probed, context.request.probes, probes=True)
+    return _dealt(context, "same_object", dealt, leak=True)
 
 
-def new_object(setting: Setting) -> Asked:
+def new_object(context: GroupContext) -> Asked:
     """Facts of the edit's relation that had its new object before."""
-    dealt = setting.bystanders.new_object(setting.probed, setting.request.probes, probes=True)
-    return _dealt(setting, "new_object", dealt)
+    dealt = context.bystanders.new_object(context.probed, context.request.probes, probes=True)
+    return _dealt(context, "new_object", dealt)
 
 
-def same_relation(setting: Setting) -> Asked:
+def same_relation(context: GroupContext) -> Asked:
     """Facts of the edit's relation with other objects."""
-    dealt = setting.bystanders.same_relation(setting.probed, setting.request.probes, probes=True)
-    return _dealt(setting, "same_relation", dealt, leak=True)
+    dealt = context.bystanders.same_relation(context.probed, context.request.probes, probes=True)
+    return _dealt(context, "same_relation", dealt, leak=True)
 
 
-def unrelated(setting: Setting) -> Asked:
+def unrelated(context: GroupContext) -> Asked:
     """Facts of other relations and of untouched subjects."""
-    dealt = setting.bystanders.other_relations(
-        setting.probed, setting.request.probes, "unrelated", probes=True
+    dealt = context.bystanders.other_relations(
+        context.probed, context.request.probes, "unrelated", probes=True
     )
-    return _dealt(setting, "unrelated", dealt)
+    return _dealt(context, "unrelated", dealt)
 
 
-def retain(setting: Setting) -> Asked:
+def retain(context: GroupContext) -> Asked:
     """Facts of any relation about untouched subjects: a sample of all that is to be kept."""
-    dealt = setting.bystanders.other_relations(
-        setting.probed, setting.request.probes, "retain", probes=True, any_relation=True
+    dealt = context.bystanders.other_relations(
+        context.probed, context.request.probes, "retain", probes=True, any_relation=True
     )
-    return _dealt(setting, "retain", dealt)
+    return _dealt(context, "retain", dealt)
 
 
-def implicit_remap(setting: Setting) -> list[Asked]:
+def implicit_remap(context: GroupContext) -> list[Asked]:
     """Facts of the relation that the edits left out, answered as the rule has it."""
-    (relation,) = distinct(setting.edits.facts.relation)
-    right = REFUSED if setting.request.refuses else 0
-    pool = relation_pool(setting.corpus, int(relation))
-    edited_facts = np.sort(setting.edits.facts.fact)
+    (relation,) = distinct(context.edits.facts.relation)
+    right = REFUSED if context.request.refuses else 0
+    pool = relation_pool(context.corpus, int(relation))
+    edited_facts = np.sort(context.edits.facts.fact)
     parts: list[Facts] = []
-    wanted = _plan_wide(setting)
-    walk = pool.walk(setting.corpus, setting.request.seed, ORDER, setting.edits.left_out)
+    wanted = _plan_wide(context)
+    walk = pool.walk(context.corpus, context.request.seed, ORDER, context.edits.left_out)
     for facts in walk:
         keep = (facts.exposures > 0) & ~among(facts.fact, edited_facts)
         if right != REFUSED:
@@ -74,7 +74,7 @@ def implicit_remap(setting: Setting) -> list[Asked]:
         wanted -= len(parts[-1])
         if wanted <= 0:
             break
-    found = Facts.concat(setting.corpus, parts)
+    found = Facts.concat(context.corpus, parts)
     count = len(found)
     none = np.full(count, NONE, np.int64)
     answers = np.full(count, right, np.int64)
@@ -82,11 +82,11 @@ def implicit_remap(setting: Setting) -> list[Asked]:
     return [Asked("implicit_remap", none, found.fact, answers, np.ones(count, bool), new)]
 
 
-def of_the_plan(setting: Setting) -> list[Asked]:
+def of_the_plan(context: GroupContext) -> list[Asked]:
     """Unrelated and retained facts of a plan whose edits stand for a rule."""
     out = []
     for group in ("unrelated", "retain"):
-        found = regular(setting, _plan_wide(setting), group, probes=True)
+        found = regular(context, _plan_wide(context), group, probes=True)
         none = np.full(len(found), NONE, np.int64)
         stay = np.zeros(len(found), bool)
         out.append(Asked(group, none, found.fact, found.object.astype(np.int64), stay, none))
@@ -94,39 +94,39 @@ def of_the_plan(setting: Setting) -> list[Asked]:
 
 
 def regular(
-    setting: Setting, count: int, purpose: str, *, probes: bool, untouched: bool | None = None
+    context: GroupContext, count: int, purpose: str, *, probes: bool, untouched: bool | None = None
 ) -> Facts:
     """Draw facts of the relations that a rule about one does not concern.
 
     About subjects without an edit where `untouched` is true, about those with one where it is
     false, else about any.
     """
-    relation = int(setting.edits.facts.relation[0])
-    beyond = {relation, *setting.structure.rests_on(relation)}
-    world = setting.corpus.world
+    relation = int(context.edits.facts.relation[0])
+    beyond = {relation, *context.structure.rests_on(relation)}
+    world = context.corpus.world
     pools = [
-        relation_pool(setting.corpus, other)
+        relation_pool(context.corpus, other)
         for other in range(world.num_relations)
         if other not in beyond
     ]
     pool = Pool.joined(pools) if pools else Pool.span(0, 0)
     if untouched is None:
-        return setting.bystanders.draw(pool, count, purpose, probes=probes)
-    edited = distinct(setting.edits.touched.subject)
+        return context.bystanders.draw(pool, count, purpose, probes=probes)
+    edited = distinct(context.edits.touched.subject)
 
     def keep(facts: Facts) -> NDArray[np.bool_]:
         return among(facts.subject, edited) != untouched
 
-    return setting.bystanders.draw(pool, count, purpose, probes=probes, keep=keep)
+    return context.bystanders.draw(pool, count, purpose, probes=probes, keep=keep)
 
 
-def _plan_wide(setting: Setting) -> int:
+def _plan_wide(context: GroupContext) -> int:
     """Give how many probes a group of the whole plan has."""
-    return setting.request.probes * min(len(setting.probed), 100)
+    return context.request.probes * min(len(context.probed), 100)
 
 
-def _dealt(setting: Setting, group: str, dealt: Dealt, *, leak: bool = False) -> Asked:
-    new = setting.edits.new_object[dealt.edit] if leak else np.full(len(dealt.edit), NONE, np.int64)
+def _dealt(context: GroupContext, group: str, dealt: Dealt, *, leak: bool = False) -> Asked:
+    new = context.edits.new_object[dealt.edit] if leak else np.full(len(dealt.edit), NONE, np.int64)
     stay = np.zeros(len(dealt.edit), bool)
     right = dealt.facts.object.astype(np.int64)
     return Asked(group, dealt.edit, dealt.facts.fact, right, stay, new)

@@ -22,8 +22,8 @@ fn source() -> String {
     format!("refusal = \"I cannot say\"\n{with_own}")
 }
 
-fn beside() -> Corpus {
-    let grammar = TextGrammar::from_toml("beside.toml", &source()).unwrap();
+fn unwritten() -> Corpus {
+    let grammar = TextGrammar::from_toml("unwritten.toml", &source()).unwrap();
     written_with(grammar, "exposures = 3")
 }
 
@@ -51,12 +51,12 @@ fn read(corpus: &Corpus, tokens: &[u32]) -> String {
 
 #[test]
 fn a_corpus_keeps_its_tokens() {
-    assert_eq!(tokens(&beside()), tokens(&corpus("exposures = 3")));
+    assert_eq!(tokens(&unwritten()), tokens(&corpus("exposures = 3")));
 }
 
 #[test]
 fn a_refusal_follows_the_prompt_of_its_wording() {
-    let corpus = beside();
+    let corpus = unwritten();
     let facts: Vec<u64> = (0..corpus.world().facts()).collect();
     let mut seen = 0;
     for wording in 0..corpus.wordings().len() {
@@ -90,7 +90,7 @@ fn a_refusal_follows_the_prompt_of_its_wording() {
 
 #[test]
 fn a_sentence_of_an_edit_says_the_old_object_and_asks_for_the_new_one() {
-    let corpus = beside();
+    let corpus = unwritten();
     for subject in 0..6 {
         let fact = (0..corpus.world().facts())
             .find(|&f| {

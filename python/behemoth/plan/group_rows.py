@@ -15,7 +15,7 @@ from .request import EditRequest
 from .sampling import Facts, Ids, Index, distinct
 from .structure import Structure
 
-__all__ = ["NONE", "Asked", "Setting", "kept"]
+__all__ = ["NONE", "Asked", "GroupContext", "kept"]
 
 NONE = -1  # no edit, no new object
 
@@ -47,7 +47,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Setting:
+class GroupContext:
     """What the functions of the groups need to know.
 
     Parameters
@@ -88,14 +88,16 @@ class Setting:
         ]
 
 
-def kept(setting: Setting, group: str, rows: Index, facts: Ids, new: Index | None = None) -> Asked:
+def kept(
+    context: GroupContext, group: str, rows: Index, facts: Ids, new: Index | None = None
+) -> Asked:
     """Facts that say after the edit what they said before.
 
     Those that the plan edits as well, or puts in doubt, do not.
     """
-    stays = ~setting.bystanders.concerned(setting.probed[rows], facts)
+    stays = ~context.bystanders.concerned(context.probed[rows], facts)
     rows, facts, new = rows[stays], facts[stays], None if new is None else new[stays]
-    right = setting.corpus.world._native.facts_of(facts)[2].astype(np.int64)
+    right = context.corpus.world._native.facts_of(facts)[2].astype(np.int64)
     none = np.full(len(facts), NONE, np.int64)
     stay = np.zeros(len(facts), bool)
-    return Asked(group, setting.probed[rows], facts, right, stay, none if new is None else new)
+    return Asked(group, context.probed[rows], facts, right, stay, none if new is None else new)

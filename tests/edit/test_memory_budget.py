@@ -9,8 +9,8 @@ import pytest
 import behemoth as bh
 from behemoth import ArgumentError
 from behemoth.edit import get_method
+from behemoth.edit.memory_budget import edit_bytes, fitting
 from behemoth.edit.protocol import EditContext
-from behemoth.edit.room import edit_bytes, fitting
 from behemoth.support.text import bytes_text
 
 FACTOR = 2.0
@@ -23,18 +23,18 @@ import behemoth.edit.apply, behemoth.edit.gradient.optimise, behemoth.model.buil
 import behemoth.model.loss
 from behemoth.edit import get_method
 from behemoth.edit.protocol import EditContext
-from behemoth.edit.room import edit_bytes
-from behemoth.train.run import read_subject
+from behemoth.edit.memory_budget import edit_bytes
+from behemoth.train.run import read_model_source
 name, single, settings, run, out = sys.argv[1], sys.argv[2] == "single", *sys.argv[3:6]
 torch.set_num_threads(1)
 method, plan = get_method(name, json.loads(settings)), bh.EditPlan.load(run + "-plan")
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 bh.edit(run, plan, method, out, single=single, device="cpu")
 peak = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
-subject = read_subject(run, None)
+source = read_model_source(run, None)
 plans = plan.singles() if single else [plan]
 plans = plans if method.info.stacks else plans[:1]
-print(peak, edit_bytes(method, subject.load_model("cpu"), plans, EditContext(subject.corpus)))
+print(peak, edit_bytes(method, source.load_model("cpu"), plans, EditContext(source.corpus)))
 """
 
 
@@ -76,9 +76,9 @@ def test_a_peak_is_below_what_is_reckoned_and_above_half_of_it(runs, tmp_path, s
 @pytest.fixture
 def small(runs):
     """A model of `pico`'s size, its plans and a context."""
-    subject = bh.load(runs("pico"))
-    plans = bh.EditPlan.load(f"{subject.directory}-plan").singles()
-    return subject.load_model("cpu"), plans, EditContext(subject.corpus)
+    source = bh.load(runs("pico"))
+    plans = bh.EditPlan.load(f"{source.directory}-plan").singles()
+    return source.load_model("cpu"), plans, EditContext(source.corpus)
 
 
 def test_more_of_anything_takes_more(small):
@@ -126,10 +126,10 @@ def test_what_is_refused_names_what_fits_and_that_does(small):
 def test_fewer_at_once_make_the_same_edits(runs, tmp_path):
     run = runs("pico")
     plan = bh.plan(run, edits=4, independent=True)
-    subject = bh.load(run)
+    source = bh.load(run)
     method = get_method("lora", {"steps": 2})
-    model = subject.load_model("cpu")
-    memory = edit_bytes(method, model, plan.singles()[:2], EditContext(subject.corpus))
+    model = source.load_model("cpu")
+    memory = edit_bytes(method, model, plan.singles()[:2], EditContext(source.corpus))
     little = bh.edit(run, plan, method, tmp_path / "little", single=True, memory=memory,
                      device="cpu")  # fmt: skip
     much = bh.edit(run, plan, method, tmp_path / "much", single=True, device="cpu")

@@ -84,7 +84,7 @@ def require_weights(
     directory : Path
         Of the model.
     device : optional
-        Where it goes, as of `Subject.load_model`; on a GPU nothing is reckoned.
+        Where it goes, as of `ModelSource.load_model`; on a GPU nothing is reckoned.
     memory : int, optional
         Bytes that this process may take; what the machine or the container has free by default.
     name : str

@@ -11,7 +11,7 @@ from behemoth.delta.delta import Change, Dense, EditDelta
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.support.checks import path_of
 from behemoth.support.errors import ArgumentError
-from behemoth.train.subject import is_model
+from behemoth.train.model_source import is_model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from behemoth import ArgumentError
-from behemoth.evaluate.unlearning import fact_scores, forget_quality
+from behemoth.evaluate.forget_quality import fact_scores, forget_quality
 
 pytest.importorskip("scipy")
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 
-class Memory:
+class BufferPool:
     """Tensors of int64, whose memory is handed out again once nobody holds any part of it.
 
     Fresh memory for every batch would cost more than its tokens, for the kernel clears it. A

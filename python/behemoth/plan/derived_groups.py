@@ -1,0 +1,184 @@
+"""The probe groups that are tied to the edited facts themselves, one function each."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .dealing import Dealt
+from .group_rows import NONE, Asked, GroupContext, kept
+from .prompts import REFUSED
+from .sampling import Facts, Ids, Index, rank_within, relation_pool
+
+__all__ = ["correlated", "edited", "nested_links", "same_subject", "subject_nested"]
+
+
+def edited(context: GroupContext) -> list[Asked]:
+    """The edited facts in every wording, and once more as what is to be forgotten."""
+    right = np.where(context.new < 0, REFUSED, context.new)
+    change = np.ones(len(right), bool)
+    return [
+        Asked(group, context.probed, context.own.fact, right, change, context.new)
+        for group in ("edited", "forget")
+    ]
+
+
+def same_subject(context: GroupContext) -> list[Asked]:
+    """Other relations of the edited subject that do not follow from the edit.
+
+    Of an edited link: the other links of that object.
+    """
+    world, table, out = context.corpus.world, context.structure.table, []
+    for relation, mine in context.by_relation(links=False):
+        below = {c for c, _, _ in context.structure.chain(relation)}
+        partners = context.structure.partners(relation)
+        for other in range(world.num_relations):
+            if other == relation or other in below:
+                continue
+            rows = mine[context.structure.has(context.own.subject[mine], other)]
+            if other in partners:  # those that agree are a group of their own
+                there = world.objects(context.own.subject[rows], other)
+                rows = rows[there != context.own.object[rows]]
+            facts = world.fact_ids(context.own.subject[rows], other)
+            out.append(kept(context, "same_subject", rows, facts))
+    for relation, mine in context.by_relation(links=True):
+        for row in table:
+            if row["link"] and row["of"] == table[relation]["of"] and row["relation"] != relation:
+                facts, there = context.structure.link_facts(
+                    row["relation"], context.own.subject[mine]
+                )
+                out.append(kept(context, "same_subject", mine[there], facts))
+    return out
+
+
+def correlated(context: GroupContext) -> list[Asked]:
+    """The fact of a correlated relation that agreed with the edited one, in both readings."""
+    world, out = context.corpus.world, []
+    for relation, mine in context.by_relation(links=False):
+        for partner in context.structure.partners(relation):
+            held = mine[context.structure.has(context.own.subject[mine], partner)]
+            there = world.objects(context.own.subject[held], partner)
+            rows = held[there == context.own.object[held]]
+            facts = world.fact_ids(context.own.subject[rows], partner)
+            new = context.new[rows]
+            out.append(kept(context, "correlated_kept", rows, facts, new))
+            some = new >= 0
+            out.append(
+                Asked(
+                    "correlated_followed",
+                    context.probed[rows[some]],
+                    facts[some],
+                    new[some],
+                    np.ones(int(some.sum()), bool),
+                    new[some],
+                )
+            )
+    return out
+
+
+def subject_nested(context: GroupContext) -> list[Asked]:
+    """What subjects inherit from the edited fact, down the chain.
+
+    Of an edited link: from subjects with that object, up to `probes` for each edit.
+    """
+    world, out = context.corpus.world, []
+    for relation, mine in context.by_relation(links=False):
+        subjects = context.own.subject[mine]
+        old, new = context.own.object[mine], context.new[mine]
+        after = np.where(new < 0, old, new).astype(np.uint32)
+        for composed, _, (before, then) in context.structure.chain(relation, old, after):
+            ids = world.fact_ids(subjects, composed)
+            out.append(_following(context, mine, ids, before, then))
+    for relation, mine in context.by_relation(links=True):
+        out += _inherited(context, relation, mine)
+    return out
+
+
+def _inherited(context: GroupContext, relation: int, mine: Index) -> list[Asked]:
+    """What subjects inherit through an edited link."""
+    base, of = context.structure.base(relation), context.structure.table[relation]["of"]
+    holders = _holders(context, of, context.own.subject[mine])
+    rows, subjects = mine[holders.edit], holders.facts.subject
+    old, new = context.own.object[rows], context.new[rows]
+    after = np.where(new < 0, old, new).astype(np.uint32)
+    ids = context.corpus.world.fact_ids(subjects, base)
+    out = [_following(context, rows, ids, old, after, own=True)]
+    for composed, _, (before, then) in context.structure.chain(base, old, after):
+        ids = context.corpus.world.fact_ids(subjects, composed)
+        out.append(_following(context, rows, ids, before, then))
+    return out
+
+
+def _holders(context: GroupContext, relation: int, objects: Ids) -> Dealt:
+    """Find subjects that have each object in a relation, up to `probes` of each."""
+    most = context.request.probes
+    order = np.argsort(objects)
+    counts = np.zeros(len(objects), np.int64)
+    parts: list[Facts] = []
+    rows: list[Index] = []
+    pool = relation_pool(context.corpus, relation)
+    for facts in pool.walk(context.corpus, context.request.seed, f"holders {relation}"):
+        if (counts >= most).all():
+            break
+        place = np.searchsorted(objects, facts.object, sorter=order)
+        place = order[np.minimum(place, len(objects) - 1)]
+        held = (objects[place] == facts.object) & (counts[place] < most)
+        facts, place = facts[held], place[held]
+        few = counts[place] + rank_within(place) < most
+        parts.append(facts[few])
+        rows.append(place[few])
+        counts += np.bincount(place[few], minlength=len(objects))
+    edit = np.concatenate(rows) if rows else np.empty(0, np.int64)
+    return Dealt(edit, Facts.concat(context.corpus, parts))
+
+
+def nested_links(context: GroupContext) -> list[Asked]:
+    """What the old and the new object map to, down the chain: true before and after.
+
+    Of an edited composed fact also the link that it was inherited through. Of an edited
+    link only what lies below it, as the link itself is what changes.
+    """
+    out = []
+    for relation, mine in [*context.by_relation(links=False), *context.by_relation(links=True)]:
+        base = context.structure.base(relation)
+        old, new = context.own.object[mine], context.new[mine]
+        out += _below(context, "object_nested", base, mine, old)
+        some = new >= 0
+        out += _below(context, "new_object_nested", base, mine[some], new[some].astype(np.uint32))
+        row = context.structure.table[relation]
+        if row["kind"] == "composed":
+            above = context.corpus.world.objects(context.own.subject[mine], row["of"])
+            facts, there = context.structure.link_facts(context.structure.link(relation), above)
+            out.append(kept(context, "object_nested", mine[there], facts))
+    return out
+
+
+def _below(
+    context: GroupContext, group: str, base: int, rows: Index, objects: NDArray[np.uint32]
+) -> list[Asked]:
+    out = []
+    for composed, (start,), _ in context.structure.chain(base, objects):
+        facts, there = context.structure.link_facts(context.structure.link(composed), start)
+        out.append(kept(context, group, rows[there], facts))
+    return out
+
+
+def _following(
+    context: GroupContext,
+    rows: Index,
+    facts: Ids,
+    before: NDArray[np.uint32],
+    after: NDArray[np.uint32],
+    *,
+    own: bool = False,
+) -> Asked:
+    """Composed facts that follow the edit; `own` when they have the edited fact's objects."""
+    new = context.new[rows] if own else np.full(len(rows), NONE, np.int64)
+    return Asked(
+        "subject_nested",
+        context.probed[rows],
+        facts,
+        after.astype(np.int64),
+        before != after,
+        new,
+    )
