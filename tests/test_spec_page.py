@@ -319,7 +319,7 @@ def test_the_page_says_what_the_default_is(load, place, kind, key):
     default = cell.strip("`")
     spec, path = copy.deepcopy(PLACES[place][kind])
     at(spec, path).pop(key, None)
-    if default == "must be said":
+    if default == "required":
         with pytest.raises(ArgumentError):
             load(spec)
         return
