@@ -242,8 +242,8 @@ def _sections(results: Results, summary: Summary) -> list[tuple[str, str, Any]]:
             "interval-censored accelerated failure times; of two with the same edits the "
             "distribution with the greater log-likelihood fits better. Intervals are of the "
             "cluster jackknife (each world seed with an initialisation left out in turn) with t on "
-            "clusters - 1 degrees of freedom. “Known before” are facts that the unedited model gave "
-            "back; being known is itself a matter of exposures.",
+            "clusters - 1 degrees of freedom. “Known before” are facts that the unedited model "
+            "gave back; being known is itself a matter of exposures.",
             contrast_table(summary) if summary.contrasts.height else None,
         ),
         (
