@@ -166,7 +166,7 @@ def test_estimates_of_one_cluster_are_not_drawn_beside_those_of_several(flips):
 
 
 def test_an_axis_of_shares_begins_where_they_are():
-    assert [_bottom(least) for least in (0.2, 0.69, 0.95, 0.9)] == pytest.approx([0, 0, 0.8, 0.8])
+    assert [_bottom(least) for least in (0.2, 0.69, 0.95, 1.0)] == pytest.approx([0, 0, 0.9, 0.9])
 
 
 @pytest.mark.parametrize(("count", "axes"), [(3, {None}), (20, {None, "top"})])

@@ -85,8 +85,8 @@ def _left_out(every: pl.DataFrame) -> str:
 
 
 def _bottom(least: float) -> float:
-    """Where the axis of shares begins: at 0, or at a tenth below shares that are all large."""
-    return 0.0 if least < _LARGE else math.floor(round(10 * least, 6)) / 10 - 0.1
+    """Return where the axis of shares begins: at 0, or at the tenth below shares all large."""
+    return 0.0 if least < _LARGE else min(0.9, math.floor(round(10 * least, 6)) / 10)
 
 
 def _chart(
