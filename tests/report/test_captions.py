@@ -1,10 +1,19 @@
 """Captions say what was measured of the methods that are drawn, and what was left out."""
 
+from types import SimpleNamespace
+
 import polars as pl
 import pytest
 
-from behemoth.report.charts.retention import retention
-from behemoth.report.charts.tradeoff import tradeoff
+from behemoth.report.charts.capacity import capacity
+from behemoth.report.charts.common import counted
+from behemoth.report.charts.matched import _chart as matched_chart
+from behemoth.report.charts.mediation import mediation
+from behemoth.report.charts.placement import placement
+from behemoth.report.charts.retention import _finding as retained, retention
+from behemoth.report.charts.slopes import slopes
+from behemoth.report.charts.tradeoff import _bottom, tradeoff
+from behemoth.report.style import Absent
 from behemoth.study.analysis.summary import summarise
 
 
@@ -66,3 +75,110 @@ def test_what_the_tradeoff_does_not_draw_is_counted(flips):
     # Half of the others had success, and of these ten edits none, whatever was asked of them.
     one = summary.methods.filter(label="one")["success"].item()
     assert one == pytest.approx(0.5 * 2 / 3)
+
+
+def holding(label, exposures, mean, rows, step=32):
+    return {"label": label, "exposures": exposures, "step": step, "mean": mean, "rows": rows}
+
+
+@pytest.mark.parametrize(("stated", "label"), [(["two"], "two"), ([], "one"), (["gone"], "one")])
+def test_what_lasts_is_said_of_one_method_and_never_of_a_pool(stated, label):
+    frame = pl.DataFrame(
+        [holding("one", 2, 0.9, 140), holding("one", 256, 0.0, 33),
+         holding("two", 2, 0.8, 180), holding("two", 256, 0.4, 179)]
+    )  # fmt: skip
+    roles = pl.DataFrame({"label": stated, "role": ["primary"] * len(stated)},
+                         schema={"label": pl.String, "role": pl.String})  # fmt: skip
+    summary = SimpleNamespace(edits=pl.DataFrame({"label": ["one", "two"]}), contrasts=roles)
+    few, many = {"one": ("90%", "0%"), "two": ("80%", "40%")}[label]
+    counts = {"one": (140, 33), "two": (180, 179)}[label]
+    assert retained(summary, frame) == (
+        f"With {label}, after 32 steps of training {few} of the edits hold at 2 exposures of the "
+        f"fact (of {counts[0]} that held right after the batch), and {many} at 256 (of "
+        f"{counts[1]})."
+    )
+
+
+def setting(label, rank, success, *, kept, part="mlp"):
+    return {"label": label, "rank": rank, "part": part, "retain_rows": kept, "ed50": 9.0,
+            "censored": False, "beyond": 40.0, "kl": 0.1, "lost": 0.1, "success": success,
+            "edits": 64}  # fmt: skip
+
+
+def placed(*rows, forgets=()):
+    methods = pl.DataFrame(
+        [{"label": row["label"], "forgets": row["label"] in forgets} for row in rows]
+    )
+    schema = {"rank": pl.Int64, "retain_rows": pl.Int64}
+    return placement(
+        SimpleNamespace(settings=pl.DataFrame(rows, schema_overrides=schema), methods=methods)
+    )
+
+
+def test_ranks_are_of_edits_with_as_many_retained_rows():
+    """What unlearns, or retains nothing, is in no cell however much success it has."""
+    rows = (
+        setting("lora", 1, 0.9, kept=8), setting("bare", 1, 1.0, kept=0),
+        setting("ft", None, 0.8, kept=8), setting("ascent", None, 1.0, kept=0),
+        setting("lora 16", 16, 0.9, kept=8),
+    )  # fmt: skip
+    figure = placed(*rows, forgets=("ascent",))
+    assert sorted(figure.frame["label"]) == ["ft", "lora", "lora 16"]
+    assert "Every cell is of edits with 8 retained rows." in figure.caption
+    assert isinstance(placed(rows[0], rows[3], forgets=("ascent",)), Absent), "one cell is left"
+
+
+def test_without_such_a_setting_nothing_is_said_of_retained_rows():
+    figure = placed(setting("one", 1, 0.9, kept=None), setting("two", 4, 0.9, kept=None))
+    assert figure.frame.height == 2 and "retained" not in figure.caption
+
+
+def test_two_loads_of_one_world_are_one_cluster(draw):
+    frames = draw(worlds=3, loads=(1.0, 2.0), edits=30, levels=(1, 16), probes=1)
+    figure = mediation(summarise(frames, resamples=2))
+    assert figure.frame["clusters"].max() == 3
+    assert ", 3 clusters" in figure.caption or "to 3 clusters" in figure.caption
+
+
+def test_captions_say_how_many_clusters_the_smallest_point_has():
+    frame = pl.DataFrame({"rows": [10, 20], "clusters": [2, 8]})
+    assert counted(frame, "facts") == "n = 10 to 20 facts a point, 2 to 8 clusters"
+    assert counted(frame[1:], "facts") == "n = 20 facts a point, 8 clusters"
+
+
+def test_capacity_says_which_bits_it_counts(flips):
+    assert "facts that follow from others included" in capacity(summary_of(flips)).caption
+
+
+def test_estimates_of_one_cluster_are_not_drawn_beside_those_of_several(flips):
+    summary = summary_of(flips)
+    rare = (pl.col("contrast") == "success") & (pl.col("label") == "one")
+    table = summary.contrasts.with_columns(
+        pl.when(rare).then(1).otherwise("clusters").cast(pl.UInt32).alias("clusters"),
+        *(pl.when(~rare).then(name).alias(name) for name in ("low", "high")),
+    )
+    kept = {**vars(summary), "contrasts": table}
+    figure = slopes(SimpleNamespace(**kept))
+    drawn = figure.frame.filter(contrast="success")
+    assert set(drawn["label"]) == {"two"}
+    assert "2 estimates of one cluster: in the table alone." in figure.caption
+    assert "of one cluster" not in slopes(summary).caption
+
+
+def test_an_axis_of_shares_begins_where_they_are():
+    assert [_bottom(least) for least in (0.2, 0.69, 0.95, 1.0)] == pytest.approx([0, 0, 0.9, 0.9])
+
+
+@pytest.mark.parametrize(("count", "axes"), [(3, {None}), (20, {None, "top"})])
+def test_a_tall_chart_has_its_axis_at_both_ends(count, axes):
+    groups = [f"pair {place}" for place in range(count)]
+    part = pl.DataFrame({"group": groups, "cell": "flipped", "mean": 1.0, "low": 0.5, "high": 1.5,
+                         "rows": 9})  # fmt: skip
+    spec = matched_chart(part, {"flipped": "#000"}, groups).to_dict()
+
+    def orients(layer):
+        own = layer.get("encoding", {}).get("x", {})
+        found = {(own.get("axis") or {}).get("orient")} if "field" in own else set()
+        return found.union(*(orients(each) for each in layer.get("layer", [])))
+
+    assert orients(spec) == axes

@@ -1,5 +1,6 @@
 """The page of metrics: its table, its figure, what it says, and when there is one."""
 
+import json
 import math
 import runpy
 from pathlib import Path
@@ -17,8 +18,9 @@ from behemoth.report.meta_evaluation import (
     render_meta_evaluation,
 )
 from behemoth.report.page import Table
+from behemoth.report.render import exported
 from behemoth.report.style import Absent, Figure
-from behemoth.study.analysis.meta_evaluation import READINGS, judge
+from behemoth.study.analysis.meta_evaluation import READINGS, MetaEvaluation, judge
 
 drawn = runpy.run_path(
     str(Path(__file__).parents[1] / "study" / "analysis" / "test_meta_evaluation.py")
@@ -95,3 +97,12 @@ def test_the_page_escapes_and_says_failures(rows, found):
     html = render_meta_evaluation(page)
     assert "&lt;which&gt;" in html and "a &lt;loss&gt;" in html and "half" in html
     assert "spec-metrics-3" in html and ">linear_probe<" in html
+
+
+def test_the_legend_in_a_file_has_no_series_without_a_point(found):
+    table = found.table.with_columns(pl.lit(None, pl.Float64).alias("rounding"))
+    figure = meta_evaluation_figure(MetaEvaluation(table, found.levels, found.parts))
+    spec = json.dumps(exported(figure))
+    assert "rounding" not in dict(figure.legend)
+    assert '"refusal"' in spec and '"domain": ["as it is read", "held to the twin"' in spec
+    assert '"rounding"' not in spec

@@ -30,7 +30,11 @@ def test_it_says_what_was_asked_run_and_found(report):
     assert "Does the frequency of a fact decide how well it can be edited?" in text
     assert 'data-verdict="rises"' in text
     assert "3 clusters" in text
-    assert "Stated in the study beforehand" in text
+    assert (
+        "Stated in the study beforehand: the time ratio of the edit dose, among edits that need a "
+        "step, for one doubling of exposures, with lora, rank 1, mlp, over all facts" in text
+    )
+    assert "log-likelihood</th>" in text
     assert "behemoth study run" in text
     assert "measure = &quot;ed50&quot;" in text
     assert "No trial failed and no edit broke down." in text

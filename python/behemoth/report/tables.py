@@ -113,11 +113,12 @@ def contrast_table(summary: Summary) -> Table:
                 _p(row["p_family"]),
                 f"{row['rows']:,}",
                 str(row["clusters"]),
+                _likelihood(row["log_likelihood"]),
                 row["note"] or "",
             ]
         )
     columns = ("method", "facts", "~contrast", "#estimate", "#95 % interval", "role", "#p",
-               "#p in the family", "#edits", "#clusters", "~note")  # fmt: skip
+               "#p in the family", "#edits", "#clusters", "#log-likelihood", "~note")  # fmt: skip
     return Table(columns, rows, frozenset(marked))
 
 
@@ -136,6 +137,10 @@ def _interval(row: Mapping[str, Any]) -> str:
     if row["low"] is None:
         return "\u2013"
     return f"{_natural(row, 'low')} to {_natural(row, 'high')}"
+
+
+def _likelihood(value: float | None) -> str:
+    return _NOTHING if value is None else f"{value:,.1f}".replace("-", "\u2212")
 
 
 def _p(value: float | None) -> str:

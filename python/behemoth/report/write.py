@@ -41,7 +41,12 @@ from .tables import (
 __all__ = ["write_report"]
 
 _PACKAGES = ("behemoth", "torch", "transformers", "polars", "statsmodels", "altair")
-_MEASURES = {"ed50": "the edit dose (ED50)", "efficacy": "efficacy", "success": "success"}
+_MEASURES = {
+    "ed50": "the time ratio of the edit dose, among edits that need a step,",
+    "efficacy": "the odds ratio of efficacy",
+    "success": "the odds ratio of success",
+}
+"""The primary contrast of each measure that a study may state; see `primary_contrast`."""
 
 
 def write_report(
@@ -206,9 +211,8 @@ def _stated(primary: dict[str, str] | None) -> str:
     if primary is None:
         return "The study states no primary contrast."
     return (
-        f"Stated in the study beforehand: the slope of {_MEASURES[primary['measure']]} of "
-        f"{primary['method']} on log2 exposures, over all facts "
-        "and over facts known before."
+        f"Stated in the study beforehand: {_MEASURES[primary['measure']]} for one doubling of "
+        f"exposures, with {primary['method']}, over all facts and over facts known before."
     )
 
 
@@ -235,10 +239,11 @@ def _sections(results: Results, summary: Summary) -> list[tuple[str, str, Any]]:
             "known before; family what is tested after both, with a chance of 5 % of any false "
             "alarm in the whole (p in the family: gates in that order, then Holm's method); all "
             "else is descriptive and has intervals but no test. Doses are modelled as "
-            "interval-censored accelerated failure times. Intervals are of the cluster jackknife "
-            "(each world seed with an initialisation left out in turn) with t on clusters - 1 "
-            "degrees of freedom. “Known before” are facts that the unedited model gave back; "
-            "being known is itself a matter of exposures.",
+            "interval-censored accelerated failure times; of two with the same edits the "
+            "distribution with the greater log-likelihood fits better. Intervals are of the "
+            "cluster jackknife (each world seed with an initialisation left out in turn) with t on "
+            "clusters - 1 degrees of freedom. “Known before” are facts that the unedited model "
+            "gave back; being known is itself a matter of exposures.",
             contrast_table(summary) if summary.contrasts.height else None,
         ),
         (

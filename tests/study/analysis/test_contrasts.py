@@ -31,7 +31,17 @@ def test_roles_in_their_order():
         ("family", "dose_load", "all"),
     ]
     assert table[:6].equals(tested)
-    assert set(table["contrast"]) == set(MEASURES) - {"dose_held_out"}
+    whole = {"dose_whole", "dose_whole_weibull"}
+    assert set(table["contrast"]) == set(MEASURES) - {"dose_held_out"} - whole
+    some = sum_up(already=0.2, edits=30).contrasts
+    assert whole <= set(some.filter(filter="all", role="descriptive")["contrast"])
+
+
+def test_models_of_the_dose_have_a_likelihood():
+    table = sum_up(edits=20).contrasts
+    fitted = table.filter(pl.col("log_likelihood").is_not_null())
+    assert {"dose", "dose_weibull", "dose_margin"} <= set(fitted["contrast"])
+    assert not {"ed50", "success", "already", "kl"} & set(fitted["contrast"])
 
 
 def test_what_describes_has_no_p():
@@ -108,7 +118,12 @@ def test_unlearning_is_called_so():
 def test_what_needs_no_step_is_counted_apart():
     said = words(worlds=4, already=0.2, edits=100)
     assert "needed no step at all (dose 0, its odds times" in said.details
-    assert "None needed no step at all." in words(worlds=4).details
+    assert "These are ratios among the edits that need a step (1," in said.text
+    assert " of 2,000 over all facts); with the others counted as doses of at most" in said.text
+    assert "Over all edits a doubling multiplies ED50 by 1." in said.details
+    every = words(worlds=4)
+    assert "None needed no step at all." in every.details
+    assert "need a step" not in every.text
 
 
 def test_a_title_does_not_hide_what_known_facts_say():

@@ -15,6 +15,7 @@ from behemoth.study.analysis.time_ratio import (
     load_interaction,
     prepared,
     time_ratio,
+    whole_ratio,
     within_fact_ratio,
 )
 
@@ -58,6 +59,40 @@ def test_looks_between_which_steps_were_made():
     assert time_ratio(coarse).value == pytest.approx(time_ratio(edits).value, abs=0.005)
     wrong = time_ratio(coarse.drop("dose_low")).value
     assert abs(wrong - 0.15) > abs(time_ratio(coarse).value - 0.15)
+
+
+@pytest.mark.parametrize("low", [False, True])
+def test_edits_that_need_no_step_are_kept_as_doses_of_at_most_one(low):
+    """A third are done within one step, rare facts more often: that is a part of the effect."""
+    edits = edits_of(worlds=5, edits=200, base=1.4)
+    if low:
+        before = pl.when("reached").then(pl.col("dose") - 1).otherwise("dose")
+        edits = edits.with_columns(before.alias("dose_low"))
+    quick = pl.col("reached") & (pl.col("dose") == 1)
+    none = edits.with_columns(pl.when(quick).then(0).otherwise("dose").alias("dose"))
+    if low:
+        none = none.with_columns(pl.when(quick).then(None).otherwise("dose_low").alias("dose_low"))
+    assert 0.25 < (none["dose"] == 0).mean() < 0.45
+    found = whole_ratio(none)
+    assert found.value == pytest.approx(0.15, abs=0.015) and found.low < 0.15 < found.high
+    assert found.rows == edits.height
+    assert found.value == pytest.approx(time_ratio(edits).value, abs=1e-9), "the same intervals"
+    selected = time_ratio(none)
+    assert selected.rows < 0.75 * edits.height
+    assert selected.high < 0.13, "what is left out depends on exposures, and takes effect with it"
+
+
+def test_without_such_edits_there_is_no_second_ratio():
+    edits = edits_of(worlds=3, edits=20)
+    assert (edits["dose"] > 0).all() and whole_ratio(edits) is None
+
+
+@pytest.mark.parametrize(("noise", "better"), [("lognormal", 0), ("exponential", 1)])
+def test_the_likelihood_says_which_distribution_fits(noise, better):
+    edits = edits_of(worlds=4, edits=200, noise=noise)
+    found = [time_ratio(edits, distribution=name) for name in ("lognormal", "weibull")]
+    assert found[0].rows == found[1].rows
+    assert found[better].log_likelihood > found[1 - better].log_likelihood + 20
 
 
 def test_models_that_differ_as_a_whole_do_not_move_it():

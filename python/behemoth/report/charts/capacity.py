@@ -49,8 +49,9 @@ def capacity(summary: Summary) -> Figure | Absent:
     models = summary.capacity_of_models
     caption = (
         "Bits saved over not knowing, log2(objects) + log2 p(true object), as if all facts of the "
-        "world were stored as well as those of each level. Curves cannot rise beyond the bits that "
-        "their world offers. "
+        "world were stored as well as those of each level. What a world offers is log2(objects) "
+        "summed over all its facts, facts that follow from others included; the load, and the bits "
+        "in the table of models, leave these out. "
         f"{counted(frame, 'facts')}; {JACKKNIFE}."
     )
     # Another model, of a world that offers less, may hold a larger share of it.

@@ -96,9 +96,10 @@ def names_of_rows(frame: pl.DataFrame, field: str, y: alt.Y) -> Any:
 def counted(frame: pl.DataFrame, what: str, column: str = "rows") -> str:
     """How many units a point stands on, such as ``n = 48 edits a point, 3 clusters``."""
     low, high = int(frame[column].min() or 0), int(frame[column].max() or 0)  # type: ignore[arg-type]
-    clusters = int(frame["clusters"].max() or 0)  # type: ignore[arg-type]
+    fewest, clusters = int(frame["clusters"].min() or 0), int(frame["clusters"].max() or 0)  # type: ignore[arg-type]
     number = f"{low:,}" if low == high else f"{low:,} to {high:,}"
-    return f"n = {number} {what} a point, {plural(clusters, 'cluster')}"
+    some = f"{fewest:,} to " if fewest < clusters else ""
+    return f"n = {number} {what} a point, {some}{plural(clusters, 'cluster')}"
 
 
 def aims(summary: Summary, frame: pl.DataFrame) -> tuple[bool, bool]:

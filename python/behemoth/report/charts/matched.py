@@ -17,6 +17,7 @@ _COSTS = {"kl": "At the same KL on bystanders", "norm": "At the same norm of the
 _OUTCOMES = {"flipped": "flipped within the cost", "success": "success", "follows": "what follows"}
 _COLOURS = dict(zip(_OUTCOMES.values(), (BLUE, ORANGE, "#009E73"), strict=True))
 _UNIT = "difference, percentage points"
+_TALL = 12  # rows, from which on the axis stands at both ends
 
 
 def matched(summary: Summary) -> Figure | Absent:
@@ -51,7 +52,9 @@ def matched(summary: Summary) -> Figure | Absent:
         "of edits that flip within a cost, the mean over budgets from the 5th to the 95th "
         "percentile of the costs of both; success and what follows: read off the curves of both "
         "sweeps of rates, over the costs that both have. Bars are 95 % intervals of the cluster "
-        f"jackknife ({plural(clusters, 'cluster')}), each by itself and none of them tested."
+        f"jackknife ({plural(clusters, 'cluster')}), each by itself and none of them tested. Pairs "
+        "are of the same models, so they are not independent. Arms also differ in their learning "
+        "rates, and what flips at equal cost depends on the rate."
     )
     return Figure(
         "matched", _TITLE, caption, tuple(panels), frame, tuple(colours.items()),
@@ -77,7 +80,13 @@ def _apart(frame: pl.DataFrame) -> pl.Expr:
 
 def _chart(part: pl.DataFrame, colours: dict[str, str], order: list[str]) -> Any:
     line = alt.Chart(rows(pl.DataFrame({"none": [0.0]}))).mark_rule(color=INK, strokeWidth=1)
-    return line.encode(x=alt.X("none:Q")) + by_group(part, colours, order, _UNIT, "+~r")
+    body = by_group(part, colours, order, _UNIT, "+~r")
+    if len(order) <= _TALL:
+        return line.encode(x=alt.X("none:Q")) + body
+    # The axis at the bottom is out of sight from the first rows.
+    above = alt.Axis(orient="top", grid=False, tickCount=5, format="+~r")
+    top = line.encode(x=alt.X("none:Q", title=_UNIT, axis=above))
+    return alt.layer(top, body).resolve_axis(x="independent")
 
 
 def _finding(frame: pl.DataFrame) -> str:

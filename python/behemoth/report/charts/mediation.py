@@ -19,7 +19,7 @@ from behemoth.report.style import (
     only,
     rows,
 )
-from behemoth.study.analysis.dose import dosed
+from behemoth.study.analysis.dose import dosed, seeded
 from behemoth.study.analysis.mediation import margin_bins
 from behemoth.study.analysis.summary import Summary
 
@@ -40,6 +40,7 @@ def mediation(summary: Summary) -> Figure | Absent:
     tables = []
     for label in labels:
         mine = dosed(summary.edits.filter((pl.col("label") == label) & (pl.col("exposures") > 0)))
+        mine = seeded(mine)
         binned = margin_bins(mine)
         at = pl.col("margin").median().over("bin").alias("middle")
         table = ed50(

@@ -73,21 +73,27 @@ _CAPTION = (
 def meta_evaluation_figure(found: MetaEvaluation) -> Figure | Absent:
     """Draw the metrics, in the order of the table."""
     name, title = "metrics", "What each metric is worth"
-    frames, panels = [], []
-    for panel, series, axis, domain, line in _PANELS:
-        frame = _long(found.table, panel, series)
-        if frame.is_empty():
-            continue
-        frames.append(frame)
-        count = frame["measure"].n_unique()
-        chart = _chart(frame, found.table["measure"].to_list(), axis, domain, line)
-        panels.append(Panel(panel, chart, _ROW * count + _EDGE))
-    if not frames:
+    parts = [
+        (frame, panel, axis, domain, line)
+        for panel, series, axis, domain, line in _PANELS
+        if not (frame := _long(found.table, panel, series)).is_empty()
+    ]
+    if not parts:
         return Absent(name, title, "No finished trial has a twin and a trained model beside it.")
-    frame = pl.concat(frames)
+    frame = pl.concat([part[0] for part in parts])
+    # In files the legend is that of the colours, so these have no series without a point.
     drawn = set(frame["series"])
-    legend = tuple((series, colour) for series, colour in SERIES.items() if series in drawn)
-    return Figure(name, title, _CAPTION, tuple(panels), frame, legend)
+    colours = {series: colour for series, colour in SERIES.items() if series in drawn}
+    order = found.table["measure"].to_list()
+    panels = [
+        Panel(
+            panel,
+            _chart(own, order, colours, axis, domain, line),
+            _ROW * own["measure"].n_unique() + _EDGE,
+        )
+        for own, panel, axis, domain, line in parts
+    ]
+    return Figure(name, title, _CAPTION, tuple(panels), frame, tuple(colours.items()))
 
 
 def _long(table: pl.DataFrame, panel: str, series: dict[str, str]) -> pl.DataFrame:
@@ -110,6 +116,7 @@ def _long(table: pl.DataFrame, panel: str, series: dict[str, str]) -> pl.DataFra
 def _chart(
     frame: pl.DataFrame,
     order: list[str],
+    colours: dict[str, str],
     title: str,
     domain: tuple[float, float] | None,
     line: float | None,
@@ -119,7 +126,12 @@ def _chart(
         "measure:N",
         title=None,
         sort=[name for name in order if name in there],
-        axis=alt.Axis(labelLimit=220, grid=True, tickBand="extent"),
+        axis=alt.Axis(
+            labelLimit=220,
+            grid=True,
+            tickBand="extent",
+            labelExpr="replace(datum.label, /_/g, ' ')",
+        ),
     )
     scale = alt.Scale(zero=False) if domain is None else alt.Scale(domain=list(domain), clamp=True)
     x = alt.X("value:Q", title=title, scale=scale, axis=alt.Axis(grid=False, tickCount=5))
@@ -135,7 +147,7 @@ def _chart(
         aside = _ASIDE * (place - (len(series) - 1) / 2)
         own = alt.Chart(rows(frame.filter(series=name))).encode(
             y=y,
-            color=colour_of("series", SERIES),
+            color=colour_of("series", colours),
             opacity=faded("series"),
             tooltip=[
                 alt.Tooltip("measure:N"),

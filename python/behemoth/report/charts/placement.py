@@ -10,6 +10,8 @@ import polars as pl
 from behemoth.report.style import Absent, Figure, Panel, number, rows
 from behemoth.study.analysis.summary import Summary
 
+from .common import plural
+
 _TITLE = "Rank and placement of the update"
 _MEASURES = {
     "steps": "ED50, edit steps",
@@ -21,7 +23,7 @@ _FEWER = ("steps", "kl")  # is better
 
 def placement(summary: Summary) -> Figure | Absent:
     """Draw a grid of rank x placement for dose, success and damage."""
-    frame = summary.settings
+    frame = _comparable(summary)
     if frame.select("rank", "part").n_unique() < 2 or frame.height < 2:
         why = "The study has one rank and one placement only."
         return Absent("placement", _TITLE, why)
@@ -43,10 +45,32 @@ def placement(summary: Summary) -> Figure | Absent:
     shared = " Of methods that share a cell the one of most success is shown." if several else ""
     caption = (
         "Over all exposures; lighter is better in every panel. Censored ED50 are written with >; "
-        "“full” updates whole matrices. "
+        f"“full” updates whole matrices. {_said_of_rows(frame)}"
         f"n = {int(frame['edits'].min() or 0):,} edits a cell or more.{shared}"  # type: ignore[arg-type]
     )
     return Figure("placement", _TITLE, caption, tuple(panels), frame)
+
+
+def _comparable(summary: Summary) -> pl.DataFrame:
+    """Settings that differ in rank and part alone: methods that edit, with as many retained rows.
+
+    A method that unlearns has another aim, and its success is another measure. Of several numbers
+    of retained rows the one that most cells have is drawn, and of equals the largest.
+    """
+    forgets = summary.methods.filter(pl.col("forgets").fill_null(False))["label"]
+    frame = summary.settings.filter(~pl.col("label").is_in(forgets.implode()))
+    if not frame.height:
+        return frame
+    cells = frame.group_by("retain_rows").agg(pl.struct("rank", "part").n_unique().alias("cells"))
+    chosen = cells.sort("cells", pl.col("retain_rows").fill_null(-1))["retain_rows"][-1]
+    return frame.filter(pl.col("retain_rows").eq_missing(pl.lit(chosen, pl.Int64)))
+
+
+def _said_of_rows(frame: pl.DataFrame) -> str:
+    rows_kept = frame["retain_rows"][0]
+    if rows_kept is None:
+        return ""
+    return f"Every cell is of edits with {plural(rows_kept, 'retained row')}. "
 
 
 def _chart(frame: pl.DataFrame, name: str, ranks: list[str], parts: list[str]) -> Any:

@@ -52,7 +52,7 @@ def retention(summary: Summary) -> Figure | Absent:
     )
     return Figure("retention", _TITLE, caption, tuple(panels), frame.drop("dodge"),
                   tuple(colours.items()), "exposures of the edited fact",
-                  finding=_finding(frame))  # fmt: skip
+                  finding=_finding(summary, frame))  # fmt: skip
 
 
 def _held(edits: bool, forgets: bool) -> str:
@@ -63,19 +63,25 @@ def _held(edits: bool, forgets: bool) -> str:
     return f"p(new) > p(old) (of methods that unlearn, {other})" if edits else other
 
 
-def _finding(frame: pl.DataFrame) -> str:
-    """What still holds at the last step, fewest exposures against most."""
-    last = frame.filter(pl.col("step") == pl.col("step").max().over("label"))
-    rows = last.group_by("exposures").agg(
-        (pl.col("mean") * pl.col("rows")).sum() / pl.col("rows").sum(), pl.col("step").max()
-    ).sort("exposures")  # fmt: skip
-    if rows.height < 2:
+def _finding(summary: Summary, frame: pl.DataFrame) -> str:
+    """What still holds at the last step with one method, fewest exposures against most.
+
+    The method of the primary contrast, or the first. Methods are never pooled: how many of their
+    edits survive the batch differs by exposures, so a pool compares methods as well.
+    """
+    drawn = methods(summary, frame)
+    stated = summary.contrasts.filter(pl.col("role") == "primary")["label"].to_list()
+    label = next((name for name in stated if name in drawn), drawn[0])
+    own = frame.filter(pl.col("label") == label)
+    last = own.filter(pl.col("step") == pl.col("step").max()).sort("exposures")
+    if last["exposures"].n_unique() < 2:
         return ""
-    few, many = rows.row(0, named=True), rows.row(-1, named=True)
+    few, many = last.row(0, named=True), last.row(-1, named=True)
     return (
-        f"After {few['step']:,} steps of training {few['mean']:.0%} of the edits hold at "
-        f"{plural(few['exposures'], 'exposure')} of the fact, and {many['mean']:.0%} at "
-        f"{many['exposures']:,}, over all methods."
+        f"With {label}, after {few['step']:,} steps of training {few['mean']:.0%} of the edits "
+        f"hold at {plural(few['exposures'], 'exposure')} of the fact (of {few['rows']:,} that held "
+        f"right after the batch), and {many['mean']:.0%} at {many['exposures']:,} (of "
+        f"{many['rows']:,})."
     )
 
 

@@ -21,7 +21,7 @@ from behemoth.report.style import (
 )
 from behemoth.study.analysis.summary import Summary
 
-from .common import methods, names_of_rows
+from .common import methods, names_of_rows, plural
 
 _TITLE = "Effect of one doubling of exposures, by method"
 _COLOURS = {"all facts": BLUE, "known before": ORANGE}
@@ -41,6 +41,12 @@ def slopes(summary: Summary) -> Figure | Absent:
     )
     if not frame.height:
         return Absent("slopes", _TITLE, "No contrast can be estimated: see the table of contrasts.")
+    alone = pl.col("low").is_null() & (pl.col("clusters") < 2)
+    single = 0
+    if int(frame["clusters"].max() or 0) > 1:  # type: ignore[arg-type]
+        # An estimate of one cluster beside those of several looks as sure as they are.
+        single = frame.filter(alone).height
+        frame = frame.filter(~alone)
     labels = methods(summary, summary.contrasts)
     drawn = _natural(frame).with_columns(
         pl.col("filter").replace({"all": "all facts", "known": "known before"}).alias("facts"),
@@ -66,8 +72,13 @@ def slopes(summary: Summary) -> Figure | Absent:
         "A time ratio above 1 means that facts that were written more often need a higher dose. "
         f"The line is no effect; {how}, with an arrow where they go on beyond the axis. Only what "
         "the table below calls primary or family is tested."
+        f"{_of_one(single)}"
     )
     return Figure("slopes", _TITLE, caption, tuple(panels), frame, tuple(_COLOURS.items()), "")
+
+
+def _of_one(count: int) -> str:
+    return f" {plural(count, 'estimate')} of one cluster: in the table alone." if count else ""
 
 
 def _natural(frame: pl.DataFrame) -> pl.DataFrame:
@@ -118,10 +129,17 @@ def _chart(part: pl.DataFrame, labels: list[str], unit: str, ratio: bool) -> Any
     base = alt.Chart(rows(part)).encode(
         y=y, color=colour_of("facts", _COLOURS), opacity=faded("facts"), tooltip=tooltip
     )
-    line = alt.Chart(rows(pl.DataFrame({"none": [none]})))
+    # Row by row, so that the line leaves the names free that stand above each row.
+    band = [{"none": none, "above": place - 0.12, "below": place + 0.5} for place in
+            range(len(labels))]  # fmt: skip
+    line = alt.Chart(rows(pl.DataFrame(band)))
     x = alt.X("estimate:Q", title=unit, scale=scale, axis=alt.Axis(tickCount=5, grid=True))
     return (
-        line.mark_rule(color=INK, strokeWidth=1).encode(x=alt.X("none:Q", scale=scale))
+        line.mark_rule(color=INK, strokeWidth=1).encode(
+            x=alt.X("none:Q", scale=scale),
+            y=alt.Y("above:Q", axis=None, scale=y_scale),
+            y2="below:Q",
+        )
         + base.mark_rule(clip=True, strokeWidth=2).encode(
             x=alt.X("low:Q", scale=scale), x2="high:Q"
         )

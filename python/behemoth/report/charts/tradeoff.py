@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import altair as alt
@@ -23,6 +24,7 @@ from behemoth.study.analysis.summary import Summary
 from .common import JACKKNIFE, aims, counted, methods, plural
 
 _TITLE = "Success against damage"
+_LARGE = 0.7  # shares that all lie above it would be a line at the top of an axis from 0
 _CERTAIN = 0.97  # beyond it there is nothing to trade: all points lie on one line
 
 
@@ -44,8 +46,10 @@ def tradeoff(summary: Summary) -> Figure | Absent:
     drawn = frame.with_columns(pl.col("kl_low").clip(lower_bound=floor / 2))
     colours = exposure_colours(frame["exposures"].to_list())
     domain = [floor / 2, top * 1.2]
+    least = float(frame.select(pl.min_horizontal("success", "success_low").min()).item())
+    shares = [_bottom(least), 1.0]
     panels = [
-        Panel(label, _chart(drawn.filter(pl.col("label") == label), colours, domain))
+        Panel(label, _chart(drawn.filter(pl.col("label") == label), colours, domain, shares))
         for label in methods(summary, frame)
     ]
     caption = (
@@ -80,9 +84,16 @@ def _left_out(every: pl.DataFrame) -> str:
     return f" Left out: {'; '.join(said)}." if said else ""
 
 
-def _chart(part: pl.DataFrame, colours: dict[str, str], domain: list[float]) -> Any:
+def _bottom(least: float) -> float:
+    """Return where the axis of shares begins: at 0, or at the tenth below shares all large."""
+    return 0.0 if least < _LARGE else min(0.9, math.floor(round(10 * least, 6)) / 10)
+
+
+def _chart(
+    part: pl.DataFrame, colours: dict[str, str], domain: list[float], shares: list[float]
+) -> Any:
     x_scale = alt.Scale(type="log", domain=domain, nice=False)
-    y_scale = alt.Scale(domain=[0, 1])
+    y_scale = alt.Scale(domain=shares)
     x = alt.X("kl:Q", title="damage: KL on bystanders, nats (log scale)", scale=x_scale,
               axis=alt.Axis(format="~g", values=decades(*domain)))  # fmt: skip
     y = alt.Y("success:Q", title="success", scale=y_scale, axis=alt.Axis(format="%"))

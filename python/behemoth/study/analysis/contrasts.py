@@ -20,6 +20,7 @@ from .time_ratio import (
     held_out_ratio,
     load_interaction,
     time_ratio,
+    whole_ratio,
     within_fact_ratio,
 )
 
@@ -34,6 +35,8 @@ MEASURES: dict[str, tuple[str, str]] = {
     "dose_recency": ("ratio", "the time ratio, with the distance to the last exposure held fixed"),
     "dose_held_out": ("ratio", "the time ratio of the dose of wordings that were held out"),
     "dose_weibull": ("ratio", "the time ratio, if doses are Weibull's and not log-normal"),
+    "dose_whole": ("ratio", "the time ratio over all edits, no step counted as at most one"),
+    "dose_whole_weibull": ("ratio", "the same, if doses are Weibull's"),
     "already": ("ratio", "odds that no step is needed (dose 0), per doubling"),
     "ed50": ("power", "factor on ED50 for each doubling of exposures"),
     "efficacy": ("ratio", "odds that p(new) > p(old) at the end, or that it is forgotten"),
@@ -58,6 +61,7 @@ CONTRASTS: dict[str, Any] = {
     "p_family": pl.Float64,
     "clusters": pl.UInt32,
     "rows": pl.UInt32,
+    "log_likelihood": pl.Float64,
     "note": pl.String,
 }
 """Columns of what `contrasts` gives."""
@@ -101,7 +105,9 @@ def contrasts(
         Columns as in `CONTRASTS`, in the order of the roles: ``primary`` (over all facts, and over
         those known before), ``family`` (tested after them, see `family`) and ``descriptive``.
         estimate, low, high: logarithms where scale is ratio (natural) or power (base 2); p:
-        two-sided, p_family: adjusted for the whole family; both null for what is descriptive.
+        two-sided, p_family: adjusted for the whole family; both null for what is descriptive;
+        log_likelihood: of models of the dose, null of all else. Those of dose and dose_weibull are
+        of the same edits, so the greater one is of the distribution that fits better.
     """
     rows: list[dict[str, Any]] = []
     labels = edits["label"].unique(maintain_order=True).to_list()
@@ -162,6 +168,8 @@ def _of_dose(edits: pl.DataFrame, models: pl.DataFrame) -> dict[str, Estimate]:
             "dose_within_fact": lambda: within_fact_ratio(edits),
             "dose_held_out": lambda: held_out_ratio(edits),
             "dose_load": lambda: load_interaction(edits, models),
+            "dose_whole": lambda: whole_ratio(edits),
+            "dose_whole_weibull": lambda: whole_ratio(edits, distribution="weibull"),
         }
         found |= {name: each for name, make in some.items() if (each := make()) is not None}
         found["already"] = already_slope(edits)
@@ -200,5 +208,6 @@ def _row(label: str, filter_: str, contrast: str, estimate: Estimate, role: str)
         "p_family": None,
         "clusters": estimate.clusters,
         "rows": estimate.rows,
+        "log_likelihood": estimate.log_likelihood,
         "note": estimate.note,
     }

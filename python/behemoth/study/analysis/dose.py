@@ -10,7 +10,8 @@ from behemoth.evaluate.dose import ed50
 
 from .estimate import cluster_keys
 
-__all__ = ["FILTERS", "already", "dose_table", "dosed", "filtered", "timed"]
+__all__ = ["FILTERS", "already", "dose_table", "dosed", "filtered", "seeded", "timed",
+           "within_one_step"]  # fmt: skip
 
 FILTERS = ("all", "known")
 """All facts, and those that the unedited model gave back: the analyses stand side by side, since
@@ -77,6 +78,30 @@ def timed(edits: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def within_one_step(edits: pl.DataFrame) -> pl.DataFrame:
+    """Return the edits with those of dose 0 put in the interval (0, 1]: left-censored at one step.
+
+    `timed` keeps these rows, which it otherwise drops.
+    """
+    none = pl.col("reached") & (pl.col("dose") == 0)
+    dose = pl.when(none).then(1).otherwise("dose").cast(pl.UInt32).alias("dose")
+    if "dose_low" not in edits.columns:  # the interval then begins one step before the dose
+        return edits.with_columns(dose)
+    low = pl.when(none).then(0).otherwise("dose_low").cast(pl.UInt32).alias("dose_low")
+    return edits.with_columns(dose, low)
+
+
+def seeded(edits: pl.DataFrame) -> pl.DataFrame:
+    """Return the edits with ``world`` set to the world's seed, as `ed50` clusters by that column.
+
+    A cluster is a seed of worlds: worlds of one seed and several loads or sizes share draws.
+    """
+    world = cluster_keys(edits)[0]
+    if world == "world":
+        return edits
+    return edits.with_columns(pl.col(world).cast(pl.String).alias("world"))
+
+
 def dose_table(
     edits: pl.DataFrame,
     *,
@@ -103,11 +128,7 @@ def dose_table(
         Intervals are percentiles of the bootstrap over whole (world, initialisation) clusters,
         which are too narrow for few of them; they are null for one.
     """
-    rows = dosed(edits)
-    world = cluster_keys(rows)[0]
-    # A cluster is a seed of worlds, whatever their size.
-    if world != "world":
-        rows = rows.with_columns(pl.col(world).cast(pl.String).alias("world"))
+    rows = seeded(dosed(edits))
     found = [
         ed50(filtered(rows, name), by=by, resamples=resamples, seed=seed).with_columns(
             pl.lit(name).alias("filter")

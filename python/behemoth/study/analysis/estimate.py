@@ -54,6 +54,9 @@ class Estimate:
         Edits, or other units, that it rests on.
     note : str or None
         Why there is no number, or no interval.
+    log_likelihood : float or None
+        Of the fit to all rows, for estimates made by maximum likelihood; comparable between fits
+        of the same rows.
     """
 
     value: float | None
@@ -63,6 +66,7 @@ class Estimate:
     clusters: int = 0
     rows: int = 0
     note: str | None = None
+    log_likelihood: float | None = None
 
     @property
     def clear(self) -> bool:

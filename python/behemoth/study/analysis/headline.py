@@ -83,11 +83,11 @@ def _of_dose(
     }[verdict]
     text = (
         f"With {label}, each doubling of exposures multiplies the {kind} dose by {_ratio(row)} "
-        f"over all facts{_inside(row, ',')} and {_of_known(known)}. {_carried(summary, label)} "
-        f"{_sure(row)}"
+        f"over all facts{_inside(row, ',')} and {_of_known(known)}. "
+        f"{_selected(summary, edits, label)} {_carried(summary, label)} {_sure(row)}"
     )
     details = (
-        f"{_medians(summary, label, verdict)} {_censored(edits)} "
+        f"{_medians(summary, label, verdict)} {_median_slope(summary, label)} {_censored(edits)} "
         f"{_already(summary, edits, label)} {_shape(summary, label)}{_family(summary)}"
     )
     title += _beside(verdict, of_known)
@@ -135,6 +135,32 @@ def _carried(summary: Summary, label: str) -> str:
     if said[0].removeprefix("over all facts") == said[1].removeprefix("over facts known before"):
         said = [said[0].replace("over all facts", "over all facts and over facts known before")]
     return f"Of the effect, the margin before the edit carries: {'; '.join(said)}."
+
+
+def _selected(summary: Summary, edits: pl.DataFrame, label: str) -> str:
+    """That edits which need no step are in neither ratio, and what the ratio is with them."""
+    rows = already(edits)
+    needed = int((~rows["already"]).sum())
+    row = _contrast(summary, label, "dose_whole")
+    if needed == rows.height or row is None or row["estimate"] is None:
+        return ""
+    return (
+        f"These are ratios among the edits that need a step ({needed:,} of {rows.height:,} over "
+        "all facts); with the others counted as doses of at most one step it is "
+        f"{_ratio(row)} over all facts."
+    )
+
+
+def _median_slope(summary: Summary, label: str) -> str:
+    """By what a doubling multiplies ED50, in which edits that need no step count."""
+    row = _contrast(summary, label, "ed50")
+    if row is None or row["estimate"] is None:
+        return ""
+    natural = {
+        name: None if row[name] is None else row[name] * math.log(2)
+        for name in ("estimate", "low", "high")
+    }
+    return f"Over all edits a doubling multiplies ED50 by {_ratio(natural)}."
 
 
 def _shape(summary: Summary, label: str) -> str:

@@ -68,8 +68,9 @@ class Summary:
     retention, half_lives : polars.DataFrame
         See `behemoth.study.analysis.retention`.
     settings : polars.DataFrame
-        label, rank, part, ed50, censored, beyond, kl, lost, success, edits: methods that have
-        settings of rank or part; rank is null where it is full.
+        label, rank, part, retain_rows, ed50, censored, beyond, kl, lost, success, edits: methods
+        that have settings of rank or part; rank is null where it is full, retain_rows where a
+        method has no such setting.
     matched : polars.DataFrame
         Ranks and parts at equal cost; see `matched_table`.
     cases : tuple of Case
@@ -226,7 +227,9 @@ def _at_flip(edits: pl.DataFrame) -> pl.DataFrame:
 
 
 def _settings(edits: pl.DataFrame, of_edits: pl.DataFrame, resamples: int) -> pl.DataFrame:
-    about = edits.group_by("label", "rank", "part").agg(pl.col("success").mean())
+    if "retain_rows" not in edits.columns:
+        edits = edits.with_columns(pl.lit(None, pl.Int64).alias("retain_rows"))
+    about = edits.group_by("label", "rank", "part", "retain_rows").agg(pl.col("success").mean())
     damaged = of_edits.group_by("label").agg(pl.col("kl").mean(), pl.col("lost").mean())
     doses: Any = dose_table(edits, by=("label",), resamples=1 if resamples < 1 else resamples)
     doses = doses.filter(pl.col("filter") == "all").drop("filter", "reached", "low", "high")

@@ -12,20 +12,23 @@ takes away a part of what is asked for. It is in `direct_ratio`. A coefficient o
 time keeps its scale when a covariate joins it, as one of a logistic or a hazard model does not, so
 slopes with and without the margin can be subtracted.
 
-Edits that needed no step (dose 0: the model said the new object before) have no logarithm, and are
-no small doses either; `already_slope` is about them.
+Edits that needed no step (dose 0: the model said the new object before) have no logarithm.
+`time_ratio` leaves them out, so its edits are selected by something that exposures change;
+`already_slope` is about them, and `whole_ratio` keeps them as doses of at most one step.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from .aft import Distribution, Fit, fit
-from .dose import already, timed
+from .dose import already, timed, within_one_step
 from .estimate import Estimate, cluster_keys, cluster_of, jackknife
 from .slope import FEW, doubled, levels, model_of, outcome_slope, varying
 
@@ -40,6 +43,7 @@ __all__ = [
     "telling",
     "time_ratio",
     "told",
+    "whole_ratio",
     "within_fact_ratio",
     "within_models",
 ]
@@ -172,7 +176,11 @@ def dose_fits(
             first.append(found)
         return found[0].coefficients[: len(columns)]
 
-    return jackknife(estimate, cluster_of(rows))
+    found = jackknife(estimate, cluster_of(rows))
+    likelihood = first[0][0].log_likelihood
+    if not math.isfinite(likelihood):
+        return found
+    return [replace(each, log_likelihood=likelihood) for each in found]
 
 
 def time_ratio(
@@ -202,6 +210,24 @@ def direct_ratio(edits: pl.DataFrame) -> Estimate:
     """Log time ratio per doubling with the margin before the edit held fixed."""
     finite = pl.col("margin").is_not_null() & pl.col("margin").is_finite()
     return time_ratio(edits.filter(finite), ["margin"])
+
+
+def whole_ratio(
+    edits: pl.DataFrame, *, distribution: Distribution = "lognormal"
+) -> Estimate | None:
+    """Log time ratio per doubling over all edits: no step needed counts as a dose of at most one.
+
+    The interval (0, 1] says no more than that the dose is small, so no edit is dropped for what its
+    exposures brought about. The size of the ratio leans on the distribution's lower tail.
+
+    Returns
+    -------
+    Estimate or None
+        None where every edit needs a step: `time_ratio` is of all edits then.
+    """
+    if not already(edits)["already"].any():
+        return None
+    return time_ratio(within_one_step(edits), distribution=distribution)
 
 
 def held_out_ratio(edits: pl.DataFrame) -> Estimate | None:
