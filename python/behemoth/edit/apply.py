@@ -182,18 +182,18 @@ def edit(
     if device is not None:
         find_device(str(device))
     with renamed(directory="run"):
-        subject = read_model_source(run, corpus)
-    method = _resolve_method(method, settings, subject.directory)
+        source = read_model_source(run, corpus)
+    method = _resolve_method(method, settings, source.directory)
     plan = EditPlan.of(plan)
     checkpoints = _checkpoints(single, sequential, checkpoint_at, len(plan))
     if adapter:
         _check_adapter(method, sequential)
-    plan.check(subject.corpus)
+    plan.check(source.corpus)
     check_kinds(method, [plan])
     record = EditRecord(
         directory=place,
         run=source_of(run),
-        spec_hash=subject.corpus.spec_hash,
+        spec_hash=source.corpus.spec_hash,
         plan_hash=plan.plan_hash,
         method=method.info.name,
         settings=settings_of(method),
@@ -201,8 +201,8 @@ def edit(
         single=single,
         edits=tuple(plan.edits["edit"]),
         checkpoints=checkpoints,
-        corpus=None if corpus is None or isinstance(subject, Run) else source_of(corpus),
-        weights=subject.weights_digest(),
+        corpus=None if corpus is None or isinstance(source, Run) else source_of(corpus),
+        weights=source.weights_digest(),
     )
     seconds = 0.0
     with lock_folder(place, wait=False) as ours:
@@ -218,7 +218,7 @@ def edit(
         work = None
         if missing:
             # Loaded, and found to fit, before anything is set aside.
-            work = _load_work(subject, plan, method, record, missing, stack, device, memory)
+            work = _load_work(source, plan, method, record, missing, stack, device, memory)
             record = work.record
         with succession(place, EDIT, force=replaces):
             if work is not None:
@@ -226,7 +226,7 @@ def edit(
                     seconds = work.carry_out(stack, None if cache is None else Path(cache), step)
             elif sequential:  # killed when it was whole, and not yet settled
                 settle(record)
-            record = _write_finished(record, subject.directory, adapter)
+            record = _write_finished(record, source.directory, adapter)
     edits_made = len(missing) if single else len(plan) * len(missing)
     return Edited(
         out=fspath(out),
@@ -288,7 +288,7 @@ def _check_adapter(method: EditMethod, sequential: bool) -> None:
 
 
 def _load_work(
-    subject: ModelSource,
+    source: ModelSource,
     plan: EditPlan,
     method: EditMethod,
     record: EditRecord,
@@ -298,18 +298,18 @@ def _load_work(
     memory: int | None,
 ) -> _Work:
     """Load the model, and find out how many plans fit beside it."""
-    require_weights(subject.directory, device, memory)
-    model = subject.load_model(device)
+    require_weights(source.directory, device, memory)
+    model = source.load_model(device)
     sequential = bool(record.checkpoints)
     plans = plan.singles() if record.single or sequential else [plan]
-    context = EditContext(subject.corpus, seed=record.seed, run=subject.directory)
+    context = EditContext(source.corpus, seed=record.seed, run=source.directory)
     limit = answers(method).lookahead if sequential else stack_size(method, model, stack)
     stack_count = fitting(method, model, plans, context, limit, memory)
     place = answers(method).place(model)
-    if place is not None and is_traced(method, subject.directory):
+    if place is not None and is_traced(method, source.directory):
         place = f"{place}, as traced"
     record = replace(record, place=place)
-    return _Work(subject, plan, method, record, missing, model, plans, stack_count)
+    return _Work(source, plan, method, record, missing, model, plans, stack_count)
 
 
 def _write_finished(record: EditRecord, run: Path, adapter: bool) -> EditRecord:
@@ -338,7 +338,7 @@ def _write_finished(record: EditRecord, run: Path, adapter: bool) -> EditRecord:
 class _Work:
     """The deltas of a call that are missing, made and saved `stack_count` at a time."""
 
-    subject: ModelSource
+    source: ModelSource
     plan: EditPlan
     method: EditMethod
     record: EditRecord
@@ -403,9 +403,9 @@ class _Work:
 
     def _context(self, cache: Path | None, progress: Advance) -> EditContext:
         return EditContext(
-            corpus=self.subject.corpus,
+            corpus=self.source.corpus,
             seed=self.record.seed,
             cache=cache,
-            run=self.subject.directory,
+            run=self.source.directory,
             progress=progress,
         )
