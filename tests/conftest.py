@@ -112,6 +112,16 @@ class Ran:
 
 
 @pytest.fixture
+def never():
+    """A function to put in place of one that must not be called."""
+
+    def never(*_, **__):
+        pytest.fail("called, and must not be")
+
+    return never
+
+
+@pytest.fixture
 def run(capsys):
     """Run the command line in this process: run("gen", "--out", path) -> Ran."""
 

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import re
 import runpy
+import shlex
 from pathlib import Path
 
 import pytest
+import typer
+
+from behemoth.cli.main import app
 
 README = Path(__file__).parents[1] / "README.md"
 TEXT = README.read_text(encoding="utf-8")
+LINES = sorted(set(re.findall(r"(?:`|\$ |&& )behemoth ([a-z][^`\n#&]*[^`\n#& ])", TEXT)))
+ANYWHERE = {"--help", "--debug", "--no-verify"}
 BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 
 
@@ -22,9 +28,20 @@ def test_python_block(block, tmp_path, monkeypatch):
     assert repr(names["text"]) in block
 
 
-@pytest.mark.parametrize("command", sorted(set(re.findall(r"`behemoth ([a-z]+)[ `]", TEXT))))
-def test_command_exists(command, run):
-    assert run(command, "--help").code == 0
+@pytest.mark.parametrize("line", LINES)
+def test_command_and_options_exist(line):
+    command, words = typer.main.get_command(app), shlex.split(line)
+    while words and hasattr(command, "commands"):
+        assert words[0] in command.commands
+        command = command.commands[words.pop(0)]
+    options = {option for parameter in command.params for option in parameter.opts}
+    assert {word for word in words if word.startswith("--")} <= options | ANYWHERE
+
+
+def test_every_mention_of_a_command_is_tried():
+    mentioned = set(re.findall(r"(?:`|\$ |&& )behemoth ([a-z]+)", TEXT))
+    assert len(mentioned) > 10
+    assert {line.split()[0] for line in LINES} == mentioned
 
 
 def test_for_pypi_every_link_is_absolute():

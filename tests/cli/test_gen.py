@@ -134,9 +134,24 @@ def test_nested_and_correlated_reach_the_spec(run, tmp_path):
     ).all()
 
 
-@pytest.mark.parametrize("exposures", ["10", "1e1", "latin:1,4", "zipf:alpha=1,min=1,max=10"])
-def test_exposures_of_every_form(run, tmp_path, exposures):
-    run("gen", "--facts", 60, "--exposures", exposures, "--out", tmp_path / "c", "--json").json()
+@pytest.mark.parametrize(
+    ("exposures", "sentences"),
+    [
+        ("10", 600),
+        ("1e1", 600),
+        ("latin:1,4", 150),  # half of the facts at each level
+        ("zipf:alpha=1,min=1,max=10", None),
+    ],
+)
+def test_exposures_of_every_form(run, tmp_path, exposures, sentences):
+    words = ("--facts", 60, "--exposures", exposures)
+    report = run("gen", *words, "--out", tmp_path / "c", "--json").json()
+    counts = Corpus.open(tmp_path / "c").exposures(np.arange(60))
+    assert report["sentences"] == counts.sum()
+    if sentences is None:
+        assert counts.min() == 1 and counts.max() == 10 and len(set(counts.tolist())) > 2
+    else:
+        assert report["sentences"] == sentences
 
 
 def test_bios(run, tmp_path):

@@ -78,10 +78,10 @@ def test_a_path_will_do_for_a_plan_and_a_method_for_a_name(trained, plan, tmp_pa
     assert same(one.changes, other.changes)
 
 
-def test_a_finished_one_is_left_as_it_is(trained, plan, tmp_path, monkeypatch, contents):
+def test_a_finished_one_is_left_as_it_is(trained, plan, tmp_path, monkeypatch, contents, never):
     edit(trained, plan, "lora", tmp_path / "e", settings=QUICK, single=True)
     before = contents(tmp_path / "e")
-    monkeypatch.setattr(Lora, "apply", None)
+    monkeypatch.setattr(Lora, "apply", never)
     done = edit(trained, plan, "lora", tmp_path / "e", settings=QUICK, single=True)
     assert (done.present, done.seconds, done.edits_per_second) == (3, 0.0, 0.0)
     assert contents(tmp_path / "e") == before
@@ -244,10 +244,10 @@ def test_progress_counts_edits(trained, plan, tmp_path):
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
 
 
-def test_errors_come_before_any_work(trained, plan, tmp_path, monkeypatch):
+def test_errors_come_before_any_work(trained, plan, tmp_path, monkeypatch, never):
     from behemoth.train.run import Run
 
-    monkeypatch.setattr(Run, "load_model", None)
+    monkeypatch.setattr(Run, "load_model", never)
     other = compile_plan(Corpus(World(90, 2, 9)), EditRequest(edits=1))
     with pytest.raises(ArgumentError, match="argument 'plan': got a plan of another world"):
         edit(trained, other, "lora", tmp_path / "e")

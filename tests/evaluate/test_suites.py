@@ -311,9 +311,14 @@ def test_a_sample_of_a_long_sequence_has_its_first_edits():
     assert (np.diff(long) > 0).all() and np.diff(long).max() < 100
 
 
+def linear_probe(bench, forgotten):
+    name = "linear_probe" if forgotten else "linear_probe_control"
+    [measure] = [each for each in SUITES["unlearning"].measures(bench) if each.name == name]
+    return measure.find(bench)
+
+
 def test_the_layer_of_linear_probes_is_not_chosen_by_what_is_reported():
     """With layers that are all as good, forgotten facts and those that stay come out alike."""
-    from behemoth.evaluate.suites.unlearning import _linear
 
     class Bench:
         def __init__(self, seed):
@@ -329,7 +334,9 @@ def test_the_layer_of_linear_probes_is_not_chosen_by_what_is_reported():
         def mean(self, rows, value, missing):
             return rows.select(value.mean()).item()
 
-    found = [[_linear(Bench(seed), forgotten) for forgotten in (True, False)] for seed in range(60)]
+    found = [
+        [linear_probe(Bench(seed), forgotten) for forgotten in (True, False)] for seed in range(60)
+    ]
     gone, stay = np.mean(found, axis=0)
     # Standard errors are 0.3 ** 0.5 * 0.7 ** 0.5 / (20 * 60) ** 0.5 = 0.013 at most.
     assert abs(gone - 0.3) < 0.04 and abs(stay - 0.3) < 0.04
@@ -340,7 +347,6 @@ def test_the_layer_of_linear_probes_is_not_chosen_by_what_is_reported():
 )
 def test_linear_probes_of_few_facts_that_stay_say_what_is_missing(random_model, facts, missing):
     from behemoth.evaluate.linear_probes import probe_objects
-    from behemoth.evaluate.suites.unlearning import _linear
 
     corpus = Corpus(World(facts + 4, 2, 10), exposures=2)
     request = bh.EditRequest(edits=4, distinct=False, relation=1, repeats=1, probes=1)
@@ -349,15 +355,15 @@ def test_linear_probes_of_few_facts_that_stay_say_what_is_missing(random_model, 
     bench = Bench(Path("run"), None, plan, {}, lambda: model)
     bench.linear_probes = probe_objects(model, corpus, plan)
     if missing is None:
-        assert _linear(bench, forgotten=False).count == 1
+        assert linear_probe(bench, forgotten=False).count == 1
     else:
         with pytest.raises(MissingError, match=f"^{missing} of one of the relations"):
-            _linear(bench, forgotten=False)
+            linear_probe(bench, forgotten=False)
     if facts < 5:
         with pytest.raises(MissingError, match=r"^5 facts that stay"):
-            _linear(bench, forgotten=True)
+            linear_probe(bench, forgotten=True)
     else:
-        assert _linear(bench, forgotten=True).count == 4
+        assert linear_probe(bench, forgotten=True).count == 4
 
 
 def test_an_object_that_links_are_of_is_no_subject_of_its_number(made):

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from behemoth.train.device import _dtype
+from behemoth.train import TrainConfig
+from behemoth.train.device import Machine
 
 
 @pytest.mark.parametrize(
@@ -18,4 +19,4 @@ from behemoth.train.device import _dtype
 def test_auto_is_bfloat16_only_where_its_kernels_are_in_use(monkeypatch, amx, capability, wanted):
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
-    assert _dtype("auto", torch.device("cpu")) is wanted
+    assert Machine.find(TrainConfig(device="cpu", precision="auto")).dtype is wanted

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from behemoth.delta.adapter import save_adapter
-from behemoth.delta.delta import EditDelta
 from behemoth.edit.protocol import check_kinds
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.support.checks import path_of, whole_number
@@ -183,33 +182,27 @@ def edit(
     if device is not None:
         find_device(str(device))
     with renamed(directory="run"):
-        ran = read_model_source(run, corpus)
-    chosen = _chosen(method, settings, ran.directory)
-    made = EditPlan.of(plan)
-    checkpoints = _checkpoints(single, sequential, checkpoint_at, len(made))
-    if sequential and adapter:
-        raise ArgumentError("adapter", True, "false for a sequence, whose sum is of full rank")
-    if adapter and not answers(chosen).low_rank():
-        raise ArgumentError(
-            "adapter",
-            f"true for {chosen.info.name}",
-            "false, or a method with changes of low rank, such as lora",
-        )
-    made.check(ran.corpus)
-    check_kinds(chosen, [made])
+        source = read_model_source(run, corpus)
+    method = _resolve_method(method, settings, source.directory)
+    plan = EditPlan.of(plan)
+    checkpoints = _checkpoints(single, sequential, checkpoint_at, len(plan))
+    if adapter:
+        _check_adapter(method, sequential)
+    plan.check(source.corpus)
+    check_kinds(method, [plan])
     record = EditRecord(
         directory=place,
         run=source_of(run),
-        spec_hash=ran.corpus.spec_hash,
-        plan_hash=made.plan_hash,
-        method=chosen.info.name,
-        settings=settings_of(chosen),
+        spec_hash=source.corpus.spec_hash,
+        plan_hash=plan.plan_hash,
+        method=method.info.name,
+        settings=settings_of(method),
         seed=seed,
         single=single,
-        edits=tuple(made.edits["edit"]),
+        edits=tuple(plan.edits["edit"]),
         checkpoints=checkpoints,
-        corpus=None if corpus is None or isinstance(ran, Run) else source_of(corpus),
-        weights=ran.weights_digest(),
+        corpus=None if corpus is None or isinstance(source, Run) else source_of(corpus),
+        weights=source.weights_digest(),
     )
     seconds = 0.0
     with lock_folder(place, wait=False) as ours:
@@ -217,99 +210,43 @@ def edit(
             raise CorpusError(f"another process is writing to {place}: {holder(place)}")
         recover(place, EDIT)
         replaces = check_place(record, force)
-        if not replaces and (there := EditRecord.read(place)) is not None:
+        existing = None if replaces else EditRecord.read(place)
+        if existing is not None:
             # Of deltas of an earlier version nobody knows whether they are of these weights.
-            record = replace(record, weights=there.weights)
+            record = replace(record, weights=existing.weights, place=existing.place)
         missing = [key for key in record.keys if replaces or not record.is_there(key)]
-        # Loaded, and found to fit, before anything is set aside.
-        model, most = None, 1
-        plans = made.singles() if missing and (single or sequential) else [made]
+        work = None
         if missing:
-            require_weights(ran.directory, device, memory)
-            model = ran.load_model(device)
-            context = EditContext(ran.corpus, seed=seed, run=ran.directory)
-            lookahead = answers(chosen).lookahead
-            most = lookahead if sequential else stack_size(chosen, model, stack)
-            most = fitting(chosen, model, plans, context, most, memory)
-        record = replace(record, place=_place(chosen, model, record, ran.directory))
+            # Loaded, and found to fit, before anything is set aside.
+            work = _load_work(source, plan, method, record, missing, stack, device, memory)
+            record = work.record
         with succession(place, EDIT, force=replaces):
-            if model is not None:
-                kept = None if cache is None else Path(cache)
+            if work is not None:
                 with task(progress, "editing", "edits") as step:
-                    work = _Work(ran, made, chosen, record, kept, step)
-                    try:
-                        seconds = work.carry_out(model, missing, plans, most)
-                    except (MemoryError, RuntimeError) as error:
-                        if not is_out_of_memory(error):
-                            raise
-                        raise MemoryError(
-                            f"out of memory on {model.device}: {record.method} with "
-                            f"{dict(record.settings)}; lower what it is made of, or stack "
-                            f"(now {stack})"
-                        ) from error
-            if sequential and model is None:  # killed when it was whole, and not yet settled
+                    seconds = work.carry_out(stack, None if cache is None else Path(cache), step)
+            elif sequential:  # killed when it was whole, and not yet settled
                 settle(record)
-            deltas = record.deltas()
-            failed = _failed(deltas, sequential)
-            # Adapters of an earlier call stay what they were then.
-            there = EditRecord.read(place)
-            files = dict((there.files if there is not None else None) or {})
-            if adapter:
-                for key, delta in deltas.items():
-                    if delta.failure is None:
-                        save_adapter(delta, record.adapter_place(key), ran.directory.resolve())
-                own = [name for name in EDIT.own(place) if name.parts[0].startswith("adapter")]
-                files |= digests(place, own)
-            replace(record, failed=tuple(failed), complete=True, files=files).write()
-    done = len(missing) if single else len(made) * len(missing)
+            record = _write_finished(record, source.directory, adapter)
+    edits_made = len(missing) if single else len(plan) * len(missing)
     return Edited(
         out=fspath(out),
         run=fspath(run),
-        plan_hash=made.plan_hash,
+        plan_hash=record.plan_hash,
         method=record.method,
         settings=record.settings,
         seed=seed,
         single=single,
-        edits=len(made),
-        failed=failed,
+        edits=len(plan),
+        failed=list(record.failed),
         present=len(record.keys) - len(missing),
         seconds=seconds,
-        edits_per_second=done / seconds if seconds > 0 else 0.0,
-        place=None if model is None else record.place,
+        edits_per_second=edits_made / seconds if seconds > 0 else 0.0,
+        place=record.place if missing else None,
         sequential=sequential,
     )
 
 
-def _place(
-    method: EditMethod, model: PreTrainedModel | None, record: EditRecord, run: Path
-) -> str | None:
-    """Where a method edits, and whether that is where tracing found the facts."""
-    if model is None:
-        there = EditRecord.read(record.directory)
-        return None if there is None else there.place
-    place = answers(method).place(model)
-    return f"{place}, as traced" if place is not None and is_traced(method, run) else place
-
-
-def _checkpoints(
-    single: bool, sequential: bool, asked: Sequence[int] | None, edits: int
-) -> tuple[int, ...]:
-    if not sequential:
-        if asked is not None:
-            raise ArgumentError("checkpoint_at", asked, "none but of a sequence")
-        return ()
-    if single:
-        raise ArgumentError("single", True, "false for edits that are made one after another")
-    return checkpoints_of(asked, edits)
-
-
-def _failed(deltas: Mapping[int | None, EditDelta], sequential: bool) -> list[FailedEdit]:
-    if sequential:
-        return [FailedEdit(row["edit"], row["failure"]) for row in deltas[None].trace]
-    return [FailedEdit(key, delta.failure) for key, delta in deltas.items() if delta.failure]
-
-
-def _chosen(
+def _resolve_method(
     method: EditMethod | str,
     settings: Mapping[str, object] | str | PathLike[str] | None,
     run: Path,
@@ -327,58 +264,148 @@ def _chosen(
     return method
 
 
+def _checkpoints(
+    single: bool, sequential: bool, requested: Sequence[int] | None, edits: int
+) -> tuple[int, ...]:
+    if not sequential:
+        if requested is not None:
+            raise ArgumentError("checkpoint_at", requested, "none but of a sequence")
+        return ()
+    if single:
+        raise ArgumentError("single", True, "false for edits that are made one after another")
+    return checkpoints_of(requested, edits)
+
+
+def _check_adapter(method: EditMethod, sequential: bool) -> None:
+    if sequential:
+        raise ArgumentError("adapter", True, "false for a sequence, whose sum is of full rank")
+    if not answers(method).low_rank():
+        raise ArgumentError(
+            "adapter",
+            f"true for {method.info.name}",
+            "false, or a method with changes of low rank, such as lora",
+        )
+
+
+def _load_work(
+    source: ModelSource,
+    plan: EditPlan,
+    method: EditMethod,
+    record: EditRecord,
+    missing: Sequence[int | None],
+    stack: int,
+    device: torch.device | str | None,
+    memory: int | None,
+) -> _Work:
+    """Load the model, and find out how many plans fit beside it."""
+    require_weights(source.directory, device, memory)
+    model = source.load_model(device)
+    sequential = bool(record.checkpoints)
+    plans = plan.singles() if record.single or sequential else [plan]
+    context = EditContext(source.corpus, seed=record.seed, run=source.directory)
+    limit = answers(method).lookahead if sequential else stack_size(method, model, stack)
+    stack_count = fitting(method, model, plans, context, limit, memory)
+    place = answers(method).place(model)
+    if place is not None and is_traced(method, source.directory):
+        place = f"{place}, as traced"
+    record = replace(record, place=place)
+    return _Work(source, plan, method, record, missing, model, plans, stack_count)
+
+
+def _write_finished(record: EditRecord, run: Path, adapter: bool) -> EditRecord:
+    """Write the record of an edit that is whole, and its adapters where they are wanted."""
+    deltas = record.deltas()
+    if record.checkpoints:
+        failed = [FailedEdit(row["edit"], row["failure"]) for row in deltas[None].trace]
+    else:
+        failed = [FailedEdit(key, delta.failure) for key, delta in deltas.items() if delta.failure]
+    # Adapters of an earlier call stay what they were then.
+    written = EditRecord.read(record.directory)
+    files = dict((written.files if written is not None else None) or {})
+    if adapter:
+        for key, delta in deltas.items():
+            if delta.failure is None:
+                save_adapter(delta, record.adapter_place(key), run.resolve())
+        owned = EDIT.own(record.directory)
+        adapters = [name for name in owned if name.parts[0].startswith("adapter")]
+        files |= digests(record.directory, adapters)
+    finished = replace(record, failed=tuple(failed), complete=True, files=files)
+    finished.write()
+    return finished
+
+
 @dataclass(frozen=True)
 class _Work:
-    """One call's deltas, made and saved stack by stack."""
+    """The deltas of a call that are missing, made and saved `stack_count` at a time."""
 
-    run: ModelSource
+    source: ModelSource
     plan: EditPlan
     method: EditMethod
     record: EditRecord
-    cache: Path | None
-    step: Advance
+    missing: Sequence[int | None]
+    model: PreTrainedModel
+    plans: Sequence[EditPlan]
+    stack_count: int
 
-    def carry_out(
-        self,
-        model: PreTrainedModel,
-        missing: Sequence[int | None],
-        plans: Sequence[EditPlan],
-        most: int,
-    ) -> float:
-        """Make the deltas that are missing, `most` at once; gives the seconds it took."""
-        if self.record.checkpoints:
-            context = self._context(silent)
-            method, record = self.method, self.record
-            return carry_out_in_sequence(model, method, self.plan, context, record, self.step, most)
+    def carry_out(self, stack: int, cache: Path | None, step: Advance) -> float:
+        """Make the deltas, or say what to lower where memory runs out; gives the seconds.
+
+        Parameters
+        ----------
+        stack : int
+            What the caller asked for, to be named when it was too many.
+        cache : Path or None
+            Where methods keep covariances.
+        step : callable
+            Called with (edits made, edits).
+        """
+        record = self.record
+        try:
+            if record.checkpoints:
+                return carry_out_in_sequence(
+                    self.model, self.method, self.plan, self._context(cache, silent), record, step,
+                    self.stack_count,
+                )  # fmt: skip
+            return self._make_stacks(cache, step)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise MemoryError(
+                f"out of memory on {self.model.device}: {record.method} with "
+                f"{dict(record.settings)}; lower what it is made of, or stack (now {stack})"
+            ) from error
+
+    def _make_stacks(self, cache: Path | None, step: Advance) -> float:
         begin = time.perf_counter()
-        total = len(self.plan)
-        single = self.record.single
-        by_key = {int(own.edits["edit"].item()) if single else None: own for own in plans}
-        present = len(self.record.keys) - len(missing)
-        for first in range(0, len(missing), most):
-            some = missing[first : first + most]
-            share = len(some) if self.record.single else total
+        record, total = self.record, len(self.plan)
+        plan_of = {
+            int(plan.edits["edit"].item()) if record.single else None: plan for plan in self.plans
+        }
+        present = len(record.keys) - len(self.missing)
+        for first in range(0, len(self.missing), self.stack_count):
+            keys = self.missing[first : first + self.stack_count]
+            edits = len(keys) if record.single else total
             done = present + first
 
             def forward(
-                step: int, steps: int, _: object = None, /, *, done: int = done, share: int = share
+                now: int, steps: int, _: object = None, /, *, done: int = done, edits: int = edits
             ) -> None:
-                self.step(done + share * step // max(steps, 1), total)
+                step(done + edits * now // max(steps, 1), total)
 
-            context = self._context(forward)
-            found = self.method.apply(model, [by_key[key] for key in some], context)
+            context = self._context(cache, forward)
+            deltas = self.method.apply(self.model, [plan_of[key] for key in keys], context)
             if not first:  # what refuses a setting for this model has had its say
-                self.record.write()
-            for key, delta in zip(some, found, strict=True):
-                delta.save(self.record.delta_place(key))
-            self.step(done + share, total)
+                record.write()
+            for key, delta in zip(keys, deltas, strict=True):
+                delta.save(record.delta_place(key))
+            step(done + edits, total)
         return time.perf_counter() - begin
 
-    def _context(self, forward: Advance) -> EditContext:
+    def _context(self, cache: Path | None, progress: Advance) -> EditContext:
         return EditContext(
-            corpus=self.run.corpus,
+            corpus=self.source.corpus,
             seed=self.record.seed,
-            cache=self.cache,
-            run=self.run.directory,
-            progress=forward,
+            cache=cache,
+            run=self.source.directory,
+            progress=progress,
         )

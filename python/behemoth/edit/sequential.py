@@ -58,12 +58,12 @@ def checkpoints_of(asked: Sequence[int] | None, edits: int) -> tuple[int, ...]:
         return tuple(sorted({*(power for power in powers if power < edits), edits}))
     if isinstance(asked, str) or not isinstance(asked, Iterable):
         raise ArgumentError("checkpoint_at", asked, "a list of whole numbers")
-    found = {edits}
+    counts = {edits}
     for number in asked:
         if whole_number("checkpoint_at", number, 1) > edits:
             raise ArgumentError("checkpoint_at", number, f"1 to {edits:,}, the edits of the plan")
-        found.add(int(number))
-    return tuple(sorted(found))
+        counts.add(int(number))
+    return tuple(sorted(counts))
 
 
 def carry_out_in_sequence(
@@ -221,16 +221,16 @@ class _Keeper:
 
     def newest(self) -> tuple[int, Mapping[str, Change], list[FailedEdit]]:
         """How many edits are made, their sum, and those of them that failed."""
-        there = sorted(
+        sums = sorted(
             (int(place.name), place)
             for folder in self.record.folders_of_sums()
             for place in folder.glob("[0-9]*")
             if place.name.isdecimal()
             if (place / "delta.json").is_file() and self._remembered(place)
         )
-        if not there:
+        if not sums:
             return 0, {}, []
-        done, place = there[-1]
+        done, place = sums[-1]
         delta = EditDelta.load(place)
         if isinstance(self.delta_of, Stateful):
             self.delta_of.recall(_read(place))

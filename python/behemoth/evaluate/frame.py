@@ -135,23 +135,23 @@ def evaluate(
     """
     if out is not None:
         check_target(out)
-    made = EditPlan.of(plan)
+    edit_plan = EditPlan.of(plan)
     _, run, edit = open_source("source", source, corpus)
     whole_number("stack", stack, 1)
     if batch_size is not None:
         whole_number("batch_size", batch_size, 1)
     if memory is not None:
         whole_number("memory", memory, 1)
-    check_plan(made, run, edit)
+    check_plan(edit_plan, run, edit)
     check_rank(rank, run.corpus)
     require_weights(run.directory, device, memory, "source")
     deltas = {} if edit is None else edit.deltas()
     model = run.load_model(device)
-    stack, batch_size = fitting(model, made.probes, deltas, stack, batch_size, memory)
+    stack, batch_size = fitting(model, edit_plan.probes, deltas, stack, batch_size, memory)
     frame = evaluate_model(
         model,
         run.corpus,
-        made,
+        edit_plan,
         deltas,
         run=run.name,
         seed=run.seed,
@@ -208,14 +208,14 @@ def evaluate_model(
     check_rank(rank, corpus)
     ranking = Ranking(corpus, plan.probes, batch_size) if rank == "sequence" else None
     probes = plan.probes
-    asked = Prompted.of(corpus, probes, unwanted_words(plan, corpus))
+    prompted = Prompted.of(corpus, probes, unwanted_words(plan, corpus))
     rows = _rows(probes, deltas)
     if not rows:
-        before = score(model, asked, batch_size=batch_size)
-        every = np.arange(len(asked))
+        before = score(model, prompted, batch_size=batch_size)
+        every = np.arange(len(prompted))
         if ranking is not None:
-            ranking.rank(model, asked, every, before, every)
-        table = laid_out(probes, asked, every, before, before)
+            ranking.rank(model, prompted, every, before, every)
+        table = laid_out(probes, prompted, every, before, before)
         frame = table.filter(pl.col("stage") == "before").with_columns(
             pl.lit(None, pl.String).alias("failure"),
             pl.lit(None, pl.String).alias("method"),
@@ -225,8 +225,10 @@ def evaluate_model(
     frames: list[pl.DataFrame] = []
     with task(progress, "evaluating", "models") as step:
         for edits in _stacks(list(rows), deltas, stack):
-            own = {edit: rows[edit] for edit in edits}
-            frames.append(_evaluate_stack(model, asked, probes, own, deltas, batch_size, ranking))
+            stack_rows = {edit: rows[edit] for edit in edits}
+            frames.append(
+                _evaluate_stack(model, prompted, probes, stack_rows, deltas, batch_size, ranking)
+            )
             step(sum(len(part["owner"].unique()) for part in frames), len(rows))
     return finish(pl.concat(frames), plan, corpus, run, seed)
 
@@ -238,76 +240,76 @@ def _rows(
     if None in deltas:
         every = np.arange(probes.height)
         return {None: every} if len(every) else {}
-    own = probes["edit"]
-    whole = np.flatnonzero(own.is_null().to_numpy())
-    place = np.flatnonzero(own.is_not_null().to_numpy())
-    edits = own.drop_nulls().to_numpy()
+    edit_column = probes["edit"]
+    shared = np.flatnonzero(edit_column.is_null().to_numpy())
+    owned = np.flatnonzero(edit_column.is_not_null().to_numpy())
+    edits = edit_column.drop_nulls().to_numpy()
     order = np.argsort(edits, kind="stable")
-    place, edits = place[order], edits[order]
-    found: dict[int | None, NDArray[np.intp]] = {}
+    owned, edits = owned[order], edits[order]
+    rows_of: dict[int | None, NDArray[np.intp]] = {}
     for key in deltas:
         assert key is not None
         first, last = np.searchsorted(edits, [key, key + 1])
-        rows = np.concatenate([place[first:last], whole])
+        rows = np.concatenate([owned[first:last], shared])
         if len(rows):
-            found[key] = rows
-    return found
+            rows_of[key] = rows
+    return rows_of
 
 
 def _stacks(
-    keys: Sequence[int | None], deltas: Mapping[int | None, EditDelta], most: int
+    keys: Sequence[int | None], deltas: Mapping[int | None, EditDelta], limit: int
 ) -> list[list[int | None]]:
     """Cut the edits into stacks whose changes fit in memory."""
     stacks: list[list[int | None]] = []
-    size = 0
+    total = 0
     for key in keys:
-        own = sum(
+        bytes_ = sum(
             4 * sum(tensor.numel() for tensor in vars(change).values())
             for change in deltas[key].changes.values()
         )
-        if not stacks or len(stacks[-1]) == most or size + own > _STACK_BYTES:
+        if not stacks or len(stacks[-1]) == limit or total + bytes_ > _STACK_BYTES:
             stacks.append([])
-            size = 0
+            total = 0
         stacks[-1].append(key)
-        size += own
+        total += bytes_
     return stacks
 
 
 def _evaluate_stack(
     model: PreTrainedModel,
-    asked: Prompted,
+    prompted: Prompted,
     probes: pl.DataFrame,
     rows: Mapping[int | None, NDArray[np.intp]],
     deltas: Mapping[int | None, EditDelta],
     batch_size: int,
     ranking: Ranking | None,
 ) -> pl.DataFrame:
-    chosen = [deltas[key] for key in rows]
-    which = np.concatenate(list(rows.values()))
-    ends = np.cumsum([len(own) for own in rows.values()])
-    before, after = Scores.empty(len(asked)), Scores.empty(len(which))
-    places = np.split(np.arange(len(which)), ends[:-1])
-    stacked = stack_deltas(model, chosen)
-    score_stacked(model, stacked, asked, which, places, before, after, batch_size=batch_size)
+    stack = [deltas[key] for key in rows]
+    probe_rows = np.concatenate(list(rows.values()))
+    ends = np.cumsum([len(edit_rows) for edit_rows in rows.values()])
+    before, after = Scores.empty(len(prompted)), Scores.empty(len(probe_rows))
+    places = np.split(np.arange(len(probe_rows)), ends[:-1])
+    stacked = stack_deltas(model, stack)
+    score_stacked(
+        model, stacked, prompted, probe_rows, places, before, after, batch_size=batch_size
+    )
     if ranking is not None:
-        every = np.unique(which)
-        ranking.rank(model, asked, every, before, every)
-        for delta, place in zip(chosen, places, strict=True):
+        every = np.unique(probe_rows)
+        ranking.rank(model, prompted, every, before, every)
+        for delta, place in zip(stack, places, strict=True):
             with delta.apply(model):
-                ranking.rank(model, asked, which[place], after, place)
-    owner = np.repeat(np.arange(len(chosen)), np.diff(ends, prepend=0))
+                ranking.rank(model, prompted, probe_rows[place], after, place)
+    owner = np.repeat(np.arange(len(stack)), np.diff(ends, prepend=0))
     keys = pl.Series([-1 if key is None else key for key in rows], dtype=pl.Int64)
-    frame = laid_out(probes, asked, which, before, after)
+    frame = laid_out(probes, prompted, probe_rows, before, after)
     twice = pl.Series(np.tile(owner, 2))
     return frame.with_columns(
         keys.gather(twice).alias("owner"),
-        pl.Series([delta.failure for delta in chosen], dtype=pl.String)
+        pl.Series([delta.failure for delta in stack], dtype=pl.String)
         .gather(twice)
         .alias("failure"),
-        pl.Series([delta.method for delta in chosen], dtype=pl.String)
-        .gather(twice)
-        .alias("method"),
-        pl.Series([delta.seed for delta in chosen], dtype=pl.Int64)
+        pl.Series([delta.method for delta in stack], dtype=pl.String).gather(twice).alias("method"),
+        pl.Series([delta.seed for delta in stack], dtype=pl.Int64)
         .gather(twice)
         .alias("method_seed"),
     ).with_columns(

@@ -88,22 +88,22 @@ def choose_edits(
         relation = Facts.of(corpus, ids).relation
         pool = Pool.listed(ids[np.isin(relation, np.array(relations, np.uint32))])
     levels = _levels(corpus, request)
-    chosen = (
+    facts = (
         _with_one_object(corpus, structure, request, pool, levels)
         if request.to == "one"
         else _greedy(corpus, structure, request, pool, levels, relations)
     )
-    return Edits(chosen, new_objects(structure, request, chosen), chosen[:0])
+    return Edits(facts, new_objects(structure, request, facts), facts[:0])
 
 
 def _levels(corpus: Corpus, request: EditRequest) -> dict[int, int] | None:
     """Give how many facts of each level of exposures are wanted."""
     if request.exposures is None:
         return None
-    there = {row["exposures"]: row["facts"] for row in corpus.exposure_classes}
+    facts_of = {row["exposures"]: row["facts"] for row in corpus.exposure_classes}
     for level in request.exposures:
-        if not there.get(level):
-            levels = sorted(there)
+        if not facts_of.get(level):
+            levels = sorted(facts_of)
             shown = ", ".join(map(str, levels[:12])) + (", ..." if len(levels) > 12 else "")
             raise ArgumentError("exposures", level, f"the corpus has {shown}")
     assert request.edits is not None
@@ -116,22 +116,22 @@ def _share(corpus: Corpus, request: EditRequest, pool: Pool, known: ArrayLike | 
     assert share is not None
     count = max(1, round(share * pool.count))
     ids = np.empty(0, np.uint64) if known is None else distinct(whole(known, "known", np.uint64))
-    parts, there = [], 0
+    parts, walked = [], 0
     for facts in pool.walk(corpus, request.seed, ORDER):
-        facts = facts[: count - there]
-        there += len(facts)
+        facts = facts[: count - walked]
+        walked += len(facts)
         keep = facts.exposures > 0
         if known is not None:
             keep &= among(facts.fact, ids)
         parts.append(facts[keep])
-        if there == count:
+        if walked == count:
             break
-    chosen = Facts.concat(corpus, parts)
-    changes = (chosen.object != 0) | request.refuses
+    facts = Facts.concat(corpus, parts)
+    changes = (facts.object != 0) | request.refuses
     if not changes.any():
         raise ArgumentError("fraction", share, "one with candidate facts")
     new = np.full(int(changes.sum()), -1 if request.refuses else 0, np.int64)
-    return Edits(chosen[changes], new, chosen[~changes], count)
+    return Edits(facts[changes], new, facts[~changes], count)
 
 
 def _candidates(
@@ -139,8 +139,8 @@ def _candidates(
 ) -> Iterator[Facts]:
     """Give the facts that a request allows one by one, in random order or by their exposures."""
     ranked = request.counted != "edits"
-    walked = _ranked(corpus, request, pool) if ranked else pool.walk(corpus, request.seed, ORDER)
-    for facts in walked:
+    walk = _ranked(corpus, request, pool) if ranked else pool.walk(corpus, request.seed, ORDER)
+    for facts in walk:
         keep = ~facts.minority
         if request.exposures is None:
             keep &= facts.exposures > 0
@@ -160,31 +160,31 @@ def _ranked(corpus: Corpus, request: EditRequest, pool: Pool) -> Iterator[Facts]
     is wanted.
     """
     assert request.count is not None
-    most = request.counted == "most_frequent"
+    descending = request.counted == "most_frequent"
     classes = [(row["exposures"], row["facts"]) for row in corpus.exposure_classes]
-    classes = sorted((row for row in classes if row[0] > 0), reverse=most)
+    classes = sorted((row for row in classes if row[0] > 0), reverse=descending)
     start, wanted = 0, _RANKED * request.count
     while start < len(classes):
         sizes = np.cumsum([facts for _, facts in classes[start:]])
         stop = min(start + int(np.searchsorted(sizes, wanted)) + 1, len(classes))
         levels = np.sort(np.array([level for level, _ in classes[start:stop]], np.uint64))
         walk = pool.walk(corpus, request.seed, ORDER)
-        facts = Facts.concat(corpus, [some[among(some.exposures, levels)] for some in walk])
+        facts = Facts.concat(corpus, [part[among(part.exposures, levels)] for part in walk])
         key = facts.exposures.astype(np.int64)
-        yield facts[np.argsort(-key if most else key, kind="stable")]
+        yield facts[np.argsort(-key if descending else key, kind="stable")]
         start, wanted = stop, _RANKED * wanted
 
 
 def agrees(structure: Structure, facts: Facts) -> NDArray[np.bool_]:
     """Give which facts have the object of a fact that theirs is correlated with: bool[n]."""
-    found = np.zeros(len(facts), bool)
+    agreeing = np.zeros(len(facts), bool)
     for relation in distinct(facts.relation):
-        mine = np.flatnonzero(facts.relation == relation)
+        rows = np.flatnonzero(facts.relation == relation)
         for partner in structure.partners(int(relation)):
-            held = mine[structure.has(facts.subject[mine], partner)]
-            other = structure.world.objects(facts.subject[held], partner)
-            found[held] |= other == facts.object[held]
-    return found
+            paired = rows[structure.has(facts.subject[rows], partner)]
+            objects = structure.world.objects(facts.subject[paired], partner)
+            agreeing[paired] |= objects == facts.object[paired]
+    return agreeing
 
 
 def _greedy(
@@ -196,60 +196,122 @@ def _greedy(
     relations: list[int],
 ) -> Facts:
     """Take facts in random order, each that goes with those taken before."""
-    assert request.count is not None
-    wanted = request.count * (1 if levels is None else len(levels))
-    apart = request.distinct and not request.independent and request.kind == "remap"
-    room = _room(structure, relations, apart)
-    need = None if levels is None else dict(levels)
+    acceptance = _Acceptance(corpus, structure, request, levels, relations)
     parts: list[Facts] = []
-    taken, candidates = 0, 0
-    subjects: set[tuple[int, int]] = set()
-    objects: set[tuple[int, int]] = set()
-    limits = {relation: limit for relation, limit in room.items() if limit is not None}
-    closed: set[int] = {relation for relation, limit in limits.items() if limit <= 0}
+    candidates = 0
     for facts in _candidates(corpus, structure, request, pool):
         candidates += len(facts)
-        if apart and objects:
-            # Most of what would be refused one by one is refused at once.
-            pairs = facts.relation.astype(np.uint64) << np.uint64(32) | facts.object
-            gone = np.array(sorted(r << 32 | o for r, o in objects), np.uint64)
-            facts = facts[~among(pairs, gone)]
-        if closed:
-            facts = facts[~np.isin(facts.relation, np.array(sorted(closed), np.uint32))]
-        if need is not None:
-            open_levels = np.array([level for level, n in need.items() if n > 0], np.uint64)
-            facts = facts[np.isin(facts.exposures, open_levels)]
-        keep = np.zeros(len(facts), bool)
+        facts = acceptance.plausible(facts)
         columns = (facts.subject, facts.relation, facts.object, facts.exposures)
         rows = zip(*(column.tolist() for column in columns), strict=True)
-        for place, (subject, relation, object_, exposures) in enumerate(rows):
-            if taken == wanted:
+        keep = np.zeros(len(facts), bool)
+        for place, row in enumerate(rows):
+            keep[place] = acceptance.accepts(row)
+            if acceptance.missing == 0:
                 break
-            if need is not None and need[exposures] == 0:
-                continue
-            if not request.independent:
-                whose = (relation if relation >= corpus.world.num_relations else -1, subject)
-                what = (relation, object_)
-                single = apart and not structure.binarised[relation]
-                if whose in subjects or relation in closed or (single and what in objects):
-                    continue
-                subjects.add(whose)
-                if single:
-                    objects.add(what)
-                if relation in limits:
-                    limits[relation] -= 1
-                    if limits[relation] == 0:
-                        closed.add(relation)
-            if need is not None:
-                need[exposures] -= 1
-            keep[place] = True
-            taken += 1
         parts.append(facts[keep])
-        if taken == wanted or len(closed) == len(relations):
+        if acceptance.ended:
             break
-    if taken < wanted:
-        _too_few(request, taken, candidates, pool.count, need, closed)
+    if acceptance.missing:
+        _too_few(request, acceptance, candidates, pool.count)
     return Facts.concat(corpus, parts)
+
+
+class _Acceptance:
+    """What has been taken so far, and so what may still be.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    structure : Structure
+    request : EditRequest
+    levels : dict of int to int or None
+        Facts wanted of each level of exposures; none where that is all one.
+    relations : list of int
+        Whose facts are candidates.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        structure: Structure,
+        request: EditRequest,
+        levels: dict[int, int] | None,
+        relations: list[int],
+    ) -> None:
+        assert request.count is not None
+        self._independent = request.independent
+        self._links_from = corpus.world.num_relations
+        self._binarised = structure.binarised
+        self._distinct = request.distinct and not request.independent and request.kind == "remap"
+        self._relations = len(relations)
+        self._subjects: set[tuple[int, int]] = set()
+        self._objects: set[tuple[int, int]] = set()
+        room = _room(structure, relations, self._distinct)
+        self._limits = {relation: limit for relation, limit in room.items() if limit is not None}
+        # Relations that have no more facts of distinct objects to take.
+        self.closed = {relation for relation, limit in self._limits.items() if limit <= 0}
+        self.taken = 0
+        self.missing = request.count * (1 if levels is None else len(levels))
+        # The same for each level.
+        self.missing_of = None if levels is None else dict(levels)
+
+    @property
+    def ended(self) -> bool:
+        """Whether no more facts will be taken."""
+        return self.missing == 0 or len(self.closed) == self._relations
+
+    def plausible(self, facts: Facts) -> Facts:
+        """Refuse at once most of what `accepts` would refuse one by one."""
+        if self._distinct and self._objects:
+            pairs = facts.relation.astype(np.uint64) << np.uint64(32) | facts.object
+            taken = sorted(relation << 32 | object_ for relation, object_ in self._objects)
+            facts = facts[~among(pairs, np.array(taken, np.uint64))]
+        if self.closed:
+            facts = facts[~np.isin(facts.relation, np.array(sorted(self.closed), np.uint32))]
+        if self.missing_of is not None:
+            levels = [level for level, count in self.missing_of.items() if count > 0]
+            facts = facts[np.isin(facts.exposures, np.array(levels, np.uint64))]
+        return facts
+
+    def accepts(self, row: tuple[int, int, int, int]) -> bool:
+        """Take a fact if it goes with those taken before.
+
+        Parameters
+        ----------
+        row : tuple of int
+            Subject, relation, object and exposures.
+        """
+        subject, relation, object_, exposures = row
+        if self.missing == 0 or (self.missing_of is not None and self.missing_of[exposures] == 0):
+            return False
+        if not self._independent and not self._claims(subject, relation, object_):
+            return False
+        if self.missing_of is not None:
+            self.missing_of[exposures] -= 1
+        self.missing -= 1
+        self.taken += 1
+        return True
+
+    def _claims(self, subject: int, relation: int, object_: int) -> bool:
+        """Take a fact's subject and object, unless one of them is taken already."""
+        owner = (relation if relation >= self._links_from else -1, subject)
+        value = (relation, object_)
+        single = self._distinct and not self._binarised[relation]
+        if (
+            owner in self._subjects
+            or relation in self.closed
+            or (single and value in self._objects)
+        ):
+            return False
+        self._subjects.add(owner)
+        if single:
+            self._objects.add(value)
+        if relation in self._limits:
+            self._limits[relation] -= 1
+            if self._limits[relation] == 0:
+                self.closed.add(relation)
+        return True
 
 
 def _room(structure: Structure, relations: list[int], apart: bool) -> dict[int, int | None]:
@@ -274,31 +336,31 @@ def _with_one_object(
     """Take the facts of the first object of which enough have been met, in random order."""
     assert request.edits is not None
     parts: list[Facts] = []
-    met = Facts.concat(corpus, parts)
-    most, looked_at, count = 0, 0, 0
+    pooled = Facts.concat(corpus, parts)
+    largest, counted, count = 0, 0, 0
     candidates = _candidates(corpus, structure, request, pool)
     while True:
         facts = next(candidates, None)
         if facts is not None:
             parts.append(facts)
             count += len(facts)
-            if count < 2 * looked_at:  # counting anew only when there is much that is new
+            if count < 2 * counted:  # counting anew only when there is much that is new
                 continue
-        met, looked_at = Facts.concat(corpus, parts), count
-        group, enough = _enough(met, levels)
-        most = max(most, int(enough.max(initial=0)))
-        if most >= request.edits:
+        pooled, counted = Facts.concat(corpus, parts), count
+        group, sizes = _enough(pooled, levels)
+        largest = max(largest, int(sizes.max(initial=0)))
+        if largest >= request.edits:
             # Of several, the one whose first fact stands first in the random order.
-            ready = enough[group] >= request.edits
-            mine = group == group[np.flatnonzero(ready)[0]]
-            rank = rank_within(met.exposures[mine] if levels is not None else np.zeros(mine.sum()))
-            return met[np.flatnonzero(mine)[rank < request.edits]]
+            ready = sizes[group] >= request.edits
+            rows = np.flatnonzero(group == group[np.flatnonzero(ready)[0]])
+            key = np.zeros(len(rows)) if levels is None else pooled.exposures[rows]
+            return pooled[rows[rank_within(key) < request.edits]]
         if facts is None:
             break
     raise ArgumentError(
         "edits",
         request.edits,
-        f"up to {most}, as no object of a relation has more candidate facts (of {len(met)}"
+        f"up to {largest}, as no object of a relation has more candidate facts (of {len(pooled)}"
         + ("" if levels is None else ", by level of exposures")
         + ")",
     )
@@ -320,31 +382,28 @@ def _enough(
     return group, counts.reshape(len(kinds), len(levels)).min(axis=1)
 
 
-def _too_few(
-    request: EditRequest,
-    taken: int,
-    candidates: int,
-    pool: int,
-    need: dict[int, int] | None,
-    closed: set[int],
-) -> None:
+def _too_few(request: EditRequest, acceptance: _Acceptance, candidates: int, pool: int) -> None:
     """Refuse a request for more facts than there are, and say what it ran out of."""
-    if closed:
-        why = "with objects that are distinct before and after (distinct=False lets them recur)"
+    if acceptance.closed:
+        reason = "with objects that are distinct before and after (distinct=False lets them recur)"
     elif request.independent:
-        why = "for the request"
+        reason = "for the request"
     elif request.distinct and request.kind == "remap":
-        why = "of distinct subjects and objects"
+        reason = "of distinct subjects and objects"
     else:
-        why = "of distinct subjects"
-    if need is not None:
-        short = {level: request.edits - n for level, n in need.items() if n and request.edits}
-        level, there = next(iter(short.items()))
+        reason = "of distinct subjects"
+    if acceptance.missing_of is not None:
+        available = {
+            level: request.edits - count
+            for level, count in acceptance.missing_of.items()
+            if count and request.edits
+        }
+        level, count = next(iter(available.items()))
         raise ArgumentError(
             "edits",
             request.edits,
-            f"up to {there} of {level} exposures, the candidate facts that there are {why}",
+            f"up to {count} of {level} exposures, the candidate facts that there are {reason}",
         )
-    met = "" if closed else f" (of {candidates} candidates among {pool} facts)"
-    allowed = f"up to {taken}, the candidate facts that there are {why}{met}"
+    met = "" if acceptance.closed else f" (of {candidates} candidates among {pool} facts)"
+    allowed = f"up to {acceptance.taken}, the candidate facts that there are {reason}{met}"
     raise ArgumentError(request.counted, request.count, allowed)

@@ -98,22 +98,22 @@ def plan(
     [2, 2, 2, 2, 2]
     """
     check_keys(request, [field.name for field in fields(EditRequest)])
-    named = request.get("relation")
-    by_name = isinstance(named, str)
+    relation = request.get("relation")
+    by_name = isinstance(relation, str)
     # What can be refused without the corpus is refused before it is read.
     values: dict[str, Any] = {**request, "relation": 0} if by_name else request
-    asked = EditRequest(**values)
+    edit_request = EditRequest(**values)
     corpus = source if isinstance(source, Corpus) else _open(source)
     if by_name:
-        asked = replace(asked, relation=_relation(corpus, named))
+        edit_request = replace(edit_request, relation=_relation(corpus, relation))
     facts = read_facts("table", table) if isinstance(table, str | PathLike) else table
     if not isinstance(facts, pl.DataFrame | None):
         raise ArgumentError("table", facts, "a polars.DataFrame, or the path of one")
     with task(progress, "planning", "steps") as step:
-        made = compile_plan(corpus, asked, table=facts, known=_known(known), step=step)
+        edit_plan = compile_plan(corpus, edit_request, table=facts, known=_known(known), step=step)
     if out is not None:
-        made.save(out, force=force)
-    return made
+        edit_plan.save(out, force=force)
+    return edit_plan
 
 
 def _relation(corpus: Corpus, name: str) -> int:
@@ -123,7 +123,7 @@ def _relation(corpus: Corpus, name: str) -> int:
         names = [row.get("name") for row in rows]
     else:
         names = [row["key"] for row in corpus.grammar.facts["relations"]]
-    known = [own for own in names if own is not None]
+    known = [each for each in names if each is not None]
     if not known:
         raise ArgumentError("relation", name, f"a number below {len(rows)}: these have no names")
     if name not in known:
@@ -160,18 +160,18 @@ def read_facts(name: str, path: str | PathLike[str]) -> pl.DataFrame:
     file = Path(path)
     allowed = "a Parquet or CSV file with a column fact, or subject and relation"
     if not file.is_file():
-        there = "a directory" if file.is_dir() else "which is not there"
-        raise ArgumentError(name, f"{fspath(path)}, {there}", allowed)
+        reason = "a directory" if file.is_dir() else "which is not there"
+        raise ArgumentError(name, f"{fspath(path)}, {reason}", allowed)
     try:
         return pl.read_csv(file) if file.suffix == ".csv" else read_parquet(file)
     except pl.exceptions.PolarsError:
         raise ArgumentError(name, fspath(path), allowed) from None
 
 
-def _known(given: pl.DataFrame | ArrayLike | str | PathLike[str] | None) -> ArrayLike | None:
+def _known(source: pl.DataFrame | ArrayLike | str | PathLike[str] | None) -> ArrayLike | None:
     """The facts that a model knows: all of a table, or those with an exact match."""
-    shown = fspath(given) if isinstance(given, str | PathLike) else "a table without it"
-    frame = read_facts("known", given) if isinstance(given, str | PathLike) else given
+    shown = fspath(source) if isinstance(source, str | PathLike) else "a table without it"
+    frame = read_facts("known", source) if isinstance(source, str | PathLike) else source
     if not isinstance(frame, pl.DataFrame):
         return frame
     if "fact" not in frame.columns:
@@ -222,12 +222,12 @@ def compile_plan(
     >>> plan.edits["relation"].to_list()
     [2, 2, 2, 2, 2]
     """
-    given = "table"
+    source = "table"
     if request.facts is not None:
         if table is not None:
             raise ArgumentError("table", "a table beside facts", "one of the two")
         # The plan has them as edits: its request need not say them again.
-        table, given, request = request.facts, "facts", replace(request, facts=None)
+        table, source, request = request.facts, "facts", replace(request, facts=None)
     if table is None and request.count is None and request.kind != "remap":
         request = replace(request, fraction=request.fraction or 1.0)
     structure = Structure(corpus.world)
@@ -235,32 +235,32 @@ def compile_plan(
     if table is None:
         edits = choose_edits(corpus, structure, request, known)
     else:
-        with renamed(table=given):
+        with renamed(table=source):
             edits = read_edits(corpus, structure, request, table, known)
     step(1, _STEPS)
     bystanders = Bystanders(corpus, structure, request, edits)
-    most = _PROBED if request.fraction is not None else len(edits)
-    probed = np.arange(min(len(edits), most if request.probed is None else request.probed))
+    limit = _PROBED if request.fraction is not None else len(edits)
+    probed = np.arange(min(len(edits), limit if request.probed is None else request.probed))
     context = GroupContext(corpus, structure, request, edits, bystanders, probed)
-    asked = structured(context)
-    bystanders.take(_kept_apart(context, asked))
+    questions = structured(context)
+    bystanders.take(_kept_apart(context, questions))
     if request.probes:
-        asked += bystanding(context)
+        questions += bystanding(context)
     step(2, _STEPS)
     training = _training(context, prompts)
     step(3, _STEPS)
-    probes = _probes(context, prompts, asked, training)
+    probes = _probes(context, prompts, questions, training)
     step(_STEPS, _STEPS)
     frame = _edit_frame(request, edits, corpus.world.num_relations)
     return EditPlan(request, corpus.spec_hash, frame, training, probes)
 
 
-def _kept_apart(context: GroupContext, asked: list[Asked]) -> Ids:
+def _kept_apart(context: GroupContext, questions: list[Asked]) -> Ids:
     """Give the facts that are asked about for their ties to an edit: none of them is trained.
 
     The ties of independent edits are those of one model; links alone are of no subject.
     """
-    facts = distinct(np.concatenate([part.fact for part in asked] or [np.empty(0, np.uint64)]))
+    facts = distinct(np.concatenate([part.fact for part in questions] or [np.empty(0, np.uint64)]))
     if context.request.independent:
         return facts[facts >= np.uint64(context.corpus.world.num_subject_facts)]
     return facts
@@ -320,9 +320,9 @@ def _mixture(context: GroupContext) -> list[tuple[str, Index, Facts]]:
     everyone = np.arange(len(edits))
     if request.by_rule:
         # What says already what the rule has it say is a part of it, too.
-        said = edits.said
-        wanted = request.regular_rows * (len(edits) + len(said))
-        parts = (("new_object", said), ("regular", _regular(context, wanted)))
+        unchanged = edits.said
+        wanted = request.regular_rows * (len(edits) + len(unchanged))
+        parts = (("new_object", unchanged), ("regular", _regular(context, wanted)))
         return [(role, np.arange(len(facts)) % len(edits), facts) for role, facts in parts]
     out = []
     for role in ("same_object", "new_object", "same_relation", "regular"):
@@ -351,11 +351,11 @@ def _weight(request: EditRequest, role: str, edits: int) -> int:
 
 def _regular(context: GroupContext, count: int) -> Facts:
     """Draw facts of other relations: of untouched subjects, and no others unless that is asked."""
-    found = regular(context, count, "regular", probes=False, untouched=True)
-    if context.request.regular is None or len(found) == count:
-        return found
-    more = regular(context, count - len(found), "regular", probes=False, untouched=False)
-    return Facts.concat(context.corpus, [found, more])
+    untouched = regular(context, count, "regular", probes=False, untouched=True)
+    if context.request.regular is None or len(untouched) == count:
+        return untouched
+    others = regular(context, count - len(untouched), "regular", probes=False, untouched=False)
+    return Facts.concat(context.corpus, [untouched, others])
 
 
 def _rows(frame: pl.DataFrame, role: str, edit: Index, share: Index, weight: int) -> pl.DataFrame:
@@ -368,12 +368,12 @@ def _rows(frame: pl.DataFrame, role: str, edit: Index, share: Index, weight: int
 
 
 def _probes(
-    context: GroupContext, prompts: Prompts, asked: list[Asked], training: pl.DataFrame
+    context: GroupContext, prompts: Prompts, questions: list[Asked], training: pl.DataFrame
 ) -> pl.DataFrame:
     """Write the probes of all groups, sorted by edit, group and wording."""
     frames = [pl.DataFrame(schema=PROBES)]
     links = np.uint64(context.corpus.world.num_subject_facts)
-    for part in asked:
+    for part in questions:
         wordings = prompts.wordings if part.group == "edited" else prompts.trained[:1]
         for wording in wordings:
             group = prompts.edited_group(wording) if part.group == "edited" else part.group
@@ -407,14 +407,14 @@ def _in_other_words(corpus: Corpus, probes: pl.DataFrame, training: pl.DataFrame
     group = pl.col("group")
     questions = [row["name"] for row in corpus.templates if row["is_question"]]
     apart = group.is_in(("edited_paraphrase", "edited_held_out", "edited_question"))
-    kept = pl.when(group == "edited_held_out").then("held_out").otherwise(
+    fits = pl.when(group == "edited_held_out").then("held_out").otherwise(
         (group != "edited_question") | pl.col("template").is_in(questions)
     )  # fmt: skip
     trained = training.filter(role="edit").select("edit", "prompt", trained=True)
     first = pl.struct("edit", "group", "prompt").is_first_distinct()
     return (
         probes.join(trained.unique(), on=["edit", "prompt"], how="left", maintain_order="left")
-        .filter(~apart | (kept & first & pl.col("trained").is_null()))
+        .filter(~apart | (fits & first & pl.col("trained").is_null()))
         .drop("trained")
     )
 

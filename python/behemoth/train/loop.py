@@ -74,6 +74,40 @@ def _begun(corpus: Corpus, config: TrainConfig, machine: Machine) -> PreTrainedM
     return model
 
 
+class _Stretch:
+    """The steps since the last report: sums of their losses and norms, and when they began.
+
+    Parameters
+    ----------
+    stream : BlockStream
+        Counts the seconds waited for data.
+    device : torch.device
+        Of the sums, which a report alone waits for.
+    step : int
+        Updates done before.
+    """
+
+    def __init__(self, stream: BlockStream, device: torch.device, step: int) -> None:
+        self._stream = stream
+        self.losses = torch.zeros((), device=device)
+        self.norms = torch.zeros((), device=device)
+        self._begin(step)
+
+    def add(self, loss: Tensor, norm: Tensor) -> None:
+        """Count an update."""
+        self.losses += loss
+        self.norms += norm
+
+    def restart(self, step: int) -> None:
+        """Begin again behind a step."""
+        self.losses.zero_()
+        self.norms.zero_()
+        self._begin(step)
+
+    def _begin(self, step: int) -> None:
+        self.began, self.waited, self.first = time.perf_counter(), self._stream.wait_seconds, step
+
+
 class Loop:
     """One start of a run, from its first step or from its last checkpoint to the end."""
 
@@ -135,87 +169,102 @@ class Loop:
     def _train(self) -> TrainResult:
         config, machine, steps = self.config, self.machine, self.steps
         peak = peak_flops(machine.device, machine.dtype) if machine.main else None
-        last_save, saved = time.perf_counter(), -1
-        losses = torch.zeros((), device=machine.device)
-        norms = torch.zeros((), device=machine.device)
+        last_save, saved_step = time.perf_counter(), -1
         micro = iter(self.stream)
         self.model.train()
-        looked = task(self.progress, "training", "steps")
-        with interruptible() as interrupted, self._metrics() as metrics, looked as tell:
+        steps_task = task(self.progress, "training", "steps")
+        with interruptible() as interrupted, self._metrics() as metrics, steps_task as tell:
             if self.step == 0:
                 self._save_history()
             elif self._measures(self.step) and self.facts is not None:
                 self._probe(metrics, self.facts)  # which a run that was stopped there did not
-            began, waited, since = time.perf_counter(), self.stream.wait_seconds, self.step
+            stretch = _Stretch(self.stream, machine.device, self.step)
             while self.step < steps:
                 rate = learning_rate(config, self.step, steps)
-                loss, norm = self.update(micro, rate)
-                losses += loss
-                norms += norm
+                stretch.add(*self.update(micro, rate))
                 self.step += 1
                 step = self.step
                 logged = step % config.log_interval == 0 or step == steps
                 probes = self._measures(step)
                 due = machine.main and self._save_due(time.perf_counter() - last_save)
                 # Asked once: a signal that comes later is for the next step.
-                number, late = machine.agreement.vote(interrupted.signal_number or 0, int(due))
-                stops = number > 0 and step < steps
+                signal_number, save_vote = machine.agreement.vote(
+                    interrupted.signal_number or 0, int(due)
+                )
+                stops = signal_number > 0 and step < steps
                 interval = config.checkpoint_interval
                 # What is heard next was wished before the checkpoint, and is for that one.
-                late = late if step > saved + machine.agreement.delay else 0
-                saves = (step % interval == 0 if interval else late > 0) and step < steps
+                save_vote = save_vote if step > saved_step + machine.agreement.delay else 0
+                saves = (step % interval == 0 if interval else save_vote > 0) and step < steps
                 if not (logged or probes or saves or step in self.history or stops):
                     continue
                 # From here on something may take time that is none of training's.
-                mean = self._mean(losses, step - since)
-                norm_mean = float(norms) / (step - since)
-                seconds = time.perf_counter() - began
-                self.seconds += seconds
-                self._check(mean, norm_mean)
-                tokens_per_second = (step - since) * config.step_tokens / seconds
-                wait = (self.stream.wait_seconds - waited) / seconds
-                mfu = (
-                    None
-                    if peak is None
-                    else tokens_per_second * self.token_flops / (peak * machine.world_size)
-                )
+                report = self._report(stretch, rate, peak)
                 if machine.main:
                     metrics.add(
-                        "train", step, tokens=step * config.step_tokens, seconds=self.seconds,
-                        loss=mean, learning_rate=rate, gradient_norm=norm_mean,
-                        tokens_per_second=tokens_per_second, wait_share=wait, mfu=mfu,
+                        "train", step, tokens=report.tokens, seconds=self.seconds,
+                        loss=report.loss, learning_rate=rate, gradient_norm=report.gradient_norm,
+                        tokens_per_second=report.tokens_per_second, wait_share=report.wait_share,
+                        mfu=report.mfu,
                     )  # fmt: skip
                 # These are steps that all processes take.
                 if step in self.history and step < steps:
                     self._save_history()
                 if saves or stops:
                     self._save()
-                    last_save, saved = time.perf_counter(), step
+                    last_save, saved_step = time.perf_counter(), step
                 if probes and self.facts is not None and not stops:
                     self._probe(metrics, self.facts)
                 if machine.main:
-                    left = (steps - step) * config.step_tokens / tokens_per_second
-                    report = Report(
-                        step, steps, step * config.step_tokens, mean, rate, norm_mean,
-                        tokens_per_second, wait, mfu, left, self.recall,
-                    )  # fmt: skip
-                    tell(step, steps, report)
+                    tell(step, steps, replace(report, recall=self.recall))
                 if stops:
                     if machine.main:
                         self.directory.update(status="stopped")
                     machine.wait()  # launchers end all when the first one ends
-                    raise Interrupted(f"checkpoint at step {step} of {steps} saved", number)
-                losses.zero_()
-                norms.zero_()
-                began, waited, since = time.perf_counter(), self.stream.wait_seconds, step
+                    raise Interrupted(f"checkpoint at step {step} of {steps} saved", signal_number)
+                stretch.restart(step)
             return self._finish(metrics)
 
     def _measures(self, step: int) -> bool:
         """Whether facts are asked behind a step; behind the last one all are."""
         return step % self.eval_interval == 0 and step < self.steps
 
-    def _mean(self, losses: Tensor, steps: int) -> float:
-        return float(self.machine.total(losses / steps)) / self.machine.world_size
+    def _report(self, stretch: _Stretch, rate: float, peak: float | None) -> Report:
+        """Measure the steps since the last report, and stop where they diverged.
+
+        Parameters
+        ----------
+        stretch : _Stretch
+        rate : float
+            Of the last update.
+        peak : float or None
+            FLOPs a second that the device could do, where they are known.
+        """
+        machine, step_tokens = self.machine, self.config.step_tokens
+        count = self.step - stretch.first
+        loss = float(machine.total(stretch.losses / count)) / machine.world_size
+        norm = float(stretch.norms) / count
+        seconds = time.perf_counter() - stretch.began
+        self.seconds += seconds
+        self._check(loss, norm)
+        tokens_per_second = count * step_tokens / seconds
+        mfu = (
+            None
+            if peak is None
+            else tokens_per_second * self.token_flops / (peak * machine.world_size)
+        )
+        return Report(
+            step=self.step,
+            steps=self.steps,
+            tokens=self.step * step_tokens,
+            loss=loss,
+            learning_rate=rate,
+            gradient_norm=norm,
+            tokens_per_second=tokens_per_second,
+            wait_share=(self.stream.wait_seconds - stretch.waited) / seconds,
+            mfu=mfu,
+            seconds_left=(self.steps - self.step) * step_tokens / tokens_per_second,
+        )
 
     def _check(self, loss: float, norm: float) -> None:
         """Stop where training makes no sense any more."""
@@ -230,10 +279,11 @@ class Loop:
         if not self.machine.main:
             raise ElsewhereError("the loss diverged; the first process of the run says more")
         last = self.checkpoints.last()
-        kept = "there is no checkpoint" if last is None else f"the last good checkpoint is {last}"
+        hint = "there is no checkpoint" if last is None else f"the last good checkpoint is {last}"
         raise TrainError(
             f"the loss diverged: {loss:.4g} at step {self.step}, after {first:.4g} at the "
-            f"start (learning_rate {self.config.learning_rate:g}, gradient norm {norm:.3g}); {kept}"
+            f"start (learning_rate {self.config.learning_rate:g}, gradient norm {norm:.3g}); "
+            f"{hint}"
         )
 
     def _save_due(self, since: float) -> bool:
@@ -264,12 +314,12 @@ class Loop:
         machine, main = self.machine, self.machine.main
         if main and self.directory.record() is None:
             self.directory.begin(self.corpus, self._record())
-        found = self.checkpoints.last() if main else None
+        last = self.checkpoints.last() if main else None
         # What a disk that is shared shows to the others may be older.
-        step = machine.agreement.tell(-1 if found is None else step_of(found))
+        step = machine.agreement.tell(-1 if last is None else step_of(last))
         if step >= 0:
-            last = self.checkpoints.path(step)
-            state = self.checkpoints.load(last, self.model, self.update.trained)
+            place = self.checkpoints.path(step)
+            state = self.checkpoints.load(place, self.model, self.update.trained)
             self.stream.load_state_dict(state.stream)
             if not main:  # what is saved is where the first process drew
                 seed_dropout(machine.device, self.config.seed, machine.rank, state.step)

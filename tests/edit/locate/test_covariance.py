@@ -108,13 +108,13 @@ def test_a_short_corpus_gives_all_it_has(network, small_corpus):
     assert found[1].samples == small_corpus.count_tokens()
 
 
-def test_is_worked_out_once(network, small_corpus, tmp_path, monkeypatch):
+def test_is_worked_out_once(network, small_corpus, tmp_path, monkeypatch, never):
     first = covariances(network, small_corpus, [0, 1], 500, LAYOUT, cache=tmp_path)
     kept = sorted(tmp_path.rglob("*.safetensors"))
     assert len(kept) == 2 and not list(tmp_path.rglob("*.tmp"))
     # Of one that was killed between its rename and its end.
     kept[0].with_name(f".{kept[0].name}.abcdefgh.tmp").mkdir()
-    monkeypatch.setattr(module, "_accumulate", None)
+    monkeypatch.setattr(module, "_accumulate", never)
     second = covariances(network, small_corpus, [1, 0], 500, LAYOUT, cache=tmp_path)
     for layer in (0, 1):
         assert torch.equal(first[layer].matrix_ff, second[layer].matrix_ff)

@@ -111,16 +111,16 @@ class Bench:
         ArgumentError
             When one of them is none, or they do not belong together.
         """
-        asked = None if plan is None else EditPlan.of(plan)
+        edit_plan = None if plan is None else EditPlan.of(plan)
         path, run, edit = open_source("source", source, corpus)
-        if asked is not None:
-            check_plan(asked, run, edit)
+        if edit_plan is not None:
+            check_plan(edit_plan, run, edit)
         deltas = {} if edit is None else edit.deltas()
-        most = run.corpus.world.num_facts if facts == "all" else facts
-        some = None if most is None else run.corpus.sample_facts(most)
-        beside = None if twin is None else cls._of_twin(twin, run, asked, some, device)
+        count = run.corpus.world.num_facts if facts == "all" else facts
+        sample = None if count is None else run.corpus.sample_facts(count)
+        beside = None if twin is None else cls._of_twin(twin, run, edit_plan, sample, device)
         load = partial(run.load_model, device)
-        return cls(path, run, asked, deltas, load, edit, beside, facts=some)
+        return cls(path, run, edit_plan, deltas, load, edit, beside, facts=sample)
 
     @classmethod
     def _of_twin(
@@ -131,14 +131,14 @@ class Bench:
         facts: ArrayLike | None,
         device: torch.device | str | None,
     ) -> Bench:
-        path, own, edit = open_source("twin", twin)
+        path, subject, edit = open_source("twin", twin)
         if edit is not None and edit.single:
             raise ArgumentError("twin", f"{path}, single edits", "one edit of the whole plan")
-        if own.corpus.vocabulary_size != run.corpus.vocabulary_size:
+        if subject.corpus.vocabulary_size != run.corpus.vocabulary_size:
             raise ArgumentError("twin", f"{path}, of another vocabulary", "a twin of the run")
 
         def load() -> PreTrainedModel:
-            model = own.load_model(device)
+            model = subject.load_model(device)
             if edit is not None:
                 edit.deltas()[None].apply(model)
             return model
@@ -155,8 +155,8 @@ class Bench:
     @property
     def plan_hash(self) -> str | None:
         """Of the plan, or of that which the edit was made with; none of a run without a plan."""
-        known = self._plan if self._plan is not None else self.edit
-        return None if known is None else known.plan_hash
+        source = self._plan if self._plan is not None else self.edit
+        return None if source is None else source.plan_hash
 
     @property
     def beside(self) -> Bench:
@@ -178,10 +178,10 @@ class Bench:
 
     def unedited(self) -> MissingError:
         """What is missing where there is no edit."""
-        own = "a run as it was trained"
+        source = "a run as it was trained"
         if not isinstance(self.run, Run):
-            own = "a model by itself, which does not say what an edit may have changed in it"
-        return MissingError(f"an edit: this is {own}")
+            source = "a model by itself, which does not say what an edit may have changed in it"
+        return MissingError(f"an edit: this is {source}")
 
     @property
     def edit_hash(self) -> str | None:
@@ -264,15 +264,17 @@ class Bench:
         An object that link facts are of is no subject of the same number.
         """
         keys = [name for name in ("link", "subject") if name in rows.columns]
-        found = rows.select(*keys, value.cast(pl.Float64).alias("value"))
-        found = found.drop_nulls(["subject", "value"])
-        if found.is_empty():
+        values = rows.select(*keys, value.cast(pl.Float64).alias("value"))
+        values = values.drop_nulls(["subject", "value"])
+        if values.is_empty():
             raise MissingError(what)
-        clusters = found.select(keys).unique().sort(keys).with_row_index("cluster")
-        marked = found.join(clusters, on=keys, how="left", nulls_equal=True, maintain_order="left")
-        own = marked["cluster"].to_numpy()
-        sums = np.bincount(own, marked["value"].to_numpy()).astype(np.float64)
-        return resampled_ratio(sums, np.bincount(own), "subjects")
+        clusters = values.select(keys).unique().sort(keys).with_row_index("cluster")
+        clustered = values.join(
+            clusters, on=keys, how="left", nulls_equal=True, maintain_order="left"
+        )
+        cluster_of = clustered["cluster"].to_numpy()
+        sums = np.bincount(cluster_of, clustered["value"].to_numpy()).astype(np.float64)
+        return resampled_ratio(sums, np.bincount(cluster_of), "subjects")
 
     @cached_property
     def recall(self) -> pl.DataFrame:

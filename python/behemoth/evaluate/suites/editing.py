@@ -134,12 +134,12 @@ def _dose(bench: Bench) -> Found:
 def _norm(bench: Bench) -> Found:
     parameters = parameters_of(bench.model)
     rows = bench.geometry.drop_nulls("norm")
-    own = [
+    norms = [
         float(changed_parameter(parameters, name).detach().double().square().sum())
         for name in rows["parameter"]
     ]
     sums = (
-        rows.with_columns(pl.Series("own", own, pl.Float64))
+        rows.with_columns(pl.Series("own", norms, pl.Float64))
         .group_by("edit")
         .agg(pl.col("norm").pow(2).sum().sqrt(), pl.col("own").sum().sqrt())
     )

@@ -73,19 +73,19 @@ def _bits(bench: Bench) -> Found:
     )
     # Clipped once it is a mean: clipping each fact would count luck as knowledge.
     stored = pl.col("objects").log(2) + pl.col("log_probability") / math.log(2)
-    found = bench.mean(rows, stored.fill_nan(None), "written facts")
-    low, high = (None if x is None else max(x, 0.0) for x in (found.low, found.high))
-    return Found(max(found.value, 0.0), low, high, found.count, found.over)
+    bits = bench.mean(rows, stored.fill_nan(None), "written facts")
+    low, high = (None if x is None else max(x, 0.0) for x in (bits.low, bits.high))
+    return Found(max(bits.value, 0.0), low, high, bits.count, bits.over)
 
 
 def _bits_per_parameter(bench: Bench) -> Found:
-    found = _bits(bench)
+    bits = _bits(bench)
     parameters = bench.run.parameters_without_embedding
     if not parameters:
         raise MissingError("a run whose record says how many parameters it has")
     facts = bench.written_facts / parameters
-    low, high = (None if x is None else x * facts for x in (found.low, found.high))
-    return Found(found.value * facts, low, high, found.count, found.over)
+    low, high = (None if x is None else x * facts for x in (bits.low, bits.high))
+    return Found(bits.value * facts, low, high, bits.count, bits.over)
 
 
 SUITE = Suite(

@@ -96,7 +96,7 @@ def evaluate_suite(
     if out is not None:
         check_out(out, force)
     bench = Bench.open(source, plan, twin, corpus=corpus, facts=facts, device=device)
-    found = take(SUITES[suite], bench, progress)
+    result = take(SUITES[suite], bench, progress)
     if out is not None:
-        found.write(out)
-    return found
+        result.write(out)
+    return result

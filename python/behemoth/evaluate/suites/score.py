@@ -137,13 +137,13 @@ def legs_of(suite: str, readings: Mapping[str, Reading]) -> dict[str, float | No
     if suite not in LEGS:
         raise ArgumentError.unknown("suite", suite, LEGS)
     nothing = Reading(None)
-    found = {
+    values = {
         leg.name: leg.value(*(readings.get(name, nothing) for name in leg.measures))
         for leg in LEGS[suite]
     }
     return {
         name: value if value is None or math.isfinite(value) else 0.0
-        for name, value in found.items()
+        for name, value in values.items()
     }
 
 
@@ -171,7 +171,7 @@ def score_of(suite: str, readings: Mapping[str, Reading]) -> float | None:
     >>> score_of("editing", {"efficacy": Reading(1.0), "neighbourhood": Reading(0.5)})
     0.6666666666666666
     """
-    found = legs_of(suite, readings)
-    if any(found[leg.name] is None for leg in LEGS[suite] if leg.needed):
+    legs = legs_of(suite, readings)
+    if any(legs[leg.name] is None for leg in LEGS[suite] if leg.needed):
         return None
-    return harmonic_mean([value for value in found.values() if value is not None])
+    return harmonic_mean([value for value in legs.values() if value is not None])

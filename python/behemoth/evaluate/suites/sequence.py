@@ -93,18 +93,18 @@ def sequence_frame(bench: Bench) -> pl.DataFrame:
     edit = bench.edit
     if edit is None or not edit.checkpoints:
         raise MissingError("edits made one after another (`behemoth edit --sequential`)")
-    chosen = [edit.edits[place] for place in sampled_edits(len(edit.edits))]
-    some = bench.plan.take(chosen)
+    numbers = [edit.edits[place] for place in sampled_edits(len(edit.edits))]
+    sampled = bench.plan.take(numbers)
     places = {number: place for place, number in enumerate(edit.edits)}
     parts = []
     for after, delta in edit.sums():
-        asked = evaluate_model(
-            bench.model, bench.run.corpus, some, {None: delta},
+        rows = evaluate_model(
+            bench.model, bench.run.corpus, sampled, {None: delta},
             run=bench.run.name, seed=bench.run.seed,
         )  # fmt: skip
-        kept = asked if not parts else asked.filter(stage="after")
+        new_rows = rows if not parts else rows.filter(stage="after")
         parts.append(
-            kept.with_columns(
+            new_rows.with_columns(
                 pl.when(stage="after").then(after).otherwise(0).cast(pl.UInt32).alias("after"),
                 pl.col("edit").replace_strict(places, default=None, return_dtype=pl.UInt32)
                 .alias("place"),
@@ -146,21 +146,21 @@ def _kl(bench: Bench, edits: int) -> Found:
 def _norm(bench: Bench, edits: int) -> Found:
     assert bench.edit is not None
     delta = EditDelta.load(bench.edit.checkpoint_place(edits))
-    changed = {name: change.to_dense() for name, change in delta.of_parameters.items()}
-    changed |= {
+    changes = {name: change.to_dense() for name, change in delta.of_parameters.items()}
+    changes |= {
         name: dense
         for name, change in delta.of_modules.items()
         if (dense := change.dense()) is not None
     }
-    if not changed:
+    if not changes:
         raise MissingError("an edit that changed weights")
     parameters = parameters_of(bench.model)
-    moved = sum(float(dense.double().square().sum()) for dense in changed.values())
-    own = sum(
+    change_square = sum(float(dense.double().square().sum()) for dense in changes.values())
+    parameter_square = sum(
         float(changed_parameter(parameters, name).detach().double().square().sum())
-        for name in changed
+        for name in changes
     )
-    return Found((moved / own) ** 0.5)
+    return Found((change_square / parameter_square) ** 0.5)
 
 
 def _half_life(bench: Bench) -> Found:
@@ -168,10 +168,10 @@ def _half_life(bench: Bench) -> Found:
         pl.col("place") < pl.col("after")
     )
     held = rows.group_by("place", "after").agg(pl.col("exact_match").all())
-    found = half_life(held)
-    if found is None:
+    edits = half_life(held)
+    if edits is None:
         raise MissingError("edits of which half are lost by the last checkpoint")
-    return Found(found, count=_seen_again(held)["place"].n_unique(), over="edits")
+    return Found(edits, count=_seen_again(held)["place"].n_unique(), over="edits")
 
 
 def half_life(held: pl.DataFrame) -> float | None:
@@ -212,11 +212,11 @@ def half_life(held: pl.DataFrame) -> float | None:
 def _seen_again(held: pl.DataFrame) -> pl.DataFrame:
     """Later looks at the edits that held at their first one, and how many edits came since."""
     first = pl.col("after") == pl.col("after").min().over("place")
-    there = held.filter(first & pl.col("exact_match")).select(
+    held_first = held.filter(first & pl.col("exact_match")).select(
         "place", pl.col("after").alias("seen")
     )
     return (
-        held.join(there, on="place")
+        held.join(held_first, on="place")
         .filter(pl.col("after") > pl.col("seen"))
         .with_columns((pl.col("after") - pl.col("seen")).alias("since"))
     )

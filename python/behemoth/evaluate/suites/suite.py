@@ -177,12 +177,14 @@ class SuiteResult:
         ArgumentError
             For one that the suite does not have, or that could not be taken.
         """
-        own = {taken.name: taken for taken in self.measures}
-        if name not in own:
-            raise ArgumentError.unknown("measure", name, own)
-        found = own[name].found
+        measures = {taken.name: taken for taken in self.measures}
+        if name not in measures:
+            raise ArgumentError.unknown("measure", name, measures)
+        found = measures[name].found
         if found is None:
-            raise ArgumentError("measure", name, f"one with a value (it needs {own[name].missing})")
+            raise ArgumentError(
+                "measure", name, f"one with a value (it needs {measures[name].missing})"
+            )
         return found.value
 
     def table(self) -> pl.DataFrame:
@@ -274,8 +276,8 @@ _TABLE = {
 
 def _plain(taken: Taken) -> dict[str, Any]:
     assert taken.found is not None
-    own = {**asdict(taken.found), "twin": taken.twin}
-    return {key: None if isinstance(v, float) and v != v else v for key, v in own.items()}
+    values = {**asdict(taken.found), "twin": taken.twin}
+    return {key: None if isinstance(v, float) and v != v else v for key, v in values.items()}
 
 
 def _taken(row: dict[str, Any]) -> Taken:
@@ -295,13 +297,13 @@ def check_out(out: str | PathLike[str], force: bool) -> None:
         raise ArgumentError("out", fspath(out), "a new or empty directory")
     if not place.is_dir():
         return
-    there = {file.name for file in place.iterdir()}
-    if there - {FRAME, RECORD}:
-        other = min(there - {FRAME, RECORD})
+    existing = {file.name for file in place.iterdir()}
+    if existing - {FRAME, RECORD}:
+        other = min(existing - {FRAME, RECORD})
         raise ArgumentError(
             "out", f"{fspath(out)}, which holds {other}", "a new or empty directory"
         )
-    if there and not force:
+    if existing and not force:
         raise ArgumentError("out", f"{fspath(out)}, which holds a suite", "another, or --force")
 
 
@@ -319,10 +321,10 @@ def take(suite: Suite, bench: Bench, progress: ProgressLike = None) -> SuiteResu
     except MissingError as missing:
         raise ArgumentError("source", fspath(bench.source), str(missing)) from None
     measures = suite.measures(bench)
-    taken = []
+    results = []
     with task(progress, "measuring", "measures") as step:
         for number, measure in enumerate(measures):
-            taken.append(_take(measure, bench))
+            results.append(_take(measure, bench))
             step(number + 1, len(measures))
     return SuiteResult(
         suite=suite.name,
@@ -331,7 +333,7 @@ def take(suite: Suite, bench: Bench, progress: ProgressLike = None) -> SuiteResu
         twin=None if bench.twin is None else fspath(bench.twin.source),
         stage=bench.stage,
         edit_hash=bench.edit_hash,
-        measures=tuple(taken),
+        measures=tuple(results),
         seconds=time.perf_counter() - begin,
         versions={name: metadata.version(name) for name in ("behemoth", "torch", "transformers")},
         frame=frame,
@@ -339,14 +341,14 @@ def take(suite: Suite, bench: Bench, progress: ProgressLike = None) -> SuiteResu
 
 
 def _take(measure: Measure, bench: Bench) -> Taken:
-    own = (measure.name, measure.meaning, measure.version)
+    head = (measure.name, measure.meaning, measure.version)
     try:
         found = measure.find(bench)
     except MissingError as missing:
-        return Taken(*own, missing=str(missing))
-    beside = None
+        return Taken(*head, missing=str(missing))
+    twin_value = None
     if measure.beside and bench.twin is not None:
         # What cannot be said of the twin is left open: it is not what was asked about.
         with suppress(MissingError):
-            beside = bench.beside.take(measure).value
-    return Taken(*own, found=found, twin=beside)
+            twin_value = bench.beside.take(measure).value
+    return Taken(*head, found=found, twin=twin_value)

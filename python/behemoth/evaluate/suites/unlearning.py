@@ -231,13 +231,13 @@ def _perplexity(documents: str) -> Callable[[Bench], Found]:
 
 def _forget_quality(bench: Bench) -> tuple[Found, Found]:
     try:
-        found = forget_quality(bench.frame, bench.beside.frame)
+        quality = forget_quality(bench.frame, bench.beside.frame)
     except ArgumentError:
         raise MissingError(
             "objects of one token in other wordings, which truth ratios need"
         ) from None
-    return Found(found.p_value, count=found.facts, over="facts"), Found(
-        found.statistic, count=found.facts, over="facts"
+    return Found(quality.p_value, count=quality.facts, over="facts"), Found(
+        quality.statistic, count=quality.facts, over="facts"
     )
 
 
@@ -247,14 +247,14 @@ def _membership(bench: Bench, score: str) -> Found:
 
 
 def _privacy(bench: Bench, score: str) -> Found:
-    own, twin = bench.membership, bench.beside.membership
-    found = privacy(own, twin).row(by_predicate=pl.col("score") == score, named=True)
-    return Found(found["distance"], count=own.height, over="facts")
+    model, twin = bench.membership, bench.beside.membership
+    row = privacy(model, twin).row(by_predicate=pl.col("score") == score, named=True)
+    return Found(row["distance"], count=model.height, over="facts")
 
 
 def _reference(bench: Bench) -> Found:
-    own, twin = bench.membership, bench.beside.membership
-    frame = own.with_columns(loss=own["loss"] - twin["loss"])
+    model, twin = bench.membership, bench.beside.membership
+    frame = model.with_columns(loss=model["loss"] - twin["loss"])
     return Found(auc(frame, "loss"), count=frame.height, over="facts")
 
 
@@ -294,11 +294,11 @@ def _rounded(bench: Bench, bits: int) -> Found:
 def _still_said(bench: Bench, forgotten: pl.DataFrame) -> Found:
     """forget_recall of other rows of the facts to forget, resampled by the subjects of all."""
     others = bench.rows.filter(pl.col("group") != "forget")
-    own = forgotten.with_columns(
+    rows = forgotten.with_columns(
         pl.lit(bench.rows[name][0]).cast(bench.rows.schema[name]).alias(name)
         for name in ("run", "seed")
     )
-    return bench.metric("forget_recall", rows=pl.concat([others, own]))
+    return bench.metric("forget_recall", rows=pl.concat([others, rows]))
 
 
 def _linear(bench: Bench, forgotten: bool) -> Found:

@@ -56,7 +56,7 @@ def shapes(
         weight; of a codebook all are null.
     """
     parameters = parameters_of(model)
-    chosen = set(decomposed)
+    decomposed_edits = set(decomposed)
     rows: list[dict[str, Any]] = []
     by_parameter: dict[str, list[tuple[int | None, ParameterChange]]] = {}
     for edit, delta in deltas.items():
@@ -65,24 +65,28 @@ def shapes(
             if weight is None:
                 rows.append(_row(edit, name, None, 0.0, None, None))
                 continue
-            known = Dense(weight) if isinstance(weight, Tensor) else weight
-            by_parameter.setdefault(name, []).append((edit, known))
+            parameter_change = Dense(weight) if isinstance(weight, Tensor) else weight
+            by_parameter.setdefault(name, []).append((edit, parameter_change))
     for name, changes in by_parameter.items():
-        size = float(changed_parameter(parameters, name).detach().float().norm())
-        rank_less = [
+        parameter_norm = float(changed_parameter(parameters, name).detach().float().norm())
+        undecomposed = [
             (edit, change)
             for edit, change in changes
-            if isinstance(change, Dense) and change.change.ndim == 2 and edit not in chosen
+            if isinstance(change, Dense)
+            and change.change.ndim == 2
+            and edit not in decomposed_edits
         ]
-        for edit, change in rank_less:
+        for edit, change in undecomposed:
             norm = float(torch.linalg.vector_norm(change.to_dense().float()))
-            rows.append(_row(edit, name, norm, size, None, None))
-        kept = [item for item in changes if not any(item[0] == edit for edit, _ in rank_less)]
-        values = spectra([change for _, change in kept])
-        for (edit, _), spectrum in zip(kept, values, strict=True):
+            rows.append(_row(edit, name, norm, parameter_norm, None, None))
+        decomposable = [
+            item for item in changes if not any(item[0] == edit for edit, _ in undecomposed)
+        ]
+        values = spectra([change for _, change in decomposable])
+        for (edit, _), spectrum in zip(decomposable, values, strict=True):
             rank, effective = _ranks(spectrum)
             norm = float(torch.linalg.vector_norm(spectrum))
-            rows.append(_row(edit, name, norm, size, rank, effective))
+            rows.append(_row(edit, name, norm, parameter_norm, rank, effective))
     return pl.DataFrame(rows, schema=SHAPES).sort("edit", maintain_order=True)
 
 
@@ -98,12 +102,12 @@ def spectra(changes: Sequence[ParameterChange]) -> list[Tensor]:
         else:
             key = ("dense", tuple(change.change.shape))
         groups.setdefault(key, []).append(place)
-    found: list[Tensor] = [torch.empty(0)] * len(changes)
+    spectrum_of: list[Tensor] = [torch.empty(0)] * len(changes)
     for places in groups.values():
-        some = [changes[place] for place in places]
-        for place, values in zip(places, _spectra(some), strict=True):
-            found[place] = values
-    return found
+        group = [changes[place] for place in places]
+        for place, values in zip(places, _spectra(group), strict=True):
+            spectrum_of[place] = values
+    return spectrum_of
 
 
 def _spectra(changes: Sequence[ParameterChange]) -> Tensor:
@@ -136,10 +140,10 @@ def _row(
     edit: int | None,
     name: str,
     norm: float | None,
-    own: float,
+    parameter_norm: float,
     rank: int | None,
     effective: float | None,
 ) -> dict[str, Any]:
-    relative = norm / own if norm is not None and own > 0 else None
+    relative = norm / parameter_norm if norm is not None and parameter_norm > 0 else None
     return {"edit": edit, "parameter": name, "norm": norm, "relative_norm": relative,
             "rank": rank, "effective_rank": effective}  # fmt: skip

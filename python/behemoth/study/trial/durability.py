@@ -43,8 +43,8 @@ def as_batch(plan: EditPlan) -> EditPlan:
     Independent edits have mixtures of their own, in which other edits' facts may stand.
     """
     edited = plan.edits["fact"].implode()
-    kept = plan.training.filter((pl.col("role") == "edit") | ~pl.col("fact").is_in(edited))
-    return EditPlan(plan.request, plan.spec_hash, plan.edits, kept, plan.probes)
+    training = plan.training.filter((pl.col("role") == "edit") | ~pl.col("fact").is_in(edited))
+    return EditPlan(plan.request, plan.spec_hash, plan.edits, training, plan.probes)
 
 
 def log_steps(steps: int) -> list[int]:
@@ -136,14 +136,14 @@ def train_on(
             group["lr"] = rate * config.learning_rate * min(1.0, step / _WARMUP)
         model.train()
         with machine.settings():
-            some = [next(batches) for _ in range(config.accumulate)]
+            parts = [next(batches) for _ in range(config.accumulate)]
             count = sum(
                 batch["labels"][:, 1:].numel()
                 if batch["labels"] is batch["input_ids"]
                 else int((batch["labels"][:, 1:] != IGNORED).sum())
-                for batch in some
+                for batch in parts
             )
-            for batch in some:
+            for batch in parts:
                 moved = {name: tensor.to(model.device) for name, tensor in batch.items()}
                 if batch["labels"] is batch["input_ids"]:
                     moved["labels"] = moved["input_ids"]
@@ -199,8 +199,8 @@ class _Asked:
 
     def _margin(self, logits_nv: Tensor, rows: slice) -> Tensor:
         old = self.old[rows].to(logits_nv.device)[:, None]
-        said = logits_nv.gather(1, old)[:, 0]
+        old_logits = logits_nv.gather(1, old)[:, 0]
         if self.forgets:
-            return logits_nv.scatter(1, old, -torch.inf).amax(1) - said
+            return logits_nv.scatter(1, old, -torch.inf).amax(1) - old_logits
         new = self.new[rows].to(logits_nv.device)[:, None]
-        return logits_nv.gather(1, new)[:, 0] - said
+        return logits_nv.gather(1, new)[:, 0] - old_logits

@@ -88,8 +88,8 @@ class Laboratory:
         """
         place = self.directory.model(unit.id)
         with self.directory.holding(place):
-            made = _done(self.directory.model_record, unit.id)
-            return self._train(unit, place, step) if made is None else made
+            existing = _done(self.directory.model_record, unit.id)
+            return self._train(unit, place, step) if existing is None else existing
 
     def _train(self, unit: ModelUnit, place: Path, step: Advance) -> ModelRecord:
         clock = Clock()
@@ -155,8 +155,8 @@ class Laboratory:
             When there are not enough facts for the plan.
         """
         with self.directory.holding(self.directory.trial(unit.id)):
-            made = _done(self.directory.trial_record, unit.id)
-            return self._carry_out(unit, step) if made is None else made
+            existing = _done(self.directory.trial_record, unit.id)
+            return self._carry_out(unit, step) if existing is None else existing
 
     def _carry_out(self, unit: TrialUnit, step: Advance) -> TrialRecord:
         clock = Clock()
@@ -179,28 +179,28 @@ class Laboratory:
         place = self.directory.fresh(unit.id)
         with clock("load"):
             twin = None if unit.twin is None else self._twin_bench(unit.twin, planned, run)
-        work = Trial(run, model, method, planned, context, unit, clock, step, twin)
-        kept = place / "deltas" if unit.measure.deltas else None
-        frames = work.frames(kept)
+        trial = Trial(run, model, method, planned, context, unit, clock, step, twin)
+        deltas = place / "deltas" if unit.measure.deltas else None
+        frames = trial.frames(deltas)
         reason = None
         if unit.measure.durability:
             with clock("durability"):
-                table, reason = work.durability()
-                named = pl.lit(unit.id).alias("trial")
-                frames["retention"] = table.select(named, pl.all())
+                table, reason = trial.durability()
+                trial_column = pl.lit(unit.id).alias("trial")
+                frames["retention"] = table.select(trial_column, pl.all())
         kind = (run.config.model, run.record.parameters, str(model.device), repr(method),
                 planned.batch, *planned.shape)  # fmt: skip
-        cost = self._costs.of(kind, work.cost)
+        cost = self._costs.of(kind, trial.cost)
         with clock("write"):
             for name, frame in frames.items():
                 with replacing(place / f"{name}.parquet") as temporary:
                     frame.write_parquet(temporary)
         failures = frames["edits"]["failure"].drop_nulls()
-        every = len(failures) == len(planned.plan)
+        all_failed = len(failures) == len(planned.plan)
         record = TrialRecord(
             **vars(unit.row()),
-            status="failed" if every else "done",
-            reason=f"every edit broke down: {failures[0]}" if every else reason,
+            status="failed" if all_failed else "done",
+            reason=f"every edit broke down: {failures[0]}" if all_failed else reason,
             edits=len(planned.plan),
             failed_edits=len(failures),
             device=device_name(model.device),
@@ -265,19 +265,19 @@ def _compile(unit: PlanUnit, corpus: Corpus) -> EditPlan:
     """Compile a plan; that of a twin has the edits that were chosen in the first world."""
     if unit.chosen_in is None:
         return compile_plan(corpus, unit.request)
-    first = unit.chosen_in.make()
-    chosen = choose_edits(first, Structure(first.world), unit.request, None)
-    new = pl.Series("object", chosen.new_object, dtype=pl.Int64)
-    table = pl.DataFrame({"fact": chosen.facts.fact, "object": new}).with_columns(
+    first_corpus = unit.chosen_in.make()
+    edits = choose_edits(first_corpus, Structure(first_corpus.world), unit.request, None)
+    new = pl.Series("object", edits.new_object, dtype=pl.Int64)
+    table = pl.DataFrame({"fact": edits.facts.fact, "object": new}).with_columns(
         pl.when(pl.col("object") >= 0).then(pl.col("object")).alias("object")
     )
     if unit.moved:
-        facts = chosen.facts.fact
-        table = table.filter(first.exposures(facts) != corpus.exposures(facts))
-    said = replace(
+        facts = edits.facts.fact
+        table = table.filter(first_corpus.exposures(facts) != corpus.exposures(facts))
+    request = replace(
         unit.request, edits=None, exposures=None, most_frequent=None, least_frequent=None
     )
-    return compile_plan(corpus, said, table=table)
+    return compile_plan(corpus, request, table=table)
 
 
 def _recall(model: GPTNeoXForCausalLM, corpus: Corpus) -> pl.DataFrame:

@@ -75,8 +75,10 @@ def _recency(facts: Any, corpus: Corpus) -> list[float | None]:
     exposures = corpus.exposures(facts)
     ends = np.cumsum(exposures, dtype=np.uint64) // np.uint64(_LEDGER_ROWS)
     for part in np.unique(ends):
-        some = corpus.ledger(facts[ends == part]).group_by("fact").agg(pl.col("document").max())
-        last.update(some.iter_rows())
+        part_last = (
+            corpus.ledger(facts[ends == part]).group_by("fact").agg(pl.col("document").max())
+        )
+        last.update(part_last.iter_rows())
     documents = corpus.num_documents
     return [
         None if fact not in last else (documents - 1 - last[fact]) / documents
@@ -109,24 +111,24 @@ def dose_of(
         trace has not.
     """
     rival = "log_probability_other" if forgets else "log_probability_new"
-    found = first_dose(trace, rival) if doses else None
-    away = None
+    dose = first_dose(trace, rival) if doses else None
+    held_out_dose = None
     if doses:
-        away = first_dose(trace, f"{rival}_held_out", old="log_probability_old_held_out")
-    at: Mapping[str, Any] = {}
-    if found is not None and found.reached:
-        at = next(row for row in trace if row.get("step") == found.dose)
+        held_out_dose = first_dose(trace, f"{rival}_held_out", old="log_probability_old_held_out")
+    flip: Mapping[str, Any] = {}
+    if dose is not None and dose.reached:
+        flip = next(row for row in trace if row.get("step") == dose.dose)
     return {
         "dose_kind": "forget" if forgets else "flip",
-        "dose": None if found is None else found.dose,
-        "dose_low": None if found is None else found.low,
-        "reached": None if found is None else found.reached,
-        "limit": None if found is None else found.limit,
-        "dose_held_out": None if away is None else away.dose,
-        "dose_held_out_low": None if away is None else away.low,
-        "reached_held_out": None if away is None else away.reached,
-        "norm_at_flip": at.get("norm"),
-        "kl_at_flip": at.get("kl"),
+        "dose": None if dose is None else dose.dose,
+        "dose_low": None if dose is None else dose.low,
+        "reached": None if dose is None else dose.reached,
+        "limit": None if dose is None else dose.limit,
+        "dose_held_out": None if held_out_dose is None else held_out_dose.dose,
+        "dose_held_out_low": None if held_out_dose is None else held_out_dose.low,
+        "reached_held_out": None if held_out_dose is None else held_out_dose.reached,
+        "norm_at_flip": flip.get("norm"),
+        "kl_at_flip": flip.get("kl"),
     }
 
 
@@ -216,14 +218,14 @@ def edit_frame(
         "new": pl.Float64,
         "other": pl.Float64,
     }
-    made = pl.DataFrame(rows, schema=schema)
+    outcomes = pl.DataFrame(rows, schema=schema)
     shape = _shape_of(shapes)
     if single:
-        frame = about.join(made, on="edit", maintain_order="left").join(
+        frame = about.join(outcomes, on="edit", maintain_order="left").join(
             shape, on="edit", how="left", maintain_order="left"
         )
     else:
-        frame = about.join(made.drop("edit"), how="cross").join(shape.drop("edit"), how="cross")
+        frame = about.join(outcomes.drop("edit"), how="cross").join(shape.drop("edit"), how="cross")
     batch = 1 if single else about.height
     return (
         frame.join(_evaluated(probes, forgets), on="edit", how="left", maintain_order="left")
@@ -240,10 +242,10 @@ def edit_frame(
 
 def _evaluated(probes: pl.DataFrame, forgets: bool) -> pl.DataFrame:
     """What free generation and probabilities say of each edit, over its trained wordings."""
-    own = probes.filter(pl.col("group") == "edited")
+    edited = probes.filter(pl.col("group") == "edited")
     old, new = pl.col("log_probability_old"), pl.col("log_probability_new")
-    before = own.filter(pl.col("stage") == "before")
-    after = own.filter(pl.col("stage") == "after")
+    before = edited.filter(pl.col("stage") == "before")
+    after = edited.filter(pl.col("stage") == "after")
     forgotten = (~pl.col("old_match")).mean()
     return (
         before.group_by("edit")

@@ -97,22 +97,22 @@ class Trial:
     def frames(self, kept: Path | None) -> dict[str, pl.DataFrame]:
         """Make the edits, ask the edited models, and give the frames but that of durability."""
         parts: dict[str, list[pl.DataFrame]] = {}
-        every: dict[int | None, EditDelta] = {}
+        all_deltas: dict[int | None, EditDelta] = {}
         for deltas in self._deltas():
-            found = self._measure(deltas)
-            for name, frame in found.items():
+            measured = self._measure(deltas)
+            for name, frame in measured.items():
                 parts.setdefault(name, []).append(frame)
             if self.unit.measure.suite is not None:
-                every |= deltas
+                all_deltas |= deltas
             if kept is not None:
                 for edit, delta in deltas.items():
                     delta.save(kept / ("batch" if edit is None else f"{edit:05}"))
-        frames = {name: pl.concat(some) for name, some in parts.items()}
-        asked = frames["probes"]
-        named = pl.lit(self.unit.id).alias("trial")
-        frames["probes"] = asked.select(named, *PROBES)
-        if any(delta.failure is None for delta in every.values()):
-            frames["suites"] = self._suite(every, asked)
+        frames = {name: pl.concat(tables) for name, tables in parts.items()}
+        probes = frames["probes"]
+        trial_column = pl.lit(self.unit.id).alias("trial")
+        frames["probes"] = probes.select(trial_column, *PROBES)
+        if any(delta.failure is None for delta in all_deltas.values()):
+            frames["suites"] = self._suite(all_deltas, probes)
         return frames
 
     def durability(self) -> tuple[pl.DataFrame, str | None]:
@@ -132,13 +132,13 @@ class Trial:
         with self.clock("cost"):
             return edit_cost(self.method, self.model, [plan], context)
 
-    def _suite(self, deltas: dict[int | None, EditDelta], asked: pl.DataFrame) -> pl.DataFrame:
+    def _suite(self, deltas: dict[int | None, EditDelta], probes: pl.DataFrame) -> pl.DataFrame:
         """Take the suite; what broke down as a whole has none."""
         assert self.unit.measure.suite is not None
         with self.clock("suite"):
             bench = bench_of(
                 self.run, self.model, self.planned.plan, deltas, self.twin,
-                frame=asked, continued=self.unit.measure.continued,
+                frame=probes, continued=self.unit.measure.continued,
             )  # fmt: skip
             frame = suite_frame(self.unit.measure.suite, bench)
         return frame.select(pl.lit(self.unit.id).alias("trial"), pl.all())
@@ -159,24 +159,24 @@ class Trial:
             self.step(total, total)
             return
         edits = list(self.planned.singles)
-        most = stack_size(self.method, self.model)
+        stack_count = stack_size(self.method, self.model)
         done = 0
         while done < total:
-            some = edits[done : done + most]
+            keys = edits[done : done + stack_count]
             try:
                 with self.clock("edit"):
-                    made = self.method.apply(
-                        self.model, [self.planned.singles[edit] for edit in some], self.context
+                    deltas = self.method.apply(
+                        self.model, [self.planned.singles[edit] for edit in keys], self.context
                     )
             except torch.OutOfMemoryError:
-                if most == 1:
+                if stack_count == 1:
                     raise
-                most //= 2
+                stack_count //= 2
                 gc.collect()
                 torch.cuda.empty_cache()
                 continue
-            yield dict(zip(some, made, strict=True))
-            done += len(some)
+            yield dict(zip(keys, deltas, strict=True))
+            done += len(keys)
             self.step(done, total)
 
     def _measure(self, deltas: dict[int | None, EditDelta]) -> dict[str, pl.DataFrame]:
@@ -195,11 +195,11 @@ class Trial:
         edits = edit_frame(self.planned.about, deltas, probes, table, self.method.info).select(
             list(EDITS)
         )
-        named = pl.lit(self.unit.id).alias("trial")
-        found = {
+        trial_column = pl.lit(self.unit.id).alias("trial")
+        tables = {
             "edits": edits,
             "geometry": table,
             "traces": trace_frame(deltas).select(list(TRACES)),
         }
-        own = {name: frame.select(named, pl.all()) for name, frame in found.items()}
-        return {**own, "probes": probes}
+        frames = {name: frame.select(trial_column, pl.all()) for name, frame in tables.items()}
+        return {**frames, "probes": probes}

@@ -150,12 +150,18 @@ def study(
     >>> results.edits.select("edit").collect().height
     2
     """
-    made = source if isinstance(source, Study) else read_study(source, size)
-    made = made if methods is None else made.with_methods(methods)
-    done = run_study(
-        made, out, engine=engine, workers=workers, threads=threads, part=part, progress=progress
+    definition = source if isinstance(source, Study) else read_study(source, size)
+    definition = definition if methods is None else definition.with_methods(methods)
+    result = run_study(
+        definition,
+        out,
+        engine=engine,
+        workers=workers,
+        threads=threads,
+        part=part,
+        progress=progress,
     )
-    return Results.open(done.out)
+    return Results.open(result.out)
 
 
 def run_study(
@@ -209,16 +215,16 @@ def run_study(
     again. After Ctrl-C (KeyboardInterrupt) the workers are stopped.
     """
     with renamed(source="study"):
-        made = study if isinstance(study, Study) else read_study(study)
+        definition = study if isinstance(study, Study) else read_study(study)
     _check(engine, workers, threads)
     if not (part[1] >= 1 and 0 <= part[0] < part[1]):
         raise ArgumentError("part", part, "(i, n) with i from 0 up to n - 1")
     if is_url(out):
-        return _run_in_store(made, str(out), engine, workers, threads, part, progress)
+        return _run_in_store(definition, str(out), engine, workers, threads, part, progress)
     directory = StudyDirectory(path_of("out", out))
-    directory.check(made.name)
-    threads, made = _threads(directory, threads), _in_its_version(directory, made)
-    expansion = made.expand(threads)
+    directory.check(definition.name)
+    threads, definition = _threads(directory, threads), _in_its_version(directory, definition)
+    expansion = definition.expand(threads)
     directory.path.mkdir(parents=True, exist_ok=True)
     # Parts share a directory; what two of them come to is done by one, and the other waits.
     with lock(directory.path / ".lock", shared=part[1] > 1, wait=False) as ours:
@@ -227,7 +233,9 @@ def run_study(
                 f"another process is running the study in {fspath(out)}: "
                 f"{holder(directory.path / '.lock')}"
             )
-        directory.begin(made.text, _about(made, expansion, threads, _foreign(directory, expansion)))
+        directory.begin(
+            definition.text, _about(definition, expansion, threads, _foreign(directory, expansion))
+        )
         began = time.perf_counter()
         work = Work(directory, expansion.part(*part), progress)
         if work.models or work.trials:
@@ -239,7 +247,7 @@ def run_study(
         results = Results.open(directory.path)
         return StudyResult(
             out=fspath(out),
-            name=made.name,
+            name=definition.name,
             models=len(expansion.models),
             trials=len(expansion.trials),
             done=len(results.done),
@@ -253,7 +261,7 @@ def run_study(
 
 
 def _run_in_store(
-    made: Study,
+    study: Study,
     url: str,
     engine: Literal["local", "ray"],
     workers: int | None,
@@ -270,9 +278,9 @@ def _run_in_store(
             "no part with a store, which has no locks; merge_studies puts directories together"
         )
         raise ArgumentError("part", part, allowed)
-    with study_in_store("out", url, made.name, progress=progress) as stage:
-        done = run_study(made, stage, workers=workers, threads=threads, progress=progress)
-    return replace(done, out=url)
+    with study_in_store("out", url, study.name, progress=progress) as stage:
+        result = run_study(study, stage, workers=workers, threads=threads, progress=progress)
+    return replace(result, out=url)
 
 
 def estimate(
@@ -309,7 +317,7 @@ def estimate(
     labels: dict[str, int] = {}
     for trial in expansion.trials:
         labels[trial.choice.label] = labels.get(trial.choice.label, 0) + 1
-    made = [(costs.corpus(unit), unit.config.size) for unit in expansion.models.values()]
+    worlds = [(costs.corpus(unit), unit.config.size) for unit in expansion.models.values()]
     count = workers or devices or max(1, cores() // threads)
     return Estimate(
         name=study.name,
@@ -325,9 +333,9 @@ def estimate(
         seconds=sum(cost.seconds for cost in [*models, *trials]) / count + START * bool(units),
         workers=count,
         labels=labels,
-        facts=sorted({corpus.world.num_facts for corpus, _ in made}),
-        loads=sorted({round(load_of(corpus, size), 4) for corpus, size in made}),
-        facts_per_object=sorted({round(facts_per_object(corpus.world), 2) for corpus, _ in made}),
+        facts=sorted({corpus.world.num_facts for corpus, _ in worlds}),
+        loads=sorted({round(load_of(corpus, size), 4) for corpus, size in worlds}),
+        facts_per_object=sorted({round(facts_per_object(corpus.world), 2) for corpus, _ in worlds}),
     )
 
 
@@ -382,11 +390,11 @@ def _foreign(directory: StudyDirectory, expansion: Expansion) -> list[TrialRow]:
     """Trials of other tools that a study has, of models and plans that it still comes to."""
     if not (directory.path / "study.json").is_file():
         return []
-    own = {(trial.model, trial.plan.id) for trial in expansion.trials}
+    pairs = {(trial.model, trial.plan.id) for trial in expansion.trials}
     return [
         row
         for row in directory.read().trials
-        if row.family == FOREIGN and (row.model, row.plan) in own
+        if row.family == FOREIGN and (row.model, row.plan) in pairs
     ]
 
 
