@@ -78,7 +78,7 @@ def test_a_page_says_how_each_condition_came_out():
     assert "The rate (`rate=0.1`): **reproduced**." in text
     assert "The batch (`batch_size=1`): not tested." in text
     assert "The size: not tested." in text
-    assert "Before these models were run: two models were run." in text
+    assert "Pilot: two models were run." in text
 
 
 def test_what_is_no_run_is_refused(tmp_path):

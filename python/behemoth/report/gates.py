@@ -139,7 +139,7 @@ def page(record: Mapping[str, Any], picture: Picture, pilot: str) -> str:
         "",
         *_table(record["conditions"]),
         "",
-        f"Before these models were run: {pilot}.",
+        f"Pilot: {pilot}.",
         "",
         *_reasons(record.get("reasons", ())),
         "## Command",
