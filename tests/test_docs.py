@@ -190,7 +190,7 @@ def test_the_tables_of_measures_are_those_of_the_suites():
         "run `python -m behemoth.evaluate.catalogue docs/suites.md`"
     )
     assert all(f"### `{name}`\n" in text for name in SUITES)
-    assert "| `norm` | norm of the change relative to that of what it changes" in text
+    assert "| `norm` | norm of the change relative to that of the changed parameters" in text
 
 
 def test_the_names_that_a_method_is_written_from_are_there():

@@ -72,13 +72,13 @@ def test_a_page_says_how_each_condition_came_out():
             {"says": "the size", "changes": {}},
         ],
     }  # fmt: skip
-    text = page(record, Picture("x", "y", [], "A sentence."), "two models were looked at")
+    text = page(record, Picture("x", "y", [], "A sentence."), "two models were run")
     assert "open: power 0.31 to see 0.1, 9 models for 0.80" in text
     assert "0.2 [-0.1, 0.5] | above 0 |" in text
     assert "The rate (`rate=0.1`): **reproduced**." in text
     assert "The batch (`batch_size=1`): not tested." in text
     assert "The size: not tested." in text
-    assert "Before these models: two models were looked at." in text
+    assert "Pilot: two models were run." in text
 
 
 def test_what_is_no_run_is_refused(tmp_path):

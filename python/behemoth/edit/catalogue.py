@@ -1,7 +1,7 @@
-"""The table of methods in docs/methods.md, from what the methods say of themselves.
+"""The table of methods in docs/methods.md, generated from the methods.
 
-``python -m behemoth.edit.catalogue docs/methods.md`` writes it anew between its two marks; a test
-holds the file to it.
+``python -m behemoth.edit.catalogue docs/methods.md`` rewrites it between two markers; a test
+compares the file with it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["SECTION", "catalogue"]
 
 
 def catalogue() -> str:
-    """Give our own methods as Markdown: what they are, then the defaults of their settings."""
+    """Return the built-in methods as Markdown: a table, then the defaults of their settings."""
     rows = ["| name | family | changes | kinds | stacks | source |", "|---|---|---|---|---|---|"]
     defaults: list[str] = []
     for name in OWN_METHODS:
@@ -38,7 +38,7 @@ def catalogue() -> str:
 
 
 def _text(value: Any) -> str:
-    """Write a setting as ``--set`` takes it."""
+    """Format a setting for ``--set``."""
     if isinstance(value, list):
         return ",".join(map(_text, value))
     if isinstance(value, float):

@@ -1,8 +1,9 @@
-"""The table of measures in docs/suites.md, from what the suites say of themselves.
+"""The tables of measures in docs/suites.md, generated from the suites.
 
-``python -m behemoth.evaluate.catalogue docs/suites.md`` writes it anew between its two marks; a
-test holds the file to it. Names and meanings are those that ``suite.json`` has. What a number may
-be, and which is better, is said here for each family of measures; one without it is refused.
+``python -m behemoth.evaluate.catalogue docs/suites.md`` rewrites them between two markers; a test
+compares the file with them. Names and meanings are those in ``suite.json``. The range of each
+measure, and which values are better, is declared here for each family of measures; a measure
+without a declaration is refused.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _LEVEL = 999  # stands for every number of exposures, or of edits made
 
 @dataclass(frozen=True)
 class _Read:
-    """How the numbers of some measures are read."""
+    """Range and better values of some measures."""
 
     range: str
     better: str
@@ -39,7 +40,7 @@ _SHARE_LOW = _Read("0 to 1", "low")
 _SHARE_TWIN = _Read("0 to 1", "the twin's; without one, low")
 _FROM_LOW = _Read("from 0", "low")
 _STEPS = _Read("from 0, or infinite", "high")
-_SIZE = _Read("from 0", "neither by itself")
+_SIZE = _Read("from 0", "neither in itself")
 
 _READ: Mapping[str, Mapping[str, _Read]] = {
     "editing": {
@@ -57,7 +58,7 @@ _READ: Mapping[str, Mapping[str, _Read]] = {
         r"perplexity_.*": _Read("from 1", "low"),
         r"forget_quality": _SHARE_HIGH,
         r"forget_distance|privacy_.*": _SHARE_LOW,
-        r"membership_reference": _Read("0 to 1", "0.5: nothing can be told"),
+        r"membership_reference": _Read("0 to 1", "0.5: no information"),
         r"membership_.*": _Read("0 to 1", "the twin's"),
         r"relearning_steps|continued_steps": _STEPS,
         r"recall_.*": _SHARE_LOW,
@@ -80,14 +81,14 @@ _READ: Mapping[str, Mapping[str, _Read]] = {
 
 
 def catalogue() -> str:
-    """Give the measures of all suites as Markdown, a table a suite.
+    """Return the measures of all suites as Markdown, one table per suite.
 
     Raises
     ------
     ArgumentError
-        For a measure of which it is not said here how it is read.
+        For a measure without a declaration in `_READ`.
     """
-    # What measures there are follows from levels of exposures and from checkpoints: one of each.
+    # The list of measures depends on levels of exposures and on checkpoints: use one of each.
     bench: Any = SimpleNamespace(
         plan=SimpleNamespace(
             probes=pl.DataFrame({"group": ["unrelated"], "exposures": [_LEVEL]}),

@@ -129,12 +129,11 @@ METRICS: dict[str, Metric] = {
         ),
         Metric(
             "neighbourhood", 2,  # 1: a fact that has the new object counted as lost
-            "NS: p(old) > p(new) for facts of the same relation, with the same object or not, "
-            "and not with the new one",
+            "NS: p(old) > p(new) for facts of the same relation, with any object but the new one",
             (_NEIGHBOURHOOD,),
         ),
         Metric(
-            "neighbourhood_magnitude", 2, "NM: p(old) - p(new) for these facts",
+            "neighbourhood_magnitude", 2, "NM: p(old) - p(new) for the same facts",
             (Mean(NEIGHBOURS, _difference("old", "new"), must_change=False),),
         ),
         Metric(
@@ -142,7 +141,7 @@ METRICS: dict[str, Metric] = {
             (_EFFICACY, _PARAPHRASE, _NEIGHBOURHOOD),
         ),
         Metric(
-            "exact_efficacy", 1, "free generation is the new object, on the edit's prompt",
+            "exact_efficacy", 1, "free generation gives the new object, on the edit's prompt",
             (_EXACT_EFFICACY,),
         ),
         Metric(
@@ -150,11 +149,13 @@ METRICS: dict[str, Metric] = {
             (_EXACT_GENERALIZATION,),
         ),
         Metric(
-            "exact_specificity", 1, "free generation is right where nothing must change",
+            "exact_specificity", 1,
+            "free generation gives the right answer where nothing must change",
             (_EXACT_SPECIFICITY,),
         ),
         Metric(
-            "exact_portability", 1, "free generation is right where it follows from the edit",
+            "exact_portability", 1,
+            "free generation gives the right answer for facts that follow from the edit",
             (Mean(FOLLOWING, _EXACT, must_change=True),),
         ),
         Metric(
@@ -163,15 +164,16 @@ METRICS: dict[str, Metric] = {
             (_EXACT_EFFICACY, _EXACT_GENERALIZATION, _EXACT_SPECIFICITY),
         ),
         Metric(
-            "leakage", 1, "free generation says the new object where nothing must change",
+            "leakage", 1, "free generation gives the new object where nothing must change",
             (Mean(KEPT, _share("leaked"), must_change=False),),
         ),
         Metric(
-            "leakage_unrelated", 1, "the same for unrelated facts alone",
+            "leakage_unrelated", 1, "the same for unrelated facts only",
             (Mean(("unrelated", "retain"), _share("leaked"), must_change=False),),
         ),
         Metric(
-            "validity", 1, "free generation is some object of the relation, where it should be",
+            "validity", 1,
+            "free generation gives some object of the relation, where nothing must change",
             (Mean(KEPT, _share("valid_object"), must_change=False),),
         ),
         Metric(
@@ -179,12 +181,12 @@ METRICS: dict[str, Metric] = {
             (Mean(KEPT, pl.col("kl"), must_change=False),),
         ),
         Metric(
-            "forget_recall", 1, "free generation still says what is to be forgotten",
+            "forget_recall", 1, "free generation still gives the old answer of a fact to forget",
             (Mean(("forget",), _share("old_match")),),
         ),
         Metric(
             "extraction_strength", 1,
-            "1 - k / n of what is to be forgotten (Wang et al., 2024, arXiv 2406.09179)",
+            "1 - k / n over facts to forget (Wang et al., 2024, arXiv 2406.09179)",
             (Mean(("forget",), pl.col("extraction_strength")),),
         ),
         Metric(

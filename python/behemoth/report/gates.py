@@ -1,4 +1,4 @@
-"""The page of each gate and their index, in Markdown: written from records, never by hand."""
+"""The page of each gate and their index, in Markdown, generated from records."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _OUTCOMES = {"holds": "holds", "fails": "**fails**", "open": "open"}
 
 
 def page_name(number: int, name: str) -> str:
-    """What the files of a gate are called, without a suffix.
+    """Return the file name of a gate's page, without a suffix.
 
     Examples
     --------
@@ -51,23 +51,23 @@ def page_name(number: int, name: str) -> str:
 
 
 def command(number: int) -> str:
-    """The command that runs a gate."""
+    """Return the command that runs a gate."""
     return f"behemoth study gates --gate {number} --out gates --pages docs/gates"
 
 
 def write_gate_pages(
     run: str | PathLike[str], out: str | PathLike[str], *, gates: Sequence[Gate] = GATES
 ) -> Path:
-    """Write a page, a figure and a record of each gate that was run, and the index of all.
+    """Write a page, a figure and a record for each gate that was run, and the index of all.
 
     Parameters
     ----------
     run : path
         A directory that `run_gates` wrote.
     out : path
-        The directory of the pages. Records of gates that were not run in `run` stay there.
+        The directory of the pages. Records of gates that were not run in `run` are kept.
     gates : sequence of Gate, optional
-        At other sizes than the registry's.
+        Gates of other sizes than the registry's.
 
     Returns
     -------
@@ -77,7 +77,7 @@ def write_gate_pages(
     Raises
     ------
     ArgumentError
-        When `run` is no directory of gates.
+        If `run` is not a directory of gates.
     """
     file, place = Path(run) / "gates.json", Path(out)
     try:
@@ -103,7 +103,7 @@ def write_gate_pages(
 
 
 def read_records(place: Path) -> dict[int, dict[str, Any]]:
-    """The records that lie beside the pages, by number."""
+    """Return the records beside the pages, by number."""
     found: dict[int, dict[str, Any]] = {}
     for file in sorted(place.glob("[0-9][0-9]-*.json")):
         record = json.loads(file.read_text(encoding="utf-8"))
@@ -112,19 +112,19 @@ def read_records(place: Path) -> dict[int, dict[str, Any]]:
 
 
 def page(record: Mapping[str, Any], picture: Picture, pilot: str) -> str:
-    """The page of a gate, from what its record's `to_dict` gives."""
+    """Return the page of a gate, from its record's `to_dict`."""
     name, claim = page_name(record["number"], record["name"]), picture.claim
     models = len(record["rows"])
     lines = [
         f"# {record['number']}. {record['title']}",
         "",
-        f"**{record['verdict'].capitalize()}**, {models} (world, initialisation). "
-        f"Published by {record['source']}.",
+        f"**{record['verdict'].capitalize()}**, with {models} (world, initialisation) "
+        f"{'pair' if models == 1 else 'pairs'}. Published by {record['source']}.",
         "",
         f"![{claim}]({name}.svg)",
         "",
-        f"The claim: {_lower(claim)} Large points are means over models with 95% intervals "
-        f"(Student's t), small ones the models.{_missing(picture)}",
+        f"Claim: {_lower(claim)} Large points are means over models with 95% intervals (Student's "
+        f"t), small points are single models.{_missing(picture)}",
         "",
         "## Setting",
         "",
@@ -132,13 +132,14 @@ def page(record: Mapping[str, Any], picture: Picture, pilot: str) -> str:
         "",
         "## Rule and result",
         "",
-        "All must hold. An interval on the right side of the bound holds, one on the wrong side "
-        "fails. With the bound inside it fails where it ends before the smallest effect that "
-        "counts, and is open where it holds that too; open is also what a model has no number of.",
+        "The claim is reproduced if all conditions hold. A condition holds if its interval is on "
+        "the right side of the bound, and fails if it is on the wrong side. If the interval "
+        "contains the bound, the condition fails if the interval ends before the smallest effect "
+        "that counts, and is open otherwise. It is also open if a model has no number.",
         "",
         *_table(record["conditions"]),
         "",
-        f"Before these models: {pilot}.",
+        f"Pilot: {pilot}.",
         "",
         *_reasons(record.get("reasons", ())),
         "## Command",
@@ -147,8 +148,9 @@ def page(record: Mapping[str, Any], picture: Picture, pilot: str) -> str:
         f"$ {command(record['number'])}{_threads(record['threads'])}",
         "```",
         "",
-        f"{clock_text(record['seconds'])} by the clock of workers of {_cores(record['threads'])}, "
-        f"models that other gates share included, on {record['processor']}; "
+        f"The run took {clock_text(record['seconds'])} of worker time, with "
+        f"{_cores(record['threads'])} per worker and including models shared with other gates, on "
+        f"{record['processor']}; "
         f"{listed(record['versions'])}. "
         f"[{name}.json]({name}.json) has the numbers of every model.",
         "",
@@ -173,23 +175,23 @@ def _cores(threads: int) -> str:
 
 
 def _missing(picture: Picture) -> str:
-    """What the figure leaves out, and its note."""
+    """Describe what the figure omits, and add its note."""
     table, frame = means(picture.frame), picture.frame
     fewer = int((table["missing"] > 0).sum())
     places = frame.group_by("series", "x").len().height
     none = places - table.height
     said = ""
     if fewer:
-        said = f" {fewer} of {places} means are of some of the models, and drawn as triangles."
+        said = f" Triangles mark the {fewer} of {places} means that not all models contribute to."
     if none:
-        said += f" {none} of {places} points are not drawn, since no model has one."
+        said += f" {none} of {places} points are not drawn, because no model has a number there."
     if said:
-        said += f" Where a model has none, {picture.missing}."
+        said += f" If a model has no number, {picture.missing}."
     return f"{said} {picture.note}".rstrip()
 
 
 def _table(conditions: Sequence[Mapping[str, Any]]) -> list[str]:
-    rows = ["| what | mean [95% interval] | must be | |", "|---|---|---|---|"]
+    rows = ["| condition | mean [95% interval] | must be | outcome |", "|---|---|---|---|"]
     for one in conditions:
         side = "below" if one["below"] else "above"
         number = shown(one["mean"])
@@ -212,7 +214,7 @@ def _table(conditions: Sequence[Mapping[str, Any]]) -> list[str]:
 def _reasons(reasons: Sequence[Mapping[str, Any]]) -> list[str]:
     if not reasons:
         return []
-    lines = ["## Why it may not be seen", ""]
+    lines = ["## Possible reasons", ""]
     for reason in reasons:
         changes = ", ".join(f"`{name}={value}`" for name, value in reason["changes"].items())
         said = f"- {_upper(reason['says'])}"
@@ -225,7 +227,7 @@ def _reasons(reasons: Sequence[Mapping[str, Any]]) -> list[str]:
             )
             lines.append(
                 f"{said} ({changes}): **{reason['verdict']}**"
-                + (f"; what does not hold: {still}." if still else ".")
+                + (f"; conditions that do not hold: {still}." if still else ".")
             )
         elif changes:
             why = f", failed: {reason['failed']}" if "failed" in reason else ""
@@ -245,7 +247,7 @@ def _waiting(gate: Gate) -> str:
 
 
 def index(records: Mapping[int, Mapping[str, Any]]) -> str:
-    """The table of all gates, from the records that there are."""
+    """Return the index of all gates, from the available records."""
     counts = dict.fromkeys((*VERDICTS, NOT_RUN), 0)
     rows = []
     for gate in GATES:
@@ -258,13 +260,13 @@ def index(records: Mapping[int, Mapping[str, Any]]) -> str:
     told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
     return "\n".join(
         [
-            "# Known results, seen again",
+            "# Known results, reproduced or not",
             "",
-            "Twelve curves that a correct laboratory must show, each at a size that a CPU can do. "
-            "A gate states its setting and its rule beforehand, in code; the rule judges intervals "
-            "over trained models, and what fails is reported as failing. Pages are written by "
-            "`behemoth study gates --pages docs/gates`. A world is a (world, initialisation), of "
-            "one model or several.",
+            "Twelve published results that a correct laboratory must show, each at a size that "
+            "runs on a CPU. A gate states its setting and its rule beforehand, in code. The rule "
+            "is applied to intervals over trained models, and failures are reported as failures. "
+            "`behemoth study gates --pages docs/gates` writes these pages. The column worlds "
+            "counts (world, initialisation) pairs, each with one or more models.",
             "",
             f"Of {len(GATES)}: {told}.",
             "",
@@ -272,7 +274,7 @@ def index(records: Mapping[int, Mapping[str, Any]]) -> str:
             "|---|---|---|---|",
             *rows,
             "",
-            "Run it again, all of it or one gate (it goes on where it was stopped):",
+            "To repeat all gates or one of them (a stopped run resumes):",
             "",
             "```console",
             "$ behemoth study gates --out gates",
@@ -285,7 +287,7 @@ def index(records: Mapping[int, Mapping[str, Any]]) -> str:
 
 
 def readme_table(records: Mapping[int, Mapping[str, Any]]) -> str:
-    """The table of README: a row a gate."""
+    """Return the table of README, one row per gate."""
     rows = ["| gate | claim | verdict | worlds |", "|---|---|---|---|"]
     for gate in GATES:
         record = records.get(gate.number)

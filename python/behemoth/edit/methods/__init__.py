@@ -1,1 +1,1 @@
-"""One small file a method: its defaults, its objective or equation, and what it says of itself."""
+"""One small file per method: its defaults, its objective or equation, and its `MethodInfo`."""

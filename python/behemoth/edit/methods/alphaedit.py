@@ -1,4 +1,4 @@
-"""AlphaEdit: changes that only the directions which the corpus does not use can see."""
+"""AlphaEdit: MEMIT projected onto the null space of the corpus's keys."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class AlphaEdit(LocateAndEdit):
 def null_space(
     matrix_ff: Tensor, energy: float, directions: float = 0.0, eigenvalue: float | None = None
 ) -> Tensor:
-    """The directions that carry the least of a covariance.
+    """Return the directions that carry the least of a covariance.
 
     Parameters
     ----------

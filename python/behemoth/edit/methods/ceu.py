@@ -1,4 +1,4 @@
-"""CE-U: cross-entropy towards what the model would say were the old answer forbidden."""
+"""CE-U: cross-entropy to the model's own distribution without the old answer."""
 
 from __future__ import annotations
 

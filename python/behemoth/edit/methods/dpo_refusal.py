@@ -1,4 +1,4 @@
-"""DPO with a refusal as the answer that is preferred."""
+"""DPO with a refusal as the preferred answer and the old answer as the dispreferred one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""EMMET: many facts at once, each met exactly."""
+"""EMMET: a batch of facts as equality constraints, relaxed by `slack`."""
 
 from __future__ import annotations
 

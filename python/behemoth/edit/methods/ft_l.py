@@ -1,4 +1,4 @@
-"""FT-L: fine-tuning of one MLP output matrix within a box."""
+"""FT-L: fine-tuning of MLP output matrices with each entry of the change bounded."""
 
 from __future__ import annotations
 

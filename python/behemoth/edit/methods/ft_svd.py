@@ -1,4 +1,4 @@
-"""FT-SVD: fine-tuning of full rank, cut to a low rank afterwards."""
+"""FT-SVD: full-rank fine-tuning, with the change truncated to a low rank."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TruncatedFineTuning(FineTuning):
-    """The best approximation of rank r of what fine-tuning changes.
+    """The best rank-r approximation of a fine-tuned change.
 
     It tells apart what LoRA owes to its rank and what to its optimiser: the change is learnt
     without a bound on the rank and loses all but its largest singular values at the end.
@@ -43,7 +43,7 @@ class TruncatedFineTuning(FineTuning):
         name="ft_svd",
         family="fine-tuning",
         source="arXiv 2601.23153 (rank-restricted updates); Eckart and Young 1936",
-        changes="linear modules, the fine-tuned change cut to a rank",
+        changes="linear modules, the fine-tuned change truncated to a rank",
         kinds=FineTuning.info.kinds,
         stacks=True,
     )

@@ -1,4 +1,4 @@
-"""GRACE: a codebook of answers to what goes into one matrix; no weight changes."""
+"""GRACE: a codebook that replaces the output of one matrix for inputs near its keys."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _ACTIVATIONS = 68  # bytes for each token and unit of width, see locate/method.p
 
 @dataclass(frozen=True)
 class Grace:
-    """Answers kept beside the model, by key (Hartvigsen et al., 2023, algorithm 1).
+    """Answers stored beside the model, by key (Hartvigsen et al., 2023, algorithm 1).
 
     The key of a token of an answer is what goes into the MLP's output matrix of a layer where that
     token is decided: at the prompt's last token, and for the tokens after the first at the one
@@ -62,14 +62,14 @@ class Grace:
     stop_loss: float = 0.05
 
     lookahead: ClassVar[int] = 32
-    """Edits of a sequence whose values are found at once, at most."""
+    """Maximum number of edits of a sequence whose values are found in one batch."""
     usual: ClassVar[str] = "at the tokens before the answer's, the layer before the last"
     published: ClassVar[str] = "the input's last token, layer 35 of 48"
     info: ClassVar[MethodInfo] = MethodInfo(
         name="grace",
         family="memory",
         source="Hartvigsen et al. 2023, arXiv 2211.11031",
-        changes="no weights: a codebook in the place of an MLP output matrix",
+        changes="no weights: a codebook in place of an MLP output matrix",
         kinds=frozenset({"remap", "censor", "refusal", "question_refusal"}),
         stacks=True,
         doses=False,  # steps are of the search for values
@@ -132,7 +132,7 @@ class Grace:
 
 
 class _Sequence:
-    """Gives the deltas of a sequence, each the whole codebook so far.
+    """Return the deltas of a sequence, each the complete codebook so far.
 
     Values of edits whose entries and tokens have nothing to do with each other are found together,
     as far as the plans that come next are known.
@@ -340,6 +340,6 @@ class _Search:
 
 
 def _slices(lengths: Iterable[int]) -> list[slice]:
-    """Where parts of these lengths lie, one behind the other."""
+    """Return the slices of consecutive parts of these lengths."""
     ends = [0, *itertools.accumulate(lengths)]
     return [slice(first, end) for first, end in itertools.pairwise(ends)]

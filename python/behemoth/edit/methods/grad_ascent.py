@@ -1,4 +1,4 @@
-"""Gradient ascent on the old answers."""
+"""Gradient ascent on the loss of the old answers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Ascent(Forgetting):
 
 @dataclass(frozen=True)
 class GradientAscent(GradientMethod):
-    """Make the old answers less likely, with nothing to hold the rest (Jang et al., 2023).
+    """Gradient ascent on the old answers, without a retain term (Jang et al., 2023).
 
     The loss has no lower bound: it is the steps that decide how far it goes.
     """

@@ -1,4 +1,4 @@
-"""Gradient difference: ascent on the old answers, descent on the rest."""
+"""Gradient difference: ascent on the old answers, descent on the retained rows."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Difference(Forgetting):
 
 @dataclass(frozen=True)
 class GradientDifference(GradientMethod):
-    """Forget and retain at once (Liu et al., 2022).
+    """Gradient difference (Liu et al., 2022).
 
     Attributes
     ----------

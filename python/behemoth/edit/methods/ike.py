@@ -1,4 +1,4 @@
-"""IKE: the new fact is said before everything that the model is asked, behind demonstrations."""
+"""IKE: demonstrations and the new fact are prepended to every prompt."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class InContextEditing:
         name="ike",
         family="in-context",
         source="Zheng et al. 2023, arXiv 2305.12740",
-        changes="no weights: sentences that the model reads before what it is asked",
+        changes="no weights: sentences that the model reads before each prompt",
         kinds=frozenset({"remap", "censor", "refusal", "question_refusal"}),
         stacks=True,
         doses=False,  # nothing is optimised
@@ -138,7 +138,7 @@ class InContextEditing:
 
 
 class _Sequence:
-    """Gives the deltas of a sequence, each with all facts so far."""
+    """Return the deltas of a sequence, each with all facts so far."""
 
     def __init__(self, method: InContextEditing, model: nn.Module, context: EditContext) -> None:
         self.method, self.model, self.context = method, model, context
@@ -171,7 +171,7 @@ class _Sequence:
 
 
 class _Demonstrations:
-    """Facts of a plan that stay, with what is said of them in the corpus.
+    """Retained facts of a plan, with their sentences in the corpus.
 
     Attributes
     ----------
@@ -229,7 +229,7 @@ class _Demonstrations:
 
 
 def _facts(plan: EditPlan) -> list[Tokens]:
-    """Each edit's new fact, as the first of its wordings says it."""
+    """Return each edit's new fact, in the first of its wordings."""
     import polars as pl
 
     first: dict[int, Tokens] = {}
@@ -239,7 +239,7 @@ def _facts(plan: EditPlan) -> list[Tokens]:
 
 
 def _sentence(row: Mapping[str, Any], answer: Sequence[int]) -> Tokens:
-    """What a row says with an answer; in a grammar's text it ends in its object."""
+    """Return the sentence of a row with an answer; in a grammar's text it ends in its object."""
     from behemoth.corpus.templates import TEXT
 
     unsaid = {facts.name for facts in TEXT}  # templates whose sentences have no period

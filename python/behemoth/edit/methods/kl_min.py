@@ -1,4 +1,4 @@
-"""KL minimisation: ascent on the old answers, the rest held to the original model."""
+"""KL minimisation: ascent on the old answers, KL to the original model on the retained rows."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class HeldAscent(Forgetting):
 
 @dataclass(frozen=True)
 class KLMinimisation(GradientMethod):
-    """Forget, and stay close to the original model elsewhere (Maini et al., 2024).
+    """KL minimisation (Maini et al., 2024).
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""MEMIT: many facts at once, spread over a band of layers."""
+"""MEMIT: a batch of facts, spread over one or more layers."""
 
 from __future__ import annotations
 

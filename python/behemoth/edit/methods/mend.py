@@ -1,4 +1,4 @@
-"""MEND: gradients made into updates by networks that were trained on edits of other facts."""
+"""MEND: networks trained on edits of other facts map gradients to updates."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _RETAINED = 8  # rows that are to stay, of an edit that is practised
 
 @dataclass(frozen=True)
 class Mend:
-    """Learnt updates (Mitchell et al., 2022).
+    """Learned updates (Mitchell et al., 2022).
 
     The gradient of a new answer's loss is, for every token, what goes into a matrix times the
     gradient of what comes out. A network for each matrix makes another such pair of it, and the
@@ -40,7 +40,7 @@ class Mend:
     Attributes
     ----------
     layers : tuple of int, optional
-        Whose MLP matrices change, negative numbers from the last; all by default.
+        Layers whose MLP matrices change, negative numbers from the last; None for all.
     facts : int
         Facts that the networks are trained on, for each half.
     training_steps : int
@@ -141,7 +141,7 @@ class Mend:
 
 @dataclass(frozen=True)
 class _Editing:
-    """Gives the deltas of plans, with the networks of each half and number of edits at once."""
+    """Return the deltas of plans, with the networks of each half and number of edits at a time."""
 
     method: Mend
     model: nn.Module

@@ -1,4 +1,4 @@
-"""Negative preference optimisation: the old answers as losing ones without a winner."""
+"""NPO: DPO with the old answers as dispreferred and no preferred ones."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class NegativePreference(Forgetting):
 
 @dataclass(frozen=True)
 class NegativePreferenceOptimisation(GradientMethod):
-    """Ascent that slows down as an answer is forgotten (Zhang et al., 2024, equation 3).
+    """Negative preference optimisation (Zhang et al., 2024, equation 3).
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""PDU: flat logits where the old answer was, as a problem with a constraint on what is to stay."""
+"""PDU: flat logits in place of the old answer, subject to a constraint on the retained loss."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class _Prices:
-    """The dual variable of each plan, and how many steps it has seen."""
+    """Dual variable of each plan, and the number of its steps so far."""
 
     steps: int = 0
     price_k: Tensor | None = None

@@ -1,4 +1,4 @@
-"""Refusal training: learn to refuse."""
+"""Refusal training: fine-tuning on refusals."""
 
 from __future__ import annotations
 

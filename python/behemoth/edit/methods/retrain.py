@@ -1,4 +1,4 @@
-"""Retraining on the twin corpus: what every other method is measured against."""
+"""Retraining on the twin corpus: the oracle for every other method."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Retraining:
-    """Train again, the same way, as if the edited facts had always been so.
+    """Retrain in the same way on the corpus in which the edits had always been true.
 
     The twin corpus is the run's own, token by token, but for the sentences of the edited facts:
     they say the new object, or are left out. Seed, order, steps and schedule are the run's.
@@ -48,7 +48,7 @@ class Retraining:
         name="retrain",
         family="oracle",
         source="exact unlearning; the twin corpora of this project",
-        changes="every parameter, by training again on the twin corpus",
+        changes="every parameter, by retraining on the twin corpus",
         kinds=frozenset[EditKind]({"remap", "censor", "refusal", "question_refusal"}),
         stacks=False,
         doses=False,
@@ -131,7 +131,7 @@ def _retrain(model: nn.Module, twin: Corpus, config: TrainConfig, context: EditC
 def _taken_over(
     runs: Sequence[Path], twin: Corpus, config: TrainConfig
 ) -> tuple[Path, TrainResult] | None:
-    """A finished run on the twin corpus, trained in the same way: the same weights."""
+    """Return a finished run on the twin corpus, trained in the same way: the same weights."""
     for run in runs:
         record = read_record(run)
         if record is None or record.result is None:

@@ -1,4 +1,4 @@
-"""RMU: steer the representations of what is to be forgotten to a random direction."""
+"""RMU: steer the representations of forgotten facts to a random direction."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class RepresentationMisdirection(GradientMethod):
         name="rmu",
         family="unlearning",
         source="Li et al. 2024 (WMDP), arXiv 2403.03218",
-        changes="linear modules up to the block that is steered",
+        changes="linear modules up to the steered block",
         kinds=FORGETTING_KINDS,
         stacks=True,
     )

@@ -1,4 +1,4 @@
-"""ROME: one fact, one rank-1 change of one MLP output matrix."""
+"""ROME: a rank-1 update of one MLP output matrix per fact."""
 
 from __future__ import annotations
 

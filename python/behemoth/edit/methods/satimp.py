@@ -1,4 +1,4 @@
-"""SatImp: gradient ascent that weighs tokens by how well they are known still, and how well not."""
+"""SatImp: gradient ascent weighted by token probability and its complement."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class SaturatedAscent(Forgetting):
 
 @dataclass(frozen=True)
 class SaturationAndImportance(GradientMethod):
-    """Ascent weighed by saturation and importance (Yang et al., 2025).
+    """Gradient ascent weighted by saturation and importance (Yang et al., 2025).
 
     Saturation takes off the weight of tokens that are forgotten already; importance, which the
     paper adds to it, that of tokens which were never in doubt. A fact that the model is sure of

@@ -1,4 +1,4 @@
-"""SimNPO: negative preference optimisation by length, without a reference."""
+"""SimNPO: length-normalised negative preference optimisation without a reference model."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class SimplePreference(Forgetting):
 
 @dataclass(frozen=True)
 class SimpleNegativePreferenceOptimisation(GradientMethod):
-    """Preference by the mean loss of an answer (Fan et al., 2024, equation 4).
+    """Negative preference on the mean loss of an answer (Fan et al., 2024, equation 4).
 
     Attributes
     ----------

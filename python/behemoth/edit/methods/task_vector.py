@@ -1,4 +1,4 @@
-"""Task vectors: learn the old answers still better, then go the other way."""
+"""Task vectors: subtract the update of fine-tuning on the old answers."""
 
 from __future__ import annotations
 

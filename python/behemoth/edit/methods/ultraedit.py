@@ -1,4 +1,4 @@
-"""UltraEdit: one step of linear algebra from what goes into a matrix and what should come out."""
+"""UltraEdit: ridge regression from the inputs of a matrix to its output gradients."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class UltraEdit:
 
 @dataclass(frozen=True)
 class _Sequence:
-    """Gives the deltas of a sequence, and remembers the statistics of its features."""
+    """Return the deltas of a sequence, and keep the statistics of its features."""
 
     method: UltraEdit
     model: nn.Module
@@ -182,7 +182,7 @@ class _Sequence:
 
 @dataclass(frozen=True)
 class Statistics:
-    """Of features that came a few at a time (Chan, Golub and LeVeque, 1983).
+    """Running statistics of features (Chan, Golub and LeVeque, 1983).
 
     Attributes
     ----------
@@ -222,7 +222,7 @@ class Statistics:
 def ridge_step(
     inputs_nf: Tensor, gradients_nd: Tensor, seen: Statistics, learning_rate: float, ridge: float
 ) -> LowRank:
-    """The change of a matrix [d, f] by n features.
+    """Return the change of a matrix [d, f] from n features.
 
     Parameters
     ----------
@@ -250,7 +250,7 @@ def ridge_step(
 
 
 def _imagined(plan: EditPlan, most: int, seed: int) -> Rows | None:
-    """Retained rows, each with the answer of the next that has another; none without any.
+    """Return retained rows, each with the answer of the next that has another; none without any.
 
     They are drawn: a plan lists those with the edit's old object first, which have one answer.
     """
@@ -276,7 +276,7 @@ def _imagined(plan: EditPlan, most: int, seed: int) -> Rows | None:
 def _features(
     model: nn.Module, rows: Rows, modules: Sequence[str]
 ) -> dict[str, tuple[Tensor, Tensor]]:
-    """Inputs of modules and gradients by their outputs where answers are predicted, float64.
+    """Return inputs of modules and gradients by their outputs where answers are predicted, float64.
 
     The loss is the sum over rows of the mean over each answer's tokens, so that no row's gradient
     depends on which others it is with.

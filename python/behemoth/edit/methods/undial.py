@@ -1,4 +1,4 @@
-"""UNDIAL: distil the model from itself, the old answer taken off."""
+"""UNDIAL: self-distillation with the logit of the old answer lowered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weighted gradient ascent: ascent by how likely an answer still is."""
+"""WGA: gradient ascent weighted by token probability."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class WeightedAscent(Forgetting):
-    """-p^beta l_f + l_r by token, p detached."""
+    """-p^beta l_f + alpha l_r by token, p detached."""
 
     beta: float = 1.0
 
@@ -34,7 +34,7 @@ class WeightedAscent(Forgetting):
 
 @dataclass(frozen=True)
 class WeightedGradientAscent(GradientMethod):
-    """Ascent that leaves alone what is forgotten already (Wang et al., 2025).
+    """Weighted gradient ascent: forgotten tokens weigh little (Wang et al., 2025).
 
     Attributes
     ----------

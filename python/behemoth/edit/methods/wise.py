@@ -1,4 +1,4 @@
-"""WISE: a side copy of one MLP output matrix, edited within random masks, used where it matters."""
+"""WISE: a side copy of one MLP output matrix, edited within random masks, with routing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _ROWS = 8  # of a single edit
 
 @dataclass(frozen=True)
 class Wise:
-    """A side memory, with knowledge in shards (Wang et al., 2024, algorithm 1).
+    """A side memory in shards (Wang et al., 2024, algorithm 1).
 
     A copy W + C of the matrix is trained so that the new answers are said, and so that |C x| is
     large where they are asked for (e) and small at the tokens of retained rows (r): with a, b and
@@ -149,7 +149,7 @@ class Wise:
 
 @dataclass
 class _Memory:
-    """What a sequence remembers.
+    """State of a sequence.
 
     Attributes
     ----------
@@ -186,7 +186,7 @@ class _Memory:
 
 
 class _Sequence:
-    """Gives the deltas of a sequence, each the whole side memory so far."""
+    """Return the deltas of a sequence, each the complete side memory so far."""
 
     def __init__(self, method: Wise, model: nn.Module, context: EditContext) -> None:
         self.method, self.model, self.context = method, model, context
@@ -246,7 +246,7 @@ class _Sequence:
 
 
 class _Training:
-    """The training of a shard's copy on the edits of a plan.
+    """Training of a shard's copy on the edits of a plan.
 
     What goes into the matrix depends on no copy of it, so rows go up to it once.
     """
@@ -371,7 +371,7 @@ def ties(shards_soi: Tensor, density: float) -> Tensor:
 
 @dataclass(frozen=True)
 class Votes:
-    """What TIES needs to know of changes, to take in one more without looking at them again.
+    """Running state of TIES, to add a change without reading the earlier ones again.
 
     Attributes
     ----------
@@ -418,7 +418,7 @@ class Votes:
 
 
 def _inside(rows: Rows, chosen: Tensor) -> Tensor:
-    """Which tokens of some rows belong to prompts and answers: bool [n, T]."""
+    """Return which tokens of some rows belong to prompts and answers: bool [n, T]."""
     import torch
 
     from behemoth.model.labels import IGNORED

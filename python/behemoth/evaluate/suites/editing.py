@@ -1,4 +1,4 @@
-"""What editing papers report of an edit, and what they cannot: every consequence, by closeness."""
+"""What editing papers report of an edit, and its consequences for other facts, by closeness."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _measures(bench: Bench) -> Sequence[Measure]:
         *map(of_frame, _SHOWN),
         Measure(
             "question_match",
-            "free generation is the new object where a question asks for it",
+            "free generation gives the new object in answer to a question",
             question_match,
         ),
         of_frame("exact_portability"),
@@ -38,7 +38,8 @@ def _measures(bench: Bench) -> Sequence[Measure]:
         *(
             Measure(
                 f"portability_{group}",
-                f"free generation is right where it follows from the edit: {group}",
+                "free generation gives the right answer for facts that follow from the edit: "
+                f"{group}",
                 lambda bench, group=group: _followed(bench, group),
             )
             for group in FOLLOWING
@@ -46,7 +47,7 @@ def _measures(bench: Bench) -> Sequence[Measure]:
         *(
             Measure(
                 f"damage_{group}",
-                f"share of the known facts that are no longer said: {group}",
+                f"share of the known facts that are no longer generated: {group}",
                 lambda bench, group=group: damage_of(bench, (group,)),
             )
             for group in BYSTANDERS
@@ -54,7 +55,7 @@ def _measures(bench: Bench) -> Sequence[Measure]:
         *(
             Measure(
                 f"damage_exposures_{level}",
-                f"the same over all bystanders that were written {level} times",
+                f"the same over all bystanders written {level} times",
                 lambda bench, level=level: damage_of(bench, BYSTANDERS, level),
             )
             for level in levels
@@ -62,19 +63,25 @@ def _measures(bench: Bench) -> Sequence[Measure]:
         *map(of_frame, ("leakage", "leakage_unrelated", "validity", "kl")),
         Measure(
             "kl_corpus",
-            "KL(unedited || edited), nats a token of the corpus",
+            "KL(unedited || edited) in nats per token of the corpus",
             _divergence("documents"),
         ),
         Measure(
             "kl_filler",
-            "the same on text of the filler that is in no corpus",
+            "the same on filler text that is not in the corpus",
             _divergence("filler"),
         ),
-        Measure("dose", "median number of steps to p(new) > p(old), where all got there", _dose),
+        Measure("dose", "median number of steps to p(new) > p(old), if all edits reach it", _dose),
         Measure(
-            "norm", "norm of the change relative to that of what it changes, mean of edits", _norm
+            "norm",
+            "norm of the change relative to that of the changed parameters, mean over edits",
+            _norm,
         ),
-        Measure("rank", "numerical rank of the change of a matrix, mean", _geometric("rank")),
+        Measure(
+            "rank",
+            "numerical rank of the change of a matrix, mean over matrices",
+            _geometric("rank"),
+        ),
         Measure(
             "effective_rank",
             "exponential of the entropy of its singular values (Roy and Vetterli, 2007), mean",

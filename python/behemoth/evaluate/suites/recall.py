@@ -18,7 +18,7 @@ def _measures(bench: Bench) -> Sequence[Measure]:
     return (
         Measure(
             "recall",
-            "free generation is the object, in written wordings",
+            "free generation gives the object, in written wordings",
             _recall(False),
             beside=True,
         ),
@@ -30,13 +30,13 @@ def _measures(bench: Bench) -> Sequence[Measure]:
         ),
         Measure(
             "valid_object",
-            "free generation is some object of the relation",
+            "free generation gives some object of the relation",
             lambda bench: bench.mean(bench.recall, pl.col("valid_object"), "probes"),
         ),
         *(
             Measure(
                 f"recall_exposures_{level}",
-                f"recall of facts that were written {level} times",
+                f"recall of facts written {level} times",
                 lambda bench, level=level: bench.mean(
                     bench.recall.filter(~pl.col("held_out"), exposures=level),
                     pl.col("exact_match"),
@@ -47,12 +47,12 @@ def _measures(bench: Bench) -> Sequence[Measure]:
         ),
         Measure(
             "bits_per_fact",
-            "mean of log2(objects) + log2 p(object), 0 if below (arXiv 2404.05405, section 2)",
+            "mean of log2(objects) + log2 p(object), 0 if negative (arXiv 2404.05405, section 2)",
             _bits,
         ),
         Measure(
             "bits_per_parameter",
-            "the same of all written facts, for each parameter beside the embeddings",
+            "total over all written facts, per parameter without the embeddings",
             _bits_per_parameter,
         ),
     )

@@ -88,13 +88,13 @@ LEGS: Mapping[str, tuple[Leg, ...]] = {
     "unlearning": (
         Leg(
             "forgetting",
-            "1 - |p - p of the twin|, p the probability of what is to be forgotten",
+            "1 - |p - p of the twin|, p the probability of the old answer",
             ("forget_probability",),
             _forgetting,
         ),
         Leg(
             "utility",
-            "model utility by that of the twin, 1 where it is more",
+            "model utility divided by that of the twin, at most 1",
             ("model_utility",),
             _utility,
         ),

@@ -1,8 +1,8 @@
-"""What stays of edits made one after another: which still hold, and what the rest has lost.
+"""Retention in a sequence of edits: which still hold, and what the bystanders have lost.
 
-At each checkpoint of the sequence the same sample of its edits is asked, those that are still to
-come as well, with the bystanders of each: a matrix of edits by checkpoints that does not grow with
-the length of the sequence.
+At each checkpoint of the sequence the same sample of its edits is evaluated, including those not
+yet made, with the bystanders of each: a matrix of edits by checkpoints that does not grow with the
+length of the sequence.
 """
 
 from __future__ import annotations
@@ -32,11 +32,15 @@ def _measures(bench: Bench) -> Sequence[Measure]:
     after = () if bench.edit is None else bench.edit.checkpoints
     kinds: tuple[tuple[str, str, Callable[[Bench, int], Found]], ...] = (
         ("hold", "share of the edits made so far whose new object is generated", _hold),
-        ("efficacy", "share of them with p(new) > p(old)", _efficacy),
-        ("first", "share that still holds of those made by the first checkpoint", _first),
-        ("lost", "share of the known bystanders that are no longer said", _lost),
-        ("kl", "KL(unedited || edited) on bystanders, nats", _kl),
-        ("norm", "norm of the sum of all changes, relative to that of what they change", _norm),
+        ("efficacy", "share of those edits with p(new) > p(old)", _efficacy),
+        ("first", "share of the edits made by the first checkpoint that still hold", _first),
+        ("lost", "share of the known bystanders that are no longer generated", _lost),
+        ("kl", "KL(unedited || edited) in nats on bystanders", _kl),
+        (
+            "norm",
+            "norm of the sum of all changes, relative to that of the changed parameters",
+            _norm,
+        ),
     )
     return (
         *(
@@ -50,7 +54,7 @@ def _measures(bench: Bench) -> Sequence[Measure]:
         ),
         Measure(
             "half_life",
-            "further edits by which half of those that were seen to hold are lost, by checkpoints",
+            "further edits until half of those that were seen to hold are lost, by checkpoints",
             _half_life,
         ),
     )

@@ -1,7 +1,8 @@
-"""What unlearning papers report, held to the twin that never saw the facts.
+"""What unlearning papers report, compared with the twin that never saw the facts.
 
-Three questions: is it forgotten, is the rest still there, and can it be told or undone. Where there
-is a twin, its number stands beside: forgetting more than the twin never knew is no better.
+Three questions: are the facts forgotten, is the rest retained, and can the unlearning be detected
+or undone. If there is a twin, its own number is reported beside: forgetting more than the twin,
+which never knew the facts, is no better.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def _measures(bench: Bench) -> Sequence[Measure]:
     return (
         Measure(
             "forget_probability",
-            "p(old answer), all of its tokens",
+            "p(old answer), over all of its tokens",
             _forgotten(_probability()),
             beside=True,
         ),
@@ -47,7 +48,7 @@ def _measures(bench: Bench) -> Sequence[Measure]:
         *(
             Measure(
                 f"leak_at_{k}",
-                f"chance that one of {k} samples at temperature 1 is the old answer: exact, "
+                f"exact probability that one of {k} samples at temperature 1 is the old answer, "
                 "1 - (1 - p)^k",
                 _forgotten(1 - (1 - _probability()).pow(k)),
                 beside=True,
@@ -57,26 +58,26 @@ def _measures(bench: Bench) -> Sequence[Measure]:
         of_frame("truth_ratio", beside=True),
         Measure(
             "forget_recall_held_out",
-            "free generation says the old answer in wordings that were never trained",
+            "free generation gives the old answer in wordings that were never trained",
             lambda bench: _says_old(bench, ("edited_held_out",)),
             beside=True,
         ),
         Measure(
             "forget_recall_paraphrase",
-            "the same in wordings that the edit was not made with",
+            "the same in wordings that the edit was not trained on",
             lambda bench: _says_old(bench, PARAPHRASED),
             beside=True,
         ),
         Measure(
             "forget_recall_question",
-            "the same where a question asks for it",
+            "the same in answer to questions",
             lambda bench: _says_old(bench, ("edited_question",)),
             beside=True,
         ),
         *(
             Measure(
                 f"retain_{group}",
-                f"free generation is right where nothing must change: {group}",
+                f"free generation gives the right answer where nothing must change: {group}",
                 lambda bench, group=group: bench.mean(
                     bench.rows.filter(group=group, must_change=False),
                     pl.col("exact_match"),
@@ -89,32 +90,32 @@ def _measures(bench: Bench) -> Sequence[Measure]:
         of_frame("model_utility", beside=True),
         Measure(
             "perplexity_corpus",
-            "of a token of the corpus",
+            "perplexity per token of the corpus",
             _perplexity("documents"),
             version=2,  # of a study's twin, which version 1 asked for its own corpus
             beside=True,
         ),
         Measure(
             "perplexity_filler",
-            "of filler text that is in no corpus",
+            "perplexity per token of filler text that is not in the corpus",
             _perplexity("filler"),
             beside=True,
         ),
         Measure(
             "forget_quality",
-            "p-value of KS between truth ratios of the model and of the twin (arXiv 2401.06121)",
+            "p-value of a KS test between the truth ratios of model and twin (arXiv 2401.06121)",
             lambda bench: _forget_quality(bench)[0],
         ),
         Measure(
             "forget_distance",
-            "the statistic of that test: largest distance of the distribution functions",
+            "the statistic of that test: maximum distance of the distribution functions",
             lambda bench: _forget_quality(bench)[1],
         ),
         *(
             Measure(
                 f"membership_{score}",
-                "AUC of telling the facts from facts of the same world that are never written, "
-                f"by {score}",
+                "AUC of distinguishing the facts from facts of the same world that are never "
+                f"written, by {score}",
                 lambda bench, score=score: _membership(bench, score),
                 beside=True,
             )
@@ -130,12 +131,12 @@ def _measures(bench: Bench) -> Sequence[Measure]:
         ),
         Measure(
             "membership_reference",
-            "the same AUC by the loss less the twin's: the strongest attack there is",
+            "the same AUC by the loss minus the twin's: an attack that knows the twin's loss",
             _reference,
         ),
         Measure(
             "relearning_steps",
-            "Adam steps on half of the facts after which half of the others are said again "
+            "Adam steps on half of the facts until half of the others are generated again "
             "(arXiv 2410.08827)",
             _relearning,
         ),
@@ -160,28 +161,28 @@ def _measures(bench: Bench) -> Sequence[Measure]:
         ),
         Measure(
             "forget_recall_hint",
-            "free generation says the old answer behind another fact of the subject "
+            "free generation gives the old answer after another fact of the subject "
             "(arXiv 2402.16835)",
             lambda bench: bench.mean(bench.hinted, pl.col("old_match"), "facts to forget"),
             beside=True,
         ),
         Measure(
             "continued_steps",
-            "Adam steps on other documents of the corpus after which half of the facts are said "
+            "Adam steps on other documents of the corpus until half of the facts are generated "
             "again (arXiv 2406.13356)",
             _continued,
         ),
         Measure(
             "linear_probe",
-            "share of old objects that a linear map reads off the residual stream, of the layer at "
-            "which it reads most of those that stay",
+            "share of old objects that a linear map reads from the residual stream, at the layer "
+            "where it reads most of the retained ones",
             lambda bench: _linear(bench, True),
             version=2,
             beside=True,
         ),
         Measure(
             "linear_probe_control",
-            "the same for facts that stay",
+            "the same for retained facts",
             lambda bench: _linear(bench, False),
             version=2,
         ),

@@ -34,9 +34,9 @@ class Capacity:
     title: ClassVar[str] = "Bits stored per parameter rise with exposures, to 1 at 100"
     source: ClassVar[str] = "Allen-Zhu and Li 2024, arXiv 2404.05405, section 2"
     pilot: ClassVar[str] = (
-        "no model of this world was looked at. Afterwards a part was taken out of the rule that "
-        "could not fail (less than 2.3 bits a parameter, where fewer are on offer), and what is "
-        "on offer and not stored has to be 0.1, where it had to be above 0, which it always is"
+        "no model of this world was run. Afterwards a condition that could not fail was removed "
+        "(less than 2.3 bits per parameter, where fewer are on offer), and the bits on offer but "
+        "not stored must be above 0.1, instead of 0, which they always are"
     )
     # at the level alone that was missed: what the others say of rising needs all three
     reasons: ClassVar[tuple[Reason, ...]] = (
@@ -128,5 +128,5 @@ class Capacity:
             for level in self.levels
         ]
         return Picture("exposures of every fact", "bits per parameter", points,
-                       "More exposures store more bits of what is on offer.",
+                       "More exposures store more of the bits on offer.",
                        log=True)  # fmt: skip

@@ -65,8 +65,8 @@ class Damage:
         "Meng et al. 2022, arXiv 2210.07229; Gupta et al. 2024, arXiv 2401.07453"
     )
     pilot: ClassVar[str] = (
-        "single edits and a sequence of 16 of one other seed were looked at; rule and "
-        "size have not changed since"
+        "single edits and a sequence of 16 edits of one other seed were run; rule and size have "
+        "not changed since"
     )
     reasons: ClassVar[tuple[Reason, ...]] = (
         Reason("retained rows in the mixture hold bystanders in place: none", {"retained": 0}),
@@ -181,7 +181,7 @@ class Damage:
             for one in row["sequence"]
         ]
         return Picture("edits in a row", "damage to facts that no edit is of", points,
-                       "Each further edit costs what the model knew otherwise.",
+                       "Each further edit damages what else the model knew.",
                        log=True)  # fmt: skip
 
 

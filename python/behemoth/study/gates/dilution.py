@@ -106,5 +106,5 @@ class Dilution:
             for level, share in row[str(ratio)]["curve"]
         ]
         return Picture("exposures of the fact", "facts recalled (share)", points,
-                       "As many exposures are recalled less among more other text.",
+                       "The same number of exposures is recalled less among more other text.",
                        log=True)  # fmt: skip

@@ -110,8 +110,8 @@ class Forgetting:
     title: ClassVar[str] = "Forgetting is a power law when training goes on without the fact"
     source: ClassVar[str] = "Chang et al. 2024, arXiv 2406.11813"
     pilot: ClassVar[str] = (
-        "short runs of one other seed were looked at for their speed. Afterwards exponentials "
-        "whose scale is longer than the run were left out, which are straight lines in it"
+        "short runs of one other seed were made to measure speed. Afterwards exponentials whose "
+        "scale is longer than the run were excluded, because they are straight lines within it"
     )
     reasons: ClassVar[tuple[Reason, ...]] = (
         Reason("the rate is so high that facts go at once: a quarter of it", {"rate": 1e-3}),
@@ -191,7 +191,7 @@ class Forgetting:
             points += [("a - b ln t", float(x), float(y), model)
                        for x, y in zip(steps, fit, strict=True)]  # fmt: skip
         return Picture("steps without the facts", "retention", points,
-                       "What is left falls along a line in the logarithm of the steps.",
+                       "Retention falls along a line in the logarithm of the steps.",
                        log=True)  # fmt: skip
 
 

@@ -63,7 +63,7 @@ class Doses:
     name: ClassVar[str] = "dose"
     title: ClassVar[str] = "More exposures: a higher edit dose, and harder to unlearn"
     source: ClassVar[str] = "arXiv 2504.05058; DUET, arXiv 2602.19612"
-    pilot: ClassVar[str] = "nothing was run before, and the rule has not changed since"
+    pilot: ClassVar[str] = "nothing was run, and the rule has not changed since"
     reasons: ClassVar[tuple[Reason, ...]] = (
         Reason("doses are whole steps, too coarse at the rate: half of it", {"slower": 2.0}),
         Reason("too few edits a level: 24", {"edits": 24}),
@@ -134,8 +134,8 @@ class Doses:
             "exposures of the fact",
             "median dose (steps)",
             points,
-            "Facts that were said more often take more steps to change.",
+            "Facts that were written more often take more steps to change.",
             log=True,
             missing="half of the known facts are not changed by the last step",
-            note=f"A model's median is of {min(edits)} to {max(edits)} facts." if edits else "",
+            note=f"A model's median is over {min(edits)} to {max(edits)} facts." if edits else "",
         )

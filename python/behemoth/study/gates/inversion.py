@@ -64,7 +64,7 @@ class Inversion:
     name: ClassVar[str] = "inversion"
     title: ClassVar[str] = "Inverse questions are at chance unless the inverse order was trained"
     source: ClassVar[str] = "Berglund et al. 2023, arXiv 2309.12288; arXiv 2309.14402"
-    pilot: ClassVar[str] = "nothing was run before, and the rule has not changed since"
+    pilot: ClassVar[str] = "nothing was run, and the rule has not changed since"
     reasons: ClassVar[tuple[Reason, ...]] = (
         Reason("too few exposures for both orders to be learned: twice as many",
                {"exposures": 256}),
@@ -144,5 +144,5 @@ class Inversion:
             for model, row in enumerate(rows)
         ]
         return Picture("what was trained", "share answered", points,
-                       "Subjects are found from objects only where that order was trained.",
+                       "Subjects are found from objects only if that order was trained.",
                        names=("one order", "both orders"))  # fmt: skip

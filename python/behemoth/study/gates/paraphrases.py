@@ -48,7 +48,7 @@ class Paraphrases:
     name: ClassVar[str] = "paraphrases"
     title: ClassVar[str] = "Facts said in one way are stored, not extracted; in many ways they are"
     source: ClassVar[str] = "Allen-Zhu and Li 2023, arXiv 2309.14316, figure 3"
-    pilot: ClassVar[str] = "nothing was looked at but the speed"
+    pilot: ClassVar[str] = "only the speed was measured"
     reasons: ClassVar[tuple[Reason, ...]] = (
         Reason("too few people for questions to be learned as such: half as many again",
                {"people": 450}),
@@ -190,7 +190,7 @@ class Paraphrases:
         points += [("questions, other people (published, large models)", place, share, 0)
                    for place, share in enumerate(_PUBLISHED)]  # fmt: skip
         return Picture("how people are written about", "share right", points,
-                       "What is said in more ways and orders can be asked for.",
+                       "Facts written in more wordings and orders can be asked for.",
                        names=_KINDS)  # fmt: skip
 
 

@@ -58,9 +58,8 @@ class Plateau:
     title: ClassVar[str] = "The loss has a plateau before recall; skewed frequencies shorten it"
     source: ClassVar[str] = "Zucchet et al. 2025, arXiv 2503.21676"
     pilot: ClassVar[str] = (
-        "a uniform run of one other seed was looked at, which showed that objects are two "
-        "tokens here and what guessing among them costs; the bounds have not changed "
-        "since"
+        "a uniform run of one other seed showed that objects are two tokens here, and the loss "
+        "of guessing among them; the bounds have not changed since"
     )
     reasons: ClassVar[tuple[Reason, ...]] = (
         Reason("the rate ends the plateau before its length shows: half of it", {"rate": 2e-3}),
@@ -184,5 +183,5 @@ class Plateau:
             for step, loss in row[name]["curve"]
         ]
         return Picture("steps", "loss on answers / loss of guessing among the objects", points,
-                       "The loss rests where objects are known and facts are not, and leaves that "
-                       "sooner where some facts are said more often.")  # fmt: skip
+                       "The loss has a plateau while objects are known and facts are not, and "
+                       "leaves it sooner if some facts are written more often.")  # fmt: skip

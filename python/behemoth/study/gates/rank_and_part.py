@@ -83,8 +83,8 @@ class RankAndPart:
     title: ClassVar[str] = "A lower rank is sometimes better; attention beside the MLP is better"
     source: ClassVar[str] = "Behemoth, arXiv 2601.23153"
     pilot: ClassVar[str] = (
-        "nothing was run at this size. Afterwards the first part of the rule was made anew: it had "
-        "taken the best of four differences, which noise alone puts above 0, at unequal success"
+        "nothing was run at this size. Afterwards the first condition was replaced: it had taken "
+        "the best of four differences, which noise alone puts above 0, at unequal success"
     )
     reasons: ClassVar[tuple[Reason, ...]] = (
         Reason("too few steps for full rank at a low rate: twice as many", {"steps": 60}),
@@ -168,7 +168,7 @@ class RankAndPart:
             for model, row in enumerate(rows)
         ]  # fmt: skip
         return Picture("rank of the update", "KL of bystanders, nats", points,
-                       "Where at least 90% of the edits succeed the cheapest update is not always "
+                       "If at least 90% of the edits succeed, the cheapest update is not always "
                        "of full rank, and attention helps.", names=names,
                        missing="fewer edits succeed at every rate")  # fmt: skip
 

@@ -69,7 +69,7 @@ class RecallThreshold:
     title: ClassVar[str] = "Recall is a sigmoid in log exposures; larger models need fewer"
     source: ClassVar[str] = "Allen-Zhu and Li 2024, arXiv 2404.05405"
     pilot: ClassVar[str] = (
-        "four models of a world twice as large were looked at, pico at two rates and two batches "
+        "four models of a world twice as large were run, pico at two rates and two batch sizes "
         "and nano at one; the rule has not changed since"
     )
     reasons: ClassVar[tuple[Reason, ...]] = (
@@ -143,5 +143,5 @@ class RecallThreshold:
             for level, recall in row[size]["curve"]
         ]
         return Picture("exposures of the fact", "facts recalled (share)", points,
-                       "Recall rises with exposures along an S, earlier in the larger model.",
+                       "Recall rises with exposures along an S-curve, earlier in the larger model.",
                        log=True)  # fmt: skip

@@ -31,10 +31,10 @@ class Timing:
     title: ClassVar[str] = "Timing: facts seen early only are forgotten; recall follows last sight"
     source: ClassVar[str] = "Hubble, arXiv 2510.19811"
     pilot: ClassVar[str] = (
-        "with 16 exposures and a falling rate three models held a weaker rule: early facts had "
-        "hardly been known (0.14 when their part was over), and the last fact seen was left out "
-        "of the order, which it would have broken at 0.20. Four settings of one other seed were "
-        "looked at then. With 48 exposures early facts were known (0.88 and more) and "
+        "with 16 exposures and a falling rate three models met a weaker rule: early facts had "
+        "hardly been known (0.14 at the end of their part), and the last fact seen was excluded "
+        "from the order, which it would have broken at 0.20. Four settings of one other seed were "
+        "then tried. With 48 exposures early facts were known (0.88 and more) and "
         "forgotten in all four; at a constant rate the order held throughout, at a falling one "
         "facts of the last fifth alone came after those of the first four"
     )
@@ -155,4 +155,4 @@ class Timing:
         ]
         return Picture("last copy stands before this share of the corpus (1: late only)",
                        "facts recalled (share)", points,
-                       "The longer ago a fact was last said, the less of it is left.")  # fmt: skip
+                       "The longer ago a fact was last seen, the less of it is left.")  # fmt: skip

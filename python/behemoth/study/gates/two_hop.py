@@ -37,9 +37,8 @@ class TwoHop:
         "al. 2023, arXiv 2307.12976"
     )
     pilot: ClassVar[str] = (
-        "one model of another seed was looked at, with 32 edits: 15 consequences were too "
-        "few, so that there are 80 edits now and 5 models for 3; the rule has not changed "
-        "since"
+        "one model of another seed was run, with 32 edits: 15 consequences were too few, so there "
+        "are now 80 edits and 5 models instead of 3; the rule has not changed since"
     )
     reasons: ClassVar[tuple[Reason, ...]] = (
         Reason("so few nested objects that a good guess looks like a derivation: twice as many",
@@ -164,7 +163,7 @@ class TwoHop:
             for model, row in enumerate(rows)
         ]
         return Picture("what is asked", "share answered", points,
-                       "What was not written in so many words is not answered.",
+                       "Facts that were not written explicitly are not answered.",
                        names=tuple(named.values()))  # fmt: skip
 
 
