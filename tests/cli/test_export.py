@@ -23,7 +23,7 @@ def test_the_report(run, corpus, tmp_path):
     [
         ("--out o", "argument '--to': got nothing, allowed: a format"),
         ("--to olmo", "argument '--out': got nothing, allowed: a directory"),
-        ("--to npy --out o", "argument 'to': got npy, allowed: megatron, olmo, datatrove"),
+        ("--to npy --out o", "argument '--to': got npy, allowed: megatron, olmo, datatrove"),
         ("--to litdata --block-length x --out o", "argument '--block-length': got x, allowed:"),
     ],
 )
@@ -44,7 +44,7 @@ def test_a_plan(run, corpus, tmp_path):
     assert len(about["plan_hash"]) == 64
     assert run("verify", tmp_path / "o").code == 0
     without = run("export", corpus, "--to", "tofu", "--out", tmp_path / "n").refused(2)
-    assert without.startswith("argument 'plan': got None, allowed: a plan of edits, which tofu")
+    assert without.startswith("argument '--plan': got nothing, allowed: a plan of edits, which")
     assert not (tmp_path / "n").exists()
 
 

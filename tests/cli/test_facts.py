@@ -55,7 +55,7 @@ def test_facts_of_a_spec(run, tmp_path):
         ("--out f --range 5:2", "argument '--range': got 5:2, allowed: a:b with 0 <= a <= b <="),
         ("--out f --range 0:1e9", "argument '--range': got 0:1000000000, allowed: a:b"),
         ("--out f --range x:2", "argument '--range': got x, allowed: a whole number from 0"),
-        ("--out .", "argument 'out': got '.', a directory, allowed: a file name"),
+        ("--out .", "argument '--out': got '.', a directory, allowed: a file name"),
     ],
 )  # fmt: skip
 def test_errors(run, written, words, message, tmp_path, monkeypatch):

@@ -333,7 +333,7 @@ def test_ray_that_is_not_installed_names_the_extra(run, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     message = run("gen", "--facts", 60, "--out", tmp_path / "c", "--engine", "ray").refused(2)
     assert (
-        message == "argument 'engine': got ray, allowed: local; ray where it is installed: "
+        message == "argument '--engine': got ray, allowed: local; ray where it is installed: "
         "pip install 'behemoth[ray]'"
     )
 
@@ -469,7 +469,10 @@ def test_sentences_are_inserted_in_the_documents_of_a_background(run, tmp_path, 
     assert contents(tmp_path / "parts", "tokens/*.bin") == contents(tmp_path / "a", "tokens/*.bin")
     assert run(*made, "--out", tmp_path / "a").code == 0  # there already
     for options, message in [
-        (("--insert", "nowhere"), "argument 'insert': got 'nowhere', allowed: 'anywhere', 'start'"),
+        (
+            ("--insert", "nowhere"),
+            "argument '--insert': got 'nowhere', allowed: 'anywhere'",
+        ),
         (("--insert", "start,per_document=0"), "'insert.per_document': got 0, allowed: at least 1"),
         (("--order", "bios"), "'insert': got an insert with documents of several sentences"),
         (("--schedule", "late:0.9"), "'schedule': got a schedule beside an insert, allowed: none"),

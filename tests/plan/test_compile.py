@@ -347,7 +347,7 @@ def test_any_small_world(subjects, relations, objects, edits, seed, independent)
     ("words", "message"),
     [
         ({}, "argument 'edits': got nothing, allowed: how many facts to edit"),
-        ({"kind": "refusal"}, "argument 'relation': got None, allowed: the relation that"),
+        ({"kind": "refusal"}, "argument 'relation': got nothing, allowed: the relation that"),
         (
             {"edits": 31, "relation": 0},
             "got 31, allowed: up to 30, the candidate facts that there are with",

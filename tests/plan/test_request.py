@@ -29,10 +29,10 @@ FLOAT = {"object": pl.Float64}
         ({"exposures": (1, 1)}, "allowed: each level once"),
         ({"exposures": (1, -4)}, "allowed: a list of whole numbers from 0"),
         ({"fraction": 0.5}, "argument 'fraction': got 0.5, allowed: no fraction with kind 'remap'"),
-        ({"kind": "censor"}, "argument 'relation': got None, allowed: the relation to censor"),
+        ({"kind": "censor"}, "argument 'relation': got nothing, allowed: the relation to censor"),
         (
             {"kind": "refusal", "fraction": 0.5},
-            "argument 'relation': got None, allowed: the relation that the fraction is of",
+            "argument 'relation': got nothing, allowed: the relation that the fraction is of",
         ),
         (
             {"kind": "censor", "relation": 0, "fraction": 1.5},
@@ -63,9 +63,7 @@ def test_the_dictionary_makes_the_request_again():
     request = EditRequest(edits=3, exposures=(1, 4), kind="refusal", seed=2**62)
     assert EditRequest.from_dict(request.to_dict()) == request
     assert "relation" not in request.to_dict()
-    with pytest.raises(
-        ArgumentError, match=r"argument 'edit': got a key that is none, .* mean edits"
-    ):
+    with pytest.raises(ArgumentError, match=r"argument 'edit': got an unknown key, .* mean edits"):
         EditRequest.from_dict({"edit": 3})
 
 

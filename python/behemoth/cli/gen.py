@@ -53,6 +53,12 @@ OPTIONS = (
     Option("finish", "DIR|URL",
            "Check a corpus that parts have written, and write what is missing (takes --threads)."),
 )  # fmt: skip
+# Keys that the second half of an option such as --minority 0.1:0.2 sets.
+_SECONDS = {
+    "minority_sentences": "minority",
+    "nested_exposures": "nested",
+    "held_out": "paraphrases",
+}
 
 
 @command(*OPTIONS)
@@ -82,7 +88,9 @@ def gen(given: dict[str, Any], json: bool) -> None:
         )
     if out is not None and not written.get("force"):
         source = source.going_on(out)
-    corpus = source.changed(*changes).make_corpus()
+    pairs = {key: f"--{name}" for key, name in _SECONDS.items() if name in given}
+    with renamed(**pairs):
+        corpus = source.changed(*changes).make_corpus()
     if out is None or dry:
         from behemoth.corpus.write import estimate
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from behemoth.support.errors import renamed
 from behemoth.support.extras import needed
 
 from .console import console, write_json
@@ -82,7 +83,8 @@ def show(
     from behemoth.corpus.grammar import GRAMMARS, Grammar
 
     if name is not None:
-        found = Grammar.named(name)
+        with renamed(grammar="[NAME|FILE]"):
+            found = Grammar.named(name)
         if json:
             write_json({"name": found.name, "toml": found.source})
         else:

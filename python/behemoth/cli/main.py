@@ -218,7 +218,7 @@ def _usage_message(error: Any, words: Sequence[str]) -> str:
     if message.startswith("Got unexpected extra argument"):
         extra = message.partition("(")[2].partition("(")[2].rstrip(")").partition(" ")[0]
         allowed = ", ".join([*_arguments(error.ctx), "options"])
-        return f"argument '{extra}': got a word too many, allowed: {allowed}"
+        return f"argument '{extra}': got an unexpected argument, allowed: {allowed}"
     if kind == "BadOptionUsage" and "requires" in message:
         return f"argument '{error.option_name}': got nothing, allowed: a value"
     if kind == "MissingParameter" and error.param is not None:

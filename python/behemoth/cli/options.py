@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
@@ -192,7 +193,8 @@ def command(*options: Option) -> Callable[[Callable[..., None]], Callable[..., N
                 for key, value in said.items()
                 if value not in (None, [])
             }
-            with renamed(**shown):
+            # A function may take out of its table what it has read.
+            with _as_written(rows, said, dict(given)), renamed(**shown):
                 function(**values, given=given)
 
         parameters = [*arguments, *(row.parameter() for row in options), _json()]
@@ -204,6 +206,34 @@ def command(*options: Option) -> Callable[[Callable[..., None]], Callable[..., N
         return run
 
     return make
+
+
+@contextmanager
+def _as_written(
+    rows: Mapping[str, Option], said: Mapping[str, Any], given: Mapping[str, Any]
+) -> Generator[None]:
+    """Show a refused option and its value as they are written on the command line.
+
+    What lies deeper than one key, such as ``train.steps``, is of a file and keeps its path.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    try:
+        yield
+    except ArgumentError as error:
+        key, *deeper = error.path
+        row, got = rows.get(str(key)), error.got
+        if row is None or deeper or not (key in given or got in (None, "nothing")):
+            raise
+        on, _, off = row.name.partition("/")
+        if isinstance(got, bool):
+            got = on if got else off
+        elif key in given and type(got) is type(given[row.key]) and got == given[row.key]:
+            written = said[row.key]
+            got = " ".join(written) if row.many else written
+        raise type(error)(on, got, error.allowed, error.nearest) from None
 
 
 def _json() -> inspect.Parameter:

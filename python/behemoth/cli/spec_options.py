@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from behemoth.corpus.spec import OBJECTS, RELATIONS, SUBJECTS
-from behemoth.support.errors import ArgumentError
+from behemoth.support.errors import ArgumentError, renamed
 
 from . import parse
 from .options import Option, Reader
@@ -107,7 +107,8 @@ def _grammar(name: str, text: str) -> dict[str, str]:
     from behemoth.corpus.grammar import GRAMMARS, Grammar
 
     if text not in GRAMMARS and not Path(text).is_file():
-        Grammar.named(text)  # says which there are
+        with renamed(grammar=name):
+            Grammar.named(text)  # says which there are
     # Paths on the line are seen from here, and those of a spec from where it lies.
     return {"name": text} if text in GRAMMARS else {"file": str(Path(text).absolute())}
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from behemoth.support.bars import Bars
-from behemoth.support.errors import ArgumentError
+from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.extras import needed
 from behemoth.support.process import prepare
 from behemoth.support.text import clock_text, count_text
@@ -304,7 +304,8 @@ def gates(given: dict[str, Any], json: bool) -> None:
         if pages is not None:
             from behemoth.report.gates import write_gate_pages
 
-            write_gate_pages(result.out, pages)
+            with renamed(run="--out"):
+                write_gate_pages(result.out, pages)
     write_json(result.to_dict()) if json else _show_gates(result)
     if result.failures:
         raise typer.Exit(1)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from behemoth.support.checks import path_of
 from behemoth.support.errors import ArgumentError
 from behemoth.support.parquet import read_parquet
+from behemoth.support.text import plural_text
 
 from .reference import GraphNotes, read_notes
 
@@ -245,7 +246,7 @@ def _read_csv(path: Path, first: str) -> pl.DataFrame:
     if not header and not len(_REQUIRED) <= len(cells) <= len(_COLUMNS):
         raise ArgumentError(
             "table",
-            f"{len(cells)} columns without a header in {fspath(path)!r}",
+            f"{plural_text(len(cells), 'column')} without a header in {fspath(path)!r}",
             f"{', '.join(_REQUIRED)} and perhaps {', '.join(_OPTIONAL)}",
         )
     # Everything as text first: whether a column holds ids or names shows only at its end.

@@ -55,7 +55,7 @@ class Structure:
             if not found:
                 raise ArgumentError(
                     "correlated_only",
-                    "True",
+                    True,
                     "False, as the world has no correlated relations of this target",
                 )
         if request.relation is None:

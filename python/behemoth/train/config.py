@@ -107,13 +107,13 @@ class TrainConfig:
         Directory of a model to go on from, with a new optimiser: a run, one of its checkpoints,
         or what transformers wrote. Its tokens must be the corpus's; `architecture` is its own.
     lora_rank : int, optional
-        Train changes of this rank to the linear modules of all blocks of the model in `start`, and
-        nothing else; what is saved is the sum. All parameters by default.
+        Train only low-rank changes of this rank to the linear modules of all blocks of the model
+        that training starts from; the sum is saved. All parameters by default.
     lora_alpha : float, optional
         Factor of such a change, over its rank; the rank by default.
     weights : {'fp32', 'bf16'}
-        What the weights of the model in `start` are held and saved in; with bf16 the optimiser has
-        copies in fp32, of which they are the rounded values.
+        Type in which the weights of the model that training starts from are kept and saved; with
+        bf16 the optimiser has copies in fp32, and the weights are their rounded values.
 
     Examples
     --------
@@ -167,7 +167,9 @@ class TrainConfig:
             if self.fully_shard and getattr(self, name) not in (None, "fp32"):
                 raise ArgumentError(name, getattr(self, name), "its default beside fully_shard")
         if self.start is not None and self.architecture is None:
-            raise ArgumentError("architecture", None, "that of the model in start (default_config)")
+            raise ArgumentError(
+                "architecture", None, "that of the model to start from (default_config)"
+            )
         if self.architecture is None:
             find_size(self.model)
         elif self.model != self.size.family:
@@ -196,10 +198,12 @@ class TrainConfig:
             if getattr(self, name) not in choices:
                 raise ArgumentError.unknown(name, getattr(self, name), choices)
         if self.lora_alpha is not None and self.lora_rank is None:
-            raise ArgumentError("lora_alpha", self.lora_alpha, "none without lora_rank")
+            raise ArgumentError("lora_alpha", self.lora_alpha, "only with lora_rank")
         for name in ("lora_rank", "weights"):
             if self.start is None and getattr(self, name) not in (None, "fp32"):
-                raise ArgumentError(name, getattr(self, name), "only beside start")
+                raise ArgumentError(
+                    name, getattr(self, name), "only with a model to start from (start, or --from)"
+                )
         given = [name for name in ("epochs", "steps", "tokens") if getattr(self, name) is not None]
         if len(given) > 1:
             raise ArgumentError(given[1], getattr(self, given[1]), f"one of {' and '.join(given)}")
