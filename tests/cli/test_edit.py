@@ -95,4 +95,4 @@ def test_it_says_how_to_go_on(run, trained, plan, tmp_path, monkeypatch):
     monkeypatch.setattr(Lora, "apply", stop)
     ran = run(*words_of(trained, plan, tmp_path / "e"))
     assert ran.code == 130
-    assert "stopped: run the same command again to go on with" in ran.err
+    assert "stopped: run the same command again to resume" in ran.err

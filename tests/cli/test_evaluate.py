@@ -84,7 +84,7 @@ def test_a_sample_of_what_is_known_is_said_to_be_one(run, trained, tmp_path):
     frame.with_columns(exact_match=True).write_parquet(out / "frame.parquet")
     words = ("--edits", 1, "--known", out / "frame.parquet", "--out", tmp_path / "p")
     ran = run("plan", trained, *words)
-    said = f"{out / 'frame.parquet'} asks 40 of 360 facts: of the others none is edited\n"
+    said = f"{out / 'frame.parquet'} covers 40 of 360 facts: none of the others is edited\n"
     assert said in ran.err
 
 

@@ -143,7 +143,7 @@ def test_it_says_how_to_go_on(run, study, tmp_path, monkeypatch):
     monkeypatch.setattr(runs, "_engine", stop)
     ran = run("study", "run", study, "--out", tmp_path / "s")
     assert ran.code == 130
-    assert f"stopped: run the same command again to go on with {tmp_path / 's'}" in ran.err
+    assert f"stopped: run the same command again to resume {tmp_path / 's'}" in ran.err
 
 
 def test_the_report_is_written_by_its_own_package(run, tmp_path, monkeypatch):

@@ -78,7 +78,7 @@ def test_the_proportions_of_the_reference_are_the_defaults():
 def test_every_field_has_help():
     for field in fields(EditRequest):
         assert len(field_help(EditRequest)[field.name]) > 10, field.name
-    assert field_help(EditRequest)["seed"] == "Key of every choice."
+    assert field_help(EditRequest)["seed"] == "Seed of every random choice."
 
 
 @pytest.mark.parametrize(

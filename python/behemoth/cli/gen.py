@@ -33,12 +33,14 @@ _WRITTEN = (
     flag("combinations",
          "Probes of the repeats grammar with all 432 combinations of its fillers, in place of one "
          "drawn for each fact."),
-    Option("threads", "N", "0 for two a core, to a store one; the bytes are the same.",
+    Option("threads", "N", "Threads, 0 for two per core, or one per core to a store; the bytes "
+           "are the same.",
            parse.count, 0),
     Option("part", "i/n", "Write only part i of n (i from 0), for job arrays.", parse.part),
-    Option("engine", "local|ray", "Where to write.", parse.engine, "local"),
-    Option("memory", "SIZE", "Memory that it may take, such as 500MB: of the threads so many write "
-           "as fit.", bytes_of),
+    Option("engine", "local|ray", "Write on this machine, or as tasks of a Ray cluster.",
+           parse.engine, "local"),
+    Option("memory", "SIZE", "Limit on memory, such as 500MB: as many threads write as fit.",
+           bytes_of),
     force("the corpus that is there", "DIR"),
 )  # fmt: skip
 OPTIONS = (
@@ -51,7 +53,7 @@ OPTIONS = (
     *_WRITTEN,
     flag("dry_run", "Show sizes, vocabulary, bits and the disk needed; write nothing."),
     Option("finish", "DIR|URL",
-           "Check a corpus that parts have written, and write what is missing (takes --threads)."),
+           "Check a corpus written in parts, and write what is missing (with --threads only)."),
 )  # fmt: skip
 # Keys that the second half of an option such as --minority 0.1:0.2 sets.
 _SECONDS = {
@@ -65,8 +67,8 @@ _SECONDS = {
 def gen(given: dict[str, Any], json: bool) -> None:
     """Write a corpus of facts as tokens.
 
-    Running it again on an unfinished directory goes on where it stopped, in the format
-    version that it was begun in.
+    Running it again on an unfinished directory resumes where it stopped, in the format version
+    that it was started in.
     Numbers may be written as 1e8 or 1_000.
     """
     from behemoth.corpus.source import Source, read_source

@@ -125,8 +125,8 @@ def force(what: str, place: str) -> Option:
     """Make the option that replaces what is there."""
     return flag(
         "force",
-        f"Replace {what}, even by the same again; it stays in {place}/.replaced-1 until the new "
-        "one is whole.",
+        f"Replace {what}, even if the new one is the same; the old one stays in "
+        f"{place}/.replaced-1 until the new one is complete.",
     )
 
 
@@ -149,7 +149,12 @@ def field_options(
     **changes
         By field: other values for `Option`, such as ``metavar``.
     """
-    said, types = field_help(config), get_type_hints(config)
+    names = {
+        field.name: changes.get(field.name, {}).get("names", "--" + field.name.replace("_", "-"))
+        for field in fields(config)
+        if field.name not in without
+    }
+    said, types = field_help(config, names), get_type_hints(config)
     rows: list[Option] = []
     for field in fields(config):
         if field.name in without:
@@ -245,11 +250,18 @@ def _json() -> inspect.Parameter:
     )
 
 
-def field_help(config: type) -> dict[str, str]:
-    """What the docstring of a dataclass says of each of its fields."""
-    text = inspect.getdoc(config) or ""
+def field_help(config: type, shown: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return what the docstring of a dataclass says of each field.
+
+    Where it names another field in backticks, `shown` has the option that the help names instead.
+    """
+    text, shown = inspect.getdoc(config) or "", shown or {}
+
+    def option(found: re.Match[str]) -> str:
+        return shown.get(found[1], found[1]).partition("/")[0]
+
     return {
-        name: " ".join(body.replace("`", "").split())
+        name: " ".join(re.sub(r"(?<!`)`(\w+)`(?!`)", option, body).replace("`", "").split())
         for name, body in re.findall(r"^(\w+) : .*\n((?:    .*\n?)+)", text, re.MULTILINE)
     }
 

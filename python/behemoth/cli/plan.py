@@ -31,11 +31,11 @@ OPTIONS = (
     ),
     Option("table", "F.parquet|F.csv",
            "The facts to edit, in place of --edits: columns fact, or subject and relation, "
-           "and for remaps perhaps object, the new one; by number, or by name where things "
+           "and for remaps optionally object, the new one; by number, or by name if things "
            "have names."),
     Option("known", "F.parquet|F.csv",
-           "Edit only facts that a model knows: a column fact and, as recall frames have "
-           "it, perhaps exact_match (in any wording will do)."),
+           "Edit only facts that a model knows: a column fact and optionally, as in recall "
+           "frames, exact_match (recalled in any one wording is enough)."),
     flag("litgpt", "Write PLAN/litgpt/*.jsonl (instruction, input, output) as well."),
     force("the plan that is there", "PLAN"),
 )  # fmt: skip
@@ -79,14 +79,14 @@ def plan(
 
 
 def _warn(known: str, corpus: Corpus) -> None:
-    """Say where a frame of what a model knows is of some facts alone: no other is chosen."""
+    """Warn if a frame of what a model knows covers only some facts: no others are chosen."""
     from behemoth.plan.compile import read_facts
 
     frame = read_facts("known", known)
     asked, facts = frame["fact"].n_unique(), corpus.world.num_facts
     if "exact_match" in frame.columns and asked < facts:
         console(stderr=True).print(
-            f"{known} asks {asked:,} of {facts:,} facts: of the others none is edited"
+            f"{known} covers {asked:,} of {facts:,} facts: none of the others is edited"
         )
 
 

@@ -24,10 +24,10 @@ def pull(
     given: dict[str, Any],
     json: bool,
 ) -> None:
-    """Bring a directory from a store: s3://, gs://, hf:// or file://.
+    """Fetch a directory from a store: s3://, gs://, hf:// or file://.
 
-    Running it again brings what is missing or damaged. Every file is held to the size and the
-    hash with which it was sent.
+    Running it again fetches what is missing or damaged. Every file is checked against the size and
+    the hash with which it was sent.
     """
     keep_interrupts()
     with needed(), resumable(directory):

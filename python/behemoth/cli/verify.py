@@ -18,7 +18,7 @@ from .console import console, write_json
 from .options import Option, command
 
 
-@command(Option("threads", "N", "0 for all cores, of a corpus.", parse.count, 0))
+@command(Option("threads", "N", "Threads that read a corpus, 0 for all cores.", parse.count, 0))
 def verify(
     directory: Annotated[
         str,
@@ -29,10 +29,10 @@ def verify(
     given: dict[str, Any],
     json: bool,
 ) -> None:
-    """Recompute every hash of a directory, and of a corpus every token and every count.
+    """Recompute every hash of a directory, and every token and count of a corpus.
 
-    Names bad and missing files; exit code 1 if there are any. What earlier versions wrote without
-    hashes is said to be not hashed.
+    Reports bad and missing files; the exit code is 1 if there are any. Files that earlier versions
+    wrote without hashes are reported as not hashed.
     """
     with needed():
         from behemoth.corpus.inspection import Verification
