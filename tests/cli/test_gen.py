@@ -340,7 +340,7 @@ def test_ray_that_is_not_installed_names_the_extra(run, tmp_path, monkeypatch):
 
 def test_ray_and_parts_exclude_each_other(run, tmp_path):
     message = run("gen", "--out", tmp_path / "c", "--engine", "ray", "--part", "0/2").refused(2)
-    assert message.startswith("argument '--part': got 0/2, allowed: no part with --engine ray")
+    assert message.startswith("argument '--part': got 0/2, allowed: not with --engine ray")
 
 
 def test_no_permission_is_a_failed_run(tmp_path):
@@ -444,7 +444,7 @@ def test_schedules_fillers_and_backgrounds_are_options(run, tmp_path):
     assert third["tokens"] == 1200 * 3 * 11 + 9
     refused = run(*made, "--background-tokens", 9, "--out", tmp_path / "d")
     assert refused.code == 2
-    assert "'background_tokens': got 9, allowed: none without a background" in refused.err
+    assert "'background_tokens': got 9, allowed: only with a background" in refused.err
 
 
 def test_sentences_are_inserted_in_the_documents_of_a_background(run, tmp_path, contents):

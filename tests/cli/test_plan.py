@@ -33,7 +33,7 @@ def test_the_most_and_the_least_frequent(run, written, tmp_path):
         assert run(*words, "--json").json()["edits"] == 3
         assert set(EditPlan.load(out).edits["exposures"]) == {level}
     refused = run("plan", written, "--most-frequent", 3, "--edits", 2, "--out", tmp_path / "p")
-    assert "'most_frequent': got 3, allowed: none beside edits" in refused.refused(2)
+    assert "'--most-frequent': got 3, allowed: not together with edits" in refused.refused(2)
 
 
 def test_json(run, written, tmp_path):
@@ -132,10 +132,10 @@ def test_another_plan_is_not_replaced_unless_forced(run, written, tmp_path):
     ("words", "message"),
     [
         ("--edits 1", "argument '--out': got nothing, allowed: a directory to write"),
-        ("--out p", "argument '--edits': got nothing, allowed: how many facts to edit"),
+        ("--out p", "argument '--edits': got nothing, allowed: the number of facts to edit"),
         ("--out p --edits x", "argument '--edits': got x, allowed: a whole number from 0"),
         ("--out p --edits 0", "argument '--edits': got 0, allowed: a whole number from 1"),
-        ("--out p --edits 1e3", "argument '--edits': got 1e3, allowed: up to 18, the candidate fa"),
+        ("--out p --edits 1e3", "argument '--edits': got 1e3, allowed: up to 18, the number"),
         ("--out p --edits 1 --kind censr", "(did you mean censor?)"),
         (
             "--out p --edits 1 --kind censor",
@@ -143,7 +143,7 @@ def test_another_plan_is_not_replaced_unless_forced(run, written, tmp_path):
         ),
         (
             "--out p --edits 1 --exposures 2",
-            "argument '--exposures': got 2, allowed: the corpus",
+            "argument '--exposures': got 2, allowed: levels",
         ),
         ("--out p --edits 1 --exposures 1,a", "argument '--exposures': got a, allowed: a whole"),
         ("--out p --edits 1 --relation 7", "argument '--relation': got 7, allowed: 0, 1, 2"),
@@ -151,11 +151,11 @@ def test_another_plan_is_not_replaced_unless_forced(run, written, tmp_path):
             "--out p --edits 1 --correlated-only",
             "'--correlated-only': got --correlated-only",
         ),
-        ("--out p --table none", "argument '--table': got none, which is not there"),
-        ("--out p --edits 1 --known none", "argument '--known': got none, which is not there"),
+        ("--out p --table none", "argument '--table': got none, which does not exist"),
+        ("--out p --edits 1 --known none", "argument '--known': got none, which does not exist"),
         (
             "--out p --edits 1 --fraction 0.5",
-            "argument '--fraction': got 0.5, allowed: no",
+            "argument '--fraction': got 0.5, allowed: edits",
         ),
     ],
 )

@@ -116,7 +116,7 @@ def test_presets(run):
         ("run no.toml --out s", "argument 'FILE|PRESET': got no.toml, allowed: a study file"),
         ("run bad.toml --out s", "argument 'world.subjects': got -1"),
         ("run frequency --size big --out s", "argument '--size': got big, allowed: smoke"),
-        ("run bad.toml --size quick --out s", "argument '--size': got quick, allowed: none with"),
+        ("run bad.toml --size quick --out s", "argument '--size': got quick, allowed: not with"),
         ("run frequency --engine dask --out s", "argument '--engine': got dask, allowed: local"),
         ("run rank --methods lroa --out s", "argument '--methods': got lroa, allowed: lora, ft"),
         ("run frequency --workers 0 --out s", "argument '--workers': got 0, allowed: a whole"),

@@ -173,7 +173,7 @@ def test_a_suite_is_read_as_it_was_written(edits, plan, tmp_path):
     assert json.dumps(again.to_dict()) == json.dumps(found.to_dict())
     assert again.frame.equals(found.frame)
     (tmp_path / "suite" / "suite.json").write_text("{}")
-    with pytest.raises(bh.CorpusError, match=r"suite.json is damaged: it is no result of a suite"):
+    with pytest.raises(bh.CorpusError, match=r"suite.json is damaged: it is not a valid result"):
         SuiteResult.read(tmp_path / "suite")
 
 

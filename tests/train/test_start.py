@@ -171,7 +171,7 @@ def test_what_it_cannot_go_on_from_is_refused(corpus, first, tmp_path):
         assert not (tmp_path / "run").exists()
 
     refused(r"'start': got .*, allowed: a model \(config.json", start=tmp_path)
-    refused("'architecture': got a configuration, allowed: none beside start",
+    refused("'architecture': got a configuration, allowed: not together with a model to start from",
             architecture={"model_type": "llama"})  # fmt: skip
     refused("'model': got nano, allowed: none beside architecture", model="nano")
     refused("'lora_rank': got 0, allowed: a whole number from 1", lora_rank=0)

@@ -77,7 +77,7 @@ def evaluate(
         return
     for name in ("twin", "facts", "force"):
         if value := given.pop(name, None):
-            allowed = "none without --suite editing, unlearning, sequence or recall"
+            allowed = "only with --suite editing, unlearning, sequence or recall"
             raise ArgumentError(name, value, allowed)
     parse.new_file("--out", given["out"])
     with needed():
@@ -99,7 +99,7 @@ def evaluate(
 def _take(source: str, suite: str, given: dict[str, Any], json: bool) -> None:
     for name in ("stack", "batch_size", "rank", "memory"):
         if name in given:
-            raise ArgumentError(name, given[name], "none with --suite")
+            raise ArgumentError(name, given[name], "not with --suite")
     check_source("twin", given.get("twin"))
     with needed():
         from behemoth.evaluate import evaluate_suite

@@ -86,7 +86,7 @@ def gen(given: dict[str, Any], json: bool) -> None:
     if "part" in written and written.get("engine") == "ray":
         index, count = written["part"]
         raise ArgumentError(
-            "--part", f"{index}/{count}", "no part with --engine ray, which makes parts of its own"
+            "--part", f"{index}/{count}", "not with --engine ray, which makes its own parts"
         )
     if out is not None and not written.get("force"):
         source = source.going_on(out)
@@ -116,7 +116,7 @@ def _finish(given: dict[str, Any], json: bool) -> None:
     names = {row.key: row.name for row in OPTIONS}
     others = [names.get(key, key) for key in given if key != "threads"]
     if others:
-        raise ArgumentError(others[0], "an option", "none beside --finish but --threads")
+        raise ArgumentError(others[0], "an option", "only --threads with --finish")
     keep_interrupts()
     with resumable(place), renamed(directory="--finish"):
         done = finish_corpus(place, progress=Bars(), **given)

@@ -44,7 +44,7 @@ def headline(written: Written, part: tuple[int, int]) -> str:
     if written.shards_written == written.shards_present == 0:
         return f"{name} has no shards: the corpus has {written.shards} in all"
     if written.shards_written == 0:
-        return f"{name} is finished already; --force writes it anew"
+        return f"{name} is already finished; --force rewrites it"
     if written.shards_present:
         counts = f"{written.shards_written} shards written, {written.shards_present} were there"
         return f"{name} is finished: {counts}"

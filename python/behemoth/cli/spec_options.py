@@ -58,7 +58,7 @@ def spec_changes(given: Mapping[str, Any], base: Mapping[str, Any]) -> tuple[Key
         raise ArgumentError(
             f"--{'facts' if 'facts' in given else sized[0]}",
             "a value beside a table of facts",
-            "no options on the world but --seed",
+            "--seed as the only option on the world",
         )
     return world, corpus
 

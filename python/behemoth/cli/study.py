@@ -54,7 +54,7 @@ def _presets() -> list[str]:
 def _names(name: str, text: str) -> list[str]:
     names = [word.strip() for word in text.split(",")]
     if not all(names):
-        raise ArgumentError(name, text, "names of methods, with commas between, such as npo,lora")
+        raise ArgumentError(name, text, "names of methods separated by commas, such as npo,lora")
     return names
 
 

@@ -72,13 +72,13 @@ class Source:
         if (tokenizer := changed.pop("tokenizer", None)) is not None:
             if changed.get("grammar") is None:
                 raise ArgumentError(
-                    "tokenizer", tokenizer, "none without a grammar, whose text it encodes"
+                    "tokenizer", tokenizer, "only with a grammar, whose text it encodes"
                 )
             changed["grammar"] = {**_told(changed["grammar"]), "tokenizer": tokenizer}
         if (tokens := changed.pop("background_tokens", None)) is not None:
             told = changed.get("background")
             if told is None:
-                raise ArgumentError("background_tokens", tokens, "none without a background")
+                raise ArgumentError("background_tokens", tokens, "only with a background")
             told = {"path": told} if isinstance(told, str) else told
             changed["background"] = {**told, "tokens": tokens}
         return replace(

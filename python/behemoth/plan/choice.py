@@ -81,7 +81,7 @@ def choose_edits(
     pool = Pool.joined([relation_pool(corpus, relation) for relation in relations])
     if request.count is None:
         if request.fraction is None:
-            raise ArgumentError("edits", "nothing", "how many facts to edit")
+            raise ArgumentError("edits", "nothing", "the number of facts to edit")
         return _share(corpus, request, pool, known)
     if known is not None:
         ids = distinct(whole(known, "known", np.uint64))
@@ -105,7 +105,7 @@ def _levels(corpus: Corpus, request: EditRequest) -> dict[int, int] | None:
         if not there.get(level):
             levels = sorted(there)
             shown = ", ".join(map(str, levels[:12])) + (", ..." if len(levels) > 12 else "")
-            raise ArgumentError("exposures", level, f"the corpus has {shown}")
+            raise ArgumentError("exposures", level, f"levels of the corpus: {shown}")
     assert request.edits is not None
     return dict.fromkeys(request.exposures, request.edits)
 
@@ -330,7 +330,10 @@ def _too_few(
 ) -> None:
     """Refuse a request for more facts than there are, and say what it ran out of."""
     if closed:
-        why = "with objects that are distinct before and after (distinct=False lets them recur)"
+        why = (
+            "with objects that are distinct before and after (distinct=False, or --any-objects, "
+            "lets them recur)"
+        )
     elif request.independent:
         why = "for the request"
     elif request.distinct and request.kind == "remap":
@@ -343,8 +346,8 @@ def _too_few(
         raise ArgumentError(
             "edits",
             request.edits,
-            f"up to {there} of {level} exposures, the candidate facts that there are {why}",
+            f"up to {there} of {level} exposures, the number of candidate facts {why}",
         )
     met = "" if closed else f" (of {candidates} candidates among {pool} facts)"
-    allowed = f"up to {taken}, the candidate facts that there are {why}{met}"
+    allowed = f"up to {taken}, the number of candidate facts {why}{met}"
     raise ArgumentError(request.counted, request.count, allowed)

@@ -169,29 +169,31 @@ class EditRequest:
             if self.independent:
                 raise ArgumentError("to", self.to, "'distinct' with independent edits")
         if self.edit_sentences is not None and self.refuses:
-            allowed = f"none with kind {self.kind!r}, which has no new object"
+            allowed = f"not with kind {self.kind!r}, which has no new object"
             raise ArgumentError("edit_sentences", self.edit_sentences, allowed)
         if self.kind == "censor" and self.relation is None:
             raise ArgumentError("relation", None, "the relation to censor")
         if self.kind == "censor" and self.independent:
-            raise ArgumentError("independent", True, "no independent edits with kind 'censor'")
+            raise ArgumentError("independent", True, "not with kind 'censor'")
 
     def _check_fraction(self) -> None:
         if self.fraction is None:
             return
         if self.kind == "remap":
             raise ArgumentError(
-                "fraction", self.fraction, "no fraction with kind 'remap', but edits"
+                "fraction", self.fraction, "edits in place of a fraction with kind 'remap'"
             )
         if not isinstance(self.fraction, int | float) or not 0 < self.fraction <= 1:
             raise ArgumentError("fraction", self.fraction, "above 0 up to 1")
         if self.edits is not None:
             raise ArgumentError("fraction", self.fraction, "either edits or a fraction")
         if self.relation is None:
-            raise ArgumentError("relation", None, "the relation that the fraction is of")
+            raise ArgumentError("relation", None, "the relation that the fraction applies to")
         for name in ("exposures", "correlated_only", "independent"):
             if getattr(self, name):
-                raise ArgumentError(name, getattr(self, name), "edits, not a fraction, beside it")
+                raise ArgumentError(
+                    name, getattr(self, name), "only with edits, not with a fraction"
+                )
 
     def _check_frequent(self) -> None:
         asked = [name for name in _FREQUENT if getattr(self, name) is not None]
@@ -199,7 +201,7 @@ class EditRequest:
             value = getattr(self, name)
             for other in ("edits", "fraction", "exposures", "facts", *_FREQUENT):
                 if other != name and getattr(self, other) is not None:
-                    raise ArgumentError(name, value, f"none beside {other}")
+                    raise ArgumentError(name, value, f"not together with {other}")
             if self.to == "one":
                 raise ArgumentError("to", self.to, f"'distinct' with {name}")
 
@@ -272,7 +274,9 @@ def _frame(given: Any) -> pl.DataFrame:
 
     if isinstance(given, pl.DataFrame):
         return given
-    allowed = "a frame, or a mapping of columns: fact, or subject and relation, and perhaps object"
+    allowed = (
+        "a frame, or a mapping of columns: fact, or subject and relation, and optionally object"
+    )
     names = list(given) if isinstance(given, Mapping) else getattr(given, "columns", None)
     if names is None:
         raise ArgumentError("facts", given, allowed)

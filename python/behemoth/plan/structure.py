@@ -56,7 +56,7 @@ class Structure:
                 raise ArgumentError(
                     "correlated_only",
                     True,
-                    "False, as the world has no correlated relations of this target",
+                    "only in a world with correlated relations of this target",
                 )
         if request.relation is None:
             if request.target == "object_nested":

@@ -165,7 +165,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for name in ("lora_rank", "weights"):
             if self.fully_shard and getattr(self, name) not in (None, "fp32"):
-                raise ArgumentError(name, getattr(self, name), "its default beside fully_shard")
+                raise ArgumentError(name, getattr(self, name), "its default with fully_shard")
         if self.start is not None and self.architecture is None:
             raise ArgumentError(
                 "architecture", None, "that of the model to start from (default_config)"
@@ -208,9 +208,7 @@ class TrainConfig:
         if len(given) > 1:
             raise ArgumentError(given[1], getattr(self, given[1]), f"one of {' and '.join(given)}")
         if self.schedule == "wsd" and self.warmup + self.decay > 1:
-            raise ArgumentError(
-                "decay", self.decay, f"up to {1 - self.warmup:g} beside the warm-up"
-            )
+            raise ArgumentError("decay", self.decay, f"up to {1 - self.warmup:g} with this warm-up")
         if self.step_tokens > _STEP_TOKENS:
             raise ArgumentError(
                 "batch_size",
@@ -218,7 +216,7 @@ class TrainConfig:
                 f"up to {_STEP_TOKENS:,} tokens in an update",
             )
         if self.fully_shard and self.compile == "on":
-            raise ArgumentError("compile", "on", "off or auto beside fully_shard")
+            raise ArgumentError("compile", "on", "off or auto with fully_shard")
         if self.batch_size % self.accumulate:
             raise ArgumentError(
                 "accumulate", self.accumulate, f"a divisor of the batch size {self.batch_size}"
@@ -306,7 +304,9 @@ def _started(start: object, settings: Mapping[str, Any]) -> dict[str, Any]:
 
     place = path_of("start", start, "the directory of a model")
     if settings.get("architecture") is not None:
-        raise ArgumentError("architecture", "a configuration", "none beside start")
+        raise ArgumentError(
+            "architecture", "a configuration", "not together with a model to start from"
+        )
     if not is_model(place):
         raise ArgumentError("start", fspath(place), "a model (config.json and safetensors)")
     return {"start": str(place.resolve()), "architecture": dict(read_config(place, "start"))}

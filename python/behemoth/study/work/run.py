@@ -266,9 +266,7 @@ def _run_in_store(
     if engine != "local":
         raise ArgumentError("engine", engine, "local with a store: others do not see its stage")
     if part != (0, 1):
-        allowed = (
-            "no part with a store, which has no locks; merge_studies puts directories together"
-        )
+        allowed = "not with a store, which has no locks; merge_studies merges directories"
         raise ArgumentError("part", part, allowed)
     with study_in_store("out", url, made.name, progress=progress) as stage:
         done = run_study(made, stage, workers=workers, threads=threads, progress=progress)
