@@ -15,7 +15,7 @@ def test_the_report(run, corpus, tmp_path):
     assert (report["to"], report["files"]) == ("llmc", 1)
     assert report["bytes"] == 1024 + 2 * report["tokens"]
     said = run("export", corpus, "--to", "text", "--out", tmp_path / "t")
-    assert said.out.startswith(f"{tmp_path / 't'}: 1 files, 440 tokens, ")
+    assert said.out.startswith(f"{tmp_path / 't'}: 1 file, 440 tokens, ")
 
 
 @pytest.mark.parametrize(

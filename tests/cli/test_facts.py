@@ -37,7 +37,7 @@ def test_a_corpus_in_brackets(run, tmp_path, monkeypatch):
     ran = run("gen", "--facts", 60, "--probes", 0, "--out", "c[/old]")
     assert ran.code == 0 and "out        c[/old]" in ran.out
     assert "c[/old]: a corpus of behemoth" in run("inspect", "c[/old]").out
-    assert "c[/old]: 1 shards" in run("verify", "c[/old]").out
+    assert "c[/old]: 1 shard," in run("verify", "c[/old]").out
 
 
 def test_facts_of_a_spec(run, tmp_path):

@@ -59,7 +59,7 @@ def test_a_run_and_the_same_again(run, study, in_process, tmp_path):
     ]  # fmt: skip
     assert (report["done"], report["trained"], report["carried_out"]) == (2, 1, 2)
     ran = run("study", "run", study, "--out", out)
-    assert ran.code == 0 and f"{out}: 2 of 2 trials done on 1 models" in ran.out
+    assert ran.code == 0 and f"{out}: 2 of 2 trials done on 1 model" in ran.out
     assert ran.err == f"next: behemoth study report {out}\n"  # and no bars: it is no terminal
     # A study's own directory will do in the place of its file.
     assert run("study", "run", out, "--out", out, "--json").json()["carried_out"] == 0
@@ -72,7 +72,7 @@ def test_a_dry_run_writes_nothing(run, study, tmp_path):
     assert (report["tokens"], report["edits"], report["steps"]) == (640, 8, 20)
     assert not (tmp_path / "s").exists()
     ran = run("study", "run", study, "--dry-run", "--workers", 3)
-    assert "1 models, 1 plans of edits, 2 trials" in ran.out
+    assert "1 model, 1 plan of edits, 2 trials" in ran.out
     assert "with 3 workers" in ran.out
 
 

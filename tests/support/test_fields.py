@@ -43,7 +43,10 @@ def test_values_as_a_command_line_has_them():
     [
         ({}, "argument 'name': got nothing, allowed: a text"),
         ({"name": 1}, "argument 'name': got 1, allowed: a text"),
-        ({"name": "a", "nane": 1}, r"argument 'nane': got a key .*, allowed: name, .* mean name"),
+        (
+            {"name": "a", "nane": 1},
+            r"argument 'nane': got an unknown key, allowed: name, .* mean name",
+        ),
         ({"name": "a", "kind": "rund"}, r"'kind': got rund, allowed: round, square .*mean round"),
         ({"name": "a", "count": "1"}, "argument 'count': got 1, allowed: a whole number or none"),
         ({"name": "a", "count": 1.5}, "argument 'count': got 1.5, allowed: a whole number"),

@@ -11,6 +11,7 @@ from behemoth.support.bars import Bars
 from behemoth.support.errors import ArgumentError
 from behemoth.support.extras import needed
 from behemoth.support.process import prepare
+from behemoth.support.text import plural_text
 
 from . import parse
 from .console import console, keep_interrupts, write_json
@@ -168,7 +169,7 @@ def _show(frame: pl.DataFrame, metrics: pl.DataFrame, out: str) -> None:
 
     screen = console()
     edits = frame["edit"].drop_nulls().n_unique()
-    screen.print(f"{out}: {frame.height:,} rows, {edits:,} edits")
+    screen.print(f"{out}: {frame.height:,} rows, {plural_text(edits, 'edit')}")
     stages = [name for name in ("before", "after") if name in set(frame["stage"])]
     table = Table(box=None, pad_edge=False, show_edge=False)
     table.add_column("metric")

@@ -9,7 +9,7 @@ import typer
 
 from behemoth.export.formats import BRIDGES, FORMATS, MODELS
 from behemoth.support.bars import Bars
-from behemoth.support.text import bytes_text
+from behemoth.support.text import bytes_text, plural_text
 
 from . import parse
 from .console import console, keep_interrupts, resumable, write_json
@@ -67,8 +67,8 @@ def export(
     if json:
         write_json(asdict(done))
     else:
-        held = f"{done.edits:,} edits" if done.tokens is None else f"{done.tokens:,} tokens"
+        held = plural_text(done.edits, "edit") if done.tokens is None else f"{done.tokens:,} tokens"
         console().print(
-            f"{done.out}: {done.files:,} files, {held}, {bytes_text(done.bytes)}, "
+            f"{done.out}: {plural_text(done.files, 'file')}, {held}, {bytes_text(done.bytes)}, "
             f"{done.seconds:.1f} s"
         )

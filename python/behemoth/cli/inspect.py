@@ -12,7 +12,7 @@ from behemoth.support.bars import Bars
 from behemoth.support.checks import is_url, url_or_none
 from behemoth.support.errors import renamed
 from behemoth.support.extras import needed
-from behemoth.support.text import bytes_text
+from behemoth.support.text import bytes_text, plural_text
 
 from . import parse
 from .console import console, write_json
@@ -88,7 +88,9 @@ def _show(report: Inspection) -> None:
         words = ", at borders of words" if insert.get("words") else ""
         facts.add_row("inserted", f"{insert['position']}, up to {most:,} in a document{words}")
     facts.add_row("tokens", f"{report.tokens:,} ({report.dtype}, vocabulary {report.vocabulary:,})")
-    facts.add_row("bytes", f"{size:,} ({bytes_text(size)}) in {report.shards_present:,} shards")
+    facts.add_row(
+        "bytes", f"{size:,} ({bytes_text(size)}) in {plural_text(report.shards_present, 'shard')}"
+    )
     if report.grammar is not None:
         facts.add_row("grammar", f"{report.grammar}, tokenizer {report.tokenizer}")
     if report.names:

@@ -10,6 +10,7 @@ import typer
 from behemoth.plan.request import EditRequest
 from behemoth.support.bars import Bars
 from behemoth.support.errors import renamed
+from behemoth.support.text import plural_text
 
 from . import parse
 from .console import console, keep_interrupts, write_json
@@ -113,8 +114,8 @@ def _show(made: EditPlan, source: str, out: str, corpus: Corpus, *, to_edit: boo
 
     screen = console()
     screen.print(
-        f"{out}: {len(made):,} edits ({made.request.kind}), {made.rows:,} rows of training, "
-        f"{made.probes.height:,} probes"
+        f"{out}: {plural_text(len(made), 'edit')} ({made.request.kind}), "
+        f"{made.rows:,} rows of training, {made.probes.height:,} probes"
     )
     table = Table(box=None, pad_edge=False, show_edge=False)
     for name in ("group", "probes", "must change"):

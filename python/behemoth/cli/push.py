@@ -9,7 +9,7 @@ import typer
 
 from behemoth.support.bars import Bars
 from behemoth.support.extras import needed
-from behemoth.support.text import bytes_text
+from behemoth.support.text import bytes_text, plural_text
 
 from .console import console, keep_interrupts, resumable, write_json
 from .options import command, flag
@@ -48,6 +48,6 @@ def push(
         write_json(asdict(done))
     else:
         console().print(
-            f"{done.url}: {done.files:,} files, {bytes_text(done.bytes)}; sent {done.sent:,}, "
-            f"{bytes_text(done.bytes_sent)}, {done.seconds:.1f} s",
+            f"{done.url}: {plural_text(done.files, 'file')}, {bytes_text(done.bytes)}; "
+            f"sent {done.sent:,}, {bytes_text(done.bytes_sent)}, {done.seconds:.1f} s",
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from behemoth.support.text import bytes_text, rate_text
+from behemoth.support.text import bytes_text, plural_text, rate_text
 
 from .console import console
 
@@ -62,7 +62,7 @@ def show_estimate(expected: Estimate, out: str | None) -> None:
     about = "" if expected.exact else "about "
     table.add_row("tokens", f"{about}{expected.tokens:,}")
     table.add_row("vocabulary", f"{expected.vocabulary:,} ({expected.dtype})")
-    table.add_row("bytes", f"{about}{expected.bytes:,} in {expected.shards:,} shards")
+    table.add_row("bytes", f"{about}{expected.bytes:,} in {plural_text(expected.shards, 'shard')}")
     table.add_row("disk needed", bytes_text(expected.disk_needed))
     table.add_row("disk free", f"{bytes_text(expected.disk_free)} at {out or '.'}")
     console().print(table)

@@ -13,7 +13,7 @@ from behemoth.support.bars import Bars
 from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.extras import needed
 from behemoth.support.process import prepare
-from behemoth.support.text import clock_text, count_text
+from behemoth.support.text import clock_text, count_text, plural_text
 
 from . import parse
 from .console import console, keep_interrupts, resumable, write_json
@@ -224,7 +224,7 @@ def merge(
         return
     console().print(
         f"{done.out}: {done.trials_done:,} of {done.trials:,} trials and {done.models_done:,} of "
-        f"{done.models:,} models of {done.name}, {done.copied:,} units copied"
+        f"{done.models:,} models of {done.name}, {plural_text(done.copied, 'unit')} copied"
     )
     console(stderr=True).print(f"next: behemoth study report {done.out}")
 
@@ -317,20 +317,21 @@ def _show_estimate(found: Estimate) -> None:
     screen.print(f"{found.name}: {found.question}" if found.question else found.name)
     finished = f" ({found.models_done} and {found.trials_done} of them finished)"
     screen.print(
-        f"{found.models:,} models, {found.plans:,} plans of edits, {found.trials:,} trials"
+        f"{plural_text(found.models, 'model')}, {plural_text(found.plans, 'plan')} of edits, "
+        f"{plural_text(found.trials, 'trial')}"
         + (finished if found.models_done or found.trials_done else "")
     )
     for label, count in found.labels.items():
-        screen.print(f"  {label}: {count:,} trials")
+        screen.print(f"  {label}: {plural_text(count, 'trial')}")
     screen.print(
-        f"{count_text(found.tokens)} tokens to train on, {found.edits:,} edits, "
+        f"{count_text(found.tokens)} tokens to train on, {plural_text(found.edits, 'edit')}, "
         f"{count_text(found.steps)} edit steps"
     )
     screen.print(
         f"{_span(found.facts, ',.0f')} facts, {_span(found.facts_per_object, ',.0f')} an object, "
         f"load {_span(found.loads, '.2g')}"
     )
-    screen.print(f"about {clock_text(found.seconds)} with {found.workers} workers")
+    screen.print(f"about {clock_text(found.seconds)} with {plural_text(found.workers, 'worker')}")
 
 
 def _span(values: Sequence[float], form: str) -> str:
@@ -341,8 +342,8 @@ def _span(values: Sequence[float], form: str) -> str:
 def _show_result(result: StudyResult) -> None:
     screen = console()
     screen.print(
-        f"{result.out}: {result.done:,} of {result.trials:,} trials done on {result.models:,} "
-        f"models, {clock_text(result.seconds)}"
+        f"{result.out}: {result.done:,} of {result.trials:,} trials done on "
+        f"{plural_text(result.models, 'model')}, {clock_text(result.seconds)}"
     )
     messages = console(stderr=True)
     for reason, labels in _grouped(result.failures).items():

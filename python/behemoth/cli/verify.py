@@ -11,7 +11,7 @@ import typer
 from behemoth.support.bars import Bars
 from behemoth.support.digests import Checked
 from behemoth.support.extras import needed
-from behemoth.support.text import bytes_text
+from behemoth.support.text import bytes_text, plural_text
 
 from . import parse
 from .console import console, write_json
@@ -40,9 +40,9 @@ def verify(
 
         found = check(directory, progress=Bars(), **given)
     if isinstance(found, Verification):
-        what = f"{found.shards:,} shards, {found.tokens:,} tokens"
+        what = f"{plural_text(found.shards, 'shard')}, {found.tokens:,} tokens"
     else:
-        what = f"{found.files:,} files, {bytes_text(found.bytes)}"
+        what = f"{plural_text(found.files, 'file')}, {bytes_text(found.bytes)}"
     if json:
         write_json(found.to_dict() if isinstance(found, Checked) else asdict(found))
     _complain(found.bad, found.missing)
@@ -53,7 +53,7 @@ def verify(
         raise typer.Exit(1)
     if not json:
         rest = ", the rest not hashed" if unhashed else ""
-        console().print(f"{found.directory}: {what}, all as they should be{rest}")
+        console().print(f"{found.directory}: {what}, all intact{rest}")
 
 
 def _complain(bad: Sequence[dict[str, Any]], missing: Sequence[str]) -> None:
