@@ -44,7 +44,7 @@ def test_a_plan(run, corpus, tmp_path):
     assert len(about["plan_hash"]) == 64
     assert run("verify", tmp_path / "o").code == 0
     without = run("export", corpus, "--to", "tofu", "--out", tmp_path / "n").refused(2)
-    assert without.startswith("argument '--plan': got nothing, allowed: a plan of edits, which")
+    assert without.startswith("argument '--plan': got nothing, allowed: a plan of edits, from")
     assert not (tmp_path / "n").exists()
 
 
@@ -61,7 +61,7 @@ def test_inspect_and_verify_know_an_export(run, corpus, tmp_path):
     report = run("inspect", out, "--json").json()
     assert (report["is"], report["files"]) == ("an export to jsonl", 6)
     found = run("verify", out)
-    assert found.code == 0 and "6 files, " in found.out and "as they should be" in found.out
+    assert found.code == 0 and "6 files, " in found.out and "all intact" in found.out
     place = out / "documents" / "train-00000.jsonl"
     place.write_text(place.read_text().replace("S1", "S2", 1))
     found = run("verify", out)

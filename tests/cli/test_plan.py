@@ -173,7 +173,7 @@ def test_a_source_that_is_none(run, tmp_path):
 def test_help_says_what_the_request_says(run):
     ran = run("plan", "--help")
     text = " ".join(ran.out.split())
-    assert "Key of every choice. [0]" in text
+    assert "Seed of every random choice. [0]" in text
     assert "how many of each level" in text
 
 

@@ -67,7 +67,8 @@ def export(
     if json:
         write_json(asdict(done))
     else:
-        held = plural_text(done.edits, "edit") if done.tokens is None else f"{done.tokens:,} tokens"
+        # An export is of tokens, or of edits.
+        held = f"{done.tokens:,} tokens" if done.edits is None else plural_text(done.edits, "edit")
         console().print(
             f"{done.out}: {plural_text(done.files, 'file')}, {held}, {bytes_text(done.bytes)}, "
             f"{done.seconds:.1f} s"

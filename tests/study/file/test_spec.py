@@ -85,7 +85,7 @@ def test_threads_are_in_the_models_hash_unless_the_file_says_them(tiny):
         ("steps = 5", "stps = 5", "argument 'train.stps': got an unknown key.*steps"),
         ('model = "nano"', 'model = "nan"', "argument 'train.model': got nan.*did you mean nano"),
         ("edits = 2", "edits = 0", "argument 'plan.edits': got 0, allowed"),
-        ("edits = 2", "", "argument 'plan.edits': got nothing, allowed: how many"),
+        ("edits = 2", "", "argument 'plan.edits': got nothing, allowed: the number"),
         ("probes = 2", "prbes = 2", "argument 'plan.prbes': got an unknown key"),
         ("probes = 2", 'kind = "question_refusal"', "argument 'plan.kind': got question_ref"),
         (
