@@ -174,7 +174,7 @@ def test_help_says_what_the_request_says(run):
     ran = run("plan", "--help")
     text = " ".join(ran.out.split())
     assert "Seed of every random choice. [0]" in text
-    assert "how many of each level" in text
+    assert "of each level" in text
 
 
 def test_a_relation_goes_by_its_name(run, written, tmp_path):
