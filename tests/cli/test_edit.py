@@ -55,7 +55,7 @@ def test_when_all_edits_fail_the_run_failed(run, trained, plan, tmp_path):
         ("--method lora --out e", "argument '--plan': got nothing, allowed: a plan directory"),
         ("--plan PLAN --out e", "argument '--method': got nothing, allowed: a method"),
         ("--plan PLAN --method lora", "argument '--out': got nothing, allowed: a directory"),
-        ("--plan PLAN --method lorra --out e", "argument 'method': got lorra, allowed: ft, ft_l"),
+        ("--plan PLAN --method lorra --out e", "argument '--method': got lorra, allowed: ft, ft_l"),
         ("--plan PLAN --method lora --set rank --out e", "argument '--set': got rank, allowed: "),
         (
             "--plan PLAN --method lora --set rnk=1 --out e",
@@ -64,8 +64,8 @@ def test_when_all_edits_fail_the_run_failed(run, trained, plan, tmp_path):
         ("--plan PLAN --method lora --set rank=0 --out e", "argument 'rank': got 0, allowed"),
         ("--plan PLAN --method lora --seed x --out e", "argument '--seed': got x, allowed"),
         ("--plan PLAN --method lora --stack 0 --out e", "argument '--stack': got 0, allowed"),
-        ("--plan nothing --method lora --out e", "argument 'plan': got nothing, allowed: a plan"),
-        ("--plan PLAN --method refusal --out e", "argument 'plan': got edits of kind remap"),
+        ("--plan nothing --method lora --out e", "argument '--plan': got nothing, allowed: a plan"),
+        ("--plan PLAN --method refusal --out e", "argument '--plan': got edits of kind remap"),
     ],
 )
 def test_errors(run, trained, plan, words, message, tmp_path, monkeypatch):
@@ -95,4 +95,4 @@ def test_it_says_how_to_go_on(run, trained, plan, tmp_path, monkeypatch):
     monkeypatch.setattr(Lora, "apply", stop)
     ran = run(*words_of(trained, plan, tmp_path / "e"))
     assert ran.code == 130
-    assert "stopped: run the same command again to go on with" in ran.err
+    assert "stopped: run the same command again to resume" in ran.err

@@ -84,7 +84,7 @@ def test_a_sample_of_what_is_known_is_said_to_be_one(run, trained, tmp_path):
     frame.with_columns(exact_match=True).write_parquet(out / "frame.parquet")
     words = ("--edits", 1, "--known", out / "frame.parquet", "--out", tmp_path / "p")
     ran = run("plan", trained, *words)
-    said = f"{out / 'frame.parquet'} asks 40 of 360 facts: of the others none is edited\n"
+    said = f"{out / 'frame.parquet'} covers 40 of 360 facts: none of the others is edited\n"
     assert said in ran.err
 
 
@@ -94,7 +94,7 @@ def test_the_plan_must_be_the_one_it_was_made_with(run, trained, plan, tmp_path)
     run("plan", trained, "--edits", 3, "--seed", 4, "--out", other, "--json").json()
     out = tmp_path / "f.parquet"
     message = run("evaluate", edit, "--plan", other, "--out", out).refused(2)
-    assert "argument 'plan': got plan" in message and "allowed: the edit's own" in message
+    assert "argument '--plan': got plan" in message and "allowed: the edit's own" in message
     (tmp_path / "world.toml").write_text("[world]\nsubjects = 90\nrelations = 2\nobjects = 9\n")
     run("plan", tmp_path / "world.toml", "--edits", 1, "--out", tmp_path / "w", "--json").json()
     message = run("evaluate", trained, "--plan", tmp_path / "w", "--out", out).refused(2)
@@ -110,7 +110,7 @@ def test_the_plan_must_be_the_one_it_was_made_with(run, trained, plan, tmp_path)
         ("--plan PLAN --out .", "argument '--out': got ., allowed: a file name"),
         ("--plan PLAN --out f --stack 0", "argument '--stack': got 0, allowed"),
         ("--plan PLAN --out f --batch-size x", "argument '--batch-size': got x, allowed"),
-        ("--plan nothing --out f", "argument 'plan': got nothing, allowed: a plan directory"),
+        ("--plan nothing --out f", "argument '--plan': got nothing, allowed: a plan directory"),
     ],
 )
 def test_errors(run, trained, plan, words, message, tmp_path, monkeypatch):

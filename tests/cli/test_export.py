@@ -15,7 +15,7 @@ def test_the_report(run, corpus, tmp_path):
     assert (report["to"], report["files"]) == ("llmc", 1)
     assert report["bytes"] == 1024 + 2 * report["tokens"]
     said = run("export", corpus, "--to", "text", "--out", tmp_path / "t")
-    assert said.out.startswith(f"{tmp_path / 't'}: 1 files, 440 tokens, ")
+    assert said.out.startswith(f"{tmp_path / 't'}: 1 file, 440 tokens, ")
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ def test_the_report(run, corpus, tmp_path):
     [
         ("--out o", "argument '--to': got nothing, allowed: a format"),
         ("--to olmo", "argument '--out': got nothing, allowed: a directory"),
-        ("--to npy --out o", "argument 'to': got npy, allowed: megatron, olmo, datatrove"),
+        ("--to npy --out o", "argument '--to': got npy, allowed: megatron, olmo, datatrove"),
         ("--to litdata --block-length x --out o", "argument '--block-length': got x, allowed:"),
     ],
 )
@@ -44,7 +44,7 @@ def test_a_plan(run, corpus, tmp_path):
     assert len(about["plan_hash"]) == 64
     assert run("verify", tmp_path / "o").code == 0
     without = run("export", corpus, "--to", "tofu", "--out", tmp_path / "n").refused(2)
-    assert without.startswith("argument 'plan': got None, allowed: a plan of edits, which tofu")
+    assert without.startswith("argument '--plan': got nothing, allowed: a plan of edits, from")
     assert not (tmp_path / "n").exists()
 
 
@@ -61,7 +61,7 @@ def test_inspect_and_verify_know_an_export(run, corpus, tmp_path):
     report = run("inspect", out, "--json").json()
     assert (report["is"], report["files"]) == ("an export to jsonl", 6)
     found = run("verify", out)
-    assert found.code == 0 and "6 files, " in found.out and "as they should be" in found.out
+    assert found.code == 0 and "6 files, " in found.out and "all intact" in found.out
     place = out / "documents" / "train-00000.jsonl"
     place.write_text(place.read_text().replace("S1", "S2", 1))
     found = run("verify", out)

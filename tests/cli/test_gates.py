@@ -56,5 +56,5 @@ def test_the_command(run, monkeypatch, tmp_path):
 
 def test_the_command_refuses(run, tmp_path):
     refused = run("study", "gates", "--out", tmp_path / "g", "--gate", "1,1000").refused()
-    assert refused.startswith("argument 'gate': got 1000, allowed: numbers of gates, 1 to ")
+    assert refused.startswith("argument '--gate': got 1000, allowed: numbers of gates, 1 to ")
     assert "argument '--threads'" in run("study", "gates", "--threads", "0").refused()

@@ -47,7 +47,7 @@ def test_check_with_a_tokenizer(run, tokenizer):
         "400 ids; 200 documents" in run("grammar", "check", "bios-en", "--tokenizer", tokenizer).out
     )
     message = run("grammar", "check", "bios-en", "--tokenizer", tokenizer / "none").refused()
-    assert message.startswith("argument 'tokenizer': got ")
+    assert message.startswith("argument '--tokenizer': got ")
 
 
 def test_check_says_what_is_wrong_with_file_line_and_key(run, tmp_path):
@@ -143,7 +143,7 @@ def test_encode_makes_a_background_of_text(run, tokenizer, tmp_path):
         (("tokenizer", "train", "--out", "x"),
          "argument '--grammar': got nothing, allowed: the name of a grammar, or a file"),
         (("tokenizer", "train", "--out", "x", "--grammar", "bios-en", "--vocabulary", "9"),
-         "argument 'vocabulary': got 9, allowed: 259 to 1,000,000"),
+         "argument '--vocabulary': got 9, allowed: 259 to 1,000,000"),
     ],
 )  # fmt: skip
 def test_mistakes_are_one_line(run, words, said):

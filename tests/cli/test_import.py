@@ -42,8 +42,8 @@ def test_a_correlated_pair_may_be_said(run, tmp_path):
     words = ("import", tmp_path / "t.csv", "--out", tmp_path / "spec", "--correlated")
     for pair, message in [
         ("0", "argument '--correlated': got 0, allowed: two relations, such as 0:1"),
-        ("2:0", "argument 'correlated': got 2:0, allowed: two relations below 3, the lower one"),
-        ("0:3", "argument 'correlated': got 0:3, allowed: two relations below 3"),
+        ("2:0", "argument '--correlated': got 2:0, allowed: two relations below 3, the lower one"),
+        ("0:3", "argument '--correlated': got 0:3, allowed: two relations below 3"),
     ]:
         assert message in run(*words, pair).refused()
     assert run(*words, "0:2", "--json").json()["objects"] == [4, 2, 4]

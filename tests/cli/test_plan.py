@@ -33,7 +33,7 @@ def test_the_most_and_the_least_frequent(run, written, tmp_path):
         assert run(*words, "--json").json()["edits"] == 3
         assert set(EditPlan.load(out).edits["exposures"]) == {level}
     refused = run("plan", written, "--most-frequent", 3, "--edits", 2, "--out", tmp_path / "p")
-    assert "'most_frequent': got 3, allowed: none beside edits" in refused.refused(2)
+    assert "'--most-frequent': got 3, allowed: not together with edits" in refused.refused(2)
 
 
 def test_json(run, written, tmp_path):
@@ -132,19 +132,31 @@ def test_another_plan_is_not_replaced_unless_forced(run, written, tmp_path):
     ("words", "message"),
     [
         ("--edits 1", "argument '--out': got nothing, allowed: a directory to write"),
-        ("--out p", "argument 'edits': got nothing, allowed: how many facts to edit"),
+        ("--out p", "argument '--edits': got nothing, allowed: the number of facts to edit"),
         ("--out p --edits x", "argument '--edits': got x, allowed: a whole number from 0"),
-        ("--out p --edits 0", "argument 'edits': got 0, allowed: a whole number from 1"),
-        ("--out p --edits 1e3", "argument 'edits': got 1000, allowed: up to 18, the candidate fa"),
+        ("--out p --edits 0", "argument '--edits': got 0, allowed: a whole number from 1"),
+        ("--out p --edits 1e3", "argument '--edits': got 1e3, allowed: up to 18, the number"),
         ("--out p --edits 1 --kind censr", "(did you mean censor?)"),
-        ("--out p --edits 1 --kind censor", "argument 'relation': got None, allowed: the relation"),
-        ("--out p --edits 1 --exposures 2", "argument 'exposures': got 2, allowed: the corpus has"),
+        (
+            "--out p --edits 1 --kind censor",
+            "argument '--relation': got nothing, allowed: the",
+        ),
+        (
+            "--out p --edits 1 --exposures 2",
+            "argument '--exposures': got 2, allowed: levels",
+        ),
         ("--out p --edits 1 --exposures 1,a", "argument '--exposures': got a, allowed: a whole"),
-        ("--out p --edits 1 --relation 7", "argument 'relation': got 7, allowed: 0, 1, 2"),
-        ("--out p --edits 1 --correlated-only", "argument 'correlated_only': got True"),
-        ("--out p --table none", "argument 'table': got none, which is not there"),
-        ("--out p --edits 1 --known none", "argument 'known': got none, which is not there"),
-        ("--out p --edits 1 --fraction 0.5", "argument 'fraction': got 0.5, allowed: no fraction"),
+        ("--out p --edits 1 --relation 7", "argument '--relation': got 7, allowed: 0, 1, 2"),
+        (
+            "--out p --edits 1 --correlated-only",
+            "'--correlated-only': got --correlated-only",
+        ),
+        ("--out p --table none", "argument '--table': got none, which does not exist"),
+        ("--out p --edits 1 --known none", "argument '--known': got none, which does not exist"),
+        (
+            "--out p --edits 1 --fraction 0.5",
+            "argument '--fraction': got 0.5, allowed: edits",
+        ),
     ],
 )
 def test_errors(run, written, words, message, tmp_path, monkeypatch):
@@ -161,8 +173,8 @@ def test_a_source_that_is_none(run, tmp_path):
 def test_help_says_what_the_request_says(run):
     ran = run("plan", "--help")
     text = " ".join(ran.out.split())
-    assert "Key of every choice. [0]" in text
-    assert "how many of each level" in text
+    assert "Seed of every random choice. [0]" in text
+    assert "of each level" in text
 
 
 def test_a_relation_goes_by_its_name(run, written, tmp_path):
@@ -173,7 +185,7 @@ def test_a_relation_goes_by_its_name(run, written, tmp_path):
     assert EditPlan.load(tmp_path / "p").edits["relation"].to_list() == [1] * 3
     assert named["plan_hash"] == run(*words, "--relation", 1, "--force").json()["plan_hash"]
     message = run(*words, "--relation", "birth_citi", "--force").refused()
-    assert message.startswith("argument 'relation': got birth_citi, allowed: birth_date, birth_")
+    assert message.startswith("argument '--relation': got birth_citi, allowed: birth_date, birth_")
     assert message.endswith("(did you mean birth_city?)")
     message = run(
         "plan", written, "--edits", 3, "--relation", "R1", "--out", tmp_path / "q"

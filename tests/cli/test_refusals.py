@@ -119,6 +119,35 @@ def test_every_command_has_its_rows():
     assert len(asked) == len(set(asked)) >= 250
 
 
+def test_every_argument_is_one_of_its_command():
+    import typer
+
+    from behemoth.cli.main import app
+
+    for words, said in LINES:
+        if not said.startswith("argument ") or "no such option" in said:
+            continue
+        name = re.match(r"argument '(.+?)': got", said)[1]
+        asked = shlex.split(words)
+        command = typer.main.get_command(app)
+        while asked and (inner := getattr(command, "commands", {}).get(asked[0])):
+            command = inner
+            del asked[0]
+        known = {"COMMAND"} if getattr(command, "commands", None) else set()
+        for item in command.params:
+            known |= set(item.opts) if item.opts[-1][:1] == "-" else {item.metavar}
+        if "." in name or " " in name:  # 'templates.default' and '--templates default'
+            first = re.split(r"[ .]", name)[0]
+            known |= {name} if {first, "--" + first.replace("_", "-")} & known else set()
+        elsewhere = (
+            any(".toml" in word for word in asked)  # a key of a file
+            or name.startswith(tuple(word for word in asked if "." in word))  # or a line of one
+            or any(word.startswith(f"{name}=") for word in asked)  # a setting of a method
+            or "an unexpected argument" in said
+        )
+        assert name in known or elsewhere, words
+
+
 def test_every_row_says_what_where_and_what_instead():
     for words, said in LINES:
         if said.startswith("argument "):

@@ -109,8 +109,7 @@ def test_a_signal_stops_within_a_second_and_says_how_to_go_on(spawn, spec, tmp_p
     assert time.monotonic() - began < 3  # a second, and two for a busy machine
     assert process.returncode == code
     assert (
-        error.splitlines()[-1]
-        == f"behemoth: stopped: run the same command again to go on with {out}"
+        error.splitlines()[-1] == f"behemoth: stopped: run the same command again to resume {out}"
     )
     assert "Traceback" not in error
     assert not list(out.rglob("*.bin.partial"))
@@ -135,7 +134,7 @@ def test_ctrl_c_stops_a_table_of_facts(spawn, spec, tmp_path):
     process = spawn("facts", spec(200_000_000), "--out", out)
     error = interrupt(process, lambda: any(tmp_path.glob(".f.parquet*")))
     assert process.returncode == 130
-    said = "behemoth: stopped: run the same command again, which begins anew"
+    said = "behemoth: stopped: run the same command again, which starts over"
     assert error.splitlines()[-1] == said
     assert "Traceback" not in error
     assert not list(tmp_path.glob("*.parquet*"))

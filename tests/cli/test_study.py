@@ -59,7 +59,7 @@ def test_a_run_and_the_same_again(run, study, in_process, tmp_path):
     ]  # fmt: skip
     assert (report["done"], report["trained"], report["carried_out"]) == (2, 1, 2)
     ran = run("study", "run", study, "--out", out)
-    assert ran.code == 0 and f"{out}: 2 of 2 trials done on 1 models" in ran.out
+    assert ran.code == 0 and f"{out}: 2 of 2 trials done on 1 model" in ran.out
     assert ran.err == f"next: behemoth study report {out}\n"  # and no bars: it is no terminal
     # A study's own directory will do in the place of its file.
     assert run("study", "run", out, "--out", out, "--json").json()["carried_out"] == 0
@@ -72,7 +72,7 @@ def test_a_dry_run_writes_nothing(run, study, tmp_path):
     assert (report["tokens"], report["edits"], report["steps"]) == (640, 8, 20)
     assert not (tmp_path / "s").exists()
     ran = run("study", "run", study, "--dry-run", "--workers", 3)
-    assert "1 models, 1 plans of edits, 2 trials" in ran.out
+    assert "1 model, 1 plan of edits, 2 trials" in ran.out
     assert "with 3 workers" in ran.out
 
 
@@ -116,12 +116,12 @@ def test_presets(run):
         ("run no.toml --out s", "argument 'FILE|PRESET': got no.toml, allowed: a study file"),
         ("run bad.toml --out s", "argument 'world.subjects': got -1"),
         ("run frequency --size big --out s", "argument '--size': got big, allowed: smoke"),
-        ("run bad.toml --size quick --out s", "argument 'size': got quick, allowed: none with"),
+        ("run bad.toml --size quick --out s", "argument '--size': got quick, allowed: not with"),
         ("run frequency --engine dask --out s", "argument '--engine': got dask, allowed: local"),
-        ("run rank --methods lroa --out s", "argument 'methods': got lroa, allowed: lora, ft"),
+        ("run rank --methods lroa --out s", "argument '--methods': got lroa, allowed: lora, ft"),
         ("run frequency --workers 0 --out s", "argument '--workers': got 0, allowed: a whole"),
         ("run frequency --threads x --out s", "argument '--threads': got x, allowed: a whole"),
-        ("run frequency --out bad.toml", "argument 'out': got bad.toml, a file, allowed: a new"),
+        ("run frequency --out bad.toml", "argument '--out': got bad.toml, a file, allowed: a new"),
         (
             "rnu frequency",
             "argument 'COMMAND': got rnu, allowed: run, report",
@@ -143,7 +143,7 @@ def test_it_says_how_to_go_on(run, study, tmp_path, monkeypatch):
     monkeypatch.setattr(runs, "_engine", stop)
     ran = run("study", "run", study, "--out", tmp_path / "s")
     assert ran.code == 130
-    assert f"stopped: run the same command again to go on with {tmp_path / 's'}" in ran.err
+    assert f"stopped: run the same command again to resume {tmp_path / 's'}" in ran.err
 
 
 def test_the_report_is_written_by_its_own_package(run, tmp_path, monkeypatch):

@@ -106,10 +106,10 @@ def test_without_the_extra_there_is_no_chart(run, trained, known, tmp_path, monk
         ("--out t", "argument '--plan': got nothing, allowed: a plan directory"),
         ("--plan PLAN", "argument '--out': got nothing, allowed: a new or empty directory"),
         ("--plan PLAN --out t --samples 0", "argument '--samples': got 0, allowed"),
-        ("--plan PLAN --out t --noise 0", "argument 'noise': got 0"),
+        ("--plan PLAN --out t --noise 0", "argument '--noise': got 0"),
         ("--plan PLAN --out t --window x", "argument '--window': got x, allowed"),
         ("--plan PLAN --out t", "edits of facts none of which the model knows"),
-        ("--plan nothing --out t", "argument 'plan': got nothing, allowed: a plan"),
+        ("--plan nothing --out t", "argument '--plan': got nothing, allowed: a plan"),
     ],
 )
 def test_errors(run, trained, plan, words, message, tmp_path, monkeypatch):

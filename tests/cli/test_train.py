@@ -135,5 +135,5 @@ def test_a_signal_saves_and_says_how_to_go_on(spawn, spec, tmp_path, how, code):
         os.kill(process.pid, how)
         _, err = process.communicate(timeout=60)
     assert process.returncode == code
-    assert "of 100000 saved; run the same command again to go on with" in err
+    assert "of 100000 saved; run the same command again to resume" in err
     assert (tmp_path / "run" / "checkpoints").is_dir()

@@ -35,7 +35,7 @@ def test_so_many_threads_write_as_fit(tmp_path, monkeypatch):
 def test_less_than_one_thread_takes_is_refused(tmp_path):
     with pytest.raises(ArgumentError, match=r"'memory': got 1.00 MB, allowed: 105.9 MB or more"):
         bh.gen(corpus(), tmp_path / "out", memory=10**6)
-    with pytest.raises(ArgumentError, match="none with engine 'ray'"):
+    with pytest.raises(ArgumentError, match="not with engine 'ray'"):
         bh.gen(corpus(), tmp_path / "out", memory=10**9, engine="ray")
     assert not (tmp_path / "out").exists()
 

@@ -151,7 +151,7 @@ def test_backgrounds_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
         made()
         with pytest.raises(ArgumentError, match=message):
             bh.Corpus(small_world(), background=tmp_path / "none")
-    with pytest.raises(ArgumentError, match="'background_tokens': got 5, allowed: none without"):
+    with pytest.raises(ArgumentError, match="'background_tokens': got 5, allowed: only with"):
         bh.Corpus(small_world(), background_tokens=5)
 
 

@@ -203,7 +203,7 @@ def test_what_holds_no_tokenizer_is_refused(tmp_path, places):
     assert "that cannot be read" in refused(tmp_path)
     (tmp_path / "tokenizer.json").write_bytes((places["BPE"] / "tokenizer.json").read_bytes())
     assert "no token '<end>'" in refused(tmp_path)
-    with pytest.raises(ArgumentError, match="none without a grammar"):
+    with pytest.raises(ArgumentError, match="only with a grammar"):
         Corpus(grammar.world(5), tokenizer=places["BPE"])
 
 

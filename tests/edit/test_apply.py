@@ -102,7 +102,7 @@ def test_a_stopped_one_is_gone_on_with(trained, plan, tmp_path, monkeypatch, con
     monkeypatch.setattr(Lora, "apply", apply)
     with pytest.raises(KeyboardInterrupt):
         edit(trained, plan, "lora", part, **options)
-    with pytest.raises(ArgumentError, match=r"not finished, allowed: .* goes on with it"):
+    with pytest.raises(ArgumentError, match=r"not finished, allowed: .* resumes it"):
         read_edit(part)
     monkeypatch.undo()
     kept = contents(part, "**/*.safetensors")

@@ -114,7 +114,7 @@ def test_what_is_refused_names_what_fits_and_that_does(small):
         fitting(method, model, plans, context, 32, memory)
     takes, allowed = bytes_text(memory + 1), bytes_text(memory)
     assert str(caught.value) == (
-        f"argument 'method': got ft, which takes about {takes} of memory, and {allowed} are "
+        f"argument 'method': got ft, which needs about {takes} of memory while {allowed} is "
         "allowed, allowed: with rank = 1 and part = mlp, which fits"
     )
     own = dataclasses.replace(method, rank=1, part="mlp")
@@ -147,8 +147,8 @@ def test_the_command_refuses_before_it_makes_anything(run, runs, tmp_path):
              "--out", out)  # fmt: skip
     assert "to load, allowed: what fits into 1" in run(*words, "--memory", "1MB").refused(2)
     message = run(*words, "--memory", "60MB").refused(2)
-    assert message.startswith("argument 'method': got ft, which takes about ")
-    assert message.endswith("and 60.0 MB are allowed, allowed: what fits: a smaller model")
+    assert message.startswith("argument '--method': got ft, which needs about ")
+    assert message.endswith("while 60.0 MB is allowed, allowed: what fits: a smaller model")
     assert "got much, allowed: an amount of memory" in run(*words, "--memory", "much").refused(2)
     assert not any(out.glob("*.json"))
     with pytest.raises(ArgumentError, match="argument 'memory': got 0, allowed"):

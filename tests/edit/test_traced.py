@@ -57,7 +57,7 @@ def test_what_is_damaged_is_refused(traced, change):
         TraceRecord.read(traced)
     del values["blake3"]
     file.write_text(json.dumps(values | change))
-    with pytest.raises(CorpusError, match=r"trace\.json is damaged: it is no record of tracing"):
+    with pytest.raises(CorpusError, match=r"trace\.json is damaged: it is not a valid record"):
         TraceRecord.read(traced)
     file.write_text(json.dumps(values | {"format_version": 9}))
     with pytest.raises(CorpusError, match="format version 9, and this version"):

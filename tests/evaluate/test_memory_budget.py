@@ -99,7 +99,7 @@ def test_the_command_refuses_before_it_asks_anything(run, edited, tmp_path):
     words = ("evaluate", out, "--plan", f"{place}-plan", "--device", "cpu", "--out", frame)
     assert "to load, allowed: what fits into 1" in run(*words, "--memory", "1MB").refused(2)
     message = run(*words, "--memory", "60MB").refused(2)
-    assert "that take about" in message and "60.0 MB are allowed" in message
+    assert "that need about" in message and "60.0 MB is allowed" in message
     assert not frame.exists()
     words = ("evaluate", out, "--plan", f"{place}-plan", "--suite", "editing", "--out", tmp_path)
-    assert "allowed: none with --suite" in run(*words, "--memory", "1GB").refused(2)
+    assert "allowed: not with --suite" in run(*words, "--memory", "1GB").refused(2)

@@ -253,11 +253,11 @@ def test_the_command_shows_and_writes_a_suite(made, run, tmp_path):
     assert set(SUITES) == {"editing", "unlearning", "sequence", "recall"}
     assert "which holds a suite" in run(*words).refused()
     elsewhere = (*words[:-1], tmp_path / "other")
-    assert "none with --suite" in run(*elsewhere, "--stack", 3).refused()
+    assert "not with --suite" in run(*elsewhere, "--stack", 3).refused()
     message = run(*elsewhere, "--twin", "none").refused()
     assert message.startswith("argument 'twin': got none"), message
     message = run(*options, "--out", tmp_path / "f.parquet", "--twin", twin).refused()
-    assert message.startswith(f"argument '--twin': got {twin}, allowed: none without --suite")
+    assert message.startswith(f"argument '--twin': got {twin}, allowed: only with --suite")
 
 
 def test_the_suite_of_a_sequence(made, tmp_path):

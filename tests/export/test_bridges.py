@@ -448,7 +448,7 @@ def test_refusals(planned, tmp_path):
             export(directory, out, to, plan=plan, **options)
         assert not out.exists()
 
-    refused("'plan': got None, allowed: a plan of edits, which tofu is made of", "tofu", None)
+    refused("'plan': got nothing, allowed: a plan of edits, from which tofu is made", "tofu", None)
     refused("'plan': got a plan for olmo, a format of corpora, allowed: none, or counter", "olmo")
     refused("'plan': got .*nowhere, allowed: a plan directory", plan=tmp_path / "nowhere")
     refused("'to': got zrse, allowed: .*did you mean zsre", "zrse")

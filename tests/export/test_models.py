@@ -173,7 +173,7 @@ def test_a_suite_is_read_as_it_was_written(edits, plan, tmp_path):
     assert json.dumps(again.to_dict()) == json.dumps(found.to_dict())
     assert again.frame.equals(found.frame)
     (tmp_path / "suite" / "suite.json").write_text("{}")
-    with pytest.raises(bh.CorpusError, match=r"suite.json is damaged: it is no result of a suite"):
+    with pytest.raises(bh.CorpusError, match=r"suite.json is damaged: it is not a valid result"):
         SuiteResult.read(tmp_path / "suite")
 
 
@@ -210,7 +210,7 @@ def test_edits_that_failed_make_no_models(trained, plan, tmp_path):
 def test_the_command(run, edits, tmp_path):
     out = tmp_path / "out"
     said = run("export", edits / "single", "--to", "hf", "--edit", 1, "--out", out)
-    assert said.code == 0 and said.out.startswith(f"{out}: 4 files, 1 edits, ")
+    assert said.code == 0 and said.out.startswith(f"{out}: 4 files, 1 edit, ")
     assert "an export to hf" in run("inspect", out).out
     assert run("verify", out).code == 0
 

@@ -45,7 +45,7 @@ def test_no_pickle_is_opened(copied, run):
     torch.save({"x": Evil()}, copied / "run" / "pytorch_model.bin")
     shutil.copy(copied / "run" / "pytorch_model.bin", weights)
     message = one_line(run(*evaluated(copied, "--no-verify")))
-    assert message == f"{weights} is damaged: it is no safetensors"
+    assert message == f"{weights} is damaged: it is not a valid safetensors"
     weights.unlink()
     assert "which is not finished" in one_line(run(*evaluated(copied, "--no-verify")))
     shutil.copy(copied / "run" / "pytorch_model.bin", copied / "edit/delta/delta.safetensors")

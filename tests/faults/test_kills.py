@@ -129,7 +129,7 @@ _AT_ONCE = {
     "evaluate": ("evaluate", "edit", "--plan", "plan"),
     "facts": ("facts", "corpus"),
 }
-_GOES_ON = "to go on with"
+_GOES_ON = "to resume"
 
 
 @pytest.mark.timeout(3600)

@@ -52,7 +52,7 @@ def test_sizes_of_other_families_count_what_their_models_have(name):
     ("config", "refusal"),
     [
         ({"model_type": "bert"}, "'config': got bert, allowed: gpt_neox, gpt2, llama"),
-        ({"model_type": "llama", "hidden_size": 32}, "'config.num_hidden_layers': got None"),
+        ({"model_type": "llama", "hidden_size": 32}, "'config.num_hidden_layers': got nothing"),
         (
             {"model_type": "llama", "hidden_size": 32, "num_hidden_layers": 2,
              "num_attention_heads": 5, "intermediate_size": 8},

@@ -346,13 +346,13 @@ def test_any_small_world(subjects, relations, objects, edits, seed, independent)
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ({}, "argument 'edits': got nothing, allowed: how many facts to edit"),
-        ({"kind": "refusal"}, "argument 'relation': got None, allowed: the relation that"),
+        ({}, "argument 'edits': got nothing, allowed: the number of facts to edit"),
+        ({"kind": "refusal"}, "argument 'relation': got nothing, allowed: the relation that"),
         (
             {"edits": 31, "relation": 0},
-            "got 31, allowed: up to 30, the candidate facts that there are with",
+            "got 31, allowed: up to 30, the number of candidate facts with",
         ),
-        ({"edits": 999}, "argument 'edits': got 999, allowed: up to 150, the candidate facts"),
+        ({"edits": 999}, "argument 'edits': got 999, allowed: up to 150, the number of"),
         (
             {"edits": 999, "to": "one"},
             r"argument 'edits': got 999, allowed: up to \d\d, as no object of a relation has more",
@@ -367,7 +367,7 @@ def test_any_small_world(subjects, relations, objects, edits, seed, independent)
         ),
         (
             {"edits": 3000, "exposures": (4,), "relation": 0, "distinct": False},
-            r"got 3000, allowed: up to \d+ of 4 exposures, the candidate facts",
+            r"got 3000, allowed: up to \d+ of 4 exposures, the number of",
         ),
         ({"edits": 1, "exposures": (5,)}, "got 5, allowed: the corpus has 1, 4, 16"),
         ({"edits": 1, "relation": 5}, r"got 5, allowed: 0, 1, 2, 3, 4 \(target 'subject'\)"),

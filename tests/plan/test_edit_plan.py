@@ -126,7 +126,7 @@ def test_damage_is_found(plan, corpus, tmp_path):
     with pytest.raises(CorpusError, match="format version 9"):
         EditPlan.load(tmp_path)
     (tmp_path / "plan.toml").write_text("= nonsense")
-    with pytest.raises(CorpusError, match="is damaged: it is no plan"):
+    with pytest.raises(CorpusError, match="is damaged: it is not a valid plan"):
         EditPlan.load(tmp_path)
 
 

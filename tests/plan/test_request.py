@@ -28,11 +28,11 @@ FLOAT = {"object": pl.Float64}
         ),
         ({"exposures": (1, 1)}, "allowed: each level once"),
         ({"exposures": (1, -4)}, "allowed: a list of whole numbers from 0"),
-        ({"fraction": 0.5}, "argument 'fraction': got 0.5, allowed: no fraction with kind 'remap'"),
-        ({"kind": "censor"}, "argument 'relation': got None, allowed: the relation to censor"),
+        ({"fraction": 0.5}, "argument 'fraction': got 0.5, allowed: edits in place of"),
+        ({"kind": "censor"}, "argument 'relation': got nothing, allowed: the relation to censor"),
         (
             {"kind": "refusal", "fraction": 0.5},
-            "argument 'relation': got None, allowed: the relation that the fraction is of",
+            "argument 'relation': got nothing, allowed: the relation that the fraction applies to",
         ),
         (
             {"kind": "censor", "relation": 0, "fraction": 1.5},
@@ -44,13 +44,13 @@ FLOAT = {"object": pl.Float64}
         ),
         (
             {"kind": "censor", "relation": 0, "fraction": 0.5, "exposures": (1,)},
-            "argument 'exposures': got .*, allowed: edits, not a fraction, beside it",
+            "argument 'exposures': got .*, allowed: only with edits, not with a fraction",
         ),
         ({"to": "one", "kind": "refusal"}, "argument 'to': got one, allowed: 'distinct' with"),
         ({"to": "one", "independent": True}, "argument 'to': got one, allowed: 'distinct' with"),
         (
             {"kind": "censor", "relation": 0, "independent": True},
-            "argument 'independent': got True, allowed: no independent edits",
+            "argument 'independent': got True, allowed: not with kind 'censor'",
         ),
     ],
 )
@@ -63,9 +63,7 @@ def test_the_dictionary_makes_the_request_again():
     request = EditRequest(edits=3, exposures=(1, 4), kind="refusal", seed=2**62)
     assert EditRequest.from_dict(request.to_dict()) == request
     assert "relation" not in request.to_dict()
-    with pytest.raises(
-        ArgumentError, match=r"argument 'edit': got a key that is none, .* mean edits"
-    ):
+    with pytest.raises(ArgumentError, match=r"argument 'edit': got an unknown key, .* mean edits"):
         EditRequest.from_dict({"edit": 3})
 
 
@@ -80,17 +78,26 @@ def test_the_proportions_of_the_reference_are_the_defaults():
 def test_every_field_has_help():
     for field in fields(EditRequest):
         assert len(field_help(EditRequest)[field.name]) > 10, field.name
-    assert field_help(EditRequest)["seed"] == "Key of every choice."
+    assert field_help(EditRequest)["seed"] == "Seed of every random choice."
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         ({"most_frequent": 0}, "argument 'most_frequent': got 0, allowed: a whole number from 1"),
-        ({"most_frequent": 3, "edits": 2}, "'most_frequent': got 3, allowed: none beside edits"),
-        ({"most_frequent": 3, "least_frequent": 2}, "allowed: none beside least_frequent"),
-        ({"least_frequent": 3, "exposures": (1,)}, "'least_frequent': .* none beside exposures"),
-        ({"least_frequent": 3, "facts": {"fact": [1]}}, "'least_frequent': .* none beside facts"),
+        (
+            {"most_frequent": 3, "edits": 2},
+            "'most_frequent': got 3, allowed: not together with",
+        ),
+        ({"most_frequent": 3, "least_frequent": 2}, "allowed: not together with least_frequent"),
+        (
+            {"least_frequent": 3, "exposures": (1,)},
+            "'least_frequent': .* not together with expo",
+        ),
+        (
+            {"least_frequent": 3, "facts": {"fact": [1]}},
+            "'least_frequent': .* not together with fa",
+        ),
         ({"most_frequent": 3, "to": "one"}, "argument 'to': got one, allowed: 'distinct' with"),
         ({"facts": 3}, "argument 'facts': got 3, allowed: a frame, or a mapping of columns"),
         ({"facts": {"fact": [1.5]}}, "argument 'facts': got numbers with fractions, allowed"),

@@ -116,7 +116,7 @@ def test_a_table_is_held_to_what_is_known_and_asked_for(corpus):
         bh.plan.compile_plan(
             corpus, bh.EditRequest(**SMALL), table=pl.DataFrame({"fact": [1, 5, 9]}), known=[5]
         )
-    with pytest.raises(ArgumentError, match=r"correlated_only.*False beside a table"):
+    with pytest.raises(ArgumentError, match=r"correlated_only.*not with a table"):
         bh.plan(corpus, facts={"fact": [1]}, correlated_only=True, **SMALL)
     nested = Corpus(World(subjects=40, relations=2, objects=12, nested=4, seed=1), exposures=2)
     with pytest.raises(ArgumentError, match=r"fact of relation 0.*target 'subject_nested'"):

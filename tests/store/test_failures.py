@@ -102,7 +102,7 @@ def test_ctrl_c_stops_at_once_and_says_how_to_go_on(verb, s3, spawn, tmp_path):
     said = said if isinstance(said, str) else said.decode()
     last = said.strip().splitlines()[-1]
     assert process.returncode == 130, said
-    assert last == "behemoth: stopped: run the same command again to go on with s3://corpora/c"
+    assert last == "behemoth: stopped: run the same command again to resume s3://corpora/c"
     assert not s3.exists("corpora/c/manifest.json")
 
 

@@ -41,14 +41,17 @@ def test_values_as_a_command_line_has_them():
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ({}, "argument 'name': got None, allowed: a text"),
+        ({}, "argument 'name': got nothing, allowed: a text"),
         ({"name": 1}, "argument 'name': got 1, allowed: a text"),
-        ({"name": "a", "nane": 1}, r"argument 'nane': got a key .*, allowed: name, .* mean name"),
+        (
+            {"name": "a", "nane": 1},
+            r"argument 'nane': got an unknown key, allowed: name, .* mean name",
+        ),
         ({"name": "a", "kind": "rund"}, r"'kind': got rund, allowed: round, square .*mean round"),
         ({"name": "a", "count": "1"}, "argument 'count': got 1, allowed: a whole number or none"),
         ({"name": "a", "count": 1.5}, "argument 'count': got 1.5, allowed: a whole number"),
         ({"name": "a", "count": True}, "argument 'count': got True, allowed: a whole number"),
-        ({"name": "a", "share": None}, "argument 'share': got None, allowed: a number"),
+        ({"name": "a", "share": None}, "argument 'share': got nothing, allowed: a number"),
         ({"name": "a", "share": 2}, "argument 'share': got 2, allowed: up to 1"),
         ({"name": "a", "whole": 1}, "argument 'whole': got 1, allowed: true or false"),
         ({"name": "a", "levels": 1}, "'levels': got 1, allowed: a list of whole numbers or none"),

@@ -56,5 +56,5 @@ def test_every_field_is_documented():
 
 @pytest.mark.parametrize("given", [{"lora_rank": 2}, {"weights": "bf16"}])
 def test_what_follows_other_weights_is_not_shared_out(given):
-    with pytest.raises(ArgumentError, match="beside fully_shard"):
+    with pytest.raises(ArgumentError, match="with fully_shard"):
         TrainConfig(start="model", fully_shard=True, **given)

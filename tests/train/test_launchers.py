@@ -120,7 +120,7 @@ def test_the_recipe_for_slurm_is_requeued_until_it_is_done(spec, tmp_path):
         out, err = job.communicate(timeout=300)
     assert job.returncode == 128 + signal.SIGUSR1, err
     assert out == ""
-    assert "saved; run the same command again to go on with" in err
+    assert "saved; run the same command again to resume" in err
     assert (tmp_path / "requeued").read_text() == f"requeue {os.getpid()}\n"
     with start() as job:
         out, err = job.communicate(timeout=600)

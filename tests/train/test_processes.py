@@ -111,7 +111,7 @@ def stopped(launch, spec, tmp_path):
 def test_a_signal_to_one_process_stops_all_at_one_step(stopped, launch, spec):
     run, ranks = stopped(2, "--steps", 100_000, rank=1)
     assert [code for code, _, _ in ranks] == [128 + signal.SIGUSR1] * 2, ranks
-    assert "saved; run the same command again to go on with" in ranks[0][2]
+    assert "saved; run the same command again to resume" in ranks[0][2]
     assert (ranks[0][1], ranks[1][1], ranks[1][2]) == ("", "", "")
     assert json.loads((run / "run.json").read_text())["status"] == "stopped"
     (kept,) = (run / "checkpoints").iterdir()

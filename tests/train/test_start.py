@@ -171,13 +171,13 @@ def test_what_it_cannot_go_on_from_is_refused(corpus, first, tmp_path):
         assert not (tmp_path / "run").exists()
 
     refused(r"'start': got .*, allowed: a model \(config.json", start=tmp_path)
-    refused("'architecture': got a configuration, allowed: none beside start",
+    refused("'architecture': got a configuration, allowed: not together with a model to start from",
             architecture={"model_type": "llama"})  # fmt: skip
     refused("'model': got nano, allowed: none beside architecture", model="nano")
     refused("'lora_rank': got 0, allowed: a whole number from 1", lora_rank=0)
-    refused("'lora_rank': got 2, allowed: only beside start", start=None, lora_rank=2)
-    refused("'weights': got bf16, allowed: only beside start", start=None, weights="bf16")
-    refused("'lora_alpha': got 2.0, allowed: none without lora_rank", lora_alpha=2.0)
+    refused("'lora_rank': got 2, allowed: only with a model to start from", start=None, lora_rank=2)
+    refused("'weights': got bf16, allowed: only with a model", start=None, weights="bf16")
+    refused("'lora_alpha': got 2.0, allowed: only with lora_rank", lora_alpha=2.0)
     large = Corpus(World(subjects=5000, relations=2, objects=900), exposures=1)
     refused(r"'start': got a model of \d+ tokens, allowed: one of \d+ or more", large)
     refused("'block_length': got 4096, allowed: up to 2048", block_length=4096,

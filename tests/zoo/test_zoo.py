@@ -153,7 +153,7 @@ def test_one_that_was_stopped_is_gone_on_with(tiny, zoo, tmp_path):
 
 def test_verify_names_what_is_bad_and_what_is_missing(tiny, zoo, tmp_path, run):
     said = run("verify", zoo)
-    assert said.code == 0 and ", all as they should be" in said.out
+    assert said.code == 0 and ", all intact" in said.out
     found = bh.verify(zoo)
     listed = json.loads((zoo / "zoo.json").read_text())["files"]
     there = {str(path.relative_to(zoo)) for path in zoo.rglob("*") if path.is_file()}

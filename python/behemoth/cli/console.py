@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Stopped(Exception):  # noqa: N818 - it is no error
-    """Ctrl-C or SIGTERM, with a word on how to go on."""
+    """Ctrl-C or SIGTERM, with a hint on how to resume."""
 
 
 def keep_interrupts() -> None:
@@ -58,9 +58,9 @@ def write_columns(rows: Sequence[Sequence[str]], right: Collection[int] = ()) ->
 
 @contextmanager
 def resumable(out: str) -> Generator[None]:
-    """Say on Ctrl-C and SIGTERM how to go on with what is half done."""
+    """Report on Ctrl-C and SIGTERM how to resume unfinished work."""
     try:
         yield
     except KeyboardInterrupt as stop:
         what = f"{stop}; " if str(stop) else ""
-        raise Stopped(f"{what}run the same command again to go on with {out}") from stop
+        raise Stopped(f"{what}run the same command again to resume {out}") from stop

@@ -28,29 +28,31 @@ def _methods() -> list[str]:
 
 
 CORPUS = Option(
-    "corpus", "CORPUS", "Of a model that is no run: the corpus or spec that the plan was made of."
+    "corpus",
+    "CORPUS",
+    "For a model that is not a training run: the corpus or spec the plan was made from.",
 )
-DEVICE = Option("device", "cpu|cuda", "Where the model goes [a GPU if any].")
-MEMORY = Option(
-    "memory", "SIZE", "Memory that it may take on a CPU, such as 8GB [what is free].", bytes_of
-)
+DEVICE = Option("device", "cpu|cuda", "Device of the model [a GPU if any].")
+MEMORY = Option("memory", "SIZE", "Limit on memory on a CPU, such as 8GB [what is free].", bytes_of)
 OPTIONS = (
     Option("plan", "PLAN", "A plan of edits (`behemoth plan`).",
            required="a plan directory (`behemoth plan`)"),
     Option("method", "NAME", "A method (`behemoth methods`).",
            required="a method (`behemoth methods` lists them)", offered=_methods),
     Option("settings", "key=value|FILE",
-           "A setting of the method, repeatable; or the file of `tune`.", parse.settings,
+           "A setting of the method, repeatable; or a file written by `tune`.", parse.settings,
            names="--set", many=True),
     Option("out", "EDIT", "Directory to write; one that is unfinished is resumed.",
            required="a directory to write"),
-    flag("single", "Each edit by itself, from the unedited model; else one batch."),
-    flag("sequential", "One edit after another, each on what the earlier ones left."),
-    Option("checkpoint_at", "N,N", "Of a sequence: keep the sum after so many edits [1,10,100...].",
+    flag("single", "Apply each edit by itself to the unedited model, instead of all in one batch."),
+    flag("sequential", "Apply one edit after another, each to the result of the earlier ones."),
+    Option("checkpoint_at", "N,N", "For --sequential: keep the sum after these numbers of edits "
+           "[1,10,100...].",
            parse.levels),
-    Option("seed", "N", "Key of the method's draws.", parse.count, 0),
-    Option("stack", "N", "Most single edits at once, where methods stack.", parse.at_least(1), 64),
-    flag("adapter", "Write low-rank changes as PEFT adapters, too."),
+    Option("seed", "N", "Seed of the method's draws.", parse.count, 0),
+    Option("stack", "N", "Maximum number of single edits at a time, if the method stacks them.",
+           parse.at_least(1), 64),
+    flag("adapter", "Also write low-rank changes as PEFT adapters."),
     Option("cache", "DIR", "Where covariances and trained networks are kept between calls."),
     CORPUS,
     DEVICE,
@@ -67,9 +69,9 @@ def edit(
 ) -> None:
     """Apply an editing or unlearning method to a run, and write what it changed.
 
-    The run stays as it is: an edit directory holds differences. In place of a run it may be a
-    directory that transformers wrote, of a family that is known (`behemoth models`), with the
-    corpus whose facts it knows.
+    The run is not changed: an edit directory stores differences. A model saved by transformers may
+    take the place of a run if its family is known (`behemoth models`); pass the corpus whose facts
+    it knows with --corpus.
     """
     keep_interrupts()
     prepare()

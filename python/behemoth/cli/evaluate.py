@@ -1,4 +1,4 @@
-"""`behemoth evaluate`: ask a run, or what an edit made of it, a plan's probes."""
+"""`behemoth evaluate`: evaluate a run or an edit on the probes of a plan."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from behemoth.support.bars import Bars
 from behemoth.support.errors import ArgumentError
 from behemoth.support.extras import needed
 from behemoth.support.process import prepare
+from behemoth.support.text import plural_text
 
 from . import parse
 from .console import console, keep_interrupts, write_json
@@ -25,12 +26,12 @@ if TYPE_CHECKING:
 
 
 OPTIONS = (
-    Option("plan", "PLAN", "The plan whose probes are asked; suite recall needs none."),
-    Option("out", "FRAME.parquet|DIR", "File to write; of a suite, directory.",
-           required="a Parquet file to write, or of a suite a directory"),
+    Option("plan", "PLAN", "The plan whose probes are evaluated; --suite recall needs none."),
+    Option("out", "FRAME.parquet|DIR", "File to write, or with --suite a directory.",
+           required="a Parquet file to write, or with --suite a directory"),
     Option("rank", "first|sequence", "Rank objects by their first token or by whole names.",
            default="first"),
-    Option("stack", "N", "Most edited models in one pass.", parse.at_least(1), 64),
+    Option("stack", "N", "Maximum number of edited models in one pass.", parse.at_least(1), 64),
     Option("batch_size", "N", "Prompts in one pass [512 on a CPU, else 4096].", parse.at_least(1)),
     CORPUS,
     DEVICE,
@@ -39,13 +40,13 @@ OPTIONS = (
 
 SUITE = (
     Option("suite", "editing|unlearning|sequence|recall",
-           "Take the measures of a suite, with intervals."),
+           "Compute the measures of a suite, with intervals."),
     Option("twin", "RUN", "A run (or edit by retrain) without the plan's facts, for a suite."),
-    Option("facts", "N|all", "Of suite recall, how many facts are asked [10,000 at most].",
+    Option("facts", "N|all", "For --suite recall: number of facts to evaluate [10,000 at most].",
            parse.sample),
     flag("force", "Replace the suite in DIR."),
 )  # fmt: skip
-"""What is said of a suite alone."""
+"""Options of suites only."""
 
 
 @command(*OPTIONS, *SUITE)
@@ -58,10 +59,10 @@ def evaluate(
 ) -> None:
     """Evaluate a run or an edit: one row for each (edit, probe, stage), as a Parquet table.
 
-    Of a run there is the stage `before` only, of an edit also `after`. The metrics that are
-    shown are means of the rows; intervals need several models. With `--suite` all measures of a
-    suite are taken, and one that cannot be says what is missing: DIR gets suite.json and the rows.
-    Their intervals are of a bootstrap over the subjects of this one model.
+    A run has the stage `before` only, an edit also `after`. The metrics shown are means of the
+    rows; intervals need several models. With `--suite` all measures of a suite are computed, and
+    one that cannot be reports what is missing: suite.json and the rows are written to DIR. Their
+    intervals come from a bootstrap over the subjects of this one model.
     """
     keep_interrupts()
     prepare()
@@ -77,8 +78,8 @@ def evaluate(
         return
     for name in ("twin", "facts", "force"):
         if value := given.pop(name, None):
-            allowed = "none without --suite editing, unlearning, sequence or recall"
-            raise ArgumentError(f"--{name}", value, allowed)
+            allowed = "only with --suite editing, unlearning, sequence or recall"
+            raise ArgumentError(name, value, allowed)
     parse.new_file("--out", given["out"])
     with needed():
         from behemoth.evaluate import aggregate, damaged, evaluate as ask
@@ -99,7 +100,7 @@ def evaluate(
 def _take(source: str, suite: str, given: dict[str, Any], json: bool) -> None:
     for name in ("stack", "batch_size", "rank", "memory"):
         if name in given:
-            raise ArgumentError(f"--{name.replace('_', '-')}", given[name], "none with --suite")
+            raise ArgumentError(name, given[name], "not with --suite")
     check_source("twin", given.get("twin"))
     with needed():
         from behemoth.evaluate import evaluate_suite
@@ -168,7 +169,7 @@ def _show(frame: pl.DataFrame, metrics: pl.DataFrame, out: str) -> None:
 
     screen = console()
     edits = frame["edit"].drop_nulls().n_unique()
-    screen.print(f"{out}: {frame.height:,} rows, {edits:,} edits")
+    screen.print(f"{out}: {frame.height:,} rows, {plural_text(edits, 'edit')}")
     stages = [name for name in ("before", "after") if name in set(frame["stage"])]
     table = Table(box=None, pad_edge=False, show_edge=False)
     table.add_column("metric")

@@ -9,7 +9,7 @@ import typer
 
 from behemoth.export.formats import BRIDGES, FORMATS, MODELS
 from behemoth.support.bars import Bars
-from behemoth.support.text import bytes_text
+from behemoth.support.text import bytes_text, plural_text
 
 from . import parse
 from .console import console, keep_interrupts, resumable, write_json
@@ -17,17 +17,17 @@ from .options import Option, command, force
 
 OPTIONS = (
     Option("to", "FORMAT",
-           f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}; of a plan "
-           f"{', '.join(BRIDGES[:-1])} or {BRIDGES[-1]}; of an edit {' or '.join(MODELS)}.",
+           f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}; for a plan "
+           f"{', '.join(BRIDGES[:-1])} or {BRIDGES[-1]}; for an edit {' or '.join(MODELS)}.",
            required="a format (`behemoth export --help` lists them)",
            offered=lambda: (*FORMATS, *BRIDGES, *MODELS)),
     Option("out", "DIR2|URL",
            "Directory to write, or its URL in a store; one that is unfinished is resumed.",
            required="a directory to write"),
-    Option("plan", "PLAN", "A plan of edits, to be exported in place of the corpus."),
-    Option("edit", "N", "Of single edits, the one to be exported [all, a folder each].",
+    Option("plan", "PLAN", "A plan of edits to export in place of the corpus."),
+    Option("edit", "N", "For single edits, the one to export [all, one folder each].",
            parse.count),
-    Option("block_length", "N", "Tokens of a block, for megatron and litdata [2048].",
+    Option("block_length", "N", "Tokens per block, for megatron and litdata [2048].",
            parse.at_least(1)),
     force("the export that is there", "DIR2"),
 )  # fmt: skip
@@ -39,25 +39,25 @@ def export(
         str,
         typer.Argument(
             metavar="DIR",
-            help="A finished corpus directory; with --plan also the run or the spec that it is of; "
-            "of hf an edit.",
+            help="A finished corpus directory; with --plan also the run or the spec the plan was "
+            "made for; for hf an edit.",
         ),
     ],
     given: dict[str, Any],
     json: bool,
 ) -> None:
-    """Write a corpus in the format of another trainer, or as data; a plan; or an edited model.
+    """Export a corpus for another trainer or as data, a plan of edits, or an edited model.
 
-    Where a format's tokens are the shards' own bytes (megatron, olmo, datatrove), files are hard
-    links to them. Text and what it says are in jsonl (documents, questions and answers), chat
-    (questions and answers as messages) and hf-dataset (all three as Parquet, which
+    If a format's tokens are the shards' own bytes (megatron, olmo, datatrove), its files are hard
+    links to the shards. Text, and what it says, is in jsonl (documents, questions and answers),
+    chat (questions and answers as messages) and hf-dataset (all three as Parquet, which
     datasets.load_dataset reads). The tokenizer is written beside them.
 
     With --plan the edits are written with their probes, as text: as the data sets counterfact, zsre
-    and tofu, as the arguments of EasyEdit's editor, or as tasks of lm-evaluation-harness.
+    and tofu, as arguments of EasyEdit's editor, or as tasks of lm-evaluation-harness.
 
-    Of an edit (--to hf) DIR2 is a model that AutoModelForCausalLM.from_pretrained loads, with the
-    edit in its weights, its tokenizer and a model card; single edits have a model each.
+    For an edit (--to hf), DIR2 is a model that AutoModelForCausalLM.from_pretrained loads, with
+    the edit in its weights, its tokenizer and a model card; each single edit has its own model.
     """
     keep_interrupts()
     with resumable(given["out"]):
@@ -67,8 +67,9 @@ def export(
     if json:
         write_json(asdict(done))
     else:
-        held = f"{done.edits:,} edits" if done.tokens is None else f"{done.tokens:,} tokens"
+        # An export is of tokens, or of edits.
+        held = f"{done.tokens:,} tokens" if done.edits is None else plural_text(done.edits, "edit")
         console().print(
-            f"{done.out}: {done.files:,} files, {held}, {bytes_text(done.bytes)}, "
+            f"{done.out}: {plural_text(done.files, 'file')}, {held}, {bytes_text(done.bytes)}, "
             f"{done.seconds:.1f} s"
         )

@@ -34,7 +34,7 @@ def facts(
 ) -> None:
     """Write facts as a Parquet table.
 
-    Columns: fact, link, subject, relation, object, minority_object; and, where things have
+    Columns: fact, link, subject, relation, object, minority_object; and, if things have
     names of their own, subject_name, relation_name, object_name, minority_object_name.
     """
     from behemoth.corpus import facts as write

@@ -33,12 +33,14 @@ _WRITTEN = (
     flag("combinations",
          "Probes of the repeats grammar with all 432 combinations of its fillers, in place of one "
          "drawn for each fact."),
-    Option("threads", "N", "0 for two a core, to a store one; the bytes are the same.",
+    Option("threads", "N", "Threads, 0 for two per core, or one per core to a store; the bytes "
+           "are the same.",
            parse.count, 0),
     Option("part", "i/n", "Write only part i of n (i from 0), for job arrays.", parse.part),
-    Option("engine", "local|ray", "Where to write.", parse.engine, "local"),
-    Option("memory", "SIZE", "Memory that it may take, such as 500MB: of the threads so many write "
-           "as fit.", bytes_of),
+    Option("engine", "local|ray", "Write on this machine, or as tasks of a Ray cluster.",
+           parse.engine, "local"),
+    Option("memory", "SIZE", "Limit on memory, such as 500MB: as many threads write as fit.",
+           bytes_of),
     force("the corpus that is there", "DIR"),
 )  # fmt: skip
 OPTIONS = (
@@ -51,16 +53,22 @@ OPTIONS = (
     *_WRITTEN,
     flag("dry_run", "Show sizes, vocabulary, bits and the disk needed; write nothing."),
     Option("finish", "DIR|URL",
-           "Check a corpus that parts have written, and write what is missing (takes --threads)."),
+           "Check a corpus written in parts, and write what is missing (with --threads only)."),
 )  # fmt: skip
+# Keys that the second half of an option such as --minority 0.1:0.2 sets.
+_SECONDS = {
+    "minority_sentences": "minority",
+    "nested_exposures": "nested",
+    "held_out": "paraphrases",
+}
 
 
 @command(*OPTIONS)
 def gen(given: dict[str, Any], json: bool) -> None:
     """Write a corpus of facts as tokens.
 
-    Running it again on an unfinished directory goes on where it stopped, in the format
-    version that it was begun in.
+    Running it again on an unfinished directory resumes where it stopped, in the format version
+    that it was started in.
     Numbers may be written as 1e8 or 1_000.
     """
     from behemoth.corpus.source import Source, read_source
@@ -78,11 +86,13 @@ def gen(given: dict[str, Any], json: bool) -> None:
     if "part" in written and written.get("engine") == "ray":
         index, count = written["part"]
         raise ArgumentError(
-            "--part", f"{index}/{count}", "no part with --engine ray, which makes parts of its own"
+            "--part", f"{index}/{count}", "not with --engine ray, which makes its own parts"
         )
     if out is not None and not written.get("force"):
         source = source.going_on(out)
-    corpus = source.changed(*changes).make_corpus()
+    pairs = {key: f"--{name}" for key, name in _SECONDS.items() if name in given}
+    with renamed(**pairs):
+        corpus = source.changed(*changes).make_corpus()
     if out is None or dry:
         from behemoth.corpus.write import estimate
 
@@ -106,7 +116,7 @@ def _finish(given: dict[str, Any], json: bool) -> None:
     names = {row.key: row.name for row in OPTIONS}
     others = [names.get(key, key) for key in given if key != "threads"]
     if others:
-        raise ArgumentError(others[0], "an option", "none beside --finish but --threads")
+        raise ArgumentError(others[0], "an option", "only --threads with --finish")
     keep_interrupts()
     with resumable(place), renamed(directory="--finish"):
         done = finish_corpus(place, progress=Bars(), **given)

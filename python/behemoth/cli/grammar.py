@@ -1,4 +1,4 @@
-"""`behemoth grammar`: look a grammar over, and show those that come with the package."""
+"""`behemoth grammar`: check a grammar, and show those that come with the package."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from behemoth.support.errors import renamed
 from behemoth.support.extras import needed
 
 from .console import console, write_json
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from behemoth.corpus.grammar_check import GrammarCheck
 
 app = typer.Typer(
-    help="Look over grammars of text, and show those that come with the package.",
+    help="Check grammars of text, and show those that come with the package.",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -25,7 +26,7 @@ app = typer.Typer(
 
 @app.callback(invoke_without_command=True)
 def grammar(context: typer.Context) -> None:
-    """Look over grammars of text, and show those that come with the package."""
+    """Check grammars of text, and show those that come with the package."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
@@ -50,10 +51,9 @@ def check(
     given: dict[str, Any],
     json: bool,
 ) -> None:
-    """Say what is wrong with a grammar, or what it is made of, and how it reads.
+    """Check a grammar, and show its parts and sample text.
 
-    What is wrong is one line with file, line and key, and exit code 2. What can be
-    misunderstood is a warning.
+    An error is one line with file, line and key, and exit code 2. An ambiguity is a warning.
     """
     with needed():
         from behemoth.corpus.grammar_check import check_grammar
@@ -71,18 +71,19 @@ def show(
         str | None,
         typer.Argument(
             metavar="[NAME|FILE]",
-            help="A grammar; without one, all names.",
+            help="A grammar; all names are listed without one.",
             autocompletion=offering(grammars),
         ),
     ] = None,
 ) -> None:
-    """Show the TOML of a grammar, to start one's own from, or which grammars there are."""
+    """Show the TOML of a grammar, as a start for a new one, or list the grammars."""
     import tomllib
 
     from behemoth.corpus.grammar import GRAMMARS, Grammar
 
     if name is not None:
-        found = Grammar.named(name)
+        with renamed(grammar="[NAME|FILE]"):
+            found = Grammar.named(name)
         if json:
             write_json({"name": found.name, "toml": found.source})
         else:

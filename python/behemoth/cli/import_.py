@@ -26,10 +26,10 @@ OPTIONS = (
     Option("seed", "N", "Seed of the spec.", parse.count, 0),
     Option("correlated", "R:R",
            "A relation, and a later one that is known to be correlated with it "
-           "[what the reference's args.json says].", _correlated),
+           "[as in the reference's args.json].", _correlated),
     Option("names", None,
-           "Call things by the names that the table has, each of which is one token, or by number "
-           "(S30, O0:3); names then only lie beside the spec.",
+           "Call things by the names in the table, each of which is one token, or by number "
+           "(S30, O0:3); names are then only stored beside the spec.",
            default=True, names="--names/--numbers"),
     force("the spec that is there", "SPEC_DIR"),
 )  # fmt: skip
@@ -48,8 +48,8 @@ def import_(
 ) -> None:
     """Make a world from a table of facts.
 
-    Writes a spec directory, which gen --spec takes. Of the reference's args.json, beside
-    its graph or in metadata/, the true numbers of things are taken.
+    Writes a spec directory for `gen --spec`. The true numbers of things are read from the
+    reference's args.json, beside its graph or in metadata/.
     """
     from behemoth.corpus import import_ as read
 

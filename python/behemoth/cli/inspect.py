@@ -1,4 +1,4 @@
-"""`behemoth inspect`: say what a directory is."""
+"""`behemoth inspect`: describe a directory or a file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from behemoth.support.bars import Bars
 from behemoth.support.checks import is_url, url_or_none
 from behemoth.support.errors import renamed
 from behemoth.support.extras import needed
-from behemoth.support.text import bytes_text
+from behemoth.support.text import bytes_text, plural_text
 
 from . import parse
 from .console import console, write_json
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _CLASSES = 12  # rows of the ledger shown; a Zipf corpus has thousands of classes
 
 
-@command(Option("samples", "N", "Documents of a corpus to decode.", parse.count, 3))
+@command(Option("samples", "N", "Number of documents of a corpus to decode.", parse.count, 3))
 def inspect(
     directory: Annotated[
         str,
@@ -38,11 +38,11 @@ def inspect(
     given: dict[str, Any],
     json: bool,
 ) -> None:
-    """Say what a directory is.
+    """Describe a directory or a file.
 
-    Of a corpus its spec and counts, sample sentences decoded, and how often facts are written;
-    of a run its settings, how far it came, and its recall; of a plan, an edit, an export, a study
-    or a zoo its counts, and how far it came; of a file what it holds.
+    For a corpus: its spec and counts, decoded sample sentences, and how often facts are written;
+    for a run: its settings, progress and recall; for a plan, an edit, an export, a study or a zoo:
+    its counts and progress; for a file: what it contains.
     """
     from behemoth.corpus.source import MANIFEST
     from behemoth.store.source import at_hand
@@ -88,7 +88,9 @@ def _show(report: Inspection) -> None:
         words = ", at borders of words" if insert.get("words") else ""
         facts.add_row("inserted", f"{insert['position']}, up to {most:,} in a document{words}")
     facts.add_row("tokens", f"{report.tokens:,} ({report.dtype}, vocabulary {report.vocabulary:,})")
-    facts.add_row("bytes", f"{size:,} ({bytes_text(size)}) in {report.shards_present:,} shards")
+    facts.add_row(
+        "bytes", f"{size:,} ({bytes_text(size)}) in {plural_text(report.shards_present, 'shard')}"
+    )
     if report.grammar is not None:
         facts.add_row("grammar", f"{report.grammar}, tokenizer {report.tokenizer}")
     if report.names:

@@ -48,7 +48,7 @@ from .parse import suggestion
 app = typer.Typer(
     name="behemoth",
     help="Write worlds of facts as token corpora of any size, train models on them, edit what they "
-    "know, and measure all that follows.",
+    "know, and measure the effects.",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -74,8 +74,8 @@ app.add_typer(tokenizer.app, name="tokenizer")
 app.add_typer(study.app, name="study")
 app.add_typer(zoo.app, name="zoo")
 
-# Of what begins anew; what goes on says so by `console.resumable`.
-_STOPPED = "stopped: run the same command again, which begins anew"
+# For work that starts over; resumable work reports itself through `console.resumable`.
+_STOPPED = "stopped: run the same command again, which starts over"
 
 
 def _show_version(wanted: bool) -> None:
@@ -99,7 +99,7 @@ def behemoth(
     no_verify: Annotated[
         bool,
         typer.Option(
-            "--no-verify", help="Read files whatever their hashes say (anywhere on the line)."
+            "--no-verify", help="Read files without checking their hashes (anywhere on the line)."
         ),
     ] = False,
 ) -> None:
@@ -218,7 +218,7 @@ def _usage_message(error: Any, words: Sequence[str]) -> str:
     if message.startswith("Got unexpected extra argument"):
         extra = message.partition("(")[2].partition("(")[2].rstrip(")").partition(" ")[0]
         allowed = ", ".join([*_arguments(error.ctx), "options"])
-        return f"argument '{extra}': got a word too many, allowed: {allowed}"
+        return f"argument '{extra}': got an unexpected argument, allowed: {allowed}"
     if kind == "BadOptionUsage" and "requires" in message:
         return f"argument '{error.option_name}': got nothing, allowed: a value"
     if kind == "MissingParameter" and error.param is not None:

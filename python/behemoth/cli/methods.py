@@ -16,7 +16,11 @@ from .console import console, write_columns, write_json
 def methods(
     check: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Hold this method to what all owe to their callers."),
+        typer.Option(
+            metavar="NAME",
+            help="Check that this method keeps the promises that every method makes to its "
+            "callers.",
+        ),
     ] = None,
     json: Annotated[
         bool,
@@ -25,8 +29,8 @@ def methods(
 ) -> None:
     """List the editing and unlearning methods: what each changes, and the paper it is from.
 
-    Methods of other packages (entry points `behemoth.methods`) stand at the end. With --check a
-    small model is trained, and the method tried on it: exit code 1 if a promise is broken.
+    Methods of other packages (entry points `behemoth.methods`) come last. With --check a small
+    model is trained, and the method is tried on it: the exit code is 1 if a promise is broken.
     """
     if check is not None:
         _check(check, json)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
@@ -124,8 +125,8 @@ def force(what: str, place: str) -> Option:
     """Make the option that replaces what is there."""
     return flag(
         "force",
-        f"Replace {what}, even by the same again; it stays in {place}/.replaced-1 until the new "
-        "one is whole.",
+        f"Replace {what}, even if the new one is the same; the old one stays in "
+        f"{place}/.replaced-1 until the new one is complete.",
     )
 
 
@@ -148,7 +149,12 @@ def field_options(
     **changes
         By field: other values for `Option`, such as ``metavar``.
     """
-    said, types = field_help(config), get_type_hints(config)
+    names = {
+        field.name: changes.get(field.name, {}).get("names", "--" + field.name.replace("_", "-"))
+        for field in fields(config)
+        if field.name not in without
+    }
+    said, types = field_help(config, names), get_type_hints(config)
     rows: list[Option] = []
     for field in fields(config):
         if field.name in without:
@@ -192,7 +198,8 @@ def command(*options: Option) -> Callable[[Callable[..., None]], Callable[..., N
                 for key, value in said.items()
                 if value not in (None, [])
             }
-            with renamed(**shown):
+            # A function may take out of its table what it has read.
+            with _as_written(rows, said, dict(given)), renamed(**shown):
                 function(**values, given=given)
 
         parameters = [*arguments, *(row.parameter() for row in options), _json()]
@@ -206,6 +213,34 @@ def command(*options: Option) -> Callable[[Callable[..., None]], Callable[..., N
     return make
 
 
+@contextmanager
+def _as_written(
+    rows: Mapping[str, Option], said: Mapping[str, Any], given: Mapping[str, Any]
+) -> Generator[None]:
+    """Show a refused option and its value as they are written on the command line.
+
+    What lies deeper than one key, such as ``train.steps``, is of a file and keeps its path.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    try:
+        yield
+    except ArgumentError as error:
+        key, *deeper = error.path
+        row, got = rows.get(str(key)), error.got
+        if row is None or deeper or not (key in given or got in (None, "nothing")):
+            raise
+        on, _, off = row.name.partition("/")
+        if isinstance(got, bool):
+            got = on if got else off
+        elif key in given and type(got) is type(given[row.key]) and got == given[row.key]:
+            written = said[row.key]
+            got = " ".join(written) if row.many else written
+        raise type(error)(on, got, error.allowed, error.nearest) from None
+
+
 def _json() -> inspect.Parameter:
     return inspect.Parameter(
         "json",
@@ -215,11 +250,18 @@ def _json() -> inspect.Parameter:
     )
 
 
-def field_help(config: type) -> dict[str, str]:
-    """What the docstring of a dataclass says of each of its fields."""
-    text = inspect.getdoc(config) or ""
+def field_help(config: type, shown: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return what the docstring of a dataclass says of each field.
+
+    Where it names another field in backticks, `shown` has the option that the help names instead.
+    """
+    text, shown = inspect.getdoc(config) or "", shown or {}
+
+    def option(found: re.Match[str]) -> str:
+        return shown.get(found[1], found[1]).partition("/")[0]
+
     return {
-        name: " ".join(body.replace("`", "").split())
+        name: " ".join(re.sub(r"(?<!`)`(\w+)`(?!`)", option, body).replace("`", "").split())
         for name, body in re.findall(r"^(\w+) : .*\n((?:    .*\n?)+)", text, re.MULTILINE)
     }
 

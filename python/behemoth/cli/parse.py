@@ -82,7 +82,7 @@ def new_file(name: str, text: str) -> str:
     # Seen before the work, and not when its result is to be written.
     above = next((up for up in place.parents if up.exists()), None)
     if above is not None and not above.is_dir():
-        raise ArgumentError(name, text, f"a file name in a folder; {above} is none")
+        raise ArgumentError(name, text, f"a file name in a folder; {above} is not a folder")
     return text
 
 

@@ -10,6 +10,7 @@ import typer
 from behemoth.plan.request import EditRequest
 from behemoth.support.bars import Bars
 from behemoth.support.errors import renamed
+from behemoth.support.text import plural_text
 
 from . import parse
 from .console import console, keep_interrupts, write_json
@@ -31,11 +32,11 @@ OPTIONS = (
     ),
     Option("table", "F.parquet|F.csv",
            "The facts to edit, in place of --edits: columns fact, or subject and relation, "
-           "and for remaps perhaps object, the new one; by number, or by name where things "
+           "and for remaps optionally object, the new one; by number, or by name if things "
            "have names."),
     Option("known", "F.parquet|F.csv",
-           "Edit only facts that a model knows: a column fact and, as recall frames have "
-           "it, perhaps exact_match (in any wording will do)."),
+           "Edit only facts that a model knows: a column fact and optionally, as in recall "
+           "frames, exact_match (recalled in any one wording is enough)."),
     flag("litgpt", "Write PLAN/litgpt/*.jsonl (instruction, input, output) as well."),
     force("the plan that is there", "PLAN"),
 )  # fmt: skip
@@ -79,14 +80,14 @@ def plan(
 
 
 def _warn(known: str, corpus: Corpus) -> None:
-    """Say where a frame of what a model knows is of some facts alone: no other is chosen."""
+    """Warn if a frame of what a model knows covers only some facts: no others are chosen."""
     from behemoth.plan.compile import read_facts
 
     frame = read_facts("known", known)
     asked, facts = frame["fact"].n_unique(), corpus.world.num_facts
     if "exact_match" in frame.columns and asked < facts:
         console(stderr=True).print(
-            f"{known} asks {asked:,} of {facts:,} facts: of the others none is edited"
+            f"{known} covers {asked:,} of {facts:,} facts: none of the others is edited"
         )
 
 
@@ -113,8 +114,8 @@ def _show(made: EditPlan, source: str, out: str, corpus: Corpus, *, to_edit: boo
 
     screen = console()
     screen.print(
-        f"{out}: {len(made):,} edits ({made.request.kind}), {made.rows:,} rows of training, "
-        f"{made.probes.height:,} probes"
+        f"{out}: {plural_text(len(made), 'edit')} ({made.request.kind}), "
+        f"{made.rows:,} rows of training, {made.probes.height:,} probes"
     )
     table = Table(box=None, pad_edge=False, show_edge=False)
     for name in ("group", "probes", "must change"):

@@ -9,7 +9,7 @@ import typer
 
 from behemoth.support.bars import Bars
 from behemoth.support.extras import needed
-from behemoth.support.text import bytes_text
+from behemoth.support.text import bytes_text, plural_text
 
 from .console import console, keep_interrupts, resumable, write_json
 from .options import command
@@ -24,10 +24,10 @@ def pull(
     given: dict[str, Any],
     json: bool,
 ) -> None:
-    """Bring a directory from a store: s3://, gs://, hf:// or file://.
+    """Fetch a directory from a store: s3://, gs://, hf:// or file://.
 
-    Running it again brings what is missing or damaged. Every file is held to the size and the
-    hash with which it was sent.
+    Running it again fetches what is missing or damaged. Every file is checked against the size and
+    the hash with which it was sent.
     """
     keep_interrupts()
     with needed(), resumable(directory):
@@ -38,6 +38,6 @@ def pull(
         write_json(asdict(done))
     else:
         console().print(
-            f"{done.directory}: {done.files:,} files, {bytes_text(done.bytes)}; fetched "
-            f"{done.fetched:,}, {bytes_text(done.bytes_fetched)}, {done.seconds:.1f} s",
+            f"{done.directory}: {plural_text(done.files, 'file')}, {bytes_text(done.bytes)}; "
+            f"fetched {done.fetched:,}, {bytes_text(done.bytes_fetched)}, {done.seconds:.1f} s",
         )

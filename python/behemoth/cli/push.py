@@ -9,12 +9,14 @@ import typer
 
 from behemoth.support.bars import Bars
 from behemoth.support.extras import needed
-from behemoth.support.text import bytes_text
+from behemoth.support.text import bytes_text, plural_text
 
 from .console import console, keep_interrupts, resumable, write_json
 from .options import command, flag
 
-OPTIONS = (flag("force", "Replace another directory that is there; of the same send all again."),)
+OPTIONS = (
+    flag("force", "Replace another directory at URL; if it is the same one, send all files again."),
+)
 
 
 @command(*OPTIONS)
@@ -26,15 +28,16 @@ def push(
         ),
     ],
     url: Annotated[
-        str, typer.Argument(metavar="URL", help="Such as s3://BUCKET/PATH (docs/stores.md).")
+        str,
+        typer.Argument(metavar="URL", help="Target, such as s3://BUCKET/PATH (docs/stores.md)."),
     ],
     given: dict[str, Any],
     json: bool,
 ) -> None:
     """Send a directory to a store: s3://, gs://, hf:// or file://.
 
-    Running it again sends what is missing, or has changed since. The record that makes the
-    directory valid comes last.
+    Running it again sends what is missing or has changed since. The record that makes the
+    directory valid is sent last.
     """
     keep_interrupts()
     with needed(), resumable(url):
@@ -45,6 +48,6 @@ def push(
         write_json(asdict(done))
     else:
         console().print(
-            f"{done.url}: {done.files:,} files, {bytes_text(done.bytes)}; sent {done.sent:,}, "
-            f"{bytes_text(done.bytes_sent)}, {done.seconds:.1f} s",
+            f"{done.url}: {plural_text(done.files, 'file')}, {bytes_text(done.bytes)}; "
+            f"sent {done.sent:,}, {bytes_text(done.bytes_sent)}, {done.seconds:.1f} s",
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from behemoth.support.text import bytes_text, rate_text
+from behemoth.support.text import bytes_text, plural_text, rate_text
 
 from .console import console
 
@@ -44,7 +44,7 @@ def headline(written: Written, part: tuple[int, int]) -> str:
     if written.shards_written == written.shards_present == 0:
         return f"{name} has no shards: the corpus has {written.shards} in all"
     if written.shards_written == 0:
-        return f"{name} is finished already; --force writes it anew"
+        return f"{name} is already finished; --force rewrites it"
     if written.shards_present:
         counts = f"{written.shards_written} shards written, {written.shards_present} were there"
         return f"{name} is finished: {counts}"
@@ -62,7 +62,7 @@ def show_estimate(expected: Estimate, out: str | None) -> None:
     about = "" if expected.exact else "about "
     table.add_row("tokens", f"{about}{expected.tokens:,}")
     table.add_row("vocabulary", f"{expected.vocabulary:,} ({expected.dtype})")
-    table.add_row("bytes", f"{about}{expected.bytes:,} in {expected.shards:,} shards")
+    table.add_row("bytes", f"{about}{expected.bytes:,} in {plural_text(expected.shards, 'shard')}")
     table.add_row("disk needed", bytes_text(expected.disk_needed))
     table.add_row("disk free", f"{bytes_text(expected.disk_free)} at {out or '.'}")
     console().print(table)

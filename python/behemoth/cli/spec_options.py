@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from behemoth.corpus.spec import OBJECTS, RELATIONS, SUBJECTS
-from behemoth.support.errors import ArgumentError
+from behemoth.support.errors import ArgumentError, renamed
 
 from . import parse
 from .options import Option, Reader
@@ -58,7 +58,7 @@ def spec_changes(given: Mapping[str, Any], base: Mapping[str, Any]) -> tuple[Key
         raise ArgumentError(
             f"--{'facts' if 'facts' in given else sized[0]}",
             "a value beside a table of facts",
-            "no options on the world but --seed",
+            "--seed as the only option on the world",
         )
     return world, corpus
 
@@ -107,7 +107,8 @@ def _grammar(name: str, text: str) -> dict[str, str]:
     from behemoth.corpus.grammar import GRAMMARS, Grammar
 
     if text not in GRAMMARS and not Path(text).is_file():
-        Grammar.named(text)  # says which there are
+        with renamed(grammar=name):
+            Grammar.named(text)  # says which there are
     # Paths on the line are seen from here, and those of a spec from where it lies.
     return {"name": text} if text in GRAMMARS else {"file": str(Path(text).absolute())}
 
@@ -187,13 +188,14 @@ _some = partial(parse.count, minimum=1)
 SPEC_OPTIONS = (
     Option("facts", "N",
            "Subjects x relations, before --nested adds its own facts. Without --relations, "
-           f"the most relations of {RELATIONS} to 1 that divide it."),
+           f"the largest number of relations from {RELATIONS} down to 1 that divides it."),
     Option("subjects", "N", "Number of subjects.", _sets("world.subjects", _some), SUBJECTS),
     Option("relations", "N", "Number of relations.", _sets("world.relations", _some), RELATIONS),
-    Option("objects", "N[,N...]", "Objects of every relation, or of each.",
+    Option("objects", "N[,N...]", "Number of objects of every relation, or one number for each "
+           "relation.",
            _sets("world.objects", parse.counts), OBJECTS),
     Option("exposures", "FORM",
-           "How often each fact is written: 10, groups:1,4,16, latin:1,4,16 or "
+           "Number of times each fact is written: 10, groups:1,4,16, latin:1,4,16 or "
            "zipf:alpha=1,min=1,max=1000.", _sets("corpus.exposures", _form), 1),
     Option("order", "shuffle|bios", "Sentences shuffled, or documents of one subject's sentences.",
            _sets("corpus.order", _order), "shuffle"),
@@ -202,21 +204,23 @@ SPEC_OPTIONS = (
            "multi5-permute-fullname, or naming, sentences, renderings, subjects, questions.",
            _sets("corpus.documents", _documents)),
     Option("schedule", "FORM[@F][@Nx],...",
-           "Where copies stand: uniform, early:F, late:F, distance:F (from the end), spaced, "
-           "bursts:N; of a share of the facts (late:0.1@0.5), or of those of N exposures (@16x).",
+           "Where the copies of a fact are placed: uniform, early:F, late:F, distance:F (from "
+           "the end), spaced, bursts:N; for a share of the facts (late:0.1@0.5), or for those "
+           "with N exposures (@16x).",
            _sets("corpus.schedule", _form), "uniform"),
     Option("filler", "zipf:K=V,...",
-           "Documents that say no fact: zipf:tokens=N or zipf:total_tokens=N (with the facts), "
-           "words, alpha, bigram, length, seed.", _sets("corpus.filler", _form)),
+           "Add documents that state no fact: zipf:tokens=N or zipf:total_tokens=N (with the "
+           "facts), words, alpha, bigram, length, seed.", _sets("corpus.filler", _form)),
     Option("background", "DIR|NAME",
            "Mix with an existing tokenised corpus: a corpus directory, or NAME.bin beside "
            "NAME.idx.", _sets("corpus.background", _path)),
-    Option("background_tokens", "N", "So many tokens of it, exactly [all].",
+    Option("background_tokens", "N", "Number of its tokens to use, exactly [all].",
            _sets("corpus.background_tokens", parse.count)),
     Option("insert", "WHERE[,per_document=N][,words=true]",
            "Write sentences inside the documents of --filler and --background, over as many of "
-           "their tokens, and in none of their own: anywhere, start, middle, end or a share of the "
-           "document such as 0.25; up to N in each [1]; in text, at borders of words.",
+           "their tokens, instead of in documents of their own: anywhere, start, middle, end or a "
+           "share of the document such as 0.25; up to N per document [1]; in text, at word "
+           "boundaries.",
            _sets("corpus.insert", _form)),
     Option("grammar", "NAME|FILE", "Write text: bios-en, bios-de, encyclopedia-en, stories-en, "
            "or a grammar file.", _sets("corpus.grammar", _grammar), offered=grammars),
@@ -227,21 +231,24 @@ SPEC_OPTIONS = (
     Option("inversion", "F", "Share of sentences in another word order.",
            _sets("corpus.inversion", parse.number), 0),
     Option("minority", "F[:F]",
-           "Share of facts with a second object, and share of their sentences that say it.",
+           "Share of facts with a second object, and share of their sentences that state it.",
            _pair(("world.minority", parse.number), ("corpus.minority_sentences", parse.number)),
            "0:0.1"),
     Option("nested", "N[:N]",
-           "Add to each relation one of so many nested objects; exposures of each link fact.",
+           "Add to each relation one of this many nested objects; and the exposures of each "
+           "link fact.",
            _pair(("world.nested", _some), ("corpus.nested_exposures", parse.count))),
     Option("correlated", "P[,binarised]",
-           "P(same object) of relations 0 and 1; relation 0 perhaps with two objects only.",
+           "Probability that relations 0 and 1 have the same object; with binarised, relation 0 "
+           "has two objects only.",
            _sets("world.correlated", _correlated)),
     Option("questions", "F:F",
-           "Share of subjects that are asked about, and share of all sentences that are questions.",
+           "Share of subjects that are asked about, and share of questions among all sentences.",
            _sets("corpus.questions", _questions)),
-    Option("paraphrases", "N[:N]", "Wordings of each template, and how many are never written.",
+    Option("paraphrases", "N[:N]", "Number of wordings of each template, and how many of them "
+           "are never written.",
            _paraphrases, "1:0"),
-    Option("seed", "N", "Key of the world.", _sets("world.seed", parse.count), 0),
-    Option("order_seed", "N", "Key of the order and the wordings [that of the world].",
+    Option("seed", "N", "Seed of the world.", _sets("world.seed", parse.count), 0),
+    Option("order_seed", "N", "Seed of the order and the wordings [that of the world].",
            _sets("corpus.order_seed", parse.count)),
 )  # fmt: skip

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from behemoth.support.bars import Bars
-from behemoth.support.errors import ArgumentError
+from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.extras import needed
 from behemoth.support.process import prepare
-from behemoth.support.text import clock_text, count_text
+from behemoth.support.text import clock_text, count_text, plural_text
 
 from . import parse
 from .console import console, keep_interrupts, resumable, write_json
@@ -54,7 +54,7 @@ def _presets() -> list[str]:
 def _names(name: str, text: str) -> list[str]:
     names = [word.strip() for word in text.split(",")]
     if not all(names):
-        raise ArgumentError(name, text, "names of methods, with commas between, such as npo,lora")
+        raise ArgumentError(name, text, "names of methods separated by commas, such as npo,lora")
     return names
 
 
@@ -65,36 +65,36 @@ def _numbers(name: str, text: str) -> list[int]:
 
 SIZE = Option(
     "size", "|".join(_SIZES),
-    "Size of a preset: minutes, up to half an hour, or hours on 2 cores, or for one GPU.", _size,
+    "smoke: minutes; quick: up to half an hour; desk: hours (2 cores); paper: one GPU.", _size,
     "smoke",
 )  # fmt: skip
 METHODS = Option(
-    "methods", "NAME,...", "Only these of its methods, such as npo,lora [all].", _names
+    "methods", "NAME,...", "Only these methods of the study, such as npo,lora [all].", _names
 )
 THREADS = Option(
-    "threads", "N", "CPU threads of a worker; weights depend on it.", parse.at_least(1), 1
+    "threads", "N", "CPU threads per worker; weights depend on it.", parse.at_least(1), 1
 )
 RUN = (
     Option("out", "STUDY|URL",
            "Directory to write, or its URL in a store; an unfinished study is resumed."),
     SIZE,
     METHODS,
-    Option("engine", "local|ray", "Processes here, or tasks of a Ray cluster.", parse.engine,
-           "local"),
-    Option("workers", "N", "Units at once [one a GPU, else one a core].", parse.at_least(1)),
+    Option("engine", "local|ray", "Run in processes on this machine, or as tasks of a Ray "
+           "cluster.", parse.engine, "local"),
+    Option("workers", "N", "Units at a time [one per GPU, else one per core].", parse.at_least(1)),
     THREADS,
-    Option("part", "i/n", "Carry out only part i of n (i from 0), for several machines.",
+    Option("part", "i/n", "Run only part i of n (i from 0), for several machines.",
            parse.part),
-    flag("dry_run", "Only say what would be run, and what it costs."),
+    flag("dry_run", "Only show what would be run, and an estimate of its cost."),
 )  # fmt: skip
 GATES = (
-    Option("out", "DIR", "Directory to write; what is finished there is kept.", default="gates"),
+    Option("out", "DIR", "Directory to write; finished work in it is kept.", default="gates"),
     Option("gate", "N,...", "Numbers of gates, in this order, such as 7,1 [all].", _numbers),
     THREADS,
-    Option("workers", "N", "Units at once [one a core].", parse.at_least(1)),
-    flag("reasons", "Of what is not reproduced, test the reasons that can be tested."),
-    Option("pages", "DIR", "Write a page and a figure of each gate, and their index."),
-    flag("dry_run", "Only say how far each gate is."),
+    Option("workers", "N", "Units at a time [one per core].", parse.at_least(1)),
+    flag("reasons", "For claims that are not reproduced, test the reasons that can be tested."),
+    Option("pages", "DIR", "Write a page and a figure for each gate, and an index of them."),
+    flag("dry_run", "Only show the progress of each gate."),
 )
 
 
@@ -114,8 +114,8 @@ def run(
 ) -> None:
     """Run a study: train its models, carry out its trials, measure.
 
-    Running it again goes on where it stopped; what failed is tried again, and a study whose
-    file has changed does only what is new.
+    Running it again resumes where it stopped; failed units are tried again, and if the file of the
+    study has changed, only new units are run.
     """
     out = given.pop("out", None)
     dry = given.pop("dry_run", False)
@@ -143,10 +143,11 @@ def run(
 
 @app.command("report")
 @command(
-    Option("out", "DIR", "Where the report goes [STUDY/report]."),
-    Option("style", "screen|paper", "Of the charts in files; of paper they are PDF, in a serif.",
+    Option("out", "DIR", "Directory of the report [STUDY/report]."),
+    Option("style", "screen|paper", "Style of the chart files; paper writes them as PDF, in a "
+           "serif.",
            default="screen"),
-    flag("figures", "Write the charts and their frames alone."),
+    flag("figures", "Write only the charts and their frames."),
 )  # fmt: skip
 def report(
     study: Annotated[str, typer.Argument(metavar="STUDY", help="The directory of a study.")],
@@ -167,10 +168,10 @@ def report(
 
 @app.command("add")
 @command(
-    Option("model", "DIR", "A model that another tool has edited, as transformers saves one.",
+    Option("model", "DIR", "A model that another tool has edited, saved by transformers.",
            required="the directory of a model"),
-    Option("name", "NAME", "What it is called in tables.", required="a name"),
-    Option("run", "ID", "The model of the study that it was made of.",
+    Option("name", "NAME", "Its name in tables.", required="a name"),
+    Option("run", "ID", "The model of the study that it was made from.",
            required="the name of a folder in STUDY/models"),
     Option("plan", "ID", "The plan whose edits were made.",
            required="the name of a folder in STUDY/plans"),
@@ -180,7 +181,7 @@ def add(
     given: dict[str, Any],
     json: bool,
 ) -> None:
-    """Add a model that another tool has edited to a study, measured as its own trials are."""
+    """Add a model edited by another tool to a study, measured like its own trials."""
     keep_interrupts()
     prepare()
     with needed():
@@ -198,20 +199,20 @@ def add(
 
 @app.command("merge")
 @command(
-    Option("out", "STUDY", "Directory to write; what is finished there is kept.",
+    Option("out", "STUDY", "Directory to write; finished work in it is kept.",
            required="a directory to write"),
 )  # fmt: skip
 def merge(
     studies: Annotated[
-        list[str], typer.Argument(metavar="STUDY...", help="Directories of one study.")
+        list[str], typer.Argument(metavar="STUDY...", help="Directories of the same study.")
     ],
     given: dict[str, Any],
     json: bool,
 ) -> None:
-    """Merge what several machines have found of one study; a unit is known by its content hash.
+    """Merge the results of several machines on one study; units are matched by content hash.
 
-    Studies that come to something else are refused. Nothing is taken from the directories that
-    are merged, and a call that was stopped is made again.
+    Different studies are refused. Nothing is removed from the merged directories, and a call that
+    was stopped can be repeated.
     """
     keep_interrupts()
     with needed(), resumable(given["out"]):
@@ -223,7 +224,7 @@ def merge(
         return
     console().print(
         f"{done.out}: {done.trials_done:,} of {done.trials:,} trials and {done.models_done:,} of "
-        f"{done.models:,} models of {done.name}, {done.copied:,} units copied"
+        f"{done.models:,} models of {done.name}, {plural_text(done.copied, 'unit')} copied"
     )
     console(stderr=True).print(f"next: behemoth study report {done.out}")
 
@@ -231,7 +232,7 @@ def merge(
 @app.command("presets")
 @command()
 def presets(given: dict[str, Any], json: bool) -> None:
-    """List the studies that come with the package, and what each of them asks."""
+    """List the studies that come with the package, and the question of each."""
     import tomllib
 
     from behemoth.study.file.presets import SIZES, preset_names, preset_sizes, preset_text
@@ -270,7 +271,7 @@ def show(
     given: dict[str, Any],
     json: bool,
 ) -> None:
-    """Show the TOML of a preset, to start one's own study from, or of a study."""
+    """Show the TOML of a preset, as a start for a new study, or of a study."""
     from behemoth.study.file.presets import study_text
 
     methods = given.pop("methods", None)
@@ -289,10 +290,10 @@ def show(
 @app.command("gates")
 @command(*GATES)
 def gates(given: dict[str, Any], json: bool) -> None:
-    """See whether this laboratory reproduces what is known: small experiments on the CPU.
+    """Check that this laboratory reproduces known results, by small experiments on the CPU.
 
     Twelve claims from the literature, each with a rule that intervals over models decide. Running
-    it again goes on where it stopped.
+    it again resumes where it stopped.
     """
     keep_interrupts()
     prepare()
@@ -304,7 +305,8 @@ def gates(given: dict[str, Any], json: bool) -> None:
         if pages is not None:
             from behemoth.report.gates import write_gate_pages
 
-            write_gate_pages(result.out, pages)
+            with renamed(run="--out"):
+                write_gate_pages(result.out, pages)
     write_json(result.to_dict()) if json else _show_gates(result)
     if result.failures:
         raise typer.Exit(1)
@@ -315,20 +317,21 @@ def _show_estimate(found: Estimate) -> None:
     screen.print(f"{found.name}: {found.question}" if found.question else found.name)
     finished = f" ({found.models_done} and {found.trials_done} of them finished)"
     screen.print(
-        f"{found.models:,} models, {found.plans:,} plans of edits, {found.trials:,} trials"
+        f"{plural_text(found.models, 'model')}, {plural_text(found.plans, 'plan')} of edits, "
+        f"{plural_text(found.trials, 'trial')}"
         + (finished if found.models_done or found.trials_done else "")
     )
     for label, count in found.labels.items():
-        screen.print(f"  {label}: {count:,} trials")
+        screen.print(f"  {label}: {plural_text(count, 'trial')}")
     screen.print(
-        f"{count_text(found.tokens)} tokens to train on, {found.edits:,} edits, "
+        f"{count_text(found.tokens)} tokens to train on, {plural_text(found.edits, 'edit')}, "
         f"{count_text(found.steps)} edit steps"
     )
     screen.print(
         f"{_span(found.facts, ',.0f')} facts, {_span(found.facts_per_object, ',.0f')} an object, "
         f"load {_span(found.loads, '.2g')}"
     )
-    screen.print(f"about {clock_text(found.seconds)} with {found.workers} workers")
+    screen.print(f"about {clock_text(found.seconds)} with {plural_text(found.workers, 'worker')}")
 
 
 def _span(values: Sequence[float], form: str) -> str:
@@ -339,8 +342,8 @@ def _span(values: Sequence[float], form: str) -> str:
 def _show_result(result: StudyResult) -> None:
     screen = console()
     screen.print(
-        f"{result.out}: {result.done:,} of {result.trials:,} trials done on {result.models:,} "
-        f"models, {clock_text(result.seconds)}"
+        f"{result.out}: {result.done:,} of {result.trials:,} trials done on "
+        f"{plural_text(result.models, 'model')}, {clock_text(result.seconds)}"
     )
     messages = console(stderr=True)
     for reason, labels in _grouped(result.failures).items():

@@ -31,14 +31,14 @@ def tokenizer(context: typer.Context) -> None:
 @app.command("train")
 @command(
     Option("out", "DIR", "Directory to write.", required="a directory to write"),
-    Option("grammar", "NAME|FILE", "Whose documents it is trained on.",
+    Option("grammar", "NAME|FILE", "Grammar whose documents it is trained on.",
            required="the name of a grammar, or a file", offered=grammars),
     Option("vocabulary", "N", "Number of token ids.", parse.count, 4096),
-    Option("documents", "N", "How many documents.", parse.at_least(1), 20_000),
-    Option("seed", "N", "Key of the world that they are about.", parse.count, 0),
+    Option("documents", "N", "Number of documents.", parse.at_least(1), 20_000),
+    Option("seed", "N", "Seed of the world that the documents are about.", parse.count, 0),
 )  # fmt: skip
 def train(given: dict[str, Any], json: bool) -> None:
-    """Train a byte-level BPE on documents of a grammar: `gen --tokenizer` takes it.
+    """Train a byte-level BPE on documents of a grammar, for `gen --tokenizer`.
 
     No download is needed, and `AutoTokenizer` loads the directory.
     """
@@ -56,9 +56,9 @@ def train(given: dict[str, Any], json: bool) -> None:
 
 @app.command("encode")
 @command(
-    Option("tokenizer", "DIR", "What text is encoded with, and whose ids rows of tokens are.",
+    Option("tokenizer", "DIR", "Tokenizer that encodes text, and whose ids rows of tokens contain.",
            required="a directory with tokenizer.json"),
-    Option("out", "NAME", "Tokens go to NAME.bin, ends of documents to NAME.idx.",
+    Option("out", "NAME", "Write tokens to NAME.bin, ends of documents to NAME.idx.",
            required="a name of new files"),
     Option("column", "NAME", "Key or column to read [text, or else input_ids]."),
 )  # fmt: skip
@@ -73,7 +73,7 @@ def encode(
     given: dict[str, Any],
     json: bool,
 ) -> None:
-    """Encode documents of others: `gen --background NAME` lays a corpus among them."""
+    """Encode existing documents, into which `gen --background NAME` mixes a corpus."""
     keep_interrupts()
     with needed():
         from behemoth.corpus import encode_documents

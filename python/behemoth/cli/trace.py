@@ -25,13 +25,14 @@ OPTIONS = (
     Option("plan", "PLAN", "The plan whose edited facts are traced, as they are before the edits.",
            required="a plan directory (`behemoth plan`)"),
     Option("out", "DIR", "Directory to write.", required="a new or empty directory"),
-    Option("samples", "N", "Draws of noise for each fact.", parse.at_least(1), 10),
-    Option("noise", "F", "Its standard deviation, in those of the embeddings of subjects.",
+    Option("samples", "N", "Number of draws of noise for each fact.", parse.at_least(1), 10),
+    Option("noise", "F", "Standard deviation of the noise, relative to that of the embeddings "
+           "of subjects.",
            parse.number, 3.0),
-    Option("window", "N", "Layers whose MLPs or attentions are given back together.",
+    Option("window", "N", "Number of layers whose MLPs or attentions are restored together.",
            parse.at_least(1), 1),
-    Option("seed", "N", "Key of the noise.", parse.count, 0),
-    flag("save", "Keep it in RUN: `edit` then edits at the best place by default."),
+    Option("seed", "N", "Seed of the noise.", parse.count, 0),
+    flag("save", "Store the result in RUN: `edit` then edits at the best place by default."),
     CORPUS,
     DEVICE,
 )  # fmt: skip
@@ -45,9 +46,9 @@ def trace(
 ) -> None:
     """Find where a model keeps facts, by causal tracing, and so where to edit them.
 
-    Noise on a fact's subject takes the answer away; the table shows how much of its probability
-    comes back with one state of the undisturbed model, by token and layer. DIR gets the
-    frames facts.parquet and summary.parquet and, with the extra report, the chart as SVG and PNG.
+    Noise on a fact's subject removes the answer; the table shows how much of its probability is
+    restored by one state of the undisturbed model, by token and layer. DIR contains the frames
+    facts.parquet and summary.parquet and, with the extra report, the chart as SVG and PNG.
     """
     keep_interrupts()
     prepare()
@@ -137,7 +138,7 @@ def _show(found: Traced, out: str) -> None:
     screen.print()
     for place in found.places:
         screen.print(
-            f"token={place.token} layers={place.layer}: the MLP there gives back "
+            f"token={place.token} layers={place.layer}: the MLP there restores "
             f"{place.effect:.3f} [{place.low:.3f}, {place.high:.3f}]",
         )
 

@@ -49,8 +49,8 @@ def train(
 ) -> None:
     """Train a model on a corpus, or straight from a spec.
 
-    Running it again on an unfinished run goes on where it stopped. What is not said is the
-    default of the size, which `behemoth models` shows.
+    Running it again on an unfinished run resumes where it stopped. Defaults depend on the size;
+    `behemoth models` lists them.
     """
     settings = {row.key: given.pop(row.key) for row in _FIELDS if row.key in given}
     config = default_config(**settings)

@@ -21,18 +21,21 @@ if TYPE_CHECKING:
     from behemoth.tune import Tuned
 
 OPTIONS = (
-    Option("on", "RUN", "A finished run, better of another world than those reported on.",
+    Option("on", "RUN", "A finished run, preferably of a world you do not report on.",
            required="a finished training run"),
-    Option("out", "DIR", "Directory to write; a tuning that was stopped goes on.",
+    Option("out", "DIR", "Directory to write; an unfinished tuning is resumed.",
            required="a directory to write"),
-    Option("trials", "N", "Trials in all, the first of them the defaults.", parse.at_least(1), 20),
+    Option("trials", "N", "Total number of trials; the first uses the defaults.",
+           parse.at_least(1), 20),
     Option("objective", "editing|unlearning",
-           "Whose score decides [by what the method's edits are judged by]."),
-    Option("edits", "N", "Edits of the plan, of each level.", parse.at_least(1), 8),
-    Option("exposures", "N,N", "Levels of exposures of its facts [any above 0].", parse.levels),
-    Option("apart", "PLAN", "A plan whose edited facts are left alone."),
-    Option("rows", "N", "Most rows that the steps of an edit may take.", parse.at_least(1), 1280),
-    Option("seed", "N", "Key of the plan and of the search.", parse.count, 0),
+           "The score that decides [the one the method's edits are judged by]."),
+    Option("edits", "N", "Number of edits in the plan, per level of exposures.",
+           parse.at_least(1), 8),
+    Option("exposures", "N,N", "Exposure levels of its facts [any above 0].", parse.levels),
+    Option("apart", "PLAN", "A plan whose edited facts are excluded."),
+    Option("rows", "N", "Maximum number of rows over all steps of an edit.",
+           parse.at_least(1), 1280),
+    Option("seed", "N", "Seed of the plan and of the search.", parse.count, 0),
     Option("cache", "DIR", "Where covariances and trained networks are kept [DIR/cache]."),
     DEVICE,
 )  # fmt: skip
@@ -46,8 +49,8 @@ def tune(
 ) -> None:
     """Choose settings of a method by trials on a plan of its own.
 
-    The score is that of the leaderboard. DIR gets best.toml, which `behemoth edit --set` and
-    studies take, curve.parquet with every trial, and the plan that they were tried on.
+    The score is that of the leaderboard. DIR contains best.toml for `behemoth edit --set` and for
+    studies, curve.parquet with every trial, and the plan that the trials used.
     """
     keep_interrupts()
     prepare()

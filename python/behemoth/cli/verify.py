@@ -11,14 +11,14 @@ import typer
 from behemoth.support.bars import Bars
 from behemoth.support.digests import Checked
 from behemoth.support.extras import needed
-from behemoth.support.text import bytes_text
+from behemoth.support.text import bytes_text, plural_text
 
 from . import parse
 from .console import console, write_json
 from .options import Option, command
 
 
-@command(Option("threads", "N", "0 for all cores, of a corpus.", parse.count, 0))
+@command(Option("threads", "N", "Threads that read a corpus, 0 for all cores.", parse.count, 0))
 def verify(
     directory: Annotated[
         str,
@@ -29,10 +29,10 @@ def verify(
     given: dict[str, Any],
     json: bool,
 ) -> None:
-    """Recompute every hash of a directory, and of a corpus every token and every count.
+    """Recompute every hash of a directory, and every token and count of a corpus.
 
-    Names bad and missing files; exit code 1 if there are any. What earlier versions wrote without
-    hashes is said to be not hashed.
+    Reports bad and missing files; the exit code is 1 if there are any. Files that earlier versions
+    wrote without hashes are reported as not hashed.
     """
     with needed():
         from behemoth.corpus.inspection import Verification
@@ -40,9 +40,9 @@ def verify(
 
         found = check(directory, progress=Bars(), **given)
     if isinstance(found, Verification):
-        what = f"{found.shards:,} shards, {found.tokens:,} tokens"
+        what = f"{plural_text(found.shards, 'shard')}, {found.tokens:,} tokens"
     else:
-        what = f"{found.files:,} files, {bytes_text(found.bytes)}"
+        what = f"{plural_text(found.files, 'file')}, {bytes_text(found.bytes)}"
     if json:
         write_json(found.to_dict() if isinstance(found, Checked) else asdict(found))
     _complain(found.bad, found.missing)
@@ -53,7 +53,7 @@ def verify(
         raise typer.Exit(1)
     if not json:
         rest = ", the rest not hashed" if unhashed else ""
-        console().print(f"{found.directory}: {what}, all as they should be{rest}")
+        console().print(f"{found.directory}: {what}, all intact{rest}")
 
 
 def _complain(bad: Sequence[dict[str, Any]], missing: Sequence[str]) -> None:

@@ -31,7 +31,7 @@ def zoo(context: typer.Context) -> None:
 
 
 MAKE = (
-    Option("size", "smoke|desk", "How much of it there is.",
+    Option("size", "smoke|desk", "How many models, and how large their worlds.",
            lambda name, text: parse.choice(name, text, ("smoke", "desk")), "smoke"),
     Option("out", "ZOO", "Directory to write; one that is unfinished is resumed.",
            required="a directory to write"),
@@ -44,8 +44,8 @@ MAKE = (
 def make(given: dict[str, Any], json: bool) -> None:
     """Make worlds, models with labelled exposures, their retrained twins, plans and cards.
 
-    ZOO/zoo.json lists every file with its hash: `behemoth verify ZOO` compares. `smoke` is 4 models
-    and 4 twins of a minute together, `desk` 12 and 12 of larger worlds.
+    ZOO/zoo.json lists every file with its hash, for `behemoth verify ZOO`. `smoke` is 4 models
+    and 4 twins that take a minute together, `desk` is 12 and 12 of larger worlds.
     """
     keep_interrupts()
     prepare()

@@ -1,4 +1,4 @@
-"""The end of a corpus that parts have written: what is missing is made, what is there checked."""
+"""The end of a corpus written in parts: what is missing is made, what is there checked."""
 
 from __future__ import annotations
 
@@ -59,10 +59,10 @@ def finish_corpus(
         from .stored import finish_in_store
 
         return finish_in_store(str(directory), whole_number("threads", threads), progress)
-    place = path_of("directory", directory, "a corpus that parts have written")
+    place = path_of("directory", directory, "a corpus written in parts")
     if not (place / MANIFEST).is_file():
         raise ArgumentError(
-            "directory", fspath(directory), "a corpus that parts have written (`gen --part`)"
+            "directory", fspath(directory), "a corpus written in parts (`gen --part`)"
         )
     corpus = read_source(place).make_corpus()
     sums = read_corpus_sums(corpus, place)

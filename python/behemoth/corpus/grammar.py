@@ -280,7 +280,7 @@ def text_of(
     if grammar is None:
         if tokenizer is not None:
             raise ArgumentError(
-                "tokenizer", fspath(tokenizer), "none without a grammar, whose text it encodes"
+                "tokenizer", fspath(tokenizer), "only with a grammar, whose text it encodes"
             )
         return None
     made = grammar if isinstance(grammar, Grammar) else Grammar.named(grammar)

@@ -195,7 +195,7 @@ def verify(
         except OSError as error:
             if "UTF-8" not in str(error):
                 raise
-            raise CorpusError(f"{error.filename} is damaged: it is no text") from None
+            raise CorpusError(f"{error.filename} is damaged: it is not a valid text") from None
     bad, missing = list(report["bad"]), list(report["missing"])
     _verify_companions(corpus, Path(directory), bad, missing)
     unhashed = _verify_sums(corpus, Path(directory), bad, missing)

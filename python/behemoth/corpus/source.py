@@ -18,7 +18,7 @@ from behemoth.support.checks import is_url
 from behemoth.support.digests import no_record
 from behemoth.support.errors import ArgumentError, CorpusError, nearest
 from behemoth.support.text import listed_text, toml_text
-from behemoth.support.toml import read_toml
+from behemoth.support.toml import no_toml, read_toml
 
 from .background import read_background
 from .tokens import END_OF_DOCUMENT
@@ -72,13 +72,13 @@ class Source:
         if (tokenizer := changed.pop("tokenizer", None)) is not None:
             if changed.get("grammar") is None:
                 raise ArgumentError(
-                    "tokenizer", tokenizer, "none without a grammar, whose text it encodes"
+                    "tokenizer", tokenizer, "only with a grammar, whose text it encodes"
                 )
             changed["grammar"] = {**_told(changed["grammar"]), "tokenizer": tokenizer}
         if (tokens := changed.pop("background_tokens", None)) is not None:
             told = changed.get("background")
             if told is None:
-                raise ArgumentError("background_tokens", tokens, "none without a background")
+                raise ArgumentError("background_tokens", tokens, "only with a background")
             told = {"path": told} if isinstance(told, str) else told
             changed["background"] = {**told, "tokens": tokens}
         return replace(
@@ -351,7 +351,7 @@ def read_source(path: str | PathLike[str]) -> Source:
     try:
         spec = read_toml(file.read_text(encoding="utf-8"))
     except ValueError as error:  # both of TOML and of UTF-8
-        raise ArgumentError("spec", fspath(file), f"a TOML file; this is none: {error}") from None
+        raise no_toml("spec", fspath(file), error) from None
     for key, value in spec.items():
         if key not in _SPEC_KEYS:
             got, names = f"{key} in {fspath(file)!r}", ", ".join(_SPEC_KEYS)

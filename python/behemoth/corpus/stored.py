@@ -76,7 +76,7 @@ def write_to_store(
 
 
 def finish_in_store(url: str, threads: int, progress: ProgressLike) -> Written:
-    """Finish a corpus that parts have written to a store; see `finish_corpus`."""
+    """Finish a corpus written in parts to a store; see `finish_corpus`."""
     corpus, files = _begun(url)
     companions = None if SUMS in files else (PROBED_FACTS, False)
     with _opened(corpus, url, (0, 1)) as job:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from behemoth.support.checks import path_of
 from behemoth.support.errors import ArgumentError
 from behemoth.support.parquet import read_parquet
+from behemoth.support.text import plural_text
 
 from .reference import GraphNotes, read_notes
 
@@ -245,8 +246,8 @@ def _read_csv(path: Path, first: str) -> pl.DataFrame:
     if not header and not len(_REQUIRED) <= len(cells) <= len(_COLUMNS):
         raise ArgumentError(
             "table",
-            f"{len(cells)} columns without a header in {fspath(path)!r}",
-            f"{', '.join(_REQUIRED)} and perhaps {', '.join(_OPTIONAL)}",
+            f"{plural_text(len(cells), 'column')} without a header in {fspath(path)!r}",
+            f"{', '.join(_REQUIRED)} and optionally {', '.join(_OPTIONAL)}",
         )
     # Everything as text first: whether a column holds ids or names shows only at its end.
     frame = pl.read_csv(path, separator=separator, has_header=header, infer_schema=False)
@@ -264,7 +265,7 @@ def _number(frame: pl.DataFrame, where: str, correlated: tuple[int, int] | None)
         raise ArgumentError(
             "table",
             f"columns {', '.join(frame.columns)} in {where}",
-            f"{', '.join(_REQUIRED)} and perhaps {', '.join(_OPTIONAL)}",
+            f"{', '.join(_REQUIRED)} and optionally {', '.join(_OPTIONAL)}",
         )
     if frame.is_empty():
         raise ArgumentError("table", f"no facts in {where}", "one or more")

@@ -193,7 +193,9 @@ def gen(
         raise ArgumentError.unknown("engine", engine, ("local", "ray"))
     if memory is not None:
         if engine == "ray":
-            raise ArgumentError("memory", memory, "none with engine 'ray', whose workers have own")
+            raise ArgumentError(
+                "memory", memory, "not with engine 'ray', whose workers have their own"
+            )
         whole_number("memory", memory, 1)
         usual = cores() if is_url(out) else 2 * cores()
         threads = _threads_within(memory, whole_number("threads", threads) or usual)

@@ -269,10 +269,10 @@ def _checkpoints(
 ) -> tuple[int, ...]:
     if not sequential:
         if requested is not None:
-            raise ArgumentError("checkpoint_at", requested, "none but of a sequence")
+            raise ArgumentError("checkpoint_at", requested, "only for a sequence of edits")
         return ()
     if single:
-        raise ArgumentError("single", True, "false for edits that are made one after another")
+        raise ArgumentError("single", True, "not with sequential edits")
     return checkpoints_of(requested, edits)
 
 

@@ -126,11 +126,11 @@ def fitting(
         for changes, own in _smaller(method)
         if takes(own, 1) <= free
     ]
-    there = f"{bytes_text(free)} are {'free' if memory is None else 'allowed'}"
+    there = f"{bytes_text(free)} is {'free' if memory is None else 'allowed'}"
     raise ArgumentError(
         "method",
-        f"{method.info.name}, which takes about {bytes_text(takes(method, 1))} of memory, and "
-        f"{there}",
+        f"{method.info.name}, which needs about {bytes_text(takes(method, 1))} of memory "
+        f"while {there}",
         f"with {fits[0]}, which fits" if fits else "what fits: a smaller model",
     )
 

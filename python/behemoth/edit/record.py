@@ -309,7 +309,7 @@ def read_edit(directory: str | PathLike[str], url: str | None = None) -> EditRec
         raise ArgumentError(
             "directory",
             f"{told!r}, which is not finished",
-            "a finished one (`behemoth edit` with the same arguments goes on with it)",
+            "a finished one (`behemoth edit` with the same arguments resumes it)",
         )
     return record
 

@@ -113,15 +113,15 @@ def fitting(
         for edits in _halves(most):
             if takes(edits, rows) <= free:
                 return (stack if edits == most else edits), rows
-    there = f"{bytes_text(free)} are {'free' if memory is None else 'allowed'}"
+    there = f"{bytes_text(free)} is {'free' if memory is None else 'allowed'}"
     if batch_size is not None:
         fits = next((rows for rows in _halves(batch_size) if takes(1, rows) <= free), 0)
         if fits:
-            got = f"{batch_size:,}, which takes about {bytes_text(takes(1, batch_size))} of memory"
-            raise ArgumentError("batch_size", f"{got}, and {there}", f"up to {fits:,}")
+            got = f"{batch_size:,}, which needs about {bytes_text(takes(1, batch_size))} of memory"
+            raise ArgumentError("batch_size", f"{got} while {there}", f"up to {fits:,}")
     raise ArgumentError(
         "source",
-        f"a model and its edits that take about {bytes_text(takes(1, 1))} of memory, and {there}",
+        f"a model and its edits that need about {bytes_text(takes(1, 1))} of memory while {there}",
         "what fits: a smaller model, or a plan of fewer edits",
     )
 

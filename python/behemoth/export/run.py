@@ -232,7 +232,7 @@ def _of_plan(
     from .planned import Planned
 
     if plan is None:
-        raise ArgumentError("plan", None, f"a plan of edits, which {made.name} is made of")
+        raise ArgumentError("plan", None, f"a plan of edits, from which {made.name} is made")
     if block_length is not None:
         raise _no_blocks(made.name, block_length)
     edits = EditPlan.of(plan)

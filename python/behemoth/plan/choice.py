@@ -81,7 +81,7 @@ def choose_edits(
     pool = Pool.joined([relation_pool(corpus, relation) for relation in relations])
     if request.count is None:
         if request.fraction is None:
-            raise ArgumentError("edits", "nothing", "how many facts to edit")
+            raise ArgumentError("edits", "nothing", "the number of facts to edit")
         return _share(corpus, request, pool, known)
     if known is not None:
         ids = distinct(whole(known, "known", np.uint64))
@@ -105,7 +105,7 @@ def _levels(corpus: Corpus, request: EditRequest) -> dict[int, int] | None:
         if not facts_of.get(level):
             levels = sorted(facts_of)
             shown = ", ".join(map(str, levels[:12])) + (", ..." if len(levels) > 12 else "")
-            raise ArgumentError("exposures", level, f"the corpus has {shown}")
+            raise ArgumentError("exposures", level, f"levels of the corpus: {shown}")
     assert request.edits is not None
     return dict.fromkeys(request.exposures, request.edits)
 
@@ -385,7 +385,10 @@ def _enough(
 def _too_few(request: EditRequest, acceptance: _Acceptance, candidates: int, pool: int) -> None:
     """Refuse a request for more facts than there are, and say what it ran out of."""
     if acceptance.closed:
-        reason = "with objects that are distinct before and after (distinct=False lets them recur)"
+        reason = (
+            "with objects that are distinct before and after (distinct=False, or --any-objects, "
+            "lets them recur)"
+        )
     elif request.independent:
         reason = "for the request"
     elif request.distinct and request.kind == "remap":
@@ -402,8 +405,8 @@ def _too_few(request: EditRequest, acceptance: _Acceptance, candidates: int, poo
         raise ArgumentError(
             "edits",
             request.edits,
-            f"up to {count} of {level} exposures, the candidate facts that there are {reason}",
+            f"up to {count} of {level} exposures, the number of candidate facts {reason}",
         )
     met = "" if acceptance.closed else f" (of {candidates} candidates among {pool} facts)"
-    allowed = f"up to {acceptance.taken}, the candidate facts that there are {reason}{met}"
+    allowed = f"up to {acceptance.taken}, the number of candidate facts {reason}{met}"
     raise ArgumentError(request.counted, request.count, allowed)

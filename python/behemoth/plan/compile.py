@@ -160,7 +160,7 @@ def read_facts(name: str, path: str | PathLike[str]) -> pl.DataFrame:
     file = Path(path)
     allowed = "a Parquet or CSV file with a column fact, or subject and relation"
     if not file.is_file():
-        reason = "a directory" if file.is_dir() else "which is not there"
+        reason = "a directory" if file.is_dir() else "which does not exist"
         raise ArgumentError(name, f"{fspath(path)}, {reason}", allowed)
     try:
         return pl.read_csv(file) if file.suffix == ".csv" else read_parquet(file)

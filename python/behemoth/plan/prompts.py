@@ -44,7 +44,7 @@ class Prompts:
         statements = [name for name in templates if name not in asking]
         self._text = None if corpus.grammar is None else TextPrompts(corpus, request)
         if self._text is None and request.edit_sentences is not None:
-            allowed = "none without a grammar, whose sentences they are"
+            allowed = "only with a grammar, whose sentences they are"
             raise ArgumentError("edit_sentences", request.edit_sentences, allowed)
         if request.kind == "question_refusal" and not asking:
             raise ArgumentError(

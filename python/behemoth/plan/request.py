@@ -26,80 +26,82 @@ _REPEATS = 250
 
 @dataclass(frozen=True)
 class EditRequest:
-    """Which facts to edit, into what, and with how much beside them.
+    """The facts to edit, their new objects, and the rest of the training mixture.
 
     Parameters
     ----------
     edits : int, optional
-        How many facts to edit; with `exposures`, how many of each level. One of this,
-        `most_frequent`, `least_frequent`, `fraction` and a table of facts says how many there
-        are; a censor or a refusal without any takes all facts of its relation.
+        Number of facts to edit; with `exposures`, of each level. It is set by one of this,
+        `most_frequent`, `least_frequent`, `fraction` and a table of facts; a censor or a refusal
+        without any of them edits all facts of its relation.
     kind : {'remap', 'censor', 'refusal', 'question_refusal'}
-        New objects, object 0 for facts of one relation, or a refusal in the place of the
-        object, in statements or in questions.
+        New objects; object 0 for facts of one relation; or a refusal in place of the object, in
+        statements or in questions.
     relation : int, optional
-        The relation to edit, as `World.relation_table` numbers them; all that `target`
-        allows by default.
+        Relation to edit, as numbered in ``World.relation_table``; by default all that `target`
+        allows.
     target : {'subject', 'subject_nested', 'object_nested'}
-        Facts of subjects, what subjects inherit through a composed relation, or what
-        objects map to (link facts).
+        Facts of subjects, facts that subjects inherit through a composed relation, or facts on
+        what objects map to (link facts).
     to : {'distinct', 'one'}
-        Remap each fact to an object of its own, or all to the same one; then all had the
-        same object before, too.
+        Remap each fact to an object of its own, or all to the same one; in that case all had
+        the same object before, too.
     distinct : bool
-        Let no two edited facts of a relation have the same object before (binarised
-        relations apart) nor after.
+        Require that no two edited facts of a relation have the same object before the edit
+        (except in binarised relations) or after it.
     independent : bool
-        The edits are meant for a model each (`EditPlan.singles`): subjects and objects may
-        recur, a new object differs from its own old one only, and each edit has a whole
-        mixture of its own, whose facts may stand in those of other edits.
+        Each edit is meant for its own model (``EditPlan.singles``): subjects and objects may
+        recur, a new object need only differ from the edit's own old one, and each edit has a
+        complete mixture, whose facts may appear in those of other edits.
     exposures : tuple of int, optional
-        Levels of exposures to edit facts of; by default any above 0.
+        Exposure levels of the facts to edit; by default any above 0.
     fraction : float, optional
         Share of the facts of `relation` to censor or refuse; those left out become probes.
     correlated_only : bool
         Edit only facts that agree with the fact of the same subject in the relation that
-        theirs is correlated with. Of an imported world that is known from the reference's
-        ``args.json`` or by ``import --correlated``.
+        theirs is correlated with. In an imported world the correlation is known from the
+        reference's ``args.json`` or from ``import --correlated``.
     repeats : int, optional
-        How often the mixture has each edited fact; 250 by default, and 1 when a share of a
-        relation is edited.
+        Number of times the mixture contains each edited fact; 250 by default, and 1 if a share
+        of a relation is edited.
     same_object : int
-        Most facts in the mixture with the same old object as an edit. Edits to one object share
-        them, so each counts as often as there are edits.
+        Maximum number of facts in the mixture with the same old object as an edit. Edits to one
+        object share them, so each counts as often as there are edits.
     new_object : int, optional
-        Most facts in the mixture that had an edit's new object before; none by default. The
-        reference has 150 of them, in remaps to distinct objects, in place of `same_object`.
+        Maximum number of facts in the mixture that had an edit's new object before; none by
+        default. The reference has 150 of them, in remaps to distinct objects, in place of
+        `same_object`.
     same_relation : int
-        Most facts in the mixture of the same relation, for each edit.
+        Maximum number of facts of the same relation in the mixture, for each edit.
     regular : int, optional
-        Facts in the mixture from other relations and untouched subjects, for each edit; by
-        default as many as the edited fact has rows (`repeats`). Where a rule leaves too few
-        subjects untouched, a number that is given is made up of the edited ones' other facts;
-        by default there are fewer, and none where a whole relation is edited.
+        Number of facts in the mixture from other relations and untouched subjects, for each edit;
+        by default as many as the edited fact has rows (`repeats`). If a rule leaves too few
+        subjects untouched, a given number is filled up with other facts of the edited subjects;
+        by default there are fewer, and none if a complete relation is edited.
     probes : int
-        Most probes of each group of bystanders, for each edit.
+        Maximum number of probes in each group of bystanders, for each edit.
     probed : int, optional
-        How many of the edits have probes; all by default, 1,000 when a share of a relation
-        is edited.
+        Number of edits that have probes; all by default, 1,000 if a share of a relation is
+        edited.
     wordings : int
-        In how many of the written wordings of its template each edit is trained; the others
+        Number of written wordings of its template in which each edit is trained; the others
         become probes.
     edit_sentences : int, optional
-        Train each edit in so many of its relation's sentences that say a new object (`edits` in a
-        grammar's file), in place of those that the corpus is written with; probes ask as ever.
+        Train each edit in this many of its relation's sentences that state a new object (``edits``
+        in a grammar's file) in place of those that the corpus is written with; probes are the
+        same.
     seed : int
-        Key of every choice.
+        Seed of every random choice.
     most_frequent : int, optional
-        Edit so many facts, those with the most exposures, in place of `edits`; of facts with
-        equally many, some at random.
+        Edit this many facts, those with the most exposures, in place of `edits`; ties are broken
+        at random.
     least_frequent : int, optional
-        The same with the fewest exposures above 0.
+        The same for the fewest exposures above 0.
     facts : DataFrame or mapping of columns, optional
         The facts to edit, in place of a number: columns fact, or subject and relation, and for
-        remaps perhaps object, the new one; by number, or by name where things have names. A frame
-        of polars, of pandas, or whatever has `columns` and gives each by its name. It is no part
-        of what makes two requests equal.
+        remaps optionally object, the new one; by number, or by name if things have names. A frame
+        of polars or pandas, or anything that has ``columns`` and returns each by its name. It is
+        ignored when two requests are compared.
 
     Raises
     ------
@@ -167,29 +169,31 @@ class EditRequest:
             if self.independent:
                 raise ArgumentError("to", self.to, "'distinct' with independent edits")
         if self.edit_sentences is not None and self.refuses:
-            allowed = f"none with kind {self.kind!r}, which has no new object"
+            allowed = f"not with kind {self.kind!r}, which has no new object"
             raise ArgumentError("edit_sentences", self.edit_sentences, allowed)
         if self.kind == "censor" and self.relation is None:
             raise ArgumentError("relation", None, "the relation to censor")
         if self.kind == "censor" and self.independent:
-            raise ArgumentError("independent", True, "no independent edits with kind 'censor'")
+            raise ArgumentError("independent", True, "not with kind 'censor'")
 
     def _check_fraction(self) -> None:
         if self.fraction is None:
             return
         if self.kind == "remap":
             raise ArgumentError(
-                "fraction", self.fraction, "no fraction with kind 'remap', but edits"
+                "fraction", self.fraction, "edits in place of a fraction with kind 'remap'"
             )
         if not isinstance(self.fraction, int | float) or not 0 < self.fraction <= 1:
             raise ArgumentError("fraction", self.fraction, "above 0 up to 1")
         if self.edits is not None:
             raise ArgumentError("fraction", self.fraction, "either edits or a fraction")
         if self.relation is None:
-            raise ArgumentError("relation", None, "the relation that the fraction is of")
+            raise ArgumentError("relation", None, "the relation that the fraction applies to")
         for name in ("exposures", "correlated_only", "independent"):
             if getattr(self, name):
-                raise ArgumentError(name, getattr(self, name), "edits, not a fraction, beside it")
+                raise ArgumentError(
+                    name, getattr(self, name), "only with edits, not with a fraction"
+                )
 
     def _check_frequent(self) -> None:
         asked = [name for name in _FREQUENT if getattr(self, name) is not None]
@@ -197,7 +201,7 @@ class EditRequest:
             value = getattr(self, name)
             for other in ("edits", "fraction", "exposures", "facts", *_FREQUENT):
                 if other != name and getattr(self, other) is not None:
-                    raise ArgumentError(name, value, f"none beside {other}")
+                    raise ArgumentError(name, value, f"not together with {other}")
             if self.to == "one":
                 raise ArgumentError("to", self.to, f"'distinct' with {name}")
 
@@ -270,7 +274,9 @@ def _frame(given: Any) -> pl.DataFrame:
 
     if isinstance(given, pl.DataFrame):
         return given
-    allowed = "a frame, or a mapping of columns: fact, or subject and relation, and perhaps object"
+    allowed = (
+        "a frame, or a mapping of columns: fact, or subject and relation, and optionally object"
+    )
     names = list(given) if isinstance(given, Mapping) else getattr(given, "columns", None)
     if names is None:
         raise ArgumentError("facts", given, allowed)

@@ -55,8 +55,8 @@ class Structure:
             if not found:
                 raise ArgumentError(
                     "correlated_only",
-                    "True",
-                    "False, as the world has no correlated relations of this target",
+                    True,
+                    "only in a world with correlated relations of this target",
                 )
         if request.relation is None:
             if request.target == "object_nested":

@@ -26,7 +26,7 @@ def read_edits(
     table: pl.DataFrame,
     known: ArrayLike | None,
 ) -> Edits:
-    """Take the edits of a table: fact, or subject and relation, and perhaps object.
+    """Take the edits of a table: fact, or subject and relation, and optionally object.
 
     Where things have names of their own, a table may name them in place of their numbers; of a
     grammar that is relations, by their keys.
@@ -40,7 +40,7 @@ def read_edits(
     if any(own is not None for own in (request.count, request.fraction, request.exposures)):
         raise ArgumentError("table", "a table", "either a table or edits")
     if request.correlated_only:
-        raise ArgumentError("correlated_only", True, "False beside a table, which names the facts")
+        raise ArgumentError("correlated_only", True, "not with a table, which names the facts")
     ids = _table_facts(corpus, table)
     facts = Facts.of(corpus, ids)
     if len(distinct(ids)) < len(ids) or not len(ids):
@@ -141,5 +141,5 @@ def _table_facts(corpus: Corpus, table: pl.DataFrame) -> Ids:
     raise ArgumentError(
         "table",
         f"columns {', '.join(table.columns)}",
-        "fact, or subject and relation, and perhaps object",
+        "fact, or subject and relation, and optionally object",
     )

@@ -126,7 +126,7 @@ def source_of(argument: str, url: str) -> tuple[Place, Ledger]:
     ledger = read_ledger(place)
     if ledger is None:
         raise ArgumentError(
-            argument, url, "a place that `behemoth push` or `behemoth gen --out` has written"
+            argument, url, "a place written by `behemoth push` or `behemoth gen --out`"
         )
     if not ledger.complete:
         raise CorpusError(f"{place.url} is not finished: push it again, or run its `gen` again")

@@ -50,7 +50,7 @@ def path_of(name: str, value: object, allowed: str = "a path") -> Path:
     if not isinstance(value, str | PathLike) or value == "":
         raise ArgumentError(name, value, allowed)
     if is_url(value):
-        here = "a path of this machine (`behemoth pull` brings what is in a store, `push` takes it)"
+        here = "a local path (`behemoth pull` fetches from a store, `push` sends to it)"
         raise ArgumentError(name, value, here)
     return Path(value)
 

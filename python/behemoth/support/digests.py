@@ -136,7 +136,7 @@ def damaged(file: Path, why: str = _CHANGED) -> CorpusError:
 
 def no_record(file: Path, what: str) -> CorpusError:
     """Make the error of a file that cannot be read as what it should be: "record of a run"."""
-    return damaged(file, f"is damaged: it is no {what}")
+    return damaged(file, f"is damaged: it is not a valid {what}")
 
 
 def digests(place: Path, names: Iterable[str | Path]) -> dict[str, str]:

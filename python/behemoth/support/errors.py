@@ -133,9 +133,9 @@ def renamed(**names: str) -> Generator[None]:
 
 
 def check_keys(
-    table: Mapping[str, object], known: Iterable[str], none: str = "a key that is none"
+    table: Mapping[str, object], known: Iterable[str], none: str = "an unknown key"
 ) -> None:
-    """Refuse a table that has a key which is none of `known`; `none` says what that is.
+    """Refuse a table with a key that is not in `known`; `none` describes such a key.
 
     Raises
     ------
@@ -154,6 +154,8 @@ def nearest(word: str, names: Iterable[str]) -> str | None:
 
 
 def _shown(value: object) -> str:
+    if value is None:
+        return "nothing"
     # Words as they were written; quoted only where a reader could not see where they end.
     if isinstance(value, str) and value and value == value.strip() and value.isprintable():
         return value

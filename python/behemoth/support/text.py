@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from itertools import accumulate, zip_longest
 
 __all__ = [
-    "bytes_text", "clock_text", "columns_text", "count_text", "listed_text", "rate_text",
-    "toml_text",
+    "bytes_text", "clock_text", "columns_text", "count_text", "listed_text", "plural_text",
+    "rate_text", "toml_text",
 ]  # fmt: skip
 
 
@@ -30,6 +30,17 @@ def listed_text(values: Sequence[object]) -> str:
     """Write values as a sentence lists them: 1, 2 and 3."""
     *earlier, last = map(str, values)
     return f"{', '.join(earlier)} and {last}" if earlier else last
+
+
+def plural_text(number: int, noun: str) -> str:
+    """Write a count with its noun, in the plural unless it is one.
+
+    Examples
+    --------
+    >>> plural_text(1, "file"), plural_text(2000, "file")
+    ('1 file', '2,000 files')
+    """
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def rate_text(per_second: float) -> str:

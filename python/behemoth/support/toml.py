@@ -6,7 +6,23 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["read_toml"]
+from .errors import ArgumentError
+
+__all__ = ["no_toml", "read_toml"]
+
+
+def no_toml(argument: str, file: str, error: ValueError) -> ArgumentError:
+    """Return the refusal of a file that `read_toml` cannot read, with the place of the mistake.
+
+    Examples
+    --------
+    >>> print(no_toml("spec", "a.toml", ValueError("Invalid value (at line 1, column 5)")))
+    argument 'spec': got a.toml (line 1, column 5: invalid value), allowed: valid TOML
+    """
+    reason, _, place = str(error).partition(" (at ")
+    if place:
+        reason = f"{place.removesuffix(')')}: {reason[0].lower()}{reason[1:]}"
+    return ArgumentError(argument, f"{file} ({reason})", "valid TOML")
 
 
 def read_toml(text: str) -> dict[str, Any]:

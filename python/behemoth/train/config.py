@@ -29,23 +29,23 @@ class TrainConfig:
     Parameters
     ----------
     model : str
-        Size of the model: pico, nano, micro, 14m, 31m, 70m, 160m or 410m of GPT-NeoX, and such
-        as llama-nano of other families (`behemoth models` lists them).
+        Size of the model: pico, nano, micro, 14m, 31m, 70m, 160m or 410m of GPT-NeoX, or a size
+        of another family such as llama-nano (`behemoth models` lists them).
     epochs : float, optional
-        Length of the run in passes over the corpus; 1 unless steps or tokens are given. Updates are
-        rounded down to whole batches, and are one at least: of the last pass, up to a batch of
-        blocks is left out.
+        Length of the run in passes over the corpus; 1 unless `steps` or `tokens` is given. Updates
+        are rounded down to complete batches, with at least one update: up to a batch of blocks
+        of the last pass is skipped.
     steps : int, optional
         Length of the run in updates.
     tokens : int, optional
         Length of the run in tokens.
     block_length : int
-        Tokens of a block: what a model sees at once.
+        Tokens per block: what a model sees at a time.
     batch_size : int
-        Blocks of an update, over all devices.
+        Blocks per update, over all devices.
     accumulate : int
-        Parts that each device's share of a batch is computed in, one after the other, to
-        need less memory.
+        Number of parts in which each device's share of a batch is computed, one after the other,
+        to need less memory.
     learning_rate : float
         Peak of the learning rate.
     schedule : {'cosine', 'wsd'}
@@ -53,67 +53,67 @@ class TrainConfig:
     warmup : float
         Share of the run in which the learning rate rises.
     decay : float
-        Share of the run in which it falls, with the schedule wsd.
+        Share of the run in which the learning rate falls, with the schedule wsd.
     final_learning_rate : float
-        Share of the peak that is left at the end.
+        Learning rate at the end, as a share of the peak.
     weight_decay : float
-        Of the matrices; biases and norms have none.
+        Weight decay of the matrices; biases and norms have none.
     beta1 : float
-        AdamW's memory of gradients.
+        Decay rate of AdamW's average of gradients.
     beta2 : float
-        AdamW's memory of their squares.
+        Decay rate of AdamW's average of their squares.
     clip : float
-        Largest norm of the gradient, 0 for any.
+        Maximum norm of the gradient, 0 for no limit.
     seed : int
-        Key of the first weights, and of the dropout of a model that has some.
+        Seed of the initial weights, and of the dropout of a model that has some.
     document_mask : bool
-        Attention inside documents only, and positions from each one's start.
+        Restrict attention to each document, and count positions from its start.
     answers_only : bool
-        Loss on the tokens of answers only.
+        Compute the loss on the tokens of answers only.
     precision : {'auto', 'fp32', 'bf16'}
-        Of the matrix products; auto is bf16 on a GPU that has it and on a CPU with AMX.
+        Precision of the matrix products; auto is bf16 on a GPU that has it and on a CPU with AMX.
     compile : {'auto', 'on', 'off'}
         torch.compile; auto is on for long runs on a GPU, and off on a CPU, whose own fused
         blocks are faster.
     device : str
-        Such as cpu, cuda or mps; auto is cuda where there is one, else cpu.
+        Device, such as cpu, cuda or mps; auto is cuda if available, else cpu.
     threads : int
-        CPU threads, 0 for all cores. Weights are the same bits only for the same number.
+        CPU threads, 0 for all cores. Weights are bit-identical only for the same number.
     fully_shard : bool
-        With several processes, share out weights, gradients and optimiser over them (FSDP2), for
-        models that a device cannot hold; slower, with the same results up to rounding.
+        With several processes, shard weights, gradients and optimiser over them (FSDP2), for
+        models too large for one device; slower, with the same results up to rounding.
     vocabulary_multiple : int
         The vocabulary is padded to a multiple of this; 0 for 64 on a GPU and 8 on a CPU.
     log_interval : int
-        Steps between lines of the metrics.
+        Steps between rows of the metrics.
     eval_interval : int
-        Steps between measurements of recall; 0 for ten in a run.
+        Steps between measurements of recall; 0 for ten per run.
     probe_facts : int
-        Facts that recall is measured on while training; at the end it is all of them, up to
-        10,000.
+        Number of facts that recall is measured on during training; at the end it is measured on
+        all of them, up to 10,000.
     checkpoint_interval : int
-        Steps between checkpoints; 0 for one every minute or so, of which the last is kept.
+        Steps between checkpoints; 0 for about one a minute, of which only the last is kept.
     checkpoint_history : int
-        Checkpoints to keep at log-spaced steps from the first to the last, and at 0; what is kept
-        of the last step is the run itself.
+        Number of checkpoints to keep, at log-spaced steps from the first to the last, and at 0;
+        the last step is kept as the run itself.
     tensorboard : bool
-        Write TensorBoard's events too, where it is installed.
+        Also write TensorBoard events, if TensorBoard is installed.
     prefetch : int
-        Batches made ahead.
+        Number of batches prepared ahead.
     architecture : mapping, optional
-        What a config.json of transformers says, for family and dimensions of a model of no named
-        size; vocabulary, positions and special tokens are the corpus's, and there is no dropout.
+        A config.json of transformers, for the family and dimensions of a model without a named
+        size; vocabulary, positions and special tokens come from the corpus, without dropout.
     start : str, optional
-        Directory of a model to go on from, with a new optimiser: a run, one of its checkpoints,
-        or what transformers wrote. Its tokens must be the corpus's; `architecture` is its own.
+        Directory of a model to start from, with a new optimiser: a run, one of its checkpoints,
+        or a model saved by transformers. It needs the corpus's tokens, and sets `architecture`.
     lora_rank : int, optional
-        Train changes of this rank to the linear modules of all blocks of the model in `start`, and
-        nothing else; what is saved is the sum. All parameters by default.
+        Train only low-rank changes of this rank to the linear modules of all blocks of the model
+        that training starts from; the sum is saved. All parameters by default.
     lora_alpha : float, optional
-        Factor of such a change, over its rank; the rank by default.
+        Factor of a low-rank change, divided by its rank; the rank by default.
     weights : {'fp32', 'bf16'}
-        What the weights of the model in `start` are held and saved in; with bf16 the optimiser has
-        copies in fp32, of which they are the rounded values.
+        Type in which the weights of the model that training starts from are kept and saved; with
+        bf16 the optimiser has copies in fp32, and the weights are their rounded values.
 
     Examples
     --------
@@ -165,9 +165,11 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for name in ("lora_rank", "weights"):
             if self.fully_shard and getattr(self, name) not in (None, "fp32"):
-                raise ArgumentError(name, getattr(self, name), "its default beside fully_shard")
+                raise ArgumentError(name, getattr(self, name), "its default with fully_shard")
         if self.start is not None and self.architecture is None:
-            raise ArgumentError("architecture", None, "that of the model in start (default_config)")
+            raise ArgumentError(
+                "architecture", None, "that of the model to start from (default_config)"
+            )
         if self.architecture is None:
             find_size(self.model)
         elif self.model != self.size.family:
@@ -196,17 +198,17 @@ class TrainConfig:
             if getattr(self, name) not in choices:
                 raise ArgumentError.unknown(name, getattr(self, name), choices)
         if self.lora_alpha is not None and self.lora_rank is None:
-            raise ArgumentError("lora_alpha", self.lora_alpha, "none without lora_rank")
+            raise ArgumentError("lora_alpha", self.lora_alpha, "only with lora_rank")
         for name in ("lora_rank", "weights"):
             if self.start is None and getattr(self, name) not in (None, "fp32"):
-                raise ArgumentError(name, getattr(self, name), "only beside start")
+                raise ArgumentError(
+                    name, getattr(self, name), "only with a model to start from (start, or --from)"
+                )
         given = [name for name in ("epochs", "steps", "tokens") if getattr(self, name) is not None]
         if len(given) > 1:
             raise ArgumentError(given[1], getattr(self, given[1]), f"one of {' and '.join(given)}")
         if self.schedule == "wsd" and self.warmup + self.decay > 1:
-            raise ArgumentError(
-                "decay", self.decay, f"up to {1 - self.warmup:g} beside the warm-up"
-            )
+            raise ArgumentError("decay", self.decay, f"up to {1 - self.warmup:g} with this warm-up")
         if self.step_tokens > _STEP_TOKENS:
             raise ArgumentError(
                 "batch_size",
@@ -214,7 +216,7 @@ class TrainConfig:
                 f"up to {_STEP_TOKENS:,} tokens in an update",
             )
         if self.fully_shard and self.compile == "on":
-            raise ArgumentError("compile", "on", "off or auto beside fully_shard")
+            raise ArgumentError("compile", "on", "off or auto with fully_shard")
         if self.batch_size % self.accumulate:
             raise ArgumentError(
                 "accumulate", self.accumulate, f"a divisor of the batch size {self.batch_size}"
@@ -302,7 +304,9 @@ def _started(start: object, settings: Mapping[str, Any]) -> dict[str, Any]:
 
     place = path_of("start", start, "the directory of a model")
     if settings.get("architecture") is not None:
-        raise ArgumentError("architecture", "a configuration", "none beside start")
+        raise ArgumentError(
+            "architecture", "a configuration", "not together with a model to start from"
+        )
     if not is_model(place):
         raise ArgumentError("start", fspath(place), "a model (config.json and safetensors)")
     return {"start": str(place.resolve()), "architecture": dict(read_config(place, "start"))}

@@ -53,13 +53,13 @@ def require_room(
     ]
     if not shares or takes(shares[0]) <= free:
         return
-    need = f"takes about {bytes_text(takes(shares[0]))} of memory, and {bytes_text(free)} are"
+    need = f"needs about {bytes_text(takes(shares[0]))} of memory while {bytes_text(free)} is"
     need += " free" if memory is None else " allowed"
     fits = next((blocks for blocks in shares if takes(blocks) <= free), 0)
     if not fits:
         raise ArgumentError(
             "model",
-            f"{config.size.name}, which with one block of {config.block_length:,} tokens takes "
+            f"{config.size.name}, which with one block of {config.block_length:,} tokens needs "
             f"about {bytes_text(takes(1))} of memory",
             f"what fits into {bytes_text(free)}: a smaller model, or shorter blocks",
         )
@@ -101,6 +101,6 @@ def require_weights(
     if free is not None and needed > free:
         raise ArgumentError(
             name,
-            f"{directory}, which takes about {bytes_text(needed)} of memory to load",
+            f"{directory}, which needs about {bytes_text(needed)} of memory to load",
             f"what fits into {bytes_text(free)}: a smaller model",
         )

@@ -255,7 +255,7 @@ def read_run(directory: str | PathLike[str]) -> Run:
         raise ArgumentError(
             "directory",
             f"{fspath(directory)!r}, which is not finished",
-            "a finished run (`behemoth train` with the same arguments goes on with it)",
+            "a finished run (`behemoth train` with the same arguments resumes it)",
         )
     # The weights are looked at when they are loaded, and what was measured by `verify`.
     read = [name for name in record.files or () if name.endswith((".toml", *_ARRAYS))]

@@ -126,6 +126,6 @@ def read_zoo(directory: str | PathLike[str]) -> Zoo:
         raise ArgumentError(
             "directory",
             f"{fspath(directory)!r}, which is not finished",
-            "a finished one (`behemoth zoo make` with the same arguments goes on with it)",
+            "a finished one (`behemoth zoo make` with the same arguments resumes it)",
         )
     return Zoo(place, record)

@@ -122,7 +122,7 @@ def test_a_study_that_is_stopped_leaves_no_workers_and_goes_on(short, command, t
     if how != signal.SIGKILL:
         assert time.monotonic() - began < 3  # with time for a busy machine
         assert process.returncode == 128 + how
-        assert f"stopped: run the same command again to go on with {out}" in err
+        assert f"stopped: run the same command again to resume {out}" in err
         assert "Traceback" not in err
     wait_for(lambda: not workers_of(out), 10)
     steps = {int(place.name[5:]) for place in out.glob("models/*/checkpoints/step-*")}

@@ -117,7 +117,7 @@ def background_of(
     """Make of what a user names a background, and what a spec says of it."""
     if background is None:
         if tokens is not None:
-            raise ArgumentError("background_tokens", tokens, "none without a background")
+            raise ArgumentError("background_tokens", tokens, "only with a background")
         return None, None
     path = background.path if isinstance(background, Background) else Path(background)
     return Background(found(path), end, vocabulary), {"tokens": tokens}

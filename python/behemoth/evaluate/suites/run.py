@@ -90,7 +90,7 @@ def evaluate_suite(
     if plan is None and SUITES[suite].needs_plan:
         raise ArgumentError("plan", plan, "a plan, or the path of one (`behemoth plan`)")
     if facts is not None and suite != recall.SUITE.name:
-        raise ArgumentError("facts", facts, "none but of suite recall")
+        raise ArgumentError("facts", facts, "only with suite recall")
     if facts is not None and facts != "all":
         whole_number("facts", facts, 1)
     if out is not None:

@@ -142,7 +142,9 @@ class _Point:
         with within("plan"):
             request = EditRequest.from_dict(self.tables["plan"])
             if request.count is None:
-                raise ArgumentError("edits", None, "how many facts to edit, where some are swapped")
+                raise ArgumentError(
+                    "edits", None, "the number of facts to edit, where some are swapped"
+                )
         return replace(unit, exchanged=swapped_pairs(self.corpus, request, self.swap, first))
 
     def trials(self) -> Iterator[tuple[TrialUnit, ModelUnit | None]]:
@@ -196,7 +198,7 @@ def _request(values: dict[str, Any], choice: MethodChoice) -> EditRequest:
     if request.facts is not None:
         raise ArgumentError("facts", "a table", "none in a study, but edits")
     if request.count is None and request.fraction is None and request.kind == "remap":
-        raise ArgumentError("edits", None, "how many facts to edit")
+        raise ArgumentError("edits", None, "the number of facts to edit")
     kinds = choice.method.info.kinds
     if request.kind not in kinds:
         allowed = f"for {choice.label!r}: {', '.join(sorted(kinds))}"

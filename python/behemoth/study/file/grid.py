@@ -99,7 +99,7 @@ def _axes(table: Mapping[str, Any], before: tuple[str, ...]) -> Iterator[tuple[s
         path = (*before, *key.split("."))
         if path[0] not in SECTIONS:
             allowed = f"names such as world.seed, in {', '.join(SECTIONS)}"
-            raise ArgumentError(path, "a name that is none", allowed, nearest(path[0], SECTIONS))
+            raise ArgumentError(path, "an unknown name", allowed, nearest(path[0], SECTIONS))
         if isinstance(value, Mapping):
             yield from _axes(value, path)
         elif len(path) < 2 or not isinstance(value, list) or not value:

@@ -137,7 +137,7 @@ def named_tables(value: object) -> list[tuple[str, Mapping[str, Any]]]:
         if name not in names:
             raise ArgumentError.unknown("name", name, names)
         if "without" in table:
-            raise ArgumentError("without", table["without"], "none but with a family")
+            raise ArgumentError("without", table["without"], "only with a family")
         return [(name, table)]
     if family not in get_args(Family):
         raise ArgumentError.unknown("family", family, get_args(Family))

@@ -76,7 +76,7 @@ def study_text(source: str | PathLike[str], size: str | None = None) -> tuple[st
         with renamed(name="source"):
             return preset_text(fspath(source), "smoke" if size is None else size), None
     if size is not None:
-        raise ArgumentError("size", size, "none with a study file")
+        raise ArgumentError("size", size, "not with a study file")
     try:
         return place.read_text(encoding="utf-8"), place.parent.resolve()
     except (OSError, ValueError):

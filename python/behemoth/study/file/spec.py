@@ -27,7 +27,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ from behemoth._gen import FORMAT_VERSIONS
 from behemoth.support.errors import ArgumentError, check_keys, within
 from behemoth.support.fields import made
 from behemoth.support.text import listed_text
-from behemoth.support.toml import read_toml
+from behemoth.support.toml import no_toml, read_toml
 
 from .expand import Expansion, expand
 from .grid import SECTIONS, grid_points, table_of
@@ -124,8 +124,16 @@ class Study:
         )
 
     @classmethod
-    def parse(cls, text: str, directory: Path | None = None) -> Study:
+    def parse(cls, text: str, directory: Path | None = None, *, file: str = "a text") -> Study:
         """Read a study from TOML, and refuse it unless all of it makes sense.
+
+        Parameters
+        ----------
+        text : str
+        directory : Path, optional
+            The directory that relative paths in it start from.
+        file : str
+            What refusals call the text.
 
         Raises
         ------
@@ -136,7 +144,7 @@ class Study:
         try:
             table = read_toml(text)
         except ValueError as error:
-            raise ArgumentError("source", "what is no TOML", f"TOML; here: {error}") from None
+            raise no_toml("source", file, error) from None
         check_keys(table, _KEYS)
         for name in ("name", "question"):
             if not isinstance(table.get(name, ""), str):
@@ -228,7 +236,7 @@ def read_study(
     >>> read_study("frequency", "quick")
     Study(frequency, methods=4, points=6)
     """
-    study = Study.parse(*study_text(source, size))
+    study = Study.parse(*study_text(source, size), file=fspath(source))
     return study if methods is None else study.with_methods(methods)
 
 

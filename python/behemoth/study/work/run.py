@@ -274,9 +274,7 @@ def _run_in_store(
     if engine != "local":
         raise ArgumentError("engine", engine, "local with a store: others do not see its stage")
     if part != (0, 1):
-        allowed = (
-            "no part with a store, which has no locks; merge_studies puts directories together"
-        )
+        allowed = "not with a store, which has no locks; merge_studies merges directories"
         raise ArgumentError("part", part, allowed)
     with study_in_store("out", url, study.name, progress=progress) as stage:
         result = run_study(study, stage, workers=workers, threads=threads, progress=progress)
