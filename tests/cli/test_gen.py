@@ -221,7 +221,7 @@ def test_running_again_says_that_it_is_finished(run, tmp_path, contents):
     hashes = contents(tmp_path / "c")
     ran = run(*words)
     assert ran.code == 0
-    assert "is finished already" in ran.err
+    assert "is already finished" in ran.err
     report = run(*words, "--json").json()
     assert report["tokens"] == 13_200
     assert report["tokens_per_second"] == 0
@@ -291,32 +291,32 @@ def test_all_probes_can_be_asked_for(run, tmp_path):
         ("--facts 1e19", "'--facts': got 1e19, allowed: a whole number up to 9223372036854775807"),
         ("--facts 1e12 --exposures 1e12", "allowed: a product up to"),
         ("--objects 400,300",
-         "'objects': got 2 numbers, allowed: one number, or one for each of the 6"),
-        ("--exposures often", "'exposures': got 'often', allowed: a whole number, 'groups:1,4,16'"),
-        ("--exposures 0", "'exposures': got 0, allowed: at least 1"),
+         "'--objects': got 2 numbers, allowed: one number, or one for each of the 6"),
+        ("--exposures often", "'--exposures': got 'often', allowed: a whole number, 'groups:1,4,16'"),
+        ("--exposures 0", "'--exposures': got 0, allowed: at least 1"),
         ("--order bio", "'--order': got bio, allowed: shuffle, bios (did you mean bios?)"),
         ("--templates defualt=1", "'--templates': got defualt, allowed: default, sor,"),
         ("--templates defualt=1", "(did you mean default?)"),
-        ("--templates default=0", "'templates': got no weight above 0"),
-        ("--inversion 1.5", "'inversion': got 1.5, allowed: a fraction from 0 to 1"),
+        ("--templates default=0", "'--templates': got no weight above 0"),
+        ("--inversion 1.5", "'--inversion': got 1.5, allowed: a fraction from 0 to 1"),
         ("--inversion some", "'--inversion': got some, allowed: a number such as 0.5"),
-        ("--minority 2", "'minority': got 2, allowed: a fraction from 0 to 1"),
-        ("--minority 0.1:2", "'minority_sentences': got 2, allowed: a fraction from 0 to 1"),
+        ("--minority 2", "'--minority': got 2, allowed: a fraction from 0 to 1"),
+        ("--minority 0.1:2", "'--minority': got 2, allowed: a fraction from 0 to 1"),
         ("--nested 7", "got 7, allowed: a divisor of 400"),
         ("--nested x:4", "'--nested': got x"),
         ("--correlated 0.002", "allowed: above chance (1/400"),
         ("--correlated 0.8,binary", "'--correlated': got binary, allowed: binarised"),
         ("--questions 0.5", "'--questions': got 0.5, allowed: two shares, such as 0.5:0.2"),
         ("--questions 0.5:3", "'questions.sentences': got 3, allowed: a fraction"),
-        ("--paraphrases 2:2", "'held_out': got 2, allowed: fewer than paraphrases (2)"),
+        ("--paraphrases 2:2", "'--paraphrases': got 2, allowed: fewer than paraphrases (2)"),
         ("--paraphrases 0", "'--paraphrases': got 0, allowed: a whole number from 1"),
         ("--seed -1", "'--seed': got -1, allowed: a whole number from 0"),
         ("--part 2/2", "'--part': got 2/2, allowed: i/n with 0 <= i < n, such as 0/4"),
-        ("--part 0/2 --force", "'force': got true for part 0/2"),
+        ("--part 0/2 --force", "'--force': got true for part 0/2"),
         ("--engine rya", "'--engine': got rya, allowed: local, ray (did you mean ray?)"),
         ("--probes some", "'--probes': got some, allowed: a whole number, 'all', or 0 for none"),
         ("--threads x", "'--threads': got x, allowed: a whole number from 0"),
-        ("--spec nothing.toml", "'spec': got nothing.toml, allowed: a spec TOML"),
+        ("--spec nothing.toml", "'--spec': got nothing.toml, allowed: a spec TOML"),
         ("--fatcs 6", "argument '--fatcs': no such option (did you mean --facts?)"),
         ("--facts", "argument '--facts': got nothing, allowed: a value"),
     ],
@@ -459,7 +459,7 @@ def test_schedules_fillers_and_backgrounds_are_options(run, tmp_path):
     assert third["tokens"] == 1200 * 3 * 11 + 9
     refused = run(*made, "--background-tokens", 9, "--out", tmp_path / "d")
     assert refused.code == 2
-    assert "'background_tokens': got 9, allowed: only with a background" in refused.err
+    assert "'--background-tokens': got 9, allowed: only with a background" in refused.err
 
 
 def test_sentences_are_inserted_in_the_documents_of_a_background(run, tmp_path, contents):
@@ -489,7 +489,7 @@ def test_sentences_are_inserted_in_the_documents_of_a_background(run, tmp_path, 
             "argument '--insert': got 'nowhere', allowed: 'anywhere'",
         ),
         (("--insert", "start,per_document=0"), "'insert.per_document': got 0, allowed: at least 1"),
-        (("--order", "bios"), "'insert': got an insert with documents of several sentences"),
+        (("--order", "bios"), "'--insert': got an insert with documents of several sentences"),
         (("--schedule", "late:0.9"), "'schedule': got a schedule beside an insert, allowed: none"),
         (("--exposures", 40), "'insert': got 48000 sentences and 4000 slots: 2000 of 2000"),
     ]:

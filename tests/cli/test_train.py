@@ -65,12 +65,12 @@ def test_every_option_reaches_the_config(run, spec, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--model", "nanno"), "'model': got nanno, allowed: pico, nano, micro, 14m, 31m, 70m, "
+        (("--model", "nanno"), "'--model': got nanno, allowed: pico, nano, micro, 14m, 31m, 70m, "
          "160m, 410m, gpt2-nano, gpt2-micro, llama-nano"),
-        (("--steps", "0"), "'steps': got 0, allowed: a whole number from 1"),
+        (("--steps", "0"), "'--steps': got 0, allowed: a whole number from 1"),
         (("--steps", "many"), "'--steps': got many, allowed: a whole number"),
         (("--schedule", "linear"), "'--schedule': got linear, allowed: cosine, wsd"),
-        (("--block-length", "1e6"), "'block_length': got 1000000, allowed: up to the"),
+        (("--block-length", "1e6"), "'--block-length': got 1e6, allowed: up to the"),
     ],
 )  # fmt: skip
 def test_errors_are_one_line(run, spec, tmp_path, words, message):
