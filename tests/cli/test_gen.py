@@ -490,8 +490,8 @@ def test_sentences_are_inserted_in_the_documents_of_a_background(run, tmp_path, 
         ),
         (("--insert", "start,per_document=0"), "'insert.per_document': got 0, allowed: at least 1"),
         (("--order", "bios"), "'--insert': got an insert with documents of several sentences"),
-        (("--schedule", "late:0.9"), "'schedule': got a schedule beside an insert, allowed: none"),
-        (("--exposures", 40), "'insert': got 48000 sentences and 4000 slots: 2000 of 2000"),
+        (("--schedule", "late:0.9"), "'--schedule': got a schedule beside an insert, allowed: none"),
+        (("--exposures", 40), "'--insert': got 48000 sentences and 4000 slots: 2000 of 2000"),
     ]:
         refused = run(*made, *options, "--out", tmp_path / "none")
         assert refused.code == 2
