@@ -1,6 +1,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from behemoth.cli import study
 from behemoth.study.gates import run as gates_run
 from behemoth.study.gates.bench import Units
 from behemoth.study.gates.conditions import Condition
@@ -34,7 +35,9 @@ class Fixed:
         return [condition([row["value"] for row in rows])]
 
     def picture(self, rows):
-        return Picture("x", "y", [("a", 0.0, row["value"], 0) for row in rows], "A sentence.")
+        return Picture(
+            "x", "y", [("a", 0.0, row["value"], 0) for row in rows], "A claim.", "A figure."
+        )
 
 
 def test_the_command(run, monkeypatch, tmp_path):
@@ -52,6 +55,14 @@ def test_the_command(run, monkeypatch, tmp_path):
     assert "2     A claim  reproduced" in ran.out
     assert "   a number: 0.91 [0.885, 0.935], above 0.5: holds\n" in ran.out
     assert "1 reproduced" in ran.out.splitlines()[-1]
+
+
+def test_a_condition_is_written_with_what_it_rests_on():
+    told = study._condition_text(condition([1.0, 1.0, 1.0]).judge())
+    assert told == "a number: 1, the same in all 3 models, above 0.5: holds"
+    many = study._condition_text(condition([-40.0, 50.0, 0.0]).judge())
+    assert many.endswith("above 0.5: open (power 0.05 to detect 0.1; more than 1,000 models for "
+                         "power 0.80)")  # fmt: skip
 
 
 def test_the_command_refuses(run, tmp_path):

@@ -1,5 +1,6 @@
 """The pages of the gates: written from records, and what README says of them is the same."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,8 @@ from behemoth.report.gates import (
 )
 from behemoth.study.gates import GATES
 from behemoth.study.gates.conditions import verdict_of
-from behemoth.study.gates.measures import gaps
-from behemoth.study.gates.picture import Picture
+from behemoth.study.gates.measures import gaps, identity
+from behemoth.study.gates.picture import Picture, means
 
 ROOT = Path(__file__).parents[2]
 PAGES = ROOT / "docs" / "gates"
@@ -50,6 +51,33 @@ def test_records_are_judged_by_the_rule_that_the_code_has(gate):
     assert verdict_of(held) == record["verdict"]
     assert [one["says"] for one in record["reasons"]] in ([one.says for one in gate.reasons], [])
     assert (record["title"], record["setting"]) == (gate.title, gate.setting)
+    # Titles and other texts are no part of what is measured, so that a run is resumed all the same.
+    assert record["identity"] == identity(gate)
+
+
+@pytest.mark.parametrize("gate", GATES, ids=lambda gate: str(gate.number))
+def test_intervals_are_no_certainty_and_end_at_what_is_possible(gate):
+    record = read_records(PAGES)[gate.number]
+    rows = gaps(record["rows"])
+    stored = [(record["conditions"], gate.conditions(rows))]
+    for reason in record["reasons"]:
+        changed = dataclasses.replace(gate, **reason["changes"])
+        stored.append((reason.get("conditions", []), changed.conditions(rows)))
+    for told, conditions in stored:
+        for one, condition in zip(told, conditions, strict=bool(told)):
+            if one["low"] is not None:
+                least, most = condition.within
+                assert least <= one["low"] < one["high"] <= most
+    picture = gate.picture(rows)
+    for series, low, high in means(picture)["series", "low", "high"].drop_nulls().iter_rows():
+        least, most = picture.apart.get(series, picture.within)
+        assert least <= low < high <= most
+    text = (PAGES / f"{page_name(gate.number, gate.name)}.md").read_text(encoding="utf-8")
+    assert "[1, 1]" not in text
+
+
+def test_the_index_names_the_rules_that_were_changed():
+    assert "4 rules were changed after models had been seen (2, 6, 9, 11)" in index({})
 
 
 def test_the_readme_has_the_verdicts_of_the_records():
@@ -72,13 +100,16 @@ def test_a_page_says_how_each_condition_came_out():
             {"says": "the size", "changes": {}},
         ],
     }  # fmt: skip
-    text = page(record, Picture("x", "y", [], "A sentence."), "two models were run")
-    assert "open: power 0.31 to see 0.1, 9 models for 0.80" in text
+    text = page(record, Picture("x", "y", [], "A claim.", "A figure."), "two models were run")
+    assert "open: power 0.31 to detect 0.1, 9 models for power 0.80" in text
     assert "0.2 [-0.1, 0.5] | above 0 |" in text
     assert "The rate (`rate=0.1`): **reproduced**." in text
     assert "The batch (`batch_size=1`): not tested." in text
     assert "The size: not tested." in text
     assert "Pilot: two models were run." in text
+    # The verdict is against the claim, so the alternative text of the figure is not the claim.
+    assert "![A figure.](02-capacity.svg)" in text
+    assert text.count("a claim.") == 1 and "Claim: a claim." in text
 
 
 def test_what_is_no_run_is_refused(tmp_path):

@@ -391,15 +391,17 @@ def _show_gates(result: GatesResult) -> None:
 
 
 def _condition_text(one: Held) -> str:
-    from behemoth.study.gates.record import shown
+    from behemoth.study.gates.conditions import MOST_MODELS
+    from behemoth.study.gates.record import shown, shown_mean
 
-    interval = "" if one.low is None else f" [{shown(one.low)}, {shown(one.high)}]"
+    number = shown_mean(one.mean, one.low, one.high, one.models)
     side = "below" if one.below else "above"
-    text = f"{one.says}: {shown(one.mean)}{interval}, {side} {shown(one.bound)}: {one.outcome}"
+    text = f"{one.says}: {number}, {side} {shown(one.bound)}: {one.outcome}"
     if one.power is None:
         return text
-    seen = f"power {one.power:.2f} to see {shown(one.effect)}"
-    return f"{text} ({seen}; {one.needed} models for 0.80)"
+    detected = f"power {one.power:.2f} to detect {shown(one.effect)}"
+    models = f"more than {MOST_MODELS:,}" if one.needed is None else f"{one.needed:,}"
+    return f"{text} ({detected}; {models} models for power 0.80)"
 
 
 def _grouped(failures: Sequence[Failure]) -> dict[str, list[str]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -12,10 +14,11 @@ import altair as alt
 import polars as pl
 import vl_convert
 
+from behemoth.study.analysis.ranges import Range
 from behemoth.study.gates.conditions import MOST_MODELS, VERDICTS
 from behemoth.study.gates.measures import gaps
 from behemoth.study.gates.picture import Picture, means
-from behemoth.study.gates.record import Gate, shown
+from behemoth.study.gates.record import Gate, shown, shown_mean
 from behemoth.study.gates.registry import GATES
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import as_json, write_bytes
@@ -36,6 +39,8 @@ __all__ = [
 ]
 
 NOT_RUN = "not run yet"
+_WIDTH = 520
+_LETTER = 7  # pixels of a letter of an axis, about
 _OUTCOMES = {"holds": "holds", "fails": "**fails**", "open": "open"}
 
 
@@ -121,10 +126,12 @@ def page(record: Mapping[str, Any], picture: Picture, pilot: str) -> str:
         f"**{record['verdict'].capitalize()}**, with {models} (world, initialisation) "
         f"{'pair' if models == 1 else 'pairs'}. Published by {record['source']}.",
         "",
-        f"![{claim}]({name}.svg)",
+        # The verdict may be against the claim: the alternative text says what is drawn, no more.
+        f"![{picture.shows}]({name}.svg)",
         "",
-        f"Claim: {_lower(claim)} Large points are means over models with 95% intervals (Student's "
-        f"t), small points are single models.{_missing(picture)}",
+        f"Claim: {_lower(claim)} Figure: {picture.shows} Large points are means over models "
+        "with 95% intervals (Student's t), small points are single models; there is no interval if "
+        f"all models have the same number.{_missing(picture)}",
         "",
         "## Setting",
         "",
@@ -135,7 +142,9 @@ def page(record: Mapping[str, Any], picture: Picture, pilot: str) -> str:
         "The claim is reproduced if all conditions hold. A condition holds if its interval is on "
         "the right side of the bound, and fails if it is on the wrong side. If the interval "
         "contains the bound, the condition fails if the interval ends before the smallest effect "
-        "that counts, and is open otherwise. It is also open if a model has no number.",
+        "that counts, and is open otherwise. It is also open if a model has no number. Intervals "
+        "end at what is possible. If all models have the same number, there is no interval, and "
+        "the number is compared with the bound.",
         "",
         *_table(record["conditions"]),
         "",
@@ -176,9 +185,9 @@ def _cores(threads: int) -> str:
 
 def _missing(picture: Picture) -> str:
     """Describe what the figure omits, and add its note."""
-    table, frame = means(picture.frame), picture.frame
+    table = means(picture)
     fewer = int((table["missing"] > 0).sum())
-    places = frame.group_by("series", "x").len().height
+    places = picture.frame.group_by("series", "x").len().height
     none = places - table.height
     said = ""
     if fewer:
@@ -194,21 +203,23 @@ def _table(conditions: Sequence[Mapping[str, Any]]) -> list[str]:
     rows = ["| condition | mean [95% interval] | must be | outcome |", "|---|---|---|---|"]
     for one in conditions:
         side = "below" if one["below"] else "above"
-        number = shown(one["mean"])
+        number = _number(one)
         if one["missing"]:
-            number = f"none in {one['missing']} of {one['models']} models"
-        if one["low"] is not None:
-            number += f" [{shown(one['low'])}, {shown(one['high'])}]"
+            number = f"no number in {one['missing']} of {one['models']} models"
         outcome = _OUTCOMES[one["outcome"]]
         if one["power"] is not None:
             needed = one["needed"]
             models = f"more than {MOST_MODELS:,}" if needed is None else f"{needed:,}"
             outcome += (
-                f": power {one['power']:.2f} to see {shown(one['effect'])}, "
-                f"{models} models for 0.80"
+                f": power {one['power']:.2f} to detect {shown(one['effect'])}, "
+                f"{models} models for power 0.80"
             )
         rows.append(f"| {one['says']} | {number} | {side} {shown(one['bound'])} | {outcome} |")
     return rows
+
+
+def _number(one: Mapping[str, Any]) -> str:
+    return shown_mean(one["mean"], one["low"], one["high"], one["models"])
 
 
 def _reasons(reasons: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -220,11 +231,7 @@ def _reasons(reasons: Sequence[Mapping[str, Any]]) -> list[str]:
         said = f"- {_upper(reason['says'])}"
         if "conditions" in reason:
             missed = [one for one in reason["conditions"] if one["outcome"] != "holds"]
-            still = "; ".join(
-                f"{one['says']} {shown(one['mean'])}"
-                + ("" if one["low"] is None else f" [{shown(one['low'])}, {shown(one['high'])}]")
-                for one in missed
-            )
+            still = "; ".join(f"{one['says']} {_number(one)}" for one in missed)
             lines.append(
                 f"{said} ({changes}): **{reason['verdict']}**"
                 + (f"; conditions that do not hold: {still}." if still else ".")
@@ -250,6 +257,7 @@ def index(records: Mapping[int, Mapping[str, Any]]) -> str:
     """Return the index of all gates, from the available records."""
     counts = dict.fromkeys((*VERDICTS, NOT_RUN), 0)
     rows = []
+    revised = [gate.number for gate in GATES if gate.revised]
     for gate in GATES:
         record = records.get(gate.number)
         verdict = NOT_RUN if record is None else record["verdict"]
@@ -263,10 +271,14 @@ def index(records: Mapping[int, Mapping[str, Any]]) -> str:
             "# Known results, reproduced or not",
             "",
             "Twelve published results that a correct laboratory must show, each at a size that "
-            "runs on a CPU. A gate states its setting and its rule beforehand, in code. The rule "
-            "is applied to intervals over trained models, and failures are reported as failures. "
-            "`behemoth study gates --pages docs/gates` writes these pages. The column worlds "
-            "counts (world, initialisation) pairs, each with one or more models.",
+            "runs on a CPU. A gate states its setting and its rule beforehand, in code; "
+            f"{len(revised)} rules were changed after models had been seen "
+            f"({', '.join(map(str, revised))}), as their pages say. How an interval that contains "
+            "the bound is judged was changed for all gates at the same time, which changed no "
+            "outcome of the others. The rule is applied to intervals over trained models, and "
+            "failures are reported as failures. `behemoth study gates --pages docs/gates` writes "
+            "these pages. The column worlds counts (world, initialisation) pairs, each with one or "
+            "more models.",
             "",
             f"Of {len(GATES)}: {told}.",
             "",
@@ -303,42 +315,84 @@ def readme_table(records: Mapping[int, Mapping[str, Any]]) -> str:
 def drawn(picture: Picture) -> str:
     """Draw the figure of a gate as SVG."""
     frame = picture.frame
-    table = means(frame).with_columns((pl.col("missing") > 0).alias("some"))
+    table = means(picture).with_columns((pl.col("missing") > 0).alias("some"))
     colours = label_colours(table["series"].unique(maintain_order=True).to_list())
-    colour = alt.Color(
-        "series:N",
-        scale=alt.Scale(domain=list(colours), range=list(colours.values())),
-        legend=alt.Legend(title=None, orient="bottom", columns=2, labelLimit=400)
-        if len(colours) > 1
-        else None,
-    )
-    x = _x(picture)
-    base: Any = alt.Chart(rows(table)).encode(x=x, color=colour)
-    y = alt.Y("mean:Q", title=picture.y)
-    every = (
-        alt.Chart(rows(frame.drop_nulls("y")))
-        .mark_point(size=14, opacity=0.45)
-        .encode(x=x, y=alt.Y("y:Q", title=picture.y), color=colour)
-    )
-    layers = [every, base.mark_rule().encode(y=alt.Y("low:Q", title=picture.y), y2="high:Q")]
-    if not picture.names:
-        layers.append(base.mark_line().encode(y=y))
-    shape = alt.Shape(
-        "some:N", scale=alt.Scale(domain=[False, True], range=["circle", "triangle-up"]),
-        legend=None,
-    )  # fmt: skip
-    layers.append(base.mark_point().encode(y=y, shape=shape))
-    chart = alt.layer(*layers).properties(width=520, height=280)
+    if picture.apart:
+        panels = [
+            _panel(
+                picture,
+                table.filter(series=series),
+                frame.filter(series=series),
+                alt.value(colour),
+                {"title": series, "scale": _scale(picture.apart[series])},
+            )
+            for series, colour in colours.items()
+        ]
+        chart: Any = alt.vconcat(*panels, spacing=24)
+    else:
+        # Symbols as strong as the lines; the legend would have the opacity of the small points.
+        legend = alt.Legend(
+            title=None, orient="bottom", columns=2, labelLimit=400, symbolOpacity=1,
+            symbolType="circle", symbolSize=80, symbolStrokeWidth=0,
+        )  # fmt: skip
+        colour = alt.Color(
+            "series:N",
+            scale=alt.Scale(domain=list(colours), range=list(colours.values())),
+            legend=legend if len(colours) > 1 else None,
+        )
+        y = {"title": picture.y, "scale": _scale(picture.within)}
+        chart = _panel(picture, table, frame, colour, y)
     version = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
     spec = {**chart.to_dict(), "config": config()}
     return str(vl_convert.vegalite_to_svg(spec, vl_version=version))
 
 
+def _panel(
+    picture: Picture,
+    table: pl.DataFrame,
+    frame: pl.DataFrame,
+    colour: Any,
+    axis: dict[str, Any],
+) -> Any:
+    """Return means with intervals over the single models; `axis` has y's title and scale."""
+
+    def at(field: str) -> Any:
+        return alt.Y(f"{field}:Q", **axis)
+
+    x = _x(picture)
+    base: Any = alt.Chart(rows(table)).encode(x=x, color=colour)
+    every = (
+        alt.Chart(rows(frame.drop_nulls("y")))
+        .mark_point(size=14, opacity=0.45)
+        .encode(x=x, y=at("y"), color=colour)
+    )
+    layers = [every, base.mark_rule().encode(y=at("low"), y2="high:Q")]
+    if not picture.names:
+        layers.append(base.mark_line().encode(y=at("mean")))
+    shape = alt.Shape(
+        "some:N", scale=alt.Scale(domain=[False, True], range=["circle", "triangle-up"]),
+        legend=None,
+    )  # fmt: skip
+    layers.append(base.mark_point(opacity=1).encode(y=at("mean"), shape=shape))
+    height = 160 if picture.apart else 280
+    return alt.layer(*layers).properties(width=_WIDTH, height=height)
+
+
+def _scale(within: Range) -> alt.Scale:
+    """Return an axis over the values that are possible, or from 0 if their end is unknown."""
+    if all(map(math.isfinite, within)):
+        return alt.Scale(domain=list(within))
+    return alt.Scale(zero=True)
+
+
 def _x(picture: Picture) -> Any:
     if picture.names:
         places = list(range(len(picture.names)))
+        # In lines as wide as their place, for long names would run into each other.
+        letters = _WIDTH // len(places) // _LETTER
+        lines = [textwrap.wrap(name, letters, break_on_hyphens=False) for name in picture.names]
         named = " : ".join(
-            f"datum.value == {place} ? '{name}'" for place, name in enumerate(picture.names)
+            f"datum.value == {place} ? {json.dumps(name)}" for place, name in enumerate(lines)
         )
         return alt.X(
             "x:Q",

@@ -8,9 +8,7 @@ from behemoth.evaluate.catalogue import catalogue
 from behemoth.evaluate.metrics import METRICS
 from behemoth.study.analysis.judged import JUDGED
 from behemoth.study.analysis.leaderboard import SHOWN
-from behemoth.study.analysis.ranges import range_of
-
-SHARE, AMOUNT = (0.0, 1.0), (0.0, math.inf)
+from behemoth.study.analysis.ranges import AMOUNT, SHARE, range_of
 
 
 @pytest.mark.parametrize(

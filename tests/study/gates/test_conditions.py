@@ -23,6 +23,24 @@ def test_an_interval_on_one_side_decides():
     assert outcome([1.0, 1.0, 1.0]).outcome == "holds"
 
 
+def test_no_spread_is_no_interval():
+    held = outcome([1.0, 1.0, 1.0])
+    assert (held.mean, held.low, held.high, held.power) == (1.0, None, None, None)
+    # The mean of three times 0.1 is not 0.1, nor their spread 0.
+    assert outcome([0.1, 0.1, 0.1]).low is None
+
+
+def test_an_interval_decides_and_is_cut_to_what_is_possible_then():
+    values, share = [0.93, 0.99, 0.999], (0.0, 1.0)
+    free = Condition("x", values, bound=0.98, effect=0.03).judge()
+    cut = Condition("x", values, bound=0.98, effect=0.03, within=share).judge()
+    assert free.high > 1.01 and cut.high == 1.0 and cut.low == free.low
+    assert (cut.outcome, cut.power, cut.needed) == (free.outcome, free.power, free.needed)
+    assert cut.outcome == "open", "it holds the effect before it is cut"
+    low = Condition("x", [0.0, 0.02, 0.01], bound=0.5, effect=0.1, below=True, within=share)
+    assert low.judge().low == 0.0
+
+
 def test_the_interval_is_student_s():
     held = outcome([1.0, 2.0, 3.0], bound=-10)
     half = 4.302652729696142 / math.sqrt(3)  # t of 2 degrees of freedom, by table

@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import math
+import re
 
 import numpy as np
 import polars as pl
@@ -23,7 +24,7 @@ from behemoth.study.gates import (
 )
 from behemoth.study.gates.conditions import verdict_of
 from behemoth.study.gates.inversion import questions
-from behemoth.study.gates.picture import means
+from behemoth.study.gates.picture import Picture, means
 from behemoth.study.gates.record import shown
 
 YES, NO, OPEN = VERDICTS
@@ -137,9 +138,67 @@ def test_every_gate_says_what_it_is_and_draws_what_it_saw(gate):
         changed = dataclasses.replace(gate, **reason.changes)
         assert (changed == gate) == (not reason.changes)
     picture = gate.picture([row_of(gate.number)] * 3)
-    table = means(picture.frame)
+    table = means(picture)
     assert table["models"].max() == 3
     assert table["mean"].is_finite().all()
+    assert picture.shows.endswith(".") and picture.shows != picture.claim
+
+
+UNBOUNDED = ("log2", "doublings", "AICc", "R^2", "slope", "retention", "less those at")
+
+
+@pytest.mark.parametrize("gate", GATES, ids=lambda gate: str(gate.number))
+def test_shares_amounts_and_correlations_have_a_range(gate):
+    for condition in gate.conditions([row_of(gate.number)] * 3):
+        least, most = condition.within
+        assert math.isfinite(least) != any(word in condition.says for word in UNBOUNDED)
+        assert least < condition.bound < most
+
+
+def test_intervals_of_figures_end_at_what_is_possible():
+    points = [("a", 0.0, y, model) for model, y in enumerate((0.2, 0.9, 1.0))]
+    points += [("a", 1.0, 1.0, model) for model in range(3)]
+    picture = Picture("x", "y", points, "A claim.", "A figure.", within=(0.0, 1.0))
+    assert means(picture)["low", "high"].rows() == [(0.0, 1.0), (None, None)]
+    apart = dataclasses.replace(picture, apart={"a": (-math.inf, 1.0)})
+    assert means(apart)["low"][0] < 0
+    doses = [copy.deepcopy(row_of(7)) for _ in range(3)]
+    for row, dose in zip(doses, (2.0, 30.0, 38.0), strict=True):
+        row["edit"]["ed50"][0] = dose
+    frame = means(get_gates([7])[0].picture(doses))
+    assert frame["low", "high"].row(0) == (0.0, 40.0), "40 steps are the most"
+
+
+def test_names_on_an_axis_are_as_narrow_as_their_place():
+    texts = re.findall(r">([^<>]+)<", drawn(get_gates([12])[0].picture([row_of(12)] * 3)))
+    assert texts.count("composed,") == 2
+    assert {"written", "not written", "consequence"} <= set(texts)
+
+
+def test_shares_and_nats_have_an_axis_each():
+    gate = get_gates([8])[0]
+    figure = drawn(gate.picture([jittered(row_of(8), by) for by in JITTER]))
+    assert figure.count(">known facts lost (share)<") == figure.count(">fall of log p (nats)<") == 1
+    assert figure.count(">edits in a row<") == 2
+
+
+def test_a_legend_is_as_strong_as_the_lines():
+    figure = drawn(get_gates([1])[0].picture([jittered(row_of(1), by) for by in JITTER]))
+    symbols = figure.split("role-legend-symbol")[1:]
+    assert len(symbols) == 2
+    for symbol in symbols:
+        opacity = re.search(r'[^-]opacity="([^"]+)"', symbol.split("</g>")[0])
+        assert opacity is None or float(opacity[1]) == 1
+
+
+def test_the_reason_of_gate_12_says_what_it_changes():
+    gate = get_gates([12])[0]
+    reason = gate.reasons[0]
+    changed = dataclasses.replace(gate, **reason.changes)
+    assert f"{changed.nested / gate.nested:g} times" in reason.says
+    assert f"from {1 / gate.nested:g} to {1 / changed.nested:g}" in reason.says
+    bounds = [[one.bound for one in size.conditions([row_of(12)] * 3)] for size in (gate, changed)]
+    assert bounds[0] == bounds[1], "which makes the rule easier, as it says"
 
 
 def test_a_figure_is_an_svg():
@@ -294,10 +353,11 @@ def test_what_a_figure_leaves_out_is_said():
     rows[0]["edit"]["ed50"][1] = None
     gate = get_gates([7])[0]
     picture = gate.picture(rows)
-    table = means(picture.frame).filter(series=picture.points[0][0])
+    table = means(picture).filter(series=picture.points[0][0])
     assert table["x"].to_list() == [4, 16], "none has one at 64"
     assert table["missing"].to_list() == [0, 1] and table["models"].to_list() == [3, 2]
-    one = means(picture.frame.filter(pl.col("model") == 1))
+    alone = [point for point in picture.points if point[3] == 1]
+    one = means(dataclasses.replace(picture, points=alone))
     assert one["low"].null_count() == len(one), "one model has no interval"
     record = {"number": 7, "name": gate.name, "title": gate.title, "verdict": YES, "rows": rows,
               "source": gate.source, "setting": gate.setting, "seconds": 5.0, "threads": 2,
@@ -306,8 +366,8 @@ def test_what_a_figure_leaves_out_is_said():
               "conditions": [dataclasses.asdict(one.judge()) for one in gate.conditions(rows)],
               }  # fmt: skip
     said = page(record, picture, gate.pilot)
-    assert "2 of 6 means are of some of the models, and drawn as triangles." in said
+    assert "Triangles mark the 2 of 6 means that not all models contribute to." in said
     assert "2 of 6 points are not drawn" in said
-    assert "A model's median is of 7 to 12 facts." in said
-    assert "--threads 2" in said and "workers of 2 threads" in said
+    assert "Each model's median is over 7 to 12 facts." in said
+    assert "--threads 2" in said and "with 2 threads per worker" in said
     assert "- LoRA of 31 M parameters: not tested." in said

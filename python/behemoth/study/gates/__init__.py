@@ -1,4 +1,4 @@
-"""Gates: curves that a correct laboratory reproduces, each at a size that a CPU can do.
+"""Gates: known results, each tested at a size that a CPU can run.
 
 A gate says which models and trials it needs, measures them one (world, initialisation) at a time,
 and judges intervals over these by a rule that it states. Its verdict comes from the numbers alone:

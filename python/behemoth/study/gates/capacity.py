@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from behemoth.study.analysis.capacity import stored_bits
+from behemoth.study.analysis.ranges import AMOUNT
 
 from .bench import Bench, Units, model_unit
 from .conditions import Condition
@@ -31,19 +32,22 @@ class Capacity:
 
     number: ClassVar[int] = 2
     name: ClassVar[str] = "capacity"
-    title: ClassVar[str] = "Bits stored per parameter rise with exposures, to 1 at 100"
+    title: ClassVar[str] = "Bits stored per parameter rise with exposures, to half a bit at 100"
     source: ClassVar[str] = "Allen-Zhu and Li 2024, arXiv 2404.05405, section 2"
     pilot: ClassVar[str] = (
-        "no model of this world was run. Afterwards a condition that could not fail was removed "
-        "(less than 2.3 bits per parameter, where fewer are on offer), and the bits on offer but "
-        "not stored must be above 0.1, instead of 0, which they always are"
+        "no model of this world was run. Afterwards a condition that could not fail "
+        "was removed (less than 2.3 bits per parameter, when fewer are offered), and the bits "
+        "that are offered and not stored must exceed 0.1; they had to exceed 0, which they always "
+        "do"
     )
+    revised: ClassVar[bool] = True
     # at the level alone that was missed: what the others say of rising needs all three
     reasons: ClassVar[tuple[Reason, ...]] = (
-        Reason("a larger batch than the published one, in updates a fact: half of it",
+        Reason("the batch is larger than the published one, in updates per fact: half of it",
                {"batch_size": 16, "levels": (100,)}),
-        Reason("the rate: half of it", {"rate": 2e-3, "levels": (100,)}),
-        Reason("the world offers 0.64 bits a parameter, of the 1 published at 100: three times",
+        Reason("the learning rate is too high: half of it", {"rate": 2e-3, "levels": (100,)}),
+        Reason("the world offers 0.64 bits per parameter, and 1 was published at 100: three times "
+               "as many facts",
                {"subjects": 10_000, "levels": (100,)}),
     )  # fmt: skip
 
@@ -63,10 +67,10 @@ class Capacity:
         return (
             f"{self.subjects * self.relations:,} facts ({self.subjects:,} subjects x "
             f"{self.relations} relations, {self.objects} objects each, words in base "
-            f"{self.base}), all at one level of exposures: {', '.join(map(str, self.levels))}, "
-            f"each a model of its own; {self.size}, batches of {self.batch_size} x 128 tokens, "
-            f"rate {self.rate:g}. Bits of a level are the mean over facts of log2(objects) + "
-            "log2 p(object), cut at 0 after the mean"
+            f"{self.base}), all with the same exposures: {', '.join(map(str, self.levels))}, "
+            f"one model each; {self.size}, batches of {self.batch_size} x 128 tokens, "
+            f"learning rate {self.rate:g}. Bits are the mean over facts of log2(objects) + "
+            "log2 p(object), set to 0 if the mean is negative"
         )
 
     def units(self, seed: int, threads: int) -> Units:
@@ -111,9 +115,10 @@ class Capacity:
         left = [have - store for have, store in zip(offered, bits[top], strict=True)]
         return [
             *held,
-            Condition(f"bits a parameter at {near} exposures", bits[near], _AT_100, 0.25),
+            Condition(f"bits a parameter at {near} exposures", bits[near], _AT_100, 0.25,
+                      within=AMOUNT),
             Condition(f"bits a parameter on offer and not stored at {top} exposures", left,
-                      _LEFT, 0.1),
+                      _LEFT, 0.1, within=AMOUNT),
         ]  # fmt: skip
 
     def picture(self, rows: Sequence[Row]) -> Picture:
@@ -129,4 +134,5 @@ class Capacity:
         ]
         return Picture("exposures of every fact", "bits per parameter", points,
                        "More exposures store more of the bits on offer.",
-                       log=True)  # fmt: skip
+                       "Bits stored and bits on offer, per parameter, against exposures.",
+                       log=True, within=AMOUNT)  # fmt: skip

@@ -7,6 +7,9 @@ leaves out every effect that would count, and nothing is decided if it does not;
 the test says how many models it would have taken. (Power alone had decided before: with the spread
 of three models taken for the true one, intervals were called a failure that held the effect.)
 
+The interval that is shown is cut to what the number can be. If all models have the same number,
+there is none, since no spread is not certainty, and the number itself is compared with the bound.
+
 All conditions must hold together for a claim to stand, so none is corrected for the others (Berger,
 1982, "Multiparameter hypothesis testing and acceptance sampling", an intersection-union test).
 """
@@ -19,8 +22,20 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-__all__ = ["MOST_MODELS", "VERDICTS", "Condition", "Held", "Verdict", "power", "verdict_of"]
+from behemoth.study.analysis.ranges import ANY, Range
+
+__all__ = [
+    "MOST_MODELS",
+    "VERDICTS",
+    "Condition",
+    "Held",
+    "Verdict",
+    "interval",
+    "power",
+    "verdict_of",
+]
 
 Verdict = Literal["reproduced", "not reproduced", "not decidable at this size"]
 VERDICTS: tuple[Verdict, ...] = ("reproduced", "not reproduced", "not decidable at this size")
@@ -30,6 +45,40 @@ _LEVEL = 0.95
 _POWER = 0.8  # of a test that would decide
 MOST_MODELS = 1000
 """How many are tried for the power that is wanted."""
+
+
+def interval(values: ArrayLike, within: Range = ANY) -> tuple[float, float | None, float | None]:
+    """Mean over models, with its 95% interval by Student's t.
+
+    Parameters
+    ----------
+    values : array_like
+        One finite number a model, at least one.
+    within : (float, float)
+        What they can be: the interval is cut to it.
+
+    Returns
+    -------
+    mean, low, high
+        low and high are None for one model, and if all models have the same number.
+
+    Examples
+    --------
+    >>> interval([1.0, 1.0, 1.0])
+    (1.0, None, None)
+    >>> [round(end, 2) for end in interval([0.93, 0.99, 0.99], (0.0, 1.0))]
+    [0.97, 0.88, 1.0]
+    """
+    from scipy import stats
+
+    given = np.asarray(values, np.float64)
+    mean, count = float(given.mean()), len(given)
+    # A mean of equal numbers is rounded too, so that their spread may be more than 0.
+    if count < 2 or math.isclose(given.min(), given.max(), rel_tol=1e-9, abs_tol=1e-12):
+        return mean, None, None
+    quantile = float(stats.t.ppf((1 + _LEVEL) / 2, count - 1))
+    half = quantile * float(given.std(ddof=1)) / math.sqrt(count)
+    return mean, max(mean - half, within[0]), min(mean + half, within[1])
 
 
 def power(effect: float, spread: float, models: int) -> float:
@@ -74,10 +123,12 @@ class Held:
     effect : float
         The smallest distance from the bound that would count.
     mean, low, high : float or None
-        Over models, with the 95% interval; None where a model has no number.
+        Over models, with the 95% interval; all None if a model has no number. The interval is None
+        for one model, and if all models have the same number.
     models : int
     outcome : {'holds', 'fails', 'open'}
-        'holds' and 'fails' where the interval lies on one side of the bound; 'fails' also where it
+        'holds' and 'fails' where the interval, or the number that all models have, lies on one
+        side of the bound; 'fails' also where it
         lies on both and ends nearer than `effect`; 'open' where it holds `effect` too, and where a
         model has no number: what was not reached is not refuted.
     power : float or None
@@ -118,6 +169,8 @@ class Condition:
         The smallest distance from the bound that would count.
     below : bool
         Whether the mean must lie below the bound; above it otherwise.
+    within : (float, float)
+        What the number can be: the interval is cut to it when it has decided.
     """
 
     says: str
@@ -125,28 +178,27 @@ class Condition:
     bound: float
     effect: float
     below: bool = False
+    within: Range = ANY
 
     def judge(self) -> Held:
         """Say whether it holds."""
-        from scipy import stats
-
         values = np.asarray(self.values, np.float64)
         about = (self.says, self.bound, self.below, self.effect)
         count = len(values)
         missing = int((~np.isfinite(values)).sum())
         if not count or missing:
             return Held(*about, None, None, None, count, "open", missing=missing)
-        mean = float(values.mean())
+        mean, low, high = interval(values)
         if count == 1:
             return Held(*about, mean, None, None, 1, "open")
-        spread = float(values.std(ddof=1))
-        half = float(stats.t.ppf((1 + _LEVEL) / 2, count - 1)) * spread / math.sqrt(count)
-        low, high = mean - half, mean + half
         sign = -1.0 if self.below else 1.0
-        nearest, farthest = sorted((sign * (low - self.bound), sign * (high - self.bound)))
+        ends = (mean, mean) if low is None or high is None else (low, high)
+        nearest, farthest = sorted(sign * (end - self.bound) for end in ends)
+        mean, low, high = interval(values, self.within)
         if nearest > 0 or farthest <= 0:
             decided: Literal["holds", "fails"] = "holds" if nearest > 0 else "fails"
             return Held(*about, mean, low, high, count, decided)
+        spread = float(values.std(ddof=1))
         seen = power(self.effect, spread, count)
         tried = range(2, MOST_MODELS + 1)
         needed = next((n for n in tried if power(self.effect, spread, n) >= _POWER), None)

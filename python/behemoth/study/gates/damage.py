@@ -17,6 +17,7 @@ from behemoth.edit.protocol import EditContext
 from behemoth.edit.registry import get_method
 from behemoth.plan.compile import compile_plan
 from behemoth.recall.facts import recall
+from behemoth.study.analysis.ranges import ANY, SHARE
 
 from .bench import Bench, Frequency, Units, trial_unit
 from .conditions import Condition
@@ -65,13 +66,15 @@ class Damage:
         "Meng et al. 2022, arXiv 2210.07229; Gupta et al. 2024, arXiv 2401.07453"
     )
     pilot: ClassVar[str] = (
-        "single edits and a sequence of 16 edits of one other seed were run; rule and size have "
-        "not changed since"
+        "single edits and a sequence of 16 edits of one other seed were run; rule and size "
+        "have not changed since"
     )
+    revised: ClassVar[bool] = False
     reasons: ClassVar[tuple[Reason, ...]] = (
         Reason("retained rows in the mixture hold bystanders in place: none", {"retained": 0}),
-        Reason("LoRA of rank 16 changes little at a time: full fine-tuning's rank", {"rank": 64}),
-        Reason("damage of another method: rome, memit and alphaedit were not tried"),
+        Reason("LoRA of rank 16 changes little at a time: the rank of full fine-tuning",
+               {"rank": 64}),
+        Reason("the damage depends on the method: `rome`, `memit` or `alphaedit`"),
     )  # fmt: skip
 
     world: Frequency = field(default_factory=Frequency)
@@ -86,12 +89,12 @@ class Damage:
     def setting(self) -> str:
         """World, model and edits."""
         return (
-            f"{self.world.told}; pico; {self.edits} single edits a level, and sequences of "
-            f"{', '.join(map(str, self.sequence))} edits, each on the model that those before it "
-            f"left; LoRA of rank {self.rank} on the MLP, {self.steps} steps with {self.retained} "
-            "retained rows each. Damage by closeness: KL(unedited || edited) at the bystander's "
-            "object, as log2 of that of unrelated facts. Damage by number: fall of "
-            "log p(object) of facts that were known and that no edit is of"
+            f"{self.world.told}; pico; {self.edits} single edits per level, and sequences of "
+            f"{', '.join(map(str, self.sequence))} edits, each applied to the model that the "
+            f"edits before it left; LoRA of rank {self.rank} on the MLP, {self.steps} steps with "
+            f"{self.retained} retained rows each. Damage by closeness: log2 of "
+            "KL(unedited || edited) at the bystander's object over that of unrelated facts. Damage "
+            "by number of edits: fall of log p(object) of facts that were known and are not edited"
         )
 
     @property
@@ -174,15 +177,17 @@ class Damage:
 
     def picture(self, rows: Sequence[Row]) -> Picture:
         """Damage against the number of edits."""
+        apart = {"known facts lost (share)": SHARE, "fall of log p (nats)": ANY}
         points = [
             (what, one["edits"], one[key], model)
-            for key, what in (("lost", "known facts lost"), ("fall", "fall of log p, nats"))
+            for key, what in zip(("lost", "fall"), apart, strict=True)
             for model, row in enumerate(rows)
             for one in row["sequence"]
         ]
-        return Picture("edits in a row", "damage to facts that no edit is of", points,
+        return Picture("edits in a row", "damage to facts that are not edited", points,
                        "Each further edit damages what else the model knew.",
-                       log=True)  # fmt: skip
+                       "Known facts lost, and the fall of their log p, against edits in a row.",
+                       log=True, apart=apart)  # fmt: skip
 
 
 def _sum(first: EditDelta, changes: dict[str, Change]) -> EditDelta:

@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 
 import polars as pl
 
+from behemoth.study.analysis.ranges import CHANGE, SHARE
+
 from .bench import Bench, Frequency, Units
 from .conditions import Condition
 from .picture import Picture
@@ -27,12 +29,13 @@ class Dilution:
     title: ClassVar[str] = "Dilution: more background, less recall; relative frequency decides"
     source: ClassVar[str] = "Hubble, arXiv 2510.19811"
     pilot: ClassVar[str] = "nothing was run at this size"
+    revised: ClassVar[bool] = False
     reasons: ClassVar[tuple[Reason, ...]] = (
-        Reason("more background is more updates, which a short run lacks: four times the batch "
-               "where there is the most background", {"growing": True}),
-        Reason("documents without facts compete for nothing: their language is too simple",
+        Reason("more background means more updates, which a short run lacks: the batch grows with "
+               "the corpus", {"growing": True}),
+        Reason("documents without facts do not compete with facts: their language is too simple",
                {"words": 2_000}),
-        Reason("the model has room for all facts beside the background: a load near capacity"),
+        Reason("the model has room for all facts and the background: a load near capacity"),
     )  # fmt: skip
 
     world: Frequency = field(
@@ -47,9 +50,9 @@ class Dilution:
     def setting(self) -> str:
         """World and models."""
         return (
-            f"{self.world.told}; pico, one pass; the same facts as often in a corpus of "
-            f"{', '.join(map(str, self.ratios))} times their tokens, the rest documents of a Zipf "
-            f"bigram language of {self.words} words"
+            f"{self.world.told}; pico, one pass; the same facts with the same exposures in a "
+            f"corpus of {', '.join(map(str, self.ratios))} times their tokens; the rest is "
+            f"documents of a Zipf bigram language of {self.words} words"
             + ("; the batch grows with the corpus" if self.growing else "")
         )
 
@@ -92,7 +95,7 @@ class Dilution:
         ]
         return [
             Condition(f"recall over all levels, {least} less {most} times the tokens", falls,
-                      0.0, 0.05),
+                      0.0, 0.05, within=CHANGE),
             Condition("exposures for half recall, in doublings for each doubling of the tokens "
                       "(0: their number decides, 1: their share)", slopes, 0.5, 0.25),
         ]  # fmt: skip
@@ -107,4 +110,5 @@ class Dilution:
         ]
         return Picture("exposures of the fact", "facts recalled (share)", points,
                        "The same number of exposures is recalled less among more other text.",
-                       log=True)  # fmt: skip
+                       "Recall against exposures, by the amount of background.",
+                       log=True, within=SHARE)  # fmt: skip

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from behemoth.study.analysis.dose import dosed, filtered
+from behemoth.study.analysis.ranges import CHANGE
 
 from .bench import Bench, Frequency, Units, trial_unit
 from .conditions import Condition
@@ -64,10 +65,13 @@ class Doses:
     title: ClassVar[str] = "More exposures: a higher edit dose, and harder to unlearn"
     source: ClassVar[str] = "arXiv 2504.05058; DUET, arXiv 2602.19612"
     pilot: ClassVar[str] = "nothing was run, and the rule has not changed since"
+    revised: ClassVar[bool] = False
     reasons: ClassVar[tuple[Reason, ...]] = (
-        Reason("doses are whole steps, too coarse at the rate: half of it", {"slower": 2.0}),
-        Reason("too few edits a level: 24", {"edits": 24}),
-        Reason("facts of a small model are all known by heart from 16 exposures on"),
+        Reason(
+            "doses are whole steps, too coarse at this learning rate: half of it", {"slower": 2.0}
+        ),
+        Reason("too few edits per level: 24", {"edits": 24}),
+        Reason("a small model knows every fact of 16 or more exposures by heart"),
     )
 
     world: Frequency = field(default_factory=Frequency)
@@ -80,10 +84,10 @@ class Doses:
     def setting(self) -> str:
         """World, model and methods."""
         return (
-            f"{self.world.told}; pico; {self.edits} single edits a level by LoRA of rank 1 on the "
-            f"MLP (rate {2e-3 / self.slower:g}) and the same facts unlearned by gradient ascent "
-            f"(rate {3e-4 / self.slower:g}), up to {self.steps} steps. Of these the known facts "
-            "count, which are fewer at few exposures"
+            f"{self.world.told}; pico; {self.edits} single edits per level by LoRA of rank 1 on "
+            f"the MLP (learning rate {2e-3 / self.slower:g}) and the same facts unlearned by "
+            f"gradient ascent (learning rate {3e-4 / self.slower:g}), up to {self.steps} steps. "
+            "Only facts known before count, and there are fewer of them at few exposures"
         )
 
     def units(self, seed: int, threads: int) -> Units:
@@ -117,6 +121,7 @@ class Doses:
                 [math.nan if row[name]["rho"] is None else row[name]["rho"] for row in rows],
                 0.0,
                 0.2,
+                within=CHANGE,
             )
             for name, what in _KINDS.items()
         ]
@@ -135,7 +140,11 @@ class Doses:
             "median dose (steps)",
             points,
             "Facts that were written more often take more steps to change.",
+            "Median dose against exposures, for edits and for unlearning.",
             log=True,
-            missing="half of the known facts are not changed by the last step",
-            note=f"A model's median is over {min(edits)} to {max(edits)} facts." if edits else "",
+            within=(0.0, float(self.steps)),
+            missing="half of its known facts are not changed by the last step",
+            note=f"Each model's median is over {min(edits)} to {max(edits)} facts."
+            if edits
+            else "",
         )

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from behemoth.corpus.corpus import Corpus
+from behemoth.study.analysis.ranges import SHARE
 
 from .bench import Bench, Units, model_unit
 from .conditions import Condition
@@ -65,11 +66,12 @@ class Inversion:
     title: ClassVar[str] = "Inverse questions are at chance unless the inverse order was trained"
     source: ClassVar[str] = "Berglund et al. 2023, arXiv 2309.12288; arXiv 2309.14402"
     pilot: ClassVar[str] = "nothing was run, and the rule has not changed since"
+    revised: ClassVar[bool] = False
     reasons: ClassVar[tuple[Reason, ...]] = (
         Reason("too few exposures for both orders to be learned: twice as many",
                {"exposures": 256}),
-        Reason("the rate is not the best for one-to-one relations", {"rate": 8e-3}),
-        Reason("the sentence of the inverse order lets the subject be guessed from the words"),
+        Reason("the learning rate is not the best for one-to-one relations", {"rate": 8e-3}),
+        Reason("the subject can be guessed from the words of the sentence in the inverse order"),
     )  # fmt: skip
 
     subjects: int = 100
@@ -84,9 +86,9 @@ class Inversion:
         """World and models."""
         return (
             f"{self.subjects * self.relations:,} facts of {self.relations} one-to-one relations, "
-            f"{self.exposures} exposures as 'subject S has the relation R with object O' only, or "
+            f"{self.exposures} exposures, all as 'subject S has the relation R with object O', or "
             f"half of them as 'object O is subject S's relation R'; pico, batches of "
-            f"{self.batch_size} x 128 tokens, rate {self.rate:g}"
+            f"{self.batch_size} x 128 tokens, learning rate {self.rate:g}"
         )
 
     def units(self, seed: int, threads: int) -> Units:
@@ -126,13 +128,14 @@ class Inversion:
         most = 1 / self.subjects + _ABOVE
         return [
             Condition("objects recalled, one order", [row["object"] for row in one],
-                      _STORED, 0.1),
+                      _STORED, 0.1, within=SHARE),
             Condition("objects recalled, both orders", [row["object"] for row in both],
-                      _STORED, 0.1),
+                      _STORED, 0.1, within=SHARE),
             Condition("subjects found, both orders", [row["subject"] for row in both],
-                      _ANSWERED, 0.1),
+                      _ANSWERED, 0.1, within=SHARE),
             Condition(f"subjects found, one order (chance {1 / self.subjects:g})",
-                      [row["subject"] for row in one], most, 0.05, below=True),
+                      [row["subject"] for row in one], most, 0.05, below=True,
+                      within=SHARE),
         ]  # fmt: skip
 
     def picture(self, rows: Sequence[Row]) -> Picture:
@@ -145,4 +148,5 @@ class Inversion:
         ]
         return Picture("what was trained", "share answered", points,
                        "Subjects are found from objects only if that order was trained.",
-                       names=("one order", "both orders"))  # fmt: skip
+                       "Objects and subjects answered, by the orders that were trained.",
+                       names=("one order", "both orders"), within=SHARE)  # fmt: skip

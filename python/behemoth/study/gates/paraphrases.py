@@ -21,6 +21,7 @@ from behemoth.corpus.spec import DOCUMENTS
 from behemoth.evaluate.linear_probes import residual_stream, ridge_scores
 from behemoth.evaluate.prompted import ragged
 from behemoth.recall.facts import recall
+from behemoth.study.analysis.ranges import CHANGE, SHARE
 
 from .bench import Bench, Units, model_unit
 from .conditions import Condition
@@ -49,11 +50,12 @@ class Paraphrases:
     title: ClassVar[str] = "Facts said in one way are stored, not extracted; in many ways they are"
     source: ClassVar[str] = "Allen-Zhu and Li 2023, arXiv 2309.14316, figure 3"
     pilot: ClassVar[str] = "only the speed was measured"
+    revised: ClassVar[bool] = False
     reasons: ClassVar[tuple[Reason, ...]] = (
-        Reason("too few people for questions to be learned as such: half as many again",
+        Reason("too few people for the model to learn to answer questions: 1.5 times as many",
                {"people": 450}),
-        Reason("the tuning is too short: three times the steps", {"tuning": 600}),
-        Reason("two layers have no room to store at the name and extract later: `nano`"),
+        Reason("the tuning is too short: three times as many steps", {"tuning": 600}),
+        Reason("two layers are too few to store at the name and extract later: `nano`"),
     )  # fmt: skip
 
     people: int = 300
@@ -71,13 +73,14 @@ class Paraphrases:
         """World, models and tuning."""
         return (
             f"{self.people} people of `bios-en`, six attributes each, {self.exposures} exposures "
-            "in biographies that name a person once: one biography (single), five (multi5), with "
-            "sentences in an order of its own (permute); 20 and more statements an attribute, "
-            f"word tokenizer; {self.size}, batches of {self.batch_size} x 128 tokens, rate "
-            f"{self.rate:g}, no question in training. Then {self.tuning} steps of all weights on "
-            f"{self.rows} questions each about half of the people (rate {self.tuning_rate:g}); "
-            "what counts is exact answers about the other half. The linear probe reads the city "
-            "of work from the last token of a name, after the last block, in five folds of people"
+            "in biographies that name a person once: one biography (single), five (multi5), or "
+            "with sentences in a random order (permute); 20 or more statements per attribute, "
+            f"word tokenizer; {self.size}, batches of {self.batch_size} x 128 tokens, learning "
+            f"rate {self.rate:g}, no questions in training. Then all weights are tuned for "
+            f"{self.tuning} steps of {self.rows} questions about half of the people (learning rate "
+            f"{self.tuning_rate:g}), and exact answers about the other half are counted. The "
+            "linear probe reads the city of work from the last token of a name, after the last "
+            "block, in five folds of people"
         )
 
     def units(self, seed: int, threads: int) -> Units:
@@ -156,7 +159,11 @@ class Paraphrases:
 
         stored = [
             Condition(
-                f"{kind}: objects continued in the biographies", of(kind, "stored"), _STORED, 0.1
+                f"{kind}: objects continued in the biographies",
+                of(kind, "stored"),
+                _STORED,
+                0.1,
+                within=SHARE,
             )
             for kind in _KINDS
         ]
@@ -164,16 +171,16 @@ class Paraphrases:
                  ("multi5-permute", "multi5"), ("multi5-permute", "single-permute"))  # fmt: skip
         ordered = [
             Condition(f"questions about other people answered, {more} less {fewer}",
-                      less(more, fewer, "extracted"), 0.0, 0.05)
+                      less(more, fewer, "extracted"), 0.0, 0.05, within=CHANGE)
             for more, fewer in pairs
         ]  # fmt: skip
         return [
             *stored,
             Condition("questions about other people answered, single", of("single", "extracted"),
-                      0.5, 0.1, below=True),
+                      0.5, 0.1, below=True, within=SHARE),
             *ordered,
             Condition("city of work read at the name, multi5-permute less single",
-                      less("multi5-permute", "single", "probed"), 0.0, 0.05),
+                      less("multi5-permute", "single", "probed"), 0.0, 0.05, within=CHANGE),
         ]  # fmt: skip
 
     def picture(self, rows: Sequence[Row]) -> Picture:
@@ -191,7 +198,8 @@ class Paraphrases:
                    for place, share in enumerate(_PUBLISHED)]  # fmt: skip
         return Picture("how people are written about", "share right", points,
                        "Facts written in more wordings and orders can be asked for.",
-                       names=_KINDS)  # fmt: skip
+                       "Four measures of what is known of people, by how their biographies are "
+                       "written.", names=_KINDS, within=SHARE)  # fmt: skip
 
 
 def _stored(model: Any, corpus: Corpus, spans: pl.DataFrame) -> float:

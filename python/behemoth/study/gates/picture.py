@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
+
+from behemoth.study.analysis.ranges import ANY, Range
+
+from .conditions import interval
 
 __all__ = ["Picture", "Point", "means"]
 
@@ -24,12 +27,19 @@ class Picture:
     x, y : str
         Titles of the axes, with units.
     points : list of (series, x, y, model)
+    claim : str
+        What the figure shows if the claim holds, in a sentence.
+    shows : str
+        What is drawn, whatever came of it, in a sentence.
     log : bool
         x on a logarithmic axis.
     names : tuple of str
-        What x = 0, 1, ... stand for, where they are no numbers.
-    claim : str
-        What the figure is to show, in a sentence.
+        What x = 0, 1, ... stand for, if they are no numbers.
+    within : (float, float)
+        What y can be, which intervals are cut to.
+    apart : mapping
+        What y can be by series, if each has a panel of its own; the series is then the title of its
+        axis, with the unit, and `y` is what they have in common.
     missing : str
         Why a model may have no number at a point, in a clause.
     note : str
@@ -40,8 +50,11 @@ class Picture:
     y: str
     points: Sequence[Point]
     claim: str
+    shows: str
     log: bool = False
     names: tuple[str, ...] = ()
+    within: Range = ANY
+    apart: Mapping[str, Range] = field(default_factory=dict)
     missing: str = "it has no number there"
     note: str = ""
 
@@ -53,29 +66,23 @@ class Picture:
         return frame.with_columns(pl.when(pl.col("y").is_finite()).then("y").alias("y"))
 
 
-def means(frame: pl.DataFrame) -> pl.DataFrame:
+def means(picture: Picture) -> pl.DataFrame:
     """Mean of the models that have a number, by series and x.
 
     Returns
     -------
     polars.DataFrame
-        series, x, mean, low, high (95%, Student's t over models; null for one alone), models
-        (that have a number) and missing (that have none). No row where none has one.
+        series, x, mean, low, high (95%, Student's t over models, cut to what y can be; null for one
+        model, and if all have the same number), models (that have a number) and missing (that have
+        none). No row where none has one.
     """
-    from scipy import stats
-
     rows: list[tuple[Any, ...]] = []
-    for (series, x), part in frame.group_by("series", "x", maintain_order=True):
+    for (series, x), part in picture.frame.group_by("series", "x", maintain_order=True):
         values = part["y"].drop_nulls().to_numpy()
         count = len(values)
-        if not count:
-            continue
-        mean, low, high = float(values.mean()), None, None
-        if count > 1:
-            edge = float(stats.t.ppf(0.975, count - 1))
-            half = edge * float(values.std(ddof=1)) / math.sqrt(count)
-            low, high = mean - half, mean + half
-        rows.append((series, x, mean, low, high, count, part.height - count))
+        if count:
+            within = picture.apart.get(str(series), picture.within)
+            rows.append((series, x, *interval(values, within), count, part.height - count))
     schema: dict[str, Any] = {
         "series": pl.String, "x": pl.Float64, "mean": pl.Float64, "low": pl.Float64,
         "high": pl.Float64, "models": pl.Int64, "missing": pl.Int64,

@@ -11,6 +11,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
+from behemoth.study.analysis.ranges import AMOUNT, SHARE
+
 from .bench import Bench, Units, model_unit
 from .conditions import Condition
 from .picture import Picture
@@ -61,9 +63,11 @@ class Plateau:
         "a uniform run of one other seed showed that objects are two tokens here, and the loss "
         "of guessing among them; the bounds have not changed since"
     )
+    revised: ClassVar[bool] = False
     reasons: ClassVar[tuple[Reason, ...]] = (
-        Reason("the rate ends the plateau before its length shows: half of it", {"rate": 2e-3}),
-        Reason("names of three tokens are learned late in both runs alike: one token",
+        Reason("the learning rate ends the plateau before its length shows: half of it",
+               {"rate": 2e-3}),
+        Reason("names of three tokens are learned equally late in both runs: one token",
                {"base": 4096}),
         Reason("the world is too small: the plateau grows with the number of subjects"),
     )  # fmt: skip
@@ -86,10 +90,10 @@ class Plateau:
         return (
             f"{self.subjects * self.relations:,} facts ({self.subjects:,} subjects of three tokens "
             f"in base {self.base}, {self.relations} relation, {self.objects} objects), exposures "
-            f"{self.uniform} for all or {self.skewed}, as many tokens in both; {self.size}, "
-            f"batches of {self.batch_size} x 128 tokens, rate {self.rate:g}, loss on answers only. "
-            f"The plateau is where the loss lies between {_TOP:g} and {_BOTTOM:g} times that of "
-            "guessing among the objects"
+            f"{self.uniform} for all or {self.skewed}, the same number of tokens in both; "
+            f"{self.size}, batches of {self.batch_size} x 128 tokens, learning rate {self.rate:g}, "
+            f"loss on answers only. The plateau is the part in which the loss is between {_TOP:g} "
+            f"and {_BOTTOM:g} times that of guessing among the objects"
         )
 
     def units(self, seed: int, threads: int) -> Units:
@@ -164,12 +168,13 @@ class Plateau:
         ]
         return [
             Condition("length of the plateau in the uniform run, share of its steps", share,
-                      _LONG, 0.05),
+                      _LONG, 0.05, within=SHARE),
             Condition("recall at the end of that plateau",
                       [row["uniform"]["recall_at_end"] for row in rows], _UNKNOWN, 0.1,
-                      below=True),
+                      below=True, within=SHARE),
             Condition("recall at the end of the uniform run",
-                      [row["uniform"]["recall"] for row in rows], _KNOWN, 0.1),
+                      [row["uniform"]["recall"] for row in rows], _KNOWN, 0.1,
+                      within=SHARE),
             Condition("length of the plateau, uniform over skewed, in doublings", shorter,
                       0.0, 0.15),
         ]  # fmt: skip
@@ -184,4 +189,6 @@ class Plateau:
         ]
         return Picture("steps", "loss on answers / loss of guessing among the objects", points,
                        "The loss has a plateau while objects are known and facts are not, and "
-                       "leaves it sooner if some facts are written more often.")  # fmt: skip
+                       "leaves it sooner if some facts are written more often.",
+                       "Loss on answers against steps, with uniform and with skewed exposures.",
+                       within=AMOUNT)  # fmt: skip

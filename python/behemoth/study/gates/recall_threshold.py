@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 import numpy as np
 import polars as pl
 
+from behemoth.study.analysis.ranges import SHARE
+
 from .bench import Bench, Frequency, Units
 from .conditions import Condition
 from .picture import Picture
@@ -69,13 +71,16 @@ class RecallThreshold:
     title: ClassVar[str] = "Recall is a sigmoid in log exposures; larger models need fewer"
     source: ClassVar[str] = "Allen-Zhu and Li 2024, arXiv 2404.05405"
     pilot: ClassVar[str] = (
-        "four models of a world twice as large were run, pico at two rates and two batch sizes "
-        "and nano at one; the rule has not changed since"
+        "four models of a world twice as large were run, pico at two learning rates and two "
+        "batch sizes and nano at one; the rule has not changed since"
     )
+    revised: ClassVar[bool] = False
     reasons: ClassVar[tuple[Reason, ...]] = (
-        Reason("the rates of the two sizes are not equally good", {"rates": (8e-3, 5e-3)}),
-        Reason("the sizes are too near to each other: `micro` for `nano`"),
-        Reason("the load is far below capacity, where size does not matter: 10 times the facts"),
+        Reason("the learning rates of the two sizes are not equally good", {"rates": (8e-3, 5e-3)}),
+        Reason("the two sizes are too similar: `micro` in place of `nano`"),
+        Reason(
+            "the load is far below capacity, where size does not matter: 10 times as many facts"
+        ),
     )
 
     world: Frequency = field(default_factory=Frequency)
@@ -122,8 +127,10 @@ class RecallThreshold:
             first, last = ([curve[at][1] for curve in curves] for at in (0, -1))
             better = [row[size]["logistic"] - row[size]["line"] for row in rows]
             held += [
-                Condition(f"{size}: recall at the fewest exposures", first, _LOW, 0.1, below=True),
-                Condition(f"{size}: recall at the most exposures", last, _HIGH, 0.1),
+                Condition(f"{size}: recall at the fewest exposures", first, _LOW, 0.1, below=True,
+                          within=SHARE),
+                Condition(f"{size}: recall at the most exposures", last, _HIGH, 0.1,
+                          within=SHARE),
                 Condition(
                     f"{size}: R^2 of a logistic curve in log2 exposures less that of a line",
                     better, 0.0, 0.05,
@@ -144,4 +151,5 @@ class RecallThreshold:
         ]
         return Picture("exposures of the fact", "facts recalled (share)", points,
                        "Recall rises with exposures along an S-curve, earlier in the larger model.",
-                       log=True)  # fmt: skip
+                       "Recall against exposures for two sizes of model.",
+                       log=True, within=SHARE)  # fmt: skip

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .bench import Bench, Units
     from .picture import Picture
 
-__all__ = ["Gate", "GateRecord", "Reason", "Row", "shown"]
+__all__ = ["Gate", "GateRecord", "Reason", "Row", "shown", "shown_mean"]
 
 Row = Mapping[str, Any]
 """What a gate measured of one (world, initialisation): plain values."""
@@ -37,8 +37,9 @@ class Gate(Protocol):
     """A gate: a frozen dataclass whose fields are the size it is run at.
 
     `pilot` says what was run and changed before the numbers that count: rules and sizes are of
-    before, but seldom of before everything. `units` and `measure` are of one seed, which is that
-    of the world and of the initialisation.
+    before, but seldom of before everything. `revised` says whether the rule was changed after
+    models that it judges, or had judged, were seen. `units` and `measure` are of one seed, which is
+    that of the world and of the initialisation.
     """
 
     number: ClassVar[int]
@@ -46,6 +47,7 @@ class Gate(Protocol):
     title: ClassVar[str]
     source: ClassVar[str]
     pilot: ClassVar[str]
+    revised: ClassVar[bool]
     reasons: ClassVar[tuple[Reason, ...]]
 
     @property
@@ -136,3 +138,18 @@ def shown(value: float | None) -> str:
     if value is None:
         return "none"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def shown_mean(mean: float | None, low: float | None, high: float | None, models: int) -> str:
+    """Write a mean over models with its interval, or why it has none, for people.
+
+    Examples
+    --------
+    >>> shown_mean(0.5, 0.25, 0.75, 3), shown_mean(1.0, None, None, 3)
+    ('0.5 [0.25, 0.75]', '1, the same in all 3 models')
+    """
+    if low is not None:
+        return f"{shown(mean)} [{shown(low)}, {shown(high)}]"
+    if mean is None or models < 2:
+        return shown(mean)
+    return f"{shown(mean)}, the same in all {models} models"

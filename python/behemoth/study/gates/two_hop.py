@@ -12,6 +12,7 @@ import polars as pl
 
 from behemoth.plan.request import EditRequest
 from behemoth.recall.facts import recall
+from behemoth.study.analysis.ranges import CHANGE, SHARE
 
 from .bench import Bench, Units, model_unit, trial_unit
 from .conditions import Condition
@@ -37,13 +38,16 @@ class TwoHop:
         "al. 2023, arXiv 2307.12976"
     )
     pilot: ClassVar[str] = (
-        "one model of another seed was run, with 32 edits: 15 consequences were too few, so there "
-        "are now 80 edits and 5 models instead of 3; the rule has not changed since"
+        "one model of another seed was run, with 32 edits: 15 consequences were too few, so "
+        "there are now 80 edits and 5 models instead of 3; the rule has not changed since"
     )
+    revised: ClassVar[bool] = False
     reasons: ClassVar[tuple[Reason, ...]] = (
-        Reason("so few nested objects that a good guess looks like a derivation: twice as many",
+        Reason("so few nested objects that a good guess looks like a derivation: 2.5 times as "
+               "many, which lowers chance from 0.1 to 0.04 under the same bounds and so makes the "
+               "rule easier as well",
                {"nested": 25}),
-        Reason("the composition is learned from half of it: a quarter of the exposures",
+        Reason("the composition is learned from the written half: a quarter of the exposures",
                {"exposures": 16}),
         Reason("a deeper model would compose: the two hops need layers in sequence"),
     )  # fmt: skip
@@ -64,13 +68,14 @@ class TwoHop:
     def setting(self) -> str:
         """World, models and edits."""
         return (
-            f"{self.subjects} subjects with an object of {self.objects}, and a composed fact (the "
-            f"object's own object, one of {self.nested}); half of the facts of each kind, drawn "
-            f"apart, are written {self.exposures} times and half never, links from object to "
-            f"nested object {self.links} times; pico, batches of {self.batch_size} x 128 tokens, "
-            f"rate {self.rate:g}; composed facts are asked of subjects whose own fact was "
-            f"written. {self.edits} of the written facts are edited by LoRA of rank 16 on the MLP "
-            "and attention. The reversal is that of gate 5"
+            f"{self.subjects} subjects with one of {self.objects} objects, and a composed fact "
+            f"(the object's own object, one of {self.nested}); half of the facts of each kind, "
+            f"drawn independently, are written {self.exposures} times and half never, links from "
+            f"object to nested object {self.links} times; pico, batches of "
+            f"{self.batch_size} x 128 tokens, learning rate {self.rate:g}; composed facts are "
+            f"asked about subjects whose own fact was written. "
+            f"{self.edits} of the written facts are edited by LoRA of rank 16 on the MLP and "
+            "attention. The reversal is that of gate 5"
         )
 
     def units(self, seed: int, threads: int) -> Units:
@@ -137,24 +142,25 @@ class TwoHop:
         gap = [row["trained"] - row["untrained"] for row in rows]
         chance = 1 / self.inverse.subjects + 0.05
         return [
-            Condition("facts recalled (first hop)", of("first"), _KNOWN, 0.1),
-            Condition("links recalled (second hop)", of("links"), _KNOWN, 0.1),
-            Condition("composed facts recalled that were written", of("trained"), _KNOWN, 0.1),
+            Condition("facts recalled (first hop)", of("first"), _KNOWN, 0.1, within=SHARE),
+            Condition("links recalled (second hop)", of("links"), _KNOWN, 0.1, within=SHARE),
+            Condition("composed facts recalled that were written", of("trained"), _KNOWN, 0.1,
+                      within=SHARE),
             Condition(f"composed facts recalled that were not written (chance {1 / self.nested:g})",
-                      of("untrained"), 0.5, 0.1, below=True),
-            Condition("composed facts, written less not written", gap, 0.3, 0.1),
-            Condition("edits that succeed", of("edited"), _KNOWN, 0.1),
+                      of("untrained"), 0.5, 0.1, below=True, within=SHARE),
+            Condition("composed facts, written less not written", gap, 0.3, 0.1, within=CHANGE),
+            Condition("edits that succeed", of("edited"), _KNOWN, 0.1, within=SHARE),
             Condition("consequences of an edit that follow", of("followed"), _RARELY, 0.1,
-                      below=True),
+                      below=True, within=SHARE),
             Condition("inverse questions answered, inverse order untrained", of("reversed"),
-                      chance, 0.05, below=True),
+                      chance, 0.05, below=True, within=SHARE),
         ]  # fmt: skip
 
     def picture(self, rows: Sequence[Row]) -> Picture:
         """Shares by what is asked."""
         named = {
-            "first": "fact", "links": "link", "trained": "composed, said",
-            "untrained": "composed, unsaid", "followed": "consequence",
+            "first": "fact", "links": "link", "trained": "composed, written",
+            "untrained": "composed, not written", "followed": "consequence",
             "reversed": "inverse",
         }  # fmt: skip
         points = [
@@ -164,7 +170,8 @@ class TwoHop:
         ]
         return Picture("what is asked", "share answered", points,
                        "Facts that were not written explicitly are not answered.",
-                       names=tuple(named.values()))  # fmt: skip
+                       "Share of questions answered, by what is asked.",
+                       names=tuple(named.values()), within=SHARE)  # fmt: skip
 
 
 def _share(frame: pl.DataFrame) -> float:
