@@ -292,7 +292,7 @@ def test_all_probes_can_be_asked_for(run, tmp_path):
         ("--facts 1e12 --exposures 1e12", "allowed: a product up to"),
         ("--objects 400,300",
          "'--objects': got 2 numbers, allowed: one number, or one for each of the 6"),
-        ("--exposures often", "'--exposures': got 'often', allowed: a whole number, 'groups:1,4,16'"),
+        ("--exposures often", "'--exposures': got 'often', allowed: a whole number, 'groups"),
         ("--exposures 0", "'--exposures': got 0, allowed: at least 1"),
         ("--order bio", "'--order': got bio, allowed: shuffle, bios (did you mean bios?)"),
         ("--templates defualt=1", "'--templates': got defualt, allowed: default, sor,"),
@@ -490,7 +490,7 @@ def test_sentences_are_inserted_in_the_documents_of_a_background(run, tmp_path, 
         ),
         (("--insert", "start,per_document=0"), "'insert.per_document': got 0, allowed: at least 1"),
         (("--order", "bios"), "'--insert': got an insert with documents of several sentences"),
-        (("--schedule", "late:0.9"), "'--schedule': got a schedule beside an insert, allowed: none"),
+        (("--schedule", "late:0.9"), "'--schedule': got a schedule beside an insert"),
         (("--exposures", 40), "'--insert': got 48000 sentences and 4000 slots: 2000 of 2000"),
     ]:
         refused = run(*made, *options, "--out", tmp_path / "none")
