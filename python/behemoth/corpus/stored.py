@@ -255,9 +255,14 @@ class _Job:
                 target_of("out", self.place, MANIFEST, self.corpus.spec_hash)
             except CorpusError as error:
                 self._refusal = error
-                if self.new is not None:
-                    self.place.remove([self.new])
+                self._withdraw()
                 raise
+
+    def _withdraw(self) -> None:
+        """Remove the ledger that this call has begun, unless another corpus has replaced it."""
+        there = None if self.new is None else read_ledger(self.place, self.new)
+        if self.new is not None and there is not None and there.identity == self.corpus.spec_hash:
+            self.place.remove([self.new])
 
     def _write_shard(self, shard: int, moved: Moved) -> None:
         bin_name, record_name = _names(shard)

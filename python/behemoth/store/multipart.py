@@ -47,7 +47,8 @@ def send_in_parts(
     moved : callable
         Is told of parts that are there already, too.
     refused : callable
-        Is called with the error if unfinished uploads may not be listed: then all parts are sent.
+        Is called with the error if unfinished uploads may not be listed or given up: then all
+        parts are sent.
 
     Raises
     ------

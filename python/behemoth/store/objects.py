@@ -111,8 +111,8 @@ class Objects:
             if not self._warned:
                 self._warned = True
                 logging.getLogger(__name__).warning(
-                    "%s: unfinished uploads may not be listed (%s): large files are sent from "
-                    "their start, and parts that stopped calls have sent stay in the bucket",
+                    "%s: unfinished uploads may not be listed or given up (%s): large files are "
+                    "sent from their start, and parts that stopped calls have sent stay there",
                     self.url, error,
                 )  # fmt: skip
 
