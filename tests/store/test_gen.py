@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 import behemoth as bh
+from behemoth.corpus import stored as stored_corpora
+from behemoth.corpus.source import MANIFEST
 from behemoth.store import place as places
+from behemoth.store.ledger import Entry, Ledger
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -110,6 +113,94 @@ def test_parts(corpus, directory, s3, tmp_path, stored, files, run, finish):
     assert {name for name in s3.find("corpora/parts") if ".behemoth" in name} == {
         "corpora/parts/.behemoth/ledger.json"
     }
+
+
+def other_of(seed):
+    """A corpus of as many shards as the others of these tests, with other bytes."""
+    return bh.Corpus(
+        bh.World(subjects=600, relations=2, objects=5, seed=seed), exposures=8, shard_bytes=65_536
+    )
+
+
+def test_parts_of_another_corpus_are_refused_by_their_name(s3, stored):
+    """Whichever of the parts that are there it is."""
+    url, mine, other = "s3://corpora/mixed", other_of(1), other_of(2)
+    bh.gen(mine, url, part=(0, 3), probes=0)
+    data = Ledger(MANIFEST, other.spec_hash).to_bytes()
+    place = places.open_place("url", url)
+    place.write(".behemoth/part-00001-of-00003.json", data)
+    before = stored(url)
+    for call in (lambda: bh.gen(mine, url, part=(2, 3), probes=0), lambda: bh.finish_corpus(url)):
+        with pytest.raises(
+            bh.CorpusError, match=r"holds another directory \(manifest\.json, part 1/3\)"
+        ):
+            call()
+    assert stored(url) == before
+    bh.gen(mine, url, force=True, probes=0)  # which clears the place
+    assert bh.verify(url).ok
+
+
+@pytest.mark.parametrize("url", ["s3://corpora/at-once", "file://{}/store"], ids=["s3", "file"])
+def test_parts_of_two_corpora_that_begin_at_once_do_not_mix(s3, url, tmp_path, monkeypatch, stored):
+    """The other one begins when this one has found the place empty."""
+    url, mine, other = url.format(tmp_path), other_of(1), other_of(2)
+    look, looked = stored_corpora.target_of, []
+
+    def meanwhile(*words, **more):
+        found = look(*words, **more)
+        if not looked:
+            looked.append(True)
+            bh.gen(other, url, part=(1, 2), probes=0)
+        return found
+
+    monkeypatch.setattr(stored_corpora, "target_of", meanwhile)
+    with pytest.raises(bh.CorpusError, match=r"another directory \(manifest\.json, part 1/2\)"):
+        bh.gen(mine, url, part=(0, 2), probes=0)
+    # It has withdrawn: the other goes on.
+    bh.gen(other, url, part=(0, 2), probes=0)
+    other.write(tmp_path / "other", probes=0)
+    assert stored(url)["tokens/00001.bin"] == (tmp_path / "other/tokens/00001.bin").read_bytes()
+    assert bh.verify(url).ok
+
+
+def test_shards_of_another_corpus_are_named(s3, tmp_path):
+    """As two that began at once have left them in earlier versions."""
+    url, mine, other = "s3://corpora/shards", other_of(1), other_of(2)
+    bh.gen(mine, url, part=(0, 2), probes=0)
+    other.write(tmp_path / "other", probes=0)
+    place, files = places.open_place("url", url), {}
+    for shard in range(mine.num_shards // 2, mine.num_shards):
+        for suffix in ("bin", "json"):
+            name = f"tokens/{shard:05}.{suffix}"
+            place.send(name, tmp_path / "other" / name, lambda moved: None)
+            files[name] = Entry.of(tmp_path / "other" / name)
+    ledger = Ledger(MANIFEST, mine.spec_hash, files=files)
+    place.write(".behemoth/part-00001-of-00002.json", ledger.to_bytes())
+    first, last = mine.num_shards // 2, mine.num_shards - 1
+    said = f"shards {first} to {last} at {url} are of another corpus"
+    with pytest.raises(bh.CorpusError, match=f"^{said}$"):
+        bh.finish_corpus(url)
+
+
+def test_a_part_that_looks_while_the_last_one_ends_finds_the_corpus(s3, monkeypatch, tmp_path):
+    """Its listing has the ledgers of parts, which are gone when it reads them."""
+    from behemoth.store.folder import Folder
+
+    url, mine = f"file://{tmp_path}/store", other_of(1)
+    bh.gen(mine, url, part=(1, 2), probes=0)
+    sizes, listed = Folder.sizes, []
+
+    def late(self):
+        found = sizes(self)
+        if not listed:
+            listed.append(True)
+            bh.gen(mine, url, part=(0, 2), probes=0)
+        return found
+
+    monkeypatch.setattr(Folder, "sizes", late)
+    done = bh.gen(mine, url, part=(1, 2), probes=0)
+    assert (done.complete, done.shards_written) == (True, 0)
+    assert bh.verify(url).ok
 
 
 def test_a_corpus_that_rests_on_arrays_is_finished_from_the_store(s3, tmp_path, stored, files):

@@ -1,13 +1,17 @@
 """Directories are sent whole, once, and in an order in which none is ever torn."""
 
+import errno
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
 import behemoth as bh
 from behemoth.store import ledger as ledgers, place as places
-from behemoth.store.multipart import part_bytes
+from behemoth.store.multipart import _begun, part_bytes
+from behemoth.support.digests import digests, unchecked
+from behemoth.train.run import read_record
 
 URLS = ["s3://corpora/mine", "memory://mine-{}", "file://{}/store"]
 
@@ -67,6 +71,93 @@ def test_force_sends_all_again_and_mends_what_is_damaged(directory, url):
     assert 0 < rest.sent <= files and place.read("tokens/00001.bin") == whole
     assert bh.push(directory, url, force=True).sent == files
     assert bh.push(directory, url).sent == 0
+
+
+def test_force_that_was_stopped_sends_what_it_has_not_sent_and_no_less(directory, url):
+    """An object that was damaged meanwhile, or before a push that was never finished."""
+    files = bh.push(directory, url).files
+    place = places.open_place("url", url)
+    whole = place.read("tokens/00001.bin")
+
+    def damage():
+        place.write("tokens/00001.bin", bytes([whole[0] ^ 1]) + whole[1:])
+
+    # Incomplete, without force: what is there may have been sent by anybody.
+    ledger = ledgers.read_ledger(place)
+    place.write(ledgers.LEDGER, replace(ledger, complete=False).to_bytes())
+    damage()
+    assert bh.push(directory, url, force=True).sent == files
+    assert place.read("tokens/00001.bin") == whole
+    # Incomplete by force: it goes on.
+    first = {name: ledger.files[name] for name in sorted(ledger.files)[:3]}
+    begun = replace(ledger, complete=False, files=dict(first), forced=True)
+    place.write(ledgers.LEDGER, begun.to_bytes())
+    damage()
+    assert "tokens/00001.bin" not in first
+    assert bh.push(directory, url, force=True).sent == files - 3
+    assert place.read("tokens/00001.bin") == whole
+    done = ledgers.read_ledger(place)
+    assert done.complete and not done.forced and done.files == ledger.files
+
+
+@pytest.mark.parametrize(
+    "name", ["tokens/00001.bin", "probes/default.parquet", "spec.toml", "manifest.json",
+             "tokens/00001.json"],
+)  # fmt: skip
+def test_what_was_damaged_here_does_not_replace_what_is_good(
+    directory, url, tmp_path, name, run, monkeypatch
+):
+    bh.push(directory, url)
+    place = places.open_place("url", url)
+    whole, ledger = place.read(name), place.read(ledgers.LEDGER)
+    shutil.copytree(directory, tmp_path / "c")
+    data = bytearray(whole)
+    # A digit of a digest, as one more that is well-formed.
+    at = data.index(b'"blake3": "') + 11 if name == "tokens/00001.json" else len(data) // 2
+    data[at] ^= 1
+    (tmp_path / "c" / name).write_bytes(bytes(data))
+    said = run("push", tmp_path / "c", url).refused(1)
+    assert said.startswith(f"{tmp_path}/c/{name} is damaged"), said
+    assert place.read(name) == whole and place.read(ledgers.LEDGER) == ledger
+    if name.endswith((".bin", ".parquet")):
+        assert run("push", tmp_path / "c", url, "--no-verify").code == 0
+        assert place.read(name) == bytes(data)
+
+
+def test_what_was_lost_here_is_not_removed_there(directory, url, tmp_path, run):
+    bh.push(directory, url)
+    shutil.copytree(directory, tmp_path / "c")
+    (tmp_path / "c/tokens/00001.bin").unlink()
+    assert run("push", tmp_path / "c", url).refused(1).endswith("/c/tokens/00001.bin is missing")
+    assert places.open_place("url", url).read("tokens/00001.bin") is not None
+
+
+def test_a_damaged_run_is_not_sent(trained, url, tmp_path):
+    shutil.copytree(trained, tmp_path / "run")
+    record = read_record(tmp_path / "run")
+    files = digests(tmp_path / "run", ["model.safetensors"])
+    replace(record, files=files).write(tmp_path / "run")
+    file = tmp_path / "run/model.safetensors"
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(bytes(data))
+    with pytest.raises(bh.CorpusError, match=r"run/model\.safetensors is damaged"):
+        bh.push(tmp_path / "run", url)
+    assert "run.json" not in places.open_place("url", url).sizes()
+    with unchecked():
+        bh.push(tmp_path / "run", url)
+
+
+def test_a_damaged_plan_or_export_is_not_sent(corpus, directory, url, tmp_path):
+    bh.plan(corpus, edits=2, repeats=2, probes=1).save(tmp_path / "plan")
+    bh.export(directory, tmp_path / "export", "jsonl")
+    for place, pattern in ((tmp_path / "plan", "edits.parquet"), (tmp_path / "export", "*.jsonl*")):
+        file = next(path for path in place.rglob(pattern))
+        data = bytearray(file.read_bytes())
+        data[len(data) // 2] ^= 1
+        file.write_bytes(bytes(data))
+        with pytest.raises(bh.CorpusError, match=f"{file.name} is damaged"):
+            bh.push(place, f"{url}-{place.name}")
 
 
 def test_the_record_is_sent_last(directory, s3, monkeypatch):
@@ -172,6 +263,88 @@ def test_a_large_file_goes_on_with_the_parts_that_are_there(s3, tmp_path, monkey
         == (tmp_path / "c/tokens/00000.bin").read_bytes()
     )
     assert not s3.call_s3("list_multipart_uploads", Bucket="corpora").get("Uploads")
+
+
+@pytest.fixture
+def refusing(monkeypatch):
+    """Make S3 refuse a call: refusing(method, error)."""
+    import s3fs
+
+    real = s3fs.S3FileSystem.call_s3
+
+    def refusing(method, error):
+        def call(self, called, *words, **more):
+            if called == method:
+                raise error
+            return real(self, called, *words, **more)
+
+        monkeypatch.setattr(s3fs.S3FileSystem, "call_s3", call)
+
+    return refusing
+
+
+@pytest.fixture
+def large(tmp_path):
+    """A file that is sent in three parts."""
+    file = tmp_path / "large.bin"
+    file.write_bytes(bytes(33 << 20))
+    return file
+
+
+@pytest.mark.parametrize("method", ["list_multipart_uploads", "list_parts"])
+def test_a_store_that_refuses_to_list_uploads_is_not_begun_anew_in(s3, large, refusing, method):
+    place = places.open_place("url", "s3://corpora/c")
+    key = {"Bucket": "corpora", "Key": "c/large.bin"}
+    upload = s3.call_s3("create_multipart_upload", **key)["UploadId"]
+    refusing(method, OSError(errno.EBUSY, "Please reduce your request rate"))
+    with pytest.raises(bh.StoreError, match=r"^s3://corpora/c/large\.bin: .*reduce your request"):
+        place.send("large.bin", large, lambda moved: None)
+    if method == "list_parts":
+        uploads = s3.call_s3("list_multipart_uploads", Bucket="corpora")["Uploads"]
+        assert [row["UploadId"] for row in uploads] == [upload]
+
+
+def test_a_store_that_does_not_know_of_uploads_gets_the_file(s3, large, refusing, caplog):
+    refusing("list_multipart_uploads", OSError(errno.ENOSYS, "not implemented"))
+    place = places.open_place("url", "s3://corpora/c")
+    place.send("large.bin", large, lambda moved: None)
+    assert place.sizes() == {"large.bin": 33 << 20}
+    assert not caplog.records
+
+
+def test_who_may_not_list_uploads_is_told_once(s3, large, refusing, caplog):
+    refusing("list_multipart_uploads", PermissionError("Access Denied"))
+    place = places.open_place("url", "s3://corpora/c")
+    for name in ("one.bin", "two.bin"):
+        place.send(name, large, lambda moved: None)
+    assert place.sizes() == {"one.bin": 33 << 20, "two.bin": 33 << 20}
+    [said] = caplog.messages
+    assert said.startswith("s3://corpora/c: unfinished uploads may not be listed or given up (")
+
+
+def test_unfinished_uploads_are_listed_page_by_page():
+    """A server answers with up to 1,000 at a time, of all keys that begin with this one."""
+    rows = [
+        {"Key": "a", "UploadId": "old", "Initiated": 1},
+        {"Key": "a.bin", "UploadId": "other", "Initiated": 5},
+        {"Key": "a", "UploadId": "new", "Initiated": 2},
+    ]
+    gone = []
+
+    class Server:
+        def call_s3(self, method, **more):
+            if method == "abort_multipart_upload":
+                gone.append(more["UploadId"])
+                return {}
+            if method == "list_parts":
+                assert more["UploadId"] == "new"
+                return {"Parts": [{"PartNumber": 1, "ETag": "x"}]}
+            at = int(more.get("KeyMarker", 0))
+            more = {"IsTruncated": True, "NextKeyMarker": str(at + 1)} if at < 2 else {}
+            return {"Uploads": [rows[at]], **more}
+
+    assert _begun(Server(), "corpora", "a") == ("new", {1: "x"})
+    assert gone == ["old"]
 
 
 def test_parts_are_as_many_as_s3_takes():

@@ -47,7 +47,10 @@ def push(
     if json:
         write_json(asdict(done))
     else:
+        removed = f"; removed {done.removed:,}" if done.removed else ""
+        kept = f"; kept {plural_text(done.kept, 'unit')} of the store" if done.kept else ""
         console().print(
             f"{done.url}: {plural_text(done.files, 'file')}, {bytes_text(done.bytes)}; "
-            f"sent {done.sent:,}, {bytes_text(done.bytes_sent)}, {done.seconds:.1f} s",
+            f"sent {done.sent:,}, {bytes_text(done.bytes_sent)}{removed}{kept}, "
+            f"{done.seconds:.1f} s",
         )

@@ -11,10 +11,11 @@ and whoever sees all shards writes the manifest, last.
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from os import fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -146,7 +147,8 @@ def _opened(
         name = LEDGER if not within else f"{FOLDER}/part{within.removeprefix('-part')}.json"
         own = target.ledger if not within else read_ledger(place, name)
         book = Book(place, own or Ledger(MANIFEST, corpus.spec_hash), name)
-        yield _Job(corpus, part, stage, place, book, ledger, target.sizes)
+        new = None if name in target.sizes else name
+        yield _Job(corpus, part, stage, place, book, ledger, target.sizes, new)
 
 
 def _remove(target: Target) -> None:
@@ -175,6 +177,8 @@ class _Job:
         What all parts have sent.
     sizes : dict of str to int
         What is in the store.
+    new : str, optional
+        The name of the ledger of this part, if it was not in the store before.
     """
 
     corpus: Corpus
@@ -184,6 +188,9 @@ class _Job:
     book: Book
     ledger: Ledger
     sizes: dict[str, int]
+    new: str | None = None
+    _beginning: threading.Lock = field(default_factory=threading.Lock)
+    _refusal: CorpusError | None = None
 
     def write(
         self,
@@ -232,10 +239,35 @@ class _Job:
             complete=complete,
         )
 
+    def _begin(self) -> None:
+        """Write the ledger of this part before anything else, and look again for other corpora.
+
+        Parts of two corpora that begin at the same time both find the place empty. Each writes its
+        ledger before it looks again, so at least one of them sees the other and withdraws.
+        """
+        with self._beginning:
+            if self._refusal is not None:
+                raise self._refusal
+            if self.book.began:
+                return
+            self.book.begin()
+            try:
+                target_of("out", self.place, MANIFEST, self.corpus.spec_hash)
+            except CorpusError as error:
+                self._refusal = error
+                self._withdraw()
+                raise
+
+    def _withdraw(self) -> None:
+        """Remove the ledger that this call has begun, unless another corpus has replaced it."""
+        there = None if self.new is None else read_ledger(self.place, self.new)
+        if self.new is not None and there is not None and there.identity == self.corpus.spec_hash:
+            self.place.remove([self.new])
+
     def _write_shard(self, shard: int, moved: Moved) -> None:
         bin_name, record_name = _names(shard)
         file = self.stage / bin_name
-        self.book.begin()
+        self._begin()
         record = self._make(shard, moved)
         # One that an earlier call left may be an empty file of which the store knows nothing.
         if not record["new"] and digest_file(file) != record["blake3"]:
@@ -270,7 +302,7 @@ class _Job:
             entry = Entry.of(self.stage / name)
             if self._has(name, entry):
                 return
-            self.book.begin()
+            self._begin()
             self.place.send(name, self.stage / name, moved)
             self._enter(name, entry, now=False)
 
@@ -307,6 +339,7 @@ class _Job:
             clear(self.stage)  # all of this part is in the store
             return False
         self._restore(range(count))
+        self._check_shards(count)
         beside = {
             name: row
             for name, row in files.items()
@@ -315,7 +348,8 @@ class _Job:
         }  # fmt: skip
         bring(self.place, Ledger("spec.toml", "", True, beside), self.stage)
         done = json.loads(self.corpus._native.write(fspath(self.stage), 1, (0, 1), False, None))
-        assert done["complete"] and not done["shards_written"], done
+        if not done["complete"] or done["shards_written"]:
+            raise CorpusError(f"shards at {self.place.url} are not those of this corpus")
         write_corpus_sums(self.corpus, self.stage)
         self._send_beside(final=True)
         manifest = Entry.of(self.stage / MANIFEST)
@@ -330,6 +364,18 @@ class _Job:
             self.place.remove(parts)
         clear(self.stage)
         return True
+
+    def _check_shards(self, count: int) -> None:
+        """Refuse shards of another corpus, which their records name."""
+        other = [
+            shard
+            for shard in range(count)
+            if _spec_hash(self.stage / _names(shard)[1]) != self.corpus.spec_hash
+        ]
+        if other:
+            what = "shard {} at {} is" if len(other) == 1 else "shards {} at {} are"
+            where = _ranges(other), self.place.url
+            raise CorpusError(f"{what.format(*where)} of another corpus")
 
     def _enter(self, name: str, entry: Entry, *, now: bool) -> None:
         self.book.enter(name, entry, now=now)
@@ -349,6 +395,25 @@ class _Job:
 
 def _names(shard: int) -> tuple[str, str]:
     return f"{_TOKENS}{shard:05}.bin", f"{_TOKENS}{shard:05}.json"
+
+
+def _spec_hash(record: Path) -> object:
+    """The corpus that a shard's record names; None if it cannot be read."""
+    try:
+        return json.loads(record.read_bytes())["spec_hash"]
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _ranges(shards: list[int]) -> str:
+    """How people are told of shards: "1, 3 to 5"."""
+    runs: list[tuple[int, int]] = []
+    for shard in shards:
+        if runs and runs[-1][1] == shard - 1:
+            runs[-1] = (runs[-1][0], shard)
+        else:
+            runs.append((shard, shard))
+    return ", ".join(f"{a} to {b}" if a < b else f"{a}" for a, b in runs)
 
 
 def _empty(file: Path, size: int) -> None:

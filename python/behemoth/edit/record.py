@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from behemoth._gen import digest, digest_file
 from behemoth.delta.delta import EditDelta
@@ -270,7 +271,8 @@ def _found(told: str, directory: Path, url: str | None) -> Path | str:
         # By the text of the record: a copy lies elsewhere, and less deep.
         scheme, path = url.split("://", 1)
         bucket, _, key = path.partition("/")
-        beside = posixpath.normpath(posixpath.join(key or ".", told))
+        own = quote(told) if scheme == "file" else told  # the record has a path, and no URL
+        beside = posixpath.normpath(posixpath.join(key or ".", own))
         # Another bucket is nobody's who pushed this.
         if beside != ".." and not beside.startswith("../"):
             return f"{scheme}://{bucket}/{beside}"

@@ -67,12 +67,15 @@ class Ledger:
     complete : bool
         Whether all files are there.
     files : dict of str to Entry
+    forced : bool
+        Whether a push with force is under way: `files` has only what was sent since it began.
     """
 
     record: str
     identity: str
     complete: bool = False
     files: dict[str, Entry] = field(default_factory=dict)
+    forced: bool = False
 
     @property
     def bytes(self) -> int:
@@ -84,7 +87,7 @@ class Ledger:
         files = {name: [row.size, row.blake3] for name, row in sorted(self.files.items())}
         return as_json(sealed({
             "format_version": _VERSION, "record": self.record, "identity": self.identity,
-            "complete": self.complete, "files": files,
+            "complete": self.complete, "files": files, **({"forced": True} if self.forced else {}),
         }))  # fmt: skip
 
 
@@ -130,7 +133,8 @@ def _parsed(data: bytes, url: str) -> Ledger:
             record: str = read["record"]
             if record not in RECORDS or any(map(_is_none_of_ours, files)):
                 raise ValueError
-            return Ledger(record, read["identity"], read["complete"] is True, files)
+            complete, forced = read["complete"] is True, read.get("forced") is True
+            return Ledger(record, read["identity"], complete, files, forced)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise CorpusError(f"{url} is damaged: it is not what was written") from None
     raise CorpusError(
@@ -151,14 +155,21 @@ class Book:
     ledger : Ledger
         As it is in the store, or is to be begun.
     name : str
+    shared : bool
+        Whether other processes may write the same ledger: each time, what they have entered and
+        struck since is read first and kept. A store has no locks, so of two that write within the
+        same moment the first may still be lost until it writes again.
     """
 
-    def __init__(self, place: Place, ledger: Ledger, name: str = LEDGER) -> None:
+    def __init__(
+        self, place: Place, ledger: Ledger, name: str = LEDGER, *, shared: bool = False
+    ) -> None:
         self.ledger = ledger
-        self._place, self._name = place, name
+        self._place, self._name, self._shared = place, name, shared
         self._lock = threading.Lock()
         self._begun = False
         self._waiting, self._last = 0, time.monotonic()
+        self._changes: dict[str, Entry | None] = {}  # by this process; None of what was struck
 
     @property
     def began(self) -> bool:
@@ -176,7 +187,7 @@ class Book:
     def enter(self, name: str, entry: Entry, *, now: bool = False) -> None:
         """Enter a file that was sent; with `now` it is in the store's ledger on return."""
         with self._lock:
-            self.ledger.files[name] = entry
+            self.ledger.files[name] = self._changes[name] = entry
             self._waiting += entry.size
             late = time.monotonic() - self._last > _SECONDS
             if now or late or self._waiting > _BYTES:
@@ -185,7 +196,8 @@ class Book:
     def close(self, *, complete: bool) -> None:
         """Write it with all that was entered."""
         with self._lock:
-            self.ledger = replace(self.ledger, complete=complete)
+            forced = self.ledger.forced and not complete
+            self.ledger = replace(self.ledger, complete=complete, forced=forced)
             self._write()
 
     def strike(self, names: Iterable[str]) -> None:
@@ -193,7 +205,29 @@ class Book:
         with self._lock:
             for name in names:
                 self.ledger.files.pop(name, None)
+                self._changes[name] = None
+
+    def force(self, names: Iterable[str]) -> None:
+        """Take nothing for sent that was sent before, unless a push with force goes on."""
+        if not self.ledger.forced:
+            self.strike(names)
+            self.ledger = replace(self.ledger, forced=True)
 
     def _write(self) -> None:
+        if self._shared:
+            self._add_others()
         self._place.write(self._name, self.ledger.to_bytes())
         self._waiting, self._last = 0, time.monotonic()
+
+    def _add_others(self) -> None:
+        """Take over what others have entered and struck since this ledger was read."""
+        there = read_ledger(self._place, self._name)
+        if there is None or (there.record, there.identity) != (
+            self.ledger.record, self.ledger.identity
+        ):  # fmt: skip
+            return
+        files = {**there.files, **{n: row for n, row in self._changes.items() if row is not None}}
+        for name, row in self._changes.items():
+            if row is None:
+                files.pop(name, None)
+        self.ledger = replace(self.ledger, files=files)

@@ -6,7 +6,9 @@ that are the file's are not sent again. Other stores are given a file whole, by 
 
 from __future__ import annotations
 
+import errno
 import hashlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +33,9 @@ def part_bytes(size: int) -> int:
     return max(_PART, -(-least // (1 << 20)) << 20)
 
 
-def send_in_parts(fs: Any, path: str, file: Path, moved: Moved) -> None:
+def send_in_parts(
+    fs: Any, path: str, file: Path, moved: Moved, refused: Callable[[PermissionError], object]
+) -> None:
     """Send a file to S3 in parts, four at once.
 
     Parameters
@@ -42,11 +46,24 @@ def send_in_parts(fs: Any, path: str, file: Path, moved: Moved) -> None:
     file : Path
     moved : callable
         Is told of parts that are there already, too.
+    refused : callable
+        Is called with the error if unfinished uploads may not be listed or given up: then all
+        parts are sent.
+
+    Raises
+    ------
+    OSError
+        Also if unfinished uploads cannot be listed for any other reason: to start over would leave
+        their parts, which the store charges for.
     """
     bucket, key, _ = fs.split_path(path)
     size = file.stat().st_size
     step = part_bytes(size)
-    upload, there = _begun(fs, bucket, key)
+    try:
+        upload, there = _begun(fs, bucket, key)
+    except PermissionError as error:
+        refused(error)
+        upload, there = None, {}
     if upload is None:
         upload = fs.call_s3("create_multipart_upload", Bucket=bucket, Key=key)["UploadId"]
     about = {"Bucket": bucket, "Key": key, "UploadId": upload}
@@ -73,25 +90,48 @@ def send_in_parts(fs: Any, path: str, file: Path, moved: Moved) -> None:
 def _begun(fs: Any, bucket: str, key: str) -> tuple[str | None, dict[int, str]]:
     """The last upload of a key that was not finished, and the tags of its parts by number.
 
-    Earlier ones are given up: a store keeps, and charges for, their parts. Stores that list no
-    uploads have none to go on with.
+    Earlier ones are given up: a store keeps, and charges for, their parts. Stores that do not
+    implement the listing of uploads have none to go on with.
+
+    Raises
+    ------
+    OSError
+        Which s3fs makes of what a store refuses.
     """
+    about = {"Bucket": bucket, "Key": key}
     try:
-        listed = fs.call_s3("list_multipart_uploads", Bucket=bucket, Prefix=key)
-        uploads = [row for row in listed.get("Uploads", ()) if row["Key"] == key]
-        uploads.sort(key=lambda row: row["Initiated"])
-        for row in uploads[:-1]:
-            fs.call_s3("abort_multipart_upload", Bucket=bucket, Key=key, UploadId=row["UploadId"])
-        if not uploads:
+        uploads = sorted(_uploads(fs, bucket, key), key=lambda row: row["Initiated"])
+    except OSError as error:
+        if error.errno == errno.ENOSYS:
             return None, {}
-        upload, there, marker = uploads[-1]["UploadId"], dict[int, str](), 0
-        while True:
-            page = fs.call_s3(
-                "list_parts", Bucket=bucket, Key=key, UploadId=upload, PartNumberMarker=marker
-            )
-            there |= {row["PartNumber"]: row["ETag"] for row in page.get("Parts", ())}
-            if not page.get("IsTruncated"):
-                return upload, there
-            marker = page["NextPartNumberMarker"]
-    except OSError:  # which s3fs makes of what a store refuses
+        raise
+    for row in uploads[:-1]:
+        try:
+            fs.call_s3("abort_multipart_upload", UploadId=row["UploadId"], **about)
+        except FileNotFoundError:  # somebody else has ended it since
+            continue
+    if not uploads:
         return None, {}
+    upload, there, marker = uploads[-1]["UploadId"], dict[int, str](), 0
+    while True:
+        try:
+            page = fs.call_s3("list_parts", UploadId=upload, PartNumberMarker=marker, **about)
+        except FileNotFoundError:
+            return None, {}
+        there |= {row["PartNumber"]: row["ETag"] for row in page.get("Parts", ())}
+        if not page.get("IsTruncated"):
+            return upload, there
+        marker = page["NextPartNumberMarker"]
+
+
+def _uploads(fs: Any, bucket: str, key: str) -> Iterator[dict[str, Any]]:
+    """Uploads of a key that were not finished; a page has up to 1,000 of all that begin with it."""
+    at: dict[str, str] = {}
+    while True:
+        page = fs.call_s3("list_multipart_uploads", Bucket=bucket, Prefix=key, **at)
+        yield from (row for row in page.get("Uploads", ()) if row["Key"] == key)
+        if not page.get("IsTruncated"):
+            return
+        at = {"KeyMarker": page["NextKeyMarker"]}
+        if page.get("NextUploadIdMarker"):
+            at["UploadIdMarker"] = page["NextUploadIdMarker"]

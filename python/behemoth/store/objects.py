@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
@@ -29,6 +31,7 @@ class Objects:
     def __init__(self, url: Url) -> None:
         self.url = str(url)
         self._path, self._protocol = url.path, url.protocol
+        self._warning, self._warned = threading.Lock(), False
         with needed():
             import fsspec
         _check_installed(url.protocol)
@@ -76,7 +79,7 @@ class Objects:
         size = file.stat().st_size
         if self._protocol == "s3" and worth_parts(size):
             with about(self._url(name)):
-                send_in_parts(self._fs, self._at(name), file, moved)
+                send_in_parts(self._fs, self._at(name), file, moved, self._warn)
             return
         with about(self._url(name)):
             self._fs.put_file(str(file), self._at(name))
@@ -101,6 +104,17 @@ class Objects:
             there = self.sizes()
             if gone := [self._at(name) for name in names if name in there]:
                 self._fs.rm(gone)
+
+    def _warn(self, error: PermissionError) -> None:
+        """Say once that uploads cannot be resumed here."""
+        with self._warning:
+            if not self._warned:
+                self._warned = True
+                logging.getLogger(__name__).warning(
+                    "%s: unfinished uploads may not be listed or given up (%s): large files are "
+                    "sent from their start, and parts that stopped calls have sent stay there",
+                    self.url, error,
+                )  # fmt: skip
 
     def _at(self, name: str) -> str:
         return f"{self._path}/{name}"

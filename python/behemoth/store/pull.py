@@ -15,10 +15,12 @@ from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import sync, write_bytes
 from behemoth.support.locks import holder, lock_folder
 from behemoth.support.progress import Advance, ProgressLike, task
+from behemoth.support.studies import Content
 
-from .files import identity_of, in_order
+from .files import STUDY, identity_of, in_order
 from .ledger import Entry, Ledger, read_ledger
 from .place import Moved, Place, open_place
+from .units import records_of, without_failures
 from .work import WORKERS, carry_out, carry_out_in_turn
 
 __all__ = ["Pulled", "bring", "is_begun", "look", "pull", "source_of"]
@@ -66,14 +68,16 @@ def pull(url: str, directory: str | PathLike[str], *, progress: ProgressLike = N
         What `push` or `gen` sent something to, all of it.
     directory : path
         A new directory, or one of the same that is there: what differs in it, or is missing, is
-        brought anew, and other files stay.
+        brought anew, and other files stay. In a study, so do models and trials that failed in the
+        store and are finished in the directory.
     progress : callable or Progress, optional
         Who looks on, in bytes; what it raises stops the work.
 
     Raises
     ------
     ArgumentError
-        When there is nothing of ours at the URL, or the directory holds something else.
+        When there is nothing of ours at the URL, or the directory holds something else, such as a
+        study of the same name with models or trials that the store's does not have.
     CorpusError
         When what is in the store is not finished, or a file of it is damaged, with its name.
     StoreError
@@ -98,6 +102,9 @@ def pull(url: str, directory: str | PathLike[str], *, progress: ProgressLike = N
         if not ours:
             raise CorpusError(f"another process is writing to {target}: {holder(target)}")
         _check(target, ledger)
+        if ledger.record == STUDY:
+            _check_study(place, target)
+            ledger = without_failures(place, ledger, target)
         fetched = bring(place, ledger, target, progress)
     return Pulled(
         url=place.url,
@@ -152,18 +159,20 @@ def bring(place: Place, ledger: Ledger, target: Path, progress: ProgressLike = N
     with task(progress, "looking", "files") as step:
         carry_out(names, look, workers=WORKERS)
         step(len(names), len(names))
-    record = target / ledger.record
     if not wanted:
         if (target / _UNFINISHED).exists():
             _end(target)
         return []
-    if ledger.record not in wanted:
-        wanted.append(ledger.record)
+    # Until all else is there, a directory has no record; a study is whole at any time, but for
+    # units that are under way.
+    last = records_of(wanted) & set(ledger.files) if ledger.record == STUDY else {ledger.record}
+    wanted += sorted(last - set(wanted))
     sizes = place.sizes()
     for name in wanted:
         _check_size(place, name, ledger.files[name], sizes)
     write_bytes(target / _UNFINISHED, _mark(ledger))
-    record.unlink(missing_ok=True)  # until all else is there it is none
+    for name in last:
+        (target / name).unlink(missing_ok=True)
     there = ledger.bytes - sum(ledger.files[name].size for name in wanted)
     with task(progress, "fetching", "bytes") as step:
         _fetch(place, ledger, wanted, target, step, there)
@@ -297,6 +306,22 @@ def _check(target: Path, ledger: Ledger) -> None:
     raise ArgumentError(
         "directory", f"{fspath(target)}, which holds something else ({other})", allowed
     )
+
+
+def _check_study(place: Place, target: Path) -> None:
+    """Refuse to replace the record of a study by that of one that lacks models or trials of it."""
+    if not (target / STUDY).is_file():
+        return
+    own = Content.read((target / STUDY).read_bytes())
+    there = Content.read(place.read(STUDY) or b"")
+    # A record that nobody can read holds nothing to lose; the store's is held to its digest.
+    lacking = None if own is None or there is None else there.lacking(own)
+    if lacking is not None:
+        raise ArgumentError(
+            "directory",
+            f"{fspath(target)}, a study with other {lacking} than the one at {place.url}",
+            "a new or empty directory, or one of the same study",
+        )
 
 
 def is_begun(target: Path, ledger: Ledger) -> bool:

@@ -7,15 +7,19 @@ from dataclasses import dataclass
 from os import PathLike, fspath
 
 from behemoth.support.checks import path_of
+from behemoth.support.digests import damaged
 from behemoth.support.errors import CorpusError
 from behemoth.support.progress import ProgressLike, task
+from behemoth.support.studies import Content, unit_of
 
-from .files import DIRECTORIES, files_of, identity_of, in_order, record_of, unfinished
-from .ledger import LEDGER, Book, Entry, Ledger, part_names, parts_of, read_ledger
+from .files import DIRECTORIES, STUDY, files_of, identity_of, in_order, record_of, unfinished
+from .ledger import FOLDER, LEDGER, Book, Entry, Ledger, part_names, parts_of, read_ledger
 from .place import Moved, Place, open_place
+from .recorded import recorded
+from .units import check_content, compare
 from .work import carry_out_in_turn
 
-__all__ = ["Pushed", "Target", "push", "target_of"]
+__all__ = ["Pushed", "Target", "push", "send", "target_of"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,9 @@ class Pushed:
         Files and bytes that this call sent; the others were there.
     removed : int
         Files that were there and no longer belong to it.
+    kept : int
+        Models, plans and trials of a study of which the store has another finished version, which
+        was kept.
     seconds : float
     """
 
@@ -44,6 +51,7 @@ class Pushed:
     sent: int
     bytes_sent: int
     removed: int
+    kept: int
     seconds: float
 
 
@@ -57,8 +65,10 @@ def push(
     """Send a directory to a store, or go on where a stopped call left it.
 
     What is there already, by its size and the digest in the store's ledger, is not sent again. The
-    record that makes the directory valid is sent last. Of a study all that is finished is sent, and
-    it may be sent again when there is more.
+    record that makes the directory valid is sent last. Files are held to the digests that the
+    directory's own records give, unless within `behemoth.support.digests.unchecked`. Of a study all
+    that is finished is sent, and it may be sent again when there is more: models, plans and trials
+    that other machines have sent stay, and a finished one is not replaced.
 
     Parameters
     ----------
@@ -68,7 +78,7 @@ def push(
         Such as ``s3://bucket/corpus``.
     force : bool
         Replace what is there of another directory; of the same send every file again, which mends
-        what is damaged in the store.
+        what is damaged in the store. Of a study, remove what this directory does not have.
     progress : callable or Progress, optional
         Who looks on, in bytes; what it raises stops the work.
 
@@ -77,7 +87,8 @@ def push(
     ArgumentError
         When `directory` is none of these, or `url` none of a store.
     CorpusError
-        When the directory is not finished, or the URL holds something else.
+        When the directory is not finished or a file of it is damaged, or the URL holds something
+        else, such as a study of the same name with other models or trials.
     StoreError
         When the store cannot be reached, or refuses.
     MissingExtraError
@@ -91,6 +102,26 @@ def push(
     >>> sent.files == sent.sent, bh.push("corpus", "memory://corpora/small").sent
     (True, 0)
     """
+    return send(directory, url, force=force, progress=progress)
+
+
+def send(
+    directory: str | PathLike[str],
+    url: str,
+    *,
+    force: bool = False,
+    succeeds: Content | None = None,
+    progress: ProgressLike = None,
+) -> Pushed:
+    """Send a directory as `push` does.
+
+    Parameters
+    ----------
+    directory, url, force, progress
+        See `push`.
+    succeeds : Content, optional
+        The study in the store that the directory was begun from, which it may replace.
+    """
     began = time.perf_counter()
     source = path_of("directory", directory, DIRECTORIES)
     record = record_of(source)
@@ -100,14 +131,24 @@ def push(
         )
     target = target_of("url", url, record, identity_of(source, record), force=force)
     place, sizes = target.place, target.sizes
-    book = Book(place, target.ledger)
+    names = files_of(source, record)
+    kept, stale = set[str](), list[str]()
+    if merges := record == STUDY and not force:
+        check_content(target.place, target.ledger, sizes, source, succeeds)
+        kept, stale = compare(place, target.ledger, sizes, source, names)
+        names = [name for name in names if unit_of(name) not in kept]
+    wanted = recorded(source, names)
+    book = Book(place, target.ledger, shared=record == STUDY)
     if target.replaces is not None:  # without its record what is there is none
         book.begin()
-        place.remove([target.replaces])
+        place.remove([target.replaces, *part_names(sizes)])
         sizes.pop(target.replaces, None)
-    names = files_of(source, record)
-    if force and target.ledger.complete:  # what is there is not taken for what was sent
-        book.strike(names)
+    if force:  # what is there is not taken for what was sent
+        book.force(names)
+    if stale:  # a unit is not there while its files are replaced
+        book.begin()
+        place.remove(stale)
+        book.strike(stale)
 
     def size_of(name: str) -> int:
         return (source / name).stat().st_size
@@ -119,6 +160,8 @@ def push(
         moved(0)
         file = source / name
         entry = Entry.of(file)
+        if wanted.get(name, entry.blake3) != entry.blake3:
+            raise damaged(file)
         if book.ledger.files.get(name) == entry and sizes.get(name) == entry.size:
             moved(entry.size)
             return
@@ -131,6 +174,9 @@ def push(
         carry_out_in_turn(in_order(names, record), work, size_of, step, total)
         step(total, total)
     gone = _left_over(book.ledger, names, sizes)
+    if merges:  # units of other machines stay, and so does what no unit owns
+        own = {unit_of(name) for name in names} - {None}
+        gone = [name for name in gone if unit_of(name) in own]
     if gone:
         book.begin()
         place.remove(gone)
@@ -148,6 +194,7 @@ def push(
         sent=len(sent),
         bytes_sent=sum(sent.values()),
         removed=len(gone),
+        kept=len(kept),
         seconds=time.perf_counter() - began,
     )
 
@@ -198,24 +245,37 @@ def target_of(
     sizes = place.sizes()
     there = read_ledger(place) if LEDGER in sizes else None
     parts = parts_of(place, sizes)
-    first = there if there is not None else next(iter(parts.values()), None)
-    if first is None:
+    if there is None and not parts and any(name.startswith(FOLDER) for name in sizes):
+        # The last part has written the ledger and removed those of parts since this was listed.
+        there = read_ledger(place)
+        sizes = place.sizes()
+    named = {"": there, **parts} if there is not None else parts
+    if not named:
         if sizes:
             raise CorpusError(
                 f"{place.url} holds something else ({min(sizes)}); choose another place"
             )
         return Target(place, Ledger(record, identity or ""), sizes)
-    same = first.record == record and identity in (None, first.identity)
-    if not same and not force:
-        what = "another directory" if first.record == record else "something else"
-        raise CorpusError(
-            f"{place.url} holds {what} ({first.record}); choose another place or use force"
-        )
+    first = next(iter(named.values()))
+    wanted = first.identity if identity is None else identity
+    other = [name for name, row in named.items() if (row.record, row.identity) != (record, wanted)]
+    if other and not force:
+        row = named[other[0]]
+        what = "another directory" if row.record == record else "something else"
+        held = f"{row.record}, {_part(other[0])}" if other[0] else row.record
+        raise CorpusError(f"{place.url} holds {what} ({held}); choose another place or use force")
     files = dict(first.files)
     for part in parts.values():
         files |= part.files
-    ledger = Ledger(record, identity or first.identity, first.complete and same, files)
-    return Target(place, ledger, sizes, None if same else first.record)
+    same = not other
+    ledger = Ledger(record, wanted, first.complete and same, files, first.forced and same)
+    return Target(place, ledger, sizes, None if same else named[other[0]].record)
+
+
+def _part(name: str) -> str:
+    """How people are told of the ledger of a part: "part 1/3"."""
+    index, _, count = name.removeprefix(f"{FOLDER}/part-").removesuffix(".json").partition("-of-")
+    return f"part {int(index)}/{int(count)}" if index.isdigit() and count.isdigit() else name
 
 
 def _left_over(ledger: Ledger, names: list[str], sizes: dict[str, int]) -> list[str]:

@@ -13,13 +13,14 @@ from behemoth._gen import digest
 from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.locks import holder, lock
 from behemoth.support.progress import ProgressLike
+from behemoth.support.studies import Content
 
 from .cache import clear, stage_of
 from .errors import StoreError
 from .files import STUDY
-from .ledger import Ledger
 from .pull import bring
-from .push import push, target_of
+from .push import push, send, target_of
+from .units import without_begun
 
 __all__ = ["staged", "study_in_store"]
 
@@ -95,7 +96,8 @@ def study_in_store(
 ) -> Generator[Path]:
     """Give a folder for a study that goes to a store as its models and trials are finished.
 
-    What the store has of it is brought first, so that another machine goes on where one was lost.
+    What the store has of it is brought first, so that another machine goes on where one was lost:
+    models, plans and trials that it has finished and this stage has not, each in full.
     Every 30 seconds what is finished is sent, and at the end the rest.
 
     Parameters
@@ -115,31 +117,31 @@ def study_in_store(
     target = target_of(argument, url, STUDY, name)
     with _own_stage(argument, url) as stage:
         # A record is sent behind what it stands for, so that any ledger is a study.
+        brought = None
         if STUDY in target.ledger.files:
-            missing = {
-                file: row
-                for file, row in target.ledger.files.items()
-                if file == STUDY or not (stage / file).exists()
-            }
-            bring(target.place, Ledger(STUDY, name, True, missing), stage, progress)
+            bring(target.place, without_begun(target.ledger, stage), stage, progress)
+            brought = Content.read((stage / STUDY).read_bytes())
         stop = threading.Event()
-        sender = threading.Thread(target=_send_now_and_then, args=(stage, url, stop), daemon=True)
+        words = (stage, url, brought, stop)
+        sender = threading.Thread(target=_send_now_and_then, args=words, daemon=True)
         sender.start()
         try:
             yield stage
         finally:
             stop.set()
         sender.join()
-        push(stage, url, progress=progress)
+        send(stage, url, succeeds=brought, progress=progress)
         clear(stage)
 
 
-def _send_now_and_then(stage: Path, url: str, stop: threading.Event) -> None:
+def _send_now_and_then(
+    stage: Path, url: str, brought: Content | None, stop: threading.Event
+) -> None:
     """Send what a study has finished, until it ends; what fails is tried again."""
     while not stop.wait(_EVERY):
         try:
             if (stage / STUDY).is_file():
-                push(stage, url)
+                send(stage, url, succeeds=brought)
         except (CorpusError, OSError, StoreError) as error:
             log = logging.getLogger(__name__)
             log.warning("%s; the study goes on, and this is tried again", error)

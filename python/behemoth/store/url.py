@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from behemoth.support.errors import ArgumentError, nearest
 
@@ -15,6 +15,7 @@ ALLOWED = (
 # The last is a store of this process, for tests and notebooks.
 _PROTOCOLS = ("file", "gs", "hf", "s3", "memory")
 _LEAST = {"hf": 3, "file": 1, "memory": 1}
+_PLAIN = "/!$&'()*+,;=:@~"  # what a path of a URL may have as it is, by RFC 3986
 _REPOSITORIES = ("datasets", "spaces", "buckets")
 
 
@@ -32,7 +33,8 @@ class Url:
     path: str
 
     def __str__(self) -> str:
-        return f"{self.protocol}://{self.path}"
+        path = quote(self.path, safe=_PLAIN) if self.protocol == "file" else self.path
+        return f"{self.protocol}://{path}"
 
     @property
     def name(self) -> str:

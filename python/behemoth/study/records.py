@@ -11,12 +11,11 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
 from behemoth.support.fields import made
+from behemoth.support.studies import FOREIGN
 
 __all__ = ["FOREIGN", "ModelRecord", "Outcome", "StudyRecord", "TrialRecord", "TrialRow"]
 
 Outcome = Literal["done", "failed"]
-FOREIGN = "foreign"
-"""The family of trials that other tools made (`behemoth.study.work.add`)."""
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ from behemoth._gen import digest, digest_file
 from .errors import CorpusError
 
 __all__ = [
-    "COPY", "FILES", "SEAL", "Checked", "check", "damaged", "digests", "leads_out", "no_record",
-    "read_sealed", "sealed", "unchecked", "unsealed",
+    "COPY", "FILES", "SEAL", "Checked", "check", "checks", "damaged", "digests", "leads_out",
+    "no_record", "read_sealed", "sealed", "unchecked", "unsealed",
 ]  # fmt: skip
 
 FILES = "files"
@@ -114,6 +114,11 @@ def unchecked() -> Generator[None]:
         yield
     finally:
         _CHECKED.reset(token)
+
+
+def checks() -> bool:
+    """Whether files are held to their digests here, which is so but within `unchecked`."""
+    return _CHECKED.get()
 
 
 def leads_out(name: str) -> bool:

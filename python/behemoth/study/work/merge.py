@@ -19,6 +19,7 @@ from behemoth.support.checks import path_of
 from behemoth.support.errors import ArgumentError, renamed
 from behemoth.support.locks import lock
 from behemoth.support.progress import ProgressLike, task
+from behemoth.support.studies import Content
 
 __all__ = ["Merged", "merge_studies"]
 
@@ -131,27 +132,17 @@ def _all_trials(abouts: Sequence[StudyRecord]) -> tuple[TrialRow, ...]:
     return (*own, *foreign.values())
 
 
-def _own(about: StudyRecord) -> set[tuple[str, str]]:
-    return {(row.id, row.label) for row in about.trials if row.family != FOREIGN}
-
-
 def _check_same(
     source: StudyDirectory, about: StudyRecord, other: StudyRecord, first: StudyDirectory
 ) -> None:
     """Refuse a study that does not come to the same as the first."""
-    for name, here, there in (
-        ("name", about.name, other.name),
-        ("threads", about.threads, other.threads),
-        ("format_version", about.corpus_version, other.corpus_version),
-        ("models", *({model["id"] for model in each.models} for each in (about, other))),
-        ("trials", _own(about), _own(other)),
-    ):
-        if here != there:
-            raise ArgumentError(
-                "studies",
-                f"{fspath(source.path)}, with other {name}",
-                f"studies that come to the same as {fspath(first.path)}",
-            )
+    name = Content.of(about.to_dict()).difference(Content.of(other.to_dict()))
+    if name is not None:
+        raise ArgumentError(
+            "studies",
+            f"{fspath(source.path)}, with other {name}",
+            f"studies that come to the same as {fspath(first.path)}",
+        )
 
 
 def _units(about: StudyRecord) -> Iterator[tuple[str, str]]:

@@ -1,0 +1,121 @@
+"""The digests that a directory's own records give for its files, which `push` holds them to.
+
+Without this, a file that was damaged on this machine would replace the good object in the store
+and would get an entry in the ledger that calls it right.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from behemoth.support.digests import (
+    FILES,
+    SEAL,
+    check,
+    checks,
+    damaged,
+    leads_out,
+    no_record,
+    read_sealed,
+    unsealed,
+)
+from behemoth.support.toml import read_toml
+
+__all__ = ["recorded"]
+
+_MANIFEST, _SUMS, _PLAN = "manifest.json", "sums.json", "plan.toml"
+_SEALED = {
+    "delta.json": "a delta", "edit.json": "an edit", "export.json": "an export",
+    "model.json": "a model", "run.json": "a run", "state.json": "a checkpoint",
+    "study.json": "a study", "trace.json": "a trace", "trial.json": "a trial", "zoo.json": "a zoo",
+    _SUMS: "a directory",
+}  # fmt: skip
+_PASSING = {"delta.json": "memory.safetensors", "state.json": "optimiser.safetensors"}
+"""Files that may be removed when what they are for is done."""
+
+
+def recorded(directory: Path, names: Iterable[str]) -> dict[str, str]:
+    """BLAKE3 of files of a directory by name, as its records say; empty within `unchecked`.
+
+    Parameters
+    ----------
+    directory : Path
+    names : iterable of str
+        Of the files that are to be sent, which the records are among.
+
+    Raises
+    ------
+    CorpusError
+        When a record is damaged, or a file that one names is missing.
+    """
+    found: dict[str, str] = {}
+    if not checks():
+        return found
+    for name in names:
+        path = PurePosixPath(name)
+        for file, wanted in _files_of(directory / name, path).items():
+            if leads_out(file):
+                raise damaged(directory / name, f"is damaged: {file} leads out of the directory")
+            full = (path.parent / file).as_posix()
+            if (directory / full).is_file():
+                found[full] = wanted
+            elif file != _PASSING.get(path.name):
+                raise damaged(directory / full, "is missing")
+    return found
+
+
+def _files_of(file: Path, path: PurePosixPath) -> Mapping[str, str]:
+    """Digests that a file gives, by names from its folder on; none if it is no record."""
+    if path.name == _MANIFEST:
+        return _shards(file)
+    if path.name == _PLAN:
+        try:
+            head = read_toml(file.read_text(encoding="utf-8"))
+        except ValueError:
+            raise no_record(file, "plan") from None
+        return unsealed(file, head, "a plan").get(FILES, {})
+    if path.name not in _SEALED:
+        return {}
+    values = read_sealed(file, _SEALED[path.name])
+    if path.name == _SUMS and not isinstance(values.get("spec_hash"), str):
+        rows: Mapping[str, Any] = values  # of an export
+    else:
+        if path.name == _SUMS and values["spec_hash"] != _spec_hash(file.parent):
+            return {}  # of a corpus that was replaced part by part
+        rows = values.get(FILES) or {}
+    try:
+        return {n: str(row[SEAL]) if isinstance(row, dict) else str(row) for n, row in rows.items()}
+    except (KeyError, TypeError, AttributeError):
+        raise no_record(file, f"record of {_SEALED[path.name]}") from None
+
+
+def _shards(manifest: Path) -> dict[str, str]:
+    """Digests of shards by a manifest, which every shard's own record has to agree with."""
+    if (manifest.parent / _SUMS).is_file():  # which knows the manifest's own digest
+        check(manifest.parent, _files_of(manifest.parent / _SUMS, PurePosixPath(_SUMS)), _MANIFEST)
+    try:
+        rows = {row["file"]: row for row in json.loads(manifest.read_bytes())["shards"]}
+        for name, row in rows.items():
+            own = manifest.parent / PurePosixPath(name).with_suffix(".json")
+            if own.is_file() and not row.items() <= _values(own).items():
+                raise damaged(own)
+        return {name: str(row[SEAL]) for name, row in rows.items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise no_record(manifest, "record of a corpus") from None
+
+
+def _values(file: Path) -> dict[str, Any]:
+    try:
+        read = json.loads(file.read_bytes())
+    except ValueError:
+        read = None
+    if not isinstance(read, dict):
+        raise no_record(file, "record of a shard")
+    return read
+
+
+def _spec_hash(corpus: Path) -> object:
+    return _values(corpus / _MANIFEST).get("spec_hash") if (corpus / _MANIFEST).is_file() else None

@@ -1,0 +1,172 @@
+"""Models, plans and trials of a study that a store has, beside those that a directory has.
+
+Several machines may send their parts of one study to one URL, so a push only adds to what is
+there: units are known by hashes of all that decides what they are, and of two finished ones of the
+same id the first is kept, as `behemoth study merge` does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from behemoth.support.digests import no_record
+from behemoth.support.errors import CorpusError
+from behemoth.support.studies import UNITS, Content, unit_of
+
+from .files import STUDY
+from .ledger import Entry, Ledger
+from .place import Place
+
+__all__ = ["check_content", "compare", "records_of", "without_begun", "without_failures"]
+
+
+def check_content(
+    place: Place, ledger: Ledger, sizes: dict[str, int], source: Path, succeeds: Content | None
+) -> None:
+    """Refuse to replace the record of a study by that of one that lacks models or trials of it.
+
+    Parameters
+    ----------
+    place : Place
+    ledger : Ledger
+    sizes : dict of str to int
+        What is there.
+    source : Path
+        The study's directory.
+    succeeds : Content, optional
+        What the directory was begun from.
+
+    Raises
+    ------
+    CorpusError
+        Also when either record is damaged.
+    """
+    if STUDY not in ledger.files or STUDY not in sizes:
+        return
+    own, there = Content.read((source / STUDY).read_bytes()), Content.read(place.read(STUDY) or b"")
+    if own is None:
+        raise no_record(source / STUDY, "record of a study")
+    if there is None:
+        raise CorpusError(f"{place.url}/{STUDY} is damaged: use force to replace it")
+    lacking = own.lacking(there)
+    if lacking is not None and there != succeeds:
+        raise CorpusError(
+            f"{place.url} holds the study {there.name!r} with other {lacking} than {source}; "
+            "choose another place or use force"
+        )
+
+
+def compare(
+    place: Place, ledger: Ledger, sizes: dict[str, int], source: Path, names: Iterable[str]
+) -> tuple[set[str], list[str]]:
+    """Compare the units that a directory has finished with those of a store.
+
+    Parameters
+    ----------
+    place : Place
+    ledger : Ledger
+    sizes : dict of str to int
+        What is there.
+    source : Path
+        The study's directory.
+    names : iterable of str
+        Of the files that are to be sent.
+
+    Returns
+    -------
+    set of str
+        Units that the store has finished otherwise, which are kept there.
+    list of str
+        Records in the store of units that are replaced: failed ones, and ones with files missing.
+    """
+    kept, stale = set[str](), list[str]()
+    there = files_by_unit(ledger.files)
+    for unit in files_by_unit(names):
+        record = record_of_unit(unit)
+        if record not in ledger.files or record not in sizes:
+            continue
+        if Entry.of(source / record) == ledger.files[record]:
+            continue
+        whole = all(sizes.get(name) == ledger.files[name].size for name in there[unit])
+        failed = is_failed(record, (source / record).read_bytes())
+        if (whole or failed) and not is_failed(record, place.read(record)):
+            kept.add(unit)
+        else:
+            stale.append(record)
+    return kept, stale
+
+
+def without_failures(place: Place, ledger: Ledger, target: Path) -> Ledger:
+    """The ledger without units that failed in the store and are finished in a directory."""
+    failed = set[str]()
+    for unit in files_by_unit(ledger.files):
+        record, own = record_of_unit(unit), target / record_of_unit(unit)
+        if record not in ledger.files or not own.is_file() or Entry.of(own) == ledger.files[record]:
+            continue
+        if is_failed(record, place.read(record)) and not is_failed(record, own.read_bytes()):
+            failed.add(unit)
+    files = {name: row for name, row in ledger.files.items() if unit_of(name) not in failed}
+    return replace(ledger, files=files)
+
+
+def without_begun(ledger: Ledger, stage: Path) -> Ledger:
+    """The ledger without what the stage of a study already has, to be brought there.
+
+    It is decided by units: one that the store has finished and the stage has not is brought in
+    full, and what the stage has of it is removed but for files that are the same. Others stay as
+    they are in the stage: a unit that was finished there is not mixed with files of the store's.
+    """
+    units = files_by_unit(ledger.files)
+    wanted = {name for name in ledger.files if unit_of(name) is None}
+    wanted = {name for name in wanted if name == STUDY or not (stage / name).exists()}
+    for unit, names in units.items():
+        record = record_of_unit(unit)
+        own = stage / record
+        if record not in ledger.files:
+            continue
+        if own.is_file() and not is_failed(record, own.read_bytes()):
+            continue
+        own.unlink(missing_ok=True)  # of one that failed
+        for path in list((stage / unit).rglob("*")):
+            if path.is_symlink() or (path.is_file() and not _is_same(path, stage, ledger)):
+                path.unlink()
+        wanted |= set(names)
+    files = {name: row for name, row in ledger.files.items() if name in wanted}
+    return replace(ledger, complete=True, files=files)
+
+
+def _is_same(path: Path, stage: Path, ledger: Ledger) -> bool:
+    row = ledger.files.get(path.relative_to(stage).as_posix())
+    return row is not None and path.stat().st_size == row.size and Entry.of(path) == row
+
+
+def records_of(names: Iterable[str]) -> set[str]:
+    """Records of the units that some files belong to."""
+    return set(map(record_of_unit, files_by_unit(names)))
+
+
+def files_by_unit(names: Iterable[str]) -> dict[str, list[str]]:
+    """Files of each unit, by its folder."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        if (unit := unit_of(name)) is not None:
+            found.setdefault(unit, []).append(name)
+    return found
+
+
+def record_of_unit(unit: str) -> str:
+    """The file that finishes a unit, such as ``trials/ID/trial.json``."""
+    return f"{unit}/{UNITS[unit.partition('/')[0]]}"
+
+
+def is_failed(record: str, data: bytes | None) -> bool:
+    """Whether a unit's record says that it failed; one that is missing or unreadable does, too."""
+    if record.endswith(".toml"):
+        return data is None
+    try:
+        return json.loads(data or b"").get("status") != "done"
+    except (ValueError, AttributeError, RecursionError):
+        return True
