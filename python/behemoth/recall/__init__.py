@@ -1,6 +1,7 @@
-"""Asking a model what it knows: free generation, and which facts of a corpus it recalls.
+"""Recall of a model: free generation, and which facts of a corpus a model reproduces.
 
-It knows corpora and any causal language model, and nothing of how the model was made or changed.
+The package depends on corpora and works with any causal language model, however it was trained or
+edited.
 """
 
 from typing import TYPE_CHECKING
