@@ -1,7 +1,7 @@
 """Evaluation of edits against exact ground truth, and aggregation of the results.
 
-The package depends on runs, plans and deltas, but not on studies. Some functions share their names
-with modules; the package exports the function.
+It knows runs, plans and deltas, but not studies. Some functions share their names with modules; the
+package exports the function.
 """
 
 from typing import TYPE_CHECKING

@@ -1,7 +1,6 @@
 """Edit plans: the facts to change and their new objects, the training mixture, and the probes.
 
-The package depends on worlds and corpora, but not on models or methods: a plan is the same for all
-of them.
+It knows worlds and corpora, but not models or methods: a plan is the same for all of them.
 """
 
 from typing import TYPE_CHECKING

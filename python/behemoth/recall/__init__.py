@@ -1,7 +1,6 @@
 """Recall of a model: free generation, and which facts of a corpus a model reproduces.
 
-The package depends on corpora and works with any causal language model, however it was trained or
-edited.
+It knows corpora and any causal language model, but not how the model was trained or edited.
 """
 
 from typing import TYPE_CHECKING
