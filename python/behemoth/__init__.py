@@ -1,8 +1,8 @@
 """Synthetic worlds of facts, models trained on them, and edits of what the models know.
 
-The nouns and verbs of the whole package; each is loaded when it is touched. The packages `train`,
-`plan`, `edit`, `tune`, `evaluate`, `study`, `recall`, `export` and `report` are verbs themselves:
-``bh.train(...)`` trains, and ``bh.train.TrainConfig`` is what its settings are.
+This module exports the public classes and functions of the package; each is loaded on first use.
+The packages `train`, `plan`, `edit`, `tune`, `evaluate`, `study`, `recall`, `export` and `report`
+are also functions: ``bh.train(...)`` trains, and ``bh.train.TrainConfig`` holds its settings.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Whatever a path is: a corpus, a run, a plan, an edit, a study, a zoo, a frame."""
+"""Loading of any path: a corpus, a run, a plan, an edit, a study, a zoo or a frame."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _ALLOWED = (
 def load(
     path: str | PathLike[str],
 ) -> Corpus | Run | EditPlan | EditRecord | EditDelta | Results | Study | Zoo | pl.DataFrame:
-    """Load whatever a path is.
+    """Load a path as the type of object that it contains.
 
     Parameters
     ----------
@@ -41,30 +41,30 @@ def load(
     Returns
     -------
     Corpus
-        Of a corpus directory, with its shards; of a spec directory or spec TOML, without.
+        For a corpus directory, with its shards; for a spec directory or spec TOML, without.
     Run
-        Of a training run, which is finished.
+        For a finished training run.
     EditPlan
-        Of a plan of edits.
+        For a plan of edits.
     EditRecord
-        Of an edit, which is finished; `EditRecord.deltas` gives what it changed.
+        For a finished edit; `EditRecord.deltas` returns its changes.
     EditDelta
-        Of the directory of one delta.
+        For the directory of one delta.
     Results
-        Of a study, finished or not.
+        For a study, finished or not.
     Study
-        Of a study file.
+        For a study file.
     Zoo
-        Of a zoo, which is finished.
+        For a finished zoo.
     polars.DataFrame
-        Of a Parquet file.
+        For a Parquet file.
 
     Raises
     ------
     ArgumentError
-        When it is none of these, or is not finished.
+        When the path is none of these, or is not finished.
     CorpusError
-        When it is damaged, or of another version.
+        When it is damaged, or has another format version.
 
     Examples
     --------
@@ -91,7 +91,7 @@ def load(
 def _directory(
     place: Path, url: str | None
 ) -> Corpus | Run | EditPlan | EditRecord | EditDelta | Results | Zoo | None:
-    """Load a directory by the file that makes it what it is. A run has a spec too: that is last."""
+    """Load a directory by its record. The spec is tried last, as runs have one too."""
     with needed():
         if (place / "manifest.json").is_file():
             from behemoth.corpus import Corpus
@@ -131,7 +131,7 @@ def _directory(
 def _toml(file: Path) -> Corpus | Study:
     try:
         table = read_toml(file.read_text(encoding="utf-8"))
-    except ValueError:  # both of TOML and of UTF-8; who reads it says so
+    except ValueError:  # from TOML and from UTF-8; the reader below reports it
         table = {}
     if "name" in table or "method" in table:
         from behemoth.study import read_study

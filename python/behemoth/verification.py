@@ -1,4 +1,4 @@
-"""Whatever a directory is, its files held to their digests: what `behemoth verify` calls."""
+"""Verification of any directory against its recorded digests, called by `behemoth verify`."""
 
 from __future__ import annotations
 
@@ -26,31 +26,31 @@ _ALLOWED = "a directory of a corpus, a run, a plan, an edit, a delta, a study, a
 def verify(
     directory: str | PathLike[str], *, threads: int = 0, progress: ProgressLike = None
 ) -> Verification | ExportVerification | Checked:
-    """Recompute every hash of a directory, and of a corpus every token and every count.
+    """Recompute every hash of a directory and, for a corpus, every token and every count.
 
     Parameters
     ----------
     directory : path
-        Of a corpus, a run, a plan, an edit, a delta, a study, an export or a zoo. Of a URL all
-        files are fetched and held to the ledger of the store first; where one of them is bad or
-        missing, that is what is found.
+        A corpus, a run, a plan, an edit, a delta, a study, an export or a zoo. For a URL, all
+        files are first fetched and checked against the ledger of the store; if one of them is bad
+        or missing, the result of this check is returned.
     threads : int
-        0 for all cores, of a corpus.
+        Number of threads for a corpus; 0 for all cores.
     progress : callable or Progress, optional
-        Who looks on; what it raises stops the work.
+        Receives progress; an exception that it raises stops the work.
 
     Returns
     -------
     Verification, ExportVerification or Checked
-        ``bad`` and ``missing`` name files, and ``ok`` says that both are empty. ``unhashed`` names
+        ``bad`` and ``missing`` name files, and ``ok`` is true if both are empty. ``unhashed`` names
         records of earlier versions, whose files cannot be checked.
 
     Raises
     ------
     ArgumentError
-        When it is none of these.
+        When the directory is none of these.
     CorpusError
-        When it is not finished, or what it says of itself is damaged.
+        When it is not finished, or its record is damaged.
 
     Examples
     --------
@@ -121,7 +121,7 @@ def _edit(found: Checked, place: Path, within: str, step: Advance) -> None:
 
 
 def _delta(found: Checked, place: Path, within: str, step: Advance) -> None:
-    # What a method remembers goes when its sequence goes on.
+    # The memory of a method is removed when its sequence continues.
     _sealed(found, place, "delta.json", within, "memory.safetensors")
 
 
@@ -193,14 +193,14 @@ _KINDS: dict[str, Callable[[Checked, Path, str, Advance], None]] = {
     "study.json": _study,
     "zoo.json": _zoo,
 }
-"""What looks at a directory, by the file that makes it what it is."""
+"""Functions that check a directory, by the name of its record."""
 
 
 T = TypeVar("T")
 
 
 def _noted(found: Checked, name: str, read: Callable[[], T]) -> T | None:
-    """Read a record; one that is damaged is noted, and None."""
+    """Read a record; if it is damaged, note that and return None."""
     try:
         return read()
     except CorpusError as error:
@@ -217,7 +217,7 @@ def _look(
 
 
 def _sealed(found: Checked, place: Path, record: str, within: str, passing: str) -> None:
-    """Look at a folder with a record of its own; the file `passing` may be gone by now."""
+    """Check a folder that has its own record; the file `passing` may have been removed."""
     if not (place / record).is_file():
         found.missing.append(within + record)
         return

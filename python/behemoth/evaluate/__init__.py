@@ -1,7 +1,7 @@
-"""What an edit did to a model, against exact ground truth, and how that is summed up.
+"""Evaluation of edits against exact ground truth, and aggregation of the results.
 
-It knows runs, plans and deltas, and nothing of studies. Some functions share their names with
-modules; of two things of one name the function is what the package gives.
+It knows runs, plans and deltas, but not studies. Some functions share their names with modules; the
+package exports the function.
 """
 
 from typing import TYPE_CHECKING

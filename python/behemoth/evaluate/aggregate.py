@@ -1,7 +1,7 @@
-"""From rows to numbers: metrics with bootstrap intervals clustered by (world, initialisation).
+"""Aggregation of rows: metrics with bootstrap intervals clustered by (world, initialisation).
 
-Of one model nothing is known about others; how sure its own numbers are, given the facts that were
-drawn, is what a bootstrap over subjects says. It is another question, and has another name.
+One model says nothing about others. How certain its own numbers are, given the facts that were
+drawn, is estimated by a bootstrap over subjects: a different question, with a different name.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .metrics import METRICS, Mean, Metric, get_metric
 __all__ = ["CLUSTERS", "aggregate"]
 
 CLUSTERS = ("world", "seed")
-"""What makes a model: its world and its initialisation."""
+"""Columns that identify a model: its world and its initialisation."""
 _UNITS = (*CLUSTERS, "run", "plan", "edit")
 _FILTERS = ("all", "known")
 _RESAMPLED = ("models", "subjects")
@@ -41,37 +41,36 @@ def aggregate(
 ) -> pl.DataFrame:
     """Average the rows of evaluation frames.
 
-    Probes are averaged within their edit, edits within the whole. Intervals are of the cluster
-    bootstrap by percentile; the same clusters are drawn for all metrics, so that what is
-    compared is compared on the same draws.
+    Probes are averaged within their edit, then edits within each group of `by`. Intervals are
+    percentile intervals of the cluster bootstrap; the same clusters are drawn for all metrics, so
+    that metrics are compared on the same draws.
 
     Parameters
     ----------
     frame : polars.DataFrame
-        What `evaluate` gave, of one run or many.
+        Rows of `evaluate`, from one or several runs.
     metrics : sequence of str, optional
         Names in `METRICS`; all by default.
     by : sequence of str
-        Columns to keep apart, such as ``edit_exposures`` or ``group``.
+        Columns to group by, such as ``edit_exposures`` or ``group``.
     filters : sequence of str
-        ``all`` rows, and those whose fact was ``known`` before the edit.
+        ``all`` rows, or those whose fact was ``known`` before the edit.
     resampled : {'models', 'subjects'}
-        Over what the bootstrap goes: whole models, for what is said of models; or subjects of
-        worlds, for what is said of the very models at hand, had other facts been asked.
+        Clusters of the bootstrap: complete models, for statements about models; or subjects of
+        worlds, for statements about these very models, had other facts been probed.
     resamples : int
-        Bootstrap samples.
+        Number of bootstrap samples.
     level : float
-        Of the intervals, between 0 and 1.
+        Level of the intervals, between 0 and 1.
     seed : int
-        Of the bootstrap.
+        Seed of the bootstrap.
 
     Returns
     -------
     polars.DataFrame
         The columns of `by`, then metric, version, filter (String), value, low, high
-        (Float64; the interval is null for a single cluster, of which nothing is known about
-        others), rows, edits, clusters (UInt32; models or subjects). Metrics without rows
-        are left out.
+        (Float64; the interval is null for a single cluster, which says nothing about others),
+        rows, edits, clusters (UInt32; models or subjects). Metrics without rows are omitted.
 
     Raises
     ------
@@ -128,7 +127,7 @@ class _Bootstrap:
 def _summary(
     frame: pl.DataFrame, metric: Metric, bootstrap: _Bootstrap
 ) -> dict[str, object] | None:
-    """Value and interval of one metric; none without rows."""
+    """Return value and interval of one metric; None if there are no rows."""
     count = bootstrap.clusters
     found = [_sums(frame, part, count) for part in metric.parts]
     there = [part for part in found if part[2] > 0]
@@ -157,10 +156,10 @@ _Sums = tuple[NDArray[np.float64], NDArray[np.float64], int, int]
 
 
 def _sums(frame: pl.DataFrame, part: Mean, clusters: int) -> _Sums:
-    """Sums and counts of edits' means by cluster, how many rows, how many edits.
+    """Return sums and counts of edits' means by cluster, the number of rows and that of edits.
 
-    An edit counts as one, whatever the number of its rows; of one whose rows are of several
-    subjects, each has its share.
+    An edit counts as one, whatever the number of its rows; if its rows belong to several clusters,
+    each of them gets its share.
     """
     edits = (
         frame.filter(part.condition)
@@ -178,7 +177,7 @@ def _sums(frame: pl.DataFrame, part: Mean, clusters: int) -> _Sums:
 
 
 def _combined(parts: Sequence[_Sums], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The metric in each sample: a mean, or the harmonic mean of several (0 if one is 0)."""
+    """Return the metric in each sample: a mean, or the harmonic mean of several (0 if one is 0)."""
     with np.errstate(divide="ignore", invalid="ignore"):
         means = np.stack([(weights @ sums) / (weights @ counts) for sums, counts, _, _ in parts])
         if len(means) == 1:

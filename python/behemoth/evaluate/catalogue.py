@@ -24,7 +24,7 @@ from .suites.run import SUITES
 
 __all__ = ["SECTION", "catalogue"]
 
-_LEVEL = 999  # stands for every number of exposures, or of edits made
+_LEVEL = 999  # placeholder for any number of exposures, or of edits made
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ SECTION = Section(
     "<!-- end of measures -->",
     catalogue,
 )
-"""Where it stands in docs/suites.md."""
+"""Position of the tables in docs/suites.md."""
 
 
 if __name__ == "__main__":

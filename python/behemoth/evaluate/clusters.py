@@ -1,4 +1,4 @@
-"""Resampling of whole clusters: facts of one model are not independent, models are."""
+"""Resampling of complete clusters: facts of one model are not independent, models are."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _MOST = 1 << 22  # weights in memory at a time
 
 
 def resampled_weights(clusters: int, resamples: int, seed: int) -> NDArray[np.float64]:
-    """How often each cluster stands in each bootstrap sample.
+    """Return how often each cluster occurs in each bootstrap sample.
 
-    Efron's bootstrap with clusters in the place of observations (Cameron, Gelbach and
+    Efron's bootstrap with clusters in place of observations (Cameron, Gelbach and
     Miller, 2008, section III.A: pairs cluster bootstrap).
 
     Returns
@@ -27,7 +27,7 @@ def resampled_weights(clusters: int, resamples: int, seed: int) -> NDArray[np.fl
 
 
 def weight_parts(clusters: int, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
-    """The same, some samples at a time, where there are many clusters: float64[n, clusters]."""
+    """Yield the rows of `resampled_weights` in parts that fit in memory: float64[n, clusters]."""
     generator = np.random.default_rng(seed)
     chances = np.full(clusters, 1 / clusters)
     step = max(1, _MOST // clusters)
@@ -37,7 +37,7 @@ def weight_parts(clusters: int, resamples: int, seed: int) -> Iterator[NDArray[n
 
 
 def interval(values: NDArray[np.float64], level: float) -> tuple[float, float]:
-    """Percentile interval of bootstrap values; those that are not numbers are left out.
+    """Return the percentile interval of bootstrap values; NaN values are excluded.
 
     Infinite values are kept: an end of the interval may be infinite.
     """
@@ -45,7 +45,7 @@ def interval(values: NDArray[np.float64], level: float) -> tuple[float, float]:
     if not len(kept):
         return np.nan, np.nan
     tail = (1 - level) / 2
-    # The nearest rank: interpolation between a number and infinity would give no number.
+    # Ranks without interpolation: between a number and infinity it would return NaN.
     low = kept[int(np.floor(tail * (len(kept) - 1)))]
     high = kept[int(np.ceil((1 - tail) * (len(kept) - 1)))]
     return float(low), float(high)

@@ -1,7 +1,7 @@
-"""Continued pre-training: what was forgotten may come back while a model reads other text.
+"""Continued pre-training: forgotten facts may come back while a model is trained on other text.
 
-Training goes on on documents of the corpus that do not say the forgotten facts, so that nothing
-teaches them again: what comes back was only hidden (Hu et al., 2024, arXiv 2406.13356).
+Training continues on documents of the corpus that do not state the forgotten facts, so that nothing
+teaches them again: facts that come back were only hidden (Hu et al., 2024, arXiv 2406.13356).
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["continue_training"]
 
 
-_TRIES = 1000  # draws for each document of a step
-_TOGETHER = 8  # documents of about one length that go through the model at once
+_TRIES = 1000  # maximum number of draws for each document of a step
+_TOGETHER = 8  # documents of similar length per pass
 
 
 def continue_training(
@@ -49,35 +49,36 @@ def continue_training(
     seed: int = 0,
     until: float | None = None,
 ) -> pl.DataFrame:
-    """Train an unlearned model on text without the forgotten facts, and ask for these.
+    """Train an unlearned model on text without the forgotten facts, and probe these.
 
     Parameters
     ----------
     model : GPTNeoXForCausalLM
-        Without the edit; all parameters are trained for a while, and given back bit-exactly.
+        The model without the edit; all parameters are trained temporarily and restored bit-exactly.
     corpus : Corpus
     plan : EditPlan
-        Its group ``forget`` says which facts are tested.
+        A plan whose group ``forget`` contains the facts to test.
     delta : EditDelta
-        Of the whole plan.
+        The delta of the complete plan.
     steps : sequence of int
-        Adam steps after which the facts are asked for.
+        Numbers of Adam steps after which the facts are probed.
     learning_rate : float
     batch : int
-        Documents of a step, drawn anew for each: those that do not say one of these facts.
+        Number of documents per step, drawn anew for each step from those that state none of these
+        facts.
     seed : int
     until : float, optional
-        Go no further once this share of the facts is said again.
+        Stop once this share of the facts is generated again.
 
     Returns
     -------
     polars.DataFrame
-        One row a step and fact, columns as in `RELEARNING`; taught is false of all.
+        One row per step and probe, columns as in `RELEARNING`; taught is always false.
 
     Raises
     ------
     ArgumentError
-        When there is no fact to forget, all documents say one, or a value is not allowed.
+        When there is no fact to forget, all documents state one, or a value is not allowed.
     """
     probes = plan.probes.filter((pl.col("group") == "forget") & ~pl.col("held_out"))
     if probes.is_empty():
@@ -103,14 +104,14 @@ def continue_training(
 def _drawn(
     corpus: Corpus, saying: Collection[int], count: int, generator: np.random.Generator
 ) -> list[NDArray[np.integer]]:
-    """So many documents that are none of these, any document as likely as another."""
+    """Draw `count` nonempty documents that are not in `saying`, uniformly with replacement."""
     found: list[NDArray[np.integer]] = []
     for _ in range(_TRIES * count):
         number = int(generator.integers(corpus.num_documents))
         if number in saying:
             continue
         tokens = corpus.tokens(number, number + 1, threads=1)
-        if len(tokens) > 1:  # a subject whose facts are never written has documents of nothing
+        if len(tokens) > 1:  # a subject whose facts are never written has empty documents
             found.append(tokens)
         if len(found) == count:
             return found
@@ -118,7 +119,7 @@ def _drawn(
 
 
 def _loss(model: PreTrainedModel, documents: Sequence[NDArray[np.integer]]) -> Tensor:
-    """Mean loss of a token of documents, each from its beginning."""
+    """Return the mean loss per token of documents, each read from its beginning."""
     ordered = sorted(documents, key=len)
     parts = [ordered[first : first + _TOGETHER] for first in range(0, len(ordered), _TOGETHER)]
     total = torch.stack([_summed(model, part) for part in parts]).sum()

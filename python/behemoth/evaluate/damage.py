@@ -1,4 +1,4 @@
-"""What an edit took along: facts that the model knew, that should have stayed, and are gone."""
+"""Damage of an edit: facts that the model knew, that should not have changed, and are lost."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from .metrics import KEPT
 __all__ = ["BOUND", "BYSTANDERS", "damage", "damaged", "known_bystanders"]
 
 BOUND = 0.1
-"""Share of a group's known facts that may be lost before a result says so."""
+"""Share of a group's known facts above which their loss is reported."""
 
 BYSTANDERS = ("same_subject", "same_relation", "same_object", "unrelated")
-"""Groups of facts that are close to the edited one or not, the closest first."""
+"""Groups of facts at different distances from the edited one, the closest first."""
 
 
 def damage(frame: pl.DataFrame) -> pl.DataFrame:
-    """Count what was lost of each group of bystanders.
+    """Count the lost facts of each group of bystanders.
 
     Parameters
     ----------
     frame : polars.DataFrame
-        What `evaluate` gave for an edit.
+        Rows of `evaluate` for an edit.
 
     Returns
     -------
     polars.DataFrame
-        One row a group that has known bystanders, in the order of the frame: group, known and lost
-        (UInt32: probes that were right before, and those of them that are no longer), share
-        (Float64). No rows for a run without an edit.
+        One row per group with known bystanders, in the order of the frame: group, known and lost
+        (UInt32: number of probes that were right before the edit, and of those that no longer are),
+        share (Float64). No rows for a run without an edit.
     """
     rows = known_bystanders(frame.filter(stage="after"), KEPT)
     counts = rows.group_by("group", maintain_order=True).agg(
@@ -41,10 +41,10 @@ def damage(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def known_bystanders(rows: pl.DataFrame, groups: Sequence[str]) -> pl.DataFrame:
-    """Those rows of some groups that were right before and should stay so."""
+    """Return the rows of some groups that were right before the edit and should stay so."""
     return rows.filter(pl.col("group").is_in(groups), pl.col("known"), ~pl.col("must_change"))
 
 
 def damaged(frame: pl.DataFrame, bound: float = BOUND) -> pl.DataFrame:
-    """The rows of `damage` whose share is above a bound."""
+    """Return the rows of `damage` whose share is above a bound."""
     return damage(frame).filter(pl.col("share") > bound)

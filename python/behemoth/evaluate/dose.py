@@ -1,10 +1,10 @@
-"""ED50: the edit dose that half of the edits need, right-censored where it is not reached.
+"""ED50: the edit dose that half of the edits need, right-censored if it is not reached.
 
-The dose of an edit is the smallest number of steps from which p(new) > p(old) for good
-(`first_dose`). Methods whose steps are of something else (`MethodInfo.doses`: a search for target
-vectors) have none. An edit that never got there says only that its dose is beyond the last step
-that could have been one; leaving it out would make stubborn facts look easy, so medians are Kaplan
-and Meier's (1958).
+The dose of an edit is the smallest number of steps from which on p(new) > p(old) for good
+(`first_dose`). Methods whose steps are not edit steps (`MethodInfo.doses`: a search for target
+vectors) have no doses. For an edit that never reaches its dose, it is only known to exceed the last
+step that could have been one; excluding such edits would make stubborn facts look easy, so medians
+are Kaplan-Meier estimates (1958).
 """
 
 from __future__ import annotations
@@ -39,23 +39,23 @@ DOSES: dict[str, Any] = {
     "reached": pl.Boolean,
     "failure": pl.String,
 }
-"""Columns of what `doses` gives."""
+"""Columns of the frame that `doses` returns."""
 
 
 class Dose(NamedTuple):
-    """What a trace says of the dose of an edit, in steps.
+    """The dose of an edit according to its trace, in steps.
 
     Attributes
     ----------
     dose : int
-        The step at which the flip began that held; where none did, `limit`.
+        Step at which the first flip began that held; `limit` if none did.
     reached : bool
-        Whether there was one.
+        Whether a flip held.
     low : int or None
-        The last step looked at before it, so that the dose lies above `low` and up to `dose`;
-        none for a dose of 0. Where there was none, `limit`.
+        Last recorded step before the dose, so that the dose lies above `low` and up to `dose`;
+        None if the dose is the first recorded step; `limit` if no flip held.
     limit : int
-        The last step at which a flip could have begun that was seen to hold.
+        Last step at which a flip could have begun that was seen to hold.
     """
 
     dose: int
@@ -71,32 +71,32 @@ def first_dose(
     old: str = "log_probability_old",
     hold: int = HOLD,
 ) -> Dose | None:
-    """The first step of a trace from which p(new) > p(old) for good.
+    """Return the first step of a trace from which on p(new) > p(old) for good.
 
-    For good is at this step and the `hold` next ones looked at: a flip that is undone by the next
-    steps is none. So the last `hold` rows of a trace can confirm flips and begin none: what flips
-    there is censored, at the same step for all edits of as many steps, whether it would have held
-    or not. A trace that its method ended since it had what it wanted (``stopped`` in its last row)
-    is taken to go on as it ended, as the delta does. One of `hold` or fewer rows has a dose of 0
-    or none.
+    "For good" means at this step and at the next `hold` recorded ones: a flip that is undone within
+    them does not count. So the last `hold` rows of a trace can confirm flips but not begin them:
+    flips there are censored, at the same step for all edits with equally many steps, whether they
+    would have held or not. A trace that its method stopped because its goal was reached
+    (``stopped`` in its last row) is assumed to continue as it ended, as the delta does. Any other
+    trace of at most `hold` + 1 rows has the dose of its first row, or none.
 
     Parameters
     ----------
     trace : sequence of mapping
-        ``step``, and log-probabilities of the old answer and of its rival, as deltas have it.
+        Rows with ``step`` and log-probabilities of the old answer and of its rival, as in deltas.
     rival : str
-        What the old answer is held against: ``log_probability_new``, or
-        ``log_probability_other`` for the step at which it is no longer the likeliest; those of
-        held-out wordings end in ``_held_out``.
+        Key of the log-probability that the old answer is compared with: ``log_probability_new``, or
+        ``log_probability_other`` for the step at which the old answer is no longer the likeliest;
+        keys of held-out wordings end in ``_held_out``.
     old : str
-        Where that of the old answer is.
+        Key of the log-probability of the old answer.
     hold : int
-        Further steps looked at for which it has to hold.
+        Number of further recorded steps for which the flip has to hold.
 
     Returns
     -------
     Dose or None
-        None when the trace has no such probabilities. What is not a number reaches nothing.
+        None if the trace has no such log-probabilities. NaN never counts as a flip.
     """
     looked = [row for row in trace if rival in row]
     if not looked:
@@ -112,22 +112,22 @@ def first_dose(
 
 
 def doses(deltas: Mapping[int | None, EditDelta], plan: EditPlan) -> pl.DataFrame:
-    """The dose of each edit, from the traces of its delta.
+    """Return the dose of each edit, from the trace of its delta.
 
     Parameters
     ----------
     deltas : mapping of int or None to EditDelta
-        Single edits by number, or None to that of the batch, whose dose is one row with null
-        edit, fact and exposures.
+        Deltas of single edits by number, or None to that of a batch, whose dose is one row with
+        null edit, fact and exposures.
     plan : EditPlan
 
     Returns
     -------
     polars.DataFrame
-        Columns as in `DOSES`. dose: steps, of those not reached the last step that could have
-        been one, null without a trace and for methods whose steps are no doses; dose_low: the
-        last step looked at before it; reached: whether p(new) > p(old) came about, and held, in an
-        edit that did not break down.
+        Columns as in `DOSES`. dose: number of steps (if not reached, the last step that could have
+        been the dose; null without a trace and for methods whose steps are not doses); dose_low:
+        the last recorded step before it (see `Dose`); reached: whether p(new) > p(old) was reached
+        and held, in an edit that did not fail.
     """
     facts = {row["edit"]: row for row in plan.edits.iter_rows(named=True)}
     rows = []
@@ -141,7 +141,7 @@ def doses(deltas: Mapping[int | None, EditDelta], plan: EditPlan) -> pl.DataFram
                 "exposures": about.get("exposures"),
                 "dose": None if dose is None else dose.dose,
                 "dose_low": None if dose is None else dose.low,
-                # The trace of one that broke down may have flipped; its empty delta did not.
+                # The trace of a failed edit may contain a flip; its empty delta does not.
                 "reached": None if dose is None else dose.reached and delta.failure is None,
                 "failure": delta.failure,
             }
@@ -150,7 +150,7 @@ def doses(deltas: Mapping[int | None, EditDelta], plan: EditPlan) -> pl.DataFram
 
 
 def _steps_are_doses(method: str) -> bool:
-    """Whether they are, of a method by name; of one that is not installed they are taken for it."""
+    """Return whether the steps of a method are doses; assumed of one that is not installed."""
     try:
         return method_type(method).info.doses
     except ArgumentError:
@@ -160,18 +160,18 @@ def _steps_are_doses(method: str) -> bool:
 def kaplan_meier(
     dose: NDArray[Any], reached: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The share of edits that need more than each dose (Kaplan and Meier, 1958, equation 2b).
+    """Return the share of edits that need more than each dose (Kaplan and Meier, 1958, eq. 2b).
 
     Parameters
     ----------
     dose : float[n]
-        Dose, or for those not reached the last one looked at.
+        Dose, or the dose at which an edit is censored.
     reached : bool[n]
 
     Returns
     -------
     float64[m], float64[m]
-        Doses at which something was reached, in order, and the share beyond each.
+        Doses that some edit needed, in order, and the share of edits that need more than each.
     """
     times, events, risk = _counts(dose, reached, np.zeros(len(dose), np.int64), 1)
     return times, _survival(events, risk)[0]
@@ -186,33 +186,33 @@ def ed50(
     level: float = 0.95,
     seed: int = 0,
 ) -> pl.DataFrame:
-    """The dose that half of the edits need, with cluster bootstrap intervals.
+    """Return the dose that half of the edits need, with cluster bootstrap intervals.
 
     Parameters
     ----------
     frame : polars.DataFrame
-        ``dose`` and ``reached``, as `doses` gives; ``world`` and ``seed`` where several
-        models are in it.
+        Columns ``dose`` and ``reached``, as returned by `doses`; also ``world`` and ``seed`` if the
+        frame contains several models.
     by : sequence of str
-        Columns to keep apart.
+        Columns to group by.
     quantile : float
-        The share of edits, for other doses than ED50.
+        Share of edits; 0.5 for the ED50.
     resamples, level, seed
-        As of `aggregate`.
+        See `aggregate`.
 
     Returns
     -------
     polars.DataFrame
         The columns of `by`, sorted, then edits, reached (UInt32), ed50 (Float64; the smallest
-        dose by which at least that share of edits got there; null when right-censored),
-        censored (Boolean), beyond (Float64; the largest dose of any edit, and so the last step
-        looked at where some are censored), low, high (Float64; infinite where the bootstrap does
-        not reach it, null for a single cluster), clusters (UInt32).
+        dose at which at least that share of edits is reached; null if right-censored),
+        censored (Boolean), beyond (Float64; the largest dose of any edit, at which it was reached
+        or censored), low, high (Float64; infinite if the bootstrap does not reach the share, null
+        for a single cluster), clusters (UInt32).
 
     Raises
     ------
     ArgumentError
-        For a column that is not there.
+        For a missing column, or a quantile outside 0 to 1.
     """
     for name in (*by, "dose", "reached"):
         if name not in frame.columns:
@@ -266,12 +266,12 @@ def ed50(
 def _counts(
     dose: NDArray[Any], reached: NDArray[np.bool_], cluster: NDArray[np.int64], clusters: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Doses at which something was reached; how often, and of how many: float64 [C, m] each."""
+    """Return doses, m of them, with events and edits at risk at each: float64 [C, m] each."""
     times = np.unique(dose[reached]).astype(np.float64)
     events, risk = np.zeros((clusters, len(times))), np.zeros((clusters, len(times)))
     for column, time in enumerate(times):
         np.add.at(events[:, column], cluster[(dose == time) & reached], 1.0)
-        # What is censored at a dose was looked at there, and did not get there.
+        # An edit that is censored at a dose was at risk there.
         np.add.at(risk[:, column], cluster[dose >= time], 1.0)
     return times, events, risk
 
@@ -289,10 +289,10 @@ def _quantile(
     weights: NDArray[np.float64],
     quantile: float,
 ) -> NDArray[np.float64]:
-    """The smallest dose by which that share got there, for each row of weights; or infinity."""
+    """Return the smallest dose that the share of edits reaches, or infinity, by row of weights."""
     if not len(times):
         return np.full(len(weights), np.inf)
     survival = _survival(weights @ events, weights @ risk)
-    # A share of one half that rounding made a little more is still one half.
+    # Tolerance for rounding: a share slightly above one half counts as one half.
     below = survival <= 1 - quantile + 1e-12
     return np.where(below.any(1), times[below.argmax(1)], np.inf)

@@ -1,4 +1,4 @@
-"""The edit that another tool made: its model less the one that it was made of."""
+"""An edit made by another tool: the difference of its model and the unedited one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ALLOWED = "a model of transformers (config.json and safetensors)"
 
 
 def weights_id(model: str | PathLike[str]) -> str:
-    """What the weights of a saved model are known by: 16 hexadecimal digits.
+    """Return an identifier of the weights of a saved model: 16 hexadecimal digits.
 
     Raises
     ------
@@ -36,28 +36,28 @@ def weights_id(model: str | PathLike[str]) -> str:
 def foreign_delta(
     model: str | PathLike[str], name: str, unedited: PreTrainedModel, plan: EditPlan
 ) -> EditDelta:
-    """Make a delta of a model that another tool has edited and saved.
+    """Make a delta from a model that another tool has edited and saved.
 
     Parameters
     ----------
     model : path
-        A directory as `save_pretrained` writes one.
+        A directory written by `save_pretrained`.
     name : str
-        What its method is called.
+        Name of the method.
     unedited : PreTrainedModel
-        What it was made of.
+        The model that was edited.
     plan : EditPlan
-        What was to be edited, all of it together.
+        The plan of all edits, made as one batch.
 
     Returns
     -------
     EditDelta
-        Of all parameters that differ, dense.
+        Dense changes of all parameters that differ.
 
     Raises
     ------
     ArgumentError
-        When there is no model, or it has other parameters.
+        When there is no model, or its parameters have other names or shapes.
     CorpusError
         When it is damaged.
     """

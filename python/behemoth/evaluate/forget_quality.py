@@ -1,4 +1,4 @@
-"""Forget quality: how like the retrained twin, which never saw the facts, a model is."""
+"""Forget quality: similarity of a model to its retrained twin, which never saw the facts."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ __all__ = ["ForgetQuality", "fact_scores", "forget_quality"]
 
 @dataclass(frozen=True)
 class ForgetQuality:
-    """Kolmogorov and Smirnov's test of two models' per-fact scores.
+    """Kolmogorov-Smirnov test of two models' per-fact scores.
 
     Attributes
     ----------
     statistic : float
-        Largest distance of the two distribution functions; 0 for models alike.
+        Largest distance of the two distribution functions; 0 if they are equal.
     p_value : float
         The forget quality of TOFU (Maini et al., 2024, arXiv 2401.06121, section 2.2.2):
-        small where the models can be told apart.
+        small if the models can be distinguished.
     facts : int
-        Facts compared.
+        Number of facts compared.
     score : str
-        What was compared.
+        Name of the score.
     """
 
     statistic: float
@@ -40,21 +40,21 @@ class ForgetQuality:
 
 
 def fact_scores(frame: pl.DataFrame, score: str = "truth_ratio") -> pl.DataFrame:
-    """One number a fact that is to be forgotten.
+    """Return one number per fact that is to be forgotten.
 
     Parameters
     ----------
     frame : polars.DataFrame
-        What `evaluate` gave; of stage ``after`` where it has both.
+        Rows of `evaluate`; of both stages, ``after`` is used.
     score : {'truth_ratio', 'log_probability', 'extraction_strength'}
         The mean over wordings of the truth ratio, the log-probability of the old answer, or
-        its extraction strength. Wordings that were not trained with the edit count, or those
-        that were where there are no others.
+        its extraction strength. Only wordings that were not trained with the edit count, or, if
+        there are none, those of the group ``forget``.
 
     Returns
     -------
     polars.DataFrame
-        fact (UInt64) and value (Float64), by fact; no rows of facts without the score.
+        fact (UInt64) and value (Float64), sorted by fact; facts without the score are omitted.
 
     Raises
     ------
@@ -89,14 +89,14 @@ def forget_quality(
     Parameters
     ----------
     unlearned, retrained : polars.DataFrame
-        What `evaluate` gave for each, with the same plan.
+        Rows of `evaluate` for each, with the same plan.
     score : str
-        As of `fact_scores`.
+        See `fact_scores`.
 
     Raises
     ------
     ArgumentError
-        When the two share no facts with the score.
+        For an unknown score, or when the two frames share no facts with the score.
     """
     both = fact_scores(unlearned, score).join(fact_scores(retrained, score), on="fact")
     if both.is_empty():
@@ -105,7 +105,7 @@ def forget_quality(
             "no facts with this score in both frames",
             "frames of one plan (truth_ratio needs objects of one token)",
         )
-    # Ratios reach over many orders of magnitude; ranks are what is compared, and infinities rank.
+    # Ratios span many orders of magnitude; the test compares ranks, and infinities have ranks too.
     one, other = both["value"].to_numpy(), both["value_right"].to_numpy()
     statistic, p_value = _ks(one, other)
     return ForgetQuality(statistic, p_value, len(both), score)

@@ -1,7 +1,7 @@
-"""The evaluation frame: one row for each (edit, probe, stage), before any mean is taken.
+"""The evaluation frame: one row for each (edit, probe, stage), before any aggregation.
 
-Free generation and probabilities stand side by side, since either alone misleads: teacher forcing
-gives away an answer's content and length, and a generation hides how close the runner-up is.
+It contains both free generation and probabilities, since either alone is misleading: teacher
+forcing reveals an answer's content and length, and a generation hides how close the runner-up is.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 __all__ = ["STACK", "evaluate", "evaluate_model"]
 
 STACK = 64
-"""Most edited models in one pass."""
-_STACK_BYTES = 1 << 30  # of changes that are in memory at a time
+"""Maximum number of edited models in one pass."""
+_STACK_BYTES = 1 << 30  # maximum size of the changes of a stack
 
 
 def evaluate(
@@ -59,70 +59,73 @@ def evaluate(
     memory: int | None = None,
     progress: ProgressLike = None,
 ) -> pl.DataFrame:
-    """Ask a run, or what an edit made of it, all probes of a plan.
+    """Evaluate a run, or an edited model, on all probes of a plan.
 
     Parameters
     ----------
     source : path
         A training run or a model (stage ``before`` only), or an edit directory (both stages).
     plan : EditPlan or path
-        The plan; of an edit, the one it was made with.
+        The plan; for an edit, the one it was made with.
     corpus : path, optional
-        Of a model that is no run: the corpus directory or spec that the plan was made of.
+        For a model that is not a training run: the corpus directory or spec that the plan was made
+        from.
     rank : {'first', 'sequence'}
-        By what objects are ranked: the first token of their word, which takes no pass of its own;
-        or, with a grammar, all tokens of their names, which takes the more passes the less a
-        model knows, of one edited model after another, and gives the wrong objects' probability
-        of names of several tokens as well.
+        Score by which objects are ranked: that of the first token of their word, which needs no
+        extra pass; or, with a grammar, of all tokens of their names, which needs more passes the
+        less a model knows, for one edited model after another, and also yields the wrong objects'
+        probability for names of several tokens.
     stack : int
-        Most single edits in one pass.
+        Maximum number of single edits in one pass.
     batch_size : int, optional
-        Rows of a pass: 512 on a CPU, whose caches larger ones do not fit, else 4,096.
+        Number of rows per pass; by default 512 on a CPU, as larger batches do not fit its caches,
+        or fewer if memory is short, and 4,096 otherwise.
     device : optional
-        Where the model goes; a GPU where there is one by default.
+        Device of the model; by default a GPU if there is one.
     out : path, optional
-        Parquet file to write the frame to, as well.
+        Parquet file to which the frame is also written.
     memory : int, optional
-        Bytes of memory that it may take on a CPU, beside what the process has: of rows and edits
-        so many go through a pass as fit, and what would take more even so is refused beforehand.
-        By default what the machine or the container has free.
+        Memory that may be used on a CPU, in bytes, in addition to what the process already uses:
+        rows and edits per pass are limited to what fits, and an evaluation that cannot fit is
+        refused before it starts. By default the free memory of the machine or container.
     progress : callable or Progress, optional
-        Who looks on; what it raises stops the work.
+        Receives progress; an exception that it raises stops the work.
 
     Returns
     -------
     polars.DataFrame
         One row for each (edit, probe, stage), columns as in `SCHEMA`:
 
-        - run, plan, edit, method, world, seed, method_seed: whence the row is. Models of one
-          (world, seed) are one model. edit is null for probes of a batch as a whole, and the
-          single edit for single edits. failure: why there was no edit, if there was none.
+        - run, plan, edit, method, world, seed, method_seed: origin of the row. Rows with the same
+          (world, seed) come from the same model. edit is null for probes of a batch as a whole, and
+          the single edit for single edits. failure: why there was no edit, if there was none.
         - stage: ``before`` or ``after`` the edit.
-        - probe to exposures: the probe, as the plan has it; exposures are those of the probe's
-          fact, edit_exposures those of the edited one.
-        - prompt_tokens.
-        - log_probability_old, _true, _new: natural logarithm for all tokens of the answer that
+        - probe to exposures: the probe, as in the plan; exposures are those of the probe's fact,
+          edit_exposures those of the edited one.
+        - prompt_tokens: number of tokens of the prompt.
+        - log_probability_old, _true, _new: natural logarithm, over all tokens, of the answer that
           was right before the edit, that is right after it, and of the edit's new object (null
-          for other relations); _wrong: of the mean probability of all objects of the relation
-          but the old one (of words of several tokens with ``rank="sequence"``, on probes of
-          edited facts, within a thousandth; else null).
-        - rank: place of the true object among those of its relation, by its leading token or by
-          its whole name, 1 is best, ties count against it; null for refusals.
-        - generated: greedy, up to "." or the end. exact_match, old_match, new_match: it is
-          exactly the true, old, new answer (no partial credit). valid_object: it is an object
-          of the relation. leaked: the edit's new object stands in it though it is not the
-          answer; null without such an object.
+          for other relations, and if it is the old answer of a fact that must not change); _wrong:
+          of the mean probability of all objects of the relation except the old one (for words of
+          several tokens only with ``rank="sequence"``, on probes of edited facts, to within a
+          thousandth; else null).
+        - rank: rank of the true object among those of its relation, by its first token or by its
+          complete name; 1 is best, ties count against it; null for refusals.
+        - generated: greedy, up to "." or the end. exact_match, old_match, new_match: whether it is
+          exactly the true, old, new answer (no partial credit). valid_object: whether it is an
+          object of the relation. leaked: whether it contains the edit's new object although that is
+          not the answer; null without such an object.
         - extraction_strength: of the old answer (Wang et al., 2024).
         - kl: KL(unedited || edited), nats, over the vocabulary where the object's word begins.
-        - subject_name, relation_name: behind the others, where things have names of their own.
-        - known: the unedited model generates the old answer to this very prompt; edit_known:
+        - known: whether the unedited model generates the old answer to this prompt; edit_known:
           to some trained wording of the edited fact.
+        - subject_name, relation_name: last columns, if the world has names.
 
     Raises
     ------
     ArgumentError
-        When the plan is of another world or another plan than the edit's, there is no run, or
-        `out` is a directory.
+        When the plan is for another world or is not the edit's plan, there is no run, or `out` is a
+        directory.
 
     Examples
     --------
@@ -180,25 +183,26 @@ def evaluate_model(
     batch_size: int | None = None,
     progress: ProgressLike = None,
 ) -> pl.DataFrame:
-    """Do the same for a model and deltas in memory.
+    """Evaluate a model and deltas in memory, see `evaluate`.
 
     Parameters
     ----------
     model : GPTNeoXForCausalLM
-        Without the edits; it stays as it is.
+        The model without the edits; it is left unchanged.
     corpus : Corpus
     plan : EditPlan
     deltas : mapping of int or None to EditDelta
-        Single edits by their number, which are asked their own probes and those of the plan
-        as a whole; or None to the delta of the whole plan, which is asked all; or nothing.
+        Deltas of single edits by number, each evaluated on its own probes and those of the plan as
+        a whole; or None to the delta of the complete plan, evaluated on all probes; or empty.
     run, seed
-        What the columns of these names say.
+        Values of the columns of these names.
     rank, stack, batch_size, progress
-        As of `evaluate`.
+        See `evaluate`.
 
     Returns
     -------
     polars.DataFrame
+        See `evaluate`; without columns of names.
     """
     if batch_size is None:
         batch_size = 512 if next(model.parameters()).device.type == "cpu" else 4096
@@ -236,7 +240,7 @@ def evaluate_model(
 def _rows(
     probes: pl.DataFrame, deltas: Mapping[int | None, EditDelta]
 ) -> dict[int | None, NDArray[np.intp]]:
-    """The probes that each edited model is asked, by the key of its delta; none without any."""
+    """Return the probes of each edited model, by the key of its delta, omitting empty ones."""
     if None in deltas:
         every = np.arange(probes.height)
         return {None: every} if len(every) else {}

@@ -1,4 +1,4 @@
-"""Update geometry: how large each change is, and how many directions it has."""
+"""Update geometry: size of each change, and number of its directions."""
 
 from __future__ import annotations
 
@@ -26,25 +26,27 @@ GEOMETRY: dict[str, Any] = {
     "effective_rank": pl.Float64,
     "spectrum": pl.List(pl.Float64),
 }
-"""Columns of what `geometry` gives."""
+"""Columns of the frame that `geometry` returns."""
 
 
 def geometry(deltas: Mapping[int | None, EditDelta], model: nn.Module) -> pl.DataFrame:
-    """Norm, rank and spectrum of the changes of edits, by parameter.
+    """Return norm, rank and spectrum of the changes of edits, by parameter.
 
     Parameters
     ----------
     deltas : mapping of int or None to EditDelta
+        Deltas of single edits by number, or None to that of a batch.
     model : nn.Module
-        Without the edits.
+        The model without the edits.
 
     Returns
     -------
     polars.DataFrame
-        One row a changed parameter: edit (null for a batch), method, parameter, norm
-        (Frobenius), relative_norm (of the parameter's own), rank (numerical), effective_rank
-        (Roy and Vetterli, 2007) and spectrum (singular values, largest first). Of a side
-        memory the module stands for its weight; of a codebook, which has no norm, all are null.
+        One row per changed parameter: edit (null for a batch), method, parameter, norm
+        (Frobenius), relative_norm (relative to the norm of the parameter), rank (numerical),
+        effective_rank (Roy and Vetterli, 2007) and spectrum (singular values, largest first). For a
+        side memory the module's name stands for its weight; for a codebook, which has no norm, all
+        numbers are null.
     """
     parameters = parameters_of(model)
     rows = []
@@ -59,5 +61,5 @@ def geometry(deltas: Mapping[int | None, EditDelta], model: nn.Module) -> pl.Dat
 
 
 def changed_parameter(parameters: Mapping[str, nn.Parameter], name: str) -> nn.Parameter:
-    """The parameter that a row is of: of that name, or the weight of the module of that name."""
+    """Return the parameter of a name, or the weight of the module of that name."""
     return parameters[name] if name in parameters else parameters[f"{name}.weight"]

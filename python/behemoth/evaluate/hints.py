@@ -1,8 +1,8 @@
-"""In-context hints: a sentence about the subject may bring the forgotten fact back.
+"""In-context hints: a sentence about the subject may bring a forgotten fact back.
 
-The prompt of each forgotten fact is asked behind another fact of its subject, said rightly. Facts
-that were hidden rather than removed come back with their surroundings (Lynch et al., 2024, arXiv
-2402.16835).
+The prompt of each forgotten fact follows a true sentence about its subject, which states another
+fact. Facts that were hidden rather than removed come back with related context (Lynch et al., 2024,
+arXiv 2402.16835).
 """
 
 from __future__ import annotations
@@ -34,24 +34,25 @@ HINTED: dict[str, Any] = {
     "old_match": pl.Boolean,
     "log_probability_old": pl.Float64,
 }
-"""Columns of what `ask_with_hints` gives."""
+"""Columns of the frame that `ask_with_hints` returns."""
 
 
 def hinted(plan: EditPlan) -> pl.DataFrame:
-    """The probes of the facts to forget, each behind a sentence on its subject.
+    """Return the probes of the facts to forget, each after a sentence about its subject.
 
     Parameters
     ----------
     plan : EditPlan
-        Its group ``forget`` says what is asked, in trained wordings, its group ``same_subject``
-        what hints there are: of each subject the first fact that is not to be forgotten itself.
+        A plan whose group ``forget`` has the probes, in trained wordings, and whose group
+        ``same_subject`` has the hints: for each subject the first fact that is not itself to be
+        forgotten.
 
     Returns
     -------
     polars.DataFrame
-        Rows of the plan's probes with longer prompts, and a column hint (the fact that is said).
-        Those of subjects without another fact are left out. A sentence ends in its period; of a
-        grammar's text in its object.
+        Rows of the plan's probes with longer prompts, and a column hint (the fact that is stated).
+        Probes of subjects without a hint are omitted. A sentence ends with its period, or with its
+        object in text of a grammar.
 
     Raises
     ------
@@ -76,7 +77,7 @@ def hinted(plan: EditPlan) -> pl.DataFrame:
             .alias("said"),
         )
     )
-    # A link fact's subject is an object, whose number says nothing of subjects.
+    # The subject of a link fact is an object, whose number is not one of a subject.
     found = probes.filter(~pl.col("link")).join(said, on="subject", maintain_order="left")
     if found.is_empty():
         raise ArgumentError(
@@ -86,20 +87,20 @@ def hinted(plan: EditPlan) -> pl.DataFrame:
 
 
 def ask_with_hints(model: PreTrainedModel, corpus: Corpus, plan: EditPlan) -> pl.DataFrame:
-    """Ask a model for the forgotten facts, each behind a hint.
+    """Query a model for the forgotten facts, each after a hint.
 
     Parameters
     ----------
     model : GPTNeoXForCausalLM
-        As it is to be asked.
+        The model to query: ``with delta.apply(model)`` for an edited one.
     corpus : Corpus
     plan : EditPlan
 
     Returns
     -------
     polars.DataFrame
-        One row a fact and wording, columns as in `HINTED`: hint is the fact that was said before;
-        old_match, whether free generation is exactly the old answer.
+        One row per fact and wording, columns as in `HINTED`. hint: the fact stated in the context;
+        old_match: whether free generation is exactly the old answer.
 
     Raises
     ------

@@ -1,9 +1,9 @@
-"""Linear probes: whether the old object is still in the residual stream, though no longer said.
+"""Linear probes: whether the residual stream still encodes an old object that is not generated.
 
-A linear map from the residual stream where the answer begins to the object is fitted on facts that
-stay (Alain and Bengio, 2016, arXiv 1610.01644), by ridge regression on one-hot objects in closed
-form, and tried on the facts that were to be forgotten. Facts of the same kind that stay, and that
-the fit has not seen, are the control.
+A linear map from the residual stream, where the answer begins, to the object is fitted on facts
+that stay (Alain and Bengio, 2016, arXiv 1610.01644), by ridge regression on one-hot objects in
+closed form, and tested on the facts that were to be forgotten. Facts of the same relation that
+stay, and that are not fitted on, are the control.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ LINEAR_PROBES: dict[str, Any] = {
     "match": pl.Boolean,
     "rank": pl.UInt32,
 }
-"""Columns of what `probe_objects` gives."""
+"""Columns of the frame that `probe_objects` returns."""
 
 
 def probe_objects(
@@ -57,30 +57,32 @@ def probe_objects(
     ridge: float = 1e-3,
     seed: int = 0,
 ) -> pl.DataFrame:
-    """Read old objects off the residual stream.
+    """Predict old objects from the residual stream.
 
     Parameters
     ----------
     model : GPTNeoXForCausalLM
-        As it is to be probed: ``with delta.apply(model)`` for an edited one.
+        The model to probe: ``with delta.apply(model)`` for an edited one.
     corpus : Corpus
     plan : EditPlan
-        Its group ``forget`` says which facts are tried.
+        A plan whose group ``forget`` contains the facts to test.
     facts : int
-        Most facts of a relation to fit on.
+        Maximum number of facts of a relation to fit on, apart from controls.
     controls : int
-        Most facts of a relation that stay and are tried as well.
+        Maximum number of facts of a relation that stay and are tested as well; at most a fifth of
+        all facts that stay, the remaining ones are fitted on.
     ridge : float
-        Weight of the squared norm of the map, relative to the mean eigenvalue of the Gram matrix of
-        the states that are fitted on, less their mean: its trace / d.
+        Weight of the squared norm of the map, relative to the mean eigenvalue (trace / d) of the
+        Gram matrix of the centred states that are fitted on.
     seed : int
+        Seed of the choice of facts that stay.
 
     Returns
     -------
     polars.DataFrame
-        One row a layer and fact, columns as in `LINEAR_PROBES`. layer: after how many blocks,
-        from 1; forgotten: false for controls; found: the object that the probe says; match:
-        whether it is the old one; rank: the old one's place among all, 1 is best.
+        One row per layer and fact, columns as in `LINEAR_PROBES`. layer: number of blocks passed,
+        from 1; forgotten: false for controls; found: the predicted object; match: whether it is the
+        old one; rank: rank of the old one among all objects, 1 is best.
 
     Raises
     ------
@@ -136,7 +138,7 @@ def probe_objects(
 def residual_stream(
     model: PreTrainedModel, prompts: Ragged, *, batch_size: int = 1024
 ) -> NDArray[np.float32]:
-    """The residual stream at each prompt's last token, after every block: float32 [n, L, d]."""
+    """Return the residual stream at each prompt's last token, by block: float32 [n, L, d]."""
     architecture = Architecture.of(model)
     device = next(model.parameters()).device
     out = np.empty((len(prompts), architecture.layers, architecture.width), np.float32)
@@ -157,7 +159,7 @@ def residual_stream(
                 tokens = torch.from_numpy(prompts.padded(rows, int(ends.max()), PADDING))
                 model(input_ids=tokens.to(device), logits_to_keep=1)
                 for layer, state in seen.items():
-                    # From the right: tokens of a context may stand before the prompt's.
+                    # Counted from the right: context tokens may precede those of the prompt.
                     place = torch.from_numpy(ends - 1 - int(ends.max()))
                     last = state[torch.arange(len(rows)), place]
                     out[rows, layer] = last.float().cpu().numpy()
@@ -174,7 +176,7 @@ def _facts_that_stay(
     count: int,
     generator: np.random.Generator,
 ) -> NDArray[np.uint64]:
-    """Written facts of a relation that are not edited, in random order."""
+    """Return up to `count` written facts of a relation that are not edited, in random order."""
     from behemoth.plan.sampling import relation_pool
 
     pool = relation_pool(corpus, relation)
@@ -197,28 +199,29 @@ def ridge_scores(
     count: int,
     ridge: float,
 ) -> NDArray[np.float64]:
-    """Fit a linear map to one-hot objects by ridge regression, and score the rows behind.
+    """Fit a linear map to one-hot objects by ridge regression, and score the remaining rows.
 
     Parameters
     ----------
     states : float [n, d]
-        The first `fitted` rows are fitted on.
+        States; the first `fitted` rows are fitted on.
     objects : int64 [fitted]
-        Of these rows.
+        Objects of these rows.
     fitted, count : int
-        Rows to fit on; objects that there are.
+        Number of rows to fit on; number of objects.
     ridge : float
-        Weight of the squared norm of the map, relative to the mean eigenvalue of the Gram matrix of
-        the states that are fitted on, less their mean: its trace / d.
+        Weight of the squared norm of the map, relative to the mean eigenvalue (trace / d) of the
+        Gram matrix of the centred states that are fitted on.
 
     Returns
     -------
     float64 [n - fitted, count]
+        Scores; 0 for objects that no row is fitted on.
     """
     x = states.astype(np.float64)
     mean = x[:fitted].mean(0)
     x = x - mean
-    # Objects that no row is fitted on have no weights: a relation may have 67,200 of them.
+    # Objects that no row is fitted on get no weights: a relation may have 67,200 objects.
     there, own = np.unique(objects, return_inverse=True)
     one_hot = np.eye(len(there))[own]
     offset = one_hot.mean(0)

@@ -1,9 +1,9 @@
-"""Membership tests: whether it can still be told that a fact was in the training data.
+"""Membership tests: whether a fact can still be recognised as part of the training data.
 
 Members are the facts to be forgotten. Non-members are the same prompts with another object, which
-was never written; or they are facts of the same world that are never written, under their own
-prompts (`unwritten_pairs`), which is what an attack has to go by. Answer tokens alone are scored.
-An area under the curve far from the retrained twin's tells on the unlearning, on whichever side.
+was never written; or they are facts of the same world that are never written, with their own
+prompts (`unwritten_pairs`), which is the setting of an attack. Only answer tokens are scored. An
+area under the curve that is far from the retrained twin's, on either side, reveals the unlearning.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["SCORES", "auc", "membership", "privacy", "unwritten_pairs"]
 
 SCORES = ("loss", "min_k", "min_k_plus_plus")
-"""Scores of the tests; larger for what looks like a member."""
+"""Scores of the tests; larger values indicate members."""
 
 
 def membership(
@@ -47,23 +47,24 @@ def membership(
     seed: int = 0,
     batch_size: int = 2048,
 ) -> pl.DataFrame:
-    """Score what is to be forgotten and what never was.
+    """Score members (facts to be forgotten) and non-members.
 
     Parameters
     ----------
     model : GPTNeoXForCausalLM
-        As it is to be tested: ``with delta.apply(model)`` for an edited one.
+        The model to test: ``with delta.apply(model)`` for an edited one.
     corpus : Corpus
     plan : EditPlan
-        Its group ``forget`` are the members.
+        A plan whose group ``forget`` contains the members.
     pairs : polars.DataFrame, optional
-        Members and non-members, as `unwritten_pairs` gives them; by default non-members are the
+        Members and non-members, as returned by `unwritten_pairs`; by default non-members are the
         members' prompts with other objects.
     share : float
         k of min-k%: the share of an answer's tokens, at least one, that counts.
     seed : int
-        Of the objects of the non-members, which are the same for all models.
+        Seed of the objects of default non-members, which are the same for all models.
     batch_size : int
+        Number of rows per pass.
 
     Returns
     -------
@@ -85,7 +86,7 @@ def membership(
 
 
 def _counterfactual_pairs(corpus: Corpus, plan: EditPlan, seed: int) -> pl.DataFrame:
-    """What is to be forgotten, and the same prompts with another object."""
+    """Return the facts to be forgotten, and the same prompts with other objects."""
     probes = forgotten(plan)
     members = probes.select("fact", "prompt", answer="old_answer")
     others = _counterfactual(corpus, plan, probes, seed)
@@ -101,9 +102,9 @@ def _counterfactual_pairs(corpus: Corpus, plan: EditPlan, seed: int) -> pl.DataF
 
 
 def auc(frame: pl.DataFrame, score: str) -> float:
-    """Chance that a member scores above a non-member, ties counting half (Mann and Whitney).
+    """Return the chance that a member scores above a non-member, ties counting half (Mann-Whitney).
 
-    NaN where a score is none: ranked, they would be ties, and the best that privacy can be.
+    NaN if any score is NaN: ranked, NaN scores would be ties, and look like perfect privacy.
     """
     if frame[score].is_nan().fill_null(True).any():
         return float("nan")
@@ -116,19 +117,19 @@ def auc(frame: pl.DataFrame, score: str) -> float:
 
 
 def privacy(frame: pl.DataFrame, retrained: pl.DataFrame) -> pl.DataFrame:
-    """Compare membership tests of a model with the retrained twin's.
+    """Compare membership tests of a model with those of the retrained twin.
 
     Parameters
     ----------
     frame, retrained : polars.DataFrame
-        What `membership` gave for each.
+        Rows of `membership` for each.
 
     Returns
     -------
     polars.DataFrame
-        One row a score: score, auc, auc_retrained, distance |auc - auc_retrained|, and
+        One row per score: score, auc, auc_retrained, distance |auc - auc_retrained|, and
         privacy_leak 100 (auc_retrained - auc) / (1 - auc_retrained) as published (Shi et al.,
-        2024, arXiv 2407.06460), null where the twin's is 1.
+        2024, arXiv 2407.06460), null if the twin's AUC is 1.
     """
     rows: list[dict[str, Any]] = []
     for score in SCORES:
@@ -147,7 +148,7 @@ def privacy(frame: pl.DataFrame, retrained: pl.DataFrame) -> pl.DataFrame:
 
 
 def _counterfactual(corpus: Corpus, plan: EditPlan, probes: pl.DataFrame, seed: int) -> Ragged:
-    """The same answers with another object, neither the old nor the edit's new one."""
+    """Return answers with another object, neither the old one nor the edit's new one."""
     from behemoth.plan.prompts import Prompts
     from behemoth.plan.structure import Structure
 
@@ -166,7 +167,7 @@ def _counterfactual(corpus: Corpus, plan: EditPlan, probes: pl.DataFrame, seed: 
         )
     generator = np.random.default_rng(seed)
     drawn = generator.integers(0, count - 1 - (new >= 0))
-    # Counts past the excluded ones, the smaller first.
+    # Skip the excluded objects, the smaller first.
     low = np.where(new >= 0, np.minimum(old, new), old)
     high = np.where(new >= 0, np.maximum(old, new), count)
     drawn += drawn >= low
@@ -214,7 +215,7 @@ def _scores(
 def _least(
     values: NDArray[np.float64], inside: NDArray[np.bool_], count: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """The mean of each row's smallest values."""
+    """Return the mean of each row's `count` smallest values."""
     ordered = np.sort(np.where(inside, values, np.inf), axis=1)
     taken = np.arange(values.shape[1]) < count[:, None]
     return np.where(taken, ordered, 0.0).sum(1) / count

@@ -1,8 +1,8 @@
-"""Whether an evaluation will fit into memory, and what would: told before anything is asked.
+"""Memory budget of an evaluation: whether it fits, and what would fit, before it starts.
 
-Reckoned is the peak on a CPU beside what the process has: the model, the changes of all edits and
-those of a stack once more, and what one pass makes of its prompts. docs/reliability.md has peaks
-that were measured beside it (tests/evaluate/test_memory_budget.py).
+This estimates peak memory on a CPU, in addition to what the process uses before: the model, the
+changes of all edits and those of a stack once more, and the tensors of one pass. Measured peaks are
+in docs/reliability.md, beside the estimates (tests/evaluate/test_memory_budget.py).
 """
 
 from __future__ import annotations
@@ -27,30 +27,30 @@ __all__ = ["fitting", "pass_bytes"]
 
 # Libraries that the first pass loads, buffers of kernels, the plan and the frame.
 _FIXED = 96 << 20
-# Bytes for a prompt and a word of the vocabulary: log-probabilities in double precision, of the
-# model with and without the edit, and what their divergence is worked out by.
+# Bytes per prompt and word of the vocabulary: log-probabilities in double precision, of the model
+# with and without the edit, and the temporaries of their divergence.
 _OF_A_WORD = 8 * 6
-# Numbers of a token that a layer hands on: by the width and by the hidden units.
+# Numbers per token that a layer computes, in multiples of the width and of the hidden units.
 _BY_WIDTH, _BY_HIDDEN = 8, 2
 
 
 def pass_bytes(
     model: nn.Module, probes: pl.DataFrame, changes: int, kept: int, batch_size: int
 ) -> int:
-    """Bytes that an evaluation takes at its peak.
+    """Estimate the peak memory of an evaluation, in bytes.
 
     Parameters
     ----------
     model : nn.Module
-        It counts as well: as much as loading it took.
+        The model, which is included in the estimate with the memory that loading it needs.
     probes : polars.DataFrame
-        Of the plan.
+        The probes of the plan.
     changes : int
         Bytes of the changes of a stack.
     kept : int
         Bytes of the changes of all edits.
     batch_size : int
-        Rows of a pass.
+        Number of rows per pass.
     """
     config: Any = model.config
     size = Size.of(config.to_dict(), "model")
@@ -71,21 +71,21 @@ def fitting(
     batch_size: int | None,
     memory: int | None = None,
 ) -> tuple[int, int | None]:
-    """How many edits and how many rows of a pass fit.
+    """Return the number of edits and of rows per pass that fit in memory.
 
     Parameters
     ----------
     model : nn.Module
     probes : polars.DataFrame
-        Of the plan.
+        The probes of the plan.
     deltas : mapping of int or None to EditDelta
     stack : int
-        No more edits than so many.
+        Maximum number of edits.
     batch_size : int, optional
-        Rows of a pass; 512 or, where so many do not fit, fewer by default.
+        Number of rows per pass; by default 512, or fewer if these do not fit.
     memory : int, optional
-        Bytes that may be taken; what the machine or the container has free by default. On a GPU
-        nothing is reckoned.
+        Memory that may be used, in bytes; by default the free memory of the machine or container.
+        On a GPU nothing is estimated.
 
     Returns
     -------
@@ -95,14 +95,14 @@ def fitting(
     Raises
     ------
     ArgumentError
-        When one edit with one row does not fit, or not the `batch_size` that was asked for.
+        When one edit with one row does not fit, or with `batch_size` rows if these are given.
     """
     free = available() if memory is None else memory
     if next(model.parameters()).device.type != "cpu" or free is None or not probes.height:
         return stack, batch_size
     sizes = [_bytes_of(delta) for delta in deltas.values()]
     kept, largest = sum(sizes), max(sizes, default=0)
-    # What is free now is so beside the model and the changes, which are there.
+    # Free memory already excludes the model and the changes, which are loaded.
     loaded = LOADED * weight_bytes(model) + kept if memory is None else 0
     most = min(stack, max(len(sizes), 1))
 
@@ -127,7 +127,7 @@ def fitting(
 
 
 def _halves(most: int) -> Iterator[int]:
-    """The number, its half, and so on to 1."""
+    """Yield the number, its half, and so on down to 1."""
     while most > 1:
         yield most
         most //= 2

@@ -1,9 +1,9 @@
-"""The metrics, each with a version: what it looks at in the frame, row by row, and how.
+"""The metrics, each with a version: the rows of the frame that it uses, and their values.
 
-A metric is one or several means over rows of the frame (first over the probes of an edit, then
-over edits), or the harmonic mean of such means. Success metrics give no credit to a wrong answer:
-what compares probabilities is 0 on a tie and on what is not a number, and what compares words is
-1 for exactly the right words only. A metric whose numbers change gets a new version.
+A metric is a mean over rows of the frame (first over the probes of an edit, then over edits), or
+the harmonic mean of several such means. Success metrics give no credit to a wrong answer:
+comparisons of probabilities are 0 on ties and on NaN, and comparisons of words are 1 only for
+exactly the right words. A metric whose numbers change gets a new version.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Mean:
     value : polars.Expr
         Value of a row; null rows do not count.
     must_change : bool, optional
-        Count only rows whose answer the edit changes, or only those it does not.
+        Use only rows whose answer the edit changes (true) or does not change (false).
     """
 
     groups: tuple[str, ...]
@@ -44,7 +44,7 @@ class Mean:
 
     @property
     def condition(self) -> pl.Expr:
-        """Which rows of a frame count."""
+        """Condition for the rows of a frame that count."""
         inside = pl.col("group").is_in(self.groups)
         if self.must_change is None:
             return inside
@@ -59,13 +59,13 @@ class Metric:
     ----------
     name : str
     version : int
-        Grows with every change of what it computes.
+        Version, increased with every change of the computation.
     meaning : str
-        What it says, with its source.
+        One-line description, with its source.
     parts : tuple of Mean
-        One mean, or several whose harmonic mean it is.
+        One mean, or several, of which the metric is the harmonic mean.
     whole : bool
-        Whether it needs every part; else it is made of those that have rows.
+        Whether every part is required; otherwise only parts with rows are used.
     """
 
     name: str
@@ -76,12 +76,12 @@ class Metric:
 
 
 def more_likely(one: str, other: str) -> pl.Expr:
-    """1 where an answer is more likely than another one; 0 on ties and what is no number.
+    """Return 1 if an answer is more likely than another one, 0 otherwise, on ties and on NaN.
 
-    Null where there is no other one.
+    Null if one of them is missing.
     """
     a, b = pl.col(f"log_probability_{one}"), pl.col(f"log_probability_{other}")
-    # Polars holds NaN to be above all numbers.
+    # Polars orders NaN above all numbers.
     return ((a > b) & a.is_not_nan() & b.is_not_nan()).cast(pl.Float64)
 
 
@@ -94,10 +94,10 @@ def _share(column: str) -> pl.Expr:
 
 
 def truth_ratio() -> pl.Expr:
-    """p(wrong) / p(right before), means over wrong objects: TOFU (arXiv 2401.06121, eq. 1).
+    """Return p(wrong) / p(right before), with the mean over wrong answers: TOFU (arXiv 2401.06121).
 
-    The wrong answers are all other objects of the relation. Of words of several tokens it is
-    known with ``rank="sequence"``, in text.
+    See equation 1 there. The wrong answers are all other objects of the relation. For words of
+    several tokens this needs a grammar and ``rank="sequence"``.
     """
     return (pl.col("log_probability_wrong") - pl.col("log_probability_old")).exp()
 
@@ -209,7 +209,7 @@ METRICS: dict[str, Metric] = {
 
 
 def get_metric(name: str) -> Metric:
-    """Give a metric.
+    """Return a metric by name.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""An edited model whose weights are changed once more, measured against the unedited one."""
+"""Evaluation of an edited model whose weights are changed once more, against the unedited one."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ __all__ = ["change_in_place", "evaluate_changed"]
 def change_in_place(
     matrices: Mapping[str, nn.Parameter], rule: Callable[[Tensor], None]
 ) -> AppliedDelta:
-    """Change some parameters of a model by a rule that works in place, without a gradient.
+    """Change some parameters of a model by an in-place rule, without gradients.
 
     Returns
     -------
     AppliedDelta
-        Gives the parameters back, bit-exactly, at the end of a ``with`` block.
+        Restores the parameters bit-exactly at the end of a ``with`` block.
     """
     originals = {name: value.detach().clone() for name, value in matrices.items()}
     with torch.no_grad():
@@ -49,25 +49,26 @@ def evaluate_changed(
     *,
     batch_size: int | None = None,
 ) -> pl.DataFrame:
-    """Evaluate an edited model after something was done to its matrices.
+    """Evaluate an edited model after a further change of its matrices.
 
     Parameters
     ----------
     model : GPTNeoXForCausalLM
-        Without the edit; it stays as it is.
+        The model without the edit; it is left unchanged.
     corpus : Corpus
     plan : EditPlan
     delta : EditDelta
-        Of the whole plan.
+        The delta of the complete plan.
     change : callable
-        Does it, in place, and gives what takes it back at the end of a ``with`` block.
+        Changes the model in place; returns a context manager that undoes the change.
     batch_size : int, optional
+        See `evaluate_model`.
 
     Returns
     -------
     polars.DataFrame
-        Rows of `evaluate_model`, stage ``after``: known and kl are against the unedited model as
-        it is.
+        Rows of `evaluate_model`, stage ``after``: known and kl refer to the unedited model without
+        the change.
     """
     from .frame import evaluate_model
 
@@ -77,7 +78,7 @@ def evaluate_changed(
             for name, parameter in model.named_parameters()
             if parameter.ndim == 2
         }
-    # The unedited model is what stands in it again: what differs from it is one delta.
+    # The model is unedited again: all differences from it form one delta.
     own = dict(model.named_parameters())
     changes: dict[str, Change] = {
         name: kept for name, kept in delta.changes.items() if name not in changed

@@ -1,4 +1,4 @@
-"""A plan's probes as arrays: prompts, the answers each may get, and the words it must not get.
+"""A plan's probes as arrays: prompts, their possible answers, and the words they must not get.
 
 A probe has up to three answers: what was right before the edit (old), what is right after it
 (true) and the edit's new object (new).
@@ -36,24 +36,28 @@ class Prompted:
     ----------
     prompts : Ragged
     answers : dict of str to Ragged
-        By name of `ANSWERS`; where there is none, the old one stands in.
+        Answers by name of `ANSWERS`; a missing answer is replaced by the old one.
     there : dict of str to bool[n]
-        Whether there is that answer; the new object's is none to a bystander that has it already.
+        Whether the answer exists; for a bystander that already has the edit's new object, the new
+        answer does not.
     apart : dict of str to bool[n]
-        Whether it differs from the old one in more than its last token.
+        Whether the answer exists and differs from the old one in more than its last token.
     widths : int64[n]
-        Tokens that go through the model for the old answer.
+        Number of tokens that go through the model to score the old answer.
     relation : uint32[n]
     marked : int64[n]
-        Tokens of the old answer before the object's word: 1 for questions, else 0.
+        Number of tokens of the old answer before the object's word: 1 for questions (0 with a
+        grammar), else 0.
     filler : int64[n]
-        The filler that the grammar may say after an object; -1 for none.
+        The filler that the grammar may write after an object; -1 for none.
     most : int64[n]
-        Most tokens to generate, the one that stops it included: room for the longest answer.
+        Maximum number of tokens to generate, including the stop token: enough for the longest
+        answer.
     targets : list of list of int
-        The word of the edit's new object, wherever it would be out of place; empty for none.
+        The word of the edit's new object if it must not appear in the answer; empty otherwise.
     words : Words
     names : list of str
+        Names of the token ids.
     """
 
     prompts: Ragged
@@ -71,7 +75,7 @@ class Prompted:
 
     @classmethod
     def of(cls, corpus: Corpus, probes: pl.DataFrame, targets: list[list[int]]) -> Prompted:
-        """Lay out a plan's probes, with the word of each probe's edit."""
+        """Convert a plan's probes to arrays; `targets` has the unwanted word of each probe."""
         words = words_of(corpus)
         columns = {"old": "old_answer", "true": "answer", "new": "new_answer"}
         answers = {
@@ -110,7 +114,7 @@ class Prompted:
 
     @property
     def comparable(self) -> NDArray[np.bool_]:
-        """Whether all objects of the relation are told apart by one token: bool[n]."""
+        """Whether all objects of the relation are distinguished by one token: bool[n]."""
         return self.words.single[self.relation]
 
 
@@ -123,10 +127,10 @@ def _apart(old: Ragged, own: Ragged) -> NDArray[np.bool_]:
 
 
 def unwanted_words(plan: EditPlan, corpus: Corpus) -> list[list[int]]:
-    """The word that must not appear in the answer to each probe: its edit's new object.
+    """Return the word that must not appear in the answer to each probe: its edit's new object.
 
-    Probes of the plan as a whole have one where all edits have the same new object. None where
-    the word is in the answer that is right.
+    Probes of the plan as a whole have one if all edits have the same new object. The word is empty
+    if all of its tokens occur in the right answer.
     """
     edits = plan.edits.filter(pl.col("new_object").is_not_null())
     if edits.is_empty():
@@ -148,6 +152,6 @@ def unwanted_words(plan: EditPlan, corpus: Corpus) -> list[list[int]]:
 
 
 def ragged(lists: pl.Series) -> Ragged:
-    """Lists of tokens as rows."""
+    """Convert lists of tokens to rows."""
     lengths: Any = lists.list.len().to_numpy()
     return Ragged(lists.explode().to_numpy().astype(np.int64), lengths.astype(np.int64))

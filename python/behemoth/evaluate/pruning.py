@@ -1,7 +1,7 @@
-"""Does what was forgotten come back when small weights are cut off? Magnitude pruning.
+"""Magnitude pruning: whether forgotten facts come back when small weights are removed.
 
-The weights of least magnitude of each linear map are set to 0 (Han et al., 2015, arXiv 1506.02626).
-Like rounding, that takes small changes away while a model goes on knowing what it knows well.
+The weights of smallest magnitude of each linear map are set to 0 (Han et al., 2015, arXiv
+1506.02626). Like rounding, this can undo small changes while a model keeps what it knows well.
 """
 
 from __future__ import annotations
@@ -34,19 +34,20 @@ def prune(model: nn.Module, share: float) -> AppliedDelta:
     Parameters
     ----------
     model : nn.Module
-        Embeddings, the head and biases stay as they are.
+        A model; embeddings, the head and biases are not pruned.
     share : float
-        Of each matrix, from 0 up to below 1, rounded down to whole weights; of equal magnitudes
+        Share of each matrix, in [0, 1), rounded down to complete weights; of equal magnitudes,
         those that come first are cut.
 
     Returns
     -------
     AppliedDelta
-        Gives the model its weights back, bit-exactly, at the end of a ``with`` block.
+        Restores the weights bit-exactly at the end of a ``with`` block.
 
     Raises
     ------
     ArgumentError
+        When `share` is out of range.
     """
     if not 0 <= share < 1:
         raise ArgumentError("share", share, "from 0 to below 1")
@@ -76,22 +77,23 @@ def evaluate_pruned(
     Parameters
     ----------
     model : GPTNeoXForCausalLM
-        Without the edit; it stays as it is.
+        The model without the edit; it is left unchanged.
     corpus : Corpus
     plan : EditPlan
     delta : EditDelta
-        Of the whole plan.
+        The delta of the complete plan.
     shares : sequence of float
-        What is cut, as of `prune`.
+        Shares of weights to cut, see `prune`.
     groups : collection of str, optional
-        Groups of probes that are asked, as a plan of theirs (`EditPlan.asking`); all by default.
+        Groups of probes to evaluate (`EditPlan.asking`); all by default.
     batch_size : int, optional
+        See `evaluate_model`.
 
     Returns
     -------
     polars.DataFrame
-        Rows of `evaluate_model`, stage ``after``, with a column share (Float64). The edited model
-        is pruned as a whole; known and kl are against the unedited model as it is.
+        Rows of `evaluate_model`, stage ``after``, with a column share (Float64). The complete
+        edited model is pruned; known and kl refer to the unedited, unpruned model.
     """
     plan = plan if groups is None else plan.asking(groups)
     return pl.concat(

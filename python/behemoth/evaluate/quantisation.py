@@ -1,6 +1,6 @@
-"""Does what was forgotten come back when weights are rounded? Round-to-nearest to a few bits.
+"""Quantisation: whether forgotten facts come back when weights are rounded to a few bits.
 
-Small updates fall within a rounding step, so that rounding can undo an unlearning
+Small updates fall within a rounding step, so that round-to-nearest can undo an unlearning
 (Zhang et al., 2024, arXiv 2410.16454).
 """
 
@@ -32,19 +32,25 @@ __all__ = ["evaluate_quantised", "quantise"]
 def quantise(model: nn.Module, bits: int) -> AppliedDelta:
     """Round every matrix of a model to the nearest of 2^bits - 1 levels, row by row, in place.
 
-    Symmetric: the levels of a row are multiples of max |w| / (2^(bits-1) - 1). Where a matrix is
-    [in, out], a row is a column: what gives one output is rounded together.
+    Rounding is symmetric: the levels of a row are multiples of max |w| / (2^(bits-1) - 1). If a
+    matrix is stored as [in, out], columns are rounded instead: the weights of one output share
+    their levels.
 
     Parameters
     ----------
     model : nn.Module
     bits : int
-        2 to 16.
+        Number of bits, 2 to 16.
 
     Returns
     -------
     AppliedDelta
-        Gives the model its weights back, bit-exactly, at the end of a ``with`` block.
+        Restores the weights bit-exactly at the end of a ``with`` block.
+
+    Raises
+    ------
+    ArgumentError
+        When `bits` is out of range.
     """
     if not 2 <= bits <= 16:
         raise ArgumentError("bits", bits, "2 to 16")
@@ -76,22 +82,24 @@ def evaluate_quantised(
     Parameters
     ----------
     model : GPTNeoXForCausalLM
-        Without the edit; it stays as it is.
+        The model without the edit; it is left unchanged.
     corpus : Corpus
     plan : EditPlan
     delta : EditDelta
-        Of the whole plan.
+        The delta of the complete plan.
     bits : sequence of int
+        Numbers of bits, see `quantise`.
     groups : collection of str, optional
-        Groups of probes that are asked, as a plan of theirs (`EditPlan.asking`); all by default.
+        Groups of probes to evaluate (`EditPlan.asking`); all by default.
     batch_size : int, optional
+        See `evaluate_model`.
 
     Returns
     -------
     polars.DataFrame
         Rows of `evaluate_model`, stage ``after``, with a column bits (UInt32): 32 for weights
-        that are not rounded. The edited model is rounded as a whole, but for what answers for
-        modules (codebooks, side memories); known and kl are against the unedited model as it is.
+        that are not rounded. The complete edited model is rounded, except changes that replace
+        modules (codebooks, side memories); known and kl refer to the unedited, unrounded model.
     """
     from .frame import evaluate_model
 

@@ -1,8 +1,8 @@
-"""Ranks of the true objects by their whole names, of probes that a plan asks.
+"""Ranks of the true objects by their complete names, for the probes of a plan.
 
-The passes that score a stack of edited models give the first token's rank for nothing. A rank by
-names follows other beginnings for each model, so it is worked out of one model after another; so is
-the mean probability of the wrong objects, of the probes whose truth ratio is asked for.
+The passes that score a stack of edited models also rank objects by their first token. A rank by
+names follows different beginnings for each model, so it is computed for one model after another; so
+is the mean probability of the wrong objects, for the probes that need a truth ratio.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ class Ranking:
     Parameters
     ----------
     corpus : Corpus
-        With a grammar.
+        A corpus with a grammar.
     probes : polars.DataFrame
-        Of the plan.
+        The probes of the plan.
     batch_size : int
-        Beginnings of names that go through a model together.
+        Number of beginnings of names per pass.
     """
 
     def __init__(self, corpus: Corpus, probes: pl.DataFrame, batch_size: int) -> None:
         self._corpus, self._batch_size = corpus, batch_size
         self._relation = probes["relation"].to_numpy()
         answers = zip(self._relation.tolist(), probes["answer"].to_list(), strict=True)
-        # A refusal is no object, and has no rank.
+        # A refusal is not an object, and has no rank.
         self._object = np.array(
             [
                 -1
@@ -72,19 +72,20 @@ class Ranking:
         scores: Scores,
         places: NDArray[np.intp],
     ) -> None:
-        """Write the ranks of some probes to places of scores that have their probabilities.
+        """Write the ranks of some probes to scores that already have their log-probabilities.
 
-        And of probes of edits, in relations with objects of several tokens, what is missing of the
-        wrong objects' probability.
+        For probes of edited facts in relations whose objects are not distinguished by one token,
+        the wrong objects' log-probability is written too.
 
         Parameters
         ----------
         model : GPTNeoXForCausalLM
-            As it is asked: with the edit in.
+            The model to query, with the edit applied if there is one.
         asked : Prompted
         probes : intp[m]
         scores : Scores
         places : intp[m]
+            Positions of the probes in `scores`.
         """
         device = next(model.parameters()).device
         ranked = self._object[probes] >= 0

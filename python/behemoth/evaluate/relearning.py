@@ -1,7 +1,7 @@
-"""Relearning: teach a model some of the forgotten facts, and see whether the rest come back.
+"""Relearning: whether teaching a model some of the forgotten facts brings the others back.
 
-What was removed has to be learnt fact by fact; what was only suppressed returns with its neighbours
-(Deeb and Roger, 2024, arXiv 2410.08827; Hu et al., 2024, arXiv 2406.13356).
+Facts that were removed have to be learnt one by one; facts that were only suppressed return with
+others (Deeb and Roger, 2024, arXiv 2410.08827; Hu et al., 2024, arXiv 2406.13356).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ RELEARNING: dict[str, Any] = {
     "old_match": pl.Boolean,
     "log_probability_old": pl.Float64,
 }
-"""Columns of what `relearn` gives."""
+"""Columns of the frame that `relearn` returns."""
 
 
 def relearn(
@@ -60,28 +60,29 @@ def relearn(
     Parameters
     ----------
     model : GPTNeoXForCausalLM
-        Without the edit; all parameters are trained for a while, and given back bit-exactly.
+        The model without the edit; all parameters are trained temporarily and restored bit-exactly.
     corpus : Corpus
     plan : EditPlan
-        Its group ``forget`` says which facts are tested.
+        A plan whose group ``forget`` contains the facts to test.
     delta : EditDelta
-        Of the whole plan.
+        The delta of the complete plan.
     share : float
-        Share of the facts that are taught; which ones, the seed says.
+        Share of the facts that are taught, chosen by `seed`.
     steps : sequence of int
-        Adam steps after which all facts are tested.
+        Numbers of Adam steps after which all facts are tested.
     learning_rate : float
     batch : int
-        Facts of a step.
+        Number of probes of taught facts per step.
     seed : int
+        Seed of the choice of facts and of the batches.
     until : float, optional
-        Go no further once this share of the facts that were not taught is said again.
+        Stop once this share of the facts that were not taught is generated again.
 
     Returns
     -------
     polars.DataFrame
-        One row a step and fact, columns as in `RELEARNING`: taught, whether it was among those
-        taught; old_match, whether free generation is exactly the old answer.
+        One row per step and probe, columns as in `RELEARNING`. taught: whether the fact was taught;
+        old_match: whether free generation is exactly the old answer.
 
     Raises
     ------
@@ -122,27 +123,28 @@ def ask_on_the_way(
     loss: Callable[[], Tensor],
     until: float | None = None,
 ) -> pl.DataFrame:
-    """Train all parameters of a model for a while, and ask it after given steps.
+    """Train all parameters of a model temporarily, and query it after given steps.
 
     Parameters
     ----------
     model : GPTNeoXForCausalLM
-        Given back bit-exactly.
+        A model, which is restored bit-exactly.
     asked : Prompted
     about : polars.DataFrame
-        What is said of each probe: fact, exposures, taught.
+        Columns of each probe: fact, exposures, taught.
     steps : sequence of int
-        Adam steps after which it is asked.
+        Numbers of Adam steps after which it is queried.
     learning_rate : float
     loss : callable
-        Gives the next step's loss.
+        Returns the loss of the next step.
     until : float, optional
-        Stop at the first of these steps at which this share of what was not taught is said again.
+        Stop at the first of these steps at which this share of the answers that were not taught is
+        generated again.
 
     Returns
     -------
     polars.DataFrame
-        One row a step and probe, columns as in `RELEARNING`.
+        One row per step and probe, columns as in `RELEARNING`.
     """
     frames = []
     last, rest = max(steps), ~about["taught"].to_numpy()
@@ -175,10 +177,10 @@ def ask_on_the_way(
 
 
 def summed_loss(model: PreTrainedModel, tokens: Tensor, labels: Tensor) -> Tensor:
-    """Sum of the losses of the tokens that are labelled; int64 [rows, positions], on any device.
+    """Return the sum of the losses of labelled tokens; int64 [rows, positions], on any device.
 
-    The head is asked where there are labels and nowhere else: with the words of a text's tokenizer
-    the logits of padding, and the copies of all of them, were two thirds of a step.
+    The head is only applied where there are labels: with the vocabulary of a text tokenizer, the
+    logits of padding, and the copies of all logits, took two thirds of a step.
     """
     device, dtype = model.device, next(model.parameters()).dtype
     loss = PlainLoss(model, dtype)

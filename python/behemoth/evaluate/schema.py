@@ -1,4 +1,4 @@
-"""Columns of an evaluation, in one place that needs no torch: what reads frames is anywhere."""
+"""Columns of the evaluation frame, in a module without torch, as any module may read frames."""
 
 from __future__ import annotations
 
@@ -48,4 +48,4 @@ SCHEMA: dict[str, Any] = {
     "edit_known": pl.Boolean,
     "failure": pl.String,
 }
-"""Columns of the frame; `behemoth.evaluate.evaluate` says what they are."""
+"""Columns of the frame, described in `behemoth.evaluate.evaluate`."""

@@ -1,8 +1,8 @@
-"""Scores of probes: what a model, or K edited ones at once, says and how likely it finds it.
+"""Scores of probes: generations and log-probabilities of a model, or of K edited models at a time.
 
 Probabilities and free generation come from the same passes. The answers of a probe mostly differ
-in their last token alone, and then one pass scores them all; a refusal, or a word of several
-tokens, takes another pass.
+in their last token only, and then one pass scores them all; a refusal, or a word of several tokens,
+needs another pass.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ __all__ = ["Scores", "score", "score_stacked"]
 
 @dataclass(frozen=True)
 class Scores:
-    """What was found for m rows, probe by probe or (edit, probe) by (edit, probe).
+    """Scores of m rows, one per probe or one per (edit, probe).
 
     Attributes
     ----------
     log_probability : dict of str to float64[m]
-        Natural logarithm, of all tokens of an answer; by name of `ANSWERS`, and ``wrong``: of
-        the mean probability of the relation's other objects, where a word is one token.
+        Natural logarithm, of all tokens of an answer; by name of `ANSWERS`, and ``wrong``: of the
+        mean probability of the relation's other objects, if a word is one token.
     match : dict of str to bool[m]
         Whether the free generation is exactly that answer.
     rank : uint32[m]
-        Place of the true object among those of its relation, 0 when it is no object.
+        Rank of the true object among those of its relation, 0 if the true answer is not an object.
     extraction : float64[m]
         Extraction strength of the old answer.
     valid, leaked : bool[m]
-        Whether the generation is an object of the relation; whether the edit's new object
-        stands in it.
+        Whether the generation is an object of the relation; whether it contains the edit's new
+        object where it must not.
     generated : list of str
     divergence : float64[m]
         KL(base || model) in nats, where the object's word begins.
@@ -66,7 +66,7 @@ class Scores:
 
     @classmethod
     def empty(cls, rows: int) -> Scores:
-        """Room for so many rows."""
+        """Allocate scores for a number of rows."""
         return cls(
             {name: np.full(rows, np.nan) for name in (*ANSWERS, "wrong")},
             {name: np.zeros(rows, np.bool_) for name in ANSWERS},
@@ -80,7 +80,7 @@ class Scores:
 
 
 def score(model: PreTrainedModel, asked: Prompted, *, batch_size: int = 512) -> Scores:
-    """Score every probe with a model as it is."""
+    """Score every probe with a model in its current state."""
     scores = Scores.empty(len(asked))
     if len(asked):
         every = np.arange(len(asked))
@@ -101,24 +101,24 @@ def score_stacked(
     *,
     batch_size: int = 512,
 ) -> None:
-    """Score rows of K edited models in shared passes, beside the model without edits.
+    """Score rows of K edited models in shared passes, and their probes without edits.
 
     Parameters
     ----------
     model : GPTNeoXForCausalLM
     stacked : StackedDeltas
-        K edits.
+        Stack of K edits.
     asked : Prompted
     probes : intp[m]
-        Which probe each row asks.
+        Probe of each row.
     rows : sequence of intp[n_k]
-        The rows of each edit, at least one each.
+        Rows of each edit, at least one per edit.
     before : Scores
-        Filled for the probes that occur, by probe.
+        Output without edits, by probe; filled for the probes that occur.
     after : Scores
-        Filled for the rows.
+        Output with edits, by row.
     batch_size : int
-        Rows of a pass.
+        Number of rows per pass.
     """
     widths = asked.widths[probes]
     every = np.unique(np.concatenate([probes[own] for own in rows]))
@@ -156,7 +156,7 @@ def _score_base(
     scores: Scores,
     batch_size: int,
 ) -> Tensor:
-    """Score probes without edits; gives their log-probabilities where the word begins: [n, V]."""
+    """Score probes without edits; return log-probabilities where the word begins: [n, V]."""
     order = base[np.argsort(asked.widths[base], kind="stable")]
     parts: list[Tensor] = []
     for tile in tiles([order], asked.widths, batch_size):
@@ -183,7 +183,7 @@ def _score_apart(
         chosen = [own[apart[probes[own]]] for own in rows]
         if not any(map(len, chosen)):
             continue
-        # Every edit of the stack needs rows; those of edits that have none are thrown away.
+        # Every edit of the stack needs a row; rows of edits that have none are discarded.
         chosen = [some if len(some) else own[:1] for some, own in zip(chosen, rows, strict=True)]
         widths = (asked.prompts.lengths + asked.answers[name].lengths - 1)[probes]
         for tile in tiles(chosen, widths, batch_size):
@@ -201,7 +201,7 @@ def _score_apart(
 def _token_log_probabilities(
     logits: Tensor, token: NDArray[np.int64], lengths: NDArray[np.int64]
 ) -> Tensor:
-    """Log-probability of each token of answers, 0 beyond their ends: float64 [B, A]."""
+    """Return the log-probability of each token of answers, 0 beyond their ends: float64 [B, A]."""
     ids = torch.from_numpy(token).to(logits.device)
     own = logits.gather(2, ids[..., None])[..., 0]
     within = _within(lengths, logits)
@@ -221,7 +221,7 @@ def _judge(
     scores: Scores,
     reference: Tensor | None,
 ) -> Tensor:
-    """Write down what one pass over probes `own` says, in places `rows` of the scores."""
+    """Write the results of one pass over probes `own` to positions `rows` of the scores."""
     logits = decoded.logits
     old = asked.answers["old"]
     token, lengths = old.padded(own, logits.shape[1], 0), old.lengths[own]
@@ -242,7 +242,7 @@ def _judge(
     at_word = logits[torch.arange(len(own)), start].double().log_softmax(1)
     _place_objects(asked, own, rows, scores, at_word, total - last)
     if reference is not None:
-        # Terms of probability 0 in the base count 0, whatever the edited model makes of them.
+        # Terms with base probability 0 count 0, whatever their probability in the edited model.
         terms = reference.exp() * (reference - at_word)
         gone = reference.isneginf()
         divergence = terms.masked_fill(gone, 0.0).sum(1)
@@ -259,7 +259,7 @@ def _place_objects(
     at_word: Tensor,
     before_word: Tensor,
 ) -> None:
-    """Ranks of the true objects, and the mean probability of the wrong ones."""
+    """Write ranks of the true objects, and the mean probability of the wrong ones."""
     relations = asked.relation[own]
     true, old = asked.answers["true"], asked.answers["old"]
     width = int(max(true.lengths[own].max(), old.lengths[own].max()))
@@ -276,7 +276,7 @@ def _place_objects(
         known = np.isin(lead[chosen], leading)
         inside = torch.from_numpy(known).to(among.device)
         value = among.gather(1, place.clamp(0, count - 1)[:, None])
-        # Not a number is on a par with nothing, and must not make a rank good.
+        # NaN compares false: negated, it counts against the rank instead of improving it.
         ranks = (~(among < value)).sum(1) * inside
         scores.rank[rows[chosen]] = ranks.cpu().numpy()
         if asked.words.single[relation]:
@@ -291,10 +291,10 @@ def _place_objects(
 def _extraction_strength(
     logits: Tensor, token: NDArray[np.int64], lengths: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """1 - k / n, k the shortest prefix of an answer after which the rest is said; else 0.
+    """Return 1 - k / n, with k the shortest prefix of an answer after which the rest is predicted.
 
-    Carlini et al., 2021 as in Wang et al., 2024 (arXiv 2406.09179, equation 3). Of a model
-    that says not even the last token k is n, and no credit is given.
+    Carlini et al., 2021 as in Wang et al., 2024 (arXiv 2406.09179, equation 3). For a model that
+    does not even predict the last token, k is n, and there is no credit.
     """
     said = logits.argmax(2).cpu().numpy() == token
     columns = np.arange(token.shape[1])
@@ -315,7 +315,7 @@ def _judge_generated(
     scores: Scores,
 ) -> None:
     tokens = decoded.tokens
-    # A probe's own limit, whatever its batch was given: what is said must not depend on others.
+    # Each probe's own limit, not that of its batch: results must not depend on other probes.
     lengths_said = np.minimum(decoded.lengths, asked.most[own])
     finished = decoded.finished & (decoded.lengths < asked.most[own])
     made = lengths_said.copy()

@@ -1,4 +1,4 @@
-"""What is evaluated: a run or another model, or that of an edit and the edit."""
+"""Source of an evaluation: a run or another model, or an edit with its unedited model."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ __all__ = ["check_plan", "is_edit", "open_source"]
 def open_source(
     name: str, place: str | PathLike[str], corpus: str | PathLike[str] | None = None
 ) -> tuple[Path, ModelSource, EditRecord | None]:
-    """Open a run or a model with its corpus, or an edit and what it is of.
+    """Open a run or a model with its corpus, or an edit with the run or model that it changes.
 
     Parameters
     ----------
     name : str
-        The argument that gave the place.
+        Name of the argument, for errors.
     place : path
     corpus : path, optional
-        Of a model that is no run; an edit knows that of its own.
+        Corpus of a model that is not a training run; an edit records its own.
 
     Raises
     ------
     ArgumentError
-        When it is none of these, or what an edit is of has other weights by now.
+        When it is none of these, or the weights that an edit was made on have changed.
     """
     from behemoth.edit.record import read_edit
 
@@ -48,7 +48,7 @@ def open_source(
 
 
 def is_edit(place: str | PathLike[str]) -> bool:
-    """Whether a directory is one of an edit, be it finished or not."""
+    """Return whether a directory is one of an edit, finished or not."""
     return (Path(place) / "edit.json").is_file()
 
 

@@ -1,4 +1,4 @@
-"""Scores laid out in the columns of the evaluation frame."""
+"""Conversion of scores to the columns of the evaluation frame."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PROBED = ("probe", "group", "template", "wording", "held_out", "seen", "fact", 
 def laid_out(
     probes: pl.DataFrame, asked: Prompted, which: NDArray[np.intp], before: Scores, after: Scores
 ) -> pl.DataFrame:
-    """Rows of both stages: `before` is by probe, `after` by row."""
+    """Return the rows of both stages: `before` is indexed by probe, `after` by row."""
     kept = probes.select("edit", *_PROBED)[which]
     targeted = np.array([len(word) > 0 for word in asked.targets], np.bool_)
     stages = []
@@ -54,7 +54,7 @@ def laid_out(
             "log_probability_new": ~there,
             "leaked": ~targeted[which],
             "rank": scores.rank[at] == 0,
-            # Of names of several tokens where they were asked for.
+            # For names of several tokens, only if they were computed.
             "log_probability_wrong": ~asked.comparable[which]
             & np.isnan(scores.log_probability["wrong"][at]),
         }
@@ -71,7 +71,7 @@ def laid_out(
 def finish(
     frame: pl.DataFrame, plan: EditPlan, corpus: Corpus, run: str, seed: int
 ) -> pl.DataFrame:
-    """Add what is the same for all rows, and what an edit is known by."""
+    """Add the columns that are the same for all rows, edit_exposures and edit_known."""
     about = plan.edits.select("edit", pl.col("exposures").alias("edit_exposures"))
     knows = (
         frame.filter((pl.col("stage") == "before") & (pl.col("group") == "edited"))

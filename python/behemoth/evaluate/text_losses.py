@@ -1,6 +1,6 @@
-"""What a model makes of running text: perplexity, and how far an edit moved it.
+"""Loss of a model on running text: perplexity, and divergence caused by an edit.
 
-Documents are read as they are trained on with the document mask: each by itself, from its start.
+Documents are read as in training with the document mask: each by itself, from its start.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ if TYPE_CHECKING:
 
 __all__ = ["document_divergences", "document_losses", "perplexity"]
 
-_TOKENS = 1 << 13  # of a pass
-_LOGITS = 1 << 20  # that are there at a time: 4 MB in float32, about a second-level cache
-_WAITING = 1 << 26  # logits of a pass that are kept until it is edited: 256 MB in float32
+_TOKENS = 1 << 13  # maximum number of tokens per pass
+_LOGITS = 1 << 20  # logits in memory at a time: 4 MB in float32, about a second-level cache
+_WAITING = 1 << 26  # unedited logits kept for the edited pass: 256 MB in float32
 
 
 def document_losses(
     model: PreTrainedModel, documents: Sequence[NDArray[np.integer]]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Negative log-likelihood of documents, in nats.
+    """Return the negative log-likelihood of documents, in nats.
 
     Parameters
     ----------
     model : GPTNeoXForCausalLM
     documents : sequence of int[tokens]
-        What is longer than the model reads is cut.
+        Documents; they are truncated to the maximum length of the model.
 
     Returns
     -------
     float64[n], int64[n]
-        The sum over a document's tokens but the first, and how many they are.
+        The sum over a document's tokens except the first, and the number of these tokens.
     """
     sums, counts = np.zeros(len(documents)), np.zeros(len(documents), np.int64)
     with evaluating(model), torch.no_grad():
@@ -61,15 +61,15 @@ def document_losses(
 def document_divergences(
     model: PreTrainedModel, delta: EditDelta, documents: Sequence[NDArray[np.integer]]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """KL(unedited || edited) over documents, in nats.
+    """Return KL(unedited || edited) over documents, in nats.
 
     Returns
     -------
     float64[n], int64[n]
-        The sum over what is predicted of each document, and how many tokens that are.
+        The sum over the predicted tokens of each document, and the number of these tokens.
     """
     sums, counts = np.zeros(len(documents)), np.zeros(len(documents), np.int64)
-    # The unedited logits of a pass wait for the edited ones.
+    # The unedited logits of a pass are kept until the edited ones exist.
     most = max(64, _WAITING // model.config.vocab_size)
     with evaluating(model), torch.no_grad():
         for chosen, tokens, inside in _batches(model, documents, delta, min(most, _TOKENS)):
@@ -83,7 +83,7 @@ def document_divergences(
 
 
 def perplexity(losses: NDArray[np.float64], counts: NDArray[np.int64]) -> float:
-    """The exponential of the mean loss of a token."""
+    """Return the exponential of the mean loss per token."""
     mean = float(losses.sum() / counts.sum())
     return math.exp(mean) if mean < 700 else math.inf
 
@@ -94,7 +94,7 @@ def _batches(
     delta: EditDelta | None = None,
     most_tokens: int = _TOKENS,
 ) -> Iterator[tuple[NDArray[np.intp], Tensor, Tensor]]:
-    """Documents of about one length: which they are, tokens [B, T], what is predicted [B, T-1]."""
+    """Yield documents of similar length: indices [B], tokens [B, T], predicted mask [B, T-1]."""
     device = next(model.parameters()).device
     most = positions_left(model, delta)
     lengths = np.array([min(len(document), most) for document in documents])
@@ -116,7 +116,7 @@ def _batches(
 
 
 def _losses(model: PreTrainedModel, tokens: Tensor, inside: Tensor) -> Tensor:
-    """Of what is predicted inside documents, in order: float64 [predicted]."""
+    """Return the losses of the predicted tokens, in order: float64 [predicted]."""
     wanted = tokens[:, 1:][inside][:, None]
     found, first = [wanted.new_empty(0, dtype=torch.float64)], 0
     for logits in _logits(model, tokens, inside):
@@ -127,16 +127,16 @@ def _losses(model: PreTrainedModel, tokens: Tensor, inside: Tensor) -> Tensor:
 
 
 def _divergences(before_pv: Tensor, edited: Iterator[Tensor]) -> Tensor:
-    """KL(unedited || edited) of what is predicted, in order: float64 [predicted].
+    """Return KL(unedited || edited) of the predicted tokens, in order: float64 [predicted].
 
-    In float64, since differences of small probabilities are looked at.
+    Computed in float64, as it depends on differences of small probabilities.
 
     Parameters
     ----------
     before_pv : float [p, V]
-        Logits.
+        Logits of the unedited model.
     edited : iterator of float [rows, V]
-        The edited model's, in parts.
+        Logits of the edited model, in parts.
     """
     found, first = [before_pv.new_empty(0, dtype=torch.float64)], 0
     for logits in edited:
@@ -147,10 +147,10 @@ def _divergences(before_pv: Tensor, edited: Iterator[Tensor]) -> Tensor:
 
 
 def _logits(model: PreTrainedModel, tokens: Tensor, inside: Tensor) -> Iterator[Tensor]:
-    """Of what is predicted inside documents, in order, some rows at a time: float [rows, V].
+    """Yield the logits of the predicted tokens, in order, some rows at a time: float [rows, V].
 
-    Logits of padding are not worked out, and those of a few rows are there at a time: of a text's
-    tokenizer they are many, and memory is what such a pass would wait for.
+    Logits of padding are not computed, and only those of a few rows are in memory at a time: with a
+    text tokenizer they are large, and the pass would be limited by memory.
     """
     architecture = Architecture.of(model)
     head = model.get_submodule(architecture.head)

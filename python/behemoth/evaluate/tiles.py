@@ -1,8 +1,8 @@
-"""How rows of several edited models share a batch: tiles of K edits by b rows each.
+"""Tiles of K edits by b rows each, in which rows of several edited models share a batch.
 
-A stack of edits wants the same number of rows from every edit. Rows of one edit are sorted by
-length and those of an edit with fewer rows are repeated, spread over the lengths, so that rows of
-one length meet in one tile and little is padded.
+A stack of edits needs the same number of rows from every edit. Rows of one edit are sorted by
+length, and those of an edit with fewer rows are repeated, spread over the lengths, so that rows of
+similar length share a tile and there is little padding.
 """
 
 from __future__ import annotations
@@ -14,23 +14,24 @@ from numpy.typing import NDArray
 
 __all__ = ["tiles"]
 
-# Below so many rows a pass costs its overhead, and cutting it for the sake of padding is a loss.
+# Below this number of rows a pass is dominated by overhead, and splitting it to avoid padding does
+# not pay.
 _LEAST_ROWS = 256
 
 
 def tiles(
     rows: Sequence[NDArray[np.intp]], widths: NDArray[np.int64], batch_size: int
 ) -> Iterator[NDArray[np.intp]]:
-    """Lay rows out in tiles.
+    """Arrange rows in tiles.
 
     Parameters
     ----------
     rows : sequence of intp[n_k]
-        The rows of each edit, at least one each.
+        Rows of each edit, at least one per edit.
     widths : int64[m]
         Length of every row.
     batch_size : int
-        Most rows of a tile, unless there are more edits than that.
+        Maximum number of rows of a tile, unless there are more edits than that.
 
     Yields
     ------

@@ -1,11 +1,11 @@
-"""Where a model keeps its facts: causal tracing (Meng et al. 2022, arXiv 2202.05262, section 2).
+"""Where a model stores its facts: causal tracing (Meng et al. 2022, arXiv 2202.05262, section 2).
 
-Noise on the embeddings of a fact's subject makes the model lose the answer; giving one of the
-states of the undisturbed pass back then shows which of them carry the fact. Answers count as a
-whole: the probability of all of their tokens.
+Noise on the embeddings of a fact's subject makes the model lose the answer; restoring single states
+of the clean pass then shows which of them carry the fact. The probability of an answer is that of
+all of its tokens.
 
-Shape letters: s samples of noise, p states that are given back, n rows (every state behind every
-sample), t positions, d residual stream.
+Shape letters: s samples of noise, p restored states, n rows (every state with every sample), t
+positions, w tokens of the subject, a tokens of the answer, v vocabulary, d residual stream.
 """
 
 from __future__ import annotations
@@ -42,34 +42,34 @@ if TYPE_CHECKING:
 __all__ = ["KINDS", "ROLES", "Traced", "TracedSite", "trace", "trace_model"]
 
 KINDS = ("block", "mlp", "attention")
-"""What is given back: the residual stream behind a block, or what its MLP or attention adds."""
+"""Restored states: the residual stream after a block, or the output of its MLP or attention."""
 
 ROLES = ("subject_first", "subject_middle", "subject_last", "between", "prompt_last")
-"""Tokens of a prompt from its subject on. A subject of one token is its own last."""
+"""Tokens of a prompt from its subject on. The token of a one-token subject is its last."""
 
-_CHUNK = 1 << 15  # tokens that go through the model at once
+_CHUNK = 1 << 15  # tokens per pass
 _LEVEL = 0.95
 _RESAMPLES = 1000
 
 
 @dataclass(frozen=True, eq=False)
 class Traced:
-    """What tracing found.
+    """Results of causal tracing.
 
     Attributes
     ----------
     facts : polars.DataFrame
-        One row a fact, kind, layer and role: edit, fact, exposures, kind, layer, role, tokens (of
-        this role), clean and corrupted (probability of the answer undisturbed, and under noise),
-        restored (with the state given back, the mean over samples and tokens), indirect_effect
+        One row per fact, kind, layer and role: edit, fact, exposures, kind, layer, role, tokens (of
+        this role), clean and corrupted (probability of the answer without and with noise),
+        restored (with the state restored, mean over samples and tokens), indirect_effect
         (restored - corrupted).
     summary : polars.DataFrame
-        One row a kind, layer and role: mean indirect_effect, low and high (of the mean over
-        facts, 95%), facts.
+        One row per kind, layer and role: mean indirect_effect, low and high (95% interval of the
+        mean over facts), facts.
     places : list of TracedSite
-        Where MLPs carry most, best first: the best layer at each token that methods edit at.
+        Best MLP layer at each token that methods edit at, largest effect first.
     unknown : int
-        Edits that were left out, as the model does not give their answer.
+        Number of edits that were skipped, as the model does not predict their answer.
     noise : float
         Standard deviation of the noise.
     """
@@ -82,12 +82,12 @@ class Traced:
 
     @property
     def clean(self) -> float:
-        """Mean probability of the answers, undisturbed."""
+        """Mean probability of the answers without noise."""
         return self._mean("clean")
 
     @property
     def corrupted(self) -> float:
-        """The same under noise."""
+        """Mean probability of the answers with noise."""
         return self._mean("corrupted")
 
     def _mean(self, column: str) -> float:
@@ -120,34 +120,40 @@ def trace(
     run : path
         A finished training run, or a model.
     plan : EditPlan or path
-        Its edits say which facts, each in the first of its wordings.
+        Plan whose edited facts are traced, each in its first wording.
     corpus : path, optional
-        Of a model that is no run: the corpus directory or spec that the plan was made of.
+        For a model that is not a training run: the corpus directory or spec that the plan was made
+        from.
     samples : int
-        Draws of noise for each fact.
+        Number of draws of noise per fact.
     noise : float
-        Its standard deviation, in those of the embeddings of subjects.
+        Standard deviation of the noise, relative to that of the embeddings of subjects.
     window : int
-        Layers whose MLPs, or attentions, are given back together, around the one that is named:
-        1, where the publication has 10 of 48. Of blocks it is always the one.
+        Number of adjacent layers whose MLP or attention outputs are restored together, around the
+        named layer: 1 by default, 10 of 48 in the publication. Blocks are always restored one at a
+        time.
     seed : int
-        Key of the noise.
+        Seed of the noise.
     device : optional
-        A GPU where there is one by default.
+        Device of the model; by default a GPU if there is one.
     out : path, optional
         A new or empty directory, for ``facts.parquet`` and ``summary.parquet``.
     save : bool
-        Keep in the run what was found, ``trace.json``: methods that edit at a place then edit it
-        at the best one, unless their settings say where. One that is there is replaced.
+        Whether to save the result in the run as ``trace.json``, replacing an existing one: methods
+        that edit at one place then use the best one, unless their settings choose it.
     progress : callable or Progress, optional
-        Who looks on; what it raises stops the work.
+        Receives progress; an exception that it raises stops the work.
+
+    Returns
+    -------
+    Traced
 
     Raises
     ------
     ArgumentError
-        When the plan is of another world, or the model knows none of its facts.
+        When the plan is for another world, or the model knows none of its facts.
     CorpusError
-        When `out` holds something.
+        When `out` is not empty.
     """
     place = None if out is None else path_of("out", out)
     if place is not None and place.exists() and (not place.is_dir() or any(place.iterdir())):
@@ -188,7 +194,7 @@ def trace_model(
     seed: int = 0,
     step: Advance = silent,
 ) -> Traced:
-    """Trace the facts of a plan in a model that is loaded; see `trace`.
+    """Trace the facts of a plan in a loaded model; see `trace`.
 
     Parameters
     ----------
@@ -196,9 +202,18 @@ def trace_model(
     corpus : Corpus
     plan : EditPlan
     samples, noise, window, seed
-        As of `trace`.
+        See `trace`.
     step : callable, optional
-        Called with (done, total) facts.
+        Called with the numbers of facts (done, total).
+
+    Returns
+    -------
+    Traced
+
+    Raises
+    ------
+    ArgumentError
+        When a value is not allowed, or the model knows none of the facts.
     """
     whole_number("samples", samples, 1)
     whole_number("window", window, 1)
@@ -241,7 +256,7 @@ def trace_model(
 
 
 def _summary(facts: pl.DataFrame) -> pl.DataFrame:
-    """Means over facts with percentile intervals of the bootstrap over them."""
+    """Return means over facts, with percentile intervals of a bootstrap over facts."""
     edits = facts["edit"].unique().sort()
     weights = resampled_weights(len(edits), _RESAMPLES, 0)
     place = pl.col("edit").replace_strict(edits, pl.Series(range(len(edits))))
@@ -266,7 +281,7 @@ def _places(summary: pl.DataFrame, architecture: Architecture) -> list[TracedSit
     for token in ("subject", "prompt"):
         own = summary.filter((pl.col("kind") == "mlp") & (pl.col("role") == f"{token}_last"))
         if token == "subject":
-            # Nothing reads what the last layer writes there.
+            # No later layer reads the output of the last layer there.
             own = own.filter(pl.col("layer") < architecture.layers - 1)
         for row in own.sort("indirect_effect", descending=True).head(1).iter_rows(named=True):
             effect = row["indirect_effect"]
@@ -276,7 +291,7 @@ def _places(summary: pl.DataFrame, architecture: Architecture) -> list[TracedSit
 
 @dataclass(frozen=True)
 class _State:
-    """A state of the undisturbed pass that is given back: modules, and a place in the prompt."""
+    """A state of the clean pass to restore: kind and layer of a module, and a prompt position."""
 
     kind: str
     layer: int
@@ -285,7 +300,7 @@ class _State:
 
 
 class _Tracer:
-    """Disturbed passes of one model."""
+    """Passes of one model with noise and restored states."""
 
     def __init__(self, model: nn.Module, window: int) -> None:
         self.model, self.window = model, window
@@ -308,7 +323,7 @@ class _Tracer:
     def deviation(
         self, prompts: Sequence[Sequence[int]], spans: Sequence[tuple[int, int]]
     ) -> float:
-        """Standard deviation of the embeddings of subjects' tokens."""
+        """Return the standard deviation of the embeddings of subjects' tokens."""
         tokens = [
             t for prompt, span in zip(prompts, spans, strict=True) for t in prompt[slice(*span)]
         ]
@@ -318,15 +333,15 @@ class _Tracer:
     def fact(
         self, prompt: list[int], answer: list[int], span: tuple[int, int], noise_swd: Tensor
     ) -> pl.DataFrame | None:
-        """The effects of one fact's states; none where its answer is not what the model says.
+        """Return the effects of one fact's states; None if the model does not predict its answer.
 
         Parameters
         ----------
         prompt, answer : list of int
         span : tuple of int
-            First token of the subject, and its end.
+            Start and end (exclusive) of the subject in the prompt.
         noise_swd : float [s, w, d]
-            What each sample adds to the embeddings of the subject's w tokens.
+            Noise that each sample adds to the embeddings of the subject's w tokens.
         """
         text, count = [*prompt, *answer[:-1]], len(answer)
         tokens_t = torch.tensor(text, device=self.device)
@@ -337,7 +352,7 @@ class _Tracer:
         undisturbed = float(self._probability(scores_av[None], answer))
         states = self._states(len(prompt), span)
         samples = len(noise_swd)
-        # Row 0 of each sample has nothing given back.
+        # The first row of each sample has no restored state.
         jobs = [(sample, state) for state in (None, *states) for sample in range(samples)]
         probabilities = []
         step = max(1, _CHUNK // len(text))
@@ -385,7 +400,7 @@ class _Tracer:
         ]
 
     def _scores(self, tokens_nt: Tensor, answer: int) -> Tensor:
-        """Log-probabilities at the tokens of the answer, which come last: [n, a, v]."""
+        """Return the log-probabilities at the answer's tokens, which come last: [n, a, v]."""
         hidden = backbone(self.model)(input_ids=tokens_nt, use_cache=False)[0]
         logits = self.architecture.logits(self.head, hidden[:, -answer:])
         return widened(logits).log_softmax(-1)
@@ -397,7 +412,7 @@ class _Tracer:
 
     @contextmanager
     def _watching(self) -> Generator[dict[tuple[str, int], Tensor]]:
-        """Keep the outputs of all modules, of the first row: [t, d]."""
+        """Record the outputs of all modules for the first row: [t, d]."""
         seen: dict[tuple[str, int], Tensor] = {}
         with ExitStack() as stack:
             for key, module in self.modules.items():
@@ -427,7 +442,7 @@ class _Tracer:
     def _restoring(
         self, jobs: Sequence[tuple[int, _State | None]], clean: dict[tuple[str, int], Tensor]
     ) -> Generator[None]:
-        """Give each row its state back."""
+        """Restore the state of each row."""
         given: dict[tuple[str, int], tuple[list[int], list[int]]] = {}
         for row, (_, state) in enumerate(jobs):
             if state is None:

@@ -1,4 +1,4 @@
-"""How far a model is from the twin that was trained without some facts."""
+"""Distance of a model to the twin that was trained without some facts."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 __all__ = ["parameter_distance", "twin_divergences"]
 
-_ROWS = 256  # whose distributions are in memory at a time
+_ROWS = 256  # prompts whose distributions are in memory at a time
 
 
 def twin_divergences(
     twin: PreTrainedModel, model: PreTrainedModel, prompts: pl.Series
 ) -> NDArray[np.float64]:
-    """KL(twin || model) of the token that comes next, in nats.
+    """Return KL(twin || model) of the next token, in nats.
 
     Parameters
     ----------
     twin, model : GPTNeoXForCausalLM
-        Of one vocabulary.
+        Models with the same vocabulary.
     prompts : polars.Series of lists of int
 
     Returns
@@ -47,7 +47,7 @@ def twin_divergences(
 
 
 def parameter_distance(model: nn.Module, twin: nn.Module) -> float:
-    """Norm of the difference of all parameters of two models of one shape."""
+    """Return the norm of the difference of all parameters of two models of the same shape."""
     own = dict(model.named_parameters())
     squares = 0.0
     for name, value in twin.named_parameters():
@@ -57,7 +57,7 @@ def parameter_distance(model: nn.Module, twin: nn.Module) -> float:
 
 
 def _next(model: PreTrainedModel, prompts: pl.Series) -> Tensor:
-    """Log-probabilities of the next token, in float64: [prompts, vocabulary]."""
+    """Return log-probabilities of the next token: float64 [prompts, vocabulary]."""
     rows, found = list[NDArray[np.intp]](), list[Tensor]()
     for batch in decode(model, ragged(prompts), None, most=1, batch_size=_ROWS):
         rows.append(batch.rows)

@@ -1,6 +1,6 @@
-"""Edit plans: which facts change to what, the training mixture, and what is asked before and after.
+"""Edit plans: the facts to change and their new objects, the training mixture, and the probes.
 
-It knows worlds and corpora, and nothing of models or methods: a plan is the same for all of them.
+It knows worlds and corpora, but not models or methods: a plan is the same for all of them.
 """
 
 from typing import TYPE_CHECKING

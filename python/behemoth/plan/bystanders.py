@@ -1,7 +1,7 @@
 """Facts that an edit must not change, drawn from the whole world and dealt to the edits.
 
-Every bystander is on one side, training or probes, by a coin that is a hash of its id: so
-the two never meet, however facts are drawn, and nothing need be remembered for it.
+Every bystander belongs to one side, training or probes, decided by a hash of its id: so the two
+sides never share a fact, however facts are drawn, and no assignment has to be stored.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from .sampling import (
 from .structure import Structure
 
 _NO_FACT = np.uint64(2**64 - 1)
-_SHARED = 50_000  # bystanders enough for all independent edits of a bucket to share
+_SHARED = 50_000  # maximum number of bystanders that the independent edits of a bucket share
 
 
 class Bystanders:
@@ -74,20 +74,20 @@ class Bystanders:
         )
 
     def for_probes(self, facts: Ids) -> Mask:
-        """Give which facts are on the side of the probes: bool[n]."""
+        """Return a mask of the facts on the side of the probes: bool[n]."""
         return (mixed(facts, self._key) >> np.uint64(63)).astype(bool)
 
     def take(self, facts: Ids) -> None:
-        """Keep facts out of what is drawn for training from now on."""
+        """Exclude facts from all later draws for training."""
         self._taken = distinct(np.concatenate([self._taken, facts]))
 
     def _mine(self, facts: Facts, *, probes: bool) -> Mask:
-        """Give which facts can be drawn for probes, or for training: bool[n]."""
+        """Return a mask of the facts that can be drawn for probes, or for training: bool[n]."""
         keep = self.untouched(facts) & (self.for_probes(facts.fact) == probes)
         return keep if probes else keep & ~among(facts.fact, self._taken)
 
     def _avoid(self) -> Ids:
-        """Give for each edit the facts of inverse relations it puts in doubt: uint64[n, m]."""
+        """Return the facts of inverse relations that each edit puts in doubt: uint64[n, m]."""
         facts, new = self._edits.facts, self._edits.new_object
         columns = [np.full(len(facts), _NO_FACT)]
         for relation in distinct(facts.relation):
@@ -101,7 +101,7 @@ class Bystanders:
         return np.stack(columns, axis=1)
 
     def _pairs(self) -> Ids:
-        """Give what facts may rest on each edited link, as relation and object: uint64[n, m]."""
+        """Return the relation-object pairs that rest on each edited link: uint64[n, m]."""
         facts = self._edits.facts
         columns = [np.full(len(facts), _NO_FACT)]
         for relation in distinct(facts.relation[facts.relation >= self._links]):
@@ -116,9 +116,9 @@ class Bystanders:
         return np.stack(columns, axis=1)
 
     def concerned(self, edits: Index, facts: Ids) -> Mask:
-        """Give which facts are edited or put in doubt by their inverse: bool[n].
+        """Return a mask of facts that are edited, or put in doubt by an inverse relation: bool[n].
 
-        By any edit of a batch; of independent edits by the one beside them.
+        In a batch any edit counts; with independent edits only the one at the fact's position.
         """
         if not self._request.independent:
             return among(facts, self._edited) | among(facts, self._avoided_sorted)
@@ -126,7 +126,7 @@ class Bystanders:
         return own | (self._avoided[edits] == facts[:, None]).any(1)
 
     def untouched(self, facts: Facts) -> Mask:
-        """Give which facts no edit of a batch concerns: bool[n]."""
+        """Return a mask of the written facts that no edit of a batch concerns: bool[n]."""
         keep = (facts.exposures > 0) & ~among(facts.fact, self._edited)
         if self._request.independent:
             return facts.exposures > 0  # decided for each edit, in `apart`
@@ -140,7 +140,7 @@ class Bystanders:
         return keep & ~among(pair_keys(facts.relation, facts.object), self._changed_sorted)
 
     def apart(self, edit: Index, facts: Facts) -> Mask:
-        """Give which facts the edit beside them does not concern: bool, of their shape."""
+        """Return a mask of facts that the edit at their position does not concern: bool."""
         own = self._edits.facts[edit]
         link, own_link = facts.relation >= self._links, own.relation >= self._links
         same = (facts.subject == own.subject) & np.where(
@@ -169,7 +169,7 @@ class Bystanders:
     def _with_objects(
         self, edits: Index, objects: NDArray[np.uint32], count: int, purpose: str, *, probes: bool
     ) -> Dealt:
-        """Deal facts of the edit's relation with the object beside it: uint32[n], one an edit."""
+        """Deal facts of the edit's relation with given objects: uint32[n], one per edit."""
         own = self._edits.facts[edits]
         keys = pair_keys(own.relation, objects)
         buckets, bucket = np.unique(keys, return_inverse=True)
@@ -198,7 +198,7 @@ class Bystanders:
     def _by_object(
         self, pool: Pool, keys: Ids, wanted: Index, purpose: str, *, probes: bool
     ) -> list[tuple[Facts, Index]]:
-        """Draw facts until each (relation, object) has as many as wanted, or there are no more."""
+        """Draw facts until each (relation, object) has the wanted number, or none are left."""
         counts = np.zeros(len(keys), np.int64)
         out = []
         for facts in pool.walk(self._corpus, self._request.seed, purpose):
@@ -216,7 +216,7 @@ class Bystanders:
         return out
 
     def same_relation(self, edits: Index, count: int, *, probes: bool) -> Dealt:
-        """Deal facts of the edit's relation with another object than its old one."""
+        """Deal facts of the edit's relation whose object differs from the edit's old one."""
         own = self._edits.facts[edits]
         relations, bucket = np.unique(own.relation, return_inverse=True)
         old = distinct(pair_keys(own.relation, own.object))
@@ -229,7 +229,7 @@ class Bystanders:
             def other(facts: Facts) -> Mask:
                 return ~among(pair_keys(facts.relation, facts.object), old)
 
-            # A batch leaves those with an old object in use to that role, if others are left.
+            # In a batch, facts with an edit's old object are left to that role if others remain.
             objects = (
                 2 if self._structure.binarised[relation] else self._structure.objects[relation]
             )
@@ -278,18 +278,18 @@ class Bystanders:
         return deal(edits, bucket, found, lengths, count, fits, once=self._once(probes))
 
     def _once(self, probes: bool) -> bool:
-        """Give whether a fact goes to one edit only, as it stands once in a batch's mixture."""
+        """Return whether each fact goes to one edit only: a batch's mixture has it once."""
         return not probes and not self._request.independent
 
     def _elsewhere(self, facts: Facts) -> Mask:
-        """Give which facts could be of another relation than some edit's: bool[n]."""
+        """Return a mask of facts whose relation differs from that of some edit: bool[n]."""
         relations = distinct(self._edits.facts.relation)
         if len(relations) > 1:
             return np.ones(len(facts), bool)
         return facts.relation != relations[0]
 
     def _spread(self, pool: Pool, wanted: int) -> int:
-        """Give how many facts to draw: a few more than wanted, as not each suits each edit."""
+        """Return the number of facts to draw: more than wanted, as not each suits each edit."""
         if self._request.independent:
             wanted = min(wanted, _SHARED)
         return min(pool.count, wanted + wanted // 4 + 64 if wanted else 0)
@@ -318,5 +318,5 @@ class Bystanders:
 
 
 def pair_keys(relations: NDArray[np.uint32], objects: NDArray[np.uint32]) -> Ids:
-    """Pack relation and object into one number: uint64, of their shape."""
+    """Pack relation and object into one number: uint64, same shape."""
     return relations.astype(np.uint64) << np.uint64(32) | objects.astype(np.uint64)

@@ -1,4 +1,4 @@
-"""The edits of a plan: which facts, and which objects they get."""
+"""The edits of a plan: choice of facts, and of their new objects."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from .sampling import (
 from .structure import Structure
 
 ORDER = "edits"
-"""The purpose of the random order that edits are taken from."""
-_RANKED = 4  # times as many facts as edits, at first, where they are taken by their exposures
+"""The purpose of the random order that edits are drawn from."""
+_RANKED = 4  # initial ratio of facts to edits, if edits are chosen by their exposures
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,11 @@ class Edits:
     ----------
     facts : Facts
     new_object : int64[n]
-        -1 for a refusal.
+        New object of each fact; -1 for a refusal.
     left_out : int
-        Where in the random order of the relation the facts begin that a fraction leaves out.
+        Place in the relation's random order from which on facts are left out by a fraction.
     said : Facts
-        Facts of the share that say already what a censor has them say: nothing to edit.
+        Facts of the share that already have the object of the censor, and need no edit.
     """
 
     facts: Facts
@@ -51,7 +51,7 @@ class Edits:
 
     @property
     def touched(self) -> Facts:
-        """All facts that a rule is about: those it changes, and those that say so already."""
+        """All facts that a rule covers: those it changes, and those that already agree with it."""
         return Facts(
             *(
                 np.concatenate([getattr(self.facts, field.name), getattr(self.said, field.name)])
@@ -71,7 +71,7 @@ def choose_edits(
     Raises
     ------
     ArgumentError
-        When there are not enough candidate facts; it says how many there are.
+        When there are not enough candidate facts; the error states how many there are.
     """
     relations = structure.targets(request)
     if request.kind == "censor" and 0 not in structure.choices(relations[0]):
@@ -97,7 +97,7 @@ def choose_edits(
 
 
 def _levels(corpus: Corpus, request: EditRequest) -> dict[int, int] | None:
-    """Give how many facts of each level of exposures are wanted."""
+    """Return the number of facts wanted of each level of exposures; None without levels."""
     if request.exposures is None:
         return None
     facts_of = {row["exposures"]: row["facts"] for row in corpus.exposure_classes}
@@ -137,7 +137,7 @@ def _share(corpus: Corpus, request: EditRequest, pool: Pool, known: ArrayLike | 
 def _candidates(
     corpus: Corpus, structure: Structure, request: EditRequest, pool: Pool
 ) -> Iterator[Facts]:
-    """Give the facts that a request allows one by one, in random order or by their exposures."""
+    """Yield the facts that a request allows, in batches, in random order or by exposures."""
     ranked = request.counted != "edits"
     walk = _ranked(corpus, request, pool) if ranked else pool.walk(corpus, request.seed, ORDER)
     for facts in walk:
@@ -154,10 +154,10 @@ def _candidates(
 
 
 def _ranked(corpus: Corpus, request: EditRequest, pool: Pool) -> Iterator[Facts]:
-    """Give facts from the most exposures on, or from the fewest, at random among equal ones.
+    """Yield facts by descending or ascending exposures, in random order among equal ones.
 
-    The pool is walked for a few levels at a time, and not kept: of a Zipf corpus hardly any of it
-    is wanted.
+    The pool is walked for a few levels at a time, and not stored: in a Zipf corpus only a small
+    part of it is needed.
     """
     assert request.count is not None
     descending = request.counted == "most_frequent"
@@ -176,7 +176,7 @@ def _ranked(corpus: Corpus, request: EditRequest, pool: Pool) -> Iterator[Facts]
 
 
 def agrees(structure: Structure, facts: Facts) -> NDArray[np.bool_]:
-    """Give which facts have the object of a fact that theirs is correlated with: bool[n]."""
+    """Return a mask of the facts whose correlated fact has the same object: bool[n]."""
     agreeing = np.zeros(len(facts), bool)
     for relation in distinct(facts.relation):
         rows = np.flatnonzero(facts.relation == relation)
@@ -195,7 +195,7 @@ def _greedy(
     levels: dict[int, int] | None,
     relations: list[int],
 ) -> Facts:
-    """Take facts in random order, each that goes with those taken before."""
+    """Take candidates in order, each if it is compatible with those taken before."""
     acceptance = _Acceptance(corpus, structure, request, levels, relations)
     parts: list[Facts] = []
     candidates = 0
@@ -218,7 +218,7 @@ def _greedy(
 
 
 class _Acceptance:
-    """What has been taken so far, and so what may still be.
+    """The facts taken so far, and the constraints that they put on further ones.
 
     Parameters
     ----------
@@ -226,9 +226,9 @@ class _Acceptance:
     structure : Structure
     request : EditRequest
     levels : dict of int to int or None
-        Facts wanted of each level of exposures; none where that is all one.
+        Number of facts wanted of each level of exposures; None if levels do not matter.
     relations : list of int
-        Whose facts are candidates.
+        Relations of the candidates.
     """
 
     def __init__(
@@ -249,7 +249,7 @@ class _Acceptance:
         self._objects: set[tuple[int, int]] = set()
         room = _room(structure, relations, self._distinct)
         self._limits = {relation: limit for relation, limit in room.items() if limit is not None}
-        # Relations that have no more facts of distinct objects to take.
+        # Relations of which no more facts with distinct objects can be taken.
         self.closed = {relation for relation, limit in self._limits.items() if limit <= 0}
         self.taken = 0
         self.missing = request.count * (1 if levels is None else len(levels))
@@ -262,7 +262,7 @@ class _Acceptance:
         return self.missing == 0 or len(self.closed) == self._relations
 
     def plausible(self, facts: Facts) -> Facts:
-        """Refuse at once most of what `accepts` would refuse one by one."""
+        """Filter out, in one pass, most facts that `accepts` would refuse one by one."""
         if self._distinct and self._objects:
             pairs = facts.relation.astype(np.uint64) << np.uint64(32) | facts.object
             taken = sorted(relation << 32 | object_ for relation, object_ in self._objects)
@@ -275,7 +275,7 @@ class _Acceptance:
         return facts
 
     def accepts(self, row: tuple[int, int, int, int]) -> bool:
-        """Take a fact if it goes with those taken before.
+        """Take a fact if it is compatible with those taken before; return whether it was taken.
 
         Parameters
         ----------
@@ -294,7 +294,7 @@ class _Acceptance:
         return True
 
     def _claims(self, subject: int, relation: int, object_: int) -> bool:
-        """Take a fact's subject and object, unless one of them is taken already."""
+        """Claim a fact's subject and object, unless one of them is already taken."""
         owner = (relation if relation >= self._links_from else -1, subject)
         value = (relation, object_)
         single = self._distinct and not self._binarised[relation]
@@ -315,7 +315,7 @@ class _Acceptance:
 
 
 def _room(structure: Structure, relations: list[int], apart: bool) -> dict[int, int | None]:
-    """Give how many facts of each relation can have distinct objects before and after."""
+    """Return how many facts of each relation can have distinct old and new objects; None: any."""
     if not apart:
         return dict.fromkeys(relations)
     return {
@@ -333,7 +333,7 @@ def _with_one_object(
     pool: Pool,
     levels: dict[int, int] | None,
 ) -> Facts:
-    """Take the facts of the first object of which enough have been met, in random order."""
+    """Take facts of one object: the first that has enough candidates, in random order."""
     assert request.edits is not None
     parts: list[Facts] = []
     pooled = Facts.concat(corpus, parts)
@@ -344,13 +344,13 @@ def _with_one_object(
         if facts is not None:
             parts.append(facts)
             count += len(facts)
-            if count < 2 * counted:  # counting anew only when there is much that is new
+            if count < 2 * counted:  # count again only when the number has doubled
                 continue
         pooled, counted = Facts.concat(corpus, parts), count
         group, sizes = _enough(pooled, levels)
         largest = max(largest, int(sizes.max(initial=0)))
         if largest >= request.edits:
-            # Of several, the one whose first fact stands first in the random order.
+            # Of several objects, the one whose first fact comes first in the random order.
             ready = sizes[group] >= request.edits
             rows = np.flatnonzero(group == group[np.flatnonzero(ready)[0]])
             key = np.zeros(len(rows)) if levels is None else pooled.exposures[rows]
@@ -369,9 +369,9 @@ def _with_one_object(
 def _enough(
     facts: Facts, levels: dict[int, int] | None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Give each fact's group of one object, and of how many facts the groups have enough.
+    """Return each fact's group (its relation and object), and the number of facts of each group.
 
-    With levels, that is the least of what a group has at any of them.
+    With levels, that number is the minimum over the levels.
     """
     pairs = facts.relation.astype(np.uint64) << np.uint64(32) | facts.object
     kinds, group = np.unique(pairs, return_inverse=True)
@@ -383,7 +383,7 @@ def _enough(
 
 
 def _too_few(request: EditRequest, acceptance: _Acceptance, candidates: int, pool: int) -> None:
-    """Refuse a request for more facts than there are, and say what it ran out of."""
+    """Refuse a request for more facts than are available, and state the constraint that failed."""
     if acceptance.closed:
         reason = (
             "with objects that are distinct before and after (distinct=False, or --any-objects, "

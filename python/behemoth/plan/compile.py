@@ -1,7 +1,7 @@
 """The edit compiler: from a corpus and a request to a plan of edits.
 
-The world is a function, so nothing is listed that need not be: candidates are met in a
-keyed random order and tested in batches, until there are enough of them.
+The world is a function, so facts are not listed unless necessary: candidates are drawn in a keyed
+random order and tested in batches, until there are enough of them.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from .sampling import Facts, Ids, Index, distinct
 from .structure import Structure
 from .table_edits import read_edits
 
-_STEPS = 4  # of a compilation, as those who look on count them
-_PROBED = 1000  # edits with probes, where a share of a relation is edited
+_STEPS = 4  # steps of a compilation that are reported as progress
+_PROBED = 1000  # edits with probes, if a share of a relation is edited
 
 
 def plan(
@@ -62,18 +62,19 @@ def plan(
         Directory to write the plan to.
     table : polars.DataFrame or path, optional
         The facts to edit, in place of `edits`: columns fact, or subject and relation, and for
-        remaps perhaps object, the new one; by number, or by name where things have names. A path
-        is of a Parquet or CSV file.
+        remaps optionally object, the new one; by number, or by name if the world has names. A path
+        must name a Parquet or CSV file.
     known : polars.DataFrame, array_like of int or path, optional
-        Edit only facts that a model knows: their numbers, or a table with a column fact and, as
-        recall frames have it, perhaps exact_match (in any wording will do).
+        Facts that a model knows; only these are edited. Either their numbers, or a table with a
+        column fact and optionally exact_match, as returned by `recall` (a match in any wording
+        suffices).
     force : bool
-        Replace the plan in `out`, be it the same, another or damaged.
+        Replace the plan in `out`, whether it is the same, a different or a damaged one.
     progress : callable or Progress, optional
-        Who looks on; what it raises stops the work.
+        Receives progress; an exception that it raises stops the work.
     **request
         Fields of `EditRequest`: edits, kind, relation, exposures, independent, facts, seed, ... A
-        relation that has a name, in a table or in a grammar, may be called by it.
+        relation that has a name, in a table or in a grammar, may be given by its name.
 
     Returns
     -------
@@ -82,10 +83,10 @@ def plan(
     Raises
     ------
     ArgumentError
-        When a value is not allowed, there are not enough candidate facts (it says how many there
-        are), or the request does not go with the corpus.
+        When a value is not allowed, there are not enough candidate facts (the error states how many
+        there are), or the request does not fit the corpus.
     CorpusError
-        When `out` holds something else, or another plan and no `force`.
+        When `out` contains something else, or another plan without `force`.
 
     Examples
     --------
@@ -117,7 +118,7 @@ def plan(
 
 
 def _relation(corpus: Corpus, name: str) -> int:
-    """The number of a relation, by its name in a table or its key in a grammar."""
+    """Return the number of a relation, by its name in a table or its key in a grammar."""
     rows = corpus.world.relation_table
     if corpus.grammar is None:
         names = [row.get("name") for row in rows]
@@ -137,7 +138,7 @@ def _open(source: str | PathLike[str]) -> Corpus:
         return read_source(at_hand("source", source, allowed)).make_corpus()
 
 
-# Every field of the request by its name, for `help` and for editors that ask.
+# Every field of the request by its name, for `help` and for code editors.
 _ASKED = [
     inspect.Parameter(
         field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=field.type
@@ -169,7 +170,7 @@ def read_facts(name: str, path: str | PathLike[str]) -> pl.DataFrame:
 
 
 def _known(source: pl.DataFrame | ArrayLike | str | PathLike[str] | None) -> ArrayLike | None:
-    """The facts that a model knows: all of a table, or those with an exact match."""
+    """Return the facts that a model knows: all of a table, or those with an exact match."""
     shown = fspath(source) if isinstance(source, str | PathLike) else "a table without it"
     frame = read_facts("known", source) if isinstance(source, str | PathLike) else source
     if not isinstance(frame, pl.DataFrame):
@@ -194,11 +195,11 @@ def compile_plan(
     Parameters
     ----------
     corpus : Corpus
-        What the model was, or will be, trained on.
+        The corpus that the model was, or will be, trained on.
     request : EditRequest
     table : polars.DataFrame, optional
         The facts to edit, in place of a number: column fact, or subject and relation, and
-        for remaps perhaps object, the new one (null: one is chosen).
+        for remaps optionally object, the new one (null: one is chosen).
     known : array_like of int, optional
         Facts that the model knows; no others are edited.
     step : callable, optional
@@ -211,8 +212,8 @@ def compile_plan(
     Raises
     ------
     ArgumentError
-        When there are not enough candidate facts (it says how many there are), or the
-        request does not go with the corpus.
+        When there are not enough candidate facts (the error states how many there are), or the
+        request does not fit the corpus.
 
     Examples
     --------
@@ -226,7 +227,7 @@ def compile_plan(
     if request.facts is not None:
         if table is not None:
             raise ArgumentError("table", "a table beside facts", "one of the two")
-        # The plan has them as edits: its request need not say them again.
+        # The plan contains them as edits: its request need not repeat them.
         table, source, request = request.facts, "facts", replace(request, facts=None)
     if table is None and request.count is None and request.kind != "remap":
         request = replace(request, fraction=request.fraction or 1.0)
@@ -256,9 +257,10 @@ def compile_plan(
 
 
 def _kept_apart(context: GroupContext, questions: list[Asked]) -> Ids:
-    """Give the facts that are asked about for their ties to an edit: none of them is trained.
+    """Return the facts that are probed for their ties to an edit: none of them is trained.
 
-    The ties of independent edits are those of one model; links alone are of no subject.
+    Ties of an independent edit only concern its own model; only links, which have no subject, are
+    returned for independent edits.
     """
     facts = distinct(np.concatenate([part.fact for part in questions] or [np.empty(0, np.uint64)]))
     if context.request.independent:
@@ -285,7 +287,7 @@ def _edit_frame(request: EditRequest, edits: Edits, relations: int) -> pl.DataFr
 
 
 def _training(context: GroupContext, prompts: Prompts) -> pl.DataFrame:
-    """Write the training mixture: the edited facts, and what is to stay as it is."""
+    """Write the training mixture: the edited facts, and facts that are to stay unchanged."""
     request, edits = context.request, context.edits
     everyone = np.arange(len(edits))
     right = np.where(edits.new_object < 0, REFUSED, edits.new_object)
@@ -314,12 +316,12 @@ def _training(context: GroupContext, prompts: Prompts) -> pl.DataFrame:
 
 
 def _mixture(context: GroupContext) -> list[tuple[str, Index, Facts]]:
-    """Draw the facts of the mixture that are not edited, each with the edit it stands by."""
+    """Draw the facts of the mixture that are not edited, each with the edit it belongs to."""
     request, edits = context.request, context.edits
     by = context.bystanders
     everyone = np.arange(len(edits))
     if request.by_rule:
-        # What says already what the rule has it say is a part of it, too.
+        # Facts that already agree with the rule are part of the mixture, too.
         unchanged = edits.said
         wanted = request.regular_rows * (len(edits) + len(unchanged))
         parts = (("new_object", unchanged), ("regular", _regular(context, wanted)))
@@ -341,16 +343,16 @@ def _mixture(context: GroupContext) -> list[tuple[str, Index, Facts]]:
 
 
 def _weight(request: EditRequest, role: str, edits: int) -> int:
-    """Give how often the mixture has the facts of a role that are not edited."""
+    """Return how often the mixture contains the facts of a role that are not edited."""
     if role == "new_object" and request.by_rule:
-        return request.edit_rows  # what a rule need not change stands as often as what it changes
+        return request.edit_rows  # facts that agree with a rule count as often as edited ones
     if role == "same_object" and request.to == "one":
-        return edits  # they all stand by the same facts
+        return edits  # all edits share the same facts
     return 1
 
 
 def _regular(context: GroupContext, count: int) -> Facts:
-    """Draw facts of other relations: of untouched subjects, and no others unless that is asked."""
+    """Draw facts about untouched subjects; if `regular` is set, fill up with edited subjects."""
     untouched = regular(context, count, "regular", probes=False, untouched=True)
     if context.request.regular is None or len(untouched) == count:
         return untouched
@@ -399,10 +401,10 @@ def _probes(
 
 
 def _in_other_words(corpus: Corpus, probes: pl.DataFrame, training: pl.DataFrame) -> pl.DataFrame:
-    """Leave out probes of edited facts that are not what their group says, or that come again.
+    """Drop probes of edited facts that do not fit their group, recur, or were trained.
 
-    A grammar may have fewer wordings than are asked for, or none of a kind; then facts are asked in
-    what there is, which the edit may have been trained in.
+    A grammar may have fewer wordings than requested, or none of a kind; then facts are written in
+    other wordings, which the edit may have been trained in.
     """
     group = pl.col("group")
     questions = [row["name"] for row in corpus.templates if row["is_question"]]
@@ -420,6 +422,6 @@ def _in_other_words(corpus: Corpus, probes: pl.DataFrame, training: pl.DataFrame
 
 
 def _null_below(values: Index, least: int) -> pl.Series:
-    """Give UInt32 values, null where they are below `least`."""
+    """Return values as UInt32, null where they are below `least`."""
     series = pl.Series(np.maximum(values, 0).astype(np.uint32))
     return pl.select(pl.when(pl.Series(values >= least)).then(pl.lit(series))).to_series()

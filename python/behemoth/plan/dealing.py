@@ -1,4 +1,4 @@
-"""Dealing facts to edits: each edit its share of a bucket, and none that it must not have."""
+"""Dealing of facts to edits: each edit gets a share of its bucket, of facts that fit it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from .sampling import Facts, Index, Mask, rank_within
 
 __all__ = ["Dealt", "deal"]
 
-_CELLS = 1 << 22  # pairs of an edit and a fact that are looked at at once
+_CELLS = 1 << 22  # pairs of an edit and a fact that are examined at a time
 
 
 @dataclass(frozen=True)
 class Dealt:
-    """Bystanders with the edits that they were dealt to: parallel arrays."""
+    """Bystanders and the edits that they were dealt to: parallel arrays."""
 
     edit: Index
     facts: Facts
@@ -37,15 +37,17 @@ def deal(
     Parameters
     ----------
     edits, bucket : int64[n]
+        Edits, and the bucket that each draws from.
     facts : Facts
-        Bucket after bucket, of the lengths given.
+        Facts of all buckets, one bucket after the other.
     lengths : int64[buckets]
+        Number of facts in each bucket.
     count : int
+        Maximum number of facts per edit; if `once`, the maximum mean over the edits of a bucket.
     fits : callable
-        Gives for edits and the facts beside them whether they go together.
+        Takes edits and facts of one shape; returns a mask of the pairs that fit.
     once : bool
-        Deal each fact once, until the whole bucket is dealt out. Otherwise edits may get the
-        same facts.
+        Deal each fact to at most one edit. Otherwise several edits may get the same fact.
     """
     if not len(facts) or not count or not len(edits):
         return Dealt(np.empty(0, np.int64), facts[:0])
@@ -87,7 +89,7 @@ def _deal_out(
     count: int,
     fits: Callable[[Index, Facts], Mask],
 ) -> Dealt:
-    """Deal every fact to one edit of its bucket, round and round, the next one if it must."""
+    """Deal each fact to one edit of its bucket, in turn, or to the next edit that it fits."""
     order = np.argsort(bucket, kind="stable")
     sizes = np.bincount(bucket, minlength=len(lengths))
     firsts = np.cumsum(sizes) - sizes

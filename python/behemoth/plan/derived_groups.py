@@ -14,7 +14,7 @@ __all__ = ["correlated", "edited", "nested_links", "same_subject", "subject_nest
 
 
 def edited(context: GroupContext) -> list[Asked]:
-    """The edited facts in every wording, and once more as what is to be forgotten."""
+    """The edited facts in every wording, and once more as the group ``forget``."""
     right = np.where(context.new < 0, REFUSED, context.new)
     change = np.ones(len(right), bool)
     return [
@@ -26,7 +26,7 @@ def edited(context: GroupContext) -> list[Asked]:
 def same_subject(context: GroupContext) -> list[Asked]:
     """Other relations of the edited subject that do not follow from the edit.
 
-    Of an edited link: the other links of that object.
+    For an edited link: the other links of that object.
     """
     world, table, out = context.corpus.world, context.structure.table, []
     for relation, mine in context.by_relation(links=False):
@@ -52,7 +52,7 @@ def same_subject(context: GroupContext) -> list[Asked]:
 
 
 def correlated(context: GroupContext) -> list[Asked]:
-    """The fact of a correlated relation that agreed with the edited one, in both readings."""
+    """The fact of a correlated relation that agreed with the edited one, kept and followed."""
     world, out = context.corpus.world, []
     for relation, mine in context.by_relation(links=False):
         for partner in context.structure.partners(relation):
@@ -77,9 +77,9 @@ def correlated(context: GroupContext) -> list[Asked]:
 
 
 def subject_nested(context: GroupContext) -> list[Asked]:
-    """What subjects inherit from the edited fact, down the chain.
+    """The facts that subjects inherit from the edited fact, down the chain.
 
-    Of an edited link: from subjects with that object, up to `probes` for each edit.
+    For an edited link: those of subjects with that object, up to `probes` subjects for each edit.
     """
     world, out = context.corpus.world, []
     for relation, mine in context.by_relation(links=False):
@@ -95,7 +95,7 @@ def subject_nested(context: GroupContext) -> list[Asked]:
 
 
 def _inherited(context: GroupContext, relation: int, mine: Index) -> list[Asked]:
-    """What subjects inherit through an edited link."""
+    """The facts that subjects inherit through edited links."""
     base, of = context.structure.base(relation), context.structure.table[relation]["of"]
     holders = _holders(context, of, context.own.subject[mine])
     rows, subjects = mine[holders.edit], holders.facts.subject
@@ -110,7 +110,7 @@ def _inherited(context: GroupContext, relation: int, mine: Index) -> list[Asked]
 
 
 def _holders(context: GroupContext, relation: int, objects: Ids) -> Dealt:
-    """Find subjects that have each object in a relation, up to `probes` of each."""
+    """Find subjects that have given objects in a relation, up to `probes` for each object."""
     most = context.request.probes
     order = np.argsort(objects)
     counts = np.zeros(len(objects), np.int64)
@@ -133,10 +133,10 @@ def _holders(context: GroupContext, relation: int, objects: Ids) -> Dealt:
 
 
 def nested_links(context: GroupContext) -> list[Asked]:
-    """What the old and the new object map to, down the chain: true before and after.
+    """The links of the old and the new object, down the chain: true before and after the edit.
 
-    Of an edited composed fact also the link that it was inherited through. Of an edited
-    link only what lies below it, as the link itself is what changes.
+    For an edited composed fact, also the link through which it was inherited. For an edited link,
+    only the links below it, as the link itself is what changes.
     """
     out = []
     for relation, mine in [*context.by_relation(links=False), *context.by_relation(links=True)]:
@@ -172,7 +172,7 @@ def _following(
     *,
     own: bool = False,
 ) -> Asked:
-    """Composed facts that follow the edit; `own` when they have the edited fact's objects."""
+    """Composed facts that follow the edit; `own` if they have the edited fact's objects."""
     new = context.new[rows] if own else np.full(len(rows), NONE, np.int64)
     return Asked(
         "subject_nested",

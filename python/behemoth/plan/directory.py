@@ -1,4 +1,4 @@
-"""What makes a directory a plan, without the frames and what reads them."""
+"""The record that makes a directory a plan, without the code that reads its frames."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RECORD = "plan.toml"
 
 
 def plan_place(directory: str | PathLike[str]) -> Path:
-    """Give the place of a plan; of a URL that of its copy. What it says is not read.
+    """Return the directory of a plan; for a URL, that of its local copy. Contents are not read.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """A plan: edits, their training mixture and their probes, as three frames.
 
-On disk a directory of ``edits.parquet``, ``training.parquet``, ``probes.parquet`` and
-``plan.toml``, which is written last and makes it a plan.
+On disk a plan is a directory of ``edits.parquet``, ``training.parquet``, ``probes.parquet`` and
+``plan.toml``, which is written last and marks the directory as a plan.
 """
 
 from __future__ import annotations
@@ -90,30 +90,30 @@ PLAN = Kind(
     (*(f"{name}.parquet" for name in _FRAMES),
      "litgpt/train.jsonl", "litgpt/val.jsonl", "litgpt/test.jsonl"),
 )  # fmt: skip
-"""What a plan directory owns; it has ``litgpt/`` when `behemoth plan --litgpt` wrote it."""
+"""Files of a plan directory; ``litgpt/`` exists if `behemoth plan --litgpt` wrote it."""
 
 
 @dataclass(frozen=True, eq=False)
 class EditPlan:
-    """Edits with what they are trained on and asked for.
+    """Edits with their training mixture and their probes.
 
     Parameters
     ----------
     request : EditRequest
-        What was asked for.
+        The request that the plan was compiled from.
     spec_hash : str
-        Of the corpus that it is for.
+        Spec hash of the corpus that the plan is for.
     edits : polars.DataFrame
-        One row an edit. new_object is null for refusals.
+        One row per edit. new_object is null for refusals.
     training : polars.DataFrame
-        One row a prompt with its answer, which stands `weight` times in the mixture. edit
-        is null for rows of facts that are not edited; share is the edit whose part of the
-        mixture a row is. old_answer is what the corpus says.
+        One row per prompt with its answer, which occurs `weight` times in the mixture. edit is
+        null for rows of facts that are not edited; share is the edit to whose part of the mixture
+        a row belongs. old_answer is the answer in the corpus.
     probes : polars.DataFrame
-        One row a question to the edited model. edit is null for probes of the plan as a
-        whole; answer is right after the edit, old_answer was before; new_answer is the word
-        of the edit's new object in the probe's relation, null where that has other objects;
-        seen: whether the corpus asks questions about the subject, null for statements.
+        One row per question to the edited model. edit is null for probes of the plan as a whole;
+        answer is right after the edit, old_answer before it; new_answer is the word of the edit's
+        new object in the probe's relation, null if that relation has other objects; seen: whether
+        the corpus asks questions about the subject, null for statements.
 
     Examples
     --------
@@ -133,7 +133,7 @@ class EditPlan:
 
     @cached_property
     def plan_hash(self) -> str:
-        """BLAKE2 of all that it says; equal plans have equal hashes."""
+        """BLAKE2b hash of the contents; equal plans have equal hashes."""
         return hash_plan(self.request, self.spec_hash, (self.edits, self.training, self.probes))
 
     def __len__(self) -> int:
@@ -154,7 +154,7 @@ class EditPlan:
 
     @property
     def groups(self) -> dict[str, int]:
-        """How many probes each group has, in the order of the groups."""
+        """Number of probes of each group, in the order of the groups."""
         from .groups import GROUPS
 
         counts = dict(self.probes.group_by("group").len().iter_rows())
@@ -162,13 +162,13 @@ class EditPlan:
 
     @property
     def rows(self) -> int:
-        """Rows of the mixture, each as often as its weight says."""
+        """Number of rows of the mixture, each counted `weight` times."""
         return int(self.training["weight"].sum())
 
     def single(self, edit: int) -> EditPlan:
-        """Give the plan of one edit, with its share of the mixture and its probes.
+        """Return the plan of one edit, with its share of the mixture and its probes.
 
-        The edit keeps its number. Probes of the plan as a whole come along.
+        The edit keeps its number. Probes of the plan as a whole are included.
 
         Raises
         ------
@@ -178,7 +178,7 @@ class EditPlan:
         return self.take([edit])
 
     def take(self, edits: Iterable[int]) -> EditPlan:
-        """Give the plan of some of the edits, in the plan's order; they keep their numbers.
+        """Return the plan of some of the edits, in the plan's order; they keep their numbers.
 
         Raises
         ------
@@ -200,12 +200,12 @@ class EditPlan:
         )
 
     def asking(self, groups: Collection[str]) -> EditPlan:
-        """Give the plan with the probes of some groups and no others."""
+        """Return the plan with only the probes of the given groups."""
         probes = self.probes.filter(pl.col("group").is_in(list(groups)))
         return EditPlan(self.request, self.spec_hash, self.edits, self.training, probes)
 
     def singles(self) -> list[EditPlan]:
-        """Give a plan for each edit, in order; see `single`."""
+        """Return one plan per edit, in order; see `single`."""
         parts = [
             {key[0]: part for key, part in frame.partition_by(by, as_dict=True).items()}
             for frame, by in ((self.edits, "edit"), (self.training, "share"), (self.probes, "edit"))
@@ -238,12 +238,12 @@ class EditPlan:
             )
 
     def save(self, directory: str | PathLike[str], *, force: bool = False) -> Path:
-        """Write the plan to a directory; one that holds it already stays untouched but by `force`.
+        """Write the plan to a directory; one that contains it is left untouched unless `force`.
 
         Raises
         ------
         CorpusError
-            When the directory holds another plan (unless `force`), or something else.
+            When the directory contains another plan (unless `force`), or something else.
         """
         place = path_of("directory", directory)
         with lock_folder(place):
@@ -261,7 +261,7 @@ class EditPlan:
 
     @classmethod
     def load(cls, directory: str | PathLike[str], corpus: Corpus | None = None) -> EditPlan:
-        """Read a plan, and check that it is whole and, if one is given, for a corpus.
+        """Read a plan; check that it is complete and, if a corpus is given, made for that corpus.
 
         Raises
         ------
@@ -272,7 +272,7 @@ class EditPlan:
         """
         place = plan_place(directory)
         head = read_head(place)
-        if head is None:  # gone since
+        if head is None:  # removed in the meantime
             raise no_record(place / RECORD, "plan")
         check(place, head.get(FILES), *(f"{name}.parquet" for name in _FRAMES))
         try:
@@ -290,12 +290,12 @@ class EditPlan:
 
     @classmethod
     def of(cls, plan: EditPlan | str | PathLike[str]) -> EditPlan:
-        """Give the argument ``plan`` of a caller: a plan, or the directory of one.
+        """Return an argument ``plan`` as a plan, loaded if it is the directory of one.
 
         Raises
         ------
         ArgumentError, CorpusError
-            As of `load`.
+            See `load`.
         """
         if isinstance(plan, EditPlan):
             return plan
@@ -325,7 +325,7 @@ class EditPlan:
 
 
 def hash_plan(request: EditRequest, spec_hash: str, frames: Iterable[pl.DataFrame]) -> str:
-    """Hash what a plan says, whatever files or library versions it went through."""
+    """Hash the contents of a plan, independently of files and library versions."""
     digest = hashlib.blake2b(digest_size=32)
     head = {"format": FORMAT_VERSION, "spec": spec_hash, "request": request.to_dict()}
     digest.update(json.dumps(head, sort_keys=True).encode())
@@ -339,8 +339,8 @@ def hash_plan(request: EditRequest, spec_hash: str, frames: Iterable[pl.DataFram
 
 
 def _hash_column(digest: Any, column: pl.Series) -> None:
-    # A plan of one edit is a few rows, and what Polars takes to start is most of the time of a
-    # call: so nulls are looked for where there are some alone.
+    # A plan of one edit has a few rows, so most of the time of a Polars call is its overhead: nulls
+    # are only located in columns that have some.
     if column.null_count():
         nulls = column.is_null().to_numpy()
     else:
@@ -357,12 +357,12 @@ def _hash_column(digest: Any, column: pl.Series) -> None:
 
 
 def _filled(column: pl.Series, value: int | str) -> pl.Series:
-    """The column, with a value in the place of nulls."""
+    """Return the column with nulls replaced by a value."""
     return column.fill_null(value) if column.null_count() else column
 
 
 def _is_there(place: Path, plan_hash: str, force: bool) -> bool:
-    """Refuse a place that is not ours to write; say whether it holds this plan already."""
+    """Refuse a directory that must not be written to; return whether it contains this plan."""
     if in_the_way(place):
         raise ArgumentError("out", f"{place}, a file", "a new or empty directory")
     if other := foreign(place, PLAN):
@@ -383,7 +383,7 @@ def _is_there(place: Path, plan_hash: str, force: bool) -> bool:
 
 
 def read_head(place: Path) -> Mapping[str, Any] | None:
-    """What ``plan.toml`` says; none where there is none.
+    """Return the contents of ``plan.toml``; None if the file is missing.
 
     Raises
     ------
@@ -401,5 +401,5 @@ def read_head(place: Path) -> Mapping[str, Any] | None:
 
 
 def _toml_lines(values: Mapping[str, Any]) -> list[str]:
-    """Write numbers, texts, booleans and lists of numbers as TOML: what JSON has in common."""
+    """Write numbers, strings, booleans and lists as TOML, which writes them as JSON does."""
     return [f"{key} = {json.dumps(value)}" for key, value in values.items()]

@@ -1,4 +1,4 @@
-"""Facts to ask for, and what decides which: the terms of all probe groups."""
+"""Rows of probe groups, and the context that all groups are built from."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ NONE = -1  # no edit, no new object
 
 @dataclass(frozen=True)
 class Asked:
-    """Facts to ask for in one group: parallel arrays.
+    """Facts to probe in one group: parallel arrays.
 
     Parameters
     ----------
     group : str
-        ``edited`` stands for all groups of the edited facts, by wording.
+        ``edited`` stands for all groups of the edited facts, which differ by wording.
     edit : int64[n]
-        -1 for the plan as a whole.
+        Position of the edit; -1 for the plan as a whole.
     fact : uint64[n]
     right : int64[n]
         Object that is right after the edit; `REFUSED` for a refusal.
     must_change : bool[n]
     new : int64[n]
-        The edit's new object where the fact's relation has the same objects, else -1.
+        The edit's new object if the fact's relation has the same objects, else -1.
     """
 
     group: str
@@ -48,7 +48,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class GroupContext:
-    """What the functions of the groups need to know.
+    """Inputs shared by the functions that build the groups.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ class GroupContext:
         return self.edits.new_object[self.probed]
 
     def by_relation(self, *, links: bool) -> list[tuple[int, Index]]:
-        """Give the relations of edited facts with the places of their edits in `probed`."""
+        """Return the relations of edited facts with the positions of their edits in `probed`."""
         relations = self.own.relation
         return [
             (int(relation), np.flatnonzero(relations == relation))
@@ -91,9 +91,9 @@ class GroupContext:
 def kept(
     context: GroupContext, group: str, rows: Index, facts: Ids, new: Index | None = None
 ) -> Asked:
-    """Facts that say after the edit what they said before.
+    """Return facts whose objects are the same before and after the edit.
 
-    Those that the plan edits as well, or puts in doubt, do not.
+    Facts that the plan also edits, or puts in doubt, are excluded.
     """
     stays = ~context.bystanders.concerned(context.probed[rows], facts)
     rows, facts, new = rows[stays], facts[stays], None if new is None else new[stays]

@@ -1,12 +1,13 @@
 """The probe groups of a plan, and the order in which it lists them.
 
-What must change follows from the edit: the fact itself, what is composed of it, and, for
-an edit that stands for a rule or a pair that agrees, what would be right if the model took
-it so. All else must not. A correlated fact is asked for both ways: *kept* has the answer
-of the world, in which it stays, *followed* the one that keeps the pair in agreement.
+The answers that must change follow from the edit: those of the fact itself, of facts composed of
+it, and, for an edit that stands for a rule or has a correlated fact that agrees, those that would
+be right if the model generalised the edit. All others must not change. A correlated fact is probed
+in both ways: *kept* expects the answer of the world, in which it is unchanged, *followed* the
+answer that keeps the pair in agreement.
 
-*same_object* has facts with the edit's old object, *new_object* facts that had its new one before:
-the reference calls either of them "with the same value", by the kind of its remaps.
+*same_object* has facts with the edit's old object, *new_object* facts that had its new object
+before: the reference calls both of them "with the same value", depending on the kind of its remaps.
 """
 
 from __future__ import annotations
@@ -44,13 +45,13 @@ GROUPS = (
     "forget",
     "retain",
 )
-"""All groups, in the order that a plan lists them."""
+"""All groups, in the order in which a plan lists them."""
 FOLLOWING = ("subject_nested", "correlated_followed", "implicit_remap")
-"""Groups that follow from an edit, where they must change."""
+"""Groups that follow from an edit, if they must change."""
 
 
 def structured(context: GroupContext) -> list[Asked]:
-    """Give the groups that are tied to the edited facts themselves."""
+    """Return the groups that are tied to the edited facts themselves."""
     return [
         asked
         for asked in (
@@ -65,7 +66,7 @@ def structured(context: GroupContext) -> list[Asked]:
 
 
 def bystanding(context: GroupContext) -> list[Asked]:
-    """Give the groups that are drawn from the rest of the world."""
+    """Return the groups that are drawn from the rest of the world."""
     if context.request.by_rule:
         found = [*implicit_remap(context), *of_the_plan(context)]
     else:

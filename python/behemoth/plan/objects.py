@@ -18,10 +18,11 @@ def new_objects(
     facts: Facts,
     given: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int64]:
-    """Choose the object that each fact gets: int64[n], -1 for refusals.
+    """Choose the new object of each fact: int64[n], 0 for censors and -1 for refusals.
 
-    New objects are none of the old ones in use in their relation, and distinct as far as
-    there are enough; of independent edits each only differs from its own old object.
+    New objects are not among the old objects of their relation's edits, and are distinct as far as
+    there are enough of them (with ``to="one"``, all the same). For independent edits, or if too
+    few such objects exist, each new object only differs from its own fact's old one.
 
     Parameters
     ----------
@@ -29,8 +30,8 @@ def new_objects(
     request : EditRequest
     facts : Facts
     given : int64[n], optional
-        Of a remap, objects that are chosen already, -1 for those that are not. Where new ones are
-        to be distinct they differ from these too.
+        For a remap, objects that are already chosen, -1 for those that are not. New objects that
+        are to be distinct differ from these too, if enough are left.
     """
     new = np.full(len(facts), -1, np.int64)
     if request.refuses:
@@ -66,7 +67,7 @@ def new_objects(
 def _others(
     choices: NDArray[np.uint32], old: NDArray[np.uint32], generator: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Draw for each old object another one, uniformly; -1 where there is none."""
+    """Draw a different object for each old one, uniformly; -1 if there is none."""
     place = np.searchsorted(choices, old)
     inside = (place < len(choices)) & (choices[np.minimum(place, len(choices) - 1)] == old)
     count = len(choices) - inside

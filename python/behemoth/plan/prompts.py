@@ -73,7 +73,7 @@ class Prompts:
             self.edits = [edit_wording(number) for number in range(request.edit_sentences)]
 
     def edited_group(self, wording: dict[str, Any]) -> str:
-        """Give the group that a probe of an edited fact in a wording belongs to."""
+        """Return the group of a probe of an edited fact in a wording."""
         if any(wording["wording_index"] == row["wording_index"] for row in self.trained):
             return "edited"
         if wording["is_question"]:
@@ -87,7 +87,7 @@ class Prompts:
         right: NDArray[np.int64],
         new: NDArray[np.int64] | None = None,
     ) -> pl.DataFrame:
-        """Write facts in one wording.
+        """Write prompts and answers of facts in one wording.
 
         Parameters
         ----------
@@ -97,12 +97,12 @@ class Prompts:
         right : int64[n]
             Object that is right after the edit; `REFUSED` for a refusal.
         new : int64[n], optional
-            Object to give the word of as well; -1 for none.
+            Object whose word is returned as well; -1 for none.
 
         Returns
         -------
         polars.DataFrame
-            The columns of `Corpus.probes`, and old_answer, answer and perhaps new_answer.
+            The columns of `Corpus.probes`, and old_answer, answer and, with `new`, new_answer.
         """
         if self._text is not None:
             return self._text.ask(wording, facts, right, new)
@@ -125,11 +125,11 @@ class Prompts:
         *,
         question: bool,
     ) -> pl.Series:
-        """Give answers: the words of objects of relations, or refusals.
+        """Return answers: the words of objects of relations, or refusals.
 
-        A question's answer begins with the object marker, as the corpus writes it. A
-        refusal is the object marker three times, less the one that a statement's prompt
-        ends with.
+        Without a grammar, a question's answer begins with the object marker, as the corpus writes
+        it, and a refusal is the object marker three times, minus the one that ends a statement's
+        prompt.
 
         Returns
         -------
@@ -156,7 +156,7 @@ class Prompts:
             lengths[mine] = start + len(digits)
             if question:
                 tokens[mine, 0] = marker
-            # From the last digit on; each has a range of its own, as wide as its base.
+            # From the last digit to the first; each has its own range of ids, as wide as its base.
             rest = objects[mine]
             for place, (first, count) in reversed(list(enumerate(digits))):
                 rest, digit = (rest // count, rest % count) if place else (rest, rest)
@@ -175,6 +175,6 @@ class Prompts:
 
 
 def object_marker(vocabulary: dict[str, Any]) -> int:
-    """Give the token that announces an object."""
+    """Return the token that announces an object."""
     row = next(row for row in vocabulary["ranges"] if row["kind"] == "marker")
     return row["first"] + row["names"].index("object")

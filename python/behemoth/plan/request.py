@@ -1,6 +1,6 @@
-"""What to edit: the one input of the edit compiler beside the corpus.
+"""The request for edits: the only input of the edit compiler besides the corpus.
 
-Nothing heavy is imported here: the command line reads its help from these fields.
+This module imports nothing heavy, as the command line reads its help from these fields.
 """
 
 from __future__ import annotations
@@ -207,38 +207,38 @@ class EditRequest:
 
     @property
     def counted(self) -> str:
-        """Which of the fields says how many facts are edited."""
+        """Name of the field that sets the number of facts to edit."""
         return next((name for name in _FREQUENT if getattr(self, name) is not None), "edits")
 
     @property
     def count(self) -> int | None:
-        """How many facts are edited (of each level of `exposures`); none where no field says."""
+        """Number of facts to edit (of each level of `exposures`); None if no field sets it."""
         return getattr(self, self.counted)
 
     @property
     def refuses(self) -> bool:
-        """Whether a refusal takes the place of the object."""
+        """Whether a refusal replaces the object."""
         return self.kind in REFUSALS
 
     @property
     def by_rule(self) -> bool:
-        """Whether the edits stand for a rule, which the facts left out should then follow."""
+        """Whether the edits stand for a rule, which facts that are not edited should follow."""
         return self.kind == "censor" or self.fraction is not None
 
     @property
     def edit_rows(self) -> int:
-        """How often the mixture has each edited fact."""
+        """Number of times that the mixture contains each edited fact."""
         if self.repeats is not None:
             return self.repeats
         return _REPEATS if self.fraction is None else 1
 
     @property
     def regular_rows(self) -> int:
-        """How many facts of other relations the mixture has for each edit."""
+        """Number of facts of other relations in the mixture, for each edit."""
         return self.edit_rows if self.regular is None else self.regular
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the fields that are set, as TOML and JSON write them; facts as columns."""
+        """Return the fields that are set, as written to TOML and JSON; facts as columns."""
         own = asdict(replace(self, facts=None))
         if self.facts is not None:
             own["facts"] = self.facts.to_dict(as_series=False)
@@ -250,12 +250,12 @@ class EditRequest:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, object]) -> EditRequest:
-        """Make the request that `to_dict` gave.
+        """Make a request from the result of `to_dict`.
 
         Raises
         ------
         ArgumentError
-            When there is a key that is no field, or a value that is not allowed.
+            For a key that is not a field, or a value that is not allowed.
         """
         return made(cls, values)
 
@@ -269,7 +269,7 @@ _FREQUENT = ("most_frequent", "least_frequent")
 
 
 def _frame(given: Any) -> pl.DataFrame:
-    """A frame of polars of whatever has named columns; pandas' missing numbers are none."""
+    """Convert anything with named columns to a polars frame; pandas' missing numbers are null."""
     import polars as pl
 
     if isinstance(given, pl.DataFrame):
@@ -284,7 +284,7 @@ def _frame(given: Any) -> pl.DataFrame:
         frame = pl.DataFrame({name: list(given[name]) for name in names})
     except (TypeError, ValueError, pl.exceptions.PolarsError):
         raise ArgumentError("facts", given, allowed) from None
-    # A number that pandas lacks makes all of its column floats.
+    # In pandas, a missing number turns its column into floats.
     floats = [pl.col(name).fill_nan(None) for name, kind in frame.schema.items() if kind.is_float()]
     numbers = [own.cast(pl.Int64, strict=False) for own in floats]
     fractions = frame.select((own != own.floor()).any() for own in floats)

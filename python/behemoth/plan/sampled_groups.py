@@ -50,7 +50,7 @@ def unrelated(context: GroupContext) -> Asked:
 
 
 def retain(context: GroupContext) -> Asked:
-    """Facts of any relation about untouched subjects: a sample of all that is to be kept."""
+    """Facts of any relation about untouched subjects: a sample of all facts to be retained."""
     dealt = context.bystanders.other_relations(
         context.probed, context.request.probes, "retain", probes=True, any_relation=True
     )
@@ -58,7 +58,7 @@ def retain(context: GroupContext) -> Asked:
 
 
 def implicit_remap(context: GroupContext) -> list[Asked]:
-    """Facts of the relation that the edits left out, answered as the rule has it."""
+    """Facts of the relation that the edits left out, with the answers that the rule implies."""
     (relation,) = distinct(context.edits.facts.relation)
     right = REFUSED if context.request.refuses else 0
     pool = relation_pool(context.corpus, int(relation))
@@ -96,10 +96,10 @@ def of_the_plan(context: GroupContext) -> list[Asked]:
 def regular(
     context: GroupContext, count: int, purpose: str, *, probes: bool, untouched: bool | None = None
 ) -> Facts:
-    """Draw facts of the relations that a rule about one does not concern.
+    """Draw facts of the relations that a rule about one relation does not concern.
 
-    About subjects without an edit where `untouched` is true, about those with one where it is
-    false, else about any.
+    They are about subjects without an edit if `untouched` is true, about subjects with one if it
+    is false, and about any by default.
     """
     relation = int(context.edits.facts.relation[0])
     beyond = {relation, *context.structure.rests_on(relation)}
@@ -121,7 +121,7 @@ def regular(
 
 
 def _plan_wide(context: GroupContext) -> int:
-    """Give how many probes a group of the whole plan has."""
+    """Return the number of probes of a group of the plan as a whole."""
     return context.request.probes * min(len(context.probed), 100)
 
 

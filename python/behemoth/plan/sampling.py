@@ -1,4 +1,4 @@
-"""Random order without lists: facts in an exact random order, evaluated where it is needed."""
+"""Random order without lists: facts in an exact random order, computed on demand."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def mixed(values: Ids, key: np.uint64) -> Ids:
 
 
 class Order:
-    """A keyed bijection of ``0..count``: a generalised Feistel network that walks cycles.
+    """A keyed bijection of ``0..count``: a generalised Feistel network with cycle walking.
 
     Parameters
     ----------
     count : int
     seed : int
     purpose : str
-        Orders of different purposes are independent.
+        Orders for different purposes are independent.
     """
 
     def __init__(self, count: int, seed: int, purpose: str) -> None:
@@ -54,7 +54,7 @@ class Order:
         self._right = np.uint64(max(1, -(-count // side)))
 
     def __call__(self, places: NDArray[Any]) -> Ids:
-        """Give what stands at `places`, each below the count: uint64 of the same shape."""
+        """Return the values at `places`, each below the count: uint64 of the same shape."""
         out = self._pass(places.astype(np.uint64))
         while (outside := out >= np.uint64(self._count)).any():
             out[outside] = self._pass(out[outside])
@@ -92,7 +92,7 @@ class Facts:
 
     @classmethod
     def of(cls, corpus: Corpus, facts: NDArray[Any]) -> Facts:
-        """Look facts up."""
+        """Look up facts by id."""
         ids = np.ascontiguousarray(facts, dtype=np.uint64)
         subject, relation, objects, minority = corpus.world._native.facts_of(ids)
         exposures = corpus._native.exposures(ids)
@@ -100,7 +100,7 @@ class Facts:
 
     @classmethod
     def concat(cls, corpus: Corpus, parts: list[Facts]) -> Facts:
-        """Put facts behind each other."""
+        """Concatenate facts."""
         if not parts:
             return cls.of(corpus, np.empty(0, np.uint64))
         return cls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)))
@@ -114,13 +114,13 @@ class Facts:
 
 @dataclass(frozen=True)
 class Pool:
-    """Facts to choose from: how many there are, and which one has which place.
+    """Facts to choose from: their number, and the fact at each place.
 
     Parameters
     ----------
     count : int
     ids : callable
-        Places (uint64[n], below `count`) to fact ids.
+        Maps places (uint64[n], below `count`) to fact ids.
     """
 
     count: int
@@ -155,7 +155,7 @@ class Pool:
         return cls(int(ends[-1]) if len(ends) else 0, ids)
 
     def walk(self, corpus: Corpus, seed: int, purpose: str, start: int = 0) -> Iterator[Facts]:
-        """Give all facts from place `start` on, in a random order, in batches that grow."""
+        """Yield all facts from place `start` on, in random order, in growing batches."""
         order = Order(self.count, seed, purpose)
         size = _FIRST_BATCH
         while start < self.count:
@@ -165,7 +165,7 @@ class Pool:
 
 
 def relation_pool(corpus: Corpus, relation: int) -> Pool:
-    """Give the facts of one relation, by arithmetic unless a table lacks some."""
+    """Return the facts of one relation, by arithmetic unless the world lacks some facts."""
     world = corpus.world
     if relation >= world.num_relations:
         first = _first_link(corpus, relation)
@@ -177,7 +177,7 @@ def relation_pool(corpus: Corpus, relation: int) -> Pool:
 
 
 def _first_link(corpus: Corpus, relation: int) -> int:
-    """Find where the facts of a link relation begin: they stand in the relations' order."""
+    """Return the first fact of a link relation; links are stored in the order of relations."""
     low, high = corpus.world.num_subject_facts, corpus.world.num_facts
     while low < high:
         middle = (low + high) // 2
@@ -189,9 +189,9 @@ def _first_link(corpus: Corpus, relation: int) -> int:
 
 
 def distinct(values: NDArray[Any]) -> NDArray[Any]:
-    """Give the values, ascending, each once.
+    """Return the distinct values in ascending order.
 
-    By sorting: the hash table of `np.unique` needs seconds for a million even ids.
+    This sorts: the hash table of `np.unique` needs seconds for a million even ids.
     """
     ordered = np.sort(values, axis=None)
     first = np.ones(len(ordered), bool)
@@ -200,10 +200,10 @@ def distinct(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def among(values: NDArray[Any], ordered: NDArray[Any]) -> Mask:
-    """Give which values stand in an ascending array: bool, of their shape.
+    """Return a mask of the values that occur in an ascending array: bool, of their shape.
 
-    `np.isin` sorts what it is given in each call, which was two thirds of the time of a plan
-    of a million edits.
+    `np.isin` sorts its arguments in each call, which took two thirds of the time of a plan of a
+    million edits.
     """
     if not len(ordered):
         return np.zeros(values.shape, bool)
@@ -212,7 +212,7 @@ def among(values: NDArray[Any], ordered: NDArray[Any]) -> Mask:
 
 
 def rank_within(keys: NDArray[Any]) -> Index:
-    """Give each element's number among the equal ones before it: int64[n]."""
+    """Return the number of equal elements before each element: int64[n]."""
     order = np.argsort(keys, kind="stable")
     ordered = keys[order]
     first = np.ones(len(keys), bool)

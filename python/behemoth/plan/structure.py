@@ -1,4 +1,4 @@
-"""What rests on what in a world: the relations that an edit of one relation concerns."""
+"""Dependencies between relations of a world: which of them an edit of one relation concerns."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MISSING = np.uint32(2**32 - 1)
 
 
 class Structure:
-    """The relations of a world and how they hang together.
+    """The relations of a world and the dependencies between them.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class Structure:
         self._maps: dict[int, NDArray[np.uint32]] = {}
 
     def targets(self, request: EditRequest) -> list[int]:
-        """Give the relations that a request may edit facts of.
+        """Return the relations whose facts a request may edit.
 
         Raises
         ------
@@ -60,7 +60,7 @@ class Structure:
                 )
         if request.relation is None:
             if request.target == "object_nested":
-                # Links of links would answer for each other's edits.
+                # Edits of links, and of the links of their objects, would affect each other.
                 found = [r for r in found if self.table[self.table[r]["of"]]["kind"] != "composed"]
             return found
         if request.relation not in found:
@@ -72,14 +72,14 @@ class Structure:
         return [request.relation]
 
     def partners(self, relation: int) -> list[int]:
-        """Give the relations correlated with one, in either direction."""
+        """Return the relations correlated with one, in either direction."""
         own = self.table[relation].get("with")
         return ([] if own is None else [own]) + [
             row["relation"] for row in self.table if row.get("with") == relation
         ]
 
     def inverses(self, relation: int) -> list[int]:
-        """Give the relations that are the inverse of one, or that it is the inverse of."""
+        """Return the relations that are the inverse of one, or of which it is the inverse."""
         row = self.table[relation]
         own = [row["of"]] if row["kind"] == "inverse" else []
         return own + [
@@ -89,7 +89,7 @@ class Structure:
         ]
 
     def composed(self, relation: int) -> list[int]:
-        """Give the relations composed of one."""
+        """Return the relations composed of one."""
         return [
             row["relation"]
             for row in self.table
@@ -97,11 +97,11 @@ class Structure:
         ]
 
     def link(self, composed: int) -> int:
-        """Give the link relation of a composed relation."""
+        """Return the link relation of a composed relation."""
         return next(row["relation"] for row in self.table if row.get("composed") == composed)
 
     def map(self, composed: int) -> NDArray[np.uint32]:
-        """Give the map object -> nested object that a composed relation rests on."""
+        """Return the map object -> nested object that a composed relation rests on."""
         if composed not in self._maps:
             self._maps[composed] = self.world.links(composed)
         return self._maps[composed]
@@ -109,20 +109,20 @@ class Structure:
     def chain(
         self, relation: int, *values: NDArray[np.uint32]
     ) -> Iterator[tuple[int, list[NDArray[np.uint32]], list[NDArray[np.uint32]]]]:
-        """Go down the relations that rest on one, through chains of any depth.
+        """Iterate over the relations that rest on one, through chains of any depth.
 
         Parameters
         ----------
         relation : int
             A relation of subjects.
         *values : uint32[n]
-            Objects of it.
+            Objects of this relation.
 
         Yields
         ------
         int, list of uint32[n], list of uint32[n]
-            A composed relation; the objects that its links start from for each of
-            `values`; and what they lead to.
+            A composed relation; the objects that its links start from, for each of `values`; and
+            the nested objects that they lead to.
         """
         for composed in self.composed(relation):
             there = [self.map(composed)[value.astype(np.int64)] for value in values]
@@ -130,11 +130,11 @@ class Structure:
             yield from self.chain(composed, *there)
 
     def base(self, relation: int) -> int:
-        """Give the relation of subjects that has the objects of this one."""
+        """Return the relation of subjects with this one's objects: of a link, the composed one."""
         return self.table[relation].get("composed", relation)
 
     def rests_on(self, relation: int) -> list[int]:
-        """Give the relations of subjects whose facts an edit of one may change or put in doubt."""
+        """Return relations of subjects whose facts an edit of one may change or put in doubt."""
         base = self.base(relation)
         found = [] if base == relation else [base]
         waiting = [base]
@@ -145,9 +145,9 @@ class Structure:
         return found + self.partners(relation) + self.inverses(relation)
 
     def choices(self, relation: int) -> NDArray[np.uint32]:
-        """Give the objects that a fact of a relation can be given: uint32[n].
+        """Return the objects that a fact of a relation can be changed to: uint32[n].
 
-        Where something is composed of the relation, those whose nested object is known.
+        If another relation is composed of it, only objects whose nested object is known.
         """
         objects = np.arange(self.objects[relation], dtype=np.uint32)
         if relation >= self.world.num_relations:
@@ -160,7 +160,7 @@ class Structure:
         return objects
 
     def has(self, subjects: NDArray[np.uint64], relation: int) -> NDArray[np.bool_]:
-        """Give which subjects have a fact in a relation: bool[n]; a table may lack some."""
+        """Return a mask of subjects that have a fact in a relation: bool[n]."""
         if self._held is None:
             return np.ones(len(subjects), bool)
         own = subjects * np.uint64(self.world.num_relations) + np.uint64(relation)
@@ -169,7 +169,7 @@ class Structure:
 
     @cached_property
     def _held(self) -> NDArray[np.uint64] | None:
-        """Subject and relation of each fact as one number, ascending; None if all are there."""
+        """Subject and relation of each fact as one number, ascending; None if none is missing."""
         world = self.world
         if world.num_subject_facts == world.num_subjects * world.num_relations:
             return None
@@ -179,12 +179,12 @@ class Structure:
     def link_facts(
         self, relation: int, objects: NDArray[Any]
     ) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-        """Give the facts of a link relation about objects.
+        """Return the facts of a link relation about objects.
 
         Returns
         -------
         uint64[m], int64[m]
-            The facts, and the places of their objects; a table may not tell all links.
+            The facts, and the positions of their objects in `objects`; a table may lack links.
         """
         known = np.flatnonzero(self.map(self.base(relation)) != _MISSING)
         place = np.minimum(np.searchsorted(known, objects), len(known) - 1)
@@ -193,5 +193,5 @@ class Structure:
 
     @cached_property
     def binarised(self) -> NDArray[np.bool_]:
-        """Which relations draw from two objects only: bool[relations]."""
+        """Mask of the relations that draw from two objects only: bool[relations]."""
         return np.array([bool(row.get("binarised")) for row in self.table])

@@ -28,8 +28,8 @@ def read_edits(
 ) -> Edits:
     """Take the edits of a table: fact, or subject and relation, and optionally object.
 
-    Where things have names of their own, a table may name them in place of their numbers; of a
-    grammar that is relations, by their keys.
+    If the world has names, a table may contain names in place of numbers; with a grammar this holds
+    for relations only, which are named by their keys.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def read_edits(
 
 
 def _check_target(structure: Structure, request: EditRequest, facts: Facts) -> None:
-    """Refuse facts of another kind than one that is asked for: by itself a table may name any."""
+    """Refuse facts of another target than the request's; with 'subject' a table may have any."""
     if request.target == "subject":
         return
     allowed = structure.targets(request)
@@ -107,7 +107,7 @@ def _check_target(structure: Structure, request: EditRequest, facts: Facts) -> N
 
 
 def _numbered(corpus: Corpus, table: pl.DataFrame) -> pl.DataFrame:
-    """Numbers for the names in a table, of a world whose things have names."""
+    """Replace the names in a table by numbers; refuse names that the world does not have."""
     names = corpus.world.names
     if names is not None:
         return names.numbers(table)

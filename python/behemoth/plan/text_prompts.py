@@ -1,7 +1,7 @@
 """Prompts and answers of a plan for a corpus that is written with a grammar.
 
-Beside its sentences a grammar may say how a relation is refused (`refusal`), and have sentences
-that say a new object (`edits`): both are in no corpus, and are trained by plans alone.
+Besides its sentences a grammar may define how a relation is refused (`refusal`), and sentences that
+state a new object (`edits`): neither occurs in a corpus, and only plans train on them.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from behemoth.support.errors import ArgumentError
 from .request import EditRequest
 from .sampling import Ids, distinct
 
-REFUSED = -1  # in the place of an object: the answer is the refusal
+REFUSED = -1  # in place of an object: the answer is the refusal
 
 
 def edit_wording(number: int) -> dict[str, Any]:
-    """The row of a wording, as `Corpus.templates` has them, of one of the sentences of edits."""
+    """Return a row like those of `Corpus.templates` for one of the sentences of `edits`."""
     return {"name": EDIT.name, "wording": number, "held_out": False, "is_question": False}
 
 
@@ -35,13 +35,13 @@ class TextPrompts:
     Parameters
     ----------
     corpus : Corpus
-        One that is written with a grammar.
+        A corpus that is written with a grammar.
     request : EditRequest
 
     Raises
     ------
     ArgumentError
-        When the grammar has not the sentences that the request needs.
+        When the grammar lacks the sentences that the request needs.
     """
 
     def __init__(self, corpus: Corpus, request: EditRequest) -> None:
@@ -60,27 +60,28 @@ class TextPrompts:
         right: NDArray[np.int64],
         new: NDArray[np.int64] | None = None,
     ) -> pl.DataFrame:
-        """Write facts in one number of the grammar's sentences, or the next that can ask.
+        """Write prompts and answers of facts in one of the grammar's sentences, by its number.
 
-        Relations have different numbers of sentences, and not each names its subject before its
-        object; who asks for number 3 gets, of each relation, the third that can be asked, from the
-        first again where there are fewer: of edited facts a plan keeps what it was not trained in,
-        once.
+        Relations have different numbers of sentences, and only sentences that name the subject
+        before the object can be prompts. Number n (from 0) selects the n-th usable sentence of
+        each relation, counting from the first again if there are fewer; so sentences may recur,
+        and a plan keeps each prompt of an edited fact once, unless the edit was trained on it. A
+        sentence of `edits` that is not usable is replaced by the next one that is.
 
         Parameters
         ----------
         wording : dict
-            A row of `Corpus.templates`, or what `edit_wording` gives.
+            A row of `Corpus.templates`, or of `edit_wording`.
         facts : uint64[n]
         right : int64[n]
             Object that is right after the edit; `REFUSED` for a refusal.
         new : int64[n], optional
-            Object to give the words of as well; -1 for none.
+            Object whose words are returned as well; -1 for none.
 
         Returns
         -------
         polars.DataFrame
-            The columns of `Corpus.probes`, and old_answer, answer and perhaps new_answer.
+            The columns of `Corpus.probes`, and old_answer, answer and, with `new`, new_answer.
         """
         relations = self._corpus.world.facts_of(facts)["relation"].to_numpy()
         frames: list[pl.DataFrame] = []
@@ -110,7 +111,7 @@ class TextPrompts:
         right: NDArray[np.int64],
         new: NDArray[np.int64] | None,
     ) -> pl.DataFrame:
-        """Facts of one relation, in a sentence that the corpus may have."""
+        """Write facts of one relation in a sentence that the corpus may contain."""
         native, index = self._corpus._native, row["wording_index"]
         frame = _wording_frame(self._corpus, facts, row).rename({"answer": "old_answer"})
         columns = {"answer": right} if new is None else {"answer": right, "new_answer": new}
@@ -132,7 +133,7 @@ class TextPrompts:
     def _edits(
         self, relation: int, number: int, facts: Ids, right: NDArray[np.int64]
     ) -> pl.DataFrame:
-        """Facts of one relation in one of its sentences of edits, or the next that can ask."""
+        """Write facts of one relation in one of its sentences of `edits`, or the next usable."""
         own = self._relations[relation] if relation < len(self._relations) else None
         count = 0 if own is None else own["edits"]
         for at in range(number, number + count):
@@ -161,14 +162,14 @@ class TextPrompts:
         ).select(*_wording_columns(frame))
 
     def _any_row(self, fact: int) -> dict[str, Any]:
-        """A wording in which a fact can be asked: for what a frame says of the fact itself."""
+        """Return a wording in which a fact can be probed, for the columns about the fact itself."""
         ids = np.array([fact], np.uint64)
         rows = (row for row in self._corpus.templates if row["probe"])
         native = self._corpus._native
         return next(row for row in rows if native.probes(ids, row["wording_index"])[3][0])
 
     def _askable(self, wording: dict[str, Any], fact: int, relation: int) -> dict[str, Any]:
-        """The row of `Corpus.templates` to ask a fact of a relation in, for one that is wanted."""
+        """Return the row of `Corpus.templates` that serves as a wording for a relation's facts."""
         key = (relation, wording["name"], wording["held_out"])
         if key not in self._asked:
             ids = np.array([fact], np.uint64)
@@ -184,7 +185,7 @@ class TextPrompts:
                 own = (r for r in rows if r["name"] == name and r["held_out"] == held_out)
                 return [row for row in own if can(row)]
 
-            # A relation without questions, or none of them held out, is asked in what it has.
+            # A relation without such wordings falls back to its written ones, then to statements.
             self._asked[key] = (
                 found(wording["name"], wording["held_out"])
                 or found(wording["name"], False)
@@ -198,13 +199,13 @@ class TextPrompts:
                     "at least one, which can be a prompt",
                 )
         rows = self._asked[key]
-        # Those that are held out are numbered after those that are written.
+        # Held-out wordings are numbered after written ones.
         same = (row for row in self._corpus.templates if row["name"] == wording["name"])
         first = next(row["wording"] for row in same if row["held_out"] == wording["held_out"])
         return rows[(wording["wording"] - first) % len(rows)]
 
 
 def _wording_columns(frame: pl.DataFrame) -> list[str]:
-    """The columns of facts that are asked, with both answers."""
+    """Return the columns of probed facts, with both answers."""
     own = ["old_answer" if name == "answer" else name for name in frame.columns]
     return [*own, "answer"]

@@ -1,4 +1,4 @@
-"""Facts that are never written, asked as those that a plan is to forget are."""
+"""Facts that are never written, probed like the facts that a plan is to forget."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ __all__ = ["forgotten", "unwritten_pairs"]
 
 
 def forgotten(plan: EditPlan) -> pl.DataFrame:
-    """The probes of what a plan is to forget, in wordings that are written."""
+    """Return the probes of the facts that a plan is to forget, in wordings that are written."""
     return plan.probes.filter((pl.col("group") == "forget") & ~pl.col("held_out"))
 
 
 def unwritten_pairs(corpus: Corpus, plan: EditPlan, *, seed: int = 0) -> pl.DataFrame:
-    """What is to be forgotten, and as many facts that are never written, asked alike.
+    """Return the facts to be forgotten and as many never-written facts, probed alike.
 
     Parameters
     ----------
     corpus : Corpus
-        With facts that have 0 exposures, such as ``groups:0,1,4,16`` gives.
+        A corpus with facts of 0 exposures, such as with ``groups:0,1,4,16``.
     plan : EditPlan
     seed : int
-        Of which facts these are.
+        Key of the choice of unwritten facts.
 
     Returns
     -------
@@ -39,7 +39,7 @@ def unwritten_pairs(corpus: Corpus, plan: EditPlan, *, seed: int = 0) -> pl.Data
     Raises
     ------
     ArgumentError
-        When there are fewer unwritten facts of a relation than are to be forgotten.
+        When a relation has fewer unwritten facts than facts to be forgotten.
     """
     probes = forgotten(plan)
     members = probes.select("fact", "prompt", answer="old_answer")

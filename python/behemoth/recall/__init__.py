@@ -1,6 +1,6 @@
-"""Asking a model what it knows: free generation, and which facts of a corpus it recalls.
+"""Recall of a model: free generation, and which facts of a corpus a model reproduces.
 
-It knows corpora and any causal language model, and nothing of how the model was made or changed.
+It knows corpora and any causal language model, but not how the model was trained or edited.
 """
 
 from typing import TYPE_CHECKING

@@ -1,11 +1,11 @@
-"""Which facts of a corpus a model recalls: one row a probe.
+"""Which facts of a corpus a model recalls: one row per probe.
 
-A probe is right when the greedy continuation of its prompt, up to the period or the end of the
+A probe is right if the greedy continuation of its prompt, up to the period or the end of the
 document, is the object's word and nothing else (for a question: the marker and the word). There
-is no partial credit. One thing is left out before the comparison: the fillers that the repeats
-grammar says after an object, copies of the filler before its marker. With a text grammar a
-sentence goes on behind its object in many ways; there a probe is right when the longest name of an
-object that the continuation begins with is that of the right one.
+is no partial credit. Only the fillers that the repeats grammar writes after an object (copies of
+the filler before its marker) are removed before the comparison. With a text grammar a sentence may
+continue after its object in many ways; there a probe is right if the longest object name that the
+continuation begins with is that of the right object.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 DEFAULT_FACTS = 10_000
-# Beyond the answer: up to three fillers of the repeats grammar, and the period.
+# Tokens after the answer: up to three fillers of the repeats grammar, and the period.
 _BEYOND_ANSWER = 4
 _KEPT = ("fact", "subject", "relation", "object", "template", "wording", "held_out", "seen",
          "exposures")  # fmt: skip
@@ -68,49 +68,50 @@ def recall(
     batch_size: int = 512,
     device: torch.device | str | None = None,
 ) -> pl.DataFrame:
-    """Ask a model for the objects of facts, in every wording.
+    """Query a model for the objects of facts, in every wording.
 
     Parameters
     ----------
     model : GPTNeoXForCausalLM
-        Its vocabulary is that of `corpus`, or larger. It is evaluated without dropout and left
-        in the mode it was in.
+        A model whose vocabulary is at least as large as that of `corpus`. It is evaluated without
+        dropout and returned to its previous mode.
     corpus : Corpus
     facts : array_like of int, optional
-        All facts by default where there are up to 10,000, and else an exact sample of those.
+        Facts to query. By default all if there are up to 10,000, otherwise an exact sample of
+        10,000.
     templates : sequence of str, optional
         Names of templates; by default all that the corpus is written with and that end in the
         object.
     held_out : bool
-        Ask their held-out wordings too.
+        Whether to include held-out wordings of the templates.
     rank : {'first', 'sequence'}
-        By what objects are ranked: the first token of their word, which takes no pass of its own;
-        or, with a grammar, all tokens of their names, which takes the more passes the less the
-        model knows.
+        Score by which objects are ranked: that of the first token of their word, which needs no
+        extra pass; or, with a grammar, of all tokens of their names, which needs more passes the
+        less the model knows.
     batch_size : int
-        Probes in a pass.
+        Number of probes per pass.
     device : optional
-        Where the prompts go; where the model is by default.
+        Device of the prompts; by default the model's.
 
     Returns
     -------
     polars.DataFrame
-        One row a probe, wording by wording: fact (UInt64), subject (UInt64), relation (UInt32),
+        One row per probe, wording by wording: fact (UInt64), subject (UInt64), relation (UInt32),
         object (UInt32), template (String), wording (UInt32), held_out (Boolean), seen (Boolean,
-        null for what is no question), exposures (UInt64), prompt_tokens (UInt32),
+        null for statements), exposures (UInt64), prompt_tokens (UInt32),
         log_probability (Float64; natural logarithm, of all tokens of the answer),
         rank (UInt32; 1 is best: the place of the true object among all objects of its relation, by
-        the first token of their words or by their whole names; objects on a par with it come
-        before it),
-        generated (String; token names, without the token that stopped it), exact_match
-        (Boolean) and valid_object (Boolean; the output is a word of some object of the
-        relation). Where things have names, subject_name, relation_name and object_name (String).
+        the first token of their words or by their complete names; ties count against it),
+        generated (String; without the token that stopped it: token names, or decoded text with a
+        grammar), exact_match (Boolean) and valid_object (Boolean; the output is a word of some
+        object of the relation). If the world has names, also subject_name, relation_name and
+        object_name (String).
 
     Raises
     ------
     ArgumentError
-        When the model's vocabulary is too small, a fact or template does not exist, or ranks by
-        sequence are asked for without a grammar.
+        When the model's vocabulary is too small, a fact or template does not exist, or `rank` is
+        'sequence' without a grammar.
     """
     given: Any = model
     if not isinstance(given, torch.nn.Module):
@@ -170,18 +171,18 @@ def recall(
 
 
 def recall_by_group(frame: pl.DataFrame, by: str | Sequence[str] = "exposures") -> pl.DataFrame:
-    """Average what `recall` gives over groups of probes.
+    """Average the rows of `recall` over groups of probes.
 
     Parameters
     ----------
     frame : polars.DataFrame
     by : str or sequence of str
-        Columns, such as ``exposures``, ``template``, ``held_out`` or ``seen``.
+        Columns to group by, such as ``exposures``, ``template``, ``held_out`` or ``seen``.
 
     Returns
     -------
     polars.DataFrame
-        One row a group, sorted: the columns of `by`, n (UInt32), recall (Float64; share of
+        One row per group, sorted: the columns of `by`, n (UInt32), recall (Float64; share of
         exact matches), valid_object (Float64; share) and log_probability (Float64; mean).
     """
     names = [by] if isinstance(by, str) else list(by)
@@ -198,7 +199,7 @@ def recall_by_group(frame: pl.DataFrame, by: str | Sequence[str] = "exposures") 
 
 
 class _Judge:
-    """Holds what a model says against what is true, batch by batch."""
+    """Compares generated answers with the true ones, batch by batch."""
 
     def __init__(
         self, corpus: Corpus, probes: pl.DataFrame, prompts: Ragged, answers: Ragged
@@ -214,19 +215,18 @@ class _Judge:
         self.words = words_of(corpus)
         self._relation = probes["relation"].to_numpy()
         self._marked = self.words.marked(answers.lengths, self._relation)
-        # Where an object may have copies of a filler behind it: which filler that is.
+        # The filler of which copies may follow the object; -1 if none may.
         last_but_one = prompts.flat[np.cumsum(prompts.lengths) - 2]
         follows = is_of(probes["template"], "filler_follows")
         self._filler = np.where(follows, last_but_one, -1)
 
     def add(self, batch: Decoded) -> None:
-        """Judge one batch."""
+        """Score one batch."""
         rows = batch.rows
         width = batch.logits.shape[1]
         answers = self._answers.padded(rows, width, 0)
         lengths = self._answers.lengths[rows]
         self._score(batch, answers, lengths)
-        # Everything that follows is compared in the width of the longest.
         tokens = batch.tokens
         made, finished = self.words.settled(
             tokens, self._without_fillers(batch), batch.finished, self._relation[rows]
@@ -269,12 +269,12 @@ class _Judge:
             leading = torch.from_numpy(self.words.leading(int(relation))).to(logits.device)
             among = logits[each[chosen], place][:, leading]
             true = own[chosen, place].unsqueeze(1)
-            # Not a number is on a par with nothing, and must not make a rank good.
+            # NaN compares false: negated, it counts against the rank instead of improving it.
             ranks[chosen.cpu().numpy()] = (~(among < true)).sum(1).cpu().numpy()
         self.rank[rows] = ranks
 
     def _without_fillers(self, batch: Decoded) -> NDArray[np.int64]:
-        """Tokens of each output without the fillers that the repeats grammar ends it with."""
+        """Return the length of each output without the trailing fillers of the repeats grammar."""
         made = batch.lengths.copy()
         each = np.arange(len(made))
         filler = self._filler[batch.rows]

@@ -1,9 +1,9 @@
-"""Greedy generation in batches, which gives what one prompt at a time gives.
+"""Greedy generation in batches, with the same results as one prompt at a time.
 
 Prompts are sorted by length, so that those of one template, which mostly have one length, need
-no padding; what padding remains stands on the right. There the causal mask of the first pass
-hides it by itself, no row is ever without a token to attend to, and rotary positions count from
-each prompt's own start. The passes that follow hide it by an attention mask.
+no padding; the padding that remains is on the right. There the causal mask of the first pass hides
+it, every row has a token to attend to, and rotary positions count from each prompt's own start. The
+passes that follow hide it by an attention mask.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ STOP = frozenset({END_OF_DOCUMENT, PERIOD})
 
 @dataclass(frozen=True)
 class Decoded:
-    """What a model says to one batch of prompts.
+    """Output of a model for one batch of prompts.
 
     Parameters
     ----------
     rows : intp[B]
-        Which of the prompts these are.
-    tokens : int64[B, most]
-        Generated tokens; those from `lengths` on mean nothing.
+        Indices of the prompts.
+    tokens : int64[B, T]
+        Generated tokens, at most `most` of them; those from `lengths` on are undefined.
     lengths : int64[B]
-        Tokens before the one that stopped the generation, or all where none did.
+        Number of tokens before the one that stopped the generation, or of all if none did.
     finished : bool[B]
-        Whether a stop token came.
+        Whether a stop token was generated.
     logits : float32[B, A, V] tensor
-        The logits of each token of the answer given to a prompt, behind the prompt and the
-        tokens of the answer before it, in the width A of the longest answer of the batch; those
-        beyond an answer's end mean nothing. Without answers, of the first generated token.
+        The logits of each token of the answer to a prompt, after the prompt and the preceding
+        tokens of the answer; A is the length of the longest answer of the batch, and logits beyond
+        an answer's end are undefined. Without answers, those of the first generated token.
     """
 
     rows: NDArray[np.intp]
@@ -66,25 +66,26 @@ def generate(
     batch_size: int = 512,
     device: torch.device | str | None = None,
 ) -> list[list[int]]:
-    """Continue prompts greedily until a stop token, which is left out.
+    """Continue prompts greedily until a stop token, which is excluded.
 
     Parameters
     ----------
     model : GPTNeoXForCausalLM
     prompts : sequence of sequence of int
-        Token ids, at least one each.
+        Token ids, at least one per prompt.
     most : int
-        Most tokens of a continuation, the stop token included.
+        Maximum number of tokens of a continuation, including the stop token.
     stop : collection of int
-        Token ids; by default the period and the end of a document.
+        Token ids that end a continuation; by default the period and the end of a document.
     batch_size : int
+        Number of prompts per pass.
     device : optional
-        Where the prompts go; where the model is by default.
+        Device of the prompts; by default the model's.
 
     Returns
     -------
     list of list of int
-        A continuation for each prompt.
+        One continuation per prompt.
     """
     found: list[list[int]] = [[] for _ in prompts]
     for batch in decode(
@@ -105,17 +106,17 @@ def decode(
     batch_size: int = 512,
     device: torch.device | str | None = None,
 ) -> Iterator[Decoded]:
-    """Generate behind prompts and score answers to them in the same passes, batch by batch.
+    """Continue prompts and score answers to them in the same passes, batch by batch.
 
     Parameters
     ----------
     model, stop, batch_size, device
-        As of `generate`.
+        See `generate`.
     prompts : Ragged
     answers : Ragged, optional
-        One answer for each prompt, of at least one token.
+        One answer per prompt, of at least one token.
     most : int
-        Most tokens to generate, the stop token included.
+        Maximum number of tokens to generate, including the stop token.
 
     Raises
     ------
@@ -130,7 +131,7 @@ def decode(
             raise ArgumentError(name, "one without tokens", "1 or more tokens")
     place = device_of(model, device)
     scored = np.ones(len(prompts), np.int64) if answers is None else answers.lengths
-    # By length of what goes through the model at once: prompt and all but an answer's last token.
+    # By number of tokens in the first pass: the prompt and all but an answer's last token.
     order = np.lexsort((prompts.lengths, prompts.lengths + scored))
     with evaluating(model), torch.no_grad():
         for first in range(0, len(order), batch_size):
@@ -154,12 +155,12 @@ def _decode(
     tokens = prompts.padded(rows, width, PADDING)
     longest = int(scored.max())
     if answers is not None and longest > 1:
-        # To the generation the answer's tokens are padding, to the score they are its prompt.
+        # For the generation the answer's tokens are padding, for its score they are context.
         row, column = np.nonzero(np.arange(longest - 1) < (scored - 1)[:, None])
         tokens[row, ends[row] + column] = answers.padded(rows, longest - 1, PADDING)[row, column]
     named = _cache_argument()
     cache = DynamicCache()
-    # Only the positions that some row needs get logits: with sorted rows those are few.
+    # Logits are computed only at positions that some row needs: few, as rows are sorted.
     base = int(ends.min()) - 1
     beyond = min(int(ends.max()) + longest - 1, width)
     stops = torch.from_numpy(ends).to(device)
@@ -196,11 +197,11 @@ def _decode(
 
 
 def _cache_argument() -> str:
-    """The name of the argument that takes the cache: `cache` since transformers 5.20 or so."""
+    """Return the name of the cache argument: `cache` since about transformers 5.20."""
     names = signature(GPTNeoXForCausalLM.forward).parameters
     return "cache" if "cache" in names else "past_key_values"
 
 
 def device_of(model: PreTrainedModel, device: torch.device | str | None = None) -> torch.device:
-    """The device that was asked for, or else the one where a model is."""
+    """Return the requested device, or by default that of the model."""
     return next(model.parameters()).device if device is None else torch.device(device)

@@ -1,4 +1,4 @@
-"""Lists of tokens of several lengths, end to end in one array."""
+"""Token lists of different lengths, concatenated in one array."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Ragged:
 
     @classmethod
     def of(cls, rows: Sequence[Sequence[int]]) -> Ragged:
-        """From rows of integers."""
+        """Build from rows of integers."""
         lengths = np.fromiter(map(len, rows), np.int64, len(rows))
         return cls(np.fromiter(chain.from_iterable(rows), np.int64, int(lengths.sum())), lengths)
 
@@ -34,14 +34,14 @@ class Ragged:
         return len(self.lengths)
 
     def chosen(self, rows: NDArray[np.intp]) -> Ragged:
-        """Some of the rows, in the order asked for."""
+        """Return the selected rows, in the given order."""
         lengths = self.lengths[rows]
         starts = (np.cumsum(self.lengths) - self.lengths)[rows] - (np.cumsum(lengths) - lengths)
         places = np.repeat(starts, lengths) + np.arange(lengths.sum())
         return Ragged(self.flat[places], lengths)
 
     def padded(self, rows: NDArray[np.intp], width: int, padding: int) -> NDArray[np.int64]:
-        """The first `width` tokens of some rows: int64[len(rows), width], padded on the right."""
+        """Return the first `width` tokens of some rows: int64[n, width], padded on the right."""
         starts = (np.cumsum(self.lengths) - self.lengths)[rows]
         columns = np.arange(width)
         inside = columns < self.lengths[rows, None]

@@ -1,9 +1,9 @@
-"""The rank of an answer among all objects, by the probability of their whole names.
+"""The rank of an answer among all objects, by the probability of their complete names.
 
-A name of several tokens has the product of their probabilities. Scoring every object for every
+The probability of a name is the product of those of its tokens. Scoring every object for every
 prompt would cost as many passes as there are objects; but a name is never more probable than its
-beginning, so only those beginnings are followed that are still as probable as the answer. What a
-model knows is ranked after a pass or two; the ranks are exact whatever it knows.
+beginning, so only beginnings that are still as probable as the answer are extended. Answers that a
+model knows are ranked after one or two passes; the ranks are exact in any case.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from behemoth.support.errors import ArgumentError
 from .ragged import Ragged
 
 RANKS = ("first", "sequence")
-"""By what objects are ranked: the first token of their word, or all tokens of their names."""
-# Scores of one name from two passes differ by rounding; what is as near to the answer is on a par.
+"""Ways to rank objects: by the first token of their word, or by all tokens of their names."""
+# Scores of one name from two passes differ by rounding; scores this close to the answer are ties.
 _TOLERANCE = 1e-5
 
 
 def check_rank(rank: str, corpus: Corpus) -> None:
-    """Refuse what is no way to rank, or none with this corpus."""
+    """Refuse an unknown way to rank, or one that this corpus does not support."""
     if rank not in RANKS:
         raise ArgumentError.unknown("rank", rank, RANKS)
     if rank == "sequence" and corpus.grammar is None:
@@ -41,7 +41,7 @@ def check_rank(rank: str, corpus: Corpus) -> None:
 
 @dataclass
 class _Node:
-    """What follows a beginning of names."""
+    """A beginning of names, with the tokens that may follow it."""
 
     path: tuple[int, ...]
     children: dict[int, _Node] = field(default_factory=dict)
@@ -49,7 +49,7 @@ class _Node:
 
 
 class NameTree:
-    """The names of all objects of a relation by their beginnings.
+    """Prefix tree of the names of all objects of a relation.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class NameTree:
     ----------
     root : node
     beginnings : int
-        How many there are, that of no token among them.
+        Number of beginnings that some token follows, including the empty one.
     names : int
         Number of objects.
     """
@@ -97,30 +97,30 @@ def sequence_ranks(
     Parameters
     ----------
     model : PreTrainedModel
-        In the mode in which it is to be asked.
+        A model that is already in the mode in which it is to be queried.
     corpus : Corpus
-        With a grammar, which has the names.
+        A corpus with a grammar, which defines the names.
     prompts : Ragged
-        One for each answer; the names follow them at once.
+        One prompt per answer; names follow directly.
     relations, objects : uint32[rows]
-        The answers.
+        Relations and objects of the answers.
     log_probability : float64[rows]
-        Of the answers, natural logarithm.
+        Natural logarithm of the probabilities of the answers.
     batch_size : int
-        Beginnings that go through the model together.
+        Number of beginnings per pass.
     device : torch.device
 
     Returns
     -------
     uint32[rows]
-        1 is best. Names as probable as the answer come before it, and so do names without a
-        probability.
+        Ranks, 1 is best. Names as probable as the answer, and names whose probability is NaN, count
+        against it.
     """
     tree = cache(lambda relation: NameTree(corpus.object_tokens(relation)))
     ranks = np.ones(len(prompts), np.uint32)
     level = [
         (row, tree(relation).root, 0.0) for row, relation in enumerate(relations.tolist())
-    ]  # rows, what follows, and the probability of the beginning
+    ]  # rows, nodes, and log-probabilities of their beginnings
     while level:
         further: list[tuple[int, _Node, float]] = []
         for part in _parts(level, prompts, batch_size):
@@ -128,7 +128,7 @@ def sequence_ranks(
             for (row, node, score), line in zip(part, logits, strict=True):
                 tokens = np.fromiter(node.children, np.int64, len(node.children))
                 scores = score + line[tokens]
-                # Not a number is kept: it must not make a rank good.
+                # NaN is kept: it must not improve a rank.
                 kept = ~(scores < log_probability[row] - _TOLERANCE)
                 for token, own in zip(tokens[kept].tolist(), scores[kept].tolist(), strict=True):
                     child = node.children[token]
@@ -151,23 +151,24 @@ def wrong_probabilities(
     device: torch.device,
     tolerance: float = 1e-3,
 ) -> NDArray[np.float64]:
-    """Find how probable the other objects of relations are, in the mean over them.
+    """Return the mean probability of the other objects of each relation.
 
-    Beginnings are left aside where all of them together cannot add more than `tolerance` of what
-    was found; what is given is never too much.
+    Beginnings are dropped if all of them together cannot add more than `tolerance` times the sum
+    found so far; so the result is a lower bound.
 
     Parameters
     ----------
     model, corpus, prompts, relations, batch_size, device
-        As of `sequence_ranks`.
+        See `sequence_ranks`.
     objects : uint32[rows]
-        The objects that are not among the others.
+        Objects that are excluded from the mean.
     tolerance : float
+        Maximum relative error.
 
     Returns
     -------
     float64[rows]
-        Natural logarithm of the mean probability, of all tokens of a name.
+        Natural logarithm of the mean probability of a name, over all of its tokens.
     """
     tree = cache(lambda relation: NameTree(corpus.object_tokens(relation)))
     trees = [tree(relation) for relation in relations.tolist()]
@@ -185,7 +186,7 @@ def wrong_probabilities(
                         found[row] = np.logaddexp(found[row], own)
                     if child.children:
                         further.append((row, child, own))
-        # Not a number is followed to its end, where it shows. What is not likely at all is not.
+        # NaN is followed to the end of names, so that it shows. Probability 0 is not followed.
         level = [
             (row, node, score)
             for row, node, score in further
@@ -197,7 +198,7 @@ def wrong_probabilities(
 def _parts(
     level: list[tuple[int, _Node, float]], prompts: Ragged, batch_size: int
 ) -> Iterator[list[tuple[int, _Node, float]]]:
-    """Batches of about equal lengths."""
+    """Yield batches of rows of about equal lengths."""
     ordered = sorted(level, key=lambda at: int(prompts.lengths[at[0]]) + len(at[1].path))
     for first in range(0, len(ordered), batch_size):
         yield ordered[first : first + batch_size]
@@ -209,7 +210,7 @@ def _next(
     part: list[tuple[int, _Node, float]],
     device: torch.device,
 ) -> NDArray[np.float64]:
-    """Log-probabilities of all tokens behind each prompt and beginning: float64[part, tokens]."""
+    """Return log-probabilities of the token after each prompt and beginning: float64[part, V]."""
     rows = np.array([row for row, _, _ in part])
     before = prompts.lengths[rows]
     ends = before + np.array([len(node.path) for _, node, _ in part])

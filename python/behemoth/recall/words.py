@@ -1,4 +1,4 @@
-"""The words of objects: what an answer may be, and where a generated one ends."""
+"""The words of objects: valid answers, and where a generated answer ends."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ class Words(Protocol):
     stop : frozenset of int
         Tokens that end a generation.
     single : bool[relations]
-        Whether all objects of a relation are told apart by one token.
+        Whether all objects of a relation are distinguished by one token.
     """
 
     stop: frozenset[int]
     single: NDArray[np.bool_]
 
     def leading(self, relation: int) -> NDArray[np.int64]:
-        """Tokens that an object of a relation begins with, ascending: int64[n]."""
+        """Return the first tokens of the objects of a relation, ascending: int64[n]."""
         ...
 
     def marked(
         self, lengths: NDArray[np.int64], relations: NDArray[np.uint32]
     ) -> NDArray[np.int64]:
-        """Tokens of answers of these lengths before the object's word: 1 or 0."""
+        """Return the number of tokens before the object's word, by answer length: 1 or 0."""
         ...
 
     def most(self, relations: NDArray[np.uint32]) -> NDArray[np.int64]:
-        """Tokens of the longest object of each relation, where objects differ; else 0."""
+        """Return the length of the longest object of each relation if lengths differ, else 0."""
         ...
 
     def settled(
@@ -49,7 +49,7 @@ class Words(Protocol):
         finished: NDArray[np.bool_],
         relations: NDArray[np.uint32],
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Where generated answers end, and whether they do."""
+        """Return the lengths of generated answers, and whether they are complete."""
         ...
 
     def valid(
@@ -60,17 +60,17 @@ class Words(Protocol):
         marker: NDArray[np.int64],
         relations: NDArray[np.uint32],
     ) -> NDArray[np.bool_]:
-        """Whether each row's first `lengths` tokens are a word, behind `marker` where `marked`."""
+        """Return whether a row's first `lengths` tokens are a word, after `marker` if `marked`."""
         ...
 
 
 def words_of(corpus: Corpus) -> Words:
-    """The words of a corpus's objects."""
+    """Return the words of a corpus's objects."""
     return TemplateWords(corpus) if corpus.grammar is None else TextWords(corpus)
 
 
 class TemplateWords:
-    """Words of digits, each from a range of ids of its own; a period or the end closes them."""
+    """Words of digits, each from its own range of ids; a period or the end ends an answer."""
 
     def __init__(self, corpus: Corpus) -> None:
         parts: dict[int, list[Mapping[str, Any]]] = {}
@@ -80,27 +80,27 @@ class TemplateWords:
         table = corpus.world.relation_table
         self.stop = STOP
         self._objects = np.array([row["objects"] for row in table], np.int64)
-        # The objects of a link are those of the composed relation it belongs to.
+        # A link has the objects of the composed relation that it belongs to.
         self._parts = [parts[row.get("composed", row["relation"])] for row in table]
         self._digits = np.array([len(part) for part in self._parts], np.int64)
         several = np.array([part[0]["count"] > 1 for part in self._parts])
         self.single = several & (self._digits == 1)
 
     def leading(self, relation: int) -> NDArray[np.int64]:
-        """Tokens that an object of a relation begins with."""
+        """Return the first tokens of the objects of a relation."""
         part = self._parts[relation][0]
         return np.arange(part["first"], part["first"] + part["count"], dtype=np.int64)
 
     def marked(
         self, lengths: NDArray[np.int64], relations: NDArray[np.uint32]
     ) -> NDArray[np.int64]:
-        """A question's answer begins with the marker of the object, all others with its word."""
+        """Return 1 for answers to questions, which begin with the object marker, else 0."""
         marked = lengths - self._digits[relations]
         assert not len(marked) or set(np.unique(marked)) <= {0, 1}
         return marked
 
     def most(self, relations: NDArray[np.uint32]) -> NDArray[np.int64]:
-        """All words of a relation have one length."""
+        """Return 0: all words of a relation have one length."""
         return np.zeros(len(relations), np.int64)
 
     def settled(
@@ -110,7 +110,7 @@ class TemplateWords:
         finished: NDArray[np.bool_],
         relations: NDArray[np.uint32],
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """An answer ends where the generation was stopped."""
+        """Return the inputs: an answer ends where the generation was stopped."""
         return lengths, finished
 
     def valid(
@@ -121,7 +121,7 @@ class TemplateWords:
         marker: NDArray[np.int64],
         relations: NDArray[np.uint32],
     ) -> NDArray[np.bool_]:
-        """Digits of the relation's ranges that are the id of an object."""
+        """Return whether tokens are digits of the relation's ranges that form an object's id."""
         found = (marked == 0) | (tokens[:, 0] == marker)
         for relation in np.unique(relations):
             chosen = np.flatnonzero(relations == relation)
@@ -140,8 +140,8 @@ class TemplateWords:
 class TextWords:
     """Names in the tokens of a tokenizer.
 
-    A sentence goes on behind its object in many ways, so an answer is judged by what it begins
-    with: it ends where the longest name of an object ends that it begins with, or a refusal.
+    A sentence may continue after its object in many ways, so an answer is judged by its beginning:
+    it ends with the longest object name that it begins with, or with a refusal.
     """
 
     def __init__(self, corpus: Corpus) -> None:
@@ -156,17 +156,17 @@ class TextWords:
         return bool((objects.lengths == 1).all()) and len(objects.lengths) > 1
 
     def leading(self, relation: int) -> NDArray[np.int64]:
-        """Tokens that an object of a relation begins with; several objects may share one."""
+        """Return the first tokens of the objects of a relation; several objects may share one."""
         return self._objects(relation).leading
 
     def marked(
         self, lengths: NDArray[np.int64], relations: NDArray[np.uint32]
     ) -> NDArray[np.int64]:
-        """No marker stands before a name."""
+        """Return 0: there is no marker before a name."""
         return np.zeros(len(lengths), np.int64)
 
     def most(self, relations: NDArray[np.uint32]) -> NDArray[np.int64]:
-        """The longest name of each relation."""
+        """Return the length of the longest name of each relation."""
         out = np.zeros(len(relations), np.int64)
         for relation in np.unique(relations):
             out[relations == relation] = self._objects(int(relation)).lengths.max()
@@ -179,7 +179,7 @@ class TextWords:
         finished: NDArray[np.bool_],
         relations: NDArray[np.uint32],
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """An answer that is a name or a refusal ends with it; what is none is as long as it is."""
+        """End answers after a name or a refusal; others keep their length and are incomplete."""
         found = np.array(
             [
                 self._objects(relation).longest(line[:length]) or self._refused(line[:length])
@@ -192,7 +192,7 @@ class TextWords:
         return np.where(found > 0, found, lengths), found > 0
 
     def _refused(self, line: list[int]) -> int:
-        """Tokens of the longest refusal that a line begins with."""
+        """Return the length of the longest refusal that a line begins with, or 0."""
         own = (len(t) for t in self._refusals if tuple(line[: len(t)]) == t)
         return max(own, default=0)
 
@@ -204,7 +204,7 @@ class TextWords:
         marker: NDArray[np.int64],
         relations: NDArray[np.uint32],
     ) -> NDArray[np.bool_]:
-        """What was settled as a name is one."""
+        """Return whether the settled tokens are an object's name."""
         rows = zip(relations.tolist(), tokens.tolist(), lengths.tolist(), strict=True)
         return np.array(
             [tuple(line[:length]) in self._objects(own).numbers for own, line, length in rows],

@@ -1,5 +1,5 @@
-"""Suites: lists of measures that are taken of a run or an edit together, and said together.
+"""Suites: lists of measures that are taken of a run or an edit, and reported, together.
 
-A suite is a list of measures; a measure takes what it needs from the `Bench`, which works each
-thing out once. One that cannot be taken says what is missing, and is never left out.
+A measure takes its inputs from the `Bench`, which computes each of them once. A measure that cannot
+be taken is reported with what is missing, and never omitted.
 """

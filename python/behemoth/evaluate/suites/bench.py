@@ -1,4 +1,4 @@
-"""What measures are taken on: a model, its edit, its twin, and what they were asked, once each."""
+"""The inputs of measures: a model, its edit, its twin and their results, each computed once."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 __all__ = ["CONTINUED", "Bench", "of_frame", "resampled_ratio"]
 
 CONTINUED = 64
-"""Adam steps of continued training after which no more is looked for."""
-_DOCUMENTS = 256  # of running text
+"""Maximum number of Adam steps of continued training."""
+_DOCUMENTS = 256  # maximum number of documents of running text
 
 
 class Bench:
@@ -51,25 +51,25 @@ class Bench:
     Parameters
     ----------
     source : Path
-        What it is of: a training run or an edit directory.
-    run : Run
-        Whose corpus it is asked about.
+        A training run, a model or an edit directory.
+    run : Run or other ModelSource
+        The run or model with its corpus.
     plan : EditPlan, optional
-        None where nothing is asked that a plan says.
+        The plan; None if no measure needs one.
     deltas : mapping of int or None to EditDelta
-        Single edits by number, or None to that of the whole plan; none of a run.
+        Deltas of single edits by number, or None to that of the complete plan; empty for a run.
     load : callable
-        Gives the model without the edit.
+        Returns the model without the edit.
     edit : EditRecord, optional
-        Of the directory that the deltas are from.
+        Record of the edit directory of the deltas.
     twin : Bench, optional
-        That of a model which was trained without the facts of the plan, asked the same.
+        Bench of a model that was trained without the facts of the plan, with the same probes.
     frame : polars.DataFrame, optional
-        What `evaluate_model` gives of these; it is worked out where it is not there already.
+        The frame of `evaluate_model` for these; computed if it is not given.
     continued : int
-        Most Adam steps of training that goes on on the corpus, to see what comes back.
+        Maximum number of Adam steps of continued training on the corpus.
     facts : array_like of int, optional
-        What `recall` asks; as of `behemoth.recall` by default.
+        Facts that `recall` queries; by default those of `behemoth.recall`.
     """
 
     def __init__(
@@ -102,14 +102,15 @@ class Bench:
         facts: int | Literal["all"] | None = None,
         device: torch.device | str | None = None,
     ) -> Bench:
-        """Open a run, a model with its corpus or an edit, and perhaps a twin.
+        """Open a run, a model with its corpus or an edit, and optionally a twin.
 
-        A twin is a run, or an edit by `retrain`. `recall` asks an exact sample of so many facts.
+        A twin is a run, or an edit by `retrain`. `facts` is the size of the exact sample of facts
+        that `recall` queries.
 
         Raises
         ------
         ArgumentError
-            When one of them is none, or they do not belong together.
+            When one of them is invalid, or they do not belong together.
         """
         edit_plan = None if plan is None else EditPlan.of(plan)
         path, run, edit = open_source("source", source, corpus)
@@ -147,14 +148,14 @@ class Bench:
 
     @property
     def plan(self) -> EditPlan:
-        """The plan whose probes are asked."""
+        """The plan whose probes are evaluated."""
         if self._plan is None:
             raise MissingError("a plan: --plan PLAN, whose probes are asked")
         return self._plan
 
     @property
     def plan_hash(self) -> str | None:
-        """Of the plan, or of that which the edit was made with; none of a run without a plan."""
+        """Hash of the plan, or of the edit's plan; None for a run without a plan."""
         source = self._plan if self._plan is not None else self.edit
         return None if source is None else source.plan_hash
 
@@ -166,18 +167,18 @@ class Bench:
         return self.twin
 
     def take(self, measure: Measure) -> Found:
-        """What a measure finds here, which it is asked once: a twin is beside several edits."""
+        """Take a measure, once: a twin is compared with several edits."""
         if measure.name not in self._taken:
             self._taken[measure.name] = measure.find(self)
         return self._taken[measure.name]
 
     @property
     def stage(self) -> str:
-        """The stage of the frame that is looked at."""
+        """The stage of the frame that is measured."""
         return "after" if self.deltas else "before"
 
     def unedited(self) -> MissingError:
-        """What is missing where there is no edit."""
+        """Return the error for measures that need an edit."""
         source = "a run as it was trained"
         if not isinstance(self.run, Run):
             source = "a model by itself, which does not say what an edit may have changed in it"
@@ -185,14 +186,14 @@ class Bench:
 
     @property
     def edit_hash(self) -> str | None:
-        """As of `SuiteResult`; none where no directory of an edit is what is measured."""
+        """See `SuiteResult`; None unless an edit directory is measured."""
         if self.edit is None:
             return None
         return self.edit.models_hash(self.run.directory, self.edit.keys)
 
     @property
     def delta(self) -> EditDelta:
-        """The edit of the plan as a whole."""
+        """The delta of the complete plan."""
         if not self.deltas:
             raise self.unedited()
         if None not in self.deltas:
@@ -206,7 +207,7 @@ class Bench:
 
     @contextmanager
     def edited(self) -> Generator[PreTrainedModel]:
-        """The model as it is measured: with the edit of the plan in, where there is one."""
+        """The model as it is measured: with the plan's edit applied, if there is one."""
         if not self.deltas:
             yield self.model
         else:
@@ -215,7 +216,7 @@ class Bench:
 
     @cached_property
     def frame(self) -> pl.DataFrame:
-        """What `evaluate` gives."""
+        """The frame of `evaluate_model`."""
         if self._frame is not None:
             return self._frame
         return evaluate_model(
@@ -229,23 +230,23 @@ class Bench:
 
     @cached_property
     def sequence(self) -> pl.DataFrame:
-        """What `sequence_frame` gives, of edits made one after another."""
+        """The frame of `sequence_frame`, for edits made one after another."""
         from .sequence import sequence_frame
 
         return sequence_frame(self)
 
     @cached_property
     def named_frame(self) -> pl.DataFrame:
-        """The same with names, where things have names of their own."""
+        """`frame` with columns of names, if the world has names."""
         return self.run.corpus.world.named(self.frame)
 
     @cached_property
     def rows(self) -> pl.DataFrame:
-        """The rows of the stage that is looked at."""
+        """The rows of the stage that is measured."""
         return self.frame.filter(stage=self.stage)
 
     def metric(self, name: str, kept: str = "all", rows: pl.DataFrame | None = None) -> Found:
-        """A metric of the frame."""
+        """Return a metric of the frame."""
         table = aggregate(
             self.rows if rows is None else rows,
             [name],
@@ -259,9 +260,9 @@ class Bench:
         return Found(row["value"], row["low"], row["high"], row["clusters"], "subjects")
 
     def mean(self, rows: pl.DataFrame, value: pl.Expr, what: str) -> Found:
-        """The mean of something over rows, resampled by subject.
+        """Return the mean of a value over rows, resampled by subject.
 
-        An object that link facts are of is no subject of the same number.
+        The object that a link fact is about is distinct from the subject of the same number.
         """
         keys = [name for name in ("link", "subject") if name in rows.columns]
         values = rows.select(*keys, value.cast(pl.Float64).alias("value"))
@@ -278,19 +279,19 @@ class Bench:
 
     @cached_property
     def recall(self) -> pl.DataFrame:
-        """What the model says of a sample of all facts, in every wording."""
+        """The frame of `behemoth.recall` for a sample of all facts, in every wording."""
         with self.edited() as model:
             return recall(model, self.run.corpus, facts=self._facts)
 
     @property
     def written_facts(self) -> float:
-        """About how many facts are written at all, by the same sample."""
+        """Estimated number of facts that are written at all, from the same sample."""
         facts = self.recall.unique("fact")["exposures"]
         return float((facts > 0).mean()) * self.run.corpus.world.num_facts  # type: ignore[operator]
 
     @cached_property
     def filler(self) -> list[NDArray[np.integer]]:
-        """Documents of the filler's language that are in no corpus."""
+        """Documents in the filler's language, generated apart from the corpus."""
         if self.run.corpus.spec.get("corpus", {}).get("filler") is None:
             raise MissingError("a corpus with a filler (gen --filler)")
         return list(self.run.corpus.filler_documents(0, _DOCUMENTS))
@@ -312,35 +313,35 @@ class Bench:
 
     @cached_property
     def membership(self) -> pl.DataFrame:
-        """Scores of what is to be forgotten, and of facts that are never written."""
+        """Membership scores of facts to be forgotten, and of facts that are never written."""
         pairs = self._pairs
         with self.edited() as model:
             return membership(model, self.run.corpus, self.plan, pairs=pairs)
 
     @cached_property
     def geometry(self) -> pl.DataFrame:
-        """Size and shape of the changes."""
+        """Size and rank of the changes."""
         if not self.deltas:
             raise self.unedited()
         return geometry(self.deltas, self.model)
 
     @cached_property
     def rounded(self) -> pl.DataFrame:
-        """What is to be forgotten, asked of the edited model with rounded weights, by bits."""
+        """Rows of facts to be forgotten, with rounded weights of the edited model, by bits."""
         return evaluate_quantised(
             self.model, self.run.corpus, self.plan, self.delta, groups=("forget",)
         )
 
     @cached_property
     def pruned(self) -> pl.DataFrame:
-        """The same without its smallest weights, by their share."""
+        """Rows of facts to be forgotten, without the edited model's smallest weights, by share."""
         return evaluate_pruned(
             self.model, self.run.corpus, self.plan, self.delta, groups=("forget",)
         )
 
     @cached_property
     def hinted(self) -> pl.DataFrame:
-        """What the model says of the facts to forget behind another fact of their subjects."""
+        """Answers for the facts to forget after another fact of their subjects."""
         try:
             with self.edited() as model:
                 return ask_with_hints(model, self.run.corpus, self.plan)
@@ -349,7 +350,7 @@ class Bench:
 
     @cached_property
     def linear_probes(self) -> pl.DataFrame:
-        """What can be read off the residual stream."""
+        """Objects that linear probes predict from the residual stream."""
         try:
             with self.edited() as model:
                 return probe_objects(model, self.run.corpus, self.plan)
@@ -358,7 +359,7 @@ class Bench:
 
 
 def of_frame(name: str, kept: str = "all", *, beside: bool = False) -> Measure:
-    """A metric of the evaluation frame as a measure."""
+    """Return a metric of the evaluation frame as a measure."""
     metric = METRICS[name]
     label = name if kept == "all" else f"{name}_if_{kept}"
     meaning = metric.meaning if kept == "all" else f"{metric.meaning}; facts {kept} before"
@@ -366,7 +367,7 @@ def of_frame(name: str, kept: str = "all", *, beside: bool = False) -> Measure:
 
 
 def resampled_ratio(sums: NDArray[np.float64], counts: NDArray[np.integer], over: str) -> Found:
-    """The sum of some over the sum of others, resampled by what they are of."""
+    """Return the ratio of two sums, with an interval from resampling their terms jointly."""
     from behemoth.evaluate.clusters import interval, weight_parts
 
     value = float(sums.sum() / counts.sum())

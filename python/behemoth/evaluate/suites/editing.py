@@ -91,19 +91,19 @@ def _measures(bench: Bench) -> Sequence[Measure]:
 
 
 def _levels(bench: Bench) -> list[int]:
-    """Levels of exposures among the bystanders; none where they are many, as in a power law."""
+    """Return the exposure levels of the bystanders; none if there are more than 16 levels."""
     levels = bench.plan.probes.filter(pl.col("group").is_in(BYSTANDERS))["exposures"].unique()
     return levels.filter(levels > 0).sort().to_list() if len(levels) <= 16 else []
 
 
 def question_match(bench: Bench) -> Found:
-    """Exact matches of answers to questions about what was edited."""
+    """Return the share of exact matches of answers to questions about edited facts."""
     rows = bench.rows.filter(group="edited_question")
     return bench.mean(rows, pl.col("exact_match"), "questions in the corpus (gen --questions)")
 
 
 def damage_of(bench: Bench, groups: Sequence[str], exposures: int | None = None) -> Found:
-    """Share of bystanders that were right before and are not any more."""
+    """Return the share of bystanders that were right before the edit and no longer are."""
     if not bench.deltas:
         raise bench.unedited()
     rows = known_bystanders(bench.rows, groups)

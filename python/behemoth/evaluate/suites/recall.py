@@ -71,7 +71,7 @@ def _bits(bench: Bench) -> Found:
     rows = bench.recall.filter(~pl.col("held_out"), pl.col("exposures") > 0).with_columns(
         pl.col("relation").replace_strict(objects, return_dtype=pl.Float64).alias("objects")
     )
-    # Clipped once it is a mean: clipping each fact would count luck as knowledge.
+    # Only the mean is clipped: clipping each fact would count luck as knowledge.
     stored = pl.col("objects").log(2) + pl.col("log_probability") / math.log(2)
     bits = bench.mean(rows, stored.fill_nan(None), "written facts")
     low, high = (None if x is None else max(x, 0.0) for x in (bits.low, bits.high))

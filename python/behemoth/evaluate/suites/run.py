@@ -1,4 +1,4 @@
-"""Take a suite of a run or an edit."""
+"""The suites by name, and the function that evaluates a run or an edit with one of them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def evaluate_suite(
     device: torch.device | str | None = None,
     progress: ProgressLike = None,
 ) -> SuiteResult:
-    """Take all measures of a suite of a run, or of what an edit made of it.
+    """Take all measures of a suite, for a run or for an edited model.
 
     Parameters
     ----------
@@ -47,34 +47,36 @@ def evaluate_suite(
         A training run, a model or an edit directory.
     suite : {'editing', 'unlearning', 'sequence', 'recall'}
     plan : EditPlan or path, optional
-        The plan; of an edit, the one it was made with. Suite ``recall`` needs none: it asks about
-        the facts of the corpus.
+        The plan; for an edit, the one it was made with. Suite ``recall`` needs none: it queries
+        facts of the corpus.
     twin : path, optional
-        The gold of unlearning, trained the same way without the facts of the plan: a run, or an
-        edit by ``retrain``.
+        The reference of unlearning, trained the same way without the facts of the plan: a run, or
+        an edit by ``retrain``.
     corpus : path, optional
-        Of a model that is no run: the corpus directory or spec that the plan was made of.
+        For a model that is not a training run: the corpus directory or spec that the plan was made
+        from.
     facts : int or 'all', optional
-        Of suite ``recall``, how many facts are asked: an exact sample, the same each time. By
-        default all where there are up to 10,000, and else so many.
+        Number of facts that suite ``recall`` queries: an exact sample, the same each time. By
+        default all if there are up to 10,000, otherwise 10,000.
     out : path, optional
         Directory for ``suite.json`` and the rows, ``frame.parquet``.
     force : bool
-        Replace a suite that is there.
+        Replace an existing result in `out`.
     device : optional
-        Where models go; a GPU where there is one by default.
+        Device of the models; by default a GPU if there is one.
     progress : callable or Progress, optional
-        Who looks on; what it raises stops the work.
+        Receives progress; an exception that it raises stops the work.
 
     Returns
     -------
     SuiteResult
-        A measure that could not be taken says what is missing. Intervals are of a bootstrap over
-        the subjects of this one model, and say nothing about others.
+        A measure that could not be taken states what is missing. Intervals come from a bootstrap
+        over the subjects (or documents) of this one model, and say nothing about other models.
 
     Raises
     ------
     ArgumentError
+        When an argument is not allowed, or the source has nothing that the suite measures.
 
     Examples
     --------

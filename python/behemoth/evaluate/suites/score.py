@@ -1,9 +1,9 @@
-"""One number for a suite, to rank and to tune by, made of measures that the suite has anyway.
+"""One number for a suite, for ranking and tuning, computed from measures of the suite.
 
-Editing is scored as its papers do. Unlearning is scored against the retrained twin, leg by leg:
-what is said of the facts as the twin says it, what stays as the twin has it, and what can be told
-as it can be told of the twin. The twin itself has 1. A model that gives no numbers has 0 in the leg
-that it gives none for, and so no score above 0.
+Editing is scored as in its papers. Unlearning is scored against the retrained twin, leg by leg: the
+probability of the forgotten facts, the utility of the model, and membership inference are each
+compared with the twin's. The twin itself scores 1. A model whose measures are not finite has 0 in
+that leg, and so a score of 0.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ __all__ = ["LEGS", "Leg", "Reading", "harmonic_mean", "legs_of", "score_of"]
 
 @dataclass(frozen=True)
 class Reading:
-    """What was found of a measure.
+    """The value of a measure.
 
     Attributes
     ----------
     value : float, optional
-        None where it could not be taken.
+        Value of the model; None if it could not be taken.
     twin : float, optional
-        The twin's own.
+        Value of the twin.
     """
 
     value: float | None
@@ -42,11 +42,11 @@ class Leg:
     name : str
     meaning : str
     measures : tuple of str
-        What it is made of.
+        Names of the measures that it is computed from.
     value : callable
-        Makes it of the readings of these, which are there; None where it cannot.
+        Computes the leg from the readings of these measures; returns None if it cannot.
     needed : bool
-        Whether there is no score without it.
+        Whether the score requires this leg.
     """
 
     name: str
@@ -71,7 +71,7 @@ def _utility(reading: Reading) -> float | None:
         return None
     if not (math.isfinite(reading.value) and math.isfinite(reading.twin)):
         return math.nan  # min(1.0, nan) is 1.0, and nan > 0 is false
-    # Where the twin has nothing there is nothing to lose.
+    # If the twin has no utility, there is nothing to lose.
     return min(1.0, reading.value / reading.twin) if reading.twin > 0 else 1.0
 
 
@@ -107,27 +107,27 @@ LEGS: Mapping[str, tuple[Leg, ...]] = {
         ),
     ),
 }
-"""The legs whose harmonic mean a suite's score is, by suite; those that are not needed count where
-they could be taken, as wordings and facts that are never written are not in every corpus."""
+"""The legs of each suite, whose harmonic mean is its score. Legs that are not needed count if they
+could be taken, as not every corpus has other wordings or facts that are never written."""
 
 
 def harmonic_mean(values: Sequence[float]) -> float:
-    """The harmonic mean; 0 where one is not above 0, or no number.
+    """Return the harmonic mean; 0 if a value is not above 0 or is NaN, or there are no values.
 
     Examples
     --------
     >>> harmonic_mean([1.0, 0.5])
     0.6666666666666666
     """
-    if not values or not all(value > 0 for value in values):  # nan is not, whatever its place
+    if not values or not all(value > 0 for value in values):  # false for NaN, in any position
         return 0.0
     return len(values) / sum(1.0 / value for value in values)
 
 
 def legs_of(suite: str, readings: Mapping[str, Reading]) -> dict[str, float | None]:
-    """The legs of a suite's score, by name.
+    """Return the legs of a suite's score, by name.
 
-    None where its measures could not be taken, and 0 where they were and are not finite.
+    A leg is None if its measures could not be taken, and 0 if they are not finite.
 
     Raises
     ------
@@ -148,18 +148,18 @@ def legs_of(suite: str, readings: Mapping[str, Reading]) -> dict[str, float | No
 
 
 def score_of(suite: str, readings: Mapping[str, Reading]) -> float | None:
-    """The score of a suite: the harmonic mean of its legs, from 0 to 1.
+    """Return the score of a suite: the harmonic mean of its legs, from 0 to 1.
 
     Parameters
     ----------
     suite : {'editing', 'unlearning'}
     readings : mapping of str to Reading
-        By measure.
+        Readings by name of the measure.
 
     Returns
     -------
     float or None
-        None where a leg is missing that the score needs.
+        None if a leg that the score needs is missing.
 
     Raises
     ------

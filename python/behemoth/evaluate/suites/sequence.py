@@ -25,7 +25,7 @@ from .suite import Found, Measure, MissingError, Suite
 __all__ = ["SAMPLE", "SUITE", "half_life", "sampled_edits", "sequence_frame"]
 
 SAMPLE = 256
-"""Edits that are asked at most."""
+"""Maximum number of edits that are evaluated."""
 
 
 def _measures(bench: Bench) -> Sequence[Measure]:
@@ -61,18 +61,21 @@ def _measures(bench: Bench) -> Sequence[Measure]:
 
 
 def sampled_edits(total: int, most: int = SAMPLE) -> NDArray[np.int64]:
-    """Places of the edits that are asked: half of them as on a logarithm, so that first ones are.
+    """Return the places of the edits to evaluate, half of them on a logarithmic scale.
+
+    The logarithmic half makes sure that early edits are included.
 
     Parameters
     ----------
     total : int
-        Edits of the sequence.
+        Number of edits in the sequence.
     most : int
+        Maximum number of places.
 
     Returns
     -------
     int64 [at most `most`]
-        From 0, rising; all where there are no more.
+        Places from 0, ascending; all if `total` is at most `most`.
     """
     if total <= most:
         return np.arange(total)
@@ -81,13 +84,13 @@ def sampled_edits(total: int, most: int = SAMPLE) -> NDArray[np.int64]:
 
 
 def sequence_frame(bench: Bench) -> pl.DataFrame:
-    """Ask the sample at each checkpoint.
+    """Evaluate the sample at each checkpoint.
 
     Returns
     -------
     polars.DataFrame
-        The rows of `evaluate`, and ``after``: how many edits the model had (0 for the stage
-        ``before``), and ``place``: the edit's in the sequence, from 0.
+        The rows of `evaluate_model`, with ``after``: number of edits made so far (0 for the stage
+        ``before``), and ``place``: place of the edit in the sequence, from 0.
 
     Raises
     ------
@@ -179,10 +182,10 @@ def _half_life(bench: Bench) -> Found:
 
 
 def half_life(held: pl.DataFrame) -> float | None:
-    """Further edits by which the share of those that still hold falls to a half.
+    """Return the number of further edits after which half of the edits no longer hold.
 
-    Only edits that held at their first checkpoint count, and of them only later ones: at the first
-    one they hold by choice, and would make any age look well kept.
+    Only edits that held at their first checkpoint count, and only at later checkpoints: at the
+    first one they hold by selection, which would make any retention look good.
 
     Parameters
     ----------
@@ -192,12 +195,13 @@ def half_life(held: pl.DataFrame) -> float | None:
     Returns
     -------
     float or None
-        Edits made since it was seen to hold, by the first two such numbers between which the share
-        passes a half, on the logarithm of the number + 1; none where it does not.
+        Number of edits made since an edit was seen to hold, interpolated on the logarithm of the
+        number + 1 between the first two numbers between which the share passes a half; None if it
+        does not.
     """
     aged = (
         _seen_again(held)
-        # Numbers of few edits each: those of one power of two are one.
+        # There are few edits for each number: numbers are pooled by power of two.
         .with_columns((pl.col("since") + 1).log(2).floor().alias("bin"))
         .group_by("bin")
         .agg(pl.col("since").cast(pl.Float64).mean(), pl.col("exact_match").cast(pl.Float64).mean())
@@ -214,7 +218,7 @@ def half_life(held: pl.DataFrame) -> float | None:
 
 
 def _seen_again(held: pl.DataFrame) -> pl.DataFrame:
-    """Later looks at the edits that held at their first one, and how many edits came since."""
+    """Return later checkpoints of edits that held at their first one, with edits made since."""
     first = pl.col("after") == pl.col("after").min().over("place")
     held_first = held.filter(first & pl.col("exact_match")).select(
         "place", pl.col("after").alias("seen")

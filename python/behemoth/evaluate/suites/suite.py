@@ -1,4 +1,4 @@
-"""What a suite is, what a measure finds, and the directory that both are written to."""
+"""Suites and measures, their results, and the directory that results are written to."""
 
 from __future__ import annotations
 
@@ -40,22 +40,22 @@ FORMAT_VERSION = 1
 
 
 class MissingError(Exception):
-    """What a measure would need and does not have: one line for people."""
+    """Input that a measure needs and that is missing, in one line."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a measure found.
+    """The value of a measure.
 
     Attributes
     ----------
     value : float
     low, high : float, optional
-        95% interval, of the bootstrap over subjects of this one model where `over` says so.
+        95% interval of the bootstrap over the units of this one model that `over` names.
     count : int
-        How many of what `over` names it is a mean over.
+        Number of units that `over` names.
     over : str
-        Subjects, facts, edits, tokens, ...
+        Units of the mean: subjects, facts, edits, documents, ...
     """
 
     value: float
@@ -73,13 +73,13 @@ class Measure:
     ----------
     name : str
     meaning : str
-        What it says, with its source.
+        One-line description, with its source.
     find : callable
-        Takes it from a bench, or raises `MissingError`.
+        Computes it from a bench, or raises `MissingError`.
     version : int
-        Grows with every change of what it computes.
+        Version, increased with every change of the computation.
     beside : bool
-        Whether a twin's own number stands beside, where there is a twin.
+        Whether the twin's own number is reported too, if there is a twin.
     """
 
     name: str
@@ -97,13 +97,13 @@ class Suite:
     ----------
     name : str
     about : str
-        For whom it is.
+        One-line description of what it measures.
     measures : callable
-        The measures for a bench: some are one a group or level that is there.
+        Returns the measures for a bench; some exist once per group or level.
     frame : callable
-        The rows that it is made of; those of `evaluate` by default.
+        Returns the rows of the result; by default those of `evaluate`.
     needs_plan : bool
-        Whether what it asks is what a plan says.
+        Whether it needs a plan.
     """
 
     name: str
@@ -115,17 +115,17 @@ class Suite:
 
 @dataclass(frozen=True)
 class Taken:
-    """A measure that was taken, or why it could not be.
+    """A measure that was taken, or the reason why it could not be.
 
     Attributes
     ----------
     name, meaning, version
-        Of the measure.
+        Attributes of the measure.
     found : Found, optional
     missing : str, optional
-        What would be needed.
+        Missing input.
     twin : float, optional
-        The twin's own number, where that says something.
+        The twin's own number, if the measure reports it.
     """
 
     name: str
@@ -138,24 +138,26 @@ class Taken:
 
 @dataclass(frozen=True)
 class SuiteResult:
-    """What a suite found.
+    """The result of a suite.
 
     Attributes
     ----------
     suite, source, plan_hash, twin
-        What was measured: the suite's name, the run or edit, the plan and the twin if there were
-        such.
+        Name of the suite, path of the run or edit, hash of the plan, and path of the twin; the last
+        two are None if there is none.
     stage : str
-        ``before`` of a run, ``after`` of an edit.
+        ``before`` for a run, ``after`` for an edit.
     edit_hash : str or None
-        Of an edit, BLAKE3 of what was measured: the weights of its run and its deltas, as they were
-        then. None of a run, and of suites of earlier versions.
+        For an edit, BLAKE3 of the weights of its run and of its deltas at that time. None for a
+        run, and for suites of earlier versions.
     measures : tuple of Taken
     seconds : float
+        Duration of the evaluation.
     versions : dict of str
+        Versions of behemoth, torch and transformers.
     frame : polars.DataFrame
-        The rows that most of it is made of: of `evaluate`, or of suite ``recall`` of
-        `behemoth.recall`.
+        The rows that most measures are computed from: those of `evaluate`, or of
+        `behemoth.recall` for suite ``recall``.
     """
 
     suite: str
@@ -170,12 +172,12 @@ class SuiteResult:
     frame: pl.DataFrame = field(repr=False, compare=False)
 
     def __getitem__(self, name: str) -> float:
-        """The value of a measure.
+        """Return the value of a measure.
 
         Raises
         ------
         ArgumentError
-            For one that the suite does not have, or that could not be taken.
+            For a measure that the suite does not have, or that could not be taken.
         """
         measures = {taken.name: taken for taken in self.measures}
         if name not in measures:
@@ -188,7 +190,10 @@ class SuiteResult:
         return found.value
 
     def table(self) -> pl.DataFrame:
-        """One row a measure: measure, value, low, high, count, over, twin, version, missing."""
+        """Return one row per measure.
+
+        Columns: measure, value, low, high, count, over, twin, version, missing.
+        """
         rows = [
             {
                 "measure": taken.name,
@@ -202,7 +207,7 @@ class SuiteResult:
         return pl.DataFrame(rows, schema=_TABLE)
 
     def to_dict(self) -> dict[str, Any]:
-        """As ``suite.json`` has it; what is no number is null."""
+        """Return the contents of ``suite.json``; NaN values are null."""
         return {
             "format_version": FORMAT_VERSION,
             "suite": self.suite,
@@ -235,7 +240,7 @@ class SuiteResult:
 
     @classmethod
     def read(cls, directory: str | PathLike[str]) -> SuiteResult:
-        """Read what `write` wrote.
+        """Read a result that `write` wrote.
 
         Raises
         ------
@@ -291,7 +296,7 @@ def _taken(row: dict[str, Any]) -> Taken:
 
 
 def check_out(out: str | PathLike[str], force: bool) -> None:
-    """Refuse a place that holds something else, or a result without `force`."""
+    """Refuse a directory that contains something else, or a result unless `force`."""
     place = Path(out)
     if in_the_way(place):
         raise ArgumentError("out", fspath(out), "a new or empty directory")
@@ -313,7 +318,7 @@ def take(suite: Suite, bench: Bench, progress: ProgressLike = None) -> SuiteResu
     Raises
     ------
     ArgumentError
-        When what is measured has nothing that the suite is about.
+        When the source lacks the rows that the suite is about.
     """
     begin = time.perf_counter()
     try:
@@ -348,7 +353,7 @@ def _take(measure: Measure, bench: Bench) -> Taken:
         return Taken(*head, missing=str(missing))
     twin_value = None
     if measure.beside and bench.twin is not None:
-        # What cannot be said of the twin is left open: it is not what was asked about.
+        # A measure that cannot be taken of the twin is omitted: the twin is not what is evaluated.
         with suppress(MissingError):
             twin_value = bench.beside.take(measure).value
     return Taken(*head, found=found, twin=twin_value)

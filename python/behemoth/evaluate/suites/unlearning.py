@@ -29,7 +29,7 @@ __all__ = ["SUITE"]
 _LEAKS = (1, 8, 64)
 _BITS = (8, 4)
 _PRUNED = (0.1, 0.3)
-_HALF = 0.5  # of the facts: what is looked for when they come back
+_HALF = 0.5  # share of the facts whose return is measured
 _RETAINED = ("same_subject", "same_relation", "same_object", "unrelated", "retain")
 _RELEARNING = tuple(range(41))
 _CONTINUED = (*range(9), 12, 16, 24, 32, 48)
@@ -280,10 +280,10 @@ def _continued(bench: Bench) -> Found:
 
 
 def _half_back(frame: pl.DataFrame) -> Found:
-    """The first step looked at after which half of some facts are said again."""
+    """Return the first recorded step after which half of the facts are generated again."""
     shares = frame.group_by("step").agg(pl.col("old_match").mean())
     back = shares.filter(pl.col("old_match") >= _HALF)["step"]
-    # Beyond the last step looked at there is no number to give.
+    # Infinity if the last recorded step does not suffice.
     steps = float("inf") if back.is_empty() else float(back.min())  # type: ignore[arg-type]
     return Found(steps, count=frame["fact"].n_unique(), over="facts")
 
@@ -293,7 +293,7 @@ def _rounded(bench: Bench, bits: int) -> Found:
 
 
 def _still_said(bench: Bench, forgotten: pl.DataFrame) -> Found:
-    """forget_recall of other rows of the facts to forget, resampled by the subjects of all."""
+    """Return forget_recall of other rows of the facts to forget, resampled by all subjects."""
     others = bench.rows.filter(pl.col("group") != "forget")
     rows = forgotten.with_columns(
         pl.lit(bench.rows[name][0]).cast(bench.rows.schema[name]).alias(name)
@@ -306,10 +306,10 @@ def _linear(bench: Bench, forgotten: bool) -> Found:
     if bench.linear_probes.is_empty():
         raise MissingError("facts to forget in the plan")
     stay = bench.linear_probes.filter(forgotten=False)
-    if stay.is_empty():  # a fifth of them is tried, the others are fitted on
+    if stay.is_empty():  # a fifth of them is tested, the others are fitted on
         raise MissingError("5 facts that stay of one of the relations to forget in")
-    # The layer is chosen on every other fact that stays, and the control is of the rest: where it
-    # was chosen by what is reported, forgotten facts came out below their control by chance.
+    # The layer is chosen on every other fact that stays, and the control uses the rest: when it was
+    # chosen on the reported facts, forgotten facts scored below their control by chance.
     number = pl.col("fact").rank("dense") % 2
     best = stay.filter(number == 1).group_by("layer").agg(pl.col("match").mean())
     layer = best.sort("match", "layer")["layer"][-1]
