@@ -1,4 +1,4 @@
-"""TOML that people or strangers wrote, as the values that JSON has too."""
+"""TOML from people or unknown sources, restricted to the values that JSON also has."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def no_toml(argument: str, file: str, error: ValueError) -> ArgumentError:
 
 
 def read_toml(text: str) -> dict[str, Any]:
-    """Read TOML of tables, lists, texts, numbers and truth values.
+    """Read TOML that consists of tables, lists, texts, numbers and booleans.
 
     Raises
     ------
     ValueError
-        When it is none, holds a date or a time, which no table here has a use for, or is nested so
-        deep that Python gives up.
+        When it is not TOML, contains a date or a time, which no table here uses, or is nested
+        deeper than Python's recursion limit.
 
     Examples
     --------
