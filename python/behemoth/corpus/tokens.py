@@ -1,6 +1,6 @@
-"""Token ids that every vocabulary has: the one place that says them in Python.
+"""Token ids that every word vocabulary has; the only place in Python that defines them.
 
-The engine's vocabulary begins with them, whatever the world; a test holds the two together.
+The engine's vocabulary begins with them, whatever the world; a test compares the two.
 """
 
 __all__ = ["END_OF_DOCUMENT", "PADDING", "PERIOD"]
@@ -9,7 +9,7 @@ END_OF_DOCUMENT = 0
 """Ends every document."""
 
 PADDING = 1
-"""Stands in no corpus: fills rows of unequal length."""
+"""Fills rows of unequal length; no corpus contains it."""
 
 PERIOD = 2
 """Ends a sentence."""
