@@ -536,7 +536,7 @@ class Corpus:
         return self._native.exposures(ids.ravel()).reshape(ids.shape)
 
     def sentences(self, start: int, stop: int) -> pl.DataFrame:
-        """Return every sentence of documents start..stop (`stop` excluded), in written order.
+        """Return every sentence of documents start..stop (`stop` excluded), as it is written.
 
         Returns
         -------
@@ -583,7 +583,7 @@ class Corpus:
         )
 
     def sample_facts(self, count: int) -> NDArray[np.uint64]:
-        """Return a sample of facts without replacement, sorted: uint64[min(count, facts)]."""
+        """Return an exact sample of facts, sorted: uint64[min(count, facts)]."""
         return self._native.sample_facts(whole_number("count", count))
 
     def probes(

@@ -1,6 +1,7 @@
-"""Token ids that every word vocabulary has; the only place in Python that defines them.
+"""Token ids that every vocabulary of templates begins with; defined only here in Python.
 
-The engine's vocabulary begins with them, whatever the world; a test compares the two.
+The engine defines the same ids, whatever the world; a test compares the two. The words of a grammar
+have the same end and padding.
 """
 
 __all__ = ["END_OF_DOCUMENT", "PADDING", "PERIOD"]
