@@ -77,7 +77,8 @@ class Filler:
 
     Each word has its own successors: the successor of rank k differs from word to word, but has
     the same weight. Words are made of syllables, have separate token ids at the end of the
-    vocabulary (unless a tokenizer supplies the words), and are the same whatever the seed.
+    vocabulary, and are the same whatever the seed; with a tokenizer, they are words of it that
+    no name or object contains.
 
     Parameters
     ----------
