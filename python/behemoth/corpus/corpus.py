@@ -777,7 +777,7 @@ class Corpus:
 
     def _opened(self) -> Path:
         if self.directory is None:
-            raise CorpusError("this corpus has no directory; Corpus.open(DIR) gives one")
+            raise CorpusError("this corpus has no directory; open one with Corpus.open(DIR)")
         return self.directory
 
     def __reduce__(self) -> tuple[Any, ...]:

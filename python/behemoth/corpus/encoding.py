@@ -32,7 +32,7 @@ __all__ = ["encode_documents"]
 
 _ROWS = 4_096  # documents in memory at a time
 _COLUMNS = ("text", "input_ids")
-_ALLOWED = "files .jsonl, .parquet or .arrow, directories of them, or a directory of LitData's"
+_ALLOWED = "files .jsonl, .parquet or .arrow, directories of them, or a directory of LitData chunks"
 # LitData's codes of the token dtypes.
 _LITDATA = {16: "<i4", 20: "<u2"}
 
@@ -123,7 +123,7 @@ def _reader(place: Path, column: str | None, end: int) -> tuple[list[Path], _Rea
     }
     if (place / "index.json").is_file():
         if column is not None:
-            raise ArgumentError("column", column, "none with chunks of LitData")
+            raise ArgumentError("column", column, "not with chunks of LitData")
         return _litdata(place, end)
     files = sorted(place.iterdir()) if place.is_dir() else [place]
     files = [file for file in files if file.suffix in readers and file.is_file()]
@@ -255,9 +255,7 @@ def _litdata(place: Path, end: int) -> tuple[list[Path], _Read]:
         usable = name == "no_header_tensor" and not told["config"].get("compression")
         dtype = _LITDATA.get(int(code)) if usable else None
     except (ValueError, TypeError, KeyError):
-        raise ArgumentError(
-            "source", fspath(place / "index.json"), "an index of LitData's"
-        ) from None
+        raise ArgumentError("source", fspath(place / "index.json"), "a LitData index") from None
     if dtype is None:
         raise ArgumentError(
             "source",
@@ -271,7 +269,7 @@ def _litdata(place: Path, end: int) -> tuple[list[Path], _Read]:
             (items,) = struct.unpack_from("<I", data)
             flat = np.frombuffer(data, dtype, offset=4 * (items + 2)).astype(np.int64)
         except (OSError, struct.error, ValueError):
-            raise ArgumentError("source", fspath(file), "a chunk of LitData's") from None
+            raise ArgumentError("source", fspath(file), "a LitData chunk") from None
         stops = np.flatnonzero(flat == end) + 1
         if len(flat) and (not len(stops) or stops[-1] < len(flat)):
             stops = np.append(stops, len(flat))

@@ -1,4 +1,4 @@
-"""The end of a corpus written in parts: what is missing is made, what is there checked."""
+"""Completion of a corpus written in parts: missing files are written, existing ones checked."""
 
 from __future__ import annotations
 

@@ -256,8 +256,8 @@ class Text:
             start, stop = expected.offsets[min(at, len(expected.offsets) - 1)]
             raise ArgumentError(
                 "tokenizer",
-                f"other tokens than were written at {text[max(start - 20, 0) : stop + 20]!r}",
-                "a tokenizer that never merges over the space before a word",
+                f"tokens other than those written at {text[max(start - 20, 0) : stop + 20]!r}",
+                "a tokenizer that never merges across the space before a word",
             )
 
     @staticmethod
@@ -268,7 +268,7 @@ class Text:
             if encoded.ids != tokens:
                 allowed = "a tokenizer whose words have one token each, whatever stands around them"
                 raise ArgumentError(
-                    "filler", f"other tokens than were written of {text!r}", allowed
+                    "filler", f"tokens other than those written for {text!r}", allowed
                 )
 
 

@@ -266,7 +266,7 @@ def _verify_companions(
         facts = metadata.get("behemoth_facts", "")
         name = f"probes/{path.name}"
         if metadata.get("behemoth_spec_hash") != corpus.spec_hash or path.stem not in templates:
-            report(name, "holds no probes of this corpus")
+            report(name, "contains no probes of this corpus")
             continue
         try:
             rows = pl.scan_parquet(path).select(pl.len()).collect().item()
@@ -277,4 +277,4 @@ def _verify_companions(
         wordings = templates[path.stem]
         expected = count_probes(corpus, int(facts), wordings, combinations=every)
         if rows != expected:
-            report(name, f"holds {rows} probes, not {expected}")
+            report(name, f"contains {rows} probes, not {expected}")

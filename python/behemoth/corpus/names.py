@@ -111,7 +111,7 @@ class Names:
             if (wanted is None) != (own is None) or (wanted and wanted != own):
                 got = "no names" if own is None else f"names with digest {own}"
                 allowed = "none" if wanted is None else f"those with digest {wanted}"
-                raise ArgumentError(("table", "names", kind), got, f"{allowed}, as the spec says")
+                raise ArgumentError(("table", "names", kind), got, f"{allowed}, as in the spec")
 
     def put(self, tokens: list[str], ranges: Sequence[Mapping[str, Any]]) -> None:
         """Replace the words of ids by the words of names, in place.
@@ -200,7 +200,7 @@ class Names:
             if frame.schema.get(column) != pl.String:
                 continue
             if "relation" not in frame.columns:
-                raise ArgumentError("table", f"{column} without relation", "both, to be told apart")
+                raise ArgumentError("table", f"{column} without relation", "both columns")
             if column == "object":
                 frame = _numbered(frame, column, self._object_names)
             else:
@@ -358,7 +358,7 @@ def _check(kind: str, frame: pl.DataFrame) -> None:
         (names.str.contains(_CONTROL), "names without tabs, line breaks and control characters"),
         (
             names.str.contains_any(list(_SPECIAL)),
-            f"names without {' and '.join(_SPECIAL)}, which a tokenizer takes for its own",
+            f"names without {' and '.join(_SPECIAL)}, which tokenizers reserve",
         ),
     ):
         if bad.any():
@@ -367,7 +367,7 @@ def _check(kind: str, frame: pl.DataFrame) -> None:
     worded = frame.with_columns(pl.col("name").str.replace_all(r"\s", "_").alias("word"))
     for same, allowed in (
         ("id", "one name for each number"),
-        ("word", "names that differ, spaces and _ apart"),
+        ("word", "names that differ in more than spaces and _"),
     ):
         twice = worded.filter(pl.struct(*keys, same).is_duplicated()).sort(*keys, same)
         if twice.height:

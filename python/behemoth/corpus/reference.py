@@ -63,7 +63,7 @@ class GraphNotes:
             raise ArgumentError(
                 "table",
                 f"a graph with {seen:,} {name}",
-                f"up to {noted:,}, as {self.file} says; without that file the largest id counts",
+                f"up to {noted:,}, as {self.file} states; without it the largest id determines it",
             )
         return noted
 

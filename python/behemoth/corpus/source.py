@@ -217,7 +217,7 @@ class Source:
         said = {key: value for key, value in self.world.items() if key != "table"}
         if "subjects" in said:
             raise ArgumentError(
-                "subjects", "a value beside a table", "nothing: the table says how many there are"
+                "subjects", "a value beside a table", "nothing: the table determines the number"
             )
         return read.world(names=names, said=said, format_version=self.format_version)
 
@@ -385,7 +385,7 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     file = directory / MANIFEST
     if not file.is_file():
         raise ArgumentError(
-            "directory", fspath(directory), "a corpus directory (one that holds manifest.json)"
+            "directory", fspath(directory), "a corpus directory (with manifest.json)"
         )
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))

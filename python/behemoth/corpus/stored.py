@@ -100,7 +100,7 @@ def _begun(url: str) -> tuple[Corpus, dict[str, Entry]]:
     target = target_of("directory", url, MANIFEST, None)
     files = target.ledger.files
     if "spec.toml" not in files:
-        raise ArgumentError("directory", url, "a corpus of which part 0 was written")
+        raise ArgumentError("directory", url, "a corpus whose part 0 was written")
     # The files that a spec depends on, such as a table, are beside it.
     beside = {name: row for name, row in files.items() if not name.startswith(_TOKENS)}
     beside.pop(MANIFEST, None)

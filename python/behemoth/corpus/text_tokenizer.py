@@ -194,7 +194,7 @@ def read_tokenizer(place: str | PathLike[str]) -> TextTokenizer:
     if end is None:
         raise ArgumentError(
             "tokenizer",
-            f"{fspath(place)}, which names no end of a document",
+            f"{fspath(place)}, which has no end-of-document token",
             "a tokenizer_config.json with eos_token beside it",
         )
     return TextTokenizer(files, end)

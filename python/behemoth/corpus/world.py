@@ -153,14 +153,14 @@ class World:
         told = spec.get("table")
         if names is not None:
             if not isinstance(told, Mapping):
-                raise ArgumentError("names", "names", "none for a world without a table")
+                raise ArgumentError("names", "names", "only for a world of a table")
             if isinstance(digests := told.get("names"), Mapping) and digests:
                 names.check(digests)
             spec = {**spec, "table": {**told, "names": names.digests}}
         native = _gen.World(json.dumps(to_json(spec)), table, format_version)
         if names is None and isinstance(told, Mapping) and told.get("names"):
-            allowed = "those that the spec has the digests of"
-            raise ArgumentError(("table", "names"), "none of them", allowed)
+            allowed = "the names whose digests the spec has"
+            raise ArgumentError(("table", "names"), "no names", allowed)
         return cls._wrap(native, table, names)
 
     @classmethod

@@ -189,7 +189,7 @@ def gen(
     """
     if not isinstance(corpus, Corpus):
         raise ArgumentError(
-            "corpus", type(corpus).__name__, "a Corpus; bh.load makes one of a path"
+            "corpus", type(corpus).__name__, "a Corpus; bh.load makes one from a path"
         )
     if engine not in ("local", "ray"):
         raise ArgumentError.unknown("engine", engine, ("local", "ray"))
@@ -222,7 +222,7 @@ def _threads_within(memory: int, threads: int) -> int:
     """Return the number of threads that fit in the memory, `threads` at most."""
     fits = (memory - _FIXED_BYTES) // _THREAD_BYTES
     if fits < 1:
-        allowed = f"{bytes_text(_FIXED_BYTES + _THREAD_BYTES)} or more, which one thread takes"
+        allowed = f"{bytes_text(_FIXED_BYTES + _THREAD_BYTES)} or more, which one thread needs"
         raise ArgumentError("memory", bytes_text(memory), allowed)
     return min(threads, fits)
 

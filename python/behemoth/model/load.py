@@ -77,7 +77,7 @@ def load_model(directory: Path, dtype: torch.dtype | None = None) -> PreTrainedM
             )
     for name, parameter in model.named_parameters():
         if not bool(parameter.isfinite().all()):
-            raise CorpusError(f"{weights}: {name} holds what is no number (NaN or infinity)")
+            raise CorpusError(f"{weights}: {name} contains NaN or infinity")
     return model
 
 

@@ -28,7 +28,7 @@ def ray_cluster() -> Generator[Any]:
         import ray
     except ImportError:
         raise ArgumentError(
-            "engine", "ray", "local; ray where it is installed: pip install 'behemoth[ray]'"
+            "engine", "ray", "local; ray if it is installed: pip install 'behemoth[ray]'"
         ) from None
     ours = not ray.is_initialized()
     with redirect_stdout(sys.stderr):

@@ -100,7 +100,7 @@ def check_regular(path: Path) -> None:
     CorpusError
     """
     if path.exists() and not path.is_file():
-        raise CorpusError(f"{path} is no regular file")
+        raise CorpusError(f"{path} is not a regular file")
 
 
 def as_json(value: object) -> bytes:

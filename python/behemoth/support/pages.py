@@ -42,7 +42,7 @@ class Section:
         before, first, rest = text.partition(self.begin)
         _, last, after = rest.partition(self.end)
         if not first or not last:
-            raise ArgumentError("page", "one without marks", f"with {self.begin} and {self.end}")
+            raise ArgumentError("page", "one without markers", f"with {self.begin} and {self.end}")
         return f"{before}{self.begin}\n\n{self.body()}\n\n{self.end}{after}"
 
     def write(self, file: str) -> None:

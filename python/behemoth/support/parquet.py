@@ -35,7 +35,7 @@ def check_rows(path: str | PathLike[str]) -> None:
     """Refuse a file as `read_parquet` does, without reading it."""
     file = Path(path)
     if not file.is_file():
-        raise pl.exceptions.ComputeError(f"{fspath(path)} is no file")
+        raise pl.exceptions.ComputeError(f"{fspath(path)} is not a file")
     claimed = pl.scan_parquet(file).select(pl.len()).collect().item()
     size = file.stat().st_size
     if claimed > _ROWS_A_BYTE * size:
@@ -56,7 +56,7 @@ def check_target(out: str | PathLike[str]) -> Path:
     if path.is_file() and not path.is_symlink():  # a link is replaced, not followed
         with path.open("rb") as file:
             if file.read(4) != b"PAR1":
-                allowed = "a new file, or one of Parquet to replace"
+                allowed = "a new file, or a Parquet file to replace"
                 raise ArgumentError("out", f"{fspath(out)!r}, which holds something else", allowed)
     return path
 

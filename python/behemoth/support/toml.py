@@ -38,13 +38,13 @@ def read_toml(text: str) -> dict[str, Any]:
     --------
     >>> read_toml("a = 2020-01-01")
     Traceback (most recent call last):
-    ValueError: a is a date, and no value here is one
+    ValueError: a is a date, which is not allowed here
     """
     try:
         table = tomllib.loads(text)
         _check(table, "")
     except RecursionError:
-        raise ValueError("it is nested too deep") from None
+        raise ValueError("it is nested too deeply") from None
     return table
 
 
@@ -56,4 +56,4 @@ def _check(value: object, name: str) -> None:
         for number, item in enumerate(value):
             _check(item, f"{name}[{number}]")
     elif not isinstance(value, str | int | float):
-        raise ValueError(f"{name} is a {type(value).__name__}, and no value here is one")
+        raise ValueError(f"{name} is a {type(value).__name__}, which is not allowed here")

@@ -75,7 +75,7 @@ class Background:
 
     def _directory(self, manifest: Mapping[str, Any]) -> _gen.Background:
         if not manifest.get("complete"):
-            raise ArgumentError("background", fspath(self.path), "a corpus that is complete")
+            raise ArgumentError("background", fspath(self.path), "a complete corpus")
         files = [fspath(self.path / shard["file"]) for shard in manifest["shards"]]
         return _gen.Background(files, np.dtype(manifest["dtype"]).itemsize, self.end, None)
 
@@ -99,7 +99,7 @@ class Background:
         # The words of a filler come last, and do not change other ids.
         if theirs != vocabulary["ranges"][: len(theirs)]:
             raise ArgumentError(
-                "background", f"{fspath(self.path)}, of another vocabulary", "the corpus's own"
+                "background", f"{fspath(self.path)}, with another vocabulary", "the corpus's own"
             )
 
     def __getstate__(self) -> tuple[Path, int, int | None]:

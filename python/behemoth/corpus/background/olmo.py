@@ -28,7 +28,7 @@ def read(file: Path, vocabulary: int | None) -> TokenFile:
     with file.open("rb") as opened:
         if opened.read(len(_HEADER)) == _HEADER:
             raise ArgumentError(
-                "background", f"{fspath(file)}, an array of numpy's", "raw tokens, as OLMo has them"
+                "background", f"{fspath(file)}, a numpy array", "raw tokens of OLMo-core"
             )
     index = file.with_suffix(".csv.gz")
     if not index.is_file():
