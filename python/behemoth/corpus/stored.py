@@ -398,7 +398,7 @@ def _names(shard: int) -> tuple[str, str]:
 
 
 def _spec_hash(record: Path) -> object:
-    """The corpus that a shard's record names; None if it cannot be read."""
+    """Return the spec hash in a shard's record; None if it cannot be read."""
     try:
         return json.loads(record.read_bytes())["spec_hash"]
     except (ValueError, KeyError, TypeError):
@@ -406,7 +406,7 @@ def _spec_hash(record: Path) -> object:
 
 
 def _ranges(shards: list[int]) -> str:
-    """How people are told of shards: "1, 3 to 5"."""
+    """Return shard numbers as text: "1, 3 to 5"."""
     runs: list[tuple[int, int]] = []
     for shard in shards:
         if runs and runs[-1][1] == shard - 1:

@@ -117,7 +117,7 @@ def unchecked() -> Generator[None]:
 
 
 def checks() -> bool:
-    """Whether files are held to their digests here, which is so but within `unchecked`."""
+    """Return whether files are checked against their digests; false only inside `unchecked`."""
     return _CHECKED.get()
 
 
