@@ -60,7 +60,7 @@ def test_the_ends_beside_olmos_tokens_decide(tmp_path, tokenizer):
     found = others(tokenizer, tmp_path / "part")
     assert found == [[5, 6, end], [7, 8, 9, 10, end]]
     np.save(tmp_path / "array.npy", np.arange(4))
-    with pytest.raises(bh.ArgumentError, match=r"array.npy, an array of numpy's, allowed: raw tok"):
+    with pytest.raises(bh.ArgumentError, match=r"array.npy, a numpy array, allowed: raw tok"):
         others(tokenizer, tmp_path / "array.npy")
     (tmp_path / "part.csv.gz").write_bytes(b"no gzip")
     with pytest.raises(bh.ArgumentError, match="allowed: lines that begin with start,end"):
@@ -120,13 +120,13 @@ def test_what_cannot_be_encoded_is_refused(tmp_path, tokenizer):
     (tmp_path / "lit").mkdir()
     index = tmp_path / "lit" / "index.json"
     index.write_text("{}")
-    refused("lit", "index.json, allowed: an index of LitData's")
+    refused("lit", "index.json, allowed: a LitData index")
     told = {"chunks": [{"filename": "../../x"}], "config": {"data_format": ["jpeg"]}}
     index.write_text(json.dumps(told))
     refused("lit", "got jpeg in")
     told["config"]["data_format"] = ["no_header_tensor:20"]
     index.write_text(json.dumps(told))
-    refused("lit", "got .*lit/x, allowed: a chunk of LitData's")
+    refused("lit", "got .*lit/x, allowed: a LitData chunk")
     pl.DataFrame({"a": [1]}).write_parquet(tmp_path / "bad.parquet")
     lines.unlink()
     refused("bad.parquet", "got none of .*which has a, allowed: a column of text")

@@ -130,7 +130,7 @@ def test_a_directory_knows_its_background(tmp_path: Path) -> None:
     other = bh.Corpus(small_world(), exposures=2, background=tmp_path / "out")
     assert other.num_documents == 400 + corpus.num_documents
     with pytest.raises(
-        ArgumentError, match=r"argument 'background': got .*, of another vocabulary"
+        ArgumentError, match=r"argument 'background': got .*, with another vocabulary"
     ):
         bh.Corpus(bh.World(subjects=110, relations=2, objects=6), background=tmp_path / "out")
     # What is no longer what it was is no background of it.

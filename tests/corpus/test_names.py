@@ -220,12 +220,12 @@ def test_names_for_a_world_without_are_refused():
     bare = Corpus(World(10, 2, 5))
     with pytest.raises(ArgumentError, match="got 'Ann' as subject, allowed: whole numbers: the th"):
         plan(bare, table=pl.DataFrame({"subject": ["Ann"], "relation": [0]}))
-    with pytest.raises(ArgumentError, match="none for a world without a table"):
+    with pytest.raises(ArgumentError, match="only for a world of a table"):
         World.from_arrays({"subjects": 3}, None, names=Names({}, 1))
 
 
 def test_a_spec_must_have_the_names_that_it_names(world):
-    with pytest.raises(ArgumentError, match=r"argument 'table.names': got none of them"):
+    with pytest.raises(ArgumentError, match=r"argument 'table.names': got no names"):
         World.from_arrays(world.spec, world._table)
     told = {**world.spec["table"]["names"], "subjects": ""}
     spec = {**world.spec, "table": {**world.spec["table"], "names": told}}

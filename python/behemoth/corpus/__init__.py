@@ -1,7 +1,7 @@
-"""Worlds of facts and the corpora that say them: specs, tokens, directories, probes, tables.
+"""Worlds of facts and the corpora that state them: specs, tokens, directories, probes, tables.
 
-It knows the engine and numpy and polars, and nothing of models: whatever is trained, edited or
-measured comes after it.
+The package depends on the engine, numpy and polars, and knows nothing about models: training,
+editing and evaluation build on it.
 """
 
 from typing import TYPE_CHECKING

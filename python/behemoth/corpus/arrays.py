@@ -1,4 +1,4 @@
-"""Numbers at the border of Python and the engine: what comes in becomes one exact dtype."""
+"""Conversion of numbers and arrays to the exact dtypes of the engine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from behemoth.support.errors import ArgumentError
 
 
 def whole(values: ArrayLike, name: str, dtype: type[np.unsignedinteger]) -> NDArray[Any]:
-    """Turn integers into a contiguous array of `dtype` without wrapping any of them.
+    """Convert integers to a contiguous array of `dtype`, without overflow.
 
     Parameters
     ----------
@@ -24,14 +24,14 @@ def whole(values: ArrayLike, name: str, dtype: type[np.unsignedinteger]) -> NDAr
     Raises
     ------
     ArgumentError
-        When the values are no integers, or one does not fit `dtype`.
+        When the values are not integers, or one does not fit `dtype`.
     """
     array = np.asarray(values)
     if array.size == 0:
         array = array.astype(dtype)
     largest = int(np.iinfo(dtype).max)
     if array.dtype.kind not in "iu":
-        # Python integers beyond 64 bits arrive as objects, floats and booleans as themselves.
+        # Python integers beyond 64 bits are objects here; floats and booleans keep their kind.
         got = repr(values) if array.ndim == 0 else f"an array of {array.dtype}"
         raise ArgumentError(name, got, f"whole numbers 0 to {largest}")
     if array.size and (array.dtype.kind == "i" or array.dtype.itemsize > np.dtype(dtype).itemsize):
@@ -42,7 +42,7 @@ def whole(values: ArrayLike, name: str, dtype: type[np.unsignedinteger]) -> NDAr
 
 
 def fillable(out: NDArray[Any]) -> NDArray[Any]:
-    """Refuse what the engine cannot fill with tokens.
+    """Refuse an array that the engine cannot fill with tokens.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def pairs(
 
     Returns
     -------
-    tuple of uint64[n], uint32[n] and the shape that the result has
+    tuple of uint64[n], uint32[n] and the broadcast shape
     """
     left, right = np.broadcast_arrays(
         whole(subjects, "subjects", np.uint64), whole(relations, "relations", np.uint32)

@@ -1,4 +1,4 @@
-"""A corpus cut into blocks of equal length: what a model trains on, with random access."""
+"""Blocks of equal length of a corpus, for training, with random access."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from behemoth.support.errors import ArgumentError
 if TYPE_CHECKING:
     from .corpus import Corpus
 
-_BUFFER_TOKENS = 1 << 18  # made at a time when iterating: enough to hide the call's cost
+_BUFFER_TOKENS = 1 << 18  # per call of the engine when iterating: enough to hide its overhead
 
 
 class Blocks:
     """Blocks start..stop of a corpus, block i being tokens i*length to (i+1)*length.
 
-    The state of an iteration is one number, the number of the next block: to go on
-    after block i, ask for ``corpus.blocks(length, start=i + 1)``. The last, partial
+    The state of an iteration is one number, the number of the next block: to resume
+    after block i, use ``corpus.blocks(length, start=i + 1)``. The last, partial
     block of a corpus is dropped.
 
     Parameters
     ----------
     corpus : Corpus
     length : int
-        Tokens of a block.
+        Number of tokens of a block.
     start, stop : int
         Block numbers, `stop` excluded; all by default.
     dtype : numpy dtype, optional
@@ -63,17 +63,17 @@ class Blocks:
         self.dtype = np.dtype(corpus.dtype if dtype is None else dtype)
 
     def __len__(self) -> int:
-        """Number of blocks from start to stop."""
+        """Return the number of blocks from start to stop."""
         return self.stop - self.start
 
     def __getitem__(self, index: int) -> NDArray[Any]:
-        """The block that is `index` blocks after `start`, as an array of its own."""
+        """Return the block that is `index` blocks after `start`, as a separate array."""
         if not -len(self) <= index < len(self):
             raise IndexError(f"block {index} of {len(self)}")
         return self._read(self.start + index % len(self), 1)[0]
 
     def __iter__(self) -> Iterator[NDArray[Any]]:
-        """Blocks in order; they are views of larger arrays that are never written again."""
+        """Yield blocks in order; they are views of larger arrays that are never written again."""
         step = max(1, _BUFFER_TOKENS // self.length)
         for first in range(self.start, self.stop, step):
             yield from self._read(first, min(step, self.stop - first))

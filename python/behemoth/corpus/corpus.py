@@ -1,7 +1,7 @@
 """A corpus: the ordered token stream of all sentences of a world, with or without a directory.
 
-It is one class, and longer than other files, since it is all that a corpus can be asked: each
-method is documented here and carried out in a module beside this one.
+This file is longer than others because the one class is the complete interface of a corpus: each
+method is documented here and most are implemented in other modules of the package.
 """
 
 from __future__ import annotations
@@ -71,65 +71,67 @@ class Corpus:
     ----------
     world : World
     exposures : int, str, `Constant`, `Groups`, `ZipfExposures` or array_like of int
-        How often each fact is written: one number, a form (also as text, such as
+        Number of times each fact is written: one number, a form (also as text, such as
         ``"groups:1,4,16"``, ``"latin:1,4"`` or ``"zipf:alpha=1,min=1,max=1000"``), or
         a number for each fact.
     order : {'shuffle', 'bios'}
-        Every sentence by itself, or documents of one subject's sentences.
+        Documents of a single sentence each, or documents of one subject's sentences.
     order_seed : int, optional
         Key of the order and of the choice of wordings; the world's seed by default.
     nested_exposures : int, optional
-        Exposures of each link fact; by default the most of any fact.
+        Exposures of each link fact; by default the maximum of any fact.
     documents_per_subject : int, optional
-        With ``bios``; by default the fewest exposures of any fact, zero apart.
+        Number of documents per subject with ``bios``; by default the minimum exposures of any
+        fact, zeros ignored.
     templates : mapping of template to weight, optional
-        ``{"default": 1.0}`` by default.
+        Weights of the templates; ``{"default": 1.0}`` by default.
     inversion : float
         Share of sentences in the inverted orders.
     exact_shares : bool
-        Make the shares of templates exact over the corpus, in place of drawn.
+        If true, the shares of templates are exact over the corpus instead of drawn.
     questions : Questions, optional
     minority_sentences : float
-        Share of the sentences of a fact with a minority object that say that one; exact.
+        Share of minority objects in the sentences of facts that have one; exact.
     paraphrases : int
-        Wordings of each template, the template itself included.
+        Number of wordings of each template, including the template itself.
     held_out : int
-        How many of the last wordings are never written.
+        Number of wordings that are never written, the last ones.
     nonsense_words : int
-        Fillers of the nonsense grammar. (The reference draws from 1,004: its 1,000, and the four
-        words of its questions, which it takes for fillers by the first letter of their names.)
+        Number of fillers of the nonsense grammar. (The reference draws from 1,004: its 1,000 and
+        the four words of its questions, which it mistakes for fillers because of the first letter
+        of their names.)
     base : int
         Base of the digits that words are made from.
     shard_bytes : int, optional
-        Size that shards aim at.
+        Target size of shards.
     documents : Documents, optional
-        How documents are made, with ``bios``.
+        Layout of the documents, with ``bios``.
     schedule : str, `Scheduled` or sequence of `Scheduled`, optional
-        Where in the corpus copies stand; as text ``"early:0.1"``, ``"late:0.1@0.5"`` (of half
-        of the facts), ``"distance:0.2@16x"`` (of facts with 16 exposures), ``"spaced"``,
-        ``"bursts:4"``, or several with commas between them.
+        Positions of copies in the corpus; as text ``"early:0.1"``, ``"late:0.1@0.5"`` (for half
+        of the facts), ``"distance:0.2@16x"`` (for facts with 16 exposures), ``"spaced"``,
+        ``"bursts:4"``, or several of these separated by commas.
     filler : str or `Filler`, optional
-        Documents that say no fact; as text ``"zipf:tokens=1e6"`` or
+        Documents that state no fact; as text ``"zipf:tokens=1e6"`` or
         ``"zipf:total_tokens=1e8,words=5000"``.
     background : path or `Background`, optional
-        Documents of an existing tokenised corpus, to stand between its own: a corpus directory,
-        or ``NAME.bin`` beside ``NAME.idx`` (Megatron's, or raw ends of documents).
+        Documents of an existing tokenised corpus, placed between the corpus's own: a corpus
+        directory, or ``NAME.bin`` beside ``NAME.idx`` (Megatron's, or raw ends of documents).
     background_tokens : int, optional
-        So many tokens of it, exactly, the last document cut; all by default.
+        Exact number of tokens of the background, whose last document is cut; all by default.
     insert : str, float or `Insert`, optional
-        Write sentences inside the documents of filler and background, over as many of their tokens,
-        and in no documents of their own: ``"anywhere"``, ``"start"``, ``"middle"``, ``"end"`` or a
-        share of the document, with ``",per_document=2"`` for up to two in each and, in text,
-        ``",words=true"`` for sentences at borders of words.
+        Position of sentences inside the documents of filler and background, where they replace
+        equally many tokens, instead of in separate documents: ``"anywhere"``, ``"start"``,
+        ``"middle"``, ``"end"`` or a share of the document, with ``",per_document=2"`` for up to two
+        in each and, in text, ``",words=true"`` for sentences at word boundaries.
     grammar : str, path or Grammar, optional
-        Write text in place of templates: a grammar that comes with the package, or a file.
+        Grammar that writes text instead of templates: one of the package, or a file.
     tokenizer : path, optional
-        With a grammar: a directory with a ``tokenizer.json``; its words by default.
+        With a grammar: a directory with a ``tokenizer.json``; the grammar's words by default.
 
     Raises
     ------
     ArgumentError
-        On any value that the engine does not allow; it says which ones are.
+        For any value that the engine does not allow; the error states the allowed values.
 
     Examples
     --------
@@ -237,7 +239,7 @@ class Corpus:
         text: Text | None = None,
         background: Background | None = None,
     ) -> Corpus:
-        """Make a corpus from its spec and, where that says so, exposures, grammar, background."""
+        """Make a corpus from its spec and the exposures, text and background the spec refers to."""
         self = cls.__new__(cls)
         native = _native(world, spec, exposures, text, background)
         self._set(native, world, exposures, text, background)
@@ -245,23 +247,23 @@ class Corpus:
 
     @classmethod
     def from_spec(cls, spec: str | PathLike[str]) -> Corpus:
-        """Make the corpus of a spec TOML, a spec directory or a corpus directory."""
+        """Make a corpus from a spec TOML, a spec directory or a corpus directory."""
         return read_source(spec).make_corpus()
 
     @classmethod
     def open(cls, directory: str | PathLike[str]) -> Corpus:
-        """Open a corpus directory: the corpus that it holds, and its shards.
+        """Open a corpus directory: its corpus, with access to its shards.
 
         Raises
         ------
         ArgumentError
-            When there is no corpus directory.
+            When `directory` is not a corpus directory.
         CorpusError
-            When its manifest or an array that it rests on is damaged, or the manifest of
+            When its manifest or an array that it depends on is damaged, or the manifest has
             another version.
         """
         place = at_hand("directory", directory, "a corpus directory")
-        read_manifest(place)  # refuses what is no corpus directory, a spec directory also
+        read_manifest(place)  # refuses anything but a corpus directory, also a spec directory
         self = read_source(place).make_corpus()
         self.directory = place
         return self
@@ -293,25 +295,25 @@ class Corpus:
 
     @property
     def num_fact_documents(self) -> int:
-        """Number of documents that say facts; the others are filler or background alone.
+        """Number of documents that state facts; the others are only filler or background.
 
-        A pass over the documents where several sentences may be inserted in one.
+        If several sentences may be inserted in one document, this needs a pass over the documents.
         """
         return self._native.fact_documents
 
     @property
     def document_tokens(self) -> int | None:
-        """Tokens of every document, where it is one number for all."""
+        """Number of tokens of each document, if it is the same for all; else None."""
         return self._native.document_tokens
 
     @property
     def num_shards(self) -> int:
-        """Number of shards that it is written in."""
+        """Number of shards."""
         return self._native.shards
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """dtype of its tokens: uint16 when every id fits, else uint32."""
+        """dtype of the tokens: uint16 if every id fits, else uint32."""
         return np.dtype(self._native.dtype)
 
     @property
@@ -326,18 +328,18 @@ class Corpus:
 
     @cached_property
     def templates(self) -> list[dict[str, Any]]:
-        """Every wording, with what there is to know of its template.
+        """Every wording, with the properties of its template.
 
-        Each has wording_index (its place in this list), name (of its template), wording (0 for
+        Each has wording_index (its index in this list), name (of its template), wording (0 for
         the template itself), held_out, family, asks, is_question, filler_follows, share (of the
-        statements, or of the questions for questions), probe (whether a prompt can ask) and
+        statements, or of the questions for questions), probe (whether it can be a prompt) and
         combinations (of the repeats grammar's fillers before the object; 1 for others).
         """
         return json.loads(self._native.templates)
 
     @property
     def exposure_classes(self) -> list[dict[str, int]]:
-        """How many facts have how many exposures: a list of exposures and facts."""
+        """Number of facts at each number of exposures: a list of dicts of exposures and facts."""
         return json.loads(self._native.exposure_classes)
 
     @cached_property
@@ -354,17 +356,17 @@ class Corpus:
 
     @property
     def grammar(self) -> Grammar | None:
-        """The grammar that it is written with, if it is."""
+        """The grammar that the corpus is written with, if any."""
         return None if self._text is None else self._text.grammar
 
     @property
     def background(self) -> Background | None:
-        """The documents of another corpus that stand between its own, if there are."""
+        """The documents of another corpus that are placed between its own, if any."""
         return self._background
 
     @property
     def tokenizer_kind(self) -> str:
-        """What its tokens are: ``"words"``, or the kind of its tokenizer, such as ``"BPE"``."""
+        """Kind of its tokens: ``"words"``, or the model of its tokenizer, such as ``"BPE"``."""
         if self._text is None or self._text.tokenizer is None:
             return "words"
         return self._text.tokenizer.kind
@@ -379,12 +381,12 @@ class Corpus:
         return dict(self._text.tokenizer.files)
 
     def count_tokens(self, *, threads: int = 0, progress: ProgressLike = None) -> int:
-        """Exact number of tokens; needs a pass over the corpus where lengths vary."""
+        """Return the exact number of tokens; this needs a pass over the corpus if lengths vary."""
         with task(progress, "counting", "tokens") as step:
             return self._native.token_count(_threads(threads), None if progress is None else step)
 
     def tokens(self, start: int, stop: int, *, threads: int = 0) -> NDArray[Any]:
-        """Tokens of documents start..stop (`stop` excluded), in the corpus dtype."""
+        """Return the tokens of documents start..stop (`stop` excluded), in the corpus dtype."""
         first, last = whole_number("start", start), whole_number("stop", stop)
         return self._native.tokens(first, last, _threads(threads))
 
@@ -401,7 +403,7 @@ class Corpus:
         Returns
         -------
         int
-            Tokens written: ``len(out)``, or fewer at the end of the corpus.
+            Number of tokens written: ``len(out)``, or fewer at the end of the corpus.
         """
         return self._native.fill(fillable(out), whole_number("start", start))
 
@@ -417,7 +419,7 @@ class Corpus:
         stop: int | None = None,
         dtype: DTypeLike | None = None,
     ) -> Blocks:
-        """Blocks of `length` tokens by number: iterable, indexable, resumable; see `Blocks`."""
+        """Return numbered blocks of `length` tokens, iterable and resumable; see `Blocks`."""
         return Blocks(self, length, start, stop, dtype)
 
     def decode(self, tokens: ArrayLike) -> str:
@@ -434,29 +436,29 @@ class Corpus:
 
     @cached_property
     def decoder(self) -> Decoder:
-        """What writes many documents as text at once, each as `decode` does."""
+        """Decoder that writes many documents as text in one call, each as `decode` does."""
         from .decoding import decoder_of
 
         return decoder_of(self)
 
     def texts(self, start: int, stop: int) -> list[str]:
-        """Documents start..stop (`stop` excluded) as their text.
+        """Return documents start..stop (`stop` excluded) as text.
 
-        Without the mark that ends a document; a document that a twin leaves out is empty. With
-        templates the names of the tokens with spaces between them; the documents of a background
-        are as the tokenizer decodes them.
+        The end-of-document token is omitted; a document that a twin omits is empty. With templates
+        the text is the names of the tokens separated by spaces; documents of a background are
+        decoded by the tokenizer.
         """
         from .documents import document_texts
 
         return document_texts(self, whole_number("start", start), whole_number("stop", stop))
 
     def documents(self, start: int, stop: int) -> pl.DataFrame:
-        """Documents start..stop (`stop` excluded): their text, and what they say.
+        """Return documents start..stop (`stop` excluded): their text, and the facts they state.
 
         Returns
         -------
         polars.DataFrame
-            One row a document, those without tokens left out; see `behemoth.corpus.documents`.
+            One row per document, without empty documents; see `behemoth.corpus.documents`.
         """
         from .documents import document_frame
 
@@ -465,14 +467,14 @@ class Corpus:
     def questions(
         self, facts: ArrayLike | None = None, *, held_out: bool | None = None
     ) -> pl.DataFrame:
-        """Questions and their answers as text, one row a fact and wording.
+        """Return questions and their answers as text, one row per fact and wording.
 
         Parameters
         ----------
         facts : array_like of int, optional
-            All facts by default.
+            Ids of facts; all facts by default.
         held_out : bool, optional
-            Only wordings that are never written, or only those that can be.
+            If true, only wordings that are never written; if false, only those that may be.
 
         Returns
         -------
@@ -485,20 +487,20 @@ class Corpus:
         return question_frame(self, whole(ids, "facts", np.uint64).ravel(), held_out)
 
     def object_tokens(self, relation: int) -> ObjectTokens:
-        """The tokens of all objects of a relation, of a corpus with a grammar; made once."""
+        """Return the tokens of all objects of a relation (with a grammar); cached."""
         if relation not in self._objects:
             self._objects[relation] = ObjectTokens(self, relation)
         return self._objects[relation]
 
     def spans(self, start: int, stop: int) -> pl.DataFrame:
-        """Where documents start..stop of a corpus with a grammar mention subjects and objects.
+        """Return the mentions of subjects and objects in documents start..stop, with a grammar.
 
         Returns
         -------
         polars.DataFrame
-            One row a mention by name: document (UInt64), sentence (UInt32; its place in the
+            One row per mention by name: document (UInt64), sentence (UInt32; its index in the
             document), fact and copy (UInt64), role (String: subject or object), first and end
-            (UInt32; tokens counted in the document, `end` excluded).
+            (UInt32; token positions in the document, `end` excluded).
         """
         import polars as pl
 
@@ -516,25 +518,25 @@ class Corpus:
         )
 
     def roles(self, start: int, stop: int, *, threads: int = 0) -> NDArray[np.uint8]:
-        """What each of `tokens(start, stop)` says.
+        """Return the role of each of `tokens(start, stop)`.
 
         Returns
         -------
         uint8[n]
             `GRAMMAR`, `SUBJECT`, `OBJECT` or `END` of `behemoth.corpus.roles`; with a grammar
-            `BACKGROUND` for what a background or a filler says.
+            `BACKGROUND` for tokens of a background or a filler.
         """
         from .roles import roles
 
         return roles(self, start, stop, threads)
 
     def exposures(self, facts: ArrayLike) -> NDArray[np.uint64]:
-        """How often each of the facts is written: uint64, of the same shape."""
+        """Return the number of times each fact is written: uint64, of the same shape."""
         ids = whole(facts, "facts", np.uint64)
         return self._native.exposures(ids.ravel()).reshape(ids.shape)
 
     def sentences(self, start: int, stop: int) -> pl.DataFrame:
-        """Every sentence of documents start..stop (`stop` excluded), as they are written.
+        """Return every sentence of documents start..stop (`stop` excluded), as it is written.
 
         Returns
         -------
@@ -545,16 +547,16 @@ class Corpus:
         return self._entries(self._native.entries(first, last))
 
     def ledger(self, facts: ArrayLike) -> pl.DataFrame:
-        """Every sentence of the facts given.
+        """Return every sentence of these facts.
 
         Returns
         -------
         polars.DataFrame
-            One row a sentence: fact (UInt64), copy (UInt64), template (String), wording
-            (UInt32), document (UInt64), sentence (UInt32; its place in the document), offset
-            (UInt32; its first token, counted in the document), background (UInt64; where it is
-            inserted in a document of a background, the number of that in the background, from 0),
-            object (UInt32), minority (Boolean).
+            One row per sentence: fact (UInt64), copy (UInt64), template (String), wording
+            (UInt32), document (UInt64), sentence (UInt32; its index in the document), offset
+            (UInt32; position of its first token in the document), background (UInt64; if it is
+            inserted in a document of a background, the number of that document in the background,
+            from 0), object (UInt32), minority (Boolean).
         """
         ids = whole(facts, "facts", np.uint64).ravel()
         return self._entries(self._native.ledger(ids))
@@ -581,7 +583,7 @@ class Corpus:
         )
 
     def sample_facts(self, count: int) -> NDArray[np.uint64]:
-        """An exact sample of facts without replacement, sorted: uint64[min(count, facts)]."""
+        """Return an exact sample of facts, sorted: uint64[min(count, facts)]."""
         return self._native.sample_facts(whole_number("count", count))
 
     def probes(
@@ -591,18 +593,20 @@ class Corpus:
         *,
         combinations: bool = False,
     ) -> pl.DataFrame:
-        """Prompts with their answers, one row a fact and wording; see `behemoth.corpus.probes`.
+        """Return prompts with their answers, one row per fact and wording.
+
+        See `behemoth.corpus.probes` for the columns.
 
         Parameters
         ----------
         facts : array_like of int, optional
-            All facts by default.
+            Ids of facts; all facts by default.
         templates : sequence of str, optional
-            Names of templates, also of some that the corpus is not written with; by
-            default those it is written with, as far as they end in the object.
+            Names of templates, which the corpus need not be written with; by
+            default those it is written with that end in the object.
         combinations : bool
-            All 432 combinations of the fillers of the repeats grammar, with their number in a
-            column, in place of one drawn for each fact.
+            If true, all 432 combinations of the fillers of the repeats grammar, with their number
+            in a column, instead of one drawn for each fact.
         """
         from .probes import probe_frame
 
@@ -614,21 +618,21 @@ class Corpus:
         return self.world.named(frame)
 
     def says_facts(self, start: int, stop: int) -> NDArray[np.bool_]:
-        """Whether documents start..stop say facts, and are not filler or background alone."""
+        """Return whether each of documents start..stop states facts, as bool[stop - start]."""
         says = self._native.document_kinds(start, stop) == 0
         if "insert" in self.spec["corpus"]:
             says[self._native.entries(start, stop)[3] - start] = True
         return says
 
     def filler_documents(self, start: int, stop: int) -> list[NDArray[Any]]:
-        """Documents of the filler's language that are in no corpus, for its perplexity.
+        """Return documents of the filler's language that no corpus contains, for perplexity.
 
-        They are the same for every corpus with this filler, however much it has of it.
+        They are the same for every corpus with this filler, whatever its amount.
 
         Parameters
         ----------
         start, stop : int
-            Their numbers, `stop` excluded.
+            Range of document numbers, `stop` excluded.
 
         Returns
         -------
@@ -637,36 +641,37 @@ class Corpus:
         return [tokens.astype(self.dtype) for tokens in self._native.filler_documents(start, stop)]
 
     def override(self, objects: Mapping[int, int], *, follow: bool = False) -> Corpus:
-        """The twin in which some facts have other objects.
+        """Return the twin in which some facts have other objects.
 
-        Every token is the same but those of the objects of these facts and, with
-        `follow`, of the composed facts that rest on them.
+        All tokens are the same except those of the objects of these facts and, with
+        `follow`, of the composed facts that depend on them.
 
         Parameters
         ----------
         objects : mapping of fact to object
         follow : bool
+            If true, composed facts follow the new objects; otherwise they stay.
         """
         return self._twin(self._native.override(*overrides(objects), follow))
 
     def without(self, facts: ArrayLike) -> Corpus:
-        """The twin without the sentences of the facts given; the rest keeps its order."""
+        """Return the twin without the sentences of these facts; the rest keeps its order."""
         return self._twin(self._native.without(whole(facts, "facts", np.uint64).ravel()))
 
     def exchanged(self, pairs: ArrayLike) -> Corpus:
-        """The twin in which facts stand at each other's exposures.
+        """Return the twin in which the facts of each pair have exchanged their exposures.
 
-        How many sentences there are, and how many facts at each level, stays.
+        The number of sentences and the number of facts at each level stay the same.
 
         Parameters
         ----------
         pairs : uint64[n, 2]
-            Facts of subjects, each once.
+            Subject facts, each at most once.
 
         Raises
         ------
         ArgumentError
-            When a fact is there twice, or is none of a subject, or when one of the corpus has
+            When a fact occurs twice, or is not a subject fact, or when a fact of the corpus has
             2^32 exposures or more.
         """
         facts = whole(pairs, "pairs", np.uint64).reshape(-1, 2)
@@ -674,15 +679,15 @@ class Corpus:
         if len(np.unique(facts)) < facts.size or (facts >= count).any():
             raise ArgumentError("pairs", facts.tolist(), f"facts below {count}, each once")
         every = self.exposures(np.arange(count, dtype=np.uint64))
-        exposures = whole(every, "exposures", np.uint32)  # as a table of them holds
+        exposures = whole(every, "exposures", np.uint32)  # the dtype of a table of exposures
         exposures[facts] = exposures[facts[:, ::-1]]
         own = {**self.spec["corpus"], "exposures": {"kind": "array"}}
         return type(self).from_arrays(self.world, own, exposures, self._text, self._background)
 
     def without_insert(self) -> Corpus:
-        """The corpus of the same sentences in documents of their own, without any others.
+        """Return the corpus of the same sentences in separate documents, without any others.
 
-        Itself, where sentences stand in documents of their own.
+        This is the corpus itself if it inserts no sentences.
         """
         spec = self.spec["corpus"]
         if "insert" not in spec:
@@ -706,35 +711,36 @@ class Corpus:
         combinations: bool = False,
         progress: ProgressLike = None,
     ) -> Written:
-        """Write the corpus to a directory, or go on where a stopped run left it.
+        """Write the corpus to a directory, or resume a stopped run.
 
         Parameters
         ----------
         out : path
-            Or the URL of a directory in a store, such as ``s3://bucket/corpus``: shards are sent as
-            they are written, and a shard for each thread is all that is here at once.
+            Path of the directory, or URL of a directory in a store, such as
+            ``s3://bucket/corpus``: shards are sent as they are written, and the local disk never
+            contains more than one shard for each thread.
         threads : int
-            0 for two a core, of which one may wait for the disk, and to a store for one a core.
-            The bytes are the same for any number.
+            Number of threads; 0 for two per core, of which one may wait for the disk, or for one
+            per core if `out` is in a store. The bytes are the same for any number.
         part : (int, int)
-            Write only the shards of part i of n. Parts may run anywhere, at any time,
-            also at once. Part 0 writes the tokenizer and the probes too.
+            Part i of n, whose shards alone are written. Parts may run on any machine, at any
+            time, also simultaneously. Part 0 also writes the tokenizer and the probes.
         force : bool
-            Replace the corpus directory that is there, be it of the same or of another spec.
+            If true, replace an existing corpus directory, whether of the same or of another spec.
         probes : int or 'all'
-            Facts to write probes for: an exact sample, all, or 0 for none.
+            Number of facts to write probes for, as an exact sample; all, or 0 for none.
         combinations : bool
-            Probes of the repeats grammar with all 432 combinations of its fillers, in place of
-            one drawn for each fact.
+            If true, write probes of the repeats grammar with all 432 combinations of its fillers,
+            instead of one drawn for each fact.
         progress : callable or Progress, optional
-            Who looks on; what it raises stops the work.
+            Receiver of progress reports; an error that it raises stops the work.
 
         Raises
         ------
         CorpusError
-            When `out` holds something else, or another run is writing it.
+            When `out` contains something else, or another run is writing it.
         StoreError
-            When a store cannot be reached, or refuses.
+            When a store cannot be reached, or refuses a request.
         OSError
             When the disk is full, or writing is not allowed.
         """
@@ -754,14 +760,14 @@ class Corpus:
         return read_manifest(self._opened())
 
     def shard(self, index: int) -> np.memmap[Any, np.dtype[Any]]:
-        """Tokens of a shard of an opened directory, mapped read-only.
+        """Return the tokens of a shard of an opened directory, memory-mapped read-only.
 
         Raises
         ------
         IndexError
-            When there is no such shard.
+            When the corpus has no such shard.
         FileNotFoundError
-            When it is not written yet.
+            When the shard is not written yet.
         """
         if not 0 <= index < self.num_shards:
             raise IndexError(f"shard {index} of {self.num_shards}")
@@ -771,11 +777,11 @@ class Corpus:
 
     def _opened(self) -> Path:
         if self.directory is None:
-            raise CorpusError("this corpus has no directory; Corpus.open(DIR) gives one")
+            raise CorpusError("this corpus has no directory; open one with Corpus.open(DIR)")
         return self.directory
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # For the workers of others' loaders, which are started anew; nothing here is kept so.
+        # For worker processes of data loaders; the package itself stores nothing as a pickle.
         world = self.world
         made = (self.spec, world._table, world.names, self._exposures, self._text)
         return remade, (*made, self._background, self.directory)
@@ -809,7 +815,7 @@ def remade(
     background: Background | None,
     directory: Path | None = None,
 ) -> Corpus:
-    """Make the corpus of another process again."""
+    """Rebuild a corpus from the values that `Corpus.__reduce__` returns."""
     world = World.from_arrays(spec["world"], table, spec["format_version"], names)
     corpus = Corpus.from_arrays(world, spec["corpus"], exposures, text, background)
     corpus.directory = directory

@@ -1,9 +1,9 @@
-"""Tokens of many documents as text: by the engine where a table of bytes says it all.
+"""Decoding of many documents to text: in the engine if a table of bytes is sufficient.
 
-A table has the bytes of every token twice, as it opens a document and as it stands behind another
-token. Names with spaces between them are such, a grammar's own words, the bytes of a byte-level
-BPE, and pieces that are marked at the beginning of words. Other tokenizers (byte fallback,
-suffixes that end a word) decode by their own library, in batches.
+A table has two entries of bytes for every token: at the beginning of a document, and after another
+token. This is sufficient for names separated by spaces, a grammar's own words, the bytes of a
+byte-level BPE, and pieces that mark the beginning of words. Other tokenizers (byte fallback,
+suffixes that end a word) are decoded by their own library, in batches.
 """
 
 from __future__ import annotations
@@ -26,38 +26,38 @@ if TYPE_CHECKING:
 
 __all__ = ["Decoder", "decoder_of", "text_decoder"]
 
-_LOCAL = {None, "Metaspace", "WordPiece", "Fuse"}  # decoders that look at no neighbours
+_LOCAL = {None, "Metaspace", "WordPiece", "Fuse"}  # decoders that ignore neighbouring tokens
 
 
 class Decoder(Protocol):
     """Writes documents as text."""
 
     def lines(self, tokens: NDArray[Any]) -> NDArray[np.uint8]:
-        """Documents as lines of UTF-8, each with what ends it.
+        """Return documents as lines of UTF-8, each with its line end.
 
         Parameters
         ----------
         tokens : uint16[n] or uint32[n]
-            Whole documents with the tokens that end them. What ends a line inside of a document
+            Complete documents with the tokens that end them. A line break inside a document
             is written as a space.
         """
         ...
 
     def texts(self, tokens: NDArray[Any], ends: NDArray[np.uint64]) -> list[str]:
-        """Documents as texts.
+        """Return documents as texts.
 
         Parameters
         ----------
         tokens : uint16[n] or uint32[n]
         ends : uint64[documents]
-            One past the last token of each document; that token is left out. Ends may be equal,
-            and do not fall.
+            One past the last token of each document, in non-decreasing order; the last token is
+            omitted from the text.
         """
         ...
 
 
 def decoder_of(corpus: Corpus) -> Decoder:
-    """Give what decodes the documents of a corpus; equal to `Corpus.decode` of each."""
+    """Return the decoder of a corpus; its results equal `Corpus.decode` of each document."""
     end, text = corpus.end_of_document, corpus._text
     if text is None:
         names = [name.encode() for name in corpus.token_names]
@@ -69,7 +69,14 @@ def decoder_of(corpus: Corpus) -> Decoder:
 
 
 def text_decoder(tokenizer: TextTokenizer, end: int) -> Decoder:
-    """Give what decodes documents that end in a token, equal to `TextTokenizer.decode` of each."""
+    """Return a decoder whose results equal `TextTokenizer.decode` of each document.
+
+    Parameters
+    ----------
+    tokenizer : TextTokenizer
+    end : int
+        The token that ends a document.
+    """
     table = _table(tokenizer)
     return _Library(tokenizer, end) if table is None else _native(*table, end)
 
@@ -85,7 +92,7 @@ def _ends(lengths: Iterable[int]) -> NDArray[np.uint64]:
 
 
 class _Library:
-    """Decodes by the library that the tokenizer is of."""
+    """Decodes with the tokenizer's own library."""
 
     def __init__(self, tokenizer: TextTokenizer, end: int) -> None:
         self._tokenizer, self._end = tokenizer, end
@@ -108,7 +115,7 @@ class _Library:
 
 
 def _table(tokenizer: TextTokenizer) -> tuple[list[bytes], list[bytes]] | None:
-    """The bytes of every token, or None where they do not say it all."""
+    """Return the bytes of every token, or None if a table is not sufficient."""
     kind = (json.loads(tokenizer.files[TOKENIZER_FILE]).get("decoder") or {}).get("type")
     if kind == "ByteLevel":
         opening = within = [_bytes_of(name) for name in tokenizer.names]
@@ -120,7 +127,7 @@ def _table(tokenizer: TextTokenizer) -> tuple[list[bytes], list[bytes]] | None:
 
 
 def _probed(tokenizer: TextTokenizer) -> tuple[list[bytes], list[bytes]]:
-    """What the library makes of each token alone, and behind the first one."""
+    """Return the library's text of each token alone, and after token 0."""
     ids = range(tokenizer.size)
     before = tokenizer.decode([0])
     opening = tokenizer.decode_batch([[token] for token in ids])
@@ -130,7 +137,7 @@ def _probed(tokenizer: TextTokenizer) -> tuple[list[bytes], list[bytes]]:
 
 
 def _agrees(tokenizer: TextTokenizer, opening: list[bytes], within: list[bytes]) -> bool:
-    """Whether the table says what the library does, of all tokens in two orders."""
+    """Return whether table and library decode all tokens alike, in ascending and falling order."""
     ids = list(range(tokenizer.size))
 
     def said(order: list[int]) -> str:
@@ -141,7 +148,7 @@ def _agrees(tokenizer: TextTokenizer, opening: list[bytes], within: list[bytes])
 
 
 def _letters() -> dict[str, int]:
-    """The letters that byte-level tokenizers write for bytes: printable ones for themselves."""
+    """Return the letter of each byte in byte-level tokenizers; printable ones are unchanged."""
     plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in plain]
     return {chr(byte): byte for byte in plain} | {
@@ -153,7 +160,7 @@ def _byte_maker() -> Callable[[str], bytes]:
     letters = _letters()
 
     def bytes_of(name: str) -> bytes:
-        """Bytes of a name; one with other letters is a word of its own, as it stands."""
+        """Return the bytes of a name; a name with other letters is encoded as UTF-8."""
         if all(letter in letters for letter in name):
             return bytes(letters[letter] for letter in name)
         return name.encode()

@@ -1,17 +1,17 @@
-"""Documents as people and analysts read them: their text, and what they say.
+"""Frames of documents: their text, and the facts they state.
 
 Columns of a frame of documents:
 
 - document (UInt64): its number in the corpus;
 - kind (String): ``statements``, ``questions``, ``mixed`` (both in one document), ``filler`` or
-  ``background``, also where facts are inserted in it;
-- text (String): without the mark that ends it;
-- tokens (UInt32): its end included;
-- subjects (List of UInt64): whom it is about, each once, in the order in which they appear;
-- facts (List of Struct): what it says, in order: fact, subject (of a link fact the object that it
-  is about), relation, object (the one that is said), minority (whether that is the second object),
-  template, wording, sentence (its place in the document; facts that one sentence says together
-  have one place).
+  ``background``, the last two also if facts are inserted in it;
+- text (String): without the end-of-document token;
+- tokens (UInt32): number of tokens, including its end;
+- subjects (List of UInt64): the subjects of its facts, each once, in order of appearance;
+- facts (List of Struct): the facts it states, in order: fact, subject (for a link fact the object
+  that it is about), relation, object (the one that is stated), minority (whether that is the second
+  object), template, wording, sentence (its index in the document; facts that one sentence states
+  together have the same index).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ FACT = pl.Struct(
         "sentence": pl.UInt32(),
     }
 )
-"""What a document says of a fact."""
+"""A statement of a fact in a document."""
 
 SCHEMA = pl.Schema(
     {
@@ -52,11 +52,11 @@ SCHEMA = pl.Schema(
 )
 """Columns of a frame of documents."""
 
-_OTHERS = ("statements", "filler", "background")  # by the engine's codes
+_OTHERS = ("statements", "filler", "background")  # in the order of the engine's codes
 
 
 def document_frame(corpus: Corpus, start: int, stop: int) -> pl.DataFrame:
-    """Give documents start..stop (`stop` excluded), those without tokens left out.
+    """Return documents start..stop (`stop` excluded), except those without tokens.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def document_frame(corpus: Corpus, start: int, stop: int) -> pl.DataFrame:
     Raises
     ------
     ArgumentError
-        When there are no such documents.
+        When the corpus has no such documents.
     """
     native = corpus._native
     frame = pl.DataFrame(
@@ -95,7 +95,7 @@ def document_frame(corpus: Corpus, start: int, stop: int) -> pl.DataFrame:
 
 
 def _said(corpus: Corpus, start: int, stop: int) -> pl.DataFrame:
-    """What documents say: document, subjects, facts, and the share of questions."""
+    """Return the content of documents: document, subjects, facts, and the share of questions."""
     said = corpus.sentences(start, stop)
     about = corpus.world.facts_of(said["fact"])
     questions = {row["name"] for row in corpus.templates if row["is_question"]}
@@ -113,12 +113,12 @@ def _said(corpus: Corpus, start: int, stop: int) -> pl.DataFrame:
 
 
 def document_texts(corpus: Corpus, start: int, stop: int) -> list[str]:
-    """Give the texts of documents start..stop, empty where a document has no tokens."""
+    """Return the texts of documents start..stop; a document without tokens is empty."""
     native = corpus._native
     kinds = native.document_kinds(start, stop)
     if corpus.grammar is None:
         return _decoded(corpus, start, stop)
-    # The engine knows a background as tokens alone.
+    # The engine has fillers and backgrounds only as tokens.
     chosen = np.flatnonzero(kinds).tolist()
     if len(chosen) == len(kinds):
         return _decoded(corpus, start, stop)

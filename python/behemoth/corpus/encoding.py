@@ -1,9 +1,9 @@
-"""Documents of others as tokens: text, or rows of tokens, made a file that can be a background.
+"""Encoding of existing documents, text or rows of tokens, to a file that can be a background.
 
-Read are JSON lines, Parquet, Arrow (as `datasets` saves it to disk) and chunks of LitData. What is
-written, ``NAME.bin`` beside ``NAME.idx``, is read where it lies whenever a corpus is made, so the
-tokens must be on disk in one piece; a background of a hundred billion tokens is best left in a
-format that is read directly (`behemoth.corpus.background`).
+The inputs are JSON lines, Parquet, Arrow (as `datasets` saves it to disk) and chunks of LitData.
+The output, ``NAME.bin`` beside ``NAME.idx``, is read in place whenever a corpus is made, so all
+tokens must be on the disk; a background of a hundred billion tokens is better left in a format
+that is read directly (`behemoth.corpus.background`).
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ __all__ = ["encode_documents"]
 
 _ROWS = 4_096  # documents in memory at a time
 _COLUMNS = ("text", "input_ids")
-_ALLOWED = "files .jsonl, .parquet or .arrow, directories of them, or a directory of LitData's"
-# LitData's numbers of the types that tokens come in.
+_ALLOWED = "files .jsonl, .parquet or .arrow, directories of them, or a directory of LitData chunks"
+# LitData's codes of the token dtypes.
 _LITDATA = {16: "<i4", 20: "<u2"}
 
 
@@ -51,17 +51,17 @@ def encode_documents(
     ----------
     source : path
         A file of JSON lines (``.jsonl``), of Parquet or of Arrow's streams, or a directory of
-        them, which are read in the order of their names; or a directory of LitData's chunks.
+        such files, which are read in the order of their names; or a directory of LitData's chunks.
     tokenizer : TextTokenizer or path
-        What text is encoded with. Rows of tokens must be in its ids already.
+        Tokenizer that encodes text. Rows of tokens must already use its ids.
     out : path
-        ``NAME`` or ``NAME.bin``: tokens go to ``NAME.bin`` (uint16 or uint32), ends of documents
-        to ``NAME.idx`` (uint64).
+        ``NAME`` or ``NAME.bin``: tokens are written to ``NAME.bin`` (uint16 or uint32), ends of
+        documents to ``NAME.idx`` (uint64).
     column : str, optional
-        Which key or column: of text, or lists of token ids. By default ``text``, or else
-        ``input_ids``. LitData's chunks have none.
+        Key or column with text, or lists of token ids. By default ``text``, or else
+        ``input_ids``. Not allowed with LitData's chunks.
     progress : callable or Progress, optional
-        Who looks on.
+        Receiver of progress reports; an error that it raises stops the work.
 
     Returns
     -------
@@ -71,7 +71,7 @@ def encode_documents(
     Raises
     ------
     ArgumentError
-        When there is nothing to read, or a token that the tokenizer has not.
+        When there is nothing to read, a token is not in the tokenizer, or an output file exists.
     """
     made = tokenizer if isinstance(tokenizer, TextTokenizer) else read_tokenizer(tokenizer)
     place = path_of("source", source, _ALLOWED)
@@ -85,7 +85,7 @@ def encode_documents(
     width = np.dtype("<u2" if made.size <= 1 << 16 else "<u4")
     target.parent.mkdir(parents=True, exist_ok=True)
     total, ends = 0, list[NDArray[np.uint64]]()
-    # The index comes last: without it there is nothing to read.
+    # The index is written last: tokens without an index are not read.
     with replacing(target) as temporary, task(progress, "encoding", "files") as step:
         with temporary.open("wb") as tokens:
             for number, file in enumerate(files):
@@ -103,7 +103,7 @@ def encode_documents(
 
 @dataclass(frozen=True)
 class _Tokens:
-    """Documents end to end: int64[tokens], and how many each has: int64[documents]."""
+    """Concatenated documents: int64[tokens], and the length of each: int64[documents]."""
 
     flat: NDArray[np.int64]
     lengths: NDArray[np.int64]
@@ -115,7 +115,7 @@ _Read = Callable[[Path], _Chunks]
 
 
 def _reader(place: Path, column: str | None, end: int) -> tuple[list[Path], _Read]:
-    """Files to read, and what reads one."""
+    """Return the files to read, and the function that reads one."""
     readers: dict[str, _Read] = {
         ".jsonl": lambda file: _read_lines(file, column),
         ".parquet": lambda file: _parquet(file, column),
@@ -123,7 +123,7 @@ def _reader(place: Path, column: str | None, end: int) -> tuple[list[Path], _Rea
     }
     if (place / "index.json").is_file():
         if column is not None:
-            raise ArgumentError("column", column, "none with chunks of LitData")
+            raise ArgumentError("column", column, "not with chunks of LitData")
         return _litdata(place, end)
     files = sorted(place.iterdir()) if place.is_dir() else [place]
     files = [file for file in files if file.suffix in readers and file.is_file()]
@@ -136,7 +136,7 @@ def _reader(place: Path, column: str | None, end: int) -> tuple[list[Path], _Rea
 
 
 def _documents(chunks: _Chunks, tokenizer: TextTokenizer, file: Path) -> Iterator[_Tokens]:
-    """Documents as tokens, the ends of documents in."""
+    """Yield documents as tokens, with their ends of document."""
     end = tokenizer.end_of_document
     for chunk in chunks:
         if not isinstance(chunk, _Tokens):
@@ -148,7 +148,7 @@ def _documents(chunks: _Chunks, tokenizer: TextTokenizer, file: Path) -> Iterato
                 "source", f"token {bad} in {fspath(file)}", f"tokens below {tokenizer.size}"
             )
         stops = np.cumsum(lengths)
-        # One that has its end keeps it as it is.
+        # Documents that already have an end of document are unchanged.
         open_ = np.ones(len(lengths), np.bool_)
         some = lengths > 0
         open_[some] = flat[stops[some] - 1] != end
@@ -195,7 +195,7 @@ def _chunk(rows: list[Any]) -> _Chunk:
 
 
 def _of_column(series: pl.Series) -> _Chunk:
-    """A part of a column; what is null is no document."""
+    """Return the documents in a part of a column; nulls are skipped."""
     series = series.drop_nulls()
     if series.dtype == pl.String:
         return series.to_list()
@@ -217,7 +217,7 @@ def _parquet(file: Path, column: str | None) -> _Chunks:
 
 
 def _arrow(file: Path, column: str | None) -> _Chunks:
-    """A stream as `datasets` saves it: in memory as a whole, which is half a gigabyte at most."""
+    """Read a stream saved by `datasets` completely into memory: half a gigabyte at most."""
     try:
         frame = pl.read_ipc_stream(file)
     except (OSError, pl.exceptions.PolarsError):
@@ -228,7 +228,7 @@ def _arrow(file: Path, column: str | None) -> _Chunks:
 
 
 def _column(schema: pl.Schema, column: str | None, file: Path) -> str:
-    """The column that is read: text, or lists of whole numbers."""
+    """Return the name of the column to read: text, or lists of integers."""
     wanted = _COLUMNS if column is None else (column,)
     for name in wanted:
         kind = schema.get(name)
@@ -242,10 +242,10 @@ def _column(schema: pl.Schema, column: str | None, file: Path) -> str:
 
 
 def _litdata(place: Path, end: int) -> tuple[list[Path], _Read]:
-    """Chunks of tokens: u32 number of items, u32 places of the items and their end, the items.
+    """Read chunks of tokens: u32 number of items, u32 offsets of the items and their end, items.
 
-    Documents run on over chunks' items, so the ends of documents are where their token says so;
-    what a chunk begins and ends with are pieces of documents, and become documents of their own.
+    Documents continue across items, so they end only at the end-of-document token; the pieces of
+    documents at the beginning and the end of a chunk become separate documents.
     """
     try:
         told = json.loads((place / "index.json").read_text(encoding="utf-8"))
@@ -255,9 +255,7 @@ def _litdata(place: Path, end: int) -> tuple[list[Path], _Read]:
         usable = name == "no_header_tensor" and not told["config"].get("compression")
         dtype = _LITDATA.get(int(code)) if usable else None
     except (ValueError, TypeError, KeyError):
-        raise ArgumentError(
-            "source", fspath(place / "index.json"), "an index of LitData's"
-        ) from None
+        raise ArgumentError("source", fspath(place / "index.json"), "a LitData index") from None
     if dtype is None:
         raise ArgumentError(
             "source",
@@ -271,7 +269,7 @@ def _litdata(place: Path, end: int) -> tuple[list[Path], _Read]:
             (items,) = struct.unpack_from("<I", data)
             flat = np.frombuffer(data, dtype, offset=4 * (items + 2)).astype(np.int64)
         except (OSError, struct.error, ValueError):
-            raise ArgumentError("source", fspath(file), "a chunk of LitData's") from None
+            raise ArgumentError("source", fspath(file), "a LitData chunk") from None
         stops = np.flatnonzero(flat == end) + 1
         if len(flat) and (not len(stops) or stops[-1] < len(flat)):
             stops = np.append(stops, len(flat))

@@ -1,4 +1,4 @@
-"""The end of a corpus written in parts: what is missing is made, what is there checked."""
+"""Completion of a corpus written in parts: missing files are written, existing ones checked."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ __all__ = ["finish_corpus"]
 def finish_corpus(
     directory: str | PathLike[str], *, threads: int = 0, progress: ProgressLike = None
 ) -> Written:
-    """Finish a corpus that was written in parts, or say that it is finished.
+    """Finish a corpus that was written in parts, or confirm that it is complete.
 
-    Shards that are missing are written, and so is what lies beside them where part 0 has not;
-    files beside the shards are held to their digests, and shards to their length (`verify`
-    recomputes them). It may be called again.
+    Missing shards are written, and so are the other files if part 0 has not finished them; existing
+    other files are checked against their digests, and shards only by their length (`verify`
+    recomputes them). It may be called repeatedly.
 
     Parameters
     ----------
     directory : path
-        Of the corpus, or its URL in a store. What it rests on, such as a table, part 0 has written
-        there.
+        Directory of the corpus, or its URL in a store. Part 0 must have written there the files
+        that its spec depends on, such as a table.
     threads : int
-        0 for all cores.
+        Number of threads; 0 for the default of `Corpus.write`.
     progress : callable or Progress, optional
-        Who looks on; what it raises stops the work.
+        Receiver of progress reports; an error that it raises stops the work.
 
     Returns
     -------
@@ -42,9 +42,9 @@ def finish_corpus(
     Raises
     ------
     ArgumentError
-        When no part of a corpus is there.
+        When the directory contains no part of a corpus.
     CorpusError
-        When something is damaged, or others are still writing.
+        When something is damaged, or other processes are still writing.
 
     Examples
     --------
@@ -66,7 +66,7 @@ def finish_corpus(
         )
     corpus = read_source(place).make_corpus()
     sums = read_corpus_sums(corpus, place)
-    # The manifest changes until all shards are there.
+    # The manifest changes until all shards exist.
     check(place, sums, *(name for name in sums or () if name != MANIFEST))
     done = write(
         corpus, place, threads, (0, 1), False, PROBED_FACTS, False, progress,

@@ -1,8 +1,8 @@
-"""Text grammars: how facts are said in a language, as data.
+"""Text grammars: how a language states facts, as data.
 
-A grammar is a TOML file: for each relation statements and questions with holes, names and objects
-as products of lists. The engine reads it, says what is wrong with it, and compiles it with a
-tokenizer; here are the ways to come by one. Which keys a file may have is told in docs/worlds.md.
+A grammar is a TOML file: statements and questions with placeholders for each relation, and names
+and objects as products of lists. The engine parses and checks it, and compiles it with a
+tokenizer; this module loads grammars. docs/worlds.md lists the keys of a file.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ if TYPE_CHECKING:
 __all__ = ["GRAMMARS", "Grammar", "Text", "text_of"]
 
 GRAMMARS = tuple(name for name, _ in _gen.GRAMMARS)
-"""Names of the grammars that come with the package."""
+"""Names of the grammars in the package."""
 
 
 @dataclass(frozen=True)
 class Grammar:
-    """A text grammar, as its file says it.
+    """A text grammar.
 
     Parameters
     ----------
     file : str
-        What refusals call it.
+        Name of the grammar in error messages.
     source : str
         The TOML text.
 
     Raises
     ------
     ArgumentError
-        With file, line and key, when the text is no grammar.
+        With file, line and key, when the text is not a valid grammar.
 
     Examples
     --------
@@ -58,7 +58,7 @@ class Grammar:
     source: str
 
     def __post_init__(self) -> None:
-        # Not kept as a field: it is a thing of this process, and a grammar goes to others.
+        # Not a field, because it cannot be pickled, and a grammar is sent to other processes.
         object.__setattr__(self, "_words", _gen.Lexicon(self.file, self.source))
 
     def __getstate__(self) -> tuple[str, str]:
@@ -71,7 +71,7 @@ class Grammar:
 
     @classmethod
     def named(cls, name: str | PathLike[str]) -> Grammar:
-        """Take a grammar that comes with the package, or read a file.
+        """Load a grammar of the package, or read a file.
 
         Parameters
         ----------
@@ -81,7 +81,7 @@ class Grammar:
         Raises
         ------
         ArgumentError
-            When it is neither, or the file is no grammar.
+            When it is neither, or the file is not a valid grammar.
         """
         for known, source in _gen.GRAMMARS:
             if known == name:
@@ -98,22 +98,22 @@ class Grammar:
 
     @cached_property
     def facts(self) -> dict[str, Any]:
-        """What it is made of.
+        """The contents of the grammar; see `behemoth.corpus.grammar_check.GrammarCheck`.
 
-        Keys: name, language, about, digest, names and forms (how many there are), classes,
-        relations (key, name, kind, of, objects, statements, questions, those held out,
+        Keys: name, language, about, digest, names and forms (their numbers), classes,
+        relations (key, name, kind, of, objects, statements, questions, the numbers held out,
         edits, refuses, link_statements) and joint.
         """
         return json.loads(self._lexicon.facts)
 
     @property
     def name(self) -> str:
-        """Its name."""
+        """The name in the grammar's text."""
         return self.facts["name"]
 
     @property
     def relations(self) -> list[dict[str, Any]]:
-        """The relations of a world of it, as specs have them."""
+        """The relations of its worlds, as in a spec."""
         return json.loads(self._lexicon.relations)
 
     def world(self, subjects: int, *, seed: int = 0, minority: float = 0.0) -> World:
@@ -122,7 +122,7 @@ class Grammar:
         Parameters
         ----------
         subjects : int
-            At most as many as there are names.
+            Number of subjects, at most the number of names.
         seed : int
         minority : float
             Exact fraction of the facts of drawn relations that have a second object.
@@ -138,17 +138,17 @@ class Grammar:
         return World.from_spec(spec)
 
     def objects(self, relation: int, objects: Sequence[int]) -> list[str]:
-        """Write objects of a relation as they read where nothing touches them."""
+        """Return the names of objects of a relation, without changes for the words around them."""
         import numpy as np
 
         return self._lexicon.objects(relation, np.asarray(objects, np.uint32))
 
     def ambiguities(self) -> list[str]:
-        """Say where two facts read alike, or an answer begins as another one does: a line each."""
+        """Return a line for each place where two facts or the beginnings of answers read alike."""
         return self._lexicon.ambiguities()
 
     def samples(self, documents: int = 3, *, seed: int = 0) -> list[str]:
-        """Write the first documents of a small corpus about subjects, each fact once."""
+        """Return the first documents of a small corpus that states each subject fact once."""
         from .corpus import Corpus
 
         subjects = min(self.facts["names"], 1_000)
@@ -160,7 +160,7 @@ class Grammar:
             grammar=self,
         )
         found: list[str] = []
-        # Documents of links are there, and say nothing.
+        # Documents of links exist, but are empty.
         for first in range(0, corpus.num_documents, 64):
             last = min(first + 64, corpus.num_documents)
             found += [text for text in corpus.texts(first, last) if text]
@@ -175,7 +175,7 @@ class Grammar:
 
 @dataclass(frozen=True)
 class Text:
-    """A grammar and the tokenizer that it is written with.
+    """A grammar and the tokenizer of its text.
 
     Parameters
     ----------
@@ -196,9 +196,9 @@ class Text:
 
     @cached_property
     def lexicon_with_words(self) -> _gen.Lexicon:
-        """The same with all words of the tokenizer that a filler can say, and where words begin.
+        """`lexicon` with the tokenizer's words for a filler and its tokens that begin words.
 
-        Words of the grammar's own tokenizer are made for each corpus, after all others.
+        Without a tokenizer, words of a filler are made for each corpus, after all others.
         """
         if self.tokenizer is None:
             return self.lexicon
@@ -218,15 +218,14 @@ class Text:
 
     @property
     def tokenizer_size(self) -> int | None:
-        """Number of token ids of the tokenizer; none where the words are the tokens."""
+        """Number of token ids of the tokenizer; None if the words are the tokens."""
         return None if self.tokenizer is None else self.tokenizer.size
 
     def check(self, corpus: Corpus, documents: int = 200) -> None:
-        """Hold the tokens of a corpus's first documents to what the tokenizer makes of their text.
+        """Compare the tokens of a corpus's first documents with the tokenizer's for their text.
 
-        So are the first documents of a filler that are in no corpus, by what the tokenizer writes
-        its tokens as. Where sentences are inserted in others' documents, they are looked at in
-        their own.
+        The first documents of `Corpus.filler_documents` are decoded, encoded again and compared,
+        too. If sentences are inserted in other documents, they are checked in separate documents.
 
         Raises
         ------
@@ -234,7 +233,7 @@ class Text:
             With the text around the first token that differs.
         """
         if self.tokenizer is None:
-            return  # its tokens are the words that the text was put together from
+            return  # its tokens are the words that the text is composed of
         if corpus.spec["corpus"].get("filler") is not None:
             self._check_filler(self.tokenizer, corpus)
         corpus = corpus.without_insert()
@@ -245,7 +244,7 @@ class Text:
         says_facts = corpus.says_facts(0, count)
         for number, (text, expected) in enumerate(zip(texts, encoded, strict=True)):
             if not says_facts[number]:
-                continue  # of others, which are known as tokens alone
+                continue  # filler and background exist only as tokens
             written = corpus.tokens(number, number + 1, threads=1).tolist()
             if text and written.pop() != end:
                 raise AssertionError("a document ends in the end of a document")
@@ -257,8 +256,8 @@ class Text:
             start, stop = expected.offsets[min(at, len(expected.offsets) - 1)]
             raise ArgumentError(
                 "tokenizer",
-                f"other tokens than were written at {text[max(start - 20, 0) : stop + 20]!r}",
-                "a tokenizer that never merges over the space before a word",
+                f"tokens other than those written at {text[max(start - 20, 0) : stop + 20]!r}",
+                "a tokenizer that never merges across the space before a word",
             )
 
     @staticmethod
@@ -269,14 +268,14 @@ class Text:
             if encoded.ids != tokens:
                 allowed = "a tokenizer whose words have one token each, whatever stands around them"
                 raise ArgumentError(
-                    "filler", f"other tokens than were written of {text!r}", allowed
+                    "filler", f"tokens other than those written for {text!r}", allowed
                 )
 
 
 def text_of(
     grammar: Grammar | str | PathLike[str] | None, tokenizer: str | PathLike[str] | None
 ) -> Text | None:
-    """Make of what a user names what a corpus is written with; none without a grammar."""
+    """Return the text settings for a grammar and a tokenizer that a user names, or None."""
     if grammar is None:
         if tokenizer is not None:
             raise ArgumentError(

@@ -1,4 +1,4 @@
-"""Looking a grammar over: what it is made of, what can be misunderstood in it, how it reads."""
+"""Check of a grammar: its contents, its ambiguities, and sample documents."""
 
 from __future__ import annotations
 
@@ -13,38 +13,38 @@ from .text_tokenizer import read_tokenizer
 
 __all__ = ["GrammarCheck", "check_grammar"]
 
-_SUBJECTS = 1_000  # of the world whose documents are looked at
+_SUBJECTS = 1_000  # of the world whose documents are checked
 
 
 @dataclass(frozen=True)
 class GrammarCheck:
-    """What a grammar is.
+    """The contents and properties of a grammar.
 
     Parameters
     ----------
     file : str
-        The file, or the name of a grammar that comes with the package.
+        Path of the file, or name of a grammar in the package.
     name, language, about : str
     names : int
-        How many subjects it can name.
+        Number of subjects it can name.
     forms : int
-        How many sentences differ in more than names and objects: by wording, by class, and by
-        whether the subject is called by its name or a pronoun.
+        Number of sentences that differ in more than names and objects: by wording, by class, and by
+        whether the subject is a name or a pronoun.
     classes : list of dict
         Classes of agreement: name and weight.
     relations : list of dict
         key, name, kind, of, objects, statements, held_out_statements, questions,
-        held_out_questions, edits (sentences that say a new object), refuses and link_statements.
+        held_out_questions, edits (sentences that state a new object), refuses and link_statements.
     joint : list of dict
-        Sentences that say several facts: relations and statements.
+        Sentences that state several facts: relations and statements.
     ambiguities : list of str
-        Where two facts read alike, or an answer begins as another one does.
+        Places where two facts have the same text, or an answer is a prefix of another.
     samples : list of str
-        Documents.
+        Sample documents.
     vocabulary : int, optional
-        Token ids, of the tokenizer that it was compiled with.
+        Number of token ids of the tokenizer that it was compiled with.
     documents : int
-        How many documents were held to that tokenizer.
+        Number of documents that were compared with that tokenizer.
     """
 
     file: str
@@ -70,25 +70,26 @@ def check_grammar(
     samples: int = 2,
     seed: int = 0,
 ) -> GrammarCheck:
-    """Look a grammar over.
+    """Check a grammar and describe it.
 
     Parameters
     ----------
     grammar : Grammar, str or path
     tokenizer : path, optional
-        Also compile it with this tokenizer, and hold documents to it token by token.
+        Tokenizer that the grammar is also compiled with, and that documents are compared with
+        token by token.
     documents : int
-        How many.
+        Number of documents to compare.
     samples : int
-        How many documents to show.
+        Number of documents to show.
     seed : int
-        Of the world that they are about.
+        Seed of the world that the documents are about.
 
     Raises
     ------
     ArgumentError
-        With file, line and key, when it is no grammar; with the text, when the tokens of a
-        document would not be what the tokenizer makes of it.
+        With file, line and key, when it is not a valid grammar; with the text, when the tokens of
+        a document differ from the tokenizer's.
     """
     made = grammar if isinstance(grammar, Grammar) else Grammar.named(grammar)
     facts = made.facts
@@ -107,10 +108,11 @@ def check_grammar(
 
 
 def _check(text: Text, documents: int, seed: int) -> int:
-    """Hold documents of each kind to the tokenizer: with pronouns, and with names and questions."""
+    """Compare documents of both kinds with the tokenizer: with pronouns, and with full names."""
     subjects = min(text.grammar.facts["names"], _SUBJECTS)
     world = text.grammar.world(subjects, seed=seed)
-    # Half of the subjects are asked about, in two fifths of the sentences that can ask.
+    # Half of the subjects have questions, which are two fifths of their sentences whose relations
+    # have questions.
     asking = sum(relation["questions"] > 0 for relation in text.grammar.facts["relations"])
     share = 0.4 * (subjects // 2) * asking / world.num_facts
     checked = 0

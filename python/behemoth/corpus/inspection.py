@@ -1,4 +1,4 @@
-"""Corpus directories, read: what `behemoth inspect` and `behemoth verify` call."""
+"""Inspection and verification of corpus directories, for `behemoth inspect` and `verify`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .tokenizer import earlier_tokenizer_files
 
 @dataclass(frozen=True)
 class Inspection:
-    """What a corpus directory is: its spec and counts, and a look inside."""
+    """The spec and counts of a corpus directory, and samples of its text."""
 
     directory: str
     behemoth: str
@@ -50,9 +50,9 @@ class Inspection:
 
 @dataclass(frozen=True)
 class Verification:
-    """What `verify` found: bad and missing files, by name and with the reason.
+    """The result of `verify`: bad files with the reason, and missing files.
 
-    `unhashed` names what was written by earlier versions, without digests.
+    `unhashed` names the records that earlier versions wrote without digests.
     """
 
     directory: str
@@ -65,26 +65,26 @@ class Verification:
 
 
 def inspect(directory: str | PathLike[str], *, samples: int = 3) -> Inspection:
-    """Say what a corpus directory is, with sentences from its first shard, decoded.
+    """Describe a corpus directory, with decoded documents from its first shard.
 
     Parameters
     ----------
     directory : path
     samples : int
-        How many documents to decode; long ones are cut at 200 tokens.
+        Number of documents to decode; long ones are cut at 200 tokens.
 
     Raises
     ------
     ArgumentError
-        When it is no corpus directory.
+        When it is not a corpus directory.
     CorpusError
-        When its manifest is damaged or of another version.
+        When its manifest is damaged or has another version.
     """
     whole_number("samples", samples)
     corpus = Corpus.open(directory)
     manifest = corpus.manifest
     complete = bool(manifest["complete"])
-    # The manifest lists all shards from the start; what is written shows in their records.
+    # The manifest lists all shards from the start; the records show which are written.
     records = manifest["shards"] if complete else _records(Path(directory), manifest["shards"])
     return Inspection(
         directory=fspath(directory),
@@ -117,15 +117,15 @@ def _records(directory: Path, shards: list[dict[str, Any]]) -> list[dict[str, An
 
 
 def sample_text(corpus: Corpus, documents: int, longest: int = 200) -> list[str]:
-    """Decode the first documents of a corpus: from its first shard if it is there.
+    """Decode the first documents of a corpus, from its first shard if that exists.
 
-    Of a document that is longer than `longest` tokens a piece is shown, with ellipses: its first
-    tokens, or those around the first sentence that is inserted in it.
+    Of a document that is longer than `longest` tokens only an excerpt is shown, with ellipses: its
+    first tokens, or those around the first sentence that is inserted in it.
     """
     count = min(documents, corpus.num_documents)
     tokens: np.ndarray[Any, Any]
     try:
-        # What is on the disk, and not what should be: a look into a directory shows its state.
+        # Decode the tokens on the disk, not those that should be: this shows the actual state.
         tokens = np.asarray(corpus.shard(0)[: 1 << 16]) if corpus.directory else np.empty(0)
     except FileNotFoundError:
         tokens = np.empty(0)
@@ -133,7 +133,7 @@ def sample_text(corpus: Corpus, documents: int, longest: int = 200) -> list[str]
     if len(ends) < count:
         tokens = corpus.tokens(0, count, threads=1)
         ends = np.flatnonzero(tokens == corpus.end_of_document)
-    # A twin that leaves facts out has documents without tokens, and so perhaps fewer ends.
+    # A twin without some facts has documents without tokens, and so possibly fewer ends.
     ends = ends[:count] + 1
     inserted = _inserted(corpus, count)
     texts: list[str] = []
@@ -147,7 +147,7 @@ def sample_text(corpus: Corpus, documents: int, longest: int = 200) -> list[str]
 
 
 def _inserted(corpus: Corpus, documents: int) -> dict[int, int]:
-    """Where the first sentence begins that is inserted in each of the first documents."""
+    """Return the offset of the first inserted sentence by number of the first documents."""
     if "insert" not in corpus.spec["corpus"]:
         return {}
     entries = corpus.sentences(0, documents).filter(sentence=0)
@@ -166,21 +166,21 @@ def verify(
     ----------
     directory : path
     threads : int
-        0 for all cores.
+        Number of threads; 0 for all cores.
     progress : callable or Progress, optional
-        Who looks on; what it raises stops the work.
+        Receiver of progress reports; an error that it raises stops the work.
 
     Returns
     -------
     Verification
-        ``bad`` and ``missing`` name files; ``ok`` says that both are empty.
+        ``bad`` and ``missing`` name files; ``ok`` is true if both are empty.
 
     Raises
     ------
     ArgumentError
-        When it is no corpus directory.
+        When it is not a corpus directory.
     CorpusError
-        When its manifest is damaged or of another version.
+        When its manifest is damaged or has another version.
     """
     from .write import CORPUS
 
@@ -213,7 +213,7 @@ def verify(
 def _verify_sums(
     corpus: Corpus, directory: Path, bad: list[dict[str, Any]], missing: list[str]
 ) -> list[str]:
-    """Compare the files beside the shards with their digests; say what has none."""
+    """Compare the files beside the shards with their digests; return records without digests."""
     from .probes import written_templates
     from .write import read_corpus_sums
 
@@ -223,7 +223,8 @@ def _verify_sums(
         bad.append({"shard": None, "file": SUMS, "reason": "is damaged"})
         return []
     if files is None:
-        # Written last: without it a corpus is of an earlier version, and then has probes.
+        # The digests are written last: a corpus with all probes and no digests is of an earlier
+        # version.
         probes = {path.stem for path in (directory / "probes").glob("*.parquet")}
         if set(written_templates(corpus)) <= probes:
             return [MANIFEST]
@@ -240,7 +241,7 @@ def _verify_sums(
 def _verify_companions(
     corpus: Corpus, directory: Path, bad: list[dict[str, Any]], missing: list[str]
 ) -> None:
-    """Check the tokenizer and the probes; the arrays were checked against the spec's digests."""
+    """Check tokenizer, shard records and probes; the arrays were checked with the spec."""
     import polars as pl
 
     from .probes import count_probes, probe_metadata, written_templates
@@ -265,7 +266,7 @@ def _verify_companions(
         facts = metadata.get("behemoth_facts", "")
         name = f"probes/{path.name}"
         if metadata.get("behemoth_spec_hash") != corpus.spec_hash or path.stem not in templates:
-            report(name, "holds no probes of this corpus")
+            report(name, "contains no probes of this corpus")
             continue
         try:
             rows = pl.scan_parquet(path).select(pl.len()).collect().item()
@@ -276,4 +277,4 @@ def _verify_companions(
         wordings = templates[path.stem]
         expected = count_probes(corpus, int(facts), wordings, combinations=every)
         if rows != expected:
-            report(name, f"holds {rows} probes, not {expected}")
+            report(name, f"contains {rows} probes, not {expected}")

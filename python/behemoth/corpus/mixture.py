@@ -1,28 +1,28 @@
-"""What stands in a corpus where: schedules of exposures, filler between the facts or around them.
+"""Schedules of exposures, filler between the facts, and facts inserted in other documents.
 
-Both are exact and without state: the corpus has the same sentences as without a schedule, every
-document can be made alone, and the ledger says where each copy stands.
+All are exact and stateless: the corpus has the same sentences as without a schedule, every
+document can be made alone, and the ledger lists the position of each copy.
 
 **Time** is counted in documents. ``early``, ``late`` and ``distance`` begin and end at the document
-that their fraction of the corpus says, rounded down. So do the windows of ``spaced`` and ``bursts``
-where enough other documents (facts of no part, filler) fill them up; where such copies are all
-there is, the edges of windows are off by fewer documents than there are copies in the bursts that
-meet there, and three. The facts of a part are a share of those of each level of exposures, chosen
-by the world's seed; a larger share has the facts of a smaller. Parts follow upon each other, and
-each ends at the sum of the shares up to its own, rounded down. What is in no part stands anywhere
-that is left. In order ``bios`` the documents of a subject are placed, and shares are of subjects.
+at their fraction of the corpus, rounded down. So do the windows of ``spaced`` and ``bursts``
+if enough other documents (facts of no part, filler) fill them up; if there are only such copies,
+the edges of windows are off by fewer documents than the number of copies in the bursts that meet
+there, plus three. The facts of a part are a share of those at each level of exposures, chosen
+by the world's seed; a larger share contains the facts of a smaller one. Parts are consecutive, and
+each ends at the sum of the shares up to its own, rounded down. Facts of no part are placed anywhere
+that remains. In order ``bios`` the documents of a subject are placed, and shares are of subjects.
 
-**Filler** has an exact number of tokens: its own, or what facts leave of ``total_tokens``. The
-latter needs a count of the facts' tokens, which is instant where documents have one length and
-otherwise a pass over the facts without writing them. A twin has the filler of its parent.
+**Filler** has an exact number of tokens: its own, or the rest of ``total_tokens`` after the facts.
+The latter needs a count of the facts' tokens, which is instant if documents have one length and
+otherwise needs a pass over the facts without writing them. A twin has the filler of its parent.
 
-**Inserted** sentences lie over tokens of filler and background, and have no documents of their own.
-So a corpus has the tokens of its filler and background, however often facts are written, and a twin
-that leaves facts out has what they lay over. A document is cut in `per_document` equal parts; where
-each has room for the longest sentence of the corpus it has as many slots, and no other document has
-any. A permutation says which sentence is in which slot. Where in its part a sentence begins is the
-same whatever its length. Its tokens are those of a sentence that begins a document, without the end
-of one, as probes have them: there is no space before it.
+**Inserted** sentences replace tokens of filler and background, and have no separate documents. A
+corpus therefore has as many tokens as its filler and background, however often facts are written,
+and a twin without some facts has the original tokens in their place. A document is divided into
+`per_document` equal parts; if each has room for the longest sentence of the corpus, each is a slot,
+otherwise the document has no slots. A permutation assigns sentences to slots. Where a sentence
+begins in its part does not depend on its length. Its tokens are those of a sentence that begins a
+document, without an end of document, as in probes: no space precedes it, unless `words` is set.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = ["Filler", "Insert", "Scheduled"]
 
 @dataclass(frozen=True)
 class Scheduled:
-    """A share of the facts, and where their copies stand.
+    """A share of the facts, and the positions of their copies.
 
     Parameters
     ----------
@@ -45,13 +45,13 @@ class Scheduled:
         copy in each of as many windows as there are copies; or copies in bursts, each within a
         thousandth of the corpus.
     window : float, optional
-        Of ``early`` and ``late`` the fraction of the corpus, of ``distance`` the distance.
+        Fraction of the corpus for ``early`` and ``late``, distance for ``distance``.
     bursts : int, optional
         Number of bursts of each fact, one in each of as many windows.
     share : float
         Share of the facts.
     exposures : int, optional
-        Only facts that are written so often.
+        Number of exposures; only facts that have it are included.
 
     Examples
     --------
@@ -75,28 +75,29 @@ class Scheduled:
 class Filler:
     """Documents in a generated language of words with a Zipf distribution.
 
-    Each word has successors of its own: of the words drawn from them the one of rank k is another
-    for each word before it, with the same weight. Words are made of syllables, have token ids of
-    their own at the end of the vocabulary, and are the same whatever the seed.
+    Each word has its own successors: the successor of rank k differs from word to word, but has
+    the same weight. Words are made of syllables, have separate token ids at the end of the
+    vocabulary, and are the same whatever the seed; with a tokenizer, they are words of it that
+    no name or object contains.
 
     Parameters
     ----------
     tokens : int, optional
-        Tokens of all its documents, their ends included.
+        Number of tokens of all its documents, including their ends.
     total_tokens : int, optional
-        In place of them: tokens of the whole corpus. A twin has the filler of its parent,
-        and so another total where its facts have other tokens.
+        Number of tokens of the complete corpus, instead of `tokens`. A twin has the filler of its
+        parent, and so another total if its facts have other tokens.
     words : int
         Number of words.
     alpha : float
-        The word of rank k, from 0, has weight (k + 1)^-alpha.
+        Exponent: the word of rank k, from 0, has weight (k + 1)^-alpha.
     bigram : float
         Share of the words that are drawn from the successors of the word before.
     length : int
-        Tokens of a document, its end included, on average: uniform over half of it to three
+        Mean number of tokens of a document, including its end; uniform from half of it to three
         halves.
     seed : int
-        Decides all of it; the world's seed does not matter.
+        Seed of the filler, which does not depend on the world's seed.
 
     Examples
     --------
@@ -119,19 +120,19 @@ class Filler:
 
 @dataclass(frozen=True)
 class Insert:
-    """Sentences inside the documents of filler and background, and in none of their own.
+    """Sentences inside the documents of filler and background, instead of in separate documents.
 
     Parameters
     ----------
     position : {'anywhere', 'start', 'middle', 'end'} or float
-        Where in its part of a document a sentence begins: at any place that leaves room for the
+        Place in its part of a document where a sentence begins: any place that leaves room for the
         longest sentence, or after this share of those places.
     per_document : int
-        Most sentences of a document, one in each of as many equal parts.
+        Maximum number of sentences in a document, one in each of as many equal parts.
     words : bool
-        With a grammar: begin where a word of the document begins, the next one that leaves room,
-        and as a sentence does there, with a space before it. Without, a sentence begins at any
-        token, with the tokens that it has at the beginning of a document.
+        With a grammar: if true, a sentence begins at the next beginning of a word of the document
+        that leaves room, with the tokens it has there, a space before it. Otherwise it begins at
+        any token, with the tokens that it has at the beginning of a document.
 
     Examples
     --------

@@ -1,10 +1,10 @@
-"""What the things of a table are called, and the words that stand for them.
+"""Names of the subjects, relations and objects of a table, and the words that represent them.
 
-A table whose columns hold names in place of numbers makes a world with names. They lie as
-``names/*.parquet`` beside the spec of the world, which has their digests, and go wherever the
-facts go. A name is one token. Its word is the name with ``_`` for each space; where several tokens
-would have one word (a city that is a subject and an object of two relations, a name that is also a
-word of a template), each of them says its role behind a colon: ``Paris:subject``,
+A table whose columns contain names instead of numbers makes a world with names. They are stored as
+``names/*.parquet`` beside the spec of the world, which has their digests, and are copied together
+with the facts. A name is one token. Its word is the name with ``_`` for each space; if several
+tokens would have the same word (a city that is a subject and an object of two relations, a name
+that is also a word of a template), each name has its role after a colon: ``Paris:subject``,
 ``Paris:born_in``.
 """
 
@@ -29,9 +29,9 @@ from behemoth.support.text import toml_text
 __all__ = ["KINDS", "NAMES_DIRECTORY", "Names", "read_names", "word_of", "write_names"]
 
 KINDS = ("subjects", "relations", "objects", "nested")
-"""Kinds of things that may have names."""
+"""Kinds of names."""
 NAMES_DIRECTORY = "names"
-"""In a spec, corpus or run directory: a Parquet file for each kind."""
+"""Folder of a spec, corpus or run directory with a Parquet file for each kind."""
 
 _OF_RELATION = ("objects", "nested")
 _SPECIAL = ("<|endoftext|>", "<|padding|>")
@@ -44,23 +44,23 @@ _COLUMNS = {
 
 @dataclass(frozen=True, eq=False)
 class Names:
-    """What the things of a table are called.
+    """Names of the subjects, relations, objects and nested objects of a table.
 
     Parameters
     ----------
     frames : dict of str to polars.DataFrame
-        By kind (of `KINDS`) a frame of id (Int64) and name (String), and of objects and nested
-        objects relation (Int64), which is that of the objects for both. Ids without a name may be
-        left out; kinds without names are.
+        A frame for each kind of `KINDS` that has names, with columns id (Int64) and name (String)
+        and, for objects and nested objects, relation (Int64), which is the relation of the objects
+        for both. Ids without a name may be omitted.
     relations : int
-        How many relations the table has.
+        Number of relations of the table.
     composed : tuple of int
-        Those of them whose objects have nested ones.
+        Relations whose objects have nested objects.
 
     Raises
     ------
     ArgumentError
-        When a name cannot be a token, or two things of a kind have the same word.
+        When a name cannot be a token, or two names of a kind have the same word.
     """
 
     frames: Mapping[str, pl.DataFrame]
@@ -81,7 +81,7 @@ class Names:
         ----------
         frames : dict of str to polars.DataFrame
         table : mapping
-            What the spec of the world says of it: ``[world.table]``.
+            The table ``[world.table]`` of the world's spec.
         """
         rows = table["relations"]
         composed = [number for number, row in enumerate(rows) if row.get("nested") is not None]
@@ -89,16 +89,16 @@ class Names:
 
     @cached_property
     def digests(self) -> dict[str, str]:
-        """What tells the names of each kind apart from others: BLAKE3 of ids and names."""
+        """BLAKE3 of ids and names of each kind."""
         return {kind: digest(_text(frame).encode()) for kind, frame in self.frames.items()}
 
     def check(self, told: Mapping[str, str]) -> None:
-        """Refuse other names than those that a spec has the digests of.
+        """Refuse names that do not match the digests in a spec.
 
         Parameters
         ----------
         told : mapping of str to str
-            By kind; what is empty may be any.
+            Digests by kind; an empty digest allows any names.
 
         Raises
         ------
@@ -111,22 +111,22 @@ class Names:
             if (wanted is None) != (own is None) or (wanted and wanted != own):
                 got = "no names" if own is None else f"names with digest {own}"
                 allowed = "none" if wanted is None else f"those with digest {wanted}"
-                raise ArgumentError(("table", "names", kind), got, f"{allowed}, as the spec says")
+                raise ArgumentError(("table", "names", kind), got, f"{allowed}, as in the spec")
 
     def put(self, tokens: list[str], ranges: Sequence[Mapping[str, Any]]) -> None:
-        """Write the words of the names over the words of ids.
+        """Replace the words of ids by the words of names, in place.
 
         Parameters
         ----------
         tokens : list of str, by token id
-            Changed in place.
+            Words, which are changed in place.
         ranges : sequence of mapping
-            Those of `Corpus.vocabulary`.
+            Ranges of `Corpus.vocabulary`.
 
         Raises
         ------
         ArgumentError
-            When a word would stand for two tokens.
+            When two tokens would have the same word.
         """
         named: dict[int, str] = {}
         roles: dict[int, str | int] = {}
@@ -139,7 +139,7 @@ class Names:
         counts = Counter(named.values())
         counts.update([token for at, token in enumerate(tokens) if at not in named])
         relations = {part["kind"]: part["first"] for part in ranges}["relation"]
-        # Words of relations come before those of objects, which they may tell apart.
+        # Words of relations come first, because they may distinguish words of objects.
         for at, word in named.items():
             role = roles[at]
             if isinstance(role, int):
@@ -152,18 +152,19 @@ class Names:
             )
 
     def named(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Give a frame of facts with the names of what its columns number.
+        """Return a frame of facts with the names of its ids as further columns.
 
         Parameters
         ----------
         frame : polars.DataFrame
-            With relation, and any of subject, object, minority_object, old_object, new_object.
+            Frame with relation, and any of subject, object, minority_object, old_object,
+            new_object; without relation it is returned unchanged.
 
         Returns
         -------
         polars.DataFrame
-            The same rows with a column behind them for each of these, ``subject_name`` and so on
-            (String); null where there is no name.
+            The same rows with an additional column for each of these, ``subject_name`` and so on
+            (String); null for ids without a name.
         """
         if "relation" not in frame.columns:
             return frame
@@ -181,17 +182,17 @@ class Names:
         if kind == "relation":
             return _joined(keys, self._relation_names, "id")
         subjects = _joined(keys, self.frames.get("subjects", _NONE), "id")
-        # A link begins with an object.
+        # The subject of a link fact is an object.
         links = _joined(keys, self._linked_names, "of", "id")
         return subjects.zip_with(keys["of"] < self._first_link, links)
 
     def numbers(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Give a frame with numbers in place of names in its columns subject, relation, object.
+        """Return a frame with the names in its columns subject, relation, object as ids.
 
         Raises
         ------
         ArgumentError
-            When a name is none of the table's.
+            When a name is not in the table.
         """
         if frame.schema.get("relation") == pl.String:
             frame = _numbered(frame, "relation", self._relation_names)
@@ -199,7 +200,7 @@ class Names:
             if frame.schema.get(column) != pl.String:
                 continue
             if "relation" not in frame.columns:
-                raise ArgumentError("table", f"{column} without relation", "both, to be told apart")
+                raise ArgumentError("table", f"{column} without relation", "both columns")
             if column == "object":
                 frame = _numbered(frame, column, self._object_names)
             else:
@@ -213,7 +214,7 @@ class Names:
 
     @property
     def of_relations(self) -> dict[int, str]:
-        """Names of relations by id, those of composed relations and links included."""
+        """Names of relations by id, including composed and link relations."""
         return dict(self._relation_names.select("id", "name").iter_rows())
 
     @property
@@ -222,7 +223,7 @@ class Names:
 
     @cached_property
     def _relation_names(self) -> pl.DataFrame:
-        """By id, those of composed relations and of links included, which no table names."""
+        """Names by id, with derived names of composed and link relations, which no table names."""
         own = self.frames.get("relations", _NONE)
         at = pl.DataFrame(
             {"id": self.composed, "number": range(len(self.composed))},
@@ -243,7 +244,7 @@ class Names:
 
     @cached_property
     def _object_names(self) -> pl.DataFrame:
-        """By relation (of), composed ones and links included, and id."""
+        """Names by relation (column of, including composed and link relations) and id."""
         nested = self.frames.get("nested", _NONE_OF_RELATION)
         own = self.frames.get("objects", _NONE_OF_RELATION).rename({"relation": "of"})
         return pl.concat(
@@ -252,11 +253,11 @@ class Names:
 
     @cached_property
     def _linked_names(self) -> pl.DataFrame:
-        """What links begin with, by link relation (of) and id."""
+        """Names of the subjects of link facts, by link relation (column of) and id."""
         return self._moved(self.frames.get("objects", _NONE_OF_RELATION), self._first_link)
 
     def _moved(self, frame: pl.DataFrame, first: int) -> pl.DataFrame:
-        """Names by relation as those by composed or link relation, which begin at `first`."""
+        """Return names by relation as names by composed or link relation, numbered from `first`."""
         places = pl.DataFrame(
             {"relation": self.composed, "of": range(first, first + len(self.composed))},
             schema={"relation": pl.Int64, "of": pl.Int64},
@@ -264,7 +265,7 @@ class Names:
         return frame.join(places, on="relation").select("of", "id", "name")
 
     def _words_of(self, kind: str, relation: int | None, first: int) -> dict[int, str]:
-        """Words of the things that the tokens from `first` on stand for, by token."""
+        """Return the words of names for the tokens from `first` on, by token."""
         if kind == "subject":
             frame = self.frames.get("subjects", _NONE)
         elif kind == "relation":
@@ -281,12 +282,12 @@ class Names:
 
 
 def word_of(name: str) -> str:
-    """Give the word of a name: without spaces, at which texts are split."""
+    """Return the word of a name: without spaces, because texts are split at spaces."""
     return re.sub(r"\s", "_", name)
 
 
 def write_names(frames: Mapping[str, pl.DataFrame], directory: Path) -> None:
-    """Write names to the folder ``names`` of a directory, as far as they are not there."""
+    """Write names to the folder ``names`` of a directory; files with the same names stay."""
     for kind, frame in frames.items():
         path = directory / NAMES_DIRECTORY / f"{kind}.parquet"
         if not _holds(path, frame):
@@ -295,15 +296,15 @@ def write_names(frames: Mapping[str, pl.DataFrame], directory: Path) -> None:
 
 
 def read_names(directory: Path, table: Mapping[str, Any]) -> Names | None:
-    """Read the names that the spec of a table says there are, from the folder ``names``.
+    """Read the names that the spec of a table lists, from the folder ``names``.
 
     Raises
     ------
     ArgumentError
-        When they are not there, or are others.
+        When they are missing or cannot be read, or do not match the spec's digests.
     """
     told = table.get("names")
-    # What is no table of kinds is for the engine to refuse.
+    # The engine refuses anything but a table of kinds.
     rows = table.get("relations")
     sound = isinstance(rows, list) and all(isinstance(row, Mapping) for row in rows)
     if not isinstance(told, Mapping) or not told or not set(told) <= set(KINDS) or not sound:
@@ -331,12 +332,12 @@ _NONE_OF_RELATION = pl.DataFrame(schema={"relation": pl.Int64, "id": pl.Int64, "
 
 
 def _ordered(frame: pl.DataFrame, kind: str) -> pl.DataFrame:
-    """The columns that a kind has, in the order of ids.
+    """Return the columns of a kind, sorted by id.
 
     Raises
     ------
     ArgumentError
-        When they are others.
+        When a column is missing or has another type.
     """
     schema = (_NONE_OF_RELATION if kind in _OF_RELATION else _NONE).schema
     try:
@@ -350,14 +351,14 @@ def _ordered(frame: pl.DataFrame, kind: str) -> pl.DataFrame:
 
 
 def _check(kind: str, frame: pl.DataFrame) -> None:
-    """Refuse names that cannot be words, and words that stand for two things of a kind."""
+    """Refuse names that cannot be words, and two names of a kind for one id or with one word."""
     names = frame["name"]
     for bad, allowed in (
         (names.is_null() | (names.str.strip_chars() == ""), "names that are not empty"),
         (names.str.contains(_CONTROL), "names without tabs, line breaks and control characters"),
         (
             names.str.contains_any(list(_SPECIAL)),
-            f"names without {' and '.join(_SPECIAL)}, which a tokenizer takes for its own",
+            f"names without {' and '.join(_SPECIAL)}, which tokenizers reserve",
         ),
     ):
         if bad.any():
@@ -366,7 +367,7 @@ def _check(kind: str, frame: pl.DataFrame) -> None:
     worded = frame.with_columns(pl.col("name").str.replace_all(r"\s", "_").alias("word"))
     for same, allowed in (
         ("id", "one name for each number"),
-        ("word", "names that differ, spaces and _ apart"),
+        ("word", "names that differ in more than spaces and _"),
     ):
         twice = worded.filter(pl.struct(*keys, same).is_duplicated()).sort(*keys, same)
         if twice.height:
@@ -375,7 +376,7 @@ def _check(kind: str, frame: pl.DataFrame) -> None:
 
 
 def _text(frame: pl.DataFrame) -> str:
-    """Ids and names as text, in the order of the ids; no name has a tab or a line break in it."""
+    """Return ids and names as text, in the order of ids; names have no tabs or line breaks."""
     lines = frame.select(pl.concat_str(pl.all().cast(pl.String), separator="\t"))
     return "\n".join(lines.to_series())
 
@@ -392,7 +393,7 @@ def _joined(keys: pl.DataFrame, table: pl.DataFrame, *on: str) -> pl.Series:
 
 
 def _numbered(frame: pl.DataFrame, column: str, table: pl.DataFrame) -> pl.DataFrame:
-    """Put numbers for the names in a column; a table with relations is looked up by those too."""
+    """Replace the names in a column by ids; a table with column of is also joined by relation."""
     keys = frame.select(pl.col(column).str.strip_chars().alias("name"))
     on = ["name"]
     if "of" in table.columns:

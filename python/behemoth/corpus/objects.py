@@ -1,7 +1,7 @@
-"""The tokens of objects, where these are those of a tokenizer.
+"""The tokens of objects of a corpus with a grammar.
 
-With templates an object's word is arithmetic on its id. With a grammar its tokens are what the
-tokenizer makes of its name behind a space, and they are looked up.
+With templates the tokens of an object follow from its id by arithmetic. With a grammar they are
+the tokenizer's tokens of its name after a space, and are looked up.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ class ObjectTokens:
     ----------
     corpus : Corpus
     relation : int
-        Of a link relation the objects are those of its composed relation.
+        Id of the relation; a link relation has the objects of its composed relation.
 
     Attributes
     ----------
     flat : uint32[sum of lengths]
-        Tokens of object 0, of object 1, ..., end to end.
+        Tokens of object 0, of object 1, ..., concatenated.
     lengths : int64[objects]
+        Number of tokens of each object.
     """
 
     def __init__(self, corpus: Corpus, relation: int) -> None:
@@ -51,29 +52,29 @@ class ObjectTokens:
         return np.cumsum(self.lengths) - self.lengths
 
     def of(self, object_: int) -> list[int]:
-        """The tokens of one object."""
+        """Return the tokens of one object."""
         start = self._starts[object_]
         return self.flat[start : start + self.lengths[object_]].tolist()
 
     @cached_property
     def numbers(self) -> dict[tuple[int, ...], int]:
-        """Which object some tokens are."""
+        """The object of each sequence of tokens."""
         return {tuple(self.of(number)): number for number in range(len(self.lengths))}
 
     @cached_property
     def leading(self) -> NDArray[np.int64]:
-        """The tokens that an object begins with, each once, ascending."""
+        """The first tokens of objects, each once, in ascending order."""
         return np.unique(self.flat[self._starts]).astype(np.int64)
 
     def longest(self, tokens: list[int]) -> int:
-        """How many tokens the longest object has that some tokens begin with; 0 for none."""
+        """Return the length of the longest object that is a prefix of `tokens`; 0 if none is."""
         known = self.numbers
         most = min(len(tokens), int(self.lengths.max()))
         return next((n for n in range(most, 0, -1) if tuple(tokens[:n]) in known), 0)
 
 
 def _first_wording(corpus: Corpus, relation: int) -> int:
-    """A wording that asks for the objects of a relation."""
+    """Return the first wording that can be a prompt for the objects of a relation."""
     fact = corpus.world.fact_ids([0], [relation]).astype(np.uint64)
     for row in corpus.templates:
         if row["probe"] and corpus._native.probes(fact, row["wording_index"])[3][0]:

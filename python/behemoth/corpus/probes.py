@@ -1,16 +1,15 @@
 """Probes: a prompt that stops before the object, and the object as its answer.
 
-A probe file holds one template's wordings. Columns: prompt and answer (lists of
-token ids, UInt32), fact, subject, relation, object, template, wording, held_out
-(never written in the corpus), rest (what follows the answer in its sentence), exposures (of the
-fact), and seen: whether the corpus
-asks questions about the fact's subject, null for templates that are no questions. Where things
-have names of their own: subject_name, relation_name and object_name.
+A probe file contains one template's wordings. Columns: prompt and answer (lists of
+token ids, UInt32), rest (the tokens after the answer in its sentence), fact, subject, relation,
+object, template, wording, held_out (never written in the corpus), exposures (of the fact), and
+seen: whether the corpus asks questions about the fact's subject, null for templates that are not
+questions. If the world has names: subject_name, relation_name and object_name.
 
 Prompts of the repeats grammar have 432 combinations of fillers before the object. A fact has
-one of them in each wording, drawn; or all, when that is asked for, with a column combination
-(UInt16; 0 for templates without copies to count). All of 10,000 facts are 4,320,000 rows, 12 MB
-and 10 seconds, so a directory has them only when it is told to.
+one of them in each wording, drawn; or, on request, all of them, with a column combination
+(UInt16; 0 for templates without copies to count). All combinations of 10,000 facts are 4,320,000
+rows, 12 MB and 10 seconds, so a directory has them only on request.
 """
 
 from __future__ import annotations
@@ -35,9 +34,9 @@ from .templates import EDIT
 if TYPE_CHECKING:
     from .corpus import Corpus
 
-_WRITTEN_ASKED = 3  # of the sentences of a grammar that are written, how many are probes
-_CHUNK = 1 << 16  # facts of a wording made at a time: about 10 MB of columns
-_ALL = {"behemoth_combinations": "all"}  # in the metadata of a file with all of them
+_WRITTEN_ASKED = 3  # number of a grammar's written sentences that are probes
+_CHUNK = 1 << 16  # facts of a wording in memory at a time: about 10 MB of columns
+_ALL = {"behemoth_combinations": "all"}  # in the metadata of a file with all combinations
 
 
 def probe_frame(
@@ -47,7 +46,7 @@ def probe_frame(
     *,
     combinations: bool = False,
 ) -> pl.DataFrame:
-    """Give the probes of facts, wording by wording.
+    """Return the probes of facts, wording by wording.
 
     Parameters
     ----------
@@ -56,12 +55,13 @@ def probe_frame(
     templates : sequence of str, optional
         Names of templates; by default those that the corpus is written with.
     combinations : bool
-        All combinations of the repeats grammar's fillers, in place of one drawn for each fact.
+        If true, all combinations of the repeats grammar's fillers, instead of one drawn for each
+        fact.
 
     Raises
     ------
     ArgumentError
-        When there is no such template, or its object does not come last.
+        When a template does not exist, or its object does not come last.
     """
     known = _probed(corpus)
     wanted = list(written_templates(corpus)) if templates is None else list(templates)
@@ -79,9 +79,9 @@ def probe_frame(
 
 
 def written_templates(corpus: Corpus) -> dict[str, list[dict[str, Any]]]:
-    """Give the wordings to probe of the templates that a corpus is written with, by name.
+    """Return the wordings to probe of the templates that a corpus is written with, by name.
 
-    Held-out wordings belong to them; templates that never occur do not, since a model has
+    They include held-out wordings, but no templates that never occur, since a model has
     never seen their tokens.
     """
     probed = _probed(corpus)
@@ -93,7 +93,7 @@ def written_templates(corpus: Corpus) -> dict[str, list[dict[str, Any]]]:
 
 
 def _asked_of(wordings: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Of a grammar's many sentences the first few that are written, and all that are held out."""
+    """Return the first few written wordings of a grammar, and all held-out ones."""
     written = [row for row in wordings if not row["held_out"]][:_WRITTEN_ASKED]
     return written + [row for row in wordings if row["held_out"]]
 
@@ -107,7 +107,7 @@ def _probed(corpus: Corpus) -> dict[str, list[dict[str, Any]]]:
 
 
 def count_prompts(wordings: Sequence[dict[str, Any]], *, combinations: bool) -> int:
-    """Give how many prompts a fact has in some wordings."""
+    """Return the number of prompts that a fact has in these wordings."""
     return sum(len(_combinations(row, all_of_them=combinations)) for row in wordings)
 
 
@@ -125,7 +125,7 @@ def write_probes(
 ) -> list[Path]:
     """Write one Parquet file for each template, in bounded memory.
 
-    Files that hold the same probes already stay untouched.
+    Files that already contain the same probes stay untouched.
 
     Parameters
     ----------
@@ -136,7 +136,8 @@ def write_probes(
     step : callable, optional
         Called as ``step(done, total)``, in probes.
     combinations : bool
-        All combinations of the repeats grammar's fillers, in place of one drawn for each fact.
+        If true, all combinations of the repeats grammar's fillers, instead of one drawn for each
+        fact.
 
     Returns
     -------
@@ -188,7 +189,7 @@ def write_probes(
 def count_probes(
     corpus: Corpus, facts: int, wordings: Sequence[dict[str, Any]], *, combinations: bool
 ) -> int:
-    """Count the probes that `write_probes` makes of a sample of so many facts in some wordings."""
+    """Return the number of probes that `write_probes` writes for `facts` facts in `wordings`."""
     if corpus.grammar is None:
         return facts * count_prompts(wordings, combinations=combinations)
     sample = corpus.sample_facts(facts)
@@ -198,7 +199,7 @@ def count_probes(
 
 
 def probe_metadata(path: Path) -> dict[str, str] | None:
-    """Give the spec hash and the number of facts that a probe file was written for, and which."""
+    """Return the spec hash, number of facts and combinations of a probe file; None if invalid."""
     if not path.is_file():
         return None
     try:
@@ -236,28 +237,28 @@ def _wording_frame(
         ),
         *number,
     )
-    # A grammar has not every number of sentence for every relation, nor can each be asked.
+    # Relations of a grammar differ in their number of sentences, and not all can be prompts.
     return frame if corpus.grammar is None else frame.filter(pl.col("answer").list.len() > 0)
 
 
 def prompt_roles(corpus: Corpus, probes: pl.DataFrame) -> list[NDArray[np.uint8]]:
-    """Give the role of each token of prompts, as `Corpus.roles` numbers them.
+    """Return the role of each token of prompts, with the numbers of `Corpus.roles`.
 
     Parameters
     ----------
     corpus : Corpus
     probes : polars.DataFrame
-        With the columns fact, template, wording and prompt, as probes and plans have them.
+        Frame with the columns fact, template, wording and prompt of probes and plans.
 
     Raises
     ------
     ArgumentError
-        When a prompt is not that of its fact in its wording.
+        When a prompt does not have the length of its fact's prompt in its wording.
     """
     if corpus.grammar is None:
         of_id = roles_of_ids(corpus.vocabulary, corpus.end_of_document)
         return [of_id[prompt.to_numpy()] for prompt in probes["prompt"]]
-    # Where a token stands says its role, so the same prompts are written in roles.
+    # The position of a token determines its role, so the same prompts are written as roles.
     native = corpus._native.as_roles()
     index = {(row["name"], row["wording"]): row["wording_index"] for row in corpus.templates}
     found: list[NDArray[np.uint8]] = [np.empty(0, np.uint8)] * probes.height
@@ -266,7 +267,7 @@ def prompt_roles(corpus: Corpus, probes: pl.DataFrame) -> list[NDArray[np.uint8]
     for (template, wording), rows in numbered.group_by("template", "wording"):
         facts = rows["fact"].cast(pl.UInt64).to_numpy()
         if template == EDIT.name:
-            # Prompts end before the new object, whichever that is.
+            # Prompts end before the new object, so any object gives the same prompt.
             any_object = np.zeros(len(facts), np.uint32)
             written, ends, *_ = _gen.edit_prompts(native, facts, any_object, wording)
         else:
@@ -281,12 +282,12 @@ def prompt_roles(corpus: Corpus, probes: pl.DataFrame) -> list[NDArray[np.uint8]
 
 
 def _lists(name: str, flat: NDArray[np.uint32], ends: NDArray[np.uint64]) -> pl.Series:
-    """Cut a flat array into lists at the ends given."""
+    """Split a flat array into lists at `ends`."""
     if len(ends) == 0:
         return pl.Series(name, [], pl.List(pl.UInt32))
     lengths = np.diff(ends.astype(np.int64), prepend=0)
     longest = int(lengths.max())
-    # Polars takes a rectangle without a copy; lists of several lengths are cut from one.
+    # Polars converts a rectangle without a copy; lists of unequal lengths are cut from one.
     inside = np.arange(longest) < lengths[:, None]
     padded = np.zeros((len(ends), longest), np.uint32)
     padded[inside] = flat

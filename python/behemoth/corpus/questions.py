@@ -1,16 +1,15 @@
-"""Questions and answers as text: what a corpus can be asked, in the wordings that it has.
+"""Frames of questions and answers as text, in the wordings of a corpus.
 
 Columns of a frame of questions:
 
-- question, answer (String): as one person asks and another answers, without what a corpus puts
-  between them;
-- fact (UInt64), subject (UInt64; of a link fact the object that it is about), relation (UInt32),
+- question, answer (String): the texts alone, without the markers that a corpus writes around them;
+- fact (UInt64), subject (UInt64; for a link fact the object that it is about), relation (UInt32),
   object (UInt32);
-- template (String), wording (UInt32), held_out (Boolean; in no corpus);
-- exposures (UInt64): how often the fact is written, in statements and questions;
+- template (String), wording (UInt32), held_out (Boolean; never written in the corpus);
+- exposures (UInt64): number of times the fact is written, in statements and questions;
 - seen (Boolean): whether the corpus asks questions about the fact's subject.
 
-Rows are in the order of facts, those of a fact in that of wordings.
+Rows are in the order of facts, and for each fact in the order of wordings.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ SCHEMA = pl.Schema(
 
 
 def question_wordings(corpus: Corpus, held_out: bool | None = None) -> list[dict[str, Any]]:
-    """Give the wordings that ask for an object, of `Corpus.templates`."""
+    """Return the wordings of `Corpus.templates` that ask for an object."""
     return [
         row
         for row in corpus.templates
@@ -56,14 +55,14 @@ def question_wordings(corpus: Corpus, held_out: bool | None = None) -> list[dict
 def question_frame(
     corpus: Corpus, facts: NDArray[np.uint64], held_out: bool | None = None
 ) -> pl.DataFrame:
-    """Give the questions about facts.
+    """Return the questions about facts.
 
     Parameters
     ----------
     corpus : Corpus
     facts : uint64[n]
     held_out : bool, optional
-        Only wordings that are held out, or only those that are not.
+        If true, only held-out wordings; if false, only the others.
     """
     wordings = question_wordings(corpus, held_out)
     native = corpus._native
@@ -83,7 +82,7 @@ def question_frame(
             pl.lit(row["wording"], pl.UInt32).alias("wording"),
             pl.lit(row["held_out"]).alias("held_out"),
         )
-        # A grammar has not every number of question for every relation.
+        # Relations of a grammar differ in their number of questions.
         frames.append(frame.filter(pl.col("question") != ""))
     if not frames:
         return pl.DataFrame(schema=SCHEMA)
@@ -100,10 +99,10 @@ def _texts_of_grammar(
 def _texts_of_templates(
     corpus: Corpus, facts: NDArray[np.uint64], wording: int
 ) -> tuple[list[str], list[str]]:
-    """Without the words that say what follows: question, answer and object."""
+    """Return questions and answers without the marker words of question, answer and object."""
     asked, asked_ends, answers, answer_ends, _, _ = corpus._native.probes(facts, wording)
-    # The decoder leaves out the last token of each. Of an answer that is to be the first one, which
-    # goes to the end of the one before it.
+    # The decoder omits the last token of each. For answers the first token is to be omitted, so the
+    # roll moves it to the end of the answer before.
     there = np.diff(asked_ends, prepend=np.uint64(0)) > 0
     firsts = (asked_ends - np.diff(asked_ends, prepend=np.uint64(0)))[there]
     rest = np.delete(asked, firsts.astype(np.int64))

@@ -1,8 +1,8 @@
-"""A corpus written by a Ray cluster: every core writes parts of the shards, one after the other.
+"""Writing of a corpus on a Ray cluster: every core writes parts of the shards, one at a time.
 
-The tasks get specs and arrays and make the corpus for themselves; nothing else
-crosses the network, and no part knows of another. Tasks of a node that is lost are carried out
-elsewhere, and keep the shards that are there.
+The tasks receive specs and arrays and make the corpus themselves; nothing else crosses the
+network, and parts are independent. The tasks of a lost node are repeated on another one, and keep
+the shards that exist.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from .write import Written
 
 
-_PARTS = 4  # of a core
-_RETRIES = 10  # of a part, when the node or the process that it was given to is lost
-_PAUSE, _PATIENCE = 1.0, 60.0  # seconds until a shard that is held is asked for again, and in all
+_PARTS = 4  # per core
+_RETRIES = 10  # of a part, when its node or process is lost
+_PAUSE, _PATIENCE = 1.0, 60.0  # seconds between attempts at locked shards, and in total
 
 
 def write_with_ray(
@@ -50,20 +50,20 @@ def write_with_ray(
     out : str
         A directory that all nodes share.
     force : bool
-        Not allowed: no part can know what the others have written already.
+        Must be false: no part can know what the others have already written.
     probes : int or 'all'
-        As of `Corpus.write`; part 0 writes them.
+        As in `Corpus.write`; part 0 writes them.
     combinations : bool
-        As of `Corpus.write`.
+        As in `Corpus.write`.
     progress : callable or Progress, optional
-        Who looks on; what it raises stops the work.
+        Receiver of progress reports; an error that it raises stops the work.
 
     Raises
     ------
     ArgumentError
-        When Ray is not installed, or `force` is asked for.
+        When Ray is not installed, or `force` is true.
     """
-    place = Path(out).absolute()  # tasks have working directories of their own
+    place = Path(out).absolute()  # tasks have other working directories
     if force:
         raise ArgumentError("force", "true with engine 'ray'", "false; remove the directory")
     with ray_cluster() as ray, task(progress, "writing", "bytes") as step:
@@ -77,7 +77,7 @@ def write_with_ray(
         tokens=tokens,
         bytes=sum(part.bytes for part in done),
         seconds=seconds,
-        # What a node wrote before it was lost was written in this time, too.
+        # This includes what a node wrote before it was lost.
         tokens_per_second=max(0, tokens - before) / seconds if seconds > 0 else 0.0,
         shards_written=sum(part.shards_written for part in done),
         shards_present=sum(part.shards_present for part in done),
@@ -94,9 +94,9 @@ def _write_all(
     combinations: bool,
     step: Advance,
 ) -> list[Written]:
-    """Write all parts; gives the last that was said of each."""
+    """Write all parts; return the last result of each."""
     cores = max(1, int(ray.cluster_resources().get("CPU", 1)))
-    # Several for a core: they even out, and say how far the whole is.
+    # Several per core, to balance the load and to report progress.
     parts = max(1, min(cores * _PARTS, corpus.num_shards))
     remote = ray.remote(num_cpus=1, max_retries=_RETRIES)(_write_part)
     # Put once: a table may be large, and the tasks of a node share it.
@@ -119,8 +119,8 @@ def _write_all(
         step(there, max(there, total))
         if waiting:
             continue
-        # Processes of a node that was lost hold their shards until they are gone as well; the
-        # part that comes last must see all others done.
+        # Processes of a lost node keep their shards locked until they end as well; the last part
+        # must see all others done.
         behind = [part for part, written in done.items() if written.shards_locked]
         if not behind:
             step(there, there)
@@ -134,7 +134,7 @@ def _write_all(
 
 
 def _result(ray: Any, task: Any) -> Written:
-    """What a task gave; what it raised, as itself and without the trace that Ray puts before it."""
+    """Return the result of a task, or raise its error itself, without Ray's trace."""
     try:
         written: Written = ray.get(task)
     except Exception as error:
@@ -146,7 +146,7 @@ def _result(ray: Any, task: Any) -> Written:
 
 
 def _tokens_there(corpus: Corpus, out: Path) -> int:
-    """Tokens of the shards that are whole."""
+    """Return the number of tokens in complete shards."""
     size = corpus.dtype.itemsize
     return sum(
         path.stat().st_size // size

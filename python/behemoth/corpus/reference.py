@@ -1,4 +1,4 @@
-"""What the reference notes beside a graph: ``args.json``, the options that it was made with."""
+"""The reference's options of a graph, which it records in ``args.json`` beside the graph."""
 
 from __future__ import annotations
 
@@ -13,23 +13,25 @@ from behemoth.support.errors import ArgumentError
 __all__ = ["GraphNotes", "read_notes"]
 
 _NAMES = ("args.json", "metadata/args.json", "viscera/args.json")
-"""From the folder of a graph on: it lies beside it, or the graph was taken out of its folder."""
+"""Relative to the folder of a graph: beside the graph, or where it was before the graph moved up.
+"""
 
 
 @dataclass(frozen=True)
 class GraphNotes:
-    """The true sizes of a graph, which its ids need not reach, and how it was drawn.
+    """The true sizes of a graph, which its largest ids may not reach, and how it was drawn.
 
     Parameters
     ----------
     file : str
-        Where this is written.
+        Path of the file with these notes.
     subjects, relations, objects, nested : int, optional
-        How many there are; objects and nested objects of each relation. None where it is not said.
+        Number of each; objects and nested objects per relation. None if the file does not state
+        it.
     correlated : bool
         Whether relation 1 was correlated with relation 0.
     binarised : bool
-        Whether relation 0 has objects 0 and 1 alone.
+        Whether relation 0 has only objects 0 and 1.
     """
 
     file: str
@@ -41,18 +43,18 @@ class GraphNotes:
     binarised: bool
 
     def count(self, name: str, seen: int) -> int:
-        """Give how many there are of a kind of thing.
+        """Return the number of subjects, relations, objects or nested objects.
 
         Parameters
         ----------
         name : {'subjects', 'relations', 'objects', 'nested'}
         seen : int
-            How many the ids of the graph come to.
+            Number that the largest id of the graph implies.
 
         Raises
         ------
         ArgumentError
-            When the graph has more.
+            When the graph has more than the file states.
         """
         noted: int | None = getattr(self, name)
         if noted is None:
@@ -61,18 +63,18 @@ class GraphNotes:
             raise ArgumentError(
                 "table",
                 f"a graph with {seen:,} {name}",
-                f"up to {noted:,}, as {self.file} says; without that file the largest id counts",
+                f"up to {noted:,}, as {self.file} states; without it the largest id determines it",
             )
         return noted
 
 
 def read_notes(graph: Path) -> GraphNotes | None:
-    """Read what lies beside a graph; none where there is nothing.
+    """Read the ``args.json`` of a graph; return None if it has none.
 
     Raises
     ------
     ArgumentError
-        When the file is none of the reference's.
+        When the file is not one that the reference wrote.
     """
     file = next((place for name in _NAMES if (place := graph.parent / name).is_file()), None)
     if file is None:
@@ -95,7 +97,7 @@ def read_notes(graph: Path) -> GraphNotes | None:
 
 
 def _count(values: dict[str, Any], name: str) -> int | None:
-    """Give a count that is there and above 0."""
+    """Return a count, or None if it is absent or 0."""
     value = values.get(name)
     if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
         raise TypeError

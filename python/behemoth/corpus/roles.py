@@ -1,7 +1,7 @@
-"""What a token says: a word of the grammar, of a subject, of an object, or the end of a document.
+"""Roles of tokens: part of the grammar, a subject, an object, the background, or a document's end.
 
-With templates a token's id says it; with a grammar the place where it stands does, and the engine
-tells it token by token.
+With templates the id of a token determines its role; with a grammar its position does, and the
+engine reports the role token by token.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from .corpus import Corpus
 
 GRAMMAR, SUBJECT, OBJECT, END, BACKGROUND = range(5)
-"""Roles, as the engine numbers them."""
+"""Roles, numbered as in the engine."""
 
 _OF_KIND = {"subject": SUBJECT, "object": OBJECT, "nested": OBJECT}
 
 
 def roles(corpus: Corpus, start: int, stop: int, threads: int = 0) -> NDArray[np.uint8]:
-    """Give the role of each of ``corpus.tokens(start, stop)``; see `Corpus.roles`."""
+    """Return the role of each of ``corpus.tokens(start, stop)``; see `Corpus.roles`."""
     if corpus.grammar is not None:
         return corpus._native.as_roles().tokens(start, stop, threads).astype(np.uint8)
     return roles_of_ids(corpus.vocabulary, corpus.end_of_document)[
@@ -32,7 +32,7 @@ def roles(corpus: Corpus, start: int, stop: int, threads: int = 0) -> NDArray[np
 
 
 def roles_of_ids(vocabulary: Mapping[str, Any], end: int) -> NDArray[np.uint8]:
-    """The role of each token id of a partitioned vocabulary: uint8[size]."""
+    """Return the role of each token id of a partitioned vocabulary: uint8[size]."""
     found = np.zeros(vocabulary["size"], np.uint8)
     for part in vocabulary["ranges"]:
         first, count = part["first"], part["count"]

@@ -1,4 +1,4 @@
-"""Where a world and a corpus come from: a spec TOML, a spec directory, a corpus directory."""
+"""Sources of a world and a corpus: a spec TOML, a spec directory, a corpus directory."""
 
 from __future__ import annotations
 
@@ -38,24 +38,24 @@ EXPOSURES_FILE = "exposures.parquet"
 GRAMMAR_FILE = "grammar.toml"
 TOKENIZER_DIRECTORY = "tokenizer"
 WORDS = "words-v1"
-"""What a spec names as the tokenizer of a grammar's own words."""
+"""Name of the tokenizer of a grammar's own words in a spec."""
 _ALLOWED = "a spec TOML, a spec directory or a corpus directory"
 
 
 @dataclass(frozen=True)
 class Source:
-    """Specs of a world and a corpus, and the folder that holds their arrays.
+    """Specs of a world and a corpus, and the folder that contains their arrays.
 
     Parameters
     ----------
     world, corpus : dict
-        The ``[world]`` and ``[corpus]`` tables; what is missing takes its default.
+        The ``[world]`` and ``[corpus]`` tables; missing keys have their defaults.
     directory : Path, optional
-        Where ``table.parquet``, ``names/`` and ``exposures.parquet`` lie, if the specs need them.
+        Folder of ``table.parquet``, ``names/`` and ``exposures.parquet``, if the specs need them.
     manifest : dict, optional
-        The manifest, of a corpus directory.
+        The manifest of a corpus directory.
     format_version : int, optional
-        Version of the output bytes; the latest where the spec names none.
+        Version of the output bytes; the latest if the spec names none.
     """
 
     world: dict[str, Any] = field(default_factory=dict)
@@ -65,7 +65,7 @@ class Source:
     format_version: int | None = None
 
     def changed(self, world: Mapping[str, Any], corpus: Mapping[str, Any]) -> Source:
-        """The same source with some keys of its specs replaced."""
+        """Return the same source with some keys of its specs replaced."""
         if not world and not corpus:
             return self
         changed = {**self.corpus, **corpus}
@@ -89,10 +89,15 @@ class Source:
         )
 
     def going_on(self, directory: Path | str) -> Source:
-        """The same source in the version of the corpus that a directory or URL holds or begins.
+        """Return the same source in the format version of an existing corpus, complete or not.
 
-        A spec that names a version keeps it. So what was begun by an earlier program is gone on
-        with as it was begun.
+        A spec that names a version keeps it. A corpus that an earlier program began is therefore
+        resumed in its own version.
+
+        Parameters
+        ----------
+        directory : Path or str
+            Directory or URL of that corpus, which need not exist.
         """
         if self.format_version is not None:
             return self
@@ -103,7 +108,7 @@ class Source:
         directory = Path(directory)
         try:
             there = read_source(directory) if directory.is_dir() else None
-        except (ArgumentError, CorpusError):  # something else, which whoever writes there refuses
+        except (ArgumentError, CorpusError):  # something else, which the writer refuses
             there = None
         version = None if there is None else there.format_version
         return replace(self, format_version=version)
@@ -121,7 +126,7 @@ class Source:
         if "table" in self.world:
             table, names = self._read_table()
         said = {"relations", "objects", "nested", "correlated", "table"} & set(self.world)
-        # A grammar says which relations there are.
+        # A grammar determines the relations.
         own = {"relations": text.grammar.relations} if text is not None and not said else {}
         return World.from_arrays({**self.world, **own}, table, self.format_version, names)
 
@@ -131,14 +136,14 @@ class Source:
         Parameters
         ----------
         world : World, optional
-            What `make_world` gave, where it has been asked.
+            The result of `make_world`, if it has been called already.
 
         Raises
         ------
         ArgumentError
-            When the specs are not allowed.
+            When the specs are invalid.
         CorpusError
-            When a corpus directory's specs and arrays are not what its manifest says.
+            When a corpus directory's specs and arrays do not match its manifest.
         """
         if self.manifest is None:
             return self._make_corpus(world)
@@ -156,12 +161,12 @@ class Source:
         exposures = self.corpus.get("exposures")
         stored = isinstance(exposures, Mapping) and exposures.get("kind") == "array"
         array = self._read_exposures() if stored else None
-        # Read once: a grammar is compiled where it is read.
+        # Read once, because reading a grammar compiles it.
         text = self._read_text()
         made = self._make_world(text) if world is None else world
         spec = self.corpus
         if text is not None:
-            # What tells grammar and tokenizer apart is checked; where they lie is for reading.
+            # Name and digest identify the grammar and are checked; paths only serve for reading.
             told = {k: v for k, v in _told(spec["grammar"]).items() if k in ("name", "digest")}
             spec = {**spec, "grammar": told if "digest" in told else None}
         end = END_OF_DOCUMENT if text is None else text.end_of_document
@@ -173,7 +178,7 @@ class Source:
         return Corpus.from_arrays(made, spec, array, text, background)
 
     def _read_text(self) -> Text | None:
-        """The grammar and the tokenizer that the spec names: beside it, or by name or path."""
+        """Read the grammar and the tokenizer that the spec names: beside it, or by name or path."""
         from .grammar import Grammar, Text
         from .text_tokenizer import TOKENIZER_FILE, read_tokenizer
 
@@ -191,7 +196,7 @@ class Source:
         tokenizer = told.get("tokenizer", WORDS)
         if tokenizer == WORDS:
             return Text(grammar)
-        # A corpus has its tokenizer in a directory, a run has it beside its weights.
+        # A corpus has its tokenizer in a subdirectory, a training run beside its weights.
         places = [beside / TOKENIZER_DIRECTORY / TOKENIZER_FILE, beside / TOKENIZER_FILE]
         if "digest" in told and (there := [place for place in places if place.is_file()]):
             read = read_tokenizer(there[0])
@@ -205,14 +210,14 @@ class Source:
     def _world_of_file(
         self, file: str, correlated: tuple[int, int] | None = None, names: bool = True
     ) -> World:
-        """The world of a table of facts that lies where the spec says, from the spec on."""
+        """Make the world of a table of facts in a file, whose path is relative to the spec."""
         from .table import read_table
 
         read = read_table((self.directory or Path()) / file, correlated)
         said = {key: value for key, value in self.world.items() if key != "table"}
         if "subjects" in said:
             raise ArgumentError(
-                "subjects", "a value beside a table", "nothing: the table says how many there are"
+                "subjects", "a value beside a table", "nothing: the table determines the number"
             )
         return read.world(names=names, said=said, format_version=self.format_version)
 
@@ -244,17 +249,17 @@ class Source:
 
 
 def table_file(table: Any) -> dict[str, Any] | None:
-    """What a spec says of a table of facts by the file that it lies in; None where it does not.
+    """Return the settings of a spec's table of facts; None if it does not name a file.
 
     Returns
     -------
     dict
-        ``file`` and, where they are said, ``correlated`` (a pair of relations) and ``names``.
+        ``file`` and, if set, ``correlated`` (a pair of relations) and ``names``.
 
     Raises
     ------
     ArgumentError
-        When it says something else beside the file.
+        When it has an unknown key or an invalid value.
     """
     if isinstance(table, str):
         return {"file": table}
@@ -286,12 +291,12 @@ _TABLE_KEYS: dict[str, tuple[str, Callable[[Any], bool]]] = {
 
 
 def _told(grammar: Any) -> dict[str, Any]:
-    """What a spec says of its grammar: name or file, digest, tokenizer.
+    """Return the settings of a spec's grammar: name or file, digest, tokenizer.
 
     Raises
     ------
     ArgumentError
-        When it says something else, or there is none.
+        When it has an unknown key or an invalid value, or is neither a text nor a table.
     """
     from .grammar import GRAMMARS
 
@@ -314,7 +319,7 @@ _GRAMMAR_KEYS = ("name", "file", "digest", "tokenizer")
 
 
 def source_place(path: str | PathLike[str]) -> Path:
-    """Give the place of a spec TOML, a spec directory or a corpus directory, without reading it.
+    """Return the path of a spec TOML, a spec directory or a corpus directory, without reading it.
 
     Raises
     ------
@@ -332,12 +337,12 @@ def _spec_file(place: Path) -> Path:
 
 
 def read_source(path: str | PathLike[str]) -> Source:
-    """Read what a spec TOML, a spec directory or a corpus directory says.
+    """Read the specs in a spec TOML, a spec directory or a corpus directory.
 
     Raises
     ------
     ArgumentError
-        When `path` is none of these, or its TOML is no spec.
+        When `path` is none of these, or its TOML is not a spec.
     CorpusError
         When a corpus directory's manifest cannot be read.
     """
@@ -373,27 +378,27 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     Raises
     ------
     ArgumentError
-        When there is no manifest.
+        When the manifest is missing.
     CorpusError
-        When it cannot be read, or is of another format version.
+        When it cannot be read, or has an unsupported format version.
     """
     file = directory / MANIFEST
     if not file.is_file():
         raise ArgumentError(
-            "directory", fspath(directory), "a corpus directory (one that holds manifest.json)"
+            "directory", fspath(directory), "a corpus directory (with manifest.json)"
         )
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))
         version = manifest["format_version"]
         tables = [manifest["spec"]["world"], manifest["spec"]["corpus"]]
-        # Where a shard is is no manifest's to say: it might lead out of the directory.
+        # Only the usual shard names are accepted: others might lead out of the directory.
         files = [shard["file"] for shard in manifest["shards"]]
         sound = (
             all(isinstance(table, dict) for table in tables)
             and files == [f"tokens/{number:05}.bin" for number in range(len(files))]
             and isinstance(manifest["spec_hash"], str)
             and isinstance(manifest["complete"], bool)
-            # Until a corpus is whole its shards have no sizes.
+            # Shards have no sizes until the corpus is complete.
             and all(type(shard["bytes"]) is type(shard["tokens"]) is int
                     for shard in manifest["shards"] if manifest["complete"])
         )  # fmt: skip
@@ -414,7 +419,7 @@ def _versions() -> str:
 
 
 def spec_hash_of(directory: Path) -> str | None:
-    """The spec hash of the corpus in a directory, of whatever version; none where there is none."""
+    """Return the spec hash of the corpus in a directory, of whatever version, or None."""
     try:
         manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
         known = isinstance(manifest["format_version"], int)

@@ -1,7 +1,7 @@
-"""What a world and a corpus are made from: small frozen dataclasses.
+"""Specs of worlds and corpora: small frozen dataclasses.
 
-These classes only name things. They become the JSON that the engine reads
-(`to_json`), and the engine alone says which values are allowed.
+These classes only name settings. They become the JSON that the engine reads
+(`to_json`), and only the engine decides which values are allowed.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ __all__ = [
 ]
 
 SUBJECTS, RELATIONS, OBJECTS = 100_000, 6, 400
-"""What a world has when nothing is said, here and in the engine."""
+"""Default sizes of a world, here and in the engine."""
 PROBED_FACTS = 10_000
-"""Facts of a corpus directory that have probes when nothing is said."""
+"""Default number of facts with probes in a corpus directory."""
 
 Order: TypeAlias = Literal["shuffle", "bios"]
 Template: TypeAlias = Literal[
@@ -56,7 +56,7 @@ class Independent:
     objects : int
         Number of objects.
     binarised : bool
-        Draw from objects 0 and 1 only (the others stay in the vocabulary).
+        If true, draw from objects 0 and 1 only (the others stay in the vocabulary).
     """
 
     objects: int = 400
@@ -83,18 +83,18 @@ class Zipf:
 
 @dataclass(frozen=True)
 class Correlated:
-    """A relation that has the same object as another one with a given probability.
+    """A relation that has the same object as another relation with a set probability.
 
     Otherwise the object is uniform over all the other objects.
 
     Parameters
     ----------
     with_ : int
-        The relation it is correlated with (an earlier one).
+        The earlier relation that it is correlated with.
     strength : float
         P(same object), exactly; above chance, up to 1.
     binarised : bool
-        Draw from objects 0 and 1 only.
+        If true, draw from objects 0 and 1 only.
     """
 
     with_: int = 0
@@ -110,7 +110,7 @@ class OneToOne:
     Parameters
     ----------
     objects : int, optional
-        Number of objects, at least the number of subjects, which is the default.
+        Number of objects; at least the number of subjects, which is the default.
     """
 
     objects: int | None = None
@@ -124,7 +124,7 @@ class Inverse:
     Parameters
     ----------
     of : int
-        The one-to-one relation (an earlier one).
+        The earlier, one-to-one relation.
     """
 
     of: int
@@ -133,15 +133,15 @@ class Inverse:
 
 @dataclass(frozen=True)
 class Composed:
-    """A nested relation: the subject inherits what its object in relation `of` maps to.
+    """A nested relation: the subject inherits the nested object that its object in `of` maps to.
 
-    Adds a link relation (object -> nested object) of its own, in which every
+    It adds its own link relation (object -> nested object), in which every
     nested object is reached from equally many objects.
 
     Parameters
     ----------
     of : int
-        The relation it continues (an earlier one, composed ones included).
+        The earlier relation that it continues, which may itself be composed.
     objects : int
         Number of nested objects; divides the number of objects of `of`.
     """
@@ -161,7 +161,7 @@ class Constant:
     Parameters
     ----------
     exposures : int
-        How often.
+        Number of exposures of each fact.
     """
 
     exposures: int = 1
@@ -177,8 +177,8 @@ class Groups:
     levels : sequence of int
         Exposures of each group.
     balanced : bool
-        Balance the levels within each subject and each relation (a Latin square)
-        in place of a random assignment.
+        If true, balance the levels within each subject and each relation (a Latin square)
+        instead of assigning them at random.
     """
 
     levels: Sequence[int]
@@ -211,16 +211,16 @@ Exposures: TypeAlias = Constant | Groups | ZipfExposures
 class Questions:
     """Question-and-answer sentences about a part of the subjects.
 
-    A question takes the place of a statement: how often a fact is written stays the same.
+    A question replaces a statement: the exposures of a fact stay the same.
 
     Parameters
     ----------
     subjects : float
-        Share of the subjects that are asked about, to the nearest whole number.
+        Share of the subjects with questions, rounded to a whole number of subjects.
     sentences : float
-        Share of all sentences that are questions, at most that of the sentences about these
-        subjects. Exact over the corpus where all facts are written equally often; else each fact
-        is within one question of its part, and the corpus within what that leaves.
+        Share of all sentences that are questions; at most the share of sentences about these
+        subjects. Exact over the corpus if all facts are written equally often; otherwise each fact
+        is within one question of its share, and the corpus within the sum of these differences.
     """
 
     subjects: float = 0.5
@@ -229,21 +229,23 @@ class Questions:
 
 @dataclass(frozen=True)
 class Documents:
-    """How the documents of order ``bios`` are made.
+    """Layout of the documents of order ``bios``.
 
     Parameters
     ----------
     naming : {'first', 'always'}
-        With a grammar: the full name in the first sentence and then pronouns, or always.
+        With a grammar: the full name in the first sentence and then pronouns, or always the full
+        name.
     sentences : {'permuted', 'fixed'}
-        An order of each document's own, or that of the relations.
+        Order of the sentences: a random one in each document, or the order of the relations.
     renderings : int, optional
-        Renderings of each subject, which its documents repeat in turn; by default each document
-        has one of its own.
+        Number of renderings of each subject, which its documents repeat in turn; by default each
+        document has its own rendering.
     subjects : int
-        How many subjects share a document.
+        Number of subjects that share a document.
     questions : {'mixed', 'after', 'own'}
-        Among the statements, after those of their document, or in documents of their own.
+        Place of the questions: among the statements, after those of their document, or in separate
+        documents.
     """
 
     naming: Literal["first", "always"] = "first"
@@ -263,19 +265,19 @@ DOCUMENTS: Mapping[str, Mapping[str, Any]] = {
     "multi5-permute": {"renderings": 5, "sentences": "permuted"},
     "multi5-permute-fullname": {"renderings": 5, "sentences": "permuted", "naming": "always"},
 }
-"""Documents as in Physics of Language Models, Part 3.1 (section 2.1): one rendering of each
-biography, several, with its sentences permuted, with the full name throughout."""
+"""Documents as in Physics of Language Models, Part 3.1 (section 2.1): one or several renderings of
+each biography, with permuted sentences, with the full name throughout."""
 
 
 def to_json(value: Any) -> Any:
-    """Turn specs, mappings, sequences and numpy scalars into what `json` writes.
+    """Convert specs, mappings, sequences and numpy scalars to values that `json` can write.
 
-    Fields that are None are left out, so that the engine's defaults apply.
+    Fields that are None are omitted, so that the engine's defaults apply.
 
     Raises
     ------
     ArgumentError
-        For a number that is none, which JSON cannot say.
+        For NaN or an infinity, which JSON cannot represent.
     """
     if isinstance(value, float) and not isfinite(value):
         raise ArgumentError((), value, "a finite number")

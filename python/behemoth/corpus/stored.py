@@ -1,11 +1,11 @@
-"""Corpora written to a store, shard by shard: a corpus may be larger than the disk of this machine.
+"""Writing of corpora to a store, shard by shard: a corpus may be larger than the local disk.
 
-Each thread writes a shard to a stage in the cache, sends it with its record, and makes room: what
-stays in its place is an empty file of the same length, which takes no blocks and by which the
-engine knows that the shard is done. So all that is here at once is a shard a thread, and what lies
-beside the shards. The ledger of the store says what is there; a call that was killed, also on
-another machine, goes on with the rest. Parts have ledgers of their own, since a store has no locks,
-and whoever sees all shards writes the manifest, last.
+Each thread writes a shard to a stage in the cache, sends it with its record, and frees the space:
+a sparse file of the same length stays in its place, which uses no blocks and tells the engine that
+the shard is done. The local disk therefore contains only one shard for each thread, and the other
+files. The ledger of the store lists what it contains; after a killed call, also one on another
+machine, the next call continues with the rest. Parts have separate ledgers, since a store has no
+locks, and the part that sees all shards writes the manifest, last.
 """
 
 from __future__ import annotations
@@ -56,14 +56,14 @@ def write_to_store(
     combinations: bool,
     progress: ProgressLike,
 ) -> Written:
-    """Write a corpus, or a part of it, to a store; parameters as of `Corpus.write`.
+    """Write a corpus, or a part of it, to a store; for the parameters see `Corpus.write`.
 
     Raises
     ------
     ArgumentError
-        When `url` is no URL of a store, or a part is to replace by force.
+        When `url` is not the URL of a store, or `force` is true for a part.
     CorpusError
-        When something else is there, or another process of this machine is at it.
+        When the URL contains something else, or another process of this machine is writing to it.
     StoreError
     """
     check_written(part, probes)
@@ -85,23 +85,23 @@ def finish_in_store(url: str, threads: int, progress: ProgressLike) -> Written:
 
 
 def corpus_in_store(url: str) -> Corpus:
-    """The corpus that is at a URL, or is begun there, without its shards.
+    """Return the corpus at a URL, complete or not, without its shards.
 
     Raises
     ------
     ArgumentError
-        When there is none, or no part 0 of one.
+        When the URL contains no corpus, or no part 0 of one.
     """
     return _begun(url)[0]
 
 
 def _begun(url: str) -> tuple[Corpus, dict[str, Entry]]:
-    """The corpus of what lies beside the shards at a URL, and all files that are there."""
+    """Return the corpus that the files beside the shards describe, and all files at a URL."""
     target = target_of("directory", url, MANIFEST, None)
     files = target.ledger.files
     if "spec.toml" not in files:
-        raise ArgumentError("directory", url, "a corpus of which part 0 was written")
-    # What a spec rests on, such as a table, lies beside it.
+        raise ArgumentError("directory", url, "a corpus whose part 0 was written")
+    # The files that a spec depends on, such as a table, are beside it.
     beside = {name: row for name, row in files.items() if not name.startswith(_TOKENS)}
     beside.pop(MANIFEST, None)
     place = stage_of("directory", url, "-spec")
@@ -114,7 +114,7 @@ def _begun(url: str) -> tuple[Corpus, dict[str, Entry]]:
 
 
 def version_in_store(url: str) -> int | None:
-    """The format version of the corpus that is at a URL, or is begun there; None where none is."""
+    """Return the format version of the corpus at a URL, complete or not; None if there is none."""
     place = target_of("out", url, MANIFEST, None).place
     spec = place.read("spec.toml")
     try:
@@ -128,7 +128,7 @@ def version_in_store(url: str) -> int | None:
 def _opened(
     corpus: Corpus, url: str, part: tuple[int, int], *, force: bool = False
 ) -> Generator[_Job]:
-    """Open a place in a store for a corpus, and lock the stage of this part of it."""
+    """Open a place in a store for a corpus, and lock the stage of this part."""
     target = target_of("out", url, MANIFEST, corpus.spec_hash, force=force)
     place, ledger = target.place, target.ledger
     within = "" if part == (0, 1) else f"-part-{part[0]:05}-of-{part[1]:05}"
@@ -141,7 +141,7 @@ def _opened(
             clear(stage)
             target = Target(place, Ledger(MANIFEST, corpus.spec_hash), {})
             ledger = target.ledger
-        ledger = replace(ledger, files=dict(ledger.files))  # the book writes its own
+        ledger = replace(ledger, files=dict(ledger.files))  # a copy: the book changes the original
         if any(stage.iterdir()) and spec_hash_of(stage) != corpus.spec_hash:
             clear(stage)
         name = LEDGER if not within else f"{FOLDER}/part{within.removeprefix('-part')}.json"
@@ -152,7 +152,7 @@ def _opened(
 
 
 def _remove(target: Target) -> None:
-    """Remove what force replaces, the manifest first; its ledger goes on to say what is left."""
+    """Remove the files that force replaces, the manifest first; the ledger still lists the rest."""
     names = sorted(target.ledger.files, key=lambda name: (name != MANIFEST, name))
     Book(target.place, target.ledger).begin()
     target.place.remove([target.replaces or MANIFEST])
@@ -169,14 +169,14 @@ class _Job:
     corpus : Corpus
     part : (int, int)
     stage : Path
-        A corpus directory of this machine, whose shards are empty where they were sent.
+        Local corpus directory, in which shards that were sent are sparse files.
     place : Place
     book : Book
         The ledger of this part.
     ledger : Ledger
-        What all parts have sent.
+        The files that all parts have sent.
     sizes : dict of str to int
-        What is in the store.
+        Sizes of the files in the store, by name.
     new : str, optional
         The name of the ledger of this part, if it was not in the store before.
     """
@@ -198,11 +198,11 @@ class _Job:
         companions: tuple[int | Literal["all"], bool] | None,
         progress: ProgressLike,
     ) -> Written:
-        """Write and send what is missing; with `companions` what lies beside the shards, too."""
+        """Write and send missing shards and, with `companions`, the other files."""
         corpus, count = self.corpus, self.corpus.num_shards
         index, parts = self.part
         shards = range(index * count // parts, (index + 1) * count // parts)
-        # A part of no shard: the engine begins the directory, and makes sure that it can.
+        # A part without shards: the engine only checks and begins the directory.
         corpus._native.write(fspath(self.stage), 1, (0, 2 * count), False, None)
         if companions is not None:
             write_companions(corpus, self.stage, *companions, progress)
@@ -269,7 +269,7 @@ class _Job:
         file = self.stage / bin_name
         self._begin()
         record = self._make(shard, moved)
-        # One that an earlier call left may be an empty file of which the store knows nothing.
+        # A shard of an earlier call may be a sparse file that the store does not have.
         if not record["new"] and digest_file(file) != record["blake3"]:
             file.unlink()
             record = self._make(shard, moved)
@@ -281,11 +281,11 @@ class _Job:
         _empty(file, entry.size)
 
     def _make(self, shard: int, moved: Moved) -> dict[str, Any]:
-        """Write a shard if it is not there; gives its record, and whether it is new."""
+        """Write a shard if it does not exist; return its record with a key `new`."""
         moved(0)
 
         def told(done: int, total: int) -> None:
-            moved(0)  # which stops the engine when the others have stopped
+            moved(0)  # stops the engine if other workers have stopped
 
         only = (shard, self.corpus.num_shards)
         done = json.loads(self.corpus._native.write(fspath(self.stage), 1, only, False, told))
@@ -293,7 +293,7 @@ class _Job:
         return {**record, "new": done["shards_written"] == 1}
 
     def _send_beside(self, *, final: bool) -> None:
-        """Send what lies beside the shards, but for the manifest; at last their digests again."""
+        """Send the files beside the shards except the manifest; finally the digests again."""
         own = [path.as_posix() for path in CORPUS.own(self.stage)]
         names = [name for name in own if not name.startswith(_TOKENS) and name != MANIFEST]
 
@@ -307,12 +307,12 @@ class _Job:
             self._enter(name, entry, now=False)
 
         carry_out([name for name in names if name != SUMS], send, workers=WORKERS)
-        # By their digests it is known that all of them are there.
+        # The digests come last: if they are present, all other files are.
         if final or SUMS not in self.ledger.files:
             carry_out([SUMS], send, workers=1)
 
     def _restore(self, shards: Iterable[int]) -> None:
-        """Let the stage have shards that the store has: their records, and empty files."""
+        """Put the store's shards in the stage: their records, and sparse files."""
 
         def restore(shard: int, moved: Moved) -> None:
             moved(0)
@@ -328,7 +328,7 @@ class _Job:
         carry_out(list(shards), restore, workers=WORKERS)
 
     def _finish(self) -> bool:
-        """Write the manifest and the whole ledger, if all that they stand for is there."""
+        """Write the manifest and the complete ledger, if all files that they list exist."""
         count = self.corpus.num_shards
         target = target_of("out", self.place, MANIFEST, self.corpus.spec_hash)
         self.ledger, self.sizes = target.ledger, target.sizes
@@ -398,7 +398,7 @@ def _names(shard: int) -> tuple[str, str]:
 
 
 def _spec_hash(record: Path) -> object:
-    """The corpus that a shard's record names; None if it cannot be read."""
+    """Return the spec hash in a shard's record; None if it cannot be read."""
     try:
         return json.loads(record.read_bytes())["spec_hash"]
     except (ValueError, KeyError, TypeError):
@@ -406,7 +406,7 @@ def _spec_hash(record: Path) -> object:
 
 
 def _ranges(shards: list[int]) -> str:
-    """How people are told of shards: "1, 3 to 5"."""
+    """Return shard numbers as text: "1, 3 to 5"."""
     runs: list[tuple[int, int]] = []
     for shard in shards:
         if runs and runs[-1][1] == shard - 1:
@@ -417,6 +417,6 @@ def _ranges(shards: list[int]) -> str:
 
 
 def _empty(file: Path, size: int) -> None:
-    """Leave a file of the same length that takes no room."""
+    """Replace a file by a sparse one of length `size`, which uses no disk space."""
     with file.open("wb") as opened:
         opened.truncate(size)

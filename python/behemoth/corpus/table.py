@@ -1,4 +1,4 @@
-"""Facts read from a table: Parquet, CSV, or the reference's graph, with ids or with names."""
+"""Reading of facts from a table: Parquet, CSV, or the reference's graph, with ids or names."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ class Table:
     Parameters
     ----------
     frame : polars.DataFrame
-        subject, relation, object, minority and nested, all Int64; null is none.
+        Columns subject, relation, object, minority and nested, all Int64; minority and nested are
+        null if absent.
     names : dict of str to polars.DataFrame
-        Where the file had names in place of ids, what each id stands for: by kind
-        (subjects, relations, objects, nested) a frame of id, name and, of objects
-        and nested objects, relation.
+        Names of ids, if the file has names: for each kind (subjects, relations, objects, nested)
+        a frame of id, name and, for objects and nested objects, relation.
     reference : bool
         Whether it is a graph of the reference, whose words have at most two digits.
     notes : GraphNotes, optional
-        What the reference noted beside its graph.
+        The reference's notes beside its graph.
     correlated : (int, int), optional
         A relation, and a later one that is correlated with it.
     binarised : bool
-        With `correlated`: whether the first has objects 0 and 1 alone.
+        With `correlated`: whether the first has only objects 0 and 1.
     """
 
     frame: pl.DataFrame
@@ -64,7 +64,7 @@ class Table:
     binarised: bool = False
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """The columns as the engine takes them: u64, u32, u32, i64, i64, and -1 for none."""
+        """Return the columns for the engine: u64, u32, u32, i64, i64, with -1 for null."""
         dtypes = {"subject": np.uint64, "relation": np.uint32, "object": np.uint32}
         return {
             name: np.ascontiguousarray(
@@ -81,14 +81,15 @@ class Table:
         said: Mapping[str, Any] | None = None,
         format_version: int | None = None,
     ) -> World:
-        """Make the world of these facts, with the names of its things unless they are not wanted.
+        """Make the world of these facts.
 
         Parameters
         ----------
         seed : int
         names : bool
+            Whether the world has the names of the table.
         said : mapping, optional
-            What else a spec says of the world; the engine refuses what a table says.
+            Further settings of the world's spec; the engine refuses those that a table determines.
         format_version : int, optional
 
         Raises
@@ -104,16 +105,17 @@ class Table:
         return World.from_arrays(spec, self.arrays(), format_version, named)
 
     def spec(self, seed: int = 0) -> dict[str, Any]:
-        """Give the spec of the world of these facts.
+        """Return the spec of the world of these facts.
 
         The reference has one number of objects for all relations, which it notes beside the
-        graph; without the note the largest id counts. Elsewhere each relation has its own.
+        graph; without the note the largest id determines it. In other tables each relation has its
+        own number.
 
         Raises
         ------
         ArgumentError
-            When the graph has more than the note says, or the relations that are said to be
-            correlated are none of it.
+            When the graph has more than the note states, or the correlated relations are not two
+            ascending relations of the table.
         """
         sizes: dict[int, tuple[int, int | None]] = {
             relation: (max(objects, minority or 0) + 1, None if nested is None else nested + 1)
@@ -128,7 +130,7 @@ class Table:
             nested = None if nested is None else self._count("nested", nested)
             sizes = dict.fromkeys(sizes, (objects, nested))
         count = self._count("relations", max(sizes, default=-1) + 1)
-        # A relation that no row mentions has the objects of the others in the reference.
+        # In the reference, a relation without facts has as many objects as the others.
         other = next(iter(sizes.values()), (1, None)) if self.reference else (1, None)
         rows = [sizes.get(relation, (other[0], None)) for relation in range(count)]
         relations: list[dict[str, Any]] = [
@@ -146,7 +148,7 @@ class Table:
         return seen if self.notes is None else self.notes.count(name, seen)
 
     def _correlate(self, relations: list[dict[str, Any]], first: int, second: int) -> None:
-        """Note that a relation is correlated with an earlier one, of as many objects."""
+        """Record that a relation is correlated with an earlier one, with as many objects."""
         if not 0 <= first < second < len(relations):
             raise ArgumentError(
                 "correlated",
@@ -154,7 +156,7 @@ class Table:
                 f"two relations below {len(relations)}, the lower one first",
             )
         counts = [relations[relation]["objects"] for relation in (first, second)]
-        objects = max(counts)  # of the other one no fact may have the last
+        objects = max(counts)  # the facts of one of them may lack the last objects
         for relation in (first, second):
             relations[relation]["objects"] = objects
         relations[second]["with"] = first
@@ -167,26 +169,26 @@ def read_table(
 ) -> Table:
     """Read a table of facts, and number its names.
 
-    Columns that hold names are numbered in sorted order: subjects and relations over
-    the whole table, objects and nested objects within each relation (two that are said to
-    be correlated have their objects in common). Names may also stand beside numbers, in
-    columns subject_name, relation_name and object_name.
+    Columns that contain names are numbered in sorted order: subjects and relations over
+    the complete table, objects and nested objects within each relation (two relations passed as
+    `correlated` share their objects). Names may also be in separate columns subject_name,
+    relation_name, object_name and minority_object_name, beside numbers.
 
     Parameters
     ----------
     table : polars.DataFrame or path
-        Columns subject, relation, object and perhaps minority and nested; or a
-        Parquet file of them, a CSV (comma or tab; without a header the columns come
-        in this order), or the reference's ``relationship_graph.txt``. A frame that
-        `behemoth facts` wrote will do: its link facts are left out.
+        Columns subject, relation, object and optionally minority and nested; or a
+        Parquet file of them, a CSV (comma or tab; without a header the columns are
+        in this order), or the reference's ``relationship_graph.txt``. The output of
+        `behemoth facts` is also accepted: its link facts are skipped.
     correlated : (int, int), optional
-        A relation, and a later one that is known to be correlated with it; what the reference
-        noted beside its graph, by default.
+        A relation, and a later one that is known to be correlated with it; by default the pair in
+        the reference's notes beside its graph, if any.
 
     Raises
     ------
     ArgumentError
-        When there is no such file, or it is no table of facts.
+        When the file does not exist, or is not a table of facts.
     """
     whole = isinstance(table, pl.DataFrame)
     found = _number(table, "the frame", correlated) if whole else _read(table, correlated)
@@ -195,7 +197,7 @@ def read_table(
         found = replace(found, correlated=(0, 1), binarised=notes.binarised)
     if correlated is None:
         return found
-    # The reference binarises relation 0, whatever pair is said.
+    # The reference binarises relation 0, whatever pair is passed.
     binarised = found.binarised and correlated[0] == 0
     return replace(found, correlated=correlated, binarised=binarised)
 
@@ -215,7 +217,7 @@ def _read(table: str | PathLike[str], correlated: tuple[int, int] | None) -> Tab
                 "table", f"{fspath(table)!r}, which starts with an empty line", "a header or a fact"
             )
         if _is_reference(first):
-            # Numbers alone, by the million: parsed as such, not as text.
+            # Only numbers, possibly millions: parsed as integers, not as text.
             schema = pl.Schema(dict.fromkeys(_COLUMNS, pl.Int64()))
             frame = pl.read_csv(
                 path, separator=" ", has_header=False, null_values=["None"], schema=schema
@@ -249,13 +251,13 @@ def _read_csv(path: Path, first: str) -> pl.DataFrame:
             f"{plural_text(len(cells), 'column')} without a header in {fspath(path)!r}",
             f"{', '.join(_REQUIRED)} and optionally {', '.join(_OPTIONAL)}",
         )
-    # Everything as text first: whether a column holds ids or names shows only at its end.
+    # Everything as text first: only the complete column shows whether it has ids or names.
     frame = pl.read_csv(path, separator=separator, has_header=header, infer_schema=False)
     return frame.rename(dict(zip(frame.columns, cells if header else _COLUMNS, strict=False)))
 
 
 def _number(frame: pl.DataFrame, where: str, correlated: tuple[int, int] | None) -> Table:
-    """Check the columns of a table and turn names into ids."""
+    """Check the columns of a table and convert names to ids."""
     if "link" in frame.columns and frame.schema["link"] == pl.Boolean:
         frame = frame.filter(~pl.col("link"))
     if "minority_object" in frame.columns:
@@ -283,7 +285,7 @@ def _number(frame: pl.DataFrame, where: str, correlated: tuple[int, int] | None)
     names: dict[str, pl.DataFrame] = {}
     frame = _factorise(frame, ["subject"], "subjects", names)
     frame = _factorise(frame, ["relation"], "relations", names)
-    # Relations of which one follows the other have the same objects under the same numbers.
+    # Two correlated relations share the numbers of their objects.
     first, second = correlated or (None, None)
     within = pl.col("relation").replace(second, first) if correlated else pl.col("relation")
     frame = _factorise(frame, ["object", "minority"], "objects", names, within)
@@ -292,7 +294,7 @@ def _number(frame: pl.DataFrame, where: str, correlated: tuple[int, int] | None)
 
 
 def _said(frame: pl.DataFrame, said: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    """The names that stand beside numbers, of the kinds that have such."""
+    """Return the names in separate columns beside numbers, by kind."""
     names: dict[str, pl.DataFrame] = {}
     for kind, columns in _NAME_COLUMNS.items():
         keys = ["relation"] if kind == "objects" else []
@@ -310,7 +312,7 @@ def _said(frame: pl.DataFrame, said: pl.DataFrame) -> dict[str, pl.DataFrame]:
 
 
 def _ids_or_names(column: pl.Series, where: str) -> pl.Series:
-    """Give a column as Int64 where it holds whole numbers, else as text."""
+    """Return a column as Int64 if it contains whole numbers, else as text."""
     if column.dtype == pl.Null:
         return column.cast(pl.Int64)
     if isinstance(column.dtype, pl.Categorical | pl.Enum):
@@ -346,9 +348,9 @@ def _factorise(
     names: dict[str, pl.DataFrame],
     within: pl.Expr | None = None,
 ) -> pl.DataFrame:
-    """Replace the names in `columns` by numbers in sorted order and note them in `names`.
+    """Replace the names in `columns` by numbers in sorted order and add them to `names`.
 
-    With `within` numbers begin anew for each of its values, and names are noted by relation.
+    With `within`, numbering restarts for each of its values, and names are stored by relation.
     """
     if all(frame[column].dtype == pl.Int64 for column in columns):
         return frame

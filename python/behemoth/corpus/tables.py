@@ -1,4 +1,4 @@
-"""Worlds to and from tables on disk: what `behemoth facts` and `behemoth import` call."""
+"""Export and import of worlds as tables, which `behemoth facts` and `behemoth import` call."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     import polars as pl
 
 SPEC = Kind("spec.toml", (TABLE_FILE, "names/*.parquet"))
-"""What a spec directory owns."""
+"""The files that a spec directory owns."""
 
-_CHUNK = 1 << 19  # facts made at a time: about 15 MB of columns
+_CHUNK = 1 << 19  # facts in memory at a time: about 15 MB of columns
 
 
 @dataclass(frozen=True)
 class FactsWritten:
-    """What `facts` wrote: the file, how many facts, its bytes, and the seconds it took."""
+    """The result of `facts`: the file, the number of facts, its bytes, and the seconds."""
 
     out: str
     facts: int
@@ -39,9 +39,9 @@ class FactsWritten:
 
 @dataclass(frozen=True)
 class Imported:
-    """What `import_` made: the directory, the world's size, the kinds of names it keeps.
+    """The result of `import_`: the directory, the world's size, the kinds of names it has.
 
-    `named` says whether things are called by these names; `objects` are those of each relation;
+    `named` is whether corpora use these names; `objects` is the number of objects of each relation;
     `correlated` is a relation and one that is known to be correlated with it.
     """
 
@@ -66,31 +66,32 @@ def facts(
 ) -> FactsWritten:
     """Write the facts of a corpus directory or a spec to a Parquet file.
 
-    Facts are made and written in chunks, so memory does not grow with their number. Where things
-    have names of their own, these stand in columns behind the numbers, as of `World.named`.
+    Facts are made and written in chunks, so memory does not grow with their number. If the world
+    has names, these are in columns after the numbers, as in `World.named`.
 
     Parameters
     ----------
     source : path
         Corpus directory, spec directory or spec TOML.
     out : path
-        The file to write; replaced when it is there.
+        File to write; an existing Parquet file is replaced.
     start, stop : int
         Range of fact ids, `stop` excluded; all by default.
     progress : callable or Progress, optional
-        Who looks on; what it raises stops the work.
+        Receiver of progress reports; an error that it raises stops the work.
 
     Raises
     ------
     ArgumentError
-        When `source` is no spec, `out` a directory, or the range not within the facts.
+        When `source` is not a spec, `out` is a directory or another kind of file, or the range is
+        not within the facts.
     """
     from behemoth.support.parquet import check_target, sink_parquet
 
     began = time.perf_counter()
     path = check_target(out)
     whole_number("start", start)
-    # A corpus knows the world as its twin has it, with the overrides that a spec may carry.
+    # The world of the corpus, and not of the spec alone, includes the overrides of a twin.
     with renamed(spec="source"):
         world = read_source(source).make_corpus().world
     end = world.num_facts if stop is None else whole_number("stop", stop)
@@ -128,29 +129,29 @@ def import_(
     ----------
     table : path
         The reference's ``relationship_graph.txt``, a Parquet or a CSV file; see
-        `behemoth.corpus.table.read_table`. Of the reference's ``args.json``, where it lies beside
-        the graph or in ``metadata/``, the true numbers of subjects, relations and objects are
-        taken, and whether relations 0 and 1 are correlated.
+        `behemoth.corpus.table.read_table`. If the reference's ``args.json`` is beside the graph,
+        or in ``metadata/`` or ``viscera/``, it supplies the true numbers of subjects, relations
+        and objects, and whether relations 0 and 1 are correlated.
     out : path
-        Directory to write: ``spec.toml``, ``table.parquet`` and, where the file had
+        Directory to write: ``spec.toml``, ``table.parquet`` and, if the file has
         names, ``names/*.parquet``.
     seed : int
-        The seed that goes into the spec.
+        Seed in the spec.
     correlated : (int, int), optional
-        A relation, and a later one that is known to be correlated with it, where no
-        ``args.json`` says so.
+        A relation, and a later one that is known to be correlated with it; by default the pair
+        noted in ``args.json``, if any.
     names : bool
-        Call things by their names in corpora of the spec, where the file had such: each is then
-        one token. Otherwise all things are called by their numbers, and names only lie beside it.
+        If true, corpora of the spec use the names of the file, each of which is then one token.
+        Otherwise they use numbers, and the names are only stored beside the spec.
     force : bool
-        Replace a spec directory that is there.
+        If true, replace an existing spec directory.
 
     Raises
     ------
     ArgumentError
-        When the file is no table of facts, or a name of it cannot be a token.
+        When the file is not a table of facts, or one of its names cannot be a token.
     CorpusError
-        When `out` is there and not empty.
+        When `out` contains something else, or a spec without `force`.
     """
     from .corpus import Corpus
     from .names import write_names
@@ -159,10 +160,10 @@ def import_(
     directory = path_of("out", out)
     whole_number("seed", seed)
     read = read_table(table, correlated)
-    # Made before anything is written, so that a table the engine refuses leaves no trace.
+    # Made before anything is written, so that a table that the engine refuses leaves no files.
     world = read.world(seed, names=names)
     corpus = Corpus(world)
-    corpus.token_names  # noqa: B018  # refuses names that cannot be told apart
+    corpus.token_names  # noqa: B018  # refuses names that cannot be distinguished
     spec = corpus.spec_toml
     with lock_folder(directory):
         recover(directory, SPEC)
@@ -170,9 +171,9 @@ def import_(
         with succession(directory, SPEC, force=force):
             with replacing(directory / TABLE_FILE) as temporary:
                 read.frame.write_parquet(temporary)
-            # Also where things are called by numbers: it is then for people to read.
+            # Also if corpora use numbers: the names are then for people to read.
             write_names(read.names if world.names is None else world.names.frames, directory)
-            # Last, because it is what makes the directory a spec.
+            # Last, because the record identifies the directory as a spec.
             write_bytes(directory / SPEC.record, spec.encode())
     return Imported(
         out=fspath(out),
@@ -188,7 +189,7 @@ def import_(
 
 
 def _check(directory: Path, spec: str, force: bool) -> None:
-    """Refuse a directory that is not ours to write into."""
+    """Refuse a directory that must not be written to."""
     if in_the_way(directory):
         raise ArgumentError("out", f"{fspath(directory)}, a file", "a new or empty directory")
     if other := foreign(directory, SPEC):
@@ -196,7 +197,7 @@ def _check(directory: Path, spec: str, force: bool) -> None:
             f"{fspath(directory)} holds something else ({other}); allowed: a new or empty directory"
         )
     file = directory / SPEC.record
-    # This one itself, killed between its last file and its end, is gone on with.
+    # The same spec, killed after its last file and before its end, is resumed.
     own = is_under_way(directory, SPEC) and file.is_file() and file.read_bytes() == spec.encode()
     if file.exists() and not own and not force:
         raise CorpusError(f"{fspath(directory)} holds a spec already; --force replaces it")

@@ -1,4 +1,4 @@
-"""What there is to know of templates: facts that the engine tells, none read from a name."""
+"""Properties of templates, as the engine states them; none is derived from a name."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class TemplateFacts(NamedTuple):
     name : str
     family : {'statement', 'question', 'refusal'}
     asks : {'object', 'refusal', 'nothing'}
-        What the end of its sentences answers, once subject and relation are read.
+        What the end of its sentences answers, after subject and relation.
     is_question : bool
-        Whether it asks before it answers: then the answer begins with a marker.
+        Whether it is a question with an answer; the answer then begins with a marker.
     filler_follows : bool
-        Whether copies of a filler may stand between the object and the period.
+        Whether copies of a filler may be between the object and the period.
     """
 
     name: str
@@ -44,19 +44,19 @@ TEXT = (
     TemplateFacts("statement", "statement", "object", False, False),
     TemplateFacts("text_question", "question", "object", True, False),
 )
-"""What a grammar's sentences are; the markers of questions are words of theirs."""
+"""Templates of a grammar's sentences; their question markers are words of the grammar."""
 
 EDIT = TemplateFacts("edit", "statement", "object", False, False)
-"""A grammar's sentence that says a new object: in no corpus, but in plans."""
+"""Template of a grammar's sentence that states a new object: used in plans, not in corpora."""
 
 FORMS: dict[str, TemplateFacts] = {
     **TEMPLATES, **{facts.name: facts for facts in (*TEXT, EDIT)}
 }  # fmt: skip
-"""Templates, and the sentences of grammars."""
+"""All templates by name, including those of grammars."""
 
 
 def is_of(column: pl.Series, fact: Literal["is_question", "filler_follows"]) -> NDArray[np.bool_]:
-    """Give bool[n]: of which names of templates a fact is true.
+    """Return, for each template name in a column, whether it has a property: bool[n].
 
     Examples
     --------

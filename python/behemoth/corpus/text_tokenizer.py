@@ -1,8 +1,8 @@
-"""Tokenizers of text: the one that is made of a grammar's words, and any of Hugging Face's.
+"""Tokenizers of text: one made from a grammar's words, and any Hugging Face tokenizer.
 
-The words of a grammar are cut by one rule, which the engine has as code and `word_tokenizer_files`
-writes as a regular expression: a token is a word or a mark with the space before it, so that a
-text comes back letter by letter.
+The words of a grammar are split by one rule, which the engine implements as code and
+`word_tokenizer_files` writes as a regular expression: a token is a word or a punctuation mark with
+the space before it, so that decoding restores the text exactly.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ _Encode = Callable[[list[str]], tuple[_Ids, _Ids, _Ids, _Ids]]
 
 @dataclass(frozen=True)
 class TextTokenizer:
-    """A tokenizer of Hugging Face's kind, by the bytes of its files.
+    """A Hugging Face tokenizer, stored as the bytes of its files.
 
     Parameters
     ----------
     files : mapping of str to bytes
-        ``tokenizer.json``, and what else lies beside it for `transformers`.
+        ``tokenizer.json``, and the files beside it that `transformers` reads.
     end : str
         The token that ends a document.
     """
@@ -56,12 +56,12 @@ class TextTokenizer:
             from tokenizers import Tokenizer
         try:
             tokenizer = Tokenizer.from_str(self.files[TOKENIZER_FILE].decode())
-        except Exception as error:  # the library raises nothing more narrow
+        except Exception as error:  # the library raises no narrower class
             reason = " ".join(str(error).split())
             raise ArgumentError(
                 "tokenizer", f"a {TOKENIZER_FILE} that cannot be read ({reason})", "a tokenizer"
             ) from None
-        # What a model's input needs and a corpus does not.
+        # Truncation and padding are for model inputs, not for a corpus.
         tokenizer.no_truncation()
         tokenizer.no_padding()
         return tokenizer
@@ -75,12 +75,12 @@ class TextTokenizer:
 
     @property
     def digest(self) -> str:
-        """What tells it apart from others: BLAKE3 of its file and the end of documents."""
+        """BLAKE3 of ``tokenizer.json`` and the end-of-document token, which identifies it."""
         return _gen.digest(self.files[TOKENIZER_FILE] + b"\0" + self.end.encode())
 
     @cached_property
     def kind(self) -> str:
-        """What kind of model it is: ``"BPE"``, ``"Unigram"``, ``"WordPiece"``, ``"WordLevel"``."""
+        """Kind of its model: ``"BPE"``, ``"Unigram"``, ``"WordPiece"`` or ``"WordLevel"``."""
         return type(self._tokenizer.model).__name__
 
     @cached_property
@@ -98,14 +98,14 @@ class TextTokenizer:
 
     @cached_property
     def names(self) -> list[str]:
-        """The names of its tokens by id; empty where an id has none."""
+        """The names of its tokens by id; empty for ids without a token."""
         names = [""] * self.size
         for name, token in self._tokenizer.get_vocab(with_added_tokens=True).items():
             names[token] = name
         return names
 
     def encode(self, texts: Sequence[str]) -> list[Encoding]:
-        """Encode texts, without tokens for their beginning or end."""
+        """Encode texts without special tokens for their beginning or end."""
         return self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
 
     def decode(self, tokens: Sequence[int]) -> str:
@@ -118,10 +118,15 @@ class TextTokenizer:
         return self._tokenizer.decode_batch(lists, skip_special_tokens=False)
 
     def words(self) -> tuple[list[tuple[str, str]], list[int]]:
-        """Give the tokens that may be words, of two small letters or more, in the order of ids.
+        """Return the tokens that may be words of a filler, and the ids that begin with a space.
 
-        Each twice: as it opens a text, and with the space before it, as it stands within one. And
-        the ids of all tokens that begin with a space.
+        Returns
+        -------
+        list of (str, str), in the order of ids
+            Tokens of a space and two lower-case letters or more: the text of each at the beginning
+            of a text, and within one, with the space before it.
+        list of int
+            Ids of all tokens that begin with a space within a text.
         """
         (anchor,) = self.encode(["."])
         before = self.decode(anchor.ids)
@@ -138,7 +143,7 @@ class TextTokenizer:
         return found, begins
 
     def for_engine(self) -> tuple[_Encode, str, int, int]:
-        """What the engine compiles a grammar with: encode, digest, size, end of document."""
+        """Return the inputs of the engine's compiler: encode, digest, size, end of document."""
 
         def encode(texts: list[str]) -> tuple[_Ids, _Ids, _Ids, _Ids]:
             encoded = self.encode(texts)
@@ -158,13 +163,13 @@ class TextTokenizer:
 def read_tokenizer(place: str | PathLike[str]) -> TextTokenizer:
     """Read a tokenizer from a directory, or from its ``tokenizer.json`` alone.
 
-    The end of a document is what ``tokenizer_config.json`` names as ``eos_token``; without that
-    file, a token with one of the usual names.
+    The token that ends a document is the ``eos_token`` of ``tokenizer_config.json``; without that,
+    a token with one of the usual names.
 
     Raises
     ------
     ArgumentError
-        When there is none, or it has no end of document.
+        When the tokenizer is missing or invalid, or has no end of document.
     """
     file = Path(place)
     file = file / TOKENIZER_FILE if file.is_dir() else file
@@ -189,19 +194,19 @@ def read_tokenizer(place: str | PathLike[str]) -> TextTokenizer:
     if end is None:
         raise ArgumentError(
             "tokenizer",
-            f"{fspath(place)}, which names no end of a document",
+            f"{fspath(place)}, which has no end-of-document token",
             "a tokenizer_config.json with eos_token beside it",
         )
     return TextTokenizer(files, end)
 
 
 def word_tokenizer_files(names: Sequence[str]) -> dict[str, bytes]:
-    """Give the files of the tokenizer of a grammar's own words, by name.
+    """Return the files of the tokenizer of a grammar's own words, by name.
 
     Parameters
     ----------
     names : sequence of str, by token id
-        The special ones first: end of document, padding, unknown word.
+        Words, after the special tokens: end of document, padding, unknown word.
     """
     marks = re.escape(_gen.PUNCTUATION).replace("\\ ", " ").replace('"', '\\"')
     pattern = rf" ?[^\s{marks}]+| ?[{marks}]|\s"

@@ -1,9 +1,9 @@
-"""A word-level Hugging Face tokenizer of a corpus, written as plain JSON.
+"""The word-level Hugging Face tokenizer of a corpus, written as plain JSON.
 
-A token's name says its role: ``S12`` is the leading digit of a subject, ``S.345``
-and ``S..678`` its next ones (digits in base 1,000 unless the spec says otherwise),
-``R3`` a relation, ``O3:17`` an object of relation 3 and ``N7:5`` a nested object of
-relation 7. Things of a table that have names of their own are called by those
+The name of a token shows its role: ``S12`` is the leading digit of a subject, ``S.345``
+and ``S..678`` are its next digits (in base 1,000 unless the spec sets another), ``R3`` is a
+relation, ``O3:17`` an object of relation 3 and ``N7:5`` a nested object of relation 7.
+Subjects, relations and objects of a table that have names are written with these
 (`behemoth.corpus.names`). Words have no whitespace and are unique, so a text splits
 back into the same tokens: encode(decode(tokens)) == tokens.
 """
@@ -29,19 +29,19 @@ _PREFIXES = {"subject": "S", "relation": "R", "object": "O", "nested": "N"}
 
 
 def token_names(vocabulary: Mapping[str, Any], named: Names | None = None) -> list[str]:
-    """Name every token id.
+    """Return the name of every token id.
 
     Parameters
     ----------
     vocabulary : mapping
         The partition of the token ids (`Corpus.vocabulary`).
     named : Names, optional
-        What the things of the world are called, where they have names of their own.
+        Names of the world's subjects, relations and objects, if it has names.
 
     Raises
     ------
     ArgumentError
-        When one of these cannot be told from another word.
+        When a name cannot be distinguished from another word.
 
     Returns
     -------
@@ -70,17 +70,17 @@ def _digit_names(part: Mapping[str, Any]) -> list[str]:
 
 
 def decode(tokens: Iterable[int], names: Sequence[str]) -> str:
-    """Write tokens as text, names with spaces between them."""
+    """Write tokens as text: their names, separated by spaces."""
     return " ".join([names[token] for token in tokens])
 
 
 def tokenizer_files(names: Sequence[str]) -> dict[str, bytes]:
-    """Give the contents of the tokenizer's files by name.
+    """Return the contents of the tokenizer's files by name.
 
-    Ids 0 and 1 are the end of a document and padding. A word that does not belong to the world is
-    read as padding, which stands in no corpus: the vocabulary has no id to spare for it. Each token
-    is written with the space before it, so that what a model goes on with can be put behind its
-    prompt; encode(decode(tokens)) == tokens.
+    Ids 0 and 1 are the end of a document and padding. An unknown word is read as padding, which
+    no corpus contains, because the vocabulary has no spare id for it. Each token is written with
+    the space before it, so that a continuation can be appended to its prompt;
+    encode(decode(tokens)) == tokens.
 
     Parameters
     ----------
@@ -99,9 +99,9 @@ def tokenizer_files(names: Sequence[str]) -> dict[str, bytes]:
 
 
 def earlier_tokenizer_files(names: Sequence[str]) -> dict[str, bytes]:
-    """Give the files as directories have them that were written before there was an unknown token.
+    """Return the files as earlier versions wrote them, before there was an unknown token.
 
-    They have the same words under the same ids, so such a directory is as it should be.
+    They have the same words with the same ids, so a directory with them is valid.
     """
     special = {"eos_token": names[END_OF_DOCUMENT], "pad_token": names[PADDING]}
     return hub_files(_word_level(names, "<unknown>", None), special)
@@ -135,14 +135,14 @@ def hub_files(
     special: Mapping[str, str],
     padding_side: Literal["left", "right"] | None = None,
 ) -> dict[str, bytes]:
-    """Give a tokenizer's files as `transformers` looks for them, by name.
+    """Return a tokenizer's files in the form that `transformers` expects, by name.
 
     Parameters
     ----------
     tokenizer : bytes
         Contents of ``tokenizer.json``.
     special : mapping
-        Special tokens by their names in the configuration, as ``eos_token``.
+        Special tokens by their names in the configuration, such as ``eos_token``.
     padding_side : {'left', 'right'}, optional
     """
     config: dict[str, Any] = {
@@ -163,5 +163,5 @@ def write_tokenizer(directory: Path, files: Mapping[str, bytes]) -> None:
 
 
 def dump(value: object) -> bytes:
-    """Write a value as the JSON of a tokenizer's file."""
+    """Return a value as JSON, in the layout of a tokenizer's files."""
     return (json.dumps(value, ensure_ascii=False, indent=1) + "\n").encode()

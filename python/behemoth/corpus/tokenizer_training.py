@@ -1,7 +1,7 @@
-"""A byte-level BPE tokenizer, trained on the text of a grammar: no download is needed.
+"""Training of a byte-level BPE tokenizer on the text of a grammar, without a download.
 
-Text is cut before each space and each mark, as GPT-2's tokenizer cuts it, and merges never reach
-over a cut: so the tokens of a sentence are those of its pieces.
+Text is split before each space and each punctuation mark, as GPT-2's tokenizer does, and merges
+never cross a split: so the tokens of a sentence are the tokens of its pieces.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from .tokenizer import hub_files, write_tokenizer
 
 END, PADDING, UNKNOWN = "<|endoftext|>", "<|padding|>", "<|unknown|>"
 _SMALLEST = 256 + 3  # every byte, and the special tokens
-_LARGEST = 10**6  # tokenizers sets memory aside for all of them, and ends the process without it
-_BATCH = 1_000  # documents that are made at a time
+_LARGEST = 10**6  # tokenizers allocates memory for all ids, and aborts if there is not enough
+_BATCH = 1_000  # documents made at a time
 
 
 def train_tokenizer(
@@ -43,11 +43,11 @@ def train_tokenizer(
     vocabulary : int
         Number of token ids, 259 to 1,000,000.
     documents : int
-        How many documents it is trained on.
+        Number of documents to train on.
     seed : int
-        Of the world whose documents these are.
+        Seed of the world of these documents.
     progress : callable or Progress, optional
-        Who looks on.
+        Receiver of progress reports.
 
     Raises
     ------

@@ -1,6 +1,7 @@
-"""Token ids that every vocabulary has: the one place that says them in Python.
+"""Token ids that every vocabulary of templates begins with; defined only here in Python.
 
-The engine's vocabulary begins with them, whatever the world; a test holds the two together.
+The engine defines the same ids, whatever the world; a test compares the two. The words of a grammar
+have the same end and padding.
 """
 
 __all__ = ["END_OF_DOCUMENT", "PADDING", "PERIOD"]
@@ -9,7 +10,7 @@ END_OF_DOCUMENT = 0
 """Ends every document."""
 
 PADDING = 1
-"""Stands in no corpus: fills rows of unequal length."""
+"""Fills rows of unequal length; no corpus contains it."""
 
 PERIOD = 2
 """Ends a sentence."""

@@ -1,8 +1,8 @@
-"""A world: all facts, as a pure function of a spec and a seed. Nothing is stored.
+"""A world: all facts, as a pure function of a spec and a seed, without storage.
 
-Facts are numbered: first those of subjects (``subject * relations + relation``),
-then the link facts object -> nested object. A table world numbers the facts it
-has in the order (subject, relation).
+Facts are numbered: first the subject facts (``subject * relations + relation``),
+then the link facts object -> nested object. A table world numbers its facts in
+the order (subject, relation).
 """
 
 from __future__ import annotations
@@ -36,26 +36,27 @@ class World:
     subjects : int
         Number of subjects.
     relations : int or sequence of relation specs
-        A number of independent relations, or one spec each (`Independent`, `Zipf`,
-        `Correlated`, `OneToOne`, `Inverse`, `Composed`), which then carry their own
-        numbers of objects.
+        A number of independent relations, or one spec for each relation (`Independent`,
+        `Zipf`, `Correlated`, `OneToOne`, `Inverse`, `Composed`), which then states its
+        number of objects.
     objects : int or sequence of int
-        Objects of every relation, or of each, where `relations` is a number.
+        Number of objects of every relation, or of each, if `relations` is a number.
     seed : int
-        Key of every draw. Worlds of one seed share all that a knob does not touch.
+        Key of every draw. Worlds with the same seed share everything that the settings in
+        which they differ do not affect.
     nested : int, optional
-        Add a composed relation with so many nested objects to each relation.
+        Number of nested objects; adds a composed relation with so many to each relation.
     correlated : float, optional
         P(same object) of relation 1 and relation 0.
     binarised : bool
-        With `correlated`: draw relation 0 from objects 0 and 1 only.
+        With `correlated`: if true, draw relation 0 from objects 0 and 1 only.
     minority : float
         Share of the facts that have a second, different object; exact.
 
     Raises
     ------
     ArgumentError
-        On any value that the engine does not allow; it says which ones are.
+        For any value that the engine does not allow; the error states the allowed values.
 
     Examples
     --------
@@ -65,7 +66,7 @@ class World:
     """
 
     names: Names | None
-    """What its things are called, where a table has names for them."""
+    """Names of subjects, relations and objects, if the world's table has names."""
     _native: _gen.World
     _table: dict[str, NDArray[Any]] | None
 
@@ -103,18 +104,18 @@ class World:
         return self
 
     def _as(self, native: _gen.World) -> World:
-        """What the engine made of this world, with the same table and names."""
+        """Return a world of the engine with the table and names of this one."""
         return self._wrap(native, self._table, self.names)
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any] | str | PathLike[str]) -> World:
-        """Make the world of a spec.
+        """Make a world from a spec.
 
         Parameters
         ----------
         spec : mapping or path
             The ``[world]`` table itself, or a spec TOML, a spec directory or a
-            corpus directory that holds it.
+            corpus directory that contains it.
         """
         from .source import Source, read_source
 
@@ -139,26 +140,27 @@ class World:
             ``subject`` uint64[n], ``relation`` and ``object`` uint32[n], ``minority``
             and ``nested`` int64[n] (-1: none).
         format_version : int, optional
-            That its corpora are of; the latest by default.
+            Format version of its corpora; the latest by default.
         names : Names, optional
-            What the things of a table are called: those whose digests the spec has.
+            Names of subjects, relations and objects in the table; they must match the digests
+            in the spec.
 
         Raises
         ------
         ArgumentError
-            When the engine refuses the spec or the table, or the names are others.
+            When the engine refuses the spec or the table, or the names do not match.
         """
         told = spec.get("table")
         if names is not None:
             if not isinstance(told, Mapping):
-                raise ArgumentError("names", "names", "none for a world without a table")
+                raise ArgumentError("names", "names", "only for a world of a table")
             if isinstance(digests := told.get("names"), Mapping) and digests:
                 names.check(digests)
             spec = {**spec, "table": {**told, "names": names.digests}}
         native = _gen.World(json.dumps(to_json(spec)), table, format_version)
         if names is None and isinstance(told, Mapping) and told.get("names"):
-            allowed = "those that the spec has the digests of"
-            raise ArgumentError(("table", "names"), "none of them", allowed)
+            allowed = "the names whose digests the spec has"
+            raise ArgumentError(("table", "names"), "no names", allowed)
         return cls._wrap(native, table, names)
 
     @classmethod
@@ -175,17 +177,17 @@ class World:
         Parameters
         ----------
         table : polars.DataFrame or path
-            Columns subject, relation, object and perhaps minority and nested, as
+            Columns subject, relation, object and optionally minority and nested, as
             integers or as names; or a file of such rows (Parquet, CSV, or the
             reference's ``relationship_graph.txt``).
         seed : int
-            Key of the draws that a corpus of it makes.
+            Key of the draws of its corpora.
         correlated : (int, int), optional
-            A relation, and a later one that is known to be correlated with it; what the
-            reference noted beside its graph, by default. Edit plans ask for both.
+            A relation, and a later one that is known to be correlated with it; by default the
+            pair noted in the reference's ``args.json``, if any. Edit plans require both.
         names : bool
-            Call things by their names, each of which is then one token, where the table has such;
-            otherwise all things are called by numbers.
+            If true, use the names of the table, each of which is then one token; otherwise write
+            everything as numbers.
         """
         from .table import read_table
 
@@ -193,12 +195,12 @@ class World:
 
     @property
     def spec(self) -> dict[str, Any]:
-        """The normalised spec, as `from_spec` takes it."""
+        """The normalised spec, which `from_spec` accepts."""
         return json.loads(self._native.spec)
 
     @property
     def format_version(self) -> int:
-        """Version of everything that decides output bytes."""
+        """Version of everything that determines output bytes."""
         return self._native.format_version
 
     @property
@@ -223,19 +225,19 @@ class World:
 
     @property
     def num_subject_facts(self) -> int:
-        """Number of subject facts; link facts are numbered from here."""
+        """Number of subject facts, which is also the number of the first link fact."""
         return self._native.subject_facts
 
     @property
     def entropy(self) -> float:
-        """What is free to choose, in bits, net of composed and correlated facts."""
+        """Entropy of the free choices of objects, in bits, net of composed and correlated facts."""
         return self._native.entropy_bits
 
     @cached_property
     def relation_table(self) -> list[dict[str, Any]]:
-        """One entry a relation id, link relations last: kind, objects and what it rests on.
+        """One entry per relation id, link relations last: kind, objects, relation it depends on.
 
-        Where relations have names, these too.
+        If relations have names, each entry also has a name.
         """
         rows = json.loads(self._native.relation_table())
         names = {} if self.names is None else self.names.of_relations
@@ -271,7 +273,7 @@ class World:
         return self._native.links(relation)
 
     def facts(self, start: int = 0, stop: int | None = None) -> pl.DataFrame:
-        """Facts start..stop (`stop` excluded; all by default) as a frame.
+        """Return facts start..stop (`stop` excluded; all by default) as a frame.
 
         Returns
         -------
@@ -286,7 +288,7 @@ class World:
         )
 
     def facts_of(self, facts: ArrayLike) -> pl.DataFrame:
-        """The facts given, in the order given, as a frame like that of `facts`."""
+        """Return the facts with these ids, in their order, as a frame like that of `facts`."""
         ids = np.atleast_1d(whole(facts, "facts", np.uint64))
         return self._frame(ids, *self._native.facts_of(ids))
 
@@ -317,7 +319,7 @@ class World:
         )
 
     def named(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Give a frame of facts with the names of what it numbers, where things have names.
+        """Return a frame of facts with name columns added, if the world has names.
 
         Parameters
         ----------
@@ -328,7 +330,8 @@ class World:
         Returns
         -------
         polars.DataFrame
-            With a column more for each of these, ``subject_name`` and so on (String).
+            The frame with an additional column for each of these, ``subject_name`` and so on
+            (String).
 
         Examples
         --------
@@ -341,13 +344,13 @@ class World:
         return frame if self.names is None else self.names.named(frame)
 
     def override(self, objects: Mapping[int, int], *, follow: bool = False) -> World:
-        """The same world with other objects for some facts.
+        """Return the same world with other objects for some facts.
 
         Parameters
         ----------
         objects : mapping of fact to object
         follow : bool
-            Let composed facts follow the new object; otherwise they stay.
+            If true, composed facts follow the new object; otherwise they stay.
         """
         return self._as(self._native.override(*overrides(objects), follow))
 

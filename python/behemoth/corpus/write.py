@@ -1,11 +1,12 @@
-"""Corpus directories, written: what `behemoth gen` calls.
+"""Writing of corpus directories, which `behemoth gen` calls.
 
-A directory holds ``manifest.json``, ``spec.toml``, ``tokens/00000.bin`` ... with a
+A directory contains ``manifest.json``, ``spec.toml``, ``tokens/00000.bin`` ... with a
 completion record beside each shard (all written by the engine), and ``tokenizer/``,
-``probes/*.parquet`` and, where the spec rests on arrays, ``table.parquet``,
-``names/*.parquet`` and ``exposures.parquet`` (written here); last, ``sums.json`` has the digests
-of all but the shards. Everything in it is a
-pure function of the spec, so that writing again only adds what is missing.
+``probes/*.parquet``, ``grammar.toml`` and ``background.json`` if the corpus has them, and, if the
+spec depends on arrays, ``table.parquet``, ``names/*.parquet`` and ``exposures.parquet`` (written
+here); last, ``sums.json`` has the digests of all files except shards and tokenizer. Apart from the
+path in ``background.json``, the files are a pure function of the spec, so writing again only adds
+what is missing.
 """
 
 from __future__ import annotations
@@ -58,44 +59,44 @@ CORPUS = Kind(
         *(f"tokenizer/{name}" for name in FILES), "probes/*.parquet",
     ),
 )  # fmt: skip
-"""What a corpus directory owns."""
+"""The files that a corpus directory owns."""
 
-_PATIENCE = 3.0  # seconds in which parts that begin at once get out of each other's way
+_PATIENCE = 3.0  # seconds to wait for other parts that begin at the same time
 
-# What a probe and a token's name take on the disk, about: 6 to 10 and 16 to 20 were measured.
+# Approximate disk space of a probe and of a token's name: 6 to 10 and 16 to 20 were measured.
 _PROBE_BYTES = 16
 _NAME_BYTES = 24
 
-# What writing takes in memory, whatever the corpus, and each of its threads for the bytes that go
-# to the disk at once and the documents that are made at a time: 62 MiB with up to four were
-# measured, and 91 with all probes of 120,000 facts.
+# Memory that writing needs, whatever the corpus, and that each thread needs for the bytes written
+# and the documents made at a time: 62 MiB were measured with up to four threads, and 91 with all
+# probes of 120,000 facts.
 _FIXED_BYTES = 96 << 20
 _THREAD_BYTES = 5 << 20
 
 
 @dataclass(frozen=True)
 class Written:
-    """What a directory holds after a call that wrote to it; a path wherever one is asked for.
+    """The content of a corpus directory after a call that wrote to it; it is path-like.
 
     Parameters
     ----------
     out : str
     facts, sentences : int
-        Of the whole corpus.
+        Counts of the complete corpus.
     tokens, bytes : int
-        Of the shards of the part that was asked for, as far as they are there now.
+        Size of those shards of the requested part that exist now.
     seconds : float
         Wall time of writing shards.
     tokens_per_second : float
-        Tokens that this call wrote, by that time.
+        Tokens that this call wrote, divided by `seconds`.
     vocabulary : int
         Number of token ids.
     dtype : str
     shards_written, shards_present, shards_locked, shards : int
-        Shards of the part that this call wrote, that were there before it, that another
-        process is writing, and of the whole corpus.
+        Number of shards of the part that this call wrote, that existed before it, that another
+        process is writing, and of all shards of the corpus.
     complete : bool
-        Whether all shards of the corpus are there.
+        Whether all shards of the corpus exist.
     """
 
     out: str
@@ -123,26 +124,26 @@ class Written:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What writing a corpus would make and need, without writing anything.
+    """The size of a corpus and the disk space to write it, without writing anything.
 
     Parameters
     ----------
     facts, sentences, documents, tokens, bytes : int
-        Of the whole corpus; bytes of its shards.
+        Counts of the complete corpus; bytes of its shards.
     exact : bool
-        Whether tokens and bytes are exact, as they are where all documents have one
-        length; else they are estimated from the first pages.
+        Whether tokens and bytes are exact, because all documents have the same
+        length; otherwise they are estimated from the first pages.
     vocabulary : int
         Number of token ids.
     dtype : str
     entropy_bits : float
-        What is free to choose in the world, in bits.
+        Entropy of the world's free choices, in bits.
     shards : int
     disk_needed : int
-        Bytes of the shards of the part that was asked for, of its probes (about) and of
-        the tokenizer; of what goes to a store, of as many shards as there are cores.
+        Bytes of the requested part's shards, of its probes (approximately) and of the
+        tokenizer; for a store, the shards are as many as there are cores.
     disk_free : int
-        Bytes free where the directory is, or would be.
+        Free bytes at the place of the directory, even if it does not exist yet.
     """
 
     facts: int
@@ -174,20 +175,21 @@ def gen(
 ) -> Written:
     """Write a corpus to a directory, on this machine or on a Ray cluster.
 
-    Parameters are those of `Corpus.write`, and:
+    The parameters are those of `Corpus.write`, and:
 
     Parameters
     ----------
     engine : {'local', 'ray'}
-        With ``ray`` each core of the cluster writes a part; `out` must be a path that
-        every node shares, and `threads` and `part` are not used.
+        With ``ray`` each core of the cluster writes parts; `out` must be a path that
+        all nodes share, and `threads` and `part` are not used.
     memory : int, optional
-        Bytes of memory that it may take, beside what the process has: fewer threads write where
-        so many do not fit. It does not grow with the corpus, so nothing is looked at by default.
+        Bytes of memory that writing may use, in addition to what the process uses already: fewer
+        threads write if they would need more. Unchecked by default, because the memory needed does
+        not grow with the corpus.
     """
     if not isinstance(corpus, Corpus):
         raise ArgumentError(
-            "corpus", type(corpus).__name__, "a Corpus; bh.load makes one of a path"
+            "corpus", type(corpus).__name__, "a Corpus; bh.load makes one from a path"
         )
     if engine not in ("local", "ray"):
         raise ArgumentError.unknown("engine", engine, ("local", "ray"))
@@ -202,7 +204,7 @@ def gen(
     if engine == "ray":
         from .ray import write_with_ray
 
-        path_of("out", out)  # which refuses stores as well: parts of a cluster share a directory
+        path_of("out", out)  # also refuses stores: parts of a cluster share a directory
         check_written(part, probes)
         return write_with_ray(corpus, fspath(out), force, probes, combinations, progress)
     return corpus.write(
@@ -217,10 +219,10 @@ def gen(
 
 
 def _threads_within(memory: int, threads: int) -> int:
-    """So many of the threads as there is memory for."""
+    """Return the number of threads that fit in the memory, `threads` at most."""
     fits = (memory - _FIXED_BYTES) // _THREAD_BYTES
     if fits < 1:
-        allowed = f"{bytes_text(_FIXED_BYTES + _THREAD_BYTES)} or more, which one thread takes"
+        allowed = f"{bytes_text(_FIXED_BYTES + _THREAD_BYTES)} or more, which one thread needs"
         raise ArgumentError("memory", bytes_text(memory), allowed)
     return min(threads, fits)
 
@@ -237,7 +239,7 @@ def write(
     *,
     companions: bool = True,
 ) -> Written:
-    """Write the shards of a part and, with part 0 and `companions`, all that lies beside them."""
+    """Write the shards of a part and, for part 0 with `companions`, all other files."""
     check_written(part, probes)
     if in_the_way(out):
         raise ArgumentError("out", f"{out}, a file", "a new or empty directory")
@@ -246,10 +248,11 @@ def write(
     if out.is_file():
         raise CorpusError(f"{out} is a file; allowed: a new or empty directory")
     with lock_folder(out, wait=False) as alone:
-        # Where others are at work, they have done so.
+        # If other processes are writing, they have done this already.
         if alone:
             recover(out, CORPUS)
-    # The engine refuses force for a part; it would remove at once what stays here.
+    # The engine's own force would remove the old corpus before the new one is complete, so it gets
+    # force only for a part, where it refuses it.
     replaces = force and part == (0, 1) and _is_replaced(corpus, out)
     with ExitStack() as stack:
         if not _locked(stack, out, alone=replaces):
@@ -259,14 +262,14 @@ def write(
             )
         if replaces:
             stack.enter_context(succession(out, CORPUS, force=True))
-            # By its spec the engine knows that a directory with other files in it is ours.
+            # The spec tells the engine that a directory with other files in it is ours.
             write_bytes(out / "spec.toml", corpus.spec_toml.encode())
         began = time.perf_counter()
         native, forced = corpus._native, force and part != (0, 1)
         with task(progress, "writing", "bytes") as step:
-            told = None if progress is None else step  # the engine then need not call at all
+            told = None if progress is None else step  # None saves the engine all calls
             summary = json.loads(native.write(fspath(out), threads, part, forced, told))
-            # The engine's total was an estimate where documents vary in length.
+            # The engine's total is an estimate if documents vary in length.
             step(summary["bytes"], summary["bytes"])
         seconds = time.perf_counter() - began
         if part[0] == 0 and companions:
@@ -295,9 +298,10 @@ def write(
 
 
 def _locked(stack: ExitStack, out: Path, *, alone: bool) -> bool:
-    """Hold the lock of a directory to the end of `stack`, if it can be had.
+    """Lock a directory until the end of `stack`; return whether this succeeded.
 
-    Parts that begin at once each have it alone for a moment, to look at what was left there.
+    Parts that begin at the same time each hold the lock alone for a moment, to recover what a
+    killed call left.
     """
     until = time.monotonic() + _PATIENCE
     while True:
@@ -311,11 +315,11 @@ def _locked(stack: ExitStack, out: Path, *, alone: bool) -> bool:
 
 
 def _is_replaced(corpus: Corpus, out: Path) -> bool:
-    """Whether force replaces a corpus, of whatever spec or version, that is there."""
+    """Return whether force replaces an existing corpus, of whatever spec or version."""
     try:
         if not (out / CORPUS.record).exists():
-            # One that was stopped before it had its manifest, and so before its first shard.
-            # Where there is more, it is somebody else's.
+            # A corpus that was stopped before its manifest has no shards yet; a directory with
+            # further files is not ours.
             there = {path.name for path in out.iterdir()} if out.is_dir() else set[str]()
             mine = there <= {"spec.toml", "tokens"} and not any((out / "tokens").iterdir())
             return mine and bool(read_source(out / "spec.toml"))
@@ -324,13 +328,13 @@ def _is_replaced(corpus: Corpus, out: Path) -> bool:
     there = spec_hash_of(out)
     if there is not None and (other := foreign(out, CORPUS)):
         raise CorpusError(f"{out} holds something else ({other}); choose another directory")
-    # One that was itself to replace another, and was stopped, is gone on with.
+    # A stopped corpus that was itself replacing another one is resumed.
     resumes = there == corpus.spec_hash and succeeds(out, CORPUS)
     return there is not None and not resumes
 
 
 def check_written(part: tuple[int, int], probes: int | Literal["all"]) -> None:
-    """Refuse a part that is no pair, and probes that are no number.
+    """Refuse a part that is not a pair, and probes that are neither a number nor 'all'.
 
     Raises
     ------
@@ -351,7 +355,7 @@ def write_companions(
     combinations: bool,
     progress: ProgressLike = None,
 ) -> None:
-    """Write what lies beside the shards of a corpus, as far as it is not there."""
+    """Write the missing files of a corpus other than shards, manifest and spec."""
     from .names import write_names
     from .probes import write_probes
 
@@ -369,7 +373,7 @@ def write_companions(
         _write_if_new(out / TOKENIZER_DIRECTORY / name, data)
     for name, digest in (read_corpus_sums(corpus, out) or {}).items():
         path = out / name
-        # What is damaged is made again; all else of a probe file is told by what it says of itself.
+        # Damaged probe files are written again; for others the decision rests on their metadata.
         if name.startswith("probes/") and path.is_file() and digest_file(path) != digest:
             path.unlink()
     with task(progress, "probes", "probes") as step:
@@ -378,30 +382,34 @@ def write_companions(
 
 
 def read_corpus_sums(corpus: Corpus, out: Path) -> dict[str, str] | None:
-    """Digests of the files of a corpus directory but its shards; none where there are none.
+    """Return the digests in ``sums.json`` by file name; None if it is missing.
+
+    They cover the files of a corpus directory except its shards and its tokenizer.
 
     Raises
     ------
     CorpusError
-        When what says so is damaged.
+        When ``sums.json`` is damaged.
     """
     file = out / SUMS
     if not file.is_file():
         return None
     told = read_sealed(file, "a corpus")
-    # Of one that was replaced part by part.
+    # Another hash: the corpus was replaced part by part.
     return told.get(_SUMMED) if told.get("spec_hash") == corpus.spec_hash else None
 
 
 def write_corpus_sums(corpus: Corpus, out: Path, *, begin: bool = False) -> None:
-    """Write down what the files of a corpus directory hold but its shards, which have records.
+    """Write ``sums.json``: the digests of all files except the shards, which have records.
+
+    The tokenizer is excluded, too.
 
     Parameters
     ----------
     corpus : Corpus
     out : Path
     begin : bool
-        Also where there is nothing yet: by who has written all that lies beside the shards.
+        If true, also create the file if it is missing, after all companions were written.
     """
     there = read_corpus_sums(corpus, out)
     if there is None and not begin:
@@ -409,7 +417,7 @@ def write_corpus_sums(corpus: Corpus, out: Path, *, begin: bool = False) -> None
     own = [path for path in CORPUS.own(out) if path.parts[0] not in ("tokens", "tokenizer", SUMS)]
     complete = (out / MANIFEST).is_file() and read_manifest(out)["complete"]
     files = digests(out, [path for path in own if complete or path.name != MANIFEST])
-    # Its bytes are the spec's and the shards': a manifest that changes later is damaged.
+    # A complete manifest depends only on spec and shards: if it changes later, it is damaged.
     if there is not None and MANIFEST in there:
         files[MANIFEST] = there[MANIFEST]
     write_bytes(out / SUMS, as_json(sealed({"spec_hash": corpus.spec_hash, _SUMMED: files})))
@@ -423,7 +431,7 @@ def estimate(
     probes: int | Literal["all"] = PROBED_FACTS,
     combinations: bool = False,
 ) -> Estimate:
-    """Say what writing a corpus would make and need; parameters as of `Corpus.write`."""
+    """Estimate the size of a corpus and the disk space to write it; see `Corpus.write`."""
     from .probes import count_prompts, written_templates
 
     check_written(part, probes)
@@ -440,7 +448,7 @@ def estimate(
         from behemoth.store.cache import stage_of
 
         place = stage_of("out", str(out)).absolute()
-        # At once there is a shard for each thread.
+        # Only one shard for each thread is on the local disk at a time.
         needed -= max(0, size // part[1] - cores() * -(-size // max(1, corpus.num_shards)))
     else:
         place = Path(out).absolute()

@@ -1,7 +1,8 @@
-"""Models: GPT-NeoX at the sizes of the Pythia suite, and smaller ones for CPUs.
+"""Models: GPT-NeoX at the sizes of the Pythia suite, smaller ones for CPUs, and other families.
 
-It knows what a GPT-NeoX is made of, how to build one and how to work out its loss fast, and nothing
-of corpora. `sizes` and what names them needs no torch; the other modules do.
+The package names the parts of each family, builds and loads models, and computes their loss fast.
+It knows nothing about corpora except their special tokens. `sizes` and `architectures` need no
+torch.
 """
 
 from .sizes import SIZES as SIZES, Size as Size, find_size as find_size

@@ -1,9 +1,9 @@
-"""What a model calls its parts, whatever its family: the one place to ask.
+"""Names of the parts of a model, whatever its family.
 
 The residual of a block of GPT-NeoX is parallel, ``h + attention(norm_1 h) + mlp(norm_2 h)``:
 attention of the same block never reaches the MLP's input. Other families are sequential:
-``h' = h + attention(norm_1 h)``, then ``h' + mlp(norm_2 h')``. Either way what an MLP puts out is
-added to the block's output, as it stands or, in OLMo 2 and Gemma, behind a norm of its own.
+``h' = h + attention(norm_1 h)``, then ``h' + mlp(norm_2 h')``. In both cases the output of an MLP
+is added to the block's output, either unchanged or, in OLMo 2 and Gemma, after a separate norm.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["Architecture"]
 
 @dataclass(frozen=True)
 class Architecture:
-    """Names of modules, by layer from 0.
+    """Names of a model's modules; layers are numbered from 0.
 
     Attributes
     ----------
@@ -37,11 +37,11 @@ class Architecture:
     width : int
         Size of the residual stream.
     head : str
-        From the residual stream to the vocabulary.
+        Name of the module from the residual stream to the vocabulary.
     parallel : bool
         Whether attention and MLP of a block read the same stream.
     soft_cap : float, optional
-        Bound c of the logits, c tanh(logits / c), behind the head.
+        Bound c of the logits, c tanh(logits / c), after the head.
     """
 
     family: Family
@@ -54,12 +54,12 @@ class Architecture:
 
     @classmethod
     def of(cls, model: nn.Module) -> Architecture:
-        """The architecture of a model.
+        """Return the architecture of a model.
 
         Raises
         ------
-        ValueError
-            For a model of no family that is known.
+        ArgumentError
+            For a model of an unknown family.
         """
         config = getattr(model, "config", None)
         kind = getattr(config, "model_type", type(model).__name__)
@@ -80,12 +80,12 @@ class Architecture:
 
     @property
     def stream(self) -> str:
-        """All but the head; its output is the residual stream behind the final norm."""
+        """The model without its head; its output is the residual stream after the final norm."""
         return self.family.stream
 
     @property
     def embedding(self) -> str:
-        """From the vocabulary to the residual stream."""
+        """The module from the vocabulary to the residual stream."""
         return f"{self.stream}.{self.family.embedding}"
 
     @property
@@ -100,39 +100,39 @@ class Architecture:
 
     @property
     def transposed(self) -> bool:
-        """Whether the matrices of blocks are [in, out], and not [out, in]."""
+        """Whether the matrices of blocks are [in, out] instead of [out, in]."""
         return self.family.transposed
 
     def block(self, layer: int) -> str:
-        """A whole block; its output is the residual stream after it."""
+        """Return the name of a block; its output is the residual stream after it."""
         return f"{self.stream}.{self.family.blocks}.{layer}"
 
     def mlp_inputs(self, layer: int) -> tuple[str, ...]:
-        """From the residual stream to the MLP's hidden units; of gated MLPs gate and up."""
+        """Return the modules from the stream to the MLP's hidden units; gate and up if gated."""
         return tuple(f"{self.block(layer)}.{name}" for name in self.family.mlp_inputs)
 
     def mlp_out(self, layer: int) -> str:
-        """From the MLP's hidden units (its input is the edited fact's key) to the stream."""
+        """Return the module from the MLP's hidden units (the edited fact's key) to the stream."""
         return f"{self.block(layer)}.{self.family.mlp_out}"
 
     def attention_inputs(self, layer: int) -> tuple[str, ...]:
-        """From the residual stream to queries, keys and values; one module where it is fused."""
+        """Return the modules from the stream to queries, keys and values; one if fused."""
         return tuple(f"{self.block(layer)}.{name}" for name in self.family.attention_inputs)
 
     def attention_out(self, layer: int) -> str:
-        """From the heads to the residual stream."""
+        """Return the module from the heads to the residual stream."""
         return f"{self.block(layer)}.{self.family.attention_out}"
 
     def attention_norm(self, layer: int) -> str | None:
-        """The norm before the attention, of families that have one."""
+        """Return the norm before the attention, or None if the family has none."""
         return self._norm(layer, self.family.attention_norm)
 
     def mlp_norm(self, layer: int) -> str | None:
-        """The norm before the MLP, of families that have one."""
+        """Return the norm before the MLP, or None if the family has none."""
         return self._norm(layer, self.family.mlp_norm)
 
     def mlp_post_norm(self, layer: int) -> str | None:
-        """The norm of what the MLP puts out, of families that have one."""
+        """Return the norm of the MLP's output, or None if the family has none."""
         return self._norm(layer, self.family.mlp_post_norm)
 
     def _norm(self, layer: int, name: str | None) -> str | None:
@@ -141,7 +141,7 @@ class Architecture:
     def linear_modules(
         self, part: Literal["mlp", "attention", "both"], layers: Iterable[int] | None = None
     ) -> list[str]:
-        """Linear modules of a part, layer by layer; of all layers by default."""
+        """Return the linear modules of a part, layer by layer; of all layers by default."""
         names: list[str] = []
         for layer in range(self.layers) if layers is None else layers:
             if part in ("attention", "both"):
@@ -151,14 +151,14 @@ class Architecture:
         return names
 
     def logits(self, head: nn.Module, hidden: Tensor) -> Tensor:
-        """What the model says where its stream is `hidden`, [..., width]: logits [..., V].
+        """Return the logits [..., V] of a residual stream.
 
         Parameters
         ----------
         head : nn.Module
             The module `head` of the model.
         hidden : [..., width] tensor
-            Behind the final norm.
+            The stream after the final norm.
         """
         logits: Tensor = head(hidden)
         if self.soft_cap is None:

@@ -1,7 +1,8 @@
-"""The families of models, and what each calls its parts: one table, a row a family.
+"""Families of models and the names of their parts: one table with a row for each family.
 
-A family is what transformers calls a `model_type`. What is not said by its name follows from a
-model's configuration (`architecture.Architecture`) or from a size (`sizes.Size`). Needs no torch.
+A family is a `model_type` of transformers. Properties that differ within a family follow from a
+model's configuration (`architecture.Architecture`) or from a size (`sizes.Size`). This module needs
+no torch.
 """
 
 from __future__ import annotations
@@ -17,19 +18,19 @@ __all__ = ["FAMILIES", "Family", "find_family"]
 
 @dataclass(frozen=True)
 class Family:
-    """Names of modules, and how they are put together.
+    """Names of a family's modules, and how they are composed.
 
     Parameters
     ----------
     name : str
         The `model_type` of its configurations.
     stream : str
-        All but the head; its output is the residual stream behind the final norm. The names of
-        `blocks`, `embedding`, `positions` and `final_norm` are within it.
+        The model without its head; its output is the residual stream after the final norm. The
+        names of `blocks`, `embedding`, `learnt_positions` and `final_norm` are relative to it.
     blocks, embedding, final_norm : str
     heads : tuple of str
-        From the stream to the vocabulary: its name, which may depend on the version of
-        transformers.
+        Possible names of the module from the stream to the vocabulary, which depend on the version
+        of transformers.
     mlp_inputs : tuple of str
         Within a block, from the stream to the MLP's hidden units: one matrix, or gate and up.
     mlp_out : str
@@ -37,24 +38,25 @@ class Family:
     attention_inputs : tuple of str
         Queries, keys and values: one fused matrix, or three.
     attention_out : str
+        From the heads to the stream.
     attention_norm, mlp_norm : str, optional
         Norms before attention and MLP; OLMo 2 has none.
     attention_post_norm, mlp_post_norm : str, optional
-        Norms of what attention and MLP put out, before it is added to the stream.
+        Norms of the outputs of attention and MLP, before they are added to the stream.
     head_norms : tuple of str
         Norms of queries and of keys.
     transposed : bool
-        Whether the matrices of blocks are [in, out], as transformers' Conv1D has them.
+        Whether the matrices of blocks are [in, out], as in transformers' Conv1D.
     layer_norm : bool
-        Whether norms have an offset beside their gain.
+        Whether norms have an offset in addition to their gain.
     biases : tuple of str
-        Which matrices of a block have a bias: attention_inputs, attention_out, mlp.
+        Matrices of a block that have a bias: attention_inputs, attention_out, mlp.
     learnt_positions : str, optional
-        A table of positions, where they are not rotary.
+        Table of positions, if they are not rotary.
     head_norms_width : {'head', 'all'}
-        Whether a norm of queries is of each head, or of all heads at once.
+        Whether a norm of queries is over each head, or over all heads together.
     tied : bool
-        Whether models that are made here have one matrix for embedding and head.
+        Whether new models have one matrix for embedding and head.
     """
 
     name: str
@@ -81,7 +83,7 @@ class Family:
 
     @property
     def block_norms(self) -> int:
-        """Norms of a block, those of queries and keys apart."""
+        """Number of norms of a block, except those of queries and keys."""
         names = (
             self.attention_norm, self.mlp_norm, self.attention_post_norm, self.mlp_post_norm
         )  # fmt: skip
@@ -153,19 +155,19 @@ FAMILIES: dict[str, Family] = {
 
 
 def find_family(config: Mapping[str, Any], name: str = "model") -> Family:
-    """Give the family of a configuration.
+    """Return the family of a configuration.
 
     Parameters
     ----------
     config : mapping
-        What a ``config.json`` holds.
+        Content of a ``config.json``.
     name : str
-        The argument that it was given by.
+        Name of the argument in errors.
 
     Raises
     ------
     ArgumentError
-        When there is none of its `model_type`.
+        When its `model_type` is unknown.
     """
     kind = config.get("model_type")
     if kind not in FAMILIES:

@@ -1,4 +1,4 @@
-"""The last blocks of a model by themselves, where what comes before them is worked out once.
+"""The last blocks of a model alone, for when the blocks before them are computed only once.
 
 Shape letters: n rows, T positions, d residual stream.
 """
@@ -19,15 +19,15 @@ __all__ = ["Calls", "LastBlocks"]
 
 @dataclass
 class Calls:
-    """What blocks were called with.
+    """The arguments that blocks were called with.
 
     Attributes
     ----------
     streams : list of float [n, T, d]
-        The residual stream into the first of them, if there is any.
+        The residual stream into the first block, if there is one.
     others : list of tuples of positional and keyword arguments
-        All else, by block: masks, angles, positions. They are of a batch's shape, and not of its
-        tokens, where a model is called without a mask.
+        The other arguments of each block: masks, angles, positions. If the model is called without
+        a mask, they depend only on the shape of a batch, not on its tokens.
     """
 
     streams: list[Tensor] = field(default_factory=list)
@@ -35,13 +35,13 @@ class Calls:
 
 
 class LastBlocks:
-    """The blocks of a model from one on, and its last norm.
+    """The blocks of a model from `first` on, and its last norm.
 
     Parameters
     ----------
     model : nn.Module
     first : int
-        From 0; as many as there are blocks, for the norm alone.
+        Number of the first block, from 0; the number of blocks for only the norm.
     """
 
     def __init__(self, model: nn.Module, first: int) -> None:
@@ -54,7 +54,7 @@ class LastBlocks:
 
     @contextmanager
     def noting(self) -> Generator[Calls]:
-        """Note the calls of one forward of the whole model."""
+        """Record the calls of these blocks in one forward pass of the complete model."""
         calls = Calls()
 
         def note(_: nn.Module, inputs: tuple[Any, ...], said: dict[str, Any]) -> None:
@@ -70,14 +70,14 @@ class LastBlocks:
             yield calls
 
     def __call__(self, stream_ntd: Tensor, calls: Calls) -> Tensor:
-        """The residual stream behind them, before the norm: [n, T, d].
+        """Return the residual stream after the blocks, before the norm: [n, T, d].
 
         Parameters
         ----------
         stream_ntd : float [n, T, d]
-            What goes into the first of them.
+            Input of the first block.
         calls : Calls
-            Of a batch of the same shape.
+            Calls recorded with a batch of the same shape.
         """
         for block, (others, named) in zip(self._blocks, calls.others, strict=True):
             stream_ntd = block(stream_ntd, *others, **named)
@@ -85,5 +85,5 @@ class LastBlocks:
         return stream_ntd
 
     def normed(self, stream: Tensor) -> Tensor:
-        """The stream [..., d] as the head takes it."""
+        """Return the stream [..., d] after the last norm, the input of the head."""
         return self._norm(stream)

@@ -1,4 +1,4 @@
-"""A model from its size, a vocabulary and a seed."""
+"""Construction of a model from its size, a vocabulary and a seed."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from .sizes import Size
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
-_POSITIONS = 2048  # as in the Pythia suite; rotary positions take no parameters
-_LEARNT_POSITIONS = 256  # those of a table do
+_POSITIONS = 2048  # as in the Pythia suite; rotary positions have no parameters
+_LEARNT_POSITIONS = 256  # fewer, because a table of positions has parameters
 
 
 def padded_vocabulary(tokens: int, multiple: int) -> int:
@@ -32,18 +32,18 @@ def model_config(
     block_length: int = _POSITIONS,
     end_of_document: int = END_OF_DOCUMENT,
 ) -> PretrainedConfig:
-    """Give the configuration of a model: Pythia's, or its family's, at the dimensions of `size`.
+    """Return the configuration of a model: Pythia's, or its family's, with the sizes of `size`.
 
-    No dropout; positions as many as a block has, but at least 2,048 of a GPT-NeoX and of others
-    with rotary positions, and 256 where positions are a table.
+    It has no dropout; the number of positions is the length of a block, but at least 2,048 for
+    rotary positions, and at least 256 for a table of positions.
 
     Parameters
     ----------
     size : Size
     vocabulary : int
-        Rows of the embedding and of the head, padding included.
+        Number of rows of the embedding and of the head, including padding.
     block_length : int
-        Longest block that it trains on.
+        Length of the longest block that it trains on.
     end_of_document : int
         The token that ends a document.
     """
@@ -68,7 +68,7 @@ def model_config(
         if size.head_width is not None:
             values["head_dim"] = size.head_width
             if family.mlp_post_norm is not None and family.attention_norm is not None:
-                values.setdefault("query_pre_attn_scalar", size.head_width)  # Gemma's, of its own
+                values.setdefault("query_pre_attn_scalar", size.head_width)  # only Gemma has it
     return AutoConfig.for_model(size.family, **values)
 
 
@@ -83,7 +83,7 @@ _PYTHIA: dict[str, Any] = {
     "attention_dropout": 0.0,
     "hidden_dropout": 0.0,
 }
-# Without dropout, by whether a family is GPT-2 or one of the others.
+# Settings without dropout: for GPT-2 (True) and for the others (False).
 _UNDISTURBED: dict[bool, dict[str, Any]] = {
     True: {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0},
     False: {"attention_dropout": 0.0},
@@ -98,28 +98,28 @@ def build_model(
     block_length: int = _POSITIONS,
     end_of_document: int = END_OF_DOCUMENT,
 ) -> PreTrainedModel:
-    """Make a model with random weights: float32, on the CPU, the same for a seed everywhere.
+    """Make a model with random weights: float32, on the CPU, reproducible by its seed.
 
-    The weights of a GPT-NeoX are drawn by `initialise`. Those of other families are what their
-    own class in transformers draws (normal, of deviation `initializer_range`, 0.02; GPT-2's output
-    matrices less, by the root of twice the layers), from a generator that begins with the seed:
+    The weights of a GPT-NeoX are drawn by `initialise`. Those of other families are drawn by their
+    own class in transformers (normal, with standard deviation `initializer_range`, 0.02; GPT-2's
+    output matrices less, by the root of twice the layers), from a generator with the seed: they are
     the same for the same versions of torch and transformers.
 
     Parameters
     ----------
     size : Size
     vocabulary : int
-        Rows of the embedding and of the head, padding included.
+        Number of rows of the embedding and of the head, including padding.
     seed : int
     block_length : int
-        Longest block that it trains on.
+        Length of the longest block that it trains on.
     end_of_document : int
         The token that ends a document.
     """
     config = model_config(size, vocabulary, block_length, end_of_document)
-    # transformers draws weights of its own from the global generator, which is left as it was.
+    # transformers draws weights from the global generator, whose state is restored.
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)  # torch.manual_seed begins those of GPUs as well
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed GPUs as well
         model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     if size.family == "gpt_neox":
         initialise(model, seed)
@@ -128,9 +128,9 @@ def build_model(
 
 @torch.no_grad()
 def initialise(model: PreTrainedModel, seed: int) -> None:
-    """Draw all weights of a GPT-NeoX by a seed, with the deviations that Pythia was trained from.
+    """Draw all weights of a GPT-NeoX from a seed, with the standard deviations of Pythia.
 
-    sqrt(2 / (5 width)) everywhere (Nguyen and Salazar 2019, "small init") but in the matrices
+    These are sqrt(2 / (5 width)) (Nguyen and Salazar 2019, "small init") except for the matrices
     that write to the stream, which have 2 / (layers sqrt(width)) (Wang and Komatsuzaki 2021);
     biases are 0 and the norms the identity.
     """
@@ -143,7 +143,7 @@ def initialise(model: PreTrainedModel, seed: int) -> None:
             parameter.zero_()
         elif parameter.dim() == 1:
             parameter.fill_(1.0)
-    # In an order of its own: that of the module's attributes is not ours to keep.
+    # In a fixed order: the order of the module's attributes may change in transformers.
     draws = [(names.embedding, small)]
     for layer in range(names.layers):
         draws += [(name, small) for name in names.attention_inputs(layer)]

@@ -1,8 +1,8 @@
-"""The head and its loss in one: the logits are never all there.
+"""Head and cross-entropy in one operation, which never stores all logits.
 
-Rows are taken in chunks whose logits stay in the cache; the gradient is made in place of the
-logits, in the same visit (as Liger Kernel, arXiv 2410.10989, does on GPUs). Against
-`lm_head` and `cross_entropy` that saves two passes over float32[tokens, vocabulary] and the
+Rows are processed in chunks whose logits stay in the cache; the gradient replaces the logits in
+place, in the same pass (as Liger Kernel, arXiv 2410.10989, does on GPUs). Compared to
+`lm_head` and `cross_entropy` this saves two passes over float32[tokens, vocabulary] and the
 memory for it.
 """
 
@@ -20,16 +20,16 @@ _CHUNK_LOGITS_GPU = 1 << 28
 
 
 def cross_entropy_sum(hidden: Tensor, head: Tensor, labels: Tensor) -> Tensor:
-    """Sum of the negative log-likelihoods of labels.
+    """Return the sum of the negative log-likelihoods of labels.
 
     Parameters
     ----------
     hidden : [N, D] tensor
         Output of the last norm, float32 or bfloat16.
     head : [V, D] tensor
-        Of the same dtype.
+        Weight of the head, in the same dtype.
     labels : int64[N] tensor
-        No -100 among them: rows without loss are to be left out.
+        Token ids without -100: the caller excludes rows without loss.
 
     Returns
     -------

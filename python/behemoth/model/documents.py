@@ -1,7 +1,7 @@
-"""Documents packed into blocks, laid out one to a row, for attention inside each alone.
+"""Layout of documents packed into blocks as one document per row, for attention within each.
 
-A block of 128 tokens holds a dozen sentences of 11. Attention over whole blocks under a mask
-computes ten scores for each that counts; over rows of one document it computes two.
+A block of 128 tokens contains a dozen sentences of 11. Attention over complete blocks with a mask
+computes ten scores for each one that is used; over rows of one document it computes two.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-_SPARSEST = 4  # places for each token, above which attention under a mask is cheaper
+_SPARSEST = 4  # places per token, above which attention with a mask is cheaper
 
 
 @dataclass(frozen=True)
@@ -21,12 +21,12 @@ class Rows:
     Parameters
     ----------
     count, length : int
-        Number of rows, and tokens of a row.
+        Number of rows, and number of tokens in a row.
     tokens : int64[count * length] tensor
-        Which token of the batch is at each place; at padding, some token: nothing attends to
-        it, as it stands behind all that a causal mask shows, and nothing is read from it.
+        Index in the batch of the token at each place; 0 at padding, which is on the right, so that
+        no token attends to it with a causal mask, and whose output is not read.
     places : int64[N] tensor
-        Where each token of the batch is.
+        Place of each token of the batch.
     """
 
     count: int
@@ -36,12 +36,12 @@ class Rows:
 
     @classmethod
     def of(cls, positions: Tensor) -> Rows | None:
-        """Lay out the documents of a batch; None where they are too uneven for it to pay.
+        """Lay out the documents of a batch; return None if their lengths are too uneven.
 
         Parameters
         ----------
         positions : int64[B, T] tensor
-            Of each token in its document; each block begins with 0.
+            Position of each token in its document; each block begins with 0.
         """
         flat = positions.flatten()
         starts = flat == 0

@@ -1,19 +1,19 @@
-"""One block of GPT-NeoX for CPUs, forward and backward by hand.
+"""One block of GPT-NeoX for CPUs, with hand-written forward and backward passes.
 
-What it knows: that both norms of a block read the same stream, so that one normalisation serves
+It uses the fact that both norms of a block read the same stream, so one normalisation serves
 attention and MLP. The gains and offsets of the norms are folded into the matrices.
 
-What was measured (Xeon with AMX, width 96 to 256, blocks of 128 to 512, torch 2.15) and led here:
+These measurements (Xeon with AMX, width 96 to 256, blocks of 128 to 512, torch 2.15) led to it:
 
 - attention in bfloat16 takes half of a step, all of it in its backward: the CPU's flash attention
-  is up to four times as slow there as in float32 at heads of 32, but twice as fast forward. So
-  it goes forward in bfloat16 and back in float32, from the same numbers. Attention composed of
-  batched matrix products, tile by tile, was no faster either way;
-- with the matrix products in bfloat16 on AMX, passes over memory are what is left. Views of
+  is up to four times as slow there as in float32 with heads of 32, but twice as fast forward. So
+  the forward pass uses bfloat16 and the backward pass float32, on the same numbers. Attention
+  composed of batched matrix products, tile by tile, was not faster in either direction;
+- with the matrix products in bfloat16 on AMX, passes over memory dominate. Views of
   autograd's slices add a third of them, as each is filled with zeros and added;
-- one matrix product for attention and MLP at once is no gain: what works on a slice of its
-  columns then takes longer (GELU four times as long) than the larger product saves;
-- `torch.compile` gives 1.1 to 1.2 times the speed of eager code, and this 1.7 to 2.1 times.
+- a single matrix product for attention and MLP is no faster: operations on a slice of its
+  columns then take longer (GELU four times as long) than the larger product saves;
+- `torch.compile` is 1.1 to 1.2 times as fast as eager code, and this 1.7 to 2.1 times.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ from torch.autograd.function import once_differentiable
 
 from .documents import Rows
 
-_SHORTEST = 64  # tokens of a row, below which attention is faster in float32
+_SHORTEST = 64  # tokens per row, below which attention is faster in float32
 
 
 def available() -> bool:
-    """Whether this torch has the operations used here."""
+    """Return whether this version of torch has the operations used here."""
     return hasattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu_backward")
 
 
 @dataclass(frozen=True)
 class Angles:
-    """Cosines and sines of the rotary positions, laid out as the numbers that they turn.
+    """Cosines and sines of the rotary positions, in the layout of queries and keys.
 
     Parameters
     ----------
     cosine, sine : float32[T, H * 2 * rotated] tensor
-        For each head its query's, then its key's. In the sine's first half the sign is that of
-        the second dimension in the first: dimension i turns with dimension i + rotated / 2.
+        For each head the values of its query, then of its key. Dimension i is rotated together
+        with dimension i + rotated / 2; the sines of the first are negated.
     """
 
     cosine: Tensor
@@ -52,7 +52,7 @@ class Angles:
 
     @classmethod
     def of(cls, length: int, frequencies: Tensor, heads: int) -> Angles:
-        """The angles of positions 0 to `length`, exclusive."""
+        """Return the angles of positions 0 to `length`, exclusive."""
         angles = torch.arange(length)[:, None] * frequencies
         cosine, sine = angles.cos(), angles.sin()
         return cls(
@@ -62,17 +62,17 @@ class Angles:
 
 
 def rotate(mixed: Tensor, angles: Angles, sign: int) -> None:
-    """Turn the first dimensions of queries and keys by the angles of their positions, in place.
+    """Rotate the first dimensions of queries and keys by the angles of their positions, in place.
 
-    The numbers are taken out, turned in float32 and put back: on slices of a few numbers each,
-    the arithmetic itself is what is slow.
+    The numbers are copied out, rotated in float32 and copied back, because arithmetic on slices of
+    a few numbers each is slow.
 
     Parameters
     ----------
     mixed : [B, T, H, 3, head] tensor
     angles : Angles
     sign : 1 or -1
-        -1 turns back.
+        -1 rotates back.
     """
     count, length, heads = mixed.shape[:3]
     rotated = angles.cosine.shape[1] // (2 * heads)
@@ -90,10 +90,10 @@ class FusedBlock(Function):
 
     Shapes: B blocks of T tokens, N = B T, width D, H heads, hidden F.
 
-    Inputs: stream float32[B, T, D]; weights and biases of `Architecture.attention_in` [3 D, D],
-    `attention_out` [D, D], `mlp_in` [F, D] and `mlp_out` [D, F], the output's bias being the sum
-    of both; angles of T positions; rows, where documents attend to themselves alone. The dtype
-    of the weights is that of the matrix products.
+    Inputs: stream float32[B, T, D]; weights and biases of `Architecture.attention_inputs` [3 D, D],
+    `attention_out` [D, D], `mlp_inputs` [F, D] and `mlp_out` [D, F], with one output bias, the sum
+    of those of `attention_out` and `mlp_out`; angles of T positions; rows, if attention stays
+    inside documents. The dtype of the weights is that of the matrix products.
     """
 
     @staticmethod
@@ -112,7 +112,7 @@ class FusedBlock(Function):
         heads: int,
         epsilon: float,
     ) -> Tensor:
-        """The stream after the block: float32[B, T, D]."""
+        """Return the stream after the block: float32[B, T, D]."""
         count, length, width = stream.shape
         normed, mean, deviation = torch.native_layer_norm(stream, [width], None, None, epsilon)
         normed = normed.view(-1, width).to(mlp_in.dtype)
@@ -143,7 +143,7 @@ class FusedBlock(Function):
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx: Any, gradient: Tensor
     ) -> tuple[Tensor | None, ...]:
-        """Gradients of the inputs, in their order."""
+        """Return the gradients of the inputs, in their order."""
         (
             stream, mean, deviation, normed, mixed, attended, normaliser, joined, hidden, active,
             attention_in, attention_out, mlp_in, mlp_out,
@@ -181,5 +181,5 @@ class FusedBlock(Function):
 
 
 def _by_head(mixed: Tensor) -> tuple[Tensor, ...]:
-    """Views of [B, T, H, 3, head] as queries, keys and values, [B, H, T, head]."""
+    """Return views of [B, T, H, 3, head] as queries, keys and values, each [B, H, T, head]."""
     return mixed.permute(3, 0, 2, 1, 4).unbind(0)

@@ -1,6 +1,6 @@
-"""Labels: the token that is to come at each place, or none."""
+"""Labels: the expected token at each position, or none."""
 
 __all__ = ["IGNORED"]
 
 IGNORED = -100
-"""A label without loss, as torch and transformers have it."""
+"""Label of a position without loss, as in torch and transformers."""

@@ -1,9 +1,9 @@
-"""A model from its directory: safetensors and a configuration that fit each other, no more.
+"""Loading of a model from a directory: only safetensors and a configuration that fit each other.
 
-What is loaded may come from anybody. No pickle is opened and no code of the directory is run, nor
-kernels that a configuration names; the
-sizes that the configuration claims are held to those of the weights before anything is made of
-them; and what does not fit is refused in one line, where transformers would print a table.
+The directory may come from an untrusted source. No pickle is opened and no code of the directory is
+run, nor kernels that a configuration names; the number of layers that the configuration claims is
+compared with the weights before the model is made; and a mismatch is refused in one line, where
+transformers would print a table.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ def load_model(directory: Path, dtype: torch.dtype | None = None) -> PreTrainedM
     Parameters
     ----------
     directory : Path
-        Of ``config.json`` and ``model.safetensors``, or the parts that
+        Directory with ``config.json`` and ``model.safetensors``, or the parts that
         ``model.safetensors.index.json`` lists.
     dtype : torch.dtype, optional
-        What its weights are held in; float32 by default, whatever the files have.
+        dtype of the loaded weights; float32 by default, whatever the files have.
 
     Raises
     ------
     CorpusError
-        When one of them is missing or damaged, they do not fit each other, or a weight is no
-        number.
+        When a file is missing or damaged, the files do not fit each other, or a weight is NaN or
+        infinite.
     """
     config, weights = directory / CONFIG, directory / WEIGHTS
     parts = [weights]
@@ -58,11 +58,11 @@ def load_model(directory: Path, dtype: torch.dtype | None = None) -> PreTrainedM
     capped = _check_layers(config, parts)
     with _quietly():
         try:
-            # A pair, with output_loading_info, which the types do not know.
+            # With output_loading_info the result is a pair, unlike its type annotation.
             loaded: Any = AutoModelForCausalLM.from_pretrained(
                 directory, dtype=dtype or torch.float32, use_safetensors=True,
                 trust_remote_code=False, local_files_only=True, output_loading_info=True,
-                # Said here, since a configuration may name kernels to be fetched and run.
+                # Set here, because a configuration may name kernels to download and run.
                 attn_implementation="eager" if capped else "sdpa",
             )  # fmt: skip
             model, found = loaded
@@ -77,14 +77,19 @@ def load_model(directory: Path, dtype: torch.dtype | None = None) -> PreTrainedM
             )
     for name, parameter in model.named_parameters():
         if not bool(parameter.isfinite().all()):
-            raise CorpusError(f"{weights}: {name} holds what is no number (NaN or infinity)")
+            raise CorpusError(f"{weights}: {name} contains NaN or infinity")
     return model
 
 
 def _check_layers(config: Path, weights: Sequence[Path]) -> bool:
-    """Refuse a configuration of other layers than there are; transformers would make them all.
+    """Refuse a configuration with another number of layers than the weights have.
 
-    Gives whether attention is bounded, which torch's own has no kernel for.
+    transformers would make all the layers that a configuration claims.
+
+    Returns
+    -------
+    bool
+        Whether attention logits are capped, which torch's attention does not support.
     """
     try:
         if config.stat().st_size > _CONFIG_BYTES:
@@ -111,7 +116,7 @@ def _check_layers(config: Path, weights: Sequence[Path]) -> bool:
 
 @contextmanager
 def _quietly() -> Generator[None]:
-    """Without bars between our own, and without reports of what is said by an error."""
+    """Silence transformers: its progress bars, and its reports of what our errors state."""
     bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
     logging.set_verbosity(CRITICAL)

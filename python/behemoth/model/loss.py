@@ -1,9 +1,9 @@
-"""The loss of a batch, by the shortest way that a device has.
+"""The loss of a batch, computed in the fastest way for a device.
 
-`TrainingLoss` computes what ``model(input_ids, labels=labels).loss`` computes of a GPT-NeoX, from
-the same parameters, without that path's copies: on a CPU through `FusedBlock`, elsewhere through
-torch's own operations, which `torch.compile` takes as one graph. The model's own forward is left to
-evaluation, and to other families (`PlainLoss`); `training_loss` chooses between the two.
+`TrainingLoss` computes ``model(input_ids, labels=labels).loss`` of a GPT-NeoX, as a sum instead of
+a mean, from the same parameters and with fewer copies: on a CPU through `FusedBlock`, elsewhere
+through torch's own operations, which `torch.compile` captures as one graph. Evaluation and other
+families (`PlainLoss`) use the model's own forward pass; `training_loss` chooses between the two.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from .plain_loss import PlainLoss, predicting
 def training_loss(
     model: PreTrainedModel, dtype: torch.dtype = torch.float32, *, compiled: bool = False
 ) -> TrainingLoss | PlainLoss:
-    """Choose what works out the loss of a model: the fused blocks, where they are the model's own.
+    """Return the loss of a model: `TrainingLoss` if its blocks are Pythia's, else `PlainLoss`.
 
     Parameters
     ----------
     model : PreTrainedModel
-        Fused blocks want weights in float32.
+        Model to train; `TrainingLoss` requires weights in float32.
     dtype : torch.dtype
-        Of the matrix products: float32 or bfloat16.
+        dtype of the matrix products: float32 or bfloat16.
     compiled : bool
-        Hand the way to the last norm to `torch.compile`.
+        If true, use `torch.compile` up to the last norm.
     """
     whole = model.dtype == torch.float32
     if whole and isinstance(model, GPTNeoXForCausalLM) and _is_pythias(model.config):
@@ -45,7 +45,7 @@ def training_loss(
 
 
 def _is_pythias(config: Any) -> bool:
-    """Whether a GPT-NeoX is put together as those of the Pythia suite are."""
+    """Return whether a GPT-NeoX has the structure of those of the Pythia suite."""
     return (
         config.use_parallel_residual
         and config.hidden_act == "gelu"
@@ -72,13 +72,13 @@ class TrainingLoss(nn.Module):
     Parameters
     ----------
     model : GPTNeoXForCausalLM
-        With weights in float32.
+        Model with weights in float32.
     dtype : torch.dtype
-        Of the matrix products: float32 or bfloat16.
+        dtype of the matrix products: float32 or bfloat16.
     fused : bool, optional
-        Use `FusedBlock`; by default on a CPU.
+        Whether to use `FusedBlock`; by default on a CPU, unless `compiled`.
     compiled : bool
-        Hand the way to the last norm to `torch.compile`.
+        If true, use `torch.compile` up to the last norm.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class TrainingLoss(nn.Module):
         names = Architecture.of(model)
         parts: dict[str | None, Any] = dict(model.named_modules())
         self._names, self._dtype = names, dtype
-        # In a tuple, so that no module is registered twice.
+        # A tuple prevents that modules are registered twice.
         self._blocks = tuple(
             _Block(
                 *(parts[name] for name in (
@@ -113,12 +113,12 @@ class TrainingLoss(nn.Module):
             self._through = torch.compile(self._through, dynamic=False)
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """Sum over the labels that are not -100: a float32 scalar.
+        """Return the sum over the labels that are not -100: a float32 scalar.
 
         Parameters
         ----------
         batch : mapping
-            ``input_ids`` and ``labels`` (not shifted), int64[B, T], and perhaps
+            ``input_ids`` and ``labels`` (not shifted), int64[B, T], and optionally
             ``position_ids`` and ``document_ids``, with which attention stays inside documents.
         """
         ids, labels = batch["input_ids"], batch["labels"]
@@ -188,15 +188,16 @@ class TrainingLoss(nn.Module):
 
 
 def _folded(linear: nn.Linear, norm: nn.LayerNorm) -> tuple[Tensor, Tensor]:
-    """Weight and bias that do to what is only normalised what a norm and a matrix do.
+    """Return weight and bias of a linear map with the gains and offsets of a norm folded in.
 
-    Such matrices are small: folding costs nothing beside a batch, and autograd undoes it.
+    The matrices are small: folding costs little compared to a batch, and autograd passes the
+    gradients on to both.
     """
     return linear.weight * norm.weight, torch.addmv(linear.bias, linear.weight, norm.bias)
 
 
 def _rotated(states: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """What `fused_block.rotate` does in place, for autograd."""
+    """Return what `fused_block.rotate` computes in place, differentiable by autograd."""
     half = cosine.shape[-1]
     cosine, sine = cosine.to(states.dtype), sine.to(states.dtype)
     first, second, rest = states.split((half, half, states.shape[-1] - 2 * half), -1)
@@ -205,7 +206,7 @@ def _rotated(states: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
 
 
 def _mask(documents: Tensor) -> Tensor:
-    """Which tokens each token may attend to: bool[B, 1, T, T]."""
+    """Return the mask of the tokens that each token may attend to: bool[B, 1, T, T]."""
     length = documents.shape[1]
     causal = torch.ones(length, length, dtype=torch.bool, device=documents.device).tril()
     return (documents[:, None, :, None] == documents[:, None, None, :]) & causal

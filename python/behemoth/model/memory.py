@@ -1,7 +1,7 @@
-"""Memory that training takes, reckoned before it is taken.
+"""Estimates of the memory that training needs.
 
-Counted are the tensors of `FusedBlock` that live until they are used backward, and what torch has
-beside them; the constants are fits to the peak of resident memory (tests/model/test_memory.py).
+They count the tensors of `FusedBlock` that are kept for the backward pass, and further memory of
+torch; the constants are fits to peak resident memory (tests/model/test_memory.py).
 """
 
 from __future__ import annotations
@@ -16,39 +16,41 @@ if TYPE_CHECKING:
 __all__ = ["LOADED", "activation_bytes", "training_bytes", "weight_bytes"]
 
 LOADED = 2
-"""What loading a model takes, in its weights: they themselves, and what is read of their file."""
+"""Memory for loading a model, as a multiple of its weights: the weights and the data of their file.
+"""
 
-# Libraries that the first step loads, buffers of kernels, batches that are made beforehand.
+# Libraries that the first step loads, buffers of kernels, batches that are made in advance.
 _FIXED = 96 << 20
 # A weight, its gradient and AdamW's two moments, in float32.
 _OF_A_WEIGHT = 16
-# Numbers that a block keeps of a token: by the width (the norm, queries, keys, values, what
-# attention gives, and their gradients) and by the hidden units (before and behind the activation).
+# Numbers that a block keeps per token: per unit of width (the norm, queries, keys, values, output
+# of attention, and their gradients) and per hidden unit (before and after the activation).
 _BY_WIDTH, _BY_HIDDEN = 10, 4
-# What autograd keeps of other families, whose operations are taken one by one, and their logits,
-# which are there with their logarithms and their gradients.
+# Factors for other families: autograd keeps the results of every operation, and the logits exist
+# together with their logarithms and their gradients.
 _UNFUSED, _LOGITS = 2, 3
 
 
 def training_bytes(size: Size, vocabulary: int, tokens: int) -> int:
-    """Bytes that a step of training takes at its peak, on a CPU, beside what the process has.
+    """Estimate the peak memory of a training step on a CPU, in bytes, beyond the process's own.
 
-    Of a GPT-NeoX within a factor of 1.5, as measured; of other families more roughly.
+    For GPT-NeoX the estimate is within a factor of 1.5, as measured; for other families it is
+    rougher.
 
     Parameters
     ----------
     size : Size
     vocabulary : int
-        Rows of the embedding and of the head.
+        Number of rows of the embedding and of the head.
     tokens : int
-        Tokens of a micro-batch: blocks times their length.
+        Number of tokens of a micro-batch: blocks times their length.
     """
     weights = _OF_A_WEIGHT * size.parameters_with(vocabulary)
     return _FIXED + weights + activation_bytes(size, vocabulary) * tokens
 
 
 def activation_bytes(size: Size, vocabulary: int) -> int:
-    """Bytes that autograd keeps of a token, in single precision; logits but of GPT-NeoX apart.
+    """Estimate the bytes that autograd keeps per token, in float32; GPT-NeoX keeps no logits.
 
     Parameters
     ----------
@@ -62,5 +64,5 @@ def activation_bytes(size: Size, vocabulary: int) -> int:
 
 
 def weight_bytes(model: nn.Module) -> int:
-    """Bytes of a model's parameters."""
+    """Return the bytes of a model's parameters."""
     return sum(each.numel() * each.element_size() for each in model.parameters())

@@ -1,4 +1,4 @@
-"""What a model is set to for a while: evaluation, and no gradients of its own."""
+"""Temporary modes of a model: evaluation, and no gradients of its parameters."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["evaluating", "frozen"]
 
 @contextmanager
 def evaluating(model: nn.Module) -> Generator[None]:
-    """Without dropout, and as it was afterwards."""
+    """Put a model in evaluation mode, without dropout, and restore its mode at the end."""
     training = model.training
     model.eval()
     try:
@@ -25,7 +25,7 @@ def evaluating(model: nn.Module) -> Generator[None]:
 
 @contextmanager
 def frozen(model: nn.Module) -> Generator[None]:
-    """Without gradients of its own parameters, which a backward pass would work out."""
+    """Exclude a model's parameters from gradients, which a backward pass would compute."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     for parameter in parameters:
         parameter.requires_grad_(False)

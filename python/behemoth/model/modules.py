@@ -1,7 +1,7 @@
-"""Kinds of modules that models are made of, whatever a family calls its classes.
+"""Kinds of modules in models, whatever the class names of a family.
 
-transformers has a class of root-mean-square norms for each family, and keeps GPT-2's matrices the
-other way round; they are known here by their names, since what is looked at has been made already.
+transformers has a class of root-mean-square norms for each family, and stores GPT-2's matrices
+transposed; these classes are recognised by their names, without importing them.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ __all__ = [
 
 
 def backbone(model: nn.Module) -> nn.Module:
-    """The model without its head: the logits of all positions are far larger than all else."""
+    """Return the model without its head; the logits of all positions would need the most memory."""
     inner = getattr(model, "base_model", model)
     assert isinstance(inner, nn.Module)
     return inner
 
 
 def is_positions(module: nn.Module, model: nn.Module) -> bool:
-    """Whether a module is a model's table of positions: an embedding that is not of its words."""
+    """Return whether a module is a model's table of positions: an embedding not of its tokens."""
     if not isinstance(module, nn.Embedding):
         return False
     words = getattr(model, "get_input_embeddings", None)
@@ -37,24 +37,24 @@ def is_positions(module: nn.Module, model: nn.Module) -> bool:
 
 
 def is_transposed(module: nn.Module) -> bool:
-    """Whether a module is linear with a weight of [in, out] (transformers' Conv1D)."""
+    """Return whether a module is linear with a weight of [in, out] (transformers' Conv1D)."""
     return type(module).__name__ == "Conv1D" and hasattr(module, "nf")
 
 
 def is_linear(module: nn.Module) -> bool:
-    """Whether a module is a matrix and perhaps a bias, either way round."""
+    """Return whether a module is a matrix, transposed or not, with or without a bias."""
     return isinstance(module, nn.Linear) or is_transposed(module)
 
 
 def is_norm(module: nn.Module) -> bool:
-    """Whether a module is a norm over the last axis, with gains and perhaps offsets."""
+    """Return whether a module is a norm over the last axis, with or without offsets."""
     return isinstance(module, nn.LayerNorm) or type(module).__name__.endswith("RMSNorm")
 
 
 def normalised(norm: nn.Module, x: Tensor) -> Tensor:
-    """What the gains of a norm multiply, [..., D]; they are a family's 1 + weight or weight.
+    """Return the normalised input [..., D] of a norm, before its gains (weight or 1 + weight).
 
-    Root-mean-square norms work in float32 whatever the model is, and so does this.
+    Root-mean-square norms compute in float32 whatever the model's dtype, and so does this.
     """
     if isinstance(norm, nn.LayerNorm):
         return F.layer_norm(x, norm.normalized_shape, eps=norm.eps)
@@ -64,5 +64,5 @@ def normalised(norm: nn.Module, x: Tensor) -> Tensor:
 
 
 def embedding_scale(embedding: nn.Embedding) -> Tensor | float:
-    """What the rows of an embedding are multiplied by; Gemma's are, by the root of the width."""
+    """Return the factor of an embedding's rows; in Gemma it is the root of the width, else 1."""
     return getattr(embedding, "embed_scale", 1.0)

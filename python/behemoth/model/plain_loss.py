@@ -1,8 +1,8 @@
-"""The loss of a batch through a model's own forward: for families without fused blocks.
+"""The loss of a batch through a model's own forward pass, for models without fused blocks.
 
-Documents that attend to themselves alone go through as rows of their own (`Rows`), so that no mask
-is needed and positions begin at 0 in each, rotary or learnt; where that would be mostly padding,
-the model is told positions, from which transformers tells documents apart.
+If attention stays inside documents, each document is a separate row (`Rows`), so that no mask
+is needed and positions, rotary or learnt, begin at 0 in each; if that would be mostly padding,
+the model is called with positions, from which transformers separates documents.
 """
 
 from __future__ import annotations
@@ -23,16 +23,15 @@ __all__ = ["PlainLoss", "predicting"]
 
 
 class PlainLoss(nn.Module):
-    """Sum of the negative log-likelihoods of a batch, of a model of any family.
+    """Sum of the negative log-likelihoods of a batch, for a model of any family.
 
     Parameters
     ----------
     model : nn.Module
-        With weights in float32.
     dtype : torch.dtype
-        Of the matrix products: float32, or bfloat16 by autocast.
+        dtype of the matrix products: float32, or bfloat16 by autocast.
     compiled : bool
-        Hand the way to the last norm to `torch.compile`; documents are then told by positions.
+        If true, use `torch.compile` up to the last norm; documents are then separated by positions.
     """
 
     def __init__(
@@ -41,19 +40,19 @@ class PlainLoss(nn.Module):
         super().__init__()
         self.model = model
         self._names, self._dtype = Architecture.of(model), dtype
-        # In a tuple, so that no module is registered twice.
+        # A tuple prevents that modules are registered twice.
         self._parts = (backbone(model), model.get_submodule(self._names.head))
         self._compiled = compiled
         self._through = torch.compile(self._run, dynamic=False) if compiled else self._run
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """Sum over the labels that are not -100: a float32 scalar.
+        """Return the sum over the labels that are not -100: a float32 scalar.
 
         Parameters
         ----------
         batch : mapping
-            ``input_ids`` and ``labels`` (not shifted), int64[B, T], and perhaps ``position_ids``,
-            with which attention stays inside documents.
+            ``input_ids`` and ``labels`` (not shifted), int64[B, T], and optionally
+            ``position_ids``, with which attention stays inside documents.
         """
         ids, positions = batch["input_ids"], batch.get("position_ids")
         rows = None if positions is None or self._compiled else Rows.of(positions)
@@ -65,7 +64,7 @@ class PlainLoss(nn.Module):
             stream = stream.view(*ids.shape, -1)
         hidden, labels = predicting(stream, ids, batch["labels"])
         head = self._parts[1]
-        # A head that a memory answers for has a hook, and says more than its weight does.
+        # A head with a hook, such as an editing memory, computes more than its weight does.
         plain = not head._forward_hooks and getattr(head, "bias", None) is None
         if self._names.soft_cap is None and plain:
             weight = head.get_parameter("weight").to(self._dtype)
@@ -75,23 +74,23 @@ class PlainLoss(nn.Module):
         return F.cross_entropy(logits.float(), labels, reduction="sum")
 
     def _run(self, ids: Tensor, positions: Tensor | None) -> Tensor:
-        """The stream behind the last norm: [B, T, D]."""
+        """Return the stream after the last norm: [B, T, D]."""
         with torch.autocast(ids.device.type, self._dtype, enabled=self._dtype != torch.float32):
             return self._parts[0](input_ids=ids, position_ids=positions, use_cache=False)[0]
 
 
 def predicting(stream: Tensor, ids: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Where something with loss is predicted, [N, D], and what, int64[N].
+    """Return the stream where tokens with loss are predicted, [N, D], and these tokens, int64[N].
 
     Parameters
     ----------
     stream : [B, T, D] tensor
     ids, labels : int64[B, T] tensor
-        Not shifted; labels that are the ids themselves have loss everywhere.
+        Not shifted; if `labels` is the tensor `ids` itself, all tokens have loss.
     """
     shifted = labels[:, 1:].reshape(-1)
     if labels is ids:
         return stream[:, :-1].flatten(0, 1), shifted
-    # What has no loss needs no norm and no logits.
+    # Positions without loss need no norm and no logits.
     chosen = (shifted != IGNORED).nonzero()[:, 0]
     return stream[:, :-1].reshape(-1, stream.shape[2])[chosen], shifted[chosen]

@@ -1,4 +1,4 @@
-"""How precise arithmetic on a model's numbers is: never less than float32."""
+"""Precision of arithmetic on a model's numbers: never less than float32."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ __all__ = ["wide_type", "widened"]
 
 
 def wide_type(dtype: torch.dtype) -> torch.dtype:
-    """Give float32 for the short types, and every other type as it is."""
+    """Return float32 for narrower float types, and other float types unchanged."""
     import torch
 
     return torch.promote_types(dtype, torch.float32)
 
 
 def widened(tensor: Tensor) -> Tensor:
-    """Give the values in float32, or as they are in float64.
+    """Return the values in float32, or unchanged if they are float64.
 
-    Logarithms and sums lose too much in the short types. A model in float64 stays in float64:
-    then what is worked out holds no rounding that an optimiser could make something of.
+    Logarithms and sums are too inexact in narrower types. A model in float64 stays in float64:
+    rounding of the results is then too small for an optimiser to exploit.
     """
     return tensor.to(wide_type(tensor.dtype))

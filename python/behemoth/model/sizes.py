@@ -1,11 +1,12 @@
-"""The sizes of models: those of the Pythia suite, three smaller ones, and two of other families.
+"""Sizes of models: those of the Pythia suite, three smaller ones, and two of each other family.
 
 Pythia's dimensions are those of Biderman et al. 2023 (arXiv 2304.01373), table 1, and of the
 suite's own configurations for 14m and 31m. `pico` (so small that few facts fill it), `nano` and
 `micro` keep the family's proportions: an MLP four times as wide as the stream, heads of 32 (as 14m
 and 31m have), a quarter of each head rotated. `nano` and `micro` of other families have the same
-width, layers and heads; gated MLPs, whose three matrices take the place of two, are two thirds as
-wide, rounded up to a multiple of 32, and where a family shares heads of keys, two heads share one.
+width, layers and heads; gated MLPs, with three matrices instead of two, are two thirds as
+wide, rounded up to a multiple of 32, and in gated families except OLMo 2 two heads share one head
+of keys and values.
 """
 
 from __future__ import annotations
@@ -30,19 +31,19 @@ class Size:
         Size of the residual stream.
     layers : int
     heads : int
-        Attention heads of a layer.
+        Number of attention heads of a layer.
     hidden : int
-        Hidden units of a layer's MLP.
+        Number of hidden units of a layer's MLP.
     family : str
         A name of `FAMILIES`.
     key_value_heads : int, optional
-        Heads of keys and values; as many as there are heads by default.
+        Number of heads of keys and values; equal to `heads` by default.
     head_width : int, optional
-        Size of a head; the width over the heads by default.
+        Size of a head; `width` / `heads` by default.
     tied : bool, optional
-        Whether embedding and head are one matrix; as is usual in the family by default.
+        Whether embedding and head are one matrix; the family's default by default.
     settings : mapping
-        What else a configuration says, by the names that transformers has.
+        Further settings of a configuration, with their names in transformers.
     """
 
     name: str
@@ -63,9 +64,9 @@ class Size:
 
     @property
     def parameters(self) -> int:
-        """Parameters without embedding, positions and head, which depend on the corpus.
+        """Number of parameters without embedding, positions and head, which depend on the corpus.
 
-        Counted by what is usual in the family: biases that `settings` add or take are left out.
+        The count assumes the family's defaults: biases that `settings` add or remove are ignored.
         """
         family = FAMILIES[self.family]
         head = self.head_width or self.width // self.heads
@@ -82,24 +83,25 @@ class Size:
         return self.layers * block + norm
 
     def parameters_with(self, vocabulary: int) -> int:
-        """All parameters but those of positions, with `vocabulary` rows of embedding and head."""
+        """Return the number of parameters except positions, with `vocabulary` token ids."""
         return self.parameters + (1 if self.is_tied else 2) * vocabulary * self.width
 
     @classmethod
     def of(cls, config: Mapping[str, Any], name: str = "config") -> Size:
-        """The size of a configuration of transformers.
+        """Return the size of a configuration of transformers.
 
         Parameters
         ----------
         config : mapping
-            What a ``config.json`` holds; dimensions that are missing are not made up.
+            Content of a ``config.json``; no dimension has a default, except that the hidden size of
+            GPT-2 is 4 times the width.
         name : str
-            The argument that it was given by.
+            Name of the argument in errors.
 
         Raises
         ------
         ArgumentError
-            For a family that is not known, and for dimensions that are missing or no numbers.
+            For an unknown family, and for dimensions that are missing or not positive integers.
         """
         family = find_family(config, name)
         values: dict[str, Any] = {}
@@ -120,7 +122,7 @@ class Size:
                    tied=config.get("tie_word_embeddings"), settings=kept)  # fmt: skip
 
 
-# What configurations call dimensions: the usual name, and GPT-2's.
+# Names of dimensions in configurations: the usual name, and GPT-2's.
 _DIMENSIONS = {
     "width": ("hidden_size", "n_embd"),
     "layers": ("num_hidden_layers", "n_layer"),
@@ -129,7 +131,7 @@ _DIMENSIONS = {
     "key_value_heads": ("num_key_value_heads",),
     "head_width": ("head_dim",),
 }
-# What a configuration says of another model, its code, its tokens or its training.
+# Keys of a configuration about its origin, its code, its tokens or its training.
 _NOT_OURS = frozenset(
     {
         "model_type", "architectures", "auto_map", "_name_or_path", "transformers_version",
@@ -144,7 +146,7 @@ _NOT_OURS = frozenset(
 
 
 def _others() -> list[Size]:
-    """`nano` and `micro` of the families beside GPT-NeoX."""
+    """Return `nano` and `micro` of the families other than GPT-NeoX."""
     found = []
     for name, family in FAMILIES.items():
         if name == "gpt_neox":
@@ -179,12 +181,12 @@ SIZES: dict[str, Size] = {
 
 
 def find_size(name: str) -> Size:
-    """Give the size of a name.
+    """Return the size with a name.
 
     Raises
     ------
     ArgumentError
-        When there is none; the message names the nearest.
+        When there is none; the message suggests the nearest name.
     """
     if name in SIZES:
         return SIZES[name]

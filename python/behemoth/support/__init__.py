@@ -1,4 +1,4 @@
-"""What every part of the package needs and none of them is about: files, processes, extras.
+"""Utilities that every part of the package uses: files, processes, extras.
 
-It knows nothing of worlds, models or studies.
+They know nothing about worlds, models or studies.
 """

@@ -1,7 +1,7 @@
-"""Progress that people look at: bars with rate and time left, or lines where none can be drawn.
+"""Progress for people: bars with rate and time left, or lines where no bars can be drawn.
 
-Nothing is shown before something is done, so that a call that is refused at once, or has nothing to
-do, shows no bar.
+Nothing is shown before the first progress, so that a call that is refused immediately, or has
+nothing to do, shows no bar.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Bars", "Lines", "Log", "bars"]
 
-_INTERVAL = 0.2  # seconds between states of a line
+_INTERVAL = 0.2  # seconds between updates of a line
 _LOG_INTERVAL = 30.0  # seconds between lines of a log
 
 
 def bars() -> Progress | None:
-    """Give what shows progress here: bars in a terminal or a notebook, and else nothing.
+    """Return progress bars for a terminal or a notebook; None elsewhere.
 
     Returns
     -------
     Progress or None
-        What every argument ``progress`` takes.
+        A value for any argument ``progress``.
 
     Examples
     --------
@@ -45,9 +45,9 @@ def bars() -> Progress | None:
 
 
 class Bars:
-    """Bars of rich, on stderr, those of tasks that are under way at once below each other.
+    """Bars of rich on stderr; those of simultaneous tasks are below each other.
 
-    Where stderr is no terminal they are a `Log`.
+    If stderr is neither a terminal nor a notebook, a `Log` is written instead.
     """
 
     def __init__(self) -> None:
@@ -84,20 +84,20 @@ class Bars:
             if not self._open:
                 if progress.live.is_started:
                     progress.stop()
-                for number in list(progress.task_ids):  # what comes next is below them
+                for number in list(progress.task_ids):  # the next bars are drawn below these
                     progress.remove_task(number)
 
 
 class Log:
-    """A line every 30 seconds: what a file or a scheduler's log gets of long work.
+    """A line every 30 seconds, for a file or a scheduler's log.
 
-    What takes less says nothing.
+    Tasks that finish sooner write nothing.
 
     Parameters
     ----------
     stream : file
     now : callable, optional
-        The time, in seconds.
+        Returns the time, in seconds.
     """
 
     def __init__(self, stream: TextIO, now: Callable[[], float] = time.monotonic) -> None:
@@ -105,19 +105,19 @@ class Log:
 
     @contextmanager
     def task(self, label: str, unit: str) -> Generator[Advance]:
-        """Tell of a task."""
+        """Log a task."""
         begin = last = self._now()
         first: int | None = None
 
         def step(done: int, total: int, details: object = None, /) -> None:
             nonlocal last, first
-            first = done if first is None else first  # what an earlier call did was not done now
+            first = done if first is None else first  # the rate excludes work of earlier calls
             now = self._now()
             if now - last < _LOG_INTERVAL:
                 return
             last = now
             said = [amount_text(unit, done, total)]
-            if details is not None:  # which say it themselves, and better: trials wait for models
+            if details is not None:  # details are more exact: trials wait for models
                 said = [str(details)]
             elif speed := (done - first) / (now - begin):
                 said += [*_rate(unit, speed), f"{clock_text((total - done) / speed)} left"]
@@ -128,7 +128,7 @@ class Log:
 
 
 class Lines:
-    """A line for each task, written over as it goes on: for notebooks that have no widgets."""
+    """A line for each task, overwritten as it continues, for notebooks without widgets."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -157,7 +157,7 @@ class Lines:
 
 
 def _rate(unit: str, speed: float) -> list[str]:
-    """How fast it goes; of what takes longer than a second each the time left says that."""
+    """Return the rate as text; below one unit a second nothing, as the time left shows it."""
     if unit == "bytes":
         return [f"{bytes_text(speed)}/s"]
     return [f"{count_text(speed)}/s"] if speed >= 1 else []
@@ -174,7 +174,7 @@ def _rich_progress() -> Any:
     from rich.text import Text
 
     class Told(ProgressColumn):
-        """What a task says of itself; else how much is done, how fast, and the time left."""
+        """The details of a task, or else the amount done, the rate and the time left."""
 
         def render(self, task: Task) -> Text:
             if task.fields["details"] is not None:

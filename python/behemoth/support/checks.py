@@ -1,4 +1,4 @@
-"""What single arguments may be: paths, and whole numbers; anything else is refused by its name."""
+"""Checks of single arguments: paths and whole numbers; the error names the argument."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 def in_the_way(path: Path) -> bool:
-    """Whether something is at a path that is no directory.
+    """Return whether a path exists and is not a directory.
 
-    Looked at once: of two looks, one whether it is there and one what it is, the second may find
-    nothing where several processes make a directory at a time, and would call it a file.
+    This calls `stat` once. With separate calls of ``exists`` and ``is_dir``, a directory that
+    another process creates or removes in between could be taken for a file.
     """
     try:
         return not stat.S_ISDIR(path.stat().st_mode)
@@ -31,17 +31,17 @@ def in_the_way(path: Path) -> bool:
 
 
 def is_url(value: object) -> bool:
-    """Whether a value is text that names a place by a protocol, such as ``s3://bucket/corpus``."""
+    """Return whether a value is a text with a URL scheme, such as ``s3://bucket/corpus``."""
     return url_or_none(value) is not None
 
 
 def url_or_none(value: object) -> str | None:
-    """Give a value that is such text, and nothing of any other."""
+    """Return the value if `is_url` holds for it, else None."""
     return value if isinstance(value, str) and _URL.match(value) else None
 
 
 def path_of(name: str, value: object, allowed: str = "a path") -> Path:
-    """Give an argument as a path; an empty text is none, and does not stand for this directory.
+    """Return an argument as a path; an empty text is refused, not taken for this directory.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def path_of(name: str, value: object, allowed: str = "a path") -> Path:
 
 
 def whole_number(name: str, value: object, least: int = 0) -> int:
-    """Give an argument as a whole number from `least` on; truth values are none, numpy's are.
+    """Return an argument as an int of at least `least`; numpy's integers pass, booleans do not.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""A Ray cluster to work on: one that is there, or one that is started here."""
+"""A connection to a Ray cluster: an existing one, or one that is started here."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["ray_cluster"]
 
 @contextmanager
 def ray_cluster() -> Generator[Any]:
-    """Give the module `ray`, connected; a cluster that was started here ends here.
+    """Yield the module `ray`, connected; a cluster that was started here is shut down at the end.
 
-    What Ray tells of nodes and tasks it writes to stdout, where results belong: for as long as this
-    lasts, all that is printed goes to stderr.
+    Ray writes messages about nodes and tasks to stdout, where results belong: inside the block,
+    everything that is printed goes to stderr.
 
     Raises
     ------
@@ -28,7 +28,7 @@ def ray_cluster() -> Generator[Any]:
         import ray
     except ImportError:
         raise ArgumentError(
-            "engine", "ray", "local; ray where it is installed: pip install 'behemoth[ray]'"
+            "engine", "ray", "local; ray if it is installed: pip install 'behemoth[ray]'"
         ) from None
     ours = not ray.is_initialized()
     with redirect_stdout(sys.stderr):
@@ -37,6 +37,6 @@ def ray_cluster() -> Generator[Any]:
         try:
             yield ray
         finally:
-            # Also on Ctrl-C: the workers stop, and another call goes on with what they left.
+            # Also on Ctrl-C: the workers stop, and another call resumes from what they wrote.
             if ours:
                 ray.shutdown()

@@ -1,9 +1,9 @@
-"""What files should hold: digests in the record of their directory, and what checks them.
+"""Digests of files, stored in the record of their directory, and the checks against them.
 
-A record names its directory's files with their BLAKE3, and is *sealed* by its own, so that a bit
-that flips in either is noticed, and in which file. Whoever reads a file checks it first; records
-without digests, of earlier versions, are read as they are. A digest is made at about 1 GB a second
-on one core (docs/reliability.md).
+A record lists its directory's files with their BLAKE3 digests, and is *sealed* with a digest of
+itself, so that a flipped bit in either is noticed, together with the file it is in. Every reader of
+a file checks it first; records of earlier versions, which have no digests, are read as they are.
+Hashing runs at about 1 GB a second on one core (docs/reliability.md).
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ __all__ = [
 ]  # fmt: skip
 
 FILES = "files"
-"""The key of a record that holds digests by the names of files, from the directory on."""
+"""Key of a record: digests by file name, relative to the directory."""
 
 SEAL = "blake3"
-"""The key of a record that holds the digest of all its other keys."""
+"""Key of a record: the digest of all its other keys."""
 
 COPY = ".behemoth-copy"
-"""The file in a copy of what is in a store that says what all of it was held to."""
+"""File in a local copy of a store: records what the complete copy was checked against."""
 
 _CHECKED = ContextVar("checked", default=True)
 _CHANGED = "is damaged: it is not what was written"
@@ -40,21 +40,21 @@ _CHANGED = "is damaged: it is not what was written"
 
 @dataclass
 class Checked:
-    """What was found of the files of a directory.
+    """The result of checking the files of a directory.
 
     Attributes
     ----------
     directory : str
     files : int
-        Files that were hashed.
+        Number of files that were hashed.
     bytes : int
-        Of those.
+        Size of those files.
     bad : list of dict
         ``file`` and ``reason``.
     missing : list of str
-        Files that should be there.
+        Files that are recorded but absent.
     unhashed : list of str
-        Records of earlier versions, which know no digests.
+        Records of earlier versions, which have no digests.
     """
 
     directory: str
@@ -70,7 +70,7 @@ class Checked:
         return not self.bad and not self.missing
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """Return the result as JSON values."""
         return {**asdict(self), "ok": self.ok}
 
     def look(self, place: Path, files: Mapping[str, str] | None, within: str = "") -> None:
@@ -79,11 +79,11 @@ class Checked:
         Parameters
         ----------
         place : Path
-            The directory that the names start from.
+            The directory that the names are relative to.
         files : mapping, optional
-            Digests by name; none of a record that has none.
+            Digests by name; None for a record without digests.
         within : str
-            What leads to `place` from the directory that is checked, such as ``delta/``.
+            Path of `place` within the directory that is checked, such as ``delta/``.
         """
         for name, wanted in (files or {}).items():
             path = place / name
@@ -101,7 +101,7 @@ class Checked:
 
 @contextmanager
 def unchecked() -> Generator[None]:
-    """Read files as they are inside, whatever their digests say.
+    """Skip the checks of digests inside the block.
 
     Examples
     --------
@@ -117,21 +117,21 @@ def unchecked() -> Generator[None]:
 
 
 def checks() -> bool:
-    """Whether files are held to their digests here, which is so but within `unchecked`."""
+    """Return whether files are checked against their digests; false only inside `unchecked`."""
     return _CHECKED.get()
 
 
 def leads_out(name: str) -> bool:
-    """Whether a name that a record gives leads out of its directory."""
+    """Return whether a name in a record leads out of its directory."""
     path = PurePath(name)
     return path.is_absolute() or ".." in path.parts
 
 
 def damaged(file: Path, why: str = _CHANGED) -> CorpusError:
-    """Make the error of a file that is damaged.
+    """Return the error for a damaged file.
 
-    Of a copy of what is in a store it is no longer known what is whole: who reads it next holds
-    all of it to its digests, and brings what is not.
+    A local copy of a store that contains the file loses its `COPY` file: the next reader checks
+    the complete copy against its digests and fetches the damaged files again.
     """
     for folder in file.parents:
         with suppress(OSError):
@@ -140,31 +140,31 @@ def damaged(file: Path, why: str = _CHANGED) -> CorpusError:
 
 
 def no_record(file: Path, what: str) -> CorpusError:
-    """Make the error of a file that cannot be read as what it should be: "record of a run"."""
+    """Return the error for a file that cannot be read as `what`, such as "record of a run"."""
     return damaged(file, f"is damaged: it is not a valid {what}")
 
 
 def digests(place: Path, names: Iterable[str | Path]) -> dict[str, str]:
-    """BLAKE3 of some files of a directory, by name; of those that are there."""
+    """Return the BLAKE3 digests of files in a directory by name; absent files are skipped."""
     found = sorted(Path(name).as_posix() for name in names)
     return {name: digest_file(place / name) for name in found if (place / name).is_file()}
 
 
 def check(place: Path, files: Mapping[str, str] | None, *names: str) -> None:
-    """Refuse files that are not what a record says.
+    """Refuse files that do not match the digests in a record.
 
     Parameters
     ----------
     place : Path
     files : mapping, optional
-        What the record says; none of one that has no digests.
+        Digests in the record by name; None for a record without digests.
     *names : str
-        The files that are about to be read; one that the record does not name is not checked.
+        Names of the files that are about to be read; names without a digest are not checked.
 
     Raises
     ------
     CorpusError
-        With the name of the file.
+        When a file is missing or damaged; the error names it.
     """
     if not _CHECKED.get():
         return
@@ -179,29 +179,29 @@ def check(place: Path, files: Mapping[str, str] | None, *names: str) -> None:
 
 
 def sealed(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of a record with their own digest behind them."""
-    plain = json.loads(json.dumps(values))  # keys that are numbers are texts in a file
+    """Return the values of a record with their digest as the last key."""
+    plain = json.loads(json.dumps(values))  # JSON turns keys that are numbers into strings
     return {**plain, SEAL: _digest(plain)}
 
 
 def unsealed(
     file: Path, values: Mapping[str, Any], what: str, version: int | None = None
 ) -> dict[str, Any]:
-    """The values of a record without their digest, which is checked where there is one.
+    """Return the values of a record without its digest, which is checked if present.
 
     Parameters
     ----------
     file : Path
     values : mapping
     what : str
-        What it is the record of, for the error: "an edit".
+        Subject of the record, for the error: "an edit".
     version : int, optional
-        What ``format_version`` is to be, of records that have one.
+        Required ``format_version``, for records that have one.
 
     Raises
     ------
     CorpusError
-        When the version or the digest is another.
+        When the version or the digest does not match.
     """
     if version is not None:
         there = values.get("format_version")
@@ -220,17 +220,17 @@ def unsealed(
 def read_sealed(
     file: Path, what: str, version: int | None = None, *, always: bool = False
 ) -> dict[str, Any]:
-    """Read a record of JSON, and check its seal; parameters as of `unsealed`.
+    """Read a JSON record and check its seal; for the other parameters see `unsealed`.
 
     Parameters
     ----------
     always : bool
-        Whether every version sealed such records, so that one without a seal is none.
+        If true, a record without a seal is invalid, because every version sealed this kind.
 
     Raises
     ------
     CorpusError
-        When it is damaged, or of another version.
+        When the record is damaged or has another version.
     """
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
@@ -242,5 +242,5 @@ def read_sealed(
 
 
 def _digest(values: Mapping[str, Any]) -> str:
-    # As JSON has it, whatever the layout: numbers keep their digits through a file and back.
+    # Hash a canonical layout of the JSON: numbers keep their digits through a file and back.
     return digest(json.dumps(values, sort_keys=True, separators=(",", ":")).encode())

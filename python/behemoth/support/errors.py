@@ -1,7 +1,7 @@
-"""What is refused: one error, made of values; its text is made when it is shown.
+"""Errors for invalid input; their text is composed from their values when it is shown.
 
-The engine raises the same class, so that a bad value reads alike whether the engine, a method or
-the command line refuses it.
+The engine raises the same class, so that the message for a bad value is the same whether the
+engine, a method or the command line refuses it.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ Key = str | int
 
 
 class ArgumentError(ValueError):
-    """An argument, or a key of a file, that is not allowed.
+    """An invalid argument, or an invalid key or value in a file.
 
     Parameters
     ----------
     argument : str or tuple of str and int
-        The argument as the user wrote it, or the path of keys that leads to it.
+        Name of the argument as the user wrote it, or the path of keys that leads to it.
     got : object
-        The value that was given.
+        The invalid value.
     allowed : str
-        What would have been allowed.
+        Description of the allowed values.
     nearest : str, optional
         The allowed value that was probably meant.
 
@@ -48,14 +48,14 @@ class ArgumentError(ValueError):
         self.got = got
         self.allowed = allowed
         self.nearest = nearest
-        # What copies and other processes make the same error from.
+        # Copying and pickling rebuild the error from these arguments.
         super().__init__(self.path, got, allowed, nearest)
 
     @classmethod
     def unknown(
         cls, argument: Key | tuple[Key, ...], got: object, names: Iterable[str]
     ) -> ArgumentError:
-        """Make the error of a word that is none of `names`, with the nearest of them."""
+        """Return the error for a word that is not in `names`, with the nearest of them."""
         known = list(names)
         return cls(argument, got, ", ".join(known), nearest(str(got), known))
 
@@ -71,11 +71,11 @@ class ArgumentError(ValueError):
         return text
 
     def within(self, *keys: Key) -> ArgumentError:
-        """The same refusal, seen from further out: `keys` lead to where it was made."""
+        """Return the same error with `keys` in front of its path."""
         return type(self)((*keys, *self.path), self.got, self.allowed, self.nearest)
 
     def named(self, *keys: Key) -> ArgumentError:
-        """The same refusal of an argument that has another name out here."""
+        """Return the same error with `keys` in place of its path."""
         return type(self)(keys, self.got, self.allowed, self.nearest)
 
     def __str__(self) -> str:
@@ -84,12 +84,12 @@ class ArgumentError(ValueError):
 
 
 class CorpusError(RuntimeError):
-    """A directory or file is damaged, locked, or of another spec or version."""
+    """A directory or file is damaged, locked, or has another spec or version."""
 
 
 @contextmanager
 def within(*keys: Key) -> Generator[None]:
-    """Put `keys` before the path of what is refused inside.
+    """Put `keys` in front of the path of an `ArgumentError` raised inside the block.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def within(*keys: Key) -> Generator[None]:
 
 @contextmanager
 def renamed(**names: str) -> Generator[None]:
-    """Say of an argument that is refused inside what it is called out here.
+    """Rename the argument of an `ArgumentError` raised inside the block.
 
     Raises
     ------
@@ -148,7 +148,7 @@ def check_keys(
 
 
 def nearest(word: str, names: Iterable[str]) -> str | None:
-    """The name that is nearest to a word, if any is near."""
+    """Return the name that is most similar to a word; None if no name is similar."""
     near = get_close_matches(word, list(names), n=1, cutoff=0.6)
     return near[0] if near else None
 
@@ -156,7 +156,7 @@ def nearest(word: str, names: Iterable[str]) -> str | None:
 def _shown(value: object) -> str:
     if value is None:
         return "nothing"
-    # Words as they were written; quoted only where a reader could not see where they end.
+    # Quote a string only if a reader could not see where it begins or ends.
     if isinstance(value, str) and value and value == value.strip() and value.isprintable():
         return value
     return repr(value)

@@ -1,4 +1,4 @@
-"""Packages that are not there: one line that says which extra brings them."""
+"""Missing packages: an error of one line that names the extra to install."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class MissingExtraError(ModuleNotFoundError):
 
 @contextmanager
 def needed() -> Generator[None]:
-    """Say which extra to install where an import within fails for the lack of one.
+    """Name the extra to install if an import inside the block fails for lack of it.
 
     Raises
     ------

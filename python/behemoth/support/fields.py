@@ -1,4 +1,4 @@
-"""Dataclasses made from what a file or a command line holds, and refused by what a field wants."""
+"""Dataclasses made from the values of a file or a command line, with checks of field types."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LARGEST = 2**63
 
 
 class _UnfitError(Exception):
-    """A value that is not of a field's type."""
+    """A value does not have the type of its field."""
 
 
 def made(kind: type[T], table: Mapping[str, object], *, text: bool = False) -> T:
@@ -38,17 +38,17 @@ def made(kind: type[T], table: Mapping[str, object], *, text: bool = False) -> T
     Parameters
     ----------
     kind : type
-        A dataclass; lists stand for its tuples.
+        A dataclass; lists are accepted for fields that are tuples.
     table : mapping of str to value
-        Some of its fields.
+        Values of some of its fields.
     text : bool
-        Whether a text may stand for a value of another type, as on a command line.
+        Whether to parse texts as values of other types, as on a command line.
 
     Raises
     ------
     ArgumentError
-        For a key that is no field, a field without a default that is missing, a value of
-        another type, or one that the class does not allow.
+        For an unknown key, a missing field without a default, a value of another type, or a
+        value that the class does not allow.
     """
     own: Any = kind
     known = {field.name: field for field in fields(own) if field.init}
@@ -67,7 +67,7 @@ def read_text(name: str, text: str, hint: object) -> object:
     Raises
     ------
     ArgumentError
-        When it is no such value.
+        When the text is not a valid value of the type.
 
     Examples
     --------
@@ -78,7 +78,7 @@ def read_text(name: str, text: str, hint: object) -> object:
 
 
 def wanted(hint: object) -> str:
-    """Say which values a type has.
+    """Return a description of the values of a type.
 
     Examples
     --------
@@ -107,7 +107,7 @@ def _value(name: str, value: object, hint: object, text: bool) -> object:
 
 
 def _fit(value: object, hint: object) -> object:
-    """Give a value as a type has it, or refuse it."""
+    """Return a value as an instance of a type, or refuse it."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         for argument in arguments:
@@ -138,7 +138,7 @@ def _fit(value: object, hint: object) -> object:
 
 
 def _number(value: object, kind: type[int] | type[float]) -> object:
-    # 1 is a number, and stays the whole number that it is: hashes tell 1 and 1.0 apart.
+    # For a float field, 1 stays an int: hashes of settings differ between 1 and 1.0.
     given: Any = value
     if isinstance(value, bool) or not isinstance(value, Integral if kind is int else Real):
         raise _UnfitError
@@ -146,7 +146,7 @@ def _number(value: object, kind: type[int] | type[float]) -> object:
 
 
 def _read(text: str, hint: object) -> object:
-    """Read a text as a type has it, or refuse it."""
+    """Parse a text as a value of a type, or refuse it."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         if text.lower() == "none" and type(None) in arguments:
@@ -176,7 +176,7 @@ def _read_number(text: str, *, whole: bool) -> int | float:
 
 
 def _within(number: int | float) -> int | float:
-    """Refuse what no setting means, and libraries answer by a loss that is no number, or worse."""
+    """Refuse numbers outside the range of any setting, which could lead to a loss of NaN."""
     if isinstance(number, int) and abs(number) >= _LARGEST:
         raise _UnfitError(f"a whole number below {_LARGEST:,}")
     if not isfinite(number):
@@ -185,7 +185,7 @@ def _within(number: int | float) -> int | float:
 
 
 def _words(hint: object) -> list[str]:
-    """The words that a type has."""
+    """Return the texts among the values of a type."""
     if get_origin(hint) is Literal:
         return [word for word in get_args(hint) if isinstance(word, str)]
     return [word for argument in get_args(hint) for word in _words(argument)]

@@ -1,10 +1,10 @@
-"""Files that are either whole or not there: written aside, synced, then renamed.
+"""Atomic files, either complete or absent: written to a temporary folder, synced, then renamed.
 
-All that the package writes goes through here. What is under way lies in a folder beside its
-target, ``.NAME.<random>.tmp``, which nobody else may enter and nobody can have planted: libraries
-that are given a name and open it themselves follow no link there, and two that write the same
-file do not meet. Its writer holds a lock on it, so that what a killed one left is known by its
-lock being free, and goes when the same file is written again.
+The package writes all its files through this module. A file is written in a folder beside its
+target, ``.NAME.<random>.tmp``, which other users cannot enter and cannot have planted: libraries
+that open a file by its name follow no link there, and two writers of the same file do not
+collide. The writer holds a lock on the folder, so that a folder left by a killed writer is
+recognized by its free lock, and is removed when the same file is written again.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from .errors import CorpusError
 from .locks import lock_descriptor
 
 _OLD = ".old"
-_OF_SYSTEM = re.compile(r"\(os error (\d+)\)")  # as Rust's libraries say it
+_OF_SYSTEM = re.compile(r"\(os error (\d+)\)")  # the form in errors of Rust's libraries
 _TEMPORARY = re.compile(r"\.(.+)\.[a-z0-9_]{8}\.tmp")
 
 
 @contextmanager
 def replacing(path: Path) -> Generator[Path]:
-    """Give a name to write to, for a file or a folder; on success what is there becomes `path`.
+    """Yield a temporary name for a file or a folder, which becomes `path` on success.
 
-    A link that is at `path` is replaced and not followed. The name that is given ends in that of
-    `path`, for writers that look at it.
+    A link at `path` is replaced and not followed. The last part of the temporary name is that of
+    `path`, for writers that depend on it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     sweep(path)
@@ -48,7 +48,7 @@ def replacing(path: Path) -> Generator[Path]:
 
 @contextmanager
 def named(path: Path) -> Generator[None]:
-    """Say of a disk that fails which file it was about, and not which temporary one.
+    """Name the file itself, not the temporary one, in errors of the disk.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def named(path: Path) -> Generator[None]:
     Raises
     ------
     OSError
-        Also where a library has an error of its own for what the system said.
+        Also when a library raises an error of its own for an error of the system.
     """
     try:
         yield
@@ -75,7 +75,7 @@ def named(path: Path) -> Generator[None]:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write `data` to `path` atomically; a file that already holds it stays untouched."""
+    """Write `data` to `path` atomically; a file that already contains it stays untouched."""
     if path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data:
         sweep(path)
         return
@@ -84,7 +84,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def open_to_append(path: Path) -> TextIO:
-    """Open a text file to add lines to it; a link is refused."""
+    """Open a text file to append lines to it; a link is refused."""
 
     def opener(name: str, flags: int) -> int:
         return os.open(name, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
@@ -93,23 +93,23 @@ def open_to_append(path: Path) -> TextIO:
 
 
 def check_regular(path: Path) -> None:
-    """Refuse what is there and no file: to open a pipe would wait for a writer for good.
+    """Refuse an existing path that is not a regular file: opening a pipe could wait forever.
 
     Raises
     ------
     CorpusError
     """
     if path.exists() and not path.is_file():
-        raise CorpusError(f"{path} is no regular file")
+        raise CorpusError(f"{path} is not a regular file")
 
 
 def as_json(value: object) -> bytes:
-    """Write a record as JSON that people can read, too."""
+    """Return a record as indented JSON."""
     return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 def sync(path: Path) -> None:
-    """Ask the system to put a file or a folder on the disk."""
+    """Flush a file or a folder to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -118,15 +118,15 @@ def sync(path: Path) -> None:
 
 
 def sweep(path: Path) -> None:
-    """Remove what killed writers of `path` left; of those that are at work nothing."""
+    """Remove the folders that killed writers of `path` left, not those of active writers."""
     for room in left_by_writers(path):
         try:
             descriptor = os.open(room, os.O_RDONLY)
-        except OSError:  # gone by now
+        except OSError:  # removed in the meantime
             continue
         try:
             held = lock_descriptor(descriptor, wait=False)
-            # Where there are no locks it cannot be told who is at work.
+            # Without locks, active writers cannot be told from killed ones.
             if held and held.real:
                 _clear(room, path)
         finally:
@@ -134,14 +134,14 @@ def sweep(path: Path) -> None:
 
 
 def sweep_folder(folder: Path) -> None:
-    """Remove what killed writers left in a folder that is all ours."""
+    """Remove the folders that killed writers left in a folder that is entirely ours."""
     names = {match[1] for path in folder.glob(".*") if (match := _TEMPORARY.fullmatch(path.name))}
     for name in names:
         sweep(folder / name)
 
 
 def remove_folder(path: Path) -> None:
-    """Remove a folder with all that is in it: a kill leaves it whole, or what `sweep` knows."""
+    """Remove a folder with its content; a kill leaves it complete, or for `sweep` to remove."""
     with _private(path) as room:
         path.rename(room / path.name)
 
@@ -149,14 +149,14 @@ def remove_folder(path: Path) -> None:
 def _clear(room: Path, path: Path) -> None:
     old = room / f"{path.name}{_OLD}"
     if not room.is_dir() or not {entry.name for entry in room.iterdir()} <= {path.name, old.name}:
-        return  # gone by now, or none of ours
+        return  # removed in the meantime, or not ours
     if old.exists() and not path.exists():
         old.rename(path)  # killed between the two renames of a folder
     shutil.rmtree(room, ignore_errors=True)
 
 
 def left_by_writers(path: Path) -> Iterator[Path]:
-    """Folders of writers of `path`, killed ones or at work."""
+    """Yield the temporary folders of writers of `path`, killed or active."""
     name = re.compile(rf"\.{re.escape(path.name)}\.[a-z0-9_]{{8}}\.tmp")
     if path.parent.is_dir():
         for entry in path.parent.iterdir():
@@ -166,7 +166,7 @@ def left_by_writers(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def _private(path: Path) -> Generator[Path]:
-    """A new folder beside `path`, locked, for this process alone."""
+    """Yield a new folder beside `path`, locked, for this process alone."""
     with ExitStack() as stack:
         room = Path(mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
         while not _hold(room, stack):
@@ -176,18 +176,18 @@ def _private(path: Path) -> Generator[Path]:
         finally:
             try:
                 shutil.rmtree(room, ignore_errors=True)
-            except KeyboardInterrupt:  # it came while this was going on, and stops what is next
+            except KeyboardInterrupt:  # Ctrl-C during the removal: finish it, then stop
                 shutil.rmtree(room, ignore_errors=True)
                 raise
 
 
 def _hold(room: Path, stack: ExitStack) -> bool:
-    """Lock a folder; not where another process swept it first."""
+    """Lock a folder; return whether it still exists: another process may have swept it."""
     try:
         descriptor = os.open(room, os.O_RDONLY)
     except FileNotFoundError:
         return False
-    except PermissionError:  # Windows opens no folders
+    except PermissionError:  # Windows cannot open folders
         return True
     stack.callback(os.close, descriptor)
     lock_descriptor(descriptor)

@@ -1,4 +1,4 @@
-"""What a notebook shows of an object: a title and a table of two columns, as HTML."""
+"""The HTML that a notebook shows for an object: a title and a table with two columns."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["card"]
 
 
 def card(title: str, rows: Mapping[str, object]) -> str:
-    """Give a title and named values as a table; all text is escaped.
+    """Return a title and named values as an HTML table; all text is escaped.
 
     Examples
     --------

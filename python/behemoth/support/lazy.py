@@ -1,9 +1,9 @@
-"""Public names of a package that are loaded when they are used, and packages that are verbs.
+"""Public names of a package that are loaded on first use, and packages that can be called.
 
-A package and the verb that it is about have one name: ``behemoth.train`` holds `TrainConfig`, and
-``behemoth.train(...)`` trains. Python sets a package as an attribute of the one around it when
-anything in it is imported, so a function of that name would be there or not by what was imported
-before. Such a package is therefore callable, and passes the call on to its verb.
+A package and its verb share one name: ``behemoth.train`` contains `TrainConfig`, and
+``behemoth.train(...)`` trains. Python sets a subpackage as an attribute of its parent when
+anything in it is imported, so whether a function of the same name is visible would depend on what
+was imported before. The package itself is therefore callable, and passes the call on to its verb.
 """
 
 from __future__ import annotations
@@ -23,17 +23,18 @@ if TYPE_CHECKING:
 def lazy(
     package: str, homes: Mapping[str, str], *, verb: str | None = None
 ) -> tuple[list[str], Callable[[], list[str]], Callable[[str], object]]:
-    """Give a package its ``__all__``, ``__dir__`` and ``__getattr__``.
+    """Return ``__all__``, ``__dir__`` and ``__getattr__`` for a package.
 
     Parameters
     ----------
     package : str
-        Its ``__name__``.
+        The package's ``__name__``.
     homes : mapping
-        Modules of the package, with the names that each brings, separated by spaces; the empty
-        module brings packages. A name that is a module's, too, is never that module.
+        Modules of the package, with the names each one defines, separated by spaces; the empty
+        key lists subpackages. A name that is also a module's never refers to that module.
     verb : str, optional
-        The function that the package is when it is called: one of the names, or of its own.
+        Name of the function that a call of the package runs: one of the names in `homes`, or one
+        that the package itself defines.
     """
     home_of = {name: home for home, names in homes.items() for name in names.split()}
     public = sorted({*home_of, verb} if verb else home_of)
@@ -62,14 +63,14 @@ class _Package(ModuleType):
 
 
 class _Verb(_Package):
-    """A package that is called; what is asked about the call is answered by its verb."""
+    """A callable package; the call, its signature and its docstring are those of its verb."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return _verb(self)(*args, **kwargs)
 
     @property
     def __signature__(self) -> Signature:
-        from inspect import signature  # which takes a third of what `import behemoth` does
+        from inspect import signature  # needs a third as long as `import behemoth`
 
         return signature(_verb(self))
 

@@ -1,13 +1,13 @@
-"""Start with less of torch and transformers: what they load beforehand and our commands never use.
+"""Faster start: put off the parts of torch and transformers that the commands never use.
 
-`import transformers` is little, but its models load torch's compiler to mark a few functions for
-it, tensors of several devices, and scipy for the losses of object detectors: together as long as
-torch itself takes (docs/reliability.md). `lean` puts all that off until somebody asks for it, and
-then nothing is missing: marks that were made meanwhile are made up for.
+`import transformers` is cheap, but its models load torch's compiler to mark a few functions for
+it, distributed tensors, and scipy for the losses of object detectors: together these take as long
+as torch itself (docs/reliability.md). `lean` postpones them until they are used; then nothing is
+missing, because marks made in the meantime are applied to the real compiler.
 
-It is for the commands, by `behemoth.support.process.prepare`, and not for a library. What was tried
-before: to import the classes of one family directly, which loads the same modules; and
-`importlib.util.LazyLoader`, which loads a package as soon as a module in it is looked for.
+`behemoth.support.process.prepare` calls it for the commands; a library should not. Two alternatives
+failed: importing the classes of one family directly loads the same modules, and
+`importlib.util.LazyLoader` loads a package as soon as a module in it is looked up.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ __all__ = ["lean"]
 _COMPILER = "torch._dynamo"
 _INDEXING = f"{_COMPILER}._trace_wrapped_higher_order_op"
 _ASKS = "transformers.utils.import_utils"
-# Answered with no while our commands run: tensors of several devices, the losses of object
-# detectors, models too large for one device, attention that is compiled.
+# Answered with False while the commands run: distributed tensors, the losses of object detectors,
+# models too large for one device, compiled attention.
 _UNUSED = (
     "is_torch_distributed_available",
     "is_scipy_available",
@@ -39,10 +39,10 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def lean() -> None:
-    """Let torch and transformers load less, for the rest of this process.
+    """Make torch and transformers load less, for the rest of this process.
 
-    Where several processes work on one model, or torch's compiler or transformers are loaded
-    already, everything stays as it is.
+    Nothing changes if several processes work on one model, or if torch's compiler or
+    transformers are already loaded.
     """
     several = os.environ.get("WORLD_SIZE", "1") != "1"
     if several or any(name in sys.modules for name in (_COMPILER, _ASKS)):
@@ -52,7 +52,7 @@ def lean() -> None:
 
 
 class _Compiler(ModuleType):
-    """In the place of torch's compiler until it is used: it takes marks, and knows no more."""
+    """Stands in for torch's compiler until that is used, and only collects marks."""
 
     def __init__(self) -> None:
         super().__init__(_COMPILER)
@@ -75,14 +75,14 @@ class _Compiler(ModuleType):
         reason: str | None = None,
         wrapping: bool = True,
     ) -> Any:
-        # Of what runs without the compiler there is nothing to leave out.
+        # Without the compiler there is nothing to exclude from compilation.
         if function is None:
             return lambda function: self.disable(function, recursive)
         self._disabled.append(function)
         return function
 
     def graph_break(self, msg: str = "") -> None:
-        """Where nothing is compiled, nothing is broken off."""
+        """Do nothing: without compilation there is no graph to break."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") and name != "__path__":
@@ -94,8 +94,8 @@ class _Compiler(ModuleType):
             del sys.modules[_COMPILER]
             real = importlib.import_module(_COMPILER)
             for function in self._disabled:
-                # Where torch keeps what was disabled it asks again, and the real one answers;
-                # others hold the function itself, which is then marked as one.
+                # Where torch caches the disabled function, it calls `disable` again, now of the
+                # real compiler; other callers keep the function itself, which is marked here.
                 function.__dict__.pop("__dynamo_disable", None)
                 function._torchdynamo_disable = True  # type: ignore[attr-defined]
             for function in self._opaque:
@@ -104,7 +104,7 @@ class _Compiler(ModuleType):
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    """Finds what has to be loaded in another way than usual; nothing else."""
+    """Finds only the modules that need a loader other than the usual one."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -115,13 +115,13 @@ class _Finder(importlib.abc.MetaPathFinder):
                 spec.loader = (_Asks if fullname == _ASKS else _Masks)(spec.loader)
             return spec
         if fullname.startswith(f"{_COMPILER}.") and fullname in sys.modules:
-            # The package came with it when Python looked for its path.
+            # Python's look-up of the package's path has already loaded the module.
             return importlib.machinery.ModuleSpec(fullname, _Loaded())
         return None
 
 
 class _Loaded(importlib.abc.Loader):
-    """Of a module that is there: it stays as it is."""
+    """Loads a module that is already in `sys.modules`, unchanged."""
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
         module = sys.modules[spec.name]
@@ -129,7 +129,7 @@ class _Loaded(importlib.abc.Loader):
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        if module.__spec__ is not self._spec:  # some modules let nothing be set
+        if module.__spec__ is not self._spec:  # some modules allow no assignment
             module.__spec__ = self._spec
 
 
@@ -148,7 +148,7 @@ class _Around(importlib.abc.Loader):
 
 
 class _Asks(_Around):
-    """Loads the module that knows which packages there are; those that nobody needs are not."""
+    """Loads the module that reports installed packages, and makes it deny those of `_UNUSED`."""
 
     def exec_module(self, module: ModuleType) -> None:
         super().exec_module(module)
@@ -158,7 +158,7 @@ class _Asks(_Around):
 
 
 class _Masks(_Around):
-    """Loads the masks, which take one class of the compiler's, for masks that ours are not."""
+    """Loads the masks without the one compiler class they import, which our masks never use."""
 
     def exec_module(self, module: ModuleType) -> None:
         if not isinstance(sys.modules.get(_COMPILER), _Compiler):
@@ -169,7 +169,7 @@ class _Masks(_Around):
         sys.modules[_INDEXING] = stand_in
         try:
             super().exec_module(module)
-        except ImportError:  # a version that takes more of it gets all of it
+        except ImportError:  # this version imports more of the module: load it completely
             del sys.modules[_INDEXING]
             importlib.import_module(_INDEXING)
             super().exec_module(module)

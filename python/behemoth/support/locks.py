@@ -1,4 +1,4 @@
-"""Locks that go away with the process that holds them, however that ends."""
+"""Locks that are released when the process that holds them ends, however it ends."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pathlib import Path
 
 from .checks import in_the_way
 
-# What file systems say that have no locks, or none of folders.
+# Errors of file systems without locks, or without locks on folders.
 _WITHOUT = {errno.EBADF, errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL}
 
 
 @dataclass(frozen=True)
 class Held:
-    """Whether a lock is held; true as well where there are none, and `real` says which."""
+    """Whether a lock is held; also true if the system has no locks, and then `real` is false."""
 
     held: bool
     real: bool = True
@@ -30,17 +30,17 @@ class Held:
 
 @contextmanager
 def lock(path: Path, *, shared: bool = False, wait: bool = True) -> Generator[Held]:
-    """Hold a lock on a folder, or on a file that is made if need be.
+    """Hold a lock on a folder, or on a file that is created if it does not exist.
 
     Parameters
     ----------
     path : Path
-        A folder that is there, or a file.
+        An existing folder, or a file.
     shared : bool
-        Let others hold it in this way, too.
+        If true, others may hold the lock as shared, too.
     wait : bool
-        Until it is free. That it waits for a folder is said by a warning of the logger of this
-        module, which Python writes to stderr where nothing else is done with it.
+        Whether to wait until the lock is free. While it waits for a folder, the logger of this
+        module warns, which Python writes to stderr unless logging is configured otherwise.
 
     Yields
     ------
@@ -62,7 +62,7 @@ def lock(path: Path, *, shared: bool = False, wait: bool = True) -> Generator[He
 def _taken(descriptor: int, path: Path, *, shared: bool, wait: bool) -> Held:
     held = lock_descriptor(descriptor, shared=shared, wait=False)
     if wait and not held:
-        if path.is_dir():  # of work that takes long; files are held for moments
+        if path.is_dir():  # folders are locked during long work, files only for moments
             who = holder(path)
             logging.getLogger(__name__).warning("waiting for %s in %s", who, path)
         held = lock_descriptor(descriptor, shared=shared)
@@ -88,10 +88,10 @@ def lock_descriptor(descriptor: int, *, shared: bool = False, wait: bool = True)
 
 
 def holder(path: Path) -> str:
-    """Who holds the lock of a folder or file: ``process 4711 on HOST``, as far as it can be told.
+    """Return the holder of the lock of a folder or file, if known: ``process 4711 on HOST``.
 
-    The kernel of Linux lists who holds locks on this machine. Whoever is elsewhere, on a file
-    system that both share, is not listed.
+    The Linux kernel lists the processes of this machine that hold locks, not those of other
+    machines that share the file system.
     """
     try:
         inode = path.stat().st_ino
@@ -107,8 +107,8 @@ def holder(path: Path) -> str:
 
 @contextmanager
 def lock_folder(path: Path, *, shared: bool = False, wait: bool = True) -> Generator[Held]:
-    """Hold a lock on a folder; one that is not there is made, and goes if it stays empty."""
-    if in_the_way(path):  # which its user has words for
+    """Hold a lock on a folder; a missing one is created, and removed again if it stays empty."""
+    if in_the_way(path):  # the caller refuses it with an error of its own
         yield Held(True, real=False)
         return
     made = [place for place in (path, *path.parents) if not place.exists()]
@@ -124,7 +124,7 @@ def lock_folder(path: Path, *, shared: bool = False, wait: bool = True) -> Gener
 
 
 def _locked_folder(path: Path, stack: ExitStack, *, shared: bool, wait: bool) -> Held:
-    """Lock a folder to the end of `stack`; made anew where another took it away as empty."""
+    """Lock a folder until the end of `stack`; recreate it if another process removed it."""
     while True:
         path.mkdir(parents=True, exist_ok=True)
         try:
@@ -134,7 +134,7 @@ def _locked_folder(path: Path, stack: ExitStack, *, shared: bool, wait: bool) ->
         with ExitStack() as attempt:
             attempt.callback(os.close, descriptor)
             held = _taken(descriptor, path, shared=shared, wait=wait)
-            # A lock on a folder that is gone keeps nobody from the one in its place.
+            # A lock on a folder that was removed does not protect the one in its place.
             if not held or (path.exists() and os.path.samestat(os.fstat(descriptor), path.stat())):
                 stack.push(attempt.pop_all())
                 return held

@@ -1,4 +1,4 @@
-"""Memory: how much there is for this process, and amounts of it as people write them."""
+"""Memory: the amount available to this process, and amounts written as text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["available", "bytes_of"]
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
           "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}  # fmt: skip
 _LARGEST = 2**63 - 1
-# Limits of a container: version 2 of cgroups, and version 1.
+# Limits of a container: cgroups version 2, and version 1.
 _LIMITS = (
     ("sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory.current"),
     ("sys/fs/cgroup/memory/memory.limit_in_bytes", "sys/fs/cgroup/memory/memory.usage_in_bytes"),
@@ -20,14 +20,14 @@ _LIMITS = (
 
 
 def available(root: Path = Path("/")) -> int | None:
-    """Bytes that this process may still take without swapping; none where nobody says.
+    """Return the bytes that this process can still use without swapping; None if unknown.
 
-    What Linux says of the machine, or what a container has left, whichever is less.
+    The smaller of the memory Linux reports as available and the rest of a container's limit.
 
     Parameters
     ----------
     root : Path
-        Of the file system.
+        Root of the file system.
     """
     found: list[int] = []
     rows = _read(root / "proc/meminfo").splitlines()
@@ -47,7 +47,7 @@ def _read(file: Path) -> str:
 
 
 def bytes_of(name: str, text: str) -> int:
-    """Read ``8GB``, ``500 MB``, ``2GiB`` or a number of bytes.
+    """Parse an amount of memory: ``8GB``, ``500 MB``, ``2GiB`` or a number of bytes.
 
     Raises
     ------

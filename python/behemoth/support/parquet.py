@@ -1,4 +1,4 @@
-"""Parquet files larger than memory, written from frames made one after the other."""
+"""Parquet files: checked before they are read, and written frame by frame, beyond memory size."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ import polars as pl
 from .checks import path_of
 from .errors import ArgumentError
 
-_ROWS_A_BYTE = 4096  # of the smallest files that are honest: of columns that say one thing
+_ROWS_A_BYTE = 4096  # in the smallest valid files, whose columns contain a single value
 
 
 def read_parquet(path: str | PathLike[str]) -> pl.DataFrame:
-    """Read a file, but none that claims more rows than can be in it.
+    """Read a file, unless it claims more rows than it can contain.
 
-    Polars takes room for all rows that a file claims before it looks at one, and where there is no
-    such room the process is ended.
+    Polars allocates memory for all rows that a file claims before it reads the first, and if there
+    is not enough memory the process is killed.
 
     Raises
     ------
     polars.exceptions.PolarsError
-        When it claims more than 4,096 rows a byte, or cannot be read.
+        When the file claims more than 4,096 rows a byte, or cannot be read.
     """
     check_rows(path)
     return pl.read_parquet(Path(path))
@@ -35,7 +35,7 @@ def check_rows(path: str | PathLike[str]) -> None:
     """Refuse a file as `read_parquet` does, without reading it."""
     file = Path(path)
     if not file.is_file():
-        raise pl.exceptions.ComputeError(f"{fspath(path)} is no file")
+        raise pl.exceptions.ComputeError(f"{fspath(path)} is not a file")
     claimed = pl.scan_parquet(file).select(pl.len()).collect().item()
     size = file.stat().st_size
     if claimed > _ROWS_A_BYTE * size:
@@ -48,7 +48,7 @@ def check_target(out: str | PathLike[str]) -> Path:
     Raises
     ------
     ArgumentError
-        When `out` is a directory, or a file that is no Parquet.
+        When `out` is a directory, or a file that is not Parquet.
     """
     path = path_of("out", out)
     if path.is_dir():
@@ -56,7 +56,7 @@ def check_target(out: str | PathLike[str]) -> Path:
     if path.is_file() and not path.is_symlink():  # a link is replaced, not followed
         with path.open("rb") as file:
             if file.read(4) != b"PAR1":
-                allowed = "a new file, or one of Parquet to replace"
+                allowed = "a new file, or a Parquet file to replace"
                 raise ArgumentError("out", f"{fspath(out)!r}, which holds something else", allowed)
     return path
 
@@ -67,17 +67,17 @@ def sink_parquet(
     path: Path,
     metadata: dict[str, str] | None = None,
 ) -> None:
-    """Write frames to one Parquet file without holding more than a few of them.
+    """Write frames to one Parquet file, with only a few of them in memory at a time.
 
     Parameters
     ----------
     chunks : callable that returns an iterator of frames
-        Called in another thread; what it raises is raised here.
+        Called in another thread; its errors are raised here.
     empty : polars.DataFrame
-        A frame of the same columns, for the schema.
+        An empty frame with the same columns, for the schema.
     path : Path
     metadata : dict, optional
-        Text stored in the file beside the columns.
+        Text stored in the file in addition to the columns.
     """
     from polars.io.plugins import register_io_source
 
@@ -99,8 +99,8 @@ def sink_parquet(
             failure.append(error)
 
     query = register_io_source(source, schema=empty.schema)
-    # Polars wraps what its source raises, so the source just ends; and this thread has to be
-    # free for Ctrl-C, so the query runs in another.
+    # Polars wraps errors of its source, so the source just ends after one. The query runs in
+    # another thread so that this one stays free for Ctrl-C.
     with ThreadPoolExecutor(1) as pool:
         call = pool.submit(query.sink_parquet, path, metadata=metadata)
         try:

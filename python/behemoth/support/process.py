@@ -1,7 +1,7 @@
-"""How a process that trains or edits on a CPU is set up, before torch is loaded.
+"""Set-up of a process that trains or edits on a CPU, before torch is loaded.
 
-The commands call `prepare`. It is not done at import, nor by the functions themselves: what a
-process does with its threads and its memory is for the program that owns it to say.
+The commands call `prepare`. Neither the import nor the functions themselves do it: the settings of
+threads and memory are up to the program that owns the process.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ import sys
 
 from .lean import lean
 
-# What libraries read once, when they are loaded.
+# Variables that libraries read once, when they are loaded.
 ENVIRONMENT = {
-    # Threads of libgomp wait for each other in a loop, for milliseconds; where others want the
-    # cores that made runs a hundred times slower.
+    # Threads of libgomp wait for each other in a busy loop, for milliseconds; when other processes
+    # needed the cores, this made runs a hundred times slower.
     "GOMP_SPINCOUNT": "1000",
-    # torch then asks for huge pages: 2 to 7% of a step of training.
+    # torch then requests huge pages, which saves 2 to 7% of a training step.
     "THP_MEM_ALLOC_ENABLE": "1",
 }
 
-# Of malloc.h.
+# From malloc.h.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _NEVER = 1 << 30  # bytes; larger than any tensor of a model that is trained on a CPU
 
@@ -30,9 +30,9 @@ _NEVER = 1 << 30  # bytes; larger than any tensor of a model that is trained on 
 def prepare() -> None:
     """Set up this process; call it before torch is imported.
 
-    What the environment says already stays. With glibc, memory that was freed stays with the
-    process: given back, it is cleared by the kernel before it comes again, which took a tenth of
-    a step of training. torch and transformers load only what is used (`behemoth.support.lean`).
+    Environment variables that are already set stay. With glibc, freed memory stays with the
+    process: if it were returned, the kernel would clear it before the next use, which took a tenth
+    of a training step. torch and transformers load only what is used (`behemoth.support.lean`).
     """
     lean()
     for name, value in ENVIRONMENT.items():
@@ -44,6 +44,6 @@ def prepare() -> None:
 
 
 def rank() -> int:
-    """Which of the processes of a run this is, as `torchrun` and its like say; 0 where alone."""
+    """Return the rank of this process as `torchrun` and similar launchers set it; 0 by default."""
     number = os.environ.get("RANK", "")
     return int(number) if number.isdecimal() else 0

@@ -1,8 +1,8 @@
-"""How far long work is: one form for whatever takes long, and for whoever looks on.
+"""Progress of long work: one interface for the code that reports it and the code that shows it.
 
-What takes long has an argument ``progress``: None for nothing, a function of the caller's, which is
-called with a `Moment`, or a `Progress` such as the bars that `behemoth.bars` gives. Inside, `task`
-makes one thing of the three.
+Long-running functions have an argument ``progress``: None for no reports, a callback, which is
+called with a `Moment`, or a `Progress` such as the bars that `behemoth.bars` returns. Inside these
+functions, `task` turns all three into an `Advance`.
 """
 
 from __future__ import annotations
@@ -28,34 +28,34 @@ __all__ = [
 
 
 class Advance(Protocol):
-    """What a task calls as it goes on."""
+    """The function that a task calls to report its progress."""
 
     def __call__(self, done: int, total: int, details: object = None, /) -> object:
-        """Say what is done, of how much; `details` say that and more, as text with `str`."""
+        """Report the amount done and the total; `str` of `details` describes both and more."""
         ...
 
 
 class Progress(Protocol):
-    """Something that shows tasks."""
+    """An object that shows tasks."""
 
     def task(self, label: str, unit: str) -> AbstractContextManager[Advance]:
-        """Show a task from here to the end of the block; what `Advance` raises stops the work."""
+        """Show a task until the end of the block; an error raised by `Advance` stops the work."""
         ...
 
 
 @dataclass(frozen=True)
 class Moment:
-    """Where a task is: what a callback of the caller's is called with.
+    """The progress of a task: the argument of a ``progress`` callback.
 
     Parameters
     ----------
     label, unit : str
-        What is done, such as training, and in what it is counted, such as steps.
+        Name of the task, such as training, and the unit it is counted in, such as steps.
     done, total : int
-        How much of it is done, and how much there is; the total may be an estimate.
+        Amount done, and total amount; the total may be an estimate.
     details : object
-        What the task has to say beside that, text with `str`: a `behemoth.train.Report` of
-        training; none of most tasks.
+        Further information, as text with `str`: a `behemoth.train.Report` for training; None for
+        most tasks.
 
     Examples
     --------
@@ -75,15 +75,15 @@ class Moment:
 
 
 ProgressLike: TypeAlias = Progress | Callable[[Moment], object] | None
-"""Who looks on: what an argument ``progress`` takes."""
+"""The type of an argument ``progress``."""
 
 
 def silent(done: int, total: int, details: object = None, /) -> None:
-    """Say nothing of a step."""
+    """Report nothing."""
 
 
 def part_of(step: Advance, number: int, parts: int) -> Advance:
-    """One of some equal parts of a task, as a task of its own.
+    """Return the `Advance` of one of several equal parts of a task.
 
     Examples
     --------
@@ -97,7 +97,7 @@ def part_of(step: Advance, number: int, parts: int) -> Advance:
 
 @contextmanager
 def task(progress: ProgressLike, label: str, unit: str) -> Generator[Advance]:
-    """Begin a task, for whoever looks on.
+    """Begin a task and yield the function that reports its progress.
 
     Examples
     --------
@@ -126,7 +126,7 @@ def task(progress: ProgressLike, label: str, unit: str) -> Generator[Advance]:
 
 
 def amount_text(unit: str, done: float, total: float) -> str:
-    """Say how much is done: 5 of 10 tokens, 1.20 MB of 2.00 GB."""
+    """Return the amount done as text: 5 of 10 tokens, 1.20 MB of 2.00 GB."""
     if unit == "bytes":
         return f"{bytes_text(done)} of {bytes_text(total)}"
     return f"{count_text(done)} of {count_text(total)} {unit}"

@@ -1,4 +1,4 @@
-"""Where and with what a number was made: what runs, studies, reports and benches note of it."""
+"""The hardware and software behind a number, as runs, studies, reports and benchmarks record it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def processor() -> str:
-    """What the processor calls itself, as in ``Intel(R) Xeon(R) Platinum 8481C``."""
+    """Return the model name of the processor, such as ``Intel(R) Xeon(R) Platinum 8481C``."""
     info = Path("/proc/cpuinfo")
     if info.is_file():
         for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -21,12 +21,12 @@ def processor() -> str:
 
 
 def cores() -> int:
-    """Cores that this process may use, which in a container are fewer than there are."""
+    """Return the number of cores this process may use; in a container not always all of them."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def versions(*packages: str) -> dict[str, str]:
-    """Versions of Python and of the packages that are installed, by name."""
+    """Return the versions of Python and of those of the packages that are installed, by name."""
     found = {"python": platform.python_version()}
     for package in packages:
         try:
@@ -37,5 +37,5 @@ def versions(*packages: str) -> dict[str, str]:
 
 
 def listed(found: Mapping[str, str]) -> str:
-    """Versions as a person writes them: ``python 3.11.7, torch 2.15.0``."""
+    """Return versions as text: ``python 3.11.7, torch 2.15.0``."""
     return ", ".join(f"{name} {number}" for name, number in found.items())

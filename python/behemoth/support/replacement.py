@@ -1,16 +1,16 @@
-"""What is replaced is not lost before its successor is whole.
+"""Safe replacement of directories: the old content is kept until its successor is complete.
 
-A directory of some `Kind` that is replaced gives up its own files, and those alone: they are set
-aside in ``.replaced-1`` inside it, where they make the same directory again when they are moved
-back. They go when the successor is whole. They come back when it fails, or is killed, before its
-record is there; from then on the successor is what is gone on with, and what it replaces stays
-where it is until that is done.
+When a directory of some `Kind` is replaced, only the files that the kind owns are set aside: they
+move to ``.replaced-1`` inside it, and moving them back restores the directory. They are removed
+when the successor is complete. They are moved back if the successor fails, or is killed, before
+its record exists; after that, the successor is the one that is resumed, and the replaced files stay
+set aside until it is complete.
 
-A directory that is being written has a file ``.unfinished`` in it: files of our names in one that
-has neither that nor a record are somebody else's, and are not written over.
+A directory that is being written contains a file ``.unfinished``: in a directory with neither that
+file nor a record, files with our names belong to somebody else, and are not overwritten.
 
-All moves are renames on one file system. While there are several to do the folder is called
-``.replacing-1``, by which the next call knows that it has to put them back.
+All moves are renames on one file system. While several renames are pending the folder is called
+``.replacing-1``, which tells the next call to move the files back.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ RECORDS = (
     "manifest.json", "run.json", "plan.toml", "edit.json", "export.json", "study.json",
     "gates.json", "zoo.json",
 )  # fmt: skip
-"""The files that make a directory one of ours; two kinds are never in one place."""
+"""The record files that identify our directories; no directory is of two kinds."""
 
 _ASIDE, _MOVING, _GOING = ".replaced-", ".replacing-", ".discarded-"
 _UNFINISHED = ".unfinished"
@@ -43,25 +43,25 @@ _NAME = re.compile(r"(\.replaced-|\.replacing-|\.discarded-)([0-9]+)")
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of directory, and what it owns.
+    """A kind of directory, and the files it owns.
 
     Parameters
     ----------
     record : str
-        The file that makes a directory one of this kind.
+        Name of the file that identifies a directory of this kind.
     files : tuple of str
-        Patterns of its other files and folders, from the directory on.
+        Patterns of its other files and folders, relative to the directory.
     """
 
     record: str
     files: tuple[str, ...]
 
     def own(self, place: Path) -> list[Path]:
-        """What is there of it, from `place` on, the record first."""
+        """Return the existing paths of this kind, relative to `place`, the record first."""
         found: set[Path] = set()
         for path in (path for name in self.files for path in place.glob(name)):
             parts = path.relative_to(place)
-            # A folder may be a link to another disk: the link is what is ours.
+            # A folder may be a link to another disk: then the link itself is owned.
             links = [up for up in reversed(parts.parents) if (place / up).is_symlink()]
             found.add(next((up for up in links if up != Path()), parts))
         record = [Path(self.record)] if (place / self.record).is_file() else []
@@ -69,10 +69,10 @@ class Kind:
 
 
 def foreign(place: Path, kind: Kind) -> str | None:
-    """Name something in a directory that is none of this kind; none where there is nothing.
+    """Return the name of something that keeps a directory from being of this kind, or None.
 
-    What lies beside the files of a directory of this kind is its owner's to keep there, unless
-    it is the record of another kind.
+    Further files in a directory that is already of this kind are allowed, except the record of
+    another kind.
     """
     if not place.is_dir():
         return place.name if place.exists() else None
@@ -82,17 +82,17 @@ def foreign(place: Path, kind: Kind) -> str | None:
     other = [name for name in names if name in RECORDS and name != kind.record]
     if other or (place / kind.record).is_file() or is_under_way(place, kind):
         return other[0] if other else None
-    # Killed while it said that it had begun: the first that is written, so it may lie here alone.
+    # Killed while writing `.unfinished`: it is written first, so its folder may be alone here.
     left = {room.name for room in left_by_writers(place / _UNFINISHED)}
     return next((name for name in names if not _NAME.fullmatch(name) and name not in left), None)
 
 
 @contextmanager
 def succession(place: Path, kind: Kind, *, force: bool) -> Generator[None]:
-    """Write a directory, in the place of what is there by `force`.
+    """Write a directory; with `force`, replace the existing one.
 
-    The body is to be entered when all is known to be in order, under a lock, and to end when what
-    it writes is whole: then what was set aside is removed.
+    Enter the block under a lock, after all checks, and leave it when the directory is complete:
+    then the files that were set aside are removed.
     """
     recover(place, kind)
     aside = _set_aside(place, kind) if force else None
@@ -112,50 +112,50 @@ def succession(place: Path, kind: Kind, *, force: bool) -> Generator[None]:
 
 
 def clear(place: Path, kind: Kind) -> None:
-    """Remove what a directory of this kind owns: there is nothing in it to lose."""
+    """Remove the files that a directory of this kind owns, without keeping them."""
     recover(place, kind)
     _set_aside(place, kind)
     finish(place)
 
 
 def replaced(place: Path) -> Path | None:
-    """Where the directory is that the one in `place` replaces, as long as that is not whole."""
+    """Return the folder with the files that an incomplete directory in `place` replaces."""
     found = _folders(place, _ASIDE)
     return found[-1][1] if found else None
 
 
 def succeeds(place: Path, kind: Kind) -> bool:
-    """Whether what is there replaces something and is not whole: `force` goes on with it."""
+    """Return whether an incomplete directory replaces another: `force` then resumes it."""
     return is_under_way(place, kind) and replaced(place) is not None
 
 
 def is_under_way(place: Path, kind: Kind) -> bool:
-    """Whether a directory of a kind was begun, and not ended."""
+    """Return whether a directory of this kind was begun and is not complete."""
     file = place / _UNFINISHED
     return file.is_file() and file.read_text(encoding="utf-8").strip() == kind.record
 
 
 def recover(place: Path, kind: Kind) -> None:
-    """Finish what a killed call left half done; to be called under a lock."""
+    """Finish or undo the moves of a killed call; the caller holds a lock."""
     for _, path in _folders(place, _GOING):
         shutil.rmtree(path)
     for _, path in _folders(place, _MOVING):
         _move_back(place, kind, path)
-    # A successor that was killed before it had its record never began.
+    # A successor that was killed before it had its record is discarded.
     if not (place / kind.record).exists():
         for _, path in _folders(place, _ASIDE)[-1:]:
             _restore(place, kind, path)
 
 
 def finish(place: Path) -> None:
-    """Remove what was set aside: its successor is whole."""
+    """Remove the files that were set aside, because their successor is complete."""
     (place / _UNFINISHED).unlink(missing_ok=True)
     for folder, inside, _ in os.walk(place):  # follows no links
         inside[:] = [name for name in inside if not name.startswith(".")]
         sweep_folder(Path(folder))
     for number, path in _folders(place, _ASIDE):
         going = place / f"{_GOING}{number}"
-        # Parts of one corpus may come to its end at once.
+        # Several parts of one corpus may finish at the same time.
         with suppress(FileNotFoundError):
             path.rename(going)
             shutil.rmtree(going)
@@ -187,7 +187,7 @@ def _restore(place: Path, kind: Kind, aside: Path) -> None:
 
 
 def _move_back(place: Path, kind: Kind, moving: Path) -> None:
-    # What a successor wrote under these names without becoming anything goes.
+    # Files that an unsuccessful successor wrote under these names are overwritten.
     for entry in sorted(moving.iterdir(), key=lambda entry: entry.name == kind.record):
         _merge(entry, place / entry.name)
     moving.rmdir()
@@ -218,11 +218,11 @@ def _move(paths: Iterable[Path], source: Path, target: Path) -> None:
 
 
 def _folders(place: Path, *kinds: str) -> list[tuple[int, Path]]:
-    """Folders that are none of the directory's content, by number."""
+    """Return the folders of set-aside files with their numbers, in ascending order."""
     found: list[tuple[int, Path]] = []
     for path in place.iterdir() if place.is_dir() else ():
         match = _NAME.fullmatch(path.name)
-        # A file or a link of such a name is none of ours: what it leads to is not touched.
+        # A file or a link with this name is not ours; the target of a link stays untouched.
         if match is not None and _is_folder(path) and (not kinds or match[1] in kinds):
             found.append((int(match[2]), path))
     return sorted(found)

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGUSR1 as Ctrl-C is: what schedulers send is answered like what people press."""
+"""SIGTERM and SIGUSR1, which schedulers send, handled like Ctrl-C."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ _SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if has
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM or SIGUSR1: whatever cleans up after Ctrl-C does so after it, too."""
+    """SIGTERM or SIGUSR1 arrived; code that cleans up after Ctrl-C also cleans up after it."""
 
 
 class Stops:
-    """What a process was stopped by; from `listen` on the signals raise `Terminated`."""
+    """The signal that stopped a process; after `listen`, the signals raise `Terminated`."""
 
     def __init__(self) -> None:
         self._number: int | None = None
 
     def listen(self) -> None:
-        """Answer the signals, for the rest of this process.
+        """Handle the signals, for the rest of this process.
 
-        It is for programs to ask for, not for a library. A process that was started to ignore one
-        goes on doing so.
+        Only a program should call this, not a library. A signal that the process was started to
+        ignore stays ignored.
         """
         if threading.current_thread() is not threading.main_thread():
             return
@@ -37,7 +37,7 @@ class Stops:
         raise Terminated
 
     def exit_code(self, stop: BaseException | None = None) -> int:
-        """128 and the signal's number, whatever was made of it on the way out; 130 of Ctrl-C."""
+        """Return 128 plus the signal's number, even if `stop` wraps it; 130 for Ctrl-C."""
         number = self._number
         while stop is not None and number is None:
             number = getattr(stop, "signal_number", None)

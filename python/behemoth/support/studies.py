@@ -1,4 +1,4 @@
-"""What ``study.json`` says a study comes to, for whoever merges, sends or brings studies."""
+"""The content of a study as listed in ``study.json``, for merging, pushing and pulling studies."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ FOREIGN = "foreign"
 """The family of trials that other tools made (`behemoth.study.work.add`)."""
 
 UNITS = {"models": "model.json", "plans": "plan.toml", "trials": "trial.json"}
-"""The folders of a study that hold units, a folder each, and the record that finishes a unit."""
+"""Folders of a study with a folder for each unit, and the record that completes a unit."""
 
 
 @dataclass(frozen=True)
 class Content:
-    """What a study comes to.
+    """The content of a study.
 
     Parameters
     ----------
     name : str
     threads : int
     format_version : int
-        Of its corpora.
+        Format version of its corpora.
     models : frozenset of str
-        Ids.
+        Ids of the models.
     trials, foreign : frozenset of (str, str)
-        Ids and labels; `foreign` of trials that other tools made.
+        Ids and labels of trials; `foreign` are those that other tools made.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Content:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
-        """Take it from the values of ``study.json``.
+        """Make the content from the values of ``study.json``.
 
         Raises
         ------
@@ -60,21 +60,21 @@ class Content:
 
     @classmethod
     def read(cls, data: bytes) -> Self | None:
-        """Take it from the bytes of ``study.json``; None if they are not those of a study."""
+        """Make the content from the bytes of ``study.json``; None if they are not a study's."""
         try:
             return cls.of(json.loads(data))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
 
     def difference(self, other: Content) -> str | None:
-        """Name the first field in which two studies differ; trials of other tools may differ."""
+        """Return the first field in which two studies differ; trials of other tools may differ."""
         for name in ("name", "threads", "format_version", "models", "trials"):
             if getattr(self, name) != getattr(other, name):
                 return name
         return None
 
     def lacking(self, other: Content) -> str | None:
-        """Name the first field in which this study is not `other`, or `other` and more units."""
+        """Return the first field in which this study does not include `other`, or None."""
         for name in ("name", "threads", "format_version"):
             if getattr(self, name) != getattr(other, name):
                 return name
@@ -85,6 +85,6 @@ class Content:
 
 
 def unit_of(name: str) -> str | None:
-    """The folder of the unit that a file of a study belongs to, such as ``trials/ID``, or None."""
+    """Return the folder of the unit of a study's file, such as ``trials/ID``, or None."""
     parts = name.split("/")
     return "/".join(parts[:2]) if len(parts) > 2 and parts[0] in UNITS else None

@@ -1,4 +1,4 @@
-"""What people read: sizes, counts, rates and times; rows in columns; values as they wrote them."""
+"""Text for people: sizes, counts, rates and times; rows in columns; values in TOML syntax."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = [
 
 
 def bytes_text(size: float) -> str:
-    """Write a number of bytes, in powers of ten as disks are sold."""
+    """Write a number of bytes, with decimal prefixes (1 kB is 1,000 bytes)."""
     return f"{size:,.0f} bytes" if size < 1000 else f"{count_text(size)}B"
 
 
 def count_text(number: float) -> str:
-    """Write a number in little room: 950, 48.0 k, 1.30 G."""
+    """Write a number in short form: 950, 48.0 k, 1.30 G."""
     for unit in ("", " k", " M", " G", " T"):
         if number < 1000 or unit == " T":
             break
@@ -27,7 +27,7 @@ def count_text(number: float) -> str:
 
 
 def listed_text(values: Sequence[object]) -> str:
-    """Write values as a sentence lists them: 1, 2 and 3."""
+    """Write values as a list in a sentence: 1, 2 and 3."""
     *earlier, last = map(str, values)
     return f"{', '.join(earlier)} and {last}" if earlier else last
 
@@ -44,7 +44,7 @@ def plural_text(number: int, noun: str) -> str:
 
 
 def rate_text(per_second: float) -> str:
-    """Write a rate of tokens."""
+    """Write a rate in tokens per second."""
     return (
         f"{per_second / 1e6:,.0f} million tokens/s"
         if per_second >= 1e7
@@ -60,16 +60,16 @@ def clock_text(seconds: float) -> str:
 
 
 def columns_text(rows: Sequence[Sequence[str]], width: int, right: Collection[int] = ()) -> str:
-    """Write rows in columns, for the lists that must be there at once: Rich takes 0.1 s to load.
+    """Write rows in columns, for lists that must appear immediately: Rich takes 0.1 s to load.
 
     Parameters
     ----------
     rows : sequence of sequence of str
-        The header is the first of them.
+        Cells of each row; the first row is the header.
     width : int
-        Of the terminal; the widest columns are broken into lines between words until they fit.
+        Width of the terminal; the widest columns are wrapped between words until the rows fit.
     right : collection of int
-        Columns that end at the right.
+        Numbers of the right-aligned columns.
 
     Examples
     --------
@@ -106,7 +106,7 @@ def columns_text(rows: Sequence[Sequence[str]], width: int, right: Collection[in
 
 
 def toml_text(value: object, most: int = 40) -> str:
-    """Write a value as a TOML file has it, for a refusal; what is longer than `most` is cut short.
+    """Write a value in TOML syntax, for an error; texts longer than `most` letters are cut.
 
     Examples
     --------
@@ -127,7 +127,7 @@ def toml_text(value: object, most: int = 40) -> str:
 
 
 def _cut(items: Sequence[str], most: int) -> str:
-    """Items with commas between them, as many as `most` letters hold."""
+    """Join items with commas, as many of them as fit in `most` letters."""
     ends = accumulate(len(item) + 2 for item in items)
     kept = [item for item, end in zip(items, ends, strict=True) if end - 2 <= most]
     return ", ".join(kept if len(kept) == len(items) else [*kept, "..."])

@@ -1,4 +1,4 @@
-"""TOML that people or strangers wrote, as the values that JSON has too."""
+"""TOML from people or unknown sources, restricted to the values that JSON also has."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ def no_toml(argument: str, file: str, error: ValueError) -> ArgumentError:
 
 
 def read_toml(text: str) -> dict[str, Any]:
-    """Read TOML of tables, lists, texts, numbers and truth values.
+    """Read TOML that consists of tables, lists, texts, numbers and booleans.
 
     Raises
     ------
     ValueError
-        When it is none, holds a date or a time, which no table here has a use for, or is nested so
-        deep that Python gives up.
+        When it is not TOML, contains a date or a time, which no table here uses, or is nested
+        deeper than Python's recursion limit.
 
     Examples
     --------
     >>> read_toml("a = 2020-01-01")
     Traceback (most recent call last):
-    ValueError: a is a date, and no value here is one
+    ValueError: a is a date, which is not allowed here
     """
     try:
         table = tomllib.loads(text)
         _check(table, "")
     except RecursionError:
-        raise ValueError("it is nested too deep") from None
+        raise ValueError("it is nested too deeply") from None
     return table
 
 
@@ -56,4 +56,4 @@ def _check(value: object, name: str) -> None:
         for number, item in enumerate(value):
             _check(item, f"{name}[{number}]")
     elif not isinstance(value, str | int | float):
-        raise ValueError(f"{name} is a {type(value).__name__}, and no value here is one")
+        raise ValueError(f"{name} is a {type(value).__name__}, which is not allowed here")

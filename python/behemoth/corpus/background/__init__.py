@@ -1,4 +1,4 @@
-"""Documents of others that stand in a corpus: what they are, and the files they are read from."""
+"""Backgrounds: documents of other tokenised corpora in a corpus, and the files they are in."""
 
 from .background import (
     BACKGROUND_FILE as BACKGROUND_FILE,

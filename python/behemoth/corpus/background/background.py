@@ -1,19 +1,20 @@
-"""Documents of an existing tokenised corpus, to stand between those of a corpus.
+"""Documents of an existing tokenised corpus, placed between those of a corpus.
 
-What can be read, a file or a directory of them:
+These can be read, as a file or a directory of files:
 
-- a corpus directory of Behemoth's, complete, with the vocabulary of the corpus;
+- a complete corpus directory of Behemoth, with the vocabulary of the corpus;
 - ``NAME.bin`` beside ``NAME.idx`` of Megatron's indexed datasets, in uint16 or int32;
 - ``NAME.bin`` of raw little-endian tokens beside ``NAME.idx`` of raw uint64, one past the last
   token of each document; whether tokens are uint16 or uint32 follows from the two sizes;
 - ``NAME.ds`` beside ``NAME.ds.index`` of datatrove and nanotron;
-- ``NAME.npy`` of OLMo-core, raw tokens, perhaps beside ``NAME.csv.gz``.
+- ``NAME.npy`` of OLMo-core, raw tokens, optionally beside ``NAME.csv.gz``.
 
-Text, and rows of tokens in Parquet, Arrow or LitData's chunks, are made one of these by
-`behemoth.corpus.encode_documents`.
+`behemoth.corpus.encode_documents` converts text, and rows of tokens in JSON lines, Parquet, Arrow
+or LitData's chunks, to one of these.
 
-The tokens must be those of the corpus's own tokenizer. They are read where they lie, whenever the
-corpus is made; a corpus names them by their digest, which takes a pass over the files to check.
+The tokens must be those of the corpus's own tokenizer. The files are read in place, whenever the
+corpus is made; a corpus identifies them by their digest, and checking it needs a pass over the
+files.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from behemoth.support.text import toml_text
 from .files import found, open_files
 
 BACKGROUND_FILE = "background.json"
-"""In a corpus directory: where its background lies."""
+"""File of a corpus directory with the path of its background."""
 
 
 @dataclass(frozen=True)
@@ -47,15 +48,10 @@ class Background:
     path : Path
         A directory, or the name of a file with or without ``.bin``.
     end : int
-        The token that ends a document of the corpus that they are to stand in.
+        The token that ends a document of the corpus they are placed in.
     vocabulary : int, optional
-        Number of token ids of the tokenizer, if there is one: where files do not say how wide a
-        token is.
-
-    Raises
-    ------
-    ArgumentError
-        When there is nothing that can be read.
+        Number of token ids of the tokenizer, if there is one; determines the width of a token if
+        the files do not.
     """
 
     path: Path
@@ -64,7 +60,13 @@ class Background:
 
     @cached_property
     def native(self) -> _gen.Background:
-        """The documents, ready to be read."""
+        """The documents, opened by the engine.
+
+        Raises
+        ------
+        ArgumentError
+            When there are no files that can be read.
+        """
         manifest = self.path / "manifest.json"
         if manifest.is_file():
             return self._directory(json.loads(manifest.read_text(encoding="utf-8")))
@@ -73,31 +75,31 @@ class Background:
 
     def _directory(self, manifest: Mapping[str, Any]) -> _gen.Background:
         if not manifest.get("complete"):
-            raise ArgumentError("background", fspath(self.path), "a corpus that is complete")
+            raise ArgumentError("background", fspath(self.path), "a complete corpus")
         files = [fspath(self.path / shard["file"]) for shard in manifest["shards"]]
         return _gen.Background(files, np.dtype(manifest["dtype"]).itemsize, self.end, None)
 
     @property
     def note(self) -> bytes:
-        """What a directory says of where it lies."""
+        """The content of `BACKGROUND_FILE`: the path as JSON."""
         return json.dumps({"path": fspath(self.path)}).encode()
 
     def check(self, vocabulary: Mapping[str, Any]) -> None:
-        """Refuse a corpus directory whose token ids mean something else.
+        """Refuse a corpus directory whose token ids have other meanings.
 
         Parameters
         ----------
         vocabulary : mapping
-            The partition of the token ids of the corpus that it is to stand in.
+            The partition of the token ids of the corpus it is placed in.
         """
         manifest = self.path / "manifest.json"
         if not manifest.is_file():
             return
         theirs = json.loads(manifest.read_text(encoding="utf-8"))["vocabulary"]["ranges"]
-        # The words of a filler come last, and move no other.
+        # The words of a filler come last, and do not change other ids.
         if theirs != vocabulary["ranges"][: len(theirs)]:
             raise ArgumentError(
-                "background", f"{fspath(self.path)}, of another vocabulary", "the corpus's own"
+                "background", f"{fspath(self.path)}, with another vocabulary", "the corpus's own"
             )
 
     def __getstate__(self) -> tuple[Path, int, int | None]:
@@ -114,7 +116,7 @@ def background_of(
     end: int,
     vocabulary: int | None,
 ) -> tuple[Background | None, dict[str, Any] | None]:
-    """Make of what a user names a background, and what a spec says of it."""
+    """Return the background that a user names, and its table in the spec."""
     if background is None:
         if tokens is not None:
             raise ArgumentError("background_tokens", tokens, "only with a background")
@@ -126,14 +128,15 @@ def background_of(
 def read_background(
     told: Any, beside: Path, end: int, vocabulary: int | None
 ) -> tuple[Background | None, dict[str, Any] | None]:
-    """Give the background that a spec names, and what the engine is told of it.
+    """Return the background that a spec names, and its table for the engine.
 
     Parameters
     ----------
-    told : mapping or None
-        ``path`` (or in a corpus directory the path that is noted there), ``digest``, ``tokens``.
+    told : mapping, str or None
+        ``path`` (in a corpus directory by default the path in `BACKGROUND_FILE`), ``digest``,
+        ``tokens``; or the path alone.
     beside : Path
-        Where the spec lies, from where a path is seen.
+        Folder of the spec, which a path is relative to.
     end : int
         The token that ends a document.
     vocabulary : int, optional

@@ -42,12 +42,10 @@ def _read_megatron(index: Path) -> TokenFile:
         document_ends = ends[firsts[1:]].astype(np.uint64)
     except (struct.error, ValueError, IndexError, OverflowError):
         raise ArgumentError(
-            "background", f"{fspath(index)}, which is damaged", "an index of Megatron's"
+            "background", f"{fspath(index)}, which is damaged", "a Megatron index"
         ) from None
     if code not in _WIDTHS:
         raise ArgumentError("background", f"{fspath(index)}, type {code}", "uint16 or int32")
     if not np.array_equal(places, ends[:-1] * _WIDTHS[code]):
-        raise ArgumentError(
-            "background", f"{fspath(index)}, with gaps", "sequences one after the other"
-        )
+        raise ArgumentError("background", f"{fspath(index)}, with gaps", "contiguous sequences")
     return TokenFile(_WIDTHS[code], document_ends)

@@ -1,7 +1,7 @@
-"""Files of tokens that others write: which there are, and how wide a token is in them.
+"""Token files of other tools: how to find them, and the width of their tokens.
 
-Every kind holds raw little-endian tokens and differs in what lies beside them: a reader says of one
-file how many bytes a token has and where documents end.
+All kinds contain raw little-endian tokens and differ in the files beside them: the reader of a kind
+returns the number of bytes of a token and the ends of documents.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _READERS: dict[str, Callable[[Path, int | None], TokenFile]] = {
     ".ds": datatrove.read,
     ".npy": olmo.read,
 }
-"""By the ending of a name: what reads such a file, given the size of the vocabulary."""
+"""Readers by the suffix of a file name; their arguments are the file and the vocabulary size."""
 
 
 @dataclass(frozen=True)
 class TokenFiles:
-    """Files of one kind, one after the other.
+    """Files of one kind, read one after the other.
 
     Attributes
     ----------
@@ -41,8 +41,8 @@ class TokenFiles:
     width : int
         Bytes of a token, 2 or 4.
     ends : uint64[documents], optional
-        One past the last token of each document, counted over all files; without them a document
-        ends with its last token, which says so.
+        One past the last token of each document, counted over all files; if None, documents end
+        at their end-of-document tokens.
     """
 
     paths: list[str]
@@ -51,7 +51,7 @@ class TokenFiles:
 
 
 def found(path: Path) -> Path:
-    """A directory or a file, whose ending may be left out; noted so that it stays the one."""
+    """Return the absolute path of a directory or of a file, whose suffix may be omitted."""
     if not path.exists():
         named = (Path(f"{path}{ending}") for ending in _READERS)
         path = next((file for file in named if file.is_file()), path)
@@ -59,12 +59,12 @@ def found(path: Path) -> Path:
 
 
 def open_files(path: Path, vocabulary: int | None) -> TokenFiles:
-    """Read what lies beside the tokens of a file, or of all files of a directory.
+    """Read the width and document ends of a token file, or of all those in a directory.
 
     Raises
     ------
     ArgumentError
-        When there is nothing that can be read, or files do not agree.
+        When there are no files that can be read, or they differ in kind or width.
     """
     files = sorted(file for file in path.iterdir()) if path.is_dir() else [path]
     files = [file for file in files if file.is_file() and file.suffix in _READERS]

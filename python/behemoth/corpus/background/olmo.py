@@ -1,8 +1,8 @@
-"""Token files of OLMo-core: raw tokens that are called ``NAME.npy`` and have no such header.
+"""Token files of OLMo-core: raw tokens in files named ``NAME.npy``, without numpy's header.
 
-Where documents end lies beside them in ``NAME.csv.gz``, whose lines begin with start and end; or
-nowhere, and then each ends with the token that ends a document. The width of a token is said
-nowhere: it follows from these ends, or is the least that holds the vocabulary, as OLMo-core has it.
+Ends of documents are in ``NAME.csv.gz`` beside them, whose lines begin with start and end; without
+that file each document ends with the end-of-document token. The width of a token is not stored: it
+follows from these ends, or is the smallest that fits the vocabulary, as in OLMo-core.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _HEADER = b"\x93NUMPY"
 
 
 def read(file: Path, vocabulary: int | None) -> TokenFile:
-    """Read what lies beside ``NAME.npy``."""
+    """Read the file beside ``NAME.npy``, if it exists."""
     with file.open("rb") as opened:
         if opened.read(len(_HEADER)) == _HEADER:
             raise ArgumentError(
-                "background", f"{fspath(file)}, an array of numpy's", "raw tokens, as OLMo has them"
+                "background", f"{fspath(file)}, a numpy array", "raw tokens of OLMo-core"
             )
     index = file.with_suffix(".csv.gz")
     if not index.is_file():

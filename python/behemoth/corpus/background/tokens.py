@@ -1,4 +1,4 @@
-"""What is to be known of one file of raw tokens."""
+"""Token width and document ends of one file of raw tokens."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class TokenFile:
 
 
 def raw_ends(index: Path) -> NDArray[np.uint64]:
-    """One past the last token of each document, from a file of raw uint64."""
+    """Read one past the last token of each document from a file of raw uint64."""
     data = index.read_bytes()
     if len(data) % 8 or not data:
         raise ArgumentError("background", f"{fspath(index)} of {len(data)} bytes", "raw uint64")
@@ -39,12 +39,12 @@ def raw_ends(index: Path) -> NDArray[np.uint64]:
 
 
 def fitted(file: Path, index: Path, ends: NDArray[np.uint64]) -> TokenFile:
-    """Tokens as wide as makes the last document end where the file does.
+    """Return the token file with the width at which the last document ends at the end of the file.
 
     Raises
     ------
     ArgumentError
-        When no width does.
+        When neither 2 nor 4 bytes fit.
     """
     size, last = file.stat().st_size, int(ends[-1]) if len(ends) else 0
     if last == 0 or size % last or size // last not in (2, 4):
