@@ -253,7 +253,7 @@ def test_another_export_is_refused_before_its_work_and_jams_nothing(
     with monkeypatch.context() as patch:
         patch.setattr("behemoth.export.run._put", never)
         said = run("export", directory, "--to", "text", "--out", url).refused()
-    assert f"argument 'out': got {url}, which holds another (export.json)" in said
+    assert f"argument '--out': got {url}, which holds another (export.json)" in said
     # What an earlier version has left of the other one.
     from behemoth.store.cache import stage_of
 
