@@ -95,7 +95,7 @@ class Editor:
         """Return the factors [..., f] of the update."""
         z = (features - self.mean) / (self.spread + 1e-7)
         hidden = z @ self.first_in.T @ self.first_out.T + self.first_bias
-        # Initially hidden is 0, where relu has no gradient, so nothing would ever be learnt.
+        # Initially hidden is 0, where relu and clamp have no gradient: nothing would be learnt.
         h = z + torch.where(hidden >= 0, hidden, 0)
         return h + h @ self.second_in.T @ self.second_out.T + self.second_bias
 
