@@ -140,7 +140,7 @@ class Careless:
         ("order", "one delta for each plan", "a delta has another plan's hash"),
         ("empty", "edits that it is for go through", "without changes and without a failure"),
         ("model", "the model stays as it was", "parameters have changed after `apply`"),
-        ("steps", "the trace is of doses", "ends at step 98, and effort\\(\\) states 20"),
+        ("steps", "the trace is of doses", "ends at step 98, but effort\\(\\) states 20"),
         ("nothing", "the delta applies", "the delta does not change the model's logits"),
         ("trace", "the delta is saved", "the trace is changed by saving as JSON"),
         ("seed", "the same delta alone and among", "alone and with another plan, .* differs by"),
