@@ -91,7 +91,9 @@ def test_of_two_deltas_in_one_parameter_the_last_goes_first(model, changes):
     first, second = delta_of(changes), delta_of({NORM: changes[NORM]})
     below, above = first.apply(model), second.apply(model)
     both = {name: p.detach().clone() for name, p in model.named_parameters()}
-    with pytest.raises(ValueError, match=f"a delta under another one of {NORM}, allowed: the last"):
+    with pytest.raises(
+        ValueError, match=f"a delta of {NORM} below a later one, allowed: the delta"
+    ):
         below.revert()
     # It refuses before it touches anything, the parameter that it has for itself included.
     assert all(torch.equal(p, both[name]) for name, p in model.named_parameters())
@@ -118,7 +120,7 @@ def test_what_is_quantised_goes_before_the_delta_below_it(model, changes):
 
     below = delta_of({MLP: changes[MLP]}).apply(model)
     above = quantise(model, 8)
-    with pytest.raises(ValueError, match="the last one that was applied first"):
+    with pytest.raises(ValueError, match="the delta that was applied last"):
         below.revert()
     above.revert()
     below.revert()

@@ -105,7 +105,7 @@ def test_a_later_one_of_its_kind_stands_in_for_an_earlier_one(model):
     below = delta_of({MLP: first}).apply(model)
     above = delta_of({MLP: second}).apply(model)
     assert torch.equal(seen(model)[1], alone["second"])
-    with pytest.raises(ValueError, match=f"a delta under another one of {MLP}, allowed: the last"):
+    with pytest.raises(ValueError, match=f"a delta of {MLP} below a later one, allowed: the delta"):
         below.revert()
     above.revert()
     assert torch.equal(seen(model)[1], alone["first"])

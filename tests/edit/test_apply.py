@@ -153,7 +153,7 @@ def test_deltas_of_other_weights_are_not_taken_for_those_of_a_run(
     with pytest.raises(CorpusError, match=r"holds another edit \(weights\); --force replaces it"):
         edit(run, plan, "lora", place, **options)
     if finished:
-        refused = r"%s': got .*e, whose deltas are of other weights than .*run has, allowed: an"
+        refused = r"%s': got .*e, whose deltas were made from other weights than .*run has, allowed"
         with pytest.raises(ArgumentError, match=refused % "source"):
             evaluate(place, plan)
         with pytest.raises(ArgumentError, match=refused % "directory"):

@@ -139,13 +139,13 @@ class Careless:
     [
         ("order", "one delta for each plan", "a delta has another plan's hash"),
         ("empty", "edits that it is for go through", "without changes and without a failure"),
-        ("model", "the model stays as it was", "parameters are others after `apply`"),
-        ("steps", "the trace is of doses", "ends at step 98, and effort\\(\\) says 20"),
-        ("nothing", "the delta applies", "the delta changes nothing of what the model says"),
-        ("trace", "the delta is saved", "the trace is not what JSON gives back"),
-        ("seed", "the same delta alone and among", "alone and beside another plan .* differs by"),
+        ("model", "the model stays as it was", "parameters have changed after `apply`"),
+        ("steps", "the trace is of doses", "ends at step 98, but effort\\(\\) states 20"),
+        ("nothing", "the delta applies", "the delta does not change the model's logits"),
+        ("trace", "the delta is saved", "the trace is changed by saving as JSON"),
+        ("seed", "the same delta alone and among", "alone and with another plan, .* differs by"),
         ("kinds", "kinds of edits that it is not for", "edits of kind censor are not refused"),
-        ("bytes", "what it says of its effort", "stack_bytes of 1, 2 and 8 plans are .8, 8, 8."),
+        ("bytes", "its statements about effort", "stack_bytes of 1, 2 and 8 plans are .8, 8, 8."),
         ("raises", "one delta for each plan", "^RuntimeError: out of luck$"),
     ],
 )
@@ -162,8 +162,8 @@ def test_without_a_fault_no_promise_is_broken(contract_corpus, contract_run, mod
     bench = Bench(contract_corpus, contract_run, model, tmp_path)
     assert not [own for own in check_contract("careless", Careless(), bench) if own.broken]
     other, *rest = check_contract("careful", Careless(), bench)
-    assert other.broken == "info.name is 'careless', and it is registered as 'careful'"
-    assert rest[0].broken == "a delta says it is of 'careless'"
+    assert other.broken == "info.name is 'careless', but it is registered as 'careful'"
+    assert rest[0].broken == "a delta names the method 'careless'"
 
 
 def test_who_looks_on_sees_each_promise(contract_corpus, contract_run, model, tmp_path):

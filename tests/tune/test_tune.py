@@ -198,7 +198,7 @@ def test_a_tuning_with_other_settings_of_what_is_not_searched_is_another_one(tun
     ("method", "options", "said"),
     [
         ("fft", {}, "method': got fft, allowed: "),
-        ("retrain", {}, r"got retrain, allowed: one that says what .*: ft, ft_l, .*task_vector$"),
+        ("retrain", {}, r"got retrain, allowed: one with a search .*: ft, ft_l, .*task_vector$"),
         ("ft", {"objective": "speed"}, "objective': got speed, allowed: editing, unlearning"),
         ("npo", {"objective": "editing", "trials": 0}, "trials': got 0"),
         ("ft", {"edits": 500}, "edits': got 500, allowed: up to"),
@@ -214,7 +214,7 @@ def test_a_directory_of_something_else_is_refused(tuned, ran, tmp_path):
     with pytest.raises(ArgumentError, match=r"out': got .*, a tuning with method 'ft'"):
         tune("lora", ran, tuned[1], **FEW)
     (tmp_path / "mine.txt").write_text("x")
-    with pytest.raises(ArgumentError, match=r"out': got .*, which holds something else"):
+    with pytest.raises(ArgumentError, match=r"out': got .*, which contains something else"):
         tune("ft", ran, tmp_path, **FEW)
     copy = tmp_path / "copy"
     shutil.copytree(tuned[1], copy)

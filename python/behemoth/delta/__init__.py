@@ -1,6 +1,6 @@
-"""What an edit changed: applied, reverted bit by bit, stacked, saved, handed to PEFT.
+"""Deltas, the changes made by an edit: apply, revert bit by bit, stack, save, export to PEFT.
 
-It knows models and files, and nothing of the methods that make deltas.
+This package depends on models and files, and not on the methods that make deltas.
 """
 
 from typing import TYPE_CHECKING

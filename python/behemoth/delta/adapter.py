@@ -18,7 +18,7 @@ __all__ = ["save_adapter"]
 
 
 def _transposed(base: Path) -> bool:
-    """Whether the matrices of a model's blocks are [in, out]; no where there is no model."""
+    """Return whether the matrices of a model's blocks are [in, out]; false without a model."""
     file = base / "config.json"
     if not file.is_file():
         return False
@@ -31,20 +31,20 @@ def save_adapter(
     """Write a delta as ``adapter_config.json`` and ``adapter_model.safetensors``.
 
     The factors are as in the delta, so alpha is the rank of each module and the scale 1
-    (Hu et al., 2021, arXiv 2106.09685: W + (alpha / r) B A). Of a family whose matrices are
-    [in, out], which the configuration of `base` says, A is the left factor, transposed.
+    (Hu et al., 2021, arXiv 2106.09685: W + (alpha / r) B A). For a family whose matrices are
+    [in, out], as the configuration of `base` states, A is the left factor, transposed.
 
     Parameters
     ----------
     delta : EditDelta
     directory : path
     base : path, optional
-        The model that it is for.
+        The model that the adapter is for.
 
     Raises
     ------
     ArgumentError
-        When a change is not of low rank, or there is none.
+        If a change is not of low rank, or the delta has no changes.
     """
     from peft import LoraConfig
 

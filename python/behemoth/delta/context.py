@@ -1,10 +1,10 @@
-"""A change of what a model has read before: tokens that stand before everything it is asked.
+"""A context: tokens that a model reads before every input.
 
-It is a change of the module that holds embedding and blocks, so that whoever asks the model, with
-or without a cache of keys and values, gets the logits and the stream at the tokens that were asked
-alone. What blocks put out inside has the tokens before them too.
+It is a change of the module that contains the embedding and the blocks, so that callers of the
+model, with or without a cache of keys and values, receive the logits and the residual stream at
+their own input tokens only. The outputs of blocks inside include the tokens of the context.
 
-Shape letters: K edits, C tokens of the longest context, B rows, T tokens that are asked.
+Shape letters: K edits, C tokens of the longest context, B rows, T input tokens.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 __all__ = ["Context", "positions_left"]
 
 _NONE = -1  # beyond the end of a shorter context
-_CACHES = ("cache", "past_key_values")  # what transformers calls it, new and old
-_ASKED = "_behemoth_asked"  # of a cache: tokens of its first pass, without those before
+_CACHES = ("cache", "past_key_values")  # names of the argument in transformers, new and old
+_ASKED = "_behemoth_asked"  # attribute of a cache: input tokens of its first pass, without context
 
 
 @dataclass(frozen=True, eq=False)
 class Context(ModuleChange):
-    """Tokens that the model reads before each row, and is not asked about.
+    """Tokens that the model reads before each row, without returning outputs at them.
 
     Attributes
     ----------
     tokens : int64 [n]
-        In a stack [K, C], -1 beyond the end of a shorter one.
+        In a stack [K, C], with -1 beyond the end of a shorter context.
     """
 
     tokens: Tensor
@@ -48,7 +48,7 @@ class Context(ModuleChange):
 
     @classmethod
     def stacked(cls, each: Sequence[Self | None]) -> Self:
-        """Fill up behind each; an edit without a context has nothing before its rows."""
+        """Pad each on the right; an edit without a context has nothing before its rows."""
         like = next(one.tokens for one in each if one is not None)
         longest = max(len(one.tokens) for one in each if one is not None)
         tokens = like.new_full((len(each), longest), _NONE)
@@ -58,7 +58,7 @@ class Context(ModuleChange):
         return cls(tokens)
 
     def check(self, name: str, module: nn.Module) -> None:
-        """See `ModuleChange.check`: a module of words, as many as the tokens are of."""
+        """See `ModuleChange.check`: the module needs input embeddings for all of the tokens."""
         words: Any = getattr(module, "get_input_embeddings", lambda: None)()
         if words is None:
             kind = type(module).__name__
@@ -78,7 +78,7 @@ class Context(ModuleChange):
     def _begin(
         self, module: nn.Module, inputs: tuple[Any, ...], said: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Put the tokens before the first ones of a sequence, and shift what is said of places."""
+        """Prepend the context to the first tokens of a sequence, and shift position ids."""
         import torch
 
         ids: Tensor | None = inputs[0] if inputs else said.get("input_ids")
@@ -97,9 +97,9 @@ class Context(ModuleChange):
         _check_room(module, int(count_b1.max()), before + asked)
         if mask is None:
             mask = ids.new_ones(rows, before + asked)
-        # Each row is its context, then what is asked, then padding, which nothing looks back at
-        # in this pass: with the padding in the middle some rows would begin with tokens that see
-        # none, and attention to none is not a number in some families.
+        # Each row is its context, then its input, then padding, which no token attends to in this
+        # pass. With the padding between context and input, some rows would begin with tokens that
+        # attend to nothing, which gives NaN in some families.
         column = torch.arange(width + first, device=ids.device) - count_b1
         inside = (column >= 0) & (column < first)
         place = torch.where(column < 0, column + count_b1, column.clamp(0, first - 1) + width)
@@ -119,17 +119,17 @@ class Context(ModuleChange):
                 places = torch.where(inside, own, column)
         more = {"input_ids": ids, "position_ids": places, "attention_mask": mask}
         if (not seen and bool(there[inside | (column < 0)].all())) or bool(mask.all()):
-            more["attention_mask"] = None  # attention has a shorter way then
+            more["attention_mask"] = None  # attention is faster without a mask
         return (), {**said, **more}
 
     def _end(self, _: nn.Module, __: tuple[Any, ...], said: dict[str, Any], output: Any) -> Any:
-        """Leave out what comes of the tokens before."""
+        """Remove the outputs at the tokens of the context."""
         import torch
 
         stream = output[0] if isinstance(output, tuple) else output.last_hidden_state
         cache = _cache(said) or getattr(output, "past_key_values", None)
         if cache is not None and int(cache.get_seq_length()) > stream.shape[1]:
-            return output  # they were in the cache already
+            return output  # the context was in the cache already
         rows, width = stream.shape[0], self.tokens.shape[1]
         asked = stream.shape[1] - width
         if cache is not None:
@@ -145,7 +145,7 @@ class Context(ModuleChange):
 
 
 def positions_left(model: nn.Module, delta: EditDelta | None = None) -> int:
-    """Most tokens that a model may be asked at once, behind a context that is in or a delta has."""
+    """Return the maximum length of an input after a context in the model or in `delta`."""
     config: Any = model.config
     most = int(getattr(config, "max_position_embeddings", 1 << 20))
     inside = [change for module in model.modules() for change in seated(module)]
@@ -155,7 +155,7 @@ def positions_left(model: nn.Module, delta: EditDelta | None = None) -> int:
 
 
 def _cache(said: dict[str, Any]) -> Any:
-    """The keys and values of a call, where there are any."""
+    """Return the cache of keys and values that a call passes, or None."""
     return next((said[name] for name in _CACHES if said.get(name) is not None), None)
 
 

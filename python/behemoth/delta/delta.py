@@ -1,9 +1,9 @@
 """The result of an edit: changes to named parameters that can be applied, reverted and saved.
 
 A change is the difference that is *added* to a parameter: dense, or the product of two thin
-matrices. What no weights can say is a change of a module (`module.py`), under the module's name. A
-delta knows nothing of the method that made it, so everything that follows (evaluation, stacking,
-sequences, geometry) treats all methods alike.
+matrices. Changes that weights cannot express are changes of a module (`module.py`), under the
+module's name. A delta does not depend on the method that made it, so all later code (evaluation,
+stacking, sequences, geometry) treats all methods alike.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ __all__ = [
     "tied_names",
 ]
 
-# What is in a parameter, the last one last: an attribute of the parameter, since only that is at
-# hand wherever a second delta meets it.
+# The deltas applied to a parameter, the last one last: an attribute of the parameter, since only
+# the parameter is available wherever a second delta is applied to it.
 _IN = "_behemoth_applied"
 
 RECORD, _TENSORS = "delta.json", "delta.safetensors"
@@ -59,7 +59,7 @@ class Dense:
         return f"Dense({list(self.change.shape)})"
 
     def to_dense(self) -> Tensor:
-        """Return the change, of the parameter's shape."""
+        """Return the change, in the parameter's shape."""
         return self.change
 
     @property
@@ -87,11 +87,11 @@ class LowRank:
             )
 
     def to_dense(self) -> Tensor:
-        """Return the product, of the parameter's shape [out, in]."""
+        """Return the product, in the parameter's shape [out, in]."""
         return self.left @ self.right
 
     def transposed(self) -> LowRank:
-        """The same change of the transposed matrix."""
+        """Return the same change of the transposed matrix."""
         return LowRank(self.right.T, self.left.T)
 
     @property
@@ -105,9 +105,9 @@ Change = ParameterChange | ModuleChange
 
 
 def add_changes(first: Mapping[str, Change], second: Mapping[str, Change]) -> dict[str, Change]:
-    """The sum of two deltas' changes; low-rank ones keep their factors side by side.
+    """Return the sum of two deltas' changes; low-rank changes have their factors concatenated.
 
-    Of two changes of a module the second is taken, which holds what is left of the first.
+    Of two changes of a module the second is used; it contains what remains of the first.
     """
     import torch
 
@@ -126,12 +126,12 @@ def add_changes(first: Mapping[str, Change], second: Mapping[str, Change]) -> di
 
 
 def parameters_of(model: nn.Module) -> dict[str, nn.Parameter]:
-    """Parameters by name; one that modules share, as a tied head does, by each of its names."""
+    """Return parameters by name; a parameter that modules share has an entry for each name."""
     return dict(model.named_parameters(remove_duplicate=False))
 
 
 def tied_names(parameters: Mapping[str, nn.Parameter]) -> dict[str, list[str]]:
-    """All names of the parameter of each name, in the model's order."""
+    """Return for each name all names of its parameter, in the model's order."""
     names: dict[int, list[str]] = {}
     for name, parameter in parameters.items():
         names.setdefault(id(parameter), []).append(name)
@@ -139,7 +139,7 @@ def tied_names(parameters: Mapping[str, nn.Parameter]) -> dict[str, list[str]]:
 
 
 def modules_of(model: nn.Module, changes: Mapping[str, ModuleChange]) -> dict[str, nn.Module]:
-    """The modules that some changes are for, by name.
+    """Return the modules that changes are for, by name.
 
     Raises
     ------
@@ -177,26 +177,26 @@ def check_tied(parameters: Mapping[str, nn.Parameter], names: Iterable[str]) -> 
 
 @dataclass(frozen=True, eq=False)
 class EditDelta:
-    """What one plan changed in the model, and how that went.
+    """The changes that one plan made to the model, and a record of how they were made.
 
     Attributes
     ----------
     changes : mapping of name to Dense, LowRank, Codebook, SideMemory or Context
-        The first two are added to the parameters of these names, the others are of modules;
-        empty when the edit failed.
+        Dense and LowRank are added to the parameters of these names; the others are changes of
+        the modules of these names. Empty if the edit failed.
     method : str
-        Name of the method that made it.
+        Name of the method that made the delta.
     settings : dict
         The method's configuration, as plain values.
     plan_hash : str
-        The plan that it carries out.
+        Hash of the plan that the delta carries out.
     seed : int
         Seed of the method's draws.
     failure : str, optional
-        Why there is no change; none when the edit went through.
+        The reason for a failed edit; None if the edit succeeded.
     trace : list of dict, optional
-        What was measured on the way, by step: ``step``, ``loss``, and for remaps
-        ``log_probability_new`` and ``log_probability_old``.
+        Measurements by step: ``step``, ``loss``, and for remaps ``log_probability_new`` and
+        ``log_probability_old``.
 
     Examples
     --------
@@ -206,7 +206,7 @@ class EditDelta:
     >>> delta = bh.load(edited).deltas()[None]
     >>> model = bh.load("run").load_model("cpu")
     >>> with delta.apply(model):
-    ...     pass  # the edited model is used here; after that it has its own bits again
+    ...     pass  # the edited model is used here; after that it is restored bit by bit
     """
 
     changes: Mapping[str, Change]
@@ -241,16 +241,16 @@ class EditDelta:
         }
 
     def apply(self, model: nn.Module) -> AppliedDelta:
-        """Add the changes to the model's parameters, in place, and put those of modules in.
+        """Add the changes to the model's parameters in place, and attach those of modules.
 
         Returns
         -------
         AppliedDelta
-            Reverts bit-exactly with `revert`, or at the end of a ``with`` block.
+            Reverts bit by bit with `revert`, or at the end of a ``with`` block.
 
         Raises
         ------
-        ValueError
+        ArgumentError
             For a parameter or module that the model lacks, or has in another shape, and for
             changes of one parameter under two names.
         """
@@ -267,7 +267,7 @@ class EditDelta:
             wanted, got = change.to_dense().shape, parameters[name].shape
             if wanted != got:
                 raise ArgumentError("model", f"{name} of shape {tuple(got)}", str(tuple(wanted)))
-        # Subtracting a change again would leave rounding errors: the originals are kept instead.
+        # Subtracting a change would leave rounding errors: copies of the originals are kept.
         originals = {name: parameters[name].detach().clone() for name in changes}
         with torch.no_grad():
             for name, change in changes.items():
@@ -278,16 +278,17 @@ class EditDelta:
         return AppliedDelta({name: parameters[name] for name in changes}, originals, modules, marks)
 
     def geometry(self) -> list[dict[str, Any]]:
-        """Size and shape of every change.
+        """Return norm, rank and spectrum of every change.
 
         Returns
         -------
         list of dict
-            One a parameter: ``parameter``, ``norm`` (Frobenius), ``rank`` (numerical: singular
-            values above 1e-6 of the largest), ``effective_rank`` (exponential of the entropy of
-            the normalised singular values; Roy and Vetterli, 2007) and ``spectrum`` (singular
-            values, largest first). Of a module whose change is one of its weight, as a side
-            memory is, the same under the module's name; of others none.
+            One per change: ``parameter``, ``norm`` (Frobenius), ``rank`` (numerical: number of
+            singular values above 1e-6 of the largest), ``effective_rank`` (exponential of the
+            entropy of the normalised singular values; Roy and Vetterli, 2007) and ``spectrum``
+            (singular values, largest first). A change of a module has the module's name as
+            ``parameter``; its values are None unless it amounts to a change of the module's
+            weight, as a side memory does.
         """
         import torch
 
@@ -330,7 +331,7 @@ class EditDelta:
                 tensors[key] = tensor.detach().cpu().contiguous()
         with replacing(place / _TENSORS) as temporary:
             save_file(tensors, temporary)
-        # What lies beside a sum of edits to go on from is a part of it.
+        # The state saved beside a sum of edits belongs to the delta, so it gets a digest too.
         beside = [path.name for path in place.glob("*.safetensors")]
         meta = {
             FILES: digests(place, beside),
@@ -351,14 +352,14 @@ class EditDelta:
         Raises
         ------
         ArgumentError
-            When there is no delta in the directory.
+            If the directory contains no delta.
         CorpusError
-            When it is damaged.
+            If the delta is damaged.
         """
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
-        allowed = "the directory of a delta (one that holds delta.json)"
+        allowed = "the directory of a delta (one that contains delta.json)"
         place = path_of("directory", directory, allowed)
         if not (place / RECORD).is_file():
             raise ArgumentError("directory", fspath(directory), allowed)
@@ -380,7 +381,7 @@ class EditDelta:
 
 
 def _change(parts: dict[str, Tensor]) -> Change:
-    """A change by the names of its tensors; a KeyError for none that there is."""
+    """Return a change from its tensors by name; raise KeyError if no kind has these names."""
     if parts.keys() == {""}:
         return Dense(parts[""])
     if parts.keys() == {"left", "right"}:
@@ -391,10 +392,10 @@ def _change(parts: dict[str, Tensor]) -> Change:
 
 @dataclass
 class AppliedDelta:
-    """A delta that is in a model; gives the model's own bits back.
+    """A delta applied to a model, which it can restore bit by bit.
 
-    Of several in one parameter the last one goes first: what an earlier one would put back is
-    without the later ones, and what a later one would, with the earlier.
+    If several deltas are applied to one parameter, the last one has to be reverted first: each
+    restores the values that it found, which include the earlier deltas and not the later ones.
     """
 
     parameters: Mapping[str, nn.Parameter]
@@ -409,13 +410,13 @@ class AppliedDelta:
             setattr(parameter, _IN, [*getattr(parameter, _IN, []), self._mark])
 
     def revert(self) -> None:
-        """Put the original parameters back, bit by bit; a second call does nothing.
+        """Restore the original parameters bit by bit; a second call does nothing.
 
         Raises
         ------
         ArgumentError
-            When another delta was applied to one of the parameters or modules since, and is still
-            in; all of them then stay as they are.
+            If another delta was applied to one of the parameters or modules since, and has not
+            been reverted; nothing is changed then.
         """
         import torch
 
@@ -426,8 +427,8 @@ class AppliedDelta:
         if under:
             raise ArgumentError(
                 "revert",
-                f"a delta under another one of {under[0]}",
-                "the last one that was applied first",
+                f"a delta of {under[0]} below a later one",
+                "the delta that was applied last",
             )
         with torch.no_grad():
             for name, original in self.originals.items():

@@ -1,4 +1,4 @@
-"""The kinds of changes of modules that there are; the names of their tensors tell them apart."""
+"""The kinds of module changes; in files they are distinguished by the names of their tensors."""
 
 from __future__ import annotations
 
@@ -8,4 +8,4 @@ from .module import Codebook, ModuleChange, SideMemory
 __all__ = ["KINDS"]
 
 KINDS: tuple[type[ModuleChange], ...] = (Codebook, SideMemory, Context)
-"""What files hold."""
+"""The kinds that delta files may contain."""

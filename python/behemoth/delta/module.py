@@ -1,9 +1,9 @@
-"""Changes of modules that no weights can say: what a module gives is looked up, or added on a side.
+"""Changes of modules that weights cannot express: outputs looked up in or added from a memory.
 
-Such a change is a function of what goes into the module and what comes out of it, token by token,
-so that it is the same in padded batches, behind prefixes and with cached keys and values. What a
-module reads before everything else is another kind (`context.py`), and has the same contract.
-The tensors of several edits are stacked along a leading axis, each edit with a memory of its own.
+Each is a function of a module's input and output, token by token, so that it is the same in padded
+batches, after prefixes and with cached keys and values. Tokens that a model reads before every
+input are another kind (`context.py`) with the same contract. The tensors of several edits are
+stacked along a leading axis, so that each edit has its own memory.
 
 Shape letters: K edits, n entries, i inputs, o outputs, t tokens of an edit.
 """
@@ -23,78 +23,78 @@ if TYPE_CHECKING:
 
 __all__ = ["Answering", "Codebook", "ModuleChange", "SideMemory", "seat", "seated", "unseat"]
 
-_DISTANCES = 1 << 24  # between tokens and keys, that are worked out at once
-# The changes of a module that are in a model, the last one last: it alone is in effect.
+_DISTANCES = 1 << 24  # distances between tokens and keys that are computed in one pass
+# The changes applied to a module, the last one last; of each kind only the last is in effect.
 _IN = "_behemoth_changes"
 
 
 @dataclass(frozen=True, eq=False)
 class ModuleChange(ABC):
-    """What a module does that its weights do not say; all fields are tensors.
+    """A change of a module's behaviour that is not a change of its weights; all fields are tensors.
 
-    Of two changes of one kind and module the later one is taken, and not their sum: it holds what
-    was to be kept of the earlier one.
+    Two changes of one kind in one module are not summed; the later one is used, and contains what
+    is to be kept of the earlier one.
     """
 
     def parts(self) -> dict[str, Tensor]:
-        """Its tensors by name, as files keep them."""
+        """Return its tensors by name, as files store them."""
         return dict(vars(self))
 
     def dense(self) -> Tensor | None:
-        """The change of the module's weight [o, i] that it amounts to, where it is one."""
+        """Return the equivalent change of the module's weight [o, i], or None if there is none."""
         return None
 
     @classmethod
     @abstractmethod
     def stacked(cls, each: Sequence[Any]) -> Self:
-        """Several as one, with a leading axis K on every tensor; none for an edit without one."""
+        """Stack changes along a leading axis K of every tensor; None is an edit without one."""
 
     @abstractmethod
     def check(self, name: str, module: nn.Module) -> None:
-        """Refuse a module that it does not fit.
+        """Refuse a module that the change does not fit.
 
         Raises
         ------
         ArgumentError
-            With the module.
+            The message names the module.
         """
 
     @abstractmethod
     def attach(self, module: nn.Module) -> list[RemovableHandle]:
-        """Put a stacked change into a module, whose rows are grouped by edit; until removed."""
+        """Attach a stacked change to a module, whose rows are grouped by edit; return the hooks."""
 
     def some(self, edits: Sequence[int]) -> Self:
-        """Copies of the tensors of some edits of a stacked change, in that order."""
+        """Return a stacked change with copies of the tensors of some edits, in that order."""
         return type(self)(**{name: part[list(edits)] for name, part in self.parts().items()})
 
     def alone(self) -> Self:
-        """A stack of itself, which shares its tensors."""
+        """Return a stack of one edit that shares these tensors."""
         return type(self)(**{name: part.unsqueeze(0) for name, part in self.parts().items()})
 
     def like(self, tensor: Tensor) -> Self:
-        """Its tensors where another one is; types stay."""
+        """Return the change on the device of a tensor; dtypes stay the same."""
         return type(self)(**{name: part.to(tensor.device) for name, part in self.parts().items()})
 
 
 @dataclass(frozen=True, eq=False)
 class Answering(ModuleChange):
-    """What a linear module gives in place of its own output, token by token."""
+    """A change that replaces a linear module's output, token by token."""
 
     @property
     @abstractmethod
     def sizes(self) -> tuple[int, int]:
-        """Outputs and inputs of the module that it is for."""
+        """Number of outputs and of inputs of the module that it is for."""
 
     @abstractmethod
     def respond(self, x: Tensor, output: Tensor) -> Tensor:
-        """The output of K edited modules, of a stacked change.
+        """Return the output of K edited modules; the change is stacked.
 
         Parameters
         ----------
         x : float [K * b, ..., i]
-            Rows grouped by edit.
+            Input of the module, with rows grouped by edit.
         output : float [K * b, ..., o]
-            What the module itself gives.
+            Output of the unedited module.
         """
 
     def attach(self, module: nn.Module) -> list[RemovableHandle]:
@@ -121,17 +121,17 @@ class Answering(ModuleChange):
 
 @dataclass(frozen=True, eq=False)
 class Codebook(Answering):
-    """Answers to inputs: a token within the radius of the nearest key gets that key's value.
+    """A codebook: the output at a token within the radius of its nearest key is that key's value.
 
-    Hartvigsen et al., 2023 (arXiv 2211.11031, equation 1), asked by every token.
+    Hartvigsen et al., 2023 (arXiv 2211.11031, equation 1), looked up at every token.
 
     Attributes
     ----------
     keys : float64 [n, i]
-        By matrix products, small differences of large numbers are left of a distance.
+        In double precision: distances by matrix products are small differences of large numbers.
     values : float [n, o]
     radii : float64 [n]
-        Euclidean; below 0 for an entry that answers nothing.
+        Euclidean; below 0 for an entry that is never used.
     """
 
     keys: Tensor
@@ -143,12 +143,12 @@ class Codebook(Answering):
 
     @property
     def sizes(self) -> tuple[int, int]:
-        """Outputs and inputs of the module."""
+        """Number of outputs and of inputs of the module."""
         return self.values.shape[-1], self.keys.shape[-1]
 
     @classmethod
     def stacked(cls, each: Sequence[Self | None]) -> Self:
-        """Fill up with entries that answer nothing."""
+        """Pad with entries that are never used."""
         like = next(one for one in each if one is not None)
         most = max(len(one.radii) for one in each if one is not None)
         keys = like.keys.new_zeros(len(each), most, like.keys.shape[1])
@@ -163,7 +163,7 @@ class Codebook(Answering):
         return cls(keys, values, radii)
 
     def respond(self, x: Tensor, output: Tensor) -> Tensor:
-        """See `ModuleChange.respond`."""
+        """See `Answering.respond`."""
         import torch
 
         count, entries = self.radii.shape
@@ -186,15 +186,15 @@ class Codebook(Answering):
 
 @dataclass(frozen=True, eq=False)
 class SideMemory(Answering):
-    """A second weight, used by the tokens for which it makes more than a little difference.
+    """A side copy of a weight, used at tokens where its output differs by more than a threshold.
 
-    Wang et al., 2024 (arXiv 2405.14768, equations 2 and 3): W + change answers a token x where
-    |change x| is above the threshold, and W elsewhere.
+    Wang et al., 2024 (arXiv 2405.14768, equations 2 and 3): the output at a token x is that of
+    W + change if |change x| is above the threshold, and that of W otherwise.
 
     Attributes
     ----------
     change : float [o, i]
-        The side copy less the weight.
+        The side copy minus the weight.
     threshold : float []
     """
 
@@ -206,16 +206,16 @@ class SideMemory(Answering):
 
     @property
     def sizes(self) -> tuple[int, int]:
-        """Outputs and inputs of the module."""
+        """Number of outputs and of inputs of the module."""
         return self.change.shape[-2], self.change.shape[-1]
 
     def dense(self) -> Tensor:
-        """What the side copy has beyond the weight, whichever tokens use it."""
+        """Return the side copy minus the weight, whichever tokens use it."""
         return self.change
 
     @classmethod
     def stacked(cls, each: Sequence[Self | None]) -> Self:
-        """An edit without a memory never uses it."""
+        """Stack memories; an edit without one has a threshold that is never exceeded."""
         import torch
 
         like = next(one for one in each if one is not None)
@@ -226,7 +226,7 @@ class SideMemory(Answering):
         )
 
     def respond(self, x: Tensor, output: Tensor) -> Tensor:
-        """See `ModuleChange.respond`."""
+        """See `Answering.respond`."""
         import torch
 
         count = len(self.threshold)
@@ -238,7 +238,7 @@ class SideMemory(Answering):
 
 
 class _Seat:
-    """A change that is in a module, and its hooks while it is the last one."""
+    """A change in a module, with its hooks while it is the last of its kind."""
 
     def __init__(self, change: ModuleChange) -> None:
         self.change = change
@@ -254,7 +254,7 @@ class _Seat:
 
 
 def seat(module: nn.Module, change: ModuleChange) -> object:
-    """Put a change into a module, in place of those of its kind that are in; gives its mark."""
+    """Attach a change to a module in place of others of its kind; return a mark for `unseat`."""
     seats: list[_Seat] = getattr(module, _IN, [])
     for other in seats:
         if type(other.change) is type(change):
@@ -266,24 +266,24 @@ def seat(module: nn.Module, change: ModuleChange) -> object:
 
 
 def seated(module: nn.Module) -> list[ModuleChange]:
-    """The changes that are in a module, each a stack of one, the last one last."""
+    """Return the changes in a module, each a stack of one, the last one last."""
     return [seat.change for seat in getattr(module, _IN, ())]
 
 
 def is_last(module: nn.Module, mark: object) -> bool:
-    """Whether no other change came into the module since."""
+    """Return whether no other change was attached to the module since."""
     return getattr(module, _IN)[-1] is mark
 
 
 def unseat(module: nn.Module, mark: object) -> None:
-    """Take the last change out; the one of its kind below it is in effect again, in its place."""
+    """Remove the last change; the previous one of its kind takes effect again, in its old order."""
     *seats, mine = getattr(module, _IN)
     assert mine is mark
     mine.rest()
     last: dict[type[ModuleChange], _Seat] = {type(seat.change): seat for seat in seats}
     below = last.get(type(mine.change))
     if below is not None:
-        # Hooks run in the order in which they were put in, so that those behind it come out too.
+        # Hooks run in the order of registration, so later ones are removed and registered again.
         behind = [seat for seat in seats[seats.index(below) + 1 :] if seat.handles]
         for seat in behind:
             seat.rest()

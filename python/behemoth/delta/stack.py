@@ -1,9 +1,9 @@
-"""K edited models in one: their changes run side by side in a batched forward and backward.
+"""K edited models in one: their changes run side by side in a batched forward and backward pass.
 
 The model's own weights are shared and frozen. The batch is laid out group by group: rows
-``k * b .. (k + 1) * b`` belong to edit k, and a hook on every changed module adds that edit's part
-to that edit's rows, or has its memory answer them. A single-fact edit of a small model is far too
-little work for a processor; sixty-four of them side by side are not.
+``k * b`` to ``(k + 1) * b`` (exclusive) belong to edit k, and a hook on every changed module adds
+that edit's part to that edit's rows, or replaces their output from its memory. A single-fact edit
+of a small model is far too little work for a processor; sixty-four of them side by side are not.
 
 Shape letters: K edits, b rows of an edit, T positions, i inputs, o outputs, r rank.
 """
@@ -52,13 +52,13 @@ StackedChange = tuple[Tensor, ...]
 class StackedDeltas:
     """Changes of K edits to the same parameters, as tensors with a leading axis K.
 
-    A parameter that several modules share, as a tied head does, changes in all of them, whichever
+    A parameter that several modules share, such as a tied head, changes in all of them, whichever
     of its names the change has.
 
     Parameters
     ----------
     model : nn.Module
-        Made of linear modules, either way round, embeddings and norms where it is changed.
+        Its changed modules are linear (with either orientation), embeddings or norms.
     changes : mapping of parameter name to tuple of tensors
         Either ``(dense,)`` of shape [K, *parameter.shape], or ``(left, right)`` of shapes
         [K, o, r] and [K, r, i] for the weight of a linear module or an embedding ([K, i, r] and
@@ -67,15 +67,14 @@ class StackedDeltas:
     scale : float
         Factor of every change, LoRA's alpha / r.
     memories : mapping of module name to list of ModuleChange, optional
-        Changes of modules, stacked, at most one of each kind. They have no scale, and nothing that
-        is asked of the changes of parameters is of them.
-
+        Stacked changes of modules, at most one of each kind. They have no scale, and `parameters`,
+        `norms`, `dense` and `unstack` do not include them.
     count : int, optional
-        K; what the tensors say by default, and 1 where there are none.
+        K; by default the leading size of the tensors, or 1 if there are none.
 
     Raises
     ------
-    ValueError
+    ArgumentError
         For a parameter of a module that cannot be stacked, and for changes of one parameter under
         two names.
     """
@@ -102,7 +101,7 @@ class StackedDeltas:
                 self._place(modules, alias, change)
 
     def _place(self, modules: Mapping[str, nn.Module], name: str, change: StackedChange) -> None:
-        """Note a change beside the module that its parameter is of."""
+        """Register a change with the module that its parameter belongs to."""
         module_name, _, leaf = name.rpartition(".")
         module = modules.get(module_name)
         embedding = isinstance(module, nn.Embedding)
@@ -123,13 +122,13 @@ class StackedDeltas:
 
     @contextmanager
     def attached(self) -> Generator[nn.Module]:
-        """The model with the changes in; rows of its input must be grouped by edit."""
+        """Attach the changes to the model while entered; rows of input must be grouped by edit."""
         modules = dict(self.model.named_modules())
         handles = [
             modules[name].register_forward_hook(_hook(modules[name], changes, self.scale))
             for name, changes in self._by_module.items()
         ]
-        # After those: a memory answers with what the changed weights give at hand.
+        # After those: a memory receives the output of the changed weights.
         handles += [
             handle
             for name, memories in self.memories.items()
@@ -147,16 +146,16 @@ class StackedDeltas:
                 handle.remove()
 
     def parameters(self) -> list[Tensor]:
-        """All tensors, in the order of the names."""
+        """Return all tensors of parameter changes, in the order of `changes`."""
         return [tensor for change in self.changes.values() for tensor in change]
 
     def scaled(self, factor: float) -> StackedDeltas:
-        """The same tensors, times a factor."""
+        """Return the same tensors with the scale multiplied by a factor."""
         scale = self.scale * factor
         return StackedDeltas(self.model, self.changes, scale, self.memories, self.count)
 
     def some(self, edits: Sequence[int]) -> StackedDeltas:
-        """Copies of the changes of some edits, in that order."""
+        """Return copies of the changes of some edits, in that order; itself for all edits."""
         if list(edits) == list(range(self.count)):
             return self
         chosen = {
@@ -169,21 +168,21 @@ class StackedDeltas:
         return StackedDeltas(self.model, chosen, self.scale, memories, len(edits))
 
     def norms(self) -> Tensor:
-        """Frobenius norm of the changes of each edit, over all parameters: float [K]."""
+        """Return the Frobenius norm of each edit's changes, over all parameters: float [K]."""
         squares = torch.stack(
             [_square_norm(*(tensor.detach() for tensor in c)) for c in self.changes.values()]
         )
         return abs(self.scale) * squares.sum(0).sqrt()
 
     def dense(self) -> dict[str, Tensor]:
-        """Each parameter's changes at full rank: [K, *parameter.shape]."""
+        """Return each parameter's changes at full rank: [K, *parameter.shape]."""
         return {
             name: self.scale * (change[0] if len(change) == 1 else torch.bmm(*change))
             for name, change in self.changes.items()
         }
 
     def unstack(self, edit: int) -> dict[str, Change]:
-        """The changes of one edit, detached copies."""
+        """Return the changes of one edit as detached copies."""
         result: dict[str, Change] = {}
         for name, change in self.changes.items():
             first, *rest = [tensor[edit].detach().clone() for tensor in change]
@@ -195,7 +194,7 @@ class StackedDeltas:
 def _count(
     changes: Mapping[str, StackedChange], memories: Mapping[str, Sequence[ModuleChange]]
 ) -> int:
-    """How many edits the tensors are of; one where there are none."""
+    """Return the number of edits, the leading size of the tensors; 1 if there are none."""
     stacked = [
         *(tensor for change in changes.values() for tensor in change),
         *(tensor for own in memories.values() for one in own for tensor in one.parts().values()),
@@ -204,10 +203,10 @@ def _count(
 
 
 def _square_norm(first: Tensor, second: Tensor | None = None) -> Tensor:
-    """Squared norm of each edit's dense change, or product of factors: [K]."""
+    """Return the squared norm of each edit's dense change, or product of factors: [K]."""
     if second is None:
         return first.flatten(1).square().sum(1)
-    # |LR|^2 = tr(L'L RR'), of small squares; rounding may leave a little less than nothing.
+    # |LR|^2 = tr(L'L RR'), with r x r matrices; rounding may leave a slightly negative value.
     products = torch.bmm(first.mT, first) * torch.bmm(second, second.mT)
     return products.sum((1, 2)).clamp_min(0.0)
 
@@ -215,12 +214,12 @@ def _square_norm(first: Tensor, second: Tensor | None = None) -> Tensor:
 def stack_deltas(model: nn.Module, deltas: Sequence[EditDelta]) -> StackedDeltas:
     """Stack finished deltas, which may change different parameters in different ways.
 
-    Low-rank changes of one parameter are padded with zeros to the largest rank; where one edit
-    has a dense change, all of that parameter are made dense. What an edit does not change is zero,
-    and a module that it has no memory for answers as it is.
+    Low-rank changes of one parameter are padded with zeros to the largest rank; if one edit has a
+    dense change, all changes of that parameter are made dense. The change of a parameter that an
+    edit does not change is zero, and a module for which it has no memory is unchanged.
     """
     parameters = parameters_of(model)
-    # A parameter that modules share is one change, whatever it is called in each delta.
+    # A parameter that modules share is one change, whichever of its names each delta uses.
     tied = tied_names(parameters)
     each = []
     for delta in deltas:
@@ -252,11 +251,11 @@ def stack_deltas(model: nn.Module, deltas: Sequence[EditDelta]) -> StackedDeltas
 
 
 def _memories(model: nn.Module, deltas: Sequence[EditDelta]) -> dict[str, list[ModuleChange]]:
-    """Changes of modules, stacked by module and kind."""
+    """Return the changes of modules, stacked by module and kind."""
     found: dict[str, list[ModuleChange]] = {}
     for name in dict.fromkeys(name for delta in deltas for name in delta.of_modules):
         each = [delta.of_modules.get(name) for delta in deltas]
-        # Each is looked at: any of them may be of another model.
+        # Each is checked: any of them may be from another model.
         modules = [modules_of(model, {name: one})[name] for one in each if one is not None]
         like = next(modules[0].parameters())
         for kind in KINDS:
@@ -283,7 +282,7 @@ def _hook(
 
 
 def _turned(change: StackedChange) -> StackedChange:
-    """The change of a weight [o, i] that does what one of [i, o] does; a bias stays as it is."""
+    """Convert a change of a weight [i, o] to one of a weight [o, i]; a bias is unchanged."""
     if len(change) == 1:
         return (change[0].mT,) if change[0].ndim == 3 else change
     left_kir, right_kro = change
@@ -293,7 +292,7 @@ def _turned(change: StackedChange) -> StackedChange:
 def _placed(
     _: nn.Module, inputs: tuple[Any, ...], said: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Positions for every row: by themselves all rows would look up one, whoever's it is."""
+    """Expand position ids to every row: one shared row would be looked up in one edit's table."""
     if said.get("position_ids") is None:
         ids: Tensor = inputs[0] if inputs else said["input_ids"]
         cache = said.get("cache", said.get("past_key_values"))
@@ -315,21 +314,21 @@ def _linear(
     *,
     turned: bool = False,
 ) -> Tensor:
-    """A linear module's output with what its changes add: x is [K * b, T, i] or [K * b, i]."""
+    """Return a linear module's output plus its changes: x is [K * b, T, i] or [K * b, i]."""
     count = next(iter(changes.values()))[0].shape[0]
     x_kni = x.reshape(count, -1, x.shape[-1])
-    # One kernel for product and sum: on their own, sums cost as much time as the products.
+    # One kernel for product and sum: separate sums would take as much time as the products.
     y_kno = output.reshape(count, -1, output.shape[-1])
     weight = changes.get("weight")
     if weight is not None and len(weight) == 2:
         left_kor, right_kri = (tensor.to(x.dtype) for tensor in weight)
         y_kno = torch.baddbmm(y_kno, torch.bmm(x_kni, right_kri.mT), left_kor.mT, alpha=scale)
     elif weight is not None and turned:
-        # In rows, which the next of transformers' Conv1D insists on.
+        # Contiguous rows, which the following Conv1D of transformers requires.
         y_kno = torch.baddbmm(y_kno, x_kni, weight[0].mT.to(x.dtype), alpha=scale)
     elif weight is not None:
-        # Weight first: the other way round its gradient comes out transposed, and every step
-        # would copy all of it.
+        # Weight first: in the other order its gradient is transposed, and every step would copy
+        # all of it.
         y_kno = torch.baddbmm(y_kno.mT, weight[0].to(x.dtype), x_kni.mT, alpha=scale).mT
     if "bias" in changes:
         y_kno = _added(y_kno, changes["bias"][0].unsqueeze(1), scale)
@@ -337,7 +336,7 @@ def _linear(
 
 
 def _embedding(ids: Tensor, weight: StackedChange) -> Tensor:
-    """What changed rows of an embedding add: ids is [K * b, T]."""
+    """Return the output added by changed rows of an embedding: ids is [K * b, T]."""
     count, words, _ = weight[0].shape
     offsets = torch.arange(count, device=ids.device).repeat_interleave(ids.shape[0] // count)
     rows = F.embedding(ids + offsets[:, None] * words, weight[0].flatten(0, 1))
@@ -348,7 +347,7 @@ def _embedding(ids: Tensor, weight: StackedChange) -> Tensor:
 
 
 def _norm(norm: nn.Module, x: Tensor, changes: Mapping[str, StackedChange]) -> Tensor:
-    """What changed gains and offsets of a norm add: x is [K * b, T, i]."""
+    """Return the output added by changed gains and offsets of a norm: x is [K * b, T, i]."""
     count = next(iter(changes.values()))[0].shape[0]
     added: Tensor | None = None
     if "weight" in changes:

@@ -1,6 +1,6 @@
-"""Editing and unlearning: methods, applied to a run by a plan, one by one, stacked or in sequence.
+"""Editing and unlearning: methods that apply a plan to a run, singly, stacked or in sequence.
 
-It knows plans, deltas and models, and nothing of how the outcome is judged.
+This package depends on plans, deltas and models, and not on how the outcome is evaluated.
 """
 
 from typing import TYPE_CHECKING

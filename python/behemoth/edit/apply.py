@@ -1,6 +1,6 @@
-"""Carry out a plan on a run with a method, and keep what it changed: `behemoth edit`.
+"""Apply a plan to a run with a method, and save the changes as deltas: `behemoth edit`.
 
-A delta is there as a whole or not at all, so a call that was stopped goes on where it was.
+Each delta is written completely or not at all, so an interrupted call resumes where it stopped.
 """
 
 from __future__ import annotations
@@ -45,23 +45,24 @@ __all__ = ["Edited", "edit"]
 
 @dataclass(frozen=True, eq=False)
 class Edited:
-    """What `edit` did; a path, of the edit directory, wherever one is asked for.
+    """The result of `edit`; usable as a path, that of the edit directory.
 
     Attributes
     ----------
     out, run, plan_hash, method, settings, seed, single
-        What was asked for.
+        The arguments of the call.
     edits : int
-        Edits of the plan.
+        Number of edits in the plan.
     failed : list of FailedEdit
     present : int
-        Deltas that were there before.
+        Number of deltas that existed before the call.
     seconds : float
-        Of this call, the model's loading apart.
+        Duration of this call, without loading the model.
     edits_per_second : float
-        Of this call; 0 when all were there.
+        Throughput of this call; 0 if all deltas existed before.
     place : str, optional
-        Where in the model the method edits, of those that have a place; none when all were there.
+        Where in the model the method edits. None for methods without such a place, and if all
+        deltas existed before.
     sequential : bool
         Whether the edits were made one after another.
     """
@@ -110,59 +111,59 @@ def edit(
     memory: int | None = None,
     progress: ProgressLike = None,
 ) -> Edited:
-    """Apply a method and write what it changed; an unfinished directory is gone on with.
+    """Apply a method and write its deltas; resume if the directory is unfinished.
 
     Parameters
     ----------
     run : path
-        A finished training run, or a model that transformers' ``save_pretrained`` wrote.
+        A finished training run, or a model written by transformers' ``save_pretrained``.
     plan : EditPlan or path
     method : EditMethod or str
         A method, or the name of one.
     out : path
         Directory to write.
     corpus : path, optional
-        Of a model that is no run: the corpus directory or spec that the plan was made of.
+        For a model that is not a training run: the corpus directory or spec the plan was made from.
     settings : mapping or path, optional
-        Settings of a method given by name: values of the types of its fields, and no texts for
-        numbers; or a file of them, as `behemoth tune` writes one. A method that edits at a place,
-        and is told none, does so where the run was traced to keep its facts
-        (`behemoth.evaluate.trace` with ``save``), if it was.
+        Settings of a method given by name: values of the types of its fields (no strings for
+        numbers), or a file of settings as written by `behemoth tune`. If a method edits at a place
+        and the settings do not name one, it uses the best place that tracing found in the run
+        (`behemoth.evaluate.trace` with ``save``), if the run was traced.
     single : bool
-        Make each edit by itself, from the same unedited model, many at once where the method
-        stacks; by default the whole plan as one batch.
+        Make each edit by itself, from the same unedited model, many at a time if the method
+        stacks; by default the complete plan is one batch.
     sequential : bool
         Make the edits one after another in the order of the plan, each on the model that the
         earlier ones left.
     checkpoint_at : sequence of int, optional
-        Of a sequence, after how many edits the sum of their changes is kept, for
-        `evaluate_suite`; 1, 10, 100 and so on by default, and after the last one always.
+        For a sequence: the numbers of edits after which the sum of their changes is saved, for
+        `evaluate_suite`. By default 1, 10, 100 and so on; always after the last edit.
     seed : int
         Seed of the method's draws.
     stack : int
-        Most single edits at once; fewer where there is no memory for so many.
+        Maximum number of single edits at a time; fewer if memory does not suffice.
     adapter : bool
-        Write each delta as a PEFT adapter too.
+        Also write each delta as a PEFT adapter.
     force : bool
-        Replace the edit that is there, be it the same, another or damaged.
+        Overwrite an existing edit, whether it is the same, another or damaged.
     cache : path, optional
-        Where methods keep covariances.
+        Directory in which methods keep covariances.
     device : optional
-        A GPU where there is one by default.
+        By default a GPU if one is available.
     memory : int, optional
-        Bytes of memory that it may take on a CPU, beside what the process has; fewer single edits
-        are made at once to fit, and what would take more even so is refused beforehand. By
-        default what the machine or the container has free.
+        Bytes of CPU memory that may be used in addition to what the process already uses. Fewer
+        single edits are made at a time to fit; a call that does not fit even so is refused
+        beforehand. By default the free memory of the machine or the container.
     progress : callable or Progress, optional
-        Who looks on; what it raises stops the work.
+        Receiver of progress reports; an error that it raises stops the work.
 
     Raises
     ------
     ArgumentError
-        Before any work: for a plan of another world, a method that cannot do it, an unknown
+        Before any work: for a plan of another world, a method that cannot carry it out, an unknown
         method or setting.
     CorpusError
-        When `out` holds another edit or something else.
+        If `out` contains another edit or something else.
 
     Examples
     --------
@@ -212,19 +213,19 @@ def edit(
         replaces = check_place(record, force)
         existing = None if replaces else EditRecord.read(place)
         if existing is not None:
-            # Of deltas of an earlier version nobody knows whether they are of these weights.
+            # Records of an earlier version do not state the weights their deltas were made from.
             record = replace(record, weights=existing.weights, place=existing.place)
         missing = [key for key in record.keys if replaces or not record.is_there(key)]
         work = None
         if missing:
-            # Loaded, and found to fit, before anything is set aside.
+            # The model is loaded and found to fit before an existing edit is set aside.
             work = _load_work(source, plan, method, record, missing, stack, device, memory)
             record = work.record
         with succession(place, EDIT, force=replaces):
             if work is not None:
                 with task(progress, "editing", "edits") as step:
                     seconds = work.carry_out(stack, None if cache is None else Path(cache), step)
-            elif sequential:  # killed when it was whole, and not yet settled
+            elif sequential:  # killed after the last delta, before `settle`
                 settle(record)
             record = _write_finished(record, source.directory, adapter)
     edits_made = len(missing) if single else len(plan) * len(missing)
@@ -255,12 +256,12 @@ def _resolve_method(
         if isinstance(settings, str | PathLike):
             settings = read_settings(settings, method)
         if not isinstance(settings, Mapping | None):
-            return get_method(method, settings)  # which refuses them
+            return get_method(method, settings)  # raises
         return get_method(method, at_traced_place(method, settings, run))
     if not isinstance(method, EditMethod):
         raise ArgumentError("method", method, "a method, or the name of one")
     if settings is not None:
-        raise ArgumentError("settings", settings, "none with a method that has its own")
+        raise ArgumentError("settings", settings, "none for a method that already has settings")
     return method
 
 
@@ -297,7 +298,7 @@ def _load_work(
     device: torch.device | str | None,
     memory: int | None,
 ) -> _Work:
-    """Load the model, and find out how many plans fit beside it."""
+    """Load the model and determine how many plans fit in memory at a time."""
     require_weights(source.directory, device, memory)
     model = source.load_model(device)
     sequential = bool(record.checkpoints)
@@ -313,13 +314,13 @@ def _load_work(
 
 
 def _write_finished(record: EditRecord, run: Path, adapter: bool) -> EditRecord:
-    """Write the record of an edit that is whole, and its adapters where they are wanted."""
+    """Write the record of a complete edit, and its adapters if requested."""
     deltas = record.deltas()
     if record.checkpoints:
         failed = [FailedEdit(row["edit"], row["failure"]) for row in deltas[None].trace]
     else:
         failed = [FailedEdit(key, delta.failure) for key, delta in deltas.items() if delta.failure]
-    # Adapters of an earlier call stay what they were then.
+    # Adapters of an earlier call keep their digests.
     written = EditRecord.read(record.directory)
     files = dict((written.files if written is not None else None) or {})
     if adapter:
@@ -336,7 +337,7 @@ def _write_finished(record: EditRecord, run: Path, adapter: bool) -> EditRecord:
 
 @dataclass(frozen=True)
 class _Work:
-    """The deltas of a call that are missing, made and saved `stack_count` at a time."""
+    """The missing deltas of a call, made and saved `stack_count` at a time."""
 
     source: ModelSource
     plan: EditPlan
@@ -348,16 +349,21 @@ class _Work:
     stack_count: int
 
     def carry_out(self, stack: int, cache: Path | None, step: Advance) -> float:
-        """Make the deltas, or say what to lower where memory runs out; gives the seconds.
+        """Make the deltas and return the duration in seconds.
 
         Parameters
         ----------
         stack : int
-            What the caller asked for, to be named when it was too many.
+            The caller's `stack`, named in the error if memory runs out.
         cache : Path or None
-            Where methods keep covariances.
+            Directory in which methods keep covariances.
         step : callable
             Called with (edits made, edits).
+
+        Raises
+        ------
+        MemoryError
+            If memory runs out, with what to lower.
         """
         record = self.record
         try:
@@ -372,7 +378,7 @@ class _Work:
                 raise
             raise MemoryError(
                 f"out of memory on {self.model.device}: {record.method} with "
-                f"{dict(record.settings)}; lower what it is made of, or stack (now {stack})"
+                f"{dict(record.settings)}; lower these settings, or stack (now {stack})"
             ) from error
 
     def _make_stacks(self, cache: Path | None, step: Advance) -> float:
@@ -394,7 +400,7 @@ class _Work:
 
             context = self._context(cache, forward)
             deltas = self.method.apply(self.model, [plan_of[key] for key in keys], context)
-            if not first:  # what refuses a setting for this model has had its say
+            if not first:  # only now: the first call may refuse a setting for this model
                 record.write()
             for key, delta in zip(keys, deltas, strict=True):
                 delta.save(record.delta_place(key))

@@ -1,7 +1,7 @@
-"""Training rows of plans as tensors, and the order in which steps take them.
+"""Training rows of plans as tensors, and the order in which steps use them.
 
-Losses look at answer tokens alone: prompts and padding carry the label -100 everywhere. Padding is
-on the right, where a causal model cannot see it from the tokens that count.
+Losses use answer tokens only: prompts and padding have the label -100. Padding is on the right,
+where a causal model does not see it from the tokens that count.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ __all__ = ["Order", "Rows", "edit_rows_of", "retain_rows_of", "rows_of"]
 
 @dataclass(frozen=True)
 class Rows:
-    """Sentences with marked answers.
+    """Sentences with labelled answers.
 
     Attributes
     ----------
     tokens : int64 [n, T]
         Prompt, answer, padding.
     labels : int64 [n, T]
-        The answer's tokens at their own places, `IGNORED` elsewhere.
+        The answer's tokens at their own positions, `IGNORED` elsewhere.
     weight : float64 [n]
-        How often each row stands in the mixture.
+        Number of times each row occurs in the mixture.
     """
 
     tokens: Tensor
@@ -44,7 +44,7 @@ class Rows:
         return self.tokens.shape[0]
 
     def padded(self, length: int) -> Rows:
-        """The same rows, padded to a length of T tokens."""
+        """Return the same rows, padded to `length` tokens."""
         missing = length - self.tokens.shape[1]
         return Rows(
             torch.nn.functional.pad(self.tokens, (0, missing), value=PADDING),
@@ -54,7 +54,7 @@ class Rows:
 
 
 def rows_of(frame: pl.DataFrame, answer: str = "answer") -> Rows:
-    """Rows of a training frame: columns ``prompt``, ``weight`` and the answer's."""
+    """Return the rows of a training frame with columns ``prompt``, ``weight`` and `answer`."""
     prompts: list[list[int]] = frame["prompt"].to_list()
     answers: list[list[int]] = frame[answer].to_list()
     length = max((len(p) + len(a) for p, a in zip(prompts, answers, strict=True)), default=0)
@@ -70,10 +70,10 @@ def rows_of(frame: pl.DataFrame, answer: str = "answer") -> Rows:
 
 
 class Order:
-    """Which rows each step takes: every row as often as its weight says, shuffled by a seed.
+    """The rows of each step: drawn in proportion to their weights, shuffled with a seed.
 
-    It depends on the plan and the seed, not on what else is in the stack: an edit sees the same
-    rows in the same order alone and among others.
+    The order depends on the plan and the seed, not on the other plans of a stack: an edit uses the
+    same rows in the same order alone and among others.
     """
 
     def __init__(self, weight: Tensor, plan: EditPlan, seed: int, purpose: int) -> None:
@@ -83,14 +83,14 @@ class Order:
         self._waiting = torch.empty(0, dtype=torch.int64)
 
     def take(self, count: int) -> Tensor:
-        """The next `count` rows: int64 [count]."""
+        """Return the numbers of the next `count` rows: int64 [count]."""
         while len(self._waiting) < count:
             self._waiting = torch.cat([self._waiting, self._round()])
         taken, self._waiting = self._waiting[:count], self._waiting[count:]
         return taken
 
     def _round(self) -> Tensor:
-        # Equal weights: a permutation, so that no row comes twice before all came once.
+        # Equal weights: a permutation, so that no row repeats before all have been used once.
         if bool((self._weight == self._weight[0]).all()):
             return torch.randperm(len(self._weight), generator=self._generator)
         return torch.multinomial(
@@ -99,10 +99,10 @@ class Order:
 
 
 def edit_rows_of(plan: EditPlan, answer: str) -> Rows:
-    """Rows that carry the edit, with the answers of a column: ``answer`` or ``old_answer``.
+    """Return the edit rows, with the answers of a column: ``answer`` or ``old_answer``.
 
-    Refusals end in the period: no corpus ends one for the model, so it must learn to stop as well.
-    In a grammar's text an answer is judged by what it begins with, and needs no end.
+    Refusals end with a period: no corpus shows the model where one ends, so it must learn to stop
+    as well. In a grammar's text an answer is scored by its beginning, and needs no end.
     """
     frame = plan.training.filter(pl.col("role") == "edit")
     if answer == "answer" and plan.edits["kind"].is_in(REFUSALS).any():
@@ -114,5 +114,5 @@ def edit_rows_of(plan: EditPlan, answer: str) -> Rows:
 
 
 def retain_rows_of(plan: EditPlan) -> Rows:
-    """Rows that hold the rest in place."""
+    """Return the retain rows: all rows of the training mixture that are not edit rows."""
     return rows_of(plan.training.filter(pl.col("role") != "edit"))

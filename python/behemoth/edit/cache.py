@@ -1,4 +1,4 @@
-"""Tensors that methods keep between calls: what was written, or made again."""
+"""Tensors that methods keep in files between calls."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ _DIGEST = "sha256"
 
 
 def read_tensors(file: Path) -> dict[str, Tensor] | None:
-    """Read what `write_tensors` wrote; None where there is nothing, or something else."""
-    sweep(file)  # a killed writer may have left its folder beside a whole file
+    """Read what `write_tensors` wrote; return None for a missing, damaged or other file."""
+    sweep(file)  # a killed writer may have left its folder beside a complete file
     if not file.is_file():
         return None
     try:
         with safe_open(file, "pt") as opened:
-            # Copies: tensors that lie in a file's bytes round otherwise in products.
+            # Copies: products of tensors that are mapped from a file round differently.
             tensors = {name: opened.get_tensor(name).clone() for name in opened.keys()}  # noqa: SIM118
             said = (opened.metadata() or {}).get(_DIGEST)
     except SafetensorError:
         return None
-    # A flipped bit would be in every edit that is made with them, and nobody would know.
+    # Without the digest a flipped bit would go unnoticed into every edit made with the tensors.
     return tensors if said == digest_of(tensors) else None
 
 
 def write_tensors(file: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write tensors with their digest; trials that run side by side may share a folder."""
+    """Write tensors with their digest; concurrent trials may share a directory."""
     own = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with replacing(file) as temporary:
         save_file(own, temporary, metadata={_DIGEST: digest_of(own)})
 
 
 def digest_of(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 of tensors with their names, shapes and types."""
+    """Return the SHA-256 of tensors with their names, shapes and types."""
     digest = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())

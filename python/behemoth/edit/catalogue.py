@@ -51,7 +51,7 @@ SECTION = Section(
     "<!-- end of methods -->",
     catalogue,
 )
-"""Where it stands in docs/methods.md."""
+"""The section of docs/methods.md that contains the table."""
 
 
 if __name__ == "__main__":

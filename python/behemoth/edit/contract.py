@@ -1,7 +1,7 @@
-"""What every method owes to its callers, looked at: `behemoth methods --check`, and our own tests.
+"""Checks of the contract of edit methods: `behemoth methods --check`, and the project's own tests.
 
-A method of another package is held to it without a clone: a small model is trained for it, and
-plans of single edits are made for that.
+A method of another package is checked without a clone of this repository: a small model is trained
+for it, and plans of single edits are compiled for that model.
 """
 
 from __future__ import annotations
@@ -44,18 +44,18 @@ _SMALL: dict[str, Any] = {
     "probes": 2,
 }
 _SAME = 1e-6
-_STACKED = 1e-5  # of logits: what a delta in float32 rounds
+_STACKED = 1e-5  # difference of logits: rounding of a float32 delta
 
 
 @dataclass(frozen=True)
 class Promise:
-    """What a method owes, and whether it is kept.
+    """A clause of the contract, and whether a method keeps it.
 
     Attributes
     ----------
     name : str
     broken : str, optional
-        What is wrong; none where it is kept.
+        What is wrong; None if the promise is kept.
     """
 
     name: str
@@ -64,17 +64,17 @@ class Promise:
 
 @dataclass(frozen=True, eq=False)
 class Bench:
-    """What a method is tried on.
+    """The corpus, run and model that a method is checked on.
 
     Attributes
     ----------
     corpus : Corpus
     run : Path
-        The run that `model` is of.
+        The run that `model` is from.
     model : nn.Module
-        In float64, where two calls differ by rounding, but not by what Adam makes of it.
+        In float64, in which two calls differ by rounding, but not by the amplification of Adam.
     cache : Path
-        Where methods keep covariances, and deltas are saved to.
+        Directory for the methods' covariances and for saved deltas.
     """
 
     corpus: Corpus
@@ -84,14 +84,14 @@ class Bench:
 
     @classmethod
     def train(cls, place: Path, progress: ProgressLike = None) -> Bench:
-        """Train the model: one short pass over 120 facts, in seconds.
+        """Train the model: one pass over 120 facts, which takes seconds.
 
         Parameters
         ----------
         place : Path
-            An empty folder.
+            An empty directory.
         progress : callable or Progress, optional
-            Who looks on; what it raises stops the work.
+            Receiver of progress reports; an error that it raises stops the work.
         """
         from behemoth.corpus.corpus import Corpus
         from behemoth.corpus.world import World
@@ -108,16 +108,16 @@ class Bench:
 
 
 def check_method(name: str, *, progress: ProgressLike = None) -> list[Promise]:
-    """Hold a method to what all methods owe to their callers, on a small model trained for it.
+    """Check a method against the contract of all methods, on a small model trained for the check.
 
-    It is tried with few steps, where it has such settings, and else as it is by default.
+    The method runs with few steps if it has such settings, and otherwise with its defaults.
 
     Parameters
     ----------
     name : str
-        Of the registry; a method of another package too, that is installed.
+        Name in the registry, also that of a method of another installed package.
     progress : callable or Progress, optional
-        Who looks on; what it raises stops the work.
+        Receiver of progress reports; an error that it raises stops the work.
 
     Returns
     -------
@@ -141,7 +141,7 @@ def check_method(name: str, *, progress: ProgressLike = None) -> list[Promise]:
 
 
 def quick_method(name: str) -> EditMethod:
-    """A method with few steps, as far as it has settings of these names that allow it."""
+    """Return a method with few steps, as far as it has settings of these names that allow it."""
     kind: Any = method_type(name)
     known = {field.name for field in dataclasses.fields(kind)} if _is_settings(kind) else ()
     settings = {key: value for key, value in _QUICK.items() if key in known}
@@ -158,24 +158,24 @@ def check_contract(
     same: float = _SAME,
     progress: ProgressLike = None,
 ) -> list[Promise]:
-    """Hold a method to what it owes.
+    """Check a method against the contract.
 
     Parameters
     ----------
     name : str
-        How it is registered.
+        Name under which it is registered.
     method : EditMethod
     bench : Bench
     same : float
-        How far two deltas of one plan may differ, relative to a delta's norm.
+        Maximum difference of two deltas of one plan, relative to a delta's norm.
     progress : callable or Progress, optional
-        Who looks on; what it raises stops the work.
+        Receiver of progress reports; an error that it raises stops the work.
 
     Returns
     -------
     list of Promise
-        One for each of `PROMISES`. What a method raises breaks the promise that it was looked at
-        for; where it gives no deltas, all that is said of them is broken as well.
+        One for each of `PROMISES`. An exception breaks the promise that was being checked; if the
+        method returns no deltas, all promises about deltas are broken too.
     """
     case = _Case(name, method, bench, same)
     found = []
@@ -193,7 +193,7 @@ def check_contract(
 
 
 class _BrokenError(Exception):
-    """A promise that is not kept: one line for people."""
+    """A promise that is not kept; the message is one line."""
 
 
 def _must(kept: bool, otherwise: str) -> None:
@@ -203,7 +203,7 @@ def _must(kept: bool, otherwise: str) -> None:
 
 @dataclass(frozen=True, eq=False)
 class _Case:
-    """A method on a bench, with the deltas that it gives."""
+    """A method on a bench, with the deltas that it returns."""
 
     name: str
     method: EditMethod
@@ -229,7 +229,7 @@ class _Case:
 
     @cached_property
     def deltas(self) -> list[EditDelta]:
-        """What it gives of both plans, in one call where it stacks."""
+        """The deltas of both plans, from one call if the method stacks."""
         model = self.bench.model
         _ = self.before
         if self.method.info.stacks:
@@ -239,7 +239,7 @@ class _Case:
         ]
 
     def logits(self, times: int = 1) -> Tensor:
-        """What the model says at every token of the plans' prompts, so many times over."""
+        """Return the logits at every token of the plans' prompts, repeated `times` times."""
         import torch
 
         prompts = [row for plan in self.plans for row in plan.training["prompt"]]
@@ -249,7 +249,7 @@ class _Case:
             return model(input_ids=rows.repeat(times, 1)).logits
 
     def is_unedited(self) -> bool:
-        """Whether the model has its own bits."""
+        """Return whether the model's parameters are bit by bit those of the unedited model."""
         own = self.bench.model.named_parameters()
         return all(value.equal(self.before[name]) for name, value in own)
 
@@ -263,17 +263,17 @@ def _plans(corpus: Corpus, kind: Any) -> list[EditPlan]:
 def _protocol(case: _Case) -> None:
     method = case.method
     _must(isinstance(method, EditMethod), "it has no `info` or no `apply`")
-    _must(_is_settings(type(method)), "it is no frozen dataclass, whose fields are its settings")
+    _must(_is_settings(type(method)), "it is not a frozen dataclass whose fields are its settings")
     said = method.info.name
-    _must(said == case.name, f"info.name is {said!r}, and it is registered as {case.name!r}")
+    _must(said == case.name, f"info.name is {said!r}, but it is registered as {case.name!r}")
 
 
 def _gives(case: _Case) -> None:
     count = len(case.deltas)
-    _must(count == len(case.plans), f"{count} deltas of {len(case.plans)} plans")
+    _must(count == len(case.plans), f"{count} deltas for {len(case.plans)} plans")
     for plan, delta in zip(case.plans, case.deltas, strict=True):
         _must(delta.plan_hash == plan.plan_hash, "a delta has another plan's hash")
-        _must(delta.method == case.name, f"a delta says it is of {delta.method!r}")
+        _must(delta.method == case.name, f"a delta names the method {delta.method!r}")
         _must(delta.seed == _SEED, f"a delta has the seed {delta.seed}, the context {_SEED}")
 
 
@@ -285,8 +285,8 @@ def _goes_through(case: _Case) -> None:
 
 def _leaves(case: _Case) -> None:
     _ = case.deltas
-    _must(case.is_unedited(), "the model's parameters are others after `apply`")
-    # Of torch.nn, which has no public way to ask.
+    _must(case.is_unedited(), "the model's parameters have changed after `apply`")
+    # torch.nn has no public interface for this.
     hooks = [name for name, own in case.bench.model.named_modules() if own._forward_hooks]
     _must(not hooks, f"forward hooks are left on {', '.join(hooks)}")
 
@@ -298,10 +298,10 @@ def _has_doses(case: _Case) -> None:
     column, steps = f"log_probability_{rival}", answers(case.method).effort().steps
     for delta in case.deltas:
         missing = [name for name in ("step", column) if any(name not in row for row in delta.trace)]
-        _must(bool(delta.trace), "an empty trace, and info.doses is true")
+        _must(bool(delta.trace), "an empty trace, but info.doses is true")
         _must(not missing, f"rows of the trace lack {', '.join(missing)}")
         last = delta.trace[-1]["step"]
-        _must(0 <= last <= steps, f"the trace ends at step {last}, and effort() says {steps}")
+        _must(0 <= last <= steps, f"the trace ends at step {last}, but effort() states {steps}")
 
 
 def _applies(case: _Case) -> None:
@@ -314,10 +314,10 @@ def _applies(case: _Case) -> None:
         same = case.logits().equal(before)
     finally:
         applied.revert()
-    _must(not same, "the delta changes nothing of what the model says")
+    _must(not same, "the delta does not change the model's logits")
     _must(moved <= set(delta.changes), f"{', '.join(moved - set(delta.changes))} is not named")
-    _must(case.is_unedited(), "the model has not its own bits back")
-    _must(case.logits().equal(before), "the model does not say again what it said")
+    _must(case.is_unedited(), "the model's parameters are not restored bit by bit")
+    _must(case.logits().equal(before), "the model's logits are not restored")
 
 
 def _stands_beside(case: _Case) -> None:
@@ -332,7 +332,7 @@ def _stands_beside(case: _Case) -> None:
     with stack_deltas(model, case.deltas).attached():
         together = case.logits(len(case.deltas))
     apart = float((together - torch.cat(alone)).abs().max())
-    _must(apart <= _STACKED, f"beside another delta the model says something else, by {apart:.1e}")
+    _must(apart <= _STACKED, f"stacked with another delta, logits differ by {apart:.1e}")
 
 
 def _is_saved(case: _Case) -> None:
@@ -340,26 +340,26 @@ def _is_saved(case: _Case) -> None:
     place = case.bench.cache / f"delta-{case.name}"
     delta.save(place)
     loaded = EditDelta.load(place)
-    _must(loaded.settings == delta.settings, "settings are not what JSON gives back")
-    _must(loaded.trace == delta.trace, "the trace is not what JSON gives back")
+    _must(loaded.settings == delta.settings, "settings are changed by saving as JSON")
+    _must(loaded.trace == delta.trace, "the trace is changed by saving as JSON")
     same = loaded.changes.keys() == delta.changes.keys() and all(
         getattr(loaded.changes[name], part).equal(tensor)
         for name, change in delta.changes.items()
         for part, tensor in vars(change).items()
     )
-    _must(same, "the changes are not what the file gives back")
+    _must(same, "the changes differ after saving and loading")
 
 
 def _is_alone(case: _Case) -> None:
     alone = case.method.apply(case.bench.model, [case.plans[1]], case.context)[0]
     apart = _distance(alone.changes, case.deltas[1].changes)
-    _must(apart <= case.same, f"alone and beside another plan a delta differs by {apart:.1e}")
+    _must(apart <= case.same, f"alone and with another plan, a delta differs by {apart:.1e}")
 
 
 def _is_first(case: _Case) -> None:
     first = answers(case.method).in_sequence(case.bench.model, case.context)(case.plans[0])
     apart = _distance(first.changes, case.deltas[0].changes)
-    _must(apart <= case.same, f"the first of a sequence differs from the same alone by {apart:.1e}")
+    _must(apart <= case.same, f"the first of a sequence differs from itself alone by {apart:.1e}")
 
 
 def _refuses(case: _Case) -> None:
@@ -383,12 +383,12 @@ def _answers(case: _Case) -> None:
     sizes = [said.stack_bytes(model, count) for count in (1, 2, 8)]
     _must(0 < sizes[0] < sizes[1] < sizes[2], f"stack_bytes of 1, 2 and 8 plans are {sizes}")
     one = stack_size(case.method, model) == 1
-    _must(one != case.method.info.stacks, "what fits a stack is not what info.stacks says")
+    _must(one != case.method.info.stacks, "the stack size contradicts info.stacks")
     batch = said.for_batch(100)
-    _must(type(batch) is type(case.method), "for_batch gives another method")
+    _must(type(batch) is type(case.method), "for_batch returns another method")
     more = answers(batch).effort()
-    _must(more.rows >= effort.rows, "for_batch takes fewer rows a step")
-    _must(more.steps == effort.steps, "for_batch takes another number of steps")
+    _must(more.rows >= effort.rows, "for_batch has fewer rows per step")
+    _must(more.steps == effort.steps, "for_batch has another number of steps")
 
 
 PROMISES: Mapping[str, Callable[[_Case], None]] = {
@@ -396,16 +396,16 @@ PROMISES: Mapping[str, Callable[[_Case], None]] = {
     "one delta for each plan, in their order": _gives,
     "edits that it is for go through": _goes_through,
     "the model stays as it was": _leaves,
-    "the trace is of doses, where `info.doses` says so": _has_doses,
+    "the trace is of doses, if `info.doses` is true": _has_doses,
     "the delta applies, changes what it names, and reverts": _applies,
-    "deltas that stand side by side do what each does alone": _stands_beside,
+    "stacked deltas do what each does alone": _stands_beside,
     "the delta is saved and loaded": _is_saved,
     "the same delta alone and among others": _is_alone,
     "the same delta at the beginning of a sequence": _is_first,
     "kinds of edits that it is not for are refused": _refuses,
-    "what it says of its effort and memory holds together": _answers,
+    "its statements about effort and memory are consistent": _answers,
 }
-"""What is looked at, in words, and by what."""
+"""The promises, each with the function that checks it."""
 
 
 def _is_settings(kind: Any) -> bool:
@@ -414,7 +414,7 @@ def _is_settings(kind: Any) -> bool:
 
 
 def _distance(one: Mapping[str, Change], other: Mapping[str, Change]) -> float:
-    """The norm of the difference of two deltas' changes, relative to that of one."""
+    """Return the norm of the difference of two deltas' changes, relative to that of `other`."""
     if one.keys() != other.keys() or not one:
         return float("inf")
     parts = [
@@ -427,7 +427,7 @@ def _distance(one: Mapping[str, Change], other: Mapping[str, Change]) -> float:
 
 
 def _tensors(change: Change) -> list[Tensor]:
-    """What is compared of a change: its product, or what a module answers from."""
+    """Return the tensors that are compared: the dense change, or the parts of a module change."""
     return (
         list(change.parts().values()) if isinstance(change, ModuleChange) else [change.to_dense()]
     )

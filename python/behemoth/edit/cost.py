@@ -1,9 +1,8 @@
-"""What an edit costs: the operations it takes, and the memory that it has in use at once.
+"""The cost of an edit: floating-point operations, and peak memory.
 
-Both are counted on edits that are made for that alone, since counting takes time of its own. Memory
-is that of tensors beside the model. What a process takes from its system would not tell: memory
-that was freed stays with the process (`behemoth.support.process`), so that of a second edit it
-would say nothing.
+Both are counted on edits that are made only for that purpose, since counting takes time. Memory is
+that of tensors in addition to the model. The memory of the process would not show it: freed memory
+stays with the process (`behemoth.support.process`), so that a second edit would appear free.
 """
 
 from __future__ import annotations
@@ -30,17 +29,17 @@ __all__ = ["EditCost", "edit_cost"]
 
 @dataclass(frozen=True)
 class EditCost:
-    """What one application of a method took.
+    """The cost of one application of a method.
 
     Attributes
     ----------
     flops : float
-        Floating-point operations of matrix products and attention, forward and backward, a
-        multiplication and an addition being two. What is worked out elementwise does not count,
-        nor do decompositions of matrices.
+        Floating-point operations of matrix products and attention, forward and backward; a
+        multiplication and an addition count as two. Elementwise operations and matrix
+        decompositions are not counted.
     memory : int
-        Bytes of tensors that were in use at once, at most, beside the model. On a GPU what torch's
-        allocator says; on a CPU tensors alone are counted, and not what a kernel needs meanwhile.
+        Peak bytes of tensors in addition to the model. On a GPU as reported by torch's allocator;
+        on a CPU only tensors are counted, without the workspace of kernels.
     """
 
     flops: float
@@ -50,21 +49,21 @@ class EditCost:
 def edit_cost(
     method: EditMethod, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
 ) -> EditCost | None:
-    """Apply a method once more, and count.
+    """Apply a method once more and count its cost.
 
     Parameters
     ----------
     method : EditMethod
     model : nn.Module
-        Stays as it is.
+        Left unchanged.
     plans : sequence of EditPlan
     context : EditContext
-        What is kept in its cache, such as covariances, costs nothing any more.
+        Tensors in its cache, such as covariances, are not computed again and so cost nothing.
 
     Returns
     -------
     EditCost or None
-        None of a method that trains a model from its beginning: it would take as long again.
+        None for a method that trains a model from its initial weights: it would take as long again.
     """
     if answers(method).effort().trainings:
         return None
@@ -77,7 +76,7 @@ def edit_cost(
             method.apply(model, plans, context)
         memory = torch.cuda.max_memory_allocated(device) - before
     else:
-        # Without this the model itself would be among what is new when it is first changed.
+        # The model is passed so that its own storages are not counted as new ones.
         with _Tensors(model) as counted:
             method.apply(model, plans, context)
         memory = counted.peak
@@ -85,10 +84,10 @@ def edit_cost(
 
 
 class _Counted(TorchDispatchMode):
-    """Floating-point operations, by torch's own table of formulas.
+    """Count floating-point operations with torch's table of formulas.
 
-    torch's `FlopCounterMode` counts the same by modules, and looks into every operation that is in
-    no table: small edits took three times as long as with the table alone.
+    torch's `FlopCounterMode` counts the same by module, but decomposes every operation that is not
+    in the table: small edits took three times as long as with the table alone.
     """
 
     def __init__(self) -> None:
@@ -111,7 +110,7 @@ class _Counted(TorchDispatchMode):
 
 
 class _Tensors(_Counted):
-    """The same, and bytes of the storages that come into being, from first operation to end."""
+    """Also count the bytes of new storages, each from its first operation until it is freed."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()

@@ -1,8 +1,8 @@
-"""Whether an edit will fit into memory, and what would: told before anything is made.
+"""Check before any work whether an edit fits into memory, and which settings would fit if not.
 
-Reckoned is the peak on a CPU beside what the process has: the model, what the method keeps of so
-many plans at once, and what autograd keeps of the rows of a step. docs/reliability.md has peaks
-that were measured beside it (tests/edit/test_memory_budget.py).
+This estimates peak memory on a CPU in addition to what the process already uses: the model, what
+the method keeps for the plans it edits at a time, and what autograd keeps for the rows of a step.
+docs/reliability.md compares it with measured peaks (tests/edit/test_memory_budget.py).
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ __all__ = ["edit_bytes", "fitting"]
 
 # Libraries that the first edit loads, buffers of kernels, the plan and its deltas.
 _FIXED = 96 << 20
-# Numbers for each token of an answer and word of the vocabulary: logits, their logarithms, their
-# gradients, and the logits of a model that is held on to.
+# Numbers for each answer token and each entry of the vocabulary: logits, log-probabilities,
+# gradients, and the logits of a reference model.
 _LOGITS = 4
-# What may be asked of a method in place of what does not fit, where it has such settings.
+# Settings that are suggested if a method does not fit, as far as it has these settings.
 _SMALLER: tuple[Mapping[str, Any], ...] = (
     {"rank": 1},
     {"rank": 1, "part": "mlp"},
@@ -45,16 +45,16 @@ _SMALLER: tuple[Mapping[str, Any], ...] = (
 def edit_bytes(
     method: EditMethod, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
 ) -> int:
-    """Bytes that plans take at their peak when a method takes them at once, on a CPU.
+    """Return the peak memory in bytes of a method that applies plans in one pass on a CPU.
 
     Parameters
     ----------
     method : EditMethod
     model : nn.Module
-        It counts as well: as much as loading it took.
+        Its memory is included, with that of loading it.
     plans : sequence of EditPlan
     context : EditContext
-        Of a method that trains again: how.
+        For a method that trains again: how the model was trained.
     """
     said = answers(method)
     config: Any = model.config
@@ -84,17 +84,17 @@ def fitting(
     most: int,
     memory: int | None = None,
 ) -> int:
-    """How many of some plans fit at once.
+    """Return how many of the plans fit into memory at a time.
 
     Parameters
     ----------
     method, model, plans, context
-        As of `edit_bytes`.
+        See `edit_bytes`.
     most : int
-        No more than so many.
+        Maximum number of plans.
     memory : int, optional
-        Bytes that may be taken; what the machine or the container has free by default. On a GPU
-        nothing is reckoned.
+        Bytes that may be used; by default the free memory of the machine or the container. On a
+        GPU nothing is estimated.
 
     Returns
     -------
@@ -104,7 +104,7 @@ def fitting(
     Raises
     ------
     ArgumentError
-        When one does not fit: with settings that would.
+        If one plan does not fit; the message names settings that would, if there are any.
     """
     if next(model.parameters()).device.type != "cpu" or not plans:
         return most
@@ -112,7 +112,7 @@ def fitting(
     if free is None:
         return most
     loaded = 0
-    if memory is None:  # what is free now is so beside the model, which is there
+    if memory is None:  # the model is loaded already, so free memory does not include it
         loaded = LOADED * weight_bytes(model)
 
     def takes(own: EditMethod, count: int) -> int:
@@ -136,7 +136,7 @@ def fitting(
 
 
 def _counts(most: int) -> Iterator[int]:
-    """Counts from the most to 1, each at most three quarters of the one before."""
+    """Yield counts from `most` down to 1, each at most three quarters of the one before."""
     while most > 1:
         yield most
         most = most * 3 // 4
@@ -144,7 +144,7 @@ def _counts(most: int) -> Iterator[int]:
 
 
 def _smaller(method: EditMethod) -> Iterator[tuple[Mapping[str, Any], EditMethod]]:
-    """The method with settings that take less, and these settings."""
+    """Yield settings that need less memory, each with the method that has them."""
     assert dataclasses.is_dataclass(method) and not isinstance(method, type)
     names = {each.name for each in dataclasses.fields(method)}
     for changes in _SMALLER:

@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 __all__ = ["Part", "chosen_layers", "dense_changes", "low_rank_changes"]
 
 Part = Literal["mlp", "attention", "both", "embedding", "head", "all"]
-"""Linear modules of the MLP, of attention, or of both; the matrix from the vocabulary to the
-stream, or that back to it; or every parameter of the model."""
+"""Linear modules of the MLP, of attention, or of both; the embedding matrix from the vocabulary to
+the residual stream, or the head matrix back to it; or every parameter of the model."""
 OUTSIDE = ("embedding", "head", "all")
-"""The parts that are of no layer."""
+"""The parts that do not belong to single layers."""
 
 
 def chosen_layers(model: nn.Module, layers: Sequence[int] | None) -> list[int]:
-    """Layers by number, negative ones from the last; all for none.
+    """Return sorted layer numbers; negative ones count from the last, and None stands for all.
 
     Raises
     ------
-    ValueError
+    ArgumentError
         For a layer that the model lacks.
     """
     count = Architecture.of(model).layers
@@ -41,7 +41,7 @@ def chosen_layers(model: nn.Module, layers: Sequence[int] | None) -> list[int]:
 
 
 def weight_names(model: nn.Module, part: Part, layers: Sequence[int] | None) -> list[str]:
-    """Names of the parameters of a part: weights of its modules, or all of the model."""
+    """Return the parameter names of a part: weights of its modules, or all of the model."""
     if part == "all":
         return [name for name, _ in model.named_parameters()]
     architecture = Architecture.of(model)
@@ -54,7 +54,7 @@ def weight_names(model: nn.Module, part: Part, layers: Sequence[int] | None) -> 
 def dense_changes(
     model: nn.Module, count: int, part: Part, layers: Sequence[int] | None
 ) -> StackedDeltas:
-    """Zero changes of full rank for `count` edits."""
+    """Return zero changes of full rank for `count` edits."""
     import torch
 
     from behemoth.delta.delta import parameters_of
@@ -78,11 +78,11 @@ def low_rank_changes(
     alpha: float,
     seed: int,
 ) -> StackedDeltas:
-    """LoRA's start for `count` edits: what reads the input drawn, what writes the output zero.
+    """Return LoRA's initial changes for `count` edits: input factors drawn, output factors zero.
 
-    The factors that read, right ones of [out, in], are drawn once and are the same for all edits,
-    so an edit starts from the same point alone and in a stack (Hu et al., 2021: uniform, Kaiming
-    with a = sqrt 5).
+    The input factors, the right ones for a weight [out, in], are drawn once and are the same for
+    all edits, so an edit starts from the same point alone and in a stack (Hu et al., 2021:
+    uniform, Kaiming with a = sqrt 5).
     """
     import torch
 

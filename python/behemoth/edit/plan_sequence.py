@@ -1,7 +1,7 @@
-"""Whole plans one after another, each on the model that earlier ones left, and what stays of them.
+"""Plans applied one after another, each to the model the earlier ones left, and their retention.
 
-Every delta of a sequence adds to those before it. Locate-and-edit methods go on with what they
-know of the unedited model: its covariances, and (AlphaEdit) the keys of earlier edits.
+Each delta of a sequence adds to those before it. Locate-and-edit methods keep using the covariances
+of the unedited model and, in AlphaEdit, the keys of earlier edits.
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ _ROWS = 512  # probes that go through the model at once
 
 @dataclass(frozen=True)
 class EditSequence:
-    """A sequence of edits and what the model said after each.
+    """A sequence of edits, and the answers of the model after each.
 
     Attributes
     ----------
     deltas : list of EditDelta
-        One a plan, each added to the model that holds those before it.
+        One per plan, each added to the model that contains those before it.
     probes : polars.DataFrame
-        What was asked: columns stage (the plan that a probe belongs to), fact, prompt,
-        answer (right after that plan) and old_answer. One column of the matrices each.
+        The probes: columns stage (the plan that a probe belongs to), fact, prompt, answer
+        (correct after that plan) and old_answer. Each row is one column of the matrices.
     recalled : bool [plans + 1, probes]
-        Whether free generation gave the answer; row 0 is before the first edit, row i after
+        Whether free generation returned the answer; row 0 is before the first edit, row i after
         the i-th.
     log_probability : float32 [plans + 1, probes]
-        Of the answer, summed over its tokens.
+        Log-probability of the answer, summed over its tokens.
     """
 
     deltas: list[EditDelta]
@@ -61,23 +61,23 @@ class EditSequence:
 
     @property
     def retention(self) -> NDArray[np.bool_]:
-        """The matrix edits x facts: whether each fact's new answer is given after each edit."""
+        """Whether each fact's new answer is generated after each edit: bool [plans, probes]."""
         return self.recalled[1:]
 
     def retained(self) -> NDArray[np.float64]:
-        """Share of the facts edited so far that hold, after each edit: float64 [plans]."""
+        """Return the share of facts edited so far that are recalled, by edit: float64 [plans]."""
         stage = self.probes["stage"].to_numpy()
         return np.array([row[stage <= number].mean() for number, row in enumerate(self.retention)])
 
     def merged(self) -> dict[str, Change]:
-        """All deltas as one: their sum."""
+        """Return the sum of all deltas' changes."""
         total: dict[str, Change] = {}
         for delta in self.deltas:
             total = add_changes(total, delta.changes)
         return total
 
     def frame(self) -> pl.DataFrame:
-        """One row a probe and number of edits so far: after, stage, fact and the measures."""
+        """Return one row per probe and number of edits: after, stage, fact and the measures."""
         stages, count = self.recalled.shape
         return pl.DataFrame(
             {
@@ -97,22 +97,22 @@ def edit_in_sequence(
     context: EditContext,
     progress: ProgressLike = None,
 ) -> EditSequence:
-    """Apply plans in their order, and ask for all of their facts after each.
+    """Apply plans in their order, and evaluate all of their facts after each.
 
     Parameters
     ----------
     model : nn.Module
-        In the end it has its own bits back.
+        Restored bit by bit at the end.
     method : EditMethod
     plans : sequence of EditPlan
     context : EditContext
     progress : callable or Progress, optional
-        Who looks on; what it raises stops the work.
+        Receiver of progress reports; an error that it raises stops the work.
 
     Returns
     -------
     EditSequence
-        A plan that failed leaves the model as it was, and the sequence goes on.
+        A plan that fails leaves the model unchanged, and the sequence continues.
     """
     probes = _probes(plans)
     delta_of = answers(method).in_sequence(model, context)
@@ -130,7 +130,7 @@ def edit_in_sequence(
 
 
 def _probes(plans: Sequence[EditPlan]) -> pl.DataFrame:
-    """The first wording of each edited fact, with the answer that its plan gives it."""
+    """Return the first wording of each edited fact, with its plan's answer."""
     columns = ["fact", "prompt", "answer", "old_answer"]
     frames = [
         plan.training.filter(pl.col("role") == "edit")
@@ -143,7 +143,7 @@ def _probes(plans: Sequence[EditPlan]) -> pl.DataFrame:
 
 @torch.no_grad()
 def _measure(model: Any, probes: pl.DataFrame) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-    """Whether each answer is generated, and its log-probability."""
+    """Return whether each answer is generated, and its log-probability."""
     answers = probes["answer"].to_list()
     most = 1 + max(map(len, answers))
     texts = generate(model, probes["prompt"].to_list(), most=most)

@@ -1,4 +1,4 @@
-"""What an edit method is: one small contract that every method and every caller keeps to."""
+"""The contract between edit methods and their callers."""
 
 from __future__ import annotations
 
@@ -52,11 +52,12 @@ Family = Literal[
     "oracle",
 ]
 Goal = Literal["flip", "forget", "either"]
-"""What an edit is judged by: that the new object is said rather than the old one, that the old one
-is no longer said, or the first where there is a new object and the second where there is none."""
+"""Criterion of an edit's success: the model answers with the new object rather than the old one
+(``flip``), it no longer answers with the old one (``forget``), or the first if there is a new
+object and otherwise the second (``either``)."""
 
 HOLD = 3
-"""Further steps looked at for which a flip has to hold to be one."""
+"""Number of further evaluated steps for which a flip has to hold to count."""
 
 _GOALS: dict[Family, Goal] = {
     "fine-tuning": "flip",
@@ -71,17 +72,17 @@ _GOALS: dict[Family, Goal] = {
 
 @dataclass(frozen=True)
 class MethodInfo:
-    """What a method is, for tables and for checks before any work.
+    """Description of a method, for tables and for checks before any work.
 
     Attributes
     ----------
     name : str
-        How the command line and studies call it.
+        Name on the command line and in studies.
     family : str
         ``fine-tuning``, ``locate-and-edit``, ``memory``, ``in-context``, ``meta-learning``,
         ``unlearning`` or ``oracle``.
     source : str
-        The paper it is from.
+        The paper that the method is from.
     changes : str
         What it changes in the model, in a few words.
     kinds : frozenset of str
@@ -89,11 +90,11 @@ class MethodInfo:
     stacks : bool
         Whether independent plans run side by side in one batch.
     goal : {'flip', 'forget', 'either'}, optional
-        What its edits are judged by; by default as is usual in its family.
+        Criterion of success of its edits; by default that of its family.
     doses : bool
-        Whether the steps in the trace of an edit are doses, to be compared with those of other
-        methods. They are none where the trace is of something else than the delta that is given,
-        as of a search for what is then solved for.
+        Whether the steps in the trace of an edit are doses that can be compared with those of
+        other methods. False if the trace does not describe the returned delta, for example if it
+        describes a search for target vectors from which the delta is then solved.
     """
 
     name: str
@@ -106,12 +107,12 @@ class MethodInfo:
     doses: bool = True
 
     def forgets(self, *, nameless: bool = False) -> bool:
-        """Whether an edit has come off when the old object is no longer said.
+        """Return whether an edit succeeds when the model no longer answers with the old object.
 
         Parameters
         ----------
         nameless : bool
-            Whether there is no new object to say.
+            Whether the edit has no new object.
         """
         goal = self.goal or _GOALS[self.family]
         return goal == "forget" or (goal == "either" and nameless)
@@ -119,16 +120,17 @@ class MethodInfo:
 
 @dataclass(frozen=True)
 class Watch:
-    """What methods that take steps look at on the way of a single edit, beside its own rows.
+    """What a method that takes steps evaluates during a single edit, besides the edit's own rows.
 
-    It changes no edit. The trace then has what `behemoth.study.schemas.TRACES` says.
+    It changes no edit. The trace then has the columns of `behemoth.study.schemas.TRACES`.
 
     Attributes
     ----------
     held_out : int
-        Most wordings that the edit is not trained on, looked at after each step; 0 for none.
+        Maximum number of wordings that the edit is not trained on, evaluated after each step; 0 for
+        none.
     bystanders : int
-        Most facts that are to stay, looked at where a flip begins and after the last step, with
+        Maximum number of bystanders, evaluated when a flip begins and after the last step, with
         the norm of the change; 0 for neither.
     """
 
@@ -149,23 +151,24 @@ class EditContext:
     corpus : Corpus
         The corpus that the model was trained on: for covariances, prefixes and twins.
     seed : int
-        Seed of every draw; the same plan and seed give the same delta, stacked or alone. What is
-        drawn for one plan is drawn by `seed_of`.
+        Seed of every draw; the same plan and seed give the same delta, stacked or alone. Draws for
+        one plan are seeded with `seed_of`.
     cache : Path, optional
-        Where covariances are kept between calls, by the model's hash; nowhere by default.
+        Directory in which covariances are kept between calls, by the model's hash; by default
+        they are not kept.
     run : Path, optional
-        The training run of the model; oracles train again the way it was trained.
+        The training run of the model; oracles repeat its training.
     trained : TrainConfig, optional
-        How the model was trained, for methods that read the corpus as it did; what `run` says by
-        default, and without one the settings that runs have by default.
+        How the model was trained, for methods that read the corpus in the same way. By default the
+        configuration of `run`, and without a run the default configuration.
     progress : callable, optional
         Called with (done, total) steps.
     watch : Watch, optional
-        What is looked at on the way beside the edit's own rows; nothing by default.
+        What is evaluated during an edit besides the edit's own rows; nothing by default.
     retrained : sequence of Path
-        Runs that lie by. An oracle takes one over that is what it would train.
+        Existing runs. An oracle reuses one that equals the run it would train.
     saved : callable, optional
-        Told of the seconds of a training that was taken over.
+        Called with the seconds of a training whose run is reused.
     """
 
     corpus: Corpus
@@ -179,11 +182,11 @@ class EditContext:
     saved: Callable[[float], None] = _unheard
 
     def seed_of(self, plan: EditPlan) -> int:
-        """Seed of the draws for one plan, the same alone and among others: from 0 below 2**60."""
+        """Return the seed of one plan's draws, in [0, 2**60), the same alone and among others."""
         return int(digest(f"{self.seed}/{plan.plan_hash}".encode())[:15], 16)
 
     def training(self) -> TrainConfig:
-        """How the model was trained."""
+        """Return how the model was trained."""
         from behemoth.train.config import TrainConfig
         from behemoth.train.run import read_record
 
@@ -197,8 +200,8 @@ class EditContext:
 class EditMethod(Protocol):
     """A method: a frozen dataclass whose fields are its settings.
 
-    Third parties register theirs under the entry-point group ``behemoth.methods``. What callers
-    want to know beside is in `Answers`, with defaults.
+    Third parties register theirs under the entry-point group ``behemoth.methods``. `Answers` lists
+    the optional methods and their defaults.
     """
 
     info: ClassVar[MethodInfo]
@@ -206,67 +209,67 @@ class EditMethod(Protocol):
     def apply(
         self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
     ) -> Sequence[EditDelta]:
-        """Work out one delta for each of some independent plans; the model stays as it was.
+        """Compute one delta for each of several independent plans; the model is left unchanged.
 
-        A plan whose edit breaks down (a loss that is not a number) gets a delta with a
-        `failure` and no changes; the others go on.
+        A plan whose edit fails (a loss that is not finite) gets a delta with a `failure` and no
+        changes; the others continue.
         """
         ...
 
 
 @runtime_checkable
 class Stateful(Protocol):
-    """What gives the deltas of a sequence and remembers something of those that it gave.
+    """A callable that returns the deltas of a sequence and keeps state from one to the next.
 
-    A sequence that was stopped goes on with the memory that it had, so it is tensors by name.
+    The state is saved as tensors by name, so that an interrupted sequence resumes with it.
     """
 
     def __call__(self, plan: EditPlan) -> EditDelta:
-        """The delta of the next plan."""
+        """Return the delta of the next plan."""
         ...
 
     def memory(self) -> dict[str, Tensor]:
-        """What it remembers."""
+        """Return the state."""
         ...
 
     def recall(self, memory: Mapping[str, Tensor]) -> None:
-        """Remember what `memory` gave, in place of what it does."""
+        """Replace the state by one that `memory` returned."""
         ...
 
 
 @runtime_checkable
 class Lookahead(Protocol):
-    """What gives the deltas of a sequence and can work on several of the next plans at once.
+    """A callable that returns the deltas of a sequence and can compute several in one pass.
 
-    Its deltas are those that it would give of each plan by itself, but for rounding.
+    Its deltas are those that it would return for each plan by itself, up to rounding.
     """
 
     def __call__(self, plan: EditPlan) -> EditDelta:
-        """The delta of the next plan."""
+        """Return the delta of the next plan."""
         ...
 
     def look_ahead(self, plans: Sequence[EditPlan], most: int) -> None:
-        """Which plans come next, in their order, each with the deltas before it in the model.
+        """Announce the next plans, in their order, each with the earlier deltas in the model.
 
-        No more than `most` of them fit at once.
+        At most `most` of them fit in memory at a time.
         """
         ...
 
 
 @dataclass(frozen=True)
 class Effort:
-    """What one plan costs, in units that know no machine: for estimates.
+    """Cost of one plan in machine-independent units, for estimates.
 
     Attributes
     ----------
     steps : int
-        Steps at most, of one edit; 0 for a method that takes none.
+        Maximum number of steps of one edit; 0 for a method without steps.
     rows : int
-        Rows of a mixture, which are short sentences, that each step takes forward and backward.
+        Rows of a mixture (short sentences) in the forward and backward pass of each step.
     trainings : int
-        How often the model is trained again from its beginning.
+        Number of times the model is trained again from its initial weights.
     prepared : int
-        Rows that are taken forward and backward once for a model, before its first edit.
+        Rows in forward and backward passes made once per model, before its first edit.
     """
 
     steps: int
@@ -276,9 +279,9 @@ class Effort:
 
 
 class Answers:
-    """What callers ask of a method, which says it with methods of the same names, or not at all.
+    """Optional properties of a method: each is read from a member of the same name, if it has one.
 
-    Each has a default for methods that do not, so that the protocol stays as small as it is.
+    Each has a default, which keeps the protocol small.
 
     Parameters
     ----------
@@ -289,19 +292,19 @@ class Answers:
         self.method = method
 
     def effort(self) -> Effort:
-        """What one plan costs; by default `steps` of the settings, or 20, of 8 rows each."""
+        """Return the cost of one plan; by default the setting `steps`, or 20, of 8 rows each."""
         own = self._own("effort")
         return Effort(getattr(self.method, "steps", 20), 8) if own is None else own()
 
     @property
     def lookahead(self) -> int:
-        """How many of the next plans of a sequence it works on at once; see `Lookahead`."""
+        """Maximum number of a sequence's next plans that it computes at a time; see `Lookahead`."""
         return int(getattr(self.method, "lookahead", 1))
 
     def stack_bytes(self, model: nn.Module, count: int) -> int:
-        """Bytes that so many plans take at once, beside the model.
+        """Return the bytes that `count` plans need at a time, in addition to the model.
 
-        By default a dense change of the whole model for each, in single precision.
+        By default a dense change of the complete model for each, in single precision.
         """
         own = self._own("stack_bytes")
         if own is not None:
@@ -309,19 +312,19 @@ class Answers:
         return 4 * count * sum(parameter.numel() for parameter in model.parameters())
 
     def plans_bytes(self, model: nn.Module, plans: Sequence[EditPlan]) -> int:
-        """The same of these plans, by what is in them; by default `stack_bytes` of so many."""
+        """Return the same for these plans, by their contents; by default `stack_bytes`."""
         own = self._own("plans_bytes")
         return self.stack_bytes(model, len(plans)) if own is None else own(model, plans)
 
     def shared_bytes(self, model: nn.Module) -> int:
-        """Bytes that it takes beside the model whatever the number of plans; none by default."""
+        """Return the bytes needed for any number of plans, besides the model; by default 0."""
         own = self._own("shared_bytes")
         return 0 if own is None else own(model)
 
     def step_rows(self, plan: EditPlan) -> int:
-        """Rows of a plan that go through the model at once, with gradients.
+        """Return the number of a plan's rows in one forward and backward pass.
 
-        By default those of its `effort`, if the mixture has so many.
+        By default the rows of `effort`, at most those of the mixture and at least 1.
         """
         own = self._own("step_rows")
         if own is not None:
@@ -329,31 +332,31 @@ class Answers:
         return max(1, min(self.effort().rows, plan.training.height))
 
     def low_rank(self) -> bool:
-        """Whether its deltas are changes of low rank, as adapters are; by default they may be."""
+        """Return whether its deltas may be of low rank, as adapters require; by default true."""
         own = self._own("low_rank")
         return True if own is None else own()
 
     def searched(self) -> Searched:
-        """What may be tried of its settings when it is tuned; nothing by default."""
+        """Return the search space of its settings for tuning; empty by default."""
         return getattr(self.method, "searched", {})
 
     def place(self, model: nn.Module) -> str | None:
-        """Where in the model it edits, for people; none of a method that has no such place."""
+        """Return where in the model it edits, as text; None for a method without such a place."""
         own = self._own("place")
         return None if own is None else own(model)
 
     def for_batch(self, edits: int) -> EditMethod:
-        """The method with the settings for one plan of so many edits; by default its own."""
+        """Return the method with settings for one plan of `edits` edits; by default unchanged."""
         own = self._own("for_batch")
         return self.method if own is None else own(edits)
 
     def in_sequence(
         self, model: nn.Module, context: EditContext
     ) -> Callable[[EditPlan], EditDelta]:
-        """What gives the delta of the next plan, with those of all earlier ones in the model.
+        """Return a callable for the delta of the next plan, with all earlier deltas in the model.
 
-        It is asked for while the model is unedited. By default each plan is applied by itself.
-        What remembers earlier plans is `Stateful`, so that a sequence can be gone on with.
+        This is called while the model is unedited. By default each plan is applied by itself.
+        A callable that keeps state from earlier plans is `Stateful`, so that a sequence can resume.
         """
         own = self._own("in_sequence")
         if own is not None:
@@ -365,12 +368,18 @@ class Answers:
 
 
 def answers(method: EditMethod) -> Answers:
-    """What is to be known of a method beside its `info`: the one place to ask."""
+    """Return the optional properties of a method, with defaults."""
     return Answers(method)
 
 
 def check_kinds(method: EditMethod, plans: Sequence[EditPlan]) -> None:
-    """Refuse plans with kinds of edits that a method cannot carry out, before any work."""
+    """Refuse plans with kinds of edits that a method cannot carry out.
+
+    Raises
+    ------
+    ArgumentError
+        With the kinds that the method does not support.
+    """
     info = method.info
     for plan in plans:
         kinds = set(plan.edits["kind"].unique().to_list())
@@ -383,7 +392,7 @@ def check_kinds(method: EditMethod, plans: Sequence[EditPlan]) -> None:
 
 
 def changes_of(kind: type[EditMethod]) -> str:
-    """What a method changes and, of one that edits at a place, where by default: for tables."""
+    """Return what a method changes and, if it edits at a place, its default place: for tables."""
     place = getattr(kind, "usual", None)
     if place is None:
         return kind.info.changes
@@ -391,7 +400,7 @@ def changes_of(kind: type[EditMethod]) -> str:
 
 
 def settings_of(method: EditMethod) -> dict[str, Any]:
-    """The settings of a method as plain values, for records and tables."""
+    """Return the settings of a method as plain values, for records and tables."""
     assert dataclasses.is_dataclass(method) and not isinstance(method, type)
     return {key: _plain(value) for key, value in dataclasses.asdict(method).items()}
 

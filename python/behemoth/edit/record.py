@@ -1,7 +1,7 @@
-"""An edit directory: what its ``edit.json`` says, and where its deltas lie.
+"""An edit directory: the record in ``edit.json``, and the paths of its deltas.
 
-A delta is there as a whole or not at all: ``delta/`` for a plan as one batch, or ``deltas/00000/``
-... for its single edits.
+Each delta is written completely or not at all: ``delta/`` for a plan as one batch, or
+``deltas/00000/`` ... for its single edits.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ EDIT = Kind(
         ),
     ),
 )
-"""What an edit directory owns."""
+"""The files that belong to an edit directory."""
 
 _KEY = ("run", "spec_hash", "weights", "plan_hash", "method", "settings", "seed", "single",
         "checkpoints")  # fmt: skip
@@ -53,14 +53,14 @@ _KEY = ("run", "spec_hash", "weights", "plan_hash", "method", "settings", "seed"
 
 @dataclass(frozen=True)
 class FailedEdit:
-    """An edit that broke down.
+    """An edit that failed.
 
     Attributes
     ----------
     edit : int, optional
-        Its number; none for a batch.
+        Its number; None for a batch.
     failure : str
-        Why.
+        The reason.
     """
 
     edit: int | None
@@ -69,34 +69,35 @@ class FailedEdit:
 
 @dataclass(frozen=True, eq=False)
 class EditRecord:
-    """An edit directory; a path wherever one is asked for.
+    """The record of an edit directory; usable as the path of that directory.
 
     Attributes
     ----------
     directory : Path
     run : Path or str
-        The training run that was edited, or another model; text is a URL.
+        The training run that was edited, or another model; a str is a URL.
     spec_hash : str
-        Of its corpus.
+        Hash of the spec of its corpus.
     plan_hash, method, settings, seed, single
-        What was done.
+        The arguments of `edit`.
     edits : tuple of int
         Numbers of the edits.
     checkpoints : tuple of int
-        Of edits made one after another, after how many the sum is kept; none of others.
+        For edits made one after another: the numbers of edits after which the sum is saved.
+        Empty otherwise.
     complete : bool
-        Whether all deltas are there.
+        Whether all deltas exist.
     failed : tuple of FailedEdit
-        Edits that broke down.
+        Edits that failed.
     corpus : Path or str, optional
-        Of a model that is no run.
+        For a model that is not a training run: its corpus directory or spec.
     files : dict of str, optional
-        Digests of adapters; deltas have those of their own files.
+        Digests of adapters; each delta has the digests of its own files.
     place : str, optional
-        Where in the model it was edited, for people, and whether that is what tracing found; none
-        of methods that have no such place.
+        Where in the model it was edited, as text, and whether tracing chose that place. None for
+        methods without such a place.
     weights : str, optional
-        BLAKE3 of the weights that were edited; none in records of earlier versions.
+        BLAKE3 of the weights that were edited; None in records of earlier versions.
     """
 
     directory: Path
@@ -125,74 +126,74 @@ class EditRecord:
 
     @property
     def keys(self) -> Sequence[int | None]:
-        """The keys of the deltas: numbers of single edits, or None alone."""
+        """The keys of the deltas: numbers of single edits, or only None."""
         return self.edits if self.single else (None,)
 
     def delta_place(self, key: int | None) -> Path:
-        """Where a delta is."""
+        """Return the directory of a delta."""
         return self._place("delta", key)
 
     def adapter_place(self, key: int | None) -> Path:
-        """Where the same as an adapter is."""
+        """Return the directory of a delta's adapter."""
         return self._place("adapter", key)
 
     def checkpoint_place(self, edits: int) -> Path:
-        """Where the sum of the first so many edits of a sequence is."""
+        """Return the directory of the sum of a sequence's first `edits` edits."""
         return self.directory / "checkpoints" / f"{edits:07}"
 
     def point_place(self, edits: int) -> Path:
-        """Where the sum is that a stopped sequence goes on from."""
+        """Return the directory of the sum from which an interrupted sequence resumes."""
         return self.directory / "points" / f"{edits:07}"
 
     def folders_of_sums(self) -> tuple[Path, Path]:
-        """The folders of both."""
+        """Return the directory of all checkpoints and that of all resume points."""
         return self.directory / "checkpoints", self.directory / "points"
 
     def sums(self) -> Iterator[tuple[int, EditDelta]]:
-        """The checkpoints of a sequence: how many edits were made, and their sum."""
+        """Yield the checkpoints of a sequence: number of edits, and the sum of their changes."""
         for edits in self.checkpoints:
             yield edits, EditDelta.load(self.checkpoint_place(edits))
 
     def is_there(self, key: int | None) -> bool:
-        """Whether a delta has been made."""
+        """Return whether a delta exists."""
         return (self.delta_place(key) / "delta.json").is_file()
 
     def deltas(self) -> dict[int | None, EditDelta]:
-        """The deltas: single edits by their number, or None to that of the batch."""
+        """Return the deltas by key: numbers of single edits, or None for that of the batch."""
         return {key: EditDelta.load(self.delta_place(key)) for key in self.keys}
 
     def models_hash(self, weights: Path, keys: Iterable[int | None]) -> str:
-        """BLAKE3 of what models with deltas are made of, both as they lie there now.
+        """Return the BLAKE3 of the files of the model's weights and of deltas, as they are now.
 
         Parameters
         ----------
         weights : Path
             The directory of the model that was edited.
         keys : iterable of int or None
-            Of the deltas.
+            Keys of the deltas.
         """
         deltas = [self.delta_place(key) / "delta.safetensors" for key in keys]
         files = [*sorted(weights.glob("*.safetensors")), *deltas]
         return digest("\n".join(map(digest_file, files)).encode())
 
     def differs(self, other: EditRecord) -> str | None:
-        """What tells two edits apart: the first of the fields that do, none for the same edit."""
-        # Which weights an edit of an earlier version is of is not known.
+        """Return the first field in which two edits differ, or None for the same edit."""
+        # Records of an earlier version do not state the weights.
         keys = [key for key in _KEY if key != "weights" or (self.weights and other.weights)]
         return next((key for key in keys if getattr(self, key) != getattr(other, key)), None)
 
     def open_run(self, corpus: str | PathLike[str] | None = None) -> ModelSource:
-        """Open what was edited.
+        """Open the model that was edited.
 
         Parameters
         ----------
         corpus : path, optional
-            Of a model that is no run; by default that of the record.
+            For a model that is not a training run; by default that of the record.
 
         Raises
         ------
         ArgumentError
-            When it is not there, or has other weights by now.
+            If the model is missing, or its weights have changed since.
         """
         from behemoth.train.run import read_model_source
 
@@ -200,8 +201,8 @@ class EditRecord:
         if self.weights is not None and run.weights_digest() != self.weights:
             raise ArgumentError(
                 "directory",
-                f"{self.directory}, whose deltas are of other weights than {self.run} has",
-                "an edit of these weights (`behemoth edit --force` makes it anew)",
+                f"{self.directory}, whose deltas were made from other weights than {self.run} has",
+                "an edit of these weights (`behemoth edit --force` starts over)",
             )
         return run
 
@@ -219,18 +220,18 @@ class EditRecord:
 
     @classmethod
     def read(cls, directory: Path, url: str | None = None) -> EditRecord | None:
-        """Read ``edit.json``; none where there is none.
+        """Read ``edit.json``; return None if the directory has none.
 
         Parameters
         ----------
         directory : path
         url : str, optional
-            Where in a store it is, of which the directory is a copy.
+            URL in a store, if the directory is a copy of it.
 
         Raises
         ------
         CorpusError
-            When it is damaged, or of another version.
+            If the file is damaged, or of another version.
         """
         file = directory / EDIT.record
         if not file.is_file():
@@ -255,7 +256,7 @@ class EditRecord:
 
 
 def source_of(value: str | PathLike[str]) -> Path | str:
-    """What was edited, as a record knows it: a path from the root on, or a URL."""
+    """Return the path of what was edited as records store it: an absolute path, or a URL."""
     return url_or_none(value) or Path(value).resolve()
 
 
@@ -264,11 +265,11 @@ def _told(place: Path | str, directory: Path) -> str:
 
 
 def _found(told: str, directory: Path, url: str | None) -> Path | str:
-    """What a record says was edited; what lies beside an edit in a store is there, too."""
+    """Resolve a path of a record; a relative one in a store becomes a URL of the same bucket."""
     if is_url(told):
         return told
     if url is not None and not posixpath.isabs(told):
-        # By the text of the record: a copy lies elsewhere, and less deep.
+        # Resolved as text: the copy is elsewhere, and at another depth.
         scheme, path = url.split("://", 1)
         bucket, _, key = path.partition("/")
         own = quote(told) if scheme == "file" else told  # the record has a path, and no URL
@@ -280,33 +281,33 @@ def _found(told: str, directory: Path, url: str | None) -> Path | str:
 
 
 def told_edits(count: int, single: bool, method: str, sequential: bool = False) -> str:
-    """Say how many edits there are, for people."""
+    """Return the number and kind of the edits as text."""
     batch = "edits one after another" if sequential else "edits in one batch"
     return f"{count:,} {'single edits' if single else batch} by {method}"
 
 
 def read_edit(directory: str | PathLike[str], url: str | None = None) -> EditRecord:
-    """Read what an edit directory says.
+    """Read the record of an edit directory.
 
     Parameters
     ----------
     directory : path
     url : str, optional
-        Where in a store it is, of which the directory is a copy that was just brought.
+        URL in a store, if the directory is a copy that was just fetched from it.
 
     Raises
     ------
     ArgumentError
-        When it is none, or is not finished.
+        If the directory is not an edit directory, or is not finished.
     CorpusError
-        When its record is damaged.
+        If its record is damaged.
     """
     place = at_hand("directory", directory, "an edit directory")
     url = url_or_none(directory) or url
     record = EditRecord.read(place, url)
     told = url or fspath(directory)
     if record is None:
-        raise ArgumentError("directory", told, "an edit directory (one that holds edit.json)")
+        raise ArgumentError("directory", told, "an edit directory (one that contains edit.json)")
     if not record.complete:
         raise ArgumentError(
             "directory",
@@ -317,7 +318,15 @@ def read_edit(directory: str | PathLike[str], url: str | None = None) -> EditRec
 
 
 def check_place(record: EditRecord, force: bool) -> bool:
-    """Refuse a place that is not ours to write; say whether an edit there is replaced."""
+    """Return whether an existing edit is replaced; refuse a directory that must not be written.
+
+    Raises
+    ------
+    ArgumentError
+        If the place is a file.
+    CorpusError
+        If the directory contains something else, a damaged record, or another edit without `force`.
+    """
     place = record.directory
     if in_the_way(place):
         raise ArgumentError("out", f"{place}, a file", "a new or empty directory")
@@ -332,10 +341,10 @@ def check_place(record: EditRecord, force: bool) -> bool:
             return True
         raise CorpusError(f"{error}; --force replaces it") from None
     if there is None:
-        # Deltas of one that was stopped before its record: whose they are cannot be told.
+        # Deltas without a record, from a call that stopped before it: their origin is unknown.
         return True
     changed = there.differs(record)
     if changed and not force:
         raise CorpusError(f"{place} holds another edit ({changed}); --force replaces it")
-    # One that was itself to replace another, and was stopped, is gone on with.
+    # An edit that was itself replacing another one when it was interrupted is resumed.
     return force and not (changed is None and succeeds(place, EDIT))

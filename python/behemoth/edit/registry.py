@@ -1,4 +1,4 @@
-"""The methods there are, by name: our own, and those of other packages."""
+"""Registry of methods by name: the built-in ones, and those of other packages."""
 
 from __future__ import annotations
 
@@ -47,22 +47,22 @@ OWN_METHODS = {
     "task_vector": "task_vector:TaskVector",
     "retrain": "retrain:Retraining",
 }
-"""Our own by name: the module of `behemoth.edit.methods` and the class of each."""
+"""The built-in methods by name, each with its module in `behemoth.edit.methods` and its class."""
 
 
 def method_names() -> list[str]:
-    """Names of all methods, our own first, then those of other packages."""
+    """Return the names of all methods, built-in ones first, then those of other packages."""
     others = sorted(entry.name for entry in entry_points(group=ENTRY_POINTS))
     return [*OWN_METHODS, *(name for name in others if name not in OWN_METHODS)]
 
 
 def method_type(name: str) -> type[EditMethod]:
-    """The class of a method.
+    """Return the class of a method.
 
     Raises
     ------
     ArgumentError
-        For an unknown name; it suggests the nearest ones.
+        For an unknown name; the message suggests the nearest ones.
     """
     if name in OWN_METHODS:
         module, _, attribute = OWN_METHODS[name].partition(":")
@@ -75,12 +75,12 @@ def method_type(name: str) -> type[EditMethod]:
 
 
 def check_settings(settings: Mapping[str, object], name: str) -> None:
-    """Refuse names that are no settings of a method.
+    """Refuse names that are not settings of a method.
 
     Raises
     ------
     ArgumentError
-        For an unknown method, or with the settings that it has.
+        For an unknown method or setting; the message lists the settings of the method.
     """
     kind: Any = method_type(name)
     known = [field.name for field in fields(kind) if field.init]
@@ -90,17 +90,17 @@ def check_settings(settings: Mapping[str, object], name: str) -> None:
 def get_method(
     name: str, settings: Mapping[str, object] | None = None, *, text: bool = False
 ) -> EditMethod:
-    """A method with its settings.
+    """Return a method with its settings.
 
     Parameters
     ----------
     name : str
         One of `method_names`.
     settings : mapping of str to value, optional
-        Values for some of its fields, as `settings_of` gives them.
+        Values for some of its fields, as `settings_of` returns them.
     text : bool
-        Whether a text, as from a command line, is read as the field's type says: lists as
-        ``2,3``, none as ``none``.
+        If true, strings, as from a command line, are parsed by the field's type: lists as
+        ``2,3``, None as ``none``.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def get_method(
         return made(kind, settings or {}, text=text)
     except ArgumentError:
         raise
-    except ValueError as error:  # of a method that is not ours
+    except ValueError as error:  # from a method of another package
         raise ArgumentError(
             "settings", dict(settings or {}), f"what {name} takes: {error}"
         ) from error

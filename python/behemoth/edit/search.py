@@ -1,7 +1,7 @@
-"""What there is to choose of a method's settings: a table beside its fields, for whoever tunes it.
+"""Search spaces of methods' settings, for tuning.
 
-A method says ``searched``, a mapping from fields to what may be tried of them; what it does not
-name stays as it is by default. Those that share their loop share what is searched of it.
+A method has ``searched``, a mapping from its fields to the values that may be tried; fields that it
+does not name keep their defaults. Methods that share an optimisation loop share its search space.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ class Range:
     Parameters
     ----------
     low, high : int or float
-        Whole numbers where both are.
+        If both are integers, the range has integers only.
     log : bool
-        Whether their logarithm is drawn evenly.
+        Whether the logarithm is sampled uniformly.
     """
 
     low: float
@@ -37,18 +37,18 @@ class Range:
 
     @property
     def whole(self) -> bool:
-        """Whether it is of whole numbers."""
+        """Whether the range has integers only."""
         return isinstance(self.low, int) and isinstance(self.high, int)
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Some values without an order.
+    """Two or more values without an order.
 
     Parameters
     ----------
     values : tuple
-        Texts, numbers, booleans or None.
+        Strings, numbers, booleans or None.
     """
 
     values: tuple[Any, ...]

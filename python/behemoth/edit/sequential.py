@@ -1,8 +1,8 @@
 """A plan's edits one after another, each on the model that the earlier ones left.
 
-What is kept is the sum of all changes, at the checkpoints that are asked for, and every so many
-edits a point to go on from. At each of these the model is set to its own weights and that sum, also
-where nothing was stopped: so a sequence that was stopped and goes on gives the same bits.
+The sum of all changes is saved at the requested checkpoints and, every `SAVED_EVERY` edits, as a
+point to resume from. After each of these the model is set to its original weights plus that sum,
+whether or not the call was interrupted, so that a resumed sequence has the same bits.
 """
 
 from __future__ import annotations
@@ -34,24 +34,24 @@ if TYPE_CHECKING:
 __all__ = ["SAVED_EVERY", "carry_out_in_sequence", "checkpoints_of", "settle"]
 
 SAVED_EVERY = 200
-"""Edits between two points to go on from."""
+"""Number of edits between two points to resume from."""
 _MEMORY = "memory.safetensors"
 
 
 def checkpoints_of(asked: Sequence[int] | None, edits: int) -> tuple[int, ...]:
-    """Numbers of edits after which the sum is kept, the last one always.
+    """Return the numbers of edits after which the sum is saved, always including the last.
 
     Parameters
     ----------
     asked : sequence of int, optional
         By default 1, 10, 100 and so on.
     edits : int
-        Of the plan.
+        Number of edits in the plan.
 
     Raises
     ------
     ArgumentError
-        For one that is no whole number, below 1 or beyond the plan.
+        For a value that is not an integer, below 1 or beyond the plan.
     """
     if asked is None:
         powers = (10**power for power in range(len(str(edits))))
@@ -75,22 +75,22 @@ def carry_out_in_sequence(
     step: Advance,
     together: int = 1,
 ) -> float:
-    """Make the edits that are missing, and keep the sums; gives the seconds it took.
+    """Make the missing edits and save the sums; return the duration in seconds.
 
     Parameters
     ----------
     model : nn.Module
-        Unedited, which it is again in the end.
+        Unedited; restored at the end.
     method : EditMethod
     plan : EditPlan
     context : EditContext
-        What `method` works with.
+        Passed to `method`.
     record : EditRecord
-        Whose directory is written; it is written itself when the first edit is there.
+        Record of the directory to write; written after the first edit.
     step : callable
         Called with (edits made, edits).
     together : int
-        Plans that fit at once, for what looks ahead.
+        Number of plans that fit in memory at a time, for a `Lookahead`.
     """
     begin = time.perf_counter()
     singles = plan.singles()
@@ -110,7 +110,7 @@ def carry_out_in_sequence(
                     sums.add(delta.changes)
                 else:
                     failures.append(FailedEdit(numbers[place], delta.failure))
-                if not place:  # what refuses a setting for this model has had its say
+                if not place:  # only now: the first edit may refuse a setting for this model
                     record.write()
                 step(place + 1, len(singles))
             done = end
@@ -121,9 +121,10 @@ def carry_out_in_sequence(
 
 
 def _ends(checkpoints: Sequence[int], done: int, total: int) -> Iterator[int]:
-    """Where stretches end: at checkpoints, and at points to go on from.
+    """Yield the ends of stretches: checkpoints, and points to resume from.
 
-    The last end is always there: the sum of all edits may be a checkpoint and not the edit yet.
+    The last end is always included: the sum of all edits may exist as a checkpoint but not yet as
+    the edit's delta.
     """
     every = {*checkpoints, *range(SAVED_EVERY, total, SAVED_EVERY)}
     yield from (end for end in sorted(every) if done < end < total)
@@ -131,15 +132,15 @@ def _ends(checkpoints: Sequence[int], done: int, total: int) -> Iterator[int]:
 
 
 class _Sums:
-    """The sum of all changes so far, and the model with it.
+    """The sum of all changes so far, and the model with that sum.
 
-    Of changes of a module the last one stands for all of them.
+    For changes of a module, the last one replaces the earlier ones.
 
     Parameters
     ----------
     model : nn.Module
     total : mapping of str to Change
-        The sum to begin with.
+        The initial sum.
     """
 
     def __init__(self, model: nn.Module, total: Mapping[str, Change]) -> None:
@@ -172,7 +173,7 @@ class _Sums:
                 parameter.copy_(widened(parameter) + dense)
 
     def settle(self) -> None:
-        """Set the model to its own weights and the sum."""
+        """Set the model to its original weights plus the sum."""
         import torch
 
         with torch.no_grad():
@@ -180,7 +181,7 @@ class _Sums:
                 self._parameters[name].copy_(widened(original) + self._total[name])
 
     def restore(self) -> None:
-        """Give the model its own bits back."""
+        """Restore the model bit by bit."""
         import torch
 
         with torch.no_grad():
@@ -190,7 +191,7 @@ class _Sums:
             self._forget(name)
 
     def changes(self) -> dict[str, Change]:
-        """The sum, as changes of a delta."""
+        """Return the sum as changes of a delta."""
         sums = {name: Dense(change.clone()) for name, change in self._total.items()}
         return {**sums, **self._memories}
 
@@ -214,13 +215,13 @@ class _Sums:
 
 @dataclass(frozen=True)
 class _Keeper:
-    """Writes sums and what a method remembers, and finds the newest of them."""
+    """Writes the sums and a method's state, and finds the newest of them."""
 
     record: EditRecord
     delta_of: object
 
     def newest(self) -> tuple[int, Mapping[str, Change], list[FailedEdit]]:
-        """How many edits are made, their sum, and those of them that failed."""
+        """Return the number of edits made, their sum, and those of them that failed."""
         sums = sorted(
             (int(place.name), place)
             for folder in self.record.folders_of_sums()
@@ -237,7 +238,7 @@ class _Keeper:
         return done, delta.changes, [FailedEdit(row["edit"], row["failure"]) for row in delta.trace]
 
     def keep(self, done: int, changes: dict[str, Change], failures: list[FailedEdit]) -> None:
-        """Write the sum: as a checkpoint, as the edit itself at the end, or to go on from."""
+        """Write the sum: as a checkpoint, as the edit's delta at the end, or to resume from."""
         record = self.record
         point = record.point_place(done)
         place = record.checkpoint_place(done) if done in record.checkpoints else point
@@ -258,7 +259,7 @@ class _Keeper:
             delta.save(record.delta_place(None))
             settle(record)
             return
-        # The newest is enough to go on from; those at checkpoints keep their sums alone.
+        # Only the newest is needed to resume; older checkpoints keep their sums without state.
         for folder in record.folders_of_sums():
             for old in folder.glob("[0-9]*"):
                 if old == place:
@@ -273,7 +274,7 @@ class _Keeper:
 
 
 def settle(record: EditRecord) -> None:
-    """Remove what a sequence was gone on from, once it is whole."""
+    """Remove the resume points and saved state of a complete sequence."""
     shutil.rmtree(record.point_place(0).parent, ignore_errors=True)
     for folder in record.folders_of_sums():
         for old in folder.glob("[0-9]*"):
@@ -281,7 +282,7 @@ def settle(record: EditRecord) -> None:
 
 
 def _failure(done: int, failures: Sequence[FailedEdit]) -> str | None:
-    """Why a sum changes nothing: all of its edits failed."""
+    """Return the failure of a sum if all of its edits failed, else None."""
     if len(failures) < done:
         return None
     if done == 1:
@@ -307,4 +308,4 @@ def _read(place: Path) -> dict[str, Tensor]:
         check(place, read_sealed(place / "delta.json", "a delta").get(FILES), _MEMORY)
         return load_file(file)
     except (OSError, SafetensorError, CorpusError):
-        raise CorpusError(f"{file} is damaged; --force begins anew") from None
+        raise CorpusError(f"{file} is damaged; --force starts over") from None

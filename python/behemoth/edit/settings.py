@@ -1,4 +1,4 @@
-"""Settings of a method in a file, as `behemoth tune` chooses them."""
+"""Files of a method's settings, as `behemoth tune` writes them."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ __all__ = ["Tuning", "read_settings", "read_tuning", "read_words"]
 
 @dataclass(frozen=True)
 class Tuning:
-    """What it took to choose settings, as the file of settings says under ``tuning``.
+    """How settings were chosen, from the table ``tuning`` of the file of settings.
 
     Attributes
     ----------
     objective : str
-        The suite whose score decided.
+        The suite whose score was maximised.
     trials : int
     seconds : float
-        Of all edits of all trials, measuring apart.
+        Duration of all edits of all trials, without evaluation.
     rows : int
-        Most rows of a mixture that an edit could take forward and backward.
+        Maximum number of rows of a mixture that an edit could pass forward and backward.
     score, default_score : float
-        What was reached, and what the settings reach that the method has by default.
+        Scores of the chosen settings, and of the method's default settings.
     """
 
     objective: str
@@ -42,24 +42,24 @@ class Tuning:
     default_score: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as plain values."""
+        """Return the fields as plain values."""
         return asdict(self)
 
 
 def read_settings(file: str | PathLike[str], name: str) -> dict[str, Any]:
-    """Read the settings that a file has for a method, as `behemoth tune` writes one.
+    """Read the settings of a method from a file, as `behemoth tune` writes one.
 
     Parameters
     ----------
     file : path
-        TOML with ``name``, the method's, and a table ``settings``.
+        TOML with the method's ``name`` and a table ``settings``.
     name : str
-        The method that they should be for.
+        The method that the file must be for.
 
     Raises
     ------
     ArgumentError
-        When there is no such file, or it is for another method.
+        If the file is missing or not TOML, or is for another method.
     """
     table = _read(file)
     if table.get("name") != name:
@@ -71,19 +71,19 @@ def read_settings(file: str | PathLike[str], name: str) -> dict[str, Any]:
 
 
 def read_words(words: Mapping[str, str], name: str) -> dict[str, Any]:
-    """Read settings as a command line has them, by the types of a method's fields.
+    """Parse settings from command-line text, by the types of a method's fields.
 
     Parameters
     ----------
     words : mapping of str to str
-        Lists as ``2,3``, none as ``none``.
+        Lists as ``2,3``, None as ``none``.
     name : str
-        Of the method.
+        Name of the method.
 
     Raises
     ------
     ArgumentError
-        For an unknown method or setting, or a text that is no value of it.
+        For an unknown method or setting, or a text that is not a value of its type.
     """
     check_settings(words, name)
     hints = get_type_hints(method_type(name))
@@ -91,12 +91,12 @@ def read_words(words: Mapping[str, str], name: str) -> dict[str, Any]:
 
 
 def read_tuning(file: str | PathLike[str]) -> Tuning | None:
-    """Read what it took to choose the settings of a file; None where it does not say.
+    """Read how the settings of a file were chosen; return None if it has no table ``tuning``.
 
     Raises
     ------
     ArgumentError
-        When there is no such file, or what it says is no tuning.
+        If the file is missing or not TOML, or its table ``tuning`` is invalid.
     """
     table = _read(file).get("tuning")
     try:

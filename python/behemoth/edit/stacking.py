@@ -1,4 +1,4 @@
-"""How many independent plans run side by side: as many as there is memory for."""
+"""The number of independent plans that run side by side, by the memory available."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _SHARE = 0.4  # of a GPU's free memory
 
 
 def most_stacked(model: nn.Module) -> int:
-    """The most plans that are worth stacking where the model is: more do not make it faster."""
+    """Return the largest useful stack on the model's device: more plans do not make it faster."""
     return _MOST.get(_device(model).type, 64)
 
 
 def stack_size(method: EditMethod, model: nn.Module, most: int | None = None) -> int:
-    """How many plans of one edit a method takes at once.
+    """Return the number of plans of one edit that a method applies at a time.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def stack_size(method: EditMethod, model: nn.Module, most: int | None = None) ->
     model : nn.Module
         On the device that it is edited on.
     most : int, optional
-        No more than so many; `most_stacked` by default.
+        Maximum number of plans; by default `most_stacked`.
 
     Returns
     -------

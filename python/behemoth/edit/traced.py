@@ -1,8 +1,8 @@
-"""What tracing found in a run, kept beside it: where methods edit that model by default.
+"""Results of tracing saved in a run: where methods edit that model by default.
 
 ``RUN/trace.json`` is written by `behemoth.evaluate.trace` with ``save``. A method that edits at a
-place takes the best one from there, unless its settings name a token or layers. Where no trace is
-kept, its defaults are those that it is tuned for.
+place uses the best place from that file, unless its settings name a token or layers. Without the
+file it uses its defaults, the place that it is tuned for.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ class TracedSite:
     Attributes
     ----------
     token : {'subject', 'prompt'}
-        As methods take it.
+        Value of the methods' setting `token`.
     layer : int
     effect, low, high : float
-        Mean indirect effect of its MLP, and the interval.
+        Mean indirect effect of the layer's MLP, and the ends of its interval.
     """
 
     token: str
@@ -54,16 +54,16 @@ class TracedSite:
 
 @dataclass(frozen=True)
 class TraceRecord:
-    """What was traced, and what was found.
+    """The arguments and results of a trace.
 
     Attributes
     ----------
     plan_hash : str
-        Of the plan whose facts were traced.
+        Hash of the plan whose facts were traced.
     facts : int
-        How many of them the model knew.
+        Number of its facts that the model knew.
     samples, noise, window, seed
-        As of `behemoth.evaluate.trace`.
+        See `behemoth.evaluate.trace`.
     places : tuple of TracedSite
         Best first.
     """
@@ -77,18 +77,18 @@ class TraceRecord:
     places: tuple[TracedSite, ...]
 
     def write(self, run: Path) -> None:
-        """Write it to a run directory."""
+        """Write the record to a run directory."""
         values = {"format_version": FORMAT_VERSION, **asdict(self)}
         write_bytes(run / TRACE, as_json(sealed(values)))
 
     @classmethod
     def read(cls, run: Path) -> TraceRecord | None:
-        """Read it from a run directory; none where nothing was kept.
+        """Read the record from a run directory; return None if the run has none.
 
         Raises
         ------
         CorpusError
-            When it is damaged, or of another version.
+            If the file is damaged, or of another version.
         """
         file = run / TRACE
         if not file.is_file():
@@ -103,28 +103,28 @@ class TraceRecord:
 
 
 def at_traced_place(name: str, settings: Mapping[str, object] | None, run: Path) -> dict[str, Any]:
-    """The settings of a method for a run: with the place that was traced, unless they name one.
+    """Return a method's settings for a run, with the traced place unless they name one.
 
     Parameters
     ----------
     name : str
-        Of the method.
+        Name of the method.
     settings : mapping, optional
-        What is set by whoever asks.
+        The caller's settings.
     run : Path
         A run directory.
 
     Returns
     -------
     dict
-        As they are for a method that has no such place, and where no trace is kept.
+        Equal to `settings` for a method without such a place, and for a run without a trace.
 
     Raises
     ------
     ArgumentError
         For an unknown method.
     CorpusError
-        When the trace is damaged.
+        If the trace is damaged.
     """
     given = dict(settings or {})
     if not _takes_place(method_type(name)) or any(key in given for key in _PLACE):
@@ -136,7 +136,7 @@ def at_traced_place(name: str, settings: Mapping[str, object] | None, run: Path)
 
 
 def is_traced(method: EditMethod, run: Path) -> bool:
-    """Whether a method edits where tracing found a run's facts best."""
+    """Return whether a method edits at the best place that tracing found in a run."""
     record = TraceRecord.read(run)
     if record is None or not record.places or not _takes_place(type(method)):
         return False
@@ -145,5 +145,5 @@ def is_traced(method: EditMethod, run: Path) -> bool:
 
 
 def _takes_place(kind: type[EditMethod]) -> bool:
-    """Whether a token and layers are among the settings of a method."""
+    """Return whether a method has the settings `token` and `layers`."""
     return set(_PLACE) <= {field.name for field in fields(kind)}  # type: ignore[arg-type]

@@ -1,6 +1,6 @@
-"""Tuning: settings of a method, chosen on facts that nothing else looks at.
+"""Tuning: the choice of a method's settings, on facts that are used for nothing else.
 
-It knows methods, plans and the measures that a score is made of, and nothing of studies.
+This package depends on methods, plans and the measures of a score, and not on studies.
 """
 
 from typing import TYPE_CHECKING

@@ -1,7 +1,7 @@
-"""Choose the settings of a method by trials on a plan of its own: `behemoth tune`.
+"""Choose the settings of a method by trials on a separate plan: `behemoth tune`.
 
-Methods are comparable when each was given as much: the same number of trials, on the same plans,
-each with the same ceiling of rows that its steps may take.
+Methods are comparable if each has the same budget: the same number of trials, on the same plans,
+with the same maximum number of rows for its steps.
 """
 
 from __future__ import annotations
@@ -50,25 +50,25 @@ _KINDS = {"editing": "remap", "unlearning": "refusal"}
 
 @dataclass(frozen=True)
 class Tuned:
-    """What `tune` chose; a path, of ``best.toml``, wherever one is asked for.
+    """The result of `tune`; usable as a path, that of ``best.toml``.
 
     Attributes
     ----------
     out, method, objective : str
     settings : dict
-        What was chosen of what is searched.
+        Chosen values of the searched settings.
     score, default_score : float
-        Of these settings, and of those that the method has by default.
+        Scores of the chosen settings, and of the method's default settings.
     trial, trials : int
-        The trial that they were tried in, and how many there are.
+        Number of the trial with the chosen settings, and number of all trials.
     carried_out : int
-        Trials of this call.
+        Number of trials made by this call.
     seconds : float
-        Of all edits of all trials.
+        Duration of all edits of all trials.
     legs : dict of str to float or None
-        What the score of these settings is the harmonic mean of; empty where the edit broke down.
+        The values whose harmonic mean is the score of these settings; empty if the edit failed.
     flat : str, optional
-        Why nothing was chosen by, where all trials have one score.
+        If all trials have the same score, so that there was nothing to choose by: the reason.
     """
 
     out: str
@@ -104,39 +104,39 @@ def tune(
     device: torch.device | str | None = None,
     progress: ProgressLike = None,
 ) -> Tuned:
-    """Choose settings by the score of a suite, in trials that can be stopped and gone on with.
+    """Choose settings by the score of a suite; an interrupted tuning resumes.
 
     Parameters
     ----------
     method : str
-        Name of a method that says what there is to search (`Answers.searched`).
+        Name of a method that has a search space (`Answers.searched`).
     on : path
-        A finished training run; better of another world than those that are reported on.
+        A finished training run, preferably of another world than the runs in reported results.
     out : path
-        Directory to write; a tuning that was stopped goes on, to the same trials.
+        Directory to write; an interrupted tuning resumes with the same trials.
     trials : int
-        How many there are to be in all, the first of them the defaults.
+        Total number of trials, of which the first has the default settings.
     objective : {'editing', 'unlearning'}, optional
-        Whose score decides (`behemoth.evaluate.suites.score`); by default by what the method's
-        edits are judged by. For unlearning a twin without the plan's facts is trained first.
+        Suite whose score is maximised (`behemoth.evaluate.suites.score`); by default that of the
+        method's goal. For unlearning a twin without the plan's facts is trained first.
     edits : int
-        Edits of the plan, all in one batch; of each level with `exposures`.
+        Number of edits in the plan, all in one batch; with `exposures`, of each level.
     exposures : sequence of int, optional
-        Levels of exposures of the facts; any above 0 by default.
+        Levels of exposures of the facts; by default any above 0.
     apart : path, optional
-        A plan that is reported on, where the run is one of those: the facts that it edits are
-        neither edited nor asked nor held in place here. Its bystanders may be.
+        A plan with reported results on the same run: the facts that it edits are excluded here
+        from edits, retain rows and probes. Its bystanders are not excluded.
     rows : int
-        Most rows of a mixture that an edit takes forward and backward, steps times rows a step:
-        what would take more gets fewer steps.
+        Maximum number of rows of a mixture that an edit passes forward and backward (steps times
+        rows per step); the number of steps is lowered to that.
     seed : int
-        Key of the plan, of the search and of the methods' draws.
+        Seed of the plan, of the search and of the methods' draws.
     cache : path, optional
-        Where methods keep covariances; in `out` by default.
+        Directory in which methods keep covariances; by default in `out`.
     device : optional
-        A GPU where there is one by default.
+        By default a GPU if one is available.
     progress : callable or Progress, optional
-        Who looks on; what it raises stops the work.
+        Receiver of progress reports; an error that it raises stops the work.
 
     Returns
     -------
@@ -145,7 +145,7 @@ def tune(
     Raises
     ------
     ArgumentError
-        For a method without anything to search, a plan that cannot be made, or a directory of
+        For a method without a search space, a plan that cannot be compiled, or a directory with
         something else.
 
     Examples
@@ -217,7 +217,7 @@ def tune(
 
 
 def _flat(done: Sequence[Tried]) -> str | None:
-    """Why trials say nothing of their settings, where all have one score."""
+    """Return why trials do not distinguish settings, if all have one score, else None."""
     scores = {trial.score for trial in done}
     if len(scores) > 1 or (len(done) == 1 and scores != {0.0}):
         return None
@@ -247,13 +247,13 @@ def _made(place: Path) -> Path:
 
 
 def _searched(method: EditMethod) -> Searched:
-    """What a method has to search."""
+    """Return the search space of a method; refuse an empty one, or one with unknown fields."""
     found = answers(method).searched()
     if not found:
         raise ArgumentError(
             "method",
             method.info.name,
-            f"one that says what of its settings to search (searched): {', '.join(_tunable())}",
+            f"one with a search space for its settings (searched): {', '.join(_tunable())}",
         )
     for name in found:
         if name not in settings_of(method):
@@ -264,10 +264,10 @@ def _searched(method: EditMethod) -> Searched:
 
 
 def _tunable() -> list[str]:
-    """The methods that say what to search."""
+    """Return the names of the methods that have a search space."""
     found: list[str] = []
     for name in method_names():
-        # One broken method of another package must not take the others away.
+        # A broken method of another package must not hide the others.
         with suppress(ImportError, AttributeError, TypeError, ValueError):
             if answers(get_method(name)).searched():
                 found.append(name)
@@ -275,7 +275,7 @@ def _tunable() -> list[str]:
 
 
 def _plan(run: Run, request: EditRequest, apart: str | PathLike[str] | None) -> EditPlan:
-    """The plan that settings are tried on, without the facts of another one."""
+    """Return the plan that settings are tried on, without the edited facts of another plan."""
     if apart is None:
         return compile_plan(run.corpus, request)
     with renamed(plan="apart"):
@@ -285,7 +285,7 @@ def _plan(run: Run, request: EditRequest, apart: str | PathLike[str] | None) -> 
     reported = other.edits["fact"]
     known = np.setdiff1d(every, reported.to_numpy())
     plan = compile_plan(run.corpus, request, known=known)
-    # Neither edited, nor held in place, nor asked as bystanders.
+    # Excluded from edits, from retain rows and from bystanders' probes.
     stays = ~pl.col("fact").is_in(reported.implode())
     return EditPlan(
         plan.request, plan.spec_hash, plan.edits, plan.training.filter(stays),
@@ -296,7 +296,7 @@ def _plan(run: Run, request: EditRequest, apart: str | PathLike[str] | None) -> 
 def _next(
     method: EditMethod, searched: Searched, done: Sequence[Tried], seed: int
 ) -> dict[str, Any]:
-    """What is tried next: first the defaults."""
+    """Return the settings to try next: first the defaults."""
     if not done:
         defaults = settings_of(method)
         return {name: defaults[name] for name in searched}
@@ -306,7 +306,7 @@ def _next(
 
 @dataclass
 class _Laboratory:
-    """What all trials share: the model, its plan, and the twin of unlearning."""
+    """What all trials share: the model, its plan, and for unlearning the twin."""
 
     run: Run
     plan: EditPlan
@@ -326,7 +326,7 @@ class _Laboratory:
         seed: int,
         device: torch.device | str | None,
     ) -> _Laboratory:
-        """Load the model, and train the twin, or go on with it, where one is needed."""
+        """Load the model and, if one is needed, train the twin or resume its training."""
         if not (directory.plan / "plan.toml").is_file():
             plan.save(directory.plan)
         twin = None
@@ -334,7 +334,7 @@ class _Laboratory:
             facts = plan.edits["fact"].to_numpy()
             train(run.corpus.without(facts), out=directory.twin, config=run.config)
             beside = read_run(directory.twin).load_model(device)
-            twin = Bench(run.directory, run, plan, {}, lambda: beside)  # asked the same
+            twin = Bench(run.directory, run, plan, {}, lambda: beside)  # with the same probes
         context = EditContext(run.corpus, seed=seed, cache=cache, run=run.directory)
         return cls(run, plan, objective, run.load_model(device), twin, context)
 
@@ -348,7 +348,7 @@ class _Laboratory:
         try:
             [delta] = given.apply(self.model, [self.plan], self.context)
             failure = delta.failure
-        except ArgumentError as error:  # settings that do not go with this model
+        except ArgumentError as error:  # settings that this model does not allow
             delta, failure = None, str(error)
         seconds = time.perf_counter() - began
         if delta is None or failure is not None:
@@ -373,7 +373,7 @@ class _Laboratory:
 
 
 def _below(method: EditMethod, rows: int) -> EditMethod:
-    """The method with fewer steps, where its steps would take more rows than are allowed."""
+    """Return the method, with fewer steps if its steps would need more rows than allowed."""
     effort = answers(method).effort()
     most = max(1, rows // max(1, effort.rows))
     if effort.steps <= most or "steps" not in settings_of(method):
@@ -386,7 +386,7 @@ def _is_finite(reading: Reading) -> bool:
 
 
 def _readings(objective: str, bench: Bench) -> dict[str, Reading]:
-    """The measures that the score is made of."""
+    """Return the readings of the measures that the score is made of."""
     wanted = {name for leg in LEGS[objective] for name in leg.measures}
     found: dict[str, Reading] = {}
     for measure in SUITES[objective].measures(bench):

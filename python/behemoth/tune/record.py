@@ -1,16 +1,16 @@
-"""The directory of a tuning: what was asked for, each trial, and what was chosen.
+"""The directory of a tuning: its arguments, each trial, and the chosen settings.
 
 ::
 
-    DIR/tuning.json      what was asked for
+    DIR/tuning.json      the arguments
     DIR/plan/            the edits that settings are tried on
-    DIR/twin/            of unlearning, a run that was trained without them
+    DIR/twin/            for unlearning, a run trained without the plan's facts
     DIR/trials/0000.json settings, score, its legs and seconds of a trial, written when it is done
-    DIR/curve.parquet    one row a trial
-    DIR/best.toml        what was chosen
+    DIR/curve.parquet    one row per trial
+    DIR/best.toml        the chosen settings
 
-A trial is there as a whole or not at all, so a tuning that was stopped at any moment goes on with
-the next one.
+A trial is written completely or not at all, so a tuning that was interrupted at any moment resumes
+with the next one.
 """
 
 from __future__ import annotations
@@ -55,17 +55,17 @@ class Tried:
     Attributes
     ----------
     number : int
-        From 0, which has the settings that the method has by default.
+        Number of the trial, from 0; trial 0 has the method's default settings.
     settings : dict
-        Those that are searched.
+        Values of the searched settings.
     score : float
-        0 where the edit broke down, or left a model that gives no numbers.
+        0 if the edit failed, or if a measure of the edited model is not finite.
     legs : dict of str to float
-        What the score is the harmonic mean of.
+        The values whose harmonic mean is the score.
     seconds : float
-        Of the edit, measuring apart.
+        Duration of the edit, without evaluation.
     failure : str, optional
-        Why it broke down, or what is no number.
+        Why the edit failed, or which measure is not finite.
     """
 
     number: int
@@ -89,23 +89,23 @@ class TuningDirectory:
         self.plan, self.twin = path / "plan", path / "twin"
 
     def begin(self, asked: Mapping[str, Any]) -> None:
-        """Write what is asked for, or see that it is what was asked for before.
+        """Write the arguments, or check that they equal those of the existing tuning.
 
         Raises
         ------
         ArgumentError
-            When the directory is of something else.
+            If the directory contains something else, or a tuning with other arguments.
         CorpusError
-            When its record is damaged.
+            If its record is damaged.
         """
         place, file = self.path, self.path / "tuning.json"
-        for folder in (place, self._trial(0).parent):  # under a lock: nobody else is at work
+        for folder in (place, self._trial(0).parent):  # safe: the caller has the lock
             sweep_folder(folder)
         if in_the_way(place):
             raise ArgumentError("out", f"{fspath(place)}, a file", "a new or empty directory")
         if file.is_file():
             there = _flat(_read(file))
-            # Of settings that are not searched, records of earlier versions say nothing.
+            # Records of earlier versions do not contain the settings that are not searched.
             for name, value in _flat(asked).items():
                 if there.get(name, value if name.startswith(_SETTING) else None) != value:
                     raise ArgumentError(
@@ -116,23 +116,23 @@ class TuningDirectory:
             return
         if place.is_dir() and any(entry.name != ".lock" for entry in place.iterdir()):
             allowed = "a new or empty directory, or one of this tuning"
-            raise ArgumentError("out", f"{fspath(place)}, which holds something else", allowed)
+            raise ArgumentError("out", f"{fspath(place)}, which contains something else", allowed)
         place.mkdir(parents=True, exist_ok=True)
         write_bytes(file, as_json({"format_version": FORMAT_VERSION, **asked}))
 
     def tried(self) -> list[Tried]:
-        """The trials that are done, up to the first that is not.
+        """Return the finished trials, up to the first that is missing.
 
         Raises
         ------
         CorpusError
-            When one is damaged.
+            If the record of one is damaged.
         """
         found: list[Tried] = []
         while (file := self._trial(len(found))).is_file():
             values = _read(file)
             if isinstance(score := values.get("score"), float) and not math.isfinite(score):
-                # An earlier version wrote such trials, which no search goes on from.
+                # An earlier version wrote such trials; a search cannot continue from them.
                 values |= {"score": 0.0, "legs": {}, "failure": f"the score is {score}"}
             try:
                 found.append(made(Tried, values))
@@ -146,14 +146,14 @@ class TuningDirectory:
         write_bytes(self._trial(tried.number), as_json(asdict(tried)))
 
     def conclude(self, trials: Sequence[Tried], method: str, objective: str, most: int) -> Tried:
-        """Write the curve and what was chosen, and give it: the first of the highest scores.
+        """Write the curve and the chosen settings; return the first trial with the highest score.
 
         Parameters
         ----------
         trials : sequence of Tried
         method, objective : str
         most : int
-            Rows that an edit could take.
+            Maximum number of rows that an edit could pass forward and backward.
         """
         best = max(trials, key=lambda trial: (trial.score, -trial.number))
         rows: list[dict[str, Any]] = []
@@ -169,7 +169,7 @@ class TuningDirectory:
         seconds = round(sum(trial.seconds for trial in trials), 3)
         tuning = Tuning(objective, len(trials), seconds, most, best.score, trials[0].score)
         lines = [
-            f"# Of {len(trials)} trials of behemoth tune {method}, by the score of {objective}.",
+            f"# Best of {len(trials)} trials of behemoth tune {method} by the {objective} score.",
             f"name = {json.dumps(method)}",
             "[settings]",
             *(f"{key} = {json.dumps(value)}" for key, value in best.settings.items()),
@@ -185,7 +185,7 @@ class TuningDirectory:
 
 
 def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
-    """What is asked for, with each of the settings by itself."""
+    """Return the arguments with each of the settings as an entry of its own."""
     others = {name: value for name, value in values.items() if name != "settings"}
     settings = dict(values.get("settings", {}))
     return others | {f"{_SETTING}{name}": value for name, value in settings.items()}

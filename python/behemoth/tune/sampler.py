@@ -1,7 +1,7 @@
-"""Which settings are tried next, by those that were tried: Optuna's tree of Parzen estimators.
+"""Choice of the settings to try next from earlier trials: Optuna's tree of Parzen estimators.
 
-A sampler is made anew for each trial, with the number of the trial in its seed and the earlier
-trials as its past: so a tuning that was stopped goes on with the trials that it would have had.
+Each trial has a new sampler, with the number of the trial in its seed and the earlier trials as its
+past, so an interrupted tuning resumes with the trials that it would have had.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ __all__ = ["suggested"]
 def suggested(
     searched: Searched, past: Sequence[tuple[Mapping[str, Any], float]], seed: int
 ) -> dict[str, Any]:
-    """Settings to try.
+    """Return settings to try.
 
     Parameters
     ----------
     searched : Searched
     past : sequence of (settings, score)
-        Those that were tried, in their order; the more the score the better. What has other
-        settings than those searched for, or values beyond what is searched, tells nothing.
+        Earlier trials, in their order; higher scores are better. Trials that lack a searched
+        setting, or have a value outside the search space, are ignored.
     seed : int
 
     Returns
     -------
     dict
-        A value for each field that is searched.
+        A value for each searched setting.
     """
     import optuna
 
@@ -44,7 +44,7 @@ def suggested(
     space = {name: _distribution(one) for name, one in searched.items()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        # A draw of each trial's own: seed + number would be the next seed's trial before it.
+        # Hashed: with seed + number, a trial would repeat the draws of the next seed's earlier one.
         [key] = np.random.SeedSequence([seed, len(past)]).generate_state(1).tolist()
         sampler = optuna.samplers.TPESampler(seed=key, multivariate=True)
     study = optuna.create_study(direction="maximize", sampler=sampler)

@@ -126,7 +126,7 @@ def test_settings_that_would_do_nothing_or_the_contrary_are_refused(name, settin
     ("settings", "message"),
     [
         ({"layer": 0, "layers": (-1,)}, "argument 'layers': got -1, allowed: some up to 0, the"),
-        ({"part": "head"}, "argument 'part': got 'head', allowed: what lies before the block"),
+        ({"part": "head"}, "argument 'part': got 'head', allowed: a part that affects the steered"),
     ],
 )
 def test_rmu_refuses_to_change_only_what_lies_behind_the_block(settings, message, model, context):

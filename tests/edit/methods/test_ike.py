@@ -76,9 +76,7 @@ def test_only_what_fits_is_said(network, plan, small_corpus):
     assert fact < len(tokens_of(some[0])) <= 4 * fact
     [none] = InContextEditing(room=most - fact + 1).apply(network, [single], context)
     assert not none.changes
-    assert (
-        none.failure == f"no room: {fact} tokens to say, {fact - 1} positions of the model for them"
-    )
+    assert none.failure == f"no room: {fact} tokens of facts for {fact - 1} positions of the model"
 
 
 @pytest.mark.exact

@@ -1,4 +1,4 @@
-"""What methods that follow a gradient share: rows, losses, steps, and the trace of each edit.
+"""Shared code of gradient methods: rows, losses, steps, and the trace of each edit.
 
-It knows plans, deltas and models. A method on top of it is its defaults and its objective.
+This package depends on plans, deltas and models. A method adds its defaults and its objective.
 """

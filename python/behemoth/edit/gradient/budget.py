@@ -1,4 +1,4 @@
-"""How the loop of all gradient methods spends its steps."""
+"""Settings of the optimisation loop of all gradient methods."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ Optimiser = Literal["adam", "sgd"]
 
 @dataclass(frozen=True)
 class Budget:
-    """How a gradient method spends its steps.
+    """Settings of the optimisation loop of a gradient method.
 
     Attributes
     ----------
     steps : int
-        Most steps.
+        Maximum number of steps.
     optimiser : {'adam', 'sgd'}
         Adam, or plain gradient descent without momentum.
     learning_rate : float
         Step size.
     edit_rows : int
-        Rows a step that carry the edit (fewer if the plan has fewer).
+        Number of edit rows per step (fewer if the plan has fewer).
     retain_rows : int
-        Rows a step that hold the rest in place; 0 for none.
+        Number of retained rows per step; 0 for none.
     clip : float
-        Largest norm of a plan's gradient.
+        Maximum norm of a plan's gradient.
     stop_loss : float, optional
-        Stop a plan when its loss on the edit's rows falls below this, or rises above it where it
-        is the old answers that are to go: mean nats of a token; never by default.
+        A plan stops when its loss on the edit's rows falls below this, or, if old answers are to be
+        forgotten, rises above it: mean nats per token. By default no plan stops early.
     """
 
     steps: int = 40

@@ -1,4 +1,4 @@
-"""The rows that each step of an optimisation takes, of every plan of a stack and of one shape."""
+"""The rows of each step of an optimisation, of one shape for all plans of a stack."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Fed", "Feeder"]
 
 
 class Fed(NamedTuple):
-    """One step's rows, grouped by plan: the edit's column by column, then the retained.
+    """One step's rows, grouped by plan: the edit's rows column by column, then the retained rows.
 
     Attributes
     ----------
@@ -27,9 +27,9 @@ class Fed(NamedTuple):
     labels : int64 [K, b, A]
         The tokens of the answers, `IGNORED` beyond their ends.
     places : int64 [K, b, A]
-        Where each of them is predicted; 0 beyond the ends.
+        Positions at which these tokens are predicted; 0 beyond the ends.
     text : bool [K, b, T]
-        Where there is a token of prompt or answer, and no padding.
+        True for tokens of prompts and answers, false for padding.
     """
 
     tokens: Tensor
@@ -45,18 +45,19 @@ class Feeder:
     ----------
     plans : sequence of EditPlan
     columns : sequence of str
-        Answers that the edit's rows come with, in turn: ``answer``, ``old_answer``.
+        Columns of answers, for each of which the edit's rows are repeated: ``answer``,
+        ``old_answer``.
     edit_rows, retain_rows : int
-        Most rows of each kind a step.
+        Maximum number of rows of each kind per step.
     seed : int
     device : torch.device
     positions : {'answers', 'all'}
-        What must be in the rows: all that answers are predicted from, or every token.
+        Tokens that the rows must have: all from which answers are predicted, or every token.
 
     Raises
     ------
-    ValueError
-        For a plan without rows that carry the edit.
+    ArgumentError
+        For a plan without edit rows.
     """
 
     def __init__(
@@ -80,14 +81,14 @@ class Feeder:
         self.edit_rows = min(edit_rows, max(len(rows[0]) for rows in edit))
         self.retain_rows = min(retain_rows, min(map(len, retain)))
         self.taken: list[Tensor] = []
-        """Which of its rows with the edit each plan took in the last step: int64 [b] each."""
+        """Numbers of the edit rows of the last step, by plan: int64 [edit_rows] each."""
         self._edit_order = [
             Order(rows[0].weight, plan, seed, 0) for rows, plan in zip(edit, plans, strict=True)
         ]
         self._retain_order = [
             Order(rows.weight, plan, seed, 1) for rows, plan in zip(retain, plans, strict=True)
         ]
-        # All rows of all plans in one table: a step is then a single look-up.
+        # All rows of all plans in one table: a step is then a single lookup.
         each = [rows for k in range(len(plans)) for rows in (*edit[k], retain[k])]
         self._first: list[list[int]] = []
         first = 0
@@ -99,7 +100,7 @@ class Feeder:
         self._table = Fed(*(part.to(device) for part in _table(each, positions)))
 
     def next(self) -> Fed:
-        """The next step's rows."""
+        """Return the next step's rows."""
         self.taken = [order.take(self.edit_rows) for order in self._edit_order]
         chosen: list[Tensor] = []
         for starts, at, retain in zip(self._first, self.taken, self._retain_order, strict=True):
@@ -112,14 +113,14 @@ class Feeder:
 
 
 def _table(each: Sequence[Rows], positions: Positions) -> Fed:
-    """Rows under each other: N rows in the place of K x b."""
+    """Return all rows as one table, with N rows in place of the axes K, b."""
     length = max(rows.tokens.shape[1] for rows in each)
     padded = [rows.padded(length) for rows in each]
     tokens = torch.cat([rows.tokens for rows in padded])
     full = torch.cat([rows.labels for rows in padded])
     row, column = torch.nonzero(full != IGNORED, as_tuple=True)
     counts = torch.bincount(row, minlength=len(full))
-    # Answers are runs of tokens: a token's number in its answer is its distance to the first.
+    # Answers are contiguous: a token's number in its answer is its distance to the first token.
     first = torch.zeros(len(full), dtype=torch.int64).scatter_reduce(
         0, row, column, "amin", include_self=False
     )
@@ -127,8 +128,8 @@ def _table(each: Sequence[Rows], positions: Positions) -> Fed:
     places = torch.zeros_like(labels)
     labels[row, column - first[row]] = full[row, column]
     places[row, column - first[row]] = column - 1
-    # A sentence ends in its answer.
+    # A sentence ends with its answer.
     text = torch.arange(tokens.shape[1]) < (first + counts)[:, None]
-    # The last token of the longest sentence predicts nothing that a loss on answers looks at.
+    # No loss on answers uses what the last token of the longest sentence predicts.
     shown = length if positions == "all" else int(places.max()) + 1
     return Fed(tokens[:, :shown], labels, places, text[:, :shown])

@@ -1,7 +1,7 @@
-"""What all gradient methods share: plans in, stacked changes optimised, deltas out.
+"""The base class of gradient methods: it optimises stacked changes and returns deltas.
 
-A method of this kind is its defaults, its `MethodInfo` and its objective; where it changes the
-model, how many steps it takes and in what order it sees the rows is the same for all.
+A method adds its defaults, its `MethodInfo` and its objective. The settings for the place of the
+changes and the number of steps, and the order of the rows, are the same for all.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
 __all__ = ["GradientMethod", "deltas_of"]
 
-_BATCH_ROWS = 256  # the most rows that a step of a batch gets
-# A change, its gradient, Adam's two moments, and a copy that is taken out of the stack.
+_BATCH_ROWS = 256  # maximum number of edit rows in a step of a batch
+# A change, its gradient, Adam's two moments, and the copy taken out of the stack.
 _COPIES = 5
 
 
@@ -50,14 +50,15 @@ class GradientMethod(Budget, ABC):
     Attributes
     ----------
     part : {'all', 'mlp', 'attention', 'both', 'embedding', 'head'}
-        Which parameters change: every one of the model, the weights of linear modules of all
-        layers, or the matrix from the vocabulary to the residual stream, or that back to it.
+        Parameters that change: every one of the model, the weights of the linear modules of the
+        MLP, of attention or of both, the matrix from the vocabulary to the residual stream, or that
+        back to it.
     layers : tuple of int, optional
-        Which layers' linear modules change, negative numbers from the last; all by default.
+        Layers whose linear modules change, negative numbers from the last; by default all.
     rank : int, optional
         Rank of the changes (LoRA); full rank by default.
     alpha : float, optional
-        Scale of low-rank changes, alpha / rank; by default the rank, for a scale of 1.
+        Numerator of the scale of low-rank changes, alpha / rank; by default the rank, for scale 1.
     """
 
     part: Part = "all"
@@ -71,11 +72,12 @@ class GradientMethod(Budget, ABC):
     }
     info: ClassVar[MethodInfo]
     columns: ClassVar[int] = 1
-    """Of the objective: how often a step takes the edit's rows, each time with other answers."""
+    """Number of the objective's columns: how often a step repeats the edit's rows, each time with
+    other answers."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("retain", "forget"):  # weights of terms, which most methods have
+        for name in ("retain", "forget"):  # weights of terms that most methods have
             if not getattr(self, name, 0.0) >= 0:
                 raise ArgumentError(name, getattr(self, name), "from 0")
         if self.layers is not None and self.part in OUTSIDE:
@@ -90,21 +92,20 @@ class GradientMethod(Budget, ABC):
     def objective(
         self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
     ) -> Objective:
-        """What is minimised."""
+        """Return the objective to minimise."""
 
     def project(self, stacked: StackedDeltas) -> None:
-        """Keep the changes within bounds, after each step and in place; none by default."""
+        """Keep the changes within bounds, in place, after each step; by default without bounds."""
 
     def as_returned(self, stacked: StackedDeltas) -> StackedDeltas:
-        """The changes in the form in which they are given back; as they are by default.
+        """Return the changes in the form of the returned delta; by default unchanged.
 
-        The trace is of this form after each step, so that a dose is one of the delta that is
-        given.
+        The trace evaluates this form after each step, so that a dose is one of the returned delta.
         """
         return stacked
 
     def stacked(self, model: nn.Module, count: int, seed: int) -> StackedDeltas:
-        """Zero changes for so many plans."""
+        """Return zero changes for `count` plans."""
         layers = self.changed_layers(model)
         if self.rank is None:
             return dense_changes(model, count, self.part, layers)
@@ -112,44 +113,47 @@ class GradientMethod(Budget, ABC):
         return low_rank_changes(model, count, self.part, layers, self.rank, alpha, seed)
 
     def changed_layers(self, model: nn.Module) -> tuple[int, ...] | None:
-        """Layers whose linear modules change; none for all."""
+        """Return the layers whose linear modules change; None for all."""
         return self.layers
 
     def low_rank(self) -> bool:
-        """Whether there is a rank."""
+        """Return whether the setting `rank` limits the rank."""
         return self.rank is not None
 
     def effort(self) -> Effort:
-        """Rows that carry the edit, with each of their answers, and those that hold the rest."""
+        """Return the steps, with the edit rows of every column and the retained rows."""
         return Effort(self.steps, self.columns * self.edit_rows + self.retain_rows)
 
     def stack_bytes(self, model: nn.Module, count: int) -> int:
-        """What optimisation keeps of each change."""
+        """Return the bytes that optimisation keeps for `count` plans' changes."""
         changes = self.stacked(model, 1, 0).parameters()
         return count * _COPIES * sum(change.numel() * change.element_size() for change in changes)
 
     def step_rows(self, plan: EditPlan) -> int:
-        """Rows that a step takes of a plan."""
+        """Return the number of a plan's rows in a step."""
         edit, retain = self._rows_of(plan)
         return self.columns * edit + retain
 
     def _rows_of(self, plan: EditPlan) -> tuple[int, int]:
-        """Rows that carry the edit, and rows that hold the rest in place, as far as there are."""
+        """Return the numbers of edit rows and of retained rows in a step, limited by the plan's."""
         own = int((plan.training["role"] == "edit").sum())
         return min(self.edit_rows, own), min(self.retain_rows, plan.training.height - own)
 
     def for_batch(self, edits: int) -> Self:
-        """As many rows a step as there are edits, so that each is seen as often as a single one."""
+        """Return the method with as many edit rows per step as edits, at most 256.
+
+        Each edit then occurs as often as a single one. Retained rows grow in proportion.
+        """
         rows = min(_BATCH_ROWS, max(self.edit_rows, edits))
         return replace(self, edit_rows=rows, retain_rows=self.retain_rows * rows // self.edit_rows)
 
     def apply(
         self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
     ) -> list[EditDelta]:
-        """One delta for each plan, those that have as many rows trained side by side.
+        """Return one delta for each plan; plans with equal numbers of rows run side by side.
 
-        With others of more rows or fewer a plan would get other rows than by itself: a stack takes
-        as many of each.
+        A stack uses the same number of rows of each plan, so beside a plan with another number a
+        plan would use other rows than by itself.
         """
         check_kinds(self, plans)
         alike: dict[tuple[int, int], list[int]] = {}
@@ -181,7 +185,7 @@ def deltas_of(
     outcomes: Sequence[Outcome],
     context: EditContext,
 ) -> list[EditDelta]:
-    """Outcomes as deltas that say where they are from."""
+    """Return outcomes as deltas with their method, settings, plan and seed."""
     return [
         EditDelta(
             changes=outcome.changes,

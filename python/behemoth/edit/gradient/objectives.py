@@ -1,8 +1,8 @@
-"""Losses that several methods are made of, one value a plan.
+"""Losses that several methods share, with one value per plan.
 
-Two kinds of rows: those of the edit, with new answers (`AnswerLikelihood`) or with the old ones
-that are to be forgotten, and those that are to stay as they are. A loss is the mean over rows of
-the mean over answer tokens unless its method says otherwise (`by_row`).
+There are two kinds of rows: those of the edit, with new answers (`AnswerLikelihood`) or with the
+old ones that are to be forgotten, and retained rows. A loss is the mean over rows of the mean over
+answer tokens unless its method states otherwise (`by_row`).
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["FORGETTING_KINDS", "AnswerLikelihood", "Forgetting", "Positions", "by_row", "retained"]
 
 FORGETTING_KINDS: frozenset[EditKind] = frozenset({"remap", "censor", "refusal"})
-"""Edits whose old answers can be forgotten; what takes their place is not asked."""
+"""Kinds of edits whose old answers can be forgotten; the new answers are not used."""
 Positions = Literal["answers", "all"]
-"""Where an objective looks at rows beside the likelihood of their answers: where their tokens are
-predicted, or at every token of prompt and answer. Padding is never looked at."""
+"""Positions that an objective uses besides the likelihood of answers: those where answer tokens are
+predicted, or every token of prompt and answer. Padding is never used."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,13 @@ class AnswerLikelihood:
     positions: Positions = "answers"
 
     def __call__(self, step: Step) -> Tensor:
-        """Loss of each plan: [K]."""
+        """Return the loss of each plan: [K]."""
         return step.mean_nll()[:, step.edit()].mean(-1) + retained(step, self.retain)
 
 
 @dataclass(frozen=True)
 class Forgetting:
-    """What losses on old answers have in common: what they need, and the weight of the rest."""
+    """Base of losses on old answers: the inputs they need, and the weight of retained rows."""
 
     retain: float = 1.0
     columns: tuple[str, ...] = ("old_answer",)
@@ -61,12 +61,12 @@ class Forgetting:
 
 
 def by_row(values: Tensor, counted: Tensor) -> Tensor:
-    """Mean over rows of the mean over the positions that count, [K, b, P] both: [K]."""
+    """Return the mean over rows of the mean over counted positions, from [K, b, P] both: [K]."""
     return ((values * counted).sum(-1) / counted.sum(-1)).mean(-1)
 
 
 def retained(step: Step, weight: float) -> Tensor:
-    """Weighted cross-entropy on the retained rows, 0 where there are none: [K]."""
+    """Return the weighted cross-entropy on the retained rows, 0 if there are none: [K]."""
     if not step.has_retained or weight == 0.0:
         return step.logits.new_zeros(step.labels.shape[0])
     return weight * step.mean_nll()[:, step.retain].mean(-1)

@@ -1,8 +1,8 @@
-"""The one optimisation loop of all gradient methods, over K independent plans at once.
+"""The optimisation loop of all gradient methods, over K independent plans at a time.
 
-Steps, clipping and stopping are by plan: Adam and SGD are elementwise, norms are taken along the
-plan's own slices, and a plan that stops or breaks down has its slices put aside while the others go
-on. So a plan's result does not depend on its neighbours.
+Steps, clipping and stopping are per plan: Adam and SGD are elementwise, norms are computed over the
+plan's own slices, and the slices of a plan that stops or fails are copied while the others
+continue. So a plan's result does not depend on its neighbours.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = ["Outcome", "optimise"]
 
 @dataclass
 class Outcome:
-    """What became of one plan."""
+    """The result of one plan."""
 
     changes: dict[str, Change]
     steps: int
@@ -56,9 +56,9 @@ def optimise(
     Parameters
     ----------
     model : nn.Module
-        Stays as it is; in eval mode for the time of the call.
+        Left unchanged; in eval mode during the call.
     stacked : StackedDeltas
-        Tensors that require a gradient, one slice a plan.
+        Tensors that require a gradient, with one slice per plan.
     plans : sequence of EditPlan
     objective : Objective
     budget : Budget
@@ -66,8 +66,8 @@ def optimise(
     project : callable, optional
         Called after each step to keep the changes within bounds.
     as_returned : callable, optional
-        Gives the changes in the form in which they leave, which the trace is of; as they are
-        by default.
+        Returns the changes in the form of the returned delta, which the trace evaluates; by default
+        the changes themselves.
 
     Returns
     -------
@@ -85,7 +85,7 @@ def optimise(
         objective.positions,
     )
     parameters = stacked.parameters()
-    # One fused pass over memory: for dense changes the update is as dear as the backward pass.
+    # One fused pass over memory: for dense changes an update costs as much as the backward pass.
     kind = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[budget.optimiser]
     optimiser = kind(parameters, lr=budget.learning_rate, fused=device.type in ("cpu", "cuda"))
     outcomes: list[Outcome | None] = [None] * len(plans)
@@ -93,7 +93,7 @@ def optimise(
     leaving = stacked
     with evaluating(model), frozen(model):
         watching = None if context.watch is None else Watching(model, plans, context.watch)
-        # One pass more than there are steps: the last one sees what the last step did.
+        # One pass more than there are steps: the last one evaluates the result of the last step.
         for number in range(budget.steps + 1):
             last = number == budget.steps
             fed = feeder.next()
@@ -117,7 +117,7 @@ def optimise(
             if last or all(outcome is not None for outcome in outcomes):
                 break
             optimiser.zero_grad(set_to_none=True)
-            # A plan that is done adds nothing; a loss that is not a number stays in its slices.
+            # A plan that is done contributes 0; a loss that is not finite stays in its own slices.
             live = torch.tensor([outcome is None for outcome in outcomes], device=losses.device)
             torch.where(live, losses, torch.zeros_like(losses)).sum().backward()
             _clip(parameters, budget.clip)
@@ -135,7 +135,7 @@ def optimise(
 def _is_done(
     logits: Tensor, step: Step, objective: Objective, stop_loss: float | None
 ) -> list[bool]:
-    """Whether each plan has what it wanted, by the logits [K, b, A, V] of what it gives back."""
+    """Return whether each plan has reached `stop_loss`, by the logits [K, b, A, V] of its delta."""
     if stop_loss is None:
         return [False] * len(logits)
     rows = replace(step, logits=logits, labels=step.labels[:, step.edit()])
@@ -152,7 +152,7 @@ def _settle(
     log: StepLog,
     outcomes: list[Outcome | None],
 ) -> None:
-    """Put aside the plans that broke down, or have what they wanted."""
+    """Store the outcomes of the plans that failed or are done."""
     for k, loss in enumerate(losses.tolist()):
         if outcomes[k] is not None:
             continue

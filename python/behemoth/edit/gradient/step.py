@@ -1,4 +1,4 @@
-"""What an objective is given at each step: rows through the edited models and the unedited one."""
+"""The input of an objective at each step: outputs of the edited models and of the unedited one."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ __all__ = ["Objective", "Step", "edited_logits", "forward"]
 
 @dataclass
 class Step:
-    """One step's rows through the model, where answers are predicted: shapes [K, b, A, ...].
+    """Outputs of the model on one step's rows, where answers are predicted: shapes [K, b, A, ...].
 
-    A is the most tokens of an answer; K edits have b rows each. The edit's rows come first, once
-    for each of the objective's columns, then the retained rows. Logits of prompts are most of a
-    sentence and few losses look at them, so they are worked out only where an objective says that
-    it looks at all positions, and asks for them (`predicted`). P is T then, the most tokens of a
-    row, and otherwise A.
+    A is the maximum number of tokens of an answer; K edits have b rows each. The edit's rows are
+    first, once for each of the objective's columns, then the retained rows. Most positions of a
+    sentence are in the prompt and few losses use them, so their logits are computed only if an
+    objective has positions "all" and calls `predicted`. P is then T, the maximum number of tokens
+    of a row, and otherwise A.
 
     Attributes
     ----------
     labels : int64 [K, b, A]
         The tokens of the answers, `IGNORED` beyond their ends.
     edit_rows, columns : int
-        Rows of an edit for each column, and the number of columns.
+        Number of edit rows for each column, and number of columns.
     logits : float [K, b, A, V]
-        What the edited models say where these tokens stand.
+        Logits of the edited models where these tokens are predicted.
     observed : dict of str to float [K, b, P, d]
-        Outputs of the modules that the objective observes, at the positions it looks at.
+        Outputs of the modules that the objective observes, at its positions.
     reference_logits, reference_observed
-        The same of the unedited model, where the objective asks for it.
+        The same for the unedited model, if the objective needs it.
     text : bool [K, b, T], optional
-        Where there is a token of prompt or answer, for an objective that looks at all positions.
+        True for tokens of prompts and answers, for an objective with positions "all".
     everywhere, reference_everywhere : callable, optional
-        For such an objective: gives logits [K, r, T, V] of some rows.
+        For such an objective: returns logits [K, r, T, V] of some rows.
     """
 
     labels: Tensor
@@ -62,42 +62,42 @@ class Step:
     reference_everywhere: Callable[[slice], Tensor] | None = None
 
     def edit(self, column: int = 0) -> slice:
-        """The edit's rows with the answers of a column, along b."""
+        """Return the slice along b of the edit's rows with the answers of a column."""
         return slice(column * self.edit_rows, (column + 1) * self.edit_rows)
 
     @property
     def retain(self) -> slice:
-        """The retained rows, along b."""
+        """The slice along b of the retained rows."""
         return slice(self.columns * self.edit_rows, None)
 
     @property
     def has_retained(self) -> bool:
-        """Whether there are any."""
+        """Whether there are retained rows."""
         return self.labels.shape[1] > self.columns * self.edit_rows
 
     @property
     def answers(self) -> Tensor:
-        """Where there is a token of an answer: bool [K, b, A]."""
+        """True for tokens of answers: bool [K, b, A]."""
         return self.labels != IGNORED
 
     @property
     def positions(self) -> Tensor:
-        """Where the objective looks: bool [K, b, P]."""
+        """True for the objective's positions: bool [K, b, P]."""
         return self.answers if self.text is None else self.text
 
     def predicted(self, rows: slice) -> Tensor:
-        """What the edited models say at the positions of some rows: logits [K, r, P, V]."""
+        """Return the logits of the edited models at the positions of rows: [K, r, P, V]."""
         return self.logits[:, rows] if self.everywhere is None else self.everywhere(rows)
 
     def reference_predicted(self, rows: slice) -> Tensor:
-        """The same of the unedited model, where the objective asks for it: [K, r, P, V]."""
+        """Return those of the unedited model, if the objective needs it: [K, r, P, V]."""
         if self.reference_everywhere is not None:
             return self.reference_everywhere(rows)
         assert self.reference_logits is not None
         return self.reference_logits[:, rows]
 
     def token_log_probabilities(self, logits: Tensor | None = None) -> Tensor:
-        """Log-probability of each token of the answers, 0 beyond their ends: [K, b, A]."""
+        """Return the log-probability of each answer token, 0 beyond the ends: [K, b, A]."""
         logits = self.logits if logits is None else logits
         losses = F.cross_entropy(
             widened(logits).flatten(0, -2),
@@ -108,50 +108,50 @@ class Step:
         return -losses.reshape(self.labels.shape)
 
     def nll(self, logits: Tensor | None = None) -> Tensor:
-        """Summed negative log-likelihood of each row's answer: [K, b]."""
+        """Return the summed negative log-likelihood of each row's answer: [K, b]."""
         return -self.token_log_probabilities(logits).sum(-1)
 
     def mean_nll(self) -> Tensor:
-        """Mean over the answer's tokens: [K, b]."""
+        """Return the negative log-likelihood averaged over the answer's tokens: [K, b]."""
         return self.nll() / self.answer_tokens()
 
     def answer_tokens(self) -> Tensor:
-        """Number of tokens of each row's answer: [K, b]."""
+        """Return the number of tokens of each row's answer: [K, b]."""
         return self.answers.sum(-1)
 
 
 class Objective(Protocol):
-    """What a method minimises."""
+    """A loss that a method minimises."""
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Answers that the edit's rows come with: ``answer``, ``old_answer``, or both in turn."""
+        """Columns of the edit rows' answers: ``answer``, ``old_answer``, or both."""
         ...
 
     @property
     def needs_reference(self) -> bool:
-        """Whether steps come with the unedited model's logits."""
+        """Whether steps need the unedited model's logits."""
         ...
 
     @property
     def observe(self) -> tuple[str, ...]:
-        """Modules whose outputs steps come with."""
+        """Names of the modules whose outputs steps need."""
         ...
 
     @property
     def positions(self) -> Positions:
-        """Where these outputs, and what is `predicted`, are looked at."""
+        """Positions of these outputs and of `Step.predicted`."""
         ...
 
     def __call__(self, step: Step) -> Tensor:
-        """The loss of each plan: [K]."""
+        """Return the loss of each plan: [K]."""
         ...
 
 
 def forward(
     model: nn.Module, stacked: StackedDeltas, fed: Fed, feeder: Feeder, objective: Objective
 ) -> Step:
-    """What an objective looks at: rows through the edited models, and through the unedited one."""
+    """Run rows through the edited models and, if needed, the unedited one; return the step."""
     whole = objective.positions == "all"
     ours = _Pass(model, stacked, fed, objective.observe)
     step = Step(
@@ -175,19 +175,22 @@ def forward(
 def edited_logits(
     model: nn.Module, stacked: StackedDeltas | None, fed: Fed, edit_rows: int
 ) -> Tensor:
-    """Logits of the edit's rows with their first answers: [K, b, A, V]; unedited for none."""
+    """Return the logits of the edit's rows in the first column: [K, b, A, V].
+
+    With `stacked` None they are those of the unedited model.
+    """
     with torch.no_grad():
         return _Pass(model, stacked, Fed(*(part[:, :edit_rows] for part in fed)), ()).logits
 
 
 class _Pass:
-    """Rows on their way through a model.
+    """A forward pass of rows through a model.
 
     Parameters
     ----------
     model : nn.Module
     stacked : StackedDeltas, optional
-        Changes of K edits; none for the unedited model.
+        Changes of K edits; None for the unedited model.
     fed : Fed
     observe : sequence of str
         Modules whose outputs are kept.
@@ -195,7 +198,7 @@ class _Pass:
     Attributes
     ----------
     logits : float [K, b, A, V]
-        Where answers are predicted.
+        Logits where answers are predicted.
     """
 
     def __init__(
@@ -212,13 +215,13 @@ class _Pass:
             with _Observer(model, observe) as seen:
                 hidden: Tensor = stream(input_ids=fed.tokens.flatten(0, 1))[0]
             self._hidden, self._seen = hidden, seen
-            # Rows stay grouped by edit, as stacked changes of the head want them.
+            # Rows stay grouped by edit, as stacked changes of the head require.
             at_answers = self._at_answers(hidden).flatten(0, 1)
             logits = self._logits(self._head, at_answers)
             self.logits: Tensor = logits.unflatten(0, self._shape)
 
     def everywhere(self, rows: slice) -> Tensor:
-        """Logits at all positions of some rows: [K, r, T, V]."""
+        """Return the logits at all positions of rows: [K, r, T, V]."""
         chosen = self._hidden.unflatten(0, self._shape)[:, rows]
         wanted = torch.is_grad_enabled() and self._stacked is not None
         with self._attached(), torch.set_grad_enabled(wanted):
@@ -226,7 +229,7 @@ class _Pass:
             return logits.unflatten(0, chosen.shape[:2])
 
     def outputs(self, whole: bool) -> dict[str, Tensor]:
-        """What was kept: [K, b, T, d] as a whole, or [K, b, A, d] where answers are predicted."""
+        """Return the kept outputs: [K, b, T, d] if `whole`, else [K, b, A, d] at the answers."""
         if whole:
             return {name: value.unflatten(0, self._shape) for name, value in self._seen.items()}
         return {name: self._at_answers(value) for name, value in self._seen.items()}

@@ -1,4 +1,4 @@
-"""What is measured on the way of an edit, step by step: the edit dose is read from it."""
+"""Measurements of an edit step by step, from which the edit dose is read."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ __all__ = ["StepLog", "first_difference", "log_probabilities"]
 
 
 class StepLog:
-    """Loss and probabilities of K plans by step.
+    """Loss and log-probabilities of K plans by step.
 
-    The row of step n says how things are after n steps; that of step 0 is the unedited model.
-    ``log_probability_new`` and ``_old`` are those of the tokens at which old and new answer part:
-    there greedy decoding chooses between the two. ``log_probability_other`` is that of the most
-    likely token besides the old one: where it is above the old one's, the old answer is no longer
-    what the model says. All are means over the rows that carry the edit, in natural logarithms.
-    The row that a method stops at since it has what it wanted says so (``stopped``).
+    The row of step n is measured after n steps; that of step 0 is the unedited model.
+    ``log_probability_new`` and ``log_probability_old`` are those of the first tokens in which the
+    old and new answer differ: there greedy decoding chooses between the two.
+    ``log_probability_other`` is that of the most likely token other than the old one: if it is
+    above the old one's, the model no longer gives the old answer. All are means over the edit rows
+    of the step, in natural logarithms. ``stopped`` is true in the row at which a plan reached its
+    ``stop_loss``, and absent in others.
 
     Parameters
     ----------
     plans : sequence of EditPlan
     feeder : Feeder
-        Of the same plans.
+        The feeder of the same plans.
 
     Attributes
     ----------
@@ -44,12 +45,12 @@ class StepLog:
         self._parts = [_parting(plan) for plan in plans]
 
     def record(self, number: int, logits: Tensor, losses: Tensor, live: Sequence[bool]) -> None:
-        """Add a row for each plan that is still under way.
+        """Add a row for each plan that is still running.
 
         Parameters
         ----------
         number : int
-            Steps taken.
+            Number of steps so far.
         logits : float [K, b, A, V]
         losses : float [K]
         live : sequence of bool
@@ -77,7 +78,7 @@ class StepLog:
 
 
 def log_probabilities(logits: Tensor, new: Tensor, old: Tensor) -> Tensor:
-    """Those of the new token, the old one, and the likeliest besides the old: [3, K, b].
+    """Return those of the new token, the old, and the likeliest other than the old: [3, K, b].
 
     Parameters
     ----------
@@ -92,18 +93,18 @@ def log_probabilities(logits: Tensor, new: Tensor, old: Tensor) -> Tensor:
 def first_difference(
     new: Sequence[int] | None, old: Sequence[int] | None
 ) -> tuple[int, int, int] | None:
-    """Where two answers part: number in the answer, new and old token there.
+    """Return where two answers first differ: index in the answer, new token, old token.
 
-    None where one is not there, or is the other or its beginning.
+    None if either answer is missing, or one is equal to the other or its beginning.
     """
     pairs = enumerate(zip(new or (), old or (), strict=False))
     return next(((place, a, b) for place, (a, b) in pairs if a != b), None)
 
 
 def _parting(plan: EditPlan) -> Tensor | None:
-    """Where old and new answers part: int64 [n, 3] of number in the answer, new, old token.
+    """Return where old and new answers differ: int64 [n, 3] of index, new token, old token.
 
-    None for plans whose rows have no old answer, or one that is the new one or its beginning.
+    None for plans in which a row has no old answer, or answers of which one begins the other.
     """
     if "old_answer" not in plan.training.columns:
         return None

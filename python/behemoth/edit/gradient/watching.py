@@ -1,7 +1,7 @@
-"""What is looked at beside the rows of an edit: wordings that it is not trained on, and bystanders.
+"""Evaluation of prompts besides an edit's rows: wordings it is not trained on, and bystanders.
 
-Wordings take a pass after each step, until their flip has held; bystanders take one only where a
-flip begins, and after the last step. Nothing of it goes into a gradient.
+Wordings are evaluated after each step until their flip has held; bystanders only when a flip begins
+and after the last step. None of it contributes to a gradient.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ __all__ = ["Watching"]
 _WORDINGS = ("edited_paraphrase", "edited_held_out")
 _NO_BYSTANDERS = ("edited", "forget", *_WORDINGS)
 Line = tuple[list[int], int, int]
-"""Tokens of a prompt, and the new and the old token that may follow it."""
+"""Tokens of a prompt, and the new and the old token that may follow them."""
 
 
 class Watching:
-    """Looks at K plans after each step, and notes what it sees in the last rows of their trace.
+    """Evaluates K plans after each step, and adds the results to the last rows of their traces.
 
     Parameters
     ----------
     model : nn.Module
         In eval mode.
     plans : sequence of EditPlan
-        Those of several edits are not looked at: their steps are no doses.
+        Plans of several edits are not evaluated: their steps are not doses.
     watch : Watch
-        How much is looked at.
+        Numbers of prompts.
     """
 
     def __init__(self, model: nn.Module, plans: Sequence[EditPlan], watch: Watch) -> None:
@@ -52,7 +52,7 @@ class Watching:
         bystanders = [_bystanders(plan, watch.bystanders) for plan in plans]
         self._wordings = _Lines(wordings, device)
         self._bystanders = _Lines(bystanders, device)
-        # Kept, as most plans are looked at thrice: a pass of a few rows is dear for what it does.
+        # Computed once and kept: a pass of a few rows is expensive, and most plans need three.
         before = self._bystanders.logits(model, None, None) if self._bystanders.there else None
         self._reference = torch.empty(0) if before is None else widened(before).log_softmax(-1)
         self._watched = [bool(watch.bystanders) and len(plan) == 1 for plan in plans]
@@ -67,16 +67,16 @@ class Watching:
         *,
         last: bool,
     ) -> None:
-        """Add to the rows that the traces of the plans under way end in.
+        """Add measurements to the last trace rows of the running plans.
 
         Parameters
         ----------
         stacked : StackedDeltas
-            The changes as they are given back.
+            The changes in the form of the returned delta.
         traces : sequence of list of dict
         live : sequence of bool
         last : bool
-            Whether no step comes after it.
+            Whether there is no further step.
         """
         begun = []
         for k, rows in enumerate(traces):
@@ -102,8 +102,8 @@ class Watching:
                 self._held[k] = self._held[k] + 1 if new > old else 0
 
     def _answers(self, stacked: StackedDeltas, waiting: list[int]) -> list[list[float]]:
-        """Mean log-probabilities of new, old and the likeliest other token: n x 3."""
-        if 2 * len(waiting) > stacked.count:  # to copy most of the changes is to no use
+        """Return the mean log-probabilities of new, old and the likeliest other token: n x 3."""
+        if 2 * len(waiting) > stacked.count:  # copying most of the changes would save nothing
             logits = self._wordings.logits(self._model, stacked, None)[waiting]
         else:
             logits = self._wordings.logits(self._model, stacked.some(waiting), waiting)
@@ -113,7 +113,7 @@ class Watching:
         return (each * weight).sum(-1).T.tolist()
 
     def _divergence(self, some: StackedDeltas, which: list[int]) -> list[float | None]:
-        """Mean KL(unedited || edited) in nats where the answers of bystanders begin."""
+        """Return the mean KL(unedited || edited) in nats where bystanders' answers begin."""
         if not any(k in self._bystanders.there for k in which):
             return [None] * len(which)
         ours = widened(self._bystanders.logits(self._model, some, which)).log_softmax(-1)
@@ -125,15 +125,15 @@ class Watching:
 
 
 class _Lines:
-    """Prompts of K plans, as many of each: what a plan has fewer of stands there for nothing.
+    """Prompts of K plans, padded to the same number for each.
 
     Attributes
     ----------
-    there : set of int
-        Plans that have any.
+    there : list of int
+        Numbers of the plans that have prompts.
     new, old : int64 [K, b]
     weight : float [K, b]
-        One over the number of a plan's own.
+        One over the number of a plan's prompts; 0 for padding.
     """
 
     def __init__(self, each: Sequence[Sequence[Line]], device: torch.device) -> None:
@@ -157,7 +157,7 @@ class _Lines:
     def logits(
         self, model: nn.Module, stacked: StackedDeltas | None, which: list[int] | None
     ) -> Tensor:
-        """Logits at the ends of the prompts of some plans: [n, b, V]."""
+        """Return the logits at the ends of the prompts of plans: [n, b, V]."""
         tokens, places = self._tokens, self._places
         if which is not None:
             tokens, places = tokens[which], places[which]
@@ -166,7 +166,7 @@ class _Lines:
 
 
 def _above(row: dict[str, Any], ending: str) -> tuple[bool, bool]:
-    """Whether the new answer, and any other, is likelier than the old one."""
+    """Return whether the new answer, and whether any other, is likelier than the old one."""
     old = row.get(f"log_probability_old{ending}")
     if old is None:
         return False, False
@@ -175,7 +175,7 @@ def _above(row: dict[str, Any], ending: str) -> tuple[bool, bool]:
 
 
 def _wordings(plan: EditPlan, count: int) -> list[Line]:
-    """Other wordings of the edited fact, up to where the new answer and the old one part."""
+    """Return other wordings of the edited fact, up to where new and old answer differ."""
     lines: list[Line] = []
     for row in _by_turns(plan.probes, pl.col("group").is_in(_WORDINGS), count):
         at = first_difference(row["answer"], row["old_answer"])
@@ -186,13 +186,13 @@ def _wordings(plan: EditPlan, count: int) -> list[Line]:
 
 
 def _bystanders(plan: EditPlan, count: int) -> list[Line]:
-    """Prompts of facts that are to stay."""
+    """Return prompts of bystanders."""
     stays = ~pl.col("must_change") & ~pl.col("group").is_in(_NO_BYSTANDERS)
     return [(row["prompt"], 0, 0) for row in _by_turns(plan.probes, stays, count)]
 
 
 def _by_turns(probes: pl.DataFrame, wanted: pl.Expr, count: int) -> list[dict[str, Any]]:
-    """Some probes of the edit, of each group in turn."""
+    """Return at most `count` probes of the edit, from each group in turn."""
     frame = probes.filter(wanted & pl.col("edit").is_not_null())
     groups = frame.partition_by("group", maintain_order=True)
     turns = zip_longest(*(group.head(count).iter_rows(named=True) for group in groups))

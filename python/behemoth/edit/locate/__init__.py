@@ -1,5 +1,5 @@
-"""What locate-and-edit methods share: sites in prompts, keys, covariances, target values.
+"""Shared code of locate-and-edit methods: sites in prompts, keys, covariances, target vectors.
 
-It knows where in a prompt a fact is named and what a layer reads there. A method on top of it is
-the equation that it solves.
+This package finds where a prompt names a fact and what a layer's input is there. A method adds the
+equation that it solves.
 """

@@ -1,4 +1,4 @@
-"""How locate-and-edit methods look for their target vectors.
+"""Settings of the search for target vectors in locate-and-edit methods.
 
 The defaults are those of ROME's published code.
 """
@@ -13,30 +13,30 @@ from behemoth.support.errors import ArgumentError
 __all__ = ["TargetBudget", "Token"]
 
 Token = Literal["subject", "prompt"]
-"""Which token of a prompt is edited at: the last of the subject, or the last of all."""
+"""Token of a prompt at which is edited: the last of the subject, or the last of the prompt."""
 
 
 @dataclass(frozen=True)
 class TargetBudget:
-    """How target vectors are looked for.
+    """Settings of the search for target vectors.
 
     Attributes
     ----------
     steps : int
-        Most Adam steps.
+        Maximum number of Adam steps.
     learning_rate : float
         Step size.
     keep : float
         Weight of the divergence from the unedited model on other relations of the subject.
     decay : float
-        Weight of the vector's norm, over the squared norm of what it is added to.
+        Weight of the vector's norm, divided by the squared norm of the vector it is added to.
     decay_power : int
-        Power of the vector's norm: 1 as in the published code of ROME and MEMIT, or 2, which
-        weighs the same whatever the scale of the model's activations.
+        Power of the vector's norm: 1 as in the published code of ROME and MEMIT, or 2, whose weight
+        does not depend on the scale of the model's activations.
     clamp : float
-        Largest norm of the vector, as a multiple of that of what it is added to.
+        Maximum norm of the vector, as a multiple of the norm of the vector it is added to.
     stop_loss : float
-        A vector is done when its loss falls below this.
+        Loss below which the search for a vector stops.
     """
 
     steps: int = 20

@@ -1,9 +1,10 @@
-"""The uncentred covariance of keys over the corpus: which directions the model's MLP is used to.
+"""The uncentred covariance of keys over the corpus: the directions that occur in an MLP's inputs.
 
-It is accumulated in float64 batch by batch, so memory does not grow with the sample, and worked
-out once for each model, corpus, layout and layer where a cache directory is given. The layout is
-that of training: over packed blocks, of a model that was trained with a document mask, an edit at a
-prompt's last token kept a fifth of the facts with the same object, and over documents four fifths.
+It is accumulated in float64 batch by batch, so memory does not grow with the sample. With a cache
+directory it is computed once for each model, corpus, layout, sample size and layer. The layout is
+that of training: for a model trained with a document mask, an edit at a prompt's last token
+preserved a fifth of the facts with the same object if the covariance was computed over packed
+blocks, and four fifths over documents.
 """
 
 from __future__ import annotations
@@ -41,14 +42,14 @@ class Covariance:
     ----------
     matrix_ff : float64 [f, f]
     samples : int
-        Tokens that it is the mean over.
+        Number of tokens that it is the mean over.
     """
 
     matrix_ff: Tensor
     samples: int
 
     def regularised(self, ridge: float) -> Tensor:
-        """The matrix plus `ridge` times its mean diagonal, which makes it invertible."""
+        """Return the matrix plus `ridge` times its mean diagonal, which makes it invertible."""
         return self.matrix_ff + ridge * self.matrix_ff.diagonal().mean() * torch.eye(
             len(self.matrix_ff), dtype=self.matrix_ff.dtype, device=self.matrix_ff.device
         )
@@ -64,7 +65,7 @@ def covariances(
     cache: Path | None = None,
     step: Advance = silent,
 ) -> dict[int, Covariance]:
-    """The covariances of some layers, all in one pass over the start of the corpus.
+    """Return the covariances of layers, computed in one pass over the start of the corpus.
 
     Parameters
     ----------
@@ -73,10 +74,10 @@ def covariances(
         The tokens come from its stream, in its order.
     layers : sequence of int
     samples : int
-        Tokens to take; fewer where the corpus has fewer. Tokens whose keys are not finite
-        are left out.
+        Number of tokens; fewer if the corpus has fewer. Tokens whose keys are not finite are
+        skipped.
     layout : Layout
-        What of them the model sees together.
+        The tokens that the model sees together.
     cache : Path, optional
         Directory to keep them in.
     step : callable, optional
@@ -84,8 +85,8 @@ def covariances(
 
     Raises
     ------
-    ValueError
-        When no token has finite keys.
+    ArgumentError
+        If no token has finite keys.
     """
     files: dict[int, Path] = {}
     if cache is not None:
@@ -105,7 +106,7 @@ def covariances(
 
 
 def model_hash(model: nn.Module) -> str:
-    """SHA-256 of all parameters with their names, shapes and types."""
+    """Return the SHA-256 of all parameters with their names, shapes and types."""
     return digest_of(dict(model.named_parameters()))
 
 

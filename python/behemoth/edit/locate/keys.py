@@ -1,8 +1,8 @@
-"""Keys and values: what goes into an MLP's output matrix at an edited token, and comes out.
+"""Keys and values: input and output of an MLP's output matrix at an edited token.
 
-GPT-NeoX adds attention and MLP side by side, so attention of the same layer never reaches a key; in
-other families it does. A vector added to the MLP's output is added to the block's output as it
-stands, or, in OLMo 2 and Gemma, behind a norm (`before_norm`).
+GPT-NeoX computes attention and MLP in parallel, so attention of the same layer never affects a key;
+in other families it does. A vector added to the MLP's output is added unchanged to the block's
+output, or, in OLMo 2 and Gemma, after a norm (`before_norm`).
 
 Shape letters: K plans, b rows of a plan, T positions, s sites, d residual stream, f MLP units.
 """
@@ -26,7 +26,7 @@ from .sites import Site
 
 __all__ = ["Observed", "before_norm", "observe", "through_norm", "watching"]
 
-_CHUNK = 1 << 16  # tokens that go through the model at once
+_CHUNK = 1 << 16  # tokens per pass through the model
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Observed:
     keys_sf : float64 [s, f]
         Input of the MLP's output matrix.
     values_sd : float64 [s, d]
-        Output of that module, its bias included.
+        Output of that module, including its bias.
     streams_sd : float64 [s, d]
         Output of the whole block.
     """
@@ -50,7 +50,7 @@ class Observed:
 
 @contextmanager
 def watching(module: nn.Module) -> Generator[dict[str, Tensor]]:
-    """Hold a module's last input and output while entered."""
+    """Keep a module's last input and output while entered."""
     seen: dict[str, Tensor] = {}
 
     def keep(_: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
@@ -71,7 +71,7 @@ def observe(
     sites: Sequence[Sequence[Site]],
     changes: StackedDeltas | None = None,
 ) -> Observed:
-    """Read keys, values and block outputs of a layer.
+    """Return keys, values and block outputs of a layer.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def observe(
     sites : sequence of sequence of Site
         By plan; the sites of all plans, one after another, are the rows of the result.
     changes : StackedDeltas, optional
-        Changes of each plan, in effect while its sites are read.
+        Changes of each plan, attached while its sites are computed.
     """
     architecture = Architecture.of(model)
     device = next(model.parameters()).device
@@ -113,28 +113,29 @@ def observe(
 
 @torch.no_grad()
 def before_norm(norm: nn.Module, values_sd: Tensor, missing_sd: Tensor) -> Tensor:
-    """What to add before a norm, for what comes out of it to move by `missing_sd`: [s, d].
+    """Return the vector to add before a norm to change its output by `missing_sd`: [s, d].
 
-    A root-mean-square norm gives g v / rms(v), whatever the length of v: added is
-    rms(v) missing / g, so that the output gets the direction of what it was and what was missing,
-    and keeps the length that the norm gives everything.
+    A root-mean-square norm returns g v / rms(v), which does not depend on the length of v. The
+    vector is rms(v) missing / g, so that the output has the direction of the old output plus
+    `missing_sd`, with the length that the norm gives every vector.
 
     Parameters
     ----------
     norm : nn.Module
     values_sd : float64 [s, d]
-        What goes into it.
+        Input of the norm.
     missing_sd : float64 [s, d]
+        Wanted change of its output.
     """
     like = next(norm.parameters())
-    gain_d = norm(torch.ones_like(like)).to(values_sd)  # ones are normal already
+    gain_d = norm(torch.ones_like(like)).to(values_sd)  # ones are normalised already
     scale_s1 = values_sd.square().mean(-1, keepdim=True).sqrt()
     return scale_s1 * missing_sd / gain_d
 
 
 @torch.no_grad()
 def through_norm(norm: nn.Module, values_sd: Tensor, added_sd: Tensor) -> Tensor:
-    """How far what comes out of a norm moves when `added_sd` is added to what goes in: [s, d]."""
+    """Return the change of a norm's output when `added_sd` is added to its input: [s, d]."""
     like = next(norm.parameters())
     after, before = norm((values_sd + added_sd).to(like)), norm(values_sd.to(like))
     return (after - before).to(values_sd)
@@ -146,10 +147,10 @@ def _means(rows: Tensor, site: Tensor, count: int) -> Tensor:
 
 
 def _grid(sites: Sequence[Sequence[Site]]) -> tuple[Tensor, Tensor, Tensor]:
-    """Texts up to the edited token, plan by plan: tokens [K, b, T], place and site [K, b].
+    """Return texts up to the edited token by plan: tokens [K, b, T], place and site [K, b].
 
-    Wordings that are the same up to there are the same key and count once. Plans with fewer rows
-    are filled with rows of site -1.
+    Wordings that are equal up to there have the same key and count once. Plans with fewer rows are
+    padded with rows of site -1.
     """
     rows: list[list[tuple[tuple[int, ...], int]]] = []
     number = 0

@@ -1,8 +1,8 @@
-"""How the tokens of a corpus stand before a model: as they did when it was trained on them.
+"""The layout of corpus tokens in a model's input: as in training.
 
-What a key is depends on what the model sees before its token. A model that was trained with a
-document mask has never seen two documents at once, and its keys behind others are those of no text
-that it is ever asked about.
+A key depends on the tokens that the model sees before its own. A model that was trained with a
+document mask has never seen two documents together, and its keys after another document are not
+those of any text that it is evaluated on.
 
 Shape letters: b rows, t positions.
 """
@@ -27,20 +27,21 @@ if TYPE_CHECKING:
 
 __all__ = ["Layout"]
 
-_BATCH = 32  # blocks that are laid out at once
+_BATCH = 32  # blocks that are laid out at a time
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The blocks of a corpus, and what of them a model sees together.
+    """The blocks of a corpus, and the tokens of a block that a model sees together.
 
     Attributes
     ----------
     block_length : int
-        Tokens of a block.
+        Number of tokens in a block.
     document_mask : bool
-        Whether each document of a block is seen alone, its positions from its own start; what a
-        block has of a document that began before it is a document of its own, as in training.
+        Whether the model sees each document of a block alone, with positions from its own start.
+        The rest of a document that began in an earlier block is a separate document, as in
+        training.
     """
 
     block_length: int
@@ -48,29 +49,29 @@ class Layout:
 
     @classmethod
     def of(cls, config: TrainConfig) -> Layout:
-        """The layout of a training run."""
+        """Return the layout of a training run."""
         return cls(config.block_length, config.document_mask)
 
     @property
     def name(self) -> str:
-        """A few letters that tell layouts apart, for the names of files."""
+        """Short text that identifies the layout, for file names."""
         return f"{'documents' if self.document_mask else 'blocks'}{self.block_length}"
 
     def batches(self, corpus: Corpus, samples: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """The first tokens of the stream, as rows that a model reads by themselves.
+        """Yield the first tokens of the stream, as rows that a model reads separately.
 
         Parameters
         ----------
         corpus : Corpus
         samples : int
-            Tokens to take; fewer where the corpus has fewer.
+            Number of tokens; fewer if the corpus has fewer.
 
         Yields
         ------
         tokens_bt : int64 [b, t]
             Rows, padded on the right.
         own_bt : bool [b, t]
-            Which of them are tokens of the corpus.
+            True for tokens of the corpus, false for padding.
         """
         for blocks in self._blocks(corpus, samples):
             if not self.document_mask:
@@ -80,7 +81,7 @@ class Layout:
             yield from _rows(blocks, corpus.end_of_document)
 
     def _blocks(self, corpus: Corpus, samples: int) -> Iterator[NDArray[np.int64]]:
-        """Batches of blocks [B, block_length]; a rest shorter than a block last."""
+        """Yield batches of blocks [B, block_length]; a remainder shorter than a block last."""
         length = self.block_length
         buffer = np.empty(_BATCH * length, dtype=np.int64)
         start = 0
@@ -98,13 +99,13 @@ class Layout:
 
 
 def _rows(blocks: NDArray[np.int64], end: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """The documents of blocks, a row each; those of like lengths together."""
+    """Yield the documents of blocks, one per row; those of similar length together."""
     positions, numbers, labels = (np.empty_like(blocks) for _ in range(3))
     documents(blocks, positions, numbers, labels, end)
     flat = blocks.ravel()
     first = np.flatnonzero(positions.ravel() == 0)
     length = np.diff(first, append=flat.size)
-    # A row is at most twice as long as its document: they are sorted by the bits of their length.
+    # Documents are grouped by the bits of their length: a row is at most twice as long as its own.
     size = np.frexp(length - 0.5)[1]
     for one in np.unique(size):
         mine = np.flatnonzero(size == one)

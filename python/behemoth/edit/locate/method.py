@@ -1,16 +1,16 @@
-"""What all locate-and-edit methods share: sites in, target vectors found, weights solved for.
+"""The base class of locate-and-edit methods: find sites and target vectors, solve for weights.
 
-A method of this kind is its defaults, its `MethodInfo` and its `solve`: the change of an MLP output
-matrix that makes keys K give R more. The way there is MEMIT's (Meng et al. 2022, arXiv 2210.07229,
+A method adds its defaults, its `MethodInfo` and its `solve`: the change of an MLP output matrix
+that adds R to the outputs for keys K. The procedure is MEMIT's (Meng et al. 2022, arXiv 2210.07229,
 algorithm 1); with one layer and one subject it is ROME's.
 
 The defaults are for models like `nano` and `14m`, whose tables are in docs/methods.md
 (`benches/places.py`): tracing finds facts of one-token objects at the prompt's last token, in the
-last layer, and there single edits in three wordings flip every fact, 0.92 or more in wordings held
-out, and keep 0.95 or more of what should stay. Attention of so shallow a model fetches subject and
-relation for that token, and the fact is looked up there. What the last layer writes decides one
-token, so of an object of several each is edited where it is predicted (`sites`): with one place
-for all of them, objects of two tokens were edited nowhere.
+last layer. There single edits in three wordings flip every fact, 0.92 or more in held-out wordings,
+and preserve 0.95 or more of what should stay. In such a shallow model attention brings subject and
+relation to that token, and the fact is looked up there. The output of the last layer decides only
+one token, so for an object of several tokens each is edited where it is predicted (`sites`): with
+one place for all of them, objects of two tokens were not edited at any place.
 
 Shape letters: s sites, n sites of one plan, m earlier keys, d residual stream, f MLP units.
 """
@@ -46,11 +46,11 @@ if TYPE_CHECKING:
 
 __all__ = ["LocateAndEdit", "leverage", "solved"]
 
-_WORDINGS = 3  # of an edited fact, mostly
+_WORDINGS = 3  # usual number for an edited fact
 _SENTENCE = 8  # tokens
-_SOLVED = 3  # matrices beside a covariance: with its ridge, its factor, a product
-_PREFIXES = 4  # where the model knows what stands before a document
-# Bytes that a block keeps for a token's gradients, for each unit of width: 17 numbers of 4 bytes
+_SOLVED = 3  # matrices besides a covariance: with its ridge, its factor, a product
+_PREFIXES = 4  # default for a model trained on documents after others
+# Bytes that a block keeps per token and unit of width for gradients: 17 numbers of 4 bytes
 # (Korthikanti et al. 2022, arXiv 2205.05198, table 2).
 _ACTIVATIONS = 68
 
@@ -63,20 +63,20 @@ class LocateAndEdit(TargetBudget, ABC):
     ----------
     layers : tuple of int, optional
         Layers that change, negative numbers from the last; the target vectors belong to the
-        last of them. By default what the method's `default_layers` says.
+        last of them. By default those of the method's `default_layers`.
     token : {'subject', 'prompt'}
-        Which token of a prompt is edited at: the last of the subject, as published, or the
-        last of all, and with an answer of several tokens each of these but the last.
+        Token at which a prompt is edited: the last of the subject, as published, or the last of the
+        prompt and, for an answer of several tokens, also each of these except the last.
     prefixes : int, optional
-        Documents of the corpus that keys and targets are averaged over, beside no prefix. By
-        default 4 of a model that has seen documents behind others, and none of one that was
-        trained with a document mask.
+        Number of documents of the corpus that keys and targets are averaged over, in addition to no
+        prefix. By default 4, or 0 for a model that was trained with a document mask.
     prefix_tokens : int
-        Most tokens of a prefix.
+        Maximum number of tokens of a prefix.
     kept : int
-        Most other relations of a subject whose answers the search for targets keeps.
+        Maximum number of other relations of a subject whose answers are preserved in the search for
+        targets.
     samples : int
-        Corpus tokens that covariances are worked out from.
+        Number of corpus tokens from which covariances are computed.
     ridge : float
         Share of the covariance's mean diagonal that is added to its diagonal.
     """
@@ -90,11 +90,11 @@ class LocateAndEdit(TargetBudget, ABC):
     ridge: float = 1e-5
 
     banded: ClassVar[bool] = False
-    """Whether it spreads an edit over several layers."""
+    """Whether the method spreads an edit over several layers, as published."""
     usual: ClassVar[str] = "at the prompt's last token, last layer"
-    """Where it edits by default, with its preposition: what tracing found in small models."""
+    """Default place, with its preposition: the place that tracing found in small models."""
     published: ClassVar[str]
-    """Where the publication edits, and of how many layers."""
+    """Published place, with the number of layers of the model."""
     searched: ClassVar[Searched] = {
         "learning_rate": Range(0.05, 1.0, log=True),
         "steps": Range(5, 50),
@@ -117,25 +117,25 @@ class LocateAndEdit(TargetBudget, ABC):
     def solve(
         self, keys_fn: Tensor, residuals_dn: Tensor, covariance: Covariance, earlier_mf: Tensor
     ) -> LowRank:
-        """The change of a layer's MLP output matrix.
+        """Return the change of a layer's MLP output matrix.
 
         Parameters
         ----------
         keys_fn : float64 [f, n]
         residuals_dn : float64 [d, n]
-            What the keys should give beyond what they do.
+            Wanted minus current outputs for the keys.
         covariance : Covariance
-            Of the layer's keys in the unedited model.
+            Covariance of the layer's keys in the unedited model.
         earlier_mf : float64 [m, f]
             Keys of earlier edits of a sequence.
         """
 
     def default_layers(self, count: int) -> tuple[int, ...]:
-        """Which of a model's layers change unless the settings say.
+        """Return the layers of a model that change if `layers` is not set.
 
-        The last one at a prompt's last token, where a shallow model looks facts up. At a
-        subject's the layer below the middle, or, of methods that spread an edit over several
-        layers, a band that ends there, as published.
+        At a prompt's last token it is the last layer, where a shallow model looks facts up. At a
+        subject's last token it is the layer below the middle or, for a method that spreads an edit
+        over several layers, a band that ends there, as published.
         """
         if self.token == "prompt":
             return (count - 1,)
@@ -143,29 +143,30 @@ class LocateAndEdit(TargetBudget, ABC):
         return tuple(range(count // 4, middle + 1)) if self.banded else (middle,)
 
     def origins(self, observed: Observed) -> Tensor:
-        """What target vectors are measured against: [s, d].
+        """Return the vectors whose norms scale those of target vectors: [s, d].
 
-        Not asked of a model with a norm between MLP and stream: there it is what the MLP puts out.
+        This is not called for a model with a norm between MLP and residual stream, for which they
+        are the MLP's outputs.
         """
         return observed.streams_sd
 
     def place(self, model: nn.Module) -> str:
-        """Where it edits a model, with the publication's place beside it."""
+        """Return where it edits a model, and the published place."""
         layers = self._layers(model)
         said = f"layer{'s' if len(layers) > 1 else ''} {', '.join(map(str, layers))}"
         count = Architecture.of(model).layers
         return f"the {self.token}'s last token, {said} of {count} (published: {self.published})"
 
     def effort(self) -> Effort:
-        """Steps of the search for target vectors: a wording behind every prefix, and the kept."""
+        """Return the steps of the search, with a wording after each prefix and kept sentences."""
         return Effort(self.steps, (self.prefixes or 0) + 1 + self.kept)
 
     def stack_bytes(self, model: nn.Module, count: int) -> int:
-        """What the search keeps for its gradients, which end at the last layer that changes."""
+        """Return the bytes the search keeps for gradients, which end at the last changed layer."""
         return self._search_bytes(model, count * _WORDINGS, count)
 
     def plans_bytes(self, model: nn.Module, plans: Sequence[EditPlan]) -> int:
-        """The same with as many wordings as each plan has, and tokens of answers."""
+        """Return the same by the number of wordings of each plan, and of tokens in its answers."""
         edits = sum(len(plan) for plan in plans)
         own = [plan.training.filter(plan.training["role"] == "edit") for plan in plans]
         whole = self.token == "subject"
@@ -173,7 +174,7 @@ class LocateAndEdit(TargetBudget, ABC):
         return self._search_bytes(model, rows, edits)
 
     def step_rows(self, plan: EditPlan) -> int:
-        """One: rows of the search are what `plans_bytes` counts."""
+        """Return 1: `plans_bytes` includes the rows of the search."""
         return 1
 
     def _search_bytes(self, model: nn.Module, wordings: int, edits: int) -> int:
@@ -185,20 +186,20 @@ class LocateAndEdit(TargetBudget, ABC):
         return tokens * behind * _ACTIVATIONS * architecture.width
 
     def shared_bytes(self, model: nn.Module) -> int:
-        """A covariance in double precision for each layer that changes, and what solving takes."""
+        """Return the bytes of a float64 covariance for each changed layer, and of solving."""
         hidden = max(model.get_parameter(f"{Architecture.of(model).mlp_out(0)}.weight").shape)
         return 8 * hidden * hidden * (len(self._layers(model)) + _SOLVED)
 
     def in_sequence(
         self, model: nn.Module, context: EditContext
     ) -> Callable[[EditPlan], EditDelta]:
-        """Go on with what is known of the unedited model, and with the keys of earlier edits."""
+        """Return a callable that keeps the unedited model's covariances and earlier edits' keys."""
         return _Sequence(self, model, context, self.start(model, context))
 
     def apply(
         self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
     ) -> list[EditDelta]:
-        """One delta for each plan; target vectors of all plans are found together."""
+        """Return one delta for each plan; target vectors of all plans are optimised together."""
         check_kinds(self, plans)
         return [
             delta
@@ -206,7 +207,7 @@ class LocateAndEdit(TargetBudget, ABC):
         ]
 
     def start(self, model: nn.Module, context: EditContext) -> EditorState:
-        """What must be known of a model before its first edit."""
+        """Return the state of a model before its first edit: its covariances."""
         from .covariance import covariances
         from .layout import Layout
 
@@ -225,16 +226,16 @@ class LocateAndEdit(TargetBudget, ABC):
     def edit_next(
         self, model: nn.Module, plan: EditPlan, context: EditContext, state: EditorState
     ) -> EditDelta:
-        """The delta of the next plan of a sequence, whose keys join the state.
+        """Return the delta of the next plan of a sequence, and add its keys to the state.
 
         Parameters
         ----------
         model : nn.Module
-            With the deltas of all earlier plans in.
+            The model with the deltas of all earlier plans.
         plan : EditPlan
         context : EditContext
         state : EditorState
-            What `start` gave for the unedited model.
+            The result of `start` for the unedited model, with the keys of earlier plans.
         """
         check_kinds(self, [plan])
         [(delta, worked)] = self._edit_plans(model, [plan], context, state)
@@ -246,7 +247,7 @@ class LocateAndEdit(TargetBudget, ABC):
         wanted = self.default_layers(count) if self.layers is None else self.layers
         layers = chosen_layers(model, wanted)
         if layers[-1] == count - 1 and self.token == "subject":
-            # No attention comes after it, so what it writes at the subject reaches no answer.
+            # No attention follows it, so its output at the subject does not affect any answer.
             raise ArgumentError(
                 "layers", f"{layers[-1]}, the last of {count}", "layers before the last"
             )
@@ -297,7 +298,7 @@ class LocateAndEdit(TargetBudget, ABC):
         state: EditorState,
         context: EditContext,
     ) -> list[Worked]:
-        """Target vectors of all sites together, then layer by layer the change of each plan."""
+        """Find target vectors of all sites together, then layer by layer each plan's changes."""
         from behemoth.delta.stack import stack_deltas
 
         from .keys import before_norm, observe, through_norm
@@ -312,7 +313,7 @@ class LocateAndEdit(TargetBudget, ABC):
         before = observe(model, last, sites)
         origins_sd = self.origins(before) if norm is None else before.values_sd
         targets = optimise_targets(model, last, flat, origins_sd, self, context.progress)
-        # What is wanted of the stream behind the last layer, where several share the way there.
+        # Wanted change of the residual stream after the last layer, if several layers share it.
         wanted_sd = targets.deltas_sd
         if norm is not None and len(layers) > 1:
             behind = model.get_submodule(norm)
@@ -327,7 +328,7 @@ class LocateAndEdit(TargetBudget, ABC):
         for number, layer in enumerate(layers):
             here, now_sd = before, before.streams_sd
             if number or layer != last:
-                # Keys and what is still missing, with the changes of the layers below in effect.
+                # Keys, and the rest of the wanted change, with the changes of the layers below.
                 deltas = [self._delta("", 0, one) for one in worked]
                 stacked = stack_deltas(model, deltas) if number else None
                 here = observe(model, layer, sites, stacked)
@@ -379,7 +380,7 @@ class LocateAndEdit(TargetBudget, ABC):
 
 @dataclass(frozen=True)
 class _Sequence:
-    """Gives the deltas of a sequence, and remembers the keys of its edits."""
+    """Returns the deltas of a sequence, and keeps the keys of its edits."""
 
     method: LocateAndEdit
     model: nn.Module
@@ -390,11 +391,11 @@ class _Sequence:
         return self.method.edit_next(self.model, plan, self.context, self.started)
 
     def memory(self) -> dict[str, Tensor]:
-        """Keys of earlier edits by layer: float64 [m, f]."""
+        """Return the keys of earlier edits by layer: float64 [m, f]."""
         return {str(layer): keys for layer, keys in self.started.earlier_mf.items()}
 
     def recall(self, memory: Mapping[str, Tensor]) -> None:
-        """Take these for the keys of earlier edits."""
+        """Replace the keys of earlier edits by these."""
         self.started.earlier_mf.clear()
         for layer, covariance in self.started.covariances.items():
             if (keys := memory.get(str(layer))) is not None:
@@ -402,7 +403,7 @@ class _Sequence:
 
 
 def solved(matrix: Tensor, right: Tensor) -> Tensor:
-    """The solution of linear equations; not a number where the matrix is singular."""
+    """Return the solution of linear equations; NaN if the matrix is singular."""
     import torch
 
     solution, info = torch.linalg.solve_ex(matrix, right)
@@ -410,18 +411,17 @@ def solved(matrix: Tensor, right: Tensor) -> Tensor:
 
 
 def leverage(regular_ff: Tensor, keys_fn: Tensor) -> Tensor:
-    """The mean of k^T C^-1 k over keys: for how many tokens of the corpus one of them counts.
+    """Return the mean of k^T C^-1 k over keys: the number of corpus tokens that one key counts for.
 
-    A key that comes up in a share p of the corpus's tokens has at most 1 / p. So a number of keys
-    that the covariance is to stand for means something else for every corpus: with 6,000, which was
-    chosen where a fact is one token in 30,000, next to nothing of an edit came about where it was
-    one in 2,000.
+    A key that occurs at a share p of the corpus's tokens has at most 1 / p. An absolute number of
+    keys that the covariance represents therefore has another effect for every corpus: 6,000, chosen
+    for facts that are one token in 30,000, left almost no edit where they were one in 2,000.
     """
     return (keys_fn * solved(regular_ff, keys_fn)).sum(0).mean()
 
 
 def _note_failures(worked: Worked, sites: Sequence[Site]) -> None:
-    """Say in the trace which edits of a batch broke down."""
+    """Add rows to the trace for the edits of a batch that failed."""
     for failure, site in zip(worked.failures, sites, strict=True):
         if failure is not None:
             worked.trace += [{"edit": edit, "failure": failure} for edit in site.edits]

@@ -1,13 +1,13 @@
-"""Where a plan's facts are written: one site for each key, with all that is said there.
+"""The sites of a plan: one for each edited key, with all sentences of that key.
 
-Locate-and-edit methods change what an MLP makes of a subject at its last token. All edits of one
-subject meet at one key, so they are one site with one target vector: two targets for one key would
+Locate-and-edit methods change an MLP's output for a subject at its last token. All edits of one
+subject have one key, so they are one site with one target vector: two targets for one key would
 contradict each other.
 
-Models of few layers may look a fact up at the last token of the prompt instead, where attention
-has brought subject and relation together; there every edit is a site of its own. What is written
-there by the last layer decides the next token and no other, so an answer of several tokens has a
-site for each: behind the prompt, and behind the prompt and each token of the answer but the last.
+Models with few layers may look a fact up at the last token of the prompt instead, where attention
+has brought subject and relation together; there every edit has its own site. The last layer's
+output at a token decides only the next token, so an answer of several tokens has a site for each:
+after the prompt, and after the prompt and each token of the answer except the last.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = ["Places", "Prefixes", "Sentence", "Site", "parting", "sites_of"]
 
 Tokens = tuple[int, ...]
 
-_TRIES = 32  # documents looked at for each prefix that is wanted
+_TRIES = 32  # documents drawn at most for each wanted prefix
 _WORDED = ("fact", "template", "wording", "prompt")
 
 
@@ -47,9 +47,9 @@ class Sentence:
     prompt, answer : tuple of int
         Token ids.
     place : int
-        Which token of the prompt is edited at.
+        Index of the prompt's token at which is edited.
     old_answer : tuple of int, optional
-        What was right before the edit; none for kept facts.
+        The correct answer before the edit; None for kept facts.
     """
 
     prompt: Tokens
@@ -60,18 +60,18 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Site:
-    """An edited key of a plan: a subject, or what comes before a token of an edit's answer.
+    """An edited key of a plan: a subject, or the text before a token of an edit's answer.
 
     Attributes
     ----------
     edits : tuple of int
-        The plan's edits of this subject.
+        Numbers of the plan's edits that have this key.
     edited : tuple of Sentence
-        What is to be said there: every wording of its edits.
+        Sentences to learn: every wording of its edits.
     kept : tuple of Sentence
-        What is to stay though it has the same key: other relations of the subject.
+        Sentences with the same key to preserve: other relations of the subject.
     prefixes : tuple of tuple of int
-        What may stand before a sentence; the first is empty.
+        Texts that may precede a sentence; the first is empty.
     """
 
     edits: tuple[int, ...]
@@ -81,17 +81,17 @@ class Site:
 
 
 class Places:
-    """Finds subjects in prompts, by the roles that the corpus gives their tokens.
+    """Finds subjects in prompts, by the roles that the corpus assigns to their tokens.
 
-    A prompt names its subject and stops before its object. (What goes on with a pronoun is no
-    prompt: nothing in it says whom it is about.) The subject of a link is named by an object's
-    word, whose role with templates is an object's.
+    A prompt names its subject and stops before its object. (A sentence that continues with a
+    pronoun is not a prompt: nothing in it identifies its subject.) The subject of a link is named
+    by an object's word, which has the role of an object with templates.
 
     Parameters
     ----------
     corpus : Corpus
     token : {'subject', 'prompt'}
-        Which token of a prompt is edited at: the last of the subject, or the last of all, where
+        Token at which a prompt is edited: the last of the subject, or the last of the prompt, where
         the answer is predicted.
     """
 
@@ -100,7 +100,7 @@ class Places:
         self._corpus = corpus
 
     def spans(self, prompts: pl.DataFrame) -> list[tuple[int, int]]:
-        """Where prompts name their subject, the last time: first token, and end.
+        """Return where each prompt last names its subject: first token, and end (exclusive).
 
         Parameters
         ----------
@@ -109,7 +109,7 @@ class Places:
 
         Raises
         ------
-        ValueError
+        ArgumentError
             For a prompt without a subject.
         """
         links = prompts["fact"].to_numpy() >= self._corpus.world.num_subject_facts
@@ -126,22 +126,22 @@ class Places:
         return found
 
     def of(self, span: tuple[int, int], prompt: Sequence[int]) -> int:
-        """Place of the token that an edit of a prompt is made at, by where its subject is."""
+        """Return the index of the token at which a prompt is edited, from its subject's span."""
         return span[1] - 1 if self.token == "subject" else len(prompt) - 1
 
 
 class Prefixes:
-    """Draws documents of the corpus to stand before prompts, the same whatever else is edited.
+    """Draws documents of the corpus as prefixes of prompts, independent of the other edits.
 
-    The publications let the model write random English; here the grammar is at hand.
+    The publications let the model generate random English text; here the corpus is available.
 
     Parameters
     ----------
     corpus : Corpus
     seed : int
     longest : int
-        Most tokens of a prefix; a longer document is cut at its start, as a training block
-        cuts it.
+        Maximum number of tokens of a prefix; a longer document is cut at its start, as a training
+        block cuts it.
     """
 
     def __init__(self, corpus: Corpus, seed: int, longest: int) -> None:
@@ -150,7 +150,7 @@ class Prefixes:
         self._drawn: list[Tokens] = []
 
     def without(self, word: Tokens, count: int) -> tuple[Tokens, ...]:
-        """The empty prefix and up to `count` documents that do not name a subject."""
+        """Return the empty prefix and up to `count` documents that do not name a subject."""
         found: list[Tokens] = [()]
         for prefix in self._pool(count * _TRIES):
             if len(found) > count:
@@ -162,7 +162,7 @@ class Prefixes:
     def _names(self, prefix: Tokens, word: Tokens) -> bool:
         if self._corpus.grammar is None:
             return _contains(prefix, word)
-        # Within a sentence and at its start a name has other tokens.
+        # A name has different tokens within a sentence and at its start, so text is compared.
         return self._corpus.decode(word).strip() in self._corpus.decode(prefix)
 
     def _pool(self, most: int) -> Iterator[Tokens]:
@@ -184,7 +184,7 @@ def sites_of(
     kept: int,
     seed: int,
 ) -> list[list[Site]]:
-    """The sites of each plan, in the order of its edits.
+    """Return the sites of each plan, in the order of its edits.
 
     Parameters
     ----------
@@ -192,19 +192,19 @@ def sites_of(
     corpus : Corpus
     places : Places
     prefixes : int
-        Prefixes beside the empty one.
+        Number of prefixes in addition to the empty one.
     prefix_tokens : int
-        Most tokens of a prefix.
+        Maximum number of tokens of a prefix.
     kept : int
-        Most other relations of a subject to keep as they are; none where the key is not the
-        subject's, since they have keys of their own.
+        Maximum number of other relations of a subject to preserve; not used unless the key is the
+        subject's, since they have other keys then.
     seed : int
-        Key of the prefixes.
+        Seed of the prefixes.
 
     Raises
     ------
-    ValueError
-        For a plan without rows that carry an edit, or with a prompt without a subject.
+    ArgumentError
+        For a plan without edit rows, or a prompt without a subject.
     """
     drawn = Prefixes(corpus, seed, prefix_tokens)
     bystanders = _Bystanders(corpus, places, kept if places.token == "subject" else 0)
@@ -231,9 +231,9 @@ def sites_of(
 
 
 def _parts(row: dict[str, Any], place: int, places: Places) -> list[Sentence]:
-    """A row of an edit as one sentence, or at a prompt's last token as one for each answer token.
+    """Return a row as one sentence, or at a prompt's last token as one for each answer token.
 
-    The old answer stays with the token at which the two part.
+    The token at which new and old answer first differ keeps its old token.
     """
     prompt, answer, old = tuple(row["prompt"]), tuple(row["answer"]), _optional(row["old_answer"])
     if places.token == "subject" or len(answer) == 1:
@@ -251,13 +251,13 @@ def _parts(row: dict[str, Any], place: int, places: Places) -> list[Sentence]:
 
 
 def parting(answer: Tokens, old_answer: Tokens | None) -> int | None:
-    """Where new and old answer part: the first place at which each has another token."""
+    """Return the first index at which new and old answer differ, or None."""
     pairs = enumerate(zip(answer, old_answer or (), strict=False))
     return next((place for place, (new, old) in pairs if new != old), None)
 
 
 def _edit_rows(plan: EditPlan) -> pl.DataFrame:
-    """Rows of the plan's edits, each prompt once, in the order of the edits."""
+    """Return the plan's edit rows, each prompt once, in the order of the edits."""
     rows = plan.training.filter(pl.col("role") == "edit").unique(
         ["edit", "prompt"], keep="first", maintain_order=True
     )
@@ -269,35 +269,35 @@ def _edit_rows(plan: EditPlan) -> pl.DataFrame:
 
 
 class _Bystanders:
-    """Other facts of edited subjects, written like the edits; made for all sites at once."""
+    """Other facts of edited subjects, in the wording of the edits, for all sites together."""
 
     def __init__(self, corpus: Corpus, places: Places, most: int) -> None:
         self._corpus, self._places, self._most = corpus, places, most
         self._structure = Structure(corpus.world)
         self._written: dict[tuple[int, str, int], dict[str, Any]] = {}
-        # Site, fact, and the wording that it is asked in.
+        # Site, fact, and wording of its prompt.
         self._facts: list[tuple[int, int, dict[str, Any]]] = []
         self._sites = 0
 
     def keys(self, rows: pl.DataFrame) -> list[Any]:
-        """What has one key: a subject, whatever is said of it, or an edit by itself."""
+        """Return a value per row that identifies its key: by subject, or by edit."""
         if self._places.token == "prompt":
             return rows["edit"].to_list()
         about = self._corpus.world.facts_of(rows["fact"].to_numpy())
         return [
-            # Subjects of links are objects, of the relation that has them.
+            # Subjects of links are objects of a relation, which identifies them too.
             (self._structure.table[relation]["of"] if link else None, subject)
             for link, relation, subject in about.select("link", "relation", "subject").iter_rows()
         ]
 
     def ask(self, rows: list[dict[str, Any]]) -> None:
-        """Note what is to be kept beside the edits of one subject."""
+        """Register the facts to preserve beside the edits of one site."""
         edited = self._corpus.world.facts_of([row["fact"] for row in rows])
         relations, subject = edited["relation"].unique().to_list(), int(edited["subject"][0])
         changed = set(relations).union(*map(self._below, relations))
         first = relations[0]
         others = [other for other in self._same_subjects(first) if other not in changed]
-        # Those that come after the edited relation first, so that no relation is always left out.
+        # Relations after the edited one first, so that no relation is always omitted.
         others.sort(key=lambda other: (other < first, other))
         for other in others[: self._most]:
             fact = int(self._corpus.world.fact_ids([subject], [other])[0])
@@ -307,7 +307,7 @@ class _Bystanders:
         self._sites += 1
 
     def sentences(self) -> list[tuple[Sentence, ...]]:
-        """What is to be kept at each site."""
+        """Return the sentences to preserve at each site."""
         found: list[list[Sentence]] = [[] for _ in range(self._sites)]
         wordings = {row["wording_index"]: row for _, _, row in self._facts}
         for index, wording in wordings.items():
@@ -330,7 +330,7 @@ class _Bystanders:
     def _wording(
         self, relation: int, fact: int, template: str, wording: int
     ) -> dict[str, Any] | None:
-        """The wording to ask a relation in: the edit's, or another that a grammar has for it."""
+        """Return the wording of a relation's prompt: the edit's, or another of the grammar."""
         key = (relation, template, wording)
         if key not in self._written:
             rows = [row for row in self._corpus.templates if row["name"] == template]
@@ -341,7 +341,7 @@ class _Bystanders:
         return self._written[key] or None
 
     def _same_subjects(self, relation: int) -> list[int]:
-        """Relations whose facts have the same kind of subject, the relation itself included."""
+        """Return the relations whose facts have the same kind of subject, including this one."""
         table = self._structure.table
         if not table[relation].get("link"):
             return list(range(self._corpus.world.num_relations))
@@ -349,7 +349,7 @@ class _Bystanders:
         return [row["relation"] for row in table if row.get("link") and row["of"] == own]
 
     def _below(self, relation: int) -> set[int]:
-        """Relations of the same subject that follow from this one."""
+        """Return the relations of the same subject that are composed of this one."""
         if relation >= self._corpus.world.num_relations:
             return set()
         direct = set(self._structure.composed(relation))

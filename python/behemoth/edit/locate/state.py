@@ -1,4 +1,4 @@
-"""What locate-and-edit methods keep from one step to the next, and from one edit to the next."""
+"""State of locate-and-edit methods between layers of an edit, and between edits of a sequence."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ["EditorState", "Worked"]
 
 @dataclass
 class EditorState:
-    """What a method knows of the model that it started from, and of its edits since.
+    """State of a sequence: covariances of the unedited model, and keys of the edits since.
 
     Attributes
     ----------
     covariances : mapping of layer to Covariance
-        Of the unedited model.
+        Covariances of the unedited model.
     earlier_mf : dict of layer to float64 [m, f]
         Keys of the edits of a sequence so far.
     """
@@ -32,7 +32,7 @@ class EditorState:
     earlier_mf: dict[int, Tensor] = field(default_factory=dict)
 
     def remember(self, keys_nf: Mapping[int, Tensor]) -> None:
-        """Add keys of an edit that went through."""
+        """Add the keys of an edit that succeeded."""
         import torch
 
         for layer, keys in keys_nf.items():
@@ -42,7 +42,7 @@ class EditorState:
 
 @dataclass
 class Worked:
-    """What became of one plan."""
+    """The result of one plan so far."""
 
     changes: dict[str, Change]
     keys_nf: dict[int, Tensor]

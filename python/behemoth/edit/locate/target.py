@@ -1,9 +1,9 @@
-"""What an MLP should say about a subject for its facts to come out changed: target vectors.
+"""Target vectors: the change of an MLP's output at a token with which a model gives new answers.
 
-A vector added to the MLP's output at the edited token is optimised until the model gives
-the new answers (Meng et al. 2022, arXiv 2202.05262, equation 4). The vectors of all sites are rows
-of one tensor and take their steps together, one forward and backward pass a step; each row's loss
-looks at its own sentences alone, so a row ends where it would end by itself.
+A vector added to the MLP's output at the edited token is optimised until the model gives the new
+answers (Meng et al. 2022, arXiv 2202.05262, equation 4). The vectors of all sites are rows of one
+tensor and are optimised together, with one forward and backward pass per step. Each row's loss uses
+only its own sentences, so its result is the same as alone.
 
 Shape letters: n sentences, T positions, a answer tokens of all sentences, s sites, d residual
 stream, v vocabulary.
@@ -31,23 +31,23 @@ from .sites import Sentence, Site, parting
 
 __all__ = ["Targets", "optimise_targets"]
 
-_CHUNK = 1 << 26  # logits of a pass: about 1 GB with their gradients
+_CHUNK = 1 << 26  # logits per pass: about 1 GB with their gradients
 
 
 @dataclass(frozen=True)
 class Targets:
-    """Vectors to add, and how they were found.
+    """Target vectors, with the failures and traces of their search.
 
     Attributes
     ----------
     deltas_sd : float64 [s, d]
-        Zero where the search broke down.
+        The vectors; zero if the search failed.
     failures : list of str or None
-        Why it did, by site.
+        The reason of a failure, by site.
     traces : list of list of dict
-        By site and step: ``step``, ``edit`` (the site's first), ``loss`` and, where there is
-        an old answer, ``log_probability_new`` and ``log_probability_old`` of the token at which
-        old and new answer part.
+        By site and step: ``step``, ``edit`` (the site's first), ``loss`` and, if there is an old
+        answer, ``log_probability_new`` and ``log_probability_old`` of the first token in which old
+        and new answer differ.
     """
 
     deltas_sd: Tensor
@@ -71,11 +71,11 @@ def optimise_targets(
         In eval mode; no gradient reaches its parameters.
     layer : int
         The vectors are added to this layer's MLP output, which is the same as to its block's
-        output unless a norm lies in between.
+        output unless there is a norm in between.
     sites : sequence of Site
     origins_sd : float [s, d]
-        What the vectors are added to: their norms are measured against it. Where a norm is
-        between MLP and stream, what the MLP puts out.
+        Vectors whose norms scale those of the target vectors. If there is a norm between MLP and
+        residual stream, the MLP's outputs.
     budget : TargetBudget
     tell : callable, optional
         Called with (done, total) sites.
@@ -119,7 +119,7 @@ class _Search:
         origins_sd = origins_sd.to(self.device, self.dtype)
         self.unit_s = origins_sd.new_ones(len(origins_sd))
         if architecture.mlp_post_norm(layer) is not None:
-            # Before a norm the MLP's output may have any length, and steps must go by it.
+            # Before a norm the MLP's output may have any scale, so steps are relative to it.
             self.unit_s = origins_sd.square().mean(1).sqrt()
         self.norm_s = origins_sd.norm(dim=1) / self.unit_s
         self.rows = _Rows(sites, self.device)
@@ -128,7 +128,7 @@ class _Search:
             self.reference_av = self._log_probabilities(None)[kept]
 
     def run(self) -> Targets:
-        """Take the steps."""
+        """Optimise the vectors and return them."""
         budget, count = self.budget, len(self.sites)
         delta_sd = torch.zeros(count, self.width, dtype=self.dtype, device=self.device)
         delta_sd.requires_grad_()
@@ -153,14 +153,14 @@ class _Search:
                 largest_s = budget.clamp * self.norm_s
                 scale_s = (largest_s / delta_sd.norm(dim=1).clamp_min(1e-30)).clamp(max=1.0)
                 delta_sd.mul_(scale_s[:, None])
-                # Adam moves on by its momentum: a vector that is done is put back.
+                # Adam's momentum moves all vectors: one that is done is restored.
                 delta_sd.copy_(torch.where(done_s[:, None], before_sd, delta_sd))
         found_sd = (delta_sd.detach() * self.unit_s[:, None]).double()
         broken = torch.tensor([failure is not None for failure in failures], device=self.device)
         return Targets(found_sd.masked_fill(broken[:, None], 0.0), failures, traces)
 
     def _losses(self, delta_sd: Tensor) -> tuple[Tensor, Tensor]:
-        """The loss of each site, [s], and the log-probabilities of all answer tokens, [a, v]."""
+        """Return the loss of each site [s], and log-probabilities at all answer tokens [a, v]."""
         rows, count = self.rows, len(self.sites)
         scores_av = self._log_probabilities(delta_sd)
         nll_a = -scores_av.gather(1, rows.label_a[:, None]).squeeze(1)
@@ -178,7 +178,7 @@ class _Search:
         return loss_s + self.budget.decay * penalty_s, scores_av.detach()
 
     def _log_probabilities(self, delta_sd: Tensor | None) -> Tensor:
-        """Log-probabilities at every answer token, with the vectors in: [a, v]."""
+        """Return the log-probabilities at every answer token, with the vectors added: [a, v]."""
         rows = self.rows
         added_sd = None if delta_sd is None else delta_sd * self.unit_s[:, None]
         with _adding(self.module, rows, added_sd):
@@ -211,22 +211,22 @@ class _Search:
 
 
 class _Rows:
-    """The sentences of some sites as tensors, edited ones behind every prefix.
+    """The sentences of sites as tensors, edited ones after every prefix.
 
     Attributes
     ----------
     tokens_nt : int64 [n, T]
     place_n, site_n : int64 [n]
-        The edited token, and whose it is.
+        Index of the edited token, and number of its site.
     row_a, column_a, label_a, site_a : int64 [a]
-        Where each answer token is predicted, what it is, and of which site.
+        For each answer token: row and column at which it is predicted, the token, and its site.
     kept_a : bool [a]
         Whether it belongs to a kept sentence.
     share_a : float [a]
         One over the number of tokens of its answer.
     parting : int64 [m, 4]
-        Index into the answer tokens, new token, old token and site, for every edited sentence
-        without a prefix: where old and new answer part.
+        For every edited sentence without a prefix whose old and new answer differ, where they first
+        do: index into the answer tokens, new token, old token and site.
     """
 
     def __init__(self, sites: Sequence[Site], device: torch.device) -> None:
@@ -258,7 +258,7 @@ class _Rows:
 
 
 def _sentences(site: Site) -> Iterator[tuple[Sentence, tuple[int, ...], bool]]:
-    """Sentences of a site with their prefixes, and whether they are kept."""
+    """Yield the sentences of a site with their prefixes, and whether they are kept."""
     for sentence in site.edited:
         for prefix in site.prefixes:
             yield sentence, prefix, False
@@ -271,13 +271,13 @@ def _answer_tokens(site: Site) -> int:
 
 
 def _parting(sentence: Sentence) -> tuple[int, int, int] | None:
-    """Where old and new answer part: place in the answer, new token, old token."""
+    """Return where old and new answer first differ: index in the answer, new token, old token."""
     old, place = sentence.old_answer, parting(sentence.answer, sentence.old_answer)
     return None if old is None or place is None else (place, sentence.answer[place], old[place])
 
 
 def _site_means(values: Tensor, share: Tensor, site: Tensor, count: int) -> Tensor:
-    """Means over sentences of means over their tokens, by site; 0 for a site without any."""
+    """Return means over sentences of means over their tokens, by site; 0 for a site without any."""
     share = share.to(values.dtype)
     sums = values.new_zeros(count).index_add(0, site, values * share)
     return sums / values.new_zeros(count).index_add(0, site, share).clamp_min(1e-30)

@@ -1,4 +1,4 @@
-"""What methods that remember share: rows through a model, at one matrix.
+"""Shared code of memory methods: the inputs and outputs of one matrix, and codebooks.
 
-It knows rows and models, and nothing of what is made of them.
+This package depends on rows, models and deltas, and not on the methods that use it.
 """

@@ -1,4 +1,4 @@
-"""Entries of a codebook that grows: which key gets one, how far it reaches, and what it says."""
+"""Entries of a growing codebook: their keys, radii, values and answers."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Entries", "Reach"]
 
-# A radius that ends at a key has to hold it, whatever is rounded on the way there.
+# A radius that ends at a key has to include it despite rounding.
 _SLACK = 1e-6
-# More than a term of a sum of products in float64 is rounded by.
+# Upper bound of the relative rounding error of a term in a float64 sum of products.
 _ROUNDED = 1e-15
 
 
 class Entries:
-    """A codebook that grows, with the token that each entry is to have said.
+    """A growing codebook, with the answer token of each entry.
 
-    Its tensors are replaced and never written to, so that deltas may hold them.
+    Its tensors are replaced and never written to, so that deltas may share them.
     """
 
     def __init__(
@@ -42,23 +42,23 @@ class Entries:
         return len(self.answers)
 
     def copy(self) -> Entries:
-        """Another one that begins with the same."""
+        """Return a codebook with the same entries that grows separately."""
         other = Entries(None, self.values, self.radii, self.answers)
         other._keys, other._squares = self._keys, self._squares
         return other
 
     @property
     def keys(self) -> Tensor | None:
-        """What the entries are found by: float64 [n, i]."""
+        """The keys of the entries: float64 [n, i]; None without entries."""
         return None if self._keys is None else self._keys.rows
 
     def codebook(self) -> Codebook:
-        """The change of the module."""
+        """Return the entries as a change of the module."""
         assert self.keys is not None and self.values is not None and self.radii is not None
         return Codebook(self.keys, self.values, self.radii)
 
     def nearest(self, keys_mi: Tensor) -> list[tuple[int, float]]:
-        """The entry that is nearest to each key, of those that answer, and the distance.
+        """Return the nearest active entry to each key, and the distance.
 
         Parameters
         ----------
@@ -68,8 +68,8 @@ class Entries:
 
         assert self._keys is not None and self._squares is not None and self.radii is not None
         known_ni, known_n = self._keys.rows, self._squares.rows
-        # By one product for all entries, which reads each once; what rounding may have put in
-        # the wrong order is subtracted entry by entry.
+        # One product for all entries reads each only once; for those that rounding may have put in
+        # the wrong order, the exact distance is computed.
         sums_mn = known_n + keys_mi.square().sum(1, keepdim=True)
         squares_mn = (sums_mn - 2 * keys_mi @ known_ni.T).masked_fill(self.radii < 0, torch.inf)
         slack_mn = _ROUNDED * known_ni.shape[1] * sums_mn
@@ -83,17 +83,17 @@ class Entries:
         return found
 
     def take(self, key: Tensor, answer: int, value: Tensor, epsilon: float) -> None:
-        """Make room for a key and its answer.
+        """Add a key and its answer, as a new entry or by changing the nearest one.
 
         Parameters
         ----------
         key : float64 [i]
         answer : int
-            The token to be said there.
+            Token to predict there.
         value : float [o]
-            What a new entry begins with.
+            Initial value of a new entry.
         epsilon : float
-            The radius of an entry that is far from all others.
+            Radius of an entry that is far from all others.
         """
         if not self.answers:
             self._add(key, answer, value, epsilon)
@@ -112,7 +112,7 @@ class Entries:
             self._add(key, answer, value, distance / 2)
 
     def set_values(self, places: Sequence[int], values: Tensor) -> None:
-        """Have some entries answer with other values, [n, o]."""
+        """Replace the values of entries by others [n, o]."""
         import torch
 
         assert self.values is not None
@@ -140,7 +140,7 @@ class Entries:
 
 
 class Reach:
-    """What entries that were made or moved answer, or answered before."""
+    """The region within the radii, before or after, of entries that were added or changed."""
 
     def __init__(self) -> None:
         self._places: set[int] = set()
@@ -148,14 +148,14 @@ class Reach:
         self._radii: list[Tensor] = []
 
     def add(self, before: Entries, after: Entries, own: Sequence[int]) -> None:
-        """Take in what some keys changed of a book.
+        """Add the entries that the keys of a plan added or changed.
 
         Parameters
         ----------
         before, after : Entries
-            Without these keys, and with them.
+            Codebooks without these keys, and with them.
         own : sequence of int
-            Entries whose values they get: these change as well.
+            Entries that the keys use, whose values change as well.
         """
         import torch
 
@@ -172,11 +172,11 @@ class Reach:
         self._radii.append(wide[places] * (1 + _SLACK))
 
     def among(self, places: Sequence[int]) -> bool:
-        """Whether some entries are of these."""
+        """Return whether any of some entries was added or changed."""
         return not self._places.isdisjoint(places)
 
     def holds(self, keys_mi: Tensor) -> bool:
-        """Whether one of them reaches some keys, float64 [m, i]."""
+        """Return whether any of the keys, float64 [m, i], is within the region."""
         import torch
 
         if not self._keys:

@@ -1,4 +1,4 @@
-"""Rows to which more are added, without copying those that there are every time."""
+"""Rows to which more are appended without copying the existing ones every time."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["GrowingRows"]
 
 
 class GrowingRows:
-    """Rows of one shape; never written to once they are there.
+    """Rows of one shape, which are never written to once they exist.
 
-    Two that begin with the same rows may both grow: the first to do so goes on in place, behind
-    what the other sees, and the other in a copy.
+    Two objects that share rows may both grow: the first to do so appends in place, after the rows
+    that the other sees, and the other one copies.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ class GrowingRows:
 
     def __init__(self, rows: Tensor) -> None:
         self._room, self._count = rows, len(rows)
-        self._used = [len(rows)]  # rows of the room that are somebody's, known to all who share it
+        self._used = [len(rows)]  # rows of the buffer in use, shared by all objects that share it
 
     @property
     def rows(self) -> Tensor:
@@ -34,7 +34,7 @@ class GrowingRows:
         return self._count
 
     def with_more(self, more: Tensor) -> GrowingRows:
-        """These rows and some more, [m, ...]."""
+        """Return these rows followed by more, [m, ...]."""
         count = self._count + len(more)
         room, used = self._room, self._used
         if used[0] != self._count or count > len(room):

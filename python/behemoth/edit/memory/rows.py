@@ -1,4 +1,4 @@
-"""What goes into one matrix and comes out of it, and the loss of each row's answer.
+"""Input and output of one matrix, and the loss of each row's answer.
 
 Shape letters: n rows, T positions, a answer tokens, V words, i inputs, o outputs.
 """
@@ -23,7 +23,7 @@ __all__ = ["answer_losses", "answering", "deciding", "mean_losses", "seen_by"]
 
 
 def deciding(labels_nt: Tensor) -> tuple[Tensor, Tensor]:
-    """Where tokens of answers are decided, one place before them: rows and columns, int64 [p].
+    """Return where answer tokens are predicted, one position before them: rows, columns, int64 [p].
 
     They are in the order of the rows, and of the tokens in a row.
     """
@@ -33,16 +33,16 @@ def deciding(labels_nt: Tensor) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def seen_by(model: nn.Module, name: str, tokens_nt: Tensor) -> tuple[Tensor, Tensor]:
-    """What goes into a module [n, T, i], and what it gives [n, T, o]."""
+    """Return a module's input [n, T, i] and output [n, T, o]."""
     with watching(model.get_submodule(name)) as seen:
         backbone(model)(input_ids=tokens_nt, use_cache=False)
     return seen["input"], seen["output"]
 
 
 def answer_losses(model: nn.Module, tokens_nt: Tensor, labels_nt: Tensor) -> Tensor:
-    """Mean negative log-likelihood over each row's answer tokens, in nats: [n].
+    """Return the mean negative log-likelihood of each row's answer tokens, in nats: [n].
 
-    No row's loss depends on which others it is with.
+    A row's loss does not depend on the other rows.
     """
     rows, columns = deciding(labels_nt)
     hidden = backbone(model)(input_ids=tokens_nt, use_cache=False)[0]
@@ -53,7 +53,7 @@ def answer_losses(model: nn.Module, tokens_nt: Tensor, labels_nt: Tensor) -> Ten
 
 
 def mean_losses(logits_av: Tensor, labels_a: Tensor, rows_a: Tensor, count: int) -> Tensor:
-    """Mean negative log-likelihood of the answer tokens of each of `count` rows, in nats: [n]."""
+    """Return the mean negative log-likelihood of answer tokens by row, in nats: [count]."""
     nll = F.cross_entropy(widened(logits_av), labels_a, reduction="none")
     tokens = torch.bincount(rows_a, minlength=count)
     return nll.new_zeros(count).index_add(0, rows_a, nll) / tokens
@@ -61,7 +61,7 @@ def mean_losses(logits_av: Tensor, labels_a: Tensor, rows_a: Tensor, count: int)
 
 @contextmanager
 def answering(module: nn.Module, answer: Callable[[Tensor, Tensor], Tensor]) -> Generator[None]:
-    """Have a module give what `answer` makes of its input and output."""
+    """Replace a module's output by `answer(input, output)` while entered."""
 
     def hook(_: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor:
         return answer(inputs[0], output)

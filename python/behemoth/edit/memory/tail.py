@@ -1,7 +1,7 @@
-"""What comes behind one MLP output matrix, with everything up to it worked out once.
+"""The part of a model after one MLP output matrix, with everything before it computed once.
 
-A search for what a matrix should give moves nothing before it, and in its layer no other token. So
-rows go through the model once, and at each step through the blocks behind alone.
+A search for other outputs of a matrix changes nothing before it, and no other token in its layer.
+So rows go through the complete model once, and at each step only through the later blocks.
 
 Shape letters: n rows, T positions, p places, i inputs, o outputs, d residual stream.
 """
@@ -27,29 +27,30 @@ _Answer = Callable[[Tensor, Tensor], Tensor]
 
 
 class Tail:
-    """Rows of answers, and their losses by what a matrix gives at some of their tokens.
+    """Rows with answers, and their losses as a function of a matrix's outputs at some tokens.
 
     Parameters
     ----------
     model : nn.Module
         In eval mode.
     layer : int
-        Whose MLP output matrix it is.
+        Layer of the MLP output matrix.
     tokens_nt, labels_nt : int64 [n, T]
-        Rows, and the answers that count.
+        Rows, and the labels of their answers.
     places : pair of int64 [p]
-        Rows and columns of the tokens at which the matrix may give something else.
+        Rows and columns of the tokens at which the outputs of the matrix may be replaced.
     answer : callable, optional
-        What the matrix gives of its input and output at all other tokens, in place of what it does.
+        Function of the matrix's input and output that replaces its output at all tokens in the
+        initial pass.
 
     Attributes
     ----------
     inputs : float [p, i]
-        What goes into the matrix at the places.
+        Inputs of the matrix at the places.
     outputs : float [p, o]
-        What it gives there.
+        Its outputs there.
     seen : float [n, T, i]
-        What goes into it at all tokens.
+        Its inputs at all tokens.
     """
 
     def __init__(
@@ -81,12 +82,12 @@ class Tail:
             self._stream, self._from = outer["output"], self._behind(self.outputs)
 
     def losses(self, given_po: Tensor) -> Tensor:
-        """Mean negative log-likelihood over each row's answer tokens, in nats: [n].
+        """Return the mean negative log-likelihood of each row's answer tokens, in nats: [n].
 
         Parameters
         ----------
         given_po : float [p, o]
-            What the matrix is to give at the places.
+            Outputs of the matrix at the places.
         """
         added_pd = self._behind(given_po) - self._from
         stream = self._stream.index_put(self._places, added_pd, accumulate=True)

@@ -1,4 +1,4 @@
-"""What is learnt about editing itself: networks that make updates of gradients.
+"""Meta-learning: networks that map gradients to updates, and their training.
 
-It knows plans, rows and models, and nothing of the methods that use it.
+This package depends on plans, rows and models, and not on the methods that use it.
 """

@@ -1,6 +1,7 @@
-"""A row's gradient of matrices, token by token: what went in, and the gradient of what came out.
+"""Factors of a row's weight gradients: each token's input and output gradient.
 
-The gradient of a weight [o, i] is the sum over tokens of the outer products of the two.
+The gradient of a weight [o, i] is the sum over tokens of the outer products of output gradient and
+input.
 
 Shape letters: n rows, T positions, i inputs, o outputs.
 """
@@ -19,13 +20,13 @@ from behemoth.edit.memory.rows import answer_losses
 __all__ = ["Factors", "factors_of", "watched"]
 
 Factors = Mapping[str, tuple[Tensor, Tensor]]
-"""By module: inputs [n, T, i] and gradients by outputs [n, T, o]."""
+"""By module: inputs [n, T, i], and gradients with respect to outputs [n, T, o]."""
 
 
 def factors_of(
     model: nn.Module, tokens_nt: Tensor, labels_nt: Tensor, modules: Sequence[str]
 ) -> Factors:
-    """Those of each row's own loss, the mean over the tokens of its answer."""
+    """Return the factors for each row's own loss, the mean over the tokens of its answer."""
     with torch.enable_grad(), watched(model, modules) as seen:
         loss = answer_losses(model, tokens_nt, labels_nt).sum()
         gradients = torch.autograd.grad(loss, [offset for _, offset in seen.values()])
@@ -39,7 +40,7 @@ def factors_of(
 def watched(
     model: nn.Module, modules: Sequence[str]
 ) -> Generator[dict[str, tuple[Tensor, Tensor]]]:
-    """Keep inputs of modules, and add zeros to their outputs that gradients can be taken by."""
+    """Keep inputs of modules, and add zeros to their outputs for gradients with respect to them."""
     seen: dict[str, tuple[Tensor, Tensor]] = {}
     with ExitStack() as hooks:
         for name in modules:

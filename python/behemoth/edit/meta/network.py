@@ -1,7 +1,7 @@
-"""MEND's network: factors of a matrix's gradient in, factors of its update out.
+"""MEND's network: it maps factors of a matrix's gradient to factors of its update.
 
-Mitchell et al., 2022 (arXiv 2110.11309, equation 3). Each matrix has a network of its own, so that
-the published scales and offsets by layer are part of its weights.
+Mitchell et al., 2022 (arXiv 2110.11309, equation 3). Each matrix has its own network, so the
+published scales and offsets by layer are part of its weights.
 
 Shape letters: n rows, T positions, i inputs, o outputs, f = i + o, r rank of the network.
 """
@@ -28,14 +28,14 @@ _PARTS = ("mean", "spread", "first_in", "first_out", "first_bias", "second_in", 
 class Editor:
     """The network of one matrix.
 
-    With z the input and the gradient of a token side by side, less their mean and over their
+    With z the concatenated input and gradient of a token, minus their mean and divided by their
     standard deviation: h = z + max(0, U1 V1 z + b1), then h + U2 V2 h + b2, which is input and
-    gradient of the update. With U and b zero, as they begin, it is the identity.
+    gradient of the update. With the initial U and b, which are zero, it is the identity on z.
 
     Attributes
     ----------
     mean, spread : float [f]
-        Of z before.
+        Mean and standard deviation of the features before normalisation.
     first_in, second_in : float [r, f]
         V1 and V2.
     first_out, second_out : float [f, r]
@@ -60,17 +60,17 @@ class Editor:
     def begin(
         cls, features_nf: Tensor, rank: int, rate: float, generator: torch.Generator
     ) -> Editor:
-        """The identity over features like these.
+        """Return the identity on normalised features, with the statistics of these features.
 
         Parameters
         ----------
         features_nf : float [n, f]
-            Inputs and gradients of many tokens, side by side.
+            Concatenated inputs and gradients of many tokens.
         rank : int
         rate : float
-            Step size to begin with.
+            Initial step size.
         generator : torch.Generator
-            On the CPU; of the draws.
+            Generator of the draws, on the CPU.
         """
         width = features_nf.shape[1]
         mean, spread = features_nf.mean(0), features_nf.std(0)
@@ -88,33 +88,33 @@ class Editor:
         )  # fmt: skip
 
     def learnt(self) -> list[Tensor]:
-        """What training changes: all but the statistics."""
+        """Return the tensors that training changes: all except the statistics."""
         return [getattr(self, name) for name in _PARTS[2:]]
 
     def __call__(self, features: Tensor) -> Tensor:
-        """Factors [..., f] of the update."""
+        """Return the factors [..., f] of the update."""
         z = (features - self.mean) / (self.spread + 1e-7)
         hidden = z @ self.first_in.T @ self.first_out.T + self.first_bias
-        # It begins at 0, where relu and clamp have no gradient: nothing of it would ever learn.
+        # Initially hidden is 0, where relu and clamp have no gradient: nothing would be learnt.
         h = z + torch.where(hidden >= 0, hidden, 0)
         return h + h @ self.second_in.T @ self.second_out.T + self.second_bias
 
 
 Editors = Mapping[str, Editor]
-"""By module."""
+"""Networks by module name."""
 
 
 def saved(editors: Editors) -> dict[str, Tensor]:
-    """The tensors of editors by name."""
+    """Return the tensors of editors by name."""
     return {
         f"{name}:{part}": getattr(one, part) for name, one in editors.items() for part in _PARTS
     }
 
 
 def restored(tensors: Mapping[str, Tensor], like: Tensor) -> dict[str, Editor]:
-    """Editors of what `saved` gave, where a tensor is and of its type.
+    """Return editors from the result of `saved`, with the device and dtype of `like`.
 
-    They are copies: tensors that lie in a file's bytes round otherwise in products.
+    They are copies: products of tensors that are mapped from a file round differently.
     """
     names = dict.fromkeys(key.rpartition(":")[0] for key in tensors)
     return {
@@ -124,9 +124,9 @@ def restored(tensors: Mapping[str, Tensor], like: Tensor) -> dict[str, Editor]:
 
 
 def update(editor: Editor, inputs: Tensor, gradients: Tensor) -> tuple[Tensor, Tensor]:
-    """The factors of an update, - rate sum_t gradient_t input_t^T, of rows [..., T, ·].
+    """Return the factors of an update, - rate sum_t gradient_t input_t^T, of rows [..., T, ·].
 
-    A token without a gradient has no part in it.
+    A token whose gradient is zero does not contribute.
 
     Returns
     -------
@@ -140,7 +140,7 @@ def update(editor: Editor, inputs: Tensor, gradients: Tensor) -> tuple[Tensor, T
 
 
 def changes_of(editors: Editors, factors: Factors, shares: Tensor) -> dict[str, LowRank]:
-    """The update of each module by rows, each with a share of its own [n]."""
+    """Return the update of each module as a sum over rows, weighted with their shares [n]."""
     changes = {}
     for name, (inputs, gradients) in factors.items():
         left_not, right_nti = update(editors[name], inputs, gradients)

@@ -1,7 +1,7 @@
-"""Editors trained on edits of other facts: the new answer said, and all else as it was.
+"""Training of editors on edits of other facts: new answers, with the rest unchanged.
 
 Facts are in two halves by a hash of their number. An edit of a fact in one half is made by editors
-that were trained on facts of the other, whatever else is edited.
+that were trained on facts of the other half, whatever else is edited.
 
 Shape letters: K edits, b rows of an edit, T positions.
 """
@@ -42,28 +42,28 @@ __all__ = ["Lesson", "halves", "taught"]
 
 @dataclass(frozen=True)
 class Lesson:
-    """How editors are trained.
+    """Settings of the training of editors.
 
     Attributes
     ----------
     facts : int
-        Facts to practise on, fewer where a half has fewer.
+        Number of facts to train on; fewer if a half has fewer.
     retained : int
-        Rows of an edit that are to stay, at most.
+        Maximum number of retained rows of an edit.
     steps : int
-        Adam steps.
+        Number of Adam steps.
     batch : int
-        Edits of a step.
+        Number of edits per step.
     together : int
-        Of these, how many are made in one model: the sum of their updates.
+        Number of these whose summed updates are applied to one model.
     learning_rate : float
-        Of the editors' weights.
+        Step size of the editors' weights.
     rank : int
-        Of the editors' matrices.
+        Rank of the editors' matrices.
     edit_rate : float
-        Step size of updates to begin with.
+        Initial step size of updates.
     edited : float
-        Weight of the new answers, beside the divergence on what is to stay.
+        Weight of the new answers, relative to the divergence on retained rows.
     seed : int
     """
 
@@ -80,12 +80,12 @@ class Lesson:
 
     @property
     def name(self) -> str:
-        """A few letters that tell lessons apart, for the names of files."""
+        """Short text that identifies the lesson, for file names."""
         return "-".join(str(value) for value in vars(self).values())
 
 
 def halves(facts: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """The half that each fact is in, 0 or 1: a multiplicative hash of its number."""
+    """Return the half of each fact, 0 or 1, by a multiplicative hash of its number."""
     with np.errstate(over="ignore"):
         mixed = facts.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     return (mixed >> np.uint64(63)).astype(np.int64)
@@ -100,27 +100,27 @@ def taught(
     file: Path | None,
     step: Advance,
 ) -> Editors:
-    """Editors that have seen no fact of the other half.
+    """Return editors that were trained without facts of the other half.
 
     Parameters
     ----------
     model : nn.Module
-        In eval mode; stays as it is.
+        In eval mode; left unchanged.
     corpus : Corpus
     modules : sequence of str
         Linear modules, each of which gets an editor.
     half : int
-        0 or 1: whose facts are practised on.
+        0 or 1: the half whose facts are trained on.
     lesson : Lesson
     file : Path, optional
-        Where they are kept, and taken from.
+        File from which they are read if it exists, and to which they are written otherwise.
     step : callable
         Called with (done, total) steps.
 
     Raises
     ------
     ArgumentError
-        When there are too few facts.
+        If there are too few facts.
     """
     parameter = next(model.parameters())
     like = torch.empty(0, dtype=wide_type(parameter.dtype), device=parameter.device)
@@ -134,15 +134,15 @@ def taught(
 
 
 def _practice(corpus: Corpus, half: int, lesson: Lesson) -> list[EditPlan]:
-    """Single edits of facts of a half, each with what is to stay."""
+    """Return single edits of facts of a half, each with retained rows."""
     facts = np.arange(corpus.world.num_facts, dtype=np.uint64)
     mine = facts[halves(facts) == half]
     generator = np.random.default_rng(lesson.seed)
     chosen = generator.permutation(mine)[: lesson.facts]
     if len(chosen) < 2:
         raise ArgumentError("facts", f"{len(chosen)} in half of the world", "2 or more")
-    # Twice as many rows that are to stay as are taken: of about half the facts are in the other
-    # half, and are not practised on either.
+    # About twice as many retained rows as are used: about half of their facts are in the other
+    # half, and are not trained on either.
     request = EditRequest(
         facts=pl.DataFrame({"fact": chosen}), independent=True, distinct=False, repeats=1,
         same_object=4, same_relation=6, regular=6, probes=0, seed=lesson.seed,
@@ -170,20 +170,20 @@ class _Class:
         grid = _grid(plans, half, lesson.retained)
         self.tokens_kbt, self.labels_kbt = (part.to(device) for part in grid)
         self.together = min(lesson.together, lesson.batch, len(self.tokens_kbt))
-        # Whole groups; what is left over has its turn in another order.
+        # Complete groups only; edits that are left over are used in another order.
         self.size = min(lesson.batch, len(self.tokens_kbt)) // self.together * self.together
         self.asked_kbt = self.labels_kbt != IGNORED
         self._look()
 
     def train(self, step: Advance) -> Editors:
-        """Take the steps."""
+        """Train the editors and return them."""
         lesson, count = self.lesson, len(self.tokens_kbt)
         editors = self._begin()
         learnt = [part.requires_grad_() for one in editors.values() for part in one.learnt()]
         rates = {id(one.rate) for one in editors.values()}
         groups = [
             {"params": [part for part in learnt if id(part) not in rates]},
-            # A step size has far to go, and is one number.
+            # A step size is a single number that may have to change a lot.
             {"params": [one.rate for one in editors.values()], "lr": 10 * lesson.learning_rate},
         ]
         optimiser = torch.optim.Adam(groups, lr=lesson.learning_rate, fused=True)
@@ -206,10 +206,10 @@ class _Class:
 
     @torch.no_grad()
     def _look(self) -> None:
-        """Work out all that no training changes: it is half of a step otherwise.
+        """Compute what training does not change, which would be half the cost of each step.
 
-        These are the factors of each edit's gradient, what goes into the first block with an
-        editor, and the answers of what is to stay.
+        These are the factors of each edit's gradient, the input of the first block with an editor,
+        and the unedited model's hidden states where answers are predicted.
         """
         found = factors_of(self.model, self.tokens_kbt[:, 0], self.labels_kbt[:, 0], self.modules)
         self.factors = {
@@ -219,7 +219,7 @@ class _Class:
         self.last = LastBlocks(self.model, self._first_layer())
         count, streams, hidden = len(self.tokens_kbt), [], []
         for start in range(0, count, self.size):
-            # In batches of a step's shape, which the calls of the blocks are noted of.
+            # In batches of a step's shape, for which the arguments of the blocks are recorded.
             chosen = torch.arange(start, start + self.size) % count
             with self.last.noting() as self.calls:
                 states = backbone(self.model)(
@@ -233,7 +233,7 @@ class _Class:
         self.number_kbt = self.asked_kbt.flatten().cumsum(0).view_as(self.asked_kbt) - 1
 
     def _first_layer(self) -> int:
-        """The first layer with an editor."""
+        """Return the first layer with an editor."""
         blocks = map(self.architecture.block, range(self.architecture.layers))
         return next(
             layer
@@ -243,12 +243,12 @@ class _Class:
 
     @staticmethod
     def _deciding(states_kbtd: Tensor, asked_kbt: Tensor) -> Tensor:
-        """States at the tokens before those that are asked for: [a, d]."""
+        """Return the states at the tokens before labelled ones: [a, d]."""
         edits, rows, columns = torch.nonzero(asked_kbt, as_tuple=True)
         return states_kbtd[edits, rows, columns - 1]
 
     def _begin(self) -> dict[str, Editor]:
-        """The identity, over the factors of all edits to practise on."""
+        """Return initial editors with the statistics of all edits' factors."""
         editors = {}
         for name, (inputs, gradients) in self.factors.items():
             features = torch.cat([inputs, gradients], -1)[(gradients != 0).any(-1)]
@@ -258,7 +258,7 @@ class _Class:
         return editors
 
     def _loss(self, editors: Editors, chosen: Tensor) -> Tensor:
-        """Mean over edits of the new answer's loss and of the divergence on what is to stay."""
+        """Return the weighted mean loss of new answers plus the divergence on retained rows."""
         chosen = chosen.to(self.like.device)
         changes = {}
         for name, (inputs, gradients) in self.factors.items():
@@ -281,17 +281,17 @@ class _Class:
         return self.lesson.edited * nll[edited].mean() + kept
 
     def _summed(self, factors_kwt: Tensor) -> Tensor:
-        """Those of the edits of a group side by side: [K / g, w, g T]."""
+        """Return the factors of each group's edits, concatenated: [K / g, w, g T]."""
         groups = factors_kwt.unflatten(0, (-1, self.together))
         return groups.transpose(1, 2).flatten(2)
 
     def _scores(self, states_ad: Tensor) -> Tensor:
-        """Log-probabilities of what comes behind: [a, v]."""
+        """Return the log-probabilities of the next token: [a, v]."""
         return widened(self.architecture.logits(self.head, states_ad)).log_softmax(-1)
 
 
 def _retained(plan: EditPlan, half: int, most: int) -> Rows:
-    """What is to stay of the facts of a half."""
+    """Return a plan's retained rows of facts of a half, at most `most`."""
     facts = plan.training.filter(pl.col("role") != "edit")["fact"]
     mine = torch.from_numpy(halves(facts.to_numpy()) == half).nonzero()[:most, 0]
     rows = retain_rows_of(plan)
@@ -299,7 +299,7 @@ def _retained(plan: EditPlan, half: int, most: int) -> Rows:
 
 
 def _grid(plans: Sequence[EditPlan], half: int, retained: int) -> tuple[Tensor, Tensor]:
-    """One row of each edit and what is to stay: tokens and labels [K, b, T], the edit's first."""
+    """Return a row of each edit, then its retained rows: tokens and labels [K, b, T]."""
     parts: list[Rows] = []
     for plan in plans:
         edit, stay = edit_rows_of(plan, "answer"), _retained(plan, half, retained)
@@ -313,7 +313,7 @@ def _grid(plans: Sequence[EditPlan], half: int, retained: int) -> tuple[Tensor, 
     tokens, labels = [], []
     for part in parts:
         padded = part.padded(length)
-        # What an edit lacks is filled up with its own first row, without an answer.
+        # Missing rows are padded with the edit's first row, without labels.
         fill = most - len(padded)
         tokens.append(torch.cat([padded.tokens, padded.tokens[:1].expand(fill, -1)]))
         nothing = torch.full_like(padded.labels[:1], IGNORED).expand(fill, -1)

@@ -23,29 +23,29 @@ __all__ = ["AlphaEdit", "null_space"]
 class AlphaEdit(LocateAndEdit):
     """[P (K K^T + Kp Kp^T) + damping I] X = P K R^T, change X^T (Fang et al. 2024, equation 11).
 
-    P projects on the null space of the covariance, so what corpus keys give stays; Kp are the
-    keys of earlier edits of a sequence, which stay as well.
+    P projects onto the null space of the covariance, so the values of corpus keys are preserved; Kp
+    are the keys of earlier edits of a sequence, whose values are preserved as well.
 
-    A small model's covariance has no null space, and how fast its spectrum falls depends on what
-    the model reads: a thousandth of the trace is a quarter of the directions where facts are
-    sentences of tokens, and one in sixty where they are text, so half of the directions are in it
-    at the least. That share and the damping are those with the best mean, over three models of
-    either kind, of the harmonic mean of edits that come off and known bystanders that stay.
+    A small model's covariance has no exact null space, and how fast its spectrum falls depends on
+    the training data: a thousandth of the trace is a quarter of the directions if facts are
+    sentences of tokens, and one in sixty if they are text. The null space therefore has at least
+    half of the directions. That share and the damping maximise the mean, over three models of
+    either kind, of the harmonic mean of successful edits and preserved known bystanders.
 
     Attributes
     ----------
     energy : float
-        Share of the covariance's trace that the null space leaves out.
+        Share of the covariance's trace that the null space excludes.
     directions : float
-        Share of the directions that the null space has at least, whatever `energy` says; with 0
-        `energy` alone decides.
+        Minimum share of the directions in the null space, regardless of `energy`; with 0, only
+        `energy` decides.
     eigenvalue : float, optional
-        The null space is that of the eigenvalues below this one, whatever both say; 0.02 as
-        published, which means something else for every model.
+        If set, the null space is that of the eigenvalues below this value, regardless of `energy`
+        and `directions`. Published: 0.02, whose meaning depends on the model.
     damping : float
         Weight of the change's norm, relative to the mean squared norm of the projected keys.
     absolute : bool
-        Whether the damping is that weight itself, as published (10).
+        If true, the damping is that weight itself, as published (10).
     """
 
     steps: int = 25
@@ -103,18 +103,18 @@ class AlphaEdit(LocateAndEdit):
 def null_space(
     matrix_ff: Tensor, energy: float, directions: float = 0.0, eigenvalue: float | None = None
 ) -> Tensor:
-    """Return the directions that carry the least of a covariance.
+    """Return the eigenvectors of a covariance with the smallest eigenvalues.
 
     Parameters
     ----------
     matrix_ff : float64 [f, f]
         Symmetric, positive semi-definite.
     energy : float
-        The largest eigenvalues that together reach this share of the trace are left out.
+        The largest eigenvalues that together reach this share of the trace are excluded.
     directions : float
-        But of this share of the directions none is.
+        Minimum share of the directions that is returned, regardless of `energy`.
     eigenvalue : float, optional
-        Those from this one on are left out instead.
+        If set, eigenvalues from this one on are excluded instead.
 
     Returns
     -------
@@ -127,6 +127,6 @@ def null_space(
     if eigenvalue is not None:
         return vectors_ff[:, values_f < eigenvalue]
     share_f = values_f.clamp_min(0).cumsum(0) / values_f.clamp_min(0).sum()
-    # Eigenvalues rise: those whose running share stays within 1 - energy are the null space.
+    # Eigenvalues ascend: those whose cumulative share is at most 1 - energy are the null space.
     count = max(int((share_f <= 1 - energy).sum()), int(directions * len(values_f)))
     return vectors_ff[:, :count]

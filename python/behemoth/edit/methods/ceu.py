@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 class ForbiddenAnswer(Forgetting):
     """Cross-entropy to softmax(own logits, the old token's at -inf) + alpha l_r.
 
-    The target is the model's own of the same step and without a gradient, so no reference is kept.
+    The target comes from the model's own logits of the same step, detached, so no reference model
+    is needed.
     """
 
     def __call__(self, step: Step) -> Tensor:
@@ -30,8 +31,8 @@ class ForbiddenAnswer(Forgetting):
         rows = step.edit()
         old = step.labels[:, rows].clamp_min(0).unsqueeze(-1)
         logits = widened(step.logits[:, rows])
-        # Every token of the answer counts. Where the first is left out, as open-unlearning does
-        # by default, nothing is left to forget of an object of one token.
+        # Every token of the answer counts. Without the first, which open-unlearning omits by
+        # default, an object of one token would have nothing to forget.
         target = logits.detach().scatter(-1, old, float("-inf")).softmax(-1)
         loss = -(target * logits.log_softmax(-1)).sum(-1)
         return by_row(loss, step.answers[:, rows]) + retained(step, self.retain)
@@ -39,14 +40,14 @@ class ForbiddenAnswer(Forgetting):
 
 @dataclass(frozen=True)
 class CrossEntropyUnlearning(GradientMethod):
-    """Cross-entropy unlearning (Yang, 2025), without retained rows as published.
+    """Cross-entropy unlearning (Yang, 2025), by default without retained rows, as published.
 
-    Its gradient dies out as the old answer does, where that of ascent grows.
+    Its gradient vanishes as the old answer becomes unlikely, while that of ascent grows.
 
     Attributes
     ----------
     retain : float
-        Weight of the retained rows, where `retain_rows` asks for some.
+        Weight of the retained rows, if `retain_rows` is above 0.
     """
 
     steps: int = 40

@@ -55,7 +55,7 @@ class RefusalPreferenceOptimisation(GradientMethod):
     retain : float
         Weight alpha of the retained rows.
     scale : {'dpo', 'open-unlearning'}
-        Factor of the preference: 1, or 2 / beta, which leaves the retained rows less to say.
+        Factor of the preference: 1, or 2 / beta, which lowers the relative weight of retained rows.
     """
 
     steps: int = 40

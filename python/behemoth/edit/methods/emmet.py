@@ -24,10 +24,10 @@ class Emmet(LocateAndEdit):
     Attributes
     ----------
     slack : float
-        Lets the equalities give way, for bystanders and where subjects' keys are nearly
-        dependent, as a share of the mean leverage of the edit's keys; 0 meets them exactly.
+        Relaxation of the equalities, as a share of the mean leverage of the edit's keys: it
+        protects bystanders, and helps if subjects' keys are nearly dependent. 0 meets them exactly.
     absolute : bool
-        Whether the slack is that number itself, as published (100 in these units).
+        If true, the slack is that number itself, as published (100 in these units).
     """
 
     slack: float = 0.5
@@ -56,7 +56,7 @@ class Emmet(LocateAndEdit):
     def solve(
         self, keys_fn: Tensor, residuals_dn: Tensor, covariance: Covariance, earlier_mf: Tensor
     ) -> LowRank:
-        """The change with the least norm under C after which every key gives its target."""
+        """Return the change of minimum norm under C that maps every key to its target."""
         import torch
 
         directions_fn = solved(covariance.regularised(self.ridge), keys_fn)

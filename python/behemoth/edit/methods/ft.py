@@ -35,5 +35,5 @@ class FineTuning(GradientMethod):
     def objective(
         self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
     ) -> AnswerLikelihood:
-        """Cross-entropy on the answers."""
+        """Return the cross-entropy on the answers."""
         return AnswerLikelihood()

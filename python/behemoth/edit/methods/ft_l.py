@@ -61,7 +61,7 @@ class ConstrainedFineTuning(FineTuning):
             raise ArgumentError("epsilon", self.epsilon, "above 0")
 
     def stacked(self, model: nn.Module, count: int, seed: int) -> StackedDeltas:
-        """Zero changes to the MLP output matrices."""
+        """Return zero changes to the MLP output matrices."""
         from behemoth.delta.stack import StackedDeltas
 
         architecture = Architecture.of(model)

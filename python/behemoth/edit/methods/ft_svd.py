@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 class TruncatedFineTuning(FineTuning):
     """The best rank-r approximation of a fine-tuned change.
 
-    It tells apart what LoRA owes to its rank and what to its optimiser: the change is learnt
-    without a bound on the rank and loses all but its largest singular values at the end.
+    It separates the effects of LoRA's rank and of LoRA's optimisation: the change is learnt without
+    a bound on the rank, and only its largest singular values are returned.
 
     Attributes
     ----------
     truncation : int
-        Rank that is kept.
+        Rank of the returned change.
     """
 
     learning_rate: float = 2e-4
@@ -56,11 +56,11 @@ class TruncatedFineTuning(FineTuning):
             raise ArgumentError("part", "'all'", "mlp, attention, both")
 
     def low_rank(self) -> bool:
-        """That is what it cuts its changes to."""
+        """Return true: changes are truncated to a rank."""
         return True
 
     def as_returned(self, stacked: StackedDeltas) -> StackedDeltas:
-        """Every change cut to the rank."""
+        """Return every change truncated to the rank."""
         from behemoth.delta.stack import StackedDeltas
 
         cut = {name: self._cut(change) for name, change in stacked.dense().items()}
@@ -69,9 +69,9 @@ class TruncatedFineTuning(FineTuning):
     def _cut(self, change_koi: Tensor) -> tuple[Tensor, Tensor]:
         import torch
 
-        # Onto the first singular vectors of the shorter side, which are eigenvectors of a small
-        # square: with the trace that is asked for after each step, and an SVD takes three times
-        # as long. A plan that broke down has no change to cut.
+        # Project onto the first singular vectors of the shorter side, the eigenvectors of a small
+        # square matrix: the trace needs them after each step, and an SVD takes three times as long.
+        # The changes of a plan that failed may not be finite.
         change_koi = change_koi.nan_to_num(0.0, 0.0, 0.0)
         tall = change_koi.shape[1] >= change_koi.shape[2]
         square = change_koi.mT @ change_koi if tall else change_koi @ change_koi.mT

@@ -34,25 +34,26 @@ _ACTIVATIONS = 68  # bytes for each token and unit of width, see locate/method.p
 class Grace:
     """Answers stored beside the model, by key (Hartvigsen et al., 2023, algorithm 1).
 
-    The key of a token of an answer is what goes into the MLP's output matrix of a layer where that
-    token is decided: at the prompt's last token, and for the tokens after the first at the one
-    before. A token whose key lies within the radius of the nearest entry gets the entry's value in
-    place of what the matrix gives. A key that is far from all entries becomes one; near one that
-    says the same token it widens that, and near one that says another the two share the distance
-    between them. Values are found by Adam, from what the matrix gives, so that the answer is said.
+    The key of an answer token is the input of a layer's MLP output matrix at the position where
+    that token is predicted: at the prompt's last token, and for later answer tokens at the token
+    before. At a position whose key is within the radius of the nearest entry, the entry's value
+    replaces the output of the matrix. A key that is far from all entries becomes a new entry. Near
+    an entry for the same token, it widens that entry's radius; near an entry for another token, it
+    becomes an entry, and each of the two has half the distance as its radius. Values are optimised
+    by Adam, starting from the output of the matrix, so that the model gives the answer.
 
     Attributes
     ----------
     steps : int
-        Most Adam steps for a value.
+        Maximum number of Adam steps for a value.
     learning_rate : float
         Step size.
     layer : int
-        Whose MLP output is looked up; negative numbers count from the last.
+        Layer whose MLP output is looked up; negative numbers count from the last.
     epsilon : float
         Radius of a new entry, as a share of the norm of its key.
     stop_loss : float
-        A value is done when its loss falls below this.
+        Loss below which the optimisation of a value stops.
     """
 
     steps: int = 100
@@ -85,28 +86,28 @@ class Grace:
             raise ArgumentError("stop_loss", self.stop_loss, "from 0")
 
     def low_rank(self) -> bool:
-        """It has a module beside the weights."""
+        """Return false: the change is one of a module."""
         return False
 
     def effort(self) -> Effort:
-        """Steps of the search for values, in every wording."""
+        """Return the steps of the search for values, with a row for each wording."""
         return Effort(self.steps, _WORDINGS)
 
     def stack_bytes(self, model: nn.Module, count: int) -> int:
-        """What the search keeps for its gradients, which end at the layer."""
+        """Return the bytes that the search keeps for gradients, which end at the layer."""
         architecture = Architecture.of(model)
         behind = architecture.layers - self.layer_of(model)
         return count * _WORDINGS * _SENTENCE * behind * _ACTIVATIONS * architecture.width
 
     def place(self, model: nn.Module) -> str:
-        """Where it looks up, with the publication's place beside it."""
+        """Return where it looks up entries, and the published place."""
         said = f"layer {self.layer_of(model)} of {Architecture.of(model).layers}"
         return f"the tokens before the answer's, {said} (published: {self.published})"
 
     def apply(
         self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
     ) -> list[EditDelta]:
-        """One codebook for each plan; values of all of them are found together."""
+        """Return one codebook for each plan; the values of all are optimised together."""
         check_kinds(self, plans)
         with evaluating(model):
             search = _Search(self, model, plans)
@@ -118,15 +119,15 @@ class Grace:
     def in_sequence(
         self, model: nn.Module, context: EditContext
     ) -> Callable[[EditPlan], EditDelta]:
-        """Go on with the codebook of all earlier edits."""
+        """Return a callable that extends the codebook of all earlier edits."""
         return _Sequence(self, model, context)
 
     def module(self, model: nn.Module) -> str:
-        """The matrix that is looked up at."""
+        """Return the name of the matrix whose output is looked up."""
         return Architecture.of(model).mlp_out(self.layer_of(model))
 
     def layer_of(self, model: nn.Module) -> int:
-        """Its layer, counted from 0."""
+        """Return the number of its layer, from 0."""
         [layer] = chosen_layers(model, (self.layer,))
         return layer
 
@@ -134,8 +135,8 @@ class Grace:
 class _Sequence:
     """Return the deltas of a sequence, each the complete codebook so far.
 
-    Values of edits whose entries and tokens have nothing to do with each other are found together,
-    as far as the plans that come next are known.
+    Values of edits whose entries and tokens do not interact are optimised together, as far as the
+    next plans are known.
     """
 
     def __init__(self, method: Grace, model: nn.Module, context: EditContext) -> None:
@@ -146,7 +147,7 @@ class _Sequence:
         self._most = self._together = 1
 
     def look_ahead(self, plans: Sequence[EditPlan], most: int) -> None:
-        """These come next."""
+        """See `Lookahead.look_ahead`."""
         self._coming, self._most = deque(plans), most
         self._together = most
         self._found.clear()
@@ -162,7 +163,7 @@ class _Sequence:
         return delta
 
     def memory(self) -> dict[str, Tensor]:
-        """Keys, values, radii and answers; answers int64 [n, 1], the token that each entry says."""
+        """Return keys, values, radii and answers; answers int64 [n, 1], the token of each entry."""
         import torch
 
         own = self.entries
@@ -171,28 +172,28 @@ class _Sequence:
         return {**own.codebook().parts(), "answers": torch.tensor(own.answers)[:, None]}
 
     def recall(self, memory: Mapping[str, Tensor]) -> None:
-        """Take these for the entries of earlier edits."""
+        """Replace the entries of earlier edits by these."""
         self.entries = Entries()
         if memory:
             device = next(self.model.parameters()).device
             keys, values, radii = (memory[name].to(device) for name in ("keys", "values", "radii"))
-            # More columns are of a time when an entry was for all tokens of an answer.
+            # Earlier versions wrote a column for each token of an answer.
             answers = memory["answers"][:, 0].tolist()
             self.entries = Entries(keys, values, radii, answers)
 
     def _search(self) -> None:
-        """Find the next deltas: of the plans that come, as many as go together."""
+        """Compute the next deltas, for as many of the next plans as can be optimised together."""
         plans = list(itertools.islice(self._coming, self._together))
         check_kinds(self.method, plans)
         with evaluating(self.model):
             search = _Search(self.method, self.model, plans)
             while (count := search.take_in_turn(self.entries)) < len(plans):
-                plans = plans[:count]  # rows of the others would go along at every step
+                plans = plans[:count]  # otherwise every step would compute the others' rows too
                 search = _Search(self.method, self.model, plans)
             for delta, entries in search.run(self.context):
                 self._found.append((delta, entries))
                 if delta.failure is not None:
-                    # Those behind it found its entries in the codebook, which do not stay there.
+                    # Later deltas were computed with its entries, which are not kept.
                     self._found[-1] = delta, self._before(len(self._found) - 1)
                     break
         self._together = min(self._most, 2 * len(self._found))
@@ -202,18 +203,18 @@ class _Sequence:
 
 
 class _Search:
-    """The values of the entries that answer some rows, found in one batch.
+    """Optimisation of the entries' values for some rows, in one batch.
 
-    A row looks at the nearest entries where the tokens of its answer are decided, and at no other,
-    so that no value depends on rows that share none with its own. The blocks behind read what
-    stands at earlier tokens, so the values of a row are found together.
+    A row uses only the entries that are nearest where the tokens of its answer are predicted, so a
+    value does not depend on rows that share no entry with its own. Later blocks attend to earlier
+    tokens, so the values of a row are optimised together.
 
-    Shape letters: n rows, p places at which a token of an answer is decided, e entries, i inputs,
+    Shape letters: n rows, p places at which an answer token is predicted, e entries, i inputs,
     o outputs.
     """
 
     def __init__(self, method: Grace, model: nn.Module, plans: Sequence[EditPlan]) -> None:
-        """See what goes into the matrix; entries are taken afterwards, plan by plan."""
+        """Record the inputs of the matrix; entries are added afterwards, plan by plan."""
         import torch
 
         from behemoth.edit.batch import edit_rows_of
@@ -234,21 +235,21 @@ class _Search:
         self.rows = _slices(len(rows) for rows in each)
         self.places = _slices(len(deciding(rows.labels)[0]) for rows in each)
         last_n = torch.zeros_like(tokens_nt[:, 0]).scatter_reduce(0, row_p, column_p, "amax")
-        # What comes later is read by no token that decides.
+        # Later tokens are not attended to where an answer token is predicted.
         self.read_nt = torch.arange(longest, device=self.device) <= last_n[:, None]
-        # Of each plan: its book, and which entries of that its rows look at.
+        # For each plan: its codebook, and the entries of it that its rows use.
         self.books: list[Entries] = []
         self.chosen: list[list[int]] = []
         self._entry_p: list[int] = []
         self._in_turn = False
 
     def take(self, book: Entries) -> None:
-        """Make room in a book for the rows of the next plan."""
+        """Add entries for the rows of the next plan to a codebook."""
         method, mine = self.method, self.places[len(self.books)]
         keys_pi, values_po = self.tail.inputs[mine].double(), widened(self.tail.outputs[mine])
         for key, value, token in zip(keys_pi, values_po, self.said[mine], strict=True):
             book.take(key, token, value, method.epsilon * float(key.norm()))
-        # Entries that came later may be nearer.
+        # Entries that were added later may be nearer.
         owners = [place for place, _ in book.nearest(keys_pi)]
         own, first = sorted(set(owners)), sum(map(len, self.chosen))
         self._entry_p += [first + own.index(owner) for owner in owners]
@@ -256,10 +257,10 @@ class _Search:
         self.chosen.append(own)
 
     def take_in_turn(self, book: Entries) -> int:
-        """Take plans as if each came after the values of those before it; gives how many can.
+        """Add plans as if each followed the values of those before it; return how many could be.
 
-        A plan cannot if one of its tokens, or an entry of its own, has been within reach of an
-        entry that those before it made or moved: what it begins with would be another.
+        A plan cannot be added if one of its tokens, or an entry that it uses, is within reach of an
+        entry that an earlier plan added or changed: its starting point would be different.
         """
         self._in_turn, changed = True, Reach()
         for number, rows in enumerate(self.rows):
@@ -273,7 +274,7 @@ class _Search:
         return len(self.rows)
 
     def run(self, context: EditContext) -> list[tuple[EditDelta, Entries]]:
-        """Find the values: the delta of each plan, and its book with them."""
+        """Optimise the values; return the delta and the codebook of each plan."""
         import torch
 
         start = torch.cat([
@@ -302,7 +303,7 @@ class _Search:
         return found
 
     def _adam(self, start_eo: Tensor, context: EditContext) -> tuple[Tensor, list[Tensor]]:
-        """Values [e, o], and the loss of each of them after every step [e]."""
+        """Return the values [e, o], and the losses [e] before the first and after every step."""
         import torch
 
         method = self.method
@@ -312,7 +313,7 @@ class _Search:
         for step in range(method.steps + 1):
             loss_e = self._losses(values)
             losses.append(loss_e.detach())
-            # Another value of the row may undo what one has reached, which then goes on.
+            # A value that is done may have to continue after another value of its row has changed.
             done = ~losses[-1].isfinite() | (losses[-1] < method.stop_loss)
             if step == method.steps or bool(done.all()):
                 break
@@ -322,13 +323,13 @@ class _Search:
             )
             optimiser.step()
             with torch.no_grad():
-                # Adam moves on by its momentum: a value that is done is put back.
+                # Adam's momentum moves all values: one that is done is restored.
                 values.copy_(torch.where(done[:, None], before, values))
             context.progress(step + 1, method.steps)
         return values.detach(), losses
 
     def _losses(self, values_eo: Tensor) -> Tensor:
-        """Mean over an entry's places of the losses of their rows' answers: [e]."""
+        """Return the mean loss of the answers of the rows at each entry's places: [e]."""
         import torch
 
         given_po = values_eo[self.entry_p].to(self.tail.outputs.dtype)

@@ -31,7 +31,7 @@ class Ascent(Forgetting):
 class GradientAscent(GradientMethod):
     """Gradient ascent on the old answers, without a retain term (Jang et al., 2023).
 
-    The loss has no lower bound: it is the steps that decide how far it goes.
+    The loss has no lower bound: the number of steps decides how far it goes.
     """
 
     steps: int = 10
@@ -50,10 +50,10 @@ class GradientAscent(GradientMethod):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.retain_rows:
-            raise ArgumentError("retain_rows", self.retain_rows, "0: its loss holds nothing")
+            raise ArgumentError("retain_rows", self.retain_rows, "0: its loss has no retain term")
 
     def objective(
         self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
     ) -> Ascent:
-        """The negated loss on the old answers."""
+        """Return the negated loss on the old answers."""
         return Ascent()

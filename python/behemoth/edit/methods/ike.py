@@ -24,7 +24,7 @@ __all__ = ["InContextEditing"]
 
 Tokens = tuple[int, ...]
 
-# One of a fact said again, three of it in other words, four of facts that stay, as published.
+# One copy, three updates and four retained facts, as published.
 _KINDS = ("copy", "retain", "update", "retain", "update", "retain", "update", "retain")
 _NEAR = {"same_relation": 0, "same_object": 1, "new_object": 2, "regular": 3}
 
@@ -33,18 +33,18 @@ _NEAR = {"same_relation": 0, "same_object": 1, "new_object": 2, "regular": 3}
 class InContextEditing:
     """In-context knowledge editing (Zheng et al., 2023, section 3).
 
-    The context of an edit is demonstrations and then the new fact, as sentences of the corpus. A
-    demonstration states a fact of the plan's retained rows with another object of its relation,
-    and asks: for that fact in the same words (copy) or others (update), which gets the object that
-    was stated, or for another fact (retain), which keeps its own.
+    The context of an edit is a list of demonstrations and then the new fact, as sentences of the
+    corpus. A demonstration states a fact of the plan's retained rows with another object of its
+    relation, followed by a second sentence: that fact in the same words (copy) or in others
+    (update), with the stated object, or another fact (retain), with its own object.
 
     Attributes
     ----------
     demonstrations : int
-        Most demonstrations of an edit; fewer where the plan has not so many facts that stay, or
-        the model no room.
+        Maximum number of demonstrations of an edit; fewer if the plan has fewer retained facts or
+        the model has no room.
     room : int, optional
-        Positions of the model that are kept for what is asked; half of them by default.
+        Positions of the model that are reserved for the prompt; by default half of them.
     """
 
     demonstrations: int = 32
@@ -70,11 +70,11 @@ class InContextEditing:
             raise ArgumentError("room", self.room, "at least 1")
 
     def effort(self) -> Effort:
-        """Nothing is optimised: the rows that are written down, once."""
+        """Return one step with the sentences of the context; nothing is optimised."""
         return Effort(1, 2 * self.demonstrations + 1)
 
     def stack_bytes(self, model: nn.Module, count: int) -> int:
-        """The tokens of each, and what attention keeps of them."""
+        """Return the bytes of each context's tokens, and of their keys and values in attention."""
         architecture = Architecture.of(model)
         kept = 8 * architecture.layers * architecture.width
         return count * (8 + kept) * max(1, self._most(model))
@@ -82,26 +82,26 @@ class InContextEditing:
     def apply(
         self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
     ) -> list[EditDelta]:
-        """One context for each plan."""
+        """Return one context for each plan."""
         check_kinds(self, plans)
         return [self.delta(model, plan, _facts(plan), context) for plan in plans]
 
     def in_sequence(
         self, model: nn.Module, context: EditContext
     ) -> Callable[[EditPlan], EditDelta]:
-        """Go on with the facts of all earlier edits, until there is no room for one more."""
+        """Return a callable whose contexts have the facts of all earlier edits, while they fit."""
         return _Sequence(self, model, context)
 
     def delta(
         self, model: nn.Module, plan: EditPlan, facts: Sequence[Tokens], context: EditContext
     ) -> EditDelta:
-        """The delta of a plan that says some facts: its own, and those of earlier ones."""
+        """Return the delta of a plan whose context has these facts: its own and earlier ones."""
         import torch
 
         said = [token for fact in facts for token in fact]
         most, failure = self._most(model), None
         if len(said) > most:
-            failure = f"no room: {len(said)} tokens to say, {most} positions of the model for them"
+            failure = f"no room: {len(said)} tokens of facts for {most} positions of the model"
         else:
             said = [*self._shown(plan, most - len(said), context), *said]
         where = Architecture.of(model).stream
@@ -116,14 +116,14 @@ class InContextEditing:
         )
 
     def _most(self, model: nn.Module) -> int:
-        """Tokens of the longest context."""
+        """Return the maximum number of tokens of a context."""
         config: Any = model.config
-        # The context of an earlier edit takes none of them: this one stands in its place.
+        # The context of an earlier edit needs no positions: this one replaces it.
         positions = int(getattr(config, "max_position_embeddings", 1 << 20))
         return positions - (positions // 2 if self.room is None else min(self.room, positions))
 
     def _shown(self, plan: EditPlan, room: int, context: EditContext) -> list[int]:
-        """Demonstrations that fit, the nearest last."""
+        """Return the tokens of the demonstrations that fit, the nearest last."""
         if not self.demonstrations:
             return []
         shown = _Demonstrations(plan, context)
@@ -154,7 +154,7 @@ class _Sequence:
         return delta
 
     def memory(self) -> dict[str, Tensor]:
-        """The facts that were said: int64 [n, most tokens], -1 beyond their ends."""
+        """Return the facts so far: int64 [n, maximum tokens], -1 beyond their ends."""
         import torch
 
         if not self.facts:
@@ -165,7 +165,7 @@ class _Sequence:
         return {"facts": facts}
 
     def recall(self, memory: Mapping[str, Tensor]) -> None:
-        """Take these for the facts of earlier edits."""
+        """Replace the facts of earlier edits by these."""
         rows = memory["facts"].tolist() if memory else []
         self.facts = [tuple(token for token in row if token >= 0) for row in rows]
 
@@ -176,8 +176,8 @@ class _Demonstrations:
     Attributes
     ----------
     facts : list of int
-        The nearest to the edits first, which the plan's roles tell, else in random order; those
-        for which there is another object.
+        Retained facts whose relation has another object, in random order, sorted by their role in
+        the plan with the nearest to the edits first.
     """
 
     def __init__(self, plan: EditPlan, context: EditContext) -> None:
@@ -204,7 +204,7 @@ class _Demonstrations:
         self.facts = [fact for fact in facts if self._others(fact)]
 
     def of(self, fact: int, kind: str) -> Tokens:
-        """A fact with another object, and what is asked behind it with its answer."""
+        """Return a demonstration: a fact with another object, then a sentence of this kind."""
         first = self._pick(self._worded[fact])
         answer = self._pick(self._others(fact))
         stated = _sentence(first, answer)
@@ -218,7 +218,7 @@ class _Demonstrations:
         return (*stated, *_sentence(asked, asked["answer"]))
 
     def _others(self, fact: int) -> list[list[int]]:
-        """Objects of a fact's relation that are not its own."""
+        """Return the objects of a fact's relation other than its own."""
         rows = self._worded.get(fact, [])
         own = [row["answer"] for row in rows]
         return [said for row in rows[:1] for said in self._objects[row["relation"]]
@@ -229,7 +229,7 @@ class _Demonstrations:
 
 
 def _facts(plan: EditPlan) -> list[Tokens]:
-    """Return each edit's new fact, in the first of its wordings."""
+    """Return each edit's new fact, in its first wording."""
     import polars as pl
 
     first: dict[int, Tokens] = {}
@@ -239,7 +239,7 @@ def _facts(plan: EditPlan) -> list[Tokens]:
 
 
 def _sentence(row: Mapping[str, Any], answer: Sequence[int]) -> Tokens:
-    """Return the sentence of a row with an answer; in a grammar's text it ends in its object."""
+    """Return the sentence of a row with an answer, with a period unless it is a grammar's text."""
     from behemoth.corpus.templates import TEXT
 
     unsaid = {facts.name for facts in TEXT}  # templates whose sentences have no period

@@ -43,8 +43,8 @@ class KLMinimisation(GradientMethod):
     retain : float
         Weight alpha of the divergence; 1 in the paper.
     positions : {'all', 'answers'}
-        Where the retained rows are held: at every token of prompt and answer, as published, or
-        where answers are predicted alone.
+        Positions of the divergence: every token of prompt and answer, as published, or only those
+        where answers are predicted.
     """
 
     steps: int = 20
@@ -73,7 +73,7 @@ class KLMinimisation(GradientMethod):
 
 
 def _divergence(step: Step) -> Tensor:
-    """Mean KL(reference || model) over the positions of each retained row, and rows: [K]."""
+    """Return the mean over rows of KL(reference || model), averaged over positions: [K]."""
     from torch.nn import functional as F
 
     rows = step.retain

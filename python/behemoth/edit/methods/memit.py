@@ -24,10 +24,11 @@ class Memit(LocateAndEdit):
     Attributes
     ----------
     weight : float
-        How many keys the covariance stands for, as a share of the mean leverage of the edit's keys:
-        the more, the less bystanders change. Of a single edit 1 / (1 + weight) comes about.
+        Number of keys that the covariance represents, as a share of the mean leverage of the edit's
+        keys: with a larger weight, bystanders change less. The change of a single edit is
+        1 / (1 + weight) of that which meets its target.
     absolute : bool
-        Whether the weight is that number of keys itself, as published (15,000 or 20,000).
+        If true, the weight is that number of keys itself, as published (15,000 or 20,000).
     """
 
     steps: int = 25
@@ -58,7 +59,7 @@ class Memit(LocateAndEdit):
     def solve(
         self, keys_fn: Tensor, residuals_dn: Tensor, covariance: Covariance, earlier_mf: Tensor
     ) -> LowRank:
-        """Least squares over the new facts and, by the covariance, over all that there were."""
+        """Return the least squares change over the new facts and, by the covariance, the corpus."""
         regular_ff = covariance.regularised(self.ridge)
         weight = self.weight if self.absolute else self.weight * leverage(regular_ff, keys_fn)
         normal_ff = weight * regular_ff + keys_fn @ keys_fn.T

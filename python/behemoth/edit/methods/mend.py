@@ -23,42 +23,42 @@ if TYPE_CHECKING:
 
 __all__ = ["Mend"]
 
-_RETAINED = 8  # rows that are to stay, of an edit that is practised
+_RETAINED = 8  # retained rows of an edit in training
 
 
 @dataclass(frozen=True)
 class Mend:
     """Learned updates (Mitchell et al., 2022).
 
-    The gradient of a new answer's loss is, for every token, what goes into a matrix times the
-    gradient of what comes out. A network for each matrix makes another such pair of it, and the
-    update is the sum of the products. The networks are trained on edits of facts in the half of
-    the world that the edited fact is not in, so that the new answer is said and the answers of
-    other facts stay as likely as they were. They are kept by the model's hash where there is a
-    cache.
+    The gradient of a new answer's loss with respect to a matrix is the sum over tokens of the outer
+    products of the output gradient and the input. A network for each matrix maps each such pair to
+    another pair, and the update is the sum of their products. The networks are trained on edits of
+    facts in the half of the world that does not contain the edited fact, so that the model gives
+    the new answer and its predictions for other facts stay the same. With a cache they are kept by
+    the model's hash.
 
     Attributes
     ----------
     layers : tuple of int, optional
         Layers whose MLP matrices change, negative numbers from the last; None for all.
     facts : int
-        Facts that the networks are trained on, for each half.
+        Number of facts that the networks are trained on, for each half.
     training_steps : int
-        Adam steps of their training.
+        Number of Adam steps of their training.
     training_batch : int
-        Edits of a step.
+        Number of edits per training step.
     together : int, optional
-        Edits that a model gets at once in training, the sum of their updates: as many as a plan
-        has by default, at most `training_batch`, and 1 in a sequence. Networks that were trained
-        on edits alone take a model apart when 16 of their updates are added up.
+        Number of edits whose summed updates are applied to one model in training: by default as
+        many as the plan has, at most `training_batch`, and 1 in a sequence. Networks trained on
+        single edits destroy a model when 16 of their updates are summed.
     learning_rate : float
         Step size of their training.
     rank : int
         Rank of their matrices.
     edit_rate : float
-        Step size of the updates, to begin with: it is learnt.
+        Initial step size of the updates; it is learnt.
     edited : float
-        Weight of the new answers in training, beside the divergence on other facts.
+        Weight of the new answers in training, relative to the divergence on other facts.
     """
 
     layers: tuple[int, ...] | None = (-2, -1)
@@ -94,19 +94,19 @@ class Mend:
             raise ArgumentError("layers", "none", "at least one layer")
 
     def effort(self) -> Effort:
-        """One step, and once for a model the training of the networks of both halves."""
+        """Return one step, and once per model the training of the networks of both halves."""
         edits = 2 * self.training_steps * self.training_batch
         return Effort(1, 4, prepared=edits * (1 + _RETAINED))
 
     def stack_bytes(self, model: nn.Module, count: int) -> int:
-        """Factors of each edit's updates."""
+        """Return the bytes of the factors of each edit's updates."""
         shapes = [model.get_parameter(f"{name}.weight").shape for name in self.modules(model)]
         return 4 * count * 32 * sum(out + inputs for out, inputs in shapes)
 
     def apply(
         self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
     ) -> list[EditDelta]:
-        """One delta for each plan, the sum of its edits' updates."""
+        """Return one delta for each plan, the sum of its edits' updates."""
         for plan in plans:
             check_kinds(self, [plan])
         editing = _Editing(self, model, context, {})
@@ -117,17 +117,17 @@ class Mend:
     def in_sequence(
         self, model: nn.Module, context: EditContext
     ) -> Callable[[EditPlan], EditDelta]:
-        """Go on with the networks of the unedited model."""
+        """Return a callable that uses the networks of the unedited model for all edits."""
         editing = _Editing(self, model, context, {}, sequence=True)
         editing.prepare()
         return editing
 
     def modules(self, model: nn.Module) -> list[str]:
-        """The linear modules whose weights change."""
+        """Return the names of the linear modules whose weights change."""
         return Architecture.of(model).linear_modules("mlp", chosen_layers(model, self.layers))
 
     def lesson(self, seed: int, edits: int) -> Lesson:
-        """How its networks are trained, for so many edits at once."""
+        """Return how its networks are trained, for plans of `edits` edits."""
         from behemoth.edit.meta.training import Lesson
 
         together = min(edits, self.training_batch) if self.together is None else self.together
@@ -141,7 +141,7 @@ class Mend:
 
 @dataclass(frozen=True)
 class _Editing:
-    """Return the deltas of plans, with the networks of each half and number of edits at a time."""
+    """Return the deltas of plans, with networks by half and number of edits at a time."""
 
     method: Mend
     model: nn.Module
@@ -150,7 +150,7 @@ class _Editing:
     sequence: bool = False
 
     def prepare(self, plan: EditPlan | None = None) -> None:
-        """Have the networks for a plan, or for all single edits, one after the other."""
+        """Train or load the networks for a plan, or without one for single edits of both halves."""
         from behemoth.edit.locate.covariance import model_hash
         from behemoth.edit.meta.training import halves, taught
 
@@ -173,7 +173,7 @@ class _Editing:
                 )  # fmt: skip
 
     def lesson(self, plan: EditPlan | None) -> Lesson:
-        """What the networks of a plan are taught; in a sequence edits come by themselves."""
+        """Return how the networks of a plan are trained; in a sequence, for single edits."""
         edits = 1 if plan is None or self.sequence else len(plan)
         return self.method.lesson(self.context.seed, edits)
 
@@ -197,7 +197,7 @@ class _Editing:
         )
 
     def _changes(self, plan: EditPlan) -> dict[str, Change]:
-        """The updates of all rows, each a share of its edit's."""
+        """Return the summed updates of all rows, averaged over the rows of each edit."""
         import polars as pl
         import torch
 
@@ -227,7 +227,7 @@ class _Editing:
             turned = Architecture.of(self.model).transposed
             for name, change in made.items():
                 own = change.transposed() if turned else change
-                # As files keep them: what is laid out otherwise rounds otherwise.
+                # Contiguous, as loaded from files: other memory layouts round differently.
                 own = LowRank(own.left.contiguous(), own.right.contiguous())
                 total = add_changes(total, {f"{name}.weight": own})
         return total

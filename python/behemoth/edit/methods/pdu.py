@@ -29,10 +29,10 @@ class _Prices:
 
 @dataclass(frozen=True)
 class FlatLogits(Forgetting):
-    """(largest logit - mean logit)^2 + price (l_r - l_r,ref - slack), each plan's price its own.
+    """(largest logit - mean logit)^2 + price (l_r - l_r,ref - slack), with a price for each plan.
 
-    After each step with a gradient the price moves by `dual_rate` times what the retained rows have
-    lost beyond the slack, and is never below 0. `retain` is what it begins with.
+    After each step with a gradient the price changes by `dual_rate` times the increase of the
+    retained rows' loss beyond the slack, and is never below 0. Its initial value is `retain`.
     """
 
     needs_reference: bool = True
@@ -69,21 +69,22 @@ class FlatLogits(Forgetting):
 class PrimalDualUnlearning(GradientMethod):
     """Primal-dual unlearning (Entesari et al., 2025).
 
-    Logits are flattened where tokens of the old answer are predicted, within a constraint: the loss
-    on retained rows must not rise by more than a slack. Its price is learnt on the way.
+    Logits are flattened where tokens of the old answer are predicted, subject to a constraint: the
+    loss on retained rows must not rise by more than a slack. The price of the constraint (its dual
+    variable) is learnt during the edit.
 
     Attributes
     ----------
     forget : float
         Gamma: weight of the flatness.
     retain : float
-        Alpha: the price to begin with.
+        Alpha: the initial price.
     slack : float
-        Nats by which the retained rows' loss may rise over the unedited model's.
+        Nats by which the retained rows' loss may rise above that of the unedited model.
     dual_rate : float
         Step size of the price.
     warm_up : int
-        Steps before the price moves.
+        Number of steps before the price changes.
     """
 
     steps: int = 40

@@ -10,7 +10,7 @@ from behemoth.edit.protocol import EditKind, MethodInfo
 from .ft import FineTuning
 
 REFUSAL_KINDS: frozenset[EditKind] = frozenset({"refusal", "question_refusal"})
-"""Edits that come with a refusal in the place of the answer."""
+"""Kinds of edits that have a refusal in place of the answer."""
 
 
 @dataclass(frozen=True)

@@ -26,17 +26,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Retraining:
-    """Retrain in the same way on the corpus in which the edits had always been true.
+    """Retrain in the same way on the corpus in which the edits were always true.
 
-    The twin corpus is the run's own, token by token, but for the sentences of the edited facts:
-    they say the new object, or are left out. Seed, order, steps and schedule are the run's.
-    Where such a run is at hand already, as the twins of a study are, it is taken over.
+    The twin corpus equals the run's token by token, except for the sentences of the edited facts,
+    which have the new object or are omitted. Seed, order, steps and schedule are the run's. If such
+    a run exists already, as the twins of a study do, it is reused.
 
     Attributes
     ----------
     twin : {'auto', 'override', 'without'}
-        What becomes of the edited facts' sentences; auto leaves facts out that get no new
-        object (refusals), and overrides the others.
+        Treatment of the edited facts' sentences: new objects, or omission. With auto, all of a
+        plan's edited facts are omitted if any of its edits has no new object (refusals), and
+        otherwise all are overridden.
     follow : bool
         Whether facts that are composed of overridden ones follow them.
     """
@@ -55,17 +56,17 @@ class Retraining:
     )
 
     def low_rank(self) -> bool:
-        """Everything is trained anew."""
+        """Return false: every parameter changes at full rank."""
         return False
 
     def effort(self) -> Effort:
-        """One training."""
+        """Return the cost of one training."""
         return Effort(steps=0, rows=0, trainings=1)
 
     def apply(
         self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
     ) -> list[EditDelta]:
-        """One delta for each plan: the retrained model less the given one."""
+        """Return one delta for each plan: the retrained model minus the given one."""
         check_kinds(self, plans)
         config = _run_config(context)
         outcomes = []
@@ -76,12 +77,12 @@ class Retraining:
         return deltas_of(self, plans, outcomes, context)
 
     def twin_of(self, plan: EditPlan, corpus: Corpus) -> Corpus:
-        """The corpus in which the plan's edits had always been so.
+        """Return the corpus in which the plan's edits were always true.
 
         Raises
         ------
         ArgumentError
-            When facts are to be overridden that have no new object.
+            If facts are to be overridden that have no new object.
         """
         facts = plan.edits["fact"].to_list()
         objects = plan.edits["new_object"].to_list()
@@ -99,7 +100,7 @@ def _run_config(context: EditContext) -> TrainConfig:
         raise ArgumentError(
             "run",
             "none",
-            "for retrain: the training run of the model, which says how it was trained",
+            "for retrain: the training run of the model, which states how it was trained",
         )
     return record.config
 

@@ -58,15 +58,15 @@ class RepresentationMisdirection(GradientMethod):
     Attributes
     ----------
     layer : int
-        Block whose output is steered; negative numbers count from the last. `layers` is by
-        default this one and the two before it.
+        Block whose output is steered; negative numbers count from the last. By default `layers` is
+        this one and the two before it.
     steering : float
         Length c of the direction.
     retain : float
-        Weight alpha of staying where the retained rows were.
+        Weight alpha of the retained rows' distance from the unedited model.
     positions : {'all', 'answers'}
-        Where rows are steered and held: at every token of prompt and answer, as published, or
-        where answers are predicted alone.
+        Positions at which rows are compared: every token of prompt and answer, as published, or
+        only those where answers are predicted.
     """
 
     steps: int = 40
@@ -92,15 +92,15 @@ class RepresentationMisdirection(GradientMethod):
     )
 
     def changed_layers(self, model: nn.Module) -> tuple[int, ...] | None:
-        """`layers`, or the layer that is steered and the two before it."""
+        """Return `layers`, or by default the steered layer and the two before it."""
         (layer,) = chosen_layers(model, (self.layer,))
         if self.part == "head":
-            raise ArgumentError("part", "'head'", "what lies before the block that is steered")
+            raise ArgumentError("part", "'head'", "a part that affects the steered block")
         if self.part in OUTSIDE:
             return None
         chosen = tuple(range(max(layer - 2, 0), layer + 1)) if self.layers is None else self.layers
         if min(chosen_layers(model, chosen)) > layer:
-            allowed = f"some up to {layer}, the block that is steered"
+            allowed = f"some up to {layer}, the steered block"
             raise ArgumentError("layers", ", ".join(map(str, chosen)), allowed)
         return chosen
 
@@ -114,7 +114,7 @@ class RepresentationMisdirection(GradientMethod):
         architecture = Architecture.of(model)
         like = next(model.parameters())
         generator = torch.Generator().manual_seed(context.seed)
-        # Uniform and so never negative, as in the paper: directions are not all alike to it.
+        # Uniform and so never negative, as in the paper: the direction is not isotropic.
         direction = torch.rand(architecture.width, generator=generator, dtype=torch.float64)
         direction = self.steering * direction / direction.norm()
         return Misdirection(

@@ -24,10 +24,9 @@ if TYPE_CHECKING:
 class Rome(LocateAndEdit):
     """W + (v* - W k) u^T / (k^T u) with u = C^-1 k (Meng et al. 2022, equation 2).
 
-    The key is the average over prefixes wherever it occurs: the original divides by the key
-    of the bare prompt, and single edits then make models collapse (Gupta et al. 2024, arXiv
-    2403.07175). A plan of several keys (subjects, or
-    tokens of answers) is edited one key after another.
+    The key is the average over prefixes wherever it occurs: the original divides by the key of the
+    bare prompt, with which single edits make models collapse (Gupta et al. 2024, arXiv 2403.07175).
+    A plan of several keys (subjects, or tokens of answers) is edited one key after another.
     """
 
     published: ClassVar[str] = "the subject's last token, layer 17 of 48"
@@ -47,13 +46,13 @@ class Rome(LocateAndEdit):
             raise ArgumentError("layers", self.layers, "one layer")
 
     def origins(self, observed: Observed) -> Tensor:
-        """The target is a value: vectors are measured against what the MLP puts out."""
+        """Return the MLP's outputs: the target is a value."""
         return observed.values_sd
 
     def solve(
         self, keys_fn: Tensor, residuals_dn: Tensor, covariance: Covariance, earlier_mf: Tensor
     ) -> LowRank:
-        """The change of rank 1 with the least norm under C after which W k = v*."""
+        """Return the change of rank 1 and minimum norm under C after which W k = v*."""
         assert keys_fn.shape[1] == 1
         direction_f1 = solved(covariance.regularised(self.ridge), keys_fn)
         direction_f1 = direction_f1 / direction_f1.norm()
@@ -66,7 +65,7 @@ class Rome(LocateAndEdit):
         state: EditorState,
         context: EditContext,
     ) -> list[Worked]:
-        """The first keys of all plans together, further ones with the earlier changes in."""
+        """Edit the first keys of all plans together, then the others of each one after another."""
         worked = super()._edit_sites(model, [own[:1] for own in sites], state, context)
         for one, own in zip(worked, sites, strict=True):
             for site in own[1:]:

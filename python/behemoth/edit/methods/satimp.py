@@ -32,7 +32,7 @@ class SaturatedAscent(Forgetting):
 
         scores = step.token_log_probabilities()[:, step.edit()]
         known = scores.detach()
-        # 1 - p by expm1: at p near 1, where every edit begins, the difference has no digits left.
+        # 1 - p by expm1: for p near 1, where every edit starts, subtraction would lose all digits.
         unknown = -torch.expm1(known)
         weight = (self.saturation * known).exp() * unknown**self.importance
         ascent = by_row(weight * scores, step.answers[:, step.edit()])
@@ -43,16 +43,16 @@ class SaturatedAscent(Forgetting):
 class SaturationAndImportance(GradientMethod):
     """Gradient ascent weighted by saturation and importance (Yang et al., 2025).
 
-    Saturation takes off the weight of tokens that are forgotten already; importance, which the
-    paper adds to it, that of tokens which were never in doubt. A fact that the model is sure of
-    is thus the slowest to move at first.
+    Saturation lowers the weight of tokens that are already forgotten; importance, which the paper
+    adds to it, lowers that of tokens of which the model is certain. A fact of which the model is
+    certain therefore changes most slowly at first.
 
     Attributes
     ----------
     saturation : float
         Power beta_1 of a token's probability.
     importance : float
-        Power beta_2 of what is missing to 1; 0 is weighted gradient ascent (`wga`).
+        Power beta_2 of 1 minus that probability; 0 is weighted gradient ascent (`wga`).
     retain : float
         Weight alpha of the retained rows.
     """

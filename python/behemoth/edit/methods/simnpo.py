@@ -45,7 +45,7 @@ class SimpleNegativePreferenceOptimisation(GradientMethod):
     beta : float
         Inverse temperature.
     delta : float
-        Margin that the mean loss is held against.
+        Margin subtracted from the mean loss.
     forget : float
         Weight gamma of the old answers.
     retain : float

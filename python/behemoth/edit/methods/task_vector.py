@@ -26,7 +26,7 @@ class TaskVector(GradientMethod):
     Attributes
     ----------
     strength : float
-        Lambda; below 0 it adds what was learnt, and retained rows may be learnt beside.
+        Lambda; below 0 the learnt change is added, and retained rows are allowed.
     """
 
     steps: int = 20
@@ -49,18 +49,18 @@ class TaskVector(GradientMethod):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.strength:  # below 0 it adds what was learnt
+        if not self.strength:
             raise ArgumentError("strength", self.strength, "any number but 0")
         if self.retain_rows and self.strength > 0:
-            allowed = "0 with a strength above 0, which would turn round what is learnt of them too"
+            allowed = "0 with a strength above 0, which would also unlearn the retained rows"
             raise ArgumentError("retain_rows", self.retain_rows, allowed)
 
     def objective(
         self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
     ) -> AnswerLikelihood:
-        """Cross-entropy on the old answers."""
+        """Return the cross-entropy on the old answers."""
         return AnswerLikelihood(columns=("old_answer",))
 
     def as_returned(self, stacked: StackedDeltas) -> StackedDeltas:
-        """Every change turned round."""
+        """Return every change times minus the strength."""
         return stacked.scaled(-self.strength)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Statistics", "UltraEdit", "ridge_step"]
 
-_CHUNK = 256  # rows that go through the model at once
+_CHUNK = 256  # rows per pass through the model
 
 
 @dataclass(frozen=True)
@@ -32,22 +32,22 @@ class UltraEdit:
 
     Where a token of a new answer is predicted, every edited matrix has an input h and a gradient v
     of the loss with respect to its output. Both are normalised by the mean and the standard
-    deviation of all that were seen so far in a sequence, to h' and v'; then the change D of the
-    matrix is the least squares solution of h D = -learning_rate |h'|^2 v' over all of these places,
-    with a ridge. No training, no covariance, and one pass forward and backward.
+    deviation of all that the sequence has seen so far, to h' and v'; then the change D of the
+    matrix is the least squares solution of h D = -learning_rate |h'|^2 v' over all of these
+    positions, with a ridge. It needs no training, no covariance, and one forward and backward pass.
 
-    A single edit has hardly anything to be normalised by, so where nothing was seen yet statistics
-    begin with imagined edits: the plan's retained rows, each with the answer of another one.
+    A single edit gives too few values for normalisation, so the statistics are initialised with
+    imagined edits: the plan's retained rows, each with the answer of another one.
 
     Attributes
     ----------
     learning_rate : float
     layers : tuple of int, optional
-        Whose MLP matrices change, negative numbers from the last; all by default.
+        Layers whose MLP matrices change, negative numbers from the last; by default all.
     ridge : float
         Weight of the identity in the normal equations.
     imagined : int
-        Edits that statistics begin with, at most.
+        Maximum number of imagined edits that initialise the statistics.
     """
 
     learning_rate: float = 1e-3
@@ -80,23 +80,23 @@ class UltraEdit:
             raise ArgumentError("imagined", self.imagined, "at least 2")
 
     def effort(self) -> Effort:
-        """One step with the rows of the edit and those that statistics begin with."""
+        """Return one step with the rows of the edit and of the imagined edits."""
         return Effort(1, self.imagined + 8)
 
     def apply(
         self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
     ) -> list[EditDelta]:
-        """One delta for each plan, whose statistics are its own."""
+        """Return one delta for each plan, with separate statistics for each."""
         return [self.in_sequence(model, context)(plan) for plan in plans]
 
     def in_sequence(
         self, model: nn.Module, context: EditContext
     ) -> Callable[[EditPlan], EditDelta]:
-        """Go on with the statistics of all earlier edits."""
+        """Return a callable that keeps the statistics of all earlier edits."""
         return _Sequence(self, model, context, {})
 
     def modules(self, model: nn.Module) -> list[str]:
-        """The linear modules whose weights change."""
+        """Return the names of the linear modules whose weights change."""
         layers = chosen_layers(model, self.layers)
         return Architecture.of(model).linear_modules("mlp", layers)
 
@@ -132,7 +132,7 @@ class _Sequence:
             if not bool(change.left.isfinite().all() and change.right.isfinite().all()):
                 failure = f"the equations of {name} have no finite solution"
                 changes = {}
-                # What is no number would be in the statistics of all later edits.
+                # Values that are not finite would spoil the statistics of all later edits.
                 self.seen.clear()
                 self.seen.update(before)
                 break
@@ -142,7 +142,7 @@ class _Sequence:
             wide = wide_type(self.model.get_parameter(f"{name}.weight").dtype)
             changes[f"{name}.weight"] = LowRank(change.left.to(wide), change.right.to(wide))
         if failure is None and not moved:
-            # Normalised by their own statistics alone, rows that are all alike are 0.
+            # Identical rows, normalised by their own statistics alone, are 0.
             failure, changes = "statistics of features that never varied", {}
         self.context.progress(1, 1)
         return EditDelta(
@@ -155,7 +155,7 @@ class _Sequence:
         )
 
     def memory(self) -> dict[str, Tensor]:
-        """Number, mean and squared deviations of the features of each module, float64."""
+        """Return number, mean and squared deviations of each module's features, float64."""
         return {
             f"{name}:{part}": value
             for name, seen in self.seen.items()
@@ -163,7 +163,7 @@ class _Sequence:
         }
 
     def recall(self, memory: Mapping[str, Tensor]) -> None:
-        """Take these for the statistics of earlier edits."""
+        """Replace the statistics of earlier edits by these."""
         self.seen.clear()
         for name in {key.rpartition(":")[0] for key in memory}:
             device = self.model.get_parameter(f"{name}.weight").device
@@ -188,7 +188,7 @@ class Statistics:
     ----------
     count : float64 []
     mean, deviations : float64 [f]
-        deviations: the sum of squares of what lies between values and their mean.
+        deviations: the sum of squared differences between values and their mean.
     """
 
     count: Tensor
@@ -197,12 +197,12 @@ class Statistics:
 
     @classmethod
     def of(cls, values: Tensor) -> Statistics:
-        """Those of some values, [n, f]."""
+        """Return the statistics of values [n, f]."""
         mean = values.mean(0)
         return cls(values.new_tensor(float(len(values))), mean, (values - mean).square().sum(0))
 
     def joined(self, other: Statistics) -> Statistics:
-        """Those of both."""
+        """Return the statistics of both sets of values."""
         count = self.count + other.count
         apart = other.mean - self.mean
         return Statistics(
@@ -212,7 +212,7 @@ class Statistics:
         )
 
     def normalised(self, values: Tensor) -> Tensor:
-        """Values less the mean, over the standard deviation; what never varied is 0."""
+        """Return values minus the mean, over the standard deviation; constant features give 0."""
         import torch
 
         spread = (self.deviations / self.count.clamp_min(1)).sqrt()
@@ -227,16 +227,16 @@ def ridge_step(
     Parameters
     ----------
     inputs_nf, gradients_nd : float64 [n, f] and [n, d]
-        What goes into the matrix, and the gradient of the loss by what comes out.
+        Inputs of the matrix, and gradients of the loss with respect to its outputs.
     seen : Statistics
-        Of the two side by side.
+        Statistics of the two, concatenated.
     learning_rate, ridge : float
 
     Returns
     -------
     LowRank
-        The transpose of (H^T H + ridge I)^-1 H^T V with V = -learning_rate |h'|^2 v', worked out
-        as H^T (H H^T + ridge I)^-1 V, so that the equations are n and not f.
+        The transpose of (H^T H + ridge I)^-1 H^T V with V = -learning_rate |h'|^2 v', computed as
+        H^T (H H^T + ridge I)^-1 V, so that there are n equations instead of f.
     """
     import torch
 
@@ -250,9 +250,9 @@ def ridge_step(
 
 
 def _imagined(plan: EditPlan, most: int, seed: int) -> Rows | None:
-    """Return retained rows, each with the answer of the next that has another; none without any.
+    """Return retained rows, each with the answer of the next that has another, or None.
 
-    They are drawn: a plan lists those with the edit's old object first, which have one answer.
+    The rows are drawn: a plan lists those with the edit's old object first, which have one answer.
     """
     import polars as pl
 
@@ -276,10 +276,10 @@ def _imagined(plan: EditPlan, most: int, seed: int) -> Rows | None:
 def _features(
     model: nn.Module, rows: Rows, modules: Sequence[str]
 ) -> dict[str, tuple[Tensor, Tensor]]:
-    """Return inputs of modules and gradients by their outputs where answers are predicted, float64.
+    """Return modules' inputs and output gradients where answers are predicted, float64.
 
-    The loss is the sum over rows of the mean over each answer's tokens, so that no row's gradient
-    depends on which others it is with.
+    The loss is the sum over rows of the mean over each answer's tokens, so that a row's gradient
+    does not depend on the other rows.
     """
     import torch
     from torch.nn import functional as F

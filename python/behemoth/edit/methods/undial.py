@@ -35,7 +35,7 @@ class AdjustedDistillation(Forgetting):
         tokens = step.answers[:, rows]
         old = step.labels[:, rows].clamp_min(0)
         teacher = widened(step.reference_logits[:, rows])
-        # Every token of the answer, the first as well: an object of one token has no other.
+        # Every token of the answer, including the first: an object of one token has no other.
         taken_off = torch.full_like(old, -self.beta, dtype=teacher.dtype).unsqueeze(-1)
         target = teacher.scatter_add(-1, old.unsqueeze(-1), taken_off).softmax(-1)
         ours = widened(step.logits[:, rows]).log_softmax(-1)
@@ -44,14 +44,16 @@ class AdjustedDistillation(Forgetting):
 
 @dataclass(frozen=True)
 class SelfDistillation(GradientMethod):
-    """Adjusted self-distillation (Dong et al., 2024), without retained rows as published.
+    """Adjusted self-distillation (Dong et al., 2024), by default without retained rows.
+
+    The publication has no retained rows.
 
     Attributes
     ----------
     beta : float
-        How much is taken off the old answer's logit.
+        Amount subtracted from the old answer's logit.
     retain : float
-        Weight alpha of the retained rows, where `retain_rows` asks for some.
+        Weight alpha of the retained rows, if `retain_rows` is above 0.
     """
 
     steps: int = 40

@@ -34,12 +34,12 @@ class WeightedAscent(Forgetting):
 
 @dataclass(frozen=True)
 class WeightedGradientAscent(GradientMethod):
-    """Weighted gradient ascent: forgotten tokens weigh little (Wang et al., 2025).
+    """Weighted gradient ascent: forgotten tokens have little weight (Wang et al., 2025).
 
     Attributes
     ----------
     beta : float
-        Power of the probability that weighs each token; 0 is gradient difference.
+        Power of the probability in each token's weight; 0 is gradient difference.
     retain : float
         Weight of the retained rows.
     """

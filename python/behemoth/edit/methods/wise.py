@@ -33,38 +33,38 @@ _ROWS = 8  # of a single edit
 class Wise:
     """A side memory in shards (Wang et al., 2024, algorithm 1).
 
-    A copy W + C of the matrix is trained so that the new answers are said, and so that |C x| is
-    large where they are asked for (e) and small at the tokens of retained rows (r): with a, b and
-    g, max(0, |C x_r| - a) + max(0, b - |C x_e|) + max(0, g + |C x_r| - |C x_e|). Tokens use
-    the copy where |C x| is above a threshold, a share of the least |C x_e| of all edits. The edits
-    of a shard share a random mask, outside of which nothing moves; the shards
-    are merged by TIES (Yadav et al., 2023).
+    A copy W + C of the matrix is trained so that the model gives the new answers, and so that |C x|
+    is large where they are predicted (e) and small at the tokens of retained rows (r): with a, b
+    and g, max(0, |C x_r| - a) + max(0, b - |C x_e|) + max(0, g + |C x_r| - |C x_e|). Tokens use the
+    copy if |C x| is above a threshold, a share of the smallest |C x_e| of all edits. The edits of a
+    shard share a random mask, outside of which nothing changes; the shards are merged by TIES
+    (Yadav et al., 2023).
 
     Attributes
     ----------
     steps : int
-        Most Adam steps of an edit.
+        Maximum number of Adam steps of an edit.
     learning_rate : float
         Step size.
     layer : int
-        Whose MLP output matrix has the copy; negative numbers count from the last.
+        Layer whose MLP output matrix has the copy; negative numbers count from the last.
     margin : float
-        b, as a multiple of the mean norm of what the matrix gives on retained rows, or on the
-        edit's where there are none; a is a quarter of it and g a half, as published.
+        b, as a multiple of the mean norm of the matrix's outputs on retained rows, or on the edit's
+        rows if there are none; a is a quarter of it and g a half, as published.
     ratio : float
-        The threshold, as a share of the least |C x| of the edits.
+        The threshold, as a share of the smallest |C x| of the edits.
     mask : float
         Share of the entries that a shard changes.
     shard : int
-        Edits of a shard.
+        Number of edits per shard.
     density : float
-        Share of its largest entries that a shard keeps where several are merged.
+        Share of its entries, the largest, that a shard keeps if several are merged.
     bound : float
         Largest absolute change of an entry.
     retain_rows : int
-        Most retained rows of a plan that the margins look at.
+        Maximum number of a plan's retained rows in the margins.
     stop_loss : float
-        An edit is done when its loss, margins included, falls below this.
+        Loss, including the margins, below which an edit stops.
     """
 
     steps: int = 70
@@ -88,7 +88,7 @@ class Wise:
         changes="no weights: a side copy of an MLP output matrix for the tokens that need it",
         kinds=frozenset({"remap", "censor", "refusal", "question_refusal"}),
         stacks=False,
-        doses=False,  # what is given is merged of shards, and not what a step has left
+        doses=False,  # the delta is merged from shards, and is not the result of a step
     )
 
     def __post_init__(self) -> None:
@@ -108,41 +108,41 @@ class Wise:
                 raise ArgumentError(name, getattr(self, name), "from 0")
 
     def low_rank(self) -> bool:
-        """It has a module beside the weights."""
+        """Return false: the change is one of a module."""
         return False
 
     def effort(self) -> Effort:
-        """Steps with the rows of a single edit; retained rows are looked at once."""
+        """Return the steps with the rows of a single edit; retained rows are passed once."""
         return Effort(self.steps, _ROWS)
 
     def stack_bytes(self, model: nn.Module, count: int) -> int:
-        """A copy of the matrix and what Adam keeps of it, for each."""
+        """Return the bytes of a copy of the matrix and its Adam state, for each plan."""
         weight = model.get_parameter(f"{self.module(model)}.weight")
         return 16 * count * weight.numel()
 
     def place(self, model: nn.Module) -> str:
-        """Whose matrix has the copy, with the publication's place beside it."""
+        """Return the layer whose matrix has the copy, and the published layer."""
         said = f"layer {self.layer_of(model)} of {Architecture.of(model).layers}"
         return f"{said} (published: {self.published})"
 
     def apply(
         self, model: nn.Module, plans: Sequence[EditPlan], context: EditContext
     ) -> list[EditDelta]:
-        """One side memory for each plan, whose shards are its own."""
+        """Return one side memory for each plan, with separate shards for each."""
         return [self.in_sequence(model, context)(plan) for plan in plans]
 
     def in_sequence(
         self, model: nn.Module, context: EditContext
     ) -> Callable[[EditPlan], EditDelta]:
-        """Go on with the shards of all earlier edits."""
+        """Return a callable that keeps the shards of all earlier edits."""
         return _Sequence(self, model, context)
 
     def module(self, model: nn.Module) -> str:
-        """The matrix that has a copy."""
+        """Return the name of the matrix that has the copy."""
         return Architecture.of(model).mlp_out(self.layer_of(model))
 
     def layer_of(self, model: nn.Module) -> int:
-        """Its layer, counted from 0."""
+        """Return the number of its layer, from 0."""
         [layer] = chosen_layers(model, (self.layer,))
         return layer
 
@@ -154,13 +154,13 @@ class _Memory:
     Attributes
     ----------
     edits : int
-        So far.
+        Number of edits so far.
     shards : list of float [o, i]
-        The change of each shard, the last one still growing.
+        The change of each shard; the last one may still change.
     keys : GrowingRows of float [m, i], optional
-        What goes into the matrix where edited answers are predicted.
+        Inputs of the matrix where edited answers are predicted.
     votes : Votes, optional
-        Of the shards that are full, to be merged: all but the last.
+        Running merge of the full shards: all but the last.
     """
 
     edits: int = 0
@@ -172,7 +172,7 @@ class _Memory:
         return _Memory(self.edits, list(self.shards), self.keys, self.votes)
 
     def side(self, method: Wise) -> SideMemory:
-        """The shards as one, with the threshold that every edit so far is above."""
+        """Return the merged shards, with a threshold that every edit so far exceeds."""
         assert self.keys is not None
         *full, change = self.shards
         if full:
@@ -217,7 +217,7 @@ class _Sequence:
         )
 
     def memory(self) -> dict[str, Tensor]:
-        """Shards by number, keys of edited answers, and how many edits there were."""
+        """Return shards by number, keys of edited answers, and the number of edits."""
         import torch
 
         own = self.remembered
@@ -227,7 +227,7 @@ class _Sequence:
         return {**shards, "keys": own.keys.rows, "edits": torch.tensor(own.edits)}
 
     def recall(self, memory: Mapping[str, Tensor]) -> None:
-        """Take these for the shards of earlier edits."""
+        """Replace the shards of earlier edits by these."""
         self.remembered = _Memory()
         if memory:
             device = next(self.model.parameters()).device
@@ -236,7 +236,7 @@ class _Sequence:
             self.remembered = _Memory(int(memory["edits"]), shards, keys)
 
     def _parts(self, plan: EditPlan, done: int) -> list[EditPlan]:
-        """The plan, cut where shards are full."""
+        """Return the plan in parts, cut where shards are full."""
         numbers = plan.edits["edit"].to_list()
         room = self.method.shard - done % self.method.shard
         if len(numbers) <= room:
@@ -248,7 +248,7 @@ class _Sequence:
 class _Training:
     """Training of a shard's copy on the edits of a plan.
 
-    What goes into the matrix depends on no copy of it, so rows go up to it once.
+    The input of the matrix does not depend on its copy, so the blocks before it run only once.
     """
 
     def __init__(
@@ -290,7 +290,7 @@ class _Training:
         self.scale = float(given.norm(dim=1).mean())
 
     def run(self, memory: _Memory, trace: list[dict[str, Any]]) -> str | None:
-        """Add the edits to a memory; gives why it did not work."""
+        """Add the edits to a memory; return the failure, or None."""
         import torch
 
         method = self.method
@@ -299,7 +299,7 @@ class _Training:
             shape = (self.tail.outputs.shape[1], self.edited.shape[1])
             memory.shards.append(self.edited.new_zeros(shape))
         shard = memory.shards[number]
-        # Adam over what the mask lets move, and not over zeros.
+        # Only the entries in the mask are optimised.
         [places] = self._mask(number, shard).flatten().nonzero(as_tuple=True)
         moving = shard.flatten()[places].requires_grad_()
         optimiser = torch.optim.Adam([moving], lr=method.learning_rate)
@@ -323,7 +323,7 @@ class _Training:
         return None
 
     def _given(self, x: Tensor) -> Tensor:
-        """What the matrix itself gives: a memory of earlier edits may be in the module."""
+        """Return the matrix's own output: the module may contain a memory of earlier edits."""
         return self.module.forward(x)  # without its hooks
 
     def _mask(self, shard: int, change: Tensor) -> Tensor:
@@ -335,8 +335,8 @@ class _Training:
         return (drawn < self.method.mask).to(change.device)
 
     def _loss(self, change: Tensor) -> Tensor:
-        """Cross-entropy of the new answers through the copy, and the margins."""
-        # One product for all: a second one would have a gradient of the whole matrix beside it.
+        """Return the cross-entropy of the new answers with the copy, plus the margins."""
+        # One product for all rows: a second one would need another gradient of the full matrix.
         added = self.looked_at @ change.T
         own, given = added[: len(self.edited)], self.tail.outputs
         loss = self.tail.losses(given + own.to(given.dtype)).mean()
@@ -351,13 +351,13 @@ class _Training:
 
 
 def ties(shards_soi: Tensor, density: float) -> Tensor:
-    """Merge changes: trim each, elect the sign of each entry, take the mean of those that agree.
+    """Merge changes: trim each, elect the sign of each entry, return the mean of those that agree.
 
     Parameters
     ----------
     shards_soi : float [s, o, i]
     density : float
-        Share of the largest entries of each that stay.
+        Share of the entries of each, the largest, that are kept.
 
     Returns
     -------
@@ -371,16 +371,16 @@ def ties(shards_soi: Tensor, density: float) -> Tensor:
 
 @dataclass(frozen=True)
 class Votes:
-    """Running state of TIES, to add a change without reading the earlier ones again.
+    """Running state of TIES, to which a change is added without reading the earlier ones again.
 
     Attributes
     ----------
     shards : int
-        How many changes were taken in.
+        Number of changes added.
     sums : float [2, o, i]
-        Of the entries above 0, and of those below.
+        Sums of the entries above 0, and of those below.
     counts : float [2, o, i]
-        How many there are of either.
+        Numbers of the entries above 0, and of those below.
     """
 
     shards: int
@@ -389,14 +389,14 @@ class Votes:
 
     @classmethod
     def none(cls, like: Tensor) -> Votes:
-        """Those of no change, of the shape [o, i] of one."""
+        """Return the state without changes, for changes of the shape [o, i] of `like`."""
         import torch
 
         nothing = torch.stack([torch.zeros_like(like)] * 2)
         return cls(0, nothing, nothing)
 
     def with_one(self, change: Tensor, density: float) -> Votes:
-        """These and those of one more change, trimmed to a share of its entries."""
+        """Return the state with one more change, trimmed to a share of its entries."""
         import torch
 
         flat = change.flatten()
@@ -410,7 +410,7 @@ class Votes:
         return Votes(self.shards + 1, sums, counts)
 
     def merged(self) -> Tensor:
-        """The mean of the entries whose sign has the larger sum: [o, i]."""
+        """Return the mean of the entries whose sign has the larger sum: [o, i]."""
         import torch
 
         means = self.sums / self.counts.clamp_min(1)
@@ -418,7 +418,7 @@ class Votes:
 
 
 def _inside(rows: Rows, chosen: Tensor) -> Tensor:
-    """Return which tokens of some rows belong to prompts and answers: bool [n, T]."""
+    """Return which tokens of rows are before the last token of the answer: bool [n, T]."""
     import torch
 
     from behemoth.model.labels import IGNORED
