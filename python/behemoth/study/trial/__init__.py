@@ -1,4 +1,4 @@
-"""One model and one trial: train or load, plan, edit, measure, and the frames that are left.
+"""One model and one trial: train or load, plan, edit, measure, and the resulting frames.
 
-It knows training, editing and evaluation, and nothing of the other trials of its study.
+This package depends on training, editing and evaluation, and not on other trials of the study.
 """
