@@ -1,11 +1,12 @@
-"""What a gate's rule asks of numbers, and what their interval answers.
+"""Conditions of a gate's rule, and how the interval of their numbers decides them.
 
-A rule is a list of conditions. Each has one number a trained model, since a (world, initialisation)
-is one observation however many facts it holds, and a bound that their mean must lie above or below.
-Student's interval over models decides. Where it leaves the bound inside, a condition fails if it
-leaves out every effect that would count, and nothing is decided if it does not; then the power of
-the test says how many models it would have taken. (Power alone had decided before: with the spread
-of three models taken for the true one, intervals were called a failure that held the effect.)
+A rule is a list of conditions. Each has one number per trained model, since a (world,
+initialisation) is one observation regardless of its number of facts, and a bound that their mean
+must lie above or below. Student's interval over models decides. If it includes the bound, a
+condition fails if the interval excludes every effect that would count, and is open otherwise; the
+power of the test then states how many models would have been needed. (Earlier, power alone decided:
+with the spread of three models taken for the true spread, intervals that included the effect were
+called failures.)
 
 The interval that is shown is cut to what the number can be. If all models have the same number,
 there is none, since no spread is not certainty, and the number itself is compared with the bound.
@@ -39,12 +40,12 @@ __all__ = [
 
 Verdict = Literal["reproduced", "not reproduced", "not decidable at this size"]
 VERDICTS: tuple[Verdict, ...] = ("reproduced", "not reproduced", "not decidable at this size")
-"""What a gate may come to."""
+"""The verdicts of a gate."""
 
 _LEVEL = 0.95
-_POWER = 0.8  # of a test that would decide
+_POWER = 0.8  # required power of a test
 MOST_MODELS = 1000
-"""How many are tried for the power that is wanted."""
+"""Maximum number of models tried for the required power."""
 
 
 def interval(values: ArrayLike, within: Range = ANY) -> tuple[float, float | None, float | None]:
@@ -82,7 +83,7 @@ def interval(values: ArrayLike, within: Range = ANY) -> tuple[float, float | Non
 
 
 def power(effect: float, spread: float, models: int) -> float:
-    """Chance that a two-sided t test at 5% sees an effect.
+    """Return the power of a two-sided t test at 5% for an effect.
 
     Parameters
     ----------
@@ -91,7 +92,7 @@ def power(effect: float, spread: float, models: int) -> float:
     spread : float
         Standard deviation over models.
     models : int
-        At least 2.
+        Number of models, at least 2.
 
     Examples
     --------
@@ -105,7 +106,7 @@ def power(effect: float, spread: float, models: int) -> float:
     edge = float(stats.t.ppf((1 + _LEVEL) / 2, models - 1))
     shift = effect / spread * math.sqrt(models)
     seen: Any = stats.nct.sf(edge, models - 1, shift) + stats.nct.cdf(-edge, models - 1, shift)
-    # Far out the distribution function of scipy gives no number: nothing is missed there.
+    # For very large effects scipy's distribution function returns NaN: the power is 1 there.
     return float(seen) if math.isfinite(seen) else 1.0
 
 
@@ -156,14 +157,14 @@ class Held:
 
 @dataclass(frozen=True)
 class Condition:
-    """A number of each model, and where its mean must lie.
+    """One number per model, and the bound that their mean must lie above or below.
 
     Attributes
     ----------
     says : str
         What is measured, with its unit.
     values : sequence of float
-        One a model; NaN where it has none.
+        One number per model; NaN if missing.
     bound : float
     effect : float
         The smallest distance from the bound that would count.
@@ -181,7 +182,7 @@ class Condition:
     within: Range = ANY
 
     def judge(self) -> Held:
-        """Say whether it holds."""
+        """Decide whether the condition holds."""
         values = np.asarray(self.values, np.float64)
         about = (self.says, self.bound, self.below, self.effect)
         count = len(values)
@@ -207,7 +208,7 @@ class Condition:
 
 
 def verdict_of(held: Sequence[Held]) -> Verdict:
-    """Put conditions together: all must hold; one that fails settles it.
+    """Combine conditions: all must hold, and one that fails decides the verdict.
 
     Examples
     --------

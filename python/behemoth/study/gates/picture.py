@@ -1,4 +1,4 @@
-"""What the figure of a gate shows: means over models with intervals, and every model."""
+"""The data of a gate's figure: means over models with intervals, and every model."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Picture:
 
     @property
     def frame(self) -> pl.DataFrame:
-        """series, x, y, model: one row a model and point; y is null where there is no number."""
+        """One row per model and point: series, x, y, model; y is null if missing."""
         schema = {"series": pl.String, "x": pl.Float64, "y": pl.Float64, "model": pl.Int64}
         frame = pl.DataFrame(list(self.points), schema=schema, orient="row")
         return frame.with_columns(pl.when(pl.col("y").is_finite()).then("y").alias("y"))
