@@ -8,8 +8,9 @@ power of the test then states how many models would have been needed. (Earlier, 
 with the spread of three models taken for the true spread, intervals that included the effect were
 called failures.)
 
-The interval that is shown is cut to what the number can be. If all models have the same number,
-there is none, since no spread is not certainty, and the number itself is compared with the bound.
+The reported interval is clipped to the range of the number. If all models have the same number,
+there is no interval, since an observed spread of 0 is not certainty, and the number itself is
+compared with the bound.
 
 All conditions must hold together for a claim to stand, so none is corrected for the others (Berger,
 1982, "Multiparameter hypothesis testing and acceptance sampling", an intersection-union test).
@@ -49,14 +50,14 @@ MOST_MODELS = 1000
 
 
 def interval(values: ArrayLike, within: Range = ANY) -> tuple[float, float | None, float | None]:
-    """Mean over models, with its 95% interval by Student's t.
+    """Return the mean over models, with its 95% interval by Student's t.
 
     Parameters
     ----------
     values : array_like
-        One finite number a model, at least one.
+        One finite number per model, at least one.
     within : (float, float)
-        What they can be: the interval is cut to it.
+        Range of the numbers, to which the interval is clipped.
 
     Returns
     -------
@@ -74,7 +75,7 @@ def interval(values: ArrayLike, within: Range = ANY) -> tuple[float, float | Non
 
     given = np.asarray(values, np.float64)
     mean, count = float(given.mean()), len(given)
-    # A mean of equal numbers is rounded too, so that their spread may be more than 0.
+    # The mean of equal numbers is rounded, so their computed spread may be above 0.
     if count < 2 or math.isclose(given.min(), given.max(), rel_tol=1e-9, abs_tol=1e-12):
         return mean, None, None
     quantile = float(stats.t.ppf((1 + _LEVEL) / 2, count - 1))
@@ -112,7 +113,7 @@ def power(effect: float, spread: float, models: int) -> float:
 
 @dataclass(frozen=True)
 class Held:
-    """What came of a condition.
+    """The outcome of a condition.
 
     Attributes
     ----------
@@ -124,21 +125,23 @@ class Held:
     effect : float
         The smallest distance from the bound that would count.
     mean, low, high : float or None
-        Over models, with the 95% interval; all None if a model has no number. The interval is None
-        for one model, and if all models have the same number.
+        Mean over models, with the 95% interval; all None if a model has no number. The interval is
+        None for one model, and if all models have the same number.
     models : int
+        Number of models.
     outcome : {'holds', 'fails', 'open'}
-        'holds' and 'fails' where the interval, or the number that all models have, lies on one
-        side of the bound; 'fails' also where it
-        lies on both and ends nearer than `effect`; 'open' where it holds `effect` too, and where a
-        model has no number: what was not reached is not refuted.
+        'holds' or 'fails' if the interval, or the number that all models share, lies on one side of
+        the bound; 'fails' also if the interval includes the bound but ends nearer to it than
+        `effect`; 'open' if it includes `effect` too, for a single model, and if a model has no
+        number: a value that was not reached does not refute the claim.
     power : float or None
-        To see `effect`, with so many models of this spread; None where the interval decides.
+        Power to detect `effect` with this number of models and their spread; None if the interval
+        decides.
     needed : int or None
-        Models that a power of 0.8 takes; None where the interval decides, and where it is more
-        than 1,000.
+        Number of models for a power of 0.8; None if the interval decides, or if more than 1,000 are
+        needed.
     missing : int
-        Models that have no number.
+        Number of models without a number.
     """
 
     says: str
@@ -171,7 +174,7 @@ class Condition:
     below : bool
         Whether the mean must lie below the bound; above it otherwise.
     within : (float, float)
-        What the number can be: the interval is cut to it when it has decided.
+        Range of the number, to which the interval is clipped after the decision.
     """
 
     says: str

@@ -37,10 +37,10 @@ class Reason:
 class Gate(Protocol):
     """A gate: a frozen dataclass whose fields are the size it is run at.
 
-    `pilot` says what was run and changed before the numbers that count: rules and sizes are of
-    before, but seldom of before everything. `revised` says whether the rule was changed after
-    models that it judges, or had judged, were seen. `units` and `measure` are of one seed, which is
-    that of the world and of the initialisation.
+    `pilot` states what was run and changed before the reported numbers: rules and sizes were fixed
+    before these, but seldom before any run. `revised` is true if the rule was changed after results
+    of models that it judges, or judged before, were seen. `units` and `measure` are called with one
+    seed, which is that of the world and of the initialisation.
     """
 
     number: ClassVar[int]
@@ -142,7 +142,7 @@ def shown(value: float | None) -> str:
 
 
 def shown_mean(mean: float | None, low: float | None, high: float | None, models: int) -> str:
-    """Write a mean over models with its interval, or why it has none, for people.
+    """Format a mean over models with its interval, or with the reason why it has none.
 
     Examples
     --------
