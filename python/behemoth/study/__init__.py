@@ -1,7 +1,7 @@
 """Studies: a grid of trials, run, resumed and read as frames.
 
-This package depends on every part of a trial, from worlds to suites, and analyses the results; it
-does not draw them.
+It knows every part of a trial, from worlds to suites, and analyses the results, but does not draw
+them.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
 """The study file: its language, its grid, and the units of work it expands to, with their ids.
 
-This package validates worlds, trainings, plans and methods, and carries out none of them.
+It knows what worlds, trainings, plans and methods are valid, but carries out none of them.
 """
